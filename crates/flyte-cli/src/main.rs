@@ -1,0 +1,4 @@
+//! The `flyte` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

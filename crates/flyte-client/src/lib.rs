@@ -1,0 +1,2 @@
+//! Typed client of the Flyte control plane.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Finds, reads and edits config.yaml, the configuration file that every Flyte tool shares.
+#![forbid(unsafe_code)]

@@ -1,0 +1,18 @@
+//! The wire: messages, typed clients and service traits of the subset of `flyteidl2` that this
+//! project speaks, generated at build time from the `.proto` files in `proto/`.
+//!
+//! Module paths follow the proto packages, so `flyteidl2.project.ProjectService` is served by
+//! implementing [`flyteidl2::project::ProjectService`] and called through
+//! [`flyteidl2::project::ProjectServiceClient`], over Connect, gRPC or gRPC-Web.
+#![forbid(unsafe_code)]
+
+#[allow(missing_docs, unreachable_pub, rust_2018_idioms, clippy::all)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/flyteidl2.rs"));
+}
+
+pub use generated::flyteidl2;
+
+/// The compiled `google.protobuf.FileDescriptorSet` of `proto/`, for comparing it with other
+/// people's descriptors.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,1 @@
+//! The control plane: one module for each flyteidl2 service.

@@ -1,0 +1,31 @@
+//! What every request handler shares.
+
+use std::sync::Arc;
+
+use crate::{
+    access::Access,
+    clock::Clock,
+    config::Config,
+    identity::{Passwords, Throttle},
+    keys::SigningKeys,
+    store::Store,
+};
+
+/// The running server's parts; handlers get it as `State<Arc<App>>`.
+#[derive(Debug)]
+pub struct App {
+    /// How the server was set up.
+    pub config: Config,
+    /// What time it is.
+    pub clock: Clock,
+    /// What it remembers.
+    pub store: Arc<dyn Store>,
+    /// What it signs tokens with.
+    pub keys: SigningKeys,
+    /// Who may call.
+    pub access: Access,
+    /// Hashes people's passwords, a bounded number at a time.
+    pub passwords: Passwords,
+    /// Slows down guessing.
+    pub throttle: Throttle,
+}

@@ -1,0 +1,5 @@
+//! Keys that sign tokens.
+
+/// The keys that sign tokens.
+#[derive(Debug, Default)]
+pub struct SigningKeys {}

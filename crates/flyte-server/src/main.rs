@@ -1,0 +1,4 @@
+//! The `flyte-server` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The OAuth 2 / OpenID Connect endpoints, one module each.

@@ -1,0 +1,66 @@
+//! OAuth clients and the consents that people gave them.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::clock::UnixTime;
+
+/// Whether a client can keep a secret (RFC 6749 section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    /// It cannot: a program on somebody's machine. Proves itself by PKCE alone.
+    Public,
+    /// It can, and proves itself with one.
+    Confidential,
+}
+
+/// A registered client (RFC 7591 names).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// `client_id`.
+    pub id: String,
+    /// `client_name`, for display on the consent page.
+    pub name: String,
+    /// Whether it can keep a secret.
+    pub kind: ClientKind,
+    /// SHA-256 of the client secret of a confidential client.
+    pub secret_hash: Option<super::SecretHash>,
+    /// `redirect_uris`: compared exactly, save the port of a loopback address (RFC 8252 section 7.3).
+    pub redirect_uris: Vec<String>,
+    /// `post_logout_redirect_uris` (OpenID Connect RP-Initiated Logout section 3.1): the same comparison.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// `grant_types` that it may use.
+    pub grant_types: Vec<String>,
+    /// Scopes that it may ask for.
+    pub scopes: Vec<String>,
+    /// Ours: people are not asked for consent.
+    pub first_party: bool,
+    /// When it was registered.
+    pub created_at: UnixTime,
+}
+
+/// What a person let a client do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// Who agreed.
+    pub user_id: String,
+    /// To which client.
+    pub client_id: String,
+    /// The scopes agreed to, all consents taken together.
+    pub scopes: Vec<String>,
+    /// When the latest consent was given.
+    pub granted_at: UnixTime,
+}
+
+/// Storage of [`Client`]s and [`Consent`]s.
+#[async_trait]
+pub trait ClientStore: Send + Sync + 'static {
+    /// Adds a client or replaces the one with its `client_id`.
+    async fn put_client(&self, client: &Client) -> Result<(), StoreError>;
+    /// The client with this `client_id`.
+    async fn client_by_id(&self, id: &str) -> Result<Option<Client>, StoreError>;
+    /// Adds the scopes to what the person already let the client do.
+    async fn add_consent(&self, consent: &Consent) -> Result<(), StoreError>;
+    /// What the person let the client do.
+    async fn consent(&self, user_id: &str, client_id: &str) -> Result<Option<Consent>, StoreError>;
+}

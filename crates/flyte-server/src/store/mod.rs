@@ -1,0 +1,58 @@
+//! What the server remembers, as traits over plain data.
+//!
+//! Each method is one transaction: it has happened whole or not at all, also when the process is killed. "Not found"
+//! is `Option`, failure is [`StoreError`]. Time comes in as a parameter, never from the system. Secrets come in
+//! hashed ([`SecretHash`]); nothing that grants access can be read back out of a store.
+//!
+//! To add a kind of record: its data in a module here, its trait beside it, the trait in [`Store`]'s bounds, the
+//! implementation under `sqlite/` with the same file name, a migration, and a test in `contract.rs`, which every
+//! backend runs.
+
+mod client;
+mod grant;
+mod project;
+mod session;
+mod signing_key;
+mod user;
+
+pub use client::{Client, ClientKind, ClientStore, Consent};
+pub use grant::{
+    AuthorizationCode, CodeRedemption, GrantStore, NewRefreshToken, RefreshRotation, RefreshToken, RevokedBy,
+};
+pub use project::{Domain, Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectStore};
+pub use session::{BrowserSession, SessionStore};
+pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
+pub use user::{User, UserStore};
+
+/// SHA-256 of a high-entropy secret: what is stored instead of codes, tokens and session identifiers.
+pub type SecretHash = [u8; 32];
+
+/// Why a store could not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The identifier that a new record should have is taken.
+    #[error("{kind} {id:?} already exists")]
+    AlreadyExists {
+        /// What kind of record.
+        kind: &'static str,
+        /// The identifier that is taken.
+        id: String,
+    },
+    /// A page token that this store did not issue, or issued for another query.
+    #[error("the page token is not one of this listing's")]
+    InvalidPageToken,
+    /// The backend failed: disk full, database locked or damaged.
+    #[error("the database failed: {0}")]
+    Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Everything that a backend provides.
+pub trait Store:
+    UserStore + SessionStore + ClientStore + GrantStore + SigningKeyStore + ProjectStore + std::fmt::Debug
+{
+}
+
+impl<T> Store for T where
+    T: UserStore + SessionStore + ClientStore + GrantStore + SigningKeyStore + ProjectStore + std::fmt::Debug
+{
+}

@@ -1,0 +1,38 @@
+//! Browser sessions: who is signed in at the pages.
+
+use async_trait::async_trait;
+
+use super::{SecretHash, StoreError};
+use crate::clock::UnixTime;
+
+/// A signed-in browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrowserSession {
+    /// Public identifier, the `sid` of ID tokens (OpenID Connect Front-Channel Logout section 3); a UUID.
+    pub id: String,
+    /// SHA-256 of the cookie's secret.
+    pub cookie_hash: SecretHash,
+    /// Whose session it is.
+    pub user_id: String,
+    /// When the person proved who they are, the `auth_time` of ID tokens.
+    pub authenticated_at: UnixTime,
+    /// When it ends by itself.
+    pub expires_at: UnixTime,
+}
+
+/// Storage of [`BrowserSession`]s.
+#[async_trait]
+pub trait SessionStore: Send + Sync + 'static {
+    /// Adds a session.
+    async fn create_session(&self, session: &BrowserSession) -> Result<(), StoreError>;
+    /// The session whose cookie this is, unless it has ended by `now`.
+    async fn session_by_cookie(
+        &self,
+        cookie_hash: &SecretHash,
+        now: UnixTime,
+    ) -> Result<Option<BrowserSession>, StoreError>;
+    /// Ends a session; ending one that is not there does nothing.
+    async fn delete_session(&self, id: &str) -> Result<(), StoreError>;
+    /// Removes what ended before `now`; returns how many.
+    async fn delete_expired_sessions(&self, now: UnixTime) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,44 @@
+//! People who can sign in.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::clock::UnixTime;
+
+/// A person who can sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Stable identifier, the `sub` of every token (OpenID Connect Core section 2); a UUID.
+    pub id: String,
+    /// E-mail address as given; signing in compares it without regard to case.
+    pub email: String,
+    /// Full name for display.
+    pub name: String,
+    /// Argon2id hash in PHC string format; `None` where the person signs in elsewhere.
+    pub password_hash: Option<String>,
+    /// Whether the person administers the server.
+    pub admin: bool,
+    /// When the account was made.
+    pub created_at: UnixTime,
+    /// When the account was disabled; a disabled account can do nothing.
+    pub disabled_at: Option<UnixTime>,
+}
+
+/// Storage of [`User`]s.
+#[async_trait]
+pub trait UserStore: Send + Sync + 'static {
+    /// Adds an account.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] where the id or the e-mail address (in any case) is taken.
+    async fn create_user(&self, user: &User) -> Result<(), StoreError>;
+    /// The account with this identifier.
+    async fn user_by_id(&self, id: &str) -> Result<Option<User>, StoreError>;
+    /// The account with this e-mail address, in any case.
+    async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError>;
+    /// Replaces the password hash and, in the same transaction, ends the account's browser sessions.
+    /// `false` where there is no such account.
+    async fn set_password_hash(&self, id: &str, hash: &str) -> Result<bool, StoreError>;
+    /// Whether any account exists: the server makes the first one when none does.
+    async fn any_user(&self) -> Result<bool, StoreError>;
+}
