@@ -127,6 +127,15 @@ pub trait GrantStore: Send + Sync + 'static {
         refresh: Option<&NewRefreshToken>,
         now: UnixTime,
     ) -> Result<CodeRedemption, StoreError>;
+    /// What the token with `hash` stands for, superseded or not, without rotating it; `None` where it was never issued,
+    /// has expired, its family is revoked, or it is not `client_id`'s. For refusing a request for more than was granted
+    /// before [`GrantStore::rotate_refresh_token`], so that a mistaken request does not cost the client its token.
+    async fn peek_refresh_token(
+        &self,
+        hash: &SecretHash,
+        client_id: &str,
+        now: UnixTime,
+    ) -> Result<Option<RefreshToken>, StoreError>;
     /// Supersedes the token with `hash`, presented by `client_id`, by `next`.
     ///
     /// A token that was superseded no more than `grace` seconds ago, and whose successor has not been used yet, is
