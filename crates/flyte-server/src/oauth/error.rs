@@ -1,0 +1,211 @@
+//! Errors as OAuth answers them (RFC 6749 sections 4.1.2.1 and 5.2).
+
+use std::borrow::Cow;
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::{parameters::ParameterError, scope::ScopeError};
+use crate::store::StoreError;
+
+/// A registered error code. The first column of its documentation says where it is registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// RFC 6749: a parameter is missing, repeated or malformed.
+    InvalidRequest,
+    /// RFC 6749: the client did not prove who it is.
+    InvalidClient,
+    /// RFC 6749: code or refresh token is unknown, expired, revoked, or not this client's.
+    InvalidGrant,
+    /// RFC 6749: the client may not use this grant.
+    UnauthorizedClient,
+    /// RFC 6749: there is no such grant here.
+    UnsupportedGrantType,
+    /// RFC 6749: there is no such response type here.
+    UnsupportedResponseType,
+    /// RFC 6749: scope is unknown, malformed, or more than the client may have.
+    InvalidScope,
+    /// RFC 6749: the person said no.
+    AccessDenied,
+    /// RFC 6749: the server failed.
+    ServerError,
+    /// RFC 8707: the token is asked for a resource that is not ours.
+    InvalidTarget,
+    /// OpenID Connect Core: nobody is signed in, and `prompt=none` forbids asking.
+    LoginRequired,
+    /// OpenID Connect Core: consent is missing, and `prompt=none` forbids asking.
+    ConsentRequired,
+    /// OpenID Connect Core: the `request` parameter.
+    RequestNotSupported,
+    /// OpenID Connect Core: the `request_uri` parameter.
+    RequestUriNotSupported,
+    /// OpenID Connect Core: the `registration` parameter.
+    RegistrationNotSupported,
+}
+
+impl ErrorCode {
+    /// The code as it is sent.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::AccessDenied => "access_denied",
+            Self::ServerError => "server_error",
+            Self::InvalidTarget => "invalid_target",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::RegistrationNotSupported => "registration_not_supported",
+        }
+    }
+}
+
+/// An error to answer a client with: as JSON (this type's [`IntoResponse`]), or in a redirect (`authorize`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {description}", code.as_str())]
+pub struct OAuthError {
+    /// What kind.
+    pub code: ErrorCode,
+    /// What is wrong, for the developer of the client; never a secret.
+    pub description: Cow<'static, str>,
+}
+
+impl OAuthError {
+    /// An error that says what is wrong.
+    pub fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, description: description.into() }
+    }
+
+    /// A missing, repeated or malformed parameter.
+    pub fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::InvalidRequest, description)
+    }
+
+    /// A code or refresh token that gives nothing.
+    pub fn invalid_grant(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::InvalidGrant, description)
+    }
+
+    /// A failure of the server: the log gets what failed, the client only that it did.
+    pub fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "an OAuth request failed");
+        Self::new(ErrorCode::ServerError, "the server failed; try again")
+    }
+}
+
+impl From<ParameterError> for OAuthError {
+    fn from(error: ParameterError) -> Self {
+        Self::invalid_request(error.to_string())
+    }
+}
+
+impl From<ScopeError> for OAuthError {
+    fn from(error: ScopeError) -> Self {
+        Self::new(ErrorCode::InvalidScope, error.to_string())
+    }
+}
+
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<aws_lc_rs::error::Unspecified> for OAuthError {
+    fn from(error: aws_lc_rs::error::Unspecified) -> Self {
+        Self::internal(&error)
+    }
+}
+
+/// The body of an error (RFC 6749 section 5.2).
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'static str,
+    error_description: &'a str,
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let status = match self.code {
+            ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+            ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let body = Body { error: self.code.as_str(), error_description: &self.description };
+        let mut response = (status, Json(body)).into_response();
+        no_store(response.headers_mut());
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"flyte\", charset=\"UTF-8\""),
+            );
+        }
+        response
+    }
+}
+
+/// Forbids storing an answer (RFC 6749 section 5.1).
+pub fn no_store(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_error_is_json_that_nothing_stores() {
+        for (code, status, challenge) in [
+            (ErrorCode::InvalidGrant, 400, None),
+            (ErrorCode::InvalidClient, 401, Some("Basic realm=\"flyte\", charset=\"UTF-8\"")),
+            (ErrorCode::ServerError, 500, None),
+        ] {
+            let response = OAuthError::new(code, "why").into_response();
+            assert_eq!(response.status(), status);
+            let headers = response.headers();
+            assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+            assert_eq!(headers[header::PRAGMA], "no-cache");
+            assert_eq!(headers[header::CONTENT_TYPE], "application/json");
+            assert_eq!(headers.get(header::WWW_AUTHENTICATE).map(|v| v.to_str().unwrap()), challenge);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body, serde_json::json!({"error": code.as_str(), "error_description": "why"}));
+        }
+    }
+
+    #[test]
+    fn the_client_is_not_told_what_failed_inside() {
+        let error = StoreError::Backend("disk /secret/path is full".into());
+        assert!(!OAuthError::from(error).to_string().contains("secret"));
+    }
+
+    #[test]
+    fn descriptions_keep_to_the_characters_of_the_rfc() {
+        let parse = |scope: &str| super::super::scope::parse(scope).unwrap_err();
+        for error in [
+            OAuthError::from(ParameterError::Repeated("state")),
+            OAuthError::from(ParameterError::NotUtf8),
+            OAuthError::from(parse("\"\\")),
+            OAuthError::from(parse("")),
+            OAuthError::from(ScopeError::Excessive("a/b".into())),
+        ] {
+            // %x20-21 / %x23-5B / %x5D-7E
+            let allowed = |b: u8| matches!(b, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+            assert!(error.description.bytes().all(allowed), "{error}");
+        }
+    }
+}
