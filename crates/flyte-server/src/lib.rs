@@ -6,11 +6,16 @@
 pub mod access;
 pub mod api;
 pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod config;
+pub mod data_dir;
 pub mod http;
 pub mod identity;
 pub mod keys;
+pub mod logging;
 pub mod oauth;
 pub mod store;
+pub mod tls;
 pub mod web;

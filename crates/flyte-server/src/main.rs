@@ -1,4 +1,8 @@
 //! The `flyte-server` command.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flyte_server::command::run()
+}

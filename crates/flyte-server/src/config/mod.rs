@@ -1,12 +1,24 @@
 //! How the server is set up.
 
+mod error;
+mod file;
+mod load;
 mod network;
+mod reference;
+mod setting;
+pub mod settings;
+mod value;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use url::Url;
 
+pub use error::ConfigError;
+pub use load::{Environment, Flags, Loaded, Origin, load};
 pub use network::Network;
+pub use reference::markdown;
+pub use setting::{AnySetting, Default, Setting};
+pub use value::{Form, SigningAlgorithm, TlsMode, Value};
 
 /// The server's settings after file, environment and flags have been merged. Durations are seconds.
 #[derive(Clone, Debug)]
@@ -151,51 +163,6 @@ impl Config {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.issuer())
-    }
-}
-
-#[cfg(test)]
-impl Config {
-    /// The settings of a server with none given, which keeps its data in `data_dir`.
-    pub(crate) fn for_test(data_dir: &std::path::Path) -> Self {
-        let scopes = ["openid", "profile", "email", "offline_access", "all"];
-        Self {
-            public_url: "https://localhost:8443/".parse().unwrap(),
-            listen: ([127, 0, 0, 1], 8443).into(),
-            data_dir: data_dir.to_owned(),
-            org: String::new(),
-            tokens: TokenConfig {
-                access_token_ttl: 3600,
-                refresh_token_ttl: 30 * 86_400,
-                refresh_token_grace: 60,
-                authorization_code_ttl: 60,
-                signing_algorithm: "ES256".to_owned(),
-                key_rotation_interval: 30 * 86_400,
-            },
-            session_ttl: 12 * 3600,
-            public_client: PublicClientConfig {
-                client_id: "flyte".to_owned(),
-                redirect_uri: "http://localhost:53593/callback".to_owned(),
-                scopes: scopes.map(str::to_owned).to_vec(),
-            },
-            tls: TlsConfig {
-                source: TlsSource::LocalAuthority,
-                host_names: Vec::new(),
-                allow_plaintext: false,
-            },
-            http: HttpConfig {
-                max_connections: 768,
-                max_concurrent_requests: 1024,
-                max_body_size: 4 << 20,
-                header_timeout: 10,
-                request_timeout: 30,
-                trusted_proxies: Vec::new(),
-                drain_delay: 0,
-                drain_timeout: 30,
-            },
-            admin: AdminConfig { email: "admin@localhost".to_owned(), password_file: None },
-            log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
-        }
     }
 }
 

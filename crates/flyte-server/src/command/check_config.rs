@@ -1,0 +1,86 @@
+//! `flyte-server check-config`: the effective settings, and whether a server could start with them.
+
+use std::{fmt::Write as _, fs, net::TcpListener, process::ExitCode};
+
+use crate::{
+    clock::Clock,
+    config::{AnySetting, Config, Environment, Loaded, Origin, TlsSource, settings},
+    data_dir, tls,
+};
+
+/// Prints the settings and what is wrong with them; 0 where nothing is, 1 otherwise.
+pub(super) fn run(loaded: &Loaded, environment: &Environment) -> ExitCode {
+    let mut page = String::new();
+    // Writing to a String does not fail.
+    let _ = match &loaded.file {
+        Some(path) => writeln!(page, "# Configuration file: {}", path.display()),
+        None => writeln!(page, "# Configuration file: none"),
+    };
+    let effective = loaded.effective();
+    for (section, _) in settings::SECTIONS {
+        if !section.is_empty() {
+            let _ = writeln!(page, "\n[{section}]");
+        }
+        for (setting, text, origin) in effective.iter().filter(|(s, ..)| s.section().0 == section) {
+            line(&mut page, *setting, text, origin);
+        }
+    }
+    let problems = problems(&loaded.config);
+    for name in environment.unknown_settings() {
+        let _ = writeln!(page, "\nNote: the environment variable {name} is no setting.");
+    }
+    let _ = writeln!(page);
+    for problem in &problems {
+        let _ = writeln!(page, "Problem: {problem}");
+    }
+    if problems.is_empty() {
+        let _ = writeln!(page, "The server can start with these settings.");
+        return super::print(&page);
+    }
+    let _ = super::print(&page);
+    ExitCode::from(super::FAILURE)
+}
+
+/// A setting as it could stand in the file, with its origin as a comment.
+fn line(page: &mut String, setting: &dyn AnySetting, text: &str, origin: &Origin) {
+    let (_, name) = setting.section();
+    let assignment = match setting.in_file(text) {
+        Some(value) => format!("{name} = {value}"),
+        None => format!("# {name} is not set"),
+    };
+    let _ = writeln!(page, "{assignment:<52} # {origin}");
+}
+
+/// Everything that would keep a server from starting.
+fn problems(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let TlsSource::Files { certificate, key } = &config.tls.source {
+        match tls::read_files(certificate, key).and_then(|loaded| Ok(loaded.details()?)) {
+            Ok(details) => {
+                let host = tls::Name::parse(config.public_url.host_str().unwrap_or_default());
+                let now = Clock::default().now();
+                if !details.names.iter().any(|name| name.matches(&host)) {
+                    problems.push(format!("{}: the certificate is not for {host}", certificate.display()));
+                }
+                if details.not_after <= now {
+                    problems.push(format!("{}: the certificate has expired", certificate.display()));
+                } else if details.not_before > now {
+                    problems.push(format!("{}: the certificate is not valid yet", certificate.display()));
+                }
+            }
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    if let Err(error) = data_dir::check(&config.data_dir) {
+        problems.push(error.to_string());
+    }
+    if let Some(path) = &config.admin.password_file
+        && let Err(error) = fs::File::open(path)
+    {
+        problems.push(format!("{}: {error}", path.display()));
+    }
+    if let Err(error) = TcpListener::bind(config.listen) {
+        problems.push(format!("cannot listen on {}: {error}", config.listen));
+    }
+    problems
+}

@@ -1,0 +1,96 @@
+//! What can be wrong with the configuration.
+
+use std::{io, path::PathBuf};
+
+use super::Origin;
+
+/// Something wrong with the configuration; says where, and what is expected.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the configuration: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{}:{line}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// The file has a key that is no setting.
+    #[error("{}:{line}: there is no setting {key:?}{}", path.display(), did_you_mean(*suggestion))]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// The key with its section.
+        key: String,
+        /// The setting that was probably meant.
+        suggestion: Option<&'static str>,
+    },
+    /// The file has a value of the wrong type.
+    #[error("{}:{line}: {key:?} is {} {found}, but {expected} is expected", path.display(), article(found))]
+    WrongType {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// The key with its section.
+        key: String,
+        /// The type that it should be, with its article.
+        expected: &'static str,
+        /// The type that it is.
+        found: &'static str,
+    },
+    /// The file has a value that makes no sense.
+    #[error("{}:{line}: {key:?} is {value:?}: {reason}", path.display())]
+    InvalidInFile {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// The setting.
+        key: &'static str,
+        /// What it is given.
+        value: String,
+        /// What is expected.
+        reason: String,
+    },
+    /// The environment or the command line has a value that makes no sense.
+    #[error("{origin}: {value:?} is no value of {key:?}: {reason}")]
+    Invalid {
+        /// Where it comes from.
+        origin: Origin,
+        /// The setting.
+        key: &'static str,
+        /// What it is given.
+        value: String,
+        /// What is expected.
+        reason: String,
+    },
+    /// Settings contradict each other.
+    #[error("{0}")]
+    Conflict(String),
+    /// There is no home directory to keep the data in.
+    #[error(
+        "there is no directory for the data: neither HOME nor XDG_DATA_HOME is set; give one with --data-dir DIRECTORY"
+    )]
+    NoHome,
+}
+
+fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map(|key| format!("; did you mean {key:?}?")).unwrap_or_default()
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}

@@ -1,0 +1,458 @@
+//! Every setting of the server.
+//!
+//! To add one: define it here, add it to [`ALL`], read it in `load.rs`, and run `flyte-server config-reference` into
+//! `docs/reference/server-config.md`, which a test compares.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use url::{Host, Url};
+
+use super::{
+    LogFormat, Network,
+    setting::{
+        AnySetting,
+        Default::{Depends, Value},
+        Setting,
+    },
+    value::{Bytes, Seconds, SigningAlgorithm, TlsMode},
+};
+
+/// The settings in the order of the reference.
+pub static ALL: &[&(dyn AnySetting + Sync)] = &[
+    &PUBLIC_URL,
+    &LISTEN,
+    &DATA_DIR,
+    &ORG,
+    &TLS_MODE,
+    &TLS_CERTIFICATE_FILE,
+    &TLS_KEY_FILE,
+    &TLS_HOST_NAMES,
+    &TLS_ALLOW_PLAINTEXT,
+    &ADMIN_EMAIL,
+    &ADMIN_PASSWORD_FILE,
+    &ACCESS_TOKEN_TTL,
+    &REFRESH_TOKEN_TTL,
+    &REFRESH_TOKEN_GRACE,
+    &AUTHORIZATION_CODE_TTL,
+    &SIGNING_ALGORITHM,
+    &KEY_ROTATION_INTERVAL,
+    &SESSION_TTL,
+    &CLIENT_ID,
+    &CLIENT_REDIRECT_URI,
+    &CLIENT_SCOPES,
+    &MAX_CONNECTIONS,
+    &MAX_CONCURRENT_REQUESTS,
+    &MAX_BODY_SIZE,
+    &HEADER_TIMEOUT,
+    &REQUEST_TIMEOUT,
+    &TRUSTED_PROXIES,
+    &DRAIN_DELAY,
+    &DRAIN_TIMEOUT,
+    &LOG_FILTER,
+    &LOG_FORMAT,
+];
+
+/// The titles of the file's sections, for the reference and `--help`.
+pub const SECTIONS: [(&str, &str); 8] = [
+    ("", "General"),
+    ("tls", "Encryption"),
+    ("admin", "First administrator"),
+    ("tokens", "Tokens and signing keys"),
+    ("session", "Sign-in sessions"),
+    ("client", "The flyte command"),
+    ("http", "HTTP"),
+    ("log", "Log"),
+];
+
+/// [`Config::public_url`](super::Config::public_url).
+pub static PUBLIC_URL: Setting<Url> = Setting {
+    key: "public-url",
+    flag: Some("public-url"),
+    placeholder: "URL",
+    default: Depends(
+        "`https://localhost:PORT/` with the port of `listen`; `http:` where `tls.mode` is `off`",
+    ),
+    help: "URL at which browsers and clients reach the server. It is the issuer of every token: clients must sign in \
+           again after a change. It must be https unless its host is this machine, and has no path.",
+    check: public_url,
+};
+
+/// [`Config::listen`](super::Config::listen).
+pub static LISTEN: Setting<SocketAddr> = Setting {
+    key: "listen",
+    flag: Some("listen"),
+    placeholder: "ADDRESS:PORT",
+    default: Value("127.0.0.1:8443"),
+    help: "Address and port to listen on. Port 0 takes any free port, which the log tells. Listen on `[::]:8443` or \
+           `0.0.0.0:8443` to be reached from other machines, and set `public-url`.",
+    check: any,
+};
+
+/// [`Config::data_dir`](super::Config::data_dir).
+pub static DATA_DIR: Setting<PathBuf> = Setting {
+    key: "data-dir",
+    flag: Some("data-dir"),
+    placeholder: "DIRECTORY",
+    default: Depends("`$XDG_DATA_HOME/flyte-server`, or `~/.local/share/flyte-server`"),
+    help: "Directory of everything that the server keeps: database, keys, certificates. It is made at the first \
+           start, and nobody but its owner may read it. One server at a time uses it.",
+    check: any,
+};
+
+/// [`Config::org`](super::Config::org).
+pub static ORG: Setting<String> = Setting {
+    key: "org",
+    flag: Some("org"),
+    placeholder: "NAME",
+    default: Value(""),
+    help: "Organization that projects are listed under. Empty where there is none.",
+    check: any,
+};
+
+/// Whether there is TLS, [`TlsConfig::source`](super::TlsConfig::source).
+pub static TLS_MODE: Setting<TlsMode> = Setting {
+    key: "tls.mode",
+    flag: Some("tls"),
+    placeholder: "on|off",
+    default: Value("on"),
+    help: "Whether connections are encrypted. With `on` and no certificate file, the server makes a certificate \
+           authority of its own at the first start; clients trust it by its file `ca.pem` in the data directory. \
+           `off` is for a proxy that encrypts in front of the server.",
+    check: any,
+};
+
+/// Certificate of [`TlsSource::Files`](super::TlsSource::Files).
+pub static TLS_CERTIFICATE_FILE: Setting<PathBuf> = Setting {
+    key: "tls.certificate-file",
+    flag: Some("tls-certificate-file"),
+    placeholder: "FILE",
+    default: Depends("a certificate from the server's own authority"),
+    help: "PEM file with the server's certificate and the intermediate certificates after it. Read again when it \
+           changes and on SIGHUP.",
+    check: any,
+};
+
+/// Key of [`TlsSource::Files`](super::TlsSource::Files).
+pub static TLS_KEY_FILE: Setting<PathBuf> = Setting {
+    key: "tls.key-file",
+    flag: Some("tls-key-file"),
+    placeholder: "FILE",
+    default: Depends("none; needed with `tls.certificate-file`"),
+    help: "PEM file with the private key of `tls.certificate-file`.",
+    check: any,
+};
+
+/// [`TlsConfig::host_names`](super::TlsConfig::host_names).
+pub static TLS_HOST_NAMES: Setting<Vec<String>> = Setting {
+    key: "tls.host-names",
+    flag: Some("tls-host-name"),
+    placeholder: "NAME,...",
+    default: Value(""),
+    help: "Further host names and addresses that the server's own authority certifies, besides `localhost`, \
+           `127.0.0.1`, `::1` and the host of `public-url`. Naming one that the authority was not made for makes a \
+           new authority, which clients must then trust anew.",
+    check: any,
+};
+
+/// [`TlsConfig::allow_plaintext`](super::TlsConfig::allow_plaintext).
+pub static TLS_ALLOW_PLAINTEXT: Setting<bool> = Setting {
+    key: "tls.allow-plaintext",
+    flag: Some("allow-plaintext"),
+    placeholder: "true|false",
+    default: Value("false"),
+    help: "Lets `tls.mode` be `off` on an address that other machines can reach. Passwords and tokens then cross \
+           the network between the proxy and the server as they are.",
+    check: any,
+};
+
+/// [`AdminConfig::email`](super::AdminConfig::email).
+pub static ADMIN_EMAIL: Setting<String> = Setting {
+    key: "admin.email",
+    flag: Some("admin-email"),
+    placeholder: "ADDRESS",
+    default: Value("admin@localhost"),
+    help: "E-mail address of the administrator whom the first start makes. Ignored once an account exists.",
+    check: |address| email(address),
+};
+
+/// [`AdminConfig::password_file`](super::AdminConfig::password_file).
+pub static ADMIN_PASSWORD_FILE: Setting<PathBuf> = Setting {
+    key: "admin.password-file",
+    flag: Some("admin-password-file"),
+    placeholder: "FILE",
+    default: Depends("none: a password is made up and printed once"),
+    help: "File whose first line is the administrator's password. Ignored once an account exists.",
+    check: any,
+};
+
+/// [`TokenConfig::access_token_ttl`](super::TokenConfig::access_token_ttl).
+pub static ACCESS_TOKEN_TTL: Setting<Seconds> = Setting {
+    key: "tokens.access-token-ttl",
+    flag: Some("access-token-ttl"),
+    placeholder: "DURATION",
+    default: Value("1h"),
+    help: "Life of access tokens and ID tokens. Clients refresh by themselves.",
+    check: |ttl| between(ttl, 1, 86_400),
+};
+
+/// [`TokenConfig::refresh_token_ttl`](super::TokenConfig::refresh_token_ttl).
+pub static REFRESH_TOKEN_TTL: Setting<Seconds> = Setting {
+    key: "tokens.refresh-token-ttl",
+    flag: Some("refresh-token-ttl"),
+    placeholder: "DURATION",
+    default: Value("30d"),
+    help: "Life of refresh tokens, counted from their last use: who uses the server more often than that never signs \
+           in again.",
+    check: |ttl| between(ttl, 1, 400 * 86_400),
+};
+
+/// [`TokenConfig::refresh_token_grace`](super::TokenConfig::refresh_token_grace).
+pub static REFRESH_TOKEN_GRACE: Setting<Seconds> = Setting {
+    key: "tokens.refresh-token-grace",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("60s"),
+    help: "How long a used refresh token may be presented once more, for the case that the answer was lost. Later \
+           use counts as theft and revokes the sign-in.",
+    check: |grace| between(grace, 0, 3600),
+};
+
+/// [`TokenConfig::authorization_code_ttl`](super::TokenConfig::authorization_code_ttl).
+pub static AUTHORIZATION_CODE_TTL: Setting<Seconds> = Setting {
+    key: "tokens.authorization-code-ttl",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("60s"),
+    help: "Life of authorization codes.",
+    check: |ttl| between(ttl, 1, 600),
+};
+
+/// [`TokenConfig::signing_algorithm`](super::TokenConfig::signing_algorithm).
+pub static SIGNING_ALGORITHM: Setting<SigningAlgorithm> = Setting {
+    key: "tokens.signing-algorithm",
+    flag: None,
+    placeholder: "ES256|EdDSA|RS256",
+    default: Value("ES256"),
+    help: "Algorithm of new signing keys. Tokens signed before a change stay valid.",
+    check: any,
+};
+
+/// [`TokenConfig::key_rotation_interval`](super::TokenConfig::key_rotation_interval).
+pub static KEY_ROTATION_INTERVAL: Setting<Seconds> = Setting {
+    key: "tokens.key-rotation-interval",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("30d"),
+    help: "How long a key signs before the next one takes over. The next one is published before, the last one stays \
+           published until its tokens have expired.",
+    check: |interval| between(interval, 1, 10 * 365 * 86_400),
+};
+
+/// [`Config::session_ttl`](super::Config::session_ttl).
+pub static SESSION_TTL: Setting<Seconds> = Setting {
+    key: "session.ttl",
+    flag: Some("session-ttl"),
+    placeholder: "DURATION",
+    default: Value("12h"),
+    help: "How long a browser stays signed in.",
+    check: |ttl| between(ttl, 1, 90 * 86_400),
+};
+
+/// [`PublicClientConfig::client_id`](super::PublicClientConfig::client_id).
+pub static CLIENT_ID: Setting<String> = Setting {
+    key: "client.id",
+    flag: None,
+    placeholder: "ID",
+    default: Value("flyte"),
+    help: "Client identifier that the server hands to the `flyte` command and the PyPI package `flyte`.",
+    check: |id| if id.is_empty() { Err("it cannot be empty".to_owned()) } else { Ok(()) },
+};
+
+/// [`PublicClientConfig::redirect_uri`](super::PublicClientConfig::redirect_uri).
+pub static CLIENT_REDIRECT_URI: Setting<String> = Setting {
+    key: "client.redirect-uri",
+    flag: None,
+    placeholder: "URL",
+    default: Value("http://localhost:53593/callback"),
+    help: "Where the browser hands the sign-in back to the command. A loopback address with a port, on which the \
+           command listens; it may take another port where that one is in use.",
+    check: |uri| loopback_redirect(uri),
+};
+
+/// [`PublicClientConfig::scopes`](super::PublicClientConfig::scopes).
+pub static CLIENT_SCOPES: Setting<Vec<String>> = Setting {
+    key: "client.scopes",
+    flag: None,
+    placeholder: "SCOPE,...",
+    default: Value("openid,profile,email,offline_access,all"),
+    help: "Scopes that the command asks for. Without `offline_access` it gets no refresh token.",
+    check: |scopes| if scopes.is_empty() { Err("it cannot be empty".to_owned()) } else { Ok(()) },
+};
+
+/// [`HttpConfig::max_connections`](super::HttpConfig::max_connections).
+pub static MAX_CONNECTIONS: Setting<usize> = Setting {
+    key: "http.max-connections",
+    flag: None,
+    placeholder: "NUMBER",
+    default: Value("768"),
+    help: "Connections open at a time; further ones wait. Keep it below the limit of open files (`ulimit -n`, \
+           usually 1024), which the database needs a few of.",
+    check: positive,
+};
+
+/// [`HttpConfig::max_concurrent_requests`](super::HttpConfig::max_concurrent_requests).
+pub static MAX_CONCURRENT_REQUESTS: Setting<usize> = Setting {
+    key: "http.max-concurrent-requests",
+    flag: None,
+    placeholder: "NUMBER",
+    default: Value("1024"),
+    help: "Requests worked on at a time; further ones are answered with 503 and tried again by clients.",
+    check: positive,
+};
+
+/// [`HttpConfig::max_body_size`](super::HttpConfig::max_body_size).
+pub static MAX_BODY_SIZE: Setting<Bytes> = Setting {
+    key: "http.max-body-size",
+    flag: None,
+    placeholder: "SIZE",
+    default: Value("4MiB"),
+    help: "The largest request body of the control plane. Forms and token requests are held to 64KiB whatever this \
+           says.",
+    check: |size| if size.0 < 1024 { Err("at least 1KiB is expected".to_owned()) } else { Ok(()) },
+};
+
+/// [`HttpConfig::header_timeout`](super::HttpConfig::header_timeout).
+pub static HEADER_TIMEOUT: Setting<Seconds> = Setting {
+    key: "http.header-timeout",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("10s"),
+    help: "How long a connection may take for the TLS handshake, and then for the head of each request. An idle \
+           HTTP/1 connection is closed after the same time.",
+    check: |timeout| between(timeout, 1, 3600),
+};
+
+/// [`HttpConfig::request_timeout`](super::HttpConfig::request_timeout).
+pub static REQUEST_TIMEOUT: Setting<Seconds> = Setting {
+    key: "http.request-timeout",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("30s"),
+    help: "How long a request may take until its response begins. A response that is streamed may go on longer.",
+    check: |timeout| between(timeout, 1, 3600),
+};
+
+/// [`HttpConfig::trusted_proxies`](super::HttpConfig::trusted_proxies).
+pub static TRUSTED_PROXIES: Setting<Vec<Network>> = Setting {
+    key: "http.trusted-proxies",
+    flag: Some("trusted-proxy"),
+    placeholder: "NETWORK,...",
+    default: Value(""),
+    help: "Addresses and networks of proxies whose `X-Forwarded-For` is believed. Without it everybody behind a \
+           proxy shares one limit of sign-in attempts.",
+    check: any,
+};
+
+/// [`HttpConfig::drain_delay`](super::HttpConfig::drain_delay).
+pub static DRAIN_DELAY: Setting<Seconds> = Setting {
+    key: "http.drain-delay",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("0s"),
+    help: "How long after SIGTERM connections are still accepted while `/readyz` answers 503, for a load balancer to \
+           notice.",
+    check: |delay| between(delay, 0, 3600),
+};
+
+/// [`HttpConfig::drain_timeout`](super::HttpConfig::drain_timeout).
+pub static DRAIN_TIMEOUT: Setting<Seconds> = Setting {
+    key: "http.drain-timeout",
+    flag: Some("drain-timeout"),
+    placeholder: "DURATION",
+    default: Value("30s"),
+    help: "How long requests in flight may take to end after SIGTERM. A second signal stops the server at once.",
+    check: |timeout| between(timeout, 0, 3600),
+};
+
+/// [`LogConfig::filter`](super::LogConfig::filter).
+pub static LOG_FILTER: Setting<String> = Setting {
+    key: "log.filter",
+    flag: Some("log"),
+    placeholder: "FILTER",
+    default: Value("info"),
+    help: "What is logged: `error`, `warn`, `info`, `debug` or `trace`, or directives such as \
+           `info,flyte_server::oauth=debug`. The audit log (target `audit`) is written whatever this says.",
+    check: |filter| crate::logging::check_filter(filter),
+};
+
+/// [`LogConfig::format`](super::LogConfig::format).
+pub static LOG_FORMAT: Setting<LogFormat> = Setting {
+    key: "log.format",
+    flag: Some("log-format"),
+    placeholder: "text|json",
+    default: Value("text"),
+    help: "Form of the log on standard error: `text` for people, `json` for programs, one object on each line.",
+    check: any,
+};
+
+fn any<T>(_: &T) -> Result<(), String> {
+    Ok(())
+}
+
+fn positive(number: &usize) -> Result<(), String> {
+    if *number == 0 { Err("at least 1 is expected".to_owned()) } else { Ok(()) }
+}
+
+fn between(value: &Seconds, least: i64, most: i64) -> Result<(), String> {
+    use super::value::Value;
+    if (least..=most).contains(&value.0) {
+        return Ok(());
+    }
+    Err(format!("between {} and {} is expected", Seconds(least).show(), Seconds(most).show()))
+}
+
+fn email(address: &str) -> Result<(), String> {
+    let parts = address.split_once('@');
+    let good = parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    if good && !address.contains(char::is_whitespace) {
+        Ok(())
+    } else {
+        Err("an e-mail address is expected".to_owned())
+    }
+}
+
+/// Whether the URL's host is this machine whatever the network says.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn public_url(url: &Url) -> Result<(), String> {
+    let reason = if !matches!(url.scheme(), "http" | "https") {
+        "it must begin with https://"
+    } else if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        "it must end after the host and port: the server cannot live under a path"
+    } else if !url.username().is_empty() || url.password().is_some() {
+        "it cannot hold a user name or password"
+    } else if url.scheme() == "http" && !is_loopback(url) {
+        "it must begin with https:// unless its host is localhost: browsers keep no sign-in otherwise"
+    } else {
+        return Ok(());
+    };
+    Err(reason.to_owned())
+}
+
+fn loopback_redirect(uri: &str) -> Result<(), String> {
+    let good = uri.parse::<Url>().is_ok_and(|url| {
+        url.scheme() == "http" && is_loopback(&url) && url.port().is_some() && url.fragment().is_none()
+    });
+    if good {
+        Ok(())
+    } else {
+        Err("a loopback URL with a port is expected, such as http://localhost:53593/callback".to_owned())
+    }
+}

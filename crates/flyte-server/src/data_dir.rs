@@ -1,0 +1,298 @@
+//! The directory of everything that the server keeps.
+//!
+//! ```text
+//! lock                 held by the server that runs; tells its process and version
+//! ca.pem               certificate of the local authority, for clients to trust
+//! tls/authority.pem    the local authority: certificate and private key
+//! tls/server.pem       the certificate that it gave this server: chain and private key
+//! sealing.key          encrypts the signing keys in the database
+//! flyte.db             the database, with -wal and -shm beside it
+//! first-admin          there while the first administrator's password has not been told
+//! ```
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Prefix of files being written: an interrupted write leaves one behind, which the next start removes.
+const UNFINISHED: &str = ".unfinished-";
+
+/// Why the data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// It cannot be made or read.
+    #[error(
+        "cannot use the data directory {}: {source}; give another one with --data-dir DIRECTORY",
+        path.display()
+    )]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no such directory.
+    #[error("there is no data directory {}; start flyte-server once to make it", path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Others can read it.
+    #[error(
+        "other users can get into the data directory {path} (mode {mode:04o}), which holds private keys; run: chmod 700 {path}",
+        path = path.display()
+    )]
+    Exposed {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A server uses it.
+    #[error(
+        "another flyte-server{} uses the data directory {}; stop it first, or give this one its own with --data-dir DIRECTORY",
+        process_note(*process), path.display()
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The server's process.
+        process: Option<u32>,
+    },
+    /// A server of another version uses it.
+    #[error(
+        "flyte-server {theirs} is running on {}, but this is version {}: run this command with the same version, or \
+         stop the server first",
+        path.display(), env!("CARGO_PKG_VERSION")
+    )]
+    OtherVersion {
+        /// The directory.
+        path: PathBuf,
+        /// The version of the server that runs.
+        theirs: String,
+    },
+}
+
+fn process_note(process: Option<u32>) -> String {
+    process.map(|id| format!(" (process {id})")).unwrap_or_default()
+}
+
+/// The data directory, which this process alone serves from as long as the value lives.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory where it is missing, checks that only its owner gets in, and locks it.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(unusable)?;
+        }
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(error)),
+            _ => check_private(path)?,
+        }
+        let mut lock = open_lock(path).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let process = holder(&mut lock).map(|(process, _)| process);
+                return Err(DataDirError::InUse { path: path.to_owned(), process });
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        lock.set_len(0).map_err(unusable)?;
+        writeln!(lock, "{} {}", std::process::id(), env!("CARGO_PKG_VERSION")).map_err(unusable)?;
+
+        let directory = Self { path: path.to_owned(), _lock: lock };
+        let tls = directory.file("tls");
+        match DirBuilder::new().mode(0o700).create(&tls) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(error)),
+            _ => {}
+        }
+        for directory in [path, &tls] {
+            remove_unfinished(directory).map_err(unusable)?;
+        }
+        Ok(directory)
+    }
+
+    /// Where the directory is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in the directory.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// Checks that a command may work on the directory beside the server that perhaps runs on it: the database is shared
+/// safely between processes of the same version, which agree on its schema.
+///
+/// # Errors
+/// [`DataDirError`].
+pub fn check_shared(path: &Path) -> Result<(), DataDirError> {
+    let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
+    if !path.try_exists().map_err(unusable)? {
+        return Err(DataDirError::Missing { path: path.to_owned() });
+    }
+    check_private(path)?;
+    let mut lock = open_lock(path).map_err(unusable)?;
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => match holder(&mut lock) {
+            Some((_, theirs)) if theirs != env!("CARGO_PKG_VERSION") => {
+                Err(DataDirError::OtherVersion { path: path.to_owned(), theirs })
+            }
+            _ => Ok(()),
+        },
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// Checks that the directory could be served from, without making or locking anything.
+///
+/// # Errors
+/// [`DataDirError`].
+pub fn check(path: &Path) -> Result<(), DataDirError> {
+    let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
+    // What exists of the path must let the rest be made in it.
+    let existing = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    if existing == path {
+        check_private(path)?;
+    }
+    tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(existing).map(drop).map_err(unusable)
+}
+
+fn check_private(path: &Path) -> Result<(), DataDirError> {
+    let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
+    let metadata = fs::metadata(path).map_err(unusable)?;
+    if !metadata.is_dir() {
+        return Err(unusable(io::Error::from(io::ErrorKind::NotADirectory)));
+    }
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(DataDirError::Exposed { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path.join("lock"))
+}
+
+/// Process and version of the server that holds the lock, if it has written them yet.
+fn holder(lock: &mut File) -> Option<(u32, String)> {
+    let mut text = String::new();
+    lock.rewind().ok()?;
+    lock.read_to_string(&mut text).ok()?;
+    let (process, version) = text.trim().split_once(' ')?;
+    Some((process.parse().ok()?, version.to_owned()))
+}
+
+fn remove_unfinished(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file that only its owner can read so that, whenever the process or the machine dies, it has its old content
+/// or its new one.
+///
+/// # Errors
+/// When the directory cannot be written to, or the disk is full.
+pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(directory)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn it_is_made_for_its_owner_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a/b/data");
+        let directory = DataDir::open(&path).unwrap();
+        write_atomically(&directory.file("x"), b"1").unwrap();
+        write_atomically(&directory.file("x"), b"2").unwrap();
+        assert_eq!(fs::read(directory.file("x")).unwrap(), b"2");
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join("tls")), 0o700);
+        assert_eq!(mode(&path.join("lock")), 0o600);
+        assert_eq!(mode(&path.join("x")), 0o600);
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn one_that_others_can_read_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("data");
+        DirBuilder::new().mode(0o755).create(&path).unwrap();
+        let message = DataDir::open(&path).unwrap_err().to_string();
+        assert!(message.ends_with(&format!("chmod 700 {}", path.display())), "{message}");
+        assert!(matches!(check(&path), Err(DataDirError::Exposed { mode: 0o755, .. })));
+    }
+
+    #[test]
+    fn it_is_served_from_once() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("data");
+        let first = DataDir::open(&path).unwrap();
+        let message = DataDir::open(&path).unwrap_err().to_string();
+        assert!(message.contains(&format!("(process {})", std::process::id())), "{message}");
+        check_shared(&path).unwrap();
+        drop(first);
+        DataDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_command_of_another_version_waits_for_the_server_to_stop() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("data");
+        let server = DataDir::open(&path).unwrap();
+        fs::write(path.join("lock"), "1 0.0.1-other\n").unwrap();
+        assert!(matches!(check_shared(&path), Err(DataDirError::OtherVersion { .. })));
+        drop(server);
+        check_shared(&path).unwrap();
+        assert!(matches!(check_shared(&home.path().join("none")), Err(DataDirError::Missing { .. })));
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("data");
+        drop(DataDir::open(&path).unwrap());
+        fs::write(path.join("tls/.unfinished-x"), "half").unwrap();
+        let directory = DataDir::open(&path).unwrap();
+        assert!(!directory.file("tls/.unfinished-x").exists());
+    }
+}

@@ -1,0 +1,329 @@
+//! The server's own certificate authority, for machines that no public authority certifies.
+//!
+//! It is made at the first start and lives ten years. Whoever trusts it trusts it for little: name constraints hold it
+//! to loopback and to the host names that the server was given. The certificates that it gives live ninety days.
+
+use std::{collections::BTreeSet, fs, io, net::IpAddr, path::Path, time::Duration};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, SanType,
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use uuid::Uuid;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+
+use super::{
+    TlsError,
+    certificate::{Details, Name, ServerCertificate},
+};
+use crate::{clock::UnixTime, data_dir::write_atomically};
+
+const DAY: i64 = 86_400;
+/// Life of the authority.
+const AUTHORITY_LIFE: i64 = 3650 * DAY;
+/// What must be left of the authority's life for it to be kept: the life of a certificate.
+const AUTHORITY_RENEWAL: i64 = CERTIFICATE_LIFE;
+/// Life of a certificate.
+const CERTIFICATE_LIFE: i64 = 90 * DAY;
+/// What must be left of a certificate's life for it to be kept.
+const CERTIFICATE_RENEWAL: i64 = 30 * DAY;
+/// How far back certificates are dated, for clients whose clocks are behind.
+const BACKDATING: i64 = 3600;
+
+/// The certificate authority.
+#[derive(Debug)]
+pub struct Authority {
+    certificate: CertificateDer<'static>,
+    pem: String,
+}
+
+impl Authority {
+    /// Reads the authority from `directory`/`authority.pem`; makes it where it is missing, about to expire, or not made
+    /// for one of `names`.
+    ///
+    /// # Errors
+    /// [`TlsError`]; a damaged file is an error rather than a reason to make a new authority, which clients would have
+    /// to trust anew.
+    pub fn load_or_create(directory: &Path, names: &BTreeSet<Name>, now: UnixTime) -> Result<Self, TlsError> {
+        let path = directory.join("authority.pem");
+        let file_error = |source| TlsError::File { path: path.clone(), source };
+        match fs::read_to_string(&path) {
+            Ok(pem) => {
+                let damaged = || TlsError::DamagedAuthority { path: path.clone() };
+                let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| damaged())?;
+                let authority = Self { certificate, pem };
+                // Also that the key is there and can be read.
+                authority.issuer().map_err(|_| damaged())?;
+                let reason = match authority.reason_to_replace(names, now).ok_or_else(damaged)? {
+                    None => return Ok(authority),
+                    Some(reason) => reason,
+                };
+                tracing::warn!(
+                    reason,
+                    "making a new certificate authority: clients must trust the new ca.pem"
+                );
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(file_error(error)),
+        }
+        let authority = Self::create(names, now)?;
+        write_atomically(&path, authority.pem.as_bytes()).map_err(file_error)?;
+        Ok(authority)
+    }
+
+    /// The authority's certificate as PEM.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        let end = "-----END CERTIFICATE-----\n";
+        self.pem.split_inclusive(end).next().unwrap_or_default()
+    }
+
+    /// The certificate for exactly `names` from `directory`/`server.pem`; makes it where it is missing, about to expire,
+    /// for other names, or from another authority.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn certificate(
+        &self,
+        directory: &Path,
+        names: &BTreeSet<Name>,
+        now: UnixTime,
+    ) -> Result<ServerCertificate, TlsError> {
+        let path = directory.join("server.pem");
+        let file_error = |source| TlsError::File { path: path.clone(), source };
+        match fs::read(&path) {
+            Ok(pem) => {
+                if let Some(certificate) = self.usable(&pem, names, now) {
+                    return Ok(certificate);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(file_error(error)),
+        }
+        let pem = self.issue(names, now)?;
+        write_atomically(&path, pem.as_bytes()).map_err(file_error)?;
+        Ok(ServerCertificate::from_pem(pem.as_bytes(), pem.as_bytes())?)
+    }
+
+    fn create(names: &BTreeSet<Name>, now: UnixTime) -> Result<Self, TlsError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.remove(DnType::CommonName);
+        // Two authorities of one name in a bundle of trusted ones would be mistaken for each other.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("Flyte server authority {}", Uuid::new_v4().simple()));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        date(&mut params, now, AUTHORITY_LIFE);
+        params.name_constraints =
+            Some(NameConstraints { permitted_subtrees: permitted(names), excluded_subtrees: Vec::new() });
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let certificate = params.self_signed(&key)?;
+        let pem = format!("{}{}", unix_lines(&certificate.pem()), unix_lines(&key.serialize_pem()));
+        Ok(Self { certificate: certificate.der().clone(), pem })
+    }
+
+    fn issuer(&self) -> Result<Issuer<'static, KeyPair>, rcgen::Error> {
+        // The key stands after the certificate.
+        let key = self.pem.get(self.certificate_pem().len()..).unwrap_or_default();
+        Issuer::from_ca_cert_der(&self.certificate, KeyPair::from_pem(key)?)
+    }
+
+    /// Why the authority will not do; the outer `None` where it cannot be read.
+    fn reason_to_replace(&self, names: &BTreeSet<Name>, now: UnixTime) -> Option<Option<String>> {
+        let (_, parsed) = X509Certificate::from_der(&self.certificate).ok()?;
+        let validity = parsed.validity();
+        if validity.not_before.timestamp() > now {
+            return Some(Some("the clock is behind the old one's beginning".to_owned()));
+        }
+        if validity.not_after.timestamp() - now < AUTHORITY_RENEWAL {
+            return Some(Some("the old one is about to expire".to_owned()));
+        }
+        let constraints = parsed.name_constraints().ok()??.value;
+        let outside = names.iter().find(|name| !name.is_permitted(constraints));
+        Some(outside.map(|name| format!("the old one was not made for {name}")))
+    }
+
+    fn usable(&self, pem: &[u8], names: &BTreeSet<Name>, now: UnixTime) -> Option<ServerCertificate> {
+        let certificate = ServerCertificate::from_pem(pem, pem).ok()?;
+        let details = certificate.details().ok()?;
+        let good = certificate.chain.get(1) == Some(&self.certificate)
+            && details.names == *names
+            && details.not_before <= now
+            && !is_due(&details, now)
+            && certificate.server_config().is_ok();
+        good.then_some(certificate)
+    }
+
+    /// A new certificate: chain and key as PEM. The chain ends with the authority itself, which clients do not need
+    /// but those that are told to trust whatever is sent (`insecureSkipVerify`) do.
+    fn issue(&self, names: &BTreeSet<Name>, now: UnixTime) -> Result<String, TlsError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.remove(DnType::CommonName);
+        params.distinguished_name.push(DnType::CommonName, "flyte-server");
+        for name in names {
+            params.subject_alt_names.push(match name {
+                Name::Dns(name) => SanType::DnsName(name.as_str().try_into()?),
+                Name::Ip(address) => SanType::IpAddress(*address),
+            });
+        }
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        date(&mut params, now, CERTIFICATE_LIFE);
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let certificate = params.signed_by(&key, &self.issuer()?)?;
+        let (leaf, key) = (unix_lines(&certificate.pem()), unix_lines(&key.serialize_pem()));
+        Ok(format!("{leaf}{}{key}", self.certificate_pem()))
+    }
+}
+
+/// Whether it is time for the next certificate.
+pub(super) fn is_due(details: &Details, now: UnixTime) -> bool {
+    details.not_after - now < CERTIFICATE_RENEWAL
+}
+
+fn permitted(names: &BTreeSet<Name>) -> Vec<GeneralSubtree> {
+    let mut subtrees = vec![
+        GeneralSubtree::DnsName("localhost".to_owned()),
+        GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([127, 0, 0, 0], 8)),
+        GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), 128)),
+    ];
+    subtrees.extend(names.iter().filter(|name| **name != Name::Dns("localhost".to_owned())).map(|name| {
+        match name {
+            Name::Dns(name) => GeneralSubtree::DnsName(name.clone()),
+            Name::Ip(address) => {
+                let prefix = if address.is_ipv4() { 32 } else { 128 };
+                GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(*address, prefix))
+            }
+        }
+    }));
+    subtrees
+}
+
+/// Dates a certificate so that it is valid for `life` from now.
+fn date(params: &mut CertificateParams, now: UnixTime, life: i64) {
+    let moment =
+        |moment| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(u64::try_from(moment).unwrap_or(0));
+    params.not_before = moment(now - BACKDATING);
+    params.not_after = moment(now + life);
+}
+
+/// PEM with the line ends of this system rather than of e-mail.
+fn unix_lines(pem: &str) -> String {
+    pem.replace("\r\n", "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::{
+        RootCertStore,
+        client::WebPkiServerVerifier,
+        crypto::aws_lc_rs,
+        pki_types::{ServerName, UnixTime as PkiTime},
+    };
+
+    use super::*;
+
+    const NOW: UnixTime = 1_800_000_000;
+
+    fn names(names: &[&str]) -> BTreeSet<Name> {
+        names.iter().map(|name| Name::parse(name)).collect()
+    }
+
+    /// Whether a client that trusts the authority accepts the certificate for the host.
+    fn accepts(authority: &Authority, certificate: &ServerCertificate, host: &str, now: UnixTime) -> bool {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+        let now = PkiTime::since_unix_epoch(Duration::from_secs(now.try_into().unwrap()));
+        let host = ServerName::try_from(host.to_owned()).unwrap();
+        let (leaf, rest) = certificate.chain.split_first().unwrap();
+        rustls::client::danger::ServerCertVerifier::verify_server_cert(
+            &*verifier,
+            leaf,
+            rest,
+            &host,
+            &[],
+            now,
+        )
+        .is_ok()
+    }
+
+    #[test]
+    fn a_client_that_trusts_the_authority_accepts_its_certificate() {
+        let directory = tempfile::tempdir().unwrap();
+        let wanted = names(&["localhost", "127.0.0.1", "::1", "flyte.example.org"]);
+        let authority = Authority::load_or_create(directory.path(), &wanted, NOW).unwrap();
+        let certificate = authority.certificate(directory.path(), &wanted, NOW).unwrap();
+        for host in ["localhost", "127.0.0.1", "::1", "flyte.example.org"] {
+            assert!(accepts(&authority, &certificate, host, NOW), "{host}");
+        }
+        assert!(!accepts(&authority, &certificate, "example.org", NOW));
+        assert!(!accepts(&authority, &certificate, "localhost", NOW + CERTIFICATE_LIFE + 1));
+    }
+
+    #[test]
+    fn the_authority_is_good_for_its_own_names_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::load_or_create(directory.path(), &names(&["localhost"]), NOW).unwrap();
+        let stray = names(&["localhost", "bank.example.com"]);
+        let certificate = authority.certificate(directory.path(), &stray, NOW).unwrap();
+        assert!(!accepts(&authority, &certificate, "bank.example.com", NOW));
+        assert!(!accepts(&authority, &certificate, "localhost", NOW));
+    }
+
+    #[test]
+    fn a_second_start_keeps_both() {
+        let directory = tempfile::tempdir().unwrap();
+        let wanted = names(&["localhost"]);
+        let start = |now| {
+            let authority = Authority::load_or_create(directory.path(), &wanted, now).unwrap();
+            authority.certificate(directory.path(), &wanted, now).unwrap().chain
+        };
+        let first = start(NOW);
+        assert_eq!(start(NOW + 59 * DAY), first);
+        let renewed = start(NOW + 61 * DAY);
+        assert_ne!(renewed[0], first[0]);
+        assert_eq!(renewed[1], first[1]);
+        let replaced = start(NOW + AUTHORITY_LIFE - AUTHORITY_RENEWAL + 1);
+        assert_ne!(replaced[1], first[1]);
+    }
+
+    #[test]
+    fn a_new_host_name_makes_a_new_authority_and_a_dropped_one_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let start =
+            |wanted: &[&str]| Authority::load_or_create(directory.path(), &names(wanted), NOW).unwrap().pem;
+        let first = start(&["localhost", "a.example"]);
+        assert_eq!(start(&["localhost"]), first);
+        assert_eq!(start(&["localhost", "127.9.9.9", "x.a.example"]), first);
+        assert_ne!(start(&["localhost", "b.example"]), first);
+    }
+
+    #[test]
+    fn a_damaged_authority_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let wanted = names(&["localhost"]);
+        let authority = Authority::load_or_create(directory.path(), &wanted, NOW).unwrap();
+        for damage in ["", "rubbish", authority.certificate_pem()] {
+            fs::write(directory.path().join("authority.pem"), damage).unwrap();
+            let error = Authority::load_or_create(directory.path(), &wanted, NOW).unwrap_err();
+            assert!(matches!(error, TlsError::DamagedAuthority { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_certificate_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let wanted = names(&["localhost"]);
+        let authority = Authority::load_or_create(directory.path(), &wanted, NOW).unwrap();
+        fs::write(directory.path().join("server.pem"), "rubbish").unwrap();
+        let certificate = authority.certificate(directory.path(), &wanted, NOW).unwrap();
+        assert!(accepts(&authority, &certificate, "localhost", NOW));
+    }
+}

@@ -1,0 +1,312 @@
+//! Encryption of connections: where the certificate comes from, and how it is renewed while the server runs.
+
+mod authority;
+mod certificate;
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum_server::tls_rustls::RustlsConfig;
+
+pub use self::{
+    authority::Authority,
+    certificate::{CertificateError, Details, Name, ServerCertificate},
+};
+use crate::{
+    clock::UnixTime,
+    config::{Config, TlsSource},
+    data_dir::{DataDir, write_atomically},
+};
+
+/// Why there is no encryption.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The local authority's file is damaged.
+    #[error(
+        "the certificate authority in {path} is damaged; restore it from a backup, or run `rm {path}` to have a new one \
+         made, which clients must then trust anew",
+        path = path.display()
+    )]
+    DamagedAuthority {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The certificate or key file is not usable.
+    #[error("{} with {}: {source}", certificate.display(), key.display())]
+    Files {
+        /// The certificate file.
+        certificate: PathBuf,
+        /// The key file.
+        key: PathBuf,
+        /// Why.
+        source: CertificateError,
+    },
+    /// A certificate that was just made is not usable.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// No certificate could be made.
+    #[error("cannot make a certificate: {0}")]
+    Making(#[from] rcgen::Error),
+}
+
+/// The certificate in use. It is replaced under running connections, which keep the one that they began with.
+#[derive(Debug)]
+pub struct Tls {
+    source: Source,
+    acceptor: RustlsConfig,
+    loaded: Mutex<Loaded>,
+}
+
+#[derive(Debug)]
+enum Source {
+    LocalAuthority { directory: PathBuf, bundle: PathBuf, names: BTreeSet<Name> },
+    Files { certificate: PathBuf, key: PathBuf },
+}
+
+/// What is in use, and the state of the files when they were last read, also in vain.
+#[derive(Debug)]
+struct Loaded {
+    details: Details,
+    files: Vec<FileState>,
+}
+
+/// Tells whether a file has changed: modification time, size and inode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FileState(Option<(i64, i64, u64, u64)>);
+
+impl FileState {
+    fn of(path: &Path) -> Self {
+        // What cannot be looked at counts as a state of its own; reading it then tells why.
+        Self(fs::metadata(path).ok().map(|m| (m.mtime(), m.mtime_nsec(), m.size(), m.ino())))
+    }
+}
+
+impl Tls {
+    /// Reads or makes the certificate; `None` where the configuration turns encryption off.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn open(config: &Config, directory: &DataDir, now: UnixTime) -> Result<Option<Self>, TlsError> {
+        let source = match &config.tls.source {
+            TlsSource::Off => return Ok(None),
+            TlsSource::Files { certificate, key } => {
+                Source::Files { certificate: certificate.clone(), key: key.clone() }
+            }
+            TlsSource::LocalAuthority => Source::LocalAuthority {
+                directory: directory.file("tls"),
+                bundle: directory.file("ca.pem"),
+                names: names(config),
+            },
+        };
+        let files = source.files();
+        let certificate = source.load(now)?;
+        let details = certificate.details()?;
+        let acceptor = RustlsConfig::from_config(Arc::new(certificate.server_config()?));
+        Ok(Some(Self { source, acceptor, loaded: Mutex::new(Loaded { details, files }) }))
+    }
+
+    /// What connections are accepted with.
+    #[must_use]
+    pub fn acceptor(&self) -> RustlsConfig {
+        self.acceptor.clone()
+    }
+
+    /// What the certificate in use says.
+    #[must_use]
+    pub fn details(&self) -> Details {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).details.clone()
+    }
+
+    /// The certificate of the authority for clients to trust, where it is the server's own.
+    #[must_use]
+    pub fn bundle(&self) -> Option<&Path> {
+        match &self.source {
+            Source::LocalAuthority { bundle, .. } => Some(bundle),
+            Source::Files { .. } => None,
+        }
+    }
+
+    /// Renews the certificate where that is due, or reads the files again where they have changed. Cheap; called every
+    /// so often.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the certificate in use stays. The same files are not tried twice.
+    pub fn maintain(&self, now: UnixTime) -> Result<(), TlsError> {
+        let due = {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            match &self.source {
+                Source::LocalAuthority { .. } => authority::is_due(&loaded.details, now),
+                Source::Files { .. } => {
+                    let files = self.source.files();
+                    let changed = loaded.files != files;
+                    loaded.files = files;
+                    changed
+                }
+            }
+        };
+        if due { self.reload(now) } else { Ok(()) }
+    }
+
+    /// Reads the certificate again.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the certificate in use stays.
+    pub fn reload(&self, now: UnixTime) -> Result<(), TlsError> {
+        let certificate = self.source.load(now)?;
+        let details = certificate.details()?;
+        self.acceptor.reload_from_config(Arc::new(certificate.server_config()?));
+        tracing::info!(not_after = details.not_after, "the server's certificate was read again");
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).details = details;
+        Ok(())
+    }
+}
+
+impl Source {
+    fn files(&self) -> Vec<FileState> {
+        match self {
+            Self::LocalAuthority { .. } => Vec::new(),
+            Self::Files { certificate, key } => vec![FileState::of(certificate), FileState::of(key)],
+        }
+    }
+
+    fn load(&self, now: UnixTime) -> Result<ServerCertificate, TlsError> {
+        match self {
+            Self::LocalAuthority { directory, bundle, names } => {
+                let authority = Authority::load_or_create(directory, names, now)?;
+                let pem = authority.certificate_pem().as_bytes();
+                if fs::read(bundle).ok().as_deref() != Some(pem) {
+                    write_atomically(bundle, pem)
+                        .map_err(|source| TlsError::File { path: bundle.clone(), source })?;
+                }
+                authority.certificate(directory, names, now)
+            }
+            Self::Files { certificate, key } => read_files(certificate, key),
+        }
+    }
+}
+
+/// Reads a certificate and its key from the files that the configuration names, and checks that they go together.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn read_files(certificate: &Path, key: &Path) -> Result<ServerCertificate, TlsError> {
+    let read =
+        |path: &Path| fs::read(path).map_err(|source| TlsError::File { path: path.to_owned(), source });
+    let (chain, secret) = (read(certificate)?, read(key)?);
+    ServerCertificate::from_pem(&chain, &secret)
+        .and_then(|loaded| loaded.server_config().map(|_| loaded))
+        .map_err(|source| TlsError::Files {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            source,
+        })
+}
+
+/// The names that the local authority certifies.
+fn names(config: &Config) -> BTreeSet<Name> {
+    let public = config.public_url.host_str().into_iter();
+    let fixed = ["localhost", "127.0.0.1", "::1"].into_iter();
+    fixed.chain(public).chain(config.tls.host_names.iter().map(String::as_str)).map(Name::parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    const DAY: i64 = 86_400;
+
+    #[test]
+    fn a_certificate_is_renewed_before_it_expires_while_the_server_runs() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = DataDir::open(&home.path().join("data")).unwrap();
+        let clock = Clock::manual(1_800_000_000);
+        let config = Config::for_test(directory.path());
+        let tls = Tls::open(&config, &directory, clock.now()).unwrap().unwrap();
+        let (first, serving) = (tls.details(), tls.acceptor().get_inner());
+        assert!(first.names.contains(&Name::parse("localhost")) && first.names.contains(&Name::parse("::1")));
+        let bundle = fs::read(tls.bundle().unwrap()).unwrap();
+
+        clock.advance(59 * DAY);
+        tls.maintain(clock.now()).unwrap();
+        assert_eq!(tls.details(), first);
+        assert!(Arc::ptr_eq(&tls.acceptor().get_inner(), &serving));
+
+        clock.advance(2 * DAY);
+        tls.maintain(clock.now()).unwrap();
+        assert!(tls.details().not_after > first.not_after);
+        assert!(!Arc::ptr_eq(&tls.acceptor().get_inner(), &serving));
+        assert_eq!(fs::read(tls.bundle().unwrap()).unwrap(), bundle);
+
+        // And so on, for years.
+        for _ in 0..30 {
+            clock.advance(61 * DAY);
+            tls.maintain(clock.now()).unwrap();
+            assert!(tls.details().not_after - clock.now() > 30 * DAY);
+        }
+        assert_eq!(fs::read(tls.bundle().unwrap()).unwrap(), bundle);
+    }
+
+    #[test]
+    fn files_are_read_again_when_they_change_and_kept_when_they_are_wrong() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = DataDir::open(&home.path().join("data")).unwrap();
+        let now = 1_800_000_000;
+        let (certificate, key) = (home.path().join("c.pem"), home.path().join("k.pem"));
+        let install = |now| {
+            let scratch = tempfile::tempdir().unwrap();
+            let names = BTreeSet::from([Name::parse("localhost")]);
+            let authority = Authority::load_or_create(scratch.path(), &names, now).unwrap();
+            authority.certificate(scratch.path(), &names, now).unwrap();
+            for path in [&certificate, &key] {
+                fs::copy(scratch.path().join("server.pem"), path).unwrap();
+            }
+        };
+        install(now);
+        let mut config = Config::for_test(directory.path());
+        config.tls.source = TlsSource::Files { certificate: certificate.clone(), key: key.clone() };
+        let tls = Tls::open(&config, &directory, now).unwrap().unwrap();
+        let first = tls.details();
+        tls.maintain(now).unwrap();
+        assert_eq!(tls.details(), first);
+
+        fs::write(&certificate, "half a certifi").unwrap();
+        assert!(tls.maintain(now).is_err());
+        assert_eq!(tls.details(), first);
+        // It has been told once.
+        tls.maintain(now).unwrap();
+
+        install(now + 100);
+        tls.maintain(now).unwrap();
+        assert_eq!(tls.details().not_after, first.not_after + 100);
+    }
+
+    #[test]
+    fn a_certificate_with_another_key_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let names = BTreeSet::from([Name::parse("localhost")]);
+        let mut paths = Vec::new();
+        for name in ["a", "b"] {
+            let scratch = home.path().join(name);
+            fs::create_dir(&scratch).unwrap();
+            let authority = Authority::load_or_create(&scratch, &names, 1_800_000_000).unwrap();
+            authority.certificate(&scratch, &names, 1_800_000_000).unwrap();
+            paths.push(scratch.join("server.pem"));
+        }
+        let message = read_files(&paths[0], &paths[1]).unwrap_err().to_string();
+        assert!(message.contains("cannot be used"), "{message}");
+    }
+}
