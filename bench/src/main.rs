@@ -1,0 +1,146 @@
+//! `flyte-bench`: signs in at any OAuth 2 server through its HTML forms and then loads its token endpoint.
+//!
+//! The flow is the same for every server: one authorization code with PKCE for each connection, then refresh-token
+//! rotation in a loop on each, until the time is up. It prints one JSON object, so that `bench/run` can compare two servers
+//! in one run.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "printing the measurement is what this program is for")]
+
+mod load;
+mod sign_in;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use url::Url;
+
+/// What to load, and how hard.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// Issuer identifier of the server; its `/.well-known/openid-configuration` tells the endpoints.
+    #[arg(long)]
+    issuer: Url,
+    /// PEM file with the CA that the server's certificate is signed by.
+    #[arg(long)]
+    ca: Option<PathBuf>,
+    /// `client_id` of a public client.
+    #[arg(long)]
+    client_id: String,
+    /// Redirect URI of that client.
+    #[arg(long)]
+    redirect_uri: Url,
+    /// Scopes to ask for.
+    #[arg(long, default_value = "openid offline_access")]
+    scope: String,
+    /// Name to sign in with.
+    #[arg(long)]
+    user: String,
+    /// File with the password to sign in with.
+    #[arg(long)]
+    password_file: PathBuf,
+    /// Connections, each with a session of its own, rotating at the same time.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
+    connections: u16,
+    /// How long to measure, in seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=120))]
+    seconds: u64,
+}
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+enum BenchError {
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// HTTP failed.
+    #[error("request failed: {0}")]
+    Http(#[from] reqwest::Error),
+    /// A URL that the server gave could not be read.
+    #[error("the server gave a bad URL: {0}")]
+    Url(#[from] url::ParseError),
+    /// The server answered with something else than the flow needs.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+/// The part of OpenID Connect Discovery that the flow needs.
+#[derive(Debug, serde::Deserialize)]
+struct Metadata {
+    authorization_endpoint: Url,
+    token_endpoint: Url,
+}
+
+/// A token response (RFC 6749 section 5.1).
+#[derive(Debug, serde::Deserialize)]
+struct Tokens {
+    refresh_token: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(measure(&arguments)) {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "the edge, where a person reads it")]
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+async fn measure(arguments: &Arguments) -> Result<serde_json::Value, BenchError> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).map_err(|source| BenchError::File { path: path.clone(), source })
+    };
+    let password = read(&arguments.password_file)?;
+    let mut http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(30))
+        .no_proxy();
+    if let Some(ca) = &arguments.ca {
+        http = http.tls_certs_only([reqwest::Certificate::from_pem(read(ca)?.as_bytes())?]);
+    }
+    let http = http.build()?;
+    let discovery =
+        format!("{}/.well-known/openid-configuration", arguments.issuer.as_str().trim_end_matches('/'));
+    let metadata: Metadata = http.get(discovery).send().await?.error_for_status()?.json().await?;
+    let flow = sign_in::Flow {
+        http: &http,
+        metadata: &metadata,
+        client_id: &arguments.client_id,
+        redirect_uri: &arguments.redirect_uri,
+        scope: &arguments.scope,
+        user: &arguments.user,
+        password: password.trim_end_matches(['\r', '\n']),
+    };
+    // One person, one browser: sign in once and let that browser authorize each of the connections.
+    let mut browser = sign_in::Browser::default();
+    let mut refresh_tokens = Vec::new();
+    for _ in 0..arguments.connections {
+        refresh_tokens.push(flow.tokens(&mut browser).await?.refresh_token);
+    }
+    let measured = load::rotate(
+        &http,
+        &metadata.token_endpoint,
+        &arguments.client_id,
+        refresh_tokens,
+        Duration::from_secs(arguments.seconds),
+    )
+    .await?;
+    Ok(measured.summary())
+}
