@@ -1,9 +1,9 @@
 //! People: passwords, sign-ins, and slowing down those who guess.
 
-/// Hashes people's passwords.
-#[derive(Debug, Default)]
-pub struct Passwords {}
+pub mod cookie;
+mod passwords;
+pub mod session;
+mod throttle;
 
-/// Slows down guessing.
-#[derive(Debug, Default)]
-pub struct Throttle {}
+pub use passwords::{PasswordError, Passwords};
+pub use throttle::{Attempt, Throttle, Throttled};

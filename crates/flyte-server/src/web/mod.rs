@@ -1,1 +1,39 @@
-//! The pages that people see.
+//! The pages that people see: rendered here, complete without JavaScript, and with nothing from elsewhere.
+//!
+//! Every form carries a [`csrf`] token in the field [`csrf::FIELD`]. Forms that other endpoints answer post to
+//! - `/oauth2/consent`: `request` (the query of the authorization request) and `decision` (`allow` or `deny`);
+//! - `/oauth2/logout`: `request` (the query of the logout request, empty from the home page) and `decision`
+//!   (`sign-out`).
+
+mod assets;
+mod consent;
+pub mod csrf;
+mod error;
+mod form_action;
+mod home;
+mod login;
+mod logout;
+mod page;
+mod return_to;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware::map_response, routing::get};
+
+pub use consent::{ConsentView, consent_page};
+pub use error::error_page;
+pub use logout::{LogoutView, confirm_logout_page, signed_out_page};
+pub use page::security_headers;
+pub use return_to::ReturnTo;
+
+use crate::app::App;
+
+/// The pages that this module answers for: `/`, `/login`, `/signed-out` and `/assets/`.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(home::show))
+        .route("/login", get(login::show).post(login::submit).layer(login::body_limit()))
+        .route("/signed-out", get(async || signed_out_page()))
+        .route("/assets/{name}", get(assets::serve))
+        .layer(map_response(security_headers))
+}

@@ -1,0 +1,410 @@
+//! Slows down guessing, by account and by address.
+//!
+//! Each attempt is counted as a failure *before* the password is verified and forgiven when it turns out right, so that
+//! attempts made at the same time cannot slip past the limit together. Accounts are counted by what was typed, whether
+//! or not it is an account, so that a limit says nothing about who exists here.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::Hash,
+    net::{IpAddr, Ipv4Addr},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::clock::{Clock, UnixTime};
+
+/// How failures of one kind are counted.
+#[derive(Clone, Copy, Debug)]
+struct Policy {
+    /// Failures before the first wait.
+    free: u32,
+    /// Seconds of the first wait; each further failure doubles it.
+    first_wait: i64,
+    /// Seconds of the longest wait.
+    longest_wait: i64,
+    /// Seconds, counted from the end of the wait, after which one failure is forgotten.
+    forget_after: i64,
+    /// The most counters kept.
+    capacity: usize,
+}
+
+/// Somebody who mistypes waits seconds; somebody who guesses gets about three tries an hour.
+const BY_ACCOUNT: Policy =
+    Policy { free: 5, first_wait: 2, longest_wait: 900, forget_after: 600, capacity: 20_000 };
+
+/// An office shares an address, so more is borne with, and sooner forgotten.
+const BY_ADDRESS: Policy =
+    Policy { free: 20, first_wait: 2, longest_wait: 900, forget_after: 30, capacity: 20_000 };
+
+/// Counts failed sign-ins, and tells who has to wait.
+pub struct Throttle {
+    clock: Clock,
+    counters: Mutex<BothCounters>,
+}
+
+struct BothCounters {
+    accounts: Counters<AccountKey>,
+    addresses: Counters<AddressBlock>,
+}
+
+/// SHA-256 of the e-mail address in lower case: of one size, and nobody's data.
+type AccountKey = [u8; 32];
+
+/// Too many attempts failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many failed attempts; try again in {retry_after} s")]
+pub struct Throttled {
+    /// Seconds to wait.
+    pub retry_after: i64,
+}
+
+/// An attempt that is under way. Dropping it leaves it counted as failed.
+#[derive(Debug)]
+#[must_use]
+pub struct Attempt<'a> {
+    throttle: &'a Throttle,
+    account: (AccountKey, Wait),
+    address: (AddressBlock, Wait),
+}
+
+impl Throttle {
+    /// Nobody has failed yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        let counters =
+            BothCounters { accounts: Counters::new(BY_ACCOUNT), addresses: Counters::new(BY_ADDRESS) };
+        Self { clock, counters: Mutex::new(counters) }
+    }
+
+    /// Admits an attempt to sign in to `account` (an e-mail address in any case, existing or not) from `address`.
+    ///
+    /// # Errors
+    /// [`Throttled`] while the account or the address has to wait; waiting does not lengthen the wait.
+    pub fn admit(&self, account: &str, address: IpAddr) -> Result<Attempt<'_>, Throttled> {
+        let now = self.clock.now();
+        let account = account_key(account);
+        let address = AddressBlock::of(address);
+        let mut counters = self.counters();
+        let wait = counters.accounts.wait(&account, now).max(counters.addresses.wait(&address, now));
+        if wait > 0 {
+            return Err(Throttled { retry_after: wait });
+        }
+        let account = (account, counters.accounts.count(account, now));
+        let address = (address, counters.addresses.count(address, now));
+        Ok(Attempt { throttle: self, account, address })
+    }
+
+    fn counters(&self) -> MutexGuard<'_, BothCounters> {
+        // The counters are whole between any two statements: a panic elsewhere leaves nothing half done.
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt<'_> {
+    /// The password was right: the account starts afresh. The address is only forgiven this attempt, or else whoever
+    /// has one account could guess at the others for ever.
+    pub fn succeeded(self) {
+        let mut counters = self.throttle.counters();
+        counters.accounts.entries.remove(&self.account.0);
+        counters.addresses.forgive(&self.address);
+    }
+
+    /// The password was not looked at: nothing happened.
+    pub fn withdrawn(self) {
+        let mut counters = self.throttle.counters();
+        counters.accounts.forgive(&self.account);
+        counters.addresses.forgive(&self.address);
+    }
+}
+
+impl fmt::Debug for Throttle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Throttle").finish_non_exhaustive()
+    }
+}
+
+fn account_key(account: &str) -> AccountKey {
+    let mut key = [0; 32];
+    key.copy_from_slice(digest(&SHA256, account.trim().to_lowercase().as_bytes()).as_ref());
+    key
+}
+
+/// What one party commands of the address space: one IPv4 address, or 64 bits' worth of IPv6 addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum AddressBlock {
+    V4(Ipv4Addr),
+    V6([u16; 4]),
+}
+
+impl AddressBlock {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self::V6([a, b, c, d])
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counter {
+    failures: u32,
+    /// No attempt before this.
+    wait_until: UnixTime,
+    /// From when on the next failure is being forgotten.
+    forgetting_since: UnixTime,
+}
+
+/// Until when a counter's owner had to wait before and after a failure was counted.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    before: UnixTime,
+    after: UnixTime,
+}
+
+struct Counters<K> {
+    policy: Policy,
+    entries: HashMap<K, Counter>,
+}
+
+impl<K: Copy + Eq + Hash> Counters<K> {
+    fn new(policy: Policy) -> Self {
+        Self { policy, entries: HashMap::new() }
+    }
+
+    /// Seconds that `key` has to wait.
+    fn wait(&self, key: &K, now: UnixTime) -> i64 {
+        let until = self.entries.get(key).map_or(now, |counter| counter.wait_until);
+        // Bounded also when the clock was set back.
+        until.saturating_sub(now).clamp(0, self.policy.longest_wait)
+    }
+
+    /// Counts a failure; returns what it did to the wait.
+    fn count(&mut self, key: K, now: UnixTime) -> Wait {
+        if !self.entries.contains_key(&key) && self.entries.len() >= self.policy.capacity {
+            self.make_room(now);
+        }
+        let policy = self.policy;
+        let counter = self.entries.entry(key).or_insert(Counter {
+            failures: 0,
+            wait_until: now,
+            forgetting_since: now,
+        });
+        counter.forget(&policy, now);
+        let before = counter.wait_until;
+        counter.failures = (counter.failures + 1).min(policy.most_failures());
+        if let Some(doublings) = counter.failures.checked_sub(policy.free) {
+            counter.wait_until = now.saturating_add(policy.wait_after(doublings));
+        }
+        counter.forgetting_since = counter.wait_until.max(now);
+        Wait { before, after: counter.wait_until }
+    }
+
+    /// Takes back one failure and the wait that it imposed, but not one that a later failure imposed.
+    fn forgive(&mut self, (key, wait): &(K, Wait)) {
+        let Some(counter) = self.entries.get_mut(key) else { return };
+        counter.failures = counter.failures.saturating_sub(1);
+        if counter.wait_until == wait.after {
+            counter.wait_until = wait.before;
+        }
+        if counter.failures == 0 {
+            self.entries.remove(key);
+        }
+    }
+
+    /// Removes what is forgotten and, where that is not enough, the quarter with the fewest and oldest failures: a flood
+    /// of fresh names cannot push out the counter of an account under attack.
+    fn make_room(&mut self, now: UnixTime) {
+        let policy = self.policy;
+        self.entries.retain(|_, counter| {
+            counter.forget(&policy, now);
+            counter.failures > 0
+        });
+        let quarter = policy.capacity / 4;
+        if self.entries.len() + quarter <= policy.capacity {
+            return;
+        }
+        let mut order: Vec<_> = self
+            .entries
+            .iter()
+            .map(|(key, counter)| (counter.failures, counter.forgetting_since, *key))
+            .collect();
+        order.select_nth_unstable_by_key(quarter, |&(failures, since, _)| (failures, since));
+        for (_, _, key) in order.iter().take(quarter.max(1)) {
+            self.entries.remove(key);
+        }
+    }
+}
+
+impl Counter {
+    fn forget(&mut self, policy: &Policy, now: UnixTime) {
+        let forgotten = now.saturating_sub(self.forgetting_since).max(0) / policy.forget_after;
+        self.failures = self.failures.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX));
+        self.forgetting_since += forgotten * policy.forget_after;
+    }
+}
+
+impl Policy {
+    fn wait_after(&self, doublings: u32) -> i64 {
+        1_i64
+            .checked_shl(doublings)
+            .filter(|factor| *factor > 0)
+            .map_or(self.longest_wait, |factor| self.first_wait.saturating_mul(factor))
+            .min(self.longest_wait)
+    }
+
+    /// Failures beyond which the wait grows no longer, and which take no longer to be forgotten.
+    fn most_failures(&self) -> u32 {
+        self.free + (self.longest_wait / self.first_wait).max(1).ilog2() + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
+
+    fn throttle() -> (Throttle, Clock) {
+        let clock = Clock::manual(1_000_000);
+        (Throttle::new(clock.clone()), clock)
+    }
+
+    fn address(number: u32) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number))
+    }
+
+    fn fail(throttle: &Throttle, account: &str, address: IpAddr) {
+        drop(throttle.admit(account, address).unwrap());
+    }
+
+    #[test]
+    fn an_account_waits_ever_longer_from_the_fifth_failure_on() {
+        let (throttle, clock) = throttle();
+        for _ in 0..4 {
+            fail(&throttle, "ada@example.com", HOME);
+        }
+        let mut waits = Vec::new();
+        for attempt in 0..12 {
+            fail(&throttle, "ada@example.com", address(attempt));
+            let Throttled { retry_after } =
+                throttle.admit("Ada@Example.com ", address(99)).expect_err("the account waits");
+            waits.push(retry_after);
+            clock.advance(retry_after - 1);
+            assert_eq!(throttle.admit("ada@example.com", HOME).unwrap_err().retry_after, 1);
+            clock.advance(1);
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
+        fail(&throttle, "grace@example.com", HOME);
+    }
+
+    #[test]
+    fn an_address_waits_whatever_the_account_and_ipv6_by_64_bits() {
+        for many in [|_| HOME, |n| format!("2001:db8::{n:x}").parse().unwrap()] {
+            let (throttle, _clock) = throttle();
+            for number in 0..20 {
+                fail(&throttle, &format!("{number}@example.com"), many(number));
+            }
+            assert_eq!(throttle.admit("new@example.com", many(99)).unwrap_err().retry_after, 2);
+            fail(&throttle, "new@example.com", "2001:db8:0:1::1".parse().unwrap());
+        }
+        let mapped = AddressBlock::of("::ffff:203.0.113.9".parse().unwrap());
+        assert_eq!(mapped, AddressBlock::of(HOME));
+    }
+
+    #[test]
+    fn attempts_at_the_same_time_do_not_slip_past() {
+        let (throttle, _clock) = throttle();
+        let admitted: Vec<_> =
+            (0..50).filter_map(|n| throttle.admit("ada@example.com", address(n)).ok()).collect();
+        assert_eq!(admitted.len(), 5);
+    }
+
+    #[test]
+    fn success_resets_the_account_and_not_the_address() {
+        let (throttle, clock) = throttle();
+        for _ in 0..4 {
+            fail(&throttle, "ada@example.com", HOME);
+        }
+        throttle.admit("ada@example.com", HOME).unwrap().succeeded();
+        for _ in 0..4 {
+            fail(&throttle, "ada@example.com", HOME);
+        }
+        throttle.admit("ada@example.com", HOME).unwrap().succeeded();
+        for number in 0..12 {
+            fail(&throttle, &format!("{number}@example.com"), HOME);
+        }
+        // Twenty failures of others, between which the owner of one account signed in.
+        assert!(throttle.admit("ada@example.com", HOME).is_err());
+        clock.advance(2);
+        for _ in 0..3 {
+            throttle.admit("ada@example.com", HOME).unwrap().succeeded();
+        }
+    }
+
+    #[test]
+    fn a_success_does_not_lift_the_wait_that_a_later_failure_imposed() {
+        let (throttle, _clock) = throttle();
+        let own = throttle.admit("mallory@example.com", HOME).unwrap();
+        for number in 0..19 {
+            fail(&throttle, &format!("{number}@example.com"), HOME);
+        }
+        own.succeeded();
+        assert!(throttle.admit("new@example.com", HOME).is_err());
+    }
+
+    #[test]
+    fn an_attempt_that_was_not_made_does_not_count() {
+        let (throttle, _clock) = throttle();
+        for _ in 0..100 {
+            throttle.admit("ada@example.com", HOME).unwrap().withdrawn();
+        }
+        assert!(throttle.counters().accounts.entries.is_empty());
+        assert!(throttle.counters().addresses.entries.is_empty());
+    }
+
+    #[test]
+    fn failures_are_forgotten_one_by_one() {
+        let (throttle, clock) = throttle();
+        for _ in 0..4 {
+            fail(&throttle, "ada@example.com", HOME);
+        }
+        clock.advance(600);
+        fail(&throttle, "ada@example.com", HOME);
+        assert!(throttle.admit("ada@example.com", address(1)).is_ok(), "one failure was forgotten");
+        clock.advance(10 * 600);
+        for _ in 0..5 {
+            fail(&throttle, "ada@example.com", HOME);
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_locks_nobody_out_for_long() {
+        let (throttle, clock) = throttle();
+        for _ in 0..5 {
+            fail(&throttle, "ada@example.com", HOME);
+        }
+        clock.advance(-500_000);
+        assert_eq!(throttle.admit("ada@example.com", HOME).unwrap_err().retry_after, 900);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_a_flood_does_not_push_out_an_attacked_account() {
+        let (throttle, _clock) = throttle();
+        for number in 0..5 {
+            fail(&throttle, "ada@example.com", address(number));
+        }
+        for number in 0..60_000 {
+            fail(&throttle, &format!("{number}@example.com"), address(100 + number));
+            let counters = throttle.counters();
+            assert!(counters.accounts.entries.len() <= BY_ACCOUNT.capacity);
+            assert!(counters.addresses.entries.len() <= BY_ADDRESS.capacity);
+        }
+        assert!(throttle.admit("ada@example.com", address(7)).is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! The page that asks whether a client may act for a person.
+
+use askama::Template;
+use axum::{
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use url::form_urlencoded;
+
+use super::{csrf, form_action::FormAction, page::page};
+use crate::app::App;
+
+/// What a person is asked to agree to.
+#[derive(Clone, Debug)]
+pub struct ConsentView {
+    /// `client_name`.
+    pub client_name: String,
+    /// `client_id`.
+    pub client_id: String,
+    /// Who is asked.
+    pub user_email: String,
+    /// The scopes asked for.
+    pub scopes: Vec<String>,
+    /// Host and port that the answer goes to, for display.
+    pub redirect_host: String,
+    /// Query of the validated authorization request; comes back in the field `request`.
+    pub request: String,
+}
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct ConsentTemplate<'a> {
+    view: &'a ConsentView,
+    server: &'a str,
+    csrf: &'a str,
+}
+
+/// Asks for consent. The form posts to `/oauth2/consent`: `csrf`, `request`, and `decision`, `allow` or `deny`.
+#[must_use]
+pub fn consent_page(app: &App, headers: &HeaderMap, view: &ConsentView) -> Response {
+    let csrf = csrf::token(headers);
+    let template = ConsentTemplate {
+        view,
+        server: app.config.public_url.host_str().unwrap_or_default(),
+        csrf: &csrf.token,
+    };
+    let redirect_uri =
+        form_urlencoded::parse(view.request.as_bytes()).find(|(name, _)| name == "redirect_uri");
+    let forms = redirect_uri.map_or_else(FormAction::own, |(_, uri)| FormAction::and_redirect(&uri));
+    csrf.attach(page(StatusCode::OK, &template, &forms))
+}
+
+/// What a scope lets a client do, in words.
+fn meaning(scope: &str) -> &str {
+    match scope {
+        "openid" => "Know who you are",
+        "profile" => "See your name",
+        "email" => "See your e-mail address",
+        "offline_access" => "Stay signed in when you are away",
+        "all" => "Do everything that you can do in Flyte",
+        other => other,
+    }
+}

@@ -1,0 +1,285 @@
+//! Signing in with e-mail address and password.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    Extension, Form,
+    extract::{DefaultBodyLimit, Query, State, rejection::FormRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+
+use super::{
+    csrf,
+    error::{error_page, failed},
+    form_action::FormAction,
+    page::page,
+    return_to::ReturnTo,
+};
+use crate::{
+    app::App,
+    http::ClientAddr,
+    identity::{PasswordError, Passwords, session},
+    oauth::redirect_uri,
+    store::{StoreError, User},
+};
+
+/// The longest e-mail address (RFC 5321 section 4.5.3.1.3), in bytes; no account has a longer one.
+const MAX_EMAIL_BYTES: usize = 254;
+
+/// The form with a long authorization request in it, every byte percent-encoded, fits.
+pub(super) fn body_limit() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(40 * 1024)
+}
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginTemplate<'a> {
+    csrf: &'a str,
+    return_to: Option<&'a ReturnTo>,
+    /// Name of the client that asks.
+    client: Option<&'a str>,
+    server: &'a str,
+    email: &'a str,
+    error: Option<&'a str>,
+}
+
+/// Query of `GET /login`.
+#[derive(Deserialize)]
+pub(super) struct LoginQuery {
+    #[serde(default)]
+    return_to: String,
+}
+
+/// Body of `POST /login`.
+#[derive(Deserialize)]
+pub(super) struct LoginForm {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    return_to: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default, deserialize_with = "secret")]
+    password: SecretString,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    String::deserialize(deserializer).map(SecretString::from)
+}
+
+/// `GET /login`
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Query(query): Query<LoginQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let return_to = ReturnTo::parse(&query.return_to);
+    let signed_in = match session::current(&app, &headers).await {
+        Ok(signed_in) => signed_in,
+        Err(error) => return failed(&error),
+    };
+    if signed_in.is_some() && return_to.is_none() {
+        return Redirect::to("/").into_response();
+    }
+    // Who is signed in and sent here all the same is asked to prove it anew.
+    let email = return_to
+        .as_ref()
+        .and_then(|request| request.parameter("login_hint"))
+        .filter(|hint| hint.len() <= MAX_EMAIL_BYTES)
+        .or_else(|| signed_in.map(|signed_in| signed_in.user.email))
+        .unwrap_or_default();
+    form(&app, &headers, return_to.as_ref(), &email, None).await
+}
+
+/// `POST /login`
+pub(super) async fn submit(
+    State(app): State<Arc<App>>,
+    Extension(ClientAddr(address)): Extension<ClientAddr>,
+    headers: HeaderMap,
+    body: Result<Form<LoginForm>, FormRejection>,
+) -> Response {
+    let LoginForm { csrf, return_to, email, password } = match body {
+        Ok(Form(form)) => form,
+        Err(rejection) => {
+            return error_page(
+                rejection.status(),
+                "The form could not be read",
+                "Go back, reload the page, and sign in again.",
+            );
+        }
+    };
+    let return_to = ReturnTo::parse(&return_to);
+    let email = email.trim();
+    let refuse =
+        async |refusal: Refusal| form(&app, &headers, return_to.as_ref(), email, Some(refusal)).await;
+
+    if !csrf::verify(&headers, &csrf) {
+        tracing::warn!(target: "audit", event = "login", outcome = "refused", reason = "csrf", %address);
+        return refuse(Refusal::OutOfDate).await;
+    }
+    // Waiting comes before anything that depends on the account.
+    let attempt = match app.throttle.admit(email, address) {
+        Ok(attempt) => attempt,
+        Err(throttled) => {
+            tracing::warn!(target: "audit", event = "login", outcome = "refused", reason = "throttled", %address);
+            return refuse(Refusal::Throttled { retry_after: throttled.retry_after }).await;
+        }
+    };
+    let account = match account(&app, email).await {
+        Ok(account) => account,
+        Err(error) => {
+            attempt.withdrawn();
+            return failed(&error);
+        }
+    };
+    let hash = account.as_ref().and_then(|user| user.password_hash.clone());
+    match app.passwords.verify(password.clone(), hash).await {
+        Ok(true) => {}
+        Ok(false) => {
+            // What was typed is logged only when it is an account's address: it may be a password in the wrong field.
+            let user = account.as_ref().map(|user| user.id.as_str());
+            let email = account.as_ref().map(|user| user.email.as_str());
+            tracing::warn!(target: "audit", event = "login", outcome = "failed", user, email, %address);
+            return refuse(Refusal::WrongCredentials).await;
+        }
+        Err(error) => {
+            attempt.withdrawn();
+            return match error {
+                PasswordError::Overloaded { retry_after } => refuse(Refusal::Busy { retry_after }).await,
+                PasswordError::Length | PasswordError::Failed(_) => failed(&error),
+            };
+        }
+    }
+    let Some(user) = account else { return refuse(Refusal::WrongCredentials).await };
+    attempt.succeeded();
+    match sign_in(&app, &headers, &user, password).await {
+        Ok(cookie) => {
+            tracing::info!(target: "audit", event = "login", outcome = "ok", user = user.id, email = user.email, %address);
+            let location = return_to.as_ref().and_then(ReturnTo::location);
+            let location = location.unwrap_or(HeaderValue::from_static("/"));
+            (StatusCode::SEE_OTHER, [(header::LOCATION, location), (header::SET_COOKIE, cookie)])
+                .into_response()
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// The account that can sign in with this address; a disabled one cannot.
+async fn account(app: &App, email: &str) -> Result<Option<User>, StoreError> {
+    if email.len() > MAX_EMAIL_BYTES {
+        return Ok(None);
+    }
+    let user = app.store.user_by_email(email).await?;
+    Ok(user.filter(|user| user.disabled_at.is_none()))
+}
+
+/// Starts a session in place of the one that the browser may have.
+async fn sign_in(
+    app: &App,
+    headers: &HeaderMap,
+    user: &User,
+    password: SecretString,
+) -> Result<HeaderValue, StoreError> {
+    if user.password_hash.as_deref().is_some_and(Passwords::is_outdated) {
+        // Before the session starts, because a new hash ends the sessions that there are.
+        match app.passwords.hash(password).await {
+            Ok(hash) => {
+                app.store.set_password_hash(&user.id, &hash).await?;
+            }
+            Err(error) => tracing::warn!(%error, user = user.id, "the password hash stays as it is"),
+        }
+    }
+    if let Some(old) = session::current(app, headers).await? {
+        session::end(app, &old.session).await?;
+    }
+    let (_, cookie) = session::start(app, user).await?;
+    Ok(cookie)
+}
+
+/// Why somebody is not signed in.
+enum Refusal {
+    WrongCredentials,
+    Throttled { retry_after: i64 },
+    Busy { retry_after: u32 },
+    OutOfDate,
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::WrongCredentials => StatusCode::UNAUTHORIZED,
+            Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::OutOfDate => StatusCode::FORBIDDEN,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::WrongCredentials => "The e-mail address or the password is not right.".to_owned(),
+            Self::Throttled { retry_after } => {
+                format!("Too many attempts failed. Try again in {}.", duration(*retry_after))
+            }
+            Self::Busy { .. } => "Many people are signing in right now. Try again in a moment.".to_owned(),
+            Self::OutOfDate => "This page was out of date. Please sign in again.".to_owned(),
+        }
+    }
+
+    fn header(&self) -> Option<(header::HeaderName, HeaderValue)> {
+        match self {
+            // A 401 has to name a scheme (RFC 9110 section 15.5.2); browsers show no dialog for one they do not know.
+            Self::WrongCredentials => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Cookie form-action=\"/login\"")))
+            }
+            Self::Throttled { retry_after } => Some((header::RETRY_AFTER, HeaderValue::from(*retry_after))),
+            Self::Busy { retry_after } => Some((header::RETRY_AFTER, HeaderValue::from(*retry_after))),
+            Self::OutOfDate => None,
+        }
+    }
+}
+
+fn duration(seconds: i64) -> String {
+    let (count, unit) = if seconds < 100 { (seconds, "second") } else { ((seconds + 59) / 60, "minute") };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+async fn form(
+    app: &App,
+    headers: &HeaderMap,
+    return_to: Option<&ReturnTo>,
+    email: &str,
+    refusal: Option<Refusal>,
+) -> Response {
+    let client = match return_to.and_then(|request| request.parameter("client_id")) {
+        Some(id) => match app.store.client_by_id(&id).await {
+            Ok(client) => client,
+            Err(error) => return failed(&error),
+        },
+        None => None,
+    };
+    let forms = client
+        .as_ref()
+        .zip(return_to.and_then(|request| request.parameter("redirect_uri")))
+        .filter(|(client, uri)| redirect_uri::is_registered(&client.redirect_uris, uri))
+        .map_or_else(FormAction::own, |(_, uri)| FormAction::and_redirect(&uri));
+    let csrf = csrf::token(headers);
+    let message = refusal.as_ref().map(Refusal::message);
+    let template = LoginTemplate {
+        csrf: &csrf.token,
+        return_to,
+        client: client.as_ref().map(|client| client.name.as_str()),
+        server: app.config.public_url.host_str().unwrap_or_default(),
+        email,
+        error: message.as_deref(),
+    };
+    let status = refusal.as_ref().map_or(StatusCode::OK, Refusal::status);
+    let mut response = csrf.attach(page(status, &template, &forms));
+    if let Some((name, value)) = refusal.as_ref().and_then(Refusal::header) {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}

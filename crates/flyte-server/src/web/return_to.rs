@@ -1,0 +1,125 @@
+//! Where a browser goes after signing in.
+
+use std::fmt;
+
+use axum::http::HeaderValue;
+use url::form_urlencoded;
+
+const AUTHORIZE: &str = "/oauth2/authorize?";
+
+/// The longest request that is carried through the sign-in, in bytes.
+const MAX_BYTES: usize = 8 * 1024;
+
+/// An authorization request of this server, as path and query: the only place that signing in leads to besides the home
+/// page, so that `/login` is not an open redirector (RFC 9700 section 4.11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnTo(String);
+
+impl ReturnTo {
+    /// Takes `/oauth2/authorize?...` and nothing else: no other path, no scheme or host in front, no fragment, no
+    /// character that does not belong into a request line.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let query = text.strip_prefix(AUTHORIZE)?;
+        let is_query = query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        (is_query && text.len() <= MAX_BYTES).then(|| Self(text.to_owned()))
+    }
+
+    /// As the value of a `Location` header; `None` never, since every character was checked.
+    #[must_use]
+    pub fn location(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.0).ok()
+    }
+
+    /// A parameter of the request; `None` where it is missing or repeated (RFC 6749 section 3.1).
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let query = self.0.strip_prefix(AUTHORIZE)?;
+        let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+        values.next().filter(|_| values.next().is_none()).map(|(_, value)| value.into_owned())
+    }
+}
+
+impl fmt::Display for ReturnTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use url::Url;
+
+    use super::*;
+
+    #[test]
+    fn only_our_own_authorization_requests() {
+        for accepted in [
+            "/oauth2/authorize?client_id=flyte&redirect_uri=http%3A%2F%2Flocalhost%3A53593%2Fcallback",
+            "/oauth2/authorize?redirect_uri=http://[::1]:53593/callback",
+            "/oauth2/authorize?",
+        ] {
+            assert_eq!(ReturnTo::parse(accepted).unwrap().to_string(), accepted);
+        }
+        for refused in [
+            "",
+            "/",
+            "/oauth2/authorize",
+            "/oauth2/authorize/",
+            "/oauth2/authorize#?",
+            "/oauth2/authorize?a=b#fragment",
+            "/oauth2/authorize/../logout?a=b",
+            "/oauth2/authorize%3Fa=b",
+            "/oauth2/logout?a=b",
+            "//evil.example/oauth2/authorize?a=b",
+            "///oauth2/authorize?a=b",
+            "/\\evil.example/oauth2/authorize?a=b",
+            "\\/oauth2/authorize?a=b",
+            "https://localhost:8443/oauth2/authorize?a=b",
+            "https://evil.example/oauth2/authorize?a=b",
+            "oauth2/authorize?a=b",
+            " /oauth2/authorize?a=b",
+            "\t/oauth2/authorize?a=b",
+            "/oauth2/authorize?a=b c",
+            "/oauth2/authorize?a=b\r\nSet-Cookie: x=y",
+            "/oauth2/authorize?a=b\u{0}",
+            "/oauth2/authorize?a=\u{e9}",
+            "/OAuth2/authorize?a=b",
+            "javascript:alert(1)//oauth2/authorize?",
+        ] {
+            assert_eq!(ReturnTo::parse(refused), None, "{refused:?}");
+        }
+        assert_eq!(ReturnTo::parse(&format!("{AUTHORIZE}{}", "a".repeat(MAX_BYTES))), None);
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_repeated_ones_ignored() {
+        let request = ReturnTo::parse("/oauth2/authorize?a=b%20c&d=1&d=2&e=+").unwrap();
+        assert_eq!(request.parameter("a").as_deref(), Some("b c"));
+        assert_eq!(request.parameter("d"), None);
+        assert_eq!(request.parameter("e").as_deref(), Some(" "));
+        assert_eq!(request.parameter("f"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_stays_on_this_server(text in "(/oauth2/authorize)?[?/\\\\]{0,3}\\PC*") {
+            if let Some(request) = ReturnTo::parse(&text) {
+                let here = Url::parse("https://localhost:8443/login").unwrap();
+                let there = here.join(&request.to_string()).unwrap();
+                prop_assert_eq!(there.origin(), here.origin());
+                prop_assert_eq!(there.path(), "/oauth2/authorize");
+                prop_assert!(there.fragment().is_none() && there.username().is_empty());
+                prop_assert!(request.location().is_some());
+            }
+        }
+
+        #[test]
+        fn every_encoded_query_is_accepted(pairs in proptest::collection::vec((".{0,20}", ".{0,40}"), 0..8)) {
+            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let request = ReturnTo::parse(&format!("/oauth2/authorize?{query}"));
+            prop_assert!(request.is_some());
+        }
+    }
+}
