@@ -1,2 +1,28 @@
-//! Finds, reads and edits config.yaml, the configuration file that every Flyte tool shares.
+//! Finds, reads and edits `config.yaml`, the configuration file that every Flyte tool shares.
+//!
+//! [`Config::load`] finds the file ([`search`]), reads it, lets environment variables override it and converts
+//! each value to its type. [`Document`] changes single settings in a file and leaves every other byte
+//! alone. [`Endpoint`] is an address of a control plane in any of its spellings.
+//!
+//! What can go wrong is in [`ConfigError`]; each error names the file, line and key, and says what to do.
+//! No key holds a secret: the file names the place of a secret (a file, an environment variable, a command).
 #![forbid(unsafe_code)]
+
+mod auth_type;
+mod config;
+
+mod endpoint;
+mod environment;
+mod error;
+pub mod key;
+mod scalar;
+pub mod search;
+mod tree;
+mod value;
+
+pub use auth_type::{AuthType, UnknownAuthType};
+pub use config::{Admin, Config, Console, Image, Local, Task, UnknownKey};
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use environment::Environment;
+pub use error::{ConfigError, Origin};

@@ -1,0 +1,107 @@
+//! How a client proves who it is.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The value of `admin.authType`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AuthType {
+    /// Authorization code with PKCE in the person's browser (RFC 7636, RFC 8252).
+    #[default]
+    Pkce,
+    /// A code entered in a browser on any device (RFC 8628).
+    DeviceFlow,
+    /// A client ID and secret of a machine (RFC 6749 section 4.4).
+    ClientSecret,
+    /// The output of a command is the token.
+    ExternalCommand,
+    /// The caller supplies the headers of each call.
+    Passthrough,
+}
+
+impl AuthType {
+    /// Every mode, the default first.
+    pub const ALL: [Self; 5] =
+        [Self::Pkce, Self::DeviceFlow, Self::ClientSecret, Self::ExternalCommand, Self::Passthrough];
+
+    /// The spelling that every Flyte tool reads from a file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pkce => "Pkce",
+            Self::DeviceFlow => "DeviceFlow",
+            Self::ClientSecret => "ClientSecret",
+            Self::ExternalCommand => "ExternalCommand",
+            Self::Passthrough => "Passthrough",
+        }
+    }
+}
+
+impl fmt::Display for AuthType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that names no authentication mode.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no authentication type; use pkce, headless, client-secret, external-command or passthrough"
+)]
+pub struct UnknownAuthType(pub String);
+
+impl FromStr for AuthType {
+    type Err = UnknownAuthType;
+
+    /// Takes every spelling of the published client, in any case, with `-`, `_` or nothing between words.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let word: String =
+            text.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect();
+        match word.as_str() {
+            "pkce" => Ok(Self::Pkce),
+            "headless" | "deviceflow" | "devicecode" | "device" => Ok(Self::DeviceFlow),
+            "clientsecret" | "clientcredentials" | "appcredential" => Ok(Self::ClientSecret),
+            "externalcommand" | "command" | "custom" => Ok(Self::ExternalCommand),
+            "passthrough" => Ok(Self::Passthrough),
+            _ => Err(UnknownAuthType(text.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_the_published_client_is_taken() {
+        let spellings = [
+            (AuthType::Pkce, vec!["pkce", "Pkce", "PKCE"]),
+            (
+                AuthType::DeviceFlow,
+                vec!["headless", "device-flow", "device_flow", "DeviceFlow", "deviceflow"],
+            ),
+            (
+                AuthType::ClientSecret,
+                vec!["client-secret", "client_secret", "clientsecret", "app-credential", "app_credential"],
+            ),
+            (
+                AuthType::ExternalCommand,
+                vec!["external-command", "external_command", "externalcommand", "command", "Custom"],
+            ),
+            (AuthType::Passthrough, vec!["Passthrough", "passthrough", "pass-through"]),
+        ];
+        for (auth_type, words) in spellings {
+            for word in words {
+                assert_eq!(word.parse(), Ok(auth_type), "{word}");
+            }
+        }
+        assert!("oauth".parse::<AuthType>().is_err());
+        assert!("".parse::<AuthType>().is_err());
+    }
+
+    #[test]
+    fn the_canonical_spelling_reads_back() {
+        for auth_type in AuthType::ALL {
+            assert_eq!(auth_type.to_string().parse(), Ok(auth_type));
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! The configuration in effect.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use crate::auth_type::AuthType;
+use crate::endpoint::Endpoint;
+use crate::environment::Environment;
+use crate::error::{ConfigError, Origin};
+use crate::tree::{Kind, Tree};
+use crate::value::{self, Sources};
+use crate::{key, search};
+
+/// Everything that a client needs to know, from environment variables, the file and the defaults, in that order.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The control plane and how to log in to it.
+    pub admin: Admin,
+    /// The web console.
+    pub console: Console,
+    /// What requests are about.
+    pub task: Task,
+    /// How images are built.
+    pub image: Image,
+    /// Local runs.
+    pub local: Local,
+    /// The file that was read, where there is one.
+    pub source: Option<PathBuf>,
+    /// Keys in the file that this project does not understand; they may belong to another tool.
+    pub unknown_keys: Vec<UnknownKey>,
+}
+
+/// The control plane and how to log in to it.
+#[derive(Clone, Default)]
+pub struct Admin {
+    /// Its address; insecure exactly when `insecure` is.
+    pub endpoint: Option<Endpoint>,
+    /// Plain HTTP without credentials.
+    pub insecure: bool,
+    /// Accept any certificate.
+    pub insecure_skip_verify: bool,
+    /// Certificate authorities to trust instead of the system's; absolute.
+    pub ca_cert_file_path: Option<PathBuf>,
+    /// How to log in.
+    pub auth_type: AuthType,
+    /// The command whose output is the token.
+    pub command: Vec<String>,
+    /// The command whose output is the token for a proxy.
+    pub proxy_command: Vec<String>,
+    /// Proxy for every request. May hold a password: never shown.
+    pub http_proxy_url: Option<Url>,
+    /// Client ID for [`AuthType::ClientSecret`].
+    pub client_id: Option<String>,
+    /// File that holds the client's secret; absolute.
+    pub client_secret_location: Option<PathBuf>,
+    /// Environment variable that holds the client's secret.
+    pub client_secret_env_var: Option<String>,
+    /// Scopes to ask for; empty for those that the server advertises.
+    pub scopes: Vec<String>,
+    /// Keep tokens out of the keyring.
+    pub disable_keyring: bool,
+}
+
+impl fmt::Debug for Admin {
+    /// Without the proxy's URL, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("endpoint", &self.endpoint)
+            .field("insecure_skip_verify", &self.insecure_skip_verify)
+            .field("ca_cert_file_path", &self.ca_cert_file_path)
+            .field("auth_type", &self.auth_type)
+            .field("http_proxy_url", &self.http_proxy_url.as_ref().and_then(Url::host_str))
+            .field("client_id", &self.client_id)
+            .field("scopes", &self.scopes)
+            .field("disable_keyring", &self.disable_keyring)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The web console.
+#[derive(Clone, Debug, Default)]
+pub struct Console {
+    /// Its address, where it is not the control plane's.
+    pub endpoint: Option<Endpoint>,
+}
+
+/// What requests are about.
+#[derive(Clone, Debug, Default)]
+pub struct Task {
+    /// Organization.
+    pub org: Option<String>,
+    /// Project.
+    pub project: Option<String>,
+    /// Domain (stage).
+    pub domain: Option<String>,
+}
+
+/// How images are built.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// `local`, `local-podman`, `remote` or a name that a plug-in registers.
+    pub builder: Option<String>,
+    /// Registry to push to.
+    pub registry: Option<String>,
+    /// Names for image references.
+    pub image_refs: BTreeMap<String, String>,
+}
+
+/// Local runs.
+#[derive(Clone, Debug, Default)]
+pub struct Local {
+    /// Keep a record.
+    pub persistence: bool,
+    /// Report to the control plane.
+    pub tracked: bool,
+    /// Fail what cannot be reported.
+    pub tracked_strict: bool,
+}
+
+/// A key in the file that this project does not understand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownKey {
+    /// Where it is.
+    pub origin: Origin,
+    /// Its full name.
+    pub key: String,
+}
+
+impl fmt::Display for UnknownKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lower = self.key.to_lowercase();
+        write!(f, "{}: {} is not a key that flyte knows; it is left alone", self.origin, self.key)?;
+        if ["secret", "password", "apikey", "api_key", "token"].iter().any(|word| lower.ends_with(word)) {
+            f.write_str(
+                ". If it is a secret, take it out of this file: name a file or a variable that holds it",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Finds and reads the configuration; see [`search`] for where it is looked for. Environment variables
+    /// apply also where there is no file.
+    ///
+    /// # Errors
+    /// When a named file is missing, cannot be read or is malformed, or when a value has the wrong type.
+    pub fn load(explicit: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let Some(path) = search::find(explicit, environment)? else {
+            return Self::build(&Sources { environment, file: None }, Vec::new());
+        };
+        let text = read(&path)?;
+        let tree = parse(&text, &path)?;
+        let unknown_keys = unknown_keys(&path, &tree);
+        let sources = Sources { environment, file: Some((&path, &tree)) };
+        Ok(Self { source: Some(path.clone()), ..Self::build(&sources, unknown_keys)? })
+    }
+
+    fn build(sources: &Sources<'_>, unknown_keys: Vec<UnknownKey>) -> Result<Self, ConfigError> {
+        let text = |key| Ok::<_, ConfigError>(sources.text(key)?.map(|found| found.value));
+        let path = |key| Ok::<_, ConfigError>(text(key)?.map(|path| sources.environment.resolve(&path)));
+        let endpoint = |key| match sources.text(key)? {
+            Some(found) => found.convert(|text| text.parse::<Endpoint>()).map(Some),
+            None => Ok(None),
+        };
+        let insecure = sources.boolean(key::INSECURE)?;
+        let client_secret_location = path(key::CLIENT_SECRET_LOCATION)?;
+        let client_secret_env_var = text(key::CLIENT_SECRET_ENV_VAR)?;
+        let secret_in_variable =
+            client_secret_env_var.as_deref().is_some_and(|name| sources.environment.variable(name).is_some());
+        let configured = match sources.text(key::AUTH_TYPE)? {
+            Some(found) => found.convert(|text| text.parse())?,
+            None => AuthType::default(),
+        };
+        // A place for a secret implies the mode that uses it, as in the published client.
+        let implied = client_secret_location.is_some() || secret_in_variable;
+        let http_proxy_url = match sources.text(key::HTTP_PROXY_URL)? {
+            Some(found) => Some(found.convert(|text| {
+                // The text may hold a password, so that the error does not repeat it.
+                let url: Url = text
+                    .parse()
+                    .map_err(|error| format!("it is no URL such as http://proxy:3128 ({error})"))?;
+                let usable =
+                    matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
+                if usable {
+                    Ok(url)
+                } else {
+                    Err("it has to start with http://, https:// or socks5://".to_owned())
+                }
+            })?),
+            None => None,
+        };
+        Ok(Self {
+            admin: Admin {
+                endpoint: endpoint(key::ENDPOINT)?.map(|endpoint| endpoint.with_insecure(insecure)),
+                insecure,
+                insecure_skip_verify: sources.boolean(key::INSECURE_SKIP_VERIFY)?,
+                ca_cert_file_path: path(key::CA_CERT_FILE_PATH)?,
+                auth_type: if implied { AuthType::ClientSecret } else { configured },
+                command: sources.words(key::COMMAND)?,
+                proxy_command: sources.words(key::PROXY_COMMAND)?,
+                http_proxy_url,
+                client_id: text(key::CLIENT_ID)?,
+                client_secret_location,
+                client_secret_env_var,
+                scopes: sources.words(key::SCOPES)?,
+                disable_keyring: sources.boolean(key::DISABLE_KEYRING)?,
+            },
+            console: Console { endpoint: endpoint(key::CONSOLE_ENDPOINT)? },
+            task: Task { org: text(key::ORG)?, project: text(key::PROJECT)?, domain: text(key::DOMAIN)? },
+            image: Image {
+                builder: text(key::IMAGE_BUILDER)?,
+                registry: text(key::IMAGE_REGISTRY)?,
+                image_refs: sources.map(key::IMAGE_REFS)?,
+            },
+            local: Local {
+                persistence: sources.boolean(key::PERSISTENCE)?,
+                tracked: sources.boolean(key::TRACKED)?,
+                tracked_strict: sources.boolean(key::TRACKED_STRICT)?,
+            },
+            source: None,
+            unknown_keys,
+        })
+    }
+}
+
+/// Reads a file as text.
+pub(crate) fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => ConfigError::Malformed {
+            origin: Origin::File { path: path.to_owned(), line: 1, column: 1 },
+            reason: "the file is not UTF-8 text".to_owned(),
+        },
+        _ => ConfigError::Io { action: "read", path: path.to_owned(), source },
+    })
+}
+
+/// Reads the text of the file at `path` as a mapping of sections.
+pub(crate) fn parse(text: &str, path: &Path) -> Result<Tree, ConfigError> {
+    let tree = Tree::parse(text).map_err(|error| ConfigError::Malformed {
+        origin: Origin::File { path: path.to_owned(), line: error.line, column: error.column },
+        reason: format!("this is not valid YAML: {}", error.reason),
+    })?;
+    match tree.root() {
+        Some(root) if !matches!(tree.node(root).kind, Kind::Mapping { .. }) && !tree.is_null(root) => {
+            Err(ConfigError::Malformed {
+                origin: value::origin(path, &tree, root),
+                reason: "a configuration is a mapping of sections such as admin: and task:".to_owned(),
+            })
+        }
+        _ => Ok(tree),
+    }
+}
+
+fn unknown_keys(path: &Path, tree: &Tree) -> Vec<UnknownKey> {
+    let mut unknown = Vec::new();
+    let Some(Kind::Mapping { entries, .. }) = tree.root().map(|root| &tree.node(root).kind) else {
+        return unknown;
+    };
+    for (section_key, section) in entries {
+        let Some(section_name) = tree.text(*section_key) else { continue };
+        if !key::SECTIONS.contains(&section_name) {
+            unknown.push(UnknownKey {
+                origin: value::origin(path, tree, *section_key),
+                key: section_name.to_owned(),
+            });
+            continue;
+        }
+        let Some(Kind::Mapping { entries, .. }) = tree.resolve(*section).map(|id| &tree.node(id).kind) else {
+            continue;
+        };
+        for (name_key, _) in entries {
+            let Some(name) = tree.text(*name_key) else { continue };
+            if name != "<<" && key::find(section_name, name).is_none() {
+                let key = format!("{section_name}.{name}");
+                unknown.push(UnknownKey { origin: value::origin(path, tree, *name_key), key });
+            }
+        }
+    }
+    unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.yaml");
+        std::fs::write(&path, text).unwrap();
+        let environment = Environment {
+            variables: variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            directory: "/work".into(),
+            home: Some("/home/ada".into()),
+        };
+        Config::load(Some(&path), &environment)
+    }
+
+    /// The message without the name of the temporary directory.
+    fn message(text: &str, variables: &[(&str, &str)]) -> String {
+        let message = load(text, variables).unwrap_err().to_string();
+        message.rsplit_once("/config.yaml").map_or(message.clone(), |(_, rest)| format!("config.yaml{rest}"))
+    }
+
+    const FULL: &str = r#"
+admin:
+  endpoint: dns:///acme.hosted.example.com
+  insecure: no
+  insecureSkipVerify: true
+  caCertFilePath: ~/ca.pem
+  authType: device-flow
+  command: [uctl, get-token, 1]
+  proxyCommand:
+    - proxy
+    - token
+  httpProxyURL: http://ada:hunter2@proxy:3128
+  clientId: app
+  clientSecretEnvVar: NOT_SET
+  scopes: [all, offline]
+  disableKeyring: on
+console: {endpoint: console.example.com}
+task: {org: acme, project: flytesnacks, domain: development}
+image:
+  builder: remote
+  registry: ghcr.io/acme
+  image_refs: {gpu: "ghcr.io/acme/gpu:1"}
+local: {persistence: true, tracked: false, tracked_strict: true}
+"#;
+
+    #[test]
+    fn every_key_is_read() {
+        let config = load(FULL, &[]).unwrap();
+        let admin = &config.admin;
+        assert_eq!(admin.endpoint.as_ref().unwrap().url().as_str(), "https://acme.hosted.example.com/");
+        assert!(!admin.insecure && admin.insecure_skip_verify && admin.disable_keyring);
+        assert_eq!(admin.ca_cert_file_path.as_deref(), Some(Path::new("/home/ada/ca.pem")));
+        assert_eq!(admin.auth_type, AuthType::DeviceFlow);
+        assert_eq!(admin.command, ["uctl", "get-token", "1"]);
+        assert_eq!(admin.proxy_command, ["proxy", "token"]);
+        assert_eq!(admin.http_proxy_url.as_ref().unwrap().port(), Some(3128));
+        assert_eq!(admin.client_id.as_deref(), Some("app"));
+        assert_eq!(admin.scopes, ["all", "offline"]);
+        assert_eq!(config.console.endpoint.as_ref().unwrap().authority(), "console.example.com");
+        assert_eq!(config.task.project.as_deref(), Some("flytesnacks"));
+        assert_eq!(config.image.image_refs["gpu"], "ghcr.io/acme/gpu:1");
+        assert!(config.local.persistence && !config.local.tracked && config.local.tracked_strict);
+        assert_eq!(config.unknown_keys, []);
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn variables_override_and_are_converted() {
+        let config = load(
+            FULL,
+            &[
+                ("FLYTE_ADMIN_ENDPOINT", "localhost:8443"),
+                ("FLYTE_ADMIN_INSECURE", "false"),
+                ("FLYTE_ADMIN_INSECURESKIPVERIFY", "0"),
+                ("FLYTE_AUTH_TYPE", "PKCE"),
+                ("FLYTE_ADMIN_AUTHTYPE", "ExternalCommand"),
+                ("FLYTE_ADMIN_COMMAND", "get-token --for 'a b'"),
+                ("FLYTE_ADMIN_PROXYCOMMAND", r#"["x", "y z"]"#),
+                ("FLYTE_ADMIN_SCOPES", "one, two three"),
+                ("FLYTE_TASK_PROJECT", "42"),
+                ("FLYTE_TASK_DOMAIN", ""),
+                ("FLYTE_IMAGE_IMAGE_REFS", r#"{"a": "b"}"#),
+                ("FLYTE_LOCAL_TRACKED", "Yes"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.admin.endpoint.unwrap().authority(), "localhost:8443");
+        assert!(!config.admin.insecure && !config.admin.insecure_skip_verify);
+        assert_eq!(config.admin.auth_type, AuthType::Pkce);
+        assert_eq!(config.admin.command, ["get-token", "--for", "a b"]);
+        assert_eq!(config.admin.proxy_command, ["x", "y z"]);
+        assert_eq!(config.admin.scopes, ["one", "two", "three"]);
+        assert_eq!(config.task.project.as_deref(), Some("42"));
+        assert_eq!(config.task.domain.as_deref(), Some("development"));
+        assert_eq!(config.image.image_refs["a"], "b");
+        assert!(config.local.tracked);
+    }
+
+    #[test]
+    fn variables_apply_without_a_file() {
+        let variables = [("FLYTE_ADMIN_ENDPOINT".to_owned(), "localhost".to_owned())].into();
+        let environment = Environment { variables, directory: "/nowhere".into(), home: None };
+        let config = Config::load(None, &environment).unwrap();
+        assert_eq!(config.admin.endpoint.unwrap().authority(), "localhost");
+        assert_eq!(config.source, None);
+    }
+
+    #[test]
+    fn a_place_for_a_secret_implies_client_credentials() {
+        let text = "admin:\n  clientSecretEnvVar: MY_SECRET\n";
+        assert_eq!(load(text, &[]).unwrap().admin.auth_type, AuthType::Pkce);
+        assert_eq!(load(text, &[("MY_SECRET", "x")]).unwrap().admin.auth_type, AuthType::ClientSecret);
+        let text = "admin:\n  clientSecretLocation: /run/secret\n";
+        assert_eq!(load(text, &[]).unwrap().admin.auth_type, AuthType::ClientSecret);
+    }
+
+    #[test]
+    fn insecure_reaches_the_endpoint() {
+        let config = load("admin:\n  endpoint: localhost:30080\n  insecure: true\n", &[]).unwrap();
+        assert_eq!(config.admin.endpoint.unwrap().url().as_str(), "http://localhost:30080/");
+    }
+
+    #[test]
+    fn null_and_empty_count_as_unset() {
+        for text in ["", "# nothing\n", "admin:\n", "admin: ~\ntask:\n  org:\n  project: ''\n"] {
+            let config = load(text, &[]).unwrap();
+            assert!(config.admin.endpoint.is_none() && config.task.project.is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_name_file_line_column_and_key() {
+        for (text, expected) in [
+            (
+                "admin:\n  insecure: maybe\n",
+                r#"config.yaml:2:13: admin.insecure has to be true or false, not "maybe""#,
+            ),
+            (
+                "admin:\n  insecure: 'false'\n",
+                r#"config.yaml:2:13: admin.insecure has to be true or false, not the quoted text "false""#,
+            ),
+            (
+                "task:\n  project: 42\n",
+                "config.yaml:2:12: task.project has to be text, not 42; put it in quotes if you mean the text",
+            ),
+            ("task:\n  org: [a]\n", "config.yaml:2:8: task.org has to be text, not a list"),
+            (
+                "admin:\n  scopes: all\n",
+                r#"config.yaml:2:11: admin.scopes has to be a list of words, not "all""#,
+            ),
+            ("admin: yes\n", r#"config.yaml:1:8: admin has to be a mapping of keys to values, not "yes""#),
+            ("- a\n", "config.yaml:1:1: a configuration is a mapping of sections such as admin: and task:"),
+        ] {
+            assert_eq!(message(text, &[]), expected);
+        }
+        let endpoint = message("admin:\n  endpoint: ftp://host\n", &[]);
+        assert!(
+            endpoint.starts_with("config.yaml:2:13: admin.endpoint cannot be used: the endpoint has"),
+            "{endpoint}"
+        );
+        let mode = message("admin:\n  authType: oauth\n", &[]);
+        assert!(mode.starts_with("config.yaml:2:13: admin.authType cannot be used: \"oauth\""), "{mode}");
+        let malformed = message("admin:\n  endpoint: [a\ntask: b\n", &[]);
+        assert!(malformed.contains("config.yaml:") && malformed.contains("not valid YAML"), "{malformed}");
+    }
+
+    #[test]
+    fn mistakes_in_variables_name_the_variable() {
+        let error = load("", &[("FLYTE_ADMIN_INSECURE", "maybe")]).unwrap_err();
+        let expected = r#"environment variable FLYTE_ADMIN_INSECURE: admin.insecure has to be true or false, not "maybe""#;
+        assert_eq!(error.to_string(), expected);
+        assert!(error.hint().contains("unset FLYTE_ADMIN_INSECURE"));
+        for (name, value) in
+            [("FLYTE_ADMIN_COMMAND", "a 'b"), ("FLYTE_ADMIN_SCOPES", "[1"), ("FLYTE_IMAGE_IMAGE_REFS", "x")]
+        {
+            assert!(message("", &[(name, value)]).contains(name));
+        }
+        let error = message("", &[("FLYTE_ADMIN_HTTPPROXYURL", "hunter2@proxy")]);
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn unknown_keys_are_listed() {
+        let config = load("admin:\n  clientSecret: x\n  retries: 3\nlogger:\n  level: 5\n", &[]).unwrap();
+        let listed: Vec<_> = config.unknown_keys.iter().map(|unknown| unknown.key.as_str()).collect();
+        assert_eq!(listed, ["admin.clientSecret", "admin.retries", "logger"]);
+        assert!(config.unknown_keys[0].to_string().contains("take it out"));
+        assert!(!config.unknown_keys[1].to_string().contains("take it out"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.yaml");
+        std::fs::write(&path, [0xff, 0xfe, 0x00]).unwrap();
+        let error = Config::load(Some(&path), &Environment::default()).unwrap_err();
+        assert!(error.to_string().contains("UTF-8"), "{error}");
+    }
+}
