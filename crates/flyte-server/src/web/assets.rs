@@ -56,3 +56,49 @@ pub(super) async fn serve(Path(name): Path<String>) -> Response {
         None => error_page(StatusCode::NOT_FOUND, "Not found", "There is no such file on this server."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// The colours of each scheme, light first; each value is the relative luminance (WCAG 2.2).
+    fn schemes() -> Vec<HashMap<&'static str, f64>> {
+        let blocks = STYLE.content.split(":root {").skip(1).map(|rest| rest.split('}').next().unwrap());
+        blocks.map(|block| block.lines().filter_map(colour).collect()).collect()
+    }
+
+    fn colour(line: &'static str) -> Option<(&'static str, f64)> {
+        let (name, value) = line.trim().strip_prefix("--")?.split_once(": #")?;
+        let channel = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&value[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        Some((name, 0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)))
+    }
+
+    #[test]
+    fn every_colour_can_be_told_from_what_it_is_on() {
+        let schemes = schemes();
+        assert_eq!(schemes.len(), 2);
+        for colours in schemes {
+            for (minimum, front, backs) in [
+                (4.5, "text", &["surface", "ground", "code-ground", "quiet-hover"][..]),
+                (4.5, "muted", &["surface", "ground", "code-ground"]),
+                (4.5, "on-accent", &["accent", "accent-hover"]),
+                (4.5, "alert-text", &["alert-ground"]),
+                (3.0, "control-line", &["surface"]),
+                (3.0, "alert-text", &["surface"]),
+                (3.0, "accent", &["surface"]),
+                (3.0, "ring", &["surface", "ground"]),
+            ] {
+                for back in backs {
+                    let (one, other) = (colours[front], colours[back]);
+                    let contrast = (one.max(other) + 0.05) / (one.min(other) + 0.05);
+                    assert!(contrast >= minimum, "{front} on {back}: {contrast:.2}");
+                }
+            }
+        }
+    }
+}
