@@ -1,2 +1,26 @@
 //! Gets, keeps and refreshes OAuth 2 tokens for Flyte clients.
+//!
+//! [`Session`] is the way in: it has a valid access token whenever one can be had, from memory, from the store that all
+//! Flyte tools share, by a refresh, or by signing the person in. [`Transport`] sends it with each call.
+//!
+//! What can go wrong is an [`AuthError`]: each says what happened and why, and [`AuthError::hint`] what to do next.
 #![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod discovery;
+mod error;
+pub mod flows;
+pub mod http;
+mod interaction;
+mod layer;
+mod session;
+pub mod store;
+mod token;
+
+pub use self::{
+    error::{AuthError, ConnectFailure},
+    interaction::{Interaction, Unattended, open_browser},
+    layer::Transport,
+    session::{Session, SessionOptions, SignedOut, Status},
+    token::{AccessToken, TokenResponse},
+};

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     Extension, Form,
-    extract::{
-        DefaultBodyLimit, Query, State,
-        rejection::{FormRejection, QueryRejection},
-    },
+    extract::{DefaultBodyLimit, Query, State, rejection::FormRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
@@ -19,7 +16,7 @@ use super::{
     csrf,
     error::{error_page, failed},
     form_action::FormAction,
-    page::{page, server_name},
+    page::page,
     return_to::ReturnTo,
 };
 use crate::{
@@ -48,8 +45,6 @@ struct LoginTemplate<'a> {
     server: &'a str,
     email: &'a str,
     error: Option<&'a str>,
-    /// The error is about what was typed.
-    wrong: bool,
 }
 
 /// Query of `GET /login`.
@@ -79,10 +74,10 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D:
 /// `GET /login`
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    query: Result<Query<LoginQuery>, QueryRejection>,
+    Query(query): Query<LoginQuery>,
     headers: HeaderMap,
 ) -> Response {
-    let return_to = query.ok().and_then(|Query(query)| ReturnTo::parse(&query.return_to));
+    let return_to = ReturnTo::parse(&query.return_to);
     let signed_in = match session::current(&app, &headers).await {
         Ok(signed_in) => signed_in,
         Err(error) => return failed(&error),
@@ -277,10 +272,9 @@ async fn form(
         csrf: &csrf.token,
         return_to,
         client: client.as_ref().map(|client| client.name.as_str()),
-        server: server_name(app),
+        server: app.config.public_url.host_str().unwrap_or_default(),
         email,
         error: message.as_deref(),
-        wrong: matches!(refusal, Some(Refusal::WrongCredentials)),
     };
     let status = refusal.as_ref().map_or(StatusCode::OK, Refusal::status);
     let mut response = csrf.attach(page(status, &template, &forms));

@@ -1,0 +1,345 @@
+//! What can go wrong, each with what a person can do about it.
+
+use std::{error::Error as StdError, io, path::PathBuf};
+
+use url::Url;
+
+use crate::store::StoreError;
+
+/// Why there is no token. The message says what happened and why; [`AuthError::hint`] says what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The server did not answer, or not over a connection that can be trusted.
+    #[error("cannot reach {url}: {failure}")]
+    Unreachable {
+        /// What was being reached, without a query.
+        url: String,
+        /// Why not.
+        failure: ConnectFailure,
+        /// The underlying error.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Something that is not a Flyte control plane answered.
+    #[error("{url} is not a Flyte control plane: it answered {answer}")]
+    WrongEndpoint {
+        /// The endpoint.
+        url: String,
+        /// What it answered.
+        answer: String,
+    },
+    /// Neither Flyte's own discovery nor a well-known document told where to sign in.
+    #[error("{url} does not tell how to sign in: {reason}")]
+    Discovery {
+        /// The endpoint.
+        url: String,
+        /// What each source answered.
+        reason: String,
+    },
+    /// Discovery named an address to which credentials must not go.
+    #[error("the server names {url} as its {what}, which is not https: credentials are not sent there")]
+    InsecureUrl {
+        /// What the address is for.
+        what: &'static str,
+        /// The address.
+        url: Url,
+    },
+    /// The provider tells no client ID and the configuration has none.
+    #[error("{issuer} tells no client ID to sign in with")]
+    NoClientId {
+        /// The provider.
+        issuer: String,
+    },
+    /// The authorization server refused a request (RFC 6749 sections 4.1.2.1 and 5.2).
+    #[error("the authorization server refused: {}{}", .code, .description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    Refused {
+        /// The `error` code.
+        code: String,
+        /// The `error_description`.
+        description: Option<String>,
+    },
+    /// The authorization server answered with something that is not OAuth.
+    #[error("{url} gave an answer that is not a token response: {reason}")]
+    BadAnswer {
+        /// The token endpoint.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The person, or a policy, said no in the browser.
+    #[error("the sign-in was denied{}", .description.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
+    AccessDenied {
+        /// What the server said about it.
+        description: Option<String>,
+    },
+    /// Nobody finished the sign-in in time.
+    #[error("nobody finished signing in within {minutes} minutes")]
+    TimedOut {
+        /// How long it was waited for.
+        minutes: u64,
+    },
+    /// An answer came from another issuer than the one asked (RFC 9207 section 2.4).
+    #[error("the answer to the sign-in came from {actual:?} instead of {expected:?}")]
+    IssuerMismatch {
+        /// Who was asked.
+        expected: String,
+        /// Who answered.
+        actual: String,
+    },
+    /// The loopback port of the redirect URI is taken and the server accepts no other.
+    #[error("port {port} is taken by another program, and the server accepts no other port to come back to")]
+    CallbackPort {
+        /// The port.
+        port: u16,
+        /// Why it could not be bound.
+        #[source]
+        source: io::Error,
+    },
+    /// A person has to sign in, and there is none.
+    #[error("not signed in to {endpoint}, and this is not an interactive session")]
+    LoginRequired {
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// The configured way to sign in is not one that this version has.
+    #[error("authType {auth_type} cannot be used here")]
+    UnsupportedAuthType {
+        /// The configured value.
+        auth_type: String,
+    },
+    /// The server refuses fresh tokens because the clocks disagree.
+    #[error("this machine's clock is {seconds} seconds {} the server's, so that tokens look expired", if *.ahead { "ahead of" } else { "behind" })]
+    ClockSkew {
+        /// By how much.
+        seconds: u64,
+        /// Which way.
+        ahead: bool,
+    },
+    /// The CA file cannot be used.
+    #[error("cannot use the CA file {}: {reason}", .path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The proxy or TLS settings cannot be used.
+    #[error("cannot set up HTTP: {reason}")]
+    Proxy {
+        /// Why.
+        reason: String,
+    },
+    /// A file of the state directory cannot be used.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    State {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The tokens could not be read or kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operating system gave no random numbers.
+    #[error("the operating system gave no random numbers")]
+    Random,
+    /// The task that worked on it died.
+    #[error("signing in was interrupted")]
+    Interrupted,
+}
+
+/// Why a server could not be reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectFailure {
+    /// Nothing listens there.
+    #[error("the connection was refused; nothing listens at that address")]
+    Refused,
+    /// The host name is not known.
+    #[error("the host name cannot be resolved")]
+    UnknownHost,
+    /// It took too long.
+    #[error("it did not answer in time")]
+    TimedOut,
+    /// The certificate has expired.
+    #[error("its TLS certificate has expired")]
+    CertificateExpired,
+    /// The certificate is not valid yet.
+    #[error("its TLS certificate is not valid yet; one of the two clocks is wrong")]
+    CertificateNotYetValid,
+    /// The certificate is self-signed or signed by an authority that is not trusted here.
+    #[error("its TLS certificate is self-signed or signed by an authority that this machine does not trust")]
+    UnknownAuthority,
+    /// The certificate is for another name.
+    #[error("its TLS certificate is for another host name")]
+    CertificateName,
+    /// The proxy did not let the request through.
+    #[error("the proxy did not let the request through: {0}")]
+    Proxy(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl ConnectFailure {
+    /// Reads the failure out of an HTTP error and what caused it.
+    #[must_use]
+    pub fn of(error: &reqwest::Error) -> Self {
+        let mut innermost = error.to_string();
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+        while let Some(current) = cause {
+            if let Some(tls) = find_tls(current) {
+                return tls;
+            }
+            if let Some(io) = current.downcast_ref::<io::Error>() {
+                match io.kind() {
+                    io::ErrorKind::ConnectionRefused => return Self::Refused,
+                    io::ErrorKind::TimedOut => return Self::TimedOut,
+                    _ => {}
+                }
+            }
+            innermost = current.to_string();
+            if innermost.contains("dns error") {
+                return Self::UnknownHost;
+            }
+            if innermost.contains("proxy") || innermost.contains("tunnel") {
+                return Self::Proxy(innermost);
+            }
+            cause = current.source();
+        }
+        if error.is_timeout() { Self::TimedOut } else { Self::Other(innermost) }
+    }
+}
+
+/// The TLS failure in an error, also where an I/O error carries it.
+fn find_tls(error: &(dyn StdError + 'static)) -> Option<ConnectFailure> {
+    use rustls::CertificateError as Certificate;
+    let tls = error
+        .downcast_ref::<rustls::Error>()
+        .or_else(|| error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>())?;
+    Some(match tls {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            Certificate::Expired | Certificate::ExpiredContext { .. } => ConnectFailure::CertificateExpired,
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                ConnectFailure::CertificateNotYetValid
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                ConnectFailure::CertificateName
+            }
+            Certificate::UnknownIssuer | Certificate::BadSignature => ConnectFailure::UnknownAuthority,
+            // A self-signed leaf that says it is an authority is refused by name, not by chain.
+            other if other.to_string().contains("CaUsedAsEndEntity") => ConnectFailure::UnknownAuthority,
+            other => ConnectFailure::Other(format!("its TLS certificate is not valid: {other}")),
+        },
+        other => ConnectFailure::Other(format!("TLS failed: {other}")),
+    })
+}
+
+impl AuthError {
+    /// An HTTP failure at `url`, whose query is left out: it may hold a code.
+    pub(crate) fn unreachable(url: &Url, source: reqwest::Error) -> Self {
+        let mut shown = url.clone();
+        shown.set_query(None);
+        shown.set_fragment(None);
+        Self::Unreachable {
+            url: shown.to_string(),
+            failure: ConnectFailure::of(&source),
+            source: source.without_url(),
+        }
+    }
+
+    /// Whether the cause is who the caller is (exit code 4 of the `flyte` command), not the network or the machine.
+    #[must_use]
+    pub fn is_authentication(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::AccessDenied { .. }
+                | Self::TimedOut { .. }
+                | Self::IssuerMismatch { .. }
+                | Self::CallbackPort { .. }
+                | Self::LoginRequired { .. }
+                | Self::UnsupportedAuthType { .. }
+                | Self::NoClientId { .. }
+                | Self::ClockSkew { .. }
+                | Self::Store(_)
+                | Self::Interrupted
+        )
+    }
+
+    /// What to do next, where there is something to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { failure, .. } => return failure.hint(),
+            Self::WrongEndpoint { .. } => {
+                "Give the control plane's address, not the web console's or a login page's: \
+                `flyte create config --endpoint HOST`."
+                    .to_owned()
+            }
+            Self::Discovery { .. } => {
+                "Check admin.endpoint in the configuration: `flyte create config --endpoint HOST`.".to_owned()
+            }
+            Self::InsecureUrl { .. } => {
+                "Ask the server's administrator to publish https addresses.".to_owned()
+            }
+            Self::NoClientId { .. } => {
+                "Set admin.clientId in the configuration to the client that is registered there.".to_owned()
+            }
+            Self::Refused { .. }
+            | Self::AccessDenied { .. }
+            | Self::TimedOut { .. }
+            | Self::IssuerMismatch { .. }
+            | Self::Interrupted => "Run `flyte auth login` to try again.".to_owned(),
+            Self::BadAnswer { .. } => {
+                "The stored login was kept. Try again; if it stays, tell the server's administrator."
+                    .to_owned()
+            }
+            Self::CallbackPort { port, .. } => {
+                format!("End the program that listens on port {port}, then run `flyte auth login`.")
+            }
+            Self::LoginRequired { .. } => "Run `flyte auth login` in a terminal first.".to_owned(),
+            Self::UnsupportedAuthType { .. } => {
+                "Run `flyte create config --endpoint HOST --auth-type pkce`.".to_owned()
+            }
+            Self::ClockSkew { .. } => {
+                "Set this machine's clock, for example with `timedatectl set-ntp true`.".to_owned()
+            }
+            Self::CaFile { .. } => {
+                "Give the right file with `flyte create config --endpoint HOST --ca-cert-file FILE`."
+                    .to_owned()
+            }
+            Self::Proxy { .. } => {
+                "Check admin.httpProxyURL and the HTTPS_PROXY environment variable.".to_owned()
+            }
+            Self::State { .. } => "Check that the directory exists, is yours and is not full.".to_owned(),
+            Self::Store(error) => return error.hint(),
+            Self::Random => return None,
+        })
+    }
+}
+
+impl ConnectFailure {
+    /// What to do next, where there is something to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::Refused => "Check that the server runs and that the endpoint's port is right: `flyte create config --endpoint HOST:PORT`.",
+                Self::UnknownHost => "Check the endpoint's spelling and this machine's DNS: `flyte create config --endpoint HOST`.",
+                Self::TimedOut => "Check the network, the VPN and the proxy, then try again.",
+                Self::CertificateExpired => "Check this machine's clock (`date`); if it is right, the server's certificate must be renewed.",
+                Self::CertificateNotYetValid => "Check this machine's clock (`date`).",
+                Self::UnknownAuthority => {
+                    "Trust its authority with `flyte create config --endpoint HOST --ca-cert-file CA.pem` (admin.caCertFilePath)."
+                }
+                Self::CertificateName => "Use the name that the certificate is for as the endpoint.",
+                Self::Proxy(_) => "Check admin.httpProxyURL, HTTPS_PROXY and NO_PROXY.",
+                Self::Other(_) => return None,
+            }
+            .to_owned(),
+        )
+    }
+}

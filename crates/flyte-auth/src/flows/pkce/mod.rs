@@ -1,0 +1,192 @@
+//! The authorization code flow with PKCE (RFC 7636) in the person's browser, for native apps (RFC 8252).
+//!
+//! A verifier, a state and a nonce are made for each sign-in and used once. The browser comes back to a loopback listener
+//! that answers nothing but its own callback; where the browser is on another machine, the person pastes the URL that it
+//! ended on.
+
+mod callback;
+mod page;
+
+use std::time::Duration;
+
+use aws_lc_rs::{digest, rand};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use reqwest::Client;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use self::callback::{Answer, Listener};
+use super::token_request;
+use crate::{AuthError, Interaction, discovery::Provider, token::TokenResponse};
+
+pub use self::callback::parse_answer;
+
+/// How long a person has to sign in.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+
+/// Signs the person in and returns their tokens.
+///
+/// # Errors
+/// Everything that [`AuthError`] says of signing in.
+pub async fn sign_in(
+    http: &Client,
+    provider: &Provider,
+    interaction: &dyn Interaction,
+) -> Result<TokenResponse, AuthError> {
+    let endpoint = provider.authorization_endpoint.as_ref().ok_or_else(|| AuthError::Discovery {
+        url: provider.issuer.clone(),
+        reason: "it has no authorization endpoint".to_owned(),
+    })?;
+    let client_id = provider.client_id()?;
+    let verifier = SecretString::from(random()?);
+    let state = random()?;
+    let request = |redirect_uri: &Url| {
+        authorize_url(endpoint, provider, client_id, redirect_uri, &state, verifier.expose_secret())
+    };
+    let (listener, redirect_uri) = match Listener::bind(&provider.redirect_uri).await {
+        Ok(listener) => (listener, provider.redirect_uri.clone()),
+        Err(source) => {
+            let (listener, redirect_uri) =
+                Listener::bind_any(&provider.redirect_uri).await.map_err(|_| port_taken(provider, source))?;
+            if !accepts(http, &request(&redirect_uri)).await {
+                return Err(port_taken(provider, std::io::ErrorKind::AddrInUse.into()));
+            }
+            (listener, redirect_uri)
+        }
+    };
+    let url = request(&redirect_uri);
+    let mut callbacks = listener.listen(redirect_uri.path().to_owned(), state.clone());
+
+    let opened = interaction.open_browser(&url).await;
+    interaction.authorize_url(&url, opened);
+    let wait = async {
+        loop {
+            tokio::select! {
+                callback = callbacks.next() => return callback.map(|(answer, page)| (answer, Some(page))),
+                // A paste that is not this sign-in's answer is ignored like any other request.
+                pasted = interaction.pasted_url() => {
+                    if let Some(answer) = Url::parse(pasted.trim()).ok().and_then(|url| parse_answer(url.query()?, &state)) {
+                        return Some((answer, None));
+                    }
+                    interaction.authorize_url(&url, false);
+                }
+            }
+        }
+    };
+    let (answer, page) = tokio::time::timeout(TIME_LIMIT, wait)
+        .await
+        .map_err(|_| AuthError::TimedOut { minutes: TIME_LIMIT.as_secs() / 60 })?
+        .ok_or(AuthError::Interrupted)?;
+
+    let outcome = match code_of(answer, provider) {
+        Ok(code) => {
+            token_request(
+                http,
+                provider,
+                &[
+                    ("grant_type", "authorization_code"),
+                    ("client_id", client_id),
+                    ("code", code.expose_secret()),
+                    ("redirect_uri", redirect_uri.as_str()),
+                    ("code_verifier", verifier.expose_secret()),
+                ],
+            )
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    // The browser is told the truth: only now is it known whether the sign-in worked.
+    if let Some(page) = page {
+        let _ = page.send(match &outcome {
+            Ok(_) => page::signed_in(),
+            Err(error) => page::failed(error),
+        });
+        callbacks.finish().await;
+    }
+    if outcome.is_ok() {
+        interaction.done();
+    }
+    outcome
+}
+
+fn port_taken(provider: &Provider, source: std::io::Error) -> AuthError {
+    AuthError::CallbackPort {
+        port: provider.redirect_uri.port_or_known_default().unwrap_or_default(),
+        source,
+    }
+}
+
+/// Whether the server takes an authorization request with this redirect URI.
+///
+/// Servers should take any loopback port (RFC 8252 section 7.3) but not all do, and one that does not shows an error to the
+/// person and never answers here. So it is asked first; asking has no side effect.
+async fn accepts(http: &Client, request: &Url) -> bool {
+    http.get(request.clone())
+        .timeout(Duration::from_secs(10))
+        .send()
+        .await
+        .is_ok_and(|response| response.status().is_success() || response.status().is_redirection())
+}
+
+/// The code of an answer that is this provider's and is not an error.
+fn code_of(answer: Answer, provider: &Provider) -> Result<SecretString, AuthError> {
+    let expected = provider.issuer.as_str();
+    match &answer.issuer {
+        // RFC 9207 section 2.4: compared as strings; required once the server says that it sends it.
+        Some(actual) if actual != expected && !expected.is_empty() => {
+            return Err(AuthError::IssuerMismatch { expected: expected.to_owned(), actual: actual.clone() });
+        }
+        None if provider.answers_with_issuer => {
+            return Err(AuthError::IssuerMismatch { expected: expected.to_owned(), actual: String::new() });
+        }
+        _ => {}
+    }
+    answer.code.map_err(|refusal| {
+        if refusal.error == "access_denied" {
+            AuthError::AccessDenied { description: refusal.description }
+        } else {
+            AuthError::Refused { code: refusal.error, description: refusal.description }
+        }
+    })
+}
+
+fn authorize_url(
+    endpoint: &Url,
+    provider: &Provider,
+    client_id: &str,
+    redirect_uri: &Url,
+    state: &str,
+    verifier: &str,
+) -> Url {
+    let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()));
+    let mut url = endpoint.clone();
+    {
+        let mut query = url.query_pairs_mut();
+        query
+            .append_pair("response_type", "code")
+            .append_pair("client_id", client_id)
+            .append_pair("redirect_uri", redirect_uri.as_str())
+            .append_pair("state", state)
+            .append_pair("code_challenge", &challenge)
+            .append_pair("code_challenge_method", "S256");
+        if !provider.scopes.is_empty() {
+            query.append_pair("scope", &provider.scopes.join(" "));
+        }
+        if let Some(audience) = &provider.audience {
+            query.append_pair("audience", audience);
+        }
+        // OpenID Connect Core section 11: a provider gives offline_access only where consent is asked for. Flyte's own
+        // servers need no such asking.
+        if !provider.flyte && provider.scopes.iter().any(|scope| scope == "offline_access") {
+            query.append_pair("prompt", "consent");
+        }
+    }
+    url
+}
+
+/// 256 random bits in 43 characters that PKCE verifiers and states may hold.
+fn random() -> Result<String, AuthError> {
+    let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
+    rand::fill(bytes.as_mut_slice()).map_err(|_| AuthError::Random)?;
+    Ok(URL_SAFE_NO_PAD.encode(&bytes))
+}

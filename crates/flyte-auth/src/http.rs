@@ -1,0 +1,67 @@
+//! The one HTTP client for calls and OAuth requests alike: the same trust, the same proxy.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
+use url::Url;
+
+use crate::AuthError;
+
+/// How long connecting may take, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How to reach the servers.
+#[derive(Clone, Default)]
+pub struct HttpOptions {
+    /// PEM file; when given, exactly the authorities in it are trusted (`admin.caCertFilePath`).
+    pub ca_cert_file: Option<PathBuf>,
+    /// Trust any certificate (`admin.insecureSkipVerify`). `ca_cert_file` wins when both are given.
+    pub insecure_skip_verify: bool,
+    /// Proxy for all requests (`admin.httpProxyURL`), before `HTTPS_PROXY` and `HTTP_PROXY`; `NO_PROXY` holds for it too.
+    pub proxy_url: Option<Url>,
+}
+
+impl fmt::Debug for HttpOptions {
+    /// Without the proxy's user name and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOptions")
+            .field("ca_cert_file", &self.ca_cert_file)
+            .field("insecure_skip_verify", &self.insecure_skip_verify)
+            .field("proxy", &self.proxy_url.as_ref().and_then(Url::host_str))
+            .finish()
+    }
+}
+
+/// Builds the client.
+///
+/// It follows no redirects: a token request must never be sent on (RFC 9700 section 4.12), and no call answers with one.
+///
+/// # Errors
+/// [`AuthError::CaFile`] where the CA file cannot be read or holds no certificate, [`AuthError::Proxy`] for a proxy URL
+/// that cannot be used.
+pub fn client(options: &HttpOptions) -> Result<Client, AuthError> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("flyte-auth/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_keepalive(Duration::from_secs(30))
+        .pool_idle_timeout(Duration::from_secs(90));
+    if let Some(path) = &options.ca_cert_file {
+        let failed = |reason: String| AuthError::CaFile { path: path.clone(), reason };
+        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| failed(error.to_string()))?;
+        if certificates.is_empty() {
+            return Err(failed("it holds no PEM certificate".to_owned()));
+        }
+        builder = builder.tls_certs_only(certificates);
+    } else if options.insecure_skip_verify {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    if let Some(url) = &options.proxy_url {
+        let proxy = Proxy::all(url.clone())
+            .map_err(|error| AuthError::Proxy { reason: error.to_string() })?
+            .no_proxy(NoProxy::from_env());
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(|error| AuthError::Proxy { reason: error.to_string() })
+}

@@ -1,0 +1,75 @@
+//! The person at the other end, as far as signing in needs one.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use url::Url;
+
+/// How a flow talks to the person; the `flyte` command and the Python package each bring their own.
+#[async_trait]
+pub trait Interaction: fmt::Debug + Send + Sync {
+    /// Whether there is anybody to ask. Where this is `false`, a flow that needs a person fails at once with
+    /// [`AuthError::LoginRequired`](crate::AuthError::LoginRequired) instead of waiting for nobody.
+    fn is_interactive(&self) -> bool;
+
+    /// Opens the browser; `false` where there is none. Must neither block nor write to the terminal.
+    async fn open_browser(&self, url: &Url) -> bool {
+        open_browser(url).await
+    }
+
+    /// Shows where to sign in. `opened` tells whether a browser was opened there; where not, the person must see the URL.
+    fn authorize_url(&self, url: &Url, opened: bool);
+
+    /// Says that another process is at it (refreshing or signing in) and that this one waits for it.
+    fn waiting(&self);
+
+    /// Says that the sign-in succeeded.
+    fn done(&self);
+
+    /// The callback URL, pasted by the person because their browser is on another machine. Pends for ever where nothing
+    /// can be pasted.
+    async fn pasted_url(&self) -> String {
+        std::future::pending().await
+    }
+}
+
+/// Nobody: for jobs. Every flow that needs a person fails at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unattended;
+
+#[async_trait]
+impl Interaction for Unattended {
+    fn is_interactive(&self) -> bool {
+        false
+    }
+    async fn open_browser(&self, _: &Url) -> bool {
+        false
+    }
+    fn authorize_url(&self, _: &Url, _: bool) {}
+    fn waiting(&self) {}
+    fn done(&self) {}
+}
+
+/// Opens the person's browser; `false` where there is none to open.
+///
+/// `BROWSER` is honoured. On Linux without a display this is `false` without trying: the text browsers that a desktop-less
+/// opener falls back to would take over the terminal.
+pub async fn open_browser(url: &Url) -> bool {
+    let has = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if cfg!(target_os = "linux")
+        && !["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].into_iter().any(has)
+    {
+        return false;
+    }
+    let url = url.to_string();
+    let opening = tokio::task::spawn_blocking(move || {
+        let mut options = webbrowser::BrowserOptions::new();
+        options.with_suppress_output(true);
+        webbrowser::open_browser_with_options(webbrowser::Browser::Default, &url, &options).is_ok()
+    });
+    // An opener that has not returned by then is a browser running in the foreground: it is open.
+    match tokio::time::timeout(std::time::Duration::from_secs(5), opening).await {
+        Ok(outcome) => outcome.unwrap_or(false),
+        Err(_) => true,
+    }
+}

@@ -1,0 +1,345 @@
+//! One endpoint's login: the token in memory, in the store, and how it is renewed.
+//!
+//! A token's way: valid in memory, it is returned at once. Otherwise, one task at a time and one process at a time, the store
+//! is read again (another process may have renewed it), then the refresh token is used, then, where somebody is there to
+//! ask, the person signs in. The store is written before the lock is given up and before the new token is used.
+
+mod lock;
+mod options;
+mod renewal;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock, RwLock},
+};
+
+use aws_lc_rs::digest;
+use flyte_config::AuthType;
+use reqwest::Client;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{Mutex, OnceCell};
+
+pub use self::options::SessionOptions;
+use crate::{
+    AuthError,
+    clock::UnixTime,
+    discovery::{self, Provider},
+    http,
+    store::{self, Backend, Login, StoreOptions, TokenStore},
+    token::{AccessToken, jwt_expiry},
+};
+
+/// The login of one endpoint. Everything is done on demand: making a session touches neither network nor disk.
+#[derive(Debug)]
+pub struct Session {
+    options: SessionOptions,
+    http: OnceLock<Client>,
+    store: OnceCell<Arc<dyn TokenStore>>,
+    provider: RwLock<Option<Arc<Provider>>>,
+    current: RwLock<Option<AccessToken>>,
+    /// SHA-256 of the token that the server turned down last: it is not taken from the store again.
+    rejected: RwLock<Option<String>>,
+    /// Held by the one task that renews.
+    flight: Mutex<()>,
+}
+
+/// Whether a person may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asking {
+    Allowed,
+    Never,
+}
+
+/// How a login stands, for people; nothing of it is secret.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Where tokens are kept.
+    pub backend: Backend,
+    /// Whether there is a login.
+    pub signed_in: bool,
+    /// When the access token expires, Unix time in seconds; `None` where that is not known.
+    pub expires_at: Option<UnixTime>,
+    /// Whether the access token renews itself.
+    pub has_refresh_token: bool,
+    /// Issuer identifier; `None` where another tool signed in.
+    pub issuer: Option<String>,
+    /// The client that was signed in as; `None` where another tool signed in.
+    pub client_id: Option<String>,
+    /// The scopes granted.
+    pub scopes: Vec<String>,
+}
+
+/// What signing out did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedOut {
+    /// Whether there was a login to end.
+    pub was_signed_in: bool,
+    /// Whether the server confirmed that the tokens are revoked (RFC 7009). Where not, they live until they expire.
+    pub revoked: bool,
+}
+
+impl Session {
+    /// A session by these options.
+    #[must_use]
+    pub fn new(options: SessionOptions) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            http: OnceLock::new(),
+            store: OnceCell::new(),
+            provider: RwLock::new(None),
+            current: RwLock::new(None),
+            rejected: RwLock::new(None),
+            flight: Mutex::new(()),
+        })
+    }
+
+    /// What it was made of.
+    #[must_use]
+    pub fn options(&self) -> &SessionOptions {
+        &self.options
+    }
+
+    /// The HTTP client, for calls and OAuth requests alike.
+    ///
+    /// # Errors
+    /// Those of [`http::client`].
+    pub fn http(&self) -> Result<&Client, AuthError> {
+        if let Some(client) = self.http.get() {
+            return Ok(client);
+        }
+        let client = http::client(&self.options.http)?;
+        Ok(self.http.get_or_init(|| client))
+    }
+
+    /// A valid access token; signs the person in where that is needed and somebody is there.
+    ///
+    /// A renewal that was begun is finished, also when the caller stops waiting: the answer may hold the only copy of a
+    /// rotated refresh token.
+    ///
+    /// # Errors
+    /// Everything that [`AuthError`] says.
+    pub async fn token(self: &Arc<Self>) -> Result<AccessToken, AuthError> {
+        self.obtain(Asking::Allowed).await
+    }
+
+    /// A valid access token without asking anybody; it may be refreshed.
+    ///
+    /// # Errors
+    /// [`AuthError::LoginRequired`] where a person would have to sign in.
+    pub async fn cached(self: &Arc<Self>) -> Result<AccessToken, AuthError> {
+        self.obtain(Asking::Never).await
+    }
+
+    async fn obtain(self: &Arc<Self>, asking: Asking) -> Result<AccessToken, AuthError> {
+        if let Some(token) = self.current().filter(|token| token.is_fresh(self.options.clock.now())) {
+            return Ok(token);
+        }
+        let session = Arc::clone(self);
+        tokio::spawn(async move { session.acquire(asking).await })
+            .await
+            .map_err(|_| AuthError::Interrupted)?
+    }
+
+    /// Signs the person in, whatever tokens there are.
+    ///
+    /// # Errors
+    /// Everything that [`AuthError`] says; [`AuthError::LoginRequired`] where nobody is there. The login before stays.
+    pub async fn login(self: &Arc<Self>) -> Result<AccessToken, AuthError> {
+        let session = Arc::clone(self);
+        tokio::spawn(async move {
+            let _flight = session.flight.lock().await;
+            let _lock = lock::Lock::take(&session.lock_path(), &*session.options.interaction).await?;
+            session.sign_in(&**session.store().await?).await
+        })
+        .await
+        .map_err(|_| AuthError::Interrupted)?
+    }
+
+    /// Ends the login: revokes it at the server where that can be reached, and removes it here in any case.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`] where the tokens could not be removed.
+    pub async fn logout(&self) -> Result<SignedOut, AuthError> {
+        let _flight = self.flight.lock().await;
+        let _lock = lock::Lock::take(&self.lock_path(), &*self.options.interaction).await?;
+        let store = self.store().await?;
+        let login = store.load().await?;
+        let mut revoked = false;
+        if let Some(login) = &login {
+            revoked = self.revoke(login).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the server could not be asked to revoke the tokens");
+                false
+            });
+        }
+        store.clear().await?;
+        self.set_current(None);
+        Ok(SignedOut { was_signed_in: login.is_some(), revoked })
+    }
+
+    /// How the login stands, without the network.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`] where the store cannot be read.
+    pub async fn status(&self) -> Result<Status, AuthError> {
+        let store = self.store().await?;
+        let login = store.load().await?;
+        let details = login.as_ref().and_then(|login| login.details.clone());
+        Ok(Status {
+            backend: store.backend(),
+            signed_in: login.is_some(),
+            expires_at: login.as_ref().and_then(expiry),
+            has_refresh_token: login.as_ref().is_some_and(|login| login.refresh_token.is_some()),
+            issuer: details.as_ref().map(|details| details.issuer.clone()),
+            client_id: details.as_ref().map(|details| details.client_id.clone()),
+            scopes: details.map(|details| details.scopes).unwrap_or_default(),
+        })
+    }
+
+    /// Makes sure that exactly this token is not used again: the server turned it down. What discovery found is looked up
+    /// anew too, since the header may have changed.
+    pub fn invalidate(&self, token: &AccessToken) {
+        *write(&self.rejected) = Some(fingerprint(token.secret()));
+        let mut current = write(&self.current);
+        if current.as_ref().is_some_and(|current| current.secret() == token.secret()) {
+            *current = None;
+        }
+        drop(current);
+        *write(&self.provider) = None;
+        let _ = std::fs::remove_file(self.provider_path());
+    }
+
+    /// Where and as what to sign in: from memory, else as found last time, else by discovery.
+    ///
+    /// # Errors
+    /// Those of [`discovery::discover`].
+    pub async fn provider(&self) -> Result<Arc<Provider>, AuthError> {
+        if let Some(provider) = read(&self.provider).clone() {
+            return Ok(provider);
+        }
+        if let Some(provider) = Provider::cached(&self.provider_path()) {
+            let provider = Arc::new(provider);
+            *write(&self.provider) = Some(Arc::clone(&provider));
+            return Ok(provider);
+        }
+        self.discover().await
+    }
+
+    async fn discover(&self) -> Result<Arc<Provider>, AuthError> {
+        let found =
+            discovery::discover(self.http()?, &self.options.endpoint, &self.options.overrides).await?;
+        let provider = Arc::new(found);
+        lock::create_private_directory(&self.options.state_dir)?;
+        provider.cache(&self.provider_path());
+        *write(&self.provider) = Some(Arc::clone(&provider));
+        Ok(provider)
+    }
+
+    async fn store(&self) -> Result<&Arc<dyn TokenStore>, AuthError> {
+        self.store
+            .get_or_try_init(|| async {
+                store::open(&StoreOptions {
+                    service: self.options.endpoint.keyring_service(),
+                    data_dir: self.options.data_dir.clone(),
+                    state_dir: self.options.state_dir.clone(),
+                    disable_keyring: self.options.disable_keyring,
+                    keyring_timeout: std::time::Duration::from_secs(30),
+                })
+                .await
+                .map_err(AuthError::from)
+            })
+            .await
+    }
+
+    /// A token out of the store, unless it is one that must not be used: turned down by the server, or of a sign-in by
+    /// another mode than the configuration now asks for.
+    fn usable(&self, login: &Login) -> Option<AccessToken> {
+        let details = login.details.as_ref();
+        if self.is_of_another_mode(login)
+            || read(&self.rejected).as_ref() == Some(&fingerprint(login.access_token.expose_secret()))
+        {
+            return None;
+        }
+        let expires_at = expiry(login);
+        let lifetime = details
+            .and_then(|details| Some(details.expires_at? - details.issued_at?))
+            .filter(|life| *life >= 0);
+        Some(AccessToken::new(login.access_token.clone(), expires_at, lifetime, jitter()))
+    }
+
+    /// Whether the login came of another way to sign in than the configuration asks for now.
+    fn is_of_another_mode(&self, login: &Login) -> bool {
+        login.details.as_ref().is_some_and(|details| details.auth_type != self.options.auth_type.as_str())
+    }
+
+    fn current(&self) -> Option<AccessToken> {
+        read(&self.current).clone()
+    }
+
+    fn set_current(&self, token: Option<AccessToken>) {
+        *write(&self.current) = token;
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.options.state_dir.join("locks").join(format!("{}.lock", self.file_name()))
+    }
+
+    fn provider_path(&self) -> PathBuf {
+        self.options.state_dir.join(format!("{}.provider.json", self.file_name()))
+    }
+
+    /// A file name for the endpoint: any endpoint can be one, and none says where somebody signs in.
+    fn file_name(&self) -> String {
+        fingerprint(self.options.endpoint.url().as_str())
+    }
+
+    fn login_required(&self) -> AuthError {
+        AuthError::LoginRequired { endpoint: self.options.endpoint.authority().to_owned() }
+    }
+
+    fn unsupported(&self) -> Option<AuthError> {
+        match self.options.auth_type {
+            AuthType::Pkce => None,
+            other => Some(AuthError::UnsupportedAuthType { auth_type: other.to_string() }),
+        }
+    }
+}
+
+/// When a stored token expires: by our own notes, else by the token itself.
+fn expiry(login: &Login) -> Option<UnixTime> {
+    match &login.details {
+        Some(details) => details.expires_at,
+        None => jwt_expiry(login.access_token.expose_secret()),
+    }
+}
+
+/// SHA-256 in hexadecimal.
+fn fingerprint(text: &str) -> String {
+    digest::digest(&digest::SHA256, text.as_bytes())
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A random number in 0..1; on a machine without randomness every refresh comes at the same point.
+fn jitter() -> f64 {
+    let mut byte = [0_u8; 1];
+    let _ = aws_lc_rs::rand::fill(&mut byte);
+    f64::from(byte[0]) / 256.0
+}
+
+/// The secret of a stored login, renewed answers included.
+fn keep_old(new: Option<SecretString>, old: Option<&SecretString>) -> Option<SecretString> {
+    new.or_else(|| old.cloned())
+}
+
+/// A lock whose holder panicked still guards a whole value: each is replaced in one go.
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

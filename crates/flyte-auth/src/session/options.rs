@@ -1,0 +1,67 @@
+//! What a session needs to know.
+
+use std::{path::PathBuf, sync::Arc};
+
+use flyte_config::{AuthType, Config, Endpoint, Environment};
+
+use crate::{Interaction, clock::Clock, discovery::Overrides, http::HttpOptions};
+
+/// Everything that a [`Session`](super::Session) is made of.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// The control plane.
+    pub endpoint: Endpoint,
+    /// How the person signs in.
+    pub auth_type: AuthType,
+    /// How to reach the servers.
+    pub http: HttpOptions,
+    /// What the configuration says where the server says nothing.
+    pub overrides: Overrides,
+    /// Keep tokens in memory only (`admin.disableKeyring`).
+    pub disable_keyring: bool,
+    /// Directory of encrypted tokens, where there is no keyring.
+    pub data_dir: PathBuf,
+    /// Directory of locks, of what discovery found, and of the encrypted tokens' key.
+    pub state_dir: PathBuf,
+    /// How to talk to the person.
+    pub interaction: Arc<dyn Interaction>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl SessionOptions {
+    /// Options for `endpoint` by a configuration, with the directories of the XDG base directory specification:
+    /// `$XDG_DATA_HOME/flyte` and `$XDG_STATE_HOME/flyte`.
+    #[must_use]
+    pub fn from_config(
+        endpoint: Endpoint,
+        config: &Config,
+        environment: &Environment,
+        interaction: Arc<dyn Interaction>,
+    ) -> Self {
+        let admin = &config.admin;
+        let base = |variable: &str, default: &str| {
+            environment
+                .variable(variable)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .unwrap_or_else(|| environment.resolve(default))
+                .join("flyte")
+        };
+        Self {
+            endpoint,
+            auth_type: admin.auth_type,
+            http: HttpOptions {
+                ca_cert_file: admin.ca_cert_file_path.clone(),
+                insecure_skip_verify: admin.insecure_skip_verify,
+                proxy_url: admin.http_proxy_url.clone(),
+            },
+            overrides: Overrides { client_id: admin.client_id.clone(), scopes: admin.scopes.clone() },
+            disable_keyring: admin.disable_keyring,
+            data_dir: base("XDG_DATA_HOME", "~/.local/share"),
+            state_dir: base("XDG_STATE_HOME", "~/.local/state"),
+            interaction,
+            clock: Clock::default(),
+        }
+    }
+}
