@@ -1,0 +1,58 @@
+//! The entry point: one connection to one control plane.
+
+use connectrpc::client::{ClientConfig, ClientTransport};
+use connectrpc::http_body::Body;
+use flyte_config::Endpoint;
+use flyte_idl::flyteidl2::auth::IdentityServiceClient;
+use flyte_idl::flyteidl2::project::ProjectServiceClient;
+
+use crate::error::ClientError;
+use crate::identity::Identity;
+use crate::project::Projects;
+
+/// What carries requests: any Connect transport whose errors can be told.
+pub trait Transport: ClientTransport<ResponseBody: Body<Error: std::fmt::Display>> {}
+
+impl<T> Transport for T where T: ClientTransport<ResponseBody: Body<Error: std::fmt::Display>> {}
+
+/// A client of one control plane.
+#[derive(Clone)]
+pub struct Client<T> {
+    transport: T,
+    config: ClientConfig,
+    endpoint: Endpoint,
+    org: Option<String>,
+}
+
+impl<T: Transport> Client<T> {
+    /// A client of the control plane at `endpoint`, whose requests go through `transport`.
+    ///
+    /// # Errors
+    /// [`ClientError::WrongEndpoint`] when the endpoint cannot be a request's address.
+    pub fn new(transport: T, endpoint: Endpoint) -> Result<Self, ClientError> {
+        let base = endpoint.url().as_str().parse().map_err(|error| ClientError::WrongEndpoint {
+            endpoint: endpoint.to_string(),
+            found: format!("its address cannot be used ({error})"),
+        })?;
+        Ok(Self { transport, config: ClientConfig::new(base), endpoint, org: None })
+    }
+
+    /// The same client, asking about an organization. Without one the server takes the caller's.
+    #[must_use]
+    pub fn with_org(mut self, org: Option<String>) -> Self {
+        self.org = org;
+        self
+    }
+
+    /// Projects.
+    pub fn projects(&self) -> Projects<T> {
+        let service = ProjectServiceClient::new(self.transport.clone(), self.config.clone());
+        Projects::new(service, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Who the caller is.
+    pub fn identity(&self) -> Identity<T> {
+        let service = IdentityServiceClient::new(self.transport.clone(), self.config.clone());
+        Identity::new(service, self.endpoint.clone())
+    }
+}
