@@ -1,5 +1,204 @@
-//! Who may call: access tokens, their verification and revocation.
+//! Who may call: access tokens, their verification and revocation, and what each caller may do.
+//!
+//! A token is verified once: what came of it is kept, bounded, under its SHA-256 until it expires. A revocation is kept by
+//! family and looked at on each call, so that it takes effect at once on this replica, and within [`Access::maintain`]'s
+//! interval on the others. No call that only presents a token it presented before touches the database.
+
+mod cache;
+mod error;
+pub mod policy;
+mod revoked;
+pub mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use http::{HeaderMap, header};
+
+pub use self::error::{AccessError, RESOURCE_METADATA, Reason};
+use self::{
+    cache::{Cache, Verified},
+    revoked::Revoked,
+    token::AccessTokenClaims,
+};
+use crate::{
+    app::App,
+    clock::UnixTime,
+    keys::VerifyError,
+    store::{FAMILY_RETENTION, StoreError},
+};
+
+/// How long the answer to "does this account still exist, and what is it?" is believed, in seconds.
+const ACCOUNT_CHECK_INTERVAL: i64 = 10;
+/// How far back each look for revocations reaches, in seconds: more than replicas' clocks may differ.
+const REVOCATION_OVERLAP: i64 = 30;
+/// The longest token that is looked at, in bytes; ours are below a kilobyte.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// An authenticated caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose authority the call is under: `sub`.
+    pub subject: String,
+    /// Through which client.
+    pub client_id: String,
+    /// What the token lets it do.
+    pub scopes: Vec<String>,
+    /// All that came of the same authorization.
+    pub family_id: String,
+    /// Whether the person administers the server.
+    pub admin: bool,
+}
 
 /// Verifies callers.
 #[derive(Debug, Default)]
-pub struct Access {}
+pub struct Access {
+    cache: Cache,
+    revoked: Revoked,
+}
+
+impl Access {
+    /// Nothing verified, nothing revoked; [`Access::maintain`] reads the revocations.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Who calls, by the bearer token in `authorization` (RFC 6750 section 2.1) or, for proxies that take that header for
+    /// themselves, `flyte-authorization`.
+    ///
+    /// # Errors
+    /// [`AccessError`] where there is no token or it is not good, or where the store fails.
+    pub async fn authenticate(&self, app: &App, headers: &HeaderMap) -> Result<Arc<Caller>, AccessError> {
+        let refused = |reason| AccessError::new(reason, &app.config);
+        let token = bearer(headers).ok_or_else(|| refused(Reason::Missing))?;
+        if token.len() > MAX_TOKEN {
+            return Err(refused(Reason::Invalid("the token is too long")));
+        }
+        let key = fingerprint(token);
+        let now = app.clock.now();
+        let known = self.cache.get(&key, now);
+        if let Some(known) =
+            known.as_ref().filter(|known| now - known.account_checked_at < ACCOUNT_CHECK_INTERVAL)
+        {
+            return self.unless_revoked(&known.caller).map_err(refused);
+        }
+        let (claims, expires_at) = match known {
+            Some(known) => (Arc::clone(&known.caller), known.expires_at),
+            None => {
+                let claims = self.verify(app, token).await.map_err(refused)?;
+                let expires_at = claims.exp;
+                (Arc::new(Caller::from(claims)), expires_at)
+            }
+        };
+        self.unless_revoked(&claims).map_err(refused)?;
+        let account =
+            app.store.user_by_id(&claims.subject).await.map_err(|error| refused(Reason::Store(error)))?;
+        let Some(account) = account.filter(|account| account.disabled_at.is_none()) else {
+            return Err(refused(Reason::Invalid("the account is disabled or gone")));
+        };
+        let caller = Arc::new(Caller { admin: account.admin, ..(*claims).clone() });
+        self.cache.put(
+            key,
+            Verified { caller: Arc::clone(&caller), expires_at, account_checked_at: now },
+            now,
+        );
+        Ok(caller)
+    }
+
+    /// Checks everything that the token itself says (RFC 9068 section 4).
+    async fn verify(&self, app: &App, token: &str) -> Result<AccessTokenClaims, Reason> {
+        let mut outcome = app.keys.verify::<AccessTokenClaims>(token, token::TYP);
+        if matches!(outcome, Err(VerifyError::UnknownKey)) {
+            // Another replica may have made the key since.
+            match app.keys.reload().await {
+                Ok(true) => outcome = app.keys.verify(token, token::TYP),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the signing keys could not be read again"),
+            }
+        }
+        let claims = outcome.map_err(|error| match error {
+            VerifyError::Malformed => Reason::Invalid("the token is not a signed JWT"),
+            VerifyError::WrongType => Reason::Invalid("the token is not an access token"),
+            VerifyError::UnknownKey => Reason::Invalid("the token was signed by an unknown key"),
+            VerifyError::WrongAlgorithm | VerifyError::BadSignature => {
+                Reason::Invalid("the token's signature does not verify")
+            }
+            VerifyError::BadClaims => Reason::Invalid("the token's claims are not understood"),
+        })?;
+        if claims.iss != app.config.issuer() {
+            return Err(Reason::Invalid("the token is another issuer's"));
+        }
+        if !claims.aud.contains(app.config.issuer()) {
+            return Err(Reason::Invalid("the token is for another audience"));
+        }
+        if claims.exp <= app.clock.now() {
+            return Err(Reason::Invalid("the token has expired"));
+        }
+        Ok(claims)
+    }
+
+    fn unless_revoked(&self, caller: &Arc<Caller>) -> Result<Arc<Caller>, Reason> {
+        if self.revoked.contains(&caller.family_id) {
+            return Err(Reason::Invalid("the token has been revoked"));
+        }
+        Ok(Arc::clone(caller))
+    }
+
+    /// Refuses the family's tokens from now on, on this replica; the store tells the others.
+    pub fn revoke_family(&self, family_id: &str) {
+        self.revoked.insert(family_id);
+    }
+
+    /// Takes over what was revoked elsewhere, and forgets what no living token can belong to any more. To be called at least
+    /// once a second; it reads one short index range.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what is known so far stays.
+    pub async fn maintain(&self, app: &App) -> Result<(), StoreError> {
+        let now = app.clock.now();
+        let since = match self.revoked.read_up_to() {
+            Some(last) => last.min(now).saturating_sub(REVOCATION_OVERLAP),
+            None => now.saturating_sub(FAMILY_RETENTION),
+        };
+        let families = app.store.families_revoked_since(since).await?;
+        self.revoked.learn(families, now);
+        Ok(())
+    }
+}
+
+impl From<AccessTokenClaims> for Caller {
+    fn from(claims: AccessTokenClaims) -> Self {
+        Self {
+            subject: claims.sub,
+            client_id: claims.client_id,
+            scopes: claims.scope.split_ascii_whitespace().map(str::to_owned).collect(),
+            family_id: claims.family,
+            admin: false,
+        }
+    }
+}
+
+/// The bearer token of a request.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    [headers.get(header::AUTHORIZATION), headers.get("flyte-authorization")].into_iter().flatten().find_map(
+        |value| {
+            let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+        },
+    )
+}
+
+fn fingerprint(token: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    hash
+}
+
+/// The end of a family's memory: no token that was issued before its revocation lives longer.
+fn forgotten_after(now: UnixTime) -> UnixTime {
+    now.saturating_sub(FAMILY_RETENTION)
+}

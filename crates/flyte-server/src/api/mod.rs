@@ -1,1 +1,138 @@
-//! The control plane: one module for each flyteidl2 service.
+//! The control plane: one module for each flyteidl2 service, over Connect, gRPC and gRPC-Web alike.
+//!
+//! Authentication stands in front of all of it, in one place: what may be called without a token is the list
+//! [`ANONYMOUS_SERVICES`], and everything else, known or not, is refused without a good one.
+
+mod auth_metadata;
+mod filter;
+mod identity;
+mod project;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{any_service, get},
+};
+use connectrpc::{ConnectError, Limits, RequestContext};
+use flyte_idl::flyteidl2::{
+    auth::{AuthMetadataServiceExt as _, IdentityServiceExt as _},
+    project::ProjectServiceExt as _,
+};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+
+use crate::{
+    access::{AccessError, Caller, RESOURCE_METADATA, Reason, policy},
+    app::App,
+    oauth::{endpoints, scope},
+    store::StoreError,
+};
+
+/// The longest request, in bytes, as sent and as decompressed.
+const MAX_REQUEST: usize = 4 * 1024 * 1024;
+
+/// Services that can be called without a token: they tell how to get one.
+const ANONYMOUS_SERVICES: [&str; 1] = [flyte_idl::flyteidl2::auth::AUTH_METADATA_SERVICE_SERVICE_NAME];
+
+/// All calls, `/package.Service/Method`, and the protected resource's metadata (RFC 9728).
+pub fn router(app: Arc<App>) -> Router {
+    let services = connectrpc::Router::new();
+    let services = Arc::new(auth_metadata::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(identity::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(project::Service::new(Arc::clone(&app))).register(services);
+    let limits = Limits::default().with_max_request_body_size(MAX_REQUEST).with_max_message_size(MAX_REQUEST);
+    let service = services.into_axum_service().with_limits(limits);
+    let calls = Router::new()
+        .route("/{service}/{method}", any_service(service))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), authenticate));
+    Router::new().route(RESOURCE_METADATA, get(resource_metadata)).with_state(app).merge(calls)
+}
+
+/// Lets a call through with its [`Caller`], or refuses it in the caller's own protocol.
+async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    // Proto packages have dots; a path without one is a page that does not exist.
+    if !service.contains('.') {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    if ANONYMOUS_SERVICES.contains(&service) {
+        return next.run(request).await;
+    }
+    match app.access.authenticate(&app, request.headers()).await {
+        Ok(caller) => {
+            if let Err(denied) = policy::may_call(&caller) {
+                tracing::warn!(target: "audit", event = "call_denied", subject = caller.subject,
+                    client_id = caller.client_id, path, reason = %denied);
+                return ConnectError::permission_denied(denied.to_string())
+                    .into_http_response(request.headers())
+                    .into_response();
+            }
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => refuse(&error, request.headers()),
+    }
+}
+
+fn refuse(error: &AccessError, request: &HeaderMap) -> Response {
+    let rpc = match error.reason {
+        Reason::Missing | Reason::Invalid(_) => ConnectError::unauthenticated(error.to_string()),
+        Reason::Store(_) => ConnectError::unavailable(error.to_string()),
+    };
+    let mut response = rpc.into_http_response(request).into_response();
+    if let Some(challenge) = error.challenge() {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// The caller that [`authenticate`] let through.
+fn caller(context: &RequestContext) -> Result<&Arc<Caller>, ConnectError> {
+    context
+        .extensions()
+        .get::<Arc<Caller>>()
+        .ok_or_else(|| ConnectError::unauthenticated("this call needs an access token"))
+}
+
+/// A failure of the store: its details are for the log, not for the caller.
+fn store_error(error: StoreError) -> ConnectError {
+    match error {
+        StoreError::AlreadyExists { .. } => ConnectError::already_exists(error.to_string()),
+        StoreError::InvalidPageToken => ConnectError::invalid_argument(format!("token: {error}")),
+        StoreError::Backend(_) => {
+            tracing::error!(%error, "a call failed");
+            ConnectError::unavailable("the server's database failed; try again later")
+        }
+    }
+}
+
+/// RFC 9728 section 2.
+#[derive(Serialize)]
+struct ResourceMetadata<'a> {
+    resource: &'a str,
+    authorization_servers: [&'a str; 1],
+    jwks_uri: String,
+    scopes_supported: [&'static str; 1],
+    bearer_methods_supported: [&'static str; 1],
+    resource_name: &'static str,
+}
+
+async fn resource_metadata(State(app): State<Arc<App>>) -> Response {
+    let issuer = app.config.issuer();
+    Json(ResourceMetadata {
+        resource: issuer,
+        authorization_servers: [issuer],
+        jwks_uri: app.config.url(endpoints::JWKS),
+        scopes_supported: [scope::ALL],
+        bearer_methods_supported: ["header"],
+        resource_name: "Flyte control plane",
+    })
+    .into_response()
+}

@@ -1,12 +1,16 @@
 //! Authorization codes and refresh tokens, and the family that ties together all that came of one authorization.
 //!
 //! A *family* begins with one authorization code. Every refresh token rotated from it belongs to it, and every access
-//! token names it (claim `sid`-like, see `oauth::access_token`). Revoking the family ends all of them.
+//! token names it (claim `fid`, see `access::token`). Revoking the family ends all of them.
 
 use async_trait::async_trait;
 
 use super::{SecretHash, StoreError};
 use crate::clock::UnixTime;
+
+/// How long a family is remembered after it was revoked or could last be refreshed, in seconds: no access token may
+/// live longer, or it would outlive the record of its revocation.
+pub const FAMILY_RETENTION: i64 = 86_400;
 
 /// An authorization code waiting to be redeemed (RFC 6749 section 4.1.2).
 #[derive(Clone, Debug, PartialEq, Eq)]

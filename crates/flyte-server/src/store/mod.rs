@@ -13,13 +13,15 @@ mod grant;
 mod project;
 mod session;
 mod signing_key;
+pub mod sqlite;
 mod user;
 
 pub use client::{Client, ClientKind, ClientStore, Consent};
 pub use grant::{
-    AuthorizationCode, CodeRedemption, GrantStore, NewRefreshToken, RefreshRotation, RefreshToken, RevokedBy,
+    AuthorizationCode, CodeRedemption, FAMILY_RETENTION, GrantStore, NewRefreshToken, RefreshRotation,
+    RefreshToken, RevokedBy,
 };
-pub use project::{Domain, Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectStore};
+pub use project::{Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectStore};
 pub use session::{BrowserSession, SessionStore};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
 pub use user::{User, UserStore};

@@ -1,4 +1,4 @@
-//! Projects and their domains.
+//! Projects.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,6 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::clock::UnixTime;
-
-/// A stage within a project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Domain {
-    /// Identifier.
-    pub id: String,
-    /// Name for display.
-    pub name: String,
-}
 
 /// Where a project stands; the numbers are those of `flyteidl2.project.ProjectState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,78 @@
+//! Why a call is refused, and how that is said over HTTP (RFC 6750 section 3, RFC 9728 section 5.1).
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::{config::Config, store::StoreError};
+
+/// Path of the protected resource's metadata (RFC 9728 section 3).
+pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
+
+/// Why a call is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    /// There is no bearer token.
+    #[error("no access token was sent")]
+    Missing,
+    /// The token is not good. The text says what a developer needs and an attacker knows already.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The store failed, so that nobody can tell.
+    #[error("the caller could not be checked")]
+    Store(#[source] StoreError),
+}
+
+/// A refused call.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct AccessError {
+    /// Why.
+    pub reason: Reason,
+    /// Where a client finds out how to get a token.
+    resource_metadata: String,
+}
+
+impl AccessError {
+    pub(super) fn new(reason: Reason, config: &Config) -> Self {
+        if let Reason::Store(error) = &reason {
+            tracing::error!(%error, "a caller could not be checked");
+        }
+        Self { reason, resource_metadata: config.url(RESOURCE_METADATA) }
+    }
+
+    /// 401, or 503 where nobody can tell.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self.reason {
+            Reason::Missing | Reason::Invalid(_) => StatusCode::UNAUTHORIZED,
+            Reason::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The value of `WWW-Authenticate`; `None` where a token would not help.
+    #[must_use]
+    pub fn challenge(&self) -> Option<HeaderValue> {
+        let metadata = &self.resource_metadata;
+        let challenge = match self.reason {
+            // RFC 6750 section 3.1: a request without a token gets no error code.
+            Reason::Missing => format!("Bearer resource_metadata=\"{metadata}\""),
+            Reason::Invalid(what) => format!(
+                "Bearer error=\"invalid_token\", error_description=\"{what}\", resource_metadata=\"{metadata}\""
+            ),
+            Reason::Store(_) => return None,
+        };
+        HeaderValue::from_str(&challenge).ok()
+    }
+}
+
+impl IntoResponse for AccessError {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        let headers = response.headers_mut();
+        if let Some(challenge) = self.challenge() {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}

@@ -1,0 +1,115 @@
+//! Access tokens: JWTs by the profile of RFC 9068.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{app::App, clock::UnixTime, keys::KeyError};
+
+/// `typ` of an access token (RFC 9068 section 2.1): an ID token can never pass for one.
+pub const TYP: &str = "at+jwt";
+
+/// Claims of an access token (RFC 9068 section 2.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessTokenClaims {
+    /// Issuer identifier.
+    pub iss: String,
+    /// Whose authority it carries.
+    pub sub: String,
+    /// What it is for.
+    pub aud: Audience,
+    /// When it expires.
+    pub exp: UnixTime,
+    /// When it was issued.
+    pub iat: UnixTime,
+    /// Names this one token.
+    pub jti: String,
+    /// To which client it was issued.
+    pub client_id: String,
+    /// What was granted, separated by spaces.
+    pub scope: String,
+    /// When the person proved who they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<UnixTime>,
+    /// The browser session that authorized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    /// Private claim: the family, all that came of one authorization; revoking it ends this token.
+    #[serde(rename = "fid")]
+    pub family: String,
+}
+
+/// `aud`: one audience or several (RFC 7519 section 4.1.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One.
+    One(String),
+    /// Several, any of which may take the token.
+    Many(Vec<String>),
+}
+
+impl Audience {
+    /// Whether `audience` may take the token.
+    #[must_use]
+    pub fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Many(many) => many.iter().any(|one| one == audience),
+        }
+    }
+}
+
+/// What tokens are issued for: one person's authorization of one client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenGrant {
+    /// Who authorized.
+    pub user_id: String,
+    /// Which client.
+    pub client_id: String,
+    /// The scopes granted.
+    pub scopes: Vec<String>,
+    /// What for; this server where it was left open.
+    pub audience: Option<String>,
+    /// When the person proved who they are.
+    pub authenticated_at: UnixTime,
+    /// The browser session that authorized.
+    pub session_id: String,
+    /// All that came of the same authorization.
+    pub family_id: String,
+}
+
+/// A new access token.
+#[derive(Debug)]
+pub struct IssuedAccessToken {
+    /// The token.
+    pub token: SecretString,
+    /// Its life in seconds.
+    pub expires_in: i64,
+    /// Its name in logs.
+    pub jti: String,
+}
+
+/// Issues an access token.
+///
+/// # Errors
+/// [`KeyError`] where it cannot be signed.
+pub fn issue(app: &App, grant: &TokenGrant) -> Result<IssuedAccessToken, KeyError> {
+    let now = app.clock.now();
+    let expires_in = app.config.tokens.access_token_ttl;
+    let claims = AccessTokenClaims {
+        iss: app.config.issuer().to_owned(),
+        sub: grant.user_id.clone(),
+        aud: Audience::One(grant.audience.clone().unwrap_or_else(|| app.config.issuer().to_owned())),
+        exp: now.saturating_add(expires_in),
+        iat: now,
+        jti: Uuid::new_v4().to_string(),
+        client_id: grant.client_id.clone(),
+        scope: grant.scopes.join(" "),
+        auth_time: Some(grant.authenticated_at),
+        sid: Some(grant.session_id.clone()),
+        family: grant.family_id.clone(),
+    };
+    let token = SecretString::from(app.keys.sign(TYP, &claims)?);
+    Ok(IssuedAccessToken { token, expires_in, jti: claims.jti })
+}

@@ -1,0 +1,39 @@
+//! `flyteidl2.auth.IdentityService`: who the caller is.
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
+use flyte_idl::flyteidl2::auth::{IdentityService, UserInfoRequest, UserInfoResponse};
+
+use super::{caller, store_error};
+use crate::app::App;
+
+pub(super) struct Service {
+    app: Arc<App>,
+}
+
+impl Service {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+impl IdentityService for Service {
+    async fn user_info<'a>(
+        &'a self,
+        context: RequestContext,
+        _: ServiceRequest<'_, UserInfoRequest>,
+    ) -> ServiceResult<impl Encodable<UserInfoResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let user = self.app.store.user_by_id(&caller.subject).await.map_err(store_error)?;
+        // The account may go away after its token was checked.
+        let user = user.ok_or_else(|| ConnectError::unauthenticated("the account is gone"))?;
+        Response::ok(UserInfoResponse {
+            subject: user.id,
+            name: user.name,
+            preferred_username: user.email.clone(),
+            email: user.email,
+            ..UserInfoResponse::default()
+        })
+    }
+}

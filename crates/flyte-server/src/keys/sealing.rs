@@ -1,0 +1,195 @@
+//! The key file that seals signing keys in the database, so that a copy of the database alone signs nothing.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    path::Path,
+};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use zeroize::Zeroizing;
+
+use super::KeyError;
+
+const KEY_LEN: usize = 32;
+
+/// AES-256-GCM key of the key file.
+pub struct SealingKey(RandomizedNonceKey);
+
+impl SealingKey {
+    /// Reads the key file, or creates it (32 random bytes, mode 0600) where it is missing.
+    ///
+    /// # Errors
+    /// [`KeyError::KeyFile`] where the file cannot be read or written, holds anything but a key, or can be read by
+    /// others than its owner.
+    pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
+        match load(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match create(path) {
+                // Another process created it at the same moment.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => load(path),
+                created => created,
+            },
+            loaded => loaded,
+        }
+        .map_err(|source| KeyError::KeyFile { path: path.to_owned(), source })
+        .and_then(|key| Self::from_bytes(&key))
+    }
+
+    /// A key that is kept nowhere, for tests.
+    ///
+    /// # Errors
+    /// [`KeyError::Crypto`] where the system has no randomness to give.
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        aws_lc_rs::rand::fill(&mut *key).map_err(|_| KeyError::Crypto("generating a sealing key"))?;
+        Self::from_bytes(&key)
+    }
+
+    fn from_bytes(key: &[u8; KEY_LEN]) -> Result<Self, KeyError> {
+        RandomizedNonceKey::new(&AES_256_GCM, key)
+            .map(Self)
+            .map_err(|_| KeyError::Crypto("preparing the sealing key"))
+    }
+
+    /// Encrypts `secret`; it can be opened only with the same `context`. The nonce stands in front.
+    pub(super) fn seal(&self, context: &str, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let mut sealed = secret.to_vec();
+        let nonce = self
+            .0
+            .seal_in_place_append_tag(Aad::from(context), &mut sealed)
+            .map_err(|_| KeyError::Crypto("sealing a signing key"))?;
+        Ok([nonce.as_ref().as_slice(), &sealed].concat())
+    }
+
+    /// Decrypts what [`SealingKey::seal`] made; `None` where it was made with another key or context, or was altered.
+    pub(super) fn open(&self, context: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_LEN>()?;
+        let mut secret = Zeroizing::new(ciphertext.to_vec());
+        let length = self
+            .0
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut secret)
+            .ok()?
+            .len();
+        secret.truncate(length);
+        Some(secret)
+    }
+}
+
+impl std::fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealingKey(..)")
+    }
+}
+
+fn load(path: &Path) -> io::Result<Zeroizing<[u8; KEY_LEN]>> {
+    let mut file = File::open(path)?;
+    refuse_if_shared(&file)?;
+    // One byte more than a key, so that a longer file is noticed; the buffer never grows and leaves no copies behind.
+    let mut content = Zeroizing::new([0; KEY_LEN + 1]);
+    let mut length = 0;
+    while length < content.len() {
+        match file.read(&mut content[length..])? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    match content[..length].try_into() {
+        Ok(key) => Ok(Zeroizing::new(key)),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a key file holds exactly {KEY_LEN} bytes; restore it from a backup"),
+        )),
+    }
+}
+
+#[cfg(unix)]
+fn refuse_if_shared(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("others than its owner have access to it (mode {mode:03o}); run `chmod 600` on it"),
+    ))
+}
+
+#[cfg(not(unix))]
+fn refuse_if_shared(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Writes a new key beside the path and moves it there whole, unless a file is there by then.
+fn create(path: &Path) -> io::Result<Zeroizing<[u8; KEY_LEN]>> {
+    let mut key = Zeroizing::new([0; KEY_LEN]);
+    aws_lc_rs::rand::fill(&mut *key).map_err(|_| io::Error::other("the system has no randomness to give"))?;
+    let directory =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    // Temporary files are made with mode 0600.
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(&*key)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    File::open(directory)?.sync_all()?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn created_once_and_readable_by_the_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sealing.key");
+        let sealed = SealingKey::load_or_create(&path).unwrap().seal("kid", b"secret").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let opened = SealingKey::load_or_create(&path).unwrap().open("kid", &sealed).unwrap();
+        assert_eq!(*opened, b"secret");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn refuses_a_file_that_others_can_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sealing.key");
+        SealingKey::load_or_create(&path).unwrap();
+        for mode in [0o640, 0o604, 0o620] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = SealingKey::load_or_create(&path).unwrap_err().to_string();
+            assert!(error.contains("chmod 600") && error.contains("sealing.key"), "{error}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_file_of_another_length() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sealing.key");
+        for length in [0, 31, 33, 4096] {
+            fs::write(&path, vec![7; length]).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            let error = SealingKey::load_or_create(&path).unwrap_err().to_string();
+            assert!(error.contains("32 bytes"), "{error}");
+            assert_eq!(fs::metadata(&path).unwrap().len(), length as u64, "the file is left as it was");
+        }
+    }
+
+    #[test]
+    fn opens_nothing_sealed_otherwise() {
+        let key = SealingKey::generate().unwrap();
+        let sealed = key.seal("kid", b"secret").unwrap();
+        assert!(key.open("other", &sealed).is_none());
+        assert!(SealingKey::generate().unwrap().open("kid", &sealed).is_none());
+        for position in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[position] ^= 1;
+            assert!(key.open("kid", &altered).is_none());
+        }
+        for length in 0..sealed.len() {
+            assert!(key.open("kid", &sealed[..length]).is_none());
+        }
+    }
+}

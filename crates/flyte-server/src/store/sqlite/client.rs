@@ -1,0 +1,108 @@
+//! OAuth clients and consents.
+
+use async_trait::async_trait;
+use rusqlite::{Row, params};
+
+use super::{SqliteStore, change, from_json, one, to_json};
+use crate::store::{Client, ClientKind, ClientStore, Consent, StoreError};
+
+fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
+    Ok(Client {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        kind: if row.get(2)? { ClientKind::Confidential } else { ClientKind::Public },
+        secret_hash: row.get(3)?,
+        redirect_uris: from_json(row, 4)?,
+        post_logout_redirect_uris: from_json(row, 5)?,
+        grant_types: from_json(row, 6)?,
+        scopes: from_json(row, 7)?,
+        first_party: row.get(8)?,
+        created_at: row.get(9)?,
+    })
+}
+
+fn consent(row: &Row<'_>) -> rusqlite::Result<Consent> {
+    Ok(Consent {
+        user_id: row.get(0)?,
+        client_id: row.get(1)?,
+        scopes: from_json(row, 2)?,
+        granted_at: row.get(3)?,
+    })
+}
+
+const CONSENT: &str =
+    "SELECT user_id, client_id, scopes, granted_at FROM consents WHERE user_id = ?1 AND client_id = ?2";
+
+#[async_trait]
+impl ClientStore for SqliteStore {
+    async fn put_client(&self, client: &Client) -> Result<(), StoreError> {
+        let client = client.clone();
+        self.write(move |connection| {
+            change(
+                connection,
+                "INSERT INTO clients (id, name, confidential, secret_hash, redirect_uris,
+                     post_logout_redirect_uris, grant_types, scopes, first_party, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, confidential = excluded.confidential,
+                     secret_hash = excluded.secret_hash, redirect_uris = excluded.redirect_uris,
+                     post_logout_redirect_uris = excluded.post_logout_redirect_uris,
+                     grant_types = excluded.grant_types, scopes = excluded.scopes,
+                     first_party = excluded.first_party, created_at = excluded.created_at",
+                params![
+                    client.id,
+                    client.name,
+                    client.kind == ClientKind::Confidential,
+                    client.secret_hash,
+                    to_json(&client.redirect_uris)?,
+                    to_json(&client.post_logout_redirect_uris)?,
+                    to_json(&client.grant_types)?,
+                    to_json(&client.scopes)?,
+                    client.first_party,
+                    client.created_at
+                ],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn client_by_id(&self, id: &str) -> Result<Option<Client>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |connection| {
+            one(
+                connection,
+                "SELECT id, name, confidential, secret_hash, redirect_uris, post_logout_redirect_uris,
+                     grant_types, scopes, first_party, created_at
+                 FROM clients WHERE id = ?1",
+                [id],
+                client,
+            )
+        })
+        .await
+    }
+
+    async fn add_consent(&self, new: &Consent) -> Result<(), StoreError> {
+        let mut new = new.clone();
+        self.write(move |connection| {
+            if let Some(old) = one(connection, CONSENT, [&new.user_id, &new.client_id], consent)? {
+                new.scopes.extend(old.scopes);
+            }
+            new.scopes.sort_unstable();
+            new.scopes.dedup();
+            change(
+                connection,
+                "INSERT INTO consents (user_id, client_id, scopes, granted_at) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (user_id, client_id)
+                 DO UPDATE SET scopes = excluded.scopes, granted_at = excluded.granted_at",
+                params![new.user_id, new.client_id, to_json(&new.scopes)?, new.granted_at],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn consent(&self, user_id: &str, client_id: &str) -> Result<Option<Consent>, StoreError> {
+        let key = [user_id.to_owned(), client_id.to_owned()];
+        self.read(move |connection| one(connection, CONSENT, key, consent)).await
+    }
+}

@@ -1,0 +1,86 @@
+//! People who can sign in.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params};
+
+use super::{SqliteStore, already_exists, change, one};
+use crate::store::{StoreError, User, UserStore};
+
+const COLUMNS: &str = "id, email, name, password_hash, admin, created_at, disabled_at";
+
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: row.get(0)?,
+        email: row.get(1)?,
+        name: row.get(2)?,
+        password_hash: row.get(3)?,
+        admin: row.get(4)?,
+        created_at: row.get(5)?,
+        disabled_at: row.get(6)?,
+    })
+}
+
+/// What e-mail addresses are compared by: lower case in all of Unicode, which SQLite's own `lower` is not.
+fn email_key(email: &str) -> String {
+    email.to_lowercase()
+}
+
+fn insert(connection: &Connection, user: &User) -> Result<(), StoreError> {
+    change(
+        connection,
+        "INSERT INTO users (id, email, email_key, name, password_hash, admin, created_at, disabled_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            user.id,
+            user.email,
+            email_key(&user.email),
+            user.name,
+            user.password_hash,
+            user.admin,
+            user.created_at,
+            user.disabled_at
+        ],
+    )
+    .map_err(|error| already_exists(error, "user", &user.email))?;
+    Ok(())
+}
+
+#[async_trait]
+impl UserStore for SqliteStore {
+    async fn create_user(&self, user: &User) -> Result<(), StoreError> {
+        let user = user.clone();
+        self.write(move |connection| insert(connection, &user)).await
+    }
+
+    async fn user_by_id(&self, id: &str) -> Result<Option<User>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |connection| {
+            one(connection, &format!("SELECT {COLUMNS} FROM users WHERE id = ?1"), [id], user)
+        })
+        .await
+    }
+
+    async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
+        let key = email_key(email);
+        self.read(move |connection| {
+            one(connection, &format!("SELECT {COLUMNS} FROM users WHERE email_key = ?1"), [key], user)
+        })
+        .await
+    }
+
+    async fn set_password_hash(&self, id: &str, hash: &str) -> Result<bool, StoreError> {
+        let (id, hash) = (id.to_owned(), hash.to_owned());
+        self.write(move |connection| {
+            let changed =
+                change(connection, "UPDATE users SET password_hash = ?2 WHERE id = ?1", params![id, hash])?;
+            change(connection, "DELETE FROM sessions WHERE user_id = ?1", [id])?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    async fn any_user(&self) -> Result<bool, StoreError> {
+        self.read(|connection| Ok(one(connection, "SELECT 1 FROM users LIMIT 1", [], |_| Ok(()))?.is_some()))
+            .await
+    }
+}
