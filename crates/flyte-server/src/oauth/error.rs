@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::{parameters::ParameterError, scope::ScopeError};
-use crate::store::StoreError;
+use crate::{keys::KeyError, store::StoreError};
 
 /// A registered error code. The first column of its documentation says where it is registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,12 @@ impl From<ScopeError> for OAuthError {
 
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<KeyError> for OAuthError {
+    fn from(error: KeyError) -> Self {
         Self::internal(&error)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, response::IntoResponse};
 use http::header;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{endpoints, pkce, scope};
 use crate::app::App;
@@ -76,12 +76,12 @@ impl Metadata {
             scopes_supported: scope::SUPPORTED.to_vec(),
             response_types_supported: vec!["code"],
             response_modes_supported: vec!["query"],
-            grant_types_supported: vec!["authorization_code", "refresh_token"],
+            grant_types_supported: super::token::GRANTS.to_vec(),
             token_endpoint_auth_methods_supported: authentication.clone(),
             revocation_endpoint_auth_methods_supported: authentication,
             code_challenge_methods_supported: vec![pkce::METHOD],
             subject_types_supported: vec!["public"],
-            id_token_signing_alg_values_supported: vec![config.tokens.signing_algorithm.clone()],
+            id_token_signing_alg_values_supported: algorithms(&app.keys.jwks()),
             claims_supported: vec![
                 "iss",
                 "sub",
@@ -106,7 +106,85 @@ impl Metadata {
     }
 }
 
+/// The algorithms of a key set. The configured one would not do: after it was changed, keys of both are in use for a
+/// while.
+fn algorithms(jwks: &[u8]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct KeySet {
+        keys: Vec<Key>,
+    }
+    #[derive(Deserialize)]
+    struct Key {
+        alg: String,
+    }
+    // The server made the set itself; were it not readable, no key would be known to anybody.
+    let keys = serde_json::from_slice(jwks).map_or_else(|_| Vec::new(), |set: KeySet| set.keys);
+    let mut algorithms: Vec<String> = keys.into_iter().map(|key| key.alg).collect();
+    algorithms.sort_unstable();
+    algorithms.dedup();
+    algorithms
+}
+
 /// Answers both well-known documents.
 pub(super) async fn get(State(app): State<Arc<App>>) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "public, max-age=300")], Json(Metadata::of(&app)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::oauth::testing::Server;
+
+    #[test]
+    fn each_algorithm_is_told_once() {
+        let jwks = br#"{"keys":[{"alg":"RS256"},{"alg":"ES256","kid":"a"},{"alg":"ES256","kid":"b"}]}"#;
+        assert_eq!(super::algorithms(jwks), ["ES256", "RS256"]);
+    }
+
+    #[tokio::test]
+    async fn both_documents_say_what_the_server_does() {
+        let server = Server::start().await;
+        let answer = server.stranger().get("/.well-known/oauth-authorization-server").await;
+        assert_eq!(answer.headers["content-type"], "application/json");
+        assert_eq!(answer.headers["access-control-allow-origin"], "*");
+        let metadata = answer.json();
+        for (field, expected) in [
+            ("issuer", json!("https://localhost:8443")),
+            ("token_endpoint", json!("https://localhost:8443/oauth2/token")),
+            ("response_types_supported", json!(["code"])),
+            ("grant_types_supported", json!(["authorization_code", "refresh_token"])),
+            ("code_challenge_methods_supported", json!(["S256"])),
+            ("id_token_signing_alg_values_supported", json!(["ES256"])),
+            ("authorization_response_iss_parameter_supported", json!(true)),
+            ("request_uri_parameter_supported", json!(false)),
+        ] {
+            assert_eq!(metadata[field], expected, "{field}");
+        }
+        assert_eq!(server.stranger().get("/.well-known/openid-configuration").await.json(), metadata);
+    }
+
+    #[tokio::test]
+    async fn every_endpoint_that_is_named_is_there() {
+        let server = Server::start().await;
+        let metadata = server.stranger().get("/.well-known/openid-configuration").await.json();
+        let urls = metadata.as_object().unwrap().iter().filter(|(name, _)| name.ends_with("_endpoint"));
+        let urls: Vec<_> = urls.map(|(_, url)| url).chain([&metadata["jwks_uri"]]).collect();
+        assert_eq!(urls.len(), 6);
+        for url in urls {
+            let path = url.as_str().unwrap().strip_prefix("https://localhost:8443").unwrap();
+            assert_ne!(server.stranger().get(path).await.status, 404, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_keys_are_public_ones() {
+        let server = Server::start().await;
+        let answer = server.stranger().get("/oauth2/jwks").await;
+        assert_eq!(answer.headers["content-type"], "application/jwk-set+json");
+        assert_eq!(answer.headers["access-control-allow-origin"], "*");
+        let keys = answer.json()["keys"].as_array().unwrap().clone();
+        assert!(!keys.is_empty());
+        assert!(keys.iter().all(|key| key.get("d").is_none() && key["kid"].is_string()));
+    }
 }

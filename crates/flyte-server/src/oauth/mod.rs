@@ -1,21 +1,41 @@
 //! The authorization server: OAuth 2 and OpenID Connect, a module for each endpoint.
 //!
-//! A sign-in walks `metadata` (the client finds the endpoints), `authorize` (and `consent`), `token`, then `refresh`
-//! within `token` for as long as the client lives, and ends at `revoke` or `logout`. `docs/reference/oauth.md` says what
-//! is refused and why, with the section of the RFC.
+//! A sign-in walks `metadata` (the client finds the endpoints), `authorize` and perhaps `consent` (the person agrees),
+//! `token` (the client gets tokens, and new ones for as long as it lives), and ends at `revoke` or `logout`. The rules
+//! that several endpoints share stand in modules of their own: `parameters`, `scope`, `redirect_uri`, `resource`,
+//! `pkce`, `client`. `docs/reference/oauth.md` says what is refused and why, with the section of the RFC.
 
+pub mod authorize;
+pub mod client;
+mod consent;
 pub mod endpoints;
 pub mod error;
+pub mod form;
+pub mod id_token;
+mod jwks;
+mod logout;
 pub mod metadata;
 pub mod opaque_token;
 pub mod parameters;
 pub mod pkce;
 pub mod redirect_uri;
+pub mod resource;
+mod revoke;
 pub mod scope;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod token;
+pub mod userinfo;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
 use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
@@ -23,10 +43,27 @@ use crate::app::App;
 
 /// The routes of every endpoint.
 pub fn router() -> Router<Arc<App>> {
+    programs().merge(people()).layer(DefaultBodyLimit::max(form::MAX_BYTES))
+}
+
+/// The endpoints that programs call.
+fn programs() -> Router<Arc<App>> {
     Router::new()
         .route(endpoints::AUTHORIZATION_SERVER_METADATA, get(metadata::get))
         .route(endpoints::OPENID_CONFIGURATION, get(metadata::get))
+        .route(endpoints::JWKS, get(jwks::get))
+        .route(endpoints::TOKEN, post(token::post))
+        .route(endpoints::REVOKE, post(revoke::post))
+        .route(endpoints::USERINFO, get(userinfo::respond).post(userinfo::respond))
         .layer(cors())
+}
+
+/// The endpoints that browsers are sent to.
+fn people() -> Router<Arc<App>> {
+    Router::new()
+        .route(endpoints::AUTHORIZE, get(authorize::get).post(authorize::post))
+        .route(endpoints::CONSENT, post(consent::post))
+        .route(endpoints::LOGOUT, get(logout::get).post(logout::post))
 }
 
 /// Lets a client that runs in a browser call the endpoints that take no cookies. Any origin may: what is asked for there
@@ -41,5 +78,5 @@ fn cors() -> CorsLayer {
             HeaderName::from_static("flyte-authorization"),
         ])
         .expose_headers([header::WWW_AUTHENTICATE])
-        .max_age(std::time::Duration::from_secs(3600))
+        .max_age(Duration::from_secs(3600))
 }

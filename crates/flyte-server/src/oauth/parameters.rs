@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-/// The most bytes that an authorization request may have: far more than any client needs, and little enough to be
-/// carried through the sign-in page in a URL.
-pub const MAX_QUERY_BYTES: usize = 8 * 1024;
+/// The most bytes that an authorization request may have: far more than any client needs, and little enough for `/login`,
+/// which carries it in a URL together with the mark that it came back (8 KiB at most).
+pub const MAX_QUERY_BYTES: usize = 7 * 1024;
 /// The most parameters of one request.
 const MAX_PARAMETERS: usize = 64;
 
@@ -60,6 +60,11 @@ impl<'a> Parameters<'a> {
             return Err(ParameterError::Repeated(name));
         }
         Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    /// Every parameter as it came, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
 
     /// The values of a parameter that may come more than once, such as `resource` (RFC 8707 section 2).

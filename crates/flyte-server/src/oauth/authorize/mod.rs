@@ -1,0 +1,294 @@
+//! The authorization endpoint (RFC 6749 section 3.1): the browser comes with a request and leaves with an answer.
+//!
+//! In order: whose request is it and where does the answer go (until that is known, errors are pages); is the request
+//! good; who is signed in, and recently enough; did they agree; then a code. Whoever is sent away to sign in or to agree
+//! comes back with the same request, and everything is checked again.
+
+mod answer;
+pub mod request;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{RawQuery, State},
+    response::Response,
+};
+use http::{HeaderMap, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::{Url, form_urlencoded};
+use uuid::Uuid;
+
+use self::{
+    answer::Answer,
+    request::{AuthorizationRequest, Target},
+};
+use super::{
+    endpoints,
+    error::{ErrorCode, OAuthError},
+    form::Form,
+    id_token, opaque_token,
+    parameters::{MAX_QUERY_BYTES, Parameters},
+    scope,
+};
+use crate::{
+    app::App,
+    identity::session::{self, SignedIn},
+    store::{AuthorizationCode, BrowserSession, Client, Consent},
+    web::{self, ConsentView},
+};
+
+pub(super) use answer::see_other;
+
+/// What the person said on the consent page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// They have not been there with this request.
+    None,
+    /// Yes.
+    Allow,
+    /// No.
+    Deny,
+}
+
+/// What a good request comes to.
+enum Outcome {
+    /// The person must sign in; the path of the page.
+    SignIn(String),
+    /// The person must be asked.
+    Ask(Box<ConsentView>),
+    /// The browser goes back to the client with a code.
+    Code(SecretString),
+}
+
+/// Answers a request in a query.
+pub(super) async fn get(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    respond(&app, &headers, query.as_deref().unwrap_or_default(), Decision::None).await
+}
+
+/// Answers a request in a form by turning it into one in a query: the browser keeps the session's cookie
+/// (`SameSite=Lax`) to itself when another site posts, but not when it is sent on.
+pub(super) async fn post(form: Form) -> Result<Response, OAuthError> {
+    let parameters = form.parameters()?;
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
+    Ok(see_other(&format!("{}?{query}", endpoints::AUTHORIZE)))
+}
+
+/// Answers the request in `query`, given what the person said to it.
+pub(super) async fn respond(app: &App, headers: &HeaderMap, query: &str, decision: Decision) -> Response {
+    let (request, mark) = sign_in::split(query);
+    // What is no query of a URL would not come back from the sign-in page as it went there.
+    if request.len() > MAX_QUERY_BYTES || !request.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return bad_request("it is too long, or it has characters that a URL cannot have");
+    }
+    let parameters = match Parameters::parse(request.as_bytes()) {
+        Ok(parameters) => parameters,
+        Err(error) => return bad_request(&error.to_string()),
+    };
+    let target = match Target::parse(&parameters) {
+        Ok(target) => target,
+        Err(error) => return bad_request(&error.to_string()),
+    };
+    let client = match app.store.client_by_id(target.client_id).await {
+        Ok(Some(client)) => client,
+        Ok(None) => return bad_request("its client_id is not registered here"),
+        Err(error) => return failed(&error),
+    };
+    if !target.belongs_to(&client) {
+        return bad_request("its redirect_uri is not one that the program registered here");
+    }
+    let answer = Answer {
+        redirect_uri: target.redirect_uri,
+        // A repeated state is an error that the answer then tells; neither value goes with it.
+        state: parameters.one("state").unwrap_or_default(),
+        issuer: app.config.issuer(),
+    };
+    let visit = Visit { app, headers, client: &client, target, whole: query, query: request, mark, decision };
+    let outcome = match AuthorizationRequest::parse(&parameters, &client, app.config.issuer()) {
+        Ok(request) => visit.decide(request).await,
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(Outcome::SignIn(location)) => see_other(&location),
+        Ok(Outcome::Ask(view)) => web::consent_page(app, headers, &view),
+        Ok(Outcome::Code(code)) => answer.code(&code),
+        Err(error) => answer.error(&error),
+    }
+}
+
+/// A good request of a known client, and the browser that it came with.
+struct Visit<'a> {
+    app: &'a App,
+    headers: &'a HeaderMap,
+    client: &'a Client,
+    target: Target<'a>,
+    /// The query as it came.
+    whole: &'a str,
+    /// The query without the mark.
+    query: &'a str,
+    mark: Option<&'a str>,
+    decision: Decision,
+}
+
+impl Visit<'_> {
+    async fn decide(&self, request: AuthorizationRequest) -> Result<Outcome, OAuthError> {
+        if self.decision == Decision::Deny {
+            return Err(OAuthError::new(ErrorCode::AccessDenied, "the person said no"));
+        }
+        let expected = self.expected_subject(&request)?;
+        let signed_in = session::current(self.app, self.headers).await?;
+        let (signed_in, demanded) = match signed_in {
+            Some(signed_in) => {
+                let demanded = self.was_demanded(&signed_in.session);
+                (Some(signed_in), demanded)
+            }
+            None => (None, false),
+        };
+        let Some(who) = signed_in.as_ref().filter(|who| {
+            let recent = request
+                .max_age
+                .is_none_or(|age| sign_in::is_recent(&who.session, age, demanded, self.app.clock.now()));
+            let new = demanded || !request.wants_new_sign_in();
+            let right = expected.as_ref().is_none_or(|subject| *subject == who.user.id);
+            recent && new && right
+        }) else {
+            return self.sign_in(&request, expected.as_deref(), signed_in.as_ref(), demanded);
+        };
+        if !self.has_consent(&request, who).await? {
+            if request.prompt.none {
+                let description = "the person has not agreed, and prompt=none forbids asking";
+                return Err(OAuthError::new(ErrorCode::ConsentRequired, description));
+            }
+            return Ok(Outcome::Ask(Box::new(self.question(request, who))));
+        }
+        self.issue(request, who).await.map(Outcome::Code)
+    }
+
+    /// `sub` of the ID token that the client sent along.
+    fn expected_subject(&self, request: &AuthorizationRequest) -> Result<Option<String>, OAuthError> {
+        let Some(hint) = &request.id_token_hint else { return Ok(None) };
+        id_token::of_hint(self.app, hint.expose_secret())
+            .filter(|claims| claims.aud == self.client.id)
+            .map(|claims| Some(claims.sub))
+            .ok_or_else(|| {
+                OAuthError::invalid_request("id_token_hint is not an ID token of this server for this client")
+            })
+    }
+
+    /// Whether the person signed in because this very request demanded it.
+    fn was_demanded(&self, session: &BrowserSession) -> bool {
+        self.mark
+            .and_then(|mark| sign_in::demand(self.app, self.query, mark))
+            .is_some_and(|demand| demand.is_met_by(session))
+    }
+
+    /// Sends the person to sign in.
+    fn sign_in(
+        &self,
+        request: &AuthorizationRequest,
+        expected: Option<&str>,
+        signed_in: Option<&SignedIn>,
+        demanded: bool,
+    ) -> Result<Outcome, OAuthError> {
+        if request.prompt.none {
+            let description = "nobody is signed in as the request wants, and prompt=none forbids asking";
+            return Err(OAuthError::new(ErrorCode::LoginRequired, description));
+        }
+        if demanded && expected.is_some_and(|expected| signed_in.is_some_and(|who| who.user.id != expected)) {
+            // They were asked, and signed in as somebody else (OpenID Connect Core section 3.1.2.2).
+            let description = "the person signed in is not the one of id_token_hint";
+            return Err(OAuthError::new(ErrorCode::LoginRequired, description));
+        }
+        let marked = signed_in.is_some() || request.wants_new_sign_in() || request.max_age.is_some();
+        let session = signed_in.map(|signed_in| &signed_in.session);
+        Ok(Outcome::SignIn(sign_in::location(self.app, self.query, session, marked)?))
+    }
+
+    /// Whether the person agreed: just now, or before, or need not be asked since the client is ours.
+    async fn has_consent(&self, request: &AuthorizationRequest, who: &SignedIn) -> Result<bool, OAuthError> {
+        let (user, client) = (&who.user.id, &self.client.id);
+        if self.decision == Decision::Allow {
+            let consent = Consent {
+                user_id: user.clone(),
+                client_id: client.clone(),
+                scopes: request.scopes.clone(),
+                granted_at: self.app.clock.now(),
+            };
+            self.app.store.add_consent(&consent).await?;
+            return Ok(true);
+        }
+        if request.prompt.consent {
+            return Ok(false);
+        }
+        if self.client.first_party {
+            return Ok(true);
+        }
+        let consent = self.app.store.consent(user, client).await?;
+        Ok(consent.is_some_and(|consent| scope::within(&request.scopes, &consent.scopes).is_ok()))
+    }
+
+    /// What the consent page asks.
+    fn question(&self, request: AuthorizationRequest, who: &SignedIn) -> ConsentView {
+        let redirect_uri = Url::parse(self.target.redirect_uri).ok();
+        let host = redirect_uri.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let port = redirect_uri.as_ref().and_then(Url::port).map(|port| format!(":{port}"));
+        ConsentView {
+            client_name: self.client.name.clone(),
+            client_id: self.client.id.clone(),
+            user_email: who.user.email.clone(),
+            scopes: request.scopes,
+            redirect_host: format!("{host}{}", port.unwrap_or_default()),
+            request: self.whole.to_owned(),
+        }
+    }
+
+    /// Makes the code.
+    async fn issue(&self, request: AuthorizationRequest, who: &SignedIn) -> Result<SecretString, OAuthError> {
+        let code = opaque_token::generate(opaque_token::Kind::AuthorizationCode)?;
+        let life = self.app.config.tokens.authorization_code_ttl;
+        let record = AuthorizationCode {
+            code_hash: opaque_token::hash(code.expose_secret()),
+            family_id: Uuid::new_v4().to_string(),
+            client_id: self.client.id.clone(),
+            user_id: who.user.id.clone(),
+            session_id: who.session.id.clone(),
+            authenticated_at: who.session.authenticated_at,
+            redirect_uri: self.target.redirect_uri.to_owned(),
+            code_challenge: request.code_challenge,
+            scopes: request.scopes,
+            audience: request.audience,
+            nonce: request.nonce,
+            expires_at: self.app.clock.now().saturating_add(life),
+        };
+        self.app.store.create_code(&record).await?;
+        Ok(code)
+    }
+}
+
+/// The page for a request whose answer has nowhere to go.
+fn bad_request(reason: &str) -> Response {
+    web::error_page(
+        StatusCode::BAD_REQUEST,
+        "This sign-in request is not valid",
+        &format!(
+            "The program that sent you here made a request that cannot be answered: {reason}. Nothing was shared with \
+             it. Go back to the program and start again; if it happens again, tell its developers."
+        ),
+    )
+}
+
+/// The page for a failure before it is known where the answer goes.
+fn failed(error: &dyn std::error::Error) -> Response {
+    tracing::error!(%error, "an authorization request failed");
+    web::error_page(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Something went wrong",
+        "The server could not read the request's registration. Go back to the program and start again.",
+    )
+}

@@ -1,0 +1,109 @@
+//! ID tokens (OpenID Connect Core section 2).
+
+use aws_lc_rs::digest::{self, SHA256, SHA512};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::Algorithm;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::{access::token::TokenGrant, app::App, clock::UnixTime, keys::KeyError};
+
+/// `typ` of ID tokens, which tells them from access tokens (`at+jwt`) of the same key.
+const TYP: &str = "JWT";
+
+/// The claims of an ID token. What `profile` and `email` ask for is at UserInfo (OpenID Connect Core section 5.4), so
+/// that the token, which lands in logs and hints, tells nothing about the person but the identifier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdTokenClaims {
+    /// Who issued it.
+    pub iss: String,
+    /// Whom it is about.
+    pub sub: String,
+    /// The client that it is for, and no other.
+    pub aud: String,
+    /// The same: for those who look for it (OpenID Connect Core section 2).
+    pub azp: String,
+    /// When it expires.
+    pub exp: UnixTime,
+    /// When it was issued.
+    pub iat: UnixTime,
+    /// When the person proved who they are.
+    pub auth_time: UnixTime,
+    /// `nonce` of the authorization request; not in one that comes of a refresh (section 12.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// Half of the hash of the access token that it came with (section 3.1.3.6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_hash: Option<String>,
+    /// The browser session that authorized (OpenID Connect Front-Channel Logout section 3).
+    pub sid: String,
+}
+
+/// Issues an ID token about the person of `grant`, to go with `access_token`.
+///
+/// # Errors
+/// When it cannot be signed.
+pub fn issue(
+    app: &App,
+    grant: &TokenGrant,
+    nonce: Option<String>,
+    access_token: &SecretString,
+) -> Result<String, KeyError> {
+    let now = app.clock.now();
+    let claims = IdTokenClaims {
+        iss: app.config.issuer().to_owned(),
+        sub: grant.user_id.clone(),
+        aud: grant.client_id.clone(),
+        azp: grant.client_id.clone(),
+        exp: now.saturating_add(app.config.tokens.access_token_ttl),
+        iat: now,
+        auth_time: grant.authenticated_at,
+        nonce,
+        at_hash: at_hash(access_token.expose_secret()),
+        sid: grant.session_id.clone(),
+    };
+    app.keys.sign(TYP, &claims)
+}
+
+/// The claims of an ID token that comes back as a hint; `None` where it is not one of ours. It may have expired: it says
+/// whom the client means, and grants nothing (OpenID Connect RP-Initiated Logout section 4).
+#[must_use]
+pub fn of_hint(app: &App, token: &str) -> Option<IdTokenClaims> {
+    let claims: IdTokenClaims = app.keys.verify(token, TYP).ok()?;
+    (claims.iss == app.config.issuer()).then_some(claims)
+}
+
+/// The left half of the access token's hash, by the hash function of the signature. Both tokens are signed by the key
+/// that signs now, so the access token's header tells which that is.
+fn at_hash(access_token: &str) -> Option<String> {
+    let function = match jsonwebtoken::decode_header(access_token).ok()?.alg {
+        // Ed25519 hashes with SHA-512 inside (RFC 8032 section 5.1).
+        Algorithm::EdDSA => &SHA512,
+        _ => &SHA256,
+    };
+    let hash = digest::digest(function, access_token.as_bytes());
+    let (left, _) = hash.as_ref().split_at(hash.as_ref().len() / 2);
+    Some(URL_SAFE_NO_PAD.encode(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(header: &str) -> String {
+        format!("{}.e30.c2ln", URL_SAFE_NO_PAD.encode(header))
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_signature() {
+        for (algorithm, length) in [("ES256", 16), ("RS256", 16), ("EdDSA", 32)] {
+            let token = token(&format!(r#"{{"alg":"{algorithm}","typ":"at+jwt"}}"#));
+            let hash = URL_SAFE_NO_PAD.decode(at_hash(&token).unwrap()).unwrap();
+            assert_eq!(hash.len(), length, "{algorithm}");
+        }
+        let token = token(r#"{"alg":"ES256"}"#);
+        let whole = digest::digest(&SHA256, token.as_bytes());
+        assert_eq!(at_hash(&token).unwrap(), URL_SAFE_NO_PAD.encode(&whole.as_ref()[..16]));
+        assert_eq!(at_hash("not a token"), None);
+    }
+}

@@ -1,0 +1,209 @@
+//! Signing out on a client's request (OpenID Connect RP-Initiated Logout).
+//!
+//! With an ID token of the session that is open in this browser, the session ends at once. Without one anybody could
+//! have made the browser come here, so the person is asked. The tokens that the session authorized end with it.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header};
+use url::form_urlencoded;
+
+use super::{
+    authorize::see_other,
+    endpoints,
+    error::OAuthError,
+    form::Form,
+    id_token::{self, IdTokenClaims},
+    parameters::{self, MAX_QUERY_BYTES, Parameters},
+    redirect_uri,
+};
+use crate::{
+    app::App,
+    identity::session::{self, SignedIn},
+    store::{Client, StoreError},
+    web::{self, LogoutView, csrf},
+};
+
+/// Answers a request in a query.
+pub(super) async fn get(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    respond(&app, &headers, query.as_deref().unwrap_or_default(), false).await
+}
+
+/// Takes the answer of the confirmation page, or turns a request in a form into one in a query, which browsers send
+/// their cookies along with.
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, OAuthError> {
+    let form = form.parameters()?;
+    let Some(token) = form.one(csrf::FIELD)? else {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.iter()).finish();
+        return Ok(see_other(&format!("{}?{query}", endpoints::LOGOUT)));
+    };
+    if !csrf::verify(&headers, token) {
+        return Ok(web::error_page(
+            StatusCode::FORBIDDEN,
+            "This page is out of date",
+            "You signed in or out since it was opened, or it was not this server that opened it. Go back and try again.",
+        ));
+    }
+    let confirmed = form.one("decision")? == Some("sign-out");
+    Ok(respond(&app, &headers, form.one("request")?.unwrap_or_default(), confirmed).await)
+}
+
+/// What a logout request says (section 2).
+struct LogoutRequest<'a> {
+    hint: Option<&'a str>,
+    client_id: Option<&'a str>,
+    redirect_uri: Option<&'a str>,
+    state: Option<&'a str>,
+}
+
+impl<'a> LogoutRequest<'a> {
+    fn parse(parameters: &'a Parameters<'_>) -> Result<Self, parameters::ParameterError> {
+        Ok(Self {
+            hint: parameters.one("id_token_hint")?,
+            client_id: parameters.one("client_id")?,
+            redirect_uri: parameters.one("post_logout_redirect_uri")?,
+            state: parameters.one("state")?,
+        })
+    }
+
+    /// Where the browser goes afterwards.
+    fn location(&self) -> Option<String> {
+        let mut location = self.redirect_uri?.to_owned();
+        if let Some(state) = self.state {
+            parameters::append(&mut location, "state", state);
+        }
+        Some(location)
+    }
+}
+
+async fn respond(app: &App, headers: &HeaderMap, query: &str, confirmed: bool) -> Response {
+    if query.len() > MAX_QUERY_BYTES {
+        return bad_request("it is too long");
+    }
+    let parameters = match Parameters::parse(query.as_bytes()) {
+        Ok(parameters) => parameters,
+        Err(error) => return bad_request(&error.to_string()),
+    };
+    let request = match LogoutRequest::parse(&parameters) {
+        Ok(request) => request,
+        Err(error) => return bad_request(&error.to_string()),
+    };
+    let hint = request.hint.and_then(|hint| id_token::of_hint(app, hint));
+    let outcome = async {
+        let client = client(app, &request, hint.as_ref()).await?;
+        if let Err(reason) = check(&request, hint.as_ref(), client.as_ref()) {
+            return Ok(bad_request(reason));
+        }
+        let signed_in = session::current(app, headers).await?;
+        let Some(signed_in) = signed_in else { return Ok(signed_out(&request)) };
+        let known = hint.is_some_and(|hint| hint.sid == signed_in.session.id);
+        if known || confirmed {
+            return end(app, &request, &signed_in).await;
+        }
+        Ok(web::confirm_logout_page(
+            headers,
+            &LogoutView {
+                user_email: signed_in.user.email,
+                client_name: client.map(|client| client.name),
+                request: query.to_owned(),
+                redirect_uri: request.redirect_uri.map(ToOwned::to_owned),
+            },
+        ))
+    };
+    outcome.await.unwrap_or_else(|error: StoreError| failed(&error))
+}
+
+/// The client that asks, by the hint or by its word.
+async fn client(
+    app: &App,
+    request: &LogoutRequest<'_>,
+    hint: Option<&IdTokenClaims>,
+) -> Result<Option<Client>, StoreError> {
+    match hint.map(|hint| hint.aud.as_str()).or(request.client_id) {
+        Some(id) => app.store.client_by_id(id).await,
+        None => Ok(None),
+    }
+}
+
+/// Refuses what does not fit together, above all a redirect to somewhere that no client registered (section 3).
+fn check(
+    request: &LogoutRequest<'_>,
+    hint: Option<&IdTokenClaims>,
+    client: Option<&Client>,
+) -> Result<(), &'static str> {
+    if let (Some(hint), Some(id)) = (hint, request.client_id)
+        && hint.aud != id
+    {
+        return Err("its client_id is not the one that its id_token_hint was issued to");
+    }
+    match (request.redirect_uri, client) {
+        (None, _) => Ok(()),
+        (Some(uri), Some(client)) if redirect_uri::is_registered(&client.post_logout_redirect_uris, uri) => {
+            Ok(())
+        }
+        (Some(_), Some(_)) => Err("its post_logout_redirect_uri is not one that the program registered here"),
+        (Some(_), None) => Err("it has a post_logout_redirect_uri but does not say whose"),
+    }
+}
+
+/// Ends the session and revokes what it authorized.
+async fn end(app: &App, request: &LogoutRequest<'_>, signed_in: &SignedIn) -> Result<Response, StoreError> {
+    // Families first: when the second step fails, the person is still signed in and can try again.
+    let families = app.store.revoke_session_families(&signed_in.session.id, app.clock.now()).await?;
+    for family in &families {
+        app.access.revoke_family(family);
+    }
+    let cookie = session::end(app, &signed_in.session).await?;
+    tracing::info!(
+        target: "audit",
+        event = "signed_out",
+        user_id = signed_in.user.id,
+        session_id = signed_in.session.id,
+        families = families.len(),
+    );
+    let mut response = signed_out(request);
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    Ok(response)
+}
+
+fn signed_out(request: &LogoutRequest<'_>) -> Response {
+    match request.location() {
+        Some(location) => see_other(&location),
+        None => web::signed_out_page().into_response(),
+    }
+}
+
+fn bad_request(reason: &str) -> Response {
+    web::error_page(
+        StatusCode::BAD_REQUEST,
+        "This sign-out request is not valid",
+        &format!(
+            "The program that sent you here made a request that cannot be answered: {reason}. You are signed in as \
+             before."
+        ),
+    )
+}
+
+fn failed(error: &dyn std::error::Error) -> Response {
+    tracing::error!(%error, "a logout request failed");
+    web::error_page(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Something went wrong",
+        "The server could not sign you out. Try again.",
+    )
+}

@@ -1,0 +1,330 @@
+//! A whole authorization server in memory, and browsers and clients that call it, for the tests of the endpoints.
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tower::ServiceExt as _;
+use url::{Url, form_urlencoded};
+
+use super::opaque_token;
+use crate::{
+    access::Access,
+    app::App,
+    clock::Clock,
+    config::Config,
+    identity::{Passwords, Throttle, session},
+    keys::{SealingKey, SigningKeys},
+    store::{BrowserSession, Client, ClientKind, Store, User, sqlite::SqliteStore},
+};
+
+pub(super) const ISSUER: &str = "https://localhost:8443";
+pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub(super) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+pub(super) const REDIRECT_URI: &str = "http://localhost:53593/callback";
+pub(super) const WEB_REDIRECT_URI: &str = "https://web.example/cb?x=1";
+pub(super) const WEB_SECRET: &str = "p w:%+";
+const NOW: i64 = 1_800_000_000;
+
+/// Parameters as they are written in tests.
+pub(super) type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+/// The server with the first-party public client `flyte`, the public client `native` and the confidential client `web`
+/// of others, and the accounts of Ada and Bob.
+pub(super) struct Server {
+    pub(super) app: Arc<App>,
+    router: Router,
+}
+
+impl Server {
+    pub(super) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::for_test(std::path::Path::new("/nonexistent"));
+        change(&mut config);
+        let clock = Clock::manual(NOW);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+        let sealing = SealingKey::generate().unwrap();
+        let keys = SigningKeys::load(store.clone(), sealing, clock.clone(), &config.tokens).await.unwrap();
+        for client in clients() {
+            store.put_client(&client).await.unwrap();
+        }
+        for name in ["Ada", "Bob"] {
+            store.create_user(&user(name)).await.unwrap();
+        }
+        let app = Arc::new(App {
+            config,
+            throttle: Throttle::new(clock.clone()),
+            clock,
+            store,
+            keys,
+            access: Access::new(),
+            passwords: Passwords::new(1),
+        });
+        Self { router: super::router().with_state(app.clone()), app }
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    /// A client's form.
+    pub(super) async fn post(&self, path: &str, pairs: Pairs<'_>) -> Answer {
+        self.send(form(path, pairs).body(encode(pairs).into()).unwrap()).await
+    }
+
+    /// A client's form with HTTP Basic, both parts as they stand.
+    pub(super) async fn post_as(&self, path: &str, client: (&str, &str), pairs: Pairs<'_>) -> Answer {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", client.0, client.1)));
+        let request = form(path, pairs).header(header::AUTHORIZATION, basic);
+        self.send(request.body(encode(pairs).into()).unwrap()).await
+    }
+
+    /// A token request of `flyte`.
+    pub(super) async fn token(&self, pairs: Pairs<'_>) -> Answer {
+        self.post("/oauth2/token", &[&[("client_id", "flyte")], pairs].concat()).await
+    }
+
+    pub(super) async fn redeem(&self, code: &str) -> Answer {
+        self.token(&[
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", REDIRECT_URI),
+            ("code_verifier", VERIFIER),
+        ])
+        .await
+    }
+
+    pub(super) async fn refresh(&self, token: &str) -> Answer {
+        self.token(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+    }
+
+    pub(super) async fn userinfo(&self, access_token: &str) -> Answer {
+        let request = Request::get("/oauth2/userinfo")
+            .header(header::AUTHORIZATION, format!("Bearer {access_token}"))
+            .body(Body::empty());
+        self.send(request.unwrap()).await
+    }
+
+    /// A browser at which somebody is signed in.
+    pub(super) async fn browser(&self, name: &str) -> Browser<'_> {
+        let mut browser = self.stranger();
+        browser.sign_in(name).await;
+        browser
+    }
+
+    /// A browser at which nobody is.
+    pub(super) fn stranger(&self) -> Browser<'_> {
+        Browser { server: self, cookies: Vec::new(), session: None }
+    }
+
+    /// The tokens that a sign-in of Ada at `flyte` gives.
+    pub(super) async fn tokens(&self) -> Value {
+        let code = self.browser("Ada").await.authorize(&[]).await.query("code");
+        self.redeem(&code).await.json()
+    }
+}
+
+fn form(path: &str, _: Pairs<'_>) -> http::request::Builder {
+    Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+}
+
+pub(super) fn user(name: &str) -> User {
+    User {
+        id: format!("user-{name}"),
+        email: format!("{}@example.com", name.to_lowercase()),
+        name: name.to_owned(),
+        password_hash: None,
+        admin: false,
+        created_at: 0,
+        disabled_at: None,
+    }
+}
+
+fn clients() -> [Client; 3] {
+    let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let scopes = owned(&["openid", "profile", "email", "offline_access", "all"]);
+    let native = Client {
+        id: "native".into(),
+        name: "Somebody's program".into(),
+        kind: ClientKind::Public,
+        secret_hash: None,
+        redirect_uris: owned(&["http://127.0.0.1/cb", REDIRECT_URI]),
+        post_logout_redirect_uris: owned(&["http://127.0.0.1/bye"]),
+        grant_types: owned(&["authorization_code", "refresh_token"]),
+        scopes,
+        first_party: false,
+        created_at: 0,
+    };
+    let flyte = Client {
+        id: "flyte".into(),
+        name: "Flyte".into(),
+        redirect_uris: owned(&[REDIRECT_URI, "http://127.0.0.1/callback"]),
+        first_party: true,
+        ..native.clone()
+    };
+    let web = Client {
+        id: "web app".into(),
+        kind: ClientKind::Confidential,
+        secret_hash: Some(opaque_token::hash(WEB_SECRET)),
+        redirect_uris: owned(&[WEB_REDIRECT_URI]),
+        post_logout_redirect_uris: owned(&["https://web.example/bye?x=1"]),
+        grant_types: owned(&["authorization_code"]),
+        scopes: owned(&["openid", "email"]),
+        ..native.clone()
+    };
+    [flyte, native, web]
+}
+
+/// A browser: it keeps cookies.
+pub(super) struct Browser<'a> {
+    server: &'a Server,
+    cookies: Vec<String>,
+    pub(super) session: Option<BrowserSession>,
+}
+
+impl Browser<'_> {
+    /// What the sign-in page does for the right password.
+    pub(super) async fn sign_in(&mut self, name: &str) {
+        let (session, cookie) = session::start(&self.server.app, &user(name)).await.unwrap();
+        self.keep(cookie.to_str().unwrap());
+        self.session = Some(session);
+    }
+
+    fn keep(&mut self, cookie: &str) {
+        let pair = cookie.split(';').next().unwrap().to_owned();
+        let name = format!("{}=", pair.split('=').next().unwrap());
+        self.cookies.retain(|known| !known.starts_with(&name));
+        self.cookies.push(pair);
+    }
+
+    async fn send(&mut self, request: http::request::Builder, body: Body) -> Answer {
+        let request = request.header(header::COOKIE, self.cookies.join("; "));
+        let answer = self.server.send(request.body(body).unwrap()).await;
+        for cookie in answer.headers.get_all(header::SET_COOKIE) {
+            self.keep(cookie.to_str().unwrap());
+        }
+        answer
+    }
+
+    pub(super) async fn get(&mut self, path: &str) -> Answer {
+        self.send(Request::get(path), Body::empty()).await
+    }
+
+    pub(super) async fn post(&mut self, path: &str, pairs: Pairs<'_>) -> Answer {
+        self.send(form(path, pairs), encode(pairs).into()).await
+    }
+
+    /// A good request of `flyte` with changes, see [`authorize_query`].
+    pub(super) async fn authorize(&mut self, changes: Pairs<'_>) -> Answer {
+        self.get(&format!("/oauth2/authorize?{}", authorize_query(changes))).await
+    }
+
+    /// Presses a button of the form on a page.
+    pub(super) async fn press(&mut self, page: &Answer, path: &str, decision: &str) -> Answer {
+        let (csrf, request) = (page.field("csrf"), page.field("request"));
+        self.post(path, &[("csrf", &csrf), ("request", &request), ("decision", decision)]).await
+    }
+}
+
+/// The query of a good request of `flyte` in which parameters are replaced, added, or (empty) left out.
+pub(super) fn authorize_query(changes: Pairs<'_>) -> String {
+    let mut pairs = vec![
+        ("client_id", "flyte"),
+        ("response_type", "code"),
+        ("scope", "openid profile email offline_access all"),
+        ("redirect_uri", REDIRECT_URI),
+        ("state", "s t+a/t%e"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    for (name, value) in changes {
+        pairs.retain(|(known, _)| known != name);
+        if !value.is_empty() {
+            pairs.push((name, value));
+        }
+    }
+    encode(&pairs)
+}
+
+pub(super) fn encode(pairs: Pairs<'_>) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{} {}", self.status, self.text()))
+    }
+
+    /// `error` of a JSON answer; empty where there is none.
+    pub(super) fn error(&self) -> String {
+        self.json()["error"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(super) fn location(&self) -> &str {
+        let location = self.headers.get(header::LOCATION).map(|location| location.to_str().unwrap());
+        assert_eq!(self.status, 303, "{}", self.text());
+        location.unwrap()
+    }
+
+    /// Where the answer leads, on this server or elsewhere.
+    fn url(&self) -> Url {
+        Url::parse(ISSUER).unwrap().join(self.location()).unwrap()
+    }
+
+    /// A parameter of the location; empty where there is none.
+    pub(super) fn query(&self, name: &str) -> String {
+        let url = self.url();
+        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into()).unwrap_or_default()
+    }
+
+    /// Where the sign-in page, to which this answer leads, leads back to.
+    pub(super) fn return_to(&self) -> String {
+        assert_eq!(self.url().path(), "/login", "{}", self.location());
+        self.query("return_to")
+    }
+
+    /// The value of a hidden field of a page.
+    fn field(&self, name: &str) -> String {
+        let start = format!("name=\"{name}\" value=\"");
+        let text = self.text();
+        let from = text.find(&start).unwrap_or_else(|| panic!("no {name} in {text}")) + start.len();
+        let value = &text[from..from + text[from..].find('"').unwrap()];
+        value.replace("&#38;", "&").replace("&amp;", "&").replace("&#39;", "'").replace("&#34;", "\"")
+    }
+
+    /// The payload of a JWT, unverified.
+    pub(super) fn claims(token: &Value) -> Value {
+        use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+        let payload = token.as_str().unwrap().split('.').nth(1).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    }
+}
+
+/// A request without cookies.
+pub(super) fn request(method: Method, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path)
+}

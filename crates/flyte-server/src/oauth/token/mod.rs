@@ -1,0 +1,144 @@
+//! The token endpoint (RFC 6749 section 3.2), a module for each grant.
+//!
+//! To add a grant: its module here with an `exchange` like the others', its name in [`GRANTS`] and in `post`.
+
+mod authorization_code;
+mod refresh_token;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::HeaderMap;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+
+use super::{
+    client,
+    error::{self, ErrorCode, OAuthError},
+    form::Form,
+    id_token, opaque_token, scope,
+};
+use crate::{
+    access::token::{self as access_token, IssuedAccessToken, TokenGrant},
+    app::App,
+    store::{Client, NewRefreshToken},
+};
+
+/// The grants that there are, as `grant_type` and as the registration of a client name them.
+pub const GRANTS: [&str; 2] = [authorization_code::NAME, refresh_token::NAME];
+
+/// Answers a token request.
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, OAuthError> {
+    let form = form.parameters()?;
+    let client = client::authenticate(&app, &headers, &form).await?;
+    let tokens = match form.one("grant_type")? {
+        Some(authorization_code::NAME) => authorization_code::exchange(&app, &client, &form).await?,
+        Some(refresh_token::NAME) => refresh_token::exchange(&app, &client, &form).await?,
+        Some(_) => {
+            let description = format!("grant_type must be one of {}", GRANTS.join(", "));
+            return Err(OAuthError::new(ErrorCode::UnsupportedGrantType, description));
+        }
+        None => return Err(OAuthError::invalid_request("grant_type is missing")),
+    };
+    Ok(tokens.into_response())
+}
+
+/// What a grant gives.
+struct Tokens {
+    access_token: IssuedAccessToken,
+    refresh_token: Option<SecretString>,
+    id_token: Option<String>,
+    scope: String,
+}
+
+impl Tokens {
+    /// Signs the tokens of a grant: an access token and, with `openid`, an ID token.
+    fn sign(
+        app: &App,
+        grant: &TokenGrant,
+        nonce: Option<String>,
+        refresh_token: Option<SecretString>,
+    ) -> Result<Self, OAuthError> {
+        let access_token = access_token::issue(app, grant)?;
+        let id_token = if scope::contains(&grant.scopes, scope::OPENID) {
+            Some(id_token::issue(app, grant, nonce, &access_token.token)?)
+        } else {
+            None
+        };
+        Ok(Self { access_token, refresh_token, id_token, scope: scope::join(&grant.scopes) })
+    }
+}
+
+/// The body of an answer (RFC 6749 section 5.1). `expires_in` and `scope` are always there: the published client needs
+/// the one, and the other tells what was granted.
+#[derive(Serialize)]
+struct Body<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token: Option<&'a str>,
+    scope: &'a str,
+}
+
+impl IntoResponse for Tokens {
+    fn into_response(self) -> Response {
+        let mut response = Json(Body {
+            access_token: self.access_token.token.expose_secret(),
+            token_type: "Bearer",
+            expires_in: self.access_token.expires_in,
+            refresh_token: self.refresh_token.as_ref().map(|token| token.expose_secret()),
+            id_token: self.id_token.as_deref(),
+            scope: &self.scope,
+        })
+        .into_response();
+        error::no_store(response.headers_mut());
+        response
+    }
+}
+
+/// A new refresh token, and what is stored of it.
+fn new_refresh_token(app: &App) -> Result<(SecretString, NewRefreshToken), OAuthError> {
+    let token = opaque_token::generate(opaque_token::Kind::RefreshToken)?;
+    let record = NewRefreshToken {
+        token_hash: opaque_token::hash(token.expose_secret()),
+        expires_at: app.clock.now().saturating_add(app.config.tokens.refresh_token_ttl),
+    };
+    Ok((token, record))
+}
+
+/// Whether a client gets a refresh token: it must be registered for the grant, and either the person granted
+/// `offline_access` (OpenID Connect Core section 11) or the client is ours, which the published one is and does not ask.
+fn may_refresh(client: &Client, scopes: &[String]) -> bool {
+    scope::contains(&client.grant_types, refresh_token::NAME)
+        && (client.first_party || scope::contains(scopes, scope::OFFLINE_ACCESS))
+}
+
+/// Refuses a client that is not registered for a grant.
+fn require_grant(client: &Client, name: &'static str) -> Result<(), OAuthError> {
+    if scope::contains(&client.grant_types, name) {
+        return Ok(());
+    }
+    let description = format!("the client is not registered for {name}");
+    Err(OAuthError::new(ErrorCode::UnauthorizedClient, description))
+}
+
+/// Refuses a person whose account is gone or disabled.
+async fn require_active(app: &App, user_id: &str) -> Result<(), OAuthError> {
+    match app.store.user_by_id(user_id).await? {
+        Some(user) if user.disabled_at.is_none() => Ok(()),
+        _ => Err(OAuthError::invalid_grant("the account is disabled")),
+    }
+}
