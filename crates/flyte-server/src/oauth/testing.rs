@@ -19,6 +19,7 @@ use crate::{
     identity::{Passwords, Throttle, session},
     keys::{SealingKey, SigningKeys},
     store::{BrowserSession, Client, ClientKind, Store, User, sqlite::SqliteStore},
+    web::ReturnTo,
 };
 
 pub(super) const ISSUER: &str = "https://localhost:8443";
@@ -304,7 +305,9 @@ impl Answer {
     /// Where the sign-in page, to which this answer leads, leads back to.
     pub(super) fn return_to(&self) -> String {
         assert_eq!(self.url().path(), "/login", "{}", self.location());
-        self.query("return_to")
+        let return_to = self.query("return_to");
+        assert!(ReturnTo::parse(&return_to).is_some(), "the sign-in page would not lead back to {return_to}");
+        return_to
     }
 
     /// The value of a hidden field of a page.

@@ -1,7 +1,10 @@
 //! The authorization endpoint and the consent page, through the router.
 
 use crate::{
-    oauth::testing::{Answer, REDIRECT_URI, Server, WEB_REDIRECT_URI, authorize_query, encode, user},
+    oauth::{
+        parameters::MAX_QUERY_BYTES,
+        testing::{Answer, REDIRECT_URI, Server, WEB_REDIRECT_URI, authorize_query, encode, user},
+    },
     store::User,
 };
 
@@ -189,6 +192,19 @@ async fn a_stranger_need_not_sign_in_twice() {
         browser.sign_in("Ada").await;
         assert!(is_code(&browser.get(&return_to).await), "{change:?}");
     }
+}
+
+#[tokio::test]
+async fn the_longest_request_finds_its_way_back() {
+    let server = Server::with(|config| config.tokens.signing_algorithm = "RS256".into()).await;
+    let changes = |state| [("prompt", "login"), ("state", state)];
+    let room = MAX_QUERY_BYTES - authorize_query(&changes("x")).len() + 1;
+    let (fits, too_long) = ("x".repeat(room), "x".repeat(room + 1));
+    let mut browser = server.browser("Ada").await;
+    let return_to = browser.authorize(&changes(&fits)).await.return_to();
+    browser.sign_in("Ada").await;
+    assert_eq!(browser.get(&return_to).await.query("state"), fits);
+    assert_eq!(browser.authorize(&changes(&too_long)).await.status, 400);
 }
 
 #[tokio::test]
