@@ -39,6 +39,9 @@ pub trait UserStore: Send + Sync + 'static {
     /// Replaces the password hash and, in the same transaction, ends the account's browser sessions.
     /// `false` where there is no such account.
     async fn set_password_hash(&self, id: &str, hash: &str) -> Result<bool, StoreError>;
+    /// Replaces the password hash `from` by `to`, another hash of the same password: sessions stay. `false` where the
+    /// hash is not `from` any more, because the password was changed meanwhile, or there is no such account.
+    async fn upgrade_password_hash(&self, id: &str, from: &str, to: &str) -> Result<bool, StoreError>;
     /// Whether any account exists: the server makes the first one when none does.
     async fn any_user(&self) -> Result<bool, StoreError>;
 }

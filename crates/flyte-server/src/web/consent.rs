@@ -7,7 +7,11 @@ use axum::{
 };
 use url::form_urlencoded;
 
-use super::{csrf, form_action::FormAction, page::page};
+use super::{
+    csrf,
+    form_action::FormAction,
+    page::{page, server_name},
+};
 use crate::app::App;
 
 /// What a person is asked to agree to.
@@ -39,11 +43,7 @@ struct ConsentTemplate<'a> {
 #[must_use]
 pub fn consent_page(app: &App, headers: &HeaderMap, view: &ConsentView) -> Response {
     let csrf = csrf::token(headers);
-    let template = ConsentTemplate {
-        view,
-        server: app.config.public_url.host_str().unwrap_or_default(),
-        csrf: &csrf.token,
-    };
+    let template = ConsentTemplate { view, server: server_name(app), csrf: &csrf.token };
     let redirect_uri =
         form_urlencoded::parse(view.request.as_bytes()).find(|(name, _)| name == "redirect_uri");
     let forms = redirect_uri.map_or_else(FormAction::own, |(_, uri)| FormAction::and_redirect(&uri));

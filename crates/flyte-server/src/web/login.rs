@@ -5,7 +5,10 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     Extension, Form,
-    extract::{DefaultBodyLimit, Query, State, rejection::FormRejection},
+    extract::{
+        DefaultBodyLimit, Query, State,
+        rejection::{FormRejection, QueryRejection},
+    },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
@@ -16,7 +19,7 @@ use super::{
     csrf,
     error::{error_page, failed},
     form_action::FormAction,
-    page::page,
+    page::{page, server_name},
     return_to::ReturnTo,
 };
 use crate::{
@@ -45,6 +48,8 @@ struct LoginTemplate<'a> {
     server: &'a str,
     email: &'a str,
     error: Option<&'a str>,
+    /// The error is about what was typed.
+    wrong: bool,
 }
 
 /// Query of `GET /login`.
@@ -74,10 +79,10 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D:
 /// `GET /login`
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Query(query): Query<LoginQuery>,
+    query: Result<Query<LoginQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let return_to = ReturnTo::parse(&query.return_to);
+    let return_to = query.ok().and_then(|Query(query)| ReturnTo::parse(&query.return_to));
     let signed_in = match session::current(&app, &headers).await {
         Ok(signed_in) => signed_in,
         Err(error) => return failed(&error),
@@ -184,11 +189,10 @@ async fn sign_in(
     user: &User,
     password: SecretString,
 ) -> Result<HeaderValue, StoreError> {
-    if user.password_hash.as_deref().is_some_and(Passwords::is_outdated) {
-        // Before the session starts, because a new hash ends the sessions that there are.
+    if let Some(outdated) = user.password_hash.as_deref().filter(|hash| Passwords::is_outdated(hash)) {
         match app.passwords.hash(password).await {
             Ok(hash) => {
-                app.store.set_password_hash(&user.id, &hash).await?;
+                app.store.upgrade_password_hash(&user.id, outdated, &hash).await?;
             }
             Err(error) => tracing::warn!(%error, user = user.id, "the password hash stays as it is"),
         }
@@ -272,9 +276,10 @@ async fn form(
         csrf: &csrf.token,
         return_to,
         client: client.as_ref().map(|client| client.name.as_str()),
-        server: app.config.public_url.host_str().unwrap_or_default(),
+        server: server_name(app),
         email,
         error: message.as_deref(),
+        wrong: matches!(refusal, Some(Refusal::WrongCredentials)),
     };
     let status = refusal.as_ref().map_or(StatusCode::OK, Refusal::status);
     let mut response = csrf.attach(page(status, &template, &forms));

@@ -15,6 +15,8 @@ mod login;
 mod logout;
 mod page;
 mod return_to;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

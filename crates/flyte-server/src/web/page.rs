@@ -7,6 +7,7 @@ use axum::{
 };
 
 use super::form_action::FormAction;
+use crate::app::App;
 
 /// A page with its policy on what forms may lead to.
 pub(super) fn page(status: StatusCode, template: &impl Template, forms: &FormAction) -> Response {
@@ -18,6 +19,12 @@ pub(super) fn page(status: StatusCode, template: &impl Template, forms: &FormAct
             with_policy((StatusCode::INTERNAL_SERVER_ERROR, text).into_response(), forms)
         }
     }
+}
+
+/// Where this is, as the address bar shows it: what to compare before typing a password.
+pub(super) fn server_name(app: &App) -> &str {
+    let issuer = app.config.issuer();
+    issuer.split_once("://").map_or(issuer, |(_, authority)| authority)
 }
 
 fn with_policy(mut response: Response, forms: &FormAction) -> Response {

@@ -79,6 +79,15 @@ impl UserStore for SqliteStore {
         .await
     }
 
+    async fn upgrade_password_hash(&self, id: &str, from: &str, to: &str) -> Result<bool, StoreError> {
+        let (id, from, to) = (id.to_owned(), from.to_owned(), to.to_owned());
+        self.write(move |connection| {
+            let sql = "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
+            Ok(change(connection, sql, params![id, from, to])? > 0)
+        })
+        .await
+    }
+
     async fn any_user(&self) -> Result<bool, StoreError> {
         self.read(|connection| Ok(one(connection, "SELECT 1 FROM users LIMIT 1", [], |_| Ok(()))?.is_some()))
             .await

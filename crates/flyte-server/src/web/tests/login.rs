@@ -1,0 +1,232 @@
+//! Signing in.
+
+use axum::http::header;
+use url::form_urlencoded;
+
+use super::*;
+use crate::identity::session;
+
+const SESSION: &str = session::COOKIE;
+
+#[tokio::test]
+async fn the_right_password_signs_in_and_leads_back() {
+    let server = Server::start().await;
+    let mut browser = server.browser();
+    let page = browser.sign_in_for(AUTHORIZE, " ada@EXAMPLE.com ", PASSWORD).await;
+    assert_eq!(page.location(), AUTHORIZE);
+    let cookies = page.all(header::SET_COOKIE);
+    assert_eq!(cookies.len(), 1);
+    assert!(cookies[0].starts_with("__Host-flyte_session="));
+    assert!(cookies[0].ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=43200"), "{cookies:?}");
+
+    let signed_in = session::current(&server.app, &browser.headers()).await.unwrap().unwrap();
+    assert_eq!(signed_in.user.id, "id-of-Ada");
+    assert_eq!(signed_in.session.authenticated_at, server.app.clock.now());
+    assert_eq!(signed_in.session.expires_at, server.app.clock.now() + 43200);
+    assert!(browser.get("/").await.body.contains("Ada@example.com"));
+    assert_eq!(browser.get("/login").await.location(), "/");
+    assert_eq!(server.browser().sign_in("ada@example.com", PASSWORD).await.location(), "/");
+}
+
+#[tokio::test]
+async fn each_sign_in_is_a_new_session_in_place_of_the_old_one() {
+    let server = Server::start().await;
+    let mut browser = server.browser();
+    browser.sign_in("ada@example.com", PASSWORD).await;
+    let old = browser.clone();
+    let first = session::current(&server.app, &old.headers()).await.unwrap().unwrap().session;
+    browser.sign_in("ada@example.com", PASSWORD).await;
+    let second = session::current(&server.app, &browser.headers()).await.unwrap().unwrap().session;
+    assert_ne!(first.id, second.id);
+    assert_ne!(old.cookie(SESSION), browser.cookie(SESSION));
+    assert!(session::current(&server.app, &old.headers()).await.unwrap().is_none());
+
+    // A cookie that somebody planted does not become the session's.
+    let mut fixed = server.browser();
+    fixed.cookies.push((SESSION.to_owned(), "A".repeat(43)));
+    fixed.sign_in("ada@example.com", PASSWORD).await;
+    assert_ne!(fixed.cookie(SESSION).unwrap(), "A".repeat(43));
+}
+
+#[tokio::test]
+async fn a_session_ends_by_time_by_signing_out_and_with_the_account() {
+    let server = Server::start().await;
+    let mut browser = server.browser();
+    browser.sign_in("ada@example.com", PASSWORD).await;
+    let signed_in = session::current(&server.app, &browser.headers()).await.unwrap().unwrap();
+    let cookie = session::end(&server.app, &signed_in.session).await.unwrap();
+    assert_eq!(cookie, "__Host-flyte_session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
+    assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
+
+    browser.sign_in("ada@example.com", PASSWORD).await;
+    server.app.clock.advance(43199);
+    assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_some());
+    server.app.clock.advance(1);
+    assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
+
+    let disabled = server.app.store.user_by_email("disabled@example.com").await.unwrap().unwrap();
+    let (_, cookie) = session::start(&server.app, &disabled).await.unwrap();
+    let headers = HeaderMap::from_iter([(header::COOKIE, cookie)]);
+    assert!(session::current(&server.app, &headers).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_the_answer_and_the_work_are_the_same() {
+    let server = Server::start().await;
+    let mut answers = Vec::new();
+    for (number, (email, password)) in [
+        ("ada@example.com", "wrong horse battery"),
+        ("nobody@example.com", PASSWORD),
+        ("disabled@example.com", PASSWORD),
+        ("elsewhere@example.com", PASSWORD),
+        ("ada@example.com", ""),
+        ("", PASSWORD),
+        (&format!("{}@example.com", "x".repeat(300)), PASSWORD),
+        ("<b>\"ada\"</b>", PASSWORD),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut browser = server.browser();
+        let hashes = server.app.passwords.computed();
+        let page = browser.sign_in_for(AUTHORIZE, email, password).await;
+        assert_eq!(server.app.passwords.computed(), hashes + 1, "{email}");
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(page.header(header::WWW_AUTHENTICATE), "Cookie form-action=\"/login\"");
+        assert!(page.all(header::SET_COOKIE).is_empty());
+        assert!(browser.cookie(SESSION).is_none());
+        let kept = email.replace('<', "&#60;").replace('>', "&#62;").replace('"', "&#34;");
+        assert_eq!(page.field("email").unwrap(), kept);
+        assert_eq!(page.field("return_to").unwrap(), AUTHORIZE.replace('&', "&#38;"));
+        assert_eq!(page.field("password"), None);
+        let neutral =
+            page.body.replace(&page.field("csrf").unwrap(), "").replace(&format!("value=\"{kept}\""), "");
+        if number < 4 {
+            answers.push(neutral);
+        }
+        assert!(page.body.contains("The e-mail address or the password is not right."));
+        assert!(page.body.contains("role=\"alert\""));
+    }
+    assert!(answers.iter().all(|answer| answer == &answers[0]));
+}
+
+#[tokio::test]
+async fn signing_in_leads_nowhere_but_to_an_authorization_request() {
+    let server = Server::start().await;
+    for target in [
+        "",
+        "/",
+        "/oauth2/authorize",
+        "/oauth2/logout?x",
+        "//evil.example/oauth2/authorize?x",
+        "/\\evil.example",
+        "https://evil.example/",
+        "https://evil.example/oauth2/authorize?x",
+        "https://localhost:8443/oauth2/authorize?x",
+        "/oauth2/authorize?a\r\nLocation: https://evil.example",
+        "/oauth2/authorize/../../x?y",
+        "javascript:alert(1)",
+        "\u{2f}\u{2f}evil.example",
+    ] {
+        let mut browser = server.browser();
+        assert_eq!(browser.get(&login_for(target)).await.field("return_to"), None, "{target:?}");
+        assert_eq!(
+            browser.sign_in_for(target, "ada@example.com", PASSWORD).await.location(),
+            "/",
+            "{target:?}"
+        );
+    }
+    // A parameter that occurs twice is no parameter.
+    let twice = format!("{}&return_to=%2F", login_for(AUTHORIZE));
+    assert_eq!(server.browser().get(&twice).await.field("return_to"), None);
+}
+
+#[tokio::test]
+async fn the_page_says_who_asks() {
+    let server = Server::start().await;
+    let mut browser = server.browser();
+    let page = browser.get(&login_for(AUTHORIZE)).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("to continue to <strong>Flyte &#60;CLI&#62;</strong>"));
+    for unknown in ["/oauth2/authorize?client_id=other", "/oauth2/authorize?state=s"] {
+        let page = browser.get(&login_for(unknown)).await;
+        assert!(page.body.contains("to your account at <strong>localhost:8443</strong>"));
+        assert_eq!(page.field("return_to").unwrap(), unknown);
+    }
+    let hinted =
+        form_urlencoded::Serializer::new(AUTHORIZE.to_owned()).append_pair("login_hint", "a\"b@c").finish();
+    assert_eq!(browser.get(&login_for(&hinted)).await.field("email").unwrap(), "a&#34;b@c");
+    // Somebody who is signed in and sent here has to prove it anew.
+    browser.sign_in("ada@example.com", PASSWORD).await;
+    assert_eq!(browser.get(&login_for(AUTHORIZE)).await.field("email").unwrap(), "Ada@example.com");
+}
+
+#[tokio::test]
+async fn an_outdated_hash_is_made_anew() {
+    use argon2::{Argon2, PasswordHash, PasswordHasher};
+    let server = Server::start().await;
+    let weak = Argon2::from(argon2::Params::new(8, 1, 1, None).unwrap());
+    let weak: PasswordHash = weak.hash_password_with_salt(PASSWORD.as_bytes(), b"salt and pepper!").unwrap();
+    assert!(server.app.store.set_password_hash("id-of-Ada", &weak.to_string()).await.unwrap());
+    let user = server.app.store.user_by_id("id-of-Ada").await.unwrap().unwrap();
+    let (_, elsewhere) = session::start(&server.app, &user).await.unwrap();
+    let mut browser = server.browser();
+    assert_eq!(browser.sign_in("ada@example.com", "wrong horse").await.status, StatusCode::UNAUTHORIZED);
+    let stored =
+        async || server.app.store.user_by_id("id-of-Ada").await.unwrap().unwrap().password_hash.unwrap();
+    assert_eq!(stored().await, weak.to_string());
+    browser.sign_in("ada@example.com", PASSWORD).await;
+    let upgraded = stored().await;
+    assert!(upgraded.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{upgraded}");
+    let elsewhere = HeaderMap::from_iter([(header::COOKIE, elsewhere)]);
+    assert!(session::current(&server.app, &elsewhere).await.unwrap().is_some(), "the password is the same");
+    browser.sign_in("ada@example.com", PASSWORD).await;
+    assert_eq!(stored().await, upgraded);
+    // A password that was changed while the old one was being verified stays changed.
+    let weak = weak.to_string();
+    assert!(!server.app.store.upgrade_password_hash("id-of-Ada", &weak, "other").await.unwrap());
+    assert_eq!(stored().await, upgraded);
+}
+
+#[tokio::test]
+async fn the_audit_log_says_who_and_from_where_and_no_secret() {
+    use std::{io, sync::Mutex};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Log {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(text);
+            Ok(text.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let server = Server::start().await;
+    let guard = tracing::subscriber::set_default(subscriber.finish());
+    let mut browser = server.browser();
+    browser.sign_in("ada@example.com", "hunter2hunter2").await;
+    browser.sign_in("hunter3hunter3", "x").await;
+    browser.sign_in("ada@example.com", PASSWORD).await;
+    browser.post("/login", &[("email", "ada@example.com"), ("password", PASSWORD)]).await;
+    drop(guard);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("audit")).collect();
+    assert_eq!(lines.len(), 4, "{log}");
+    assert!(lines[0].contains("outcome=\"failed\" user=\"id-of-Ada\""), "{}", lines[0]);
+    assert!(lines[1].contains("outcome=\"failed\"") && !lines[1].contains("user="), "{}", lines[1]);
+    assert!(lines[2].contains("outcome=\"ok\" user=\"id-of-Ada\""), "{}", lines[2]);
+    assert!(lines[3].contains("outcome=\"refused\" reason=\"csrf\""), "{}", lines[3]);
+    assert!(lines.iter().all(|line| line.contains("address=203.0.113.9")));
+    let cookies: Vec<_> = browser.cookies.iter().map(|(_, value)| value.as_str()).collect();
+    for secret in ["hunter", PASSWORD, "argon2id"].into_iter().chain(cookies) {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+}
