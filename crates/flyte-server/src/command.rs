@@ -1,6 +1,8 @@
 //! What the command line asks for, done; the exit code tells how it went.
 
 mod check_config;
+mod reset_password;
+mod serve;
 
 use std::{
     io::{self, Write},
@@ -35,7 +37,23 @@ pub fn run() -> ExitCode {
     };
     match invocation.command {
         Action::CheckConfig => check_config::run(&loaded, &Environment::of_process()),
-        _ => ExitCode::from(FAILURE),
+        Action::ResetPassword { email, password_file } => {
+            reset_password::run(&loaded.config, &email, password_file.as_deref())
+        }
+        Action::Serve => serve::run(loaded.config),
+        // Answered before the settings were read.
+        Action::ConfigReference => ExitCode::SUCCESS,
+    }
+}
+
+/// Runs a command to its end on a runtime of its own.
+fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(FAILURE)
+        }
     }
 }
 

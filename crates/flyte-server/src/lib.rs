@@ -6,6 +6,7 @@
 pub mod access;
 pub mod api;
 pub mod app;
+pub mod bootstrap;
 pub mod cli;
 pub mod clock;
 pub mod command;
@@ -16,6 +17,7 @@ pub mod identity;
 pub mod keys;
 pub mod logging;
 pub mod oauth;
+pub mod serve;
 pub mod store;
 pub mod tls;
 pub mod web;

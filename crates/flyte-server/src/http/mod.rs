@@ -1,5 +1,74 @@
-//! What every request passes before it reaches a handler.
+//! What every request passes before it reaches a handler, from the outside in: [`ClientAddr`] and request identifier,
+//! the span that its log lines stand in, the limit of requests at a time, the time limit, the size limit of its kind,
+//! and the net that catches panics.
 
 mod client_addr;
+mod edge;
+mod health;
+mod limits;
+mod panic;
 
-pub use client_addr::ClientAddr;
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, StatusCode},
+    middleware,
+    response::Response,
+};
+use tokio::sync::Semaphore;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    limit::RequestBodyLimitLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
+    timeout::TimeoutLayer,
+};
+
+pub use self::{client_addr::ClientAddr, health::Readiness};
+use crate::{api, app::App, config::settings::is_loopback, oauth, web};
+
+/// The whole server: OAuth, pages, control plane and health on one port. The peer's address comes in as
+/// `ConnectInfo<SocketAddr>`.
+pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
+    let http = &app.config.http;
+    let request_timeout = Duration::from_secs(http.request_timeout.unsigned_abs());
+
+    let pages = Router::new()
+        .merge(oauth::router())
+        .merge(web::router())
+        .fallback(not_found)
+        .with_state(Arc::clone(&app))
+        .layer(CatchPanicLayer::custom(panic::page))
+        .layer(RequestBodyLimitLayer::new(limits::FORM_SIZE));
+    let control_plane = api::router(Arc::clone(&app))
+        .layer(CatchPanicLayer::custom(panic::connect_error))
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(http.max_body_size));
+
+    let mut router = pages
+        .merge(control_plane)
+        // Only what comes before the response begins is limited: streams go on.
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, request_timeout))
+        .layer(middleware::from_fn_with_state(
+            Arc::new(Semaphore::new(http.max_concurrent_requests)),
+            limits::limit_concurrency,
+        ))
+        .layer(edge::trace())
+        // An overloaded server is still alive, and its probes would drown the log.
+        .merge(health::router(Arc::clone(&app), readiness))
+        .layer(PropagateRequestIdLayer::new(edge::REQUEST_ID))
+        .layer(SetRequestIdLayer::new(edge::REQUEST_ID, MakeRequestUuid));
+    // Not on this machine's own names: a browser would then also refuse `http://localhost:PORT/callback`, to which the
+    // command's sign-in returns, and whatever else is developed there.
+    if app.config.public_url.scheme() == "https" && !is_loopback(&app.config.public_url) {
+        let (name, value) = edge::STRICT_TRANSPORT_SECURITY;
+        router = router.layer(SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)));
+    }
+    router.layer(middleware::from_fn_with_state(app, edge::identify))
+}
+
+async fn not_found() -> Response {
+    web::error_page(StatusCode::NOT_FOUND, "Page not found", "There is no page at this address.")
+}

@@ -1,0 +1,248 @@
+//! Everything that must be there before the server can serve, made where it is missing.
+//!
+//! Each step leaves what it makes whole or not at all and is skipped where it was done before, so that a first start that
+//! was killed at any moment is finished by the next one.
+
+use std::{fs, io, path::PathBuf, sync::Arc};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use crate::{
+    access::Access,
+    app::App,
+    clock::{Clock, UnixTime},
+    config::{Config, PublicClientConfig},
+    data_dir::{DataDir, DataDirError, write_atomically},
+    identity::{PasswordError, Passwords, Throttle},
+    keys::{KeyError, SealingKey, SigningKeys},
+    oauth::{scope, token::GRANTS},
+    store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User, sqlite::SqliteStore},
+    tls::{Tls, TlsError},
+};
+
+/// The project that a new server has.
+const FIRST_PROJECT: &str = "flytesnacks";
+/// Loopback redirect URIs of the public client besides the one that it is told: the port is free (RFC 8252 section 7.3).
+const LOOPBACK_REDIRECT_URIS: [&str; 2] = ["http://127.0.0.1/callback", "http://[::1]/callback"];
+/// There while the first administrator's password may not have been told yet.
+const FIRST_ADMIN_MARK: &str = "first-admin";
+/// Characters of passwords that are made up: none that look alike.
+const PASSWORD_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+/// Characters of a password that is made up: 100 bits.
+const PASSWORD_LENGTH: usize = 20;
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// There is no certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// There are no signing keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The first administrator's password cannot be used.
+    #[error("the password in {}: {source}", path.display())]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The password was refused or could not be hashed.
+    #[error("the administrator's password: {0}")]
+    Password(#[from] PasswordError),
+    /// A file of the data directory cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The operating system gave no random numbers.
+    #[error("the operating system gave no random numbers")]
+    Random,
+}
+
+/// A server that is ready to serve.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Its parts.
+    pub app: Arc<App>,
+    /// Its certificate; `None` where connections are not encrypted.
+    pub tls: Option<Tls>,
+    /// Its data directory, locked as long as this lives.
+    pub data_dir: DataDir,
+    /// The first administrator, to be told to whoever started the server, and then [`FirstAdmin::told`].
+    pub first_admin: Option<FirstAdmin>,
+}
+
+/// The first administrator's account with a password that was made up.
+#[derive(Debug)]
+pub struct FirstAdmin {
+    /// What to sign in as.
+    pub email: String,
+    /// What to sign in with.
+    pub password: SecretString,
+    mark: PathBuf,
+}
+
+impl FirstAdmin {
+    /// The password has been shown: it is not made anew at the next start.
+    ///
+    /// # Errors
+    /// When the mark cannot be removed.
+    pub fn told(self) -> Result<(), BootstrapError> {
+        fs::remove_file(&self.mark).map_err(|source| BootstrapError::File { path: self.mark, source })
+    }
+}
+
+/// Makes what is missing and opens the rest.
+///
+/// # Errors
+/// [`BootstrapError`]; what was made so far is kept and found by the next start.
+pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, BootstrapError> {
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let now = clock.now();
+    let tls = Tls::open(&config, &data_dir, now)?;
+    let sealing = SealingKey::load_or_create(&data_dir.file("sealing.key"))?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data_dir.file("flyte.db"))?);
+    let keys = SigningKeys::load(Arc::clone(&store), sealing, clock.clone(), &config.tokens).await?;
+    let passwords = Passwords::new(std::thread::available_parallelism().map_or(1, usize::from));
+    store.put_client(&public_client(&config.public_client, now)).await?;
+    first_project(&*store, now).await?;
+    let first_admin = first_admin(&config, &data_dir, &*store, &passwords, now).await?;
+    let app = Arc::new(App {
+        throttle: Throttle::new(clock.clone()),
+        access: Access::new(),
+        config,
+        clock,
+        store,
+        keys,
+        passwords,
+    });
+    // What was revoked before this start is refused from the first request on.
+    app.access.maintain(&app).await?;
+    Ok(Prepared { app, tls, data_dir, first_admin })
+}
+
+/// The registration of the `flyte` command and the PyPI package `flyte`; follows the configuration at each start.
+fn public_client(config: &PublicClientConfig, now: UnixTime) -> Client {
+    let mut redirect_uris = vec![config.redirect_uri.clone()];
+    redirect_uris.extend(LOOPBACK_REDIRECT_URIS.map(str::to_owned));
+    Client {
+        id: config.client_id.clone(),
+        name: "Flyte".to_owned(),
+        kind: ClientKind::Public,
+        secret_hash: None,
+        redirect_uris,
+        post_logout_redirect_uris: Vec::new(),
+        grant_types: GRANTS.map(str::to_owned).to_vec(),
+        scopes: scope::SUPPORTED.map(str::to_owned).to_vec(),
+        first_party: true,
+        created_at: now,
+    }
+}
+
+async fn first_project(store: &dyn Store, now: UnixTime) -> Result<(), StoreError> {
+    // A server with accounts is past its first start: a project that was renamed or archived since stays so.
+    if store.any_user().await? {
+        return Ok(());
+    }
+    let project = Project {
+        id: FIRST_PROJECT.to_owned(),
+        name: FIRST_PROJECT.to_owned(),
+        description: "A first project to try things out in".to_owned(),
+        labels: std::collections::BTreeMap::new(),
+        state: ProjectState::Active,
+        created_at: now,
+        updated_at: now,
+    };
+    match store.create_project(&project).await {
+        Err(StoreError::AlreadyExists { .. }) => Ok(()),
+        other => other,
+    }
+}
+
+async fn first_admin(
+    config: &Config,
+    data_dir: &DataDir,
+    store: &dyn Store,
+    passwords: &Passwords,
+    now: UnixTime,
+) -> Result<Option<FirstAdmin>, BootstrapError> {
+    let mark = data_dir.file(FIRST_ADMIN_MARK);
+    let any = store.any_user().await?;
+    if any && !mark.exists() {
+        return Ok(None);
+    }
+    let email = config.admin.email.clone();
+    let password = match &config.admin.password_file {
+        Some(path) => read_password(path)?,
+        None => make_up_password()?,
+    };
+    let hash = passwords.hash(password.clone()).await?;
+    if any {
+        // The start that made the account was killed before it could tell the password, which nobody knows.
+        let told = fs::read_to_string(&mark).unwrap_or_default();
+        let Some(user) = store.user_by_email(told.trim()).await? else {
+            fs::remove_file(&mark).map_err(|source| BootstrapError::File { path: mark, source })?;
+            return Ok(None);
+        };
+        store.set_password_hash(&user.id, &hash).await?;
+        return Ok(Some(FirstAdmin { email: user.email, password, mark }));
+    }
+    if config.admin.password_file.is_none() {
+        write_atomically(&mark, email.as_bytes())
+            .map_err(|source| BootstrapError::File { path: mark.clone(), source })?;
+    }
+    store
+        .create_user(&User {
+            id: Uuid::new_v4().to_string(),
+            name: "Administrator".to_owned(),
+            email: email.clone(),
+            password_hash: Some(hash),
+            admin: true,
+            created_at: now,
+            disabled_at: None,
+        })
+        .await?;
+    tracing::info!(target: "audit", event = "first_admin_created", email);
+    Ok(config.admin.password_file.is_none().then_some(FirstAdmin { email, password, mark }))
+}
+
+/// The first line of a password file.
+///
+/// # Errors
+/// [`BootstrapError::PasswordFile`] where it cannot be read; a password's length is checked when it is hashed.
+pub fn read_password(path: &std::path::Path) -> Result<SecretString, BootstrapError> {
+    let content = fs::read_to_string(path)
+        .map(SecretString::from)
+        .map_err(|source| BootstrapError::PasswordFile { path: path.to_owned(), source })?;
+    Ok(SecretString::from(content.expose_secret().lines().next().unwrap_or_default().to_owned()))
+}
+
+/// A password that nobody can guess and that can be typed, in groups of five.
+///
+/// # Errors
+/// [`BootstrapError::Random`].
+pub fn make_up_password() -> Result<SecretString, BootstrapError> {
+    let mut bytes = zeroize::Zeroizing::new([0_u8; PASSWORD_LENGTH]);
+    aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| BootstrapError::Random)?;
+    let mut password = String::with_capacity(PASSWORD_LENGTH + PASSWORD_LENGTH / 5);
+    for (at, byte) in bytes.iter().enumerate() {
+        if at > 0 && at % 5 == 0 {
+            password.push('-');
+        }
+        // 256 is a multiple of 32: no character is likelier than another.
+        password.push(char::from(PASSWORD_ALPHABET[usize::from(*byte) % PASSWORD_ALPHABET.len()]));
+    }
+    Ok(SecretString::from(password))
+}

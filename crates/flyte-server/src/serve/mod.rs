@@ -1,0 +1,130 @@
+//! The running server: its port, its upkeep, and how it stops.
+
+mod banner;
+mod connections;
+mod upkeep;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsAcceptor};
+use hyper_util::rt::TokioTimer;
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::connections::LimitedAcceptor;
+use crate::{
+    bootstrap::{self, BootstrapError},
+    clock::Clock,
+    config::Config,
+    http::{self, Readiness},
+};
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Something that must be there could not be made or opened.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// The port cannot be listened on.
+    #[error("cannot listen on {address}: {source}; give another address with --listen ADDRESS:PORT")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The operating system failed.
+    #[error("the server stopped: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT, then finishes what is in flight.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn run(mut config: Config) -> Result<(), ServeError> {
+    // The port first: a second server on it is told before it makes anything.
+    let listener = TcpListener::bind(config.listen)
+        .map_err(|source| ServeError::Listen { address: config.listen, source })?;
+    listener.set_nonblocking(true)?;
+    config.listen = listener.local_addr()?;
+    if config.public_url.port() == Some(0) {
+        // An https URL always has a port that can be set.
+        let _ = config.public_url.set_port(Some(config.listen.port()));
+    }
+    let bootstrap::Prepared { app, tls, data_dir, first_admin } =
+        bootstrap::prepare(config, Clock::default()).await?;
+    let tls = tls.map(Arc::new);
+    banner::show(&app.config, tls.as_deref().and_then(|tls| tls.bundle()), first_admin.as_ref());
+    if let Some(first_admin) = first_admin {
+        first_admin.told()?;
+    }
+    tracing::info!(url = %app.config.issuer(), listen = %app.config.listen, data = %data_dir.path().display(), "serving");
+
+    let readiness = Readiness::default();
+    let handle = Handle::new();
+    let upkeep = upkeep::start(Arc::clone(&app), tls.clone());
+    let stopping = tokio::spawn(stop_on_signal(
+        handle.clone(),
+        readiness.clone(),
+        Duration::from_secs(app.config.http.drain_delay.unsigned_abs()),
+        Duration::from_secs(app.config.http.drain_timeout.unsigned_abs()),
+    ));
+    let head = Duration::from_secs(app.config.http.header_timeout.unsigned_abs());
+    let connections = LimitedAcceptor::new(NoDelayAcceptor::new(), app.config.http.max_connections);
+    let service =
+        http::router(Arc::clone(&app), readiness).into_make_service_with_connect_info::<SocketAddr>();
+    let mut server = axum_server::from_tcp(listener)?.handle(handle);
+    let builder = server.http_builder();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(Duration::from_secs(60)))
+        .keep_alive_timeout(Duration::from_secs(20))
+        .max_concurrent_streams(256)
+        .max_header_list_size(64 << 10);
+    let outcome = match &tls {
+        Some(tls) => {
+            let acceptor = RustlsAcceptor::new(tls.acceptor()).handshake_timeout(head).acceptor(connections);
+            server.acceptor(acceptor).serve(service).await
+        }
+        None => server.acceptor(connections).serve(service).await,
+    };
+    stopping.abort();
+    upkeep.abort();
+    outcome?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits for the signal, lets load balancers notice, and then lets requests in flight end. A second signal ends them.
+async fn stop_on_signal(
+    handle: Handle<SocketAddr>,
+    readiness: Readiness,
+    delay: Duration,
+    timeout: Duration,
+) -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut stop = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    stop().await;
+    tracing::info!(seconds = (delay + timeout).as_secs(), "stopping: requests in flight may end");
+    readiness.drain();
+    tokio::select! {
+        () = tokio::time::sleep(delay) => handle.graceful_shutdown(Some(timeout)),
+        () = stop() => handle.shutdown(),
+    }
+    stop().await;
+    tracing::warn!("stopping at once");
+    handle.shutdown();
+    Ok(())
+}

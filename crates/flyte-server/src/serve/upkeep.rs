@@ -1,0 +1,74 @@
+//! What a running server does by itself, each at its own interval.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+    time::MissedTickBehavior,
+};
+
+use crate::{app::App, tls::Tls};
+
+/// Revocations by other replicas are to take effect within a second.
+const REVOCATIONS: Duration = Duration::from_millis(500);
+/// Signing keys live for days; a change by another replica is seen at once by its unknown `kid`.
+const KEYS: Duration = Duration::from_secs(30);
+/// Certificate files are looked at.
+const CERTIFICATE: Duration = Duration::from_secs(10);
+/// Expired records are removed.
+const CLEAN_UP: Duration = Duration::from_secs(300);
+
+/// Starts it.
+pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => return tracing::error!(%error, "SIGHUP cannot be received: no upkeep"),
+        };
+        let [mut revocations, mut keys, mut certificate, mut clean_up] =
+            [REVOCATIONS, KEYS, CERTIFICATE, CLEAN_UP].map(|period| {
+                let mut interval = tokio::time::interval(period);
+                interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                interval
+            });
+        loop {
+            tokio::select! {
+                _ = revocations.tick() => {
+                    if let Err(error) = app.access.maintain(&app).await {
+                        tracing::error!(%error, "revocations could not be read");
+                    }
+                }
+                _ = keys.tick() => {
+                    if let Err(error) = app.keys.maintain().await {
+                        tracing::error!(%error, "the signing keys could not be looked after");
+                    }
+                }
+                _ = certificate.tick() => {
+                    if let Some(Err(error)) = tls.as_deref().map(|tls| tls.maintain(app.clock.now())) {
+                        tracing::error!(%error, "the certificate in use stays");
+                    }
+                }
+                _ = hangup.recv() => {
+                    if let Some(Err(error)) = tls.as_deref().map(|tls| tls.reload(app.clock.now())) {
+                        tracing::error!(%error, "the certificate in use stays");
+                    }
+                }
+                _ = clean_up.tick() => remove_expired(&app).await,
+            }
+        }
+    })
+}
+
+async fn remove_expired(app: &App) {
+    let now = app.clock.now();
+    let removed = async {
+        let sessions = app.store.delete_expired_sessions(now).await?;
+        Ok::<_, crate::store::StoreError>((sessions, app.store.delete_expired_grants(now).await?))
+    };
+    match removed.await {
+        Ok((0, 0)) => {}
+        Ok((sessions, grants)) => tracing::debug!(sessions, grants, "expired records were removed"),
+        Err(error) => tracing::error!(%error, "expired records could not be removed"),
+    }
+}
