@@ -27,7 +27,7 @@ use crate::{
     http::ClientAddr,
     identity::{PasswordError, Passwords, session},
     oauth::redirect_uri,
-    store::{StoreError, User},
+    store::{BrowserSession, StoreError, User},
 };
 
 /// The longest e-mail address (RFC 5321 section 4.5.3.1.3), in bytes; no account has a longer one.
@@ -123,14 +123,14 @@ pub(super) async fn submit(
         async |refusal: Refusal| form(&app, &headers, return_to.as_ref(), email, Some(refusal)).await;
 
     if !csrf::verify(&headers, &csrf) {
-        tracing::warn!(target: "audit", event = "login", outcome = "refused", reason = "csrf", %address);
+        tracing::warn!(target: "audit", event = "sign_in_refused", reason = "csrf", %address);
         return refuse(Refusal::OutOfDate).await;
     }
     // Waiting comes before anything that depends on the account.
     let attempt = match app.throttle.admit(email, address) {
         Ok(attempt) => attempt,
         Err(throttled) => {
-            tracing::warn!(target: "audit", event = "login", outcome = "refused", reason = "throttled", %address);
+            tracing::warn!(target: "audit", event = "sign_in_refused", reason = "throttled", %address);
             return refuse(Refusal::Throttled { retry_after: throttled.retry_after }).await;
         }
     };
@@ -146,9 +146,9 @@ pub(super) async fn submit(
         Ok(true) => {}
         Ok(false) => {
             // What was typed is logged only when it is an account's address: it may be a password in the wrong field.
-            let user = account.as_ref().map(|user| user.id.as_str());
+            let user_id = account.as_ref().map(|user| user.id.as_str());
             let email = account.as_ref().map(|user| user.email.as_str());
-            tracing::warn!(target: "audit", event = "login", outcome = "failed", user, email, %address);
+            tracing::warn!(target: "audit", event = "sign_in_failed", user_id, email, %address);
             return refuse(Refusal::WrongCredentials).await;
         }
         Err(error) => {
@@ -162,8 +162,9 @@ pub(super) async fn submit(
     let Some(user) = account else { return refuse(Refusal::WrongCredentials).await };
     attempt.succeeded();
     match sign_in(&app, &headers, &user, password).await {
-        Ok(cookie) => {
-            tracing::info!(target: "audit", event = "login", outcome = "ok", user = user.id, email = user.email, %address);
+        Ok((session, cookie)) => {
+            let (user_id, email, session_id) = (user.id, user.email, session.id);
+            tracing::info!(target: "audit", event = "signed_in", user_id, email, session_id, %address);
             let location = return_to.as_ref().and_then(ReturnTo::location);
             let location = location.unwrap_or(HeaderValue::from_static("/"));
             (StatusCode::SEE_OTHER, [(header::LOCATION, location), (header::SET_COOKIE, cookie)])
@@ -188,20 +189,19 @@ async fn sign_in(
     headers: &HeaderMap,
     user: &User,
     password: SecretString,
-) -> Result<HeaderValue, StoreError> {
+) -> Result<(BrowserSession, HeaderValue), StoreError> {
     if let Some(outdated) = user.password_hash.as_deref().filter(|hash| Passwords::is_outdated(hash)) {
         match app.passwords.hash(password).await {
             Ok(hash) => {
                 app.store.upgrade_password_hash(&user.id, outdated, &hash).await?;
             }
-            Err(error) => tracing::warn!(%error, user = user.id, "the password hash stays as it is"),
+            Err(error) => tracing::warn!(%error, user_id = user.id, "the password hash stays as it is"),
         }
     }
     if let Some(old) = session::current(app, headers).await? {
         session::end(app, &old.session).await?;
     }
-    let (_, cookie) = session::start(app, user).await?;
-    Ok(cookie)
+    session::start(app, user).await
 }
 
 /// Why somebody is not signed in.
