@@ -8,9 +8,10 @@
 //! No key holds a secret: the file names the place of a secret (a file, an environment variable, a command).
 #![forbid(unsafe_code)]
 
+mod atomic;
 mod auth_type;
 mod config;
-
+mod document;
 mod endpoint;
 mod environment;
 mod error;
@@ -22,7 +23,7 @@ mod value;
 
 pub use auth_type::{AuthType, UnknownAuthType};
 pub use config::{Admin, Config, Console, Image, Local, Task, UnknownKey};
-
+pub use document::{Document, Setting};
 pub use endpoint::{Endpoint, EndpointError};
 pub use environment::Environment;
 pub use error::{ConfigError, Origin};

@@ -187,11 +187,16 @@ impl Tree {
                 None => Some(node.span.end),
             },
             Kind::Mapping { entries, flow: false } => match entries.last() {
-                Some((key, value)) => Some(self.end(*key)?.max(self.end(*value)?)),
+                Some(last) => self.entry_end(*last),
                 None => Some(node.span.end),
             },
             _ => Some(node.span.end),
         }
+    }
+
+    /// Where an entry of a mapping ends; an absent value has no place of its own.
+    pub(crate) fn entry_end(&self, (key, value): (NodeId, NodeId)) -> Option<usize> {
+        Some(self.end(key)?.max(self.end(value)?))
     }
 }
 
