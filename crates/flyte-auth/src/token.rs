@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -159,6 +160,15 @@ fn describe(error: &serde_json::Error, body: &[u8]) -> String {
 /// Text from a server made fit for a terminal: no control characters, bounded.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// SHA-256 in lower-case hexadecimal: names a token without telling it.
+pub(crate) fn fingerprint(text: &str) -> String {
+    digest::digest(&digest::SHA256, text.as_bytes())
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The `exp` of a JWT, unverified: only used to know when to refresh, never to trust the token.

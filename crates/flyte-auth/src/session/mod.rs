@@ -15,7 +15,6 @@ use std::{
     sync::{Arc, OnceLock, RwLock},
 };
 
-use aws_lc_rs::digest;
 use flyte_config::AuthType;
 use reqwest::Client;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -28,7 +27,7 @@ use crate::{
     discovery::{self, Provider},
     http,
     store::{self, Backend, Login, StoreOptions, TokenStore},
-    token::{AccessToken, jwt_expiry},
+    token::{AccessToken, fingerprint, jwt_expiry},
 };
 
 /// The login of one endpoint. Everything is done on demand: making a session touches neither network nor disk.
@@ -312,15 +311,6 @@ fn expiry(login: &Login) -> Option<UnixTime> {
         Some(details) => details.expires_at,
         None => jwt_expiry(login.access_token.expose_secret()),
     }
-}
-
-/// SHA-256 in hexadecimal.
-fn fingerprint(text: &str) -> String {
-    digest::digest(&digest::SHA256, text.as_bytes())
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// A random number in 0..1; on a machine without randomness every refresh comes at the same point.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Asking, Session, fingerprint, jitter, keep_old, lock::Lock};
+use super::{Asking, Session, jitter, keep_old, lock::Lock};
 use crate::{
     AuthError,
     discovery::Provider,
     flows,
     store::{Login, LoginDetails, TokenStore},
-    token::{AccessToken, TokenResponse, jwt_expiry},
+    token::{AccessToken, TokenResponse, fingerprint, jwt_expiry},
 };
 
 impl Session {

@@ -37,7 +37,7 @@ impl TokenStore for Shelf {
         Ok(self.login.lock().unwrap().clone())
     }
     async fn probe(&self) -> Result<(), StoreError> {
-        if self.full.load(Ordering::SeqCst) { Err(StoreError::KeyringLocked) } else { Ok(()) }
+        if self.full.load(Ordering::SeqCst) { Err(StoreError::KeyringLocked { seconds: 0 }) } else { Ok(()) }
     }
     async fn save(&self, login: &Login) -> Result<(), StoreError> {
         self.probe().await?;

@@ -4,11 +4,23 @@
 //! them, so that a login by one tool is a login for the other; what else is known about them stands in an entry of our
 //! own beside it.
 
-use std::fmt;
+mod error;
+mod file;
+mod keyring;
+mod memory;
+#[cfg(not(target_os = "linux"))]
+mod native;
+#[cfg(target_os = "linux")]
+mod secret_service;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+
+pub use self::error::StoreError;
+use self::{file::EncryptedFile, keyring::Keyring, memory::Memory};
 
 /// The tokens of one endpoint.
 #[derive(Clone, Debug)]
@@ -48,7 +60,7 @@ pub enum Backend {
     /// The operating system's keyring, by its name.
     Keyring(&'static str),
     /// The encrypted file at this path.
-    EncryptedFile(std::path::PathBuf),
+    EncryptedFile(PathBuf),
     /// Memory only: the configuration turned the keyring off.
     Memory,
 }
@@ -80,33 +92,83 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     fn backend(&self) -> Backend;
 }
 
-/// What is wrong with a store.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// placeholder
-    #[error("locked")]
-    KeyringLocked,
+/// Which store to open.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The endpoint without its scheme: the service name of the keyring entry that all Flyte tools share.
+    pub service: String,
+    /// Directory of encrypted tokens.
+    pub data_dir: PathBuf,
+    /// Directory of the key that encrypts them: another one, so that a copy of one of them is worth nothing.
+    pub state_dir: PathBuf,
+    /// Keep tokens in memory only.
+    pub disable_keyring: bool,
+    /// How long the keyring may take, a person unlocking it included.
+    pub keyring_timeout: Duration,
 }
-impl StoreError {
-    /// h
-    pub fn hint(&self) -> Option<String> {
-        None
+
+/// Opens the store of an endpoint's tokens: the operating system's keyring, or the encrypted file where there is none.
+///
+/// A keyring that is there but stays locked is an error and never a reason to use the file: the login would then be in two
+/// places. A login that was kept in the file, before there was a keyring, moves into the keyring.
+///
+/// # Errors
+/// [`StoreError::KeyringLocked`], [`StoreError::Keyring`], and those of the file.
+pub async fn open(options: &StoreOptions) -> Result<Arc<dyn TokenStore>, StoreError> {
+    if options.disable_keyring {
+        return Ok(Arc::new(Memory::default()));
+    }
+    let file = EncryptedFile::new(options);
+    let Some(keyring) = Keyring::open(&options.service, options.keyring_timeout).await? else {
+        return Ok(Arc::new(file));
+    };
+    if file.exists()
+        && let Some(old) = file.load().await?
+    {
+        let age = |login: &Login| login.details.as_ref().and_then(|details| details.issued_at);
+        if keyring.load().await?.is_none_or(|kept| age(&kept) < age(&old)) {
+            keyring.save(&old).await?;
+        }
+        file.clear().await?;
+    }
+    Ok(Arc::new(keyring))
+}
+
+/// The shared entry, as the published client writes it.
+#[derive(Serialize, Deserialize)]
+struct SharedEntry {
+    access_token: SecretText,
+    #[serde(default)]
+    refresh_token: Option<SecretText>,
+}
+
+/// A secret that may be written, into stores only.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+struct SecretText(SecretString);
+
+impl Serialize for SecretText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secrecy::ExposeSecret::expose_secret(&self.0))
     }
 }
-/// o
-pub struct StoreOptions {
-    #[allow(missing_docs)]
-    pub service: String,
-    #[allow(missing_docs)]
-    pub data_dir: std::path::PathBuf,
-    #[allow(missing_docs)]
-    pub state_dir: std::path::PathBuf,
-    #[allow(missing_docs)]
-    pub disable_keyring: bool,
-    #[allow(missing_docs)]
-    pub keyring_timeout: std::time::Duration,
-}
-/// o
-pub async fn open(_: &StoreOptions) -> Result<std::sync::Arc<dyn TokenStore>, StoreError> {
-    Err(StoreError::KeyringLocked)
+
+impl SharedEntry {
+    fn of(login: &Login) -> Self {
+        Self {
+            access_token: SecretText(login.access_token.clone()),
+            refresh_token: login.refresh_token.clone().map(SecretText),
+        }
+    }
+
+    /// The login with those notes that are about these tokens.
+    fn into_login(self, details: Option<LoginDetails>) -> Login {
+        let fingerprint =
+            crate::token::fingerprint(secrecy::ExposeSecret::expose_secret(&self.access_token.0));
+        Login {
+            access_token: self.access_token.0,
+            refresh_token: self.refresh_token.map(|token| token.0),
+            details: details.filter(|details| details.access_token_sha256 == fingerprint),
+        }
+    }
 }

@@ -1,0 +1,72 @@
+//! Why tokens could not be read or kept.
+
+use std::{io, path::PathBuf};
+
+/// Why tokens could not be read or kept. No message holds a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The keyring is locked and nobody unlocked it.
+    #[error("the system keyring is locked, and nobody unlocked it within {seconds} seconds")]
+    KeyringLocked {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The keyring failed.
+    #[error("the system keyring failed: {reason}")]
+    Keyring {
+        /// What it said.
+        reason: String,
+    },
+    /// There is no room for the tokens. The ones before are still there.
+    #[error("there is no room left to keep the tokens in {}: the disk is full", .path.display())]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file cannot be used.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The cryptographic library failed.
+    #[error("the tokens could not be {0}")]
+    Crypto(&'static str),
+}
+
+impl StoreError {
+    pub(super) fn file(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::DiskFull { path }
+            }
+            _ => Self::File { action, path, source },
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::KeyringLocked { .. } => "Unlock it (for GNOME: log in to the desktop, or run `gnome-keyring-daemon --unlock`), then \
+                run the command again. Where nobody can unlock it, set `disableKeyring: true` under `admin:` in the configuration."
+                .to_owned(),
+            Self::Keyring { .. } => "Check that the keyring service runs; `flyte auth status` tells which one is used.".to_owned(),
+            Self::DiskFull { path } => format!(
+                "Make room on that disk (`df -h {}`), then run the command again. Your login was kept.",
+                path.parent().unwrap_or(path).display()
+            ),
+            Self::File { path, .. } => format!(
+                "Check that {} is yours and can be written to.",
+                path.parent().unwrap_or(path).display()
+            ),
+            Self::Crypto(_) => return None,
+        })
+    }
+}

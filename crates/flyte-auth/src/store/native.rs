@@ -1,0 +1,58 @@
+//! macOS and Windows: Keychain and Credential Manager.
+
+use keyring::v1::{Entry, Error};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::StoreError;
+
+/// What the keyring is called in `flyte auth status`.
+#[cfg(target_os = "macos")]
+pub(super) const NAME: &str = "Keychain";
+/// What the keyring is called in `flyte auth status`.
+#[cfg(not(target_os = "macos"))]
+pub(super) const NAME: &str = "Credential Manager";
+
+/// The entries of one endpoint.
+pub(super) struct Entries {
+    service: String,
+}
+
+impl Entries {
+    pub(super) async fn open(service: &str) -> Result<Option<Self>, StoreError> {
+        Ok(Entry::store_status().is_ok().then(|| Self { service: service.to_owned() }))
+    }
+
+    /// Runs a call, which may wait for the person, beside the runtime.
+    async fn call<T: Send + 'static>(
+        &self,
+        user: &str,
+        work: impl FnOnce(Entry) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        let (service, user) = (self.service.clone(), user.to_owned());
+        let outcome = tokio::task::spawn_blocking(move || Entry::new(&service, &user).and_then(work)).await;
+        match outcome {
+            Ok(Ok(value)) => Ok(Some(value)),
+            Ok(Err(Error::NoEntry)) => Ok(None),
+            Ok(Err(error)) => Err(StoreError::Keyring { reason: error.to_string() }),
+            Err(_) => Err(StoreError::Keyring { reason: "the call was interrupted".to_owned() }),
+        }
+    }
+
+    /// These keyrings ask at each call where they must.
+    pub(super) async fn unlock(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    pub(super) async fn get(&self, user: &str) -> Result<Option<SecretString>, StoreError> {
+        self.call(user, |entry| entry.get_password().map(SecretString::from)).await
+    }
+
+    pub(super) async fn set(&self, user: &str, secret: &SecretString) -> Result<(), StoreError> {
+        let secret = secret.clone();
+        self.call(user, move |entry| entry.set_password(secret.expose_secret())).await.map(drop)
+    }
+
+    pub(super) async fn delete(&self, user: &str) -> Result<(), StoreError> {
+        self.call(user, |entry| entry.delete_credential()).await.map(drop)
+    }
+}

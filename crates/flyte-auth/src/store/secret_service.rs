@@ -1,0 +1,135 @@
+//! Linux: the Secret Service (GNOME Keyring, KWallet and others), over D-Bus.
+//!
+//! Items are written with exactly the attributes and the label of Python's `keyring`, because the service replaces an item
+//! only where all attributes are the same: two tools with attributes of their own would each keep an item, and each find
+//! the other's stale one.
+
+use std::{collections::HashMap, path::Path};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use secret_service::{Collection, EncryptionType, Error, Item, SecretService};
+use zeroize::Zeroizing;
+
+use super::StoreError;
+
+/// What the keyring is called in `flyte auth status`.
+pub(super) const NAME: &str = "Secret Service";
+
+/// `application` of the items that Python's `keyring` writes.
+const APPLICATION: &str = "Python keyring library";
+
+/// The items of one endpoint.
+pub(super) struct Entries {
+    bus: SecretService<'static>,
+    service: String,
+}
+
+impl Entries {
+    /// The service; `None` where there is no session bus, nothing that provides it, or no default collection (a server where
+    /// nobody has ever logged in to a desktop).
+    pub(super) async fn open(service: &str) -> Result<Option<Self>, StoreError> {
+        if !has_session_bus() {
+            return Ok(None);
+        }
+        let bus = match SecretService::connect(EncryptionType::Dh).await {
+            Ok(bus) => bus,
+            Err(error) => {
+                tracing::debug!(%error, "there is no Secret Service");
+                return Ok(None);
+            }
+        };
+        match bus.get_default_collection().await {
+            Ok(_) => {}
+            Err(Error::NoResult) => return Ok(None),
+            Err(error) => return Err(failed(&error)),
+        }
+        Ok(Some(Self { bus, service: service.to_owned() }))
+    }
+
+    async fn collection(&self) -> Result<Collection<'_>, StoreError> {
+        let collection = self.bus.get_default_collection().await.map_err(|error| failed(&error))?;
+        if collection.is_locked().await.map_err(|error| failed(&error))? {
+            collection.unlock().await.map_err(|error| failed(&error))?;
+            if collection.is_locked().await.map_err(|error| failed(&error))? {
+                return Err(StoreError::KeyringLocked { seconds: 0 });
+            }
+        }
+        Ok(collection)
+    }
+
+    /// The items of a user name, the one changed last first.
+    async fn items<'a>(
+        &self,
+        collection: &'a Collection<'_>,
+        user: &str,
+    ) -> Result<Vec<Item<'a>>, StoreError> {
+        let wanted = HashMap::from([("service", self.service.as_str()), ("username", user)]);
+        let items = collection.search_items(wanted).await.map_err(|error| failed(&error))?;
+        let mut dated = Vec::with_capacity(items.len());
+        for item in items {
+            dated.push((item.get_modified().await.unwrap_or_default(), item));
+        }
+        dated.sort_by_key(|(modified, _)| std::cmp::Reverse(*modified));
+        Ok(dated.into_iter().map(|(_, item)| item).collect())
+    }
+
+    /// Makes sure that the keyring can be written to.
+    pub(super) async fn unlock(&self) -> Result<(), StoreError> {
+        self.collection().await.map(drop)
+    }
+
+    pub(super) async fn get(&self, user: &str) -> Result<Option<SecretString>, StoreError> {
+        let collection = self.collection().await?;
+        let items = self.items(&collection, user).await?;
+        let Some(item) = items.first() else { return Ok(None) };
+        if item.is_locked().await.map_err(|error| failed(&error))? {
+            item.unlock().await.map_err(|error| failed(&error))?;
+        }
+        let secret = Zeroizing::new(item.get_secret().await.map_err(|error| failed(&error))?);
+        match std::str::from_utf8(&secret) {
+            Ok(text) => Ok(Some(SecretString::from(text))),
+            Err(_) => Ok(None),
+        }
+    }
+
+    pub(super) async fn set(&self, user: &str, secret: &SecretString) -> Result<(), StoreError> {
+        let collection = self.collection().await?;
+        let label = format!("Password for '{user}' on '{}'", self.service);
+        let attributes =
+            HashMap::from([("application", APPLICATION), ("service", &self.service), ("username", user)]);
+        let written = collection
+            .create_item(&label, attributes, secret.expose_secret().as_bytes(), true, "text/plain")
+            .await
+            .map_err(|error| failed(&error))?;
+        // Items with other attributes, left by other tools, would be found instead of this one.
+        for item in self.items(&collection, user).await? {
+            if item.item_path != written.item_path {
+                item.delete().await.map_err(|error| failed(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn delete(&self, user: &str) -> Result<(), StoreError> {
+        let collection = self.collection().await?;
+        for item in self.items(&collection, user).await? {
+            item.delete().await.map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is a bus to ask at all: connecting where there is none may start one, or wait.
+fn has_session_bus() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("DBUS_SESSION_BUS_ADDRESS").is_some()
+        || set("XDG_RUNTIME_DIR").is_some_and(|directory| Path::new(&directory).join("bus").exists())
+}
+
+fn failed(error: &Error) -> StoreError {
+    match error {
+        // The person closed the prompt, or nothing is there to show one.
+        Error::Locked | Error::Prompt | Error::PromptDisconnected => StoreError::KeyringLocked { seconds: 0 },
+        other => StoreError::Keyring { reason: other.to_string() },
+    }
+}
