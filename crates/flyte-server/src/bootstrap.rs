@@ -139,7 +139,7 @@ fn public_client(config: &PublicClientConfig, now: UnixTime) -> Client {
     redirect_uris.extend(LOOPBACK_REDIRECT_URIS.map(str::to_owned));
     Client {
         id: config.client_id.clone(),
-        name: "Flyte".to_owned(),
+        name: "Flyte CLI".to_owned(),
         kind: ClientKind::Public,
         secret_hash: None,
         redirect_uris,
