@@ -1,0 +1,18 @@
+//! The query of an authorization request and the form of a token request.
+#![no_main]
+
+use flyte_server::oauth::{parameters::Parameters, resource, scope};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let Ok(parameters) = Parameters::parse(input) else { return };
+    for (name, value) in parameters.iter() {
+        let mut url = "https://issuer.example/oauth2/authorize?".to_owned();
+        flyte_server::oauth::parameters::append(&mut url, name, value);
+        if name == "scope"
+            && let Ok(scopes) = scope::parse(value)
+        {
+            assert_eq!(scope::parse(&scope::join(&scopes)).ok(), Some(scopes));
+        }
+    }
+    let _ = resource::requested(&parameters, "https://issuer.example");
+});
