@@ -33,7 +33,7 @@ def main() -> None:
             ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         try:
-            port = next(line.rsplit(" ", 1)[1].strip(" .\n") for line in driver.stdout if "on port" in line)
+            port = next(line.rsplit(" ", 1)[1].strip(" .\n") for line in driver.stdout if "successfully on port" in line)
             sign_in(f"http://127.0.0.1:{port}", profile, url, password)
         finally:
             driver.terminate()

@@ -1,4 +1,6 @@
 //! The `flyte` command.
 #![forbid(unsafe_code)]
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    flyte_cli::main()
+}

@@ -1,0 +1,157 @@
+//! The command line, defined and documented in one place; help, completions, manual pages and
+//! `docs/reference/cli.md` come from here.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use flyte_config::{AuthType, Endpoint, EndpointError};
+
+use crate::command::{auth, completion, create, generate, get};
+use crate::output::Format;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  success
+  1  the command failed
+  2  the command line is wrong
+  4  not signed in, or the sign-in was refused
+
+Configuration: the first of ./config.yaml, ./.flyte/config.yaml, .flyte/config.yaml at the root of the git
+repository, $UCTL_CONFIG, $FLYTECTL_CONFIG, ~/.union/config.yaml and ~/.flyte/config.yaml. Any key can be
+overridden by a variable such as FLYTE_ADMIN_ENDPOINT.";
+
+/// The command line interface of Flyte.
+///
+/// Start with `flyte create config --endpoint HOST`, then run any command, such as `flyte get project`: it signs
+/// you in by itself where that is needed.
+#[derive(Debug, Parser)]
+#[command(name = "flyte", version, after_help = EXIT_CODES, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// Options that go with every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that go with every command, before or after it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Configuration file to use instead of the one that is found
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Control plane to talk to instead of the configured one (host, host:port, https://host or dns:///host)
+    #[arg(long, global = true, value_name = "HOST")]
+    pub(crate) endpoint: Option<Address>,
+
+    /// Talk plain HTTP, without credentials
+    #[arg(long, global = true)]
+    pub(crate) insecure: bool,
+
+    /// How to sign in instead of the configured way
+    #[arg(long, global = true, value_name = "TYPE", help = AUTH_TYPE_HELP)]
+    pub(crate) auth_type: Option<AuthType>,
+
+    /// Organization to ask about
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) org: Option<String>,
+
+    /// Project to work in instead of the configured one
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+
+    /// Domain to work in instead of the configured one, such as development
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) domain: Option<String>,
+
+    /// How to print results
+    #[arg(id = "format", short = 'o', long = "output", alias = "output-format", global = true)]
+    #[arg(value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) format: Format,
+
+    /// Tell more about what is done; twice or three times for even more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+pub(crate) const AUTH_TYPE_HELP: &str = "How to sign in: pkce (browser on this machine), headless (browser on another \
+    device), client-secret, external-command or passthrough; other spellings such as device-flow work too";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sign in and out, and look at the sign-in
+    #[command(subcommand, arg_required_else_help = true)]
+    Auth(auth::Command),
+    /// Create a configuration or a resource
+    #[command(subcommand, arg_required_else_help = true)]
+    Create(create::Command),
+    /// Show resources
+    #[command(subcommand, arg_required_else_help = true)]
+    Get(get::Command),
+    /// Show who you are to the server
+    Whoami,
+    /// Print a completion script for a shell
+    #[command(after_help = completion::HELP)]
+    Completion(completion::Arguments),
+    /// Write manual pages and the reference
+    #[command(subcommand, hide = true)]
+    Gen(generate::Command),
+}
+
+/// An endpoint as typed.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    pub(crate) endpoint: Endpoint,
+    /// Whether it was typed as `http://`, which names an address but does not turn TLS off.
+    pub(crate) plain_http: bool,
+}
+
+impl FromStr for Address {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain_http = text.trim().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
+        Ok(Self { endpoint: text.parse()?, plain_http })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_command() {
+        for line in ["flyte -o json --endpoint h get project", "flyte get project --endpoint h -o json"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.global.format, Format::Json);
+            assert_eq!(cli.global.endpoint.unwrap().endpoint.authority(), "h");
+        }
+    }
+
+    #[test]
+    fn in_create_config_the_short_o_is_the_file() {
+        let line = "flyte -o json --endpoint h create config -o file.yaml --auth-type headless -p p";
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!(cli.global.format, Format::Json);
+        let Command::Create(create::Command::Config(arguments)) = cli.command else {
+            panic!("{:?}", cli.command)
+        };
+        assert_eq!(arguments.output, Some("file.yaml".into()));
+        assert_eq!(arguments.auth_type, Some(AuthType::DeviceFlow));
+        assert_eq!(arguments.endpoint.unwrap().endpoint.authority(), "h");
+        assert_eq!(arguments.project.as_deref(), Some("p"));
+    }
+}

@@ -1,0 +1,24 @@
+//! The verbs; one module each.
+
+pub(crate) mod auth;
+pub(crate) mod completion;
+pub(crate) mod create;
+pub(crate) mod generate;
+pub(crate) mod get;
+mod whoami;
+
+use crate::cli::{Cli, Command};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+
+/// Runs what the command line asks for.
+pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
+    match cli.command {
+        Command::Auth(command) => auth::run(command, &Context::load(cli.global)?),
+        Command::Create(command) => create::run(command, cli.global),
+        Command::Get(command) => get::run(command, &Context::load(cli.global)?),
+        Command::Whoami => whoami::run(&Context::load(cli.global)?),
+        Command::Completion(arguments) => completion::run(&arguments),
+        Command::Gen(command) => generate::run(&command),
+    }
+}

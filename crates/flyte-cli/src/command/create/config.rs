@@ -1,0 +1,298 @@
+//! `flyte create config`
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args, ValueEnum};
+use flyte_config::key::{self, Key};
+use flyte_config::{AuthType, ConfigError, Document, Endpoint, Environment, Setting, search};
+
+use crate::cli::{AUTH_TYPE_HELP, Address};
+use crate::context;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+
+pub(crate) const HELP: &str = "\
+An existing file is changed in place: comments, other settings and their order stay. With --endpoint the mode of
+signing in becomes the one of --auth-type, or the default (pkce), and plain HTTP is turned off unless --insecure
+is given.
+
+The file holds no secrets, so that it can be kept in source control.
+
+For example:
+  flyte create config --endpoint flyte.example.com --project flytesnacks --domain development
+  flyte create config --endpoint flyte.example.com --auth-type headless --force
+  flyte create config --endpoint localhost:8443 --ca-cert-file ca.pem";
+
+const DEVBOX_ENDPOINT: &str = "localhost:30080";
+const DEVBOX_PROJECT: &str = "flytesnacks";
+const DEVBOX_DOMAIN: &str = "development";
+
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("content").required(true).multiple(true))]
+pub(crate) struct Arguments {
+    /// Control plane: host, host:port, https://host or dns:///host. `http://` names a host too, but only --insecure
+    /// turns TLS off
+    #[arg(long, value_name = "HOST", group = "content")]
+    pub(crate) endpoint: Option<Address>,
+
+    /// Talk plain HTTP, without credentials
+    #[arg(long, group = "content")]
+    pub(crate) insecure: bool,
+
+    /// How to sign in
+    #[arg(long, value_name = "TYPE", help = AUTH_TYPE_HELP, group = "content")]
+    pub(crate) auth_type: Option<AuthType>,
+
+    /// Organization; by default the first label of a host name of three labels or more
+    #[arg(long, value_name = "NAME", group = "content")]
+    pub(crate) org: Option<String>,
+
+    /// Project to work in
+    #[arg(short, long, value_name = "NAME", group = "content")]
+    pub(crate) project: Option<String>,
+
+    /// Domain to work in, such as development
+    #[arg(short, long, value_name = "NAME", group = "content")]
+    pub(crate) domain: Option<String>,
+
+    /// For a devbox on this machine: --endpoint localhost:30080 --insecure --project flytesnacks --domain development
+    #[arg(long, conflicts_with = "endpoint", group = "content")]
+    devbox: bool,
+
+    /// PEM file of the certificate authorities to trust instead of the system's
+    #[arg(long, value_name = "FILE", group = "content")]
+    ca_cert_file: Option<PathBuf>,
+
+    /// Accept any certificate. Whoever is between you and the server can then read everything
+    #[arg(long, group = "content")]
+    insecure_skip_verify: bool,
+
+    /// What builds images [default: local]
+    #[arg(long, visible_alias = "builder", value_name = "BUILDER", value_enum)]
+    image_builder: Option<ImageBuilder>,
+
+    /// Registry that built images are pushed to, such as ghcr.io/my-org
+    #[arg(long, value_name = "REGISTRY")]
+    registry: Option<String>,
+
+    /// Keep a record of local runs
+    #[arg(long, group = "content")]
+    local_persistence: bool,
+
+    /// Report local runs to the control plane
+    #[arg(long, group = "content")]
+    local_tracked: bool,
+
+    /// File to write. Without it: .flyte/config.yaml of the project that you are in (a directory with .flyte, or a git
+    /// repository), else ~/.flyte/config.yaml
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Change an existing file without asking
+    #[arg(long)]
+    force: bool,
+
+    /// Stands in for the global option of that name, whose short form is the file here.
+    #[arg(id = "format", long = "output-format", hide = true, value_enum, default_value_t)]
+    _format: Format,
+
+    /// Stands in for the global option, which is another spelling of --output here.
+    #[arg(short, long, hide = true, conflicts_with = "output")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ImageBuilder {
+    /// This machine's Docker
+    Local,
+    /// This machine's Podman
+    LocalPodman,
+    /// The cluster
+    Remote,
+}
+
+impl ImageBuilder {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::LocalPodman => "local-podman",
+            Self::Remote => "remote",
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let environment = context::environment()?;
+    let path = target(arguments, &environment);
+    let ca_cert_file =
+        arguments.ca_cert_file.as_deref().map(|file| readable(&environment.directory.join(file)));
+    let ca_cert_file = ca_cert_file.transpose()?;
+    let exists = path.exists();
+    if exists && !arguments.force && !consent(&path, &retry_line())? {
+        return Ok(Exit::Success);
+    }
+    let unusable = |error: &ConfigError| Failure::config(format!("cannot change {}", path.display()), error);
+    let mut document = Document::open(&path).map_err(|error| unusable(&error))?;
+    fill_in(&mut document, arguments, ca_cert_file.as_deref(), exists).map_err(|error| unusable(&error))?;
+    document.save().map_err(|error| {
+        let failure = Failure::config(format!("cannot write {}", path.display()), &error);
+        if exists {
+            failure
+                .next("Check that the disk is not full and that you may write there; the file is as it was.")
+        } else {
+            failure
+        }
+    })?;
+    output::write(&format!("Config file written to {}\n", path.display()))?;
+    if arguments.endpoint.as_ref().is_some_and(|address| address.plain_http) && !arguments.insecure {
+        output::tell(
+            "note: TLS is used although the address begins with http://; for plain HTTP add --insecure.",
+        );
+    }
+    match search::find(None, &environment) {
+        Ok(Some(found)) if !same_file(&found, &path) => output::tell(&format!(
+            "note: {} is found before it from here; use this file with --config {}.",
+            found.display(),
+            path.display()
+        )),
+        _ => {}
+    }
+    Ok(Exit::Success)
+}
+
+/// Sets what the command line says. For a new file keys are set in the order in which they are to stand: sorted.
+fn fill_in(
+    document: &mut Document,
+    arguments: &Arguments,
+    ca_cert_file: Option<&str>,
+    exists: bool,
+) -> Result<(), ConfigError> {
+    let devbox = arguments.devbox;
+    let given = match &arguments.endpoint {
+        Some(address) => Some(address.endpoint.clone()),
+        // A literal that parses; were it not to, no endpoint would be written.
+        None => devbox.then(|| DEVBOX_ENDPOINT.parse().ok()).flatten(),
+    };
+    let old: Option<Endpoint> = document.get(key::ENDPOINT).and_then(|text| text.parse().ok());
+    let moved =
+        given.as_ref().is_some_and(|new| old.as_ref().is_none_or(|old| old.authority() != new.authority()));
+    let text = |document: &mut Document, key: &Key, value: Option<&str>| match value {
+        Some(value) => document.set(key, Setting::Text(value)),
+        None => Ok(()),
+    };
+    let flag = |document: &mut Document, key: &Key, on: bool| match on {
+        true => document.set(key, Setting::Boolean(true)),
+        false => Ok(()),
+    };
+
+    match arguments.auth_type {
+        Some(auth_type) => document.set(key::AUTH_TYPE, Setting::Text(auth_type.as_str()))?,
+        None if given.is_some() => {
+            clear(document, key::AUTH_TYPE, Setting::Text(AuthType::default().as_str()))?
+        }
+        None => {}
+    }
+    text(document, key::CA_CERT_FILE_PATH, ca_cert_file)?;
+    text(document, key::ENDPOINT, given.as_ref().map(Endpoint::dns).as_deref())?;
+    match arguments.insecure || devbox {
+        true => document.set(key::INSECURE, Setting::Boolean(true))?,
+        false if given.is_some() => clear(document, key::INSECURE, Setting::Boolean(false))?,
+        false => {}
+    }
+    match arguments.insecure_skip_verify {
+        true => document.set(key::INSECURE_SKIP_VERIFY, Setting::Boolean(true))?,
+        // That it was accepted for one server says nothing about another.
+        false if moved => clear(document, key::INSECURE_SKIP_VERIFY, Setting::Boolean(false))?,
+        false => {}
+    }
+    let builder = arguments.image_builder.or((!exists).then_some(ImageBuilder::Local));
+    text(document, key::IMAGE_BUILDER, builder.map(ImageBuilder::as_str))?;
+    text(document, key::IMAGE_REGISTRY, arguments.registry.as_deref())?;
+    flag(document, key::PERSISTENCE, arguments.local_persistence)?;
+    flag(document, key::TRACKED, arguments.local_tracked)?;
+    text(document, key::DOMAIN, arguments.domain.as_deref().or(devbox.then_some(DEVBOX_DOMAIN)))?;
+    let implied = given.as_ref().filter(|_| moved).map(|endpoint| endpoint.default_org().map(str::to_owned));
+    match (&arguments.org, implied) {
+        (Some(org), _) => document.set(key::ORG, Setting::Text(org))?,
+        (None, Some(Some(org))) => document.set(key::ORG, Setting::Text(&org))?,
+        // The organization that the address before implied is not the new one's.
+        (None, Some(None)) if old.as_ref().and_then(Endpoint::default_org) == document.get(key::ORG) => {
+            clear(document, key::ORG, Setting::Text(""))?;
+        }
+        _ => {}
+    }
+    text(document, key::PROJECT, arguments.project.as_deref().or(devbox.then_some(DEVBOX_PROJECT)))
+}
+
+/// Removes a key, or sets it to its default where it cannot be removed without touching something else.
+fn clear(document: &mut Document, key: &Key, default: Setting<'_>) -> Result<(), ConfigError> {
+    document.remove(key).or_else(|_| document.set(key, default))
+}
+
+fn target(arguments: &Arguments, environment: &Environment) -> PathBuf {
+    match arguments.output.as_ref().or(arguments.config.as_ref()) {
+        Some(path) => {
+            let path = environment.directory.join(path);
+            if path.is_dir() { path.join("config.yaml") } else { path }
+        }
+        None => search::default_target(environment),
+    }
+}
+
+/// The path as text, if there is a certificate file.
+fn readable(path: &Path) -> Result<String, Failure> {
+    let unusable = |why: &dyn std::fmt::Display| {
+        Failure::new(format!("cannot use the CA file {}", path.display()))
+            .why(why)
+            .next("Give the PEM file of the certificate authority with --ca-cert-file FILE.")
+    };
+    let content = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
+    if !content.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(unusable(&"there is no certificate in PEM form in it"));
+    }
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| unusable(&"its name is not Unicode, and cannot be written to the file"))
+}
+
+/// Asks whether an existing file may be changed; without a terminal nobody can be asked, and it may not.
+fn consent(path: &Path, retry: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::new(format!("{} exists already", path.display()))
+            .why("nothing was changed, because nobody can be asked here")
+            .next(format!("To change it in place, keeping its other settings: {retry}")));
+    }
+    let mut answer = String::new();
+    let asked = write!(anstream::stderr(), "{} exists. Change it in place? [y/N] ", path.display())
+        .and_then(|()| io::stdin().lock().read_line(&mut answer));
+    asked.map_err(|error| Failure::new("cannot ask").why(error))?;
+    let yes = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
+    if !yes {
+        output::tell(&format!("{} was not changed.", path.display()));
+    }
+    Ok(yes)
+}
+
+/// The command line as it was, with --force.
+fn retry_line() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    let words = std::env::args().skip(1).map(|word| {
+        let quoted = !word.is_empty() && word.chars().all(plain);
+        if quoted { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    });
+    let words: Vec<_> =
+        std::iter::once("flyte".to_owned()).chain(words).chain(["--force".to_owned()]).collect();
+    words.join(" ")
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

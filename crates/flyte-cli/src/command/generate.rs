@@ -1,0 +1,39 @@
+//! `flyte gen`: what packagers and the documentation need.
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory as _, Subcommand};
+
+use crate::cli::Cli;
+use crate::failure::{Exit, Failure};
+use crate::{output, reference};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a manual page for each command
+    Man {
+        /// Directory to write to; it is made where it is missing
+        directory: PathBuf,
+    },
+    /// Print the reference of the command line in Markdown (docs/reference/cli.md)
+    CliReference,
+    /// Print the reference of the configuration in Markdown (docs/reference/config.md)
+    ConfigReference,
+}
+
+pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Man { directory } => {
+            std::fs::create_dir_all(directory)
+                .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
+                .map_err(|error| {
+                    Failure::new(format!("cannot write manual pages to {}", directory.display()))
+                        .why(error)
+                        .next("Give a directory that you may write to.")
+                })?;
+        }
+        Command::CliReference => output::write(&reference::command_line())?,
+        Command::ConfigReference => output::write(&reference::configuration())?,
+    }
+    Ok(Exit::Success)
+}

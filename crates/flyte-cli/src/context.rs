@@ -1,0 +1,147 @@
+//! What commands share: the configuration in effect and the way to the server.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use flyte_auth::{Session, SessionOptions, Transport};
+use flyte_client::Client;
+use flyte_config::{Config, Endpoint, Environment};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::person::Terminal;
+use crate::progress::Progress;
+
+/// The configuration in effect, and what is built from it on demand.
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) config: Config,
+    environment: Environment,
+    pub(crate) progress: Progress,
+}
+
+impl Context {
+    /// Reads the configuration and lets the command line override it.
+    pub(crate) fn load(global: Global) -> Result<Self, Failure> {
+        log(global.verbose);
+        let environment = environment()?;
+        let mut config = Config::load(global.config.as_deref(), &environment)
+            .map_err(|error| Failure::config("cannot use the configuration", &error))?;
+        match &config.source {
+            Some(path) => tracing::info!(path = %path.display(), "configuration read"),
+            None => tracing::info!("no configuration file"),
+        }
+        for unknown in &config.unknown_keys {
+            tracing::info!("{unknown}");
+        }
+        let admin = &mut config.admin;
+        admin.insecure |= global.insecure;
+        if let Some(address) = &global.endpoint {
+            admin.endpoint = Some(address.endpoint.clone());
+        }
+        admin.endpoint = admin.endpoint.take().map(|endpoint| endpoint.with_insecure(admin.insecure));
+        if let Some(auth_type) = global.auth_type {
+            admin.auth_type = auth_type;
+        }
+        for (option, value) in [
+            (&global.org, &mut config.task.org),
+            (&global.project, &mut config.task.project),
+            (&global.domain, &mut config.task.domain),
+        ] {
+            if let Some(option) = option {
+                *value = Some(option.clone());
+            }
+        }
+        Ok(Self { global, config, environment, progress: Progress::new() })
+    }
+
+    /// The control plane.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, Failure> {
+        self.config.admin.endpoint.clone().ok_or_else(|| {
+            let why = match &self.config.source {
+                Some(path) => format!("{} has no admin.endpoint", path.display()),
+                None => "there is no configuration file".to_owned(),
+            };
+            Failure::new("no control plane is configured")
+                .why(why)
+                .next("Run `flyte create config --endpoint HOST`, or give --endpoint HOST.")
+        })
+    }
+
+    /// The login of the control plane. `asked` tells that the person has asked to sign in.
+    pub(crate) fn session(&self, asked: bool) -> Result<Arc<Session>, Failure> {
+        let person = Arc::new(Terminal::new(self.progress.clone(), asked));
+        let options = SessionOptions::from_config(self.endpoint()?, &self.config, &self.environment, person);
+        Ok(Session::new(options))
+    }
+
+    /// The login, where the endpoint takes one.
+    pub(crate) fn encrypted_session(&self, asked: bool) -> Result<Arc<Session>, Failure> {
+        let endpoint = self.endpoint()?;
+        if endpoint.is_insecure() {
+            return Err(Failure::new(format!("there is no signing in at {endpoint}"))
+                .why("plain HTTP is used (admin.insecure or --insecure), and credentials are never sent over it")
+                .next(format!("Run `flyte create config --endpoint {}` if the server has TLS.", endpoint.authority()))
+                .exit(Exit::Authentication));
+        }
+        self.session(asked)
+    }
+
+    /// A client of the control plane.
+    pub(crate) fn client(&self) -> Result<Client<Transport>, Failure> {
+        self.client_of(self.session(false)?)
+    }
+
+    /// A client that uses a session that is there already.
+    pub(crate) fn client_of(&self, session: Arc<Session>) -> Result<Client<Transport>, Failure> {
+        let client = Client::new(Transport::new(session), self.endpoint()?)
+            .map_err(|error| Failure::client("cannot talk to the control plane", &error))?;
+        // Like the published client, only an organization that was asked for is sent: the server knows the caller's.
+        Ok(client.with_org(self.global.org.clone()))
+    }
+
+    /// Runs what needs the network, showing `doing` meanwhile.
+    pub(crate) fn run<T>(
+        &self,
+        doing: &str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new("cannot start").why(error))?;
+        self.progress.show(doing);
+        let result = runtime.block_on(work);
+        self.progress.clear();
+        // A thread that looks up a host name or opens a browser is not waited for.
+        runtime.shutdown_background();
+        result
+    }
+}
+
+/// What the process was started with.
+pub(crate) fn environment() -> Result<Environment, Failure> {
+    Environment::current().map_err(|error| {
+        Failure::new("cannot tell the working directory")
+            .why(error)
+            .next("Change to a directory that exists: cd ~")
+    })
+}
+
+/// Sends log lines to standard error; `RUST_LOG` wins over `-v`.
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "warn,flyte=info,flyte_auth=info,flyte_cli=info,flyte_client=info",
+        2 => "info,flyte_auth=debug,flyte_cli=debug,flyte_client=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let format =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    // Another subscriber can only be a test's.
+    let _ = format.without_time().with_target(verbose > 1).try_init();
+}

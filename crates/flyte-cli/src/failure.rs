@@ -1,0 +1,134 @@
+//! How a command ends.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use flyte_auth::AuthError;
+use flyte_client::ClientError;
+use flyte_config::ConfigError;
+
+/// Exit codes; part of the command's interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Success = 0,
+    Failure = 1,
+    // 2 is a mistake in the command line, which clap ends the process with.
+    Authentication = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A failure as the person is told it: what did not work, why, and what to do next.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    what: String,
+    why: Option<String>,
+    next: Option<String>,
+    exit: Exit,
+}
+
+impl Failure {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), why: None, next: None, exit: Exit::Failure }
+    }
+
+    pub(crate) fn why(mut self, why: impl Display) -> Self {
+        self.why = Some(why.to_string());
+        self
+    }
+
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    pub(crate) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    pub(crate) fn auth(what: impl Into<String>, error: &AuthError) -> Self {
+        let exit = if error.is_authentication() { Exit::Authentication } else { Exit::Failure };
+        Self { next: error.hint(), ..Self::new(what).why(error).exit(exit) }
+    }
+
+    pub(crate) fn client(what: impl Into<String>, error: &ClientError) -> Self {
+        if let Some(error) = error.cause::<AuthError>() {
+            return Self::auth(what, error);
+        }
+        let exit = match error {
+            ClientError::Unauthenticated { .. } => Exit::Authentication,
+            _ => Exit::Failure,
+        };
+        Self { next: error.hint().map(str::to_owned), ..Self::new(what).why(error).exit(exit) }
+    }
+
+    pub(crate) fn config(what: impl Into<String>, error: &ConfigError) -> Self {
+        Self::new(what).why(error).next(error.hint())
+    }
+
+    /// Standard output could not be written. A reader that has gone away, as in `flyte ... | head`, is no failure.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        let exit = if error.kind() == io::ErrorKind::BrokenPipe { Exit::Success } else { Exit::Failure };
+        Self::new("cannot write the result").why(error).next("Check that the disk is not full.").exit(exit)
+    }
+
+    /// Tells the person, on standard error.
+    pub(crate) fn report(self) -> ExitCode {
+        if self.exit != Exit::Success {
+            // There is nowhere left to say that this did not work either.
+            let _ = anstream::stderr().write_all(self.text().as_bytes());
+        }
+        self.exit.into()
+    }
+
+    fn text(&self) -> String {
+        let (red, dim) = (Style::new().bold().fg_color(Some(AnsiColor::Red.into())), Style::new().bold());
+        let mut text = format!("{red}error:{red:#} {}\n", self.what);
+        for (label, part) in [("cause", &self.why), ("next", &self.next)] {
+            if let Some(part) = part {
+                text.push_str(&format!("  {dim}{label}:{dim:#} {part}\n"));
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_has_three_parts() {
+        let error = AuthError::LoginRequired { endpoint: "flyte.example.com".into() };
+        let failure = Failure::auth("cannot list projects", &error);
+        assert_eq!(failure.exit, Exit::Authentication);
+        let text = anstream::adapter::strip_str(&failure.text()).to_string();
+        assert_eq!(
+            text,
+            "error: cannot list projects\n\
+             \x20 cause: not signed in to flyte.example.com, and this is not an interactive session\n\
+             \x20 next: Run `flyte auth login` in a terminal first.\n"
+        );
+    }
+
+    #[test]
+    fn only_who_you_are_is_an_authentication_failure() {
+        let denied = ClientError::PermissionDenied { message: "no".into() };
+        assert_eq!(Failure::client("x", &denied).exit, Exit::Failure);
+        let unauthenticated = ClientError::Unauthenticated { endpoint: "h".into(), message: "no".into() };
+        assert_eq!(Failure::client("x", &unauthenticated).exit, Exit::Authentication);
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_away_is_no_failure() {
+        assert_eq!(Failure::output(&io::ErrorKind::BrokenPipe.into()).exit, Exit::Success);
+        assert_eq!(Failure::output(&io::ErrorKind::StorageFull.into()).exit, Exit::Failure);
+    }
+}

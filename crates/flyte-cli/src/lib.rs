@@ -1,0 +1,64 @@
+//! The `flyte` command: reads the command line ([`cli`]), runs the verb ([`command`]) and tells a failure in
+//! three parts (what, why, what next).
+//!
+//! Results go to standard output, everything else to standard error. Nothing is set up before it is needed:
+//! `flyte --version` and completions touch neither files nor network.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+mod command;
+mod context;
+mod failure;
+mod output;
+mod person;
+mod progress;
+pub mod reference;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::Cli;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse_from(spelled_out(std::env::args_os())) {
+        Ok(cli) => cli,
+        // Prints help and the version to standard output, mistakes to standard error with exit code 2.
+        Err(error) => error.exit(),
+    };
+    match command::run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The arguments with `-of FORMAT`, the published client's spelling, as `--output-format FORMAT`.
+fn spelled_out(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    for index in 0..arguments.len().saturating_sub(1) {
+        let format = arguments[index + 1].to_str().is_some_and(|word| output::Format::NAMES.contains(&word));
+        if arguments[index] == "-of" && format {
+            arguments[index] = "--output-format".into();
+        }
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_spelling_of_the_output_format_is_taken() {
+        let spelled = |line: &str| {
+            let words = spelled_out(line.split(' ').map(OsString::from));
+            words.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(spelled("flyte -of json get project"), "flyte --output-format json get project");
+        assert_eq!(spelled("flyte -of table-simple whoami"), "flyte --output-format table-simple whoami");
+        // As for any other short option, this is a value attached to `-o`.
+        assert_eq!(spelled("flyte create config -of x"), "flyte create config -of x");
+    }
+}
