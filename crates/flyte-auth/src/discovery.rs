@@ -11,7 +11,7 @@ use reqwest::{Client, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use crate::{AuthError, token::clean};
+use crate::{AuthError, http::read, token::clean};
 
 /// The longest discovery document that is read, in bytes.
 const MAX_DOCUMENT: usize = 256 * 1024;
@@ -170,7 +170,7 @@ async fn call<M: buffa::Message>(http: &Client, endpoint: &Endpoint, method: &st
         .unwrap_or("nothing")
         .to_ascii_lowercase();
     if status == StatusCode::OK && kind.starts_with("application/proto") {
-        let body = response.bytes().await.map_err(unreachable)?;
+        let body = read(response, MAX_DOCUMENT).await.map_err(unreachable)?.unwrap_or_default();
         return M::decode_from_slice(&body).map_err(|error| AuthError::Discovery {
             url: endpoint.url().to_string(),
             reason: format!("{method} answered with bytes that are not its message ({error})"),
@@ -216,12 +216,10 @@ async fn document(http: &Client, url: Url) -> Option<WellKnown> {
         .send()
         .await
         .ok()?;
-    if response.status() != StatusCode::OK
-        || response.content_length().is_some_and(|length| length > MAX_DOCUMENT as u64)
-    {
+    if response.status() != StatusCode::OK {
         return None;
     }
-    let body = response.bytes().await.ok().filter(|body| body.len() <= MAX_DOCUMENT)?;
+    let body = read(response, MAX_DOCUMENT).await.ok()??;
     serde_json::from_slice(&body).ok()
 }
 

@@ -1,13 +1,15 @@
 //! What can go wrong, each with what a person can do about it.
 
-use std::{error::Error as StdError, io, path::PathBuf};
+use std::{error::Error as StdError, io, path::PathBuf, sync::Arc};
 
 use url::Url;
 
 use crate::store::StoreError;
 
 /// Why there is no token. The message says what happened and why; [`AuthError::hint`] says what to do next.
-#[derive(Debug, thiserror::Error)]
+///
+/// It can be cloned, because all tasks that waited for one refresh or sign-in are told how that one failed.
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
     /// The server did not answer, or not over a connection that can be trusted.
@@ -19,7 +21,7 @@ pub enum AuthError {
         failure: ConnectFailure,
         /// The underlying error.
         #[source]
-        source: reqwest::Error,
+        source: Arc<reqwest::Error>,
     },
     /// Something that is not a Flyte control plane answered.
     #[error("{url} is not a Flyte control plane: it answered {answer}")]
@@ -94,7 +96,7 @@ pub enum AuthError {
         port: u16,
         /// Why it could not be bound.
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// A person has to sign in, and there is none.
     #[error("not signed in to {endpoint}, and this is not an interactive session")]
@@ -102,6 +104,17 @@ pub enum AuthError {
         /// The endpoint.
         endpoint: String,
     },
+    /// The server ended the login (`invalid_grant`), a person has to sign in again, and there is none.
+    #[error("the session at {endpoint} has ended: the server no longer takes its refresh token{}", .reason.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    SessionEnded {
+        /// The endpoint.
+        endpoint: String,
+        /// What the server said about it.
+        reason: Option<String>,
+    },
+    /// A pasted callback URL is another sign-in's, or none.
+    #[error("the pasted address is not the end of this sign-in: its state is missing or another one's")]
+    StateMismatch,
     /// The configured way to sign in is not one that this version has.
     #[error("authType {auth_type} cannot be used here")]
     UnsupportedAuthType {
@@ -124,6 +137,12 @@ pub enum AuthError {
         /// Why.
         reason: String,
     },
+    /// A request cannot be sent as it is: it is larger than can be kept for a second try, or not well-formed.
+    #[error("the request cannot be sent: {reason}")]
+    Request {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The proxy or TLS settings cannot be used.
     #[error("cannot set up HTTP: {reason}")]
     Proxy {
@@ -138,7 +157,7 @@ pub enum AuthError {
         /// The file.
         path: PathBuf,
         /// Why it failed.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The tokens could not be read or kept.
     #[error(transparent)]
@@ -188,15 +207,16 @@ impl ConnectFailure {
     #[must_use]
     pub fn of(error: &reqwest::Error) -> Self {
         let mut innermost = error.to_string();
-        let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+        // Its own text is not looked at: it holds the URL, and a host may well be called proxy.
+        let mut cause = error.source();
         while let Some(current) = cause {
-            if let Some(tls) = find_tls(current) {
-                return tls;
-            }
-            if let Some(io) = current.downcast_ref::<io::Error>() {
-                match io.kind() {
-                    io::ErrorKind::ConnectionRefused => return Self::Refused,
-                    io::ErrorKind::TimedOut => return Self::TimedOut,
+            for layer in layers(current) {
+                if let Some(tls) = layer.downcast_ref::<rustls::Error>() {
+                    return Self::of_tls(tls);
+                }
+                match layer.downcast_ref::<io::Error>().map(io::Error::kind) {
+                    Some(io::ErrorKind::ConnectionRefused) => return Self::Refused,
+                    Some(io::ErrorKind::TimedOut) => return Self::TimedOut,
                     _ => {}
                 }
             }
@@ -211,29 +231,33 @@ impl ConnectFailure {
         }
         if error.is_timeout() { Self::TimedOut } else { Self::Other(innermost) }
     }
+
+    fn of_tls(error: &rustls::Error) -> Self {
+        use rustls::CertificateError as Certificate;
+        match error {
+            rustls::Error::InvalidCertificate(certificate) => match certificate {
+                Certificate::Expired | Certificate::ExpiredContext { .. } => Self::CertificateExpired,
+                Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                    Self::CertificateNotYetValid
+                }
+                Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                    Self::CertificateName
+                }
+                Certificate::UnknownIssuer | Certificate::BadSignature => Self::UnknownAuthority,
+                // A self-signed leaf that says it is an authority is refused by name, not by chain.
+                other if other.to_string().contains("CaUsedAsEndEntity") => Self::UnknownAuthority,
+                other => Self::Other(format!("its TLS certificate is not valid: {other}")),
+            },
+            other => Self::Other(format!("TLS failed: {other}")),
+        }
+    }
 }
 
-/// The TLS failure in an error, also where an I/O error carries it.
-fn find_tls(error: &(dyn StdError + 'static)) -> Option<ConnectFailure> {
-    use rustls::CertificateError as Certificate;
-    let tls = error
-        .downcast_ref::<rustls::Error>()
-        .or_else(|| error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>())?;
-    Some(match tls {
-        rustls::Error::InvalidCertificate(certificate) => match certificate {
-            Certificate::Expired | Certificate::ExpiredContext { .. } => ConnectFailure::CertificateExpired,
-            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-                ConnectFailure::CertificateNotYetValid
-            }
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                ConnectFailure::CertificateName
-            }
-            Certificate::UnknownIssuer | Certificate::BadSignature => ConnectFailure::UnknownAuthority,
-            // A self-signed leaf that says it is an authority is refused by name, not by chain.
-            other if other.to_string().contains("CaUsedAsEndEntity") => ConnectFailure::UnknownAuthority,
-            other => ConnectFailure::Other(format!("its TLS certificate is not valid: {other}")),
-        },
-        other => ConnectFailure::Other(format!("TLS failed: {other}")),
+/// An error and what I/O errors carry inside: their `source` skips that, and one is often wrapped in another.
+fn layers<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
+        Some(inner as &(dyn StdError + 'static))
     })
 }
 
@@ -246,7 +270,7 @@ impl AuthError {
         Self::Unreachable {
             url: shown.to_string(),
             failure: ConnectFailure::of(&source),
-            source: source.without_url(),
+            source: Arc::new(source.without_url()),
         }
     }
 
@@ -261,6 +285,8 @@ impl AuthError {
                 | Self::IssuerMismatch { .. }
                 | Self::CallbackPort { .. }
                 | Self::LoginRequired { .. }
+                | Self::SessionEnded { .. }
+                | Self::StateMismatch
                 | Self::UnsupportedAuthType { .. }
                 | Self::NoClientId { .. }
                 | Self::ClockSkew { .. }
@@ -300,7 +326,13 @@ impl AuthError {
             Self::CallbackPort { port, .. } => {
                 format!("End the program that listens on port {port}, then run `flyte auth login`.")
             }
-            Self::LoginRequired { .. } => "Run `flyte auth login` in a terminal first.".to_owned(),
+            Self::StateMismatch => {
+                "Copy the whole address of the page that the browser ended on, from the link shown last."
+                    .to_owned()
+            }
+            Self::LoginRequired { .. } | Self::SessionEnded { .. } => {
+                "Run `flyte auth login` in a terminal first.".to_owned()
+            }
             Self::UnsupportedAuthType { .. } => {
                 "Run `flyte create config --endpoint HOST --auth-type pkce`.".to_owned()
             }
@@ -316,7 +348,7 @@ impl AuthError {
             }
             Self::State { .. } => "Check that the directory exists, is yours and is not full.".to_owned(),
             Self::Store(error) => return error.hint(),
-            Self::Random => return None,
+            Self::Random | Self::Request { .. } => return None,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
+use reqwest::{Certificate, Client, NoProxy, Proxy, Response, redirect};
 use url::Url;
 
 use crate::AuthError;
@@ -63,5 +63,33 @@ pub fn client(options: &HttpOptions) -> Result<Client, AuthError> {
             .no_proxy(NoProxy::from_env());
         builder = builder.proxy(proxy);
     }
-    builder.build().map_err(|error| AuthError::Proxy { reason: error.to_string() })
+    builder.build().map_err(|error| {
+        let reason = innermost(&error);
+        match &options.ca_cert_file {
+            // What is between BEGIN and END is looked at only now.
+            Some(path) => AuthError::CaFile { path: path.clone(), reason },
+            None => AuthError::Proxy { reason },
+        }
+    })
+}
+
+/// What an error came of in the end: the builder's own text says no more than that it failed.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+/// Reads the body of a response as far as `limit` bytes; `None` where it is longer.
+pub(crate) async fn read(mut response: Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
 }

@@ -26,6 +26,11 @@ pub trait Interaction: fmt::Debug + Send + Sync {
     /// Says that the sign-in succeeded.
     fn done(&self);
 
+    /// Says that what was pasted is not the end of this sign-in, before the link is shown again.
+    fn unusable_paste(&self, error: &crate::AuthError) {
+        tracing::warn!("{error}");
+    }
+
     /// The callback URL, pasted by the person because their browser is on another machine. Pends for ever where nothing
     /// can be pasted.
     async fn pasted_url(&self) -> String {

@@ -1,5 +1,7 @@
 //! Calls with a token: attached, and tried once more with a new one where the server turns it down.
 
+mod verdict;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -7,6 +9,7 @@ use connectrpc::client::{BoxFuture, ClientBody, ClientTransport};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use reqwest::header;
+use url::Url;
 
 use crate::{AccessToken, AuthError, ConnectFailure, Session};
 
@@ -61,82 +64,93 @@ async fn send(
     let body = Limited::new(body, MAX_REQUEST)
         .collect()
         .await
-        .map_err(|error| AuthError::Proxy { reason: format!("the request could not be read: {error}") })?
+        .map_err(|error| AuthError::Request { reason: error.to_string() })?
         .to_bytes();
+    let url = Url::parse(&parts.uri.to_string())
+        .map_err(|error| AuthError::Request { reason: format!("its URL: {error}") })?;
     if !parts.headers.contains_key(REQUEST_ID)
         && let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string())
     {
         parts.headers.insert(REQUEST_ID, id);
     }
     let endpoint = &session.options().endpoint;
-    // A redirect or a mistake in a caller must never carry the token elsewhere.
-    let ours = parts.uri.authority().map(http::uri::Authority::as_str)
-        == Some(&endpoint.url()[url::Position::BeforeHost..url::Position::AfterPort]);
+    // A mistake in a caller must never carry the token elsewhere, nor to the same host in the clear.
+    let ours = url.origin() == endpoint.url().origin();
+    let call = Call { session, parts, url, body };
     if endpoint.is_insecure() || !ours {
-        return attempt(session, &parts, &body, None).await;
+        return call.attempt(None).await;
     }
 
     let token = session.token().await?;
-    let response = attempt(session, &parts, &body, Some(&token)).await?;
-    if !is_unauthenticated(&response) {
+    let (turned_down, response) = verdict::of(call.attempt(Some(&token)).await?).await;
+    if !turned_down {
         return Ok(response);
     }
     session.invalidate(&token);
     let token = session.token().await?;
-    let response = attempt(session, &parts, &body, Some(&token)).await?;
-    if is_unauthenticated(&response)
-        && let Some(error) = clock_skew(session, response.headers())
-    {
+    let (turned_down, response) = verdict::of(call.attempt(Some(&token)).await?).await;
+    if turned_down && let Some(error) = clock_skew(session, response.headers()) {
         return Err(error);
     }
     Ok(response)
 }
 
-/// Sends the request, again where the server could not be reached or, for calls that only read, is not available.
-async fn attempt(
-    session: &Session,
-    parts: &http::request::Parts,
-    body: &Bytes,
-    token: Option<&AccessToken>,
-) -> Result<Response<reqwest::Body>, AuthError> {
-    let mut headers = parts.headers.clone();
-    if let Some(token) = token {
-        let provider = session.provider().await?;
+/// One call, kept whole so that it can be sent again.
+struct Call<'a> {
+    session: &'a Session,
+    parts: http::request::Parts,
+    url: Url,
+    body: Bytes,
+}
+
+impl Call<'_> {
+    /// Sends the request, again where the server could not be reached or, for calls that only read, is not available.
+    async fn attempt(&self, token: Option<&AccessToken>) -> Result<Response<reqwest::Body>, AuthError> {
+        let mut headers = self.parts.headers.clone();
+        if let Some(token) = token {
+            let (name, value) = self.credentials(token).await?;
+            headers.insert(name, value);
+        }
+        let mut pause = FIRST_PAUSE;
+        for tried in 1.. {
+            let sent = self
+                .session
+                .http()?
+                .request(self.parts.method.clone(), self.url.clone())
+                .headers(headers.clone())
+                .body(self.body.clone())
+                .send()
+                .await;
+            let again = match &sent {
+                // Nothing was sent, so nothing can happen twice. A refused connection stays refused: the person is told
+                // at once.
+                Err(error) => error.is_connect() && ConnectFailure::of(error) == ConnectFailure::TimedOut,
+                Ok(response) => only_reads(&self.parts) && is_unavailable(response),
+            };
+            if !again || tried == MAX_TRIES {
+                return sent.map(Response::from).map_err(|error| AuthError::unreachable(&self.url, error));
+            }
+            let spread = 0.5 + f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
+            tokio::time::sleep(pause.mul_f64(spread)).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+        Err(AuthError::Interrupted)
+    }
+
+    /// The header that carries the token: the one that discovery found, or found last time.
+    async fn credentials(&self, token: &AccessToken) -> Result<(HeaderName, HeaderValue), AuthError> {
+        let provider = self.session.provider().await?;
         let unusable = |what: &str| AuthError::Discovery {
-            url: session.options().endpoint.url().to_string(),
+            url: self.session.options().endpoint.url().to_string(),
             reason: format!("its {what} cannot stand in a header"),
         };
         let name =
             HeaderName::try_from(&provider.header).map_err(|_| unusable("authorization metadata key"))?;
-        let mut value = HeaderValue::try_from(format!("Bearer {}", token.secret()))
-            .map_err(|_| unusable("access token"))?;
+        let text = zeroize::Zeroizing::new(format!("Bearer {}", token.secret()));
+        let mut value = HeaderValue::try_from(text.as_str()).map_err(|_| unusable("access token"))?;
         value.set_sensitive(true);
-        headers.insert(name, value);
+        Ok((name, value))
     }
-    let url = url::Url::parse(&parts.uri.to_string())
-        .map_err(|error| AuthError::Proxy { reason: error.to_string() })?;
-    let mut pause = FIRST_PAUSE;
-    for tried in 1.. {
-        let sent = session
-            .http()?
-            .request(parts.method.clone(), url.clone())
-            .headers(headers.clone())
-            .body(body.clone())
-            .send()
-            .await;
-        let again = match &sent {
-            // Nothing was sent, so nothing can happen twice. A refused connection stays refused: the person is told at once.
-            Err(error) => error.is_connect() && ConnectFailure::of(error) == ConnectFailure::TimedOut,
-            Ok(response) => only_reads(parts) && is_unavailable(response.status()),
-        };
-        if !again || tried == MAX_TRIES {
-            return sent.map(Response::from).map_err(|error| AuthError::unreachable(&url, error));
-        }
-        let spread = 0.5 + f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
-        tokio::time::sleep(pause.mul_f64(spread)).await;
-        pause = (pause * 2).min(MAX_PAUSE);
-    }
-    Err(AuthError::Interrupted)
 }
 
 /// Whether the call may be sent twice: by Flyte's naming, methods that only read begin with one of these words.
@@ -146,15 +160,13 @@ fn only_reads(parts: &http::request::Parts) -> bool {
         || ["Get", "List", "UserInfo", "Watch", "Select"].iter().any(|word| method.starts_with(word))
 }
 
-fn is_unavailable(status: StatusCode) -> bool {
-    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
-}
-
-/// Whether the server turned the token down: HTTP 401 (also how the Connect protocol says it), or gRPC's status 16 in a
-/// response that is trailers only.
-fn is_unauthenticated<B>(response: &Response<B>) -> bool {
-    response.status() == StatusCode::UNAUTHORIZED
-        || response.headers().get("grpc-status").is_some_and(|status| status == "16")
+/// Whether the server, or what stands in front of it, asks to try later: by HTTP status or by gRPC's in a response that is
+/// trailers only.
+fn is_unavailable(response: &reqwest::Response) -> bool {
+    matches!(
+        response.status(),
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    ) || response.headers().get("grpc-status").is_some_and(|status| status == "14")
 }
 
 /// The clocks' difference, where it is large enough to be why even a new token is turned down.

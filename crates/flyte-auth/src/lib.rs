@@ -15,6 +15,8 @@ mod interaction;
 mod layer;
 mod session;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use self::{

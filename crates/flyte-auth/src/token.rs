@@ -83,6 +83,32 @@ pub struct TokenResponse {
     pub scope: Option<String>,
     /// How the token is to be used; only `Bearer` can be.
     pub token_type: Option<String>,
+    /// Who signed in (OpenID Connect Core section 3.1.3.3).
+    pub id_token: Option<SecretString>,
+}
+
+/// The claims of an ID token that are looked at.
+///
+/// Its signature is not verified: it came from the token endpoint over TLS, which OpenID Connect Core section 3.1.3.7 allows
+/// to go by, and nothing is granted because of it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct IdClaims {
+    /// The nonce of the authorization request that it answers.
+    pub(crate) nonce: Option<String>,
+    sub: Option<String>,
+    email: Option<String>,
+    preferred_username: Option<String>,
+}
+
+impl IdClaims {
+    /// What a person recognises their account by, fit for a terminal.
+    pub(crate) fn into_subject(self) -> Option<String> {
+        self.email
+            .or(self.preferred_username)
+            .or(self.sub)
+            .map(|name| clean(&name))
+            .filter(|name| !name.is_empty())
+    }
 }
 
 /// Some providers write `expires_in` as a string or a float.
@@ -148,6 +174,13 @@ impl TokenResponse {
     }
 }
 
+impl TokenResponse {
+    /// The claims of the ID token, where there is one that can be read.
+    pub(crate) fn id_claims(&self) -> Option<IdClaims> {
+        claims(self.id_token.as_ref()?.expose_secret())
+    }
+}
+
 /// What is wrong with a body that is not a token response, without quoting it.
 fn describe(error: &serde_json::Error, body: &[u8]) -> String {
     if body.trim_ascii_start().first() == Some(&b'<') {
@@ -177,10 +210,14 @@ pub(crate) fn jwt_expiry(token: &str) -> Option<UnixTime> {
     struct Claims {
         exp: f64,
     }
-    let claims = token.split('.').nth(1)?;
-    let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+    let claims: Claims = claims(token)?;
     #[allow(clippy::cast_possible_truncation, reason = "a saturating cast is what is wanted")]
     Some(claims.exp as i64)
+}
+
+/// The claims of a JWT, unverified.
+fn claims<T: serde::de::DeserializeOwned>(token: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?).ok()
 }
 
 #[cfg(test)]

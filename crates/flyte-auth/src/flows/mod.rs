@@ -2,8 +2,11 @@
 
 pub mod pkce;
 
-use crate::{AuthError, discovery::Provider, token::TokenResponse};
+use crate::{AuthError, discovery::Provider, http::read, token::TokenResponse};
 use reqwest::{Client, header};
+
+/// The longest answer of a token endpoint that is read, in bytes.
+const MAX_ANSWER: usize = 1024 * 1024;
 
 /// Posts a form to the token endpoint and reads the answer (RFC 6749 section 3.2).
 pub(crate) async fn token_request(
@@ -21,6 +24,10 @@ pub(crate) async fn token_request(
         .await
         .map_err(|error| AuthError::unreachable(url, error))?;
     let status = response.status().as_u16();
-    let body = response.bytes().await.map_err(|error| AuthError::unreachable(url, error))?;
+    let body = read(response, MAX_ANSWER).await.map_err(|error| AuthError::unreachable(url, error))?;
+    let body = body.ok_or_else(|| AuthError::BadAnswer {
+        url: url.to_string(),
+        reason: format!("it is longer than {MAX_ANSWER} bytes"),
+    })?;
     TokenResponse::parse(url.as_str(), status, &body)
 }

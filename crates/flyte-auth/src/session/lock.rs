@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -34,11 +35,15 @@ impl Lock {
         if let Some(lock) = Self::try_take(path)? {
             return Ok(lock);
         }
+        // A thread of its own, which neither the end of the process nor the end of the runtime waits for. A lock that nobody
+        // waits for any more is given up as soon as it is had.
+        let (sender, mut waiting) = tokio::sync::oneshot::channel();
         let owned: PathBuf = path.to_owned();
-        let mut waiting = tokio::task::spawn_blocking(move || {
-            let file = open(&owned)?;
-            file.lock().map_err(|source| state("lock", &owned, source))?;
-            Ok(Self { _file: file })
+        std::thread::spawn(move || {
+            let taken = open(&owned)
+                .and_then(|file| file.lock().map(|()| file).map_err(|source| state("lock", &owned, source)))
+                .map(|file| Self { _file: file });
+            let _ = sender.send(taken);
         });
         let outcome = match tokio::time::timeout(QUIET, &mut waiting).await {
             Ok(outcome) => outcome,
@@ -72,5 +77,5 @@ pub(super) fn create_private_directory(path: &Path) -> Result<(), AuthError> {
 }
 
 fn state(action: &'static str, path: &Path, source: std::io::Error) -> AuthError {
-    AuthError::State { action, path: path.to_owned(), source }
+    AuthError::State { action, path: path.to_owned(), source: Arc::new(source) }
 }

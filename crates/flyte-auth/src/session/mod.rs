@@ -12,13 +12,16 @@ mod tests;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, OnceLock, RwLock},
+    sync::{
+        Arc, OnceLock, RwLock,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
 };
 
 use flyte_config::AuthType;
 use reqwest::Client;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, oneshot};
 
 pub use self::options::SessionOptions;
 use crate::{
@@ -40,9 +43,16 @@ pub struct Session {
     current: RwLock<Option<AccessToken>>,
     /// SHA-256 of the token that the server turned down last: it is not taken from the store again.
     rejected: RwLock<Option<String>>,
-    /// Held by the one task that renews.
-    flight: Mutex<()>,
+    /// Held by the one task that renews. Holds how the last one failed, and whether it might have asked the person.
+    flight: Mutex<Option<(Asking, AuthError)>>,
+    /// How many renewals have failed: a task that finds more than when it began to wait shares the last failure.
+    failures: AtomicU64,
+    /// Until when a token that is due but still good is used without trying again to renew it, Unix time in seconds.
+    postponed: AtomicI64,
 }
+
+/// How long an early renewal that failed is not tried again, in seconds.
+const POSTPONED_BY: i64 = 30;
 
 /// Whether a person may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +76,8 @@ pub struct Status {
     pub issuer: Option<String>,
     /// The client that was signed in as; `None` where another tool signed in.
     pub client_id: Option<String>,
+    /// Who is signed in, as the ID token names them (e-mail address, user name or subject); `None` where none was given.
+    pub subject: Option<String>,
     /// The scopes granted.
     pub scopes: Vec<String>,
 }
@@ -90,7 +102,9 @@ impl Session {
             provider: RwLock::new(None),
             current: RwLock::new(None),
             rejected: RwLock::new(None),
-            flight: Mutex::new(()),
+            flight: Mutex::new(None),
+            failures: AtomicU64::new(0),
+            postponed: AtomicI64::new(i64::MIN),
         })
     }
 
@@ -114,8 +128,9 @@ impl Session {
 
     /// A valid access token; signs the person in where that is needed and somebody is there.
     ///
-    /// A renewal that was begun is finished, also when the caller stops waiting: the answer may hold the only copy of a
-    /// rotated refresh token.
+    /// A refresh that was begun is finished, also when the caller stops waiting: the answer may hold the only copy of a
+    /// rotated refresh token. Waiting for a person ends with the caller. Tasks that wait for one renewal share its failure,
+    /// so that one person is asked once.
     ///
     /// # Errors
     /// Everything that [`AuthError`] says.
@@ -132,13 +147,21 @@ impl Session {
     }
 
     async fn obtain(self: &Arc<Self>, asking: Asking) -> Result<AccessToken, AuthError> {
-        if let Some(token) = self.current().filter(|token| token.is_fresh(self.options.clock.now())) {
+        if let Some(token) = self.current().filter(|token| self.is_good(token)) {
             return Ok(token);
         }
+        let seen = self.failures.load(Ordering::Acquire);
         let session = Arc::clone(self);
-        tokio::spawn(async move { session.acquire(asking).await })
+        let (_caller, gone) = oneshot::channel();
+        tokio::spawn(async move { session.acquire(asking, seen, gone).await })
             .await
             .map_err(|_| AuthError::Interrupted)?
+    }
+
+    /// Whether a token is used as it is: not due for a renewal, or due but good while renewing does not work.
+    fn is_good(&self, token: &AccessToken) -> bool {
+        let now = self.options.clock.now();
+        token.is_fresh(now) || (now < self.postponed.load(Ordering::Relaxed) && token.is_valid(now))
     }
 
     /// Signs the person in, whatever tokens there are.
@@ -147,10 +170,11 @@ impl Session {
     /// Everything that [`AuthError`] says; [`AuthError::LoginRequired`] where nobody is there. The login before stays.
     pub async fn login(self: &Arc<Self>) -> Result<AccessToken, AuthError> {
         let session = Arc::clone(self);
+        let (_caller, gone) = oneshot::channel();
         tokio::spawn(async move {
             let _flight = session.flight.lock().await;
             let _lock = lock::Lock::take(&session.lock_path(), &*session.options.interaction).await?;
-            session.sign_in(&**session.store().await?).await
+            session.sign_in(&**session.store().await?, gone).await
         })
         .await
         .map_err(|_| AuthError::Interrupted)?
@@ -192,6 +216,7 @@ impl Session {
             has_refresh_token: login.as_ref().is_some_and(|login| login.refresh_token.is_some()),
             issuer: details.as_ref().map(|details| details.issuer.clone()),
             client_id: details.as_ref().map(|details| details.client_id.clone()),
+            subject: details.as_ref().and_then(|details| details.subject.clone()),
             scopes: details.map(|details| details.scopes).unwrap_or_default(),
         })
     }
@@ -249,6 +274,13 @@ impl Session {
                 .map_err(AuthError::from)
             })
             .await
+    }
+
+    /// Puts a login into the store, as an earlier command would have.
+    #[cfg(test)]
+    pub(crate) async fn keep_for_test(&self, login: &Login) {
+        self.store().await.unwrap().save(login).await.unwrap();
+        self.set_current(None);
     }
 
     /// A token out of the store, unless it is one that must not be used: turned down by the server, or of a sign-in by

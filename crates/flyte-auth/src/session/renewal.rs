@@ -1,29 +1,71 @@
 //! Getting a token when memory has none: from the store, by the refresh token, or by signing in.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::oneshot;
 
-use super::{Asking, Session, jitter, keep_old, lock::Lock};
+use super::{Asking, POSTPONED_BY, Session, jitter, keep_old, lock::Lock};
 use crate::{
     AuthError,
     discovery::Provider,
     flows,
     store::{Login, LoginDetails, TokenStore},
-    token::{AccessToken, TokenResponse, fingerprint, jwt_expiry},
+    token::{AccessToken, IdClaims, TokenResponse, fingerprint, jwt_expiry},
 };
 
+/// What came of a refresh token.
+#[derive(Debug)]
+pub(super) enum Refreshed {
+    /// A new token.
+    Token(AccessToken),
+    /// The server says that the login is over.
+    Ended {
+        /// What it says about it.
+        reason: Option<String>,
+    },
+    /// There is no refresh token.
+    Impossible,
+}
+
+/// Ends when the caller of a renewal stops waiting for it.
+pub(super) type CallerGone = oneshot::Receiver<std::convert::Infallible>;
+
 impl Session {
-    /// Steps 2 and 3 of a token's way.
-    pub(super) async fn acquire(&self, asking: Asking) -> Result<AccessToken, AuthError> {
-        let _flight = self.flight.lock().await;
-        let now = || self.options.clock.now();
-        if let Some(token) = self.current().filter(|token| token.is_fresh(now())) {
+    /// Steps 2 and 3 of a token's way, for a caller that had `seen` so many failures when it came.
+    pub(super) async fn acquire(
+        &self,
+        asking: Asking,
+        seen: u64,
+        gone: CallerGone,
+    ) -> Result<AccessToken, AuthError> {
+        let mut flight = self.flight.lock().await;
+        if let Some(token) = self.current().filter(|token| self.is_good(token)) {
             return Ok(token);
         }
+        if self.failures.load(Ordering::Acquire) != seen
+            && let Some((asked, error)) = &*flight
+            && (*asked == asking || *asked == Asking::Allowed)
+        {
+            return Err(error.clone());
+        }
+        let outcome = self.renew(asking, gone).await;
+        match &outcome {
+            // A caller that went away is no failure of those that still wait.
+            Ok(_) | Err(AuthError::Interrupted) => {}
+            Err(error) => {
+                *flight = Some((asking, error.clone()));
+                self.failures.fetch_add(1, Ordering::Release);
+            }
+        }
+        outcome
+    }
+
+    async fn renew(&self, asking: Asking, gone: CallerGone) -> Result<AccessToken, AuthError> {
+        let now = || self.options.clock.now();
         let store = self.store().await?;
         let mut known = store.load().await?.and_then(|login| self.usable(&login));
-        if let Some(token) = known.clone().filter(|token| token.is_fresh(now())) {
+        if let Some(token) = known.clone().filter(|token| self.is_good(token)) {
             self.set_current(Some(token.clone()));
             return Ok(token);
         }
@@ -39,20 +81,27 @@ impl Session {
         };
         // Another process may have renewed it while this one waited.
         let login = store.load().await?;
+        let mut over = self.login_required();
         if let Some(login) = login.filter(|login| !self.is_of_another_mode(login)) {
             known = self.usable(&login);
-            if let Some(token) = known.clone().filter(|token| token.is_fresh(now())) {
+            if let Some(token) = known.clone().filter(|token| self.is_good(token)) {
                 self.set_current(Some(token.clone()));
                 return Ok(token);
             }
             match self.refresh_login(&**store, &login).await {
-                Ok(Some(token)) => return Ok(token),
-                Ok(None) => {}
+                Ok(Refreshed::Token(token)) => return Ok(token),
+                Ok(Refreshed::Ended { reason }) => {
+                    let endpoint = self.options.endpoint.authority().to_owned();
+                    over = AuthError::SessionEnded { endpoint, reason };
+                }
+                Ok(Refreshed::Impossible) => {}
                 // The old token still works: a failure to renew it early is no failure yet.
                 Err(error) => {
                     return match known.filter(|token| token.is_valid(now())) {
                         Some(token) => {
                             tracing::warn!(%error, "the access token could not be renewed yet");
+                            self.postponed.store(now().saturating_add(POSTPONED_BY), Ordering::Relaxed);
+                            self.set_current(Some(token.clone()));
                             Ok(token)
                         }
                         None => Err(error),
@@ -61,27 +110,30 @@ impl Session {
             }
         }
         let token = match asking {
-            Asking::Allowed => self.sign_in(&**store).await,
-            Asking::Never => Err(self.login_required()),
+            Asking::Allowed => match self.sign_in(&**store, gone).await {
+                Err(AuthError::LoginRequired { .. }) => Err(over),
+                outcome => outcome,
+            },
+            Asking::Never => Err(over),
         };
         drop(lock);
         token
     }
 
-    /// Renews a login by its refresh token. `None` where it has none or the server says that it is over; only that says so,
-    /// never a network error, a server fault or an answer that cannot be read.
+    /// Renews a login by its refresh token. Only the server's `invalid_grant` says that it is over, never a network error,
+    /// a server fault or an answer that cannot be read.
     pub(super) async fn refresh_login(
         &self,
         store: &dyn TokenStore,
         login: &Login,
-    ) -> Result<Option<AccessToken>, AuthError> {
-        let Some(refresh_token) = &login.refresh_token else { return Ok(None) };
+    ) -> Result<Refreshed, AuthError> {
+        let Some(refresh_token) = &login.refresh_token else { return Ok(Refreshed::Impossible) };
         // Shown to work before the old refresh token is spent: a full disk or a locked keyring must not eat the new one.
         store.probe().await?;
-        match self.refresh(store, login, refresh_token).await {
-            Err(AuthError::Refused { code, .. }) if code == "invalid_grant" => {}
-            other => return other.map(Some),
-        }
+        let mut reason = match self.refresh(store, login, refresh_token).await {
+            Err(AuthError::Refused { code, description }) if code == "invalid_grant" => description,
+            other => return other.map(Refreshed::Token),
+        };
         // A tool that takes no lock may have rotated it meanwhile; then its tokens are the login now.
         if let Some(newer) = store.load().await?
             && let Some(newer_token) = newer
@@ -92,16 +144,16 @@ impl Session {
             if let Some(token) = self.usable(&newer).filter(|token| token.is_fresh(self.options.clock.now()))
             {
                 self.set_current(Some(token.clone()));
-                return Ok(Some(token));
+                return Ok(Refreshed::Token(token));
             }
-            match self.refresh(store, &newer, newer_token).await {
-                Err(AuthError::Refused { code, .. }) if code == "invalid_grant" => {}
-                other => return other.map(Some),
-            }
+            reason = match self.refresh(store, &newer, newer_token).await {
+                Err(AuthError::Refused { code, description }) if code == "invalid_grant" => description,
+                other => return other.map(Refreshed::Token),
+            };
         }
         tracing::info!("the session has ended: the server no longer takes its refresh token");
         store.clear().await?;
-        Ok(None)
+        Ok(Refreshed::Ended { reason })
     }
 
     async fn refresh(
@@ -137,8 +189,12 @@ impl Session {
         self.keep(store, &provider, client_id, response, Some(login)).await
     }
 
-    /// Signs the person in and keeps their tokens.
-    pub(super) async fn sign_in(&self, store: &dyn TokenStore) -> Result<AccessToken, AuthError> {
+    /// Signs the person in and keeps their tokens. A caller that goes away meanwhile ends it; the login before stays.
+    pub(super) async fn sign_in(
+        &self,
+        store: &dyn TokenStore,
+        gone: CallerGone,
+    ) -> Result<AccessToken, AuthError> {
         if let Some(unsupported) = self.unsupported() {
             return Err(unsupported);
         }
@@ -146,8 +202,15 @@ impl Session {
             return Err(self.login_required());
         }
         store.probe().await?;
-        let provider: Arc<Provider> = self.discover().await?;
-        let response = flows::pkce::sign_in(self.http()?, &provider, &*self.options.interaction).await?;
+        let signing_in = async {
+            let provider: Arc<Provider> = self.discover().await?;
+            let response = flows::pkce::sign_in(self.http()?, &provider, &*self.options.interaction).await?;
+            Ok::<_, AuthError>((provider, response))
+        };
+        let (provider, response) = tokio::select! {
+            outcome = signing_in => outcome?,
+            _ = gone => return Err(AuthError::Interrupted),
+        };
         let client_id = provider.client_id()?.to_owned();
         self.keep(store, &provider, client_id, response, None).await
     }
@@ -180,6 +243,10 @@ impl Session {
                 expires_at,
                 scopes,
                 client_id,
+                subject: response
+                    .id_claims()
+                    .and_then(IdClaims::into_subject)
+                    .or_else(|| before?.details.as_ref()?.subject.clone()),
                 issuer: provider.issuer.clone(),
                 auth_type: self.options.auth_type.as_str().to_owned(),
             }),
@@ -190,6 +257,7 @@ impl Session {
             ),
         };
         store.save(&login).await?;
+        self.postponed.store(i64::MIN, Ordering::Relaxed);
         let lifetime = expires_at.map(|at| at - now);
         let token = AccessToken::new(login.access_token, expires_at, lifetime, jitter());
         self.set_current(Some(token.clone()));

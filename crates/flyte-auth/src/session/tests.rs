@@ -188,6 +188,7 @@ fn login(access: &str, refresh: &str, auth_type: &str, expires_at: i64) -> Login
             scopes: vec!["all".to_owned()],
             client_id: "flyte".to_owned(),
             issuer: String::new(),
+            subject: None,
             auth_type: auth_type.to_owned(),
         }),
     }
@@ -260,8 +261,9 @@ async fn only_invalid_grant_ends_a_session() {
 
     let scene = Scene::new(-10, Behaviour::Rotates).await;
     scene.issuer.generation.store(7, Ordering::SeqCst);
-    assert!(matches!(scene.session().token().await, Err(AuthError::LoginRequired { .. })));
+    assert!(matches!(scene.session().token().await, Err(AuthError::SessionEnded { .. })));
     assert_eq!(scene.shelf.refresh_token(), None);
+    assert!(matches!(scene.session().token().await, Err(AuthError::LoginRequired { .. })));
 }
 
 #[tokio::test]
@@ -313,7 +315,9 @@ async fn a_tool_that_takes_no_lock_may_rotate_meanwhile() {
     let session = scene.session();
     let stale = scene.shelf.load().await.unwrap().unwrap();
     *scene.shelf.login.lock().unwrap() = Some(login("a1", "r1", "Pkce", NOW + 3600));
-    let token = session.refresh_login(&*scene.shelf, &stale).await.unwrap().unwrap();
+    let Ok(renewal::Refreshed::Token(token)) = session.refresh_login(&*scene.shelf, &stale).await else {
+        panic!("the login goes on");
+    };
     assert_eq!((token.secret(), scene.requests()), ("a1", 1));
 }
 

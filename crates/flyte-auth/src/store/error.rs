@@ -1,9 +1,9 @@
 //! Why tokens could not be read or kept.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 /// Why tokens could not be read or kept. No message holds a secret.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The keyring is locked and nobody unlocked it.
@@ -32,7 +32,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
         /// Why it failed.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The cryptographic library failed.
     #[error("the tokens could not be {0}")]
@@ -46,7 +46,7 @@ impl StoreError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 Self::DiskFull { path }
             }
-            _ => Self::File { action, path, source },
+            _ => Self::File { action, path, source: Arc::new(source) },
         }
     }
 

@@ -89,7 +89,13 @@ impl EncryptedFile {
     /// Moves a file that cannot be read out of the way, without losing it: its key may come back from a backup.
     fn set_aside(&self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-        let aside = self.path.with_extension(format!("corrupt-{now}"));
+        let aside = (0_u32..)
+            .map(|n| match n {
+                0 => self.path.with_extension(format!("corrupt-{now}")),
+                n => self.path.with_extension(format!("corrupt-{now}-{n}")),
+            })
+            .find(|aside| !aside.exists())
+            .unwrap_or_else(|| self.path.with_extension("corrupt"));
         match fs::rename(&self.path, &aside) {
             Ok(()) => tracing::warn!(
                 kept_as = %aside.display(),

@@ -70,10 +70,14 @@ impl TokenStore for Keyring {
     async fn save(&self, login: &Login) -> Result<(), StoreError> {
         // The tokens first: notes without their tokens are ignored, tokens without notes still work.
         self.within(self.entries.set(TOKENS, &json(&SharedEntry::of(login))?)).await?;
-        match &login.details {
+        let noted = match &login.details {
             Some(details) => self.within(self.entries.set(DETAILS, &json(details)?)).await,
             None => self.within(self.entries.delete(DETAILS)).await,
+        };
+        if let Err(error) = noted {
+            tracing::warn!(%error, "what is known about the tokens could not be noted beside them");
         }
+        Ok(())
     }
 
     async fn clear(&self) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod keyring;
 mod memory;
+mod moving;
 #[cfg(not(target_os = "linux"))]
 mod native;
 #[cfg(target_os = "linux")]
@@ -20,7 +21,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::StoreError;
-use self::{file::EncryptedFile, keyring::Keyring, memory::Memory};
+use self::{file::EncryptedFile, keyring::Keyring, memory::Memory, moving::Moving};
 
 /// The tokens of one endpoint.
 #[derive(Clone, Debug)]
@@ -50,6 +51,9 @@ pub struct LoginDetails {
     pub client_id: String,
     /// Issuer identifier of the authorization server.
     pub issuer: String,
+    /// Who signed in, as the ID token named them, for `flyte auth status`.
+    #[serde(default)]
+    pub subject: Option<String>,
     /// The flow that the person signed in by, in the spelling of the configuration's `authType`.
     pub auth_type: String,
 }
@@ -110,7 +114,8 @@ pub struct StoreOptions {
 /// Opens the store of an endpoint's tokens: the operating system's keyring, or the encrypted file where there is none.
 ///
 /// A keyring that is there but stays locked is an error and never a reason to use the file: the login would then be in two
-/// places. A login that was kept in the file, before there was a keyring, moves into the keyring.
+/// places. A login that was kept in the file, before there was a keyring, is used, and moves into the keyring when it is
+/// written next.
 ///
 /// # Errors
 /// [`StoreError::KeyringLocked`], [`StoreError::Keyring`], and those of the file.
@@ -119,19 +124,11 @@ pub async fn open(options: &StoreOptions) -> Result<Arc<dyn TokenStore>, StoreEr
         return Ok(Arc::new(Memory::default()));
     }
     let file = EncryptedFile::new(options);
-    let Some(keyring) = Keyring::open(&options.service, options.keyring_timeout).await? else {
-        return Ok(Arc::new(file));
-    };
-    if file.exists()
-        && let Some(old) = file.load().await?
-    {
-        let age = |login: &Login| login.details.as_ref().and_then(|details| details.issued_at);
-        if keyring.load().await?.is_none_or(|kept| age(&kept) < age(&old)) {
-            keyring.save(&old).await?;
-        }
-        file.clear().await?;
-    }
-    Ok(Arc::new(keyring))
+    Ok(match Keyring::open(&options.service, options.keyring_timeout).await? {
+        None => Arc::new(file),
+        Some(keyring) if file.exists() => Arc::new(Moving::new(keyring, file)),
+        Some(keyring) => Arc::new(keyring),
+    })
 }
 
 /// The shared entry, as the published client writes it.

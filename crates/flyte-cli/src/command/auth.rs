@@ -199,6 +199,7 @@ mod tests {
             has_refresh_token,
             issuer: signed_in.then(|| "https://flyte.example.com/".to_owned()),
             client_id: None,
+            subject: None,
             scopes: Vec::new(),
         };
         Report::new("https://flyte.example.com".into(), "Pkce", status, 1_000_000)

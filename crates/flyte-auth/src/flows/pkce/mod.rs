@@ -33,6 +33,16 @@ pub async fn sign_in(
     provider: &Provider,
     interaction: &dyn Interaction,
 ) -> Result<TokenResponse, AuthError> {
+    sign_in_within(TIME_LIMIT, http, provider, interaction).await
+}
+
+/// [`sign_in`] within a time.
+pub(crate) async fn sign_in_within(
+    limit: Duration,
+    http: &Client,
+    provider: &Provider,
+    interaction: &dyn Interaction,
+) -> Result<TokenResponse, AuthError> {
     let endpoint = provider.authorization_endpoint.as_ref().ok_or_else(|| AuthError::Discovery {
         url: provider.issuer.clone(),
         reason: "it has no authorization endpoint".to_owned(),
@@ -40,16 +50,19 @@ pub async fn sign_in(
     let client_id = provider.client_id()?;
     let verifier = SecretString::from(random()?);
     let state = random()?;
+    let nonce = random()?;
     let request = |redirect_uri: &Url| {
-        authorize_url(endpoint, provider, client_id, redirect_uri, &state, verifier.expose_secret())
+        authorize_url(endpoint, provider, client_id, redirect_uri, &state, &nonce, verifier.expose_secret())
     };
     let (listener, redirect_uri) = match Listener::bind(&provider.redirect_uri).await {
         Ok(listener) => (listener, provider.redirect_uri.clone()),
         Err(source) => {
-            let (listener, redirect_uri) =
-                Listener::bind_any(&provider.redirect_uri).await.map_err(|_| port_taken(provider, source))?;
-            if !accepts(http, &request(&redirect_uri)).await {
-                return Err(port_taken(provider, std::io::ErrorKind::AddrInUse.into()));
+            let (listener, redirect_uri) = match Listener::bind_any(&provider.redirect_uri).await {
+                Ok(bound) => bound,
+                Err(_) => return Err(port_taken(provider, source)),
+            };
+            if !accepts(http, &request(&redirect_uri), &redirect_uri).await {
+                return Err(port_taken(provider, source));
             }
             (listener, redirect_uri)
         }
@@ -63,36 +76,36 @@ pub async fn sign_in(
         loop {
             tokio::select! {
                 callback = callbacks.next() => return callback.map(|(answer, page)| (answer, Some(page))),
-                // A paste that is not this sign-in's answer is ignored like any other request.
+                // A paste that is not this sign-in's answer changes nothing, like any other request.
                 pasted = interaction.pasted_url() => {
                     if let Some(answer) = Url::parse(pasted.trim()).ok().and_then(|url| parse_answer(url.query()?, &state)) {
                         return Some((answer, None));
                     }
+                    interaction.unusable_paste(&AuthError::StateMismatch);
                     interaction.authorize_url(&url, false);
                 }
             }
         }
     };
-    let (answer, page) = tokio::time::timeout(TIME_LIMIT, wait)
+    let (answer, page) = tokio::time::timeout(limit, wait)
         .await
-        .map_err(|_| AuthError::TimedOut { minutes: TIME_LIMIT.as_secs() / 60 })?
+        .map_err(|_| AuthError::TimedOut { minutes: limit.as_secs().div_ceil(60) })?
         .ok_or(AuthError::Interrupted)?;
 
     let outcome = match code_of(answer, provider) {
-        Ok(code) => {
-            token_request(
-                http,
-                provider,
-                &[
-                    ("grant_type", "authorization_code"),
-                    ("client_id", client_id),
-                    ("code", code.expose_secret()),
-                    ("redirect_uri", redirect_uri.as_str()),
-                    ("code_verifier", verifier.expose_secret()),
-                ],
-            )
-            .await
-        }
+        Ok(code) => token_request(
+            http,
+            provider,
+            &[
+                ("grant_type", "authorization_code"),
+                ("client_id", client_id),
+                ("code", code.expose_secret()),
+                ("redirect_uri", redirect_uri.as_str()),
+                ("code_verifier", verifier.expose_secret()),
+            ],
+        )
+        .await
+        .and_then(|response| answers(response, &nonce, provider)),
         Err(error) => Err(error),
     };
     // The browser is told the truth: only now is it known whether the sign-in worked.
@@ -109,23 +122,38 @@ pub async fn sign_in(
     outcome
 }
 
+/// Refuses tokens whose ID token was made for another authorization request.
+fn answers(response: TokenResponse, nonce: &str, provider: &Provider) -> Result<TokenResponse, AuthError> {
+    match response.id_claims().and_then(|claims| claims.nonce) {
+        Some(other) if other != nonce => Err(AuthError::BadAnswer {
+            url: provider.token_endpoint.to_string(),
+            reason: "its ID token is of another sign-in (nonce)".to_owned(),
+        }),
+        _ => Ok(response),
+    }
+}
+
 fn port_taken(provider: &Provider, source: std::io::Error) -> AuthError {
     AuthError::CallbackPort {
         port: provider.redirect_uri.port_or_known_default().unwrap_or_default(),
-        source,
+        source: std::sync::Arc::new(source),
     }
 }
 
 /// Whether the server takes an authorization request with this redirect URI.
 ///
 /// Servers should take any loopback port (RFC 8252 section 7.3) but not all do, and one that does not shows an error to the
-/// person and never answers here. So it is asked first; asking has no side effect.
-async fn accepts(http: &Client, request: &Url) -> bool {
-    http.get(request.clone())
-        .timeout(Duration::from_secs(10))
-        .send()
-        .await
-        .is_ok_and(|response| response.status().is_success() || response.status().is_redirection())
+/// person and never answers here. So it is asked first; asking has no side effect. A redirect to a page of its own that
+/// tells of an error is a refusal too; an error sent to the redirect URI is not: that URI was taken.
+async fn accepts(http: &Client, request: &Url, redirect_uri: &Url) -> bool {
+    let Ok(response) = http.get(request.clone()).timeout(Duration::from_secs(10)).send().await else {
+        return false;
+    };
+    let next = response.headers().get(reqwest::header::LOCATION).and_then(|value| value.to_str().ok());
+    let refused = next.and_then(|next| request.join(next).ok()).is_some_and(|next| {
+        next.origin() != redirect_uri.origin() && next.query_pairs().any(|(name, _)| name == "error")
+    });
+    !refused && (response.status().is_success() || response.status().is_redirection())
 }
 
 /// The code of an answer that is this provider's and is not an error.
@@ -156,6 +184,7 @@ fn authorize_url(
     client_id: &str,
     redirect_uri: &Url,
     state: &str,
+    nonce: &str,
     verifier: &str,
 ) -> Url {
     let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()));
@@ -171,6 +200,10 @@ fn authorize_url(
             .append_pair("code_challenge_method", "S256");
         if !provider.scopes.is_empty() {
             query.append_pair("scope", &provider.scopes.join(" "));
+        }
+        // Comes back in the ID token, which only `openid` asks for (OpenID Connect Core section 3.1.2.1).
+        if provider.scopes.iter().any(|scope| scope == "openid") {
+            query.append_pair("nonce", nonce);
         }
         if let Some(audience) = &provider.audience {
             query.append_pair("audience", audience);

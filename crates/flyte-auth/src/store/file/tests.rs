@@ -28,6 +28,7 @@ fn login(access: &str) -> Login {
             scopes: vec!["all".to_owned()],
             client_id: "flyte".to_owned(),
             issuer: "https://issuer.example".to_owned(),
+            subject: None,
             auth_type: "Pkce".to_owned(),
         }),
     }

@@ -1,0 +1,176 @@
+//! Whether a response says `unauthenticated`, in each of the three protocols.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+
+/// The flag of the message that ends a stream of the Connect protocol.
+const END_STREAM: u8 = 0b10;
+/// Flag, and length in four bytes, in front of each message of a stream.
+const PREFIX: usize = 5;
+/// The longest last message that is read, in bytes.
+const MAX_END: usize = 64 * 1024;
+
+/// Looks at a response: whether the server turned the token down, and the response, as it was.
+///
+/// HTTP 401 says so (a unary call of the Connect protocol too), and gRPC's status 16 in the headers. A stream may say so
+/// in its first frame only (Connect's end-of-stream message, gRPC's trailers); so a stream is handed on once its first
+/// frame is there.
+pub(super) async fn of(response: Response<reqwest::Body>) -> (bool, Response<reqwest::Body>) {
+    if response.status() == StatusCode::UNAUTHORIZED
+        || response.headers().get("grpc-status").is_some_and(|status| status == "16")
+    {
+        return (true, response);
+    }
+    let kind =
+        response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let connect = kind.starts_with("application/connect+");
+    if !connect && !kind.starts_with("application/grpc") {
+        return (false, response);
+    }
+    let (parts, mut body) = response.into_parts();
+    let mut seen = Vec::new();
+    let mut turned_down = false;
+    let mut start = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let mut more = false;
+        match &frame {
+            Ok(frame) if frame.is_trailers() => {
+                turned_down = frame
+                    .trailers_ref()
+                    .and_then(|trailers| trailers.get("grpc-status"))
+                    .is_some_and(|status| status == "16");
+            }
+            Ok(frame) if connect => {
+                start.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+                match ends_unauthenticated(&start) {
+                    Some(verdict) => turned_down = verdict,
+                    None => more = true,
+                }
+            }
+            _ => {}
+        }
+        seen.push(frame);
+        if !more {
+            break;
+        }
+    }
+    seen.reverse();
+    (turned_down, Response::from_parts(parts, reqwest::Body::wrap(Resumed { seen, rest: body })))
+}
+
+/// Whether the first message of a Connect stream ends it with `unauthenticated`; `None` until enough of it is there.
+fn ends_unauthenticated(start: &[u8]) -> Option<bool> {
+    #[derive(serde::Deserialize)]
+    struct End {
+        error: Option<Failure>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Failure {
+        code: String,
+    }
+    let (prefix, message) = start.split_at_checked(PREFIX)?;
+    let length = usize::try_from(u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]])).ok()?;
+    if prefix[0] != END_STREAM || length > MAX_END {
+        return Some(false);
+    }
+    let end: Option<End> = serde_json::from_slice(message.get(..length)?).ok();
+    Some(end.and_then(|end| end.error).is_some_and(|error| error.code == "unauthenticated"))
+}
+
+/// A body whose first frames were looked at.
+struct Resumed {
+    /// The frames, the first one last.
+    seen: Vec<Result<Frame<Bytes>, reqwest::Error>>,
+    rest: reqwest::Body,
+}
+
+impl Body for Resumed {
+    type Data = Bytes;
+    type Error = reqwest::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, reqwest::Error>>> {
+        match self.seen.pop() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.seen.is_empty() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.seen.is_empty() { self.rest.size_hint() } else { SizeHint::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(flag: u8, text: &str) -> Vec<u8> {
+        let mut bytes = vec![flag];
+        bytes.extend_from_slice(&u32::try_from(text.len()).unwrap().to_be_bytes());
+        bytes.extend_from_slice(text.as_bytes());
+        bytes
+    }
+
+    async fn look(kind: &str, chunks: Vec<Vec<u8>>) -> (bool, Vec<u8>) {
+        let frames = chunks.into_iter().rev().map(|chunk| Ok(Frame::data(Bytes::from(chunk)))).collect();
+        let body = reqwest::Body::wrap(Resumed { seen: frames, rest: reqwest::Body::from("") });
+        let response = Response::builder().header("content-type", kind).body(body).unwrap();
+        let (verdict, response) = of(response).await;
+        (verdict, response.into_body().collect().await.unwrap().to_bytes().to_vec())
+    }
+
+    const UNAUTHENTICATED: &str = r#"{"error":{"code":"unauthenticated","message":"expired"}}"#;
+
+    #[tokio::test]
+    async fn a_stream_that_ends_unauthenticated_is_turned_down_and_arrives_whole() {
+        let end = message(END_STREAM, UNAUTHENTICATED);
+        let kind = "application/connect+proto";
+        for at in 0..end.len() {
+            let chunks = vec![end[..at].to_vec(), end[at..].to_vec()];
+            assert_eq!(look(kind, chunks).await, (true, end.clone()), "split at {at}");
+        }
+        let denied = message(END_STREAM, r#"{"error":{"code":"permission_denied"}}"#);
+        assert_eq!(look(kind, vec![denied.clone()]).await, (false, denied));
+        let data = [message(0, "data"), end.clone()].concat();
+        assert_eq!(look(kind, vec![data.clone()]).await, (false, data), "it had begun: not to be repeated");
+        assert_eq!(look("application/proto", vec![end.clone()]).await, (false, end));
+    }
+
+    #[tokio::test]
+    async fn the_trailers_of_grpc_are_read() {
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("grpc-status", http::HeaderValue::from_static("16"));
+        let body = Resumed { seen: vec![Ok(Frame::trailers(trailers))], rest: reqwest::Body::from("") };
+        let response = Response::builder()
+            .header("content-type", "application/grpc+proto")
+            .body(reqwest::Body::wrap(body))
+            .unwrap();
+        let (verdict, response) = of(response).await;
+        assert!(verdict);
+        let body = response.into_body().collect().await.unwrap();
+        assert_eq!(body.trailers().unwrap()["grpc-status"], "16");
+    }
+
+    proptest! {
+        #[test]
+        fn no_start_of_a_stream_panics(start in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = ends_unauthenticated(&start);
+        }
+    }
+}

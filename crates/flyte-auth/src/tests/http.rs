@@ -1,0 +1,119 @@
+//! Trust, proxies, and what is said when a server cannot be reached.
+
+use super::*;
+use crate::{AuthError, ConnectFailure, http::client};
+
+async fn failure(options: &HttpOptions, url: Url) -> (ConnectFailure, AuthError) {
+    let source = client(options).unwrap().get(url.clone()).send().await.unwrap_err();
+    let error = AuthError::unreachable(&url, source);
+    match &error {
+        AuthError::Unreachable { failure, .. } => (failure.clone(), error.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_bad_certificate_is_told_apart() {
+    for (certificate, expected, hint) in [
+        (Certificate::Expired, ConnectFailure::CertificateExpired, "date"),
+        (Certificate::NotYetValid, ConnectFailure::CertificateNotYetValid, "clock"),
+        (Certificate::ForAnotherName, ConnectFailure::CertificateName, "name"),
+        (Certificate::SelfSigned, ConnectFailure::UnknownAuthority, "--ca-cert-file"),
+    ] {
+        let served = Served::new(certificate, |_| Router::new()).await;
+        let (found, error) = failure(&served.http_options(), served.url("")).await;
+        assert_eq!(found, expected, "{error:?}");
+        assert!(error.hint().unwrap().contains(hint), "{certificate:?}: {:?}", error.hint());
+        assert!(!error.is_authentication());
+    }
+}
+
+#[tokio::test]
+async fn a_ca_file_is_all_that_is_trusted() {
+    let served = Served::new(Certificate::Good, |_| Router::new()).await;
+    let good = client(&served.http_options()).unwrap();
+    assert_eq!(good.get(served.url("")).send().await.unwrap().status(), 404);
+    let (found, _) = failure(&HttpOptions::default(), served.url("")).await;
+    assert_eq!(found, ConnectFailure::UnknownAuthority);
+    let other = Served::new(Certificate::Good, |_| Router::new()).await;
+    // A CA file wins over "trust anything".
+    let options =
+        HttpOptions { ca_cert_file: Some(other.ca_file()), insecure_skip_verify: true, proxy_url: None };
+    assert_eq!(failure(&options, served.url("")).await.0, ConnectFailure::UnknownAuthority);
+}
+
+#[tokio::test]
+async fn skipping_verification_trusts_anything() {
+    let options = HttpOptions { insecure_skip_verify: true, ..HttpOptions::default() };
+    for certificate in [Certificate::SelfSigned, Certificate::Expired, Certificate::ForAnotherName] {
+        let served = Served::new(certificate, |_| Router::new()).await;
+        let response = client(&options).unwrap().get(served.url("")).send().await;
+        assert_eq!(response.unwrap().status(), 404, "{certificate:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_ca_file_that_is_none_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    for content in [
+        None,
+        Some(""),
+        Some("not a certificate"),
+        Some("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"),
+    ] {
+        if let Some(content) = content {
+            std::fs::write(&path, content).unwrap();
+        }
+        let options = HttpOptions { ca_cert_file: Some(path.clone()), ..HttpOptions::default() };
+        let error = client(&options).map(drop).unwrap_err();
+        assert!(matches!(&error, AuthError::CaFile { .. }), "{content:?}: {error:?}");
+        assert!(error.to_string().contains("ca.pem"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_from_a_name_that_is_none() {
+    let refused = format!("https://localhost:{}/", free_port()).parse().unwrap();
+    assert_eq!(failure(&HttpOptions::default(), refused).await.0, ConnectFailure::Refused);
+    // Reserved for names that never exist (RFC 6761 section 6.4). "proxy" in a name is no proxy's fault.
+    let unknown = "https://proxy.flyte.invalid/".parse().unwrap();
+    assert_eq!(failure(&HttpOptions::default(), unknown).await.0, ConnectFailure::UnknownHost);
+}
+
+#[tokio::test]
+async fn calls_go_through_the_configured_proxy_and_its_refusal_is_told() {
+    // A proxy that writes down what it is asked for and lets nothing through.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("http://user:hunter2@{}/", listener.local_addr().unwrap());
+    let asked = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let length = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    });
+    let options = HttpOptions { proxy_url: Some(proxy.parse().unwrap()), ..HttpOptions::default() };
+    assert!(!format!("{options:?}").contains("hunter2"));
+    let (found, error) = failure(&options, "https://flyte.example.com/".parse().unwrap()).await;
+    assert!(matches!(found, ConnectFailure::Proxy(_)), "{found:?}");
+    assert!(error.hint().unwrap().contains("httpProxyURL"));
+    assert!(!format!("{error:?} {error}").contains("hunter2"));
+    assert!(asked.await.unwrap().starts_with("CONNECT flyte.example.com:443 "));
+    // A proxy that is not there is the proxy's fault, not the server's.
+    let gone = format!("http://127.0.0.1:{}/", free_port());
+    let options = HttpOptions { proxy_url: Some(gone.parse().unwrap()), ..HttpOptions::default() };
+    let (found, _) = failure(&options, "https://flyte.example.com/".parse().unwrap()).await;
+    assert!(matches!(found, ConnectFailure::Proxy(_)), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let served = Served::new(Certificate::Good, |_| {
+        Router::new().route("/token", post(|| async { Redirect::temporary("/elsewhere") }))
+    })
+    .await;
+    let response = client(&served.http_options()).unwrap().post(served.url("token")).send().await.unwrap();
+    assert_eq!(response.status(), 307);
+}

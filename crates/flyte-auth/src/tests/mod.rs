@@ -1,0 +1,490 @@
+//! The crate as a whole against a small server of its own, over TLS.
+//!
+//! These tests are inside the crate so that they can give a session a store of their own: a developer's real keyring is
+//! never touched. `tests/secret_service.rs` has the real keyring, in a session bus of its own.
+
+mod discovery;
+mod http;
+mod sign_in;
+mod transport;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::{
+    Form, Json, Router,
+    body::Bytes,
+    extract::{Query, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use axum_server::tls_rustls::RustlsConfig;
+use flyte_config::{AuthType, Endpoint};
+use flyte_idl::flyteidl2::auth::{GetOAuth2MetadataResponse, GetPublicClientConfigResponse};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use secrecy::SecretString;
+use serde_json::json;
+use url::Url;
+
+use crate::{
+    Interaction, Session, SessionOptions,
+    clock::Clock,
+    discovery::Overrides,
+    http::HttpOptions,
+    store::{Login, LoginDetails},
+    token::fingerprint,
+};
+
+const NOW: i64 = 1_700_000_000;
+
+/// What is odd about a server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Certificate {
+    Good,
+    Expired,
+    NotYetValid,
+    ForAnotherName,
+    SelfSigned,
+}
+
+/// A listening TLS server and the client's view of it.
+struct Served {
+    directory: tempfile::TempDir,
+    port: u16,
+}
+
+impl Served {
+    async fn new(certificate: Certificate, router: impl FnOnce(u16) -> Router) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (authority_key, leaf_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
+        std::fs::write(directory.path().join("ca.pem"), authority.self_signed(&authority_key).unwrap().pem())
+            .unwrap();
+        let name = if certificate == Certificate::ForAnotherName { "other.example" } else { "localhost" };
+        let mut leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        match certificate {
+            Certificate::Expired => leaf.not_after = date_time_ymd(2001, 1, 1),
+            Certificate::NotYetValid => leaf.not_before = date_time_ymd(2099, 1, 1),
+            _ => {}
+        }
+        let leaf = match certificate {
+            Certificate::SelfSigned => leaf.self_signed(&leaf_key),
+            _ => leaf.signed_by(&leaf_key, &Issuer::new(authority, authority_key)),
+        }
+        .unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tls = RustlsConfig::from_pem(leaf.pem().into_bytes(), leaf_key.serialize_pem().into_bytes())
+            .await
+            .unwrap();
+        let router = router(port);
+        tokio::spawn(axum_server::from_tcp_rustls(listener, tls).unwrap().serve(router.into_make_service()));
+        Self { directory, port }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        format!("localhost:{}", self.port).parse().unwrap()
+    }
+
+    fn url(&self, path: &str) -> Url {
+        self.endpoint().url().join(path).unwrap()
+    }
+
+    fn ca_file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
+    fn http_options(&self) -> HttpOptions {
+        HttpOptions { ca_cert_file: Some(self.ca_file()), ..HttpOptions::default() }
+    }
+
+    /// A session with tokens in memory only.
+    fn session(&self, interaction: Arc<dyn Interaction>) -> Arc<Session> {
+        Session::new(SessionOptions {
+            endpoint: self.endpoint(),
+            auth_type: AuthType::Pkce,
+            http: self.http_options(),
+            overrides: Overrides::default(),
+            disable_keyring: true,
+            data_dir: self.directory.path().join("data"),
+            state_dir: self.directory.path().join("state"),
+            interaction,
+            clock: Clock::manual(NOW),
+        })
+    }
+}
+
+/// A control plane with its authorization server; what it does is changed while it runs.
+#[derive(Debug, Default)]
+struct Realm {
+    rules: Mutex<Rules>,
+    /// `a<generation>` is the access token in force and `r<generation>` the refresh token.
+    generation: AtomicUsize,
+    /// What was asked for, in order: `token`, `authorize`, or the method of a call.
+    asked: Mutex<Vec<String>>,
+    /// The parameters of the last authorization request.
+    request: Mutex<HashMap<String, String>>,
+    /// `authorization` and `x-request-id` of each call.
+    calls: Mutex<Vec<(Option<String>, Option<String>)>>,
+}
+
+#[derive(Clone, Debug)]
+struct Rules {
+    flyte: bool,
+    header: &'static str,
+    redirect_uri: String,
+    /// Taken besides the redirect URI: any loopback port.
+    any_port: bool,
+    /// `iss` of authorization answers.
+    issuer: Option<String>,
+    says_issuer: bool,
+    denies: bool,
+    /// `nonce` of ID tokens, where it is not the request's.
+    nonce: Option<&'static str>,
+    /// What the token endpoint fails with.
+    fault: Option<(u16, &'static str)>,
+    /// How many calls are answered 503 before the next is not.
+    unavailable: usize,
+    /// `Date` of refusals.
+    date: Option<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            flyte: true,
+            header: "flyte-authorization",
+            redirect_uri: format!("http://localhost:{}/callback", free_port()),
+            any_port: false,
+            issuer: None,
+            says_issuer: false,
+            denies: false,
+            nonce: None,
+            fault: None,
+            unavailable: 0,
+            date: Some(date(NOW)),
+        }
+    }
+}
+
+fn date(at: i64) -> String {
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(at).unwrap()))
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+type Shared = State<(Arc<Realm>, u16)>;
+
+impl Realm {
+    async fn serve(self: &Arc<Self>) -> Served {
+        let realm = Arc::clone(self);
+        Served::new(Certificate::Good, |port| {
+            Router::new()
+                .route("/flyteidl2.auth.AuthMetadataService/GetOAuth2Metadata", post(metadata))
+                .route("/flyteidl2.auth.AuthMetadataService/GetPublicClientConfig", post(public_client))
+                .route("/.well-known/oauth-authorization-server", get(well_known))
+                .route("/authorize", get(authorize))
+                .route("/token", post(token))
+                .route("/revoke", post(revoke))
+                .fallback(call)
+                .with_state((realm, port))
+        })
+        .await
+    }
+
+    fn rules(&self, change: impl FnOnce(&mut Rules)) {
+        change(&mut self.rules.lock().unwrap());
+    }
+
+    fn seen(&self) -> Rules {
+        self.rules.lock().unwrap().clone()
+    }
+
+    fn note(&self, what: &str) {
+        self.asked.lock().unwrap().push(what.to_owned());
+    }
+
+    fn count(&self, what: &str) -> usize {
+        self.asked.lock().unwrap().iter().filter(|asked| *asked == what).count()
+    }
+}
+
+fn proto(message: &impl buffa::Message) -> Response {
+    ([(header::CONTENT_TYPE, "application/proto")], message.encode_to_vec()).into_response()
+}
+
+async fn metadata(State((realm, port)): Shared) -> Response {
+    realm.note("metadata");
+    if !realm.seen().flyte {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    proto(&GetOAuth2MetadataResponse {
+        issuer: format!("https://localhost:{port}/"),
+        authorization_endpoint: format!("https://localhost:{port}/authorize"),
+        token_endpoint: format!("https://localhost:{port}/token"),
+        ..Default::default()
+    })
+}
+
+async fn public_client(State((realm, _)): Shared) -> Response {
+    let rules = realm.seen();
+    if !rules.flyte {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    proto(&GetPublicClientConfigResponse {
+        client_id: "flyte".to_owned(),
+        redirect_uri: rules.redirect_uri,
+        scopes: vec!["openid".to_owned(), "offline_access".to_owned()],
+        authorization_metadata_key: rules.header.to_owned(),
+        audience: "the-audience".to_owned(),
+        ..Default::default()
+    })
+}
+
+async fn well_known(State((realm, port)): Shared) -> Response {
+    realm.note("well-known");
+    let base = format!("https://localhost:{port}");
+    Json(json!({
+        "issuer": format!("{base}/"),
+        "authorization_endpoint": format!("{base}/authorize"),
+        "token_endpoint": format!("{base}/token"),
+        "revocation_endpoint": format!("{base}/revoke"),
+        "authorization_response_iss_parameter_supported": realm.seen().says_issuer,
+    }))
+    .into_response()
+}
+
+async fn authorize(State((realm, _)): Shared, Query(request): Query<HashMap<String, String>>) -> Response {
+    realm.note("authorize");
+    let rules = realm.seen();
+    let mut back: Url = request["redirect_uri"].parse().unwrap();
+    let mut usual = back.clone();
+    usual.set_port(Url::parse(&rules.redirect_uri).unwrap().port()).unwrap();
+    if back.as_str() != rules.redirect_uri && !(rules.any_port && usual.as_str() == rules.redirect_uri) {
+        return (StatusCode::BAD_REQUEST, "unknown redirect URI").into_response();
+    }
+    {
+        let mut query = back.query_pairs_mut();
+        query.append_pair("state", &request["state"]);
+        if rules.denies {
+            query.append_pair("error", "access_denied").append_pair("error_description", "not on a Sunday");
+        } else {
+            query.append_pair("code", "the-code");
+        }
+        if let Some(issuer) = &rules.issuer {
+            query.append_pair("iss", issuer);
+        }
+    }
+    *realm.request.lock().unwrap() = request;
+    Redirect::to(back.as_str()).into_response()
+}
+
+async fn token(State((realm, _)): Shared, Form(form): Form<HashMap<String, String>>) -> Response {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+    realm.note("token");
+    let rules = realm.seen();
+    let refused = |code: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": code }))).into_response();
+    if let Some((status, body)) = rules.fault {
+        return (StatusCode::from_u16(status).unwrap(), body).into_response();
+    }
+    let mut id_token = None;
+    match form["grant_type"].as_str() {
+        "authorization_code" => {
+            let request = realm.request.lock().unwrap().clone();
+            let challenge =
+                aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, form["code_verifier"].as_bytes());
+            if form["code"] != "the-code"
+                || form["redirect_uri"] != request["redirect_uri"]
+                || BASE64.encode(challenge) != request["code_challenge"]
+                || request["code_challenge_method"] != "S256"
+            {
+                return refused("invalid_grant");
+            }
+            let nonce = rules.nonce.map_or_else(|| request["nonce"].clone(), str::to_owned);
+            let claims = json!({ "sub": "1234", "email": "ada@example.com", "nonce": nonce });
+            id_token = Some(format!("e30.{}.sig", BASE64.encode(claims.to_string())));
+        }
+        "refresh_token" => {
+            if form["refresh_token"] != format!("r{}", realm.generation.load(Ordering::SeqCst)) {
+                return refused("invalid_grant");
+            }
+        }
+        _ => return refused("unsupported_grant_type"),
+    }
+    let next = realm.generation.fetch_add(1, Ordering::SeqCst) + 1;
+    Json(json!({
+        "access_token": format!("a{next}"),
+        "refresh_token": format!("r{next}"),
+        "token_type": "Bearer",
+        "expires_in": 3600,
+        "id_token": id_token,
+    }))
+    .into_response()
+}
+
+async fn revoke(State((realm, _)): Shared, Form(form): Form<HashMap<String, String>>) -> StatusCode {
+    realm.note(&format!("revoke {}", form["token"]));
+    StatusCode::OK
+}
+
+/// Any other path: a call, which needs the access token in force, and answers with what it was sent.
+async fn call(State((realm, _)): Shared, headers: HeaderMap, request: Request) -> Response {
+    let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+    realm.note(&method);
+    let rules = realm.seen();
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    realm.calls.lock().unwrap().push((text(rules.header), text("x-request-id")));
+    if rules.unavailable > 0 {
+        realm.rules(|rules| rules.unavailable -= 1);
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let in_force = format!("Bearer a{}", realm.generation.load(Ordering::SeqCst));
+    if text(rules.header) != Some(in_force) || method == "Never" {
+        let mut refusal =
+            (StatusCode::UNAUTHORIZED, Json(json!({ "code": "unauthenticated" }))).into_response();
+        if let Some(date) = rules.date {
+            refusal.headers_mut().insert(header::DATE, date.parse().unwrap());
+        }
+        return refusal;
+    }
+    let body: Bytes = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
+    body.into_response()
+}
+
+/// A login that expires an hour after [`NOW`].
+fn login(access: &str, refresh: &str) -> Login {
+    Login {
+        access_token: SecretString::from(access),
+        refresh_token: Some(SecretString::from(refresh)),
+        details: Some(LoginDetails {
+            access_token_sha256: fingerprint(access),
+            issued_at: Some(NOW),
+            expires_at: Some(NOW + 3600),
+            scopes: Vec::new(),
+            client_id: "flyte".to_owned(),
+            issuer: String::new(),
+            subject: None,
+            auth_type: "Pkce".to_owned(),
+        }),
+    }
+}
+
+/// A person whose browser is an HTTP client: it follows the redirects of a sign-in.
+#[derive(Debug)]
+struct Person {
+    browser: reqwest::Client,
+    habit: Habit,
+    /// The last page's status and text.
+    page: Mutex<Option<(u16, String)>>,
+    /// How often they were asked.
+    asked: AtomicUsize,
+    complaints: Mutex<Vec<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Habit {
+    SignsIn,
+    LooksAway,
+    /// Pastes nonsense first, then the address that the browser ended on.
+    Pastes,
+}
+
+impl Person {
+    fn new(served: &Served, habit: Habit) -> Arc<Self> {
+        let ca = reqwest::Certificate::from_pem(&std::fs::read(served.ca_file()).unwrap()).unwrap();
+        let mut browser = reqwest::Client::builder().no_proxy().tls_certs_only([ca]);
+        if habit == Habit::Pastes {
+            browser = browser.redirect(reqwest::redirect::Policy::none());
+        }
+        Arc::new(Self {
+            browser: browser.build().unwrap(),
+            habit,
+            page: Mutex::default(),
+            asked: AtomicUsize::new(0),
+            complaints: Mutex::default(),
+        })
+    }
+
+    /// The page that the browser ended on, once it is there.
+    async fn page(&self) -> (u16, String) {
+        for _ in 0..200 {
+            if let Some(page) = self.page.lock().unwrap().clone() {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the browser never got a page");
+    }
+}
+
+/// The [`Interaction`] of a [`Person`].
+#[derive(Debug)]
+struct AtTheScreen(Arc<Person>, Mutex<Vec<String>>);
+
+impl AtTheScreen {
+    fn new(person: &Arc<Person>) -> Arc<Self> {
+        Arc::new(Self(Arc::clone(person), Mutex::default()))
+    }
+}
+
+#[async_trait]
+impl Interaction for AtTheScreen {
+    fn is_interactive(&self) -> bool {
+        true
+    }
+
+    async fn open_browser(&self, url: &Url) -> bool {
+        let person = Arc::clone(&self.0);
+        person.asked.fetch_add(1, Ordering::SeqCst);
+        match person.habit {
+            Habit::LooksAway => {}
+            Habit::Pastes => {
+                let ended = person.browser.get(url.clone()).send().await.unwrap();
+                let ended = ended.headers()["location"].to_str().unwrap().to_owned();
+                *self.1.lock().unwrap() = vec![ended, "https://example.com/?state=1".to_owned()];
+                return false;
+            }
+            Habit::SignsIn => {
+                let url = url.clone();
+                tokio::spawn(async move {
+                    let response = person.browser.get(url).send().await.unwrap();
+                    let status = response.status().as_u16();
+                    let text = response.text().await.unwrap();
+                    *person.page.lock().unwrap() = Some((status, text));
+                });
+            }
+        }
+        true
+    }
+
+    fn authorize_url(&self, _: &Url, _: bool) {}
+    fn waiting(&self) {}
+    fn done(&self) {}
+
+    fn unusable_paste(&self, error: &crate::AuthError) {
+        self.0.complaints.lock().unwrap().push(error.to_string());
+    }
+
+    async fn pasted_url(&self) -> String {
+        let pasted = self.1.lock().unwrap().pop();
+        match pasted {
+            Some(url) => url,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Signing in by PKCE, from the authorization request to the last page.
+
+use super::*;
+use crate::{AuthError, flows::pkce};
+
+async fn scene(
+    habit: Habit,
+    change: impl FnOnce(&mut Rules),
+) -> (Arc<Realm>, Served, Arc<Person>, Arc<Session>) {
+    let realm = Arc::new(Realm::default());
+    realm.rules(change);
+    let served = realm.serve().await;
+    let person = Person::new(&served, habit);
+    let session = served.session(AtTheScreen::new(&person));
+    (realm, served, person, session)
+}
+
+#[tokio::test]
+async fn the_browser_signs_in_and_is_told_so() {
+    let (realm, _served, person, session) = scene(Habit::SignsIn, |_| {}).await;
+    realm.generation.store(77_777_776, Ordering::SeqCst);
+    assert_eq!(session.token().await.unwrap().secret(), "a77777777");
+    let (status, page) = person.page().await;
+    assert!(status == 200 && page.contains("You are signed in"), "{status} {page}");
+    assert!(!page.contains("<script") && !page.contains("the-code"));
+    let first = realm.request.lock().unwrap().clone();
+    assert_eq!(
+        (first["audience"].as_str(), first["scope"].as_str()),
+        ("the-audience", "openid offline_access")
+    );
+    let status = session.status().await.unwrap();
+    assert_eq!(status.subject.as_deref(), Some("ada@example.com"));
+    assert!(status.signed_in && status.has_refresh_token && status.expires_at == Some(NOW + 3600));
+    // Verifier, state and nonce are used once.
+    session.login().await.unwrap();
+    let second = realm.request.lock().unwrap().clone();
+    for once in ["state", "nonce", "code_challenge"] {
+        assert_ne!(first[once], second[once], "{once}");
+    }
+    // What was written down of it shows no secret.
+    let shown = format!("{session:?} {:?}", session.token().await.unwrap());
+    assert!(!shown.contains("7777777"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_browser_ends_the_wait_on_both_sides() {
+    let (_, _served, person, session) = scene(Habit::SignsIn, |rules| rules.denies = true).await;
+    let error = session.token().await.unwrap_err();
+    assert!(
+        matches!(&error, AuthError::AccessDenied { description: Some(text) } if text == "not on a Sunday")
+    );
+    assert!(error.is_authentication() && error.hint().unwrap().contains("flyte auth login"));
+    let (status, page) = person.page().await;
+    assert!(status == 400 && page.contains("denied") && page.contains("not on a Sunday"), "{page}");
+}
+
+#[tokio::test]
+async fn the_page_tells_when_the_tokens_did_not_come() {
+    let (_, _served, person, session) =
+        scene(Habit::SignsIn, |rules| rules.fault = Some((500, "<html>oops"))).await;
+    assert!(matches!(session.token().await, Err(AuthError::BadAnswer { .. })));
+    let (status, page) = person.page().await;
+    assert!(
+        status == 400 && page.contains("Sign-in failed") && !page.contains("You are signed in"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_of_another_issuer_is_refused() {
+    for (says, issuer, passes) in [
+        (true, None, false),
+        (true, Some("https://evil.example"), false),
+        (false, Some("https://evil.example"), false),
+        (false, None, true),
+    ] {
+        let (realm, _served, _, session) = scene(Habit::SignsIn, |rules| {
+            rules.says_issuer = says;
+            rules.issuer = issuer.map(str::to_owned);
+        })
+        .await;
+        let outcome = session.token().await;
+        assert_eq!(outcome.is_ok(), passes, "{says} {issuer:?}: {outcome:?}");
+        if !passes {
+            assert!(matches!(outcome, Err(AuthError::IssuerMismatch { .. })));
+            assert_eq!(realm.count("token"), 0, "the code goes nowhere");
+        }
+    }
+    let (realm, served, _, session) = scene(Habit::SignsIn, |rules| rules.says_issuer = true).await;
+    realm.rules(|rules| rules.issuer = Some(format!("https://localhost:{}/", served.port)));
+    assert!(session.token().await.is_ok());
+}
+
+#[tokio::test]
+async fn an_id_token_of_another_sign_in_is_refused() {
+    let (_, _served, person, session) = scene(Habit::SignsIn, |rules| rules.nonce = Some("replayed")).await;
+    let error = session.token().await.unwrap_err();
+    assert!(error.to_string().contains("nonce"), "{error}");
+    assert!(!session.status().await.unwrap().signed_in);
+    assert_eq!(person.page().await.0, 400);
+}
+
+#[tokio::test]
+async fn another_free_port_serves_where_the_server_takes_any() {
+    let usual = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = usual.local_addr().unwrap().port();
+    let (realm, _served, _, session) = scene(Habit::SignsIn, |rules| {
+        rules.redirect_uri = format!("http://localhost:{port}/callback");
+        rules.any_port = true;
+    })
+    .await;
+    assert_eq!(session.token().await.unwrap().secret(), "a1");
+    assert!(!realm.request.lock().unwrap()["redirect_uri"].contains(&format!(":{port}/")));
+    // And where it does not, that is said at once.
+    let (_, _served, person, session) =
+        scene(Habit::SignsIn, |rules| rules.redirect_uri = format!("http://localhost:{port}/callback")).await;
+    let error = session.token().await.unwrap_err();
+    assert!(matches!(&error, AuthError::CallbackPort { port: taken, .. } if *taken == port), "{error:?}");
+    assert_eq!(person.asked.load(Ordering::SeqCst), 0, "no browser was opened for nothing");
+}
+
+#[tokio::test]
+async fn the_callback_can_be_pasted_and_nonsense_is_told_from_it() {
+    let (_, _served, person, session) = scene(Habit::Pastes, |_| {}).await;
+    assert_eq!(session.token().await.unwrap().secret(), "a1");
+    let complaints = person.complaints.lock().unwrap();
+    assert!(complaints.len() == 1 && complaints[0].contains("not the end of this sign-in"), "{complaints:?}");
+}
+
+#[tokio::test]
+async fn nobody_at_the_browser_ends_in_time() {
+    let (_, _served, person, session) = scene(Habit::LooksAway, |_| {}).await;
+    let provider = session.provider().await.unwrap();
+    let interaction = AtTheScreen::new(&person);
+    let limit = Duration::from_millis(50);
+    let outcome = pkce::sign_in_within(limit, session.http().unwrap(), &provider, &*interaction).await;
+    assert!(matches!(outcome, Err(AuthError::TimedOut { .. })), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_is_asked_once_however_many_wait() {
+    let (_, _served, person, session) = scene(Habit::SignsIn, |rules| rules.denies = true).await;
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let session = Arc::clone(&session);
+            tokio::spawn(async move { session.token().await.map(drop).unwrap_err() })
+        })
+        .collect();
+    for task in tasks {
+        let error = task.await.unwrap();
+        assert!(matches!(error, AuthError::AccessDenied { .. }), "{error:?}");
+    }
+    assert_eq!(person.asked.load(Ordering::SeqCst), 1);
+    // Asked again later, they are asked again.
+    assert!(session.token().await.is_err());
+    assert_eq!(person.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_frees_the_port_and_the_lock() {
+    let (realm, _served, person, session) = scene(Habit::LooksAway, |_| {}).await;
+    let caller = tokio::spawn({
+        let session = Arc::clone(&session);
+        async move { session.token().await }
+    });
+    while person.asked.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    caller.abort();
+    // The next one is asked anew, on the same port.
+    let next = tokio::spawn(async move { session.login().await });
+    while person.asked.load(Ordering::SeqCst) == 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let port = Url::parse(&realm.seen().redirect_uri).unwrap().port().unwrap();
+    assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err(), "it listens there again");
+    next.abort();
+}
+
+#[tokio::test]
+async fn signing_out_revokes_at_the_server() {
+    let (realm, _served, _, session) = scene(Habit::SignsIn, |_| {}).await;
+    session.token().await.unwrap();
+    let outcome = session.logout().await.unwrap();
+    assert!(outcome.was_signed_in && outcome.revoked);
+    assert_eq!(realm.count("revoke r1"), 1, "the refresh token, which takes its access tokens along");
+    assert!(!session.status().await.unwrap().signed_in);
+    assert!(!session.logout().await.unwrap().was_signed_in);
+}
