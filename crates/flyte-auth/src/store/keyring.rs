@@ -95,3 +95,15 @@ impl fmt::Debug for Keyring {
         f.debug_struct("Keyring").field("system", &system::NAME).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_keyring_that_waits_for_nobody_is_not_waited_for() {
+        let outcome =
+            limited(Duration::from_millis(5), std::future::pending::<Result<(), StoreError>>()).await;
+        assert!(matches!(outcome, Err(StoreError::KeyringLocked { .. })));
+    }
+}
