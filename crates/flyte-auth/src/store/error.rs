@@ -7,9 +7,9 @@ use std::{io, path::PathBuf, sync::Arc};
 #[non_exhaustive]
 pub enum StoreError {
     /// The keyring is locked and nobody unlocked it.
-    #[error("the system keyring is locked, and nobody unlocked it within {seconds} seconds")]
+    #[error("the system keyring is locked, and {}", unanswered(*.seconds))]
     KeyringLocked {
-        /// How long it was waited for.
+        /// How long it was waited for; 0 where the question was turned down, or nothing was there to show it.
         seconds: u64,
     },
     /// The keyring failed.
@@ -33,6 +33,12 @@ pub enum StoreError {
         path: PathBuf,
         /// Why it failed.
         source: Arc<io::Error>,
+    },
+    /// Others can read a file, and it is not ours to change that.
+    #[error("{} can be read by others, and it belongs to somebody else", .path.display())]
+    Permissions {
+        /// The file.
+        path: PathBuf,
     },
     /// The cryptographic library failed.
     #[error("the tokens could not be {0}")]
@@ -66,7 +72,18 @@ impl StoreError {
                 "Check that {} is yours and can be written to.",
                 path.parent().unwrap_or(path).display()
             ),
+            Self::Permissions { path } => format!(
+                "Move {} away, then run `flyte auth login` to sign in again.",
+                path.display()
+            ),
             Self::Crypto(_) => return None,
         })
+    }
+}
+
+fn unanswered(seconds: u64) -> String {
+    match seconds {
+        0 => "could not be unlocked".to_owned(),
+        seconds => format!("nobody unlocked it within {seconds} seconds"),
     }
 }

@@ -62,11 +62,8 @@ impl EncryptedFile {
     fn read(&self) -> Result<Option<Login>, StoreError> {
         let failed = |source| StoreError::file("read", &self.path, source);
         let mut sealed = Vec::new();
-        match File::open(&self.path) {
-            Ok(file) => file.take(MAX_FILE).read_to_end(&mut sealed).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
+        let Some(file) = open_private(&self.path)? else { return Ok(None) };
+        file.take(MAX_FILE).read_to_end(&mut sealed).map_err(failed)?;
         let content = match read_key(&self.key_path)? {
             Some(key) => self.open(&key, &sealed),
             None => None,
@@ -185,11 +182,12 @@ impl TokenStore for EncryptedFile {
 
 /// The key in a file; `None` where there is none or it is not one.
 fn read_key(path: &Path) -> Result<Option<RandomizedNonceKey>, StoreError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => Zeroizing::new(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StoreError::file("read", path, error)),
-    };
+    let Some(file) = open_private(path)? else { return Ok(None) };
+    // One byte more than a key has, and no growing: a buffer that is left behind is not wiped.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * KEY_LEN));
+    file.take(KEY_LEN as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| StoreError::file("read", path, source))?;
     if bytes.len() != KEY_LEN {
         // Not this program's doing: a key is linked into place whole. Out of the way, so that a new one can be made.
         let aside = path.with_extension("key.corrupt");
@@ -197,7 +195,6 @@ fn read_key(path: &Path) -> Result<Option<RandomizedNonceKey>, StoreError> {
         fs::rename(path, aside).map_err(|error| StoreError::file("move", path, error))?;
         return Ok(None);
     }
-    tighten(path);
     RandomizedNonceKey::new(&AES_256_GCM, &bytes).map(Some).map_err(|_| StoreError::Crypto("decrypted"))
 }
 
@@ -249,17 +246,26 @@ fn sync_directory(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes a key out of the sight of others, where somebody's copying put it into it.
-fn tighten(path: &Path) {
+/// Opens a file that nobody else may read; `None` where there is none. One that others can read, by somebody's copying, is
+/// taken out of their sight; one whose owner is another is refused.
+fn open_private(path: &Path) -> Result<Option<File>, StoreError> {
+    let failed = |source| StoreError::file("read", path, source);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let exposed = fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
-        if exposed {
-            let outcome = fs::set_permissions(path, fs::Permissions::from_mode(0o600));
-            tracing::warn!(file = %path.display(), mended = outcome.is_ok(), "others could read the key of the stored logins");
+        if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+            // Only the owner can do this.
+            file.set_permissions(fs::Permissions::from_mode(0o600))
+                .map_err(|_| StoreError::Permissions { path: path.to_owned() })?;
+            tracing::warn!(file = %path.display(), "others could read this file of the stored logins; now they cannot");
         }
     }
+    Ok(Some(file))
 }
 
 #[cfg(test)]

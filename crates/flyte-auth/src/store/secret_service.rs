@@ -8,6 +8,7 @@ use std::{collections::HashMap, path::Path};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use secret_service::{Collection, EncryptionType, Error, Item, SecretService};
+use zbus::{DBusError as _, fdo};
 use zeroize::Zeroizing;
 
 use super::StoreError;
@@ -31,12 +32,21 @@ impl Entries {
         if !has_session_bus() {
             return Ok(None);
         }
-        let bus = match SecretService::connect(EncryptionType::Dh).await {
-            Ok(bus) => bus,
+        let connection = match zbus::Connection::session().await {
+            Ok(connection) => connection,
             Err(error) => {
+                tracing::debug!(%error, "there is no session bus");
+                return Ok(None);
+            }
+        };
+        let bus = match SecretService::connect_with_existing(EncryptionType::Dh, connection).await {
+            Ok(bus) => bus,
+            Err(error) if is_absent(&error) => {
                 tracing::debug!(%error, "there is no Secret Service");
                 return Ok(None);
             }
+            // One that is there and fails may hold the login: using the file now would make a second one.
+            Err(error) => return Err(failed(&error)),
         };
         match bus.get_default_collection().await {
             Ok(_) => {}
@@ -124,6 +134,20 @@ fn has_session_bus() -> bool {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     set("DBUS_SESSION_BUS_ADDRESS").is_some()
         || set("XDG_RUNTIME_DIR").is_some_and(|directory| Path::new(&directory).join("bus").exists())
+}
+
+/// Whether nothing provides the service: nobody owns its name, and the bus has no way to start it, or could not (in
+/// containers, Debian's gnome-keyring is installed but may not be executed).
+fn is_absent(error: &Error) -> bool {
+    let error = match error {
+        Error::Unavailable => return true,
+        Error::Zbus(error) => fdo::Error::from(error.clone()),
+        Error::ZbusFdo(error) => error.clone(),
+        _ => return false,
+    };
+    let name = error.name();
+    matches!(error, fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_))
+        || name.starts_with("org.freedesktop.DBus.Error.Spawn.")
 }
 
 fn failed(error: &Error) -> StoreError {

@@ -1,6 +1,10 @@
 //! The encrypted file under damage, races and a full disk.
 
-use std::time::Duration;
+use std::{
+    env,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -70,9 +74,37 @@ fn only_the_owner_can_read_it() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&file.path), mode(&file.key_path)), (0o600, 0o600));
     assert_eq!((mode(file.path.parent().unwrap()), mode(file.key_path.parent().unwrap())), (0o700, 0o700));
-    fs::set_permissions(&file.key_path, fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(access(&file).as_deref(), Some("a"));
-    assert_eq!(mode(&file.key_path), 0o600);
+    for path in [&file.key_path, &file.path] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(access(&file).as_deref(), Some("a"));
+        assert_eq!(mode(path), 0o600);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_others_can_read_and_is_not_ours_is_refused() {
+    // A file whose mode nobody may change, root included.
+    let error = open_private(Path::new("/proc/sys/kernel/ostype")).unwrap_err();
+    assert!(matches!(&error, StoreError::Permissions { .. }), "{error:?}");
+    assert!(error.hint().unwrap().contains("/proc/sys/kernel/ostype"));
+}
+
+#[test]
+fn no_changed_bit_and_no_cut_yields_a_login() {
+    let home = tempfile::tempdir().unwrap();
+    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    file.write(&login("a")).unwrap();
+    let (key, sealed) = (file.key().unwrap(), fs::read(&file.path).unwrap());
+    assert!(file.open(&key, &sealed).is_some());
+    for length in 0..sealed.len() {
+        assert!(file.open(&key, &sealed[..length]).is_none(), "cut after {length} bytes");
+    }
+    for bit in 0..sealed.len() * 8 {
+        let mut changed = sealed.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(file.open(&key, &changed).is_none(), "bit {bit} changed");
+    }
 }
 
 #[test]
@@ -133,6 +165,70 @@ fn what_cannot_be_written_leaves_the_old_login() {
     assert!(matches!(blocked.try_writing(), Err(StoreError::File { .. })));
     assert!(blocked.write(&login("b")).is_err());
     assert_eq!(access(&file).as_deref(), Some("a"));
+}
+
+/// What a process of its own is to do, and where: see [`in_a_process_of_its_own`].
+const JOB: &str = "FLYTE_TEST_STORE_JOB";
+const HOME: &str = "FLYTE_TEST_STORE_HOME";
+
+/// Starts this test program again, for [`in_a_process_of_its_own`] alone, after a line of shell.
+#[cfg(unix)]
+fn start(before: &str, job: &str, home: &Path) -> Child {
+    Command::new("sh")
+        .args(["-c", &format!("{before} exec \"$0\" \"$@\"")])
+        .arg(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "store::file::tests::in_a_process_of_its_own"])
+        .env(JOB, job)
+        .env(HOME, home)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "a process that other tests start"]
+fn in_a_process_of_its_own() {
+    let (job, home) = (env::var(JOB).unwrap(), env::var_os(HOME).unwrap());
+    let file = EncryptedFile::new(&options(Path::new(&home), "flyte.example"));
+    match job.as_str() {
+        "no room" => {
+            for outcome in [file.try_writing(), file.write(&login("b"))] {
+                assert!(matches!(&outcome, Err(StoreError::DiskFull { .. })), "{outcome:?}");
+            }
+        }
+        token => {
+            file.write(&login(token)).unwrap();
+            assert!(file.read().unwrap().is_some());
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn without_room_the_old_login_stays_and_nothing_is_left_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    file.write(&login("a")).unwrap();
+    // The system answers a write beyond this limit with an error, as on a full disk.
+    let mut process = start("trap '' XFSZ; ulimit -f 0;", "no room", home.path());
+    assert!(process.wait().unwrap().success());
+    assert_eq!(access(&file).as_deref(), Some("a"));
+    assert_eq!(fs::read_dir(file.path.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn of_many_processes_that_make_the_key_at_once_one_wins() {
+    let home = tempfile::tempdir().unwrap();
+    let mut processes: Vec<_> = (0..8).map(|n| start("", &format!("token-{n}"), home.path())).collect();
+    for process in &mut processes {
+        assert!(process.wait().unwrap().success());
+    }
+    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    assert!(access(&file).unwrap().starts_with("token-"));
+    // No process took another's login for damage.
+    assert_eq!(fs::read_dir(file.path.parent().unwrap()).unwrap().count(), 1);
 }
 
 proptest! {
