@@ -276,6 +276,12 @@ impl Session {
             .await
     }
 
+    /// Uses this store, whatever the machine has.
+    #[cfg(test)]
+    pub(crate) fn use_store_for_test(&self, store: Arc<dyn TokenStore>) {
+        self.store.set(store).unwrap();
+    }
+
     /// Puts a login into the store, as an earlier command would have.
     #[cfg(test)]
     pub(crate) async fn keep_for_test(&self, login: &Login) {

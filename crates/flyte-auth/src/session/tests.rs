@@ -74,6 +74,7 @@ enum Behaviour {
     KeepsRefreshToken,
     Fails(u16),
     IsSlow,
+    IsSlowAndFails,
 }
 
 async fn token(
@@ -88,6 +89,10 @@ async fn token(
     }
     match behaviour {
         Behaviour::Fails(status) => (StatusCode::from_u16(status).unwrap(), "<html>oops</html>".to_owned()),
+        Behaviour::IsSlowAndFails => {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            (StatusCode::BAD_GATEWAY, String::new())
+        }
         Behaviour::KeepsRefreshToken => {
             (StatusCode::OK, r#"{"access_token":"fresh","expires_in":3600}"#.to_owned())
         }
@@ -232,8 +237,36 @@ async fn a_token_is_renewed_before_it_expires() {
 #[tokio::test]
 async fn a_failure_to_renew_early_is_no_failure() {
     let scene = Scene::new(100, Behaviour::Fails(503)).await;
-    assert_eq!(scene.session().token().await.unwrap().secret(), "a0");
+    let session = scene.session();
+    for _ in 0..5 {
+        assert_eq!(session.token().await.unwrap().secret(), "a0");
+    }
+    assert_eq!(scene.requests(), 1, "a server in trouble is left alone for a while");
+    scene.clock.advance(POSTPONED_BY);
+    assert_eq!(session.token().await.unwrap().secret(), "a0");
+    assert_eq!(scene.requests(), 2);
+    // Once it has expired there is nothing to go on with.
+    scene.clock.advance(70);
+    assert!(matches!(session.token().await, Err(AuthError::BadAnswer { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_wait_for_one_refresh_share_its_failure() {
+    let scene = Scene::new(-10, Behaviour::IsSlowAndFails).await;
+    let session = scene.session();
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let session = Arc::clone(&session);
+            tokio::spawn(async move { session.token().await.map(drop).unwrap_err() })
+        })
+        .collect();
+    for task in tasks {
+        assert!(matches!(task.await.unwrap(), AuthError::BadAnswer { .. }));
+    }
     assert_eq!(scene.requests(), 1);
+    // Who comes later finds out anew.
+    assert!(session.token().await.is_err());
+    assert_eq!(scene.requests(), 2);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
@@ -219,6 +219,24 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     sync_directory(path)
 }
 
+/// What temporary files are called until they are whole.
+const UNFINISHED: &str = ".unfinished-";
+/// When a temporary file is what a killed process left behind: writing one takes a moment.
+const ABANDONED: Duration = Duration::from_secs(600);
+
+/// Removes what killed processes left behind; each file is encrypted or a key that nothing was written with.
+fn sweep(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let old = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED)
+            && old().is_some_and(|age| age > ABANDONED)
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A temporary file (mode 0600) beside `path`, in a directory for its owner alone.
 fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
     let directory = path.parent().unwrap_or(Path::new("."));
@@ -227,8 +245,9 @@ fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory).map_err(|source| StoreError::file("create", directory, source))?;
+    sweep(directory);
     tempfile::Builder::new()
-        .prefix(".unfinished-")
+        .prefix(UNFINISHED)
         .tempfile_in(directory)
         .map_err(|source| StoreError::file("write", path, source))
 }

@@ -131,6 +131,12 @@ pub async fn open(options: &StoreOptions) -> Result<Arc<dyn TokenStore>, StoreEr
     })
 }
 
+/// The encrypted file, whatever keyring there is.
+#[cfg(test)]
+pub(crate) fn encrypted_file(options: &StoreOptions) -> Arc<dyn TokenStore> {
+    Arc::new(EncryptedFile::new(options))
+}
+
 /// The shared entry, as the published client writes it.
 #[derive(Serialize, Deserialize)]
 struct SharedEntry {

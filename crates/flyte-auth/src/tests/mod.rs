@@ -5,6 +5,8 @@
 
 mod discovery;
 mod http;
+mod person;
+mod processes;
 mod sign_in;
 mod transport;
 
@@ -18,7 +20,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use axum::{
     Form, Json, Router,
     body::Bytes,
@@ -35,6 +36,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use url::Url;
 
+use self::person::{AtTheScreen, Habit, Person};
 use crate::{
     Interaction, Session, SessionOptions,
     clock::Clock,
@@ -132,6 +134,8 @@ struct Realm {
     rules: Mutex<Rules>,
     /// `a<generation>` is the access token in force and `r<generation>` the refresh token.
     generation: AtomicUsize,
+    /// The refresh token that the one in force came of. It is taken too: its answer may have been lost.
+    parent: Mutex<String>,
     /// What was asked for, in order: `token`, `authorize`, or the method of a call.
     asked: Mutex<Vec<String>>,
     /// The parameters of the last authorization request.
@@ -320,9 +324,12 @@ async fn token(State((realm, _)): Shared, Form(form): Form<HashMap<String, Strin
             id_token = Some(format!("e30.{}.sig", BASE64.encode(claims.to_string())));
         }
         "refresh_token" => {
-            if form["refresh_token"] != format!("r{}", realm.generation.load(Ordering::SeqCst)) {
+            let in_force = format!("r{}", realm.generation.load(Ordering::SeqCst));
+            let mut parent = realm.parent.lock().unwrap();
+            if form["refresh_token"] != in_force && form["refresh_token"] != *parent {
                 return refused("invalid_grant");
             }
+            parent.clone_from(&form["refresh_token"]);
         }
         _ => return refused("unsupported_grant_type"),
     }
@@ -381,110 +388,5 @@ fn login(access: &str, refresh: &str) -> Login {
             subject: None,
             auth_type: "Pkce".to_owned(),
         }),
-    }
-}
-
-/// A person whose browser is an HTTP client: it follows the redirects of a sign-in.
-#[derive(Debug)]
-struct Person {
-    browser: reqwest::Client,
-    habit: Habit,
-    /// The last page's status and text.
-    page: Mutex<Option<(u16, String)>>,
-    /// How often they were asked.
-    asked: AtomicUsize,
-    complaints: Mutex<Vec<String>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Habit {
-    SignsIn,
-    LooksAway,
-    /// Pastes nonsense first, then the address that the browser ended on.
-    Pastes,
-}
-
-impl Person {
-    fn new(served: &Served, habit: Habit) -> Arc<Self> {
-        let ca = reqwest::Certificate::from_pem(&std::fs::read(served.ca_file()).unwrap()).unwrap();
-        let mut browser = reqwest::Client::builder().no_proxy().tls_certs_only([ca]);
-        if habit == Habit::Pastes {
-            browser = browser.redirect(reqwest::redirect::Policy::none());
-        }
-        Arc::new(Self {
-            browser: browser.build().unwrap(),
-            habit,
-            page: Mutex::default(),
-            asked: AtomicUsize::new(0),
-            complaints: Mutex::default(),
-        })
-    }
-
-    /// The page that the browser ended on, once it is there.
-    async fn page(&self) -> (u16, String) {
-        for _ in 0..200 {
-            if let Some(page) = self.page.lock().unwrap().clone() {
-                return page;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the browser never got a page");
-    }
-}
-
-/// The [`Interaction`] of a [`Person`].
-#[derive(Debug)]
-struct AtTheScreen(Arc<Person>, Mutex<Vec<String>>);
-
-impl AtTheScreen {
-    fn new(person: &Arc<Person>) -> Arc<Self> {
-        Arc::new(Self(Arc::clone(person), Mutex::default()))
-    }
-}
-
-#[async_trait]
-impl Interaction for AtTheScreen {
-    fn is_interactive(&self) -> bool {
-        true
-    }
-
-    async fn open_browser(&self, url: &Url) -> bool {
-        let person = Arc::clone(&self.0);
-        person.asked.fetch_add(1, Ordering::SeqCst);
-        match person.habit {
-            Habit::LooksAway => {}
-            Habit::Pastes => {
-                let ended = person.browser.get(url.clone()).send().await.unwrap();
-                let ended = ended.headers()["location"].to_str().unwrap().to_owned();
-                *self.1.lock().unwrap() = vec![ended, "https://example.com/?state=1".to_owned()];
-                return false;
-            }
-            Habit::SignsIn => {
-                let url = url.clone();
-                tokio::spawn(async move {
-                    let response = person.browser.get(url).send().await.unwrap();
-                    let status = response.status().as_u16();
-                    let text = response.text().await.unwrap();
-                    *person.page.lock().unwrap() = Some((status, text));
-                });
-            }
-        }
-        true
-    }
-
-    fn authorize_url(&self, _: &Url, _: bool) {}
-    fn waiting(&self) {}
-    fn done(&self) {}
-
-    fn unusable_paste(&self, error: &crate::AuthError) {
-        self.0.complaints.lock().unwrap().push(error.to_string());
-    }
-
-    async fn pasted_url(&self) -> String {
-        let pasted = self.1.lock().unwrap().pop();
-        match pasted {
-            Some(url) => url,
-            None => std::future::pending().await,
-        }
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     env,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use proptest::prelude::*;
@@ -133,6 +132,22 @@ fn damage_is_set_aside_and_signing_in_again_works() {
     assert_eq!(access(&file), None);
     file.write(&login("d")).unwrap();
     assert_eq!(access(&file).as_deref(), Some("d"));
+}
+
+#[test]
+fn what_killed_processes_left_behind_is_swept_up() {
+    let home = tempfile::tempdir().unwrap();
+    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    file.write(&login("a")).unwrap();
+    let directory = file.path.parent().unwrap();
+    let (old, new) = (directory.join(".unfinished-old"), directory.join(".unfinished-new"));
+    for (path, age) in [(&old, ABANDONED * 2), (&new, Duration::ZERO)] {
+        let left = File::create(path).unwrap();
+        left.set_modified(SystemTime::now() - age).unwrap();
+    }
+    file.write(&login("b")).unwrap();
+    assert!(!old.exists() && new.exists(), "another process may be writing the new one");
+    assert_eq!(access(&file).as_deref(), Some("b"));
 }
 
 #[test]
