@@ -196,12 +196,21 @@ async fn first_admin(
             fs::remove_file(&mark).map_err(|source| BootstrapError::File { path: mark, source })?;
             return Ok(None);
         };
-        store.set_password_hash(&user.id, &hash).await?;
-        return Ok(Some(FirstAdmin { email: user.email, password, mark }));
+        store.set_password_hash(&user.id, &hash, now).await?;
+        let first_admin = FirstAdmin { email: user.email, password, mark };
+        if config.admin.password_file.is_some() {
+            // Whoever wrote the file knows it.
+            first_admin.told()?;
+            return Ok(None);
+        }
+        return Ok(Some(first_admin));
     }
     if config.admin.password_file.is_none() {
         write_atomically(&mark, email.as_bytes())
             .map_err(|source| BootstrapError::File { path: mark.clone(), source })?;
+    } else if mark.exists() {
+        // Of a start without the file that was killed before it made the account.
+        fs::remove_file(&mark).map_err(|source| BootstrapError::File { path: mark.clone(), source })?;
     }
     store
         .create_user(&User {

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     bootstrap::{BootstrapError, make_up_password, read_password},
+    clock::Clock,
     config::Config,
     data_dir,
     identity::Passwords,
@@ -47,11 +48,11 @@ async fn reset(config: &Config, email: &str, password_file: Option<&Path>) -> Re
         None => make_up_password()?,
     };
     let hash = Passwords::new(1).hash(password.clone()).await.map_err(BootstrapError::from)?;
-    store.set_password_hash(&user.id, &hash).await.map_err(BootstrapError::from)?;
+    store.set_password_hash(&user.id, &hash, Clock::default().now()).await.map_err(BootstrapError::from)?;
     Ok(match password_file {
-        Some(_) => format!("{} has a new password and is signed out of all browsers.\n", user.email),
+        Some(_) => format!("{} has a new password and is signed out everywhere.\n", user.email),
         None => format!(
-            "{} is signed out of all browsers. The new password, shown only now:\n{}\n",
+            "{} is signed out everywhere. The new password, shown only now:\n{}\n",
             user.email,
             password.expose_secret()
         ),

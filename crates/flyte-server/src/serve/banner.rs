@@ -12,7 +12,10 @@ use crate::{bootstrap::FirstAdmin, config::Config};
 
 /// Shows the address and how to go on, on a terminal; and the first administrator's password in any case, since there is no
 /// other way to it. Goes to standard error beside the log, never into it.
-pub(super) fn show(config: &Config, ca: Option<&Path>, first_admin: Option<&FirstAdmin>) {
+///
+/// # Errors
+/// Where nobody reads standard error: the password has then not been told.
+pub(super) fn show(config: &Config, ca: Option<&Path>, first_admin: Option<&FirstAdmin>) -> io::Result<()> {
     let mut text = String::new();
     if io::stderr().is_terminal() {
         text += &next_steps(config, ca);
@@ -20,8 +23,7 @@ pub(super) fn show(config: &Config, ca: Option<&Path>, first_admin: Option<&Firs
     if let Some(first_admin) = first_admin {
         text += &sign_in(first_admin);
     }
-    // There is nowhere to tell that standard error is closed.
-    let _ = io::stderr().write_all(text.as_bytes());
+    io::stderr().write_all(text.as_bytes())
 }
 
 fn next_steps(config: &Config, ca: Option<&Path>) -> String {

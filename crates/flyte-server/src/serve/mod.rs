@@ -59,8 +59,8 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     let bootstrap::Prepared { app, tls, data_dir, first_admin } =
         bootstrap::prepare(config, Clock::default()).await?;
     let tls = tls.map(Arc::new);
-    banner::show(&app.config, tls.as_deref().and_then(|tls| tls.bundle()), first_admin.as_ref());
-    if let Some(first_admin) = first_admin {
+    let shown = banner::show(&app.config, tls.as_deref().and_then(|tls| tls.bundle()), first_admin.as_ref());
+    if let (Ok(()), Some(first_admin)) = (shown, first_admin) {
         first_admin.told()?;
     }
     tracing::info!(url = %app.config.issuer(), listen = %app.config.listen, data = %data_dir.path().display(), "serving");

@@ -36,9 +36,9 @@ pub trait UserStore: Send + Sync + 'static {
     async fn user_by_id(&self, id: &str) -> Result<Option<User>, StoreError>;
     /// The account with this e-mail address, in any case.
     async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError>;
-    /// Replaces the password hash and, in the same transaction, ends the account's browser sessions.
-    /// `false` where there is no such account.
-    async fn set_password_hash(&self, id: &str, hash: &str) -> Result<bool, StoreError>;
+    /// Replaces the password hash and, in the same transaction, ends all that was had with the old password: browser
+    /// sessions, codes on their way, and every family. `false` where there is no such account.
+    async fn set_password_hash(&self, id: &str, hash: &str, now: UnixTime) -> Result<bool, StoreError>;
     /// Replaces the password hash `from` by `to`, another hash of the same password: sessions stay. `false` where the
     /// hash is not `from` any more, because the password was changed meanwhile, or there is no such account.
     async fn upgrade_password_hash(&self, id: &str, from: &str, to: &str) -> Result<bool, StoreError>;

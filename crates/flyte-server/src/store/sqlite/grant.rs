@@ -102,6 +102,16 @@ fn revoke(connection: &Connection, family: i64, now: UnixTime) -> Result<(), Sto
     Ok(())
 }
 
+/// Revokes everything that the person authorized, codes on their way included.
+pub(super) fn revoke_all_of(connection: &Connection, user_id: &str, now: UnixTime) -> Result<(), StoreError> {
+    change(connection, "DELETE FROM codes WHERE user_id = ?1", [user_id])?;
+    let families: Vec<i64> = connection
+        .prepare_cached("SELECT pk FROM families WHERE user_id = ?1 AND revoked_at IS NULL")?
+        .query_map([user_id], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    families.into_iter().try_for_each(|family| revoke(connection, family, now))
+}
+
 fn redeem(
     connection: &Connection,
     code_hash: &SecretHash,

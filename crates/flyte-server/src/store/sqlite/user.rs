@@ -3,8 +3,11 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
-use super::{SqliteStore, already_exists, change, one};
-use crate::store::{StoreError, User, UserStore};
+use super::{SqliteStore, already_exists, change, grant, one};
+use crate::{
+    clock::UnixTime,
+    store::{StoreError, User, UserStore},
+};
 
 const COLUMNS: &str = "id, email, name, password_hash, admin, created_at, disabled_at";
 
@@ -68,12 +71,13 @@ impl UserStore for SqliteStore {
         .await
     }
 
-    async fn set_password_hash(&self, id: &str, hash: &str) -> Result<bool, StoreError> {
+    async fn set_password_hash(&self, id: &str, hash: &str, now: UnixTime) -> Result<bool, StoreError> {
         let (id, hash) = (id.to_owned(), hash.to_owned());
         self.write(move |connection| {
             let changed =
                 change(connection, "UPDATE users SET password_hash = ?2 WHERE id = ?1", params![id, hash])?;
-            change(connection, "DELETE FROM sessions WHERE user_id = ?1", [id])?;
+            change(connection, "DELETE FROM sessions WHERE user_id = ?1", [&id])?;
+            grant::revoke_all_of(connection, &id, now)?;
             Ok(changed > 0)
         })
         .await

@@ -167,7 +167,7 @@ async fn an_outdated_hash_is_made_anew() {
     let server = Server::start().await;
     let weak = Argon2::from(argon2::Params::new(8, 1, 1, None).unwrap());
     let weak: PasswordHash = weak.hash_password_with_salt(PASSWORD.as_bytes(), b"salt and pepper!").unwrap();
-    assert!(server.app.store.set_password_hash("id-of-Ada", &weak.to_string()).await.unwrap());
+    assert!(server.app.store.set_password_hash("id-of-Ada", &weak.to_string(), 1).await.unwrap());
     let user = server.app.store.user_by_id("id-of-Ada").await.unwrap().unwrap();
     let (_, elsewhere) = session::start(&server.app, &user).await.unwrap();
     let mut browser = server.browser();
