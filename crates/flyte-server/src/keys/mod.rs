@@ -209,10 +209,15 @@ impl SigningKeys {
     ) -> Result<(), KeyError> {
         for _ in 0..ATTEMPTS {
             let stored = self.store.signing_keys().await?;
+            if !stored.is_empty() {
+                // With another server's key file nothing is changed: a key sealed with it would keep the right key file
+                // from opening the set for good.
+                self.install(&stored)?;
+            }
             let now = self.clock.now();
             let mut next = decide(&stored, now);
             if !next.changed {
-                return self.install(&stored);
+                return Ok(());
             }
             if let Some(state) = next.create {
                 next.keys.push(self.generate(state, now).await?);
