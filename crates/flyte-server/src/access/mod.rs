@@ -182,9 +182,9 @@ impl From<AccessTokenClaims> for Caller {
     }
 }
 
-/// The bearer token of a request.
+/// The bearer token of a request. Where both headers have one, `authorization` is the proxy's.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    [headers.get(header::AUTHORIZATION), headers.get("flyte-authorization")].into_iter().flatten().find_map(
+    [headers.get("flyte-authorization"), headers.get(header::AUTHORIZATION)].into_iter().flatten().find_map(
         |value| {
             let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())

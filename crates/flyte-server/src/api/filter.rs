@@ -25,6 +25,15 @@ pub(super) fn apply(filters: &str, query: &mut ProjectQuery) -> Result<(), Conne
             [value] => Ok((*value).to_owned()),
             _ => Err(refused("eq compares with one value")),
         };
+        let taken = match field {
+            "state" => !query.states.is_empty(),
+            "id" | "identifier" | "project.identifier" => query.id.is_some(),
+            "name" | "project.name" => query.name.is_some(),
+            _ => false,
+        };
+        if taken {
+            return Err(refused("there is another condition on the same field"));
+        }
         match (function, field) {
             ("eq", "state") | ("value_in", "state") => {
                 if function == "eq" {
@@ -102,9 +111,13 @@ mod tests {
             "eq(state, )",
             "eq(, 0)",
             "eq(id, a(b))",
+            "eq(id, a)+eq(identifier, b)",
+            "eq(state, 0)+eq(state, 1)",
+            "eq(name, a)+eq(project.name, b)",
         ] {
             let error = query(bad).unwrap_err();
-            assert!(error.contains(bad), "{bad}: {error}");
+            let last = bad.rsplit('+').next().unwrap();
+            assert!(error.contains(last), "{bad}: {error}");
         }
     }
 

@@ -237,6 +237,9 @@ impl ProjectService for Service {
             ..ProjectQuery::default()
         };
         filter::apply(&request.filters, &mut query)?;
+        if query.states.is_empty() && query.id.is_none() {
+            query.states = vec![store::ProjectState::Active, store::ProjectState::SystemGenerated];
+        }
         sort(request.sort_by.as_option(), &mut query)?;
         let (projects, token) = match self.is_our_org(&request.org) {
             true => self.app.store.list_projects(&query).await.map_err(store_error)?,
