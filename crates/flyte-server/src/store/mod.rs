@@ -9,6 +9,8 @@
 //! backend runs.
 
 mod client;
+#[cfg(test)]
+mod contract;
 mod grant;
 mod project;
 mod session;
