@@ -31,12 +31,15 @@ async fn a_set_is_replaced_only_if_it_is_the_expected_one(store: Backend) {
         vec![("a".to_owned(), KeyState::Active), ("b".to_owned(), KeyState::Active)],
         vec![("a".to_owned(), KeyState::Active), ("c".to_owned(), KeyState::Published)],
     ] {
-        assert!(!store.replace_signing_keys(&stale, &[retired.clone()]).await.unwrap(), "{stale:?}");
+        assert!(
+            !store.replace_signing_keys(&stale, std::slice::from_ref(&retired)).await.unwrap(),
+            "{stale:?}"
+        );
     }
     assert_eq!(store.signing_keys().await.unwrap(), [b, a]);
     // In any order.
     let expected = [("a".to_owned(), KeyState::Active), ("b".to_owned(), KeyState::Published)];
-    assert!(store.replace_signing_keys(&expected, &[retired.clone()]).await.unwrap());
+    assert!(store.replace_signing_keys(&expected, std::slice::from_ref(&retired)).await.unwrap());
     assert_eq!(store.signing_keys().await.unwrap(), [retired]);
 }
 
