@@ -11,6 +11,8 @@ mod project;
 mod reader;
 mod session;
 mod signing_key;
+#[cfg(test)]
+mod tests;
 mod user;
 mod writer;
 
