@@ -19,5 +19,7 @@ pub mod logging;
 pub mod oauth;
 pub mod serve;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod web;

@@ -1,1 +1,317 @@
+//! Who gets in, and who does not any more.
 
+use axum::response::IntoResponse as _;
+use http::HeaderValue;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    store::{AuthorizationCode, RevokedBy},
+    testing::{self, NOW},
+};
+
+const TTL: i64 = 3600;
+
+/// A server with the accounts of Ada and of Root, an administrator.
+async fn server() -> App {
+    let app = testing::app(|config| config.tokens.access_token_ttl = TTL).await;
+    for name in ["Ada", "Root"] {
+        let mut user = testing::user(name);
+        user.admin = name == "Root";
+        app.store.create_user(&user).await.unwrap();
+    }
+    app
+}
+
+fn grant(user: &str, family: &str) -> token::TokenGrant {
+    token::TokenGrant {
+        user_id: format!("user-{user}"),
+        client_id: "flyte".to_owned(),
+        scopes: vec!["openid".to_owned(), "all".to_owned()],
+        audience: None,
+        authenticated_at: NOW,
+        session_id: "session".to_owned(),
+        family_id: family.to_owned(),
+    }
+}
+
+fn issue(app: &App, user: &str, family: &str) -> String {
+    token::issue(app, &grant(user, family)).unwrap().token.expose_secret().to_owned()
+}
+
+/// Begins a family in the store, as a sign-in does.
+async fn begin(app: &App, family: &str) {
+    let code = AuthorizationCode {
+        code_hash: fingerprint(family),
+        family_id: family.to_owned(),
+        client_id: "flyte".to_owned(),
+        user_id: "user-Ada".to_owned(),
+        session_id: "session".to_owned(),
+        authenticated_at: NOW,
+        redirect_uri: String::new(),
+        code_challenge: String::new(),
+        scopes: Vec::new(),
+        audience: None,
+        nonce: None,
+        expires_at: i64::MAX,
+    };
+    app.store.create_code(&code).await.unwrap();
+    app.store.redeem_code(&code.code_hash, None, app.clock.now()).await.unwrap();
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(*name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+fn bearer(token: &str) -> HeaderMap {
+    headers(&[("authorization", &format!("Bearer {token}"))])
+}
+
+async fn call(app: &App, token: &str) -> Result<Arc<Caller>, String> {
+    app.access.authenticate(app, &bearer(token)).await.map_err(|error| error.to_string())
+}
+
+/// A token signed by this server with claims changed; a null removes one.
+fn signed_with(app: &App, typ: &str, changes: Value) -> String {
+    let mut claims = json!({
+        "iss": app.config.issuer(), "aud": app.config.issuer(), "sub": "user-Ada", "client_id": "flyte",
+        "scope": "all", "iat": NOW, "exp": NOW + 60, "jti": "j", "fid": "f"
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
+            value => claims[name] = value.clone(),
+        }
+    }
+    app.keys.sign(typ, &claims).unwrap()
+}
+
+#[tokio::test]
+async fn a_good_token_tells_who_calls() {
+    let app = server().await;
+    let ada = call(&app, &issue(&app, "Ada", "f")).await.unwrap();
+    let expected = Caller {
+        subject: "user-Ada".to_owned(),
+        client_id: "flyte".to_owned(),
+        scopes: vec!["openid".to_owned(), "all".to_owned()],
+        family_id: "f".to_owned(),
+        admin: false,
+    };
+    assert_eq!(*ada, expected);
+    let token = issue(&app, "Root", "f");
+    for _ in 0..2 {
+        assert!(call(&app, &token).await.unwrap().admin, "also when it is remembered");
+    }
+}
+
+#[tokio::test]
+async fn a_token_ends_at_its_expiry_remembered_or_not() {
+    let app = server().await;
+    let (used, unused) = (issue(&app, "Ada", "f"), issue(&app, "Ada", "f"));
+    for elapsed in [0, TTL - 1] {
+        app.clock.advance(elapsed);
+        assert!(call(&app, &used).await.is_ok());
+    }
+    app.clock.advance(1);
+    for token in [&used, &unused] {
+        assert_eq!(call(&app, token).await.unwrap_err(), "the token has expired");
+    }
+    assert_eq!(app.access.cache.len(), 0);
+}
+
+#[tokio::test]
+async fn what_a_token_says_is_checked() {
+    let app = server().await;
+    assert!(call(&app, &signed_with(&app, token::TYP, json!({}))).await.is_ok());
+    let several = json!({"aud": ["https://elsewhere.example", app.config.issuer()]});
+    assert!(call(&app, &signed_with(&app, token::TYP, several)).await.is_ok());
+    for (changes, reason) in [
+        (json!({"iss": "https://localhost:8443/"}), "another issuer's"),
+        (json!({"iss": "https://evil.example"}), "another issuer's"),
+        (json!({"aud": "https://elsewhere.example"}), "another audience"),
+        (json!({"aud": "https://localhost:8443.evil.example"}), "another audience"),
+        (json!({"aud": []}), "another audience"),
+        // What an ID token is for: the client.
+        (json!({"aud": "flyte"}), "another audience"),
+        (json!({"exp": NOW}), "expired"),
+        (json!({"exp": NOW - 1}), "expired"),
+        (json!({"exp": "never"}), "not understood"),
+        (json!({"exp": null}), "not understood"),
+        (json!({"iss": null}), "not understood"),
+        (json!({"aud": null}), "not understood"),
+        (json!({"sub": null}), "not understood"),
+        (json!({"fid": null}), "not understood"),
+        (json!({"client_id": null}), "not understood"),
+        (json!({"sub": "user-Nobody"}), "disabled or gone"),
+    ] {
+        let error = call(&app, &signed_with(&app, token::TYP, changes.clone())).await.unwrap_err();
+        assert!(error.contains(reason), "{changes}: {error}");
+    }
+    // An ID token with every claim of an access token is still none.
+    let error = call(&app, &signed_with(&app, "JWT", json!({}))).await.unwrap_err();
+    assert_eq!(error, "the token is not an access token");
+    // Another server's, with the same issuer.
+    let error = call(&app, &issue(&server().await, "Ada", "f")).await.unwrap_err();
+    assert_eq!(error, "the token was signed by an unknown key");
+    assert_eq!(app.access.cache.len(), 2, "nothing that was refused is remembered");
+}
+
+#[tokio::test]
+async fn a_revoked_family_is_refused_at_once_here_and_after_upkeep_elsewhere() {
+    let app = server().await;
+    let other = Access::new();
+    begin(&app, "f").await;
+    let (used, unused) = (issue(&app, "Ada", "f"), issue(&app, "Ada", "f"));
+    let elsewhere = async |token: &str| other.authenticate(&app, &bearer(token)).await.is_ok();
+    other.maintain(&app).await.unwrap();
+    assert!(call(&app, &used).await.is_ok() && elsewhere(&used).await);
+
+    assert!(app.store.revoke_family("f", RevokedBy::Server, app.clock.now()).await.unwrap());
+    app.access.revoke_family("f");
+    for token in [&used, &unused] {
+        assert_eq!(call(&app, token).await.unwrap_err(), "the token has been revoked");
+    }
+    assert!(elsewhere(&used).await);
+    other.maintain(&app).await.unwrap();
+    assert!(!elsewhere(&used).await && !elsewhere(&unused).await);
+    // A server that starts now knows it too.
+    let started = Access::new();
+    started.maintain(&app).await.unwrap();
+    assert!(started.authenticate(&app, &bearer(&unused)).await.is_err());
+    assert!(call(&app, &issue(&app, "Ada", "another")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_revocation_is_remembered_for_as_long_as_a_token_can_live() {
+    let app = testing::app(|config| config.tokens.access_token_ttl = FAMILY_RETENTION).await;
+    app.store.create_user(&testing::user("Ada")).await.unwrap();
+    begin(&app, "f").await;
+    let token = issue(&app, "Ada", "f");
+    app.store.revoke_family("f", RevokedBy::Server, app.clock.now()).await.unwrap();
+    app.access.revoke_family("f");
+    app.access.maintain(&app).await.unwrap();
+    for _ in 0..24 {
+        app.clock.advance(FAMILY_RETENTION / 24 - 1);
+        app.access.maintain(&app).await.unwrap();
+        app.store.delete_expired_grants(app.clock.now()).await.unwrap();
+        assert_eq!(call(&app, &token).await.unwrap_err(), "the token has been revoked");
+    }
+    app.clock.advance(24);
+    app.access.maintain(&app).await.unwrap();
+    assert_eq!(call(&app, &token).await.unwrap_err(), "the token has expired");
+    app.clock.advance(FAMILY_RETENTION);
+    app.access.maintain(&app).await.unwrap();
+    assert!(!app.access.revoked.contains("f"), "nothing is remembered for ever");
+}
+
+#[tokio::test]
+async fn a_revocation_that_the_store_has_not_told_yet_is_not_forgotten() {
+    let app = server().await;
+    app.access.revoke_family("f");
+    app.access.maintain(&app).await.unwrap();
+    app.clock.advance(10 * FAMILY_RETENTION);
+    app.access.maintain(&app).await.unwrap();
+    assert!(call(&app, &issue(&app, "Ada", "f")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_late_revocation_is_not_missed_by_clocks_that_differ() {
+    let app = server().await;
+    begin(&app, "f").await;
+    let token = issue(&app, "Ada", "f");
+    app.access.maintain(&app).await.unwrap();
+    // By a server whose clock is half a minute behind, after this one has looked.
+    app.store.revoke_family("f", RevokedBy::Server, NOW - 30).await.unwrap();
+    app.access.maintain(&app).await.unwrap();
+    assert!(call(&app, &token).await.is_err());
+}
+
+#[tokio::test]
+async fn an_account_that_is_disabled_gets_in_no_more() {
+    let app = server().await;
+    let mut disabled = testing::user("Disabled");
+    disabled.disabled_at = Some(NOW);
+    app.store.create_user(&disabled).await.unwrap();
+    for user in ["Disabled", "Nobody"] {
+        let error = call(&app, &issue(&app, user, "f")).await.unwrap_err();
+        assert_eq!(error, "the account is disabled or gone", "{user}");
+    }
+    assert_eq!(app.access.cache.len(), 0);
+    // What is remembered is looked up again: with an empty store nobody is left.
+    let token = issue(&app, "Ada", "f");
+    assert!(call(&app, &token).await.is_ok());
+    let emptied = App { store: testing::app(|_| {}).await.store, ..app };
+    emptied.clock.advance(ACCOUNT_CHECK_INTERVAL - 1);
+    assert!(call(&emptied, &token).await.is_ok());
+    emptied.clock.advance(1);
+    assert_eq!(call(&emptied, &token).await.unwrap_err(), "the account is disabled or gone");
+}
+
+#[tokio::test]
+async fn the_token_comes_in_either_header() {
+    let app = server().await;
+    let token = issue(&app, "Ada", "f");
+    let (good, lower, wide) =
+        (format!("Bearer {token}"), format!("bearer {token}"), format!("Bearer  {token} "));
+    for accepted in [
+        headers(&[("authorization", &good)]),
+        headers(&[("authorization", &lower)]),
+        headers(&[("authorization", &wide)]),
+        headers(&[("flyte-authorization", &good)]),
+        headers(&[("authorization", "Basic YTpi"), ("flyte-authorization", &good)]),
+        // The proxy's own token.
+        headers(&[("authorization", "Bearer proxy"), ("flyte-authorization", &good)]),
+        headers(&[("authorization", &good), ("flyte-authorization", "Basic YTpi")]),
+    ] {
+        assert!(app.access.authenticate(&app, &accepted).await.is_ok(), "{accepted:?}");
+    }
+    for missing in [
+        headers(&[]),
+        headers(&[("authorization", "")]),
+        headers(&[("authorization", "Bearer")]),
+        headers(&[("authorization", "Bearer ")]),
+        headers(&[("authorization", &token)]),
+        headers(&[("authorization", &format!("Basic {token}"))]),
+        headers(&[("authorization", &format!("Bearer\t{token}"))]),
+        headers(&[("cookie", &format!("access_token={token}"))]),
+    ] {
+        let error = app.access.authenticate(&app, &missing).await.unwrap_err();
+        assert!(matches!(error.reason, Reason::Missing), "{missing:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_overlong_token_is_not_looked_at() {
+    let app = server().await;
+    let padded = |length: usize| "a".repeat(length);
+    assert_eq!(call(&app, &padded(MAX_TOKEN + 1)).await.unwrap_err(), "the token is too long");
+    assert_eq!(call(&app, &padded(MAX_TOKEN)).await.unwrap_err(), "the token is not a signed JWT");
+}
+
+#[tokio::test]
+async fn the_challenge_leads_to_the_metadata() {
+    let app = server().await;
+    let challenge = async |headers: &HeaderMap| {
+        let response = app.access.authenticate(&app, headers).await.unwrap_err().into_response();
+        assert_eq!(
+            (response.status(), &response.headers()["cache-control"]),
+            (http::StatusCode::UNAUTHORIZED, &HeaderValue::from_static("no-store"))
+        );
+        response.headers()["www-authenticate"].to_str().unwrap().to_owned()
+    };
+    let metadata = "resource_metadata=\"https://localhost:8443/.well-known/oauth-protected-resource\"";
+    // RFC 6750 section 3.1: no error code for who sent no token.
+    assert_eq!(challenge(&HeaderMap::new()).await, format!("Bearer {metadata}"));
+    let expired = signed_with(&app, token::TYP, json!({"exp": 1}));
+    let told = challenge(&bearer(&expired)).await;
+    let expected = "Bearer error=\"invalid_token\", error_description=\"the token has expired\", ";
+    assert_eq!(told, format!("{expected}{metadata}"));
+    // Nothing of the token gets into the header.
+    let told = challenge(&bearer("\"injected\", error=\"x")).await;
+    assert!(!told.contains("injected"), "{told}");
+}

@@ -11,14 +11,13 @@ use tower::ServiceExt as _;
 use url::{Url, form_urlencoded};
 
 use super::opaque_token;
+pub(super) use crate::testing::user;
 use crate::{
-    access::Access,
     app::App,
-    clock::Clock,
     config::Config,
-    identity::{Passwords, Throttle, session},
-    keys::{SealingKey, SigningKeys},
-    store::{BrowserSession, Client, ClientKind, Store, User, sqlite::SqliteStore},
+    identity::session,
+    store::{BrowserSession, Client, ClientKind},
+    testing,
     web::ReturnTo,
 };
 
@@ -28,7 +27,6 @@ pub(super) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 pub(super) const REDIRECT_URI: &str = "http://localhost:53593/callback";
 pub(super) const WEB_REDIRECT_URI: &str = "https://web.example/cb?x=1";
 pub(super) const WEB_SECRET: &str = "p w:%+";
-const NOW: i64 = 1_800_000_000;
 
 /// Parameters as they are written in tests.
 pub(super) type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -46,27 +44,13 @@ impl Server {
     }
 
     pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::for_test(std::path::Path::new("/nonexistent"));
-        change(&mut config);
-        let clock = Clock::manual(NOW);
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
-        let sealing = SealingKey::generate().unwrap();
-        let keys = SigningKeys::load(store.clone(), sealing, clock.clone(), &config.tokens).await.unwrap();
+        let app = Arc::new(testing::app(change).await);
         for client in clients() {
-            store.put_client(&client).await.unwrap();
+            app.store.put_client(&client).await.unwrap();
         }
         for name in ["Ada", "Bob"] {
-            store.create_user(&user(name)).await.unwrap();
+            app.store.create_user(&user(name)).await.unwrap();
         }
-        let app = Arc::new(App {
-            config,
-            throttle: Throttle::new(clock.clone()),
-            clock,
-            store,
-            keys,
-            access: Access::new(),
-            passwords: Passwords::new(1),
-        });
         Self { router: super::router().with_state(app.clone()), app }
     }
 
@@ -140,18 +124,6 @@ impl Server {
 
 fn form(path: &str, _: Pairs<'_>) -> http::request::Builder {
     Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-}
-
-pub(super) fn user(name: &str) -> User {
-    User {
-        id: format!("user-{name}"),
-        email: format!("{}@example.com", name.to_lowercase()),
-        name: name.to_owned(),
-        password_hash: None,
-        admin: false,
-        created_at: 0,
-        disabled_at: None,
-    }
 }
 
 fn clients() -> [Client; 3] {

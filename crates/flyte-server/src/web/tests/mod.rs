@@ -21,14 +21,10 @@ use tower::ServiceExt;
 use url::form_urlencoded;
 
 use crate::{
-    access::Access,
     app::App,
-    clock::Clock,
-    config::Config,
     http::ClientAddr,
-    identity::{Passwords, Throttle},
-    keys::{SealingKey, SigningKeys},
-    store::{Client, ClientKind, Store, User, sqlite::SqliteStore},
+    store::{Client, ClientKind, User},
+    testing,
 };
 
 const PASSWORD: &str = "correct horse battery";
@@ -45,21 +41,7 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let clock = Clock::manual(1_800_000_000);
-        let mut config = Config::for_test("/nonexistent".as_ref());
-        config.public_url = "https://localhost:8443/".parse().unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
-        let sealing = SealingKey::generate().unwrap();
-        let keys = SigningKeys::load(store.clone(), sealing, clock.clone(), &config.tokens).await.unwrap();
-        let app = App {
-            config,
-            throttle: Throttle::new(clock.clone()),
-            clock,
-            store,
-            keys,
-            access: Access::new(),
-            passwords: Passwords::new(1),
-        };
+        let app = testing::app(|_| {}).await;
         let hash = app.passwords.hash(PASSWORD.into()).await.unwrap();
         for (name, password_hash, disabled_at) in
             [("Ada", Some(&hash), None), ("Disabled", Some(&hash), Some(1)), ("Elsewhere", None, None)]
