@@ -34,9 +34,6 @@ use crate::{
     store::StoreError,
 };
 
-/// The longest request, in bytes, as sent and as decompressed.
-const MAX_REQUEST: usize = 4 * 1024 * 1024;
-
 /// Services that can be called without a token: they tell how to get one.
 const ANONYMOUS_SERVICES: [&str; 1] = [flyte_idl::flyteidl2::auth::AUTH_METADATA_SERVICE_SERVICE_NAME];
 
@@ -46,7 +43,9 @@ pub fn router(app: Arc<App>) -> Router {
     let services = Arc::new(auth_metadata::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(identity::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(project::Service::new(Arc::clone(&app))).register(services);
-    let limits = Limits::default().with_max_request_body_size(MAX_REQUEST).with_max_message_size(MAX_REQUEST);
+    // As sent and as decompressed. Not by a layer in front, whose refusal would be none in the caller's protocol.
+    let most = app.config.http.max_body_size;
+    let limits = Limits::default().with_max_request_body_size(most).with_max_message_size(most);
     let service = services.into_axum_service().with_limits(limits);
     let calls = Router::new()
         .route("/{service}/{method}", any_service(service))

@@ -44,8 +44,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(RequestBodyLimitLayer::new(limits::FORM_SIZE));
     let control_plane = api::router(Arc::clone(&app))
         .layer(CatchPanicLayer::custom(panic::connect_error))
-        .layer(DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(http.max_body_size));
+        .layer(DefaultBodyLimit::disable());
 
     let mut router = pages
         .merge(control_plane)
