@@ -1,1 +1,125 @@
+//! The control plane as clients reach it: requests in, responses out, in each protocol.
 
+mod limits;
+mod project;
+mod protocol;
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body};
+use buffa::Message;
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::{
+    access::token::{self, TokenGrant},
+    app::App,
+    config::Config,
+    http::Readiness,
+    testing::{self, NOW},
+};
+
+/// A server with the accounts of Ada and of Root, an administrator.
+struct Server {
+    app: Arc<App>,
+    router: Router,
+}
+
+impl Server {
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let app = testing::app(|config| {
+            config.org = "acme".to_owned();
+            change(config);
+        })
+        .await;
+        for name in ["Ada", "Root"] {
+            let mut user = testing::user(name);
+            user.admin = name == "Root";
+            app.store.create_user(&user).await.unwrap();
+        }
+        let app = Arc::new(app);
+        Self { router: crate::http::router(Arc::clone(&app), Readiness::default()), app }
+    }
+
+    fn token(&self, user: &str, scopes: &[&str]) -> String {
+        let grant = TokenGrant {
+            user_id: format!("user-{user}"),
+            client_id: "flyte".to_owned(),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            audience: None,
+            authenticated_at: NOW,
+            session_id: "session".to_owned(),
+            family_id: "family".to_owned(),
+        };
+        token::issue(&self.app, &grant).unwrap().token.expose_secret().to_owned()
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap();
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        Answer { status: parts.status, headers: parts.headers, trailers, body: body.to_bytes() }
+    }
+
+    /// A call of Connect with a JSON body, by `user` if there is one.
+    async fn json(&self, method: &str, user: Option<&str>, body: &Value) -> Answer {
+        let mut request = Request::post(method).header(header::CONTENT_TYPE, "application/json");
+        if let Some(user) = user {
+            request = request.header(header::AUTHORIZATION, bearer(&self.token(user, &["all"])));
+        }
+        self.send(request.body(body.to_string().into()).unwrap()).await
+    }
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// What came back.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    trailers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+
+    /// The message of a call that succeeded over Connect.
+    fn message<M: Message>(&self) -> M {
+        assert_eq!(self.status, StatusCode::OK, "{self:?}");
+        M::decode_from_slice(&self.body).unwrap()
+    }
+
+    /// Code and message of a call that failed over Connect.
+    fn error(&self) -> (String, String) {
+        assert_ne!(self.status, StatusCode::OK, "{self:?}");
+        let error = self.json();
+        let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+        (text("code"), text("message"))
+    }
+}
+
+const METADATA: &str = "/flyteidl2.auth.AuthMetadataService/GetOAuth2Metadata";
+const CLIENT_CONFIG: &str = "/flyteidl2.auth.AuthMetadataService/GetPublicClientConfig";
+const USER_INFO: &str = "/flyteidl2.auth.IdentityService/UserInfo";
+const CREATE: &str = "/flyteidl2.project.ProjectService/CreateProject";
+const UPDATE: &str = "/flyteidl2.project.ProjectService/UpdateProject";
+const GET: &str = "/flyteidl2.project.ProjectService/GetProject";
+const LIST: &str = "/flyteidl2.project.ProjectService/ListProjects";

@@ -1,0 +1,101 @@
+//! What a request may cost, also one by a stranger.
+
+use connectrpc::{CompressionProvider as _, GzipProvider};
+use serde_json::json;
+
+use super::*;
+
+const MEBIBYTE: usize = 1 << 20;
+
+#[tokio::test]
+async fn a_long_request_is_refused() {
+    let server = Server::start().await;
+    for (path, user) in [(METADATA, None), (CREATE, Some("Root"))] {
+        let body = json!({"project": {"id": "p", "description": "x".repeat(5 * MEBIBYTE)}});
+        let answer = server.json(path, user, &body).await;
+        assert_eq!(answer.error().0, "resource_exhausted", "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn how_long_is_a_setting() {
+    let body = json!({"project": {"id": "p", "description": "x".repeat(5 * MEBIBYTE)}});
+    let server = Server::with(|config| config.http.max_body_size = 8 * MEBIBYTE).await;
+    let (code, message) = server.json(CREATE, Some("Root"), &body).await.error();
+    assert_eq!((code.as_str(), message.starts_with("project.description")), ("invalid_argument", true));
+    let body = json!({"project": {"id": "p", "description": "x".repeat(2000)}});
+    let server = Server::with(|config| config.http.max_body_size = 1024).await;
+    assert_eq!(server.json(CREATE, Some("Root"), &body).await.error().0, "resource_exhausted");
+}
+
+#[tokio::test]
+async fn a_gzip_bomb_is_not_unpacked() {
+    let server = Server::start().await;
+    // 16 MiB in less than one, for a service that asks for no token.
+    let bomb = GzipProvider::new().compress(&vec![0; 16 * MEBIBYTE]).unwrap();
+    assert!(bomb.len() < MEBIBYTE, "{}", bomb.len());
+    let request = Request::post(METADATA)
+        .header(header::CONTENT_TYPE, "application/proto")
+        .header(header::CONTENT_ENCODING, "gzip")
+        .body(Body::from(bomb.clone()))
+        .unwrap();
+    let answer = server.send(request).await;
+    assert_eq!(answer.error().0, "resource_exhausted");
+
+    let length = u32::try_from(bomb.len()).unwrap().to_be_bytes();
+    let request = Request::post(METADATA)
+        .header(header::CONTENT_TYPE, "application/grpc")
+        .header("grpc-encoding", "gzip")
+        .body(Body::from([&[1], &length[..], &bomb].concat()))
+        .unwrap();
+    let answer = server.send(request).await;
+    let status = answer.trailers.get("grpc-status").or(answer.headers.get("grpc-status")).unwrap();
+    assert_eq!(status, "8", "resource exhausted");
+}
+
+#[tokio::test]
+async fn an_envelope_that_promises_too_much_is_refused() {
+    let server = Server::start().await;
+    for length in [u32::MAX, 64 << 20] {
+        let request = Request::post(METADATA)
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .body(Body::from([&[0], &length.to_be_bytes()[..], b"short"].concat()))
+            .unwrap();
+        let answer = server.send(request).await;
+        let status = answer.trailers.get("grpc-status").or(answer.headers.get("grpc-status")).unwrap();
+        assert_ne!(status, "0", "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn nonsense_is_an_invalid_argument() {
+    let server = Server::start().await;
+    let token = server.token("Root", &["all"]);
+    for (content_type, body) in [
+        ("application/proto", &b"\xff\xff\xff\xff"[..]),
+        ("application/json", b"{"),
+        ("application/json", b"{\"project\": 5}"),
+        ("application/json", b"\xff"),
+    ] {
+        let request = Request::post(CREATE)
+            .header(header::CONTENT_TYPE, content_type)
+            .header(header::AUTHORIZATION, bearer(&token))
+            .body(Body::from(body))
+            .unwrap();
+        let answer = server.send(request).await;
+        assert_eq!(answer.error().0, "invalid_argument", "{content_type} {body:?}");
+    }
+    let request = Request::post(CREATE)
+        .header(header::CONTENT_TYPE, "application/proto")
+        .header(header::CONTENT_ENCODING, "gzip")
+        .header(header::AUTHORIZATION, bearer(&token))
+        .body(Body::from("not gzip"))
+        .unwrap();
+    assert_eq!(server.send(request).await.error().0, "invalid_argument");
+    let request = Request::post(CREATE)
+        .header(header::CONTENT_TYPE, "text/html")
+        .header(header::AUTHORIZATION, bearer(&token))
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(server.send(request).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}

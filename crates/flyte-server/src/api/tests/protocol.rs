@@ -1,0 +1,283 @@
+//! Who gets through in which protocol, and how refusals are written.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE};
+use connectrpc::{CompressionProvider as _, GzipProvider};
+use flyte_idl::flyteidl2::{
+    auth::{GetOAuth2MetadataResponse, GetPublicClientConfigResponse, UserInfoResponse},
+    project::{GetProjectRequest, GetProjectResponse},
+};
+use serde_json::json;
+
+use super::*;
+use crate::access::RESOURCE_METADATA;
+
+/// A protocol and a form of its bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    /// As the PyPI package `flyte` sends it: gzip, also for an empty message.
+    ConnectGzip,
+    Connect,
+    Grpc,
+    GrpcGzip,
+    GrpcWeb,
+}
+
+use Protocol::{Connect, ConnectGzip, Grpc, GrpcGzip, GrpcWeb};
+
+const ALL: [Protocol; 5] = [ConnectGzip, Connect, Grpc, GrpcGzip, GrpcWeb];
+
+fn gzip(bytes: &[u8]) -> Bytes {
+    GzipProvider::new().compress(bytes).unwrap()
+}
+
+fn envelope(flags: u8, message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[flags], &length[..], message].concat()
+}
+
+impl Protocol {
+    fn request(self, path: &str, message: &[u8], token: Option<&str>) -> Request<Body> {
+        let request = Request::post(path).header("x-request-id", "r-1");
+        let (request, body) = match self {
+            ConnectGzip => (
+                request
+                    .header(header::CONTENT_TYPE, "application/proto")
+                    .header(header::CONTENT_ENCODING, "gzip")
+                    .header("connect-protocol-version", "1"),
+                gzip(message).to_vec(),
+            ),
+            Connect => (request.header(header::CONTENT_TYPE, "application/proto"), message.to_vec()),
+            Grpc => (
+                request.header(header::CONTENT_TYPE, "application/grpc").header("te", "trailers"),
+                envelope(0, message),
+            ),
+            GrpcGzip => (
+                request
+                    .header(header::CONTENT_TYPE, "application/grpc+proto")
+                    .header("grpc-encoding", "gzip")
+                    .header("te", "trailers"),
+                envelope(1, &gzip(message)),
+            ),
+            GrpcWeb => {
+                (request.header(header::CONTENT_TYPE, "application/grpc-web+proto"), envelope(0, message))
+            }
+        };
+        let request = match token {
+            Some(token) => request.header(header::AUTHORIZATION, bearer(token)),
+            None => request,
+        };
+        request.body(body.into()).unwrap()
+    }
+
+    /// The outcome by the protocol's own means: Connect's code, or the number of gRPC's.
+    fn outcome(self, answer: &Answer) -> Outcome {
+        match self {
+            Connect | ConnectGzip if answer.status == StatusCode::OK => Outcome::Ok(answer.body.to_vec()),
+            Connect | ConnectGzip => Outcome::Failed(match answer.error().0.as_str() {
+                "unauthenticated" => 16,
+                "unimplemented" => 12,
+                "permission_denied" => 7,
+                "not_found" => 5,
+                other => panic!("{other}: {answer:?}"),
+            }),
+            Grpc | GrpcGzip | GrpcWeb => {
+                // gRPC tells failures beside the HTTP status, which stays 200.
+                assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+                let mut rest = &answer.body[..];
+                let (mut message, mut status) = (Vec::new(), None);
+                while let [flags, a, b, c, d, tail @ ..] = rest {
+                    let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+                    let (frame, tail) = tail.split_at(length);
+                    match flags {
+                        0x80 => status = grpc_status(std::str::from_utf8(frame).unwrap()),
+                        0 => message = frame.to_vec(),
+                        other => panic!("flags {other:#x}: {answer:?}"),
+                    }
+                    rest = tail;
+                }
+                let in_headers = [&answer.trailers, &answer.headers].into_iter().find_map(|headers| {
+                    headers.get("grpc-status").map(|status| status.to_str().unwrap().parse().unwrap())
+                });
+                match status.or(in_headers).expect("a gRPC status") {
+                    0 => Outcome::Ok(message),
+                    code => Outcome::Failed(code),
+                }
+            }
+        }
+    }
+}
+
+fn grpc_status(trailers: &str) -> Option<u8> {
+    trailers.lines().find_map(|line| line.strip_prefix("grpc-status:"))?.trim().parse().ok()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Ok(Vec<u8>),
+    /// The number of the code (google.rpc.Code).
+    Failed(u8),
+}
+
+impl Outcome {
+    fn message<M: Message>(self) -> M {
+        let Self::Ok(bytes) = self else { panic!("{self:?}") };
+        M::decode_from_slice(&bytes).unwrap()
+    }
+}
+
+const UNAUTHENTICATED: Outcome = Outcome::Failed(16);
+const UNIMPLEMENTED: Outcome = Outcome::Failed(12);
+const PERMISSION_DENIED: Outcome = Outcome::Failed(7);
+
+#[tokio::test]
+async fn anybody_may_ask_how_to_get_a_token() {
+    let server = Server::start().await;
+    for protocol in ALL {
+        for token in [None, Some("not a token")] {
+            let answer = server.send(protocol.request(METADATA, &[], token)).await;
+            let metadata: GetOAuth2MetadataResponse = protocol.outcome(&answer).message();
+            assert_eq!(metadata.issuer, "https://localhost:8443", "{protocol:?}");
+            assert_eq!(metadata.token_endpoint, "https://localhost:8443/oauth2/token");
+            assert!(metadata.code_challenge_methods_supported.contains(&"S256".to_owned()));
+            let answer = server.send(protocol.request(CLIENT_CONFIG, &[], token)).await;
+            let client: GetPublicClientConfigResponse = protocol.outcome(&answer).message();
+            assert_eq!(
+                (client.client_id.as_str(), client.redirect_uri.as_str()),
+                ("flyte", "http://localhost:53593/callback")
+            );
+            assert_eq!(client.audience, "https://localhost:8443");
+            assert_eq!(answer.header("x-request-id"), "r-1");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_else_is_answered_without_a_good_token() {
+    let server = Server::start().await;
+    let unknown =
+        ["/flyteidl2.workflow.RunService/CreateRun", "/a.b/c", "/flyteidl2.project.ProjectService/Nothing"];
+    let near = [
+        "/flyteidl2.auth.AuthMetadataServices/GetOAuth2Metadata",
+        "/flyteidl2.auth.authmetadataservice/GetOAuth2Metadata",
+        "/flyteidl2.auth.AuthMetadataService%2F/GetOAuth2Metadata",
+    ];
+    for protocol in ALL {
+        for path in [USER_INFO, CREATE, UPDATE, GET, LIST].iter().chain(&unknown).chain(&near) {
+            for token in [None, Some("not.a.token")] {
+                let answer = server.send(protocol.request(path, &[], token)).await;
+                assert_eq!(protocol.outcome(&answer), UNAUTHENTICATED, "{protocol:?} {path} {token:?}");
+                let challenge = answer.header("www-authenticate");
+                assert!(challenge.starts_with("Bearer ") && challenge.contains("resource_metadata="));
+                assert_eq!(challenge.contains("invalid_token"), token.is_some(), "{challenge}");
+                if matches!(protocol, Connect | ConnectGzip) {
+                    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_told_to_those_who_may_know() {
+    let server = Server::start().await;
+    let token = server.token("Root", &["all"]);
+    for protocol in ALL {
+        for path in ["/flyteidl2.workflow.RunService/CreateRun", "/flyteidl2.project.ProjectService/Nothing"]
+        {
+            let answer = server.send(protocol.request(path, &[], Some(&token))).await;
+            assert_eq!(protocol.outcome(&answer), UNIMPLEMENTED, "{protocol:?} {path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_the_scope_is_denied_everything() {
+    let server = Server::start().await;
+    for scopes in [&["openid", "profile", "email", "offline_access"][..], &[], &["All", "all:read"]] {
+        let token = server.token("Root", scopes);
+        for protocol in ALL {
+            for path in [USER_INFO, CREATE, GET, LIST, "/a.b/c"] {
+                let answer = server.send(protocol.request(path, &[], Some(&token))).await;
+                assert_eq!(protocol.outcome(&answer), PERMISSION_DENIED, "{protocol:?} {path} {scopes:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_good_token_gets_through_in_each_protocol() {
+    let server = Server::start().await;
+    let created = json!({"project": {"id": "p1"}});
+    assert_eq!(server.json(CREATE, Some("Root"), &created).await.status, StatusCode::OK);
+    let token = server.token("Ada", &["openid", "all"]);
+    let request = GetProjectRequest { id: "p1".to_owned(), ..Default::default() }.encode_to_vec();
+    for protocol in ALL {
+        let answer = server.send(protocol.request(USER_INFO, &[], Some(&token))).await;
+        let user: UserInfoResponse = protocol.outcome(&answer).message();
+        assert_eq!((user.subject.as_str(), user.email.as_str()), ("user-Ada", "ada@example.com"));
+        let answer = server.send(protocol.request(GET, &request, Some(&token))).await;
+        let found: GetProjectResponse = protocol.outcome(&answer).message();
+        assert_eq!(found.project.as_option().unwrap().id, "p1", "{protocol:?}");
+        assert_eq!(
+            protocol.outcome(&server.send(protocol.request(GET, &[], Some(&token))).await),
+            Outcome::Failed(5)
+        );
+    }
+    let answer = server.json(USER_INFO, Some("Ada"), &json!({})).await.json();
+    assert_eq!(answer["preferredUsername"], "ada@example.com");
+}
+
+#[tokio::test]
+async fn what_changes_nothing_can_be_asked_for_by_get() {
+    let server = Server::start().await;
+    assert_eq!(
+        server.json(CREATE, Some("Root"), &json!({"project": {"id": "p1"}})).await.status,
+        StatusCode::OK
+    );
+    let get = async |path: &str, message: &[u8], token: Option<&str>| {
+        let message = BASE64_URL_SAFE.encode(message);
+        let mut request =
+            Request::get(format!("{path}?connect=v1&encoding=proto&base64=1&message={message}"));
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, bearer(token));
+        }
+        server.send(request.body(Body::empty()).unwrap()).await
+    };
+    let metadata: GetOAuth2MetadataResponse = get(METADATA, &[], None).await.message();
+    assert_eq!(metadata.issuer, "https://localhost:8443");
+
+    let request = GetProjectRequest { id: "p1".to_owned(), ..Default::default() }.encode_to_vec();
+    let answer = get(GET, &request, None).await;
+    assert_eq!((answer.status, answer.error().0.as_str()), (StatusCode::UNAUTHORIZED, "unauthenticated"));
+    let token = server.token("Root", &["all"]);
+    let found: GetProjectResponse = get(GET, &request, Some(&token)).await.message();
+    assert_eq!(found.project.as_option().unwrap().id, "p1");
+    // A token in the query, where it would be logged, is none (RFC 6750 section 2.3).
+    let in_query = format!("{GET}?connect=v1&encoding=proto&message=&access_token={token}");
+    let answer = server.send(Request::get(in_query).body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    // What changes something cannot.
+    for path in [CREATE, UPDATE] {
+        let answer = get(path, &[], Some(&token)).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_resource_tells_who_gives_tokens_for_it() {
+    let server = Server::start().await;
+    let request = Request::get(RESOURCE_METADATA).body(Body::empty()).unwrap();
+    let metadata = server.send(request).await.json();
+    assert_eq!(metadata["resource"], "https://localhost:8443");
+    assert_eq!(metadata["authorization_servers"], json!(["https://localhost:8443"]));
+    assert_eq!(metadata["bearer_methods_supported"], json!(["header"]));
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_exist_is_no_call() {
+    let server = Server::start().await;
+    for path in ["/nothing", "/nothing/here", "/admin/users", "/flyteidl2.project.ProjectService"] {
+        let answer = server.send(Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
