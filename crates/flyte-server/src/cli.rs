@@ -93,7 +93,8 @@ pub fn command() -> Command {
             Command::new("reset-password")
                 .about("Give an account a new password")
                 .long_about(
-                    "Give an account a new password and end its sign-ins in browsers. Works while the server runs. \
+                    "Give an account a new password and end its sign-ins, in browsers and of clients. Works while the \
+                     server runs. \
                      Without --password-file a password is made up and printed.",
                 )
                 .arg(Arg::new("email").value_name("EMAIL").required(true).help("E-mail address of the account"))

@@ -1,4 +1,7 @@
-//! No more connections than the configuration allows: further ones wait to be accepted.
+//! No more connections than the configuration allows, and none that says nothing.
+//!
+//! Further connections wait for a while to be accepted. On a new one, hyper first tells HTTP/1 and HTTP/2 apart by the
+//! first bytes, and would wait for those forever; its time limits begin after that.
 
 use std::{
     future::Future,
@@ -6,24 +9,31 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum_server::accept::Accept;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep, timeout},
 };
+
+/// By so many bytes it is clear what is spoken (RFC 9113 section 3.4).
+const PREFACE: usize = 24;
 
 /// Accepts as `inner` does, a limited number of connections at a time.
 #[derive(Clone, Debug)]
 pub(super) struct LimitedAcceptor<A> {
     inner: A,
     places: Arc<Semaphore>,
+    patience: Duration,
 }
 
 impl<A> LimitedAcceptor<A> {
-    pub(super) fn new(inner: A, most: usize) -> Self {
-        Self { inner, places: Arc::new(Semaphore::new(most)) }
+    /// `patience` is how long a connection may take for its first bytes, and half as long as it may wait for its place.
+    pub(super) fn new(inner: A, most: usize, patience: Duration) -> Self {
+        Self { inner, places: Arc::new(Semaphore::new(most)), patience }
     }
 }
 
@@ -41,11 +51,13 @@ where
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
-        let (inner, places) = (self.inner.clone(), Arc::clone(&self.places));
+        let (inner, places, patience) = (self.inner.clone(), Arc::clone(&self.places), self.patience);
         Box::pin(async move {
-            let place = places.acquire_owned().await.map_err(io::Error::other)?;
+            // Longer than those that say nothing keep their places.
+            let place = timeout(2 * patience, places.acquire_owned()).await?.map_err(io::Error::other)?;
             let (stream, service) = inner.accept(stream, service).await?;
-            Ok((Counted { stream, _place: place }, service))
+            let silence = Some(Silence { end: Box::pin(sleep(patience)), read: 0 });
+            Ok((Counted { stream, silence, _place: place }, service))
         })
     }
 }
@@ -54,7 +66,15 @@ where
 #[derive(Debug)]
 pub(super) struct Counted<S> {
     stream: S,
+    /// As long as it is not clear what is spoken.
+    silence: Option<Silence>,
     _place: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+struct Silence {
+    end: Pin<Box<Sleep>>,
+    read: usize,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
@@ -63,7 +83,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Some(silence) = &mut self.silence {
+            silence.read += buffer.filled().len() - before;
+            if silence.read >= PREFACE {
+                self.silence = None;
+            } else if outcome.is_pending() && silence.end.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        outcome
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::TokioTimer;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::connections::LimitedAcceptor;
 use crate::{
@@ -63,19 +63,22 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     if let (Ok(()), Some(first_admin)) = (shown, first_admin) {
         first_admin.told()?;
     }
+    // Before anybody can know that the server is there: a signal without a handler would kill it.
+    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let upkeep = upkeep::start(Arc::clone(&app), tls.clone())?;
     tracing::info!(url = %app.config.issuer(), listen = %app.config.listen, data = %data_dir.path().display(), "serving");
 
     let readiness = Readiness::default();
     let handle = Handle::new();
-    let upkeep = upkeep::start(Arc::clone(&app), tls.clone());
     let stopping = tokio::spawn(stop_on_signal(
+        signals,
         handle.clone(),
         readiness.clone(),
         Duration::from_secs(app.config.http.drain_delay.unsigned_abs()),
         Duration::from_secs(app.config.http.drain_timeout.unsigned_abs()),
     ));
     let head = Duration::from_secs(app.config.http.header_timeout.unsigned_abs());
-    let connections = LimitedAcceptor::new(NoDelayAcceptor::new(), app.config.http.max_connections);
+    let most = app.config.http.max_connections;
     let service =
         http::router(Arc::clone(&app), readiness).into_make_service_with_connect_info::<SocketAddr>();
     let mut server = axum_server::from_tcp(listener)?.handle(handle);
@@ -90,10 +93,13 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         .max_header_list_size(64 << 10);
     let outcome = match &tls {
         Some(tls) => {
-            let acceptor = RustlsAcceptor::new(tls.acceptor()).handshake_timeout(head).acceptor(connections);
-            server.acceptor(acceptor).serve(service).await
+            let encrypted =
+                RustlsAcceptor::new(tls.acceptor()).handshake_timeout(head).acceptor(NoDelayAcceptor::new());
+            server.acceptor(LimitedAcceptor::new(encrypted, most, head)).serve(service).await
         }
-        None => server.acceptor(connections).serve(service).await,
+        None => {
+            server.acceptor(LimitedAcceptor::new(NoDelayAcceptor::new(), most, head)).serve(service).await
+        }
     };
     stopping.abort();
     upkeep.abort();
@@ -104,12 +110,12 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
 
 /// Waits for the signal, lets load balancers notice, and then lets requests in flight end. A second signal ends them.
 async fn stop_on_signal(
+    (mut terminate, mut interrupt): (Signal, Signal),
     handle: Handle<SocketAddr>,
     readiness: Readiness,
     delay: Duration,
     timeout: Duration,
-) -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+) {
     let mut stop = async || {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -126,5 +132,4 @@ async fn stop_on_signal(
     stop().await;
     tracing::warn!("stopping at once");
     handle.shutdown();
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a running server does by itself, each at its own interval.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -19,13 +19,13 @@ const CERTIFICATE: Duration = Duration::from_secs(10);
 /// Expired records are removed.
 const CLEAN_UP: Duration = Duration::from_secs(300);
 
-/// Starts it.
-pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
-            Err(error) => return tracing::error!(%error, "SIGHUP cannot be received: no upkeep"),
-        };
+/// Starts it. SIGHUP no longer kills the process when this returns.
+///
+/// # Errors
+/// When SIGHUP cannot be received.
+pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinHandle<()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(tokio::spawn(async move {
         let [mut revocations, mut keys, mut certificate, mut clean_up] =
             [REVOCATIONS, KEYS, CERTIFICATE, CLEAN_UP].map(|period| {
                 let mut interval = tokio::time::interval(period);
@@ -57,7 +57,7 @@ pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> JoinHandle<()> {
                 _ = clean_up.tick() => remove_expired(&app).await,
             }
         }
-    })
+    }))
 }
 
 async fn remove_expired(app: &App) {

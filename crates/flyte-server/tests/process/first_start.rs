@@ -1,0 +1,152 @@
+//! The first start makes everything, once, also when it is killed on the way.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, thread, time::Instant};
+
+use crate::server::{Server, errors, output, password, spawn};
+
+const ADMIN: &str = "admin@localhost";
+
+/// Every path below the directory that others than its owner can get at.
+fn exposed(directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        let expected = if metadata.is_dir() { 0o700 } else { 0o600 };
+        // The authority's certificate is for everybody; others reach it as a copy.
+        if metadata.permissions().mode() & 0o777 != expected && entry.file_name() != "ca.pem" {
+            found.push(format!("{} {:o}", entry.path().display(), metadata.permissions().mode()));
+        }
+        if metadata.is_dir() {
+            found.extend(exposed(&entry.path()));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_first_start_makes_everything_and_the_next_keeps_it() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let first = Server::start(&data, &[]);
+    let password = first.password().expect("a password");
+    assert!(password.len() >= 20, "{password}");
+    assert_eq!(first.greeting.matches(&password).count(), 1, "shown once, and not in the log");
+    assert!(first.signs_in(ADMIN, &password));
+    assert!(!first.signs_in(ADMIN, "another password"));
+    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(exposed(&data), [""; 0]);
+    let (_, jwks) = first.request("GET /oauth2/jwks", &[], "");
+    assert_eq!(first.request("GET /readyz", &[], "").1, "ok\n");
+    first.stop();
+
+    let second = Server::start(&data, &[]);
+    assert_eq!(second.password(), None);
+    assert!(!second.greeting.contains(&password));
+    assert_eq!(second.request("GET /oauth2/jwks", &[], "").1, jwks, "tokens stay good");
+    assert!(second.signs_in(ADMIN, &password));
+}
+
+#[test]
+fn with_tls_the_authority_and_the_certificate_are_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let read =
+        || ["ca.pem", "tls/authority.pem", "tls/server.pem"].map(|name| fs::read(data.join(name)).unwrap());
+    let start = || Server::start(&data, &["--tls", "on"]);
+    start().stop();
+    let made = read();
+    assert_eq!(exposed(&data), [""; 0]);
+    start().stop();
+    assert_eq!(read(), made);
+}
+
+#[test]
+fn a_first_start_that_is_killed_is_finished_by_the_next() {
+    let home = tempfile::tempdir().unwrap();
+    // How long a first start takes on this machine now.
+    let begun = Instant::now();
+    Server::start(&home.path().join("measured"), &[]).stop();
+    let whole = begun.elapsed();
+
+    let data = home.path().join("data");
+    let mut last_shown = None;
+    for kill in 0..20 {
+        let (mut process, lines) = spawn(&data, &["--listen", "127.0.0.1:0", "--tls", "off"]);
+        // Not to wait for something: the kill is to come at another moment each time.
+        thread::sleep(whole * kill / 16);
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let shown: Vec<_> = lines.iter().collect();
+        last_shown = password(&shown.join("\n")).or(last_shown);
+    }
+    let server = Server::start(&data, &[]);
+    // Unless a start that was killed afterwards showed it already.
+    let password = server.password().or(last_shown).expect("a password that somebody was told");
+    assert!(server.signs_in(ADMIN, &password));
+    assert_eq!(exposed(&data), [""; 0]);
+    server.stop();
+    let again = Server::start(&data, &[]);
+    assert_eq!(again.password(), None);
+    assert!(again.signs_in(ADMIN, &password));
+}
+
+#[test]
+fn the_password_is_told_until_it_has_been_read() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    Server::start(&data, &[]).stop();
+    // As a start leaves it that was killed before it showed the password.
+    fs::write(data.join("first-admin"), ADMIN).unwrap();
+    let second = Server::start(&data, &[]);
+    let password = second.password().expect("a new password");
+    assert!(second.signs_in(ADMIN, &password));
+    second.stop();
+    assert_eq!(Server::start(&data, &[]).password(), None);
+}
+
+#[test]
+fn the_password_can_come_from_a_file() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, file) = (home.path().join("data"), home.path().join("password"));
+    fs::write(&file, "correct horse battery\nsecond line\n").unwrap();
+    let arguments = ["--admin-email", "ada@example.com", "--admin-password-file", file.to_str().unwrap()];
+    let server = Server::start(&data, &arguments);
+    assert_eq!(server.password(), None);
+    assert!(!server.greeting.contains("correct horse"));
+    assert!(server.signs_in("ada@example.com", "correct horse battery"));
+    assert!(!server.signs_in("ada@example.com", "second line"));
+    server.stop();
+
+    // The mark of an earlier start without the file, which was killed, changes nothing later.
+    fs::write(&file, "another password\n").unwrap();
+    let server = Server::start(&data, &arguments);
+    assert!(server.signs_in("ada@example.com", "correct horse battery"), "ignored once an account exists");
+    server.stop();
+
+    // Nor is the file's password ever shown.
+    fs::write(data.join("first-admin"), "ada@example.com").unwrap();
+    let server = Server::start(&data, &arguments);
+    assert_eq!(server.password(), None);
+    assert!(!server.greeting.contains("another password") && !data.join("first-admin").exists());
+    assert!(server.signs_in("ada@example.com", "another password"));
+}
+
+#[test]
+fn a_password_file_that_cannot_be_used_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, file) = (home.path().join("data"), home.path().join("password"));
+    let start = || {
+        let file = file.to_str().unwrap();
+        output(&data, &["--listen", "127.0.0.1:0", "--tls", "off", "--admin-password-file", file])
+    };
+    let refused = start();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("No such file"), "{}", errors(&refused));
+    fs::write(&file, "\n").unwrap();
+    let refused = start();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("password"), "{}", errors(&refused));
+    // What was tried leaves no account behind.
+    assert!(Server::start(&data, &[]).password().is_some());
+}

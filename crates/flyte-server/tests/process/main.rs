@@ -1,0 +1,8 @@
+//! The real program, as an operator starts, stops, kills and asks it.
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
+mod connections;
+mod first_start;
+mod refusals;
+mod server;
+mod stopping;
