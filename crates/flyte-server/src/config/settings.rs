@@ -295,8 +295,8 @@ pub static MAX_CONNECTIONS: Setting<usize> = Setting {
     flag: None,
     placeholder: "NUMBER",
     default: Value("768"),
-    help: "Connections open at a time; further ones wait. Keep it below the limit of open files (`ulimit -n`, \
-           usually 1024), which the database needs a few of.",
+    help: "Connections open at a time; further ones wait, at most twice `http.header-timeout`. Keep it below the limit \
+           of open files (`ulimit -n`, usually 1024), which the database needs a few of.",
     check: positive,
 };
 
