@@ -4,6 +4,9 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 /// The files to generate, relative to `proto/`.
 const FILES: &[&str] = &[
+    "flyteauth/api_key.proto",
+    "flyteauth/audit.proto",
+    "flyteauth/trust.proto",
     "flyteidl2/auth/auth_service.proto",
     "flyteidl2/auth/identity.proto",
     "flyteidl2/common/list.proto",
@@ -24,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     connectrpc_build::Config::new()
         .files(FILES)
         .descriptor_set(&descriptors)
-        .include_file("flyteidl2.rs")
+        .include_file("protos.rs")
         .emit_rerun_directives(false)
         .compile()?;
     Ok(())

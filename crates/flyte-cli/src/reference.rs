@@ -62,10 +62,10 @@ fn options<'a>(page: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
         let value = argument.get_value_names().map(|names| names.join(" ")).unwrap_or_default();
         if names.is_empty() {
             names.push(format!("`{value}`"));
-        } else if argument.get_action().takes_values() {
-            if let Some(last) = names.last_mut() {
-                *last = format!("`{} {value}`", last.trim_matches('`'));
-            }
+        } else if argument.get_action().takes_values()
+            && let Some(last) = names.last_mut()
+        {
+            *last = format!("`{} {value}`", last.trim_matches('`'));
         }
         let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
         let _ = write!(page, "- {}: {help}", names.join(", "));

@@ -1,5 +1,5 @@
 //! The wire: messages, typed clients and service traits of the subset of `flyteidl2` that this
-//! project speaks, generated at build time from the `.proto` files in `proto/`.
+//! project speaks, and of our own `flyteauth`, generated at build time from the `.proto` files in `proto/`.
 //!
 //! Module paths follow the proto packages, so `flyteidl2.project.ProjectService` is served by
 //! implementing [`flyteidl2::project::ProjectService`] and called through
@@ -8,10 +8,10 @@
 
 #[allow(missing_docs, unreachable_pub, rust_2018_idioms, clippy::all)]
 mod generated {
-    include!(concat!(env!("OUT_DIR"), "/flyteidl2.rs"));
+    include!(concat!(env!("OUT_DIR"), "/protos.rs"));
 }
 
-pub use generated::flyteidl2;
+pub use generated::{flyteauth, flyteidl2};
 
 /// The compiled `google.protobuf.FileDescriptorSet` of `proto/`, for comparing it with other
 /// people's descriptors.

@@ -1,0 +1,221 @@
+//! Somebody's machine: a home of its own, with or without a keyring, and a person at its browser.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::{Server, Told, binary, eventually, peer, repository};
+
+/// A machine with nothing on it but our binaries.
+#[derive(Debug)]
+pub struct Machine {
+    home: TempDir,
+    session: Option<Session>,
+}
+
+/// A D-Bus session with a Secret Service in it.
+#[derive(Debug)]
+struct Session {
+    bus: Child,
+    keyring: Child,
+    address: String,
+}
+
+/// What the person at the browser does, as a `BROWSER` command.
+#[derive(Clone, Debug)]
+pub enum Person {
+    /// There is no browser.
+    Absent,
+    /// Signs in with the password in this file.
+    SignsIn(PathBuf),
+    /// Gets the password wrong first.
+    MistypesFirst(PathBuf),
+    /// Notes the URL in this file and does nothing.
+    Looks(PathBuf),
+}
+
+impl Person {
+    fn command(&self) -> Option<String> {
+        let sign_in = repository().join("tests/peers/sign-in.py");
+        Some(match self {
+            Self::Absent => return None,
+            Self::SignsIn(password) => format!("{} {} %s &", sign_in.display(), password.display()),
+            Self::MistypesFirst(password) => {
+                format!("{} --mistype {} %s &", sign_in.display(), password.display())
+            }
+            Self::Looks(file) => {
+                format!("{} {} %s &", repository().join("tests/peers/look.sh").display(), file.display())
+            }
+        })
+    }
+}
+
+impl Machine {
+    /// A machine without a keyring, such as a container.
+    #[must_use]
+    pub fn bare() -> Self {
+        let home = TempDir::new().unwrap();
+        let run = home.path().join("run");
+        fs::create_dir(&run).unwrap();
+        fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).unwrap();
+        Self { home, session: None }
+    }
+
+    /// A machine with an unlocked gnome-keyring, such as a desktop.
+    #[must_use]
+    pub fn with_keyring() -> Self {
+        let mut machine = Self::bare();
+        let mut bus = machine
+            .command("dbus-daemon")
+            .args(["--session", "--nofork", "--print-address"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("dbus-daemon is missing: install Debian's dbus, or run `./test --setup`");
+        let mut address = String::new();
+        BufReader::new(bus.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        let address = address.trim().to_owned();
+        let mut keyring = machine
+            .command("gnome-keyring-daemon")
+            .env("DBUS_SESSION_BUS_ADDRESS", &address)
+            .args(["--unlock", "--foreground", "--components=secrets"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("gnome-keyring-daemon is missing: install gnome-keyring, or run `./test --setup`");
+        keyring.stdin.take().unwrap().write_all(b"password of the keyring").unwrap();
+        machine.session = Some(Session { bus, keyring, address });
+        eventually("the keyring is there", || {
+            let told = Told::by(machine.command("secret-tool").args(["search", "service", "none"]));
+            (told.code.is_some() && !told.err.contains("org.freedesktop")).then_some(())
+        });
+        // The default collection is made by the first item.
+        let mut store = machine
+            .command("secret-tool")
+            .args(["store", "--label=first", "first", "item"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("secret-tool is missing: install libsecret-tools, or run `./test --setup`");
+        store.stdin.take().unwrap().write_all(b"x").unwrap();
+        assert!(store.wait().unwrap().success());
+        machine
+    }
+
+    /// Its home directory.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// A command with this machine's environment and nothing of the tester's.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.home())
+            .env("XDG_RUNTIME_DIR", self.home().join("run"))
+            .env("LANG", "C.UTF-8")
+            .env("NO_COLOR", "1")
+            .current_dir(self.home())
+            .stdin(Stdio::null());
+        if let Some(session) = &self.session {
+            command.env("DBUS_SESSION_BUS_ADDRESS", &session.address);
+        }
+        command
+    }
+
+    /// The `flyte` command with nobody at the browser.
+    #[must_use]
+    pub fn flyte(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(binary("flyte"));
+        command.args(arguments);
+        command
+    }
+
+    /// The `flyte` command with this person at the browser.
+    #[must_use]
+    pub fn flyte_with(&self, person: &Person, arguments: &[&str]) -> Command {
+        let mut command = self.flyte(arguments);
+        if let Some(browser) = person.command() {
+            command.env("BROWSER", browser);
+        }
+        command
+    }
+
+    /// The published Python `flyte`, unmodified, with this person at the browser.
+    #[must_use]
+    pub fn published_flyte(&self, server: &Server, person: &Person, arguments: &[&str]) -> Command {
+        let mut command = self.command(peer::python().with_file_name("flyte"));
+        // Its RPC transport takes the CA of the configuration, its OAuth client the system's.
+        command.env("SSL_CERT_FILE", server.ca()).args(arguments);
+        if let Some(browser) = person.command() {
+            command.env("BROWSER", browser);
+        }
+        command
+    }
+
+    /// Runs `flyte create config` for a server.
+    pub fn configure(&self, server: &Server) {
+        let ca = server.ca();
+        let told = Told::by(&mut self.flyte(&[
+            "create",
+            "config",
+            "--endpoint",
+            &server.url(""),
+            "--ca-cert-file",
+            ca.to_str().unwrap(),
+            "--project",
+            "flytesnacks",
+            "--domain",
+            "development",
+        ]));
+        let _ = told.ok();
+    }
+
+    /// Configures the machine for a server and signs in there.
+    pub fn sign_in(&self, server: &Server) {
+        self.configure(server);
+        let person = Person::SignsIn(server.password_file());
+        let _ = Told::by(&mut self.flyte_with(&person, &["auth", "login"])).ok();
+    }
+
+    /// The configuration that [`Machine::configure`] wrote.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.home().join(".flyte/config.yaml")
+    }
+
+    /// What the keyring keeps under a user name for an endpoint, all items of it.
+    #[must_use]
+    pub fn keyring_items(&self, endpoint: &str, user: &str) -> usize {
+        let told = Told::by(
+            self.command("secret-tool").args(["search", "--all", "service", endpoint, "username", user]),
+        );
+        told.out.lines().filter(|line| line.starts_with("secret = ")).count()
+    }
+
+    /// Locks the keyring's default collection.
+    pub fn lock_keyring(&self) {
+        let told = Told::by(self.command("secret-tool").args(["lock"]));
+        let _ = told.ok();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for process in [&mut self.keyring, &mut self.bus] {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}

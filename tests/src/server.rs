@@ -1,0 +1,195 @@
+//! A running `flyte-server`.
+
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::{PASSWORD, binary, eventually, free_port};
+
+/// A server with a data directory of its own; killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    directory: TempDir,
+    port: u16,
+    arguments: Vec<String>,
+    process: Child,
+}
+
+impl Server {
+    /// A server with the default settings.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// A server with further arguments.
+    #[must_use]
+    pub fn with(arguments: &[&str]) -> Self {
+        let directory = TempDir::new().unwrap();
+        fs::write(directory.path().join("password"), PASSWORD).unwrap();
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let port = free_port();
+        let process = spawn(&directory, port, &arguments);
+        let server = Self { directory, port, arguments, process };
+        server.wait_until_ready();
+        server
+    }
+
+    fn wait_until_ready(&self) {
+        let http = self.http();
+        eventually("the server is ready", || {
+            http.get(self.url("/readyz")).send().ok().filter(|answer| answer.status().is_success())
+        });
+    }
+
+    /// Its endpoint, `localhost:PORT`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+
+    /// The URL of a path on it.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.port)
+    }
+
+    /// The certificate of its authority.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.directory.path().join("data/ca.pem")
+    }
+
+    /// The file with the administrator's password.
+    #[must_use]
+    pub fn password_file(&self) -> PathBuf {
+        self.directory.path().join("password")
+    }
+
+    /// What it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// How many lines of the log hold all of `words`.
+    #[must_use]
+    pub fn logged(&self, words: &[&str]) -> usize {
+        self.log().lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+    }
+
+    /// An HTTP client that trusts it.
+    #[must_use]
+    pub fn http(&self) -> reqwest::blocking::Client {
+        let ca = eventually("the server has its certificate", || fs::read(self.ca()).ok());
+        reqwest::blocking::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()])
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .unwrap()
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for it to end by itself; its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        eventually("the server has stopped", || self.process.try_wait().unwrap()).code()
+    }
+
+    /// Starts it again on the same data, after it has ended.
+    pub fn start_again(&mut self) {
+        self.process = spawn(&self.directory, self.port, &self.arguments);
+        self.wait_until_ready();
+    }
+
+    /// Kills it at once (SIGKILL) and starts it again.
+    pub fn crash(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.start_again();
+    }
+}
+
+fn spawn(directory: &TempDir, port: u16, arguments: &[String]) -> Child {
+    let log = File::options().create(true).append(true).open(directory.path().join("log")).unwrap();
+    Command::new(binary("flyte-server"))
+        .arg("--data-dir")
+        .arg(directory.path().join("data"))
+        .args(["--listen", &format!("127.0.0.1:{port}"), "--admin-password-file"])
+        .arg(directory.path().join("password"))
+        .args(["--log", "flyte_server=debug"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<_> = log.lines().rev().take(40).collect();
+            #[allow(clippy::print_stderr, reason = "the test has failed: show what the server saw")]
+            {
+                eprintln!("the server's log ends (last line first):\n{}", tail.join("\n"));
+            }
+        }
+    }
+}
+
+/// Signs the administrator in at an authorization URL as a browser on another machine would, by the forms of the pages;
+/// the callback URL that the browser ends at, which nobody serves there.
+#[must_use]
+pub fn sign_in_elsewhere(server: &Server, url: &str) -> String {
+    let http = server.http();
+    let mut cookies = std::collections::BTreeMap::new();
+    let mut send = |request: reqwest::blocking::RequestBuilder| {
+        let header: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let answer =
+            request.header("cookie", header.join("; ")).header("origin", server.url("")).send().unwrap();
+        for cookie in answer.headers().get_all("set-cookie") {
+            let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
+            cookies.insert(name.to_owned(), rest.split(';').next().unwrap().to_owned());
+        }
+        answer
+    };
+    let location =
+        |answer: &reqwest::blocking::Response| answer.headers()["location"].to_str().unwrap().to_owned();
+    let login = location(&send(http.get(url)));
+    let page = send(http.get(server.url(&login))).text().unwrap();
+    let field = |name: &str| {
+        let tag = page.split('<').find(|tag| tag.contains(&format!("name=\"{name}\""))).unwrap();
+        let value = tag.split("value=\"").nth(1).unwrap().split('"').next().unwrap();
+        value.replace("&#38;", "&").replace("&amp;", "&")
+    };
+    let names: Vec<_> = page
+        .split("<input")
+        .skip(1)
+        .filter(|tag| tag.contains("type=\"hidden\""))
+        .map(|tag| tag.split("name=\"").nth(1).unwrap().split('"').next().unwrap())
+        .collect();
+    let mut form: Vec<_> = names.into_iter().map(|name| (name, field(name))).collect();
+    form.push(("email", "admin@localhost".to_owned()));
+    form.push(("password", PASSWORD.to_owned()));
+    let back = location(&send(http.post(server.url("/login")).form(&form)));
+    location(&send(http.get(server.url(&back))))
+}

@@ -1,0 +1,55 @@
+//! `proto/` says what the published flyteidl2 says.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use flyte_e2e::{Told, python, repository};
+use serde_json::Value;
+
+/// Messages of which `proto/` has a part only: files that we take one message from.
+const MODULES: [&str; 5] = [
+    "flyteidl2.auth.auth_service_pb2",
+    "flyteidl2.auth.identity_pb2",
+    "flyteidl2.common.list_pb2",
+    "flyteidl2.project.project_service_pb2",
+    "flyteidl2.task.run_pb2",
+];
+
+fn published() -> Value {
+    let told =
+        Told::by(Command::new(python()).arg(repository().join("tests/peers/descriptors.py")).args(MODULES));
+    serde_json::from_str(&told.ok().out).unwrap()
+}
+
+fn ours() -> Value {
+    let mut process = Command::new(python())
+        .arg(repository().join("tests/peers/our-descriptors.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    process.stdin.take().unwrap().write_all(flyte_idl::FILE_DESCRIPTOR_SET).unwrap();
+    serde_json::from_str(&Told::from(process.wait_with_output().unwrap()).ok().out).unwrap()
+}
+
+#[test]
+fn every_message_field_enum_and_method_is_as_published() {
+    let (ours, published) = (ours(), published());
+    let mut compared = 0;
+    for kind in ["messages", "enums", "methods"] {
+        for (name, mine) in ours[kind].as_object().unwrap() {
+            let theirs = &published[kind][name];
+            assert!(!theirs.is_null(), "{name} is not in the published package");
+            // Both ways: a field that we lack would be dropped silently.
+            assert_eq!(mine, theirs, "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 25, "only {compared} things were compared");
+    // Services are whole.
+    for name in published["methods"].as_object().unwrap().keys() {
+        assert!(!ours["methods"][name].is_null(), "{name} is missing in proto/");
+    }
+}
