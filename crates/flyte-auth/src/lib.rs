@@ -6,6 +6,7 @@
 //! What can go wrong is an [`AuthError`]: each says what happened and why, and [`AuthError::hint`] what to do next.
 #![forbid(unsafe_code)]
 
+pub mod api_key;
 pub mod clock;
 pub mod discovery;
 mod error;

@@ -1,0 +1,176 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn base64(text: &str) -> String {
+    STANDARD.encode(text)
+}
+
+fn parts(text: &str) -> (String, String, String, Option<String>) {
+    let key = ApiKey::decode(&base64(text)).unwrap_or_else(|error| panic!("{text}: {error}"));
+    (key.endpoint.keyring_service(), key.client_id, key.client_secret.expose_secret().to_owned(), key.org)
+}
+
+fn is(text: &str, endpoint: &str, client_id: &str, secret: &str, org: Option<&str>) {
+    let expected = (endpoint.to_owned(), client_id.to_owned(), secret.to_owned(), org.map(str::to_owned));
+    assert_eq!(parts(text), expected, "{text}");
+}
+
+/// The published client's reading, rule by rule: `flyte.remote._client.auth._auth_utils.decode_api_key`.
+fn published(encoded: &str) -> Option<[String; 4]> {
+    let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    let parts: Vec<_> = text.splitn(4, ':').map(str::to_owned).collect();
+    parts.try_into().ok()
+}
+
+#[test]
+fn both_forms_are_read() {
+    is("acme.example.com:ci:s3cret:acme", "acme.example.com", "ci", "s3cret", Some("acme"));
+    is("acme.example.com:ci:s3cret:None", "acme.example.com", "ci", "s3cret", None);
+    is("acme.example.com:ci:s3cret:", "acme.example.com", "ci", "s3cret", None);
+    is("localhost:8443:ci:s3cret:None", "localhost:8443", "ci", "s3cret", None);
+    is("localhost:8443/flyte:ci:s3cret:None", "localhost:8443/flyte", "ci", "s3cret", None);
+    is("[::1]:8443:ci:s3cret:None", "[::1]:8443", "ci", "s3cret", None);
+    is("[::1]:ci:s3cret:None", "[::1]", "ci", "s3cret", None);
+    is("dns:///acme.example.com:ci:s3cret:None", "acme.example.com", "ci", "s3cret", None);
+    is("https://localhost:8443:ci:s3cret:None", "localhost:8443", "ci", "s3cret", None);
+    is("acme.example.com:443:ci:s3cret:None", "acme.example.com", "ci", "s3cret", None);
+    // A number is a port only where a fifth part follows, and only where it can be one.
+    is("acme.example.com:8443:s3cret:None", "acme.example.com", "8443", "s3cret", None);
+    is("acme.example.com:70000:s3:cret:None", "acme.example.com", "70000", "s3:cret", None);
+    // A colon in the secret.
+    is("acme.example.com:ci:s3:cr:et:acme", "acme.example.com", "ci", "s3:cr:et", Some("acme"));
+    is("localhost:8443:ci:s3:cret:acme", "localhost:8443", "ci", "s3:cret", Some("acme"));
+}
+
+#[test]
+fn white_space_around_a_key_is_no_part_of_it() {
+    assert!(ApiKey::decode(&format!("  {}\r\n", base64("h:ci:s3cret:None"))).is_ok());
+}
+
+#[test]
+fn each_way_to_break_a_key_has_its_message() {
+    let whole = base64("acme.example.com:ci:s3cret:acme-org");
+    let error = |text: &str| ApiKey::decode(text).unwrap_err();
+    assert_eq!(error(" \n"), ApiKeyError::Empty);
+    assert_eq!(error(&whole[..whole.len() - 3]), ApiKeyError::Truncated(whole.len() - 3));
+    assert_eq!(error(&format!("{}\n{}", &whole[..8], &whole[8..])), ApiKeyError::WhiteSpace(8));
+    for (text, word) in [
+        (format!("{}-{}", &whole[..4], &whole[5..]), "URL-safe"),
+        (format!("\"{whole}\""), "quotation mark"),
+        (format!("{}={}", &whole[..4], &whole[5..]), "= sign"),
+        (format!("{}\u{e9}{}", &whole[..4], &whole[5..]), "none of a key's"),
+    ] {
+        assert!(matches!(error(&text), ApiKeyError::Alphabet { what, .. } if what.contains(word)), "{text}");
+    }
+    assert_eq!(error("AB=="), ApiKeyError::NotBase64, "bits that no encoder leaves");
+    assert_eq!(error("//79"), ApiKeyError::NotText);
+    assert_eq!(error(&base64("{\"client_id\":\"a\"}")), ApiKeyError::Flyte1);
+    for (text, count) in [("acme", 1), ("acme:ci", 2), ("acme:ci:s3cret", 3)] {
+        assert_eq!(error(&base64(text)), ApiKeyError::MissingParts(count), "{text}");
+    }
+    for (text, part) in [
+        ("ho st:ci:s3cret:None", "endpoint"),
+        ("[::1]x:ci:s3cret:None", "endpoint"),
+        ("acme::s3cret:None", "client ID"),
+        ("acme:ci::None", "secret"),
+        ("acme:c\u{7}i:s3cret:None", "client ID"),
+        ("acme:ci:s3cret:a\u{1b}[31m", "organization"),
+    ] {
+        let error = error(&base64(text));
+        assert!(matches!(error, ApiKeyError::Part { part: found, .. } if found == part), "{text}: {error}");
+    }
+    assert!(matches!(error(&"A".repeat(MAX_KEY + 4)), ApiKeyError::TooLong(_)));
+}
+
+#[test]
+fn what_no_key_can_say_is_not_written() {
+    let key = ApiKey::decode(&base64("acme.example.com:ci:s3cret:acme")).unwrap();
+    let written = |change: &dyn Fn(&mut ApiKey)| {
+        let mut key = key.clone();
+        change(&mut key);
+        key.encode().map(|text| text.expose_secret().to_owned())
+    };
+    assert_eq!(written(&|_| {}), Ok(base64("acme.example.com:ci:s3cret:acme")));
+    let https: &dyn Fn(&mut ApiKey) = &|key| key.endpoint = "acme.example.com:443/x".parse().unwrap();
+    assert_eq!(written(https), Ok(base64("acme.example.com/x:ci:s3cret:acme")));
+    let refused: [&dyn Fn(&mut ApiKey); 6] = [
+        &|key| key.client_id = "a:b".into(),
+        &|key| key.client_id.clear(),
+        &|key| key.org = Some("a:b".into()),
+        &|key| key.client_secret = SecretString::from(""),
+        &|key| key.endpoint = key.endpoint.clone().with_insecure(true),
+        &|key| key.endpoint = "acme.example.com/a:b".parse().unwrap(),
+    ];
+    for (index, change) in refused.into_iter().enumerate() {
+        assert!(matches!(written(change), Err(ApiKeyError::Part { .. })), "{index}");
+    }
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let key = ApiKey::decode(&base64("acme.example.com:ci:s3cret:acme")).unwrap();
+    assert!(!format!("{key:?}").contains("s3cret"));
+    for text in ["ho st:ci:s3cret:None", "s3cret", "s3cret:", "s3cret:ci:x", "[s3cret:ci:x:y"] {
+        for text in [text.to_owned(), base64(text)] {
+            let Err(error) = ApiKey::decode(&text) else { panic!("{text}") };
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+        }
+    }
+}
+
+fn host() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z][a-z0-9-]{0,8}(\\.[a-z][a-z0-9]{0,8}){0,3}",
+        any::<[u8; 4]>().prop_map(|octets| std::net::Ipv4Addr::from(octets).to_string()),
+        any::<[u8; 16]>().prop_map(|octets| format!("[{}]", std::net::Ipv6Addr::from(octets))),
+    ]
+}
+
+fn port() -> impl Strategy<Value = Option<u16>> {
+    prop_oneof![Just(None), Just(Some(443)), (1_u16..).prop_map(Some)]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_is_read_back(
+        host in host(),
+        port in port(),
+        path in "(/[a-z0-9]{1,5}){0,2}",
+        client_id in "[0-9]{1,6}|[0-9]{1,3}/[a-z]|[^:\\p{Cc}]{1,20}",
+        secret in "[0-9:]{1,6}|(?s).{1,40}",
+        org in proptest::option::of("[a-z][a-z0-9-]{0,10}"),
+    ) {
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let endpoint: Endpoint = format!("{host}{port}{path}").parse().unwrap();
+        let expected = without_default_port(&endpoint).unwrap_or_else(|| endpoint.clone());
+        let key = ApiKey { endpoint, client_id: client_id.clone(), client_secret: SecretString::from(secret.as_str()), org: org.clone() };
+        let text = key.encode().unwrap();
+        let read = ApiKey::decode(text.expose_secret()).unwrap();
+        prop_assert_eq!(&read.endpoint, &expected);
+        prop_assert_eq!(&read.client_id, &client_id);
+        prop_assert_eq!(read.client_secret.expose_secret(), secret.as_str());
+        prop_assert_eq!(&read.org, &org);
+        // The published client reads the same, wherever it can.
+        let theirs = published(text.expose_secret());
+        let ours = [expected.keyring_service(), client_id, secret, org.unwrap_or_else(|| "None".to_owned())];
+        prop_assert_eq!(key.is_portable(), theirs == Some(ours));
+    }
+
+    #[test]
+    fn nothing_that_is_pasted_panics(text in "(?s).{0,60}", encoded in any::<bool>()) {
+        let pasted = if encoded { base64(&text) } else { text };
+        if let Ok(key) = ApiKey::decode(&pasted) {
+            let again = ApiKey::decode(key.encode().unwrap().expose_secret()).unwrap();
+            prop_assert_eq!(again.client_secret.expose_secret(), key.client_secret.expose_secret());
+        }
+    }
+
+    #[test]
+    fn a_key_cut_short_is_never_mistaken_for_another_endpoint(cut in 1_usize..60) {
+        let whole = base64("acme.example.com:8443:ci:flyte_s3cret:acme");
+        if let Ok(key) = ApiKey::decode(&whole[..whole.len() - cut.min(whole.len())]) {
+            prop_assert_eq!(key.endpoint.host(), "acme.example.com");
+        }
+    }
+}
