@@ -79,13 +79,7 @@ mod tests {
     use super::*;
 
     fn verified(expires_at: UnixTime) -> Verified {
-        let caller = Arc::new(Caller {
-            subject: String::new(),
-            client_id: String::new(),
-            scopes: Vec::new(),
-            family_id: String::new(),
-            admin: false,
-        });
+        let caller = Arc::new(Caller::nobody());
         Verified { caller, expires_at, account_checked_at: 0 }
     }
 

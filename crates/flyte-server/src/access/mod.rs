@@ -7,6 +7,7 @@
 mod cache;
 mod error;
 pub mod policy;
+mod principal;
 mod revoked;
 pub mod token;
 
@@ -18,20 +19,23 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use http::{HeaderMap, header};
 
-pub use self::error::{AccessError, RESOURCE_METADATA, Reason};
 use self::{
     cache::{Cache, Verified},
     revoked::Revoked,
     token::AccessTokenClaims,
 };
+pub use self::{
+    error::{AccessError, RESOURCE_METADATA, Reason},
+    principal::PrincipalKind,
+};
 use crate::{
     app::App,
     clock::UnixTime,
     keys::VerifyError,
-    store::{FAMILY_RETENTION, StoreError},
+    store::{FAMILY_RETENTION, Limit, Role, StoreError},
 };
 
-/// How long the answer to "does this account still exist, and what is it?" is believed, in seconds.
+/// How long the answer to "does this principal still exist, and what may it do?" is believed, in seconds.
 const ACCOUNT_CHECK_INTERVAL: i64 = 10;
 /// How far back each look for revocations reaches, in seconds: more than replicas' clocks may differ.
 const REVOCATION_OVERLAP: i64 = 30;
@@ -47,10 +51,16 @@ pub struct Caller {
     pub client_id: String,
     /// What the token lets it do.
     pub scopes: Vec<String>,
-    /// All that came of the same authorization.
+    /// All that came of the same authorization; for a machine identity, all its tokens.
     pub family_id: String,
-    /// Whether the person administers the server.
-    pub admin: bool,
+    /// This one token: `jti`.
+    pub token_id: String,
+    /// What kind of principal `subject` is.
+    pub principal: PrincipalKind,
+    /// What the principal may do at most.
+    pub role: Role,
+    /// Where it may.
+    pub limit: Limit,
 }
 
 /// Verifies callers.
@@ -95,12 +105,10 @@ impl Access {
             }
         };
         self.unless_revoked(&claims).map_err(refused)?;
-        let account =
-            app.store.user_by_id(&claims.subject).await.map_err(|error| refused(Reason::Store(error)))?;
-        let Some(account) = account.filter(|account| account.disabled_at.is_none()) else {
-            return Err(refused(Reason::Invalid("the account is disabled or gone")));
-        };
-        let caller = Arc::new(Caller { admin: account.admin, ..(*claims).clone() });
+        let standing =
+            principal::look_up(app, &claims).await.map_err(|error| refused(Reason::Store(error)))?;
+        let standing = standing.map_err(|why| refused(Reason::Invalid(why)))?;
+        let caller = Arc::new(Caller { role: standing.role, limit: standing.limit, ..(*claims).clone() });
         self.cache.put(
             key,
             Verified { caller: Arc::clone(&caller), expires_at, account_checked_at: now },
@@ -142,13 +150,13 @@ impl Access {
     }
 
     fn unless_revoked(&self, caller: &Arc<Caller>) -> Result<Arc<Caller>, Reason> {
-        if self.revoked.contains(&caller.family_id) {
+        if self.revoked.contains(&caller.family_id) || self.revoked.contains(&caller.token_id) {
             return Err(Reason::Invalid("the token has been revoked"));
         }
         Ok(Arc::clone(caller))
     }
 
-    /// Refuses the family's tokens from now on, on this replica; the store tells the others.
+    /// Refuses the family's tokens from now on, on this replica, or the one token with this `jti`; the store tells the others.
     pub fn revoke_family(&self, family_id: &str) {
         self.revoked.insert(family_id);
     }
@@ -177,7 +185,28 @@ impl From<AccessTokenClaims> for Caller {
             client_id: claims.client_id,
             scopes: claims.scope.split_ascii_whitespace().map(str::to_owned).collect(),
             family_id: claims.family,
-            admin: false,
+            token_id: claims.jti,
+            principal: claims.principal,
+            // Nothing, until the principal was looked up.
+            role: Role::Viewer,
+            limit: Limit::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Caller {
+    /// A person who may do nothing, for tests to change.
+    pub(crate) fn nobody() -> Self {
+        Self {
+            subject: String::new(),
+            client_id: String::new(),
+            scopes: Vec::new(),
+            family_id: String::new(),
+            token_id: String::new(),
+            principal: PrincipalKind::Person,
+            role: Role::Viewer,
+            limit: Limit::default(),
         }
     }
 }

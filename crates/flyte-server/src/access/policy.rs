@@ -1,10 +1,15 @@
 //! What each caller may do.
 //!
-//! The control plane's calls need the scope `all`. Whoever has it may read projects; only administrators create and change
-//! them.
+//! A caller has scopes, which its token was granted; a role, which its principal has now; and perhaps a limit to one project
+//! and one domain of it. All three must allow a call. The control plane's calls need the scope `all`, or `read` where they
+//! only read, and a contributor where they do more than that; only administrators create and change projects.
 
 use super::Caller;
-use crate::oauth::scope;
+use crate::{oauth::scope, store::Role};
+
+/// How the names of methods begin that change nothing. A method that reads and is called otherwise is only refused where it
+/// could be allowed.
+const READING: [&str; 6] = ["Get", "List", "Watch", "Tail", "Stream", "UserInfo"];
 
 /// A call that its caller may not make. The message says what is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,27 +17,146 @@ pub enum Denied {
     /// The token was not granted the scope that the call needs.
     #[error("this call needs a token with the scope {0:?}")]
     Scope(&'static str),
+    /// The caller may only read.
+    #[error("{0} needs the role contributor, and the caller is a viewer")]
+    Contributor(String),
     /// The caller is no administrator.
     #[error("{0} needs an administrator of this server")]
     Admin(&'static str),
+    /// The caller works in another project or domain.
+    #[error("{0} is outside of the project or domain that the caller is limited to")]
+    Limit(&'static str),
 }
 
-/// Calls of the control plane.
+/// Calls of the control plane, by their path `/package.Service/Method`.
 ///
 /// # Errors
-/// [`Denied::Scope`].
-pub fn may_call(caller: &Caller) -> Result<(), Denied> {
-    if caller.scopes.iter().any(|granted| granted == scope::ALL) {
-        Ok(())
-    } else {
-        Err(Denied::Scope(scope::ALL))
+/// [`Denied::Scope`] and [`Denied::Contributor`].
+pub fn may_call(caller: &Caller, path: &str) -> Result<(), Denied> {
+    let has = |scope| scope::contains(&caller.scopes, scope);
+    if only_reads(path) {
+        return if has(scope::ALL) || has(scope::READ) { Ok(()) } else { Err(Denied::Scope(scope::READ)) };
+    }
+    if !has(scope::ALL) {
+        return Err(Denied::Scope(scope::ALL));
+    }
+    may_write(caller, path.rsplit('/').next().unwrap_or(path))
+}
+
+/// Whether the method at `/package.Service/Method` changes nothing.
+#[must_use]
+pub fn only_reads(path: &str) -> bool {
+    let method = path.rsplit('/').next().unwrap_or_default();
+    READING.iter().any(|verb| {
+        // `GetRun` is a reading; `Getaway` is not.
+        method.strip_prefix(verb).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_lowercase()))
+    })
+}
+
+/// What changes something; `what` names it in the message.
+///
+/// # Errors
+/// [`Denied::Contributor`].
+pub fn may_write(caller: &Caller, what: &str) -> Result<(), Denied> {
+    if caller.role >= Role::Contributor { Ok(()) } else { Err(Denied::Contributor(what.to_owned())) }
+}
+
+/// What only administrators of the whole server do; `what` names it in the message, such as `creating a project`.
+///
+/// # Errors
+/// [`Denied::Admin`] and, for an administrator of one project, [`Denied::Limit`].
+pub fn may_administer(caller: &Caller, what: &'static str) -> Result<(), Denied> {
+    match caller.role {
+        Role::Admin if caller.limit.is_none() => Ok(()),
+        Role::Admin => Err(Denied::Limit(what)),
+        Role::Viewer | Role::Contributor => Err(Denied::Admin(what)),
     }
 }
 
-/// What only administrators do; `what` names it in the message, such as `creating a project`.
+/// What only administrators do to a project; who is limited to that project may be one too, who is limited to a domain of it
+/// may not.
 ///
 /// # Errors
-/// [`Denied::Admin`].
-pub fn may_administer(caller: &Caller, what: &'static str) -> Result<(), Denied> {
-    if caller.admin { Ok(()) } else { Err(Denied::Admin(what)) }
+/// [`Denied::Admin`] and [`Denied::Limit`].
+pub fn may_administer_project(caller: &Caller, project: &str, what: &'static str) -> Result<(), Denied> {
+    match caller.role {
+        Role::Admin if caller.limit.domain.is_none() && may_see(caller, project, None) => Ok(()),
+        Role::Admin => Err(Denied::Limit(what)),
+        Role::Viewer | Role::Contributor => Err(Denied::Admin(what)),
+    }
+}
+
+/// Whether what is in `project`, and in `domain` where it is in one, is there for the caller. Where it is not, say that it
+/// does not exist.
+#[must_use]
+pub fn may_see(caller: &Caller, project: &str, domain: Option<&str>) -> bool {
+    caller.limit.includes(project, domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Limit;
+
+    fn caller(role: Role, scope: &str, project: &str, domain: &str) -> Caller {
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Caller {
+            role,
+            scopes: vec![scope.to_owned()],
+            limit: Limit { project: given(project), domain: given(domain) },
+            ..Caller::nobody()
+        }
+    }
+
+    #[test]
+    fn a_method_that_reads_is_told_by_its_name() {
+        for (path, expected) in [
+            ("/flyteidl2.project.ProjectService/ListProjects", true),
+            ("/flyteidl2.project.ProjectService/CreateProject", false),
+            ("/flyteidl2.auth.IdentityService/UserInfo", true),
+            ("/flyteidl2.app.AppService/Get", true),
+            ("/flyteidl2.app.AppService/List", true),
+            ("/flyteidl2.workflow.RunService/WatchActionDetails", true),
+            ("/flyteidl2.workflow.RunLogsService/TailLogs", true),
+            ("/flyteidl2.workflow.RunService/AbortRun", false),
+            ("/flyteidl2.dataproxy.DataProxyService/CreateUploadLocation", false),
+            ("/a.B/Getaway", false),
+            ("/a.GetB/Delete", false),
+            ("/a.B/", false),
+        ] {
+            assert_eq!(only_reads(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn scope_and_role_must_both_allow_a_call() {
+        let (read, write) = ("/a.B/GetC", "/a.B/CreateC");
+        for (role, scope, path, expected) in [
+            (Role::Viewer, "all", read, Ok(())),
+            (Role::Viewer, "read", read, Ok(())),
+            (Role::Admin, "openid", read, Err(Denied::Scope("read"))),
+            (Role::Viewer, "all", write, Err(Denied::Contributor("CreateC".into()))),
+            (Role::Admin, "read", write, Err(Denied::Scope("all"))),
+            (Role::Contributor, "all", write, Ok(())),
+        ] {
+            assert_eq!(may_call(&caller(role, scope, "", ""), path), expected, "{role} {scope} {path}");
+        }
+    }
+
+    #[test]
+    fn administrators_are_kept_to_their_part() {
+        for (role, project, domain, server, own, other) in [
+            (Role::Admin, "", "", true, true, true),
+            (Role::Admin, "p", "", false, true, false),
+            (Role::Admin, "p", "d", false, false, false),
+            (Role::Contributor, "", "", false, false, false),
+        ] {
+            let caller = caller(role, "all", project, domain);
+            assert_eq!(may_administer(&caller, "x").is_ok(), server, "{caller:?}");
+            assert_eq!(may_administer_project(&caller, "p", "x").is_ok(), own, "{caller:?}");
+            assert_eq!(may_administer_project(&caller, "q", "x").is_ok(), other, "{caller:?}");
+        }
+        assert!(may_see(&caller(Role::Viewer, "all", "p", "d"), "p", Some("d")));
+        assert!(!may_see(&caller(Role::Viewer, "all", "p", "d"), "p", Some("e")));
+    }
 }

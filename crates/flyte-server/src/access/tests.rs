@@ -94,18 +94,22 @@ fn signed_with(app: &App, typ: &str, changes: Value) -> String {
 #[tokio::test]
 async fn a_good_token_tells_who_calls() {
     let app = server().await;
-    let ada = call(&app, &issue(&app, "Ada", "f")).await.unwrap();
+    let issued = token::issue(&app, &grant("Ada", "f")).unwrap();
+    let ada = call(&app, issued.token.expose_secret()).await.unwrap();
     let expected = Caller {
         subject: "user-Ada".to_owned(),
         client_id: "flyte".to_owned(),
         scopes: vec!["openid".to_owned(), "all".to_owned()],
         family_id: "f".to_owned(),
-        admin: false,
+        token_id: issued.jti,
+        principal: PrincipalKind::Person,
+        role: Role::Contributor,
+        limit: Limit::default(),
     };
     assert_eq!(*ada, expected);
     let token = issue(&app, "Root", "f");
     for _ in 0..2 {
-        assert!(call(&app, &token).await.unwrap().admin, "also when it is remembered");
+        assert_eq!(call(&app, &token).await.unwrap().role, Role::Admin, "also when it is remembered");
     }
 }
 

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::PrincipalKind;
 use crate::{app::App, clock::UnixTime, keys::KeyError};
 
 /// `typ` of an access token (RFC 9068 section 2.1): an ID token can never pass for one.
@@ -34,6 +35,9 @@ pub struct AccessTokenClaims {
     /// The browser session that authorized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
+    /// Private claim: what kind of principal `sub` is; left out for people.
+    #[serde(default, skip_serializing_if = "PrincipalKind::is_person")]
+    pub principal: PrincipalKind,
     /// Private claim: the family, all that came of one authorization; revoking it ends this token.
     #[serde(rename = "fid")]
     pub family: String,
@@ -79,6 +83,25 @@ pub struct TokenGrant {
     pub family_id: String,
 }
 
+/// What tokens of a machine identity are issued for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineGrant {
+    /// What kind of principal it is.
+    pub principal: PrincipalKind,
+    /// `sub`; unique among the principals of its kind.
+    pub subject: String,
+    /// Through which client.
+    pub client_id: String,
+    /// The scopes granted.
+    pub scopes: Vec<String>,
+    /// What for; this server where it was left open.
+    pub audience: Option<String>,
+    /// All tokens of the same principal; a UUID that is stored with it.
+    pub family_id: String,
+    /// The token's life in seconds, where it is to be shorter than the server's; the server's is the most.
+    pub lifetime: Option<i64>,
+}
+
 /// A new access token.
 #[derive(Debug)]
 pub struct IssuedAccessToken {
@@ -96,20 +119,52 @@ pub struct IssuedAccessToken {
 /// [`KeyError`] where it cannot be signed.
 pub fn issue(app: &App, grant: &TokenGrant) -> Result<IssuedAccessToken, KeyError> {
     let now = app.clock.now();
-    let expires_in = app.config.tokens.access_token_ttl;
     let claims = AccessTokenClaims {
         iss: app.config.issuer().to_owned(),
         sub: grant.user_id.clone(),
-        aud: Audience::One(grant.audience.clone().unwrap_or_else(|| app.config.issuer().to_owned())),
-        exp: now.saturating_add(expires_in),
+        aud: audience(app, grant.audience.as_deref()),
+        exp: now.saturating_add(app.config.tokens.access_token_ttl),
         iat: now,
         jti: Uuid::new_v4().to_string(),
         client_id: grant.client_id.clone(),
         scope: grant.scopes.join(" "),
         auth_time: Some(grant.authenticated_at),
         sid: Some(grant.session_id.clone()),
+        principal: PrincipalKind::Person,
         family: grant.family_id.clone(),
     };
+    sign(app, claims)
+}
+
+/// Issues an access token of a machine identity.
+///
+/// # Errors
+/// [`KeyError`] where it cannot be signed.
+pub fn issue_to_machine(app: &App, grant: &MachineGrant) -> Result<IssuedAccessToken, KeyError> {
+    let now = app.clock.now();
+    let most = app.config.tokens.access_token_ttl;
+    let claims = AccessTokenClaims {
+        iss: app.config.issuer().to_owned(),
+        sub: grant.subject.clone(),
+        aud: audience(app, grant.audience.as_deref()),
+        exp: now.saturating_add(grant.lifetime.map_or(most, |lifetime| lifetime.min(most))),
+        iat: now,
+        jti: Uuid::new_v4().to_string(),
+        client_id: grant.client_id.clone(),
+        scope: grant.scopes.join(" "),
+        auth_time: None,
+        sid: None,
+        principal: grant.principal,
+        family: grant.family_id.clone(),
+    };
+    sign(app, claims)
+}
+
+fn audience(app: &App, asked: Option<&str>) -> Audience {
+    Audience::One(asked.unwrap_or(app.config.issuer()).to_owned())
+}
+
+fn sign(app: &App, claims: AccessTokenClaims) -> Result<IssuedAccessToken, KeyError> {
     let token = SecretString::from(app.keys.sign(TYP, &claims)?);
-    Ok(IssuedAccessToken { token, expires_in, jti: claims.jti })
+    Ok(IssuedAccessToken { token, expires_in: claims.exp.saturating_sub(claims.iat), jti: claims.jti })
 }

@@ -66,7 +66,7 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
     }
     match app.access.authenticate(&app, request.headers()).await {
         Ok(caller) => {
-            if let Err(denied) = policy::may_call(&caller) {
+            if let Err(denied) = policy::may_call(&caller, path) {
                 tracing::warn!(target: "audit", event = "call_denied", subject = caller.subject,
                     client_id = caller.client_id, path, reason = %denied);
                 return ConnectError::permission_denied(denied.to_string())
@@ -100,6 +100,11 @@ fn caller(context: &RequestContext) -> Result<&Arc<Caller>, ConnectError> {
         .ok_or_else(|| ConnectError::unauthenticated("this call needs an access token"))
 }
 
+/// A call that its caller may not make.
+fn denied(denied: policy::Denied) -> ConnectError {
+    ConnectError::permission_denied(denied.to_string())
+}
+
 /// A failure of the store: its details are for the log, not for the caller.
 fn store_error(error: StoreError) -> ConnectError {
     match error {
@@ -118,7 +123,7 @@ struct ResourceMetadata<'a> {
     resource: &'a str,
     authorization_servers: [&'a str; 1],
     jwks_uri: String,
-    scopes_supported: [&'static str; 1],
+    scopes_supported: [&'static str; 2],
     bearer_methods_supported: [&'static str; 1],
     resource_name: &'static str,
 }
@@ -129,7 +134,7 @@ async fn resource_metadata(State(app): State<Arc<App>>) -> Response {
         resource: issuer,
         authorization_servers: [issuer],
         jwks_uri: app.config.url(endpoints::JWKS),
-        scopes_supported: [scope::ALL],
+        scopes_supported: [scope::ALL, scope::READ],
         bearer_methods_supported: ["header"],
         resource_name: "Flyte control plane",
     })

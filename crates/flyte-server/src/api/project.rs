@@ -14,11 +14,11 @@ use flyte_idl::flyteidl2::{
     task::Labels,
 };
 
-use super::{caller, filter, store_error};
+use super::{caller, denied, filter, store_error};
 use crate::{
-    access::policy,
+    access::{Caller, policy},
     app::App,
-    store::{self, ProjectQuery, ProjectSortKey},
+    store::{self, ProjectQuery, ProjectSortKey, Role},
 };
 
 /// The stages that every project has, as identifier and name.
@@ -46,18 +46,19 @@ impl Service {
         Self { app }
     }
 
-    fn message(&self, project: store::Project) -> Project {
+    /// The project as `caller` may see it: only the domains that it works in.
+    fn message(&self, caller: &Caller, project: store::Project) -> Project {
+        let domains = DOMAINS.iter().filter(|(id, _)| policy::may_see(caller, &project.id, Some(id)));
         Project {
-            id: project.id,
-            name: project.name,
-            domains: DOMAINS
-                .iter()
+            domains: domains
                 .map(|(id, name)| Domain {
                     id: (*id).to_owned(),
                     name: (*name).to_owned(),
                     ..Domain::default()
                 })
                 .collect(),
+            id: project.id,
+            name: project.name,
             description: project.description,
             labels: MessageField::some(Labels {
                 values: project.labels.into_iter().collect(),
@@ -179,8 +180,7 @@ impl ProjectService for Service {
         request: ServiceRequest<'_, CreateProjectRequest>,
     ) -> ServiceResult<impl Encodable<CreateProjectResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
-        policy::may_administer(caller, "creating a project")
-            .map_err(|denied| ConnectError::permission_denied(denied.to_string()))?;
+        policy::may_administer(caller, "creating a project").map_err(denied)?;
         let request = request.to_owned_message();
         let project = self.project(request.project.as_option(), self.app.clock.now())?;
         self.app.store.create_project(&project).await.map_err(store_error)?;
@@ -194,10 +194,16 @@ impl ProjectService for Service {
         request: ServiceRequest<'_, UpdateProjectRequest>,
     ) -> ServiceResult<impl Encodable<UpdateProjectResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
-        policy::may_administer(caller, "changing a project")
-            .map_err(|denied| ConnectError::permission_denied(denied.to_string()))?;
+        if caller.role < Role::Admin {
+            // Before the request is read: it tells nothing of what is there.
+            policy::may_administer(caller, "changing a project").map_err(denied)?;
+        }
         let request = request.to_owned_message();
         let project = self.project(request.project.as_option(), 0)?;
+        if !policy::may_see(caller, &project.id, None) {
+            return Err(not_found(&project.id));
+        }
+        policy::may_administer_project(caller, &project.id, "changing a project").map_err(denied)?;
         if !self.app.store.update_project(&project).await.map_err(store_error)? {
             return Err(not_found(&project.id));
         }
@@ -207,26 +213,28 @@ impl ProjectService for Service {
 
     async fn get_project<'a>(
         &'a self,
-        _: RequestContext,
+        context: RequestContext,
         request: ServiceRequest<'_, GetProjectRequest>,
     ) -> ServiceResult<impl Encodable<GetProjectResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let found = match self.is_our_org(&request.org) {
+        let found = match self.is_our_org(&request.org) && policy::may_see(caller, &request.id, None) {
             true => self.app.store.project_by_id(&request.id).await.map_err(store_error)?,
             false => None,
         };
         let project = found.ok_or_else(|| not_found(&request.id))?;
         Response::ok(GetProjectResponse {
-            project: MessageField::some(self.message(project)),
+            project: MessageField::some(self.message(caller, project)),
             ..GetProjectResponse::default()
         })
     }
 
     async fn list_projects<'a>(
         &'a self,
-        _: RequestContext,
+        context: RequestContext,
         request: ServiceRequest<'_, ListProjectsRequest>,
     ) -> ServiceResult<impl Encodable<ListProjectsResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
         let request = request.to_owned_message();
         let mut query = ProjectQuery {
             limit: match request.limit {
@@ -241,11 +249,19 @@ impl ProjectService for Service {
             query.states = vec![store::ProjectState::Active, store::ProjectState::SystemGenerated];
         }
         sort(request.sort_by.as_option(), &mut query)?;
-        let (projects, token) = match self.is_our_org(&request.org) {
+        let visible = match (&caller.limit.project, &query.id) {
+            (Some(own), Some(wanted)) => own == wanted,
+            (Some(own), None) => {
+                query.id = Some(own.clone());
+                true
+            }
+            (None, _) => true,
+        };
+        let (projects, token) = match visible && self.is_our_org(&request.org) {
             true => self.app.store.list_projects(&query).await.map_err(store_error)?,
             false => (Vec::new(), String::new()),
         };
-        let projects = projects.into_iter().map(|project| self.message(project)).collect();
+        let projects = projects.into_iter().map(|project| self.message(caller, project)).collect();
         Response::ok(ListProjectsResponse {
             projects: MessageField::some(Projects { projects, token, ..Projects::default() }),
             ..ListProjectsResponse::default()

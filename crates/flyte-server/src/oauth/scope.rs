@@ -11,8 +11,11 @@ pub const OFFLINE_ACCESS: &str = "offline_access";
 /// Asks for all that the person may do at the control plane; what the published `flyte` client asks for.
 pub const ALL: &str = "all";
 
+/// Asks for reading at the control plane; [`ALL`] includes it.
+pub const READ: &str = "read";
+
 /// Every scope that the server knows.
-pub const SUPPORTED: [&str; 5] = [OPENID, PROFILE, EMAIL, OFFLINE_ACCESS, ALL];
+pub const SUPPORTED: [&str; 6] = [OPENID, PROFILE, EMAIL, OFFLINE_ACCESS, ALL, READ];
 
 /// The most scopes of one request.
 const MAX_SCOPES: usize = 32;

@@ -64,7 +64,9 @@ async fn remove_expired(app: &App) {
     let now = app.clock.now();
     let removed = async {
         let sessions = app.store.delete_expired_sessions(now).await?;
-        Ok::<_, crate::store::StoreError>((sessions, app.store.delete_expired_grants(now).await?))
+        let revocations = app.store.delete_expired_revocations(now).await?;
+        let grants = app.store.delete_expired_grants(now).await?;
+        Ok::<_, crate::store::StoreError>((sessions, grants + revocations))
     };
     match removed.await {
         Ok((0, 0)) => {}

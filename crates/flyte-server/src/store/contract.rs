@@ -3,6 +3,7 @@
 mod account;
 mod grant;
 mod project;
+mod revocation;
 mod signing_key;
 
 use std::sync::Arc;

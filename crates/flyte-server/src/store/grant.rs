@@ -173,7 +173,8 @@ pub trait GrantStore: Send + Sync + 'static {
         session_id: &str,
         now: UnixTime,
     ) -> Result<Vec<String>, StoreError>;
-    /// Families revoked at or after `since`: what each replica reads to refuse their access tokens.
+    /// Families revoked at or after `since`, and what [`super::RevocationStore::revoke_id`] revoked: what each replica reads
+    /// to refuse their access tokens.
     async fn families_revoked_since(&self, since: UnixTime) -> Result<Vec<String>, StoreError>;
     /// Removes codes, tokens and families that nothing can use or replay any more; returns how many.
     async fn delete_expired_grants(&self, now: UnixTime) -> Result<u64, StoreError>;

@@ -13,6 +13,8 @@ mod client;
 mod contract;
 mod grant;
 mod project;
+mod revocation;
+mod rights;
 mod session;
 mod signing_key;
 pub mod sqlite;
@@ -24,6 +26,8 @@ pub use grant::{
     RefreshToken, RevokedBy,
 };
 pub use project::{Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectStore};
+pub use revocation::RevocationStore;
+pub use rights::{Limit, Rights, Role, UnknownRole};
 pub use session::{BrowserSession, SessionStore};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
 pub use user::{User, UserStore};
@@ -52,11 +56,25 @@ pub enum StoreError {
 
 /// Everything that a backend provides.
 pub trait Store:
-    UserStore + SessionStore + ClientStore + GrantStore + SigningKeyStore + ProjectStore + std::fmt::Debug
+    UserStore
+    + SessionStore
+    + ClientStore
+    + GrantStore
+    + SigningKeyStore
+    + ProjectStore
+    + RevocationStore
+    + std::fmt::Debug
 {
 }
 
 impl<T> Store for T where
-    T: UserStore + SessionStore + ClientStore + GrantStore + SigningKeyStore + ProjectStore + std::fmt::Debug
+    T: UserStore
+        + SessionStore
+        + ClientStore
+        + GrantStore
+        + SigningKeyStore
+        + ProjectStore
+        + RevocationStore
+        + std::fmt::Debug
 {
 }

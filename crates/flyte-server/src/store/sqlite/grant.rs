@@ -420,8 +420,10 @@ impl GrantStore for SqliteStore {
 
     async fn families_revoked_since(&self, since: UnixTime) -> Result<Vec<String>, StoreError> {
         self.read(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT id FROM families WHERE revoked_at >= ?1")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT id FROM families WHERE revoked_at >= ?1
+                 UNION ALL SELECT id FROM revocations WHERE revoked_at >= ?1",
+            )?;
             let families = statement.query_map([since], |row| row.get(0))?;
             Ok(families.collect::<Result<_, _>>()?)
         })

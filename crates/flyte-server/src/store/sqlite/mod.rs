@@ -9,6 +9,7 @@ mod grant;
 mod job;
 mod project;
 mod reader;
+mod revocation;
 mod session;
 mod signing_key;
 #[cfg(test)]
