@@ -3,12 +3,16 @@
 use connectrpc::client::{ClientConfig, ClientTransport};
 use connectrpc::http_body::Body;
 use flyte_config::Endpoint;
+use flyte_idl::flyteauth::{ApiKeyServiceClient, AuditServiceClient, TrustServiceClient};
 use flyte_idl::flyteidl2::auth::IdentityServiceClient;
 use flyte_idl::flyteidl2::project::ProjectServiceClient;
 
+use crate::api_key::ApiKeys;
+use crate::audit::Audit;
 use crate::error::ClientError;
 use crate::identity::Identity;
 use crate::project::Projects;
+use crate::trust::Trusts;
 
 /// What carries requests: any Connect transport whose errors can be told.
 pub trait Transport: ClientTransport<ResponseBody: Body<Error: std::fmt::Display>> {}
@@ -54,5 +58,23 @@ impl<T: Transport> Client<T> {
     pub fn identity(&self) -> Identity<T> {
         let service = IdentityServiceClient::new(self.transport.clone(), self.config.clone());
         Identity::new(service, self.endpoint.clone())
+    }
+
+    /// API keys.
+    pub fn api_keys(&self) -> ApiKeys<T> {
+        let service = ApiKeyServiceClient::new(self.transport.clone(), self.config.clone());
+        ApiKeys::new(service, self.endpoint.clone())
+    }
+
+    /// Rules by which other issuers' tokens are trusted.
+    pub fn trusts(&self) -> Trusts<T> {
+        let service = TrustServiceClient::new(self.transport.clone(), self.config.clone());
+        Trusts::new(service, self.endpoint.clone())
+    }
+
+    /// What happened.
+    pub fn audit(&self) -> Audit<T> {
+        let service = AuditServiceClient::new(self.transport.clone(), self.config.clone());
+        Audit::new(service, self.endpoint.clone())
     }
 }

@@ -1,6 +1,6 @@
 //! Projects and their domains.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use flyte_config::Endpoint;
@@ -11,9 +11,7 @@ use serde::Serialize;
 
 use crate::client::Transport;
 use crate::error::ClientError;
-
-/// Projects in a page when more are wanted; the published client asks for as many.
-const PAGE: u32 = 100;
+use crate::pager::{Page, Pager, Source};
 
 /// Where a project stands in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -137,14 +135,9 @@ impl<T: Transport> Projects<T> {
     }
 
     /// Projects, fetched page by page as they are asked for.
-    pub fn list(&self, options: ListOptions) -> Pager<T> {
-        Pager {
-            projects: self.clone(),
-            remaining: options.limit,
-            options,
-            page: VecDeque::new(),
-            next: Some(String::new()),
-        }
+    pub fn list(&self, options: ListOptions) -> Pager<Listing<T>> {
+        let limit = options.limit;
+        Pager::new(Listing { projects: self.clone(), options }, limit)
     }
 
     /// Creates a project and returns it as the server has it.
@@ -208,55 +201,24 @@ impl<T: Transport> Projects<T> {
     }
 }
 
-/// A listing that fetches a page when the one before is used up.
-pub struct Pager<T> {
+/// Projects that a listing is of.
+pub struct Listing<T> {
     projects: Projects<T>,
     options: ListOptions,
-    /// How many may still be returned.
-    remaining: Option<u32>,
-    page: VecDeque<wire::Project>,
-    /// Token of the next page; `None` after the last.
-    next: Option<String>,
 }
 
-impl<T: Transport> Pager<T> {
-    /// The next project; `None` after the last.
-    ///
-    /// # Errors
-    /// Those of a call. Asking again after an error asks for the same page again.
-    pub async fn next(&mut self) -> Result<Option<Project>, ClientError> {
-        while self.page.is_empty() && self.remaining != Some(0) {
-            let Some(token) = self.next.clone() else { return Ok(None) };
-            self.fetch(token).await?;
-        }
-        if self.remaining == Some(0) {
-            return Ok(None);
-        }
-        self.remaining = self.remaining.map(|remaining| remaining - 1);
-        Ok(self.page.pop_front().map(Project::from))
-    }
+impl<T: Transport> Source for Listing<T> {
+    type Item = Project;
 
-    /// All that remain.
-    ///
-    /// # Errors
-    /// Those of a call.
-    pub async fn collect(mut self) -> Result<Vec<Project>, ClientError> {
-        let mut all = Vec::new();
-        while let Some(project) = self.next().await? {
-            all.push(project);
-        }
-        Ok(all)
-    }
-
-    async fn fetch(&mut self, token: String) -> Result<(), ClientError> {
+    async fn page(&self, limit: u32, token: &str) -> Result<Page<Project>, ClientError> {
         let state =
             if self.options.archived { wire::ProjectState::Archived } else { wire::ProjectState::Active };
         let key = if self.options.sort_by.is_empty() { "created_at" } else { &self.options.sort_by };
         let direction =
             if self.options.descending { sort::Direction::DESCENDING } else { sort::Direction::ASCENDING };
         let request = wire::ListProjectsRequest {
-            limit: self.remaining.map_or(PAGE, |remaining| remaining.min(PAGE)),
-            token: token.clone(),
+            limit,
+            token: token.to_owned(),
             filters: format!("eq(state, {})", state as i32),
             sort_by: Sort { key: key.to_owned(), direction: direction.into(), ..Default::default() }.into(),
             org: self.projects.org.clone().unwrap_or_default(),
@@ -265,14 +227,7 @@ impl<T: Transport> Pager<T> {
         let answer = self.projects.service.list_projects(request).await;
         let answer = answer.map_err(|error| self.projects.error(error))?.into_owned();
         let page = answer.projects.into_option().unwrap_or_default();
-        if !page.token.is_empty() && page.token == token {
-            // It would answer the same page for ever.
-            let message = "the server's next page is the page itself".to_owned();
-            return Err(ClientError::Server { code: "internal", message });
-        }
-        self.page = page.projects.into();
-        self.next = Some(page.token).filter(|token| !token.is_empty());
-        Ok(())
+        Ok(Page { items: page.projects.into_iter().map(Project::from).collect(), next: page.token })
     }
 }
 

@@ -1,0 +1,174 @@
+//! API keys: OAuth 2 confidential clients of the client credentials grant (RFC 6749 section 4.4).
+
+use std::time::Duration;
+
+use connectrpc::ConnectError;
+use flyte_config::Endpoint;
+use flyte_idl::flyteauth as wire;
+use secrecy::SecretString;
+use serde::Serialize;
+
+use crate::access::{Access, seconds, time};
+use crate::client::Transport;
+use crate::error::ClientError;
+use crate::pager::{Page, Pager, Source};
+
+/// A key, without its secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ApiKey {
+    /// Its `client_id`, made from the name by the server.
+    pub client_id: String,
+    /// The name as given.
+    pub name: String,
+    /// What it may do.
+    pub access: Access,
+    /// Who made it; empty where the server does not tell.
+    pub created_by: String,
+    /// When it was made, Unix time in seconds; `None` where the server does not tell.
+    pub created_at: Option<i64>,
+    /// When it ceases to work, Unix time in seconds; `None` where it does not by itself.
+    pub expires_at: Option<i64>,
+    /// When it last gave a token, Unix time in seconds, exact to a minute; `None` where it never did.
+    pub last_used_at: Option<i64>,
+    /// Until when the secret before the last rotation works, Unix time in seconds; `None` where there is none.
+    pub previous_secret_expires_at: Option<i64>,
+}
+
+/// A key to create.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewApiKey {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub access: Access,
+    /// How long it works, in whole seconds; `None` for as long as it is not deleted.
+    pub lifetime: Option<Duration>,
+}
+
+/// A key with its secret, which the server tells this once.
+#[derive(Clone, Debug)]
+pub struct IssuedApiKey {
+    /// The key.
+    pub api_key: ApiKey,
+    /// Its client secret.
+    pub secret: SecretString,
+}
+
+/// Calls of `flyteauth.ApiKeyService`.
+#[derive(Clone)]
+pub struct ApiKeys<T> {
+    service: wire::ApiKeyServiceClient<T>,
+    endpoint: Endpoint,
+}
+
+impl<T: Transport> ApiKeys<T> {
+    pub(crate) fn new(service: wire::ApiKeyServiceClient<T>, endpoint: Endpoint) -> Self {
+        Self { service, endpoint }
+    }
+
+    /// Creates a key. This is the only time that its secret is told.
+    ///
+    /// # Errors
+    /// [`ClientError::AlreadyExists`] where its name, or the `client_id` made from it, is taken.
+    pub async fn create(&self, new: NewApiKey) -> Result<IssuedApiKey, ClientError> {
+        let request = wire::CreateApiKeyRequest {
+            name: new.name,
+            access: wire::Access::from(new.access).into(),
+            lifetime: new.lifetime.map_or(0, seconds),
+            ..Default::default()
+        };
+        let answer = self.service.create_api_key(request).await.map_err(|error| self.error(error))?;
+        let answer = answer.into_owned();
+        issued(answer.api_key.into_option(), answer.client_secret)
+    }
+
+    /// One key, by its `client_id` or its name.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where there is none that the caller may see.
+    pub async fn get(&self, key: &str) -> Result<ApiKey, ClientError> {
+        let request = wire::GetApiKeyRequest { client_id: key.to_owned(), ..Default::default() };
+        let answer = self.service.get_api_key(request).await.map_err(|error| self.error(error))?;
+        let api_key = answer.into_owned().api_key.into_option();
+        api_key.map(ApiKey::from).ok_or_else(|| without("key"))
+    }
+
+    /// The keys that the caller may see, the newest first, fetched page by page as they are asked for.
+    pub fn list(&self, limit: Option<u32>) -> Pager<Listing<T>> {
+        Pager::new(Listing(self.clone()), limit)
+    }
+
+    /// Deletes a key, by its `client_id` or its name. It works no longer, and neither do its tokens.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where there is none that the caller may see.
+    pub async fn delete(&self, key: &str) -> Result<(), ClientError> {
+        let request = wire::DeleteApiKeyRequest { client_id: key.to_owned(), ..Default::default() };
+        self.service.delete_api_key(request).await.map_err(|error| self.error(error))?;
+        Ok(())
+    }
+
+    /// Gives a key a new secret. The one in use now works on for `overlap`, in whole seconds.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where there is none that the caller may see.
+    pub async fn rotate(&self, key: &str, overlap: Duration) -> Result<IssuedApiKey, ClientError> {
+        let request = wire::RotateApiKeyRequest {
+            client_id: key.to_owned(),
+            overlap: seconds(overlap),
+            ..Default::default()
+        };
+        let answer = self.service.rotate_api_key(request).await.map_err(|error| self.error(error))?;
+        let answer = answer.into_owned();
+        issued(answer.api_key.into_option(), answer.client_secret)
+    }
+
+    fn error(&self, error: ConnectError) -> ClientError {
+        ClientError::from_connect(error, &self.endpoint)
+    }
+}
+
+/// Keys that a listing is of.
+pub struct Listing<T>(ApiKeys<T>);
+
+impl<T: Transport> Source for Listing<T> {
+    type Item = ApiKey;
+
+    async fn page(&self, limit: u32, token: &str) -> Result<Page<ApiKey>, ClientError> {
+        let request = wire::ListApiKeysRequest { limit, token: token.to_owned(), ..Default::default() };
+        let answer = self.0.service.list_api_keys(request).await.map_err(|error| self.0.error(error))?;
+        let answer = answer.into_owned();
+        Ok(Page { items: answer.api_keys.into_iter().map(ApiKey::from).collect(), next: answer.token })
+    }
+}
+
+impl From<wire::ApiKey> for ApiKey {
+    fn from(message: wire::ApiKey) -> Self {
+        Self {
+            client_id: message.client_id,
+            name: message.name,
+            access: message.access.into_option().unwrap_or_default().into(),
+            created_by: message.created_by,
+            created_at: time(message.created_at),
+            expires_at: time(message.expires_at),
+            last_used_at: time(message.last_used_at),
+            previous_secret_expires_at: time(message.previous_secret_expires_at),
+        }
+    }
+}
+
+fn issued(api_key: Option<wire::ApiKey>, secret: String) -> Result<IssuedApiKey, ClientError> {
+    let api_key = api_key.ok_or_else(|| without("key"))?;
+    if secret.is_empty() {
+        return Err(without("secret"));
+    }
+    Ok(IssuedApiKey { api_key: api_key.into(), secret: SecretString::from(secret) })
+}
+
+fn without(what: &str) -> ClientError {
+    ClientError::Server { code: "internal", message: format!("the server answered without the {what}") }
+}
+
+#[cfg(test)]
+#[path = "api_key_tests.rs"]
+mod tests;

@@ -1,0 +1,176 @@
+use std::sync::{Arc, Mutex};
+
+use connectrpc::client::ServiceTransport;
+use connectrpc::{
+    ConnectRpcService, Encodable, RequestContext, Response, Router, ServiceRequest, ServiceResult,
+};
+use flyte_idl::flyteauth::{ApiKeyService, ApiKeyServiceExt as _};
+use secrecy::ExposeSecret as _;
+
+use super::*;
+use crate::client::Client;
+
+/// A server in memory with keys.
+#[derive(Default)]
+struct Server {
+    keys: Mutex<Vec<wire::ApiKey>>,
+    created: Mutex<Vec<wire::CreateApiKeyRequest>>,
+    pages: Mutex<Vec<(u32, String)>>,
+    /// Answer without a secret.
+    mute: bool,
+}
+
+impl Server {
+    fn find(&self, key: &str) -> Result<wire::ApiKey, ConnectError> {
+        let keys = self.keys.lock().unwrap();
+        let found = keys.iter().find(|found| found.client_id == key || found.name == key);
+        found.cloned().ok_or_else(|| ConnectError::not_found(format!("no key {key}")))
+    }
+
+    fn secret(&self) -> String {
+        if self.mute { String::new() } else { "hunter2".to_owned() }
+    }
+}
+
+impl ApiKeyService for Server {
+    async fn create_api_key<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, wire::CreateApiKeyRequest>,
+    ) -> ServiceResult<impl Encodable<wire::CreateApiKeyResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        self.created.lock().unwrap().push(request.clone());
+        let client_id = request.name.to_lowercase().replace(' ', "-");
+        if self.find(&client_id).is_ok() {
+            return Err(ConnectError::already_exists(client_id));
+        }
+        let key =
+            wire::ApiKey { client_id, name: request.name, access: request.access, ..Default::default() };
+        self.keys.lock().unwrap().push(key.clone());
+        let answer = wire::CreateApiKeyResponse {
+            api_key: key.into(),
+            client_secret: self.secret(),
+            ..Default::default()
+        };
+        Response::ok(answer)
+    }
+
+    async fn get_api_key<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, wire::GetApiKeyRequest>,
+    ) -> ServiceResult<impl Encodable<wire::GetApiKeyResponse> + Send + use<'a>> {
+        let api_key = self.find(request.client_id)?;
+        Response::ok(wire::GetApiKeyResponse { api_key: api_key.into(), ..Default::default() })
+    }
+
+    async fn list_api_keys<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, wire::ListApiKeysRequest>,
+    ) -> ServiceResult<impl Encodable<wire::ListApiKeysResponse> + Send + use<'a>> {
+        self.pages.lock().unwrap().push((request.limit, request.token.to_owned()));
+        let keys = self.keys.lock().unwrap();
+        let start: usize = request.token.parse().unwrap_or(0);
+        let end = keys.len().min(start + request.limit as usize);
+        let token = if end < keys.len() { end.to_string() } else { String::new() };
+        let api_keys = keys[start..end].to_vec();
+        Response::ok(wire::ListApiKeysResponse { api_keys, token, ..Default::default() })
+    }
+
+    async fn delete_api_key<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, wire::DeleteApiKeyRequest>,
+    ) -> ServiceResult<impl Encodable<wire::DeleteApiKeyResponse> + Send + use<'a>> {
+        let gone = self.find(request.client_id)?;
+        self.keys.lock().unwrap().retain(|key| key.client_id != gone.client_id);
+        Response::ok(wire::DeleteApiKeyResponse::default())
+    }
+
+    async fn rotate_api_key<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, wire::RotateApiKeyRequest>,
+    ) -> ServiceResult<impl Encodable<wire::RotateApiKeyResponse> + Send + use<'a>> {
+        let mut key = self.find(request.client_id)?;
+        key.previous_secret_expires_at = 1_000 + request.overlap;
+        let answer = wire::RotateApiKeyResponse {
+            api_key: key.into(),
+            client_secret: self.secret(),
+            ..Default::default()
+        };
+        Response::ok(answer)
+    }
+}
+
+fn serve(server: Server) -> (Arc<Server>, ApiKeys<ServiceTransport<ConnectRpcService>>) {
+    let server = Arc::new(server);
+    let router = Arc::clone(&server).register(Router::new());
+    let transport = ServiceTransport::new(ConnectRpcService::new(router));
+    (server, Client::new(transport, "localhost".parse().unwrap()).unwrap().api_keys())
+}
+
+fn new(name: &str) -> NewApiKey {
+    NewApiKey { name: name.into(), ..NewApiKey::default() }
+}
+
+#[tokio::test]
+async fn a_key_lives_and_dies() {
+    let (server, keys) = serve(Server::default());
+    let access = Access {
+        role: "viewer".into(),
+        scopes: vec!["all".into()],
+        project: "flytesnacks".into(),
+        domain: "development".into(),
+    };
+    let lifetime = Some(Duration::from_secs(90 * 86_400));
+    let wanted = NewApiKey { access: access.clone(), lifetime, ..new("My CI") };
+    let issued = keys.create(wanted.clone()).await.unwrap();
+    assert_eq!((issued.api_key.client_id.as_str(), &issued.api_key.access), ("my-ci", &access));
+    assert_eq!(issued.secret.expose_secret(), "hunter2");
+    assert_eq!(server.created.lock().unwrap()[0].lifetime, 7_776_000);
+    assert!(matches!(keys.create(wanted).await.unwrap_err(), ClientError::AlreadyExists { .. }));
+
+    let found = keys.get("My CI").await.unwrap();
+    assert_eq!(found, issued.api_key);
+    // What the wire has 0 for is nothing, and not the year 1970.
+    assert_eq!((found.created_at, found.expires_at, found.last_used_at), (None, None, None));
+    let rotated = keys.rotate("my-ci", Duration::from_secs(60)).await.unwrap();
+    assert_eq!(rotated.api_key.previous_secret_expires_at, Some(1_060));
+    keys.delete("my-ci").await.unwrap();
+    for error in [keys.get("my-ci").await.unwrap_err(), keys.delete("my-ci").await.unwrap_err()] {
+        assert!(matches!(error, ClientError::NotFound { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_limits_asks_for_none() {
+    let (server, keys) = serve(Server::default());
+    keys.create(new("ci")).await.unwrap();
+    let created = server.created.lock().unwrap();
+    assert_eq!((created[0].lifetime, created[0].access.role.as_str()), (0, ""));
+}
+
+#[tokio::test]
+async fn a_listing_fetches_pages_as_they_are_needed() {
+    let key = |index| wire::ApiKey { client_id: format!("k{index}"), ..Default::default() };
+    let (server, keys) = serve(Server { keys: Mutex::new((0..150).map(key).collect()), ..Server::default() });
+    let mut pager = keys.list(None);
+    assert_eq!(pager.next().await.unwrap().unwrap().client_id, "k0");
+    assert_eq!(server.pages.lock().unwrap().len(), 1);
+    assert_eq!(pager.collect().await.unwrap().len(), 149);
+    assert_eq!(keys.list(Some(7)).collect().await.unwrap().len(), 7);
+    let pages = server.pages.lock().unwrap();
+    assert_eq!(*pages, [(100, String::new()), (100, "100".to_owned()), (7, String::new())]);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_secret_is_a_failure_and_a_secret_is_in_no_debug_output() {
+    let (_, keys) = serve(Server { mute: true, ..Server::default() });
+    let error = keys.create(new("ci")).await.unwrap_err();
+    assert_eq!(error.to_string(), "the server failed (internal): the server answered without the secret");
+    let (_, keys) = serve(Server::default());
+    let issued = keys.create(new("ci")).await.unwrap();
+    assert!(!format!("{issued:?}").contains("hunter2"));
+}
