@@ -64,13 +64,16 @@ async fn remove_expired(app: &App) {
     let now = app.clock.now();
     let removed = async {
         let sessions = app.store.delete_expired_sessions(now).await?;
+        let devices = app.store.delete_expired_devices(now).await?;
         let revocations = app.store.delete_expired_revocations(now).await?;
         let grants = app.store.delete_expired_grants(now).await?;
-        Ok::<_, crate::store::StoreError>((sessions, grants + revocations))
+        Ok::<_, crate::store::StoreError>((sessions, devices, grants + revocations))
     };
     match removed.await {
-        Ok((0, 0)) => {}
-        Ok((sessions, grants)) => tracing::debug!(sessions, grants, "expired records were removed"),
+        Ok((0, 0, 0)) => {}
+        Ok((sessions, devices, grants)) => {
+            tracing::debug!(sessions, devices, grants, "expired records were removed");
+        }
         Err(error) => tracing::error!(%error, "expired records could not be removed"),
     }
 }

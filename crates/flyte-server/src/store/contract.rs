@@ -1,6 +1,7 @@
 //! What every backend must do, run on each of them. A new backend adds one line to [`contract!`].
 
 mod account;
+mod device;
 mod grant;
 mod project;
 mod revocation;

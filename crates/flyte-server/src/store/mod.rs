@@ -11,6 +11,7 @@
 mod client;
 #[cfg(test)]
 mod contract;
+mod device;
 mod grant;
 mod project;
 mod revocation;
@@ -21,6 +22,10 @@ pub mod sqlite;
 mod user;
 
 pub use client::{Client, ClientKind, ClientStore, Consent};
+pub use device::{
+    DEVICE_RETENTION, DeviceAuthorization, DeviceDecision, DeviceGrant, DevicePoll, DeviceRedemption,
+    DeviceStore, SLOW_DOWN,
+};
 pub use grant::{
     AuthorizationCode, CodeRedemption, FAMILY_RETENTION, GrantStore, NewRefreshToken, RefreshRotation,
     RefreshToken, RevokedBy,
@@ -60,6 +65,7 @@ pub trait Store:
     + SessionStore
     + ClientStore
     + GrantStore
+    + DeviceStore
     + SigningKeyStore
     + ProjectStore
     + RevocationStore
@@ -72,6 +78,7 @@ impl<T> Store for T where
         + SessionStore
         + ClientStore
         + GrantStore
+        + DeviceStore
         + SigningKeyStore
         + ProjectStore
         + RevocationStore

@@ -14,8 +14,11 @@ use super::super::StoreError;
 
 /// The schema's history: entry `n` takes a database from `user_version` `n` to `n + 1`. Entries never change once
 /// released; a change to the schema is a new entry.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_revocations.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_revocations.sql"),
+    include_str!("migrations/0003_device.sql"),
+];
 
 /// Marks the file as ours in its header ("FlAu"), so that no other program's database is migrated by accident.
 const APPLICATION_ID: i32 = 0x466c_4175;

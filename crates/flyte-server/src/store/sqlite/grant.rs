@@ -8,7 +8,11 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
-use super::{SqliteStore, already_exists, change, from_json, one, to_json};
+use super::{
+    SqliteStore, already_exists, change, device,
+    family::{self, NewFamily, insert_token, revoke},
+    from_json, one, to_json,
+};
 use crate::{
     clock::UnixTime,
     store::{
@@ -79,32 +83,10 @@ fn presented(connection: &Connection, hash: &SecretHash) -> Result<Option<Presen
     )
 }
 
-fn insert_token(connection: &Connection, family: i64, token: &NewRefreshToken) -> Result<(), StoreError> {
-    change(
-        connection,
-        "INSERT INTO refresh_tokens (token_hash, family, expires_at) VALUES (?1, ?2, ?3)",
-        params![token.token_hash, family, token.expires_at],
-    )
-    .map_err(|error| already_exists(error, "refresh token", "(its hash)"))?;
-    Ok(())
-}
-
-/// Revokes a family unless it already is; its refresh tokens die with it.
-fn revoke(connection: &Connection, family: i64, now: UnixTime) -> Result<(), StoreError> {
-    let revoked = change(
-        connection,
-        "UPDATE families SET revoked_at = ?2, ends_at = ?3 WHERE pk = ?1 AND revoked_at IS NULL",
-        params![family, now, now.saturating_add(FAMILY_RETENTION)],
-    )?;
-    if revoked > 0 {
-        change(connection, "DELETE FROM refresh_tokens WHERE family = ?1", [family])?;
-    }
-    Ok(())
-}
-
-/// Revokes everything that the person authorized, codes on their way included.
+/// Revokes everything that the person authorized, codes on their way and devices that have not asked since included.
 pub(super) fn revoke_all_of(connection: &Connection, user_id: &str, now: UnixTime) -> Result<(), StoreError> {
     change(connection, "DELETE FROM codes WHERE user_id = ?1", [user_id])?;
+    device::deny_all_of(connection, user_id)?;
     let families: Vec<i64> = connection
         .prepare_cached("SELECT pk FROM families WHERE user_id = ?1 AND revoked_at IS NULL")?
         .query_map([user_id], |row| row.get(0))?
@@ -136,30 +118,17 @@ fn redeem(
     if code.expires_at <= now {
         return Ok(CodeRedemption::Unknown);
     }
-    // Without a refresh token nothing but access tokens come of the family: it may go when those have expired.
-    let ends_at = if refresh.is_none() { Some(now.saturating_add(FAMILY_RETENTION)) } else { None };
-    change(
-        connection,
-        "INSERT INTO families (id, code_hash, client_id, user_id, session_id, authenticated_at, scopes, audience,
-             created_at, ends_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        params![
-            code.family_id,
-            code.code_hash,
-            code.client_id,
-            code.user_id,
-            code.session_id,
-            code.authenticated_at,
-            to_json(&code.scopes)?,
-            code.audience,
-            now,
-            ends_at
-        ],
-    )
-    .map_err(|error| already_exists(error, "token family", &code.family_id))?;
-    if let Some(refresh) = refresh {
-        insert_token(connection, connection.last_insert_rowid(), refresh)?;
-    }
+    let family = NewFamily {
+        id: &code.family_id,
+        code_hash: &code.code_hash,
+        client_id: &code.client_id,
+        user_id: &code.user_id,
+        session_id: &code.session_id,
+        authenticated_at: code.authenticated_at,
+        scopes: &code.scopes,
+        audience: code.audience.as_deref(),
+    };
+    family::begin(connection, &family, refresh, now)?;
     Ok(CodeRedemption::Redeemed(code))
 }
 

@@ -5,6 +5,8 @@
 
 mod client;
 mod connection;
+mod device;
+mod family;
 mod grant;
 mod job;
 mod project;
