@@ -142,6 +142,7 @@ fn public_client(config: &PublicClientConfig, now: UnixTime) -> Client {
         name: "Flyte CLI".to_owned(),
         kind: ClientKind::Public,
         secret_hash: None,
+        jwks: None,
         redirect_uris,
         post_logout_redirect_uris: Vec::new(),
         grant_types: GRANTS.map(str::to_owned).to_vec(),

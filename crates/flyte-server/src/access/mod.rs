@@ -10,6 +10,7 @@ pub mod policy;
 mod principal;
 mod revoked;
 pub mod token;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use self::{
     cache::{Cache, Verified},
     revoked::Revoked,
     token::AccessTokenClaims,
+    usage::Usage,
 };
 pub use self::{
     error::{AccessError, RESOURCE_METADATA, Reason},
@@ -68,6 +70,7 @@ pub struct Caller {
 pub struct Access {
     cache: Cache,
     revoked: Revoked,
+    usage: Usage,
 }
 
 impl Access {
@@ -159,6 +162,19 @@ impl Access {
     /// Refuses the family's tokens from now on, on this replica, or the one token with this `jti`; the store tells the others.
     pub fn revoke_family(&self, family_id: &str) {
         self.revoked.insert(family_id);
+    }
+
+    /// Notes that a machine identity got a token; [`Access::write_usage`] makes it known.
+    pub fn note_use(&self, principal: PrincipalKind, subject: &str, now: UnixTime) {
+        self.usage.note(principal, subject, now);
+    }
+
+    /// Writes when machine identities last got a token. To be called more than once a minute, and at the end.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was noted is then kept.
+    pub async fn write_usage(&self, app: &App) -> Result<(), StoreError> {
+        self.usage.write(&*app.store).await
     }
 
     /// Takes over what was revoked elsewhere, and forgets what no living token can belong to any more. To be called at least

@@ -3,6 +3,7 @@
 //! A token says of which kind its subject is; subjects of different kinds can never be taken for each other. To add a kind:
 //! its variant here, its module beside this one with a `look_up` like the others', and its arm in [`look_up`].
 
+mod api_key;
 mod person;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub enum PrincipalKind {
     /// A person with an account here; `sub` is the account's identifier.
     #[default]
     Person,
+    /// An API key; `sub` is its `client_id`.
+    ApiKey,
 }
 
 impl PrincipalKind {
@@ -47,5 +50,6 @@ pub(super) async fn look_up(
 ) -> Result<Result<Standing, &'static str>, StoreError> {
     match caller.principal {
         PrincipalKind::Person => person::look_up(app, caller).await,
+        PrincipalKind::ApiKey => api_key::look_up(app, caller).await,
     }
 }

@@ -220,6 +220,7 @@ mod tests {
             name: "A".into(),
             kind,
             secret_hash: secret.map(opaque_token::hash),
+            jwks: None,
             redirect_uris: vec![],
             post_logout_redirect_uris: vec![],
             grant_types: vec![],

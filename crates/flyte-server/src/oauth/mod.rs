@@ -7,6 +7,7 @@
 
 pub mod authorize;
 pub mod client;
+pub mod client_secret;
 mod consent;
 pub mod endpoints;
 pub mod error;

@@ -134,6 +134,7 @@ fn clients() -> [Client; 3] {
         name: "Somebody's program".into(),
         kind: ClientKind::Public,
         secret_hash: None,
+        jwks: None,
         redirect_uris: owned(&["http://127.0.0.1/cb", REDIRECT_URI]),
         post_logout_redirect_uris: owned(&["http://127.0.0.1/bye"]),
         grant_types: owned(&["authorization_code", "refresh_token"]),

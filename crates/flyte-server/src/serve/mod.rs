@@ -103,6 +103,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     };
     stopping.abort();
     upkeep.abort();
+    app.access.write_usage(&app).await.map_err(BootstrapError::Store)?;
     outcome?;
     tracing::info!("stopped");
     Ok(())

@@ -16,6 +16,8 @@ const REVOCATIONS: Duration = Duration::from_millis(500);
 const KEYS: Duration = Duration::from_secs(30);
 /// Certificate files are looked at.
 const CERTIFICATE: Duration = Duration::from_secs(10);
+/// When API keys were last used is exact to a minute.
+const USAGE: Duration = Duration::from_secs(30);
 /// Expired records are removed.
 const CLEAN_UP: Duration = Duration::from_secs(300);
 
@@ -26,8 +28,8 @@ const CLEAN_UP: Duration = Duration::from_secs(300);
 pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinHandle<()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(tokio::spawn(async move {
-        let [mut revocations, mut keys, mut certificate, mut clean_up] =
-            [REVOCATIONS, KEYS, CERTIFICATE, CLEAN_UP].map(|period| {
+        let [mut revocations, mut keys, mut certificate, mut usage, mut clean_up] =
+            [REVOCATIONS, KEYS, CERTIFICATE, USAGE, CLEAN_UP].map(|period| {
                 let mut interval = tokio::time::interval(period);
                 interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 interval
@@ -54,6 +56,11 @@ pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinHand
                         tracing::error!(%error, "the certificate in use stays");
                     }
                 }
+                _ = usage.tick() => {
+                    if let Err(error) = app.access.write_usage(&app).await {
+                        tracing::error!(%error, "the latest uses of API keys could not be noted");
+                    }
+                }
                 _ = clean_up.tick() => remove_expired(&app).await,
             }
         }
@@ -66,6 +73,7 @@ async fn remove_expired(app: &App) {
         let sessions = app.store.delete_expired_sessions(now).await?;
         let devices = app.store.delete_expired_devices(now).await?;
         let revocations = app.store.delete_expired_revocations(now).await?;
+        let revocations = revocations + app.store.delete_expired_assertions(now).await?;
         let grants = app.store.delete_expired_grants(now).await?;
         Ok::<_, crate::store::StoreError>((sessions, devices, grants + revocations))
     };

@@ -25,6 +25,8 @@ pub struct Client {
     pub kind: ClientKind,
     /// SHA-256 of the client secret of a confidential client.
     pub secret_hash: Option<super::SecretHash>,
+    /// `jwks`: the public keys of a confidential client that signs assertions instead (RFC 7523 section 2.2).
+    pub jwks: Option<String>,
     /// `redirect_uris`: compared exactly, save the port of a loopback address (RFC 8252 section 7.3).
     pub redirect_uris: Vec<String>,
     /// `post_logout_redirect_uris` (OpenID Connect RP-Initiated Logout section 3.1): the same comparison.

@@ -1,6 +1,7 @@
 //! What every backend must do, run on each of them. A new backend adds one line to [`contract!`].
 
 mod account;
+mod api_key;
 mod device;
 mod grant;
 mod project;
@@ -92,6 +93,7 @@ fn client(id: &str) -> Client {
         name: id.to_uppercase(),
         kind: ClientKind::Confidential,
         secret_hash: Some(hash("secret")),
+        jwks: Some("{}".to_owned()),
         redirect_uris: vec!["http://127.0.0.1/cb".to_owned()],
         post_logout_redirect_uris: vec!["http://127.0.0.1/bye".to_owned()],
         grant_types: vec!["authorization_code".to_owned()],

@@ -8,6 +8,8 @@
 //! implementation under `sqlite/` with the same file name, a migration, and a test in `contract.rs`, which every
 //! backend runs.
 
+mod api_key;
+mod assertion;
 mod client;
 #[cfg(test)]
 mod contract;
@@ -21,6 +23,8 @@ mod signing_key;
 pub mod sqlite;
 mod user;
 
+pub use api_key::{ApiKey, ApiKeyQuery, ApiKeyStore, PreviousSecret, RotatedKey, SecretRotation};
+pub use assertion::AssertionStore;
 pub use client::{Client, ClientKind, ClientStore, Consent};
 pub use device::{
     DEVICE_RETENTION, DeviceAuthorization, DeviceDecision, DeviceGrant, DevicePoll, DeviceRedemption,
@@ -69,6 +73,8 @@ pub trait Store:
     + SigningKeyStore
     + ProjectStore
     + RevocationStore
+    + ApiKeyStore
+    + AssertionStore
     + std::fmt::Debug
 {
 }
@@ -82,6 +88,8 @@ impl<T> Store for T where
         + SigningKeyStore
         + ProjectStore
         + RevocationStore
+        + ApiKeyStore
+        + AssertionStore
         + std::fmt::Debug
 {
 }

@@ -214,6 +214,7 @@ mod tests {
             name: "Flyte".into(),
             kind: ClientKind::Public,
             secret_hash: None,
+            jwks: None,
             redirect_uris: vec!["http://localhost:53593/callback".into()],
             post_logout_redirect_uris: vec![],
             grant_types: vec!["authorization_code".into(), "refresh_token".into()],

@@ -18,6 +18,7 @@ fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
         scopes: from_json(row, 7)?,
         first_party: row.get(8)?,
         created_at: row.get(9)?,
+        jwks: row.get(10)?,
     })
 }
 
@@ -41,13 +42,14 @@ impl ClientStore for SqliteStore {
             change(
                 connection,
                 "INSERT INTO clients (id, name, confidential, secret_hash, redirect_uris,
-                     post_logout_redirect_uris, grant_types, scopes, first_party, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                     post_logout_redirect_uris, grant_types, scopes, first_party, created_at, jwks)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                  ON CONFLICT (id) DO UPDATE SET name = excluded.name, confidential = excluded.confidential,
                      secret_hash = excluded.secret_hash, redirect_uris = excluded.redirect_uris,
                      post_logout_redirect_uris = excluded.post_logout_redirect_uris,
                      grant_types = excluded.grant_types, scopes = excluded.scopes,
-                     first_party = excluded.first_party, created_at = excluded.created_at",
+                     first_party = excluded.first_party, created_at = excluded.created_at,
+                     jwks = excluded.jwks",
                 params![
                     client.id,
                     client.name,
@@ -58,7 +60,8 @@ impl ClientStore for SqliteStore {
                     to_json(&client.grant_types)?,
                     to_json(&client.scopes)?,
                     client.first_party,
-                    client.created_at
+                    client.created_at,
+                    client.jwks
                 ],
             )?;
             Ok(())
@@ -72,7 +75,7 @@ impl ClientStore for SqliteStore {
             one(
                 connection,
                 "SELECT id, name, confidential, secret_hash, redirect_uris, post_logout_redirect_uris,
-                     grant_types, scopes, first_party, created_at
+                     grant_types, scopes, first_party, created_at, jwks
                  FROM clients WHERE id = ?1",
                 [id],
                 client,

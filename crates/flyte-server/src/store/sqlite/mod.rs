@@ -3,6 +3,8 @@
 //! One thread writes ([`writer`]), a few read ([`reader`]); each statement is prepared once per thread. A write has
 //! happened, durably, when its method returns; `docs/reference/database.md` says what that means.
 
+mod api_key;
+mod assertion;
 mod client;
 mod connection;
 mod device;

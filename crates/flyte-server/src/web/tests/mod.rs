@@ -73,6 +73,7 @@ fn client(id: &str, name: &str) -> Client {
         name: name.to_owned(),
         kind: ClientKind::Public,
         secret_hash: None,
+        jwks: None,
         redirect_uris: ["http://localhost:53593/callback", "http://[::1]/callback"]
             .map(str::to_owned)
             .to_vec(),

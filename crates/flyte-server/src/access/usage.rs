@@ -1,0 +1,41 @@
+//! When machine identities last got a token: noted in memory, written now and then, so that no request waits for it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use super::PrincipalKind;
+use crate::{
+    clock::UnixTime,
+    store::{Store, StoreError},
+};
+
+/// Uses that are not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Usage(Mutex<HashMap<(PrincipalKind, String), UnixTime>>);
+
+impl Usage {
+    pub(super) fn note(&self, principal: PrincipalKind, subject: &str, now: UnixTime) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = uses.entry((principal, subject.to_owned())).or_insert(now);
+        *latest = now.max(*latest);
+    }
+
+    /// Writes what was noted so far. What could not be written is kept for the next time.
+    pub(super) async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let noted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let of = |kind| -> Vec<(String, UnixTime)> {
+            let uses = noted.iter().filter(|((principal, _), _)| *principal == kind);
+            uses.map(|((_, subject), at)| (subject.clone(), *at)).collect()
+        };
+        let keys = of(PrincipalKind::ApiKey);
+        let outcome = if keys.is_empty() { Ok(()) } else { store.note_api_keys_used(&keys).await };
+        if outcome.is_err() {
+            for ((principal, subject), at) in noted {
+                self.note(principal, &subject, at);
+            }
+        }
+        outcome
+    }
+}

@@ -1,0 +1,108 @@
+//! API keys: confidential clients that act as themselves (RFC 6749 section 4.4).
+
+use async_trait::async_trait;
+
+use super::{Rights, SecretHash, StoreError};
+use crate::clock::UnixTime;
+
+/// An API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// `client_id`, unique among all clients; also the `sub` of its tokens (RFC 9068 section 2.2).
+    pub client_id: String,
+    /// Its name, unique among the keys.
+    pub name: String,
+    /// SHA-256 of its secret; `None` where it proves itself by `jwks`.
+    pub secret_hash: Option<SecretHash>,
+    /// The secret before the last rotation, as long as it works.
+    pub previous_secret: Option<PreviousSecret>,
+    /// The public keys of a key that proves itself by signing (RFC 7523 section 2.2), a JSON Web Key Set.
+    pub jwks: Option<String>,
+    /// What it may do.
+    pub rights: Rights,
+    /// Subject of who made it.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// When it ceases to work; `None` where it does not by itself.
+    pub expires_at: Option<UnixTime>,
+    /// When it last gave a token, exact to a minute.
+    pub last_used_at: Option<UnixTime>,
+    /// The family of all its tokens, a UUID; revoked when the key is deleted or its secret replaced at once.
+    pub family_id: String,
+}
+
+/// A secret that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// SHA-256 of it.
+    pub hash: SecretHash,
+    /// When it ceases to work.
+    pub expires_at: UnixTime,
+}
+
+/// Which keys to list, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiKeyQuery {
+    /// Only keys that this subject made.
+    pub created_by: Option<String>,
+    /// The most keys to return.
+    pub limit: u32,
+    /// The page token of the page before; empty for the first page.
+    pub page_token: String,
+}
+
+/// What replaces a key's secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretRotation {
+    /// SHA-256 of the new secret.
+    pub secret_hash: SecretHash,
+    /// Until when the secret in use now works on. Where that is over already, what it gave is revoked.
+    pub previous_until: UnixTime,
+    /// The family of tokens from now on, where those given so far are revoked; a UUID.
+    pub family_id: String,
+}
+
+/// A key whose secret was replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RotatedKey {
+    /// The key as it is now.
+    pub key: ApiKey,
+    /// The family that was revoked.
+    pub revoked_family: Option<String>,
+}
+
+/// Storage of [`ApiKey`]s.
+#[async_trait]
+pub trait ApiKeyStore: Send + Sync + 'static {
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] where the name, or the `client_id` among keys or other clients, is taken.
+    async fn create_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
+    /// The key with this `client_id`.
+    async fn api_key_by_id(&self, client_id: &str) -> Result<Option<ApiKey>, StoreError>;
+    /// The key with this `client_id` or else with this name.
+    async fn api_key_by_id_or_name(&self, text: &str) -> Result<Option<ApiKey>, StoreError>;
+    /// A page of keys and the next page's token, empty on the last page.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidPageToken`] for a token of another listing.
+    async fn list_api_keys(&self, query: &ApiKeyQuery) -> Result<(Vec<ApiKey>, String), StoreError>;
+    /// Gives a key another name; `false` where there is no such key.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] where the name is taken.
+    async fn rename_api_key(&self, client_id: &str, name: &str) -> Result<bool, StoreError>;
+    /// Replaces a key's secret; `None` where there is no such key or it has no secret.
+    async fn rotate_api_key(
+        &self,
+        client_id: &str,
+        rotation: &SecretRotation,
+        now: UnixTime,
+    ) -> Result<Option<RotatedKey>, StoreError>;
+    /// Deletes a key and revokes the family of its tokens; returns the family, `None` where there is no such key.
+    async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Option<String>, StoreError>;
+    /// Notes when keys last gave a token; a time before the one that is known is ignored, as is a key that is gone.
+    async fn note_api_keys_used(&self, used: &[(String, UnixTime)]) -> Result<(), StoreError>;
+}

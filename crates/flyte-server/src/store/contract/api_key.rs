@@ -1,0 +1,170 @@
+//! API keys, their secrets' rotation and their pages.
+
+use super::*;
+use crate::store::{ApiKey, ApiKeyQuery, Limit, Rights, Role, SecretRotation, StoreError};
+
+contract!(
+    a_key_comes_back_as_given,
+    names_and_identifiers_are_taken_once,
+    pages_hold_every_key_once_the_newest_first,
+    a_rotation_keeps_the_secret_before_it_for_a_while,
+    a_rotation_at_once_ends_what_the_old_secret_gave,
+    deleting_a_key_revokes_its_family,
+    the_latest_use_is_kept,
+    an_assertion_is_spent_once,
+);
+
+fn key(n: i64) -> ApiKey {
+    ApiKey {
+        client_id: format!("key-{n}"),
+        name: format!("Key {n}"),
+        secret_hash: Some(hash(&format!("secret-{n}"))),
+        previous_secret: None,
+        jwks: None,
+        rights: Rights {
+            role: Role::Viewer,
+            scopes: vec!["read".to_owned()],
+            limit: Limit { project: Some("p".to_owned()), domain: Some("d".to_owned()) },
+        },
+        created_by: format!("id-{}", if n % 2 == 0 { "ada" } else { "bob" }),
+        created_at: NOW + n / 3,
+        expires_at: Some(NOW + 1000),
+        last_used_at: None,
+        family_id: format!("family-{n}"),
+    }
+}
+
+async fn a_key_comes_back_as_given(store: Backend) {
+    let signing = ApiKey {
+        secret_hash: None,
+        jwks: Some("{\"keys\":[]}".to_owned()),
+        expires_at: None,
+        rights: Rights { role: Role::Admin, scopes: vec![], limit: Limit::default() },
+        ..key(2)
+    };
+    for key in [key(1), signing] {
+        store.create_api_key(&key).await.unwrap();
+        assert_eq!(store.api_key_by_id(&key.client_id).await.unwrap(), Some(key.clone()));
+        for text in [&key.client_id, &key.name] {
+            assert_eq!(store.api_key_by_id_or_name(text).await.unwrap(), Some(key.clone()));
+        }
+    }
+    assert_eq!(store.api_key_by_id("Key 1").await.unwrap(), None, "a name is not an identifier");
+    assert_eq!(store.api_key_by_id_or_name("key-3").await.unwrap(), None);
+}
+
+async fn names_and_identifiers_are_taken_once(store: Backend) {
+    store.put_client(&client("flyte")).await.unwrap();
+    for n in [1, 2] {
+        store.create_api_key(&key(n)).await.unwrap();
+    }
+    for taken in [
+        ApiKey { name: "Key 1".to_owned(), ..key(3) },
+        ApiKey { client_id: "key-1".to_owned(), ..key(3) },
+        ApiKey { client_id: "flyte".to_owned(), ..key(3) },
+    ] {
+        let error = store.create_api_key(&taken).await.unwrap_err();
+        assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
+    }
+    let error = store.rename_api_key("key-2", "Key 1").await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyExists { kind: "API key", .. }), "{error}");
+    assert!(store.rename_api_key("key-2", "other").await.unwrap());
+    assert!(!store.rename_api_key("key-3", "other").await.unwrap());
+    assert_eq!(store.api_key_by_id_or_name("other").await.unwrap().unwrap().client_id, "key-2");
+}
+
+async fn pages_hold_every_key_once_the_newest_first(store: Backend) {
+    for n in 0..10 {
+        store.create_api_key(&key(n)).await.unwrap();
+    }
+    for (created_by, expected) in [
+        (None, "key-9 key-8 key-7 key-6 key-5 key-4 key-3 key-2 key-1 key-0"),
+        (Some("id-ada"), "key-8 key-6 key-4 key-2 key-0"),
+        (Some("id-eve"), ""),
+    ] {
+        for limit in [1, 2, 3, 100] {
+            let mut query =
+                ApiKeyQuery { created_by: created_by.map(str::to_owned), limit, ..ApiKeyQuery::default() };
+            let mut found = Vec::new();
+            loop {
+                let (page, token) = store.list_api_keys(&query).await.unwrap();
+                assert!(page.len() <= limit as usize);
+                found.extend(page.into_iter().map(|key| key.client_id));
+                if token.is_empty() {
+                    break;
+                }
+                query.page_token = token;
+            }
+            assert_eq!(found.join(" "), expected);
+        }
+    }
+    let mut query = ApiKeyQuery { limit: 1, ..ApiKeyQuery::default() };
+    query.page_token = store.list_api_keys(&query).await.unwrap().1;
+    query.created_by = Some("id-ada".to_owned());
+    for token in [&query.page_token.clone(), "x"] {
+        query.page_token = token.to_owned();
+        let error = store.list_api_keys(&query).await.unwrap_err();
+        assert!(matches!(error, StoreError::InvalidPageToken), "{error}");
+    }
+}
+
+fn rotation(secret: &str, previous_until: i64) -> SecretRotation {
+    SecretRotation { secret_hash: hash(secret), previous_until, family_id: format!("family-{secret}") }
+}
+
+async fn a_rotation_keeps_the_secret_before_it_for_a_while(store: Backend) {
+    store.create_api_key(&key(1)).await.unwrap();
+    for (secret, before) in [("second", "secret-1"), ("third", "second")] {
+        let rotated = store.rotate_api_key("key-1", &rotation(secret, NOW + 60), NOW).await.unwrap().unwrap();
+        let previous = rotated.key.previous_secret.clone().unwrap();
+        assert_eq!((rotated.key.secret_hash, rotated.revoked_family), (Some(hash(secret)), None));
+        assert_eq!((previous.hash, previous.expires_at), (hash(before), NOW + 60));
+        assert_eq!(rotated.key.family_id, "family-1");
+        assert_eq!(store.api_key_by_id("key-1").await.unwrap(), Some(rotated.key));
+    }
+    assert_eq!(store.rotate_api_key("key-2", &rotation("x", NOW), NOW).await.unwrap(), None);
+    assert_eq!(store.families_revoked_since(0).await.unwrap(), [""; 0]);
+}
+
+async fn a_rotation_at_once_ends_what_the_old_secret_gave(store: Backend) {
+    store.create_api_key(&key(1)).await.unwrap();
+    store.rotate_api_key("key-1", &rotation("second", NOW + 60), NOW).await.unwrap();
+    let rotated = store.rotate_api_key("key-1", &rotation("third", NOW), NOW).await.unwrap().unwrap();
+    assert_eq!(
+        (rotated.key.previous_secret.as_ref(), rotated.revoked_family.as_deref()),
+        (None, Some("family-1"))
+    );
+    assert_eq!(rotated.key.family_id, "family-third");
+    assert_eq!(store.api_key_by_id("key-1").await.unwrap(), Some(rotated.key));
+    assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-1"]);
+}
+
+async fn deleting_a_key_revokes_its_family(store: Backend) {
+    for n in [1, 2] {
+        store.create_api_key(&key(n)).await.unwrap();
+    }
+    assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap().as_deref(), Some("family-1"));
+    assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap(), None);
+    assert_eq!(store.api_key_by_id("key-1").await.unwrap(), None);
+    assert!(store.api_key_by_id("key-2").await.unwrap().is_some());
+    assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-1"]);
+    store.create_api_key(&key(1)).await.unwrap();
+}
+
+async fn the_latest_use_is_kept(store: Backend) {
+    store.create_api_key(&key(1)).await.unwrap();
+    let used = |at| [("key-1".to_owned(), at), ("gone".to_owned(), at)];
+    for (at, expected) in [(NOW + 5, NOW + 5), (NOW, NOW + 5), (NOW + 9, NOW + 9)] {
+        store.note_api_keys_used(&used(at)).await.unwrap();
+        assert_eq!(store.api_key_by_id("key-1").await.unwrap().unwrap().last_used_at, Some(expected));
+    }
+}
+
+async fn an_assertion_is_spent_once(store: Backend) {
+    assert!(store.spend_assertion(&hash("one"), NOW + 60).await.unwrap());
+    assert!(store.spend_assertion(&hash("two"), NOW + 90).await.unwrap());
+    assert!(!store.spend_assertion(&hash("one"), NOW + 60).await.unwrap());
+    assert_eq!(store.delete_expired_assertions(NOW + 59).await.unwrap(), 0);
+    assert_eq!(store.delete_expired_assertions(NOW + 60).await.unwrap(), 1);
+    assert!(!store.spend_assertion(&hash("two"), NOW + 90).await.unwrap());
+}
