@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     access::Access,
+    audit::Audit,
     clock::Clock,
     config::Config,
     identity::{Passwords, Throttle},
@@ -22,6 +23,8 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// What it signs tokens with.
     pub keys: SigningKeys,
+    /// Who did what.
+    pub audit: Audit,
     /// Who may call.
     pub access: Access,
     /// Hashes people's passwords, a bounded number at a time.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     access::Access,
     app::App,
+    audit::{Audit, Detail, Event, Kind},
     clock::{Clock, UnixTime},
     config::{Config, PublicClientConfig},
     data_dir::{DataDir, DataDirError, write_atomically},
@@ -118,9 +119,11 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let passwords = Passwords::new(std::thread::available_parallelism().map_or(1, usize::from));
     store.put_client(&public_client(&config.public_client, now)).await?;
     first_project(&*store, now).await?;
-    let first_admin = first_admin(&config, &data_dir, &*store, &passwords, now).await?;
+    let audit = Audit::start(Arc::clone(&store), clock.clone());
+    let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
     let app = Arc::new(App {
         throttle: Throttle::new(clock.clone()),
+        audit,
         access: Access::new(),
         config,
         clock,
@@ -176,6 +179,7 @@ async fn first_admin(
     config: &Config,
     data_dir: &DataDir,
     store: &dyn Store,
+    audit: &Audit,
     passwords: &Passwords,
     now: UnixTime,
 ) -> Result<Option<FirstAdmin>, BootstrapError> {
@@ -198,6 +202,8 @@ async fn first_admin(
             return Ok(None);
         };
         store.set_password_hash(&user.id, &hash, now).await?;
+        let event = Event::new(Kind::PasswordReset).object(&user.email);
+        audit.record(event.detail(Detail::Reason, "the first start was interrupted")).await;
         let first_admin = FirstAdmin { email: user.email, password, mark };
         if config.admin.password_file.is_some() {
             // Whoever wrote the file knows it.
@@ -224,7 +230,7 @@ async fn first_admin(
             disabled_at: None,
         })
         .await?;
-    tracing::info!(target: "audit", event = "first_admin_created", email);
+    audit.record(Event::new(Kind::FirstAdminCreated).object(&email)).await;
     Ok(config.admin.password_file.is_none().then_some(FirstAdmin { email, password, mark }))
 }
 

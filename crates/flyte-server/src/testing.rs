@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use crate::{
     access::Access,
     app::App,
+    audit::Audit,
     clock::{Clock, UnixTime},
     config::Config,
     identity::{Passwords, Throttle},
@@ -25,6 +26,7 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
     let sealing = SealingKey::generate().unwrap();
     let keys = SigningKeys::load(store.clone(), sealing, clock.clone(), &config.tokens).await.unwrap();
     App {
+        audit: Audit::start(Arc::clone(&store), clock.clone()),
         config,
         throttle: Throttle::new(clock.clone()),
         clock,

@@ -3,6 +3,7 @@
 //! Authentication stands in front of all of it, in one place: what may be called without a token is the list
 //! [`ANONYMOUS_SERVICES`], and everything else, known or not, is refused without a good one.
 
+mod audit;
 mod auth_metadata;
 mod filter;
 mod identity;
@@ -20,16 +21,23 @@ use axum::{
     routing::{any_service, get},
 };
 use connectrpc::{ConnectError, Limits, RequestContext};
-use flyte_idl::flyteidl2::{
-    auth::{AuthMetadataServiceExt as _, IdentityServiceExt as _},
-    project::ProjectServiceExt as _,
+use flyte_idl::{
+    flyteauth::AuditServiceExt as _,
+    flyteidl2::{
+        auth::{AuthMetadataServiceExt as _, IdentityServiceExt as _},
+        project::ProjectServiceExt as _,
+    },
 };
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
 use crate::{
-    access::{AccessError, Caller, RESOURCE_METADATA, Reason, policy},
+    access::{
+        AccessError, Caller, RESOURCE_METADATA, Reason,
+        policy::{self, Denied},
+    },
     app::App,
+    audit::{Detail, Event, Kind},
     oauth::{endpoints, scope},
     store::StoreError,
 };
@@ -40,6 +48,7 @@ const ANONYMOUS_SERVICES: [&str; 1] = [flyte_idl::flyteidl2::auth::AUTH_METADATA
 /// All calls, `/package.Service/Method`, and the protected resource's metadata (RFC 9728).
 pub fn router(app: Arc<App>) -> Router {
     let services = connectrpc::Router::new();
+    let services = Arc::new(audit::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(auth_metadata::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(identity::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(project::Service::new(Arc::clone(&app))).register(services);
@@ -67,9 +76,8 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
     match app.access.authenticate(&app, request.headers()).await {
         Ok(caller) => {
             if let Err(denied) = policy::may_call(&caller, path) {
-                tracing::warn!(target: "audit", event = "call_denied", subject = caller.subject,
-                    client_id = caller.client_id, path, reason = %denied);
-                return ConnectError::permission_denied(denied.to_string())
+                return record_denial(&app, &caller, path, denied)
+                    .await
                     .into_http_response(request.headers())
                     .into_response();
             }
@@ -92,6 +100,23 @@ fn refuse(error: &AccessError, request: &HeaderMap) -> Response {
     response
 }
 
+/// The verdict on a call, in the caller's protocol; a denial is recorded.
+async fn allow(app: &App, context: &RequestContext, verdict: Result<(), Denied>) -> Result<(), ConnectError> {
+    match verdict {
+        Ok(()) => Ok(()),
+        Err(denied) => {
+            let path = context.path().unwrap_or_default();
+            Err(record_denial(app, caller(context)?, path, denied).await)
+        }
+    }
+}
+
+async fn record_denial(app: &App, caller: &Caller, path: &str, denied: Denied) -> ConnectError {
+    let event = Event::new(Kind::CallDenied).subject(&caller.subject).client(&caller.client_id).object(path);
+    app.audit.record(event.detail(Detail::Reason, &denied)).await;
+    self::denied(denied)
+}
+
 /// The caller that [`authenticate`] let through.
 fn caller(context: &RequestContext) -> Result<&Arc<Caller>, ConnectError> {
     context
@@ -101,7 +126,7 @@ fn caller(context: &RequestContext) -> Result<&Arc<Caller>, ConnectError> {
 }
 
 /// A call that its caller may not make.
-fn denied(denied: policy::Denied) -> ConnectError {
+fn denied(denied: Denied) -> ConnectError {
     ConnectError::permission_denied(denied.to_string())
 }
 

@@ -14,10 +14,11 @@ use flyte_idl::flyteidl2::{
     task::Labels,
 };
 
-use super::{caller, denied, filter, store_error};
+use super::{allow, caller, filter, store_error};
 use crate::{
     access::{Caller, policy},
     app::App,
+    audit::{Event, Kind},
     store::{self, ProjectQuery, ProjectSortKey, Role},
 };
 
@@ -73,6 +74,11 @@ impl Service {
             org: self.app.config.org.clone(),
             ..Project::default()
         }
+    }
+
+    async fn record(&self, kind: Kind, caller: &Caller, id: &str) {
+        let event = Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(id);
+        self.app.audit.record(event).await;
     }
 
     /// The project of a request, checked.
@@ -180,11 +186,12 @@ impl ProjectService for Service {
         request: ServiceRequest<'_, CreateProjectRequest>,
     ) -> ServiceResult<impl Encodable<CreateProjectResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
-        policy::may_administer(caller, "creating a project").map_err(denied)?;
+        let verdict = policy::may_administer(caller, "creating a project");
+        allow(&self.app, &context, verdict).await?;
         let request = request.to_owned_message();
         let project = self.project(request.project.as_option(), self.app.clock.now())?;
         self.app.store.create_project(&project).await.map_err(store_error)?;
-        tracing::info!(target: "audit", event = "project_created", subject = caller.subject, project = project.id);
+        self.record(Kind::ProjectCreated, caller, &project.id).await;
         Response::ok(CreateProjectResponse::default())
     }
 
@@ -196,18 +203,20 @@ impl ProjectService for Service {
         let caller = caller(&context)?;
         if caller.role < Role::Admin {
             // Before the request is read: it tells nothing of what is there.
-            policy::may_administer(caller, "changing a project").map_err(denied)?;
+            let verdict = policy::may_administer(caller, "changing a project");
+            allow(&self.app, &context, verdict).await?;
         }
         let request = request.to_owned_message();
         let project = self.project(request.project.as_option(), 0)?;
         if !policy::may_see(caller, &project.id, None) {
             return Err(not_found(&project.id));
         }
-        policy::may_administer_project(caller, &project.id, "changing a project").map_err(denied)?;
+        let verdict = policy::may_administer_project(caller, &project.id, "changing a project");
+        allow(&self.app, &context, verdict).await?;
         if !self.app.store.update_project(&project).await.map_err(store_error)? {
             return Err(not_found(&project.id));
         }
-        tracing::info!(target: "audit", event = "project_changed", subject = caller.subject, project = project.id);
+        self.record(Kind::ProjectChanged, caller, &project.id).await;
         Response::ok(UpdateProjectResponse::default())
     }
 

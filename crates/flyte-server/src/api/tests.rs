@@ -1,5 +1,6 @@
 //! The control plane as clients reach it: requests in, responses out, in each protocol.
 
+mod audit;
 mod limits;
 mod project;
 mod protocol;

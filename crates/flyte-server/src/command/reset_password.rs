@@ -5,12 +5,13 @@ use std::{path::Path, process::ExitCode};
 use secrecy::ExposeSecret as _;
 
 use crate::{
+    audit::{Event, Kind},
     bootstrap::{BootstrapError, make_up_password, read_password},
     clock::Clock,
     config::Config,
     data_dir,
     identity::Passwords,
-    store::{UserStore as _, sqlite::SqliteStore},
+    store::{AuditStore as _, UserStore as _, sqlite::SqliteStore},
 };
 
 /// Gives the account with this e-mail address a new password.
@@ -48,7 +49,10 @@ async fn reset(config: &Config, email: &str, password_file: Option<&Path>) -> Re
         None => make_up_password()?,
     };
     let hash = Passwords::new(1).hash(password.clone()).await.map_err(BootstrapError::from)?;
-    store.set_password_hash(&user.id, &hash, Clock::default().now()).await.map_err(BootstrapError::from)?;
+    let now = Clock::default().now();
+    store.set_password_hash(&user.id, &hash, now).await.map_err(BootstrapError::from)?;
+    let event = Event::new(Kind::PasswordReset).object(&user.email).into_record(now);
+    store.append_audit_records(&[event]).await.map_err(BootstrapError::from)?;
     Ok(match password_file {
         Some(_) => format!("{} has a new password and is signed out everywhere.\n", user.email),
         None => format!(

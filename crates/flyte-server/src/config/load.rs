@@ -9,8 +9,8 @@ use std::{
 use url::Url;
 
 use super::{
-    AdminConfig, Config, ConfigError, HttpConfig, LogConfig, PublicClientConfig, TlsConfig, TlsSource,
-    TokenConfig, file,
+    AdminConfig, AuditConfig, Config, ConfigError, HttpConfig, LogConfig, PublicClientConfig, TlsConfig,
+    TlsSource, TokenConfig, file,
     setting::{AnySetting, Default, Setting},
     settings::{self as s, ALL},
     value::{TlsMode, Value},
@@ -271,6 +271,7 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
             email: values.value(&s::ADMIN_EMAIL)?,
             password_file: values.optional(&s::ADMIN_PASSWORD_FILE)?,
         },
+        audit: AuditConfig { retention: values.value(&s::AUDIT_RETENTION)?.0 },
         log: LogConfig { filter: values.value(&s::LOG_FILTER)?, format: values.value(&s::LOG_FORMAT)? },
     })
 }

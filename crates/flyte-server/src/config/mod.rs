@@ -44,6 +44,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The account that the first start makes.
     pub admin: AdminConfig,
+    /// The audit log.
+    pub audit: AuditConfig,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -132,6 +134,13 @@ pub struct AdminConfig {
     pub email: String,
     /// File whose content is the password; without it one is made up and printed.
     pub password_file: Option<PathBuf>,
+}
+
+/// The audit log.
+#[derive(Clone, Debug)]
+pub struct AuditConfig {
+    /// How long its records are kept, in seconds.
+    pub retention: i64,
 }
 
 /// What is logged, and how.

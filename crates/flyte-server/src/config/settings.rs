@@ -48,12 +48,13 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &TRUSTED_PROXIES,
     &DRAIN_DELAY,
     &DRAIN_TIMEOUT,
+    &AUDIT_RETENTION,
     &LOG_FILTER,
     &LOG_FORMAT,
 ];
 
 /// The titles of the file's sections, for the reference and `--help`.
-pub const SECTIONS: [(&str, &str); 8] = [
+pub const SECTIONS: [(&str, &str); 9] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
@@ -61,6 +62,7 @@ pub const SECTIONS: [(&str, &str); 8] = [
     ("session", "Sign-in sessions"),
     ("client", "The flyte command"),
     ("http", "HTTP"),
+    ("audit", "Audit log"),
     ("log", "Log"),
 ];
 
@@ -372,6 +374,16 @@ pub static DRAIN_TIMEOUT: Setting<Seconds> = Setting {
     default: Value("30s"),
     help: "How long requests in flight may take to end after SIGTERM. A second signal stops the server at once.",
     check: |timeout| between(timeout, 0, 3600),
+};
+
+/// [`AuditConfig::retention`](super::AuditConfig::retention).
+pub static AUDIT_RETENTION: Setting<Seconds> = Setting {
+    key: "audit.retention",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("400d"),
+    help: "How long the records of the audit log are kept in the database. What is older is removed.",
+    check: |retention| between(retention, 86_400, 20 * 365 * 86_400),
 };
 
 /// [`LogConfig::filter`](super::LogConfig::filter).

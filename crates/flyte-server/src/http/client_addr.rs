@@ -1,10 +1,15 @@
 //! Who is at the other end.
 
-use std::net::IpAddr;
+use std::{future::Future, net::IpAddr};
 
 use axum::http::{HeaderMap, HeaderName};
 
 use crate::config::Network;
+
+tokio::task_local! {
+    /// Whose request the task answers.
+    static CURRENT: ClientAddr;
+}
 
 /// The address of the client, as a request extension: what throttling and the log go by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +41,18 @@ impl ClientAddr {
             }
         }
         Self(client)
+    }
+
+    /// The client whose request is being answered, as the log's span tells it too: what records an event is often far from
+    /// what reads the request. `None` outside of a request.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(|client| *client).ok()
+    }
+
+    /// Runs `work` on behalf of this client.
+    pub async fn answer<F: Future>(self, work: F) -> F::Output {
+        CURRENT.scope(self, work).await
     }
 }
 

@@ -29,16 +29,17 @@ pub(super) async fn identify(
     mut request: Request,
     next: Next,
 ) -> axum::response::Response {
-    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied() {
-        let client = ClientAddr::of(peer.ip(), request.headers(), &app.config.http.trusted_proxies);
-        request.extensions_mut().insert(client);
-    }
     let acceptable =
         |id: &[u8]| !id.is_empty() && id.len() <= REQUEST_ID_LENGTH && id.iter().all(u8::is_ascii_graphic);
     if request.headers().get(&REQUEST_ID).is_some_and(|id| !acceptable(id.as_bytes())) {
         request.headers_mut().remove(&REQUEST_ID);
     }
-    next.run(request).await
+    let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied() else {
+        return next.run(request).await;
+    };
+    let client = ClientAddr::of(peer.ip(), request.headers(), &app.config.http.trusted_proxies);
+    request.extensions_mut().insert(client);
+    client.answer(next.run(request)).await
 }
 
 /// A span around each request, and a line when it is answered. Neither holds the query or a header, which carry codes

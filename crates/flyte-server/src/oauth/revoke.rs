@@ -17,6 +17,7 @@ use super::{
 use crate::{
     access::token::{self as access_token, AccessTokenClaims},
     app::App,
+    audit::{self, Detail, Event},
     store::{Client, RevokedBy},
 };
 
@@ -39,7 +40,9 @@ pub(super) async fn post(
     };
     if let Some(family_id) = family {
         app.access.revoke_family(&family_id);
-        tracing::info!(target: "audit", event = "token_revoked", client_id = client.id, family_id);
+        let event =
+            Event::new(audit::Kind::TokenRevoked).client(&client.id).detail(Detail::Family, family_id);
+        app.audit.record(event).await;
     }
     let mut response = StatusCode::OK.into_response();
     error::no_store(response.headers_mut());

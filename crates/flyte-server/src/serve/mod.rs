@@ -23,6 +23,9 @@ use crate::{
     http::{self, Readiness},
 };
 
+/// How long the end of the server waits for the audit log to reach the database.
+const AUDIT_FLUSH: Duration = Duration::from_secs(10);
+
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -103,6 +106,9 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     };
     stopping.abort();
     upkeep.abort();
+    if tokio::time::timeout(AUDIT_FLUSH, app.audit.flush()).await.is_err() {
+        tracing::error!("the database failed: the last audit events stand in this log only");
+    }
     app.access.write_usage(&app).await.map_err(BootstrapError::Store)?;
     outcome?;
     tracing::info!("stopped");

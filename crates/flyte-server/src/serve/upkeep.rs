@@ -75,12 +75,14 @@ async fn remove_expired(app: &App) {
         let revocations = app.store.delete_expired_revocations(now).await?;
         let revocations = revocations + app.store.delete_expired_assertions(now).await?;
         let grants = app.store.delete_expired_grants(now).await?;
-        Ok::<_, crate::store::StoreError>((sessions, devices, grants + revocations))
+        let kept_since = now.saturating_sub(app.config.audit.retention);
+        let events = app.store.delete_audit_records_before(kept_since).await?;
+        Ok::<_, crate::store::StoreError>((sessions, devices, grants + revocations, events))
     };
     match removed.await {
-        Ok((0, 0, 0)) => {}
-        Ok((sessions, devices, grants)) => {
-            tracing::debug!(sessions, devices, grants, "expired records were removed");
+        Ok((0, 0, 0, 0)) => {}
+        Ok((sessions, devices, grants, events)) => {
+            tracing::debug!(sessions, devices, grants, events, "expired records were removed");
         }
         Err(error) => tracing::error!(%error, "expired records could not be removed"),
     }

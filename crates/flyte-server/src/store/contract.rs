@@ -2,6 +2,7 @@
 
 mod account;
 mod api_key;
+mod audit;
 mod device;
 mod grant;
 mod project;

@@ -10,6 +10,7 @@
 
 mod api_key;
 mod assertion;
+mod audit;
 mod client;
 #[cfg(test)]
 mod contract;
@@ -25,6 +26,7 @@ mod user;
 
 pub use api_key::{ApiKey, ApiKeyQuery, ApiKeyStore, PreviousSecret, RotatedKey, SecretRotation};
 pub use assertion::AssertionStore;
+pub use audit::{AuditQuery, AuditRecord, AuditStore, StoredAuditRecord};
 pub use client::{Client, ClientKind, ClientStore, Consent};
 pub use device::{
     DEVICE_RETENTION, DeviceAuthorization, DeviceDecision, DeviceGrant, DevicePoll, DeviceRedemption,
@@ -75,6 +77,7 @@ pub trait Store:
     + RevocationStore
     + ApiKeyStore
     + AssertionStore
+    + AuditStore
     + std::fmt::Debug
 {
 }
@@ -90,6 +93,7 @@ impl<T> Store for T where
         + RevocationStore
         + ApiKeyStore
         + AssertionStore
+        + AuditStore
         + std::fmt::Debug
 {
 }

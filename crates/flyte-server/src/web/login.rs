@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{Detail, Event, Kind},
     http::ClientAddr,
     identity::{PasswordError, Passwords, session},
     oauth::redirect_uri,
@@ -122,15 +123,16 @@ pub(super) async fn submit(
     let refuse =
         async |refusal: Refusal| form(&app, &headers, return_to.as_ref(), email, Some(refusal)).await;
 
+    let refused = |reason| Event::new(Kind::SignInRefused).from(address).detail(Detail::Reason, reason);
     if !csrf::verify(&headers, &csrf) {
-        tracing::warn!(target: "audit", event = "sign_in_refused", reason = "csrf", %address);
+        app.audit.record(refused("csrf")).await;
         return refuse(Refusal::OutOfDate).await;
     }
     // Waiting comes before anything that depends on the account.
     let attempt = match app.throttle.admit(email, address) {
         Ok(attempt) => attempt,
         Err(throttled) => {
-            tracing::warn!(target: "audit", event = "sign_in_refused", reason = "throttled", %address);
+            app.audit.record(refused("throttled")).await;
             return refuse(Refusal::Throttled { retry_after: throttled.retry_after }).await;
         }
     };
@@ -146,9 +148,9 @@ pub(super) async fn submit(
         Ok(true) => {}
         Ok(false) => {
             // What was typed is logged only when it is an account's address: it may be a password in the wrong field.
-            let user_id = account.as_ref().map(|user| user.id.as_str());
-            let email = account.as_ref().map(|user| user.email.as_str());
-            tracing::warn!(target: "audit", event = "sign_in_failed", user_id, email, %address);
+            let event = Event::new(Kind::SignInFailed).from(address);
+            let event = account.as_ref().into_iter().fold(event, of);
+            app.audit.record(event).await;
             return refuse(Refusal::WrongCredentials).await;
         }
         Err(error) => {
@@ -163,8 +165,8 @@ pub(super) async fn submit(
     attempt.succeeded();
     match sign_in(&app, &headers, &user, password).await {
         Ok((session, cookie)) => {
-            let (user_id, email, session_id) = (user.id, user.email, session.id);
-            tracing::info!(target: "audit", event = "signed_in", user_id, email, session_id, %address);
+            let event = of(Event::new(Kind::SignedIn).from(address), &user);
+            app.audit.record(event.detail(Detail::Session, session.id)).await;
             let location = return_to.as_ref().and_then(ReturnTo::location);
             let location = location.unwrap_or(HeaderValue::from_static("/"));
             (StatusCode::SEE_OTHER, [(header::LOCATION, location), (header::SET_COOKIE, cookie)])
@@ -172,6 +174,11 @@ pub(super) async fn submit(
         }
         Err(error) => failed(&error),
     }
+}
+
+/// The event, of this person.
+fn of(event: Event, user: &User) -> Event {
+    event.subject(&user.id).detail(Detail::Email, &user.email)
 }
 
 /// The account that can sign in with this address; a disabled one cannot.

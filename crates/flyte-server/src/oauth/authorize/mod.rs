@@ -35,6 +35,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{Detail, Event, Kind},
     identity::session::{self, SignedIn},
     store::{AuthorizationCode, BrowserSession, Client, Consent},
     web::{self, ConsentView},
@@ -139,6 +140,9 @@ struct Visit<'a> {
 impl Visit<'_> {
     async fn decide(&self, request: AuthorizationRequest) -> Result<Outcome, OAuthError> {
         if self.decision == Decision::Deny {
+            let who = session::current(self.app, self.headers).await?;
+            self.decided(Kind::ConsentDenied, who.as_ref().map(|who| who.user.id.as_str()), &request.scopes)
+                .await;
             return Err(OAuthError::new(ErrorCode::AccessDenied, "the person said no"));
         }
         let expected = self.expected_subject(&request)?;
@@ -221,6 +225,7 @@ impl Visit<'_> {
                 granted_at: self.app.clock.now(),
             };
             self.app.store.add_consent(&consent).await?;
+            self.decided(Kind::ConsentGiven, Some(&who.user.id), &request.scopes).await;
             return Ok(true);
         }
         if request.prompt.consent {
@@ -231,6 +236,12 @@ impl Visit<'_> {
         }
         let consent = self.app.store.consent(user, client).await?;
         Ok(consent.is_some_and(|consent| scope::within(&request.scopes, &consent.scopes).is_ok()))
+    }
+
+    /// Records what the person said.
+    async fn decided(&self, kind: Kind, subject: Option<&str>, scopes: &[String]) {
+        let event = Event::new(kind).client(&self.client.id).detail(Detail::Scope, scope::join(scopes));
+        self.app.audit.record(subject.into_iter().fold(event, Event::subject)).await;
     }
 
     /// What the consent page asks.

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{Detail, Event, Kind},
     identity::session::{self, SignedIn},
     store::{Client, StoreError},
     web::{self, LogoutView, csrf},
@@ -169,13 +170,9 @@ async fn end(app: &App, request: &LogoutRequest<'_>, signed_in: &SignedIn) -> Re
         app.access.revoke_family(family);
     }
     let cookie = session::end(app, &signed_in.session).await?;
-    tracing::info!(
-        target: "audit",
-        event = "signed_out",
-        user_id = signed_in.user.id,
-        session_id = signed_in.session.id,
-        families = families.len(),
-    );
+    let event = Event::new(Kind::SignedOut).subject(&signed_in.user.id);
+    let event = event.detail(Detail::Session, &signed_in.session.id).detail(Detail::Families, families.len());
+    app.audit.record(event).await;
     let mut response = signed_out(request);
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(response)

@@ -4,6 +4,7 @@ use super::{Tokens, may_refresh, new_refresh_token, require_active, require_gran
 use crate::{
     access::token::TokenGrant,
     app::App,
+    audit::{Detail, Event, Kind},
     oauth::{error::OAuthError, opaque_token, parameters::Parameters, pkce, resource},
     store::{AuthorizationCode, Client, CodeRedemption},
 };
@@ -83,13 +84,8 @@ async fn redeem(
         CodeRedemption::Redeemed(_) => Ok(()),
         CodeRedemption::Replayed { family_id } => {
             app.access.revoke_family(&family_id);
-            tracing::warn!(
-                target: "audit",
-                event = "authorization_code_replayed",
-                client_id = client.id,
-                family_id,
-                "an authorization code was used twice; what it gave is revoked"
-            );
+            let event = Event::new(Kind::CodeReplayed).client(&client.id).detail(Detail::Family, family_id);
+            app.audit.record(event).await;
             Err(OAuthError::invalid_grant(REFUSED))
         }
         CodeRedemption::Unknown => Err(OAuthError::invalid_grant(REFUSED)),

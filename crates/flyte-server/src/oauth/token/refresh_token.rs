@@ -4,6 +4,7 @@ use super::{Tokens, new_refresh_token, require_active, require_grant};
 use crate::{
     access::token::TokenGrant,
     app::App,
+    audit::{Detail, Event, Kind},
     oauth::{
         error::{ErrorCode, OAuthError},
         opaque_token,
@@ -45,14 +46,8 @@ pub(super) async fn exchange(
         RefreshRotation::Rotated(token) => token,
         RefreshRotation::Reused { family_id, user_id, client_id } => {
             app.access.revoke_family(&family_id);
-            tracing::warn!(
-                target: "audit",
-                event = "refresh_token_reused",
-                client_id,
-                user_id,
-                family_id,
-                "a superseded refresh token was used; its family is revoked"
-            );
+            let event = Event::new(Kind::RefreshReused).subject(&user_id).client(&client_id);
+            app.audit.record(event.detail(Detail::Family, family_id)).await;
             return Err(OAuthError::invalid_grant(REFUSED));
         }
         RefreshRotation::Unknown => return Err(OAuthError::invalid_grant(REFUSED)),

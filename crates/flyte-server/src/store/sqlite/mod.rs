@@ -5,6 +5,7 @@
 
 mod api_key;
 mod assertion;
+mod audit;
 mod client;
 mod connection;
 mod device;

@@ -1,5 +1,6 @@
 //! What is SQLite's own: group commit, opening files, and being killed.
 
+mod audit;
 mod killed;
 
 use std::{

@@ -220,9 +220,9 @@ async fn the_audit_log_says_who_and_from_where_and_no_secret() {
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("audit")).collect();
     assert_eq!(lines.len(), 4, "{log}");
-    assert!(lines[0].contains("event=\"sign_in_failed\" user_id=\"id-of-Ada\""), "{}", lines[0]);
-    assert!(lines[1].contains("event=\"sign_in_failed\"") && !lines[1].contains("user_id="), "{}", lines[1]);
-    assert!(lines[2].contains("event=\"signed_in\" user_id=\"id-of-Ada\""), "{}", lines[2]);
+    assert!(lines[0].contains("event=\"sign_in_failed\" subject=\"id-of-Ada\""), "{}", lines[0]);
+    assert!(lines[1].contains("event=\"sign_in_failed\"") && !lines[1].contains("subject="), "{}", lines[1]);
+    assert!(lines[2].contains("event=\"signed_in\" subject=\"id-of-Ada\""), "{}", lines[2]);
     assert!(lines[3].contains("event=\"sign_in_refused\" reason=\"csrf\""), "{}", lines[3]);
     assert!(lines.iter().all(|line| line.contains("address=203.0.113.9")));
     let cookies: Vec<_> = browser.cookies.iter().map(|(_, value)| value.as_str()).collect();

@@ -1,0 +1,77 @@
+//! `flyteauth.AuditService`: what happened, for administrators.
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
+use flyte_idl::flyteauth::{AuditService, Event, ListEventsRequest, ListEventsResponse};
+
+use super::{allow, caller, store_error};
+use crate::{
+    access::policy,
+    app::App,
+    audit::Kind,
+    store::{AuditQuery, StoredAuditRecord},
+};
+
+/// How many events a page has where the request does not say.
+const DEFAULT_PAGE: u32 = 100;
+/// The most events that a page has.
+const MAX_PAGE: u32 = 1000;
+
+pub(super) struct Service {
+    app: Arc<App>,
+}
+
+impl Service {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+fn message(StoredAuditRecord { id, record }: StoredAuditRecord) -> Event {
+    Event {
+        id,
+        at: record.at,
+        event: record.event,
+        subject: record.subject.unwrap_or_default(),
+        client_id: record.client_id.unwrap_or_default(),
+        address: record.address.unwrap_or_default(),
+        object: record.object.unwrap_or_default(),
+        details: record.details.into_iter().collect(),
+        ..Event::default()
+    }
+}
+
+impl AuditService for Service {
+    async fn list_events<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, ListEventsRequest>,
+    ) -> ServiceResult<impl Encodable<ListEventsResponse> + Send + use<'a>> {
+        let verdict = policy::may_administer(caller(&context)?, "reading the audit log");
+        allow(&self.app, &context, verdict).await?;
+        let request = request.to_owned_message();
+        if request.since < 0 {
+            return Err(ConnectError::invalid_argument("since is before 1970"));
+        }
+        if !request.event.is_empty() && !Kind::ALL.iter().any(|kind| kind.as_str() == request.event) {
+            let all: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+            return Err(ConnectError::invalid_argument(format!("event is not one of {}", all.join(", "))));
+        }
+        // What was recorded before the question belongs into the answer.
+        self.app.audit.flush().await;
+        let query = AuditQuery {
+            limit: match request.limit {
+                0 => DEFAULT_PAGE,
+                limit => limit.min(MAX_PAGE),
+            },
+            page_token: request.token,
+            event: Some(request.event).filter(|event| !event.is_empty()),
+            subject: Some(request.subject).filter(|subject| !subject.is_empty()),
+            since: Some(request.since).filter(|since| *since > 0),
+        };
+        let (events, token) = self.app.store.list_audit_records(&query).await.map_err(store_error)?;
+        let events = events.into_iter().map(message).collect();
+        Response::ok(ListEventsResponse { events, token, ..ListEventsResponse::default() })
+    }
+}

@@ -1,0 +1,41 @@
+//! An event as a line of the log.
+
+use super::{Detail, Kind};
+use crate::store::AuditRecord;
+
+/// Writes the line. Each detail is a field of its own, so that JSON lines can be searched by them; one that is not there is
+/// left out.
+pub(super) fn write(kind: Kind, record: &AuditRecord) {
+    let detail = |detail: Detail| record.details.get(detail.as_str()).map(String::as_str);
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "audit",
+                event = record.event,
+                reason = detail(Detail::Reason),
+                subject = record.subject,
+                email = detail(Detail::Email),
+                client_id = record.client_id,
+                object = record.object,
+                session_id = detail(Detail::Session),
+                family_id = detail(Detail::Family),
+                families = detail(Detail::Families),
+                scope = detail(Detail::Scope),
+                role = detail(Detail::Role),
+                project = detail(Detail::Project),
+                domain = detail(Detail::Domain),
+                expires_at = detail(Detail::ExpiresAt),
+                trust = detail(Detail::Trust),
+                issuer = detail(Detail::Issuer),
+                foreign_subject = detail(Detail::ForeignSubject),
+                jti = detail(Detail::Token),
+                address = record.address.as_deref().map(tracing::field::display),
+            )
+        };
+    }
+    if kind.is_suspicious() {
+        line!(warn);
+    } else {
+        line!(info);
+    }
+}
