@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Server, Told, binary, eventually, peer, repository};
+use crate::{Server, Told, binary, eventually, peer, repository, sign_in_elsewhere};
 
 /// A machine with nothing on it but our binaries.
 #[derive(Debug)]
@@ -46,12 +46,12 @@ impl Person {
         let sign_in = repository().join("tests/peers/sign-in.py");
         Some(match self {
             Self::Absent => return None,
-            Self::SignsIn(password) => format!("{} {} %s &", sign_in.display(), password.display()),
+            Self::SignsIn(password) => format!("{} {} %s", sign_in.display(), password.display()),
             Self::MistypesFirst(password) => {
-                format!("{} --mistype {} %s &", sign_in.display(), password.display())
+                format!("{} --mistype {} %s", sign_in.display(), password.display())
             }
             Self::Looks(file) => {
-                format!("{} {} %s &", repository().join("tests/peers/look.sh").display(), file.display())
+                format!("{} {} %s", repository().join("tests/peers/look.sh").display(), file.display())
             }
         })
     }
@@ -159,7 +159,8 @@ impl Machine {
         // Its RPC transport takes the CA of the configuration, its OAuth client the system's.
         command.env("SSL_CERT_FILE", server.ca()).args(arguments);
         if let Some(browser) = person.command() {
-            command.env("BROWSER", browser);
+            // Python waits for a browser that is not sent to the background.
+            command.env("BROWSER", format!("{browser} &"));
         }
         command
     }
@@ -182,11 +183,30 @@ impl Machine {
         let _ = told.ok();
     }
 
-    /// Configures the machine for a server and signs in there.
+    /// Configures the machine for a server and signs in there, in Chromium.
     pub fn sign_in(&self, server: &Server) {
         self.configure(server);
         let person = Person::SignsIn(server.password_file());
         let _ = Told::by(&mut self.flyte_with(&person, &["auth", "login"])).ok();
+    }
+
+    /// The same without Chromium, for tests that are about something else: the forms are filled in over HTTP.
+    pub fn sign_in_by_forms(&self, server: &Server) {
+        self.configure(server);
+        let seen = self.home().join("authorization-url");
+        let login = self
+            .flyte_with(&Person::Looks(seen.clone()), &["auth", "login"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let url = eventually("the browser is opened", || fs::read_to_string(&seen).ok());
+        let callback = sign_in_elsewhere(server, &url);
+        let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+        let page = http.get(callback).send().unwrap();
+        assert!(page.status().is_success(), "{page:?}");
+        let _ = Told::from(login.wait_with_output().unwrap()).ok();
+        fs::remove_file(seen).unwrap();
     }
 
     /// The configuration that [`Machine::configure`] wrote.
@@ -208,6 +228,19 @@ impl Machine {
     pub fn lock_keyring(&self) {
         let told = Told::by(self.command("secret-tool").args(["lock"]));
         let _ = told.ok();
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(seen) = fs::read_to_string(self.home().join("browser.log"))
+        {
+            #[allow(clippy::print_stderr, reason = "the test has failed: show what the person saw")]
+            {
+                eprintln!("the browser's last words:\n{seen}");
+            }
+        }
     }
 }
 
