@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use flyte_config::{AuthType, Endpoint, EndpointError};
 
-use crate::command::{auth, completion, create, generate, get};
+use crate::command::{auth, completion, create, delete, generate, get, rotate};
 use crate::output::Format;
 
 const EXIT_CODES: &str = "\
@@ -17,8 +17,8 @@ Exit codes:
   2  the command line is wrong
   4  not signed in, or the sign-in was refused
 
-Configuration: the first of ./config.yaml, ./.flyte/config.yaml, .flyte/config.yaml at the root of the git
-repository, $UCTL_CONFIG, $FLYTECTL_CONFIG, ~/.union/config.yaml and ~/.flyte/config.yaml. Any key can be
+Configuration: the first of ./config.yaml, ./.flyte/config.yaml, .flyte/config.yaml at the root of the git \
+repository, $UCTL_CONFIG, $FLYTECTL_CONFIG, ~/.union/config.yaml and ~/.flyte/config.yaml. Any key can be \
 overridden by a variable such as FLYTE_ADMIN_ENDPOINT.";
 
 /// The command line interface of Flyte.
@@ -91,9 +91,15 @@ pub(crate) enum Command {
     /// Create a configuration or a resource
     #[command(subcommand, arg_required_else_help = true)]
     Create(create::Command),
+    /// Delete a resource
+    #[command(subcommand, arg_required_else_help = true)]
+    Delete(delete::Command),
     /// Show resources
     #[command(subcommand, arg_required_else_help = true)]
     Get(get::Command),
+    /// Replace a secret by a new one
+    #[command(subcommand, arg_required_else_help = true)]
+    Rotate(rotate::Command),
     /// Show who you are to the server
     Whoami,
     /// Print a completion script for a shell

@@ -3,8 +3,10 @@
 pub(crate) mod auth;
 pub(crate) mod completion;
 pub(crate) mod create;
+pub(crate) mod delete;
 pub(crate) mod generate;
 pub(crate) mod get;
+pub(crate) mod rotate;
 mod whoami;
 
 use crate::cli::{Cli, Command};
@@ -14,9 +16,11 @@ use crate::failure::{Exit, Failure};
 /// Runs what the command line asks for.
 pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
-        Command::Auth(command) => auth::run(command, &Context::load(cli.global)?),
+        Command::Auth(command) => auth::run(command, cli.global),
         Command::Create(command) => create::run(command, cli.global),
+        Command::Delete(command) => delete::run(command, &Context::load(cli.global)?),
         Command::Get(command) => get::run(command, &Context::load(cli.global)?),
+        Command::Rotate(command) => rotate::run(command, &Context::load(cli.global)?),
         Command::Whoami => whoami::run(&Context::load(cli.global)?),
         Command::Completion(arguments) => completion::run(&arguments),
         Command::Gen(command) => generate::run(&command),

@@ -14,7 +14,8 @@ use flyte_config::ConfigError;
 pub(crate) enum Exit {
     Success = 0,
     Failure = 1,
-    // 2 is a mistake in the command line, which clap ends the process with.
+    /// A mistake in the command line, as clap ends the process with.
+    Usage = 2,
     Authentication = 4,
 }
 
@@ -67,6 +68,18 @@ impl Failure {
             _ => Exit::Failure,
         };
         Self { next: error.hint().map(str::to_owned), ..Self::new(what).why(error).exit(exit) }
+    }
+
+    /// A call about a resource failed; `kind` is its word in commands, such as `api-key`.
+    pub(crate) fn resource(what: impl Into<String>, error: &ClientError, kind: &str) -> Self {
+        let failure = Self::client(what, error);
+        match error {
+            ClientError::NotFound { .. } => failure.next(format!("List what there is: flyte get {kind}")),
+            ClientError::AlreadyExists { .. } => {
+                failure.next(format!("Choose another name, or look at what there is: flyte get {kind}"))
+            }
+            _ => failure,
+        }
     }
 
     pub(crate) fn config(what: impl Into<String>, error: &ConfigError) -> Self {

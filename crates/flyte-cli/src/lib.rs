@@ -7,12 +7,16 @@
 
 pub mod cli;
 mod command;
+mod confirm;
 mod context;
+mod delivery;
 mod failure;
+mod key;
 mod output;
 mod person;
 mod progress;
 pub mod reference;
+mod time;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

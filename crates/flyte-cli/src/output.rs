@@ -50,13 +50,21 @@ pub(crate) fn print<T: Serialize>(
     value: &T,
     table: impl FnOnce(&T) -> String,
 ) -> Result<(), Failure> {
+    match format {
+        Format::Table => write(&table(value)),
+        format => write(&written(format, value)?),
+    }
+}
+
+/// A value in a format for programs.
+pub(crate) fn written<T: Serialize>(format: Format, value: &T) -> Result<String, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new("cannot write the result").why(error);
-    let text = match format {
-        Format::Table => table(value),
-        Format::Json => serde_json::to_string_pretty(value).map_err(|error| failed(&error))? + "\n",
-        Format::Yaml => serde_saphyr::to_string(value).map_err(|error| failed(&error))?,
-    };
-    write(&text)
+    match format {
+        Format::Yaml => serde_saphyr::to_string(value).map_err(|error| failed(&error)),
+        Format::Json | Format::Table => {
+            serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| failed(&error))
+        }
+    }
 }
 
 /// Rows below a heading, without borders.

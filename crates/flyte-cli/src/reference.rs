@@ -154,9 +154,23 @@ mod tests {
             assert_eq!(page.matches(&format!("### `{key}`\n")).count(), 1, "{key}");
         }
         let page = command_line();
-        for command in
-            ["auth login", "create config", "create project", "get project", "whoami", "completion"]
-        {
+        for command in [
+            "auth login",
+            "auth inspect-key",
+            "create api-key",
+            "create config",
+            "create project",
+            "create trust",
+            "delete api-key",
+            "delete trust",
+            "get api-key",
+            "get audit",
+            "get project",
+            "get trust",
+            "rotate api-key",
+            "whoami",
+            "completion",
+        ] {
             assert_eq!(page.matches(&format!("\n## flyte {command}\n")).count(), 1, "{command}");
         }
     }

@@ -1,7 +1,10 @@
 //! `flyte create`
 
+pub(crate) mod access;
+pub(crate) mod api_key;
 pub(crate) mod config;
 mod project;
+pub(crate) mod trust;
 
 use clap::Subcommand;
 
@@ -11,17 +14,25 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Create an API key for machines that cannot sign in, such as CI
+    #[command(after_help = api_key::HELP)]
+    ApiKey(api_key::Arguments),
     /// Write a configuration file, or change one
     #[command(after_help = config::HELP)]
     Config(config::Arguments),
     /// Create a project
     Project(project::Arguments),
+    /// Trust the OpenID Connect tokens of a CI system, so that it needs no key
+    #[command(after_help = trust::HELP)]
+    Trust(trust::Arguments),
 }
 
 pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     match command {
+        Command::ApiKey(arguments) => api_key::run(arguments, &Context::load(global)?),
         // Does not read the configuration in effect: it may be what is to be mended.
         Command::Config(arguments) => config::run(&arguments),
         Command::Project(arguments) => project::run(arguments, &Context::load(global)?),
+        Command::Trust(arguments) => trust::run(arguments, &Context::load(global)?),
     }
 }

@@ -1,6 +1,5 @@
 //! `flyte create config`
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
@@ -8,13 +7,13 @@ use flyte_config::key::{self, Key};
 use flyte_config::{AuthType, ConfigError, Document, Endpoint, Environment, Setting, search};
 
 use crate::cli::{AUTH_TYPE_HELP, Address};
-use crate::context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
+use crate::{confirm, context};
 
 pub(crate) const HELP: &str = "\
-An existing file is changed in place: comments, other settings and their order stay. With --endpoint the mode of
-signing in becomes the one of --auth-type, or the default (pkce), and plain HTTP is turned off unless --insecure
+An existing file is changed in place: comments, other settings and their order stay. With --endpoint the mode of \
+signing in becomes the one of --auth-type, or the default (pkce), and plain HTTP is turned off unless --insecure \
 is given.
 
 The file holds no secrets, so that it can be kept in source control.
@@ -258,16 +257,12 @@ fn readable(path: &Path) -> Result<String, Failure> {
 
 /// Asks whether an existing file may be changed; without a terminal nobody can be asked, and it may not.
 fn consent(path: &Path, retry: &str) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !confirm::possible() {
         return Err(Failure::new(format!("{} exists already", path.display()))
             .why("nothing was changed, because nobody can be asked here")
             .next(format!("To change it in place, keeping its other settings: {retry}")));
     }
-    let mut answer = String::new();
-    let asked = write!(anstream::stderr(), "{} exists. Change it in place? [y/N] ", path.display())
-        .and_then(|()| io::stdin().lock().read_line(&mut answer));
-    asked.map_err(|error| Failure::new("cannot ask").why(error))?;
-    let yes = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
+    let yes = confirm::ask(&format!("{} exists. Change it in place?", path.display()))?;
     if !yes {
         output::tell(&format!("{} was not changed.", path.display()));
     }

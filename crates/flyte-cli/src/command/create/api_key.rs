@@ -1,0 +1,144 @@
+//! `flyte create api-key`
+
+use clap::Args;
+use flyte_auth::clock::Clock;
+use flyte_client::ClientError;
+use flyte_client::api_key::{ApiKeys, IssuedApiKey, NewApiKey};
+
+use crate::command::create::access::{Limits, Role};
+use crate::context::Context;
+use crate::delivery::Delivery;
+use crate::failure::{Exit, Failure};
+use crate::key::Issued;
+use crate::time::{self, Period};
+
+pub(crate) const HELP: &str = "\
+The key holds the server's address, the client ID and the secret: whoever has it needs nothing else. It is shown once \
+and cannot be shown again. Only the key goes to standard output, so that it can be piped; -o is the file to write it \
+to, and the format of results is --output-format here.
+
+For example:
+  flyte create api-key ci --expires 90d --role contributor | gh secret set FLYTE_API_KEY
+  flyte create api-key ci --project flytesnacks --output ci.key
+  flyte create api-key ci --pipe-to vault kv put secret/flyte key=-
+  export FLYTE_API_KEY=\"$(flyte create api-key laptop --expires 7d)\"";
+
+#[derive(Args, Debug)]
+#[group(skip)]
+pub(crate) struct Arguments {
+    /// Name of the key; its client ID is made from it
+    #[arg(id = "key_name", value_name = "NAME", required_unless_present = "name", conflicts_with = "name")]
+    key_name: Option<String>,
+
+    /// The name as an option, as in the published client
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// How long the key works, such as 90d, 12h or 1y. Until it is deleted without it
+    #[arg(long, value_name = "DURATION", value_parser = time::lasting)]
+    expires: Option<Period>,
+
+    /// The most that the key may do. What you may do without it
+    #[arg(long, value_enum)]
+    role: Option<Role>,
+
+    #[command(flatten)]
+    limits: Limits,
+
+    #[command(flatten)]
+    delivery: Delivery,
+}
+
+pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
+    let new = NewApiKey {
+        name: arguments.name.or(arguments.key_name).unwrap_or_default(),
+        access: arguments.limits.with(arguments.role),
+        lifetime: arguments.expires.map(Period::duration),
+    };
+    let name = new.name.clone();
+    let session = context.encrypted_session(false)?;
+    let outlet = arguments.delivery.prepare()?;
+    let keys = context.client_of(session)?.api_keys();
+    context.run("Creating the API key", async {
+        let issued = keys.create(new).await.map_err(|error| failed(&name, &error))?;
+        context.progress.clear();
+        let client_id = issued.api_key.client_id.clone();
+        let IssuedApiKey { api_key, secret } = issued;
+        let handed_over = Issued::new(api_key, &secret, context)
+            .and_then(|issued| issued.hand_over(outlet, "created", context, Clock::default().now()));
+        match handed_over {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(undo(&keys, &client_id, failure).await),
+        }
+    })?;
+    Ok(Exit::Success)
+}
+
+fn failed(name: &str, error: &ClientError) -> Failure {
+    Failure::resource(format!("cannot create the API key {name}"), error, "api-key")
+}
+
+/// Deletes a key whose secret nobody got.
+async fn undo<T: flyte_client::Transport>(keys: &ApiKeys<T>, client_id: &str, failure: Failure) -> Failure {
+    match keys.delete(client_id).await {
+        Ok(()) => failure.next("The key was deleted again: nothing is left behind. Mend it, then create the key anew."),
+        Err(error) => failure.next(format!(
+            "Nobody has the key, but it is still at the server ({error}). Delete it: flyte delete api-key {client_id} --yes"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::command::create;
+
+    fn parse(line: &str) -> Result<Arguments, String> {
+        let words = ["flyte", "create", "api-key"].into_iter().chain(line.split(' '));
+        match Cli::try_parse_from(words).map_err(|error| error.to_string())?.command {
+            Command::Create(create::Command::ApiKey(arguments)) => Ok(arguments),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn limits_are_asked_for_only_where_they_are_given() {
+        let arguments = parse("ci --scope a --scope b,c --role viewer --project p --domain d").unwrap();
+        let access = arguments.limits.with(arguments.role);
+        assert_eq!(access.scopes, ["a", "b", "c"]);
+        assert_eq!((&*access.role, &*access.project, &*access.domain), ("viewer", "p", "d"));
+        let arguments = parse("--name ci").unwrap();
+        assert_eq!(arguments.limits.with(arguments.role), flyte_client::Access::default());
+        assert_eq!(arguments.name.as_deref(), Some("ci"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, told) in [
+            ("ci --domain d", "--project <NAME>"),
+            ("ci --expires 90", "90 of what? The unit is missing"),
+            ("ci --expires 0d", "longer than nothing"),
+            ("ci --role owner", "possible values: viewer, contributor, admin"),
+            ("ci --name ci", "cannot be used with"),
+            ("ci -o json", "Use --output-format json for the format"),
+            ("ci --force", "--output <FILE>"),
+            ("ci -o f --pipe-to cat", "cannot be used with"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(told), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_pipe_to_is_the_commands() {
+        let arguments = parse("ci --pipe-to gh secret set KEY --repo acme/app -o x").unwrap();
+        let shown = format!("{:?}", arguments.delivery);
+        assert!(
+            shown.contains(r#"["gh", "secret", "set", "KEY", "--repo", "acme/app", "-o", "x"]"#),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,173 @@
+//! `flyte get api-key`
+
+use clap::Args;
+use flyte_auth::clock::Clock;
+use flyte_client::Access;
+use flyte_client::api_key::ApiKey;
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+use crate::time;
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Name or client ID of the one key to show; all that you may see are listed without it
+    name: Option<String>,
+
+    /// The most keys to list; all without it
+    #[arg(long, value_name = "COUNT", conflicts_with = "name")]
+    limit: Option<u32>,
+}
+
+pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
+    let format = context.global.format;
+    let keys = context.client()?.api_keys();
+    let now = Clock::default().now();
+    if let Some(name) = arguments.name {
+        let key = context.run("Fetching the API key", async {
+            let found = keys.get(&name).await;
+            found.map_err(|error| {
+                Failure::resource(format!("cannot show the API key {name}"), &error, "api-key")
+            })
+        })?;
+        output::print(format, &key, |key| details(key, now))?;
+        return Ok(Exit::Success);
+    }
+    let found = context.run("Listing API keys", async {
+        let listed = keys.list(arguments.limit).collect().await;
+        listed.map_err(|error| Failure::resource("cannot list API keys", &error, "api-key"))
+    })?;
+    if found.is_empty() {
+        output::tell("No API keys found. Create one: flyte create api-key NAME");
+        if format == Format::Table {
+            return Ok(Exit::Success);
+        }
+    }
+    output::print(format, &found, |keys| table(keys, now))?;
+    Ok(Exit::Success)
+}
+
+fn table(keys: &[ApiKey], now: i64) -> String {
+    let rows = keys.iter().map(|key| {
+        let relative = |moment: Option<i64>, none: &str| {
+            moment.map_or_else(|| none.to_owned(), |at| time::relative(at, now))
+        };
+        [
+            key.name.clone(),
+            key.client_id.clone(),
+            relative(key.created_at, "-"),
+            dash(&key.created_by),
+            expiry(key, now),
+            // Where the server does not tell when a key was made, it does not tell of its end and use either.
+            relative(key.last_used_at, if key.created_at.is_some() { "never" } else { "-" }),
+            dash(&key.access.role),
+            dash(&key.access.scopes.join(" ")),
+            dash(&place(&key.access)),
+        ]
+    });
+    let heading = [
+        "NAME",
+        "CLIENT ID",
+        "CREATED",
+        "CREATED BY",
+        "EXPIRES",
+        "LAST USED",
+        "ROLE",
+        "SCOPES",
+        "PROJECT/DOMAIN",
+    ];
+    output::table(heading, rows)
+}
+
+/// One key, one field in a line; never its secret, which the server does not have.
+fn details(key: &ApiKey, now: i64) -> String {
+    let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now));
+    let told = key.created_at.is_some();
+    let rotation = key.previous_secret_expires_at.filter(|at| *at > now);
+    let otherwise = |text: &str| if told { text.to_owned() } else { String::new() };
+    output::details([
+        ("Name", key.name.clone()),
+        ("Client ID", key.client_id.clone()),
+        ("Created", moment(key.created_at).unwrap_or_default()),
+        ("Created by", key.created_by.clone()),
+        ("Expires", moment(key.expires_at).unwrap_or_else(|| otherwise("never"))),
+        ("Last used", moment(key.last_used_at).unwrap_or_else(|| otherwise("never"))),
+        ("Role", key.access.role.clone()),
+        ("Scopes", key.access.scopes.join(" ")),
+        ("Project", key.access.project.clone()),
+        ("Domain", key.access.domain.clone()),
+        (
+            "Secret before",
+            rotation.map(|at| format!("works until {}", time::moment(at, now))).unwrap_or_default(),
+        ),
+    ])
+}
+
+fn expiry(key: &ApiKey, now: i64) -> String {
+    match key.expires_at {
+        Some(at) if at <= now => format!("expired {}", time::relative(at, now)),
+        Some(at) => time::relative(at, now),
+        None if key.created_at.is_none() => "-".to_owned(),
+        None => "never".to_owned(),
+    }
+}
+
+fn dash(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
+}
+
+fn place(access: &Access) -> String {
+    match (access.project.as_str(), access.domain.as_str()) {
+        ("", _) => String::new(),
+        (project, "") => project.to_owned(),
+        (project, domain) => format!("{project}/{domain}"),
+    }
+}
+
+/// What limits a key or a rule, in words.
+pub(crate) fn limits(access: &Access) -> String {
+    let scopes = access.scopes.join(" ");
+    [("role", &access.role), ("scopes", &scopes), ("project", &access.project), ("domain", &access.domain)]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> ApiKey {
+        ApiKey {
+            client_id: "my-ci".into(),
+            name: "My CI".into(),
+            access: Access {
+                role: "viewer".into(),
+                scopes: vec!["all".into(), "offline".into()],
+                project: "flytesnacks".into(),
+                domain: "development".into(),
+            },
+            created_by: "admin@localhost".into(),
+            created_at: Some(1_000_000),
+            expires_at: Some(1_000_000 + 90 * 86_400),
+            last_used_at: None,
+            previous_secret_expires_at: Some(1_007_400),
+        }
+    }
+
+    #[test]
+    fn keys_are_a_table() {
+        let hosted = ApiKey { client_id: "old".into(), name: "old".into(), ..ApiKey::default() };
+        let expired = ApiKey { expires_at: Some(1_000_100), last_used_at: Some(1_000_140), ..key() };
+        let text = table(&[key(), hosted, expired], 1_000_200);
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+    }
+
+    #[test]
+    fn a_key_is_shown_in_detail() {
+        insta::assert_snapshot!(details(&key(), 1_000_200));
+    }
+}

@@ -1,0 +1,108 @@
+//! `flyte get trust`
+
+use clap::Args;
+use flyte_auth::clock::Clock;
+use flyte_client::trust::Trust;
+
+use crate::command::get::api_key;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+use crate::time;
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Name of the one rule to show; all are listed without it
+    name: Option<String>,
+}
+
+pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
+    let format = context.global.format;
+    let trusts = context.client()?.trusts();
+    let now = Clock::default().now();
+    if let Some(name) = arguments.name {
+        let trust = context.run("Fetching the trust rule", async {
+            let found = trusts.get(&name).await;
+            found.map_err(|error| {
+                Failure::resource(format!("cannot show the trust rule {name}"), &error, "trust")
+            })
+        })?;
+        output::print(format, &trust, |trust| details(trust, now))?;
+        return Ok(Exit::Success);
+    }
+    let found = context.run("Listing trust rules", async {
+        let listed = trusts.list().await;
+        listed.map_err(|error| Failure::resource("cannot list trust rules", &error, "trust"))
+    })?;
+    if found.is_empty() {
+        output::tell("No trust rules found. Create one: flyte create trust NAME --github ORG/REPO");
+        if format == Format::Table {
+            return Ok(Exit::Success);
+        }
+    }
+    output::print(format, &found, |trusts| table(trusts, now))?;
+    Ok(Exit::Success)
+}
+
+fn table(trusts: &[Trust], now: i64) -> String {
+    let rows = trusts.iter().map(|trust| {
+        let used = trust.last_used_at.map_or_else(|| "never".to_owned(), |at| time::relative(at, now));
+        [trust.name.clone(), trust.issuer.clone(), claims(trust, " "), api_key::limits(&trust.access), used]
+    });
+    output::table(["NAME", "ISSUER", "CLAIMS", "MAY ACT WITH", "LAST USED"], rows)
+}
+
+/// One rule, one field in a line.
+pub(crate) fn details(trust: &Trust, now: i64) -> String {
+    let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now)).unwrap_or_default();
+    let lifetime = trust.token_lifetime.map(time::spoken).unwrap_or_default();
+    let used = match trust.last_used_at {
+        None => "never".to_owned(),
+        used => moment(used),
+    };
+    output::details([
+        ("Name", trust.name.clone()),
+        ("Issuer", trust.issuer.clone()),
+        ("Keys at", trust.jwks_uri.clone()),
+        ("Audience", trust.audience.clone()),
+        ("Claims", claims(trust, ", ")),
+        ("May act with", api_key::limits(&trust.access)),
+        ("Tokens live", lifetime),
+        ("Created", moment(trust.created_at)),
+        ("Created by", trust.created_by.clone()),
+        ("Last used", used),
+    ])
+}
+
+fn claims(trust: &Trust, between: &str) -> String {
+    let claims = trust.claims.iter().map(|(name, pattern)| format!("{name}={pattern}"));
+    claims.collect::<Vec<_>>().join(between)
+}
+
+#[cfg(test)]
+mod tests {
+    use flyte_client::Access;
+
+    use super::*;
+
+    #[test]
+    fn rules_are_a_table_and_one_is_shown_in_detail() {
+        let trust = Trust {
+            name: "deploy".into(),
+            issuer: "https://token.actions.githubusercontent.com".into(),
+            audience: "https://flyte.example.com".into(),
+            claims: [("ref", "refs/heads/main"), ("repository", "acme/app")]
+                .map(|(name, pattern)| (name.to_owned(), pattern.to_owned()))
+                .into(),
+            access: Access { role: "contributor".into(), project: "p".into(), ..Access::default() },
+            token_lifetime: Some(900),
+            jwks_uri: String::new(),
+            created_by: "admin@localhost".into(),
+            created_at: Some(1_000_000),
+            last_used_at: None,
+        };
+        insta::assert_snapshot!("trust_details", details(&trust, 1_000_200));
+        let text = table(&[trust], 1_000_200);
+        insta::assert_snapshot!("trust_table", anstream::adapter::strip_str(&text).to_string());
+    }
+}

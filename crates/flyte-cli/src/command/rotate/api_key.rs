@@ -1,0 +1,53 @@
+//! `flyte rotate api-key`
+
+use clap::Args;
+use flyte_auth::clock::Clock;
+
+use crate::context::Context;
+use crate::delivery::Delivery;
+use crate::failure::{Exit, Failure};
+use crate::key::Issued;
+use crate::time::Period;
+
+pub(crate) const HELP: &str = "\
+Put the new key everywhere within the overlap; then the old one ends by itself. `flyte get api-key NAME` tells when.
+
+For example:
+  flyte rotate api-key ci --overlap 24h | gh secret set FLYTE_API_KEY
+  flyte rotate api-key ci --overlap 0 --output ci.key --force";
+
+#[derive(Args, Debug)]
+#[group(skip)]
+pub(crate) struct Arguments {
+    /// The key's name or client ID
+    name: String,
+
+    /// How long the secret in use now works on, such as 24h; 0 ends it at once
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    overlap: Period,
+
+    #[command(flatten)]
+    delivery: Delivery,
+}
+
+pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
+    let Arguments { name, overlap, delivery } = arguments;
+    let session = context.encrypted_session(false)?;
+    let outlet = delivery.prepare()?;
+    let keys = context.client_of(session)?.api_keys();
+    let issued = context.run("Rotating the API key", async {
+        let rotated = keys.rotate(&name, overlap.duration()).await;
+        rotated.map_err(|error| {
+            Failure::resource(format!("cannot rotate the API key {name}"), &error, "api-key")
+        })
+    })?;
+    Issued::new(issued.api_key, &issued.secret, context)
+        .and_then(|issued| issued.hand_over(outlet, "rotated", context, Clock::default().now()))
+        .map_err(|failure| {
+            failure.next(format!(
+                "Nobody has the new secret, and the old one ends with its overlap. Mend it, then rotate again: \
+                 flyte rotate api-key {name}"
+            ))
+        })?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,190 @@
+//! Where a new secret goes: to standard output, into a file, or to a command's standard input. Never anywhere else.
+//!
+//! Everything that can fail is tried before the secret is made ([`Delivery::prepare`]), so that what fails later is as
+//! little as can be.
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use clap::{Args, ValueEnum as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use tempfile::NamedTempFile;
+
+use crate::failure::Failure;
+use crate::output::Format;
+
+/// Options of commands that make a secret.
+#[derive(Args, Debug)]
+pub(crate) struct Delivery {
+    /// File to write the key to, readable by you only, instead of standard output. For the format of results there is
+    /// --output-format here
+    #[arg(short, long, value_name = "FILE", value_parser = file, conflicts_with = "pipe_to")]
+    output: Option<PathBuf>,
+
+    /// Overwrite FILE where it exists
+    #[arg(long, requires = "output")]
+    force: bool,
+
+    /// Command that reads the key from its standard input, instead of standard output; stands last, with its arguments
+    #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
+    pipe_to: Vec<OsString>,
+
+    /// Stands in for the global option of that name, whose short form is the file here.
+    #[arg(id = "format", long = "output-format", hide = true, value_enum, default_value_t)]
+    _format: Format,
+}
+
+/// `-o json` is how every other command is asked for JSON: a secret in a file of that name would be a bad surprise.
+fn file(text: &str) -> Result<PathBuf, String> {
+    if Format::from_str(text, true).is_ok() {
+        return Err(format!(
+            "here it is the file to write the key to. Use --output-format {text} for the format, or ./{text} for a file of \
+             that name"
+        ));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// A place that waits for its secret. Dropped without one, it leaves no trace.
+#[derive(Debug)]
+pub(crate) enum Outlet {
+    Stdout,
+    File { temporary: NamedTempFile, path: PathBuf, force: bool },
+    Command(Receiver),
+}
+
+/// A command that waits for its standard input.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    name: String,
+    child: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        // Killed before its input ends: an empty secret must not be taken for one.
+        if self.input.is_some() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Delivery {
+    /// Makes sure that the secret can be taken, before it is made.
+    pub(crate) fn prepare(&self) -> Result<Outlet, Failure> {
+        if let Some(path) = &self.output {
+            return prepare_file(path, self.force);
+        }
+        match self.pipe_to.split_first() {
+            Some((program, arguments)) => prepare_command(program, arguments),
+            None => Ok(Outlet::Stdout),
+        }
+    }
+}
+
+fn prepare_file(path: &Path, force: bool) -> Result<Outlet, Failure> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Failure::new(format!("cannot write the key to {}", path.display())).why(why)
+    };
+    if path.is_dir() {
+        return Err(failed(&"it is a directory").next("Give a file's name with --output FILE."));
+    }
+    if path.symlink_metadata().is_ok() && !force {
+        return Err(failed(&"it exists already, and no key was made")
+            .next("Give another name, or --force to overwrite it."));
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Created 0600.
+    let temporary =
+        tempfile::Builder::new().prefix(".flyte-key-").tempfile_in(directory).map_err(|error| {
+            failed(&format!("{error}; no key was made"))
+                .next(format!("Check that {} exists, is yours and is not full.", directory.display()))
+        })?;
+    Ok(Outlet::File { temporary, path: path.to_owned(), force })
+}
+
+fn prepare_command(program: &OsString, arguments: &[OsString]) -> Result<Outlet, Failure> {
+    let name = program.to_string_lossy().into_owned();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        // Standard output is for this command's result.
+        .stdout(io::stderr())
+        .spawn()
+        .map_err(|error| {
+            Failure::new(format!("cannot run {name}"))
+                .why(format!("{error}; no key was made"))
+                .next("Check the command behind --pipe-to.")
+        })?;
+    let input = child.stdin.take();
+    Ok(Outlet::Command(Receiver { name, child, input }))
+}
+
+impl Outlet {
+    /// Hands the key over; `result` is what goes to standard output where the key goes there.
+    pub(crate) fn hand_over(self, key: &SecretString, result: &SecretString) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => print(result).map_err(|error| Failure::new("cannot write the key").why(error)),
+            Self::File { temporary, path, force } => write(temporary, &path, force, key).map_err(|error| {
+                Failure::new(format!("cannot write the key to {}", path.display())).why(error)
+            }),
+            Self::Command(receiver) => receiver.take(key),
+        }
+    }
+
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self, Self::Stdout)
+    }
+
+    /// Where the key went, for people.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Self::Stdout => "standard output".to_owned(),
+            Self::File { path, .. } => path.display().to_string(),
+            Self::Command(receiver) => format!("the input of {}", receiver.name),
+        }
+    }
+}
+
+fn print(result: &SecretString) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(result.expose_secret().as_bytes())?;
+    out.flush()
+}
+
+fn write(mut temporary: NamedTempFile, path: &Path, force: bool, key: &SecretString) -> io::Result<()> {
+    temporary.write_all(key.expose_secret().as_bytes())?;
+    temporary.write_all(b"\n")?;
+    temporary.as_file().sync_all()?;
+    match force {
+        true => temporary.persist(path).map_err(|error| error.error)?,
+        // Somebody may have made it since.
+        false => temporary.persist_noclobber(path).map_err(|error| error.error)?,
+    };
+    Ok(())
+}
+
+impl Receiver {
+    fn take(mut self, key: &SecretString) -> Result<(), Failure> {
+        let failed = |name: &str, why: &dyn std::fmt::Display| {
+            Failure::new(format!("cannot hand the key to {name}")).why(why)
+        };
+        let Some(mut input) = self.input.take() else { return Err(failed(&self.name, &"it has no input")) };
+        // Without a newline: what reads it may well keep it as it is.
+        let written = input.write_all(key.expose_secret().as_bytes()).and_then(|()| input.flush());
+        drop(input);
+        let status = self.child.wait().map_err(|error| failed(&self.name, &error))?;
+        if !status.success() {
+            return Err(failed(&self.name, &format!("it failed ({status})")));
+        }
+        written.map_err(|error| failed(&self.name, &format!("it did not read the key ({error})")))
+    }
+}
+
+#[cfg(test)]
+#[path = "delivery_tests.rs"]
+mod tests;

@@ -1,0 +1,175 @@
+//! Periods and moments, as people write and read them.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const YEAR: u64 = 365 * DAY;
+
+/// A length of time as typed: whole numbers with units, such as `90d`, `12h` or `1h30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Period(u64);
+
+impl Period {
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_secs(self.0)
+    }
+
+    /// The moment that is this long before `now`, Unix time in seconds.
+    pub(crate) fn before(self, now: i64) -> i64 {
+        now.saturating_sub_unsigned(self.0)
+    }
+}
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXAMPLE: &str = "write it like 90d, 12h, 30m or 1h30m (s, m, h, d, w or y)";
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(format!("the duration is empty; {EXAMPLE}"));
+        }
+        if text == "0" {
+            return Ok(Self(0));
+        }
+        let mut total = 0_u64;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let (digits, after) = rest.split_at(end);
+            if digits.is_empty() {
+                return Err(format!("{rest:?} does not begin with a number; {EXAMPLE}"));
+            }
+            let Some(unit) = after.chars().next() else {
+                return Err(format!("{digits} of what? The unit is missing; {EXAMPLE}"));
+            };
+            let seconds = match unit {
+                's' => 1,
+                'm' => MINUTE,
+                'h' => HOUR,
+                'd' => DAY,
+                'w' => 7 * DAY,
+                'y' => YEAR,
+                other => return Err(format!("{other:?} is no unit of time; {EXAMPLE}")),
+            };
+            let part = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(seconds));
+            // A century is more than any server takes, and far from where arithmetic on moments could overflow.
+            let sum = part.and_then(|part| total.checked_add(part)).filter(|sum| *sum <= 100 * YEAR);
+            total = sum.ok_or_else(|| format!("{text} is longer than a hundred years"))?;
+            rest = &after[unit.len_utf8()..];
+        }
+        Ok(Self(total))
+    }
+}
+
+/// A period as typed that is not nothing.
+pub(crate) fn lasting(text: &str) -> Result<Period, String> {
+    match text.parse()? {
+        Period(0) => Err("it has to be longer than nothing".to_owned()),
+        period => Ok(period),
+    }
+}
+
+/// Seconds as people say them, in the largest unit that fits.
+pub(crate) fn spoken(seconds: i64) -> String {
+    let (count, unit) = match seconds {
+        ..120 => (seconds, "second"),
+        120..7200 => (seconds / 60, "minute"),
+        7200..172_800 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+/// How far a moment is from `now`: `in 3 days`, `5 minutes ago`.
+pub(crate) fn relative(moment: i64, now: i64) -> String {
+    match moment.saturating_sub(now) {
+        0 => "now".to_owned(),
+        left @ 1.. => format!("in {}", spoken(left)),
+        left => format!("{} ago", spoken(left.saturating_neg())),
+    }
+}
+
+/// A moment by the calendar, in UTC.
+pub(crate) fn date(moment: i64) -> String {
+    jiff::Timestamp::from_second(moment)
+        .map_or_else(|_| moment.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// A moment by the calendar and by its distance.
+pub(crate) fn moment(moment: i64, now: i64) -> String {
+    format!("{} ({})", date(moment), relative(moment, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_are_numbers_with_units() {
+        for (text, seconds) in [
+            ("90d", 90 * DAY),
+            ("12h", 12 * HOUR),
+            ("1y", YEAR),
+            ("2w", 14 * DAY),
+            ("15m", 900),
+            ("45s", 45),
+            ("1h30m", 5400),
+            (" 7d ", 7 * DAY),
+            ("0", 0),
+            ("0s", 0),
+        ] {
+            assert_eq!(text.parse(), Ok(Period(seconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_period_is_told_exactly() {
+        for (text, told) in [
+            ("", "the duration is empty"),
+            ("90", "90 of what?"),
+            ("1h30", "30 of what?"),
+            ("soon", "\"soon\" does not begin with a number"),
+            ("-1d", "\"-1d\" does not begin with a number"),
+            ("1 d", "' ' is no unit of time"),
+            ("1month", "\"onth\" does not begin with a number"),
+            ("3D", "'D' is no unit of time"),
+            ("1.5h", "'.' is no unit of time"),
+            ("101y", "101y is longer than a hundred years"),
+            ("99999999999999999999d", "is longer than a hundred years"),
+            ("5天", "'天' is no unit of time"),
+        ] {
+            let error = text.parse::<Period>().unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+        assert_eq!(lasting("0d"), Err("it has to be longer than nothing".to_owned()));
+        assert_eq!(lasting("1s"), Ok(Period(1)));
+    }
+
+    #[test]
+    fn periods_are_said_in_their_largest_unit() {
+        for (seconds, text) in [
+            (1, "1 second"),
+            (90, "90 seconds"),
+            (3600, "60 minutes"),
+            (7200, "2 hours"),
+            (200_000, "2 days"),
+        ] {
+            assert_eq!(spoken(seconds), text);
+        }
+    }
+
+    #[test]
+    fn moments_are_dated_and_placed() {
+        assert_eq!(moment(1_795_557_600, 1_795_557_600 + 300), "2026-11-24 22:00:00 UTC (5 minutes ago)");
+        assert_eq!(relative(1_000, 1_000), "now");
+        assert_eq!(relative(1_000 + 3 * 86_400, 1_000), "in 3 days");
+        // A server's nonsense is shown, not a reason to fail.
+        assert_eq!(date(i64::MAX), i64::MAX.to_string());
+        assert!(relative(i64::MIN, i64::MAX).ends_with("days ago"));
+    }
+}
