@@ -43,6 +43,7 @@ impl AuthMetadataService for Service {
             issuer: metadata.issuer,
             authorization_endpoint: metadata.authorization_endpoint,
             token_endpoint: metadata.token_endpoint,
+            device_authorization_endpoint: metadata.device_authorization_endpoint,
             jwks_uri: metadata.jwks_uri,
             ..GetOAuth2MetadataResponse::default()
         })

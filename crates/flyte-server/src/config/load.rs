@@ -235,6 +235,8 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
         refresh_token_ttl: values.value(&s::REFRESH_TOKEN_TTL)?.0,
         refresh_token_grace: values.value(&s::REFRESH_TOKEN_GRACE)?.0,
         authorization_code_ttl: values.value(&s::AUTHORIZATION_CODE_TTL)?.0,
+        device_code_ttl: values.value(&s::DEVICE_CODE_TTL)?.0,
+        device_poll_interval: values.value(&s::DEVICE_POLL_INTERVAL)?.0,
         signing_algorithm: values.value(&s::SIGNING_ALGORITHM)?.show(),
         key_rotation_interval: values.value(&s::KEY_ROTATION_INTERVAL)?.0,
     };

@@ -61,6 +61,10 @@ pub struct TokenConfig {
     pub refresh_token_grace: i64,
     /// Authorization codes.
     pub authorization_code_ttl: i64,
+    /// Device codes and user codes.
+    pub device_code_ttl: i64,
+    /// How long a device waits between two polls.
+    pub device_poll_interval: i64,
     /// `alg` of new signing keys: `ES256`, `EdDSA` or `RS256`.
     pub signing_algorithm: String,
     /// How long a key signs before the next one takes over.

@@ -34,6 +34,8 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &REFRESH_TOKEN_TTL,
     &REFRESH_TOKEN_GRACE,
     &AUTHORIZATION_CODE_TTL,
+    &DEVICE_CODE_TTL,
+    &DEVICE_POLL_INTERVAL,
     &SIGNING_ALGORITHM,
     &KEY_ROTATION_INTERVAL,
     &SESSION_TTL,
@@ -227,6 +229,27 @@ pub static AUTHORIZATION_CODE_TTL: Setting<Seconds> = Setting {
     default: Value("60s"),
     help: "Life of authorization codes.",
     check: |ttl| between(ttl, 1, 600),
+};
+
+/// [`TokenConfig::device_code_ttl`](super::TokenConfig::device_code_ttl).
+pub static DEVICE_CODE_TTL: Setting<Seconds> = Setting {
+    key: "tokens.device-code-ttl",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("10m"),
+    help: "How long a code that a device shows can be entered. Short enough that nobody guesses one, long enough to \
+           fetch the phone and sign in.",
+    check: |ttl| between(ttl, 1, 3600),
+};
+
+/// [`TokenConfig::device_poll_interval`](super::TokenConfig::device_poll_interval).
+pub static DEVICE_POLL_INTERVAL: Setting<Seconds> = Setting {
+    key: "tokens.device-poll-interval",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("5s"),
+    help: "How long a device waits before it asks again whether somebody has approved it.",
+    check: |interval| between(interval, 1, 60),
 };
 
 /// [`TokenConfig::signing_algorithm`](super::TokenConfig::signing_algorithm).

@@ -6,4 +6,4 @@ pub mod session;
 mod throttle;
 
 pub use passwords::{PasswordError, Passwords};
-pub use throttle::{Attempt, Throttle, Throttled};
+pub use throttle::{Attempt, CodeAttempt, Throttle, Throttled};

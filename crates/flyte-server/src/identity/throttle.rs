@@ -2,7 +2,9 @@
 //!
 //! Each attempt is counted as a failure *before* the password is verified and forgiven when it turns out right, so that
 //! attempts made at the same time cannot slip past the limit together. Accounts are counted by what was typed, whether
-//! or not it is an account, so that a limit says nothing about who exists here.
+//! or not it is an account, so that a limit says nothing about who exists here. `device` counts codes of devices.
+
+mod device;
 
 use std::{
     collections::HashMap,
@@ -14,6 +16,8 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+pub use self::device::CodeAttempt;
+use self::device::DeviceCounters;
 use crate::clock::{Clock, UnixTime};
 
 /// How failures of one kind are counted.
@@ -39,10 +43,11 @@ const BY_ACCOUNT: Policy =
 const BY_ADDRESS: Policy =
     Policy { free: 20, first_wait: 2, longest_wait: 900, forget_after: 30, capacity: 20_000 };
 
-/// Counts failed sign-ins, and tells who has to wait.
+/// Counts failed attempts, and tells who has to wait.
 pub struct Throttle {
     clock: Clock,
     counters: Mutex<BothCounters>,
+    devices: Mutex<DeviceCounters>,
 }
 
 struct BothCounters {
@@ -76,7 +81,7 @@ impl Throttle {
     pub fn new(clock: Clock) -> Self {
         let counters =
             BothCounters { accounts: Counters::new(BY_ACCOUNT), addresses: Counters::new(BY_ADDRESS) };
-        Self { clock, counters: Mutex::new(counters) }
+        Self { clock, counters: Mutex::new(counters), devices: Mutex::new(DeviceCounters::new()) }
     }
 
     /// Admits an attempt to sign in to `account` (an e-mail address in any case, existing or not) from `address`.
@@ -100,6 +105,10 @@ impl Throttle {
     fn counters(&self) -> MutexGuard<'_, BothCounters> {
         // The counters are whole between any two statements: a panic elsewhere leaves nothing half done.
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn device_counters(&self) -> MutexGuard<'_, DeviceCounters> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,6 +6,10 @@ pub const AUTHORIZE: &str = "/oauth2/authorize";
 pub const CONSENT: &str = "/oauth2/consent";
 /// Token endpoint (RFC 6749 section 3.2).
 pub const TOKEN: &str = "/oauth2/token";
+/// Device authorization endpoint (RFC 8628 section 3.1).
+pub const DEVICE_AUTHORIZATION: &str = "/oauth2/device_authorization";
+/// Where a person answers for a device (RFC 8628 section 3.3): short, for it is typed.
+pub const DEVICE: &str = "/device";
 /// Revocation endpoint (RFC 7009 section 2).
 pub const REVOKE: &str = "/oauth2/revoke";
 /// UserInfo endpoint (OpenID Connect Core section 5.3).

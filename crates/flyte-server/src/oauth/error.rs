@@ -33,6 +33,12 @@ pub enum ErrorCode {
     AccessDenied,
     /// RFC 6749: the server failed.
     ServerError,
+    /// RFC 8628: nobody has approved the device yet.
+    AuthorizationPending,
+    /// RFC 8628: the device asks too often.
+    SlowDown,
+    /// RFC 8628: the device's codes have expired.
+    ExpiredToken,
     /// RFC 8707: the token is asked for a resource that is not ours.
     InvalidTarget,
     /// OpenID Connect Core: nobody is signed in, and `prompt=none` forbids asking.
@@ -61,6 +67,9 @@ impl ErrorCode {
             Self::InvalidScope => "invalid_scope",
             Self::AccessDenied => "access_denied",
             Self::ServerError => "server_error",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::InvalidTarget => "invalid_target",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",

@@ -19,6 +19,8 @@ pub struct Metadata {
     pub authorization_endpoint: String,
     /// Where clients get tokens.
     pub token_endpoint: String,
+    /// Where devices without a browser get their codes (RFC 8628 section 4).
+    pub device_authorization_endpoint: String,
     /// The keys that tokens are signed with.
     pub jwks_uri: String,
     /// Who a token's person is.
@@ -69,6 +71,7 @@ impl Metadata {
             issuer: config.issuer().to_owned(),
             authorization_endpoint: config.url(endpoints::AUTHORIZE),
             token_endpoint: config.url(endpoints::TOKEN),
+            device_authorization_endpoint: config.url(endpoints::DEVICE_AUTHORIZATION),
             jwks_uri: config.url(endpoints::JWKS),
             userinfo_endpoint: config.url(endpoints::USERINFO),
             revocation_endpoint: config.url(endpoints::REVOKE),
@@ -153,7 +156,15 @@ mod tests {
             ("issuer", json!("https://localhost:8443")),
             ("token_endpoint", json!("https://localhost:8443/oauth2/token")),
             ("response_types_supported", json!(["code"])),
-            ("grant_types_supported", json!(["authorization_code", "refresh_token"])),
+            ("device_authorization_endpoint", json!("https://localhost:8443/oauth2/device_authorization")),
+            (
+                "grant_types_supported",
+                json!([
+                    "authorization_code",
+                    "refresh_token",
+                    "urn:ietf:params:oauth:grant-type:device_code"
+                ]),
+            ),
             ("code_challenge_methods_supported", json!(["S256"])),
             ("id_token_signing_alg_values_supported", json!(["ES256"])),
             ("authorization_response_iss_parameter_supported", json!(true)),
@@ -170,7 +181,7 @@ mod tests {
         let metadata = server.stranger().get("/.well-known/openid-configuration").await.json();
         let urls = metadata.as_object().unwrap().iter().filter(|(name, _)| name.ends_with("_endpoint"));
         let urls: Vec<_> = urls.map(|(_, url)| url).chain([&metadata["jwks_uri"]]).collect();
-        assert_eq!(urls.len(), 6);
+        assert_eq!(urls.len(), 7);
         for url in urls {
             let path = url.as_str().unwrap().strip_prefix("https://localhost:8443").unwrap();
             assert_ne!(server.stranger().get(path).await.status, 404, "{path}");

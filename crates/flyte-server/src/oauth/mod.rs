@@ -1,7 +1,8 @@
 //! The authorization server: OAuth 2 and OpenID Connect, a module for each endpoint.
 //!
 //! A sign-in walks `metadata` (the client finds the endpoints), `authorize` and perhaps `consent` (the person agrees),
-//! `token` (the client gets tokens, and new ones for as long as it lives), and ends at `revoke` or `logout`. The rules
+//! `token` (the client gets tokens, and new ones for as long as it lives), and ends at `revoke` or `logout`. A client
+//! without a browser asks at `device` instead of `authorize`, and a person answers for it on another machine. The rules
 //! that several endpoints share stand in modules of their own: `parameters`, `scope`, `redirect_uri`, `resource`,
 //! `pkce`, `client`. `docs/reference/oauth.md` says what is refused and why, with the section of the RFC.
 
@@ -9,6 +10,7 @@ pub mod authorize;
 pub mod client;
 pub mod client_secret;
 mod consent;
+pub mod device;
 pub mod endpoints;
 pub mod error;
 pub mod form;
@@ -53,6 +55,7 @@ fn programs() -> Router<Arc<App>> {
         .route(endpoints::AUTHORIZATION_SERVER_METADATA, get(metadata::get))
         .route(endpoints::OPENID_CONFIGURATION, get(metadata::get))
         .route(endpoints::JWKS, get(jwks::get))
+        .route(endpoints::DEVICE_AUTHORIZATION, post(device::post))
         .route(endpoints::TOKEN, post(token::post))
         .route(endpoints::REVOKE, post(revoke::post))
         .route(endpoints::USERINFO, get(userinfo::respond).post(userinfo::respond))
@@ -64,6 +67,7 @@ fn people() -> Router<Arc<App>> {
     Router::new()
         .route(endpoints::AUTHORIZE, get(authorize::get).post(authorize::post))
         .route(endpoints::CONSENT, post(consent::post))
+        .route(endpoints::DEVICE, get(device::activate::get).post(device::activate::post))
         .route(endpoints::LOGOUT, get(logout::get).post(logout::post))
 }
 

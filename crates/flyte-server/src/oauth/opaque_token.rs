@@ -14,6 +14,8 @@ pub enum Kind {
     AuthorizationCode,
     /// A refresh token.
     RefreshToken,
+    /// A device code.
+    DeviceCode,
 }
 
 impl Kind {
@@ -23,6 +25,7 @@ impl Kind {
         match self {
             Self::AuthorizationCode => "flc_",
             Self::RefreshToken => "flr_",
+            Self::DeviceCode => "fld_",
         }
     }
 }
@@ -61,6 +64,7 @@ mod tests {
         assert!(one.expose_secret().starts_with("flr_"));
         let random = URL_SAFE_NO_PAD.decode(&one.expose_secret()[4..]).unwrap();
         assert_eq!(random.len(), 32);
+        assert!(generate(Kind::DeviceCode).unwrap().expose_secret().starts_with("fld_"));
         assert!(generate(Kind::AuthorizationCode).unwrap().expose_secret().starts_with("flc_"));
     }
 

@@ -1,6 +1,9 @@
 //! A whole authorization server in memory, and browsers and clients that call it, for the tests of the endpoints.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -15,6 +18,7 @@ pub(super) use crate::testing::user;
 use crate::{
     app::App,
     config::Config,
+    http::ClientAddr,
     identity::session,
     store::{BrowserSession, Client, ClientKind},
     testing,
@@ -26,7 +30,11 @@ pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(super) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 pub(super) const REDIRECT_URI: &str = "http://localhost:53593/callback";
 pub(super) const WEB_REDIRECT_URI: &str = "https://web.example/cb?x=1";
+/// Where everybody is who is not said to be elsewhere.
+pub(super) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 pub(super) const WEB_SECRET: &str = "p w:%+";
+
+pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// Parameters as they are written in tests.
 pub(super) type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -54,7 +62,8 @@ impl Server {
         Self { router: super::router().with_state(app.clone()), app }
     }
 
-    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(super) async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().get_or_insert(ClientAddr(HOME));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         Answer {
@@ -96,6 +105,18 @@ impl Server {
         self.token(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await
     }
 
+    /// What a device of `flyte` gets that asks for codes.
+    pub(super) async fn device(&self) -> Value {
+        let pairs = [("client_id", "flyte"), ("scope", "openid profile email offline_access all")];
+        self.post("/oauth2/device_authorization", &pairs).await.json()
+    }
+
+    /// What a device of `flyte` is told that asks for its tokens.
+    pub(super) async fn poll(&self, device: &Value) -> Answer {
+        let code = device["device_code"].as_str().unwrap();
+        self.token(&[("grant_type", DEVICE_GRANT), ("device_code", code)]).await
+    }
+
     pub(super) async fn userinfo(&self, access_token: &str) -> Answer {
         let request = Request::get("/oauth2/userinfo")
             .header(header::AUTHORIZATION, format!("Bearer {access_token}"))
@@ -112,7 +133,7 @@ impl Server {
 
     /// A browser at which nobody is.
     pub(super) fn stranger(&self) -> Browser<'_> {
-        Browser { server: self, cookies: Vec::new(), session: None }
+        Browser { server: self, cookies: Vec::new(), session: None, address: HOME }
     }
 
     /// The tokens that a sign-in of Ada at `flyte` gives.
@@ -137,7 +158,7 @@ fn clients() -> [Client; 3] {
         jwks: None,
         redirect_uris: owned(&["http://127.0.0.1/cb", REDIRECT_URI]),
         post_logout_redirect_uris: owned(&["http://127.0.0.1/bye"]),
-        grant_types: owned(&["authorization_code", "refresh_token"]),
+        grant_types: owned(&["authorization_code", "refresh_token", DEVICE_GRANT]),
         scopes,
         first_party: false,
         created_at: 0,
@@ -155,7 +176,7 @@ fn clients() -> [Client; 3] {
         secret_hash: Some(opaque_token::hash(WEB_SECRET)),
         redirect_uris: owned(&[WEB_REDIRECT_URI]),
         post_logout_redirect_uris: owned(&["https://web.example/bye?x=1"]),
-        grant_types: owned(&["authorization_code"]),
+        grant_types: owned(&["authorization_code", DEVICE_GRANT]),
         scopes: owned(&["openid", "email"]),
         ..native.clone()
     };
@@ -167,6 +188,7 @@ pub(super) struct Browser<'a> {
     server: &'a Server,
     cookies: Vec<String>,
     pub(super) session: Option<BrowserSession>,
+    pub(super) address: IpAddr,
 }
 
 impl Browser<'_> {
@@ -185,7 +207,8 @@ impl Browser<'_> {
     }
 
     async fn send(&mut self, request: http::request::Builder, body: Body) -> Answer {
-        let request = request.header(header::COOKIE, self.cookies.join("; "));
+        let request =
+            request.header(header::COOKIE, self.cookies.join("; ")).extension(ClientAddr(self.address));
         let answer = self.server.send(request.body(body).unwrap()).await;
         for cookie in answer.headers.get_all(header::SET_COOKIE) {
             self.keep(cookie.to_str().unwrap());
@@ -204,6 +227,18 @@ impl Browser<'_> {
     /// A good request of `flyte` with changes, see [`authorize_query`].
     pub(super) async fn authorize(&mut self, changes: Pairs<'_>) -> Answer {
         self.get(&format!("/oauth2/authorize?{}", authorize_query(changes))).await
+    }
+
+    /// The page that asks about a device.
+    pub(super) async fn look_at(&mut self, device: &Value) -> Answer {
+        self.get(&format!("/device?user_code={}", device["user_code"].as_str().unwrap())).await
+    }
+
+    /// Opens the page that asks about a device and presses `approve` or `deny`.
+    pub(super) async fn answer(&mut self, device: &Value, decision: &str) -> Answer {
+        let page = self.look_at(device).await;
+        let (csrf, code) = (page.field("csrf"), page.field("user_code"));
+        self.post("/device", &[("csrf", &csrf), ("user_code", &code), ("decision", decision)]).await
     }
 
     /// Presses a button of the form on a page.
@@ -265,7 +300,7 @@ impl Answer {
     }
 
     /// Where the answer leads, on this server or elsewhere.
-    fn url(&self) -> Url {
+    pub(super) fn url(&self) -> Url {
         Url::parse(ISSUER).unwrap().join(self.location()).unwrap()
     }
 
@@ -284,7 +319,7 @@ impl Answer {
     }
 
     /// The value of a hidden field of a page.
-    fn field(&self, name: &str) -> String {
+    pub(super) fn field(&self, name: &str) -> String {
         let start = format!("name=\"{name}\" value=\"");
         let text = self.text();
         let from = text.find(&start).unwrap_or_else(|| panic!("no {name} in {text}")) + start.len();

@@ -90,7 +90,7 @@ mod tests {
                 (4.5, "alert-text", &["alert-ground"]),
                 (3.0, "control-line", &["surface"]),
                 (3.0, "alert-text", &["surface"]),
-                (3.0, "accent", &["surface"]),
+                (4.5, "accent", &["surface", "ground"]),
                 (3.0, "ring", &["surface", "ground"]),
             ] {
                 for back in backs {

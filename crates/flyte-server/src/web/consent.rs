@@ -51,7 +51,7 @@ pub fn consent_page(app: &App, headers: &HeaderMap, view: &ConsentView) -> Respo
 }
 
 /// What a scope lets a client do, in words.
-fn meaning(scope: &str) -> &str {
+pub(super) fn meaning(scope: &str) -> &str {
     match scope {
         "openid" => "Know who you are",
         "profile" => "See your name",

@@ -253,7 +253,8 @@ impl Refusal {
     }
 }
 
-fn duration(seconds: i64) -> String {
+/// A number of seconds, or minutes where there are many, in words.
+pub(super) fn duration(seconds: i64) -> String {
     let (count, unit) = if seconds < 100 { (seconds, "second") } else { ((seconds + 59) / 60, "minute") };
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
@@ -282,7 +283,10 @@ async fn form(
     let template = LoginTemplate {
         csrf: &csrf.token,
         return_to,
-        client: client.as_ref().map(|client| client.name.as_str()),
+        client: client
+            .as_ref()
+            .map(|client| client.name.as_str())
+            .or_else(|| return_to.filter(|request| request.is_device()).map(|_| "your other device")),
         server: server_name(app),
         email,
         error: message.as_deref(),

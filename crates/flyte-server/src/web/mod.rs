@@ -3,11 +3,13 @@
 //! Every form carries a [`csrf`] token in the field [`csrf::FIELD`]. Forms that other endpoints answer post to
 //! - `/oauth2/consent`: `request` (the query of the authorization request) and `decision` (`allow` or `deny`);
 //! - `/oauth2/logout`: `request` (the query of the logout request, empty from the home page) and `decision`
-//!   (`sign-out`).
+//!   (`sign-out`);
+//! - `/device`: `user_code` and `decision` (`approve` or `deny`).
 
 mod assets;
 mod consent;
 pub mod csrf;
+mod device;
 mod error;
 mod form_action;
 mod home;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use axum::{Router, middleware::map_response, routing::get};
 
 pub use consent::{ConsentView, consent_page};
+pub use device::{CodeRefusal, DeviceView, confirm_device_page, device_decided_page, enter_code_page};
 pub use error::error_page;
 pub use logout::{LogoutView, confirm_logout_page, signed_out_page};
 pub use page::security_headers;

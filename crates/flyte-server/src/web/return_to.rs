@@ -6,21 +6,26 @@ use axum::http::HeaderValue;
 use url::form_urlencoded;
 
 const AUTHORIZE: &str = "/oauth2/authorize?";
+const DEVICE: &str = "/device";
 
 /// The longest request that is carried through the sign-in, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// An authorization request of this server, as path and query: the only place that signing in leads to besides the home
-/// page, so that `/login` is not an open redirector (RFC 9700 section 4.11).
+/// An authorization request of this server, as path and query, or the page that answers for a device: the only places that
+/// signing in leads to besides the home page, so that `/login` is not an open redirector (RFC 9700 section 4.11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
 impl ReturnTo {
-    /// Takes `/oauth2/authorize?...` and nothing else: no other path, no scheme or host in front, no fragment, no
-    /// character that does not belong into a request line.
+    /// Takes `/oauth2/authorize?...`, `/device`, `/device?...` and nothing else: no other path, no scheme or host in front,
+    /// no fragment, no character that does not belong into a request line.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let query = text.strip_prefix(AUTHORIZE)?;
+        let query = match text.strip_prefix(DEVICE) {
+            Some("") => "",
+            Some(rest) => rest.strip_prefix('?')?,
+            None => text.strip_prefix(AUTHORIZE)?,
+        };
         let is_query = query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
         (is_query && text.len() <= MAX_BYTES).then(|| Self(text.to_owned()))
     }
@@ -31,7 +36,13 @@ impl ReturnTo {
         HeaderValue::from_str(&self.0).ok()
     }
 
-    /// A parameter of the request; `None` where it is missing or repeated (RFC 6749 section 3.1).
+    /// Whether it is the page that answers for a device.
+    #[must_use]
+    pub fn is_device(&self) -> bool {
+        self.0.starts_with(DEVICE)
+    }
+
+    /// A parameter of the authorization request; `None` where it is missing or repeated (RFC 6749 section 3.1).
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
         let query = self.0.strip_prefix(AUTHORIZE)?;
@@ -59,6 +70,8 @@ mod tests {
             "/oauth2/authorize?client_id=flyte&redirect_uri=http%3A%2F%2Flocalhost%3A53593%2Fcallback",
             "/oauth2/authorize?redirect_uri=http://[::1]:53593/callback",
             "/oauth2/authorize?",
+            "/device",
+            "/device?user_code=WDJB-MJH7",
         ] {
             assert_eq!(ReturnTo::parse(accepted).unwrap().to_string(), accepted);
         }
@@ -87,6 +100,12 @@ mod tests {
             "/oauth2/authorize?a=\u{e9}",
             "/OAuth2/authorize?a=b",
             "javascript:alert(1)//oauth2/authorize?",
+            "/devices",
+            "/device/",
+            "/device#?",
+            "//device?user_code=WDJB-MJH7",
+            "/device?user_code=WDJB-MJH7#a",
+            "/device/../oauth2/logout?",
         ] {
             assert_eq!(ReturnTo::parse(refused), None, "{refused:?}");
         }
@@ -100,16 +119,19 @@ mod tests {
         assert_eq!(request.parameter("d"), None);
         assert_eq!(request.parameter("e").as_deref(), Some(" "));
         assert_eq!(request.parameter("f"), None);
+        let device = ReturnTo::parse("/device?client_id=flyte").unwrap();
+        assert_eq!(device.parameter("client_id"), None, "nobody asks but the person");
+        assert!(device.is_device() && !request.is_device());
     }
 
     proptest! {
         #[test]
-        fn what_is_accepted_stays_on_this_server(text in "(/oauth2/authorize)?[?/\\\\]{0,3}\\PC*") {
+        fn what_is_accepted_stays_on_this_server(text in "(/oauth2/authorize|/device)?[?/\\\\]{0,3}\\PC*") {
             if let Some(request) = ReturnTo::parse(&text) {
                 let here = Url::parse("https://localhost:8443/login").unwrap();
                 let there = here.join(&request.to_string()).unwrap();
                 prop_assert_eq!(there.origin(), here.origin());
-                prop_assert_eq!(there.path(), "/oauth2/authorize");
+                prop_assert!(matches!(there.path(), "/oauth2/authorize" | "/device"));
                 prop_assert!(there.fragment().is_none() && there.username().is_empty());
                 prop_assert!(request.location().is_some());
             }

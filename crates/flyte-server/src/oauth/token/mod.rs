@@ -3,6 +3,7 @@
 //! To add a grant: its module here with an `exchange` like the others', its name in [`GRANTS`] and in `post`.
 
 mod authorization_code;
+pub(super) mod device_code;
 mod refresh_token;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// The grants that there are, as `grant_type` and as the registration of a client name them.
-pub const GRANTS: [&str; 2] = [authorization_code::NAME, refresh_token::NAME];
+pub const GRANTS: [&str; 3] = [authorization_code::NAME, refresh_token::NAME, device_code::NAME];
 
 /// Answers a token request.
 pub(super) async fn post(
@@ -44,6 +45,7 @@ pub(super) async fn post(
     let tokens = match form.one("grant_type")? {
         Some(authorization_code::NAME) => authorization_code::exchange(&app, &client, &form).await?,
         Some(refresh_token::NAME) => refresh_token::exchange(&app, &client, &form).await?,
+        Some(device_code::NAME) => device_code::exchange(&app, &client, &form).await?,
         Some(_) => {
             let description = format!("grant_type must be one of {}", GRANTS.join(", "));
             return Err(OAuthError::new(ErrorCode::UnsupportedGrantType, description));
@@ -127,7 +129,7 @@ fn may_refresh(client: &Client, scopes: &[String]) -> bool {
 }
 
 /// Refuses a client that is not registered for a grant.
-fn require_grant(client: &Client, name: &'static str) -> Result<(), OAuthError> {
+pub(super) fn require_grant(client: &Client, name: &'static str) -> Result<(), OAuthError> {
     if scope::contains(&client.grant_types, name) {
         return Ok(());
     }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::web::{
-    ConsentView, LogoutView, assets, confirm_logout_page, consent_page, error_page, signed_out_page,
+    CodeRefusal, ConsentView, DeviceView, LogoutView, assets, confirm_device_page, confirm_logout_page,
+    consent_page, device_decided_page, enter_code_page, error_page, signed_out_page,
 };
 
 /// Every page there is, by name.
@@ -24,6 +25,17 @@ async fn pages(server: &Server) -> Vec<(&'static str, Page)> {
     pages.push(("error", Page::read(error_page(StatusCode::BAD_REQUEST, title, "A & b.")).await));
     pages.push(("consent", Page::read(consent_page(&server.app, &headers, &consent_view())).await));
     pages.push(("logout", Page::read(confirm_logout_page(&headers, &logout_view())).await));
+    let (email, typed) = ("ada@example.com", "\"><b>");
+    pages.push(("enter a code", Page::read(enter_code_page(email, "", None)).await));
+    for refusal in [CodeRefusal::NotACode, CodeRefusal::NotWaiting, CodeRefusal::Throttled { retry_after: 9 }]
+    {
+        pages.push(("code refused", Page::read(enter_code_page(email, typed, Some(refusal))).await));
+    }
+    let view = device_view();
+    pages.push(("device", Page::read(confirm_device_page(&server.app, &headers, &view)).await));
+    for approved in [true, false] {
+        pages.push(("device decided", Page::read(device_decided_page(&view, approved)).await));
+    }
     pages.push(("signed out, as a function", Page::read(signed_out_page()).await));
     pages
 }
@@ -45,6 +57,20 @@ fn logout_view() -> LogoutView {
         client_name: Some("App".to_owned()),
         request: "client_id=other".to_owned(),
         redirect_uri: Some("com.example.app:/bye".to_owned()),
+    }
+}
+
+fn device_view() -> DeviceView {
+    DeviceView {
+        client_name: "<script>alert(1)</script>".to_owned(),
+        client_id: "other".to_owned(),
+        user_email: "ada@example.com".to_owned(),
+        user_code: "WDJB-MJH7".to_owned(),
+        address: "203.0.113.9".to_owned(),
+        same_address: false,
+        asked_at: "2027-01-15 08:00Z".to_owned(),
+        asked: "5 seconds ago".to_owned(),
+        scopes: ["openid", "all", "<b>odd</b>"].map(str::to_owned).to_vec(),
     }
 }
 
@@ -94,11 +120,10 @@ async fn no_page_needs_what_the_policy_forbids() {
             assert!(!body.contains(forbidden), "{name}: {forbidden}");
         }
         assert!(body.contains("<html lang=\"en\">") && body.matches("<h1>").count() == 1, "{name}");
-        let labels =
-            body.matches("<label for=\"email\">").count() + body.matches("<label for=\"password\">").count();
+        let labels = body.matches("<label for=").count();
         let inputs = body.matches("<input ").count() - body.matches("type=\"hidden\"").count();
         assert_eq!(labels, inputs, "{name}: each control has a label");
-        assert!(!body.contains("<form") || body.contains("name=\"csrf\""), "{name}");
+        assert!(!body.contains("<form method=\"post\"") || body.contains("name=\"csrf\""), "{name}");
     }
 }
 
@@ -148,6 +173,11 @@ async fn what_others_wrote_is_text() {
     assert!(consent.contains("&#60;b&#62;odd&#60;/b&#62;"));
     let request = "value=\"client_id=other&#38;redirect_uri=https%3A%2F%2Fapp.example.com%2Fcb\"";
     assert!(consent.contains(request), "{consent}");
+    let device = Page::read(confirm_device_page(&server.app, &HeaderMap::new(), &device_view())).await.body;
+    assert!(device.contains("Connect &#60;script&#62;alert(1)&#60;/script&#62;?"));
+    assert!(device.contains("&#60;b&#62;odd&#60;/b&#62;"));
+    let entered = Page::read(enter_code_page("a@b", "\"><b>", Some(CodeRefusal::NotACode))).await;
+    assert_eq!(entered.field("user_code").unwrap(), "&#34;&#62;&#60;b&#62;");
     let error = Page::read(error_page(StatusCode::BAD_REQUEST, "A <b>title</b>", "A & b.")).await;
     assert_eq!(error.status, StatusCode::BAD_REQUEST);
     assert!(

@@ -29,6 +29,18 @@ async fn the_right_password_signs_in_and_leads_back() {
 }
 
 #[tokio::test]
+async fn signing_in_for_a_device_leads_back_to_its_code() {
+    let server = Server::start().await;
+    let mut browser = server.browser();
+    let page = browser.get(&login_for("/device?user_code=WDJB-MJH7")).await;
+    assert!(page.body.contains("to continue to <strong>your other device</strong>"));
+    assert_eq!(page.field("return_to").unwrap(), "/device?user_code=WDJB-MJH7");
+    let page = browser.sign_in_for("/device?user_code=WDJB-MJH7", "ada@example.com", PASSWORD).await;
+    assert_eq!(page.location(), "/device?user_code=WDJB-MJH7");
+    assert_eq!(browser.sign_in_for("/devices", "ada@example.com", PASSWORD).await.location(), "/");
+}
+
+#[tokio::test]
 async fn each_sign_in_is_a_new_session_in_place_of_the_old_one() {
     let server = Server::start().await;
     let mut browser = server.browser();

@@ -1,6 +1,7 @@
 //! The token endpoint, through the router: what holds for every grant.
 
 mod authorization_code;
+mod device_code;
 mod refresh_token;
 
 use http::{Method, header};

@@ -1,0 +1,216 @@
+//! Where a person enters a device's code and answers for it (RFC 8628 section 3.3).
+//!
+//! In order: who is signed in; is it a code; have they tried too many; does a device wait with it; then the question,
+//! and the answer, before which all of that is checked again. Nobody who is not signed in can try any code.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    Extension,
+    extract::{RawQuery, State},
+    response::Response,
+};
+use http::{HeaderMap, StatusCode};
+
+use super::user_code::UserCode;
+use crate::{
+    app::App,
+    http::ClientAddr,
+    identity::{
+        CodeAttempt,
+        session::{self, SignedIn},
+    },
+    oauth::{
+        authorize::see_other,
+        endpoints,
+        error::OAuthError,
+        form::Form,
+        parameters::{self, Parameters},
+    },
+    store::{DeviceAuthorization, DeviceDecision, StoreError},
+    web::{self, CodeRefusal, DeviceView, csrf},
+};
+
+/// Shows the form for the code or, with `user_code` in the query, the question.
+pub(in crate::oauth) async fn get(
+    State(app): State<Arc<App>>,
+    Extension(ClientAddr(address)): Extension<ClientAddr>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let parameters = Parameters::parse(query.as_bytes());
+    let typed = parameters.as_ref().ok().and_then(|it| it.one("user_code").ok().flatten());
+    let visit = Visit { app: &app, headers: &headers, address };
+    visit.show(typed).await.unwrap_or_else(|error| failed(&error))
+}
+
+/// Takes the answer.
+pub(in crate::oauth) async fn post(
+    State(app): State<Arc<App>>,
+    Extension(ClientAddr(address)): Extension<ClientAddr>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, OAuthError> {
+    let parameters = form.parameters()?;
+    // The token is bound to the session: approving is the act of whoever the page was shown to.
+    if !csrf::verify(&headers, parameters.one(csrf::FIELD)?.unwrap_or_default()) {
+        tracing::warn!(target: "audit", event = "device_code_refused", reason = "csrf", %address);
+        return Ok(web::error_page(
+            StatusCode::FORBIDDEN,
+            "This page is out of date",
+            "You signed in or out since it was opened, or it was not this server that opened it. Nothing was approved. \
+             Open the address that your device shows once more.",
+        ));
+    }
+    let typed = parameters.one("user_code")?;
+    let visit = Visit { app: &app, headers: &headers, address };
+    let outcome = match parameters.one("decision")? {
+        Some("approve") => visit.decide(typed, true).await,
+        Some("deny") => visit.decide(typed, false).await,
+        _ => visit.show(typed).await,
+    };
+    Ok(outcome.unwrap_or_else(|error| failed(&error)))
+}
+
+/// A browser that came to answer for a device.
+struct Visit<'a> {
+    app: &'a App,
+    headers: &'a HeaderMap,
+    address: IpAddr,
+}
+
+/// Somebody who is signed in, and a code that they may look at.
+struct Admitted<'a> {
+    who: SignedIn,
+    code: UserCode,
+    attempt: CodeAttempt<'a>,
+}
+
+impl<'a> Visit<'a> {
+    /// Asks for the code, or about the device that waits with it.
+    async fn show(&self, typed: Option<&str>) -> Result<Response, StoreError> {
+        let Admitted { who, code, attempt } = match self.admit(typed).await? {
+            Ok(admitted) => admitted,
+            Err(response) => return Ok(response),
+        };
+        let device = match self.app.store.waiting_device(&code.hash(), self.app.clock.now()).await {
+            Ok(device) => device,
+            Err(error) => {
+                attempt.withdrawn();
+                return Err(error);
+            }
+        };
+        match self.view(&who, code, device).await? {
+            Some(view) => {
+                attempt.found();
+                Ok(web::confirm_device_page(self.app, self.headers, &view))
+            }
+            None => Ok(self.not_waiting(&who, typed)),
+        }
+    }
+
+    /// Decides about the device that waits with the code.
+    async fn decide(&self, typed: Option<&str>, approved: bool) -> Result<Response, StoreError> {
+        let Admitted { who, code, attempt } = match self.admit(typed).await? {
+            Ok(admitted) => admitted,
+            Err(response) => return Ok(response),
+        };
+        let decision = if approved {
+            DeviceDecision::Approve {
+                user_id: who.user.id.clone(),
+                authenticated_at: who.session.authenticated_at,
+            }
+        } else {
+            DeviceDecision::Deny
+        };
+        let decided = self.app.store.decide_device(&code.hash(), &decision, self.app.clock.now()).await;
+        let device = match decided {
+            Ok(Some(device)) => device,
+            Ok(None) => return Ok(self.not_waiting(&who, typed)),
+            Err(error) => {
+                attempt.withdrawn();
+                return Err(error);
+            }
+        };
+        attempt.found();
+        tracing::info!(
+            target: "audit",
+            event = if approved { "device_approved" } else { "device_denied" },
+            user_id = who.user.id,
+            email = who.user.email,
+            session_id = who.session.id,
+            client_id = device.client_id,
+            family_id = device.family_id,
+            device_address = device.address,
+            address = %self.address,
+        );
+        match self.view(&who, code, Some(device)).await? {
+            Some(view) => Ok(web::device_decided_page(&view, approved)),
+            None => Ok(self.not_waiting(&who, typed)),
+        }
+    }
+
+    /// Who is signed in and what they typed, once they may look at it; otherwise the page to answer with.
+    async fn admit(&self, typed: Option<&str>) -> Result<Result<Admitted<'a>, Response>, StoreError> {
+        let code = typed.and_then(UserCode::parse);
+        let Some(who) = session::current(self.app, self.headers).await? else {
+            return Ok(Err(see_other(&sign_in(code))));
+        };
+        let Some(code) = code else {
+            let refusal = typed.map(|_| CodeRefusal::NotACode);
+            return Ok(Err(web::enter_code_page(&who.user.email, typed.unwrap_or_default(), refusal)));
+        };
+        let address = self.address;
+        match self.app.throttle.admit_user_code(&who.user.id, address, code.hash()) {
+            Ok(attempt) => Ok(Ok(Admitted { who, code, attempt })),
+            Err(throttled) => {
+                let user_id = who.user.id;
+                tracing::warn!(
+                    target: "audit", event = "device_code_refused", reason = "throttled", user_id, %address
+                );
+                let refusal = CodeRefusal::Throttled { retry_after: throttled.retry_after };
+                Ok(Err(web::enter_code_page(&who.user.email, &code.to_string(), Some(refusal))))
+            }
+        }
+    }
+
+    /// What is shown of a device; `None` where there is none, or its client is gone.
+    async fn view(
+        &self,
+        who: &SignedIn,
+        code: UserCode,
+        device: Option<DeviceAuthorization>,
+    ) -> Result<Option<DeviceView>, StoreError> {
+        let Some(device) = device else { return Ok(None) };
+        let Some(client) = self.app.store.client_by_id(&device.client_id).await? else { return Ok(None) };
+        let (email, code) = (who.user.email.clone(), code.to_string());
+        let (browser, now) = (self.address.to_string(), self.app.clock.now());
+        Ok(Some(DeviceView::new(device, client.name, email, code, &browser, now)))
+    }
+
+    /// The answer to codes with which no device waits. The attempt at it stays counted.
+    fn not_waiting(&self, who: &SignedIn, typed: Option<&str>) -> Response {
+        let (user_id, address) = (&who.user.id, self.address);
+        tracing::warn!(target: "audit", event = "device_code_failed", user_id, %address);
+        web::enter_code_page(&who.user.email, typed.unwrap_or_default(), Some(CodeRefusal::NotWaiting))
+    }
+}
+
+/// The sign-in page, which leads back here with the code.
+fn sign_in(code: Option<UserCode>) -> String {
+    let mut return_to = endpoints::DEVICE.to_owned();
+    if let Some(code) = code {
+        parameters::append(&mut return_to, "user_code", &code.to_string());
+    }
+    format!("{}?return_to={}", endpoints::LOGIN, parameters::encode(&return_to))
+}
+
+fn failed(error: &dyn std::error::Error) -> Response {
+    tracing::error!(%error, "a device could not be answered for");
+    web::error_page(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Something went wrong",
+        "The server could not look the device up. Nothing was approved; try again.",
+    )
+}

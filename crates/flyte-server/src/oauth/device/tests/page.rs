@@ -1,0 +1,186 @@
+//! Entering a code, and answering for the device.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::text;
+use crate::oauth::testing::Server;
+
+#[tokio::test]
+async fn from_the_printed_address_to_the_device_signed_in() {
+    let server = Server::start().await;
+    let device = server.device().await;
+    // What the device prints, opened on a phone at which nobody is signed in.
+    let url = text(&device["verification_uri_complete"]).strip_prefix("https://localhost:8443").unwrap();
+    let mut phone = server.stranger();
+    phone.address = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+    let return_to = phone.get(url).await.return_to();
+    assert_eq!(return_to, url, "the code is kept");
+    phone.sign_in("Ada").await;
+    server.app.clock.advance(90);
+    let page = phone.get(&return_to).await;
+    assert_eq!(page.status, 200);
+    let shown = page.text();
+    for part in [
+        "Connect Flyte?",
+        text(&device["user_code"]),
+        "ada@example.com",
+        "203.0.113.9",
+        "another address than this browser",
+        "2027-01-15 08:00Z",
+        "90 seconds ago",
+        "See your e-mail address",
+        "Client <code>flyte</code> at <strong>localhost:8443</strong>",
+        "/login?return_to=%2Fdevice%3Fuser_code%3D",
+    ] {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
+    assert_eq!(page.headers["cache-control"], "no-store");
+    assert_eq!(page.headers["x-frame-options"], "DENY");
+    let (csrf, code) = (page.field("csrf"), page.field("user_code"));
+    let page = phone.post("/device", &[("csrf", &csrf), ("user_code", &code), ("decision", "approve")]).await;
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("Flyte is connected") && page.text().contains("203.0.113.9"));
+    assert_eq!(server.poll(&device).await.status, 200);
+    // Pressing reload asks again, and changes nothing.
+    let page = phone.post("/device", &[("csrf", &csrf), ("user_code", &code), ("decision", "deny")]).await;
+    assert_eq!(page.status, 404);
+    assert!(page.text().contains("No device waits with this code."));
+}
+
+#[tokio::test]
+async fn a_code_may_be_typed_as_people_type() {
+    let server = Server::start().await;
+    let mut browser = server.browser("Ada").await;
+    let form = browser.get("/device").await;
+    assert_eq!(form.status, 200);
+    assert!(form.text().contains("<label for=\"user_code\">Code</label>"));
+    assert!(form.text().contains("method=\"get\" action=\"/device\""));
+    for _ in 0..3 {
+        let device = server.device().await;
+        let code = text(&device["user_code"]);
+        for typed in [
+            code.to_lowercase(),
+            code.replace('-', ""),
+            code.replace('-', "+").to_lowercase(),
+            format!("+{}%20", code.replace('0', "o").replace('1', "L")),
+        ] {
+            let page = browser.get(&format!("/device?user_code={typed}")).await;
+            assert_eq!(page.status, 200, "{typed}");
+            assert_eq!(page.field("user_code"), code, "compared as the device shows it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_code_is_told_and_not_counted() {
+    let server = Server::start().await;
+    let mut browser = server.browser("Ada").await;
+    for _ in 0..20 {
+        for typed in ["x", "WDJB-MJH", "WDJB-MJHU", "%FF", "%3Cscript%3E"] {
+            let page = browser.get(&format!("/device?user_code={typed}")).await;
+            // What cannot be decoded is as good as nothing.
+            assert_eq!(page.status, if typed == "%FF" { 200 } else { 400 }, "{typed}");
+            assert!(!page.text().contains("<script>"));
+        }
+    }
+    let device = server.device().await;
+    assert_eq!(browser.look_at(&device).await.status, 200);
+}
+
+#[tokio::test]
+async fn unknown_expired_and_used_codes_get_one_answer() {
+    let server = Server::start().await;
+    let mut browser = server.browser("Ada").await;
+    let [approved, denied, expired] = [server.device().await, server.device().await, server.device().await];
+    browser.answer(&approved, "approve").await;
+    browser.answer(&denied, "deny").await;
+    let fetched = server.device().await;
+    browser.answer(&fetched, "approve").await;
+    server.poll(&fetched).await.json();
+    server.app.clock.advance(600);
+    let mut answers = Vec::new();
+    for device in [&approved, &denied, &expired, &fetched, &serde_json::json!({"user_code": "WDJB-MJH7"})] {
+        let mut browser = server.browser("Bob").await;
+        browser.address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+        let code = text(&device["user_code"]);
+        let page = browser.look_at(device).await;
+        answers.push((page.status.as_u16(), page.text().replace(code, "CODE")));
+        server.app.clock.advance(600);
+    }
+    assert_eq!(answers[0].0, 404);
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
+
+#[tokio::test]
+async fn nobody_answers_without_signing_in() {
+    let server = Server::start().await;
+    let device = server.device().await;
+    let code = text(&device["user_code"]);
+    let mut stranger = server.stranger();
+    assert_eq!(stranger.get("/device").await.return_to(), "/device");
+    assert_eq!(
+        stranger.get("/device?user_code=%22%3E&x=y").await.return_to(),
+        "/device",
+        "nothing odd is kept"
+    );
+    assert_eq!(stranger.get("/device?user_code=never-never").await.return_to(), "/device");
+    let pairs = [("user_code", code), ("decision", "approve")];
+    assert_eq!(stranger.post("/device", &pairs).await.status, 403);
+    // The session ends while the page is open.
+    let mut browser = server.browser("Ada").await;
+    let page = browser.look_at(&device).await;
+    server.app.clock.advance(server.app.config.session_ttl + 1);
+    let fresh = server.device().await;
+    let pairs = [("csrf", page.field("csrf")), ("user_code", text(&fresh["user_code"]).to_owned())];
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let answer = browser.post("/device", &[&pairs[..], &[("decision", "approve")]].concat()).await;
+    assert_eq!(answer.return_to(), format!("/device?user_code={}", text(&fresh["user_code"])));
+    assert_eq!(server.poll(&fresh).await.error(), "authorization_pending");
+}
+
+#[tokio::test]
+async fn only_the_page_itself_can_answer() {
+    let server = Server::start().await;
+    let device = server.device().await;
+    let code = text(&device["user_code"]);
+    let mut browser = server.browser("Ada").await;
+    let csrf = browser.look_at(&device).await.field("csrf");
+    for pairs in [
+        vec![("user_code", code), ("decision", "approve")],
+        vec![("csrf", "AAAA"), ("user_code", code), ("decision", "approve")],
+    ] {
+        assert_eq!(browser.post("/device", &pairs).await.status, 403);
+    }
+    let pairs = [("csrf", csrf.as_str()), ("user_code", code), ("decision", "approve")];
+    assert_eq!(server.browser("Bob").await.post("/device", &pairs).await.status, 403);
+    // Signed in as somebody else meanwhile: the page is not theirs.
+    browser.sign_in("Bob").await;
+    assert_eq!(browser.post("/device", &pairs).await.status, 403);
+    // A link does not answer, whatever it says.
+    let page = browser.get(&format!("/device?user_code={code}&decision=approve")).await;
+    assert_eq!(page.status, 200);
+    let unclear = [("csrf", page.field("csrf")), ("user_code", code.to_owned())];
+    let unclear: Vec<_> = unclear.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let page = browser.post("/device", &unclear).await;
+    assert!(page.text().contains("Connect Flyte?"), "asked again");
+    assert_eq!(server.poll(&device).await.error(), "authorization_pending", "nobody approved");
+}
+
+#[tokio::test]
+async fn ours_is_asked_about_like_others() {
+    // Signing in by a code is consented to each time, also where consent was given before: the person who reads the
+    // code need not be the one who started the device.
+    let server = Server::start().await;
+    let ask = [("client_id", "native"), ("scope", "openid offline_access")];
+    for _ in 0..2 {
+        let device = server.post(super::PATH, &ask).await.json();
+        let mut browser = server.browser("Ada").await;
+        let page = browser.look_at(&device).await;
+        assert!(page.text().contains("Connect Somebody&#39;s program?"), "{}", page.text());
+        assert!(page.text().contains("the address of this browser too"));
+        assert!(page.text().contains("Stay signed in when you are away"));
+        assert!(!page.text().contains("Do everything that you can do in Flyte"));
+        browser.answer(&device, "approve").await;
+    }
+    assert!(server.app.store.consent("user-Ada", "native").await.unwrap().is_none());
+}
