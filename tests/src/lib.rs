@@ -6,20 +6,23 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::missing_panics_doc, reason = "a test that cannot set up its world fails")]
 
+mod certificate;
 mod machine;
 mod peer;
 mod server;
 
 use std::{
     env, fs,
+    hash::{BuildHasher as _, RandomState},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::{Duration, Instant},
 };
 
+pub use certificate::{Certificate, Flaw};
 pub use machine::{Machine, Person};
-pub use peer::{OidcProvider, python};
+pub use peer::{OidcProvider, WebServer, python};
 pub use server::{Server, sign_in_elsewhere};
 
 /// What the administrator of a test's server signs in with.
@@ -46,10 +49,14 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago. Not one of those that the system gives to whoever connects: it could not be had again
+/// after a restart.
 #[must_use]
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    // The hasher's keys are random, and differ between the processes that tests are.
+    let start = RandomState::new().hash_one(std::process::id());
+    let mut ports = (0..).map(|step: u64| 12_000 + (start.wrapping_add(step * 7) % 20_000) as u16);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Waits for something to become true; panics with `what` after a minute.

@@ -72,7 +72,13 @@ impl Machine {
     #[must_use]
     pub fn with_keyring() -> Self {
         let mut machine = Self::bare();
-        let mut bus = machine
+        machine.start_keyring();
+        machine
+    }
+
+    /// Gives the machine an unlocked gnome-keyring.
+    pub fn start_keyring(&mut self) {
+        let mut bus = self
             .command("dbus-daemon")
             .args(["--session", "--nofork", "--print-address"])
             .stdout(Stdio::piped())
@@ -82,9 +88,15 @@ impl Machine {
         let mut address = String::new();
         BufReader::new(bus.stdout.take().unwrap()).read_line(&mut address).unwrap();
         let address = address.trim().to_owned();
-        let mut keyring = machine
+        let keyring = self.unlocked_keyring(&address);
+        self.session = Some(Session { bus, keyring, address });
+        self.wait_for_keyring();
+    }
+
+    fn unlocked_keyring(&self, address: &str) -> Child {
+        let mut keyring = self
             .command("gnome-keyring-daemon")
-            .env("DBUS_SESSION_BUS_ADDRESS", &address)
+            .env("DBUS_SESSION_BUS_ADDRESS", address)
             .args(["--unlock", "--foreground", "--components=secrets"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -92,21 +104,22 @@ impl Machine {
             .spawn()
             .expect("gnome-keyring-daemon is missing: install gnome-keyring, or run `./test --setup`");
         keyring.stdin.take().unwrap().write_all(b"password of the keyring").unwrap();
-        machine.session = Some(Session { bus, keyring, address });
+        keyring
+    }
+
+    fn wait_for_keyring(&self) {
+        // The default collection is made at the first unlocking; an item shows that it is there.
         eventually("the keyring is there", || {
-            let told = Told::by(machine.command("secret-tool").args(["search", "service", "none"]));
-            (told.code.is_some() && !told.err.contains("org.freedesktop")).then_some(())
+            let mut store = self
+                .command("secret-tool")
+                .args(["store", "--label=first", "first", "item"])
+                .stdin(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("secret-tool is missing: install libsecret-tools, or run `./test --setup`");
+            store.stdin.take().unwrap().write_all(b"x").unwrap();
+            store.wait().unwrap().success().then_some(())
         });
-        // The default collection is made by the first item.
-        let mut store = machine
-            .command("secret-tool")
-            .args(["store", "--label=first", "first", "item"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("secret-tool is missing: install libsecret-tools, or run `./test --setup`");
-        store.stdin.take().unwrap().write_all(b"x").unwrap();
-        assert!(store.wait().unwrap().success());
-        machine
     }
 
     /// Its home directory.
@@ -190,9 +203,12 @@ impl Machine {
         let _ = Told::by(&mut self.flyte_with(&person, &["auth", "login"])).ok();
     }
 
-    /// The same without Chromium, for tests that are about something else: the forms are filled in over HTTP.
+    /// The same without Chromium, for tests that are about something else: the forms are filled in over HTTP. Configures
+    /// the machine unless it is.
     pub fn sign_in_by_forms(&self, server: &Server) {
-        self.configure(server);
+        if !self.config().exists() {
+            self.configure(server);
+        }
         let seen = self.home().join("authorization-url");
         let login = self
             .flyte_with(&Person::Looks(seen.clone()), &["auth", "login"])
@@ -224,10 +240,47 @@ impl Machine {
         told.out.lines().filter(|line| line.starts_with("secret = ")).count()
     }
 
-    /// Locks the keyring's default collection.
+    /// The secret of the keyring's item under a user name for an endpoint.
+    #[must_use]
+    pub fn keyring_secret(&self, endpoint: &str, user: &str) -> Option<String> {
+        let told =
+            Told::by(self.command("secret-tool").args(["lookup", "service", endpoint, "username", user]));
+        (told.code == Some(0)).then_some(told.out)
+    }
+
+    /// Locks the keyring.
     pub fn lock_keyring(&self) {
-        let told = Told::by(self.command("secret-tool").args(["lock"]));
-        let _ = told.ok();
+        let _ = Told::by(self.command("dbus-send").args([
+            "--session",
+            "--print-reply",
+            "--dest=org.freedesktop.secrets",
+            "/org/freedesktop/secrets",
+            "org.freedesktop.Secret.Service.Lock",
+            "array:objpath:/org/freedesktop/secrets/collection/login",
+        ]))
+        .ok();
+        let told = Told::by(self.command("secret-tool").args(["lookup", "first", "item"]));
+        assert_ne!(told.out, "x", "the keyring is still unlocked");
+    }
+
+    /// Unlocks it, by a new daemon, as logging in to the desktop does.
+    pub fn unlock_keyring(&mut self) {
+        let session = self.session.as_mut().unwrap();
+        session.keyring.kill().unwrap();
+        session.keyring.wait().unwrap();
+        let address = session.address.clone();
+        let keyring = self.unlocked_keyring(&address);
+        self.session.as_mut().unwrap().keyring = keyring;
+        self.wait_for_keyring();
+    }
+
+    /// Waits until the access token that it has is expired: for servers whose tokens live a second.
+    pub fn wait_until_expired(&self) {
+        eventually("the access token is expired", || {
+            let told = Told::by(&mut self.flyte(&["-o", "json", "auth", "status"])).ok();
+            let status: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+            (status["expired"] == true).then_some(())
+        });
     }
 }
 

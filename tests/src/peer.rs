@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{eventually, free_port, repository, target};
+use crate::{Certificate, eventually, free_port, repository, target};
 
 /// The Python interpreter of the environment that holds the published packages.
 #[must_use]
@@ -27,17 +27,17 @@ pub struct OidcProvider {
 }
 
 impl OidcProvider {
-    /// A provider over TLS with this certificate and key, whose access tokens live `ttl` seconds.
+    /// A provider over TLS with this certificate, whose access tokens live `ttl` seconds.
     #[must_use]
-    pub fn start(certificate: &Path, key: &Path, ttl: u32) -> Self {
+    pub fn start(certificate: &Certificate, ttl: u32) -> Self {
         let directory = TempDir::new().unwrap();
         let port = free_port();
         let log = File::create(directory.path().join("log")).unwrap();
         let process = Command::new("node")
             .arg(repository().join("tests/peers/oidc-provider.mjs"))
             .env("PORT", port.to_string())
-            .env("TLS_CERT", certificate)
-            .env("TLS_KEY", key)
+            .env("TLS_CERT", certificate.pem())
+            .env("TLS_KEY", certificate.pem())
             .env("ACCESS_TOKEN_TTL", ttl.to_string())
             .stdin(Stdio::null())
             .stdout(log)
@@ -66,6 +66,63 @@ impl OidcProvider {
 }
 
 impl Drop for OidcProvider {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A web server that is no control plane: it answers everything with the same page. Killed when dropped.
+#[derive(Debug)]
+pub struct WebServer {
+    directory: TempDir,
+    port: u16,
+    process: Child,
+}
+
+impl WebServer {
+    /// One at a free port that shows this certificate and answers with this HTTP status.
+    #[must_use]
+    pub fn start(certificate: &Certificate, status: u16) -> Self {
+        Self::at(free_port(), &certificate.pem(), status)
+    }
+
+    /// One at a port, with the file that has its certificate and key.
+    #[must_use]
+    pub fn at(port: u16, pem: &Path, status: u16) -> Self {
+        let directory = TempDir::new().unwrap();
+        let log = File::create(directory.path().join("log")).unwrap();
+        let process = Command::new("python3")
+            .arg(repository().join("tests/peers/web-server.py"))
+            .arg(port.to_string())
+            .arg(pem)
+            .arg(status.to_string())
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("python3 is missing: run `./test --setup`");
+        let mut server = Self { directory, port, process };
+        eventually("the web server listens", || {
+            assert!(server.process.try_wait().unwrap().is_none(), "{}", server.log());
+            server.log().contains("listening").then_some(())
+        });
+        server
+    }
+
+    /// What it was asked: a line for each request.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+}
+
+impl Drop for WebServer {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -15,6 +15,7 @@ use crate::{PASSWORD, binary, eventually, free_port};
 pub struct Server {
     directory: TempDir,
     port: u16,
+    callback_port: u16,
     arguments: Vec<String>,
     process: Child,
 }
@@ -32,9 +33,9 @@ impl Server {
         let directory = TempDir::new().unwrap();
         fs::write(directory.path().join("password"), PASSWORD).unwrap();
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let port = free_port();
-        let process = spawn(&directory, port, &arguments);
-        let server = Self { directory, port, arguments, process };
+        let (port, callback_port) = (free_port(), free_port());
+        let process = spawn(&directory, port, callback_port, &arguments);
+        let server = Self { directory, port, callback_port, arguments, process };
         server.wait_until_ready();
         server
     }
@@ -56,6 +57,24 @@ impl Server {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.port)
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The port at which it tells clients to wait for the browser.
+    #[must_use]
+    pub fn callback_port(&self) -> u16 {
+        self.callback_port
+    }
+
+    /// Its certificate and key in one file, for whoever takes its place.
+    #[must_use]
+    pub fn pem(&self) -> PathBuf {
+        self.directory.path().join("data/tls/server.pem")
     }
 
     /// The certificate of its authority.
@@ -113,8 +132,16 @@ impl Server {
 
     /// Starts it again on the same data, after it has ended.
     pub fn start_again(&mut self) {
-        self.process = spawn(&self.directory, self.port, &self.arguments);
+        self.process = spawn(&self.directory, self.port, self.callback_port, &self.arguments);
         self.wait_until_ready();
+    }
+
+    /// Stops it and starts it on the same data with other arguments.
+    pub fn restart_with(&mut self, arguments: &[&str]) {
+        self.signal("TERM");
+        assert_eq!(self.wait(), Some(0));
+        self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self.start_again();
     }
 
     /// Kills it at once (SIGKILL) and starts it again.
@@ -125,7 +152,7 @@ impl Server {
     }
 }
 
-fn spawn(directory: &TempDir, port: u16, arguments: &[String]) -> Child {
+fn spawn(directory: &TempDir, port: u16, callback_port: u16, arguments: &[String]) -> Child {
     let log = File::options().create(true).append(true).open(directory.path().join("log")).unwrap();
     Command::new(binary("flyte-server"))
         .arg("--data-dir")
@@ -133,6 +160,8 @@ fn spawn(directory: &TempDir, port: u16, arguments: &[String]) -> Child {
         .args(["--listen", &format!("127.0.0.1:{port}"), "--admin-password-file"])
         .arg(directory.path().join("password"))
         .args(["--log", "flyte_server=debug"])
+        // One of its own: the published client insists on the port that the server names.
+        .env("FLYTE_SERVER_CLIENT_REDIRECT_URI", format!("http://localhost:{callback_port}/callback"))
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

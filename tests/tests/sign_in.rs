@@ -122,8 +122,8 @@ fn strangers_at_the_callback_change_nothing_and_a_denial_is_told() {
 #[test]
 fn another_free_port_serves_where_the_usual_one_is_taken() {
     let (server, machine) = (Server::start(), Machine::bare());
-    // The port that the server advertises; perhaps another test holds it already.
-    let _taken = std::net::TcpListener::bind("127.0.0.1:53593");
+    // The port that the server names.
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", server.callback_port())).unwrap();
     machine.sign_in(&server);
     let _ = Told::by(&mut machine.flyte(&["get", "project"])).ok();
 }
