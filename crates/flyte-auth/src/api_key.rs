@@ -16,7 +16,7 @@ mod tests;
 use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use flyte_config::Endpoint;
+use flyte_config::{Endpoint, Environment};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
@@ -109,6 +109,14 @@ impl ApiKeyError {
 }
 
 impl ApiKey {
+    /// The key in `FLYTE_API_KEY`, where that is set.
+    ///
+    /// # Errors
+    /// Those of [`ApiKey::decode`].
+    pub fn from_environment(environment: &Environment) -> Result<Option<Self>, ApiKeyError> {
+        environment.variable(VARIABLE).map(Self::decode).transpose()
+    }
+
     /// Reads a key. White space around it is no part of it: files end with a newline.
     ///
     /// # Errors
@@ -238,7 +246,7 @@ fn check(text: &str) -> Result<(), ApiKeyError> {
         };
         return Err(ApiKeyError::Alphabet { position, what });
     }
-    if length % 4 == 0 { Ok(()) } else { Err(ApiKeyError::Truncated(length)) }
+    if length.is_multiple_of(4) { Ok(()) } else { Err(ApiKeyError::Truncated(length)) }
 }
 
 fn part(part: &'static str, problem: &'static str) -> ApiKeyError {

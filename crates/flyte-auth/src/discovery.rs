@@ -7,11 +7,15 @@ use std::{fs, io::Write as _, path::Path};
 
 use flyte_config::Endpoint;
 use flyte_idl::flyteidl2::auth::{GetOAuth2MetadataResponse, GetPublicClientConfigResponse};
-use reqwest::{Client, StatusCode, header};
+use reqwest::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use crate::{AuthError, http::read, token::clean};
+use crate::{
+    AuthError,
+    http::{Http, read},
+    token::clean,
+};
 
 /// The longest discovery document that is read, in bytes.
 const MAX_DOCUMENT: usize = 256 * 1024;
@@ -47,6 +51,9 @@ pub struct Provider {
     pub answers_with_issuer: bool,
     /// Whether it speaks Flyte's own discovery, rather than being any OAuth 2 provider.
     pub flyte: bool,
+    /// How clients may prove who they are at the token endpoint (RFC 8414 section 2); empty where it does not tell.
+    #[serde(default)]
+    pub client_authentication: Vec<String>,
 }
 
 /// Provider metadata as both well-known documents have it (RFC 8414 section 2).
@@ -59,6 +66,8 @@ struct WellKnown {
     revocation_endpoint: Option<Url>,
     #[serde(default)]
     scopes_supported: Vec<String>,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Vec<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
 }
@@ -78,7 +87,7 @@ pub struct Overrides {
 /// [`AuthError::Unreachable`], [`AuthError::WrongEndpoint`] where a web page answers, [`AuthError::Discovery`] where nothing
 /// tells, [`AuthError::InsecureUrl`] where it names an address that credentials must not go to.
 pub async fn discover(
-    http: &Client,
+    http: &Http,
     endpoint: &Endpoint,
     overrides: &Overrides,
 ) -> Result<Provider, AuthError> {
@@ -107,7 +116,7 @@ pub async fn discover(
 }
 
 /// Asks `AuthMetadataService`, both methods at once.
-async fn flyte_metadata(http: &Client, endpoint: &Endpoint) -> Result<Provider, AuthError> {
+async fn flyte_metadata(http: &Http, endpoint: &Endpoint) -> Result<Provider, AuthError> {
     let (metadata, client) = tokio::try_join!(
         call::<GetOAuth2MetadataResponse>(http, endpoint, "GetOAuth2Metadata"),
         call::<GetPublicClientConfigResponse>(http, endpoint, "GetPublicClientConfig"),
@@ -147,13 +156,15 @@ async fn flyte_metadata(http: &Client, endpoint: &Endpoint) -> Result<Provider, 
             .unwrap_or_else(|| header::AUTHORIZATION.to_string()),
         answers_with_issuer: false,
         flyte: true,
+        client_authentication: metadata.token_endpoint_auth_methods_supported.clone(),
     })
 }
 
 /// One anonymous unary call by the Connect protocol.
-async fn call<M: buffa::Message>(http: &Client, endpoint: &Endpoint, method: &str) -> Result<M, AuthError> {
+async fn call<M: buffa::Message>(http: &Http, endpoint: &Endpoint, method: &str) -> Result<M, AuthError> {
     let unreachable = |error| AuthError::unreachable(endpoint.url(), error);
-    let url = format!("{}flyteidl2.auth.AuthMetadataService/{method}", endpoint.url());
+    let mut url = endpoint.url().clone();
+    url.set_path(&format!("{}flyteidl2.auth.AuthMetadataService/{method}", endpoint.url().path()));
     let response = http
         .post(url)
         .header(header::CONTENT_TYPE, "application/proto")
@@ -191,7 +202,7 @@ async fn call<M: buffa::Message>(http: &Client, endpoint: &Endpoint, method: &st
 }
 
 /// The first of the two well-known documents that is there.
-async fn well_known_of(http: &Client, issuer: &Url) -> Option<WellKnown> {
+async fn well_known_of(http: &Http, issuer: &Url) -> Option<WellKnown> {
     for name in ["oauth-authorization-server", "openid-configuration"] {
         let mut url = issuer.clone();
         let path = issuer.path().trim_end_matches('/');
@@ -208,7 +219,7 @@ async fn well_known_of(http: &Client, issuer: &Url) -> Option<WellKnown> {
     None
 }
 
-async fn document(http: &Client, url: Url) -> Option<WellKnown> {
+async fn document(http: &Http, url: Url) -> Option<WellKnown> {
     let response = http
         .get(url)
         .header(header::ACCEPT, "application/json")
@@ -248,6 +259,7 @@ fn from_well_known(document: WellKnown, endpoint: &Endpoint) -> Result<Provider,
         header: header::AUTHORIZATION.to_string(),
         answers_with_issuer: document.authorization_response_iss_parameter_supported,
         flyte: false,
+        client_authentication: document.token_endpoint_auth_methods_supported,
     })
 }
 

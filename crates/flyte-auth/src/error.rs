@@ -4,7 +4,7 @@ use std::{error::Error as StdError, io, path::PathBuf, sync::Arc};
 
 use url::Url;
 
-use crate::store::StoreError;
+use crate::{api_key::ApiKeyError, flows::external_command::CommandFailure, store::StoreError};
 
 /// Why there is no token. The message says what happened and why; [`AuthError::hint`] says what to do next.
 ///
@@ -111,6 +111,69 @@ pub enum AuthError {
         endpoint: String,
         /// What the server said about it.
         reason: Option<String>,
+    },
+    /// The server does not take a machine's credentials (RFC 6749 section 5.2).
+    #[error("{endpoint} does not take the credentials of the client {client_id:?}: {code}{}", .description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    ClientRefused {
+        /// The endpoint.
+        endpoint: String,
+        /// Whose credentials.
+        client_id: String,
+        /// The `error` code.
+        code: String,
+        /// The `error_description`.
+        description: Option<String>,
+    },
+    /// What a machine proves itself with is not there or cannot be used. No secret is in the message.
+    #[error("cannot use {place}: {reason}")]
+    Credentials {
+        /// Where it was looked for.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The API key is none.
+    #[error("FLYTE_API_KEY cannot be used: {0}")]
+    ApiKey(#[from] ApiKeyError),
+    /// A command that prints a token did not. Its arguments are not in the message: they may hold a secret.
+    #[error("the command {program:?} ({setting}) gave no token: {failure}")]
+    Command {
+        /// The program.
+        program: String,
+        /// Which key of the configuration names it.
+        setting: &'static str,
+        /// What went wrong.
+        failure: CommandFailure,
+    },
+    /// The server has no device authorization endpoint.
+    #[error("{issuer} offers no sign-in on another device (it names no device authorization endpoint)")]
+    NoDeviceFlow {
+        /// The provider.
+        issuer: String,
+    },
+    /// A device code was not approved in time (RFC 8628 section 3.5), or is used up.
+    #[error("{reason}")]
+    CodeEnded {
+        /// What became of it.
+        reason: &'static str,
+    },
+    /// The CI system's own token cannot be had.
+    #[error("cannot get this job's own token from {source}: {reason}", source = .place)]
+    IdToken {
+        /// Where it comes from.
+        place: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The server does not take the CI system's token.
+    #[error("{endpoint} does not trust this job's token: {code}{}", .description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    ExchangeRefused {
+        /// The endpoint.
+        endpoint: String,
+        /// The `error` code.
+        code: String,
+        /// The `error_description`.
+        description: Option<String>,
     },
     /// A pasted callback URL is another sign-in's, or none.
     #[error("the pasted address is not the end of this sign-in: its state is missing or another one's")]
@@ -287,6 +350,14 @@ impl AuthError {
                 | Self::LoginRequired { .. }
                 | Self::SessionEnded { .. }
                 | Self::StateMismatch
+                | Self::ClientRefused { .. }
+                | Self::Credentials { .. }
+                | Self::ApiKey(_)
+                | Self::Command { .. }
+                | Self::NoDeviceFlow { .. }
+                | Self::CodeEnded { .. }
+                | Self::IdToken { .. }
+                | Self::ExchangeRefused { .. }
                 | Self::UnsupportedAuthType { .. }
                 | Self::NoClientId { .. }
                 | Self::ClockSkew { .. }
@@ -333,6 +404,26 @@ impl AuthError {
             Self::LoginRequired { .. } | Self::SessionEnded { .. } => {
                 "Run `flyte auth login` in a terminal first.".to_owned()
             }
+            Self::ClientRefused { .. } => "The key may be deleted, expired or rotated: create another with `flyte create api-key NAME`. \
+                Where the configuration names client and secret, check admin.clientId and where its secret is."
+                .to_owned(),
+            Self::Credentials { .. } => {
+                "Correct that, or remove it from the configuration; see `flyte create config --help`.".to_owned()
+            }
+            Self::ApiKey(error) => return Some(error.hint()),
+            Self::Command { setting, .. } => {
+                format!("Run the command of {setting} by hand: it has to print a token and nothing else.")
+            }
+            Self::NoDeviceFlow { .. } => "Sign in by the browser: `flyte auth login --auth-type pkce` prints a link, and takes \
+                the address that the browser ends on."
+                .to_owned(),
+            Self::CodeEnded { .. } => "Run the command again for a new code.".to_owned(),
+            Self::IdToken { .. } => "GitHub Actions: give the job `permissions: id-token: write`. GitLab: name FLYTE_ID_TOKEN under \
+                `id_tokens:`. Elsewhere: set FLYTE_ID_TOKEN_FILE."
+                .to_owned(),
+            Self::ExchangeRefused { .. } => "Let an administrator look at `flyte get trust`: issuer, audience and claims of a rule have to \
+                fit the job; `flyte create trust` makes one."
+                .to_owned(),
             Self::UnsupportedAuthType { .. } => {
                 "Run `flyte create config --endpoint HOST --auth-type pkce`.".to_owned()
             }

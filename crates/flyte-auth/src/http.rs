@@ -1,8 +1,17 @@
 //! The one HTTP client for calls and OAuth requests alike: the same trust, the same proxy.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
 
-use reqwest::{Certificate, Client, NoProxy, Proxy, Response, redirect};
+use reqwest::{
+    Certificate, Client, Method, NoProxy, Proxy, RequestBuilder, Response,
+    header::{HeaderValue, PROXY_AUTHORIZATION},
+    redirect,
+};
 use url::Url;
 
 use crate::AuthError;
@@ -29,6 +38,53 @@ impl fmt::Debug for HttpOptions {
             .field("insecure_skip_verify", &self.insecure_skip_verify)
             .field("proxy", &self.proxy_url.as_ref().and_then(Url::host_str))
             .finish()
+    }
+}
+
+/// The HTTP client of a session, with what a proxy in front of the control plane wants to see (`admin.proxyCommand`).
+#[derive(Debug)]
+pub struct Http {
+    client: Client,
+    /// The control plane. Nothing for the proxy goes anywhere else.
+    endpoint: Url,
+    /// `proxy-authorization`, as far as there is one.
+    proxy: RwLock<Option<HeaderValue>>,
+}
+
+impl Http {
+    /// A client for the control plane at `endpoint`.
+    #[must_use]
+    pub fn new(client: Client, endpoint: Url) -> Self {
+        Self { client, endpoint, proxy: RwLock::new(None) }
+    }
+
+    /// The client without anything for the proxy.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A request; one to the control plane's own origin carries the proxy's token.
+    pub(crate) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        let ours = url.origin() == self.endpoint.origin();
+        let request = self.client.request(method, url);
+        match self.proxy.read().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| ours) {
+            Some(value) => request.header(PROXY_AUTHORIZATION, value),
+            None => request,
+        }
+    }
+
+    pub(crate) fn get(&self, url: Url) -> RequestBuilder {
+        self.request(Method::GET, url)
+    }
+
+    pub(crate) fn post(&self, url: Url) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// What the proxy is shown from now on.
+    pub(crate) fn show_to_proxy(&self, value: Option<HeaderValue>) {
+        *self.proxy.write().unwrap_or_else(PoisonError::into_inner) = value;
     }
 }
 

@@ -1,9 +1,11 @@
 //! The person at the other end, as far as signing in needs one.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use url::Url;
+
+use crate::flows::device::DeviceCode;
 
 /// How a flow talks to the person; the `flyte` command and the Python package each bring their own.
 #[async_trait]
@@ -15,6 +17,35 @@ pub trait Interaction: fmt::Debug + Send + Sync {
     /// Opens the browser; `false` where there is none. Must neither block nor write to the terminal.
     async fn open_browser(&self, url: &Url) -> bool {
         open_browser(url).await
+    }
+
+    /// Whether a browser could be opened here at all. Where not, and where the configuration leaves it open, the person signs
+    /// in on another device.
+    fn has_browser(&self) -> bool {
+        has_browser()
+    }
+
+    /// Says that the person signs in on another device because there is no browser here.
+    fn device_instead(&self) {
+        tracing::info!("there is no browser here: sign in on another device");
+    }
+
+    /// Shows where to sign in on another device, and the code for it.
+    fn device_code(&self, code: &DeviceCode) {
+        self.authorize_url(&code.url, false);
+    }
+
+    /// Tells, each second, how long the code can still be used.
+    fn code_expires_in(&self, _left: Duration) {}
+
+    /// Offers a new code after one ended for this reason; whether the person wants it.
+    async fn new_code(&self, _reason: &str) -> bool {
+        false
+    }
+
+    /// Passes on what a command that gets a token writes to its standard error, as it comes.
+    fn command_says(&self, text: &str) {
+        tracing::warn!("{}", text.trim_end());
     }
 
     /// Shows where to sign in. `opened` tells whether a browser was opened there; where not, the person must see the URL.
@@ -55,15 +86,20 @@ impl Interaction for Unattended {
     fn done(&self) {}
 }
 
+/// Whether a browser could be opened here: on Linux there has to be a display, or `BROWSER`.
+#[must_use]
+pub fn has_browser() -> bool {
+    let has = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !cfg!(target_os = "linux")
+        || ["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].into_iter().any(has)
+}
+
 /// Opens the person's browser; `false` where there is none to open.
 ///
 /// `BROWSER` is honoured. On Linux without a display this is `false` without trying: the text browsers that a desktop-less
 /// opener falls back to would take over the terminal.
 pub async fn open_browser(url: &Url) -> bool {
-    let has = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if cfg!(target_os = "linux")
-        && !["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].into_iter().any(has)
-    {
+    if !has_browser() {
         return false;
     }
     let url = url.to_string();

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use connectrpc::client::{BoxFuture, ClientBody, ClientTransport};
+use flyte_config::AuthType;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use reqwest::header;
@@ -73,20 +74,28 @@ async fn send(
     {
         parts.headers.insert(REQUEST_ID, id);
     }
-    let endpoint = &session.options().endpoint;
     // A mistake in a caller must never carry the token elsewhere, nor to the same host in the clear.
-    let ours = url.origin() == endpoint.url().origin();
     let call = Call { session, parts, url, body };
-    if endpoint.is_insecure() || !ours {
+    if !call.is_ours() {
         return call.attempt(None).await;
     }
 
+    session.greet_proxy().await?;
+    if session.options().auth_type == AuthType::Passthrough {
+        return call.attempt(None).await;
+    }
     let token = session.token().await?;
     let (turned_down, response) = verdict::of(call.attempt(Some(&token)).await?).await;
-    if !turned_down {
+    let by_proxy = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+    if !turned_down && !by_proxy {
         return Ok(response);
     }
-    session.invalidate(&token);
+    // Which of the two tokens a proxy means by 401 is not told: both are got anew.
+    session.forget_proxy().await;
+    session.greet_proxy().await?;
+    if turned_down {
+        session.invalidate(&token);
+    }
     let token = session.token().await?;
     let (turned_down, response) = verdict::of(call.attempt(Some(&token)).await?).await;
     if turned_down && let Some(error) = clock_skew(session, response.headers()) {
@@ -104,12 +113,26 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Whether it goes to the control plane itself, encrypted.
+    fn is_ours(&self) -> bool {
+        let endpoint = &self.session.options().endpoint;
+        !endpoint.is_insecure() && self.url.origin() == endpoint.url().origin()
+    }
+
     /// Sends the request, again where the server could not be reached or, for calls that only read, is not available.
     async fn attempt(&self, token: Option<&AccessToken>) -> Result<Response<reqwest::Body>, AuthError> {
         let mut headers = self.parts.headers.clone();
         if let Some(token) = token {
             let (name, value) = self.credentials(token).await?;
             headers.insert(name, value);
+        }
+        if self.session.options().auth_type == AuthType::Passthrough && self.is_ours() {
+            // As the caller gives them; what it gave for this call alone comes first.
+            for (name, value) in &self.session.options().credentials.headers {
+                if !self.parts.headers.contains_key(name) {
+                    headers.append(name, value.clone());
+                }
+            }
         }
         let mut pause = FIRST_PAUSE;
         for tried in 1.. {
@@ -139,18 +162,31 @@ impl Call<'_> {
 
     /// The header that carries the token: the one that discovery found, or found last time.
     async fn credentials(&self, token: &AccessToken) -> Result<(HeaderName, HeaderValue), AuthError> {
-        let provider = self.session.provider().await?;
-        let unusable = |what: &str| AuthError::Discovery {
-            url: self.session.options().endpoint.url().to_string(),
-            reason: format!("its {what} cannot stand in a header"),
+        let provider = match self.session.provider().await {
+            Ok(provider) => provider,
+            // A token that comes from elsewhere may be for a server that tells nothing about signing in.
+            Err(AuthError::Discovery { .. })
+                if self.session.options().auth_type == AuthType::ExternalCommand =>
+            {
+                return bearer(header::AUTHORIZATION, token);
+            }
+            Err(error) => return Err(error),
         };
-        let name =
-            HeaderName::try_from(&provider.header).map_err(|_| unusable("authorization metadata key"))?;
-        let text = zeroize::Zeroizing::new(format!("Bearer {}", token.secret()));
-        let mut value = HeaderValue::try_from(text.as_str()).map_err(|_| unusable("access token"))?;
-        value.set_sensitive(true);
-        Ok((name, value))
+        let name = HeaderName::try_from(&provider.header).map_err(|_| AuthError::Discovery {
+            url: self.session.options().endpoint.url().to_string(),
+            reason: "its authorization metadata key cannot be the name of a header".to_owned(),
+        })?;
+        bearer(name, token)
     }
+}
+
+/// The header that carries a token (RFC 6750 section 2.1).
+fn bearer(name: HeaderName, token: &AccessToken) -> Result<(HeaderName, HeaderValue), AuthError> {
+    let text = zeroize::Zeroizing::new(format!("Bearer {}", token.secret()));
+    let mut value = HeaderValue::try_from(text.as_str())
+        .map_err(|_| AuthError::Request { reason: "its access token cannot stand in a header".to_owned() })?;
+    value.set_sensitive(true);
+    Ok((name, value))
 }
 
 /// Whether the call may be sent twice: by Flyte's naming, methods that only read begin with one of these words.

@@ -22,8 +22,8 @@ mod token;
 
 pub use self::{
     error::{AuthError, ConnectFailure},
-    interaction::{Interaction, Unattended, open_browser},
+    interaction::{Interaction, Unattended, has_browser, open_browser},
     layer::Transport,
-    session::{Session, SessionOptions, SignedOut, Status},
+    session::{Credentials, Session, SessionOptions, SignedOut, Status},
     token::{AccessToken, TokenResponse},
 };

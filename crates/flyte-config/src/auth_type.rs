@@ -17,12 +17,25 @@ pub enum AuthType {
     ExternalCommand,
     /// The caller supplies the headers of each call.
     Passthrough,
+    /// A CI system's own OIDC token is exchanged (RFC 8693). The published client does not know this value.
+    TokenExchange,
 }
 
 impl AuthType {
     /// Every mode, the default first.
-    pub const ALL: [Self; 5] =
-        [Self::Pkce, Self::DeviceFlow, Self::ClientSecret, Self::ExternalCommand, Self::Passthrough];
+    pub const ALL: [Self; 6] = [
+        Self::Pkce,
+        Self::DeviceFlow,
+        Self::ClientSecret,
+        Self::ExternalCommand,
+        Self::Passthrough,
+        Self::TokenExchange,
+    ];
+
+    /// Whether a person signs in, rather than a machine that has its own credentials.
+    pub const fn is_a_persons(self) -> bool {
+        matches!(self, Self::Pkce | Self::DeviceFlow)
+    }
 
     /// The spelling that every Flyte tool reads from a file.
     pub const fn as_str(self) -> &'static str {
@@ -32,6 +45,7 @@ impl AuthType {
             Self::ClientSecret => "ClientSecret",
             Self::ExternalCommand => "ExternalCommand",
             Self::Passthrough => "Passthrough",
+            Self::TokenExchange => "TokenExchange",
         }
     }
 }
@@ -45,7 +59,7 @@ impl fmt::Display for AuthType {
 /// A word that names no authentication mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no authentication type; use pkce, headless, client-secret, external-command or passthrough"
+    "{0:?} is no authentication type; use pkce, headless, client-secret, external-command, passthrough or token-exchange"
 )]
 pub struct UnknownAuthType(pub String);
 
@@ -62,6 +76,7 @@ impl FromStr for AuthType {
             "clientsecret" | "clientcredentials" | "appcredential" => Ok(Self::ClientSecret),
             "externalcommand" | "command" | "custom" => Ok(Self::ExternalCommand),
             "passthrough" => Ok(Self::Passthrough),
+            "tokenexchange" | "keyless" => Ok(Self::TokenExchange),
             _ => Err(UnknownAuthType(text.to_owned())),
         }
     }
@@ -88,6 +103,7 @@ mod tests {
                 vec!["external-command", "external_command", "externalcommand", "command", "Custom"],
             ),
             (AuthType::Passthrough, vec!["Passthrough", "passthrough", "pass-through"]),
+            (AuthType::TokenExchange, vec!["TokenExchange", "token-exchange", "keyless"]),
         ];
         for (auth_type, words) in spellings {
             for word in words {

@@ -47,6 +47,8 @@ pub struct Admin {
     pub ca_cert_file_path: Option<PathBuf>,
     /// How to log in.
     pub auth_type: AuthType,
+    /// Whether that was configured, rather than being the default.
+    pub auth_type_chosen: bool,
     /// The command whose output is the token.
     pub command: Vec<String>,
     /// The command whose output is the token for a proxy.
@@ -59,6 +61,8 @@ pub struct Admin {
     pub client_secret_location: Option<PathBuf>,
     /// Environment variable that holds the client's secret.
     pub client_secret_env_var: Option<String>,
+    /// File of the private key that proves who the client is; absolute.
+    pub client_private_key_location: Option<PathBuf>,
     /// Scopes to ask for; empty for those that the server advertises.
     pub scopes: Vec<String>,
     /// Keep tokens out of the keyring.
@@ -169,15 +173,17 @@ impl Config {
         };
         let insecure = sources.boolean(key::INSECURE)?;
         let client_secret_location = path(key::CLIENT_SECRET_LOCATION)?;
+        let client_private_key_location = path(key::CLIENT_PRIVATE_KEY_LOCATION)?;
         let client_secret_env_var = text(key::CLIENT_SECRET_ENV_VAR)?;
         let secret_in_variable =
             client_secret_env_var.as_deref().is_some_and(|name| sources.environment.variable(name).is_some());
         let configured = match sources.text(key::AUTH_TYPE)? {
-            Some(found) => found.convert(|text| text.parse())?,
-            None => AuthType::default(),
+            Some(found) => Some(found.convert(|text| text.parse())?),
+            None => None,
         };
         // A place for a secret implies the mode that uses it, as in the published client.
-        let implied = client_secret_location.is_some() || secret_in_variable;
+        let implied =
+            client_secret_location.is_some() || secret_in_variable || client_private_key_location.is_some();
         let http_proxy_url = match sources.text(key::HTTP_PROXY_URL)? {
             Some(found) => Some(found.convert(|text| {
                 // The text may hold a password, so that the error does not repeat it.
@@ -200,13 +206,15 @@ impl Config {
                 insecure,
                 insecure_skip_verify: sources.boolean(key::INSECURE_SKIP_VERIFY)?,
                 ca_cert_file_path: path(key::CA_CERT_FILE_PATH)?,
-                auth_type: if implied { AuthType::ClientSecret } else { configured },
+                auth_type: if implied { AuthType::ClientSecret } else { configured.unwrap_or_default() },
+                auth_type_chosen: implied || configured.is_some(),
                 command: sources.words(key::COMMAND)?,
                 proxy_command: sources.words(key::PROXY_COMMAND)?,
                 http_proxy_url,
                 client_id: text(key::CLIENT_ID)?,
                 client_secret_location,
                 client_secret_env_var,
+                client_private_key_location,
                 scopes: sources.words(key::SCOPES)?,
                 disable_keyring: sources.boolean(key::DISABLE_KEYRING)?,
             },

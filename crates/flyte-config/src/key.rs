@@ -83,7 +83,7 @@ keys! {
     INSECURE_SKIP_VERIFY = "admin"."insecureSkipVerify": Boolean;
     /// PEM file of the certificate authorities to trust instead of the system's. Wins over `insecureSkipVerify`.
     CA_CERT_FILE_PATH = "admin"."caCertFilePath": Text;
-    /// How to log in: `Pkce` (the default), `DeviceFlow`, `ClientSecret`, `ExternalCommand` or `Passthrough`, in any case.
+    /// How to log in: `Pkce` (the default), `DeviceFlow`, `ClientSecret`, `ExternalCommand` or `Passthrough`, in any case; or `TokenExchange` (a CI job's own token), which the published client does not know.
     AUTH_TYPE = "admin"."authType": Text, "FLYTE_AUTH_TYPE";
     /// The command whose output is the access token, with `authType: ExternalCommand`. It runs without a shell.
     COMMAND = "admin"."command": Command, "FLYTE_AUTH_COMMAND";
@@ -95,6 +95,8 @@ keys! {
     CLIENT_SECRET_LOCATION = "admin"."clientSecretLocation": Text;
     /// Name of the environment variable that holds the client's secret. If that is set, it means `authType: ClientSecret`.
     CLIENT_SECRET_ENV_VAR = "admin"."clientSecretEnvVar": Text;
+    /// PEM file of the private key (EC P-256 or RSA) that proves who the client is, instead of a secret (RFC 7523). Naming one means `authType: ClientSecret`. Ours: the published client does not know it.
+    CLIENT_PRIVATE_KEY_LOCATION = "admin"."clientPrivateKeyLocation": Text;
     /// Scopes to ask for instead of those that the server advertises.
     SCOPES = "admin"."scopes": Words;
     /// Proxy for every request. Without it `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` apply.

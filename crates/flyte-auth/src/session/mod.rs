@@ -4,7 +4,9 @@
 //! is read again (another process may have renewed it), then the refresh token is used, then, where somebody is there to
 //! ask, the person signs in. The store is written before the lock is given up and before the new token is used.
 
+mod credentials;
 mod lock;
+mod machine;
 mod options;
 mod renewal;
 #[cfg(test)]
@@ -19,16 +21,15 @@ use std::{
 };
 
 use flyte_config::AuthType;
-use reqwest::Client;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{Mutex, OnceCell, oneshot};
 
-pub use self::options::SessionOptions;
+pub use self::{credentials::Credentials, options::SessionOptions};
 use crate::{
     AuthError,
     clock::UnixTime,
     discovery::{self, Provider},
-    http,
+    http::{self, Http},
     store::{self, Backend, Login, StoreOptions, TokenStore},
     token::{AccessToken, fingerprint, jwt_expiry},
 };
@@ -37,7 +38,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     options: SessionOptions,
-    http: OnceLock<Client>,
+    http: OnceLock<Http>,
+    /// What the proxy in front of the control plane is shown.
+    proxy: Mutex<Option<AccessToken>>,
     store: OnceCell<Arc<dyn TokenStore>>,
     provider: RwLock<Option<Arc<Provider>>>,
     current: RwLock<Option<AccessToken>>,
@@ -98,6 +101,7 @@ impl Session {
         Arc::new(Self {
             options,
             http: OnceLock::new(),
+            proxy: Mutex::new(None),
             store: OnceCell::new(),
             provider: RwLock::new(None),
             current: RwLock::new(None),
@@ -118,12 +122,12 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`http::client`].
-    pub fn http(&self) -> Result<&Client, AuthError> {
+    pub fn http(&self) -> Result<&Http, AuthError> {
         if let Some(client) = self.http.get() {
             return Ok(client);
         }
         let client = http::client(&self.options.http)?;
-        Ok(self.http.get_or_init(|| client))
+        Ok(self.http.get_or_init(|| Http::new(client, self.options.endpoint.url().clone())))
     }
 
     /// A valid access token; signs the person in where that is needed and somebody is there.
@@ -164,7 +168,7 @@ impl Session {
         token.is_fresh(now) || (now < self.postponed.load(Ordering::Relaxed) && token.is_valid(now))
     }
 
-    /// Signs the person in, whatever tokens there are.
+    /// Signs the person in, whatever tokens there are. A machine gets a new token by its own credentials.
     ///
     /// # Errors
     /// Everything that [`AuthError`] says; [`AuthError::LoginRequired`] where nobody is there. The login before stays.
@@ -173,6 +177,11 @@ impl Session {
         let (_caller, gone) = oneshot::channel();
         tokio::spawn(async move {
             let _flight = session.flight.lock().await;
+            session.greet_proxy().await?;
+            if session.is_a_machines() {
+                session.set_current(None);
+                return session.mint().await;
+            }
             let _lock = lock::Lock::take(&session.lock_path(), &*session.options.interaction).await?;
             session.sign_in(&**session.store().await?, gone).await
         })
@@ -180,13 +189,16 @@ impl Session {
         .map_err(|_| AuthError::Interrupted)?
     }
 
-    /// Ends the login: revokes it at the server where that can be reached, and removes it here in any case.
+    /// Ends the login: revokes it at the server where that can be reached, and removes it here in any case. A machine's mode
+    /// has no login; a person's, for the same endpoint, stays.
     ///
     /// # Errors
     /// [`AuthError::Store`] where the tokens could not be removed.
     pub async fn logout(&self) -> Result<SignedOut, AuthError> {
         let _flight = self.flight.lock().await;
         let _lock = lock::Lock::take(&self.lock_path(), &*self.options.interaction).await?;
+        // A proxy that does not let the revocation through is no reason to keep the tokens.
+        let _ = self.greet_proxy().await;
         let store = self.store().await?;
         let login = store.load().await?;
         let mut revoked = false;
@@ -206,6 +218,9 @@ impl Session {
     /// # Errors
     /// [`AuthError::Store`] where the store cannot be read.
     pub async fn status(&self) -> Result<Status, AuthError> {
+        if self.is_a_machines() {
+            return self.machine_status().await;
+        }
         let store = self.store().await?;
         let login = store.load().await?;
         let details = login.as_ref().and_then(|login| login.details.clone());
@@ -251,6 +266,7 @@ impl Session {
     }
 
     async fn discover(&self) -> Result<Arc<Provider>, AuthError> {
+        self.greet_proxy().await?;
         let found =
             discovery::discover(self.http()?, &self.options.endpoint, &self.options.overrides).await?;
         let provider = Arc::new(found);
@@ -263,6 +279,9 @@ impl Session {
     async fn store(&self) -> Result<&Arc<dyn TokenStore>, AuthError> {
         self.store
             .get_or_try_init(|| async {
+                if self.is_a_machines() {
+                    return Ok(store::in_memory());
+                }
                 store::open(&StoreOptions {
                     service: self.options.endpoint.keyring_service(),
                     data_dir: self.options.data_dir.clone(),
@@ -287,6 +306,13 @@ impl Session {
     pub(crate) async fn keep_for_test(&self, login: &Login) {
         self.store().await.unwrap().save(login).await.unwrap();
         self.set_current(None);
+    }
+
+    /// Whether the login that is kept would not be used.
+    #[cfg(test)]
+    pub(crate) async fn is_of_another_mode_for_test(&self) -> bool {
+        let login = self.store().await.unwrap().load().await.unwrap().unwrap();
+        self.is_of_another_mode(&login)
     }
 
     /// A token out of the store, unless it is one that must not be used: turned down by the server, or of a sign-in by
@@ -335,11 +361,19 @@ impl Session {
         AuthError::LoginRequired { endpoint: self.options.endpoint.authority().to_owned() }
     }
 
-    fn unsupported(&self) -> Option<AuthError> {
-        match self.options.auth_type {
-            AuthType::Pkce => None,
-            other => Some(AuthError::UnsupportedAuthType { auth_type: other.to_string() }),
+    /// Whether the person signs in on another device: as they asked, or because the choice is left open and there is no
+    /// browser here.
+    fn by_device(&self, provider: &Provider) -> bool {
+        if self.options.headless || self.options.auth_type == AuthType::DeviceFlow {
+            return true;
         }
+        let instead = !self.options.auth_type_chosen
+            && provider.device_authorization_endpoint.is_some()
+            && !self.options.interaction.has_browser();
+        if instead {
+            self.options.interaction.device_instead();
+        }
+        instead
     }
 }
 

@@ -4,15 +4,23 @@ use std::{path::PathBuf, sync::Arc};
 
 use flyte_config::{AuthType, Config, Endpoint, Environment};
 
-use crate::{Interaction, clock::Clock, discovery::Overrides, http::HttpOptions};
+use super::Credentials;
+use crate::{Interaction, api_key::ApiKey, clock::Clock, discovery::Overrides, http::HttpOptions};
 
 /// Everything that a [`Session`](super::Session) is made of.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
     /// The control plane.
     pub endpoint: Endpoint,
-    /// How the person signs in.
+    /// How the caller proves who it is.
     pub auth_type: AuthType,
+    /// Whether that was chosen. The default, `Pkce`, gives way to the device flow where there is no browser.
+    pub auth_type_chosen: bool,
+    /// Where a person has to sign in, do that on another device. The login counts as one of `auth_type`, so that the next
+    /// command uses it too.
+    pub headless: bool,
+    /// What the modes without a person need.
+    pub credentials: Credentials,
     /// How to reach the servers.
     pub http: HttpOptions,
     /// What the configuration says where the server says nothing.
@@ -51,6 +59,9 @@ impl SessionOptions {
         Self {
             endpoint,
             auth_type: admin.auth_type,
+            auth_type_chosen: admin.auth_type_chosen,
+            headless: false,
+            credentials: Credentials::from_config(config, environment),
             http: HttpOptions {
                 ca_cert_file: admin.ca_cert_file_path.clone(),
                 insecure_skip_verify: admin.insecure_skip_verify,
@@ -63,5 +74,15 @@ impl SessionOptions {
             interaction,
             clock: Clock::default(),
         }
+    }
+
+    /// The same for an API key: its endpoint, its client, its secret.
+    #[must_use]
+    pub fn with_api_key(mut self, key: ApiKey) -> Self {
+        self.endpoint = key.endpoint.clone();
+        self.auth_type = AuthType::ClientSecret;
+        self.auth_type_chosen = true;
+        self.credentials.client = Some(key.into());
+        self
     }
 }

@@ -62,6 +62,13 @@ impl Session {
     }
 
     async fn renew(&self, asking: Asking, gone: CallerGone) -> Result<AccessToken, AuthError> {
+        self.greet_proxy().await?;
+        if self.is_a_machines() {
+            return tokio::select! {
+                outcome = self.mint() => outcome,
+                _ = gone => Err(AuthError::Interrupted),
+            };
+        }
         let now = || self.options.clock.now();
         let store = self.store().await?;
         let mut known = store.load().await?.and_then(|login| self.usable(&login));
@@ -110,6 +117,7 @@ impl Session {
             }
         }
         let token = match asking {
+            _ if self.is_a_job() => self.mint().await,
             Asking::Allowed => match self.sign_in(&**store, gone).await {
                 Err(AuthError::LoginRequired { .. }) => Err(over),
                 outcome => outcome,
@@ -195,16 +203,17 @@ impl Session {
         store: &dyn TokenStore,
         gone: CallerGone,
     ) -> Result<AccessToken, AuthError> {
-        if let Some(unsupported) = self.unsupported() {
-            return Err(unsupported);
-        }
         if !self.options.interaction.is_interactive() {
             return Err(self.login_required());
         }
         store.probe().await?;
         let signing_in = async {
             let provider: Arc<Provider> = self.discover().await?;
-            let response = flows::pkce::sign_in(self.http()?, &provider, &*self.options.interaction).await?;
+            let (http, interaction) = (self.http()?, &*self.options.interaction);
+            let response = match self.by_device(&provider) {
+                true => flows::device::sign_in(http, &provider, interaction).await?,
+                false => flows::pkce::sign_in(http, &provider, interaction).await?,
+            };
             Ok::<_, AuthError>((provider, response))
         };
         let (provider, response) = tokio::select! {

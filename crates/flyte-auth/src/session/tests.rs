@@ -142,6 +142,7 @@ impl Scene {
             header: "authorization".to_owned(),
             answers_with_issuer: false,
             flyte: true,
+            client_authentication: Vec::new(),
         };
         let shelf = Arc::new(Shelf::default());
         *shelf.login.lock().unwrap() = Some(login("a0", "r0", "Pkce", NOW + left));
@@ -160,6 +161,9 @@ impl Scene {
         let session = Session::new(SessionOptions {
             endpoint: self.endpoint.clone(),
             auth_type: AuthType::Pkce,
+            auth_type_chosen: true,
+            headless: false,
+            credentials: Credentials::default(),
             http: HttpOptions::default(),
             overrides: Overrides::default(),
             disable_keyring: false,

@@ -30,6 +30,11 @@ impl Keyring {
         Ok(entries.map(|entries| Self { entries, timeout }))
     }
 
+    /// The secret of another user name.
+    pub(super) async fn secret(&self, user: &str) -> Result<Option<SecretString>, StoreError> {
+        self.within(self.entries.get(user)).await
+    }
+
     async fn within<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         limited(self.timeout, work).await
     }

@@ -67,6 +67,8 @@ pub enum Backend {
     EncryptedFile(PathBuf),
     /// Memory only: the configuration turned the keyring off.
     Memory,
+    /// Nothing is kept: a machine's credentials give a new token at any time.
+    Nowhere,
 }
 
 impl fmt::Display for Backend {
@@ -74,6 +76,7 @@ impl fmt::Display for Backend {
         match self {
             Self::Keyring(name) => write!(f, "system keyring ({name})"),
             Self::EncryptedFile(path) => write!(f, "encrypted file ({})", path.display()),
+            Self::Nowhere => f.write_str("memory only (a machine gets a new one with its own credentials)"),
             Self::Memory => f.write_str("memory only (admin.disableKeyring is set)"),
         }
     }
@@ -129,6 +132,23 @@ pub async fn open(options: &StoreOptions) -> Result<Arc<dyn TokenStore>, StoreEr
         Some(keyring) if file.exists() => Arc::new(Moving::new(keyring, file)),
         Some(keyring) => Arc::new(keyring),
     })
+}
+
+/// A store that ends with the process.
+pub(crate) fn in_memory() -> Arc<dyn TokenStore> {
+    Arc::new(Memory::default())
+}
+
+/// A secret that the person put into the keyring for `user`; `None` where there is none, or no keyring.
+pub(crate) async fn secret(
+    service: &str,
+    user: &str,
+    timeout: Duration,
+) -> Result<Option<SecretString>, StoreError> {
+    match Keyring::open(service, timeout).await? {
+        Some(keyring) => keyring.secret(user).await,
+        None => Ok(None),
+    }
 }
 
 /// The encrypted file, whatever keyring there is.

@@ -1,10 +1,10 @@
 //! Finding out where to sign in.
 
 use super::*;
-use crate::{AuthError, Unattended, discovery::discover, http::client};
+use crate::{AuthError, Unattended, discovery::discover};
 
 async fn discovered(served: &Served) -> Result<crate::discovery::Provider, AuthError> {
-    discover(&client(&served.http_options()).unwrap(), &served.endpoint(), &Overrides::default()).await
+    discover(&served.http(), &served.endpoint(), &Overrides::default()).await
 }
 
 /// A server whose every answer is this.

@@ -3,8 +3,10 @@
 //! These tests are inside the crate so that they can give a session a store of their own: a developer's real keyring is
 //! never touched. `tests/secret_service.rs` has the real keyring, in a session bus of its own.
 
+mod device;
 mod discovery;
 mod http;
+mod machines;
 mod person;
 mod processes;
 mod sign_in;
@@ -38,7 +40,7 @@ use url::Url;
 
 use self::person::{AtTheScreen, Habit, Person};
 use crate::{
-    Interaction, Session, SessionOptions,
+    Credentials, Interaction, Session, SessionOptions,
     clock::Clock,
     discovery::Overrides,
     http::HttpOptions,
@@ -112,11 +114,23 @@ impl Served {
         HttpOptions { ca_cert_file: Some(self.ca_file()), ..HttpOptions::default() }
     }
 
+    fn http(&self) -> crate::http::Http {
+        let client = crate::http::client(&self.http_options()).unwrap();
+        crate::http::Http::new(client, self.endpoint().url().clone())
+    }
+
     /// A session with tokens in memory only.
     fn session(&self, interaction: Arc<dyn Interaction>) -> Arc<Session> {
-        Session::new(SessionOptions {
+        Session::new(self.options(interaction))
+    }
+
+    fn options(&self, interaction: Arc<dyn Interaction>) -> SessionOptions {
+        SessionOptions {
             endpoint: self.endpoint(),
             auth_type: AuthType::Pkce,
+            auth_type_chosen: true,
+            headless: false,
+            credentials: Credentials::default(),
             http: self.http_options(),
             overrides: Overrides::default(),
             disable_keyring: true,
@@ -124,7 +138,7 @@ impl Served {
             state_dir: self.directory.path().join("state"),
             interaction,
             clock: Clock::manual(NOW),
-        })
+        }
     }
 }
 
@@ -138,6 +152,8 @@ struct Realm {
     parent: Mutex<String>,
     /// What was asked for, in order: `token`, `authorize`, or the method of a call.
     asked: Mutex<Vec<String>>,
+    /// The form and the `authorization` of each token request of a machine or a device.
+    forms: Mutex<Vec<(HashMap<String, String>, Option<String>)>>,
     /// The parameters of the last authorization request.
     request: Mutex<HashMap<String, String>>,
     /// `authorization` and `x-request-id` of each call.
@@ -163,6 +179,12 @@ struct Rules {
     unavailable: usize,
     /// `Date` of refusals.
     date: Option<String>,
+    /// How clients may prove who they are.
+    client_authentication: Vec<&'static str>,
+    /// Whether there is a device authorization endpoint.
+    device: bool,
+    /// What calls need in `proxy-authorization`, where a proxy stands in front.
+    proxy: Option<&'static str>,
 }
 
 impl Default for Rules {
@@ -179,6 +201,9 @@ impl Default for Rules {
             fault: None,
             unavailable: 0,
             date: Some(date(NOW)),
+            client_authentication: Vec::new(),
+            device: false,
+            proxy: None,
         }
     }
 }
@@ -204,6 +229,7 @@ impl Realm {
                 .route("/.well-known/oauth-authorization-server", get(well_known))
                 .route("/authorize", get(authorize))
                 .route("/token", post(token))
+                .route("/device", post(machines::device_authorization))
                 .route("/revoke", post(revoke))
                 .fallback(call)
                 .with_state((realm, port))
@@ -241,6 +267,16 @@ async fn metadata(State((realm, port)): Shared) -> Response {
         issuer: format!("https://localhost:{port}/"),
         authorization_endpoint: format!("https://localhost:{port}/authorize"),
         token_endpoint: format!("https://localhost:{port}/token"),
+        token_endpoint_auth_methods_supported: realm
+            .seen()
+            .client_authentication
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        device_authorization_endpoint: match realm.seen().device {
+            true => format!("https://localhost:{port}/device"),
+            false => String::new(),
+        },
         ..Default::default()
     })
 }
@@ -298,7 +334,11 @@ async fn authorize(State((realm, _)): Shared, Query(request): Query<HashMap<Stri
     Redirect::to(back.as_str()).into_response()
 }
 
-async fn token(State((realm, _)): Shared, Form(form): Form<HashMap<String, String>>) -> Response {
+async fn token(
+    State((realm, _)): Shared,
+    headers: HeaderMap,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
     realm.note("token");
     let rules = realm.seen();
@@ -331,6 +371,16 @@ async fn token(State((realm, _)): Shared, Form(form): Form<HashMap<String, Strin
             }
             parent.clone_from(&form["refresh_token"]);
         }
+        "client_credentials"
+        | "urn:ietf:params:oauth:grant-type:token-exchange"
+        | "urn:ietf:params:oauth:grant-type:device_code" => {
+            let authorization = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+            let code = machines::verdict(&form, authorization.as_deref());
+            realm.forms.lock().unwrap().push((form, authorization));
+            if let Some(code) = code {
+                return refused(code);
+            }
+        }
         _ => return refused("unsupported_grant_type"),
     }
     let next = realm.generation.fetch_add(1, Ordering::SeqCst) + 1;
@@ -356,6 +406,9 @@ async fn call(State((realm, _)): Shared, headers: HeaderMap, request: Request) -
     let rules = realm.seen();
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     realm.calls.lock().unwrap().push((text(rules.header), text("x-request-id")));
+    if rules.proxy.is_some() && text("proxy-authorization").as_deref() != rules.proxy {
+        return StatusCode::PROXY_AUTHENTICATION_REQUIRED.into_response();
+    }
     if rules.unavailable > 0 {
         realm.rules(|rules| rules.unavailable -= 1);
         return StatusCode::SERVICE_UNAVAILABLE.into_response();

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 
 use super::*;
 use crate::{
-    AuthError, Unattended,
+    AuthError, Credentials, Unattended,
     store::{self, StoreError, StoreOptions, TokenStore},
 };
 
@@ -57,6 +57,9 @@ async fn work(described: &str) -> Result<String, AuthError> {
     let session = Session::new(SessionOptions {
         endpoint: endpoint.clone(),
         auth_type: AuthType::Pkce,
+        auth_type_chosen: true,
+        headless: false,
+        credentials: Credentials::default(),
         http: HttpOptions { ca_cert_file: Some(directory.join("ca.pem")), ..HttpOptions::default() },
         overrides: Overrides::default(),
         disable_keyring: false,

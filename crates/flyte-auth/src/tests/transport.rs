@@ -6,7 +6,11 @@ use http_body_util::BodyExt as _;
 use super::*;
 use crate::{AuthError, Transport, Unattended};
 
-async fn send(session: &Arc<Session>, url: Url, body: &'static [u8]) -> Result<(u16, Bytes), AuthError> {
+pub(super) async fn send(
+    session: &Arc<Session>,
+    url: Url,
+    body: &'static [u8],
+) -> Result<(u16, Bytes), AuthError> {
     let request = ::http::Request::post(url.as_str()).body(full_body(Bytes::from_static(body))).unwrap();
     let response = Transport::new(Arc::clone(session)).send(request).await?;
     let status = response.status().as_u16();

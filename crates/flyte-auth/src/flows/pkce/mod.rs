@@ -11,13 +11,12 @@ use std::time::Duration;
 
 use aws_lc_rs::{digest, rand};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use reqwest::Client;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use self::callback::{Answer, Listener};
 use super::token_request;
-use crate::{AuthError, Interaction, discovery::Provider, token::TokenResponse};
+use crate::{AuthError, Interaction, discovery::Provider, http::Http, token::TokenResponse};
 
 pub use self::callback::parse_answer;
 
@@ -29,7 +28,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(300);
 /// # Errors
 /// Everything that [`AuthError`] says of signing in.
 pub async fn sign_in(
-    http: &Client,
+    http: &Http,
     provider: &Provider,
     interaction: &dyn Interaction,
 ) -> Result<TokenResponse, AuthError> {
@@ -39,7 +38,7 @@ pub async fn sign_in(
 /// [`sign_in`] within a time.
 pub(crate) async fn sign_in_within(
     limit: Duration,
-    http: &Client,
+    http: &Http,
     provider: &Provider,
     interaction: &dyn Interaction,
 ) -> Result<TokenResponse, AuthError> {
@@ -145,7 +144,7 @@ fn port_taken(provider: &Provider, source: std::io::Error) -> AuthError {
 /// Servers should take any loopback port (RFC 8252 section 7.3) but not all do, and one that does not shows an error to the
 /// person and never answers here. So it is asked first; asking has no side effect. A redirect to a page of its own that
 /// tells of an error is a refusal too; an error sent to the redirect URI is not: that URI was taken.
-async fn accepts(http: &Client, request: &Url, redirect_uri: &Url) -> bool {
+async fn accepts(http: &Http, request: &Url, redirect_uri: &Url) -> bool {
     let Ok(response) = http.get(request.clone()).timeout(Duration::from_secs(10)).send().await else {
         return false;
     };

@@ -1,0 +1,252 @@
+//! The device authorization grant (RFC 8628): the person signs in by a browser on any device, with a code.
+//!
+//! The loop is separate from HTTP: what time does to it (intervals, backoff, expiry) is tested without any waiting.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tokio::time::{self, Instant};
+use url::Url;
+
+use super::{submit, token_request};
+use crate::{
+    AuthError, Interaction,
+    discovery::Provider,
+    http::Http,
+    token::{TokenResponse, clean},
+};
+
+/// RFC 8628 section 3.4.
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// The pause between two polls where the server names none (RFC 8628 section 3.2).
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+/// What `slow_down` adds (RFC 8628 section 3.5).
+const SLOW_DOWN: Duration = Duration::from_secs(5);
+/// The longest pause while the server cannot be reached.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// The longest life of a code that is believed.
+const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the person needs in order to sign in on another device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceCode {
+    /// The whole link, code included.
+    pub url: Url,
+    /// Where the code can be typed in (`verification_uri`).
+    pub verification_uri: Url,
+    /// The code alone.
+    pub user_code: String,
+    /// How long it can be used, from now.
+    pub expires_in: Duration,
+}
+
+/// A device authorization response (RFC 8628 section 3.2).
+#[derive(Debug)]
+struct Authorization {
+    device_code: SecretString,
+    shown: DeviceCode,
+    interval: Duration,
+}
+
+/// What became of one code.
+enum Outcome {
+    Tokens(TokenResponse),
+    /// It is of no use any more, for this reason; another one may be.
+    Ended(&'static str),
+}
+
+/// The two requests of the flow.
+trait Server {
+    async fn authorize(&self) -> Result<Authorization, AuthError>;
+    async fn poll(&self, device_code: &SecretString) -> Result<TokenResponse, AuthError>;
+}
+
+/// Signs the person in and returns their tokens. Nothing is kept anywhere until then: a process that ends meanwhile leaves
+/// nothing behind but a code that expires.
+///
+/// # Errors
+/// [`AuthError::NoDeviceFlow`], [`AuthError::AccessDenied`], [`AuthError::CodeEnded`] where the person wants no new code, and
+/// those of any token request, except that the network may be gone for a while.
+pub async fn sign_in(
+    http: &Http,
+    provider: &Provider,
+    interaction: &dyn Interaction,
+) -> Result<TokenResponse, AuthError> {
+    let endpoint = provider
+        .device_authorization_endpoint
+        .as_ref()
+        .ok_or_else(|| AuthError::NoDeviceFlow { issuer: provider.issuer.clone() })?;
+    let client_id = provider.client_id()?;
+    run(&Remote { http, provider, endpoint, client_id }, interaction).await
+}
+
+async fn run(server: &impl Server, interaction: &dyn Interaction) -> Result<TokenResponse, AuthError> {
+    loop {
+        let authorization = server.authorize().await?;
+        interaction.device_code(&authorization.shown);
+        match wait(server, &authorization, interaction).await? {
+            Outcome::Tokens(tokens) => {
+                interaction.done();
+                return Ok(tokens);
+            }
+            Outcome::Ended(reason) if interaction.new_code(reason).await => {}
+            Outcome::Ended(reason) => return Err(AuthError::CodeEnded { reason }),
+        }
+    }
+}
+
+/// Asks for the tokens until they are there or the code has ended (RFC 8628 section 3.5).
+async fn wait(
+    server: &impl Server,
+    authorization: &Authorization,
+    interaction: &dyn Interaction,
+) -> Result<Outcome, AuthError> {
+    const EXPIRED: &str = "the code expired before anybody approved it";
+    let deadline = Instant::now() + authorization.shown.expires_in;
+    let mut interval = authorization.interval;
+    let mut pause = interval;
+    let mut unanswered = false;
+    loop {
+        let next = Instant::now() + pause;
+        countdown(next.min(deadline), deadline, interaction).await;
+        if next >= deadline {
+            return Ok(Outcome::Ended(EXPIRED));
+        }
+        let error = match server.poll(&authorization.device_code).await {
+            Ok(tokens) => return Ok(Outcome::Tokens(tokens)),
+            Err(error) => error,
+        };
+        let AuthError::Refused { code, description } = error else {
+            match error {
+                // The network, or what stands in between: the code is still good. Asked less often meanwhile.
+                AuthError::Unreachable { .. } | AuthError::BadAnswer { .. } => {
+                    tracing::debug!(%error, "the server could not be asked whether the code was approved");
+                    unanswered = true;
+                    pause = (pause * 2).clamp(interval, MAX_BACKOFF.max(interval));
+                    continue;
+                }
+                other => return Err(other),
+            }
+        };
+        match code.as_str() {
+            "authorization_pending" => {}
+            "slow_down" => interval += SLOW_DOWN,
+            "temporarily_unavailable" | "server_error" => {}
+            "access_denied" => return Err(AuthError::AccessDenied { description }),
+            "expired_token" => return Ok(Outcome::Ended(EXPIRED)),
+            // A code is good for one answer. If an earlier one was lost on the way, the tokens went with it.
+            "invalid_grant" if unanswered => {
+                return Ok(Outcome::Ended("the code was approved, but the server's answer to that was lost"));
+            }
+            "invalid_grant" => return Ok(Outcome::Ended("the server no longer knows the code")),
+            _ => return Err(AuthError::Refused { code, description }),
+        }
+        pause = interval;
+    }
+}
+
+/// Waits until `next`, telling each second how much time is left.
+async fn countdown(next: Instant, deadline: Instant, interaction: &dyn Interaction) {
+    loop {
+        let now = Instant::now();
+        interaction.code_expires_in(deadline.saturating_duration_since(now));
+        if now >= next {
+            return;
+        }
+        time::sleep_until(next.min(now + Duration::from_secs(1))).await;
+    }
+}
+
+struct Remote<'a> {
+    http: &'a Http,
+    provider: &'a Provider,
+    endpoint: &'a Url,
+    client_id: &'a str,
+}
+
+impl Server for Remote<'_> {
+    async fn authorize(&self) -> Result<Authorization, AuthError> {
+        let scope = self.provider.scopes.join(" ");
+        let mut form = vec![("client_id", self.client_id)];
+        if !scope.is_empty() {
+            form.push(("scope", &scope));
+        }
+        if let Some(audience) = &self.provider.audience {
+            form.push(("audience", audience));
+        }
+        let (status, body) = submit(None, self.http, self.endpoint, &form).await?;
+        parse(self.endpoint, status, &body)
+    }
+
+    async fn poll(&self, device_code: &SecretString) -> Result<TokenResponse, AuthError> {
+        let form = [
+            ("grant_type", GRANT),
+            ("device_code", device_code.expose_secret()),
+            ("client_id", self.client_id),
+        ];
+        token_request(self.http, self.provider, &form).await
+    }
+}
+
+/// Reads the answer of a device authorization endpoint; no part of it is in a message.
+fn parse(endpoint: &Url, status: u16, body: &[u8]) -> Result<Authorization, AuthError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        device_code: SecretString,
+        user_code: String,
+        // The name that servers used before the RFC was one.
+        #[serde(alias = "verification_url")]
+        verification_uri: String,
+        verification_uri_complete: Option<String>,
+        #[serde(default)]
+        expires_in: Option<f64>,
+        #[serde(default)]
+        interval: Option<f64>,
+    }
+    let bad = |reason: &str| AuthError::BadAnswer { url: endpoint.to_string(), reason: reason.to_owned() };
+    if !(200..300).contains(&status) {
+        // The errors are those of a token endpoint (RFC 8628 section 3.2), and no success is expected here.
+        return match TokenResponse::parse(endpoint.as_str(), status, body) {
+            Err(error) => Err(error),
+            Ok(_) => Err(bad("it is not a device authorization response")),
+        };
+    }
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|_| bad("it is not a device authorization response"))?;
+    let user_code = clean(answer.user_code.trim());
+    if answer.device_code.expose_secret().is_empty() || user_code.is_empty() || user_code.len() > 100 {
+        return Err(bad("it has no usable code"));
+    }
+    // The person opens it: nothing but web pages.
+    let page = |text: &str| Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
+    let verification_uri = page(&answer.verification_uri)
+        .ok_or_else(|| bad("its verification_uri is not the address of a web page"))?;
+    let url = match answer.verification_uri_complete.as_deref().and_then(page) {
+        Some(complete) => complete,
+        None => {
+            let mut complete = verification_uri.clone();
+            complete.query_pairs_mut().append_pair("user_code", &user_code);
+            complete
+        }
+    };
+    let seconds = |value: Option<f64>, default: Duration| match value {
+        Some(value) if value.is_finite() && value >= 0.0 => {
+            Duration::from_secs_f64(value.min(MAX_LIFE.as_secs_f64()))
+        }
+        _ => default,
+    };
+    Ok(Authorization {
+        device_code: answer.device_code,
+        shown: DeviceCode {
+            url,
+            verification_uri,
+            user_code,
+            expires_in: seconds(answer.expires_in, Duration::from_secs(600)),
+        },
+        interval: seconds(answer.interval, DEFAULT_INTERVAL).max(Duration::from_secs(1)),
+    })
+}

@@ -1,0 +1,123 @@
+//! Signing in on another device, over HTTP; what time does to it is in `flows/device/tests.rs`.
+
+use super::*;
+use crate::{AuthError, flows::device::DeviceCode};
+
+/// A person with a telephone and, perhaps, a browser here.
+#[derive(Debug, Default)]
+struct WithTelephone {
+    browser: bool,
+    codes: Mutex<Vec<DeviceCode>>,
+    links: Mutex<Vec<Url>>,
+    told: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Interaction for WithTelephone {
+    fn is_interactive(&self) -> bool {
+        true
+    }
+    fn has_browser(&self) -> bool {
+        self.browser
+    }
+    async fn open_browser(&self, _: &Url) -> bool {
+        false
+    }
+    fn authorize_url(&self, url: &Url, _: bool) {
+        self.links.lock().unwrap().push(url.clone());
+    }
+    fn device_instead(&self) {
+        self.told.fetch_add(1, Ordering::SeqCst);
+    }
+    fn device_code(&self, code: &DeviceCode) {
+        self.codes.lock().unwrap().push(code.clone());
+    }
+    fn waiting(&self) {}
+    fn done(&self) {}
+}
+
+async fn scene(
+    change: impl FnOnce(&mut SessionOptions),
+    device: bool,
+) -> (Arc<Realm>, Served, Arc<WithTelephone>, Arc<Session>) {
+    let realm = Arc::new(Realm::default());
+    realm.rules(|rules| rules.device = device);
+    let served = realm.serve().await;
+    let person = Arc::new(WithTelephone::default());
+    let mut options = served.options(Arc::clone(&person) as Arc<dyn Interaction>);
+    options.auth_type_chosen = false;
+    change(&mut options);
+    (realm, served, person, Session::new(options))
+}
+
+#[tokio::test]
+async fn the_code_is_shown_and_the_login_is_kept_and_renewed() {
+    let (realm, served, person, session) =
+        scene(|options| options.auth_type = AuthType::DeviceFlow, true).await;
+    assert_eq!(session.token().await.unwrap().secret(), "a1");
+    let codes = person.codes.lock().unwrap().clone();
+    assert_eq!((codes.len(), codes[0].user_code.as_str()), (1, "TKBJ-XFFW"));
+    assert_eq!(codes[0].url, served.url("activate?user_code=TKBJ-XFFW"));
+    assert_eq!(person.told.load(Ordering::SeqCst), 0);
+    let forms = realm.forms.lock().unwrap().clone();
+    assert_eq!(
+        (forms[0].0["client_id"].as_str(), forms[0].0["scope"].as_str()),
+        ("flyte", "openid offline_access")
+    );
+    assert_eq!(forms[0].0["audience"], "the-audience");
+    assert_eq!(forms[1].0["client_id"], "flyte");
+    session.options().clock.advance(3599);
+    assert_eq!(session.token().await.unwrap().secret(), "a2", "by its refresh token");
+    assert_eq!(person.codes.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_browser_the_other_device_is_chosen_and_that_is_said() {
+    let (_, _served, person, session) = scene(|_| {}, true).await;
+    session.token().await.unwrap();
+    assert_eq!((person.told.load(Ordering::SeqCst), person.codes.lock().unwrap().len()), (1, 1));
+    assert!(!session.is_of_another_mode_for_test().await, "the next command uses it too");
+}
+
+#[tokio::test]
+async fn one_that_was_chosen_stays_and_so_does_one_without_the_endpoint() {
+    let chosen = |options: &mut SessionOptions| options.auth_type_chosen = true;
+    let open = |_: &mut SessionOptions| {};
+    for (change, device) in [(&chosen as &dyn Fn(&mut SessionOptions), true), (&open, false)] {
+        let (_, _served, person, session) = scene(change, device).await;
+        let signing_in = tokio::spawn(async move { session.token().await });
+        while person.links.lock().unwrap().is_empty() {
+            assert!(!signing_in.is_finished());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        signing_in.abort();
+        assert!(
+            person.links.lock().unwrap()[0].path() == "/authorize",
+            "the link that can be opened elsewhere"
+        );
+        assert!(person.codes.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn headless_is_for_this_sign_in_only() {
+    let (_, _served, person, session) = scene(
+        |options| {
+            options.headless = true;
+            options.auth_type_chosen = true;
+        },
+        true,
+    )
+    .await;
+    session.token().await.unwrap();
+    assert_eq!(person.codes.lock().unwrap().len(), 1);
+    assert!(!session.is_of_another_mode_for_test().await);
+}
+
+#[tokio::test]
+async fn a_server_without_it_is_told_so() {
+    let (_, _served, _, session) = scene(|options| options.auth_type = AuthType::DeviceFlow, false).await;
+    let error = session.token().await.unwrap_err();
+    assert!(matches!(&error, AuthError::NoDeviceFlow { .. }) && error.is_authentication(), "{error:?}");
+    assert!(error.hint().unwrap().contains("pkce"));
+}
