@@ -37,7 +37,7 @@ pub(super) fn verdict(form: &HashMap<String, String>, authorization: Option<&str
 
 pub(super) async fn device_authorization(
     State((realm, port)): Shared,
-    Form(form): Form<HashMap<String, String>>,
+    Form(form): Form<Parameters>,
 ) -> Response {
     realm.note("device");
     realm.forms.lock().unwrap().push((form, None));
@@ -413,12 +413,12 @@ async fn a_ci_jobs_own_token_is_exchanged_again_and_again() {
 #[tokio::test]
 async fn github_is_asked_for_a_token_for_this_issuer() {
     let (realm, served) = realm(|_| {}).await;
-    let asked: Arc<Mutex<Vec<(HashMap<String, String>, String)>>> = Arc::default();
+    let asked: Arc<Mutex<Vec<(Parameters, String)>>> = Arc::default();
     let router = Router::new().route(
         "/token",
         get({
             let asked = Arc::clone(&asked);
-            move |Query(query): Query<HashMap<String, String>>, headers: HeaderMap| async move {
+            move |Query(query): Query<Parameters>, headers: HeaderMap| async move {
                 asked.lock().unwrap().push((query, headers["authorization"].to_str().unwrap().to_owned()));
                 Json(json!({ "value": "job.s3cret.token" }))
             }

@@ -153,7 +153,7 @@ struct Realm {
     /// What was asked for, in order: `token`, `authorize`, or the method of a call.
     asked: Mutex<Vec<String>>,
     /// The form and the `authorization` of each token request of a machine or a device.
-    forms: Mutex<Vec<(HashMap<String, String>, Option<String>)>>,
+    forms: Mutex<Vec<(Parameters, Option<String>)>>,
     /// The parameters of the last authorization request.
     request: Mutex<HashMap<String, String>>,
     /// `authorization` and `x-request-id` of each call.
@@ -216,6 +216,9 @@ fn date(at: i64) -> String {
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
+
+/// A form or a query.
+type Parameters = HashMap<String, String>;
 
 type Shared = State<(Arc<Realm>, u16)>;
 
@@ -334,11 +337,7 @@ async fn authorize(State((realm, _)): Shared, Query(request): Query<HashMap<Stri
     Redirect::to(back.as_str()).into_response()
 }
 
-async fn token(
-    State((realm, _)): Shared,
-    headers: HeaderMap,
-    Form(form): Form<HashMap<String, String>>,
-) -> Response {
+async fn token(State((realm, _)): Shared, headers: HeaderMap, Form(form): Form<Parameters>) -> Response {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
     realm.note("token");
     let rules = realm.seen();
@@ -394,7 +393,7 @@ async fn token(
     .into_response()
 }
 
-async fn revoke(State((realm, _)): Shared, Form(form): Form<HashMap<String, String>>) -> StatusCode {
+async fn revoke(State((realm, _)): Shared, Form(form): Form<Parameters>) -> StatusCode {
     realm.note(&format!("revoke {}", form["token"]));
     StatusCode::OK
 }
