@@ -78,6 +78,10 @@ class Browser:
         found = self._call("POST", "/elements", {"using": "css selector", "value": selector})
         return [f"/element/{element[ELEMENT]}" for element in found]
 
+    def text(self, element: str) -> str:
+        """Its text as it is seen."""
+        return self._call("GET", element + "/text")
+
     def fill(self, element: str, text: str) -> None:
         self._call("POST", element + "/clear", {})
         self._call("POST", element + "/value", {"text": text})

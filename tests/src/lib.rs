@@ -7,6 +7,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a test that cannot set up its world fails")]
 
 mod certificate;
+mod device;
 mod machine;
 mod peer;
 mod server;
@@ -21,6 +22,7 @@ use std::{
 };
 
 pub use certificate::{Certificate, Flaw};
+pub use device::{Answer, ShownDevice};
 pub use machine::{Machine, Person};
 pub use peer::{OidcProvider, WebServer, python};
 pub use server::{Server, sign_in_elsewhere};

@@ -1,0 +1,89 @@
+//! A device that shows a code, and the person who answers for it on another one.
+
+use std::{
+    io::Read,
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use crate::{Server, Told, repository};
+
+/// What a device shows: where to go, and the code to compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownDevice {
+    /// The URL, with the code in it or not.
+    pub url: String,
+    /// The code.
+    pub code: String,
+}
+
+/// What the person does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Presses the button that approves.
+    Approve,
+    /// Presses the other one.
+    Deny,
+}
+
+impl ShownDevice {
+    /// Reads a program's output until the URL with the code stands there, whatever lines it is broken into by then. What
+    /// comes after is read too, so that the program does not wait for a reader, and returned at its end.
+    ///
+    /// # Panics
+    /// When it does not come within two minutes.
+    #[must_use]
+    pub fn in_output(mut output: impl Read + Send + 'static) -> (Self, thread::JoinHandle<String>) {
+        let (found, wait) = mpsc::channel();
+        let reading = thread::spawn(move || {
+            let (mut text, mut buffer, mut shown) = (String::new(), [0; 4096], None);
+            loop {
+                match output.read(&mut buffer) {
+                    Ok(0) | Err(_) => return text,
+                    Ok(read) => text.push_str(&String::from_utf8_lossy(&buffer[..read])),
+                }
+                if shown.is_none() {
+                    shown = Self::in_text(&text);
+                    if let Some(device) = &shown {
+                        let _ = found.send(Self::clone(device));
+                    }
+                }
+            }
+        });
+        let device = wait.recv_timeout(Duration::from_secs(120));
+        (device.expect("the URL with the code is shown"), reading)
+    }
+
+    /// The first URL in the text that ends in a whole user code.
+    #[must_use]
+    pub fn in_text(text: &str) -> Option<Self> {
+        let from = text.find("https://")?;
+        let url: String = text[from..].chars().take_while(|c| !c.is_whitespace()).collect();
+        let (_, code) = url.split_once("user_code=")?;
+        (code.len() == 9).then(|| Self { code: code.to_owned(), url: url.clone() })
+    }
+
+    /// The same where the person types the code.
+    #[must_use]
+    pub fn typed(self) -> Self {
+        let url = self.url.split('?').next().unwrap_or_default().to_owned();
+        Self { url, ..self }
+    }
+
+    /// Answers for it with a real browser, signed in as the administrator; the heading of the page that it ends at.
+    #[must_use]
+    pub fn answer(&self, server: &Server, answer: Answer) -> String {
+        let mut command = Command::new(repository().join("tests/peers/answer-device.py"));
+        command
+            .arg(server.password_file())
+            .args([&self.url, &self.code])
+            .arg(match answer {
+                Answer::Approve => "approve",
+                Answer::Deny => "deny",
+            })
+            .stdin(Stdio::null());
+        Told::by(&mut command).ok().out.trim().to_owned()
+    }
+}

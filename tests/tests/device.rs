@@ -1,0 +1,136 @@
+//! Signing in at a device without a browser (RFC 8628): the published client, and a server that is killed meanwhile.
+
+use std::{fs, process::Stdio};
+
+use flyte_e2e::{Answer, Machine, Person, Server, ShownDevice, Told};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// A machine configured for the device flow, as `authType: DeviceFlow` in the configuration has it.
+fn headless(machine: Machine, server: &Server) -> Machine {
+    machine.configure(server);
+    let config = fs::read_to_string(machine.config()).unwrap();
+    fs::write(machine.config(), config.replacen("admin:\n", "admin:\n  authType: DeviceFlow\n", 1)).unwrap();
+    machine
+}
+
+/// Runs the published client's `flyte get project`, and what it asks a person for.
+fn published(machine: &Machine, server: &Server) -> (ShownDevice, impl FnOnce() -> Told) {
+    let mut process = machine
+        .published_flyte(server, &Person::Absent, &["get", "project"])
+        .env("PYTHONUNBUFFERED", "1")
+        .env("COLUMNS", "200")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (shown, out) = ShownDevice::in_output(process.stdout.take().unwrap());
+    let end = move || {
+        let mut told = Told::from(process.wait_with_output().unwrap());
+        told.out = out.join().unwrap();
+        told
+    };
+    (shown, end)
+}
+
+#[test]
+fn the_published_client_signs_in() {
+    let server = Server::start();
+    let machine = headless(Machine::with_keyring(), &server);
+    let (shown, end) = published(&machine, &server);
+    assert_eq!(shown.url, server.url(&format!("/device?user_code={}", shown.code)));
+    assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
+    let told = end().ok();
+    assert!(told.out.contains("To Authenticate, navigate in a browser to the following URL:"), "{told:?}");
+    assert!(told.out.contains("flytesnacks"), "{told:?}");
+    assert_eq!(server.logged(&["device_approved", "admin@localhost", "127.0.0.1"]), 1);
+    // The login is kept, and is our command's, too.
+    let again = Told::by(&mut machine.published_flyte(&server, &Person::Absent, &["get", "project"])).ok();
+    assert!(again.out.contains("flytesnacks") && !again.out.contains("user_code"), "{again:?}");
+    let ours = Told::by(&mut machine.flyte(&["whoami"])).ok();
+    assert!(ours.out.contains("admin@localhost"), "{ours:?}");
+}
+
+#[test]
+fn the_published_client_is_denied() {
+    let server = Server::start();
+    let machine = headless(Machine::bare(), &server);
+    let (shown, end) = published(&machine, &server);
+    // The person types the code.
+    assert_eq!(shown.typed().answer(&server, Answer::Deny), "The device was denied");
+    let told = end();
+    assert_ne!(told.code, Some(0), "{told:?}");
+    let all = format!("{}{}", told.out, told.err).replace('\n', " ");
+    assert!(all.contains("The request was denied on the other device"), "{told:?}");
+    assert!(!told.out.contains("flytesnacks"));
+}
+
+/// A server with these settings of tokens, and the directory that holds them.
+fn server_with(tokens: &str) -> (Server, TempDir) {
+    let directory = TempDir::new().unwrap();
+    let settings = directory.path().join("server.toml");
+    fs::write(&settings, format!("[tokens]\n{tokens}")).unwrap();
+    (Server::with(&["--config", settings.to_str().unwrap()]), directory)
+}
+
+#[test]
+fn the_published_client_waits_too_long() {
+    let (server, _settings) = server_with("device-code-ttl = \"3s\"\ndevice-poll-interval = \"1s\"\n");
+    let machine = headless(Machine::bare(), &server);
+    let (shown, end) = published(&machine, &server);
+    let told = end();
+    assert_ne!(told.code, Some(0), "{told:?}");
+    // It stops at its own deadline, which is the server's but for a fraction of a second.
+    let all = format!("{}{}", told.out, told.err).replace('\n', " ");
+    let expired = all.contains("The device code expired before the request was approved");
+    assert!(expired || all.contains("Timed out waiting for the request to be approved"), "{told:?}");
+    // Whoever comes late is told so.
+    assert_eq!(shown.answer(&server, Answer::Approve), "Connect a device");
+}
+
+fn post(server: &Server, path: &str, form: &[(&str, &str)]) -> Value {
+    server.http().post(server.url(path)).form(form).send().unwrap().json().unwrap()
+}
+
+#[test]
+fn a_device_outlives_crashes_of_the_server() {
+    // Long enough for the slowest machine to start a server in.
+    let (mut server, _settings) =
+        server_with("device-poll-interval = \"60s\"\nrefresh-token-grace = \"10m\"\n");
+    let ask = [("client_id", "flyte"), ("scope", "openid offline_access all")];
+    let device = post(&server, "/oauth2/device_authorization", &ask);
+    let text = |name: &str| device[name].as_str().unwrap().to_owned();
+    let shown = ShownDevice { url: text("verification_uri"), code: text("user_code") };
+    let code = text("device_code");
+    let poll = |server: &Server| {
+        let form = [("client_id", "flyte"), ("grant_type", GRANT), ("device_code", &code)];
+        post(server, "/oauth2/token", &form)
+    };
+    assert_eq!(poll(&server)["error"], "authorization_pending");
+    // What the server knows of this device's polls is not lost either.
+    server.crash();
+    assert_eq!(poll(&server)["error"], "slow_down");
+    server.crash();
+    assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
+    server.crash();
+    let lost = poll(&server);
+    assert!(lost["access_token"].is_string(), "{lost}");
+    // The answer did not arrive, and the server died once more.
+    server.crash();
+    let tokens = poll(&server);
+    let userinfo = |tokens: &Value| {
+        let token = tokens["access_token"].as_str().unwrap();
+        let answer = server.http().get(server.url("/oauth2/userinfo")).bearer_auth(token).send();
+        answer.unwrap().status().as_u16()
+    };
+    assert_eq!(userinfo(&tokens), 200);
+    // Once the refresh token has been used, the device code is a thief's.
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let form = [("client_id", "flyte"), ("grant_type", "refresh_token"), ("refresh_token", refresh)];
+    assert!(post(&server, "/oauth2/token", &form)["refresh_token"].is_string());
+    assert_eq!(poll(&server)["error"], "invalid_grant");
+    assert_eq!(userinfo(&tokens), 401);
+    assert_eq!(server.logged(&["device_code_replayed"]), 1);
+}
