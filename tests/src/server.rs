@@ -71,6 +71,12 @@ impl Server {
         self.callback_port
     }
 
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
     /// Its certificate and key in one file, for whoever takes its place.
     #[must_use]
     pub fn pem(&self) -> PathBuf {

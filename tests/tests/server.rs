@@ -1,0 +1,96 @@
+//! Logins outlast the server: restarts, crashes, rotated keys.
+
+use std::{
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use flyte_e2e::{Machine, Server, Told, binary, eventually};
+
+const TOKEN: [&str; 3] = ["auth", "token", "--no-login"];
+
+fn token(machine: &Machine) -> String {
+    Told::by(&mut machine.flyte(&TOKEN)).ok().out
+}
+
+fn projects(machine: &Machine) -> Told {
+    Told::by(&mut machine.flyte(&["get", "project"]))
+}
+
+/// The identifiers of the keys that the server publishes.
+fn published_keys(server: &Server) -> Vec<String> {
+    let jwks = server.http().get(server.url("/oauth2/jwks")).send().unwrap().text().unwrap();
+    let jwks: serde_json::Value = serde_json::from_str(&jwks).unwrap();
+    let ids = jwks["keys"].as_array().unwrap().iter();
+    ids.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_restart_keeps_logins_keys_and_certificate() {
+    let (mut server, machine) = (Server::start(), Machine::bare());
+    machine.sign_in_by_forms(&server);
+    let (before, keys) = (token(&machine), published_keys(&server));
+    let authority = std::fs::read(server.ca()).unwrap();
+    server.restart_with(&[]);
+    assert_eq!(server.logged(&["event=\"first_admin_created\""]), 1, "only the first start makes one");
+    assert_eq!(std::fs::read(server.ca()).unwrap(), authority);
+    assert_eq!(published_keys(&server), keys);
+    let _ = projects(&machine).ok();
+    assert_eq!(token(&machine), before, "the access token is as good as before");
+}
+
+#[test]
+fn a_crash_amid_traffic_keeps_logins() {
+    let mut server = Server::with(&["--access-token-ttl", "1s"]);
+    let machines = [Machine::bare(), Machine::bare()];
+    for machine in &machines {
+        machine.sign_in_by_forms(&server);
+    }
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Whatever a command meets, it is no end of a session (exit code 4).
+        let traffic = |machine: &Machine| {
+            let mut done = 0;
+            while !over.load(Ordering::Relaxed) {
+                let told = projects(machine);
+                assert_ne!(told.code, Some(4), "{told:?}");
+                done += usize::from(told.code == Some(0));
+            }
+            done
+        };
+        let busy: Vec<_> = machines.iter().map(|machine| scope.spawn(move || traffic(machine))).collect();
+        for _ in 0..5 {
+            // Killed while it is renewing tokens: after at least three more of them.
+            let issued = || server.logged(&["path=\"/oauth2/token\"", "status=200"]);
+            let before = issued();
+            eventually("tokens are being renewed", || (issued() >= before + 3).then_some(()));
+            server.crash();
+        }
+        over.store(true, Ordering::Relaxed);
+        for machine in busy {
+            assert!(machine.join().unwrap() > 0, "no command got through");
+        }
+    });
+    for machine in &machines {
+        let _ = projects(machine).ok();
+    }
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    let second = Told::by(
+        Command::new(binary("flyte-server"))
+            .env("HOME", machine.home())
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(server.data())
+            .stdin(Stdio::null()),
+    )
+    .failed(1);
+    assert!(second.err.contains(&format!("another flyte-server (process {})", server.pid())), "{second:?}");
+    assert!(second.err.contains("--data-dir DIRECTORY"), "{second:?}");
+    // The first one did not notice.
+    machine.sign_in_by_forms(&server);
+    let _ = projects(&machine).ok();
+}
