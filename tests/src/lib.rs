@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::missing_panics_doc, reason = "a test that cannot set up its world fails")]
 
+mod browser;
 mod certificate;
 mod device;
 mod machine;
@@ -21,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use browser::{Browser, ENTER, TAB};
 pub use certificate::{Certificate, Flaw};
 pub use device::{Answer, ShownDevice};
 pub use machine::{Machine, Person};

@@ -1,0 +1,202 @@
+//! The pages in a real Chromium: without JavaScript, by keyboard, for clients that are not ours.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    thread::{self, JoinHandle},
+};
+
+use flyte_e2e::{Browser, ENTER, Machine, PASSWORD, Person, Server, TAB, Told, eventually};
+
+/// `flyte auth login` that waits for its browser, and where it sends that.
+fn login(server: &Server, machine: &Machine) -> (Child, String) {
+    machine.configure(server);
+    let seen = machine.home().join("url");
+    let process = machine
+        .flyte_with(&Person::Looks(seen.clone()), &["auth", "login"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    (process, eventually("the browser is opened", || fs::read_to_string(&seen).ok()))
+}
+
+/// Signs in at the page that the browser shows.
+fn sign_in(browser: &Browser) {
+    browser.fill("input[name=email]", "admin@localhost");
+    browser.fill("input[name=password]", PASSWORD);
+    browser.click("button[type=submit]");
+}
+
+#[test]
+fn signing_in_needs_no_javascript() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    let (process, url) = login(&server, &machine);
+    let browser = Browser::without_javascript();
+    browser.go(&url);
+    assert_eq!(browser.title().split(" \u{b7} ").next(), Some("Sign in"));
+    sign_in(&browser);
+    let _ = browser.arrives("/callback?");
+    assert!(browser.text("body").contains("You are signed in"), "{}", browser.text("body"));
+    let told = Told::from(process.wait_with_output().unwrap()).ok();
+    assert!(told.out.contains("as admin@localhost"), "{told:?}");
+}
+
+#[test]
+fn signing_in_and_out_needs_no_mouse() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    let (process, url) = login(&server, &machine);
+    let browser = Browser::open();
+    browser.go(&url);
+    // The first field has the focus already.
+    eventually("the field has the focus", || (browser.focus() == "email").then_some(()));
+    browser.press("admin@localhost");
+    browser.press(TAB);
+    assert_eq!(browser.focus(), "password");
+    browser.press("not the password");
+    browser.press(ENTER);
+    // After a mistake, the focus is where it is corrected and the address is still there.
+    assert!(browser.text("[role=alert]").contains("not right"), "{}", browser.text("[role=alert]"));
+    eventually("the field has the focus", || (browser.focus() == "password").then_some(()));
+    browser.press(PASSWORD);
+    browser.press(ENTER);
+    let _ = browser.arrives("/callback?");
+    let _ = Told::from(process.wait_with_output().unwrap()).ok();
+
+    browser.go(&server.url("/"));
+    browser.shows("You are signed in");
+    for _ in 0..10 {
+        if browser.focus() == "Sign out" {
+            break;
+        }
+        browser.press(TAB);
+    }
+    assert_eq!(browser.focus(), "Sign out");
+    browser.press(ENTER);
+    browser.shows("You are signed out");
+}
+
+#[test]
+fn signing_out_in_the_browser_is_the_end_of_its_session_there() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    let (process, url) = login(&server, &machine);
+    let browser = Browser::open();
+    browser.go(&url);
+    sign_in(&browser);
+    let _ = browser.arrives("/callback?");
+    let _ = Told::from(process.wait_with_output().unwrap()).ok();
+
+    // Signed in: another machine's login goes through without being asked again.
+    let other = Machine::bare();
+    let (process, url) = login(&server, &other);
+    browser.go(&url);
+    let _ = browser.arrives("/callback?");
+    let _ = Told::from(process.wait_with_output().unwrap()).ok();
+
+    browser.go(&server.url("/"));
+    browser.click("button[type=submit]");
+    browser.shows("You are signed out");
+    // Signed out: the next one is asked.
+    let third = Machine::bare();
+    let (mut process, url) = login(&server, &third);
+    browser.go(&url);
+    browser.shows("Sign in");
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+/// A client that is not ours, as it waits for its callback: the query that the browser brings.
+struct Stranger {
+    port: u16,
+    waiting: JoinHandle<String>,
+}
+
+impl Stranger {
+    fn waits() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let waiting = thread::spawn(move || {
+            loop {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut line = String::new();
+                BufReader::new(&stream).read_line(&mut line).unwrap();
+                let _ =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+                if let Some((_, query)) = line.split_once("GET /callback?") {
+                    return query.split(' ').next().unwrap().to_owned();
+                }
+            }
+        });
+        Self { port, waiting }
+    }
+
+    /// Where it sends the browser; the challenge is that of RFC 7636 appendix B.
+    fn url(&self, server: &Server) -> String {
+        server.url(&format!(
+            "/oauth2/authorize?response_type=code&client_id=stranger&scope=openid+email&state=s1&\
+             redirect_uri=http%3A%2F%2F127.0.0.1%3A{}%2Fcallback&code_challenge_method=S256&\
+             code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+            self.port
+        ))
+    }
+}
+
+/// Registers the stranger. No command does that yet, so it is written into the database.
+fn register_stranger(server: &Server) {
+    let program = "import sqlite3, sys
+with sqlite3.connect(sys.argv[1], timeout=30) as database:
+    database.execute('''INSERT INTO clients (id, name, confidential, redirect_uris, post_logout_redirect_uris,
+        grant_types, scopes, first_party, created_at)
+        SELECT 'stranger', 'A <b>stranger</b>', 0, '[\"http://127.0.0.1/callback\"]', '[]', grant_types, scopes, 0, created_at
+        FROM clients WHERE id = 'flyte' ''')";
+    let told = Told::by(Command::new("python3").args(["-c", program]).arg(server.data().join("flyte.db")));
+    let _ = told.ok();
+}
+
+#[test]
+fn a_client_that_is_not_ours_needs_consent_once() {
+    let server = Server::start();
+    register_stranger(&server);
+    let browser = Browser::open();
+    // Denied first.
+    let stranger = Stranger::waits();
+    browser.go(&stranger.url(&server));
+    sign_in(&browser);
+    browser.shows("Allow A <b>stranger</b>?");
+    let page = browser.text("main");
+    assert!(page.contains("admin@localhost") && page.contains("127.0.0.1"), "{page}");
+    browser.click("button[value=deny]");
+    let query = stranger.waiting.join().unwrap();
+    assert!(query.contains("error=access_denied") && query.contains("state=s1"), "{query}");
+    assert!(!query.contains("code="), "{query}");
+
+    // Asked again, and allowed; the code is worth tokens.
+    let stranger = Stranger::waits();
+    browser.go(&stranger.url(&server));
+    browser.shows("Allow A <b>stranger</b>?");
+    browser.click("button[value=allow]");
+    let redirect_uri = format!("http://127.0.0.1:{}/callback", stranger.port);
+    let query = stranger.waiting.join().unwrap();
+    let code =
+        query.split('&').find_map(|part| part.strip_prefix("code=")).unwrap_or_else(|| panic!("{query}"));
+    let answer = server
+        .http()
+        .post(server.url("/oauth2/token"))
+        .form(&[
+            ("grant_type", "authorization_code"),
+            ("client_id", "stranger"),
+            ("code", code),
+            ("redirect_uri", &redirect_uri),
+            ("code_verifier", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+        ])
+        .send()
+        .unwrap();
+    assert_eq!(answer.status().as_u16(), 200, "{}", answer.text().unwrap());
+
+    // From then on it is known.
+    let stranger = Stranger::waits();
+    browser.go(&stranger.url(&server));
+    assert!(stranger.waiting.join().unwrap().contains("code="));
+}
