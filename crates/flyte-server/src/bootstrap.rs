@@ -17,7 +17,7 @@ use crate::{
     data_dir::{DataDir, DataDirError, write_atomically},
     identity::{PasswordError, Passwords, Throttle},
     keys::{KeyError, SealingKey, SigningKeys},
-    oauth::{scope, token::GRANTS},
+    oauth::{scope, token::PUBLIC_GRANTS},
     store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User, sqlite::SqliteStore},
     tls::{Tls, TlsError},
 };
@@ -148,7 +148,7 @@ fn public_client(config: &PublicClientConfig, now: UnixTime) -> Client {
         jwks: None,
         redirect_uris,
         post_logout_redirect_uris: Vec::new(),
-        grant_types: GRANTS.map(str::to_owned).to_vec(),
+        grant_types: PUBLIC_GRANTS.map(str::to_owned).to_vec(),
         scopes: scope::SUPPORTED.map(str::to_owned).to_vec(),
         first_party: true,
         created_at: now,

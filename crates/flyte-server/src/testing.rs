@@ -2,6 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use crate::{
     access::Access,
     app::App,
@@ -10,7 +12,8 @@ use crate::{
     config::Config,
     identity::{Passwords, Throttle},
     keys::{SealingKey, SigningKeys},
-    store::{Store, User, sqlite::SqliteStore},
+    oauth::{client_secret, opaque_token},
+    store::{ApiKey, Limit, Rights, Role, Store, User, sqlite::SqliteStore},
 };
 
 /// When tests begin.
@@ -48,4 +51,29 @@ pub(crate) fn user(name: &str) -> User {
         created_at: 0,
         disabled_at: None,
     }
+}
+
+/// The API key `name` of a contributor with the scope `all`, with changes; and its secret.
+pub(crate) async fn api_key(
+    app: &App,
+    name: &str,
+    change: impl FnOnce(&mut ApiKey),
+) -> (ApiKey, SecretString) {
+    let secret = client_secret::generate().unwrap();
+    let mut key = ApiKey {
+        client_id: name.to_owned(),
+        name: name.to_owned(),
+        secret_hash: Some(opaque_token::hash(secret.expose_secret())),
+        previous_secret: None,
+        jwks: None,
+        rights: Rights { role: Role::Contributor, scopes: vec!["all".to_owned()], limit: Limit::default() },
+        created_by: "user-Ada".to_owned(),
+        created_at: app.clock.now(),
+        expires_at: None,
+        last_used_at: None,
+        family_id: format!("family-of-{name}"),
+    };
+    change(&mut key);
+    app.store.create_api_key(&key).await.unwrap();
+    (key, secret)
 }

@@ -120,6 +120,22 @@ impl Access {
         Ok(caller)
     }
 
+    /// What an access token is worth now, for whoever it was presented to: all that [`Access::authenticate`] checks, and
+    /// what the token says.
+    ///
+    /// # Errors
+    /// Why it is worth nothing.
+    pub async fn inspect(&self, app: &App, token: &str) -> Result<AccessTokenClaims, Reason> {
+        if token.len() > MAX_TOKEN {
+            return Err(Reason::Invalid("the token is too long"));
+        }
+        let claims = self.verify(app, token).await?;
+        let caller = Arc::new(Caller::from(claims.clone()));
+        self.unless_revoked(&caller)?;
+        principal::look_up(app, &caller).await.map_err(Reason::Store)?.map_err(Reason::Invalid)?;
+        Ok(claims)
+    }
+
     /// Checks everything that the token itself says (RFC 9068 section 4).
     async fn verify(&self, app: &App, token: &str) -> Result<AccessTokenClaims, Reason> {
         let mut outcome = app.keys.verify::<AccessTokenClaims>(token, token::TYP);

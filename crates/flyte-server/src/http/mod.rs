@@ -36,7 +36,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
     let request_timeout = Duration::from_secs(http.request_timeout.unsigned_abs());
 
     let pages = Router::new()
-        .merge(oauth::router())
+        .merge(oauth::router(&app))
         .merge(web::router())
         .fallback(not_found)
         .with_state(Arc::clone(&app))

@@ -1,9 +1,11 @@
 //! People: passwords, sign-ins, and slowing down those who guess.
 
 pub mod cookie;
+mod failures;
 mod passwords;
 pub mod session;
 mod throttle;
 
+pub use failures::Failures;
 pub use passwords::{PasswordError, Passwords};
 pub use throttle::{Attempt, CodeAttempt, Throttle, Throttled};

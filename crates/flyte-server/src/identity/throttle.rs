@@ -22,17 +22,17 @@ use crate::clock::{Clock, UnixTime};
 
 /// How failures of one kind are counted.
 #[derive(Clone, Copy, Debug)]
-struct Policy {
+pub(super) struct Policy {
     /// Failures before the first wait.
-    free: u32,
+    pub(super) free: u32,
     /// Seconds of the first wait; each further failure doubles it.
-    first_wait: i64,
+    pub(super) first_wait: i64,
     /// Seconds of the longest wait.
-    longest_wait: i64,
+    pub(super) longest_wait: i64,
     /// Seconds, counted from the end of the wait, after which one failure is forgotten.
-    forget_after: i64,
+    pub(super) forget_after: i64,
     /// The most counters kept.
-    capacity: usize,
+    pub(super) capacity: usize,
 }
 
 /// Somebody who mistypes waits seconds; somebody who guesses gets about three tries an hour.
@@ -143,13 +143,13 @@ fn account_key(account: &str) -> AccountKey {
 
 /// What one party commands of the address space: one IPv4 address, or 64 bits' worth of IPv6 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum AddressBlock {
+pub(super) enum AddressBlock {
     V4(Ipv4Addr),
     V6([u16; 4]),
 }
 
 impl AddressBlock {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address),
             IpAddr::V6(address) => {
@@ -171,30 +171,30 @@ struct Counter {
 
 /// Until when a counter's owner had to wait before and after a failure was counted.
 #[derive(Clone, Copy, Debug)]
-struct Wait {
+pub(super) struct Wait {
     before: UnixTime,
     after: UnixTime,
 }
 
-struct Counters<K> {
+pub(super) struct Counters<K> {
     policy: Policy,
     entries: HashMap<K, Counter>,
 }
 
 impl<K: Copy + Eq + Hash> Counters<K> {
-    fn new(policy: Policy) -> Self {
+    pub(super) fn new(policy: Policy) -> Self {
         Self { policy, entries: HashMap::new() }
     }
 
     /// Seconds that `key` has to wait.
-    fn wait(&self, key: &K, now: UnixTime) -> i64 {
+    pub(super) fn wait(&self, key: &K, now: UnixTime) -> i64 {
         let until = self.entries.get(key).map_or(now, |counter| counter.wait_until);
         // Bounded also when the clock was set back.
         until.saturating_sub(now).clamp(0, self.policy.longest_wait)
     }
 
     /// Counts a failure; returns what it did to the wait.
-    fn count(&mut self, key: K, now: UnixTime) -> Wait {
+    pub(super) fn count(&mut self, key: K, now: UnixTime) -> Wait {
         if !self.entries.contains_key(&key) && self.entries.len() >= self.policy.capacity {
             self.make_room(now);
         }

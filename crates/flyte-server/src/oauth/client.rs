@@ -10,13 +10,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::form_urlencoded;
 
 use super::{
+    client_assertion, client_secret,
     error::{ErrorCode, OAuthError},
     opaque_token,
     parameters::Parameters,
+    token,
 };
 use crate::{
     app::App,
-    store::{Client, ClientKind},
+    clock::UnixTime,
+    store::{ApiKey, Client, ClientKind, SecretHash},
 };
 
 /// Base64 of an `Authorization` header; some clients leave the padding out.
@@ -34,10 +37,60 @@ pub struct Credentials {
     /// secret but not the identifier.
     literal_id: Option<String>,
     secret: Option<SecretString>,
+    /// `client_assertion`.
+    assertion: Option<SecretString>,
+}
+
+/// A client that has proved who it is.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    client: Client,
+    api_key: Option<ApiKey>,
+}
+
+impl Authenticated {
+    /// The API key that the client is, if it is one.
+    #[must_use]
+    pub fn api_key(&self) -> Option<&ApiKey> {
+        self.api_key.as_ref()
+    }
+}
+
+impl std::ops::Deref for Authenticated {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl From<Client> for Authenticated {
+    fn from(client: Client) -> Self {
+        Self { client, api_key: None }
+    }
+}
+
+impl From<ApiKey> for Authenticated {
+    fn from(key: ApiKey) -> Self {
+        let client = Client {
+            id: key.client_id.clone(),
+            name: key.name.clone(),
+            kind: ClientKind::Confidential,
+            secret_hash: key.secret_hash,
+            jwks: key.jwks.clone(),
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            grant_types: vec![token::CLIENT_CREDENTIALS.to_owned()],
+            scopes: key.rights.scopes.clone(),
+            first_party: false,
+            created_at: key.created_at,
+        };
+        Self { client, api_key: Some(key) }
+    }
 }
 
 impl Credentials {
-    /// Reads `client_secret_basic`, `client_secret_post` or `none` from a request.
+    /// Reads `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none` from a request.
     ///
     /// # Errors
     /// `invalid_request` where the client identifies itself in more than one way or not at all; `invalid_client` where
@@ -45,12 +98,19 @@ impl Credentials {
     pub fn parse(headers: &HeaderMap, form: &Parameters<'_>) -> Result<Self, OAuthError> {
         let (form_id, form_secret) = (form.one("client_id")?, form.one("client_secret")?);
         let mut headers = headers.get_all(header::AUTHORIZATION).iter();
+        if let Some(assertion) = form.one("client_assertion")? {
+            if headers.next().is_some() || form_secret.is_some() {
+                return Err(OAuthError::invalid_request("the client authenticates in more than one way"));
+            }
+            return Self::of_assertion(form_id, form.one("client_assertion_type")?, assertion);
+        }
         let Some(value) = headers.next() else {
             let id = form_id.ok_or_else(|| OAuthError::invalid_request("client_id is missing"))?;
             return Ok(Self {
                 id: id.to_owned(),
                 literal_id: None,
                 secret: form_secret.map(SecretString::from),
+                assertion: None,
             });
         };
         if headers.next().is_some() || form_secret.is_some() {
@@ -67,6 +127,24 @@ impl Credentials {
             }
             _ => Ok(credentials),
         }
+    }
+
+    /// Reads an assertion (RFC 7521 section 4.2), which names the client whether or not `client_id` does.
+    fn of_assertion(id: Option<&str>, kind: Option<&str>, assertion: &str) -> Result<Self, OAuthError> {
+        if kind != Some(client_assertion::TYPE) {
+            let description = format!("client_assertion_type must be {}", client_assertion::TYPE);
+            return Err(OAuthError::invalid_request(description));
+        }
+        let claimed = client_assertion::claimed_client(assertion)?;
+        if id.is_some_and(|id| id != claimed) {
+            return Err(OAuthError::invalid_request("client_id differs from iss of client_assertion"));
+        }
+        Ok(Self {
+            id: claimed,
+            literal_id: None,
+            secret: None,
+            assertion: Some(SecretString::from(assertion)),
+        })
     }
 
     /// Reads HTTP Basic, whose two parts are form-encoded before they are joined (RFC 6749 section 2.3.1).
@@ -86,6 +164,7 @@ impl Credentials {
             literal_id: (id != literal_id).then(|| literal_id.to_owned()),
             id,
             secret: (!secret.is_empty()).then(|| secret.into()),
+            assertion: None,
         })
     }
 
@@ -109,20 +188,87 @@ fn form_decode(value: &str) -> Option<String> {
 /// it sends is bound to it by PKCE and by rotation instead.
 ///
 /// # Errors
-/// `invalid_client` where it is unknown or did not prove itself the way that it registered, without saying which.
+/// `invalid_client` where it is unknown or did not prove itself the way that it registered, without saying which; where a
+/// secret cannot be one, or the key that it proved to be has expired, it says so.
 pub async fn authenticate(
     app: &App,
     headers: &HeaderMap,
     form: &Parameters<'_>,
-) -> Result<Client, OAuthError> {
+) -> Result<Authenticated, OAuthError> {
     let credentials = Credentials::parse(headers, form)?;
-    let mut client = app.store.client_by_id(&credentials.id).await?;
-    if let (None, Some(id)) = (&client, &credentials.literal_id) {
-        client = app.store.client_by_id(id).await?;
+    let secret = credentials.secret.as_ref().map(|secret| secret.expose_secret());
+    // The form of a secret of ours tells that the client is an API key, so that a good one costs one look.
+    let is_key = secret.is_some_and(|secret| secret.trim_start().starts_with(client_secret::PREFIX));
+    if let Some(secret) = secret.filter(|_| is_key) {
+        client_secret::examine(secret).map_err(|malformed| invalid_client(malformed.to_string()))?;
     }
-    client
-        .filter(|client| proves(client, credentials.secret.as_ref()))
-        .ok_or_else(|| invalid_client("the client is unknown, or its secret is missing or wrong"))
+    let mut found = find(app, &credentials.id, is_key).await?;
+    if let (None, Some(id)) = (&found, &credentials.literal_id) {
+        found = find(app, id, is_key).await?;
+    }
+    let refused = || {
+        tracing::warn!(target: "audit", event = "client_refused", client_id = credentials.id);
+        invalid_client("the client is unknown, or its secret is missing or wrong")
+    };
+    let client = found.ok_or_else(refused)?;
+    match (&credentials.assertion, &client.jwks) {
+        (Some(assertion), Some(jwks)) => {
+            client_assertion::verify(app, &client.id, jwks, assertion.expose_secret()).await?;
+        }
+        (Some(_), None) => return Err(refused()),
+        (None, _) => {
+            let now = app.clock.now();
+            let proved = match &client.api_key {
+                Some(key) => proves_key(key, credentials.secret.as_ref(), now),
+                None => proves(&client, credentials.secret.as_ref()),
+            };
+            if !proved {
+                return Err(refused());
+            }
+        }
+    }
+    unless_expired(&client, app.clock.now())?;
+    Ok(client)
+}
+
+/// The client with this identifier: an API key or a registered one, `keys_first` saying which is likelier.
+async fn find(app: &App, id: &str, keys_first: bool) -> Result<Option<Authenticated>, OAuthError> {
+    for keys in [keys_first, !keys_first] {
+        let found = if keys {
+            app.store.api_key_by_id(id).await?.map(Authenticated::from)
+        } else {
+            app.store.client_by_id(id).await?.map(Authenticated::from)
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a secret is the key's, or the one before it as long as that works.
+fn proves_key(key: &ApiKey, secret: Option<&SecretString>, now: UnixTime) -> bool {
+    let (Some(expected), Some(secret)) = (key.secret_hash, secret) else { return false };
+    let presented = opaque_token::hash(secret.expose_secret());
+    let previous = key.previous_secret.as_ref().filter(|previous| previous.expires_at > now);
+    equal(&presented, &expected) || previous.is_some_and(|previous| equal(&presented, &previous.hash))
+}
+
+/// Tells whoever holds a key that it has expired. Only after the proof: a stranger learns nothing.
+fn unless_expired(client: &Authenticated, now: UnixTime) -> Result<(), OAuthError> {
+    match client.api_key.as_ref().and_then(|key| key.expires_at) {
+        Some(end) if end <= now => {
+            tracing::warn!(target: "audit", event = "expired_api_key_used", client_id = client.id);
+            let end =
+                jiff::Timestamp::from_second(end).map_or_else(|_| end.to_string(), |end| end.to_string());
+            Err(invalid_client(format!("the API key expired at {end}: make a new one")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn equal(one: &SecretHash, other: &SecretHash) -> bool {
+    constant_time::verify_slices_are_equal(one, other).is_ok()
 }
 
 /// Whether a secret, or its absence, is what the client registered. Compares hashes, in constant time.
@@ -131,14 +277,14 @@ fn proves(client: &Client, secret: Option<&SecretString>) -> bool {
         (ClientKind::Public, _, None) => true,
         (ClientKind::Confidential, Some(expected), Some(secret)) => {
             let presented = opaque_token::hash(secret.expose_secret());
-            constant_time::verify_slices_are_equal(&presented, &expected).is_ok()
+            equal(&presented, &expected)
         }
         // A public client that sends a secret is set up wrongly or is not the one that it says.
         (ClientKind::Public, _, Some(_)) | (ClientKind::Confidential, ..) => false,
     }
 }
 
-fn invalid_client(description: &'static str) -> OAuthError {
+fn invalid_client(description: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidClient, description)
 }
 

@@ -12,6 +12,8 @@ pub const DEVICE_AUTHORIZATION: &str = "/oauth2/device_authorization";
 pub const DEVICE: &str = "/device";
 /// Revocation endpoint (RFC 7009 section 2).
 pub const REVOKE: &str = "/oauth2/revoke";
+/// Introspection endpoint (RFC 7662 section 2).
+pub const INTROSPECT: &str = "/oauth2/introspect";
 /// UserInfo endpoint (OpenID Connect Core section 5.3).
 pub const USERINFO: &str = "/oauth2/userinfo";
 /// JSON Web Key Set (RFC 7517 section 5).

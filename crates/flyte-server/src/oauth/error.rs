@@ -39,6 +39,8 @@ pub enum ErrorCode {
     SlowDown,
     /// RFC 8628: the device's codes have expired.
     ExpiredToken,
+    /// RFC 6749: too many failures; later it may work.
+    TemporarilyUnavailable,
     /// RFC 8707: the token is asked for a resource that is not ours.
     InvalidTarget,
     /// OpenID Connect Core: nobody is signed in, and `prompt=none` forbids asking.
@@ -70,6 +72,7 @@ impl ErrorCode {
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
             Self::ExpiredToken => "expired_token",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::InvalidTarget => "invalid_target",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",

@@ -7,7 +7,7 @@ use axum::{Json, extract::State, response::IntoResponse};
 use http::header;
 use serde::{Deserialize, Serialize};
 
-use super::{endpoints, pkce, scope};
+use super::{client_assertion, endpoints, pkce, scope};
 use crate::app::App;
 
 /// The server's metadata; the fields are those of RFC 8414 section 2 and OpenID Connect Discovery section 3.
@@ -27,6 +27,8 @@ pub struct Metadata {
     pub userinfo_endpoint: String,
     /// Where clients give tokens back (RFC 7009).
     pub revocation_endpoint: String,
+    /// Where resource servers ask what a token is worth (RFC 7662).
+    pub introspection_endpoint: String,
     /// Where people sign out (OpenID Connect RP-Initiated Logout section 2.1).
     pub end_session_endpoint: String,
     /// Scopes that exist.
@@ -39,8 +41,16 @@ pub struct Metadata {
     pub grant_types_supported: Vec<&'static str>,
     /// How clients prove who they are at the token endpoint.
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
+    /// `alg` of the assertions of `private_key_jwt`.
+    pub token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     /// How they do at the revocation endpoint: the same.
     pub revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    /// `alg` of assertions there.
+    pub revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
+    /// How they do at the introspection endpoint: the same, but for those that cannot prove anything.
+    pub introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    /// `alg` of assertions there.
+    pub introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     /// PKCE methods (RFC 7636).
     pub code_challenge_methods_supported: Vec<&'static str>,
     /// Every client sees the same `sub`.
@@ -66,7 +76,8 @@ impl Metadata {
     #[must_use]
     pub fn of(app: &App) -> Self {
         let config = &app.config;
-        let authentication = vec!["none", "client_secret_basic", "client_secret_post"];
+        let authentication = vec!["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
+        let algorithms_of_clients = client_assertion::ALGORITHMS.to_vec();
         Self {
             issuer: config.issuer().to_owned(),
             authorization_endpoint: config.url(endpoints::AUTHORIZE),
@@ -75,13 +86,18 @@ impl Metadata {
             jwks_uri: config.url(endpoints::JWKS),
             userinfo_endpoint: config.url(endpoints::USERINFO),
             revocation_endpoint: config.url(endpoints::REVOKE),
+            introspection_endpoint: config.url(endpoints::INTROSPECT),
             end_session_endpoint: config.url(endpoints::LOGOUT),
             scopes_supported: scope::SUPPORTED.to_vec(),
             response_types_supported: vec!["code"],
             response_modes_supported: vec!["query"],
             grant_types_supported: super::token::GRANTS.to_vec(),
             token_endpoint_auth_methods_supported: authentication.clone(),
+            token_endpoint_auth_signing_alg_values_supported: algorithms_of_clients.clone(),
+            introspection_endpoint_auth_methods_supported: authentication[1..].to_vec(),
+            introspection_endpoint_auth_signing_alg_values_supported: algorithms_of_clients.clone(),
             revocation_endpoint_auth_methods_supported: authentication,
+            revocation_endpoint_auth_signing_alg_values_supported: algorithms_of_clients,
             code_challenge_methods_supported: vec![pkce::METHOD],
             subject_types_supported: vec!["public"],
             id_token_signing_alg_values_supported: algorithms(&app.keys.jwks()),
@@ -162,7 +178,8 @@ mod tests {
                 json!([
                     "authorization_code",
                     "refresh_token",
-                    "urn:ietf:params:oauth:grant-type:device_code"
+                    "urn:ietf:params:oauth:grant-type:device_code",
+                    "client_credentials"
                 ]),
             ),
             ("code_challenge_methods_supported", json!(["S256"])),

@@ -8,13 +8,16 @@
 
 pub mod authorize;
 pub mod client;
+pub mod client_assertion;
 pub mod client_secret;
+mod client_throttle;
 mod consent;
 pub mod device;
 pub mod endpoints;
 pub mod error;
 pub mod form;
 pub mod id_token;
+mod introspect;
 mod jwks;
 mod logout;
 pub mod metadata;
@@ -37,29 +40,38 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    middleware,
     routing::{get, post},
 };
 use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
-use crate::app::App;
+use crate::{app::App, identity::Failures};
 
 /// The routes of every endpoint.
-pub fn router() -> Router<Arc<App>> {
-    programs().merge(people()).layer(DefaultBodyLimit::max(form::MAX_BYTES))
+pub fn router(app: &App) -> Router<Arc<App>> {
+    programs(app).merge(people()).layer(DefaultBodyLimit::max(form::MAX_BYTES))
 }
 
 /// The endpoints that programs call.
-fn programs() -> Router<Arc<App>> {
-    Router::new()
+fn programs(app: &App) -> Router<Arc<App>> {
+    clients(app)
         .route(endpoints::AUTHORIZATION_SERVER_METADATA, get(metadata::get))
         .route(endpoints::OPENID_CONFIGURATION, get(metadata::get))
         .route(endpoints::JWKS, get(jwks::get))
+        .route(endpoints::USERINFO, get(userinfo::respond).post(userinfo::respond))
+        .layer(cors())
+}
+
+/// The endpoints at which clients prove who they are.
+fn clients(app: &App) -> Router<Arc<App>> {
+    let failures = Arc::new(Failures::new(app.clock.clone()));
+    Router::new()
         .route(endpoints::DEVICE_AUTHORIZATION, post(device::post))
         .route(endpoints::TOKEN, post(token::post))
         .route(endpoints::REVOKE, post(revoke::post))
-        .route(endpoints::USERINFO, get(userinfo::respond).post(userinfo::respond))
-        .layer(cors())
+        .route(endpoints::INTROSPECT, post(introspect::post))
+        .layer(middleware::from_fn_with_state(failures, client_throttle::limit))
 }
 
 /// The endpoints that browsers are sent to.

@@ -21,7 +21,8 @@ use crate::{
     store::{Client, RevokedBy},
 };
 
-/// Revokes a refresh token or an access token, and with it all that came of the same authorization. A token that is
+/// Revokes a refresh token or an access token, and with it all that came of the same authorization; of a machine identity's
+/// access tokens, that one alone. A token that is
 /// unknown, expired or another client's is no error (section 2.2): either way the client's token is worth nothing now.
 /// `token_type_hint` is not needed, since the two kinds of tokens look different.
 pub(super) async fn post(
@@ -60,6 +61,14 @@ async fn access_token(app: &App, client: &Client, token: &str) -> Result<Option<
     // One that has expired gives nothing; letting it end a session that lives would be a power that it never had.
     if claims.iss != app.config.issuer() || claims.exp <= now {
         return Ok(None);
+    }
+    if !claims.principal.is_person() {
+        // The family is all that the key will ever give; what is given back is this one token.
+        if claims.client_id != client.id {
+            return Ok(None);
+        }
+        app.store.revoke_id(&claims.jti, now).await?;
+        return Ok(Some(claims.jti));
     }
     let revoked = app.store.revoke_family(&claims.family, RevokedBy::Client(&client.id), now).await?;
     Ok(revoked.then_some(claims.family))

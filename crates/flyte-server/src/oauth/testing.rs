@@ -16,6 +16,7 @@ use url::{Url, form_urlencoded};
 use super::opaque_token;
 pub(super) use crate::testing::user;
 use crate::{
+    access::Caller,
     app::App,
     config::Config,
     http::ClientAddr,
@@ -59,7 +60,7 @@ impl Server {
         for name in ["Ada", "Bob"] {
             app.store.create_user(&user(name)).await.unwrap();
         }
-        Self { router: super::router().with_state(app.clone()), app }
+        Self { router: super::router(&app).with_state(app.clone()), app }
     }
 
     pub(super) async fn send(&self, mut request: Request<Body>) -> Answer {
@@ -84,6 +85,23 @@ impl Server {
         let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", client.0, client.1)));
         let request = form(path, pairs).header(header::AUTHORIZATION, basic);
         self.send(request.body(encode(pairs).into()).unwrap()).await
+    }
+
+    /// A token request of an API key, as the published client makes it.
+    pub(super) async fn client_credentials(&self, id: &str, secret: &str) -> Answer {
+        let pairs = [
+            ("grant_type", "client_credentials"),
+            ("scope", "openid offline_access all"),
+            ("audience", ISSUER),
+        ];
+        self.post_as("/oauth2/token", (id, secret), &pairs).await
+    }
+
+    /// Who a bearer token's caller is at the control plane, or why it is nobody.
+    pub(super) async fn caller(&self, token: &str) -> Result<Arc<Caller>, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        self.app.access.authenticate(&self.app, &headers).await.map_err(|error| error.to_string())
     }
 
     /// A token request of `flyte`.

@@ -140,6 +140,13 @@ pub trait GrantStore: Send + Sync + 'static {
         client_id: &str,
         now: UnixTime,
     ) -> Result<Option<RefreshToken>, StoreError>;
+    /// What the newest token of a living family stands for and when it expires, whosever it is; `None` for any other. For
+    /// introspection (RFC 7662).
+    async fn living_refresh_token(
+        &self,
+        hash: &SecretHash,
+        now: UnixTime,
+    ) -> Result<Option<(RefreshToken, UnixTime)>, StoreError>;
     /// Supersedes the token with `hash`, presented by `client_id`, by `next`.
     ///
     /// A token that was superseded no more than `grace` seconds ago, and whose successor has not been used yet, is

@@ -3,6 +3,7 @@
 //! To add a grant: its module here with an `exchange` like the others', its name in [`GRANTS`] and in `post`.
 
 mod authorization_code;
+mod client_credentials;
 pub(super) mod device_code;
 mod refresh_token;
 #[cfg(test)]
@@ -32,7 +33,12 @@ use crate::{
 };
 
 /// The grants that there are, as `grant_type` and as the registration of a client name them.
-pub const GRANTS: [&str; 3] = [authorization_code::NAME, refresh_token::NAME, device_code::NAME];
+pub const GRANTS: [&str; 4] =
+    [authorization_code::NAME, refresh_token::NAME, device_code::NAME, client_credentials::NAME];
+/// Those of them that a public client can use.
+pub const PUBLIC_GRANTS: [&str; 3] = [authorization_code::NAME, refresh_token::NAME, device_code::NAME];
+/// The grant of API keys.
+pub const CLIENT_CREDENTIALS: &str = client_credentials::NAME;
 
 /// Answers a token request.
 pub(super) async fn post(
@@ -46,6 +52,7 @@ pub(super) async fn post(
         Some(authorization_code::NAME) => authorization_code::exchange(&app, &client, &form).await?,
         Some(refresh_token::NAME) => refresh_token::exchange(&app, &client, &form).await?,
         Some(device_code::NAME) => device_code::exchange(&app, &client, &form).await?,
+        Some(client_credentials::NAME) => client_credentials::exchange(&app, &client, &form)?,
         Some(_) => {
             let description = format!("grant_type must be one of {}", GRANTS.join(", "));
             return Err(OAuthError::new(ErrorCode::UnsupportedGrantType, description));

@@ -322,6 +322,20 @@ impl GrantStore for SqliteStore {
         .await
     }
 
+    async fn living_refresh_token(
+        &self,
+        hash: &SecretHash,
+        now: UnixTime,
+    ) -> Result<Option<(RefreshToken, UnixTime)>, StoreError> {
+        let hash = *hash;
+        self.read(move |connection| {
+            Ok(presented(connection, &hash)?
+                .filter(|found| !found.revoked && found.expires_at > now && found.superseded_at.is_none())
+                .map(|found| (found.token, found.expires_at)))
+        })
+        .await
+    }
+
     async fn rotate_refresh_token(
         &self,
         hash: &SecretHash,

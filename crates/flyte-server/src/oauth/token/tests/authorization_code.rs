@@ -114,7 +114,7 @@ async fn a_request_that_does_not_match_does_not_spend_the_code() {
         ("resource", "https://other.example", "invalid_target"),
         ("grant_type", "", "invalid_request"),
         ("grant_type", "password", "unsupported_grant_type"),
-        ("grant_type", "client_credentials", "unsupported_grant_type"),
+        ("grant_type", "client_credentials", "unauthorized_client"),
         ("client_secret", "s", "invalid_client"),
     ] {
         let mut pairs = good.to_vec();

@@ -1,6 +1,8 @@
 //! The token endpoint, through the router: what holds for every grant.
 
 mod authorization_code;
+mod client_assertion;
+mod client_credentials;
 mod device_code;
 mod refresh_token;
 

@@ -1,0 +1,193 @@
+//! Clients that sign assertions instead of sending a secret: `private_key_jwt` (RFC 7523 sections 2.2 and 3, OpenID Connect
+//! Core section 9).
+
+use aws_lc_rs::digest;
+use jsonwebtoken::{
+    Algorithm, DecodingKey, Header, Validation,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
+};
+use serde::Deserialize;
+
+use super::{
+    endpoints,
+    error::{ErrorCode, OAuthError},
+};
+use crate::{access::token::Audience, app::App, clock::UnixTime, store::SecretHash};
+
+/// `client_assertion_type` (RFC 7523 section 2.2).
+pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// `alg` of assertions that are taken: none with a shared secret, none that is going out of use.
+pub const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "RS256", "PS256"];
+
+/// The longest assertion, in bytes.
+const MAX_LENGTH: usize = 8 * 1024;
+/// The longest life of an assertion in seconds: so long is its `jti` remembered.
+const MAX_LIFE: i64 = 3600;
+/// Seconds that a client's clock may be ahead of ours.
+const LEEWAY: i64 = 60;
+/// The longest key set, in bytes.
+const MAX_JWKS: usize = 16 * 1024;
+/// The most keys of a set: enough for a rotation.
+const MAX_KEYS: usize = 8;
+/// The least size of an RSA modulus, in bytes.
+const MIN_MODULUS: usize = 256;
+
+/// Claims of an assertion (RFC 7523 section 3).
+#[derive(Debug, Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    exp: UnixTime,
+    #[serde(default)]
+    nbf: Option<UnixTime>,
+    #[serde(default)]
+    iat: Option<UnixTime>,
+    #[serde(default)]
+    jti: Option<String>,
+}
+
+/// The client that an assertion says that it is from. Nothing is proved by that.
+///
+/// # Errors
+/// `invalid_client` where it is no JWT with the claims of an assertion.
+pub fn claimed_client(assertion: &str) -> Result<String, OAuthError> {
+    if assertion.len() > MAX_LENGTH {
+        return Err(refused("client_assertion is too long"));
+    }
+    let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(assertion)
+        .map_err(|_| refused("client_assertion is not a JWT with iss, sub, aud and exp"))?;
+    if claims.iss != claims.sub {
+        return Err(refused("iss and sub of client_assertion must both be the client_id"));
+    }
+    Ok(claims.sub)
+}
+
+/// Checks that an assertion was signed by one of the client's keys, for this server, for now, and spends it.
+///
+/// # Errors
+/// `invalid_client` that says what is wrong with it.
+pub async fn verify(app: &App, client_id: &str, jwks: &str, assertion: &str) -> Result<(), OAuthError> {
+    let claims = signed_claims(jwks, assertion)?;
+    if claims.iss != client_id || claims.sub != client_id {
+        return Err(refused("iss and sub of client_assertion must both be the client_id"));
+    }
+    let config = &app.config;
+    if ![config.issuer().to_owned(), config.url(endpoints::TOKEN)].iter().any(|own| claims.aud.contains(own))
+    {
+        return Err(refused("aud of client_assertion must be this server's issuer"));
+    }
+    let now = app.clock.now();
+    if claims.exp <= now {
+        return Err(refused("client_assertion has expired"));
+    }
+    if claims.exp - now > MAX_LIFE + LEEWAY {
+        return Err(refused("client_assertion lives longer than an hour"));
+    }
+    if [claims.nbf, claims.iat].into_iter().flatten().any(|from| from > now + LEEWAY) {
+        return Err(refused("client_assertion is not good yet: is the client's clock right?"));
+    }
+    let Some(jti) = claims.jti.filter(|jti| !jti.is_empty()) else {
+        return Err(refused("client_assertion has no jti"));
+    };
+    if !app.store.spend_assertion(&name(client_id, &jti), claims.exp).await? {
+        tracing::warn!(target: "audit", event = "client_assertion_replayed", client_id);
+        return Err(refused("client_assertion was used before: each request needs a new one"));
+    }
+    Ok(())
+}
+
+/// SHA-256 of who made an assertion and its `jti`.
+fn name(client_id: &str, jti: &str) -> SecretHash {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&(client_id.len() as u64).to_be_bytes());
+    context.update(client_id.as_bytes());
+    context.update(jti.as_bytes());
+    let mut hash = SecretHash::default();
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+fn signed_claims(jwks: &str, assertion: &str) -> Result<Claims, OAuthError> {
+    let header = jsonwebtoken::decode_header(assertion)
+        .map_err(|_| refused("client_assertion is not a signed JWT"))?;
+    if !matches!(header.alg, Algorithm::ES256 | Algorithm::EdDSA | Algorithm::RS256 | Algorithm::PS256) {
+        return Err(refused("alg of client_assertion must be ES256, EdDSA, RS256 or PS256"));
+    }
+    // RFC 7515 section 4.1.11: what must be understood, and is not, makes the token invalid.
+    if header.crit.is_some() {
+        return Err(refused("client_assertion has a crit header that is not understood"));
+    }
+    let keys = parse_jwks(jwks).map_err(|_| refused("the client has no usable keys"))?;
+    let mut validation = Validation::new(header.alg);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    keys.iter()
+        .filter(|key| fits(key, &header))
+        .filter_map(|key| DecodingKey::from_jwk(key).ok())
+        .find_map(|key| jsonwebtoken::decode::<Claims>(assertion, &key, &validation).ok())
+        .map(|token| token.claims)
+        .ok_or_else(|| refused("client_assertion was not signed by a key of the client"))
+}
+
+/// Whether a key may have signed a token with this header.
+fn fits(key: &Jwk, header: &Header) -> bool {
+    let named = match (&header.kid, &key.common.key_id) {
+        (Some(wanted), Some(own)) => wanted == own,
+        _ => true,
+    };
+    let kind = match &key.algorithm {
+        AlgorithmParameters::EllipticCurve(_) => header.alg == Algorithm::ES256,
+        AlgorithmParameters::OctetKeyPair(_) => header.alg == Algorithm::EdDSA,
+        AlgorithmParameters::RSA(_) => matches!(header.alg, Algorithm::RS256 | Algorithm::PS256),
+        _ => false,
+    };
+    // A key that says what it is for is used for nothing else (RFC 7517 section 4.4).
+    let meant = key.common.key_algorithm.is_none_or(|own| own.to_string() == format!("{:?}", header.alg));
+    named && kind && meant
+}
+
+/// The keys of a registration (RFC 7591 section 2, `jwks`).
+///
+/// # Errors
+/// What is wrong with it, to stand after the name of the field.
+pub fn parse_jwks(text: &str) -> Result<Vec<Jwk>, &'static str> {
+    if text.len() > MAX_JWKS {
+        return Err("is longer than 16 KiB");
+    }
+    let set: JwkSet = serde_json::from_str(text).map_err(|_| "is not a JSON Web Key Set (RFC 7517)")?;
+    let raw: serde_json::Value = serde_json::from_str(text).map_err(|_| "is not JSON")?;
+    let members = raw["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if members.iter().any(|key| key.get("d").is_some() || key.get("k").is_some()) {
+        return Err(
+            "has a private or shared key in it: register the public key alone, and treat that one as leaked",
+        );
+    }
+    if set.keys.is_empty() || set.keys.len() > MAX_KEYS || members.len() != set.keys.len() {
+        return Err("must have 1 to 8 keys, each of a kind that is known");
+    }
+    for (key, raw) in set.keys.iter().zip(members) {
+        if key.common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
+            return Err("has a key that is not for signatures");
+        }
+        let good = match &key.algorithm {
+            AlgorithmParameters::EllipticCurve(key) => key.curve == EllipticCurve::P256,
+            AlgorithmParameters::OctetKeyPair(key) => key.curve == EllipticCurve::Ed25519,
+            AlgorithmParameters::RSA(_) => {
+                // In base64url, four characters for three bytes.
+                raw["n"].as_str().is_some_and(|n| n.len() * 3 / 4 >= MIN_MODULUS)
+            }
+            _ => false,
+        };
+        if !good || DecodingKey::from_jwk(key).is_err() {
+            return Err("has a key that is none of P-256, Ed25519, and RSA of 2048 bits or more");
+        }
+    }
+    Ok(set.keys)
+}
+
+fn refused(description: &'static str) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidClient, description)
+}

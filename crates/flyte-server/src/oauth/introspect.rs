@@ -1,0 +1,222 @@
+//! What a token is worth (RFC 7662), for resource servers that do not verify tokens by themselves or must know at once when
+//! one is revoked.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::HeaderMap;
+use serde::Serialize;
+
+use super::{
+    client,
+    error::{self, ErrorCode, OAuthError},
+    form::Form,
+    opaque_token::{self, Kind},
+    scope,
+};
+use crate::{
+    access::{PrincipalKind, Reason, token::Audience},
+    app::App,
+    clock::UnixTime,
+    store::ClientKind,
+};
+
+/// The answer (RFC 7662 section 2.2). Of a token that is worth nothing it says nothing else.
+#[derive(Debug, Default, Serialize)]
+struct Introspection {
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<UnixTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<UnixTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<Audience>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
+    /// Ours: what kind of principal `sub` is; left out for people, as in the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<PrincipalKind>,
+}
+
+/// Answers any client that proves who it is: a confidential one or an API key. It has the token already, so that what the
+/// answer tells is what the token's holder let it know.
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, OAuthError> {
+    let form = form.parameters()?;
+    let client = client::authenticate(&app, &headers, &form).await?;
+    if client.kind == ClientKind::Public {
+        // Section 2.1: or else anybody could try tokens out.
+        let description = "introspection needs a client that proves who it is, such as an API key";
+        return Err(OAuthError::new(ErrorCode::InvalidClient, description));
+    }
+    let token = form.one("token")?.ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+    form.one("token_type_hint")?;
+    let answer = if token.starts_with(Kind::RefreshToken.prefix()) {
+        refresh_token(&app, token).await?
+    } else {
+        access_token(&app, token).await?
+    };
+    let mut response = Json(answer.unwrap_or_default()).into_response();
+    error::no_store(response.headers_mut());
+    Ok(response)
+}
+
+async fn access_token(app: &App, token: &str) -> Result<Option<Introspection>, OAuthError> {
+    let claims = match app.access.inspect(app, token).await {
+        Ok(claims) => claims,
+        Err(Reason::Missing | Reason::Invalid(_)) => return Ok(None),
+        Err(Reason::Store(error)) => return Err(error.into()),
+    };
+    Ok(Some(Introspection {
+        active: true,
+        scope: Some(claims.scope),
+        client_id: Some(claims.client_id),
+        token_type: Some("Bearer"),
+        exp: Some(claims.exp),
+        iat: Some(claims.iat),
+        sub: Some(claims.sub),
+        aud: Some(claims.aud),
+        iss: Some(claims.iss),
+        jti: Some(claims.jti),
+        principal: Some(claims.principal).filter(|principal| !principal.is_person()),
+    }))
+}
+
+async fn refresh_token(app: &App, token: &str) -> Result<Option<Introspection>, OAuthError> {
+    let hash = opaque_token::hash(token);
+    let Some((token, expires_at)) = app.store.living_refresh_token(&hash, app.clock.now()).await? else {
+        return Ok(None);
+    };
+    let account = app.store.user_by_id(&token.user_id).await?;
+    if account.is_none_or(|account| account.disabled_at.is_some()) {
+        return Ok(None);
+    }
+    Ok(Some(Introspection {
+        active: true,
+        scope: Some(scope::join(&token.scopes)),
+        client_id: Some(token.client_id),
+        exp: Some(expires_at),
+        sub: Some(token.user_id),
+        iss: Some(app.config.issuer().to_owned()),
+        ..Introspection::default()
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+    use serde_json::{Value, json};
+
+    use crate::{
+        oauth::testing::{ISSUER, Server},
+        testing::{NOW, api_key},
+    };
+
+    const WEB: (&str, &str) = ("web+app", "p+w%3A%25%2B");
+
+    async fn introspect(server: &Server, token: &str) -> Value {
+        let answer = server.post_as("/oauth2/introspect", WEB, &[("token", token)]).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        answer.json()
+    }
+
+    #[tokio::test]
+    async fn living_tokens_of_each_kind_are_told() {
+        let server = Server::start().await;
+        let tokens = server.tokens().await;
+        let access = introspect(&server, tokens["access_token"].as_str().unwrap()).await;
+        for (name, expected) in [
+            ("active", json!(true)),
+            ("sub", json!("user-Ada")),
+            ("client_id", json!("flyte")),
+            ("token_type", json!("Bearer")),
+            ("iss", json!(ISSUER)),
+            ("aud", json!(ISSUER)),
+            ("iat", json!(NOW)),
+            ("scope", tokens["scope"].clone()),
+            ("principal", Value::Null),
+        ] {
+            assert_eq!(access[name], expected, "{name}");
+        }
+        assert_eq!(access["exp"], NOW + tokens["expires_in"].as_i64().unwrap());
+        let refresh = introspect(&server, tokens["refresh_token"].as_str().unwrap()).await;
+        assert_eq!((&refresh["active"], &refresh["sub"]), (&json!(true), &json!("user-Ada")));
+        assert!(refresh["exp"].as_i64().unwrap() > NOW && refresh.get("token_type").is_none(), "{refresh}");
+
+        let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
+        let of_key = server.client_credentials("ci", secret.expose_secret()).await.json();
+        let told = introspect(&server, of_key["access_token"].as_str().unwrap()).await;
+        assert_eq!((&told["sub"], &told["principal"]), (&json!("ci"), &json!("api_key")));
+    }
+
+    #[tokio::test]
+    async fn of_everything_else_only_that_it_is_worth_nothing() {
+        let server = Server::start().await;
+        let tokens = server.tokens().await;
+        let (access, refresh) =
+            (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+        let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
+        let of_key = server.client_credentials("ci", secret.expose_secret()).await.json();
+        let of_key = of_key["access_token"].as_str().unwrap();
+        let inactive = json!({"active": false});
+        for token in [
+            "x",
+            "flr_x",
+            &access[..access.len() - 2],
+            tokens["id_token"].as_str().unwrap(),
+            &"x".repeat(10_000),
+        ] {
+            assert_eq!(introspect(&server, token).await, inactive, "{token}");
+        }
+        let next = server.refresh(refresh).await.json();
+        assert_eq!(introspect(&server, refresh).await, inactive, "superseded");
+        let next = next["refresh_token"].as_str().unwrap();
+        assert_eq!(introspect(&server, next).await["active"], true);
+        server.post("/oauth2/revoke", &[("client_id", "flyte"), ("token", next)]).await;
+        for token in [next, access] {
+            assert_eq!(introspect(&server, token).await, inactive, "revoked");
+        }
+        server.app.store.delete_api_key("ci", NOW).await.unwrap();
+        assert_eq!(introspect(&server, of_key).await, inactive, "before any other look");
+        let tokens = server.tokens().await;
+        server.app.clock.advance(tokens["expires_in"].as_i64().unwrap());
+        assert_eq!(introspect(&server, tokens["access_token"].as_str().unwrap()).await, inactive, "expired");
+    }
+
+    #[tokio::test]
+    async fn only_who_proves_who_it_is_may_ask() {
+        let server = Server::start().await;
+        let tokens = server.tokens().await;
+        let token = ("token", tokens["access_token"].as_str().unwrap());
+        let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
+        for (pairs, error) in [
+            (&[("client_id", "flyte"), token][..], "invalid_client"),
+            (&[("client_id", "ci"), token], "invalid_client"),
+            (&[("client_id", "ci"), ("client_secret", "x"), token], "invalid_client"),
+            (&[token], "invalid_request"),
+            (&[("client_id", "ci"), ("client_secret", secret.expose_secret())], "invalid_request"),
+        ] {
+            assert_eq!(server.post("/oauth2/introspect", pairs).await.error(), error, "{pairs:?}");
+        }
+        let good = [("client_id", "ci"), ("client_secret", secret.expose_secret()), token];
+        assert_eq!(server.post("/oauth2/introspect", &good).await.json()["active"], true);
+    }
+}
