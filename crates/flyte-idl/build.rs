@@ -4,6 +4,11 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 /// The files to generate, relative to `proto/`.
 const FILES: &[&str] = &[
+    "cloudidl/common/list.proto",
+    "cloudidl/identity/app_service.proto",
+    "cloudidl/identity/app_payload.proto",
+    "cloudidl/identity/app_definition.proto",
+    "cloudidl/identity/enums.proto",
     "flyteauth/api_key.proto",
     "flyteauth/audit.proto",
     "flyteauth/trust.proto",

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The same as descriptors.py, of a compiled FileDescriptorSet on standard input. Prints only files under flyteidl2/."""
+"""The same as descriptors.py, of a compiled FileDescriptorSet on standard input. Prints only what others
+have published: files under flyteidl2/ and cloudidl/."""
 
 import pathlib
 import sys
@@ -11,5 +12,5 @@ files = descriptor_pb2.FileDescriptorSet.FromString(sys.stdin.buffer.read()).fil
 source = pathlib.Path(__file__).with_name("descriptors.py").read_text()
 # One description of what is compared, for both sides.
 body = source.split("\n\n\ndef fields", 1)[1]
-ours = [file for file in files if file.name.startswith("flyteidl2/")]
+ours = [file for file in files if file.name.startswith(("flyteidl2/", "cloudidl/"))]
 exec("import json\ndef fields" + body, {"files": ours, "sys": sys, "types": types})

@@ -1,5 +1,5 @@
 //! The wire: messages, typed clients and service traits of the subset of `flyteidl2` that this
-//! project speaks, and of our own `flyteauth`, generated at build time from the `.proto` files in `proto/`.
+//! project speaks, of the hosted control plane's `cloudidl` what keeps API keys, and of our own `flyteauth`, generated at build time from the `.proto` files in `proto/`.
 //!
 //! Module paths follow the proto packages, so `flyteidl2.project.ProjectService` is served by
 //! implementing [`flyteidl2::project::ProjectService`] and called through
@@ -11,7 +11,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/protos.rs"));
 }
 
-pub use generated::{flyteauth, flyteidl2};
+pub use generated::{cloudidl, flyteauth, flyteidl2};
 
 /// The compiled `google.protobuf.FileDescriptorSet` of `proto/`, for comparing it with other
 /// people's descriptors.

@@ -5,7 +5,10 @@
 //! only read, and a contributor where they do more than that; only administrators create and change projects.
 
 use super::Caller;
-use crate::{oauth::scope, store::Role};
+use crate::{
+    oauth::scope,
+    store::{Rights, Role},
+};
 
 /// How the names of methods begin that change nothing. A method that reads and is called otherwise is only refused where it
 /// could be allowed.
@@ -23,6 +26,12 @@ pub enum Denied {
     /// The caller is no administrator.
     #[error("{0} needs an administrator of this server")]
     Admin(&'static str),
+    /// The caller is a machine identity that does not administer.
+    #[error("API keys are kept by people and administrators, and the caller is neither")]
+    Keeper,
+    /// The caller would give away more than it has.
+    #[error("a key can do no more than whoever makes it: {0}")]
+    Beyond(String),
     /// The caller works in another project or domain.
     #[error("{0} is outside of the project or domain that the caller is limited to")]
     Limit(&'static str),
@@ -84,6 +93,34 @@ pub fn may_administer_project(caller: &Caller, project: &str, what: &'static str
         Role::Admin => Err(Denied::Limit(what)),
         Role::Viewer | Role::Contributor => Err(Denied::Admin(what)),
     }
+}
+
+/// Making, seeing and ending API keys. Not by API keys, or else one that expires could live on in another.
+///
+/// # Errors
+/// [`Denied::Keeper`].
+pub fn may_keep_keys(caller: &Caller) -> Result<(), Denied> {
+    if caller.principal.is_person() || caller.role == Role::Admin { Ok(()) } else { Err(Denied::Keeper) }
+}
+
+/// Whether the caller sees the API keys that others made, too.
+#[must_use]
+pub fn sees_all_keys(caller: &Caller) -> bool {
+    may_administer(caller, "seeing all API keys").is_ok()
+}
+
+/// Giving rights to an API key.
+///
+/// # Errors
+/// [`Denied::Beyond`] where the caller does not have them.
+pub fn may_grant(caller: &Caller, rights: &Rights) -> Result<(), Denied> {
+    if rights.role > caller.role {
+        return Err(Denied::Beyond(format!("the caller is a {}, and no {}", caller.role, rights.role)));
+    }
+    if !caller.limit.covers(&rights.limit) {
+        return Err(Denied::Beyond("the caller works in one project or domain only".to_owned()));
+    }
+    Ok(())
 }
 
 /// Whether what is in `project`, and in `domain` where it is in one, is there for the caller. Where it is not, say that it

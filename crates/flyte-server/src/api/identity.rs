@@ -6,7 +6,7 @@ use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceReque
 use flyte_idl::flyteidl2::auth::{IdentityService, UserInfoRequest, UserInfoResponse};
 
 use super::{caller, store_error};
-use crate::app::App;
+use crate::{access::PrincipalKind, app::App};
 
 pub(super) struct Service {
     app: Arc<App>,
@@ -25,6 +25,15 @@ impl IdentityService for Service {
         _: ServiceRequest<'_, UserInfoRequest>,
     ) -> ServiceResult<impl Encodable<UserInfoResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
+        if caller.principal == PrincipalKind::ApiKey {
+            let key = self.app.store.api_key_by_id(&caller.subject).await.map_err(store_error)?;
+            let key = key.ok_or_else(|| ConnectError::unauthenticated("the API key is gone"))?;
+            return Response::ok(UserInfoResponse {
+                subject: key.client_id,
+                name: key.name,
+                ..UserInfoResponse::default()
+            });
+        }
         let user = self.app.store.user_by_id(&caller.subject).await.map_err(store_error)?;
         // The account may go away after its token was checked.
         let user = user.ok_or_else(|| ConnectError::unauthenticated("the account is gone"))?;

@@ -3,10 +3,13 @@
 //! Authentication stands in front of all of it, in one place: what may be called without a token is the list
 //! [`ANONYMOUS_SERVICES`], and everything else, known or not, is refused without a good one.
 
+mod api_key;
+mod apps;
 mod audit;
 mod auth_metadata;
 mod filter;
 mod identity;
+mod keys;
 mod project;
 #[cfg(test)]
 mod tests;
@@ -22,7 +25,8 @@ use axum::{
 };
 use connectrpc::{ConnectError, Limits, RequestContext};
 use flyte_idl::{
-    flyteauth::AuditServiceExt as _,
+    cloudidl::identity::AppsServiceExt as _,
+    flyteauth::{ApiKeyServiceExt as _, AuditServiceExt as _},
     flyteidl2::{
         auth::{AuthMetadataServiceExt as _, IdentityServiceExt as _},
         project::ProjectServiceExt as _,
@@ -48,6 +52,8 @@ const ANONYMOUS_SERVICES: [&str; 1] = [flyte_idl::flyteidl2::auth::AUTH_METADATA
 /// All calls, `/package.Service/Method`, and the protected resource's metadata (RFC 9728).
 pub fn router(app: Arc<App>) -> Router {
     let services = connectrpc::Router::new();
+    let services = Arc::new(api_key::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(apps::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(audit::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(auth_metadata::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(identity::Service::new(Arc::clone(&app))).register(services);

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The stages that every project has, as identifier and name.
-const DOMAINS: [(&str, &str); 3] =
+pub(super) const DOMAINS: [(&str, &str); 3] =
     [("development", "Development"), ("staging", "Staging"), ("production", "Production")];
 /// How many projects a page has where the request does not say.
 const DEFAULT_PAGE: u32 = 100;

@@ -1,5 +1,6 @@
 //! The control plane as clients reach it: requests in, responses out, in each protocol.
 
+mod api_key;
 mod audit;
 mod limits;
 mod project;

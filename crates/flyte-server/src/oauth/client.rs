@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{Detail, Event, Kind},
     clock::UnixTime,
     store::{ApiKey, Client, ClientKind, SecretHash},
 };
@@ -206,11 +207,13 @@ pub async fn authenticate(
     if let (None, Some(id)) = (&found, &credentials.literal_id) {
         found = find(app, id, is_key).await?;
     }
-    let refused = || {
-        tracing::warn!(target: "audit", event = "client_refused", client_id = credentials.id);
-        invalid_client("the client is unknown, or its secret is missing or wrong")
+    let refused = || invalid_client("the client is unknown, or its secret is missing or wrong");
+    let Some(client) = found else {
+        if let Some(secret) = secret.filter(|_| is_key) {
+            record_if_deleted(app, secret).await?;
+        }
+        return Err(refused());
     };
-    let client = found.ok_or_else(refused)?;
     match (&credentials.assertion, &client.jwks) {
         (Some(assertion), Some(jwks)) => {
             client_assertion::verify(app, &client.id, jwks, assertion.expose_secret()).await?;
@@ -223,11 +226,14 @@ pub async fn authenticate(
                 None => proves(&client, credentials.secret.as_ref()),
             };
             if !proved {
+                if let Some(secret) = secret.filter(|_| is_key) {
+                    record_if_deleted(app, secret).await?;
+                }
                 return Err(refused());
             }
         }
     }
-    unless_expired(&client, app.clock.now())?;
+    unless_expired(app, &client).await?;
     Ok(client)
 }
 
@@ -246,6 +252,15 @@ async fn find(app: &App, id: &str, keys_first: bool) -> Result<Option<Authentica
     Ok(None)
 }
 
+/// Records that the secret of a deleted key was used, which only whoever has it can make happen.
+async fn record_if_deleted(app: &App, secret: &str) -> Result<(), OAuthError> {
+    if let Some(id) = app.store.deleted_api_key(&opaque_token::hash(secret)).await? {
+        let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(&id).object(&id);
+        app.audit.record(event.detail(Detail::Reason, "deleted")).await;
+    }
+    Ok(())
+}
+
 /// Whether a secret is the key's, or the one before it as long as that works.
 fn proves_key(key: &ApiKey, secret: Option<&SecretString>, now: UnixTime) -> bool {
     let (Some(expected), Some(secret)) = (key.secret_hash, secret) else { return false };
@@ -255,10 +270,11 @@ fn proves_key(key: &ApiKey, secret: Option<&SecretString>, now: UnixTime) -> boo
 }
 
 /// Tells whoever holds a key that it has expired. Only after the proof: a stranger learns nothing.
-fn unless_expired(client: &Authenticated, now: UnixTime) -> Result<(), OAuthError> {
+async fn unless_expired(app: &App, client: &Authenticated) -> Result<(), OAuthError> {
     match client.api_key.as_ref().and_then(|key| key.expires_at) {
-        Some(end) if end <= now => {
-            tracing::warn!(target: "audit", event = "expired_api_key_used", client_id = client.id);
+        Some(end) if end <= app.clock.now() => {
+            let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(&client.id).object(&client.id);
+            app.audit.record(event.detail(Detail::Reason, "expired").detail(Detail::ExpiresAt, end)).await;
             let end =
                 jiff::Timestamp::from_second(end).map_or_else(|_| end.to_string(), |end| end.to_string());
             Err(invalid_client(format!("the API key expired at {end}: make a new one")))

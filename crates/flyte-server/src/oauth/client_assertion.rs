@@ -91,7 +91,7 @@ pub async fn verify(app: &App, client_id: &str, jwks: &str, assertion: &str) -> 
         return Err(refused("client_assertion has no jti"));
     };
     if !app.store.spend_assertion(&name(client_id, &jti), claims.exp).await? {
-        tracing::warn!(target: "audit", event = "client_assertion_replayed", client_id);
+        tracing::warn!(client_id, "a client's assertion was presented again");
         return Err(refused("client_assertion was used before: each request needs a new one"));
     }
     Ok(())

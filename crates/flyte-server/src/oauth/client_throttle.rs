@@ -27,7 +27,6 @@ pub(super) async fn limit(State(failures): State<Arc<Failures>>, request: Reques
     let response = next.run(request).await;
     if response.status() == StatusCode::UNAUTHORIZED {
         failures.count(address);
-        tracing::warn!(target: "audit", event = "client_refused", %address);
     }
     response
 }

@@ -198,7 +198,7 @@ mod tests {
         let metadata = server.stranger().get("/.well-known/openid-configuration").await.json();
         let urls = metadata.as_object().unwrap().iter().filter(|(name, _)| name.ends_with("_endpoint"));
         let urls: Vec<_> = urls.map(|(_, url)| url).chain([&metadata["jwks_uri"]]).collect();
-        assert_eq!(urls.len(), 7);
+        assert_eq!(urls.len(), 8);
         for url in urls {
             let path = url.as_str().unwrap().strip_prefix("https://localhost:8443").unwrap();
             assert_ne!(server.stranger().get(path).await.status, 404, "{path}");

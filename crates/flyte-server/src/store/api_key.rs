@@ -103,6 +103,8 @@ pub trait ApiKeyStore: Send + Sync + 'static {
     ) -> Result<Option<RotatedKey>, StoreError>;
     /// Deletes a key and revokes the family of its tokens; returns the family, `None` where there is no such key.
     async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Option<String>, StoreError>;
+    /// The `client_id` of the deleted key that had this secret, within a year of its end; for the audit log.
+    async fn deleted_api_key(&self, secret_hash: &SecretHash) -> Result<Option<String>, StoreError>;
     /// Notes when keys last gave a token; a time before the one that is known is ignored, as is a key that is gone.
     async fn note_api_keys_used(&self, used: &[(String, UnixTime)]) -> Result<(), StoreError>;
 }

@@ -72,7 +72,7 @@ pub(super) async fn post(
         device_code_hash: Default::default(),
         user_code_hash: Default::default(),
         family_id: Uuid::new_v4().to_string(),
-        client_id: client.id,
+        client_id: client.id.clone(),
         scopes,
         audience,
         address: address.to_string(),

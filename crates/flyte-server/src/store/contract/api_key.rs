@@ -145,10 +145,15 @@ async fn deleting_a_key_revokes_its_family(store: Backend) {
     }
     assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap().as_deref(), Some("family-1"));
     assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap(), None);
+    for (secret, expected) in [("secret-1", Some("key-1")), ("secret-2", None)] {
+        assert_eq!(store.deleted_api_key(&hash(secret)).await.unwrap().as_deref(), expected);
+    }
     assert_eq!(store.api_key_by_id("key-1").await.unwrap(), None);
     assert!(store.api_key_by_id("key-2").await.unwrap().is_some());
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-1"]);
     store.create_api_key(&key(1)).await.unwrap();
+    store.delete_api_key("key-2", NOW + 365 * 86_400 + 1).await.unwrap();
+    assert_eq!(store.deleted_api_key(&hash("secret-1")).await.unwrap(), None, "not for ever");
 }
 
 async fn the_latest_use_is_kept(store: Backend) {

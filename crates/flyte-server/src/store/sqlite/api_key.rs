@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// How long the secrets of deleted keys are remembered, in seconds.
+const DELETED_RETENTION: i64 = 365 * 86_400;
+
 const COLUMNS: &str =
     "client_id, name, secret_hash, previous_hash, previous_expires_at, jwks, role, scopes, project,
      domain, created_by, created_at, expires_at, last_used_at, family_id";
@@ -211,12 +214,33 @@ impl ApiKeyStore for SqliteStore {
     async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Option<String>, StoreError> {
         let client_id = client_id.to_owned();
         self.write(move |connection| {
-            let sql = "DELETE FROM api_keys WHERE client_id = ?1 RETURNING family_id";
-            let family: Option<String> = one(connection, sql, [client_id], |row| row.get(0))?;
-            if let Some(family) = &family {
-                revocation::revoke(connection, family, now)?;
+            let Some(key) = by_id(connection, &client_id)? else { return Ok(None) };
+            change(connection, "DELETE FROM api_keys WHERE client_id = ?1", [&client_id])?;
+            revocation::revoke(connection, &key.family_id, now)?;
+            let previous = key.previous_secret.map(|previous| previous.hash);
+            for hash in [key.secret_hash, previous].into_iter().flatten() {
+                change(
+                    connection,
+                    "INSERT INTO deleted_api_keys (secret_hash, client_id, deleted_at) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (secret_hash) DO NOTHING",
+                    params![hash, client_id, now],
+                )?;
             }
-            Ok(family)
+            change(
+                connection,
+                "DELETE FROM deleted_api_keys WHERE deleted_at < ?1",
+                [now.saturating_sub(DELETED_RETENTION)],
+            )?;
+            Ok(Some(key.family_id))
+        })
+        .await
+    }
+
+    async fn deleted_api_key(&self, secret_hash: &SecretHash) -> Result<Option<String>, StoreError> {
+        let hash = *secret_hash;
+        self.read(move |connection| {
+            let sql = "SELECT client_id FROM deleted_api_keys WHERE secret_hash = ?1";
+            one(connection, sql, [hash], |row| row.get(0))
         })
         .await
     }

@@ -22,6 +22,14 @@ CREATE TABLE api_keys (
 CREATE INDEX api_keys_created ON api_keys (created_at, client_id);
 CREATE INDEX api_keys_creator ON api_keys (created_by, created_at, client_id);
 
+-- Secrets of deleted keys, so that their use can be told from a stranger's guess; kept for a year.
+CREATE TABLE deleted_api_keys (
+    secret_hash BLOB PRIMARY KEY,
+    client_id   TEXT NOT NULL,
+    deleted_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deleted_api_keys_time ON deleted_api_keys (deleted_at);
+
 -- Client assertions that were presented and have not expired: SHA-256 of client and jti.
 CREATE TABLE spent_assertions (
     hash       BLOB PRIMARY KEY,

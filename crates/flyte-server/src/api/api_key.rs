@@ -1,0 +1,131 @@
+//! `flyteauth.ApiKeyService`.
+
+use std::sync::Arc;
+
+use buffa::MessageField;
+use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
+use flyte_idl::flyteauth::{
+    Access, ApiKey, ApiKeyService, CreateApiKeyRequest, CreateApiKeyResponse, DeleteApiKeyRequest,
+    DeleteApiKeyResponse, GetApiKeyRequest, GetApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse,
+    RotateApiKeyRequest, RotateApiKeyResponse,
+};
+use secrecy::ExposeSecret as _;
+
+use super::keys::{Fields, Keys, NewKey, invalid};
+use crate::{
+    app::App,
+    store::{self, Role},
+};
+
+const FIELDS: Fields = Fields { name: "name", client_id: "client_id" };
+
+pub(super) struct Service {
+    keys: Keys,
+}
+
+impl Service {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { keys: Keys::new(app) }
+    }
+}
+
+fn message(key: store::ApiKey) -> ApiKey {
+    ApiKey {
+        client_id: key.client_id,
+        name: key.name,
+        access: MessageField::some(Access {
+            role: key.rights.role.to_string(),
+            scopes: key.rights.scopes,
+            project: key.rights.limit.project.unwrap_or_default(),
+            domain: key.rights.limit.domain.unwrap_or_default(),
+            ..Access::default()
+        }),
+        created_by: key.created_by,
+        created_at: key.created_at,
+        expires_at: key.expires_at.unwrap_or_default(),
+        last_used_at: key.last_used_at.unwrap_or_default(),
+        previous_secret_expires_at: key.previous_secret.map_or(0, |previous| previous.expires_at),
+        ..ApiKey::default()
+    }
+}
+
+/// The role that a request names; `None` where it leaves it open.
+fn role(text: &str) -> Result<Option<Role>, ConnectError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error: store::UnknownRole| invalid("access.role", &error.to_string()))
+}
+
+impl ApiKeyService for Service {
+    async fn create_api_key<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, CreateApiKeyRequest>,
+    ) -> ServiceResult<impl Encodable<CreateApiKeyResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let access = request.access.as_option().cloned().unwrap_or_default();
+        let new = NewKey {
+            name: request.name,
+            client_id: String::new(),
+            role: role(&access.role)?,
+            scopes: access.scopes,
+            project: access.project,
+            domain: access.domain,
+            lifetime: request.lifetime,
+            jwks: request.jwks,
+        };
+        let (key, secret) = self.keys.create(&context, new, FIELDS).await?;
+        Response::ok(CreateApiKeyResponse {
+            api_key: MessageField::some(message(key)),
+            client_secret: secret.map_or_else(String::new, |secret| secret.expose_secret().to_owned()),
+            ..CreateApiKeyResponse::default()
+        })
+    }
+
+    async fn get_api_key<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, GetApiKeyRequest>,
+    ) -> ServiceResult<impl Encodable<GetApiKeyResponse> + Send + use<'a>> {
+        let key = self.keys.get(&context, &request.to_owned_message().client_id).await?;
+        Response::ok(GetApiKeyResponse {
+            api_key: MessageField::some(message(key)),
+            ..GetApiKeyResponse::default()
+        })
+    }
+
+    async fn list_api_keys<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, ListApiKeysRequest>,
+    ) -> ServiceResult<impl Encodable<ListApiKeysResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let (keys, token) = self.keys.list(&context, request.limit, request.token).await?;
+        let api_keys = keys.into_iter().map(message).collect();
+        Response::ok(ListApiKeysResponse { api_keys, token, ..ListApiKeysResponse::default() })
+    }
+
+    async fn delete_api_key<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, DeleteApiKeyRequest>,
+    ) -> ServiceResult<impl Encodable<DeleteApiKeyResponse> + Send + use<'a>> {
+        self.keys.delete(&context, &request.to_owned_message().client_id).await?;
+        Response::ok(DeleteApiKeyResponse::default())
+    }
+
+    async fn rotate_api_key<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, RotateApiKeyRequest>,
+    ) -> ServiceResult<impl Encodable<RotateApiKeyResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let (key, secret) = self.keys.rotate(&context, &request.client_id, request.overlap).await?;
+        Response::ok(RotateApiKeyResponse {
+            api_key: MessageField::some(message(key)),
+            client_secret: secret.expose_secret().to_owned(),
+            ..RotateApiKeyResponse::default()
+        })
+    }
+}

@@ -1,0 +1,357 @@
+//! What both services of API keys do: `flyteauth.ApiKeyService`, which knows everything about a key, and
+//! `cloudidl.identity.AppsService`, which the published plugin calls.
+//!
+//! Whoever may keep keys sees those that they made; administrators of the whole server see all of them. A key can do no more
+//! than whoever makes it, or rotates it, can at that moment.
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, RequestContext};
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use super::{allow, caller, project::DOMAINS, store_error};
+use crate::{
+    access::{Caller, policy},
+    app::App,
+    audit::{Detail, Event, Kind},
+    oauth::{client_assertion, client_secret, opaque_token, scope},
+    store::{ApiKey, ApiKeyQuery, Limit, Rights, Role, SecretRotation},
+};
+
+/// How many keys a page has where the request does not say.
+const DEFAULT_PAGE: u32 = 100;
+/// The most keys that a page has.
+const MAX_PAGE: u32 = 1000;
+/// The longest name, in characters.
+const MAX_NAME: usize = 255;
+/// The longest `client_id`, in bytes.
+const MAX_CLIENT_ID: usize = 63;
+/// The longest life of a key, in seconds: 100 years, beyond which somebody mistook the unit.
+const MAX_LIFETIME: i64 = 100 * 366 * 86_400;
+/// The longest overlap of two secrets, in seconds.
+const MAX_OVERLAP: i64 = 90 * 86_400;
+/// The scopes that a key can have: those of people's sign-ins say who somebody is, and a key is nobody.
+const SCOPES: [&str; 2] = [scope::ALL, scope::READ];
+
+/// A key to make, as a request has it.
+#[derive(Debug, Default)]
+pub(super) struct NewKey {
+    pub(super) name: String,
+    /// Made from the name where it is empty.
+    pub(super) client_id: String,
+    pub(super) role: Option<Role>,
+    pub(super) scopes: Vec<String>,
+    pub(super) project: String,
+    pub(super) domain: String,
+    /// In seconds; 0 for ever.
+    pub(super) lifetime: i64,
+    /// Public keys instead of a secret; empty for a secret.
+    pub(super) jwks: String,
+}
+
+/// Names of the request's fields, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields {
+    pub(super) name: &'static str,
+    pub(super) client_id: &'static str,
+}
+
+pub(super) fn invalid(field: &str, what: &str) -> ConnectError {
+    ConnectError::invalid_argument(format!("{field} {what}"))
+}
+
+fn not_found(text: &str) -> ConnectError {
+    ConnectError::not_found(format!("there is no API key {text:?}"))
+}
+
+/// What the published plugin makes of a name: lower case, each run of other characters than 0-9 and a-z a hyphen.
+pub(super) fn client_id_of(name: &str) -> String {
+    let mut id = String::with_capacity(name.len());
+    for c in name.to_lowercase().chars() {
+        if c.is_ascii_alphanumeric() {
+            id.push(c);
+        } else if !id.ends_with('-') {
+            id.push('-');
+        }
+    }
+    id
+}
+
+/// The keys of a server.
+pub(super) struct Keys {
+    app: Arc<App>,
+}
+
+impl Keys {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    /// The caller, who may keep keys.
+    async fn keeper<'a>(&self, context: &'a RequestContext) -> Result<&'a Arc<Caller>, ConnectError> {
+        let caller = caller(context)?;
+        allow(&self.app, context, policy::may_keep_keys(caller)).await?;
+        Ok(caller)
+    }
+
+    /// Makes a key; its secret is there unless it has public keys.
+    pub(super) async fn create(
+        &self,
+        context: &RequestContext,
+        new: NewKey,
+        fields: Fields,
+    ) -> Result<(ApiKey, Option<SecretString>), ConnectError> {
+        let caller = self.keeper(context).await?;
+        let now = self.app.clock.now();
+        check_name(fields.name, &new.name)?;
+        let client_id = check_client_id(&new, fields)?;
+        let rights = self.rights(caller, &new).await?;
+        allow(&self.app, context, policy::may_grant(caller, &rights)).await?;
+        let expires_at = match new.lifetime {
+            0 => None,
+            1..=MAX_LIFETIME => Some(now.saturating_add(new.lifetime)),
+            _ => return Err(invalid("lifetime", "must be 0 to 100 years, in seconds")),
+        };
+        let (secret, jwks) = if new.jwks.is_empty() {
+            (Some(generate()?), None)
+        } else {
+            client_assertion::parse_jwks(&new.jwks).map_err(|what| invalid("jwks", what))?;
+            (None, Some(new.jwks))
+        };
+        let key = ApiKey {
+            client_id,
+            name: new.name,
+            secret_hash: secret.as_ref().map(|secret| opaque_token::hash(secret.expose_secret())),
+            previous_secret: None,
+            jwks,
+            rights,
+            created_by: caller.subject.clone(),
+            created_at: now,
+            expires_at,
+            last_used_at: None,
+            family_id: Uuid::new_v4().to_string(),
+        };
+        self.app.store.create_api_key(&key).await.map_err(store_error)?;
+        let mut event = event(Kind::ApiKeyCreated, caller, &key)
+            .detail(Detail::Role, key.rights.role)
+            .detail(Detail::Scope, scope::join(&key.rights.scopes));
+        for (detail, value) in
+            [(Detail::Project, &key.rights.limit.project), (Detail::Domain, &key.rights.limit.domain)]
+        {
+            if let Some(value) = value {
+                event = event.detail(detail, value);
+            }
+        }
+        if let Some(end) = key.expires_at {
+            event = event.detail(Detail::ExpiresAt, end);
+        }
+        self.app.audit.record(event).await;
+        Ok((key, secret))
+    }
+
+    /// The rights that a request asks for. What it leaves open is as the caller's own.
+    async fn rights(&self, caller: &Caller, new: &NewKey) -> Result<Rights, ConnectError> {
+        if let Some(scope) = new.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+            let what = format!("has {scope:?}: an API key can have {}", SCOPES.join(" and "));
+            return Err(invalid("access.scopes", &what));
+        }
+        let mut scopes = new.scopes.clone();
+        scopes.sort_unstable();
+        scopes.dedup();
+        if scopes.is_empty() {
+            scopes.push(scope::ALL.to_owned());
+        }
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let limit = Limit { project: given(&new.project), domain: given(&new.domain) };
+        if let Some(domain) = &limit.domain {
+            if limit.project.is_none() {
+                return Err(invalid("access.domain", "needs access.project: a domain is one of a project"));
+            }
+            if !DOMAINS.iter().any(|(id, _)| id == domain) {
+                let ids: Vec<_> = DOMAINS.iter().map(|(id, _)| *id).collect();
+                return Err(invalid("access.domain", &format!("is not one of {}", ids.join(", "))));
+            }
+        }
+        if let Some(project) = &limit.project {
+            let there = policy::may_see(caller, project, limit.domain.as_deref())
+                && self.app.store.project_by_id(project).await.map_err(store_error)?.is_some();
+            if !there {
+                return Err(invalid("access.project", "names no project"));
+            }
+        }
+        let limit = if limit.is_none() { caller.limit.clone() } else { limit };
+        Ok(Rights { role: new.role.unwrap_or(caller.role), scopes, limit })
+    }
+
+    /// The key with this `client_id` or name, where it is there for the caller.
+    async fn visible(
+        &self,
+        caller: &Caller,
+        text: &str,
+        field: &'static str,
+    ) -> Result<ApiKey, ConnectError> {
+        if text.is_empty() {
+            return Err(invalid(field, "is missing"));
+        }
+        let key = self.app.store.api_key_by_id_or_name(text).await.map_err(store_error)?;
+        key.filter(|key| policy::sees_all_keys(caller) || key.created_by == caller.subject)
+            .ok_or_else(|| not_found(text))
+    }
+
+    pub(super) async fn get(&self, context: &RequestContext, text: &str) -> Result<ApiKey, ConnectError> {
+        let caller = self.keeper(context).await?;
+        self.visible(caller, text, "client_id").await
+    }
+
+    pub(super) async fn list(
+        &self,
+        context: &RequestContext,
+        limit: u32,
+        token: String,
+    ) -> Result<(Vec<ApiKey>, String), ConnectError> {
+        let caller = self.keeper(context).await?;
+        let query = ApiKeyQuery {
+            created_by: (!policy::sees_all_keys(caller)).then(|| caller.subject.clone()),
+            limit: match limit {
+                0 => DEFAULT_PAGE,
+                limit => limit.min(MAX_PAGE),
+            },
+            page_token: token,
+        };
+        self.app.store.list_api_keys(&query).await.map_err(store_error)
+    }
+
+    pub(super) async fn delete(&self, context: &RequestContext, text: &str) -> Result<(), ConnectError> {
+        let caller = self.keeper(context).await?;
+        let key = self.visible(caller, text, "client_id").await?;
+        let now = self.app.clock.now();
+        let family = self.app.store.delete_api_key(&key.client_id, now).await.map_err(store_error)?;
+        // Somebody else may have been faster.
+        let family = family.ok_or_else(|| not_found(text))?;
+        self.app.access.revoke_family(&family);
+        self.app.audit.record(event(Kind::ApiKeyDeleted, caller, &key).detail(Detail::Family, family)).await;
+        Ok(())
+    }
+
+    pub(super) async fn rename(
+        &self,
+        context: &RequestContext,
+        text: &str,
+        name: &str,
+        fields: Fields,
+    ) -> Result<ApiKey, ConnectError> {
+        let caller = self.keeper(context).await?;
+        let mut key = self.visible(caller, text, fields.client_id).await?;
+        check_name(fields.name, name)?;
+        if !self.app.store.rename_api_key(&key.client_id, name).await.map_err(store_error)? {
+            return Err(not_found(text));
+        }
+        name.clone_into(&mut key.name);
+        self.app.audit.record(event(Kind::ApiKeyChanged, caller, &key)).await;
+        Ok(key)
+    }
+
+    pub(super) async fn rotate(
+        &self,
+        context: &RequestContext,
+        text: &str,
+        overlap: i64,
+    ) -> Result<(ApiKey, SecretString), ConnectError> {
+        let caller = self.keeper(context).await?;
+        let key = self.visible(caller, text, "client_id").await?;
+        // Or else whoever made a key as an administrator would stay one by it.
+        allow(&self.app, context, policy::may_grant(caller, &key.rights)).await?;
+        if !(0..=MAX_OVERLAP).contains(&overlap) {
+            return Err(invalid("overlap", "must be 0 to 90 days, in seconds"));
+        }
+        if key.secret_hash.is_none() {
+            return Err(ConnectError::failed_precondition(format!(
+                "the API key {text:?} has public keys and no secret to rotate: make a new one with the new public keys"
+            )));
+        }
+        let now = self.app.clock.now();
+        let secret = generate()?;
+        let rotation = SecretRotation {
+            secret_hash: opaque_token::hash(secret.expose_secret()),
+            previous_until: now.saturating_add(overlap),
+            family_id: Uuid::new_v4().to_string(),
+        };
+        let rotated =
+            self.app.store.rotate_api_key(&key.client_id, &rotation, now).await.map_err(store_error)?;
+        let rotated = rotated.ok_or_else(|| not_found(text))?;
+        let mut event = event(Kind::ApiKeyRotated, caller, &rotated.key);
+        if let Some(family) = &rotated.revoked_family {
+            self.app.access.revoke_family(family);
+            event = event.detail(Detail::Family, family);
+        }
+        self.app.audit.record(event).await;
+        Ok((rotated.key, secret))
+    }
+}
+
+fn event(kind: Kind, caller: &Caller, key: &ApiKey) -> Event {
+    Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(&key.client_id)
+}
+
+fn generate() -> Result<SecretString, ConnectError> {
+    client_secret::generate().map_err(|error| {
+        tracing::error!(%error, "no secret could be made");
+        ConnectError::unavailable("the server has no random numbers; try again later")
+    })
+}
+
+fn check_name(field: &'static str, name: &str) -> Result<(), ConnectError> {
+    if name.trim().is_empty() {
+        return Err(invalid(field, "is missing"));
+    }
+    if name.chars().count() > MAX_NAME {
+        return Err(invalid(field, &format!("is longer than {MAX_NAME} characters")));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(invalid(field, "has control characters"));
+    }
+    Ok(())
+}
+
+fn check_client_id(new: &NewKey, fields: Fields) -> Result<String, ConnectError> {
+    let (field, id) = if new.client_id.is_empty() {
+        (fields.name, client_id_of(&new.name))
+    } else {
+        (fields.client_id, new.client_id.clone())
+    };
+    if id.len() > MAX_CLIENT_ID {
+        return Err(invalid(field, &format!("makes a client_id of more than {MAX_CLIENT_ID} characters")));
+    }
+    if id != client_id_of(&id) || !id.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(invalid(
+            field,
+            "must have letters or digits (a-z, 0-9), with single hyphens between them",
+        ));
+    }
+    // Subjects of people are UUIDs; a resource server that does not look at what kind a subject is must not mistake a key
+    // for a person (RFC 9068 section 5).
+    if Uuid::try_parse(&id).is_ok() {
+        return Err(invalid(field, "cannot be a UUID"));
+    }
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_is_made_as_the_published_plugin_makes_it() {
+        for (name, expected) in [
+            ("ci", "ci"),
+            ("My CI key", "my-ci-key"),
+            ("a__b--c", "a-b-c"),
+            ("(x)", "-x-"),
+            ("\u{c9}t\u{e9} 1", "-t-1"),
+            ("", ""),
+        ] {
+            assert_eq!(client_id_of(name), expected, "{name}");
+        }
+    }
+}
