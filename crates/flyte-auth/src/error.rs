@@ -337,6 +337,11 @@ impl AuthError {
         }
     }
 
+    /// Whether the server may have done what it was asked although no answer arrived.
+    pub(crate) fn answer_may_be_lost(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if !source.is_connect())
+    }
+
     /// Whether the cause is who the caller is (exit code 4 of the `flyte` command), not the network or the machine.
     #[must_use]
     pub fn is_authentication(&self) -> bool {

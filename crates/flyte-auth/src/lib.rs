@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api_key;
+mod approval;
 pub mod clock;
 pub mod discovery;
 mod error;
@@ -21,9 +22,10 @@ mod tests;
 mod token;
 
 pub use self::{
+    approval::Approval,
     error::{AuthError, ConnectFailure},
     interaction::{Interaction, Unattended, has_browser, open_browser},
     layer::Transport,
-    session::{Credentials, Session, SessionOptions, SignedOut, Status},
+    session::{Credentials, Session, SessionOptions, SignedOut, Status, state_dir},
     token::{AccessToken, TokenResponse},
 };

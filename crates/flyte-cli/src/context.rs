@@ -3,13 +3,15 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use flyte_auth::{Session, SessionOptions, Transport};
+use flyte_auth::{Approval, Session, SessionOptions, Transport, state_dir};
 use flyte_client::Client;
 use flyte_config::{Config, Endpoint, Environment};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
+use crate::confirm;
 use crate::failure::{Exit, Failure};
+use crate::output;
 use crate::person::Terminal;
 use crate::progress::Progress;
 
@@ -33,7 +35,12 @@ impl Context {
             None => tracing::info!("no configuration file"),
         }
         for unknown in &config.unknown_keys {
-            tracing::info!("{unknown}");
+            // Another tool's keys are no news; a slip of the pen and a secret are.
+            if unknown.meant().is_some() || unknown.names_a_secret() {
+                tracing::warn!("{unknown}");
+            } else {
+                tracing::info!("{unknown}");
+            }
         }
         let admin = &mut config.admin;
         admin.insecure |= global.insecure;
@@ -69,8 +76,32 @@ impl Context {
         })
     }
 
+    /// Makes sure that settings which came with a checkout are approved by the person before they are acted on.
+    fn approve(&self) -> Result<(), Failure> {
+        let Some(approval) = Approval::needed(&self.config, &state_dir(&self.environment)) else {
+            return Ok(());
+        };
+        let file = approval.file().display();
+        let what = format!(
+            "{file} was found here and says whom your tokens are shown to or what runs as you:\n\n{}\n",
+            approval.settings()
+        );
+        let refused = Failure::new(format!("{file} is not used before you have approved it"))
+            .next(format!("Name it if you trust it: --config {file} (or FLYTECTL_CONFIG={file})."));
+        if !confirm::possible() {
+            return Err(refused.why(format!("{what}and nobody can be asked here")));
+        }
+        self.progress.clear();
+        output::tell(&what);
+        if !confirm::ask("Use these settings from now on?")? {
+            return Err(refused.why("you said no"));
+        }
+        approval.record().map_err(|error| Failure::auth("cannot remember the approval", &error))
+    }
+
     /// The login of the control plane. `asked` tells that the person has asked to sign in.
     pub(crate) fn session(&self, asked: bool) -> Result<Arc<Session>, Failure> {
+        self.approve()?;
         let person = Arc::new(Terminal::new(self.progress.clone(), asked));
         let options = SessionOptions::from_config(self.endpoint()?, &self.config, &self.environment, person);
         Ok(Session::new(options))

@@ -11,6 +11,7 @@ use crate::auth_type::AuthType;
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::{ConfigError, Origin};
+use crate::nearby::Nearby;
 use crate::tree::{Kind, Tree};
 use crate::value::{self, Sources};
 use crate::{key, search};
@@ -32,6 +33,8 @@ pub struct Config {
     pub source: Option<PathBuf>,
     /// Keys in the file that this project does not understand; they may belong to another tool.
     pub unknown_keys: Vec<UnknownKey>,
+    /// What the file decides although nobody named it: to be approved before it is acted on.
+    pub nearby: Option<Nearby>,
 }
 
 /// The control plane and how to log in to it.
@@ -134,11 +137,31 @@ pub struct UnknownKey {
     pub key: String,
 }
 
+impl UnknownKey {
+    /// The key that was probably meant: the closest one, at most two letters or the case away.
+    #[must_use]
+    pub fn meant(&self) -> Option<&'static key::Key> {
+        let written = self.key.to_lowercase();
+        let distance =
+            |key: &key::Key| strsim::damerau_levenshtein(&written, &key.to_string().to_lowercase());
+        key::ALL.iter().copied().min_by_key(|key| distance(key)).filter(|key| distance(key) <= 2)
+    }
+
+    /// Whether its name says that it holds a secret, which this file must not.
+    #[must_use]
+    pub fn names_a_secret(&self) -> bool {
+        let lower = self.key.to_lowercase();
+        ["secret", "password", "apikey", "api_key", "token"].iter().any(|word| lower.ends_with(word))
+    }
+}
+
 impl fmt::Display for UnknownKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lower = self.key.to_lowercase();
         write!(f, "{}: {} is not a key that flyte knows; it is left alone", self.origin, self.key)?;
-        if ["secret", "password", "apikey", "api_key", "token"].iter().any(|word| lower.ends_with(word)) {
+        if let Some(meant) = self.meant() {
+            write!(f, ". Is {meant} meant?")?;
+        }
+        if self.names_a_secret() {
             f.write_str(
                 ". If it is a secret, take it out of this file: name a file or a variable that holds it",
             )?;
@@ -160,8 +183,14 @@ impl Config {
         let text = read(&path)?;
         let tree = parse(&text, &path)?;
         let unknown_keys = unknown_keys(&path, &tree);
-        let sources = Sources { environment, file: Some((&path, &tree)) };
-        Ok(Self { source: Some(path.clone()), ..Self::build(&sources, unknown_keys)? })
+        let file = Some((path.as_path(), &tree));
+        let config = Self::build(&Sources { environment, file }, unknown_keys)?;
+        let bare = Environment { variables: BTreeMap::new(), ..environment.clone() };
+        // A value that a variable replaces may be one that cannot be used: then the file decides nothing by it.
+        let alone = Self::build(&Sources { environment: &bare, file }, Vec::new());
+        let nearby =
+            alone.ok().and_then(|alone| Nearby::of(&path, explicit.is_some(), &alone.admin, environment));
+        Ok(Self { source: Some(path.clone()), nearby, ..config })
     }
 
     fn build(sources: &Sources<'_>, unknown_keys: Vec<UnknownKey>) -> Result<Self, ConfigError> {
@@ -232,6 +261,7 @@ impl Config {
             },
             source: None,
             unknown_keys,
+            nearby: None,
         })
     }
 }

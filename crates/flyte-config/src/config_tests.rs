@@ -184,6 +184,11 @@ fn unknown_keys_are_listed() {
     assert_eq!(listed, ["admin.clientSecret", "admin.retries", "logger"]);
     assert!(config.unknown_keys[0].to_string().contains("take it out"));
     assert!(!config.unknown_keys[1].to_string().contains("take it out"));
+    let config = load("admin:\n  endpont: x\n  clientid: y\n  retries: 3\n", &[]).unwrap();
+    let meant: Vec<_> =
+        config.unknown_keys.iter().map(|unknown| unknown.meant().map(ToString::to_string)).collect();
+    assert_eq!(meant, [Some("admin.endpoint".to_owned()), Some("admin.clientId".to_owned()), None]);
+    assert!(config.unknown_keys[0].to_string().contains("Is admin.endpoint meant?"));
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub struct Document {
     path: PathBuf,
     text: String,
     tree: Tree,
+    /// What the file held when it was opened; `None` where there was none, or the text came from elsewhere.
+    opened: Option<String>,
 }
 
 /// A value to set.
@@ -54,7 +56,7 @@ impl Document {
     /// When the file cannot be read or is malformed.
     pub fn open(path: &Path) -> Result<Self, ConfigError> {
         match config::read(path) {
-            Ok(text) => Self::parse(text, path),
+            Ok(text) => Ok(Self { opened: Some(text.clone()), ..Self::parse(text, path)? }),
             Err(ConfigError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 Self::parse(String::new(), path)
             }
@@ -68,7 +70,7 @@ impl Document {
     /// When the text is malformed.
     pub fn parse(text: String, path: &Path) -> Result<Self, ConfigError> {
         let tree = config::parse(&text, path)?;
-        Ok(Self { path: path.to_owned(), text, tree })
+        Ok(Self { path: path.to_owned(), text, tree, opened: None })
     }
 
     /// The text as it is now.
@@ -112,8 +114,14 @@ impl Document {
     /// Writes the file: whole or not at all, keeping its mode; a new file is readable by its owner only.
     ///
     /// # Errors
-    /// When the file system refuses. The file then is as it was.
+    /// When the file system refuses, and [`ConfigError::ChangedMeanwhile`] when another program changed the file since it
+    /// was opened. The file then is as it was.
     pub fn save(&self) -> Result<(), ConfigError> {
+        if let Some(opened) = &self.opened
+            && config::read(&self.path).is_ok_and(|now| now != *opened)
+        {
+            return Err(ConfigError::ChangedMeanwhile { path: self.path.clone() });
+        }
         atomic::write(&self.path, &self.text)
     }
 

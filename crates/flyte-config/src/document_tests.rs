@@ -250,3 +250,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_edit_by_another_program_is_not_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.yaml");
+    std::fs::write(&path, "task:\n  project: p\n").unwrap();
+    let mut one = Document::open(&path).unwrap();
+    let mut two = Document::open(&path).unwrap();
+    one.set(key::DOMAIN, Setting::Text("d")).unwrap();
+    two.set(key::ORG, Setting::Text("o")).unwrap();
+    one.save().unwrap();
+    assert!(matches!(two.save(), Err(ConfigError::ChangedMeanwhile { .. })));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), one.text());
+}

@@ -69,6 +69,12 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// Another program changed the file while it was being edited.
+    #[error("{} was changed by another program meanwhile", path.display())]
+    ChangedMeanwhile {
+        /// The file.
+        path: PathBuf,
+    },
     /// A key cannot be changed without touching something else, so that nothing was changed.
     #[error("{origin}: {key} cannot be changed in place: {reason}")]
     NotEditable {
@@ -97,6 +103,7 @@ impl ConfigError {
                 Origin::File { path, .. } => format!("Correct that line of {}.", path.display()),
                 Origin::Variable(name) => format!("Correct it or run: unset {name}"),
             },
+            Self::ChangedMeanwhile { .. } => "Look at the file, then run the command again.".to_owned(),
             Self::NotEditable { origin, .. } => {
                 format!("Change it by hand at {origin}; the file is as it was.")
             }

@@ -44,7 +44,12 @@ pub fn find(explicit: Option<&Path>, environment: &Environment) -> Result<Option
         }
     }
     let Some(home) = &environment.home else { return Ok(None) };
-    Ok([home.join(".union").join(FILE), in_project(home)].into_iter().find(|path| path.is_file()))
+    Ok(of_person(home).into_iter().find(|path| path.is_file()))
+}
+
+/// The files that a person whose home is `home` keeps their configuration in, the first one first.
+pub(crate) fn of_person(home: &Path) -> [PathBuf; 2] {
+    [home.join(".union").join(FILE), in_project(home)]
 }
 
 /// The file that a project at `root`, or a person whose home is `root`, keeps its configuration in.

@@ -6,6 +6,8 @@ pub mod external_command;
 pub mod pkce;
 pub mod token_exchange;
 
+use std::time::Duration;
+
 use crate::{
     AuthError,
     discovery::Provider,
@@ -17,6 +19,10 @@ use url::Url;
 
 /// The longest answer of a token endpoint that is read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
+
+/// How long an answer of the token endpoint is waited for. Three of these are less than the grace period in which servers
+/// forgive a refresh token that is sent again, a minute usually.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Posts a form to the token endpoint and reads the answer (RFC 6749 section 3.2).
 pub(crate) async fn token_request(
@@ -46,11 +52,8 @@ pub(crate) async fn submit(
     url: &Url,
     form: &[(&str, &str)],
 ) -> Result<(u16, Vec<u8>), AuthError> {
-    let mut request = http
-        .post(url.clone())
-        .header(header::ACCEPT, "application/json")
-        .timeout(std::time::Duration::from_secs(30))
-        .form(form);
+    let mut request =
+        http.post(url.clone()).header(header::ACCEPT, "application/json").timeout(TIMEOUT).form(form);
     if let Some(authorization) = authorization {
         request = request.header(header::AUTHORIZATION, authorization);
     }

@@ -68,7 +68,7 @@ fn open(path: &Path) -> Result<File, AuthError> {
 }
 
 /// Creates a directory that only its owner can look into.
-pub(super) fn create_private_directory(path: &Path) -> Result<(), AuthError> {
+pub(crate) fn create_private_directory(path: &Path) -> Result<(), AuthError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

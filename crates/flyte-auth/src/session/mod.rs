@@ -24,7 +24,11 @@ use flyte_config::AuthType;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{Mutex, OnceCell, oneshot};
 
-pub use self::{credentials::Credentials, options::SessionOptions};
+pub(crate) use self::lock::create_private_directory;
+pub use self::{
+    credentials::Credentials,
+    options::{SessionOptions, state_dir},
+};
 use crate::{
     AuthError,
     clock::UnixTime,
@@ -56,6 +60,9 @@ pub struct Session {
 
 /// How long an early renewal that failed is not tried again, in seconds.
 const POSTPONED_BY: i64 = 30;
+
+/// The same where the server may have rotated the refresh token: the time in which it forgives the old one is short.
+const SOON: i64 = 5;
 
 /// Whether a person may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,7 +277,7 @@ impl Session {
         let found =
             discovery::discover(self.http()?, &self.options.endpoint, &self.options.overrides).await?;
         let provider = Arc::new(found);
-        lock::create_private_directory(&self.options.state_dir)?;
+        create_private_directory(&self.options.state_dir)?;
         provider.cache(&self.provider_path());
         *write(&self.provider) = Some(Arc::clone(&provider));
         Ok(provider)

@@ -48,14 +48,6 @@ impl SessionOptions {
         interaction: Arc<dyn Interaction>,
     ) -> Self {
         let admin = &config.admin;
-        let base = |variable: &str, default: &str| {
-            environment
-                .variable(variable)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-                .unwrap_or_else(|| environment.resolve(default))
-                .join("flyte")
-        };
         Self {
             endpoint,
             auth_type: admin.auth_type,
@@ -69,8 +61,8 @@ impl SessionOptions {
             },
             overrides: Overrides { client_id: admin.client_id.clone(), scopes: admin.scopes.clone() },
             disable_keyring: admin.disable_keyring,
-            data_dir: base("XDG_DATA_HOME", "~/.local/share"),
-            state_dir: base("XDG_STATE_HOME", "~/.local/state"),
+            data_dir: base(environment, "XDG_DATA_HOME", "~/.local/share"),
+            state_dir: state_dir(environment),
             interaction,
             clock: Clock::default(),
         }
@@ -85,4 +77,19 @@ impl SessionOptions {
         self.credentials.client = Some(key.into());
         self
     }
+}
+
+/// Where locks, what discovery found, approvals and the key of encrypted tokens are: `$XDG_STATE_HOME/flyte`.
+#[must_use]
+pub fn state_dir(environment: &Environment) -> PathBuf {
+    base(environment, "XDG_STATE_HOME", "~/.local/state")
+}
+
+fn base(environment: &Environment, variable: &str, default: &str) -> PathBuf {
+    environment
+        .variable(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .unwrap_or_else(|| environment.resolve(default))
+        .join("flyte")
 }

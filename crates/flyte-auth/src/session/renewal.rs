@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::oneshot;
 
-use super::{Asking, POSTPONED_BY, Session, jitter, keep_old, lock::Lock};
+use super::{Asking, POSTPONED_BY, SOON, Session, jitter, keep_old, lock::Lock};
 use crate::{
     AuthError,
     discovery::Provider,
@@ -13,6 +13,9 @@ use crate::{
     store::{Login, LoginDetails, TokenStore},
     token::{AccessToken, IdClaims, TokenResponse, fingerprint, jwt_expiry},
 };
+
+/// How often a refresh is sent again whose answer may have been lost.
+const REPEATS: u32 = 2;
 
 /// What came of a refresh token.
 #[derive(Debug)]
@@ -30,6 +33,15 @@ pub(super) enum Refreshed {
 
 /// Ends when the caller of a renewal stops waiting for it.
 pub(super) type CallerGone = oneshot::Receiver<std::convert::Infallible>;
+
+/// Whether the login's tokens may be shown to this authorization server: a control plane that was moved, or taken over, must
+/// not collect another server's refresh tokens. Logins by another tool do not say who issued them.
+fn issued_by(login: &Login, provider: &Provider) -> bool {
+    login
+        .details
+        .as_ref()
+        .is_none_or(|details| details.issuer.is_empty() || details.issuer == provider.issuer)
+}
 
 impl Session {
     /// Steps 2 and 3 of a token's way, for a caller that had `seen` so many failures when it came.
@@ -107,7 +119,8 @@ impl Session {
                     return match known.filter(|token| token.is_valid(now())) {
                         Some(token) => {
                             tracing::warn!(%error, "the access token could not be renewed yet");
-                            self.postponed.store(now().saturating_add(POSTPONED_BY), Ordering::Relaxed);
+                            let wait = if error.answer_may_be_lost() { SOON } else { POSTPONED_BY };
+                            self.postponed.store(now().saturating_add(wait), Ordering::Relaxed);
                             self.set_current(Some(token.clone()));
                             Ok(token)
                         }
@@ -136,6 +149,10 @@ impl Session {
         login: &Login,
     ) -> Result<Refreshed, AuthError> {
         let Some(refresh_token) = &login.refresh_token else { return Ok(Refreshed::Impossible) };
+        if !issued_by(login, &*self.provider().await?) {
+            tracing::warn!("the endpoint names another authorization server than the one that signed you in");
+            return Ok(Refreshed::Impossible);
+        }
         // Shown to work before the old refresh token is spent: a full disk or a locked keyring must not eat the new one.
         store.probe().await?;
         let mut reason = match self.refresh(store, login, refresh_token).await {
@@ -181,7 +198,19 @@ impl Session {
             ("refresh_token", refresh_token.expose_secret()),
             ("client_id", client_id),
         ];
-        let response = match flows::token_request(self.http()?, &provider, &form).await {
+        let mut answer = flows::token_request(self.http()?, &provider, &form).await;
+        // The server may have rotated the token in an answer that was lost. It forgives the old one for a short while only:
+        // now is the time to send it again, not the next command.
+        for _ in 0..REPEATS {
+            match &answer {
+                Err(error) if error.answer_may_be_lost() => {
+                    tracing::debug!(%error, "the refresh is sent again");
+                    answer = flows::token_request(self.http()?, &provider, &form).await;
+                }
+                _ => break,
+            }
+        }
+        let response = match answer {
             // The endpoint may have moved since it was looked up; asked again only if it really did.
             Err(error @ (AuthError::Unreachable { .. } | AuthError::BadAnswer { .. })) => {
                 match self.discover().await {
@@ -275,8 +304,17 @@ impl Session {
 
     /// Revokes a login at the server (RFC 7009); `false` where the server offers no such thing or did not confirm it.
     pub(super) async fn revoke(&self, login: &Login) -> Result<bool, AuthError> {
-        let provider = self.provider().await?;
-        let Some(url) = &provider.revocation_endpoint else { return Ok(false) };
+        let mut provider = self.provider().await?;
+        if !issued_by(login, &provider) {
+            return Ok(false);
+        }
+        if provider.revocation_endpoint.is_none() {
+            // The document that names it may not have been reachable when the provider was looked up.
+            provider = self.discover().await?;
+        }
+        let Some(url) = provider.revocation_endpoint.as_ref().filter(|_| issued_by(login, &provider)) else {
+            return Ok(false);
+        };
         let client_id = match &login.details {
             Some(details) => details.client_id.as_str(),
             None => provider.client_id()?,

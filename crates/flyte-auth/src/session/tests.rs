@@ -10,7 +10,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use axum::{Form, Router, extract::State, http::StatusCode, routing::post};
+use axum::{
+    Form, Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
 use flyte_config::Endpoint;
 
 use super::*;
@@ -75,19 +82,26 @@ enum Behaviour {
     Fails(u16),
     IsSlow,
     IsSlowAndFails,
+    /// Breaks off in the middle of its answer, once.
+    LosesItsAnswer,
 }
 
 async fn token(
     State(issuer): State<Arc<Issuer>>,
     Form(form): Form<std::collections::HashMap<String, String>>,
-) -> (StatusCode, String) {
+) -> Response {
     issuer.requests.fetch_add(1, Ordering::SeqCst);
     let behaviour = *issuer.behaviour.lock().unwrap();
     let generation = issuer.generation.load(Ordering::SeqCst);
     if form["refresh_token"] != format!("r{generation}") {
-        return (StatusCode::BAD_REQUEST, r#"{"error":"invalid_grant"}"#.to_owned());
+        return (StatusCode::BAD_REQUEST, r#"{"error":"invalid_grant"}"#).into_response();
     }
     match behaviour {
+        Behaviour::LosesItsAnswer => {
+            *issuer.behaviour.lock().unwrap() = Behaviour::Rotates;
+            let broken = Err::<Bytes, _>(std::io::Error::other("the cable was pulled"));
+            return Body::from_stream(futures_util::stream::iter([broken])).into_response();
+        }
         Behaviour::Fails(status) => (StatusCode::from_u16(status).unwrap(), "<html>oops</html>".to_owned()),
         Behaviour::IsSlowAndFails => {
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -106,6 +120,7 @@ async fn token(
             (StatusCode::OK, body)
         }
     }
+    .into_response()
 }
 
 /// The server, a store with a login that expires `left` seconds after [`NOW`], and the directory that sessions share.
@@ -252,6 +267,31 @@ async fn a_failure_to_renew_early_is_no_failure() {
     // Once it has expired there is nothing to go on with.
     scene.clock.advance(70);
     assert!(matches!(session.token().await, Err(AuthError::BadAnswer { .. })));
+}
+
+#[tokio::test]
+async fn a_refresh_whose_answer_was_lost_is_sent_again_while_the_server_still_forgives() {
+    let scene = Scene::new(-10, Behaviour::LosesItsAnswer).await;
+    assert_eq!(scene.session().token().await.unwrap().secret(), "a1");
+    assert_eq!(scene.requests(), 2);
+    assert_eq!(scene.shelf.refresh_token().as_deref(), Some("r1"));
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_shown_to_its_own_issuer_only() {
+    let scene = Scene::new(-10, Behaviour::Rotates).await;
+    let of = |issuer: &str| {
+        let mut login = login("a0", "r0", "Pkce", NOW - 10);
+        login.details.as_mut().unwrap().issuer = issuer.to_owned();
+        *scene.shelf.login.lock().unwrap() = Some(login);
+    };
+    of("https://another.example");
+    let session = scene.session();
+    assert!(matches!(session.token().await, Err(AuthError::LoginRequired { .. })));
+    assert!(!session.logout().await.unwrap().revoked);
+    assert_eq!(scene.requests(), 0);
+    of(&scene.provider.issuer);
+    assert_eq!(scene.session().token().await.unwrap().secret(), "a1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

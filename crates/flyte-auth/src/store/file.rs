@@ -85,14 +85,7 @@ impl EncryptedFile {
 
     /// Moves a file that cannot be read out of the way, without losing it: its key may come back from a backup.
     fn set_aside(&self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-        let aside = (0_u32..)
-            .map(|n| match n {
-                0 => self.path.with_extension(format!("corrupt-{now}")),
-                n => self.path.with_extension(format!("corrupt-{now}-{n}")),
-            })
-            .find(|aside| !aside.exists())
-            .unwrap_or_else(|| self.path.with_extension("corrupt"));
+        let aside = aside(&self.path);
         match fs::rename(&self.path, &aside) {
             Ok(()) => tracing::warn!(
                 kept_as = %aside.display(),
@@ -180,6 +173,18 @@ impl TokenStore for EncryptedFile {
     }
 }
 
+/// A name for a damaged file that no other has: `....corrupt-TIME`.
+fn aside(path: &Path) -> PathBuf {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    (0_u32..)
+        .map(|n| match n {
+            0 => path.with_extension(format!("corrupt-{now}")),
+            n => path.with_extension(format!("corrupt-{now}-{n}")),
+        })
+        .find(|aside| !aside.exists())
+        .unwrap_or_else(|| path.with_extension("corrupt"))
+}
+
 /// The key in a file; `None` where there is none or it is not one.
 fn read_key(path: &Path) -> Result<Option<RandomizedNonceKey>, StoreError> {
     let Some(file) = open_private(path)? else { return Ok(None) };
@@ -190,7 +195,7 @@ fn read_key(path: &Path) -> Result<Option<RandomizedNonceKey>, StoreError> {
         .map_err(|source| StoreError::file("read", path, source))?;
     if bytes.len() != KEY_LEN {
         // Not this program's doing: a key is linked into place whole. Out of the way, so that a new one can be made.
-        let aside = path.with_extension("key.corrupt");
+        let aside = aside(path);
         tracing::warn!(kept_as = %aside.display(), "the key of the stored logins is damaged");
         fs::rename(path, aside).map_err(|error| StoreError::file("move", path, error))?;
         return Ok(None);

@@ -121,15 +121,22 @@ pub(crate) async fn sign_in_within(
     outcome
 }
 
-/// Refuses tokens whose ID token was made for another authorization request.
+/// Refuses tokens whose ID token was made for another authorization request, or does not say for which (OpenID Connect
+/// Core section 3.1.3.7 no. 11).
 fn answers(response: TokenResponse, nonce: &str, provider: &Provider) -> Result<TokenResponse, AuthError> {
-    match response.id_claims().and_then(|claims| claims.nonce) {
-        Some(other) if other != nonce => Err(AuthError::BadAnswer {
-            url: provider.token_endpoint.to_string(),
-            reason: "its ID token is of another sign-in (nonce)".to_owned(),
-        }),
-        _ => Ok(response),
+    let Some(claims) = response.id_claims().filter(|_| asks_who(provider)) else { return Ok(response) };
+    if claims.nonce.as_deref() == Some(nonce) {
+        return Ok(response);
     }
+    Err(AuthError::BadAnswer {
+        url: provider.token_endpoint.to_string(),
+        reason: "its ID token is not of this sign-in (nonce)".to_owned(),
+    })
+}
+
+/// Whether an ID token is asked for, and with it the nonce back (OpenID Connect Core section 3.1.2.1).
+fn asks_who(provider: &Provider) -> bool {
+    provider.scopes.iter().any(|scope| scope == "openid")
 }
 
 fn port_taken(provider: &Provider, source: std::io::Error) -> AuthError {
@@ -200,8 +207,7 @@ fn authorize_url(
         if !provider.scopes.is_empty() {
             query.append_pair("scope", &provider.scopes.join(" "));
         }
-        // Comes back in the ID token, which only `openid` asks for (OpenID Connect Core section 3.1.2.1).
-        if provider.scopes.iter().any(|scope| scope == "openid") {
+        if asks_who(provider) {
             query.append_pair("nonce", nonce);
         }
         if let Some(audience) = &provider.audience {

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
+use flyte_auth::{Approval, state_dir};
 use flyte_config::key::{self, Key};
-use flyte_config::{AuthType, ConfigError, Document, Endpoint, Environment, Setting, search};
+use flyte_config::{AuthType, Config, ConfigError, Document, Endpoint, Environment, Setting, search};
 
 use crate::cli::{AUTH_TYPE_HELP, Address};
 use crate::failure::{Exit, Failure};
@@ -133,7 +134,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let unusable = |error: &ConfigError| Failure::config(format!("cannot change {}", path.display()), error);
     let mut document = Document::open(&path).map_err(|error| unusable(&error))?;
+    let authority = document.get(key::CA_CERT_FILE_PATH).map(str::to_owned);
     fill_in(&mut document, arguments, ca_cert_file.as_deref(), exists).map_err(|error| unusable(&error))?;
+    // Settings that came with the file stay to be approved; those that this command line writes are the person's own.
+    let approved = !exists || approval(&path, &environment).is_none();
     document.save().map_err(|error| {
         let failure = Failure::config(format!("cannot write {}", path.display()), &error);
         if exists {
@@ -144,6 +148,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         }
     })?;
     output::write(&format!("Config file written to {}\n", path.display()))?;
+    if approved && let Some(Err(error)) = approval(&path, &environment).map(|approval| approval.record()) {
+        output::tell(&format!("note: the next command will ask whether to use its settings: {error}"));
+    }
+    if let Some(file) = authority
+        && document.get(key::CA_CERT_FILE_PATH).is_none()
+    {
+        output::tell(&format!(
+            "note: admin.caCertFilePath was the other server's and is gone; to trust it here too, add --ca-cert-file {file}."
+        ));
+    }
     if arguments.endpoint.as_ref().is_some_and(|address| address.plain_http) && !arguments.insecure {
         output::tell(
             "note: TLS is used although the address begins with http://; for plain HTTP add --insecure.",
@@ -158,6 +172,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         _ => {}
     }
     Ok(Exit::Success)
+}
+
+/// What of the file has to be approved before commands that find it here act on it.
+fn approval(path: &Path, environment: &Environment) -> Option<Approval> {
+    let config = Config::load(None, environment).ok()?;
+    let found = config.source.as_deref().is_some_and(|found| same_file(found, path));
+    if found { Approval::needed(&config, &state_dir(environment)) } else { None }
 }
 
 /// Sets what the command line says. For a new file keys are set in the order in which they are to stand: sorted.
@@ -192,7 +213,12 @@ fn fill_in(
         }
         None => {}
     }
-    text(document, key::CA_CERT_FILE_PATH, ca_cert_file)?;
+    match ca_cert_file {
+        Some(file) => document.set(key::CA_CERT_FILE_PATH, Setting::Text(file))?,
+        // Nor does the authority of one server vouch for another.
+        None if moved => clear(document, key::CA_CERT_FILE_PATH, Setting::Text(""))?,
+        None => {}
+    }
     text(document, key::ENDPOINT, given.as_ref().map(Endpoint::dns).as_deref())?;
     match arguments.insecure || devbox {
         true => document.set(key::INSECURE, Setting::Boolean(true))?,

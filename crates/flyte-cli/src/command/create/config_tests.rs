@@ -95,6 +95,7 @@ fn another_server_gets_its_own_organization_and_has_its_certificate_checked() {
     let moved = apply(EXISTING, "--endpoint localhost:8443 --auth-type headless");
     let expected = EXISTING
         .replace("dns:///acme.hosted.example.com", "dns:///localhost:8443")
+        .replace("  caCertFilePath: /etc/ca.pem\n", "")
         .replace("  insecureSkipVerify: true\n", "")
         .replace("  org: acme\n", "");
     assert_eq!(moved, expected);

@@ -1,0 +1,120 @@
+//! Whether a `config.yaml` that came with a checkout may decide whom tokens are shown to and which programs run.
+//!
+//! `cd repository && flyte get project` must not send your token through somebody's proxy, nor run somebody's command, because
+//! the repository has a file that says so. Such settings are approved once for each file; when they change, they are looked at
+//! again. A file that is named (`--config`, `FLYTECTL_CONFIG`) or is in the home directory needs no approval.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use flyte_config::{Config, Nearby};
+
+use crate::{AuthError, token::fingerprint};
+
+/// Settings that wait for the person's yes.
+#[derive(Clone, Debug)]
+pub struct Approval {
+    nearby: Nearby,
+    record: PathBuf,
+    digest: String,
+}
+
+impl Approval {
+    /// What has to be approved before this configuration is acted on; `None` where nothing has, or it was before.
+    /// `state_dir` is where approvals are remembered.
+    #[must_use]
+    pub fn needed(config: &Config, state_dir: &Path) -> Option<Self> {
+        let nearby = config.nearby.clone()?;
+        let path = nearby.path.canonicalize().unwrap_or_else(|_| nearby.path.clone());
+        let name = fingerprint(&path.to_string_lossy());
+        let settings: Vec<_> = nearby.settings.iter().map(|(key, value)| (key.to_string(), value)).collect();
+        let digest = fingerprint(&format!("{settings:?}"));
+        let record = state_dir.join("approved").join(name);
+        let approved = fs::read_to_string(&record).is_ok_and(|known| known == digest);
+        (!approved).then_some(Self { nearby, record, digest })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.nearby.path
+    }
+
+    /// The settings in question, one a line, for the person to look at. A proxy's password is left out.
+    #[must_use]
+    pub fn settings(&self) -> String {
+        let shown = |value: &str| match url::Url::parse(value) {
+            Ok(mut url) if url.password().is_some() => {
+                let _ = url.set_password(Some("..."));
+                url.to_string()
+            }
+            // Nothing in the file may move the cursor about.
+            _ => value.chars().map(|c| if c.is_control() { '?' } else { c }).collect(),
+        };
+        let lines = self.nearby.settings.iter().map(|(key, value)| format!("  {key}: {}", shown(value)));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Remembers the person's yes.
+    ///
+    /// # Errors
+    /// [`AuthError::State`] where it cannot be written.
+    pub fn record(&self) -> Result<(), AuthError> {
+        let directory = self.record.parent().unwrap_or(Path::new("."));
+        crate::session::create_private_directory(directory)?;
+        let written = tempfile::NamedTempFile::new_in(directory).and_then(|mut file| {
+            file.write_all(self.digest.as_bytes())?;
+            file.persist(&self.record).map_err(|error| error.error)
+        });
+        written.map(drop).map_err(|source| AuthError::State {
+            action: "write",
+            path: self.record.clone(),
+            source: Arc::new(source),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flyte_config::Environment;
+
+    use super::*;
+
+    #[test]
+    fn a_yes_holds_until_the_settings_change() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("state");
+        let environment = Environment {
+            directory: home.path().join("repository"),
+            home: Some(home.path().join("ada")),
+            ..Environment::default()
+        };
+        fs::create_dir(&environment.directory).unwrap();
+        let write = |admin: &str| {
+            let text = format!("admin:\n  endpoint: h\n{admin}");
+            fs::write(environment.directory.join("config.yaml"), text).unwrap();
+        };
+        let needed = || Approval::needed(&Config::load(None, &environment).unwrap(), &state);
+        write("");
+        assert!(needed().is_none());
+        write("  httpProxyURL: http://u:hunter2@proxy:3128\n  proxyCommand: [\"a\\e[2J\"]\n");
+        let approval = needed().unwrap();
+        assert_eq!(
+            approval.settings(),
+            "  admin.proxyCommand: a?[2J\n  admin.httpProxyURL: http://u:...@proxy:3128/"
+        );
+        assert!(!format!("{approval:?}").contains("hunter2"));
+        approval.record().unwrap();
+        assert!(needed().is_none());
+        write("  httpProxyURL: http://u:hunter2@proxy:3128\n  proxyCommand: [\"a\\e[2J\", b]\n");
+        assert!(needed().is_some(), "another command");
+        write(
+            "  proxyCommand: [\"a\\e[2J\"]\n  httpProxyURL: http://u:hunter2@proxy:3128\ntask:\n  project: p\n",
+        );
+        assert!(needed().is_none(), "the same settings");
+    }
+}
