@@ -31,7 +31,7 @@ def main() -> None:
 
 def sign_in(browser: Browser, passwords: list[str]) -> None:
     deadline = time.monotonic() + PATIENCE
-    while "/callback" not in browser.url():
+    while "/callback" not in browser.url() and not browser.title().startswith("Device connected"):
         if time.monotonic() > deadline:
             raise TimeoutError(f"still at {browser.url()}:\n{browser.source()}")
         try:

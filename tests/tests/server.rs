@@ -78,6 +78,37 @@ fn a_crash_amid_traffic_keeps_logins() {
 }
 
 #[test]
+fn keys_rotate_while_it_runs_and_tokens_of_both_are_good() {
+    let (early, late) = (Machine::bare(), Machine::bare());
+    let file = early.home().join("server.toml");
+    // Due at once; the upkeep publishes the next key half a minute after the start, and signs with it half a minute later.
+    std::fs::write(&file, "[tokens]\nkey-rotation-interval = \"2s\"\n").unwrap();
+    let server = Server::with(&["--config", file.to_str().unwrap()]);
+    early.sign_in_by_forms(&server);
+    let before = token(&early);
+    let first = published_keys(&server);
+    assert_eq!(first.len(), 1);
+    let both = eventually("the next key is published", || {
+        let keys = published_keys(&server);
+        (keys.len() == 2).then_some(keys)
+    });
+    assert!(both.contains(&first[0]));
+    let next = both.iter().find(|key| **key != first[0]).unwrap();
+    eventually("it signs", || {
+        (server.logged(&[&format!("kid=\"{next}\""), "state=Active"]) > 0).then_some(())
+    });
+    late.sign_in_by_forms(&server);
+    // The header of a JWT names its key.
+    let header = |token: &str| token.split('.').next().unwrap().to_owned();
+    assert_ne!(header(&token(&late)), header(&before));
+    for machine in [&early, &late] {
+        let _ = projects(machine).ok();
+    }
+    assert_eq!(token(&early), before, "nobody had to renew");
+    assert_eq!(server.logged(&["flyte_server::serve: serving"]), 1, "nobody restarted it");
+}
+
+#[test]
 fn a_second_server_on_the_same_data_is_refused() {
     let (server, machine) = (Server::start(), Machine::bare());
     let second = Told::by(
