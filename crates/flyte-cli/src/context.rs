@@ -19,7 +19,7 @@ use crate::progress::Progress;
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) config: Config,
-    environment: Environment,
+    pub(crate) environment: Environment,
     pub(crate) progress: Progress,
 }
 
@@ -28,8 +28,13 @@ impl Context {
     pub(crate) fn load(global: Global) -> Result<Self, Failure> {
         log(global.verbose);
         let environment = environment()?;
-        let mut config = Config::load(global.config.as_deref(), &environment)
+        let config = Config::load(global.config.as_deref(), &environment)
             .map_err(|error| Failure::config("cannot use the configuration", &error))?;
+        Ok(Self::with(global, config, environment))
+    }
+
+    /// What a configuration and the command line, which overrides it, make.
+    pub(crate) fn with(global: Global, mut config: Config, environment: Environment) -> Self {
         match &config.source {
             Some(path) => tracing::info!(path = %path.display(), "configuration read"),
             None => tracing::info!("no configuration file"),
@@ -60,7 +65,7 @@ impl Context {
                 *value = Some(option.clone());
             }
         }
-        Ok(Self { global, config, environment, progress: Progress::new() })
+        Self { global, config, environment, progress: Progress::new() }
     }
 
     /// The control plane.
@@ -161,7 +166,7 @@ pub(crate) fn environment() -> Result<Environment, Failure> {
 }
 
 /// Sends log lines to standard error; `RUST_LOG` wins over `-v`.
-fn log(verbose: u8) {
+pub(crate) fn log(verbose: u8) {
     let level = match verbose {
         0 => "warn",
         1 => "warn,flyte=info,flyte_auth=info,flyte_cli=info,flyte_client=info",

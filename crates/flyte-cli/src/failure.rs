@@ -92,6 +92,14 @@ impl Failure {
         Self::new("cannot write the result").why(error).next("Check that the disk is not full.").exit(exit)
     }
 
+    /// What did not work and why, in one line.
+    pub(crate) fn summary(&self) -> String {
+        match &self.why {
+            Some(why) => format!("{}: {why}", self.what),
+            None => self.what.clone(),
+        }
+    }
+
     /// Tells the person, on standard error.
     pub(crate) fn report(self) -> ExitCode {
         if self.exit != Exit::Success {

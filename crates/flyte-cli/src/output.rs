@@ -114,7 +114,7 @@ fn lines(mut table: Table) -> impl Iterator<Item = String> {
 }
 
 /// A server's text without control characters: they could move the cursor, and tear a table's lines apart.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

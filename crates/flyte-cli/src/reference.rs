@@ -156,6 +156,7 @@ mod tests {
         let page = command_line();
         for command in [
             "auth login",
+            "auth doctor",
             "auth inspect-key",
             "create api-key",
             "create config",

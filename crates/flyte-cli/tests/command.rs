@@ -66,6 +66,7 @@ fn help_is_what_it_was() {
     for (name, line) in [
         ("flyte", "--help"),
         ("auth", "auth --help"),
+        ("auth_doctor", "auth doctor --help"),
         ("auth_login", "auth login --help"),
         ("auth_status", "auth status --help"),
         ("auth_inspect_key", "auth inspect-key --help"),

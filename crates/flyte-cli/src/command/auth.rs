@@ -1,5 +1,6 @@
 //! `flyte auth`
 
+mod doctor;
 mod inspect_key;
 mod status;
 
@@ -22,6 +23,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look for what keeps you from signing in, and say how to mend it; exit code 1 where something does
+    ///
+    /// Looks at the configuration, the way to the server, its certificate, the clock, the keyring, the browser, the API key
+    /// and the sign-in, one after the other; what cannot be looked at because of an earlier failure is skipped. No setting is
+    /// changed, and no sign-in begun.
+    Doctor,
     /// Show what an API key holds, without its secret
     InspectKey {
         /// The key; - reads it from standard input. FLYTE_API_KEY without it
@@ -45,7 +52,8 @@ pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
         Command::Logout => logout(&Context::load(global)?),
         Command::Status { json } => status::run(&Context::load(global)?, json),
         Command::Token { no_login } => token(&Context::load(global)?, no_login),
-        // Works where the configuration does not.
+        // These two work where the configuration does not.
+        Command::Doctor => doctor::run(global),
         Command::InspectKey { key } => inspect_key::run(key, global.format),
     }
 }

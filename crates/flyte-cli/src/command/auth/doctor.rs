@@ -1,0 +1,57 @@
+//! `flyte auth doctor`: one check after the other, from the configuration to the server's answer.
+
+mod configuration;
+mod finding;
+mod machine;
+mod network;
+mod sign_in;
+
+use std::sync::Arc;
+
+use flyte_auth::{Approval, SessionOptions, Unattended, state_dir};
+
+use self::configuration::Examined;
+use self::finding::Report;
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::output;
+
+pub(super) fn run(global: Global) -> Result<Exit, Failure> {
+    let format = global.format;
+    let Examined { context, mut findings } = configuration::examine(global)?;
+    let checked = context.run("Examining", async {
+        let mut findings = Vec::new();
+        let Some(endpoint) = context.config.admin.endpoint.clone() else {
+            findings.extend(machine::without_endpoint(&context));
+            findings.push(sign_in::api_key(&context).await);
+            return Ok(findings);
+        };
+        // Nobody is asked: what needs a person is a finding.
+        let options = SessionOptions::from_config(
+            endpoint,
+            &context.config,
+            &context.environment,
+            Arc::new(Unattended),
+        );
+        let (reached, network) = network::examine(&options).await;
+        findings.extend(network);
+        if let Some(approval) = Approval::needed(&context.config, &state_dir(&context.environment)) {
+            // It may name commands: nothing of it is run.
+            findings.push(sign_in::unapproved(&approval));
+            findings.extend(machine::examine(&options).await);
+            findings.push(sign_in::api_key(&context).await);
+            return Ok(findings);
+        }
+        let (provider, discovery) = sign_in::discovery(&options, reached).await;
+        findings.push(discovery);
+        findings.extend(sign_in::device_code(&options, provider.as_deref()).await);
+        findings.extend(machine::examine(&options).await);
+        findings.push(sign_in::api_key(&context).await);
+        findings.push(sign_in::token(&context, &options, provider.is_some()).await);
+        Ok(findings)
+    })?;
+    findings.extend(checked);
+    let report = Report::new(findings);
+    output::print(format, &report, Report::table)?;
+    Ok(if report.ok { Exit::Success } else { Exit::Failure })
+}

@@ -1,0 +1,177 @@
+//! This machine: where it keeps tokens, and whether it has a browser.
+
+use std::path::Path;
+use std::time::Duration;
+
+use flyte_auth::SessionOptions;
+use flyte_auth::store::{self, Backend, StoreError, StoreOptions};
+use flyte_config::AuthType;
+
+use super::finding::Finding;
+use crate::context::Context;
+
+const KEYRING: &str = "keyring";
+const BROWSER: &str = "browser";
+const DISPLAYS: [&str; 3] = ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"];
+/// What desktops open links with; the first that is there is used.
+const OPENERS: [&str; 6] = ["xdg-open", "gio", "gnome-open", "kde-open", "x-www-browser", "wslview"];
+
+pub(super) async fn examine(options: &SessionOptions) -> [Finding; 2] {
+    let store = StoreOptions {
+        service: options.endpoint.keyring_service(),
+        data_dir: options.data_dir.clone(),
+        state_dir: options.state_dir.clone(),
+        disable_keyring: options.disable_keyring,
+        keyring_timeout: Duration::from_secs(10),
+    };
+    let browser = browser(options.auth_type, &options.endpoint.dns(), variable, is_program);
+    let keyring = match options.auth_type.is_a_persons() {
+        true => keyring(&store).await,
+        false => Finding::skip(KEYRING, format!("not needed here: {} keeps no login", options.auth_type)),
+    };
+    [keyring, browser]
+}
+
+pub(super) fn without_endpoint(context: &Context) -> [Finding; 2] {
+    [
+        Finding::skip(KEYRING, "no control plane is configured"),
+        browser(context.config.admin.auth_type, "HOST", variable, is_program),
+    ]
+}
+
+async fn keyring(options: &StoreOptions) -> Finding {
+    let opened = async {
+        let store = store::open(options).await?;
+        store.probe().await?;
+        store.load().await?;
+        Ok::<_, StoreError>(store.backend())
+    };
+    match opened.await {
+        Ok(backend @ Backend::Keyring(_)) => Finding::pass(KEYRING, format!("{backend}: tokens can be kept")),
+        Ok(Backend::EncryptedFile(path)) => {
+            let why = if cfg!(target_os = "linux") && variable("DBUS_SESSION_BUS_ADDRESS").is_none() {
+                "there is no desktop session with one (no D-Bus session bus)"
+            } else {
+                "no keyring service answers"
+            };
+            Finding::warn(
+                KEYRING,
+                format!("none: {why}. Tokens are kept in an encrypted file instead, which works: {}", path.display()),
+            )
+            .fix("Nothing has to be done. For a keyring, install gnome-keyring (or KWallet) and sign in to a desktop session.")
+        }
+        Ok(Backend::Memory | Backend::Nowhere) => {
+            Finding::warn(KEYRING, "admin.disableKeyring is set: each command has to sign in anew")
+                .fix("Remove disableKeyring from the configuration, to stay signed in.")
+        }
+        Err(error) => Finding::fail(KEYRING, &error).maybe_fix(error.hint()),
+    }
+}
+
+/// Whether a browser can be opened. Nothing is opened.
+fn browser(
+    auth_type: AuthType,
+    endpoint: &str,
+    variable: impl Fn(&str) -> Option<String>,
+    is_program: impl Fn(&str) -> bool,
+) -> Finding {
+    if auth_type != AuthType::Pkce {
+        return Finding::skip(BROWSER, format!("not needed here: authType is {auth_type}"));
+    }
+    let by_hand = format!(
+        "Open the link that `flyte auth login` prints, in any browser; or sign in on another device: flyte create config \
+         --endpoint {endpoint} --auth-type headless"
+    );
+    if let Some(browsers) = variable("BROWSER") {
+        let programs = browsers.split(':').filter_map(|command| command.split_whitespace().next());
+        return match programs.into_iter().any(&is_program) {
+            true => Finding::pass(BROWSER, format!("by BROWSER ({browsers})")),
+            false => {
+                Finding::warn(BROWSER, format!("BROWSER is set to {browsers}, which is no program here"))
+                    .fix(format!("Correct or unset BROWSER. {by_hand}"))
+            }
+        };
+    }
+    if !cfg!(target_os = "linux") {
+        return Finding::pass(BROWSER, "the system's");
+    }
+    if !DISPLAYS.iter().any(|name| variable(name).is_some()) {
+        let place = if variable("SSH_CONNECTION").or_else(|| variable("SSH_TTY")).is_some() {
+            "this is an SSH session without a display"
+        } else {
+            "there is no display (DISPLAY and WAYLAND_DISPLAY are not set)"
+        };
+        return Finding::warn(BROWSER, format!("none can be opened: {place}")).fix(by_hand);
+    }
+    match OPENERS.into_iter().find(|program| is_program(program)) {
+        Some(program) => Finding::pass(BROWSER, format!("by {program}")),
+        None => Finding::warn(BROWSER, "there is a display, but no program that opens links (xdg-open)")
+            .fix(format!("Install xdg-utils, or set BROWSER. {by_hand}")),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether a word names a program that can be run.
+fn is_program(word: &str) -> bool {
+    if word.contains('/') {
+        return is_executable(Path::new(word));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| is_executable(&directory.join(word)))
+}
+
+fn is_executable(path: &Path) -> bool {
+    let Ok(metadata) = path.metadata() else { return false };
+    #[cfg(unix)]
+    let executable = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let executable = true;
+    metadata.is_file() && executable
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    fn look(auth_type: AuthType, variables: &[(&str, &str)], programs: &[&str]) -> (Verdict, String) {
+        let variable =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let finding = browser(auth_type, "dns:///h", variable, |word| programs.contains(&word));
+        (finding.verdict, format!("{} | {}", finding.found, finding.fix.unwrap_or_default()))
+    }
+
+    #[test]
+    fn a_browser_is_one_that_can_be_opened() {
+        use Verdict::{Pass, Skip, Warn};
+        for (auth_type, variables, programs, verdict, told) in [
+            (AuthType::Pkce, vec![("DISPLAY", ":0")], vec!["xdg-open"], Pass, "by xdg-open"),
+            (AuthType::Pkce, vec![("DISPLAY", ":0")], vec![], Warn, "Install xdg-utils"),
+            (AuthType::Pkce, vec![], vec!["xdg-open"], Warn, "there is no display"),
+            (AuthType::Pkce, vec![("SSH_TTY", "/dev/pts/0")], vec![], Warn, "SSH session without a display"),
+            (AuthType::Pkce, vec![], vec![], Warn, "--endpoint dns:///h --auth-type headless"),
+            (AuthType::Pkce, vec![("BROWSER", "nope:lynx %s")], vec!["lynx"], Pass, "by BROWSER"),
+            (
+                AuthType::Pkce,
+                vec![("BROWSER", "nope"), ("DISPLAY", ":0")],
+                vec!["xdg-open"],
+                Warn,
+                "no program",
+            ),
+            (AuthType::DeviceFlow, vec![], vec![], Skip, "not needed here: authType is DeviceFlow"),
+        ] {
+            let (found, text) = look(auth_type, &variables, &programs);
+            assert_eq!(found, verdict, "{variables:?} {text}");
+            assert!(text.contains(told), "{variables:?} {text}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_an_executable_file() {
+        assert!(is_program("sh") && is_program("/bin/sh"));
+        assert!(!is_program("no-such-program") && !is_program("/etc/passwd") && !is_program("/bin"));
+    }
+}

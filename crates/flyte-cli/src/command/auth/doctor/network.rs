@@ -1,0 +1,292 @@
+//! The way to the server: its address, the connection, the certificate, and its clock.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use flyte_auth::http::{self, HttpOptions};
+use flyte_auth::{ConnectFailure, SessionOptions};
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::{Client, Response, tls::TlsInfo};
+use tokio::net::TcpStream;
+
+use super::finding::Finding;
+use crate::time;
+
+const ADDRESS: &str = "address";
+const CONNECTION: &str = "connection";
+const CERTIFICATE: &str = "certificate";
+const CLOCK: &str = "clock";
+
+/// How long each step may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Clocks that differ by less are not to blame for anything, in seconds.
+const TOLERATED_SKEW: u64 = 60;
+/// A certificate that expires this soon is warned about, in seconds.
+const SOON: i64 = 14 * 86_400;
+
+/// Looks at the whole way; whether the server can be reached, and what was found.
+pub(super) async fn examine(options: &SessionOptions) -> (bool, Vec<Finding>) {
+    let proxy = proxy(options);
+    let (host, port) = match &proxy {
+        Some(proxy) => proxy.clone(),
+        None => target(options),
+    };
+    let via = if proxy.is_some() { "the proxy " } else { "" };
+    let resolved = resolve(&host, port).await;
+    let mut findings = Vec::new();
+    let addresses = match resolved {
+        Ok(addresses) => addresses,
+        Err(why) => {
+            findings.push(
+                Finding::fail(ADDRESS, format!("{via}{host} cannot be resolved: {why}"))
+                    .maybe_fix(ConnectFailure::UnknownHost.hint()),
+            );
+            findings.extend(skipped(&[CONNECTION, CERTIFICATE, CLOCK], "the address cannot be resolved"));
+            return (false, findings);
+        }
+    };
+    findings.push(Finding::pass(ADDRESS, told_address(via, &host, &addresses)));
+    if let Err(failure) = connect(&addresses).await {
+        findings.push(
+            Finding::fail(CONNECTION, format!("{via}{host}:{port}: {failure}")).maybe_fix(failure.hint()),
+        );
+        findings.extend(skipped(&[CERTIFICATE, CLOCK], "there is no connection"));
+        return (false, findings);
+    }
+    findings.push(Finding::pass(CONNECTION, format!("{via}{host}:{port} answers")));
+
+    let (trusted, certificate) = certificate(options).await;
+    findings.push(certificate);
+    findings.push(clock(options, trusted.as_ref()).await);
+    (trusted.is_some(), findings)
+}
+
+fn skipped(checks: &[&'static str], why: &str) -> Vec<Finding> {
+    checks.iter().map(|check| Finding::skip(check, why)).collect()
+}
+
+fn target(options: &SessionOptions) -> (String, u16) {
+    let url = options.endpoint.url();
+    let default = if options.endpoint.is_insecure() { 80 } else { 443 };
+    (options.endpoint.host().to_owned(), url.port().unwrap_or(default))
+}
+
+/// The proxy that requests go through: the configuration's, else the environment's, where NO_PROXY does not exempt the host.
+fn proxy(options: &SessionOptions) -> Option<(String, u16)> {
+    let matcher = match &options.http.proxy_url {
+        Some(url) => {
+            let no = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| std::env::var(name).ok());
+            Matcher::builder().all(url.as_str()).no(no.unwrap_or_default()).build()
+        }
+        None => Matcher::from_env(),
+    };
+    let intercept = matcher.intercept(&options.endpoint.url().as_str().parse().ok()?)?;
+    let uri = intercept.uri();
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    Some((uri.host()?.trim_matches(['[', ']']).to_owned(), port))
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    match tokio::time::timeout(PATIENCE, tokio::net::lookup_host((host, port))).await {
+        Err(_) => Err("the name server did not answer in time".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(addresses)) => {
+            let addresses: Vec<_> = addresses.collect();
+            if addresses.is_empty() { Err("it has no address".to_owned()) } else { Ok(addresses) }
+        }
+    }
+}
+
+fn told_address(via: &str, host: &str, addresses: &[SocketAddr]) -> String {
+    if host.parse::<IpAddr>().is_ok() {
+        return format!("{via}{host} is one already");
+    }
+    let shown: Vec<_> = addresses.iter().take(3).map(|address| address.ip().to_string()).collect();
+    let more = if addresses.len() > shown.len() { ", …" } else { "" };
+    format!("{via}{host} is {}{more}", shown.join(", "))
+}
+
+/// Connects to the first address that answers.
+async fn connect(addresses: &[SocketAddr]) -> Result<(), ConnectFailure> {
+    let mut failure = ConnectFailure::TimedOut;
+    for address in addresses {
+        match tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                failure = ConnectFailure::Refused;
+            }
+            Ok(Err(error)) => failure = ConnectFailure::Other(error.to_string()),
+            Err(_) => {}
+        }
+    }
+    Err(failure)
+}
+
+/// Any answer of the server; nothing is sent but the request for its root.
+async fn ask(client: Client, options: &SessionOptions) -> Result<Response, reqwest::Error> {
+    client.head(options.endpoint.url().clone()).timeout(PATIENCE).send().await
+}
+
+/// Asks as every command does; the answer, where the server can be trusted.
+async fn certificate(options: &SessionOptions) -> (Option<Response>, Finding) {
+    let endpoint = &options.endpoint;
+    let client = match http::client(&options.http) {
+        Ok(client) => client,
+        Err(error) => return (None, Finding::fail(CERTIFICATE, &error).maybe_fix(error.hint())),
+    };
+    let answer = match ask(client, options).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let failure = ConnectFailure::of(&error);
+            let seen = match untrusting(options).await {
+                Some((_, seen)) if !endpoint.is_insecure() => {
+                    format!(" ({})", seen.told(options.clock.now()))
+                }
+                _ => String::new(),
+            };
+            let finding = Finding::fail(CERTIFICATE, format!("{endpoint}: {failure}{seen}"));
+            return (None, finding.maybe_fix(failure.hint()));
+        }
+    };
+    if endpoint.is_insecure() {
+        let finding =
+            Finding::warn(CERTIFICATE, "plain HTTP is used (admin.insecure): no credentials are sent at all")
+                .fix(format!(
+                    "flyte create config --endpoint {} if the server has TLS",
+                    endpoint.authority()
+                ));
+        return (Some(answer), finding);
+    }
+    if options.http.insecure_skip_verify && options.http.ca_cert_file.is_none() {
+        let finding = Finding::warn(
+            CERTIFICATE,
+            "any is accepted (admin.insecureSkipVerify): whoever is on the way can read everything",
+        )
+        .fix(format!("flyte create config --endpoint {} --ca-cert-file FILE", endpoint.authority()));
+        return (Some(answer), finding);
+    }
+    let Some((_, seen)) = untrusting(options).await else {
+        return (Some(answer), Finding::pass(CERTIFICATE, "it is trusted"));
+    };
+    let now = options.clock.now();
+    let finding = if seen.expires_at - now < SOON {
+        Finding::warn(CERTIFICATE, seen.told(now)).fix("Tell who runs the server that it has to be renewed.")
+    } else {
+        Finding::pass(CERTIFICATE, seen.told(now))
+    };
+    (Some(answer), finding)
+}
+
+/// The server's clock, also where its certificate cannot be trusted: a wrong clock may be why.
+async fn clock(options: &SessionOptions, answer: Option<&Response>) -> Finding {
+    let own = match answer {
+        Some(_) => None,
+        None => untrusting(options).await.map(|(answer, _)| answer),
+    };
+    let Some(answer) = answer.or(own.as_ref()) else {
+        return Finding::skip(CLOCK, "the server does not answer");
+    };
+    let date = answer.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+    let server = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    let server = server.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    match server.and_then(|at| i64::try_from(at.as_secs()).ok()) {
+        Some(server) => skew(options.clock.now() - server),
+        None => Finding::skip(CLOCK, "the server does not tell its time"),
+    }
+}
+
+/// `difference` is how far this machine's clock is ahead of the server's, in seconds.
+fn skew(difference: i64) -> Finding {
+    if difference.unsigned_abs() <= TOLERATED_SKEW {
+        return Finding::pass(CLOCK, "it agrees with the server's");
+    }
+    let way = if difference > 0 { "ahead of" } else { "behind" };
+    let distance = time::spoken(difference.saturating_abs());
+    Finding::fail(
+        CLOCK,
+        format!(
+            "this machine's clock is {distance} {way} the server's: tokens look expired, or not valid yet"
+        ),
+    )
+    .fix("Set it, for example with `timedatectl set-ntp true`.")
+}
+
+/// What a certificate says.
+#[derive(Debug)]
+struct Seen {
+    subject: String,
+    issuer: String,
+    expires_at: i64,
+}
+
+impl Seen {
+    fn parse(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+        let name = |name: &x509_parser::x509::X509Name<'_>| {
+            let common = name.iter_common_name().next().and_then(|name| name.as_str().ok());
+            common.map_or_else(|| name.to_string(), str::to_owned)
+        };
+        Some(Self {
+            subject: name(certificate.subject()),
+            issuer: name(certificate.issuer()),
+            expires_at: certificate.validity().not_after.timestamp(),
+        })
+    }
+
+    fn told(&self, now: i64) -> String {
+        let expiry = if self.expires_at <= now { "expired" } else { "expires" };
+        let when = time::relative(self.expires_at, now);
+        let subject =
+            if self.subject.is_empty() { "certificate".to_owned() } else { format!("of {}", self.subject) };
+        format!("{subject}, by {}, {expiry} {when}", self.issuer)
+    }
+}
+
+/// An answer of whoever is there, and the certificate, without trusting either: nothing secret is sent.
+async fn untrusting(options: &SessionOptions) -> Option<(Response, Seen)> {
+    let HttpOptions { proxy_url, .. } = &options.http;
+    let mut builder = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_danger_accept_invalid_certs(true)
+        .tls_info(true);
+    if let Some(url) = proxy_url {
+        builder =
+            builder.proxy(reqwest::Proxy::all(url.clone()).ok()?.no_proxy(reqwest::NoProxy::from_env()));
+    }
+    let answer = ask(builder.build().ok()?, options).await.ok()?;
+    let seen = Seen::parse(answer.extensions().get::<TlsInfo>()?.peer_certificate()?)?;
+    Some((answer, seen))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn clocks_may_differ_by_a_minute() {
+        assert_eq!(skew(60).verdict, Verdict::Pass);
+        assert_eq!(skew(-60).verdict, Verdict::Pass);
+        let ahead = skew(3 * 3600);
+        assert_eq!(ahead.verdict, Verdict::Fail);
+        assert!(ahead.found.contains("3 hours ahead of the server's"), "{}", ahead.found);
+        assert!(skew(-90).found.contains("90 seconds behind the server's"));
+    }
+
+    #[test]
+    fn an_address_is_told_shortly() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(told_address("", "127.0.0.1", &[address("127.0.0.1:1")]), "127.0.0.1 is one already");
+        let many =
+            [address("10.0.0.1:1"), address("10.0.0.2:1"), address("10.0.0.3:1"), address("10.0.0.4:1")];
+        assert_eq!(told_address("", "h", &many), "h is 10.0.0.1, 10.0.0.2, 10.0.0.3, …");
+    }
+
+    #[test]
+    fn a_certificate_is_told_by_its_names_and_its_end() {
+        let seen = |expires_at| Seen { subject: "flyte".into(), issuer: "our CA".into(), expires_at };
+        assert_eq!(seen(90 * 86_400).told(0), "of flyte, by our CA, expires in 90 days");
+        assert_eq!(seen(0).told(300), "of flyte, by our CA, expired 5 minutes ago");
+        assert!(Seen::parse(b"nonsense").is_none());
+    }
+}

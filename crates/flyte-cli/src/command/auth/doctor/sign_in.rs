@@ -1,0 +1,213 @@
+//! Signing in: where the server tells to do it, the login that is there, and the API key in the environment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyte_auth::api_key::{self, ApiKey};
+use flyte_auth::discovery::Provider;
+use flyte_auth::{Approval, AuthError, Session, SessionOptions, Status};
+use flyte_client::ClientError;
+use flyte_config::AuthType;
+
+use super::finding::Finding;
+use crate::context::Context;
+use crate::time;
+
+const DISCOVERY: &str = "discovery";
+const DEVICE_CODE: &str = "device code";
+const API_KEY: &str = "API key";
+const SIGN_IN: &str = "sign-in";
+
+/// How long a request may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A device code that ends sooner is likely to end before a person is done, in seconds.
+const SHORT: u64 = 120;
+
+/// Settings that came with a checkout and that nobody has approved: every command stops before it acts on them.
+pub(super) fn unapproved(approval: &Approval) -> Finding {
+    let file = approval.file().display();
+    Finding::fail(
+        SIGN_IN,
+        format!("{file} came with this directory, and you have not approved its settings yet"),
+    )
+    .fix(format!("Run `flyte auth login` in a terminal and approve them, or name the file: --config {file}"))
+}
+
+/// Where to sign in, as the server tells it now: what was found last time is left aside.
+pub(super) async fn discovery(options: &SessionOptions, reached: bool) -> (Option<Arc<Provider>>, Finding) {
+    if !reached {
+        return (None, Finding::skip(DISCOVERY, "the server cannot be reached"));
+    }
+    let directory = match tempfile::tempdir() {
+        Ok(directory) => directory,
+        Err(error) => {
+            let finding = Finding::fail(DISCOVERY, format!("there is no room for temporary files: {error}"));
+            return (None, finding.fix("Make room in the directory for temporary files (`df -h /tmp`)."));
+        }
+    };
+    let fresh = SessionOptions { state_dir: directory.path().to_owned(), ..options.clone() };
+    let found = tokio::time::timeout(PATIENCE, Session::new(fresh).provider()).await;
+    match found {
+        Ok(Ok(provider)) => {
+            let issuer =
+                if provider.issuer.is_empty() { provider.token_endpoint.as_str() } else { &provider.issuer };
+            let client = match &provider.client_id {
+                Some(client) => format!(" as {client}"),
+                None => String::new(),
+            };
+            let finding = Finding::pass(DISCOVERY, format!("sign in at {issuer}{client}"));
+            (Some(provider), finding)
+        }
+        Ok(Err(error)) => (None, Finding::fail(DISCOVERY, &error).maybe_fix(error.hint())),
+        Err(_) => {
+            (None, Finding::fail(DISCOVERY, "the server did not answer in time").fix("Try again later."))
+        }
+    }
+}
+
+/// Whether the server gives device codes, and for how long they work. Looked at where people sign in by them.
+pub(super) async fn device_code(options: &SessionOptions, provider: Option<&Provider>) -> Option<Finding> {
+    if options.auth_type != AuthType::DeviceFlow {
+        return None;
+    }
+    let Some(provider) = provider else {
+        return Some(Finding::skip(DEVICE_CODE, "it is not known where to sign in"));
+    };
+    let Some(url) = provider.device_authorization_endpoint.clone() else {
+        return Some(
+            Finding::fail(DEVICE_CODE, "the server has no device flow")
+                .fix(format!("flyte create config --endpoint {} --auth-type pkce", options.endpoint.dns())),
+        );
+    };
+    let unusable = |error: &AuthError| Finding::fail(DEVICE_CODE, error).maybe_fix(error.hint());
+    let client = match flyte_auth::http::client(&options.http) {
+        Ok(client) => client,
+        Err(error) => return Some(unusable(&error)),
+    };
+    let scope = provider.scopes.join(" ");
+    let client_id = provider.client_id.as_deref().unwrap_or_default();
+    let form = [("client_id", client_id), ("scope", scope.as_str())];
+    // A code that nobody enters; it ends by itself.
+    let answer = match client.post(url).form(&form).timeout(PATIENCE).send().await {
+        Ok(answer) => answer,
+        Err(error) => {
+            return Some(Finding::fail(DEVICE_CODE, error.without_url()).fix("Try again later."));
+        }
+    };
+    let status = answer.status();
+    let answer: serde_json::Value = answer.json().await.unwrap_or_default();
+    Some(judge_code(status.is_success(), &answer))
+}
+
+/// What an answer to a device authorization request says (RFC 8628 section 3.2).
+fn judge_code(success: bool, answer: &serde_json::Value) -> Finding {
+    let again = "A code that expired is replaced by running the command again, and while it waits, by the command itself.";
+    match answer["expires_in"].as_u64() {
+        Some(seconds) if success => {
+            let left = time::spoken(i64::try_from(seconds).unwrap_or(i64::MAX));
+            let finding = if seconds < SHORT { Finding::warn } else { Finding::pass };
+            let finding = finding(DEVICE_CODE, format!("codes work for {left}"));
+            if seconds < SHORT { finding.fix(again) } else { finding }
+        }
+        _ => {
+            let code = answer["error"].as_str().unwrap_or("no answer that is OAuth");
+            Finding::fail(DEVICE_CODE, format!("the server gives no code: {code}"))
+                .fix("Ask who runs the server to let this client sign in by device codes.")
+        }
+    }
+}
+
+/// The API key in the environment.
+pub(super) async fn api_key(context: &Context) -> Finding {
+    let Some(text) = context.environment.variable(api_key::VARIABLE) else {
+        return Finding::skip(API_KEY, format!("{} is not set", api_key::VARIABLE));
+    };
+    match ApiKey::decode(text) {
+        Ok(key) => {
+            let found = format!("{} is {} at {}", api_key::VARIABLE, key.client_id, key.endpoint);
+            match &context.config.admin.endpoint {
+                Some(endpoint) if endpoint.authority() != key.endpoint.authority() => {
+                    Finding::warn(API_KEY, format!("{found}, but {endpoint} is configured")).fix(format!(
+                        "Unset {}, or the endpoint that is configured: they are two control planes.",
+                        api_key::VARIABLE
+                    ))
+                }
+                _ => Finding::pass(API_KEY, found),
+            }
+        }
+        Err(error) => Finding::fail(API_KEY, format!("{}: {error}", api_key::VARIABLE)).fix(error.hint()),
+    }
+}
+
+/// The login: what is kept, and whether the server takes it.
+pub(super) async fn token(context: &Context, options: &SessionOptions, reached: bool) -> Finding {
+    if options.endpoint.is_insecure() {
+        return Finding::skip(SIGN_IN, "over plain HTTP there is none");
+    }
+    let session = Session::new(options.clone());
+    let status = match session.status().await {
+        Ok(status) => status,
+        Err(error) => return Finding::fail(SIGN_IN, &error).maybe_fix(error.hint()),
+    };
+    let by_person = options.auth_type.is_a_persons();
+    if by_person && !status.signed_in {
+        return Finding::warn(SIGN_IN, "you are not signed in").fix("flyte auth login");
+    }
+    let kept = kept(&status, options.clock.now());
+    if !reached {
+        return Finding::skip(SIGN_IN, format!("{kept}; the server cannot be asked"));
+    }
+    let client = match context.client_of(session) {
+        Ok(client) => client,
+        Err(failure) => return Finding::fail(SIGN_IN, failure.summary()),
+    };
+    match tokio::time::timeout(PATIENCE, client.identity().user_info()).await {
+        Ok(Ok(user)) => {
+            let names = [user.email, user.preferred_username, user.name, user.subject];
+            let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+            Finding::pass(SIGN_IN, format!("the server takes you for {name}; {kept}"))
+        }
+        Ok(Err(error)) => refused(&error),
+        Err(_) => Finding::fail(SIGN_IN, "the server did not answer in time").fix("Try again later."),
+    }
+}
+
+fn refused(error: &ClientError) -> Finding {
+    match error.cause::<AuthError>() {
+        Some(error) => Finding::fail(SIGN_IN, error).maybe_fix(error.hint()),
+        None => Finding::fail(SIGN_IN, error).maybe_fix(error.hint().map(str::to_owned)),
+    }
+}
+
+/// What is known about the token that is kept.
+fn kept(status: &Status, now: i64) -> String {
+    match (status.expires_at, status.has_refresh_token) {
+        (Some(at), true) if at <= now => "the token has expired and renews itself".to_owned(),
+        (Some(at), false) if at <= now => "the token has expired".to_owned(),
+        (Some(at), true) => format!("the token expires {} and renews itself", time::relative(at, now)),
+        (Some(at), false) => format!("the token expires {} and cannot be renewed", time::relative(at, now)),
+        (None, true) => "the token renews itself".to_owned(),
+        (None, false) => "a token is got for each command".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn codes_are_judged_by_how_long_they_work() {
+        let good = judge_code(true, &json!({ "device_code": "x", "expires_in": 600 }));
+        assert_eq!((good.verdict, good.found.as_str()), (Verdict::Pass, "codes work for 10 minutes"));
+        let short = judge_code(true, &json!({ "expires_in": 60 }));
+        assert_eq!((short.verdict, short.found.as_str()), (Verdict::Warn, "codes work for 60 seconds"));
+        assert!(short.fix.unwrap().contains("running the command again"));
+        let refused = judge_code(false, &json!({ "error": "unauthorized_client" }));
+        assert_eq!(refused.verdict, Verdict::Fail);
+        assert!(refused.found.ends_with("unauthorized_client"), "{}", refused.found);
+        assert_eq!(judge_code(true, &json!(null)).verdict, Verdict::Fail);
+    }
+}
