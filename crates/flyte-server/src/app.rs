@@ -10,6 +10,7 @@ use crate::{
     identity::{Passwords, Throttle},
     keys::SigningKeys,
     store::Store,
+    trust::TrustedIssuers,
 };
 
 /// The running server's parts; handlers get it as `State<Arc<App>>`.
@@ -25,6 +26,8 @@ pub struct App {
     pub keys: SigningKeys,
     /// Who did what.
     pub audit: Audit,
+    /// Whose tokens can be exchanged for ours.
+    pub issuers: TrustedIssuers,
     /// Who may call.
     pub access: Access,
     /// Hashes people's passwords, a bounded number at a time.

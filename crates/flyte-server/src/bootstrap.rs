@@ -20,6 +20,7 @@ use crate::{
     oauth::{scope, token::PUBLIC_GRANTS},
     store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User, sqlite::SqliteStore},
     tls::{Tls, TlsError},
+    trust::{TrustedIssuers, issuers::CaFileError},
 };
 
 /// The project that a new server has.
@@ -48,6 +49,9 @@ pub enum BootstrapError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The file of trusted issuers' certificate authorities cannot be used.
+    #[error(transparent)]
+    CaFile(#[from] CaFileError),
     /// The first administrator's password cannot be used.
     #[error("the password in {}: {source}", path.display())]
     PasswordFile {
@@ -119,11 +123,13 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let passwords = Passwords::new(std::thread::available_parallelism().map_or(1, usize::from));
     store.put_client(&public_client(&config.public_client, now)).await?;
     first_project(&*store, now).await?;
+    let issuers = TrustedIssuers::new(config.trust.ca_file.clone(), clock.clone())?;
     let audit = Audit::start(Arc::clone(&store), clock.clone());
     let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
     let app = Arc::new(App {
         throttle: Throttle::new(clock.clone()),
         audit,
+        issuers,
         access: Access::new(),
         config,
         clock,

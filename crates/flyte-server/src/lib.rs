@@ -23,4 +23,5 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+pub mod trust;
 pub mod web;

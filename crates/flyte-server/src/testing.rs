@@ -14,6 +14,7 @@ use crate::{
     keys::{SealingKey, SigningKeys},
     oauth::{client_secret, opaque_token},
     store::{ApiKey, Limit, Rights, Role, Store, User, sqlite::SqliteStore},
+    trust::TrustedIssuers,
 };
 
 /// When tests begin.
@@ -30,6 +31,7 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
     let keys = SigningKeys::load(store.clone(), sealing, clock.clone(), &config.tokens).await.unwrap();
     App {
         audit: Audit::start(Arc::clone(&store), clock.clone()),
+        issuers: TrustedIssuers::new(None, clock.clone()).unwrap(),
         config,
         throttle: Throttle::new(clock.clone()),
         clock,

@@ -4,6 +4,7 @@
 //! its variant here, its module beside this one with a `look_up` like the others', and its arm in [`look_up`].
 
 mod api_key;
+mod federated;
 mod person;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub enum PrincipalKind {
     Person,
     /// An API key; `sub` is its `client_id`.
     ApiKey,
+    /// A job of a trusted CI system; `sub` is the name of the trust rule, a colon, and the `sub` of the CI system's token.
+    Federated,
 }
 
 impl PrincipalKind {
@@ -51,5 +54,6 @@ pub(super) async fn look_up(
     match caller.principal {
         PrincipalKind::Person => person::look_up(app, caller).await,
         PrincipalKind::ApiKey => api_key::look_up(app, caller).await,
+        PrincipalKind::Federated => federated::look_up(app, caller).await,
     }
 }

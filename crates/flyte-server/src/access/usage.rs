@@ -29,8 +29,17 @@ impl Usage {
             let uses = noted.iter().filter(|((principal, _), _)| *principal == kind);
             uses.map(|((_, subject), at)| (subject.clone(), *at)).collect()
         };
-        let keys = of(PrincipalKind::ApiKey);
-        let outcome = if keys.is_empty() { Ok(()) } else { store.note_api_keys_used(&keys).await };
+        let (keys, rules) = (of(PrincipalKind::ApiKey), of(PrincipalKind::Federated));
+        let outcome = async {
+            if !keys.is_empty() {
+                store.note_api_keys_used(&keys).await?;
+            }
+            if !rules.is_empty() {
+                store.note_trust_rules_used(&rules).await?;
+            }
+            Ok(())
+        };
+        let outcome = outcome.await;
         if outcome.is_err() {
             for ((principal, subject), at) in noted {
                 self.note(principal, &subject, at);

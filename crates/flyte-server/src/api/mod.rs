@@ -13,6 +13,7 @@ mod keys;
 mod project;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use axum::{
 use connectrpc::{ConnectError, Limits, RequestContext};
 use flyte_idl::{
     cloudidl::identity::AppsServiceExt as _,
-    flyteauth::{ApiKeyServiceExt as _, AuditServiceExt as _},
+    flyteauth::{ApiKeyServiceExt as _, AuditServiceExt as _, TrustServiceExt as _},
     flyteidl2::{
         auth::{AuthMetadataServiceExt as _, IdentityServiceExt as _},
         project::ProjectServiceExt as _,
@@ -58,6 +59,7 @@ pub fn router(app: Arc<App>) -> Router {
     let services = Arc::new(auth_metadata::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(identity::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(project::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(trust::Service::new(Arc::clone(&app))).register(services);
     // As sent and as decompressed. Not by a layer in front, whose refusal would be none in the caller's protocol.
     let most = app.config.http.max_body_size;
     let limits = Limits::default().with_max_request_body_size(most).with_max_message_size(most);

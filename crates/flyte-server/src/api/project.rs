@@ -130,6 +130,11 @@ impl Service {
     }
 }
 
+/// Whether projects have a domain with this identifier.
+pub(super) fn is_domain(id: &str) -> bool {
+    DOMAINS.iter().any(|(domain, _)| *domain == id)
+}
+
 fn invalid(field: &str, what: &str) -> ConnectError {
     ConnectError::invalid_argument(format!("{field} {what}"))
 }

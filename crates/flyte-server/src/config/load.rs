@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     AdminConfig, AuditConfig, Config, ConfigError, HttpConfig, LogConfig, PublicClientConfig, TlsConfig,
-    TlsSource, TokenConfig, file,
+    TlsSource, TokenConfig, TrustConfig, file,
     setting::{AnySetting, Default, Setting},
     settings::{self as s, ALL},
     value::{TlsMode, Value},
@@ -274,6 +274,7 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
             password_file: values.optional(&s::ADMIN_PASSWORD_FILE)?,
         },
         audit: AuditConfig { retention: values.value(&s::AUDIT_RETENTION)?.0 },
+        trust: TrustConfig { ca_file: values.optional(&s::TRUST_CA_FILE)? },
         log: LogConfig { filter: values.value(&s::LOG_FILTER)?, format: values.value(&s::LOG_FORMAT)? },
     })
 }

@@ -46,6 +46,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The audit log.
     pub audit: AuditConfig,
+    /// Trusted issuers.
+    pub trust: TrustConfig,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -145,6 +147,13 @@ pub struct AdminConfig {
 pub struct AuditConfig {
     /// How long its records are kept, in seconds.
     pub retention: i64,
+}
+
+/// Issuers whose tokens are exchanged for ours.
+#[derive(Clone, Debug)]
+pub struct TrustConfig {
+    /// PEM file of certificate authorities that their servers may be certified by, besides the machine's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// What is logged, and how.

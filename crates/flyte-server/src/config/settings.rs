@@ -51,12 +51,13 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &DRAIN_DELAY,
     &DRAIN_TIMEOUT,
     &AUDIT_RETENTION,
+    &TRUST_CA_FILE,
     &LOG_FILTER,
     &LOG_FORMAT,
 ];
 
 /// The titles of the file's sections, for the reference and `--help`.
-pub const SECTIONS: [(&str, &str); 9] = [
+pub const SECTIONS: [(&str, &str); 10] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
@@ -65,6 +66,7 @@ pub const SECTIONS: [(&str, &str); 9] = [
     ("client", "The flyte command"),
     ("http", "HTTP"),
     ("audit", "Audit log"),
+    ("trust", "Trusted issuers (keyless CI)"),
     ("log", "Log"),
 ];
 
@@ -407,6 +409,17 @@ pub static AUDIT_RETENTION: Setting<Seconds> = Setting {
     default: Value("400d"),
     help: "How long the records of the audit log are kept in the database. What is older is removed.",
     check: |retention| between(retention, 86_400, 20 * 365 * 86_400),
+};
+
+/// [`TrustConfig::ca_file`](super::TrustConfig::ca_file).
+pub static TRUST_CA_FILE: Setting<PathBuf> = Setting {
+    key: "trust.ca-file",
+    flag: None,
+    placeholder: "FILE",
+    default: Depends("none: the machine's certificate authorities alone"),
+    help: "PEM file of certificate authorities that the servers of trusted issuers may be certified by, besides the \
+           machine's: for a GitLab or a Kubernetes cluster with an authority of its own.",
+    check: any,
 };
 
 /// [`LogConfig::filter`](super::LogConfig::filter).

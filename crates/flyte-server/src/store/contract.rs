@@ -8,6 +8,7 @@ mod grant;
 mod project;
 mod revocation;
 mod signing_key;
+mod trust;
 
 use std::sync::Arc;
 

@@ -22,6 +22,7 @@ mod rights;
 mod session;
 mod signing_key;
 pub mod sqlite;
+mod trust;
 mod user;
 
 pub use api_key::{ApiKey, ApiKeyQuery, ApiKeyStore, PreviousSecret, RotatedKey, SecretRotation};
@@ -41,6 +42,7 @@ pub use revocation::RevocationStore;
 pub use rights::{Limit, Rights, Role, UnknownRole};
 pub use session::{BrowserSession, SessionStore};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
+pub use trust::{TrustRule, TrustStore};
 pub use user::{User, UserStore};
 
 /// SHA-256 of a high-entropy secret: what is stored instead of codes, tokens and session identifiers.
@@ -78,6 +80,7 @@ pub trait Store:
     + ApiKeyStore
     + AssertionStore
     + AuditStore
+    + TrustStore
     + std::fmt::Debug
 {
 }
@@ -94,6 +97,7 @@ impl<T> Store for T where
         + ApiKeyStore
         + AssertionStore
         + AuditStore
+        + TrustStore
         + std::fmt::Debug
 {
 }

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_device.sql"),
     include_str!("migrations/0004_api_keys.sql"),
     include_str!("migrations/0005_audit.sql"),
+    include_str!("migrations/0006_trust.sql"),
 ];
 
 /// Marks the file as ours in its header ("FlAu"), so that no other program's database is migrated by accident.

@@ -19,6 +19,7 @@ mod session;
 mod signing_key;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod user;
 mod writer;
 
