@@ -63,8 +63,14 @@ names! {
         DeviceApproved = "device_approved",
         /// Somebody did not.
         DeviceDenied = "device_denied",
-        /// Somebody entered a user code that is none, or too many of them.
+        /// Somebody entered a user code that no device waits with.
+        DeviceCodeFailed = "device_code_failed",
+        /// A user code was not even looked at: throttled, or the form was not this server's.
         DeviceCodeRefused = "device_code_refused",
+        /// A device that asks for too many codes.
+        DeviceRefused = "device_refused",
+        /// A spent device code was presented again; what it gave is revoked.
+        DeviceCodeReplayed = "device_code_replayed",
         /// An API key was made.
         ApiKeyCreated = "api_key_created",
         /// An API key was deleted.
@@ -92,6 +98,7 @@ impl Kind {
     pub fn changes_rights(self) -> bool {
         match self {
             Self::CodeReplayed
+            | Self::DeviceCodeReplayed
             | Self::RefreshReused
             | Self::TokenRevoked
             | Self::ConsentGiven
@@ -113,7 +120,9 @@ impl Kind {
             | Self::ProjectCreated
             | Self::ProjectChanged
             | Self::DeviceDenied
+            | Self::DeviceCodeFailed
             | Self::DeviceCodeRefused
+            | Self::DeviceRefused
             | Self::ApiKeyUsedAfterDeletion
             | Self::TokenExchanged
             | Self::TokenExchangeRefused => false,
@@ -124,7 +133,7 @@ impl Kind {
     /// theirs to fill.
     #[must_use]
     pub fn is_stored(self) -> bool {
-        !matches!(self, Self::SignInRefused)
+        !matches!(self, Self::SignInRefused | Self::DeviceCodeRefused | Self::DeviceRefused)
     }
 
     /// Whether somebody should look: it was refused, or it shows that something leaked.
@@ -137,7 +146,10 @@ impl Kind {
                 | Self::CodeReplayed
                 | Self::RefreshReused
                 | Self::CallDenied
+                | Self::DeviceCodeFailed
                 | Self::DeviceCodeRefused
+                | Self::DeviceRefused
+                | Self::DeviceCodeReplayed
                 | Self::ApiKeyUsedAfterDeletion
                 | Self::TokenExchangeRefused
         )
@@ -157,6 +169,8 @@ names! {
         Family = "family_id",
         /// How many families ended.
         Families = "families",
+        /// The address that a device asked from.
+        DeviceAddress = "device_address",
         /// OAuth scopes, separated by spaces.
         Scope = "scope",
         /// A role.

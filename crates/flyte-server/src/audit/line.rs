@@ -20,6 +20,7 @@ pub(super) fn write(kind: Kind, record: &AuditRecord) {
                 session_id = detail(Detail::Session),
                 family_id = detail(Detail::Family),
                 families = detail(Detail::Families),
+                device_address = detail(Detail::DeviceAddress),
                 scope = detail(Detail::Scope),
                 role = detail(Detail::Role),
                 project = detail(Detail::Project),

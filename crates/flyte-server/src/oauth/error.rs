@@ -39,7 +39,7 @@ pub enum ErrorCode {
     SlowDown,
     /// RFC 8628: the device's codes have expired.
     ExpiredToken,
-    /// RFC 6749: too many failures; later it may work.
+    /// RFC 6749: too many failures, or somebody whom the server has to ask does not answer; later it may work.
     TemporarilyUnavailable,
     /// RFC 8707: the token is asked for a resource that is not ours.
     InvalidTarget,
@@ -158,6 +158,7 @@ impl IntoResponse for OAuthError {
         let status = match self.code {
             ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
             ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         };
         let body = Body { error: self.code.as_str(), error_description: &self.description };

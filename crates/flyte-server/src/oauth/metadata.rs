@@ -179,7 +179,8 @@ mod tests {
                     "authorization_code",
                     "refresh_token",
                     "urn:ietf:params:oauth:grant-type:device_code",
-                    "client_credentials"
+                    "client_credentials",
+                    "urn:ietf:params:oauth:grant-type:token-exchange"
                 ]),
             ),
             ("code_challenge_methods_supported", json!(["S256"])),

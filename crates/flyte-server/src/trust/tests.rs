@@ -1,6 +1,27 @@
-//! What the tests of several modules need.
+//! An issuer run by the test, over HTTP on this machine, with keys of its own; and what comes of its tokens.
 
-use std::collections::BTreeMap;
+mod issuers;
+mod token;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use aws_lc_rs::{
+    encoding::{AsDer as _, Pkcs8V1Der},
+    rand::SystemRandom,
+    rsa::KeySize,
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+        RsaKeyPair,
+    },
+};
+use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use serde_json::{Value, json};
 
 use crate::{
     store::{Limit, Rights, Role, TrustRule},
@@ -21,5 +42,160 @@ pub(crate) fn rule(name: &str, issuer: &str) -> TrustRule {
         created_at: NOW,
         last_used_at: None,
         family_id: format!("family-of-{name}"),
+    }
+}
+
+/// A key of an issuer.
+pub(crate) struct Key {
+    algorithm: Algorithm,
+    kid: String,
+    private: EncodingKey,
+}
+
+impl Key {
+    pub(crate) fn new(algorithm: Algorithm, kid: &str) -> Self {
+        let random = SystemRandom::new();
+        let pkcs8 = match algorithm {
+            Algorithm::RS256 | Algorithm::PS256 => {
+                let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+                let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+                der.as_ref().to_vec()
+            }
+            Algorithm::ES256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
+                .unwrap()
+                .as_ref()
+                .to_vec(),
+            Algorithm::ES384 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &random)
+                .unwrap()
+                .as_ref()
+                .to_vec(),
+            Algorithm::EdDSA => Ed25519KeyPair::generate_pkcs8v1(&random).unwrap().as_ref().to_vec(),
+            other => panic!("{other:?}"),
+        };
+        let pem = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            BASE64_STANDARD.encode(pkcs8)
+        );
+        let private = match algorithm {
+            Algorithm::RS256 | Algorithm::PS256 => EncodingKey::from_rsa_pem(pem.as_bytes()),
+            Algorithm::EdDSA => EncodingKey::from_ed_pem(pem.as_bytes()),
+            _ => EncodingKey::from_ec_pem(pem.as_bytes()),
+        };
+        Self { algorithm, kid: kid.to_owned(), private: private.unwrap() }
+    }
+
+    /// The public key as it is published.
+    pub(crate) fn jwk(&self) -> Value {
+        let mut jwk = Jwk::from_encoding_key(&self.private, self.algorithm).unwrap();
+        jwk.common.key_id = Some(self.kid.clone());
+        serde_json::to_value(jwk).unwrap()
+    }
+
+    /// A token with these claims.
+    pub(crate) fn sign(&self, claims: &Value) -> String {
+        self.sign_with(claims, |_| {})
+    }
+
+    pub(crate) fn sign_with(&self, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
+        let mut header = Header::new(self.algorithm);
+        header.kid = Some(self.kid.clone());
+        change(&mut header);
+        jsonwebtoken::encode(&header, claims, &self.private).unwrap()
+    }
+}
+
+/// Claims of a job's token that is issued now, by `issuer`, with changes; `null` leaves a claim out.
+pub(crate) fn claims(issuer: &str, changes: Value) -> Value {
+    let mut claims = json!({
+        "iss": issuer, "sub": "job-1", "aud": "https://localhost:8443", "iat": NOW, "nbf": NOW, "exp": NOW + 300,
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    claims
+}
+
+/// What an issuer answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) location: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(body: &Value) -> Self {
+        Self { status: 200, location: None, body: body.to_string().into_bytes() }
+    }
+}
+
+/// An issuer at `http://127.0.0.1:PORT`; it ends with the test's runtime.
+pub(crate) struct Issuer {
+    pub(crate) url: String,
+    state: Arc<Mutex<Answers>>,
+}
+
+struct Answers {
+    discovery: Answer,
+    keys: Answer,
+    asked: Vec<String>,
+}
+
+impl Issuer {
+    /// An issuer with these keys.
+    pub(crate) async fn start(keys: &[&Key]) -> Self {
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let discovery = Answer::json(&json!({"issuer": url, "jwks_uri": format!("{url}/keys")}));
+        let answers = Answers { discovery, keys: Answer::json(&json!({"keys": []})), asked: Vec::new() };
+        let state = Arc::new(Mutex::new(answers));
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(discovery_document))
+            .route("/keys", get(key_set))
+            .with_state(Arc::clone(&state));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let issuer = Self { url, state };
+        issuer.publish(keys);
+        issuer
+    }
+
+    /// Publishes exactly these keys from now on.
+    pub(crate) fn publish(&self, keys: &[&Key]) {
+        let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
+        self.answer_keys(Answer::json(&json!({"keys": keys})));
+    }
+
+    pub(crate) fn answer_keys(&self, answer: Answer) {
+        self.state.lock().unwrap().keys = answer;
+    }
+
+    pub(crate) fn answer_discovery(&self, answer: Answer) {
+        self.state.lock().unwrap().discovery = answer;
+    }
+
+    /// What it was asked for since the last look.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().asked)
+    }
+}
+
+async fn discovery_document(State(state): State<Arc<Mutex<Answers>>>) -> axum::response::Response {
+    let mut state = state.lock().unwrap();
+    state.asked.push("discovery".to_owned());
+    respond(state.discovery.clone())
+}
+
+async fn key_set(State(state): State<Arc<Mutex<Answers>>>) -> axum::response::Response {
+    let mut state = state.lock().unwrap();
+    state.asked.push("keys".to_owned());
+    respond(state.keys.clone())
+}
+
+fn respond(answer: Answer) -> axum::response::Response {
+    let status = StatusCode::from_u16(answer.status).unwrap();
+    match answer.location {
+        Some(location) => (status, [("location", location)], answer.body).into_response(),
+        None => (status, answer.body).into_response(),
     }
 }

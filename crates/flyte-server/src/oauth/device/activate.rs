@@ -15,6 +15,7 @@ use http::{HeaderMap, StatusCode};
 use super::user_code::UserCode;
 use crate::{
     app::App,
+    audit::{Detail, Event, Kind},
     http::ClientAddr,
     identity::{
         CodeAttempt,
@@ -55,7 +56,8 @@ pub(in crate::oauth) async fn post(
     let parameters = form.parameters()?;
     // The token is bound to the session: approving is the act of whoever the page was shown to.
     if !csrf::verify(&headers, parameters.one(csrf::FIELD)?.unwrap_or_default()) {
-        tracing::warn!(target: "audit", event = "device_code_refused", reason = "csrf", %address);
+        let event = Event::new(Kind::DeviceCodeRefused).from(address).detail(Detail::Reason, "csrf");
+        app.audit.record(event).await;
         return Ok(web::error_page(
             StatusCode::FORBIDDEN,
             "This page is out of date",
@@ -106,7 +108,7 @@ impl<'a> Visit<'a> {
                 attempt.found();
                 Ok(web::confirm_device_page(self.app, self.headers, &view))
             }
-            None => Ok(self.not_waiting(&who, typed)),
+            None => Ok(self.not_waiting(&who, typed).await),
         }
     }
 
@@ -127,27 +129,25 @@ impl<'a> Visit<'a> {
         let decided = self.app.store.decide_device(&code.hash(), &decision, self.app.clock.now()).await;
         let device = match decided {
             Ok(Some(device)) => device,
-            Ok(None) => return Ok(self.not_waiting(&who, typed)),
+            Ok(None) => return Ok(self.not_waiting(&who, typed).await),
             Err(error) => {
                 attempt.withdrawn();
                 return Err(error);
             }
         };
         attempt.found();
-        tracing::info!(
-            target: "audit",
-            event = if approved { "device_approved" } else { "device_denied" },
-            user_id = who.user.id,
-            email = who.user.email,
-            session_id = who.session.id,
-            client_id = device.client_id,
-            family_id = device.family_id,
-            device_address = device.address,
-            address = %self.address,
-        );
+        let kind = if approved { Kind::DeviceApproved } else { Kind::DeviceDenied };
+        let event = self
+            .event(kind, &who)
+            .client(&device.client_id)
+            .detail(Detail::Email, &who.user.email)
+            .detail(Detail::Session, &who.session.id)
+            .detail(Detail::Family, &device.family_id)
+            .detail(Detail::DeviceAddress, &device.address);
+        self.app.audit.record(event).await;
         match self.view(&who, code, Some(device)).await? {
             Some(view) => Ok(web::device_decided_page(&view, approved)),
-            None => Ok(self.not_waiting(&who, typed)),
+            None => Ok(self.not_waiting(&who, typed).await),
         }
     }
 
@@ -165,14 +165,16 @@ impl<'a> Visit<'a> {
         match self.app.throttle.admit_user_code(&who.user.id, address, code.hash()) {
             Ok(attempt) => Ok(Ok(Admitted { who, code, attempt })),
             Err(throttled) => {
-                let user_id = who.user.id;
-                tracing::warn!(
-                    target: "audit", event = "device_code_refused", reason = "throttled", user_id, %address
-                );
+                let event = self.event(Kind::DeviceCodeRefused, &who).detail(Detail::Reason, "throttled");
+                self.app.audit.record(event).await;
                 let refusal = CodeRefusal::Throttled { retry_after: throttled.retry_after };
                 Ok(Err(web::enter_code_page(&who.user.email, &code.to_string(), Some(refusal))))
             }
         }
+    }
+
+    fn event(&self, kind: Kind, who: &SignedIn) -> Event {
+        Event::new(kind).from(self.address).subject(&who.user.id)
     }
 
     /// What is shown of a device; `None` where there is none, or its client is gone.
@@ -190,9 +192,8 @@ impl<'a> Visit<'a> {
     }
 
     /// The answer to codes with which no device waits. The attempt at it stays counted.
-    fn not_waiting(&self, who: &SignedIn, typed: Option<&str>) -> Response {
-        let (user_id, address) = (&who.user.id, self.address);
-        tracing::warn!(target: "audit", event = "device_code_failed", user_id, %address);
+    async fn not_waiting(&self, who: &SignedIn, typed: Option<&str>) -> Response {
+        self.app.audit.record(self.event(Kind::DeviceCodeFailed, who)).await;
         web::enter_code_page(&who.user.email, typed.unwrap_or_default(), Some(CodeRefusal::NotWaiting))
     }
 }

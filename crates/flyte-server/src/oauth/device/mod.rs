@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{Detail, Event, Kind},
     http::ClientAddr,
     store::{DeviceAuthorization, StoreError},
 };
@@ -56,7 +57,8 @@ pub(super) async fn post(
 ) -> Result<Response, OAuthError> {
     // Before anything is looked up, let alone stored.
     if let Err(throttled) = app.throttle.admit_device(address) {
-        tracing::warn!(target: "audit", event = "device_refused", reason = "throttled", %address);
+        let event = Event::new(Kind::DeviceRefused).from(address).detail(Detail::Reason, "throttled");
+        app.audit.record(event).await;
         return Ok(too_many(throttled.retry_after));
     }
     let form = form.parameters()?;

@@ -50,7 +50,7 @@ pub(super) fn exchange(
 
 /// What of the scopes asked for the key has; all of them where none is asked for. The published client asks for the scopes of
 /// people's sign-ins, whatever the key has, so that asking for more is no error; a key that has nothing of it is one.
-fn granted(asked: Option<&str>, own: &[String]) -> Result<Vec<String>, ScopeError> {
+pub(super) fn granted(asked: Option<&str>, own: &[String]) -> Result<Vec<String>, ScopeError> {
     let Some(asked) = asked else { return Ok(own.to_vec()) };
     let asked = scope::parse(asked)?;
     // `all` includes `read`, so that it asks for that too.

@@ -4,6 +4,7 @@ use super::{Tokens, may_refresh, new_refresh_token, require_active, require_gran
 use crate::{
     access::token::TokenGrant,
     app::App,
+    audit::{Detail, Event, Kind},
     oauth::{
         error::{ErrorCode, OAuthError},
         opaque_token,
@@ -54,14 +55,8 @@ pub(super) async fn exchange(
         DeviceRedemption::Redeemed => Ok(tokens),
         DeviceRedemption::Replayed { family_id } => {
             app.access.revoke_family(&family_id);
-            tracing::warn!(
-                target: "audit",
-                event = "device_code_replayed",
-                client_id = client.id,
-                user_id = grant.user_id,
-                family_id,
-                "a device code was used twice; what it gave is revoked"
-            );
+            let event = Event::new(Kind::DeviceCodeReplayed).subject(&grant.user_id).client(&client.id);
+            app.audit.record(event.detail(Detail::Family, family_id)).await;
             Err(OAuthError::invalid_grant(REFUSED))
         }
         DeviceRedemption::Unknown => Err(OAuthError::invalid_grant(REFUSED)),

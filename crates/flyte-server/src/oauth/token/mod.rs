@@ -8,6 +8,7 @@ pub(super) mod device_code;
 mod refresh_token;
 #[cfg(test)]
 mod tests;
+mod token_exchange;
 
 use std::sync::Arc;
 
@@ -33,10 +34,16 @@ use crate::{
 };
 
 /// The grants that there are, as `grant_type` and as the registration of a client name them.
-pub const GRANTS: [&str; 4] =
-    [authorization_code::NAME, refresh_token::NAME, device_code::NAME, client_credentials::NAME];
+pub const GRANTS: [&str; 5] = [
+    authorization_code::NAME,
+    refresh_token::NAME,
+    device_code::NAME,
+    client_credentials::NAME,
+    token_exchange::NAME,
+];
 /// Those of them that a public client can use.
-pub const PUBLIC_GRANTS: [&str; 3] = [authorization_code::NAME, refresh_token::NAME, device_code::NAME];
+pub const PUBLIC_GRANTS: [&str; 4] =
+    [authorization_code::NAME, refresh_token::NAME, device_code::NAME, token_exchange::NAME];
 /// The grant of API keys.
 pub const CLIENT_CREDENTIALS: &str = client_credentials::NAME;
 
@@ -47,8 +54,13 @@ pub(super) async fn post(
     form: Form,
 ) -> Result<Response, OAuthError> {
     let form = form.parameters()?;
+    let grant = form.one("grant_type")?;
+    if grant == Some(token_exchange::NAME) {
+        // Its client need not say who it is.
+        return Ok(token_exchange::exchange(&app, &headers, &form).await?.into_response());
+    }
     let client = client::authenticate(&app, &headers, &form).await?;
-    let tokens = match form.one("grant_type")? {
+    let tokens = match grant {
         Some(authorization_code::NAME) => authorization_code::exchange(&app, &client, &form).await?,
         Some(refresh_token::NAME) => refresh_token::exchange(&app, &client, &form).await?,
         Some(device_code::NAME) => device_code::exchange(&app, &client, &form).await?,

@@ -1,0 +1,180 @@
+//! Keys fetched over HTTP: kept, rotated, and refused.
+
+use jsonwebtoken::Algorithm;
+use serde_json::json;
+
+use super::{Answer, Issuer, Key, rule};
+use crate::{
+    clock::Clock,
+    store::TrustRule,
+    testing::NOW,
+    trust::{IssuerError, TrustedIssuers},
+};
+
+struct World {
+    clock: Clock,
+    issuers: TrustedIssuers,
+    issuer: Issuer,
+    rule: TrustRule,
+}
+
+impl World {
+    async fn with(keys: &[&Key]) -> Self {
+        let clock = Clock::manual(NOW);
+        let issuer = Issuer::start(keys).await;
+        let rule = rule("ci", &issuer.url);
+        Self { issuers: TrustedIssuers::new(None, clock.clone()).unwrap(), clock, issuer, rule }
+    }
+
+    /// Whether the key called `kid` is there.
+    async fn has(&self, kid: &str) -> bool {
+        self.issuers.keys(&self.rule, Some(kid)).await.unwrap().has(Some(kid))
+    }
+
+    async fn error(&self) -> String {
+        self.issuers.keys(&self.rule, None).await.unwrap_err().to_string()
+    }
+}
+
+fn key(kid: &str) -> Key {
+    Key::new(Algorithm::ES256, kid)
+}
+
+#[tokio::test]
+async fn keys_are_fetched_once_and_again_when_they_are_old() {
+    let world = World::with(&[&key("a")]).await;
+    for _ in 0..5 {
+        assert!(world.has("a").await);
+    }
+    assert_eq!(world.issuer.asked(), ["discovery", "keys"]);
+    world.clock.advance(299);
+    assert!(world.has("a").await && world.issuer.asked().is_empty());
+    world.clock.advance(1);
+    assert!(world.has("a").await);
+    assert_eq!(world.issuer.asked(), ["discovery", "keys"]);
+}
+
+#[tokio::test]
+async fn many_jobs_at_once_ask_once() {
+    let world = World::with(&[&key("a")]).await;
+    let all = (0..50).map(|_| world.has("a"));
+    assert!(futures_util::future::join_all(all).await.into_iter().all(|has| has));
+    assert_eq!(world.issuer.asked(), ["discovery", "keys"]);
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_looked_for_but_not_all_the_time() {
+    let world = World::with(&[&key("a")]).await;
+    assert!(world.has("a").await);
+    world.issuer.publish(&[&key("a"), &key("b")]);
+    // A moment after it was asked it is not asked again, whoever wants it.
+    for kid in ["b", "c", "d"] {
+        assert!(!world.has(kid).await);
+    }
+    assert_eq!(world.issuer.asked(), ["discovery", "keys"]);
+    world.clock.advance(10);
+    assert!(world.has("b").await && world.has("a").await);
+    for kid in 0..100 {
+        assert!(!world.has(&kid.to_string()).await);
+    }
+    assert_eq!(world.issuer.asked(), ["discovery", "keys"]);
+    // What is withdrawn is gone within the time that keys are kept.
+    world.issuer.publish(&[&key("b")]);
+    world.clock.advance(300);
+    assert!(!world.has("a").await);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_for_a_while_costs_nothing_but_not_for_ever() {
+    let world = World::with(&[&key("a")]).await;
+    assert!(world.has("a").await);
+    world.issuer.answer_keys(Answer { status: 503, location: None, body: Vec::new() });
+    world.clock.advance(3599);
+    assert!(world.has("a").await, "its keys are an hour old at most");
+    world.clock.advance(10);
+    let error = world.error().await;
+    assert!(error.contains("/keys: it answered 503"), "{error}");
+    // It is left alone for some seconds.
+    world.issuer.asked();
+    assert!(matches!(world.issuers.keys(&world.rule, None).await, Err(IssuerError::Paused { .. })));
+    assert!(world.issuer.asked().is_empty());
+    world.issuer.publish(&[&key("a")]);
+    world.clock.advance(10);
+    assert!(world.has("a").await);
+}
+
+#[tokio::test]
+async fn nothing_but_a_key_set_of_that_issuer_is_taken() {
+    let good = json!({"keys": [key("a").jwk()]});
+    let padding = "x".repeat(256 * 1024);
+    let secret = json!({"kty": "oct", "k": "c2VjcmV0", "kid": "a", "alg": "HS256"});
+    let encryption = {
+        let mut jwk = key("a").jwk();
+        jwk["use"] = json!("enc");
+        jwk
+    };
+    let elsewhere = Answer { status: 302, location: Some("/elsewhere".to_owned()), body: Vec::new() };
+    for (keys, what) in [
+        (Answer::json(&json!({"keys": [key("a").jwk()], "padding": padding})), "more than 262144 bytes"),
+        (Answer::json(&json!({"keys": []})), "not a JSON Web Key Set"),
+        (Answer::json(&json!({"keys": [secret]})), "not a JSON Web Key Set"),
+        (Answer::json(&json!({"keys": [encryption]})), "not a JSON Web Key Set"),
+        (Answer::json(&json!([])), "not a JSON Web Key Set"),
+        (Answer { status: 200, location: None, body: b"<html>".to_vec() }, "not a JSON Web Key Set"),
+        (Answer { status: 404, ..Answer::json(&good) }, "it answered 404"),
+        (elsewhere.clone(), "it answered 302"),
+    ] {
+        let world = World::with(&[]).await;
+        world.issuer.answer_keys(keys);
+        let error = world.error().await;
+        assert!(error.contains("/keys: ") && error.contains(what), "{what}: {error}");
+    }
+    let url = "https://other.example";
+    for (discovery, what) in [
+        (json!({"issuer": url, "jwks_uri": "http://127.0.0.1/keys"}), "another issuer's"),
+        (json!({"jwks_uri": "http://127.0.0.1/keys"}), "not a discovery document"),
+        (json!({"issuer": "ISSUER"}), "not a discovery document"),
+        (json!({"issuer": "ISSUER", "jwks_uri": "http://ci.example/keys"}), "not https"),
+        (json!({"issuer": "ISSUER", "jwks_uri": "file:///etc/passwd"}), "not https"),
+        (json!({"issuer": "ISSUER", "jwks_uri": "keys"}), "relative URL"),
+    ] {
+        let world = World::with(&[&key("a")]).await;
+        let text = discovery.to_string().replace("ISSUER", &world.issuer.url);
+        world.issuer.answer_discovery(Answer { status: 200, location: None, body: text.into_bytes() });
+        let error = world.error().await;
+        assert!(error.contains(what), "{what}: {error}");
+        assert_eq!(world.issuer.asked(), ["discovery"], "{what}");
+    }
+    let world = World::with(&[&key("a")]).await;
+    world.issuer.answer_discovery(elsewhere);
+    assert!(world.error().await.contains("it answered 302"));
+}
+
+#[tokio::test]
+async fn a_rule_can_say_where_the_keys_are() {
+    let mut world = World::with(&[&key("a")]).await;
+    world.rule.jwks_uri = Some(format!("{}/keys", world.issuer.url));
+    world.rule.issuer = "https://kubernetes.default.svc".to_owned();
+    assert!(world.has("a").await);
+    assert_eq!(world.issuer.asked(), ["keys"]);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let issuers = TrustedIssuers::new(None, Clock::manual(NOW)).unwrap();
+    let error = issuers.keys(&rule("ci", &format!("http://{address}")), None).await.unwrap_err();
+    assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[test]
+fn a_ca_file_that_cannot_be_used_is_told_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    let open = || TrustedIssuers::new(Some(path.clone()), Clock::manual(NOW)).unwrap_err().to_string();
+    assert!(open().starts_with("cannot read \"trust.ca-file\""));
+    std::fs::write(&path, "nothing").unwrap();
+    assert!(open().contains("no PEM certificate"), "{}", open());
+}
