@@ -34,6 +34,15 @@ impl IdentityService for Service {
                 ..UserInfoResponse::default()
             });
         }
+        if caller.principal == PrincipalKind::Federated {
+            // The name of the rule, a colon, and what the CI system calls the job.
+            let name = caller.subject.split_once(':').map_or(caller.subject.as_str(), |(_, job)| job);
+            return Response::ok(UserInfoResponse {
+                subject: caller.subject.clone(),
+                name: name.to_owned(),
+                ..UserInfoResponse::default()
+            });
+        }
         let user = self.app.store.user_by_id(&caller.subject).await.map_err(store_error)?;
         // The account may go away after its token was checked.
         let user = user.ok_or_else(|| ConnectError::unauthenticated("the account is gone"))?;

@@ -5,6 +5,7 @@ mod audit;
 mod limits;
 mod project;
 mod protocol;
+mod trust;
 
 use std::sync::Arc;
 

@@ -36,6 +36,7 @@ pub(super) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 pub(super) const WEB_SECRET: &str = "p w:%+";
 
 pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub(super) const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 /// Parameters as they are written in tests.
 pub(super) type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -185,6 +186,7 @@ fn clients() -> [Client; 3] {
         id: "flyte".into(),
         name: "Flyte".into(),
         redirect_uris: owned(&[REDIRECT_URI, "http://127.0.0.1/callback"]),
+        grant_types: owned(&["authorization_code", "refresh_token", DEVICE_GRANT, EXCHANGE_GRANT]),
         first_party: true,
         ..native.clone()
     };

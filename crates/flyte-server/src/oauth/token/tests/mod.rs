@@ -5,6 +5,7 @@ mod client_assertion;
 mod client_credentials;
 mod device_code;
 mod refresh_token;
+mod token_exchange;
 
 use http::{Method, header};
 use serde_json::Value;

@@ -1,0 +1,231 @@
+//! A CI job without a key: its own token becomes one of the server's, under a trust rule.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use flyte_e2e::{Machine, Server, Told};
+use rcgen::{KeyPair, PKCS_ED25519, SigningKey as _};
+use serde_json::{Value, json};
+
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// A CI system that signs its jobs' tokens, and publishes its key at an address of this machine.
+struct Ci {
+    url: String,
+    key: KeyPair,
+    kid: String,
+    published: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Ci {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let published = Arc::default();
+        let (keys, issuer) = (Arc::clone(&published), url.clone());
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                answer(connection, &issuer, &keys);
+            }
+        });
+        let mut ci =
+            Self { url, key: KeyPair::generate_for(&PKCS_ED25519).unwrap(), kid: String::new(), published };
+        ci.rotate("k1");
+        ci
+    }
+
+    /// Signs with a new key from now on, and publishes it beside the old one.
+    fn rotate(&mut self, kid: &str) {
+        self.key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        self.kid = kid.to_owned();
+        let x = BASE64_URL_SAFE_NO_PAD.encode(self.key.public_key_raw());
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": x});
+        self.published.lock().unwrap().push(jwk);
+    }
+
+    /// A job's token for `audience`, with further claims.
+    fn token(&self, audience: &str, claims: Value) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let mut payload = json!({
+            "iss": self.url, "aud": audience, "iat": now, "nbf": now - 5, "exp": now + 300,
+            "sub": "repo:acme/app:ref:refs/heads/main", "repository": "acme/app", "ref": "refs/heads/main",
+        });
+        for (name, value) in claims.as_object().unwrap() {
+            payload[name] = value.clone();
+        }
+        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.kid});
+        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&header), part(&payload));
+        let signature = self.key.sign(signed.as_bytes()).unwrap();
+        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+fn answer(mut connection: TcpStream, issuer: &str, keys: &Mutex<Vec<Value>>) {
+    let mut line = String::new();
+    let mut reader = BufReader::new(connection.try_clone().unwrap());
+    reader.read_line(&mut line).unwrap();
+    let mut header = String::new();
+    while reader.read_line(&mut header).is_ok_and(|length| length > 2) {
+        header.clear();
+    }
+    let body = if line.contains("/.well-known/openid-configuration ") {
+        json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks")})
+    } else {
+        json!({"keys": *keys.lock().unwrap()})
+    };
+    let body = body.to_string();
+    let _ = write!(
+        connection,
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+}
+
+/// A server, a CI system, and an administrator's machine.
+struct World {
+    server: Server,
+    ci: Ci,
+    admin: Machine,
+}
+
+impl World {
+    fn new() -> Self {
+        let (server, ci, admin) = (Server::start(), Ci::start(), Machine::bare());
+        admin.sign_in_by_forms(&server);
+        Self { server, ci, admin }
+    }
+
+    fn admin(&self, arguments: &[&str]) -> Told {
+        Told::by(&mut self.admin.flyte(arguments))
+    }
+
+    /// Trusts the main branch of `acme/app`.
+    fn trust(&self, name: &str, further: &[&str]) {
+        let arguments = [
+            &["create", "trust", name, "--issuer", &self.ci.url, "--claim", "repository=acme/app"][..],
+            &["--claim", "ref=refs/heads/main"],
+            further,
+        ];
+        let _ = self.admin(&arguments.concat()).ok();
+    }
+
+    fn token(&self, claims: Value) -> String {
+        self.ci.token(&self.server.url(""), claims)
+    }
+
+    /// Exchanges a token by hand; status and body.
+    fn exchange(&self, token: &str) -> (u16, Value) {
+        let form = [("grant_type", GRANT), ("subject_token", token), ("subject_token_type", JWT)];
+        let answer = self.server.http().post(self.server.url("/oauth2/token")).form(&form).send().unwrap();
+        (answer.status().as_u16(), answer.json().unwrap())
+    }
+
+    /// The status of a call with an access token.
+    fn call(&self, method: &str, access_token: &str) -> u16 {
+        let request = self.server.http().post(self.server.url(method)).bearer_auth(access_token);
+        request.header("content-type", "application/json").body("{}").send().unwrap().status().as_u16()
+    }
+}
+
+const LIST: &str = "/flyteidl2.project.ProjectService/ListProjects";
+const CREATE: &str = "/flyteidl2.project.ProjectService/CreateProject";
+
+#[test]
+fn a_jobs_token_is_exchanged_by_hand() {
+    let mut world = World::new();
+    assert_eq!(world.exchange(&world.token(json!({}))).0, 400, "nobody is trusted yet");
+    world.trust("deploy", &["--token-lifetime", "10m"]);
+    let (status, body) = world.exchange(&world.token(json!({})));
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["issued_token_type"], "urn:ietf:params:oauth:token-type:access_token");
+    assert_eq!((&body["expires_in"], body.get("refresh_token")), (&json!(600), None));
+    let access = body["access_token"].as_str().unwrap();
+    assert_eq!(world.call(LIST, access), 200);
+    assert_eq!(world.call(CREATE, access), 403, "a contributor");
+
+    for claims in [
+        json!({"repository": "evil/app"}),
+        json!({"ref": "refs/heads/main2"}),
+        json!({"aud": "https://other.example"}),
+        json!({"exp": 1_000}),
+    ] {
+        let (status, body) = world.exchange(&world.token(claims.clone()));
+        assert_eq!((status, &body["error"]), (400, &json!("invalid_request")), "{claims}: {body}");
+    }
+    // The CI system signs with a new key; the server finds it once it may ask again.
+    world.ci.rotate("k2");
+    let token = world.token(json!({}));
+    let begun = Instant::now();
+    while world.exchange(&token).0 != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", world.exchange(&token));
+        thread::sleep(Duration::from_millis(200));
+    }
+
+    // The administrator sees it all.
+    let audit = world.admin(&["-o", "json", "get", "audit"]).ok().out;
+    for event in ["trust_created", "token_exchanged", "token_exchange_refused", "call_denied"] {
+        assert!(audit.contains(event), "{event} in {audit}");
+    }
+    assert!(audit.contains("deploy:repo:acme/app:ref:refs/heads/main"), "{audit}");
+    assert!(!audit.contains(access) && !world.server.log().contains(access));
+    assert!(!audit.contains(&token) && !world.server.log().contains(&token));
+}
+
+#[test]
+fn deleting_the_rule_ends_its_tokens_within_a_second() {
+    let world = World::new();
+    world.trust("deploy", &[]);
+    let token = world.token(json!({}));
+    let access = world.exchange(&token).1["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(world.call(LIST, &access), 200);
+    let _ = world.admin(&["delete", "trust", "deploy", "--yes"]).ok();
+    let deleted = Instant::now();
+    while world.call(LIST, &access) != 401 {
+        assert!(deleted.elapsed() < Duration::from_secs(1), "the token still works");
+    }
+    assert_eq!(world.exchange(&token).0, 400);
+}
+
+#[test]
+fn rules_and_events_survive_a_crash() {
+    let mut world = World::new();
+    world.trust("deploy", &[]);
+    world.server.crash();
+    assert_eq!(world.exchange(&world.token(json!({}))).0, 200);
+    let audit = world.admin(&["-o", "json", "get", "audit"]).ok().out;
+    assert!(audit.contains("trust_created") && audit.contains("first_admin_created"), "{audit}");
+}
+
+#[test]
+fn the_command_finds_the_jobs_token_by_itself() {
+    let world = World::new();
+    world.trust("deploy", &["--role", "viewer"]);
+    let job = Machine::bare();
+    job.configure(&world.server);
+    let flyte = |token: &str, arguments: &[&str]| {
+        Told::by(job.flyte(arguments).env("FLYTE_ID_TOKEN", token).env("CI", "true"))
+    };
+    let projects = flyte(&world.token(json!({})), &["-o", "json", "get", "project"]).ok();
+    let projects: Value = serde_json::from_str(&projects.out).unwrap();
+    assert_eq!(projects[0]["id"], "flytesnacks");
+    // What the rule does not allow, and a job that no rule takes, are told.
+    let denied = flyte(&world.token(json!({})), &["create", "project", "p2"]);
+    assert_ne!(denied.code, Some(0), "{denied:?}");
+    let refused = flyte(&world.token(json!({"repository": "evil/app"})), &["get", "project"]);
+    assert!(refused.code != Some(0) && refused.err.contains("trust"), "{refused:?}");
+    // Nothing of it stays behind.
+    let token = world.token(json!({}));
+    let _ = flyte(&token, &["get", "project"]).ok();
+    for (path, content) in flyte_e2e::files(job.home()) {
+        let text = String::from_utf8_lossy(&content);
+        assert!(!text.contains(&token) && !text.contains("access_token"), "{}", path.display());
+    }
+}
