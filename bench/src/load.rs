@@ -31,6 +31,41 @@ impl Measurement {
     }
 }
 
+/// Asks for tokens of a client's own (RFC 6749 section 4.4) by `connections` connections at once until `time` is up; any
+/// answer but a token ends the measurement with an error.
+pub(crate) async fn credentials(
+    http: &reqwest::Client,
+    token_endpoint: &Url,
+    (client_id, secret): (&str, &str),
+    connections: u16,
+    time: Duration,
+) -> Result<Measurement, BenchError> {
+    let started = Instant::now();
+    let connections = (0..connections).map(|_| async move {
+        let mut latencies = Vec::new();
+        while started.elapsed() < time {
+            let sent = Instant::now();
+            let response = http
+                .post(token_endpoint.clone())
+                .basic_auth(client_id, Some(secret))
+                .form(&[("grant_type", "client_credentials")])
+                .send()
+                .await?;
+            let status = response.status();
+            let text = response.text().await?;
+            if !status.is_success() || !text.contains("\"access_token\"") {
+                return Err(BenchError::Unexpected(format!("a token request answered {status}: {text}")));
+            }
+            latencies.push(sent.elapsed().as_secs_f64());
+        }
+        Ok(latencies)
+    });
+    let mut latencies: Vec<f64> = try_join_all(connections).await?.into_iter().flatten().collect();
+    let elapsed = started.elapsed();
+    latencies.sort_by(f64::total_cmp);
+    Ok(Measurement { requests: latencies.len(), elapsed, latencies })
+}
+
 /// Rotates each of the tokens over and over until `time` is up; any answer but a new token ends the measurement with an
 /// error, so that a fast failure never counts as a fast server.
 pub(crate) async fn rotate(

@@ -1,8 +1,8 @@
 //! `flyte-bench`: signs in at any OAuth 2 server through its HTML forms and then loads its token endpoint.
 //!
 //! The flow is the same for every server: one authorization code with PKCE for each connection, then refresh-token
-//! rotation in a loop on each, until the time is up. It prints one JSON object, so that `bench/run` can compare two servers
-//! in one run.
+//! rotation in a loop on each, until the time is up. For a client with a secret it is the client credentials grant in a
+//! loop, and nobody signs in. It prints one JSON object, so that `bench/run` can compare two servers in one run.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "printing the measurement is what this program is for")]
 
@@ -24,21 +24,24 @@ struct Arguments {
     /// PEM file with the CA that the server's certificate is signed by.
     #[arg(long)]
     ca: Option<PathBuf>,
-    /// `client_id` of a public client.
+    /// `client_id` of a public client, or of one of the client credentials grant.
     #[arg(long)]
     client_id: String,
-    /// Redirect URI of that client.
+    /// File with the secret of a client of the client credentials grant: that grant is measured, and nobody signs in.
     #[arg(long)]
-    redirect_uri: Url,
+    client_secret_file: Option<PathBuf>,
+    /// Redirect URI of that client.
+    #[arg(long, required_unless_present = "client_secret_file")]
+    redirect_uri: Option<Url>,
     /// Scopes to ask for.
     #[arg(long, default_value = "openid offline_access")]
     scope: String,
     /// Name to sign in with.
-    #[arg(long)]
-    user: String,
+    #[arg(long, required_unless_present = "client_secret_file")]
+    user: Option<String>,
     /// File with the password to sign in with.
-    #[arg(long)]
-    password_file: PathBuf,
+    #[arg(long, required_unless_present = "client_secret_file")]
+    password_file: Option<PathBuf>,
     /// Connections, each with a session of its own, rotating at the same time.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     connections: u16,
@@ -107,7 +110,6 @@ async fn measure(arguments: &Arguments) -> Result<serde_json::Value, BenchError>
     let read = |path: &PathBuf| {
         std::fs::read_to_string(path).map_err(|source| BenchError::File { path: path.clone(), source })
     };
-    let password = read(&arguments.password_file)?;
     let mut http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(30))
@@ -119,13 +121,28 @@ async fn measure(arguments: &Arguments) -> Result<serde_json::Value, BenchError>
     let discovery =
         format!("{}/.well-known/openid-configuration", arguments.issuer.as_str().trim_end_matches('/'));
     let metadata: Metadata = http.get(discovery).send().await?.error_for_status()?.json().await?;
+    let time = Duration::from_secs(arguments.seconds);
+    if let Some(file) = &arguments.client_secret_file {
+        let secret = read(file)?;
+        let client = (arguments.client_id.as_str(), secret.trim_end_matches(['\r', '\n']));
+        let endpoint = &metadata.token_endpoint;
+        return Ok(load::credentials(&http, endpoint, client, arguments.connections, time).await?.summary());
+    }
+    let (Some(redirect_uri), Some(user), Some(password_file)) =
+        (&arguments.redirect_uri, &arguments.user, &arguments.password_file)
+    else {
+        return Err(BenchError::Unexpected(
+            "--redirect-uri, --user and --password-file are needed".to_owned(),
+        ));
+    };
+    let password = read(password_file)?;
     let flow = sign_in::Flow {
         http: &http,
         metadata: &metadata,
         client_id: &arguments.client_id,
-        redirect_uri: &arguments.redirect_uri,
+        redirect_uri,
         scope: &arguments.scope,
-        user: &arguments.user,
+        user,
         password: password.trim_end_matches(['\r', '\n']),
     };
     // One person, one browser: sign in once and let that browser authorize each of the connections.
@@ -134,13 +151,7 @@ async fn measure(arguments: &Arguments) -> Result<serde_json::Value, BenchError>
     for _ in 0..arguments.connections {
         refresh_tokens.push(flow.tokens(&mut browser).await?.refresh_token);
     }
-    let measured = load::rotate(
-        &http,
-        &metadata.token_endpoint,
-        &arguments.client_id,
-        refresh_tokens,
-        Duration::from_secs(arguments.seconds),
-    )
-    .await?;
+    let measured =
+        load::rotate(&http, &metadata.token_endpoint, &arguments.client_id, refresh_tokens, time).await?;
     Ok(measured.summary())
 }

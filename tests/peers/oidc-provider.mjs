@@ -1,4 +1,5 @@
-// An OAuth provider that we did not write: npm `oidc-provider`, with one native public client, PKCE and refresh rotation.
+// An OAuth provider that we did not write: npm `oidc-provider`, with one native public client, PKCE and refresh
+// rotation, and one of the client credentials grant.
 //
 //   PORT=3000 [TLS_CERT=cert.pem TLS_KEY=key.pem] [ACCESS_TOKEN_TTL=3600] node oidc-provider.mjs
 //
@@ -26,8 +27,16 @@ const provider = new Provider(issuer, {
       response_types: ['code'],
       redirect_uris: ['http://localhost/callback', 'http://127.0.0.1/callback'],
     },
+    {
+      client_id: 'machine',
+      client_secret: 'a-secret-of-tests-long-enough-for-anything',
+      token_endpoint_auth_method: 'client_secret_basic',
+      grant_types: ['client_credentials'],
+      response_types: [],
+      redirect_uris: [],
+    },
   ],
-  features: { devInteractions: { enabled: true }, revocation: { enabled: true } },
+  features: { clientCredentials: { enabled: true }, devInteractions: { enabled: true }, revocation: { enabled: true } },
   pkce: { required: () => true },
   rotateRefreshToken: true,
   scopes: ['openid', 'offline_access'],
