@@ -10,8 +10,8 @@ use std::{
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flyte_server::store::{
-    AuthorizationCode, GrantStore as _, NewRefreshToken, RefreshRotation, SecretHash, User, UserStore as _,
-    sqlite::SqliteStore,
+    AuthorizationCode, BrowserSession, GrantStore as _, NewRefreshToken, RefreshRotation, SecretHash,
+    SessionStore as _, User, UserStore as _, sqlite::SqliteStore,
 };
 use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
@@ -54,7 +54,7 @@ impl Caller {
             nonce: None,
             expires_at: LATER,
         };
-        store.create_code(&code).await.unwrap();
+        assert!(store.create_code(&code).await.unwrap());
         store.redeem_code(&code.code_hash, Some(&token(number, 0)), 0).await.unwrap();
         Self { store, number, newest: 0 }
     }
@@ -96,6 +96,14 @@ fn rotations(criterion: &mut Criterion) {
                 disabled_at: None,
             };
             store.create_user(&ada).await.unwrap();
+            let session = BrowserSession {
+                id: "session".to_owned(),
+                cookie_hash: [0; 32],
+                user_id: "ada".to_owned(),
+                authenticated_at: 0,
+                expires_at: LATER,
+            };
+            assert!(store.create_session(&session, None).await.unwrap());
             join_all((0..callers).map(|number| Caller::sign_in(Arc::clone(&store), number))).await
         });
         group.bench_function(format!("{callers} at a time"), |bencher| {

@@ -3,7 +3,11 @@
 //! Each step leaves what it makes whole or not at all and is skipped where it was done before, so that a first start that
 //! was killed at any moment is finished by the next one.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
@@ -105,7 +109,32 @@ impl FirstAdmin {
     /// # Errors
     /// When the mark cannot be removed.
     pub fn told(self) -> Result<(), BootstrapError> {
-        fs::remove_file(&self.mark).map_err(|source| BootstrapError::File { path: self.mark, source })
+        remove_mark(&self.mark)
+    }
+}
+
+/// Keeps the password that an account was just given: where it is the first administrator's, whose first password may not
+/// have been told, the next start does not make another one.
+///
+/// # Errors
+/// When the mark that says so cannot be read or removed.
+pub fn keep_password(data_dir: &Path, email: &str) -> Result<(), BootstrapError> {
+    let mark = data_dir.join(FIRST_ADMIN_MARK);
+    match fs::read_to_string(&mark) {
+        Ok(marked) if marked.trim().to_lowercase() == email.to_lowercase() => remove_mark(&mark),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(BootstrapError::File { path: mark, source }),
+    }
+}
+
+fn remove_mark(mark: &Path) -> Result<(), BootstrapError> {
+    match fs::remove_file(mark) {
+        // A command that gave the account a password was faster.
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(BootstrapError::File { path: mark.to_owned(), source })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -204,7 +233,7 @@ async fn first_admin(
         // The start that made the account was killed before it could tell the password, which nobody knows.
         let told = fs::read_to_string(&mark).unwrap_or_default();
         let Some(user) = store.user_by_email(told.trim()).await? else {
-            fs::remove_file(&mark).map_err(|source| BootstrapError::File { path: mark, source })?;
+            remove_mark(&mark)?;
             return Ok(None);
         };
         store.set_password_hash(&user.id, &hash, now).await?;
@@ -221,9 +250,9 @@ async fn first_admin(
     if config.admin.password_file.is_none() {
         write_atomically(&mark, email.as_bytes())
             .map_err(|source| BootstrapError::File { path: mark.clone(), source })?;
-    } else if mark.exists() {
+    } else {
         // Of a start without the file that was killed before it made the account.
-        fs::remove_file(&mark).map_err(|source| BootstrapError::File { path: mark.clone(), source })?;
+        remove_mark(&mark)?;
     }
     store
         .create_user(&User {
@@ -243,12 +272,14 @@ async fn first_admin(
 /// The first line of a password file.
 ///
 /// # Errors
-/// [`BootstrapError::PasswordFile`] where it cannot be read; a password's length is checked when it is hashed.
-pub fn read_password(path: &std::path::Path) -> Result<SecretString, BootstrapError> {
-    let content = fs::read_to_string(path)
-        .map(SecretString::from)
-        .map_err(|source| BootstrapError::PasswordFile { path: path.to_owned(), source })?;
-    Ok(SecretString::from(content.expose_secret().lines().next().unwrap_or_default().to_owned()))
+/// [`BootstrapError::PasswordFile`] where it cannot be read, or is too short or too long to be a password.
+pub fn read_password(path: &Path) -> Result<SecretString, BootstrapError> {
+    let refused = |source| BootstrapError::PasswordFile { path: path.to_owned(), source };
+    let content = fs::read_to_string(path).map(SecretString::from).map_err(refused)?;
+    let password = SecretString::from(content.expose_secret().lines().next().unwrap_or_default().to_owned());
+    Passwords::check(&password)
+        .map_err(|error| refused(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+    Ok(password)
 }
 
 /// A password that nobody can guess and that can be typed, in groups of five.

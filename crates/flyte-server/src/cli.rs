@@ -1,9 +1,16 @@
 //! The command line.
 
+mod client;
+mod user;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+pub use self::{
+    client::{ClientAction, NewClient},
+    user::{NewUser, UserAction},
+};
 use crate::config::{
     AnySetting, Default, Flags, Form,
     settings::{ALL, SECTIONS},
@@ -51,6 +58,15 @@ pub enum Action {
         /// Where the password stands; one is made up and printed where it is not given.
         password_file: Option<PathBuf>,
     },
+    /// Make a new signing key.
+    RotateKeys {
+        /// Drop all others.
+        revoke: bool,
+    },
+    /// Do something about accounts.
+    User(UserAction),
+    /// Do something about the registrations of clients.
+    Client(ClientAction),
     /// Print the reference of the settings.
     ConfigReference,
 }
@@ -106,6 +122,26 @@ pub fn command() -> Command {
                         .help("File whose first line is the new password"),
                 ),
         )
+        .subcommand(user::definition())
+        .subcommand(client::definition())
+        .subcommand(
+            Command::new("rotate-keys")
+                .about("Make a new key that signs tokens from now on")
+                .long_about(
+                    "Make a new key that signs tokens from now on. Keys rotate by themselves; this is for when one may \
+                     have leaked. Works while the server runs, which takes it over within a second.\n\nWithout \
+                     --revoke, tokens signed so far stay valid until they expire. With it every earlier key is dropped and \
+                     access tokens signed with them are refused at once; programs get new ones by their refresh tokens, \
+                     and nobody has to sign in again. Others that verify tokens themselves may have the old keys cached \
+                     for 5 minutes.",
+                )
+                .arg(
+                    Arg::new("revoke")
+                        .long("revoke")
+                        .action(ArgAction::SetTrue)
+                        .help("Drop every earlier key, and refuse the tokens signed with them"),
+                ),
+        )
         .subcommand(
             Command::new("config-reference").hide(true).about("Print docs/reference/server-config.md"),
         )
@@ -159,6 +195,9 @@ impl Invocation {
                 email: matches.get_one::<String>("email").cloned().unwrap_or_default(),
                 password_file: matches.get_one::<PathBuf>("password-file").cloned(),
             },
+            Some(("rotate-keys", matches)) => Action::RotateKeys { revoke: matches.get_flag("revoke") },
+            Some(("user", matches)) => Action::User(UserAction::from_matches(matches)),
+            Some(("client", matches)) => Action::Client(ClientAction::from_matches(matches)),
             Some(("config-reference", _)) => Action::ConfigReference,
             _ => Action::Serve,
         };
@@ -201,6 +240,34 @@ mod tests {
         let invocation = parse(&["--tls-host-name", "a,b", "--tls-host-name", "c", "--allow-plaintext"]);
         assert_eq!(invocation.flags.settings["tls.host-names"], "a,b,c");
         assert_eq!(invocation.flags.settings["tls.allow-plaintext"], "true");
+    }
+
+    #[test]
+    fn accounts_clients_and_keys_have_commands() {
+        assert_eq!(parse(&["rotate-keys"]).command, Action::RotateKeys { revoke: false });
+        assert_eq!(parse(&["rotate-keys", "--revoke"]).command, Action::RotateKeys { revoke: true });
+        let add = ["user", "add", "ada@example.org", "--admin", "--data-dir", "d"];
+        let invocation = parse(&add);
+        let user =
+            NewUser { email: "ada@example.org".to_owned(), name: None, admin: true, password_file: None };
+        assert_eq!(invocation.command, Action::User(UserAction::Add(user)));
+        assert_eq!(invocation.flags.settings["data-dir"], "d");
+        let disable = UserAction::Disable { email: "ada@example.org".to_owned() };
+        assert_eq!(parse(&["user", "disable", "ada@example.org"]).command, Action::User(disable));
+        let add = ["client", "add", "web", "--redirect-uri", "https://a/1", "--redirect-uri", "https://a/2"];
+        let client = NewClient {
+            id: "web".to_owned(),
+            name: None,
+            public: false,
+            redirect_uris: vec!["https://a/1".to_owned(), "https://a/2".to_owned()],
+            post_logout_redirect_uris: vec![],
+            grant_types: vec!["authorization_code".to_owned(), "refresh_token".to_owned()],
+            scopes: vec!["openid".to_owned(), "profile".to_owned(), "email".to_owned()],
+        };
+        assert_eq!(parse(&add).command, Action::Client(ClientAction::Add(client)));
+        for incomplete in [&["user"][..], &["client"], &["user", "add"], &["client", "remove"]] {
+            assert!(command().try_get_matches_from([&["flyte-server"], incomplete].concat()).is_err());
+        }
     }
 
     #[test]

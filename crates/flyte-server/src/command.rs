@@ -1,8 +1,12 @@
 //! What the command line asks for, done; the exit code tells how it went.
 
 mod check_config;
+mod client;
 mod reset_password;
+mod rotate_keys;
 mod serve;
+mod table;
+mod user;
 
 use std::{
     io::{self, Write},
@@ -10,8 +14,13 @@ use std::{
 };
 
 use crate::{
+    audit::Event,
+    bootstrap::BootstrapError,
     cli::{self, Action, Invocation},
-    config::{self, Environment},
+    clock::Clock,
+    config::{self, Config, Environment},
+    data_dir,
+    store::{AuditStore as _, StoreError, sqlite::SqliteStore},
 };
 
 /// Failed.
@@ -40,6 +49,9 @@ pub fn run() -> ExitCode {
         Action::ResetPassword { email, password_file } => {
             reset_password::run(&loaded.config, &email, password_file.as_deref())
         }
+        Action::RotateKeys { revoke } => report(rotate_keys::run(&loaded.config, revoke)),
+        Action::User(action) => report(user::run(&loaded.config, action)),
+        Action::Client(action) => report(client::run(&loaded.config, action)),
         Action::Serve => serve::run(loaded.config),
         // Answered before the settings were read.
         Action::ConfigReference => ExitCode::SUCCESS,
@@ -55,6 +67,30 @@ fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
             ExitCode::from(FAILURE)
         }
     }
+}
+
+/// Runs a command to its end and shows its message, or why there is none.
+fn report<E: std::error::Error>(command: impl Future<Output = Result<String, E>>) -> ExitCode {
+    block_on(async {
+        match command.await {
+            Ok(message) => print(&message),
+            Err(error) => {
+                complain(&error);
+                ExitCode::from(FAILURE)
+            }
+        }
+    })
+}
+
+/// The database, for a command that works beside the server that perhaps runs.
+fn open_store(config: &Config) -> Result<SqliteStore, BootstrapError> {
+    data_dir::check_shared(&config.data_dir)?;
+    Ok(SqliteStore::open(&config.data_dir.join("flyte.db"))?)
+}
+
+/// Records what a command did, once it is done.
+async fn record(store: &SqliteStore, event: Event) -> Result<(), StoreError> {
+    store.append_audit_records(&[event.into_record(Clock::default().now())]).await
 }
 
 /// Writes to standard output; that nobody reads it is no failure.

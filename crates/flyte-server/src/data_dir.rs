@@ -176,6 +176,16 @@ pub fn check(path: &Path) -> Result<(), DataDirError> {
     tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(existing).map(drop).map_err(unusable)
 }
 
+/// The process of the server that runs on the directory, or `None` where none does, or it cannot be told. Makes nothing.
+#[must_use]
+pub fn running_server(path: &Path) -> Option<u32> {
+    let mut lock = File::open(path.join("lock")).ok()?;
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => holder(&mut lock).map(|(process, _)| process),
+        _ => None,
+    }
+}
+
 fn check_private(path: &Path) -> Result<(), DataDirError> {
     let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
     let metadata = fs::metadata(path).map_err(unusable)?;
@@ -270,7 +280,9 @@ mod tests {
         let message = DataDir::open(&path).unwrap_err().to_string();
         assert!(message.contains(&format!("(process {})", std::process::id())), "{message}");
         check_shared(&path).unwrap();
+        assert_eq!(running_server(&path), Some(std::process::id()));
         drop(first);
+        assert_eq!(running_server(&path), None);
         DataDir::open(&path).unwrap();
     }
 

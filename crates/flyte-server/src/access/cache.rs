@@ -21,6 +21,8 @@ type Key = [u8; 32];
 pub(super) struct Verified {
     pub(super) caller: Arc<Caller>,
     pub(super) expires_at: UnixTime,
+    /// [`SigningKeys::generation`](crate::keys::SigningKeys::generation) when it was verified.
+    pub(super) keys: u64,
     /// When the account was last looked up.
     pub(super) account_checked_at: UnixTime,
 }
@@ -80,7 +82,7 @@ mod tests {
 
     fn verified(expires_at: UnixTime) -> Verified {
         let caller = Arc::new(Caller::nobody());
-        Verified { caller, expires_at, account_checked_at: 0 }
+        Verified { caller, expires_at, keys: 0, account_checked_at: 0 }
     }
 
     fn key(n: u32) -> Key {

@@ -93,7 +93,9 @@ impl Access {
         }
         let key = fingerprint(token);
         let now = app.clock.now();
-        let known = self.cache.get(&key, now);
+        // What was verified with other keys is verified again: one of them may have been dropped because it leaked.
+        let keys = app.keys.generation();
+        let known = self.cache.get(&key, now).filter(|known| known.keys == keys);
         if let Some(known) =
             known.as_ref().filter(|known| now - known.account_checked_at < ACCOUNT_CHECK_INTERVAL)
         {
@@ -114,7 +116,7 @@ impl Access {
         let caller = Arc::new(Caller { role: standing.role, limit: standing.limit, ..(*claims).clone() });
         self.cache.put(
             key,
-            Verified { caller: Arc::clone(&caller), expires_at, account_checked_at: now },
+            Verified { caller: Arc::clone(&caller), expires_at, keys, account_checked_at: now },
             now,
         );
         Ok(caller)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    store::{AuthorizationCode, RevokedBy},
+    store::{AuthorizationCode, BrowserSession, RevokedBy},
     testing::{self, NOW},
 };
 
@@ -42,12 +42,20 @@ fn issue(app: &App, user: &str, family: &str) -> String {
 
 /// Begins a family in the store, as a sign-in does.
 async fn begin(app: &App, family: &str) {
+    let session = BrowserSession {
+        id: family.to_owned(),
+        cookie_hash: fingerprint(family),
+        user_id: "user-Ada".to_owned(),
+        authenticated_at: NOW,
+        expires_at: i64::MAX,
+    };
+    assert!(app.store.create_session(&session, None).await.unwrap());
     let code = AuthorizationCode {
         code_hash: fingerprint(family),
         family_id: family.to_owned(),
         client_id: "flyte".to_owned(),
         user_id: "user-Ada".to_owned(),
-        session_id: "session".to_owned(),
+        session_id: family.to_owned(),
         authenticated_at: NOW,
         redirect_uri: String::new(),
         code_challenge: String::new(),
@@ -56,7 +64,7 @@ async fn begin(app: &App, family: &str) {
         nonce: None,
         expires_at: i64::MAX,
     };
-    app.store.create_code(&code).await.unwrap();
+    assert!(app.store.create_code(&code).await.unwrap());
     app.store.redeem_code(&code.code_hash, None, app.clock.now()).await.unwrap();
 }
 
@@ -318,4 +326,18 @@ async fn the_challenge_leads_to_the_metadata() {
     // Nothing of the token gets into the header.
     let told = challenge(&bearer("\"injected\", error=\"x")).await;
     assert!(!told.contains("injected"), "{told}");
+}
+
+#[tokio::test]
+async fn a_token_of_a_dropped_key_is_refused_also_where_it_was_verified_before() {
+    let app = server().await;
+    let token = issue(&app, "Ada", "family");
+    assert!(call(&app, &token).await.is_ok());
+    // A new key alone changes nothing for it.
+    app.keys.rotate_now().await.unwrap();
+    assert!(call(&app, &token).await.is_ok());
+    app.keys.replace_all().await.unwrap();
+    let refused = call(&app, &token).await.unwrap_err();
+    assert!(refused.contains("unknown key"), "{refused}");
+    assert!(call(&app, &issue(&app, "Ada", "family")).await.is_ok());
 }

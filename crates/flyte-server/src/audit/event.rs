@@ -51,6 +51,20 @@ names! {
         ConsentDenied = "consent_denied",
         /// An account has a new password.
         PasswordReset = "password_reset",
+        /// An account was made.
+        UserCreated = "user_created",
+        /// An account was disabled, and all that it had open ended.
+        UserDisabled = "user_disabled",
+        /// An account was enabled again.
+        UserEnabled = "user_enabled",
+        /// A client was registered.
+        ClientRegistered = "client_registered",
+        /// A client was removed, and all that it got ended.
+        ClientRemoved = "client_removed",
+        /// A new signing key was made by hand.
+        KeysRotated = "keys_rotated",
+        /// Every signing key was dropped for a new one.
+        KeysReplaced = "keys_replaced",
         /// The first start made the administrator.
         FirstAdminCreated = "first_admin_created",
         /// A call that its caller may not make.
@@ -103,6 +117,13 @@ impl Kind {
             | Self::TokenRevoked
             | Self::ConsentGiven
             | Self::PasswordReset
+            | Self::UserCreated
+            | Self::UserDisabled
+            | Self::UserEnabled
+            | Self::ClientRegistered
+            | Self::ClientRemoved
+            | Self::KeysRotated
+            | Self::KeysReplaced
             | Self::FirstAdminCreated
             | Self::DeviceApproved
             | Self::ApiKeyCreated

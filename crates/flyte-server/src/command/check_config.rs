@@ -1,8 +1,9 @@
 //! `flyte-server check-config`: the effective settings, and whether a server could start with them.
 
-use std::{fmt::Write as _, fs, net::TcpListener, process::ExitCode};
+use std::{fmt::Write as _, io, net::TcpListener, process::ExitCode};
 
 use crate::{
+    bootstrap,
     clock::Clock,
     config::{AnySetting, Config, Environment, Loaded, Origin, TlsSource, settings},
     data_dir, tls,
@@ -25,16 +26,30 @@ pub(super) fn run(loaded: &Loaded, environment: &Environment) -> ExitCode {
             line(&mut page, *setting, text, origin);
         }
     }
-    let problems = problems(&loaded.config);
+    let mut problems = problems(&loaded.config);
     for name in environment.unknown_settings() {
         let _ = writeln!(page, "\nNote: the environment variable {name} is no setting.");
+    }
+    let server = data_dir::running_server(&loaded.config.data_dir);
+    match (TcpListener::bind(loaded.config.listen), server) {
+        (Err(error), Some(process)) if error.kind() == io::ErrorKind::AddrInUse => {
+            let _ = writeln!(
+                page,
+                "\nNote: {} is in use. That is as it should be if it is by the flyte-server that runs on this data \
+                 directory (process {process}); stop it to know.",
+                loaded.config.listen
+            );
+        }
+        (Err(error), _) => problems.push(format!("cannot listen on {}: {error}", loaded.config.listen)),
+        (Ok(_), _) => {}
     }
     let _ = writeln!(page);
     for problem in &problems {
         let _ = writeln!(page, "Problem: {problem}");
     }
     if problems.is_empty() {
-        let _ = writeln!(page, "The server can start with these settings.");
+        let when = if server.is_some() { ", once the one that runs has stopped" } else { "" };
+        let _ = writeln!(page, "The server can start with these settings{when}.");
         return super::print(&page);
     }
     let _ = super::print(&page);
@@ -51,7 +66,7 @@ fn line(page: &mut String, setting: &dyn AnySetting, text: &str, origin: &Origin
     let _ = writeln!(page, "{assignment:<52} # {origin}");
 }
 
-/// Everything that would keep a server from starting.
+/// Everything but the port that would keep a server from starting.
 fn problems(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     if let TlsSource::Files { certificate, key } = &config.tls.source {
@@ -75,12 +90,9 @@ fn problems(config: &Config) -> Vec<String> {
         problems.push(error.to_string());
     }
     if let Some(path) = &config.admin.password_file
-        && let Err(error) = fs::File::open(path)
+        && let Err(error) = bootstrap::read_password(path)
     {
-        problems.push(format!("{}: {error}", path.display()));
-    }
-    if let Err(error) = TcpListener::bind(config.listen) {
-        problems.push(format!("cannot listen on {}: {error}", config.listen));
+        problems.push(error.to_string());
     }
     problems
 }

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     audit::{Event, Kind},
-    bootstrap::{BootstrapError, make_up_password, read_password},
+    bootstrap::{BootstrapError, keep_password, make_up_password, read_password},
     clock::Clock,
     config::Config,
     data_dir,
@@ -53,6 +53,7 @@ async fn reset(config: &Config, email: &str, password_file: Option<&Path>) -> Re
     store.set_password_hash(&user.id, &hash, now).await.map_err(BootstrapError::from)?;
     let event = Event::new(Kind::PasswordReset).object(&user.email).into_record(now);
     store.append_audit_records(&[event]).await.map_err(BootstrapError::from)?;
+    keep_password(&config.data_dir, &user.email)?;
     Ok(match password_file {
         Some(_) => format!("{} has a new password and is signed out everywhere.\n", user.email),
         None => format!(

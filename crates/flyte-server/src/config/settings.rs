@@ -322,8 +322,9 @@ pub static MAX_CONNECTIONS: Setting<usize> = Setting {
     flag: None,
     placeholder: "NUMBER",
     default: Value("768"),
-    help: "Connections open at a time; further ones wait, at most twice `http.header-timeout`. Keep it below the limit \
-           of open files (`ulimit -n`, usually 1024), which the database needs a few of.",
+    help: "Connections open at a time; further ones wait, at most twice `http.header-timeout`. One address may have a \
+           quarter of them, unless it is a trusted proxy; further ones of its are closed. Keep it below the limit of \
+           open files (`ulimit -n`, usually 1024), which the database needs a few of.",
     check: positive,
 };
 
@@ -333,7 +334,8 @@ pub static MAX_CONCURRENT_REQUESTS: Setting<usize> = Setting {
     flag: None,
     placeholder: "NUMBER",
     default: Value("1024"),
-    help: "Requests worked on at a time; further ones are answered with 503 and tried again by clients.",
+    help: "Requests worked on at a time; further ones are answered with 503 and tried again by clients. One client may \
+           have a quarter of them; further ones of its are answered with 429.",
     check: positive,
 };
 
@@ -459,7 +461,11 @@ fn between(value: &Seconds, least: i64, most: i64) -> Result<(), String> {
     Err(format!("between {} and {} is expected", Seconds(least).show(), Seconds(most).show()))
 }
 
-fn email(address: &str) -> Result<(), String> {
+/// Whether the text can be an account's e-mail address.
+///
+/// # Errors
+/// Why not.
+pub fn email(address: &str) -> Result<(), String> {
     let parts = address.split_once('@');
     let good = parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
     if good && !address.contains(char::is_whitespace) {

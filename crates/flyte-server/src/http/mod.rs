@@ -1,12 +1,13 @@
 //! What every request passes before it reaches a handler, from the outside in: [`ClientAddr`] and request identifier,
-//! the span that its log lines stand in, the limit of requests at a time, the time limit, the size limit of its kind,
-//! and the net that catches panics.
+//! the span that its log lines stand in, the limits of requests at a time, the time limit, the limits of its kind, and
+//! the net that catches panics.
 
 mod client_addr;
 mod edge;
 mod health;
 mod limits;
 mod panic;
+mod share;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +18,6 @@ use axum::{
     middleware,
     response::Response,
 };
-use tokio::sync::Semaphore;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     limit::RequestBodyLimitLayer,
@@ -26,8 +26,19 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-pub use self::{client_addr::ClientAddr, health::Readiness};
-use crate::{api, app::App, config::settings::is_loopback, oauth, web};
+use self::limits::Slots;
+pub use self::{
+    client_addr::ClientAddr,
+    health::Readiness,
+    share::{Share, Shares},
+};
+use crate::{
+    api,
+    app::App,
+    config::settings::is_loopback,
+    oauth::{self, form},
+    web,
+};
 
 /// The whole server: OAuth, pages, control plane and health on one port. The peer's address comes in as
 /// `ConnectInfo<SocketAddr>`.
@@ -41,7 +52,8 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .fallback(not_found)
         .with_state(Arc::clone(&app))
         .layer(CatchPanicLayer::custom(panic::page))
-        .layer(RequestBodyLimitLayer::new(limits::FORM_SIZE));
+        .layer(RequestBodyLimitLayer::new(form::MAX_BYTES))
+        .layer(middleware::from_fn(limits::limit_form_time));
     let control_plane = api::router(Arc::clone(&app))
         .layer(CatchPanicLayer::custom(panic::connect_error))
         .layer(DefaultBodyLimit::disable());
@@ -51,7 +63,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         // Only what comes before the response begins is limited: streams go on.
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, request_timeout))
         .layer(middleware::from_fn_with_state(
-            Arc::new(Semaphore::new(http.max_concurrent_requests)),
+            Arc::new(Slots::new(http.max_concurrent_requests)),
             limits::limit_concurrency,
         ))
         .layer(edge::trace())

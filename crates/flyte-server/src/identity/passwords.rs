@@ -68,14 +68,24 @@ impl Passwords {
         }
     }
 
+    /// Whether a password may be an account's.
+    ///
+    /// # Errors
+    /// [`PasswordError::Length`].
+    pub fn check(password: &SecretString) -> Result<(), PasswordError> {
+        if (Self::MIN_BYTES..=Self::MAX_BYTES).contains(&password.expose_secret().len()) {
+            Ok(())
+        } else {
+            Err(PasswordError::Length)
+        }
+    }
+
     /// The Argon2id hash of a new password, in PHC string format.
     ///
     /// # Errors
     /// [`PasswordError`].
     pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
-        if !(Self::MIN_BYTES..=Self::MAX_BYTES).contains(&password.expose_secret().len()) {
-            return Err(PasswordError::Length);
-        }
+        Self::check(&password)?;
         self.work(move || {
             let mut salt = [0; 16];
             aws_lc_rs::rand::fill(&mut salt)

@@ -38,11 +38,12 @@ pub async fn current(app: &App, headers: &HeaderMap) -> Result<Option<SignedIn>,
 }
 
 /// Signs a person in who has just proved who they are; returns the session and its `Set-Cookie`. Identifier and cookie
-/// are always new, so that nobody is signed in by a cookie that was there before (session fixation).
+/// are always new, so that nobody is signed in by a cookie that was there before (session fixation). `None` where the
+/// password was changed, or the account disabled, since `user` was read: the proof has become worthless meanwhile.
 ///
 /// # Errors
 /// When the store fails, or the system has no randomness.
-pub async fn start(app: &App, user: &User) -> Result<(BrowserSession, HeaderValue), StoreError> {
+pub async fn start(app: &App, user: &User) -> Result<Option<(BrowserSession, HeaderValue)>, StoreError> {
     let now = app.clock.now();
     let secret = cookie::generate().ok_or_else(|| failure("the system gave no randomness"))?;
     let session = BrowserSession {
@@ -54,8 +55,8 @@ pub async fn start(app: &App, user: &User) -> Result<(BrowserSession, HeaderValu
     };
     let cookie = cookie::set(COOKIE, &secret, Some(app.config.session_ttl))
         .ok_or_else(|| failure("the cookie is not a header value"))?;
-    app.store.create_session(&session).await?;
-    Ok((session, cookie))
+    let created = app.store.create_session(&session, user.password_hash.as_deref()).await?;
+    Ok(created.then_some((session, cookie)))
 }
 
 /// Signs a browser out; returns the `Set-Cookie` that removes the cookie. The tokens that the session authorized stay.

@@ -143,13 +143,17 @@ fn account_key(account: &str) -> AccountKey {
 
 /// What one party commands of the address space: one IPv4 address, or 64 bits' worth of IPv6 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum AddressBlock {
+pub enum AddressBlock {
+    /// The address.
     V4(Ipv4Addr),
+    /// The first four of its eight groups.
     V6([u16; 4]),
 }
 
 impl AddressBlock {
-    pub(super) fn of(address: IpAddr) -> Self {
+    /// The block that an address is in.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address),
             IpAddr::V6(address) => {

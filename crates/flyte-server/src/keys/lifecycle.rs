@@ -85,6 +85,11 @@ pub(super) fn supersede(keys: &[SealedSigningKey], now: UnixTime) -> Advance {
     Advance { keys: next, create: Some(KeyState::Active), changed: true }
 }
 
+/// Drops every key for a new one that signs at once: what is done when a key has leaked.
+pub(super) fn start_over() -> Advance {
+    Advance { keys: Vec::new(), create: Some(KeyState::Active), changed: true }
+}
+
 /// Whether nothing can need the key any more.
 fn is_over(key: &SealedSigningKey, policy: &Policy<'_>, now: UnixTime) -> bool {
     match key.state {

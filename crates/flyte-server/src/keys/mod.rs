@@ -13,7 +13,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -23,7 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::{lifecycle::PUBLISH_LEAD, pair::ALGORITHMS, sealing::SealingKey};
 
 use self::{
-    lifecycle::{Advance, Policy, advance, supersede},
+    lifecycle::{Advance, Policy, advance, start_over, supersede},
     pair::KeyPair,
     set::{Key, KeySet},
 };
@@ -109,6 +109,8 @@ pub struct SigningKeys {
     clock: Clock,
     config: TokenConfig,
     set: RwLock<Arc<KeySet>>,
+    /// How often `set` was replaced.
+    generation: AtomicU64,
     /// When an unknown `kid` last caused a look into the store.
     reloaded_at: AtomicI64,
 }
@@ -134,6 +136,7 @@ impl SigningKeys {
             clock,
             config: config.clone(),
             set: RwLock::new(Arc::new(KeySet::default())),
+            generation: AtomicU64::new(0),
             reloaded_at: AtomicI64::new(UnixTime::MIN),
         };
         keys.maintain().await?;
@@ -178,6 +181,21 @@ impl SigningKeys {
     /// [`KeyError`]; the keys in memory are then as before.
     pub async fn rotate_now(&self) -> Result<(), KeyError> {
         self.update(supersede).await
+    }
+
+    /// Makes a key that signs from now on and drops all others, so that no token they signed verifies any more: for when a
+    /// key has leaked. Whoever holds a refresh token gets new tokens by it.
+    ///
+    /// # Errors
+    /// [`KeyError`]; the keys in memory are then as before.
+    pub async fn replace_all(&self) -> Result<(), KeyError> {
+        self.update(|_, _| start_over()).await
+    }
+
+    /// A number that changes whenever the keys do, for whoever remembers what they verified.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
     }
 
     /// Takes over what another replica changed, on meeting an unknown key; `false` where the store was looked into
@@ -259,6 +277,7 @@ impl SigningKeys {
         let keys = stored.iter().map(|key| self.open(key, &current)).collect::<Result<_, _>>()?;
         let set = KeySet::new(keys)?;
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+        self.generation.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use super::{
     parameters::{ParameterError, Parameters},
 };
 
-/// The largest form in bytes; the router enforces it.
+/// The largest form in bytes, also on the pages: forms hold a few short fields. The router enforces it.
 pub const MAX_BYTES: usize = 64 * 1024;
 
 /// The undecoded form of a request. There is no `Debug`: it has secrets.

@@ -16,6 +16,8 @@ pub enum Kind {
     RefreshToken,
     /// A device code.
     DeviceCode,
+    /// The secret of a client that the operator registered.
+    ClientSecret,
 }
 
 impl Kind {
@@ -26,6 +28,7 @@ impl Kind {
             Self::AuthorizationCode => "flc_",
             Self::RefreshToken => "flr_",
             Self::DeviceCode => "fld_",
+            Self::ClientSecret => "fls_",
         }
     }
 }

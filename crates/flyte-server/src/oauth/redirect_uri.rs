@@ -23,6 +23,44 @@ pub fn matches(registered: &str, presented: &str) -> bool {
         }
 }
 
+/// Why a client cannot register a redirect URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistrationError {
+    /// Not a URI with a scheme, or with characters that do not belong there.
+    #[error("it is not an absolute URI, such as https://app.example/callback")]
+    NotAbsolute,
+    /// With a fragment (RFC 6749 section 3.1.2) or a user name.
+    #[error("it cannot have a fragment or a user name")]
+    Superfluous,
+    /// Anybody on the way could read the answer, or a browser would run it.
+    #[error(
+        "it must begin with https://, or be at localhost, 127.0.0.1 or [::1], or have a scheme of the client's own such as \
+         com.example.app:/callback"
+    )]
+    Unsafe,
+}
+
+/// Checks that a client may register a redirect URI: `https`, `http` on the person's own machine (RFC 8252 section 7.3), or
+/// a private-use scheme that is a domain name backwards (RFC 8252 section 7.1).
+///
+/// # Errors
+/// [`RegistrationError`].
+pub fn check(uri: &str) -> Result<(), RegistrationError> {
+    if !uri.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(RegistrationError::NotAbsolute);
+    }
+    let url = url::Url::parse(uri).map_err(|_| RegistrationError::NotAbsolute)?;
+    if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err(RegistrationError::Superfluous);
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if Loopback::parse(uri).is_some() => Ok(()),
+        scheme if scheme.contains('.') => Ok(()),
+        _ => Err(RegistrationError::Unsafe),
+    }
+}
+
 /// A loopback redirect URI apart from its port.
 #[derive(PartialEq, Eq)]
 struct Loopback<'a> {
@@ -128,7 +166,44 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_registered_is_safe_to_send_a_code_to() {
+        for uri in [
+            "https://app.example/cb?x=1",
+            "http://localhost:53593/callback",
+            "http://127.0.0.1",
+            "http://[::1]/cb",
+            "com.example.app:/callback",
+        ] {
+            assert_eq!(check(uri), Ok(()), "{uri}");
+        }
+        for (uri, why) in [
+            ("", RegistrationError::NotAbsolute),
+            ("/callback", RegistrationError::NotAbsolute),
+            ("app.example/callback", RegistrationError::NotAbsolute),
+            ("https://", RegistrationError::NotAbsolute),
+            ("https://app.example/a b", RegistrationError::NotAbsolute),
+            ("https://app.example/cb#f", RegistrationError::Superfluous),
+            ("https://user@app.example/cb", RegistrationError::Superfluous),
+            ("http://app.example/cb", RegistrationError::Unsafe),
+            ("http://localhost.example/cb", RegistrationError::Unsafe),
+            ("javascript:alert(1)", RegistrationError::Unsafe),
+            ("data:text/html,x", RegistrationError::Unsafe),
+            ("myapp:/callback", RegistrationError::Unsafe),
+        ] {
+            assert_eq!(check(uri), Err(why), "{uri}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_registered_matches_itself(uri in "(https?|com\\.example|[a-z]{1,9})://?[ -~]{0,30}") {
+            if check(&uri).is_ok() {
+                prop_assert!(matches(&uri, &uri));
+                prop_assert!(url::Url::parse(&uri).is_ok());
+            }
+        }
+
         #[test]
         fn any_port_of_a_loopback_address_and_nothing_else(
             host in proptest::sample::select(LOOPBACK_HOSTS.to_vec()),

@@ -214,7 +214,7 @@ pub(super) struct Browser<'a> {
 impl Browser<'_> {
     /// What the sign-in page does for the right password.
     pub(super) async fn sign_in(&mut self, name: &str) {
-        let (session, cookie) = session::start(&self.server.app, &user(name)).await.unwrap();
+        let (session, cookie) = session::start(&self.server.app, &user(name)).await.unwrap().unwrap();
         self.keep(cookie.to_str().unwrap());
         self.session = Some(session);
     }

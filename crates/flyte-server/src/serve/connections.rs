@@ -1,128 +1,90 @@
-//! No more connections than the configuration allows, and none that says nothing.
-//!
-//! Further connections wait for a while to be accepted. On a new one, hyper first tells HTTP/1 and HTTP/2 apart by the
-//! first bytes, and would wait for those forever; its time limits begin after that.
+//! No more connections than the configuration allows, and no more than its share for one address.
 
-use std::{
-    future::Future,
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{future::Future, io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
+use axum::{Extension, middleware::AddExtension};
 use axum_server::accept::Accept;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep, timeout},
+    time::timeout,
+};
+use tower::Layer as _;
+
+use crate::{
+    config::{HttpConfig, Network},
+    http::{Share, Shares},
 };
 
-/// By so many bytes it is clear what is spoken (RFC 9113 section 3.4).
-const PREFACE: usize = 24;
+/// How many connections there may be, and who is limited.
+#[derive(Debug)]
+pub(super) struct Limits {
+    places: Arc<Semaphore>,
+    shares: Arc<Shares>,
+    trusted_proxies: Vec<Network>,
+    patience: Duration,
+}
+
+impl Limits {
+    pub(super) fn new(config: &HttpConfig) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(config.max_connections)),
+            shares: Shares::of(config.max_connections),
+            trusted_proxies: config.trusted_proxies.clone(),
+            // Longer than those that say nothing keep their places.
+            patience: 2 * Duration::from_secs(config.header_timeout.unsigned_abs()),
+        }
+    }
+
+    /// The place of a connection from `peer`, once there is one. An address that has its share already is not let wait: what
+    /// waits takes a file descriptor too. Everybody's connections may come from a trusted proxy.
+    async fn place(&self, peer: IpAddr) -> io::Result<Place> {
+        let share = if self.trusted_proxies.iter().any(|network| network.contains(peer.to_canonical())) {
+            None
+        } else {
+            Some(self.shares.take(peer).ok_or(io::ErrorKind::QuotaExceeded)?)
+        };
+        let permit = timeout(self.patience, Arc::clone(&self.places).acquire_owned()).await?;
+        Ok(Place(Arc::new((permit.map_err(io::Error::other)?, share))))
+    }
+}
+
+/// The place of a connection, free again when the connection and the requests on it have ended.
+#[derive(Clone, Debug)]
+pub(super) struct Place(#[expect(dead_code, reason = "held")] Arc<(OwnedSemaphorePermit, Option<Share>)>);
 
 /// Accepts as `inner` does, a limited number of connections at a time.
 #[derive(Clone, Debug)]
 pub(super) struct LimitedAcceptor<A> {
     inner: A,
-    places: Arc<Semaphore>,
-    patience: Duration,
+    limits: Arc<Limits>,
 }
 
 impl<A> LimitedAcceptor<A> {
-    /// `patience` is how long a connection may take for its first bytes, and half as long as it may wait for its place.
-    pub(super) fn new(inner: A, most: usize, patience: Duration) -> Self {
-        Self { inner, places: Arc::new(Semaphore::new(most)), patience }
+    pub(super) fn new(inner: A, limits: Limits) -> Self {
+        Self { inner, limits: Arc::new(limits) }
     }
 }
 
-impl<A, I, S> Accept<I, S> for LimitedAcceptor<A>
+impl<A, S> Accept<TcpStream, S> for LimitedAcceptor<A>
 where
-    A: Accept<I, S> + Clone + Send + 'static,
+    A: Accept<TcpStream, S> + Clone + Send + 'static,
     A::Future: Send,
     A::Stream: Send,
     A::Service: Send,
-    I: Send + 'static,
     S: Send + 'static,
 {
-    type Stream = Counted<A::Stream>;
-    type Service = A::Service;
+    type Stream = A::Stream;
+    // The service lives as long as the connection, and holds its place.
+    type Service = AddExtension<A::Service, Place>;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
-    fn accept(&self, stream: I, service: S) -> Self::Future {
-        let (inner, places, patience) = (self.inner.clone(), Arc::clone(&self.places), self.patience);
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let (inner, limits) = (self.inner.clone(), Arc::clone(&self.limits));
         Box::pin(async move {
-            // Longer than those that say nothing keep their places.
-            let place = timeout(2 * patience, places.acquire_owned()).await?.map_err(io::Error::other)?;
+            let place = limits.place(stream.peer_addr()?.ip()).await?;
             let (stream, service) = inner.accept(stream, service).await?;
-            let silence = Some(Silence { end: Box::pin(sleep(patience)), read: 0 });
-            Ok((Counted { stream, silence, _place: place }, service))
+            Ok((stream, Extension(place).layer(service)))
         })
-    }
-}
-
-/// A connection that gives its place back when it ends.
-#[derive(Debug)]
-pub(super) struct Counted<S> {
-    stream: S,
-    /// As long as it is not clear what is spoken.
-    silence: Option<Silence>,
-    _place: OwnedSemaphorePermit,
-}
-
-#[derive(Debug)]
-struct Silence {
-    end: Pin<Box<Sleep>>,
-    read: usize,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if let Some(silence) = &mut self.silence {
-            silence.read += buffer.filled().len() - before;
-            if silence.read >= PREFACE {
-                self.silence = None;
-            } else if outcome.is_pending() && silence.end.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-        }
-        outcome
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

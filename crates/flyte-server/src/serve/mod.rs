@@ -15,7 +15,7 @@ use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::TokioTimer;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::connections::LimitedAcceptor;
+use self::connections::{LimitedAcceptor, Limits};
 use crate::{
     bootstrap::{self, BootstrapError},
     clock::Clock,
@@ -81,10 +81,11 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         Duration::from_secs(app.config.http.drain_timeout.unsigned_abs()),
     ));
     let head = Duration::from_secs(app.config.http.header_timeout.unsigned_abs());
-    let most = app.config.http.max_connections;
+    let limits = Limits::new(&app.config.http);
     let service =
         http::router(Arc::clone(&app), readiness).into_make_service_with_connect_info::<SocketAddr>();
-    let mut server = axum_server::from_tcp(listener)?.handle(handle);
+    // Beside hyper's own time limits, which begin only when HTTP/1 and HTTP/2 have been told apart by the first bytes.
+    let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(head);
     let builder = server.http_builder();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head);
     builder
@@ -98,11 +99,9 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         Some(tls) => {
             let encrypted =
                 RustlsAcceptor::new(tls.acceptor()).handshake_timeout(head).acceptor(NoDelayAcceptor::new());
-            server.acceptor(LimitedAcceptor::new(encrypted, most, head)).serve(service).await
+            server.acceptor(LimitedAcceptor::new(encrypted, limits)).serve(service).await
         }
-        None => {
-            server.acceptor(LimitedAcceptor::new(NoDelayAcceptor::new(), most, head)).serve(service).await
-        }
+        None => server.acceptor(LimitedAcceptor::new(NoDelayAcceptor::new(), limits)).serve(service).await,
     };
     stopping.abort();
     upkeep.abort();

@@ -12,8 +12,9 @@ use crate::{app::App, tls::Tls};
 
 /// Revocations by other replicas are to take effect within a second.
 const REVOCATIONS: Duration = Duration::from_millis(500);
-/// Signing keys live for days; a change by another replica is seen at once by its unknown `kid`.
-const KEYS: Duration = Duration::from_secs(30);
+/// A new signing key of another replica is seen at once by its unknown `kid`; that one was dropped because it leaked
+/// (`flyte-server rotate-keys --revoke`) is to take effect as soon.
+const KEYS: Duration = Duration::from_secs(1);
 /// Certificate files are looked at.
 const CERTIFICATE: Duration = Duration::from_secs(10);
 /// When API keys were last used is exact to a minute.

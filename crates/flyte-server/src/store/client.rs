@@ -59,6 +59,16 @@ pub struct Consent {
 pub trait ClientStore: Send + Sync + 'static {
     /// Adds a client or replaces the one with its `client_id`.
     async fn put_client(&self, client: &Client) -> Result<(), StoreError>;
+    /// Adds a client.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] where its `client_id` is taken.
+    async fn create_client(&self, client: &Client) -> Result<(), StoreError>;
+    /// Removes a client and, in the same transaction, ends all that it got: codes on their way, every family, and what
+    /// people agreed to. `false` where there is no such client.
+    async fn delete_client(&self, id: &str, now: UnixTime) -> Result<bool, StoreError>;
+    /// All clients, by `client_id`.
+    async fn clients(&self) -> Result<Vec<Client>, StoreError>;
     /// The client with this `client_id`.
     async fn client_by_id(&self, id: &str) -> Result<Option<Client>, StoreError>;
     /// Adds the scopes to what the person already let the client do.

@@ -89,6 +89,12 @@ fn session(name: &str, user: &str, expires_at: i64) -> BrowserSession {
     }
 }
 
+/// The account `name`, signed in at a browser.
+async fn sign_in(store: &Backend, name: &str) {
+    store.create_user(&user(name)).await.unwrap();
+    assert!(store.create_session(&session(name, name, i64::MAX), Some("$hash")).await.unwrap());
+}
+
 fn client(id: &str) -> Client {
     Client {
         id: id.to_owned(),

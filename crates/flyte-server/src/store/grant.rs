@@ -88,8 +88,8 @@ pub struct RefreshToken {
 pub enum RefreshRotation {
     /// The token presented is superseded by the new one.
     Rotated(RefreshToken),
-    /// A superseded token was presented after the grace period, or after its successor had been used: the family is
-    /// revoked now (RFC 9700 section 4.14.2).
+    /// A superseded token was presented after the grace period, or after its successor had been used, or a void one: the
+    /// family is revoked now (RFC 9700 section 4.14.2).
     Reused {
         /// The family that was revoked.
         family_id: String,
@@ -114,8 +114,9 @@ pub enum RevokedBy<'a> {
 /// Storage of codes, refresh tokens and families.
 #[async_trait]
 pub trait GrantStore: Send + Sync + 'static {
-    /// Adds a code.
-    async fn create_code(&self, code: &AuthorizationCode) -> Result<(), StoreError>;
+    /// Adds a code, provided that the person's browser session that authorized it is still there; `false`, and no code,
+    /// where it has ended meanwhile: what ended it would have ended the code too.
+    async fn create_code(&self, code: &AuthorizationCode) -> Result<bool, StoreError>;
     /// The code as it stands, unspent and unexpired, without spending it: for checking what the request must match
     /// before [`GrantStore::redeem_code`], so that a stranger's guess at a verifier does not spend the code.
     async fn peek_code(
@@ -149,8 +150,9 @@ pub trait GrantStore: Send + Sync + 'static {
     ) -> Result<Option<(RefreshToken, UnixTime)>, StoreError>;
     /// Supersedes the token with `hash`, presented by `client_id`, by `next`.
     ///
-    /// A token that was superseded no more than `grace` seconds ago, and whose successor has not been used yet, is
-    /// rotated again: the response that carried the successor was lost. The unused successor is then void.
+    /// A token that was superseded less than `grace` seconds ago, and whose successor has not been used yet, is rotated
+    /// again: the response that carried the successor was lost. The unused successor is then void; presenting it is reuse
+    /// like that of any superseded token. With a `grace` of 0 nothing is rotated again.
     async fn rotate_refresh_token(
         &self,
         hash: &SecretHash,

@@ -23,8 +23,14 @@ pub struct BrowserSession {
 /// Storage of [`BrowserSession`]s.
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
-    /// Adds a session.
-    async fn create_session(&self, session: &BrowserSession) -> Result<(), StoreError>;
+    /// Adds a session for somebody who has just proved who they are, provided that the account is enabled and its password
+    /// hash still is the one that the proof was verified with (`None` where it has no password). `false`, and no session,
+    /// where the password was changed or the account disabled meanwhile: that ended all sessions, this one too.
+    async fn create_session(
+        &self,
+        session: &BrowserSession,
+        password_hash: Option<&str>,
+    ) -> Result<bool, StoreError>;
     /// The session whose cookie this is, unless it has ended by `now`.
     async fn session_by_cookie(
         &self,

@@ -42,6 +42,13 @@ pub trait UserStore: Send + Sync + 'static {
     /// Replaces the password hash `from` by `to`, another hash of the same password: sessions stay. `false` where the
     /// hash is not `from` any more, because the password was changed meanwhile, or there is no such account.
     async fn upgrade_password_hash(&self, id: &str, from: &str, to: &str) -> Result<bool, StoreError>;
+    /// Disables an account and, in the same transaction, ends all that it has: browser sessions, codes on their way, and
+    /// every family. One that is disabled already stays so since then. `false` where there is no such account.
+    async fn disable_user(&self, id: &str, now: UnixTime) -> Result<bool, StoreError>;
+    /// Enables an account again; nothing that it had comes back. `false` where there is no such account.
+    async fn enable_user(&self, id: &str) -> Result<bool, StoreError>;
+    /// All accounts, by e-mail address.
+    async fn users(&self) -> Result<Vec<User>, StoreError>;
     /// Whether any account exists: the server makes the first one when none does.
     async fn any_user(&self) -> Result<bool, StoreError>;
 }

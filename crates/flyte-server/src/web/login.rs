@@ -1,6 +1,6 @@
 //! Signing in with e-mail address and password.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use askama::Template;
 use axum::{
@@ -147,10 +147,7 @@ pub(super) async fn submit(
     match app.passwords.verify(password.clone(), hash).await {
         Ok(true) => {}
         Ok(false) => {
-            // What was typed is logged only when it is an account's address: it may be a password in the wrong field.
-            let event = Event::new(Kind::SignInFailed).from(address);
-            let event = account.as_ref().into_iter().fold(event, of);
-            app.audit.record(event).await;
+            app.audit.record(failed_attempt(account.as_ref(), address)).await;
             return refuse(Refusal::WrongCredentials).await;
         }
         Err(error) => {
@@ -161,10 +158,14 @@ pub(super) async fn submit(
             };
         }
     }
-    let Some(user) = account else { return refuse(Refusal::WrongCredentials).await };
-    attempt.succeeded();
-    match sign_in(&app, &headers, &user, password).await {
-        Ok((session, cookie)) => {
+    let Some(mut user) = account else { return refuse(Refusal::WrongCredentials).await };
+    match sign_in(&app, &headers, &mut user, password).await {
+        Ok(None) => {
+            app.audit.record(failed_attempt(Some(&user), address)).await;
+            refuse(Refusal::WrongCredentials).await
+        }
+        Ok(Some((session, cookie))) => {
+            attempt.succeeded();
             let event = of(Event::new(Kind::SignedIn).from(address), &user);
             app.audit.record(event.detail(Detail::Session, session.id)).await;
             let location = return_to.as_ref().and_then(ReturnTo::location);
@@ -172,13 +173,22 @@ pub(super) async fn submit(
             (StatusCode::SEE_OTHER, [(header::LOCATION, location), (header::SET_COOKIE, cookie)])
                 .into_response()
         }
-        Err(error) => failed(&error),
+        Err(error) => {
+            attempt.withdrawn();
+            failed(&error)
+        }
     }
 }
 
 /// The event, of this person.
 fn of(event: Event, user: &User) -> Event {
     event.subject(&user.id).detail(Detail::Email, &user.email)
+}
+
+/// A wrong password. What was typed is recorded only when it is an account's address: it may be a password in the wrong
+/// field.
+fn failed_attempt(account: Option<&User>, address: IpAddr) -> Event {
+    account.into_iter().fold(Event::new(Kind::SignInFailed).from(address), of)
 }
 
 /// The account that can sign in with this address; a disabled one cannot.
@@ -190,17 +200,19 @@ async fn account(app: &App, email: &str) -> Result<Option<User>, StoreError> {
     Ok(user.filter(|user| user.disabled_at.is_none()))
 }
 
-/// Starts a session in place of the one that the browser may have.
+/// Starts a session in place of the one that the browser may have; `None` where the password is not right any more.
 async fn sign_in(
     app: &App,
     headers: &HeaderMap,
-    user: &User,
+    user: &mut User,
     password: SecretString,
-) -> Result<(BrowserSession, HeaderValue), StoreError> {
+) -> Result<Option<(BrowserSession, HeaderValue)>, StoreError> {
     if let Some(outdated) = user.password_hash.as_deref().filter(|hash| Passwords::is_outdated(hash)) {
         match app.passwords.hash(password).await {
             Ok(hash) => {
-                app.store.upgrade_password_hash(&user.id, outdated, &hash).await?;
+                if app.store.upgrade_password_hash(&user.id, outdated, &hash).await? {
+                    user.password_hash = Some(hash);
+                }
             }
             Err(error) => tracing::warn!(%error, user_id = user.id, "the password hash stays as it is"),
         }

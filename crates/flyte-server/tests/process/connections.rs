@@ -12,11 +12,13 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
 
-use crate::server::Server;
+use crate::server::{Server, header};
 
+/// All come from one address, as from a proxy.
 fn settings(home: &std::path::Path) -> String {
     let file = home.join("s.toml");
-    fs::write(&file, "[http]\nheader-timeout = \"1s\"\nmax-connections = 4\n").unwrap();
+    let http = "header-timeout = \"1s\"\nmax-connections = 4\ntrusted-proxies = [\"127.0.0.1\"]";
+    fs::write(&file, format!("[http]\n{http}\n")).unwrap();
     file.to_str().unwrap().to_owned()
 }
 
@@ -49,6 +51,74 @@ fn silent_connections_give_their_places_back() {
     let silent: Vec<_> = (0..4).map(|_| server.connect()).collect();
     assert!(server.request("GET /healthz", &[], "").0.starts_with("HTTP/1.1 200"), "after a second");
     silent.into_iter().for_each(closes);
+}
+
+/// A connection from another address of this machine.
+fn connect_from(server: &Server, address: [u8; 4]) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((address, 0).into()).unwrap();
+        socket.connect(server.address).await.unwrap()
+    });
+    let stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
+/// Asks whether the server is alive; the connection stays open.
+fn is_answered(stream: &mut TcpStream) -> bool {
+    let mut status = [0; 12];
+    let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    asked.and_then(|()| stream.read_exact(&mut status)).is_ok() && &status == b"HTTP/1.1 200"
+}
+
+#[test]
+fn one_address_has_its_share_of_connections() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("s.toml");
+    fs::write(&file, "[http]\nmax-connections = 8\n").unwrap();
+    let server = Server::start(&home.path().join("data"), &["--config", file.to_str().unwrap()]);
+    let mut held: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    assert!(held.iter_mut().all(is_answered));
+    // At once, not when the others end.
+    closes(server.connect());
+    let mut other = connect_from(&server, [127, 0, 0, 2]);
+    assert!(is_answered(&mut other));
+    // What ends gives its place back.
+    drop(held.pop());
+    while !is_answered(&mut server.connect()) {}
+}
+
+/// Sends the beginning of a form and waits until the server reads it.
+fn half_a_form(mut stream: TcpStream) -> TcpStream {
+    write!(
+        stream,
+        "POST /oauth2/token HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: 9\r\n\r\n"
+    )
+    .unwrap();
+    let mut told = [0; 25];
+    stream.read_exact(&mut told).unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+#[test]
+fn one_client_has_its_share_of_requests() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("s.toml");
+    fs::write(&file, "[http]\nmax-concurrent-requests = 8\n").unwrap();
+    let server = Server::start(&home.path().join("data"), &["--config", file.to_str().unwrap()]);
+    let _held: Vec<_> = (0..2).map(|_| half_a_form(server.connect())).collect();
+    let (head, _) = server.request("GET /oauth2/jwks", &[], "");
+    assert!(head.starts_with("HTTP/1.1 429"), "{head}");
+    assert_eq!(header(&head, "retry-after"), Some("1"));
+    let mut other = connect_from(&server, [127, 0, 0, 2]);
+    write!(other, "GET /oauth2/jwks HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut status = [0; 12];
+    other.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
 }
 
 #[test]

@@ -108,6 +108,35 @@ fn check_config_names_file_line_and_key() {
     assert_eq!(taken.status.code(), Some(1));
     let shown = String::from_utf8(taken.stdout).unwrap();
     assert!(shown.contains(&format!("Problem: cannot listen on {}", server.address)), "{shown}");
+    // By the very server whose settings they are it is no problem.
+    let own = output(&data, &["--listen", &server.address.to_string(), "check-config"]);
+    let shown = String::from_utf8(own.stdout).unwrap();
+    assert!(own.status.success() && !shown.contains("Problem"), "{shown}");
+    let note = format!("Note: {} is in use.", server.address);
+    let process = format!("(process {})", server.process.id());
+    assert!(shown.contains(&note) && shown.contains(&process), "{shown}");
+}
+
+#[test]
+fn check_config_reads_the_password_file() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, file) = (home.path().join("data"), home.path().join("password"));
+    let check = || {
+        let file = ["--admin-password-file", file.to_str().unwrap(), "check-config"];
+        let checked = output(&data, &[&FREE[..], &file].concat());
+        (checked.status.code(), String::from_utf8(checked.stdout).unwrap())
+    };
+    for (content, problem) in [("short\n", "from 8 to 1024 bytes"), ("", "from 8 to 1024 bytes")] {
+        fs::write(&file, content).unwrap();
+        let (code, shown) = check();
+        assert_eq!(code, Some(1), "{shown}");
+        let line = format!("Problem: the password in {}: ", file.display());
+        assert!(shown.contains(&line) && shown.contains(problem), "{shown}");
+    }
+    fs::write(&file, "long enough\nsecond line\n").unwrap();
+    let (code, shown) = check();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(!shown.contains("long enough"), "{shown}");
 }
 
 #[test]
@@ -143,6 +172,14 @@ fn a_password_is_reset_beside_the_running_server() {
     let arguments = ["reset-password", "admin@localhost", "--password-file", file.to_str().unwrap()];
     let reset = output(&data, &arguments);
     assert!(reset.status.success() && !String::from_utf8_lossy(&reset.stdout).contains("horse"));
+    assert!(server.signs_in("admin@localhost", "correct horse battery"));
+
+    // Also of an administrator whose first password nobody was told.
+    server.stop();
+    fs::write(data.join("first-admin"), "admin@localhost").unwrap();
+    assert!(output(&data, &arguments).status.success());
+    let server = Server::start(&data, &[]);
+    assert_eq!(server.password(), None);
     assert!(server.signs_in("admin@localhost", "correct horse battery"));
 
     let unknown = output(&data, &["reset-password", "nobody@localhost"]);

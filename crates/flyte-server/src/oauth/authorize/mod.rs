@@ -171,7 +171,11 @@ impl Visit<'_> {
             }
             return Ok(Outcome::Ask(Box::new(self.question(request, who))));
         }
-        self.issue(request, who).await.map(Outcome::Code)
+        match self.issue(&request, who).await? {
+            Some(code) => Ok(Outcome::Code(code)),
+            // Signed out, or the password changed, in this very moment.
+            None => self.sign_in(&request, expected.as_deref(), None, false),
+        }
     }
 
     /// `sub` of the ID token that the client sent along.
@@ -259,8 +263,12 @@ impl Visit<'_> {
         }
     }
 
-    /// Makes the code.
-    async fn issue(&self, request: AuthorizationRequest, who: &SignedIn) -> Result<SecretString, OAuthError> {
+    /// Makes the code; `None` where the session has ended since it was looked at.
+    async fn issue(
+        &self,
+        request: &AuthorizationRequest,
+        who: &SignedIn,
+    ) -> Result<Option<SecretString>, OAuthError> {
         let code = opaque_token::generate(opaque_token::Kind::AuthorizationCode)?;
         let life = self.app.config.tokens.authorization_code_ttl;
         let record = AuthorizationCode {
@@ -271,14 +279,14 @@ impl Visit<'_> {
             session_id: who.session.id.clone(),
             authenticated_at: who.session.authenticated_at,
             redirect_uri: self.target.redirect_uri.to_owned(),
-            code_challenge: request.code_challenge,
-            scopes: request.scopes,
-            audience: request.audience,
-            nonce: request.nonce,
+            code_challenge: request.code_challenge.clone(),
+            scopes: request.scopes.clone(),
+            audience: request.audience.clone(),
+            nonce: request.nonce.clone(),
             expires_at: self.app.clock.now().saturating_add(life),
         };
-        self.app.store.create_code(&record).await?;
-        Ok(code)
+        let created = self.app.store.create_code(&record).await?;
+        Ok(created.then_some(code))
     }
 }
 

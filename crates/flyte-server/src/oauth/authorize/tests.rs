@@ -1,11 +1,8 @@
 //! The authorization endpoint and the consent page, through the router.
 
-use crate::{
-    oauth::{
-        parameters::MAX_QUERY_BYTES,
-        testing::{Answer, REDIRECT_URI, Server, WEB_REDIRECT_URI, authorize_query, encode, user},
-    },
-    store::User,
+use crate::oauth::{
+    parameters::MAX_QUERY_BYTES,
+    testing::{Answer, REDIRECT_URI, Server, WEB_REDIRECT_URI, authorize_query, encode},
 };
 
 /// A request of the client that is not ours.
@@ -246,9 +243,8 @@ async fn the_hint_says_who_it_must_be() {
 #[tokio::test]
 async fn a_disabled_account_is_not_signed_in() {
     let server = Server::start().await;
-    let disabled = User { id: "user-Eve".into(), disabled_at: Some(1), ..user("Eve") };
-    server.app.store.create_user(&disabled).await.unwrap();
-    let mut browser = server.browser("Eve").await;
+    let mut browser = server.browser("Ada").await;
+    assert!(server.app.store.disable_user("user-Ada", 1).await.unwrap());
     browser.authorize(&[]).await.return_to();
     assert_eq!(browser.authorize(&[("prompt", "none")]).await.query("error"), "login_required");
 }
@@ -342,4 +338,26 @@ async fn what_nobody_knows_is_ignored() {
     assert!(is_code(&server.browser("Ada").await.get(&path).await));
     let resource = [("resource", "https://localhost:8443/"), ("audience", "https://localhost:8443")];
     assert!(is_code(&server.browser("Ada").await.authorize(&resource).await));
+}
+
+#[tokio::test]
+async fn a_session_that_ends_meanwhile_authorizes_nothing() {
+    // The password is reset after so many of the store's operations.
+    for operations in 0..8 {
+        let server = Server::start().await;
+        let mut browser = server.browser("Ada").await;
+        let store = &server.app.store;
+        let reset = async {
+            for _ in 0..operations {
+                store.any_user().await.unwrap();
+            }
+            assert!(store.set_password_hash("user-Ada", "$new", server.app.clock.now()).await.unwrap());
+        };
+        let (answer, ()) = tokio::join!(browser.authorize(&[]), reset);
+        if answer.location().starts_with("/login") {
+            continue;
+        }
+        assert!(is_code(&answer), "{}", answer.location());
+        assert_eq!(server.redeem(&answer.query("code")).await.error(), "invalid_grant", "{operations}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::{Backend, NOW, code, contract, hash, token, user};
+use super::{Backend, NOW, code, contract, hash, session, token, user};
 use crate::store::{
     DEVICE_RETENTION, DeviceAuthorization, DeviceDecision, DeviceGrant, DevicePoll, DeviceRedemption,
     RefreshRotation, RevokedBy, SLOW_DOWN, StoreError,
@@ -295,7 +295,8 @@ async fn what_is_not_approved_cannot_be_redeemed(store: Backend) {
         assert!(!lives(&store, name).await, "{name}");
     }
     // Codes of one kind are not codes of the other.
-    store.create_code(&code("a")).await.unwrap();
+    assert!(store.create_session(&session("ada", "ada", i64::MAX), Some("$hash")).await.unwrap());
+    assert!(store.create_code(&code("a")).await.unwrap());
     let outcome = store.redeem_device_code(&code("a").code_hash, None, 60, NOW).await.unwrap();
     assert_eq!(outcome, DeviceRedemption::Unknown);
     assert!(store.peek_code(&code("a").code_hash, NOW).await.unwrap().is_some());

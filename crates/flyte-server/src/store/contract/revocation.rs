@@ -13,8 +13,8 @@ async fn what_has_no_family_is_revoked_too(store: Backend) {
     store.revoke_id("one", NOW + 9).await.unwrap();
     assert_eq!(store.families_revoked_since(NOW + 9).await.unwrap(), [""; 0], "the first time counts");
     // Beside those of people.
-    store.create_user(&user("ada")).await.unwrap();
-    store.create_code(&code("a")).await.unwrap();
+    sign_in(&store, "ada").await;
+    assert!(store.create_code(&code("a")).await.unwrap());
     store.redeem_code(&hash("code-a"), None, NOW).await.unwrap();
     assert!(store.revoke_family("family-a", super::super::RevokedBy::Server, NOW + 9).await.unwrap());
     assert_eq!(store.families_revoked_since(NOW + 5).await.unwrap(), ["family-a", "two"]);

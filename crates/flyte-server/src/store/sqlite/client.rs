@@ -1,10 +1,13 @@
 //! OAuth clients and consents.
 
 use async_trait::async_trait;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::{SqliteStore, change, from_json, one, to_json};
-use crate::store::{Client, ClientKind, ClientStore, Consent, StoreError};
+use super::{SqliteStore, already_exists, change, from_json, grant, one, to_json};
+use crate::{
+    clock::UnixTime,
+    store::{Client, ClientKind, ClientStore, Consent, StoreError},
+};
 
 fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
     Ok(Client {
@@ -34,37 +37,70 @@ fn consent(row: &Row<'_>) -> rusqlite::Result<Consent> {
 const CONSENT: &str =
     "SELECT user_id, client_id, scopes, granted_at FROM consents WHERE user_id = ?1 AND client_id = ?2";
 
+const COLUMNS: &str =
+    "id, name, confidential, secret_hash, redirect_uris, post_logout_redirect_uris, grant_types,
+     scopes, first_party, created_at, jwks";
+
+const REPLACE: &str =
+    " ON CONFLICT (id) DO UPDATE SET name = excluded.name, confidential = excluded.confidential,
+         secret_hash = excluded.secret_hash, redirect_uris = excluded.redirect_uris,
+         post_logout_redirect_uris = excluded.post_logout_redirect_uris, grant_types = excluded.grant_types,
+         scopes = excluded.scopes, first_party = excluded.first_party, created_at = excluded.created_at,
+         jwks = excluded.jwks";
+
+/// Adds a client; `conflict` says what becomes of one with its identifier.
+fn insert(connection: &Connection, client: &Client, conflict: &str) -> Result<(), StoreError> {
+    change(
+        connection,
+        &format!(
+            "INSERT INTO clients ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11){conflict}"
+        ),
+        params![
+            client.id,
+            client.name,
+            client.kind == ClientKind::Confidential,
+            client.secret_hash,
+            to_json(&client.redirect_uris)?,
+            to_json(&client.post_logout_redirect_uris)?,
+            to_json(&client.grant_types)?,
+            to_json(&client.scopes)?,
+            client.first_party,
+            client.created_at,
+            client.jwks
+        ],
+    )
+    .map_err(|error| already_exists(error, "client", &client.id))?;
+    Ok(())
+}
+
 #[async_trait]
 impl ClientStore for SqliteStore {
     async fn put_client(&self, client: &Client) -> Result<(), StoreError> {
         let client = client.clone();
+        self.write(move |connection| insert(connection, &client, REPLACE)).await
+    }
+
+    async fn create_client(&self, client: &Client) -> Result<(), StoreError> {
+        let client = client.clone();
+        self.write(move |connection| insert(connection, &client, "")).await
+    }
+
+    async fn delete_client(&self, id: &str, now: UnixTime) -> Result<bool, StoreError> {
+        let id = id.to_owned();
         self.write(move |connection| {
-            change(
-                connection,
-                "INSERT INTO clients (id, name, confidential, secret_hash, redirect_uris,
-                     post_logout_redirect_uris, grant_types, scopes, first_party, created_at, jwks)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, confidential = excluded.confidential,
-                     secret_hash = excluded.secret_hash, redirect_uris = excluded.redirect_uris,
-                     post_logout_redirect_uris = excluded.post_logout_redirect_uris,
-                     grant_types = excluded.grant_types, scopes = excluded.scopes,
-                     first_party = excluded.first_party, created_at = excluded.created_at,
-                     jwks = excluded.jwks",
-                params![
-                    client.id,
-                    client.name,
-                    client.kind == ClientKind::Confidential,
-                    client.secret_hash,
-                    to_json(&client.redirect_uris)?,
-                    to_json(&client.post_logout_redirect_uris)?,
-                    to_json(&client.grant_types)?,
-                    to_json(&client.scopes)?,
-                    client.first_party,
-                    client.created_at,
-                    client.jwks
-                ],
-            )?;
-            Ok(())
+            grant::revoke_all_of_client(connection, &id, now)?;
+            // What people agreed to goes with it.
+            Ok(change(connection, "DELETE FROM clients WHERE id = ?1", [id])? > 0)
+        })
+        .await
+    }
+
+    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        self.read(|connection| {
+            let sql = format!("SELECT {COLUMNS} FROM clients ORDER BY id");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let clients = statement.query_map([], client)?;
+            Ok(clients.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -72,14 +108,7 @@ impl ClientStore for SqliteStore {
     async fn client_by_id(&self, id: &str) -> Result<Option<Client>, StoreError> {
         let id = id.to_owned();
         self.read(move |connection| {
-            one(
-                connection,
-                "SELECT id, name, confidential, secret_hash, redirect_uris, post_logout_redirect_uris,
-                     grant_types, scopes, first_party, created_at, jwks
-                 FROM clients WHERE id = ?1",
-                [id],
-                client,
-            )
+            one(connection, &format!("SELECT {COLUMNS} FROM clients WHERE id = ?1"), [id], client)
         })
         .await
     }

@@ -87,10 +87,28 @@ fn presented(connection: &Connection, hash: &SecretHash) -> Result<Option<Presen
 pub(super) fn revoke_all_of(connection: &Connection, user_id: &str, now: UnixTime) -> Result<(), StoreError> {
     change(connection, "DELETE FROM codes WHERE user_id = ?1", [user_id])?;
     device::deny_all_of(connection, user_id)?;
-    let families: Vec<i64> = connection
-        .prepare_cached("SELECT pk FROM families WHERE user_id = ?1 AND revoked_at IS NULL")?
-        .query_map([user_id], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    revoke_each(connection, "SELECT pk FROM families WHERE user_id = ?1 AND revoked_at IS NULL", user_id, now)
+}
+
+/// Revokes everything that the client got, codes on their way included.
+pub(super) fn revoke_all_of_client(
+    connection: &Connection,
+    client_id: &str,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    change(connection, "DELETE FROM codes WHERE client_id = ?1", [client_id])?;
+    revoke_each(
+        connection,
+        "SELECT pk FROM families WHERE client_id = ?1 AND revoked_at IS NULL",
+        client_id,
+        now,
+    )
+}
+
+/// Revokes each family that the statement finds for `whose`.
+fn revoke_each(connection: &Connection, sql: &str, whose: &str, now: UnixTime) -> Result<(), StoreError> {
+    let families: Vec<i64> =
+        connection.prepare_cached(sql)?.query_map([whose], |row| row.get(0))?.collect::<Result<_, _>>()?;
     families.into_iter().try_for_each(|family| revoke(connection, family, now))
 }
 
@@ -154,7 +172,8 @@ fn rotate(
         }
         Some(superseded_at) => {
             let lost = match presented.successor {
-                Some(successor) if now.saturating_sub(superseded_at) <= grace => {
+                // Also where the clock was set back a little.
+                Some(successor) if grace > 0 && now.saturating_sub(superseded_at) < grace => {
                     void_if_unused(connection, &successor, now)?
                 }
                 _ => false,
@@ -248,14 +267,15 @@ fn clean_up(connection: &Connection, now: UnixTime) -> Result<usize, StoreError>
 
 #[async_trait]
 impl GrantStore for SqliteStore {
-    async fn create_code(&self, code: &AuthorizationCode) -> Result<(), StoreError> {
+    async fn create_code(&self, code: &AuthorizationCode) -> Result<bool, StoreError> {
         let code = code.clone();
         self.write(move |connection| {
-            change(
+            let created = change(
                 connection,
                 &format!(
                     "INSERT INTO codes ({CODE_COLUMNS})
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+                     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM sessions
+                     WHERE id = ?5 AND user_id = ?4"
                 ),
                 params![
                     code.code_hash,
@@ -273,7 +293,7 @@ impl GrantStore for SqliteStore {
                 ],
             )
             .map_err(|error| already_exists(error, "authorization code", "(its hash)"))?;
-            Ok(())
+            Ok(created > 0)
         })
         .await
     }

@@ -21,23 +21,29 @@ fn session(row: &Row<'_>) -> rusqlite::Result<BrowserSession> {
 
 #[async_trait]
 impl SessionStore for SqliteStore {
-    async fn create_session(&self, session: &BrowserSession) -> Result<(), StoreError> {
-        let session = session.clone();
+    async fn create_session(
+        &self,
+        session: &BrowserSession,
+        password_hash: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let (session, password_hash) = (session.clone(), password_hash.map(str::to_owned));
         self.write(move |connection| {
-            change(
+            let created = change(
                 connection,
                 "INSERT INTO sessions (id, cookie_hash, user_id, authenticated_at, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                 SELECT ?1, ?2, ?3, ?4, ?5 FROM users
+                 WHERE id = ?3 AND password_hash IS ?6 AND disabled_at IS NULL",
                 params![
                     session.id,
                     session.cookie_hash,
                     session.user_id,
                     session.authenticated_at,
-                    session.expires_at
+                    session.expires_at,
+                    password_hash
                 ],
             )
             .map_err(|error| already_exists(error, "session", &session.id))?;
-            Ok(())
+            Ok(created > 0)
         })
         .await
     }

@@ -48,6 +48,12 @@ fn insert(connection: &Connection, user: &User) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Ends everything that the person has open.
+fn end_all_of(connection: &Connection, id: &str, now: UnixTime) -> Result<(), StoreError> {
+    change(connection, "DELETE FROM sessions WHERE user_id = ?1", [id])?;
+    grant::revoke_all_of(connection, id, now)
+}
+
 #[async_trait]
 impl UserStore for SqliteStore {
     async fn create_user(&self, user: &User) -> Result<(), StoreError> {
@@ -76,8 +82,7 @@ impl UserStore for SqliteStore {
         self.write(move |connection| {
             let changed =
                 change(connection, "UPDATE users SET password_hash = ?2 WHERE id = ?1", params![id, hash])?;
-            change(connection, "DELETE FROM sessions WHERE user_id = ?1", [&id])?;
-            grant::revoke_all_of(connection, &id, now)?;
+            end_all_of(connection, &id, now)?;
             Ok(changed > 0)
         })
         .await
@@ -88,6 +93,35 @@ impl UserStore for SqliteStore {
         self.write(move |connection| {
             let sql = "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
             Ok(change(connection, sql, params![id, from, to])? > 0)
+        })
+        .await
+    }
+
+    async fn disable_user(&self, id: &str, now: UnixTime) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.write(move |connection| {
+            let sql = "UPDATE users SET disabled_at = coalesce(disabled_at, ?2) WHERE id = ?1";
+            let changed = change(connection, sql, params![id, now])?;
+            end_all_of(connection, &id, now)?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    async fn enable_user(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.write(move |connection| {
+            Ok(change(connection, "UPDATE users SET disabled_at = NULL WHERE id = ?1", [id])? > 0)
+        })
+        .await
+    }
+
+    async fn users(&self) -> Result<Vec<User>, StoreError> {
+        self.read(|connection| {
+            let sql = format!("SELECT {COLUMNS} FROM users ORDER BY email_key");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let users = statement.query_map([], user)?;
+            Ok(users.collect::<Result<_, _>>()?)
         })
         .await
     }

@@ -77,9 +77,12 @@ async fn a_session_ends_by_time_by_signing_out_and_with_the_account() {
     assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
 
     let disabled = server.app.store.user_by_email("disabled@example.com").await.unwrap().unwrap();
-    let (_, cookie) = session::start(&server.app, &disabled).await.unwrap();
-    let headers = HeaderMap::from_iter([(header::COOKIE, cookie)]);
-    assert!(session::current(&server.app, &headers).await.unwrap().is_none());
+    assert!(session::start(&server.app, &disabled).await.unwrap().is_none());
+    browser.sign_in("ada@example.com", PASSWORD).await;
+    assert!(server.app.store.disable_user("id-of-Ada", server.app.clock.now()).await.unwrap());
+    assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
+    assert!(server.app.store.enable_user("id-of-Ada").await.unwrap());
+    assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none(), "it stays ended");
 }
 
 #[tokio::test]
@@ -181,7 +184,7 @@ async fn an_outdated_hash_is_made_anew() {
     let weak: PasswordHash = weak.hash_password_with_salt(PASSWORD.as_bytes(), b"salt and pepper!").unwrap();
     assert!(server.app.store.set_password_hash("id-of-Ada", &weak.to_string(), 1).await.unwrap());
     let user = server.app.store.user_by_id("id-of-Ada").await.unwrap().unwrap();
-    let (_, elsewhere) = session::start(&server.app, &user).await.unwrap();
+    let (_, elsewhere) = session::start(&server.app, &user).await.unwrap().unwrap();
     let mut browser = server.browser();
     assert_eq!(browser.sign_in("ada@example.com", "wrong horse").await.status, StatusCode::UNAUTHORIZED);
     let stored =
@@ -198,6 +201,32 @@ async fn an_outdated_hash_is_made_anew() {
     let weak = weak.to_string();
     assert!(!server.app.store.upgrade_password_hash("id-of-Ada", &weak, "other").await.unwrap());
     assert_eq!(stored().await, upgraded);
+}
+
+#[tokio::test]
+async fn a_password_that_is_changed_while_it_is_verified_signs_nobody_in() {
+    for change in ["reset", "disable"] {
+        let server = Server::start().await;
+        let (store, now) = (&server.app.store, server.app.clock.now());
+        let mut browser = server.browser();
+        let csrf = browser.csrf().await;
+        let before = server.app.passwords.computed();
+        let change = async {
+            // The old hash has been read; verifying it takes longer than what follows.
+            while server.app.passwords.computed() == before {
+                tokio::task::yield_now().await;
+            }
+            assert!(match change {
+                "reset" => store.set_password_hash("id-of-Ada", "$new", now).await.unwrap(),
+                _ => store.disable_user("id-of-Ada", now).await.unwrap(),
+            });
+        };
+        let fields = [("csrf", csrf.as_str()), ("email", "ada@example.com"), ("password", PASSWORD)];
+        let (_, ()) = tokio::join!(browser.post("/login", &fields), change);
+        assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
+        assert!(store.enable_user("id-of-Ada").await.unwrap());
+        assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
+    }
 }
 
 #[tokio::test]

@@ -3,17 +3,10 @@
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::header;
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::{super::new_refresh_token, text};
-use crate::{
-    oauth::{
-        opaque_token::{self, Kind},
-        testing::{Answer, CHALLENGE, ISSUER, REDIRECT_URI, Server, VERIFIER, user},
-    },
-    store::{AuthorizationCode, User},
-};
+use super::text;
+use crate::oauth::testing::{Answer, CHALLENGE, ISSUER, REDIRECT_URI, Server, VERIFIER};
 
 const OTHER_VERIFIER: &str = "eBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
@@ -197,31 +190,17 @@ async fn who_gets_a_refresh_token() {
 #[tokio::test]
 async fn a_disabled_account_gets_nothing() {
     let server = Server::start().await;
-    let disabled = User { disabled_at: Some(1), ..user("Eve") };
-    server.app.store.create_user(&disabled).await.unwrap();
-    // As if the account had been disabled between the code and its redemption.
-    let code = opaque_token::generate(Kind::AuthorizationCode).unwrap();
-    let code = code.expose_secret().to_owned();
-    let record = AuthorizationCode {
-        code_hash: opaque_token::hash(&code),
-        family_id: "family".into(),
-        client_id: "flyte".into(),
-        user_id: "user-Eve".into(),
-        session_id: "session".into(),
-        authenticated_at: 0,
-        redirect_uri: REDIRECT_URI.into(),
-        code_challenge: CHALLENGE.into(),
-        scopes: vec!["openid".into()],
-        audience: None,
-        nonce: None,
-        expires_at: server.app.clock.now() + 60,
-    };
-    server.app.store.create_code(&record).await.unwrap();
+    let code = server.browser("Ada").await.authorize(&[]).await.query("code");
+    let tokens = server.tokens().await;
+    assert!(server.app.store.disable_user("user-Ada", server.app.clock.now()).await.unwrap());
     assert_eq!(server.redeem(&code).await.error(), "invalid_grant");
-    // And between two refreshes.
-    let (refresh, next) = new_refresh_token(&server.app).unwrap();
-    let now = server.app.clock.now();
-    server.app.store.redeem_code(&record.code_hash, Some(&next), now).await.unwrap();
-    assert_eq!(server.refresh(refresh.expose_secret()).await.error(), "invalid_grant");
-    assert_eq!(server.app.store.families_revoked_since(0).await.unwrap(), ["family"]);
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    assert_eq!(server.refresh(refresh).await.error(), "invalid_grant");
+    server.app.access.maintain(&server.app).await.unwrap();
+    assert_eq!(server.userinfo(tokens["access_token"].as_str().unwrap()).await.status, 401);
+    // Enabling the account brings none of it back.
+    assert!(server.app.store.enable_user("user-Ada").await.unwrap());
+    assert_eq!(server.redeem(&code).await.error(), "invalid_grant");
+    assert_eq!(server.refresh(refresh).await.error(), "invalid_grant");
+    assert_eq!(server.userinfo(tokens["access_token"].as_str().unwrap()).await.status, 401);
 }

@@ -11,8 +11,8 @@ use rusqlite::Connection;
 
 use super::super::SqliteStore;
 use crate::store::{
-    AuthorizationCode, CodeRedemption, GrantStore as _, NewRefreshToken, RefreshRotation, SecretHash, User,
-    UserStore as _,
+    AuthorizationCode, BrowserSession, CodeRedemption, GrantStore as _, NewRefreshToken, RefreshRotation,
+    SecretHash, SessionStore as _, User, UserStore as _,
 };
 
 const DATABASE: &str = "FLYTE_SERVER_TEST_DATABASE";
@@ -56,7 +56,7 @@ async fn child_that_writes_until_it_is_killed() {
     let store = SqliteStore::open(path.as_ref()).unwrap();
     let (store, round) = (&store, round.as_str());
     join_all((0..CALLERS).map(|caller| async move {
-        store.create_code(&code(round, caller)).await.unwrap();
+        assert!(store.create_code(&code(round, caller)).await.unwrap());
         let first = token(round, caller, 0);
         let redeemed = store.redeem_code(&code(round, caller).code_hash, Some(&first), 1).await.unwrap();
         assert!(matches!(redeemed, CodeRedemption::Redeemed(_)));
@@ -83,7 +83,17 @@ async fn nothing_answered_is_lost_when_killed() {
         created_at: 0,
         disabled_at: None,
     };
-    SqliteStore::open(&path).unwrap().create_user(&ada).await.unwrap();
+    let session = BrowserSession {
+        id: String::new(),
+        cookie_hash: [0; 32],
+        user_id: "ada".to_owned(),
+        authenticated_at: 0,
+        expires_at: 1000,
+    };
+    let store = SqliteStore::open(&path).unwrap();
+    store.create_user(&ada).await.unwrap();
+    assert!(store.create_session(&session, None).await.unwrap());
+    drop(store);
 
     for kill in 0..KILLS {
         let round = kill.to_string();

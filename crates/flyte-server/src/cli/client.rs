@@ -1,0 +1,123 @@
+//! `flyte-server client`.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+/// What to do about the registrations of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientAction {
+    /// Register a client.
+    Add(NewClient),
+    /// List the clients.
+    List,
+    /// Remove a client's registration.
+    Remove {
+        /// `client_id`.
+        id: String,
+    },
+}
+
+/// A client to register (RFC 7591 names).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewClient {
+    /// `client_id`.
+    pub id: String,
+    /// `client_name`, which people are shown; the identifier where it is not given.
+    pub name: Option<String>,
+    /// It cannot keep a secret, and gets none.
+    pub public: bool,
+    /// `redirect_uris`.
+    pub redirect_uris: Vec<String>,
+    /// `post_logout_redirect_uris`.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// `grant_types`.
+    pub grant_types: Vec<String>,
+    /// Scopes that it may ask for.
+    pub scopes: Vec<String>,
+}
+
+/// The definition of the command.
+pub(super) fn definition() -> Command {
+    let id = || Arg::new("id").value_name("CLIENT_ID").required(true).help("Identifier of the client");
+    let list = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).action(ArgAction::Append).value_delimiter(',').help(help)
+    };
+    Command::new("client")
+        .about("Register, list and remove OAuth clients")
+        .long_about(
+            "Register, list and remove OAuth clients: programs that people sign in to with their account here. Works while \
+             the server runs. People are asked whether they agree before such a client gets anything.\n\nThe `flyte` \
+             command's own registration follows the settings and needs none.",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("add")
+                .about("Register a client")
+                .long_about(
+                    "Register a client. Its secret is made up and printed, once, unless the client is --public. It proves \
+                     itself with client_secret_basic or client_secret_post; a public one by PKCE alone, which all need.",
+                )
+                .arg(id())
+                .arg(Arg::new("name").long("name").value_name("NAME").help("What people are shown"))
+                .arg(
+                    Arg::new("public")
+                        .long("public")
+                        .action(ArgAction::SetTrue)
+                        .help("The client cannot keep a secret, as a program on somebody's machine or in a browser"),
+                )
+                // Not separated by commas, which a URI may hold.
+                .arg(
+                    list("redirect-uri", "URI", "Where people come back to; can be repeated")
+                        .value_delimiter(None),
+                )
+                .arg(
+                    list(
+                        "post-logout-redirect-uri",
+                        "URI",
+                        "Where people come back to after signing out; can be repeated",
+                    )
+                    .value_delimiter(None),
+                )
+                .arg(
+                    list("grant-type", "GRANT", "Grant that it may use; can be repeated")
+                        .default_value("authorization_code,refresh_token"),
+                )
+                .arg(
+                    list("scope", "SCOPE", "Scope that it may ask for; can be repeated")
+                        .default_value("openid,profile,email"),
+                ),
+        )
+        .subcommand(Command::new("list").about("List the clients"))
+        .subcommand(
+            Command::new("remove")
+                .about("Remove a client's registration and end all that it got")
+                .long_about(
+                    "Remove a client's registration and end all that it got, at once: refresh tokens, access tokens, and \
+                     what people agreed to.",
+                )
+                .arg(id()),
+        )
+}
+
+impl ClientAction {
+    /// What the matches of [`definition`] ask for.
+    pub(super) fn from_matches(matches: &ArgMatches) -> Self {
+        let one = |matches: &ArgMatches, name: &str| matches.get_one::<String>(name).cloned();
+        let all = |matches: &ArgMatches, name: &str| {
+            matches.get_many::<String>(name).into_iter().flatten().cloned().collect()
+        };
+        match matches.subcommand() {
+            Some(("add", matches)) => Self::Add(NewClient {
+                id: one(matches, "id").unwrap_or_default(),
+                name: one(matches, "name"),
+                public: matches.get_flag("public"),
+                redirect_uris: all(matches, "redirect-uri"),
+                post_logout_redirect_uris: all(matches, "post-logout-redirect-uri"),
+                grant_types: all(matches, "grant-type"),
+                scopes: all(matches, "scope"),
+            }),
+            Some(("remove", matches)) => Self::Remove { id: one(matches, "id").unwrap_or_default() },
+            _ => Self::List,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! `flyte-server client`: registrations of clients, also while the server runs.
+
+use secrecy::ExposeSecret as _;
+
+use super::table::table;
+use crate::{
+    audit::{Event, Kind},
+    bootstrap::BootstrapError,
+    cli::{ClientAction, NewClient},
+    clock::Clock,
+    config::Config,
+    oauth::{
+        opaque_token,
+        redirect_uri::{self, RegistrationError},
+        scope,
+        token::GRANTS,
+    },
+    store::{Client, ClientKind, ClientStore as _, StoreError, sqlite::SqliteStore},
+};
+
+/// The longest identifier and the longest name, in bytes.
+const MAX_BYTES: usize = 128;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    /// There is no such client.
+    #[error("there is no client {0:?}; flyte-server client list shows all")]
+    NoClient(String),
+    /// There is such a client already.
+    #[error("there is a client {0:?} already; flyte-server client remove {0} removes it")]
+    Taken(String),
+    /// The settings' client.
+    #[error("{0:?} is the `flyte` command's own client, which follows the setting client.id")]
+    Own(String),
+    /// An identifier or name that cannot be one.
+    #[error("{what} has from 1 to {MAX_BYTES} {kind}")]
+    Text {
+        /// Which of them.
+        what: &'static str,
+        /// What it is made of.
+        kind: &'static str,
+    },
+    /// A redirect URI that cannot be registered.
+    #[error("{flag} {uri}: {why}")]
+    Uri {
+        /// Where it was given.
+        flag: &'static str,
+        /// The URI.
+        uri: String,
+        /// What is wrong.
+        why: RegistrationError,
+    },
+    /// A client that signs people in must say where they come back to.
+    #[error("--redirect-uri is missing: a client with the grant authorization_code needs one")]
+    NoRedirectUri,
+    /// A grant or scope that there is not.
+    #[error("{flag} {value} is none of {known}")]
+    Unknown {
+        /// Where it was given.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+        /// What there is.
+        known: String,
+    },
+    /// The data directory or the database cannot be used.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Does it; returns the message to show.
+pub(super) async fn run(config: &Config, action: ClientAction) -> Result<String, ClientError> {
+    let own = &config.public_client.client_id;
+    match action {
+        ClientAction::Add(new) => {
+            if new.id == *own {
+                return Err(ClientError::Own(new.id));
+            }
+            check(&new)?;
+            add(&super::open_store(config)?, new).await
+        }
+        ClientAction::List => list(&super::open_store(config)?).await,
+        ClientAction::Remove { id } => {
+            if id == *own {
+                return Err(ClientError::Own(id));
+            }
+            let store = super::open_store(config)?;
+            if !store.delete_client(&id, Clock::default().now()).await? {
+                return Err(ClientError::NoClient(id));
+            }
+            super::record(&store, Event::new(Kind::ClientRemoved).object(&id)).await?;
+            Ok(format!("{id} is removed, and nothing that it got is good any more.\n"))
+        }
+    }
+}
+
+fn check(new: &NewClient) -> Result<(), ClientError> {
+    if !(1..=MAX_BYTES).contains(&new.id.len()) || !new.id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(ClientError::Text { what: "CLIENT_ID", kind: "visible ASCII characters" });
+    }
+    if let Some(name) = &new.name
+        && (!(1..=MAX_BYTES).contains(&name.trim().len()) || name.contains(char::is_control))
+    {
+        return Err(ClientError::Text { what: "--name", kind: "bytes, none of them control characters" });
+    }
+    for (flag, uris) in [
+        ("--redirect-uri", &new.redirect_uris),
+        ("--post-logout-redirect-uri", &new.post_logout_redirect_uris),
+    ] {
+        for uri in uris {
+            redirect_uri::check(uri).map_err(|why| ClientError::Uri { flag, uri: uri.clone(), why })?;
+        }
+    }
+    among("--grant-type", &new.grant_types, &GRANTS)?;
+    among("--scope", &new.scopes, &scope::SUPPORTED)?;
+    if new.redirect_uris.is_empty() && scope::contains(&new.grant_types, "authorization_code") {
+        return Err(ClientError::NoRedirectUri);
+    }
+    Ok(())
+}
+
+fn among(flag: &'static str, values: &[String], known: &[&str]) -> Result<(), ClientError> {
+    match values.iter().find(|value| !known.contains(&value.as_str())) {
+        Some(value) => Err(ClientError::Unknown { flag, value: value.clone(), known: known.join(", ") }),
+        None => Ok(()),
+    }
+}
+
+async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError> {
+    let secret = if new.public {
+        None
+    } else {
+        Some(opaque_token::generate(opaque_token::Kind::ClientSecret).map_err(|_| BootstrapError::Random)?)
+    };
+    let client = Client {
+        name: new.name.unwrap_or_else(|| new.id.clone()),
+        id: new.id,
+        kind: if new.public { ClientKind::Public } else { ClientKind::Confidential },
+        secret_hash: secret.as_ref().map(|secret| opaque_token::hash(secret.expose_secret())),
+        redirect_uris: new.redirect_uris,
+        post_logout_redirect_uris: new.post_logout_redirect_uris,
+        grant_types: new.grant_types,
+        scopes: new.scopes,
+        first_party: false,
+        jwks: None,
+        created_at: Clock::default().now(),
+    };
+    match store.create_client(&client).await {
+        Err(StoreError::AlreadyExists { .. }) => return Err(ClientError::Taken(client.id)),
+        other => other?,
+    }
+    super::record(store, Event::new(Kind::ClientRegistered).object(&client.id)).await?;
+    Ok(match secret {
+        Some(secret) => {
+            format!("{} is registered. Its secret, shown only now:\n{}\n", client.id, secret.expose_secret())
+        }
+        None => format!("{} is registered, without a secret.\n", client.id),
+    })
+}
+
+async fn list(store: &SqliteStore) -> Result<String, ClientError> {
+    let rows: Vec<_> = store
+        .clients()
+        .await?
+        .into_iter()
+        .map(|client| {
+            let kind = match client.kind {
+                ClientKind::Public => "public",
+                ClientKind::Confidential => "confidential",
+            };
+            [
+                client.id,
+                client.name,
+                kind.to_owned(),
+                client.grant_types.join(" "),
+                client.scopes.join(" "),
+                client.redirect_uris.join(" "),
+            ]
+        })
+        .collect();
+    Ok(table(["CLIENT_ID", "NAME", "KIND", "GRANT TYPES", "SCOPES", "REDIRECT URIS"], &rows))
+}

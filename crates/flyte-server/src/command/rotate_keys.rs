@@ -1,0 +1,31 @@
+//! `flyte-server rotate-keys`: a new signing key, also while the server runs.
+
+use std::sync::Arc;
+
+use crate::{
+    audit::{Event, Kind},
+    bootstrap::BootstrapError,
+    clock::Clock,
+    config::Config,
+    keys::{SealingKey, SigningKeys},
+};
+
+/// Makes a key that signs from now on; with `revoke` drops the others.
+pub(super) async fn run(config: &Config, revoke: bool) -> Result<String, BootstrapError> {
+    let store = Arc::new(super::open_store(config)?);
+    let records = Arc::clone(&store);
+    let sealing = SealingKey::load_or_create(&config.data_dir.join("sealing.key"))?;
+    let keys = SigningKeys::load(store, sealing, Clock::default(), &config.tokens).await?;
+    if revoke {
+        keys.replace_all().await?;
+        super::record(&records, Event::new(Kind::KeysReplaced)).await?;
+        return Ok("A new key signs from now on. The others are gone, and the tokens that they signed are refused: within a \
+                   second by this server, within 5 minutes by others that verify its tokens.\n"
+            .to_owned());
+    }
+    keys.rotate_now().await?;
+    super::record(&records, Event::new(Kind::KeysRotated)).await?;
+    Ok("A new key signs from now on. Tokens signed so far stay valid until they expire; if the old key has leaked, run: \
+        flyte-server rotate-keys --revoke\n"
+        .to_owned())
+}

@@ -1,0 +1,116 @@
+//! `flyte-server user`: accounts, also while the server runs.
+
+use secrecy::ExposeSecret as _;
+use uuid::Uuid;
+
+use super::table::table;
+use crate::{
+    audit::{Event, Kind},
+    bootstrap::{BootstrapError, make_up_password, read_password},
+    cli::{NewUser, UserAction},
+    clock::Clock,
+    config::{Config, settings},
+    identity::Passwords,
+    store::{StoreError, User, UserStore as _, sqlite::SqliteStore},
+};
+
+/// The longest e-mail address (RFC 5321 section 4.5.3.1.3), in bytes.
+const MAX_EMAIL_BYTES: usize = 254;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UserError {
+    /// There is no such account.
+    #[error("there is no account {0:?}; flyte-server user list shows all")]
+    NoAccount(String),
+    /// There is such an account already.
+    #[error("there is an account {0:?} already; flyte-server reset-password gives it a new password")]
+    Taken(String),
+    /// Not an e-mail address.
+    #[error("{0:?} cannot be an account's: {1}")]
+    Email(String, String),
+    /// The data directory, the database or the password cannot be used.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Does it; returns the message to show.
+pub(super) async fn run(config: &Config, action: UserAction) -> Result<String, UserError> {
+    let store = super::open_store(config)?;
+    match action {
+        UserAction::Add(new) => add(&store, &new).await,
+        UserAction::List => list(&store).await,
+        UserAction::Disable { email } => {
+            let user = find(&store, &email).await?;
+            store.disable_user(&user.id, Clock::default().now()).await?;
+            super::record(&store, Event::new(Kind::UserDisabled).object(&user.email)).await?;
+            Ok(format!("{} is disabled and signed out everywhere.\n", user.email))
+        }
+        UserAction::Enable { email } => {
+            let user = find(&store, &email).await?;
+            store.enable_user(&user.id).await?;
+            super::record(&store, Event::new(Kind::UserEnabled).object(&user.email)).await?;
+            Ok(format!("{} can sign in again.\n", user.email))
+        }
+    }
+}
+
+async fn find(store: &SqliteStore, email: &str) -> Result<User, UserError> {
+    store.user_by_email(email).await?.ok_or_else(|| UserError::NoAccount(email.to_owned()))
+}
+
+async fn add(store: &SqliteStore, new: &NewUser) -> Result<String, UserError> {
+    let refused = |why: String| UserError::Email(new.email.clone(), why);
+    settings::email(&new.email).map_err(refused)?;
+    if new.email.len() > MAX_EMAIL_BYTES || new.email.contains(char::is_control) {
+        return Err(refused(format!(
+            "it has at most {MAX_EMAIL_BYTES} bytes, none of them control characters"
+        )));
+    }
+    let password = match &new.password_file {
+        Some(path) => read_password(path)?,
+        None => make_up_password()?,
+    };
+    let hash = Passwords::new(1).hash(password.clone()).await.map_err(BootstrapError::from)?;
+    let local_part = new.email.split('@').next().unwrap_or_default();
+    let user = User {
+        id: Uuid::new_v4().to_string(),
+        email: new.email.clone(),
+        name: new.name.clone().unwrap_or_else(|| local_part.to_owned()),
+        password_hash: Some(hash),
+        admin: new.admin,
+        created_at: Clock::default().now(),
+        disabled_at: None,
+    };
+    match store.create_user(&user).await {
+        Err(StoreError::AlreadyExists { .. }) => return Err(UserError::Taken(user.email)),
+        other => other?,
+    }
+    super::record(store, Event::new(Kind::UserCreated).object(&user.email)).await?;
+    let what = if user.admin { "administrator" } else { "account" };
+    Ok(match new.password_file {
+        Some(_) => format!("There is a new {what} {}.\n", user.email),
+        None => format!(
+            "There is a new {what} {}. Its password, shown only now:\n{}\n",
+            user.email,
+            password.expose_secret()
+        ),
+    })
+}
+
+async fn list(store: &SqliteStore) -> Result<String, UserError> {
+    let rows: Vec<_> = store
+        .users()
+        .await?
+        .into_iter()
+        .map(|user| {
+            let role = if user.admin { "administrator" } else { "person" };
+            let state = if user.disabled_at.is_some() { "disabled" } else { "enabled" };
+            [user.email, user.name, role.to_owned(), state.to_owned()]
+        })
+        .collect();
+    Ok(table(["E-MAIL", "NAME", "ROLE", "STATE"], &rows))
+}

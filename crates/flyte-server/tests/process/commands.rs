@@ -1,0 +1,163 @@
+//! Accounts, clients and keys, by commands beside the running server.
+
+use std::{fs, path::Path};
+
+use crate::server::{Server, errors, output};
+
+const ADA: &str = "ada@example.com";
+
+/// Standard output of a command that succeeds.
+fn told(data: &Path, arguments: &[&str]) -> String {
+    let output = output(data, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Standard error of a command that fails.
+fn refused(data: &Path, arguments: &[&str]) -> String {
+    let output = output(data, arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    errors(&output)
+}
+
+/// The secret that a command shows in its last line.
+fn secret(shown: &str) -> &str {
+    assert!(shown.contains("shown only now"), "{shown}");
+    shown.lines().last().unwrap()
+}
+
+#[test]
+fn an_account_is_made_disabled_and_enabled() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    assert!(refused(&data, &["user", "list"]).contains("there is no data directory"));
+    let server = Server::start(&data, &[]);
+
+    let shown = told(&data, &["user", "add", ADA, "--name", "Ada Lovelace"]);
+    let password = secret(&shown);
+    assert!(server.signs_in(ADA, password));
+    let list = told(&data, &["user", "list"]);
+    let line = |start: &str| list.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+    assert!(line(ADA).contains("Ada Lovelace") && line(ADA).ends_with("person         enabled"), "{list}");
+    assert!(line("admin@localhost").ends_with("administrator  enabled"), "{list}");
+    assert!(!list.contains("argon2"), "{list}");
+
+    assert!(refused(&data, &["user", "add", "ADA@example.com"]).contains("already"));
+    assert!(refused(&data, &["user", "add", "nobody"]).contains("an e-mail address is expected"));
+    assert!(refused(&data, &["user", "disable", "nobody@example.com"]).contains("user list"));
+
+    assert!(told(&data, &["user", "disable", "Ada@Example.com"]).contains("signed out everywhere"));
+    assert!(!server.signs_in(ADA, password));
+    assert!(told(&data, &["user", "list"]).contains("disabled"));
+    assert!(told(&data, &["user", "enable", ADA]).contains("can sign in again"));
+    assert!(server.signs_in(ADA, password));
+
+    let file = home.path().join("password");
+    let with_file = ["user", "add", "root@example.com", "--admin", "--password-file", file.to_str().unwrap()];
+    fs::write(&file, "short\n").unwrap();
+    assert!(refused(&data, &with_file).contains("from 8 to 1024 bytes"));
+    fs::write(&file, "correct horse battery\n").unwrap();
+    assert!(!told(&data, &with_file).contains("horse"));
+    assert!(server.signs_in("root@example.com", "correct horse battery"));
+}
+
+#[test]
+fn a_client_is_registered_and_removed() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let server = Server::start(&data, &[]);
+    let add = ["client", "add", "web", "--name", "Web app", "--redirect-uri", "https://web.example/cb?a,b"];
+    let shown = told(&data, &add);
+    let secret = secret(&shown);
+    assert!(secret.starts_with("fls_") && secret.len() == 47, "{secret}");
+    assert!(
+        told(&data, &["client", "add", "native", "--public", "--redirect-uri", "http://127.0.0.1/cb"])
+            .contains("without a secret")
+    );
+
+    let list = told(&data, &["client", "list"]);
+    let line = |start: &str| list.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+    assert!(line("web ").contains("confidential") && line("web ").contains("openid profile email"), "{list}");
+    assert!(
+        line("web ").contains("Web app") && line("web ").ends_with("https://web.example/cb?a,b"),
+        "{list}"
+    );
+    assert!(line("native").contains("public") && line("flyte").contains("offline_access"), "{list}");
+    assert!(!list.contains("fls_"), "{list}");
+
+    // What the token endpoint says to it: that the code is none, once it has proved who it is.
+    let redeem = |id: &str, secret: &str| {
+        let form = format!(
+            "client_id={id}&client_secret={secret}&grant_type=authorization_code&code=x\
+             &redirect_uri=https%3A%2F%2Fweb.example%2Fcb%3Fa%2Cb&code_verifier={}",
+            "x".repeat(43)
+        );
+        let headers = ["content-type: application/x-www-form-urlencoded".to_owned()];
+        server.request("POST /oauth2/token", &headers, &form).1
+    };
+    assert!(redeem("web", secret).contains("invalid_grant"), "{}", redeem("web", secret));
+    assert!(redeem("web", "fls_wrong").contains("invalid_client"));
+    // Who asks is shown to the person, and that they will be asked, not told.
+    let query = "client_id=web&response_type=code&scope=openid&code_challenge_method=S256\
+                 &redirect_uri=https%3A%2F%2Fweb.example%2Fcb%3Fa%2Cb";
+    let authorize = format!("GET /oauth2/authorize?{query}&code_challenge={}", "x".repeat(43));
+    assert!(server.request(&authorize, &[], "").0.contains("location: /login?"));
+
+    assert!(told(&data, &["client", "remove", "web"]).starts_with("web is removed"));
+    assert!(redeem("web", secret).contains("invalid_client"));
+    assert!(!told(&data, &["client", "list"]).contains("web.example"));
+    assert!(refused(&data, &["client", "remove", "web"]).contains("client list"));
+}
+
+#[test]
+fn a_registration_that_would_be_unsafe_or_useless_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    Server::start(&data, &[]).stop();
+    let uri = ["--redirect-uri", "https://web.example/cb"];
+    for (arguments, told) in [
+        (&["web", "--redirect-uri", "http://web.example/cb"][..], "must begin with https://"),
+        (&["web", "--redirect-uri", "javascript:alert(1)"], "must begin with https://"),
+        (&["web", "--redirect-uri", "https://web.example/cb#f"], "fragment"),
+        (&["web", uri[0], uri[1], "--post-logout-redirect-uri", "/bye"], "--post-logout-redirect-uri /bye"),
+        (&["web"], "--redirect-uri is missing"),
+        (&["web", uri[0], uri[1], "--scope", "openid,everything"], "--scope everything is none of openid"),
+        (&["web", uri[0], uri[1], "--grant-type", "implicit"], "--grant-type implicit is none of"),
+        (&["w b", uri[0], uri[1]], "CLIENT_ID has from 1 to 128 visible ASCII characters"),
+        (&["web", uri[0], uri[1], "--name", "a\u{1b}[2J"], "--name"),
+        (&["flyte", uri[0], uri[1]], "client.id"),
+    ] {
+        let refused = refused(&data, &[&["client", "add"], arguments].concat());
+        assert!(refused.contains(told), "{arguments:?}: {refused}");
+    }
+    told(&data, &["client", "add", "web", uri[0], uri[1]]);
+    assert!(refused(&data, &["client", "add", "web", uri[0], uri[1]]).contains("client remove web"));
+    assert!(refused(&data, &["client", "remove", "flyte"]).contains("client.id"));
+}
+
+/// The `kid`s of the published keys.
+fn key_ids(server: &Server) -> Vec<String> {
+    let (_, jwks) = server.request("GET /oauth2/jwks", &[], "");
+    let jwks: serde_json::Value = serde_json::from_str(&jwks).unwrap();
+    let keys = jwks["keys"].as_array().unwrap().iter();
+    keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_running_server_takes_over_a_key_made_by_hand() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    assert!(refused(&data, &["rotate-keys"]).contains("there is no data directory"));
+    let server = Server::start(&data, &[]);
+    let first = key_ids(&server);
+    assert_eq!(first.len(), 1);
+    assert!(told(&data, &["rotate-keys"]).contains("stay valid"));
+    while key_ids(&server).len() < 2 {}
+    assert!(key_ids(&server).contains(&first[0]), "its tokens stay valid");
+    let second = key_ids(&server);
+    assert!(told(&data, &["rotate-keys", "--revoke"]).contains("refused"));
+    while key_ids(&server).len() > 1 {}
+    assert!(!second.contains(&key_ids(&server)[0]));
+    assert_eq!(server.request("GET /readyz", &[], "").1, "ok\n");
+}
