@@ -119,6 +119,15 @@ impl Server {
             .unwrap()
     }
 
+    /// A command of the operator's beside it, on the same data directory.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary("flyte-server"));
+        command.arg("--data-dir").arg(self.directory.path().join("data")).args(arguments);
+        command.stdin(Stdio::null());
+        command
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -1,5 +1,9 @@
 //! Slows down guessing, by account and by address.
 //!
+//! Whoever guesses at an account waits long, but mostly themselves: failures are counted for the account and the address
+//! together, and only what comes from many addresses adds up to a wait for all strangers. A browser in which the person has
+//! signed in before (`known_browser`) has a count of its own, and neither waits for anybody else.
+//!
 //! Each attempt is counted as a failure *before* the password is verified and forgiven when it turns out right, so that
 //! attempts made at the same time cannot slip past the limit together. Accounts are counted by what was typed, whether
 //! or not it is an account, so that a limit says nothing about who exists here. `device` counts codes of devices.
@@ -18,6 +22,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 pub use self::device::CodeAttempt;
 use self::device::DeviceCounters;
+use super::known_browser::BrowserId;
 use crate::clock::{Clock, UnixTime};
 
 /// How failures of one kind are counted.
@@ -35,9 +40,15 @@ pub(super) struct Policy {
     pub(super) capacity: usize,
 }
 
-/// Somebody who mistypes waits seconds; somebody who guesses gets about three tries an hour.
-const BY_ACCOUNT: Policy =
+/// At one account from one address, or from one known browser: somebody who mistypes waits seconds; somebody who guesses
+/// gets about three tries an hour.
+const BY_ONE: Policy =
     Policy { free: 5, first_wait: 2, longest_wait: 900, forget_after: 600, capacity: 20_000 };
+
+/// At one account from everywhere. One address that never tires stays below it for ever; thousands that conspire get twelve
+/// tries an hour.
+const BY_ACCOUNT: Policy =
+    Policy { free: 50, first_wait: 2, longest_wait: 300, forget_after: 60, capacity: 20_000 };
 
 /// An office shares an address, so more is borne with, and sooner forgotten.
 const BY_ADDRESS: Policy =
@@ -46,11 +57,13 @@ const BY_ADDRESS: Policy =
 /// Counts failed attempts, and tells who has to wait.
 pub struct Throttle {
     clock: Clock,
-    counters: Mutex<BothCounters>,
+    counters: Mutex<SignInCounters>,
     devices: Mutex<DeviceCounters>,
 }
 
-struct BothCounters {
+struct SignInCounters {
+    browsers: Counters<BrowserId>,
+    pairs: Counters<(AccountKey, AddressBlock)>,
     accounts: Counters<AccountKey>,
     addresses: Counters<AddressBlock>,
 }
@@ -71,38 +84,75 @@ pub struct Throttled {
 #[must_use]
 pub struct Attempt<'a> {
     throttle: &'a Throttle,
-    account: (AccountKey, Wait),
-    address: (AddressBlock, Wait),
+    counted: Counted,
+}
+
+/// Where an attempt is counted.
+#[derive(Debug)]
+enum Counted {
+    Known {
+        browser: (BrowserId, Wait),
+    },
+    Stranger {
+        pair: ((AccountKey, AddressBlock), Wait),
+        account: (AccountKey, Wait),
+        address: (AddressBlock, Wait),
+    },
 }
 
 impl Throttle {
     /// Nobody has failed yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        let counters =
-            BothCounters { accounts: Counters::new(BY_ACCOUNT), addresses: Counters::new(BY_ADDRESS) };
+        let counters = SignInCounters {
+            browsers: Counters::new(BY_ONE),
+            pairs: Counters::new(BY_ONE),
+            accounts: Counters::new(BY_ACCOUNT),
+            addresses: Counters::new(BY_ADDRESS),
+        };
         Self { clock, counters: Mutex::new(counters), devices: Mutex::new(DeviceCounters::new()) }
     }
 
-    /// Admits an attempt to sign in to `account` (an e-mail address in any case, existing or not) from `address`.
+    /// Admits an attempt to sign in to `account` (an e-mail address in any case, existing or not) from `address`, or in a
+    /// browser that is known to the account.
     ///
     /// # Errors
-    /// [`Throttled`] while the account or the address has to wait; waiting does not lengthen the wait.
-    pub fn admit(&self, account: &str, address: IpAddr) -> Result<Attempt<'_>, Throttled> {
+    /// [`Throttled`] while the browser or, where it is not known, account or address have to wait; waiting does not lengthen
+    /// the wait.
+    pub fn admit(
+        &self,
+        account: &str,
+        address: IpAddr,
+        known: Option<BrowserId>,
+    ) -> Result<Attempt<'_>, Throttled> {
         let now = self.clock.now();
         let account = account_key(account);
         let address = AddressBlock::of(address);
+        let pair = (account, address);
         let mut counters = self.counters();
-        let wait = counters.accounts.wait(&account, now).max(counters.addresses.wait(&address, now));
+        let wait = match known {
+            Some(browser) => counters.browsers.wait(&browser, now),
+            None => counters
+                .pairs
+                .wait(&pair, now)
+                .max(counters.accounts.wait(&account, now))
+                .max(counters.addresses.wait(&address, now)),
+        };
         if wait > 0 {
             return Err(Throttled { retry_after: wait });
         }
-        let account = (account, counters.accounts.count(account, now));
-        let address = (address, counters.addresses.count(address, now));
-        Ok(Attempt { throttle: self, account, address })
+        let counted = match known {
+            Some(browser) => Counted::Known { browser: (browser, counters.browsers.count(browser, now)) },
+            None => Counted::Stranger {
+                pair: (pair, counters.pairs.count(pair, now)),
+                account: (account, counters.accounts.count(account, now)),
+                address: (address, counters.addresses.count(address, now)),
+            },
+        };
+        Ok(Attempt { throttle: self, counted })
     }
 
-    fn counters(&self) -> MutexGuard<'_, BothCounters> {
+    fn counters(&self) -> MutexGuard<'_, SignInCounters> {
         // The counters are whole between any two statements: a panic elsewhere leaves nothing half done.
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,19 +163,33 @@ impl Throttle {
 }
 
 impl Attempt<'_> {
-    /// The password was right: the account starts afresh. The address is only forgiven this attempt, or else whoever
-    /// has one account could guess at the others for ever.
+    /// The password was right: who knows it starts afresh. The account and the address are only forgiven this attempt, or
+    /// else the owner's sign-ins would let others guess on, and whoever has one account could guess at the others for ever.
     pub fn succeeded(self) {
         let mut counters = self.throttle.counters();
-        counters.accounts.entries.remove(&self.account.0);
-        counters.addresses.forgive(&self.address);
+        match &self.counted {
+            Counted::Known { browser } => {
+                counters.browsers.entries.remove(&browser.0);
+            }
+            Counted::Stranger { pair, account, address } => {
+                counters.pairs.entries.remove(&pair.0);
+                counters.accounts.forgive(account);
+                counters.addresses.forgive(address);
+            }
+        }
     }
 
     /// The password was not looked at: nothing happened.
     pub fn withdrawn(self) {
         let mut counters = self.throttle.counters();
-        counters.accounts.forgive(&self.account);
-        counters.addresses.forgive(&self.address);
+        match &self.counted {
+            Counted::Known { browser } => counters.browsers.forgive(browser),
+            Counted::Stranger { pair, account, address } => {
+                counters.pairs.forgive(pair);
+                counters.accounts.forgive(account);
+                counters.addresses.forgive(address);
+            }
+        }
     }
 }
 
@@ -293,27 +357,66 @@ mod tests {
     }
 
     fn fail(throttle: &Throttle, account: &str, address: IpAddr) {
-        drop(throttle.admit(account, address).unwrap());
+        drop(throttle.admit(account, address, None).unwrap());
     }
 
     #[test]
-    fn an_account_waits_ever_longer_from_the_fifth_failure_on() {
+    fn who_guesses_at_an_account_waits_ever_longer_and_nobody_else() {
         let (throttle, clock) = throttle();
         for _ in 0..4 {
             fail(&throttle, "ada@example.com", HOME);
         }
         let mut waits = Vec::new();
-        for attempt in 0..12 {
-            fail(&throttle, "ada@example.com", address(attempt));
+        for _ in 0..12 {
+            fail(&throttle, "ada@example.com", HOME);
             let Throttled { retry_after } =
-                throttle.admit("Ada@Example.com ", address(99)).expect_err("the account waits");
+                throttle.admit("Ada@Example.com ", HOME, None).expect_err("who guesses waits");
             waits.push(retry_after);
             clock.advance(retry_after - 1);
-            assert_eq!(throttle.admit("ada@example.com", HOME).unwrap_err().retry_after, 1);
+            assert_eq!(throttle.admit("ada@example.com", HOME, None).unwrap_err().retry_after, 1);
+            throttle.admit("ada@example.com", address(1), None).unwrap().withdrawn();
             clock.advance(1);
         }
         assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
         fail(&throttle, "grace@example.com", HOME);
+        // For a day, as fast as it is let: the owner is never kept out.
+        for _ in 0..24 * 4 {
+            fail(&throttle, "ada@example.com", HOME);
+            throttle.admit("ada@example.com", address(1), None).unwrap().succeeded();
+            clock.advance(900);
+        }
+    }
+
+    #[test]
+    fn guessing_from_everywhere_makes_strangers_wait_and_not_known_browsers() {
+        let (throttle, clock) = throttle();
+        for number in 0..49 {
+            fail(&throttle, "ada@example.com", address(number));
+        }
+        let mut waits = Vec::new();
+        for number in 49..60 {
+            fail(&throttle, "ada@example.com", address(number));
+            let waiting = throttle.admit("ada@example.com", address(1000), None).unwrap_err();
+            waits.push(waiting.retry_after);
+            throttle.admit("ada@example.com", address(1000), Some([7; 16])).unwrap().succeeded();
+            clock.advance(waiting.retry_after);
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        // The owner's success does not let the others guess on.
+        throttle.admit("ada@example.com", address(1000), None).unwrap().succeeded();
+        fail(&throttle, "ada@example.com", address(1001));
+        assert_eq!(throttle.admit("ada@example.com", address(1002), None).unwrap_err().retry_after, 300);
+    }
+
+    #[test]
+    fn a_known_browser_is_no_licence_to_guess() {
+        let (throttle, _clock) = throttle();
+        for number in 0..5 {
+            drop(throttle.admit("ada@example.com", address(number), Some([7; 16])).unwrap());
+        }
+        assert_eq!(throttle.admit("ada@example.com", HOME, Some([7; 16])).unwrap_err().retry_after, 2);
+        throttle.admit("ada@example.com", HOME, Some([8; 16])).unwrap().withdrawn();
+        throttle.admit("ada@example.com", address(1), None).unwrap().succeeded();
     }
 
     #[test]
@@ -323,7 +426,7 @@ mod tests {
             for number in 0..20 {
                 fail(&throttle, &format!("{number}@example.com"), many(number));
             }
-            assert_eq!(throttle.admit("new@example.com", many(99)).unwrap_err().retry_after, 2);
+            assert_eq!(throttle.admit("new@example.com", many(99), None).unwrap_err().retry_after, 2);
             fail(&throttle, "new@example.com", "2001:db8:0:1::1".parse().unwrap());
         }
         let mapped = AddressBlock::of("::ffff:203.0.113.9".parse().unwrap());
@@ -334,7 +437,7 @@ mod tests {
     fn attempts_at_the_same_time_do_not_slip_past() {
         let (throttle, _clock) = throttle();
         let admitted: Vec<_> =
-            (0..50).filter_map(|n| throttle.admit("ada@example.com", address(n)).ok()).collect();
+            (0..50).filter_map(|_| throttle.admit("ada@example.com", HOME, None).ok()).collect();
         assert_eq!(admitted.len(), 5);
     }
 
@@ -344,41 +447,45 @@ mod tests {
         for _ in 0..4 {
             fail(&throttle, "ada@example.com", HOME);
         }
-        throttle.admit("ada@example.com", HOME).unwrap().succeeded();
+        throttle.admit("ada@example.com", HOME, None).unwrap().succeeded();
         for _ in 0..4 {
             fail(&throttle, "ada@example.com", HOME);
         }
-        throttle.admit("ada@example.com", HOME).unwrap().succeeded();
+        throttle.admit("ada@example.com", HOME, None).unwrap().succeeded();
         for number in 0..12 {
             fail(&throttle, &format!("{number}@example.com"), HOME);
         }
         // Twenty failures of others, between which the owner of one account signed in.
-        assert!(throttle.admit("ada@example.com", HOME).is_err());
+        assert!(throttle.admit("ada@example.com", HOME, None).is_err());
         clock.advance(2);
         for _ in 0..3 {
-            throttle.admit("ada@example.com", HOME).unwrap().succeeded();
+            throttle.admit("ada@example.com", HOME, None).unwrap().succeeded();
         }
     }
 
     #[test]
     fn a_success_does_not_lift_the_wait_that_a_later_failure_imposed() {
         let (throttle, _clock) = throttle();
-        let own = throttle.admit("mallory@example.com", HOME).unwrap();
+        let own = throttle.admit("mallory@example.com", HOME, None).unwrap();
         for number in 0..19 {
             fail(&throttle, &format!("{number}@example.com"), HOME);
         }
         own.succeeded();
-        assert!(throttle.admit("new@example.com", HOME).is_err());
+        assert!(throttle.admit("new@example.com", HOME, None).is_err());
     }
 
     #[test]
     fn an_attempt_that_was_not_made_does_not_count() {
         let (throttle, _clock) = throttle();
         for _ in 0..100 {
-            throttle.admit("ada@example.com", HOME).unwrap().withdrawn();
+            throttle.admit("ada@example.com", HOME, None).unwrap().withdrawn();
         }
-        assert!(throttle.counters().accounts.entries.is_empty());
-        assert!(throttle.counters().addresses.entries.is_empty());
+        for _ in 0..100 {
+            throttle.admit("ada@example.com", HOME, Some([7; 16])).unwrap().withdrawn();
+        }
+        let counters = throttle.counters();
+        assert!(counters.accounts.entries.is_empty() && counters.addresses.entries.is_empty());
+        assert!(counters.pairs.entries.is_empty() && counters.browsers.entries.is_empty());
     }
 
     #[test]
@@ -389,7 +496,7 @@ mod tests {
         }
         clock.advance(600);
         fail(&throttle, "ada@example.com", HOME);
-        assert!(throttle.admit("ada@example.com", address(1)).is_ok(), "one failure was forgotten");
+        assert!(throttle.admit("ada@example.com", HOME, None).is_ok(), "one failure was forgotten");
         clock.advance(10 * 600);
         for _ in 0..5 {
             fail(&throttle, "ada@example.com", HOME);
@@ -403,13 +510,13 @@ mod tests {
             fail(&throttle, "ada@example.com", HOME);
         }
         clock.advance(-500_000);
-        assert_eq!(throttle.admit("ada@example.com", HOME).unwrap_err().retry_after, 900);
+        assert_eq!(throttle.admit("ada@example.com", HOME, None).unwrap_err().retry_after, 900);
     }
 
     #[test]
     fn memory_is_bounded_and_a_flood_does_not_push_out_an_attacked_account() {
         let (throttle, _clock) = throttle();
-        for number in 0..5 {
+        for number in 0..50 {
             fail(&throttle, "ada@example.com", address(number));
         }
         for number in 0..60_000 {
@@ -417,7 +524,8 @@ mod tests {
             let counters = throttle.counters();
             assert!(counters.accounts.entries.len() <= BY_ACCOUNT.capacity);
             assert!(counters.addresses.entries.len() <= BY_ADDRESS.capacity);
+            assert!(counters.pairs.entries.len() <= BY_ONE.capacity);
         }
-        assert!(throttle.admit("ada@example.com", address(7)).is_err());
+        assert!(throttle.admit("ada@example.com", address(99_999), None).is_err());
     }
 }

@@ -192,6 +192,13 @@ impl SigningKeys {
         self.update(|_, _| start_over()).await
     }
 
+    /// HMAC-SHA-256 of a message by the key file, for what must outlive the signing keys. A MAC for one `purpose` is none for
+    /// another.
+    #[must_use]
+    pub fn mac(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
+        self.sealing.mac(purpose, message)
+    }
+
     /// A number that changes whenever the keys do, for whoever remembers what they verified.
     #[must_use]
     pub fn generation(&self) -> u64 {

@@ -6,15 +6,22 @@ use std::{
     path::Path,
 };
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    hmac,
+};
 use zeroize::Zeroizing;
 
 use super::KeyError;
 
 const KEY_LEN: usize = 32;
 
-/// AES-256-GCM key of the key file.
-pub struct SealingKey(RandomizedNonceKey);
+/// What the key file seals and authenticates with.
+pub struct SealingKey {
+    sealing: RandomizedNonceKey,
+    /// Another key, derived from that of the file.
+    authentication: hmac::Key,
+}
 
 impl SealingKey {
     /// Reads the key file, or creates it (32 random bytes, mode 0600) where it is missing.
@@ -46,16 +53,30 @@ impl SealingKey {
     }
 
     fn from_bytes(key: &[u8; KEY_LEN]) -> Result<Self, KeyError> {
-        RandomizedNonceKey::new(&AES_256_GCM, key)
-            .map(Self)
-            .map_err(|_| KeyError::Crypto("preparing the sealing key"))
+        let sealing = RandomizedNonceKey::new(&AES_256_GCM, key)
+            .map_err(|_| KeyError::Crypto("preparing the sealing key"))?;
+        let file = hmac::Key::new(hmac::HMAC_SHA256, key);
+        let derived = hmac::sign(&file, b"flyte-server authentication v1");
+        let authentication = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+        Ok(Self { sealing, authentication })
+    }
+
+    /// HMAC-SHA-256 of a message; one for another `purpose` does not pass for it.
+    pub(super) fn mac(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.authentication);
+        context.update(purpose.as_bytes());
+        context.update(b"\0");
+        context.update(message);
+        let mut mac = [0; 32];
+        mac.copy_from_slice(context.sign().as_ref());
+        mac
     }
 
     /// Encrypts `secret`; it can be opened only with the same `context`. The nonce stands in front.
     pub(super) fn seal(&self, context: &str, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
         let mut sealed = secret.to_vec();
         let nonce = self
-            .0
+            .sealing
             .seal_in_place_append_tag(Aad::from(context), &mut sealed)
             .map_err(|_| KeyError::Crypto("sealing a signing key"))?;
         Ok([nonce.as_ref().as_slice(), &sealed].concat())
@@ -66,7 +87,7 @@ impl SealingKey {
         let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut secret = Zeroizing::new(ciphertext.to_vec());
         let length = self
-            .0
+            .sealing
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut secret)
             .ok()?
             .len();

@@ -136,7 +136,7 @@ pub trait DeviceStore: Send + Sync + 'static {
     /// Spends the device code of an approved device and begins its family, with `refresh` where it is given. One
     /// transaction: a code is never spent without its family being there.
     ///
-    /// A code that was spent no more than `grace` seconds ago, and whose refresh token has not been used, gives its
+    /// A code that was spent less than `grace` seconds ago, and whose refresh token has not been used, gives its
     /// family once more: the answer was lost, and the refresh token in it is then void. Presented later, it is a replay
     /// and revokes the family.
     async fn redeem_device_code(

@@ -10,7 +10,7 @@ use axum::{
         rejection::{FormRejection, QueryRejection},
     },
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Redirect, Response},
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
@@ -26,7 +26,7 @@ use crate::{
     app::App,
     audit::{Detail, Event, Kind},
     http::ClientAddr,
-    identity::{PasswordError, Passwords, session},
+    identity::{PasswordError, Passwords, known_browser, session},
     oauth::redirect_uri,
     store::{BrowserSession, StoreError, User},
 };
@@ -129,7 +129,8 @@ pub(super) async fn submit(
         return refuse(Refusal::OutOfDate).await;
     }
     // Waiting comes before anything that depends on the account.
-    let attempt = match app.throttle.admit(email, address) {
+    let known = known_browser::recognize(&app, &headers, email);
+    let attempt = match app.throttle.admit(email, address, known) {
         Ok(attempt) => attempt,
         Err(throttled) => {
             app.audit.record(refused("throttled")).await;
@@ -170,8 +171,9 @@ pub(super) async fn submit(
             app.audit.record(event.detail(Detail::Session, session.id)).await;
             let location = return_to.as_ref().and_then(ReturnTo::location);
             let location = location.unwrap_or(HeaderValue::from_static("/"));
-            (StatusCode::SEE_OTHER, [(header::LOCATION, location), (header::SET_COOKIE, cookie)])
-                .into_response()
+            let cookies = [Some(cookie), known_browser::remember(&app, &headers, email)];
+            let cookies = cookies.into_iter().flatten().map(|cookie| (header::SET_COOKIE, cookie));
+            (StatusCode::SEE_OTHER, [(header::LOCATION, location)], AppendHeaders(cookies)).into_response()
         }
         Err(error) => {
             attempt.withdrawn();

@@ -98,10 +98,11 @@ fn a_client_is_registered_and_removed() {
     };
     assert!(redeem("web", secret).contains("invalid_grant"), "{}", redeem("web", secret));
     assert!(redeem("web", "fls_wrong").contains("invalid_client"));
-    // Who asks is shown to the person, and that they will be asked, not told.
+    // Its authorization requests are good.
     let query = "client_id=web&response_type=code&scope=openid&code_challenge_method=S256\
                  &redirect_uri=https%3A%2F%2Fweb.example%2Fcb%3Fa%2Cb";
-    let authorize = format!("GET /oauth2/authorize?{query}&code_challenge={}", "x".repeat(43));
+    let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let authorize = format!("GET /oauth2/authorize?{query}&code_challenge={challenge}");
     assert!(server.request(&authorize, &[], "").0.contains("location: /login?"));
 
     assert!(told(&data, &["client", "remove", "web"]).starts_with("web is removed"));

@@ -150,7 +150,7 @@ mod tests {
         let admitted =
             (0..50).filter(|n| guess(&throttle, &n.to_string(), address(100 + n), code(999))).count();
         assert_eq!(admitted, 10, "by code");
-        assert!(throttle.admit("ada", HOME).is_ok(), "signing in is counted apart");
+        assert!(throttle.admit("ada", HOME, None).is_ok(), "signing in is counted apart");
     }
 
     #[test]

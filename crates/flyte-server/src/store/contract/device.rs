@@ -213,9 +213,9 @@ async fn an_approved_device_begins_a_family_of_its_own(store: Backend) {
     let hash = device("no refresh").device_code_hash;
     let redeemed = store.redeem_device_code(&hash, None, 60, NOW).await.unwrap();
     assert_eq!(redeemed, DeviceRedemption::Redeemed);
-    let again = store.redeem_device_code(&hash, None, 60, NOW + 60).await.unwrap();
+    let again = store.redeem_device_code(&hash, None, 60, NOW + 59).await.unwrap();
     assert_eq!(again, DeviceRedemption::Redeemed, "lost");
-    let again = store.redeem_device_code(&hash, None, 60, NOW + 61).await.unwrap();
+    let again = store.redeem_device_code(&hash, None, 60, NOW + 60).await.unwrap();
     assert_eq!(again, replayed("no refresh"));
 }
 
@@ -237,8 +237,8 @@ async fn of_a_hundred_redemptions_one_family_is_left(store: Backend) {
 
 async fn a_lost_answer_is_given_again_within_the_grace_period(store: Backend) {
     signed_in(&store, "a").await;
-    assert!(matches!(poll(&store, "a", NOW + 60).await, DevicePoll::Granted(_)));
-    assert_eq!(redeem(&store, "a", "again", 60, NOW + 60).await, DeviceRedemption::Redeemed);
+    assert!(matches!(poll(&store, "a", NOW + 59).await, DevicePoll::Granted(_)));
+    assert_eq!(redeem(&store, "a", "again", 60, NOW + 59).await, DeviceRedemption::Redeemed);
     assert!(matches!(rotate(&store, "again", "next", NOW + 61).await, RefreshRotation::Rotated(_)));
     // What was lost is void: only a thief can have it.
     assert!(matches!(rotate(&store, "a", "x", NOW + 62).await, RefreshRotation::Reused { .. }));

@@ -178,7 +178,7 @@ async fn a_rotation_supersedes_and_reuse_ends_the_family(store: Backend) {
         assert!(!lives(&store, dead).await, "{dead}");
         assert_eq!(rotate(&store, dead, "e", 60, NOW + 63).await, RefreshRotation::Unknown, "{dead}");
     }
-    assert_eq!(store.families_revoked_since(NOW + 63).await.unwrap(), ["family-a"]);
+    assert_eq!(store.families_revoked_since(NOW + 62).await.unwrap(), ["family-a"]);
 }
 
 async fn a_lost_answer_is_forgiven_within_the_grace_period(store: Backend) {

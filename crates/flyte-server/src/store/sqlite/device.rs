@@ -178,8 +178,8 @@ fn redeem_again(
     let Some((pk, family_id, spent_at)) = spent else { return Ok(DeviceRedemption::Unknown) };
     let age = now.saturating_sub(spent_at);
     // Superseded tokens are forgotten when they would have expired; from then on nobody can tell that one was used.
-    let known_for = refresh.map_or(i64::MAX, |refresh| refresh.expires_at.saturating_sub(now) - 1);
-    if age > grace.min(known_for) || family::was_refreshed(connection, pk)? {
+    let known_for = refresh.map_or(i64::MAX, |refresh| refresh.expires_at.saturating_sub(now));
+    if age >= grace.min(known_for) || family::was_refreshed(connection, pk)? {
         family::revoke(connection, pk, now)?;
         return Ok(DeviceRedemption::Replayed { family_id });
     }

@@ -15,7 +15,8 @@ async fn the_right_password_signs_in_and_leads_back() {
     let page = browser.sign_in_for(AUTHORIZE, " ada@EXAMPLE.com ", PASSWORD).await;
     assert_eq!(page.location(), AUTHORIZE);
     let cookies = page.all(header::SET_COOKIE);
-    assert_eq!(cookies.len(), 1);
+    assert_eq!(cookies.len(), 2);
+    assert!(cookies[1].starts_with("__Host-flyte_known="));
     assert!(cookies[0].starts_with("__Host-flyte_session="));
     assert!(cookies[0].ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=43200"), "{cookies:?}");
 

@@ -20,10 +20,37 @@ async fn an_account_under_attack_waits_whether_it_exists_or_not() {
         assert_eq!(server.app.passwords.computed(), hashes);
         let mut elsewhere = server.browser();
         elsewhere.address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        assert_eq!(elsewhere.sign_in(email, PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        let expected =
+            if email.starts_with("ada") { StatusCode::SEE_OTHER } else { StatusCode::UNAUTHORIZED };
+        assert_eq!(elsewhere.sign_in(email, PASSWORD).await.status, expected, "who guesses waits alone");
         server.app.clock.advance(2);
         browser.sign_in("ada@example.com", PASSWORD).await.location();
     }
+}
+
+#[tokio::test]
+async fn guessing_from_everywhere_does_not_keep_out_a_browser_that_was_here_before() {
+    let server = Server::start().await;
+    let mut known = server.browser();
+    known.sign_in("ada@example.com", PASSWORD).await.location();
+    for number in 0..50 {
+        let mut stranger = server.browser();
+        stranger.address = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number));
+        assert_eq!(stranger.sign_in("Ada@example.com", "wrong").await.status, StatusCode::UNAUTHORIZED);
+    }
+    let mut new = server.browser();
+    new.address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    assert_eq!(new.sign_in("ada@example.com", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    known.sign_in("ada@example.com", PASSWORD).await.location();
+    // At another account the browser is a stranger.
+    assert_eq!(known.sign_in("elsewhere@example.com", "wrong").await.status, StatusCode::UNAUTHORIZED);
+    // The cookie alone opens nothing, and does not make guessing free.
+    known.cookies.retain(|(name, _)| name != crate::identity::session::COOKIE);
+    assert!(known.cookie(crate::identity::known_browser::COOKIE).is_some());
+    for _ in 0..5 {
+        assert_eq!(known.sign_in("ada@example.com", "wrong").await.status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(known.sign_in("ada@example.com", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]

@@ -1,0 +1,155 @@
+//! What an operator does beside the running server, and what comes of it for people and programs.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+};
+
+use flyte_e2e::{Machine, Server, Told, eventually, repository, sign_in_elsewhere};
+use serde_json::Value;
+
+/// RFC 7636 appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// A program of somebody else's that the operator registered.
+struct Client<'a> {
+    server: &'a Server,
+    secret: String,
+    redirect_uri: String,
+}
+
+impl<'a> Client<'a> {
+    fn register(server: &'a Server, redirect_uri: String) -> Self {
+        let added = Told::by(&mut server.command(&[
+            "client",
+            "add",
+            "web",
+            "--name",
+            "Somebody's app",
+            "--redirect-uri",
+            "http://127.0.0.1/callback",
+            "--scope",
+            "openid,email,offline_access",
+        ]))
+        .ok();
+        let secret = added.out.lines().last().unwrap().to_owned();
+        Self { server, secret, redirect_uri }
+    }
+
+    fn authorize(&self) -> String {
+        let redirect_uri = self.redirect_uri.replace(':', "%3A").replace('/', "%2F");
+        self.server.url(&format!(
+            "/oauth2/authorize?client_id=web&response_type=code&scope=openid%20email%20offline_access&state=s\
+             &code_challenge={CHALLENGE}&code_challenge_method=S256&redirect_uri={redirect_uri}"
+        ))
+    }
+
+    fn token(&self, form: &[(&str, &str)]) -> Value {
+        let request = self.server.http().post(self.server.url("/oauth2/token")).form(form);
+        request.basic_auth("web", Some(&self.secret)).send().unwrap().json().unwrap()
+    }
+
+    fn redeem(&self, code: &str) -> Value {
+        self.token(&[
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &self.redirect_uri),
+            ("code_verifier", VERIFIER),
+        ])
+    }
+
+    fn refresh(&self, token: &str) -> Value {
+        self.token(&[("grant_type", "refresh_token"), ("refresh_token", token)])
+    }
+}
+
+/// The status of a call with an access token.
+fn userinfo(server: &Server, token: &str) -> u16 {
+    let request = server.http().get(server.url("/oauth2/userinfo")).bearer_auth(token);
+    request.send().unwrap().status().as_u16()
+}
+
+/// The code in what a browser was sent to.
+fn code(callback: &str) -> String {
+    let code = callback.split(['?', '&', ' ']).find_map(|part| part.strip_prefix("code="));
+    code.unwrap_or_else(|| panic!("no code in {callback}")).to_owned()
+}
+
+fn text(answer: &Value, name: &str) -> String {
+    answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned()
+}
+
+#[test]
+fn somebody_elses_program_asks_the_person_and_is_removed() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let redirect_uri = format!("http://{}/callback", listener.local_addr().unwrap());
+    let client = Client::register(&server, redirect_uri);
+
+    // In a real browser: the sign-in page, the consent page, and back to the program.
+    let mut person = machine
+        .command(repository().join("tests/peers/sign-in.py"))
+        .arg(server.password_file())
+        .arg(client.authorize())
+        .spawn()
+        .unwrap();
+    let callback = loop {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        let page = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\ndone";
+        stream.write_all(page.as_bytes()).unwrap();
+        // A browser may ask for its icon, or open a connection in advance.
+        if line.starts_with("GET /callback?") {
+            break line;
+        }
+    };
+    assert!(person.wait().unwrap().success());
+    assert_eq!(server.logged(&["consent_given", "web"]), 1, "{}", server.log());
+    let tokens = client.redeem(&code(&callback));
+    assert_eq!(tokens["scope"], "openid email offline_access", "{tokens}");
+    let access = text(&tokens, "access_token");
+    assert_eq!(userinfo(&server, &access), 200);
+
+    // Who agreed once is not asked again, in another browser either.
+    let again = client.redeem(&code(&sign_in_elsewhere(&server, &client.authorize())));
+    assert_eq!(userinfo(&server, &text(&again, "access_token")), 200);
+    assert_eq!(server.logged(&["consent_given"]), 1);
+
+    let _ = Told::by(&mut server.command(&["client", "remove", "web"])).ok();
+    eventually("what it got is refused", || (userinfo(&server, &access) == 401).then_some(()));
+    assert_eq!(client.refresh(&text(&tokens, "refresh_token"))["error"], "invalid_client");
+
+    machine.sign_in(&server);
+    let audit = Told::by(&mut machine.flyte(&["get", "audit"])).ok().out;
+    for event in ["client_registered", "consent_given", "client_removed"] {
+        assert!(audit.contains(event), "no {event} in {audit}");
+    }
+}
+
+#[test]
+fn a_leaked_key_and_a_disabled_account_lose_their_tokens_at_once() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    machine.sign_in(&server);
+    let token = || Told::by(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
+    let first = token();
+    assert_eq!(userinfo(&server, &first), 200);
+    let _ = Told::by(&mut server.command(&["rotate-keys"])).ok();
+    assert_eq!(userinfo(&server, &first), 200, "a new key ends nothing");
+    let _ = Told::by(&mut server.command(&["rotate-keys", "--revoke"])).ok();
+    eventually("its tokens are refused", || (userinfo(&server, &first) == 401).then_some(()));
+    // Nobody has to sign in again.
+    let projects = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+    assert!(projects.out.contains("flytesnacks"), "{projects:?}");
+    let second = token();
+    assert_eq!(userinfo(&server, &second), 200);
+
+    let _ = Told::by(&mut server.command(&["user", "disable", "admin@localhost"])).ok();
+    eventually("the account's tokens are refused", || (userinfo(&server, &second) == 401).then_some(()));
+    let _ = Told::by(&mut machine.flyte(&["get", "project"])).failed(4);
+    let _ = Told::by(&mut server.command(&["user", "enable", "admin@localhost"])).ok();
+    let _ = Told::by(&mut machine.flyte(&["get", "project"])).failed(4);
+    machine.sign_in(&server);
+    let _ = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+}
