@@ -165,7 +165,7 @@ async fn a_confidential_client_proves_itself_at_both_endpoints() {
 async fn a_lost_answer_may_be_asked_for_again() {
     let server = Server::start().await;
     let (lost, device) = signed_in(&server).await;
-    server.app.clock.advance(server.app.config.tokens.refresh_token_grace);
+    server.app.clock.advance(server.app.config.tokens.refresh_token_grace - 1);
     let again = server.poll(&device).await;
     assert_eq!(again.status, 200);
     let next = server.refresh(text(&again.json()["refresh_token"])).await.json();
