@@ -1,10 +1,12 @@
-// An OAuth provider that we did not write: npm `oidc-provider`, with one native public client, PKCE and refresh
-// rotation, and one of the client credentials grant.
+// An OAuth provider that we did not write: npm `oidc-provider`, with PKCE, the device flow and refresh rotation for one native
+// public client, and client credentials for machines: `machine` (of the benchmarks), `ci` (secret `s3 cr:et%`, Basic), `ci-post` (the same in the body)
+// and `ci-key`, whose private key is written to CLIENT_KEY.
 //
-//   PORT=3000 [TLS_CERT=cert.pem TLS_KEY=key.pem] [ACCESS_TOKEN_TTL=3600] node oidc-provider.mjs
+//   PORT=3000 [TLS_CERT=cert.pem TLS_KEY=key.pem] [ACCESS_TOKEN_TTL=3600] [CLIENT_KEY=key.pem] [DEVICE_TTL=600] node oidc-provider.mjs
 //
 // Anybody can sign in at its development pages with any password.
-import { readFileSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer as createHttp } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 
@@ -17,13 +19,26 @@ const tls = process.env.TLS_CERT && {
 };
 const issuer = tls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`;
 
+const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+if (process.env.CLIENT_KEY) {
+  writeFileSync(process.env.CLIENT_KEY, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+}
+const machine = {
+  client_secret: 's3 cr:et%',
+  grant_types: ['client_credentials'],
+  response_types: [],
+  redirect_uris: [],
+};
+const methods = (process.env.CLIENT_AUTH ?? 'none client_secret_basic client_secret_post private_key_jwt').split(' ');
+const device = 'urn:ietf:params:oauth:grant-type:device_code';
+
 const provider = new Provider(issuer, {
   clients: [
     {
       client_id: 'flyte-native',
       application_type: 'native',
       token_endpoint_auth_method: 'none',
-      grant_types: ['authorization_code', 'refresh_token'],
+      grant_types: ['authorization_code', 'refresh_token', device],
       response_types: ['code'],
       redirect_uris: ['http://localhost/callback', 'http://127.0.0.1/callback'],
     },
@@ -35,12 +50,22 @@ const provider = new Provider(issuer, {
       response_types: [],
       redirect_uris: [],
     },
-  ],
-  features: { clientCredentials: { enabled: true }, devInteractions: { enabled: true }, revocation: { enabled: true } },
+    { ...machine, client_id: 'ci', token_endpoint_auth_method: 'client_secret_basic' },
+    { ...machine, client_id: 'ci-post', token_endpoint_auth_method: 'client_secret_post' },
+    {
+      ...machine,
+      client_id: 'ci-key',
+      client_secret: undefined,
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks: { keys: [publicKey.export({ format: 'jwk' })] },
+    },
+  ].filter((client) => methods.includes(client.token_endpoint_auth_method)),
+  clientAuthMethods: methods,
+  features: { devInteractions: { enabled: true }, deviceFlow: { enabled: true }, clientCredentials: { enabled: true }, revocation: { enabled: true } },
   pkce: { required: () => true },
   rotateRefreshToken: true,
   scopes: ['openid', 'offline_access'],
-  ttl: { AccessToken: Number(process.env.ACCESS_TOKEN_TTL ?? 3600), Grant: 86400, Session: 86400, Interaction: 3600, IdToken: 3600, RefreshToken: 86400 },
+  ttl: { AccessToken: Number(process.env.ACCESS_TOKEN_TTL ?? 3600), Grant: 86400, Session: 86400, Interaction: 3600, IdToken: 3600, ClientCredentials: Number(process.env.ACCESS_TOKEN_TTL ?? 3600), DeviceCode: Number(process.env.DEVICE_TTL ?? 600), RefreshToken: 86400 },
   cookies: { keys: ['only for tests'] },
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
 });

@@ -30,6 +30,12 @@ impl OidcProvider {
     /// A provider over TLS with this certificate, whose access tokens live `ttl` seconds.
     #[must_use]
     pub fn start(certificate: &Certificate, ttl: u32) -> Self {
+        Self::start_with(certificate, ttl, &[])
+    }
+
+    /// The same with further settings of `oidc-provider.mjs`.
+    #[must_use]
+    pub fn start_with(certificate: &Certificate, ttl: u32, settings: &[(&str, &str)]) -> Self {
         let directory = TempDir::new().unwrap();
         let port = free_port();
         let log = File::create(directory.path().join("log")).unwrap();
@@ -39,6 +45,8 @@ impl OidcProvider {
             .env("TLS_CERT", certificate.pem())
             .env("TLS_KEY", certificate.pem())
             .env("ACCESS_TOKEN_TTL", ttl.to_string())
+            .env("CLIENT_KEY", directory.path().join("client-key.pem"))
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(Stdio::null())
@@ -56,6 +64,12 @@ impl OidcProvider {
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// The private key of its client `ci-key`.
+    #[must_use]
+    pub fn client_key(&self) -> PathBuf {
+        self.directory.path().join("client-key.pem")
     }
 
     /// Its endpoint.

@@ -71,7 +71,9 @@ fn without_a_browser_the_printed_link_works() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.configure(&server);
     let output = fs::File::create(machine.home().join("err")).unwrap();
-    let mut login = machine.flyte_with(&Person::Absent, &["auth", "login"]).stderr(output).spawn().unwrap();
+    // Asked for: where the choice is left open, a machine without a browser signs in on another device.
+    let arguments = ["auth", "login", "--auth-type", "pkce"];
+    let mut login = machine.flyte_with(&Person::Absent, &arguments).stderr(output).spawn().unwrap();
     let link = eventually("the link is printed", || {
         let text = fs::read_to_string(machine.home().join("err")).unwrap();
         let link = text.lines().find(|line| line.starts_with("https://"))?.to_owned();

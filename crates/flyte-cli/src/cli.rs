@@ -57,6 +57,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "TYPE", help = AUTH_TYPE_HELP)]
     pub(crate) auth_type: Option<AuthType>,
 
+    /// Where you have to sign in, do it on another device: for SSH, containers and notebooks
+    #[arg(long, global = true, conflicts_with = "auth_type")]
+    pub(crate) headless: bool,
+
     /// Organization to ask about
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) org: Option<String>,
@@ -80,7 +84,7 @@ pub(crate) struct Global {
 }
 
 pub(crate) const AUTH_TYPE_HELP: &str = "How to sign in: pkce (browser on this machine), headless (browser on another \
-    device), client-secret, external-command or passthrough; other spellings such as device-flow work too";
+    device), client-secret, external-command, passthrough or token-exchange (the token of a CI job); other spellings such as device-flow work too";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

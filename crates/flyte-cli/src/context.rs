@@ -3,9 +3,10 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
+use flyte_auth::api_key::ApiKey;
 use flyte_auth::{Approval, Session, SessionOptions, Transport, state_dir};
 use flyte_client::Client;
-use flyte_config::{Config, Endpoint, Environment};
+use flyte_config::{AuthType, Config, Endpoint, Environment};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) config: Config,
     pub(crate) environment: Environment,
+    /// What `FLYTE_API_KEY` holds, where that is what counts.
+    api_key: Option<ApiKey>,
     pub(crate) progress: Progress,
 }
 
@@ -30,11 +33,17 @@ impl Context {
         let environment = environment()?;
         let config = Config::load(global.config.as_deref(), &environment)
             .map_err(|error| Failure::config("cannot use the configuration", &error))?;
-        Ok(Self::with(global, config, environment))
+        let api_key = api_key(&global, &environment)?;
+        Ok(Self::with(global, config, environment, api_key))
     }
 
-    /// What a configuration and the command line, which overrides it, make.
-    pub(crate) fn with(global: Global, mut config: Config, environment: Environment) -> Self {
+    /// What a configuration makes with what overrides it: an API key, and the command line.
+    pub(crate) fn with(
+        global: Global,
+        mut config: Config,
+        environment: Environment,
+        api_key: Option<ApiKey>,
+    ) -> Self {
         match &config.source {
             Some(path) => tracing::info!(path = %path.display(), "configuration read"),
             None => tracing::info!("no configuration file"),
@@ -48,6 +57,14 @@ impl Context {
             }
         }
         let admin = &mut config.admin;
+        if let Some(key) = &api_key {
+            tracing::info!(endpoint = %key.endpoint, client = %key.client_id, "FLYTE_API_KEY is used");
+            // As in the published client, the key says where it is for; the file's address may be another server's.
+            admin.endpoint = Some(key.endpoint.clone());
+            admin.insecure = false;
+            admin.auth_type = AuthType::ClientSecret;
+            config.task.org = key.org.clone().or(config.task.org.take());
+        }
         admin.insecure |= global.insecure;
         if let Some(address) = &global.endpoint {
             admin.endpoint = Some(address.endpoint.clone());
@@ -55,6 +72,10 @@ impl Context {
         admin.endpoint = admin.endpoint.take().map(|endpoint| endpoint.with_insecure(admin.insecure));
         if let Some(auth_type) = global.auth_type {
             admin.auth_type = auth_type;
+            admin.auth_type_chosen = true;
+        }
+        if global.headless && !admin.auth_type.is_a_persons() {
+            admin.auth_type = AuthType::DeviceFlow;
         }
         for (option, value) in [
             (&global.org, &mut config.task.org),
@@ -65,7 +86,7 @@ impl Context {
                 *value = Some(option.clone());
             }
         }
-        Self { global, config, environment, progress: Progress::new() }
+        Self { global, config, environment, api_key, progress: Progress::new() }
     }
 
     /// The control plane.
@@ -107,9 +128,21 @@ impl Context {
     /// The login of the control plane. `asked` tells that the person has asked to sign in.
     pub(crate) fn session(&self, asked: bool) -> Result<Arc<Session>, Failure> {
         self.approve()?;
-        let person = Arc::new(Terminal::new(self.progress.clone(), asked));
-        let options = SessionOptions::from_config(self.endpoint()?, &self.config, &self.environment, person);
-        Ok(Session::new(options))
+        let headless = self.global.headless;
+        let person = Arc::new(Terminal::new(self.progress.clone(), asked || headless));
+        let mut options =
+            SessionOptions::from_config(self.endpoint()?, &self.config, &self.environment, person);
+        options.headless = headless;
+        Ok(Session::new(self.with_key(options)))
+    }
+
+    /// The options with the API key, where that is what counts.
+    pub(crate) fn with_key(&self, options: SessionOptions) -> SessionOptions {
+        match &self.api_key {
+            // With --insecure nothing is sent along.
+            Some(key) if !options.endpoint.is_insecure() => options.with_api_key(key.clone()),
+            _ => options,
+        }
     }
 
     /// The login, where the endpoint takes one.
@@ -154,6 +187,26 @@ impl Context {
         runtime.shutdown_background();
         result
     }
+}
+
+/// The key in `FLYTE_API_KEY`, unless another way to sign in was asked for. It comes before the file, like every variable.
+pub(crate) fn api_key(global: &Global, environment: &Environment) -> Result<Option<ApiKey>, Failure> {
+    if global.headless || global.auth_type.is_some_and(|auth_type| auth_type != AuthType::ClientSecret) {
+        return Ok(None);
+    }
+    let key = ApiKey::from_environment(environment).map_err(|error| {
+        Failure::new("cannot use FLYTE_API_KEY").why(&error).next(error.hint()).exit(Exit::Authentication)
+    })?;
+    if let (Some(key), Some(address)) = (&key, &global.endpoint)
+        && key.endpoint.url() != address.endpoint.url()
+    {
+        // Whoever is at that address would be shown the secret.
+        return Err(Failure::new(format!("FLYTE_API_KEY is not for {}", address.endpoint))
+            .why(format!("it is for {}, and its secret goes nowhere else", key.endpoint))
+            .next("Leave --endpoint out, or run: unset FLYTE_API_KEY")
+            .exit(Exit::Authentication));
+    }
+    Ok(key)
 }
 
 /// What the process was started with.

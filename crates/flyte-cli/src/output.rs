@@ -44,6 +44,12 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
+/// Passes on what another program tells the person, as it is.
+pub(crate) fn say(text: &str) {
+    let mut stderr = anstream::stderr();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
 /// Prints a value in a format for programs, or as `table` makes it.
 pub(crate) fn print<T: Serialize>(
     format: Format,

@@ -1,13 +1,20 @@
 //! The person at the terminal, as far as signing in needs one.
 
-use std::io::{BufRead as _, IsTerminal as _};
-use std::sync::OnceLock;
+mod clipboard;
+mod device;
+mod keyboard;
+mod qr;
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flyte_auth::Interaction;
-use tokio::sync::{Mutex, mpsc};
+use flyte_auth::flows::device::DeviceCode;
 use url::Url;
 
+use self::keyboard::Keyboard;
+use crate::output;
 use crate::progress::Progress;
 
 /// Talks to the person over standard error; standard output is for results.
@@ -15,15 +22,20 @@ use crate::progress::Progress;
 pub(crate) struct Terminal {
     progress: Progress,
     interactive: bool,
-    /// Lines of standard input, once somebody has asked for one.
-    lines: OnceLock<Mutex<mpsc::UnboundedReceiver<String>>>,
+    keyboard: Keyboard,
+    /// The link to copy, while one is shown.
+    link: std::sync::Mutex<Option<Url>>,
 }
 
 impl Terminal {
     /// `asked` tells that the person has asked to sign in, so that there is somebody even without a terminal.
     pub(crate) fn new(progress: Progress, asked: bool) -> Self {
         let interactive = asked || std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
-        Self { progress, interactive, lines: OnceLock::new() }
+        Self { progress, interactive, keyboard: Keyboard::default(), link: std::sync::Mutex::default() }
+    }
+
+    fn link(&self) -> std::sync::MutexGuard<'_, Option<Url>> {
+        self.link.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -54,31 +66,61 @@ impl Interaction for Terminal {
     }
 
     fn done(&self) {
+        *self.link() = None;
         self.progress.show("Signed in");
     }
 
     async fn pasted_url(&self) -> String {
-        if !std::io::stdin().is_terminal() {
-            return std::future::pending().await;
-        }
-        let lines = self.lines.get_or_init(|| Mutex::new(read_lines()));
-        match lines.lock().await.recv().await {
-            Some(line) => line,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-/// Lines of standard input. They are read by a thread of its own, which the end of the process does not wait for,
-/// unlike the runtime's.
-fn read_lines() -> mpsc::UnboundedReceiver<String> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if !line.trim().is_empty() && sender.send(line).is_err() {
-                return;
+        loop {
+            let line = self.keyboard.line().await;
+            if !line.trim().is_empty() {
+                return line;
             }
         }
-    });
-    receiver
+    }
+
+    fn device_instead(&self) {
+        self.progress.tell(
+            "There is no browser on this machine, so you sign in on another device. \
+             (For a link that ends on this machine: flyte --auth-type pkce ...)",
+        );
+    }
+
+    fn device_code(&self, code: &DeviceCode) {
+        self.progress.tell(&device::prompt(code, qr::fitting(code.url.as_str()), clipboard::is_there()));
+        *self.link() = Some(code.url.clone());
+        self.code_expires_in(code.expires_in);
+    }
+
+    fn code_expires_in(&self, left: Duration) {
+        let Some(link) = self.link().clone() else { return };
+        // Without a terminal there is neither a countdown to see nor a line to read.
+        if std::io::stdin().is_terminal()
+            && self.keyboard.waiting_line().is_some_and(|line| line.trim() == "c")
+        {
+            clipboard::copy(&self.progress, link.as_str());
+        }
+        self.progress.show(device::countdown(left));
+    }
+
+    async fn new_code(&self, reason: &str) -> bool {
+        *self.link() = None;
+        self.progress.clear();
+        if !self.interactive || !std::io::stdin().is_terminal() {
+            return false;
+        }
+        while self.keyboard.waiting_line().is_some() {}
+        let mut sentence = reason.to_owned();
+        if let Some(first) = sentence.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        self.progress.tell(&format!("{sentence}. Press Enter for a new one, or Ctrl-C to stop."));
+        self.keyboard.line().await;
+        true
+    }
+
+    fn command_says(&self, text: &str) {
+        // As it is: it may be a question, which has no newline at its end.
+        self.progress.around(|| output::say(text));
+    }
 }

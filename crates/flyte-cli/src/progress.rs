@@ -36,6 +36,11 @@ impl Progress {
         self.0.suspend(|| output::tell(text));
     }
 
+    /// Does something with the terminal while the spinner is not in the way.
+    pub(crate) fn around(&self, work: impl FnOnce()) {
+        self.0.suspend(work);
+    }
+
     /// Takes the spinner away.
     pub(crate) fn clear(&self) {
         self.0.finish_and_clear();

@@ -31,6 +31,8 @@ pub enum Setting<'a> {
     Text(&'a str),
     /// `true` or `false`.
     Boolean(bool),
+    /// A list of words, written in one line.
+    Words(&'a [String]),
 }
 
 /// Why an edit was refused.
@@ -339,6 +341,10 @@ fn written(setting: Setting<'_>, in_flow: bool) -> String {
         Setting::Text(text) if in_flow => scalar::write_in_flow(text),
         Setting::Text(text) => scalar::write(text),
         Setting::Boolean(value) => value.to_string(),
+        Setting::Words(words) => {
+            let words: Vec<_> = words.iter().map(|word| scalar::write_in_flow(word)).collect();
+            format!("[{}]", words.join(", "))
+        }
     }
 }
 
@@ -347,6 +353,13 @@ fn holds(tree: &Tree, value: NodeId, setting: Setting<'_>) -> bool {
     match setting {
         Setting::Text(text) => tree.plain(value) == Some(Plain::Text) && tree.text(value) == Some(text),
         Setting::Boolean(boolean) => tree.plain(value) == Some(Plain::Boolean(boolean)),
+        Setting::Words(words) => {
+            let Some(Kind::Sequence { items, .. }) = tree.resolve(value).map(|id| &tree.node(id).kind) else {
+                return false;
+            };
+            items.len() == words.len()
+                && items.iter().zip(words).all(|(item, word)| holds(tree, *item, Setting::Text(word)))
+        }
     }
 }
 

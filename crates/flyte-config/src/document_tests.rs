@@ -205,6 +205,14 @@ fn flat(document: &Document, except: &str) -> BTreeMap<String, String> {
     all
 }
 
+#[test]
+fn words_are_a_list_in_one_line() {
+    let words = ["a b", "true", "x: [1]", "--plain=1"].map(str::to_owned);
+    let changed = set("admin:\n  endpoint: h # ours\n", key::COMMAND, Setting::Words(&words));
+    assert_eq!(changed, "admin:\n  endpoint: h # ours\n  command: ['a b', 'true', 'x: [1]', '--plain=1']\n");
+    assert_eq!(set(&changed, key::COMMAND, Setting::Words(&words)), changed);
+}
+
 proptest! {
     #[test]
     fn an_edit_changes_one_key_and_nothing_else(text in files(), value in "\\PC{0,12}") {

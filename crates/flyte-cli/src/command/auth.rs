@@ -80,6 +80,13 @@ fn login(context: &Context) -> Result<Exit, Failure> {
 fn logout(context: &Context) -> Result<Exit, Failure> {
     let session = context.encrypted_session(false)?;
     let endpoint = context.endpoint()?;
+    let auth_type = session.options().auth_type;
+    if !auth_type.is_a_persons() {
+        output::write(&format!(
+            "There is no login to end: a machine's credentials are used at {endpoint} ({auth_type}).\n"
+        ))?;
+        return Ok(Exit::Success);
+    }
     let done = context.run("Signing out", async {
         session
             .logout()

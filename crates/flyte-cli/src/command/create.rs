@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod api_key;
 pub(crate) mod config;
 mod project;
+mod sign_in;
 pub(crate) mod trust;
 
 use clap::Subcommand;

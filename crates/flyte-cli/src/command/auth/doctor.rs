@@ -27,12 +27,12 @@ pub(super) fn run(global: Global) -> Result<Exit, Failure> {
             return Ok(findings);
         };
         // Nobody is asked: what needs a person is a finding.
-        let options = SessionOptions::from_config(
+        let options = context.with_key(SessionOptions::from_config(
             endpoint,
             &context.config,
             &context.environment,
             Arc::new(Unattended),
-        );
+        ));
         let (reached, network) = network::examine(&options).await;
         findings.extend(network);
         if let Some(approval) = Approval::needed(&context.config, &state_dir(&context.environment)) {

@@ -7,6 +7,7 @@ use flyte_auth::{Approval, state_dir};
 use flyte_config::key::{self, Key};
 use flyte_config::{AuthType, Config, ConfigError, Document, Endpoint, Environment, Setting, search};
 
+use super::sign_in::SignIn;
 use crate::cli::{AUTH_TYPE_HELP, Address};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
@@ -43,6 +44,27 @@ pub(crate) struct Arguments {
     /// How to sign in
     #[arg(long, value_name = "TYPE", help = AUTH_TYPE_HELP, group = "content")]
     pub(crate) auth_type: Option<AuthType>,
+
+    /// ID of the client that signs in, with --auth-type client-secret
+    #[arg(long, value_name = "ID", group = "content")]
+    pub(super) client_id: Option<String>,
+
+    /// File that holds the client's secret; means --auth-type client-secret
+    #[arg(long, value_name = "FILE", group = "content")]
+    pub(super) client_secret_file: Option<PathBuf>,
+
+    /// Environment variable that holds the client's secret; means --auth-type client-secret
+    #[arg(long, value_name = "NAME", group = "content", conflicts_with = "client_secret_file")]
+    pub(super) client_secret_env_var: Option<String>,
+
+    /// PEM file of the private key that the client signs with instead of a secret; means --auth-type client-secret
+    #[arg(long, value_name = "FILE", group = "content")]
+    #[arg(conflicts_with_all = ["client_secret_file", "client_secret_env_var"])]
+    pub(super) client_private_key_file: Option<PathBuf>,
+
+    /// Command that prints the access token, as one argument quoted as in a shell; means --auth-type external-command
+    #[arg(long, value_name = "LINE", group = "content")]
+    pub(super) command: Option<String>,
 
     /// Organization; by default the first label of a host name of three labels or more
     #[arg(long, value_name = "NAME", group = "content")]
@@ -128,6 +150,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let ca_cert_file =
         arguments.ca_cert_file.as_deref().map(|file| readable(&environment.directory.join(file)));
     let ca_cert_file = ca_cert_file.transpose()?;
+    let sign_in = SignIn::of(arguments, &environment)?;
     let exists = path.exists();
     if exists && !arguments.force && !consent(&path, &retry_line())? {
         return Ok(Exit::Success);
@@ -135,7 +158,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let unusable = |error: &ConfigError| Failure::config(format!("cannot change {}", path.display()), error);
     let mut document = Document::open(&path).map_err(|error| unusable(&error))?;
     let authority = document.get(key::CA_CERT_FILE_PATH).map(str::to_owned);
-    fill_in(&mut document, arguments, ca_cert_file.as_deref(), exists).map_err(|error| unusable(&error))?;
+    fill_in(&mut document, arguments, &sign_in, ca_cert_file.as_deref(), exists)
+        .map_err(|error| unusable(&error))?;
     // Settings that came with the file stay to be approved; those that this command line writes are the person's own.
     let approved = !exists || approval(&path, &environment).is_none();
     document.save().map_err(|error| {
@@ -185,6 +209,7 @@ fn approval(path: &Path, environment: &Environment) -> Option<Approval> {
 fn fill_in(
     document: &mut Document,
     arguments: &Arguments,
+    sign_in: &SignIn,
     ca_cert_file: Option<&str>,
     exists: bool,
 ) -> Result<(), ConfigError> {
@@ -206,13 +231,14 @@ fn fill_in(
         false => Ok(()),
     };
 
-    match arguments.auth_type {
+    match sign_in.auth_type {
         Some(auth_type) => document.set(key::AUTH_TYPE, Setting::Text(auth_type.as_str()))?,
         None if given.is_some() => {
             clear(document, key::AUTH_TYPE, Setting::Text(AuthType::default().as_str()))?
         }
         None => {}
     }
+    sign_in.fill_in(document, given.is_some())?;
     match ca_cert_file {
         Some(file) => document.set(key::CA_CERT_FILE_PATH, Setting::Text(file))?,
         // Nor does the authority of one server vouch for another.

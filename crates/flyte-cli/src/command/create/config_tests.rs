@@ -15,7 +15,9 @@ fn arguments(line: &str) -> Arguments {
 /// What a command line makes of a text.
 fn apply(text: &str, line: &str) -> String {
     let mut document = Document::parse(text.to_owned(), Path::new("config.yaml")).unwrap();
-    fill_in(&mut document, &arguments(line), None, !text.is_empty()).unwrap();
+    let (arguments, environment) = (arguments(line), Environment::current().unwrap());
+    let sign_in = SignIn::of(&arguments, &environment).unwrap();
+    fill_in(&mut document, &arguments, &sign_in, None, !text.is_empty()).unwrap();
     document.text().to_owned()
 }
 
@@ -129,5 +131,55 @@ fn every_spelling_of_the_mode_is_taken() {
     }
     for word in ["external-command", "external_command", "externalcommand", "command", "custom"] {
         assert!(apply("", &format!("--auth-type {word}")).contains("authType: ExternalCommand\n"), "{word}");
+    }
+}
+
+#[test]
+fn a_client_and_a_command_are_written_and_give_way_to_another_mode() {
+    let client = apply("", "--endpoint acme.example.com --client-id ci --client-secret-env-var CI_SECRET");
+    insta::assert_snapshot!(client, @r"
+    admin:
+      authType: ClientSecret
+      clientId: ci
+      clientSecretEnvVar: CI_SECRET
+      endpoint: dns:///acme.example.com
+    image:
+      builder: local
+    task:
+      org: acme
+    ");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let other = apply(&client, &format!("--client-secret-file {file}"));
+    assert!(other.contains(&format!("clientSecretLocation: {file}")) && !other.contains("EnvVar"), "{other}");
+    // A place for a secret means ClientSecret wherever it stands: it has to go.
+    for line in ["--auth-type headless", "--endpoint acme.example.com"] {
+        let person = apply(&other, line);
+        assert!(!person.contains("clientSecret") && !person.contains("ClientSecret"), "{person}");
+    }
+    let mut words = vec!["flyte", "create", "config"];
+    words.extend(["--command", "gcloud auth 'print access'"]);
+    let Command::Create(create::Command::Config(arguments)) = Cli::try_parse_from(words).unwrap().command
+    else {
+        panic!("another command");
+    };
+    let sign_in = SignIn::of(&arguments, &Environment::default()).unwrap();
+    let mut document = Document::parse(String::new(), Path::new("config.yaml")).unwrap();
+    fill_in(&mut document, &arguments, &sign_in, None, false).unwrap();
+    assert!(
+        document.text().contains("  authType: ExternalCommand\n  command: [gcloud, auth, 'print access']\n"),
+        "{}",
+        document.text()
+    );
+}
+
+#[test]
+fn ways_to_sign_in_that_exclude_each_other_are_refused() {
+    for line in [
+        "--auth-type pkce --client-secret-env-var X",
+        "--auth-type headless --command x",
+        "--client-secret-env-var X --command x",
+        "--client-secret-file /nowhere/at/all",
+    ] {
+        assert!(SignIn::of(&arguments(line), &Environment::default()).is_err(), "{line}");
     }
 }

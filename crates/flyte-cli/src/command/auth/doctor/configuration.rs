@@ -28,7 +28,9 @@ pub(super) fn examine(global: Global) -> Result<Examined, Failure> {
         // What the command line and the machine tell can still be looked at.
         Err(error) => (Config::default(), Some(Finding::fail(CHECK, &error).fix(error.hint()))),
     };
-    let context = Context::with(global, config, environment);
+    // One that is not usable has a check of its own.
+    let key = context::api_key(&global, &environment).ok().flatten();
+    let context = Context::with(global, config, environment, key);
     let findings = match broken {
         Some(finding) => vec![finding, Finding::skip(SECRETS, "the configuration cannot be read")],
         None => vec![found(&context), secrets(&context.config)],
