@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use flyte_config::Environment;
+use flyte_config::{Endpoint, Environment};
 use reqwest::header;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -154,6 +154,15 @@ async fn ask_github(
     Ok(answer.value)
 }
 
+/// Who is to take the job's token: the authorization server, by its name (RFC 7519 section 4.1.3), where that is the name of
+/// whom it is sent to. Else a server could call itself by another one's name, and use there the token that it was sent.
+fn audience<'a>(provider: &'a Provider, endpoint: &'a Endpoint) -> &'a str {
+    match Url::parse(&provider.issuer) {
+        Ok(issuer) if issuer.origin() == provider.token_endpoint.origin() => &provider.issuer,
+        _ => endpoint.url().as_str(),
+    }
+}
+
 /// Exchanges the job's token, for `scopes` where they are configured and else for those that the provider advertises.
 ///
 /// # Errors
@@ -162,12 +171,11 @@ async fn ask_github(
 pub(crate) async fn exchange(
     http: &Http,
     provider: &Provider,
-    endpoint: &str,
+    endpoint: &Endpoint,
     scopes: &[String],
     source: &IdTokenSource,
 ) -> Result<TokenResponse, AuthError> {
-    // Who is to take the token: the authorization server, by its name (RFC 7519 section 4.1.3).
-    let audience = if provider.issuer.is_empty() { endpoint } else { &provider.issuer };
+    let audience = audience(provider, endpoint);
     let token = source.token(http, audience).await?;
     let scope = if scopes.is_empty() { own_scopes(&provider.scopes) } else { scopes.join(" ") };
     let mut form = vec![
@@ -184,9 +192,11 @@ pub(crate) async fn exchange(
         form.push(("client_id", client_id));
     }
     token_request(http, provider, &form).await.map_err(|error| match error {
-        AuthError::Refused { code, description } => {
-            AuthError::ExchangeRefused { endpoint: endpoint.to_owned(), code: clean(&code), description }
-        }
+        AuthError::Refused { code, description } => AuthError::ExchangeRefused {
+            endpoint: endpoint.authority().to_owned(),
+            code: clean(&code),
+            description,
+        },
         other => other,
     })
 }
@@ -222,5 +232,26 @@ mod tests {
             ..Environment::default()
         };
         assert!(!format!("{:?}", IdTokenSource::find(&environment)).contains("s3cret"));
+    }
+
+    #[test]
+    fn nobodys_name_is_asked_for_but_of_whom_the_token_goes_to() {
+        let endpoint: Endpoint = "flyte.example.com".parse().unwrap();
+        let asked = |issuer: &str| {
+            let provider = serde_json::json!({
+                "issuer": issuer,
+                "token_endpoint": "https://login.example.com/token",
+                "redirect_uri": "http://localhost/callback",
+                "scopes": [],
+                "header": "authorization",
+                "answers_with_issuer": false,
+                "flyte": true,
+            });
+            audience(&serde_json::from_value(provider).unwrap(), &endpoint).to_owned()
+        };
+        assert_eq!(asked("https://login.example.com/tenant"), "https://login.example.com/tenant");
+        for other in ["sts.amazonaws.com", "https://bank.example.com", ""] {
+            assert_eq!(asked(other), "https://flyte.example.com/", "{other}");
+        }
     }
 }

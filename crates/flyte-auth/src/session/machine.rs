@@ -111,7 +111,7 @@ impl Session {
                 client_credentials::token(http, provider, endpoint, scopes, client_id, evidence, now).await
             }
             (_, None, Some(source)) => {
-                token_exchange::exchange(self.http()?, provider, endpoint, scopes, source).await
+                token_exchange::exchange(self.http()?, provider, &options.endpoint, scopes, source).await
             }
             _ => Err(no_credentials(options.auth_type)),
         }
