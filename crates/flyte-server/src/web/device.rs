@@ -29,8 +29,10 @@ pub struct DeviceView {
     pub address: String,
     /// Whether this browser is at the same address.
     pub same_address: bool,
-    /// When it asked, in UTC.
-    pub asked_at: String,
+    /// When it asked, as the `datetime` of HTML.
+    pub datetime: String,
+    /// The same as a time of day.
+    pub time: String,
     /// How long ago that is.
     pub asked: String,
     /// The scopes asked for.
@@ -57,7 +59,8 @@ impl DeviceView {
             user_code,
             same_address: device.address == browser,
             address: device.address,
-            asked_at: asked_at.strftime("%Y-%m-%d %H:%MZ").to_string(),
+            datetime: asked_at.strftime("%Y-%m-%dT%H:%MZ").to_string(),
+            time: asked_at.strftime("%H:%M UTC").to_string(),
             asked: if age < 2 { "just now".to_owned() } else { format!("{} ago", duration(age)) },
             scopes: device.scopes,
         }

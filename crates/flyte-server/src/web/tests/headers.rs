@@ -68,7 +68,8 @@ fn device_view() -> DeviceView {
         user_code: "WDJB-MJH7".to_owned(),
         address: "203.0.113.9".to_owned(),
         same_address: false,
-        asked_at: "2027-01-15 08:00Z".to_owned(),
+        datetime: "2027-01-15T08:00Z".to_owned(),
+        time: "08:00 UTC".to_owned(),
         asked: "5 seconds ago".to_owned(),
         scopes: ["openid", "all", "<b>odd</b>"].map(str::to_owned).to_vec(),
     }
