@@ -59,10 +59,11 @@ impl ShownDevice {
     /// The first URL in the text that ends in a whole user code.
     #[must_use]
     pub fn in_text(text: &str) -> Option<Self> {
-        let from = text.find("https://")?;
-        let url: String = text[from..].chars().take_while(|c| !c.is_whitespace()).collect();
-        let (_, code) = url.split_once("user_code=")?;
-        (code.len() == 9).then(|| Self { code: code.to_owned(), url: url.clone() })
+        text.split_whitespace().find_map(|word| {
+            let url = &word[word.find("https://")?..];
+            let (_, code) = url.split_once("user_code=")?;
+            (code.len() == 9).then(|| Self { url: url.to_owned(), code: code.to_owned() })
+        })
     }
 
     /// The same where the person types the code.

@@ -1,4 +1,5 @@
-//! Signing in at a device without a browser (RFC 8628): the published client, and a server that is killed meanwhile.
+//! Signing in at a device without a browser (RFC 8628): the published client, our command, and a server that is killed
+//! meanwhile.
 
 use std::{fs, process::Stdio};
 
@@ -51,6 +52,28 @@ fn the_published_client_signs_in() {
     assert!(again.out.contains("flytesnacks") && !again.out.contains("user_code"), "{again:?}");
     let ours = Told::by(&mut machine.flyte(&["whoami"])).ok();
     assert!(ours.out.contains("admin@localhost"), "{ours:?}");
+}
+
+#[test]
+fn our_command_signs_in() {
+    let server = Server::start();
+    let machine = headless(Machine::bare(), &server);
+    let mut login = machine.flyte(&["auth", "login"]).stderr(Stdio::piped()).spawn().unwrap();
+    let (shown, told) = ShownDevice::in_output(login.stderr.take().unwrap());
+    assert_eq!(shown.url, server.url(&format!("/device?user_code={}", shown.code)));
+    assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
+    assert!(login.wait().unwrap().success(), "{}", told.join().unwrap());
+    let projects = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+    assert!(projects.out.contains("flytesnacks"), "{projects:?}");
+    // The device signs out by itself, and so it ends at the server, too.
+    let token = Told::by(&mut machine.flyte(&["auth", "token"])).ok().out;
+    let userinfo = || {
+        let answer = server.http().get(server.url("/oauth2/userinfo")).bearer_auth(token.trim()).send();
+        answer.unwrap().status().as_u16()
+    };
+    assert_eq!(userinfo(), 200);
+    let _ = Told::by(&mut machine.flyte(&["auth", "logout"])).ok();
+    assert_eq!(userinfo(), 401);
 }
 
 #[test]
