@@ -119,7 +119,7 @@ async fn create(app: &App, device: &mut DeviceAuthorization) -> Result<(SecretSt
 /// The answer to an address that asks for codes faster than people enter them.
 fn too_many(retry_after: i64) -> Response {
     let description = format!("too many devices asked from this address; try again in {retry_after} s");
-    let mut response = OAuthError::new(ErrorCode::SlowDown, description).into_response();
+    let mut response = OAuthError::new(ErrorCode::TemporarilyUnavailable, description).into_response();
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
     response

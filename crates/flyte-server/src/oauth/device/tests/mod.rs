@@ -113,7 +113,7 @@ async fn an_address_that_asks_for_ever_more_codes_waits() {
         assert_eq!(ask_from(&server, address, &pairs).await.status, 200);
     }
     let refused = ask_from(&server, address, &pairs).await;
-    assert_eq!((refused.status.as_u16(), refused.error().as_str()), (429, "slow_down"));
+    assert_eq!((refused.status.as_u16(), refused.error().as_str()), (429, "temporarily_unavailable"));
     assert_eq!(refused.headers[header::RETRY_AFTER], "2");
     assert_eq!(server.device().await["expires_in"], 600, "from elsewhere");
     server.app.clock.advance(2);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::text;
-use crate::oauth::testing::Server;
+use crate::{oauth::testing::Server, store::AuditQuery};
 
 #[tokio::test]
 async fn from_the_printed_address_to_the_device_signed_in() {
@@ -182,4 +182,44 @@ async fn ours_is_asked_about_like_others() {
         browser.answer(&device, "approve").await;
     }
     assert!(server.app.store.consent("user-Ada", "native").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_audit_log_says_who_answered_for_what_and_no_code() {
+    let server = Server::start().await;
+    let [approved, denied] = [server.device().await, server.device().await];
+    let mut browser = server.browser("Ada").await;
+    browser.address = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+    browser.answer(&approved, "approve").await;
+    browser.answer(&denied, "deny").await;
+    for _ in 0..9 {
+        browser.look_at(&approved).await;
+    }
+    // What a stranger can make happen without end does not fill the disk.
+    server.stranger().post("/device", &[("user_code", "WDJB-MJH7"), ("decision", "approve")]).await;
+    server.poll(&approved).await.json();
+    server.app.clock.advance(600);
+    assert_eq!(server.poll(&approved).await.error(), "invalid_grant");
+    server.app.audit.flush().await;
+    let query = AuditQuery { limit: 100, ..AuditQuery::default() };
+    let (records, _) = server.app.store.list_audit_records(&query).await.unwrap();
+    let mut events: Vec<_> = records.iter().rev().map(|stored| stored.record.event.as_str()).collect();
+    events.dedup();
+    assert_eq!(events, ["device_approved", "device_denied", "device_code_failed", "device_code_replayed"]);
+    assert_eq!(records.len(), 3 + 5, "the sixth guess was not looked at");
+    let first = &records.last().unwrap().record;
+    assert_eq!(first.subject.as_deref(), Some("user-Ada"));
+    assert_eq!((first.client_id.as_deref(), first.address.as_deref()), (Some("flyte"), Some("198.51.100.7")));
+    let session = &browser.session.as_ref().unwrap().id;
+    for (detail, value) in
+        [("email", "ada@example.com"), ("device_address", "203.0.113.9"), ("session_id", session)]
+    {
+        assert_eq!(first.details[detail], value, "{detail}");
+    }
+    let log = format!("{records:?}");
+    for device in [&approved, &denied] {
+        for code in ["device_code", "user_code"] {
+            assert!(!log.contains(text(&device[code])), "{code}");
+        }
+    }
 }
