@@ -1,13 +1,20 @@
 //! API keys: OAuth 2 confidential clients of the client credentials grant (RFC 6749 section 4.4).
+//!
+//! Where the server has no `flyteauth.ApiKeyService`, as hosted control planes have not, the service of the published plugin
+//! is used: the same keys, without expiry, limits and rotation.
+
+mod hosted;
 
 use std::time::Duration;
 
-use connectrpc::ConnectError;
+use connectrpc::{ConnectError, ErrorCode};
 use flyte_config::Endpoint;
+use flyte_idl::cloudidl::identity::AppsServiceClient;
 use flyte_idl::flyteauth as wire;
 use secrecy::SecretString;
 use serde::Serialize;
 
+use self::hosted::Hosted;
 use crate::access::{Access, seconds, time};
 use crate::client::Transport;
 use crate::error::ClientError;
@@ -54,31 +61,41 @@ pub struct IssuedApiKey {
     pub secret: SecretString,
 }
 
-/// Calls of `flyteauth.ApiKeyService`.
+/// Calls of `flyteauth.ApiKeyService`, or of `cloudidl.identity.AppsService` where that is what the server has.
 #[derive(Clone)]
 pub struct ApiKeys<T> {
     service: wire::ApiKeyServiceClient<T>,
+    hosted: Hosted<T>,
     endpoint: Endpoint,
 }
 
 impl<T: Transport> ApiKeys<T> {
-    pub(crate) fn new(service: wire::ApiKeyServiceClient<T>, endpoint: Endpoint) -> Self {
-        Self { service, endpoint }
+    pub(crate) fn new(
+        service: wire::ApiKeyServiceClient<T>,
+        apps: AppsServiceClient<T>,
+        endpoint: Endpoint,
+        org: Option<String>,
+    ) -> Self {
+        let hosted = Hosted { service: apps, endpoint: endpoint.clone(), org: org.unwrap_or_default() };
+        Self { service, hosted, endpoint }
     }
 
     /// Creates a key. This is the only time that its secret is told.
     ///
     /// # Errors
-    /// [`ClientError::AlreadyExists`] where its name, or the `client_id` made from it, is taken.
+    /// [`ClientError::AlreadyExists`] where its name, or the `client_id` made from it, is taken;
+    /// [`ClientError::Unsupported`] where the server's keys have no expiry and limits, and some are asked for.
     pub async fn create(&self, new: NewApiKey) -> Result<IssuedApiKey, ClientError> {
         let request = wire::CreateApiKeyRequest {
-            name: new.name,
-            access: wire::Access::from(new.access).into(),
+            name: new.name.clone(),
+            access: wire::Access::from(new.access.clone()).into(),
             lifetime: new.lifetime.map_or(0, seconds),
             ..Default::default()
         };
-        let answer = self.service.create_api_key(request).await.map_err(|error| self.error(error))?;
-        let answer = answer.into_owned();
+        let answer = match self.service.create_api_key(request).await {
+            Err(error) if is_hosted(&error) => return self.hosted.create(new).await,
+            answer => answer.map_err(|error| self.error(error))?.into_owned(),
+        };
         issued(answer.api_key.into_option(), answer.client_secret)
     }
 
@@ -88,7 +105,10 @@ impl<T: Transport> ApiKeys<T> {
     /// [`ClientError::NotFound`] where there is none that the caller may see.
     pub async fn get(&self, key: &str) -> Result<ApiKey, ClientError> {
         let request = wire::GetApiKeyRequest { client_id: key.to_owned(), ..Default::default() };
-        let answer = self.service.get_api_key(request).await.map_err(|error| self.error(error))?;
+        let answer = match self.service.get_api_key(request).await {
+            Err(error) if is_hosted(&error) => return self.hosted.get(key).await,
+            answer => answer.map_err(|error| self.error(error))?,
+        };
         let api_key = answer.into_owned().api_key.into_option();
         api_key.map(ApiKey::from).ok_or_else(|| without("key"))
     }
@@ -104,22 +124,31 @@ impl<T: Transport> ApiKeys<T> {
     /// [`ClientError::NotFound`] where there is none that the caller may see.
     pub async fn delete(&self, key: &str) -> Result<(), ClientError> {
         let request = wire::DeleteApiKeyRequest { client_id: key.to_owned(), ..Default::default() };
-        self.service.delete_api_key(request).await.map_err(|error| self.error(error))?;
-        Ok(())
+        match self.service.delete_api_key(request).await {
+            Err(error) if is_hosted(&error) => self.hosted.delete(key).await,
+            answer => answer.map(drop).map_err(|error| self.error(error)),
+        }
     }
 
     /// Gives a key a new secret. The one in use now works on for `overlap`, in whole seconds.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none that the caller may see.
+    /// [`ClientError::NotFound`] where there is none that the caller may see; [`ClientError::Unsupported`] where the
+    /// server's keys cannot be rotated.
     pub async fn rotate(&self, key: &str, overlap: Duration) -> Result<IssuedApiKey, ClientError> {
         let request = wire::RotateApiKeyRequest {
             client_id: key.to_owned(),
             overlap: seconds(overlap),
             ..Default::default()
         };
-        let answer = self.service.rotate_api_key(request).await.map_err(|error| self.error(error))?;
-        let answer = answer.into_owned();
+        let answer = match self.service.rotate_api_key(request).await {
+            Err(error) if is_hosted(&error) => {
+                return Err(self.hosted.unsupported(
+                    "its API keys cannot be rotated; create another one, and delete this one when it is no longer used",
+                ));
+            }
+            answer => answer.map_err(|error| self.error(error))?.into_owned(),
+        };
         issued(answer.api_key.into_option(), answer.client_secret)
     }
 
@@ -136,8 +165,10 @@ impl<T: Transport> Source for Listing<T> {
 
     async fn page(&self, limit: u32, token: &str) -> Result<Page<ApiKey>, ClientError> {
         let request = wire::ListApiKeysRequest { limit, token: token.to_owned(), ..Default::default() };
-        let answer = self.0.service.list_api_keys(request).await.map_err(|error| self.0.error(error))?;
-        let answer = answer.into_owned();
+        let answer = match self.0.service.list_api_keys(request).await {
+            Err(error) if is_hosted(&error) => return self.0.hosted.page(limit, token).await,
+            answer => answer.map_err(|error| self.0.error(error))?.into_owned(),
+        };
         Ok(Page { items: answer.api_keys.into_iter().map(ApiKey::from).collect(), next: answer.token })
     }
 }
@@ -155,6 +186,11 @@ impl From<wire::ApiKey> for ApiKey {
             previous_secret_expires_at: time(message.previous_secret_expires_at),
         }
     }
+}
+
+/// Whether the server does not have our service; HTTP 404 counts as that (Connect protocol, error codes).
+fn is_hosted(error: &ConnectError) -> bool {
+    error.code == ErrorCode::Unimplemented
 }
 
 fn issued(api_key: Option<wire::ApiKey>, secret: String) -> Result<IssuedApiKey, ClientError> {

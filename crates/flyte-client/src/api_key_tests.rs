@@ -4,6 +4,7 @@ use connectrpc::client::ServiceTransport;
 use connectrpc::{
     ConnectRpcService, Encodable, RequestContext, Response, Router, ServiceRequest, ServiceResult,
 };
+use flyte_idl::cloudidl::identity::{self as apps, AppsServiceExt as _};
 use flyte_idl::flyteauth::{ApiKeyService, ApiKeyServiceExt as _};
 use secrecy::ExposeSecret as _;
 
@@ -173,4 +174,105 @@ async fn an_answer_without_a_secret_is_a_failure_and_a_secret_is_in_no_debug_out
     let (_, keys) = serve(Server::default());
     let issued = keys.create(new("ci")).await.unwrap();
     assert!(!format!("{issued:?}").contains("hunter2"));
+}
+
+/// A hosted control plane in memory: applications, and nothing of ours.
+#[derive(Default)]
+struct HostedServer(Mutex<Vec<apps::App>>);
+
+impl HostedServer {
+    fn find(&self, id: &str) -> Result<apps::App, ConnectError> {
+        let apps = self.0.lock().unwrap();
+        apps.iter().find(|app| app.client_id == id).cloned().ok_or_else(|| ConnectError::not_found(id))
+    }
+}
+
+impl apps::AppsService for HostedServer {
+    async fn create<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, apps::CreateAppRequest>,
+    ) -> ServiceResult<impl Encodable<apps::CreateAppResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let app = apps::App {
+            client_id: request.client_id,
+            client_name: request.client_name,
+            grant_types: request.grant_types,
+            client_secret: "hunter2".into(),
+            ..Default::default()
+        };
+        self.0.lock().unwrap().push(apps::App { client_secret: String::new(), ..app.clone() });
+        Response::ok(apps::CreateAppResponse { app: app.into(), ..Default::default() })
+    }
+
+    async fn get<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, apps::GetAppRequest>,
+    ) -> ServiceResult<impl Encodable<apps::GetAppResponse> + Send + use<'a>> {
+        let app = self.find(request.client_id)?;
+        Response::ok(apps::GetAppResponse { app: app.into(), ..Default::default() })
+    }
+
+    async fn update<'a>(
+        &'a self,
+        _: RequestContext,
+        _: ServiceRequest<'_, apps::UpdateAppRequest>,
+    ) -> ServiceResult<impl Encodable<apps::UpdateAppResponse> + Send + use<'a>> {
+        Response::ok(apps::UpdateAppResponse::default())
+    }
+
+    async fn delete<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, apps::DeleteAppRequest>,
+    ) -> ServiceResult<impl Encodable<apps::DeleteAppResponse> + Send + use<'a>> {
+        self.0.lock().unwrap().retain(|app| app.client_id != request.client_id);
+        Response::ok(apps::DeleteAppResponse::default())
+    }
+
+    async fn list<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, apps::ListAppsRequest>,
+    ) -> ServiceResult<impl Encodable<apps::ListAppsResponse> + Send + use<'a>> {
+        let list = request.to_owned_message().request.into_option().unwrap();
+        let apps = self.0.lock().unwrap();
+        let start: usize = list.token.parse().unwrap_or(0);
+        let token = if start + 1 < apps.len() { (start + 1).to_string() } else { String::new() };
+        let apps = apps.iter().skip(start).take(1).cloned().collect();
+        Response::ok(apps::ListAppsResponse { apps, token, ..Default::default() })
+    }
+}
+
+#[tokio::test]
+async fn a_hosted_control_plane_keeps_keys_without_limits() {
+    let router = Arc::new(HostedServer::default()).register(Router::new());
+    let transport = ServiceTransport::new(ConnectRpcService::new(router));
+    let keys = Client::new(transport, "localhost".parse().unwrap()).unwrap().api_keys();
+
+    let issued = keys.create(new("My CI")).await.unwrap();
+    assert_eq!((issued.api_key.client_id.as_str(), issued.secret.expose_secret()), ("my-ci", "hunter2"));
+    keys.create(new("other")).await.unwrap();
+    assert_eq!(keys.list(None).collect().await.unwrap().len(), 2);
+    for name in ["My CI", "my-ci"] {
+        assert_eq!(keys.get(name).await.unwrap().client_id, "my-ci");
+    }
+    keys.delete("My CI").await.unwrap();
+    assert!(matches!(keys.delete("My CI").await.unwrap_err(), ClientError::NotFound { .. }));
+    assert_eq!(keys.list(None).collect().await.unwrap().len(), 1);
+
+    // What such keys cannot have is refused, before any is made.
+    let limited = NewApiKey { lifetime: Some(Duration::from_secs(60)), ..new("limited") };
+    let viewer = NewApiKey { access: Access { role: "viewer".into(), ..Access::default() }, ..new("viewer") };
+    for wanted in [limited, viewer] {
+        let error = keys.create(wanted).await.unwrap_err();
+        assert!(error.to_string().contains("cannot expire, nor be limited"), "{error}");
+    }
+    let error = keys.rotate("other", Duration::ZERO).await.unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Unsupported { message, .. } if message.contains("rotated")),
+        "{error}"
+    );
+    assert_eq!(keys.list(None).collect().await.unwrap().len(), 1);
 }

@@ -3,6 +3,7 @@
 use connectrpc::client::{ClientConfig, ClientTransport};
 use connectrpc::http_body::Body;
 use flyte_config::Endpoint;
+use flyte_idl::cloudidl::identity::AppsServiceClient;
 use flyte_idl::flyteauth::{ApiKeyServiceClient, AuditServiceClient, TrustServiceClient};
 use flyte_idl::flyteidl2::auth::IdentityServiceClient;
 use flyte_idl::flyteidl2::project::ProjectServiceClient;
@@ -63,7 +64,8 @@ impl<T: Transport> Client<T> {
     /// API keys.
     pub fn api_keys(&self) -> ApiKeys<T> {
         let service = ApiKeyServiceClient::new(self.transport.clone(), self.config.clone());
-        ApiKeys::new(service, self.endpoint.clone())
+        let apps = AppsServiceClient::new(self.transport.clone(), self.config.clone());
+        ApiKeys::new(service, apps, self.endpoint.clone(), self.org.clone())
     }
 
     /// Rules by which other issuers' tokens are trusted.

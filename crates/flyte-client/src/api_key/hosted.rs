@@ -1,0 +1,143 @@
+//! API keys of hosted control planes, whose service knows OAuth 2 applications: no expiry, no limits, no rotation.
+
+use connectrpc::ConnectError;
+use flyte_config::Endpoint;
+use flyte_idl::cloudidl::common::ListRequest;
+use flyte_idl::cloudidl::identity as wire;
+use secrecy::SecretString;
+
+use super::{ApiKey, IssuedApiKey, NewApiKey, without};
+use crate::access::Access;
+use crate::client::Transport;
+use crate::error::ClientError;
+use crate::pager::Page;
+
+/// Registered as the published plugin registers it; nothing is ever sent there.
+const REDIRECT_URI: &str = "http://localhost:8080/authorization-code/callback";
+
+/// Calls of `cloudidl.identity.AppsService`.
+#[derive(Clone)]
+pub(super) struct Hosted<T> {
+    pub(super) service: wire::AppsServiceClient<T>,
+    pub(super) endpoint: Endpoint,
+    pub(super) org: String,
+}
+
+impl<T: Transport> Hosted<T> {
+    pub(super) async fn create(&self, new: NewApiKey) -> Result<IssuedApiKey, ClientError> {
+        if new.access != Access::default() || new.lifetime.is_some() {
+            return Err(
+                self.unsupported("its API keys cannot expire, nor be limited to a role, scopes or a project")
+            );
+        }
+        let client_id = client_id(&new.name);
+        let request = wire::CreateAppRequest {
+            organization: self.org.clone(),
+            client_name: client_id.clone(),
+            client_id,
+            redirect_uris: vec![REDIRECT_URI.to_owned()],
+            response_types: vec![wire::ResponseTypes::CODE.into()],
+            grant_types: vec![
+                wire::GrantTypes::CLIENT_CREDENTIALS.into(),
+                wire::GrantTypes::AUTHORIZATION_CODE.into(),
+            ],
+            token_endpoint_auth_method: wire::TokenEndpointAuthMethod::CLIENT_SECRET_BASIC.into(),
+            consent_method: wire::ConsentMethod::CONSENT_METHOD_REQUIRED.into(),
+            ..Default::default()
+        };
+        let answer = self.service.create(request).await.map_err(|error| self.error(error))?;
+        let app = answer.into_owned().app.into_option().ok_or_else(|| without("key"))?;
+        if app.client_secret.is_empty() {
+            return Err(without("secret"));
+        }
+        let secret = SecretString::from(app.client_secret.clone());
+        Ok(IssuedApiKey { api_key: app.into(), secret })
+    }
+
+    pub(super) async fn get(&self, key: &str) -> Result<ApiKey, ClientError> {
+        let request = |client_id: &str| wire::GetAppRequest {
+            organization: self.org.clone(),
+            client_id: client_id.to_owned(),
+            ..Default::default()
+        };
+        let answer = match self.service.get(request(key)).await.map_err(|error| self.error(error)) {
+            // Not a client ID, then perhaps a name that one was made from.
+            Err(ClientError::NotFound { .. }) if client_id(key) != key => {
+                self.service.get(request(&client_id(key))).await.map_err(|error| self.error(error))?
+            }
+            answer => answer?,
+        };
+        answer.into_owned().app.into_option().map(ApiKey::from).ok_or_else(|| without("key"))
+    }
+
+    pub(super) async fn page(&self, limit: u32, token: &str) -> Result<Page<ApiKey>, ClientError> {
+        let list = ListRequest {
+            limit: i32::try_from(limit).unwrap_or(i32::MAX) as _,
+            token: token.to_owned(),
+            ..Default::default()
+        };
+        let request = wire::ListAppsRequest {
+            organization: self.org.clone(),
+            request: list.into(),
+            ..Default::default()
+        };
+        let answer = self.service.list(request).await.map_err(|error| self.error(error))?.into_owned();
+        Ok(Page { items: answer.apps.into_iter().map(ApiKey::from).collect(), next: answer.token })
+    }
+
+    pub(super) async fn delete(&self, key: &str) -> Result<(), ClientError> {
+        // Asked for first, because deleting what is not there may well succeed.
+        let client_id = self.get(key).await?.client_id;
+        let request =
+            wire::DeleteAppRequest { organization: self.org.clone(), client_id, ..Default::default() };
+        self.service.delete(request).await.map_err(|error| self.error(error))?;
+        Ok(())
+    }
+
+    pub(super) fn unsupported(&self, message: &str) -> ClientError {
+        ClientError::Unsupported { endpoint: self.endpoint.to_string(), message: message.to_owned() }
+    }
+
+    fn error(&self, error: ConnectError) -> ClientError {
+        ClientError::from_connect(error, &self.endpoint)
+    }
+}
+
+/// The client ID that the published plugin makes of a name.
+fn client_id(name: &str) -> String {
+    let mut id = String::with_capacity(name.len());
+    for c in name.to_lowercase().chars() {
+        match c {
+            '0'..='9' | 'a'..='z' => id.push(c),
+            _ if id.ends_with('-') => {}
+            _ => id.push('-'),
+        }
+    }
+    id
+}
+
+impl From<wire::App> for ApiKey {
+    fn from(app: wire::App) -> Self {
+        Self {
+            client_id: app.client_id,
+            name: app.client_name,
+            created_at: app.client_id_issued_at.into_option().map(|at| at.seconds),
+            expires_at: app.client_secret_expires_at.into_option().map(|at| at.seconds).filter(|at| *at != 0),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_client_ids_as_the_plugin_makes_them() {
+        for (name, id) in
+            [("My CI", "my-ci"), ("ci", "ci"), ("a__b..c", "a-b-c"), ("-x-", "-x-"), ("é!", "-")]
+        {
+            assert_eq!(client_id(name), id, "{name}");
+        }
+    }
+}
