@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL", value_parser = https, required_unless_present_any = ["github", "gitlab"])]
     issuer: Option<String>,
 
-    /// Whom the tokens are issued for: their aud claim, exactly. The control plane's address without it
+    /// Whom the tokens are issued for: their aud claim, exactly. The server's issuer name without it,
+    /// which our side of CI asks its tokens for
     #[arg(long, value_name = "TEXT")]
     audience: Option<String>,
 
@@ -128,10 +129,22 @@ fn path(text: &str) -> Result<String, &'static str> {
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
     let endpoint = context.endpoint()?.to_string();
     let known = arguments.known();
-    let new = arguments.rule(&endpoint)?;
+    let by_default = arguments.audience.is_none();
+    let mut new = arguments.rule(&endpoint)?;
     let name = new.name.clone();
-    let trusts = context.client()?.trusts();
+    let session = context.encrypted_session(false)?;
+    let trusts = context.client_of(session.clone())?.trusts();
     let created = context.run("Creating the trust rule", async {
+        // As the job's side asks for its token: the server by its own name, which may differ from its address here.
+        if by_default
+            && let Ok(provider) = session.provider().await
+            && provider
+                .issuer
+                .parse::<Url>()
+                .is_ok_and(|url| url.origin() == provider.token_endpoint.origin())
+        {
+            new.audience.clone_from(&provider.issuer);
+        }
         let created = trusts.create(new).await;
         created.map_err(|error| {
             Failure::resource(format!("cannot create the trust rule {name}"), &error, "trust")
