@@ -12,7 +12,7 @@ use super::{
     endpoints,
     error::{ErrorCode, OAuthError},
 };
-use crate::{access::token::Audience, app::App, clock::UnixTime, store::SecretHash};
+use crate::{access::token::Audience, app::App, clock::UnixTime, config::Config, store::SecretHash};
 
 /// `client_assertion_type` (RFC 7523 section 2.2).
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -72,9 +72,7 @@ pub async fn verify(app: &App, client_id: &str, jwks: &str, assertion: &str) -> 
     if claims.iss != client_id || claims.sub != client_id {
         return Err(refused("iss and sub of client_assertion must both be the client_id"));
     }
-    let config = &app.config;
-    if ![config.issuer().to_owned(), config.url(endpoints::TOKEN)].iter().any(|own| claims.aud.contains(own))
-    {
+    if !is_for(&app.config, &claims.aud) {
         return Err(refused("aud of client_assertion must be this server's issuer"));
     }
     let now = app.clock.now();
@@ -95,6 +93,14 @@ pub async fn verify(app: &App, client_id: &str, jwks: &str, assertion: &str) -> 
         return Err(refused("client_assertion was used before: each request needs a new one"));
     }
     Ok(())
+}
+
+/// Whether one of the audiences is this server: by its issuer or, as RFC 7523 section 3 lets clients do, by an endpoint at which
+/// they authenticate. Libraries name the one that they ask.
+fn is_for(config: &Config, audience: &Audience) -> bool {
+    let endpoints =
+        [endpoints::TOKEN, endpoints::INTROSPECT, endpoints::REVOKE, endpoints::DEVICE_AUTHORIZATION];
+    audience.contains(config.issuer()) || endpoints.iter().any(|path| audience.contains(&config.url(path)))
 }
 
 /// SHA-256 of who made an assertion and its `jti`.

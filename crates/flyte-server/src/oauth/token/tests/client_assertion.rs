@@ -93,7 +93,9 @@ async fn an_assertion_gets_a_token_once() {
     let answer = present(&server, &assertion).await;
     assert_eq!(answer.error(), "invalid_client");
     assert!(answer.text().contains("used before"), "{}", answer.text());
-    for aud in [json!("https://localhost:8443/oauth2/token"), json!([ISSUER, "https://other.example"])] {
+    let endpoints = ["token", "introspect", "revoke", "device_authorization"]
+        .map(|name| json!(format!("{ISSUER}/oauth2/{name}")));
+    for aud in endpoints.into_iter().chain([json!([ISSUER, "https://other.example"])]) {
         let assertion = sign(Algorithm::ES256, &KEY, &claims(&aud.to_string(), json!({"aud": aud})));
         assert_eq!(present(&server, &assertion).await.status, 200, "{aud}");
     }
@@ -144,6 +146,7 @@ async fn what_is_wrong_with_an_assertion_is_told() {
     for (assertion, reason) in [
         (good(json!({"aud": "https://other.example"})), "aud"),
         (good(json!({"aud": [ISSUER.to_uppercase()]})), "aud"),
+        (good(json!({"aud": format!("{ISSUER}/oauth2/userinfo")})), "aud"),
         (good(json!({"exp": NOW})), "expired"),
         (good(json!({"exp": NOW + 86_400})), "longer than an hour"),
         (good(json!({"exp": null})), "exp"),
