@@ -8,6 +8,7 @@
 
 mod browser;
 mod certificate;
+mod ci;
 mod device;
 mod machine;
 mod peer;
@@ -24,6 +25,7 @@ use std::{
 
 pub use browser::{Browser, ENTER, TAB};
 pub use certificate::{Certificate, Flaw};
+pub use ci::Ci;
 pub use device::{Answer, ShownDevice};
 pub use machine::{Machine, Person};
 pub use peer::{OidcProvider, WebServer, python};

@@ -1,93 +1,15 @@
 //! A CI job without a key: its own token becomes one of the server's, under a trust rule.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use flyte_e2e::{Machine, Server, Told};
-use rcgen::{KeyPair, PKCS_ED25519, SigningKey as _};
+use flyte_e2e::{Ci, Machine, Server, Told};
 use serde_json::{Value, json};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-
-/// A CI system that signs its jobs' tokens, and publishes its key at an address of this machine.
-struct Ci {
-    url: String,
-    key: KeyPair,
-    kid: String,
-    published: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Ci {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let published = Arc::default();
-        let (keys, issuer) = (Arc::clone(&published), url.clone());
-        thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
-                answer(connection, &issuer, &keys);
-            }
-        });
-        let mut ci =
-            Self { url, key: KeyPair::generate_for(&PKCS_ED25519).unwrap(), kid: String::new(), published };
-        ci.rotate("k1");
-        ci
-    }
-
-    /// Signs with a new key from now on, and publishes it beside the old one.
-    fn rotate(&mut self, kid: &str) {
-        self.key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-        self.kid = kid.to_owned();
-        let x = BASE64_URL_SAFE_NO_PAD.encode(self.key.public_key_raw());
-        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": x});
-        self.published.lock().unwrap().push(jwk);
-    }
-
-    /// A job's token for `audience`, with further claims.
-    fn token(&self, audience: &str, claims: Value) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let mut payload = json!({
-            "iss": self.url, "aud": audience, "iat": now, "nbf": now - 5, "exp": now + 300,
-            "sub": "repo:acme/app:ref:refs/heads/main", "repository": "acme/app", "ref": "refs/heads/main",
-        });
-        for (name, value) in claims.as_object().unwrap() {
-            payload[name] = value.clone();
-        }
-        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.kid});
-        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&header), part(&payload));
-        let signature = self.key.sign(signed.as_bytes()).unwrap();
-        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
-    }
-}
-
-fn answer(mut connection: TcpStream, issuer: &str, keys: &Mutex<Vec<Value>>) {
-    let mut line = String::new();
-    let mut reader = BufReader::new(connection.try_clone().unwrap());
-    reader.read_line(&mut line).unwrap();
-    let mut header = String::new();
-    while reader.read_line(&mut header).is_ok_and(|length| length > 2) {
-        header.clear();
-    }
-    let body = if line.contains("/.well-known/openid-configuration ") {
-        json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks")})
-    } else {
-        json!({"keys": *keys.lock().unwrap()})
-    };
-    let body = body.to_string();
-    let _ = write!(
-        connection,
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
-}
 
 /// A server, a CI system, and an administrator's machine.
 struct World {
@@ -110,7 +32,7 @@ impl World {
     /// Trusts the main branch of `acme/app`.
     fn trust(&self, name: &str, further: &[&str]) {
         let arguments = [
-            &["create", "trust", name, "--issuer", &self.ci.url, "--claim", "repository=acme/app"][..],
+            &["create", "trust", name, "--issuer", self.ci.issuer(), "--claim", "repository=acme/app"][..],
             &["--claim", "ref=refs/heads/main"],
             further,
         ];

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     thread::{self, JoinHandle},
 };
 
@@ -143,16 +143,12 @@ impl Stranger {
     }
 }
 
-/// Registers the stranger. No command does that yet, so it is written into the database.
+/// Registers the stranger.
 fn register_stranger(server: &Server) {
-    let program = "import sqlite3, sys
-with sqlite3.connect(sys.argv[1], timeout=30) as database:
-    database.execute('''INSERT INTO clients (id, name, confidential, redirect_uris, post_logout_redirect_uris,
-        grant_types, scopes, first_party, created_at)
-        SELECT 'stranger', 'A <b>stranger</b>', 0, '[\"http://127.0.0.1/callback\"]', '[]', grant_types, scopes, 0, created_at
-        FROM clients WHERE id = 'flyte' ''')";
-    let told = Told::by(Command::new("python3").args(["-c", program]).arg(server.data().join("flyte.db")));
-    let _ = told.ok();
+    let arguments = ["client", "add", "stranger", "--public", "--name", "A <b>stranger</b>"];
+    let mut add = server.command(&arguments);
+    add.args(["--redirect-uri", "http://127.0.0.1/callback", "--scope", "openid,email"]);
+    let _ = Told::by(&mut add).ok();
 }
 
 #[test]

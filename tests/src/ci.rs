@@ -1,0 +1,96 @@
+//! A CI system that gives its jobs tokens (OpenID Connect).
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use rcgen::{KeyPair, PKCS_ED25519, SigningKey as _};
+use serde_json::{Value, json};
+
+/// A CI system that signs its jobs' tokens, and publishes its key at an address of this machine.
+#[derive(Debug)]
+pub struct Ci {
+    url: String,
+    key: KeyPair,
+    kid: String,
+    published: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Ci {
+    /// One with its first key.
+    #[must_use]
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let published = Arc::default();
+        let (keys, issuer) = (Arc::clone(&published), url.clone());
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                answer(connection, &issuer, &keys);
+            }
+        });
+        let mut ci =
+            Self { url, key: KeyPair::generate_for(&PKCS_ED25519).unwrap(), kid: String::new(), published };
+        ci.rotate("k1");
+        ci
+    }
+
+    /// `iss` of its tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.url
+    }
+
+    /// Signs with a new key from now on, and publishes it beside the old one.
+    pub fn rotate(&mut self, kid: &str) {
+        self.key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        self.kid = kid.to_owned();
+        let x = BASE64_URL_SAFE_NO_PAD.encode(self.key.public_key_raw());
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": x});
+        self.published.lock().unwrap().push(jwk);
+    }
+
+    /// A job's token for `audience`, with further claims.
+    #[must_use]
+    pub fn token(&self, audience: &str, claims: Value) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let mut payload = json!({
+            "iss": self.url, "aud": audience, "iat": now, "nbf": now - 5, "exp": now + 300,
+            "sub": "repo:acme/app:ref:refs/heads/main", "repository": "acme/app", "ref": "refs/heads/main",
+        });
+        for (name, value) in claims.as_object().unwrap() {
+            payload[name] = value.clone();
+        }
+        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.kid});
+        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&header), part(&payload));
+        let signature = self.key.sign(signed.as_bytes()).unwrap();
+        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+fn answer(mut connection: TcpStream, issuer: &str, keys: &Mutex<Vec<Value>>) {
+    let mut line = String::new();
+    let mut reader = BufReader::new(connection.try_clone().unwrap());
+    reader.read_line(&mut line).unwrap();
+    let mut header = String::new();
+    while reader.read_line(&mut header).is_ok_and(|length| length > 2) {
+        header.clear();
+    }
+    let body = if line.contains("/.well-known/openid-configuration ") {
+        json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks")})
+    } else {
+        json!({"keys": *keys.lock().unwrap()})
+    };
+    let body = body.to_string();
+    let _ = write!(
+        connection,
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+}
