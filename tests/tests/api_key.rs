@@ -1,0 +1,156 @@
+//! API keys by our own command: made, used with nothing else configured, rotated, inspected and deleted.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Stdio},
+};
+
+use flyte_e2e::{Machine, Server, Told};
+use serde_json::Value;
+
+/// An administrator's machine.
+fn administrator(server: &Server) -> Machine {
+    let machine = Machine::bare();
+    machine.sign_in_by_forms(server);
+    machine
+}
+
+/// A machine with nothing but a key, and trust in the server's certificate.
+fn job(server: &Server, machine: &Machine, key: &str, arguments: &[&str]) -> Command {
+    let mut command = machine.flyte(arguments);
+    command.env("FLYTE_API_KEY", key).env("FLYTE_ADMIN_CACERTFILEPATH", server.ca());
+    command
+}
+
+#[test]
+fn a_key_works_with_nothing_else_until_it_is_deleted() {
+    let (server, elsewhere) = (Server::start(), Machine::bare());
+    let machine = administrator(&server);
+    let none = Told::by(&mut machine.flyte(&["get", "api-key"])).ok();
+    assert!(none.out.is_empty() && none.err.contains("No API keys found"), "{none:?}");
+
+    let made = Told::by(&mut machine.flyte(&["create", "api-key", "My CI", "--expires", "90d"])).ok();
+    // The key alone, so that it can be piped; all else is beside it.
+    let key = made.out.strip_suffix('\n').unwrap();
+    assert!(!key.contains(char::is_whitespace) && !made.err.contains(key), "{made:?}");
+    assert!(made.err.contains("API key My CI created; it works until"), "{made:?}");
+
+    let used = Told::by(&mut job(&server, &elsewhere, key, &["get", "project"])).ok();
+    assert!(used.out.contains("flytesnacks"), "{used:?}");
+    let who = Told::by(&mut job(&server, &elsewhere, key, &["whoami"])).ok();
+    assert!(who.out.contains("my-ci"), "{who:?}");
+
+    let shown = Told::by(&mut machine.flyte(&["get", "api-key", "my-ci", "-o", "json"])).ok();
+    let shown: Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!((&shown["name"], &shown["client_id"]), (&"My CI".into(), &"my-ci".into()));
+    let lifetime = shown["expires_at"].as_i64().unwrap() - shown["created_at"].as_i64().unwrap();
+    assert_eq!(lifetime, 90 * 86_400);
+
+    let inspected = Told::by(&mut job(&server, &elsewhere, key, &["auth", "inspect-key", "-o", "json"])).ok();
+    let inspected: Value = serde_json::from_str(&inspected.out).unwrap();
+    assert_eq!(inspected["endpoint"], server.url(""));
+    assert_eq!(inspected["client_id"], "my-ci");
+
+    // Nobody is there to be asked: nothing is deleted without --yes.
+    let _ = Told::by(&mut machine.flyte(&["delete", "api-key", "my-ci"])).failed(2);
+    let _ = Told::by(&mut job(&server, &elsewhere, key, &["get", "project"])).ok();
+    let _ = Told::by(&mut machine.flyte(&["delete", "api-key", "my-ci", "--yes"])).ok();
+    let refused = Told::by(&mut job(&server, &elsewhere, key, &["get", "project"])).failed(4);
+    assert!(refused.err.contains("next: "), "{refused:?}");
+    let gone = Told::by(&mut machine.flyte(&["get", "api-key", "my-ci"])).failed(1);
+    assert!(gone.err.contains("flyte get api-key"), "{gone:?}");
+    // Neither the key nor its tokens were kept on the machine that used it.
+    for (path, content) in flyte_e2e::files(elsewhere.home()) {
+        let content = String::from_utf8_lossy(&content);
+        assert!(!content.contains(key) && !content.contains("flyte_key_"), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_rotated_key_and_the_one_before_both_work_for_the_overlap() {
+    let (server, elsewhere) = (Server::start(), Machine::bare());
+    let machine = administrator(&server);
+    let first = Told::by(&mut machine.flyte(&["create", "api-key", "ci"])).ok().out.trim().to_owned();
+    let rotated = Told::by(&mut machine.flyte(&["rotate", "api-key", "ci", "--overlap", "24h"])).ok();
+    assert!(rotated.err.contains("The key before works until"), "{rotated:?}");
+    let second = rotated.out.trim().to_owned();
+    assert_ne!(first, second);
+    for key in [&first, &second] {
+        let _ = Told::by(&mut job(&server, &elsewhere, key, &["get", "project"])).ok();
+    }
+    // Without an overlap the one before ends at once.
+    let third = Told::by(&mut machine.flyte(&["rotate", "api-key", "ci", "--overlap", "0"])).ok();
+    let _ = Told::by(&mut job(&server, &elsewhere, third.out.trim(), &["get", "project"])).ok();
+    for key in [&first, &second] {
+        let _ = Told::by(&mut job(&server, &elsewhere, key, &["get", "project"])).failed(4);
+    }
+}
+
+#[test]
+fn a_key_goes_into_a_file_or_a_command_and_leaves_nothing_dangling() {
+    let (server, elsewhere) = (Server::start(), Machine::bare());
+    let machine = administrator(&server);
+    let file = machine.home().join("ci.key");
+    let to_file = ["create", "api-key", "filed", "--role", "viewer", "--output", file.to_str().unwrap()];
+    let made = Told::by(&mut machine.flyte(&to_file)).ok();
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let key = fs::read_to_string(&file).unwrap();
+    assert!(!made.out.contains(key.trim()) && !made.err.contains(key.trim()), "{made:?}");
+    let _ = Told::by(&mut job(&server, &elsewhere, key.trim(), &["get", "project"])).ok();
+    // A viewer reads only.
+    let _ = Told::by(&mut job(&server, &elsewhere, key.trim(), &["create", "project", "new"])).failed(1);
+
+    let piped = machine.home().join("piped");
+    let copy = format!("cat > {}", piped.display());
+    let to_command = ["create", "api-key", "piped", "--pipe-to", "sh", "-c", &copy];
+    let _ = Told::by(&mut machine.flyte(&to_command)).ok();
+    let key = fs::read_to_string(&piped).unwrap();
+    let _ = Told::by(&mut job(&server, &elsewhere, &key, &["get", "project"])).ok();
+
+    // What nobody got is deleted again.
+    let names = || {
+        let listed = Told::by(&mut machine.flyte(&["get", "api-key", "-o", "json"])).ok().out;
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        let keys = listed.as_array().unwrap();
+        let mut names: Vec<_> = keys.iter().map(|key| key["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    let to_failure = ["create", "api-key", "lost", "--pipe-to", "sh", "-c", "cat > /dev/null; exit 1"];
+    let lost = Told::by(&mut machine.flyte(&to_failure)).failed(1);
+    assert!(lost.err.contains("The key was deleted again"), "{lost:?}");
+    let full = Told::from(
+        machine
+            .flyte(&["create", "api-key", "full"])
+            .stdout(fs::File::options().write(true).open("/dev/full").unwrap())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap(),
+    )
+    .failed(1);
+    assert!(full.err.contains("The key was deleted again"), "{full:?}");
+    assert_eq!(names(), ["filed", "piped"]);
+}
+
+#[test]
+fn what_was_done_with_keys_is_in_the_audit_log() {
+    let server = Server::start();
+    let machine = administrator(&server);
+    let _ = Told::by(&mut machine.flyte(&["create", "api-key", "ci"])).ok();
+    let _ = Told::by(&mut machine.flyte(&["delete", "api-key", "ci", "--yes"])).ok();
+    let log = Told::by(&mut machine.flyte(&["get", "audit", "--since", "1h", "-o", "json"])).ok();
+    let log: Value = serde_json::from_str(&log.out).unwrap();
+    let events: Vec<_> =
+        log.as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let position = |name: &str| {
+        events.iter().position(|event| *event == name).unwrap_or_else(|| panic!("{name}: {events:?}"))
+    };
+    // The newest first.
+    assert!(position("api_key_deleted") < position("api_key_created"), "{events:?}");
+    let only =
+        Told::by(&mut machine.flyte(&["get", "audit", "--event", "api_key_created", "--limit", "5"])).ok();
+    assert_eq!(only.out.lines().count(), 2, "{only:?}");
+}
