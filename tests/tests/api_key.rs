@@ -52,6 +52,10 @@ fn a_key_works_with_nothing_else_until_it_is_deleted() {
     assert_eq!(inspected["endpoint"], server.url(""));
     assert_eq!(inspected["client_id"], "my-ci");
 
+    let status = Told::by(&mut job(&server, &elsewhere, key, &["auth", "status", "--json"])).ok();
+    let status: Value = serde_json::from_str(&status.out).unwrap();
+    assert_eq!(status["credentials"], "FLYTE_API_KEY in the environment");
+
     // Nobody is there to be asked: nothing is deleted without --yes.
     let _ = Told::by(&mut machine.flyte(&["delete", "api-key", "my-ci"])).failed(2);
     let _ = Told::by(&mut job(&server, &elsewhere, key, &["get", "project"])).ok();

@@ -136,6 +136,25 @@ impl Context {
         Ok(Session::new(self.with_key(options)))
     }
 
+    /// Where the credentials come from, in words.
+    pub(crate) fn credentials(&self) -> String {
+        let admin = &self.config.admin;
+        match admin.auth_type {
+            _ if self.api_key.is_some() => format!("{} in the environment", flyte_auth::api_key::VARIABLE),
+            auth_type if auth_type.is_a_persons() => "your login".to_owned(),
+            AuthType::ClientSecret => match (&admin.client_secret_env_var, &admin.client_secret_location) {
+                (Some(name), _) if self.environment.variable(name).is_some() => {
+                    format!("{name} in the environment (admin.clientSecretEnvVar)")
+                }
+                (_, Some(path)) => format!("{} (admin.clientSecretLocation)", path.display()),
+                _ => "the client of the configuration".to_owned(),
+            },
+            AuthType::ExternalCommand => "the configured command (admin.command)".to_owned(),
+            AuthType::TokenExchange => "the token of this CI job".to_owned(),
+            _ => "the caller of each request".to_owned(),
+        }
+    }
+
     /// The options with the API key, where that is what counts.
     pub(crate) fn with_key(&self, options: SessionOptions) -> SessionOptions {
         match &self.api_key {

@@ -13,6 +13,8 @@ use crate::time::spoken;
 struct Report {
     endpoint: String,
     auth_type: &'static str,
+    /// Where what proves the caller's identity comes from.
+    credentials: String,
     storage: String,
     signed_in: bool,
     /// Unix time in seconds.
@@ -29,11 +31,12 @@ struct Report {
 }
 
 impl Report {
-    fn new(endpoint: String, auth_type: &'static str, status: Status, now: i64) -> Self {
+    fn new(endpoint: String, auth_type: &'static str, credentials: String, status: Status, now: i64) -> Self {
         let expires_in = status.expires_at.map(|at| at - now);
         Self {
             endpoint,
             auth_type,
+            credentials,
             storage: status.backend.to_string(),
             signed_in: status.signed_in,
             expires_at: status.expires_at,
@@ -64,6 +67,7 @@ impl Report {
         output::details([
             ("Endpoint", self.endpoint.clone()),
             ("Sign-in by", self.auth_type.to_owned()),
+            ("Credentials", self.credentials.clone()),
             ("Signed in", yes_no(self.signed_in)),
             ("As", self.subject.clone().unwrap_or_default()),
             ("Access token", token),
@@ -83,7 +87,8 @@ pub(super) fn run(context: &Context, json: bool) -> Result<Exit, Failure> {
         session.status().await.map_err(|error| Failure::auth("cannot look at the sign-in", &error))
     })?;
     let options = session.options();
-    let report = Report::new(endpoint, options.auth_type.as_str(), status, options.clock.now());
+    let now = options.clock.now();
+    let report = Report::new(endpoint, options.auth_type.as_str(), context.credentials(), status, now);
     let format = if json { Format::Json } else { context.global.format };
     output::print(format, &report, Report::table)?;
     if report.usable() {
@@ -110,7 +115,7 @@ mod tests {
             subject: None,
             scopes: Vec::new(),
         };
-        Report::new("https://flyte.example.com".into(), "Pkce", status, 1_000_000)
+        Report::new("https://flyte.example.com".into(), "Pkce", "your login".into(), status, 1_000_000)
     }
 
     #[test]
@@ -126,7 +131,7 @@ mod tests {
     fn the_status_says_how_it_stands() {
         assert_eq!(
             report(true, Some(1_003_600), true).table(),
-            "Endpoint:        https://flyte.example.com\nSign-in by:      Pkce\nSigned in:       yes\n\
+            "Endpoint:        https://flyte.example.com\nSign-in by:      Pkce\nCredentials:     your login\nSigned in:       yes\n\
              Access token:    expires in 60 minutes\nRenews itself:   yes\nIssuer:          https://flyte.example.com/\n\
              Tokens kept in:  encrypted file (/home/ada/tokens)\n"
         );
