@@ -52,8 +52,7 @@ impl Approval {
                 let _ = url.set_password(Some("..."));
                 url.to_string()
             }
-            // Nothing in the file may move the cursor about.
-            _ => value.chars().map(|c| if c.is_control() { '?' } else { c }).collect(),
+            _ => value.chars().map(|c| if misleads(c) { '?' } else { c }).collect(),
         };
         let lines = self.nearby.settings.iter().map(|(key, value)| format!("  {key}: {}", shown(value)));
         lines.collect::<Vec<_>>().join("\n")
@@ -76,6 +75,13 @@ impl Approval {
             source: Arc::new(source),
         })
     }
+}
+
+/// Whether a character moves the cursor about, or reads otherwise than it stands: controls, and Unicode's marks of direction
+/// and of no width.
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -101,20 +107,24 @@ mod tests {
         let needed = || Approval::needed(&Config::load(None, &environment).unwrap(), &state);
         write("");
         assert!(needed().is_none());
-        write("  httpProxyURL: http://u:hunter2@proxy:3128\n  proxyCommand: [\"a\\e[2J\"]\n");
+        write("  httpProxyURL: http://u:hunter2@proxy:3128\n  proxyCommand: [\"a\\e[2J\\u202e\"]\n");
         let approval = needed().unwrap();
         assert_eq!(
             approval.settings(),
-            "  admin.proxyCommand: a?[2J\n  admin.httpProxyURL: http://u:...@proxy:3128/"
+            "  admin.endpoint: https://h\n  admin.authType: Pkce\n  admin.proxyCommand: a?[2J?\n  admin.httpProxyURL: http://u:...@proxy:3128/"
         );
         assert!(!format!("{approval:?}").contains("hunter2"));
         approval.record().unwrap();
         assert!(needed().is_none());
-        write("  httpProxyURL: http://u:hunter2@proxy:3128\n  proxyCommand: [\"a\\e[2J\", b]\n");
+        write("  httpProxyURL: http://u:hunter2@proxy:3128\n  proxyCommand: [\"a\\e[2J\\u202e\", b]\n");
         assert!(needed().is_some(), "another command");
         write(
-            "  proxyCommand: [\"a\\e[2J\"]\n  httpProxyURL: http://u:hunter2@proxy:3128\ntask:\n  project: p\n",
+            "  proxyCommand: [\"a\\e[2J\\u202e\"]\n  httpProxyURL: http://u:hunter2@proxy:3128\ntask:\n  project: p\n",
         );
         assert!(needed().is_none(), "the same settings");
+        let text = fs::read_to_string(environment.directory.join("config.yaml")).unwrap();
+        fs::write(environment.directory.join("config.yaml"), text.replace("endpoint: h", "endpoint: i"))
+            .unwrap();
+        assert!(needed().is_some(), "for another control plane");
     }
 }

@@ -186,10 +186,10 @@ impl Config {
         let file = Some((path.as_path(), &tree));
         let config = Self::build(&Sources { environment, file }, unknown_keys)?;
         let bare = Environment { variables: BTreeMap::new(), ..environment.clone() };
-        // A value that a variable replaces may be one that cannot be used: then the file decides nothing by it.
+        // A mistake in the file that a variable mends must not hide what else the file says: then it is all looked at.
         let alone = Self::build(&Sources { environment: &bare, file }, Vec::new());
-        let nearby =
-            alone.ok().and_then(|alone| Nearby::of(&path, explicit.is_some(), &alone.admin, environment));
+        let alone = alone.as_ref().unwrap_or(&config);
+        let nearby = Nearby::of(&path, explicit.is_some(), &alone.admin, &config.admin, environment);
         Ok(Self { source: Some(path.clone()), nearby, ..config })
     }
 

@@ -17,8 +17,8 @@ use crate::{Environment, search};
 pub struct Nearby {
     /// The file.
     pub path: PathBuf,
-    /// The keys that are worth a look and their values, in the order of the documentation; never empty. A value may hold a
-    /// proxy's password.
+    /// The keys that are worth a look and their values, the control plane first; never empty. A value may hold a proxy's
+    /// password.
     pub settings: Vec<(&'static Key, String)>,
 }
 
@@ -31,9 +31,19 @@ impl fmt::Debug for Nearby {
 }
 
 impl Nearby {
-    /// What the file at `path` decides, by `admin` as it stands there alone; `None` where it was not found by place, is the
-    /// person's own, or decides nothing of the kind.
-    pub(crate) fn of(path: &Path, named: bool, admin: &Admin, environment: &Environment) -> Option<Self> {
+    /// What the file at `path` decides, by `admin` as it stands there alone, beside what is in effect; `None` where it was not
+    /// found by place, is the person's own, or decides nothing of the kind.
+    ///
+    /// Where it does, the control plane and the mode of signing in belong to the picture: an approval of a secret for one
+    /// server is none for another. The control plane is worth a look by itself where a secret or a command waits in the
+    /// environment for whichever server there is.
+    pub(crate) fn of(
+        path: &Path,
+        named: bool,
+        admin: &Admin,
+        effective: &Admin,
+        environment: &Environment,
+    ) -> Option<Self> {
         let same = |own: PathBuf| matches!((own.canonicalize(), path.canonicalize()), (Ok(own), Ok(path)) if own == path);
         let own =
             environment.home.as_deref().is_some_and(|home| search::of_person(home).into_iter().any(same));
@@ -59,7 +69,21 @@ impl Nearby {
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
         .collect();
-        (!settings.is_empty()).then(|| Self { path: path.to_owned(), settings })
+        let waits = !effective.command.is_empty()
+            || effective.client_secret_location.is_some()
+            || effective.client_secret_env_var.is_some()
+            || effective.client_private_key_location.is_some();
+        let chooses = admin.endpoint.is_some() && admin.endpoint == effective.endpoint;
+        if settings.is_empty() && !(waits && chooses) {
+            return None;
+        }
+        let picture = [
+            (key::ENDPOINT, admin.endpoint.as_ref().map(ToString::to_string)),
+            (key::AUTH_TYPE, Some(admin.auth_type.to_string())),
+            (key::CLIENT_ID, admin.client_id.clone()),
+        ];
+        let picture = picture.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        Some(Self { path: path.to_owned(), settings: picture.chain(settings).collect() })
     }
 }
 
@@ -97,8 +121,15 @@ mod tests {
         fs::write(&path, DECIDES).unwrap();
         let told = nearby(None, &environment).unwrap();
         let keys: Vec<_> = told.settings.iter().map(|(key, _)| key.to_string()).collect();
-        assert_eq!(keys, ["admin.caCertFilePath", "admin.command", "admin.httpProxyURL"]);
-        assert_eq!(told.settings[1].1, "sh -c id");
+        let expected = [
+            "admin.endpoint",
+            "admin.authType",
+            "admin.caCertFilePath",
+            "admin.command",
+            "admin.httpProxyURL",
+        ];
+        assert_eq!(keys, expected);
+        assert_eq!(told.settings[3].1, "sh -c id");
         assert!(!format!("{told:?}").contains("hunter2"), "{told:?}");
         // What the person sets besides does not change what the file says.
         environment.variables.insert("FLYTE_ADMIN_INSECURESKIPVERIFY".into(), "true".into());
@@ -108,6 +139,32 @@ mod tests {
         assert_eq!(nearby(Some(&path), &environment), None);
         environment.variables.insert("FLYTECTL_CONFIG".into(), path.display().to_string());
         assert_eq!(nearby(None, &environment), None);
+    }
+
+    #[test]
+    fn a_mistake_that_a_variable_mends_hides_nothing() {
+        let (_home, mut environment) = place();
+        let path = environment.directory.join(".flyte/config.yaml");
+        fs::write(&path, DECIDES.replace("dns:///flyte.example.com", "ftp://x")).unwrap();
+        environment.variables.insert("FLYTE_ADMIN_ENDPOINT".into(), "flyte.example.com".into());
+        let told = nearby(None, &environment).unwrap();
+        assert!(told.settings.iter().any(|(key, _)| *key == key::COMMAND), "{told:?}");
+    }
+
+    #[test]
+    fn the_control_plane_is_looked_at_where_a_secret_waits_for_it() {
+        let (_home, mut environment) = place();
+        fs::write(environment.directory.join(".flyte/config.yaml"), HARMLESS).unwrap();
+        for (name, value) in [("FLYTE_ADMIN_CLIENTSECRETLOCATION", "secret"), ("FLYTE_AUTH_COMMAND", "token")]
+        {
+            environment.variables.insert(name.into(), value.into());
+            let told = nearby(None, &environment).unwrap();
+            assert_eq!(told.settings[0], (key::ENDPOINT, "https://flyte.example.com".to_owned()), "{name}");
+            // Chosen by whoever chose the secret.
+            environment.variables.insert("FLYTE_ADMIN_ENDPOINT".into(), "other.example.com".into());
+            assert_eq!(nearby(None, &environment), None, "{name}");
+            environment.variables.clear();
+        }
     }
 
     #[test]
