@@ -156,3 +156,34 @@ fn the_callback_can_be_pasted() {
     assert!(told.out.contains("Signed in to"), "{told:?}");
     drop(keyboard);
 }
+
+#[test]
+fn a_question_is_answered_after_the_sign_in_that_came_first() {
+    let (server, machine, other) = (Server::start(), Machine::bare(), Machine::bare());
+    other.sign_in_by_forms(&server);
+    for key in ["kept", "gone"] {
+        let _ = Told::by(&mut other.flyte(&["create", "api-key", key])).ok();
+    }
+    machine.configure(&server);
+    let seen = machine.home().join("url");
+    for (key, answer) in [("gone", "y\n"), ("kept", "\u{4}")] {
+        let mut command =
+            in_a_terminal(&machine, &Person::Looks(seen.clone()), &format!("delete api-key {key}"));
+        let shown = machine.home().join(key);
+        let output = fs::File::create(&shown).unwrap();
+        let mut delete = command.stdin(std::process::Stdio::piped()).stdout(output).spawn().unwrap();
+        if key == "gone" {
+            let url = eventually("the browser is opened", || fs::read_to_string(&seen).ok());
+            let callback = flyte_e2e::sign_in_elsewhere(&server, &url);
+            let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+            assert!(http.get(callback).send().unwrap().status().is_success());
+        }
+        eventually("it is asked", || fs::read_to_string(&shown).unwrap().contains("[y/N]").then_some(()));
+        let mut keyboard = delete.stdin.take().unwrap();
+        std::io::Write::write_all(&mut keyboard, answer.as_bytes()).unwrap();
+        let exit = eventually("it ends", || delete.try_wait().unwrap());
+        assert_eq!(exit.code(), Some(i32::from(key == "kept")), "{}", fs::read_to_string(&shown).unwrap());
+    }
+    let left = Told::by(&mut other.flyte(&["get", "api-key"])).ok().out;
+    assert!(left.contains("kept") && !left.contains("gone"), "{left}");
+}

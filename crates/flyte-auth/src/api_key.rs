@@ -7,9 +7,12 @@
 //! `host:8443:client_id:client_secret:org`, which only we can read; nothing that the published client could read says so.
 //!
 //! Reading takes both forms. The second part is a port where it is a number from 1 to 65535 and at least three more parts
-//! follow. An IPv6 address stands in brackets. The organization is the part after the last colon, so that a colon in a secret
+//! follow. Where only two follow, the key is one with a port that lost its end, and its secret would be taken for the
+//! organization: it is refused, unless the organization is the word `None`. A client ID that is such a number is therefore written
+//! behind the port, also behind 443, where there is an organization. An IPv6 address stands in brackets. The organization is the part after the last colon, so that a colon in a secret
 //! survives.
 
+pub(crate) mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -85,6 +88,15 @@ pub enum ApiKeyError {
         "the API key is cut off or none: it has {0} of the four parts endpoint, client ID, secret and organization"
     )]
     MissingParts(usize),
+    /// Its endpoint has a port, or its client ID looks like one, and the part behind the secret is missing.
+    #[error(
+        "the API key is cut off: of endpoint, port, client ID, secret and organization the last is missing (behind a client ID \
+        that is a number, too, a key has all five)"
+    )]
+    LostEnd,
+    /// The secret is one of `flyte-server`, and its check is not right.
+    #[error("the API key was truncated or altered: the check at the end of its secret is not right")]
+    Altered,
     /// A part is not what it should be.
     #[error("the API key's {part} {problem}")]
     Part {
@@ -152,6 +164,13 @@ impl ApiKey {
         }
         let (client_id, rest) = rest.split_once(':').ok_or_else(missing)?;
         let (client_secret, org) = rest.rsplit_once(':').ok_or_else(missing)?;
+        if address.len() == host_end && is_port(client_id) && org != NO_ORG {
+            // Of `host:port:client:secret:org` the end is missing: what stands here for the organization is the secret.
+            return Err(ApiKeyError::LostEnd);
+        }
+        if secret::is_altered(client_secret) {
+            return Err(ApiKeyError::Altered);
+        }
         let endpoint: Endpoint =
             address.parse().map_err(|_| part("endpoint", "is no host name or IP address"))?;
         let key = Self {
@@ -173,8 +192,8 @@ impl ApiKey {
         let secret = self.client_secret.expose_secret();
         let shortened = without_default_port(&self.endpoint);
         let mut address = shortened.as_ref().unwrap_or(&self.endpoint).keyring_service();
-        if self.port().is_none() && is_port(&self.client_id) && secret.contains(':') {
-            // Else the client ID would be read as the port. Such a secret is beyond the published client anyway.
+        if self.port_is_needed() {
+            // Else the client ID would be read as the port.
             let (host, path) = address.find('/').map_or((address.as_str(), ""), |at| address.split_at(at));
             address = format!("{host}:{DEFAULT_PORT}{path}");
         }
@@ -187,6 +206,7 @@ impl ApiKey {
     #[must_use]
     pub fn is_portable(&self) -> bool {
         self.port().is_none()
+            && !self.port_is_needed()
             && !self.endpoint.host().contains(':')
             && !self.client_secret.expose_secret().contains(':')
     }
@@ -194,6 +214,13 @@ impl ApiKey {
     /// The port that has to be written.
     fn port(&self) -> Option<u16> {
         self.endpoint.port().filter(|port| *port != DEFAULT_PORT)
+    }
+
+    /// Whether the port is written although TLS implies it: for a client ID that looks like one.
+    fn port_is_needed(&self) -> bool {
+        self.port().is_none()
+            && is_port(&self.client_id)
+            && (self.org.is_some() || self.client_secret.expose_secret().contains(':'))
     }
 
     fn checked(&self) -> Result<(), ApiKeyError> {

@@ -12,6 +12,7 @@ mod context;
 mod delivery;
 mod failure;
 mod key;
+mod keyboard;
 mod output;
 mod person;
 mod progress;

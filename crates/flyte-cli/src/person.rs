@@ -2,7 +2,6 @@
 
 mod clipboard;
 mod device;
-mod keyboard;
 mod qr;
 
 use std::io::IsTerminal as _;
@@ -13,7 +12,7 @@ use flyte_auth::Interaction;
 use flyte_auth::flows::device::DeviceCode;
 use url::Url;
 
-use self::keyboard::Keyboard;
+use crate::keyboard;
 use crate::output;
 use crate::progress::Progress;
 
@@ -22,7 +21,6 @@ use crate::progress::Progress;
 pub(crate) struct Terminal {
     progress: Progress,
     interactive: bool,
-    keyboard: Keyboard,
     /// The link to copy, while one is shown.
     link: std::sync::Mutex<Option<Url>>,
 }
@@ -31,7 +29,7 @@ impl Terminal {
     /// `asked` tells that the person has asked to sign in, so that there is somebody even without a terminal.
     pub(crate) fn new(progress: Progress, asked: bool) -> Self {
         let interactive = asked || std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
-        Self { progress, interactive, keyboard: Keyboard::default(), link: std::sync::Mutex::default() }
+        Self { progress, interactive, link: std::sync::Mutex::default() }
     }
 
     fn link(&self) -> std::sync::MutexGuard<'_, Option<Url>> {
@@ -71,12 +69,13 @@ impl Interaction for Terminal {
     }
 
     async fn pasted_url(&self) -> String {
-        loop {
-            let line = self.keyboard.line().await;
+        while let Some(line) = keyboard::line().await {
             if !line.trim().is_empty() {
                 return line;
             }
         }
+        // Nobody types any more; the browser may still come back.
+        std::future::pending().await
     }
 
     fn device_instead(&self) {
@@ -95,9 +94,7 @@ impl Interaction for Terminal {
     fn code_expires_in(&self, left: Duration) {
         let Some(link) = self.link().clone() else { return };
         // Without a terminal there is neither a countdown to see nor a line to read.
-        if std::io::stdin().is_terminal()
-            && self.keyboard.waiting_line().is_some_and(|line| line.trim() == "c")
-        {
+        if std::io::stdin().is_terminal() && keyboard::waiting_line().is_some_and(|line| line.trim() == "c") {
             clipboard::copy(&self.progress, link.as_str());
         }
         self.progress.show(device::countdown(left));
@@ -109,14 +106,13 @@ impl Interaction for Terminal {
         if !self.interactive || !std::io::stdin().is_terminal() {
             return false;
         }
-        while self.keyboard.waiting_line().is_some() {}
+        while keyboard::waiting_line().is_some() {}
         let mut sentence = reason.to_owned();
         if let Some(first) = sentence.get_mut(..1) {
             first.make_ascii_uppercase();
         }
-        self.progress.tell(&format!("{sentence}. Press Enter for a new one, or Ctrl-C to stop."));
-        self.keyboard.line().await;
-        true
+        self.progress.tell(&format!("{sentence}. Press Enter for a new one, or Ctrl-D to stop."));
+        keyboard::line().await.is_some()
     }
 
     fn command_says(&self, text: &str) {

@@ -37,6 +37,7 @@ fn both_forms_are_read() {
     is("acme.example.com:443:ci:s3cret:None", "acme.example.com", "ci", "s3cret", None);
     // A number is a port only where a fifth part follows, and only where it can be one.
     is("acme.example.com:8443:s3cret:None", "acme.example.com", "8443", "s3cret", None);
+    is("acme.example.com:443:8443:s3cret:acme", "acme.example.com", "8443", "s3cret", Some("acme"));
     is("acme.example.com:70000:s3:cret:None", "acme.example.com", "70000", "s3:cret", None);
     // A colon in the secret.
     is("acme.example.com:ci:s3:cr:et:acme", "acme.example.com", "ci", "s3:cr:et", Some("acme"));
@@ -108,6 +109,22 @@ fn what_no_key_can_say_is_not_written() {
 }
 
 #[test]
+fn a_secret_is_not_taken_for_the_organization() {
+    for cut in ["s3c", "flyte_key_abc", ""] {
+        for host in ["localhost:8443", "[::1]:8443", "localhost:8443/flyte"] {
+            let error = ApiKey::decode(&base64(&format!("{host}:ci:{cut}"))).unwrap_err();
+            assert_eq!(error, ApiKeyError::LostEnd, "{host} {cut}");
+        }
+    }
+    // The check of our own secrets finds what the number of parts does not.
+    let secret = super::secret::whole(&"x".repeat(43));
+    let decode = |secret: &str| ApiKey::decode(&base64(&format!("acme.example.com:ci:{secret}:acme")));
+    assert_eq!(decode(&secret[..40]).unwrap_err(), ApiKeyError::Altered);
+    assert_eq!(decode(&secret.replacen('x', "y", 1)).unwrap_err(), ApiKeyError::Altered);
+    assert_eq!(decode(&secret).unwrap().client_secret.expose_secret(), secret);
+}
+
+#[test]
 fn no_secret_is_shown() {
     let key = ApiKey::decode(&base64("acme.example.com:ci:s3cret:acme")).unwrap();
     assert!(!format!("{key:?}").contains("s3cret"));
@@ -167,10 +184,32 @@ proptest! {
     }
 
     #[test]
-    fn a_key_cut_short_is_never_mistaken_for_another_endpoint(cut in 1_usize..60) {
-        let whole = base64("acme.example.com:8443:ci:flyte_s3cret:acme");
-        if let Ok(key) = ApiKey::decode(&whole[..whole.len() - cut.min(whole.len())]) {
-            prop_assert_eq!(key.endpoint.host(), "acme.example.com");
+    fn of_a_key_cut_short_no_part_of_the_secret_is_shown(
+        host in host(),
+        port in port(),
+        client_id in "[a-z][a-z0-9-]{0,12}|[0-9]{1,6}",
+        secret in "[a-zA-Z0-9_-]{24,40}|[a-zA-Z0-9]{43}",
+        org in proptest::option::of("[a-z][a-z0-9-]{0,10}"),
+    ) {
+        let secret = if secret.len() == 43 { super::secret::whole(&secret) } else { format!("S{secret}") };
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let endpoint: Endpoint = format!("{host}{port}").parse().unwrap();
+        let key = ApiKey { endpoint: endpoint.clone(), client_id: client_id.clone(), client_secret: secret.clone().into(), org: org.clone() };
+        let whole = key.encode().unwrap().expose_secret().to_owned();
+        for length in 0..whole.len() {
+            match ApiKey::decode(&whole[..length]) {
+                Ok(read) => {
+                    prop_assert_eq!((read.endpoint.host(), &read.client_id), (endpoint.host(), &client_id));
+                    // What is missing is of the organization at most: all that is shown of a key is right.
+                    prop_assert_eq!(read.client_secret.expose_secret(), &secret);
+                    let word = org.as_deref().unwrap_or("None");
+                    prop_assert!(word.starts_with(read.org.as_deref().unwrap_or_default()));
+                }
+                Err(error) => {
+                    let told = format!("{error} {error:?}");
+                    prop_assert!(!told.contains(&secret[..8]), "{}", told);
+                }
+            }
         }
     }
 }

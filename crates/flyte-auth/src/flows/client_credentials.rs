@@ -15,7 +15,12 @@ use zeroize::Zeroizing;
 
 use super::token_request_as;
 use crate::{
-    AuthError, api_key::ApiKey, clock::UnixTime, discovery::Provider, http::Http, token::TokenResponse,
+    AuthError,
+    api_key::{ApiKey, secret::is_altered},
+    clock::UnixTime,
+    discovery::Provider,
+    http::Http,
+    token::TokenResponse,
 };
 
 /// The longest file that is read as a secret or a key, in bytes.
@@ -121,6 +126,13 @@ impl ClientCredentials {
                 SecretString::from(secret)
             }
         };
+        if is_altered(secret.expose_secret()) {
+            return Err(AuthError::Credentials {
+                place: format!("the secret of {}", self.client_id.as_deref().unwrap_or("the client")),
+                reason: "it was truncated or altered: the check at its end is not right. Copy it again"
+                    .to_owned(),
+            });
+        }
         Ok(Some(Evidence::Secret(secret)))
     }
 }
@@ -303,6 +315,8 @@ mod tests {
         };
         assert_eq!(secret(" a b \r\n").as_deref(), Ok(" a b "));
         assert!(secret("\n").unwrap_err().contains("empty"));
+        let cut = secret("flyte_key_0123456789\n").unwrap_err();
+        assert!(cut.contains("truncated or altered") && !cut.contains("0123456789"), "{cut}");
         std::fs::remove_file(&path).unwrap();
         let error = client.evidence().unwrap_err();
         assert!(error.to_string().contains("clientSecretLocation"), "{error}");

@@ -1,0 +1,61 @@
+//! Lines that the person types: one reader for the whole process. Two would take each other's lines, and the one that holds
+//! standard input would leave the other waiting for ever.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::sync::OnceLock;
+
+use tokio::sync::{Mutex, mpsc};
+
+/// Lines of standard input, once somebody has asked for one, and only where it is a terminal: what is piped in is for the
+/// command.
+static LINES: OnceLock<Mutex<mpsc::UnboundedReceiver<String>>> = OnceLock::new();
+
+fn lines() -> &'static Mutex<mpsc::UnboundedReceiver<String>> {
+    LINES.get_or_init(|| Mutex::new(read_lines()))
+}
+
+/// The next line; `None` where there is nobody to type one, or they have ended the input (Ctrl-D).
+pub(crate) async fn line() -> Option<String> {
+    if !io::stdin().is_terminal() {
+        return None;
+    }
+    lines().lock().await.recv().await
+}
+
+/// A line that was typed already.
+pub(crate) fn waiting_line() -> Option<String> {
+    if !io::stdin().is_terminal() {
+        return None;
+    }
+    lines().try_lock().ok()?.try_recv().ok()
+}
+
+/// The next line, waited for outside of the runtime. What was typed before, while a sign-in was read, is none of it: the
+/// question was not there yet.
+pub(crate) fn answer() -> Option<String> {
+    if !io::stdin().is_terminal() {
+        return None;
+    }
+    let read_before = LINES.get().is_some();
+    let mut lines = lines().blocking_lock();
+    while read_before && lines.try_recv().is_ok() {}
+    lines.blocking_recv()
+}
+
+/// They are read by a thread of its own, which the end of the process does not wait for, unlike the runtime's.
+fn read_lines() -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        let mut line = Vec::new();
+        // A line that is no text is one nevertheless.
+        while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line);
+            if sender.send(text.trim_end_matches(['\r', '\n']).to_owned()).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    receiver
+}
