@@ -212,6 +212,14 @@ impl Access {
     }
 }
 
+#[cfg(test)]
+impl Access {
+    /// When revocations were last read.
+    pub(crate) fn revocations_read_at(&self) -> Option<UnixTime> {
+        self.revoked.read_up_to()
+    }
+}
+
 impl From<AccessTokenClaims> for Caller {
     fn from(claims: AccessTokenClaims) -> Self {
         Self {

@@ -15,8 +15,9 @@ use crate::{
     access::{Caller, policy},
     app::App,
     audit::{Detail, Event, Kind},
+    clock::UnixTime,
     oauth::{client_assertion, client_secret, opaque_token, scope},
-    store::{ApiKey, ApiKeyQuery, Limit, Rights, Role, SecretRotation},
+    store::{ApiKey, ApiKeyQuery, Limit, Rights, Role, Rotation, SecretRotation},
 };
 
 /// How many keys a page has where the request does not say.
@@ -277,9 +278,24 @@ impl Keys {
             previous_until: now.saturating_add(overlap),
             family_id: Uuid::new_v4().to_string(),
         };
-        let rotated =
-            self.app.store.rotate_api_key(&key.client_id, &rotation, now).await.map_err(store_error)?;
-        let rotated = rotated.ok_or_else(|| not_found(text))?;
+        let rotated = match self
+            .app
+            .store
+            .rotate_api_key(&key.client_id, &rotation, now)
+            .await
+            .map_err(store_error)?
+        {
+            Rotation::Rotated(rotated) => rotated,
+            Rotation::Overlapping { until } => {
+                return Err(ConnectError::failed_precondition(format!(
+                    "the API key {text:?} was rotated before, and both secrets work until {}: rotate it after that, \
+                         or with an overlap of 0 (flyte rotate api-key --overlap 0), which ends both secrets, and what \
+                         they gave, at once",
+                    rfc3339(until)
+                )));
+            }
+            Rotation::Unknown => return Err(not_found(text)),
+        };
         let mut event = event(Kind::ApiKeyRotated, caller, &rotated.key);
         if let Some(family) = &rotated.revoked_family {
             self.app.access.revoke_family(family);
@@ -292,6 +308,10 @@ impl Keys {
 
 fn event(kind: Kind, caller: &Caller, key: &ApiKey) -> Event {
     Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(&key.client_id)
+}
+
+fn rfc3339(at: UnixTime) -> String {
+    jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string())
 }
 
 fn generate() -> Result<SecretString, ConnectError> {

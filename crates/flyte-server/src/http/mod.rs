@@ -1,9 +1,10 @@
 //! What every request passes before it reaches a handler, from the outside in: [`ClientAddr`] and request identifier,
-//! the span that its log lines stand in, the limits of requests at a time, the time limit, the limits of its kind, and
-//! the net that catches panics.
+//! the span that its log lines stand in, the time limit, the task that works on it, the limits of requests at a time, the
+//! limits of its kind, and the net that catches panics.
 
 mod client_addr;
 mod edge;
+mod finish;
 mod health;
 mod limits;
 mod panic;
@@ -60,12 +61,13 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
 
     let mut router = pages
         .merge(control_plane)
-        // Only what comes before the response begins is limited: streams go on.
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, request_timeout))
         .layer(middleware::from_fn_with_state(
             Arc::new(Slots::new(http.max_concurrent_requests)),
             limits::limit_concurrency,
         ))
+        .layer(middleware::from_fn(finish::finish))
+        // Only what comes before the response begins is limited: streams go on. The work does too: see `finish`.
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, request_timeout))
         .layer(edge::trace())
         // An overloaded server is still alive, and its probes would drown the log.
         .merge(health::router(Arc::clone(&app), readiness))

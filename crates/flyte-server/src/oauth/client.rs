@@ -210,7 +210,7 @@ pub async fn authenticate(
     let refused = || invalid_client("the client is unknown, or its secret is missing or wrong");
     let Some(client) = found else {
         if let Some(secret) = secret.filter(|_| is_key) {
-            record_if_deleted(app, secret).await?;
+            record_if_retired(app, secret).await?;
         }
         return Err(refused());
     };
@@ -227,7 +227,7 @@ pub async fn authenticate(
             };
             if !proved {
                 if let Some(secret) = secret.filter(|_| is_key) {
-                    record_if_deleted(app, secret).await?;
+                    record_if_retired(app, secret).await?;
                 }
                 return Err(refused());
             }
@@ -252,11 +252,12 @@ async fn find(app: &App, id: &str, keys_first: bool) -> Result<Option<Authentica
     Ok(None)
 }
 
-/// Records that the secret of a deleted key was used, which only whoever has it can make happen.
-async fn record_if_deleted(app: &App, secret: &str) -> Result<(), OAuthError> {
-    if let Some(id) = app.store.deleted_api_key(&opaque_token::hash(secret)).await? {
-        let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(&id).object(&id);
-        app.audit.record(event.detail(Detail::Reason, "deleted")).await;
+/// Records that a secret was used that works no more, which only whoever has it can make happen.
+async fn record_if_retired(app: &App, secret: &str) -> Result<(), OAuthError> {
+    if let Some(retired) = app.store.retired_secret(&opaque_token::hash(secret)).await? {
+        let id = &retired.client_id;
+        let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(id).object(id);
+        app.audit.record(event.detail(Detail::Reason, retired.why.as_str())).await;
     }
     Ok(())
 }

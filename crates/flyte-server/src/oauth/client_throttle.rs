@@ -1,4 +1,4 @@
-//! Slows down addresses whose clients keep failing to prove themselves.
+//! Slows down addresses whose clients keep failing to prove themselves, or send tokens of others that no rule takes.
 
 use std::sync::Arc;
 
@@ -12,7 +12,13 @@ use http::{StatusCode, header};
 use super::error::{ErrorCode, OAuthError};
 use crate::{http::ClientAddr, identity::Failures};
 
-/// Refuses an address that has to wait, and counts those answers that say that a client did not prove itself.
+/// In an answer's extensions: it counts as a failure, whatever its status. Refused token exchanges do, which are recorded
+/// and for which nobody needs a secret.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed;
+
+/// Refuses an address that has to wait, and counts those answers that say that a client did not prove itself, or that are
+/// [`Failed`].
 pub(super) async fn limit(State(failures): State<Arc<Failures>>, request: Request, next: Next) -> Response {
     let Some(ClientAddr(address)) = request.extensions().get::<ClientAddr>().copied() else {
         return next.run(request).await;
@@ -25,7 +31,7 @@ pub(super) async fn limit(State(failures): State<Arc<Failures>>, request: Reques
         return response;
     }
     let response = next.run(request).await;
-    if response.status() == StatusCode::UNAUTHORIZED {
+    if response.status() == StatusCode::UNAUTHORIZED || response.extensions().get::<Failed>().is_some() {
         failures.count(address);
     }
     response

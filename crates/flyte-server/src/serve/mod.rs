@@ -68,7 +68,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     }
     // Before anybody can know that the server is there: a signal without a handler would kill it.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let upkeep = upkeep::start(Arc::clone(&app), tls.clone())?;
+    let mut upkeep = upkeep::start(Arc::clone(&app), tls.clone())?;
     tracing::info!(url = %app.config.issuer(), listen = %app.config.listen, data = %data_dir.path().display(), "serving");
 
     let readiness = Readiness::default();
@@ -104,7 +104,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         None => server.acceptor(LimitedAcceptor::new(NoDelayAcceptor::new(), limits)).serve(service).await,
     };
     stopping.abort();
-    upkeep.abort();
+    upkeep.shutdown().await;
     if tokio::time::timeout(AUDIT_FLUSH, app.audit.flush()).await.is_err() {
         tracing::error!("the database failed: the last audit events stand in this log only");
     }

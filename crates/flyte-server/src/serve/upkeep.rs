@@ -3,9 +3,9 @@
 use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
-    task::JoinHandle,
-    time::MissedTickBehavior,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+    time::{Interval, MissedTickBehavior},
 };
 
 use crate::{app::App, tls::Tls};
@@ -22,50 +22,78 @@ const USAGE: Duration = Duration::from_secs(30);
 /// Expired records are removed.
 const CLEAN_UP: Duration = Duration::from_secs(300);
 
-/// Starts it. SIGHUP no longer kills the process when this returns.
+/// Starts it; what it returns ends it when dropped. SIGHUP no longer kills the process when this returns.
+///
+/// What may write much, or wait for who writes much, has tasks of its own: revocations wait for nothing.
 ///
 /// # Errors
 /// When SIGHUP cannot be received.
-pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinHandle<()>> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(tokio::spawn(async move {
-        let [mut revocations, mut keys, mut certificate, mut usage, mut clean_up] =
-            [REVOCATIONS, KEYS, CERTIFICATE, USAGE, CLEAN_UP].map(|period| {
-                let mut interval = tokio::time::interval(period);
-                interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                interval
-            });
-        loop {
-            tokio::select! {
-                _ = revocations.tick() => {
-                    if let Err(error) = app.access.maintain(&app).await {
-                        tracing::error!(%error, "revocations could not be read");
-                    }
-                }
-                _ = keys.tick() => {
-                    if let Err(error) = app.keys.maintain().await {
-                        tracing::error!(%error, "the signing keys could not be looked after");
-                    }
-                }
-                _ = certificate.tick() => {
-                    if let Some(Err(error)) = tls.as_deref().map(|tls| tls.maintain(app.clock.now())) {
-                        tracing::error!(%error, "the certificate in use stays");
-                    }
-                }
-                _ = hangup.recv() => {
-                    if let Some(Err(error)) = tls.as_deref().map(|tls| tls.reload(app.clock.now())) {
-                        tracing::error!(%error, "the certificate in use stays");
-                    }
-                }
-                _ = usage.tick() => {
-                    if let Err(error) = app.access.write_usage(&app).await {
-                        tracing::error!(%error, "the latest uses of API keys could not be noted");
-                    }
-                }
-                _ = clean_up.tick() => remove_expired(&app).await,
-            }
+pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinSet<()>> {
+    let hangup = signal(SignalKind::hangup())?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(watch_revocations(Arc::clone(&app)));
+    tasks.spawn(watch_keys(Arc::clone(&app)));
+    tasks.spawn(watch_certificate(Arc::clone(&app), tls, hangup));
+    tasks.spawn(write_usage(Arc::clone(&app)));
+    tasks.spawn(clean_up(app));
+    Ok(tasks)
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+async fn watch_revocations(app: Arc<App>) {
+    let mut interval = every(REVOCATIONS);
+    loop {
+        interval.tick().await;
+        if let Err(error) = app.access.maintain(&app).await {
+            tracing::error!(%error, "revocations could not be read");
         }
-    }))
+    }
+}
+
+async fn watch_keys(app: Arc<App>) {
+    let mut interval = every(KEYS);
+    loop {
+        interval.tick().await;
+        if let Err(error) = app.keys.maintain().await {
+            tracing::error!(%error, "the signing keys could not be looked after");
+        }
+    }
+}
+
+async fn watch_certificate(app: Arc<App>, tls: Option<Arc<Tls>>, mut hangup: Signal) {
+    let mut interval = every(CERTIFICATE);
+    loop {
+        let outcome = tokio::select! {
+            _ = interval.tick() => tls.as_deref().map(|tls| tls.maintain(app.clock.now())),
+            _ = hangup.recv() => tls.as_deref().map(|tls| tls.reload(app.clock.now())),
+        };
+        if let Some(Err(error)) = outcome {
+            tracing::error!(%error, "the certificate in use stays");
+        }
+    }
+}
+
+async fn write_usage(app: Arc<App>) {
+    let mut interval = every(USAGE);
+    loop {
+        interval.tick().await;
+        if let Err(error) = app.access.write_usage(&app).await {
+            tracing::error!(%error, "the latest uses of API keys could not be noted");
+        }
+    }
+}
+
+async fn clean_up(app: Arc<App>) {
+    let mut interval = every(CLEAN_UP);
+    loop {
+        interval.tick().await;
+        remove_expired(&app).await;
+    }
 }
 
 async fn remove_expired(app: &App) {
@@ -86,5 +114,39 @@ async fn remove_expired(app: &App) {
             tracing::debug!(sessions, devices, grants, events, "expired records were removed");
         }
         Err(error) => tracing::error!(%error, "expired records could not be removed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{
+        store::sqlite::SqliteStore,
+        testing::{self, NOW},
+    };
+
+    #[tokio::test]
+    async fn revocations_do_not_wait_for_the_clean_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("flyte.db");
+        let mut app = testing::app(|_| {}).await;
+        app.store = Arc::new(SqliteStore::open(&path).unwrap());
+        // As a backup or another replica does: whoever writes now waits for seconds.
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let app = Arc::new(app);
+        let _upkeep = start(Arc::clone(&app), None).unwrap();
+        for now in [NOW, NOW + 1] {
+            let read = async {
+                while app.access.revocations_read_at() != Some(now) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            timeout(Duration::from_secs(3), read).await.expect("revocations are read all the time");
+            app.clock.advance(1);
+        }
     }
 }

@@ -63,6 +63,20 @@ pub struct SecretRotation {
     pub family_id: String,
 }
 
+/// What came of replacing a key's secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// It is replaced.
+    Rotated(RotatedKey),
+    /// Nothing has changed: the secret before the last rotation works until then, and a second overlap would end it early.
+    Overlapping {
+        /// When it ends.
+        until: UnixTime,
+    },
+    /// There is no such key, or it has no secret.
+    Unknown,
+}
+
 /// A key whose secret was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotatedKey {
@@ -70,6 +84,35 @@ pub struct RotatedKey {
     pub key: ApiKey,
     /// The family that was revoked.
     pub revoked_family: Option<String>,
+}
+
+/// A secret that works no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredSecret {
+    /// `client_id` of the key that had it.
+    pub client_id: String,
+    /// Why it does not.
+    pub why: Retired,
+}
+
+/// Why a secret works no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retired {
+    /// Its key was deleted.
+    Deleted,
+    /// Another one took its place.
+    Rotated,
+}
+
+impl Retired {
+    /// As it is stored, and as the audit log's `reason`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Rotated => "rotated",
+        }
+    }
 }
 
 /// Storage of [`ApiKey`]s.
@@ -94,17 +137,18 @@ pub trait ApiKeyStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::AlreadyExists`] where the name is taken.
     async fn rename_api_key(&self, client_id: &str, name: &str) -> Result<bool, StoreError>;
-    /// Replaces a key's secret; `None` where there is no such key or it has no secret.
+    /// Replaces a key's secret. While two work, only by one that ends both at once.
     async fn rotate_api_key(
         &self,
         client_id: &str,
         rotation: &SecretRotation,
         now: UnixTime,
-    ) -> Result<Option<RotatedKey>, StoreError>;
+    ) -> Result<Rotation, StoreError>;
     /// Deletes a key and revokes the family of its tokens; returns the family, `None` where there is no such key.
     async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Option<String>, StoreError>;
-    /// The `client_id` of the deleted key that had this secret, within a year of its end; for the audit log.
-    async fn deleted_api_key(&self, secret_hash: &SecretHash) -> Result<Option<String>, StoreError>;
+    /// Whose this secret was, which a key had that was deleted or got another one; within a year of its end, for the audit log.
+    /// During an overlap, also the secret that still works.
+    async fn retired_secret(&self, secret_hash: &SecretHash) -> Result<Option<RetiredSecret>, StoreError>;
     /// Notes when keys last gave a token; a time before the one that is known is ignored, as is a key that is gone.
     async fn note_api_keys_used(&self, used: &[(String, UnixTime)]) -> Result<(), StoreError>;
 }

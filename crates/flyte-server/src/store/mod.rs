@@ -25,7 +25,10 @@ pub mod sqlite;
 mod trust;
 mod user;
 
-pub use api_key::{ApiKey, ApiKeyQuery, ApiKeyStore, PreviousSecret, RotatedKey, SecretRotation};
+pub use api_key::{
+    ApiKey, ApiKeyQuery, ApiKeyStore, PreviousSecret, Retired, RetiredSecret, RotatedKey, Rotation,
+    SecretRotation,
+};
 pub use assertion::AssertionStore;
 pub use audit::{AuditQuery, AuditRecord, AuditStore, StoredAuditRecord};
 pub use client::{Client, ClientKind, ClientStore, Consent};

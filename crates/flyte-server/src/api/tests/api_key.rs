@@ -81,6 +81,12 @@ async fn a_key_is_made_used_rotated_and_deleted() {
         assert!(server.token_of("my-ci", secret).await.is_ok());
     }
     assert_eq!(server.call(&token, USER_INFO, json!({})).await.status, StatusCode::OK);
+    // A second overlap would end the first secret, which was promised to work until then.
+    let again = json!({"clientId": "my-ci", "overlap": "60"});
+    let (code, message) = server.json(ROTATE_KEY, Some("Ada"), &again).await.error();
+    assert_eq!(code, "failed_precondition");
+    assert!(message.contains("2027-01-15T08:01:05Z") && message.contains("--overlap 0"), "{message}");
+    assert!(server.token_of("my-ci", first).await.is_ok());
     // Without overlap everything that the old secrets gave ends.
     let rotated = server.ok(ROTATE_KEY, "Ada", json!({"clientId": "my-ci"})).await;
     let third = rotated["clientSecret"].as_str().unwrap();
@@ -106,10 +112,39 @@ async fn a_key_is_made_used_rotated_and_deleted() {
         "api_key_created",
         "api_key_rotated",
         "api_key_rotated",
+        "api_key_used_after_deletion", // the first secret
+        "api_key_used_after_deletion", // and the second one
         "api_key_deleted",
         "api_key_used_after_deletion",
     ];
     assert_eq!(events, expected);
+}
+
+#[tokio::test]
+async fn a_deletion_whose_caller_hangs_up_is_finished_and_recorded() {
+    let server = Server::start().await;
+    let (key, _) = testing::api_key(&server.app, "ci", |_| {}).await;
+    let request = Request::post(DELETE_KEY)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::AUTHORIZATION, bearer(&server.token("Root", &["all"])))
+        .body(json!({"clientId": "ci"}).to_string().into())
+        .unwrap();
+    let mut answer = Box::pin(server.send(request));
+    // As when the stream is reset: the future is dropped where it waits.
+    assert!(futures_util::poll!(&mut answer).is_pending());
+    drop(answer);
+    let query = crate::store::AuditQuery { limit: 100, ..Default::default() };
+    let recorded = async {
+        loop {
+            let events = server.app.store.list_audit_records(&query).await.unwrap().0;
+            if let Some(event) = events.first() {
+                return event.record.event.clone();
+            }
+        }
+    };
+    let recorded = tokio::time::timeout(std::time::Duration::from_secs(60), recorded).await;
+    assert_eq!(recorded.as_deref(), Ok("api_key_deleted"));
+    assert_eq!(server.app.store.api_key_by_id(&key.client_id).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
 use super::{
-    client,
+    client, client_throttle,
     error::{self, ErrorCode, OAuthError},
     form::Form,
     id_token, opaque_token, scope,
@@ -57,7 +57,10 @@ pub(super) async fn post(
     let grant = form.one("grant_type")?;
     if grant == Some(token_exchange::NAME) {
         // Its client need not say who it is.
-        return Ok(token_exchange::exchange(&app, &headers, &form).await?.into_response());
+        return Ok(match token_exchange::exchange(&app, &headers, &form).await {
+            Ok(exchanged) => exchanged.into_response(),
+            Err(error) => refused_exchange(error),
+        });
     }
     let client = client::authenticate(&app, &headers, &form).await?;
     let tokens = match grant {
@@ -72,6 +75,15 @@ pub(super) async fn post(
         None => return Err(OAuthError::invalid_request("grant_type is missing")),
     };
     Ok(tokens.into_response())
+}
+
+/// The answer to a refused exchange, which counts against the address that asked unless the fault is elsewhere.
+fn refused_exchange(error: OAuthError) -> Response {
+    let mut response = error.into_response();
+    if response.status().is_client_error() {
+        response.extensions_mut().insert(client_throttle::Failed);
+    }
+    response
 }
 
 /// What a grant gives.

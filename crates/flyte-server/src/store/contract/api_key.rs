@@ -1,14 +1,19 @@
 //! API keys, their secrets' rotation and their pages.
 
 use super::*;
-use crate::store::{ApiKey, ApiKeyQuery, Limit, Rights, Role, SecretRotation, StoreError};
+use crate::store::{
+    ApiKey, ApiKeyQuery, Limit, Retired, RetiredSecret, Rights, Role, RotatedKey, Rotation, SecretRotation,
+    StoreError,
+};
 
 contract!(
     a_key_comes_back_as_given,
     names_and_identifiers_are_taken_once,
     pages_hold_every_key_once_the_newest_first,
     a_rotation_keeps_the_secret_before_it_for_a_while,
+    an_overlap_is_not_cut_short_by_another,
     a_rotation_at_once_ends_what_the_old_secret_gave,
+    secrets_that_were_rotated_out_are_known,
     deleting_a_key_revokes_its_family,
     the_latest_use_is_kept,
     an_assertion_is_spent_once,
@@ -112,24 +117,43 @@ fn rotation(secret: &str, previous_until: i64) -> SecretRotation {
     SecretRotation { secret_hash: hash(secret), previous_until, family_id: format!("family-{secret}") }
 }
 
+async fn rotate(store: &Backend, secret: &str, previous_until: i64, now: i64) -> RotatedKey {
+    match store.rotate_api_key("key-1", &rotation(secret, previous_until), now).await.unwrap() {
+        Rotation::Rotated(rotated) => rotated,
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn a_rotation_keeps_the_secret_before_it_for_a_while(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
-    for (secret, before) in [("second", "secret-1"), ("third", "second")] {
-        let rotated = store.rotate_api_key("key-1", &rotation(secret, NOW + 60), NOW).await.unwrap().unwrap();
+    for (secret, before, now) in [("second", "secret-1", NOW), ("third", "second", NOW + 60)] {
+        let rotated = rotate(&store, secret, now + 60, now).await;
         let previous = rotated.key.previous_secret.clone().unwrap();
         assert_eq!((rotated.key.secret_hash, rotated.revoked_family), (Some(hash(secret)), None));
-        assert_eq!((previous.hash, previous.expires_at), (hash(before), NOW + 60));
+        assert_eq!((previous.hash, previous.expires_at), (hash(before), now + 60));
         assert_eq!(rotated.key.family_id, "family-1");
         assert_eq!(store.api_key_by_id("key-1").await.unwrap(), Some(rotated.key));
     }
-    assert_eq!(store.rotate_api_key("key-2", &rotation("x", NOW), NOW).await.unwrap(), None);
+    let unknown = store.rotate_api_key("key-2", &rotation("x", NOW), NOW).await.unwrap();
+    assert_eq!(unknown, Rotation::Unknown);
     assert_eq!(store.families_revoked_since(0).await.unwrap(), [""; 0]);
+}
+
+async fn an_overlap_is_not_cut_short_by_another(store: Backend) {
+    store.create_api_key(&key(1)).await.unwrap();
+    let before = rotate(&store, "second", NOW + 60, NOW).await.key;
+    for until in [NOW + 60, NOW + 1000] {
+        let refused = store.rotate_api_key("key-1", &rotation("third", until), NOW + 59).await.unwrap();
+        assert_eq!(refused, Rotation::Overlapping { until: NOW + 60 });
+        assert_eq!(store.api_key_by_id("key-1").await.unwrap(), Some(before.clone()));
+    }
+    rotate(&store, "third", NOW + 120, NOW + 60).await;
 }
 
 async fn a_rotation_at_once_ends_what_the_old_secret_gave(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
-    store.rotate_api_key("key-1", &rotation("second", NOW + 60), NOW).await.unwrap();
-    let rotated = store.rotate_api_key("key-1", &rotation("third", NOW), NOW).await.unwrap().unwrap();
+    rotate(&store, "second", NOW + 60, NOW).await;
+    let rotated = rotate(&store, "third", NOW, NOW).await;
     assert_eq!(
         (rotated.key.previous_secret.as_ref(), rotated.revoked_family.as_deref()),
         (None, Some("family-1"))
@@ -139,21 +163,38 @@ async fn a_rotation_at_once_ends_what_the_old_secret_gave(store: Backend) {
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-1"]);
 }
 
+async fn secrets_that_were_rotated_out_are_known(store: Backend) {
+    store.create_api_key(&key(1)).await.unwrap();
+    rotate(&store, "second", NOW + 60, NOW).await;
+    rotate(&store, "third", NOW + 120, NOW + 60).await;
+    rotate(&store, "fourth", NOW + 70, NOW + 70).await;
+    let retired = async |secret: &str| store.retired_secret(&hash(secret)).await.unwrap();
+    let of_key_1 = |why| Some(RetiredSecret { client_id: "key-1".to_owned(), why });
+    for secret in ["secret-1", "second", "third"] {
+        assert_eq!(retired(secret).await, of_key_1(Retired::Rotated), "{secret}");
+    }
+    assert_eq!(retired("fourth").await, None, "it works");
+    store.delete_api_key("key-1", NOW + 80).await.unwrap();
+    assert_eq!(retired("fourth").await, of_key_1(Retired::Deleted));
+    assert_eq!(retired("third").await, of_key_1(Retired::Rotated));
+}
+
 async fn deleting_a_key_revokes_its_family(store: Backend) {
     for n in [1, 2] {
         store.create_api_key(&key(n)).await.unwrap();
     }
     assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap().as_deref(), Some("family-1"));
     assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap(), None);
-    for (secret, expected) in [("secret-1", Some("key-1")), ("secret-2", None)] {
-        assert_eq!(store.deleted_api_key(&hash(secret)).await.unwrap().as_deref(), expected);
+    let deleted = RetiredSecret { client_id: "key-1".to_owned(), why: Retired::Deleted };
+    for (secret, expected) in [("secret-1", Some(deleted)), ("secret-2", None)] {
+        assert_eq!(store.retired_secret(&hash(secret)).await.unwrap(), expected);
     }
     assert_eq!(store.api_key_by_id("key-1").await.unwrap(), None);
     assert!(store.api_key_by_id("key-2").await.unwrap().is_some());
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-1"]);
     store.create_api_key(&key(1)).await.unwrap();
     store.delete_api_key("key-2", NOW + 365 * 86_400 + 1).await.unwrap();
-    assert_eq!(store.deleted_api_key(&hash("secret-1")).await.unwrap(), None, "not for ever");
+    assert_eq!(store.retired_secret(&hash("secret-1")).await.unwrap(), None, "not for ever");
 }
 
 async fn the_latest_use_is_kept(store: Backend) {

@@ -8,13 +8,13 @@ use super::{SqliteStore, already_exists, change, from_json, one, revocation, to_
 use crate::{
     clock::UnixTime,
     store::{
-        ApiKey, ApiKeyQuery, ApiKeyStore, Limit, PreviousSecret, Rights, Role, RotatedKey, SecretHash,
-        SecretRotation, StoreError,
+        ApiKey, ApiKeyQuery, ApiKeyStore, Limit, PreviousSecret, Retired, RetiredSecret, Rights, Role,
+        RotatedKey, Rotation, SecretHash, SecretRotation, StoreError,
     },
 };
 
-/// How long the secrets of deleted keys are remembered, in seconds.
-const DELETED_RETENTION: i64 = 365 * 86_400;
+/// How long secrets are remembered that work no more, in seconds.
+const RETIRED_RETENTION: i64 = 365 * 86_400;
 
 const COLUMNS: &str =
     "client_id, name, secret_hash, previous_hash, previous_expires_at, jwks, role, scopes, project,
@@ -87,14 +87,21 @@ fn rotate(
     client_id: &str,
     rotation: SecretRotation,
     now: UnixTime,
-) -> Result<Option<RotatedKey>, StoreError> {
-    let Some(mut key) = by_id(connection, client_id)? else { return Ok(None) };
-    let Some(replaced) = key.secret_hash else { return Ok(None) };
+) -> Result<Rotation, StoreError> {
+    let Some(mut key) = by_id(connection, client_id)? else { return Ok(Rotation::Unknown) };
+    let Some(replaced) = key.secret_hash else { return Ok(Rotation::Unknown) };
+    let overlaps = rotation.previous_until > now;
     let mut revoked_family = None;
-    if rotation.previous_until > now {
+    if let Some(previous) = key.previous_secret.take() {
+        if overlaps && previous.expires_at > now {
+            return Ok(Rotation::Overlapping { until: previous.expires_at });
+        }
+        retire(connection, &previous.hash, client_id, Retired::Rotated, previous.expires_at.min(now))?;
+    }
+    retire(connection, &replaced, client_id, Retired::Rotated, rotation.previous_until.max(now))?;
+    if overlaps {
         key.previous_secret = Some(PreviousSecret { hash: replaced, expires_at: rotation.previous_until });
     } else {
-        key.previous_secret = None;
         revocation::revoke(connection, &key.family_id, now)?;
         revoked_family = Some(std::mem::replace(&mut key.family_id, rotation.family_id));
     }
@@ -111,7 +118,31 @@ fn rotate(
             key.family_id
         ],
     )?;
-    Ok(Some(RotatedKey { key, revoked_family }))
+    forget_retired(connection, now)?;
+    Ok(Rotation::Rotated(RotatedKey { key, revoked_family }))
+}
+
+/// Remembers a secret that works no more from `at` on.
+fn retire(
+    connection: &Connection,
+    hash: &SecretHash,
+    client_id: &str,
+    why: Retired,
+    at: UnixTime,
+) -> Result<(), StoreError> {
+    change(
+        connection,
+        "INSERT INTO deleted_api_keys (secret_hash, client_id, deleted_at, reason) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (secret_hash) DO UPDATE SET deleted_at = excluded.deleted_at, reason = excluded.reason",
+        params![hash, client_id, at, why.as_str()],
+    )?;
+    Ok(())
+}
+
+fn forget_retired(connection: &Connection, now: UnixTime) -> Result<(), StoreError> {
+    let sql = "DELETE FROM deleted_api_keys WHERE deleted_at < ?1";
+    change(connection, sql, [now.saturating_sub(RETIRED_RETENTION)])?;
+    Ok(())
 }
 
 /// What a page token says: whose keys are listed, and the position of the last one of the page before.
@@ -206,7 +237,7 @@ impl ApiKeyStore for SqliteStore {
         client_id: &str,
         rotation: &SecretRotation,
         now: UnixTime,
-    ) -> Result<Option<RotatedKey>, StoreError> {
+    ) -> Result<Rotation, StoreError> {
         let (client_id, rotation) = (client_id.to_owned(), rotation.clone());
         self.write(move |connection| rotate(connection, &client_id, rotation, now)).await
     }
@@ -219,28 +250,22 @@ impl ApiKeyStore for SqliteStore {
             revocation::revoke(connection, &key.family_id, now)?;
             let previous = key.previous_secret.map(|previous| previous.hash);
             for hash in [key.secret_hash, previous].into_iter().flatten() {
-                change(
-                    connection,
-                    "INSERT INTO deleted_api_keys (secret_hash, client_id, deleted_at) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (secret_hash) DO NOTHING",
-                    params![hash, client_id, now],
-                )?;
+                retire(connection, &hash, &client_id, Retired::Deleted, now)?;
             }
-            change(
-                connection,
-                "DELETE FROM deleted_api_keys WHERE deleted_at < ?1",
-                [now.saturating_sub(DELETED_RETENTION)],
-            )?;
+            forget_retired(connection, now)?;
             Ok(Some(key.family_id))
         })
         .await
     }
 
-    async fn deleted_api_key(&self, secret_hash: &SecretHash) -> Result<Option<String>, StoreError> {
+    async fn retired_secret(&self, secret_hash: &SecretHash) -> Result<Option<RetiredSecret>, StoreError> {
         let hash = *secret_hash;
         self.read(move |connection| {
-            let sql = "SELECT client_id FROM deleted_api_keys WHERE secret_hash = ?1";
-            one(connection, sql, [hash], |row| row.get(0))
+            let sql = "SELECT client_id, reason = 'deleted' FROM deleted_api_keys WHERE secret_hash = ?1";
+            one(connection, sql, [hash], |row| {
+                let why = if row.get(1)? { Retired::Deleted } else { Retired::Rotated };
+                Ok(RetiredSecret { client_id: row.get(0)?, why })
+            })
         })
         .await
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     access::{PrincipalKind, policy},
     oauth::client_secret,
-    store::{Limit, Role, SecretRotation},
+    store::{AuditQuery, Limit, Role, SecretRotation},
     testing::{NOW, api_key},
 };
 
@@ -149,9 +149,20 @@ async fn both_secrets_work_until_the_overlap_is_over() {
         assert_eq!(server.client_credentials("ci", secret.expose_secret()).await.status, 200);
     }
     assert!(server.caller(text(&before["access_token"])).await.is_ok());
+    let recorded = async || {
+        server.app.audit.flush().await;
+        let query = AuditQuery { limit: 100, ..AuditQuery::default() };
+        server.app.store.list_audit_records(&query).await.unwrap().0
+    };
+    assert_eq!(recorded().await, [], "nothing that works is suspicious");
     server.app.clock.advance(60);
     assert_eq!(server.client_credentials("ci", old.expose_secret()).await.error(), "invalid_client");
     assert_eq!(server.client_credentials("ci", new.expose_secret()).await.status, 200);
+    let recorded = recorded().await;
+    assert_eq!(recorded.len(), 1);
+    let event = &recorded[0].record;
+    assert_eq!((event.event.as_str(), event.object.as_deref()), ("api_key_used_after_deletion", Some("ci")));
+    assert_eq!(event.details["reason"], "rotated");
 }
 
 #[tokio::test]

@@ -181,6 +181,24 @@ async fn only_tokens_that_a_rule_names_are_taken() {
 }
 
 #[tokio::test]
+async fn a_stranger_with_genuine_tokens_cannot_fill_the_audit_log() {
+    let world = World::start().await;
+    // Anybody can have as many tokens as they like of an issuer that serves everybody.
+    let token = world.token(json!({"sub": "other"}));
+    let mut looked_at = 0;
+    while world.send(&token, &[]).await.status != 429 {
+        looked_at += 1;
+        assert!(looked_at <= 100);
+    }
+    let answer = world.send(&token, &[]).await;
+    assert_eq!(answer.error(), "temporarily_unavailable");
+    assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0);
+    assert_eq!(world.recorded("token_exchange_refused").await.len(), looked_at);
+    world.server.app.clock.advance(60);
+    assert_eq!(world.send(&world.token(json!({})), &[]).await.status, 200, "not for long");
+}
+
+#[tokio::test]
 async fn a_token_of_somebody_elses_key_is_refused() {
     let world = World::start().await;
     let claims = claims(&world.issuer.url, json!({}));
