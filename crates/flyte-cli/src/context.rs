@@ -115,7 +115,7 @@ impl Context {
         let refused = Failure::new(format!("{file} is not used before you have approved it"))
             .next(format!("Name it if you trust it: --config {file} (or FLYTECTL_CONFIG={file})."));
         if !confirm::possible() {
-            return Err(refused.why(format!("{what}and nobody can be asked here")));
+            return Err(refused.why(format!("{what}\nNobody can be asked here.")));
         }
         self.progress.clear();
         output::tell(&what);
