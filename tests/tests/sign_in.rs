@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use flyte_e2e::{Machine, Person, Server, Told, eventually};
+use flyte_e2e::{Machine, Person, Server, Told, eventually, repository};
 
 #[test]
 fn from_nothing_to_an_authenticated_command() {
@@ -71,7 +71,7 @@ fn without_a_browser_the_printed_link_works() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.configure(&server);
     let output = fs::File::create(machine.home().join("err")).unwrap();
-    // Asked for: where the choice is left open, a machine without a browser signs in on another device.
+    // Asked for by hand; where the choice is left open, such a machine signs in on another device (below).
     let arguments = ["auth", "login", "--auth-type", "pkce"];
     let mut login = machine.flyte_with(&Person::Absent, &arguments).stderr(output).spawn().unwrap();
     let link = eventually("the link is printed", || {
@@ -81,14 +81,29 @@ fn without_a_browser_the_printed_link_works() {
     });
     // Opened by hand, in a browser of the person's choice.
     let by_hand = Told::by(
-        machine
-            .command(flyte_e2e::repository().join("tests/peers/sign-in.py"))
-            .arg(server.password_file())
-            .arg(&link),
+        machine.command(repository().join("tests/peers/sign-in.py")).arg(server.password_file()).arg(&link),
     )
     .ok();
-    // Without a browser here the link is that of the device flow, which works on any machine.
-    assert!(by_hand.err.contains("Device connected"), "{by_hand:?}");
+    assert!(by_hand.err.contains("You are signed in"), "{by_hand:?}");
+    assert!(login.wait().unwrap().success());
+    let _ = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+}
+
+#[test]
+fn without_a_browser_and_a_choice_another_device_signs_in() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    machine.configure(&server);
+    let output = fs::File::create(machine.home().join("err")).unwrap();
+    let mut login = machine.flyte_with(&Person::Absent, &["auth", "login"]).stderr(output).spawn().unwrap();
+    let link = eventually("the link is printed", || {
+        let text = fs::read_to_string(machine.home().join("err")).unwrap();
+        let line = text.lines().find(|line| line.contains("/device?user_code="))?.to_owned();
+        assert!(text.contains("There is no browser on this machine"), "{text}");
+        Some(line)
+    });
+    let elsewhere = repository().join("tests/peers/sign-in.py");
+    let told = Told::by(machine.command(elsewhere).arg(server.password_file()).arg(&link)).ok();
+    assert!(told.err.contains("Device connected"), "{told:?}");
     assert!(login.wait().unwrap().success());
     let _ = Told::by(&mut machine.flyte(&["get", "project"])).ok();
 }
