@@ -158,3 +158,40 @@ fn what_was_done_with_keys_is_in_the_audit_log() {
         Told::by(&mut machine.flyte(&["get", "audit", "--event", "api_key_created", "--limit", "5"])).ok();
     assert_eq!(only.out.lines().count(), 2, "{only:?}");
 }
+
+#[test]
+fn a_key_that_was_handed_over_is_not_taken_back() {
+    let (server, elsewhere) = (Server::start(), Machine::bare());
+    let machine = administrator(&server);
+    let file = machine.home().join("ci.key");
+    let arguments =
+        ["create", "api-key", "ci", "--output", file.to_str().unwrap(), "--output-format", "json"];
+    // The report about it cannot be written; the key is where it belongs.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let child = machine.flyte(&arguments).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let told = Told::from(child.wait_with_output().unwrap()).ok();
+    assert!(told.err.contains("The key is in its place"), "{told:?}");
+    let key = fs::read_to_string(file).unwrap();
+    let _ = Told::by(&mut job(&server, &elsewhere, key.trim(), &["get", "project"])).ok();
+}
+
+#[test]
+fn a_sign_in_that_is_broken_off_leaves_nothing() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    machine.configure(&server);
+    let keys = machine.home().join("keys");
+    fs::create_dir(&keys).unwrap();
+    let file = keys.join("ci.key");
+    let shown = machine.home().join("shown");
+    let mut create = machine
+        .flyte(&["--headless", "create", "api-key", "ci", "--output", file.to_str().unwrap()])
+        .stderr(fs::File::create(&shown).unwrap())
+        .spawn()
+        .unwrap();
+    flyte_e2e::eventually("the code is shown", || {
+        fs::read_to_string(&shown).unwrap().contains("The page shows this code").then_some(())
+    });
+    create.kill().unwrap();
+    create.wait().unwrap();
+    assert_eq!(flyte_e2e::files(&keys), []);
+}

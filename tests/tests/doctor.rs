@@ -218,3 +218,17 @@ fn a_web_page_is_no_control_plane() {
     report.tells("discovery", "fail", "is not a Flyte control plane");
     report.tells("clock", "skip", "does not tell its time");
 }
+
+#[test]
+fn a_key_for_another_control_plane_than_the_configured_one_is_told() {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    let (server, machine) = (Server::start(), Machine::bare());
+    machine.configure(&server);
+    for (endpoint, verdict, told) in [
+        (format!("localhost:{}", free_port()), "warn", "two control planes"),
+        (server.endpoint(), "pass", "FLYTE_API_KEY is ci"),
+    ] {
+        let key = BASE64_STANDARD.encode(format!("{endpoint}:ci:s3cret:None"));
+        Report::of(machine.flyte(&[]).env("FLYTE_API_KEY", key)).tells("API key", verdict, told);
+    }
+}

@@ -151,3 +151,51 @@ fn the_command_finds_the_jobs_token_by_itself() {
         assert!(!text.contains(&token) && !text.contains("access_token"), "{}", path.display());
     }
 }
+
+#[test]
+fn the_documented_jobs_need_nothing_but_the_endpoint() {
+    let world = World::new();
+    world.trust("deploy", &["--role", "viewer"]);
+    let job = Machine::bare();
+    // As the documentation of GitLab and Kubernetes has it: the public URL, without a slash.
+    let token = world.token(json!({}));
+    let file = job.home().join("token");
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    let github = world.ci.github_variables();
+    let shapes: [(&str, Vec<(&str, String)>); 3] = [
+        ("GitHub Actions", github.to_vec()),
+        ("FLYTE_ID_TOKEN", vec![("FLYTE_ID_TOKEN", token)]),
+        (file.to_str().unwrap(), vec![("FLYTE_ID_TOKEN_FILE", file.display().to_string())]),
+    ];
+    let flyte = |variables: &[(&str, String)], arguments: &[&str]| {
+        let mut command = job.flyte(arguments);
+        command.envs(variables.iter().map(|(name, value)| (name, value))).env("CI", "true");
+        command.env("FLYTE_ADMIN_ENDPOINT", world.server.endpoint());
+        Told::by(command.env("FLYTE_ADMIN_CACERTFILEPATH", world.server.ca()))
+    };
+    for (place, variables) in shapes {
+        let projects = flyte(&variables, &["get", "project"]).ok();
+        assert!(projects.out.contains("flytesnacks"), "{place}: {projects:?}");
+        // It counts as signed in: nobody has to do anything.
+        let status = flyte(&variables, &["auth", "status", "--json"]).ok();
+        let status: Value = serde_json::from_str(&status.out).unwrap();
+        assert_eq!(status["credentials"], format!("the token of this CI job ({place})"));
+        assert_eq!((&status["signed_in"], &status["auth_type"]), (&json!(true), &json!("TokenExchange")));
+        let doctor = flyte(&variables, &["auth", "doctor", "-o", "json"]);
+        let doctor: Value = serde_json::from_str(&doctor.out).unwrap();
+        let sign_in = doctor["checks"].as_array().unwrap().iter().find(|check| check["check"] == "sign-in");
+        assert_eq!(sign_in.unwrap()["verdict"], "pass", "{place}: {doctor}");
+    }
+    let _ = flyte(&[], &["auth", "status"]).failed(4);
+
+    // A token for somebody else is not shown to the server.
+    let others = world.ci.token("https://vault.example.com", json!({}));
+    let refused = flyte(&[("FLYTE_ID_TOKEN", others)], &["get", "project"]).failed(4);
+    for told in
+        ["is for https://vault.example.com, not for", &world.server.url(""), "FLYTE_ID_TOKEN_AUDIENCE"]
+    {
+        assert!(refused.err.contains(told), "{told}: {refused:?}");
+    }
+    let audit = world.admin(&["-o", "json", "get", "audit"]).ok().out;
+    assert!(!audit.contains("token_exchange_refused"), "it was sent: {audit}");
+}

@@ -69,6 +69,17 @@ pub enum AuthError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The authorization server has no time now (HTTP status 429 or 503, `temporarily_unavailable`). It says nothing about
+    /// credentials.
+    #[error("{url} has no time now (HTTP status {status})")]
+    Busy {
+        /// The endpoint that was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// How long it asks to wait, in seconds (RFC 9110 section 10.2.3).
+        retry_after: Option<u64>,
+    },
     /// The person, or a policy, said no in the browser.
     #[error("the sign-in was denied{}", .description.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
     AccessDenied {
@@ -164,6 +175,16 @@ pub enum AuthError {
         place: String,
         /// Why not.
         reason: String,
+    },
+    /// The CI system's own token is for somebody else, and is not sent.
+    #[error("this job's own token ({place}) is for {found}, not for {wanted}, and was not sent")]
+    IdTokenAudience {
+        /// Where it comes from.
+        place: String,
+        /// Its `aud`.
+        found: String,
+        /// Whom it has to be for.
+        wanted: String,
     },
     /// The server does not take the CI system's token.
     #[error("{endpoint} does not trust this job's token: {code}{}", .description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
@@ -342,6 +363,11 @@ impl AuthError {
         matches!(self, Self::Unreachable { source, .. } if !source.is_connect())
     }
 
+    /// Whether the address may be an old one: what was found out about the server earlier is worth looking up again.
+    pub(crate) fn may_have_moved(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::BadAnswer { .. } | Self::Busy { status: 503, .. })
+    }
+
     /// Whether the cause is who the caller is (exit code 4 of the `flyte` command), not the network or the machine.
     #[must_use]
     pub fn is_authentication(&self) -> bool {
@@ -362,6 +388,7 @@ impl AuthError {
                 | Self::NoDeviceFlow { .. }
                 | Self::CodeEnded { .. }
                 | Self::IdToken { .. }
+                | Self::IdTokenAudience { .. }
                 | Self::ExchangeRefused { .. }
                 | Self::UnsupportedAuthType { .. }
                 | Self::NoClientId { .. }
@@ -390,13 +417,20 @@ impl AuthError {
             Self::NoClientId { .. } => {
                 "Set admin.clientId in the configuration to the client that is registered there.".to_owned()
             }
+            Self::Refused { code, .. } if code == "invalid_scope" => {
+                "Check admin.scopes in the configuration: the server gives none of them.".to_owned()
+            }
+            Self::Busy { retry_after: Some(seconds), .. } => {
+                format!("Nothing is wrong with the credentials. Try again in {seconds} seconds.")
+            }
+            Self::Busy { .. } => "Nothing is wrong with the credentials. Try again later.".to_owned(),
             Self::Refused { .. }
             | Self::AccessDenied { .. }
             | Self::TimedOut { .. }
             | Self::IssuerMismatch { .. }
             | Self::Interrupted => "Run `flyte auth login` to try again.".to_owned(),
             Self::BadAnswer { .. } => {
-                "The stored login was kept. Try again; if it stays, tell the server's administrator."
+                "The stored login was kept. Try again later; if it stays, tell the server's administrator."
                     .to_owned()
             }
             Self::CallbackPort { port, .. } => {
@@ -426,6 +460,11 @@ impl AuthError {
             Self::IdToken { .. } => "GitHub Actions: give the job `permissions: id-token: write`. GitLab: name FLYTE_ID_TOKEN under \
                 `id_tokens:`. Elsewhere: set FLYTE_ID_TOKEN_FILE."
                 .to_owned(),
+            Self::IdTokenAudience { wanted, .. } => format!(
+                "Let the CI system make it for the server: in GitLab `aud: {wanted}` below `FLYTE_ID_TOKEN:`, in Kubernetes \
+                `audience: {wanted}` of the projected token. Where the trust rule names another audience, set \
+                FLYTE_ID_TOKEN_AUDIENCE to it."
+            ),
             Self::ExchangeRefused { .. } => "Let an administrator look at `flyte get trust`: issuer, audience and claims of a rule have to \
                 fit the job; `flyte create trust` makes one."
                 .to_owned(),

@@ -216,7 +216,7 @@ pub(crate) fn jwt_expiry(token: &str) -> Option<UnixTime> {
 }
 
 /// The claims of a JWT, unverified.
-fn claims<T: serde::de::DeserializeOwned>(token: &str) -> Option<T> {
+pub(crate) fn claims<T: serde::de::DeserializeOwned>(token: &str) -> Option<T> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?).ok()
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) config: Config,
     pub(crate) environment: Environment,
+    /// The control plane of the configuration, before a key or the command line took its place.
+    pub(crate) configured: Option<Endpoint>,
     /// What `FLYTE_API_KEY` holds, where that is what counts.
     api_key: Option<ApiKey>,
     pub(crate) progress: Progress,
@@ -56,6 +58,7 @@ impl Context {
                 tracing::info!("{unknown}");
             }
         }
+        let configured = config.admin.endpoint.clone();
         let admin = &mut config.admin;
         if let Some(key) = &api_key {
             tracing::info!(endpoint = %key.endpoint, client = %key.client_id, "FLYTE_API_KEY is used");
@@ -86,7 +89,7 @@ impl Context {
                 *value = Some(option.clone());
             }
         }
-        Self { global, config, environment, api_key, progress: Progress::new() }
+        Self { global, config, environment, configured, api_key, progress: Progress::new() }
     }
 
     /// The control plane.
@@ -174,6 +177,18 @@ impl Context {
                 .exit(Exit::Authentication));
         }
         self.session(asked)
+    }
+
+    /// The login with a token in hand, for commands that make something before they call the server: whoever breaks off the
+    /// sign-in leaves nothing of it.
+    pub(crate) fn signed_in(&self) -> Result<Arc<Session>, Failure> {
+        let session = self.encrypted_session(false)?;
+        if self.config.admin.auth_type != AuthType::Passthrough {
+            self.run("Signing in", async {
+                session.token().await.map(drop).map_err(|error| Failure::auth("cannot sign in", &error))
+            })?;
+        }
+        Ok(session)
     }
 
     /// A client of the control plane.

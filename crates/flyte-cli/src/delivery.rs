@@ -74,6 +74,18 @@ impl Drop for Receiver {
 }
 
 impl Delivery {
+    /// Fails where the secret could not be taken, and leaves nothing behind: for the time before the person signs in, in which
+    /// they may well break it off.
+    pub(crate) fn examine(&self) -> Result<(), Failure> {
+        if let Some(path) = &self.output {
+            return prepare_file(path, self.force).map(drop);
+        }
+        match self.pipe_to.first() {
+            Some(program) if !is_there(program) => Err(not_run(program, &"there is no such program")),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes sure that the secret can be taken, before it is made.
     pub(crate) fn prepare(&self) -> Result<Outlet, Failure> {
         if let Some(path) = &self.output {
@@ -115,13 +127,28 @@ fn prepare_command(program: &OsString, arguments: &[OsString]) -> Result<Outlet,
         // Standard output is for this command's result.
         .stdout(io::stderr())
         .spawn()
-        .map_err(|error| {
-            Failure::new(format!("cannot run {name}"))
-                .why(format!("{error}; no key was made"))
-                .next("Check the command behind --pipe-to.")
-        })?;
+        .map_err(|error| not_run(program, &error))?;
     let input = child.stdin.take();
     Ok(Outlet::Command(Receiver { name, child, input }))
+}
+
+fn not_run(program: &OsString, why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(format!("cannot run {}", program.to_string_lossy()))
+        .why(format!("{why}; no key was made"))
+        .next("Check the command behind --pipe-to.")
+}
+
+/// Whether a program is where it would be looked for.
+fn is_there(program: &OsString) -> bool {
+    let program = Path::new(program);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // One that is named with a directory is not looked for.
+    let looked_for = program.components().count() == 1;
+    if looked_for {
+        std::env::split_paths(&path).any(|directory| directory.join(program).exists())
+    } else {
+        program.exists()
+    }
 }
 
 impl Outlet {

@@ -51,8 +51,11 @@ impl Issued {
             output::tell("The key is shown this once. To use it: export FLYTE_API_KEY=KEY");
         } else {
             output::tell(&format!("The key went to {place}; it cannot be shown again."));
-            if format != Format::Table {
-                output::print(format, &self.api_key, |_| String::new())?;
+            // Whoever has the key has it, whatever becomes of the rest: it must not be taken back because of that.
+            if format != Format::Table
+                && let Err(failure) = output::print(format, &self.api_key, |_| String::new())
+            {
+                output::tell(&format!("The key is in its place, but {}", failure.summary()));
             }
         }
         if !self.portable {

@@ -225,12 +225,17 @@ pub(crate) async fn token(
         }
     }
     token_request_as(authorization, http, provider, &form).await.map_err(|error| match error {
-        AuthError::Refused { code, description } => AuthError::ClientRefused {
-            endpoint: endpoint.to_owned(),
-            client_id: client_id.to_owned(),
-            code,
-            description,
-        },
+        // RFC 6749 section 5.2: these are about the client; others, such as invalid_scope, say nothing against its secret.
+        AuthError::Refused { code, description }
+            if matches!(code.as_str(), "invalid_client" | "invalid_grant" | "unauthorized_client") =>
+        {
+            AuthError::ClientRefused {
+                endpoint: endpoint.to_owned(),
+                client_id: client_id.to_owned(),
+                code,
+                description,
+            }
+        }
         other => other,
     })
 }

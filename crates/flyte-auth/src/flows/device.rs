@@ -123,7 +123,7 @@ async fn wait(
         let AuthError::Refused { code, description } = error else {
             match error {
                 // The network, or what stands in between: the code is still good. Asked less often meanwhile.
-                AuthError::Unreachable { .. } | AuthError::BadAnswer { .. } => {
+                AuthError::Unreachable { .. } | AuthError::BadAnswer { .. } | AuthError::Busy { .. } => {
                     tracing::debug!(%error, "the server could not be asked whether the code was approved");
                     unanswered = true;
                     pause = (pause * 2).clamp(interval, MAX_BACKOFF.max(interval));
@@ -178,8 +178,8 @@ impl Server for Remote<'_> {
         if let Some(audience) = &self.provider.audience {
             form.push(("audience", audience));
         }
-        let (status, body) = submit(None, self.http, self.endpoint, &form).await?;
-        parse(self.endpoint, status, &body)
+        let answer = submit(None, self.http, self.endpoint, &form).await?;
+        parse(self.endpoint, answer.status, &answer.body).map_err(|error| answer.busy(self.endpoint, error))
     }
 
     async fn poll(&self, device_code: &SecretString) -> Result<TokenResponse, AuthError> {

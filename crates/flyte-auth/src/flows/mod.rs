@@ -41,17 +41,41 @@ pub(crate) async fn token_request_as(
     form: &[(&str, &str)],
 ) -> Result<TokenResponse, AuthError> {
     let url = &provider.token_endpoint;
-    let (status, body) = submit(authorization, http, url, form).await?;
-    TokenResponse::parse(url.as_str(), status, &body)
+    let answer = submit(authorization, http, url, form).await?;
+    TokenResponse::parse(url.as_str(), answer.status, &answer.body).map_err(|error| answer.busy(url, error))
 }
 
-/// Posts a form and returns status and body of the answer.
+/// The status and the body of an answer, and how long it asks to wait.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    retry_after: Option<u64>,
+}
+
+impl Answer {
+    /// What it is where the server only has no time now (RFC 6585 section 4, RFC 9110 section 15.6.4): no verdict on anybody's
+    /// credentials, whatever code comes with it.
+    pub(crate) fn busy(&self, url: &Url, error: AuthError) -> AuthError {
+        let code = match &error {
+            AuthError::Refused { code, .. } => code.as_str(),
+            _ => "",
+        };
+        let busy =
+            matches!(self.status, 429 | 503) || matches!(code, "temporarily_unavailable" | "server_error");
+        if !busy {
+            return error;
+        }
+        AuthError::Busy { url: url.to_string(), status: self.status, retry_after: self.retry_after }
+    }
+}
+
+/// Posts a form and returns the answer.
 pub(crate) async fn submit(
     authorization: Option<HeaderValue>,
     http: &Http,
     url: &Url,
     form: &[(&str, &str)],
-) -> Result<(u16, Vec<u8>), AuthError> {
+) -> Result<Answer, AuthError> {
     let mut request =
         http.post(url.clone()).header(header::ACCEPT, "application/json").timeout(TIMEOUT).form(form);
     if let Some(authorization) = authorization {
@@ -59,10 +83,15 @@ pub(crate) async fn submit(
     }
     let response = request.send().await.map_err(|error| AuthError::unreachable(url, error))?;
     let status = response.status().as_u16();
+    // The form that is a date is left aside: it would be told by a clock that may be wrong.
+    let retry_after = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let body = read(response, MAX_ANSWER).await.map_err(|error| AuthError::unreachable(url, error))?;
     let body = body.ok_or_else(|| AuthError::BadAnswer {
         url: url.to_string(),
         reason: format!("it is longer than {MAX_ANSWER} bytes"),
     })?;
-    Ok((status, body))
+    Ok(Answer { status, body, retry_after })
 }

@@ -18,7 +18,7 @@ use crate::{
     AuthError,
     discovery::{Provider, is_loopback},
     http::{Http, read},
-    token::{TokenResponse, clean},
+    token::{TokenResponse, claims, clean},
 };
 
 /// Holds the job's token. GitLab puts it there under `id_tokens:`.
@@ -91,8 +91,15 @@ impl IdTokenSource {
         Some(Self { place, audience: variable(AUDIENCE).map(str::to_owned) })
     }
 
-    /// The job's token; one for `audience` where the CI system can be asked for that.
-    async fn token(&self, http: &Http, audience: &str) -> Result<SecretString, AuthError> {
+    /// Where the token is, for people: a variable, a file, or the CI system.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.place.name()
+    }
+
+    /// The job's token, asked for with `audience` where the CI system can be asked. It is given only where it is for that, or
+    /// for `endpoint`: whoever else it is for would be anybody's whom it is sent to.
+    async fn token(&self, http: &Http, audience: &str, endpoint: &str) -> Result<SecretString, AuthError> {
         let failed = |reason: String| AuthError::IdToken { place: self.place.name(), reason };
         let token = match &self.place {
             Place::Variable(token) => SecretString::from(token.expose_secret().trim()),
@@ -106,6 +113,20 @@ impl IdTokenSource {
         let parts = token.expose_secret().split('.').count();
         if parts != 3 || !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(failed("it is not a JWT".to_owned()));
+        }
+        // Where another audience was named, it is that one alone.
+        let wanted = match &self.audience {
+            Some(audience) => vec![audience.as_str()],
+            None => vec![audience, endpoint],
+        };
+        let found = audiences(token.expose_secret());
+        let bare = |text: &str| text.strip_suffix('/').unwrap_or(text).to_owned();
+        if !found.iter().any(|found| wanted.iter().any(|wanted| bare(wanted) == bare(found))) {
+            return Err(AuthError::IdTokenAudience {
+                place: self.place.name(),
+                found: if found.is_empty() { "nobody".to_owned() } else { clean(&found.join(", ")) },
+                wanted: clean(wanted[0]),
+            });
         }
         Ok(token)
     }
@@ -154,19 +175,40 @@ async fn ask_github(
     Ok(answer.value)
 }
 
-/// Who is to take the job's token: the authorization server, by its name (RFC 7519 section 4.1.3), where that is the name of
-/// whom it is sent to. Else a server could call itself by another one's name, and use there the token that it was sent.
-fn audience<'a>(provider: &'a Provider, endpoint: &'a Endpoint) -> &'a str {
+/// Whom a token is for (RFC 7519 section 4.1.3), by its own unverified word.
+fn audiences(token: &str) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        aud: Audience,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Audience {
+        One(String),
+        Many(Vec<String>),
+    }
+    match claims::<Claims>(token).map(|claims| claims.aud) {
+        Some(Audience::One(one)) => vec![one],
+        Some(Audience::Many(many)) => many,
+        None => Vec::new(),
+    }
+}
+
+/// Who is to take a job's token, which is what trust rules are made for and jobs' tokens are asked for: the authorization server,
+/// by its name (RFC 7519 section 4.1.3), where that is the name of whom it is sent to. Else a server could call itself by another
+/// one's name, and use there the token that it was sent; it is the endpoint then, without the final slash.
+#[must_use]
+pub fn audience(provider: &Provider, endpoint: &Endpoint) -> String {
     match Url::parse(&provider.issuer) {
-        Ok(issuer) if issuer.origin() == provider.token_endpoint.origin() => &provider.issuer,
-        _ => endpoint.url().as_str(),
+        Ok(issuer) if issuer.origin() == provider.token_endpoint.origin() => provider.issuer.clone(),
+        _ => endpoint.to_string(),
     }
 }
 
 /// Exchanges the job's token, for `scopes` where they are configured and else for those that the provider advertises.
 ///
 /// # Errors
-/// [`AuthError::IdToken`] where the job's token cannot be had, [`AuthError::ExchangeRefused`] where no trust rule fits it, and
+/// [`AuthError::IdToken`] where the job's token cannot be had, [`AuthError::IdTokenAudience`] where it is for somebody else, [`AuthError::ExchangeRefused`] where no trust rule fits it, and
 /// those of any token request.
 pub(crate) async fn exchange(
     http: &Http,
@@ -176,14 +218,14 @@ pub(crate) async fn exchange(
     source: &IdTokenSource,
 ) -> Result<TokenResponse, AuthError> {
     let audience = audience(provider, endpoint);
-    let token = source.token(http, audience).await?;
+    let token = source.token(http, &audience, &endpoint.to_string()).await?;
     let scope = if scopes.is_empty() { own_scopes(&provider.scopes) } else { scopes.join(" ") };
     let mut form = vec![
         ("grant_type", GRANT),
         ("subject_token", token.expose_secret()),
         ("subject_token_type", JWT),
         ("requested_token_type", ACCESS_TOKEN),
-        ("audience", provider.audience.as_deref().unwrap_or(audience)),
+        ("audience", provider.audience.as_deref().unwrap_or(&audience)),
     ];
     if !scope.is_empty() {
         form.push(("scope", &scope));
@@ -192,11 +234,23 @@ pub(crate) async fn exchange(
         form.push(("client_id", client_id));
     }
     token_request(http, provider, &form).await.map_err(|error| match error {
-        AuthError::Refused { code, description } => AuthError::ExchangeRefused {
-            endpoint: endpoint.authority().to_owned(),
-            code: clean(&code),
-            description,
-        },
+        // RFC 8693 section 2.2.2: `invalid_request` and `invalid_target` are what a token is refused as.
+        AuthError::Refused { code, description }
+            if matches!(
+                code.as_str(),
+                "invalid_request"
+                    | "invalid_target"
+                    | "invalid_grant"
+                    | "invalid_client"
+                    | "unauthorized_client"
+            ) =>
+        {
+            AuthError::ExchangeRefused {
+                endpoint: endpoint.authority().to_owned(),
+                code: clean(&code),
+                description,
+            }
+        }
         other => other,
     })
 }
@@ -247,11 +301,11 @@ mod tests {
                 "answers_with_issuer": false,
                 "flyte": true,
             });
-            audience(&serde_json::from_value(provider).unwrap(), &endpoint).to_owned()
+            audience(&serde_json::from_value(provider).unwrap(), &endpoint)
         };
         assert_eq!(asked("https://login.example.com/tenant"), "https://login.example.com/tenant");
         for other in ["sts.amazonaws.com", "https://bank.example.com", ""] {
-            assert_eq!(asked(other), "https://flyte.example.com/", "{other}");
+            assert_eq!(asked(other), "https://flyte.example.com", "{other}");
         }
     }
 }

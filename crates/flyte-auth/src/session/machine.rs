@@ -16,7 +16,8 @@ use crate::{
     discovery::Provider,
     flows::{
         client_credentials::{self, Evidence},
-        external_command, token_exchange,
+        external_command,
+        token_exchange::{self, IdTokenSource},
     },
     store::{self, Backend},
     token::{AccessToken, TokenResponse, jwt_expiry},
@@ -85,14 +86,12 @@ impl Session {
         };
         let provider = self.provider().await?;
         match self.ask(&provider, evidence.as_ref()).await {
-            Err(error @ (AuthError::Unreachable { .. } | AuthError::BadAnswer { .. })) => {
-                match self.discover().await {
-                    Ok(found) if found.token_endpoint != provider.token_endpoint => {
-                        self.ask(&found, evidence.as_ref()).await
-                    }
-                    _ => Err(error),
+            Err(error) if error.may_have_moved() => match self.discover().await {
+                Ok(found) if found.token_endpoint != provider.token_endpoint => {
+                    self.ask(&found, evidence.as_ref()).await
                 }
-            }
+                _ => Err(error),
+            },
             other => other,
         }
     }
@@ -175,6 +174,9 @@ impl Session {
             client_id,
             subject: None,
             scopes: self.options.overrides.scopes.clone(),
+            job: (self.options.auth_type == AuthType::TokenExchange || self.is_a_job())
+                .then(|| credentials.id_token.as_ref().map(IdTokenSource::place))
+                .flatten(),
         })
     }
 

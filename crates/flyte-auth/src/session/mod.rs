@@ -90,6 +90,8 @@ pub struct Status {
     pub subject: Option<String>,
     /// The scopes granted.
     pub scopes: Vec<String>,
+    /// Where this CI job has the token of its own that stands in for a login; `None` where none is used.
+    pub job: Option<String>,
 }
 
 /// What signing out did.
@@ -230,6 +232,15 @@ impl Session {
         }
         let store = self.store().await?;
         let login = store.load().await?;
+        // As tokens are got: a login that works comes first, and nobody is asked for another one.
+        let now = self.options.clock.now();
+        let works = login.as_ref().is_some_and(|login| {
+            !self.is_of_another_mode(login)
+                && (login.refresh_token.is_some() || expiry(login).is_none_or(|at| now < at))
+        });
+        if !works && self.is_a_job() {
+            return self.machine_status().await;
+        }
         let details = login.as_ref().and_then(|login| login.details.clone());
         Ok(Status {
             backend: store.backend(),
@@ -240,6 +251,7 @@ impl Session {
             client_id: details.as_ref().map(|details| details.client_id.clone()),
             subject: details.as_ref().and_then(|details| details.subject.clone()),
             scopes: details.map(|details| details.scopes).unwrap_or_default(),
+            job: None,
         })
     }
 

@@ -212,14 +212,12 @@ impl Session {
         }
         let response = match answer {
             // The endpoint may have moved since it was looked up; asked again only if it really did.
-            Err(error @ (AuthError::Unreachable { .. } | AuthError::BadAnswer { .. })) => {
-                match self.discover().await {
-                    Ok(found) if found.token_endpoint != provider.token_endpoint => {
-                        flows::token_request(self.http()?, &found, &form).await?
-                    }
-                    _ => return Err(error),
+            Err(error) if error.may_have_moved() => match self.discover().await {
+                Ok(found) if found.token_endpoint != provider.token_endpoint => {
+                    flows::token_request(self.http()?, &found, &form).await?
                 }
-            }
+                _ => return Err(error),
+            },
             other => other?,
         };
         let client_id = client_id.to_owned();

@@ -29,7 +29,9 @@ pub(super) fn verdict(form: &HashMap<String, String>, authorization: Option<&str
                 || form.contains_key("client_assertion");
             (!known).then_some("invalid_client")
         }
-        "token-exchange" => (form["subject_token"] != "job.s3cret.token").then_some("invalid_grant"),
+        "token-exchange" => {
+            (job_of(&form["subject_token"]).as_deref() != Some("job")).then_some("invalid_grant")
+        }
         "device_code" => (form["device_code"] != "the-device-code").then_some("invalid_grant"),
         _ => Some("unsupported_grant_type"),
     }
@@ -179,7 +181,93 @@ async fn early_renewal_that_fails_leaves_the_token_in_use() {
     assert_eq!(session.token().await.unwrap().secret(), "a1");
     assert_eq!(realm.count("token"), 2, "not tried again at once");
     session.options().clock.advance(200);
-    assert!(matches!(session.token().await, Err(AuthError::BadAnswer { .. })));
+    assert!(matches!(session.token().await, Err(AuthError::Busy { status: 503, .. })));
+}
+
+#[tokio::test]
+async fn a_server_without_time_says_nothing_about_the_key() {
+    let (realm, served) = realm(|_| {}).await;
+    let job = job(&[("FLYTE_ID_TOKEN", &job_token(&served, "job"))]);
+    for (auth_type, credentials) in [(AuthType::ClientSecret, secret()), (AuthType::TokenExchange, job)] {
+        for (status, body) in [
+            (429, r#"{"error":"temporarily_unavailable"}"#),
+            (429, r#"{"error":"invalid_client"}"#),
+            (503, "<html>"),
+            (400, r#"{"error":"temporarily_unavailable"}"#),
+        ] {
+            realm.rules(|rules| rules.fault = Some((status, body)));
+            let error = machine(&served, auth_type, credentials.clone()).token().await.unwrap_err();
+            assert!(matches!(&error, AuthError::Busy { retry_after: Some(7), .. }), "{error:?}");
+            assert!(error.hint().unwrap().contains("Try again in 7 seconds"), "{error:?}");
+            assert!(!error.is_authentication());
+        }
+        realm.rules(|rules| rules.fault = Some((400, r#"{"error":"invalid_scope"}"#)));
+        let error = machine(&served, auth_type, credentials).token().await.unwrap_err();
+        assert!(
+            matches!(&error, AuthError::Refused { .. }) && error.hint().unwrap().contains("admin.scopes")
+        );
+    }
+}
+
+/// A job's token for the server, of the job `sub`.
+fn job_token(served: &Served, sub: &str) -> String {
+    job_token_for(json!(format!("https://localhost:{}", served.port)), sub)
+}
+
+fn job_token_for(audience: serde_json::Value, sub: &str) -> String {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    format!("e30.{}.s3cret", URL_SAFE_NO_PAD.encode(json!({ "aud": audience, "sub": sub }).to_string()))
+}
+
+/// What `sub` a job's token has.
+fn job_of(token: &str) -> Option<String> {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    claims["sub"].as_str().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn a_jobs_token_goes_only_to_whom_it_is_for() {
+    let (realm, served) = realm(|_| {}).await;
+    let own = format!("https://localhost:{}", served.port);
+    let slashed = format!("{own}/");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    for (audience, named, taken) in [
+        (json!(own), None, true),
+        (json!(slashed), None, true),
+        (json!(["https://vault.example.com", own]), None, true),
+        (json!("https://vault.example.com"), None, false),
+        (json!(["https://kubernetes.default.svc"]), None, false),
+        (json!([]), None, false),
+        (json!(7), None, false),
+        // The rule names another audience, and so does the job.
+        (json!("flyte-ci"), Some("flyte-ci"), true),
+        (json!(own), Some("flyte-ci"), false),
+    ] {
+        let token = job_token_for(audience.clone(), "job");
+        std::fs::write(&file, &token).unwrap();
+        for (name, value) in
+            [("FLYTE_ID_TOKEN", token.as_str()), ("FLYTE_ID_TOKEN_FILE", file.to_str().unwrap())]
+        {
+            realm.forms.lock().unwrap().clear();
+            let mut variables = vec![(name, value)];
+            variables.extend(named.map(|named| ("FLYTE_ID_TOKEN_AUDIENCE", named)));
+            let outcome = machine(&served, AuthType::TokenExchange, job(&variables)).token().await;
+            assert_eq!(outcome.is_ok(), taken, "{audience} {named:?}: {outcome:?}");
+            assert_eq!(realm.forms.lock().unwrap().len(), usize::from(taken), "it was sent");
+            if let Err(error) = outcome {
+                assert!(matches!(&error, AuthError::IdTokenAudience { .. }) && error.is_authentication());
+                let (told, hint) = (error.to_string(), error.hint().unwrap());
+                assert!(
+                    told.contains(named.unwrap_or(&own)) && hint.contains("FLYTE_ID_TOKEN_AUDIENCE"),
+                    "{told} {hint}"
+                );
+                assert!(!told.contains(&token), "{told}");
+            }
+        }
+    }
 }
 
 /// The store of a person on this machine.
@@ -383,7 +471,8 @@ fn job(variables: &[(&str, &str)]) -> Credentials {
 #[tokio::test]
 async fn a_ci_jobs_own_token_is_exchanged_again_and_again() {
     let (realm, served) = realm(|_| {}).await;
-    let session = machine(&served, AuthType::TokenExchange, job(&[("FLYTE_ID_TOKEN", "job.s3cret.token\n")]));
+    let own = job_token(&served, "job");
+    let session = machine(&served, AuthType::TokenExchange, job(&[("FLYTE_ID_TOKEN", &format!("{own}\n"))]));
     assert_eq!(session.token().await.unwrap().secret(), "a1");
     session.options().clock.advance(3599);
     assert_eq!(session.token().await.unwrap().secret(), "a2");
@@ -391,12 +480,18 @@ async fn a_ci_jobs_own_token_is_exchanged_again_and_again() {
     assert_eq!(form["subject_token_type"], "urn:ietf:params:oauth:token-type:jwt");
     assert_eq!((form["audience"].as_str(), form["client_id"].as_str()), ("the-audience", "flyte"));
     // In a person's mode too, where nobody is there to ask.
-    let unattended = machine(&served, AuthType::Pkce, job(&[("FLYTE_ID_TOKEN", "job.s3cret.token")]));
+    let unattended = machine(&served, AuthType::Pkce, job(&[("FLYTE_ID_TOKEN", &own)]));
+    let status = unattended.status().await.unwrap();
+    assert!(status.signed_in && status.job.as_deref() == Some("FLYTE_ID_TOKEN"), "{status:?}");
     assert_eq!(unattended.token().await.unwrap().secret(), "a3");
     assert_eq!(unattended.cached().await.unwrap().secret(), "a3");
-    assert!(!unattended.status().await.unwrap().signed_in, "it was not kept as a person's");
+    assert!(unattended.status().await.unwrap().job.is_some(), "it was not kept as a person's");
+    let attended =
+        Session::new(SessionOptions { credentials: job(&[]), ..served.options(Arc::new(Unattended)) });
+    assert!(!attended.status().await.unwrap().signed_in);
     // One that no rule fits.
-    let other = machine(&served, AuthType::TokenExchange, job(&[("FLYTE_ID_TOKEN", "other.s3cret.token")]));
+    let other =
+        machine(&served, AuthType::TokenExchange, job(&[("FLYTE_ID_TOKEN", &job_token(&served, "other"))]));
     let error = other.token().await.unwrap_err();
     assert!(matches!(&error, AuthError::ExchangeRefused { .. }) && error.is_authentication(), "{error:?}");
     assert!(error.hint().unwrap().contains("create trust") && !error.to_string().contains("s3cret"));
@@ -419,8 +514,11 @@ async fn github_is_asked_for_a_token_for_this_issuer() {
         get({
             let asked = Arc::clone(&asked);
             move |Query(query): Query<Parameters>, headers: HeaderMap| async move {
-                asked.lock().unwrap().push((query, headers["authorization"].to_str().unwrap().to_owned()));
-                Json(json!({ "value": "job.s3cret.token" }))
+                asked
+                    .lock()
+                    .unwrap()
+                    .push((query.clone(), headers["authorization"].to_str().unwrap().to_owned()));
+                Json(json!({ "value": job_token_for(json!(query["audience"]), "job") }))
             }
         }),
     );

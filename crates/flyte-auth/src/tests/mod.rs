@@ -343,7 +343,7 @@ async fn token(State((realm, _)): Shared, headers: HeaderMap, Form(form): Form<P
     let rules = realm.seen();
     let refused = |code: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": code }))).into_response();
     if let Some((status, body)) = rules.fault {
-        return (StatusCode::from_u16(status).unwrap(), body).into_response();
+        return (StatusCode::from_u16(status).unwrap(), [("retry-after", "7")], body).into_response();
     }
     let mut id_token = None;
     match form["grant_type"].as_str() {

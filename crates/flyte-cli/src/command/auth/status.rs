@@ -1,6 +1,7 @@
 //! `flyte auth status`
 
 use flyte_auth::Status;
+use flyte_config::AuthType;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -33,6 +34,11 @@ struct Report {
 impl Report {
     fn new(endpoint: String, auth_type: &'static str, credentials: String, status: Status, now: i64) -> Self {
         let expires_in = status.expires_at.map(|at| at - now);
+        // A job's own token stands in for a login that is not there.
+        let (auth_type, credentials) = match &status.job {
+            Some(place) => (AuthType::TokenExchange.as_str(), format!("the token of this CI job ({place})")),
+            None => (auth_type, credentials),
+        };
         Self {
             endpoint,
             auth_type,
@@ -114,6 +120,7 @@ mod tests {
             client_id: None,
             subject: None,
             scopes: Vec::new(),
+            job: None,
         };
         Report::new("https://flyte.example.com".into(), "Pkce", "your login".into(), status, 1_000_000)
     }

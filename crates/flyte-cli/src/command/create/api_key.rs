@@ -56,7 +56,8 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         lifetime: arguments.expires.map(Period::duration),
     };
     let name = new.name.clone();
-    let session = context.encrypted_session(false)?;
+    arguments.delivery.examine()?;
+    let session = context.signed_in()?;
     let outlet = arguments.delivery.prepare()?;
     let keys = context.client_of(session)?.api_keys();
     context.run("Creating the API key", async {

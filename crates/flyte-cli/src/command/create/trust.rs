@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use flyte_auth::clock::Clock;
+use flyte_auth::flows::token_exchange;
 use flyte_client::trust::NewTrust;
 use url::Url;
 
@@ -127,7 +128,8 @@ fn path(text: &str) -> Result<String, &'static str> {
 }
 
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
-    let endpoint = context.endpoint()?.to_string();
+    let control_plane = context.endpoint()?;
+    let endpoint = control_plane.to_string();
     let known = arguments.known();
     let by_default = arguments.audience.is_none();
     let mut new = arguments.rule(&endpoint)?;
@@ -136,14 +138,8 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     let trusts = context.client_of(session.clone())?.trusts();
     let created = context.run("Creating the trust rule", async {
         // As the job's side asks for its token: the server by its own name, which may differ from its address here.
-        if by_default
-            && let Ok(provider) = session.provider().await
-            && provider
-                .issuer
-                .parse::<Url>()
-                .is_ok_and(|url| url.origin() == provider.token_endpoint.origin())
-        {
-            new.audience.clone_from(&provider.issuer);
+        if by_default && let Ok(provider) = session.provider().await {
+            new.audience = token_exchange::audience(&provider, &control_plane);
         }
         let created = trusts.create(new).await;
         created.map_err(|error| {
@@ -153,7 +149,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     if context.global.format == Format::Table {
         output::tell(&format!("Trust rule {name} created."));
         if let Some(known) = known {
-            output::tell(known.next_step());
+            output::tell(&known.next_step(&endpoint, &created.audience));
         }
     }
     let now = Clock::default().now();

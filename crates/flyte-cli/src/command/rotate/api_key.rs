@@ -32,7 +32,8 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
     let Arguments { name, overlap, delivery } = arguments;
-    let session = context.encrypted_session(false)?;
+    delivery.examine()?;
+    let session = context.signed_in()?;
     let outlet = delivery.prepare()?;
     let keys = context.client_of(session)?.api_keys();
     let issued = context.run("Rotating the API key", async {
@@ -43,11 +44,33 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     })?;
     Issued::new(issued.api_key, &issued.secret, context)
         .and_then(|issued| issued.hand_over(outlet, "rotated", context, Clock::default().now()))
-        .map_err(|failure| {
-            failure.next(format!(
-                "Nobody has the new secret, and the old one ends with its overlap. Mend it, then rotate again: \
-                 flyte rotate api-key {name}"
-            ))
-        })?;
+        .map_err(|failure| failure.next(lost(&name, overlap)))?;
     Ok(Exit::Success)
+}
+
+/// What to do about a new secret that nobody got. The server rotates no key whose overlap still runs, but at once.
+fn lost(name: &str, overlap: Period) -> String {
+    let mend = format!("flyte rotate api-key {name} --overlap 0");
+    if overlap.duration().is_zero() {
+        return format!(
+            "Nobody has the new secret, and the old one has ended. Mend it, then rotate again: {mend}"
+        );
+    }
+    format!(
+        "Nobody has the new secret. The old one works until its overlap ends (`flyte get api-key {name}` tells when): mend it, \
+         and once those who use the key can be switched, run: {mend}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_secret_is_replaced_without_an_overlap() {
+        let told = lost("ci", "24h".parse().unwrap());
+        assert!(told.contains("works until its overlap ends") && told.ends_with("--overlap 0"), "{told}");
+        let told = lost("ci", "0".parse().unwrap());
+        assert!(told.contains("has ended") && told.ends_with("--overlap 0"), "{told}");
+    }
 }

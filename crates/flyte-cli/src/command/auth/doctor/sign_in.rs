@@ -7,7 +7,7 @@ use flyte_auth::api_key::{self, ApiKey};
 use flyte_auth::discovery::Provider;
 use flyte_auth::{Approval, AuthError, Session, SessionOptions, Status};
 use flyte_client::ClientError;
-use flyte_config::AuthType;
+use flyte_config::{AuthType, Endpoint};
 
 use super::finding::Finding;
 use crate::context::Context;
@@ -125,10 +125,10 @@ pub(super) async fn api_key(context: &Context) -> Finding {
     match ApiKey::decode(text) {
         Ok(key) => {
             let found = format!("{} is {} at {}", api_key::VARIABLE, key.client_id, key.endpoint);
-            match &context.config.admin.endpoint {
-                Some(endpoint) if endpoint.authority() != key.endpoint.authority() => {
+            match &context.configured {
+                Some(endpoint) if !is_same(endpoint, &key.endpoint) => {
                     Finding::warn(API_KEY, format!("{found}, but {endpoint} is configured")).fix(format!(
-                        "Unset {}, or the endpoint that is configured: they are two control planes.",
+                        "The key is what counts. Unset {}, or change admin.endpoint: they are two control planes.",
                         api_key::VARIABLE
                     ))
                 }
@@ -137,6 +137,12 @@ pub(super) async fn api_key(context: &Context) -> Finding {
         }
         Err(error) => Finding::fail(API_KEY, format!("{}: {error}", api_key::VARIABLE)).fix(error.hint()),
     }
+}
+
+/// Whether two endpoints are one control plane. Port 443 goes without saying.
+fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
+    let port = |endpoint: &Endpoint| endpoint.port().unwrap_or(443);
+    one.host() == other.host() && port(one) == port(other)
 }
 
 /// The login: what is kept, and whether the server takes it.

@@ -45,15 +45,46 @@ impl Known {
         claims
     }
 
-    /// What remains to be done at the CI system.
-    pub(super) fn next_step(self) -> &'static str {
-        match self {
-            Self::GitHub => "In the workflow, let the job have a token:  permissions: { id-token: write }",
-            Self::GitLab => {
-                "In .gitlab-ci.yml, let the job have a token:  id_tokens: with aud: the rule's audience"
+    /// What remains to be done at the CI system, for a rule with this audience.
+    pub(super) fn next_step(self, endpoint: &str, audience: &str) -> String {
+        let endpoint = endpoint.strip_prefix("https://").unwrap_or(endpoint);
+        let told = match self {
+            Self::GitHub => {
+                "In the workflow, let the job have a token:  permissions: { id-token: write }".to_owned()
             }
-            Self::Kubernetes => {
-                "In the pod, mount a token:  a projected serviceAccountToken volume with the rule's audience"
+            Self::GitLab => format!(
+                "In .gitlab-ci.yml, let the job have a token:  id_tokens: {{ FLYTE_ID_TOKEN: {{ aud: {audience} }} }}"
+            ),
+            Self::Kubernetes => format!(
+                "In the pod, mount a token as /var/run/secrets/flyte/token (or name its file in FLYTE_ID_TOKEN_FILE):  \
+                 a projected volume with serviceAccountToken: {{ path: token, audience: {audience} }}"
+            ),
+        };
+        format!("{told}\nAnd tell it where the server is:  FLYTE_ADMIN_ENDPOINT={endpoint}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_step_names_what_the_job_reads() {
+        let told = |known: Known| known.next_step("https://flyte.example.com", "https://login.example.com");
+        for (known, parts) in [
+            (Known::GitHub, &["id-token: write"][..]),
+            (Known::GitLab, &["FLYTE_ID_TOKEN: { aud: https://login.example.com }"]),
+            (
+                Known::Kubernetes,
+                &[
+                    "/var/run/secrets/flyte/token",
+                    "FLYTE_ID_TOKEN_FILE",
+                    "audience: https://login.example.com",
+                ],
+            ),
+        ] {
+            for part in parts.iter().chain(&["FLYTE_ADMIN_ENDPOINT=flyte.example.com"]) {
+                assert!(told(known).contains(part), "{part}: {}", told(known));
             }
         }
     }
