@@ -13,6 +13,12 @@ use std::{
 /// A moment, in whole seconds of Unix time; the unit of `exp`, `iat` and `auth_time` (RFC 7519 section 2).
 pub type UnixTime = i64;
 
+/// The moment as people read it (RFC 3339).
+#[must_use]
+pub fn rfc3339(at: UnixTime) -> String {
+    jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+}
+
 /// Where the time comes from.
 #[derive(Clone, Default)]
 pub struct Clock(Source);

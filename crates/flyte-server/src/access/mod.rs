@@ -6,6 +6,7 @@
 
 mod cache;
 mod error;
+mod late;
 pub mod policy;
 mod principal;
 mod revoked;
@@ -22,6 +23,7 @@ use http::{HeaderMap, header};
 
 use self::{
     cache::{Cache, Verified},
+    late::Late,
     revoked::Revoked,
     token::AccessTokenClaims,
     usage::Usage,
@@ -32,6 +34,7 @@ pub use self::{
 };
 use crate::{
     app::App,
+    audit::{Detail, Event, Kind},
     clock::UnixTime,
     keys::VerifyError,
     store::{FAMILY_RETENTION, Limit, Role, StoreError},
@@ -71,6 +74,7 @@ pub struct Access {
     cache: Cache,
     revoked: Revoked,
     usage: Usage,
+    late: Late,
 }
 
 impl Access {
@@ -99,7 +103,11 @@ impl Access {
         if let Some(known) =
             known.as_ref().filter(|known| now - known.account_checked_at < ACCOUNT_CHECK_INTERVAL)
         {
-            return self.unless_revoked(&known.caller).map_err(refused);
+            let caller = self.unless_revoked(&known.caller);
+            if caller.is_err() {
+                self.record_late(app, &known.caller).await;
+            }
+            return caller.map_err(refused);
         }
         let (claims, expires_at) = match known {
             Some(known) => (Arc::clone(&known.caller), known.expires_at),
@@ -109,10 +117,19 @@ impl Access {
                 (Arc::new(Caller::from(claims)), expires_at)
             }
         };
-        self.unless_revoked(&claims).map_err(refused)?;
+        if let Err(reason) = self.unless_revoked(&claims) {
+            self.record_late(app, &claims).await;
+            return Err(refused(reason));
+        }
         let standing =
             principal::look_up(app, &claims).await.map_err(|error| refused(Reason::Store(error)))?;
-        let standing = standing.map_err(|why| refused(Reason::Invalid(why)))?;
+        let standing = match standing {
+            Ok(standing) => standing,
+            Err(why) => {
+                self.record_late(app, &claims).await;
+                return Err(refused(Reason::Invalid(why)));
+            }
+        };
         let caller = Arc::new(Caller { role: standing.role, limit: standing.limit, ..(*claims).clone() });
         self.cache.put(
             key,
@@ -175,6 +192,29 @@ impl Access {
             return Err(Reason::Invalid("the token has been revoked"));
         }
         Ok(Arc::clone(caller))
+    }
+
+    /// Records that a genuine token was refused because its API key is no more: whoever sent it has it from the key's holder.
+    /// Once a minute for each key. A token that the key gave back by itself is not one.
+    async fn record_late(&self, app: &App, caller: &Caller) {
+        if caller.principal != PrincipalKind::ApiKey {
+            return;
+        }
+        let now = app.clock.now();
+        let gone = match app.store.api_key_by_id(&caller.subject).await {
+            Ok(None) => "deleted",
+            Ok(Some(key)) if key.family_id != caller.family_id => "replaced",
+            Ok(Some(key)) if key.expires_at.is_some_and(|end| end <= now) => "expired",
+            Ok(Some(_)) => return,
+            Err(error) => return tracing::warn!(%error, "the key of a refused token could not be looked up"),
+        };
+        if self.late.is_due(&caller.subject, now) {
+            let event =
+                Event::new(Kind::ApiKeyUsedAfterDeletion).client(&caller.client_id).object(&caller.subject);
+            app.audit
+                .record(event.detail(Detail::Reason, gone).detail(Detail::Token, &caller.token_id))
+                .await;
+        }
     }
 
     /// Refuses the family's tokens from now on, on this replica, or the one token with this `jti`; the store tells the others.

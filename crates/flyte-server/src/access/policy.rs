@@ -4,8 +4,9 @@
 //! and one domain of it. All three must allow a call. The control plane's calls need the scope `all`, or `read` where they
 //! only read, and a contributor where they do more than that; only administrators create and change projects.
 
-use super::Caller;
+use super::{Caller, PrincipalKind};
 use crate::{
+    clock::{UnixTime, rfc3339},
     oauth::scope,
     store::{Rights, Role},
 };
@@ -27,7 +28,7 @@ pub enum Denied {
     #[error("{0} needs an administrator of this server")]
     Admin(&'static str),
     /// The caller is a machine identity that does not administer.
-    #[error("API keys are kept by people and administrators, and the caller is neither")]
+    #[error("API keys are kept by people and by API keys of administrators, and the caller is neither")]
     Keeper,
     /// The caller would give away more than it has.
     #[error("a key can do no more than whoever makes it: {0}")]
@@ -95,12 +96,33 @@ pub fn may_administer_project(caller: &Caller, project: &str, what: &'static str
     }
 }
 
-/// Making, seeing and ending API keys. Not by API keys, or else one that expires could live on in another.
+/// Making, seeing and ending API keys. Of machines, only by administrators' API keys, within what [`may_last`] says; never
+/// by jobs, which end with what they run for.
 ///
 /// # Errors
 /// [`Denied::Keeper`].
 pub fn may_keep_keys(caller: &Caller) -> Result<(), Denied> {
-    if caller.principal.is_person() || caller.role == Role::Admin { Ok(()) } else { Err(Denied::Keeper) }
+    match caller.principal {
+        PrincipalKind::Person => Ok(()),
+        PrincipalKind::ApiKey if caller.role == Role::Admin => Ok(()),
+        PrincipalKind::ApiKey | PrincipalKind::Federated => Err(Denied::Keeper),
+    }
+}
+
+/// Giving an API key, that is to end at `end`, a secret. `own` is when the API key ends that asks: or else it could live on
+/// in another one.
+///
+/// # Errors
+/// [`Denied::Beyond`].
+pub fn may_last(own: Option<UnixTime>, end: Option<UnixTime>) -> Result<(), Denied> {
+    match (own, end) {
+        (None, _) => Ok(()),
+        (Some(own), Some(end)) if end <= own => Ok(()),
+        (Some(own), _) => Err(Denied::Beyond(format!(
+            "the caller is an API key that ends at {}, and the other one would end later",
+            rfc3339(own)
+        ))),
+    }
 }
 
 /// Whether the caller sees the API keys that others made, too.
@@ -177,6 +199,22 @@ mod tests {
             (Role::Contributor, "all", write, Ok(())),
         ] {
             assert_eq!(may_call(&caller(role, scope, "", ""), path), expected, "{role} {scope} {path}");
+        }
+    }
+
+    #[test]
+    fn jobs_keep_no_keys_whatever_their_role() {
+        use PrincipalKind::{ApiKey, Federated, Person};
+        for (principal, role, expected) in [
+            (Person, Role::Contributor, true),
+            (Person, Role::Admin, true),
+            (ApiKey, Role::Admin, true),
+            (ApiKey, Role::Contributor, false),
+            (Federated, Role::Admin, false),
+            (Federated, Role::Contributor, false),
+        ] {
+            let caller = Caller { principal, ..caller(role, "all", "", "") };
+            assert_eq!(may_keep_keys(&caller).is_ok(), expected, "{principal:?} {role}");
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn new(app: Arc<App>) -> Self {
-        Self { keys: Keys::new(app) }
+        Self { keys: Keys::by_id_or_name(app) }
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn new(app: Arc<App>) -> Self {
-        Self { keys: Keys::new(Arc::clone(&app)), app }
+        Self { keys: Keys::by_id(Arc::clone(&app)), app }
     }
 
     fn message(&self, key: ApiKey, secret: Option<SecretString>) -> Message {

@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::{allow, caller, project::DOMAINS, store_error};
 use crate::{
-    access::{Caller, policy},
+    access::{Caller, PrincipalKind, policy},
     app::App,
     audit::{Detail, Event, Kind},
-    clock::UnixTime,
+    clock::{UnixTime, rfc3339},
     oauth::{client_assertion, client_secret, opaque_token, scope},
     store::{ApiKey, ApiKeyQuery, Limit, Rights, Role, Rotation, SecretRotation},
 };
@@ -82,11 +82,17 @@ pub(super) fn client_id_of(name: &str) -> String {
 /// The keys of a server.
 pub(super) struct Keys {
     app: Arc<App>,
+    /// Whether requests may name a key by its name as well as by its `client_id`.
+    by_name: bool,
 }
 
 impl Keys {
-    pub(super) fn new(app: Arc<App>) -> Self {
-        Self { app }
+    pub(super) fn by_id_or_name(app: Arc<App>) -> Self {
+        Self { app, by_name: true }
+    }
+
+    pub(super) fn by_id(app: Arc<App>) -> Self {
+        Self { app, by_name: false }
     }
 
     /// The caller, who may keep keys.
@@ -94,6 +100,17 @@ impl Keys {
         let caller = caller(context)?;
         allow(&self.app, context, policy::may_keep_keys(caller)).await?;
         Ok(caller)
+    }
+
+    /// When the API key that calls ends; `None` where it does not, or a person calls.
+    async fn end_of(&self, caller: &Caller) -> Result<Option<UnixTime>, ConnectError> {
+        if caller.principal != PrincipalKind::ApiKey {
+            return Ok(None);
+        }
+        match self.app.store.api_key_by_id(&caller.subject).await.map_err(store_error)? {
+            Some(key) if key.family_id == caller.family_id => Ok(key.expires_at),
+            _ => Err(ConnectError::unauthenticated("the API key that calls is gone")),
+        }
     }
 
     /// Makes a key; its secret is there unless it has public keys.
@@ -114,6 +131,7 @@ impl Keys {
             1..=MAX_LIFETIME => Some(now.saturating_add(new.lifetime)),
             _ => return Err(invalid("lifetime", "must be 0 to 100 years, in seconds")),
         };
+        allow(&self.app, context, policy::may_last(self.end_of(caller).await?, expires_at)).await?;
         let (secret, jwks) = if new.jwks.is_empty() {
             (Some(generate()?), None)
         } else {
@@ -151,7 +169,8 @@ impl Keys {
         Ok((key, secret))
     }
 
-    /// The rights that a request asks for. What it leaves open is as the caller's own.
+    /// The rights that a request asks for. A role that it leaves open is a contributor's, or less where the caller is less: to
+    /// make an administrator takes saying so. What else it leaves open is as the caller's own.
     async fn rights(&self, caller: &Caller, new: &NewKey) -> Result<Rights, ConnectError> {
         if let Some(scope) = new.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
             let what = format!("has {scope:?}: an API key can have {}", SCOPES.join(" and "));
@@ -182,7 +201,7 @@ impl Keys {
             }
         }
         let limit = if limit.is_none() { caller.limit.clone() } else { limit };
-        Ok(Rights { role: new.role.unwrap_or(caller.role), scopes, limit })
+        Ok(Rights { role: new.role.unwrap_or(caller.role.min(Role::Contributor)), scopes, limit })
     }
 
     /// The key with this `client_id` or name, where it is there for the caller.
@@ -195,9 +214,26 @@ impl Keys {
         if text.is_empty() {
             return Err(invalid(field, "is missing"));
         }
-        let key = self.app.store.api_key_by_id_or_name(text).await.map_err(store_error)?;
-        key.filter(|key| policy::sees_all_keys(caller) || key.created_by == caller.subject)
-            .ok_or_else(|| not_found(text))
+        let found = if self.by_name {
+            self.app.store.api_keys_by_id_or_name(text).await
+        } else {
+            self.app.store.api_key_by_id(text).await.map(|key| key.into_iter().collect())
+        };
+        let mut found: Vec<ApiKey> = found.map_err(store_error)?;
+        found.retain(|key| policy::sees_all_keys(caller) || key.created_by == caller.subject);
+        match (found.pop(), found.pop()) {
+            (Some(key), None) => Ok(key),
+            (None, _) => Err(not_found(text)),
+            // To choose could end a key that nobody meant.
+            (Some(one), Some(other)) => {
+                let (with_id, with_name) = if one.client_id == text { (one, other) } else { (other, one) };
+                Err(ConnectError::failed_precondition(format!(
+                    "{text:?} is the client_id of the API key named {:?}, and the name of the one with the client_id {:?}: \
+                     say {0:?} or {1:?}",
+                    with_id.name, with_name.client_id
+                )))
+            }
+        }
     }
 
     pub(super) async fn get(&self, context: &RequestContext, text: &str) -> Result<ApiKey, ConnectError> {
@@ -263,6 +299,7 @@ impl Keys {
         let key = self.visible(caller, text, "client_id").await?;
         // Or else whoever made a key as an administrator would stay one by it.
         allow(&self.app, context, policy::may_grant(caller, &key.rights)).await?;
+        allow(&self.app, context, policy::may_last(self.end_of(caller).await?, key.expires_at)).await?;
         if !(0..=MAX_OVERLAP).contains(&overlap) {
             return Err(invalid("overlap", "must be 0 to 90 days, in seconds"));
         }
@@ -308,10 +345,6 @@ impl Keys {
 
 fn event(kind: Kind, caller: &Caller, key: &ApiKey) -> Event {
     Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(&key.client_id)
-}
-
-fn rfc3339(at: UnixTime) -> String {
-    jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string())
 }
 
 fn generate() -> Result<SecretString, ConnectError> {

@@ -30,6 +30,11 @@ pub(super) enum ClientError {
     /// There is such a client already.
     #[error("there is a client {0:?} already; flyte-server client remove {0} removes it")]
     Taken(String),
+    /// There is such an API key already.
+    #[error(
+        "there is an API key {0:?} already: choose another CLIENT_ID, or delete the key (flyte delete api-key {0})"
+    )]
+    TakenByKey(String),
     /// The settings' client.
     #[error("{0:?} is the `flyte` command's own client, which follows the setting client.id")]
     Own(String),
@@ -150,6 +155,9 @@ async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError>
         created_at: Clock::default().now(),
     };
     match store.create_client(&client).await {
+        Err(StoreError::AlreadyExists { kind: "API key", .. }) => {
+            return Err(ClientError::TakenByKey(client.id));
+        }
         Err(StoreError::AlreadyExists { .. }) => return Err(ClientError::Taken(client.id)),
         other => other?,
     }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     app::App,
     audit::{Detail, Event, Kind},
-    clock::UnixTime,
+    clock::{UnixTime, rfc3339},
     store::{ApiKey, Client, ClientKind, SecretHash},
 };
 
@@ -276,9 +276,7 @@ async fn unless_expired(app: &App, client: &Authenticated) -> Result<(), OAuthEr
         Some(end) if end <= app.clock.now() => {
             let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(&client.id).object(&client.id);
             app.audit.record(event.detail(Detail::Reason, "expired").detail(Detail::ExpiresAt, end)).await;
-            let end =
-                jiff::Timestamp::from_second(end).map_or_else(|_| end.to_string(), |end| end.to_string());
-            Err(invalid_client(format!("the API key expired at {end}: make a new one")))
+            Err(invalid_client(format!("the API key expired at {}: make a new one", rfc3339(end))))
         }
         _ => Ok(()),
     }

@@ -72,6 +72,10 @@ pub async fn verify(app: &App, client_id: &str, jwks: &str, assertion: &str) -> 
     if claims.iss != client_id || claims.sub != client_id {
         return Err(refused("iss and sub of client_assertion must both be the client_id"));
     }
+    // Whoever else it is for could present it here.
+    if matches!(&claims.aud, Audience::Many(many) if many.len() > 1) {
+        return Err(refused("aud of client_assertion must be this server's issuer alone"));
+    }
     if !is_for(&app.config, &claims.aud) {
         return Err(refused("aud of client_assertion must be this server's issuer"));
     }

@@ -125,8 +125,8 @@ pub trait ApiKeyStore: Send + Sync + 'static {
     async fn create_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
     /// The key with this `client_id`.
     async fn api_key_by_id(&self, client_id: &str) -> Result<Option<ApiKey>, StoreError>;
-    /// The key with this `client_id` or else with this name.
-    async fn api_key_by_id_or_name(&self, text: &str) -> Result<Option<ApiKey>, StoreError>;
+    /// The keys whose `client_id` or name this is: one may have the one, and another the other.
+    async fn api_keys_by_id_or_name(&self, text: &str) -> Result<Vec<ApiKey>, StoreError>;
     /// A page of keys and the next page's token, empty on the last page.
     ///
     /// # Errors

@@ -47,6 +47,8 @@ pub enum DeviceDecision {
     Approve {
         /// Who approves.
         user_id: String,
+        /// The browser session by which they do.
+        session_id: String,
         /// When they proved who they are.
         authenticated_at: UnixTime,
     },
@@ -118,7 +120,8 @@ pub trait DeviceStore: Send + Sync + 'static {
         now: UnixTime,
     ) -> Result<Option<DeviceAuthorization>, StoreError>;
     /// Decides about the device that waits with this user code, once and for all; the device, `None` as with
-    /// [`DeviceStore::waiting_device`].
+    /// [`DeviceStore::waiting_device`], and where the session that approves has ended meanwhile: what ended it would have
+    /// taken the approval back too.
     async fn decide_device(
         &self,
         user_code_hash: &SecretHash,

@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DURATION", value_parser = time::lasting)]
     expires: Option<Period>,
 
-    /// The most that the key may do. What you may do without it
+    /// The most that the key may do. Without it, contributor: an administrator's key is made by saying so
     #[arg(long, value_enum)]
     role: Option<Role>,
 

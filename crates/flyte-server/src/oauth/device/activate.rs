@@ -118,18 +118,39 @@ impl<'a> Visit<'a> {
             Ok(admitted) => admitted,
             Err(response) => return Ok(response),
         };
+        let (hash, now) = (code.hash(), self.app.clock.now());
+        // All that can fail comes before the decision, after which nobody may be told that nothing was approved.
+        let asked = async {
+            let device = self.app.store.waiting_device(&hash, now).await?;
+            self.view(&who, code, device).await
+        };
+        let view = match asked.await {
+            Ok(Some(view)) => view,
+            Ok(None) => return Ok(self.not_waiting(&who, typed).await),
+            Err(error) => {
+                attempt.withdrawn();
+                return Err(error);
+            }
+        };
         let decision = if approved {
             DeviceDecision::Approve {
                 user_id: who.user.id.clone(),
+                session_id: who.session.id.clone(),
                 authenticated_at: who.session.authenticated_at,
             }
         } else {
             DeviceDecision::Deny
         };
-        let decided = self.app.store.decide_device(&code.hash(), &decision, self.app.clock.now()).await;
-        let device = match decided {
+        let device = match self.app.store.decide_device(&hash, &decision, now).await {
             Ok(Some(device)) => device,
-            Ok(None) => return Ok(self.not_waiting(&who, typed).await),
+            Ok(None) => {
+                if session::current(self.app, self.headers).await?.is_none() {
+                    // They signed out, or their password was changed, since this request began.
+                    attempt.withdrawn();
+                    return Ok(see_other(&sign_in(typed.and_then(UserCode::parse))));
+                }
+                return Ok(self.not_waiting(&who, typed).await);
+            }
             Err(error) => {
                 attempt.withdrawn();
                 return Err(error);
@@ -145,10 +166,7 @@ impl<'a> Visit<'a> {
             .detail(Detail::Family, &device.family_id)
             .detail(Detail::DeviceAddress, &device.address);
         self.app.audit.record(event).await;
-        match self.view(&who, code, Some(device)).await? {
-            Some(view) => Ok(web::device_decided_page(&view, approved)),
-            None => Ok(self.not_waiting(&who, typed).await),
-        }
+        Ok(web::device_decided_page(&view, approved))
     }
 
     /// Who is signed in and what they typed, once they may look at it; otherwise the page to answer with.

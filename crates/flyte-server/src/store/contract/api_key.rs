@@ -51,11 +51,13 @@ async fn a_key_comes_back_as_given(store: Backend) {
         store.create_api_key(&key).await.unwrap();
         assert_eq!(store.api_key_by_id(&key.client_id).await.unwrap(), Some(key.clone()));
         for text in [&key.client_id, &key.name] {
-            assert_eq!(store.api_key_by_id_or_name(text).await.unwrap(), Some(key.clone()));
+            assert_eq!(store.api_keys_by_id_or_name(text).await.unwrap(), std::slice::from_ref(&key));
         }
     }
     assert_eq!(store.api_key_by_id("Key 1").await.unwrap(), None, "a name is not an identifier");
-    assert_eq!(store.api_key_by_id_or_name("key-3").await.unwrap(), None);
+    assert_eq!(store.api_keys_by_id_or_name("key-3").await.unwrap(), []);
+    store.create_api_key(&ApiKey { name: "key-1".to_owned(), ..key(3) }).await.unwrap();
+    assert_eq!(store.api_keys_by_id_or_name("key-1").await.unwrap().len(), 2);
 }
 
 async fn names_and_identifiers_are_taken_once(store: Backend) {
@@ -71,11 +73,15 @@ async fn names_and_identifiers_are_taken_once(store: Backend) {
         let error = store.create_api_key(&taken).await.unwrap_err();
         assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
     }
+    for error in [store.create_client(&client("key-1")).await, store.put_client(&client("key-1")).await] {
+        let error = error.unwrap_err();
+        assert!(matches!(error, StoreError::AlreadyExists { kind: "API key", .. }), "{error}");
+    }
     let error = store.rename_api_key("key-2", "Key 1").await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyExists { kind: "API key", .. }), "{error}");
     assert!(store.rename_api_key("key-2", "other").await.unwrap());
     assert!(!store.rename_api_key("key-3", "other").await.unwrap());
-    assert_eq!(store.api_key_by_id_or_name("other").await.unwrap().unwrap().client_id, "key-2");
+    assert_eq!(store.api_keys_by_id_or_name("other").await.unwrap()[0].client_id, "key-2");
 }
 
 async fn pages_hold_every_key_once_the_newest_first(store: Backend) {

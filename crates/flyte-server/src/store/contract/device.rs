@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::{Backend, NOW, code, contract, hash, session, token, user};
+use super::{Backend, NOW, client, code, contract, hash, sign_in, token};
 use crate::store::{
     DEVICE_RETENTION, DeviceAuthorization, DeviceDecision, DeviceGrant, DevicePoll, DeviceRedemption,
     RefreshRotation, RevokedBy, SLOW_DOWN, StoreError,
@@ -12,6 +12,8 @@ contract!(
     a_device_waits_until_somebody_decides,
     no_two_devices_share_a_code,
     a_decision_is_made_once,
+    who_has_signed_out_approves_nothing,
+    a_device_goes_with_its_client,
     a_device_ends_at_its_expiry,
     asking_too_soon_lengthens_the_interval,
     another_clients_device_is_unknown_and_left_alone,
@@ -41,12 +43,16 @@ fn device(name: &str) -> DeviceAuthorization {
 }
 
 fn approve() -> DeviceDecision {
-    DeviceDecision::Approve { user_id: "id-ada".to_owned(), authenticated_at: NOW - 5 }
+    DeviceDecision::Approve {
+        user_id: "id-ada".to_owned(),
+        session_id: "session-ada".to_owned(),
+        authenticated_at: NOW - 5,
+    }
 }
 
 async fn create(store: &Backend, name: &str) {
     if !store.any_user().await.unwrap() {
-        store.create_user(&user("ada")).await.unwrap();
+        sign_in(store, "ada").await;
     }
     store.create_device(&device(name)).await.unwrap();
 }
@@ -143,6 +149,44 @@ async fn a_decision_is_made_once(store: Backend) {
     let decisions: Vec<_> = (0..50).flat_map(|_| [approve(), DeviceDecision::Deny]).collect();
     let outcomes = join_all(decisions.iter().map(|it| store.decide_device(&user_code, it, NOW))).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.as_ref().unwrap().is_some()).count(), 1);
+}
+
+async fn who_has_signed_out_approves_nothing(store: Backend) {
+    for name in ["a", "b"] {
+        create(&store, name).await;
+    }
+    sign_in(&store, "bob").await;
+    let bobs = DeviceDecision::Approve {
+        user_id: "id-ada".to_owned(),
+        session_id: "session-bob".to_owned(),
+        authenticated_at: NOW,
+    };
+    assert!(!decide(&store, "a", bobs, NOW).await, "another's session");
+    store.set_password_hash("id-ada", "$new", NOW).await.unwrap();
+    assert!(!decide(&store, "a", approve(), NOW).await, "a new password ended it");
+    assert_eq!(poll(&store, "a", NOW).await, DevicePoll::Pending);
+    assert!(decide(&store, "b", DeviceDecision::Deny, NOW).await, "refusing gives nothing away");
+}
+
+async fn a_device_goes_with_its_client(store: Backend) {
+    for id in ["flyte", "other"] {
+        store.create_client(&client(id)).await.unwrap();
+    }
+    for name in ["waiting", "approved"] {
+        create(&store, name).await;
+    }
+    assert!(decide(&store, "approved", approve(), NOW).await);
+    store
+        .create_device(&DeviceAuthorization { client_id: "other".to_owned(), ..device("others") })
+        .await
+        .unwrap();
+    store.delete_client("flyte", NOW).await.unwrap();
+    store.create_client(&client("flyte")).await.unwrap();
+    for name in ["waiting", "approved"] {
+        assert_eq!(poll(&store, name, NOW).await, DevicePoll::Unknown);
+        assert!(!decide(&store, name, approve(), NOW).await);
+    }
+    assert!(store.waiting_device(&device("others").user_code_hash, NOW).await.unwrap().is_some());
 }
 
 async fn a_device_ends_at_its_expiry(store: Backend) {
@@ -295,7 +339,6 @@ async fn what_is_not_approved_cannot_be_redeemed(store: Backend) {
         assert!(!lives(&store, name).await, "{name}");
     }
     // Codes of one kind are not codes of the other.
-    assert!(store.create_session(&session("ada", "ada", i64::MAX), Some("$hash")).await.unwrap());
     assert!(store.create_code(&code("a")).await.unwrap());
     let outcome = store.redeem_device_code(&code("a").code_hash, None, 60, NOW).await.unwrap();
     assert_eq!(outcome, DeviceRedemption::Unknown);

@@ -204,14 +204,13 @@ impl ApiKeyStore for SqliteStore {
         self.read(move |connection| by_id(connection, &client_id)).await
     }
 
-    async fn api_key_by_id_or_name(&self, text: &str) -> Result<Option<ApiKey>, StoreError> {
+    async fn api_keys_by_id_or_name(&self, text: &str) -> Result<Vec<ApiKey>, StoreError> {
         let text = text.to_owned();
-        self.read(move |connection| match by_id(connection, &text)? {
-            Some(key) => Ok(Some(key)),
-            None => {
-                let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE name = ?1");
-                one(connection, &sql, [text], api_key)
-            }
+        self.read(move |connection| {
+            let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE client_id = ?1 OR name = ?1");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let keys = statement.query_map([text], api_key)?;
+            Ok(keys.collect::<Result<_, _>>()?)
         })
         .await
     }

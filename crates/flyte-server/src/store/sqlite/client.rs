@@ -50,6 +50,11 @@ const REPLACE: &str =
 
 /// Adds a client; `conflict` says what becomes of one with its identifier.
 fn insert(connection: &Connection, client: &Client, conflict: &str) -> Result<(), StoreError> {
+    // Its secret would else open what the other one may do.
+    let key = one(connection, "SELECT 1 FROM api_keys WHERE client_id = ?1", [&client.id], |_| Ok(()))?;
+    if key.is_some() {
+        return Err(StoreError::AlreadyExists { kind: "API key", id: client.id.clone() });
+    }
     change(
         connection,
         &format!(

@@ -197,6 +197,12 @@ pub(super) fn deny_all_of(connection: &Connection, user_id: &str) -> Result<(), 
     Ok(())
 }
 
+/// Forgets the client's devices, whatever was decided about them: who registers its identifier next is another client.
+pub(super) fn delete_all_of_client(connection: &Connection, client_id: &str) -> Result<(), StoreError> {
+    change(connection, "DELETE FROM devices WHERE client_id = ?1", [client_id])?;
+    Ok(())
+}
+
 #[async_trait]
 impl DeviceStore for SqliteStore {
     async fn create_device(&self, device: &DeviceAuthorization) -> Result<(), StoreError> {
@@ -251,18 +257,22 @@ impl DeviceStore for SqliteStore {
         now: UnixTime,
     ) -> Result<Option<DeviceAuthorization>, StoreError> {
         let user_code_hash = *user_code_hash;
-        let (user_id, authenticated_at) = match decision.clone() {
-            DeviceDecision::Approve { user_id, authenticated_at } => (Some(user_id), Some(authenticated_at)),
-            DeviceDecision::Deny => (None, None),
+        let (user_id, session_id, authenticated_at) = match decision.clone() {
+            DeviceDecision::Approve { user_id, session_id, authenticated_at } => {
+                (Some(user_id), Some(session_id), Some(authenticated_at))
+            }
+            DeviceDecision::Deny => (None, None, None),
         };
         self.write(move |connection| {
             one(
                 connection,
                 &format!(
                     "UPDATE devices SET decided_at = ?2, user_id = ?3, authenticated_at = ?4
-                     WHERE user_code_hash = ?1 AND expires_at > ?2 AND decided_at IS NULL RETURNING {COLUMNS}"
+                     WHERE user_code_hash = ?1 AND expires_at > ?2 AND decided_at IS NULL
+                     AND (?5 IS NULL OR EXISTS (SELECT 1 FROM sessions WHERE id = ?5 AND user_id = ?3))
+                     RETURNING {COLUMNS}"
                 ),
-                params![user_code_hash, now, user_id, authenticated_at],
+                params![user_code_hash, now, user_id, authenticated_at, session_id],
                 device,
             )
         })

@@ -97,6 +97,7 @@ pub(super) fn revoke_all_of_client(
     now: UnixTime,
 ) -> Result<(), StoreError> {
     change(connection, "DELETE FROM codes WHERE client_id = ?1", [client_id])?;
+    device::delete_all_of_client(connection, client_id)?;
     revoke_each(
         connection,
         "SELECT pk FROM families WHERE client_id = ?1 AND revoked_at IS NULL",

@@ -3,7 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::text;
-use crate::{oauth::testing::Server, store::AuditQuery};
+use crate::{
+    oauth::testing::Server,
+    store::{AuditQuery, DeviceAuthorization, DevicePoll},
+    testing::NOW,
+};
 
 #[tokio::test]
 async fn from_the_printed_address_to_the_device_signed_in() {
@@ -135,6 +139,31 @@ async fn nobody_answers_without_signing_in() {
     let answer = browser.post("/device", &[&pairs[..], &[("decision", "approve")]].concat()).await;
     assert_eq!(answer.return_to(), format!("/device?user_code={}", text(&fresh["user_code"])));
     assert_eq!(server.poll(&fresh).await.error(), "authorization_pending");
+}
+
+#[tokio::test]
+async fn nothing_is_decided_that_cannot_be_shown() {
+    let server = Server::start().await;
+    let user_code = crate::oauth::device::user_code::UserCode::parse("WDJB-MJH7").unwrap();
+    let device = DeviceAuthorization {
+        device_code_hash: [1; 32],
+        user_code_hash: user_code.hash(),
+        family_id: "family".to_owned(),
+        client_id: "gone".to_owned(),
+        scopes: vec![],
+        audience: None,
+        address: "203.0.113.9".to_owned(),
+        interval: 5,
+        created_at: NOW,
+        expires_at: NOW + 600,
+    };
+    server.app.store.create_device(&device).await.unwrap();
+    let mut browser = server.browser("Ada").await;
+    let csrf = browser.look_at(&server.device().await).await.field("csrf");
+    let pairs = [("csrf", csrf.as_str()), ("user_code", "WDJB-MJH7"), ("decision", "approve")];
+    assert_eq!(browser.post("/device", &pairs).await.status, 404, "its client is gone");
+    let polled = server.app.store.poll_device(&device.device_code_hash, "gone", NOW).await.unwrap();
+    assert_eq!(polled, DevicePoll::Pending);
 }
 
 #[tokio::test]

@@ -4,10 +4,7 @@ use http::header;
 use serde_json::{Value, json};
 
 use super::text;
-use crate::{
-    oauth::testing::{Answer, DEVICE_GRANT, ISSUER, Server, WEB_SECRET},
-    store::User,
-};
+use crate::oauth::testing::{Answer, DEVICE_GRANT, ISSUER, Server, WEB_SECRET};
 
 /// A device that Ada approved.
 async fn approved(server: &Server) -> Value {
@@ -242,16 +239,11 @@ async fn a_new_password_ends_what_devices_had() {
 
 #[tokio::test]
 async fn a_disabled_account_gets_nothing() {
-    use crate::{oauth::testing::user, store::DeviceDecision};
     let server = Server::start().await;
-    let disabled = User { disabled_at: Some(1), ..user("Eve") };
-    server.app.store.create_user(&disabled).await.unwrap();
-    // As if the account had been disabled between the approval and the next poll.
     let device = server.device().await;
-    let code = crate::oauth::device::user_code::UserCode::parse(text(&device["user_code"])).unwrap();
-    let decision = DeviceDecision::Approve { user_id: disabled.id, authenticated_at: 0 };
-    server.app.store.decide_device(&code.hash(), &decision, server.app.clock.now()).await.unwrap().unwrap();
-    assert_eq!(server.poll(&device).await.error(), "invalid_grant");
+    server.browser("Ada").await.answer(&device, "approve").await;
+    assert!(server.app.store.disable_user("user-Ada", server.app.clock.now()).await.unwrap());
+    assert_eq!(server.poll(&device).await.error(), "access_denied");
 }
 
 #[tokio::test]
