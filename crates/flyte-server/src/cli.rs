@@ -259,6 +259,7 @@ mod tests {
             id: "web".to_owned(),
             name: None,
             public: false,
+            jwks: None,
             redirect_uris: vec!["https://a/1".to_owned(), "https://a/2".to_owned()],
             post_logout_redirect_uris: vec![],
             grant_types: vec!["authorization_code".to_owned(), "refresh_token".to_owned()],

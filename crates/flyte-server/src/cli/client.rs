@@ -1,6 +1,8 @@
 //! `flyte-server client`.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 /// What to do about the registrations of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct NewClient {
     pub name: Option<String>,
     /// It cannot keep a secret, and gets none.
     pub public: bool,
+    /// File of its public keys, by which it proves itself instead of by a secret (`private_key_jwt`).
+    pub jwks: Option<PathBuf>,
     /// `redirect_uris`.
     pub redirect_uris: Vec<String>,
     /// `post_logout_redirect_uris`.
@@ -55,7 +59,9 @@ pub(super) fn definition() -> Command {
                 .about("Register a client")
                 .long_about(
                     "Register a client. Its secret is made up and printed, once, unless the client is --public. It proves \
-                     itself with client_secret_basic or client_secret_post; a public one by PKCE alone, which all need.",
+                     itself with client_secret_basic or client_secret_post; one with --jwks by signing (private_key_jwt), \
+                     without a secret; a public one by PKCE alone, which all need.\n\nA program that acts as itself, without a \
+                     person, is an API key and no client: flyte create api-key makes one.",
                 )
                 .arg(id())
                 .arg(Arg::new("name").long("name").value_name("NAME").help("What people are shown"))
@@ -64,6 +70,14 @@ pub(super) fn definition() -> Command {
                         .long("public")
                         .action(ArgAction::SetTrue)
                         .help("The client cannot keep a secret, as a program on somebody's machine or in a browser"),
+                )
+                .arg(
+                    Arg::new("jwks")
+                        .long("jwks")
+                        .value_name("FILE")
+                        .value_parser(value_parser!(PathBuf))
+                        .conflicts_with("public")
+                        .help("File with the client's public keys, a JSON Web Key Set; it gets no secret"),
                 )
                 // Not separated by commas, which a URI may hold.
                 .arg(
@@ -111,6 +125,7 @@ impl ClientAction {
                 id: one(matches, "id").unwrap_or_default(),
                 name: one(matches, "name"),
                 public: matches.get_flag("public"),
+                jwks: matches.get_one::<PathBuf>("jwks").cloned(),
                 redirect_uris: all(matches, "redirect-uri"),
                 post_logout_redirect_uris: all(matches, "post-logout-redirect-uri"),
                 grant_types: all(matches, "grant-type"),

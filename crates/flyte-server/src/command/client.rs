@@ -1,5 +1,7 @@
 //! `flyte-server client`: registrations of clients, also while the server runs.
 
+use std::{fs, io, path::PathBuf};
+
 use secrecy::ExposeSecret as _;
 
 use super::table::table;
@@ -10,10 +12,10 @@ use crate::{
     clock::Clock,
     config::Config,
     oauth::{
-        opaque_token,
+        client_assertion, opaque_token,
         redirect_uri::{self, RegistrationError},
         scope,
-        token::GRANTS,
+        token::{CLIENT_CREDENTIALS, PUBLIC_GRANTS},
     },
     store::{Client, ClientKind, ClientStore as _, StoreError, sqlite::SqliteStore},
 };
@@ -59,6 +61,27 @@ pub(super) enum ClientError {
     /// A client that signs people in must say where they come back to.
     #[error("--redirect-uri is missing: a client with the grant authorization_code needs one")]
     NoRedirectUri,
+    /// The grant of API keys.
+    #[error(
+        "--grant-type {CLIENT_CREDENTIALS}: only API keys act as themselves: make an API key (flyte create api-key {0})"
+    )]
+    ForKeys(String),
+    /// The file of public keys cannot be read.
+    #[error("--jwks {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It holds no public keys.
+    #[error("--jwks {} {what}", path.display())]
+    Jwks {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// A grant or scope that there is not.
     #[error("{flag} {value} is none of {known}")]
     Unknown {
@@ -120,7 +143,10 @@ fn check(new: &NewClient) -> Result<(), ClientError> {
             redirect_uri::check(uri).map_err(|why| ClientError::Uri { flag, uri: uri.clone(), why })?;
         }
     }
-    among("--grant-type", &new.grant_types, &GRANTS)?;
+    if scope::contains(&new.grant_types, CLIENT_CREDENTIALS) {
+        return Err(ClientError::ForKeys(new.id.clone()));
+    }
+    among("--grant-type", &new.grant_types, &PUBLIC_GRANTS)?;
     among("--scope", &new.scopes, &scope::SUPPORTED)?;
     if new.redirect_uris.is_empty() && scope::contains(&new.grant_types, "authorization_code") {
         return Err(ClientError::NoRedirectUri);
@@ -136,7 +162,8 @@ fn among(flag: &'static str, values: &[String], known: &[&str]) -> Result<(), Cl
 }
 
 async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError> {
-    let secret = if new.public {
+    let jwks = new.jwks.map(|path| public_keys(path)).transpose()?;
+    let secret = if new.public || jwks.is_some() {
         None
     } else {
         Some(opaque_token::generate(opaque_token::Kind::ClientSecret).map_err(|_| BootstrapError::Random)?)
@@ -151,7 +178,7 @@ async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError>
         grant_types: new.grant_types,
         scopes: new.scopes,
         first_party: false,
-        jwks: None,
+        jwks,
         created_at: Clock::default().now(),
     };
     match store.create_client(&client).await {
@@ -166,8 +193,19 @@ async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError>
         Some(secret) => {
             format!("{} is registered. Its secret, shown only now:\n{}\n", client.id, secret.expose_secret())
         }
+        None if client.jwks.is_some() => {
+            format!("{} is registered. It proves itself by signing (private_key_jwt).\n", client.id)
+        }
         None => format!("{} is registered, without a secret.\n", client.id),
     })
+}
+
+/// The public keys in a file, checked.
+fn public_keys(path: PathBuf) -> Result<String, ClientError> {
+    let text =
+        fs::read_to_string(&path).map_err(|source| ClientError::File { path: path.clone(), source })?;
+    client_assertion::parse_jwks(&text).map_err(|what| ClientError::Jwks { path, what })?;
+    Ok(text)
 }
 
 async fn list(store: &SqliteStore) -> Result<String, ClientError> {

@@ -2,6 +2,13 @@
 
 use std::{fs, path::Path};
 
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use serde_json::{Value, json};
+
 use crate::server::{Server, errors, output};
 
 const ADA: &str = "ada@example.com";
@@ -112,6 +119,44 @@ fn a_client_is_registered_and_removed() {
 }
 
 #[test]
+fn a_client_that_signs_is_registered_by_its_public_keys() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let server = Server::start(&data, &[]);
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+    let key = EncodingKey::from_ec_der(pkcs8.as_ref());
+    let jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+    let file = home.path().join("jwks.json");
+    fs::write(&file, json!({"keys": [jwk]}).to_string()).unwrap();
+    let uri = ["--redirect-uri", "https://web.example/cb"];
+    let add = ["client", "add", "web", uri[0], uri[1], "--jwks", file.to_str().unwrap()];
+    let shown = told(&data, &add);
+    assert!(shown.contains("private_key_jwt") && !shown.contains("fls_"), "{shown}");
+
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let issuer = {
+        let (_, metadata) = server.request("GET /.well-known/openid-configuration", &[], "");
+        serde_json::from_str::<Value>(&metadata).unwrap()["issuer"].clone()
+    };
+    // What the token endpoint says to it: that the code is none, once it has proved who it is.
+    let redeem = |proof: &str| {
+        let form = format!(
+            "client_id=web&grant_type=authorization_code&code=x&redirect_uri=https%3A%2F%2Fweb.example%2Fcb\
+             &code_verifier={}&{proof}",
+            "x".repeat(43)
+        );
+        let headers = ["content-type: application/x-www-form-urlencoded".to_owned()];
+        server.request("POST /oauth2/token", &headers, &form).1
+    };
+    let claims = json!({"iss": "web", "sub": "web", "aud": issuer, "exp": now + 60, "jti": "one"});
+    let assertion = jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &key).unwrap();
+    let kind = "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+    let answer = redeem(&format!("{kind}&client_assertion={assertion}"));
+    assert!(answer.contains("invalid_grant"), "{answer}");
+    assert!(redeem("client_secret=x").contains("invalid_client"));
+}
+
+#[test]
 fn a_registration_that_would_be_unsafe_or_useless_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
@@ -125,6 +170,9 @@ fn a_registration_that_would_be_unsafe_or_useless_is_refused() {
         (&["web"], "--redirect-uri is missing"),
         (&["web", uri[0], uri[1], "--scope", "openid,everything"], "--scope everything is none of openid"),
         (&["web", uri[0], uri[1], "--grant-type", "implicit"], "--grant-type implicit is none of"),
+        (&["web", "--grant-type", "client_credentials"], "flyte create api-key web"),
+        (&["web", uri[0], uri[1], "--jwks", "/nonexistent"], "--jwks /nonexistent: "),
+        (&["web", uri[0], uri[1], "--jwks", "/dev/null"], "--jwks /dev/null is not a JSON Web Key Set"),
         (&["w b", uri[0], uri[1]], "CLIENT_ID has from 1 to 128 visible ASCII characters"),
         (&["web", uri[0], uri[1], "--name", "a\u{1b}[2J"], "--name"),
         (&["flyte", uri[0], uri[1]], "client.id"),
