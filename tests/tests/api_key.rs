@@ -195,3 +195,29 @@ fn a_sign_in_that_is_broken_off_leaves_nothing() {
     create.wait().unwrap();
     assert_eq!(flyte_e2e::files(&keys), []);
 }
+
+#[test]
+fn a_key_that_signs_needs_no_secret_anywhere() {
+    let (server, elsewhere) = (Server::start(), Machine::bare());
+    let machine = administrator(&server);
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let (private, public) = (elsewhere.home().join("private.pem"), machine.home().join("public.pem"));
+    fs::write(&private, pair.serialize_pem()).unwrap();
+    fs::write(&public, pair.public_key_pem()).unwrap();
+    let create = |name: &str, file: &std::path::Path| {
+        Told::by(&mut machine.flyte(&["create", "api-key", name, "--public-key", file.to_str().unwrap()]))
+    };
+    let refused = create("batch", &private).failed(2);
+    assert!(refused.err.contains("it holds a private key") && refused.err.contains("-pubout"), "{refused:?}");
+    let made = create("batch", &public).ok();
+    assert_eq!(made.out, "batch\n");
+    assert!(made.err.contains("--client-id batch --client-private-key-file"), "{made:?}");
+    // As it was told, on the machine that has the private key.
+    let configure = ["create", "config", "--endpoint", &server.url(""), "--client-id", "batch"];
+    let ca = server.ca();
+    let further =
+        ["--client-private-key-file", private.to_str().unwrap(), "--ca-cert-file", ca.to_str().unwrap()];
+    let _ = Told::by(&mut elsewhere.flyte(&[&configure[..], &further].concat())).ok();
+    let who = Told::by(&mut elsewhere.flyte(&["whoami"])).ok();
+    assert!(who.out.contains("batch"), "{who:?}");
+}

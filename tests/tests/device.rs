@@ -157,3 +157,25 @@ fn a_device_outlives_crashes_of_the_server() {
     assert_eq!(userinfo(&tokens), 401);
     assert_eq!(server.logged(&["device_code_replayed"]), 1);
 }
+
+#[test]
+fn a_new_code_is_declined_by_ending_the_input() {
+    let (server, _settings) = server_with("device-code-ttl = \"3s\"\ndevice-poll-interval = \"1s\"\n");
+    let machine = Machine::bare();
+    machine.configure(&server);
+    let shown = machine.home().join("shown");
+    let flyte = machine.flyte(&[]).get_program().to_str().unwrap().to_owned();
+    let mut command = machine.command("script");
+    let line = format!("{flyte} --headless get project");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    let output = std::fs::File::create(&shown).unwrap();
+    let mut waiting = command.stdin(Stdio::piped()).stdout(output).spawn().unwrap();
+    flyte_e2e::eventually("another code is offered", || {
+        let text = std::fs::read_to_string(&shown).unwrap();
+        text.contains("Press Enter for a new one").then_some(())
+    });
+    let mut keyboard = waiting.stdin.take().unwrap();
+    std::io::Write::write_all(&mut keyboard, b"\x04").unwrap();
+    let exit = flyte_e2e::eventually("it ends", || waiting.try_wait().unwrap());
+    assert_eq!(exit.code(), Some(4), "{}", std::fs::read_to_string(&shown).unwrap());
+}

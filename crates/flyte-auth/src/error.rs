@@ -450,6 +450,9 @@ impl AuthError {
                 "Correct that, or remove it from the configuration; see `flyte create config --help`.".to_owned()
             }
             Self::ApiKey(error) => return Some(error.hint()),
+            Self::Command { failure: CommandFailure::Missing, .. } => {
+                "Name the command that prints the token: `flyte create config --endpoint HOST --command '...'`.".to_owned()
+            }
             Self::Command { setting, .. } => {
                 format!("Run the command of {setting} by hand: it has to print a token and nothing else.")
             }

@@ -86,12 +86,17 @@ impl Interaction for Unattended {
     fn done(&self) {}
 }
 
-/// Whether a browser could be opened here: on Linux there has to be a display, or `BROWSER`.
+/// Whether a browser could be opened here: on Linux there has to be a display, or `BROWSER`; elsewhere it is the system's, which
+/// nobody sees who is there through SSH.
 #[must_use]
 pub fn has_browser() -> bool {
     let has = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    !cfg!(target_os = "linux")
-        || ["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].into_iter().any(has)
+    is_seen(cfg!(target_os = "linux"), has)
+}
+
+fn is_seen(needs_display: bool, has: impl Fn(&str) -> bool) -> bool {
+    ["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].into_iter().any(&has)
+        || !(needs_display || has("SSH_CONNECTION"))
 }
 
 /// Opens the person's browser; `false` where there is none to open.
@@ -112,5 +117,18 @@ pub async fn open_browser(url: &Url) -> bool {
     match tokio::time::timeout(std::time::Duration::from_secs(5), opening).await {
         Ok(outcome) => outcome.unwrap_or(false),
         Err(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_of_use_where_the_person_sees_it() {
+        let seen = |needs_display, set: &[&str]| is_seen(needs_display, |name| set.contains(&name));
+        assert!(!seen(true, &[]) && seen(true, &["DISPLAY"]) && seen(true, &["BROWSER", "SSH_CONNECTION"]));
+        assert!(seen(false, &[]) && !seen(false, &["SSH_CONNECTION"]));
+        assert!(seen(false, &["SSH_CONNECTION", "DISPLAY"]) && seen(false, &["SSH_CONNECTION", "BROWSER"]));
     }
 }

@@ -154,7 +154,10 @@ impl Context {
             },
             AuthType::ExternalCommand => "the configured command (admin.command)".to_owned(),
             AuthType::TokenExchange => "the token of this CI job".to_owned(),
-            _ => "the caller of each request".to_owned(),
+            _ => {
+                "none: authType Passthrough sends what a program gives its calls, and flyte is given nothing"
+                    .to_owned()
+            }
         }
     }
 

@@ -46,7 +46,7 @@ impl Issued {
         let (to_stdout, place) = (outlet.is_stdout(), outlet.place());
         outlet.hand_over(&self.key, &self.result(format)?)?;
         // The key is where it belongs; what follows only tells about it.
-        output::tell(&self.told(done, now));
+        output::tell(&told(&self.api_key, done, now));
         if to_stdout {
             output::tell("The key is shown this once. To use it: export FLYTE_API_KEY=KEY");
         } else {
@@ -78,24 +78,24 @@ impl Issued {
         };
         Ok(SecretString::from(Zeroizing::new(text).as_str()))
     }
+}
 
-    /// One line about what was done.
-    fn told(&self, done: &str, now: i64) -> String {
-        let ApiKey { name, expires_at, previous_secret_expires_at, .. } = &self.api_key;
-        let mut line = match expires_at {
-            Some(at) => format!("API key {name} {done}; it works until {}", time::moment(*at, now)),
-            None => format!("API key {name} {done}; it works until it is deleted"),
-        };
-        let limits = get::api_key::limits(&self.api_key.access);
-        if !limits.is_empty() {
-            line.push_str(&format!(", with {limits}"));
-        }
-        line.push('.');
-        if let Some(at) = previous_secret_expires_at.filter(|at| *at > now) {
-            line.push_str(&format!(" The key before works until {}.", time::moment(at, now)));
-        }
-        line
+/// One line about what was done.
+pub(crate) fn told(api_key: &ApiKey, done: &str, now: i64) -> String {
+    let ApiKey { name, expires_at, previous_secret_expires_at, .. } = api_key;
+    let mut line = match expires_at {
+        Some(at) => format!("API key {name} {done}; it works until {}", time::moment(*at, now)),
+        None => format!("API key {name} {done}; it works until it is deleted"),
+    };
+    let limits = get::api_key::limits(&api_key.access);
+    if !limits.is_empty() {
+        line.push_str(&format!(", with {limits}"));
     }
+    line.push('.');
+    if let Some(at) = previous_secret_expires_at.filter(|at| *at > now) {
+        line.push_str(&format!(" The key before works until {}.", time::moment(at, now)));
+    }
+    line
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_person_is_told_what_the_key_is_without_the_key() {
         assert_eq!(
-            issued(None, Access::default()).told("created", 0),
+            told(&issued(None, Access::default()).api_key, "created", 0),
             "API key ci created; it works until it is deleted."
         );
         let access =
@@ -120,7 +120,7 @@ mod tests {
         let mut issued = issued(Some(86_400 * 3), access);
         issued.api_key.previous_secret_expires_at = Some(7200);
         assert_eq!(
-            issued.told("rotated", 0),
+            told(&issued.api_key, "rotated", 0),
             "API key ci rotated; it works until 1970-01-04 00:00:00 UTC (in 3 days), with role viewer, project p, domain d. \
              The key before works until 1970-01-01 02:00:00 UTC (in 2 hours)."
         );

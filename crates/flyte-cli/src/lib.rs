@@ -16,6 +16,7 @@ mod keyboard;
 mod output;
 mod person;
 mod progress;
+mod public_key;
 pub mod reference;
 mod time;
 

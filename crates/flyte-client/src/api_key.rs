@@ -86,17 +86,27 @@ impl<T: Transport> ApiKeys<T> {
     /// [`ClientError::AlreadyExists`] where its name, or the `client_id` made from it, is taken;
     /// [`ClientError::Unsupported`] where the server's keys have no expiry and limits, and some are asked for.
     pub async fn create(&self, new: NewApiKey) -> Result<IssuedApiKey, ClientError> {
-        let request = wire::CreateApiKeyRequest {
-            name: new.name.clone(),
-            access: wire::Access::from(new.access.clone()).into(),
-            lifetime: new.lifetime.map_or(0, seconds),
-            ..Default::default()
-        };
-        let answer = match self.service.create_api_key(request).await {
+        let answer = match self.service.create_api_key(creation(new.clone(), String::new())).await {
             Err(error) if is_hosted(&error) => return self.hosted.create(new).await,
             answer => answer.map_err(|error| self.error(error))?.into_owned(),
         };
         issued(answer.api_key.into_option(), answer.client_secret)
+    }
+
+    /// Creates a key that has no secret and proves itself by assertions that it signs (RFC 7523); `jwks` are its public keys, a
+    /// JSON Web Key Set (RFC 7517).
+    ///
+    /// # Errors
+    /// Those of [`ApiKeys::create`]; [`ClientError::InvalidArgument`] where the keys are none that the server takes, and
+    /// [`ClientError::Unsupported`] where the server's keys have secrets only.
+    pub async fn create_signing(&self, new: NewApiKey, jwks: String) -> Result<ApiKey, ClientError> {
+        let answer = match self.service.create_api_key(creation(new, jwks)).await {
+            Err(error) if is_hosted(&error) => {
+                return Err(self.hosted.unsupported("its API keys have secrets, and cannot sign instead"));
+            }
+            answer => answer.map_err(|error| self.error(error))?.into_owned(),
+        };
+        answer.api_key.into_option().map(ApiKey::from).ok_or_else(|| without("key"))
     }
 
     /// One key, by its `client_id` or its name.
@@ -191,6 +201,16 @@ impl From<wire::ApiKey> for ApiKey {
 /// Whether the server does not have our service; HTTP 404 counts as that (Connect protocol, error codes).
 fn is_hosted(error: &ConnectError) -> bool {
     error.code == ErrorCode::Unimplemented
+}
+
+fn creation(new: NewApiKey, jwks: String) -> wire::CreateApiKeyRequest {
+    wire::CreateApiKeyRequest {
+        name: new.name,
+        access: wire::Access::from(new.access).into(),
+        lifetime: new.lifetime.map_or(0, seconds),
+        jwks,
+        ..Default::default()
+    }
 }
 
 fn issued(api_key: Option<wire::ApiKey>, secret: String) -> Result<IssuedApiKey, ClientError> {

@@ -176,6 +176,15 @@ async fn an_answer_without_a_secret_is_a_failure_and_a_secret_is_in_no_debug_out
     assert!(!format!("{issued:?}").contains("hunter2"));
 }
 
+#[tokio::test]
+async fn a_key_that_signs_has_no_secret() {
+    let (server, keys) = serve(Server { mute: true, ..Server::default() });
+    let jwks = r#"{"keys":[]}"#;
+    let made = keys.create_signing(new("ci"), jwks.to_owned()).await.unwrap();
+    assert_eq!(made.client_id, "ci");
+    assert_eq!(server.created.lock().unwrap()[0].jwks, jwks);
+}
+
 /// A hosted control plane in memory: applications, and nothing of ours.
 #[derive(Default)]
 struct HostedServer(Mutex<Vec<apps::App>>);

@@ -162,12 +162,14 @@ impl Session {
             AuthType::TokenExchange => credentials.id_token.is_some(),
             _ => true,
         };
+        // What is passed through is the caller's; nothing of it is a sign-in.
+        let signed_in = self.options.auth_type != AuthType::Passthrough || !credentials.headers.is_empty();
         if !there {
             return Err(no_credentials(self.options.auth_type));
         }
         Ok(Status {
             backend: Backend::Nowhere,
-            signed_in: true,
+            signed_in,
             expires_at: self.current().and_then(|token| token.expires_at()),
             has_refresh_token: true,
             issuer: None,

@@ -382,7 +382,12 @@ async fn what_a_command_complains_about_is_shown_and_its_failure_told() {
         let listener = &listener;
         async move {
             let error = external_command::token(&words, "admin.command", listener).await.unwrap_err();
-            assert!(error.is_authentication() && error.hint().unwrap().contains("admin.command"));
+            let hint = error.hint().unwrap();
+            assert!(error.is_authentication());
+            assert!(
+                hint.contains("admin.command") || (words.is_empty() && hint.contains("--command '...'")),
+                "{hint}"
+            );
             assert!(!error.to_string().contains("s3cret"), "{error}");
             match error {
                 AuthError::Command { failure, .. } => failure,
@@ -455,7 +460,10 @@ async fn what_is_passed_through_is_sent_as_it_is() {
     let mut headers = HeaderMap::new();
     headers.insert("x-mine", "Bearer a0".parse().unwrap());
     let credentials = Credentials { headers, ..Credentials::default() };
+    let nothing = machine(&served, AuthType::Passthrough, Credentials::default());
+    assert!(!nothing.status().await.unwrap().signed_in, "nothing is sent along");
     let session = machine(&served, AuthType::Passthrough, credentials);
+    assert!(session.status().await.unwrap().signed_in);
     let answer = send(&session, served.url("flyteidl2.project.ProjectService/ListProjects"), b"").await;
     assert_eq!(answer.unwrap().0, 200);
     assert_eq!((realm.count("metadata"), realm.count("token")), (0, 0));

@@ -100,7 +100,12 @@ pub(super) fn run(context: &Context, json: bool) -> Result<Exit, Failure> {
     if report.usable() {
         return Ok(Exit::Success);
     }
-    output::tell("Sign in with: flyte auth login");
+    output::tell(match options.auth_type {
+        AuthType::Passthrough => {
+            "Choose a way to sign in: flyte create config --endpoint HOST --auth-type pkce"
+        }
+        _ => "Sign in with: flyte auth login",
+    });
     Ok(Exit::Authentication)
 }
 

@@ -1,5 +1,7 @@
 //! `flyte create api-key`
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use flyte_auth::clock::Clock;
 use flyte_client::ClientError;
@@ -9,7 +11,9 @@ use crate::command::create::access::{Limits, Role};
 use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::failure::{Exit, Failure};
-use crate::key::Issued;
+use crate::key::{self, Issued};
+use crate::output;
+use crate::public_key;
 use crate::time::{self, Period};
 
 pub(crate) const HELP: &str = "\
@@ -21,6 +25,7 @@ For example:
   flyte create api-key ci --expires 90d --role contributor | gh secret set FLYTE_API_KEY
   flyte create api-key ci --project flytesnacks --output ci.key
   flyte create api-key ci --pipe-to vault kv put secret/flyte key=-
+  flyte create api-key batch --public-key batch.pub.pem
   export FLYTE_API_KEY=\"$(flyte create api-key laptop --expires 7d)\"";
 
 #[derive(Args, Debug)]
@@ -45,6 +50,11 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     limits: Limits,
 
+    /// File with the client's public key (PEM, or a JSON Web Key Set): the key has no secret then and signs with the private
+    /// key, which stays where it is
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "pipe_to"])]
+    public_key: Option<PathBuf>,
+
     #[command(flatten)]
     delivery: Delivery,
 }
@@ -56,6 +66,9 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         lifetime: arguments.expires.map(Period::duration),
     };
     let name = new.name.clone();
+    if let Some(path) = &arguments.public_key {
+        return run_signing(new, path, context);
+    }
     arguments.delivery.examine()?;
     let session = context.signed_in()?;
     let outlet = arguments.delivery.prepare()?;
@@ -72,6 +85,26 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             Err(failure) => Err(undo(&keys, &client_id, failure).await),
         }
     })?;
+    Ok(Exit::Success)
+}
+
+/// Creates a key that signs: nothing is secret, and nothing has to be handed over.
+fn run_signing(new: NewApiKey, path: &Path, context: &Context) -> Result<Exit, Failure> {
+    let name = new.name.clone();
+    let jwks = public_key::read(path)?;
+    let keys = context.client_of(context.encrypted_session(false)?)?.api_keys();
+    let made = context.run("Creating the API key", async {
+        keys.create_signing(new, jwks).await.map_err(|error| failed(&name, &error))
+    })?;
+    output::tell(&key::told(&made, "created", Clock::default().now()));
+    output::tell(&format!(
+        "It has no secret and signs with its private key. Where that is:  flyte create config --endpoint {} --client-id {} \
+         --client-private-key-file PRIVATE.pem\n(which sets admin.authType ClientSecret, admin.clientId and \
+         admin.clientPrivateKeyLocation)",
+        context.endpoint()?.dns(),
+        made.client_id
+    ));
+    output::print(context.global.format, &made, |made| format!("{}\n", made.client_id))?;
     Ok(Exit::Success)
 }
 

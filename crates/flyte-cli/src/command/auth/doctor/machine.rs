@@ -92,7 +92,7 @@ fn browser(
             }
         };
     }
-    if !cfg!(target_os = "linux") {
+    if !cfg!(target_os = "linux") && flyte_auth::has_browser() {
         return Finding::pass(BROWSER, "the system's");
     }
     if !DISPLAYS.iter().any(|name| variable(name).is_some()) {
