@@ -162,7 +162,7 @@ fn among(flag: &'static str, values: &[String], known: &[&str]) -> Result<(), Cl
 }
 
 async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError> {
-    let jwks = new.jwks.map(|path| public_keys(path)).transpose()?;
+    let jwks = new.jwks.map(public_keys).transpose()?;
     let secret = if new.public || jwks.is_some() {
         None
     } else {
