@@ -1,4 +1,4 @@
-//! The `flyte` command: reads the command line ([`cli`]), runs the verb ([`command`]) and tells a failure in
+//! The `flyte` command: reads the command line (`cli`), runs the verb (`command`) and tells a failure in
 //! three parts (what, why, what next).
 //!
 //! Results go to standard output, everything else to standard error. Nothing is set up before it is needed:

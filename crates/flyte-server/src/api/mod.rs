@@ -1,7 +1,7 @@
 //! The control plane: one module for each flyteidl2 service, over Connect, gRPC and gRPC-Web alike.
 //!
 //! Authentication stands in front of all of it, in one place: what may be called without a token is the list
-//! [`ANONYMOUS_SERVICES`], and everything else, known or not, is refused without a good one.
+//! `ANONYMOUS_SERVICES`, and everything else, known or not, is refused without a good one.
 
 mod api_key;
 mod apps;

@@ -1,8 +1,8 @@
 //! The keys of trusted issuers, fetched and kept.
 //!
 //! Only issuers that an administrator named in a rule are ever asked, over https or on this machine, without following
-//! redirects, within limits of time and size. Keys are kept for [`FRESH`] seconds; a key that is not known is looked for at
-//! once, but not more often than every [`PAUSE`] seconds, so that strangers cannot make the server ask.
+//! redirects, within limits of time and size. Keys are kept for `FRESH` seconds; a key that is not known is looked for at
+//! once, but not more often than every `PAUSE` seconds, so that strangers cannot make the server ask.
 
 use std::{
     collections::HashMap,

@@ -1,6 +1,6 @@
 //! The embedded backend: one SQLite file in write-ahead-log mode.
 //!
-//! One thread writes ([`writer`]), a few read ([`reader`]); each statement is prepared once per thread. A write has
+//! One thread writes (`writer`), a few read (`reader`); each statement is prepared once per thread. A write has
 //! happened, durably, when its method returns; `docs/reference/database.md` says what that means.
 
 mod api_key;
