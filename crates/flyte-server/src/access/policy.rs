@@ -27,6 +27,9 @@ pub enum Denied {
     /// The caller is no administrator.
     #[error("{0} needs an administrator of this server")]
     Admin(&'static str),
+    /// The caller is a machine identity.
+    #[error("{0} needs a person who administers this server")]
+    Person(&'static str),
     /// The caller is a machine identity that does not administer.
     #[error("API keys are kept by people and by API keys of administrators, and the caller is neither")]
     Keeper,
@@ -125,6 +128,16 @@ pub fn may_last(own: Option<UnixTime>, end: Option<UnixTime>) -> Result<(), Deni
     }
 }
 
+/// Letting other issuers' tokens in. By people only: a trust rule has no end, so that a key or a job which has one could live
+/// on in it. `what` names it in the message.
+///
+/// # Errors
+/// Those of [`may_administer`] and [`Denied::Person`].
+pub fn may_trust(caller: &Caller, what: &'static str) -> Result<(), Denied> {
+    may_administer(caller, what)?;
+    if caller.principal.is_person() { Ok(()) } else { Err(Denied::Person(what)) }
+}
+
 /// Whether the caller sees the API keys that others made, too.
 #[must_use]
 pub fn sees_all_keys(caller: &Caller) -> bool {
@@ -215,6 +228,21 @@ mod tests {
         ] {
             let caller = Caller { principal, ..caller(role, "all", "", "") };
             assert_eq!(may_keep_keys(&caller).is_ok(), expected, "{principal:?} {role}");
+        }
+    }
+
+    #[test]
+    fn only_people_let_others_in() {
+        use PrincipalKind::{ApiKey, Federated, Person};
+        for (principal, role, project, expected) in [
+            (Person, Role::Admin, "", Ok(())),
+            (Person, Role::Contributor, "", Err(Denied::Admin("x"))),
+            (Person, Role::Admin, "p", Err(Denied::Limit("x"))),
+            (ApiKey, Role::Admin, "", Err(Denied::Person("x"))),
+            (Federated, Role::Admin, "", Err(Denied::Person("x"))),
+        ] {
+            let caller = Caller { principal, ..caller(role, "all", project, "") };
+            assert_eq!(may_trust(&caller, "x"), expected, "{principal:?} {role} {project}");
         }
     }
 

@@ -138,7 +138,8 @@ impl TrustService for Service {
         context: RequestContext,
         request: ServiceRequest<'_, CreateTrustRequest>,
     ) -> ServiceResult<impl Encodable<CreateTrustResponse> + Send + use<'a>> {
-        self.may_administer(&context, "creating a trust rule").await?;
+        let verdict = policy::may_trust(caller(&context)?, "creating a trust rule");
+        allow(&self.app, &context, verdict).await?;
         let created_by = caller(&context)?.subject.clone();
         let rule = self.rule(request.to_owned_message().trust.into_option(), &created_by).await?;
         self.app.store.create_trust_rule(&rule).await.map_err(store_error)?;
