@@ -11,7 +11,10 @@ use flyte_idl::flyteauth::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::keys::{Fields, Keys, NewKey, invalid};
+use super::{
+    invalid,
+    keys::{Fields, Keys, NewKey},
+};
 use crate::{
     app::App,
     store::{self, Role},

@@ -18,8 +18,8 @@ use flyte_idl::cloudidl::identity::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    caller,
-    keys::{Fields, Keys, NewKey, invalid},
+    caller, invalid,
+    keys::{Fields, Keys, NewKey},
 };
 use crate::{
     app::App,

@@ -10,7 +10,7 @@ use connectrpc::{ConnectError, RequestContext};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::{allow, caller, project::DOMAINS, store_error};
+use super::{MACHINE_SCOPES, allow, caller, invalid, project::DOMAINS, store_error};
 use crate::{
     access::{Caller, PrincipalKind, policy},
     app::App,
@@ -32,8 +32,6 @@ const MAX_CLIENT_ID: usize = 63;
 const MAX_LIFETIME: i64 = 100 * 366 * 86_400;
 /// The longest overlap of two secrets, in seconds.
 const MAX_OVERLAP: i64 = 90 * 86_400;
-/// The scopes that a key can have: those of people's sign-ins say who somebody is, and a key is nobody.
-const SCOPES: [&str; 2] = [scope::ALL, scope::READ];
 
 /// A key to make, as a request has it.
 #[derive(Debug, Default)]
@@ -56,10 +54,6 @@ pub(super) struct NewKey {
 pub(super) struct Fields {
     pub(super) name: &'static str,
     pub(super) client_id: &'static str,
-}
-
-pub(super) fn invalid(field: &str, what: &str) -> ConnectError {
-    ConnectError::invalid_argument(format!("{field} {what}"))
 }
 
 fn not_found(text: &str) -> ConnectError {
@@ -172,8 +166,8 @@ impl Keys {
     /// The rights that a request asks for. A role that it leaves open is a contributor's, or less where the caller is less: to
     /// make an administrator takes saying so. What else it leaves open is as the caller's own.
     async fn rights(&self, caller: &Caller, new: &NewKey) -> Result<Rights, ConnectError> {
-        if let Some(scope) = new.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
-            let what = format!("has {scope:?}: an API key can have {}", SCOPES.join(" and "));
+        if let Some(scope) = new.scopes.iter().find(|scope| !MACHINE_SCOPES.contains(&scope.as_str())) {
+            let what = format!("has {scope:?}: an API key can have {}", MACHINE_SCOPES.join(" and "));
             return Err(invalid("access.scopes", &what));
         }
         let mut scopes = new.scopes.clone();

@@ -47,6 +47,9 @@ use crate::{
     store::StoreError,
 };
 
+/// The scopes that an API key or a trust rule can have: those of people's sign-ins say who somebody is, and a machine is nobody.
+const MACHINE_SCOPES: [&str; 2] = [scope::ALL, scope::READ];
+
 /// Services that can be called without a token: they tell how to get one.
 const ANONYMOUS_SERVICES: [&str; 1] = [flyte_idl::flyteidl2::auth::AUTH_METADATA_SERVICE_SERVICE_NAME];
 
@@ -136,6 +139,11 @@ fn caller(context: &RequestContext) -> Result<&Arc<Caller>, ConnectError> {
 /// A call that its caller may not make.
 fn denied(denied: Denied) -> ConnectError {
     ConnectError::permission_denied(denied.to_string())
+}
+
+/// A field of a request that cannot be as it is.
+fn invalid(field: &str, what: &str) -> ConnectError {
+    ConnectError::invalid_argument(format!("{field} {what}"))
 }
 
 /// A failure of the store: its details are for the log, not for the caller.

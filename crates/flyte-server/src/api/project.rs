@@ -14,7 +14,7 @@ use flyte_idl::flyteidl2::{
     task::Labels,
 };
 
-use super::{allow, caller, filter, store_error};
+use super::{allow, caller, filter, invalid, store_error};
 use crate::{
     access::{Caller, policy},
     app::App,
@@ -133,10 +133,6 @@ impl Service {
 /// Whether projects have a domain with this identifier.
 pub(super) fn is_domain(id: &str) -> bool {
     DOMAINS.iter().any(|(domain, _)| *domain == id)
-}
-
-fn invalid(field: &str, what: &str) -> ConnectError {
-    ConnectError::invalid_argument(format!("{field} {what}"))
 }
 
 fn check_id(field: &str, id: &str) -> Result<(), ConnectError> {

@@ -10,7 +10,7 @@ use flyte_idl::flyteauth::{
 };
 use uuid::Uuid;
 
-use super::{allow, caller, project::is_domain, store_error};
+use super::{MACHINE_SCOPES, allow, caller, invalid, project::is_domain, store_error};
 use crate::{
     access::policy,
     app::App,
@@ -19,9 +19,6 @@ use crate::{
     store::{Limit, Rights, TrustRule},
     trust::rule,
 };
-
-/// The scopes that tokens of a rule may have.
-const SCOPES: [&str; 2] = [scope::ALL, scope::READ];
 
 pub(super) struct Service {
     app: Arc<App>,
@@ -62,8 +59,8 @@ impl Service {
             return Err(invalid("trust.access.role", "is missing: viewer, contributor or admin"));
         }
         let role = access.role.parse().map_err(|error| invalid("trust.access.role", &format!("{error}")))?;
-        if let Some(unknown) = access.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
-            let what = format!("has {unknown:?}, which is not one of {}", SCOPES.join(", "));
+        if let Some(unknown) = access.scopes.iter().find(|scope| !MACHINE_SCOPES.contains(&scope.as_str())) {
+            let what = format!("has {unknown:?}, which is not one of {}", MACHINE_SCOPES.join(", "));
             return Err(invalid("trust.access.scopes", &what));
         }
         let mut scopes = access.scopes;
@@ -99,10 +96,6 @@ impl Service {
 
 fn given(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
-}
-
-fn invalid(field: &str, what: &str) -> ConnectError {
-    ConnectError::invalid_argument(format!("{field} {what}"))
 }
 
 fn not_found(name: &str) -> ConnectError {
