@@ -1,36 +1,40 @@
 //! Compiles `proto/` with a compiler written in Rust, so that building needs no `protoc`.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
-/// The files to generate, relative to `proto/`.
-const FILES: &[&str] = &[
-    "cloudidl/common/list.proto",
-    "cloudidl/identity/app_service.proto",
-    "cloudidl/identity/app_payload.proto",
-    "cloudidl/identity/app_definition.proto",
-    "cloudidl/identity/enums.proto",
-    "flyteauth/api_key.proto",
-    "flyteauth/audit.proto",
-    "flyteauth/trust.proto",
-    "flyteidl2/auth/auth_service.proto",
-    "flyteidl2/auth/identity.proto",
-    "flyteidl2/common/list.proto",
-    "flyteidl2/project/project_service.proto",
-    "flyteidl2/task/run.proto",
-];
+/// Every `.proto` file below `folder`, relative to `root`, in the order of their names.
+fn proto_files(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(proto_files(root, &path)?);
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
+            files.push(path.strip_prefix(root)?.to_owned());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let proto = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     println!("cargo::rerun-if-changed={}", proto.display());
 
+    let files = proto_files(&proto, &proto)?;
     let mut compiler = protox::Compiler::new([&proto])?;
     compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(FILES)?;
+    compiler.open_files(&files)?;
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
     fs::write(&descriptors, compiler.encode_file_descriptor_set())?;
 
     connectrpc_build::Config::new()
-        .files(FILES)
+        .files(&files)
         .descriptor_set(&descriptors)
         .include_file("protos.rs")
         .emit_rerun_directives(false)
