@@ -1,9 +1,35 @@
 //! The native half of the Python package `flyte`: sessions, calls and the formats of the wire.
+//!
+//! Everything here is plain: text and bytes in, text and bytes out. What people see (classes, errors, tables) is written in
+//! Python, in `flyte/`. Nothing keeps the interpreter locked while it waits, and everything works again in a forked child.
+#![forbid(unsafe_code)]
+
+mod awaiting;
+mod failure;
+mod options;
+mod prompt;
+mod runtime;
+mod session;
+mod settings;
+mod stream;
+mod wire;
 
 use pyo3::prelude::*;
 
 /// `flyte._native`; what is public of it is told by the Python package.
 #[pymodule]
-fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))
+mod _native {
+    #[pymodule_export]
+    use super::failure::CallError;
+    #[pymodule_export]
+    use super::session::Session;
+    #[pymodule_export]
+    use super::settings::config;
+    #[pymodule_export]
+    use super::stream::Stream;
+    #[pymodule_export]
+    use super::wire::{decode, encode};
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 }

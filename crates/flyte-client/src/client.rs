@@ -13,6 +13,7 @@ use crate::audit::Audit;
 use crate::error::ClientError;
 use crate::identity::Identity;
 use crate::project::Projects;
+use crate::raw::RawCalls;
 use crate::trust::Trusts;
 
 /// What carries requests: any Connect transport whose errors can be told.
@@ -78,5 +79,10 @@ impl<T: Transport> Client<T> {
     pub fn audit(&self) -> Audit<T> {
         let service = AuditServiceClient::new(self.transport.clone(), self.config.clone());
         Audit::new(service, self.endpoint.clone())
+    }
+
+    /// Any method, by its name.
+    pub fn raw(&self) -> RawCalls<T> {
+        RawCalls::new(self.transport.clone(), self.config.clone(), self.endpoint.clone())
     }
 }

@@ -13,6 +13,7 @@ mod error;
 pub mod identity;
 mod pager;
 pub mod project;
+pub mod raw;
 pub mod trust;
 
 pub use access::Access;

@@ -1,0 +1,27 @@
+"""From the native half's failures to the errors of `flyte.errors`: the one place where they are translated."""
+
+from __future__ import annotations
+
+from flyte import errors
+from flyte._native import CallError
+
+_CLASSES: dict[str, type[errors.FlyteError]] = {
+    "already_exists": errors.AlreadyExistsError,
+    "invalid_argument": errors.InvalidArgumentError,
+    "login": errors.LoginRequiredError,
+    "not_found": errors.NotFoundError,
+    "permission_denied": errors.PermissionDeniedError,
+    "unauthenticated": errors.AuthenticationError,
+    "unavailable": errors.UnavailableError,
+    "unimplemented": errors.UnsupportedError,
+}
+_OF_THE_CONFIGURATION = frozenset({"approval", "configuration", "no_endpoint"})
+
+
+def translated(error: CallError, what: str = "") -> errors.FlyteError:
+    """The error that people see. `what` says what did not work, such as "cannot list projects"."""
+    code, why, hint = error.args
+    message = f"{what}: {why}" if what else why
+    if code in _OF_THE_CONFIGURATION:
+        return errors.ConfigurationError(code, "user", message, hint)
+    return _CLASSES.get(code, errors.ServerError)(message, hint, code)

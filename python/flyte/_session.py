@@ -1,0 +1,104 @@
+"""Calls to the control plane as Python sees them: dictionaries in and out, errors of `flyte.errors`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from flyte import _native
+from flyte._dual import Waiting
+from flyte._failure import translated
+
+Message = dict[str, Any]
+
+# What `flyte.remote.auth_metadata` adds to each call made within it.
+headers: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("flyte_headers", default=())
+
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_IN_WORDS = {
+    "flyteidl2.auth.IdentityService/UserInfo": "tell who you are",
+    "flyteidl2.app.AppService/List": "list apps",
+    "flyteidl2.app.AppService/Get": "get app",
+}
+
+
+def in_words(method: str) -> str:
+    """What a method does, in words: "list projects"."""
+    return _IN_WORDS.get(method) or " ".join(_WORDS.split(method.rpartition("/")[2])).lower()
+
+
+class Session:
+    """The login of one control plane, and calls to it."""
+
+    def __init__(self, native: _native.Session) -> None:
+        self.native = native
+        self.config: Message = json.loads(native.config())
+
+    def sign_in(self) -> Waiting[None]:
+        """Makes sure that there is a token, asking the person where that is needed; to be awaited in a dual function.
+
+        Raises `AuthenticationError`.
+        """
+
+        def block() -> None:
+            try:
+                self.native.sign_in()
+            except _native.CallError as error:
+                raise translated(error, "cannot sign in") from None
+
+        async def start() -> None:
+            try:
+                await self.native.sign_in_async()
+            except _native.CallError as error:
+                raise translated(error, "cannot sign in") from None
+
+        return Waiting(block, start)
+
+    def call(self, method: str, request: Mapping[str, Any] | None = None) -> Waiting[Message]:
+        """Calls a method (`package.Service/Method`); to be awaited in a dual function.
+
+        Raises an error of `flyte.errors`, whose message begins with what the method does.
+        """
+        text = json.dumps(request or {})
+        sent = list(headers.get())
+
+        def block() -> Message:
+            try:
+                answer: Message = json.loads(self.native.call(method, text, sent))
+            except _native.CallError as error:
+                raise translated(error, f"cannot {in_words(method)}") from None
+            return answer
+
+        async def start() -> Message:
+            try:
+                answer: Message = json.loads(await self.native.call_async(method, text, sent))
+            except _native.CallError as error:
+                raise translated(error, f"cannot {in_words(method)}") from None
+            return answer
+
+        return Waiting(block, start)
+
+    async def stream(self, method: str, request: Mapping[str, Any] | None = None) -> AsyncIterator[Message]:
+        """Calls a method that answers with a stream; to be iterated over in a dual function."""
+        stream = self.native.stream(method, json.dumps(request or {}), list(headers.get()))
+
+        def block() -> str | None:
+            return next(stream, None)
+
+        async def start() -> str | None:
+            try:
+                return await stream.__anext__()
+            except StopAsyncIteration:
+                return None
+
+        while True:
+            try:
+                item = await Waiting(block, start)
+            except _native.CallError as error:
+                raise translated(error, f"cannot {in_words(method)}") from None
+            if item is None:
+                return
+            yield json.loads(item)

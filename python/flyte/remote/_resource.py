@@ -1,0 +1,98 @@
+"""What all resources share: they hold the message that the control plane sent, and show it."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from flyte._session import Message, Session
+
+R = TypeVar("R", bound="Resource")
+
+# Items in a page when more are wanted.
+PAGE = 100
+
+
+class Resource:
+    """Something at the control plane. Two are equal where the control plane said the same of them."""
+
+    def __init__(self, message: Mapping[str, Any]) -> None:
+        self._message: Message = dict(message)
+
+    def to_dict(self) -> Message:
+        """What the control plane said, as in proto-JSON: names in camelCase, 64-bit integers and times as text."""
+        copy: Message = json.loads(json.dumps(self._message))
+        return copy
+
+    def to_json(self) -> str:
+        """The same as text."""
+        return json.dumps(self._message)
+
+    def _columns(self) -> list[tuple[str, Any]]:
+        """What is shown of it, in order."""
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._message == other._message
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.to_json()))
+
+    def __repr__(self) -> str:
+        told = ", ".join(
+            f"{name}={value!r}" for name, value in self._columns() if value not in (None, "", [], {})
+        )
+        return f"{type(self).__name__}({told})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        yield from self._columns()
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(text(value))}</td></tr>"
+            for name, value in self._columns()
+        )
+        return f"<table><caption>{type(self).__name__}</caption>{rows}</table>"
+
+
+def text(value: Any) -> str:
+    """A value in a table."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={item}" for name, item in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(str(item) for item in value)
+    return str(value)
+
+
+async def pages(
+    session: Session,
+    method: str,
+    request: Message,
+    *,
+    items: Callable[[Message], list[Message]],
+    make: Callable[[Message], R],
+    token: Callable[[Message], str] = lambda answer: answer.get("token", ""),
+    paged: Callable[[Message, int, str], None],
+    limit: int | None = None,
+) -> AsyncIterator[R]:
+    """A listing, fetched page by page as it is read. `paged` writes a page's size and token into a request."""
+    remaining, at = limit, ""
+    while remaining is None or remaining > 0:
+        size = PAGE if remaining is None else min(remaining, PAGE)
+        paged(request, size, at)
+        answer = await session.call(method, request)
+        found = items(answer)
+        for message in found[:remaining]:
+            yield make(message)
+        if remaining is not None:
+            remaining -= len(found)
+        after = token(answer)
+        # The same page again would never end.
+        if not after or after == at:
+            return
+        at = after

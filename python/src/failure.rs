@@ -1,0 +1,95 @@
+//! Failures on their way into Python: what happened and why, the next command, and a code to tell them apart by.
+
+use flyte_auth::AuthError;
+use flyte_auth::api_key::ApiKeyError;
+use flyte_client::ClientError;
+use flyte_config::ConfigError;
+use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::prelude::*;
+
+pyo3::create_exception!(
+    _native,
+    CallError,
+    PyException,
+    "A failure: `args` are its code, what happened and why, and what to do next (empty where there is nothing).\n\n\
+     `flyte._session` makes the errors of `flyte.errors` out of it."
+);
+
+/// Why something failed. No part of it holds a secret.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    /// A Connect code, or `configuration`, `approval`, `login`.
+    code: &'static str,
+    message: String,
+    hint: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: hint.into() }
+    }
+
+    /// What the caller gave cannot be used.
+    pub(crate) fn argument(message: impl Into<String>) -> Self {
+        Self::new("invalid_argument", message, "")
+    }
+
+    /// Something that should not happen.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new("internal", message, "Run it again; if it stays, tell who runs the server.")
+    }
+
+    pub(crate) fn into_value_error(self) -> PyErr {
+        PyValueError::new_err(self.message)
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        CallError::new_err((failure.code, failure.message, failure.hint))
+    }
+}
+
+impl From<&AuthError> for Failure {
+    fn from(error: &AuthError) -> Self {
+        let code = match error {
+            AuthError::LoginRequired { .. } | AuthError::SessionEnded { .. } => "login",
+            error if error.is_authentication() => "unauthenticated",
+            AuthError::Unreachable { .. } | AuthError::Busy { .. } => "unavailable",
+            _ => "configuration",
+        };
+        Self::new(code, error.to_string(), error.hint().unwrap_or_default())
+    }
+}
+
+impl From<&ClientError> for Failure {
+    fn from(error: &ClientError) -> Self {
+        if let Some(error) = error.cause::<AuthError>() {
+            return error.into();
+        }
+        let code = match error {
+            ClientError::NotFound { .. } => "not_found",
+            ClientError::AlreadyExists { .. } => "already_exists",
+            ClientError::InvalidArgument { .. } => "invalid_argument",
+            ClientError::PermissionDenied { .. } => "permission_denied",
+            ClientError::Unauthenticated { .. } => "unauthenticated",
+            ClientError::Unavailable { .. } | ClientError::Transport(_) => "unavailable",
+            ClientError::WrongEndpoint { .. } => "configuration",
+            ClientError::Unsupported { .. } => "unimplemented",
+            _ => "internal",
+        };
+        Self::new(code, error.to_string(), error.hint().unwrap_or_default())
+    }
+}
+
+impl From<&ConfigError> for Failure {
+    fn from(error: &ConfigError) -> Self {
+        Self::new("configuration", error.to_string(), error.hint())
+    }
+}
+
+impl From<&ApiKeyError> for Failure {
+    fn from(error: &ApiKeyError) -> Self {
+        Self::new("unauthenticated", format!("the API key cannot be used: {error}"), error.hint())
+    }
+}

@@ -1,0 +1,165 @@
+"""A real server, and people and machines that use it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import person
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+SERVER, COMMAND = TARGET / "debug/flyte-server", TARGET / "debug/flyte"
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass
+class Server:
+    """A running `flyte-server` with a data directory of its own."""
+
+    directory: pathlib.Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def endpoint(self) -> str:
+        return f"localhost:{self.port}"
+
+    @property
+    def ca(self) -> pathlib.Path:
+        return self.directory / "data/ca.pem"
+
+    def get(self, path: str) -> bytes:
+        context = ssl.create_default_context(cafile=str(self.ca))
+        with urllib.request.urlopen(f"https://{self.endpoint}{path}", context=context, timeout=5) as answer:
+            return bytes(answer.read())
+
+    def operator(self, *arguments: str) -> str:
+        """A command of the operator's on the same data directory; what it prints."""
+        command = [SERVER, "--data-dir", self.directory / "data", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def eventually(what: str, happens, seconds: float = 60):
+    """Waits until `happens()` gives something true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if result := happens():
+                return result
+        except OSError:
+            pass
+        assert time.monotonic() < deadline, f"{what} did not come about"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("server")
+    (directory / "password").write_text(PASSWORD)
+    port = free_port()
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                SERVER,
+                *("--data-dir", directory / "data"),
+                *("--listen", f"127.0.0.1:{port}"),
+                *("--admin-password-file", directory / "password"),
+                *("--log", "flyte_server=debug"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env={
+                **os.environ,
+                "FLYTE_SERVER_CLIENT_REDIRECT_URI": f"http://localhost:{free_port()}/callback",
+            },
+        )
+    server = Server(directory, port, process)
+    try:
+        eventually("the server", lambda: server.get("/readyz"))
+        yield server
+    except BaseException:
+        print((directory / "log").read_text()[-5000:], file=sys.stderr)
+        raise
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def home(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A home without configuration, keyring and browser, and `flyte` not initialized."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in list(os.environ):
+        if name.startswith(("FLYTE", "UCTL", "_U_", "XDG_", "DISPLAY", "WAYLAND", "BROWSER", "DBUS", "SSH_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+    import flyte._initialize
+
+    monkeypatch.setattr(flyte._initialize, "_state", None)
+    return home
+
+
+@pytest.fixture(scope="session")
+def signed_in(server: Server, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A home whose configuration names the server and where the administrator is signed in, by the `flyte` command."""
+    home = tmp_path_factory.mktemp("signed-in")
+    (home / ".flyte").mkdir()
+    (home / ".flyte/config.yaml").write_text(
+        f"admin:\n  endpoint: dns:///{server.endpoint}\n  authType: DeviceFlow\n  caCertFilePath: {server.ca}\n"
+        "task:\n  project: flytesnacks\n  domain: development\n"
+    )
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    login = subprocess.Popen(
+        [COMMAND, "auth", "login"],
+        env=environment,
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert login.stderr is not None
+    for line in login.stderr:
+        if line.startswith("https://"):
+            assert person.approve(str(server.ca), PASSWORD, line.strip()).startswith("Device connected")
+            break
+    login.communicate(timeout=60)
+    assert login.returncode == 0
+    return home
+
+
+@pytest.fixture(scope="session")
+def api_key(server: Server, signed_in: pathlib.Path) -> str:
+    """A key of a machine that may write."""
+    told = subprocess.run(
+        [COMMAND, "create", "api-key", "python-tests", "--role", "admin"],
+        env={"HOME": str(signed_in), "PATH": os.environ["PATH"]},
+        cwd=signed_in,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return (
+        told.stdout.strip().rpartition("=")[2].strip('"') if "export" in told.stdout else told.stdout.strip()
+    )
