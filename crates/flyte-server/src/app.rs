@@ -9,6 +9,7 @@ use crate::{
     config::Config,
     identity::{Passwords, Throttle},
     keys::SigningKeys,
+    objects::Objects,
     store::Store,
     trust::TrustedIssuers,
 };
@@ -32,6 +33,8 @@ pub struct App {
     pub access: Access,
     /// Hashes people's passwords, a bounded number at a time.
     pub passwords: Passwords,
+    /// The objects of tasks.
+    pub objects: Objects,
     /// Slows down guessing.
     pub throttle: Throttle,
 }

@@ -22,6 +22,7 @@ use crate::{
     identity::{PasswordError, Passwords, Throttle},
     keys::{KeyError, SealingKey, SigningKeys},
     oauth::{scope, token::PUBLIC_GRANTS},
+    objects::Objects,
     store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User, sqlite::SqliteStore},
     tls::{Tls, TlsError},
     trust::{TrustedIssuers, issuers::CaFileError},
@@ -155,11 +156,14 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let issuers = TrustedIssuers::new(config.trust.ca_file.clone(), clock.clone())?;
     let audit = Audit::start(Arc::clone(&store), clock.clone());
     let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
+    let objects = Objects::new(&config);
+    objects.prepare().map_err(|source| BootstrapError::File { path: data_dir.file("objects"), source })?;
     let app = Arc::new(App {
         throttle: Throttle::new(clock.clone()),
         audit,
         issuers,
         access: Access::new(),
+        objects,
         config,
         clock,
         store,

@@ -7,6 +7,7 @@
 //! tls/server.pem       the certificate that it gave this server: chain and private key
 //! sealing.key          encrypts the signing keys in the database
 //! flyte.db             the database, with -wal and -shm beside it
+//! objects/             objects of tasks, as files; see `objects`
 //! first-admin          there while the first administrator's password has not been told
 //! ```
 
@@ -18,7 +19,7 @@ use std::{
 };
 
 /// Prefix of files being written: an interrupted write leaves one behind, which the next start removes.
-const UNFINISHED: &str = ".unfinished-";
+pub(crate) const UNFINISHED: &str = ".unfinished-";
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]

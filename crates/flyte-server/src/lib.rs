@@ -18,6 +18,7 @@ pub mod identity;
 pub mod keys;
 pub mod logging;
 pub mod oauth;
+pub mod objects;
 pub mod serve;
 pub mod store;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::{
     identity::{Passwords, Throttle},
     keys::{SealingKey, SigningKeys},
     oauth::{client_secret, opaque_token},
+    objects::Objects,
     store::{ApiKey, Limit, Rights, Role, Store, User, sqlite::SqliteStore},
     trust::TrustedIssuers,
 };
@@ -32,6 +33,8 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
     App {
         audit: Audit::start(Arc::clone(&store), clock.clone()),
         issuers: TrustedIssuers::new(None, clock.clone()).unwrap(),
+        // Not prepared: tests of objects give a data directory and do that.
+        objects: Objects::new(&config),
         config,
         throttle: Throttle::new(clock.clone()),
         clock,

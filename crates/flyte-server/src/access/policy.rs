@@ -15,6 +15,12 @@ use crate::{
 /// could be allowed.
 const READING: [&str; 6] = ["Get", "List", "Watch", "Tail", "Stream", "UserInfo"];
 
+/// Methods that change nothing although their names begin otherwise.
+const ALSO_READING: [&str; 2] = [
+    "/flyteidl2.cluster.ClusterService/SelectCluster",
+    "/flyteidl2.dataproxy.DataProxyService/CreateDownloadLink",
+];
+
 /// A call that its caller may not make. The message says what is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
@@ -60,10 +66,11 @@ pub fn may_call(caller: &Caller, path: &str) -> Result<(), Denied> {
 #[must_use]
 pub fn only_reads(path: &str) -> bool {
     let method = path.rsplit('/').next().unwrap_or_default();
-    READING.iter().any(|verb| {
-        // `GetRun` is a reading; `Getaway` is not.
-        method.strip_prefix(verb).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_lowercase()))
-    })
+    ALSO_READING.contains(&path)
+        || READING.iter().any(|verb| {
+            // `GetRun` is a reading; `Getaway` is not.
+            method.strip_prefix(verb).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_lowercase()))
+        })
 }
 
 /// What changes something; `what` names it in the message.
@@ -192,6 +199,9 @@ mod tests {
             ("/flyteidl2.workflow.RunLogsService/TailLogs", true),
             ("/flyteidl2.workflow.RunService/AbortRun", false),
             ("/flyteidl2.dataproxy.DataProxyService/CreateUploadLocation", false),
+            ("/flyteidl2.dataproxy.DataProxyService/CreateDownloadLink", true),
+            ("/flyteidl2.cluster.ClusterService/SelectCluster", true),
+            ("/a.B/SelectCluster", false),
             ("/a.B/Getaway", false),
             ("/a.GetB/Delete", false),
             ("/a.B/", false),

@@ -7,6 +7,8 @@ mod api_key;
 mod apps;
 mod audit;
 mod auth_metadata;
+mod cluster;
+mod dataproxy;
 mod filter;
 mod identity;
 mod keys;
@@ -30,6 +32,8 @@ use flyte_idl::{
     flyteauth::{ApiKeyServiceExt as _, AuditServiceExt as _, TrustServiceExt as _},
     flyteidl2::{
         auth::{AuthMetadataServiceExt as _, IdentityServiceExt as _},
+        cluster::ClusterServiceExt as _,
+        dataproxy::DataProxyServiceExt as _,
         project::ProjectServiceExt as _,
     },
 };
@@ -60,6 +64,8 @@ pub fn router(app: Arc<App>) -> Router {
     let services = Arc::new(apps::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(audit::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(auth_metadata::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(cluster::Service).register(services);
+    let services = Arc::new(dataproxy::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(identity::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(project::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(trust::Service::new(Arc::clone(&app))).register(services);

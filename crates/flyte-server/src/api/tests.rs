@@ -2,6 +2,7 @@
 
 mod api_key;
 mod audit;
+mod dataproxy;
 mod limits;
 mod project;
 mod protocol;

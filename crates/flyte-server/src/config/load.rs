@@ -9,8 +9,8 @@ use std::{
 use url::Url;
 
 use super::{
-    AdminConfig, AuditConfig, Config, ConfigError, HttpConfig, LogConfig, PublicClientConfig, TlsConfig,
-    TlsSource, TokenConfig, TrustConfig, file,
+    AdminConfig, AuditConfig, Config, ConfigError, HttpConfig, LogConfig, ObjectsConfig, PublicClientConfig,
+    TlsConfig, TlsSource, TokenConfig, TrustConfig, file,
     setting::{AnySetting, Default, Setting},
     settings::{self as s, ALL},
     value::{TlsMode, Value},
@@ -273,6 +273,7 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
             email: values.value(&s::ADMIN_EMAIL)?,
             password_file: values.optional(&s::ADMIN_PASSWORD_FILE)?,
         },
+        objects: ObjectsConfig { max_upload_size: values.value(&s::OBJECTS_MAX_UPLOAD_SIZE)?.0 },
         audit: AuditConfig { retention: values.value(&s::AUDIT_RETENTION)?.0 },
         trust: TrustConfig { ca_file: values.optional(&s::TRUST_CA_FILE)? },
         log: LogConfig { filter: values.value(&s::LOG_FILTER)?, format: values.value(&s::LOG_FORMAT)? },

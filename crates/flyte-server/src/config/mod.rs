@@ -44,6 +44,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The account that the first start makes.
     pub admin: AdminConfig,
+    /// The objects of tasks.
+    pub objects: ObjectsConfig,
     /// The audit log.
     pub audit: AuditConfig,
     /// Trusted issuers.
@@ -140,6 +142,13 @@ pub struct AdminConfig {
     pub email: String,
     /// File whose content is the password; without it one is made up and printed.
     pub password_file: Option<PathBuf>,
+}
+
+/// The objects of tasks.
+#[derive(Clone, Debug)]
+pub struct ObjectsConfig {
+    /// The largest object that can be uploaded, in bytes.
+    pub max_upload_size: usize,
 }
 
 /// The audit log.

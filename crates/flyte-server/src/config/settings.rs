@@ -50,6 +50,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &TRUSTED_PROXIES,
     &DRAIN_DELAY,
     &DRAIN_TIMEOUT,
+    &OBJECTS_MAX_UPLOAD_SIZE,
     &AUDIT_RETENTION,
     &TRUST_CA_FILE,
     &LOG_FILTER,
@@ -57,7 +58,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
 ];
 
 /// The titles of the file's sections, for the reference and `--help`.
-pub const SECTIONS: [(&str, &str); 10] = [
+pub const SECTIONS: [(&str, &str); 11] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
@@ -65,6 +66,7 @@ pub const SECTIONS: [(&str, &str); 10] = [
     ("session", "Sign-in sessions"),
     ("client", "The flyte command"),
     ("http", "HTTP"),
+    ("objects", "Objects of tasks"),
     ("audit", "Audit log"),
     ("trust", "Trusted issuers (keyless CI)"),
     ("log", "Log"),
@@ -401,6 +403,18 @@ pub static DRAIN_TIMEOUT: Setting<Seconds> = Setting {
     default: Value("30s"),
     help: "How long requests in flight may take to end after SIGTERM. A second signal stops the server at once.",
     check: |timeout| between(timeout, 0, 3600),
+};
+
+/// [`ObjectsConfig::max_upload_size`](super::ObjectsConfig::max_upload_size).
+pub static OBJECTS_MAX_UPLOAD_SIZE: Setting<Bytes> = Setting {
+    key: "objects.max-upload-size",
+    flag: None,
+    placeholder: "SIZE",
+    default: Value("5GiB"),
+    help: "The largest object that can be uploaded, such as a code bundle or a file that a task is given. \
+           `http.max-body-size` does not hold for them. Up to 64 uploads of this size are on the disk beside the objects \
+           while they arrive.",
+    check: |size| if size.0 < 1024 { Err("at least 1KiB is expected".to_owned()) } else { Ok(()) },
 };
 
 /// [`AuditConfig::retention`](super::AuditConfig::retention).

@@ -38,7 +38,7 @@ use crate::{
     app::App,
     config::settings::is_loopback,
     oauth::{self, form},
-    web,
+    objects, web,
 };
 
 /// The whole server: OAuth, pages, control plane and health on one port. The peer's address comes in as
@@ -59,8 +59,15 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(CatchPanicLayer::custom(panic::connect_error))
         .layer(DefaultBodyLimit::disable());
 
+    let downloads = objects::serve::downloads(Arc::clone(&app)).layer(CatchPanicLayer::custom(panic::page));
+    // They take the time that they take, and have limits of their own.
+    let uploads = objects::serve::uploads(Arc::clone(&app))
+        .layer(CatchPanicLayer::custom(panic::page))
+        .layer(middleware::from_fn(finish::finish));
+
     let mut router = pages
         .merge(control_plane)
+        .merge(downloads)
         .layer(middleware::from_fn_with_state(
             Arc::new(Slots::new(http.max_concurrent_requests)),
             limits::limit_concurrency,
@@ -68,6 +75,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(middleware::from_fn(finish::finish))
         // Only what comes before the response begins is limited: streams go on. The work does too: see `finish`.
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, request_timeout))
+        .merge(uploads)
         .layer(edge::trace())
         // An overloaded server is still alive, and its probes would drown the log.
         .merge(health::router(Arc::clone(&app), readiness))

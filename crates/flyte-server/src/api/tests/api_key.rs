@@ -27,7 +27,7 @@ impl Server {
     }
 
     /// The token that a secret gives, or the description of why it gives none.
-    async fn token_of(&self, id: &str, secret: &str) -> Result<String, String> {
+    pub(super) async fn token_of(&self, id: &str, secret: &str) -> Result<String, String> {
         let body = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
         let request = Request::post("/oauth2/token")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -37,7 +37,7 @@ impl Server {
         text("access_token").ok_or_else(|| text("error_description").unwrap())
     }
 
-    async fn call(&self, token: &str, method: &str, request: Value) -> Answer {
+    pub(super) async fn call(&self, token: &str, method: &str, request: Value) -> Answer {
         let call = Request::post(method)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::AUTHORIZATION, bearer(token));

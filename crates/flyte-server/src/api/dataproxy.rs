@@ -1,0 +1,218 @@
+//! `flyteidl2.dataproxy.DataProxyService`: the way of data in and out for who is no task.
+
+mod inputs;
+
+use std::sync::Arc;
+
+use buffa::MessageField;
+use buffa_types::google::protobuf::Timestamp;
+use bytes::Bytes;
+use connectrpc::{
+    ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
+};
+use flyte_idl::flyteidl2::{
+    common::OffloadedInputData,
+    dataproxy::{
+        CreateDownloadLinkRequest, CreateDownloadLinkResponse, CreateUploadLocationRequest,
+        CreateUploadLocationResponse, DataProxyService, GetActionDataRequest, GetActionDataResponse,
+        TailLogsRequest, TailLogsResponse, UploadInputsRequest, UploadInputsResponse,
+        upload_inputs_request::{Id, Task},
+    },
+};
+use uuid::Uuid;
+
+use super::{caller, invalid, project::is_domain, store_error};
+use crate::{
+    access::{Caller, policy},
+    app::App,
+    objects::{
+        ObjectError, ObjectKey,
+        serve::sign,
+        signed_url::{MAX_LIFE, Method, Permit, hex},
+    },
+};
+
+/// How long an upload's URL is good for where the request does not say, in seconds.
+const DEFAULT_LIFE: i64 = 900;
+
+pub(super) struct Service {
+    app: Arc<App>,
+}
+
+impl Service {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    /// Checks that there is such a project and domain for the caller.
+    async fn check_place(&self, caller: &Caller, project: &str, domain: &str) -> Result<(), ConnectError> {
+        if project.is_empty() {
+            return Err(invalid("project", "is missing"));
+        }
+        if domain.is_empty() {
+            return Err(invalid("domain", "is missing"));
+        }
+        let found = match policy::may_see(caller, project, Some(domain)) && is_domain(domain) {
+            true => self.app.store.project_by_id(project).await.map_err(store_error)?,
+            false => None,
+        };
+        match found {
+            Some(_) => Ok(()),
+            None => Err(ConnectError::not_found(format!(
+                "there is no project {project:?} with a domain {domain:?} in which you work"
+            ))),
+        }
+    }
+
+    /// Where the upload goes: content that is named by its hash, or a name of the caller's.
+    fn upload_key(
+        request: &CreateUploadLocationRequest,
+        md5: Option<&[u8; 16]>,
+    ) -> Result<ObjectKey, ConnectError> {
+        let name = match request.filename.as_str() {
+            "" => Uuid::new_v4().simple().to_string(),
+            name => name.trim_start_matches('/').to_owned(),
+        };
+        let path = match (request.filename_root.trim_matches('/'), md5) {
+            ("", Some(md5)) => format!("content/{}/{name}", hex(md5)),
+            ("", None) => format!("uploads/{}/{name}", Uuid::new_v4().simple()),
+            (root, _) => format!("uploads/{root}/{name}"),
+        };
+        ObjectKey::new(&request.project, &request.domain, &path)
+            .map_err(|why| invalid("filename_root or filename", &why.to_string()))
+    }
+}
+
+/// A failure of the object store: its details are for the log, not for the caller.
+fn object_error(error: ObjectError) -> ConnectError {
+    match error {
+        ObjectError::Io(_) => {
+            tracing::error!(%error, "a call failed");
+            ConnectError::unavailable("the server's object store failed; try again later")
+        }
+        ObjectError::Taken => ConnectError::already_exists(error.to_string()),
+        ObjectError::TooLarge { .. } => ConnectError::resource_exhausted(error.to_string()),
+        ObjectError::Elsewhere(..) | ObjectError::Key(_) => ConnectError::invalid_argument(error.to_string()),
+    }
+}
+
+impl DataProxyService for Service {
+    async fn create_upload_location<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, CreateUploadLocationRequest>,
+    ) -> ServiceResult<impl Encodable<CreateUploadLocationResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        self.check_place(caller, &request.project, &request.domain).await?;
+        let md5 = match request.content_md5.as_slice() {
+            [] => None,
+            md5 => Some(md5.try_into().map_err(|_| invalid("content_md5", "is not 16 bytes long"))?),
+        };
+        let length = match u64::try_from(request.content_length) {
+            Ok(0) => None,
+            Ok(length) if length <= self.app.config.objects.max_upload_size as u64 => Some(length),
+            Ok(_) => {
+                let most = self.app.config.objects.max_upload_size;
+                return Err(invalid(
+                    "content_length",
+                    &format!("is more than {most}, the most that can be uploaded"),
+                ));
+            }
+            Err(_) => return Err(invalid("content_length", "is negative")),
+        };
+        let life = match request.expires_in.as_option() {
+            None => DEFAULT_LIFE,
+            // Part of a second counts as one.
+            Some(given) => given.seconds.saturating_add(i64::from(given.nanos > 0)),
+        };
+        if !(1..=MAX_LIFE).contains(&life) {
+            return Err(invalid("expires_in", &format!("is not between 1 and {MAX_LIFE} seconds")));
+        }
+        let key = Self::upload_key(&request, md5.as_ref())?;
+        let native_url = self.app.objects.url_of(&key);
+        let expires_at = self.app.clock.now() + life;
+        let permit = Permit { method: Method::Put, key, expires_at, md5, length };
+        Response::ok(CreateUploadLocationResponse {
+            signed_url: sign(&self.app, &permit),
+            native_url,
+            expires_at: MessageField::some(Timestamp { seconds: expires_at, ..Timestamp::default() }),
+            ..CreateUploadLocationResponse::default()
+        })
+    }
+
+    async fn upload_inputs<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, UploadInputsRequest>,
+    ) -> ServiceResult<impl Encodable<UploadInputsResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let raw = inputs::of_request(request.bytes())
+            .ok_or_else(|| ConnectError::invalid_argument("the request is not well-formed"))?;
+        let request = request.to_owned_message();
+        let (project, domain) = match &request.id {
+            Some(Id::RunId(run)) => (&run.project, &run.domain),
+            Some(Id::ProjectId(project)) => (&project.name, &project.domain),
+            None => return Err(invalid("id", "is missing: give run_id or project_id")),
+        };
+        self.check_place(caller, project, domain).await?;
+        let ignored = match &request.task {
+            Some(Task::TaskSpec(spec)) => spec.task_template.metadata.cache_ignore_input_vars.clone(),
+            _ => Vec::new(),
+        };
+        let path = format!("inputs/{}/inputs.pb", inputs::address(&raw));
+        let key = match request.base_dir.as_str() {
+            "" => ObjectKey::new(project, domain, &path),
+            base => {
+                let base =
+                    self.app.objects.key_of(base).map_err(|why| invalid("base_dir", &why.to_string()))?;
+                if !base.is_in(project, domain) {
+                    return Err(invalid("base_dir", "is outside of the project and domain of the request"));
+                }
+                ObjectKey::new(project, domain, &format!("{}/{path}", base.path()))
+            }
+        }
+        .map_err(|why| invalid("base_dir", &why.to_string()))?;
+        let uri = self.app.objects.url_of(&key);
+        let hash = inputs::hash(&raw, &ignored);
+        self.app.objects.put(&uri, Bytes::from(raw)).await.map_err(object_error)?;
+        Response::ok(UploadInputsResponse {
+            offloaded_input_data: MessageField::some(OffloadedInputData {
+                uri,
+                inputs_hash: hash,
+                ..OffloadedInputData::default()
+            }),
+            ..UploadInputsResponse::default()
+        })
+    }
+
+    async fn create_download_link<'a>(
+        &'a self,
+        _: RequestContext,
+        _: ServiceRequest<'_, CreateDownloadLinkRequest>,
+    ) -> ServiceResult<impl Encodable<CreateDownloadLinkResponse> + Send + use<'a>> {
+        Err::<Response<CreateDownloadLinkResponse>, _>(ConnectError::unimplemented(
+            "this server does not make download links yet",
+        ))
+    }
+
+    async fn get_action_data<'a>(
+        &'a self,
+        _: RequestContext,
+        _: ServiceRequest<'_, GetActionDataRequest>,
+    ) -> ServiceResult<impl Encodable<GetActionDataResponse> + Send + use<'a>> {
+        Err::<Response<GetActionDataResponse>, _>(ConnectError::unimplemented(
+            "this server does not tell actions' data yet",
+        ))
+    }
+
+    async fn tail_logs(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, TailLogsRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<TailLogsResponse> + Send + use<>>> {
+        Err::<Response<ServiceStream<TailLogsResponse>>, _>(ConnectError::unimplemented(
+            "this server does not tell logs here yet",
+        ))
+    }
+}

@@ -1,0 +1,250 @@
+//! Objects as files below a directory.
+//!
+//! Tasks write here too, as they like: nothing that one of them plants (a symbolic link, a pipe, a device) is followed. Each
+//! path is walked from the directory's own descriptor, part by part.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, Read as _},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt as _, FileExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags},
+    io::Errno,
+};
+use tempfile::NamedTempFile;
+
+use super::{key::ObjectKey, staged::blocking};
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+/// Not waiting for a pipe's other end.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
+const CHUNK: usize = 64 << 10;
+
+/// What came of publishing a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Published {
+    /// It is there now, or was there with the same content.
+    Yes,
+    /// Something else is there.
+    Taken,
+}
+
+/// A directory of objects.
+#[derive(Clone, Debug)]
+pub(super) struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes it where it is missing, for its owner alone.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).recursive(true).create(&self.root)
+    }
+
+    /// The object's file and its length; `None` where there is none, or what is there is no file.
+    pub(super) fn open(&self, key: &ObjectKey) -> io::Result<Option<(File, u64)>> {
+        match self.parent(key, false).and_then(|parent| open_in(&parent, key.file_name())) {
+            Ok(file) => Ok(file),
+            // A link where a directory was expected is ENOTDIR.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes a file that is whole and synchronized the object; `replace` what is there, or leave it.
+    pub(super) fn publish(
+        &self,
+        file: &NamedTempFile,
+        key: &ObjectKey,
+        replace: bool,
+    ) -> io::Result<Published> {
+        let parent = self.parent(key, true)?;
+        let name = key.file_name();
+        match rustix::fs::linkat(CWD, file.path(), &parent, name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::EXIST) if replace => {
+                // The temporary name goes with it; removing it afterwards finds nothing.
+                rustix::fs::renameat(CWD, file.path(), &parent, name)?;
+            }
+            Err(Errno::EXIST) => {
+                let existing = open_in(&parent, name).or_else(|error| match error {
+                    Errno::LOOP => Ok(None),
+                    error => Err(error),
+                })?;
+                let Some((existing, length)) = existing else { return Ok(Published::Taken) };
+                let same = length == file.as_file().metadata()?.len() && same_content(existing, file.path())?;
+                return Ok(if same { Published::Yes } else { Published::Taken });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        rustix::fs::fsync(&parent)?;
+        Ok(Published::Yes)
+    }
+
+    /// The directory that the object is in.
+    fn parent(&self, key: &ObjectKey, make: bool) -> Result<OwnedFd, Errno> {
+        // The way to the root is the administrator's, who may have links there.
+        let mut directory =
+            rustix::fs::open(&self.root, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty())?;
+        let mut segments = key.segments().peekable();
+        while let Some(segment) = segments.next() {
+            if segments.peek().is_none() {
+                break;
+            }
+            directory = match rustix::fs::openat(&directory, segment, DIRECTORY, Mode::empty()) {
+                Err(Errno::NOENT) if make => {
+                    match rustix::fs::mkdirat(&directory, segment, Mode::RWXU) {
+                        Ok(()) => rustix::fs::fsync(&directory)?,
+                        // Another upload was faster.
+                        Err(Errno::EXIST) => {}
+                        Err(error) => return Err(error),
+                    }
+                    rustix::fs::openat(&directory, segment, DIRECTORY, Mode::empty())?
+                }
+                opened => opened?,
+            };
+        }
+        Ok(directory)
+    }
+}
+
+/// Reads `length` bytes of a file from `from` on, in chunks; less where it became shorter.
+pub(super) fn stream(
+    file: File,
+    from: u64,
+    length: u64,
+    chunk: usize,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::try_unfold((file, from, length), move |(file, at, rest)| async move {
+        let most = usize::try_from(rest).unwrap_or(usize::MAX).min(chunk);
+        if most == 0 {
+            return Ok(None);
+        }
+        let (file, read) = blocking(move || {
+            let mut buffer = vec![0; most];
+            let read = file.read_at(&mut buffer, at)?;
+            buffer.truncate(read);
+            Ok((file, Bytes::from(buffer)))
+        })
+        .await?;
+        let length = read.len() as u64;
+        Ok((length > 0).then_some((read, (file, at + length, rest - length))))
+    })
+}
+
+fn open_in(parent: &OwnedFd, name: &str) -> Result<Option<(File, u64)>, Errno> {
+    let file = File::from(rustix::fs::openat(parent, name, FILE, Mode::empty())?);
+    let metadata = file.metadata().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    Ok(metadata.is_file().then(|| (file, metadata.len())))
+}
+
+fn same_content(mut one: File, other: &Path) -> io::Result<bool> {
+    let mut other = fs::File::open(other)?;
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    loop {
+        left.clear();
+        right.clear();
+        one.by_ref().take(CHUNK as u64).read_to_end(&mut left)?;
+        other.by_ref().take(CHUNK as u64).read_to_end(&mut right)?;
+        if left != right {
+            return Ok(false);
+        }
+        if left.is_empty() {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write as _,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
+
+    use super::*;
+
+    fn directory() -> (tempfile::TempDir, Directory) {
+        let home = tempfile::tempdir().unwrap();
+        let directory = Directory::new(home.path().join("objects"));
+        directory.prepare().unwrap();
+        (home, directory)
+    }
+
+    fn file(home: &Path, content: &[u8]) -> NamedTempFile {
+        let mut file = NamedTempFile::new_in(home).unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    fn key(path: &str) -> ObjectKey {
+        ObjectKey::new("p", "d", path).unwrap()
+    }
+
+    fn content(directory: &Directory, path: &str) -> Option<String> {
+        let (mut file, length) = directory.open(&key(path)).unwrap()?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text.len() as u64, length);
+        Some(text)
+    }
+
+    #[test]
+    fn an_object_is_replaced_only_when_asked_for() {
+        let (home, directory) = directory();
+        let put = |text: &str, replace| {
+            directory.publish(&file(home.path(), text.as_bytes()), &key("a/b"), replace).unwrap()
+        };
+        assert_eq!(content(&directory, "a/b"), None);
+        assert_eq!(put("one", false), Published::Yes);
+        assert_eq!(put("one", false), Published::Yes, "the same again");
+        assert_eq!(put("two", false), Published::Taken);
+        assert_eq!(put("longer", false), Published::Taken);
+        assert_eq!(content(&directory, "a/b").unwrap(), "one");
+        assert_eq!(put("two", true), Published::Yes);
+        assert_eq!(content(&directory, "a/b").unwrap(), "two");
+        let mode =
+            |path: &str| fs::metadata(directory.root().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("p/d/a"), mode("p/d/a/b")), (0o700, 0o600));
+    }
+
+    #[test]
+    fn what_a_task_plants_is_not_followed() {
+        let (home, directory) = directory();
+        let secret = home.path().join("sealing.key");
+        fs::write(&secret, "secret").unwrap();
+        let own = directory.root().join("p/d");
+        fs::create_dir_all(&own).unwrap();
+        symlink(&secret, own.join("file")).unwrap();
+        symlink(home.path(), own.join("folder")).unwrap();
+        rustix::fs::mknodat(CWD, own.join("pipe"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        fs::create_dir(own.join("directory")).unwrap();
+        for path in ["file", "folder/sealing.key", "pipe", "directory", "file/x"] {
+            assert_eq!(content(&directory, path), None, "{path}");
+        }
+        let planted = file(home.path(), b"planted");
+        assert_eq!(directory.publish(&planted, &key("file"), false).unwrap(), Published::Taken);
+        assert!(directory.publish(&planted, &key("folder/sealing.key"), true).is_err());
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
+        // Replacing a link replaces the link.
+        directory.publish(&planted, &key("file"), true).unwrap();
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
+        assert_eq!(content(&directory, "file").unwrap(), "planted");
+    }
+}

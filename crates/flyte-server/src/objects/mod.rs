@@ -1,0 +1,199 @@
+//! The objects of tasks: code bundles, inputs, outputs, reports, files.
+//!
+//! An object lies in a project's domain ([`ObjectKey`]) and has a *native URL*, which tasks read and write themselves:
+//! `file:///…/objects/PROJECT/DOMAIN/PATH` below the data directory. Who is no task gets a signed URL of this server
+//! ([`signed_url`]) from `DataProxyService`, for one object, one method and a while; [`serve`] answers those.
+//!
+//! What is uploaded is staged in a file of its own until it is whole, checked, and on the disk; only then is it an object.
+
+mod directory;
+mod key;
+pub mod serve;
+pub mod signed_url;
+mod staged;
+
+use std::{io, path::PathBuf};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use tokio::sync::Semaphore;
+
+use self::{
+    directory::{Directory, Published},
+    staged::blocking,
+};
+pub use self::{
+    key::{InvalidKey, ObjectKey},
+    staged::Staged,
+};
+use crate::config::Config;
+
+/// The largest object that is read into memory: messages such as inputs and outputs.
+pub const MAX_MESSAGE: u64 = 64 << 20;
+/// Uploads worked on at a time; further ones wait.
+const MAX_UPLOADS: usize = 64;
+/// How much of an object is read at a time, in bytes.
+const CHUNK: usize = 256 << 10;
+
+/// Why an object cannot be had or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// The URL is none of this server's objects.
+    #[error("{0:?} is not among this server's objects, which are below {1}")]
+    Elsewhere(String, String),
+    /// The URL names no object.
+    #[error("the name of the object {0}")]
+    Key(#[from] InvalidKey),
+    /// It is too large to be read at once.
+    #[error("the object is {length} bytes long; at most {MAX_MESSAGE} are read at once")]
+    TooLarge {
+        /// Its length, in bytes.
+        length: u64,
+    },
+    /// Another content is there.
+    #[error("there is another object of this name with other content, which stays; take another name")]
+    Taken,
+    /// The disk failed.
+    #[error("the object store failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// An object that is being read.
+pub struct Object {
+    /// All of its length, in bytes.
+    pub length: u64,
+    /// The part that was asked for.
+    pub content: BoxStream<'static, io::Result<Bytes>>,
+}
+
+/// All objects.
+#[derive(Debug)]
+pub struct Objects {
+    directory: Directory,
+    unfinished: PathBuf,
+    /// What the native URLs of all objects begin with, without the slash at its end.
+    base: String,
+    uploads: Semaphore,
+}
+
+impl Objects {
+    /// The objects of a server that is set up so. Touches nothing yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let root = config.data_dir.join("objects");
+        Self {
+            base: format!("file://{}", root.display()),
+            // No project's name begins with a dot.
+            unfinished: root.join(".unfinished"),
+            directory: Directory::new(root),
+            uploads: Semaphore::new(MAX_UPLOADS),
+        }
+    }
+
+    /// Makes what must be there, and removes the uploads that a killed process left unfinished.
+    ///
+    /// # Errors
+    /// When the data directory cannot be written to.
+    pub fn prepare(&self) -> io::Result<()> {
+        self.directory.prepare()?;
+        staged::clear(&self.unfinished)
+    }
+
+    /// The native URL of an object, or of what is common to the URLs of several (`runs/NAME`), in a project's domain.
+    ///
+    /// # Errors
+    /// [`InvalidKey`].
+    pub fn native_url(&self, project: &str, domain: &str, path: &str) -> Result<String, InvalidKey> {
+        Ok(self.url_of(&ObjectKey::new(project, domain, path)?))
+    }
+
+    /// The native URL of a key. Nothing in it is escaped: that is how tasks' libraries read such URLs.
+    #[must_use]
+    pub fn url_of(&self, key: &ObjectKey) -> String {
+        format!("{}/{key}", self.base)
+    }
+
+    /// Which object a native URL is about. One of a client's is to be compared with what its caller may see
+    /// ([`ObjectKey::is_in`]).
+    ///
+    /// # Errors
+    /// [`ObjectError::Elsewhere`] and [`ObjectError::Key`].
+    pub fn key_of(&self, native_url: &str) -> Result<ObjectKey, ObjectError> {
+        let rest = native_url.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'));
+        let rest = rest.ok_or_else(|| ObjectError::Elsewhere(native_url.to_owned(), self.base.clone()))?;
+        Ok(ObjectKey::parse(rest.strip_suffix('/').unwrap_or(rest))?)
+    }
+
+    /// The directory that holds the objects of a project's domain, where objects are files; it may not be there yet.
+    #[must_use]
+    pub fn directory_of(&self, project: &str, domain: &str) -> Option<PathBuf> {
+        Some(self.directory.root().join(project).join(domain))
+    }
+
+    /// The object at a native URL, whole; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`ObjectError`]; one longer than [`MAX_MESSAGE`] is not read.
+    pub async fn get(&self, native_url: &str) -> Result<Option<Bytes>, ObjectError> {
+        let Some(object) = self.read(&self.key_of(native_url)?, 0, None).await? else { return Ok(None) };
+        if object.length > MAX_MESSAGE {
+            return Err(ObjectError::TooLarge { length: object.length });
+        }
+        let mut content = Vec::new();
+        let mut chunks = object.content.take(usize::try_from(MAX_MESSAGE).unwrap_or(usize::MAX));
+        while let Some(chunk) = chunks.try_next().await? {
+            content.extend_from_slice(&chunk);
+            // Its writer may not have finished.
+            if content.len() as u64 > MAX_MESSAGE {
+                return Err(ObjectError::TooLarge { length: content.len() as u64 });
+            }
+        }
+        Ok(Some(content.into()))
+    }
+
+    /// Makes `content` the object at a native URL, whatever was there.
+    ///
+    /// # Errors
+    /// [`ObjectError`].
+    pub async fn put(&self, native_url: &str, content: Bytes) -> Result<(), ObjectError> {
+        let key = self.key_of(native_url)?;
+        let staged = self.stage().await?.write(&content).await?.finish().await?;
+        self.publish(staged, &key, true).await
+    }
+
+    /// An object from `from` on, for `length` bytes where that is given; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`ObjectError::Io`].
+    pub async fn read(
+        &self,
+        key: &ObjectKey,
+        from: u64,
+        length: Option<u64>,
+    ) -> Result<Option<Object>, ObjectError> {
+        let (directory, key) = (self.directory.clone(), key.clone());
+        let Some((file, whole)) = blocking(move || directory.open(&key)).await? else { return Ok(None) };
+        let rest = length.unwrap_or(u64::MAX).min(whole.saturating_sub(from));
+        Ok(Some(Object { length: whole, content: directory::stream(file, from, rest, CHUNK).boxed() }))
+    }
+
+    /// A place for content that is not whole yet.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn stage(&self) -> io::Result<Staged> {
+        Staged::begin(self.unfinished.clone()).await
+    }
+
+    /// Makes finished content an object; `replace` what is there, or leave it.
+    async fn publish(&self, staged: Staged, key: &ObjectKey, replace: bool) -> Result<(), ObjectError> {
+        let (directory, key) = (self.directory.clone(), key.clone());
+        match blocking(move || directory.publish(staged.file(), &key, replace)).await? {
+            Published::Yes => Ok(()),
+            Published::Taken => Err(ObjectError::Taken),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
