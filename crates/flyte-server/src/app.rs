@@ -10,6 +10,8 @@ use crate::{
     identity::{Passwords, Throttle},
     keys::SigningKeys,
     objects::Objects,
+    runs::Runs,
+    stopping::Stopping,
     store::Store,
     trust::TrustedIssuers,
 };
@@ -30,7 +32,11 @@ pub struct App {
     /// Whose tokens can be exchanged for ours.
     pub issuers: TrustedIssuers,
     /// Who may call.
-    pub access: Access,
+    pub access: Arc<Access>,
+    /// What runs.
+    pub runs: Runs,
+    /// Whether the server is stopping.
+    pub stopping: Stopping,
     /// Hashes people's passwords, a bounded number at a time.
     pub passwords: Passwords,
     /// The objects of tasks.

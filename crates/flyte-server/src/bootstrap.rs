@@ -23,6 +23,8 @@ use crate::{
     keys::{KeyError, SealingKey, SigningKeys},
     oauth::{scope, token::PUBLIC_GRANTS},
     objects::Objects,
+    runs::Runs,
+    stopping::Stopping,
     store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User, sqlite::SqliteStore},
     tls::{Tls, TlsError},
     trust::{TrustedIssuers, issuers::CaFileError},
@@ -158,11 +160,14 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
     let objects = Objects::new(&config);
     objects.prepare().map_err(|source| BootstrapError::File { path: data_dir.file("objects"), source })?;
+    let access = Arc::new(Access::new());
     let app = Arc::new(App {
+        runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
+        stopping: Stopping::default(),
         throttle: Throttle::new(clock.clone()),
         audit,
         issuers,
-        access: Access::new(),
+        access,
         objects,
         config,
         clock,

@@ -13,6 +13,9 @@ use std::{
 /// A moment, in whole seconds of Unix time; the unit of `exp`, `iat` and `auth_time` (RFC 7519 section 2).
 pub type UnixTime = i64;
 
+/// A moment, in milliseconds of Unix time: what runs and their actions are measured in.
+pub type UnixMillis = i64;
+
 /// The moment as people read it (RFC 3339).
 #[must_use]
 pub fn rfc3339(at: UnixTime) -> String {
@@ -47,6 +50,18 @@ impl Clock {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)),
             Source::Manual(now) => now.load(Ordering::SeqCst),
+        }
+    }
+
+    /// The time now, in milliseconds.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "this is where the time comes from")]
+    pub fn now_millis(&self) -> UnixMillis {
+        match &self.0 {
+            Source::System => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)),
+            Source::Manual(now) => now.load(Ordering::SeqCst).saturating_mul(1000),
         }
     }
 

@@ -19,7 +19,9 @@ pub mod keys;
 pub mod logging;
 pub mod oauth;
 pub mod objects;
+pub mod runs;
 pub mod serve;
+pub mod stopping;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -14,6 +14,8 @@ use crate::{
     keys::{SealingKey, SigningKeys},
     oauth::{client_secret, opaque_token},
     objects::Objects,
+    runs::Runs,
+    stopping::Stopping,
     store::{ApiKey, Limit, Rights, Role, Store, User, sqlite::SqliteStore},
     trust::TrustedIssuers,
 };
@@ -29,6 +31,7 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
     let clock = Clock::manual(NOW);
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let sealing = SealingKey::generate().unwrap();
+    let access = Arc::new(Access::new());
     let keys = SigningKeys::load(store.clone(), sealing, clock.clone(), &config.tokens).await.unwrap();
     App {
         audit: Audit::start(Arc::clone(&store), clock.clone()),
@@ -37,11 +40,13 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
         objects: Objects::new(&config),
         config,
         throttle: Throttle::new(clock.clone()),
+        keys,
+        runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
+        stopping: Stopping::default(),
+        access,
+        passwords: Passwords::new(1),
         clock,
         store,
-        keys,
-        access: Access::new(),
-        passwords: Passwords::new(1),
     }
 }
 

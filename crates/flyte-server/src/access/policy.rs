@@ -20,6 +20,15 @@ const ALSO_READING: [&str; 2] = [
     "/flyteidl2.cluster.ClusterService/SelectCluster",
     "/flyteidl2.dataproxy.DataProxyService/CreateDownloadLink",
 ];
+/// What a run's own identity may call beside what only reads: it works on its own actions and keeps its own data.
+const OF_RUNS: [&str; 6] = [
+    "/flyteidl2.actions.ActionsService/Enqueue",
+    "/flyteidl2.actions.ActionsService/Abort",
+    "/flyteidl2.actions.ActionsService/Signal",
+    "/flyteidl2.actions.ActionsService/Update",
+    "/flyteidl2.dataproxy.DataProxyService/CreateUploadLocation",
+    "/flyteidl2.dataproxy.DataProxyService/UploadInputs",
+];
 
 /// A call that its caller may not make. The message says what is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +39,9 @@ pub enum Denied {
     /// The caller may only read.
     #[error("{0} needs the role contributor, and the caller is a viewer")]
     Contributor(String),
+    /// The caller is a run, and this is not about its own actions.
+    #[error("{0} is not for the identity of a run, which works on its own run's actions only")]
+    Run(String),
     /// The caller is no administrator.
     #[error("{0} needs an administrator of this server")]
     Admin(&'static str),
@@ -59,7 +71,11 @@ pub fn may_call(caller: &Caller, path: &str) -> Result<(), Denied> {
     if !has(scope::ALL) {
         return Err(Denied::Scope(scope::ALL));
     }
-    may_write(caller, path.rsplit('/').next().unwrap_or(path))
+    let method = path.rsplit('/').next().unwrap_or(path);
+    if caller.principal == PrincipalKind::Run && !OF_RUNS.contains(&path) {
+        return Err(Denied::Run(method.to_owned()));
+    }
+    may_write(caller, method)
 }
 
 /// Whether the method at `/package.Service/Method` changes nothing.
@@ -115,7 +131,7 @@ pub fn may_keep_keys(caller: &Caller) -> Result<(), Denied> {
     match caller.principal {
         PrincipalKind::Person => Ok(()),
         PrincipalKind::ApiKey if caller.role == Role::Admin => Ok(()),
-        PrincipalKind::ApiKey | PrincipalKind::Federated => Err(Denied::Keeper),
+        PrincipalKind::ApiKey | PrincipalKind::Federated | PrincipalKind::Run => Err(Denied::Keeper),
     }
 }
 
@@ -143,6 +159,17 @@ pub fn may_last(own: Option<UnixTime>, end: Option<UnixTime>) -> Result<(), Deni
 pub fn may_trust(caller: &Caller, what: &'static str) -> Result<(), Denied> {
     may_administer(caller, what)?;
     if caller.principal.is_person() { Ok(()) } else { Err(Denied::Person(what)) }
+}
+
+/// Changing actions of the run named `project/domain/name`: a run's identity only its own. `what` names it in the message.
+///
+/// # Errors
+/// [`Denied::Run`].
+pub fn may_act_in(caller: &Caller, run: &str, what: &str) -> Result<(), Denied> {
+    if caller.principal == PrincipalKind::Run && caller.subject != run {
+        return Err(Denied::Run(what.to_owned()));
+    }
+    Ok(())
 }
 
 /// Whether the caller sees the API keys that others made, too.
@@ -254,6 +281,33 @@ mod tests {
             let caller = Caller { principal, ..caller(role, "all", project, "") };
             assert_eq!(may_trust(&caller, "x"), expected, "{principal:?} {role} {project}");
         }
+    }
+
+    #[test]
+    fn a_run_works_on_its_own_actions() {
+        let run = Caller {
+            principal: PrincipalKind::Run,
+            subject: "p/d/r".to_owned(),
+            ..caller(Role::Contributor, "all", "p", "d")
+        };
+        for (path, expected) in [
+            ("/flyteidl2.actions.ActionsService/Enqueue", true),
+            ("/flyteidl2.actions.ActionsService/WatchForUpdates", true),
+            ("/flyteidl2.dataproxy.DataProxyService/CreateUploadLocation", true),
+            ("/flyteidl2.workflow.RunService/GetRunDetails", true),
+            ("/flyteidl2.workflow.RunService/CreateRun", false),
+            ("/flyteidl2.workflow.RunService/AbortRun", false),
+            ("/flyteidl2.task.TaskService/DeployTask", false),
+            ("/cloudidl.identity.AppsService/Create", false),
+            ("/flyteauth.TrustService/CreateTrust", false),
+        ] {
+            assert_eq!(may_call(&run, path).is_ok(), expected, "{path}");
+        }
+        assert_eq!(may_act_in(&run, "p/d/r", "x"), Ok(()));
+        assert_eq!(may_act_in(&run, "p/d/s", "x"), Err(Denied::Run("x".into())));
+        assert!(may_keep_keys(&Caller { role: Role::Admin, ..run.clone() }).is_err());
+        assert!(may_trust(&Caller { role: Role::Admin, ..run }, "x").is_err());
+        assert!(may_act_in(&caller(Role::Contributor, "all", "", ""), "p/d/s", "x").is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod api_key;
 mod federated;
 mod person;
+mod run;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,8 @@ pub enum PrincipalKind {
     ApiKey,
     /// A job of a trusted CI system; `sub` is the name of the trust rule, a colon, and the `sub` of the CI system's token.
     Federated,
+    /// A run of this server; `sub` is `project/domain/name`.
+    Run,
 }
 
 impl PrincipalKind {
@@ -55,5 +58,6 @@ pub(super) async fn look_up(
         PrincipalKind::Person => person::look_up(app, caller).await,
         PrincipalKind::ApiKey => api_key::look_up(app, caller).await,
         PrincipalKind::Federated => federated::look_up(app, caller).await,
+        PrincipalKind::Run => run::look_up(app, caller).await,
     }
 }

@@ -34,6 +34,13 @@ impl IdentityService for Service {
                 ..UserInfoResponse::default()
             });
         }
+        if caller.principal == PrincipalKind::Run {
+            return Response::ok(UserInfoResponse {
+                subject: caller.subject.clone(),
+                name: format!("run {}", caller.subject),
+                ..UserInfoResponse::default()
+            });
+        }
         if caller.principal == PrincipalKind::Federated {
             // The name of the rule, a colon, and what the CI system calls the job.
             let name = caller.subject.split_once(':').map_or(caller.subject.as_str(), |(_, job)| job);

@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     config::Config,
     http::{self, Readiness},
+    stopping::Stopping,
 };
 
 /// How long the end of the server waits for the audit log to reach the database.
@@ -77,6 +78,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         signals,
         handle.clone(),
         readiness.clone(),
+        app.stopping.clone(),
         Duration::from_secs(app.config.http.drain_delay.unsigned_abs()),
         Duration::from_secs(app.config.http.drain_timeout.unsigned_abs()),
     ));
@@ -119,6 +121,7 @@ async fn stop_on_signal(
     (mut terminate, mut interrupt): (Signal, Signal),
     handle: Handle<SocketAddr>,
     readiness: Readiness,
+    stopping: Stopping,
     delay: Duration,
     timeout: Duration,
 ) {
@@ -132,7 +135,11 @@ async fn stop_on_signal(
     tracing::info!(seconds = (delay + timeout).as_secs(), "stopping: requests in flight may end");
     readiness.drain();
     tokio::select! {
-        () = tokio::time::sleep(delay) => handle.graceful_shutdown(Some(timeout)),
+        () = tokio::time::sleep(delay) => {
+            // Streams that would go on for ever end first; whoever watches comes back to another replica, or later.
+            stopping.stop();
+            handle.graceful_shutdown(Some(timeout));
+        }
         () = stop() => handle.shutdown(),
     }
     stop().await;

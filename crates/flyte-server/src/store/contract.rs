@@ -7,6 +7,7 @@ mod device;
 mod grant;
 mod project;
 mod revocation;
+mod run;
 mod signing_key;
 mod trust;
 

@@ -19,6 +19,7 @@ mod grant;
 mod project;
 mod revocation;
 mod rights;
+mod run;
 mod session;
 mod signing_key;
 pub mod sqlite;
@@ -43,6 +44,11 @@ pub use grant::{
 pub use project::{Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectStore};
 pub use revocation::RevocationStore;
 pub use rights::{Limit, Rights, Role, UnknownRole};
+pub use run::{
+    Action, ActionId, ActionKind, ActionQuery, Attempt, AttemptEnd, Creator, CreatorKind, Ended, Enqueued,
+    Failure, FailureKind, LabelCondition, NewAction, Phase, QueuedAttempt, ROOT_ACTION, Run, RunId, RunQuery,
+    RunSortKey, RunStore, Span, TaskRef,
+};
 pub use session::{BrowserSession, SessionStore};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
 pub use trust::{TrustRule, TrustStore};
@@ -84,6 +90,7 @@ pub trait Store:
     + AssertionStore
     + AuditStore
     + TrustStore
+    + RunStore
     + std::fmt::Debug
 {
 }
@@ -101,6 +108,8 @@ impl<T> Store for T where
         + AssertionStore
         + AuditStore
         + TrustStore
+        + RunStore
+        + RunStore
         + std::fmt::Debug
 {
 }

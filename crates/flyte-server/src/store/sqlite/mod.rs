@@ -15,6 +15,7 @@ mod job;
 mod project;
 mod reader;
 mod revocation;
+mod run;
 mod session;
 mod signing_key;
 #[cfg(test)]

@@ -1,0 +1,62 @@
+//! Runs: each may work in its own project and domain while it goes on and while whoever started it may do so.
+
+use super::{Standing, api_key, federated, person};
+use crate::{
+    access::{Caller, PrincipalKind},
+    app::App,
+    store::{Creator, CreatorKind, Limit, Role, Run, StoreError},
+};
+
+/// Milliseconds of a second.
+const MILLIS: i64 = 1000;
+
+pub(super) async fn look_up(
+    app: &App,
+    caller: &Caller,
+) -> Result<Result<Standing, &'static str>, StoreError> {
+    let Some(run) = app.store.run_by_family(&caller.family_id).await? else {
+        return Ok(Err("the run is gone"));
+    };
+    if run.ended_at.is_some() {
+        return Ok(Err("the run has ended"));
+    }
+    let standing = match creator(app, &run).await? {
+        Ok(standing) => standing,
+        Err(why) => return Ok(Err(why)),
+    };
+    let limit = Limit { project: Some(run.id.project.clone()), domain: Some(run.id.domain.clone()) };
+    if !standing.limit.covers(&limit) {
+        return Ok(Err("whoever started the run no longer works in its project and domain"));
+    }
+    let role = standing.role.min(run.creator.role).min(Role::Contributor);
+    Ok(Ok(Standing { role, limit }))
+}
+
+/// What whoever started the run may do now.
+async fn creator(app: &App, run: &Run) -> Result<Result<Standing, &'static str>, StoreError> {
+    let Creator { subject, kind, family_id, .. } = &run.creator;
+    let caller = Caller {
+        subject: subject.clone(),
+        client_id: run.creator.client_id.clone(),
+        scopes: Vec::new(),
+        family_id: family_id.clone(),
+        token_id: String::new(),
+        principal: PrincipalKind::Person,
+        role: run.creator.role,
+        limit: run.creator.limit.clone(),
+    };
+    match kind {
+        CreatorKind::Person => person::look_up(app, &caller).await,
+        CreatorKind::Federated => federated::look_up(app, &caller).await,
+        CreatorKind::ApiKey => {
+            let key = app.store.api_key_by_id(subject).await?;
+            // A key that got a new secret is still the same key, with another family; one that was made anew under the
+            // name of a deleted one is not.
+            let family_id = match key {
+                Some(key) if key.created_at < run.created_at / MILLIS => key.family_id,
+                _ => family_id.clone(),
+            };
+            api_key::look_up(app, &Caller { family_id, ..caller }).await
+        }
+    }
+}

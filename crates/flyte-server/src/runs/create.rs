@@ -1,0 +1,128 @@
+//! How a run begins.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::{error::Unspecified, rand};
+use buffa::Message as _;
+use flyte_idl::flyteidl2::task::{RunSpec, TaskSpec};
+use uuid::Uuid;
+
+use crate::{
+    clock::UnixMillis,
+    store::{ActionId, ActionKind, Creator, NewAction, Phase, ROOT_ACTION, Run, RunId, TaskRef},
+};
+
+/// Letters and digits of a name that is made up.
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// How many of them, after the `r`: 95 bits.
+const NAME_LENGTH: usize = 19;
+
+/// The name of a run whose creator gives none.
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn random_name() -> Result<String, Unspecified> {
+    let mut bytes = [0; NAME_LENGTH];
+    rand::fill(&mut bytes)?;
+    let mut name = String::from("r");
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = name.write_char(char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
+    }
+    Ok(name)
+}
+
+/// A task about to be called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewTask {
+    /// Which one.
+    pub task: TaskRef,
+    /// What it is.
+    pub spec: TaskSpec,
+    /// Where its inputs are: the native URL of `inputs.pb`.
+    pub input_uri: String,
+    /// Names what is computed, where the result is to be kept.
+    pub cache_key: Option<String>,
+}
+
+impl NewTask {
+    /// The action `name` of `run` that calls it, queued.
+    #[must_use]
+    pub fn into_action(
+        self,
+        id: ActionId,
+        parent: &str,
+        group: &str,
+        output_base: &str,
+        subject: &str,
+    ) -> NewAction {
+        let template = self.spec.task_template.as_option();
+        NewAction {
+            id,
+            parent: parent.to_owned(),
+            group: group.to_owned(),
+            kind: ActionKind::Task,
+            task_type: template.map(|template| template.r#type.clone()).unwrap_or_default(),
+            short_name: self.spec.short_name.clone(),
+            environment: self
+                .spec
+                .environment
+                .as_option()
+                .map(|environment| environment.name.clone())
+                .unwrap_or_default(),
+            spec: self.spec.encode_to_bytes(),
+            task: self.task,
+            input_uri: self.input_uri,
+            output_base: output_base.to_owned(),
+            output_uri: String::new(),
+            cache_key: self.cache_key,
+            phase: Phase::Queued,
+            failure: None,
+            started_at: None,
+            ended_at: None,
+            subject: subject.to_owned(),
+        }
+    }
+}
+
+/// A run about to be created.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewRun {
+    /// What it is called.
+    pub id: RunId,
+    /// Who starts it.
+    pub creator: Creator,
+    /// How it is to run.
+    pub spec: RunSpec,
+    /// `flyteidl2.workflow.RunSource`.
+    pub source: i32,
+    /// The trigger that starts it, as `task/trigger`.
+    pub trigger: Option<String>,
+    /// What its root action calls.
+    pub task: NewTask,
+    /// The prefix that all its actions' inputs and outputs lie under; no slash at the end.
+    pub output_base: String,
+}
+
+impl NewRun {
+    /// What is stored of it.
+    pub(super) fn into_records(self, now: UnixMillis) -> (Run, NewAction) {
+        let labels = self.spec.labels.as_option().map(|labels| labels.values.clone()).unwrap_or_default();
+        let run = Run {
+            labels: labels.into_iter().collect(),
+            spec: self.spec.encode_to_bytes(),
+            source: self.source,
+            trigger: self.trigger,
+            family_id: Uuid::new_v4().to_string(),
+            output_base: self.output_base,
+            max_concurrency: self.spec.max_action_concurrency,
+            created_at: now,
+            ended_at: None,
+            id: self.id,
+            creator: self.creator,
+        };
+        let id = ActionId { run: run.id.clone(), name: ROOT_ACTION.to_owned() };
+        let root = self.task.into_action(id, "", "", &run.output_base, &run.creator.subject);
+        (run, root)
+    }
+}

@@ -1,0 +1,63 @@
+//! Who waits for changes, and how they hear of them: that something changed, not what. A slow watcher finds the present
+//! state when it reads, however much it missed.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::sync::{Notify, watch};
+
+use crate::store::RunId;
+
+/// Waits for changes.
+#[derive(Debug)]
+pub struct Watcher(watch::Receiver<()>);
+
+impl Watcher {
+    /// Waits for a change since the last call, or since the watcher was made.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The server is going: there will be no change.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Tells of changes.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    /// Those that are watched.
+    runs: Mutex<HashMap<RunId, watch::Sender<()>>>,
+    all: watch::Sender<()>,
+    runner: Notify,
+}
+
+impl Feed {
+    pub(super) fn watch(&self, run: &RunId) -> Watcher {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Watchers that have left are forgotten when others come.
+        runs.retain(|_, sender| sender.receiver_count() > 0);
+        Watcher(runs.entry(run.clone()).or_default().subscribe())
+    }
+
+    pub(super) fn watch_all(&self) -> Watcher {
+        Watcher(self.all.subscribe())
+    }
+
+    pub(super) fn tell(&self, run: &RunId) {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = runs.get(run) {
+            sender.send_replace(());
+        }
+        self.all.send_replace(());
+    }
+
+    pub(super) fn tell_runner(&self) {
+        self.runner.notify_one();
+    }
+
+    pub(super) async fn runner_told(&self) {
+        self.runner.notified().await;
+    }
+}

@@ -1,0 +1,37 @@
+//! The identity of a run: what its processes act under.
+//!
+//! It is a principal of its own, [`PrincipalKind::Run`], whose tokens the server mints itself: there is no secret that could
+//! be presented for one. It lasts as long as the run; ending the run revokes its family in the same transaction.
+
+use crate::{
+    access::{
+        PrincipalKind,
+        token::{self, IssuedAccessToken, MachineGrant},
+    },
+    app::App,
+    keys::KeyError,
+    oauth::scope,
+    store::Run,
+};
+
+/// The client that runs' tokens are issued to.
+pub const CLIENT_ID: &str = "flyte-run";
+
+/// A new access token of the run's identity.
+///
+/// # Errors
+/// [`KeyError`] where it cannot be signed.
+pub fn issue(app: &App, run: &Run) -> Result<IssuedAccessToken, KeyError> {
+    token::issue_to_machine(
+        app,
+        &MachineGrant {
+            principal: PrincipalKind::Run,
+            subject: run.id.to_string(),
+            client_id: CLIENT_ID.to_owned(),
+            scopes: vec![scope::ALL.to_owned()],
+            audience: None,
+            family_id: run.family_id.clone(),
+            lifetime: None,
+        },
+    )
+}

@@ -1,0 +1,210 @@
+//! The life of runs: they are created, their actions are enqueued, worked on in attempts, tried again, aborted, and end.
+//!
+//! [`Runs`] is the only one that changes what [`crate::store::RunStore`] keeps. Each change is one transaction; when it is
+//! durable, whoever watches is told ([`feed`]) and reads what is new. What works on attempts (`crate::runner`) takes them by
+//! [`Runs::claim`], tells how they fare by [`Runs::started`] and [`Runs::ended`], and learns by [`Runs::aborted_attempts`]
+//! which it must kill; [`Runs::changed`] says when to look.
+
+mod create;
+mod feed;
+pub mod identity;
+mod retry;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use buffa::Message as _;
+use bytes::Bytes;
+use flyte_idl::flyteidl2::task::TaskSpec;
+
+pub use self::{
+    create::{NewRun, NewTask, random_name},
+    feed::Watcher,
+    retry::Outcome,
+};
+
+use self::feed::Feed;
+use crate::{
+    access::Access,
+    clock::Clock,
+    store::{Action, ActionId, Ended, Enqueued, NewAction, QueuedAttempt, Run, RunId, Store, StoreError},
+};
+
+/// The runs of this server.
+#[derive(Debug)]
+pub struct Runs {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    access: Arc<Access>,
+    feed: Feed,
+}
+
+impl Runs {
+    /// The runs that `store` keeps; the tokens of those that end are refused by `access` at once.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Clock, access: Arc<Access>) -> Self {
+        Self { store, clock, access, feed: Feed::default() }
+    }
+
+    /// Begins a run.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] where there is a run of that name in the domain.
+    pub async fn create(&self, new: NewRun) -> Result<Run, StoreError> {
+        let (run, root) = new.into_records(self.clock.now_millis());
+        self.store.create_run(&run, &root).await?;
+        self.feed.tell(&run.id);
+        self.feed.tell_runner();
+        Ok(run)
+    }
+
+    /// Adds an action to a run; the action of the same name that is there already is left as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn enqueue(&self, action: &NewAction) -> Result<Enqueued, StoreError> {
+        let outcome = self.store.enqueue_action(action, self.clock.now_millis()).await?;
+        if outcome == Enqueued::Added {
+            self.feed.tell(&action.id.run);
+            self.feed.tell_runner();
+        }
+        Ok(outcome)
+    }
+
+    /// Takes queued tasks, those of the oldest run first, so that no more than `slots` are worked on at once, and begins an
+    /// attempt at each. An action whose children have not ended waits for them and takes no slot.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn claim(&self, slots: u32) -> Result<Vec<QueuedAttempt>, StoreError> {
+        // Nothing to write, as nearly always: the writer is left alone.
+        let now = self.clock.now_millis();
+        if self.store.next_claim_at().await?.is_none_or(|due| due > now) {
+            return Ok(Vec::new());
+        }
+        let claimed = self.store.claim_actions(slots, now).await?;
+        for attempt in &claimed {
+            self.feed.tell(&attempt.run.id);
+        }
+        Ok(claimed)
+    }
+
+    /// An attempt's process has started.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn started(&self, action: &ActionId, attempt: u32) -> Result<(), StoreError> {
+        if self.store.start_attempt(action, attempt, self.clock.now_millis()).await? {
+            self.feed.tell(&action.run);
+        }
+        Ok(())
+    }
+
+    /// An attempt has ended; its process, and all that this had started, is gone. Either another attempt follows or the
+    /// action ends with it. Telling it twice changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn ended(&self, action: &ActionId, attempt: u32, outcome: Outcome) -> Result<(), StoreError> {
+        let Some(known) = self.store.action_by_id(action).await? else { return Ok(()) };
+        let spec = self.store.action_spec(action).await?.unwrap_or_default();
+        let spec = TaskSpec::decode_from_slice(&spec).unwrap_or_default();
+        let now = self.clock.now_millis();
+        let end = retry::decide(&spec, &known, outcome, now);
+        let ended = self.store.end_attempt(action, attempt, &end, now).await?;
+        self.after(&action.run, &ended);
+        Ok(())
+    }
+
+    /// Aborts an action with all that it called; the root action's abort is the run's. `subject` is who did. `false` where
+    /// it has ended already, or there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn abort(&self, action: &ActionId, reason: &str, subject: &str) -> Result<bool, StoreError> {
+        let ended = self.store.abort_action(action, reason, subject, self.clock.now_millis()).await?;
+        self.after(&action.run, &ended);
+        Ok(ended.changed)
+    }
+
+    /// Answers a condition that waits, with an encoded `flyteidl2.core.Literal`; `false` where it does not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn signal(&self, action: &ActionId, value: &Bytes, subject: &str) -> Result<bool, StoreError> {
+        let answered = self.store.signal_action(action, value, subject, self.clock.now_millis()).await?;
+        if answered {
+            self.feed.tell(&action.run);
+            self.feed.tell_runner();
+        }
+        Ok(answered)
+    }
+
+    /// Attempts that have not ended, as a runner that starts finds them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn running(&self) -> Result<Vec<(ActionId, u32)>, StoreError> {
+        self.store.running_attempts().await
+    }
+
+    /// Attempts that must be killed, and then [`Runs::ended`]: their actions have ended without them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn aborted_attempts(&self) -> Result<Vec<(ActionId, u32)>, StoreError> {
+        self.store.aborted_attempts().await
+    }
+
+    /// Waits until there may be something to claim or to kill. For one runner; what happened since it last waited is not
+    /// missed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn changed(&self) -> Result<(), StoreError> {
+        let now = self.clock.now_millis();
+        // What is due already waits for room, and room is told.
+        let due =
+            self.store.next_claim_at().await?.map(|due| due.saturating_sub(now)).filter(|wait| *wait > 0);
+        match due.and_then(|wait| u64::try_from(wait).ok()) {
+            Some(wait) => tokio::select! {
+                () = self.feed.runner_told() => {}
+                () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+            },
+            None => self.feed.runner_told().await,
+        }
+        Ok(())
+    }
+
+    /// The action of this name, as it stands.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn action(&self, id: &ActionId) -> Result<Option<Action>, StoreError> {
+        self.store.action_by_id(id).await
+    }
+
+    /// Hears of changes to a run from now on: subscribe, read, wait, read again.
+    #[must_use]
+    pub fn watch(&self, run: &RunId) -> Watcher {
+        self.feed.watch(run)
+    }
+
+    /// Hears of changes to any run from now on.
+    #[must_use]
+    pub fn watch_all(&self) -> Watcher {
+        self.feed.watch_all()
+    }
+
+    /// Tells of what ended.
+    fn after(&self, run: &RunId, ended: &Ended) {
+        if let Some(family) = &ended.revoked_family {
+            self.access.revoke_family(family);
+        }
+        if ended.changed {
+            self.feed.tell(run);
+            self.feed.tell_runner();
+        }
+    }
+}

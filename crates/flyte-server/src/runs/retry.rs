@@ -1,0 +1,114 @@
+//! What follows an attempt: another one, or its action's end.
+
+use buffa_types::google::protobuf::Duration;
+use flyte_idl::flyteidl2::{
+    core::{Backoff, RetryStrategy, TaskMetadata},
+    task::TaskSpec,
+};
+
+use crate::{
+    clock::UnixMillis,
+    store::{Action, AttemptEnd, Failure, FailureKind, Phase},
+};
+
+/// How often an action is tried again that failed through what runs it.
+const SYSTEM_RETRIES: u32 = 3;
+/// How long an action waits that is tried again for that reason, in milliseconds; doubled each time.
+const SYSTEM_BACKOFF: i64 = 1000;
+/// The longest wait between attempts, in milliseconds.
+const MAX_BACKOFF: i64 = 3_600_000;
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Well.
+    Succeeded,
+    /// It failed.
+    Failed(Failure),
+    /// It took longer than it may.
+    TimedOut {
+        /// What it took, and what it may.
+        message: String,
+    },
+    /// Nobody knows: whatever it was, its process is gone without a word.
+    Lost {
+        /// How that was found.
+        reason: String,
+    },
+    /// It was killed, since its action had been aborted.
+    Aborted,
+}
+
+/// What `outcome` of an attempt at `action` leads to.
+pub(super) fn decide(spec: &TaskSpec, action: &Action, outcome: Outcome, now: UnixMillis) -> AttemptEnd {
+    let metadata = spec
+        .task_template
+        .as_option()
+        .and_then(|template| template.metadata.as_option())
+        .cloned()
+        .unwrap_or_default();
+    let (phase, failure) = match outcome {
+        Outcome::Succeeded => {
+            return AttemptEnd { phase: Phase::Succeeded, failure: None, retry_at: None };
+        }
+        Outcome::Aborted => return AttemptEnd { phase: Phase::Aborted, failure: None, retry_at: None },
+        Outcome::Failed(failure) => (Phase::Failed, failure),
+        Outcome::TimedOut { message } => (
+            Phase::TimedOut,
+            Failure {
+                kind: FailureKind::User,
+                code: "MAX_RUNTIME_EXCEEDED".to_owned(),
+                message,
+                recoverable: true,
+            },
+        ),
+        Outcome::Lost { reason } => (
+            Phase::Failed,
+            Failure {
+                kind: FailureKind::System,
+                code: "AttemptLost".to_owned(),
+                message: reason,
+                recoverable: true,
+            },
+        ),
+    };
+    let wait = wait(&metadata, action, &failure);
+    let retry_at = wait.map(|wait| now.saturating_add(wait)).filter(|at| {
+        deadline(&metadata).is_none_or(|deadline| *at < action.created_at.saturating_add(deadline))
+    });
+    AttemptEnd { phase, failure: Some(failure), retry_at }
+}
+
+/// How long to wait before the next attempt, in milliseconds; `None` where none is to follow.
+fn wait(metadata: &TaskMetadata, action: &Action, failure: &Failure) -> Option<i64> {
+    match failure.kind {
+        FailureKind::System => (action.system_failures < SYSTEM_RETRIES)
+            .then(|| SYSTEM_BACKOFF.saturating_mul(1 << action.system_failures.min(16))),
+        FailureKind::User => {
+            let strategy = metadata.retries.as_option().cloned().unwrap_or_default();
+            (failure.recoverable && action.user_failures < strategy.retries)
+                .then(|| backoff(&strategy, action.user_failures))
+        }
+    }
+}
+
+/// The wait after `failures` earlier ones: `base * factor ^ failures`, at most `cap`.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "bounded below")]
+fn backoff(strategy: &RetryStrategy, failures: u32) -> i64 {
+    let Some(Backoff { base, factor, cap, .. }) = strategy.backoff.as_option() else { return 0 };
+    let base = base.as_option().map_or(0, millis);
+    let cap = cap.as_option().map(millis).filter(|cap| *cap > 0).unwrap_or(MAX_BACKOFF).min(MAX_BACKOFF);
+    let factor = factor.filter(|factor| factor.is_finite() && *factor >= 1.0).unwrap_or(1.0);
+    let wait = base as f64 * factor.powi(i32::try_from(failures).unwrap_or(i32::MAX));
+    if wait >= cap as f64 { cap } else { wait as i64 }
+}
+
+/// How long all attempts together may take, in milliseconds.
+fn deadline(metadata: &TaskMetadata) -> Option<i64> {
+    let timeouts = metadata.timeouts.as_option()?;
+    timeouts.deadline.as_option().map(millis).filter(|deadline| *deadline > 0)
+}
+
+fn millis(duration: &Duration) -> i64 {
+    duration.seconds.saturating_mul(1000).saturating_add(i64::from(duration.nanos) / 1_000_000).max(0)
+}

@@ -1,0 +1,210 @@
+//! Attempts: taken by the runner, started, ended.
+
+use rusqlite::{Connection, params};
+
+use super::{
+    super::{change, one},
+    ending,
+    row::{self, ACTION_COLUMNS, Keys, RUN_COLUMNS, RUN_WIDTH, keys, next_version},
+};
+use crate::{
+    clock::UnixMillis,
+    store::{ActionId, AttemptEnd, Ended, Failure, FailureKind, Phase, QueuedAttempt, RunId, StoreError},
+};
+
+/// How many attempts, of the run `$run` where one is named, take a slot: those that have not ended, without those whose
+/// actions wait for children.
+const TAKEN: &str = "SELECT count(*) FROM attempts t JOIN actions a ON a.pk = t.action
+     WHERE t.ended_at IS NULL
+       AND NOT EXISTS (SELECT 1 FROM actions c WHERE c.run = a.run AND c.parent = a.name AND c.ended_at IS NULL)";
+
+/// Takes what is queued, see [`crate::store::RunStore::claim_actions`].
+pub(super) fn claim(
+    connection: &Connection,
+    slots: u32,
+    now: UnixMillis,
+) -> Result<Vec<QueuedAttempt>, StoreError> {
+    let taken: u32 = connection.prepare_cached(TAKEN)?.query_row([], |row| row.get(0))?;
+    let mut claimed = Vec::new();
+    for _ in taken..slots {
+        match claim_one(connection, now)? {
+            Some(attempt) => claimed.push(attempt),
+            None => break,
+        }
+    }
+    Ok(claimed)
+}
+
+fn claim_one(connection: &Connection, now: UnixMillis) -> Result<Option<QueuedAttempt>, StoreError> {
+    let next = format!(
+        "SELECT a.pk, a.run FROM actions a JOIN runs r ON r.pk = a.run
+         WHERE a.phase = 1 AND a.not_before <= ?1
+           AND (r.max_concurrency = 0 OR ({TAKEN} AND a.run = r.pk) < r.max_concurrency)
+         ORDER BY a.run, a.pk LIMIT 1"
+    );
+    let found: Option<(i64, i64)> = one(connection, &next, [now], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some((action, run)) = found else { return Ok(None) };
+    change(
+        connection,
+        "UPDATE actions SET phase = ?2, attempts = attempts + 1, started_at = coalesce(started_at, ?3),
+             updated_at = ?3, version = ?4 WHERE pk = ?1",
+        params![action, Phase::Initializing as i64, now, next_version(connection, run)?],
+    )?;
+    change(
+        connection,
+        "INSERT INTO attempts (action, number, phase, queued_at, claimed_at)
+         SELECT pk, attempts, phase, queued_at, ?2 FROM actions WHERE pk = ?1",
+        params![action, now],
+    )?;
+    ending::show_root(connection, run)?;
+    let sql = format!(
+        "SELECT {RUN_COLUMNS}, {ACTION_COLUMNS}, s.spec FROM actions a JOIN runs r ON r.pk = a.run
+         JOIN action_specs s ON s.hash = a.spec_hash WHERE a.pk = ?1"
+    );
+    one(connection, &sql, [action], |row| {
+        let action = row::action_from(row, RUN_WIDTH)?;
+        let spec = row::bytes(row, row.as_ref().column_count() - 1)?;
+        Ok(QueuedAttempt { attempt: action.attempts, action, spec, run: row::run(row)? })
+    })
+}
+
+pub(super) fn start(
+    connection: &Connection,
+    id: &ActionId,
+    attempt: u32,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let Some(keys) = keys(connection, id)? else { return Ok(false) };
+    let started = change(
+        connection,
+        "UPDATE attempts SET phase = ?3, started_at = ?4
+         WHERE action = ?1 AND number = ?2 AND ended_at IS NULL AND started_at IS NULL",
+        params![keys.action, attempt, Phase::Running as i64, now],
+    )?;
+    if started == 0 {
+        return Ok(false);
+    }
+    if !keys.ended {
+        change(
+            connection,
+            "UPDATE actions SET phase = ?2, updated_at = ?3, version = ?4 WHERE pk = ?1",
+            params![keys.action, Phase::Running as i64, now, next_version(connection, keys.run)?],
+        )?;
+        ending::show_root(connection, keys.run)?;
+    }
+    Ok(true)
+}
+
+pub(super) fn end(
+    connection: &Connection,
+    id: &ActionId,
+    attempt: u32,
+    end: &AttemptEnd,
+    now: UnixMillis,
+) -> Result<Ended, StoreError> {
+    let Some(keys) = keys(connection, id)? else { return Ok(Ended::default()) };
+    let failure = end.failure.as_ref();
+    let ended = change(
+        connection,
+        "UPDATE attempts SET phase = ?3, ended_at = ?4, error_kind = ?5, error_code = ?6, error_message = ?7,
+             error_recoverable = ?8
+         WHERE action = ?1 AND number = ?2 AND ended_at IS NULL",
+        params![
+            keys.action,
+            attempt,
+            end.phase as i64,
+            now,
+            failure.map(|failure| failure.kind as i64),
+            failure.map(|failure| &failure.code),
+            failure.map(|failure| &failure.message),
+            failure.map(|failure| failure.recoverable),
+        ],
+    )?;
+    if ended == 0 {
+        return Ok(Ended::default());
+    }
+    if keys.ended {
+        // Aborted before: now its process is gone, too. Watchers see the attempt's end.
+        touch(connection, &keys, now)?;
+        return Ok(Ended { changed: true, revoked_family: None });
+    }
+    set_failure(connection, &keys, failure)?;
+    match end.retry_at {
+        Some(retry_at) => {
+            change(
+                connection,
+                "UPDATE actions SET phase = ?2, queued_at = ?3, not_before = ?4, updated_at = ?3, version = ?5
+                 WHERE pk = ?1",
+                params![
+                    keys.action,
+                    Phase::Queued as i64,
+                    now,
+                    retry_at,
+                    next_version(connection, keys.run)?
+                ],
+            )?;
+            ending::show_root(connection, keys.run)?;
+            Ok(Ended { changed: true, revoked_family: None })
+        }
+        None => {
+            if end.phase == Phase::Succeeded {
+                change(
+                    connection,
+                    "UPDATE actions SET output_uri = output_base || '/' || name || '/' || ?2 WHERE pk = ?1",
+                    params![keys.action, attempt.to_string()],
+                )?;
+            }
+            ending::end(connection, id, &keys, end.phase, now)
+        }
+    }
+}
+
+/// The action's failure is that of its last attempt.
+fn set_failure(connection: &Connection, keys: &Keys, failure: Option<&Failure>) -> Result<(), StoreError> {
+    let by = |kind| u32::from(failure.is_some_and(|failure| failure.kind == kind));
+    change(
+        connection,
+        "UPDATE actions SET error_kind = ?2, error_code = ?3, error_message = ?4, error_recoverable = ?5,
+             user_failures = user_failures + ?6, system_failures = system_failures + ?7
+         WHERE pk = ?1",
+        params![
+            keys.action,
+            failure.map(|failure| failure.kind as i64),
+            failure.map(|failure| &failure.code),
+            failure.map(|failure| &failure.message),
+            failure.map(|failure| failure.recoverable),
+            by(FailureKind::User),
+            by(FailureKind::System),
+        ],
+    )?;
+    Ok(())
+}
+
+fn touch(connection: &Connection, keys: &Keys, now: UnixMillis) -> Result<(), StoreError> {
+    change(
+        connection,
+        "UPDATE actions SET updated_at = ?2, version = ?3 WHERE pk = ?1",
+        params![keys.action, now, next_version(connection, keys.run)?],
+    )?;
+    Ok(())
+}
+
+/// Attempts that have not ended, of actions that meet `condition`.
+pub(super) fn unfinished(
+    connection: &Connection,
+    condition: &str,
+) -> Result<Vec<(ActionId, u32)>, StoreError> {
+    let sql = format!(
+        "SELECT r.project, r.domain, r.name, a.name, t.number
+         FROM attempts t JOIN actions a ON a.pk = t.action JOIN runs r ON r.pk = a.run
+         WHERE t.ended_at IS NULL AND {condition} ORDER BY a.run, a.pk"
+    );
+    let attempts = connection
+        .prepare_cached(&sql)?
+        .query_map([], |row| {
+            let run = RunId { project: row.get(0)?, domain: row.get(1)?, name: row.get(2)? };
+            Ok((ActionId { run, name: row.get(3)? }, row.get(4)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(attempts)
+}
