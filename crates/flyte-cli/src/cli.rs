@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use flyte_config::{AuthType, Endpoint, EndpointError};
 
-use crate::command::{auth, completion, create, delete, generate, get, rotate};
+use crate::command::{abort, auth, completion, create, delete, generate, get, rotate};
 use crate::output::Format;
 
 const EXIT_CODES: &str = "\
@@ -89,6 +89,9 @@ pub(crate) const AUTH_TYPE_HELP: &str = "How to sign in: pkce (browser on this m
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Stop a run or one of its actions
+    #[command(subcommand, arg_required_else_help = true)]
+    Abort(abort::Command),
     /// Sign in and out, and look at the sign-in
     #[command(subcommand, arg_required_else_help = true)]
     Auth(auth::Command),

@@ -1,5 +1,6 @@
 //! The verbs; one module each.
 
+pub(crate) mod abort;
 pub(crate) mod auth;
 pub(crate) mod completion;
 pub(crate) mod create;
@@ -16,6 +17,7 @@ use crate::failure::{Exit, Failure};
 /// Runs what the command line asks for.
 pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
+        Command::Abort(command) => abort::run(command, &Context::load(cli.global)?),
         Command::Auth(command) => auth::run(command, cli.global),
         Command::Create(command) => create::run(command, cli.global),
         Command::Delete(command) => delete::run(command, &Context::load(cli.global)?),

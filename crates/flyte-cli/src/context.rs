@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flyte_auth::api_key::ApiKey;
 use flyte_auth::{Approval, Session, SessionOptions, Transport, state_dir};
-use flyte_client::Client;
+use flyte_client::{Client, Place};
 use flyte_config::{AuthType, Config, Endpoint, Environment};
 use tracing_subscriber::EnvFilter;
 
@@ -205,6 +205,31 @@ impl Context {
             .map_err(|error| Failure::client("cannot talk to the control plane", &error))?;
         // Like the published client, only an organization that was asked for is sent: the server knows the caller's.
         Ok(client.with_org(self.global.org.clone()))
+    }
+
+    /// A client for what lives in a project and domain. Identifiers there carry the configured organization, as the published
+    /// client's do.
+    pub(crate) fn place_client(&self) -> Result<Client<Transport>, Failure> {
+        Ok(self.client()?.with_org(self.config.task.org.clone()))
+    }
+
+    /// The project and domain to work in.
+    pub(crate) fn place(&self) -> Result<Place, Failure> {
+        let chosen = |value: &Option<String>, name: &str, example: &str| {
+            value.clone().filter(|value| !value.is_empty()).ok_or_else(|| {
+                let why = match &self.config.source {
+                    Some(path) => format!("{} has no task.{name}, and there is no --{name}", path.display()),
+                    None => format!("there is no configuration file, and no --{name}"),
+                };
+                Failure::new(format!("no {name} is chosen")).why(why).exit(Exit::Usage).next(format!(
+                    "Give --{name} {example}, or keep one: flyte create config --endpoint HOST --project flytesnacks --domain \
+                     development"
+                ))
+            })
+        };
+        let task = &self.config.task;
+        let project = chosen(&task.project, "project", "flytesnacks")?;
+        Ok(Place::new(project, chosen(&task.domain, "domain", "development")?))
     }
 
     /// Runs what needs the network, showing `doing` meanwhile.

@@ -124,6 +124,15 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// Text of several lines from elsewhere, such as a traceback, each line indented; nothing in it can move the cursor.
+pub(crate) fn block(text: &str) -> String {
+    text.trim_end()
+        .lines()
+        .map(|line| format!("  {}", printable(&line.replace('\t', "    "))))
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +149,14 @@ mod tests {
         let rows = [["a".into(), "first\u{1b}[2J\nproject".into()], ["longer".into(), String::new()]];
         let text = anstream::adapter::strip_str(&table(["ID", "NAME"], rows)).to_string();
         assert_eq!(text, "ID      NAME\na       first [2J project\nlonger\n");
+    }
+
+    #[test]
+    fn a_block_keeps_its_lines_and_nothing_else_that_controls() {
+        assert_eq!(
+            block("Traceback:\r\n\tin f\x1b[2J\n\nValueError\n\n"),
+            "  Traceback:\n      in f [2J\n\n  ValueError\n"
+        );
     }
 
     #[test]

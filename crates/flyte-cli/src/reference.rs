@@ -155,6 +155,8 @@ mod tests {
         }
         let page = command_line();
         for command in [
+            "abort action",
+            "abort run",
             "auth login",
             "auth doctor",
             "auth inspect-key",
@@ -163,10 +165,16 @@ mod tests {
             "create project",
             "create trust",
             "delete api-key",
+            "delete app",
             "delete trust",
+            "get action",
             "get api-key",
+            "get app",
             "get audit",
+            "get io",
             "get project",
+            "get run",
+            "get task",
             "get trust",
             "rotate api-key",
             "whoami",

@@ -85,6 +85,16 @@ pub(crate) fn spoken(seconds: i64) -> String {
     format!("{count} {unit}{plural}")
 }
 
+/// How long something took, in milliseconds, exact enough to compare: `0.4s`, `12.3s`, `4m 05s`, `2h 10m`.
+pub(crate) fn took(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0..60 => format!("{seconds}.{}s", milliseconds % 1000 / 100),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
 /// How far a moment is from `now`: `in 3 days`, `5 minutes ago`.
 pub(crate) fn relative(moment: i64, now: i64) -> String {
     match moment.saturating_sub(now) {
@@ -160,6 +170,20 @@ mod tests {
             (200_000, "2 days"),
         ] {
             assert_eq!(spoken(seconds), text);
+        }
+    }
+
+    #[test]
+    fn what_took_long_is_told_in_larger_units() {
+        for (milliseconds, text) in [
+            (0, "0.0s"),
+            (449, "0.4s"),
+            (59_999, "59.9s"),
+            (245_000, "4m 05s"),
+            (3_600_000, "1h 00m"),
+            (7_800_000, "2h 10m"),
+        ] {
+            assert_eq!(took(milliseconds), text);
         }
     }
 

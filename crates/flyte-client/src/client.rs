@@ -5,21 +5,31 @@ use connectrpc::http_body::Body;
 use flyte_config::Endpoint;
 use flyte_idl::cloudidl::identity::AppsServiceClient;
 use flyte_idl::flyteauth::{ApiKeyServiceClient, AuditServiceClient, TrustServiceClient};
+use flyte_idl::flyteidl2::app::{AppLogsServiceClient, AppServiceClient};
 use flyte_idl::flyteidl2::auth::IdentityServiceClient;
+use flyte_idl::flyteidl2::dataproxy::DataProxyServiceClient;
 use flyte_idl::flyteidl2::project::ProjectServiceClient;
+use flyte_idl::flyteidl2::task::TaskServiceClient;
+use flyte_idl::flyteidl2::workflow::RunServiceClient;
 
+use crate::action::Actions;
 use crate::api_key::ApiKeys;
+use crate::app::Apps;
 use crate::audit::Audit;
+use crate::data::ActionData;
 use crate::error::ClientError;
 use crate::identity::Identity;
+use crate::logs::Logs;
 use crate::project::Projects;
 use crate::raw::RawCalls;
+use crate::run::Runs;
+use crate::task::Tasks;
 use crate::trust::Trusts;
 
 /// What carries requests: any Connect transport whose errors can be told.
-pub trait Transport: ClientTransport<ResponseBody: Body<Error: std::fmt::Display>> {}
+pub trait Transport: ClientTransport<ResponseBody: Body<Error: std::fmt::Display> + Unpin> {}
 
-impl<T> Transport for T where T: ClientTransport<ResponseBody: Body<Error: std::fmt::Display>> {}
+impl<T> Transport for T where T: ClientTransport<ResponseBody: Body<Error: std::fmt::Display> + Unpin> {}
 
 /// A client of one control plane.
 #[derive(Clone)]
@@ -84,5 +94,44 @@ impl<T: Transport> Client<T> {
     /// Any method, by its name.
     pub fn raw(&self) -> RawCalls<T> {
         RawCalls::new(self.transport.clone(), self.config.clone(), self.endpoint.clone())
+    }
+
+    /// Tasks that are deployed.
+    pub fn tasks(&self) -> Tasks<T> {
+        let service = TaskServiceClient::new(self.transport.clone(), self.config.clone());
+        Tasks::new(service, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Runs.
+    pub fn runs(&self) -> Runs<T> {
+        let service = RunServiceClient::new(self.transport.clone(), self.config.clone());
+        Runs::new(service, self.data_proxy(), self.endpoint.clone(), self.org.clone())
+    }
+
+    /// What runs consist of.
+    pub fn actions(&self) -> Actions<T> {
+        let service = RunServiceClient::new(self.transport.clone(), self.config.clone());
+        Actions::new(service, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// What actions were given and what they returned.
+    pub fn data(&self) -> ActionData<T> {
+        ActionData::new(self.data_proxy(), self.endpoint.clone(), self.org.clone())
+    }
+
+    /// What actions and apps write.
+    pub fn logs(&self) -> Logs<T> {
+        let apps = AppLogsServiceClient::new(self.transport.clone(), self.config.clone());
+        Logs::new(self.data_proxy(), apps, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Apps.
+    pub fn apps(&self) -> Apps<T> {
+        let service = AppServiceClient::new(self.transport.clone(), self.config.clone());
+        Apps::new(service, self.endpoint.clone(), self.org.clone())
+    }
+
+    fn data_proxy(&self) -> DataProxyServiceClient<T> {
+        DataProxyServiceClient::new(self.transport.clone(), self.config.clone())
     }
 }

@@ -1,6 +1,7 @@
 //! `flyte delete`
 
 mod api_key;
+mod app;
 mod trust;
 
 use clap::{Args, Subcommand};
@@ -15,6 +16,9 @@ pub(crate) enum Command {
     /// Delete an API key; it and its tokens stop working at once
     #[command(visible_alias = "api-keys")]
     ApiKey(Arguments),
+    /// Delete an app, which stops it
+    #[command(visible_alias = "apps")]
+    App(Arguments),
     /// Delete a trust rule; it gives no more tokens, and those that it gave stop working at once
     #[command(visible_alias = "trusts")]
     Trust(Arguments),
@@ -34,6 +38,7 @@ pub(crate) struct Arguments {
 pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::ApiKey(arguments) => api_key::run(&arguments, context),
+        Command::App(arguments) => app::run(&arguments, context),
         Command::Trust(arguments) => trust::run(&arguments, context),
     }
 }

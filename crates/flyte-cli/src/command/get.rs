@@ -1,8 +1,13 @@
 //! `flyte get`
 
+mod action;
 pub(crate) mod api_key;
+pub(crate) mod app;
 mod audit;
+mod io;
 pub(crate) mod project;
+pub(crate) mod run;
+mod task;
 pub(crate) mod trust;
 
 use clap::Subcommand;
@@ -12,14 +17,28 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show the actions of a run, or one action in detail
+    #[command(visible_alias = "actions")]
+    Action(action::Arguments),
     /// Show API keys, or one key in detail; never a secret
     #[command(visible_alias = "api-keys")]
     ApiKey(api_key::Arguments),
+    /// Show apps, or one app in detail
+    #[command(visible_alias = "apps")]
+    App(app::Arguments),
     /// Show who did what, from where, and when; for administrators
     Audit(audit::Arguments),
+    /// Show what an action was given and what it returned
+    Io(io::Arguments),
     /// Show projects, or one project in detail
     #[command(visible_alias = "projects")]
     Project(project::Arguments),
+    /// Show runs, newest first, or one run in detail
+    #[command(visible_alias = "runs")]
+    Run(run::Arguments),
+    /// Show deployed tasks, the versions of one task, or one version in detail
+    #[command(visible_alias = "tasks")]
+    Task(task::Arguments),
     /// Show trust rules, or one rule in detail; for administrators
     #[command(visible_alias = "trusts")]
     Trust(trust::Arguments),
@@ -27,9 +46,14 @@ pub(crate) enum Command {
 
 pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::Action(arguments) => action::run(arguments, context),
         Command::ApiKey(arguments) => api_key::run(arguments, context),
+        Command::App(arguments) => app::run(arguments, context),
         Command::Audit(arguments) => audit::run(arguments, context),
+        Command::Io(arguments) => io::run(&arguments, context),
         Command::Project(arguments) => project::run(arguments, context),
+        Command::Run(arguments) => run::run(arguments, context),
+        Command::Task(arguments) => task::run(arguments, context),
         Command::Trust(arguments) => trust::run(arguments, context),
     }
 }

@@ -1,0 +1,151 @@
+//! `flyte get action`
+
+use clap::Args;
+use flyte_auth::clock::Clock;
+use flyte_client::Phase;
+use flyte_client::action::{Action, ActionDetails, RunId};
+
+use super::run::{ending, since, took};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+use crate::time;
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Name of the run
+    run: String,
+
+    /// Name of the one action to show; all are listed without it
+    action: Option<String>,
+
+    /// Only actions in this phase, such as running or failed; can be given many times
+    #[arg(long, value_name = "PHASE", conflicts_with = "action")]
+    in_phase: Vec<Phase>,
+
+    /// The most actions to list; all without it
+    #[arg(long, value_name = "COUNT", conflicts_with = "action")]
+    limit: Option<u32>,
+}
+
+pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
+    let format = context.global.format;
+    let run = RunId::new(context.place()?, arguments.run);
+    let now = Clock::default().now();
+    let actions = context.place_client()?.actions();
+    if let Some(name) = arguments.action {
+        let action = context.run("Fetching the action", async {
+            let found = actions.get(&run.action(&name)).await;
+            found.map_err(|error| {
+                let what = format!("cannot show the action {name} of the run {}", run.name);
+                Failure::resource(what, &error, &format!("action {}", run.name))
+            })
+        })?;
+        output::print(format, &action, |action| details(action, now))?;
+        return Ok(Exit::Success);
+    }
+    let found = context.run("Listing actions", async {
+        let listed = actions.list(run.clone(), arguments.in_phase, arguments.limit).collect().await;
+        listed.map_err(|error| {
+            Failure::resource(format!("cannot list the actions of the run {}", run.name), &error, "run")
+        })
+    })?;
+    if found.is_empty() {
+        output::tell(&format!("The run {} has no such actions.", run.name));
+        if format == Format::Table {
+            return Ok(Exit::Success);
+        }
+    }
+    output::print(format, &found, |actions| table(actions, now))?;
+    Ok(Exit::Success)
+}
+
+fn table(actions: &[Action], now: i64) -> String {
+    let rows = actions.iter().map(|action| {
+        let action = action.clone();
+        let (phase, attempts) = (action.phase.to_string(), action.attempts.to_string());
+        let (started, took) = (since(action.started_at, now), took(action.duration_ms));
+        [action.name, action.task, action.parent, action.group, phase, attempts, started, took]
+    });
+    output::table(["NAME", "TASK", "CALLED BY", "GROUP", "PHASE", "ATTEMPTS", "STARTED", "TOOK"], rows)
+}
+
+/// One action, one field in a line, its attempts, and why it failed.
+fn details(details: &ActionDetails, now: i64) -> String {
+    let action = &details.action;
+    let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now)).unwrap_or_default();
+    let mut text = output::details([
+        ("Name", action.name.clone()),
+        ("Run", action.run.clone()),
+        ("Place", action.place.to_string()),
+        ("Task", action.task.clone()),
+        ("Version", action.version.clone()),
+        ("Called by", action.parent.clone()),
+        ("Group", action.group.clone()),
+        ("Phase", action.phase.to_string()),
+        ("Started", moment(action.started_at)),
+        ("Ended", moment(action.ended_at)),
+        ("Took", took(action.duration_ms)),
+    ]);
+    if !details.history.is_empty() {
+        let rows = details.history.iter().map(|attempt| {
+            let error = attempt.error.as_ref().map(|error| error.message.as_str()).unwrap_or_default();
+            // The last line of a traceback says what is wrong.
+            let reason = error.trim_end().lines().last().unwrap_or_default().to_owned();
+            let (phase, started) = (attempt.phase.to_string(), since(attempt.started_at, now));
+            [attempt.attempt.to_string(), phase, started, reason]
+        });
+        text.push_str(&format!("\n{}", output::table(["ATTEMPT", "PHASE", "STARTED", "ERROR"], rows)));
+    }
+    match ending(details) {
+        ending if ending.is_empty() || ending.starts_with('\n') => text + &ending,
+        ending => format!("{text}\n{ending}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flyte_client::Place;
+    use flyte_client::action::{Abort, Attempt, Failure as TaskFailure};
+
+    use super::*;
+
+    #[test]
+    fn actions_are_a_table_and_one_is_shown_in_detail() {
+        let action = Action {
+            name: "a1".into(),
+            run: "rabc".into(),
+            place: Place::new("flytesnacks", "development"),
+            parent: "a0".into(),
+            group: "squares".into(),
+            task: "hello.square".into(),
+            version: "v1".into(),
+            phase: Phase::Aborted,
+            attempts: 2,
+            started_at: Some(1_000_000),
+            ended_at: Some(1_000_004),
+            duration_ms: Some(4_000),
+            ..Action::default()
+        };
+        let error = TaskFailure { message: "Traceback\nValueError: no\n".into(), ..TaskFailure::default() };
+        let failed = Attempt {
+            attempt: 1,
+            phase: Phase::Failed,
+            started_at: Some(1_000_000),
+            error: Some(error),
+            ..Attempt::default()
+        };
+        let second =
+            Attempt { attempt: 2, phase: Phase::Aborted, started_at: Some(1_000_003), ..Attempt::default() };
+        let whole = ActionDetails {
+            action: action.clone(),
+            abort: Some(Abort { reason: "enough".into(), by: "ada@example.com".into() }),
+            error: None,
+            history: vec![failed, second],
+        };
+        let text = details(&whole, 1_000_200);
+        insta::assert_snapshot!("action_details", anstream::adapter::strip_str(&text).to_string());
+        let text = table(&[action], 1_000_200);
+        insta::assert_snapshot!("action_table", anstream::adapter::strip_str(&text).to_string());
+    }
+}

@@ -1,0 +1,112 @@
+//! `flyte get app`
+
+use clap::Args;
+use flyte_auth::clock::Clock;
+use flyte_client::app::{App, AppId, State};
+
+use super::run::since;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+use crate::time;
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Name of the one app to show; all are listed without it
+    name: Option<String>,
+
+    /// The most apps to list
+    #[arg(long, value_name = "COUNT", default_value_t = 100, conflicts_with = "name")]
+    limit: u32,
+}
+
+pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
+    let format = context.global.format;
+    let place = context.place()?;
+    let now = Clock::default().now();
+    let apps = context.place_client()?.apps();
+    if let Some(name) = arguments.name {
+        let app = context.run("Fetching the app", async {
+            let found = apps.get(&AppId::new(place, &name)).await;
+            found.map_err(|error| Failure::resource(format!("cannot show the app {name}"), &error, "app"))
+        })?;
+        output::print(format, &app, |app| details(app, now))?;
+        return Ok(Exit::Success);
+    }
+    let found = context.run("Listing apps", async {
+        let listed = apps.list(place.clone(), Some(arguments.limit)).collect().await;
+        listed.map_err(|error| Failure::resource("cannot list apps", &error, "project"))
+    })?;
+    if found.is_empty() {
+        output::tell(&format!(
+            "There are no apps in {place} that you can see. Deploy one: flyte deploy FILE.py"
+        ));
+        if format == Format::Table {
+            return Ok(Exit::Success);
+        }
+    }
+    output::print(format, &found, |apps| table(apps, now))?;
+    Ok(Exit::Success)
+}
+
+fn table(apps: &[App], now: i64) -> String {
+    let rows = apps.iter().map(|app| {
+        let app = app.clone();
+        let (revision, state) = (app.revision.to_string(), state(&app));
+        [app.name, revision, state, since(app.updated_at, now), app.url, app.created_by]
+    });
+    output::table(["NAME", "REVISION", "STATE", "CHANGED", "URL", "CREATED BY"], rows)
+}
+
+fn state(app: &App) -> String {
+    match app.state {
+        State::Unknown if !app.wanted => State::Stopped.to_string(),
+        state => state.to_string(),
+    }
+}
+
+/// One app, one field in a line.
+pub(crate) fn details(app: &App, now: i64) -> String {
+    let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now)).unwrap_or_default();
+    output::details([
+        ("Name", app.name.clone()),
+        ("Place", app.place.to_string()),
+        ("Revision", app.revision.to_string()),
+        ("State", state(app)),
+        ("Message", app.message.clone()),
+        ("URL", app.url.clone()),
+        ("Replicas", app.replicas.to_string()),
+        ("Image", app.image.clone()),
+        ("Created", moment(app.created_at)),
+        ("Created by", app.created_by.clone()),
+        ("Changed", moment(app.updated_at)),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use flyte_client::Place;
+
+    use super::*;
+
+    #[test]
+    fn apps_are_a_table_and_one_is_shown_in_detail() {
+        let app = App {
+            name: "board".into(),
+            place: Place::new("flytesnacks", "development"),
+            revision: 3,
+            state: State::Active,
+            wanted: true,
+            url: "https://localhost:30080/apps/board".into(),
+            replicas: 1,
+            created_by: "ada@example.com".into(),
+            created_at: Some(1_000_000),
+            updated_at: Some(1_000_100),
+            ..App::default()
+        };
+        insta::assert_snapshot!("app_details", details(&app, 1_000_200));
+        let stopped = App { name: "off".into(), state: State::Unknown, wanted: false, ..App::default() };
+        let text = table(&[app, stopped], 1_000_200);
+        insta::assert_snapshot!("app_table", anstream::adapter::strip_str(&text).to_string());
+    }
+}

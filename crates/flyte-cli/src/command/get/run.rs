@@ -1,0 +1,204 @@
+//! `flyte get run`
+
+use clap::Args;
+use flyte_auth::clock::Clock;
+use flyte_client::Phase;
+use flyte_client::action::{ActionDetails, RunId};
+use flyte_client::run::{ListOptions, Run, RunDetails};
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+use crate::time;
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Name of the one run to show; all are listed without it
+    name: Option<String>,
+
+    /// The most runs to list
+    #[arg(long, value_name = "COUNT", default_value_t = 100, conflicts_with = "name")]
+    limit: u32,
+
+    /// Only runs in this phase, such as running or failed; can be given many times
+    #[arg(long, value_name = "PHASE", conflicts_with = "name")]
+    in_phase: Vec<Phase>,
+
+    /// Only runs that you have started
+    #[arg(long, conflicts_with = "name")]
+    only_mine: bool,
+
+    /// Only runs of this task, by its full name, such as env.main
+    #[arg(long, value_name = "NAME", conflicts_with = "name")]
+    task_name: Option<String>,
+
+    /// Only runs of this version of a task
+    #[arg(long, value_name = "VERSION", conflicts_with = "name")]
+    task_version: Option<String>,
+
+    /// Only runs with this label; can be given many times, and all must match
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label, conflicts_with = "name")]
+    with_label: Vec<(String, String)>,
+}
+
+/// A name and a value as typed.
+pub(crate) fn label(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err("it is written as NAME=VALUE"),
+    }
+}
+
+pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
+    let format = context.global.format;
+    let place = context.place()?;
+    let now = Clock::default().now();
+    let client = context.place_client()?;
+    let runs = client.runs();
+    if let Some(name) = arguments.name {
+        let run = context.run("Fetching the run", async {
+            let found = runs.get(&RunId::new(place, &name)).await;
+            found.map_err(|error| Failure::resource(format!("cannot show the run {name}"), &error, "run"))
+        })?;
+        output::print(format, &run, |run| details(run, now))?;
+        return Ok(Exit::Success);
+    }
+    let found = context.run("Listing runs", async {
+        let created_by = if arguments.only_mine {
+            let told = client.identity().user_info().await;
+            Some(told.map_err(|error| Failure::client("cannot tell who you are", &error))?.subject)
+        } else {
+            None
+        };
+        let options = ListOptions {
+            phases: arguments.in_phase,
+            task: arguments.task_name,
+            version: arguments.task_version,
+            labels: arguments.with_label.into_iter().collect(),
+            created_by,
+            limit: Some(arguments.limit),
+        };
+        let listed = runs.list(place.clone(), options).collect().await;
+        listed.map_err(|error| Failure::resource("cannot list runs", &error, "project"))
+    })?;
+    if found.is_empty() {
+        output::tell(&format!("No such runs found in {place}. Start one: flyte run FILE.py TASK"));
+        if format == Format::Table {
+            return Ok(Exit::Success);
+        }
+    }
+    output::print(format, &found, |runs| table(runs, now))?;
+    if format == Format::Table && u32::try_from(found.len()) == Ok(arguments.limit) {
+        output::tell(&format!("These are the newest {}; there may be more: --limit COUNT.", arguments.limit));
+    }
+    Ok(Exit::Success)
+}
+
+fn table(runs: &[Run], now: i64) -> String {
+    let rows = runs.iter().map(|run| {
+        let run = run.clone();
+        let phase = run.phase.to_string();
+        [
+            run.name,
+            run.task,
+            run.version,
+            phase,
+            since(run.started_at, now),
+            took(run.duration_ms),
+            run.created_by,
+        ]
+    });
+    output::table(["NAME", "TASK", "VERSION", "PHASE", "STARTED", "TOOK", "STARTED BY"], rows)
+}
+
+pub(crate) fn since(moment: Option<i64>, now: i64) -> String {
+    moment.map(|at| time::relative(at, now)).unwrap_or_default()
+}
+
+pub(crate) fn took(milliseconds: Option<u64>) -> String {
+    milliseconds.map(time::took).unwrap_or_default()
+}
+
+/// One run, one field in a line, and why it failed.
+fn details(details: &RunDetails, now: i64) -> String {
+    let RunDetails { run, action, env } = details;
+    let pairs = |pairs: &std::collections::BTreeMap<String, String>| {
+        pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+    };
+    let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now)).unwrap_or_default();
+    let text = output::details([
+        ("Name", run.name.clone()),
+        ("Place", run.place.to_string()),
+        ("Task", run.task.clone()),
+        ("Version", run.version.clone()),
+        ("Phase", run.phase.to_string()),
+        ("Attempts", run.attempts.to_string()),
+        ("Started", moment(run.started_at)),
+        ("Ended", moment(run.ended_at)),
+        ("Took", took(run.duration_ms)),
+        ("Started by", run.created_by.clone()),
+        ("Labels", pairs(&run.labels)),
+        ("Environment", pairs(env)),
+    ]);
+    text + &ending(action)
+}
+
+/// Why something failed or was stopped; nothing otherwise.
+pub(crate) fn ending(details: &ActionDetails) -> String {
+    if let Some(error) = &details.error {
+        let code = if error.code.is_empty() { String::new() } else { format!(" ({})", error.code) };
+        return format!("\nError{code}:\n{}", output::block(&error.message));
+    }
+    if let Some(abort) = &details.abort {
+        let by = if abort.by.is_empty() { String::new() } else { format!(" by {}", abort.by) };
+        return output::details([("Stopped", format!("{}{by}", abort.reason))]);
+    }
+    String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use flyte_client::Place;
+    use flyte_client::action::{Blame, Failure as TaskFailure};
+
+    use super::*;
+
+    #[test]
+    fn runs_are_a_table_and_one_is_shown_in_detail() {
+        let run = Run {
+            name: "rabc".into(),
+            place: Place::new("flytesnacks", "development"),
+            task: "hello.main".into(),
+            version: "v1".into(),
+            phase: Phase::Failed,
+            attempts: 2,
+            started_at: Some(1_000_000),
+            ended_at: Some(1_000_090),
+            duration_ms: Some(90_300),
+            created_by: "ada@example.com".into(),
+            labels: [("team".to_owned(), "ml".to_owned())].into(),
+        };
+        let running =
+            Run { phase: Phase::WaitingForResources, ended_at: None, duration_ms: None, ..run.clone() };
+        let error = TaskFailure {
+            code: "ValueError".into(),
+            message: "Traceback (most recent call last):\n  File \"a.py\"\nValueError: no".into(),
+            kind: Blame::User,
+        };
+        let whole = RunDetails {
+            run: run.clone(),
+            action: ActionDetails { error: Some(error), ..ActionDetails::default() },
+            env: [("MODE".to_owned(), "x".to_owned())].into(),
+        };
+        insta::assert_snapshot!("run_details", details(&whole, 1_000_200));
+        let text = table(&[run, running], 1_000_200);
+        insta::assert_snapshot!("run_table", anstream::adapter::strip_str(&text).to_string());
+    }
+
+    #[test]
+    fn a_label_is_a_name_and_a_value() {
+        assert_eq!(label("team=ml=x"), Ok(("team".to_owned(), "ml=x".to_owned())));
+        assert_eq!(label("team="), Ok(("team".to_owned(), String::new())));
+        assert!(label("team").is_err() && label("=ml").is_err());
+    }
+}

@@ -1,0 +1,299 @@
+//! Apps: what is served for as long as it is wanted.
+
+use std::fmt;
+
+use buffa::Message as _;
+use connectrpc::ConnectError;
+use flyte_config::Endpoint;
+use flyte_idl::flyteidl2::app as wire;
+use flyte_idl::flyteidl2::app::spec::{AppPayload, DesiredState};
+use flyte_idl::flyteidl2::app::status::DeploymentStatus;
+use serde::Serialize;
+
+use crate::client::Transport;
+use crate::error::ClientError;
+use crate::listing::{self, moment, somebody};
+use crate::pager::{Page, Pager, Source};
+use crate::place::Place;
+
+/// Which app.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppId {
+    /// Where it is.
+    pub place: Place,
+    /// Its name there.
+    pub name: String,
+}
+
+impl AppId {
+    /// The app of a name.
+    pub fn new(place: Place, name: impl Into<String>) -> Self {
+        Self { place, name: name.into() }
+    }
+
+    pub(crate) fn identifier(&self, org: Option<&str>) -> wire::Identifier {
+        wire::Identifier {
+            org: org.unwrap_or_default().to_owned(),
+            project: self.place.project.clone(),
+            domain: self.place.domain.clone(),
+            name: self.name.clone(),
+            ..Default::default()
+        }
+    }
+}
+
+/// How an app is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Something newer than this client, or not told.
+    #[default]
+    Unknown,
+    /// It is about to run.
+    Pending,
+    /// A new revision is coming up.
+    Deploying,
+    /// It answers.
+    Active,
+    /// It is meant not to run.
+    Stopped,
+    /// It does not stay up.
+    Failed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Unknown => "unknown",
+            Self::Pending => "pending",
+            Self::Deploying => "deploying",
+            Self::Active => "active",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// An app.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct App {
+    /// Its name, unique in its project and domain.
+    pub name: String,
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: Place,
+    /// How many times it was changed, from 1.
+    pub revision: u64,
+    /// How it is.
+    pub state: State,
+    /// What there is to say about how it is.
+    pub message: String,
+    /// Whether it is meant to run.
+    pub wanted: bool,
+    /// Where it answers; empty while it does not.
+    pub url: String,
+    /// How many of it run.
+    pub replicas: u32,
+    /// The image of its container; empty where it has none.
+    pub image: String,
+    /// Who made it, as people call them.
+    pub created_by: String,
+    /// When it was made, Unix time in seconds.
+    pub created_at: Option<i64>,
+    /// When it was last changed, Unix time in seconds.
+    pub updated_at: Option<i64>,
+}
+
+/// What an app is made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spec(pub(crate) wire::Spec);
+
+impl Spec {
+    /// A `flyteidl2.app.Spec` as it was encoded.
+    ///
+    /// # Errors
+    /// What makes it none, in words.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        wire::Spec::decode_from_slice(bytes).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// Calls of `flyteidl2.app.AppService`.
+#[derive(Clone)]
+pub struct Apps<T> {
+    service: wire::AppServiceClient<T>,
+    endpoint: Endpoint,
+    org: Option<String>,
+}
+
+impl<T: Transport> Apps<T> {
+    pub(crate) fn new(service: wire::AppServiceClient<T>, endpoint: Endpoint, org: Option<String>) -> Self {
+        Self { service, endpoint, org }
+    }
+
+    /// One app.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where there is none of that name.
+    pub async fn get(&self, id: &AppId) -> Result<App, ClientError> {
+        self.fetch(id).await.map(App::from)
+    }
+
+    /// The apps of a project and domain, newest first, fetched page by page as they are asked for.
+    pub fn list(&self, place: Place, limit: Option<u32>) -> Pager<Listing<T>> {
+        Pager::new(Listing { apps: self.clone(), place }, limit)
+    }
+
+    /// Makes an app what `spec` says, and makes it where there is none of that name.
+    ///
+    /// # Errors
+    /// [`ClientError::InvalidArgument`] where the server takes it for no app.
+    pub async fn deploy(&self, id: &AppId, spec: Spec) -> Result<App, ClientError> {
+        let mut app = match self.fetch(id).await {
+            Ok(app) => app,
+            Err(ClientError::NotFound { .. }) => {
+                let app = wire::App {
+                    metadata: wire::Meta {
+                        id: id.identifier(self.org.as_deref()).into(),
+                        ..Default::default()
+                    }
+                    .into(),
+                    spec: spec.0.into(),
+                    ..Default::default()
+                };
+                let request = wire::CreateRequest { app: app.into(), ..Default::default() };
+                let answer = self.service.create(request).await.map_err(|error| self.error(error))?;
+                return answered(answer.into_owned().app.into_option()).map(App::from);
+            }
+            Err(error) => return Err(error),
+        };
+        app.spec = spec.0.into();
+        self.update(app).await
+    }
+
+    /// Has an app run, or not.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where there is none of that name.
+    pub async fn switch(&self, id: &AppId, on: bool) -> Result<App, ClientError> {
+        let mut app = self.fetch(id).await?;
+        let state = if on { DesiredState::DESIRED_STATE_ACTIVE } else { DesiredState::DESIRED_STATE_STOPPED };
+        let mut spec = app.spec.into_option().unwrap_or_default();
+        spec.desired_state = state.into();
+        app.spec = spec.into();
+        self.update(app).await
+    }
+
+    /// Deletes an app, which stops it.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where there is none of that name.
+    pub async fn delete(&self, id: &AppId) -> Result<(), ClientError> {
+        let app_id = id.identifier(self.org.as_deref()).into();
+        let request = wire::DeleteRequest { app_id, ..Default::default() };
+        self.service.delete(request).await.map_err(|error| self.error(error))?;
+        Ok(())
+    }
+
+    async fn update(&self, app: wire::App) -> Result<App, ClientError> {
+        let request = wire::UpdateRequest { app: app.into(), ..Default::default() };
+        let answer = self.service.update(request).await.map_err(|error| self.error(error))?;
+        answered(answer.into_owned().app.into_option()).map(App::from)
+    }
+
+    async fn fetch(&self, id: &AppId) -> Result<wire::App, ClientError> {
+        let app_id = id.identifier(self.org.as_deref());
+        let identifier = Some(wire::get_request::Identifier::AppId(Box::new(app_id)));
+        let request = wire::GetRequest { identifier, ..Default::default() };
+        let answer = self.service.get(request).await.map_err(|error| self.error(error))?;
+        answered(answer.into_owned().app.into_option())
+    }
+
+    fn error(&self, error: ConnectError) -> ClientError {
+        ClientError::from_connect(error, &self.endpoint)
+    }
+}
+
+fn answered(app: Option<wire::App>) -> Result<wire::App, ClientError> {
+    app.ok_or_else(|| ClientError::Server {
+        code: "internal",
+        message: "the server answered without the app".to_owned(),
+    })
+}
+
+/// Apps that a listing is of.
+pub struct Listing<T> {
+    apps: Apps<T>,
+    place: Place,
+}
+
+impl<T: Transport> Source for Listing<T> {
+    type Item = App;
+
+    async fn page(&self, limit: u32, token: &str) -> Result<Page<App>, ClientError> {
+        let place = self.place.identifier(self.apps.org.as_deref());
+        let request = wire::ListRequest {
+            request: listing::page(limit, token, Vec::new(), false).into(),
+            filter_by: Some(wire::list_request::FilterBy::Project(Box::new(place))),
+            ..Default::default()
+        };
+        let answer = self.apps.service.list(request).await;
+        let answer = answer.map_err(|error| self.apps.error(error))?.into_owned();
+        Ok(Page { items: answer.apps.into_iter().map(App::from).collect(), next: answer.token })
+    }
+}
+
+impl From<wire::App> for App {
+    fn from(message: wire::App) -> Self {
+        let metadata = message.metadata.into_option().unwrap_or_default();
+        let id = metadata.id.into_option().unwrap_or_default();
+        let spec = message.spec.into_option().unwrap_or_default();
+        let status = message.status.into_option().unwrap_or_default();
+        let wanted = spec.desired_state.as_known() != Some(DesiredState::DESIRED_STATE_STOPPED);
+        let image = match spec.app_payload {
+            Some(AppPayload::Container(container)) => container.image,
+            _ => String::new(),
+        };
+        let newest = status.conditions.last();
+        let ingress = status.ingress.into_option().unwrap_or_default();
+        Self {
+            name: id.name,
+            place: Place::new(id.project, id.domain),
+            revision: metadata.revision,
+            state: newest.map(|condition| state(condition.deployment_status.as_known())).unwrap_or_default(),
+            message: newest.map(|condition| condition.message.clone()).unwrap_or_default(),
+            wanted,
+            url: if ingress.cname_url.is_empty() { ingress.public_url } else { ingress.cname_url },
+            replicas: status.current_replicas,
+            image,
+            created_by: somebody(spec.creator.into_option()),
+            created_at: moment(status.created_at),
+            updated_at: moment(status.last_updated_at),
+        }
+    }
+}
+
+fn state(status: Option<DeploymentStatus>) -> State {
+    use DeploymentStatus as Status;
+    match status {
+        Some(
+            Status::DEPLOYMENT_STATUS_UNASSIGNED
+            | Status::DEPLOYMENT_STATUS_ASSIGNED
+            | Status::DEPLOYMENT_STATUS_PENDING,
+        ) => State::Pending,
+        Some(Status::DEPLOYMENT_STATUS_DEPLOYING) => State::Deploying,
+        Some(
+            Status::DEPLOYMENT_STATUS_ACTIVE
+            | Status::DEPLOYMENT_STATUS_STARTED
+            | Status::DEPLOYMENT_STATUS_SCALING_UP
+            | Status::DEPLOYMENT_STATUS_SCALING_DOWN,
+        ) => State::Active,
+        Some(Status::DEPLOYMENT_STATUS_STOPPED) => State::Stopped,
+        Some(Status::DEPLOYMENT_STATUS_FAILED) => State::Failed,
+        Some(Status::DEPLOYMENT_STATUS_UNSPECIFIED) | None => State::Unknown,
+    }
+}
+
+#[cfg(test)]
+#[path = "app_tests.rs"]
+mod tests;

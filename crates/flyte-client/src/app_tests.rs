@@ -1,0 +1,38 @@
+use serde_json::json;
+
+use super::*;
+
+fn app(message: serde_json::Value) -> App {
+    App::from(serde_json::from_value::<wire::App>(message).unwrap())
+}
+
+#[test]
+fn an_app_is_as_its_latest_condition_says() {
+    let found = app(json!({
+        "metadata": {"id": {"project": "p", "domain": "d", "name": "board"}, "revision": "3"},
+        "spec": {"container": {"image": "auto"}, "desiredState": "DESIRED_STATE_ACTIVE",
+            "creator": {"user": {"id": {"subject": "s"}, "spec": {"email": "ada@example.com"}}}},
+        "status": {"currentReplicas": 1, "ingress": {"publicUrl": "https://h/apps/board"},
+            "createdAt": "1970-01-01T00:16:40Z",
+            "conditions": [
+                {"deploymentStatus": "DEPLOYMENT_STATUS_DEPLOYING"},
+                {"deploymentStatus": "DEPLOYMENT_STATUS_ACTIVE", "message": "up"}]}
+    }));
+    let expected = App {
+        name: "board".into(),
+        place: Place::new("p", "d"),
+        revision: 3,
+        state: State::Active,
+        message: "up".into(),
+        wanted: true,
+        url: "https://h/apps/board".into(),
+        replicas: 1,
+        image: "auto".into(),
+        created_by: "ada@example.com".into(),
+        created_at: Some(1000),
+        updated_at: None,
+    };
+    assert_eq!(found, expected);
+    let stopped = app(json!({"spec": {"desiredState": "DESIRED_STATE_STOPPED"}}));
+    assert_eq!((stopped.wanted, stopped.state), (false, State::Unknown));
+}

@@ -1,0 +1,158 @@
+//! What actions and apps write.
+
+use std::collections::VecDeque;
+
+use connectrpc::ConnectError;
+use flyte_config::Endpoint;
+use flyte_idl::flyteidl2::app::{self, AppLogsServiceClient};
+use flyte_idl::flyteidl2::dataproxy::{self, DataProxyServiceClient};
+use flyte_idl::flyteidl2::logs::dataplane::{LogLine, LogLineOriginator};
+use serde::Serialize;
+
+use crate::action::ActionId;
+use crate::app::AppId;
+use crate::client::Transport;
+use crate::error::ClientError;
+use crate::watch::Watch;
+
+/// One line of a log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Line {
+    /// When it was written, Unix time in seconds with fractions; `None` where the server does not tell.
+    pub at: Option<f64>,
+    /// What it says, without the end of the line. It comes from the task: any text.
+    pub text: String,
+    /// Whether it comes from what runs the task, and not from its code.
+    pub system: bool,
+    /// Which replica of an app wrote it; empty elsewhere.
+    pub replica: String,
+}
+
+/// Calls of `flyteidl2.dataproxy.DataProxyService` and `flyteidl2.app.AppLogsService`.
+#[derive(Clone)]
+pub struct Logs<T> {
+    actions: DataProxyServiceClient<T>,
+    apps: AppLogsServiceClient<T>,
+    endpoint: Endpoint,
+    org: Option<String>,
+}
+
+impl<T: Transport> Logs<T> {
+    pub(crate) fn new(
+        actions: DataProxyServiceClient<T>,
+        apps: AppLogsServiceClient<T>,
+        endpoint: Endpoint,
+        org: Option<String>,
+    ) -> Self {
+        Self { actions, apps, endpoint, org }
+    }
+
+    /// The log of an attempt of an action, from its first line; it goes on for as long as the attempt runs.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where there is no such action, or it has not started yet.
+    pub async fn of_action(&self, id: &ActionId, attempt: u32) -> Result<ActionLog<T>, ClientError> {
+        let action_id = id.identifier(self.org.as_deref()).into();
+        let request = dataproxy::TailLogsRequest { action_id, attempt, ..Default::default() };
+        let stream = self.actions.tail_logs(request).await.map_err(|error| self.error(error))?;
+        Ok(ActionLog { watch: Watch::new(stream, self.endpoint.clone()), lines: VecDeque::new() })
+    }
+
+    /// The log of an app, from the first line that is kept; it goes on for as long as the app runs.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where there is no such app, or it has not started yet.
+    pub async fn of_app(&self, id: &AppId) -> Result<AppLog<T>, ClientError> {
+        let app_id = id.identifier(self.org.as_deref());
+        let request = app::TailLogsRequest {
+            target: Some(app::tail_logs_request::Target::AppId(Box::new(app_id))),
+            ..Default::default()
+        };
+        let stream = self.apps.tail_logs(request).await.map_err(|error| self.error(error))?;
+        Ok(AppLog { watch: Watch::new(stream, self.endpoint.clone()), lines: VecDeque::new() })
+    }
+
+    fn error(&self, error: ConnectError) -> ClientError {
+        ClientError::from_connect(error, &self.endpoint)
+    }
+}
+
+/// The log of an action as it is written.
+pub struct ActionLog<T: Transport> {
+    watch: Watch<T, dataproxy::TailLogsResponseView<'static>>,
+    lines: VecDeque<Line>,
+}
+
+impl<T: Transport> ActionLog<T> {
+    /// The next line; `None` after the last one of an attempt that has ended.
+    ///
+    /// # Errors
+    /// Those of a call.
+    pub async fn next(&mut self) -> Result<Option<Line>, ClientError> {
+        while self.lines.is_empty() {
+            let Some(message) = self.watch.message().await? else { return Ok(None) };
+            let logs = message.to_owned_message().logs;
+            self.lines.extend(logs.into_iter().flat_map(|log| log.lines).flat_map(|line| lines(line, "")));
+        }
+        Ok(self.lines.pop_front())
+    }
+}
+
+/// The log of an app as it is written.
+pub struct AppLog<T: Transport> {
+    watch: Watch<T, app::TailLogsResponseView<'static>>,
+    lines: VecDeque<Line>,
+}
+
+impl<T: Transport> AppLog<T> {
+    /// The next line; `None` where the server has no more to tell.
+    ///
+    /// # Errors
+    /// Those of a call.
+    pub async fn next(&mut self) -> Result<Option<Line>, ClientError> {
+        use app::tail_logs_response::Resp;
+        while self.lines.is_empty() {
+            let Some(message) = self.watch.message().await? else { return Ok(None) };
+            match message.to_owned_message().resp {
+                Some(Resp::Batches(batches)) => {
+                    for batch in batches.logs {
+                        let replica = batch.replica_id.into_option().unwrap_or_default().name;
+                        self.extend(batch.structured_lines, batch.lines, &replica);
+                    }
+                }
+                Some(Resp::LogLines(batch)) => self.extend(batch.structured_lines, batch.lines, ""),
+                Some(Resp::Replicas(_)) | None => {}
+            }
+        }
+        Ok(self.lines.pop_front())
+    }
+
+    /// The same lines come in two forms: the one without moments is of older servers.
+    fn extend(&mut self, structured: Vec<LogLine>, plain: Vec<String>, replica: &str) {
+        let plain = if structured.is_empty() { plain } else { Vec::new() };
+        let plain = plain.into_iter().map(|message| LogLine { message, ..Default::default() });
+        self.lines.extend(structured.into_iter().chain(plain).flat_map(|line| lines(line, replica)));
+    }
+}
+
+/// A message of a log can be several lines, and usually brings the end of the last one along.
+fn lines(message: LogLine, replica: &str) -> Vec<Line> {
+    let system = message.originator.as_known() == Some(LogLineOriginator::SYSTEM);
+    let at = message.timestamp.as_option().map(|at| {
+        #[allow(clippy::cast_precision_loss, reason = "exact to a microsecond for centuries")]
+        let seconds = at.seconds as f64;
+        seconds + f64::from(at.nanos) / 1e9
+    });
+    let text = message.message.strip_suffix('\n').unwrap_or(&message.message);
+    let line = |text: &str| Line {
+        at,
+        text: text.strip_suffix('\r').unwrap_or(text).to_owned(),
+        system,
+        replica: replica.to_owned(),
+    };
+    text.split('\n').map(line).collect()
+}
+
+#[cfg(test)]
+#[path = "logs_tests.rs"]
+mod tests;
