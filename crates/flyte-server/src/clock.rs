@@ -65,6 +65,15 @@ impl Clock {
         }
     }
 
+    /// The time now, to the microsecond; where the clock is manual it stands at the whole second.
+    #[must_use]
+    pub fn timestamp(&self) -> jiff::Timestamp {
+        match &self.0 {
+            Source::System => jiff::Timestamp::now(),
+            Source::Manual(_) => jiff::Timestamp::from_second(self.now()).unwrap_or_default(),
+        }
+    }
+
     /// Moves a manual clock on by `seconds`; the system clock is left alone.
     pub fn advance(&self, seconds: i64) {
         if let Source::Manual(now) = &self.0 {

@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     config::{self, Config, Environment},
     data_dir,
+    runner::supervise,
     store::{AuditStore as _, StoreError, sqlite::SqliteStore},
 };
 
@@ -31,6 +32,9 @@ const USAGE: u8 = 2;
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
+    if let Some(arguments) = supervise::asked_for() {
+        return supervise::run(&arguments);
+    }
     let invocation = Invocation::from_matches(&cli::command().get_matches());
     if invocation.command == Action::ConfigReference {
         return print(&config::markdown());

@@ -19,6 +19,7 @@ pub mod keys;
 pub mod logging;
 pub mod oauth;
 pub mod objects;
+pub mod runner;
 pub mod runs;
 pub mod serve;
 pub mod stopping;

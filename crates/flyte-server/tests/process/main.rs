@@ -7,3 +7,4 @@ mod first_start;
 mod refusals;
 mod server;
 mod stopping;
+mod supervised;

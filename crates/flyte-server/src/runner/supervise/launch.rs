@@ -1,0 +1,177 @@
+//! The process that becomes the command: it gives up what the command must not have, and then its place.
+
+use std::{
+    ffi::{CString, OsStr},
+    fs, io,
+    os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use landlock::{
+    ABI, Access as _, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreated,
+    RulesetCreatedAttr as _, RulesetStatus, Scope,
+};
+use rustix::{
+    fs::{Access, access},
+    process::{Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit},
+};
+
+use crate::runner::process::{Sandbox, Spec};
+
+/// The exit code where the command cannot be started, as of shells.
+pub(super) const CANNOT_START: u8 = 126;
+/// What of Landlock is asked for; of it, what the kernel has.
+const LANDLOCK: ABI = ABI::V6;
+/// How much likelier than others the system kills the command where memory runs out.
+const OOM_SCORE: &str = "500";
+
+/// Becomes the command of the process in `directory`; returns only why it cannot.
+pub(super) fn run(parent: &str, directory: &Path) -> io::Error {
+    match prepare(parent, directory) {
+        Ok(command) => {
+            let (program, arguments) = command.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
+            let error = Command::new(program).args(arguments).exec();
+            io::Error::new(error.kind(), format!("cannot start {program:?}: {error}"))
+        }
+        Err(error) => error,
+    }
+}
+
+fn prepare(parent: &str, directory: &Path) -> io::Result<Vec<String>> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid().map(|pid| pid.as_raw_nonzero().to_string()).as_deref() != Some(parent) {
+        return Err(io::Error::other("the supervisor has ended"));
+    }
+    let spec: Spec = serde_json::from_slice(&fs::read(directory.join("spec.json"))?)?;
+    // A task that dies does not fill the disk with its memory.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum })?;
+    // Where it cannot be written the system chooses whom it kills as ever.
+    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+    if let Some(sandbox) = &spec.sandbox {
+        restrict(sandbox, directory).or_else(|error| if sandbox.required { Err(error) } else { Ok(()) })?;
+    }
+    Ok(spec.command)
+}
+
+/// Keeps this process from the hidden directory. Landlock knows only what is allowed, with all that is below it: what is
+/// allowed is everything beside the way to that directory.
+fn restrict(sandbox: &Sandbox, directory: &Path) -> io::Result<()> {
+    let hidden = fs::canonicalize(&sandbox.hidden)?;
+    let rules = Ruleset::default()
+        .handle_access(AccessFs::from_all(LANDLOCK))
+        .and_then(|rules| rules.scope(Scope::Signal))
+        .and_then(Ruleset::create)
+        .map_err(io::Error::other)?;
+    let (everything, reading) = (AccessFs::from_all(LANDLOCK), AccessFs::from_read(LANDLOCK));
+    let mut rules = rules;
+    for path in beside(&hidden)? {
+        rules = allow(rules, &path, everything)?;
+    }
+    for path in sandbox.readable.iter().map(PathBuf::as_path).chain([directory]) {
+        rules = allow(rules, path, reading)?;
+    }
+    let own = ["work", "tmp"].map(|name| directory.join(name));
+    for path in sandbox.writable.iter().chain(&own) {
+        rules = allow(rules, path, everything)?;
+    }
+    let status = rules.restrict_self().map_err(io::Error::other)?;
+    if status.ruleset == RulesetStatus::NotEnforced {
+        return Err(io::Error::other(
+            "this kernel has no Landlock, which keeps the task from the server's files",
+        ));
+    }
+    Ok(())
+}
+
+/// What stands beside `hidden` and beside the directories that it is in. Links are left out: what they lead to counts,
+/// and that may be the very directory.
+fn beside(hidden: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut child = hidden;
+    for parent in hidden.ancestors().skip(1) {
+        // A directory that we cannot list is one that the command can only go through.
+        for entry in fs::read_dir(parent).into_iter().flatten() {
+            let entry = entry?;
+            if entry.path() != child && !entry.file_type()?.is_symlink() {
+                found.push(entry.path());
+            }
+        }
+        child = parent;
+    }
+    Ok(found)
+}
+
+fn allow(
+    rules: RulesetCreated,
+    path: &Path,
+    access: landlock::BitFlags<AccessFs>,
+) -> io::Result<RulesetCreated> {
+    // What is not there, or not for us, need not be allowed.
+    let (Ok(metadata), Ok(fd)) = (fs::metadata(path), PathFd::new(path)) else { return Ok(rules) };
+    let access = if metadata.is_dir() { access } else { access & AccessFs::from_file(LANDLOCK) };
+    rules.add_rule(PathBeneath::new(fd, access)).map_err(io::Error::other)
+}
+
+/// Looks for the program of a command as the system does, so that a missing one is told as such.
+pub(super) fn find_program(command: &[String], path: Option<&String>, work: &Path) -> Result<(), String> {
+    let Some(program) = command.first().filter(|program| !program.is_empty()) else {
+        return Err("the command is empty".to_owned());
+    };
+    let runs = |candidate: &Path| candidate.is_file() && access(candidate, Access::EXEC_OK).is_ok();
+    if CString::new(program.as_str()).is_err() {
+        return Err(format!("{program:?} is no name of a program"));
+    }
+    if program.contains('/') {
+        return if runs(&work.join(program)) {
+            Ok(())
+        } else {
+            Err(format!("there is no program {program}"))
+        };
+    }
+    let path = path.map_or("", String::as_str);
+    let found = path
+        .split(':')
+        .any(|directory| runs(&work.join(OsStr::from_bytes(directory.as_bytes())).join(program)));
+    if found { Ok(()) } else { Err(format!("there is no program {program:?} in {path}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_but_the_way_there_is_beside_a_directory() {
+        let home = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(home.path()).unwrap();
+        fs::create_dir_all(root.join("a/data/inside")).unwrap();
+        fs::create_dir(root.join("b")).unwrap();
+        fs::write(root.join("a/file"), "").unwrap();
+        std::os::unix::fs::symlink(&root, root.join("b-link")).unwrap();
+        let found = beside(&root.join("a/data")).unwrap();
+        assert!(found.contains(&root.join("b")) && found.contains(&root.join("a/file")));
+        assert!(found.contains(&PathBuf::from("/proc")));
+        for path in &found {
+            assert!(!root.join("a/data").starts_with(path), "{}", path.display());
+            assert!(!path.starts_with(root.join("a/data")), "{}", path.display());
+        }
+        assert!(!found.contains(&root.join("b-link")));
+    }
+
+    #[test]
+    fn a_program_is_looked_for_as_shells_do() {
+        let work = tempfile::tempdir().unwrap();
+        let path = "/usr/bin:/bin".to_owned();
+        let find = |program: &str| find_program(&[program.to_owned()], Some(&path), work.path());
+        assert_eq!(find("sh"), Ok(()));
+        assert_eq!(find("/bin/sh"), Ok(()));
+        assert_eq!(
+            find("a0-that-is-not-there").unwrap_err(),
+            "there is no program \"a0-that-is-not-there\" in /usr/bin:/bin"
+        );
+        assert_eq!(find("./run").unwrap_err(), "there is no program ./run");
+        fs::write(work.path().join("run"), "#!/bin/sh\n").unwrap();
+        assert!(find("./run").is_err(), "it cannot be executed");
+        assert!(find("").is_err() && find("a\0b").is_err() && find_program(&[], None, work.path()).is_err());
+    }
+}
