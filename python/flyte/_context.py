@@ -1,0 +1,79 @@
+"""What code can know about where it runs: the task it is in, where its data goes, and how to upload."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import pathlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flyte.models import TaskContext
+
+# Takes bytes or a path, and a name; gives the URL where they are stored.
+Uploader = Callable[["bytes | pathlib.Path", str], Awaitable[str]]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything that is known, at one place in the program."""
+
+    task: TaskContext | None = None
+    # Runs the tasks that the running task calls; None outside of tasks, and in tasks that were called as plain functions.
+    controller: Any = None
+    # Where calls of tasks are grouped.
+    group: str | None = None
+    upload: Uploader | None = None
+    authority: str | None = None
+
+
+_surroundings: contextvars.ContextVar[Surroundings] = contextvars.ContextVar(
+    "flyte_surroundings", default=Surroundings()
+)
+
+
+def surroundings() -> Surroundings:
+    """What is known here."""
+    return _surroundings.get()
+
+
+@contextlib.contextmanager
+def within(**changes: Any) -> Iterator[Surroundings]:
+    """Changes what is known, for the code in the `with` block and the coroutines that it starts."""
+    changed = replace(_surroundings.get(), **changes)
+    token = _surroundings.set(changed)
+    try:
+        yield changed
+    finally:
+        _surroundings.reset(token)
+
+
+def ctx() -> TaskContext:
+    """The running task's context. Outside of tasks it is false, and all that is in it is None."""
+    task = _surroundings.get().task
+    if task is None:
+        from flyte.models import NO_TASK
+
+        return NO_TASK
+    return task
+
+
+def raw_data_path() -> str | None:
+    """Where the running task keeps its data; None outside of tasks."""
+    task = _surroundings.get().task
+    return task.raw_data_path.path if task is not None else None
+
+
+def uploader() -> Uploader | None:
+    """How data gets to where a task elsewhere reads it; None where nothing has to be uploaded."""
+    here = _surroundings.get()
+    return here.upload if here.task is None else None
+
+
+def trusted_authority() -> str | None:
+    """The file with the authority that signed the control plane's certificate, where it is not one of the system's."""
+    import os
+
+    return _surroundings.get().authority or os.environ.get("_FLYTE_CA_CERT_FILE")
