@@ -1,0 +1,1 @@
+"""Names that the published package has, where commands of tasks name them."""
