@@ -10,6 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flyte._cache import Cache, CachePolicy, FunctionBodyPolicy, VersionParameters
+    from flyte._context import ctx
+    from flyte._deploy import deploy
+    from flyte._environment import Environment
+    from flyte._image import Image
     from flyte._initialize import (
         current_domain,
         current_project,
@@ -19,32 +24,87 @@ if TYPE_CHECKING:
         init_in_cluster,
         init_passthrough,
     )
+    from flyte._map import group, map
     from flyte._native import __version__
+    from flyte._resources import GPU, TPU, Device, Resources
+    from flyte._retry import Backoff, RetryStrategy
+    from flyte._run import run, with_runcontext
+    from flyte._secret import Secret, SecretRequest
+    from flyte._task_environment import TaskEnvironment, task
+    from flyte._timeout import Timeout, TimeoutType
 
 # Where each name is. Names that other modules bring are added here, in the order of the alphabet.
 _PLACES = {
+    "Backoff": "flyte._retry",
+    "Cache": "flyte._cache",
+    "CachePolicy": "flyte._cache",
+    "Device": "flyte._resources",
+    "Environment": "flyte._environment",
+    "FunctionBodyPolicy": "flyte._cache",
+    "GPU": "flyte._resources",
+    "Image": "flyte._image",
+    "Resources": "flyte._resources",
+    "RetryStrategy": "flyte._retry",
+    "Secret": "flyte._secret",
+    "SecretRequest": "flyte._secret",
+    "TPU": "flyte._resources",
+    "TaskEnvironment": "flyte._task_environment",
+    "Timeout": "flyte._timeout",
+    "TimeoutType": "flyte._timeout",
+    "VersionParameters": "flyte._cache",
     "__version__": "flyte._native",
+    "ctx": "flyte._context",
     "current_domain": "flyte._initialize",
     "current_project": "flyte._initialize",
+    "deploy": "flyte._deploy",
+    "group": "flyte._map",
     "init": "flyte._initialize",
     "init_from_api_key": "flyte._initialize",
     "init_from_config": "flyte._initialize",
     "init_in_cluster": "flyte._initialize",
     "init_passthrough": "flyte._initialize",
+    "map": "flyte._map",
+    "run": "flyte._run",
+    "task": "flyte._task_environment",
+    "with_runcontext": "flyte._run",
 }
 
 # Modules that `import flyte` alone makes reachable.
-_MODULES = frozenset({"config", "errors", "remote"})
+_MODULES = frozenset({"app", "config", "errors", "io", "models", "remote", "storage", "types"})
 
 __all__ = [
+    "GPU",
+    "TPU",
+    "Backoff",
+    "Cache",
+    "CachePolicy",
+    "Device",
+    "Environment",
+    "FunctionBodyPolicy",
+    "Image",
+    "Resources",
+    "RetryStrategy",
+    "Secret",
+    "SecretRequest",
+    "TaskEnvironment",
+    "Timeout",
+    "TimeoutType",
+    "VersionParameters",
     "__version__",
+    "ctx",
     "current_domain",
     "current_project",
+    "deploy",
+    "group",
     "init",
     "init_from_api_key",
     "init_from_config",
     "init_in_cluster",
     "init_passthrough",
+    "map",
+    "run",
+    "task",
+    "with_runcontext",
 ]
 
 

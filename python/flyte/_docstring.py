@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-_GOOGLE = re.compile(r"^(Args|Arguments|Parameters|Params|Returns|Return|Yields|Raises|Examples?|Notes?|Attributes)\s*:\s*$")
+_GOOGLE = re.compile(
+    r"^(Args|Arguments|Parameters|Params|Returns|Return|Yields|Raises|Examples?|Notes?|Attributes)\s*:\s*$"
+)
 _NUMPY = re.compile(r"^(Parameters|Returns|Yields|Raises|Examples?|Notes?|Attributes)\s*$")
 _SPHINX = re.compile(r"^:(param|parameter|arg|argument|returns?|rtype|type|raises?)\b\s*([^:]*):\s*(.*)$")
 _PARAMETER = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")

@@ -72,7 +72,9 @@ class Environment:
             if not isinstance(other, Environment):
                 raise TypeError(f"depends_on of the environment {self.name} has environments, not {other!r}")
         if isinstance(self.include, str):
-            raise TypeError(f"include of the environment {self.name} is a list of paths, not {self.include!r}")
+            raise TypeError(
+                f"include of the environment {self.name} is a list of paths, not {self.include!r}"
+            )
         self.include = tuple(self.include)
         if self.description is not None and len(self.description) > 255:
             self.description = self.description[:252] + "..."

@@ -108,7 +108,9 @@ def _outputs(returned: Any, function: str) -> dict[str, Any]:
     if typing.get_origin(returned) is tuple:
         parts = typing.get_args(returned)
         if Ellipsis in parts:
-            raise TypeError(f"{function} returns a tuple of any length: return a list, or a tuple of a fixed length")
+            raise TypeError(
+                f"{function} returns a tuple of any length: return a list, or a tuple of a fixed length"
+            )
     elif isinstance(returned, tuple):
         parts = returned
     if parts is None:

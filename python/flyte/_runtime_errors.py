@@ -10,7 +10,9 @@ ErrorKind = Literal["system", "unknown", "user"]
 class BaseRuntimeError(RuntimeError):
     """A task failed. `code` says in one word how, `kind` whose fault it is."""
 
-    def __init__(self, code: str, kind: ErrorKind, root_cause_message: str, worker: str | None = None) -> None:
+    def __init__(
+        self, code: str, kind: ErrorKind, root_cause_message: str, worker: str | None = None
+    ) -> None:
         super().__init__(root_cause_message)
         self.code = code
         self.kind = kind

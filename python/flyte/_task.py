@@ -26,8 +26,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-
-
 @dataclass(kw_only=True, eq=False)
 class Task(Generic[P, R]):
     """A function with what it needs to be run elsewhere; `@env.task` makes it.
@@ -177,5 +175,3 @@ def make_task(function: Callable[P, Any], environment: TaskEnvironment, **settin
         _environment=weakref.ref(environment),
         **settings,
     )
-
-

@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
+# How tasks fail.
+from flyte._runtime_errors import (
+    ActionAbortedError as ActionAbortedError,
+    BaseRuntimeError as BaseRuntimeError,
+    CustomError as CustomError,
+    DeadlineExceededError as DeadlineExceededError,
+    DeploymentError as DeploymentError,
+    ImagePullBackOffError as ImagePullBackOffError,
+    InlineIOMaxBytesBreached as InlineIOMaxBytesBreached,
+    InvalidImageNameError as InvalidImageNameError,
+    MaxQueuedTimeExceededError as MaxQueuedTimeExceededError,
+    MaxRuntimeExceededError as MaxRuntimeExceededError,
+    ModuleLoadError as ModuleLoadError,
+    NonRecoverableError as NonRecoverableError,
+    OOMError as OOMError,
+    RetriesExhaustedError as RetriesExhaustedError,
+    RuntimeDataValidationError as RuntimeDataValidationError,
+    RuntimeSystemError as RuntimeSystemError,
+    RuntimeUnknownError as RuntimeUnknownError,
+    RuntimeUserError as RuntimeUserError,
+    TaskInterruptedError as TaskInterruptedError,
+    TaskTimeoutError as TaskTimeoutError,
+)
+
 
 class FlyteError(Exception):
     """The root of all errors of this package.

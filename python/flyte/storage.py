@@ -78,7 +78,9 @@ def _http(url: str) -> Any:
     except urllib.error.HTTPError as error:
         # The answer's body may say more, and is not ours to show.
         error.close()
-        raise StorageError(f"{shown(url)} cannot be read: the server answered {error.code} {error.reason}") from None
+        raise StorageError(
+            f"{shown(url)} cannot be read: the server answered {error.code} {error.reason}"
+        ) from None
     except urllib.error.URLError as error:
         raise StorageError(f"{shown(url)} cannot be read: {error.reason}") from None
 

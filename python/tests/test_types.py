@@ -15,6 +15,7 @@ from typing import Any, Optional, Union
 
 import pytest
 import wire_cases
+
 from flyte.types import TypeEngine, TypeTransformer, TypeTransformerFailedError, _msgpack, _simple
 
 PUBLISHED = pathlib.Path(__file__).parents[2] / "target/peers/venv/bin/python"
@@ -41,7 +42,11 @@ def published() -> dict[str, Any]:
     home = os.environ.get("CARGO_TARGET_DIR")
     python = pathlib.Path(home, "peers/venv/bin/python") if home else PUBLISHED
     run = subprocess.run(
-        [python, wire_cases.__file__], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": ""}
+        [python, wire_cases.__file__],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": ""},
     )
     return dict(json.loads(run.stdout))
 
@@ -90,7 +95,15 @@ def test_a_field_that_does_not_fit_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("value", "python_type"),
-    [(1.5, int), ("1", int), (True, float), (1, str), (None, int), (1, Optional[str]), ("green", wire_cases.Color)],
+    [
+        (1.5, int),
+        ("1", int),
+        (True, float),
+        (1, str),
+        (None, int),
+        (1, Optional[str]),
+        ("green", wire_cases.Color),
+    ],
 )
 def test_values_of_another_type_are_refused(value: Any, python_type: Any) -> None:
     with pytest.raises(TypeTransformerFailedError):
@@ -161,7 +174,13 @@ def test_a_type_of_ones_own() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *[sign * 2**bits + more for bits in range(64) for sign in (1, -1) for more in (-1, 0, 1) if abs(2**bits) < 2**63],
+        *[
+            sign * 2**bits + more
+            for bits in range(64)
+            for sign in (1, -1)
+            for more in (-1, 0, 1)
+            if abs(2**bits) < 2**63
+        ],
         2**64 - 1,
         *["x" * length for length in (0, 31, 32, 255, 256, 65535, 65536)],
         *[b"x" * length for length in (0, 255, 256, 65535, 65536)],

@@ -88,7 +88,9 @@ async def to_outputs(interface: NativeInterface, returned: Any, task: str) -> di
     if not expected:
         if returned is not None:
             raise RuntimeDataValidationError(
-                "o0", f"it returned {type(returned).__name__}, and its annotations say that it returns nothing", task
+                "o0",
+                f"it returned {type(returned).__name__}, and its annotations say that it returns nothing",
+                task,
             )
         return {}
     values = returned if isinstance(returned, tuple) and len(expected) > 1 else (returned,)
@@ -97,7 +99,9 @@ async def to_outputs(interface: NativeInterface, returned: Any, task: str) -> di
         values = tuple(returned) if list(returned._fields) == list(expected) else values
     if len(values) != len(expected):
         raise RuntimeDataValidationError(
-            ", ".join(expected), f"it returned {len(values)} values, and its annotations say {len(expected)}", task
+            ", ".join(expected),
+            f"it returned {len(values)} values, and its annotations say {len(expected)}",
+            task,
         )
     literals = []
     for (name, python_type), value in zip(expected.items(), values, strict=True):
@@ -195,7 +199,10 @@ def own_traceback(error: BaseException) -> list[str]:
     import asyncio
     import pathlib
 
-    ours = (str(pathlib.Path(__file__).parents[1]), str(pathlib.Path(asyncio.__file__).parent), "<frozen")
+    import importlib
+
+    libraries = [str(pathlib.Path(module.__file__ or "").parent) for module in (asyncio, importlib)]
+    ours = (str(pathlib.Path(__file__).parents[1]), *libraries, "<frozen")
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

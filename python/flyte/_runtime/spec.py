@@ -44,7 +44,9 @@ class Serialization:
 
 def write_images(images: dict[str, str]) -> str:
     """The images of environments for the command of a task, which hands them to the tasks that it calls."""
-    text = json.dumps({"image_lookup": images, "build_run_ids": {}}, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(
+        {"image_lookup": images, "build_run_ids": {}}, separators=(",", ":"), ensure_ascii=False
+    )
     buffer = io.BytesIO()
     with gzip.GzipFile(mode="wb", fileobj=buffer, mtime=0) as file:
         file.write(text.encode())
@@ -118,8 +120,20 @@ def container_args(task: Task[Any, Any], serialization: Serialization) -> list[s
     """The command that runs the task, with the placeholders that whoever runs it fills in."""
     args = ["a0", "--inputs", "{{.input}}", "--outputs-path", "{{.outputPrefix}}"]
     args += ["--version", serialization.version, "--raw-data-path", "{{.rawOutputDataPrefix}}"]
-    args += ["--checkpoint-path", "{{.checkpointOutputPrefix}}", "--prev-checkpoint", "{{.prevCheckpointPrefix}}"]
-    args += ["--run-name", "{{.runName}}", "--name", "{{.actionName}}", "--run-start-time", "{{.runStartTime}}"]
+    args += [
+        "--checkpoint-path",
+        "{{.checkpointOutputPrefix}}",
+        "--prev-checkpoint",
+        "{{.prevCheckpointPrefix}}",
+    ]
+    args += [
+        "--run-name",
+        "{{.runName}}",
+        "--name",
+        "{{.actionName}}",
+        "--run-start-time",
+        "{{.runStartTime}}",
+    ]
     if serialization.images:
         args += ["--image-cache", write_images(serialization.images)]
     bundle = serialization.bundle

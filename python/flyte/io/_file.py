@@ -129,7 +129,11 @@ class File(Reference[T]):
         """
         if not storage.is_remote(self.path) and local_path is None:
             return str(storage.local_path(self.path))
-        target = pathlib.Path(tempfile.mkdtemp(prefix="flyte-")) if local_path is None else pathlib.Path(local_path)
+        target = (
+            pathlib.Path(tempfile.mkdtemp(prefix="flyte-"))
+            if local_path is None
+            else pathlib.Path(local_path)
+        )
         if target.is_dir():
             target /= self.name or "file"
         if not storage.is_remote(self.path):

@@ -78,7 +78,9 @@ class Reference(Generic[T]):
 
         return core_schema.no_info_plain_validator_function(
             cls.__flyte_from_plain__,
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value.__flyte_plain__()),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: value.__flyte_plain__()
+            ),
             # A definition of its own in schemas, as models have.
             ref=f"{cls.__module__}.{cls.__name__}:{id(cls)}",
         )

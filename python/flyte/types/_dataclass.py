@@ -26,7 +26,9 @@ class DataclassTransformer(TypeTransformer[Any]):
         cls = _hints.dataclass_of(t)
         # A dict is taken for one whose fields it has, which `to_literal` finds out.
         if not isinstance(v, (cls, dict)):
-            raise TypeTransformerFailedError(f"expected {_hints.name(cls)}, got {v!r} of type {type(v).__name__}")
+            raise TypeTransformerFailedError(
+                f"expected {_hints.name(cls)}, got {v!r} of type {type(v).__name__}"
+            )
 
     def get_literal_type(self, t: Any) -> LiteralType:
         return {

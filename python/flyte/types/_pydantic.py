@@ -58,7 +58,9 @@ def model_schema(model: Any) -> dict[str, Any]:
 
 def _named(value: Any, hint: Any, to_names: bool) -> Any:
     """The plain value with the enums in it by their names, or back as members."""
-    variants = [one for one in typing.get_args(hint) if one is not type(None)] if _hints.is_union(hint) else []
+    variants = (
+        [one for one in typing.get_args(hint) if one is not type(None)] if _hints.is_union(hint) else []
+    )
     if len(variants) == 1:
         hint = variants[0]
     if value is None:
@@ -92,7 +94,9 @@ def _named_fields(plain: dict[str, Any], model: Any, to_names: bool) -> dict[str
         hints = typing.get_type_hints(model)
     except Exception:  # a hint that only pydantic can resolve
         return plain
-    return {key: _named(value, hints[key], to_names) if key in hints else value for key, value in plain.items()}
+    return {
+        key: _named(value, hints[key], to_names) if key in hints else value for key, value in plain.items()
+    }
 
 
 class PydanticTransformer(TypeTransformer[Any]):
@@ -112,7 +116,7 @@ class PydanticTransformer(TypeTransformer[Any]):
     async def to_literal(self, python_val: Any, python_type: Any, expected: LiteralType) -> Literal:
         model = _hints.bare(python_type)
         if isinstance(python_val, dict):
-            python_val = _validated(model, python_val)
+            python_val = validated(model, python_val)
         if not isinstance(python_val, model):
             raise TypeTransformerFailedError(f"expected {_hints.name(model)}, got {python_val!r}")
         plain = json.loads(python_val.model_dump_json())
@@ -123,10 +127,11 @@ class PydanticTransformer(TypeTransformer[Any]):
         plain = unpacked(lv)
         if not isinstance(plain, dict):
             raise TypeTransformerFailedError(f"expected {_hints.name(model)}, got {plain!r}")
-        return _validated(model, _named_fields(plain, model, False))
+        return validated(model, _named_fields(plain, model, False))
 
 
-def _validated(model: Any, plain: dict[str, Any]) -> Any:
+def validated(model: Any, plain: Any) -> Any:
+    """The model of plain values. Raises TypeTransformerFailedError where they do not fit."""
     try:
         return model.model_validate(plain, strict=False, context={"deserialize": True})
     except Exception as error:  # pydantic's own, which cannot be named without importing it
@@ -157,7 +162,7 @@ class _Wrapped(TypeTransformer[Any]):
 
     async def to_literal(self, python_val: Any, python_type: Any, expected: LiteralType) -> Literal:
         model = self.model(python_type)
-        value = _validated(model, self.into(python_val, python_type))
+        value = validated(model, self.into(python_val, python_type))
         return await self._models.to_literal(value, model, expected)
 
     async def to_python_value(self, lv: Literal, expected_python_type: Any) -> Any:
@@ -192,7 +197,9 @@ class NamedTupleTransformer(_Wrapped):
         super().__init__("NamedTuple", tuple)
 
     def model(self, t: Any) -> Any:
-        fields: Any = {name: (hint, ...) for name, hint in typing.get_type_hints(t, include_extras=True).items()}
+        fields: Any = {
+            name: (hint, ...) for name, hint in typing.get_type_hints(t, include_extras=True).items()
+        }
         return _pydantic(_hints.name(t)).create_model(f"NamedTupleWrapper_{t.__name__}", **fields)
 
     def into(self, value: Any, t: Any) -> dict[str, Any]:
@@ -273,7 +280,8 @@ def constrained(literal_type: LiteralType, annotation: Any) -> LiteralType:
     if variants and len(arguments) == len(variants):
         result["unionType"] = {
             "variants": [
-                _variant(variant, argument, said, extra) for variant, argument in zip(variants, arguments, strict=True)
+                _variant(variant, argument, said, extra)
+                for variant, argument in zip(variants, arguments, strict=True)
             ]
         }
     return result

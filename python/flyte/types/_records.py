@@ -175,7 +175,10 @@ class _Schemas:
         if issubclass(origin, collections.abc.Mapping):
             found = {"type": "object"}
             if arguments:
-                for name, argument in (("additionalProperties", arguments[1]), ("propertyNames", arguments[0])):
+                for name, argument in (
+                    ("additionalProperties", arguments[1]),
+                    ("propertyNames", arguments[0]),
+                ):
                     one = self.of(argument)
                     if one:
                         found[name] = one
@@ -429,7 +432,9 @@ def _tuple_from(plain: Any, annotation: Any, origin: type, arguments: tuple[Any,
     if _hints.is_named_tuple(origin):
         hints = typing.get_type_hints(origin)
         names = origin._fields  # type: ignore[attr-defined]
-        return origin(*(from_plain(one, hints.get(name, Any)) for one, name in zip(plain, names, strict=False)))
+        return origin(
+            *(from_plain(one, hints.get(name, Any)) for one, name in zip(plain, names, strict=False))
+        )
     if not arguments or arguments[-1] is Ellipsis:
         return tuple(from_plain(element, arguments[0] if arguments else Any) for element in plain)
     if len(plain) != len(arguments):
@@ -460,5 +465,3 @@ def _wrong(value: Any, annotation: Any) -> TypeTransformerFailedError:
     return TypeTransformerFailedError(
         f"expected {_hints.name(annotation)}, got {value!r} of type {type(value).__name__}"
     )
-
-

@@ -139,7 +139,9 @@ def _fraction(nanoseconds: int) -> str:
     return "." + digits
 
 
-def _primitive(name: str, form: Callable[[Any], Any] = lambda value: value) -> Callable[[Any], dict[str, Any]]:
+def _primitive(
+    name: str, form: Callable[[Any], Any] = lambda value: value
+) -> Callable[[Any], dict[str, Any]]:
     return lambda value: {"primitive": {name: form(value)}}
 
 
@@ -202,9 +204,7 @@ class EnumTransformer(TypeTransformer[enum.Enum]):
         else:
             fits = v in [member.name for member in members] or v in [member.value for member in members]
         if not fits:
-            raise TypeTransformerFailedError(
-                f"{v!r} is none of {', '.join(_choices(members))}"
-            )
+            raise TypeTransformerFailedError(f"{v!r} is none of {', '.join(_choices(members))}")
 
     def get_literal_type(self, t: Any) -> LiteralType:
         return {"enumType": {"values": _choices(_hints.bare(t))}}
