@@ -97,6 +97,17 @@ pub fn may_write(caller: &Caller, what: &str) -> Result<(), Denied> {
     if caller.role >= Role::Contributor { Ok(()) } else { Err(Denied::Contributor(what.to_owned())) }
 }
 
+/// Changing what is deployed: tasks, triggers and apps, which act later on in nobody's presence. `what` names it in the
+/// message. Jobs of CI systems do; it is what they are for.
+///
+/// # Errors
+/// [`Denied::Contributor`].
+pub fn may_deploy(caller: &Caller, what: &'static str) -> Result<(), Denied> {
+    match caller.principal {
+        PrincipalKind::Person | PrincipalKind::ApiKey | PrincipalKind::Federated => may_write(caller, what),
+    }
+}
+
 /// What only administrators of the whole server do; `what` names it in the message, such as `creating a project`.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 //! Authentication stands in front of all of it, in one place: what may be called without a token is the list
 //! `ANONYMOUS_SERVICES`, and everything else, known or not, is refused without a good one.
 
+mod actor;
 mod api_key;
 mod apps;
 mod audit;
@@ -12,9 +13,13 @@ mod dataproxy;
 mod filter;
 mod identity;
 mod keys;
+mod list_request;
+mod place;
 mod project;
+mod task;
 #[cfg(test)]
 mod tests;
+mod timestamp;
 mod trust;
 
 use std::sync::Arc;
@@ -35,6 +40,7 @@ use flyte_idl::{
         cluster::ClusterServiceExt as _,
         dataproxy::DataProxyServiceExt as _,
         project::ProjectServiceExt as _,
+        task::TaskServiceExt as _,
     },
 };
 use http::{HeaderMap, StatusCode, header};
@@ -68,6 +74,7 @@ pub fn router(app: Arc<App>) -> Router {
     let services = Arc::new(dataproxy::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(identity::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(project::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(task::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(trust::Service::new(Arc::clone(&app))).register(services);
     // As sent and as decompressed. Not by a layer in front, whose refusal would be none in the caller's protocol.
     let most = app.config.http.max_body_size;

@@ -6,6 +6,7 @@ mod dataproxy;
 mod limits;
 mod project;
 mod protocol;
+mod task;
 mod trust;
 
 use std::sync::Arc;

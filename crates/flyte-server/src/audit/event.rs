@@ -73,6 +73,20 @@ names! {
         ProjectCreated = "project_created",
         /// A project was changed.
         ProjectChanged = "project_changed",
+        /// A version of a task was deployed, or triggers with one that there was.
+        TaskDeployed = "task_deployed",
+        /// A trigger was deployed.
+        TriggerDeployed = "trigger_deployed",
+        /// A trigger was switched on or off.
+        TriggerSwitched = "trigger_switched",
+        /// A trigger was deleted.
+        TriggerDeleted = "trigger_deleted",
+        /// An app was deployed.
+        AppDeployed = "app_deployed",
+        /// An app was changed, started or stopped.
+        AppChanged = "app_changed",
+        /// An app was deleted.
+        AppDeleted = "app_deleted",
         /// Somebody let a device in (RFC 8628).
         DeviceApproved = "device_approved",
         /// Somebody did not.
@@ -140,6 +154,13 @@ impl Kind {
             | Self::CallDenied
             | Self::ProjectCreated
             | Self::ProjectChanged
+            | Self::TaskDeployed
+            | Self::TriggerDeployed
+            | Self::TriggerSwitched
+            | Self::TriggerDeleted
+            | Self::AppDeployed
+            | Self::AppChanged
+            | Self::AppDeleted
             | Self::DeviceDenied
             | Self::DeviceCodeFailed
             | Self::DeviceCodeRefused

@@ -9,6 +9,8 @@ mod project;
 mod revocation;
 mod run;
 mod signing_key;
+mod task;
+mod trigger;
 mod trust;
 
 use std::sync::Arc;

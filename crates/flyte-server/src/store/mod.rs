@@ -8,10 +8,12 @@
 //! implementation under `sqlite/` with the same file name, a migration, and a test in `contract.rs`, which every
 //! backend runs.
 
+mod actor;
 mod api_key;
 mod assertion;
 mod audit;
 mod client;
+mod condition;
 #[cfg(test)]
 mod contract;
 mod device;
@@ -23,9 +25,12 @@ mod run;
 mod session;
 mod signing_key;
 pub mod sqlite;
+mod task;
+mod trigger;
 mod trust;
 mod user;
 
+pub use actor::Actor;
 pub use api_key::{
     ApiKey, ApiKeyQuery, ApiKeyStore, PreviousSecret, Retired, RetiredSecret, RotatedKey, Rotation,
     SecretRotation,
@@ -33,6 +38,7 @@ pub use api_key::{
 pub use assertion::AssertionStore;
 pub use audit::{AuditQuery, AuditRecord, AuditStore, StoredAuditRecord};
 pub use client::{Client, ClientKind, ClientStore, Consent};
+pub use condition::{Condition, Test};
 pub use device::{
     DEVICE_RETENTION, DeviceAuthorization, DeviceDecision, DeviceGrant, DevicePoll, DeviceRedemption,
     DeviceStore, SLOW_DOWN,
@@ -51,6 +57,14 @@ pub use run::{
 };
 pub use session::{BrowserSession, SessionStore};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
+pub use task::{
+    Deployed, DeployedTask, ListedTask, NewTask, Task, TaskField, TaskId, TaskQuery, TaskStore,
+    TaskVersionQuery, TriggersSummary,
+};
+pub use trigger::{
+    NewTrigger, Trigger, TriggerChange, TriggerDeployment, TriggerField, TriggerId, TriggerQuery,
+    TriggerRevision, TriggerStore,
+};
 pub use trust::{TrustRule, TrustStore};
 pub use user::{User, UserStore};
 
@@ -91,6 +105,8 @@ pub trait Store:
     + AuditStore
     + TrustStore
     + RunStore
+    + TaskStore
+    + TriggerStore
     + std::fmt::Debug
 {
 }
@@ -110,6 +126,8 @@ impl<T> Store for T where
         + TrustStore
         + RunStore
         + RunStore
+        + TaskStore
+        + TriggerStore
         + std::fmt::Debug
 {
 }

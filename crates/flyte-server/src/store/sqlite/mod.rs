@@ -3,23 +3,28 @@
 //! One thread writes (`writer`), a few read (`reader`); each statement is prepared once per thread. A write has
 //! happened, durably, when its method returns; `docs/reference/database.md` says what that means.
 
+mod actor;
 mod api_key;
 mod assertion;
 mod audit;
 mod client;
+mod condition;
 mod connection;
 mod device;
 mod family;
 mod grant;
 mod job;
+mod page;
 mod project;
 mod reader;
 mod revocation;
 mod run;
 mod session;
 mod signing_key;
+mod task;
 #[cfg(test)]
 mod tests;
+mod trigger;
 mod trust;
 mod user;
 mod writer;

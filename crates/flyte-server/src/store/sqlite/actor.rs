@@ -1,0 +1,23 @@
+//! Principals in columns: the subject, and the kind as tokens name it.
+
+use rusqlite::{Row, types::Type};
+
+use crate::store::{Actor, StoreError};
+
+/// The kind's name.
+pub(super) fn kind(actor: &Actor) -> Result<String, StoreError> {
+    match serde_json::to_value(actor.kind) {
+        Ok(serde_json::Value::String(name)) => Ok(name),
+        Ok(other) => Err(StoreError::Backend(format!("a kind of principal is no {other}").into())),
+        Err(error) => Err(StoreError::Backend(Box::new(error))),
+    }
+}
+
+/// The principal whose subject stands in `column` and whose kind in the next one.
+pub(super) fn actor(row: &Row<'_>, column: usize) -> rusqlite::Result<Actor> {
+    let kind: String = row.get(column + 1)?;
+    let kind = serde_json::from_value(serde_json::Value::String(kind)).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column + 1, Type::Text, Box::new(error))
+    })?;
+    Ok(Actor { subject: row.get(column)?, kind })
+}
