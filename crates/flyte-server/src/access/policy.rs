@@ -98,13 +98,14 @@ pub fn may_write(caller: &Caller, what: &str) -> Result<(), Denied> {
 }
 
 /// Changing what is deployed: tasks, triggers and apps, which act later on in nobody's presence. `what` names it in the
-/// message. Jobs of CI systems do; it is what they are for.
+/// message. Jobs of CI systems do; it is what they are for. Runs do not.
 ///
 /// # Errors
-/// [`Denied::Contributor`].
+/// [`Denied::Contributor`] and [`Denied::Run`].
 pub fn may_deploy(caller: &Caller, what: &'static str) -> Result<(), Denied> {
     match caller.principal {
         PrincipalKind::Person | PrincipalKind::ApiKey | PrincipalKind::Federated => may_write(caller, what),
+        PrincipalKind::Run => Err(Denied::Run(what.to_owned())),
     }
 }
 

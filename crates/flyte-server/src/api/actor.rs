@@ -74,6 +74,7 @@ async fn look_up(app: &App, actor: &Actor) -> Result<EnrichedIdentity, ConnectEr
             let name = subject.split_once(':').map_or(subject.as_str(), |(_, job)| job);
             Ok(application(app, subject, name.to_owned()))
         }
+        PrincipalKind::Run => Ok(application(app, subject, subject.clone())),
     }
 }
 
