@@ -8,8 +8,11 @@ end at Ctrl-C, show prompts where they were called, and survive a fork.
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import functools
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
@@ -45,6 +48,36 @@ class Waiting(Generic[R]):
     def block(self) -> R:
         """Does it here and now."""
         return self._block()
+
+
+def pause(seconds: float) -> Waiting[None]:
+    """Does nothing for a while; to be awaited in a dual function."""
+    return Waiting(lambda: time.sleep(seconds), lambda: asyncio.sleep(seconds))
+
+
+def anything(start: Callable[[], Coroutine[Any, Any, R]]) -> Waiting[R]:
+    """A coroutine that may wait for anything; to be awaited in a dual function. Blocking, it gets an event loop in a thread."""
+
+    def block() -> R:
+        outcome: list[R] = []
+        failure: list[BaseException] = []
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            try:
+                outcome.append(context.run(asyncio.run, start()))
+            except BaseException as error:
+                failure.append(error)
+
+        # A thread of its own: an event loop may run in this one.
+        thread = threading.Thread(target=work, name="flyte-wait", daemon=True)
+        thread.start()
+        thread.join()
+        if failure:
+            raise failure[0]
+        return outcome[0]
+
+    return Waiting(block, start)
 
 
 def _drive(step: Callable[[Any], Any], throw: Callable[[BaseException], Any]) -> Any:

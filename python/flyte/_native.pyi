@@ -19,6 +19,9 @@ def decode(message: str, data: bytes) -> str:
 def config(path: str | None = None) -> str:
     """The configuration in effect, as JSON. Raises `CallError`."""
 
+def qr(text: str) -> list[str]:
+    """A QR code: rows of `1` (dark) and `0`, without the light margin. Raises `ValueError` where the text is too long."""
+
 @final
 class Session:
     """The login of one control plane, and calls to it. Making one touches neither the network nor the keyring.
@@ -47,6 +50,7 @@ class Session:
     def sign_in_async(self) -> Awaitable[None]: ...
     def login(self) -> None: ...
     def status(self) -> str: ...
+    def api_key(self, client_id: str, client_secret: str) -> str: ...
 
 @final
 class Stream(Iterator[str], AsyncIterator[str]):

@@ -73,6 +73,10 @@ class NotFoundError(CallError):
     """There is no such thing."""
 
 
+class RemoteTaskNotFoundError(NotFoundError):
+    """No such task, or no such version of it, was deployed."""
+
+
 class AlreadyExistsError(CallError):
     """There is one already."""
 
@@ -95,3 +99,7 @@ class UnsupportedError(CallError):
 
 class ServerError(CallError):
     """The control plane failed."""
+
+
+class RunFailedError(FlyteError):
+    """A run did not end well; `code` is the class of its error, or its phase."""

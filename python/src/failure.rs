@@ -76,6 +76,7 @@ impl From<&ClientError> for Failure {
             ClientError::Unavailable { .. } | ClientError::Transport(_) => "unavailable",
             ClientError::WrongEndpoint { .. } => "configuration",
             ClientError::Unsupported { .. } => "unimplemented",
+            ClientError::Server { code, .. } => code,
             _ => "internal",
         };
         Self::new(code, error.to_string(), error.hint().unwrap_or_default())

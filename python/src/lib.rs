@@ -8,6 +8,7 @@ mod awaiting;
 mod failure;
 mod options;
 mod prompt;
+mod qr;
 mod runtime;
 mod session;
 mod settings;
@@ -21,6 +22,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::failure::CallError;
+    #[pymodule_export]
+    use super::qr::qr;
     #[pymodule_export]
     use super::session::Session;
     #[pymodule_export]

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use connectrpc::client::CallOptions;
+use flyte_auth::api_key::ApiKey;
 use flyte_auth::{Session as Login, SessionOptions, Transport};
 use flyte_client::Client;
 use flyte_client::raw::RawCalls;
 use flyte_config::{AuthType, Config};
 use http::{HeaderName, HeaderValue};
 use pyo3::prelude::*;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use crate::awaiting::awaitable;
@@ -117,6 +118,20 @@ impl Session {
         }
         let request = found.request(request)?;
         Ok(Stream::new(live.calls, live.prompt, found, request, call_options(headers)?))
+    }
+
+    /// An API key of this control plane as one string, of a client and the secret that it was just given.
+    ///
+    /// Raises `CallError` where that cannot be written as one.
+    fn api_key(&self, client_id: String, client_secret: String) -> PyResult<String> {
+        let key = ApiKey {
+            endpoint: self.options.endpoint.clone(),
+            client_id,
+            client_secret: SecretString::from(client_secret),
+            org: self.config.task.org.clone(),
+        };
+        let text = key.encode().map_err(|error| Failure::from(&error))?;
+        Ok(text.expose_secret().to_owned())
     }
 
     /// Makes sure that there is a token, signing the person in where that is needed.

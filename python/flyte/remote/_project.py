@@ -8,6 +8,7 @@ from typing import Any
 from flyte._dual import dual, dual_class, dual_class_iterator
 from flyte._initialize import initialized, session
 from flyte._session import Message
+from flyte.remote._listing import SortBy, sort
 from flyte.remote._resource import Resource, pages
 
 SERVICE = "flyteidl2.project.ProjectService"
@@ -82,7 +83,7 @@ class Project(Resource):
     async def listall(
         cls,
         filters: str | None = None,
-        sort_by: tuple[str, str] | None = None,
+        sort_by: SortBy | None = None,
         archived: bool = False,
         limit: int | None = None,
     ) -> AsyncIterator[Project]:
@@ -90,14 +91,10 @@ class Project(Resource):
 
         `filters` are in Flyte's language (`eq(name, x)`, joined by `+`); `sort_by` is a field and `asc` or `desc`.
         """
-        key, direction = sort_by or ("created_at", "asc")
         state = f"eq(state, {1 if archived else 0})"
         request: Message = {
             "filters": f"{state}+{filters}" if filters else state,
-            "sortBy": {
-                "key": key,
-                "direction": "DESCENDING" if direction.lower().startswith("desc") else "ASCENDING",
-            },
+            "sortBy": sort(sort_by),
             "org": _org(None),
         }
         listing = pages(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any, TypeVar
+from urllib.parse import quote
 
+from flyte._initialize import session
 from flyte._session import Message, Session
 
 R = TypeVar("R", bound="Resource")
@@ -96,3 +100,53 @@ async def pages(
         if not after or after == at:
             return
         at = after
+
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z$")
+
+
+def time_of(value: Any) -> datetime | None:
+    """A time in proto-JSON (RFC 3339, up to nanoseconds); None where there is none."""
+    match = _TIME.match(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    microseconds = int((match[2] or "").ljust(6, "0")[:6])
+    return datetime.fromisoformat(match[1]).replace(microsecond=microseconds, tzinfo=timezone.utc)
+
+
+def seconds_of(value: Any) -> datetime | None:
+    """Unix time in seconds; None for none."""
+    return datetime.fromtimestamp(int(value), timezone.utc) if value else None
+
+
+def path(message: Mapping[str, Any], *keys: str) -> Any:
+    """What is at a path of nested messages; None where any of it is missing."""
+    value: Any = message
+    for key in keys:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def page_of(kind: str, project: str, domain: str, name: str) -> str:
+    """The console's page of something (`runs`, `tasks`, `apps`)."""
+    config = session().config
+    base = config["console"]["endpoint"] or config["admin"]["endpoint"]
+    domain, project, name = (quote(part, safe="") for part in (domain, project, name))
+    return f"{base.rstrip('/')}/v2/domain/{domain}/project/{project}/{kind}/{name}"
+
+
+def person(identity: Any) -> str:
+    """Who an `EnrichedIdentity` is of, as people call them."""
+    user, application = path(identity or {}, "user"), path(identity or {}, "application")
+    spec = path(user or {}, "spec") or {}
+    name = " ".join(part for part in (spec.get("firstName"), spec.get("lastName")) if part)
+    return (
+        spec.get("email")
+        or name
+        or path(user or {}, "id", "subject")
+        or path(application or {}, "spec", "name")
+        or path(application or {}, "id", "subject")
+        or ""
+    )

@@ -1,0 +1,159 @@
+"""API keys: one string that is all a machine needs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from flyte._dual import dual_class, dual_class_iterator
+from flyte._initialize import session
+from flyte._session import Message
+from flyte.remote._resource import Resource, pages, seconds_of
+
+SERVICE = "flyteauth.ApiKeyService"
+
+
+class ApiKey(Resource):
+    """A key for machines that cannot sign in. Its secret is only there right after `create` and `rotate`, as `key`."""
+
+    def __init__(self, message: Message, key: str | None = None) -> None:
+        super().__init__(message)
+        self._key = key
+
+    @property
+    def key(self) -> str:
+        """The key itself: endpoint, client and secret in one string, as `FLYTE_API_KEY` takes it. Keep it secret.
+
+        Raises ValueError where it was not just made: nobody has it any more but whoever kept it.
+        """
+        if self._key is None:
+            raise ValueError(
+                f"the secret of {self.client_id} was shown once, when it was made; get a new one: "
+                f"ApiKey.rotate({self.client_id!r})"
+            )
+        return self._key
+
+    @property
+    def client_id(self) -> str:
+        """Identifier, made from the name."""
+        return str(self._message.get("clientId", ""))
+
+    @property
+    def name(self) -> str:
+        """Name for display."""
+        return str(self._message.get("name", ""))
+
+    @property
+    def role(self) -> str:
+        """The most that it may do."""
+        return str(self._message.get("access", {}).get("role", ""))
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it stops working; None for never."""
+        return seconds_of(self._message.get("expiresAt"))
+
+    @property
+    def last_used_at(self) -> datetime | None:
+        """When it was last used; None for never."""
+        return seconds_of(self._message.get("lastUsedAt"))
+
+    def _columns(self) -> list[tuple[str, Any]]:
+        access = self._message.get("access", {})
+        return [
+            ("client_id", self.client_id),
+            ("name", self.name),
+            ("role", self.role),
+            ("project", access.get("project", "")),
+            ("domain", access.get("domain", "")),
+            ("created_by", self._message.get("createdBy", "")),
+            ("expires_at", self.expires_at),
+            ("last_used_at", self.last_used_at),
+        ]
+
+    @dual_class
+    @classmethod
+    async def get(cls, client_id: str) -> ApiKey:
+        """The key of a client ID, without its secret.
+
+        Raises `flyte.errors.NotFoundError` where there is none.
+        """
+        answer = await session().call(f"{SERVICE}/GetApiKey", {"clientId": client_id})
+        return cls(answer.get("apiKey", {}))
+
+    @dual_class_iterator
+    @classmethod
+    async def listall(cls, limit: int | None = None) -> AsyncIterator[ApiKey]:
+        """Keys, fetched page by page as they are read."""
+        listing = pages(
+            session(),
+            f"{SERVICE}/ListApiKeys",
+            {},
+            items=lambda answer: answer.get("apiKeys", []),
+            make=cls,
+            paged=lambda request, size, at: request.update(limit=size, token=at),
+            limit=limit,
+        )
+        async for key in listing:
+            yield key
+
+    @dual_class
+    @classmethod
+    async def create(
+        cls,
+        name: str,
+        role: str = "",
+        scopes: Sequence[str] = (),
+        project: str = "",
+        domain: str = "",
+        expires_in: timedelta | None = None,
+    ) -> ApiKey:
+        """Makes a key; `key` of what is returned is shown nowhere else.
+
+        `role` is the most that it may do (`viewer`, `contributor`, `admin`; a contributor without it), `project` and `domain`
+        where.
+
+        Raises `flyte.errors.AlreadyExistsError` where the name is taken.
+        """
+        request = {
+            "name": name,
+            "access": {
+                "role": role or "contributor",
+                "scopes": list(scopes),
+                "project": project,
+                "domain": domain,
+            },
+            "lifetime": _seconds(expires_in),
+        }
+        return cls._with_key(await session().call(f"{SERVICE}/CreateApiKey", request))
+
+    @dual_class
+    @classmethod
+    async def rotate(cls, client_id: str, overlap: timedelta | None = None) -> ApiKey:
+        """Gives a key a new secret; the old one works for `overlap` longer, not at all without it.
+
+        Raises `flyte.errors.NotFoundError` where there is none.
+        """
+        request = {"clientId": client_id, "overlap": _seconds(overlap)}
+        return cls._with_key(await session().call(f"{SERVICE}/RotateApiKey", request))
+
+    @dual_class
+    @classmethod
+    async def delete(cls, client_id: str) -> None:
+        """Ends a key: its tokens stop working at once.
+
+        Raises `flyte.errors.NotFoundError` where there is none.
+        """
+        await session().call(f"{SERVICE}/DeleteApiKey", {"clientId": client_id})
+
+    @classmethod
+    def _with_key(cls, answer: Message) -> ApiKey:
+        message = answer.get("apiKey", {})
+        return cls(
+            message, session().native.api_key(message.get("clientId", ""), answer.get("clientSecret", ""))
+        )
+
+
+def _seconds(time: timedelta | None) -> str:
+    return str(int(time.total_seconds())) if time else "0"
