@@ -1,7 +1,8 @@
 //! The objects of tasks: code bundles, inputs, outputs, reports, files.
 //!
-//! An object lies in a project's domain ([`ObjectKey`]) and has a *native URL*, which tasks read and write themselves:
-//! `file:///…/objects/PROJECT/DOMAIN/PATH` below the data directory. Who is no task gets a signed URL of this server
+//! An object lies in a project's domain ([`ObjectKey`]) and has a *native URL*, which tasks read and write themselves: the
+//! absolute path `…/objects/PROJECT/DOMAIN/PATH` below the data directory, without a scheme: the published runtime opens a
+//! value's file by that very text. Who is no task gets a signed URL of this server
 //! ([`signed_url`]) from `DataProxyService`, for one object, one method and a while; [`serve`] answers those.
 //!
 //! What is uploaded is staged in a file of its own until it is whole, checked, and on the disk; only then is it an object.
@@ -12,7 +13,10 @@ pub mod serve;
 pub mod signed_url;
 mod staged;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{self, PathBuf},
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
@@ -32,6 +36,8 @@ use crate::config::Config;
 pub const MAX_MESSAGE: u64 = 64 << 20;
 /// Uploads worked on at a time; further ones wait.
 const MAX_UPLOADS: usize = 64;
+/// What may stand before the path of an object's file.
+const SCHEMES: [&str; 2] = ["file://", "objects://"];
 /// How much of an object is read at a time, in bytes.
 const CHUNK: usize = 256 << 10;
 
@@ -81,8 +87,9 @@ impl Objects {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let root = config.data_dir.join("objects");
+        let root = path::absolute(&root).unwrap_or(root);
         Self {
-            base: format!("file://{}", root.display()),
+            base: root.display().to_string(),
             // No project's name begins with a dot.
             unfinished: root.join(".unfinished"),
             directory: Directory::new(root),
@@ -114,12 +121,13 @@ impl Objects {
     }
 
     /// Which object a native URL is about. One of a client's is to be compared with what its caller may see
-    /// ([`ObjectKey::is_in`]).
+    /// ([`ObjectKey::is_in`]). `file://` and `objects://`, by which tasks may know the same file, are taken.
     ///
     /// # Errors
     /// [`ObjectError::Elsewhere`] and [`ObjectError::Key`].
     pub fn key_of(&self, native_url: &str) -> Result<ObjectKey, ObjectError> {
-        let rest = native_url.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'));
+        let path = SCHEMES.iter().find_map(|scheme| native_url.strip_prefix(scheme)).unwrap_or(native_url);
+        let rest = path.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'));
         let rest = rest.ok_or_else(|| ObjectError::Elsewhere(native_url.to_owned(), self.base.clone()))?;
         Ok(ObjectKey::parse(rest.strip_suffix('/').unwrap_or(rest))?)
     }

@@ -18,7 +18,7 @@ async fn what_is_put_can_be_had_by_its_native_url_and_as_a_file() {
     let (home, objects) = objects();
     let url = objects.native_url("p", "d", "runs/r1/a0/out puts.pb").unwrap();
     let file = home.path().join("objects/p/d/runs/r1/a0/out puts.pb");
-    assert_eq!(url, format!("file://{}", file.display()));
+    assert_eq!(url, file.display().to_string());
     assert_eq!(objects.get(&url).await.unwrap(), None);
     for content in ["one", ""] {
         objects.put(&url, content.into()).await.unwrap();
@@ -29,6 +29,9 @@ async fn what_is_put_can_be_had_by_its_native_url_and_as_a_file() {
     fs::write(&file, "two").unwrap();
     assert_eq!(objects.get(&url).await.unwrap().unwrap(), "two");
     assert_eq!(unfinished(&objects), 0);
+    for scheme in ["file://", "objects://"] {
+        assert_eq!(objects.get(&format!("{scheme}{url}")).await.unwrap().unwrap(), "two");
+    }
     assert_eq!(objects.directory_of("p", "d").unwrap(), home.path().join("objects/p/d"));
 }
 
@@ -43,7 +46,7 @@ async fn a_url_that_is_none_of_ours_is_refused() {
         format!("file://{base}/objects-of-others/p/d/x"),
         format!("file://{base}/objects//etc/passwd"),
         format!("file://{base}/objects/p/d/"),
-        format!("{base}/objects/p/d/x"),
+        format!("http://{base}/objects/p/d/x"),
         "s3://bucket/p/d/x".to_owned(),
         String::new(),
     ] {
@@ -60,7 +63,7 @@ async fn a_message_that_is_too_large_is_not_read() {
     let (_home, objects) = objects();
     let url = objects.native_url("p", "d", "large").unwrap();
     objects.put(&url, Bytes::new()).await.unwrap();
-    let file = fs::File::options().write(true).open(url.strip_prefix("file://").unwrap()).unwrap();
+    let file = fs::File::options().write(true).open(&url).unwrap();
     file.set_len(MAX_MESSAGE + 1).unwrap();
     assert!(matches!(objects.get(&url).await, Err(ObjectError::TooLarge { .. })));
 }
