@@ -6,6 +6,7 @@
 //! tls/authority.pem    the local authority: certificate and private key
 //! tls/server.pem       the certificate that it gave this server: chain and private key
 //! sealing.key          encrypts the signing keys in the database
+//! attempts/            a directory for each attempt at a task: its specification, log and end (runner::process)
 //! flyte.db             the database, with -wal and -shm beside it
 //! objects/             objects of tasks, as files; see `objects`
 //! first-admin          there while the first administrator's password has not been told

@@ -16,12 +16,14 @@ use flyte_idl::flyteidl2::{
         CreateDownloadLinkRequest, CreateDownloadLinkResponse, CreateUploadLocationRequest,
         CreateUploadLocationResponse, DataProxyService, GetActionDataRequest, GetActionDataResponse,
         TailLogsRequest, TailLogsResponse, UploadInputsRequest, UploadInputsResponse,
+        tail_logs_response::Logs,
         upload_inputs_request::{Id, Task},
     },
 };
+use futures_util::StreamExt as _;
 use uuid::Uuid;
 
-use super::{caller, invalid, project::is_domain, store_error};
+use super::{caller, invalid, logs, project::is_domain, store_error};
 use crate::{
     access::{Caller, policy},
     app::App,
@@ -208,11 +210,15 @@ impl DataProxyService for Service {
 
     async fn tail_logs(
         &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, TailLogsRequest>,
+        context: RequestContext,
+        request: ServiceRequest<'_, TailLogsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<TailLogsResponse> + Send + use<>>> {
-        Err::<Response<ServiceStream<TailLogsResponse>>, _>(ConnectError::unimplemented(
-            "this server does not tell logs here yet",
-        ))
+        let request = request.to_owned_message();
+        let action = request.action_id.as_option().cloned().unwrap_or_default();
+        let lines = logs::tail(&self.app, &context, &action, request.attempt).await?;
+        Response::stream_ok(lines.map(|lines| {
+            let logs = vec![Logs { lines: lines?, ..Logs::default() }];
+            Ok(TailLogsResponse { logs, ..TailLogsResponse::default() })
+        }))
     }
 }

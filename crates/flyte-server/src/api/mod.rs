@@ -14,6 +14,7 @@ mod filter;
 mod identity;
 mod keys;
 mod list_request;
+mod logs;
 mod place;
 mod project;
 mod task;
@@ -41,6 +42,7 @@ use flyte_idl::{
         dataproxy::DataProxyServiceExt as _,
         project::ProjectServiceExt as _,
         task::TaskServiceExt as _,
+        workflow::RunLogsServiceExt as _,
     },
 };
 use http::{HeaderMap, StatusCode, header};
@@ -73,6 +75,7 @@ pub fn router(app: Arc<App>) -> Router {
     let services = Arc::new(cluster::Service).register(services);
     let services = Arc::new(dataproxy::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(identity::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(logs::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(project::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(task::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(trust::Service::new(Arc::clone(&app))).register(services);

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     AdminConfig, AuditConfig, Config, ConfigError, HttpConfig, LogConfig, ObjectsConfig, PublicClientConfig,
-    TlsConfig, TlsSource, TokenConfig, TrustConfig, file,
+    RunnerConfig, TlsConfig, TlsSource, TokenConfig, TrustConfig, file,
     setting::{AnySetting, Default, Setting},
     settings::{self as s, ALL},
     value::{TlsMode, Value},
@@ -168,6 +168,11 @@ impl Loaded {
                     (Origin::Default, Default::Depends(_)) => match setting.key() {
                         key if key == s::PUBLIC_URL.key => self.config.public_url.to_string(),
                         key if key == s::DATA_DIR.key => self.config.data_dir.display().to_string(),
+                        key if key == s::RUNNER_MAX_TASKS.key => self.config.runner.max_tasks.to_string(),
+                        key if key == s::RUNNER_PYTHON.key => {
+                            let python = self.config.runner.python.as_ref();
+                            python.map(|path| path.display().to_string()).unwrap_or_default()
+                        }
                         _ => String::new(),
                     },
                     _ => setting.canonical(&text).unwrap_or(text),
@@ -274,9 +279,26 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
             password_file: values.optional(&s::ADMIN_PASSWORD_FILE)?,
         },
         objects: ObjectsConfig { max_upload_size: values.value(&s::OBJECTS_MAX_UPLOAD_SIZE)?.0 },
+        runner: runner(values, environment)?,
         audit: AuditConfig { retention: values.value(&s::AUDIT_RETENTION)?.0 },
         trust: TrustConfig { ca_file: values.optional(&s::TRUST_CA_FILE)? },
         log: LogConfig { filter: values.value(&s::LOG_FILTER)?, format: values.value(&s::LOG_FORMAT)? },
+    })
+}
+
+fn runner(values: &Values<'_>, environment: &Environment) -> Result<RunnerConfig, ConfigError> {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    // An activated environment is the one that is meant.
+    let active = || environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|path| path.is_absolute());
+    let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+    Ok(RunnerConfig {
+        max_tasks: values.optional(&s::RUNNER_MAX_TASKS)?.unwrap_or_else(processors),
+        python: values.optional(&s::RUNNER_PYTHON)?.or_else(active),
+        sandbox: values.value(&s::RUNNER_SANDBOX)?,
+        max_runtime: values.optional(&s::RUNNER_MAX_RUNTIME)?.map(|limit| limit.0.unsigned_abs()),
+        max_memory: values.optional(&s::RUNNER_MAX_MEMORY)?.map(|limit| size(limit.0)),
+        max_log_size: size(values.value(&s::RUNNER_MAX_LOG_SIZE)?.0),
+        grace_period: values.value(&s::RUNNER_GRACE_PERIOD)?.0.unsigned_abs(),
     })
 }
 

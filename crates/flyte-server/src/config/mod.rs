@@ -18,7 +18,7 @@ pub use load::{Environment, Flags, Loaded, Origin, load};
 pub use network::Network;
 pub use reference::markdown;
 pub use setting::{AnySetting, Default, Setting};
-pub use value::{Form, SigningAlgorithm, TlsMode, Value};
+pub use value::{Form, SandboxMode, SigningAlgorithm, TlsMode, Value};
 
 /// The server's settings after file, environment and flags have been merged. Durations are seconds.
 #[derive(Clone, Debug)]
@@ -46,6 +46,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The objects of tasks.
     pub objects: ObjectsConfig,
+    /// Tasks that run on this machine.
+    pub runner: RunnerConfig,
     /// The audit log.
     pub audit: AuditConfig,
     /// Trusted issuers.
@@ -149,6 +151,25 @@ pub struct AdminConfig {
 pub struct ObjectsConfig {
     /// The largest object that can be uploaded, in bytes.
     pub max_upload_size: usize,
+}
+
+/// Tasks that run on this machine; times in seconds, sizes in bytes.
+#[derive(Clone, Debug)]
+pub struct RunnerConfig {
+    /// The most tasks that are worked on at once; 0 runs none.
+    pub max_tasks: usize,
+    /// Directory of the virtual environment whose programs tasks find first; `None` for what the server itself finds.
+    pub python: Option<PathBuf>,
+    /// Whether tasks are kept from the data directory.
+    pub sandbox: SandboxMode,
+    /// The longest that an attempt may take, whatever its task says.
+    pub max_runtime: Option<u64>,
+    /// The most memory that an attempt may take, whatever its task says.
+    pub max_memory: Option<u64>,
+    /// The most that is kept of an attempt's log.
+    pub max_log_size: u64,
+    /// How long a task that is stopped may take to end.
+    pub grace_period: u64,
 }
 
 /// The audit log.

@@ -14,7 +14,7 @@ use super::{
         Default::{Depends, Value},
         Setting,
     },
-    value::{Bytes, Seconds, SigningAlgorithm, TlsMode},
+    value::{Bytes, SandboxMode, Seconds, SigningAlgorithm, TlsMode},
 };
 
 /// The settings in the order of the reference.
@@ -51,6 +51,13 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &DRAIN_DELAY,
     &DRAIN_TIMEOUT,
     &OBJECTS_MAX_UPLOAD_SIZE,
+    &RUNNER_MAX_TASKS,
+    &RUNNER_PYTHON,
+    &RUNNER_SANDBOX,
+    &RUNNER_MAX_RUNTIME,
+    &RUNNER_MAX_MEMORY,
+    &RUNNER_MAX_LOG_SIZE,
+    &RUNNER_GRACE_PERIOD,
     &AUDIT_RETENTION,
     &TRUST_CA_FILE,
     &LOG_FILTER,
@@ -58,7 +65,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
 ];
 
 /// The titles of the file's sections, for the reference and `--help`.
-pub const SECTIONS: [(&str, &str); 11] = [
+pub const SECTIONS: [(&str, &str); 12] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
@@ -67,6 +74,7 @@ pub const SECTIONS: [(&str, &str); 11] = [
     ("client", "The flyte command"),
     ("http", "HTTP"),
     ("objects", "Objects of tasks"),
+    ("runner", "Running tasks"),
     ("audit", "Audit log"),
     ("trust", "Trusted issuers (keyless CI)"),
     ("log", "Log"),
@@ -415,6 +423,82 @@ pub static OBJECTS_MAX_UPLOAD_SIZE: Setting<Bytes> = Setting {
            `http.max-body-size` does not hold for them. Up to 64 uploads of this size are on the disk beside the objects \
            while they arrive.",
     check: |size| if size.0 < 1024 { Err("at least 1KiB is expected".to_owned()) } else { Ok(()) },
+};
+
+/// [`RunnerConfig::max_tasks`](super::RunnerConfig::max_tasks).
+pub static RUNNER_MAX_TASKS: Setting<usize> = Setting {
+    key: "runner.max-tasks",
+    flag: Some("max-tasks"),
+    placeholder: "NUMBER",
+    default: Depends("the number of processors"),
+    help: "The most tasks that are worked on at once. One that waits for tasks which it has called does not count. 0 \
+           runs none: they stay queued.",
+    check: any,
+};
+
+/// [`RunnerConfig::python`](super::RunnerConfig::python).
+pub static RUNNER_PYTHON: Setting<PathBuf> = Setting {
+    key: "runner.python",
+    flag: Some("python"),
+    placeholder: "DIRECTORY",
+    default: Depends("`$VIRTUAL_ENV` of the server; or else what is on its `PATH`"),
+    help: "Directory of the virtual environment that tasks run in, such as `/home/ada/project/.venv`. Its `bin` comes \
+           first in their `PATH`: it must have the package `flyte`, which brings the program `a0` that tasks are started \
+           by, and whatever the tasks import. Their images are not used.",
+    check: any,
+};
+
+/// [`RunnerConfig::sandbox`](super::RunnerConfig::sandbox).
+pub static RUNNER_SANDBOX: Setting<SandboxMode> = Setting {
+    key: "runner.sandbox",
+    flag: None,
+    placeholder: "auto|required|off",
+    default: Value("auto"),
+    help: "Whether tasks are kept from the server's data directory, but for their own files and the objects of their \
+           project and domain, by Landlock (Linux 5.13 or later). `auto` does so where the kernel can, `required` runs \
+           no task where it cannot.",
+    check: any,
+};
+
+/// [`RunnerConfig::max_runtime`](super::RunnerConfig::max_runtime).
+pub static RUNNER_MAX_RUNTIME: Setting<Seconds> = Setting {
+    key: "runner.max-runtime",
+    flag: None,
+    placeholder: "DURATION",
+    default: Depends("none"),
+    help: "The longest that an attempt at a task may take, whatever the task's own timeout says.",
+    check: |limit| between(limit, 1, 366 * 86_400),
+};
+
+/// [`RunnerConfig::max_memory`](super::RunnerConfig::max_memory).
+pub static RUNNER_MAX_MEMORY: Setting<Bytes> = Setting {
+    key: "runner.max-memory",
+    flag: None,
+    placeholder: "SIZE",
+    default: Depends("none"),
+    help: "The most memory that an attempt at a task may take with all its processes, whatever the task's own limit says. \
+           It is looked at four times a second: for a moment it can be more.",
+    check: |size| if size.0 < 1 << 20 { Err("at least 1MiB is expected".to_owned()) } else { Ok(()) },
+};
+
+/// [`RunnerConfig::max_log_size`](super::RunnerConfig::max_log_size).
+pub static RUNNER_MAX_LOG_SIZE: Setting<Bytes> = Setting {
+    key: "runner.max-log-size",
+    flag: None,
+    placeholder: "SIZE",
+    default: Value("16MiB"),
+    help: "The most that is kept of the log of an attempt at a task; its end is.",
+    check: |size| if size.0 < 1 << 20 { Err("at least 1MiB is expected".to_owned()) } else { Ok(()) },
+};
+
+/// [`RunnerConfig::grace_period`](super::RunnerConfig::grace_period).
+pub static RUNNER_GRACE_PERIOD: Setting<Seconds> = Setting {
+    key: "runner.grace-period",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("10s"),
+    help: "How long a task that is aborted, or takes too long, may take to end after SIGTERM before it is killed.",
+    check: |period| between(period, 0, 3600),
 };
 
 /// [`AuditConfig::retention`](super::AuditConfig::retention).

@@ -251,6 +251,19 @@ pub enum TlsMode {
 
 choice!(TlsMode, Self::On => "on", Self::Off => "off");
 
+/// Whether tasks are kept from the server's data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SandboxMode {
+    /// Where the kernel can do it.
+    Auto,
+    /// They are, or are not run.
+    Required,
+    /// They are not.
+    Off,
+}
+
+choice!(SandboxMode, Self::Auto => "auto", Self::Required => "required", Self::Off => "off");
+
 /// `alg` of signing keys (RFC 7518 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningAlgorithm {

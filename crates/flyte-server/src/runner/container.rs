@@ -1,0 +1,155 @@
+//! What a task's container becomes on this machine: a command, its environment and its limits. The image is not used.
+
+use std::path::Path;
+
+use buffa::Message as _;
+use flyte_idl::flyteidl2::{
+    core::{Container, Resources, resources::ResourceName, task_template::Target},
+    task::{RunSpec, TaskSpec},
+};
+
+use super::{
+    environment,
+    process::{Limits, Sandbox, Spec},
+    quantity, template,
+};
+use crate::{
+    clock::rfc3339,
+    config::{Config, SandboxMode},
+    store::{Failure, FailureKind, QueuedAttempt},
+};
+
+/// What the attempt is to start; the error is why it fails without.
+pub(super) fn spec(
+    config: &Config,
+    objects: Option<&Path>,
+    directory: &Path,
+    attempt: &QueuedAttempt,
+) -> Result<Spec, Failure> {
+    let task = TaskSpec::decode_from_slice(&attempt.spec)
+        .map_err(|error| refused(format!("the task's specification cannot be read: {error}")))?;
+    let run = RunSpec::decode_from_slice(&attempt.run.spec)
+        .map_err(|error| refused(format!("the run's specification cannot be read: {error}")))?;
+    let template = task.task_template.as_option().cloned().unwrap_or_default();
+    let container = match template.target {
+        Some(Target::Container(container)) => *container,
+        Some(Target::K8sPod(_)) => {
+            return Err(refused(
+                "the task is a Kubernetes pod, and this server runs tasks as processes of its own machine: leave out \
+                 the task's pod template"
+                    .to_owned(),
+            ));
+        }
+        Some(Target::Sql(_)) => {
+            return Err(refused("the task is an SQL statement; this server runs containers".to_owned()));
+        }
+        None => return Err(refused("the task has no container to run".to_owned())),
+    };
+    let values = |name: &str| value(attempt, &run, name);
+    let command =
+        container.command.iter().chain(&container.args).map(|text| template::fill(text, values)).collect();
+    let mut variables = environment::base(config, directory);
+    let given = run.envs.as_option().into_iter().flat_map(|envs| &envs.values);
+    for variable in container.env.iter().chain(given) {
+        variables.insert(variable.key.clone(), template::fill(&variable.value, values));
+    }
+    // Ours last: what a task is told about itself is so.
+    variables.extend(
+        environment::of_attempt(config, directory, attempt)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value)),
+    );
+    if let Some(name) = variables.iter().find_map(|(name, value)| {
+        (name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')).then_some(name)
+    }) {
+        return Err(refused(format!("{name:?} is no environment variable, or its value cannot be one")));
+    }
+    let timeout = template.metadata.as_option().and_then(|metadata| metadata.timeout.as_option());
+    let timeout =
+        timeout.and_then(|timeout| u64::try_from(timeout.seconds).ok()).filter(|seconds| *seconds > 0);
+    let (own, most) = (memory(&container)?, config.runner.max_memory);
+    Ok(Spec {
+        command,
+        environment: variables,
+        limits: Limits {
+            seconds: [timeout, config.runner.max_runtime].into_iter().flatten().min(),
+            memory: [own, most].into_iter().flatten().min(),
+            log: config.runner.max_log_size,
+            grace: config.runner.grace_period,
+        },
+        sandbox: sandbox(config, objects),
+    })
+}
+
+/// What is kept from what runs here: the data directory, but for the process's own, the objects in `objects`, and the
+/// certificate by which it knows the server. `None` where `runner.sandbox` is `off`.
+#[must_use]
+pub fn sandbox(config: &Config, objects: Option<&Path>) -> Option<Sandbox> {
+    (config.runner.sandbox != SandboxMode::Off).then(|| Sandbox {
+        hidden: config.data_dir.clone(),
+        readable: vec![config.data_dir.join("ca.pem")],
+        writable: objects.map(Path::to_owned).into_iter().collect(),
+        required: config.runner.sandbox == SandboxMode::Required,
+    })
+}
+
+/// What stands for a name in braces, in lower case.
+fn value(attempt: &QueuedAttempt, run: &RunSpec, name: &str) -> Option<String> {
+    let (action, outputs) = (&attempt.action, attempt.output_prefix());
+    let given = run.raw_data_storage.as_option().map(|storage| storage.raw_data_prefix.as_str());
+    Some(match name {
+        "input" => action.input_uri.clone(),
+        "inputs" | "inputprefix" => {
+            action.input_uri.rsplit_once('/').map_or("", |(prefix, _)| prefix).to_owned()
+        }
+        "outputprefix" => outputs,
+        "rawoutputdataprefix" => match given.filter(|prefix| !prefix.is_empty()) {
+            Some(prefix) => {
+                format!(
+                    "{}/{}/{}/{}",
+                    prefix.trim_end_matches('/'),
+                    action.id.run.name,
+                    action.id.name,
+                    attempt.attempt
+                )
+            }
+            None => format!("{outputs}/raw"),
+        },
+        "checkpointoutputprefix" => checkpoints(&outputs),
+        "prevcheckpointprefix" => match attempt.attempt {
+            0 | 1 => String::new(),
+            later => checkpoints(&action.output_prefix(later - 1)),
+        },
+        "runname" => action.id.run.name.clone(),
+        "actionname" => action.id.name.clone(),
+        "runstarttime" => rfc3339(attempt.run.created_at.div_euclid(1000)),
+        "executionproject" => action.id.run.project.clone(),
+        "executiondomain" => action.id.run.domain.clone(),
+        "perretryuniquekey" => format!("{}-{}-{}", action.id.run.name, action.id.name, attempt.attempt),
+        _ => return None,
+    })
+}
+
+fn checkpoints(outputs: &str) -> String {
+    format!("{outputs}/_flytecheckpoints")
+}
+
+/// The memory that the container is limited to.
+fn memory(container: &Container) -> Result<Option<u64>, Failure> {
+    let limits = container.resources.as_option().map_or(&[][..], |Resources { limits, .. }| limits);
+    let Some(limit) = limits.iter().find(|entry| entry.name.as_known() == Some(ResourceName::MEMORY)) else {
+        return Ok(None);
+    };
+    match quantity::bytes(&limit.value) {
+        Some(bytes) => Ok(Some(bytes).filter(|bytes| *bytes > 0)),
+        None => Err(refused(format!(
+            "the container's memory limit is {:?}; a quantity such as 512Mi is expected",
+            limit.value
+        ))),
+    }
+}
+
+/// What no attempt could change.
+fn refused(message: String) -> Failure {
+    Failure { kind: FailureKind::User, code: "BadTask".to_owned(), message, recoverable: false }
+}

@@ -1,0 +1,76 @@
+//! The identity that a task acts under: a token of its run's, in a file of the attempt's directory, and a configuration that
+//! has every Flyte client read it there. No secret is in the environment, and the token ends with the run.
+
+use std::{io, path::Path, time::Duration};
+
+use secrecy::ExposeSecret as _;
+
+use super::environment;
+use crate::{
+    app::App,
+    config::{Config, TlsSource},
+    data_dir::write_atomically,
+    keys::KeyError,
+    runs,
+    store::Run,
+};
+
+/// Why a task has no identity.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IdentityError {
+    /// Its token cannot be signed.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// Its token cannot be written down.
+    #[error("the token of the run cannot be written: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Writes the configuration, and the first token as [`renew`] does.
+pub(super) fn write(app: &App, directory: &Path, run: &Run) -> Result<Duration, IdentityError> {
+    write_atomically(&directory.join("flyte.yaml"), configuration(&app.config, directory, run).as_bytes())?;
+    renew(app, directory, run)
+}
+
+/// Writes a new token; after how long the next one is due.
+pub(super) fn renew(app: &App, directory: &Path, run: &Run) -> Result<Duration, IdentityError> {
+    let issued = runs::identity::issue(app, run)?;
+    write_atomically(&directory.join("token"), issued.token.expose_secret().as_bytes())?;
+    // One that was read just before is good for a while yet.
+    Ok(Duration::from_secs(issued.expires_in.max(1).unsigned_abs()).div_f64(2.0))
+}
+
+/// What goes with the end of the process: its identity, and its working directory.
+pub(super) fn clear(directory: &Path) {
+    for name in ["token", "flyte.yaml"] {
+        let _ = std::fs::remove_file(directory.join(name));
+    }
+    for name in ["work", "tmp"] {
+        if let Err(error) = std::fs::remove_dir_all(directory.join(name))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, directory = %directory.display(), "a task's files cannot be removed");
+        }
+    }
+}
+
+fn configuration(config: &Config, directory: &Path, run: &Run) -> String {
+    // A JSON string is a YAML string.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let mut yaml = format!(
+        "admin:\n  endpoint: {}\n  insecure: {}\n  authType: ExternalCommand\n  command: [cat, {}]\n",
+        quoted(&environment::endpoint(config)),
+        config.public_url.scheme() == "http",
+        quoted(&directory.join("token").display().to_string()),
+    );
+    if config.tls.source == TlsSource::LocalAuthority {
+        let ca = config.data_dir.join("ca.pem").display().to_string();
+        yaml.push_str(&format!("  caCertFilePath: {}\n", quoted(&ca)));
+    }
+    yaml.push_str("task:\n");
+    if !config.org.is_empty() {
+        yaml.push_str(&format!("  org: {}\n", quoted(&config.org)));
+    }
+    yaml.push_str(&format!("  project: {}\n  domain: {}\n", quoted(&run.id.project), quoted(&run.id.domain)));
+    yaml
+}

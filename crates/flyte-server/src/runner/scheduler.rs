@@ -1,0 +1,266 @@
+//! Takes queued attempts, as many as there are slots, and sees each to its end.
+//!
+//! What is known is known twice: in the database, which attempts have begun, and in their directories, what has become of
+//! them. A server that starts compares the two, so that it makes no difference at which moment the last one was killed.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
+
+use super::{
+    container, directory, identity, outcome,
+    process::{self, Found, How, Process, Supervisor},
+};
+use crate::{
+    app::App,
+    runs::Outcome,
+    store::{ActionId, Failure, FailureKind, QueuedAttempt, StoreError},
+};
+
+/// How long to wait before something is tried again that failed through the database or the disk.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// An attempt that is being worked on, and how it is told to stop.
+type Working = Arc<Mutex<HashMap<(ActionId, u32), Arc<Notify>>>>;
+
+/// Runs tasks until it is dropped; those that run then go on, and the next server finds them.
+pub async fn run(app: Arc<App>) {
+    let slots = u32::try_from(app.config.runner.max_tasks).unwrap_or(u32::MAX);
+    let mut scheduler = Scheduler { app, working: Working::default(), tasks: JoinSet::new() };
+    while let Err(error) = scheduler.recover().await {
+        tracing::error!(%error, "the tasks that were running could not be looked up");
+        sleep(PAUSE).await;
+    }
+    if slots == 0 {
+        tracing::info!("no tasks are run here: runner.max-tasks is 0");
+    }
+    loop {
+        if let Err(error) = scheduler.turn(slots).await {
+            tracing::error!(%error, "no task could be started");
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+struct Scheduler {
+    app: Arc<App>,
+    working: Working,
+    tasks: JoinSet<()>,
+}
+
+impl Scheduler {
+    /// Takes up what an earlier server has begun.
+    async fn recover(&mut self) -> Result<(), StoreError> {
+        let running = self.app.runs.running().await?;
+        if !running.is_empty() {
+            tracing::info!(
+                tasks = running.len(),
+                "tasks of an earlier start of the server are taken up again"
+            );
+        }
+        for (action, attempt) in running {
+            if let Some(queued) = load(&self.app, &action, attempt).await? {
+                self.work(queued, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops what is to be stopped, starts what can be started, and waits until there may be more of it.
+    async fn turn(&mut self, slots: u32) -> Result<(), StoreError> {
+        while self.tasks.try_join_next().is_some() {}
+        for (action, attempt) in self.app.runs.aborted_attempts().await? {
+            let known = lock(&self.working).get(&(action.clone(), attempt)).cloned();
+            match known {
+                Some(stop) => stop.notify_one(),
+                // Its end could not be told, or it was begun and this process never heard of it.
+                None => {
+                    if let Some(queued) = load(&self.app, &action, attempt).await? {
+                        self.work(queued, true);
+                    }
+                }
+            }
+        }
+        if slots > 0 {
+            for queued in self.app.runs.claim(slots).await? {
+                self.work(queued, false);
+            }
+        }
+        self.app.runs.changed().await
+    }
+
+    /// Works on an attempt; `stopped` where it is to be stopped from the start.
+    fn work(&mut self, queued: QueuedAttempt, stopped: bool) {
+        let key = (queued.action.id.clone(), queued.attempt);
+        let stop = Arc::new(Notify::new());
+        lock(&self.working).insert(key.clone(), Arc::clone(&stop));
+        let (app, working) = (Arc::clone(&self.app), Arc::clone(&self.working));
+        self.tasks.spawn(async move {
+            Work::new(app, queued, stop, stopped).to_its_end().await;
+            lock(&working).remove(&key);
+        });
+    }
+}
+
+fn lock(
+    working: &Mutex<HashMap<(ActionId, u32), Arc<Notify>>>,
+) -> std::sync::MutexGuard<'_, HashMap<(ActionId, u32), Arc<Notify>>> {
+    working.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An attempt that has begun, as [`crate::runs::Runs::claim`] gave it.
+async fn load(app: &App, id: &ActionId, attempt: u32) -> Result<Option<QueuedAttempt>, StoreError> {
+    let Some(action) = app.store.action_by_id(id).await? else { return Ok(None) };
+    let Some(run) = app.store.run_by_id(&id.run).await? else { return Ok(None) };
+    let spec = app.store.action_spec(id).await?.unwrap_or_default();
+    Ok(Some(QueuedAttempt { action, attempt, spec, run }))
+}
+
+/// An attempt being worked on.
+struct Work {
+    app: Arc<App>,
+    queued: QueuedAttempt,
+    directory: PathBuf,
+    stop: Arc<Notify>,
+    stopped: bool,
+}
+
+impl Work {
+    fn new(app: Arc<App>, queued: QueuedAttempt, stop: Arc<Notify>, stopped: bool) -> Self {
+        let directory = directory::of_attempt(&app.config.data_dir, &queued.action.id, queued.attempt);
+        Self { app, queued, directory, stop, stopped }
+    }
+
+    async fn to_its_end(mut self) {
+        let (action, attempt) = (self.queued.action.id.clone(), self.queued.attempt);
+        let outcome = self.outcome().await;
+        tracing::debug!(%action, attempt, ?outcome, "an attempt has ended");
+        let directory = self.directory.clone();
+        let _ = tokio::task::spawn_blocking(move || identity::clear(&directory)).await;
+        while let Err(error) = self.app.runs.ended(&action, attempt, outcome.clone()).await {
+            tracing::error!(%error, %action, attempt, "the end of a task could not be noted");
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn outcome(&mut self) -> Outcome {
+        let system = |message: String| {
+            let code = "RunnerFailed".to_owned();
+            Outcome::Failed(Failure { kind: FailureKind::System, code, message, recoverable: true })
+        };
+        let found = match self.begin().await {
+            Ok(Ok(found)) => found,
+            Ok(Err(failure)) => return Outcome::Failed(failure),
+            Err(error) => return system(format!("the task could not be started: {error}")),
+        };
+        let found = match found {
+            Found::Running(process) => match self.watch(process).await {
+                Ok(found) => found,
+                Err(error) => return system(format!("what became of the task cannot be told: {error}")),
+            },
+            other => other,
+        };
+        match found {
+            Found::Ended(exit) if exit.how == How::Stopped && self.is_aborted().await => Outcome::Aborted,
+            Found::Ended(exit) => outcome::of(&self.app, &self.directory, &self.queued, exit).await,
+            Found::Lost | Found::NotStarted | Found::Running(_) if self.stopped => Outcome::Aborted,
+            Found::Lost | Found::NotStarted | Found::Running(_) => Outcome::Lost {
+                reason: "the supervisor of the task was killed, and the task with it".to_owned(),
+            },
+        }
+    }
+
+    /// What has become of it where it was begun before; or else starts it.
+    async fn begin(&mut self) -> io::Result<Result<Found, Failure>> {
+        let found = process::find(&self.directory).await?;
+        let found = match found {
+            // What is not wanted any more is not begun.
+            Found::NotStarted if self.stopped => return Ok(Ok(found)),
+            Found::NotStarted => match self.start().await? {
+                Ok(process) => Found::Running(process),
+                Err(failure) => return Ok(Err(failure)),
+            },
+            Found::Running(process) => {
+                self.renew();
+                Found::Running(process)
+            }
+            other => other,
+        };
+        if matches!(found, Found::Running(_))
+            && let Err(error) = self.app.runs.started(&self.queued.action.id, self.queued.attempt).await
+        {
+            // It runs all the same; its end will be told.
+            tracing::error!(%error, action = %self.queued.action.id, "the start of a task could not be noted");
+        }
+        Ok(Ok(found))
+    }
+
+    async fn start(&mut self) -> io::Result<Result<Process, Failure>> {
+        let (app, queued, directory) = (Arc::clone(&self.app), self.queued.clone(), self.directory.clone());
+        let start = move || {
+            let id = &queued.action.id.run;
+            let objects = app.objects.directory_of(&id.project, &id.domain);
+            let spec = match container::spec(&app.config, objects.as_deref(), &directory, &queued) {
+                Ok(spec) => spec,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            // Libraries of tasks do not all make the directories that they write to.
+            if let (Some(objects), Some(outputs)) = (&objects, queued.output_prefix().strip_prefix("file://"))
+                && Path::new(outputs).starts_with(objects)
+            {
+                std::fs::create_dir_all(outputs)?;
+            }
+            std::fs::create_dir_all(&directory)?;
+            identity::write(&app, &directory, &queued.run).map_err(io::Error::other)?;
+            Supervisor::default().start(&directory, &spec).map(Ok)
+        };
+        tokio::task::spawn_blocking(start).await.map_err(io::Error::other)?
+    }
+
+    /// Sees to a running process: renews its token, stops it where it is to be stopped, and waits for its end.
+    async fn watch(&mut self, mut process: Process) -> io::Result<Found> {
+        if self.stopped {
+            process.stop();
+        }
+        let mut due =
+            Duration::from_secs(u64::try_from(self.app.config.tokens.access_token_ttl).unwrap_or(1)) / 2;
+        loop {
+            tokio::select! {
+                ended = process.ended() => return ended,
+                () = self.stop.notified() => {
+                    self.stopped = true;
+                    process.stop();
+                }
+                () = sleep(due) => due = self.renew(),
+            }
+        }
+    }
+
+    /// Writes a new token; after how long the next one is due.
+    fn renew(&self) -> Duration {
+        match identity::renew(&self.app, &self.directory, &self.queued.run) {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::error!(%error, action = %self.queued.action.id, "a task's token could not be renewed");
+                PAUSE
+            }
+        }
+    }
+
+    /// Whether it was to be stopped, by this server or an earlier one.
+    async fn is_aborted(&self) -> bool {
+        self.stopped
+            || self
+                .app
+                .runs
+                .aborted_attempts()
+                .await
+                .is_ok_and(|aborted| aborted.contains(&(self.queued.action.id.clone(), self.queued.attempt)))
+    }
+}
