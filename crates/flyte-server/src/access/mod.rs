@@ -187,8 +187,14 @@ impl Access {
         Ok(claims)
     }
 
+    /// Whether the caller's tokens have been revoked since it was let in, as what goes on for long asks now and then.
+    #[must_use]
+    pub fn is_revoked(&self, caller: &Caller) -> bool {
+        self.revoked.contains(&caller.family_id) || self.revoked.contains(&caller.token_id)
+    }
+
     fn unless_revoked(&self, caller: &Arc<Caller>) -> Result<Arc<Caller>, Reason> {
-        if self.revoked.contains(&caller.family_id) || self.revoked.contains(&caller.token_id) {
+        if self.is_revoked(caller) {
             return Err(Reason::Invalid("the token has been revoked"));
         }
         Ok(Arc::clone(caller))

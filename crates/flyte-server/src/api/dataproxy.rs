@@ -86,7 +86,7 @@ impl Service {
 }
 
 /// A failure of the object store: its details are for the log, not for the caller.
-fn object_error(error: ObjectError) -> ConnectError {
+pub(super) fn object_error(error: ObjectError) -> ConnectError {
     match error {
         ObjectError::Io(_) => {
             tracing::error!(%error, "a call failed");

@@ -3,6 +3,7 @@
 //! Authentication stands in front of all of it, in one place: what may be called without a token is the list
 //! `ANONYMOUS_SERVICES`, and everything else, known or not, is refused without a good one.
 
+mod actions;
 mod actor;
 mod api_key;
 mod apps;
@@ -17,6 +18,7 @@ mod list_request;
 mod logs;
 mod place;
 mod project;
+mod run;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -37,12 +39,14 @@ use flyte_idl::{
     cloudidl::identity::AppsServiceExt as _,
     flyteauth::{ApiKeyServiceExt as _, AuditServiceExt as _, TrustServiceExt as _},
     flyteidl2::{
+        actions::ActionsServiceExt as _,
         auth::{AuthMetadataServiceExt as _, IdentityServiceExt as _},
         cluster::ClusterServiceExt as _,
         dataproxy::DataProxyServiceExt as _,
         project::ProjectServiceExt as _,
         task::TaskServiceExt as _,
         workflow::RunLogsServiceExt as _,
+        workflow::RunServiceExt as _,
     },
 };
 use http::{HeaderMap, StatusCode, header};
@@ -78,6 +82,8 @@ pub fn router(app: Arc<App>) -> Router {
     let services = Arc::new(logs::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(project::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(task::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(actions::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(run::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(trust::Service::new(Arc::clone(&app))).register(services);
     // As sent and as decompressed. Not by a layer in front, whose refusal would be none in the caller's protocol.
     let most = app.config.http.max_body_size;

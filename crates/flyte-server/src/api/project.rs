@@ -135,7 +135,7 @@ pub(super) fn is_domain(id: &str) -> bool {
     DOMAINS.iter().any(|(domain, _)| *domain == id)
 }
 
-fn check_id(field: &str, id: &str) -> Result<(), ConnectError> {
+pub(super) fn check_id(field: &str, id: &str) -> Result<(), ConnectError> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if id.is_empty()
         || id.len() > MAX_ID

@@ -6,6 +6,7 @@ mod dataproxy;
 mod limits;
 mod project;
 mod protocol;
+mod run;
 mod task;
 mod trust;
 

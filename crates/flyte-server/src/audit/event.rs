@@ -109,6 +109,12 @@ names! {
         ApiKeyRotated = "api_key_rotated",
         /// A deleted or expired API key was presented.
         ApiKeyUsedAfterDeletion = "api_key_used_after_deletion",
+        /// Somebody started a run.
+        RunCreated = "run_created",
+        /// Somebody aborted a run, or a part of one.
+        RunAborted = "run_aborted",
+        /// Somebody answered a condition that a run waits for.
+        RunSignalled = "run_signalled",
         /// A trust rule was made.
         TrustCreated = "trust_created",
         /// A trust rule was deleted.
@@ -167,7 +173,10 @@ impl Kind {
             | Self::DeviceRefused
             | Self::ApiKeyUsedAfterDeletion
             | Self::TokenExchanged
-            | Self::TokenExchangeRefused => false,
+            | Self::TokenExchangeRefused
+            | Self::RunCreated
+            | Self::RunAborted
+            | Self::RunSignalled => false,
         }
     }
 
@@ -215,6 +224,8 @@ names! {
         DeviceAddress = "device_address",
         /// OAuth scopes, separated by spaces.
         Scope = "scope",
+        /// A task.
+        Task = "task",
         /// A role.
         Role = "role",
         /// A project.
