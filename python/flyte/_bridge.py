@@ -302,9 +302,9 @@ class Bridge:
         from flyte.models import CodeBundle
 
         bundle = request.get("bundle")
-        images = {one.name: image_of(one.image).uri for one in self.environments}
+        images: dict[str, str] = {one.name: image_of(one.image).uri for one in self.environments}
         if request.get("image"):
-            images = dict.fromkeys(images, request["image"])
+            images = dict.fromkeys(images, str(request["image"]))
         if not request.get("version"):
             raise Refused("version is missing", "version")
         return Serialization(
@@ -350,7 +350,7 @@ class Bridge:
     def printing(self) -> Iterator[None]:
         """Sends what is printed, line by line."""
         before = sys.stdout
-        sys.stdout = _Lines(self)  # type: ignore[assignment]
+        sys.stdout = _Lines(self)
         try:
             yield
         finally:

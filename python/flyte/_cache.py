@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol, Union
 
 CacheBehavior = Literal["auto", "override", "disable"]
 _ALIASES: dict[str, CacheBehavior] = {
-    **dict.fromkeys(("enable", "enabled", "on", "true", "yes"), "auto"),  # type: ignore[arg-type]
-    **dict.fromkeys(("off", "false", "no", "none"), "disable"),  # type: ignore[arg-type]
+    **dict.fromkeys(("enable", "enabled", "on", "true", "yes"), "auto"),
+    **dict.fromkeys(("off", "false", "no", "none"), "disable"),
 }
 
 

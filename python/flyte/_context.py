@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import pathlib
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,12 @@ class Surroundings:
     # Where calls of tasks are grouped.
     group: str | None = None
     upload: Uploader | None = None
-    authority: str | None = None
 
 
 _surroundings: contextvars.ContextVar[Surroundings] = contextvars.ContextVar(
-    "flyte_surroundings", default=Surroundings()
+    "flyte_surroundings",
+    # Frozen.
+    default=Surroundings(),  # noqa: B039
 )
 
 
@@ -73,7 +75,9 @@ def uploader() -> Uploader | None:
 
 
 def trusted_authority() -> str | None:
-    """The file with the authority that signed the control plane's certificate, where it is not one of the system's."""
-    import os
-
-    return _surroundings.get().authority or os.environ.get("_FLYTE_CA_CERT_FILE")
+    """The file with the authority that signed the control plane's certificate, where the configuration names one."""
+    initialize = sys.modules.get("flyte._initialize")
+    if initialize is None or not initialize.is_initialized():
+        return None
+    session = initialize.initialized().session
+    return session.config.get("admin", {}).get("caCertFilePath") or None if session is not None else None

@@ -148,10 +148,11 @@ class RunContext:
         return await self._run_remote(task, given)
 
     async def _run_remote(self, task: Task[Any, Any], given: Mapping[str, Any]) -> Any:
-        from flyte._bundle import bundle, remote_uploader
+        from flyte._bundle import bundle
         from flyte._initialize import initialized, scope, session
         from flyte._runtime.convert import to_inputs
         from flyte._runtime.spec import Serialization, deployed_spec
+        from flyte._upload import upload
 
         here = session()
         where = scope(self.project, self.domain)
@@ -165,7 +166,7 @@ class RunContext:
         version = self.version or (packed.computed_version if packed is not None else "")
         if not version:
             raise TypeError("without copied files a run needs a version: with_runcontext(version=...)")
-        with within(upload=remote_uploader(where)):
+        with within(upload=lambda what, name: upload(what, name, where)):
             inputs = await to_inputs(
                 task.interface, given if isinstance(given, dict) else dict(given), dict(self.custom_context)
             )
@@ -175,7 +176,7 @@ class RunContext:
             bundle=packed,
             images=images_of(environments),
             root=root,
-            paths=_paths(root),
+            paths=paths_of(root),
         )
         spec = await deployed_spec(task, serialization)
         return await self.start(here, where, {"taskSpec": spec}, inputs, task.queue)
@@ -254,7 +255,8 @@ def images_of(environments: Sequence[Any]) -> dict[str, str]:
     return {one.name: image_of(one.image).uri for one in environments}
 
 
-def _paths(root: pathlib.Path) -> str:
+def paths_of(root: pathlib.Path) -> str:
+    """Where modules are looked for below the root, unless that is not to go along."""
     from flyte._initialize import initialized
     from flyte._runtime.module import local_paths
 

@@ -123,7 +123,8 @@ class Task(Generic[P, R]):
             result: R = await controller.submit(self, args, kwargs)
             return result
         value = self.func(*args, **kwargs)
-        return await value if inspect.isawaitable(value) else value
+        here: R = await value if inspect.isawaitable(value) else value
+        return here
 
     def override(
         self,

@@ -57,7 +57,8 @@ class TaskEnvironment(Environment):
         entrypoint: bool = False,
     ) -> Callable[[Callable[P, Any]], Task[P, Any]]: ...
 
-    def task(
+    # The variable of the third form is bound when the decorator is called.
+    def task(  # type: ignore[misc]
         self,
         _func: Callable[..., Any] | None = None,
         /,

@@ -53,7 +53,7 @@ def run_coroutine(coroutine: Coroutine[Any, Any, R]) -> R:
 
     def call() -> None:
         try:
-            result.append(context.run(asyncio.run, coroutine))  # type: ignore[arg-type]
+            result.append(context.run(asyncio.run, coroutine))
         except BaseException as raised:
             errors.append(raised)
 

@@ -5,24 +5,62 @@ from __future__ import annotations
 # How tasks fail.
 from flyte._runtime_errors import (
     ActionAbortedError as ActionAbortedError,
+)
+from flyte._runtime_errors import (
     BaseRuntimeError as BaseRuntimeError,
+)
+from flyte._runtime_errors import (
     CustomError as CustomError,
+)
+from flyte._runtime_errors import (
     DeadlineExceededError as DeadlineExceededError,
+)
+from flyte._runtime_errors import (
     DeploymentError as DeploymentError,
+)
+from flyte._runtime_errors import (
     ImagePullBackOffError as ImagePullBackOffError,
+)
+from flyte._runtime_errors import (
     InlineIOMaxBytesBreached as InlineIOMaxBytesBreached,
+)
+from flyte._runtime_errors import (
     InvalidImageNameError as InvalidImageNameError,
+)
+from flyte._runtime_errors import (
     MaxQueuedTimeExceededError as MaxQueuedTimeExceededError,
+)
+from flyte._runtime_errors import (
     MaxRuntimeExceededError as MaxRuntimeExceededError,
+)
+from flyte._runtime_errors import (
     ModuleLoadError as ModuleLoadError,
+)
+from flyte._runtime_errors import (
     NonRecoverableError as NonRecoverableError,
+)
+from flyte._runtime_errors import (
     OOMError as OOMError,
+)
+from flyte._runtime_errors import (
     RetriesExhaustedError as RetriesExhaustedError,
+)
+from flyte._runtime_errors import (
     RuntimeDataValidationError as RuntimeDataValidationError,
+)
+from flyte._runtime_errors import (
     RuntimeSystemError as RuntimeSystemError,
+)
+from flyte._runtime_errors import (
     RuntimeUnknownError as RuntimeUnknownError,
+)
+from flyte._runtime_errors import (
     RuntimeUserError as RuntimeUserError,
+)
+from flyte._runtime_errors import (
     TaskInterruptedError as TaskInterruptedError,
+)
+from flyte._runtime_errors import (
     TaskTimeoutError as TaskTimeoutError,
 )
 

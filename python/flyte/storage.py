@@ -8,6 +8,7 @@ import os
 import pathlib
 import secrets
 import shutil
+import ssl
 import tempfile
 import urllib.error
 import urllib.parse
@@ -64,17 +65,20 @@ def _is_http(url: str) -> bool:
     return url.startswith(("https://", "http://"))
 
 
-def _http(url: str) -> Any:
-    import ssl
-
+def tls() -> ssl.SSLContext:
+    """Trusts the system's authorities, and the one that the configuration names."""
     from flyte._context import trusted_authority
 
     context = ssl.create_default_context()
     authority = trusted_authority()
     if authority:
         context.load_verify_locations(authority)
+    return context
+
+
+def _http(url: str) -> Any:
     try:
-        return urllib.request.urlopen(url, timeout=_PATIENCE, context=context)
+        return urllib.request.urlopen(url, timeout=_PATIENCE, context=tls())
     except urllib.error.HTTPError as error:
         # The answer's body may say more, and is not ours to show.
         error.close()

@@ -34,13 +34,13 @@ class Level(enum.IntEnum):
 class Inner:
     x: int
     y: float = 1.5
-    z: Optional[str] = None
+    z: str | None = None
 
 
 @dataclasses.dataclass
 class Node:
     value: int
-    next: Optional[Node] = None
+    next: Node | None = None
 
 
 @dataclasses.dataclass
@@ -60,9 +60,9 @@ class Everything:
     pair: tuple[int, str]
     numbers: set[int]
     choice: Literal["a", "b"]
-    either: Union[int, str]
+    either: int | str
     words: list[str] = dataclasses.field(default_factory=list)
-    maybe: Optional[Inner] = None
+    maybe: Inner | None = None
     made: Inner = dataclasses.field(default_factory=lambda: Inner(1))
     flag: bool = True
     default_color: Color = Color.RED
@@ -176,7 +176,7 @@ else:
         name: str = pydantic.Field(description="what it is called", min_length=1)
         parts: list[Part] = pydantic.Field(default_factory=list)
         colors: dict[str, Color] = {}
-        file: Optional[File] = None
+        file: File | None = None
         when: datetime.datetime = datetime.datetime(2024, 1, 1, tzinfo=UTC)
 
     # The module's annotations are texts.
@@ -200,14 +200,15 @@ else:
         ["s3://b"],
     )
     CASES["constrained optional"] = (
-        typing.Annotated[Optional[int], pydantic.Field(gt=0, title="Count")],
+        typing.Annotated[int | None, pydantic.Field(gt=0, title="Count")],
         [1, None],
     )
 
 
 async def _all() -> dict[str, Any]:
-    from flyte.types import TypeEngine
     from google.protobuf.json_format import MessageToDict
+
+    from flyte.types import TypeEngine
 
     found = {}
     for name, (python_type, values) in CASES.items():

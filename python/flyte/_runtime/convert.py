@@ -197,9 +197,8 @@ def _is_ours(error: BaseException) -> bool:
 def own_traceback(error: BaseException) -> list[str]:
     """The traceback without the frames of this package and of asyncio; nothing where no others are in it."""
     import asyncio
-    import pathlib
-
     import importlib
+    import pathlib
 
     libraries = [str(pathlib.Path(module.__file__ or "").parent) for module in (asyncio, importlib)]
     ours = (str(pathlib.Path(__file__).parents[1]), *libraries, "<frozen")

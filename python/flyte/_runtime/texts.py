@@ -20,10 +20,17 @@ from flyte.types._simple import LITERAL_ENUM
 _TRUE = {"true", "yes", "on", "1", "t", "y"}
 _FALSE = {"false", "no", "off", "0", "f", "n"}
 _NONE = {"none", "null"}
-_LENGTH = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(ms|us|s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?|d|days?|w|weeks?)"
-)
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 _UNITS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001}
+_UNITS |= {
+    "week": 604800.0,
+    "day": 86400.0,
+    "hour": 3600.0,
+    "min": 60.0,
+    "minute": 60.0,
+    "sec": 1.0,
+    "second": 1.0,
+}
 
 
 def parse(given: str | Sequence[str] | None, python_type: Any) -> Any:
@@ -138,8 +145,10 @@ def _length(given: str) -> datetime.timedelta:
     for match in _LENGTH.finditer(text):
         if text[at : match.start()].strip(" ,"):
             break
-        unit = match[2]
-        seconds += float(match[1]) * (_UNITS.get(unit) or _UNITS[unit[0]])
+        unit = _UNITS.get(match[2]) or _UNITS.get(match[2].removesuffix("s"))
+        if unit is None:
+            break
+        seconds += float(match[1]) * unit
         at = match.end()
     if not at or text[at:].strip():
         raise _expected("a length of time such as 90s, 1h30m or 2 days", given)
@@ -217,6 +226,8 @@ def show(value: Any, python_type: Any) -> str:
         return f"{value.total_seconds():g}s"
     if hasattr(value, "__flyte_plain__"):
         return str(value.path)
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
     try:
         return json.dumps(plain(value, python_type))
     except (TypeError, ValueError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import typing
 from typing import Any
 
@@ -223,7 +225,7 @@ class UnionTransformer(TypeTransformer[Any]):
     def guess_python_type(self, literal_type: LiteralType) -> Any:
         if "unionType" in literal_type:
             variants = literal_type["unionType"].get("variants", [])
-            return typing.Union[tuple(_engine().guess_python_type(variant) for variant in variants)]
+            return functools.reduce(operator.or_, map(_engine().guess_python_type, variants))
         raise ValueError(f"{literal_type} is no union")
 
 

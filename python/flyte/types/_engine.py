@@ -167,5 +167,5 @@ class TypeEngine:
 for _transformer in simple_transformers():
     TypeEngine.register(_transformer, [None] if _transformer.python_type is type(None) else [])
 TypeEngine.register(ListTransformer())
-TypeEngine.register(UnionTransformer(), [] if types.UnionType is typing.Union else [types.UnionType])
+TypeEngine.register(UnionTransformer(), {types.UnionType} - {typing.Union})
 TypeEngine.register(DictTransformer())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import types
 from functools import lru_cache
 from typing import Any, Optional
 
@@ -73,7 +74,7 @@ class _Classes:
                 union: Any = None
                 for variant in schema[key]:
                     one = self.of(variant)
-                    union = one if union is None else Optional[one] if union is type(None) else union | one
+                    union = one if union is None else union | one
                 return union
         if "enum" in schema or "const" in schema:
             return str if isinstance(schema.get("const", ""), str) else Any
@@ -85,7 +86,7 @@ class _Classes:
                 return self.of_object(schema)
             values = schema.get("additionalProperties")
             keys = self.of(schema["propertyNames"]) if "propertyNames" in schema else str
-            return dict[keys, self.of(values) if isinstance(values, dict) else Any]  # type: ignore[misc]
+            return types.GenericAlias(dict, (keys, self.of(values) if isinstance(values, dict) else Any))
         if schema.get("format") == "base64":
             return bytes
         return _SIMPLE.get(kind, Any)  # type: ignore[arg-type]

@@ -290,7 +290,7 @@ def constrained(literal_type: LiteralType, annotation: Any) -> LiteralType:
 def _variant(variant: LiteralType, argument: Any, said: list[Any], extra: dict[str, Any]) -> LiteralType:
     if argument is type(None):
         return variant
-    result = dict(constrained(variant, typing.Annotated[(argument, *said)]))
+    result = dict(constrained(variant, _annotated(argument, said)))
     if "metadata" in result:
         result["metadata"] = {key: value for key, value in result["metadata"].items() if key not in extra}
     return result
@@ -306,12 +306,16 @@ def _split(annotation: Any) -> tuple[Any, list[Any]]:
     return plain, [one for one in rest if isinstance(one, kinds)]
 
 
+def _annotated(plain: Any, said: list[Any]) -> Any:
+    return typing.Annotated.__class_getitem__((plain, *said))  # type: ignore[attr-defined]
+
+
 def _said(plain: Any, said: list[Any]) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     try:
         without = TypeAdapter(plain).json_schema()
-        with_them = TypeAdapter(typing.Annotated[(plain, *said)]).json_schema()
+        with_them = TypeAdapter(_annotated(plain, said)).json_schema()
     except Exception:  # pydantic knows no schema for the type, so that there is nothing to add
         return {}
     missing = object()

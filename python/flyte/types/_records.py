@@ -269,11 +269,16 @@ def _plain(value: Any, annotation: Any, *, for_json: bool) -> Any:
     return _plain_container(value, annotation, origin, arguments, for_json)
 
 
+def _is_exactly(value: Any, variant: Any) -> bool:
+    kind: Any = typing.get_origin(variant) or variant
+    return bool(type(value) is kind)
+
+
 def _plain_variant(value: Any, variants: tuple[Any, ...], for_json: bool) -> Any:
     if value is None and type(None) in variants:
         return None
     # The variant of exactly this type goes first: `1` is also a float.
-    ordered = sorted(variants, key=lambda variant: type(value) is not (typing.get_origin(variant) or variant))
+    ordered = sorted(variants, key=lambda variant: not _is_exactly(value, variant))
     for variant in ordered:
         if variant is type(None):
             continue
@@ -371,7 +376,7 @@ def _variant(plain: Any, variants: tuple[Any, ...]) -> Any:
     if plain is None and type(None) in variants:
         return None
     reasons = []
-    ordered = sorted(variants, key=lambda variant: type(plain) is not (typing.get_origin(variant) or variant))
+    ordered = sorted(variants, key=lambda variant: not _is_exactly(plain, variant))
     for variant in ordered:
         if variant is type(None):
             continue

@@ -1,0 +1,34 @@
+"""Apps by their module and their name in it."""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+import sys
+from typing import Any
+
+
+class AppEnvResolver:
+    """`MODULE:NAME`."""
+
+    import_path = "flyte._internal.resolvers.app_env.AppEnvResolver"
+
+    def load_app_env(self, loader_args: str) -> Any:
+        """The app. Raises ImportError where there is no such module, AttributeError where there is no such name in it."""
+        module, colon, name = loader_args.partition(":")
+        if not colon:
+            raise ValueError(f"an app is named by MODULE:NAME, not {loader_args!r}")
+        return getattr(importlib.import_module(module), name)
+
+    def loader_args(self, app: Any, root_dir: pathlib.Path) -> str | None:
+        """What names the app, for code that is unpacked from `root_dir` on; None where no name of a module is it."""
+        root = pathlib.Path(root_dir).resolve()
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            if not isinstance(file, str) or not pathlib.Path(file).resolve().is_relative_to(root):
+                continue
+            for name, value in list(vars(module).items()):
+                if value is app:
+                    path = pathlib.Path(file).resolve().relative_to(root).with_suffix("")
+                    return f"{'.'.join(path.parts)}:{name}"
+        return None
