@@ -48,6 +48,8 @@ pub fn of_attempt(config: &Config, directory: &Path, attempt: &QueuedAttempt) ->
         ("_U_RUN_BASE", attempt.run.output_base.clone()),
         ("_U_EP_OVERRIDE", endpoint(config)),
         ("_U_USE_ACTIONS", "1".to_owned()),
+        // The published runtime puts the inputs of what a task calls into directories that are not there yet.
+        ("FSSPEC_FILE_AUTO_MKDIR", "1".to_owned()),
         ("FLYTECTL_CONFIG", directory.join("flyte.yaml").display().to_string()),
     ];
     if config.public_url.scheme() == "http" {

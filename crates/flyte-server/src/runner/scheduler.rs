@@ -211,9 +211,8 @@ impl Work {
                 Err(failure) => return Ok(Err(failure)),
             };
             // Libraries of tasks do not all make the directories that they write to.
-            if let (Some(objects), Some(outputs)) = (&objects, queued.output_prefix().strip_prefix("file://"))
-                && Path::new(outputs).starts_with(objects)
-            {
+            let outputs = queued.output_prefix();
+            if objects.is_some_and(|objects| Path::new(&outputs).starts_with(objects)) {
                 std::fs::create_dir_all(outputs)?;
             }
             std::fs::create_dir_all(&directory)?;

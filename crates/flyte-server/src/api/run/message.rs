@@ -132,7 +132,13 @@ impl<'a> Messages<'a> {
                 Some(failure) if failed => MessageField::some(execution_error(failure)),
                 _ => MessageField::none(),
             },
-            output_uri: action.output_uri.clone(),
+            // Where they will be, until they are there: the published runtime complains of a call that has none.
+            output_uri: match action.kind {
+                ActionKind::Task if action.output_uri.is_empty() => {
+                    action.output_prefix(action.attempts.max(1))
+                }
+                _ => action.output_uri.clone(),
+            },
             value,
             ..ActionUpdate::default()
         })
