@@ -19,6 +19,9 @@ from typing import IO, Any
 # Seconds without a byte until a download is given up.
 _PATIENCE = 60
 
+# Schemes of this machine's files. `objects` is what flyte-server calls its own, where the published runtime is to copy to them.
+_LOCAL = ("file", "objects")
+
 
 class StorageError(OSError):
     """Stored data cannot be read or written. The message names the URL without its query, which may hold a signature."""
@@ -27,11 +30,13 @@ class StorageError(OSError):
 def is_remote(url: str) -> bool:
     """Whether it is somewhere else than in this machine's files."""
     scheme, separator, _ = url.partition("://")
-    return bool(separator) and scheme != "file"
+    return bool(separator) and scheme not in _LOCAL
 
 
 def local_path(url: str) -> pathlib.Path:
-    """The file that a `file://` URL or a plain path names."""
+    """The file that a `file://` URL, an `objects://` URL or a plain path names."""
+    if url.startswith("objects://"):
+        return pathlib.Path(url.removeprefix("objects://"))
     if url.startswith("file://"):
         return pathlib.Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
     return pathlib.Path(url)

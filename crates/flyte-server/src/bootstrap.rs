@@ -23,6 +23,7 @@ use crate::{
     keys::{KeyError, SealingKey, SigningKeys},
     oauth::{scope, token::PUBLIC_GRANTS},
     objects::Objects,
+    runner,
     runs::Runs,
     stopping::Stopping,
     store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User, sqlite::SqliteStore},
@@ -160,6 +161,8 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
     let objects = Objects::new(&config);
     objects.prepare().map_err(|source| BootstrapError::File { path: data_dir.file("objects"), source })?;
+    runner::libraries::install(&config.data_dir)
+        .map_err(|source| BootstrapError::File { path: data_dir.file("python"), source })?;
     let access = Arc::new(Access::new());
     let app = Arc::new(App {
         runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),

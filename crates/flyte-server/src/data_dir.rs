@@ -9,6 +9,7 @@
 //! attempts/            a directory for each attempt at a task: its specification, log and end (runner::process)
 //! flyte.db             the database, with -wal and -shm beside it
 //! objects/             objects of tasks, as files; see `objects`
+//! python/              what tasks get beside their own libraries (runner::libraries)
 //! first-admin          there while the first administrator's password has not been told
 //! ```
 

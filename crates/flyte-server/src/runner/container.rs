@@ -9,7 +9,7 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::{
-    environment,
+    environment, libraries,
     process::{Limits, Sandbox, Spec},
     quantity, template,
 };
@@ -51,7 +51,11 @@ pub(super) fn spec(
     let mut variables = environment::base(config, directory);
     let given = run.envs.as_option().into_iter().flat_map(|envs| &envs.values);
     for variable in container.env.iter().chain(given) {
-        variables.insert(variable.key.clone(), template::fill(&variable.value, values));
+        let mut value = template::fill(&variable.value, values);
+        if variable.key == "PYTHONPATH" {
+            value = format!("{value}:{}", libraries::directory(config).display());
+        }
+        variables.insert(variable.key.clone(), value);
     }
     // Ours last: what a task is told about itself is so.
     variables.extend(
@@ -82,12 +86,12 @@ pub(super) fn spec(
 }
 
 /// What is kept from what runs here: the data directory, but for the process's own, the objects in `objects`, and the
-/// certificate by which it knows the server. `None` where `runner.sandbox` is `off`.
+/// certificate by which it knows the server, and the libraries it is given. `None` where `runner.sandbox` is `off`.
 #[must_use]
 pub fn sandbox(config: &Config, objects: Option<&Path>) -> Option<Sandbox> {
     (config.runner.sandbox != SandboxMode::Off).then(|| Sandbox {
         hidden: config.data_dir.clone(),
-        readable: vec![config.data_dir.join("ca.pem")],
+        readable: vec![config.data_dir.join("ca.pem"), libraries::directory(config)],
         writable: objects.map(Path::to_owned).into_iter().collect(),
         required: config.runner.sandbox == SandboxMode::Required,
     })
@@ -103,7 +107,7 @@ fn value(attempt: &QueuedAttempt, run: &RunSpec, name: &str) -> Option<String> {
             action.input_uri.rsplit_once('/').map_or("", |(prefix, _)| prefix).to_owned()
         }
         "outputprefix" => outputs,
-        "rawoutputdataprefix" => match given.filter(|prefix| !prefix.is_empty()) {
+        "rawoutputdataprefix" => libraries::raw_data(match given.filter(|prefix| !prefix.is_empty()) {
             Some(prefix) => {
                 format!(
                     "{}/{}/{}/{}",
@@ -114,7 +118,7 @@ fn value(attempt: &QueuedAttempt, run: &RunSpec, name: &str) -> Option<String> {
                 )
             }
             None => format!("{outputs}/raw"),
-        },
+        }),
         "checkpointoutputprefix" => checkpoints(&outputs),
         "prevcheckpointprefix" => match attempt.attempt {
             0 | 1 => String::new(),

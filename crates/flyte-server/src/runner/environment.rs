@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, env, path::Path};
 
+use super::libraries;
 use crate::{config::Config, store::QueuedAttempt};
 
 /// Where programs are where the server itself is not told.
@@ -30,6 +31,11 @@ pub fn base(config: &Config, directory: &Path) -> BTreeMap<String, String> {
     }
     // Or else its output is there only when there is much of it.
     set("PYTHONUNBUFFERED", "1".to_owned());
+    set("PYTHONPATH", libraries::directory(config).display().to_string());
+    // The published runtime writes the inputs of the tasks that it calls into directories which nobody has made.
+    set("FSSPEC_FILE", r#"{"auto_mkdir": true}"#.to_owned());
+    // Tasks have nothing to do with the keyring of whoever runs the server.
+    set("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring".to_owned());
     variables
 }
 
@@ -43,7 +49,8 @@ pub fn of_attempt(config: &Config, directory: &Path, attempt: &QueuedAttempt) ->
         ("RUN_NAME", action.run.name.clone()),
         ("FLYTE_INTERNAL_EXECUTION_PROJECT", action.run.project.clone()),
         ("FLYTE_INTERNAL_EXECUTION_DOMAIN", action.run.domain.clone()),
-        ("FLYTE_ATTEMPT_NUMBER", attempt.attempt.to_string()),
+        // The runtime counts them from 0.
+        ("FLYTE_ATTEMPT_NUMBER", attempt.attempt.saturating_sub(1).to_string()),
         ("_U_ORG_NAME", org.to_owned()),
         ("_U_RUN_BASE", attempt.run.output_base.clone()),
         ("_U_EP_OVERRIDE", endpoint(config)),

@@ -58,7 +58,7 @@ fn configuration(config: &Config, directory: &Path, run: &Run) -> String {
     // A JSON string is a YAML string.
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let mut yaml = format!(
-        "admin:\n  endpoint: {}\n  insecure: {}\n  authType: ExternalCommand\n  command: [cat, {}]\n",
+        "admin:\n  endpoint: {}\n  insecure: {}\n  authType: ExternalCommand\n  command: [cat, {}]\n  disableKeyring: true\n",
         quoted(&environment::endpoint(config)),
         config.public_url.scheme() == "http",
         quoted(&directory.join("token").display().to_string()),
