@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -72,9 +73,9 @@ def eventually(what: str, happens, seconds: float = 60):
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    directory = tmp_path_factory.mktemp("server")
+@contextlib.contextmanager
+def running(directory: pathlib.Path, **environment: str) -> Iterator[Server]:
+    """A server with a data directory of its own, and these variables."""
     (directory / "password").write_text(PASSWORD)
     port = free_port()
     with (directory / "log").open("wb") as log:
@@ -92,6 +93,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             env={
                 **os.environ,
                 "FLYTE_SERVER_CLIENT_REDIRECT_URI": f"http://localhost:{free_port()}/callback",
+                **environment,
             },
         )
     server = Server(directory, port, process)
@@ -103,6 +105,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         raise
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -121,10 +129,8 @@ def home(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
     return home
 
 
-@pytest.fixture(scope="session")
-def signed_in(server: Server, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A home whose configuration names the server and where the administrator is signed in, by the `flyte` command."""
-    home = tmp_path_factory.mktemp("signed-in")
+def sign_in(server: Server, home: pathlib.Path) -> pathlib.Path:
+    """Signs the administrator in, by the `flyte` command, in a home whose configuration names the server."""
     (home / ".flyte").mkdir()
     (home / ".flyte/config.yaml").write_text(
         f"admin:\n  endpoint: dns:///{server.endpoint}\n  authType: DeviceFlow\n  caCertFilePath: {server.ca}\n"
@@ -150,12 +156,17 @@ def signed_in(server: Server, tmp_path_factory: pytest.TempPathFactory) -> pathl
 
 
 @pytest.fixture(scope="session")
-def api_key(server: Server, signed_in: pathlib.Path) -> str:
-    """A key of a machine that may write."""
+def signed_in(server: Server, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A home where the administrator is signed in."""
+    return sign_in(server, tmp_path_factory.mktemp("signed-in"))
+
+
+def make_key(home: pathlib.Path) -> str:
+    """A key of a machine that may write, made by whoever is signed in."""
     told = subprocess.run(
         [COMMAND, "create", "api-key", "python-tests", "--role", "admin"],
-        env={"HOME": str(signed_in), "PATH": os.environ["PATH"]},
-        cwd=signed_in,
+        env={"HOME": str(home), "PATH": os.environ["PATH"]},
+        cwd=home,
         check=True,
         capture_output=True,
         text=True,
@@ -163,3 +174,9 @@ def api_key(server: Server, signed_in: pathlib.Path) -> str:
     return (
         told.stdout.strip().rpartition("=")[2].strip('"') if "export" in told.stdout else told.stdout.strip()
     )
+
+
+@pytest.fixture(scope="session")
+def api_key(server: Server, signed_in: pathlib.Path) -> str:
+    """A key of a machine that may write."""
+    return make_key(signed_in)

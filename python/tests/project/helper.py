@@ -1,0 +1,5 @@
+"""What goes along because it is imported."""
+
+
+def shout(word: str) -> str:
+    return word.upper()

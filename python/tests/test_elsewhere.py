@@ -1,0 +1,150 @@
+"""Tasks on a real server: deployed and started by this package and by the published one, run by this package's `a0` and by the
+published one's, in all four combinations."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import conftest
+import pytest
+from conftest import TARGET, Server
+
+import flyte
+import flyte.errors
+import flyte.remote
+
+PACKAGES = {"ours": TARGET / "peers/ours", "published": TARGET / "peers/venv"}
+PROJECT = pathlib.Path(__file__).parent / "project"
+
+
+class Place:
+    """A server whose tasks one of the packages runs, and a key for it."""
+
+    def __init__(self, server: Server, directory: pathlib.Path) -> None:
+        self.server = server
+        self.directory = directory
+        self.key = conftest.make_key(conftest.sign_in(server, directory / "home"))
+        self.config = directory / "config.yaml"
+        secret = directory / "secret"
+        # A key is base64 of endpoint:client:secret:org, the endpoint with its port.
+        import base64
+
+        parts = base64.b64decode(self.key).decode().split(":")
+        secret.write_text(parts[3])
+        self.config.write_text(
+            f"admin:\n  endpoint: dns:///{server.endpoint}\n  authType: ClientSecret\n  clientId: {parts[2]}\n"
+            f"  clientSecretLocation: {secret}\n  caCertFilePath: {server.ca}\n  disableKeyring: true\n"
+            "task:\n  org: testing\n  project: flytesnacks\n  domain: development\nimage:\n  builder: local\n"
+        )
+
+    def drive(self, package: str, *arguments: str) -> str:
+        """Has a package deploy or run something; what it prints."""
+        environment = {
+            "HOME": str(self.directory / "home"),
+            "PATH": os.environ["PATH"],
+            "UCTL_CONFIG": str(self.config),
+            "FLYTECTL_CONFIG": str(self.config),
+            # The published package's sign-in trusts the system's authorities alone.
+            "SSL_CERT_FILE": str(self.server.ca),
+        }
+        run = subprocess.run(
+            [PACKAGES[package] / "bin/python", str(self.project / "drive.py"), *arguments],
+            env=environment,
+            cwd=self.project,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert run.returncode == 0, run.stderr[-4000:]
+        return run.stdout.strip().splitlines()[-1]
+
+    @property
+    def project(self) -> pathlib.Path:
+        """The tasks, away from this package's own directory."""
+        target = self.directory / "project"
+        if not target.exists():
+            shutil.copytree(PROJECT, target, ignore=shutil.ignore_patterns("__pycache__"))
+        return target
+
+    def outcome(self, name: str) -> Any:
+        """The run of this name, when it is done."""
+        flyte.init_from_config(str(self.config))
+        run = flyte.remote.Run.get(name)
+        run.wait(quiet=True)
+        return flyte.remote.Run.get(name)
+
+    def outputs(self, name: str) -> tuple[Any, ...]:
+        """What the run returned."""
+        run = self.outcome(name)
+        assert run.phase == "succeeded", (run.phase, self.told(run))
+        return tuple(run.outputs())
+
+    def told(self, run: Any) -> str:
+        """Why it ended as it did, and the server's last words."""
+        details = flyte.remote.Run.get(run.name).details().to_dict()
+        return json.dumps(details)[:3000] + (self.server.directory / "log").read_text()[-2000:]
+
+
+@pytest.fixture(scope="module", params=["ours", "published"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A server that runs tasks by one of the packages."""
+    directory = tmp_path_factory.mktemp(f"by-{request.param}")
+    (directory / "home").mkdir()
+    (directory / "server").mkdir()
+    with conftest.running(
+        directory / "server",
+        FLYTE_SERVER_RUNNER_PYTHON=str(PACKAGES[request.param]),
+        FLYTE_SERVER_RUNNER_SANDBOX="false",
+    ) as server:
+        yield Place(server, directory)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_run_that_calls_tasks(place: Place, package: str) -> None:
+    name = place.drive(package, "run", "flow.whole", json.dumps({"words": ["ab", "cde"]}))
+    assert place.outputs(name) == (6, "AB,CDE", name)
+    actions = list(flyte.remote.Action.listall(for_run_name=name))
+    assert len(actions) == 6 and {action.phase for action in actions} == {"succeeded"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_task_that_blocks_maps(place: Place, package: str) -> None:
+    name = place.drive(package, "run", "flow.mapped", json.dumps({"numbers": [1, 2, 3]}))
+    assert place.outputs(name) == ([1, 4, 9],)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_a_child_ends_in_is_caught(place: Place, package: str) -> None:
+    name = place.drive(package, "run", "flow.catching", "{}")
+    assert place.outputs(name) == ("ValueError: of no value",)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_parent_that_is_run_again_finds_its_children(
+    place: Place, package: str, tmp_path: pathlib.Path
+) -> None:
+    name = place.drive(package, "run", "flow.second_time", json.dumps({"directory": str(tmp_path)}))
+    assert place.outputs(name) == ("3",)
+    assert len(list(flyte.remote.Action.listall(for_run_name=name))) == 2
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_run_that_fails_says_why(place: Place, package: str) -> None:
+    name = place.drive(package, "run", "flow.broken", json.dumps({"how": "never"}))
+    run = place.outcome(name)
+    assert run.phase == "failed"
+    assert "it never will" in json.dumps(run.details().to_dict())
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_deployed_tasks_are_listed(place: Place, package: str) -> None:
+    place.drive(package, "deploy", "flow.whole", "{}")
+    flyte.init_from_config(str(place.config))
+    names = {task.name for task in flyte.remote.Task.listall(project="flytesnacks", domain="development")}
+    assert {"flow.whole", "flow.item", "flow.square"} <= names

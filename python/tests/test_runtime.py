@@ -1,0 +1,273 @@
+"""`a0`, this package's and the published one's, on the same files; and what it is made of."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import pathlib
+import subprocess
+import sys
+import tarfile
+from typing import Any
+
+import pytest
+
+import flyte
+import flyte.errors
+from flyte import _bundle, storage
+from flyte._runtime import code, command
+from flyte._wire import decode, encode
+
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parents[2] / "target"))
+PROJECT = pathlib.Path(__file__).parent / "project"
+A0 = {"ours": TARGET / "peers/ours/bin/a0", "published": TARGET / "peers/venv/bin/a0"}
+NUMBER = {"scalar": {"primitive": {"integer": "7"}}}
+WORD = {"scalar": {"primitive": {"stringValue": "bob"}}}
+
+
+class Attempt:
+    """One run of `a0`."""
+
+    def __init__(self, directory: pathlib.Path, package: str) -> None:
+        self.directory = directory
+        self.package = package
+        archive, self.version = _bundle.pack(PROJECT, sorted(PROJECT.glob("*.py")))
+        (directory / "code.tar.gz").write_bytes(archive)
+        (directory / "work").mkdir()
+
+    def run(self, module: str, task: str, **inputs: Any) -> tuple[str, Any]:
+        """Runs a task; gives what was written, `outputs` or `error`."""
+        literals = [{"name": name, "value": value} for name, value in inputs.items()]
+        (self.directory / "inputs.pb").write_bytes(encode("flyteidl2.task.Inputs", {"literals": literals}))
+        key = base64.b64encode(b"localhost:id:secret:org").decode()
+        run = subprocess.run(
+            [
+                *(
+                    A0[self.package],
+                    "--inputs",
+                    f"{self.directory}/inputs.pb",
+                    "--outputs-path",
+                    f"{self.directory}/out",
+                ),
+                *(
+                    "--version",
+                    self.version,
+                    "--raw-data-path",
+                    f"{self.directory}/raw",
+                    "--checkpoint-path",
+                    "",
+                ),
+                *(
+                    "--prev-checkpoint",
+                    "",
+                    "--run-name",
+                    "r1",
+                    "--name",
+                    "a0",
+                    "--run-start-time",
+                    "{{.runStartTime}}",
+                ),
+                *("--tgz", f"{self.directory}/code.tar.gz", "--dest", "."),
+                *(
+                    "--resolver",
+                    "flyte._internal.resolvers.default.DefaultTaskResolver",
+                    "mod",
+                    module,
+                    "instance",
+                    task,
+                ),
+            ],
+            cwd=self.directory / "work",
+            capture_output=True,
+            text=True,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.directory),
+                "_U_RUN_BASE": str(self.directory / "base"),
+                "FLYTE_INTERNAL_EXECUTION_PROJECT": "p",
+                "FLYTE_INTERNAL_EXECUTION_DOMAIN": "d",
+                "_U_ORG_NAME": "o",
+                "_U_EP_OVERRIDE": "localhost:1",
+                "_U_INSECURE": "true",
+                "_UNION_EAGER_API_KEY": key,
+                "FSSPEC_FILE_AUTO_MKDIR": "true",
+            },
+        )
+        for name, message in (
+            ("outputs", "flyteidl2.task.Outputs"),
+            ("error", "flyteidl2.core.ErrorDocument"),
+        ):
+            path = self.directory / f"out/{name}.pb"
+            if path.exists():
+                assert run.returncode == 0, run.stderr
+                return name, decode(message, path.read_bytes())
+        raise AssertionError(run.stderr)
+
+
+@pytest.fixture(params=A0)
+def attempt(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Attempt:
+    return Attempt(tmp_path, request.param)
+
+
+def test_outputs_are_written(attempt: Attempt) -> None:
+    written = attempt.run("app", "main", x=NUMBER, name=WORD)
+    value = {"scalar": {"primitive": {"stringValue": "bob 7"}}}
+    assert written == ("outputs", {"literals": [{"name": "o0", "value": value}]})
+
+
+def test_a_task_without_inputs_and_outputs(attempt: Attempt) -> None:
+    assert attempt.run("app", "nothing") == ("outputs", {})
+
+
+def test_errors_are_written(attempt: Attempt) -> None:
+    how = {"scalar": {"primitive": {"stringValue": "raise"}}}
+    name, document = attempt.run("flow", "broken", how=how)
+    error = document["error"]
+    assert (name, error["code"], error["origin"], error["kind"]) == (
+        "error",
+        "ValueError",
+        "USER",
+        "RECOVERABLE",
+    )
+    assert error["message"].startswith("of no value")
+    if attempt.package == "ours":
+        assert 'flow.py", line' in error["message"] and "site-packages" not in error["message"]
+
+
+def test_errors_that_are_final_are_told(attempt: Attempt) -> None:
+    how = {"scalar": {"primitive": {"stringValue": "never"}}}
+    _, document = attempt.run("flow", "broken", how=how)
+    assert document["error"]["code"] == "NonRecoverableError" and "kind" not in document["error"]
+
+
+@pytest.mark.parametrize(
+    ("module", "task", "told"),
+    [("nowhere", "main", "nowhere"), ("app", "nobody", "nobody"), ("app", "env", "no task")],
+)
+def test_a_task_that_is_not_there(tmp_path: pathlib.Path, module: str, task: str, told: str) -> None:
+    name, document = Attempt(tmp_path, "ours").run(module, task)
+    assert name == "error" and told in document["error"]["message"]
+
+
+def test_an_input_of_another_type(tmp_path: pathlib.Path) -> None:
+    name, document = Attempt(tmp_path, "ours").run("app", "main", x=WORD)
+    assert name == "error" and document["error"]["code"] == "DataValidationError"
+    assert "'x' is not of type int" in document["error"]["message"]
+
+
+NEEDED = ["--inputs", "i", "-o", "out", "-v", "1", "--run-base-dir", "b", "--project", "p", "--domain=d"]
+
+
+def test_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN_NAME", "r9")
+    found = command.read(
+        ["a0", *NEEDED, "--name", "a", "--run-name", "{{.runName}}", "--resolver", "r", "mod", "--x", "y"]
+    )
+    assert found is not None
+    assert (found.inputs, found.outputs_path, found.domain, found.run_name) == ("i", "out", "d", "r9")
+    assert found.resolver_args == ("mod", "--x", "y") and found.started.year == 1970
+    for arguments, told in (
+        ([], "--inputs"),
+        ([*NEEDED, "--nope", "1"], "no option --nope"),
+        (["--name"], "needs a value"),
+    ):
+        with pytest.raises(command.Wrong, match=told):
+            command.read(arguments)
+
+
+def archive_of(*members: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(b"x" * member.size))
+    return buffer.getvalue()
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.type, found.linkname = kind, link
+    found.size = 1 if kind == tarfile.REGTYPE else 0
+    return found
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        member("../out.py"),
+        member("/etc/out.py"),
+        member("link", tarfile.SYMTYPE, "../../out"),
+        member("hard", tarfile.LNKTYPE, "../out"),
+        member("device", tarfile.CHRTYPE),
+        member("pipe", tarfile.FIFOTYPE),
+    ],
+    ids=lambda one: one.name,
+)
+def test_code_stays_in_its_directory(tmp_path: pathlib.Path, bad: tarfile.TarInfo) -> None:
+    (tmp_path / "code.tgz").write_bytes(archive_of(member("good.py"), bad))
+    with pytest.raises(flyte.errors.DeploymentError):
+        code.unpack(str(tmp_path / "code.tgz"), str(tmp_path / "into"))
+    assert sorted(path.name for path in tmp_path.iterdir()) in (["code.tgz"], ["code.tgz", "into"])
+    assert not list((tmp_path / "into").iterdir())
+
+
+def test_code_that_is_none(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "code.tgz").write_bytes(b"not an archive")
+    with pytest.raises(flyte.errors.DeploymentError, match="cannot be unpacked"):
+        code.unpack(str(tmp_path / "code.tgz"), str(tmp_path / "into"))
+    with pytest.raises(FileNotFoundError):
+        code.unpack(str(tmp_path / "nothing.tgz"), str(tmp_path / "into"))
+
+
+def test_code_is_packed_alike(tmp_path: pathlib.Path) -> None:
+    for name in ("a.py", "sub/b.py", "sub/data.txt", "ignored.txt", ".git/config", "venv/lib/c.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / ".flyteignore").write_text("# comment\nignored.*\n")
+    env = flyte.TaskEnvironment(name="packing", include=(str(tmp_path / "sub/*.txt"),))
+    every = [path.relative_to(tmp_path).as_posix() for path in _bundle.chosen(tmp_path, [], "all")]
+    assert every == [".flyteignore", "a.py", "sub/b.py", "sub/data.txt"]
+    assert [path.name for path in _bundle.chosen(tmp_path, [env], "none")] == ["data.txt"]
+    files = _bundle.chosen(tmp_path, [], "all")
+    first = _bundle.pack(tmp_path, files)
+    os.utime(tmp_path / "a.py", (1, 1))
+    assert _bundle.pack(tmp_path, list(reversed(files))) == first
+    (tmp_path / "a.py").write_text("other")
+    assert _bundle.pack(tmp_path, files)[1] != first[1]
+    missing = flyte.TaskEnvironment(name="missing", include=("no/such",))
+    with pytest.raises(flyte.errors.DeploymentError, match="includes no/such"):
+        _bundle.chosen(tmp_path, [missing], "none")
+
+
+def test_storage(tmp_path: pathlib.Path) -> None:
+    url = f"file://{tmp_path}/a%20b/c.txt"
+    storage.write_sync(url, b"data")
+    assert (tmp_path / "a b/c.txt").read_bytes() == storage.read_sync(url) == b"data"
+    assert storage.exists_sync(url) and not storage.exists_sync(f"{tmp_path}/none")
+    with pytest.raises(storage.StorageError, match="more than the 3 bytes"):
+        storage.read_sync(url, at_most=3)
+    with pytest.raises(storage.StorageError, match="fsspec"):
+        storage.read_sync("s3://bucket/key")
+    assert storage.shown("https://host/x?signature=secret") == "https://host/x"
+    assert [one.name for one in tmp_path.rglob("*")] == ["a b", "c.txt"]
+
+
+def test_an_app_is_started(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "served.py").write_text(
+        "import flyte.app\nenv = flyte.app.AppEnvironment(name='served')\n"
+        "@env.on_startup\ndef start(): print('start')\n@env.server\nasync def serve(): print('serve')\n"
+        "@env.on_shutdown\ndef stop(): print('stop')\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "_U_EP_OVERRIDE": "localhost:1"}
+    resolver = [
+        "--resolver",
+        "flyte._internal.resolvers.app_env.AppEnvResolver",
+        "--resolver-args",
+        "served:env",
+    ]
+    start = [sys.executable, "-m", "flyte._bin.serve", "--version", "1"]
+    for arguments, told in (([*resolver, "--"], "start\nserve\nstop\n"), (["--", "echo", "own"], "own\n")):
+        run = subprocess.run(
+            [*start, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert (run.returncode, run.stdout) == (0, told), run.stderr
