@@ -100,7 +100,6 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with conftest.running(
         directory / "server",
         FLYTE_SERVER_RUNNER_PYTHON=str(PACKAGES[request.param]),
-        FLYTE_SERVER_RUNNER_SANDBOX="false",
     ) as server:
         yield Place(server, directory)
 

@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import os
 import pathlib
-import tempfile
 
 from helper import shout
 
@@ -34,9 +33,11 @@ def total(items: list[Item], extra: dict[str, int]) -> int:
 
 @env.task
 async def store(text: str) -> flyte.io.File:
-    path = pathlib.Path(tempfile.mkdtemp()) / "text.txt"
-    path.write_text(text)
-    return await flyte.io.File.from_local(str(path))
+    # Not `from_local`: where files are stored on this machine, the published package hands on the file of the task's own directory.
+    file = flyte.io.File.new_remote("text.txt")
+    async with file.open("wb") as opened:
+        await opened.write(text.encode())
+    return file
 
 
 @env.task
