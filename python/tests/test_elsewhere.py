@@ -3,6 +3,8 @@ published one's, in all four combinations."""
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import os
 import pathlib
@@ -18,6 +20,8 @@ from conftest import TARGET, Server
 import flyte
 import flyte.errors
 import flyte.remote
+from flyte._wire import decode
+from flyte.types import TypeEngine
 
 PACKAGES = {"ours": TARGET / "peers/ours", "published": TARGET / "peers/venv"}
 PROJECT = pathlib.Path(__file__).parent / "project"
@@ -33,8 +37,6 @@ class Place:
         self.config = directory / "config.yaml"
         secret = directory / "secret"
         # A key is base64 of endpoint:client:secret:org, the endpoint with its port.
-        import base64
-
         parts = base64.b64decode(self.key).decode().split(":")
         secret.write_text(parts[3])
         self.config.write_text(
@@ -79,11 +81,18 @@ class Place:
         run.wait(quiet=True)
         return flyte.remote.Run.get(name)
 
-    def outputs(self, name: str) -> tuple[Any, ...]:
-        """What the run returned."""
+    def outputs(self, name: str, *types: Any) -> tuple[Any, ...]:
+        """What the run returned, of these types, as the server keeps it."""
         run = self.outcome(name)
         assert run.phase == "succeeded", (run.phase, self.told(run))
-        return tuple(run.outputs())
+        (path,) = [
+            path for path in self.server.directory.rglob("outputs.pb") if {name, "a0"} <= set(path.parts)
+        ][-1:]
+        literals = decode("flyteidl2.task.Outputs", path.read_bytes())["literals"]
+        return tuple(
+            asyncio.run(TypeEngine.to_python_value(one["value"], python_type))
+            for one, python_type in zip(literals, types, strict=True)
+        )
 
     def told(self, run: Any) -> str:
         """Why it ended as it did, and the server's last words."""
@@ -107,7 +116,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_run_that_calls_tasks(place: Place, package: str) -> None:
     name = place.drive(package, "run", "flow.whole", json.dumps({"words": ["ab", "cde"]}))
-    assert place.outputs(name) == (6, "AB,CDE", name)
+    assert place.outputs(name, int, str, str) == (6, "AB,CDE", name)
     actions = list(flyte.remote.Action.listall(for_run_name=name))
     assert len(actions) == 6 and {action.phase for action in actions} == {"succeeded"}
 
@@ -115,13 +124,13 @@ def test_a_run_that_calls_tasks(place: Place, package: str) -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_task_that_blocks_maps(place: Place, package: str) -> None:
     name = place.drive(package, "run", "flow.mapped", json.dumps({"numbers": [1, 2, 3]}))
-    assert place.outputs(name) == ([1, 4, 9],)
+    assert place.outputs(name, list[int]) == ([1, 4, 9],)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_what_a_child_ends_in_is_caught(place: Place, package: str) -> None:
     name = place.drive(package, "run", "flow.catching", "{}")
-    assert place.outputs(name) == ("ValueError: of no value",)
+    assert place.outputs(name, str) == ("ValueError: of no value",)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -129,7 +138,7 @@ def test_a_parent_that_is_run_again_finds_its_children(
     place: Place, package: str, tmp_path: pathlib.Path
 ) -> None:
     name = place.drive(package, "run", "flow.second_time", json.dumps({"directory": str(tmp_path)}))
-    assert place.outputs(name) == ("3",)
+    assert place.outputs(name, str) == ("3",)
     assert len(list(flyte.remote.Action.listall(for_run_name=name))) == 2
 
 
