@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     access::Access,
+    apps::Apps,
     audit::Audit,
     clock::Clock,
     config::Config,
@@ -35,6 +36,8 @@ pub struct App {
     pub access: Arc<Access>,
     /// What runs.
     pub runs: Runs,
+    /// The apps that are kept running.
+    pub apps: Apps,
     /// Whether the server is stopping.
     pub stopping: Stopping,
     /// Hashes people's passwords, a bounded number at a time.

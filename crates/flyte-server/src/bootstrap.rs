@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     access::Access,
     app::App,
+    apps::Apps,
     audit::{Audit, Detail, Event, Kind},
     clock::{Clock, UnixTime},
     config::{Config, PublicClientConfig},
@@ -166,6 +167,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let access = Arc::new(Access::new());
     let app = Arc::new(App {
         runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
+        apps: Apps::default(),
         stopping: Stopping::default(),
         throttle: Throttle::new(clock.clone()),
         audit,

@@ -42,6 +42,7 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
         throttle: Throttle::new(clock.clone()),
         keys,
         runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
+        apps: crate::apps::Apps::default(),
         stopping: Stopping::default(),
         access,
         passwords: Passwords::new(1),

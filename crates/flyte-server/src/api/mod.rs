@@ -6,6 +6,7 @@
 mod actions;
 mod actor;
 mod api_key;
+mod app;
 mod apps;
 mod audit;
 mod auth_metadata;
@@ -23,6 +24,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod trigger;
 mod trust;
 
 use std::sync::Arc;
@@ -40,11 +42,13 @@ use flyte_idl::{
     flyteauth::{ApiKeyServiceExt as _, AuditServiceExt as _, TrustServiceExt as _},
     flyteidl2::{
         actions::ActionsServiceExt as _,
+        app::AppServiceExt as _,
         auth::{AuthMetadataServiceExt as _, IdentityServiceExt as _},
         cluster::ClusterServiceExt as _,
         dataproxy::DataProxyServiceExt as _,
         project::ProjectServiceExt as _,
         task::TaskServiceExt as _,
+        trigger::TriggerServiceExt as _,
         workflow::RunLogsServiceExt as _,
         workflow::RunServiceExt as _,
     },
@@ -73,6 +77,7 @@ const ANONYMOUS_SERVICES: [&str; 1] = [flyte_idl::flyteidl2::auth::AUTH_METADATA
 pub fn router(app: Arc<App>) -> Router {
     let services = connectrpc::Router::new();
     let services = Arc::new(api_key::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(app::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(apps::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(audit::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(auth_metadata::Service::new(Arc::clone(&app))).register(services);
@@ -84,6 +89,7 @@ pub fn router(app: Arc<App>) -> Router {
     let services = Arc::new(task::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(actions::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(run::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(trigger::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(trust::Service::new(Arc::clone(&app))).register(services);
     // As sent and as decompressed. Not by a layer in front, whose refusal would be none in the caller's protocol.
     let most = app.config.http.max_body_size;

@@ -1,6 +1,7 @@
 //! The control plane as clients reach it: requests in, responses out, in each protocol.
 
 mod api_key;
+mod app;
 mod audit;
 mod dataproxy;
 mod limits;
@@ -8,6 +9,7 @@ mod project;
 mod protocol;
 mod run;
 mod task;
+mod trigger;
 mod trust;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 mod account;
 mod api_key;
+mod app;
 mod audit;
 mod device;
 mod grant;

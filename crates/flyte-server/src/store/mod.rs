@@ -10,6 +10,7 @@
 
 mod actor;
 mod api_key;
+mod app;
 mod assertion;
 mod audit;
 mod client;
@@ -34,6 +35,10 @@ pub use actor::Actor;
 pub use api_key::{
     ApiKey, ApiKeyQuery, ApiKeyStore, PreviousSecret, Retired, RetiredSecret, RotatedKey, Rotation,
     SecretRotation,
+};
+pub use app::{
+    AppChange, AppCondition, AppField, AppId, AppNote, AppQuery, AppRecord, AppStatus, AppStore, AppUpdate,
+    NewApp,
 };
 pub use assertion::AssertionStore;
 pub use audit::{AuditQuery, AuditRecord, AuditStore, StoredAuditRecord};
@@ -105,6 +110,7 @@ pub trait Store:
     + AuditStore
     + TrustStore
     + RunStore
+    + AppStore
     + TaskStore
     + TriggerStore
     + std::fmt::Debug
@@ -126,6 +132,7 @@ impl<T> Store for T where
         + TrustStore
         + RunStore
         + RunStore
+        + AppStore
         + TaskStore
         + TriggerStore
         + std::fmt::Debug

@@ -5,6 +5,7 @@
 
 mod actor;
 mod api_key;
+mod app;
 mod assertion;
 mod audit;
 mod client;

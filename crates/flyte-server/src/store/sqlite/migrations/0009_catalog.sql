@@ -82,16 +82,18 @@ CREATE TABLE apps (
     revision        INTEGER NOT NULL,
     metadata        BLOB NOT NULL,                        -- flyteidl2.app.Meta
     spec            BLOB NOT NULL,                        -- flyteidl2.app.Spec
-    conditions      BLOB NOT NULL,                        -- flyteidl2.app.Status with the latest conditions
     wanted          INTEGER NOT NULL,                     -- whether it is to run
-    status          INTEGER NOT NULL,                     -- flyteidl2.app.Status.DeploymentStatus
+    status          TEXT NOT NULL,                        -- where it stands, the last condition's
+    conditions      TEXT NOT NULL,                        -- JSON array, the latest last
     created_by      TEXT NOT NULL,
     created_by_kind TEXT NOT NULL,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
     started_at      INTEGER,
     port            INTEGER,                              -- of the loopback interface, while a process has it
-    process         TEXT,                                 -- the directory of the process that belongs to it
+    process         INTEGER,                              -- number of the process that belongs to it
+    processes       INTEGER NOT NULL DEFAULT 0,           -- how many there were
     UNIQUE (project, domain, name)
 ) STRICT;
 CREATE INDEX apps_order ON apps (project, domain, id);
+CREATE INDEX apps_busy ON apps (id) WHERE wanted OR process IS NOT NULL;

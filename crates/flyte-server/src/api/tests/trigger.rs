@@ -1,0 +1,129 @@
+//! TriggerService, and triggers that come with tasks.
+
+use serde_json::json;
+
+use super::{task::deployment, *};
+
+const DEPLOY_TASK: &str = "/flyteidl2.task.TaskService/DeployTask";
+const TASKS: &str = "/flyteidl2.task.TaskService/ListTasks";
+const DEPLOY: &str = "/flyteidl2.trigger.TriggerService/DeployTrigger";
+const DETAILS: &str = "/flyteidl2.trigger.TriggerService/GetTriggerDetails";
+const REVISION: &str = "/flyteidl2.trigger.TriggerService/GetTriggerRevisionDetails";
+const TRIGGERS: &str = "/flyteidl2.trigger.TriggerService/ListTriggers";
+const HISTORY: &str = "/flyteidl2.trigger.TriggerService/GetTriggerRevisionHistory";
+const SWITCH: &str = "/flyteidl2.trigger.TriggerService/UpdateTriggers";
+const DELETE_TRIGGERS: &str = "/flyteidl2.trigger.TriggerService/DeleteTriggers";
+
+fn name(trigger: &str) -> Value {
+    json!({"project": "p1", "domain": "development", "taskName": "e.main", "name": trigger})
+}
+
+fn hourly() -> Value {
+    json!({
+        "type": "TYPE_SCHEDULE",
+        "schedule": {"cron": {"expression": "0 * * * *", "timezone": "Europe/Berlin"}}
+    })
+}
+
+fn new(trigger: &str, version: &str) -> Value {
+    json!({
+        "name": name(trigger),
+        "spec": {"active": true, "taskVersion": version, "description": "each hour"},
+        "automationSpec": hourly()
+    })
+}
+
+impl Server {
+    async fn ok(&self, method: &str, request: &Value) -> Value {
+        let answer = self.json(method, Some("Ada"), request).await;
+        assert_eq!(answer.status, StatusCode::OK, "{request}: {answer:?}");
+        answer.json()
+    }
+
+    async fn with_task() -> Self {
+        let server = Self::for_tasks().await;
+        server.ok(DEPLOY_TASK, &deployment("e.main", "v1")).await;
+        server
+    }
+}
+
+#[tokio::test]
+async fn a_trigger_is_deployed_switched_and_deleted() {
+    let server = Server::with_task().await;
+    let deployed = server.ok(DEPLOY, &new("hourly", "v1")).await["trigger"].clone();
+    let details = server.ok(DETAILS, &json!({"name": name("hourly")})).await["trigger"].clone();
+    assert_eq!(deployed, details);
+    assert_eq!(details["id"]["revision"], "1");
+    assert_eq!(details["spec"], json!({"active": true, "taskVersion": "v1", "description": "each hour"}));
+    assert_eq!(details["automationSpec"], hourly());
+    assert_eq!(details["metadata"]["deployedBy"]["user"]["spec"]["email"], "ada@example.com");
+
+    server.app.clock.advance(5);
+    server.ok(SWITCH, &json!({"names": [name("hourly")], "active": false})).await;
+    let listing = json!({"taskName": {"project": "p1", "domain": "development", "name": "e.main"}});
+    let listed = server.ok(TRIGGERS, &listing).await["triggers"].clone();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!((&listed[0]["id"]["revision"], listed[0].get("active")), (&json!("2"), None));
+    let by_version = json!({"taskId": super::task::id("e.main", "v2")});
+    assert_eq!(server.ok(TRIGGERS, &by_version).await, json!({}));
+
+    server.ok(DELETE_TRIGGERS, &json!({"names": [name("hourly")]})).await;
+    let (code, message) = server.json(DETAILS, Some("Ada"), &json!({"name": name("hourly")})).await.error();
+    assert_eq!(code, "not_found");
+    assert!(message.contains("no trigger \"hourly\""), "{message}");
+    let history = server.ok(HISTORY, &json!({"name": name("hourly")})).await["triggers"].clone();
+    let actions: Vec<_> =
+        history.as_array().unwrap().iter().map(|one| one["action"].as_str().unwrap()).collect();
+    let expected =
+        ["DELETE", "DEACTIVATE", "DEPLOY"].map(|action| format!("TRIGGER_REVISION_ACTION_{action}"));
+    assert_eq!(actions, expected);
+    let first = json!({"id": {"name": name("hourly"), "revision": "1"}});
+    assert_eq!(server.ok(REVISION, &first).await["trigger"]["spec"]["active"], true);
+}
+
+#[tokio::test]
+async fn triggers_come_with_a_task() {
+    let server = Server::for_tasks().await;
+    let mut request = deployment("e.main", "v1");
+    request["triggers"] = json!([
+        {"name": "hourly", "spec": {"active": true, "inputs": {}}, "automationSpec": hourly()}
+    ]);
+    server.ok(DEPLOY_TASK, &request).await;
+    let details = server.ok(DETAILS, &json!({"name": name("hourly")})).await["trigger"].clone();
+    assert_eq!(details["spec"], json!({"active": true, "taskVersion": "v1", "inputs": {}}));
+    let listed = server.ok(TASKS, &json!({})).await["tasks"][0]["metadata"]["triggersSummary"].clone();
+    let expected = json!({"details": {"name": "hourly", "active": true, "automationSpec": hourly()}});
+    assert_eq!(listed, expected);
+
+    request["triggers"].as_array_mut().unwrap().push(request["triggers"][0].clone());
+    let (code, message) = server.json(DEPLOY_TASK, Some("Ada"), &request).await.error();
+    assert_eq!(code, "invalid_argument");
+    assert!(message.starts_with("triggers[1].name"), "{message}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_triggered() {
+    let server = Server::with_task().await;
+    let (code, message) = server.json(DEPLOY, Some("Ada"), &new("hourly", "v2")).await.error();
+    assert_eq!(code, "not_found");
+    assert!(message.contains("version \"v2\""), "{message}");
+    server.ok(DEPLOY, &new("hourly", "v1")).await;
+    let mut stale = new("hourly", "v1");
+    stale["revision"] = "7".into();
+    let (code, message) = server.json(DEPLOY, Some("Ada"), &stale).await.error();
+    assert_eq!(code, "failed_precondition");
+    assert!(message.contains("at 1"), "{message}");
+    let both = json!({"names": [name("hourly"), name("other")]});
+    for method in [SWITCH, DELETE_TRIGGERS] {
+        let (code, message) = server.json(method, Some("Ada"), &both).await.error();
+        assert_eq!(code, "not_found");
+        assert!(message.contains("\"other\""), "{message}");
+    }
+    let there = server.ok(DETAILS, &json!({"name": name("hourly")})).await;
+    assert_eq!(there["trigger"]["spec"]["active"], true);
+    for (request, field) in [(json!({}), "name "), (json!({"name": name("")}), "name.name")] {
+        let (code, message) = server.json(DEPLOY, Some("Ada"), &request).await.error();
+        assert_eq!(code, "invalid_argument");
+        assert!(message.starts_with(field), "{message}");
+    }
+}
