@@ -7,6 +7,7 @@ mod actions;
 mod actor;
 mod api_key;
 mod app;
+mod app_logs;
 mod apps;
 mod audit;
 mod auth_metadata;
@@ -42,15 +43,14 @@ use flyte_idl::{
     flyteauth::{ApiKeyServiceExt as _, AuditServiceExt as _, TrustServiceExt as _},
     flyteidl2::{
         actions::ActionsServiceExt as _,
-        app::AppServiceExt as _,
+        app::{AppLogsServiceExt as _, AppServiceExt as _},
         auth::{AuthMetadataServiceExt as _, IdentityServiceExt as _},
         cluster::ClusterServiceExt as _,
         dataproxy::DataProxyServiceExt as _,
         project::ProjectServiceExt as _,
         task::TaskServiceExt as _,
         trigger::TriggerServiceExt as _,
-        workflow::RunLogsServiceExt as _,
-        workflow::RunServiceExt as _,
+        workflow::{RunLogsServiceExt as _, RunServiceExt as _},
     },
 };
 use http::{HeaderMap, StatusCode, header};
@@ -78,6 +78,7 @@ pub fn router(app: Arc<App>) -> Router {
     let services = connectrpc::Router::new();
     let services = Arc::new(api_key::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(app::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(app_logs::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(apps::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(audit::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(auth_metadata::Service::new(Arc::clone(&app))).register(services);

@@ -1,21 +1,34 @@
 //! Apps that are kept running on this machine.
 //!
-//! What somebody wants stands in the database ([`crate::store::AppStore`]).
+//! What somebody wants stands in the database ([`crate::store::AppStore`]). A [`keeper`] for each app sees to it: it gives
+//! the app a port of the loopback interface ([`port`]), has its command started by a supervisor ([`crate::runner::process`]),
+//! asks whether it answers, starts it again when it ends, and stops it when it is not wanted any more.
+
+mod command;
+mod keeper;
+mod place;
+mod port;
+
+use std::path::PathBuf;
 
 use tokio::sync::watch;
 use url::Host;
 
-use crate::config::Config;
+pub use self::keeper::run;
+
+use self::port::Ports;
+use crate::{config::Config, store::AppId};
 
 /// The apps of this server.
 #[derive(Debug)]
 pub struct Apps {
     changes: watch::Sender<u64>,
+    ports: Ports,
 }
 
 impl Default for Apps {
     fn default() -> Self {
-        Self { changes: watch::Sender::new(0) }
+        Self { changes: watch::Sender::new(0), ports: Ports::default() }
     }
 }
 
@@ -41,4 +54,18 @@ pub fn url(config: &Config, port: u16) -> String {
         _ => "127.0.0.1",
     };
     format!("http://{host}:{port}")
+}
+
+/// The directory of an app's process: its log, its specification, its files.
+#[must_use]
+pub fn directory(config: &Config, app: &AppId, process: u64) -> PathBuf {
+    place::of_process(&config.data_dir, app, process)
+}
+
+/// Removes what a deleted app that no keeper sees to has left behind.
+///
+/// # Errors
+/// When its directory cannot be removed.
+pub fn forget(config: &Config, app: &AppId) -> std::io::Result<()> {
+    place::remove(&place::of_app(&config.data_dir, app))
 }

@@ -139,7 +139,7 @@ fn checkpoints(outputs: &str) -> String {
 }
 
 /// The memory that the container is limited to.
-fn memory(container: &Container) -> Result<Option<u64>, Failure> {
+pub(crate) fn memory(container: &Container) -> Result<Option<u64>, Failure> {
     let limits = container.resources.as_option().map_or(&[][..], |Resources { limits, .. }| limits);
     let Some(limit) = limits.iter().find(|entry| entry.name.as_known() == Some(ResourceName::MEMORY)) else {
         return Ok(None);

@@ -20,4 +20,5 @@ pub mod tail;
 mod template;
 mod tree;
 
+pub(crate) use self::{container::memory as memory_limit, outcome::ending, template::fill};
 pub use self::{container::sandbox, directory::component, scheduler::run};

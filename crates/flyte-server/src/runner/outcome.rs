@@ -121,6 +121,12 @@ fn system(code: &str, message: String) -> Failure {
 }
 
 fn user(code: &str, how: &How, directory: &Path) -> Failure {
+    let message = ending(how, directory);
+    Failure { kind: FailureKind::User, code: code.to_owned(), message, recoverable: true }
+}
+
+/// How the process in `directory` ended, in words, with the last that it wrote.
+pub(crate) fn ending(how: &How, directory: &Path) -> String {
     let lines = log::tail(directory, LAST_LINES).unwrap_or_default();
     let lines: Vec<_> =
         lines.iter().filter(|line| line.stream != Stream::System).map(|line| line.text.as_str()).collect();
@@ -129,10 +135,9 @@ fn user(code: &str, how: &How, directory: &Path) -> Failure {
     while !last.is_char_boundary(from) {
         from += 1;
     }
-    let message = if last.trim().is_empty() {
+    if last.trim().is_empty() {
         how.to_string()
     } else {
         format!("{how}; the last that it wrote:\n{}", &last[from..])
-    };
-    Failure { kind: FailureKind::User, code: code.to_owned(), message, recoverable: true }
+    }
 }

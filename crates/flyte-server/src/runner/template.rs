@@ -2,7 +2,7 @@
 
 /// Fills in what `value` knows; what it does not stays as it is. Names are compared without regard to case.
 #[must_use]
-pub(super) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
+pub(crate) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("{{") {

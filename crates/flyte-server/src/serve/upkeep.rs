@@ -8,7 +8,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior},
 };
 
-use crate::{app::App, runner, tls::Tls};
+use crate::{app::App, apps, runner, tls::Tls};
 
 /// Revocations by other replicas are to take effect within a second.
 const REVOCATIONS: Duration = Duration::from_millis(500);
@@ -36,6 +36,7 @@ pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinSet<
     tasks.spawn(watch_certificate(Arc::clone(&app), tls, hangup));
     tasks.spawn(write_usage(Arc::clone(&app)));
     tasks.spawn(runner::run(Arc::clone(&app)));
+    tasks.spawn(apps::run(Arc::clone(&app)));
     tasks.spawn(clean_up(app));
     Ok(tasks)
 }

@@ -89,6 +89,10 @@ pub struct AppRecord {
     pub port: Option<u16>,
     /// The number of its process, where it may have one.
     pub process: Option<u64>,
+    /// The revision that its process was started for.
+    pub process_revision: Option<u64>,
+    /// How many processes it has had: the number of the last one.
+    pub processes: u64,
 }
 
 impl AppRecord {

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     access::{Caller, policy},
     app::App,
+    apps,
     audit::{Detail, Event, Kind},
     store::{AppField, AppId, AppQuery, AppRecord, AppUpdate},
 };
@@ -172,7 +173,15 @@ impl AppService for Service {
         allow(&self.app, &context, policy::may_deploy(caller, "deleting an app")).await?;
         let request = request.to_owned_message();
         let id = id(&self.app, caller, "app_id", request.app_id.as_option()).await?;
-        self.app.store.delete_app(&id).await.map_err(store_error)?.ok_or_else(|| not_found(&id))?;
+        let deleted =
+            self.app.store.delete_app(&id).await.map_err(store_error)?.ok_or_else(|| not_found(&id))?;
+        // Where there is a process, its keeper does.
+        if !deleted.wanted
+            && deleted.process.is_none()
+            && let Err(error) = apps::forget(&self.app.config, &id)
+        {
+            tracing::warn!(%error, app = %id.name, "the logs of a deleted app cannot be removed");
+        }
         self.record(Kind::AppDeleted, caller, &id).await;
         Response::ok(DeleteResponse::default())
     }

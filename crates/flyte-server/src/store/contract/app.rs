@@ -77,6 +77,7 @@ async fn notes_are_of_one_revision(store: Backend) {
     let starts = noted(AppStatus::Deploying, AppChange::Starts { port: 8080 });
     let started = store.note_app(&id, 1, &starts, NOW + 5).await.unwrap().unwrap();
     assert_eq!((started.port, started.process, started.started_at), (Some(8080), Some(1), Some(NOW + 5)));
+    assert_eq!((started.process_revision, started.processes), (Some(1), 1));
     let active = noted(AppStatus::Active, AppChange::None);
     let active_now = store.note_app(&id, 1, &active, NOW + 6).await.unwrap().unwrap();
     assert_eq!(

@@ -16,16 +16,21 @@ use crate::{
     },
 };
 
+/// A number that may be missing.
+fn optional(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    let number: Option<i64> = row.get(column)?;
+    number.map(|number| u64::try_from(number).map_err(|_| unexpected_value(column, number))).transpose()
+}
+
 /// How many conditions are kept of an app.
 const CONDITIONS: usize = 20;
 const COLUMNS: &str =
     "project, domain, name, revision, metadata, spec, wanted, conditions, created_by, created_by_kind,
-     created_at, updated_at, started_at, port, process, id";
+     created_at, updated_at, started_at, port, process, process_revision, processes, id";
 const IS: &str = "project = ?1 AND domain = ?2 AND name = ?3";
 
 fn app(row: &Row<'_>) -> rusqlite::Result<AppRecord> {
     let revision: i64 = row.get(3)?;
-    let process: Option<i64> = row.get(14)?;
     Ok(AppRecord {
         id: AppId { project: row.get(0)?, domain: row.get(1)?, name: row.get(2)? },
         revision: u64::try_from(revision).map_err(|_| unexpected_value(3, revision))?,
@@ -38,9 +43,9 @@ fn app(row: &Row<'_>) -> rusqlite::Result<AppRecord> {
         updated_at: row.get(11)?,
         started_at: row.get(12)?,
         port: row.get(13)?,
-        process: process
-            .map(|number| u64::try_from(number).map_err(|_| unexpected_value(14, number)))
-            .transpose()?,
+        process: optional(row, 14)?,
+        process_revision: optional(row, 15)?,
+        processes: optional(row, 16)?.unwrap_or(0),
     })
 }
 
@@ -114,19 +119,24 @@ fn update(connection: &Connection, new: &NewApp, seen: u64) -> Result<AppUpdate,
     Ok(AppUpdate::Updated(Box::new(there)))
 }
 
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn put(connection: &Connection, app: &AppRecord) -> Result<(), StoreError> {
     change(
         connection,
         &format!(
             "UPDATE apps SET revision = ?4, metadata = ?5, spec = ?6, wanted = ?7, status = ?8, conditions = ?9,
-                 updated_at = ?10, started_at = ?11, port = ?12, process = ?13, processes = max(processes, ifnull(?13, 0))
+                 updated_at = ?10, started_at = ?11, port = ?12, process = ?13,
+                 process_revision = ?14, processes = ?15
              WHERE {IS}"
         ),
         params![
             app.id.project,
             app.id.domain,
             app.id.name,
-            i64::try_from(app.revision).unwrap_or(i64::MAX),
+            number(app.revision),
             app.metadata,
             app.spec,
             app.wanted,
@@ -135,7 +145,9 @@ fn put(connection: &Connection, app: &AppRecord) -> Result<(), StoreError> {
             app.updated_at,
             app.started_at,
             app.port,
-            app.process.map(|number| i64::try_from(number).unwrap_or(i64::MAX))
+            app.process.map(number),
+            app.process_revision.map(number),
+            number(app.processes)
         ],
     )?;
     Ok(())
@@ -168,15 +180,15 @@ fn note(
     match note.change {
         AppChange::None => {}
         AppChange::Starts { port } => {
-            let sql = format!("SELECT processes FROM apps WHERE {IS}");
-            let before =
-                one(connection, &sql, [&id.project, &id.domain, &id.name], |row| row.get::<_, i64>(0))?;
-            there.process = Some(u64::try_from(before.unwrap_or(0)).unwrap_or(0) + 1);
+            there.processes += 1;
+            there.process = Some(there.processes);
+            there.process_revision = Some(revision);
             there.port = Some(port);
             there.started_at = Some(now);
         }
         AppChange::Gone => {
             there.process = None;
+            there.process_revision = None;
             there.port = None;
         }
     }
@@ -233,7 +245,7 @@ fn list(connection: &Connection, query: &AppQuery) -> Result<(Vec<AppRecord>, St
     );
     let found = connection
         .prepare_cached(&sql)?
-        .query_map(params_from_iter(values), |row| Ok((app(row)?, row.get::<_, i64>(15)?)))?
+        .query_map(params_from_iter(values), |row| Ok((app(row)?, row.get::<_, i64>(17)?)))?
         .collect::<Result<Vec<_>, _>>()?;
     let (found, token) = page::cut(found, query.limit, &listing, |(app, id)| match query.by_name {
         true => {

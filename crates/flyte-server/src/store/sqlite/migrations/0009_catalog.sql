@@ -92,6 +92,7 @@ CREATE TABLE apps (
     started_at      INTEGER,
     port            INTEGER,                              -- of the loopback interface, while a process has it
     process         INTEGER,                              -- number of the process that belongs to it
+    process_revision INTEGER,                             -- the revision that it was started for
     processes       INTEGER NOT NULL DEFAULT 0,           -- how many there were
     UNIQUE (project, domain, name)
 ) STRICT;
