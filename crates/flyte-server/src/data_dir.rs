@@ -10,6 +10,7 @@
 //! flyte.db             the database, with -wal and -shm beside it
 //! objects/             objects of tasks, as files; see `objects`
 //! python/              what tasks get beside their own libraries (runner::libraries)
+//! apps/                the processes of apps; see `apps`
 //! first-admin          there while the first administrator's password has not been told
 //! ```
 

@@ -281,6 +281,21 @@ mod tests {
     }
 
     #[test]
+    fn whoever_may_write_deploys_but_runs_do_not() {
+        use PrincipalKind::{ApiKey, Federated, Person, Run};
+        for (principal, role, expected) in [
+            (Person, Role::Contributor, Ok(())),
+            (ApiKey, Role::Contributor, Ok(())),
+            (Federated, Role::Contributor, Ok(())),
+            (Run, Role::Contributor, Err(Denied::Run("x".into()))),
+            (Person, Role::Viewer, Err(Denied::Contributor("x".into()))),
+        ] {
+            let caller = Caller { principal, ..caller(role, "all", "", "") };
+            assert_eq!(may_deploy(&caller, "x"), expected, "{principal:?} {role}");
+        }
+    }
+
+    #[test]
     fn only_people_let_others_in() {
         use PrincipalKind::{ApiKey, Federated, Person};
         for (principal, role, project, expected) in [

@@ -64,3 +64,63 @@ pub(super) fn check_name(field: &str, name: &str) -> Result<(), ConnectError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use connectrpc::ErrorCode;
+
+    use super::*;
+    use crate::{store::Limit, testing};
+
+    #[tokio::test]
+    async fn what_is_not_the_callers_is_not_there() {
+        let app = testing::app(|_| {}).await;
+        for id in ["p1", "p2"] {
+            let project = crate::store::Project {
+                id: id.to_owned(),
+                name: id.to_owned(),
+                description: String::new(),
+                labels: std::collections::BTreeMap::new(),
+                state: crate::store::ProjectState::Active,
+                created_at: 0,
+                updated_at: 0,
+            };
+            app.store.create_project(&project).await.unwrap();
+        }
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        for (limit, project, domain, expected) in [
+            (("", ""), "p1", "staging", None),
+            (("", ""), "p3", "staging", Some((ErrorCode::NotFound, "no project \"p3\""))),
+            (("", ""), "p1", "prod", Some((ErrorCode::NotFound, "only development, staging, production"))),
+            (("", ""), "", "prod", Some((ErrorCode::InvalidArgument, "task_id.project is missing"))),
+            (("", ""), "p1", "", Some((ErrorCode::InvalidArgument, "task_id.domain is missing"))),
+            (("p1", "staging"), "p1", "staging", None),
+            (("p1", ""), "p1", "production", None),
+            (("p1", "staging"), "p2", "staging", Some((ErrorCode::NotFound, "no project \"p2\""))),
+            (("p1", "staging"), "p1", "production", Some((ErrorCode::NotFound, "only staging"))),
+        ] {
+            let limit = Limit { project: given(limit.0), domain: given(limit.1) };
+            let caller = Caller { limit, ..Caller::nobody() };
+            let outcome = check(&app, &caller, "task_id", project, domain).await;
+            match (outcome, expected) {
+                (Ok(()), None) => {}
+                (Err(error), Some((code, message))) => {
+                    assert_eq!(error.code, code, "{error}");
+                    assert!(error.to_string().contains(message), "{error}");
+                }
+                (outcome, expected) => panic!("{caller:?} {project} {domain}: {outcome:?}, not {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_bounded_and_printable() {
+        for (name, expected) in
+            [("e.f", true), ("\u{e4}", true), ("", false), ("a\nb", false), ("\u{1b}", false)]
+        {
+            assert_eq!(check_name("name", name).is_ok(), expected, "{name:?}");
+        }
+        assert!(check_name("name", &"n".repeat(255)).is_ok());
+        assert!(check_name("name", &"n".repeat(256)).is_err());
+    }
+}

@@ -27,7 +27,7 @@ fn app(name: &str) -> Value {
 }
 
 impl Server {
-    async fn done(&self, method: &str, request: &Value) -> Value {
+    async fn app_call(&self, method: &str, request: &Value) -> Value {
         let answer = self.json(method, Some("Ada"), request).await;
         assert_eq!(answer.status, StatusCode::OK, "{request}: {answer:?}");
         answer.json()
@@ -37,8 +37,8 @@ impl Server {
 #[tokio::test]
 async fn an_app_is_created_changed_and_deleted() {
     let server = Server::for_tasks().await;
-    let created = server.done(CREATE_APP, &app("web")).await["app"].clone();
-    assert_eq!(created, server.done(GET_APP, &json!({"appId": id("web")})).await["app"]);
+    let created = server.app_call(CREATE_APP, &app("web")).await["app"].clone();
+    assert_eq!(created, server.app_call(GET_APP, &json!({"appId": id("web")})).await["app"]);
     assert_eq!(
         (&created["metadata"]["revision"], &created["metadata"]["id"]["org"]),
         (&json!("1"), &json!("acme"))
@@ -54,7 +54,7 @@ async fn an_app_is_created_changed_and_deleted() {
     let mut stopped = created;
     stopped["spec"]["desiredState"] = "DESIRED_STATE_STOPPED".into();
     let request = json!({"app": stopped, "reason": "enough"});
-    let updated = server.done(UPDATE_APP, &request).await["app"].clone();
+    let updated = server.app_call(UPDATE_APP, &request).await["app"].clone();
     assert_eq!(updated["metadata"]["revision"], "2");
     let last = updated["status"]["conditions"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(
@@ -65,7 +65,7 @@ async fn an_app_is_created_changed_and_deleted() {
     assert_eq!(code, "aborted");
     assert!(message.contains("revision 2"), "{message}");
 
-    server.done(DELETE_APP, &json!({"appId": id("web")})).await;
+    server.app_call(DELETE_APP, &json!({"appId": id("web")})).await;
     for (method, request) in [
         (GET_APP, json!({"appId": id("web")})),
         (DELETE_APP, json!({"appId": id("web")})),
@@ -81,7 +81,7 @@ async fn an_app_is_created_changed_and_deleted() {
 async fn listings_tell_apps_by_their_status() {
     let server = Server::for_tasks().await;
     for name in ["web", "api"] {
-        server.done(CREATE_APP, &app(name)).await;
+        server.app_call(CREATE_APP, &app(name)).await;
     }
     let web = AppId { project: "p1".to_owned(), domain: "development".to_owned(), name: "web".to_owned() };
     let notes =
@@ -96,7 +96,7 @@ async fn listings_tell_apps_by_their_status() {
             "project": {"organization": "x", "name": "p1", "domain": "development"},
             "includeTotalCount": true
         });
-        let answer = server.done(LIST_APPS, &request).await;
+        let answer = server.app_call(LIST_APPS, &request).await;
         let none = Vec::new();
         let apps = answer["apps"].as_array().unwrap_or(&none).clone();
         let names: Vec<_> = apps.iter().map(|app| app["metadata"]["id"]["name"].as_str().unwrap()).collect();
@@ -113,7 +113,7 @@ async fn listings_tell_apps_by_their_status() {
     let mine = json!([{"function": "EQUAL", "field": "created_by", "values": ["user-Ada"]}]);
     assert_eq!(list(mine).await, "web api");
 
-    let status = server.done(GET_APP, &json!({"appId": id("web")})).await["app"]["status"].clone();
+    let status = server.app_call(GET_APP, &json!({"appId": id("web")})).await["app"]["status"].clone();
     assert_eq!(status["ingress"]["publicUrl"], "http://127.0.0.1:8080");
     assert_eq!(status["currentReplicas"], 1);
     assert_eq!(status["conditions"][2]["substate"], "RUNNING");

@@ -34,7 +34,7 @@ fn new(trigger: &str, version: &str) -> Value {
 }
 
 impl Server {
-    async fn ok(&self, method: &str, request: &Value) -> Value {
+    async fn trigger_call(&self, method: &str, request: &Value) -> Value {
         let answer = self.json(method, Some("Ada"), request).await;
         assert_eq!(answer.status, StatusCode::OK, "{request}: {answer:?}");
         answer.json()
@@ -42,7 +42,7 @@ impl Server {
 
     async fn with_task() -> Self {
         let server = Self::for_tasks().await;
-        server.ok(DEPLOY_TASK, &deployment("e.main", "v1")).await;
+        server.trigger_call(DEPLOY_TASK, &deployment("e.main", "v1")).await;
         server
     }
 }
@@ -50,8 +50,8 @@ impl Server {
 #[tokio::test]
 async fn a_trigger_is_deployed_switched_and_deleted() {
     let server = Server::with_task().await;
-    let deployed = server.ok(DEPLOY, &new("hourly", "v1")).await["trigger"].clone();
-    let details = server.ok(DETAILS, &json!({"name": name("hourly")})).await["trigger"].clone();
+    let deployed = server.trigger_call(DEPLOY, &new("hourly", "v1")).await["trigger"].clone();
+    let details = server.trigger_call(DETAILS, &json!({"name": name("hourly")})).await["trigger"].clone();
     assert_eq!(deployed, details);
     assert_eq!(details["id"]["revision"], "1");
     assert_eq!(details["spec"], json!({"active": true, "taskVersion": "v1", "description": "each hour"}));
@@ -59,26 +59,26 @@ async fn a_trigger_is_deployed_switched_and_deleted() {
     assert_eq!(details["metadata"]["deployedBy"]["user"]["spec"]["email"], "ada@example.com");
 
     server.app.clock.advance(5);
-    server.ok(SWITCH, &json!({"names": [name("hourly")], "active": false})).await;
+    server.trigger_call(SWITCH, &json!({"names": [name("hourly")], "active": false})).await;
     let listing = json!({"taskName": {"project": "p1", "domain": "development", "name": "e.main"}});
-    let listed = server.ok(TRIGGERS, &listing).await["triggers"].clone();
+    let listed = server.trigger_call(TRIGGERS, &listing).await["triggers"].clone();
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!((&listed[0]["id"]["revision"], listed[0].get("active")), (&json!("2"), None));
     let by_version = json!({"taskId": super::task::id("e.main", "v2")});
-    assert_eq!(server.ok(TRIGGERS, &by_version).await, json!({}));
+    assert_eq!(server.trigger_call(TRIGGERS, &by_version).await, json!({}));
 
-    server.ok(DELETE_TRIGGERS, &json!({"names": [name("hourly")]})).await;
+    server.trigger_call(DELETE_TRIGGERS, &json!({"names": [name("hourly")]})).await;
     let (code, message) = server.json(DETAILS, Some("Ada"), &json!({"name": name("hourly")})).await.error();
     assert_eq!(code, "not_found");
     assert!(message.contains("no trigger \"hourly\""), "{message}");
-    let history = server.ok(HISTORY, &json!({"name": name("hourly")})).await["triggers"].clone();
+    let history = server.trigger_call(HISTORY, &json!({"name": name("hourly")})).await["triggers"].clone();
     let actions: Vec<_> =
         history.as_array().unwrap().iter().map(|one| one["action"].as_str().unwrap()).collect();
     let expected =
         ["DELETE", "DEACTIVATE", "DEPLOY"].map(|action| format!("TRIGGER_REVISION_ACTION_{action}"));
     assert_eq!(actions, expected);
     let first = json!({"id": {"name": name("hourly"), "revision": "1"}});
-    assert_eq!(server.ok(REVISION, &first).await["trigger"]["spec"]["active"], true);
+    assert_eq!(server.trigger_call(REVISION, &first).await["trigger"]["spec"]["active"], true);
 }
 
 #[tokio::test]
@@ -88,14 +88,16 @@ async fn triggers_come_with_a_task() {
     request["triggers"] = json!([
         {"name": "hourly", "spec": {"active": true, "inputs": {}}, "automationSpec": hourly()}
     ]);
-    server.ok(DEPLOY_TASK, &request).await;
-    let details = server.ok(DETAILS, &json!({"name": name("hourly")})).await["trigger"].clone();
+    server.trigger_call(DEPLOY_TASK, &request).await;
+    let details = server.trigger_call(DETAILS, &json!({"name": name("hourly")})).await["trigger"].clone();
     assert_eq!(details["spec"], json!({"active": true, "taskVersion": "v1", "inputs": {}}));
-    let listed = server.ok(TASKS, &json!({})).await["tasks"][0]["metadata"]["triggersSummary"].clone();
+    let listed =
+        server.trigger_call(TASKS, &json!({})).await["tasks"][0]["metadata"]["triggersSummary"].clone();
     let expected = json!({"details": {"name": "hourly", "active": true, "automationSpec": hourly()}});
     assert_eq!(listed, expected);
 
-    request["triggers"].as_array_mut().unwrap().push(request["triggers"][0].clone());
+    let first = request["triggers"][0].clone();
+    request["triggers"].as_array_mut().unwrap().push(first);
     let (code, message) = server.json(DEPLOY_TASK, Some("Ada"), &request).await.error();
     assert_eq!(code, "invalid_argument");
     assert!(message.starts_with("triggers[1].name"), "{message}");
@@ -107,7 +109,7 @@ async fn what_is_not_there_is_not_triggered() {
     let (code, message) = server.json(DEPLOY, Some("Ada"), &new("hourly", "v2")).await.error();
     assert_eq!(code, "not_found");
     assert!(message.contains("version \"v2\""), "{message}");
-    server.ok(DEPLOY, &new("hourly", "v1")).await;
+    server.trigger_call(DEPLOY, &new("hourly", "v1")).await;
     let mut stale = new("hourly", "v1");
     stale["revision"] = "7".into();
     let (code, message) = server.json(DEPLOY, Some("Ada"), &stale).await.error();
@@ -119,7 +121,7 @@ async fn what_is_not_there_is_not_triggered() {
         assert_eq!(code, "not_found");
         assert!(message.contains("\"other\""), "{message}");
     }
-    let there = server.ok(DETAILS, &json!({"name": name("hourly")})).await;
+    let there = server.trigger_call(DETAILS, &json!({"name": name("hourly")})).await;
     assert_eq!(there["trigger"]["spec"]["active"], true);
     for (request, field) in [(json!({}), "name "), (json!({"name": name("")}), "name.name")] {
         let (code, message) = server.json(DEPLOY, Some("Ada"), &request).await.error();
