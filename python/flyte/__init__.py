@@ -30,16 +30,20 @@ if TYPE_CHECKING:
     from flyte._retry import Backoff, RetryStrategy
     from flyte._run import run, with_runcontext
     from flyte._secret import Secret, SecretRequest
+    from flyte._serve import serve
     from flyte._task_environment import TaskEnvironment, task
     from flyte._timeout import Timeout, TimeoutType
+    from flyte._trigger import Cron, FixedRate, Trigger, TriggerTime
 
 # Where each name is. Names that other modules bring are added here, in the order of the alphabet.
 _PLACES = {
     "Backoff": "flyte._retry",
     "Cache": "flyte._cache",
     "CachePolicy": "flyte._cache",
+    "Cron": "flyte._trigger",
     "Device": "flyte._resources",
     "Environment": "flyte._environment",
+    "FixedRate": "flyte._trigger",
     "FunctionBodyPolicy": "flyte._cache",
     "GPU": "flyte._resources",
     "Image": "flyte._image",
@@ -51,6 +55,8 @@ _PLACES = {
     "TaskEnvironment": "flyte._task_environment",
     "Timeout": "flyte._timeout",
     "TimeoutType": "flyte._timeout",
+    "Trigger": "flyte._trigger",
+    "TriggerTime": "flyte._trigger",
     "VersionParameters": "flyte._cache",
     "__version__": "flyte._native",
     "ctx": "flyte._context",
@@ -65,6 +71,7 @@ _PLACES = {
     "init_passthrough": "flyte._initialize",
     "map": "flyte._map",
     "run": "flyte._run",
+    "serve": "flyte._serve",
     "task": "flyte._task_environment",
     "with_runcontext": "flyte._run",
 }
@@ -78,8 +85,10 @@ __all__ = [
     "Backoff",
     "Cache",
     "CachePolicy",
+    "Cron",
     "Device",
     "Environment",
+    "FixedRate",
     "FunctionBodyPolicy",
     "Image",
     "Resources",
@@ -89,6 +98,8 @@ __all__ = [
     "TaskEnvironment",
     "Timeout",
     "TimeoutType",
+    "Trigger",
+    "TriggerTime",
     "VersionParameters",
     "__version__",
     "ctx",
@@ -103,6 +114,7 @@ __all__ = [
     "init_passthrough",
     "map",
     "run",
+    "serve",
     "task",
     "with_runcontext",
 ]

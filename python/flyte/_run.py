@@ -136,16 +136,28 @@ class RunContext:
         remote = is_initialized() and initialized().session is not None
         mode = self.mode or ("remote" if remote else "local")
         if not isinstance(task, Task):
-            # A deployed task, of flyte.remote.Task.get.
-            start = getattr(task, "_flyte_run", None)
-            if start is None:
-                raise TypeError(f"a task is run, not {task!r}: decorate the function with @env.task")
-            return await start(self, args, kwargs)
+            return await self._run_deployed(task, args, kwargs)
         given = task.interface.convert_to_kwargs(*args, **kwargs)
         if mode == "local":
             name = self.name or random_name()
             return LocalRun(name, task, await run_local(task, given, name, self.custom_context))
         return await self._run_remote(task, given)
+
+    async def _run_deployed(self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Runs what `flyte.remote.Task.get` gave."""
+        from flyte._deployed import inputs_of
+        from flyte._initialize import scope, session
+        from flyte._upload import upload
+
+        details = await task.fetch.aio() if hasattr(task, "fetch") else task
+        if not hasattr(details, "task_id") or not hasattr(details, "spec"):
+            raise TypeError(f"a task is run, not {task!r}: decorate the function with @env.task")
+        if self.mode == "local":
+            raise TypeError(f"{details.name} was deployed and is run where that was; it has no function here")
+        where = scope(self.project, self.domain)
+        with within(upload=lambda what, name: upload(what, name, where)):
+            inputs = await inputs_of(details.spec, args, kwargs, self.custom_context)
+        return await self.start(session(), where, {"taskId": dict(details.task_id)}, inputs)
 
     async def _run_remote(self, task: Task[Any, Any], given: Mapping[str, Any]) -> Any:
         from flyte._bundle import bundle

@@ -387,3 +387,59 @@ def test_importing_flyte_is_quick_and_brings_little() -> None:
         "heavy = {'pydantic', 'fsspec', 'cloudpickle', 'numpy', 'asyncssh', 'flyte._native'} & set(sys.modules)\nassert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_triggers() -> None:
+    @env.task(
+        triggers=flyte.Trigger(
+            name="daily",
+            automation=flyte.Cron("0 9 * * 1-5", "Europe/London"),
+            inputs={"when": flyte.TriggerTime, "n": 3},
+            env_vars={"A": "b"},
+        )
+    )
+    def due(when: datetime.datetime, n: int, word: str = "w") -> None: ...
+
+    from flyte._wire import decode, encode
+
+    wire = due.triggers[0].to_wire(due, {})
+    found = decode("flyteidl2.task.TaskTrigger", encode("flyteidl2.task.TaskTrigger", wire))
+    assert found["automationSpec"]["schedule"] == {
+        "cron": {"expression": "0 9 * * 1-5", "timezone": "Europe/London"},
+        "kickoffTimeInputArg": "when",
+    }
+    assert [one["name"] for one in found["spec"]["inputs"]["literals"]] == ["n", "word"]
+    assert found["spec"]["inputs"]["context"] == [{"key": "_u_kickoff_time_input_arg", "value": "when"}]
+    assert found["spec"]["active"] and found["spec"]["runSpec"]["envs"]["values"] == [
+        {"key": "A", "value": "b"}
+    ]
+    # What comes of it where it runs.
+    moment = datetime.datetime(2026, 1, 2, tzinfo=UTC)
+    given = asyncio.run(convert.from_inputs(due.interface, found["spec"]["inputs"], moment))
+    assert given == {"n": 3, "word": "w", "when": moment}
+    for inputs, told in (({"m": 1}, "m"), ({"when": flyte.TriggerTime, "n": "x"}, "n is not of type int")):
+        with pytest.raises(flyte.errors.DeploymentError, match=told):
+            flyte.Trigger(name="t", automation=flyte.FixedRate(5), inputs=inputs).to_wire(due, {})
+    with pytest.raises(ValueError, match="five fields"):
+        flyte.Cron("0 9 * *")
+    with pytest.raises(ValueError, match="at least 1"):
+        flyte.FixedRate(0)
+
+
+def test_deployed_tasks_are_called_by_what_is_known_of_them() -> None:
+    from flyte._deployed import inputs_of
+    from flyte._runtime.spec import Serialization, deployed_spec
+
+    spec = asyncio.run(deployed_spec(both, Serialization(version="1", root=pathlib.Path(__file__).parent)))
+    inputs = asyncio.run(inputs_of(spec, (), {"x": 5}, {}))
+    assert inputs["literals"] == [
+        {"name": "x", "value": {"scalar": {"primitive": {"integer": "5"}}}},
+        {"name": "y", "value": {"scalar": {"primitive": {"integer": "1"}}}},
+    ]
+    for given, told in (
+        ({}, "x is missing"),
+        ({"x": 1, "z": 1}, "no input z"),
+        ({"x": "s"}, "x is not of type"),
+    ):
+        with pytest.raises(TypeError, match=told):
+            asyncio.run(inputs_of(spec, (), given, {}))
