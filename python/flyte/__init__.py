@@ -77,7 +77,7 @@ _PLACES = {
 }
 
 # Modules that `import flyte` alone makes reachable.
-_MODULES = frozenset({"app", "config", "errors", "io", "models", "remote", "storage", "types"})
+_MODULES = frozenset({"app", "auth", "config", "errors", "io", "models", "remote", "storage", "types"})
 
 __all__ = [
     "GPU",

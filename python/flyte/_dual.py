@@ -49,6 +49,14 @@ class Waiting(Generic[R]):
         """Does it here and now."""
         return self._block()
 
+    def then(self, after: Callable[[R], T]) -> Waiting[T]:
+        """The same, and then something quick with what came of it."""
+
+        async def start() -> T:
+            return after(await self._start())
+
+        return Waiting(lambda: after(self._block()), start)
+
 
 def pause(seconds: float) -> Waiting[None]:
     """Does nothing for a while; to be awaited in a dual function."""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from flyte import _native
 from flyte._dual import dual
 from flyte._failure import translated
-from flyte._logging import LogFormat, initialize_logger
+from flyte._logging import LogFormat, initialize_logger, logger
 from flyte._prompt import Prompt, is_interactive
-from flyte._session import Session
-from flyte.errors import InitializationError
+from flyte._session import Message, Session
+from flyte.errors import ConfigurationError, InitializationError
 
 if TYPE_CHECKING:
     from flyte.config import Config
@@ -164,12 +164,11 @@ def _first_label(endpoint: str) -> str | None:
     return labels[0] if len(labels) > 2 and not labels[-1].isdigit() else None
 
 
-def _described(session: Session, **more: Any) -> Initialized:
-    """What `init` was told, joined with what the session's configuration says."""
-    config = session.config
+def _described(session: Session | None, config: Message, **more: Any) -> Initialized:
+    """What `init` was told, joined with what the configuration says."""
     task, image, local = config["task"], config["image"], config["local"]
     settings: dict[str, Any] = {
-        "org": task["org"] or _first_label(config["admin"]["endpoint"]),
+        "org": task["org"] or _first_label(config["admin"]["endpoint"] or ""),
         "project": task["project"],
         "domain": task["domain"],
         "image_builder": image["builder"] or "local",
@@ -303,7 +302,7 @@ async def init(
     )
     if headless:
         await client.sign_in()
-    _begin(_described(client, **common))
+    _begin(_described(client, client.config, **common))
 
 
 @dual
@@ -327,10 +326,10 @@ async def init_from_config(
 
     Without a path the file is looked for in the usual places. `FLYTE_API_KEY`, where it is set and no way to sign in is asked
     for, comes before the file, as for the `flyte` command. Other parameters as in `init`, and they come before the file.
-    A file without an endpoint means local mode.
+    Where no control plane is named anywhere, tasks run locally.
 
     Raises:
-        InitializationError: The file is missing, malformed, or names no control plane where none is found at all.
+        InitializationError: The file is missing or malformed.
         AuthenticationError: `FLYTE_API_KEY` cannot be used.
     """
     initialize_logger(log_level, log_format, False, user_log_level)
@@ -347,31 +346,40 @@ async def init_from_config(
             f"cannot initialize flyte: there is no file {named}",
             "Write one: `flyte create config --endpoint HOST`, or call flyte.init_from_config() to look for it.",
         )
-    client = _open(
-        {
-            "use_config": True,
-            "config": named,
-            "environment_key": True,
-            "org": org,
-            "project": project,
-            "domain": domain,
-            "headless": headless,
-        },
-        asked=headless,
-    )
+    settings: dict[str, Any] = {
+        "org": org,
+        "project": project,
+        "domain": domain,
+        "root_dir": Path(root_dir) if root_dir else None,
+        "storage": storage,
+        "batch_size": batch_size,
+        "image_builder": image_builder,
+        "images": _images(images),
+        "sync_local_sys_paths": sync_local_sys_paths,
+    }
+    try:
+        client = _open(
+            {
+                "use_config": True,
+                "config": named,
+                "environment_key": True,
+                "org": org,
+                "project": project,
+                "domain": domain,
+                "headless": headless,
+            },
+            asked=headless,
+        )
+    except ConfigurationError as error:
+        if error.code != "no_endpoint" or headless:
+            raise
+        logger.info("%s: tasks run on this machine", error.message)
+        config = json.loads(_native.config(None if named is None else str(named)))
+        _begin(_described(None, config, **settings))
+        return
     if headless:
         await client.sign_in()
-    _begin(
-        _described(
-            client,
-            root_dir=Path(root_dir) if root_dir else None,
-            storage=storage,
-            batch_size=batch_size,
-            image_builder=image_builder,
-            images=_images(images),
-            sync_local_sys_paths=sync_local_sys_paths,
-        )
-    )
+    _begin(_described(client, client.config, **settings))
 
 
 def _images(images: Sequence[str] | Mapping[str, str] | None) -> dict[str, str]:
@@ -485,7 +493,7 @@ async def init_in_cluster(
         "insecure_skip_verify": admin["insecureSkipVerify"],
         "auth_type": admin["authType"],
     }
-    _begin(_described(client, root_dir=Path.cwd()))
+    _begin(_described(client, client.config, root_dir=Path.cwd()))
     return told
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from flyte import _native
 from flyte._dual import Waiting
 from flyte._failure import translated
 
 Message = dict[str, Any]
+R = TypeVar("R")
 
 # What `flyte.remote.auth_metadata` adds to each call made within it.
 headers: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("flyte_headers", default=())
@@ -21,6 +22,7 @@ _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _IN_WORDS = {
     "flyteidl2.auth.IdentityService/UserInfo": "tell who you are",
     "flyteidl2.app.AppService/List": "list apps",
+    "flyteidl2.workflow.RunLogsService/TailLogs": "read logs",
     "flyteidl2.app.AppService/Get": "get app",
 }
 
@@ -28,6 +30,24 @@ _IN_WORDS = {
 def in_words(method: str) -> str:
     """What a method does, in words: "list projects"."""
     return _IN_WORDS.get(method) or " ".join(_WORDS.split(method.rpartition("/")[2])).lower()
+
+
+def waiting(block: Callable[[], R], start: Callable[[], Awaitable[R]], what: str) -> Waiting[R]:
+    """Waits for the native half in either form; `what` says what did not work where it fails."""
+
+    def blocking() -> R:
+        try:
+            return block()
+        except _native.CallError as error:
+            raise translated(error, what) from None
+
+    async def awaited() -> R:
+        try:
+            return await start()
+        except _native.CallError as error:
+            raise translated(error, what) from None
+
+    return Waiting(blocking, awaited)
 
 
 class Session:
@@ -42,20 +62,7 @@ class Session:
 
         Raises `AuthenticationError`.
         """
-
-        def block() -> None:
-            try:
-                self.native.sign_in()
-            except _native.CallError as error:
-                raise translated(error, "cannot sign in") from None
-
-        async def start() -> None:
-            try:
-                await self.native.sign_in_async()
-            except _native.CallError as error:
-                raise translated(error, "cannot sign in") from None
-
-        return Waiting(block, start)
+        return waiting(self.native.sign_in, self.native.sign_in_async, "cannot sign in")
 
     def call(self, method: str, request: Mapping[str, Any] | None = None) -> Waiting[Message]:
         """Calls a method (`package.Service/Method`); to be awaited in a dual function.
@@ -64,22 +71,12 @@ class Session:
         """
         text = json.dumps(request or {})
         sent = list(headers.get())
-
-        def block() -> Message:
-            try:
-                answer: Message = json.loads(self.native.call(method, text, sent))
-            except _native.CallError as error:
-                raise translated(error, f"cannot {in_words(method)}") from None
-            return answer
-
-        async def start() -> Message:
-            try:
-                answer: Message = json.loads(await self.native.call_async(method, text, sent))
-            except _native.CallError as error:
-                raise translated(error, f"cannot {in_words(method)}") from None
-            return answer
-
-        return Waiting(block, start)
+        answer = waiting(
+            lambda: self.native.call(method, text, sent),
+            lambda: self.native.call_async(method, text, sent),
+            f"cannot {in_words(method)}",
+        )
+        return answer.then(json.loads)
 
     async def stream(self, method: str, request: Mapping[str, Any] | None = None) -> AsyncIterator[Message]:
         """Calls a method that answers with a stream; to be iterated over in a dual function."""

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 
 use crate::failure::Failure;
 use crate::prompt::Prompt;
-use crate::runtime::runtime;
+use crate::runtime::{attach, runtime};
 
 /// Starts `work` and returns an `asyncio.Future` of its outcome: of its value, or, for `None`, of `StopAsyncIteration`. A future
 /// that is cancelled ends the work. What the person is to be shown is shown by the event loop.
@@ -57,7 +57,7 @@ impl Place {
         if events.is_empty() {
             return;
         }
-        Python::try_attach(|py| {
+        attach(|py| {
             for event in events {
                 let in_context = PyDict::new(py);
                 let _ = in_context.set_item("context", &self.context);
@@ -75,7 +75,7 @@ impl Place {
     where
         T: for<'a> IntoPyObject<'a>,
     {
-        Python::try_attach(|py| {
+        attach(|py| {
             let outcome = match outcome {
                 Ok(Some(value)) => value.into_py_any(py),
                 Ok(None) => Err(PyStopAsyncIteration::new_err(())),

@@ -20,6 +20,14 @@ use pyo3::prelude::*;
 /// `flyte._native`; what is public of it is told by the Python package.
 #[pymodule]
 mod _native {
+    use pyo3::prelude::*;
+
+    /// Runs when the module is imported.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::runtime::follow_the_interpreter(module)
+    }
+
     #[pymodule_export]
     use super::failure::CallError;
     #[pymodule_export]

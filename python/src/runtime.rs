@@ -1,15 +1,67 @@
 //! Where the work is done: one runtime for each process, made when it is first needed, and made anew in a forked child, whose
 //! threads did not come along.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::Failure;
 use crate::prompt::Prompt;
+
+/// How many of our threads are attached to the interpreter now.
+static ATTACHED: AtomicUsize = AtomicUsize::new(0);
+/// Whether the interpreter ends: none of our threads may touch it any more.
+static ENDING: AtomicBool = AtomicBool::new(false);
+/// How long the end of the interpreter waits for those that are attached.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Calls `work` with the interpreter from a thread that is not Python's; not at all where the interpreter ends. A thread that is
+/// caught by that end within the interpreter is broken off by it, wherever it is, which Rust does not survive.
+pub(crate) fn attach(work: impl FnOnce(Python<'_>)) {
+    ATTACHED.fetch_add(1, Ordering::SeqCst);
+    if !ENDING.load(Ordering::SeqCst) {
+        Python::try_attach(work);
+    }
+    ATTACHED.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// Called by `atexit`: keeps our threads out of an interpreter that ends.
+#[pyfunction]
+fn end(py: Python<'_>) {
+    ENDING.store(true, Ordering::SeqCst);
+    py.detach(|| {
+        let began = Instant::now();
+        while ATTACHED.load(Ordering::SeqCst) > 0 && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+/// Called in a forked child: its parent's threads did not come along.
+#[pyfunction]
+fn begin_child() {
+    ATTACHED.store(0, Ordering::SeqCst);
+    ENDING.store(false, Ordering::SeqCst);
+}
+
+/// Has Python tell when the interpreter ends, and when it is forked.
+pub(crate) fn follow_the_interpreter(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    py.import("atexit")?.call_method1("register", (wrap_pyfunction!(end, module)?,))?;
+    let os = py.import("os")?;
+    // Not where processes cannot be forked.
+    if os.hasattr("register_at_fork")? {
+        let hooks = PyDict::new(py);
+        hooks.set_item("after_in_child", wrap_pyfunction!(begin_child, module)?)?;
+        os.call_method("register_at_fork", (), Some(&hooks))?;
+    }
+    Ok(())
+}
 
 /// How often a thread that waits looks for signals and for what a person is to be shown.
 const LOOK: Duration = Duration::from_millis(50);

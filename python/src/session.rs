@@ -154,12 +154,29 @@ impl Session {
     /// Raises `CallError`.
     fn login(&self, py: Python<'_>) -> PyResult<()> {
         let live = self.live(py)?;
-        let login = live.login;
-        wait(
-            py,
-            &live.prompt,
-            async move { login.login().await.map(drop).map_err(|error| Failure::from(&error)) },
-        )
+        wait(py, &live.prompt, live.sign_in())
+    }
+
+    /// The same as an awaitable, for the running event loop.
+    fn login_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let live = self.live(py)?;
+        let work = live.sign_in();
+        awaitable(py, live.prompt, async move { work.await.map(Some) })
+    }
+
+    /// Signs out: revokes the tokens at the server where that can be reached, and removes them here. JSON of what it did.
+    ///
+    /// Raises `CallError` where they could not be removed.
+    fn logout(&self, py: Python<'_>) -> PyResult<String> {
+        let live = self.live(py)?;
+        wait(py, &live.prompt, live.sign_out())
+    }
+
+    /// The same as an awaitable, for the running event loop.
+    fn logout_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let live = self.live(py)?;
+        let work = live.sign_out();
+        awaitable(py, live.prompt, async move { work.await.map(Some) })
     }
 
     /// How the login stands, as JSON, without the network; nothing of it is secret.
@@ -167,21 +184,14 @@ impl Session {
     /// Raises `CallError` where the store cannot be read.
     fn status(&self, py: Python<'_>) -> PyResult<String> {
         let live = self.live(py)?;
-        let login = live.login;
-        wait(py, &live.prompt, async move {
-            let status = login.status().await.map_err(|error| Failure::from(&error))?;
-            Ok(json!({
-                "signed_in": status.signed_in,
-                "kept_in": status.backend.to_string(),
-                "expires_at": status.expires_at,
-                "renews_itself": status.has_refresh_token,
-                "issuer": status.issuer,
-                "client_id": status.client_id,
-                "subject": status.subject,
-                "scopes": status.scopes,
-            })
-            .to_string())
-        })
+        wait(py, &live.prompt, live.standing())
+    }
+
+    /// The same as an awaitable, for the running event loop.
+    fn status_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let live = self.live(py)?;
+        let work = live.standing();
+        awaitable(py, live.prompt, async move { work.await.map(Some) })
     }
 }
 
@@ -218,6 +228,39 @@ impl Live {
                 return Ok(());
             }
             login.token().await.map(drop).map_err(|error| Failure::from(&error))
+        }
+    }
+
+    fn sign_in(&self) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
+        let login = Arc::clone(&self.login);
+        async move { login.login().await.map(drop).map_err(|error| Failure::from(&error)) }
+    }
+
+    fn sign_out(&self) -> impl Future<Output = Result<String, Failure>> + Send + 'static {
+        let login = Arc::clone(&self.login);
+        async move {
+            let done = login.logout().await.map_err(|error| Failure::from(&error))?;
+            Ok(json!({"was_signed_in": done.was_signed_in, "revoked": done.revoked}).to_string())
+        }
+    }
+
+    fn standing(&self) -> impl Future<Output = Result<String, Failure>> + Send + 'static {
+        let login = Arc::clone(&self.login);
+        async move {
+            let status = login.status().await.map_err(|error| Failure::from(&error))?;
+            Ok(json!({
+                "endpoint": login.options().endpoint.to_string(),
+                "auth_type": login.options().auth_type.as_str(),
+                "signed_in": status.signed_in,
+                "kept_in": status.backend.to_string(),
+                "expires_at": status.expires_at,
+                "renews_itself": status.has_refresh_token,
+                "issuer": status.issuer,
+                "client_id": status.client_id,
+                "subject": status.subject,
+                "scopes": status.scopes,
+            })
+            .to_string())
         }
     }
 

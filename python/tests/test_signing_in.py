@@ -141,9 +141,44 @@ def test_local_mode_has_no_control_plane(home: pathlib.Path) -> None:
     assert flyte.current_project() == "p"
     with pytest.raises(errors.InitializationError, match="local mode"):
         list(remote.Project.listall())
-    with pytest.raises(errors.InitializationError, match=r"no endpoint|no control plane"):
-        flyte.init_from_config()
+    (home / "local.yaml").write_text("task:\n  project: q\n")
+    flyte.init_from_config("local.yaml")
+    assert flyte.current_project() == "q"
+    with pytest.raises(errors.InitializationError, match="local mode"):
+        list(remote.Project.listall())
+    with pytest.raises(errors.InitializationError, match=r"broken\.yaml:1"):
+        (home / "broken.yaml").write_text("admin: [\n")
+        flyte.init_from_config("broken.yaml")
     with pytest.raises(errors.InitializationError, match=r"there is no file absent\.yaml"):
         flyte.init_from_config("absent.yaml")
     with pytest.raises(errors.InitializationError, match="FLYTE_API_KEY"):
         flyte.init_from_api_key()
+
+
+def test_a_login_is_told_and_ended(server: Server, home: pathlib.Path) -> None:
+    import flyte.auth
+
+    flyte.init(endpoint=server.endpoint, ca_cert_file_path=server.ca)
+    status = flyte.auth.status()
+    assert (status.signed_in, status.subject, status.auth_type) == (False, None, "Pkce")
+    script = (
+        "import sys, flyte; flyte.init(endpoint=sys.argv[1], headless=True, ca_cert_file_path=sys.argv[2])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, server.endpoint, str(server.ca)],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("https://"):
+            person.approve(str(server.ca), PASSWORD, line.strip())
+    assert process.wait(60) == 0
+    status = flyte.auth.status()
+    assert status.signed_in and status.subject and status.renews_itself
+    assert status.expires_at is not None and "file" in status.kept_in, status
+    assert "flytesnacks" in [project.id for project in remote.Project.listall()]
+    assert flyte.auth.logout() == flyte.auth.SignedOut(was_signed_in=True, revoked=True)
+    with pytest.raises(errors.LoginRequiredError):
+        list(remote.Project.listall())

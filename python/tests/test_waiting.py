@@ -164,3 +164,27 @@ def test_nobody_there_is_told(home: pathlib.Path) -> None:
         text.startswith(f"cannot list projects: cannot reach http://127.0.0.1:{port}/")
         and "\n  next: " in text
     )
+
+
+AT_ITS_END = """
+import asyncio, sys
+import flyte
+from flyte import errors, remote
+
+async def main():
+    await flyte.init.aio(endpoint=sys.argv[1], insecure=True)
+    try:
+        await remote.Project.get.aio("x")
+    except errors.UnavailableError:
+        print("told")
+
+asyncio.run(main())
+"""
+
+
+def test_an_interpreter_ends_well_right_after_a_call(home: pathlib.Path) -> None:
+    # A thread of ours that is still at it when the interpreter ends must not be caught within it.
+    for _ in range(15):
+        program = [sys.executable, "-c", AT_ITS_END, "127.0.0.1:9"]
+        told = subprocess.run(program, capture_output=True, text=True, timeout=60)
+        assert (told.returncode, told.stdout) == (0, "told\n"), told

@@ -221,6 +221,28 @@ class Action(Resource):
                 else f"{self.run_name}: {self.phase}"
             )
 
+    @dual_iterator
+    async def get_logs(self, attempt: int | None = None, show_ts: bool = False) -> AsyncIterator[str]:
+        """The lines of its log, those to come too, until it has ended; of the last attempt where none is given.
+
+        Waits for it to start. With `show_ts`, each line begins with its time. Raises `flyte.errors.NotFoundError` where that
+        attempt has no log.
+        """
+        async for details in self.watch.aio("logs-ready"):
+            attempt = attempt or details.attempts
+        request = {"actionId": self.action_id, "attempt": attempt or 1}
+        async for answer in session().stream("flyteidl2.workflow.RunLogsService/TailLogs", request):
+            for logs in answer.get("logs", []):
+                for line in logs.get("lines", []):
+                    text = str(line.get("message", "")).rstrip("\n")
+                    yield f"{line.get('timestamp', '')} {text}" if show_ts else text
+
+    @dual
+    async def show_logs(self, attempt: int | None = None, show_ts: bool = False) -> None:
+        """Prints the lines of its log, those to come too, until it has ended; see `get_logs`."""
+        async for line in self.get_logs.aio(attempt, show_ts):
+            print(line, flush=True)
+
     @dual
     async def abort(self, reason: str = "aborted from Python") -> None:
         """Ends it, and what it called. One that has ended already stays as it is."""
@@ -308,8 +330,12 @@ class ActionDetails(Action):
         return await outputs((await self._data()).get("outputs", {}), self.spec)
 
     async def _data(self) -> Message:
-        method = "flyteidl2.dataproxy.DataProxyService/GetActionData"
-        return await session().call(method, {"actionId": self.action_id})
+        request = {"actionId": self.action_id}
+        try:
+            return await session().call("flyteidl2.dataproxy.DataProxyService/GetActionData", request)
+        except errors.UnsupportedError:
+            # Where older servers have it.
+            return await session().call(f"{SERVICE}/GetActionData", request)
 
     @classmethod
     def _of(cls, details: Message) -> ActionDetails:

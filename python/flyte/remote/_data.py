@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from typing import Any
 
@@ -57,9 +56,8 @@ async def inputs(message: Message, task: Message | None) -> ActionInputs:
 async def outputs(message: Message, task: Message | None) -> ActionOutputs:
     """The values of a `flyteidl2.task.Outputs`."""
     types = variables(path(task or {}, "taskTemplate", "interface", "outputs"))
-    values = await _values(message, types)
-    order = [name for name in types if name in values] + [name for name in values if name not in types]
-    return ActionOutputs({name: values[name] for name in order}, message)
+    # In the order of the answer, which is the task's; that of its types is the alphabet's.
+    return ActionOutputs(await _values(message, types), message)
 
 
 async def _values(message: Message, types: dict[str, Message]) -> dict[str, Any]:
@@ -67,11 +65,12 @@ async def _values(message: Message, types: dict[str, Message]) -> dict[str, Any]
 
     async def converted() -> dict[str, Any]:
         # It brings much with it.
-        engine: Any = importlib.import_module("flyte.types").TypeEngine
+        from flyte.types import TypeEngine
+
         values = {}
         for name, literal in named.items():
-            python_type = engine.guess_python_type(types.get(name, {}))
-            values[name] = await engine.to_python_value(literal, python_type)
+            python_type = TypeEngine.guess_python_type(types.get(name, {}))
+            values[name] = await TypeEngine.to_python_value(literal, python_type)
         return values
 
     return await anything(converted) if named else {}

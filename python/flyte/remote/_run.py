@@ -187,6 +187,17 @@ class Run(Resource):
         """Waits until it has ended, or runs where that is waited for; see `Action.wait`."""
         await self.action.wait.aio(quiet, wait_for)
 
+    @dual_iterator
+    async def get_logs(self, attempt: int | None = None, show_ts: bool = False) -> AsyncIterator[str]:
+        """The lines of its first action's log, those to come too; see `Action.get_logs`."""
+        async for line in self.action.get_logs.aio(attempt, show_ts):
+            yield line
+
+    @dual
+    async def show_logs(self, attempt: int | None = None, show_ts: bool = False) -> None:
+        """Prints the lines of its first action's log, those to come too; see `Action.get_logs`."""
+        await self.action.show_logs.aio(attempt, show_ts)
+
     @dual
     async def abort(self, reason: str = "aborted from Python") -> None:
         """Ends it. One that has ended already stays as it is."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flyte import errors
 from flyte._dual import dual, dual_class_iterator
@@ -12,6 +12,10 @@ from flyte._initialize import scope, session
 from flyte._session import Message
 from flyte.remote._listing import SortBy, equal, request_page, sort
 from flyte.remote._resource import Resource, page_of, pages, path, person, time_of
+from flyte.remote._start import start
+
+if TYPE_CHECKING:
+    from flyte._run import RunContext
 
 SERVICE = "flyteidl2.task.TaskService"
 
@@ -204,6 +208,10 @@ class LazyEntity:
             "List what there is: flyte get task",
         )
 
+    async def _flyte_run(self, context: RunContext, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """What `flyte.run` does with it."""
+        return await start(await self.fetch.aio(), context, args, kwargs)
+
     def __repr__(self) -> str:
         version = self._version or f"auto_version={self._auto_version!r}"
         return f"LazyEntity(name={self.name!r}, version={version}, fetched={self._fetched is not None})"
@@ -224,12 +232,12 @@ class TaskDetails(Task):
 
     @property
     def inputs(self) -> dict[str, Message]:
-        """The types of its inputs (`flyteidl2.core.LiteralType`), in order."""
+        """The types of its inputs (`flyteidl2.core.LiteralType`), in the order of the alphabet."""
         return variables(path(self.spec, "taskTemplate", "interface", "inputs"))
 
     @property
     def outputs(self) -> dict[str, Message]:
-        """The types of its outputs, in order."""
+        """The types of its outputs, in the order of the alphabet."""
         return variables(path(self.spec, "taskTemplate", "interface", "outputs"))
 
     @property
@@ -248,6 +256,10 @@ class TaskDetails(Task):
         told = self.spec.get("documentation", {})
         return str(told.get("longDescription") or told.get("shortDescription") or "")
 
+    async def _flyte_run(self, context: RunContext, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """What `flyte.run` does with it."""
+        return await start(self, context, args, kwargs)
+
     def _columns(self) -> list[tuple[str, Any]]:
         return [
             *super()._columns(),
@@ -258,7 +270,7 @@ class TaskDetails(Task):
 
 
 def variables(interface: Any) -> dict[str, Message]:
-    """The types of a `flyteidl2.core.VariableMap`, in order."""
+    """The types of a `flyteidl2.core.VariableMap`."""
     entries = (interface or {}).get("variables", [])
     if isinstance(entries, dict):
         return {name: variable.get("type", {}) for name, variable in entries.items()}

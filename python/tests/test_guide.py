@@ -1,0 +1,29 @@
+"""The examples of docs/guide/python.md run as they are printed."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs/guide/python.md").read_text(), re.S)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_guides_examples_run(example: str, signed_in: pathlib.Path) -> None:
+    environment = {"HOME": str(signed_in), "PATH": os.environ["PATH"]}
+    told = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=signed_in,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.returncode == 0, told.stderr
+    assert len(EXAMPLES) > 4

@@ -1,0 +1,136 @@
+"""The package as people get it: quick to import, typed, installable."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import ROOT, TARGET
+
+import flyte
+
+# Names of the published package that people write, with the types that an editor shows.
+SAMPLE = """
+from collections.abc import AsyncIterator, Iterator
+from typing import assert_type
+
+import flyte
+import flyte.remote as remote
+from flyte.remote import ApiKey, Project, Run, Task, TaskDetails, User
+
+flyte.init(endpoint="dns:///example.com", headless=True, project="p", domain="d")
+flyte.init_from_config()
+flyte.init_from_config("/path/to/config.yaml")
+flyte.init(api_key="key")
+assert_type([t for t in remote.Task.listall(project="flytesnacks", domain="development")], list[Task])
+assert_type(Project.listall(), Iterator[Project])
+assert_type(Project.get("p"), Project)
+assert_type(Project.get("p").archive(), Project)
+run = Run.get("r")
+assert_type(run, Run)
+assert_type(run.wait(), None)
+assert_type(run.phase, str)
+assert_type(Task.get("t", auto_version="latest").fetch(), TaskDetails)
+assert_type(ApiKey.create("name").key, str)
+assert_type(User.get().subject(), str)
+
+
+async def awaited() -> None:
+    await flyte.init_from_config.aio()
+    assert_type(await Project.get.aio("p"), Project)
+    assert_type(Task.listall.aio(), AsyncIterator[Task])
+    async for details in run.watch.aio():
+        assert_type(details.error_message, str)
+    await run.abort.aio(reason="why")
+
+
+flyte.init(end_point="x")  # type: ignore[call-arg]
+Project.get(1)  # type: ignore[arg-type]
+run.abort(why=1)  # type: ignore[call-arg]
+"""
+
+
+def python(*arguments: str, **variables: str) -> str:
+    environment = {**os.environ, **variables}
+    told = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=300
+    )
+    assert told.returncode == 0, told.stderr + told.stdout
+    return told.stdout
+
+
+def test_importing_it_takes_next_to_no_time() -> None:
+    program = (
+        "import sys, time; before = set(sys.modules); began = time.perf_counter(); import flyte; "
+        "print(time.perf_counter() - began, *sorted(set(sys.modules) - before))"
+    )
+    told = [python("-c", program).split() for _ in range(5)]
+    # The machine may be busy; the quickest run is what the import itself takes.
+    assert min(float(words[0]) for words in told) < 0.020
+    brought = set(told[0][1:])
+    assert not brought & {"asyncio", "json", "inspect", "dataclasses", "flyte._native", "pydantic", "rich"}, (
+        brought
+    )
+
+
+def test_everything_it_promises_is_there() -> None:
+    for module in (flyte, flyte.remote, flyte.config, flyte.errors):
+        for name in getattr(module, "__all__", []):
+            assert getattr(module, name) is not None, name
+            assert name in dir(module)
+    with pytest.raises(AttributeError, match="no attribute 'absent'"):
+        flyte.absent  # noqa: B018
+
+
+def test_an_editor_knows_its_types(tmp_path: pathlib.Path) -> None:
+    sample = (
+        SAMPLE
+        if sys.version_info >= (3, 11)
+        else SAMPLE.replace("from typing import assert_type", "from typing_extensions import assert_type")
+    )
+    (tmp_path / "sample.py").write_text(sample)
+    cache = TARGET / "tmp/mypy-sample"
+    python(
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        "--cache-dir",
+        str(cache),
+        str(tmp_path / "sample.py"),
+        MYPYPATH=str(ROOT / "python"),
+    )
+
+
+def test_the_stub_is_what_the_native_half_has(tmp_path: pathlib.Path) -> None:
+    python("-m", "mypy.stubtest", "flyte._native", MYPYPATH=str(ROOT / "python"))
+
+
+def test_a_wheel_installs_and_imports(tmp_path: pathlib.Path) -> None:
+    # Of the development profile: what a release has besides is the compiler's work.
+    build = [TARGET / "peers/ours/bin/maturin", "build", "--profile", "dev", "--quiet", "--out", tmp_path]
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET)}
+    subprocess.run(build, cwd=ROOT / "python", env=environment, check=True, timeout=1800)
+    (wheel,) = tmp_path.glob("flyte-*-cp310-abi3-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {"flyte/py.typed", "flyte/_native.pyi", "flyte/_native.abi3.so"} <= set(names)
+    assert not [name for name in names if name.startswith("tests") or "__pycache__" in name]
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    installed = tmp_path / "venv/bin/python"
+    subprocess.run(
+        [installed, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", wheel],
+        check=True,
+    )
+    program = (
+        "import flyte, flyte.remote, importlib.metadata as metadata; flyte.init(endpoint='https://example.com'); "
+        "assert metadata.version('flyte') == flyte.__version__; print(flyte.__file__)"
+    )
+    told = subprocess.run([installed, "-I", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith(str(tmp_path / "venv"))
+    assert (tmp_path / "venv/bin/a0").exists()
