@@ -156,3 +156,15 @@ def test_deployed_tasks_are_listed(place: Place, package: str) -> None:
     flyte.init_from_config(str(place.config))
     names = {task.name for task in flyte.remote.Task.listall(project="flytesnacks", domain="development")}
     assert {"flow.whole", "flow.item", "flow.square"} <= names
+
+
+def test_a_deployed_task_is_run_by_its_name(place: Place) -> None:
+    place.drive("ours", "deploy", "flow.whole", "{}")
+    flyte.init_from_config(str(place.config))
+    task = flyte.remote.Task.get("flow.item", auto_version="latest")
+    run = flyte.with_runcontext(name="by-name").run(task, name="deployed", size=4)
+    assert run.name == "by-name"
+    with pytest.raises(TypeError, match="size is missing"):
+        flyte.run(task, name="deployed")
+    run.wait(quiet=True)
+    assert place.outcome("by-name").phase == "succeeded"

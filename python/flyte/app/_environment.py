@@ -85,7 +85,8 @@ def _duration(value: int | timedelta | None) -> str | None:
 
 @dataclass
 class AppEnvironment(Environment):
-    """An app: the command `args` (or a function decorated with `@env.server`) that listens on `port`.
+    """An app: the command `args` (or a function decorated with `@env.server`) that listens on `port`, or, where that is taken on the
+    machine that it runs on, on the one in the variable `PORT`.
 
     `command` replaces the command line whole, so that nothing of this package is needed where the app runs. `requires_auth` says
     whether only those who may read the project reach it.

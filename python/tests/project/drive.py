@@ -1,6 +1,6 @@
 """Deploys or runs tasks of a file with the installed package, either one.
 
-Usage: drive.py run|deploy TASK JSON. Prints the run's name, or the version that was deployed.
+Usage: drive.py run|deploy|serve TASK JSON. Prints the run's name, or the version that was deployed.
 """
 
 import importlib
@@ -19,6 +19,8 @@ flyte.init_from_config(root_dir=root)
 if what == "run":
     run = flyte.with_runcontext(mode="remote").run(task, **inputs)
     print(run.name)
+elif what == "serve":
+    print(flyte.serve(task).name)
 else:
     deployed = flyte.deploy(importlib.import_module(module).env)
     print(type(deployed).__name__)
