@@ -172,6 +172,7 @@ fn untyped(action: &Action, id: ActionId, base: &str, subject: &str) -> NewActio
         failure: None,
         started_at: None,
         ended_at: None,
+        waits_until: None,
         subject: subject.to_owned(),
     }
 }
@@ -195,6 +196,12 @@ fn condition(
         task: TaskRef { name: condition.name.clone(), ..task_place(run) },
         spec: condition.encode_to_bytes(),
         started_at: Some(now),
+        waits_until: condition
+            .timeout
+            .as_option()
+            .map(|wait| wait.seconds.saturating_mul(1000).saturating_add(i64::from(wait.nanos) / 1_000_000))
+            .filter(|wait| *wait > 0)
+            .map(|wait| now.saturating_add(wait)),
         ..untyped(action, id, base, subject)
     })
 }

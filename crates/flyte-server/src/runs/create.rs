@@ -80,6 +80,7 @@ impl NewTask {
             failure: None,
             started_at: None,
             ended_at: None,
+            waits_until: None,
             subject: subject.to_owned(),
         }
     }

@@ -141,6 +141,21 @@ impl Runs {
         Ok(answered)
     }
 
+    /// Times out the conditions that nobody has answered in their time. To be called about once a second.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn maintain(&self) -> Result<(), StoreError> {
+        let runs = self.store.time_out_conditions(self.clock.now_millis()).await?;
+        for run in &runs {
+            self.feed.tell(run);
+        }
+        if !runs.is_empty() {
+            self.feed.tell_runner();
+        }
+        Ok(())
+    }
+
     /// Attempts that have not ended, as a runner that starts finds them.
     ///
     /// # Errors

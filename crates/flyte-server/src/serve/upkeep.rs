@@ -22,6 +22,9 @@ const USAGE: Duration = Duration::from_secs(30);
 /// Expired records are removed.
 const CLEAN_UP: Duration = Duration::from_secs(300);
 
+/// Conditions that nobody answers are given up.
+const RUNS: Duration = Duration::from_secs(1);
+
 /// Starts it; what it returns ends it when dropped. SIGHUP no longer kills the process when this returns.
 ///
 /// What may write much, or wait for who writes much, has tasks of its own: revocations wait for nothing.
@@ -33,6 +36,7 @@ pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinSet<
     let mut tasks = JoinSet::new();
     tasks.spawn(watch_revocations(Arc::clone(&app)));
     tasks.spawn(watch_keys(Arc::clone(&app)));
+    tasks.spawn(watch_runs(Arc::clone(&app)));
     tasks.spawn(watch_certificate(Arc::clone(&app), tls, hangup));
     tasks.spawn(write_usage(Arc::clone(&app)));
     tasks.spawn(runner::run(Arc::clone(&app)));
@@ -63,6 +67,16 @@ async fn watch_keys(app: Arc<App>) {
         interval.tick().await;
         if let Err(error) = app.keys.maintain().await {
             tracing::error!(%error, "the signing keys could not be looked after");
+        }
+    }
+}
+
+async fn watch_runs(app: Arc<App>) {
+    let mut interval = every(RUNS);
+    loop {
+        interval.tick().await;
+        if let Err(error) = app.runs.maintain().await {
+            tracing::error!(%error, "runs could not be looked after");
         }
     }
 }

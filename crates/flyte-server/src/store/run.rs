@@ -253,6 +253,8 @@ pub struct NewAction {
     pub started_at: Option<UnixMillis>,
     /// When it ended, for a trace.
     pub ended_at: Option<UnixMillis>,
+    /// Until when a condition waits, where it does not wait for ever.
+    pub waits_until: Option<UnixMillis>,
     /// Who called it: `sub`.
     pub subject: String,
 }
@@ -485,6 +487,8 @@ pub struct ActionQuery {
     pub phases_not: Vec<Phase>,
     /// Only actions that this one called.
     pub parent: Option<String>,
+    /// Only actions of this kind.
+    pub kind: Option<ActionKind>,
     /// Only the action of this name.
     pub name: Option<String>,
     /// Only calls of the task of this name.
@@ -582,6 +586,8 @@ pub trait RunStore: Send + Sync + 'static {
         subject: &str,
         now: UnixMillis,
     ) -> Result<bool, StoreError>;
+    /// Times out the conditions that nobody has answered in their time; returns the runs that they are of.
+    async fn time_out_conditions(&self, now: UnixMillis) -> Result<Vec<RunId>, StoreError>;
     /// Attempts that have not ended.
     async fn running_attempts(&self) -> Result<Vec<(ActionId, u32)>, StoreError>;
     /// Attempts that have not ended although their actions have: they are to be killed.

@@ -186,11 +186,15 @@ impl<'a> Messages<'a> {
                 TraceActionMetadata { name: action.task.name.clone(), ..TraceActionMetadata::default() }
                     .into()
             }
-            ActionKind::Condition => ConditionActionMetadata {
-                name: action.task.name.clone(),
-                ..ConditionActionMetadata::default()
+            ActionKind::Condition => {
+                let spec = self.app.store.action_spec(&action.id).await.map_err(store_error)?;
+                ConditionActionMetadata {
+                    name: action.task.name.clone(),
+                    r#type: decode::<ConditionAction>(&spec.unwrap_or_default())?.r#type,
+                    ..ConditionActionMetadata::default()
+                }
+                .into()
             }
-            .into(),
         };
         let relation = match action.id.is_root() {
             true => decode::<RunSpec>(&run.spec)?.relation,

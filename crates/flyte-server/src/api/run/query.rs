@@ -6,7 +6,7 @@ use flyte_idl::flyteidl2::common::{Filter, ListRequest, filter::Function, sort::
 use crate::{
     api::invalid,
     clock::UnixMillis,
-    store::{ActionQuery, LabelCondition, Phase, RunQuery, RunSortKey, Span},
+    store::{ActionKind, ActionQuery, LabelCondition, Phase, RunQuery, RunSortKey, Span},
 };
 
 /// How many rows a page has where the request does not say.
@@ -214,10 +214,21 @@ pub(super) fn actions(request: &ListRequest) -> Result<ActionQuery, ConnectError
             ("parent_name" | "parent", Condition::Equal(value)) => equal(field, &mut query.parent, value)?,
             ("name", Condition::Equal(value)) => equal(field, &mut query.name, value)?,
             ("task_name", Condition::Equal(value)) => equal(field, &mut query.task_name, value)?,
+            ("action_type", Condition::Equal(value)) => {
+                let kind = match value.strip_prefix("ACTION_TYPE_").unwrap_or(value) {
+                    "1" | "TASK" => ActionKind::Task,
+                    "2" | "TRACE" => ActionKind::Trace,
+                    "3" | "CONDITION" => ActionKind::Condition,
+                    _ => return Err(invalid("filters: action_type", "is not a type that there is")),
+                };
+                if query.kind.replace(kind).is_some_and(|given| given != kind) {
+                    return Err(invalid("filters: action_type", "is compared with two different values"));
+                }
+            }
             _ => {
                 return Err(invalid(
                     &format!("filters: {field}"),
-                    "is not one of phase, parent_name, name, task_name, created_at and updated_at",
+                    "is not one of phase, parent_name, action_type, name, task_name, created_at and updated_at",
                 ));
             }
         }

@@ -206,6 +206,7 @@ fn meets(wanted: &ActionQuery, action: &store::Action) -> bool {
     (wanted.phases.is_empty() || wanted.phases.contains(&action.phase))
         && !wanted.phases_not.contains(&action.phase)
         && is(&wanted.parent, &action.parent)
+        && wanted.kind.is_none_or(|kind| kind == action.kind)
         && is(&wanted.name, &action.id.name)
         && is(&wanted.task_name, &action.task.name)
         && within(wanted.created, action.created_at)

@@ -556,6 +556,16 @@ async fn a_person_answers_what_a_run_waits_for() {
     assert_eq!(server.as_token(&identity, ENQUEUE, &request).await.status, StatusCode::OK);
     let paused = server.json(LIST_RUNS, Some("Ada"), &json!({"pausedActionsOnly": true})).await.json();
     assert_eq!(paused["runs"].as_array().unwrap().len(), 1);
+    let conditions = json!({
+        "runId": run_id("p", "r1"),
+        "request": {"filters": [{"field": "action_type", "values": ["3"]}]},
+    });
+    let conditions = server.json(LIST_ACTIONS, Some("Ada"), &conditions).await.json()["actions"].clone();
+    assert_eq!(conditions.as_array().unwrap().len(), 1);
+    assert_eq!(
+        conditions[0]["metadata"]["condition"],
+        json!({"name": "approve", "type": {"simple": "BOOLEAN"}})
+    );
     let signal = |payload: Value| json!({"actionId": action_id("p", "r1", "w1"), "payload": payload});
     let (code, message) =
         server.json(SIGNAL_EVENT, Some("Ada"), &signal(json!({"intValue": 1}))).await.error();
@@ -647,4 +657,36 @@ async fn viewers_look_and_runs_keep_to_themselves() {
         ("invalid_argument", true),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn a_deployed_task_is_run_by_its_name() {
+    let server = Runs::start().await;
+    let project = json!({"project": {"id": "p1"}});
+    assert_eq!(server.json(CREATE, Some("Root"), &project).await.status, StatusCode::OK);
+    let deploy = "/flyteidl2.task.TaskService/DeployTask";
+    let answer = server.json(deploy, Some("Ada"), &task::deployment("env.other", "v7")).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let request = |version: &str| {
+        let mut request = create("p", &format!("r-{version}"));
+        request.as_object_mut().unwrap().remove("taskSpec");
+        request["taskId"] = task::id("env.other", version);
+        request
+    };
+    let answer = server.json(CREATE_RUN, Some("Ada"), &request("v7")).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let named = answer.json()["run"]["action"]["metadata"]["task"]["id"].clone();
+    assert_eq!(
+        (&named["name"], &named["version"], &named["project"]),
+        (&json!("env.other"), &json!("v7"), &json!("p1"))
+    );
+    let by_task = json!({"taskId": task::id("env.other", "v7")});
+    let listed = server.json(LIST_RUNS, Some("Ada"), &by_task).await.json();
+    assert_eq!(listed.get("runs"), None, "runs are listed by the project that they are in");
+    let (code, message) = server.json(CREATE_RUN, Some("Ada"), &request("v8")).await.error();
+    assert_eq!((code.as_str(), message.contains("v8")), ("not_found", true), "{message}");
+    // Who works in `p` alone has never heard of what is deployed in `p1`.
+    let limited = server.key(Role::Contributor, "p").await;
+    let (code, _) = server.as_token(&limited, CREATE_RUN, &request("v7")).await.error();
+    assert_eq!(code, "not_found");
 }

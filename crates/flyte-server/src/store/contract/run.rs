@@ -14,6 +14,7 @@ contract! {
     who_waits_for_children_takes_no_slot, a_run_can_limit_itself, an_attempt_is_followed_by_another,
     ending_ends_what_was_called, aborted_attempts_stay_to_be_killed, changes_are_read_by_version,
     runs_are_listed, actions_are_listed, conditions_are_answered_once,
+    conditions_are_given_up,
 }
 
 /// [`NOW`] in milliseconds.
@@ -74,6 +75,7 @@ fn action(run: &str, name: &str, parent: &str) -> NewAction {
         failure: None,
         started_at: None,
         ended_at: None,
+        waits_until: None,
         subject: "id-ada".to_owned(),
     }
 }
@@ -356,6 +358,8 @@ async fn actions_are_listed(store: Backend) {
         (ActionQuery { parent: Some("a0".to_owned()), ..all.clone() }, "c2 c1"),
         (ActionQuery { phases: vec![Phase::Aborted], ..all.clone() }, "c1 d1"),
         (ActionQuery { phases_not: vec![Phase::Aborted], descending: true, ..all.clone() }, "c2 a0"),
+        (ActionQuery { kind: Some(ActionKind::Task), ..all.clone() }, "a0 c2 c1 d1"),
+        (ActionQuery { kind: Some(ActionKind::Trace), ..all.clone() }, ""),
         (ActionQuery { name: Some("d1".to_owned()), ..all.clone() }, "d1"),
         (ActionQuery { task_name: Some("task-r2".to_owned()), ..all.clone() }, ""),
         (ActionQuery { updated: Span { from: Some(AT + 1), to: None }, ..all.clone() }, "c1 d1"),
@@ -385,4 +389,24 @@ async fn conditions_are_answered_once(store: Backend) {
     let answered = get(&store, "r1", "w1").await;
     assert_eq!((answered.phase, answered.signal), (Phase::Succeeded, Some(value)));
     assert_eq!(answered.signalled_by.as_deref(), Some("id-ada"));
+}
+
+async fn conditions_are_given_up(store: Backend) {
+    create(&store, "r1", AT).await;
+    let condition = |name: &str, waits_until| NewAction {
+        kind: ActionKind::Condition,
+        phase: Phase::Paused,
+        waits_until,
+        ..action("r1", name, "a0")
+    };
+    for (name, until) in [("w1", Some(AT + 10)), ("w2", Some(AT + 20)), ("w3", None)] {
+        store.enqueue_action(&condition(name, until), AT).await.unwrap();
+    }
+    assert_eq!(store.time_out_conditions(AT + 9).await.unwrap(), []);
+    assert_eq!(store.time_out_conditions(AT + 10).await.unwrap(), [run_id("r1")]);
+    assert_eq!(store.time_out_conditions(i64::MAX - 1).await.unwrap(), [run_id("r1")]);
+    for (name, expected) in [("w1", Phase::TimedOut), ("w2", Phase::TimedOut), ("w3", Phase::Paused)] {
+        assert_eq!(get(&store, "r1", name).await.phase, expected, "{name}");
+    }
+    assert_eq!(claim(&store, 9, AT).await, ["r1/a0/1"], "tasks are not touched");
 }

@@ -239,6 +239,10 @@ impl RunStore for SqliteStore {
         self.write(move |connection| signal(connection, &id, &value, &subject, now)).await
     }
 
+    async fn time_out_conditions(&self, now: UnixMillis) -> Result<Vec<RunId>, StoreError> {
+        self.write(move |connection| ending::time_out_conditions(connection, now)).await
+    }
+
     async fn running_attempts(&self) -> Result<Vec<(ActionId, u32)>, StoreError> {
         self.read(|connection| attempt::unfinished(connection, "TRUE")).await
     }

@@ -228,6 +228,9 @@ pub(super) fn actions(
     conditions.equal("r.name", Some(&run.name));
     conditions.equal("a.parent", query.parent.as_ref());
     conditions.equal("a.name", query.name.as_ref());
+    if let Some(kind) = query.kind {
+        conditions.push("a.kind = ?", [Value::Integer(kind as i64)]);
+    }
     conditions.equal("a.task_name", query.task_name.as_ref());
     conditions.phases("a.phase", &query.phases, false);
     conditions.phases("a.phase", &query.phases_not, true);

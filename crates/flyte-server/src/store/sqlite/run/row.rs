@@ -245,7 +245,7 @@ pub(super) fn insert_action(
              error_recoverable, subject, created_at, queued_at, not_before, started_at, ended_at, updated_at,
              version)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 0, 0, 0, ?19,
-             ?20, ?21, ?22, ?23, ?24, ?24, ?24, ?25, ?26, ?24, ?27)",
+             ?20, ?21, ?22, ?23, ?24, ?24, ?28, ?25, ?26, ?24, ?27)",
         params![
             run,
             action.id.name,
@@ -274,6 +274,11 @@ pub(super) fn insert_action(
             action.started_at,
             action.ended_at,
             next_version(connection, run)?,
+            // A task may be taken from now on; a condition is given up then.
+            match action.kind {
+                ActionKind::Condition => action.waits_until.unwrap_or(UnixMillis::MAX),
+                ActionKind::Task | ActionKind::Trace => now,
+            },
         ],
     )
     .map_err(|error| already_exists(error, "action", &action.id.name))?;
