@@ -13,7 +13,7 @@ from flyte._resources import Resources
 from flyte._secret import Secret, SecretRequest, secrets_of
 
 _NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
-_HERE = os.path.dirname(os.path.abspath(__file__))
+_HERE = os.path.dirname(os.path.realpath(__file__))
 
 # Every environment of this process, in the order in which they were made.
 _made: list[Environment] = []
@@ -113,7 +113,7 @@ def _declaring_file() -> str | None:
     """The first file on the way here that is not of this package."""
     frame = inspect.currentframe()
     while frame is not None:
-        file = os.path.abspath(frame.f_code.co_filename)
+        file = os.path.realpath(frame.f_code.co_filename)
         # `<string>` is what dataclasses call the code that they make.
         if not frame.f_code.co_filename.startswith("<") and not file.startswith(_HERE + os.sep):
             return file

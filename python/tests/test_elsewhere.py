@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,3 +169,18 @@ def test_a_deployed_task_is_run_by_its_name(place: Place) -> None:
         flyte.run(task, name="deployed")
     run.wait(quiet=True)
     assert place.outcome("by-name").phase == "succeeded"
+
+
+def test_an_app_is_served(place: Place) -> None:
+    """By this package's `fserve` where it runs apps; the published one is started alike."""
+    place.drive("ours", "serve", "web.env", "{}")
+    flyte.init_from_config(str(place.config))
+
+    def answer() -> bytes | None:
+        url = flyte.remote.App.get("web").endpoint
+        if not url:
+            return None
+        with urllib.request.urlopen(f"{url}/hello", timeout=5) as answered:
+            return bytes(answered.read())
+
+    assert conftest.eventually("the app", answer, 90) == b"/HELLO"

@@ -23,12 +23,16 @@ class AppEnvResolver:
     def loader_args(self, app: Any, root_dir: pathlib.Path) -> str | None:
         """What names the app, for code that is unpacked from `root_dir` on; None where no name of a module is it."""
         root = pathlib.Path(root_dir).resolve()
+        found: list[tuple[pathlib.Path, str]] = []
         for module in list(sys.modules.values()):
             file = getattr(module, "__file__", None)
             if not isinstance(file, str) or not pathlib.Path(file).resolve().is_relative_to(root):
                 continue
-            for name, value in list(vars(module).items()):
-                if value is app:
-                    path = pathlib.Path(file).resolve().relative_to(root).with_suffix("")
-                    return f"{'.'.join(path.parts)}:{name}"
-        return None
+            path = pathlib.Path(file).resolve()
+            found += [(path, name) for name, value in list(vars(module).items()) if value is app]
+        # The file that made it comes before those that only know it.
+        found.sort(key=lambda one: str(one[0]) != app.declared_in)
+        if not found:
+            return None
+        path, name = found[0]
+        return f"{'.'.join(path.relative_to(root).with_suffix('').parts)}:{name}"
