@@ -12,6 +12,7 @@ mod ci;
 mod device;
 mod machine;
 mod peer;
+mod project;
 mod server;
 
 use std::{
@@ -29,6 +30,7 @@ pub use ci::Ci;
 pub use device::{Answer, ShownDevice};
 pub use machine::{Machine, Person};
 pub use peer::{OidcProvider, WebServer, python};
+pub use project::Project;
 pub use server::{Server, sign_in_elsewhere};
 
 /// What the administrator of a test's server signs in with.

@@ -158,7 +158,15 @@ impl Machine {
     /// The `flyte` command with this person at the browser.
     #[must_use]
     pub fn flyte_with(&self, person: &Person, arguments: &[&str]) -> Command {
-        let mut command = self.flyte(arguments);
+        let mut command = self.command_with(person, binary("flyte"));
+        command.args(arguments);
+        command
+    }
+
+    /// Any command with this person at the browser.
+    #[must_use]
+    pub fn command_with(&self, person: &Person, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.command(program);
         if let Some(browser) = person.command() {
             command.env("BROWSER", browser);
         }

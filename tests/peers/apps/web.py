@@ -1,0 +1,34 @@
+"""Apps: one that is a command, one that is a function."""
+
+import os
+
+import flyte
+from flyte.app import AppEnvironment
+
+PORT = int(os.environ.get("WEB_PORT", "8080"))
+
+web = AppEnvironment(
+    name="web",
+    image="python:3.12",
+    command=["python", "-m", "http.server", "--bind", "127.0.0.1", str(PORT)],
+    port=PORT,
+    requires_auth=False,
+)
+
+served = AppEnvironment(name="served", image="python:3.12", port=PORT, requires_auth=False)
+
+
+@served.server
+def serve() -> None:
+    import http.server
+
+    class Hello(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"hello from an app"
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    print("serving", flush=True)
+    http.server.HTTPServer(("127.0.0.1", PORT), Hello).serve_forever()
