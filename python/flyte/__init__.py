@@ -7,9 +7,12 @@ Everything is imported when it is first used, so that importing `flyte` itself t
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+# What type checkers take for true; `typing` alone would take longer than all the rest.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from flyte._cache import Cache, CachePolicy, FunctionBodyPolicy, VersionParameters
     from flyte._context import ctx
     from flyte._deploy import deploy

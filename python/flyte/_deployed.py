@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,17 @@ async def inputs_of(
         raise TypeError(f"a deployed task takes its inputs by their names: {', '.join(interface.inputs)}")
     given = interface.convert_to_kwargs(**kwargs)
     defaults = {one["name"]: one["parameter"].get("default") for one in spec.get("defaultInputs", [])}
-    left = {name: what for name, what in interface.inputs.items() if name in given or name not in defaults}
+    # Who has the task's own class at hand gives an instance of it.
+    own = {
+        name: (type(value), EMPTY)
+        for name, value in given.items()
+        if dataclasses.is_dataclass(value) or hasattr(value, "model_dump")
+    }
+    left = {
+        name: own.get(name, what)
+        for name, what in interface.inputs.items()
+        if name in given or name not in defaults
+    }
     inputs = await to_inputs(NativeInterface(left, {}), given, dict(context))
     literals = {one["name"]: one["value"] for one in inputs.get("literals", [])}
     literals |= {name: defaults[name] for name in interface.inputs if name not in left and defaults[name]}

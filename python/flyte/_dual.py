@@ -8,7 +8,6 @@ end at Ctrl-C, show prompts where they were called, and survive a fork.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
 import threading
@@ -60,7 +59,13 @@ class Waiting(Generic[R]):
 
 def pause(seconds: float) -> Waiting[None]:
     """Does nothing for a while; to be awaited in a dual function."""
-    return Waiting(lambda: time.sleep(seconds), lambda: asyncio.sleep(seconds))
+
+    def start() -> Any:
+        import asyncio
+
+        return asyncio.sleep(seconds)
+
+    return Waiting(lambda: time.sleep(seconds), start)
 
 
 def anything(start: Callable[[], Coroutine[Any, Any, R]]) -> Waiting[R]:
@@ -72,6 +77,9 @@ def anything(start: Callable[[], Coroutine[Any, Any, R]]) -> Waiting[R]:
         context = contextvars.copy_context()
 
         def work() -> None:
+            # Importing it takes longer than all of this package, and most programs do without.
+            import asyncio
+
             try:
                 outcome.append(context.run(asyncio.run, start()))
             except BaseException as error:

@@ -65,16 +65,29 @@ def python(*arguments: str, **variables: str) -> str:
 
 def test_importing_it_takes_next_to_no_time() -> None:
     program = (
-        "import sys, time; before = set(sys.modules); began = time.perf_counter(); import flyte; "
-        "print(time.perf_counter() - began, *sorted(set(sys.modules) - before))"
+        "import sys, time; before = set(sys.modules); began = time.process_time(); import flyte; "
+        "print(time.process_time() - began, *sorted(set(sys.modules) - before))"
     )
     told = [python("-c", program).split() for _ in range(5)]
-    # The machine may be busy; the quickest run is what the import itself takes.
+    # The machine may be busy: what counts is the processor's time, of the quickest run.
     assert min(float(words[0]) for words in told) < 0.020
     brought = set(told[0][1:])
-    assert not brought & {"asyncio", "json", "inspect", "dataclasses", "flyte._native", "pydantic", "rich"}, (
-        brought
-    )
+    assert not brought & {
+        "typing",
+        "asyncio",
+        "json",
+        "inspect",
+        "dataclasses",
+        "flyte._native",
+        "pydantic",
+        "rich",
+    }, brought
+
+
+def test_blocking_calls_need_no_event_loop() -> None:
+    # It takes longer to import than all of this package.
+    program = "import sys, flyte, flyte.remote; flyte.init(endpoint='h'); flyte.remote.Task; print('asyncio' in sys.modules)"
+    assert python("-c", program) == "False\n"
 
 
 def test_everything_it_promises_is_there() -> None:

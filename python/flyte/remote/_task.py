@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from flyte import errors
 from flyte._dual import dual, dual_class_iterator
@@ -12,10 +12,6 @@ from flyte._initialize import scope, session
 from flyte._session import Message
 from flyte.remote._listing import SortBy, equal, request_page, sort
 from flyte.remote._resource import Resource, page_of, pages, path, person, time_of
-from flyte.remote._start import start
-
-if TYPE_CHECKING:
-    from flyte._run import RunContext
 
 SERVICE = "flyteidl2.task.TaskService"
 
@@ -208,10 +204,6 @@ class LazyEntity:
             "List what there is: flyte get task",
         )
 
-    async def _flyte_run(self, context: RunContext, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """What `flyte.run` does with it."""
-        return await start(await self.fetch.aio(), context, args, kwargs)
-
     def __repr__(self) -> str:
         version = self._version or f"auto_version={self._auto_version!r}"
         return f"LazyEntity(name={self.name!r}, version={version}, fetched={self._fetched is not None})"
@@ -255,10 +247,6 @@ class TaskDetails(Task):
         """What it says about itself."""
         told = self.spec.get("documentation", {})
         return str(told.get("longDescription") or told.get("shortDescription") or "")
-
-    async def _flyte_run(self, context: RunContext, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """What `flyte.run` does with it."""
-        return await start(self, context, args, kwargs)
 
     def _columns(self) -> list[tuple[str, Any]]:
         return [
