@@ -8,3 +8,4 @@ mod refusals;
 mod server;
 mod stopping;
 mod supervised;
+mod tasks;

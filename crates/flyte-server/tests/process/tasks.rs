@@ -1,0 +1,170 @@
+//! Queued tasks are run by the real server, whatever becomes of it meanwhile.
+
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use buffa::{Message as _, MessageField};
+use flyte_idl::flyteidl2::{
+    core::{Container, KeyValuePair, TaskTemplate, task_template::Target},
+    task::{RunSpec, TaskSpec},
+};
+use flyte_server::store::{
+    Action, ActionId, ActionKind, Creator, CreatorKind, Limit, NewAction, Phase, Role, Run, RunId,
+    RunStore as _, TaskRef, sqlite::SqliteStore,
+};
+use tempfile::TempDir;
+
+use crate::server::Server;
+
+struct World {
+    home: TempDir,
+    store: SqliteStore,
+}
+
+impl World {
+    fn new() -> Self {
+        let home = TempDir::new().unwrap();
+        fs::DirBuilder::new().mode(0o700).create(home.path().join("data")).unwrap();
+        let store = SqliteStore::open(&home.path().join("data/flyte.db")).unwrap();
+        Self { home, store }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// Queues a run of a shell script.
+    async fn queue(&self, name: &str, script: &str) -> ActionId {
+        let container = Container {
+            command: ["/bin/sh", "-c"].map(str::to_owned).to_vec(),
+            args: vec![script.to_owned()],
+            env: vec![KeyValuePair {
+                key: "GREETING".to_owned(),
+                value: "{{.runName}}".to_owned(),
+                ..KeyValuePair::default()
+            }],
+            ..Container::default()
+        };
+        let template =
+            TaskTemplate { target: Some(Target::Container(Box::new(container))), ..TaskTemplate::default() };
+        let spec = TaskSpec { task_template: MessageField::some(template), ..TaskSpec::default() };
+        let run = Run {
+            id: RunId {
+                project: "flytesnacks".to_owned(),
+                domain: "development".to_owned(),
+                name: name.to_owned(),
+            },
+            creator: Creator {
+                subject: "nobody".to_owned(),
+                kind: CreatorKind::Person,
+                client_id: "flyte".to_owned(),
+                family_id: "family".to_owned(),
+                role: Role::Contributor,
+                limit: Limit::default(),
+            },
+            spec: RunSpec::default().encode_to_bytes(),
+            labels: Default::default(),
+            source: 0,
+            trigger: None,
+            family_id: format!("family-of-{name}"),
+            output_base: format!(
+                "file://{}/objects/flytesnacks/development/runs/{name}",
+                self.data().display()
+            ),
+            max_concurrency: 0,
+            created_at: 1_700_000_000_000,
+            ended_at: None,
+        };
+        let id = ActionId::root(run.id.clone());
+        let root = NewAction {
+            id: id.clone(),
+            parent: String::new(),
+            group: String::new(),
+            kind: ActionKind::Task,
+            task: TaskRef::default(),
+            task_type: "container".to_owned(),
+            short_name: String::new(),
+            environment: String::new(),
+            spec: spec.encode_to_bytes(),
+            input_uri: format!("{}/inputs.pb", run.output_base),
+            output_base: run.output_base.clone(),
+            output_uri: String::new(),
+            cache_key: None,
+            phase: Phase::Queued,
+            failure: None,
+            started_at: None,
+            ended_at: None,
+            subject: "nobody".to_owned(),
+        };
+        self.store.create_run(&run, &root).await.unwrap();
+        id
+    }
+
+    async fn until_ended(&self, id: &ActionId) -> Action {
+        until("the action has ended", async || {
+            self.store.action_by_id(id).await.unwrap().filter(|action| action.phase.is_terminal())
+        })
+        .await
+    }
+}
+
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "still not: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queued_tasks_run_once_however_often_the_server_is_killed() {
+    const TASKS: usize = 60;
+    let world = World::new();
+    let ledger = world.home.path().join("ledger");
+    fs::write(&ledger, "").unwrap();
+    let mut ids = Vec::new();
+    for number in 0..TASKS {
+        let script = format!("echo \"$GREETING $RUN_NAME $ACTION_NAME\" >> {}", ledger.display());
+        ids.push(world.queue(&format!("r{number:02}"), &script).await);
+    }
+    for done in [10, 30] {
+        let mut server = Server::start(&world.data(), &["--max-tasks", "3"]);
+        until("tasks are being worked on", async || (lines(&ledger).len() >= done).then_some(())).await;
+        server.process.kill().unwrap();
+        server.process.wait().unwrap();
+    }
+    let _server = Server::start(&world.data(), &["--max-tasks", "3"]);
+    for id in &ids {
+        let action = world.until_ended(id).await;
+        assert_eq!((action.phase, action.attempts), (Phase::Succeeded, 1), "{action:?}");
+    }
+    let mut ran = lines(&ledger);
+    ran.sort();
+    let expected: Vec<_> = (0..TASKS).map(|number| format!("r{number:02} r{number:02} a0")).collect();
+    assert_eq!(ran, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_badly_tells_why() {
+    let world = World::new();
+    let failed = world.queue("r-failed", "echo the reason >&2; exit 4").await;
+    let _server = Server::start(&world.data(), &["--max-tasks", "2"]);
+    let action = world.until_ended(&failed).await;
+    assert_eq!(action.phase, Phase::Failed);
+    let message = action.failure.unwrap().message;
+    assert!(message.contains("exit code 4") && message.contains("the reason"), "{message}");
+    let directory = world.data().join("attempts/flytesnacks/development/r-failed/a0/1");
+    assert!(!directory.join("token").exists() && !directory.join("work").exists());
+    assert!(directory.join("log.jsonl").exists());
+}
