@@ -95,6 +95,7 @@ impl World {
             output_uri: String::new(),
             cache_key: None,
             phase: Phase::Queued,
+            waits_until: None,
             failure: None,
             started_at: None,
             ended_at: None,
