@@ -29,7 +29,7 @@ pub use certificate::{Certificate, Flaw};
 pub use ci::Ci;
 pub use device::{Answer, ShownDevice};
 pub use machine::{Machine, Person};
-pub use peer::{OidcProvider, WebServer, python};
+pub use peer::{OidcProvider, S3, WebServer, python};
 pub use project::Project;
 pub use server::{Server, sign_in_elsewhere};
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -137,6 +138,49 @@ impl WebServer {
 }
 
 impl Drop for WebServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// PyPI's `moto`: an S3 in memory. Killed when dropped.
+#[derive(Debug)]
+pub struct S3 {
+    port: u16,
+    process: Child,
+}
+
+impl S3 {
+    /// An empty one.
+    #[must_use]
+    pub fn start() -> Self {
+        let program = target().join("peers/s3/bin/moto_server");
+        assert!(program.exists(), "{} is missing: run `./test --setup` first", program.display());
+        let port = free_port();
+        let process = Command::new(program)
+            .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut s3 = Self { port, process };
+        eventually("moto listens", || {
+            assert!(s3.process.try_wait().unwrap().is_none(), "moto has ended");
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        s3
+    }
+
+    /// The URL of a path on it.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+impl Drop for S3 {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -23,7 +23,7 @@ use crate::{
     identity::{PasswordError, Passwords, Throttle},
     keys::{KeyError, SealingKey, SigningKeys},
     oauth::{scope, token::PUBLIC_GRANTS},
-    objects::Objects,
+    objects::{Objects, ObjectsError},
     runner,
     runs::Runs,
     stopping::Stopping,
@@ -61,6 +61,9 @@ pub enum BootstrapError {
     /// The file of trusted issuers' certificate authorities cannot be used.
     #[error(transparent)]
     CaFile(#[from] CaFileError),
+    /// The objects of tasks cannot be kept as configured.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
     /// The first administrator's password cannot be used.
     #[error("the password in {}: {source}", path.display())]
     PasswordFile {
@@ -160,7 +163,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let issuers = TrustedIssuers::new(config.trust.ca_file.clone(), clock.clone())?;
     let audit = Audit::start(Arc::clone(&store), clock.clone());
     let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
-    let objects = Objects::new(&config);
+    let objects = Objects::new(&config)?;
     objects.prepare().map_err(|source| BootstrapError::File { path: data_dir.file("objects"), source })?;
     runner::libraries::install(&config.data_dir)
         .map_err(|source| BootstrapError::File { path: data_dir.file("python"), source })?;
@@ -180,6 +183,8 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         keys,
         passwords,
     });
+    let probing = Arc::clone(&app);
+    tokio::spawn(async move { probing.objects.probe().await });
     // What was revoked before this start is refused from the first request on.
     app.access.maintain(&app).await?;
     Ok(Prepared { app, tls, data_dir, first_admin })

@@ -37,7 +37,7 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
         audit: Audit::start(Arc::clone(&store), clock.clone()),
         issuers: TrustedIssuers::new(None, clock.clone()).unwrap(),
         // Not prepared: tests of objects give a data directory and do that.
-        objects: Objects::new(&config),
+        objects: Objects::new(&config).unwrap(),
         config,
         throttle: Throttle::new(clock.clone()),
         keys,

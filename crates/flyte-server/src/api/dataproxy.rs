@@ -1,11 +1,13 @@
 //! `flyteidl2.dataproxy.DataProxyService`: the way of data in and out for who is no task.
 
+mod data;
 mod inputs;
+mod link;
 
 use std::sync::Arc;
 
 use buffa::MessageField;
-use buffa_types::google::protobuf::Timestamp;
+use buffa_types::google::protobuf::Duration;
 use bytes::Bytes;
 use connectrpc::{
     ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
@@ -15,23 +17,25 @@ use flyte_idl::flyteidl2::{
     dataproxy::{
         CreateDownloadLinkRequest, CreateDownloadLinkResponse, CreateUploadLocationRequest,
         CreateUploadLocationResponse, DataProxyService, GetActionDataRequest, GetActionDataResponse,
-        TailLogsRequest, TailLogsResponse, UploadInputsRequest, UploadInputsResponse,
+        PreSignedURLs, TailLogsRequest, TailLogsResponse, UploadInputsRequest, UploadInputsResponse,
         tail_logs_response::Logs,
         upload_inputs_request::{Id, Task},
     },
+    task::TaskSpec,
 };
 use futures_util::StreamExt as _;
 use uuid::Uuid;
 
-use super::{caller, invalid, logs, project::is_domain, store_error};
+use super::{caller, invalid, logs, object_error, place, store_error, task::decode, timestamp};
 use crate::{
     access::{Caller, policy},
     app::App,
     objects::{
-        ObjectError, ObjectKey,
-        serve::sign,
+        ObjectKey,
+        serve::{download_url, sign},
         signed_url::{MAX_LIFE, Method, Permit, hex},
     },
+    store::TaskId,
 };
 
 /// How long an upload's URL is good for where the request does not say, in seconds.
@@ -46,23 +50,27 @@ impl Service {
         Self { app }
     }
 
-    /// Checks that there is such a project and domain for the caller.
-    async fn check_place(&self, caller: &Caller, project: &str, domain: &str) -> Result<(), ConnectError> {
-        if project.is_empty() {
-            return Err(invalid("project", "is missing"));
-        }
-        if domain.is_empty() {
-            return Err(invalid("domain", "is missing"));
-        }
-        let found = match policy::may_see(caller, project, Some(domain)) && is_domain(domain) {
-            true => self.app.store.project_by_id(project).await.map_err(store_error)?,
-            false => None,
-        };
-        match found {
-            Some(_) => Ok(()),
-            None => Err(ConnectError::not_found(format!(
-                "there is no project {project:?} with a domain {domain:?} in which you work"
-            ))),
+    /// The inputs that are not told apart when the task's results are looked for in the cache.
+    async fn ignored_inputs(
+        &self,
+        caller: &Caller,
+        task: Option<&Task>,
+    ) -> Result<Vec<String>, ConnectError> {
+        let ignored = |spec: &TaskSpec| spec.task_template.metadata.cache_ignore_input_vars.clone();
+        match task {
+            Some(Task::TaskSpec(spec)) => Ok(ignored(spec)),
+            // Whether the task can be run is told when it is run.
+            Some(Task::TaskId(id)) if policy::may_see(caller, &id.project, Some(&id.domain)) => {
+                let id = TaskId {
+                    project: id.project.clone(),
+                    domain: id.domain.clone(),
+                    name: id.name.clone(),
+                    version: id.version.clone(),
+                };
+                let found = self.app.store.task_by_id(&id).await.map_err(store_error)?;
+                found.map_or(Ok(Vec::new()), |task| Ok(ignored(&decode(&task.spec)?)))
+            }
+            Some(Task::TaskId(_) | Task::TriggerName(_)) | None => Ok(Vec::new()),
         }
     }
 
@@ -85,17 +93,17 @@ impl Service {
     }
 }
 
-/// A failure of the object store: its details are for the log, not for the caller.
-pub(super) fn object_error(error: ObjectError) -> ConnectError {
-    match error {
-        ObjectError::Io(_) => {
-            tracing::error!(%error, "a call failed");
-            ConnectError::unavailable("the server's object store failed; try again later")
-        }
-        ObjectError::Taken => ConnectError::already_exists(error.to_string()),
-        ObjectError::TooLarge { .. } => ConnectError::resource_exhausted(error.to_string()),
-        ObjectError::Elsewhere(..) | ObjectError::Key(_) => ConnectError::invalid_argument(error.to_string()),
+/// How long a URL is to be good for, in seconds.
+fn life(expires_in: Option<&Duration>) -> Result<i64, ConnectError> {
+    let life = match expires_in {
+        None => DEFAULT_LIFE,
+        // Part of a second counts as one.
+        Some(given) => given.seconds.saturating_add(i64::from(given.nanos > 0)),
+    };
+    if (1..=MAX_LIFE).contains(&life) {
+        return Ok(life);
     }
+    Err(invalid("expires_in", &format!("is not between 1 and {MAX_LIFE} seconds")))
 }
 
 impl DataProxyService for Service {
@@ -106,7 +114,7 @@ impl DataProxyService for Service {
     ) -> ServiceResult<impl Encodable<CreateUploadLocationResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
-        self.check_place(caller, &request.project, &request.domain).await?;
+        place::check(&self.app, caller, "request", &request.project, &request.domain).await?;
         let md5 = match request.content_md5.as_slice() {
             [] => None,
             md5 => Some(md5.try_into().map_err(|_| invalid("content_md5", "is not 16 bytes long"))?),
@@ -123,14 +131,7 @@ impl DataProxyService for Service {
             }
             Err(_) => return Err(invalid("content_length", "is negative")),
         };
-        let life = match request.expires_in.as_option() {
-            None => DEFAULT_LIFE,
-            // Part of a second counts as one.
-            Some(given) => given.seconds.saturating_add(i64::from(given.nanos > 0)),
-        };
-        if !(1..=MAX_LIFE).contains(&life) {
-            return Err(invalid("expires_in", &format!("is not between 1 and {MAX_LIFE} seconds")));
-        }
+        let life = life(request.expires_in.as_option())?;
         let key = Self::upload_key(&request, md5.as_ref())?;
         let native_url = self.app.objects.url_of(&key);
         let expires_at = self.app.clock.now() + life;
@@ -138,7 +139,7 @@ impl DataProxyService for Service {
         Response::ok(CreateUploadLocationResponse {
             signed_url: sign(&self.app, &permit),
             native_url,
-            expires_at: MessageField::some(Timestamp { seconds: expires_at, ..Timestamp::default() }),
+            expires_at: timestamp::at(expires_at),
             ..CreateUploadLocationResponse::default()
         })
     }
@@ -157,11 +158,8 @@ impl DataProxyService for Service {
             Some(Id::ProjectId(project)) => (&project.name, &project.domain),
             None => return Err(invalid("id", "is missing: give run_id or project_id")),
         };
-        self.check_place(caller, project, domain).await?;
-        let ignored = match &request.task {
-            Some(Task::TaskSpec(spec)) => spec.task_template.metadata.cache_ignore_input_vars.clone(),
-            _ => Vec::new(),
-        };
+        place::check(&self.app, caller, "id", project, domain).await?;
+        let ignored = self.ignored_inputs(caller, request.task.as_ref()).await?;
         let path = format!("inputs/{}/inputs.pb", inputs::address(&raw));
         let key = match request.base_dir.as_str() {
             "" => ObjectKey::new(project, domain, &path),
@@ -190,22 +188,33 @@ impl DataProxyService for Service {
 
     async fn create_download_link<'a>(
         &'a self,
-        _: RequestContext,
-        _: ServiceRequest<'_, CreateDownloadLinkRequest>,
+        context: RequestContext,
+        request: ServiceRequest<'_, CreateDownloadLinkRequest>,
     ) -> ServiceResult<impl Encodable<CreateDownloadLinkResponse> + Send + use<'a>> {
-        Err::<Response<CreateDownloadLinkResponse>, _>(ConnectError::unimplemented(
-            "this server does not make download links yet",
-        ))
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let life = life(request.expires_in.as_option())?;
+        let key = link::object(&self.app, caller, &request).await?;
+        let (url, expires_at) = download_url(&self.app, key, life);
+        Response::ok(CreateDownloadLinkResponse {
+            pre_signed_urls: MessageField::some(PreSignedURLs {
+                signed_url: vec![url],
+                expires_at: timestamp::at(expires_at),
+                ..PreSignedURLs::default()
+            }),
+            ..CreateDownloadLinkResponse::default()
+        })
     }
 
     async fn get_action_data<'a>(
         &'a self,
-        _: RequestContext,
-        _: ServiceRequest<'_, GetActionDataRequest>,
+        context: RequestContext,
+        request: ServiceRequest<'_, GetActionDataRequest>,
     ) -> ServiceResult<impl Encodable<GetActionDataResponse> + Send + use<'a>> {
-        Err::<Response<GetActionDataResponse>, _>(ConnectError::unimplemented(
-            "this server does not tell actions' data yet",
-        ))
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let action = data::action(&self.app, caller, "action_id", request.action_id.as_option()).await?;
+        Response::ok(data::of_action(&self.app, &action).await?)
     }
 
     async fn tail_logs(

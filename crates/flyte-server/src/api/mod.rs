@@ -21,6 +21,8 @@ mod logs;
 mod place;
 mod project;
 mod run;
+mod secret;
+mod settings;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -48,6 +50,8 @@ use flyte_idl::{
         cluster::ClusterServiceExt as _,
         dataproxy::DataProxyServiceExt as _,
         project::ProjectServiceExt as _,
+        secret::SecretServiceExt as _,
+        settings::SettingsServiceExt as _,
         task::TaskServiceExt as _,
         trigger::TriggerServiceExt as _,
         workflow::{RunLogsServiceExt as _, RunServiceExt as _},
@@ -64,6 +68,7 @@ use crate::{
     app::App,
     audit::{Detail, Event, Kind},
     oauth::{endpoints, scope},
+    objects::ObjectError,
     store::StoreError,
 };
 
@@ -87,6 +92,8 @@ pub fn router(app: Arc<App>) -> Router {
     let services = Arc::new(identity::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(logs::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(project::Service::new(Arc::clone(&app))).register(services);
+    let services = Arc::new(secret::Service).register(services);
+    let services = Arc::new(settings::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(task::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(actions::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(run::Service::new(Arc::clone(&app))).register(services);
@@ -184,6 +191,19 @@ fn store_error(error: StoreError) -> ConnectError {
             tracing::error!(%error, "a call failed");
             ConnectError::unavailable("the server's database failed; try again later")
         }
+    }
+}
+
+/// A failure of the object store: its details are for the log, not for the caller.
+fn object_error(error: ObjectError) -> ConnectError {
+    match error {
+        ObjectError::Io(_) | ObjectError::Bucket(_) => {
+            tracing::error!(%error, "a call failed");
+            ConnectError::unavailable("the server's object store failed; try again later")
+        }
+        ObjectError::Taken => ConnectError::already_exists(error.to_string()),
+        ObjectError::TooLarge { .. } => ConnectError::resource_exhausted(error.to_string()),
+        ObjectError::Elsewhere(..) | ObjectError::Key(_) => ConnectError::invalid_argument(error.to_string()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The control plane as clients reach it: requests in, responses out, in each protocol.
 
+mod action_data;
 mod api_key;
 mod app;
 mod audit;
@@ -8,6 +9,7 @@ mod limits;
 mod project;
 mod protocol;
 mod run;
+mod settings;
 mod task;
 mod trigger;
 mod trust;

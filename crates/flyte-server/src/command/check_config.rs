@@ -6,7 +6,9 @@ use crate::{
     bootstrap,
     clock::Clock,
     config::{AnySetting, Config, Environment, Loaded, Origin, TlsSource, settings},
-    data_dir, tls,
+    data_dir,
+    objects::Objects,
+    tls,
 };
 
 /// Prints the settings and what is wrong with them; 0 where nothing is, 1 otherwise.
@@ -85,6 +87,9 @@ fn problems(config: &Config) -> Vec<String> {
             }
             Err(error) => problems.push(error.to_string()),
         }
+    }
+    if let Err(error) = Objects::new(config) {
+        problems.push(error.to_string());
     }
     if let Err(error) = data_dir::check(&config.data_dir) {
         problems.push(error.to_string());

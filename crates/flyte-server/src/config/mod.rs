@@ -18,7 +18,7 @@ pub use load::{Environment, Flags, Loaded, Origin, load};
 pub use network::Network;
 pub use reference::markdown;
 pub use setting::{AnySetting, Default, Setting};
-pub use value::{Form, SandboxMode, SigningAlgorithm, TlsMode, Value};
+pub use value::{BucketUrl, Form, SandboxMode, SigningAlgorithm, TlsMode, Value};
 
 /// The server's settings after file, environment and flags have been merged. Durations are seconds.
 #[derive(Clone, Debug)]
@@ -149,6 +149,14 @@ pub struct AdminConfig {
 /// The objects of tasks.
 #[derive(Clone, Debug)]
 pub struct ObjectsConfig {
+    /// The bucket that they are in; without one they are files below the data directory.
+    pub url: Option<BucketUrl>,
+    /// Where the bucket's service is, if it is not AWS.
+    pub endpoint: Option<Url>,
+    /// The bucket's region.
+    pub region: Option<String>,
+    /// File with the credentials for it, as AWS's tools write them.
+    pub credentials_file: Option<PathBuf>,
     /// The largest object that can be uploaded, in bytes.
     pub max_upload_size: usize,
 }

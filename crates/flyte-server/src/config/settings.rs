@@ -14,7 +14,7 @@ use super::{
         Default::{Depends, Value},
         Setting,
     },
-    value::{Bytes, SandboxMode, Seconds, SigningAlgorithm, TlsMode},
+    value::{BucketUrl, Bytes, SandboxMode, Seconds, SigningAlgorithm, TlsMode},
 };
 
 /// The settings in the order of the reference.
@@ -50,6 +50,10 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &TRUSTED_PROXIES,
     &DRAIN_DELAY,
     &DRAIN_TIMEOUT,
+    &OBJECTS_URL,
+    &OBJECTS_ENDPOINT,
+    &OBJECTS_REGION,
+    &OBJECTS_CREDENTIALS_FILE,
     &OBJECTS_MAX_UPLOAD_SIZE,
     &RUNNER_MAX_TASKS,
     &RUNNER_PYTHON,
@@ -411,6 +415,59 @@ pub static DRAIN_TIMEOUT: Setting<Seconds> = Setting {
     default: Value("30s"),
     help: "How long requests in flight may take to end after SIGTERM. A second signal stops the server at once.",
     check: |timeout| between(timeout, 0, 3600),
+};
+
+/// [`ObjectsConfig::url`](super::ObjectsConfig::url).
+pub static OBJECTS_URL: Setting<BucketUrl> = Setting {
+    key: "objects.url",
+    flag: Some("objects-url"),
+    placeholder: "s3://BUCKET/PREFIX",
+    default: Depends("none: they are files in the directory `objects` of the data directory"),
+    help: "Bucket that code bundles, inputs, outputs, reports and files are kept in: of S3, or of what speaks its protocol. \
+           Clients up- and download through this server all the same. Objects that are kept already do not move.",
+    check: any,
+};
+
+/// [`ObjectsConfig::endpoint`](super::ObjectsConfig::endpoint).
+pub static OBJECTS_ENDPOINT: Setting<Url> = Setting {
+    key: "objects.endpoint",
+    flag: None,
+    placeholder: "URL",
+    default: Depends("that of AWS, or of the environment's `AWS_ENDPOINT_URL_S3`"),
+    help: "Where the bucket's service is, such as `https://minio.example.org:9000`. With `http:` the objects cross the \
+           network as they are.",
+    check: |url| {
+        if matches!(url.scheme(), "http" | "https") {
+            Ok(())
+        } else {
+            Err("it must begin with https://".to_owned())
+        }
+    },
+};
+
+/// [`ObjectsConfig::region`](super::ObjectsConfig::region).
+pub static OBJECTS_REGION: Setting<String> = Setting {
+    key: "objects.region",
+    flag: None,
+    placeholder: "REGION",
+    default: Depends("that of the environment's `AWS_REGION`, or `us-east-1`"),
+    help: "The bucket's region.",
+    check: any,
+};
+
+/// [`ObjectsConfig::credentials_file`](super::ObjectsConfig::credentials_file).
+pub static OBJECTS_CREDENTIALS_FILE: Setting<PathBuf> = Setting {
+    key: "objects.credentials-file",
+    flag: None,
+    placeholder: "FILE",
+    default: Depends(
+        "the environment: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or the role of the machine, container or \
+         web identity",
+    ),
+    help: "File with the credentials for the bucket, like `~/.aws/credentials`: the profile `[default]` with \
+           `aws_access_key_id` and `aws_secret_access_key`. Read at the start. Tasks that this server runs are given the \
+           same credentials, so let them be good for this bucket, or this prefix of it, and nothing else.",
+    check: any,
 };
 
 /// [`ObjectsConfig::max_upload_size`](super::ObjectsConfig::max_upload_size).

@@ -213,6 +213,57 @@ impl Value for Vec<Network> {
     }
 }
 
+/// A bucket, and what the keys of all objects in it begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketUrl {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Empty, or with a slash at its end.
+    pub prefix: String,
+}
+
+impl std::str::FromStr for BucketUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "the URL of a bucket is expected, such as s3://bucket or s3://bucket/prefix".to_owned();
+        let rest = text.strip_prefix("s3://").ok_or_else(wrong)?;
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_end_matches('/');
+        let names_a_bucket = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        let good = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(char::is_control);
+        if bucket.is_empty() || !bucket.chars().all(names_a_bucket) {
+            return Err(wrong());
+        }
+        if prefix.len() > 200 || !(prefix.is_empty() || prefix.split('/').all(good)) {
+            return Err(wrong());
+        }
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        Ok(Self { bucket: bucket.to_owned(), prefix })
+    }
+}
+
+impl std::fmt::Display for BucketUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}", self.bucket)?;
+        if self.prefix.is_empty() { Ok(()) } else { write!(f, "/{}", self.prefix.trim_end_matches('/')) }
+    }
+}
+
+impl Value for BucketUrl {
+    const FORM: Form = Form::Text;
+    const DESCRIPTION: &'static str = "URL of a bucket";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 /// A setting with a few named values.
 macro_rules! choice {
     ($type:ty, $($value:expr => $name:literal),+) => {
@@ -303,6 +354,22 @@ mod tests {
         assert_eq!(Bytes::parse("4MiB"), Ok(Bytes(4 << 20)));
         for text in ["", "4", "4MB", "MiB", "-1KiB", "99999999999999999GiB"] {
             assert!(Bytes::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_may_have_a_prefix() {
+        for (text, bucket, prefix) in
+            [("s3://b", "b", ""), ("s3://b.c-d/", "b.c-d", ""), ("s3://b/x/y/", "b", "x/y/")]
+        {
+            let url = <BucketUrl as Value>::parse(text).unwrap();
+            assert_eq!((url.bucket.as_str(), url.prefix.as_str()), (bucket, prefix), "{text}");
+            assert_eq!(<BucketUrl as Value>::parse(&url.show()), Ok(url));
+        }
+        for text in
+            ["", "b", "s3://", "s3:///x", "gs://b", "s3://b/../x", "s3://b//x", "s3://a b", "s3://b/x\0"]
+        {
+            assert!(<BucketUrl as Value>::parse(text).is_err(), "{text:?}");
         }
     }
 

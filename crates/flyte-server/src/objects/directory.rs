@@ -21,21 +21,12 @@ use rustix::{
 };
 use tempfile::NamedTempFile;
 
-use super::{key::ObjectKey, staged::blocking};
+use super::{Published, key::ObjectKey, staged::blocking};
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 /// Not waiting for a pipe's other end.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
 const CHUNK: usize = 64 << 10;
-
-/// What came of publishing a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Published {
-    /// It is there now, or was there with the same content.
-    Yes,
-    /// Something else is there.
-    Taken,
-}
 
 /// A directory of objects.
 #[derive(Clone, Debug)]
@@ -50,11 +41,6 @@ impl Directory {
 
     pub(super) fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// Makes it where it is missing, for its owner alone.
-    pub(super) fn prepare(&self) -> io::Result<()> {
-        DirBuilder::new().mode(0o700).recursive(true).create(&self.root)
     }
 
     /// The object's file and its length; `None` where there is none, or what is there is no file.
@@ -124,6 +110,11 @@ impl Directory {
     }
 }
 
+/// Makes a directory where it is missing, for its owner alone.
+pub(super) fn make(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).recursive(true).create(directory)
+}
+
 /// Reads `length` bytes of a file from `from` on, in chunks; less where it became shorter.
 pub(super) fn stream(
     file: File,
@@ -183,7 +174,7 @@ mod tests {
     fn directory() -> (tempfile::TempDir, Directory) {
         let home = tempfile::tempdir().unwrap();
         let directory = Directory::new(home.path().join("objects"));
-        directory.prepare().unwrap();
+        make(directory.root()).unwrap();
         (home, directory)
     }
 

@@ -1,12 +1,13 @@
 //! The objects of tasks: code bundles, inputs, outputs, reports, files.
 //!
 //! An object lies in a project's domain ([`ObjectKey`]) and has a *native URL*, which tasks read and write themselves: the
-//! absolute path `…/objects/PROJECT/DOMAIN/PATH` below the data directory, without a scheme: the published runtime opens a
-//! value's file by that very text. Who is no task gets a signed URL of this server
+//! absolute path `…/objects/PROJECT/DOMAIN/PATH` below the data directory, without a scheme, since the published runtime opens
+//! a value's file by that very text; or `s3://BUCKET/PREFIX/PROJECT/DOMAIN/PATH`. Who is no task gets a signed URL of this server
 //! ([`signed_url`]) from `DataProxyService`, for one object, one method and a while; [`serve`] answers those.
 //!
 //! What is uploaded is staged in a file of its own until it is whole, checked, and on the disk; only then is it an object.
 
+mod bucket;
 mod directory;
 mod key;
 pub mod serve;
@@ -16,16 +17,15 @@ mod staged;
 use std::{
     io,
     path::{self, PathBuf},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use tokio::sync::Semaphore;
+use secrecy::SecretString;
+use tokio::{sync::Semaphore, time::timeout};
 
-use self::{
-    directory::{Directory, Published},
-    staged::blocking,
-};
+use self::{bucket::Bucket, directory::Directory, staged::blocking};
 pub use self::{
     key::{InvalidKey, ObjectKey},
     staged::Staged,
@@ -38,8 +38,21 @@ pub const MAX_MESSAGE: u64 = 64 << 20;
 const MAX_UPLOADS: usize = 64;
 /// What may stand before the path of an object's file.
 const SCHEMES: [&str; 2] = ["file://", "objects://"];
+/// How long the bucket may take to answer for the first time.
+const PROBE: Duration = Duration::from_secs(30);
 /// How much of an object is read at a time, in bytes.
 const CHUNK: usize = 256 << 10;
+
+/// Why objects cannot be kept as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectsError {
+    /// The credentials file.
+    #[error("cannot use the credentials in {file}: {1}; see \"objects.credentials-file\"", file = .0.display())]
+    Credentials(PathBuf, String),
+    /// The bucket's settings.
+    #[error("cannot use the bucket {0}: {1}")]
+    Bucket(String, String),
+}
 
 /// Why an object cannot be had or kept.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +75,9 @@ pub enum ObjectError {
     /// The disk failed.
     #[error("the object store failed: {0}")]
     Io(#[from] io::Error),
+    /// The bucket failed.
+    #[error("the object store failed: {0}")]
+    Bucket(#[from] object_store::Error),
 }
 
 /// An object that is being read.
@@ -72,10 +88,25 @@ pub struct Object {
     pub content: BoxStream<'static, io::Result<Bytes>>,
 }
 
+/// What came of publishing content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Published {
+    /// It is there now, or was there before.
+    Yes,
+    /// Something else is there.
+    Taken,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Directory(Directory),
+    Bucket(Bucket),
+}
+
 /// All objects.
 #[derive(Debug)]
 pub struct Objects {
-    directory: Directory,
+    backend: Backend,
     unfinished: PathBuf,
     /// What the native URLs of all objects begin with, without the slash at its end.
     base: String,
@@ -83,18 +114,20 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The objects of a server that is set up so. Touches nothing yet.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
+    /// The objects of a server that is set up so. Touches neither directory nor bucket yet.
+    ///
+    /// # Errors
+    /// [`ObjectsError`].
+    pub fn new(config: &Config) -> Result<Self, ObjectsError> {
         let root = config.data_dir.join("objects");
         let root = path::absolute(&root).unwrap_or(root);
-        Self {
-            base: root.display().to_string(),
-            // No project's name begins with a dot.
-            unfinished: root.join(".unfinished"),
-            directory: Directory::new(root),
-            uploads: Semaphore::new(MAX_UPLOADS),
-        }
+        // No project's name begins with a dot.
+        let unfinished = root.join(".unfinished");
+        let (base, backend) = match &config.objects.url {
+            Some(url) => (url.to_string(), Backend::Bucket(Bucket::open(url, &config.objects)?)),
+            None => (root.display().to_string(), Backend::Directory(Directory::new(root))),
+        };
+        Ok(Self { backend, unfinished, base, uploads: Semaphore::new(MAX_UPLOADS) })
     }
 
     /// Makes what must be there, and removes the uploads that a killed process left unfinished.
@@ -102,8 +135,33 @@ impl Objects {
     /// # Errors
     /// When the data directory cannot be written to.
     pub fn prepare(&self) -> io::Result<()> {
-        self.directory.prepare()?;
+        // Uploads are staged here on their way to a bucket too.
+        if let Some(root) = self.unfinished.parent() {
+            directory::make(root)?;
+        }
         staged::clear(&self.unfinished)
+    }
+
+    /// Tells the log where the bucket does not answer as it should. The server starts all the same, without waiting for it:
+    /// signing in does not depend on it.
+    pub async fn probe(&self) {
+        let Backend::Bucket(bucket) = &self.backend else { return };
+        match timeout(PROBE, bucket.probe()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, url = self.base, "the bucket of objects cannot be used")
+            }
+            Err(_) => tracing::error!(url = self.base, "the bucket of objects does not answer"),
+        }
+    }
+
+    /// The environment that lets a task's process read and write objects; nothing where they are files.
+    #[must_use]
+    pub fn environment(&self) -> &[(String, SecretString)] {
+        match &self.backend {
+            Backend::Directory(_) => &[],
+            Backend::Bucket(bucket) => bucket.environment(),
+        }
     }
 
     /// The native URL of an object, or of what is common to the URLs of several (`runs/NAME`), in a project's domain.
@@ -135,7 +193,10 @@ impl Objects {
     /// The directory that holds the objects of a project's domain, where objects are files; it may not be there yet.
     #[must_use]
     pub fn directory_of(&self, project: &str, domain: &str) -> Option<PathBuf> {
-        Some(self.directory.root().join(project).join(domain))
+        match &self.backend {
+            Backend::Directory(directory) => Some(directory.root().join(project).join(domain)),
+            Backend::Bucket(_) => None,
+        }
     }
 
     /// The object at a native URL, whole; `None` where there is none.
@@ -172,17 +233,34 @@ impl Objects {
     /// An object from `from` on, for `length` bytes where that is given; `None` where there is none.
     ///
     /// # Errors
-    /// [`ObjectError::Io`].
+    /// [`ObjectError::Io`] and [`ObjectError::Bucket`].
     pub async fn read(
         &self,
         key: &ObjectKey,
         from: u64,
         length: Option<u64>,
     ) -> Result<Option<Object>, ObjectError> {
-        let (directory, key) = (self.directory.clone(), key.clone());
+        let directory = match &self.backend {
+            Backend::Directory(directory) => directory.clone(),
+            Backend::Bucket(bucket) => return Ok(bucket.read(key, from, length).await?),
+        };
+        let key = key.clone();
         let Some((file, whole)) = blocking(move || directory.open(&key)).await? else { return Ok(None) };
         let rest = length.unwrap_or(u64::MAX).min(whole.saturating_sub(from));
         Ok(Some(Object { length: whole, content: directory::stream(file, from, rest, CHUNK).boxed() }))
+    }
+
+    /// The length of an object, in bytes; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`ObjectError::Io`] and [`ObjectError::Bucket`].
+    pub async fn length(&self, key: &ObjectKey) -> Result<Option<u64>, ObjectError> {
+        let directory = match &self.backend {
+            Backend::Directory(directory) => directory.clone(),
+            Backend::Bucket(bucket) => return Ok(bucket.length(key).await?),
+        };
+        let key = key.clone();
+        Ok(blocking(move || directory.open(&key)).await?.map(|(_, length)| length))
     }
 
     /// A place for content that is not whole yet.
@@ -195,8 +273,14 @@ impl Objects {
 
     /// Makes finished content an object; `replace` what is there, or leave it.
     async fn publish(&self, staged: Staged, key: &ObjectKey, replace: bool) -> Result<(), ObjectError> {
-        let (directory, key) = (self.directory.clone(), key.clone());
-        match blocking(move || directory.publish(staged.file(), &key, replace)).await? {
+        let published = match &self.backend {
+            Backend::Directory(directory) => {
+                let (directory, key) = (directory.clone(), key.clone());
+                blocking(move || directory.publish(staged.file(), &key, replace)).await?
+            }
+            Backend::Bucket(bucket) => bucket.publish(staged, key, replace).await?,
+        };
+        match published {
             Published::Yes => Ok(()),
             Published::Taken => Err(ObjectError::Taken),
         }

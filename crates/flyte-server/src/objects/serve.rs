@@ -210,20 +210,29 @@ async fn download(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 async fn answer(app: &App, key: &ObjectKey, range: Option<&str>) -> Result<Option<Response>, ObjectError> {
-    let Some(object) = app.objects.read(key, 0, None).await? else { return Ok(None) };
-    let whole = object.length;
-    let (status, from, length, object) = match range.and_then(|range| read_range(range, whole)) {
-        None => (StatusCode::OK, 0, whole, object),
-        Some(None) => {
+    let range = match range {
+        Some(range) => {
+            let Some(whole) = app.objects.length(key).await? else { return Ok(None) };
+            read_range(range, whole).map(|range| (range, whole))
+        }
+        None => None,
+    };
+    let (status, from, length, object) = match range {
+        None => {
+            let Some(object) = app.objects.read(key, 0, None).await? else { return Ok(None) };
+            (StatusCode::OK, 0, object.length, object)
+        }
+        Some((None, whole)) => {
             let mut response = refuse(StatusCode::RANGE_NOT_SATISFIABLE, "the object has no such range");
             response.headers_mut().insert(header::CONTENT_RANGE, text(format!("bytes */{whole}")));
             return Ok(Some(response));
         }
-        Some(Some((from, length))) => {
+        Some((Some((from, length)), _)) => {
             let Some(part) = app.objects.read(key, from, Some(length)).await? else { return Ok(None) };
             (StatusCode::PARTIAL_CONTENT, from, length, part)
         }
     };
+    let whole = object.length;
     let mut response = (status, Body::from_stream(object.content)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, length.into());

@@ -4,7 +4,7 @@ use super::*;
 
 fn objects() -> (tempfile::TempDir, Objects) {
     let home = tempfile::tempdir().unwrap();
-    let objects = Objects::new(&Config::for_test(home.path()));
+    let objects = Objects::new(&Config::for_test(home.path())).unwrap();
     objects.prepare().unwrap();
     (home, objects)
 }

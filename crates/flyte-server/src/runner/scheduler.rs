@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use secrecy::ExposeSecret as _;
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
 use super::{
@@ -206,10 +207,13 @@ impl Work {
         let start = move || {
             let id = &queued.action.id.run;
             let objects = app.objects.directory_of(&id.project, &id.domain);
-            let spec = match container::spec(&app.config, objects.as_deref(), &directory, &queued) {
+            let mut spec = match container::spec(&app.config, objects.as_deref(), &directory, &queued) {
                 Ok(spec) => spec,
                 Err(failure) => return Ok(Err(failure)),
             };
+            for (name, value) in app.objects.environment() {
+                spec.environment.entry(name.clone()).or_insert_with(|| value.expose_secret().to_owned());
+            }
             // Libraries of tasks do not all make the directories that they write to.
             let outputs = queued.output_prefix();
             if objects.is_some_and(|objects| Path::new(&outputs).starts_with(objects)) {

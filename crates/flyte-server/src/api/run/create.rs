@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::message::decode;
 use crate::{
     access::{Caller, PrincipalKind, policy},
-    api::{dataproxy::object_error, invalid, place, project::check_id, store_error},
+    api::{invalid, object_error, place, project::check_id, store_error},
     app::App,
     runs::{NewRun, NewTask, random_name},
     store::{Creator, CreatorKind, Run, RunId, TaskId, TaskRef},

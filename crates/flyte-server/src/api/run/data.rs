@@ -12,7 +12,7 @@ use flyte_idl::flyteidl2::{
 use super::{message::decode, record};
 use crate::{
     access::Caller,
-    api::{dataproxy::object_error, invalid, store_error},
+    api::{invalid, object_error, store_error},
     app::App,
     audit::Kind,
     store::{self, ActionKind},

@@ -156,10 +156,10 @@ async fn an_upload_is_not_larger_than_allowed() {
 async fn a_location_is_refused_with_the_field_that_is_wrong() {
     let (_home, server) = server().await;
     for (field, value, code, begins) in [
-        ("project", json!(""), "invalid_argument", "project "),
-        ("domain", json!(""), "invalid_argument", "domain "),
+        ("project", json!(""), "invalid_argument", "request.project "),
+        ("domain", json!(""), "invalid_argument", "request.domain "),
         ("project", json!("nowhere"), "not_found", "there is no project \"nowhere\""),
-        ("domain", json!("nowhere"), "not_found", "there is no project \"flytesnacks\" with a domain"),
+        ("domain", json!("nowhere"), "not_found", "project \"flytesnacks\" has no domain \"nowhere\""),
         ("contentMd5", json!("YQ=="), "invalid_argument", "content_md5 "),
         ("contentLength", json!("-1"), "invalid_argument", "content_length "),
         ("expiresIn", json!("0s"), "invalid_argument", "expires_in "),

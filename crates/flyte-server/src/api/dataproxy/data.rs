@@ -1,0 +1,114 @@
+//! The inputs and outputs of actions.
+
+use buffa::Message;
+use connectrpc::ConnectError;
+use flyte_idl::flyteidl2::{
+    common::ActionIdentifier,
+    dataproxy::GetActionDataResponse,
+    task::{Inputs, Outputs},
+};
+
+use super::super::{invalid, object_error, place, store_error};
+use crate::{
+    access::Caller,
+    app::App,
+    objects::ObjectError,
+    store::{Action, ActionId, ActionKind, Phase, RunId},
+};
+
+/// The action of a request.
+///
+/// # Errors
+/// `invalid_argument` and `not_found`.
+pub(super) async fn action(
+    app: &App,
+    caller: &Caller,
+    field: &str,
+    id: Option<&ActionIdentifier>,
+) -> Result<Action, ConnectError> {
+    let id = id.ok_or_else(|| invalid(field, "is missing"))?;
+    let run = id.run.as_option().ok_or_else(|| invalid(&format!("{field}.run"), "is missing"))?;
+    place::check(app, caller, &format!("{field}.run"), &run.project, &run.domain).await?;
+    let id = ActionId {
+        run: RunId { project: run.project.clone(), domain: run.domain.clone(), name: run.name.clone() },
+        name: id.name.clone(),
+    };
+    let found = app.store.action_by_id(&id).await.map_err(store_error)?;
+    found.ok_or_else(|| {
+        ConnectError::not_found(format!(
+            "there is no action {:?} of a run {:?} in project {:?}, domain {:?}",
+            id.name, id.run.name, id.run.project, id.run.domain
+        ))
+    })
+}
+
+/// What the action was given, and, once it has succeeded, what came of it.
+///
+/// # Errors
+/// `not_found` where the inputs are gone; its message has the word `inputs`, which the published client looks for.
+pub(super) async fn of_action(app: &App, action: &Action) -> Result<GetActionDataResponse, ConnectError> {
+    let inputs_uri = action.input_uri.clone();
+    let inputs = match inputs_uri.as_str() {
+        "" => Inputs::default(),
+        uri => read(app, action, uri, "inputs").await?.ok_or_else(|| {
+            ConnectError::not_found(format!("the inputs of the action are no longer at {uri}"))
+        })?,
+    };
+    let outputs_uri = outputs_uri(action);
+    let outputs = match &outputs_uri {
+        // A task without outputs need not write any.
+        Some(uri) => read(app, action, uri, "outputs").await?.unwrap_or_default(),
+        None => Outputs::default(),
+    };
+    Ok(GetActionDataResponse {
+        inputs: inputs.into(),
+        outputs: outputs.into(),
+        inputs_uri,
+        outputs_uri: outputs_uri.unwrap_or_default(),
+        ..GetActionDataResponse::default()
+    })
+}
+
+/// Where the outputs of an action are that has succeeded.
+fn outputs_uri(action: &Action) -> Option<String> {
+    if !matches!(action.phase, Phase::Succeeded | Phase::Recovered) || action.output_uri.is_empty() {
+        return None;
+    }
+    // Of a trace it is the file, of a task the directory that it is in.
+    match action.kind {
+        ActionKind::Trace if action.output_uri.ends_with(".pb") => Some(action.output_uri.clone()),
+        _ => Some(format!("{}/outputs.pb", action.output_uri.trim_end_matches('/'))),
+    }
+}
+
+/// The message at a native URL; `None` where there is none. A client may have named the URL: what is not of the action's own
+/// project and domain is not read for it.
+async fn read<M: Message>(
+    app: &App,
+    action: &Action,
+    uri: &str,
+    what: &str,
+) -> Result<Option<M>, ConnectError> {
+    let elsewhere = || {
+        ConnectError::failed_precondition(format!(
+            "the {what} of the action are at {uri}, which is not among the objects of its project and domain here"
+        ))
+    };
+    let key = app.objects.key_of(uri).map_err(|_| elsewhere())?;
+    if !key.is_in(&action.id.run.project, &action.id.run.domain) {
+        return Err(elsewhere());
+    }
+    let content = match app.objects.get(uri).await {
+        Ok(content) => content,
+        Err(ObjectError::TooLarge { length }) => {
+            return Err(ConnectError::resource_exhausted(format!(
+                "the {what} of the action at {uri} are {length} bytes, too many to be told"
+            )));
+        }
+        Err(error) => return Err(object_error(error)),
+    };
+    let Some(content) = content else { return Ok(None) };
+    M::decode_from_slice(&content).map(Some).map_err(|error| {
+        ConnectError::data_loss(format!("the {what} of the action at {uri} cannot be read: {error}"))
+    })
+}
