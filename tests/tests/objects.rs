@@ -106,10 +106,10 @@ fn goes_up_and_down(server: &Server, kept: impl Fn(&str) -> Vec<u8>) {
 #[test]
 fn they_are_kept_as_files() {
     let server = Server::start();
-    let base = format!("file://{}/objects/flytesnacks/development/", server.data().display());
+    let base = format!("{}/objects/flytesnacks/development/", server.data().display());
     goes_up_and_down(&server, |url| {
         assert!(url.starts_with(&base), "{url}");
-        fs::read(url.strip_prefix("file://").unwrap()).unwrap()
+        fs::read(url).unwrap()
     });
 }
 
