@@ -178,6 +178,25 @@ impl S3 {
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
+
+    /// What is kept under a key, as AWS's own library reads it: not everything is everybody's to read.
+    #[must_use]
+    pub fn content(&self, bucket: &str, key: &str) -> Vec<u8> {
+        const READ: &str = "import boto3, sys; s3 = boto3.client('s3', endpoint_url=sys.argv[1]); \
+                            found = s3.get_object(Bucket=sys.argv[2], Key=sys.argv[3]); \
+                            sys.stdout.buffer.write(found['Body'].read())";
+        let read = Command::new(target().join("peers/s3/bin/python"))
+            .args(["-c", READ, &self.url("/"), bucket, key])
+            .envs([
+                ("AWS_ACCESS_KEY_ID", "x"),
+                ("AWS_SECRET_ACCESS_KEY", "y"),
+                ("AWS_DEFAULT_REGION", "eu-west-1"),
+            ])
+            .output()
+            .unwrap();
+        assert!(read.status.success(), "{bucket}/{key}: {}", String::from_utf8_lossy(&read.stderr));
+        read.stdout
+    }
 }
 
 impl Drop for S3 {

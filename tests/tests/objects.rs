@@ -138,9 +138,7 @@ fn they_are_kept_in_a_bucket() {
     goes_up_and_down(&server, |url| {
         let key = url.strip_prefix("s3://bucket/").unwrap_or_else(|| panic!("{url}"));
         assert!(key.starts_with("tasks/flytesnacks/development/"), "{url}");
-        let answer = http.get(s3.url(&format!("/bucket/{key}"))).send().unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{url}");
-        answer.bytes().unwrap().to_vec()
+        s3.content("bucket", key)
     });
     assert_eq!(server.logged(&["secret-of-the-bucket"]), 0);
 }
