@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use flyte_config::{AuthType, Endpoint, EndpointError};
 
-use crate::command::{abort, auth, completion, create, delete, generate, get, rotate};
+use crate::command::{abort, auth, completion, create, delete, deploy, generate, get, rotate, run};
 use crate::output::Format;
 
 const EXIT_CODES: &str = "\
@@ -15,7 +15,9 @@ Exit codes:
   0  success
   1  the command failed
   2  the command line is wrong
+  3  the run that was waited for failed, was stopped or took too long
   4  not signed in, or the sign-in was refused
+  130  you interrupted it (Ctrl-C)
 
 Configuration: the first of ./config.yaml, ./.flyte/config.yaml, .flyte/config.yaml at the root of the git \
 repository, $UCTL_CONFIG, $FLYTECTL_CONFIG, ~/.union/config.yaml and ~/.flyte/config.yaml. Any key can be \
@@ -101,12 +103,18 @@ pub(crate) enum Command {
     /// Delete a resource
     #[command(subcommand, arg_required_else_help = true)]
     Delete(delete::Command),
+    /// Deploy the tasks and apps of a file
+    #[command(after_help = deploy::HELP)]
+    Deploy(deploy::Arguments),
     /// Show resources
     #[command(subcommand, arg_required_else_help = true)]
     Get(get::Command),
     /// Replace a secret by a new one
     #[command(subcommand, arg_required_else_help = true)]
     Rotate(rotate::Command),
+    /// Run a task of a file, or one that is deployed
+    #[command(after_help = run::HELP)]
+    Run(run::Arguments),
     /// Show who you are to the server
     Whoami,
     /// Print a completion script for a shell

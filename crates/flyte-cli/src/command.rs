@@ -5,9 +5,11 @@ pub(crate) mod auth;
 pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod deploy;
 pub(crate) mod generate;
 pub(crate) mod get;
 pub(crate) mod rotate;
+pub(crate) mod run;
 mod whoami;
 
 use crate::cli::{Cli, Command};
@@ -21,8 +23,10 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Auth(command) => auth::run(command, cli.global),
         Command::Create(command) => create::run(command, cli.global),
         Command::Delete(command) => delete::run(command, &Context::load(cli.global)?),
+        Command::Deploy(arguments) => deploy::run(&arguments, &Context::load(cli.global)?),
         Command::Get(command) => get::run(command, &Context::load(cli.global)?),
         Command::Rotate(command) => rotate::run(command, &Context::load(cli.global)?),
+        Command::Run(arguments) => run::run(arguments, &Context::load(cli.global)?),
         Command::Whoami => whoami::run(&Context::load(cli.global)?),
         Command::Completion(arguments) => completion::run(&arguments),
         Command::Gen(command) => generate::run(&command),

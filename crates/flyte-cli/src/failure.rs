@@ -16,7 +16,11 @@ pub(crate) enum Exit {
     Failure = 1,
     /// A mistake in the command line, as clap ends the process with.
     Usage = 2,
+    /// What the command ran, and waited for, has failed; the command itself has not.
+    Run = 3,
     Authentication = 4,
+    /// The person has interrupted it (128 + SIGINT).
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {

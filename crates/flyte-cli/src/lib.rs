@@ -5,7 +5,9 @@
 //! `flyte --version` and completions touch neither files nor network.
 #![forbid(unsafe_code)]
 
+mod bridge;
 pub mod cli;
+mod code;
 mod command;
 mod confirm;
 mod context;
@@ -17,6 +19,7 @@ mod output;
 mod person;
 mod progress;
 mod public_key;
+mod python;
 pub mod reference;
 mod time;
 

@@ -41,6 +41,11 @@ impl Progress {
         self.0.suspend(work);
     }
 
+    /// As [`Self::around`], for what can fail.
+    pub(crate) fn around_result<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.suspend(work)
+    }
+
     /// Takes the spinner away.
     pub(crate) fn clear(&self) {
         self.0.finish_and_clear();

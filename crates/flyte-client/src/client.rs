@@ -12,12 +12,13 @@ use flyte_idl::flyteidl2::project::ProjectServiceClient;
 use flyte_idl::flyteidl2::task::TaskServiceClient;
 use flyte_idl::flyteidl2::workflow::RunServiceClient;
 
-use crate::action::Actions;
+use crate::action::{ActionId, Actions};
 use crate::api_key::ApiKeys;
 use crate::app::Apps;
 use crate::audit::Audit;
 use crate::data::ActionData;
 use crate::error::ClientError;
+use crate::follow::Follow;
 use crate::identity::Identity;
 use crate::logs::Logs;
 use crate::project::Projects;
@@ -25,6 +26,7 @@ use crate::raw::RawCalls;
 use crate::run::Runs;
 use crate::task::Tasks;
 use crate::trust::Trusts;
+use crate::upload::Uploads;
 
 /// What carries requests: any Connect transport whose errors can be told.
 pub trait Transport: ClientTransport<ResponseBody: Body<Error: std::fmt::Display> + Unpin> {}
@@ -123,6 +125,16 @@ impl<T: Transport> Client<T> {
     pub fn logs(&self) -> Logs<T> {
         let apps = AppLogsServiceClient::new(self.transport.clone(), self.config.clone());
         Logs::new(self.data_proxy(), apps, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Follows an action until it is over.
+    pub fn follow(&self, id: ActionId) -> Follow<T> {
+        Follow::new(self.actions(), self.logs(), id)
+    }
+
+    /// Uploads.
+    pub fn uploads(&self) -> Uploads<T> {
+        Uploads::new(self.data_proxy(), self.endpoint.clone(), self.org.clone())
     }
 
     /// Apps.

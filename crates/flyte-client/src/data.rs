@@ -13,6 +13,7 @@ use crate::action::ActionId;
 use crate::client::Transport;
 use crate::error::ClientError;
 use crate::literal;
+use crate::task::Variable;
 
 /// What a task is given.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +26,37 @@ impl Inputs {
     /// What makes it none, in words.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         wire::Inputs::decode_from_slice(bytes).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// What texts stand for, by the names of a task's inputs; inputs that are not given have their defaults.
+    ///
+    /// # Errors
+    /// The name of the input, and why it cannot be that.
+    pub fn of_texts(
+        inputs: &[Variable],
+        mut given: BTreeMap<String, Vec<String>>,
+    ) -> Result<Self, (String, String)> {
+        let mut literals = Vec::new();
+        for input in inputs {
+            let value = match given.remove(&input.name) {
+                Some(texts) => literal::text::parse_many(&texts, &input.literal_type)
+                    .map_err(|why| (input.name.clone(), why))?,
+                None => match &input.default_literal {
+                    Some(default) => default.clone(),
+                    None if input.required => return Err((input.name.clone(), "it is missing".to_owned())),
+                    None => continue,
+                },
+            };
+            literals.push(wire::NamedLiteral {
+                name: input.name.clone(),
+                value: value.into(),
+                ..Default::default()
+            });
+        }
+        match given.into_keys().next() {
+            Some(name) => Err((name, "there is no such input".to_owned())),
+            None => Ok(Self(wire::Inputs { literals, ..Default::default() })),
+        }
     }
 }
 

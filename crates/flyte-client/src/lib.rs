@@ -2,7 +2,8 @@
 //!
 //! [`Client`] speaks Connect through any [`Transport`]; the one of `flyte-auth` attaches credentials, logs in
 //! and retries, so that nothing here knows about tokens. One module for each service: [`project`],
-//! [`identity`], [`api_key`], [`trust`], [`audit`], and for what is run [`task`], [`run`], [`action`], [`data`], [`logs`], [`app`]. What can go wrong is in [`ClientError`], each with a hint for the person.
+//! [`identity`], [`api_key`], [`trust`], [`audit`], and for what is run [`task`], [`run`], [`action`], [`data`], [`logs`],
+//! [`follow`], [`app`], [`bundle`], [`upload`]. What can go wrong is in [`ClientError`], each with a hint for the person.
 #![forbid(unsafe_code)]
 
 mod access;
@@ -10,9 +11,11 @@ pub mod action;
 pub mod api_key;
 pub mod app;
 pub mod audit;
+pub mod bundle;
 mod client;
 pub mod data;
 mod error;
+pub mod follow;
 pub mod identity;
 mod listing;
 mod literal;
@@ -28,6 +31,7 @@ pub mod task;
 mod testing;
 pub mod trust;
 mod types;
+pub mod upload;
 mod watch;
 
 pub use access::Access;

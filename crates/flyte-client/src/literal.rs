@@ -1,5 +1,7 @@
 //! Values of inputs and outputs, as JSON has them.
 
+pub(crate) mod text;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use buffa_types::google::protobuf::{Duration, Timestamp};

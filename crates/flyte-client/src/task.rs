@@ -3,9 +3,10 @@
 use buffa::Message as _;
 use connectrpc::ConnectError;
 use flyte_config::Endpoint;
+use flyte_idl::flyteidl2::core::literal_type::Type;
 use flyte_idl::flyteidl2::core::parameter::Behavior;
 use flyte_idl::flyteidl2::core::task_template::Target;
-use flyte_idl::flyteidl2::core::{LiteralType, VariableMap};
+use flyte_idl::flyteidl2::core::{Literal, LiteralType, VariableMap};
 use flyte_idl::flyteidl2::task as wire;
 use serde::Serialize;
 use serde_json::Value;
@@ -86,9 +87,18 @@ pub struct Variable {
     pub required: bool,
     /// What it is where it is not given.
     pub default: Option<Value>,
+    /// Whether it is a list.
+    #[serde(skip)]
+    pub is_list: bool,
+    /// The only texts that it can be; empty where it can be any.
+    #[serde(skip)]
+    pub choices: Vec<String>,
     /// Its type as the server has it.
     #[serde(skip)]
     pub(crate) literal_type: LiteralType,
+    /// What it is where it is not given, as the server has it.
+    #[serde(skip)]
+    pub(crate) default_literal: Option<Literal>,
 }
 
 /// All about a task in one version.
@@ -133,6 +143,20 @@ impl Spec {
     /// The task's version.
     pub fn version(&self) -> &str {
         &self.0.task_template.id.version
+    }
+}
+
+/// What starts a task by itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trigger(wire::TaskTrigger);
+
+impl Trigger {
+    /// A `flyteidl2.task.TaskTrigger` as it was encoded.
+    ///
+    /// # Errors
+    /// What makes it none, in words.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        wire::TaskTrigger::decode_from_slice(bytes).map(Self).map_err(|error| error.to_string())
     }
 }
 
@@ -192,14 +216,15 @@ impl<T: Transport> Tasks<T> {
         Pager::new(Listing { tasks: self.clone(), place, options }, limit)
     }
 
-    /// Deploys a task. Deploying the same again changes nothing.
+    /// Deploys a task with its triggers. Deploying the same again changes nothing.
     ///
     /// # Errors
     /// [`ClientError::AlreadyExists`] where the version is there already (with other content, unless the server is strict).
-    pub async fn deploy(&self, id: &TaskId, spec: Spec) -> Result<(), ClientError> {
+    pub async fn deploy(&self, id: &TaskId, spec: Spec, triggers: Vec<Trigger>) -> Result<(), ClientError> {
         let request = wire::DeployTaskRequest {
             task_id: id.identifier(self.org.as_deref()).into(),
             spec: spec.0.into(),
+            triggers: triggers.into_iter().map(|trigger| trigger.0).collect(),
             ..Default::default()
         };
         self.service.deploy_task(request).await.map_err(|error| self.error(error))?;
@@ -285,6 +310,7 @@ impl From<wire::TaskDetails> for TaskDetails {
                 match behavior {
                     Some(Behavior::Default(value)) => {
                         input.default = Some(literal::value(&value));
+                        input.default_literal = Some(*value);
                         input.required = false;
                     }
                     Some(Behavior::Required(required)) => input.required = required,
@@ -320,7 +346,13 @@ fn variables(map: Option<VariableMap>) -> Vec<Variable> {
             description: variable.description,
             required: true,
             default: None,
+            is_list: matches!(literal_type.r#type, Some(Type::CollectionType(_))),
+            choices: match &literal_type.r#type {
+                Some(Type::EnumType(choices)) => choices.values.clone(),
+                _ => Vec::new(),
+            },
             literal_type,
+            default_literal: None,
         }
     });
     variables.collect()

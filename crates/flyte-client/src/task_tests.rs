@@ -106,7 +106,10 @@ async fn a_deployed_task_is_found_with_its_signature() {
         let id = TaskId { place: place.clone(), name: "hello.main".into(), version: version.into() };
         let spec = spec();
         assert_eq!((spec.name(), spec.version()), ("hello.main", "v1"));
-        tasks.deploy(&id, Spec::decode(&spec.0.encode_to_vec()).unwrap()).await.unwrap();
+        tasks
+            .deploy(&id, Spec::decode(&spec.0.encode_to_vec()).unwrap(), vec![Trigger::default()])
+            .await
+            .unwrap();
     }
     let latest = tasks.latest(&place, "hello.main").await.unwrap();
     assert_eq!(latest.version, "v2");

@@ -18,7 +18,6 @@ type Handler = Box<dyn Fn(&[u8]) -> Result<Answer, ErrorCode> + Send + Sync>;
 /// What is answered: one message, or a stream of them.
 pub(crate) enum Answer {
     One(Vec<u8>),
-    #[allow(dead_code, reason = "for calls that follow something")]
     Stream(Vec<Vec<u8>>),
 }
 

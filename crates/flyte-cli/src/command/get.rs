@@ -4,7 +4,8 @@ mod action;
 pub(crate) mod api_key;
 pub(crate) mod app;
 mod audit;
-mod io;
+pub(crate) mod io;
+mod logs;
 pub(crate) mod project;
 pub(crate) mod run;
 mod task;
@@ -30,6 +31,9 @@ pub(crate) enum Command {
     Audit(audit::Arguments),
     /// Show what an action was given and what it returned
     Io(io::Arguments),
+    /// Show what a run or one of its actions writes
+    #[command(visible_alias = "log")]
+    Logs(logs::Arguments),
     /// Show projects, or one project in detail
     #[command(visible_alias = "projects")]
     Project(project::Arguments),
@@ -51,6 +55,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::App(arguments) => app::run(arguments, context),
         Command::Audit(arguments) => audit::run(arguments, context),
         Command::Io(arguments) => io::run(&arguments, context),
+        Command::Logs(arguments) => logs::run(&arguments, context),
         Command::Project(arguments) => project::run(arguments, context),
         Command::Run(arguments) => run::run(arguments, context),
         Command::Task(arguments) => task::run(arguments, context),

@@ -38,6 +38,9 @@ use crate::{
     store::TaskId,
 };
 
+/// Among the headers of an upload location: the same content is there already. What else sends the header along with the
+/// upload does no harm.
+const PRESENT: &str = "x-flyte-present";
 /// How long an upload's URL is good for where the request does not say, in seconds.
 const DEFAULT_LIFE: i64 = 900;
 
@@ -135,8 +138,15 @@ impl DataProxyService for Service {
         let key = Self::upload_key(&request, md5.as_ref())?;
         let native_url = self.app.objects.url_of(&key);
         let expires_at = self.app.clock.now() + life;
+        // At an address made from the content there is nothing else: our client does not send it again.
+        let present = request.filename_root.is_empty() && md5.is_some() && {
+            let found = self.app.objects.read(&key, 0, Some(0)).await.map_err(object_error)?;
+            found.is_some_and(|object| length.is_none_or(|length| length == object.length))
+        };
         let permit = Permit { method: Method::Put, key, expires_at, md5, length };
+        let headers = present.then(|| (PRESENT.to_owned(), "true".to_owned()));
         Response::ok(CreateUploadLocationResponse {
+            headers: headers.into_iter().collect(),
             signed_url: sign(&self.app, &permit),
             native_url,
             expires_at: timestamp::at(expires_at),

@@ -1,0 +1,262 @@
+//! The person's code on its way to the server: which directory, the bundle, the upload.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::{Args, ValueEnum};
+use flyte_auth::{Session, Transport};
+use flyte_client::bundle::{self, Bundle};
+use flyte_client::upload::{Content, UploadError, Uploaded};
+use flyte_client::{Client, Place};
+
+use crate::bridge::{Bridge, Helper, Printed, Upload};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output;
+use crate::python::Python;
+
+/// How code gets where it runs, for `run` and `deploy`.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Python to run the file with, or its virtual environment. Without it that of the active virtual environment, of .venv
+    /// beside the file, or python3
+    #[arg(long, value_name = "PATH", env = "FLYTE_PYTHON", hide_env_values = true)]
+    python: Option<PathBuf>,
+
+    /// Directory of the code that is taken along. The working directory without it, or the file's own where that lies elsewhere
+    #[arg(long, value_name = "DIR")]
+    root_dir: Option<PathBuf>,
+
+    /// Which files are taken along
+    #[arg(long, value_enum, default_value_t)]
+    copy_style: CopyStyle,
+
+    /// Version to give the code. A hash of the files without it
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+
+    /// Image for the containers of all environments, where the server runs containers
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+}
+
+/// Which files are taken along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CopyStyle {
+    /// All below the directory that .gitignore and .flyteignore do not name
+    #[default]
+    #[value(alias = "loaded_modules")]
+    All,
+    /// None: the code is where it runs already; needs --version
+    None,
+}
+
+/// A file that was imported, and what is beside it.
+pub(crate) struct Program {
+    pub(crate) bridge: Bridge,
+    pub(crate) file: PathBuf,
+    pub(crate) root: PathBuf,
+    pub(crate) described: crate::bridge::Described,
+}
+
+/// Code that has a version, and an address where it was uploaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Code {
+    pub(crate) version: String,
+    pub(crate) bundle: Option<String>,
+}
+
+impl Options {
+    /// Checks what does not go together before anything is done.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if self.copy_style == CopyStyle::None && self.version.is_none() {
+            return Err(Failure::new("the code has no version")
+                .why("with --copy-style none there are no files to make one of")
+                .next("Say which version it is: --version VERSION")
+                .exit(Exit::Usage));
+        }
+        Ok(())
+    }
+
+    /// Has Python import the file.
+    pub(crate) fn import(&self, file: &Path, context: &Context) -> Result<Program, Failure> {
+        let missing = |error: std::io::Error| {
+            Failure::new(format!("cannot run {}", file.display()))
+                .why(error)
+                .next("Give a file of Python code, as in: flyte run app.py main; or a task that is deployed: flyte run deployed-task NAME")
+                .exit(Exit::Usage)
+        };
+        let path = file.canonicalize().map_err(missing)?;
+        if path.is_dir() {
+            return Err(Failure::new(format!("{} is a directory", file.display()))
+                .next("Give a file of it, as in: flyte run app.py main")
+                .exit(Exit::Usage));
+        }
+        let root = self.root(&path)?;
+        let python = Python::find(self.python.as_deref(), &root, &context.environment)?;
+        tracing::info!(python = %python.path.display(), root = %root.display(), "the file is imported");
+        let mut bridge = Bridge::start(python)?;
+        context.progress.show("Importing the file");
+        let described = bridge.describe(&path, &root);
+        context.progress.clear();
+        Ok(Program { bridge, file: file.to_owned(), root, described: described? })
+    }
+
+    fn root(&self, file: &Path) -> Result<PathBuf, Failure> {
+        let own = file.parent().unwrap_or(file).to_owned();
+        let Some(chosen) = &self.root_dir else {
+            let here = std::env::current_dir().and_then(|here| here.canonicalize()).ok();
+            // A home is no project, even where a file lies in it.
+            let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
+            return Ok(here
+                .filter(|here| file.starts_with(here) && home.as_ref() != Some(here))
+                .unwrap_or(own));
+        };
+        let failure = |why: String| {
+            Failure::new(format!("cannot use --root-dir {}", chosen.display())).why(why).exit(Exit::Usage)
+        };
+        let root = chosen.canonicalize().map_err(|error| failure(error.to_string()))?;
+        if !file.starts_with(&root) {
+            return Err(
+                failure(format!("{} is not in it", file.display())).next("Give a directory above the file.")
+            );
+        }
+        Ok(root)
+    }
+
+    /// Makes the bundle and its version.
+    pub(crate) fn pack(
+        &self,
+        program: &Program,
+        context: &Context,
+    ) -> Result<(String, Option<Bundle>), Failure> {
+        if self.copy_style == CopyStyle::None {
+            return Ok((self.version.clone().unwrap_or_default(), None));
+        }
+        context.progress.show("Bundling the code");
+        let packed = Bundle::pack(&program.root, bundle::LIMIT);
+        context.progress.clear();
+        let bundle =
+            packed.map_err(|error| Failure::new("cannot bundle the code").why(&error).next(error.hint()))?;
+        let path = program.file.canonicalize().unwrap_or_else(|_| program.file.clone());
+        let own = path.strip_prefix(&program.root).map(|path| path.to_string_lossy().replace('\\', "/"));
+        if let Ok(own) = own
+            && !bundle.files.iter().any(|file| file.path == own)
+        {
+            return Err(Failure::new(format!("{} is not in the bundle", program.file.display()))
+                .why("a .gitignore or .flyteignore leaves it out")
+                .next("Have it back in .flyteignore, with a ! before its name, or give its own directory: --root-dir DIR"));
+        }
+        let (count, size) = (bundle.files.len(), bundle.archive.len());
+        tracing::info!(files = count, bytes = bundle.size, compressed = size, "the code is bundled");
+        Ok((self.version.clone().unwrap_or_else(|| bundle.version()), Some(bundle)))
+    }
+
+    pub(crate) fn image(&self) -> Option<&str> {
+        self.image.as_deref()
+    }
+}
+
+/// The way to the server for code and for files.
+pub(crate) struct Sender<'a> {
+    context: &'a Context,
+    session: Arc<Session>,
+    pub(crate) client: Client<Transport>,
+    pub(crate) place: Place,
+}
+
+impl<'a> Sender<'a> {
+    /// Signs in first, so that nothing is made for nothing.
+    pub(crate) fn new(context: &'a Context) -> Result<Self, Failure> {
+        let place = context.place()?;
+        let session =
+            if context.endpoint()?.is_insecure() { context.session(false)? } else { context.signed_in()? };
+        let client = context.client_of(session.clone())?.with_org(context.config.task.org.clone());
+        Ok(Self { context, session, client, place })
+    }
+
+    /// Uploads the bundle, unless the server has it.
+    pub(crate) fn send(&self, version: String, bundle: Option<Bundle>) -> Result<Code, Failure> {
+        let Some(bundle) = bundle else { return Ok(Code { version, bundle: None }) };
+        let name = format!("{}.tar.gz", bundle.version());
+        let uploaded = self
+            .upload("Uploading the code", &name, Content::Bytes(bundle.archive))
+            .map_err(|error| failed("cannot upload the code", &error))?;
+        let what =
+            if uploaded.was_there { "the server has this code already" } else { "the code is uploaded" };
+        tracing::info!(uri = %uploaded.native_url, "{what}");
+        Ok(Code { version, bundle: Some(uploaded.native_url) })
+    }
+
+    fn upload(&self, doing: &str, name: &str, content: Content) -> Result<Uploaded, UploadError> {
+        let http = match self.session.http() {
+            Ok(http) => http.client().clone(),
+            Err(error) => {
+                return Err(UploadError::Read { path: PathBuf::from(name), reason: error.to_string() });
+            }
+        };
+        let (sent, progress, doing) = (AtomicU64::new(0), self.context.progress.clone(), doing.to_owned());
+        let length = match &content {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::File(path) => path.metadata().map_or(0, |metadata| metadata.len()),
+        };
+        let shown = doing.clone();
+        let told: flyte_client::upload::Progress = Arc::new(move |more| {
+            let sent = sent.fetch_add(more, Ordering::Relaxed) + more;
+            if let Some(percent) = sent.saturating_mul(100).checked_div(length) {
+                progress.show(format!("{shown} ({}%)", percent.min(100)));
+            }
+        });
+        let uploads = self.client.uploads();
+        let mut outcome = None;
+        let ran = self.context.run(&doing, async {
+            outcome = Some(uploads.upload(&self.place, name, &content, &http, told).await);
+            Ok(())
+        });
+        match (outcome, ran) {
+            (Some(outcome), _) => outcome,
+            (None, ran) => Err(UploadError::Read {
+                path: PathBuf::from(name),
+                reason: ran.err().map(|failure| failure.summary()).unwrap_or_default(),
+            }),
+        }
+    }
+
+    fn directory(&self, path: &Path) -> Result<String, String> {
+        Err(format!(
+            "{} is a directory: upload it where tasks can read it, and give its URL instead",
+            path.display()
+        ))
+    }
+}
+
+impl Helper for &Sender<'_> {
+    fn upload(&mut self, upload: &Upload) -> Result<String, String> {
+        let path = Path::new(&upload.path);
+        if upload.directory {
+            return self.directory(path);
+        }
+        let own = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = if upload.name.is_empty() { &own } else { &upload.name };
+        let sent = Sender::upload(self, &format!("Uploading {own}"), name, Content::File(path.to_owned()));
+        sent.map(|uploaded| uploaded.native_url).map_err(|error| error.to_string())
+    }
+
+    fn print(&mut self, printed: &Printed) {
+        output::say(&printed.text);
+    }
+}
+
+fn failed(what: &str, error: &UploadError) -> Failure {
+    match error {
+        UploadError::Client(error) => Failure::client(what, error),
+        error => {
+            let failure = Failure::new(what).why(error);
+            match error.hint() {
+                Some(hint) => failure.next(hint),
+                None => failure,
+            }
+        }
+    }
+}

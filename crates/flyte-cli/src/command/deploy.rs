@@ -1,0 +1,219 @@
+//! `flyte deploy`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use flyte_client::ClientError;
+use flyte_client::app::{AppId, Spec as AppSpec};
+use flyte_client::task::{Spec, TaskId, Trigger};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::bridge::{self, Nothing};
+use crate::code::{self, Sender};
+use crate::command::run::{ask, specification, unreadable};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+
+pub(crate) const HELP: &str = "\
+For example:
+  flyte deploy app.py
+  flyte deploy app.py hello --version v2
+  flyte deploy --dry-run app.py
+
+Without ENV all environments that the file makes are deployed, with those that they need; with --all also those that it \
+only imports. What is deployed in this version already stays as it is.";
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// File of Python code
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Name of the one environment to deploy, with those that it needs
+    #[arg(value_name = "ENV", conflicts_with = "all")]
+    environment: Option<String>,
+
+    /// Deploy the environments that the file imports, too
+    #[arg(long)]
+    all: bool,
+
+    /// Say what would be deployed, and do nothing
+    #[arg(long, visible_alias = "dryrun")]
+    dry_run: bool,
+
+    #[command(flatten)]
+    code: code::Options,
+}
+
+#[derive(Deserialize)]
+struct Specs {
+    specs: Vec<TaskSpec>,
+}
+
+#[derive(Deserialize)]
+struct TaskSpec {
+    task: String,
+    spec: String,
+    #[serde(default)]
+    triggers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Apps {
+    apps: Vec<App>,
+}
+
+#[derive(Deserialize)]
+struct App {
+    name: String,
+    spec: String,
+}
+
+/// One thing that was deployed.
+#[derive(Debug, Serialize)]
+struct Deployed {
+    kind: &'static str,
+    name: String,
+    version: String,
+    outcome: &'static str,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    arguments.code.check()?;
+    let sender = if arguments.dry_run { None } else { Some(Sender::new(context)?) };
+    let mut program = arguments.code.import(&arguments.file, context)?;
+    let environments = &program.described.environments;
+    if let Some(name) = &arguments.environment
+        && !environments.iter().any(|environment| environment.name == *name)
+    {
+        let names: Vec<_> = environments.iter().map(|environment| environment.name.as_str()).collect();
+        return Err(Failure::new(format!("{} has no environment {name}", arguments.file.display()))
+            .why(if names.is_empty() {
+                "there are none in it".to_owned()
+            } else {
+                format!("there are {}", names.join(", "))
+            })
+            .next("Name one of them, or leave it out.")
+            .exit(Exit::Usage));
+    }
+    let has_apps = environments.iter().any(|environment| environment.app.is_some());
+    let (version, bundle) = arguments.code.pack(&program, context)?;
+    let Some(sender) = sender else {
+        return dry_run(arguments, &program, &version, bundle.as_ref(), context);
+    };
+    let code = sender.send(version, bundle)?;
+    let mut request = specification(&code, &sender, context, arguments.code.image());
+    request["do"] = json!("specs");
+    request["all"] = json!(arguments.all);
+    request["environments"] = arguments.environment.as_ref().map_or(Value::Null, |name| json!([name]));
+    let refused =
+        |error: bridge::Refused| error.failure(format!("cannot deploy {}", arguments.file.display()));
+    let specs: Specs = ask(&mut program.bridge, &request, &mut Nothing, refused)?;
+    let apps = if has_apps {
+        request["do"] = json!("apps");
+        ask::<Apps>(&mut program.bridge, &request, &mut Nothing, refused)?.apps
+    } else {
+        Vec::new()
+    };
+    drop(program);
+    if specs.specs.is_empty() && apps.is_empty() {
+        return Err(Failure::new(format!("there is nothing to deploy in {}", arguments.file.display()))
+            .why("the file makes no environment with tasks, and no app")
+            .next("Deploy what it imports as well: --all")
+            .exit(Exit::Usage));
+    }
+    let mut deployed = Vec::new();
+    for task in specs.specs {
+        deployed.push(deploy_task(task, &code.version, &sender, context)?);
+    }
+    for app in apps {
+        deployed.push(deploy_app(app, &code.version, &sender, context)?);
+    }
+    show(&deployed, context)
+}
+
+fn deploy_task(
+    task: TaskSpec,
+    version: &str,
+    sender: &Sender<'_>,
+    context: &Context,
+) -> Result<Deployed, Failure> {
+    let name = task.task;
+    let spec = Spec::decode(&bridge::decoded(&task.spec)?).map_err(unreadable)?;
+    let mut triggers = Vec::new();
+    for trigger in task.triggers {
+        triggers.push(Trigger::decode(&bridge::decoded(&trigger)?).map_err(unreadable)?);
+    }
+    let id = TaskId { place: sender.place.clone(), name: name.clone(), version: version.to_owned() };
+    let tasks = sender.client.tasks();
+    let outcome = context.run(&format!("Deploying {name}"), async {
+        match tasks.deploy(&id, spec, triggers).await {
+            Ok(()) => Ok("deployed"),
+            // The published client takes it so as well: a version is deployed once.
+            Err(ClientError::AlreadyExists { .. }) => Ok("already there"),
+            Err(error) => Err(Failure::resource(format!("cannot deploy the task {name}"), &error, "project")),
+        }
+    })?;
+    Ok(Deployed { kind: "task", name, version: version.to_owned(), outcome })
+}
+
+fn deploy_app(app: App, version: &str, sender: &Sender<'_>, context: &Context) -> Result<Deployed, Failure> {
+    let name = app.name;
+    let spec = AppSpec::decode(&bridge::decoded(&app.spec)?).map_err(unreadable)?;
+    let apps = sender.client.apps();
+    context.run(&format!("Deploying {name}"), async {
+        let deployed = apps.deploy(&AppId::new(sender.place.clone(), &name), spec).await;
+        deployed
+            .map_err(|error| Failure::resource(format!("cannot deploy the app {name}"), &error, "project"))
+    })?;
+    Ok(Deployed { kind: "app", name, version: version.to_owned(), outcome: "deployed" })
+}
+
+fn dry_run(
+    arguments: &Arguments,
+    program: &code::Program,
+    version: &str,
+    bundle: Option<&flyte_client::bundle::Bundle>,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let chosen = program.described.environments.iter().filter(|environment| match &arguments.environment {
+        Some(name) => environment.name == *name,
+        None => arguments.all || environment.own,
+    });
+    let would = |kind, name: &String| Deployed {
+        kind,
+        name: name.clone(),
+        version: version.to_owned(),
+        outcome: "would be deployed",
+    };
+    let mut found = Vec::new();
+    for environment in chosen {
+        found.extend(environment.tasks.iter().map(|task| would("task", &task.name)));
+        found.extend(environment.app.iter().map(|app| would("app", &app.name)));
+    }
+    if let Some(bundle) = bundle
+        && context.global.format == Format::Table
+    {
+        output::tell(&format!(
+            "{} files would be taken along from {}:",
+            bundle.files.len(),
+            program.root.display()
+        ));
+        for file in &bundle.files {
+            output::tell(&format!("  {}", output::printable(&file.path)));
+        }
+    }
+    show(&found, context)
+}
+
+fn show(deployed: &[Deployed], context: &Context) -> Result<Exit, Failure> {
+    output::print(context.global.format, &deployed, |deployed| {
+        let rows = deployed
+            .iter()
+            .map(|one| [one.kind.to_owned(), one.name.clone(), one.version.clone(), one.outcome.to_owned()]);
+        output::table(["KIND", "NAME", "VERSION", "OUTCOME"], rows)
+    })?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,177 @@
+//! `flyte get logs`
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use clap::Args;
+use flyte_client::ClientError;
+use flyte_client::action::{ROOT, RunId};
+use flyte_client::follow::Event;
+use flyte_client::logs::Line;
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+
+/// How long a log is silent before what it has is taken to be all, without --follow.
+const SILENCE: Duration = Duration::from_millis(700);
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Name of the run
+    run: String,
+
+    /// Name of the action; the run's own without it
+    #[arg(default_value = ROOT, hide_default_value = true)]
+    action: String,
+
+    /// Go on until the action is over, through its retries
+    #[arg(short, long)]
+    follow: bool,
+
+    /// Only the last lines, before what is still to come
+    #[arg(short, long, value_name = "COUNT")]
+    lines: Option<usize>,
+
+    /// Show when each line was written
+    #[arg(long)]
+    show_ts: bool,
+
+    /// Which attempt; the latest without it
+    #[arg(short, long, value_name = "NUMBER", conflicts_with = "follow", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+
+    /// Leave out what comes from the system and not from the task
+    #[arg(long)]
+    filter_system: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let Arguments { run, action, .. } = arguments;
+    let id = RunId::new(context.place()?, run).action(action);
+    let client = context.place_client()?;
+    let failed = |error: ClientError| {
+        let what = format!("cannot show what the action {action} of the run {run} writes");
+        Failure::resource(what, &error, &format!("action {run}"))
+    };
+    let mut printer = Printer {
+        arguments,
+        format: context.global.format,
+        kept: VecDeque::new(),
+        live: arguments.lines.is_none(),
+    };
+    if arguments.follow {
+        let over = context.run("Waiting for the log", async {
+            let mut follow = client.follow(id);
+            let stop = tokio::signal::ctrl_c();
+            tokio::pin!(stop);
+            loop {
+                let next = tokio::time::timeout(SILENCE, follow.next());
+                let event = tokio::select! {
+                    event = next => event,
+                    _ = &mut stop => return Ok(None),
+                };
+                match event {
+                    // What was written before has come.
+                    Err(_) => context.progress.around_result(|| printer.go_live())?,
+                    Ok(Ok(Some(Event::Line(_, line)))) => {
+                        context.progress.around_result(|| printer.line(line))?
+                    }
+                    Ok(Ok(Some(Event::Changed(_)))) => {}
+                    Ok(Ok(None)) => break,
+                    Ok(Err(error)) => return Err(failed(error)),
+                }
+            }
+            Ok(follow.last().map(|details| details.action.phase))
+        })?;
+        printer.go_live()?;
+        return Ok(match over {
+            Some(phase) if phase.is_a_success() => Exit::Success,
+            Some(phase) => {
+                output::tell(&format!("The action {action} of the run {run} has ended: {phase}."));
+                Exit::Run
+            }
+            None => Exit::Interrupted,
+        });
+    }
+    let told = context.run("Fetching the log", async {
+        let details = client.actions().get(&id).await.map_err(failed)?;
+        let attempt = arguments.attempt.unwrap_or(details.action.attempts);
+        if attempt == 0 {
+            return Ok(Some(format!("The action {action} of the run {run} has not started yet.")));
+        }
+        let mut log = client.logs().of_action(&id, attempt).await.map_err(failed)?;
+        loop {
+            let next = log.next();
+            // The log of what is over ends by itself; that of what runs goes on, and is not waited for.
+            let line = if details.action.phase.is_over() {
+                tokio::time::timeout(SILENCE * 8, next).await
+            } else {
+                tokio::time::timeout(SILENCE, next).await
+            };
+            match line {
+                Ok(Ok(Some(line))) => context.progress.around_result(|| printer.line(line))?,
+                Ok(Ok(None)) | Err(_) => return Ok(None),
+                Ok(Err(error)) => return Err(failed(error)),
+            }
+        }
+    })?;
+    printer.go_live()?;
+    if let Some(told) = told {
+        output::tell(&told);
+    }
+    Ok(Exit::Success)
+}
+
+/// Writes lines, at first only the last ones where that is wanted.
+struct Printer<'a> {
+    arguments: &'a Arguments,
+    format: Format,
+    kept: VecDeque<Line>,
+    live: bool,
+}
+
+impl Printer<'_> {
+    fn line(&mut self, line: Line) -> Result<(), Failure> {
+        if line.system && self.arguments.filter_system {
+            return Ok(());
+        }
+        if self.live {
+            return self.write(&line);
+        }
+        self.kept.push_back(line);
+        if self.kept.len() > self.arguments.lines.unwrap_or(usize::MAX) {
+            self.kept.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Writes what is kept, and from now on every line at once.
+    fn go_live(&mut self) -> Result<(), Failure> {
+        self.live = true;
+        while let Some(line) = self.kept.pop_front() {
+            self.write(&line)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, line: &Line) -> Result<(), Failure> {
+        if self.format != Format::Table {
+            // One object in a line: a log has no end that a list could wait for.
+            let text = serde_json::to_string(line)
+                .map_err(|error| Failure::new("cannot write the log").why(error))?;
+            return output::write(&format!("{text}\n"));
+        }
+        let text = output::printable(&line.text.replace('\t', "    "));
+        let moment = line.at.filter(|_| self.arguments.show_ts).map(|at| {
+            #[allow(clippy::cast_possible_truncation, reason = "milliseconds of this age")]
+            let milliseconds = (at * 1000.0) as i64;
+            jiff::Timestamp::from_millisecond(milliseconds)
+                .map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+        });
+        match moment {
+            Some(moment) => output::write(&format!("{moment} {text}\n")),
+            None => output::write(&format!("{text}\n")),
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! `flyte run`
+
+mod options;
+pub(crate) mod watch;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use flyte_client::data::Inputs;
+use flyte_client::run::{NewRun, Program as Runnable, Run, RunOptions};
+use flyte_client::task::{Spec, TaskId, Variable};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::bridge::{self, Bridge, Described, Helper, Input, Nothing, Printed, Task, Unanswered, Upload};
+use crate::code::{self, Code, Sender};
+use crate::command::get::io;
+use crate::command::get::run::label;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+
+/// What stands where a file would: a task that is deployed.
+const DEPLOYED: &str = "deployed-task";
+
+pub(crate) const HELP: &str = "\
+Options of the command stand before the file, or between it and the task; what follows the task are the task's own \
+inputs. `flyte run app.py` lists the tasks of a file, and `flyte run app.py main --help` the inputs of one.
+
+For example:
+  flyte run app.py main --name Ada
+  flyte run --follow app.py main --name Ada --times 3
+  flyte run --local app.py main --name Ada
+  flyte run deployed-task hello.main --name Ada
+  flyte run deployed-task hello.main:v2 --name Ada
+
+The code is bundled first: all files below the working directory that .gitignore and .flyteignore do not name. The same \
+files make the same version, and are uploaded once.
+
+With --follow the command ends with 0 where the run succeeded, with 3 where it did not, and with 130 after Ctrl-C, \
+which leaves the run as it is.";
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// File of Python code, or `deployed-task` for a task that is deployed
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Name of the task and its inputs
+    #[arg(value_name = "TASK [--INPUT VALUE]...", trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<OsString>,
+
+    /// Run it on this machine, without any server
+    #[arg(long)]
+    local: bool,
+
+    /// Show what the run does until it is over
+    #[arg(short, long, conflicts_with = "local")]
+    follow: bool,
+
+    /// Name of the run. The server makes one without it
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    #[command(flatten)]
+    code: code::Options,
+
+    /// Environment variable for the tasks; can be given many times
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = label)]
+    env: Vec<(String, String)>,
+
+    /// Label of the run; can be given many times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+
+    /// Where the tasks put large data, such as s3://bucket/prefix. The server's own place without it
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    raw_data_path: String,
+
+    /// The queue that the run waits in
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    queue: String,
+
+    /// How many of its actions run at a time, at most
+    #[arg(long, value_name = "COUNT", default_value_t = 0, hide_default_value = true)]
+    max_action_concurrency: u32,
+
+    /// Compute again what a cache has
+    #[arg(long)]
+    overwrite_cache: bool,
+}
+
+pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
+    if arguments.file == Path::new(DEPLOYED) {
+        return deployed(&arguments, context);
+    }
+    arguments.code.check()?;
+    let Some((task, typed)) = arguments.rest.split_first() else {
+        let program = arguments.code.import(&arguments.file, context)?;
+        return list(&program.described, &arguments.file);
+    };
+    let asks_for_help = typed.iter().any(|word| word == "--help" || word == "-h");
+    let task = task.to_string_lossy().into_owned();
+    // Whoever is not signed in does so first, not after the work.
+    let sender = if arguments.local || asks_for_help || task.starts_with('-') {
+        None
+    } else {
+        Some(Sender::new(context)?)
+    };
+    let mut program = arguments.code.import(&arguments.file, context)?;
+    if task == "--help" || task == "-h" {
+        return list(&program.described, &arguments.file);
+    }
+    let chosen = choose(&program.described, &task, &arguments.file)?;
+    let command = options::command(
+        &format!("flyte run {} {task}", arguments.file.display()),
+        &chosen.docs,
+        &chosen.inputs,
+    );
+    let given = options::parse(command.clone(), &chosen.inputs, typed).unwrap_or_else(|error| error.exit());
+    let refused = |refused: bridge::Refused, what: &str| {
+        if refused.field.is_empty() || !refused.traceback.is_empty() {
+            return refused.failure(what);
+        }
+        options::wrong(command.clone(), &chosen.inputs, &refused.field, &refused.message).exit()
+    };
+    let values = values(&given, &chosen.inputs);
+    let Some(sender) = sender else {
+        return local(&mut program.bridge, &chosen, &values, refused, context);
+    };
+    let request = json!({"do": "inputs", "task": chosen.name, "values": values});
+    let inputs: EncodedInputs =
+        ask(&mut program.bridge, &request, &mut &sender, |error| refused(error, "cannot use these inputs"))?;
+    let inputs = Inputs::decode(&bridge::decoded(&inputs.inputs)?).map_err(unreadable)?;
+    let (version, bundle) = arguments.code.pack(&program, context)?;
+    let code = sender.send(version, bundle)?;
+    let mut request = specification(&code, &sender, context, arguments.code.image());
+    request["do"] = json!("spec");
+    request["task"] = json!(chosen.name);
+    let spec: EncodedSpec =
+        ask(&mut program.bridge, &request, &mut &sender, |error| error.failure("cannot describe the task"))?;
+    let spec = Spec::decode(&bridge::decoded(&spec.spec)?).map_err(unreadable)?;
+    drop(program);
+    start(&arguments, context, &sender, Runnable::Spec(Box::new(spec)), inputs)
+}
+
+#[derive(Deserialize)]
+struct EncodedInputs {
+    inputs: String,
+}
+
+#[derive(Deserialize)]
+struct EncodedSpec {
+    spec: String,
+}
+
+#[derive(Deserialize)]
+struct LocalOutputs {
+    outputs: BTreeMap<String, Value>,
+}
+
+/// What Python needs to know to describe tasks.
+pub(crate) fn specification(
+    code: &Code,
+    sender: &Sender<'_>,
+    context: &Context,
+    image: Option<&str>,
+) -> Value {
+    json!({
+        "version": code.version,
+        "bundle": code.bundle,
+        "project": sender.place.project,
+        "domain": sender.place.domain,
+        "org": context.config.task.org.clone().unwrap_or_default(),
+        "image": image,
+    })
+}
+
+/// Asks Python; `refused` makes of what is wrong what the person is told.
+pub(crate) fn ask<A: serde::de::DeserializeOwned>(
+    bridge: &mut Bridge,
+    request: &Value,
+    helper: &mut dyn Helper,
+    refused: impl FnOnce(bridge::Refused) -> Failure,
+) -> Result<A, Failure> {
+    bridge.ask(request, helper).map_err(|unanswered| match unanswered {
+        Unanswered::Failed(failure) => failure,
+        Unanswered::Refused(error) => refused(error),
+    })
+}
+
+pub(crate) fn unreadable(why: String) -> Failure {
+    Failure::new("cannot read Python's answer")
+        .why(why)
+        .next("Use the package flyte of the same version as the command: flyte --version")
+}
+
+/// Texts as Python takes them: one, or several for a list.
+fn values(given: &BTreeMap<String, Vec<String>>, inputs: &[Input]) -> Value {
+    let value = |(name, texts): (&String, &Vec<String>)| {
+        let is_list = inputs.iter().any(|input| input.name == *name && input.is_list);
+        let value = match texts.as_slice() {
+            [text] if !is_list || text.trim_start().starts_with('[') => json!(text),
+            texts => json!(texts),
+        };
+        (name.clone(), value)
+    };
+    given.iter().map(value).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// The task of a name: its full one, its function's, or its short one.
+fn choose(described: &Described, name: &str, file: &Path) -> Result<Task, Failure> {
+    let all = || described.environments.iter().flat_map(|environment| &environment.tasks);
+    let usage = |why: String| {
+        Failure::new(format!("{} has no such task", file.display()))
+            .why(why)
+            .next(format!("List its tasks: flyte run {}", file.display()))
+            .exit(Exit::Usage)
+    };
+    if let Some(task) = all().find(|task| task.name == name) {
+        return Ok(task.clone());
+    }
+    let own = described.environments.iter().filter(|environment| environment.own);
+    let named = |task: &&Task| task.function == name || task.short_name == name;
+    let mut found: Vec<_> = own.flat_map(|environment| &environment.tasks).filter(named).collect();
+    if found.is_empty() {
+        found = all().filter(named).collect();
+    }
+    match found.as_slice() {
+        [task] => Ok((*task).clone()),
+        [] if described
+            .environments
+            .iter()
+            .any(|environment| environment.app.is_some() && environment.name == name) =>
+        {
+            Err(Failure::new(format!("{name} is an app"))
+                .why("apps are served for as long as they are wanted, and not run")
+                .next(format!("Deploy it: flyte deploy {} {name}", file.display()))
+                .exit(Exit::Usage))
+        }
+        [] => {
+            let near = all().map(|task| task.name.as_str()).collect::<Vec<_>>().join(", ");
+            Err(usage(if near.is_empty() {
+                "there are no tasks in it: a task is a function with @env.task".to_owned()
+            } else {
+                format!("there is no {name}; there are {near}")
+            }))
+        }
+        several => {
+            let names: Vec<_> = several.iter().map(|task| task.name.as_str()).collect();
+            Err(usage(format!("{name} can be any of {}", names.join(", "))))
+        }
+    }
+}
+
+/// What a file has to run.
+fn list(described: &Described, file: &Path) -> Result<Exit, Failure> {
+    let tasks: Vec<_> = described.environments.iter().flat_map(|environment| &environment.tasks).collect();
+    if tasks.is_empty() {
+        return Err(Failure::new(format!("there is nothing to run in {}", file.display()))
+            .why("it has no tasks: a task is a function with @env.task, of an env = flyte.TaskEnvironment(name=\"hello\")")
+            .exit(Exit::Usage));
+    }
+    let rows = tasks.iter().map(|task| {
+        let inputs: Vec<_> =
+            task.inputs.iter().map(|input| format!("{}: {}", input.name, input.python_type)).collect();
+        let about = task.docs.lines().next().unwrap_or_default().to_owned();
+        [task.name.clone(), inputs.join(", "), about]
+    });
+    output::write(&output::table(["TASK", "INPUTS", "DESCRIPTION"], rows))?;
+    output::tell(&format!("\nRun one: flyte run {} {}", file.display(), tasks[0].name));
+    Ok(Exit::Success)
+}
+
+/// Shows what a task prints here, where it prints it.
+struct Printer(Format);
+
+impl Helper for Printer {
+    fn upload(&mut self, upload: &Upload) -> Result<String, String> {
+        Nothing.upload(upload)
+    }
+
+    fn print(&mut self, printed: &Printed) {
+        let text = format!("{}\n", printed.text.trim_end_matches('\n'));
+        if printed.stream == "stderr" || self.0 != Format::Table {
+            output::say(&text);
+        } else {
+            // A reader that has gone away is told when the outputs are written.
+            let _ = output::write(&text);
+        }
+    }
+}
+
+fn local(
+    bridge: &mut Bridge,
+    task: &Task,
+    values: &Value,
+    refused: impl FnOnce(bridge::Refused, &str) -> Failure,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let format = context.global.format;
+    let request = json!({"do": "run_local", "task": task.name, "values": values});
+    let found: LocalOutputs = ask(bridge, &request, &mut Printer(format), |error| {
+        refused(error, &format!("the task {} has failed", task.name)).exit(Exit::Run)
+    })?;
+    match format {
+        Format::Table if found.outputs.is_empty() => {}
+        Format::Table => output::write(&format!("Outputs:\n{}", output::block(&io::named(&found.outputs))))?,
+        format => output::print(format, &found.outputs, io::named)?,
+    }
+    Ok(Exit::Success)
+}
+
+/// Starts a run and says so, or follows it.
+fn start(
+    arguments: &Arguments,
+    context: &Context,
+    sender: &Sender<'_>,
+    program: Runnable,
+    inputs: Inputs,
+) -> Result<Exit, Failure> {
+    let new = NewRun {
+        place: sender.place.clone(),
+        name: arguments.name.clone(),
+        program,
+        inputs,
+        options: RunOptions {
+            env: arguments.env.iter().cloned().collect(),
+            labels: arguments.label.iter().cloned().collect(),
+            interruptible: None,
+            overwrite_cache: arguments.overwrite_cache,
+            queue: arguments.queue.clone(),
+            raw_data_prefix: arguments.raw_data_path.clone(),
+            max_action_concurrency: arguments.max_action_concurrency,
+        },
+    };
+    let runs = sender.client.runs();
+    let run = context.run("Starting the run", async {
+        runs.create(new).await.map_err(|error| Failure::resource("cannot start the run", &error, "run"))
+    })?;
+    if arguments.follow {
+        output::tell(&format!("Run {} is started in {}.", run.name, run.place));
+        return watch::watch(context, &sender.client, &run.id());
+    }
+    output::print(context.global.format, &run, started)?;
+    if context.global.format == Format::Table {
+        let name = &run.name;
+        output::tell(&format!(
+            "Follow it: flyte get logs {name} --follow\nSee how it stands: flyte get run {name}"
+        ));
+    }
+    Ok(Exit::Success)
+}
+
+fn started(run: &Run) -> String {
+    output::details([
+        ("Run", run.name.clone()),
+        ("Place", run.place.to_string()),
+        ("Task", run.task.clone()),
+        ("Version", run.version.clone()),
+        ("Phase", run.phase.to_string()),
+    ])
+}
+
+/// Runs a task that is deployed.
+fn deployed(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let usage = |what: &str, why: &str| {
+        Failure::new(what).why(why).exit(Exit::Usage).next("List what is deployed: flyte get task")
+    };
+    if arguments.local {
+        return Err(usage("a deployed task cannot be run here", "its code is with the server")
+            .next("Run the file: flyte run --local FILE.py TASK"));
+    }
+    let Some((task, typed)) = arguments.rest.split_first() else {
+        return Err(usage("no task is named", "a deployed task has a name such as hello.main"));
+    };
+    let task = task.to_string_lossy().into_owned();
+    let sender = Sender::new(context)?;
+    let tasks = sender.client.tasks();
+    let place = sender.place.clone();
+    let details = context.run("Fetching the task", async {
+        let failed = |error| Failure::resource(format!("cannot run the task {task}"), &error, "task");
+        let id = match task.split_once(':') {
+            Some((name, version)) => TaskId { place, name: name.to_owned(), version: version.to_owned() },
+            None => tasks.latest(&place, &task).await.map_err(failed)?,
+        };
+        tasks.get(&id).await.map_err(failed)
+    })?;
+    let inputs: Vec<_> = details.inputs.iter().map(of_variable).collect();
+    let command = options::command(&format!("flyte run {DEPLOYED} {task}"), &details.documentation, &inputs);
+    let given = options::parse(command.clone(), &inputs, typed).unwrap_or_else(|error| error.exit());
+    let values = Inputs::of_texts(&details.inputs, given)
+        .unwrap_or_else(|(field, why)| options::wrong(command, &inputs, &field, &why).exit());
+    start(arguments, context, &sender, Runnable::Deployed(details.task.id()), values)
+}
+
+/// A deployed task's input, as Python would describe it.
+fn of_variable(variable: &Variable) -> Input {
+    Input {
+        name: variable.name.clone(),
+        python_type: variable.type_name.clone(),
+        required: variable.required,
+        help: variable.description.clone(),
+        is_list: variable.is_list,
+        default: variable.default.as_ref().map(|value| match value {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        }),
+        choices: (!variable.choices.is_empty()).then(|| variable.choices.clone()),
+    }
+}

@@ -1,0 +1,122 @@
+//! A run that is followed, as the person sees it.
+
+use std::collections::BTreeMap;
+
+use flyte_auth::Transport;
+use flyte_client::action::{ActionDetails, ROOT, RunId};
+use flyte_client::follow::Event;
+use flyte_client::{Client, Phase};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::command::get::{io, run as shown};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+use crate::time;
+
+/// How a followed run ended, for programs.
+#[derive(Serialize)]
+struct Ended<'a> {
+    #[serde(flatten)]
+    details: &'a ActionDetails,
+    outputs: &'a BTreeMap<String, Value>,
+}
+
+/// Shows what a run does until it is over, or the person has seen enough.
+pub(crate) fn watch(context: &Context, client: &Client<Transport>, id: &RunId) -> Result<Exit, Failure> {
+    let name = &id.name;
+    let format = context.global.format;
+    let failed = |error: &flyte_client::ClientError| {
+        let failure = Failure::resource(format!("cannot follow the run {name}"), error, "run");
+        match error {
+            flyte_client::ClientError::Unavailable { .. } => failure
+                .next(format!("It goes on nevertheless. Follow it again: flyte get logs {name} --follow")),
+            _ => failure,
+        }
+    };
+    let followed = context.run(&format!("Run {name} is queued"), async {
+        let mut follow = client.follow(id.action(ROOT));
+        let mut phase = Phase::Unknown;
+        let stop = tokio::signal::ctrl_c();
+        tokio::pin!(stop);
+        loop {
+            let event = tokio::select! {
+                event = follow.next() => event.map_err(|error| failed(&error))?,
+                _ = &mut stop => return Ok(None),
+            };
+            match event {
+                None => break,
+                Some(Event::Changed(details)) => {
+                    if details.action.phase != phase {
+                        phase = details.action.phase;
+                        tell_phase(context, name, &details);
+                    }
+                }
+                Some(Event::Line(_, line)) => {
+                    let text = output::printable(&line.text.replace('\t', "    "));
+                    let mut written = Ok(());
+                    context.progress.around(|| match format {
+                        Format::Table => written = output::write(&format!("{text}\n")),
+                        _ => output::tell(&text),
+                    });
+                    written?;
+                }
+            }
+        }
+        Ok(follow.last().cloned())
+    })?;
+    let Some(details) = followed else {
+        output::tell(&format!(
+            "\nThe run {name} goes on.\n  Follow it again: flyte get logs {name} --follow\n  Stop it: flyte abort run {name}"
+        ));
+        return Ok(Exit::Interrupted);
+    };
+    let succeeded = details.action.phase.is_a_success();
+    let outputs = if succeeded {
+        let data = client.data();
+        let found = context.run("Fetching the outputs", async {
+            data.get(&id.action(ROOT)).await.map_err(|error| {
+                Failure::resource(
+                    format!("the run {name} has succeeded, but its outputs cannot be shown"),
+                    &error,
+                    "run",
+                )
+            })
+        });
+        found?.outputs
+    } else {
+        BTreeMap::new()
+    };
+    match format {
+        Format::Table if succeeded => {
+            if !outputs.is_empty() {
+                output::write(&format!("Outputs:\n{}", output::block(&io::named(&outputs))))?;
+            }
+        }
+        Format::Table => output::tell(shown::ending(&details).trim_end()),
+        format => output::print(format, &Ended { details: &details, outputs: &outputs }, |_| String::new())?,
+    }
+    Ok(if succeeded { Exit::Success } else { Exit::Run })
+}
+
+fn tell_phase(context: &Context, name: &str, details: &ActionDetails) {
+    let action = &details.action;
+    let attempt = if action.attempts > 1 { format!(" (attempt {})", action.attempts) } else { String::new() };
+    if action.phase.is_over() {
+        let took = action.duration_ms.map(|ms| format!(" after {}", time::took(ms))).unwrap_or_default();
+        let verb = match action.phase {
+            Phase::Aborted => "was stopped".to_owned(),
+            Phase::TimedOut => "has timed out".to_owned(),
+            phase => format!("has {phase}"),
+        };
+        context.progress.tell(&format!("Run {name} {verb}{took}."));
+        return;
+    }
+    context.progress.tell(&format!("Run {name} is {}{attempt}.", said(action.phase)));
+    context.progress.show(format!("Run {name} is {}", said(action.phase)));
+}
+
+fn said(phase: Phase) -> String {
+    phase.to_string()
+}

@@ -1,0 +1,122 @@
+//! Which Python runs the person's files.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use flyte_config::Environment;
+
+use crate::failure::{Exit, Failure};
+
+/// How the package that files import is installed, in a checkout of this project.
+const INSTALL: &str = "-m pip install ./python (in a checkout of this command's project)";
+
+/// A Python and how it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Python {
+    pub(crate) path: PathBuf,
+    why: &'static str,
+}
+
+impl Python {
+    /// The one that was asked for, else that of the active virtual environment, of `.venv` beside the code or above it, or
+    /// the one on the search path.
+    pub(crate) fn find(
+        chosen: Option<&Path>,
+        root: &Path,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        if let Some(path) = chosen {
+            // A virtual environment's directory stands for its Python.
+            let path = if path.is_dir() { interpreter(path) } else { path.to_owned() };
+            return Ok(Self { path, why: "--python or FLYTE_PYTHON" });
+        }
+        if let Some(active) = environment.variable("VIRTUAL_ENV").filter(|path| !path.is_empty()) {
+            return Ok(Self { path: interpreter(Path::new(&active)), why: "the active virtual environment" });
+        }
+        for directory in root.ancestors() {
+            let path = interpreter(&directory.join(".venv"));
+            if path.is_file() {
+                return Ok(Self { path, why: "the project's .venv" });
+            }
+        }
+        let path = environment.variable("PATH").unwrap_or_default();
+        for name in if cfg!(windows) { ["python.exe", "python3.exe"] } else { ["python3", "python"] } {
+            let found = std::env::split_paths(&path)
+                .map(|directory| directory.join(name))
+                .find(|path| path.is_file());
+            if let Some(path) = found {
+                return Ok(Self { path, why: "the search path" });
+            }
+        }
+        Err(Failure::new("no Python was found")
+            .why("no virtual environment is active, there is no .venv beside the code, and no python3 is on the search path")
+            .next(format!("Make one: python3 -m venv .venv && .venv/bin/python {INSTALL}; or name one: --python PATH")))
+    }
+
+    /// Why it does not answer as ours would: what it has instead.
+    pub(crate) fn diagnose(&self) -> Failure {
+        let path = self.path.display();
+        let failure = Failure::new(format!("{path} cannot run this file")).exit(Exit::Failure);
+        const TELL: &str = "import flyte; print(getattr(flyte, '__version__', 'unknown'))";
+        let told =
+            Command::new(&self.path).args(["-c", TELL]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let another = format!("or name another Python: --python PATH (this one is {})", self.why);
+        match told {
+            Err(error) => failure.why(format!("it cannot be started: {error}")).next(format!(
+                "Make a virtual environment: python3 -m venv .venv && .venv/bin/python {INSTALL}; {another}"
+            )),
+            Ok(told) if told.status.success() => {
+                let version = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+                failure
+                    .why(format!(
+                        "its package flyte ({version}) is not the one that this command works with: it has no flyte._bridge"
+                    ))
+                    .next(format!("Install ours in a virtual environment of its own: python3 -m venv .venv && .venv/bin/python {INSTALL}; {another}"))
+            }
+            Ok(_) => failure
+                .why("the package flyte is not installed there")
+                .next(format!("Install it: {path} {INSTALL}; {another}")),
+        }
+    }
+}
+
+fn interpreter(environment: &Path) -> PathBuf {
+    if cfg!(windows) { environment.join("Scripts/python.exe") } else { environment.join("bin/python") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn environment(variables: &[(&str, &Path)], home: &Path) -> Environment {
+        let variables = variables.iter().map(|(name, path)| ((*name).to_owned(), path.display().to_string()));
+        Environment { variables: variables.collect(), directory: home.to_owned(), home: None }
+    }
+
+    #[test]
+    fn the_nearest_python_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("project/src");
+        let bin = directory.path().join("bin");
+        for path in [&root, &bin] {
+            fs::create_dir_all(path).unwrap();
+        }
+        let found = |chosen: Option<&Path>, variables: &[(&str, &Path)]| {
+            Python::find(chosen, &root, &environment(variables, directory.path())).map(|python| python.path)
+        };
+        assert!(found(None, &[("PATH", &bin)]).unwrap_err().summary().starts_with("no Python was found"));
+        fs::write(bin.join("python3"), "").unwrap();
+        assert_eq!(found(None, &[("PATH", &bin)]).unwrap(), bin.join("python3"));
+        let own = directory.path().join("project/.venv/bin");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("python"), "").unwrap();
+        assert_eq!(found(None, &[("PATH", &bin)]).unwrap(), own.join("python"));
+        let active = directory.path().join("active");
+        assert_eq!(found(None, &[("VIRTUAL_ENV", &active)]).unwrap(), active.join("bin/python"));
+        let chosen = Path::new("/opt/python");
+        assert_eq!(found(Some(chosen), &[("VIRTUAL_ENV", &active)]).unwrap(), chosen);
+        assert_eq!(found(Some(&directory.path().join("project/.venv")), &[]).unwrap(), own.join("python"));
+    }
+}

@@ -1,0 +1,227 @@
+//! `flyte run` and `flyte deploy` with a Python that answers as ours does, without any server: `docs/reference/bridge.md`.
+#![forbid(unsafe_code)]
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "clippy.toml knows only functions marked as tests")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A package `flyte` that speaks the bridge's words about one task.
+const BRIDGE: &str = r#"
+import json, sys
+
+def send(message):
+    print(json.dumps(message), flush=True)
+
+TASK = {"name": "hello.main", "function": "main", "short_name": "main", "docs": "Greets.\n\nAs often as wanted.", "inputs": [
+    {"name": "who", "python_type": "str", "required": True, "help": "Whom to greet."},
+    {"name": "times", "python_type": "int", "required": False, "default": "1", "help": ""},
+]}
+
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["do"] == "describe":
+        text = open(request["file"]).read()
+        print("imported", file=sys.stderr)
+        if "broken" in text:
+            send({"error": {"message": "NameError: name 'broken' is not defined", "traceback": "  File \"app.py\", line 3"}})
+        elif "gone" in text:
+            sys.exit(3)
+        elif "empty" in text:
+            send({"environments": []})
+        else:
+            send({"environments": [{"name": "hello", "own": True, "tasks": [TASK]}, {"name": "board", "own": True, "app": {"name": "board"}}]})
+    elif request["do"] == "run_local":
+        values = request["values"]
+        if values.get("times") == "many":
+            send({"error": {"message": "'many' is no whole number", "field": "times"}})
+        elif values["who"] == "nobody":
+            send({"error": {"message": "ValueError: nobody is there", "traceback": "  File \"app.py\", line 9, in main"}})
+        else:
+            send({"log": {"stream": "stdout", "text": "greeting"}})
+            send({"log": {"stream": "stderr", "text": "careful"}})
+            send({"outputs": {"o0": "hello " + values["who"], "o1": [1, None]}})
+"#;
+
+struct Told {
+    out: String,
+    err: String,
+    code: Option<i32>,
+}
+
+/// A directory with a package `flyte` and an `app.py`.
+fn project(bridge: Option<&str>, app: &str) -> TempDir {
+    let home = TempDir::new().unwrap();
+    let package = home.path().join("site/flyte");
+    fs::create_dir_all(&package).unwrap();
+    fs::write(package.join("__init__.py"), "__version__ = '2.12.1'\n").unwrap();
+    if let Some(bridge) = bridge {
+        fs::write(package.join("_bridge.py"), bridge).unwrap();
+    }
+    fs::create_dir(home.path().join("work")).unwrap();
+    fs::write(home.path().join("work/app.py"), app).unwrap();
+    home
+}
+
+fn run(home: &Path, line: &[&str]) -> Told {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flyte"));
+    command.args(line).env_clear().env("HOME", home).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.env("PYTHONPATH", home.join("site")).current_dir(home.join("work")).stdin(Stdio::null());
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(home.to_str().unwrap(), "~");
+    Told { out: text(stdout), err: text(stderr), code: status.code() }
+}
+
+#[test]
+fn a_file_tells_its_tasks_and_a_task_its_inputs() {
+    let home = project(Some(BRIDGE), "");
+    for line in [&["run", "app.py"][..], &["run", "app.py", "--help"]] {
+        let told = run(home.path(), line);
+        if line.len() == 2 {
+            assert_eq!(
+                told.out,
+                "TASK        INPUTS                 DESCRIPTION\nhello.main  who: str, times: int  Greets.\n"
+            );
+            assert!(told.err.ends_with("Run one: flyte run app.py hello.main\n"), "{}", told.err);
+        }
+        assert_eq!(told.code, Some(0), "{}", told.err);
+    }
+    let told = run(home.path(), &["run", "app.py", "main", "--help"]);
+    assert_eq!(told.code, Some(0), "{}", told.err);
+    for part in [
+        "As often as wanted.",
+        "Usage: flyte run app.py main --who <str> [OPTIONS]",
+        "Whom to greet.",
+        "[default: 1]",
+    ] {
+        assert!(told.out.contains(part), "{part}: {}", told.out);
+    }
+}
+
+#[test]
+fn a_task_runs_here_with_typed_inputs() {
+    let home = project(Some(BRIDGE), "");
+    let told = run(home.path(), &["run", "--local", "app.py", "main", "--who", "Ada"]);
+    assert_eq!(
+        (told.code, told.out.as_str()),
+        (Some(0), "greeting\nOutputs:\n  o0:  hello Ada\n  o1:  [1,null]\n"),
+        "{}",
+        told.err
+    );
+    assert!(told.err.contains("imported\n") && told.err.contains("careful\n"), "{}", told.err);
+    let told = run(home.path(), &["run", "--local", "-o", "json", "app.py", "hello.main", "--who", "Ada"]);
+    assert_eq!(
+        (told.code, told.out.as_str()),
+        (Some(0), "{\n  \"o0\": \"hello Ada\",\n  \"o1\": [\n    1,\n    null\n  ]\n}\n")
+    );
+    let told = run(home.path(), &["run", "--local", "app.py", "main", "--who", "nobody"]);
+    assert_eq!((told.code, told.out.as_str()), (Some(3), ""));
+    assert!(told.err.contains("line 9, in main"), "{}", told.err);
+    assert!(
+        told.err.contains("error: the task hello.main has failed\n  cause: ValueError: nobody is there"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn mistakes_in_inputs_name_the_option_and_end_with_2() {
+    let home = project(Some(BRIDGE), "");
+    for (inputs, told_so) in [
+        (
+            &["--who", "A", "--times", "many"][..],
+            "invalid value for '--times <int>': 'many' is no whole number",
+        ),
+        (&[], "--who <str>"),
+        (&["--who", "A", "--nonsense", "1"], "unexpected argument '--nonsense'"),
+    ] {
+        let line = [&["run", "--local", "app.py", "main"][..], inputs].concat();
+        let told = run(home.path(), &line);
+        assert_eq!((told.code, told.out.as_str()), (Some(2), ""), "{inputs:?}");
+        assert!(told.err.contains(told_so), "{}", told.err);
+    }
+    let told = run(home.path(), &["run", "--local", "app.py", "mian"]);
+    assert_eq!(told.code, Some(2));
+    assert!(told.err.contains("there is no mian; there are hello.main"), "{}", told.err);
+    let told = run(home.path(), &["run", "--local", "app.py", "board"]);
+    assert!(
+        told.err.contains("board is an app") && told.err.contains("flyte deploy app.py board"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_imported_shows_the_persons_own_traceback() {
+    let home = project(Some(BRIDGE), "broken\n");
+    let told = run(home.path(), &["run", "--local", "app.py", "main"]);
+    assert_eq!((told.code, told.out.as_str()), (Some(1), ""));
+    assert!(told.err.contains("File \"app.py\", line 3"), "{}", told.err);
+    assert!(
+        told.err.contains(
+            "error: cannot import ~/work/app.py\n  cause: NameError: name 'broken' is not defined\n  next: "
+        ),
+        "{}",
+        told.err
+    );
+    fs::write(home.path().join("work/app.py"), "empty").unwrap();
+    let told = run(home.path(), &["run", "app.py"]);
+    assert_eq!(told.code, Some(2));
+    assert!(told.err.contains("there is nothing to run in app.py"), "{}", told.err);
+    let told = run(home.path(), &["run", "none.py", "main", "--local"]);
+    assert_eq!(told.code, Some(2), "{}", told.err);
+}
+
+#[test]
+fn another_python_than_ours_is_told_apart() {
+    let home = project(None, "");
+    let told = run(home.path(), &["run", "--local", "app.py", "main"]);
+    assert_eq!(told.code, Some(1));
+    assert!(told.err.contains("its package flyte (2.12.1) is not the one"), "{}", told.err);
+    assert!(!told.err.contains("No module named"), "{}", told.err);
+    fs::remove_dir_all(home.path().join("site")).unwrap();
+    let told = run(home.path(), &["run", "--local", "app.py", "main"]);
+    assert!(
+        told.err.contains("the package flyte is not installed there\n  next: Install it: "),
+        "{}",
+        told.err
+    );
+    let told = run(home.path(), &["run", "--local", "--python", "/nowhere/python", "app.py", "main"]);
+    assert!(
+        told.err.contains("/nowhere/python cannot run this file\n  cause: it cannot be started"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn what_would_be_deployed_is_told_without_a_server() {
+    let home = project(Some(BRIDGE), "");
+    fs::write(home.path().join("work/.gitignore"), "*.csv\n").unwrap();
+    fs::write(home.path().join("work/data.csv"), "1").unwrap();
+    let told = run(home.path(), &["deploy", "--dry-run", "--version", "v1", "app.py"]);
+    assert_eq!(told.code, Some(0), "{}", told.err);
+    assert!(
+        told.err.contains("2 files would be taken along from ~/work:\n  .gitignore\n  app.py\n"),
+        "{}",
+        told.err
+    );
+    let rows: Vec<_> =
+        told.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(rows[1..], ["task hello.main v1 would be deployed", "app board v1 would be deployed"]);
+    let told = run(home.path(), &["deploy", "--dry-run", "app.py", "other"]);
+    assert!(
+        told.err.contains("has no environment other") && told.err.contains("there are hello, board"),
+        "{}",
+        told.err
+    );
+    fs::write(home.path().join("work/.gitignore"), "*.py\n").unwrap();
+    let told = run(home.path(), &["deploy", "--dry-run", "app.py"]);
+    assert!(told.err.contains("app.py is not in the bundle"), "{}", told.err);
+    let told = run(home.path(), &["run", "--copy-style", "none", "app.py", "main"]);
+    assert_eq!(told.code, Some(2));
+    assert!(told.err.contains("--version VERSION"), "{}", told.err);
+}
