@@ -83,7 +83,7 @@ fn a_file_tells_its_tasks_and_a_task_its_inputs() {
         if line.len() == 2 {
             assert_eq!(
                 told.out,
-                "TASK        INPUTS                 DESCRIPTION\nhello.main  who: str, times: int  Greets.\n"
+                "TASK        INPUTS                DESCRIPTION\nhello.main  who: str, times: int  Greets.\n"
             );
             assert!(told.err.ends_with("Run one: flyte run app.py hello.main\n"), "{}", told.err);
         }

@@ -41,6 +41,8 @@ pub struct Follow<T: Transport> {
     told: u64,
     /// Lines of a log that was opened again which were told before.
     skipped: u64,
+    /// The log was read to its end; it is opened again when there is news of the action.
+    ended: bool,
     last: Option<ActionDetails>,
     /// When the action was seen to be over, or its log to write after that.
     over: Option<Instant>,
@@ -64,6 +66,7 @@ impl<T: Transport> Follow<T> {
             attempt: 1,
             told: 0,
             skipped: 0,
+            ended: false,
             last: None,
             over: None,
             failures: 0,
@@ -85,7 +88,7 @@ impl<T: Transport> Follow<T> {
                     }
                 }
             }
-            if self.log.is_none() && self.has_a_log() {
+            if self.log.is_none() && !self.ended && self.has_a_log() {
                 match self.logs.of_action(&self.id, self.attempt).await {
                     Ok(log) => (self.log, self.skipped) = (Some(log), self.told),
                     // It is about to come, or there is none at all.
@@ -102,7 +105,7 @@ impl<T: Transport> Follow<T> {
             }
             match self.step().await {
                 Step::Details(Ok(Some(details))) => {
-                    self.failures = 0;
+                    (self.failures, self.ended) = (0, false);
                     if details.action.phase.is_over() {
                         (self.over, self.watch) = (Some(Instant::now()), None);
                     }
@@ -138,7 +141,7 @@ impl<T: Transport> Follow<T> {
                         if self.over.is_some() {
                             return Ok(None);
                         }
-                        sleep(PAUSE).await;
+                        self.ended = true;
                     }
                 }
                 Step::Line(Err(error)) => {

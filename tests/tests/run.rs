@@ -1,0 +1,229 @@
+//! `flyte run`, `deploy` and what belongs to them, with our Python package and our server: tasks are really run.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use flyte_e2e::{Machine, Server, Told, eventually, target};
+use serde_json::Value;
+
+const APP: &str = r#"
+import time
+
+import flyte
+
+env = flyte.TaskEnvironment(name="hello")
+
+
+@env.task
+def main(name: str, times: int = 1, loud: bool = False) -> str:
+    """Greets somebody.
+
+    Args:
+        name: Whom to greet.
+    """
+    print("greeting", name)
+    if name == "nobody":
+        raise ValueError("nobody is there")
+    greeting = "hello " * times + name
+    return greeting.upper() if loud else greeting
+
+
+@env.task
+def sleep(seconds: int) -> None:
+    print("asleep", flush=True)
+    time.sleep(seconds)
+"#;
+
+/// The environment of our Python package; `python/dev` makes it.
+fn ours() -> PathBuf {
+    let environment = target().join("peers/ours");
+    assert!(environment.join("bin/python").exists(), "{} is missing: run python/dev", environment.display());
+    environment
+}
+
+struct World {
+    server: Server,
+    machine: Machine,
+    work: PathBuf,
+}
+
+impl World {
+    /// A person who is signed in, with a project in a directory.
+    fn new() -> Self {
+        let server = Server::with(&["--python", ours().to_str().unwrap()]);
+        let machine = Machine::bare();
+        machine.sign_in_by_forms(&server);
+        let work = machine.home().join("work");
+        fs::create_dir_all(work.join("lib")).unwrap();
+        for (path, text) in
+            [("app.py", APP), (".gitignore", "secret.txt\n"), ("secret.txt", "s3cr3t"), ("lib/x.py", "")]
+        {
+            fs::write(work.join(path), text).unwrap();
+        }
+        Self { server, machine, work }
+    }
+
+    fn flyte(&self, arguments: &[&str]) -> Command {
+        let mut command = self.machine.flyte(arguments);
+        command.current_dir(&self.work).env("FLYTE_PYTHON", ours().join("bin/python"));
+        for (name, value) in [("FLYTE_TASK_PROJECT", "flytesnacks"), ("FLYTE_TASK_DOMAIN", "development")] {
+            command.env(name, value);
+        }
+        command
+    }
+
+    fn told(&self, arguments: &[&str]) -> Told {
+        Told::by(&mut self.flyte(arguments))
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.told(arguments).ok().out).unwrap()
+    }
+
+    /// Starts a command whose output is read when it has ended.
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.flyte(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// What the server was sent as objects below `part` of its paths.
+    fn objects(&self, part: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut directories = vec![self.server.data().join("objects/flytesnacks/development").join(part)];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(&directory).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { directories.push(path) } else { found.push(path) }
+            }
+        }
+        found
+    }
+}
+
+/// The paths in an archive.
+fn listed(archive: &Path) -> Vec<String> {
+    let told = Told::by(Command::new("tar").arg("-tzf").arg(archive)).ok();
+    told.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_task_is_run_followed_and_looked_at() {
+    let world = World::new();
+    let told = world
+        .told(&[
+            "run", "--follow", "--name", "first", "app.py", "main", "--name", "Ada", "--times", "2", "--loud",
+        ])
+        .ok();
+    assert!(
+        told.out.contains("greeting Ada\n") && told.out.ends_with("Outputs:\n  o0:  HELLO HELLO ADA\n"),
+        "{told:?}"
+    );
+    assert!(told.err.contains("Run first has succeeded"), "{told:?}");
+    assert!(
+        !told.err.contains('\u{1b}') && !told.out.contains('\u{1b}'),
+        "no terminal, no colours: {told:?}"
+    );
+
+    // What .gitignore names stays here, and the same code is sent once.
+    let archives = world.objects("content");
+    assert_eq!(archives.len(), 1, "{archives:?}");
+    assert_eq!(listed(&archives[0]), [".gitignore", "app.py", "lib/x.py"]);
+    let uploads = || world.server.logged(&["/objects/flytesnacks/development/content", "method=PUT"]);
+    let before = uploads();
+    let told = world.told(&["run", "-v", "app.py", "main", "--name", "Grace"]).ok();
+    assert!(told.err.contains("the server has this code already"), "{told:?}");
+    assert_eq!(uploads(), before);
+
+    let io = world.json(&["get", "io", "first", "-o", "json"]);
+    assert_eq!((&io["inputs"]["name"], &io["inputs"]["times"]), (&"Ada".into(), &2.into()));
+    assert_eq!(io["outputs"]["o0"], "HELLO HELLO ADA");
+    let log = world.told(&["get", "logs", "first"]).ok();
+    assert!(log.out.contains("greeting Ada\n"), "{log:?}");
+    let run = world.json(&["get", "run", "first", "-o", "json"]);
+    assert_eq!((&run["task"], &run["phase"]), (&"hello.main".into(), &"succeeded".into()));
+    let runs = world.json(&["get", "run", "-o", "json"]);
+    assert_eq!(runs.as_array().unwrap().len(), 2);
+    assert!(world.told(&["get", "action", "first"]).ok().out.contains("hello.main"));
+}
+
+#[test]
+fn failures_and_mistakes_are_told_and_end_differently() {
+    let world = World::new();
+    let told = world.told(&["run", "--follow", "app.py", "main", "--name", "nobody"]).failed(3);
+    assert!(told.err.contains("nobody is there"), "{told:?}");
+    let told = world.told(&["run", "app.py", "main", "--name", "Ada", "--times", "many"]).failed(2);
+    assert!(told.err.contains("--times <int>"), "{told:?}");
+    let told = world.told(&["run", "app.py", "main"]).failed(2);
+    assert!(told.err.contains("--name <str>"), "{told:?}");
+    assert_eq!(
+        world.json(&["get", "run", "-o", "json"]).as_array().unwrap().len(),
+        1,
+        "mistakes start nothing"
+    );
+    fs::write(world.work.join("broken.py"), "import flyte\n\nundefined_name\n").unwrap();
+    let told = world.told(&["run", "broken.py", "main"]).failed(1);
+    assert!(told.err.contains("undefined_name") && told.err.contains("broken.py"), "{told:?}");
+}
+
+#[test]
+fn who_has_seen_enough_leaves_the_run_and_can_stop_it() {
+    let world = World::new();
+    let follower = world.start(&["run", "--follow", "--name", "long", "app.py", "sleep", "--seconds", "300"]);
+    eventually("the task sleeps", || {
+        let log = world.told(&["get", "logs", "long"]);
+        log.out.contains("asleep").then_some(())
+    });
+    let _ = Told::by(Command::new("kill").args(["-INT", &follower.id().to_string()])).ok();
+    let left = follower.wait_with_output().unwrap();
+    assert_eq!(left.status.code(), Some(130));
+    let text = String::from_utf8(left.stderr).unwrap();
+    for next in ["flyte get logs long --follow", "flyte abort run long"] {
+        assert!(text.contains(next), "{text}");
+    }
+    assert_eq!(world.json(&["get", "run", "long", "-o", "json"])["phase"], "running");
+    let again = world.start(&["get", "logs", "long", "--follow"]);
+    let _ = world.told(&["abort", "run", "long", "--reason", "slept enough"]).ok();
+    let ended = again.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(String::from_utf8_lossy(&ended.stdout).contains("asleep"));
+    let shown = world.told(&["get", "run", "long"]).ok();
+    assert!(shown.out.contains("aborted") && shown.out.contains("slept enough"), "{shown:?}");
+}
+
+#[test]
+fn what_is_deployed_is_listed_and_run() {
+    let world = World::new();
+    let told = world.told(&["deploy", "--dry-run", "app.py"]).ok();
+    assert!(
+        told.out.contains("hello.main") && told.err.contains("app.py") && !told.err.contains("secret.txt"),
+        "{told:?}"
+    );
+    for _ in 0..2 {
+        let told = world.told(&["deploy", "--version", "v1", "app.py"]).ok();
+        assert!(told.out.contains("hello.main") && told.out.contains("hello.sleep"), "{told:?}");
+    }
+    let tasks = world.json(&["get", "task", "-o", "json"]);
+    let names: Vec<_> = tasks.as_array().unwrap().iter().map(|task| task["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"hello.main") && names.contains(&"hello.sleep"), "{names:?}");
+    let task = world.told(&["get", "task", "hello.main", "v1"]).ok();
+    assert!(task.out.contains("name: str, times: int = 1"), "{task:?}");
+    let told = world.told(&["run", "--follow", "deployed-task", "hello.main", "--name", "Ada"]).ok();
+    assert!(told.out.ends_with("Outputs:\n  o0:  hello Ada\n"), "{told:?}");
+    let told = world.told(&["run", "deployed-task", "hello.main", "--name", "Ada", "--times", "x"]).failed(2);
+    assert!(told.err.contains("--times <int>"), "{told:?}");
+    let told = world.told(&["run", "deployed-task", "hello.gone"]).failed(1);
+    assert!(told.err.contains("hello.gone"), "{told:?}");
+}
+
+#[test]
+fn a_run_here_needs_no_server() {
+    let machine = Machine::bare();
+    let work = machine.home().join("work");
+    fs::create_dir_all(&work).unwrap();
+    fs::write(work.join("app.py"), APP).unwrap();
+    let mut command = machine.flyte(&["run", "--local", "app.py", "main", "--name", "Ada"]);
+    let told = Told::by(command.current_dir(&work).env("FLYTE_PYTHON", ours().join("bin/python"))).ok();
+    assert_eq!(told.out, "greeting Ada\nOutputs:\n  o0:  hello Ada\n", "{told:?}");
+}
