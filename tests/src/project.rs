@@ -52,8 +52,8 @@ impl Project {
         let mut command = self.machine.command(python().with_file_name("flyte"));
         // Its RPC transport takes the CA of the configuration, its HTTP client the system's.
         command.env("SSL_CERT_FILE", &self.ca).current_dir(self.path()).args(arguments);
-        // Tables and panels are as wide as the terminal; links are no part of what is shown.
-        command.env("COLUMNS", "400").env("TERM", "dumb");
+        // Tables and panels are as wide as the terminal.
+        command.env("COLUMNS", "400");
         command
     }
 

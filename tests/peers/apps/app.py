@@ -104,7 +104,7 @@ async def lowered(f: File) -> tuple[File, Dir, File]:
                 lower.write(content.lower() if name == "lower.txt" else str(len(content)).encode())
         written = File.new_remote()
         async with written.open("wb") as handle:
-            await handle.write(content.upper())
+            await handle.write(content.decode().upper().encode())
         file = await File.from_local(os.path.join(directory, "lower.txt"))
         return file, await Dir.from_local(directory), written
 

@@ -5,17 +5,18 @@ import os
 import flyte
 from flyte.app import AppEnvironment
 
-PORT = int(os.environ.get("WEB_PORT", "8080"))
+# What the app would like; the server tells the one that it is given.
+LIKED = int(os.environ.get("WEB_PORT", "8080"))
 
 web = AppEnvironment(
     name="web",
     image="python:3.12",
-    command=["python", "-m", "http.server", "--bind", "127.0.0.1", str(PORT)],
-    port=PORT,
+    command=["sh", "-c", "exec python -m http.server --bind 127.0.0.1 $PORT"],
+    port=LIKED,
     requires_auth=False,
 )
 
-served = AppEnvironment(name="served", image="python:3.12", port=PORT, requires_auth=False)
+served = AppEnvironment(name="served", image="python:3.12", port=LIKED, requires_auth=False)
 
 
 @served.server
@@ -31,4 +32,4 @@ def serve() -> None:
             self.wfile.write(body)
 
     print("serving", flush=True)
-    http.server.HTTPServer(("127.0.0.1", PORT), Hello).serve_forever()
+    http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Hello).serve_forever()
