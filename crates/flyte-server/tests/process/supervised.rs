@@ -262,6 +262,16 @@ async fn a_sandbox_keeps_a_command_from_what_is_hidden() {
     assert!(!data.join("new").exists());
 }
 
+#[tokio::test]
+async fn what_a_command_loads_is_loaded_behind_the_sandbox() {
+    let mut world = World::new(":");
+    // The linker complains in every program that is started with it.
+    world.spec.environment.insert("LD_PRELOAD".to_owned(), "/nowhere/library.so".to_owned());
+    assert_eq!(world.run().await, How::Exited { code: 0 });
+    let complaints = world.log().iter().filter(|line| line.contains("/nowhere/library.so")).count();
+    assert_eq!(complaints, 1, "by the command, not by what starts it: {:?}", world.log());
+}
+
 #[test]
 fn nobody_else_starts_a_supervisor() {
     let world = World::new("");

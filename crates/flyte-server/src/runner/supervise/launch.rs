@@ -29,16 +29,17 @@ const OOM_SCORE: &str = "500";
 /// Becomes the command of the process in `directory`; returns only why it cannot.
 pub(super) fn run(parent: &str, directory: &Path) -> io::Error {
     match prepare(parent, directory) {
-        Ok(command) => {
+        Ok(Spec { command, environment, .. }) => {
             let (program, arguments) = command.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
-            let error = Command::new(program).args(arguments).exec();
+            // Only now, behind the sandbox: what the task's variables have loaded (LD_PRELOAD) must not be loaded before it.
+            let error = Command::new(program).args(arguments).env_clear().envs(environment).exec();
             io::Error::new(error.kind(), format!("cannot start {program:?}: {error}"))
         }
         Err(error) => error,
     }
 }
 
-fn prepare(parent: &str, directory: &Path) -> io::Result<Vec<String>> {
+fn prepare(parent: &str, directory: &Path) -> io::Result<Spec> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid().map(|pid| pid.as_raw_nonzero().to_string()).as_deref() != Some(parent) {
         return Err(io::Error::other("the supervisor has ended"));
@@ -51,7 +52,7 @@ fn prepare(parent: &str, directory: &Path) -> io::Result<Vec<String>> {
     if let Some(sandbox) = &spec.sandbox {
         restrict(sandbox, directory).or_else(|error| if sandbox.required { Err(error) } else { Ok(()) })?;
     }
-    Ok(spec.command)
+    Ok(spec)
 }
 
 /// Keeps this process from the hidden directory. Landlock knows only what is allowed, with all that is below it: what is

@@ -116,8 +116,8 @@ fn start(directory: &Path, spec: &Spec) -> Result<(Pid, Output), How> {
         .arg0("flyte-server")
         .args(["supervise", "--launch", &getpid().as_raw_nonzero().to_string()])
         .arg(directory)
+        // Its environment comes with the command: nothing of it acts on this program.
         .env_clear()
-        .envs(&spec.environment)
         .current_dir(&work)
         .process_group(0)
         .stdin(Stdio::null())
