@@ -6,6 +6,7 @@ import fnmatch
 import gzip
 import hashlib
 import io
+import logging
 import pathlib
 import subprocess
 import sys
@@ -17,16 +18,22 @@ from typing import Any, Literal
 from flyte._environment import Environment
 from flyte.models import CodeBundle
 
+# A directory, and the patterns of what in it stays here.
+_Ignoring = tuple[pathlib.Path, list[str]]
 CopyStyle = Literal["loaded_modules", "all", "none"]
 # What nobody wants to run elsewhere.
 _LEFT_OUT = frozenset(
     ".git .hg .svn .venv venv __pycache__ node_modules .mypy_cache .pytest_cache .ruff_cache .idea .tox .nox .flyte .eggs".split()
 )
+# What opens doors: it goes along where an environment includes it by name alone.
+_SECRETS = (".env", ".env.*", "*.pem", "*.key", ".aws", ".ssh", ".netrc")
 _LARGEST = 200 * 1024 * 1024
 
 
 def chosen(root: pathlib.Path, environments: Iterable[Environment], style: CopyStyle) -> list[pathlib.Path]:
     """The files below `root` that go along: those of imported modules, or all that are not ignored; and what environments include.
+
+    Of all, what looks like a secret stays here, and links that lead out of `root` do; the log names them.
 
     Raises DeploymentError for an included path that is not there, or not below `root`.
     """
@@ -67,23 +74,62 @@ def _all(root: pathlib.Path) -> list[pathlib.Path]:
         ).stdout
         paths = [root / name.decode() for name in listed.split(b"\0") if name]
     except (OSError, subprocess.CalledProcessError):
-        # Not a checkout.
-        paths = list(_walk(root))
-    return [
-        path
-        for path in paths
-        if path.is_file()
-        and not _LEFT_OUT & set(path.relative_to(root).parts)
-        and not _is_ignored(path.relative_to(root), ignored)
-    ]
+        # Not a checkout, or one without git at hand.
+        paths = list(_walk(root, _above(root)))
+    found = []
+    kept_back = []
+    for path in paths:
+        relative = path.relative_to(root)
+        if not path.is_file() or _LEFT_OUT & set(relative.parts) or _is_ignored(relative, ignored):
+            continue
+        held = path.resolve()
+        if _is_secret(relative) or not held.is_relative_to(root) or _is_secret(held.relative_to(root)):
+            kept_back.append(relative.as_posix())
+        else:
+            found.append(path)
+    if kept_back:
+        logging.getLogger("flyte").warning(
+            "Left out of the code, as secrets or as links that lead out of %s: %s. What a task needs of them, name in the include of its "
+            "environment.",
+            root,
+            ", ".join(sorted(kept_back)),
+        )
+    return found
 
 
-def _walk(directory: pathlib.Path) -> Iterable[pathlib.Path]:
+def _is_secret(path: pathlib.Path) -> bool:
+    return any(fnmatch.fnmatchcase(part.lower(), pattern) for part in path.parts for pattern in _SECRETS)
+
+
+def _walk(directory: pathlib.Path, above: Sequence[_Ignoring] = ()) -> Iterable[pathlib.Path]:
+    """The files below a directory but those that a `.gitignore` of it, of one between, or of one above names."""
+    patterns = _gitignore(directory)
+    rules = [*above, (directory, patterns)] if patterns else above
     for path in directory.iterdir():
+        # What is in an ignored directory stays ignored.
+        if any(_is_ignored(path.relative_to(base), patterns) for base, patterns in rules):
+            continue
         if path.is_symlink() or not path.is_dir():
             yield path
         elif path.name not in _LEFT_OUT:
-            yield from _walk(path)
+            yield from _walk(path, rules)
+
+
+def _above(root: pathlib.Path) -> list[_Ignoring]:
+    """What the `.gitignore` of the directories above say, where `root` is in a checkout."""
+    checkout = next((one for one in (root, *root.parents) if (one / ".git").exists()), root)
+    between = [one for one in reversed(root.parents) if one.is_relative_to(checkout)]
+    return [(one, _gitignore(one)) for one in between]
+
+
+def _gitignore(directory: pathlib.Path) -> list[str]:
+    patterns = []
+    for one in _patterns(directory / ".gitignore"):
+        patterns.append(one)
+        # At any depth is at none as well.
+        if one.lstrip("!").startswith("**/"):
+            patterns.append(one.replace("**/", "", 1))
+    return patterns
 
 
 def _patterns(file: pathlib.Path) -> list[str]:

@@ -27,6 +27,8 @@ class Surroundings:
     # Where calls of tasks are grouped.
     group: str | None = None
     upload: Uploader | None = None
+    # Whether what is read may be anybody's: pickles stay unread, for reading one runs what is in it.
+    foreign: bool = False
 
 
 _surroundings: contextvars.ContextVar[Surroundings] = contextvars.ContextVar(

@@ -8,6 +8,7 @@ import hashlib
 import os
 import pathlib
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from flyte import storage
 _DATA_PROXY = "flyteidl2.dataproxy.DataProxyService"
 # Seconds until an upload that does not get on is given up.
 _PATIENCE = 300
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 async def upload(what: bytes | pathlib.Path, name: str, where: Mapping[str, str], below: str = "") -> str:
@@ -45,7 +47,8 @@ async def upload(what: bytes | pathlib.Path, name: str, where: Mapping[str, str]
         "Content-Length": str(length),
         **place.get("headers", {}),
     }
-    await asyncio.to_thread(_put, place["signedUrl"], what, headers)
+    url = _checked(place["signedUrl"], bool(session().config.get("admin", {}).get("insecure")))
+    await asyncio.to_thread(_put, url, what, headers)
     return str(place["nativeUrl"])
 
 
@@ -76,11 +79,24 @@ def _measured(what: bytes | pathlib.Path) -> tuple[int, bytes]:
     return os.path.getsize(what), found.digest()
 
 
+def _checked(url: str, insecure: bool) -> str:
+    """The URL, where a file may be sent to it: by HTTPS, or by HTTP within this machine or as all else in an insecure session is.
+
+    Raises StorageError for any other: least of all is it the control plane's to name a file of this machine.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        scheme, host = parts.scheme, parts.hostname
+    except ValueError:
+        scheme, host = "", None
+    if host and (scheme == "https" or (scheme == "http" and (insecure or host in _THIS_MACHINE))):
+        return url
+    raise storage.StorageError(
+        f"the control plane names {storage.shown(url)} to upload to, which is no https:// URL: nothing was sent"
+    )
+
+
 def _put(url: str, what: bytes | pathlib.Path, headers: Mapping[str, str]) -> None:
-    if not url.startswith(("https://", "http://")):
-        # A control plane that shares this machine's files.
-        storage.write_sync(url, what if isinstance(what, bytes) else what.read_bytes())
-        return
     with open(os.devnull, "rb") if isinstance(what, bytes) else what.open("rb") as file:
         body = what if isinstance(what, bytes) else file
         request = urllib.request.Request(url, data=body, headers=dict(headers), method="PUT")

@@ -167,11 +167,21 @@ def exists_sync(url: str) -> bool:
 
 
 def get_sync(url: str, destination: str | os.PathLike[str], recursive: bool = False) -> pathlib.Path:
-    """Copies what is stored at `url` to a file (or, `recursive`, a directory) of this machine, and returns its path."""
+    """Copies what is stored at `url` to a file (or, `recursive`, a directory) of this machine, and returns its path.
+
+    Raises StorageError, before anything is copied, where a name would lead out of the directory.
+    """
     target = pathlib.Path(destination)
     if recursive:
         target.mkdir(parents=True, exist_ok=True)
-        for name in list_sync(url):
+        root = pathlib.Path(os.path.abspath(target))
+        names = list_sync(url)
+        for name in names:
+            # Names in a bucket may be anything.
+            place = pathlib.Path(os.path.abspath(root / name))
+            if place == root or not place.is_relative_to(root):
+                raise StorageError(f"{shown(url)} has {name!r}, which leads out of the directory")
+        for name in names:
             get_sync(join(url, name), target / name)
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

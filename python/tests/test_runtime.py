@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import os
@@ -9,13 +10,14 @@ import pathlib
 import subprocess
 import sys
 import tarfile
+import typing
 from typing import Any
 
 import pytest
 
 import flyte
 import flyte.errors
-from flyte import _bundle, storage
+from flyte import _bundle, _upload, storage
 from flyte._runtime import code, command
 from flyte._wire import decode, encode
 
@@ -211,6 +213,42 @@ def test_code_stays_in_its_directory(tmp_path: pathlib.Path, bad: tarfile.TarInf
     assert not list((tmp_path / "into").iterdir())
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        # Each is below the directory by its name; the links before it are not taken in by that.
+        [member("x", tarfile.SYMTYPE, "."), member("x/y", tarfile.SYMTYPE, ".."), member("y/out.py")],
+        [
+            member("x", tarfile.SYMTYPE, "."),
+            member("x/y", tarfile.SYMTYPE, "../outside"),
+            member("y", tarfile.DIRTYPE),
+        ],
+        [member("x", tarfile.SYMTYPE, "."), member("x/y", tarfile.LNKTYPE, "x/../code.tgz")],
+    ],
+    ids=["parent", "directory", "hard link"],
+)
+@pytest.mark.parametrize("filtered", [True, False])
+def test_code_does_not_follow_links_out(
+    tmp_path: pathlib.Path, members: list[tarfile.TarInfo], filtered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not filtered:
+        monkeypatch.setattr(code, "_FILTER", {})
+    (tmp_path / "outside").mkdir(mode=0o755)
+    (tmp_path / "code.tgz").write_bytes(archive_of(*members))
+    with pytest.raises(flyte.errors.DeploymentError):
+        code.unpack(str(tmp_path / "code.tgz"), str(tmp_path / "into"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["code.tgz", "into", "outside"]
+    assert [path.name for path in (tmp_path / "into").iterdir()] == ["x"]
+
+
+def test_code_that_is_packed_is_unpacked(tmp_path: pathlib.Path) -> None:
+    members = [member(".", tarfile.DIRTYPE), member("a/b.py"), member("a/c.py", tarfile.SYMTYPE, "b.py")]
+    (tmp_path / "code.tgz").write_bytes(archive_of(*members))
+    for _ in range(2):
+        code.unpack(str(tmp_path / "code.tgz"), str(tmp_path / "into"))
+    assert (tmp_path / "into/a/c.py").read_text() == "x"
+
+
 def test_code_that_is_none(tmp_path: pathlib.Path) -> None:
     (tmp_path / "code.tgz").write_bytes(b"not an archive")
     with pytest.raises(flyte.errors.DeploymentError, match="cannot be unpacked"):
@@ -237,6 +275,109 @@ def test_code_is_packed_alike(tmp_path: pathlib.Path) -> None:
     missing = flyte.TaskEnvironment(name="missing", include=("no/such",))
     with pytest.raises(flyte.errors.DeploymentError, match="includes no/such"):
         _bundle.chosen(tmp_path, [missing], "none")
+
+
+@pytest.mark.parametrize("git", [True, False])
+def test_secrets_and_what_is_elsewhere_stay_here(
+    tmp_path: pathlib.Path, git: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "checkout"
+    names = (
+        *("a.py", "data/sub/b.txt", "data/kept.txt", "sub/deep/ignored.txt", "out/made.py", "sub/own.txt"),
+        *(
+            ".env",
+            ".env.local",
+            "sub/tls.pem",
+            "sub/Host.KEY",
+            ".aws/credentials",
+            ".ssh/id",
+            ".netrc",
+            "environment.py",
+        ),
+    )
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    (tmp_path / "elsewhere.txt").write_text("another's")
+    (root / "link.txt").symlink_to(tmp_path / "elsewhere.txt")
+    (root / "settings").symlink_to(".env")
+    (root / "same.py").symlink_to("a.py")
+    (root / ".gitignore").write_text("# made\n/out/\n**/ignored.txt\ndata/*\n!data/kept.txt\n")
+    (root / "sub/.gitignore").write_text("own.txt\n")
+    if git:
+        subprocess.run(["git", "init", "--quiet", root], check=True)
+    else:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    every = [path.relative_to(root).as_posix() for path in _bundle.chosen(root, [], "all")]
+    assert every == [
+        *(".gitignore", "a.py", "data/kept.txt", "environment.py", "same.py", "sub/.gitignore"),
+    ]
+    for name in (".env", ".env.local", "sub/tls.pem", ".aws/credentials", ".netrc", "link.txt", "settings"):
+        assert name in caplog.text
+    env = flyte.TaskEnvironment(name=f"with-a-secret-{git}".lower(), include=(str(root / ".env"),))
+    assert root / ".env" in _bundle.chosen(root, [env], "all")
+
+
+@pytest.mark.parametrize(
+    ("url", "insecure", "taken"),
+    [
+        ("https://bucket.example/x", False, True),
+        ("http://localhost:8080/x", False, True),
+        ("http://bucket.example/x", True, True),
+        ("http://bucket.example/x", False, False),
+        ("http://localhost.example/x", False, False),
+        ("file:///tmp/x", True, False),
+        ("objects:///tmp/x", True, False),
+        ("/tmp/x", True, False),
+        ("s3://bucket/x", True, False),
+        ("https:///x", False, False),
+        ("http://[x", True, False),
+    ],
+)
+def test_uploads_go_where_they_are_safe(
+    tmp_path: pathlib.Path, url: str, insecure: bool, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the control plane names; and files of this machine are never written."""
+    local = url.replace("/tmp/x", str(tmp_path / "x"))
+
+    class Session:
+        config: typing.ClassVar[dict[str, Any]] = {"admin": {"insecure": insecure}}
+
+        async def call(self, method: str, request: dict[str, Any]) -> dict[str, Any]:
+            return {"signedUrl": local, "nativeUrl": "s3://bucket/x"}
+
+    sent = []
+    monkeypatch.setattr("flyte._initialize.session", Session)
+    monkeypatch.setattr(
+        "urllib.request.urlopen", lambda request, **_: sent.append(request.full_url) or io.BytesIO()
+    )
+    monkeypatch.setattr("flyte.storage.tls", lambda: None)
+    if taken:
+        assert asyncio.run(_upload.upload(b"data", "x", {})) == "s3://bucket/x"
+    else:
+        with pytest.raises(storage.StorageError, match="nothing was sent"):
+            asyncio.run(_upload.upload(b"data", "x", {}))
+    assert sent == ([local] if taken else []) and not list(tmp_path.iterdir())
+
+
+def test_names_in_a_bucket_do_not_lead_out(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "from/sub").mkdir(parents=True)
+    for name in ("from/a.txt", "from/sub/b.txt", "out.txt"):
+        (tmp_path / name).write_text(name)
+    source, into = str(tmp_path / "from"), tmp_path / "to/into"
+    storage.get_sync(source, into, recursive=True)
+    assert (into / "sub/b.txt").read_text() == "from/sub/b.txt"
+    for name in ("../out.txt", f"{tmp_path}/out.txt", "sub/../../out.txt", "."):
+        monkeypatch.setattr(storage, "list_sync", lambda url, name=name: ["a.txt", name])
+        with pytest.raises(storage.StorageError, match="leads out of"):
+            storage.get_sync(source, tmp_path / "to/other", recursive=True)
+    assert sorted(path.name for path in (tmp_path / "to").rglob("*")) == [
+        "a.txt",
+        "b.txt",
+        "into",
+        "other",
+        "sub",
+    ]
 
 
 def test_storage(tmp_path: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
 import datetime
 import enum
@@ -16,7 +17,18 @@ from typing import Any, Optional, Union
 import pytest
 import wire_cases
 
-from flyte.types import TypeEngine, TypeTransformer, TypeTransformerFailedError, _msgpack, _simple
+from flyte._context import within
+from flyte.io import Dir, File
+from flyte.remote import _data
+from flyte.types import (
+    Pickled,
+    TypeEngine,
+    TypeTransformer,
+    TypeTransformerFailedError,
+    _msgpack,
+    _pickle,
+    _simple,
+)
 
 PUBLISHED = pathlib.Path(__file__).parents[2] / "target/peers/venv/bin/python"
 
@@ -206,3 +218,94 @@ def test_durations_and_moments_are_read_as_they_were_written(microseconds: int) 
     assert _simple.read_duration(_simple.write_duration(length)) == length
     moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc) + length
     assert _simple.read_timestamp(_simple.write_timestamp(moment)) == moment
+
+
+class Evil:
+    """Leaves a trace where it is loaded."""
+
+    def __init__(self, trace: pathlib.Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return (pathlib.Path.touch, (self.trace,))
+
+
+PICKLED = {"blob": {"format": "PythonPickle"}}
+
+
+def outputs_of(value: Any, literal_type: Any) -> Any:
+    """What `flyte.remote` makes of a run's only output."""
+    task = {
+        "taskTemplate": {
+            "interface": {"outputs": {"variables": [{"key": "o0", "value": {"type": literal_type}}]}}
+        }
+    }
+    return asyncio.run(_data.outputs({"literals": [{"name": "o0", "value": value}]}, task))[0]
+
+
+def test_a_pickle_of_another_is_not_loaded_before_it_is_told_to(tmp_path: pathlib.Path) -> None:
+    trace = tmp_path / "trace"
+    (tmp_path / "file").write_bytes(_pickle.dumps(Evil(trace)))
+    inline = {"scalar": {"binary": {"value": base64.b64encode(_pickle.dumps(Evil(trace))).decode()}}}
+    in_file = {
+        "scalar": {"blob": {"metadata": {"type": {"format": "PythonPickle"}}, "uri": f"{tmp_path}/file"}}
+    }
+    for written in (inline, in_file):
+        value = outputs_of(written, PICKLED)
+        (nested,) = outputs_of({"collection": {"literals": [written]}}, {"collectionType": PICKLED})
+        assert isinstance(value, Pickled) and isinstance(nested, Pickled) and not trace.exists()
+        assert ".load()" in repr(value) and literal(value, Any) == written
+        value.load()
+        assert trace.exists()
+        trace.unlink()
+        back(written, Any)
+        assert trace.exists(), "a task's own"
+        trace.unlink()
+    generic = {
+        "scalar": {"generic": {"pickle_file": f"{tmp_path}/file"}},
+        "metadata": {"format": "pickle"},
+    }
+    for read in (lambda: outputs_of(generic, {"simple": "STRUCT"}), lambda: back(generic, dict)):
+        with pytest.raises(TypeTransformerFailedError, match="in a task of its run alone"):
+            read()
+    assert not trace.exists()
+
+
+@dataclasses.dataclass
+class Held:
+    file: File
+
+
+def test_what_came_from_a_run_is_not_uploaded_from_here(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/key").write_text("secret")
+    uploaded: list[str] = []
+
+    async def upload(what: Any, name: str) -> str:
+        uploaded.append(name)
+        return f"s3://bucket/{name}"
+
+    file, directory = File(path=str(tmp_path / "mine/key")), Dir(path=str(tmp_path / "mine"))
+    written = [literal(file, File), literal(directory, Dir), literal(Held(file), Held)]
+    came = [back(one, python_type) for one, python_type in zip(written, (File, Dir, Held), strict=True)]
+    found = [*came, *came[1].walk_sync(), came[1].get_file_sync("key")]
+    assert came[0] == file
+    with within(upload=upload):
+        for one in found:
+            literal(one, type(one))
+        assert uploaded == []
+        assert literal(file, File)["scalar"]["blob"]["uri"] == "s3://bucket/key"
+        assert literal(File.from_local_sync(tmp_path / "mine/key"), File)
+    assert uploaded == ["key", "key"]
+
+
+@pytest.mark.parametrize("name", ["../out", "/etc/out", "a/../../out"])
+def test_a_file_goes_into_the_directory_that_was_named(tmp_path: pathlib.Path, name: str) -> None:
+    (tmp_path / "source").write_text("x")
+    (tmp_path / "into").mkdir()
+    file = File(path=str(tmp_path / "source"), name=name)
+    assert file.download_sync(tmp_path / "into") == str(tmp_path / "into/out")
+    for none in ("..", "a/..", "/"):
+        with pytest.raises(OSError, match="no name for a file"):
+            File(path=file.path, name=none).download_sync(tmp_path / "into")
+    assert sorted(one.name for one in tmp_path.rglob("*")) == ["into", "out", "source"]

@@ -32,6 +32,7 @@ def unpack(url: str, destination: str) -> None:
             with tarfile.open(archive) as files:
                 members = [_checked(member, target) for member in files.getmembers()]
                 for member in members:
+                    _held(member, target)
                     # Read-only files of an earlier attempt are replaced, not written to.
                     place = target / member.name
                     if not member.isdir() and (place.is_file() or place.is_symlink()):
@@ -59,6 +60,25 @@ def _checked(member: tarfile.TarInfo, target: pathlib.Path) -> tarfile.TarInfo:
         if not pathlib.Path(os.path.normpath(path)).is_relative_to(target):
             raise DeploymentError(f"the code has {member.name}, which leads out of its directory")
     return member
+
+
+def _held(member: tarfile.TarInfo, target: pathlib.Path) -> None:
+    """Refuses a member that the links that are there by now would lead out of the directory."""
+    from flyte.errors import DeploymentError
+
+    place = target / member.name
+    leads_to = [place if member.isdir() else place.parent]
+    if member.issym():
+        leads_to.append(place.parent / member.linkname)
+    elif member.islnk():
+        leads_to.append(target / member.linkname)
+    try:
+        outside = any(not path.resolve().is_relative_to(target) for path in leads_to)
+    except (OSError, RuntimeError, ValueError):
+        # Links that lead in a circle lead nowhere.
+        outside = True
+    if outside:
+        raise DeploymentError(f"the code has {member.name}, which leads out of its directory")
 
 
 def load_pickled(url: str, destination: str) -> Task[Any, Any]:

@@ -75,7 +75,9 @@ class Dir(Reference[T]):
             if max_depth is not None and len(pure.parts) > max_depth:
                 continue
             if pure.match(file_pattern):
-                yield File(path=storage.join(self.path, name), name=pure.name)
+                file: File[Any] = File(path=storage.join(self.path, name), name=pure.name)
+                # What is in another's directory is another's.
+                yield file._as_settled() if self._settled else file
 
     async def walk(self, recursive: bool = True, max_depth: int | None = None) -> AsyncIterator[File[Any]]:
         """`walk_sync`, awaited."""
@@ -93,7 +95,9 @@ class Dir(Reference[T]):
     def get_file_sync(self, file_name: str) -> File[Any] | None:
         """The file of this name in it, or None."""
         file: File[Any] = File(path=storage.join(self.path, file_name))
-        return file if file.exists_sync() else None
+        if not file.exists_sync():
+            return None
+        return file._as_settled() if self._settled else file
 
     async def get_file(self, file_name: str) -> File[Any] | None:
         """`get_file_sync`, awaited."""

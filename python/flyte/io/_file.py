@@ -125,7 +125,7 @@ class File(Reference[T]):
     def download_sync(self, local_path: str | os.PathLike[str] | None = None) -> str:
         """Brings the file to this machine, to `local_path` (a file, or a directory to put it in), and returns its path.
 
-        A file that is on this machine is left where it is, unless a path is given.
+        A file that is on this machine is left where it is, unless a path is given. Raises StorageError where its name is none.
         """
         if not storage.is_remote(self.path) and local_path is None:
             return str(storage.local_path(self.path))
@@ -135,7 +135,7 @@ class File(Reference[T]):
             else pathlib.Path(local_path)
         )
         if target.is_dir():
-            target /= self.name or "file"
+            target /= self._own_name()
         if not storage.is_remote(self.path):
             source = storage.local_path(self.path)
             if source.absolute() != target.absolute():
@@ -143,6 +143,13 @@ class File(Reference[T]):
                 shutil.copyfile(source, target)
             return str(target)
         return str(storage.get_sync(self.path, target))
+
+    def _own_name(self) -> str:
+        """What it is called within a directory of this machine: one component, whatever the name leads to."""
+        name = pathlib.PurePosixPath(self.name).name if self.name else "file"
+        if name in ("", ".", ".."):
+            raise storage.StorageError(f"{self.name!r} is no name for a file: give download the path of one")
+        return name
 
     async def download(self, local_path: str | os.PathLike[str] | None = None) -> str:
         """`download_sync`, awaited."""
@@ -184,7 +191,8 @@ class ReferenceTransformer(TypeTransformer[Any]):
         kind = blob.get("metadata", {}).get("type", {})
         if kind.get("dimensionality", "SINGLE") != self._dimensionality.get("dimensionality", "SINGLE"):
             raise TypeTransformerFailedError(f"a {self.name} was expected, not {lv}")
-        return self.python_type(path=blob["uri"], format=kind.get("format", ""), hash=lv.get("hash") or None)
+        made = self.python_type(path=blob["uri"], format=kind.get("format", ""), hash=lv.get("hash") or None)
+        return made._as_settled()
 
     def guess_python_type(self, literal_type: LiteralType) -> Any:
         blob = literal_type.get("blob")

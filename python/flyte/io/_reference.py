@@ -9,12 +9,16 @@ from typing import Any, ClassVar, Generic, TypeVar
 from flyte import storage
 
 T = TypeVar("T")
+R = TypeVar("R", bound="Reference[Any]")
 
 
 class Reference(Generic[T]):
     """Stored data by its URL: nothing is copied when it is handed from task to task."""
 
     _directory: ClassVar[bool] = False
+    # Came from the wire: whatever it names is where it belongs. A path of this machine in it is another's word, and what is
+    # there is not for uploading.
+    _settled: bool = False
 
     def __init__(
         self, path: str | os.PathLike[str], name: str | None = None, format: str = "", hash: str | None = None
@@ -25,13 +29,17 @@ class Reference(Generic[T]):
         self.hash = hash
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
+        return type(self) is type(other) and self.__flyte_plain__() == other.__flyte_plain__()
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self.path))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(path={storage.shown(self.path)!r})"
+
+    def _as_settled(self: R) -> R:
+        self._settled = True
+        return self
 
     # ---- within dataclasses and pydantic models
 
@@ -49,7 +57,7 @@ class Reference(Generic[T]):
         if not isinstance(plain, dict) or not isinstance(plain.get("path"), str):
             raise TypeTransformerFailedError(f"expected {cls.__name__}, which has a path, got {plain!r}")
         known = {key: plain[key] for key in ("path", "name", "format", "hash") if key in plain}
-        return cls(**known)
+        return cls(**known)._as_settled()
 
     @classmethod
     def __flyte_schema__(cls) -> dict[str, Any]:
@@ -91,11 +99,14 @@ class Reference(Generic[T]):
         return {**cls.__flyte_schema__(), "x-flyte-type": title.lower()}
 
     async def __flyte_settle__(self) -> None:
-        """Uploads what is on this machine alone, where a task elsewhere is about to get it."""
+        """Uploads what is on this machine alone, where a task elsewhere is about to get it.
+
+        Only what was made here: a reference of another run is handed on as it came.
+        """
         from flyte._context import uploader
 
         upload = uploader()
-        if upload is None or storage.is_remote(self.path):
+        if upload is None or self._settled or storage.is_remote(self.path):
             return
         path = storage.local_path(self.path)
         if path.exists():

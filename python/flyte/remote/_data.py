@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from flyte._context import within
 from flyte._dual import anything
 from flyte._session import Message
 from flyte.remote._resource import path
@@ -48,13 +49,16 @@ class ActionOutputs(tuple[Any, ...]):
 
 
 async def inputs(message: Message, task: Message | None) -> ActionInputs:
-    """The values of a `flyteidl2.task.Inputs`; `task` is the task's specification, which tells their types."""
+    """The values of a `flyteidl2.task.Inputs`; `task` is the task's specification, which tells their types.
+
+    Pickled ones are `flyte.types.Pickled`, which loads them when told to.
+    """
     types = variables(path(task or {}, "taskTemplate", "interface", "inputs"))
     return ActionInputs(await _values(message, types), message)
 
 
 async def outputs(message: Message, task: Message | None) -> ActionOutputs:
-    """The values of a `flyteidl2.task.Outputs`."""
+    """The values of a `flyteidl2.task.Outputs`; pickled ones are `flyte.types.Pickled`."""
     types = variables(path(task or {}, "taskTemplate", "interface", "outputs"))
     # In the order of the answer, which is the task's; that of its types is the alphabet's.
     return ActionOutputs(await _values(message, types), message)
@@ -68,9 +72,11 @@ async def _values(message: Message, types: dict[str, Message]) -> dict[str, Any]
         from flyte.types import TypeEngine
 
         values = {}
-        for name, literal in named.items():
-            python_type = TypeEngine.guess_python_type(types.get(name, {}))
-            values[name] = await TypeEngine.to_python_value(literal, python_type)
+        # Whoever may start runs wrote them.
+        with within(foreign=True):
+            for name, literal in named.items():
+                python_type = TypeEngine.guess_python_type(types.get(name, {}))
+                values[name] = await TypeEngine.to_python_value(literal, python_type)
         return values
 
     return await anything(converted) if named else {}

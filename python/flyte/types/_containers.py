@@ -112,8 +112,12 @@ class DictTransformer(TypeTransformer[dict[Any, Any]]):
     async def to_python_value(self, lv: Literal, expected_python_type: Any) -> Any:
         scalar = lv.get("scalar", {})
         if "generic" in scalar and lv.get("metadata", {}).get("format") == "pickle":
+            from flyte._context import surroundings
             from flyte.types._pickle import read_pickle
 
+            here = surroundings()
+            if here.task is None or here.foreign:
+                raise TypeTransformerFailedError("a pickled dict is read in a task of its run alone")
             return await read_pickle(scalar["generic"]["pickle_file"])
         if "binary" in scalar or "generic" in scalar:
             return _records.from_plain(unpacked(lv), expected_python_type)

@@ -9,6 +9,7 @@ import pickle
 import sys
 from typing import Any
 
+from flyte._context import surroundings
 from flyte.types import _hints
 from flyte.types._error import TypeTransformerFailedError
 from flyte.types._transformer import Literal, LiteralType, TypeTransformer, binary_of
@@ -48,6 +49,42 @@ async def read_pickle(uri: str) -> Any:
     return loads(await storage.read(uri))
 
 
+class Pickled:
+    """A pickled value of a run, as it came: `load()` makes the value of it.
+
+    Loading runs whatever the pickle says, on this machine and as whoever loads it: load only what comes from a run that you trust.
+    Given to a task, it is handed on as it is.
+    """
+
+    def __init__(self, literal: Literal) -> None:
+        self._literal = literal
+
+    def load(self) -> Any:
+        """The value. Runs what is in the pickle; only for runs whose code and authors you trust.
+
+        Raises whatever loading it raises, where this Python is not the one that wrote it or a module is missing.
+        """
+        uri = self._uri
+        if not uri:
+            return loads(binary_of(self._literal) or b"")
+        from flyte import storage
+
+        return loads(storage.read_sync(uri))
+
+    @property
+    def _uri(self) -> str:
+        return str(self._literal.get("scalar", {}).get("blob", {}).get("uri", ""))
+
+    def __repr__(self) -> str:
+        if self._uri:
+            from flyte import storage
+
+            where = f"at {storage.shown(self._uri)}"
+        else:
+            where = f"of {len(binary_of(self._literal) or b'')} bytes"
+        return f"<a pickled value {where}, not loaded: .load() runs what is in it, so trust its run first>"
+
+
 class FlytePickle:
     """Stands for any Python value, where its type is not known."""
 
@@ -78,6 +115,8 @@ class FlytePickleTransformer(TypeTransformer[Any]):
         return {"unionType": {"variants": variants}, "metadata": {"python_class_name": name}}
 
     async def to_literal(self, python_val: Any, python_type: Any, expected: LiteralType) -> Literal:
+        if isinstance(python_val, Pickled):
+            return python_val._literal
         if python_val is None:
             raise TypeTransformerFailedError("None has a type of its own: use Optional[...]")
         data = dumps(python_val)
@@ -100,12 +139,12 @@ class FlytePickleTransformer(TypeTransformer[Any]):
 
     async def to_python_value(self, lv: Literal, expected_python_type: Any) -> Any:
         uri = lv.get("scalar", {}).get("blob", {}).get("uri")
-        if uri:
-            return await read_pickle(uri)
-        data = binary_of(lv)
-        if data is None or lv["scalar"]["binary"].get("tag"):
+        data = None if uri else binary_of(lv)
+        if not uri and (data is None or lv["scalar"]["binary"].get("tag")):
             raise TypeTransformerFailedError(f"a pickled value was expected, not {lv}")
-        return loads(data)
+        if surroundings().foreign:
+            return Pickled(lv)
+        return loads(data) if data is not None else await read_pickle(uri)
 
     def guess_python_type(self, literal_type: LiteralType) -> Any:
         if literal_type.get("simple") == "BINARY" or literal_type.get("blob", {}).get("format") == _FORMAT:
