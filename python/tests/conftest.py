@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pathlib
+import signal
 import socket
 import ssl
 import subprocess
@@ -50,8 +52,25 @@ class Server:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def stop(self) -> None:
+        """Stops the server, and what its supervisors run: that would go on without it."""
         self.process.kill()
         self.process.wait()
+        for pid in self.supervisors():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        eventually("the end of what the server had started", lambda: not self.supervisors())
+
+    def supervisors(self) -> list[int]:
+        """The processes that hold the locks of attempts and of apps."""
+        found = []
+        for kind in ("attempts", "apps"):
+            for path in (self.directory / "data" / kind).rglob("lock"):
+                with path.open("r+") as lock:
+                    try:
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        found.append(int(lock.read() or 0))
+        return [pid for pid in found if pid]
 
 
 def free_port() -> int:

@@ -171,6 +171,19 @@ def test_a_deployed_task_is_run_by_its_name(place: Place) -> None:
     assert place.outcome("by-name").phase == "succeeded"
 
 
+def test_nothing_outlives_its_server(tmp_path: pathlib.Path) -> None:
+    for name in ("home", "server"):
+        (tmp_path / name).mkdir()
+    with conftest.running(tmp_path / "server", FLYTE_SERVER_RUNNER_PYTHON=str(PACKAGES["ours"])) as server:
+        Place(server, tmp_path).drive("ours", "serve", "web.env", "{}")
+        pids = conftest.eventually("the app", server.supervisors, 90)
+        children = subprocess.run(
+            ["pgrep", "-P", str(pids[0])], capture_output=True, text=True
+        ).stdout.split()
+    assert not server.supervisors()
+    assert not [pid for pid in children if pathlib.Path("/proc", pid).exists()]
+
+
 def test_an_app_is_served(place: Place) -> None:
     """By this package's `fserve` where it runs apps; the published one is started alike."""
     place.drive("ours", "serve", "web.env", "{}")
