@@ -103,7 +103,7 @@ impl Scheduler {
         lock(&self.working).insert(key.clone(), Arc::clone(&stop));
         let (app, working) = (Arc::clone(&self.app), Arc::clone(&self.working));
         self.tasks.spawn(async move {
-            Work::new(app, queued, stop, stopped).to_its_end().await;
+            Work::new(app, queued, stop, stopped).finish().await;
             lock(&working).remove(&key);
         });
     }
@@ -138,7 +138,7 @@ impl Work {
         Self { app, queued, directory, stop, stopped }
     }
 
-    async fn to_its_end(mut self) {
+    async fn finish(mut self) {
         let (action, attempt) = (self.queued.action.id.clone(), self.queued.attempt);
         let outcome = self.outcome().await;
         tracing::debug!(%action, attempt, ?outcome, "an attempt has ended");
