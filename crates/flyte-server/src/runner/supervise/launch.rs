@@ -2,7 +2,8 @@
 
 use std::{
     ffi::{CString, OsStr},
-    fs, io,
+    fs,
+    io::{self, Write as _},
     os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
@@ -50,14 +51,24 @@ fn prepare(parent: &str, directory: &Path) -> io::Result<Spec> {
     // Where it cannot be written the system chooses whom it kills as ever.
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     if let Some(sandbox) = &spec.sandbox {
-        restrict(sandbox, directory).or_else(|error| if sandbox.required { Err(error) } else { Ok(()) })?;
+        let enforced = restrict(sandbox, directory)?;
+        if let Some(lack) = lack(enforced) {
+            if sandbox.required {
+                return Err(io::Error::other(lack));
+            }
+            // Into the task's log, where whoever is surprised looks.
+            let _ = writeln!(
+                io::stderr(),
+                "flyte-server: {lack}; runner.sandbox = \"required\" runs nothing then"
+            );
+        }
     }
     Ok(spec)
 }
 
 /// Keeps this process from the hidden directory. Landlock knows only what is allowed, with all that is below it: what is
 /// allowed is everything beside the way to that directory.
-fn restrict(sandbox: &Sandbox, directory: &Path) -> io::Result<()> {
+fn restrict(sandbox: &Sandbox, directory: &Path) -> io::Result<RulesetStatus> {
     let hidden = fs::canonicalize(&sandbox.hidden)?;
     let rules = Ruleset::default()
         .handle_access(AccessFs::from_all(LANDLOCK))
@@ -76,13 +87,21 @@ fn restrict(sandbox: &Sandbox, directory: &Path) -> io::Result<()> {
     for path in sandbox.writable.iter().chain(&own) {
         rules = allow(rules, path, everything)?;
     }
-    let status = rules.restrict_self().map_err(io::Error::other)?;
-    if status.ruleset == RulesetStatus::NotEnforced {
-        return Err(io::Error::other(
-            "this kernel has no Landlock, which keeps the task from the server's files",
-        ));
+    Ok(rules.restrict_self().map_err(io::Error::other)?.ruleset)
+}
+
+/// What the sandbox lacks on this kernel, for people.
+fn lack(enforced: RulesetStatus) -> Option<&'static str> {
+    match enforced {
+        RulesetStatus::FullyEnforced => None,
+        RulesetStatus::PartiallyEnforced => Some(
+            "this kernel has a part of Landlock only (Linux 6.12 has what is asked for): the task may be able to \
+             truncate the server's files or to send signals to other processes",
+        ),
+        RulesetStatus::NotEnforced => {
+            Some("this kernel has no Landlock, which keeps the task from the server's files")
+        }
     }
-    Ok(())
 }
 
 /// What stands beside `hidden` and beside the directories that it is in. Links are left out: what they lead to counts,
@@ -140,6 +159,15 @@ pub(super) fn find_program(command: &[String], path: Option<&String>, work: &Pat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sandbox_is_whole_or_told_of() {
+        assert_eq!(lack(RulesetStatus::FullyEnforced), None);
+        assert!(
+            lack(RulesetStatus::PartiallyEnforced).is_some_and(|lack| lack.contains("a part of Landlock"))
+        );
+        assert!(lack(RulesetStatus::NotEnforced).is_some_and(|lack| lack.contains("no Landlock")));
+    }
 
     #[test]
     fn everything_but_the_way_there_is_beside_a_directory() {
