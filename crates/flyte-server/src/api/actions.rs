@@ -138,7 +138,7 @@ impl Service {
     async fn trace_failure(&self, base: &str, name: &str) -> Option<Failure> {
         let document = self.app.objects.get(&format!("{base}/{name}/error.pb")).await.ok().flatten()?;
         let error = ErrorDocument::decode_from_slice(&document).ok()?.error.into_option()?;
-        Some(Failure {
+        let failure = Failure {
             // Where it does not say, it is what was run.
             kind: if error.origin.to_i32() == FailureKind::System as i32 {
                 FailureKind::System
@@ -148,7 +148,8 @@ impl Service {
             code: error.code,
             message: error.message,
             recoverable: error.kind.to_i32() == 1,
-        })
+        };
+        Some(failure.cut())
     }
 }
 

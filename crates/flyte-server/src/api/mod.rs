@@ -203,7 +203,21 @@ fn object_error(error: ObjectError) -> ConnectError {
         }
         ObjectError::Taken => ConnectError::already_exists(error.to_string()),
         ObjectError::TooLarge { .. } => ConnectError::resource_exhausted(error.to_string()),
+        ObjectError::Undecodable(_) => ConnectError::data_loss(error.to_string()),
         ObjectError::Elsewhere(..) | ObjectError::Key(_) => ConnectError::invalid_argument(error.to_string()),
+    }
+}
+
+/// Why the message in the object at `uri`, which is `what`, is not told.
+fn data_error(error: ObjectError, what: &str, uri: &str) -> ConnectError {
+    match error {
+        ObjectError::TooLarge { length, most } => ConnectError::resource_exhausted(format!(
+            "{what} at {uri} are {length} bytes, and at most {most} are told in an answer; download that file instead"
+        )),
+        ObjectError::Undecodable(error) => {
+            ConnectError::data_loss(format!("{what} at {uri} cannot be read: {error}"))
+        }
+        error => object_error(error),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::{collections::HashSet, io, path::Path, sync::Arc, time::Duration};
 
+use flyte_idl::flyteidl2::core::Container;
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use super::{command, place, port};
@@ -250,26 +251,30 @@ impl Keeper {
             return Ok(Next::Look);
         };
         let number = noted.process.unwrap_or_default();
-        let data_dir = &self.app.config.data_dir;
-        let directory = place::of_process(data_dir, &self.id, number);
-        if let Some(old) = number.checked_sub(KEPT) {
-            place::remove(&place::of_process(data_dir, &self.id, old))?;
-        }
-        // An app of the same name that was deleted may have left one.
-        stop(&directory).await?;
-        place::remove(&directory)?;
-        let started = match command::spec(&self.app, &self.id, &container, port, &directory) {
-            Ok(spec) => std::fs::create_dir_all(&directory)
-                .and_then(|()| Supervisor::default().start(&directory, &spec))
-                .map(drop)
-                .map_err(|error| format!("it cannot be started: {error}")),
-            Err(why) => Err(why),
-        };
-        if let Err(why) = started {
+        if let Err(why) = self.launch(&container, port, number).await {
             self.gone(&noted, AppStatus::Failed, why).await?;
             return Ok(Next::Wait(self.backoff()));
         }
         Ok(Next::Look)
+    }
+
+    /// Starts the process of this number in a directory of its own.
+    async fn launch(&self, container: &Container, port: u16, number: u64) -> Result<(), String> {
+        let data_dir = &self.app.config.data_dir;
+        let directory = place::of_process(data_dir, &self.id, number);
+        let unusable =
+            |error: io::Error| format!("its directory {} cannot be used: {error}", directory.display());
+        if let Some(old) = number.checked_sub(KEPT) {
+            place::remove(&place::of_process(data_dir, &self.id, old)).map_err(unusable)?;
+        }
+        // An app of the same name that was deleted may have left one.
+        stop(&directory).await.map_err(unusable)?;
+        place::remove(&directory).map_err(unusable)?;
+        let spec = command::spec(&self.app, &self.id, container, port, &directory)?;
+        std::fs::create_dir_all(&directory)
+            .and_then(|()| Supervisor::default().start(&directory, &spec))
+            .map(drop)
+            .map_err(|error| format!("it cannot be started: {error}"))
     }
 
     /// Watches a process, until it has ended or the app is no longer what it was.
@@ -347,5 +352,53 @@ impl Keeper {
         }
         place::remove(&directory)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use buffa::Message as _;
+    use flyte_idl::flyteidl2::app::{Spec, spec::AppPayload};
+
+    use super::*;
+    use crate::{
+        access::PrincipalKind,
+        store::{Actor, NewApp},
+        testing,
+    };
+
+    #[tokio::test]
+    async fn what_an_earlier_process_left_is_the_apps_failure() {
+        let home = tempfile::tempdir().unwrap();
+        let data_dir = home.path().to_owned();
+        let app = Arc::new(testing::app(move |config| config.data_dir = data_dir).await);
+        let id = AppId { project: "p".to_owned(), domain: "d".to_owned(), name: "web".to_owned() };
+        let payload = AppPayload::Container(Box::new(Container {
+            command: vec!["web".to_owned()],
+            ..Container::default()
+        }));
+        let spec = Spec { app_payload: Some(payload), ..Spec::default() };
+        let new = NewApp {
+            id: id.clone(),
+            metadata: Vec::new(),
+            spec: spec.encode_to_vec(),
+            wanted: true,
+            reason: String::new(),
+            by: Actor { subject: "user-Ada".to_owned(), kind: PrincipalKind::Person },
+            at: testing::NOW,
+        };
+        app.store.create_app(&new).await.unwrap();
+        let left = place::of_process(home.path(), &id, 1);
+        fs::create_dir_all(&left).unwrap();
+        fs::write(left.join("lock"), "").unwrap();
+        fs::write(left.join("exit.json"), "torn").unwrap();
+        let mut keeper = Keeper::new(Arc::clone(&app), id.clone());
+        assert!(matches!(keeper.turn().await, Ok(Next::Wait(_))));
+        let record = app.store.app_by_id(&id).await.unwrap().unwrap();
+        assert_eq!((record.status(), record.process), (AppStatus::Failed, None));
+        let told = &record.conditions.last().unwrap().message;
+        assert!(told.contains(&left.display().to_string()), "{told}");
     }
 }

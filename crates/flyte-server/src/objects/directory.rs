@@ -83,16 +83,30 @@ impl Directory {
         Ok(Published::Yes)
     }
 
+    /// Makes durable what was written to the file system so far, by whomever.
+    pub(super) fn synchronize(&self) -> io::Result<()> {
+        let root = rustix::fs::open(&self.root, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty())?;
+        Ok(rustix::fs::syncfs(&root)?)
+    }
+
+    /// Makes the directory of this key where it is missing, and those above it.
+    pub(super) fn make(&self, key: &ObjectKey) -> io::Result<()> {
+        self.walk(key.segments(), true)?;
+        Ok(())
+    }
+
     /// The directory that the object is in.
     fn parent(&self, key: &ObjectKey, make: bool) -> Result<OwnedFd, Errno> {
+        let depth = key.segments().count().saturating_sub(1);
+        self.walk(key.segments().take(depth), make)
+    }
+
+    /// The directory at the end of these names.
+    fn walk<'a>(&self, names: impl Iterator<Item = &'a str>, make: bool) -> Result<OwnedFd, Errno> {
         // The way to the root is the administrator's, who may have links there.
         let mut directory =
             rustix::fs::open(&self.root, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty())?;
-        let mut segments = key.segments().peekable();
-        while let Some(segment) = segments.next() {
-            if segments.peek().is_none() {
-                break;
-            }
+        for segment in names {
             directory = match rustix::fs::openat(&directory, segment, DIRECTORY, Mode::empty()) {
                 Err(Errno::NOENT) if make => {
                     match rustix::fs::mkdirat(&directory, segment, Mode::RWXU) {
@@ -110,7 +124,7 @@ impl Directory {
     }
 }
 
-/// Makes a directory where it is missing, for its owner alone.
+/// Makes a directory of the administrator's where it is missing, for its owner alone.
 pub(super) fn make(directory: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).recursive(true).create(directory)
 }
@@ -229,6 +243,13 @@ mod tests {
         for path in ["file", "folder/sealing.key", "pipe", "directory", "file/x"] {
             assert_eq!(content(&directory, path), None, "{path}");
         }
+        for path in ["file", "folder", "folder/a0/1", "pipe", "pipe/1"] {
+            assert!(directory.make(&key(path)).is_err(), "{path}");
+        }
+        assert!(!home.path().join("a0").exists());
+        directory.make(&key("directory/a0/1")).unwrap();
+        directory.make(&key("directory/a0/1")).unwrap();
+        assert!(own.join("directory/a0/1").is_dir());
         let planted = file(home.path(), b"planted");
         assert_eq!(directory.publish(&planted, &key("file"), false).unwrap(), Published::Taken);
         assert!(directory.publish(&planted, &key("folder/sealing.key"), true).is_err());

@@ -9,6 +9,7 @@
 
 mod bucket;
 mod directory;
+mod durable;
 mod key;
 pub mod serve;
 pub mod signed_url;
@@ -20,12 +21,13 @@ use std::{
     time::Duration,
 };
 
+use buffa::Message;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use secrecy::SecretString;
 use tokio::{sync::Semaphore, time::timeout};
 
-use self::{bucket::Bucket, directory::Directory, staged::blocking};
+use self::{bucket::Bucket, directory::Directory, durable::Durable, staged::blocking};
 pub use self::{
     key::{InvalidKey, ObjectKey},
     staged::Staged,
@@ -34,6 +36,10 @@ use crate::config::Config;
 
 /// The largest object that is read into memory: messages such as inputs and outputs.
 pub const MAX_MESSAGE: u64 = 64 << 20;
+/// The largest message that is decoded for an answer: decoded and encoded again it takes many times that.
+pub const MAX_DECODED: u64 = 8 << 20;
+/// Messages decoded at a time; further ones wait.
+const MAX_DECODES: usize = 4;
 /// Uploads worked on at a time; further ones wait.
 const MAX_UPLOADS: usize = 64;
 /// What may stand before the path of an object's file.
@@ -64,11 +70,16 @@ pub enum ObjectError {
     #[error("the name of the object {0}")]
     Key(#[from] InvalidKey),
     /// It is too large to be read at once.
-    #[error("the object is {length} bytes long; at most {MAX_MESSAGE} are read at once")]
+    #[error("the object is {length} bytes long; at most {most} are read at once")]
     TooLarge {
         /// Its length, in bytes.
         length: u64,
+        /// How long it may be, in bytes.
+        most: u64,
     },
+    /// It is no message of the kind that it should be.
+    #[error("the object cannot be decoded: {0}")]
+    Undecodable(#[from] buffa::DecodeError),
     /// Another content is there.
     #[error("there is another object of this name with other content, which stays; take another name")]
     Taken,
@@ -111,6 +122,8 @@ pub struct Objects {
     /// What the native URLs of all objects begin with, without the slash at its end.
     base: String,
     uploads: Semaphore,
+    decodes: Semaphore,
+    durable: Durable,
 }
 
 impl Objects {
@@ -127,7 +140,14 @@ impl Objects {
             Some(url) => (url.to_string(), Backend::Bucket(Bucket::open(url, &config.objects)?)),
             None => (root.display().to_string(), Backend::Directory(Directory::new(root))),
         };
-        Ok(Self { backend, unfinished, base, uploads: Semaphore::new(MAX_UPLOADS) })
+        Ok(Self {
+            backend,
+            unfinished,
+            base,
+            uploads: Semaphore::new(MAX_UPLOADS),
+            decodes: Semaphore::new(MAX_DECODES),
+            durable: Durable::default(),
+        })
     }
 
     /// Makes what must be there, and removes the uploads that a killed process left unfinished.
@@ -199,22 +219,63 @@ impl Objects {
         }
     }
 
+    /// Makes durable what tasks have written to files so far: they do not do so themselves. Nothing where objects are not files.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn synchronize(&self) -> io::Result<()> {
+        let Backend::Directory(directory) = &self.backend else { return Ok(()) };
+        self.durable
+            .after(|| {
+                let directory = directory.clone();
+                blocking(move || directory.synchronize())
+            })
+            .await
+    }
+
+    /// Makes the directory at a native URL, where objects are files; what a task has planted on the way is not followed.
+    /// Waits for the disk.
+    ///
+    /// # Errors
+    /// [`ObjectError`].
+    pub fn make_directory(&self, native_url: &str) -> Result<(), ObjectError> {
+        let key = self.key_of(native_url)?;
+        match &self.backend {
+            Backend::Directory(directory) => Ok(directory.make(&key)?),
+            Backend::Bucket(_) => Ok(()),
+        }
+    }
+
     /// The object at a native URL, whole; `None` where there is none.
     ///
     /// # Errors
     /// [`ObjectError`]; one longer than [`MAX_MESSAGE`] is not read.
     pub async fn get(&self, native_url: &str) -> Result<Option<Bytes>, ObjectError> {
+        self.get_at_most(native_url, MAX_MESSAGE).await
+    }
+
+    /// The message in the object at a native URL; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`ObjectError`]; one longer than [`MAX_DECODED`] is not read.
+    pub async fn decode<M: Message>(&self, native_url: &str) -> Result<Option<M>, ObjectError> {
+        let _permit = self.decodes.acquire().await.map_err(io::Error::other)?;
+        let Some(content) = self.get_at_most(native_url, MAX_DECODED).await? else { return Ok(None) };
+        Ok(Some(M::decode_from_slice(&content)?))
+    }
+
+    async fn get_at_most(&self, native_url: &str, most: u64) -> Result<Option<Bytes>, ObjectError> {
         let Some(object) = self.read(&self.key_of(native_url)?, 0, None).await? else { return Ok(None) };
-        if object.length > MAX_MESSAGE {
-            return Err(ObjectError::TooLarge { length: object.length });
+        if object.length > most {
+            return Err(ObjectError::TooLarge { length: object.length, most });
         }
         let mut content = Vec::new();
-        let mut chunks = object.content.take(usize::try_from(MAX_MESSAGE).unwrap_or(usize::MAX));
+        let mut chunks = object.content;
         while let Some(chunk) = chunks.try_next().await? {
             content.extend_from_slice(&chunk);
             // Its writer may not have finished.
-            if content.len() as u64 > MAX_MESSAGE {
-                return Err(ObjectError::TooLarge { length: content.len() as u64 });
+            if content.len() as u64 > most {
+                return Err(ObjectError::TooLarge { length: content.len() as u64, most });
             }
         }
         Ok(Some(content.into()))
@@ -284,6 +345,14 @@ impl Objects {
             Published::Yes => Ok(()),
             Published::Taken => Err(ObjectError::Taken),
         }
+    }
+}
+
+#[cfg(test)]
+impl Objects {
+    /// How often what tasks have written was made durable for somebody.
+    pub(crate) async fn synchronized(&self) -> u64 {
+        self.durable.met().await
     }
 }
 

@@ -93,8 +93,15 @@ async fn told(app: &App, attempt: &QueuedAttempt) -> Result<Option<Failure>, Obj
     Ok(Some(Failure { kind, code: error.code, message: error.message, recoverable }))
 }
 
-/// The task has ended well; where it has outputs they must be there.
+/// The task has ended well; where it has outputs they must be there, and all that it has written must outlast the machine's
+/// power: nobody runs again what has succeeded.
 async fn succeeded(app: &App, attempt: &QueuedAttempt) -> Outcome {
+    if let Err(error) = app.objects.synchronize().await {
+        return Outcome::Failed(system(
+            "ResultNotKept",
+            format!("what the task has written cannot be made durable: {error}"),
+        ));
+    }
     let task = TaskSpec::decode_from_slice(&attempt.spec).unwrap_or_default();
     let interface = task.task_template.as_option().and_then(|template| template.interface.as_option());
     let outputs = interface.and_then(|interface| interface.outputs.as_option());
@@ -102,18 +109,21 @@ async fn succeeded(app: &App, attempt: &QueuedAttempt) -> Outcome {
         return Outcome::Succeeded;
     }
     let url = format!("{}/outputs.pb", attempt.output_prefix());
-    match app.objects.get(&url).await {
-        Ok(Some(_)) | Err(ObjectError::TooLarge { .. }) => Outcome::Succeeded,
-        Ok(None) => Outcome::Failed(Failure {
-            kind: FailureKind::User,
-            code: "MissingOutputs".to_owned(),
-            message: format!("the command ended without an error, but has not written its outputs to {url}"),
-            recoverable: false,
-        }),
+    match length(app, &url).await {
+        // Outputs that are there take some bytes: of a file that was not yet on the disk as the power failed, none are left.
+        Ok(None | Some(0)) => Outcome::Failed(system(
+            "MissingOutputs",
+            format!("the command ended without an error, but has not written its outputs to {url}"),
+        )),
+        Ok(Some(_)) => Outcome::Succeeded,
         Err(error) => {
             Outcome::Failed(system("ResultUnreadable", format!("the task's outputs cannot be read: {error}")))
         }
     }
+}
+
+async fn length(app: &App, url: &str) -> Result<Option<u64>, ObjectError> {
+    app.objects.length(&app.objects.key_of(url)?).await
 }
 
 fn system(code: &str, message: String) -> Failure {
@@ -139,5 +149,82 @@ pub(crate) fn ending(how: &How, directory: &Path) -> String {
         how.to_string()
     } else {
         format!("{how}; the last that it wrote:\n{}", &last[from..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use buffa::MessageField;
+    use flyte_idl::flyteidl2::{
+        core::{TaskTemplate, TypedInterface, Variable, VariableEntry, VariableMap},
+        task::RunSpec,
+    };
+
+    use super::*;
+    use crate::{
+        runs::{NewRun, NewTask},
+        store::{Creator, CreatorKind, Limit, Role, RunId, TaskRef},
+        testing,
+    };
+
+    /// A server with an attempt at a task that has one output.
+    async fn begun(home: &Path) -> (App, QueuedAttempt) {
+        let data_dir = home.to_owned();
+        let app = testing::app(move |config| config.data_dir = data_dir).await;
+        app.objects.prepare().unwrap();
+        let entry = VariableEntry {
+            key: "o0".to_owned(),
+            value: MessageField::some(Variable::default()),
+            ..VariableEntry::default()
+        };
+        let outputs = VariableMap { variables: vec![entry], ..VariableMap::default() };
+        let interface = TypedInterface { outputs: MessageField::some(outputs), ..TypedInterface::default() };
+        let template = TaskTemplate { interface: MessageField::some(interface), ..TaskTemplate::default() };
+        let spec = TaskSpec { task_template: MessageField::some(template), ..TaskSpec::default() };
+        let new = NewRun {
+            id: RunId { project: "p".to_owned(), domain: "d".to_owned(), name: "r1".to_owned() },
+            creator: Creator {
+                subject: "user-Ada".to_owned(),
+                kind: CreatorKind::Person,
+                client_id: "flyte".to_owned(),
+                family_id: "family".to_owned(),
+                role: Role::Contributor,
+                limit: Limit::default(),
+            },
+            spec: RunSpec::default(),
+            source: 0,
+            trigger: None,
+            task: NewTask { task: TaskRef::default(), spec, input_uri: String::new(), cache_key: None },
+            output_base: app.objects.native_url("p", "d", "runs/r1").unwrap(),
+        };
+        app.runs.create(new).await.unwrap();
+        let attempt = app.runs.claim(1).await.unwrap().remove(0);
+        (app, attempt)
+    }
+
+    #[tokio::test]
+    async fn outputs_that_are_not_there_are_no_success() {
+        let home = tempfile::tempdir().unwrap();
+        let (app, attempt) = begun(home.path()).await;
+        let url = format!("{}/outputs.pb", attempt.output_prefix());
+        let exit = || Exit { how: How::Exited { code: 0 }, started_at: 0, ended_at: 0 };
+        for (content, expected) in [(None, false), (Some(""), false), (Some("o0"), true)] {
+            if let Some(content) = content {
+                app.objects.put(&url, content.into()).await.unwrap();
+            }
+            match of(&app, home.path(), &attempt, exit()).await {
+                Outcome::Succeeded => assert!(expected, "{content:?}"),
+                Outcome::Failed(failure) => {
+                    assert!(!expected, "{content:?}");
+                    assert_eq!(
+                        (failure.kind, failure.code.as_str()),
+                        (FailureKind::System, "MissingOutputs"),
+                        "it is tried again"
+                    );
+                }
+                other => panic!("{content:?}: {other:?}"),
+            }
+        }
+        assert_eq!(app.objects.synchronized().await, 3);
     }
 }

@@ -217,7 +217,7 @@ impl Work {
             // Libraries of tasks do not all make the directories that they write to.
             let outputs = queued.output_prefix();
             if objects.is_some_and(|objects| Path::new(&outputs).starts_with(objects)) {
-                std::fs::create_dir_all(outputs)?;
+                app.objects.make_directory(&outputs).map_err(io::Error::other)?;
             }
             std::fs::create_dir_all(&directory)?;
             identity::write(&app, &directory, &queued.run).map_err(io::Error::other)?;

@@ -15,6 +15,12 @@ use crate::{
 const SYSTEM_RETRIES: u32 = 3;
 /// How long an action waits that is tried again for that reason, in milliseconds; doubled each time.
 const SYSTEM_BACKOFF: i64 = 1000;
+/// How often an action is tried again at most, whatever its task says.
+const MOST_RETRIES: u32 = 100;
+/// After how many of its failures an action waits at least [`LEAST_BACKOFF`].
+const AT_ONCE: u32 = 10;
+/// The shortest wait after those, in milliseconds.
+const LEAST_BACKOFF: i64 = 1000;
 /// The longest wait between attempts, in milliseconds.
 const MAX_BACKOFF: i64 = 3_600_000;
 
@@ -76,7 +82,7 @@ pub(super) fn decide(spec: &TaskSpec, action: &Action, outcome: Outcome, now: Un
     let retry_at = wait.map(|wait| now.saturating_add(wait)).filter(|at| {
         deadline(&metadata).is_none_or(|deadline| *at < action.created_at.saturating_add(deadline))
     });
-    AttemptEnd { phase, failure: Some(failure), retry_at }
+    AttemptEnd { phase, failure: Some(failure.cut()), retry_at }
 }
 
 /// How long to wait before the next attempt, in milliseconds; `None` where none is to follow.
@@ -86,8 +92,9 @@ fn wait(metadata: &TaskMetadata, action: &Action, failure: &Failure) -> Option<i
             .then(|| SYSTEM_BACKOFF.saturating_mul(1 << action.system_failures.min(16))),
         FailureKind::User => {
             let strategy = metadata.retries.as_option().cloned().unwrap_or_default();
-            (failure.recoverable && action.user_failures < strategy.retries)
-                .then(|| backoff(&strategy, action.user_failures))
+            let least = if action.user_failures < AT_ONCE { 0 } else { LEAST_BACKOFF };
+            (failure.recoverable && action.user_failures < strategy.retries.min(MOST_RETRIES))
+                .then(|| backoff(&strategy, action.user_failures).max(least))
         }
     }
 }

@@ -154,6 +154,35 @@ async fn waits_between_attempts_grow_to_their_cap() {
 }
 
 #[tokio::test]
+async fn no_task_is_tried_again_without_end() {
+    let app = started("r1", task(u32::MAX, |_| {})).await;
+    for failures in 0..100 {
+        let phase = attempt(&app, "r1", failed(FailureKind::User, true)).await;
+        assert_eq!(phase, Phase::Queued, "{failures}");
+        let due = app.store.next_claim_at().await.unwrap().unwrap();
+        let wait = if failures < 10 { 0 } else { 1000 };
+        assert_eq!(due - app.clock.now_millis(), wait, "{failures}");
+    }
+    assert_eq!(attempt(&app, "r1", failed(FailureKind::User, true)).await, Phase::Failed);
+}
+
+#[tokio::test]
+async fn a_long_error_is_kept_cut() {
+    let app = started("r1", task(0, |_| {})).await;
+    // No multiple of either limit, so that both fall into a character.
+    let long = "\u{20ac}".repeat(1 << 20);
+    let failure = Failure { kind: FailureKind::User, code: long.clone(), message: long, recoverable: false };
+    attempt(&app, "r1", Outcome::Failed(failure)).await;
+    let kept = app.runs.action(&root("r1")).await.unwrap().unwrap().failure.unwrap();
+    assert_eq!(kept.code, "\u{20ac}".repeat(Failure::MAX_CODE / 3));
+    let (message, note) = kept.message.split_once('\n').unwrap();
+    assert_eq!(message, "\u{20ac}".repeat(Failure::MAX_MESSAGE / 3));
+    assert_eq!(note, "[cut: the whole message is 3145728 bytes long]");
+    let attempts = app.store.attempts(&root("r1")).await.unwrap();
+    assert_eq!(attempts[0].failure, Some(kept));
+}
+
+#[tokio::test]
 async fn nothing_is_tried_again_past_its_deadline() {
     let spec = task(9, |metadata| {
         metadata.timeouts = MessageField::some(TimeoutStrategy {

@@ -137,6 +137,26 @@ pub struct Failure {
     pub recoverable: bool,
 }
 
+impl Failure {
+    /// The longest [`Failure::message`] that is kept, in bytes, without the words that say that it was cut.
+    pub const MAX_MESSAGE: usize = 64 << 10;
+    /// The longest [`Failure::code`] that is kept, in bytes.
+    pub const MAX_CODE: usize = 256;
+
+    /// As it is kept: tasks write their errors themselves, as long as they like.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        self.code.truncate(self.code.floor_char_boundary(Self::MAX_CODE));
+        let length = self.message.len();
+        if length > Self::MAX_MESSAGE {
+            self.message.truncate(self.message.floor_char_boundary(Self::MAX_MESSAGE));
+            self.message.push_str(&format!("\n[cut: the whole message is {length} bytes long]"));
+            self.message.shrink_to_fit();
+        }
+        self
+    }
+}
+
 /// What an action is; the numbers are those of `flyteidl2.workflow.ActionType`, and are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionKind {

@@ -8,11 +8,10 @@ use flyte_idl::flyteidl2::{
     task::{Inputs, Outputs},
 };
 
-use super::super::{invalid, object_error, place, store_error};
+use super::super::{data_error, invalid, place, store_error};
 use crate::{
     access::Caller,
     app::App,
-    objects::ObjectError,
     store::{Action, ActionId, ActionKind, Phase, RunId},
 };
 
@@ -98,17 +97,6 @@ async fn read<M: Message>(
     if !key.is_in(&action.id.run.project, &action.id.run.domain) {
         return Err(elsewhere());
     }
-    let content = match app.objects.get(uri).await {
-        Ok(content) => content,
-        Err(ObjectError::TooLarge { length }) => {
-            return Err(ConnectError::resource_exhausted(format!(
-                "the {what} of the action at {uri} are {length} bytes, too many to be told"
-            )));
-        }
-        Err(error) => return Err(object_error(error)),
-    };
-    let Some(content) = content else { return Ok(None) };
-    M::decode_from_slice(&content).map(Some).map_err(|error| {
-        ConnectError::data_loss(format!("the {what} of the action at {uri} cannot be read: {error}"))
-    })
+    let message = app.objects.decode(uri).await;
+    message.map_err(|error| data_error(error, &format!("the {what} of the action"), uri))
 }

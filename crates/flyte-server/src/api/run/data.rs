@@ -12,7 +12,7 @@ use flyte_idl::flyteidl2::{
 use super::{message::decode, record};
 use crate::{
     access::Caller,
-    api::{invalid, object_error, store_error},
+    api::{data_error, invalid, object_error, store_error},
     app::App,
     audit::Kind,
     store::{self, ActionKind},
@@ -56,12 +56,9 @@ async fn read<M: buffa::Message + Default>(
             action.id
         )));
     }
-    match app.objects.get(uri).await.map_err(object_error)? {
-        None => Ok(M::default()),
-        Some(stored) => M::decode_from_slice(&stored).map_err(|error| {
-            ConnectError::data_loss(format!("the data of {} cannot be read: {error}", action.id))
-        }),
-    }
+    let message = app.objects.decode(uri).await;
+    let message = message.map_err(|error| data_error(error, &format!("the data of {}", action.id), uri))?;
+    Ok(message.unwrap_or_default())
 }
 
 /// A person's answer as the waiting task reads it.

@@ -106,6 +106,27 @@ async fn inputs_are_told_at_once_and_outputs_after_success() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_for_an_answer_is_left_where_it_lies() {
+    let url = |app: &App| app.objects.native_url("flytesnacks", "development", "inputs/x/inputs.pb").unwrap();
+    let (_home, server) = server(url, TaskSpec::default()).await;
+    let inputs = |length: usize| {
+        let name = "x".repeat(length);
+        Inputs { literals: vec![literal(&name)], ..Inputs::default() }.encode_to_vec()
+    };
+    let get = async || server.json(GET_DATA, Some("Ada"), &json!({"actionId": id()})).await;
+    let most = usize::try_from(crate::objects::MAX_DECODED).unwrap();
+    server.object("flytesnacks", "inputs/x/inputs.pb", inputs(most - 100)).await;
+    assert_eq!(get().await.status, StatusCode::OK);
+    let uri = server.object("flytesnacks", "inputs/x/inputs.pb", inputs(most)).await;
+    const RUN_DATA: &str = "/flyteidl2.workflow.RunService/GetActionData";
+    for method in [GET_DATA, RUN_DATA] {
+        let (code, message) = server.json(method, Some("Ada"), &json!({"actionId": id()})).await.error();
+        assert_eq!(code, "resource_exhausted", "{message}");
+        assert!(message.contains(&uri) && message.contains("8388608"), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_task_without_inputs_and_outputs_has_none() {
     let (_home, server) = server(|_| String::new(), TaskSpec::default()).await;
     server.succeed().await;
