@@ -108,6 +108,18 @@ impl Machine {
     }
 
     fn wait_for_keyring(&self) {
+        // Whoever asks before it has taken its name on the bus has the bus start another one, which nobody unlocks.
+        eventually("the keyring is on the bus", || {
+            let owned = Told::by(self.command("dbus-send").args([
+                "--session",
+                "--print-reply",
+                "--dest=org.freedesktop.DBus",
+                "/org/freedesktop/DBus",
+                "org.freedesktop.DBus.NameHasOwner",
+                "string:org.freedesktop.secrets",
+            ]));
+            owned.out.contains("boolean true").then_some(())
+        });
         // The default collection is made at the first unlocking; an item shows that it is there.
         eventually("the keyring is there", || {
             let mut store = self

@@ -9,7 +9,7 @@ use std::{
 };
 
 use flyte_config::{AuthType, Config, Environment};
-use flyte_e2e::{Answer, Machine, Person, Server, ShownDevice, Told, binary, repository, target};
+use flyte_e2e::{Answer, Machine, Person, Server, ShownDevice, Told, binary, eventually, repository, target};
 
 /// A snippet: its language and its text, without the indentation of the list that it may be in.
 #[derive(Debug)]
@@ -96,6 +96,11 @@ fn work(machine: &Machine) -> PathBuf {
     let work = machine.home().join("work");
     fs::create_dir_all(&work).unwrap();
     work
+}
+
+/// A server whose tasks run in the environment of our Python package.
+fn server() -> Server {
+    Server::with(&["--python", ours().to_str().unwrap()])
 }
 
 #[test]
@@ -189,6 +194,44 @@ fn modes_are_switched_by_creating_the_configuration_again() {
 }
 
 #[test]
+fn any_command_signs_in_and_runs_and_deploys() {
+    let server = server();
+    let machine = Machine::with_keyring();
+    let directory = work(&machine);
+    fs::copy(repository().join("tests/peers/page/app.py"), directory.join("app.py")).unwrap();
+    machine.configure(&server);
+    // A real browser opens, once.
+    let person = Person::SignsIn(server.password_file());
+    let first = snippet("bash", "flyte get project");
+    let told = Told::by(&mut terminal(&machine, &server, &directory, &person, &first)).ok();
+    assert!(told.out.contains("flytesnacks"), "{told:?}");
+    let all = snippet("bash", "flyte get project\nflyte run app.py main\nflyte deploy app.py");
+    let told = Told::by(&mut shell(&machine, &server, &directory, &Person::Absent, &all)).ok();
+    assert!(told.out.contains("flytesnacks"), "{told:?}");
+    assert_eq!(server.logged(&["event=\"signed_in\""]), 1);
+
+    // What ran has succeeded, and what was deployed is listed by the page's Python.
+    let run = eventually("the run has ended", || {
+        let runs = Told::by(&mut machine.flyte(&["get", "run", "-o", "json"])).ok().out;
+        runs.to_lowercase().contains("succeeded").then_some(runs)
+    });
+    assert!(run.contains("page.main"), "{run}");
+    let program = at(&server, &snippet("python", "import flyte\nimport flyte.remote as remote"));
+    let listed = Told::by(&mut python(&machine, &server, &directory, &Person::Absent, &program)).ok();
+    assert!(listed.out.contains("page.main"), "{listed:?}");
+
+    // From a configuration, at a path and where it is looked for.
+    let given = snippet("python", "import flyte\n\nflyte.init_from_config(\"/path/to/config.yaml\")")
+        .replace("/path/to/config.yaml", machine.config().to_str().unwrap());
+    let found = snippet("python", "flyte.init_from_config()");
+    let program = format!(
+        "{given}\n{found}\nfrom flyte.remote import Project\nprint([p.name for p in Project.listall()])\n"
+    );
+    let told = Told::by(&mut python(&machine, &server, &directory, &Person::Absent, &program)).ok();
+    assert!(told.out.contains("flytesnacks"), "{told:?}");
+}
+
+#[test]
 fn python_opens_the_browser_by_itself() {
     let server = Server::start();
     let machine = Machine::bare();
@@ -200,6 +243,32 @@ fn python_opens_the_browser_by_itself() {
     // The next session is signed in already.
     let told = Told::by(&mut python(&machine, &server, &directory, &Person::Absent, &program)).ok();
     assert_eq!((told.out.trim(), server.logged(&["event=\"signed_in\""])), ("[]", 1), "{told:?}");
+}
+
+#[test]
+fn a_command_shows_the_code_and_goes_on() {
+    let server = Server::start();
+    let machine = Machine::bare();
+    let directory = work(&machine);
+    let headless =
+        snippet("bash", "flyte create config --endpoint http://your-endpoint.unionai.cloud --auth-type");
+    let script = at(&server, &headless);
+    let _ = Told::by(&mut shell(&machine, &server, &directory, &Person::Absent, &script)).ok();
+    let transcript = snippet("bash", "$ flyte get app");
+    let mut lines = transcript.lines();
+    let command = lines.next().unwrap().strip_prefix("$ ").unwrap();
+    let mut process = terminal(&machine, &server, &directory, &Person::Absent, command)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (shown, told) = ShownDevice::in_output(process.stdout.take().unwrap());
+    assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
+    assert!(process.wait().unwrap().success());
+    let told = told.join().unwrap();
+    let sentence = lines.find(|line| line.starts_with("To Authenticate")).unwrap();
+    assert!(told.contains(sentence), "{told}");
+    let url = told.split_whitespace().find(|word| word.contains("?user_code=")).unwrap();
+    assert!(url.ends_with(&shown.code), "{told}");
 }
 
 #[test]

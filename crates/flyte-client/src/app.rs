@@ -6,6 +6,7 @@ use buffa::Message as _;
 use connectrpc::ConnectError;
 use flyte_config::Endpoint;
 use flyte_idl::flyteidl2::app as wire;
+use flyte_idl::flyteidl2::app::list_request::FilterBy;
 use flyte_idl::flyteidl2::app::spec::{AppPayload, DesiredState};
 use flyte_idl::flyteidl2::app::status::DeploymentStatus;
 use serde::Serialize;
@@ -139,8 +140,8 @@ impl<T: Transport> Apps<T> {
         self.fetch(id).await.map(App::from)
     }
 
-    /// The apps of a project and domain, newest first, fetched page by page as they are asked for.
-    pub fn list(&self, place: Place, limit: Option<u32>) -> Pager<Listing<T>> {
+    /// The apps of a project and domain, or all of them, newest first, fetched page by page as they are asked for.
+    pub fn list(&self, place: Option<Place>, limit: Option<u32>) -> Pager<Listing<T>> {
         Pager::new(Listing { apps: self.clone(), place }, limit)
     }
 
@@ -224,17 +225,21 @@ fn answered(app: Option<wire::App>) -> Result<wire::App, ClientError> {
 /// Apps that a listing is of.
 pub struct Listing<T> {
     apps: Apps<T>,
-    place: Place,
+    place: Option<Place>,
 }
 
 impl<T: Transport> Source for Listing<T> {
     type Item = App;
 
     async fn page(&self, limit: u32, token: &str) -> Result<Page<App>, ClientError> {
-        let place = self.place.identifier(self.apps.org.as_deref());
+        let org = self.apps.org.as_deref();
+        let within = match &self.place {
+            Some(place) => FilterBy::Project(Box::new(place.identifier(org))),
+            None => FilterBy::Org(org.unwrap_or_default().to_owned()),
+        };
         let request = wire::ListRequest {
             request: listing::page(limit, token, Vec::new(), false).into(),
-            filter_by: Some(wire::list_request::FilterBy::Project(Box::new(place))),
+            filter_by: Some(within),
             ..Default::default()
         };
         let answer = self.apps.service.list(request).await;

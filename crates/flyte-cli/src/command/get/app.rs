@@ -22,10 +22,9 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
     let format = context.global.format;
-    let place = context.place()?;
     let now = Clock::default().now();
-    let apps = context.place_client()?.apps();
     if let Some(name) = arguments.name {
+        let (place, apps) = (context.place()?, context.place_client()?.apps());
         let app = context.run("Fetching the app", async {
             let found = apps.get(&AppId::new(place, &name)).await;
             found.map_err(|error| Failure::resource(format!("cannot show the app {name}"), &error, "app"))
@@ -33,28 +32,45 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         output::print(format, &app, |app| details(app, now))?;
         return Ok(Exit::Success);
     }
+    // Where no project is chosen, those of all projects, as the published command does.
+    let task = &context.config.task;
+    let place = match (&task.project, &task.domain) {
+        (None, None) => None,
+        _ => Some(context.place()?),
+    };
+    let apps = context.place_client()?.apps();
     let found = context.run("Listing apps", async {
         let listed = apps.list(place.clone(), Some(arguments.limit)).collect().await;
         listed.map_err(|error| Failure::resource("cannot list apps", &error, "project"))
     })?;
     if found.is_empty() {
+        let within = place.as_ref().map(|place| format!(" in {place}")).unwrap_or_default();
         output::tell(&format!(
-            "There are no apps in {place} that you can see. Deploy one: flyte deploy FILE.py"
+            "There are no apps{within} that you can see. Deploy one: flyte deploy FILE.py"
         ));
         if format == Format::Table {
             return Ok(Exit::Success);
         }
     }
-    output::print(format, &found, |apps| table(apps, now))?;
+    output::print(format, &found, |apps| table(apps, now, place.is_none()))?;
     Ok(Exit::Success)
 }
 
-fn table(apps: &[App], now: i64) -> String {
-    let rows = apps.iter().map(|app| {
+/// Many apps; `placed` where their projects differ.
+fn table(apps: &[App], now: i64, placed: bool) -> String {
+    let cells = |app: &App| {
         let app = app.clone();
         let (revision, state) = (app.revision.to_string(), state(&app));
         [app.name, revision, state, since(app.updated_at, now), app.url, app.created_by]
-    });
+    };
+    if placed {
+        let rows = apps.iter().map(|app| {
+            let [name, revision, state, changed, url, creator] = cells(app);
+            [name, app.place.to_string(), revision, state, changed, url, creator]
+        });
+        return output::table(["NAME", "PLACE", "REVISION", "STATE", "CHANGED", "URL", "CREATED BY"], rows);
+    }
+    let rows = apps.iter().map(cells);
     output::table(["NAME", "REVISION", "STATE", "CHANGED", "URL", "CREATED BY"], rows)
 }
 
@@ -106,7 +122,9 @@ mod tests {
         };
         insta::assert_snapshot!("app_details", details(&app, 1_000_200));
         let stopped = App { name: "off".into(), state: State::Unknown, wanted: false, ..App::default() };
-        let text = table(&[app, stopped], 1_000_200);
+        let text = table(&[app.clone(), stopped], 1_000_200, false);
         insta::assert_snapshot!("app_table", anstream::adapter::strip_str(&text).to_string());
+        let placed = table(&[app], 1_000_200, true);
+        assert!(placed.contains("PLACE") && placed.contains("flytesnacks"), "{placed}");
     }
 }
