@@ -16,7 +16,7 @@ use flyte_idl::flyteidl2::{
     common::{ActionIdentifier, ActionPhase, ProjectIdentifier},
     core::{Container, Identifier, TaskTemplate, task_template},
     dataproxy::{TailLogsRequest, TailLogsResponse},
-    task::{Inputs, TaskSpec},
+    task::TaskSpec,
     workflow::{
         CreateRunRequest, CreateRunResponse, GetActionDetailsRequest, GetActionDetailsResponse,
         create_run_request,
@@ -128,7 +128,7 @@ impl Server {
                 short_name: "print".into(),
                 ..Default::default()
             }))),
-            input_wrapper: Some(create_run_request::InputWrapper::Inputs(Box::new(Inputs::default()))),
+            input_wrapper: Some(create_run_request::InputWrapper::Inputs(Box::default())),
             ..Default::default()
         };
         let answer: CreateRunResponse =

@@ -156,7 +156,7 @@ pub(super) fn stream(
 fn open_in(parent: &OwnedFd, name: &str) -> Result<Option<(File, u64)>, Errno> {
     let file = File::from(rustix::fs::openat(parent, name, FILE, Mode::empty())?);
     let metadata = file.metadata().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    Ok(metadata.is_file().then(|| (file, metadata.len())))
+    Ok(metadata.is_file().then_some((file, metadata.len())))
 }
 
 fn same_content(mut one: File, other: &Path) -> io::Result<bool> {

@@ -47,7 +47,7 @@ async fn an_app_comes_back_as_given(store: Backend) {
     let error = store.create_app(&given).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyExists { kind: "app", .. }), "{error}");
     assert_eq!(store.create_app(&new("idle", false)).await.unwrap().status(), AppStatus::Stopped);
-    assert_eq!(store.busy_apps().await.unwrap(), [given.id.clone()]);
+    assert_eq!(store.busy_apps().await.unwrap(), std::slice::from_ref(&given.id));
     assert_eq!(store.delete_app(&given.id).await.unwrap(), Some(created));
     assert_eq!(store.delete_app(&given.id).await.unwrap(), None);
     assert_eq!(store.app_by_id(&given.id).await.unwrap(), None);
@@ -89,7 +89,7 @@ async fn notes_are_of_one_revision(store: Backend) {
 
     let stopping = update(&store, &new("web", false), 1).await;
     assert_eq!((stopping.wanted, stopping.status()), (false, AppStatus::Active), "until its process is gone");
-    assert_eq!(store.busy_apps().await.unwrap(), [id.clone()]);
+    assert_eq!(store.busy_apps().await.unwrap(), std::slice::from_ref(&id));
     assert_eq!(store.note_app(&id, 1, &active, NOW + 8).await.unwrap(), None, "of another revision");
     let gone = noted(AppStatus::Stopped, AppChange::Gone);
     let stopped = store.note_app(&id, 2, &gone, NOW + 9).await.unwrap().unwrap();

@@ -74,9 +74,12 @@ async fn each_change_is_a_revision(store: Backend) {
     assert_eq!(refused, TriggerDeployment::OtherRevision { current: 3 });
     assert!(matches!(store.deploy_trigger(&given, 3).await.unwrap(), TriggerDeployment::Deployed(_)));
 
-    assert_eq!(store.delete_triggers(&[id.clone()], &bob(), NOW + 6).await.unwrap(), None);
+    assert_eq!(store.delete_triggers(std::slice::from_ref(id), &bob(), NOW + 6).await.unwrap(), None);
     assert_eq!(store.trigger_by_id(id).await.unwrap(), None);
-    assert_eq!(store.delete_triggers(&[id.clone()], &bob(), NOW + 6).await.unwrap().as_ref(), Some(id));
+    assert_eq!(
+        store.delete_triggers(std::slice::from_ref(id), &bob(), NOW + 6).await.unwrap().as_ref(),
+        Some(id)
+    );
     assert_eq!(deploy(&store, &given).await.revision, 6, "revisions go on");
 
     use TriggerChange::{Activated, Deactivated, Deleted, Deployed};
@@ -145,7 +148,7 @@ async fn pages_hold_every_trigger_once(store: Backend) {
 async fn a_due_trigger_fires_once(store: Backend) {
     let daily = deploy(&store, &new("daily")).await;
     assert!(store.due_triggers(NOW + 59, 10).await.unwrap().is_empty());
-    assert_eq!(store.due_triggers(NOW + 60, 10).await.unwrap(), [daily.clone()]);
+    assert_eq!(store.due_triggers(NOW + 60, 10).await.unwrap(), std::slice::from_ref(&daily));
     assert!(store.note_trigger_fired(&daily, NOW + 61, Some(NOW + 120)).await.unwrap());
     assert!(!store.note_trigger_fired(&daily, NOW + 61, Some(NOW + 120)).await.unwrap());
     let fired = store.trigger_by_id(&daily.id).await.unwrap().unwrap();
