@@ -32,6 +32,9 @@ struct Arguments {
     /// The server.
     #[arg(long)]
     url: Url,
+    /// PEM file with the authority that the server's certificate is signed by.
+    #[arg(long)]
+    ca: Option<PathBuf>,
     /// File with an access token that may create runs.
     #[arg(long)]
     token_file: PathBuf,
@@ -61,8 +64,8 @@ enum What {
 /// Why nothing could be measured.
 #[derive(Debug, thiserror::Error)]
 enum BenchError {
-    #[error("cannot read the token: {0}")]
-    Token(std::io::Error),
+    #[error("cannot read a file: {0}")]
+    File(#[from] std::io::Error),
     #[error("request failed: {0}")]
     Http(#[from] reqwest::Error),
     #[error("a bad URL: {0}")]
@@ -241,7 +244,7 @@ fn main() -> ExitCode {
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(BenchError::Token)
+        .map_err(BenchError::File)
         .and_then(|runtime| runtime.block_on(measure(arguments)));
     match measured {
         Ok(summary) => {
@@ -253,9 +256,12 @@ fn main() -> ExitCode {
 }
 
 async fn measure(arguments: Arguments) -> Result<serde_json::Value, BenchError> {
-    let token = std::fs::read_to_string(&arguments.token_file).map_err(BenchError::Token)?;
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(180)).no_proxy().build()?;
-    let server = Server { http, url: arguments.url, token: token.trim().to_owned() };
+    let token = std::fs::read_to_string(&arguments.token_file)?;
+    let mut http = reqwest::Client::builder().timeout(Duration::from_secs(180)).no_proxy();
+    if let Some(ca) = &arguments.ca {
+        http = http.tls_certs_only([reqwest::Certificate::from_pem(&std::fs::read(ca)?)?]);
+    }
+    let server = Server { http: http.build()?, url: arguments.url, token: token.trim().to_owned() };
     match arguments.what {
         What::Submit { connections, seconds } => {
             submit(&server, connections, Duration::from_secs(seconds)).await
