@@ -177,7 +177,9 @@ fn an_aborted_run_ends_with_everything_in_it() {
     let name = project.run(&["--name", "to-be-aborted", "app.py", "slow_parent"]);
     assert_eq!(name, "to-be-aborted");
     let child = eventually("the child runs", || {
-        let actions = Told::by(&mut project.published(&["-of", "json-raw", "get", "action", &name])).ok();
+        let mut listed = project.published(&["-of", "json-raw", "get", "action", &name]);
+        // Raw only where the terminal knows no styles.
+        let actions = Told::by(listed.env("TERM", "dumb")).ok();
         let actions: Value = serde_json::from_str(&actions.out).unwrap();
         let child = actions.as_array().unwrap().iter().find(|action| {
             action["metadata"]["task"]["shortName"] == "slow"
