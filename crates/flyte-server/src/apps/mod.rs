@@ -1,7 +1,7 @@
 //! Apps that are kept running on this machine.
 //!
-//! What somebody wants stands in the database ([`crate::store::AppStore`]). A [`keeper`] for each app sees to it: it gives
-//! the app a port of the loopback interface ([`port`]), has its command started by a supervisor ([`crate::runner::process`]),
+//! What somebody wants stands in the database ([`crate::store::AppStore`]). A `keeper` for each app sees to it: it gives
+//! the app a port of the loopback interface (`port`), has its command started by a supervisor ([`crate::runner::process`]),
 //! asks whether it answers, starts it again when it ends, and stops it when it is not wanted any more.
 
 mod command;

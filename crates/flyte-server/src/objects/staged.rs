@@ -16,7 +16,7 @@ use crate::data_dir::UNFINISHED;
 const CHUNK: usize = 256 << 10;
 
 /// An upload that has not become an object yet. Dropped, it leaves nothing behind; what a killed process leaves is removed
-/// by [`clear`] at the next start.
+/// by `clear` at the next start.
 #[derive(Debug)]
 pub struct Staged {
     file: NamedTempFile,

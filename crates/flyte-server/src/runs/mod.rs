@@ -1,7 +1,7 @@
 //! The life of runs: they are created, their actions are enqueued, worked on in attempts, tried again, aborted, and end.
 //!
 //! [`Runs`] is the only one that changes what [`crate::store::RunStore`] keeps. Each change is one transaction; when it is
-//! durable, whoever watches is told ([`feed`]) and reads what is new. What works on attempts (`crate::runner`) takes them by
+//! durable, whoever watches is told (`feed`) and reads what is new. What works on attempts (`crate::runner`) takes them by
 //! [`Runs::claim`], tells how they fare by [`Runs::started`] and [`Runs::ended`], and learns by [`Runs::aborted_attempts`]
 //! which it must kill; [`Runs::changed`] says when to look.
 
