@@ -12,6 +12,9 @@ use flate2::{Compression, GzBuilder};
 use ignore::{DirEntry, WalkBuilder};
 use md5::{Digest as _, Md5};
 
+/// Names of files and directories that hold secrets, in lower case.
+const SECRET: [&str; 4] = [".env", ".aws", ".ssh", ".netrc"];
+
 /// The most bytes that the files of a bundle have together, where nothing else is said: 256 MiB.
 pub const LIMIT: u64 = 256 << 20;
 /// Files that leave out others, besides `.gitignore`, in the same way.
@@ -121,7 +124,8 @@ impl Bundle {
     /// The files below `root` that are not left out, in an archive.
     ///
     /// Left out is what `.gitignore` and `.flyteignore` files say, here and above as far as the repository goes, version
-    /// control's own directories, virtual environments and what Python and its tools keep. Symbolic links are followed.
+    /// control's own directories, virtual environments, what Python and its tools keep, files that hold secrets by their
+    /// names, and symbolic links out of `root`: whoever may see the project can read the archive. Other links are followed.
     ///
     /// # Errors
     /// [`BundleError`]; the files may have `limit` bytes together.
@@ -152,13 +156,14 @@ impl Bundle {
 /// # Errors
 /// [`BundleError::Read`] and [`BundleError::Empty`].
 pub fn files(root: &Path) -> Result<Vec<File>, BundleError> {
+    let real = fs::canonicalize(root).map_err(|error| unreadable(root, &error))?;
     let walk = WalkBuilder::new(root)
         .hidden(false)
         .ignore(false)
         .require_git(false)
         .follow_links(true)
         .add_custom_ignore_filename(IGNORE_FILE)
-        .filter_entry(is_wanted)
+        .filter_entry(move |entry| is_wanted(entry) && !leads_out(entry, &real))
         .build();
     let mut files = Vec::new();
     for entry in walk {
@@ -197,10 +202,29 @@ fn is_a_dead_end(error: &ignore::Error) -> bool {
     }
 }
 
+/// A link to something that is not below `root`: a checkout may have one to a file of whoever runs it.
+fn leads_out(entry: &DirEntry, root: &Path) -> bool {
+    entry.depth() > 0
+        && entry.path_is_symlink()
+        && fs::canonicalize(entry.path()).is_ok_and(|target| !target.starts_with(root))
+}
+
+/// Whether what is called so holds a secret: what no task should get, and no reader of the project.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.contains(&name.as_str())
+        || name.starts_with(".env.")
+        || name.ends_with(".pem")
+        || name.ends_with(".key")
+}
+
 fn is_wanted(entry: &DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy();
     if entry.depth() == 0 {
         return true;
+    }
+    if is_secret(&name) {
+        return false;
     }
     if entry.file_type().is_some_and(|kind| kind.is_dir()) {
         let is_left_out = LEFT_OUT.contains(&name.as_ref()) || name == ".venv" || name.ends_with(".egg-info");

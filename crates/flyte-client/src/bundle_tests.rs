@@ -54,6 +54,41 @@ fn what_is_ignored_and_what_tools_keep_is_left_out() {
 }
 
 #[test]
+fn secrets_stay_at_home() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    for path in [
+        "app.py",
+        ".env",
+        ".env.local",
+        "sub/.ENV",
+        "tls/server.pem",
+        "tls/server.key",
+        ".aws/credentials",
+        ".ssh/id",
+        ".netrc",
+    ] {
+        write(root, path, "secret");
+    }
+    assert_eq!(paths(root), ["app.py"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_out_of_the_root_stay_at_home() {
+    let (root, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(home.path(), "id_rsa", "secret");
+    write(home.path(), "keys/one", "secret");
+    write(root.path(), "lib/used.py", "");
+    let link =
+        |target: &Path, name: &str| std::os::unix::fs::symlink(target, root.path().join(name)).unwrap();
+    link(&home.path().join("id_rsa"), "harmless.py");
+    link(&home.path().join("keys"), "keys");
+    link(&root.path().join("lib/used.py"), "used.py");
+    assert_eq!(paths(root.path()), ["lib/used.py", "used.py"]);
+}
+
+#[test]
 fn an_ignore_file_of_the_repository_counts_below_it() {
     let repository = tempfile::tempdir().unwrap();
     write(repository.path(), ".git/HEAD", "x");
