@@ -140,8 +140,8 @@ impl DataProxyService for Service {
         let expires_at = self.app.clock.now() + life;
         // At an address made from the content there is nothing else: our client does not send it again.
         let present = request.filename_root.is_empty() && md5.is_some() && {
-            let found = self.app.objects.read(&key, 0, Some(0)).await.map_err(object_error)?;
-            found.is_some_and(|object| length.is_none_or(|length| length == object.length))
+            let there = self.app.objects.length(&key).await.map_err(object_error)?;
+            there.is_some_and(|there| length.is_none_or(|length| length == there))
         };
         let permit = Permit { method: Method::Put, key, expires_at, md5, length };
         let headers = present.then(|| (PRESENT.to_owned(), "true".to_owned()));
