@@ -22,6 +22,7 @@ pub(super) fn write(kind: Kind, record: &AuditRecord) {
                 families = detail(Detail::Families),
                 device_address = detail(Detail::DeviceAddress),
                 scope = detail(Detail::Scope),
+                task = detail(Detail::Task),
                 role = detail(Detail::Role),
                 project = detail(Detail::Project),
                 domain = detail(Detail::Domain),

@@ -2,7 +2,9 @@
 //! runtime reads and writes by (`python/flyte_objects.py` tells why).
 
 use std::{
-    fs, io,
+    fs::DirBuilder,
+    io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -35,7 +37,8 @@ pub(crate) fn install(data_dir: &Path) -> io::Result<()> {
     for (name, content) in FILES {
         let path = data_dir.join("python").join(name);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+            // As all of the data directory: for nobody else.
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
         write_atomically(&path, content.as_bytes())?;
     }
