@@ -180,12 +180,11 @@ fn nothing_to_bundle_is_an_error() {
 fn links_are_followed_but_not_in_circles_and_not_to_nowhere() {
     use std::os::unix::fs::symlink;
     let root = tempfile::tempdir().unwrap();
-    let elsewhere = tempfile::tempdir().unwrap();
-    write(elsewhere.path(), "shared.py", "shared");
+    write(root.path(), "lib/shared.py", "shared");
     write(root.path(), "app.py", "x");
-    symlink(elsewhere.path(), root.path().join("shared")).unwrap();
+    symlink(root.path().join("lib"), root.path().join("shared")).unwrap();
     symlink(root.path(), root.path().join("circle")).unwrap();
     symlink("nowhere", root.path().join("dangling")).unwrap();
-    assert_eq!(paths(root.path()), ["app.py", "shared/shared.py"]);
+    assert_eq!(paths(root.path()), ["app.py", "lib/shared.py", "shared/shared.py"]);
     Bundle::pack(root.path(), LIMIT).unwrap();
 }
