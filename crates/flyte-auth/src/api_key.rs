@@ -145,10 +145,7 @@ impl ApiKey {
     }
 
     fn split(decoded: &str) -> Result<Self, ApiKeyError> {
-        let bare = ["dns:///", "https://", "http://"]
-            .iter()
-            .find_map(|scheme| decoded.strip_prefix(scheme))
-            .unwrap_or(decoded);
+        let bare = without_scheme(decoded);
         let missing = || ApiKeyError::MissingParts(decoded.split(':').count());
         // The colons of an IPv6 address are between its brackets.
         let host_start = if bare.starts_with('[') { bare.find(']').ok_or_else(missing)? } else { 0 };
@@ -170,6 +167,10 @@ impl ApiKey {
         }
         if secret::is_altered(client_secret) {
             return Err(ApiKeyError::Altered);
+        }
+        if address.trim() != address {
+            // An endpoint that is typed may have it. In a key it would hide a scheme from `without_scheme`.
+            return Err(part("endpoint", "has white space around it"));
         }
         let endpoint: Endpoint =
             address.parse().map_err(|_| part("endpoint", "is no host name or IP address"))?;
@@ -245,11 +246,26 @@ impl ApiKey {
                 return Err(part(name, "has control characters"));
             }
         }
+        if self.client_id.starts_with("//") {
+            // Behind a host named `https` or `dns` it would be read as the rest of a URL, which then has another host or none.
+            return Err(part("client ID", "begins with //, which makes a scheme of the host before it"));
+        }
         if self.client_secret.expose_secret().is_empty() {
             return Err(part("secret", "is empty"));
         }
         Ok(())
     }
+}
+
+/// A decoded key without the scheme that its endpoint may be written with.
+fn without_scheme(decoded: &str) -> &str {
+    ["dns:///", "https://", "http://"]
+        .iter()
+        .find_map(|scheme| {
+            let (start, rest) = decoded.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some(rest)
+        })
+        .unwrap_or(decoded)
 }
 
 /// What is wrong with a text that cannot be base64, told apart by how keys get broken.

@@ -151,7 +151,7 @@ impl FromStr for Endpoint {
             return Err(host_error());
         }
         let url = base_url(false, &authority, path).map_err(|_| host_error())?;
-        if url.host_str().is_none_or(|host| host.is_empty() || host == ".") {
+        if url.host_str().is_none_or(has_empty_label) {
             return Err(host_error());
         }
         Ok(Self { path: path.to_owned(), insecure: false, authority, url })
@@ -175,6 +175,11 @@ fn split_authority(authority: &str) -> (&str, Option<&str>) {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
     }
+}
+
+/// Whether a host has no name between two dots, before the first one or at all. A root's dot at the end is none of these.
+fn has_empty_label(host: &str) -> bool {
+    host.strip_suffix('.').unwrap_or(host).split('.').any(str::is_empty)
 }
 
 fn is_port(text: &str) -> bool {
@@ -281,6 +286,27 @@ mod tests {
         }
         for text in ["ho st", "ho\\st", "a%2eb", "dns://8.8.8.8/host", ":80", "host/../x", "[::1", "a:b:80"] {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
+        }
+        for text in [
+            "/",
+            "//",
+            "///",
+            "/x",
+            "//:",
+            "dns:///",
+            "dns:////",
+            "dns:////x",
+            "https:///x",
+            "http://:443",
+            ".",
+            "..",
+            ".a",
+            "a..b",
+            "a..",
+            "https://.",
+            "dns:///.:443",
+        ] {
+            assert!(text.parse::<Endpoint>().is_err(), "{text} has no host");
         }
         let error = "https://ada:hunter2@host".parse::<Endpoint>().unwrap_err();
         assert!(!error.to_string().contains("hunter2") && error == EndpointError::Credentials);

@@ -95,7 +95,8 @@ fn what_no_key_can_say_is_not_written() {
     assert_eq!(written(&|_| {}), Ok(base64("acme.example.com:ci:s3cret:acme")));
     let https: &dyn Fn(&mut ApiKey) = &|key| key.endpoint = "acme.example.com:443/x".parse().unwrap();
     assert_eq!(written(https), Ok(base64("acme.example.com/x:ci:s3cret:acme")));
-    let refused: [&dyn Fn(&mut ApiKey); 6] = [
+    let refused: [&dyn Fn(&mut ApiKey); 7] = [
+        &|key| key.client_id = "//ci".into(),
         &|key| key.client_id = "a:b".into(),
         &|key| key.client_id.clear(),
         &|key| key.org = Some("a:b".into()),
@@ -106,6 +107,25 @@ fn what_no_key_can_say_is_not_written() {
     for (index, change) in refused.into_iter().enumerate() {
         assert!(matches!(written(change), Err(ApiKeyError::Part { .. })), "{index}");
     }
+}
+
+#[test]
+fn a_key_without_a_host_is_none() {
+    for text in [
+        " dns://///:/:k:",
+        "dns://///:/:k:",
+        "dns:///:ci:s3cret:None",
+        "https://:ci:s3cret:None",
+        "https:///x:ci:s3cret:None",
+        "https:////:ci:s3cret:None",
+        ":ci:s3cret:None",
+        "/:ci:s3cret:None",
+        "..:ci:s3cret:None",
+        ":443:ci:s3cret:None",
+    ] {
+        assert!(matches!(ApiKey::decode(&base64(text)), Err(ApiKeyError::Part { .. })), "{text}");
+    }
+    is("HTTPS://localhost:8443:ci:s3cret:None", "localhost:8443", "ci", "s3cret", None);
 }
 
 #[test]
@@ -175,10 +195,15 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_is_pasted_panics(text in "(?s).{0,60}", encoded in any::<bool>()) {
+    fn nothing_that_is_pasted_panics(
+        text in "(?s).{0,60}| ?(dns:///|(?i:https)://|http://)?[a-z:/. 0-9\\[\\]]{0,12}:[a-z:/ 0-9]{0,12}:[a-z/:]{0,6}",
+        encoded in any::<bool>(),
+    ) {
         let pasted = if encoded { base64(&text) } else { text };
         if let Ok(key) = ApiKey::decode(&pasted) {
             let again = ApiKey::decode(key.encode().unwrap().expose_secret()).unwrap();
+            prop_assert_eq!(&again.endpoint, &key.endpoint);
+            prop_assert_eq!((&again.client_id, &again.org), (&key.client_id, &key.org));
             prop_assert_eq!(again.client_secret.expose_secret(), key.client_secret.expose_secret());
         }
     }
