@@ -67,6 +67,8 @@ CTRL_C = """
 import signal, sys, threading, os, time
 import flyte
 from flyte import remote
+# What a shell starts in the background ignores it, and so does all that this starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 flyte.init(endpoint=sys.argv[1], insecure=True)
 threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 began = time.monotonic()

@@ -10,6 +10,7 @@ mod browser;
 mod certificate;
 mod ci;
 mod device;
+mod guard;
 mod machine;
 mod peer;
 mod project;

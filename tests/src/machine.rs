@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Server, Told, binary, eventually, peer, repository, sign_in_elsewhere};
+use crate::{Server, Told, binary, eventually, guard, peer, repository, sign_in_elsewhere};
 
 /// A machine with nothing on it but our binaries.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ impl Machine {
     /// A machine without a keyring, such as a container.
     #[must_use]
     pub fn bare() -> Self {
+        guard::start();
         let home = TempDir::new().unwrap();
         let run = home.path().join("run");
         fs::create_dir(&run).unwrap();
@@ -159,10 +160,18 @@ impl Machine {
         command
     }
 
+    /// The same for a program that a person could interrupt at a terminal. A shell has what it starts in the background
+    /// (`./test &`) ignore SIGINT, and what ignores a signal hands that down to all that it starts.
+    fn interruptible(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.command("/usr/bin/env");
+        command.arg("--default-signal=INT,QUIT").arg(program);
+        command
+    }
+
     /// The `flyte` command with nobody at the browser.
     #[must_use]
     pub fn flyte(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(binary("flyte"));
+        let mut command = self.interruptible(binary("flyte"));
         command.args(arguments);
         command
     }
@@ -178,7 +187,7 @@ impl Machine {
     /// Any command with this person at the browser.
     #[must_use]
     pub fn command_with(&self, person: &Person, program: impl AsRef<OsStr>) -> Command {
-        let mut command = self.command(program);
+        let mut command = self.interruptible(program);
         if let Some(browser) = person.command() {
             command.env("BROWSER", browser);
         }

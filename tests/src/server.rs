@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{PASSWORD, binary, eventually, free_port};
+use crate::{PASSWORD, binary, eventually, free_port, guard};
 
 /// A server with a data directory of its own; killed when dropped.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ impl Server {
     /// A server with further arguments.
     #[must_use]
     pub fn with(arguments: &[&str]) -> Self {
+        guard::start();
         let directory = TempDir::new().unwrap();
         fs::write(directory.path().join("password"), PASSWORD).unwrap();
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
