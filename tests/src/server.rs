@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{PASSWORD, binary, eventually, free_port, guard};
+use crate::{Certificate, PASSWORD, binary, eventually, free_port, guard};
 
 /// A server with a data directory of its own; killed when dropped.
 #[derive(Debug)]
@@ -18,6 +18,16 @@ pub struct Server {
     callback_port: u16,
     arguments: Vec<String>,
     process: Child,
+    proxy: Option<Proxy>,
+}
+
+/// What stands between clients and the server.
+#[derive(Debug)]
+struct Proxy {
+    process: Child,
+    port: u16,
+    /// The authority of the certificate that it shows.
+    ca: PathBuf,
 }
 
 impl Server {
@@ -36,7 +46,25 @@ impl Server {
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let (port, callback_port) = (free_port(), free_port());
         let process = spawn(&directory, port, callback_port, &arguments);
-        let server = Self { directory, port, callback_port, arguments, process };
+        let server = Self { directory, port, callback_port, arguments, process, proxy: None };
+        server.wait_until_ready();
+        server
+    }
+
+    /// A server without TLS behind a proxy, through which everything here goes. The proxy is started with its port and the
+    /// server's, and shows `certificate`.
+    #[must_use]
+    pub fn behind(certificate: &Certificate, start_proxy: impl FnOnce(u16, u16) -> Child) -> Self {
+        guard::start();
+        let directory = TempDir::new().unwrap();
+        fs::write(directory.path().join("password"), PASSWORD).unwrap();
+        let (port, public, callback_port) = (free_port(), free_port(), free_port());
+        let public_url = format!("https://localhost:{public}");
+        let arguments = ["--public-url", &public_url, "--tls", "off", "--trusted-proxy", "127.0.0.1"];
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let process = spawn(&directory, port, callback_port, &arguments);
+        let proxy = Some(Proxy { process: start_proxy(public, port), port: public, ca: certificate.ca() });
+        let server = Self { directory, port, callback_port, arguments, process, proxy };
         server.wait_until_ready();
         server
     }
@@ -51,19 +79,19 @@ impl Server {
     /// Its endpoint, `localhost:PORT`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("localhost:{}", self.port)
+        format!("localhost:{}", self.port())
     }
 
     /// The URL of a path on it.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("https://localhost:{}{path}", self.port)
+        format!("https://localhost:{}{path}", self.port())
     }
 
-    /// The port that it listens on.
+    /// The port that clients connect to.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.proxy.as_ref().map_or(self.port, |proxy| proxy.port)
     }
 
     /// The port at which it tells clients to wait for the browser.
@@ -87,7 +115,10 @@ impl Server {
     /// The certificate of its authority.
     #[must_use]
     pub fn ca(&self) -> PathBuf {
-        self.directory.path().join("data/ca.pem")
+        match &self.proxy {
+            Some(proxy) => proxy.ca.clone(),
+            None => self.directory.path().join("data/ca.pem"),
+        }
     }
 
     /// The file with the administrator's password.
@@ -188,8 +219,11 @@ fn spawn(directory: &TempDir, port: u16, callback_port: u16, arguments: &[String
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        for process in [Some(&mut self.process), self.proxy.as_mut().map(|proxy| &mut proxy.process)] {
+            let Some(process) = process else { continue };
+            let _ = process.kill();
+            let _ = process.wait();
+        }
         if std::thread::panicking() {
             let log = self.log();
             let tail: Vec<_> = log.lines().rev().take(40).collect();
