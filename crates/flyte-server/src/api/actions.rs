@@ -174,6 +174,8 @@ fn untyped(action: &Action, id: ActionId, base: &str, subject: &str) -> NewActio
         started_at: None,
         ended_at: None,
         waits_until: None,
+        max_queued: None,
+        deadline: None,
         subject: subject.to_owned(),
     }
 }

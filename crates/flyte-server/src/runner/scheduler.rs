@@ -207,7 +207,13 @@ impl Work {
         let start = move || {
             let id = &queued.action.id.run;
             let objects = app.objects.directory_of(&id.project, &id.domain);
-            let mut spec = match container::spec(&app.config, objects.as_deref(), &directory, &queued) {
+            let mut spec = match container::spec(
+                &app.config,
+                objects.as_deref(),
+                &directory,
+                &queued,
+                app.clock.now_millis(),
+            ) {
                 Ok(spec) => spec,
                 Err(failure) => return Ok(Err(failure)),
             };

@@ -7,6 +7,7 @@ use buffa::Message as _;
 use flyte_idl::flyteidl2::task::{RunSpec, TaskSpec};
 use uuid::Uuid;
 
+use super::time_limit::TimeLimits;
 use crate::{
     clock::UnixMillis,
     store::{ActionId, ActionKind, Creator, NewAction, Phase, ROOT_ACTION, Run, RunId, TaskRef},
@@ -57,6 +58,7 @@ impl NewTask {
         subject: &str,
     ) -> NewAction {
         let template = self.spec.task_template.as_option();
+        let limits = TimeLimits::of_task(&self.spec);
         NewAction {
             id,
             parent: parent.to_owned(),
@@ -81,6 +83,8 @@ impl NewTask {
             started_at: None,
             ended_at: None,
             waits_until: None,
+            max_queued: limits.queue,
+            deadline: limits.deadline,
             subject: subject.to_owned(),
         }
     }

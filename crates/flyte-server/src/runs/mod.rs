@@ -11,6 +11,7 @@ pub mod identity;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod time_limit;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,11 +25,15 @@ pub use self::{
     retry::Outcome,
 };
 
+pub(crate) use self::time_limit::TimeLimits;
+
 use self::feed::Feed;
 use crate::{
     access::Access,
     clock::Clock,
-    store::{Action, ActionId, Ended, Enqueued, NewAction, QueuedAttempt, Run, RunId, Store, StoreError},
+    store::{
+        Action, ActionId, Ended, Enqueued, NewAction, QueuedAttempt, Run, RunId, Store, StoreError,
+    },
 };
 
 /// The runs of this server.
@@ -141,17 +146,18 @@ impl Runs {
         Ok(answered)
     }
 
-    /// Times out the conditions that nobody has answered in their time. To be called about once a second.
+    /// Times out what has taken too long: actions past their deadlines, whose processes are then among
+    /// [`Runs::aborted_attempts`], those that waited too long for an attempt, and conditions that nobody has answered. To be
+    /// called about once a second.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn maintain(&self) -> Result<(), StoreError> {
-        let runs = self.store.time_out_conditions(self.clock.now_millis()).await?;
-        for run in &runs {
-            self.feed.tell(run);
-        }
-        if !runs.is_empty() {
-            self.feed.tell_runner();
+        let now = self.clock.now_millis();
+        for (action, late, limit) in self.store.late_actions(now).await? {
+            let failure = retry::late(late, limit);
+            let ended = self.store.time_out_action(&action, late, failure.as_ref(), now).await?;
+            self.after(&action.run, &ended);
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! What follows an attempt: another one, or its action's end.
 
-use buffa_types::google::protobuf::Duration;
 use flyte_idl::flyteidl2::{
     core::{Backoff, RetryStrategy, TaskMetadata},
     task::TaskSpec,
 };
 
+use super::time_limit::{TimeLimits, millis, seconds};
 use crate::{
     clock::UnixMillis,
-    store::{Action, AttemptEnd, Failure, FailureKind, Phase},
+    store::{Action, AttemptEnd, Failure, FailureKind, Late, Phase},
 };
 
 /// How often an action is tried again that failed through what runs it.
@@ -53,21 +53,30 @@ pub(super) fn decide(spec: &TaskSpec, action: &Action, outcome: Outcome, now: Un
         .and_then(|template| template.metadata.as_option())
         .cloned()
         .unwrap_or_default();
+    let limits = TimeLimits::of(&metadata);
     let (phase, failure) = match outcome {
         Outcome::Succeeded => {
             return AttemptEnd { phase: Phase::Succeeded, failure: None, retry_at: None };
         }
+        // Its process was stopped after the action had ended: by a person, by its caller's end, or by its deadline.
+        Outcome::Aborted if action.phase == Phase::TimedOut => {
+            return AttemptEnd { phase: Phase::TimedOut, failure: action.failure.clone(), retry_at: None };
+        }
         Outcome::Aborted => return AttemptEnd { phase: Phase::Aborted, failure: None, retry_at: None },
         Outcome::Failed(failure) => (Phase::Failed, failure),
-        Outcome::TimedOut { message } => (
-            Phase::TimedOut,
-            Failure {
-                kind: FailureKind::User,
-                code: "MAX_RUNTIME_EXCEEDED".to_owned(),
-                message,
-                recoverable: true,
-            },
-        ),
+        Outcome::TimedOut { message } => {
+            let passed = |deadline: &i64| now >= action.created_at.saturating_add(*deadline);
+            let failure = match limits.deadline.filter(passed) {
+                Some(deadline) => past_deadline(deadline),
+                None => Failure {
+                    kind: FailureKind::User,
+                    code: "MAX_RUNTIME_EXCEEDED".to_owned(),
+                    message,
+                    recoverable: true,
+                },
+            };
+            (Phase::TimedOut, failure)
+        }
         Outcome::Lost { reason } => (
             Phase::Failed,
             Failure {
@@ -80,7 +89,7 @@ pub(super) fn decide(spec: &TaskSpec, action: &Action, outcome: Outcome, now: Un
     };
     let wait = wait(&metadata, action, &failure);
     let retry_at = wait.map(|wait| now.saturating_add(wait)).filter(|at| {
-        deadline(&metadata).is_none_or(|deadline| *at < action.created_at.saturating_add(deadline))
+        limits.deadline.is_none_or(|deadline| *at < action.created_at.saturating_add(deadline))
     });
     AttemptEnd { phase, failure: Some(failure.cut()), retry_at }
 }
@@ -110,12 +119,24 @@ fn backoff(strategy: &RetryStrategy, failures: u32) -> i64 {
     if wait >= cap as f64 { cap } else { wait as i64 }
 }
 
-/// How long all attempts together may take, in milliseconds.
-fn deadline(metadata: &TaskMetadata) -> Option<i64> {
-    let timeouts = metadata.timeouts.as_option()?;
-    timeouts.deadline.as_option().map(millis).filter(|deadline| *deadline > 0)
+/// Why an action failed that took longer than `limit` milliseconds; `None` for a condition, which just ends. The codes are
+/// those that the published package makes exceptions of. Such an action is not tried again.
+pub(super) fn late(late: Late, limit: i64) -> Option<Failure> {
+    match late {
+        Late::Deadline => Some(past_deadline(limit)),
+        Late::Queue => Some(limit_exceeded(
+            "QUEUED_TIMEOUT_EXCEEDED",
+            format!("no attempt began within {} (max_queued_time); other tasks kept the server busy", seconds(limit)),
+        )),
+        Late::Condition => None,
+    }
 }
 
-fn millis(duration: &Duration) -> i64 {
-    duration.seconds.saturating_mul(1000).saturating_add(i64::from(duration.nanos) / 1_000_000).max(0)
+fn past_deadline(limit: i64) -> Failure {
+    let message = format!("the task did not end within {} of its call (deadline)", seconds(limit));
+    limit_exceeded("DEADLINE_EXCEEDED", message)
+}
+
+fn limit_exceeded(code: &str, message: String) -> Failure {
+    Failure { kind: FailureKind::User, code: code.to_owned(), message, recoverable: false }
 }

@@ -195,6 +195,76 @@ async fn nothing_is_tried_again_past_its_deadline() {
     assert_eq!(attempt(&app, "r1", failed(FailureKind::User, true)).await, Phase::Failed);
 }
 
+/// A task whose attempts may take `run`, wait `queue`, and all of it `deadline` seconds; 0 for no limit.
+fn limited(retries: u32, run: i64, queue: i64, deadline: i64) -> TaskSpec {
+    let seconds = |seconds| MessageField::some(ProtoDuration { seconds, ..ProtoDuration::default() });
+    task(retries, |metadata| {
+        metadata.timeout = seconds(run);
+        metadata.timeouts = MessageField::some(TimeoutStrategy {
+            queued_timeout: seconds(queue),
+            deadline: seconds(deadline),
+            ..TimeoutStrategy::default()
+        });
+    })
+}
+
+/// Where the root of r1 stands, and the code of its failure.
+async fn stands(app: &App) -> (Phase, Option<String>) {
+    let action = app.runs.action(&root("r1")).await.unwrap().unwrap();
+    (action.phase, action.failure.map(|failure| failure.code))
+}
+
+#[tokio::test]
+async fn a_deadline_ends_an_attempt_that_runs_and_its_run() {
+    let app = started("r1", limited(9, 0, 0, 30)).await;
+    assert_eq!(app.runs.claim(1).await.unwrap().len(), 1);
+    app.clock.advance(29);
+    app.runs.maintain().await.unwrap();
+    assert_eq!(stands(&app).await, (Phase::Initializing, None));
+    app.clock.advance(1);
+    app.runs.maintain().await.unwrap();
+    assert_eq!(stands(&app).await, (Phase::TimedOut, Some("DEADLINE_EXCEEDED".to_owned())));
+    assert!(app.store.run_by_id(&run_id("r1")).await.unwrap().unwrap().ended_at.is_some());
+    // Its process is to be stopped; then the attempt has timed out as well.
+    assert_eq!(app.runs.aborted_attempts().await.unwrap(), [(root("r1"), 1)]);
+    app.runs.ended(&root("r1"), 1, Outcome::Aborted).await.unwrap();
+    let attempts = app.store.attempts(&root("r1")).await.unwrap();
+    assert_eq!(attempts[0].phase, Phase::TimedOut);
+    let failure = attempts[0].failure.clone().unwrap();
+    assert_eq!(failure.message, "the task did not end within 30s of its call (deadline)");
+    assert!(app.runs.claim(1).await.unwrap().is_empty(), "and is not tried again");
+}
+
+#[tokio::test]
+async fn a_deadline_that_passed_without_the_server_is_one() {
+    // The supervisor has stopped the task before the server could.
+    let app = started("r1", limited(9, 0, 0, 30)).await;
+    app.runs.claim(1).await.unwrap();
+    app.clock.advance(30);
+    app.runs.ended(&root("r1"), 1, Outcome::TimedOut { message: "it took too long".to_owned() }).await.unwrap();
+    assert_eq!(stands(&app).await, (Phase::TimedOut, Some("DEADLINE_EXCEEDED".to_owned())));
+}
+
+#[tokio::test]
+async fn a_runtime_limit_is_each_attempts_and_the_wait_is_none_of_it() {
+    let app = started("r1", limited(1, 5, 60, 0)).await;
+    app.clock.advance(59);
+    app.runs.maintain().await.unwrap();
+    let late = Outcome::TimedOut { message: "it took too long".to_owned() };
+    assert_eq!(attempt(&app, "r1", late.clone()).await, Phase::Queued);
+    assert_eq!(attempt(&app, "r1", late).await, Phase::TimedOut);
+    assert_eq!(stands(&app).await, (Phase::TimedOut, Some("MAX_RUNTIME_EXCEEDED".to_owned())));
+}
+
+#[tokio::test]
+async fn a_task_that_waits_too_long_fails() {
+    let app = started("r1", limited(9, 5, 60, 0)).await;
+    app.clock.advance(60);
+    app.runs.maintain().await.unwrap();
+    assert_eq!(stands(&app).await, (Phase::TimedOut, Some("QUEUED_TIMEOUT_EXCEEDED".to_owned())));
+    assert!(app.runs.claim(1).await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn the_runner_is_told() {
     let app = started("r1", task(1, |_| {})).await;

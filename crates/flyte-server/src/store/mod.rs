@@ -57,7 +57,7 @@ pub use revocation::RevocationStore;
 pub use rights::{Limit, Rights, Role, UnknownRole};
 pub use run::{
     Action, ActionId, ActionKind, ActionQuery, Attempt, AttemptEnd, Creator, CreatorKind, Ended, Enqueued,
-    Failure, FailureKind, LabelCondition, NewAction, Phase, QueuedAttempt, ROOT_ACTION, Run, RunId, RunQuery,
+    Failure, FailureKind, LabelCondition, Late, NewAction, Phase, QueuedAttempt, ROOT_ACTION, Run, RunId, RunQuery,
     RunSortKey, RunStore, Span, TaskRef,
 };
 pub use session::{BrowserSession, SessionStore};

@@ -275,6 +275,10 @@ pub struct NewAction {
     pub ended_at: Option<UnixMillis>,
     /// Until when a condition waits, where it does not wait for ever.
     pub waits_until: Option<UnixMillis>,
+    /// How long a task waits at most for the beginning of an attempt, in milliseconds.
+    pub max_queued: Option<i64>,
+    /// How long after its call a task must have ended, in milliseconds.
+    pub deadline: Option<i64>,
     /// Who called it: `sub`.
     pub subject: String,
 }
@@ -397,6 +401,22 @@ pub struct AttemptEnd {
     pub failure: Option<Failure>,
     /// Where another attempt is to follow: not before this moment.
     pub retry_at: Option<UnixMillis>,
+}
+
+/// Which time limit an action has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// A condition that nobody has answered.
+    Condition,
+    /// The action's deadline.
+    Deadline,
+    /// The wait for an attempt.
+    Queue,
+}
+
+impl Late {
+    /// All of them; an action that has passed several counts under the first.
+    pub const ALL: [Self; 3] = [Self::Condition, Self::Deadline, Self::Queue];
 }
 
 /// What came of ending something.
@@ -606,8 +626,16 @@ pub trait RunStore: Send + Sync + 'static {
         subject: &str,
         now: UnixMillis,
     ) -> Result<bool, StoreError>;
-    /// Times out the conditions that nobody has answered in their time; returns the runs that they are of.
-    async fn time_out_conditions(&self, now: UnixMillis) -> Result<Vec<RunId>, StoreError>;
+    /// The actions that have passed a time limit but have not ended, each with the limit's length in milliseconds.
+    async fn late_actions(&self, now: UnixMillis) -> Result<Vec<(ActionId, Late, i64)>, StoreError>;
+    /// Times out an action, as [`RunStore::abort_action`] aborts one. Nothing changes if it has ended or is no longer late.
+    async fn time_out_action(
+        &self,
+        id: &ActionId,
+        late: Late,
+        failure: Option<&Failure>,
+        now: UnixMillis,
+    ) -> Result<Ended, StoreError>;
     /// Attempts that have not ended.
     async fn running_attempts(&self) -> Result<Vec<(ActionId, u32)>, StoreError>;
     /// Attempts that have not ended although their actions have: they are to be killed.

@@ -96,6 +96,8 @@ impl World {
             cache_key: None,
             phase: Phase::Queued,
             waits_until: None,
+            max_queued: None,
+            deadline: None,
             failure: None,
             started_at: None,
             ended_at: None,

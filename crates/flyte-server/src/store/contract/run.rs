@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::store::{
     Action, ActionId, ActionKind, ActionQuery, AttemptEnd, Creator, CreatorKind, Enqueued, Failure,
-    FailureKind, LabelCondition, Limit, NewAction, Phase, Role, Run, RunId, RunQuery, RunSortKey, Span,
+    FailureKind, LabelCondition, Late, Limit, NewAction, Phase, Role, Run, RunId, RunQuery, RunSortKey, Span,
     StoreError, TaskRef,
 };
 
@@ -14,7 +14,7 @@ contract! {
     who_waits_for_children_takes_no_slot, a_run_can_limit_itself, an_attempt_is_followed_by_another,
     ending_ends_what_was_called, aborted_attempts_stay_to_be_killed, changes_are_read_by_version,
     runs_are_listed, actions_are_listed, conditions_are_answered_once,
-    conditions_are_given_up,
+    conditions_are_given_up, tasks_end_at_their_time_limits,
 }
 
 /// [`NOW`] in milliseconds.
@@ -76,6 +76,8 @@ fn action(run: &str, name: &str, parent: &str) -> NewAction {
         started_at: None,
         ended_at: None,
         waits_until: None,
+        max_queued: None,
+        deadline: None,
         subject: "id-ada".to_owned(),
     }
 }
@@ -391,6 +393,66 @@ async fn conditions_are_answered_once(store: Backend) {
     assert_eq!(answered.signalled_by.as_deref(), Some("id-ada"));
 }
 
+/// Times out what is late, as `action limit length`.
+async fn time_out(store: &Backend, now: i64) -> Vec<String> {
+    let mut ended = Vec::new();
+    for (id, late, limit) in store.late_actions(now).await.unwrap() {
+        let failure = (late != Late::Condition).then(|| failure(FailureKind::User));
+        if store.time_out_action(&id, late, failure.as_ref(), now).await.unwrap().changed {
+            ended.push(format!("{} {late:?} {limit}", id.name));
+        }
+    }
+    ended
+}
+
+async fn tasks_end_at_their_time_limits(store: Backend) {
+    create(&store, "r1", AT).await;
+    let limited = |name: &str, parent: &str, max_queued, deadline| NewAction {
+        max_queued,
+        deadline,
+        ..action("r1", name, parent)
+    };
+    assert_eq!(claim(&store, 1, AT).await, ["r1/a0/1"]);
+    for (name, parent, max_queued, deadline) in
+        [("c1", "a0", None, Some(100)), ("d1", "c1", None, Some(100)), ("c2", "a0", Some(50), Some(200))]
+    {
+        store.enqueue_action(&limited(name, parent, max_queued, deadline), AT).await.unwrap();
+    }
+    assert_eq!(time_out(&store, AT + 49).await, [""; 0]);
+    assert_eq!(time_out(&store, AT + 50).await, ["c2 Queue 50"]);
+    let c2 = get(&store, "r1", "c2").await;
+    assert_eq!((c2.phase, c2.attempts, c2.failure), (Phase::TimedOut, 0, Some(failure(FailureKind::User))));
+    // An action that runs is ended as well, and what it called with it; its process is to be stopped.
+    assert_eq!(claim(&store, 1, AT + 60).await, ["r1/c1/1"]);
+    assert_eq!(time_out(&store, AT + 100).await, ["c1 Deadline 100"]);
+    assert_eq!(store.aborted_attempts().await.unwrap(), [(id("r1", "c1"), 1)]);
+    assert_eq!(get(&store, "r1", "d1").await.phase, Phase::Aborted);
+    let end = AttemptEnd { failure: Some(failure(FailureKind::User)), ..ended(Phase::TimedOut) };
+    assert!(store.end_attempt(&id("r1", "c1"), 1, &end, AT + 101).await.unwrap().changed);
+    assert_eq!(store.attempts(&id("r1", "c1")).await.unwrap()[0].phase, Phase::TimedOut);
+    assert_eq!(get(&store, "r1", "c1").await.user_failures, 1, "counted once");
+    assert_eq!(time_out(&store, AT + 999).await, [""; 0]);
+
+    // The wait is that of each attempt, and begins when the attempt may.
+    store.enqueue_action(&limited("c3", "a0", Some(50), None), AT + 1000).await.unwrap();
+    assert_eq!(claim(&store, 9, AT + 1049).await, ["r1/c3/1"]);
+    assert_eq!(time_out(&store, AT + 1060).await, [""; 0]);
+    let again = AttemptEnd { retry_at: Some(AT + 2000), ..ended(Phase::Failed) };
+    store.end_attempt(&id("r1", "c3"), 1, &again, AT + 1100).await.unwrap();
+    assert_eq!(time_out(&store, AT + 2049).await, [""; 0]);
+    assert_eq!(time_out(&store, AT + 2050).await, ["c3 Queue 50"]);
+
+    // The root's deadline is the run's end.
+    let root = NewAction { deadline: Some(10), ..action("r2", "a0", "") };
+    store.create_run(&run("r2", AT), &root).await.unwrap();
+    let late = store.late_actions(AT + 10).await.unwrap();
+    assert_eq!(late, [(id("r2", "a0"), Late::Deadline, 10)]);
+    let ended = store.time_out_action(&late[0].0, Late::Deadline, None, AT + 10).await.unwrap();
+    assert_eq!(ended.revoked_family.as_deref(), Some("family-r2"));
+    let again = store.time_out_action(&late[0].0, Late::Deadline, None, AT + 11).await.unwrap();
+    assert!(!again.changed);
+}
+
 async fn conditions_are_given_up(store: Backend) {
     create(&store, "r1", AT).await;
     let condition = |name: &str, waits_until| NewAction {
@@ -402,9 +464,9 @@ async fn conditions_are_given_up(store: Backend) {
     for (name, until) in [("w1", Some(AT + 10)), ("w2", Some(AT + 20)), ("w3", None)] {
         store.enqueue_action(&condition(name, until), AT).await.unwrap();
     }
-    assert_eq!(store.time_out_conditions(AT + 9).await.unwrap(), []);
-    assert_eq!(store.time_out_conditions(AT + 10).await.unwrap(), [run_id("r1")]);
-    assert_eq!(store.time_out_conditions(i64::MAX - 1).await.unwrap(), [run_id("r1")]);
+    assert_eq!(time_out(&store, AT + 9).await, [""; 0]);
+    assert_eq!(time_out(&store, AT + 10).await, ["w1 Condition 10"]);
+    assert_eq!(time_out(&store, i64::MAX - 1).await, ["w2 Condition 20"]);
     for (name, expected) in [("w1", Phase::TimedOut), ("w2", Phase::TimedOut), ("w3", Phase::Paused)] {
         assert_eq!(get(&store, "r1", name).await.phase, expected, "{name}");
     }

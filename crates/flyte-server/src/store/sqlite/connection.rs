@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_retired_secrets.sql"),
     include_str!("migrations/0008_runs.sql"),
     include_str!("migrations/0009_catalog.sql"),
+    include_str!("migrations/0010_time_limits.sql"),
 ];
 
 /// Marks the file as ours in its header ("FlAu"), so that no other program's database is migrated by accident.

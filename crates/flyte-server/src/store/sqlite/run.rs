@@ -2,6 +2,7 @@
 
 mod attempt;
 mod ending;
+mod late;
 mod listing;
 mod row;
 
@@ -14,8 +15,8 @@ use super::{SqliteStore, change, one};
 use crate::{
     clock::UnixMillis,
     store::{
-        Action, ActionId, ActionQuery, Attempt, AttemptEnd, Ended, Enqueued, NewAction, Phase, QueuedAttempt,
-        Run, RunId, RunQuery, RunStore, StoreError,
+        Action, ActionId, ActionQuery, Attempt, AttemptEnd, Ended, Enqueued, Failure, Late, NewAction, Phase,
+        QueuedAttempt, Run, RunId, RunQuery, RunStore, StoreError,
     },
 };
 
@@ -239,8 +240,19 @@ impl RunStore for SqliteStore {
         self.write(move |connection| signal(connection, &id, &value, &subject, now)).await
     }
 
-    async fn time_out_conditions(&self, now: UnixMillis) -> Result<Vec<RunId>, StoreError> {
-        self.write(move |connection| ending::time_out_conditions(connection, now)).await
+    async fn late_actions(&self, now: UnixMillis) -> Result<Vec<(ActionId, Late, i64)>, StoreError> {
+        self.read(move |connection| late::find(connection, now)).await
+    }
+
+    async fn time_out_action(
+        &self,
+        id: &ActionId,
+        late: Late,
+        failure: Option<&Failure>,
+        now: UnixMillis,
+    ) -> Result<Ended, StoreError> {
+        let (id, failure) = (id.clone(), failure.cloned());
+        self.write(move |connection| late::time_out(connection, &id, late, failure.as_ref(), now)).await
     }
 
     async fn running_attempts(&self) -> Result<Vec<(ActionId, u32)>, StoreError> {

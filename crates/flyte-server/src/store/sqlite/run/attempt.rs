@@ -160,7 +160,7 @@ pub(super) fn end(
 }
 
 /// The action's failure is that of its last attempt.
-fn set_failure(connection: &Connection, keys: &Keys, failure: Option<&Failure>) -> Result<(), StoreError> {
+pub(super) fn set_failure(connection: &Connection, keys: &Keys, failure: Option<&Failure>) -> Result<(), StoreError> {
     let by = |kind| u32::from(failure.is_some_and(|failure| failure.kind == kind));
     change(
         connection,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::UnixMillis,
-    store::{ActionId, Ended, Phase, RunId, StoreError},
+    store::{ActionId, Ended, Phase, StoreError},
 };
 
 /// Milliseconds of a second.
@@ -78,29 +78,6 @@ pub(super) fn abort(
         params![keys.action, reason, subject],
     )?;
     end(connection, id, &keys, Phase::Aborted, now)
-}
-
-/// Times out the conditions that nobody has answered in their time.
-pub(super) fn time_out_conditions(
-    connection: &Connection,
-    now: UnixMillis,
-) -> Result<Vec<RunId>, StoreError> {
-    let late: Vec<ActionId> = connection
-        .prepare_cached(
-            "SELECT r.project, r.domain, r.name, a.name FROM actions a JOIN runs r ON r.pk = a.run
-             WHERE a.phase = 9 AND a.not_before <= ?1 ORDER BY a.pk",
-        )?
-        .query_map([now], |row| {
-            let run = RunId { project: row.get(0)?, domain: row.get(1)?, name: row.get(2)? };
-            Ok(ActionId { run, name: row.get(3)? })
-        })?
-        .collect::<Result<_, _>>()?;
-    for id in &late {
-        if let Some(keys) = keys(connection, id)? {
-            end(connection, id, &keys, Phase::TimedOut, now)?;
-        }
-    }
-    Ok(late.into_iter().map(|id| id.run).collect())
 }
 
 /// Copies what listings show of the root action to its run.

@@ -243,9 +243,9 @@ pub(super) fn insert_action(
              task_version, task_type, short_name, environment, spec_hash, input_uri, output_base, output_uri,
              cache_key, phase, attempts, user_failures, system_failures, error_kind, error_code, error_message,
              error_recoverable, subject, created_at, queued_at, not_before, started_at, ended_at, updated_at,
-             version)
+             version, max_queued, deadline_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 0, 0, 0, ?19,
-             ?20, ?21, ?22, ?23, ?24, ?24, ?28, ?25, ?26, ?24, ?27)",
+             ?20, ?21, ?22, ?23, ?24, ?24, ?28, ?25, ?26, ?24, ?27, ?29, ?30)",
         params![
             run,
             action.id.name,
@@ -279,6 +279,8 @@ pub(super) fn insert_action(
                 ActionKind::Condition => action.waits_until.unwrap_or(UnixMillis::MAX),
                 ActionKind::Task | ActionKind::Trace => now,
             },
+            action.max_queued,
+            action.deadline.map(|deadline| now.saturating_add(deadline)),
         ],
     )
     .map_err(|error| already_exists(error, "action", &action.id.name))?;
