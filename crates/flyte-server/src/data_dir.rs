@@ -3,6 +3,7 @@
 //! ```text
 //! lock                 held by the server that runs; tells its process and version
 //! ca.pem               certificate of the local authority, for clients to trust
+//! authorities.pem      authorities that tasks trust: the system's and the local one (runner::authorities)
 //! tls/authority.pem    the local authority: certificate and private key
 //! tls/server.pem       the certificate that it gave this server: chain and private key
 //! sealing.key          encrypts the signing keys in the database

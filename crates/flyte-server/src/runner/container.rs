@@ -9,13 +9,14 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::{
-    environment, libraries,
+    authorities, environment, libraries,
     process::{Limits, Sandbox, Spec},
     quantity, template,
 };
 use crate::{
-    clock::rfc3339,
+    clock::{UnixMillis, rfc3339},
     config::{Config, SandboxMode},
+    runs::TimeLimits,
     store::{Failure, FailureKind, QueuedAttempt},
 };
 
@@ -25,13 +26,14 @@ pub(super) fn spec(
     objects: Option<&Path>,
     directory: &Path,
     attempt: &QueuedAttempt,
+    now: UnixMillis,
 ) -> Result<Spec, Failure> {
     let task = TaskSpec::decode_from_slice(&attempt.spec)
         .map_err(|error| refused(format!("the task's specification cannot be read: {error}")))?;
     let run = RunSpec::decode_from_slice(&attempt.run.spec)
         .map_err(|error| refused(format!("the run's specification cannot be read: {error}")))?;
-    let template = task.task_template.as_option().cloned().unwrap_or_default();
-    let container = match template.target {
+    let target = task.task_template.as_option().and_then(|template| template.target.clone());
+    let container = match target {
         Some(Target::Container(container)) => *container,
         Some(Target::K8sPod(_)) => {
             return Err(refused(
@@ -68,9 +70,9 @@ pub(super) fn spec(
     }) {
         return Err(refused(format!("{name:?} is no environment variable, or its value cannot be one")));
     }
-    let timeout = template.metadata.as_option().and_then(|metadata| metadata.timeout.as_option());
-    let timeout =
-        timeout.and_then(|timeout| u64::try_from(timeout.seconds).ok()).filter(|seconds| *seconds > 0);
+    // The server ends an action at its deadline. The supervisor knows it too, for it may have no server by then.
+    let age = now.saturating_sub(attempt.action.created_at);
+    let timeout = TimeLimits::of_task(&task).seconds(age);
     let (own, most) = (memory(&container)?, config.runner.max_memory);
     Ok(Spec {
         command,
@@ -86,12 +88,16 @@ pub(super) fn spec(
 }
 
 /// What is kept from what runs here: the data directory, but for the process's own, the objects in `objects`, and the
-/// certificate by which it knows the server, and the libraries it is given. `None` where `runner.sandbox` is `off`.
+/// certificates by which it knows the server, and the libraries it is given. `None` where `runner.sandbox` is `off`.
 #[must_use]
 pub fn sandbox(config: &Config, objects: Option<&Path>) -> Option<Sandbox> {
     (config.runner.sandbox != SandboxMode::Off).then(|| Sandbox {
         hidden: config.data_dir.clone(),
-        readable: vec![config.data_dir.join("ca.pem"), libraries::directory(config)],
+        readable: vec![
+            config.data_dir.join("ca.pem"),
+            authorities::file(&config.data_dir),
+            libraries::directory(config),
+        ],
         writable: objects.map(Path::to_owned).into_iter().collect(),
         required: config.runner.sandbox == SandboxMode::Required,
     })

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, env, path::Path};
 
-use super::libraries;
+use super::{authorities, libraries};
 use crate::{config::Config, store::QueuedAttempt};
 
 /// Where programs are where the server itself is not told.
@@ -32,6 +32,9 @@ pub fn base(config: &Config, directory: &Path) -> BTreeMap<String, String> {
     // Or else its output is there only when there is much of it.
     set("PYTHONUNBUFFERED", "1".to_owned());
     set("PYTHONPATH", libraries::directory(config).display().to_string());
+    for (name, value) in authorities::variables(&config.data_dir) {
+        set(name, value);
+    }
     // The published runtime writes the inputs of the tasks that it calls into directories which nobody has made.
     set("FSSPEC_FILE", r#"{"auto_mkdir": true}"#.to_owned());
     // Tasks have nothing to do with the keyring of whoever runs the server.

@@ -5,7 +5,7 @@ use std::{io, path::Path, time::Duration};
 
 use secrecy::ExposeSecret as _;
 
-use super::environment;
+use super::{authorities, environment};
 use crate::{
     app::App,
     config::{Config, TlsSource},
@@ -63,9 +63,13 @@ fn configuration(config: &Config, directory: &Path, run: &Run) -> String {
         config.public_url.scheme() == "http",
         quoted(&directory.join("token").display().to_string()),
     );
-    if config.tls.source == TlsSource::LocalAuthority {
-        let ca = config.data_dir.join("ca.pem").display().to_string();
-        yaml.push_str(&format!("  caCertFilePath: {}\n", quoted(&ca)));
+    let authority = match config.tls.source {
+        TlsSource::LocalAuthority => Some(config.data_dir.join("ca.pem")),
+        TlsSource::Files { .. } => authorities::installed(&config.data_dir),
+        TlsSource::Off => None,
+    };
+    if let Some(file) = authority {
+        yaml.push_str(&format!("  caCertFilePath: {}\n", quoted(&file.display().to_string())));
     }
     yaml.push_str("task:\n");
     if !config.org.is_empty() {

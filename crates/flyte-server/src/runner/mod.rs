@@ -5,6 +5,7 @@
 //! does not. What the task writes is kept ([`log`]) and can be followed ([`tail`]); how it ended is read from its exit and from
 //! what its runtime has left (`outcome`). [`libraries`] are given to tasks.
 
+pub mod authorities;
 mod container;
 mod directory;
 pub mod environment;

@@ -109,6 +109,16 @@ async fn clean_up(app: Arc<App>) {
     loop {
         interval.tick().await;
         remove_expired(&app).await;
+        renew_authorities(&app).await;
+    }
+}
+
+/// The system's authorities may have changed, or the server's own.
+async fn renew_authorities(app: &Arc<App>) {
+    let app = Arc::clone(app);
+    let written = tokio::task::spawn_blocking(move || runner::authorities::install(&app.config)).await;
+    if let Err(error) = written.map_err(io::Error::other).flatten() {
+        tracing::error!(%error, "the authorities that tasks trust could not be written");
     }
 }
 
