@@ -6,6 +6,7 @@ use buffa::{Inline, MessageField};
 use buffa_types::google::protobuf::Timestamp;
 use flyte_config::Endpoint;
 use flyte_idl::flyteidl2::common::{ActionIdentifier, RunIdentifier};
+use flyte_idl::flyteidl2::core::CatalogCacheStatus;
 use flyte_idl::flyteidl2::workflow as wire;
 use flyte_idl::flyteidl2::workflow::action_details::Result as Outcome;
 use flyte_idl::flyteidl2::workflow::action_metadata::Spec;
@@ -117,6 +118,8 @@ pub struct Action {
     pub duration_ms: Option<u64>,
     /// Who started it, as people call them.
     pub created_by: String,
+    /// Whether its result was taken over from an earlier call of the same task with the same inputs.
+    pub cached: bool,
 }
 
 impl Action {
@@ -330,6 +333,7 @@ impl Action {
             started_at: moment(status.start_time),
             ended_at: moment(status.end_time),
             duration_ms,
+            cached: status.cache_status.as_known() == Some(CatalogCacheStatus::CACHE_HIT),
             created_by: somebody(metadata.executed_by.into_option()),
         }
     }

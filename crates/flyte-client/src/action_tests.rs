@@ -8,7 +8,7 @@ fn an_action_is_told_with_its_attempts_and_how_it_ended() {
         "id": {"run": {"project": "p", "domain": "d", "name": "r1"}, "name": "a7"},
         "metadata": {"parent": "a0", "group": "g", "task": {"id": {"name": "env.t", "version": "v1"}, "shortName": "t"},
             "executedBy": {"application": {"id": {"subject": "ci"}}}},
-        "status": {"phase": "ACTION_PHASE_FAILED", "attempts": 2, "startTime": "1970-01-01T00:16:40.250Z",
+        "status": {"phase": "ACTION_PHASE_FAILED", "attempts": 2, "cacheStatus": "CACHE_HIT", "startTime": "1970-01-01T00:16:40.250Z",
             "endTime": "1970-01-01T00:16:42Z"},
         "errorInfo": {"message": "ValueError: no", "code": "ValueError", "kind": "KIND_USER"},
         "attempts": [
@@ -32,6 +32,7 @@ fn an_action_is_told_with_its_attempts_and_how_it_ended() {
         ended_at: Some(1002),
         duration_ms: Some(1750),
         created_by: "ci".into(),
+        cached: true,
     };
     assert_eq!(details.action, expected);
     assert_eq!(details.action.id().to_string(), "r1 a7");

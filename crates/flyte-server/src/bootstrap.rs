@@ -167,8 +167,10 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     objects.prepare().map_err(|source| BootstrapError::File { path: data_dir.file("objects"), source })?;
     runner::libraries::install(&config.data_dir)
         .map_err(|source| BootstrapError::File { path: data_dir.file("python"), source })?;
-    runner::authorities::install(&config)
-        .map_err(|source| BootstrapError::File { path: runner::authorities::file(&config.data_dir), source })?;
+    runner::authorities::install(&config).map_err(|source| BootstrapError::File {
+        path: runner::authorities::file(&config.data_dir),
+        source,
+    })?;
     let access = Arc::new(Access::new());
     let app = Arc::new(App {
         runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),

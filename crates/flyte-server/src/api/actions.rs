@@ -18,7 +18,7 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::{
-    allow, caller, invalid,
+    allow, cache_key, caller, invalid,
     run::{
         self,
         message::Messages,
@@ -86,6 +86,7 @@ impl Service {
             spec,
             input_uri: action.input_uri.clone(),
             cache_key: task.cache_key.into_option().map(|key| key.value).filter(|key| !key.is_empty()),
+            overwrite_cache: cache_key::is_overwritten(&run::message::decode(&run.spec)?),
         };
         Ok(new.into_action(
             id,
@@ -168,7 +169,7 @@ fn untyped(action: &Action, id: ActionId, base: &str, subject: &str) -> NewActio
         input_uri: action.input_uri.clone(),
         output_base: base.to_owned(),
         output_uri: String::new(),
-        cache_key: None,
+        caching: None,
         phase: Phase::Paused,
         failure: None,
         started_at: None,

@@ -1,7 +1,7 @@
 //! `flyteidl2.dataproxy.DataProxyService`: the way of data in and out for who is no task.
 
 mod data;
-mod inputs;
+pub(in crate::api) mod inputs;
 mod link;
 
 use std::sync::Arc;

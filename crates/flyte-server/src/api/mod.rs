@@ -11,6 +11,7 @@ mod app_logs;
 mod apps;
 mod audit;
 mod auth_metadata;
+mod cache_key;
 mod cluster;
 mod dataproxy;
 mod filter;

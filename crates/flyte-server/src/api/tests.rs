@@ -4,6 +4,7 @@ mod action_data;
 mod api_key;
 mod app;
 mod audit;
+mod cache;
 mod dataproxy;
 mod limits;
 mod project;

@@ -293,12 +293,13 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
 }
 
 fn runner(values: &Values<'_>, environment: &Environment) -> Result<RunnerConfig, ConfigError> {
-    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    // Most tasks wait most of the time: for their subtasks, for services, for data.
+    let tasks = || std::thread::available_parallelism().map_or(1, usize::from).saturating_mul(4).max(8);
     // An activated environment is the one that is meant.
     let active = || environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|path| path.is_absolute());
     let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
     Ok(RunnerConfig {
-        max_tasks: values.optional(&s::RUNNER_MAX_TASKS)?.unwrap_or_else(processors),
+        max_tasks: values.optional(&s::RUNNER_MAX_TASKS)?.unwrap_or_else(tasks),
         python: values.optional(&s::RUNNER_PYTHON)?.or_else(active),
         sandbox: values.value(&s::RUNNER_SANDBOX)?,
         max_runtime: values.optional(&s::RUNNER_MAX_RUNTIME)?.map(|limit| limit.0.unsigned_abs()),

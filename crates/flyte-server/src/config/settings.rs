@@ -487,9 +487,11 @@ pub static RUNNER_MAX_TASKS: Setting<usize> = Setting {
     key: "runner.max-tasks",
     flag: Some("max-tasks"),
     placeholder: "NUMBER",
-    default: Depends("the number of processors"),
-    help: "The most tasks that are worked on at once. One that waits for tasks which it has called does not count. 0 \
-           runs none: they stay queued.",
+    default: Depends("four times the number of processors, at least 8: most tasks wait most of the time"),
+    help: "The most tasks that are worked on at once. A task that waits for its subtasks does not count. People and their \
+           runs take fair turns. Of eight or more places, the last is kept for people who have none, and the one before \
+           it for runs that have none; of four or more, the last is kept for runs that have none. 0 runs no tasks: they \
+           stay queued.",
     check: any,
 };
 

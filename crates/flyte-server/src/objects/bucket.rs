@@ -125,6 +125,15 @@ impl Bucket {
         }
     }
 
+    /// Whether there is an object of this key, or one below it.
+    pub(super) async fn exists(&self, key: &ObjectKey) -> Result<bool, Error> {
+        if self.length(key).await?.is_some() {
+            return Ok(true);
+        }
+        let mut below = self.store.list(Some(&self.path(key)?));
+        Ok(below.try_next().await?.is_some())
+    }
+
     pub(super) async fn read(
         &self,
         key: &ObjectKey,

@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags},
+    fs::{AtFlags, CWD, Dir, Mode, OFlags},
     io::Errno,
 };
 use tempfile::NamedTempFile;
@@ -51,6 +51,24 @@ impl Directory {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether there is a file of this key, or a directory that is not empty.
+    pub(super) fn exists(&self, key: &ObjectKey) -> io::Result<bool> {
+        if self.open(key)?.is_some() {
+            return Ok(true);
+        }
+        let directory = match self.walk(key.segments(), false) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        for entry in Dir::new(directory)? {
+            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Makes a file that is whole and synchronized the object; `replace` what is there, or leave it.

@@ -324,6 +324,19 @@ impl Objects {
         Ok(blocking(move || directory.open(&key)).await?.map(|(_, length)| length))
     }
 
+    /// Whether there is an object of this key, or are any below it: values name directories, too.
+    ///
+    /// # Errors
+    /// [`ObjectError::Io`] and [`ObjectError::Bucket`].
+    pub async fn exists(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
+        let directory = match &self.backend {
+            Backend::Directory(directory) => directory.clone(),
+            Backend::Bucket(bucket) => return Ok(bucket.exists(key).await?),
+        };
+        let key = key.clone();
+        Ok(blocking(move || directory.exists(&key)).await?)
+    }
+
     /// A place for content that is not whole yet.
     ///
     /// # Errors

@@ -164,7 +164,10 @@ mod tests {
         }
         assert!(trusted.len() > 50, "the system's, or Mozilla's: {}", trusted.len());
         let variables = variables(home.path());
-        assert!(variables.contains(&("SSL_CERT_FILE", file(home.path()).display().to_string())), "{variables:?}");
+        assert!(
+            variables.contains(&("SSL_CERT_FILE", file(home.path()).display().to_string())),
+            "{variables:?}"
+        );
         // Another authority takes its place.
         let other = signed(&["ca"], true);
         fs::write(home.path().join("ca.pem"), &other).unwrap();

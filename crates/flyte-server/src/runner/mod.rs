@@ -6,6 +6,7 @@
 //! what its runtime has left (`outcome`). [`libraries`] are given to tasks.
 
 pub mod authorities;
+mod cached;
 mod container;
 mod directory;
 pub mod environment;

@@ -194,7 +194,13 @@ mod tests {
             spec: RunSpec::default(),
             source: 0,
             trigger: None,
-            task: NewTask { task: TaskRef::default(), spec, input_uri: String::new(), cache_key: None },
+            task: NewTask {
+                task: TaskRef::default(),
+                spec,
+                input_uri: String::new(),
+                cache_key: None,
+                overwrite_cache: false,
+            },
             output_base: app.objects.native_url("p", "d", "runs/r1").unwrap(),
         };
         app.runs.create(new).await.unwrap();

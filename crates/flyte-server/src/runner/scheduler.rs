@@ -15,7 +15,7 @@ use secrecy::ExposeSecret as _;
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
 use super::{
-    container, directory, identity, outcome,
+    cached, container, directory, identity, outcome,
     process::{self, Found, How, Process, Supervisor},
 };
 use crate::{
@@ -140,12 +140,32 @@ impl Work {
 
     async fn finish(mut self) {
         let (action, attempt) = (self.queued.action.id.clone(), self.queued.attempt);
+        if let Some(outputs) = self.queued.action.cached_outputs.take().filter(|_| !self.stopped) {
+            return self.finish_cached(&outputs).await;
+        }
         let outcome = self.outcome().await;
         tracing::debug!(%action, attempt, ?outcome, "an attempt has ended");
         let directory = self.directory.clone();
         let _ = tokio::task::spawn_blocking(move || identity::clear(&directory)).await;
         while let Err(error) = self.app.runs.ended(&action, attempt, outcome.clone()).await {
             tracing::error!(%error, %action, attempt, "the end of a task could not be noted");
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Ends the attempt with the outputs of an earlier action if they are still there. Nothing is run.
+    async fn finish_cached(self, outputs: &str) {
+        let (action, attempt) = (&self.queued.action.id, self.queued.attempt);
+        let found = cached::find(&self.app, &self.queued, outputs).await;
+        tracing::debug!(%action, attempt, outputs, ?found, "a cached result was looked at");
+        loop {
+            let noted = match found {
+                cached::Found::Whole => self.app.runs.cached(action, attempt).await,
+                cached::Found::Gone => self.app.runs.not_cached(action, attempt, true).await,
+                cached::Found::Unknown => self.app.runs.not_cached(action, attempt, false).await,
+            };
+            let Err(error) = noted else { return };
+            tracing::error!(%error, %action, attempt, "the use of a cached result could not be noted");
             sleep(PAUSE).await;
         }
     }

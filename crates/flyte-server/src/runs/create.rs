@@ -7,10 +7,10 @@ use buffa::Message as _;
 use flyte_idl::flyteidl2::task::{RunSpec, TaskSpec};
 use uuid::Uuid;
 
-use super::time_limit::TimeLimits;
+use super::time_limit::{TimeLimits, millis};
 use crate::{
     clock::UnixMillis,
-    store::{ActionId, ActionKind, Creator, NewAction, Phase, ROOT_ACTION, Run, RunId, TaskRef},
+    store::{ActionId, ActionKind, Caching, Creator, NewAction, Phase, ROOT_ACTION, Run, RunId, TaskRef},
 };
 
 /// Letters and digits of a name that is made up.
@@ -42,8 +42,10 @@ pub struct NewTask {
     pub spec: TaskSpec,
     /// Where its inputs are: the native URL of `inputs.pb`.
     pub input_uri: String,
-    /// Names what is computed, where the result is to be kept.
+    /// Names what is computed, if the result is to be kept.
     pub cache_key: Option<String>,
+    /// Whether a result that is kept already is computed again.
+    pub overwrite_cache: bool,
 }
 
 impl NewTask {
@@ -59,6 +61,7 @@ impl NewTask {
     ) -> NewAction {
         let template = self.spec.task_template.as_option();
         let limits = TimeLimits::of_task(&self.spec);
+        let caching = self.cache_key.map(|key| caching(&self.spec, key, self.overwrite_cache));
         NewAction {
             id,
             parent: parent.to_owned(),
@@ -77,7 +80,7 @@ impl NewTask {
             input_uri: self.input_uri,
             output_base: output_base.to_owned(),
             output_uri: String::new(),
-            cache_key: self.cache_key,
+            caching,
             phase: Phase::Queued,
             failure: None,
             started_at: None,
@@ -87,6 +90,19 @@ impl NewTask {
             deadline: limits.deadline,
             subject: subject.to_owned(),
         }
+    }
+}
+
+/// How the result of a task is kept under `key`.
+fn caching(spec: &TaskSpec, key: String, overwrite: bool) -> Caching {
+    let metadata = spec.task_template.as_option().and_then(|template| template.metadata.as_option());
+    let max_age = metadata.and_then(|metadata| metadata.cache_max_age.as_option()).map(millis);
+    Caching {
+        key,
+        lookup: !overwrite,
+        serialize: metadata.is_some_and(|metadata| metadata.cache_serializable),
+        // Zero is no limit, as in the published package.
+        max_age: max_age.filter(|age| *age > 0),
     }
 }
 

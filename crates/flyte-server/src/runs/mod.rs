@@ -31,10 +31,13 @@ use self::feed::Feed;
 use crate::{
     access::Access,
     clock::Clock,
-    store::{
-        Action, ActionId, Ended, Enqueued, NewAction, QueuedAttempt, Run, RunId, Store, StoreError,
-    },
+    store::{Action, ActionId, Ended, Enqueued, NewAction, QueuedAttempt, Run, RunId, Store, StoreError},
 };
+
+/// How long a cached result is kept that no call takes, in milliseconds: 90 days.
+const UNUSED_RESULTS: i64 = 90 * 86_400_000;
+/// The most cached results that are kept.
+const MOST_RESULTS: u32 = 100_000;
 
 /// The runs of this server.
 #[derive(Debug)]
@@ -77,8 +80,9 @@ impl Runs {
         Ok(outcome)
     }
 
-    /// Takes queued tasks, those of the oldest run first, so that no more than `slots` are worked on at once, and begins an
-    /// attempt at each. An action whose children have not ended waits for them and takes no slot.
+    /// Takes queued tasks, in fair turns, so that no more than `slots` are worked on at once, and begins an attempt at each. An
+    /// action whose children have not ended waits for them and takes no slot. One that comes with the outputs of another
+    /// ([`Action::cached_outputs`]) takes none either: [`Runs::cached`] or [`Runs::not_cached`] is told of it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -120,6 +124,38 @@ impl Runs {
         let ended = self.store.end_attempt(action, attempt, &end, now).await?;
         self.after(&action.run, &ended);
         Ok(())
+    }
+
+    /// An attempt that was begun with a cached result has it; its action ends with that.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn cached(&self, action: &ActionId, attempt: u32) -> Result<(), StoreError> {
+        let ended = self.store.take_cached(action, attempt, self.clock.now_millis()).await?;
+        self.after(&action.run, &ended);
+        Ok(())
+    }
+
+    /// An attempt that was begun with a cached result cannot have it: its action is queued again. If the result is `gone`,
+    /// it is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn not_cached(&self, action: &ActionId, attempt: u32, gone: bool) -> Result<(), StoreError> {
+        if self.store.give_up_cached(action, attempt, gone, self.clock.now_millis()).await? {
+            self.feed.tell(&action.run);
+            self.feed.tell_runner();
+        }
+        Ok(())
+    }
+
+    /// Forgets cached results that nobody has used for long. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn clean_up(&self) -> Result<u64, StoreError> {
+        let since = self.clock.now_millis().saturating_sub(UNUSED_RESULTS);
+        self.store.delete_unused_results(since, MOST_RESULTS).await
     }
 
     /// Aborts an action with all that it called; the root action's abort is the run's. `subject` is who did. `false` where

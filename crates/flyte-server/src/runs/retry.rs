@@ -88,9 +88,9 @@ pub(super) fn decide(spec: &TaskSpec, action: &Action, outcome: Outcome, now: Un
         ),
     };
     let wait = wait(&metadata, action, &failure);
-    let retry_at = wait.map(|wait| now.saturating_add(wait)).filter(|at| {
-        limits.deadline.is_none_or(|deadline| *at < action.created_at.saturating_add(deadline))
-    });
+    let retry_at = wait
+        .map(|wait| now.saturating_add(wait))
+        .filter(|at| limits.deadline.is_none_or(|deadline| *at < action.created_at.saturating_add(deadline)));
     AttemptEnd { phase, failure: Some(failure.cut()), retry_at }
 }
 
@@ -126,7 +126,10 @@ pub(super) fn late(late: Late, limit: i64) -> Option<Failure> {
         Late::Deadline => Some(past_deadline(limit)),
         Late::Queue => Some(limit_exceeded(
             "QUEUED_TIMEOUT_EXCEEDED",
-            format!("no attempt began within {} (max_queued_time); other tasks kept the server busy", seconds(limit)),
+            format!(
+                "no attempt began within {} (max_queued_time); other tasks kept the server busy",
+                seconds(limit)
+            ),
         )),
         Late::Condition => None,
     }

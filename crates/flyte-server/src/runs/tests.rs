@@ -42,7 +42,13 @@ fn task(retries: u32, change: impl FnOnce(&mut TaskMetadata)) -> TaskSpec {
 }
 
 fn new_task(spec: TaskSpec) -> NewTask {
-    NewTask { task: TaskRef::default(), spec, input_uri: String::new(), cache_key: None }
+    NewTask {
+        task: TaskRef::default(),
+        spec,
+        input_uri: String::new(),
+        cache_key: None,
+        overwrite_cache: false,
+    }
 }
 
 fn new_run(name: &str, spec: TaskSpec) -> NewRun {
@@ -241,7 +247,10 @@ async fn a_deadline_that_passed_without_the_server_is_one() {
     let app = started("r1", limited(9, 0, 0, 30)).await;
     app.runs.claim(1).await.unwrap();
     app.clock.advance(30);
-    app.runs.ended(&root("r1"), 1, Outcome::TimedOut { message: "it took too long".to_owned() }).await.unwrap();
+    app.runs
+        .ended(&root("r1"), 1, Outcome::TimedOut { message: "it took too long".to_owned() })
+        .await
+        .unwrap();
     assert_eq!(stands(&app).await, (Phase::TimedOut, Some("DEADLINE_EXCEEDED".to_owned())));
 }
 

@@ -29,9 +29,7 @@ impl TimeLimits {
     /// The limits of a task; none if it has no metadata.
     pub(crate) fn of_task(spec: &TaskSpec) -> Self {
         let template = spec.task_template.as_option();
-        template
-            .and_then(|template| template.metadata.as_option())
-            .map_or_else(Self::default, Self::of)
+        template.and_then(|template| template.metadata.as_option()).map_or_else(Self::default, Self::of)
     }
 
     /// The whole seconds that an attempt may run if it begins `age` milliseconds after the action was called. Parts of a
@@ -65,7 +63,8 @@ mod tests {
 
     #[test]
     fn the_nearest_limit_counts_and_zero_is_none() {
-        let duration = |seconds, nanos| MessageField::some(Duration { seconds, nanos, ..Duration::default() });
+        let duration =
+            |seconds, nanos| MessageField::some(Duration { seconds, nanos, ..Duration::default() });
         let none = TaskMetadata { timeout: duration(0, 0), ..TaskMetadata::default() };
         assert_eq!(TimeLimits::of(&none), TimeLimits::default());
         assert_eq!(TimeLimits::default().seconds(5), None);
@@ -87,7 +86,9 @@ mod tests {
 
     #[test]
     fn times_are_told_in_seconds() {
-        for (millis, expected) in [(1000, "1s"), (90_000, "90s"), (250, "0.25s"), (1500, "1.5s"), (1005, "1.005s")] {
+        for (millis, expected) in
+            [(1000, "1s"), (90_000, "90s"), (250, "0.25s"), (1500, "1.5s"), (1005, "1.005s")]
+        {
             assert_eq!(seconds(millis), expected);
         }
     }

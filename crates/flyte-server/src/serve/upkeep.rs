@@ -131,8 +131,9 @@ async fn remove_expired(app: &App) {
         let revocations = revocations + app.store.delete_expired_assertions(now).await?;
         let grants = app.store.delete_expired_grants(now).await?;
         let kept_since = now.saturating_sub(app.config.audit.retention);
+        let results = app.runs.clean_up().await?;
         let events = app.store.delete_audit_records_before(kept_since).await?;
-        Ok::<_, crate::store::StoreError>((sessions, devices, grants + revocations, events))
+        Ok::<_, crate::store::StoreError>((sessions, devices, grants + revocations + results, events))
     };
     match removed.await {
         Ok((0, 0, 0, 0)) => {}

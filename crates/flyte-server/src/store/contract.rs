@@ -4,6 +4,7 @@ mod account;
 mod api_key;
 mod app;
 mod audit;
+mod cache;
 mod device;
 mod grant;
 mod project;
@@ -13,6 +14,7 @@ mod signing_key;
 mod task;
 mod trigger;
 mod trust;
+mod turns;
 
 use std::sync::Arc;
 

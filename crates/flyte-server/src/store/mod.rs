@@ -56,9 +56,9 @@ pub use project::{Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectSt
 pub use revocation::RevocationStore;
 pub use rights::{Limit, Rights, Role, UnknownRole};
 pub use run::{
-    Action, ActionId, ActionKind, ActionQuery, Attempt, AttemptEnd, Creator, CreatorKind, Ended, Enqueued,
-    Failure, FailureKind, LabelCondition, Late, NewAction, Phase, QueuedAttempt, ROOT_ACTION, Run, RunId, RunQuery,
-    RunSortKey, RunStore, Span, TaskRef,
+    Action, ActionId, ActionKind, ActionQuery, Attempt, AttemptEnd, CacheStatus, Caching, Creator,
+    CreatorKind, Ended, Enqueued, Failure, FailureKind, LabelCondition, Late, NewAction, Phase,
+    QueuedAttempt, ROOT_ACTION, Run, RunId, RunQuery, RunSortKey, RunStore, Span, TaskRef,
 };
 pub use session::{BrowserSession, SessionStore};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};

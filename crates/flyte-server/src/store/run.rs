@@ -236,6 +236,45 @@ pub struct Run {
     pub ended_at: Option<UnixMillis>,
 }
 
+/// How the result of an action is kept for later calls of the same task with the same inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caching {
+    /// Names what is computed: a hash of the task, its version and interface, and the inputs.
+    pub key: String,
+    /// Whether a result that is kept is taken.
+    pub lookup: bool,
+    /// Whether it waits while another action of the same key is worked on.
+    pub serialize: bool,
+    /// How old a result may be that it takes, in milliseconds.
+    pub max_age: Option<i64>,
+}
+
+/// What came of looking for a result in the cache; the numbers are those of `flyteidl2.core.CatalogCacheStatus`, and are
+/// stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheStatus {
+    /// The task's results are not kept.
+    Disabled = 0,
+    /// No result was there.
+    Miss = 1,
+    /// The result of another action was taken.
+    Hit = 2,
+    /// The action's result is kept.
+    Populated = 3,
+    /// No result was looked for, as the run asked.
+    Skipped = 6,
+}
+
+impl CacheStatus {
+    const ALL: [Self; 5] = [Self::Disabled, Self::Miss, Self::Hit, Self::Populated, Self::Skipped];
+
+    /// The status with this number; `None` if there is none.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| *status as i64 == number)
+    }
+}
+
 /// An action about to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewAction {
@@ -263,8 +302,8 @@ pub struct NewAction {
     pub output_base: String,
     /// Where a trace's outputs are.
     pub output_uri: String,
-    /// Names what is computed, for tasks whose results are kept.
-    pub cache_key: Option<String>,
+    /// How its result is kept, for tasks whose results are.
+    pub caching: Option<Caching>,
     /// Where it begins: queued for a task, paused for a condition, its end for a trace.
     pub phase: Phase,
     /// Why it failed, for a trace that did.
@@ -310,6 +349,10 @@ pub struct Action {
     pub output_uri: String,
     /// Names what is computed, for tasks whose results are kept.
     pub cache_key: Option<String>,
+    /// What came of looking for its result in the cache.
+    pub cache_status: CacheStatus,
+    /// The prefix of the outputs of the action whose result it takes, or took.
+    pub cached_outputs: Option<String>,
     /// Where it stands.
     pub phase: Phase,
     /// How many attempts were begun.
@@ -592,8 +635,12 @@ pub trait RunStore: Send + Sync + 'static {
     ) -> Result<(Vec<Action>, String), StoreError>;
     /// How many of an action's children are in which phase.
     async fn count_children(&self, id: &ActionId) -> Result<Vec<(Phase, u32)>, StoreError>;
-    /// Begins attempts at queued tasks, those of the oldest run first, so that no more than `slots` are worked on at once.
-    /// An action with children that have not ended waits for them and takes no slot.
+    /// Begins attempts at queued tasks, so that no more than `slots` are worked on at once. An action with children that have
+    /// not ended waits for them and takes no slot, nor does one that takes a cached result ([`Action::cached_outputs`]).
+    ///
+    /// The next slot goes to the person who has the fewest, then to whoever was served longest ago; among their runs in the
+    /// same way; and within a run in the order of calls. Of eight slots or more the last goes only to a person who has none,
+    /// and the one before it only to a run that has none; of four or more the last goes only to a run that has none.
     async fn claim_actions(&self, slots: u32, now: UnixMillis) -> Result<Vec<QueuedAttempt>, StoreError>;
     /// When the next queued task may be claimed at the earliest, room provided; `None` where none is queued.
     async fn next_claim_at(&self) -> Result<Option<UnixMillis>, StoreError>;
@@ -609,6 +656,20 @@ pub trait RunStore: Send + Sync + 'static {
         end: &AttemptEnd,
         now: UnixMillis,
     ) -> Result<Ended, StoreError>;
+    /// Ends an attempt and its action with the cached result that it was begun with.
+    async fn take_cached(&self, id: &ActionId, attempt: u32, now: UnixMillis) -> Result<Ended, StoreError>;
+    /// Queues an action again whose attempt was begun with a cached result that cannot be had; the attempt has not been. If
+    /// the result is `gone`, no other action takes it either. `false` if the attempt or the action has ended.
+    async fn give_up_cached(
+        &self,
+        id: &ActionId,
+        attempt: u32,
+        gone: bool,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError>;
+    /// Forgets cached results that were not used since `since`, and those used longest ago beyond the `most` latest. Returns
+    /// how many.
+    async fn delete_unused_results(&self, since: UnixMillis, most: u32) -> Result<u64, StoreError>;
     /// Aborts an action that has not ended, with all that it called, by `subject`. Attempts at them stay to be ended by who
     /// works on them, see [`RunStore::aborted_attempts`]. Nothing changes where the action has ended or there is none.
     async fn abort_action(

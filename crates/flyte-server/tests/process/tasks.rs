@@ -93,7 +93,7 @@ impl World {
             input_uri: format!("{}/inputs.pb", run.output_base),
             output_base: run.output_base.clone(),
             output_uri: String::new(),
-            cache_key: None,
+            caching: None,
             phase: Phase::Queued,
             waits_until: None,
             max_queued: None,

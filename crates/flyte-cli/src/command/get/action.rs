@@ -63,11 +63,16 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
 fn table(actions: &[Action], now: i64) -> String {
     let rows = actions.iter().map(|action| {
         let action = action.clone();
-        let (phase, attempts) = (action.phase.to_string(), action.attempts.to_string());
+        let (phase, attempts) = (phase(&action), action.attempts.to_string());
         let (started, took) = (since(action.started_at, now), took(action.duration_ms));
         [action.name, action.task, action.parent, action.group, phase, attempts, started, took]
     });
     output::table(["NAME", "TASK", "CALLED BY", "GROUP", "PHASE", "ATTEMPTS", "STARTED", "TOOK"], rows)
+}
+
+/// Where it stands, and whether it is the result of an earlier call.
+fn phase(action: &Action) -> String {
+    if action.cached { format!("{} (cached)", action.phase) } else { action.phase.to_string() }
 }
 
 /// One action, one field in a line, its attempts, and why it failed.
@@ -82,7 +87,7 @@ fn details(details: &ActionDetails, now: i64) -> String {
         ("Version", action.version.clone()),
         ("Called by", action.parent.clone()),
         ("Group", action.group.clone()),
-        ("Phase", action.phase.to_string()),
+        ("Phase", phase(action)),
         ("Started", moment(action.started_at)),
         ("Ended", moment(action.ended_at)),
         ("Took", took(action.duration_ms)),
@@ -145,6 +150,8 @@ mod tests {
         };
         let text = details(&whole, 1_000_200);
         insta::assert_snapshot!("action_details", anstream::adapter::strip_str(&text).to_string());
+        let cached = Action { phase: Phase::Succeeded, cached: true, ..action.clone() };
+        assert_eq!(phase(&cached), "succeeded (cached)");
         let text = table(&[action], 1_000_200);
         insta::assert_snapshot!("action_table", anstream::adapter::strip_str(&text).to_string());
     }

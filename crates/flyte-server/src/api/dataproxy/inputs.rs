@@ -33,7 +33,7 @@ pub(super) fn address(inputs: &[u8]) -> String {
 
 /// What tells the inputs apart when results are looked for in the cache, without those that the task ignores for that: their
 /// FNV-64a, as the published server makes it. Never empty, since clients take that for missing.
-pub(super) fn hash(inputs: &[u8], ignored: &[String]) -> String {
+pub(in crate::api) fn hash(inputs: &[u8], ignored: &[String]) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for (_, literal) in fields(inputs).flatten().filter(|(number, _)| *number == LITERALS) {
         let name = fields(literal).flatten().filter(|(number, _)| *number == NAME).last();

@@ -36,7 +36,11 @@ pub(super) async fn object(
             let action =
                 data::action(app, caller, "action_attempt_id.action_id", id.action_id.as_option()).await?;
             let attempt = if id.attempt == 0 { action.attempts } else { id.attempt };
-            format!("{}/report.html", action.output_prefix(attempt))
+            match action.cached_outputs {
+                // Nothing was run: the report is that of the action whose result was taken.
+                Some(outputs) if attempt == action.attempts => format!("{outputs}/report.html"),
+                _ => format!("{}/report.html", action.output_prefix(attempt)),
+            }
         }
         (Some(ArtifactType::ARTIFACT_TYPE_CODE_BUNDLE), Some(Source::ActionAttemptId(id))) => {
             let action =

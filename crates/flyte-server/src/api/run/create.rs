@@ -16,7 +16,12 @@ use uuid::Uuid;
 use super::message::decode;
 use crate::{
     access::{Caller, PrincipalKind, policy},
-    api::{invalid, object_error, place, project::check_id, store_error},
+    api::{
+        cache_key::{self, Inputs},
+        invalid, object_error, place,
+        project::check_id,
+        store_error,
+    },
     app::App,
     runs::{NewRun, NewTask, random_name},
     store::{Creator, CreatorKind, Run, RunId, TaskId, TaskRef},
@@ -45,8 +50,9 @@ pub(super) async fn create(
     if app.store.run_by_id(&id).await.map_err(store_error)?.is_some() {
         return Err(ConnectError::already_exists(format!("run {:?} already exists", id.name)));
     }
-    let input_uri = inputs(app, &id, request.input_wrapper).await?;
-    let task = NewTask { task, spec: task_spec, input_uri, cache_key: None };
+    let (input_uri, cache_key) = inputs(app, &id, &task_spec, request.input_wrapper).await?;
+    let overwrite_cache = cache_key::is_overwritten(&spec);
+    let task = NewTask { task, spec: task_spec, input_uri, cache_key, overwrite_cache };
     let source = request.source.to_i32();
     let new = NewRun { id, creator, spec, source, trigger: None, task, output_base };
     app.runs.create(new).await.map_err(store_error)
@@ -189,8 +195,13 @@ fn output_base(app: &App, run: &RunId, spec: &RunSpec) -> Result<String, Connect
     }
 }
 
-/// Where the root action's inputs are, put there where the request has them.
-async fn inputs(app: &App, run: &RunId, given: Option<InputWrapper>) -> Result<String, ConnectError> {
+/// Where the root action's inputs are, put there if the request has them, and the task's key with them in the cache.
+async fn inputs(
+    app: &App,
+    run: &RunId,
+    task: &TaskSpec,
+    given: Option<InputWrapper>,
+) -> Result<(String, Option<String>), ConnectError> {
     let inputs = match given {
         Some(InputWrapper::OffloadedInputData(offloaded)) => {
             let key = app
@@ -203,7 +214,9 @@ async fn inputs(app: &App, run: &RunId, given: Option<InputWrapper>) -> Result<S
                     "is outside of the run's project and domain: upload the inputs there",
                 ));
             }
-            return Ok(offloaded.uri);
+            let stored = Inputs::Stored { uri: &offloaded.uri, hash: &offloaded.inputs_hash };
+            let cache_key = cache_key::of(app, task, stored).await?;
+            return Ok((offloaded.uri, cache_key));
         }
         Some(InputWrapper::Inputs(inputs)) => inputs.encode_to_vec(),
         None => Vec::new(),
@@ -213,6 +226,7 @@ async fn inputs(app: &App, run: &RunId, given: Option<InputWrapper>) -> Result<S
         .objects
         .native_url(&run.project, &run.domain, &path)
         .map_err(|why| invalid("run_id", &why.to_string()))?;
+    let cache_key = cache_key::of(app, task, Inputs::Given(&inputs)).await?;
     app.objects.put(&uri, Bytes::from(inputs)).await.map_err(object_error)?;
-    Ok(uri)
+    Ok((uri, cache_key))
 }

@@ -20,7 +20,10 @@ use crate::{
     api::{actor::Actors, store_error},
     app::App,
     clock::UnixMillis,
-    store::{self, ActionId, ActionKind, Actor, Attempt, CreatorKind, Failure, FailureKind, Phase, RunId},
+    store::{
+        self, ActionId, ActionKind, Actor, Attempt, CacheStatus, CreatorKind, Failure, FailureKind, Phase,
+        RunId,
+    },
 };
 
 /// Makes messages of records.
@@ -287,7 +290,7 @@ fn status(action: &store::Action) -> ActionStatus {
         start_time: timestamp(action.started_at.unwrap_or(action.created_at)),
         end_time: optional(action.ended_at),
         attempts: action.attempts,
-        cache_status: EnumValue::from(CatalogCacheStatus::CACHE_DISABLED),
+        cache_status: cache_status(action.cache_status),
         duration_ms: action
             .ended_at
             .map(|end| end.saturating_sub(action.started_at.unwrap_or(action.created_at)))
@@ -325,7 +328,16 @@ fn execution_error(failure: &Failure) -> ExecutionError {
 }
 
 fn attempt(action: &store::Action, attempt: &Attempt) -> ActionAttempt {
-    let prefix = action.output_prefix(attempt.number);
+    // The action's status is that of its last attempt; those before it found nothing, for they were run.
+    let cached = match action.cache_status {
+        status if attempt.number == action.attempts => status,
+        CacheStatus::Hit | CacheStatus::Populated => CacheStatus::Miss,
+        status => status,
+    };
+    let prefix = match cached {
+        CacheStatus::Hit => action.output_uri.clone(),
+        _ => action.output_prefix(attempt.number),
+    };
     let outputs = OutputReferences {
         output_uri: prefix.clone(),
         report_uri: format!("{prefix}/report.html"),
@@ -341,11 +353,17 @@ fn attempt(action: &store::Action, attempt: &Attempt) -> ActionAttempt {
             .map_or_else(MessageField::none, |failure| MessageField::some(error_info(failure))),
         attempt: attempt.number,
         outputs: MessageField::some(outputs),
-        logs_available: attempt.started_at.is_some() || attempt.ended_at.is_some(),
-        cache_status: EnumValue::from(CatalogCacheStatus::CACHE_DISABLED),
+        logs_available: cached != CacheStatus::Hit
+            && (attempt.started_at.is_some() || attempt.ended_at.is_some()),
+        cache_status: cache_status(cached),
         phase_transitions: transitions(attempt),
         ..ActionAttempt::default()
     }
+}
+
+/// A status as a message has it: the numbers are the same.
+fn cache_status(status: CacheStatus) -> EnumValue<CatalogCacheStatus> {
+    EnumValue::from(status as i32)
 }
 
 /// The phases that an attempt went through.

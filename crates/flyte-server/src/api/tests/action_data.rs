@@ -46,7 +46,13 @@ fn new_run(app: &App, spec: TaskSpec) -> NewRun {
         spec: RunSpec::default(),
         source: 0,
         trigger: None,
-        task: NewTask { task: TaskRef::default(), spec, input_uri: String::new(), cache_key: None },
+        task: NewTask {
+            task: TaskRef::default(),
+            spec,
+            input_uri: String::new(),
+            cache_key: None,
+            overwrite_cache: false,
+        },
         output_base: app.objects.native_url("flytesnacks", "development", "runs/r1").unwrap(),
     }
 }

@@ -18,17 +18,17 @@ contract! {
 }
 
 /// [`NOW`] in milliseconds.
-const AT: i64 = NOW * 1000;
+pub(super) const AT: i64 = NOW * 1000;
 
-fn run_id(name: &str) -> RunId {
+pub(super) fn run_id(name: &str) -> RunId {
     RunId { project: "p".to_owned(), domain: "development".to_owned(), name: name.to_owned() }
 }
 
-fn id(run: &str, action: &str) -> ActionId {
+pub(super) fn id(run: &str, action: &str) -> ActionId {
     ActionId { run: run_id(run), name: action.to_owned() }
 }
 
-fn run(name: &str, created_at: i64) -> Run {
+pub(super) fn run(name: &str, created_at: i64) -> Run {
     Run {
         id: run_id(name),
         creator: Creator {
@@ -51,7 +51,7 @@ fn run(name: &str, created_at: i64) -> Run {
     }
 }
 
-fn action(run: &str, name: &str, parent: &str) -> NewAction {
+pub(super) fn action(run: &str, name: &str, parent: &str) -> NewAction {
     NewAction {
         id: id(run, name),
         parent: parent.to_owned(),
@@ -70,7 +70,7 @@ fn action(run: &str, name: &str, parent: &str) -> NewAction {
         input_uri: "file:///objects/inputs.pb".to_owned(),
         output_base: format!("file:///objects/{run}"),
         output_uri: String::new(),
-        cache_key: Some("key".to_owned()),
+        caching: None,
         phase: Phase::Queued,
         failure: None,
         started_at: None,
@@ -82,21 +82,21 @@ fn action(run: &str, name: &str, parent: &str) -> NewAction {
     }
 }
 
-async fn create(store: &Backend, name: &str, created_at: i64) {
+pub(super) async fn create(store: &Backend, name: &str, created_at: i64) {
     store.create_run(&run(name, created_at), &action(name, "a0", "")).await.unwrap();
 }
 
 /// What is claimed, as `run/action/attempt`.
-async fn claim(store: &Backend, slots: u32, now: i64) -> Vec<String> {
+pub(super) async fn claim(store: &Backend, slots: u32, now: i64) -> Vec<String> {
     let claimed = store.claim_actions(slots, now).await.unwrap();
     claimed.iter().map(|one| format!("{}/{}/{}", one.run.id.name, one.action.id.name, one.attempt)).collect()
 }
 
-async fn get(store: &Backend, run: &str, name: &str) -> Action {
+pub(super) async fn get(store: &Backend, run: &str, name: &str) -> Action {
     store.action_by_id(&id(run, name)).await.unwrap().unwrap()
 }
 
-fn ended(phase: Phase) -> AttemptEnd {
+pub(super) fn ended(phase: Phase) -> AttemptEnd {
     AttemptEnd { phase, failure: None, retry_at: None }
 }
 
@@ -174,11 +174,14 @@ async fn who_waits_for_children_takes_no_slot(store: Backend) {
     assert_eq!(claim(&store, 1, AT).await, ["r1/c1/1"], "the parent waits");
     assert_eq!(claim(&store, 1, AT).await, [""; 0]);
     store.end_attempt(&id("r1", "c1"), 1, &ended(Phase::Succeeded), AT).await.unwrap();
+    assert_eq!(claim(&store, 1, AT).await, ["r2/a0/1"], "the turn of the other run");
+    store.end_attempt(&id("r2", "a0"), 1, &ended(Phase::Succeeded), AT).await.unwrap();
     assert_eq!(claim(&store, 1, AT).await, ["r1/c2/1"]);
     store.end_attempt(&id("r1", "c2"), 1, &ended(Phase::Failed), AT).await.unwrap();
+    create(&store, "r3", AT).await;
     assert_eq!(claim(&store, 1, AT).await, [""; 0], "the parent goes on");
     store.end_attempt(&id("r1", "a0"), 1, &ended(Phase::Succeeded), AT).await.unwrap();
-    assert_eq!(claim(&store, 1, AT).await, ["r2/a0/1"]);
+    assert_eq!(claim(&store, 1, AT).await, ["r3/a0/1"]);
 }
 
 async fn a_run_can_limit_itself(store: Backend) {

@@ -25,6 +25,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_runs.sql"),
     include_str!("migrations/0009_catalog.sql"),
     include_str!("migrations/0010_time_limits.sql"),
+    include_str!("migrations/0011_cache.sql"),
+    include_str!("migrations/0012_turns.sql"),
 ];
 
 /// Marks the file as ours in its header ("FlAu"), so that no other program's database is migrated by accident.

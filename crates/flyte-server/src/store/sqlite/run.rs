@@ -1,6 +1,8 @@
 //! Runs, actions and attempts.
 
 mod attempt;
+mod cache;
+mod claim;
 mod ending;
 mod late;
 mod listing;
@@ -30,7 +32,8 @@ fn enqueue(connection: &Connection, action: &NewAction, now: UnixMillis) -> Resu
         None => Ok(Enqueued::NoParent),
         Some(parent) if ended || parent.ended => Ok(Enqueued::ParentEnded),
         Some(_) => {
-            row::insert_action(connection, run, action, now)?;
+            let action = row::insert_action(connection, run, action, now)?;
+            cache::look_up(connection, action, now)?;
             Ok(Enqueued::Added)
         }
     }
@@ -114,7 +117,9 @@ impl RunStore for SqliteStore {
         let (run, root) = (run.clone(), root.clone());
         self.write(move |connection| {
             let key = row::insert_run(connection, &run, &root)?;
-            row::insert_action(connection, key, &root, run.created_at)
+            claim::enter(connection, key, &run.creator.subject)?;
+            let root = row::insert_action(connection, key, &root, run.created_at)?;
+            cache::look_up(connection, root, run.created_at)
         })
         .await
     }
@@ -195,7 +200,7 @@ impl RunStore for SqliteStore {
     }
 
     async fn claim_actions(&self, slots: u32, now: UnixMillis) -> Result<Vec<QueuedAttempt>, StoreError> {
-        self.write(move |connection| attempt::claim(connection, slots, now)).await
+        self.write(move |connection| claim::claim(connection, slots, now)).await
     }
 
     async fn next_claim_at(&self) -> Result<Option<UnixMillis>, StoreError> {
@@ -216,6 +221,30 @@ impl RunStore for SqliteStore {
     ) -> Result<Ended, StoreError> {
         let (id, end) = (id.clone(), end.clone());
         self.write(move |connection| attempt::end(connection, &id, attempt, &end, now)).await
+    }
+
+    async fn take_cached(&self, id: &ActionId, attempt: u32, now: UnixMillis) -> Result<Ended, StoreError> {
+        let id = id.clone();
+        self.write(move |connection| cache::take(connection, &id, attempt, now)).await
+    }
+
+    async fn give_up_cached(
+        &self,
+        id: &ActionId,
+        attempt: u32,
+        gone: bool,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
+        let id = id.clone();
+        self.write(move |connection| cache::give_up(connection, &id, attempt, gone, now)).await
+    }
+
+    async fn delete_unused_results(&self, since: UnixMillis, most: u32) -> Result<u64, StoreError> {
+        self.write(move |connection| {
+            claim::clean_up(connection)?;
+            cache::clean_up(connection, since, most)
+        })
+        .await
     }
 
     async fn abort_action(

@@ -1,72 +1,16 @@
-//! Attempts: taken by the runner, started, ended.
+//! Attempts: started, ended.
 
 use rusqlite::{Connection, params};
 
 use super::{
-    super::{change, one},
-    ending,
-    row::{self, ACTION_COLUMNS, Keys, RUN_COLUMNS, RUN_WIDTH, keys, next_version},
+    super::change,
+    cache, ending,
+    row::{Keys, keys, next_version},
 };
 use crate::{
     clock::UnixMillis,
-    store::{ActionId, AttemptEnd, Ended, Failure, FailureKind, Phase, QueuedAttempt, RunId, StoreError},
+    store::{ActionId, AttemptEnd, Ended, Failure, FailureKind, Phase, RunId, StoreError},
 };
-
-/// How many attempts, of the run `$run` where one is named, take a slot: those that have not ended, without those whose
-/// actions wait for children.
-const TAKEN: &str = "SELECT count(*) FROM attempts t JOIN actions a ON a.pk = t.action
-     WHERE t.ended_at IS NULL
-       AND NOT EXISTS (SELECT 1 FROM actions c WHERE c.run = a.run AND c.parent = a.name AND c.ended_at IS NULL)";
-
-/// Takes what is queued, see [`crate::store::RunStore::claim_actions`].
-pub(super) fn claim(
-    connection: &Connection,
-    slots: u32,
-    now: UnixMillis,
-) -> Result<Vec<QueuedAttempt>, StoreError> {
-    let taken: u32 = connection.prepare_cached(TAKEN)?.query_row([], |row| row.get(0))?;
-    let mut claimed = Vec::new();
-    for _ in taken..slots {
-        match claim_one(connection, now)? {
-            Some(attempt) => claimed.push(attempt),
-            None => break,
-        }
-    }
-    Ok(claimed)
-}
-
-fn claim_one(connection: &Connection, now: UnixMillis) -> Result<Option<QueuedAttempt>, StoreError> {
-    let next = format!(
-        "SELECT a.pk, a.run FROM actions a JOIN runs r ON r.pk = a.run
-         WHERE a.phase = 1 AND a.not_before <= ?1
-           AND (r.max_concurrency = 0 OR ({TAKEN} AND a.run = r.pk) < r.max_concurrency)
-         ORDER BY a.run, a.pk LIMIT 1"
-    );
-    let found: Option<(i64, i64)> = one(connection, &next, [now], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let Some((action, run)) = found else { return Ok(None) };
-    change(
-        connection,
-        "UPDATE actions SET phase = ?2, attempts = attempts + 1, started_at = coalesce(started_at, ?3),
-             updated_at = ?3, version = ?4 WHERE pk = ?1",
-        params![action, Phase::Initializing as i64, now, next_version(connection, run)?],
-    )?;
-    change(
-        connection,
-        "INSERT INTO attempts (action, number, phase, queued_at, claimed_at)
-         SELECT pk, attempts, phase, queued_at, ?2 FROM actions WHERE pk = ?1",
-        params![action, now],
-    )?;
-    ending::show_root(connection, run)?;
-    let sql = format!(
-        "SELECT {RUN_COLUMNS}, {ACTION_COLUMNS}, s.spec FROM actions a JOIN runs r ON r.pk = a.run
-         JOIN action_specs s ON s.hash = a.spec_hash WHERE a.pk = ?1"
-    );
-    one(connection, &sql, [action], |row| {
-        let action = row::action_from(row, RUN_WIDTH)?;
-        let spec = row::bytes(row, row.as_ref().column_count() - 1)?;
-        Ok(QueuedAttempt { attempt: action.attempts, action, spec, run: row::run(row)? })
-    })
-}
 
 pub(super) fn start(
     connection: &Connection,
@@ -144,6 +88,8 @@ pub(super) fn end(
                 ],
             )?;
             ending::show_root(connection, keys.run)?;
+            // Another action may have come to the result meanwhile.
+            cache::look_up(connection, keys.action, now)?;
             Ok(Ended { changed: true, revoked_family: None })
         }
         None => {
@@ -153,6 +99,7 @@ pub(super) fn end(
                     "UPDATE actions SET output_uri = output_base || '/' || name || '/' || ?2 WHERE pk = ?1",
                     params![keys.action, attempt.to_string()],
                 )?;
+                cache::keep(connection, keys.action, now)?;
             }
             ending::end(connection, id, &keys, end.phase, now)
         }
@@ -160,7 +107,11 @@ pub(super) fn end(
 }
 
 /// The action's failure is that of its last attempt.
-pub(super) fn set_failure(connection: &Connection, keys: &Keys, failure: Option<&Failure>) -> Result<(), StoreError> {
+pub(super) fn set_failure(
+    connection: &Connection,
+    keys: &Keys,
+    failure: Option<&Failure>,
+) -> Result<(), StoreError> {
     let by = |kind| u32::from(failure.is_some_and(|failure| failure.kind == kind));
     change(
         connection,

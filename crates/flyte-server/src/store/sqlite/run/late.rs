@@ -4,12 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
 
-use super::{
-    super::one,
-    attempt::set_failure,
-    ending,
-    row::keys,
-};
+use super::{super::one, attempt::set_failure, ending, row::keys};
 use crate::{
     clock::UnixMillis,
     store::{ActionId, Ended, Failure, Late, Phase, RunId, StoreError},
@@ -21,11 +16,16 @@ fn sql(late: Late) -> (&'static str, &'static str) {
         Late::Condition => ("a.phase = 9 AND a.not_before <= ?1", "a.not_before - a.created_at"),
         Late::Deadline => ("a.deadline_at <= ?1 AND a.ended_at IS NULL", "a.deadline_at - a.created_at"),
         // A retry that waits for its backoff does not wait for room.
-        Late::Queue => ("a.phase = 1 AND a.max_queued IS NOT NULL AND a.not_before + a.max_queued <= ?1", "a.max_queued"),
+        Late::Queue => {
+            ("a.phase = 1 AND a.max_queued IS NOT NULL AND a.not_before + a.max_queued <= ?1", "a.max_queued")
+        }
     }
 }
 
-pub(super) fn find(connection: &Connection, now: UnixMillis) -> Result<Vec<(ActionId, Late, i64)>, StoreError> {
+pub(super) fn find(
+    connection: &Connection,
+    now: UnixMillis,
+) -> Result<Vec<(ActionId, Late, i64)>, StoreError> {
     let mut found = Vec::new();
     let mut known = HashSet::new();
     for late in Late::ALL {

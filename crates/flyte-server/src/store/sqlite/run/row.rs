@@ -7,8 +7,8 @@ use super::super::{already_exists, change, from_json, one, to_json, unexpected_v
 use crate::{
     clock::UnixMillis,
     store::{
-        Action, ActionId, ActionKind, Attempt, Creator, CreatorKind, Failure, FailureKind, Limit, NewAction,
-        Phase, Role, Run, RunId, StoreError, TaskRef,
+        Action, ActionId, ActionKind, Attempt, CacheStatus, Creator, CreatorKind, Failure, FailureKind,
+        Limit, NewAction, Phase, Role, Run, RunId, StoreError, TaskRef,
     },
 };
 
@@ -25,7 +25,8 @@ pub(super) const ACTION_COLUMNS: &str = "r.project, r.domain, r.name, a.name, a.
      a.input_uri, a.output_base, a.output_uri, a.cache_key, a.phase, a.attempts, a.user_failures,
      a.system_failures, a.error_kind, a.error_code, a.error_message, a.error_recoverable, a.abort_reason,
      a.aborted_by, a.signal, a.signalled_by, a.subject, a.created_at, a.queued_at, a.started_at, a.ended_at,
-     a.updated_at, a.version";
+     a.updated_at, a.version, a.cache_status,
+     (SELECT s.output_uri FROM actions s WHERE s.pk = a.cached_from)";
 
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     let role: i64 = row.get(7)?;
@@ -104,6 +105,8 @@ pub(super) fn action_from(row: &Row<'_>, at: usize) -> rusqlite::Result<Action> 
         ended_at: row.get(at + 34)?,
         updated_at: row.get(at + 35)?,
         version: row.get(at + 36)?,
+        cache_status: cache_status(row, at + 37)?,
+        cached_outputs: row.get(at + 38)?,
     })
 }
 
@@ -122,6 +125,11 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
 pub(super) fn phase(row: &Row<'_>, column: usize) -> rusqlite::Result<Phase> {
     let number = row.get(column)?;
     Phase::from_number(number).ok_or_else(|| unexpected_value(column, number))
+}
+
+fn cache_status(row: &Row<'_>, column: usize) -> rusqlite::Result<CacheStatus> {
+    let number = row.get(column)?;
+    CacheStatus::from_number(number).ok_or_else(|| unexpected_value(column, number))
 }
 
 /// The four columns of a failure, from `column` on.
@@ -229,23 +237,23 @@ pub(super) fn insert_action(
     run: i64,
     action: &NewAction,
     now: UnixMillis,
-) -> Result<(), StoreError> {
+) -> Result<i64, StoreError> {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &action.spec);
     change(
         connection,
         "INSERT INTO action_specs (hash, spec) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING",
         params![hash.as_ref(), action.spec.as_ref()],
     )?;
-    let failure = action.failure.as_ref();
+    let (failure, caching) = (action.failure.as_ref(), action.caching.as_ref());
     change(
         connection,
         "INSERT INTO actions (run, name, parent, \"group\", kind, task_project, task_domain, task_name,
              task_version, task_type, short_name, environment, spec_hash, input_uri, output_base, output_uri,
              cache_key, phase, attempts, user_failures, system_failures, error_kind, error_code, error_message,
              error_recoverable, subject, created_at, queued_at, not_before, started_at, ended_at, updated_at,
-             version, max_queued, deadline_at)
+             version, max_queued, deadline_at, cache_lookup, cache_serialize, cache_max_age)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 0, 0, 0, ?19,
-             ?20, ?21, ?22, ?23, ?24, ?24, ?28, ?25, ?26, ?24, ?27, ?29, ?30)",
+             ?20, ?21, ?22, ?23, ?24, ?24, ?28, ?25, ?26, ?24, ?27, ?29, ?30, ?31, ?32, ?33)",
         params![
             run,
             action.id.name,
@@ -263,7 +271,7 @@ pub(super) fn insert_action(
             action.input_uri,
             action.output_base,
             action.output_uri,
-            action.cache_key,
+            caching.map(|caching| &caching.key),
             action.phase as i64,
             failure.map(|failure| failure.kind as i64),
             failure.map(|failure| &failure.code),
@@ -281,8 +289,11 @@ pub(super) fn insert_action(
             },
             action.max_queued,
             action.deadline.map(|deadline| now.saturating_add(deadline)),
+            caching.is_some_and(|caching| caching.lookup),
+            caching.is_some_and(|caching| caching.serialize),
+            caching.and_then(|caching| caching.max_age),
         ],
     )
     .map_err(|error| already_exists(error, "action", &action.id.name))?;
-    Ok(())
+    Ok(connection.last_insert_rowid())
 }
