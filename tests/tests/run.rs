@@ -188,6 +188,11 @@ fn who_has_seen_enough_leaves_the_run_and_can_stop_it() {
     assert!(String::from_utf8_lossy(&ended.stdout).contains("asleep"));
     let shown = world.told(&["get", "run", "long"]).ok();
     assert!(shown.out.contains("aborted") && shown.out.contains("slept enough"), "{shown:?}");
+    // Again: there is nothing to do, and the command says so.
+    for arguments in [&["abort", "run", "long"][..], &["abort", "action", "long", "a0"]] {
+        let again = world.told(arguments).ok();
+        assert!(again.err.contains("has already finished (aborted)"), "{again:?}");
+    }
 }
 
 #[test]

@@ -49,18 +49,38 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
     match command {
         Command::Run(RunArguments { name, reason }) => {
             let runs = context.place_client()?.runs();
-            context.run("Stopping the run", async {
-                let aborted = runs.abort(&RunId::new(place, &name), &reason.reason).await;
-                aborted
+            let id = RunId::new(place, &name);
+            let over = context.run("Stopping the run", async {
+                // Whatever the server answers to an abort that comes too late: some say that it worked.
+                let stop = async {
+                    let phase = runs.get(&id).await?.run.phase;
+                    if phase.is_over() {
+                        return Ok(Some(phase));
+                    }
+                    runs.abort(&id, &reason.reason).await.map(|()| None)
+                };
+                stop.await
                     .map_err(|error| Failure::resource(format!("cannot stop the run {name}"), &error, "run"))
             })?;
-            output::tell(&format!("Run {name} stops. Look at it: flyte get run {name}"));
+            output::tell(&match over {
+                Some(phase) => {
+                    format!("Run {name} has already finished ({phase}). Look at it: flyte get run {name}")
+                }
+                None => format!("Run {name} stops. Look at it: flyte get run {name}"),
+            });
         }
         Command::Action(ActionArguments { run, action, reason }) => {
             let actions = context.place_client()?.actions();
-            context.run("Stopping the action", async {
-                let aborted = actions.abort(&RunId::new(place, &run).action(&action), &reason.reason).await;
-                aborted.map_err(|error| {
+            let id = RunId::new(place, &run).action(&action);
+            let over = context.run("Stopping the action", async {
+                let stop = async {
+                    let phase = actions.get(&id).await?.action.phase;
+                    if phase.is_over() {
+                        return Ok(Some(phase));
+                    }
+                    actions.abort(&id, &reason.reason).await.map(|()| None)
+                };
+                stop.await.map_err(|error| {
                     Failure::resource(
                         format!("cannot stop the action {action} of {run}"),
                         &error,
@@ -68,9 +88,11 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
                     )
                 })
             })?;
-            output::tell(&format!(
-                "Action {action} of run {run} stops. Look at it: flyte get action {run} {action}"
-            ));
+            let next = format!("Look at it: flyte get action {run} {action}");
+            output::tell(&match over {
+                Some(phase) => format!("Action {action} of run {run} has already finished ({phase}). {next}"),
+                None => format!("Action {action} of run {run} stops. {next}"),
+            });
         }
     }
     Ok(Exit::Success)

@@ -36,7 +36,7 @@ use crate::{
     access::{Caller, policy},
     app::App,
     audit::{Detail, Event, Kind},
-    store::{self, ActionId, RunId},
+    store::{self, ActionId, Phase, RunId},
 };
 
 /// The longest name of an action, in bytes.
@@ -123,18 +123,45 @@ pub(super) fn reason(given: Option<&str>) -> Result<&str, ConnectError> {
     }
 }
 
-/// Aborts for a caller, and records that.
+/// Aborts for a caller, and records that; `false` if the action has ended already.
 pub(super) async fn abort(
     app: &App,
     caller: &Caller,
     id: &ActionId,
     reason: &str,
-) -> Result<(), ConnectError> {
-    if app.runs.abort(id, reason, &caller.subject).await.map_err(store_error)? {
+) -> Result<bool, ConnectError> {
+    let aborted = app.runs.abort(id, reason, &caller.subject).await.map_err(store_error)?;
+    if aborted {
         let object = if id.is_root() { id.run.to_string() } else { id.to_string() };
         record(app, Kind::RunAborted, caller, &object, |event| event.detail(Detail::Reason, reason)).await;
     }
-    Ok(())
+    Ok(aborted)
+}
+
+/// Aborts for a person, who is told if there is nothing to abort any more.
+async fn abort_unfinished(
+    app: &App,
+    caller: &Caller,
+    id: &ActionId,
+    reason: &str,
+) -> Result<(), ConnectError> {
+    if abort(app, caller, id, reason).await? {
+        return Ok(());
+    }
+    let action = app.runs.action(id).await.map_err(store_error)?.ok_or_else(|| no_action(id))?;
+    let what = if id.is_root() { format!("run {:?}", id.run.name) } else { format!("action {:?}", id.name) };
+    let how = match action.phase {
+        Phase::Succeeded | Phase::Recovered => "succeeded",
+        Phase::Failed => "failed",
+        Phase::Aborted => "was aborted",
+        Phase::TimedOut => "timed out",
+        Phase::Queued | Phase::WaitingForResources | Phase::Initializing | Phase::Running | Phase::Paused => {
+            "ended"
+        }
+    };
+    Err(ConnectError::failed_precondition(format!(
+        "{what} has finished: it {how}. There is nothing to abort"
+    )))
 }
 
 pub(super) async fn record(
@@ -194,7 +221,7 @@ impl RunService for Service {
         let id = run_id(caller, required("run_id", &request.run_id)?)?;
         let reason = reason(request.reason.as_deref())?;
         self.app.store.run_by_id(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
-        abort(&self.app, caller, &ActionId::root(id), reason).await?;
+        abort_unfinished(&self.app, caller, &ActionId::root(id), reason).await?;
         Response::ok(AbortRunResponse::default())
     }
 
@@ -343,7 +370,7 @@ impl RunService for Service {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
         let action = self.action(caller, required("action_id", &request.action_id)?).await?;
-        abort(&self.app, caller, &action.id, reason(Some(&request.reason))?).await?;
+        abort_unfinished(&self.app, caller, &action.id, reason(Some(&request.reason))?).await?;
         Response::ok(AbortActionResponse::default())
     }
 

@@ -364,8 +364,14 @@ async fn an_aborted_run_tells_why_and_by_whom() {
     let server = Runs::start().await;
     server.run("p", "r1").await;
     let abort = json!({"runId": run_id("p", "r1"), "reason": "enough"});
-    for _ in 0..2 {
-        assert_eq!(server.json(ABORT_RUN, Some("Ada"), &abort).await.status, StatusCode::OK);
+    assert_eq!(server.json(ABORT_RUN, Some("Ada"), &abort).await.status, StatusCode::OK);
+    for (method, request, what) in [
+        (ABORT_RUN, abort, "run \"r1\""),
+        (ABORT_ACTION, json!({"actionId": action_id("p", "r1", "a0")}), "run \"r1\""),
+    ] {
+        let (code, message) = server.json(method, Some("Ada"), &request).await.error();
+        assert_eq!(code, "failed_precondition");
+        assert_eq!(message, format!("{what} has finished: it was aborted. There is nothing to abort"));
     }
     let request = json!({"actionId": action_id("p", "r1", "a0")});
     let details = server.json(ACTION_DETAILS, Some("Ada"), &request).await.json()["details"].clone();
