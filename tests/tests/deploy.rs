@@ -10,7 +10,7 @@ import flyte.app
 
 IMAGE = "docker.io/library/python:3.12-slim"
 env = flyte.TaskEnvironment(name="greet", image=IMAGE)
-hourly = flyte.Trigger("hourly", flyte.Cron("0 * * * *"), inputs={"name": "world"})
+hourly = flyte.Trigger("hourly", flyte.Cron("0 * * * *"), inputs={"name": "world"}, auto_activate=False)
 
 
 @env.task(triggers=hourly, entrypoint=True)

@@ -24,7 +24,7 @@ use super::{
         message::Messages,
         watch::{Look, Next, follow},
     },
-    store_error,
+    store_error, unsupported,
 };
 use crate::{
     access::policy,
@@ -74,6 +74,8 @@ impl Service {
     ) -> Result<NewAction, ConnectError> {
         self.check_url("action.input_uri", &action.input_uri, run)?;
         let spec = task.spec.into_option().ok_or_else(|| invalid("action.task.spec", "is missing"))?;
+        unsupported::check_queue("action.task.queue", &task.queue)?;
+        unsupported::check_task("action.task.spec", &spec)?;
         let mut named = run::create::task_ref(&spec, &run.id)?;
         if let Some(given) = task.id.as_option().filter(|given| !given.name.is_empty()) {
             named.name.clone_from(&given.name);

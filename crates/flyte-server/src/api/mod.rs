@@ -30,6 +30,7 @@ mod tests;
 mod timestamp;
 mod trigger;
 mod trust;
+mod unsupported;
 
 use std::sync::Arc;
 
@@ -128,6 +129,9 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
                     .await
                     .into_http_response(request.headers())
                     .into_response();
+            }
+            if let Err(refusal) = unsupported::check_service(service) {
+                return refusal.into_http_response(request.headers()).into_response();
             }
             request.extensions_mut().insert(caller);
             next.run(request).await

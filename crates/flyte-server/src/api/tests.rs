@@ -14,6 +14,7 @@ mod settings;
 mod task;
 mod trigger;
 mod trust;
+mod unsupported;
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ use super::{
     list_request::{self, Field},
     place, store_error,
     task::{self, decode},
-    timestamp,
+    timestamp, unsupported,
 };
 use crate::{
     access::{Caller, policy},
@@ -181,6 +181,7 @@ impl TriggerService for Service {
         let automation =
             request.automation_spec.as_option().ok_or_else(|| invalid("automation_spec", "is missing"))?;
         place::check_name("spec.task_version", &spec.task_version)?;
+        unsupported::check_trigger("spec.active", spec.active, automation)?;
         let task = TaskId {
             project: id.project.clone(),
             domain: id.domain.clone(),
@@ -368,6 +369,14 @@ impl TriggerService for Service {
         allow(&self.app, &context, policy::may_deploy(caller, "switching a trigger")).await?;
         let request = request.to_owned_message();
         let ids = self.ids(caller, &request.names).await?;
+        if request.active {
+            for id in &ids {
+                let found = self.app.store.trigger_by_id(id).await.map_err(store_error)?;
+                let trigger = found.ok_or_else(|| not_found(id))?;
+                let automation = decode::<TriggerAutomationSpec>(&trigger.automation)?;
+                unsupported::check_trigger("active", true, &automation)?;
+            }
+        }
         let due: Vec<_> = ids.iter().map(|id| (id.clone(), None)).collect();
         let (by, now) = (actor::of(caller), self.app.clock.now());
         let missing =

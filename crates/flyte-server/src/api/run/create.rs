@@ -21,6 +21,7 @@ use crate::{
         invalid, object_error, place,
         project::check_id,
         store_error,
+        unsupported::{self, Feature},
     },
     app::App,
     runs::{NewRun, NewTask, random_name},
@@ -41,6 +42,7 @@ pub(super) async fn create(
     place::check(app, caller, "id", &id.project, &id.domain).await?;
     let mut spec = request.run_spec.into_option().unwrap_or_default();
     check_spec(&spec)?;
+    unsupported::check_run("run_spec", &spec)?;
     if let Some(start) = request.run_start_time.into_option() {
         spec.run_start_time = MessageField::some(start);
     }
@@ -123,11 +125,16 @@ async fn task(
 ) -> Result<(TaskRef, TaskSpec), ConnectError> {
     match task {
         None => Err(invalid("task", "is missing: give task_spec, task_id or trigger_name")),
-        Some(Task::TaskSpec(spec)) => Ok((task_ref(&spec, run)?, *spec)),
-        Some(Task::TaskId(id)) => deployed(app, caller, *id).await,
-        Some(Task::TriggerName(_)) => Err(ConnectError::unimplemented(
-            "this server does not fire triggers by hand: run the task that the trigger is for",
-        )),
+        Some(Task::TaskSpec(spec)) => {
+            unsupported::check_task("task_spec", &spec)?;
+            Ok((task_ref(&spec, run)?, *spec))
+        }
+        Some(Task::TaskId(id)) => {
+            let (task, spec) = deployed(app, caller, *id).await?;
+            unsupported::check_task("task_id.spec", &spec)?;
+            Ok((task, spec))
+        }
+        Some(Task::TriggerName(_)) => Err(Feature::FiringByHand.refused("trigger_name")),
     }
 }
 

@@ -8,7 +8,7 @@ use flyte_idl::flyteidl2::{
     trigger::{TriggerSpec, trigger_spec},
 };
 
-use super::super::{actor, invalid, place};
+use super::super::{actor, invalid, place, unsupported};
 use crate::{
     access::Caller,
     app::App,
@@ -39,6 +39,7 @@ impl NewDeployment {
         let spec = request.spec.as_option().ok_or_else(|| invalid("spec", "is missing"))?;
         let template =
             spec.task_template.as_option().ok_or_else(|| invalid("spec.task_template", "is missing"))?;
+        unsupported::check_task("spec", spec)?;
         if let Some(inner) = template.id.as_option() {
             for (field, inner, outer) in
                 [("name", &inner.name, &id.name), ("version", &inner.version, &id.version)]
@@ -106,6 +107,7 @@ fn new_trigger(at: &str, task: &Task, trigger: &TaskTrigger) -> Result<NewTrigge
         .automation_spec
         .as_option()
         .ok_or_else(|| invalid(&format!("{at}.automation_spec"), "is missing"))?;
+    unsupported::check_trigger(&format!("{at}.spec.active"), spec.active, automation)?;
     let inputs = spec.input_wrapper.map(|inputs| match inputs {
         task_trigger_spec::InputWrapper::Inputs(inputs) => trigger_spec::InputWrapper::Inputs(inputs),
         task_trigger_spec::InputWrapper::OffloadedInputData(inputs) => {
