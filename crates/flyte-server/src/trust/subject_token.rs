@@ -37,6 +37,9 @@ pub enum SubjectTokenError {
     /// `nbf` or `iat` is to come.
     #[error("subject_token is not valid yet: check the clocks")]
     NotYet,
+    /// `aud` names several: each of them could present the token here, and we could present it to them.
+    #[error("subject_token must be for one audience only: its aud names several")]
+    Audiences,
     /// A claim that must be there is not, or is not what it should be.
     #[error("subject_token lacks the claim {0}, or has something else in it")]
     Claim(&'static str),
@@ -51,7 +54,7 @@ pub struct SubjectToken<'a> {
     /// `iss`.
     pub issuer: String,
     /// `aud`.
-    pub audiences: Vec<String>,
+    pub audience: String,
 }
 
 /// What a verified token says.
@@ -91,7 +94,7 @@ impl<'a> SubjectToken<'a> {
             algorithm: header.alg,
             kid: header.kid,
             issuer: text(&claims, "iss")?.to_owned(),
-            audiences: audiences(&claims)?,
+            audience: audience(&claims)?,
         })
     }
 
@@ -129,16 +132,18 @@ fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<&'a st
     text.ok_or(SubjectTokenError::Claim(name))
 }
 
-/// `aud`: one or several (RFC 7519 section 4.1.3).
-fn audiences(claims: &Map<String, Value>) -> Result<Vec<String>, SubjectTokenError> {
-    let wrong = SubjectTokenError::Claim("aud");
-    match claims.get("aud") {
-        Some(Value::String(one)) => Ok(vec![one.clone()]),
-        Some(Value::Array(many)) => {
-            many.iter().map(|one| one.as_str().map(str::to_owned).ok_or(wrong)).collect()
-        }
-        _ => Err(wrong),
-    }
+/// `aud`: one audience, also as a list of one (RFC 7519 section 4.1.3).
+fn audience(claims: &Map<String, Value>) -> Result<String, SubjectTokenError> {
+    let found = match claims.get("aud") {
+        Some(Value::Array(many)) => match many.as_slice() {
+            [one] => Some(one),
+            [] => None,
+            _ => return Err(SubjectTokenError::Audiences),
+        },
+        other => other,
+    };
+    let audience = found.and_then(Value::as_str).filter(|text| !text.is_empty());
+    audience.map(str::to_owned).ok_or(SubjectTokenError::Claim("aud"))
 }
 
 /// A NumericDate (RFC 7519 section 2), which may have a fraction.

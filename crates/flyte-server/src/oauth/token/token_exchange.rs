@@ -144,14 +144,12 @@ async fn trusted(
     name: Option<&str>,
 ) -> Result<(TrustRule, Verified), OAuthError> {
     let mut rules = app.store.trust_rules_of_issuer(&token.issuer).await?;
-    rules
-        .retain(|rule| token.audiences.contains(&rule.audience) && name.is_none_or(|name| name == rule.name));
+    rules.retain(|rule| token.audience == rule.audience && name.is_none_or(|name| name == rule.name));
     if rules.is_empty() {
         let named = name.map(|name| format!(" called {name}")).unwrap_or_default();
         return Err(invalid(&format!(
             "there is no trust rule{named} for tokens of {} with the audience {}",
-            token.issuer,
-            token.audiences.join(" or ")
+            token.issuer, token.audience
         )));
     }
     let mut failure = None;
