@@ -6,6 +6,7 @@ import html
 import importlib
 import json
 import sys
+from datetime import datetime, timezone
 from typing import Any
 
 from flyte import _native
@@ -77,6 +78,16 @@ class Prompt:
             self._shown = _display(f"<div>{first} {link}</div>", f"{first}\n{url}")
         else:
             _tell(f"{first}\n\n{url}\n")
+
+    def _step_up(self, endpoint: str, wanted: str) -> None:
+        _tell(f"{endpoint} asks for {wanted} before it does this.")
+
+    def _credentials_end(self, client_id: str, at: int, left: int) -> None:
+        when = datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        _tell(
+            f"The API key {client_id} stops working at {when} (in {left // 86_400} days). A new secret and a new end: "
+            f"flyte rotate api-key {client_id} --expires 90d"
+        )
 
     def _command_says(self, text: str) -> None:
         sys.stderr.write(text)

@@ -53,7 +53,9 @@ impl From<Failure> for PyErr {
 impl From<&AuthError> for Failure {
     fn from(error: &AuthError) -> Self {
         let code = match error {
-            AuthError::LoginRequired { .. } | AuthError::SessionEnded { .. } => "login",
+            AuthError::LoginRequired { .. }
+            | AuthError::SessionEnded { .. }
+            | AuthError::StepUpRequired { .. } => "login",
             error if error.is_authentication() => "unauthenticated",
             AuthError::Unreachable { .. } | AuthError::Busy { .. } => "unavailable",
             _ => "configuration",

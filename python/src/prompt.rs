@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyte_auth::Interaction;
 use flyte_auth::flows::device::DeviceCode;
+use flyte_auth::{Interaction, StepUp};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -124,6 +124,19 @@ impl Interaction for Prompt {
 
     fn code_expires_in(&self, left: Duration) {
         self.push(json!({"event": "code_expires_in", "seconds": left.as_secs()}));
+    }
+
+    fn step_up(&self, endpoint: &str, step_up: &StepUp) {
+        self.push(json!({"event": "step_up", "endpoint": endpoint, "wanted": step_up.in_words()}));
+    }
+
+    fn credentials_end(&self, client_id: &str, at: i64, left: Duration) {
+        self.push(json!({
+            "event": "credentials_end",
+            "client_id": client_id,
+            "at": at,
+            "left": left.as_secs(),
+        }));
     }
 
     fn command_says(&self, text: &str) {

@@ -123,6 +123,18 @@ pub enum AuthError {
         /// What the server said about it.
         reason: Option<String>,
     },
+    /// The server wants the person to sign in again before it does this (RFC 9470), and that cannot be, or was not enough.
+    #[error("{endpoint} asks for {wanted} before it does this, and {}", if *.tried { "the one just now was not enough" } else { "nobody can sign in here" })]
+    StepUpRequired {
+        /// The endpoint.
+        endpoint: String,
+        /// What it asks for, in words.
+        wanted: String,
+        /// The `--max-age` of a sign-in that would do, as the command takes it; `None` where any will.
+        max_age: Option<String>,
+        /// Whether the person has signed in because of it.
+        tried: bool,
+    },
     /// The server does not take a machine's credentials (RFC 6749 section 5.2).
     #[error("{endpoint} does not take the credentials of the client {client_id:?}: {code}{}", .description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
     ClientRefused {
@@ -380,6 +392,7 @@ impl AuthError {
                 | Self::CallbackPort { .. }
                 | Self::LoginRequired { .. }
                 | Self::SessionEnded { .. }
+                | Self::StepUpRequired { .. }
                 | Self::StateMismatch
                 | Self::ClientRefused { .. }
                 | Self::Credentials { .. }
@@ -417,6 +430,12 @@ impl AuthError {
             Self::NoClientId { .. } => {
                 "Set admin.clientId in the configuration to the client that is registered there.".to_owned()
             }
+            Self::StepUpRequired { tried: true, .. } => {
+                "Ask the server's administrator what kind of sign-in it wants.".to_owned()
+            }
+            Self::StepUpRequired { max_age: Some(age), .. } => {
+                format!("Run `flyte auth login --max-age {age}` in a terminal, then run this again at once.")
+            }
             Self::Refused { code, .. } if code == "invalid_scope" => {
                 "Check admin.scopes in the configuration: the server gives none of them.".to_owned()
             }
@@ -428,6 +447,7 @@ impl AuthError {
             | Self::AccessDenied { .. }
             | Self::TimedOut { .. }
             | Self::IssuerMismatch { .. }
+            | Self::StepUpRequired { .. }
             | Self::Interrupted => "Run `flyte auth login` to try again.".to_owned(),
             Self::BadAnswer { .. } => {
                 "The stored login was kept. Try again later; if it stays, tell the server's administrator."

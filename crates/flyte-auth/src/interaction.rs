@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use url::Url;
 
-use crate::flows::device::DeviceCode;
+use crate::{StepUp, clock::UnixTime, flows::device::DeviceCode};
 
 /// How a flow talks to the person; the `flyte` command and the Python package each bring their own.
 #[async_trait]
@@ -41,6 +41,17 @@ pub trait Interaction: fmt::Debug + Send + Sync {
     /// Offers a new code after one ended for this reason; whether the person wants it.
     async fn new_code(&self, _reason: &str) -> bool {
         false
+    }
+
+    /// Says why the person signs in again: the server at `endpoint` asks for it (RFC 9470).
+    fn step_up(&self, endpoint: &str, step_up: &StepUp) {
+        tracing::info!("{endpoint} asks for {} before it does this", step_up.in_words());
+    }
+
+    /// Warns that what this machine proves itself with ends soon: the secret of the client, at `at`, in `left`.
+    fn credentials_end(&self, client_id: &str, at: UnixTime, left: Duration) {
+        let hours = left.as_secs() / 3600;
+        tracing::warn!("the API key {client_id} stops working in {hours} hours (Unix time {at})");
     }
 
     /// Passes on what a command that gets a token writes to its standard error, as it comes.

@@ -1,4 +1,5 @@
-//! Calls with a token: attached, and tried once more with a new one where the server turns it down.
+//! Calls with a token: attached, and tried once more with a new one where the server turns it down, or after another sign-in
+//! where it asks for one.
 
 mod verdict;
 
@@ -12,6 +13,7 @@ use http_body_util::{BodyExt as _, Limited};
 use reqwest::header;
 use url::Url;
 
+use self::verdict::Verdict;
 use crate::{AccessToken, AuthError, ConnectFailure, Session};
 
 /// The longest request body that is kept for a second try, in bytes.
@@ -84,24 +86,39 @@ async fn send(
     if session.options().auth_type == AuthType::Passthrough {
         return call.attempt(None).await;
     }
-    let token = session.token().await?;
-    let (turned_down, response) = verdict::of(call.attempt(Some(&token)).await?).await;
-    let by_proxy = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-    if !turned_down && !by_proxy {
-        return Ok(response);
+    // Each remedy is tried once: what it does not help against, it would not help against for ever.
+    let (mut renewed, mut stepped_up) = (false, false);
+    loop {
+        let token = session.token().await?;
+        let (verdict, response) = verdict::of(call.attempt(Some(&token)).await?).await;
+        let by_proxy = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        match verdict {
+            Verdict::StepUp(step_up) if stepped_up => {
+                return Err(session.step_up_required(&step_up, true));
+            }
+            Verdict::StepUp(step_up) => {
+                stepped_up = true;
+                session.step_up(&token, step_up).await?;
+            }
+            Verdict::Accepted if !by_proxy => return Ok(response),
+            verdict if renewed => {
+                let turned_down = verdict == Verdict::TurnedDown;
+                return match clock_skew(session, response.headers()).filter(|_| turned_down) {
+                    Some(error) => Err(error),
+                    None => Ok(response),
+                };
+            }
+            verdict => {
+                renewed = true;
+                // Which of the two tokens a proxy means by 401 is not told: both are got anew.
+                session.forget_proxy().await;
+                session.greet_proxy().await?;
+                if verdict == Verdict::TurnedDown {
+                    session.invalidate(&token);
+                }
+            }
+        }
     }
-    // Which of the two tokens a proxy means by 401 is not told: both are got anew.
-    session.forget_proxy().await;
-    session.greet_proxy().await?;
-    if turned_down {
-        session.invalidate(&token);
-    }
-    let token = session.token().await?;
-    let (turned_down, response) = verdict::of(call.attempt(Some(&token)).await?).await;
-    if turned_down && let Some(error) = clock_skew(session, response.headers()) {
-        return Err(error);
-    }
-    Ok(response)
 }
 
 /// One call, kept whole so that it can be sent again.

@@ -16,6 +16,7 @@ pub mod http;
 mod interaction;
 mod layer;
 mod session;
+mod step_up;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -27,5 +28,6 @@ pub use self::{
     interaction::{Interaction, Unattended, has_browser, open_browser},
     layer::Transport,
     session::{Credentials, Session, SessionOptions, SignedOut, Status, state_dir},
+    step_up::StepUp,
     token::{AccessToken, TokenResponse},
 };

@@ -83,6 +83,10 @@ pub struct TokenResponse {
     pub scope: Option<String>,
     /// How the token is to be used; only `Bearer` can be.
     pub token_type: Option<String>,
+    /// When the client's secret ends, Unix time in seconds: our server says it to API keys, under the name of RFC 7591 section
+    /// 3.2.1, where 0 means never.
+    #[serde(default, deserialize_with = "lenient_seconds")]
+    pub client_secret_expires_at: Option<UnixTime>,
     /// Who signed in (OpenID Connect Core section 3.1.3.3).
     pub id_token: Option<SecretString>,
 }

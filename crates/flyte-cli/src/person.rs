@@ -8,13 +8,14 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyte_auth::Interaction;
 use flyte_auth::flows::device::DeviceCode;
+use flyte_auth::{Interaction, StepUp};
 use url::Url;
 
 use crate::keyboard;
 use crate::output;
 use crate::progress::Progress;
+use crate::time;
 
 /// Talks to the person over standard error; standard output is for results.
 #[derive(Debug)]
@@ -113,6 +114,19 @@ impl Interaction for Terminal {
         }
         self.progress.tell(&format!("{sentence}. Press Enter for a new one, or Ctrl-D to stop."));
         keyboard::line().await.is_some()
+    }
+
+    fn step_up(&self, endpoint: &str, step_up: &StepUp) {
+        self.progress.tell(&format!("{endpoint} asks for {} before it does this.", step_up.in_words()));
+    }
+
+    fn credentials_end(&self, client_id: &str, at: i64, left: Duration) {
+        let left = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
+        let when = time::moment(at, at.saturating_sub(left));
+        self.progress.tell(&format!(
+            "The API key {client_id} stops working at {when}. A new secret and a new end: flyte rotate api-key {client_id} \
+             --expires 90d"
+        ));
     }
 
     fn command_says(&self, text: &str) {

@@ -73,6 +73,24 @@ pub(crate) fn lasting(text: &str) -> Result<Period, String> {
     }
 }
 
+/// How long something is to work, as typed: a period, or `never` for no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    After(Period),
+    Never,
+}
+
+impl FromStr for Expiry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim().eq_ignore_ascii_case("never") {
+            return Ok(Self::Never);
+        }
+        lasting(text).map(Self::After).map_err(|error| format!("{error}; or write never for no end"))
+    }
+}
+
 /// Seconds as people say them, in the largest unit that fits.
 pub(crate) fn spoken(seconds: i64) -> String {
     let (count, unit) = match seconds {
@@ -158,6 +176,16 @@ mod tests {
         }
         assert_eq!(lasting("0d"), Err("it has to be longer than nothing".to_owned()));
         assert_eq!(lasting("1s"), Ok(Period(1)));
+    }
+
+    #[test]
+    fn an_end_is_a_period_or_never() {
+        assert_eq!("90d".parse(), Ok(Expiry::After(Period(90 * DAY))));
+        assert_eq!(" Never ".parse(), Ok(Expiry::Never));
+        for (text, told) in [("0", "longer than nothing"), ("90", "90 of what?"), ("none", "write never")] {
+            let error = text.parse::<Expiry>().unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
+        }
     }
 
     #[test]

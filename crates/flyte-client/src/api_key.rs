@@ -41,6 +41,32 @@ pub struct ApiKey {
     pub previous_secret_expires_at: Option<i64>,
 }
 
+/// How long a key works unless something else is asked for.
+pub const USUAL_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
+
+/// How long a key is to work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifetime {
+    /// For [`USUAL_LIFETIME`], where the server's keys can end by themselves.
+    #[default]
+    Usual,
+    /// This long, in whole seconds.
+    For(Duration),
+    /// For as long as it is not deleted. The server asks people for a recent sign-in before it makes such a key.
+    NoExpiry,
+}
+
+impl Lifetime {
+    /// As the fields `lifetime` and `no_expiry`.
+    fn fields(self) -> (i64, bool) {
+        match self {
+            Self::Usual => (seconds(USUAL_LIFETIME), false),
+            Self::For(duration) => (seconds(duration), false),
+            Self::NoExpiry => (0, true),
+        }
+    }
+}
+
 /// A key to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewApiKey {
@@ -48,8 +74,8 @@ pub struct NewApiKey {
     pub name: String,
     /// What it may do.
     pub access: Access,
-    /// How long it works, in whole seconds; `None` for as long as it is not deleted.
-    pub lifetime: Option<Duration>,
+    /// How long it works.
+    pub lifetime: Lifetime,
 }
 
 /// A key with its secret, which the server tells this once.
@@ -140,15 +166,24 @@ impl<T: Transport> ApiKeys<T> {
         }
     }
 
-    /// Gives a key a new secret. The one in use now works on for `overlap`, in whole seconds.
+    /// Gives a key a new secret. The one in use now works on for `overlap`, in whole seconds. The key ends when it would have
+    /// ended, or after `lifetime` from now.
     ///
     /// # Errors
     /// [`ClientError::NotFound`] where there is none that the caller may see; [`ClientError::Unsupported`] where the
     /// server's keys cannot be rotated.
-    pub async fn rotate(&self, key: &str, overlap: Duration) -> Result<IssuedApiKey, ClientError> {
+    pub async fn rotate(
+        &self,
+        key: &str,
+        overlap: Duration,
+        lifetime: Option<Lifetime>,
+    ) -> Result<IssuedApiKey, ClientError> {
+        let (lifetime, no_expiry) = lifetime.map_or((0, false), Lifetime::fields);
         let request = wire::RotateApiKeyRequest {
             client_id: key.to_owned(),
             overlap: seconds(overlap),
+            lifetime,
+            no_expiry,
             ..Default::default()
         };
         let answer = match self.service.rotate_api_key(request).await {
@@ -204,10 +239,12 @@ fn is_hosted(error: &ConnectError) -> bool {
 }
 
 fn creation(new: NewApiKey, jwks: String) -> wire::CreateApiKeyRequest {
+    let (lifetime, no_expiry) = new.lifetime.fields();
     wire::CreateApiKeyRequest {
         name: new.name,
         access: wire::Access::from(new.access).into(),
-        lifetime: new.lifetime.map_or(0, seconds),
+        lifetime,
+        no_expiry,
         jwks,
         ..Default::default()
     }

@@ -125,19 +125,19 @@ async fn a_key_lives_and_dies() {
         project: "flytesnacks".into(),
         domain: "development".into(),
     };
-    let lifetime = Some(Duration::from_secs(90 * 86_400));
+    let lifetime = Lifetime::For(Duration::from_secs(60 * 86_400));
     let wanted = NewApiKey { access: access.clone(), lifetime, ..new("My CI") };
     let issued = keys.create(wanted.clone()).await.unwrap();
     assert_eq!((issued.api_key.client_id.as_str(), &issued.api_key.access), ("my-ci", &access));
     assert_eq!(issued.secret.expose_secret(), "hunter2");
-    assert_eq!(server.created.lock().unwrap()[0].lifetime, 7_776_000);
+    assert_eq!(server.created.lock().unwrap()[0].lifetime, 5_184_000);
     assert!(matches!(keys.create(wanted).await.unwrap_err(), ClientError::AlreadyExists { .. }));
 
     let found = keys.get("My CI").await.unwrap();
     assert_eq!(found, issued.api_key);
     // What the wire has 0 for is nothing, and not the year 1970.
     assert_eq!((found.created_at, found.expires_at, found.last_used_at), (None, None, None));
-    let rotated = keys.rotate("my-ci", Duration::from_secs(60)).await.unwrap();
+    let rotated = keys.rotate("my-ci", Duration::from_secs(60), None).await.unwrap();
     assert_eq!(rotated.api_key.previous_secret_expires_at, Some(1_060));
     keys.delete("my-ci").await.unwrap();
     for error in [keys.get("my-ci").await.unwrap_err(), keys.delete("my-ci").await.unwrap_err()] {
@@ -150,7 +150,16 @@ async fn a_key_without_limits_asks_for_none() {
     let (server, keys) = serve(Server::default());
     keys.create(new("ci")).await.unwrap();
     let created = server.created.lock().unwrap();
-    assert_eq!((created[0].lifetime, created[0].access.role.as_str()), (0, ""));
+    assert_eq!(created[0].access.role, "");
+    assert_eq!((created[0].lifetime, created[0].no_expiry), (90 * 86_400, false), "an end is usual");
+}
+
+#[tokio::test]
+async fn a_key_without_an_end_is_asked_for_in_words() {
+    let (server, keys) = serve(Server::default());
+    keys.create(NewApiKey { lifetime: Lifetime::NoExpiry, ..new("ci") }).await.unwrap();
+    let created = server.created.lock().unwrap();
+    assert_eq!((created[0].lifetime, created[0].no_expiry), (0, true));
 }
 
 #[tokio::test]
@@ -272,13 +281,13 @@ async fn a_hosted_control_plane_keeps_keys_without_limits() {
     assert_eq!(keys.list(None).collect().await.unwrap().len(), 1);
 
     // What such keys cannot have is refused, before any is made.
-    let limited = NewApiKey { lifetime: Some(Duration::from_secs(60)), ..new("limited") };
+    let limited = NewApiKey { lifetime: Lifetime::For(Duration::from_secs(60)), ..new("limited") };
     let viewer = NewApiKey { access: Access { role: "viewer".into(), ..Access::default() }, ..new("viewer") };
     for wanted in [limited, viewer] {
         let error = keys.create(wanted).await.unwrap_err();
         assert!(error.to_string().contains("cannot expire, nor be limited"), "{error}");
     }
-    let error = keys.rotate("other", Duration::ZERO).await.unwrap_err();
+    let error = keys.rotate("other", Duration::ZERO, None).await.unwrap_err();
     assert!(
         matches!(&error, ClientError::Unsupported { message, .. } if message.contains("rotated")),
         "{error}"

@@ -108,13 +108,17 @@ class ApiKey(Resource):
         project: str = "",
         domain: str = "",
         expires_in: timedelta | None = None,
+        no_expiry: bool = False,
     ) -> ApiKey:
         """Makes a key; `key` of what is returned is shown nowhere else.
 
         `role` is the most that it may do (`viewer`, `contributor`, `admin`; a contributor without it), `project` and `domain`
-        where.
+        where. Without `expires_in` it works as long as the server's setting says, 90 days usually; with `no_expiry` for as
+        long as it is not deleted. For a key without an end, and for an administrator's, the server wants you to have signed in
+        within the last 15 minutes: at a terminal you sign in again.
 
-        Raises `flyte.errors.AlreadyExistsError` where the name is taken.
+        Raises `flyte.errors.LoginRequiredError` where that is needed and nobody is there, and
+        `flyte.errors.AlreadyExistsError` where the name is taken.
         """
         request = {
             "name": name,
@@ -125,17 +129,31 @@ class ApiKey(Resource):
                 "domain": domain,
             },
             "lifetime": _seconds(expires_in),
+            "noExpiry": no_expiry,
         }
         return cls._with_key(await session().call(f"{SERVICE}/CreateApiKey", request))
 
     @dual_class
     @classmethod
-    async def rotate(cls, client_id: str, overlap: timedelta | None = None) -> ApiKey:
+    async def rotate(
+        cls,
+        client_id: str,
+        overlap: timedelta | None = None,
+        expires_in: timedelta | None = None,
+        no_expiry: bool = False,
+    ) -> ApiKey:
         """Gives a key a new secret; the old one works for `overlap` longer, not at all without it.
+
+        The key ends as before, or `expires_in` from now, or not by itself with `no_expiry`.
 
         Raises `flyte.errors.NotFoundError` where there is none.
         """
-        request = {"clientId": client_id, "overlap": _seconds(overlap)}
+        request = {
+            "clientId": client_id,
+            "overlap": _seconds(overlap),
+            "lifetime": _seconds(expires_in),
+            "noExpiry": no_expiry,
+        }
         return cls._with_key(await session().call(f"{SERVICE}/RotateApiKey", request))
 
     @dual_class

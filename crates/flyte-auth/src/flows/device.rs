@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{submit, token_request};
 use crate::{
-    AuthError, Interaction,
+    AuthError, Interaction, StepUp,
     discovery::Provider,
     http::Http,
     token::{TokenResponse, clean},
@@ -75,13 +75,14 @@ pub async fn sign_in(
     http: &Http,
     provider: &Provider,
     interaction: &dyn Interaction,
+    step_up: &StepUp,
 ) -> Result<TokenResponse, AuthError> {
     let endpoint = provider
         .device_authorization_endpoint
         .as_ref()
         .ok_or_else(|| AuthError::NoDeviceFlow { issuer: provider.issuer.clone() })?;
     let client_id = provider.client_id()?;
-    run(&Remote { http, provider, endpoint, client_id }, interaction).await
+    run(&Remote { http, provider, endpoint, client_id, step_up }, interaction).await
 }
 
 async fn run(server: &impl Server, interaction: &dyn Interaction) -> Result<TokenResponse, AuthError> {
@@ -166,6 +167,7 @@ struct Remote<'a> {
     provider: &'a Provider,
     endpoint: &'a Url,
     client_id: &'a str,
+    step_up: &'a StepUp,
 }
 
 impl Server for Remote<'_> {
@@ -178,6 +180,9 @@ impl Server for Remote<'_> {
         if let Some(audience) = &self.provider.audience {
             form.push(("audience", audience));
         }
+        // Not in RFC 8628; a server that does not know them ignores them (RFC 6749 section 3.2).
+        let asked: Vec<_> = self.step_up.parameters().collect();
+        form.extend(asked.iter().map(|(name, value)| (*name, value.as_str())));
         let answer = submit(None, self.http, self.endpoint, &form).await?;
         parse(self.endpoint, answer.status, &answer.body).map_err(|error| answer.busy(self.endpoint, error))
     }

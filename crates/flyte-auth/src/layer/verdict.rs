@@ -10,6 +10,8 @@ use http::{Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
+use crate::StepUp;
+
 /// The flag of the message that ends a stream of the Connect protocol.
 const END_STREAM: u8 = 0b10;
 /// Flag, and length in four bytes, in front of each message of a stream.
@@ -17,22 +19,42 @@ const PREFIX: usize = 5;
 /// The longest last message that is read, in bytes.
 const MAX_END: usize = 64 * 1024;
 
-/// Looks at a response: whether the server turned the token down, and the response, as it was.
+/// What the server thinks of the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is good, as far as can be told.
+    Accepted,
+    /// It was turned down.
+    TurnedDown,
+    /// It is good, but the person has to sign in again for this call; a refresh does not help.
+    StepUp(StepUp),
+}
+
+impl Verdict {
+    fn turned_down(is: bool) -> Self {
+        if is { Self::TurnedDown } else { Self::Accepted }
+    }
+}
+
+/// Looks at a response: what the server thinks of the token, and the response, as it was.
 ///
 /// HTTP 401 says so (a unary call of the Connect protocol too), and gRPC's status 16 in the headers. A stream may say so
 /// in its first frame only (Connect's end-of-stream message, gRPC's trailers); so a stream is handed on once its first
 /// frame is there.
-pub(super) async fn of(response: Response<reqwest::Body>) -> (bool, Response<reqwest::Body>) {
+pub(super) async fn of(response: Response<reqwest::Body>) -> (Verdict, Response<reqwest::Body>) {
+    if let Some(step_up) = StepUp::of(response.headers()) {
+        return (Verdict::StepUp(step_up), response);
+    }
     if response.status() == StatusCode::UNAUTHORIZED
         || response.headers().get("grpc-status").is_some_and(|status| status == "16")
     {
-        return (true, response);
+        return (Verdict::TurnedDown, response);
     }
     let kind =
         response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let connect = kind.starts_with("application/connect+");
     if !connect && !kind.starts_with("application/grpc") {
-        return (false, response);
+        return (Verdict::Accepted, response);
     }
     let (parts, mut body) = response.into_parts();
     let mut seen = Vec::new();
@@ -62,7 +84,8 @@ pub(super) async fn of(response: Response<reqwest::Body>) -> (bool, Response<req
         }
     }
     seen.reverse();
-    (turned_down, Response::from_parts(parts, reqwest::Body::wrap(Resumed { seen, rest: body })))
+    let verdict = Verdict::turned_down(turned_down);
+    (verdict, Response::from_parts(parts, reqwest::Body::wrap(Resumed { seen, rest: body })))
 }
 
 /// Whether the first message of a Connect stream ends it with `unauthenticated`; `None` until enough of it is there.
@@ -132,7 +155,7 @@ mod tests {
         let body = reqwest::Body::wrap(Resumed { seen: frames, rest: reqwest::Body::from("") });
         let response = Response::builder().header("content-type", kind).body(body).unwrap();
         let (verdict, response) = of(response).await;
-        (verdict, response.into_body().collect().await.unwrap().to_bytes().to_vec())
+        (verdict == Verdict::TurnedDown, response.into_body().collect().await.unwrap().to_bytes().to_vec())
     }
 
     const UNAUTHENTICATED: &str = r#"{"error":{"code":"unauthenticated","message":"expired"}}"#;
@@ -153,6 +176,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_step_up_is_no_refusal_of_the_token() {
+        for (status, grpc) in [(401, None), (200, Some("16"))] {
+            let challenge = "Bearer error=\"insufficient_user_authentication\", max_age=\"900\"";
+            let mut response = Response::builder()
+                .status(status)
+                .header("www-authenticate", challenge)
+                .body("".into())
+                .unwrap();
+            if let Some(status) = grpc {
+                response.headers_mut().insert("grpc-status", http::HeaderValue::from_static(status));
+            }
+            let expected = StepUp::within(std::time::Duration::from_secs(900));
+            assert_eq!(of(response).await.0, Verdict::StepUp(expected));
+        }
+    }
+
+    #[tokio::test]
     async fn the_trailers_of_grpc_are_read() {
         let mut trailers = http::HeaderMap::new();
         trailers.insert("grpc-status", http::HeaderValue::from_static("16"));
@@ -162,7 +202,7 @@ mod tests {
             .body(reqwest::Body::wrap(body))
             .unwrap();
         let (verdict, response) = of(response).await;
-        assert!(verdict);
+        assert_eq!(verdict, Verdict::TurnedDown);
         let body = response.into_body().collect().await.unwrap();
         assert_eq!(body.trailers().unwrap()["grpc-status"], "16");
     }

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{POSTPONED_BY, Session, Status, jitter};
 use crate::{
     AuthError,
+    clock::UnixTime,
     discovery::Provider,
     flows::{
         client_credentials::{self, Evidence},
@@ -22,6 +23,9 @@ use crate::{
     store::{self, Backend},
     token::{AccessToken, TokenResponse, jwt_expiry},
 };
+
+/// How long before its end a client's secret is warned of, in seconds.
+const LAST_WEEK: i64 = 7 * 86_400;
 
 /// How long the keyring may take to give a client's secret, a person unlocking it included.
 const KEYRING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,6 +77,7 @@ impl Session {
             }
             _ => {
                 let response = self.machine_response().await?;
+                self.warn_of_end(response.client_secret_expires_at);
                 Ok(self.token_of(response.access_token, response.expires_in))
             }
         }
@@ -137,6 +142,19 @@ impl Session {
                 (admin.clientSecretEnvVar), or put it into the keyring for the service {service} and the user {user}"
             ),
         })
+    }
+
+    /// Warns, once, in the last week of the client's secret.
+    fn warn_of_end(&self, ends_at: Option<UnixTime>) {
+        let Some(ends_at) = ends_at.filter(|at| *at > 0) else { return };
+        let left = ends_at.saturating_sub(self.options.clock.now());
+        let client_id =
+            self.options.credentials.client.as_ref().and_then(|client| client.client_id.as_deref());
+        if left > LAST_WEEK || self.end_told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let left = Duration::from_secs(left.try_into().unwrap_or_default());
+        self.options.interaction.credentials_end(client_id.unwrap_or_default(), ends_at, left);
     }
 
     fn token_of(&self, secret: SecretString, expires_in: Option<i64>) -> AccessToken {

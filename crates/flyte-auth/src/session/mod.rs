@@ -30,7 +30,7 @@ pub use self::{
     options::{SessionOptions, state_dir},
 };
 use crate::{
-    AuthError,
+    AuthError, StepUp,
     clock::UnixTime,
     discovery::{self, Provider},
     http::{self, Http},
@@ -54,6 +54,8 @@ pub struct Session {
     flight: Mutex<Option<(Asking, AuthError)>>,
     /// How many renewals have failed: a task that finds more than when it began to wait shares the last failure.
     failures: AtomicU64,
+    /// Whether it was said that the machine's credentials end soon.
+    end_told: std::sync::atomic::AtomicBool,
     /// Until when a token that is due but still good is used without trying again to renew it, Unix time in seconds.
     postponed: AtomicI64,
 }
@@ -117,6 +119,7 @@ impl Session {
             rejected: RwLock::new(None),
             flight: Mutex::new(None),
             failures: AtomicU64::new(0),
+            end_told: std::sync::atomic::AtomicBool::new(false),
             postponed: AtomicI64::new(i64::MIN),
         })
     }
@@ -182,17 +185,68 @@ impl Session {
     /// # Errors
     /// Everything that [`AuthError`] says; [`AuthError::LoginRequired`] where nobody is there. The login before stays.
     pub async fn login(self: &Arc<Self>) -> Result<AccessToken, AuthError> {
+        self.login_with(StepUp::default()).await
+    }
+
+    /// [`Session::login`] by a sign-in that is what the server, or the person, asks for.
+    ///
+    /// # Errors
+    /// Those of [`Session::login`].
+    pub async fn login_with(self: &Arc<Self>, step_up: StepUp) -> Result<AccessToken, AuthError> {
+        self.sign_in_again(None, step_up).await
+    }
+
+    /// Signs the person in again because the server asks for it (RFC 9470), unless another task has done so since `given` was
+    /// sent. The login before stays where that fails.
+    ///
+    /// # Errors
+    /// [`AuthError::StepUpRequired`] where nobody can sign in, and those of [`Session::login`].
+    pub(crate) async fn step_up(
+        self: &Arc<Self>,
+        given: &AccessToken,
+        step_up: StepUp,
+    ) -> Result<AccessToken, AuthError> {
+        if self.is_a_machines() || !self.options.interaction.is_interactive() {
+            return Err(self.step_up_required(&step_up, false));
+        }
+        self.options.interaction.step_up(self.options.endpoint.authority(), &step_up);
+        self.sign_in_again(Some(given.clone()), step_up).await
+    }
+
+    pub(crate) fn step_up_required(&self, step_up: &StepUp, tried: bool) -> AuthError {
+        AuthError::StepUpRequired {
+            endpoint: self.options.endpoint.authority().to_owned(),
+            wanted: step_up.in_words(),
+            max_age: step_up.max_age.map(|age| match age.as_secs() {
+                seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+                seconds => format!("{seconds}s"),
+            }),
+            tried,
+        }
+    }
+
+    async fn sign_in_again(
+        self: &Arc<Self>,
+        given: Option<AccessToken>,
+        step_up: StepUp,
+    ) -> Result<AccessToken, AuthError> {
         let session = Arc::clone(self);
         let (_caller, gone) = oneshot::channel();
         tokio::spawn(async move {
             let _flight = session.flight.lock().await;
+            if let (Some(given), Some(current)) = (given, session.current())
+                && given.secret() != current.secret()
+                && session.is_good(&current)
+            {
+                return Ok(current);
+            }
             session.greet_proxy().await?;
             if session.is_a_machines() {
                 session.set_current(None);
                 return session.mint().await;
             }
             let _lock = lock::Lock::take(&session.lock_path(), &*session.options.interaction).await?;
-            session.sign_in(&**session.store().await?, gone).await
+            session.sign_in(&**session.store().await?, &step_up, gone).await
         })
         .await
         .map_err(|_| AuthError::Interrupted)?

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{Asking, POSTPONED_BY, SOON, Session, jitter, keep_old, lock::Lock};
 use crate::{
-    AuthError,
+    AuthError, StepUp,
     discovery::Provider,
     flows,
     store::{Login, LoginDetails, TokenStore},
@@ -131,7 +131,7 @@ impl Session {
         }
         let token = match asking {
             _ if self.is_a_job() => self.mint().await,
-            Asking::Allowed => match self.sign_in(&**store, gone).await {
+            Asking::Allowed => match self.sign_in(&**store, &StepUp::default(), gone).await {
                 Err(AuthError::LoginRequired { .. }) => Err(over),
                 outcome => outcome,
             },
@@ -224,10 +224,11 @@ impl Session {
         self.keep(store, &provider, client_id, response, Some(login)).await
     }
 
-    /// Signs the person in and keeps their tokens. A caller that goes away meanwhile ends it; the login before stays.
+    /// Signs the person in as `step_up` asks and keeps their tokens. A caller that goes away meanwhile ends it; the login before stays.
     pub(super) async fn sign_in(
         &self,
         store: &dyn TokenStore,
+        step_up: &StepUp,
         gone: CallerGone,
     ) -> Result<AccessToken, AuthError> {
         if !self.options.interaction.is_interactive() {
@@ -238,8 +239,8 @@ impl Session {
             let provider: Arc<Provider> = self.discover().await?;
             let (http, interaction) = (self.http()?, &*self.options.interaction);
             let response = match self.by_device(&provider) {
-                true => flows::device::sign_in(http, &provider, interaction).await?,
-                false => flows::pkce::sign_in(http, &provider, interaction).await?,
+                true => flows::device::sign_in(http, &provider, interaction, step_up).await?,
+                false => flows::pkce::sign_in(http, &provider, interaction, step_up).await?,
             };
             Ok::<_, AuthError>((provider, response))
         };

@@ -373,6 +373,39 @@ impl Interaction for Listener {
     fn command_says(&self, text: &str) {
         self.0.lock().unwrap().push_str(text);
     }
+    fn credentials_end(&self, client_id: &str, at: i64, left: Duration) {
+        self.0.lock().unwrap().push_str(&format!("{client_id} ends at {at}, in {left:?}. "));
+    }
+}
+
+#[tokio::test]
+async fn in_its_last_week_a_key_is_warned_of_once() {
+    const DAY: i64 = 86_400;
+    for (ends_at, told) in [
+        (None, ""),
+        // RFC 7591 section 3.2.1: never.
+        (Some(0), ""),
+        (Some(NOW + 7 * DAY + 7200), ""),
+        (Some(NOW + 7 * DAY), "ci ends at 1700604800, in 604800s. "),
+        (Some(NOW - 1), "ci ends at 1699999999, in 0ns. "),
+    ] {
+        let (_, served) = realm(|rules| rules.secret_ends_at = ends_at).await;
+        let listener = Arc::new(Listener::default());
+        let client = ClientCredentials {
+            client_id: Some("ci".to_owned()),
+            proof: Proof::Secret(SecretString::from("s3 cr:et")),
+        };
+        let credentials = Credentials { client: Some(client), ..Credentials::default() };
+        let interaction = Arc::clone(&listener) as Arc<dyn Interaction>;
+        let options = served.options(interaction);
+        let session =
+            Session::new(SessionOptions { auth_type: AuthType::ClientSecret, credentials, ..options });
+        for _ in 0..2 {
+            session.token().await.unwrap();
+            session.options().clock.advance(3600);
+        }
+        assert_eq!(*listener.0.lock().unwrap(), told, "{ends_at:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod machines;
 mod person;
 mod processes;
 mod sign_in;
+mod step_up;
 mod transport;
 
 use std::{
@@ -183,6 +184,8 @@ struct Rules {
     client_authentication: Vec<&'static str>,
     /// Whether there is a device authorization endpoint.
     device: bool,
+    /// `client_secret_expires_at` of token answers.
+    secret_ends_at: Option<i64>,
     /// What calls need in `proxy-authorization`, where a proxy stands in front.
     proxy: Option<&'static str>,
 }
@@ -203,6 +206,7 @@ impl Default for Rules {
             date: Some(date(NOW)),
             client_authentication: Vec::new(),
             device: false,
+            secret_ends_at: None,
             proxy: None,
         }
     }
@@ -389,6 +393,7 @@ async fn token(State((realm, _)): Shared, headers: HeaderMap, Form(form): Form<P
         "token_type": "Bearer",
         "expires_in": 3600,
         "id_token": id_token,
+        "client_secret_expires_at": rules.secret_ends_at,
     }))
     .into_response()
 }
@@ -420,6 +425,17 @@ async fn call(State((realm, _)): Shared, headers: HeaderMap, request: Request) -
             refusal.headers_mut().insert(header::DATE, date.parse().unwrap());
         }
         return refusal;
+    }
+    // Until somebody has signed in for this very purpose, in the browser or on another device.
+    let recent = Some("900".to_owned());
+    let stepped_up = realm.request.lock().unwrap().get("max_age").cloned() == recent
+        || realm.forms.lock().unwrap().iter().any(|(form, _)| form.get("max_age").cloned() == recent);
+    if method == "StepUpForEver" || (method == "StepUp" && !stepped_up) {
+        let challenge =
+            "Bearer error=\"insufficient_user_authentication\", max_age=\"900\", acr_values=\"a b\"";
+        let headers = [(header::WWW_AUTHENTICATE, challenge)];
+        return (StatusCode::UNAUTHORIZED, headers, Json(json!({ "code": "unauthenticated" })))
+            .into_response();
     }
     let body: Bytes = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
     body.into_response()

@@ -133,7 +133,9 @@ async fn nobody_at_the_browser_ends_in_time() {
     let provider = session.provider().await.unwrap();
     let interaction = AtTheScreen::new(&person);
     let limit = Duration::from_millis(50);
-    let outcome = pkce::sign_in_within(limit, session.http().unwrap(), &provider, &*interaction).await;
+    let outcome =
+        pkce::sign_in_within(limit, session.http().unwrap(), &provider, &*interaction, &Default::default())
+            .await;
     assert!(matches!(outcome, Err(AuthError::TimedOut { .. })), "{outcome:?}");
 }
 

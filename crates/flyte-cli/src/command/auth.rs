@@ -5,16 +5,23 @@ mod inspect_key;
 mod status;
 
 use clap::Subcommand;
+use flyte_auth::StepUp;
 
 use crate::cli::Global;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
+use crate::time::Period;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Sign in, also where you are signed in already
-    Login,
+    Login {
+        /// Prove again who you are unless you have done so within this time, such as 15m; 0 for in any case. Servers want that
+        /// for what outlives a token, such as an API key without an end
+        #[arg(long, value_name = "DURATION")]
+        max_age: Option<Period>,
+    },
     /// Sign out: revoke the tokens at the server and remove them here
     Logout,
     /// Show whether you are signed in and where tokens are kept; exit code 4 where you are not
@@ -48,7 +55,7 @@ pub(crate) enum Command {
 
 pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     match command {
-        Command::Login => login(&Context::load(global)?),
+        Command::Login { max_age } => login(&Context::load(global)?, max_age),
         Command::Logout => logout(&Context::load(global)?),
         Command::Status { json } => status::run(&Context::load(global)?, json),
         Command::Token { no_login } => token(&Context::load(global)?, no_login),
@@ -58,13 +65,14 @@ pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     }
 }
 
-fn login(context: &Context) -> Result<Exit, Failure> {
+fn login(context: &Context, max_age: Option<Period>) -> Result<Exit, Failure> {
     let session = context.encrypted_session(true)?;
     let endpoint = context.endpoint()?;
     let client = context.client_of(session.clone())?;
+    let step_up = max_age.map(|age| StepUp::within(age.duration())).unwrap_or_default();
     let who = context.run("Signing in", async {
         session
-            .login()
+            .login_with(step_up)
             .await
             .map_err(|error| Failure::auth(format!("cannot sign in to {endpoint}"), &error))?;
         // Signed in already: not knowing as whom is no failure.

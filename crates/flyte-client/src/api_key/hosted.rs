@@ -6,7 +6,7 @@ use flyte_idl::cloudidl::common::ListRequest;
 use flyte_idl::cloudidl::identity as wire;
 use secrecy::SecretString;
 
-use super::{ApiKey, IssuedApiKey, NewApiKey, without};
+use super::{ApiKey, IssuedApiKey, Lifetime, NewApiKey, without};
 use crate::access::Access;
 use crate::client::Transport;
 use crate::error::ClientError;
@@ -25,7 +25,7 @@ pub(super) struct Hosted<T> {
 
 impl<T: Transport> Hosted<T> {
     pub(super) async fn create(&self, new: NewApiKey) -> Result<IssuedApiKey, ClientError> {
-        if new.access != Access::default() || new.lifetime.is_some() {
+        if new.access != Access::default() || matches!(new.lifetime, Lifetime::For(_)) {
             return Err(
                 self.unsupported("its API keys cannot expire, nor be limited to a role, scopes or a project")
             );

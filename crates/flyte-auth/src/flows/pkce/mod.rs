@@ -16,7 +16,7 @@ use url::Url;
 
 use self::callback::{Answer, Listener};
 use super::token_request;
-use crate::{AuthError, Interaction, discovery::Provider, http::Http, token::TokenResponse};
+use crate::{AuthError, Interaction, StepUp, discovery::Provider, http::Http, token::TokenResponse};
 
 pub use self::callback::parse_answer;
 
@@ -31,8 +31,9 @@ pub async fn sign_in(
     http: &Http,
     provider: &Provider,
     interaction: &dyn Interaction,
+    step_up: &StepUp,
 ) -> Result<TokenResponse, AuthError> {
-    sign_in_within(TIME_LIMIT, http, provider, interaction).await
+    sign_in_within(TIME_LIMIT, http, provider, interaction, step_up).await
 }
 
 /// [`sign_in`] within a time.
@@ -41,6 +42,7 @@ pub(crate) async fn sign_in_within(
     http: &Http,
     provider: &Provider,
     interaction: &dyn Interaction,
+    step_up: &StepUp,
 ) -> Result<TokenResponse, AuthError> {
     let endpoint = provider.authorization_endpoint.as_ref().ok_or_else(|| AuthError::Discovery {
         url: provider.issuer.clone(),
@@ -51,7 +53,17 @@ pub(crate) async fn sign_in_within(
     let state = random()?;
     let nonce = random()?;
     let request = |redirect_uri: &Url| {
-        authorize_url(endpoint, provider, client_id, redirect_uri, &state, &nonce, verifier.expose_secret())
+        let mut url = authorize_url(
+            endpoint,
+            provider,
+            client_id,
+            redirect_uri,
+            &state,
+            &nonce,
+            verifier.expose_secret(),
+        );
+        url.query_pairs_mut().extend_pairs(step_up.parameters());
+        url
     };
     let (listener, redirect_uri) = match Listener::bind(&provider.redirect_uri).await {
         Ok(listener) => (listener, provider.redirect_uri.clone()),

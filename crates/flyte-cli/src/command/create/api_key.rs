@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use flyte_auth::clock::Clock;
 use flyte_client::ClientError;
-use flyte_client::api_key::{ApiKeys, IssuedApiKey, NewApiKey};
+use flyte_client::api_key::{ApiKeys, IssuedApiKey, Lifetime, NewApiKey};
 
 use crate::command::create::access::{Limits, Role};
 use crate::context::Context;
@@ -14,9 +14,12 @@ use crate::failure::{Exit, Failure};
 use crate::key::{self, Issued};
 use crate::output;
 use crate::public_key;
-use crate::time::{self, Period};
+use crate::time::Expiry;
 
 pub(crate) const HELP: &str = "\
+Without --expires the key works for 90 days. For one without an end, and for an administrator's, the server wants you to \
+have signed in within the last 15 minutes: where you have not, you sign in again.
+
 The key holds the server's address, the client ID and the secret: whoever has it needs nothing else. It is shown once \
 and cannot be shown again. Only the key goes to standard output, so that it can be piped; -o is the file to write it \
 to, and the format of results is --output-format here.
@@ -39,9 +42,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// How long the key works, such as 90d, 12h or 1y. Until it is deleted without it
-    #[arg(long, value_name = "DURATION", value_parser = time::lasting)]
-    expires: Option<Period>,
+    /// How long the key works, such as 30d, 12h or 1y, or never for as long as it is not deleted. 90 days without it
+    #[arg(long, value_name = "DURATION")]
+    expires: Option<Expiry>,
 
     /// The most that the key may do. Without it, contributor: an administrator's key is made by saying so
     #[arg(long, value_enum)]
@@ -59,15 +62,25 @@ pub(crate) struct Arguments {
     delivery: Delivery,
 }
 
+impl From<Expiry> for Lifetime {
+    fn from(expiry: Expiry) -> Self {
+        match expiry {
+            Expiry::After(period) => Self::For(period.duration()),
+            Expiry::Never => Self::NoExpiry,
+        }
+    }
+}
+
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
     let new = NewApiKey {
         name: arguments.name.or(arguments.key_name).unwrap_or_default(),
         access: arguments.limits.with(arguments.role),
-        lifetime: arguments.expires.map(Period::duration),
+        lifetime: arguments.expires.map(Lifetime::from).unwrap_or_default(),
     };
     let name = new.name.clone();
+    let unsaid = arguments.expires.is_none();
     if let Some(path) = &arguments.public_key {
-        return run_signing(new, path, context);
+        return run_signing(new, unsaid, path, context);
     }
     arguments.delivery.examine()?;
     let session = context.signed_in()?;
@@ -77,11 +90,15 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         let issued = keys.create(new).await.map_err(|error| failed(&name, &error))?;
         context.progress.clear();
         let client_id = issued.api_key.client_id.clone();
+        let ends = issued.api_key.expires_at.is_some();
         let IssuedApiKey { api_key, secret } = issued;
         let handed_over = Issued::new(api_key, &secret, context)
             .and_then(|issued| issued.hand_over(outlet, "created", context, Clock::default().now()));
         match handed_over {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                tell_of_usual_end(unsaid && ends);
+                Ok(())
+            }
             Err(failure) => Err(undo(&keys, &client_id, failure).await),
         }
     })?;
@@ -89,7 +106,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
 }
 
 /// Creates a key that signs: nothing is secret, and nothing has to be handed over.
-fn run_signing(new: NewApiKey, path: &Path, context: &Context) -> Result<Exit, Failure> {
+fn run_signing(new: NewApiKey, unsaid: bool, path: &Path, context: &Context) -> Result<Exit, Failure> {
     let name = new.name.clone();
     let jwks = public_key::read(path)?;
     let keys = context.client_of(context.encrypted_session(false)?)?.api_keys();
@@ -97,6 +114,7 @@ fn run_signing(new: NewApiKey, path: &Path, context: &Context) -> Result<Exit, F
         keys.create_signing(new, jwks).await.map_err(|error| failed(&name, &error))
     })?;
     output::tell(&key::told(&made, "created", Clock::default().now()));
+    tell_of_usual_end(unsaid && made.expires_at.is_some());
     output::tell(&format!(
         "It has no secret and signs with its private key. Where that is:  flyte create config --endpoint {} --client-id {} \
          --client-private-key-file PRIVATE.pem\n(which sets admin.authType ClientSecret, admin.clientId and \
@@ -106,6 +124,13 @@ fn run_signing(new: NewApiKey, path: &Path, context: &Context) -> Result<Exit, F
     ));
     output::print(context.global.format, &made, |made| format!("{}\n", made.client_id))?;
     Ok(Exit::Success)
+}
+
+/// Says that an end was chosen for the person, who said nothing about it.
+fn tell_of_usual_end(chosen: bool) {
+    if chosen {
+        output::tell("90 days are usual; --expires gives another end, and --expires never gives none.");
+    }
 }
 
 fn failed(name: &str, error: &ClientError) -> Failure {
@@ -155,6 +180,7 @@ mod tests {
             ("ci --domain d", "--project <NAME>"),
             ("ci --expires 90", "90 of what? The unit is missing"),
             ("ci --expires 0d", "longer than nothing"),
+            ("ci --expires soon", "write never for no end"),
             ("ci --role owner", "possible values: viewer, contributor, admin"),
             ("ci --name ci", "cannot be used with"),
             ("ci -o json", "Use --output-format json for the format"),

@@ -10,6 +10,9 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::time;
 
+/// How long before its end a key is warned of, in seconds.
+const LAST_WEEK: i64 = 7 * 86_400;
+
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// Name or client ID of the one key to show; all that you may see are listed without it
@@ -32,6 +35,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             })
         })?;
         output::print(format, &key, |key| details(key, now))?;
+        warn_of_ends(std::slice::from_ref(&key), now);
         return Ok(Exit::Success);
     }
     let found = context.run("Listing API keys", async {
@@ -45,7 +49,40 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         }
     }
     output::print(format, &found, |keys| table(keys, now))?;
+    warn_of_ends(&found, now);
     Ok(Exit::Success)
+}
+
+/// Warns of the keys that are in their last week, on standard error.
+fn warn_of_ends(keys: &[ApiKey], now: i64) {
+    if let Some(warning) = warning(keys, now) {
+        output::tell(&warning);
+    }
+}
+
+fn warning(keys: &[ApiKey], now: i64) -> Option<String> {
+    let soon = |key: &&ApiKey| key.expires_at.is_some_and(|at| (now..=now + LAST_WEEK).contains(&at));
+    let ending: Vec<_> = keys.iter().filter(soon).collect();
+    let next = "A new secret and a new end: flyte rotate api-key";
+    match ending.as_slice() {
+        [] => None,
+        [key] => {
+            let at = key.expires_at.unwrap_or_default();
+            Some(format!(
+                "The API key {} stops working {}. {next} {} --expires 90d",
+                key.name,
+                time::relative(at, now),
+                key.client_id
+            ))
+        }
+        many => {
+            let names: Vec<_> = many.iter().map(|key| key.name.as_str()).collect();
+            Some(format!(
+                "These API keys stop working within a week: {}. {next} NAME --expires 90d",
+                names.join(", ")
+            ))
+        }
+    }
 }
 
 fn table(keys: &[ApiKey], now: i64) -> String {
@@ -156,6 +193,25 @@ mod tests {
             last_used_at: None,
             previous_secret_expires_at: Some(1_007_400),
         }
+    }
+
+    #[test]
+    fn keys_in_their_last_week_are_warned_of() {
+        let ends =
+            |name: &str, at| ApiKey { name: name.into(), client_id: name.into(), expires_at: at, ..key() };
+        let now = 1_000_000;
+        let (gone, later, never) =
+            (ends("gone", Some(now - 1)), ends("later", Some(now + LAST_WEEK + 1)), ends("never", None));
+        assert_eq!(warning(&[gone.clone(), later.clone(), never.clone()], now), None);
+        let soon = ends("soon", Some(now + LAST_WEEK));
+        assert_eq!(
+            warning(&[gone, soon.clone(), later], now).as_deref(),
+            Some(
+                "The API key soon stops working in 7 days. A new secret and a new end: flyte rotate api-key soon --expires 90d"
+            )
+        );
+        let text = warning(&[soon, ends("at-once", Some(now)), never], now).unwrap();
+        assert!(text.starts_with("These API keys stop working within a week: soon, at-once. "), "{text}");
     }
 
     #[test]

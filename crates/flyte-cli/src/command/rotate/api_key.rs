@@ -2,18 +2,19 @@
 
 use clap::Args;
 use flyte_auth::clock::Clock;
+use flyte_client::api_key::Lifetime;
 
 use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::failure::{Exit, Failure};
 use crate::key::Issued;
-use crate::time::Period;
+use crate::time::{Expiry, Period};
 
 pub(crate) const HELP: &str = "\
 Put the new key everywhere within the overlap; then the old one ends by itself. `flyte get api-key NAME` tells when.
 
 For example:
-  flyte rotate api-key ci --overlap 24h | gh secret set FLYTE_API_KEY
+  flyte rotate api-key ci --expires 90d | gh secret set FLYTE_API_KEY
   flyte rotate api-key ci --overlap 0 --output ci.key --force";
 
 #[derive(Args, Debug)]
@@ -26,18 +27,23 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "24h")]
     overlap: Period,
 
+    /// How long the key works from now on, such as 90d, or never for as long as it is not deleted. Its end stays as it is
+    /// without it
+    #[arg(long, value_name = "DURATION")]
+    expires: Option<Expiry>,
+
     #[command(flatten)]
     delivery: Delivery,
 }
 
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
-    let Arguments { name, overlap, delivery } = arguments;
+    let Arguments { name, overlap, expires, delivery } = arguments;
     delivery.examine()?;
     let session = context.signed_in()?;
     let outlet = delivery.prepare()?;
     let keys = context.client_of(session)?.api_keys();
     let issued = context.run("Rotating the API key", async {
-        let rotated = keys.rotate(&name, overlap.duration()).await;
+        let rotated = keys.rotate(&name, overlap.duration(), expires.map(Lifetime::from)).await;
         rotated.map_err(|error| {
             Failure::resource(format!("cannot rotate the API key {name}"), &error, "api-key")
         })
