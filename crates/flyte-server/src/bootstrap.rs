@@ -209,6 +209,8 @@ fn public_client(config: &PublicClientConfig, now: UnixTime) -> Client {
         grant_types: PUBLIC_GRANTS.map(str::to_owned).to_vec(),
         scopes: scope::SUPPORTED.map(str::to_owned).to_vec(),
         first_party: true,
+        may_keep_api_keys: false,
+        id_token_signed_response_alg: None,
         created_at: now,
     }
 }

@@ -57,6 +57,8 @@ pub enum Action {
         email: String,
         /// Where the password stands; one is made up and printed where it is not given.
         password_file: Option<PathBuf>,
+        /// End the API keys that the person made.
+        end_keys: bool,
     },
     /// Make a new signing key.
     RotateKeys {
@@ -110,8 +112,9 @@ pub fn command() -> Command {
                 .about("Give an account a new password")
                 .long_about(
                     "Give an account a new password and end its sign-ins, in browsers and of clients. Works while the \
-                     server runs. \
-                     Without --password-file a password is made up and printed.",
+                     server runs. Without --password-file a password is made up and printed.\n\nAPI keys that the person \
+                     made are listed, and at a terminal you are asked whether they should end; --end-keys ends them \
+                     without a question. Whoever knew the old password may have made one.",
                 )
                 .arg(Arg::new("email").value_name("EMAIL").required(true).help("E-mail address of the account"))
                 .arg(
@@ -120,6 +123,12 @@ pub fn command() -> Command {
                         .value_name("FILE")
                         .value_parser(value_parser!(PathBuf))
                         .help("File whose first line is the new password"),
+                )
+                .arg(
+                    Arg::new("end-keys")
+                        .long("end-keys")
+                        .action(ArgAction::SetTrue)
+                        .help("End the API keys that the person made, without asking"),
                 ),
         )
         .subcommand(user::definition())
@@ -194,6 +203,7 @@ impl Invocation {
             Some(("reset-password", matches)) => Action::ResetPassword {
                 email: matches.get_one::<String>("email").cloned().unwrap_or_default(),
                 password_file: matches.get_one::<PathBuf>("password-file").cloned(),
+                end_keys: matches.get_flag("end-keys"),
             },
             Some(("rotate-keys", matches)) => Action::RotateKeys { revoke: matches.get_flag("revoke") },
             Some(("user", matches)) => Action::User(UserAction::from_matches(matches)),
@@ -264,6 +274,8 @@ mod tests {
             post_logout_redirect_uris: vec![],
             grant_types: vec!["authorization_code".to_owned(), "refresh_token".to_owned()],
             scopes: vec!["openid".to_owned(), "profile".to_owned(), "email".to_owned()],
+            may_keep_api_keys: false,
+            id_token_signed_response_alg: None,
         };
         assert_eq!(parse(&add).command, Action::Client(ClientAction::Add(client)));
         for incomplete in [&["user"][..], &["client"], &["user", "add"], &["client", "remove"]] {
@@ -275,7 +287,7 @@ mod tests {
     fn a_password_is_reset_for_an_account() {
         let invocation = parse(&["reset-password", "ada@example.org", "--password-file", "p"]);
         let (email, password_file) = ("ada@example.org".to_owned(), Some("p".into()));
-        assert_eq!(invocation.command, Action::ResetPassword { email, password_file });
+        assert_eq!(invocation.command, Action::ResetPassword { email, password_file, end_keys: false });
         assert!(command().try_get_matches_from(["flyte-server", "reset-password"]).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 mod check_config;
 mod client;
+mod ended_keys;
 mod reset_password;
 mod rotate_keys;
 mod serve;
@@ -50,8 +51,8 @@ pub fn run() -> ExitCode {
     };
     match invocation.command {
         Action::CheckConfig => check_config::run(&loaded, &Environment::of_process()),
-        Action::ResetPassword { email, password_file } => {
-            reset_password::run(&loaded.config, &email, password_file.as_deref())
+        Action::ResetPassword { email, password_file, end_keys } => {
+            reset_password::run(&loaded.config, &email, password_file.as_deref(), end_keys)
         }
         Action::RotateKeys { revoke } => report(rotate_keys::run(&loaded.config, revoke)),
         Action::User(action) => report(user::run(&loaded.config, action)),

@@ -8,6 +8,17 @@ use crate::{config::Config, store::StoreError};
 /// Path of the protected resource's metadata (RFC 9728 section 3).
 pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
+/// The value of `WWW-Authenticate` that asks for a sign-in of the last `max_age` seconds (RFC 9470 section 3).
+#[must_use]
+pub fn step_up_challenge(max_age: i64) -> HeaderValue {
+    let challenge = format!(
+        "Bearer error=\"insufficient_user_authentication\", error_description=\"a more recent sign-in is needed\", \
+         max_age=\"{max_age}\""
+    );
+    // All of it is visible ASCII.
+    HeaderValue::from_str(&challenge).unwrap_or(HeaderValue::from_static("Bearer"))
+}
+
 /// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Reason {

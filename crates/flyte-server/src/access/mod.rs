@@ -29,7 +29,7 @@ use self::{
     usage::Usage,
 };
 pub use self::{
-    error::{AccessError, RESOURCE_METADATA, Reason},
+    error::{AccessError, RESOURCE_METADATA, Reason, step_up_challenge},
     principal::PrincipalKind,
 };
 use crate::{
@@ -62,6 +62,8 @@ pub struct Caller {
     pub token_id: String,
     /// What kind of principal `subject` is.
     pub principal: PrincipalKind,
+    /// When the person proved who they are: `auth_time`. A refresh does not change it; machines have none.
+    pub authenticated_at: Option<UnixTime>,
     /// What the principal may do at most.
     pub role: Role,
     /// Where it may.
@@ -275,6 +277,7 @@ impl From<AccessTokenClaims> for Caller {
             family_id: claims.family,
             token_id: claims.jti,
             principal: claims.principal,
+            authenticated_at: claims.auth_time.filter(|_| claims.principal.is_person()),
             // Nothing, until the principal was looked up.
             role: Role::Viewer,
             limit: Limit::default(),
@@ -293,6 +296,7 @@ impl Caller {
             family_id: String::new(),
             token_id: String::new(),
             principal: PrincipalKind::Person,
+            authenticated_at: None,
             role: Role::Viewer,
             limit: Limit::default(),
         }

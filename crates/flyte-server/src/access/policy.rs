@@ -4,12 +4,15 @@
 //! and one domain of it. All three must allow a call. The control plane's calls need the scope `all`, or `read` where they
 //! only read, and a contributor where they do more than that; only administrators create and change projects.
 
-use super::{Caller, PrincipalKind};
-use crate::{
-    clock::{UnixTime, rfc3339},
-    oauth::scope,
-    store::{Rights, Role},
+mod api_keys;
+
+pub use self::api_keys::{
+    Issuance, LONGEST_UNATTENDED, RECENT_SIGN_IN, may_grant, may_issue, may_keep_api_keys, may_see_api_keys,
+    recently_signed_in, sees_all_api_keys,
 };
+
+use super::{Caller, PrincipalKind};
+use crate::{clock::UnixTime, oauth::scope, store::Role};
 
 /// How the names of methods begin that change nothing. A method that reads and is called otherwise is only refused where it
 /// could be allowed.
@@ -51,6 +54,17 @@ pub enum Denied {
     /// The caller is a machine identity that does not administer.
     #[error("API keys are kept by people and by API keys of administrators, and the caller is neither")]
     Keeper,
+    /// The client that the person uses was let do other things.
+    #[error(
+        "{0} is for the flyte command and for clients that may keep API keys; the server's administrator registers such a \
+         client with --may-keep-api-keys"
+    )]
+    Client(&'static str),
+    /// The sign-in is too long ago (RFC 9470).
+    #[error(
+        "{0} needs a sign-in of the last 15 minutes: run `flyte auth login --max-age 15m`, then try again within 15 minutes"
+    )]
+    StepUp(&'static str),
     /// The caller would give away more than it has.
     #[error("a key can do no more than whoever makes it: {0}")]
     Beyond(String),
@@ -134,43 +148,21 @@ pub fn may_administer_project(caller: &Caller, project: &str, what: &'static str
     }
 }
 
-/// Making, seeing and ending API keys. Of machines, only by administrators' API keys, within what [`may_last`] says; never
-/// by jobs, which end with what they run for.
-///
-/// # Errors
-/// [`Denied::Keeper`].
-pub fn may_keep_keys(caller: &Caller) -> Result<(), Denied> {
-    match caller.principal {
-        PrincipalKind::Person => Ok(()),
-        PrincipalKind::ApiKey if caller.role == Role::Admin => Ok(()),
-        PrincipalKind::ApiKey | PrincipalKind::Federated | PrincipalKind::Run => Err(Denied::Keeper),
-    }
-}
-
-/// Giving an API key, that is to end at `end`, a secret. `own` is when the API key ends that asks: or else it could live on
-/// in another one.
-///
-/// # Errors
-/// [`Denied::Beyond`].
-pub fn may_last(own: Option<UnixTime>, end: Option<UnixTime>) -> Result<(), Denied> {
-    match (own, end) {
-        (None, _) => Ok(()),
-        (Some(own), Some(end)) if end <= own => Ok(()),
-        (Some(own), _) => Err(Denied::Beyond(format!(
-            "the caller is an API key that ends at {}, and the other one would end later",
-            rfc3339(own)
-        ))),
-    }
-}
-
 /// Letting other issuers' tokens in. By people only: a trust rule has no end, so that a key or a job which has one could live
-/// on in it. `what` names it in the message.
+/// on in it. For the same reason it takes what a key without an end does: a client that may keep keys (`by_keeper`), and a
+/// recent sign-in. `what` names it in the message.
 ///
 /// # Errors
-/// Those of [`may_administer`] and [`Denied::Person`].
-pub fn may_trust(caller: &Caller, what: &'static str) -> Result<(), Denied> {
+/// Those of [`may_administer`], [`Denied::Person`], [`Denied::Client`] and [`Denied::StepUp`].
+pub fn may_trust(caller: &Caller, by_keeper: bool, now: UnixTime, what: &'static str) -> Result<(), Denied> {
     may_administer(caller, what)?;
-    if caller.principal.is_person() { Ok(()) } else { Err(Denied::Person(what)) }
+    if !caller.principal.is_person() {
+        return Err(Denied::Person(what));
+    }
+    if !by_keeper {
+        return Err(Denied::Client(what));
+    }
+    recently_signed_in(caller, now, what)
 }
 
 /// Changing actions of the run named `project/domain/name`: a run's identity only its own. `what` names it in the message.
@@ -180,26 +172,6 @@ pub fn may_trust(caller: &Caller, what: &'static str) -> Result<(), Denied> {
 pub fn may_act_in(caller: &Caller, run: &str, what: &str) -> Result<(), Denied> {
     if caller.principal == PrincipalKind::Run && caller.subject != run {
         return Err(Denied::Run(what.to_owned()));
-    }
-    Ok(())
-}
-
-/// Whether the caller sees the API keys that others made, too.
-#[must_use]
-pub fn sees_all_keys(caller: &Caller) -> bool {
-    may_administer(caller, "seeing all API keys").is_ok()
-}
-
-/// Giving rights to an API key.
-///
-/// # Errors
-/// [`Denied::Beyond`] where the caller does not have them.
-pub fn may_grant(caller: &Caller, rights: &Rights) -> Result<(), Denied> {
-    if rights.role > caller.role {
-        return Err(Denied::Beyond(format!("the caller is a {}, and no {}", caller.role, rights.role)));
-    }
-    if !caller.limit.covers(&rights.limit) {
-        return Err(Denied::Beyond("the caller works in one project or domain only".to_owned()));
     }
     Ok(())
 }
@@ -265,22 +237,6 @@ mod tests {
     }
 
     #[test]
-    fn jobs_keep_no_keys_whatever_their_role() {
-        use PrincipalKind::{ApiKey, Federated, Person};
-        for (principal, role, expected) in [
-            (Person, Role::Contributor, true),
-            (Person, Role::Admin, true),
-            (ApiKey, Role::Admin, true),
-            (ApiKey, Role::Contributor, false),
-            (Federated, Role::Admin, false),
-            (Federated, Role::Contributor, false),
-        ] {
-            let caller = Caller { principal, ..caller(role, "all", "", "") };
-            assert_eq!(may_keep_keys(&caller).is_ok(), expected, "{principal:?} {role}");
-        }
-    }
-
-    #[test]
     fn whoever_may_write_deploys_but_runs_do_not() {
         use PrincipalKind::{ApiKey, Federated, Person, Run};
         for (principal, role, expected) in [
@@ -296,17 +252,23 @@ mod tests {
     }
 
     #[test]
-    fn only_people_let_others_in() {
+    fn only_people_who_have_just_signed_in_let_others_in() {
         use PrincipalKind::{ApiKey, Federated, Person};
-        for (principal, role, project, expected) in [
-            (Person, Role::Admin, "", Ok(())),
-            (Person, Role::Contributor, "", Err(Denied::Admin("x"))),
-            (Person, Role::Admin, "p", Err(Denied::Limit("x"))),
-            (ApiKey, Role::Admin, "", Err(Denied::Person("x"))),
-            (Federated, Role::Admin, "", Err(Denied::Person("x"))),
+        for (principal, role, project, by_keeper, now, expected) in [
+            (Person, Role::Admin, "", true, 900, Ok(())),
+            (Person, Role::Admin, "", true, 901, Err(Denied::StepUp("x"))),
+            (Person, Role::Admin, "", false, 0, Err(Denied::Client("x"))),
+            (Person, Role::Contributor, "", true, 0, Err(Denied::Admin("x"))),
+            (Person, Role::Admin, "p", true, 0, Err(Denied::Limit("x"))),
+            (ApiKey, Role::Admin, "", true, 0, Err(Denied::Person("x"))),
+            (Federated, Role::Admin, "", true, 0, Err(Denied::Person("x"))),
         ] {
-            let caller = Caller { principal, ..caller(role, "all", project, "") };
-            assert_eq!(may_trust(&caller, "x"), expected, "{principal:?} {role} {project}");
+            let caller = Caller { principal, authenticated_at: Some(0), ..caller(role, "all", project, "") };
+            assert_eq!(
+                may_trust(&caller, by_keeper, now, "x"),
+                expected,
+                "{principal:?} {role} {project} {by_keeper} {now}"
+            );
         }
     }
 
@@ -332,8 +294,7 @@ mod tests {
         }
         assert_eq!(may_act_in(&run, "p/d/r", "x"), Ok(()));
         assert_eq!(may_act_in(&run, "p/d/s", "x"), Err(Denied::Run("x".into())));
-        assert!(may_keep_keys(&Caller { role: Role::Admin, ..run.clone() }).is_err());
-        assert!(may_trust(&Caller { role: Role::Admin, ..run }, "x").is_err());
+        assert!(may_trust(&Caller { role: Role::Admin, ..run }, true, 0, "x").is_err());
         assert!(may_act_in(&caller(Role::Contributor, "all", "", ""), "p/d/s", "x").is_ok());
     }
 

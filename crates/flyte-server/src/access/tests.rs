@@ -111,6 +111,7 @@ async fn a_good_token_tells_who_calls() {
         family_id: "f".to_owned(),
         token_id: issued.jti,
         principal: PrincipalKind::Person,
+        authenticated_at: Some(NOW),
         role: Role::Contributor,
         limit: Limit::default(),
     };

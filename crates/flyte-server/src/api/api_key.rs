@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     invalid,
-    keys::{Fields, Keys, NewKey},
+    keys::{Fields, Keys, Lifetime, NewKey},
 };
 use crate::{
     app::App,
@@ -75,7 +75,7 @@ impl ApiKeyService for Service {
             scopes: access.scopes,
             project: access.project,
             domain: access.domain,
-            lifetime: request.lifetime,
+            lifetime: Lifetime::of(request.lifetime, request.no_expiry)?,
             jwks: request.jwks,
         };
         let (key, secret) = self.keys.create(&context, new, FIELDS).await?;
@@ -124,7 +124,8 @@ impl ApiKeyService for Service {
         request: ServiceRequest<'_, RotateApiKeyRequest>,
     ) -> ServiceResult<impl Encodable<RotateApiKeyResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
-        let (key, secret) = self.keys.rotate(&context, &request.client_id, request.overlap).await?;
+        let lifetime = Lifetime::of(request.lifetime, request.no_expiry)?;
+        let (key, secret) = self.keys.rotate(&context, &request.client_id, request.overlap, lifetime).await?;
         Response::ok(RotateApiKeyResponse {
             api_key: MessageField::some(message(key)),
             client_secret: secret.expose_secret().to_owned(),

@@ -2,7 +2,9 @@
 //! `cloudidl.identity.AppsService`, which the published plugin calls.
 //!
 //! Whoever may keep keys sees those that they made; administrators of the whole server see all of them. A key can do no more
-//! than whoever makes it, or rotates it, can at that moment.
+//! than whoever makes it, or rotates it, can at that moment, and ends with the key that made it.
+
+mod name;
 
 use std::sync::Arc;
 
@@ -10,9 +12,13 @@ use connectrpc::{ConnectError, RequestContext};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::{MACHINE_SCOPES, allow, caller, invalid, project::DOMAINS, store_error};
+use self::name::{check_client_id, check_name};
+use super::{MACHINE_SCOPES, allow, caller, invalid, is_keeper, project::DOMAINS, store_error};
 use crate::{
-    access::{Caller, PrincipalKind, policy},
+    access::{
+        Caller, PrincipalKind,
+        policy::{self, Issuance},
+    },
     app::App,
     audit::{Detail, Event, Kind},
     clock::{UnixTime, rfc3339},
@@ -24,14 +30,35 @@ use crate::{
 const DEFAULT_PAGE: u32 = 100;
 /// The most keys that a page has.
 const MAX_PAGE: u32 = 1000;
-/// The longest name, in characters.
-const MAX_NAME: usize = 255;
-/// The longest `client_id`, in bytes.
-const MAX_CLIENT_ID: usize = 63;
 /// The longest life of a key, in seconds: 100 years, beyond which somebody mistook the unit.
 const MAX_LIFETIME: i64 = 100 * 366 * 86_400;
 /// The longest overlap of two secrets, in seconds.
 const MAX_OVERLAP: i64 = 90 * 86_400;
+
+/// How long a key is to work, as a request has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    /// The request leaves it open: the setting `api-keys.default-lifetime`.
+    #[default]
+    Default,
+    /// As long as it is not deleted.
+    NoExpiry,
+    /// This many seconds.
+    Seconds(i64),
+}
+
+impl Lifetime {
+    /// What two fields of a request say, where 0 says nothing.
+    pub(super) fn of(seconds: i64, no_expiry: bool) -> Result<Self, ConnectError> {
+        match (seconds, no_expiry) {
+            (0, false) => Ok(Self::Default),
+            (0, true) => Ok(Self::NoExpiry),
+            (1..=MAX_LIFETIME, false) => Ok(Self::Seconds(seconds)),
+            (_, true) => Err(invalid("no_expiry", "cannot be with a lifetime")),
+            _ => Err(invalid("lifetime", "must be 0 to 100 years, in seconds")),
+        }
+    }
+}
 
 /// A key to make, as a request has it.
 #[derive(Debug, Default)]
@@ -43,8 +70,7 @@ pub(super) struct NewKey {
     pub(super) scopes: Vec<String>,
     pub(super) project: String,
     pub(super) domain: String,
-    /// In seconds; 0 for ever.
-    pub(super) lifetime: i64,
+    pub(super) lifetime: Lifetime,
     /// Public keys instead of a secret; empty for a secret.
     pub(super) jwks: String,
 }
@@ -58,19 +84,6 @@ pub(super) struct Fields {
 
 fn not_found(text: &str) -> ConnectError {
     ConnectError::not_found(format!("there is no API key {text:?}"))
-}
-
-/// What the published plugin makes of a name: lower case, each run of other characters than 0-9 and a-z a hyphen.
-pub(super) fn client_id_of(name: &str) -> String {
-    let mut id = String::with_capacity(name.len());
-    for c in name.to_lowercase().chars() {
-        if c.is_ascii_alphanumeric() {
-            id.push(c);
-        } else if !id.ends_with('-') {
-            id.push('-');
-        }
-    }
-    id
 }
 
 /// The keys of a server.
@@ -89,11 +102,31 @@ impl Keys {
         Self { app, by_name: false }
     }
 
-    /// The caller, who may keep keys.
+    /// The caller, who may see keys.
+    async fn reader<'a>(&self, context: &'a RequestContext) -> Result<&'a Arc<Caller>, ConnectError> {
+        let caller = caller(context)?;
+        allow(&self.app, context, policy::may_see_api_keys(caller)).await?;
+        Ok(caller)
+    }
+
+    /// The caller, who may make, change and end keys.
     async fn keeper<'a>(&self, context: &'a RequestContext) -> Result<&'a Arc<Caller>, ConnectError> {
         let caller = caller(context)?;
-        allow(&self.app, context, policy::may_keep_keys(caller)).await?;
+        let by_keeper = is_keeper(&self.app, caller).await?;
+        allow(&self.app, context, policy::may_keep_api_keys(caller, by_keeper)).await?;
         Ok(caller)
+    }
+
+    /// When a key ends that is to work so long.
+    fn end(&self, lifetime: Lifetime, own_end: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
+        match lifetime {
+            Lifetime::NoExpiry => None,
+            Lifetime::Seconds(seconds) => Some(now.saturating_add(seconds)),
+            Lifetime::Default => {
+                let end = now.saturating_add(self.app.config.api_keys.default_lifetime);
+                Some(own_end.map_or(end, |own| own.min(end)))
+            }
+        }
     }
 
     /// When the API key that calls ends; `None` where it does not, or a person calls.
@@ -120,12 +153,10 @@ impl Keys {
         let client_id = check_client_id(&new, fields)?;
         let rights = self.rights(caller, &new).await?;
         allow(&self.app, context, policy::may_grant(caller, &rights)).await?;
-        let expires_at = match new.lifetime {
-            0 => None,
-            1..=MAX_LIFETIME => Some(now.saturating_add(new.lifetime)),
-            _ => return Err(invalid("lifetime", "must be 0 to 100 years, in seconds")),
-        };
-        allow(&self.app, context, policy::may_last(self.end_of(caller).await?, expires_at)).await?;
+        let own_end = self.end_of(caller).await?;
+        let expires_at = self.end(new.lifetime, own_end, now);
+        let issuance = Issuance { rights: &rights, end: expires_at, own_end, now };
+        allow(&self.app, context, policy::may_issue(caller, &issuance)).await?;
         let (secret, jwks) = if new.jwks.is_empty() {
             (Some(generate()?), None)
         } else {
@@ -214,7 +245,7 @@ impl Keys {
             self.app.store.api_key_by_id(text).await.map(|key| key.into_iter().collect())
         };
         let mut found: Vec<ApiKey> = found.map_err(store_error)?;
-        found.retain(|key| policy::sees_all_keys(caller) || key.created_by == caller.subject);
+        found.retain(|key| policy::sees_all_api_keys(caller) || key.created_by == caller.subject);
         match (found.pop(), found.pop()) {
             (Some(key), None) => Ok(key),
             (None, _) => Err(not_found(text)),
@@ -231,7 +262,7 @@ impl Keys {
     }
 
     pub(super) async fn get(&self, context: &RequestContext, text: &str) -> Result<ApiKey, ConnectError> {
-        let caller = self.keeper(context).await?;
+        let caller = self.reader(context).await?;
         self.visible(caller, text, "client_id").await
     }
 
@@ -241,9 +272,9 @@ impl Keys {
         limit: u32,
         token: String,
     ) -> Result<(Vec<ApiKey>, String), ConnectError> {
-        let caller = self.keeper(context).await?;
+        let caller = self.reader(context).await?;
         let query = ApiKeyQuery {
-            created_by: (!policy::sees_all_keys(caller)).then(|| caller.subject.clone()),
+            created_by: (!policy::sees_all_api_keys(caller)).then(|| caller.subject.clone()),
             limit: match limit {
                 0 => DEFAULT_PAGE,
                 limit => limit.min(MAX_PAGE),
@@ -257,11 +288,20 @@ impl Keys {
         let caller = self.keeper(context).await?;
         let key = self.visible(caller, text, "client_id").await?;
         let now = self.app.clock.now();
-        let family = self.app.store.delete_api_key(&key.client_id, now).await.map_err(store_error)?;
+        let ended = self.app.store.delete_api_key(&key.client_id, now).await.map_err(store_error)?;
         // Somebody else may have been faster.
-        let family = family.ok_or_else(|| not_found(text))?;
-        self.app.access.revoke_family(&family);
-        self.app.audit.record(event(Kind::ApiKeyDeleted, caller, &key).detail(Detail::Family, family)).await;
+        if ended.is_empty() {
+            return Err(not_found(text));
+        }
+        for ended in &ended {
+            self.app.access.revoke_family(&ended.family_id);
+            let mut event =
+                event(Kind::ApiKeyDeleted, caller, ended).detail(Detail::Family, &ended.family_id);
+            if ended.client_id != key.client_id {
+                event = event.detail(Detail::Reason, format!("made by the API key {}", key.client_id));
+            }
+            self.app.audit.record(event).await;
+        }
         Ok(())
     }
 
@@ -288,12 +328,20 @@ impl Keys {
         context: &RequestContext,
         text: &str,
         overlap: i64,
+        lifetime: Lifetime,
     ) -> Result<(ApiKey, SecretString), ConnectError> {
         let caller = self.keeper(context).await?;
         let key = self.visible(caller, text, "client_id").await?;
+        let now = self.app.clock.now();
+        let own_end = self.end_of(caller).await?;
+        let expires_at = match lifetime {
+            Lifetime::Default => key.expires_at,
+            lifetime => self.end(lifetime, own_end, now),
+        };
         // Or else whoever made a key as an administrator would stay one by it.
         allow(&self.app, context, policy::may_grant(caller, &key.rights)).await?;
-        allow(&self.app, context, policy::may_last(self.end_of(caller).await?, key.expires_at)).await?;
+        let issuance = Issuance { rights: &key.rights, end: expires_at, own_end, now };
+        allow(&self.app, context, policy::may_issue(caller, &issuance)).await?;
         if !(0..=MAX_OVERLAP).contains(&overlap) {
             return Err(invalid("overlap", "must be 0 to 90 days, in seconds"));
         }
@@ -302,12 +350,18 @@ impl Keys {
                 "the API key {text:?} has public keys and no secret to rotate: make a new one with the new public keys"
             )));
         }
-        let now = self.app.clock.now();
+        if let Some(end) = expires_at.filter(|end| *end <= now) {
+            return Err(ConnectError::failed_precondition(format!(
+                "the API key {text:?} expired at {}: rotate it with a new lifetime (flyte rotate api-key --expires 90d)",
+                rfc3339(end)
+            )));
+        }
         let secret = generate()?;
         let rotation = SecretRotation {
             secret_hash: opaque_token::hash(secret.expose_secret()),
             previous_until: now.saturating_add(overlap),
             family_id: Uuid::new_v4().to_string(),
+            expires_at,
         };
         let rotated = match self
             .app
@@ -328,6 +382,10 @@ impl Keys {
             Rotation::Unknown => return Err(not_found(text)),
         };
         let mut event = event(Kind::ApiKeyRotated, caller, &rotated.key);
+        if expires_at != key.expires_at {
+            let end = expires_at.map_or_else(|| "never".to_owned(), |end| end.to_string());
+            event = event.detail(Detail::ExpiresAt, end);
+        }
         if let Some(family) = &rotated.revoked_family {
             self.app.access.revoke_family(family);
             event = event.detail(Detail::Family, family);
@@ -346,59 +404,4 @@ fn generate() -> Result<SecretString, ConnectError> {
         tracing::error!(%error, "no secret could be made");
         ConnectError::unavailable("the server has no random numbers; try again later")
     })
-}
-
-fn check_name(field: &'static str, name: &str) -> Result<(), ConnectError> {
-    if name.trim().is_empty() {
-        return Err(invalid(field, "is missing"));
-    }
-    if name.chars().count() > MAX_NAME {
-        return Err(invalid(field, &format!("is longer than {MAX_NAME} characters")));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(invalid(field, "has control characters"));
-    }
-    Ok(())
-}
-
-fn check_client_id(new: &NewKey, fields: Fields) -> Result<String, ConnectError> {
-    let (field, id) = if new.client_id.is_empty() {
-        (fields.name, client_id_of(&new.name))
-    } else {
-        (fields.client_id, new.client_id.clone())
-    };
-    if id.len() > MAX_CLIENT_ID {
-        return Err(invalid(field, &format!("makes a client_id of more than {MAX_CLIENT_ID} characters")));
-    }
-    if id != client_id_of(&id) || !id.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(invalid(
-            field,
-            "must have letters or digits (a-z, 0-9), with single hyphens between them",
-        ));
-    }
-    // Subjects of people are UUIDs; a resource server that does not look at what kind a subject is must not mistake a key
-    // for a person (RFC 9068 section 5).
-    if Uuid::try_parse(&id).is_ok() {
-        return Err(invalid(field, "cannot be a UUID"));
-    }
-    Ok(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_id_is_made_as_the_published_plugin_makes_it() {
-        for (name, expected) in [
-            ("ci", "ci"),
-            ("My CI key", "my-ci-key"),
-            ("a__b--c", "a-b-c"),
-            ("(x)", "-x-"),
-            ("\u{c9}t\u{e9} 1", "-t-1"),
-            ("", ""),
-        ] {
-            assert_eq!(client_id_of(name), expected, "{name}");
-        }
-    }
 }

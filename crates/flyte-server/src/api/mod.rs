@@ -66,6 +66,7 @@ use crate::{
     access::{
         AccessError, Caller, RESOURCE_METADATA, Reason,
         policy::{self, Denied},
+        step_up_challenge,
     },
     app::App,
     audit::{Detail, Event, Kind},
@@ -177,9 +178,24 @@ fn caller(context: &RequestContext) -> Result<&Arc<Caller>, ConnectError> {
         .ok_or_else(|| ConnectError::unauthenticated("this call needs an access token"))
 }
 
-/// A call that its caller may not make.
+/// A call that its caller may not make; after another sign-in perhaps.
 fn denied(denied: Denied) -> ConnectError {
-    ConnectError::permission_denied(denied.to_string())
+    if !matches!(denied, Denied::StepUp(_)) {
+        return ConnectError::permission_denied(denied.to_string());
+    }
+    let mut error = ConnectError::unauthenticated(denied.to_string());
+    let challenge = step_up_challenge(policy::RECENT_SIGN_IN);
+    error.response_headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    error
+}
+
+/// Whether the client that a person uses may keep what outlives its tokens: API keys and trust rules.
+async fn is_keeper(app: &App, caller: &Caller) -> Result<bool, ConnectError> {
+    if !caller.principal.is_person() {
+        return Ok(false);
+    }
+    let client = app.store.client_by_id(&caller.client_id).await.map_err(store_error)?;
+    Ok(client.is_some_and(|client| client.first_party || client.may_keep_api_keys))
 }
 
 /// A field of a request that cannot be as it is.

@@ -2,6 +2,7 @@
 
 mod action_data;
 mod api_key;
+mod api_key_rules;
 mod app;
 mod audit;
 mod cache;
@@ -30,8 +31,10 @@ use tower::ServiceExt as _;
 use crate::{
     access::token::{self, TokenGrant},
     app::App,
+    clock::UnixTime,
     config::Config,
     http::Readiness,
+    store::{Client, ClientKind},
     testing::{self, NOW},
 };
 
@@ -57,17 +60,25 @@ impl Server {
             user.admin = name == "Root";
             app.store.create_user(&user).await.unwrap();
         }
+        for (id, first_party) in [("flyte", true), ("other", false)] {
+            app.store.put_client(&client(id, first_party)).await.unwrap();
+        }
         let app = Arc::new(app);
         Self { router: crate::http::router(Arc::clone(&app), Readiness::default()), app }
     }
 
     fn token(&self, user: &str, scopes: &[&str]) -> String {
+        self.token_by("flyte", user, scopes, NOW)
+    }
+
+    /// A token of somebody who signed in to a client at this time.
+    fn token_by(&self, client_id: &str, user: &str, scopes: &[&str], authenticated_at: UnixTime) -> String {
         let grant = TokenGrant {
             user_id: format!("user-{user}"),
-            client_id: "flyte".to_owned(),
+            client_id: client_id.to_owned(),
             scopes: scopes.iter().map(ToString::to_string).collect(),
             audience: None,
-            authenticated_at: NOW,
+            authenticated_at,
             session_id: "session".to_owned(),
             family_id: "family".to_owned(),
         };
@@ -88,6 +99,25 @@ impl Server {
             request = request.header(header::AUTHORIZATION, bearer(&self.token(user, &["all"])));
         }
         self.send(request.body(body.to_string().into()).unwrap()).await
+    }
+}
+
+/// A public client that may ask for anything.
+fn client(id: &str, first_party: bool) -> Client {
+    Client {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        kind: ClientKind::Public,
+        secret_hash: None,
+        jwks: None,
+        redirect_uris: vec!["http://127.0.0.1/callback".to_owned()],
+        post_logout_redirect_uris: vec![],
+        grant_types: vec!["authorization_code".to_owned()],
+        scopes: vec!["all".to_owned()],
+        first_party,
+        may_keep_api_keys: false,
+        id_token_signed_response_alg: None,
+        created_at: 0,
     }
 }
 

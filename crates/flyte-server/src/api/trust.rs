@@ -10,7 +10,7 @@ use flyte_idl::flyteauth::{
 };
 use uuid::Uuid;
 
-use super::{MACHINE_SCOPES, allow, caller, invalid, project::is_domain, store_error};
+use super::{MACHINE_SCOPES, allow, caller, invalid, is_keeper, project::is_domain, store_error};
 use crate::{
     access::policy,
     app::App,
@@ -131,7 +131,9 @@ impl TrustService for Service {
         context: RequestContext,
         request: ServiceRequest<'_, CreateTrustRequest>,
     ) -> ServiceResult<impl Encodable<CreateTrustResponse> + Send + use<'a>> {
-        let verdict = policy::may_trust(caller(&context)?, "creating a trust rule");
+        let by_keeper = is_keeper(&self.app, caller(&context)?).await?;
+        let now = self.app.clock.now();
+        let verdict = policy::may_trust(caller(&context)?, by_keeper, now, "creating a trust rule");
         allow(&self.app, &context, verdict).await?;
         let created_by = caller(&context)?.subject.clone();
         let rule = self.rule(request.to_owned_message().trust.into_option(), &created_by).await?;

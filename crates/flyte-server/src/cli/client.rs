@@ -37,6 +37,10 @@ pub struct NewClient {
     pub grant_types: Vec<String>,
     /// Scopes that it may ask for.
     pub scopes: Vec<String>,
+    /// Whether people may let it keep API keys and trust rules in their name.
+    pub may_keep_api_keys: bool,
+    /// `id_token_signed_response_alg`; the server's own choice where it is not given.
+    pub id_token_signed_response_alg: Option<String>,
 }
 
 /// The definition of the command.
@@ -99,6 +103,22 @@ pub(super) fn definition() -> Command {
                 .arg(
                     list("scope", "SCOPE", "Scope that it may ask for; can be repeated")
                         .default_value("openid,profile,email"),
+                )
+                .arg(
+                    Arg::new("may-keep-api-keys")
+                        .long("may-keep-api-keys")
+                        .action(ArgAction::SetTrue)
+                        .help("Let it make, change and delete API keys and trust rules for the people who use it")
+                        .long_help(
+                            "Let it make, change and delete API keys and trust rules for the people who use it. These \
+                             outlive the access tokens that the client gets; without this flag the server refuses.",
+                        ),
+                )
+                .arg(
+                    Arg::new("id-token-signed-response-alg")
+                        .long("id-token-signed-response-alg")
+                        .value_name("ALG")
+                        .help("Algorithm of its ID tokens: RS256, or that of tokens.signing-algorithm, which is the default"),
                 ),
         )
         .subcommand(Command::new("list").about("List the clients"))
@@ -130,6 +150,8 @@ impl ClientAction {
                 post_logout_redirect_uris: all(matches, "post-logout-redirect-uri"),
                 grant_types: all(matches, "grant-type"),
                 scopes: all(matches, "scope"),
+                may_keep_api_keys: matches.get_flag("may-keep-api-keys"),
+                id_token_signed_response_alg: one(matches, "id-token-signed-response-alg"),
             }),
             Some(("remove", matches)) => Self::Remove { id: one(matches, "id").unwrap_or_default() },
             _ => Self::List,

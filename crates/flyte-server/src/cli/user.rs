@@ -69,10 +69,10 @@ pub(super) fn definition() -> Command {
         .subcommand(Command::new("list").about("List the accounts"))
         .subcommand(
             Command::new("disable")
-                .about("Disable an account and end all that it has open")
+                .about("Disable an account and end all that it has, API keys included")
                 .long_about(
-                    "Disable an account and end all that it has open, at once: browsers, refresh tokens and access \
-                     tokens. The account and its password stay.",
+                    "Disable an account and end all that it has, at once: browsers, refresh tokens, access tokens, and the \
+                     API keys that the person made. The account and its password stay.",
                 )
                 .arg(email()),
         )

@@ -11,10 +11,11 @@ use crate::{
     cli::{ClientAction, NewClient},
     clock::Clock,
     config::Config,
+    keys::RS256,
     oauth::{
         client_assertion, opaque_token,
         redirect_uri::{self, RegistrationError},
-        scope,
+        reserved, scope,
         token::{CLIENT_CREDENTIALS, PUBLIC_GRANTS},
     },
     store::{Client, ClientKind, ClientStore as _, StoreError, sqlite::SqliteStore},
@@ -40,6 +41,9 @@ pub(super) enum ClientError {
     /// The settings' client.
     #[error("{0:?} is the `flyte` command's own client, which follows the setting client.id")]
     Own(String),
+    /// An identifier of the server's own.
+    #[error("{0:?} is an identifier that the server uses itself: choose another CLIENT_ID")]
+    Reserved(String),
     /// An identifier or name that cannot be one.
     #[error("{what} has from 1 to {MAX_BYTES} {kind}")]
     Text {
@@ -108,7 +112,7 @@ pub(super) async fn run(config: &Config, action: ClientAction) -> Result<String,
             if new.id == *own {
                 return Err(ClientError::Own(new.id));
             }
-            check(&new)?;
+            check(&new, config)?;
             add(&super::open_store(config)?, new).await
         }
         ClientAction::List => list(&super::open_store(config)?).await,
@@ -126,7 +130,15 @@ pub(super) async fn run(config: &Config, action: ClientAction) -> Result<String,
     }
 }
 
-fn check(new: &NewClient) -> Result<(), ClientError> {
+fn check(new: &NewClient, config: &Config) -> Result<(), ClientError> {
+    if reserved::is_reserved(&new.id) {
+        return Err(ClientError::Reserved(new.id.clone()));
+    }
+    if let Some(alg) = &new.id_token_signed_response_alg {
+        let own = config.tokens.signing_algorithm.as_str();
+        let known = if own == RS256 { vec![RS256] } else { vec![RS256, own] };
+        among("--id-token-signed-response-alg", std::slice::from_ref(alg), &known)?;
+    }
     if !(1..=MAX_BYTES).contains(&new.id.len()) || !new.id.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(ClientError::Text { what: "CLIENT_ID", kind: "visible ASCII characters" });
     }
@@ -178,6 +190,8 @@ async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError>
         grant_types: new.grant_types,
         scopes: new.scopes,
         first_party: false,
+        may_keep_api_keys: new.may_keep_api_keys,
+        id_token_signed_response_alg: new.id_token_signed_response_alg,
         jwks,
         created_at: Clock::default().now(),
     };
@@ -218,10 +232,17 @@ async fn list(store: &SqliteStore) -> Result<String, ClientError> {
                 ClientKind::Public => "public",
                 ClientKind::Confidential => "confidential",
             };
+            let mut kind = kind.to_owned();
+            if client.may_keep_api_keys {
+                kind.push_str(", keeps API keys");
+            }
+            if let Some(alg) = &client.id_token_signed_response_alg {
+                kind.push_str(&format!(", ID tokens by {alg}"));
+            }
             [
                 client.id,
                 client.name,
-                kind.to_owned(),
+                kind,
                 client.grant_types.join(" "),
                 client.scopes.join(" "),
                 client.redirect_uris.join(" "),

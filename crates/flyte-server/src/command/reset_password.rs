@@ -1,9 +1,14 @@
 //! `flyte-server reset-password`: a new password for an account, also while the server runs.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::Path,
+    process::ExitCode,
+};
 
 use secrecy::ExposeSecret as _;
 
+use super::ended_keys;
 use crate::{
     audit::{Event, Kind},
     bootstrap::{BootstrapError, keep_password, make_up_password, read_password},
@@ -11,13 +16,13 @@ use crate::{
     config::Config,
     data_dir,
     identity::Passwords,
-    store::{AuditStore as _, UserStore as _, sqlite::SqliteStore},
+    store::{ApiKeyStore as _, AuditStore as _, StoreError, User, UserStore as _, sqlite::SqliteStore},
 };
 
 /// Gives the account with this e-mail address a new password.
-pub(super) fn run(config: &Config, email: &str, password_file: Option<&Path>) -> ExitCode {
+pub(super) fn run(config: &Config, email: &str, password_file: Option<&Path>, end_keys: bool) -> ExitCode {
     super::block_on(async {
-        match reset(config, email, password_file).await {
+        match reset(config, email, password_file, end_keys).await {
             Ok(message) => super::print(&message),
             Err(error) => {
                 super::complain(&error);
@@ -36,30 +41,76 @@ enum ResetError {
     /// The data directory, the database or the password cannot be used.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The question could not be asked.
+    #[error("the question could not be asked, and nothing was changed: {0}")]
+    Question(#[from] io::Error),
 }
 
 /// The message to show.
-async fn reset(config: &Config, email: &str, password_file: Option<&Path>) -> Result<String, ResetError> {
+async fn reset(
+    config: &Config,
+    email: &str,
+    password_file: Option<&Path>,
+    end_keys: bool,
+) -> Result<String, ResetError> {
     data_dir::check_shared(&config.data_dir).map_err(BootstrapError::from)?;
-    let store = SqliteStore::open(&config.data_dir.join("flyte.db")).map_err(BootstrapError::from)?;
-    let user = store.user_by_email(email).await.map_err(BootstrapError::from)?;
-    let user = user.ok_or_else(|| ResetError::NoAccount(email.to_owned()))?;
+    let store = SqliteStore::open(&config.data_dir.join("flyte.db"))?;
+    let user = store.user_by_email(email).await?.ok_or_else(|| ResetError::NoAccount(email.to_owned()))?;
     let password = match password_file {
         Some(path) => read_password(path)?,
         None => make_up_password()?,
     };
+    // Asked before anything is changed. The keys end first: were this to be interrupted in between, doing it again does the rest.
+    let about_keys = keys(&store, &user, end_keys).await?;
     let hash = Passwords::new(1).hash(password.clone()).await.map_err(BootstrapError::from)?;
     let now = Clock::default().now();
-    store.set_password_hash(&user.id, &hash, now).await.map_err(BootstrapError::from)?;
+    store.set_password_hash(&user.id, &hash, now).await?;
     let event = Event::new(Kind::PasswordReset).object(&user.email).into_record(now);
-    store.append_audit_records(&[event]).await.map_err(BootstrapError::from)?;
+    store.append_audit_records(&[event]).await?;
     keep_password(&config.data_dir, &user.email)?;
     Ok(match password_file {
-        Some(_) => format!("{} has a new password and is signed out everywhere.\n", user.email),
+        Some(_) => format!("{about_keys}{} has a new password and is signed out everywhere.\n", user.email),
         None => format!(
-            "{} is signed out everywhere. The new password, shown only now:\n{}\n",
+            "{about_keys}{} is signed out everywhere. The new password, shown only now:\n{}\n",
             user.email,
             password.expose_secret()
         ),
     })
+}
+
+/// Lists the API keys that the person made, and ends them where that is asked for; what to say about it.
+async fn keys(store: &SqliteStore, user: &User, end: bool) -> Result<String, ResetError> {
+    let keys = store.api_keys_of(&user.id).await?;
+    if keys.is_empty() {
+        return Ok(String::new());
+    }
+    let list = format!("API keys that {} made:\n{}", user.email, ended_keys::listed(&keys));
+    if end || asked(&list)? {
+        let ended = store.delete_api_keys_of(&user.id, Clock::default().now()).await?;
+        ended_keys::record(store, &ended, "the password was reset").await?;
+        return Ok(ended_keys::told(&ended));
+    }
+    let hint = "They work on. To end them too: flyte-server reset-password --end-keys, or flyte delete api-key NAME\n";
+    // At a terminal the list is on the screen already.
+    Ok(if is_interactive() { hint.to_owned() } else { format!("{list}{hint}") })
+}
+
+/// Whether the keys of the list are to end, where there is somebody to ask.
+fn asked(list: &str) -> Result<bool, io::Error> {
+    if !is_interactive() {
+        return Ok(false);
+    }
+    let mut terminal = io::stderr();
+    write!(terminal, "{list}Whoever knew the old password may have made one. End these keys? [y/N] ")?;
+    terminal.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn is_interactive() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }

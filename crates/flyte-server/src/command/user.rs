@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-use super::table::table;
+use super::{ended_keys, table::table};
 use crate::{
     audit::{Event, Kind},
     bootstrap::{BootstrapError, make_up_password, read_password},
@@ -11,7 +11,7 @@ use crate::{
     clock::Clock,
     config::{Config, settings},
     identity::Passwords,
-    store::{StoreError, User, UserStore as _, sqlite::SqliteStore},
+    store::{StoreError, TrustStore as _, User, UserStore as _, sqlite::SqliteStore},
 };
 
 /// The longest e-mail address (RFC 5321 section 4.5.3.1.3), in bytes.
@@ -45,9 +45,13 @@ pub(super) async fn run(config: &Config, action: UserAction) -> Result<String, U
         UserAction::List => list(&store).await,
         UserAction::Disable { email } => {
             let user = find(&store, &email).await?;
-            store.disable_user(&user.id, Clock::default().now()).await?;
+            let ended = store.disable_user(&user.id, Clock::default().now()).await?.unwrap_or_default();
             super::record(&store, Event::new(Kind::UserDisabled).object(&user.email)).await?;
-            Ok(format!("{} is disabled and signed out everywhere.\n", user.email))
+            ended_keys::record(&store, &ended, "the account was disabled").await?;
+            let mut message = format!("{} is disabled and signed out everywhere.\n", user.email);
+            message.push_str(&ended_keys::told(&ended));
+            message.push_str(&trust_rules_of(&store, &user).await?);
+            Ok(message)
         }
         UserAction::Enable { email } => {
             let user = find(&store, &email).await?;
@@ -56,6 +60,19 @@ pub(super) async fn run(config: &Config, action: UserAction) -> Result<String, U
             Ok(format!("{} can sign in again.\n", user.email))
         }
     }
+}
+
+/// What is said of the trust rules that a person made: they are the server's, and end only when they are deleted.
+async fn trust_rules_of(store: &SqliteStore, user: &User) -> Result<String, UserError> {
+    let rules = store.list_trust_rules().await?.into_iter().filter(|rule| rule.created_by == user.id);
+    let names: Vec<_> = rules.map(|rule| rule.name).collect();
+    if names.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(format!(
+        "Trust rules that they made still let CI jobs in: {}. To end one: flyte delete trust NAME\n",
+        names.join(", ")
+    ))
 }
 
 async fn find(store: &SqliteStore, email: &str) -> Result<User, UserError> {

@@ -9,8 +9,8 @@ use std::{
 use url::Url;
 
 use super::{
-    AdminConfig, AuditConfig, Config, ConfigError, HttpConfig, LogConfig, ObjectsConfig, PublicClientConfig,
-    RunnerConfig, TlsConfig, TlsSource, TokenConfig, TrustConfig, file,
+    AdminConfig, ApiKeyConfig, AuditConfig, Config, ConfigError, HttpConfig, LogConfig, ObjectsConfig,
+    PublicClientConfig, RunnerConfig, TlsConfig, TlsSource, TokenConfig, TrustConfig, file,
     setting::{AnySetting, Default, Setting},
     settings::{self as s, ALL},
     value::{TlsMode, Value},
@@ -258,6 +258,7 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
         org: values.value(&s::ORG)?,
         tokens,
         session_ttl: values.value(&s::SESSION_TTL)?.0,
+        api_keys: ApiKeyConfig { default_lifetime: values.value(&s::API_KEYS_DEFAULT_LIFETIME)?.0 },
         public_client: PublicClientConfig {
             client_id: values.value(&s::CLIENT_ID)?,
             redirect_uri: values.value(&s::CLIENT_REDIRECT_URI)?,

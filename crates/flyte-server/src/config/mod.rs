@@ -36,6 +36,8 @@ pub struct Config {
     pub tokens: TokenConfig,
     /// Life of a browser's sign-in.
     pub session_ttl: i64,
+    /// API keys.
+    pub api_keys: ApiKeyConfig,
     /// The client that the `flyte` command and the PyPI package `flyte` are.
     pub public_client: PublicClientConfig,
     /// Encryption of connections.
@@ -75,6 +77,13 @@ pub struct TokenConfig {
     pub signing_algorithm: String,
     /// How long a key signs before the next one takes over.
     pub key_rotation_interval: i64,
+}
+
+/// API keys.
+#[derive(Clone, Debug)]
+pub struct ApiKeyConfig {
+    /// How long a key works whose request does not say, in seconds.
+    pub default_lifetime: i64,
 }
 
 /// The registration that `AuthMetadataService/GetPublicClientConfig` advertises.

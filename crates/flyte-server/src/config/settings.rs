@@ -39,6 +39,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &SIGNING_ALGORITHM,
     &KEY_ROTATION_INTERVAL,
     &SESSION_TTL,
+    &API_KEYS_DEFAULT_LIFETIME,
     &CLIENT_ID,
     &CLIENT_REDIRECT_URI,
     &CLIENT_SCOPES,
@@ -69,12 +70,13 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
 ];
 
 /// The titles of the file's sections, for the reference and `--help`.
-pub const SECTIONS: [(&str, &str); 12] = [
+pub const SECTIONS: [(&str, &str); 13] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
     ("tokens", "Tokens and signing keys"),
     ("session", "Sign-in sessions"),
+    ("api-keys", "API keys"),
     ("client", "The flyte command"),
     ("http", "HTTP"),
     ("objects", "Objects of tasks"),
@@ -297,6 +299,17 @@ pub static SESSION_TTL: Setting<Seconds> = Setting {
     default: Value("12h"),
     help: "How long a browser stays signed in.",
     check: |ttl| between(ttl, 1, 90 * 86_400),
+};
+
+/// [`ApiKeyConfig::default_lifetime`](super::ApiKeyConfig::default_lifetime).
+pub static API_KEYS_DEFAULT_LIFETIME: Setting<Seconds> = Setting {
+    key: "api-keys.default-lifetime",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("90d"),
+    help: "How long an API key works whose request does not say, as the published plugin's `flyte create api-key` cannot. \
+           At most 366 days.",
+    check: |lifetime| between(lifetime, 60, 366 * 86_400),
 };
 
 /// [`PublicClientConfig::client_id`](super::PublicClientConfig::client_id).

@@ -1,5 +1,6 @@
 //! When keys are published, used, retired and dropped: a decision on plain data.
 
+use super::RS256;
 use crate::{
     clock::UnixTime,
     config::TokenConfig,
@@ -15,6 +16,7 @@ const RETIREMENT_MARGIN: i64 = 300;
 
 /// The rules, in seconds.
 pub(super) struct Policy<'a> {
+    /// `alg` of the key that signs unless a client chose another one.
     algorithm: &'a str,
     rotation_interval: i64,
     publish_lead: i64,
@@ -30,6 +32,21 @@ impl<'a> Policy<'a> {
             retirement: config.access_token_ttl.saturating_add(RETIREMENT_MARGIN),
         }
     }
+
+    /// The algorithms that there is to be a key for, the one that signs first.
+    fn algorithms(&self) -> impl Iterator<Item = &'a str> {
+        let beside = (self.algorithm != RS256).then_some(RS256);
+        [self.algorithm].into_iter().chain(beside)
+    }
+}
+
+/// A key to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NewKey {
+    /// `alg`.
+    pub(super) algorithm: String,
+    /// The state that it begins in.
+    pub(super) state: KeyState,
 }
 
 /// What is to become of the keys.
@@ -37,66 +54,95 @@ impl<'a> Policy<'a> {
 pub(super) struct Advance {
     /// The keys that stay, in their new states.
     pub(super) keys: Vec<SealedSigningKey>,
-    /// The state of the key to make, if one is to be made.
-    pub(super) create: Option<KeyState>,
+    /// The keys to make.
+    pub(super) create: Vec<NewKey>,
     /// Whether anything differs from before.
     pub(super) changed: bool,
 }
 
-/// Decides what the keys should be at `now`.
+/// Decides what the keys should be at `now`. Each algorithm's keys go through their life independently of the others'.
 pub(super) fn advance(keys: &[SealedSigningKey], policy: &Policy<'_>, now: UnixTime) -> Advance {
     let mut next: Vec<SealedSigningKey> =
         keys.iter().filter(|key| !is_over(key, policy, now)).cloned().collect();
-    let mut create = None;
-    let successor =
-        next.iter().position(|key| key.state == KeyState::Published && key.algorithm == policy.algorithm);
-    match next.iter().position(|key| key.state == KeyState::Active) {
-        None => match successor {
-            Some(successor) => enter(&mut next[successor], KeyState::Active, now),
-            None => create = Some(KeyState::Active),
-        },
-        Some(active) => {
-            let due = next[active].state_since.saturating_add(policy.rotation_interval);
-            // A change of the configured algorithm makes the rotation due at once, with the usual lead.
-            let due = if next[active].algorithm == policy.algorithm { due } else { now };
-            match successor {
-                None if now >= due.saturating_sub(policy.publish_lead) => create = Some(KeyState::Published),
-                Some(successor)
-                    if now >= due
-                        && now >= next[successor].state_since.saturating_add(policy.publish_lead) =>
-                {
-                    enter(&mut next[active], KeyState::Retired, now);
-                    enter(&mut next[successor], KeyState::Active, now);
-                }
-                _ => {}
+    let mut create = Vec::new();
+    for algorithm in policy.algorithms() {
+        if let Some(state) = advance_one(&mut next, algorithm, policy, now) {
+            create.push(NewKey { algorithm: algorithm.to_owned(), state });
+        }
+    }
+    // A key of an algorithm that is no longer wanted signs until the one that was configured instead does.
+    if position(&next, policy.algorithm, KeyState::Active).is_some() {
+        let wanted: Vec<_> = policy.algorithms().collect();
+        for key in &mut next {
+            if key.state == KeyState::Active && !wanted.contains(&key.algorithm.as_str()) {
+                enter(key, KeyState::Retired, now);
             }
         }
     }
-    let changed = create.is_some() || next != keys;
+    let changed = !create.is_empty() || next != keys;
     Advance { keys: next, create, changed }
 }
 
-/// Makes way for a new key that signs at once: what rotation by hand does.
-pub(super) fn supersede(keys: &[SealedSigningKey], now: UnixTime) -> Advance {
+/// Moves one algorithm's keys; the state of the key to make, if one is to be made.
+fn advance_one(
+    keys: &mut [SealedSigningKey],
+    algorithm: &str,
+    policy: &Policy<'_>,
+    now: UnixTime,
+) -> Option<KeyState> {
+    let published_long_enough =
+        |key: &SealedSigningKey| now >= key.state_since.saturating_add(policy.publish_lead);
+    let successor = position(keys, algorithm, KeyState::Published);
+    let Some(active) = position(keys, algorithm, KeyState::Active) else {
+        // Whether another key signs meanwhile, what verifiers have not seen can wait until they have.
+        let covered = algorithm == policy.algorithm && keys.iter().any(|key| key.state == KeyState::Active);
+        return match successor {
+            Some(successor) if covered && !published_long_enough(&keys[successor]) => None,
+            Some(successor) => {
+                enter(&mut keys[successor], KeyState::Active, now);
+                None
+            }
+            None if covered => Some(KeyState::Published),
+            None => Some(KeyState::Active),
+        };
+    };
+    let due = keys[active].state_since.saturating_add(policy.rotation_interval);
+    match successor {
+        None if now >= due.saturating_sub(policy.publish_lead) => Some(KeyState::Published),
+        Some(successor) if now >= due && published_long_enough(&keys[successor]) => {
+            enter(&mut keys[active], KeyState::Retired, now);
+            enter(&mut keys[successor], KeyState::Active, now);
+            None
+        }
+        _ => None,
+    }
+}
+
+fn position(keys: &[SealedSigningKey], algorithm: &str, state: KeyState) -> Option<usize> {
+    keys.iter().position(|key| key.state == state && key.algorithm == algorithm)
+}
+
+/// Makes way for new keys that sign at once: what rotation by hand does.
+pub(super) fn supersede(keys: &[SealedSigningKey], policy: &Policy<'_>, now: UnixTime) -> Advance {
     let mut next = keys.to_vec();
     for key in next.iter_mut().filter(|key| key.state == KeyState::Active) {
         enter(key, KeyState::Retired, now);
     }
-    Advance { keys: next, create: Some(KeyState::Active), changed: true }
+    Advance { keys: next, ..start_over(policy) }
 }
 
-/// Drops every key for a new one that signs at once: what is done when a key has leaked.
-pub(super) fn start_over() -> Advance {
-    Advance { keys: Vec::new(), create: Some(KeyState::Active), changed: true }
+/// Drops every key for new ones that sign at once: what is done when one has leaked.
+pub(super) fn start_over(policy: &Policy<'_>) -> Advance {
+    let active = |algorithm: &str| NewKey { algorithm: algorithm.to_owned(), state: KeyState::Active };
+    Advance { keys: Vec::new(), create: policy.algorithms().map(active).collect(), changed: true }
 }
 
-/// Whether nothing can need the key any more.
 fn is_over(key: &SealedSigningKey, policy: &Policy<'_>, now: UnixTime) -> bool {
     match key.state {
         KeyState::Retired => now >= key.state_since.saturating_add(policy.retirement),
         // Published for an algorithm that was configured for a while, and never used.
         KeyState::Published => {
-            key.algorithm != policy.algorithm
+            policy.algorithms().all(|wanted| wanted != key.algorithm)
                 && now >= key.state_since.saturating_add(policy.rotation_interval)
         }
         KeyState::Active => false,
@@ -111,6 +157,7 @@ fn enter(key: &mut SealedSigningKey, state: KeyState, now: UnixTime) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use KeyState::{Active, Published, Retired};
 
     const POLICY: Policy<'_> =
         Policy { algorithm: "ES256", rotation_interval: 10_000, publish_lead: 1000, retirement: 3900 };
@@ -126,70 +173,96 @@ mod tests {
         }
     }
 
+    /// A key for those who want RS256, whose rotation is not due.
+    fn beside(now: UnixTime) -> SealedSigningKey {
+        key("r", RS256, Active, now)
+    }
+
     fn states(advance: &Advance) -> Vec<(&str, KeyState)> {
         advance.keys.iter().map(|key| (key.id.as_str(), key.state)).collect()
     }
 
+    fn made(advance: &Advance) -> Vec<(&str, KeyState)> {
+        advance.create.iter().map(|key| (key.algorithm.as_str(), key.state)).collect()
+    }
+
     #[test]
-    fn the_first_key_signs_at_once() {
+    fn the_first_keys_sign_at_once_and_one_is_for_rs256() {
         let first = advance(&[], &POLICY, 50);
-        assert_eq!((first.create, first.changed), (Some(KeyState::Active), true));
+        assert_eq!((made(&first), first.changed), (vec![("ES256", Active), (RS256, Active)], true));
+        let policy = Policy { algorithm: RS256, ..POLICY };
+        assert_eq!(made(&advance(&[], &policy, 50)), [(RS256, Active)], "once");
+    }
+
+    #[test]
+    fn a_server_from_before_gets_a_key_for_rs256() {
+        let keys = [key("a", "ES256", Active, 0)];
+        let next = advance(&keys, &POLICY, 50);
+        assert_eq!((states(&next), made(&next)), (vec![("a", Active)], vec![(RS256, Active)]));
     }
 
     #[test]
     fn a_key_walks_through_its_life() {
-        let mut keys = vec![key("a", "ES256", KeyState::Active, 0)];
-        assert!(!advance(&keys, &POLICY, 8999).changed);
+        for algorithm in ["ES256", RS256] {
+            let other = |now| key("o", if algorithm == RS256 { "ES256" } else { RS256 }, Active, now);
+            let mut keys = vec![key("a", algorithm, Active, 0), other(5000)];
+            assert!(!advance(&keys, &POLICY, 8999).changed);
 
-        assert_eq!(advance(&keys, &POLICY, 9000).create, Some(KeyState::Published));
-        keys.push(key("b", "ES256", KeyState::Published, 9000));
+            assert_eq!(made(&advance(&keys, &POLICY, 9000)), [(algorithm, Published)]);
+            keys.push(key("b", algorithm, Published, 9000));
 
-        assert!(!advance(&keys, &POLICY, 9999).changed);
-        let switched = advance(&keys, &POLICY, 10_000);
-        assert_eq!(states(&switched), [("a", KeyState::Retired), ("b", KeyState::Active)]);
-        assert_eq!(switched.create, None);
+            assert!(!advance(&keys, &POLICY, 9999).changed);
+            let switched = advance(&keys, &POLICY, 10_000);
+            assert_eq!(states(&switched), [("a", Retired), ("o", Active), ("b", Active)]);
+            assert_eq!(made(&switched), []);
 
-        let keys = switched.keys;
-        assert!(!advance(&keys, &POLICY, 13_899).changed);
-        let dropped = advance(&keys, &POLICY, 13_900);
-        assert_eq!(states(&dropped), [("b", KeyState::Active)]);
+            let keys = switched.keys;
+            assert!(!advance(&keys, &POLICY, 13_899).changed);
+            let dropped = advance(&keys, &POLICY, 13_900);
+            assert_eq!(states(&dropped), [("o", Active), ("b", Active)]);
+        }
     }
 
     #[test]
     fn a_late_successor_is_still_published_for_its_lead() {
         // The server was down when the rotation was due.
-        let keys = [key("a", "ES256", KeyState::Active, 0), key("b", "ES256", KeyState::Published, 50_000)];
+        let keys = [key("a", "ES256", Active, 0), key("b", "ES256", Published, 50_000), beside(50_000)];
         assert!(!advance(&keys, &POLICY, 50_999).changed);
-        assert_eq!(
-            states(&advance(&keys, &POLICY, 51_000)),
-            [("a", KeyState::Retired), ("b", KeyState::Active)]
-        );
+        let next = advance(&keys, &POLICY, 51_000);
+        assert_eq!(states(&next), [("a", Retired), ("b", Active), ("r", Active)]);
     }
 
     #[test]
     fn another_algorithm_is_phased_in() {
-        let mut keys = vec![key("a", "RS256", KeyState::Active, 0)];
-        assert_eq!(advance(&keys, &POLICY, 10).create, Some(KeyState::Published));
-        keys.push(key("b", "ES256", KeyState::Published, 10));
-        assert!(!advance(&keys, &POLICY, 1009).changed, "the old key signs until the new one is known");
-        assert_eq!(
-            states(&advance(&keys, &POLICY, 1010)),
-            [("a", KeyState::Retired), ("b", KeyState::Active)]
-        );
+        for (before, then) in [("EdDSA", Retired), (RS256, Active)] {
+            let mut keys = vec![key("a", before, Active, 0)];
+            if before != RS256 {
+                keys.push(beside(0));
+            }
+            assert_eq!(made(&advance(&keys, &POLICY, 10)), [("ES256", Published)]);
+            keys.push(key("b", "ES256", Published, 10));
+            assert!(!advance(&keys, &POLICY, 1009).changed, "the old key signs until the new one is known");
+            let next = advance(&keys, &POLICY, 1010);
+            assert_eq!((states(&next)[0], states(&next).last()), (("a", then), Some(&("b", Active))));
+        }
+        // What is there beside for others takes over at once.
+        let policy = Policy { algorithm: RS256, ..POLICY };
+        let next = advance(&[key("a", "ES256", Active, 0), beside(0)], &policy, 10);
+        assert_eq!((states(&next), made(&next)), (vec![("a", Retired), ("r", Active)], vec![]));
     }
 
     #[test]
     fn an_orphaned_successor_takes_over() {
-        let keys = [key("b", "ES256", KeyState::Published, 10)];
-        let next = advance(&keys, &POLICY, 11);
-        assert_eq!((states(&next), next.create), (vec![("b", KeyState::Active)], None));
+        let next = advance(&[key("b", "ES256", Published, 10)], &POLICY, 11);
+        assert_eq!((states(&next), made(&next)), (vec![("b", Active)], vec![(RS256, Active)]));
     }
 
     #[test]
-    fn rotation_by_hand_retires_the_active_key() {
-        let keys = [key("a", "ES256", KeyState::Active, 0), key("b", "ES256", KeyState::Published, 0)];
-        let next = supersede(&keys, 5);
-        assert_eq!(states(&next), [("a", KeyState::Retired), ("b", KeyState::Published)]);
-        assert_eq!(next.create, Some(KeyState::Active));
+    fn rotation_by_hand_retires_the_active_keys() {
+        let keys = [key("a", "ES256", Active, 0), key("b", "ES256", Published, 0), beside(0)];
+        let next = supersede(&keys, &POLICY, 5);
+        assert_eq!(states(&next), [("a", Retired), ("b", Published), ("r", Retired)]);
+        assert_eq!(made(&next), [("ES256", Active), (RS256, Active)]);
+        assert_eq!(made(&start_over(&POLICY)), [("ES256", Active), (RS256, Active)]);
     }
 }

@@ -20,17 +20,21 @@ use std::{
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::{lifecycle::PUBLISH_LEAD, pair::ALGORITHMS, sealing::SealingKey};
+pub use self::{
+    lifecycle::PUBLISH_LEAD,
+    pair::{ALGORITHMS, RS256},
+    sealing::SealingKey,
+};
 
 use self::{
-    lifecycle::{Advance, Policy, advance, start_over, supersede},
+    lifecycle::{Advance, NewKey, Policy, advance, start_over, supersede},
     pair::KeyPair,
     set::{Key, KeySet},
 };
 use crate::{
     clock::{Clock, UnixTime},
     config::TokenConfig,
-    store::{KeyState, SealedSigningKey, Store, StoreError},
+    store::{SealedSigningKey, Store, StoreError},
 };
 
 /// How many times to try again where another replica changes the keys at the same moment.
@@ -62,6 +66,9 @@ pub enum KeyError {
     /// The configuration names an algorithm that the server does not sign with.
     #[error("cannot sign with {0:?}: choose one of ES256, EdDSA and RS256")]
     UnsupportedAlgorithm(String),
+    /// There is no key for an algorithm that somebody chose.
+    #[error("there is no signing key for {0:?}")]
+    NoKeyFor(String),
     /// Replicas kept changing the keys at the same time.
     #[error("other replicas kept changing the signing keys at the same time")]
     Contended,
@@ -135,7 +142,7 @@ impl SigningKeys {
             sealing,
             clock,
             config: config.clone(),
-            set: RwLock::new(Arc::new(KeySet::default())),
+            set: RwLock::new(Arc::new(KeySet::new(&config.signing_algorithm, Vec::new())?)),
             generation: AtomicU64::new(0),
             reloaded_at: AtomicI64::new(UnixTime::MIN),
         };
@@ -148,7 +155,21 @@ impl SigningKeys {
     /// # Errors
     /// [`KeyError`] where the claims are not JSON or the cryptographic library fails.
     pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
-        self.current().sign(typ, claims)
+        self.current().sign(None, typ, claims)
+    }
+
+    /// Signs as [`SigningKeys::sign`] does, with the key for `algorithm`, such as [`RS256`].
+    ///
+    /// # Errors
+    /// [`KeyError::NoKeyFor`] where there is no such key, and those of [`SigningKeys::sign`].
+    pub fn sign_by(&self, algorithm: &str, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
+        self.current().sign(Some(algorithm), typ, claims)
+    }
+
+    /// `alg` of what [`SigningKeys::sign`] signs now.
+    #[must_use]
+    pub fn algorithm(&self) -> String {
+        self.current().algorithm().unwrap_or(&self.config.signing_algorithm).to_owned()
     }
 
     /// Verifies that the token is a JWT of type `typ` signed by one of the keys, with that key's algorithm, and
@@ -180,7 +201,7 @@ impl SigningKeys {
     /// # Errors
     /// [`KeyError`]; the keys in memory are then as before.
     pub async fn rotate_now(&self) -> Result<(), KeyError> {
-        self.update(supersede).await
+        self.update(|stored, now| supersede(stored, &Policy::of(&self.config), now)).await
     }
 
     /// Makes a key that signs from now on and drops all others, so that no token they signed verifies any more: for when a
@@ -189,7 +210,7 @@ impl SigningKeys {
     /// # Errors
     /// [`KeyError`]; the keys in memory are then as before.
     pub async fn replace_all(&self) -> Result<(), KeyError> {
-        self.update(|_, _| start_over()).await
+        self.update(|_, _| start_over(&Policy::of(&self.config))).await
     }
 
     /// HMAC-SHA-256 of a message by the key file, for what must outlive the signing keys. A MAC for one `purpose` is none for
@@ -244,8 +265,8 @@ impl SigningKeys {
             if !next.changed {
                 return Ok(());
             }
-            if let Some(state) = next.create {
-                next.keys.push(self.generate(state, now).await?);
+            for new in std::mem::take(&mut next.create) {
+                next.keys.push(self.generate(new, now).await?);
             }
             let expected: Vec<_> = stored.iter().map(|key| (key.id.clone(), key.state)).collect();
             if self.store.replace_signing_keys(&expected, &next.keys).await? {
@@ -258,17 +279,18 @@ impl SigningKeys {
         Err(KeyError::Contended)
     }
 
-    async fn generate(&self, state: KeyState, now: UnixTime) -> Result<SealedSigningKey, KeyError> {
-        let algorithm = self.config.signing_algorithm.clone();
+    async fn generate(&self, new: NewKey, now: UnixTime) -> Result<SealedSigningKey, KeyError> {
+        let NewKey { algorithm, state } = new;
+        let alg = algorithm.clone();
         // An RSA key takes a good part of a second.
-        let (pair, pkcs8) = tokio::task::spawn_blocking(move || KeyPair::generate(&algorithm))
+        let (pair, pkcs8) = tokio::task::spawn_blocking(move || KeyPair::generate(&alg))
             .await
             .map_err(|_| KeyError::Crypto("generating a signing key"))??;
         let id = pair.jwk()?.common.key_id.ok_or(KeyError::Crypto("naming a signing key"))?;
         Ok(SealedSigningKey {
             sealed_private_key: self.sealing.seal(&id, &pkcs8)?,
             id,
-            algorithm: self.config.signing_algorithm.clone(),
+            algorithm,
             state,
             created_at: now,
             state_since: now,
@@ -282,7 +304,7 @@ impl SigningKeys {
             return Ok(());
         }
         let keys = stored.iter().map(|key| self.open(key, &current)).collect::<Result<_, _>>()?;
-        let set = KeySet::new(keys)?;
+        let set = KeySet::new(&self.config.signing_algorithm, keys)?;
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
         self.generation.fetch_add(1, Ordering::SeqCst);
         Ok(())

@@ -25,6 +25,10 @@ use super::KeyError;
 /// What the server can sign with (`alg`, RFC 7518 section 3.1 and RFC 8037 section 3.1).
 pub const ALGORITHMS: [&str; 3] = ["ES256", "EdDSA", "RS256"];
 
+/// The algorithm that every OpenID Connect client understands, and that a provider must support (OpenID Connect Core section
+/// 15.1, Discovery section 3): there is always a key for it, whatever signs access tokens.
+pub const RS256: &str = "RS256";
+
 /// RSA keys are of the least size that is still recommended for the decade: each verifier pays for more.
 const RSA_SIZE: KeySize = KeySize::Rsa2048;
 
@@ -67,6 +71,15 @@ impl KeyPair {
             "RS256" => Self::Rs256(RsaKeyPair::from_pkcs8(pkcs8).map_err(rejected)?),
             other => return Err(KeyError::UnsupportedAlgorithm(other.to_owned())),
         })
+    }
+
+    /// The name of the algorithm, as in `alg`.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Es256(_) => "ES256",
+            Self::EdDsa(_) => "EdDSA",
+            Self::Rs256(_) => RS256,
+        }
     }
 
     /// The algorithm that the key is for.

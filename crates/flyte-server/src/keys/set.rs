@@ -11,7 +11,7 @@ use jsonwebtoken::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{KeyError, VerifyError, pair::KeyPair};
+use super::{KeyError, RS256, VerifyError, pair::KeyPair};
 use crate::store::{KeyState, SealedSigningKey};
 
 /// One opened key.
@@ -36,19 +36,39 @@ impl Key {
         validation.validate_aud = false;
         Ok(Self { id, state, pair, jwk, decoding, validation })
     }
+
+    /// `alg`.
+    fn algorithm(&self) -> &'static str {
+        self.pair.name()
+    }
 }
 
 /// All opened keys.
-#[derive(Default)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
+    /// Position of the key that signs where nobody chose an algorithm.
+    signing: Option<usize>,
     jwks: Bytes,
 }
 
 impl KeySet {
-    pub(super) fn new(keys: Vec<Key>) -> Result<Self, KeyError> {
+    /// The keys, of which the active one for `algorithm` signs. While there is none yet, it is the one that is being replaced,
+    /// and the one that is there for RS256 only where there is no other.
+    pub(super) fn new(algorithm: &str, keys: Vec<Key>) -> Result<Self, KeyError> {
         let jwks = JwkSet { keys: keys.iter().map(|key| key.jwk.clone()).collect() };
-        Ok(Self { jwks: serde_json::to_vec(&jwks)?.into(), keys })
+        let active = keys.iter().enumerate().filter(|(_, key)| key.state == KeyState::Active);
+        let preference = |key: &Key| match key.algorithm() {
+            found if found == algorithm => 0,
+            RS256 => 2,
+            _ => 1,
+        };
+        let signing = active.min_by_key(|(_, key)| preference(key)).map(|(at, _)| at);
+        Ok(Self { jwks: serde_json::to_vec(&jwks)?.into(), signing, keys })
+    }
+
+    /// `alg` of the key that signs where nobody chose one.
+    pub(super) fn algorithm(&self) -> Option<&'static str> {
+        self.signing.and_then(|at| self.keys.get(at)).map(Key::algorithm)
     }
 
     /// Whether this is what is stored.
@@ -70,13 +90,24 @@ impl KeySet {
         self.jwks.clone()
     }
 
-    /// Signs with the active key (RFC 7515 section 7.1, compact serialization).
-    pub(super) fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
-        let key = self
-            .keys
-            .iter()
-            .find(|key| key.state == KeyState::Active)
-            .ok_or(KeyError::Crypto("finding an active signing key"))?;
+    /// Signs with the active key for `algorithm`, if one is chosen (RFC 7515 section 7.1, compact serialization).
+    pub(super) fn sign(
+        &self,
+        algorithm: Option<&str>,
+        typ: &str,
+        claims: &impl Serialize,
+    ) -> Result<String, KeyError> {
+        let key = match algorithm {
+            None => self
+                .signing
+                .and_then(|at| self.keys.get(at))
+                .ok_or(KeyError::Crypto("finding an active signing key"))?,
+            Some(chosen) => self
+                .keys
+                .iter()
+                .find(|key| key.state == KeyState::Active && key.algorithm() == chosen)
+                .ok_or_else(|| KeyError::NoKeyFor(chosen.to_owned()))?,
+        };
         let mut header = Header::new(key.pair.algorithm());
         header.typ = Some(typ.to_owned());
         header.kid = Some(key.id.clone());

@@ -8,7 +8,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk:
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{config::Config, store::sqlite::SqliteStore};
+use crate::{
+    config::Config,
+    store::{KeyState, sqlite::SqliteStore},
+};
 
 const NOW: i64 = 1_800_000_000;
 const TYP: &str = "at+jwt";
@@ -42,14 +45,23 @@ impl Shared {
         SigningKeys::load(store, self.sealing(), clock, &self.config).await.unwrap()
     }
 
+    /// The stored keys of the configured algorithm; another one, for RS256, is beside them.
+    async fn stored(&self) -> Vec<SealedSigningKey> {
+        let mut keys = self.store.signing_keys().await.unwrap();
+        keys.retain(|key| key.algorithm == self.config.signing_algorithm);
+        keys
+    }
+
     async fn states(&self) -> Vec<KeyState> {
-        self.store.signing_keys().await.unwrap().into_iter().map(|key| key.state).collect()
+        self.stored().await.into_iter().map(|key| key.state).collect()
     }
 }
 
+/// The published keys of the algorithm that signs.
 fn published(keys: &SigningKeys) -> Vec<Value> {
     let jwks: Value = serde_json::from_slice(&keys.jwks()).unwrap();
-    jwks["keys"].as_array().unwrap().clone()
+    let all = jwks["keys"].as_array().unwrap().iter();
+    all.filter(|key| key["alg"] == keys.algorithm().as_str()).cloned().collect()
 }
 
 fn kids(keys: &SigningKeys) -> Vec<String> {
@@ -92,6 +104,51 @@ async fn each_algorithm_signs_and_anybody_can_verify() {
 }
 
 #[tokio::test]
+async fn a_client_can_choose_rs256_whatever_signs_otherwise() {
+    for alg in ALGORITHMS {
+        let shared = Shared::new(alg);
+        let keys = shared.server().await;
+        let jwks: JwkSet = serde_json::from_slice(&keys.jwks()).unwrap();
+        let verified = |token: &str| {
+            let mut validation = Validation::new(Algorithm::RS256);
+            validation.required_spec_claims.clear();
+            validation.validate_exp = false;
+            let decoding = DecodingKey::from_jwk(jwks.find(&kid(token)).unwrap()).unwrap();
+            jsonwebtoken::decode::<Value>(token, &decoding, &validation).unwrap().claims
+        };
+        let token = keys.sign_by(RS256, TYP, &json!({"sub": "ada"})).unwrap();
+        assert_eq!(verified(&token), json!({"sub": "ada"}), "{alg}");
+        assert_eq!(keys.verify::<Value>(&token, TYP), Ok(json!({"sub": "ada"})), "{alg}");
+        assert_eq!(part(&keys.sign(TYP, &json!({})).unwrap(), 0)["alg"], alg);
+        assert_eq!(jwks.keys.len(), if alg == RS256 { 1 } else { 2 });
+        assert!(
+            matches!(keys.sign_by("ES384", TYP, &json!({})), Err(KeyError::NoKeyFor(alg)) if alg == "ES384")
+        );
+
+        // By hand and at once: the new keys sign, for RS256 too.
+        keys.replace_all().await.unwrap();
+        assert_eq!(keys.verify::<Value>(&token, TYP), Err(VerifyError::UnknownKey), "{alg}");
+        let token = keys.sign_by(RS256, TYP, &json!({})).unwrap();
+        assert!(keys.verify::<Value>(&token, TYP).is_ok());
+        assert_eq!(shared.store.signing_keys().await.unwrap().len(), if alg == RS256 { 1 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn a_database_from_before_gets_a_key_for_rs256_and_keeps_its_own() {
+    let shared = Shared::new("ES256");
+    let before = shared.server().await;
+    let token = before.sign(TYP, &json!({})).unwrap();
+    let all = shared.store.signing_keys().await.unwrap();
+    let expected: Vec<_> = all.iter().map(|key| (key.id.clone(), key.state)).collect();
+    assert!(shared.store.replace_signing_keys(&expected, &shared.stored().await).await.unwrap());
+    let after = shared.server().await;
+    assert!(after.verify::<Value>(&token, TYP).is_ok());
+    assert_eq!(kid(&after.sign(TYP, &json!({})).unwrap()), kid(&token), "the same key signs");
+    assert!(after.sign_by(RS256, TYP, &json!({})).is_ok());
+}
+
+#[tokio::test]
 async fn the_published_keys_hold_no_secret_and_are_named_by_their_thumbprint() {
     for (alg, members, use_order) in [
         ("ES256", &["alg", "crv", "kid", "kty", "use", "x", "y"][..], &["crv", "kty", "x", "y"][..]),
@@ -112,10 +169,10 @@ async fn the_published_keys_hold_no_secret_and_are_named_by_their_thumbprint() {
         let thumbprint = digest::digest(&digest::SHA256, canonical.as_bytes());
         assert_eq!(key["kid"], BASE64_URL_SAFE_NO_PAD.encode(thumbprint), "{alg}");
         // Neither what is stored nor what is printed holds the private key.
-        let stored = shared.store.signing_keys().await.unwrap().remove(0);
+        let stored = shared.stored().await.remove(0);
         assert!(KeyPair::from_pkcs8(alg, &stored.sealed_private_key).is_err());
         let debug = format!("{keys:?}");
-        assert!(debug.contains(&stored.id) && debug.len() < 200, "{debug}");
+        assert!(debug.contains(&stored.id) && debug.len() < 300, "{debug}");
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     error::{ErrorCode, OAuthError},
     opaque_token,
     parameters::Parameters,
-    token,
+    reserved, token,
 };
 use crate::{
     app::App,
@@ -47,6 +47,7 @@ pub struct Credentials {
 pub struct Authenticated {
     client: Client,
     api_key: Option<ApiKey>,
+    proof_ends_at: Option<UnixTime>,
 }
 
 impl Authenticated {
@@ -54,6 +55,12 @@ impl Authenticated {
     #[must_use]
     pub fn api_key(&self) -> Option<&ApiKey> {
         self.api_key.as_ref()
+    }
+
+    /// When what the client has proved itself with ends; `None` where it does not by itself.
+    #[must_use]
+    pub fn proof_ends_at(&self) -> Option<UnixTime> {
+        self.proof_ends_at
     }
 }
 
@@ -67,7 +74,7 @@ impl std::ops::Deref for Authenticated {
 
 impl From<Client> for Authenticated {
     fn from(client: Client) -> Self {
-        Self { client, api_key: None }
+        Self { client, api_key: None, proof_ends_at: None }
     }
 }
 
@@ -84,9 +91,11 @@ impl From<ApiKey> for Authenticated {
             grant_types: vec![token::CLIENT_CREDENTIALS.to_owned()],
             scopes: key.rights.scopes.clone(),
             first_party: false,
+            may_keep_api_keys: false,
+            id_token_signed_response_alg: None,
             created_at: key.created_at,
         };
-        Self { client, api_key: Some(key) }
+        Self { client, proof_ends_at: key.expires_at, api_key: Some(key) }
     }
 }
 
@@ -208,7 +217,7 @@ pub async fn authenticate(
         found = find(app, id, is_key).await?;
     }
     let refused = || invalid_client("the client is unknown, or its secret is missing or wrong");
-    let Some(client) = found else {
+    let Some(mut client) = found else {
         if let Some(secret) = secret.filter(|_| is_key) {
             record_if_retired(app, secret).await?;
         }
@@ -223,9 +232,11 @@ pub async fn authenticate(
             let now = app.clock.now();
             let proved = match &client.api_key {
                 Some(key) => proves_key(key, credentials.secret.as_ref(), now),
-                None => proves(&client, credentials.secret.as_ref()),
+                None => proves(&client, credentials.secret.as_ref()).then_some(None),
             };
-            if !proved {
+            if let Some(ends_at) = proved {
+                client.proof_ends_at = ends_at;
+            } else {
                 if let Some(secret) = secret.filter(|_| is_key) {
                     record_if_retired(app, secret).await?;
                 }
@@ -241,7 +252,9 @@ pub async fn authenticate(
 async fn find(app: &App, id: &str, keys_first: bool) -> Result<Option<Authenticated>, OAuthError> {
     for keys in [keys_first, !keys_first] {
         let found = if keys {
-            app.store.api_key_by_id(id).await?.map(Authenticated::from)
+            // A key that was made before the identifier was reserved could pass for runs.
+            let key = app.store.api_key_by_id(id).await?.filter(|key| key.client_id != reserved::RUN);
+            key.map(Authenticated::from)
         } else {
             app.store.client_by_id(id).await?.map(Authenticated::from)
         };
@@ -262,12 +275,16 @@ async fn record_if_retired(app: &App, secret: &str) -> Result<(), OAuthError> {
     Ok(())
 }
 
-/// Whether a secret is the key's, or the one before it as long as that works.
-fn proves_key(key: &ApiKey, secret: Option<&SecretString>, now: UnixTime) -> bool {
-    let (Some(expected), Some(secret)) = (key.secret_hash, secret) else { return false };
+/// When a secret ends that is the key's, or the one before it as long as that works; `None` where it is neither.
+fn proves_key(key: &ApiKey, secret: Option<&SecretString>, now: UnixTime) -> Option<Option<UnixTime>> {
+    let (expected, secret) = (key.secret_hash?, secret?);
     let presented = opaque_token::hash(secret.expose_secret());
-    let previous = key.previous_secret.as_ref().filter(|previous| previous.expires_at > now);
-    equal(&presented, &expected) || previous.is_some_and(|previous| equal(&presented, &previous.hash))
+    if equal(&presented, &expected) {
+        return Some(key.expires_at);
+    }
+    let previous = key.previous_secret.as_ref().filter(|previous| previous.expires_at > now)?;
+    let ends_at = key.expires_at.map_or(previous.expires_at, |end| end.min(previous.expires_at));
+    equal(&presented, &previous.hash).then_some(Some(ends_at))
 }
 
 /// Tells whoever holds a key that it has expired. Only after the proof: a stranger learns nothing.
@@ -387,6 +404,8 @@ mod tests {
             grant_types: vec![],
             scopes: vec![],
             first_party: false,
+            may_keep_api_keys: false,
+            id_token_signed_response_alg: None,
             created_at: 0,
         };
         for (kind, registered, presented, expected) in [

@@ -22,7 +22,7 @@ use crate::{
     access::{PrincipalKind, Reason, token::Audience},
     app::App,
     clock::UnixTime,
-    store::ClientKind,
+    store::{Client, ClientKind},
 };
 
 /// The answer (RFC 7662 section 2.2). Of a token that is worth nothing it says nothing else.
@@ -52,8 +52,8 @@ struct Introspection {
     principal: Option<PrincipalKind>,
 }
 
-/// Answers any client that proves who it is: a confidential one or an API key. It has the token already, so that what the
-/// answer tells is what the token's holder let it know.
+/// Answers any client that proves who it is: a confidential one or an API key. It has the access token already, so that what
+/// the answer tells is what the token's holder let it know. Of refresh tokens it is told of its own alone.
 pub(super) async fn post(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -69,7 +69,7 @@ pub(super) async fn post(
     let token = form.one("token")?.ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
     form.one("token_type_hint")?;
     let answer = if token.starts_with(Kind::RefreshToken.prefix()) {
-        refresh_token(&app, token).await?
+        refresh_token(&app, &client, token).await?
     } else {
         access_token(&app, token).await?
     };
@@ -99,9 +99,11 @@ async fn access_token(app: &App, token: &str) -> Result<Option<Introspection>, O
     }))
 }
 
-async fn refresh_token(app: &App, token: &str) -> Result<Option<Introspection>, OAuthError> {
+/// A refresh token is for the client that got it and for this server: nobody else has any business with it (section 4).
+async fn refresh_token(app: &App, client: &Client, token: &str) -> Result<Option<Introspection>, OAuthError> {
     let hash = opaque_token::hash(token);
-    let Some((token, expires_at)) = app.store.living_refresh_token(&hash, app.clock.now()).await? else {
+    let found = app.store.living_refresh_token(&hash, app.clock.now()).await?;
+    let Some((token, expires_at)) = found.filter(|(token, _)| token.client_id == client.id) else {
         return Ok(None);
     };
     let account = app.store.user_by_id(&token.user_id).await?;
@@ -125,7 +127,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::{
-        oauth::testing::{ISSUER, Server},
+        oauth::testing::{ISSUER, Server, VERIFIER, WEB_REDIRECT_URI},
         testing::{NOW, api_key},
     };
 
@@ -136,6 +138,29 @@ mod tests {
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.headers["cache-control"], "no-store");
         answer.json()
+    }
+
+    /// Tokens of `web app`, which may refresh them.
+    async fn web_tokens(server: &Server) -> Value {
+        let mut web = server.app.store.client_by_id("web app").await.unwrap().unwrap();
+        web.grant_types.push("refresh_token".to_owned());
+        web.scopes.push("offline_access".to_owned());
+        // Nobody is asked.
+        web.first_party = true;
+        server.app.store.put_client(&web).await.unwrap();
+        let request = [
+            ("client_id", "web app"),
+            ("redirect_uri", WEB_REDIRECT_URI),
+            ("scope", "openid offline_access"),
+        ];
+        let code = server.browser("Ada").await.authorize(&request).await.query("code");
+        let redeem = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", WEB_REDIRECT_URI),
+            ("code_verifier", VERIFIER),
+        ];
+        server.post_as("/oauth2/token", WEB, &redeem).await.json()
     }
 
     #[tokio::test]
@@ -157,9 +182,14 @@ mod tests {
             assert_eq!(access[name], expected, "{name}");
         }
         assert_eq!(access["exp"], NOW + tokens["expires_in"].as_i64().unwrap());
-        let refresh = introspect(&server, tokens["refresh_token"].as_str().unwrap()).await;
+        let own = web_tokens(&server).await;
+        let refresh = introspect(&server, own["refresh_token"].as_str().unwrap()).await;
         assert_eq!((&refresh["active"], &refresh["sub"]), (&json!(true), &json!("user-Ada")));
+        assert_eq!(refresh["client_id"], "web app");
         assert!(refresh["exp"].as_i64().unwrap() > NOW && refresh.get("token_type").is_none(), "{refresh}");
+        // Another client's is nobody's business, and no different from one that is worth nothing.
+        let other = introspect(&server, tokens["refresh_token"].as_str().unwrap()).await;
+        assert_eq!(other, json!({"active": false}));
 
         let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
         let of_key = server.client_credentials("ci", secret.expose_secret()).await.json();
@@ -186,12 +216,16 @@ mod tests {
         ] {
             assert_eq!(introspect(&server, token).await, inactive, "{token}");
         }
-        let next = server.refresh(refresh).await.json();
-        assert_eq!(introspect(&server, refresh).await, inactive, "superseded");
+        let own = web_tokens(&server).await;
+        let (own, first) = (&own["access_token"], own["refresh_token"].as_str().unwrap());
+        let next = [("grant_type", "refresh_token"), ("refresh_token", first)];
+        let next = server.post_as("/oauth2/token", WEB, &next).await.json();
+        assert_eq!(introspect(&server, first).await, inactive, "superseded");
         let next = next["refresh_token"].as_str().unwrap();
         assert_eq!(introspect(&server, next).await["active"], true);
-        server.post("/oauth2/revoke", &[("client_id", "flyte"), ("token", next)]).await;
-        for token in [next, access] {
+        server.post_as("/oauth2/revoke", WEB, &[("token", next)]).await;
+        server.post("/oauth2/revoke", &[("client_id", "flyte"), ("token", refresh)]).await;
+        for token in [next, own.as_str().unwrap(), access] {
             assert_eq!(introspect(&server, token).await, inactive, "revoked");
         }
         server.app.store.delete_api_key("ci", NOW).await.unwrap();

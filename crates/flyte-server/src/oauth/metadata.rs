@@ -184,7 +184,7 @@ mod tests {
                 ]),
             ),
             ("code_challenge_methods_supported", json!(["S256"])),
-            ("id_token_signing_alg_values_supported", json!(["ES256"])),
+            ("id_token_signing_alg_values_supported", json!(["ES256", "RS256"])),
             ("authorization_response_iss_parameter_supported", json!(true)),
             ("request_uri_parameter_supported", json!(false)),
         ] {

@@ -25,6 +25,7 @@ pub mod opaque_token;
 pub mod parameters;
 pub mod pkce;
 pub mod redirect_uri;
+pub mod reserved;
 pub mod resource;
 mod revoke;
 pub mod scope;

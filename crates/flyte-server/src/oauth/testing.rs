@@ -180,6 +180,8 @@ fn clients() -> [Client; 3] {
         grant_types: owned(&["authorization_code", "refresh_token", DEVICE_GRANT]),
         scopes,
         first_party: false,
+        may_keep_api_keys: false,
+        id_token_signed_response_alg: None,
         created_at: 0,
     };
     let flyte = Client {

@@ -61,6 +61,8 @@ pub struct SecretRotation {
     pub previous_until: UnixTime,
     /// The family of tokens from now on, where those given so far are revoked; a UUID.
     pub family_id: String,
+    /// When the key ends from now on.
+    pub expires_at: Option<UnixTime>,
 }
 
 /// What came of replacing a key's secret.
@@ -144,8 +146,13 @@ pub trait ApiKeyStore: Send + Sync + 'static {
         rotation: &SecretRotation,
         now: UnixTime,
     ) -> Result<Rotation, StoreError>;
-    /// Deletes a key and revokes the family of its tokens; returns the family, `None` where there is no such key.
-    async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Option<String>, StoreError>;
+    /// Deletes a key with all keys that it made, and those that they made, and revokes the families of their tokens. The keys
+    /// as they were, this one first; none where there is no such key.
+    async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Vec<ApiKey>, StoreError>;
+    /// The keys that this subject made, and those that these keys made, the oldest first.
+    async fn api_keys_of(&self, subject: &str) -> Result<Vec<ApiKey>, StoreError>;
+    /// Deletes what [`ApiKeyStore::api_keys_of`] tells, as [`ApiKeyStore::delete_api_key`] does.
+    async fn delete_api_keys_of(&self, subject: &str, now: UnixTime) -> Result<Vec<ApiKey>, StoreError>;
     /// Whose this secret was, which a key had that was deleted or got another one; within a year of its end, for the audit log.
     /// During an overlap, also the secret that still works.
     async fn retired_secret(&self, secret_hash: &SecretHash) -> Result<Option<RetiredSecret>, StoreError>;

@@ -35,8 +35,13 @@ pub struct Client {
     pub grant_types: Vec<String>,
     /// Scopes that it may ask for.
     pub scopes: Vec<String>,
-    /// Ours: people are not asked for consent.
+    /// Ours: people are not asked for consent, and it may keep API keys.
     pub first_party: bool,
+    /// Whether people may let it make, change and delete API keys and trust rules in their name, although it is not ours.
+    pub may_keep_api_keys: bool,
+    /// `id_token_signed_response_alg`: the `alg` of its ID tokens (OpenID Connect Dynamic Client Registration section 2); the
+    /// server's own choice for `None`.
+    pub id_token_signed_response_alg: Option<String>,
     /// When it was registered.
     pub created_at: UnixTime,
 }

@@ -113,6 +113,8 @@ fn client(id: &str) -> Client {
         grant_types: vec!["authorization_code".to_owned()],
         scopes: vec!["openid".to_owned(), "all".to_owned()],
         first_party: true,
+        may_keep_api_keys: true,
+        id_token_signed_response_alg: Some("RS256".to_owned()),
         created_at: NOW,
     }
 }

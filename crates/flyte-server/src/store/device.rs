@@ -30,6 +30,8 @@ pub struct DeviceAuthorization {
     pub scopes: Vec<String>,
     /// `resource` (RFC 8707) or `audience` that the access tokens are for.
     pub audience: Option<String>,
+    /// `max_age`: how many seconds ago whoever approves may have signed in; any time for `None`.
+    pub max_age: Option<i64>,
     /// The address that the device asked from, for display.
     pub address: String,
     /// Seconds that the device must wait between two polls, before it was ever told to slow down.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{ApiKey, StoreError};
 use crate::clock::UnixTime;
 
 /// A person who can sign in.
@@ -42,9 +42,10 @@ pub trait UserStore: Send + Sync + 'static {
     /// Replaces the password hash `from` by `to`, another hash of the same password: sessions stay. `false` where the
     /// hash is not `from` any more, because the password was changed meanwhile, or there is no such account.
     async fn upgrade_password_hash(&self, id: &str, from: &str, to: &str) -> Result<bool, StoreError>;
-    /// Disables an account and, in the same transaction, ends all that it has: browser sessions, codes on their way, and
-    /// every family. One that is disabled already stays so since then. `false` where there is no such account.
-    async fn disable_user(&self, id: &str, now: UnixTime) -> Result<bool, StoreError>;
+    /// Disables an account and, in the same transaction, ends all that it has: browser sessions, codes on their way, every
+    /// family, and the API keys that it made, as [`ApiKeyStore::delete_api_keys_of`](super::ApiKeyStore::delete_api_keys_of)
+    /// does. One that is disabled already stays so since then. Those keys; `None` where there is no such account.
+    async fn disable_user(&self, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, StoreError>;
     /// Enables an account again; nothing that it had comes back. `false` where there is no such account.
     async fn enable_user(&self, id: &str) -> Result<bool, StoreError>;
     /// All accounts, by e-mail address.

@@ -25,6 +25,8 @@ pub struct ConsentView {
     pub user_email: String,
     /// The scopes asked for.
     pub scopes: Vec<String>,
+    /// Whether it may make, change and delete API keys and trust rules.
+    pub keeps_api_keys: bool,
     /// Host and port that the answer goes to, for display.
     pub redirect_host: String,
     /// Query of the validated authorization request; comes back in the field `request`.

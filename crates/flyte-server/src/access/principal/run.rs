@@ -42,6 +42,7 @@ async fn creator(app: &App, run: &Run) -> Result<Result<Standing, &'static str>,
         family_id: family_id.clone(),
         token_id: String::new(),
         principal: PrincipalKind::Person,
+        authenticated_at: None,
         role: run.creator.role,
         limit: run.creator.limit.clone(),
     };

@@ -8,19 +8,19 @@ use crate::{
     store::{Limit, Role},
 };
 
-const CREATE_KEY: &str = "/flyteauth.ApiKeyService/CreateApiKey";
-const GET_KEY: &str = "/flyteauth.ApiKeyService/GetApiKey";
-const LIST_KEYS: &str = "/flyteauth.ApiKeyService/ListApiKeys";
-const DELETE_KEY: &str = "/flyteauth.ApiKeyService/DeleteApiKey";
-const ROTATE_KEY: &str = "/flyteauth.ApiKeyService/RotateApiKey";
-const CREATE_APP: &str = "/cloudidl.identity.AppsService/Create";
-const GET_APP: &str = "/cloudidl.identity.AppsService/Get";
-const LIST_APPS: &str = "/cloudidl.identity.AppsService/List";
-const UPDATE_APP: &str = "/cloudidl.identity.AppsService/Update";
-const DELETE_APP: &str = "/cloudidl.identity.AppsService/Delete";
+pub(super) const CREATE_KEY: &str = "/flyteauth.ApiKeyService/CreateApiKey";
+pub(super) const GET_KEY: &str = "/flyteauth.ApiKeyService/GetApiKey";
+pub(super) const LIST_KEYS: &str = "/flyteauth.ApiKeyService/ListApiKeys";
+pub(super) const DELETE_KEY: &str = "/flyteauth.ApiKeyService/DeleteApiKey";
+pub(super) const ROTATE_KEY: &str = "/flyteauth.ApiKeyService/RotateApiKey";
+pub(super) const CREATE_APP: &str = "/cloudidl.identity.AppsService/Create";
+pub(super) const GET_APP: &str = "/cloudidl.identity.AppsService/Get";
+pub(super) const LIST_APPS: &str = "/cloudidl.identity.AppsService/List";
+pub(super) const UPDATE_APP: &str = "/cloudidl.identity.AppsService/Update";
+pub(super) const DELETE_APP: &str = "/cloudidl.identity.AppsService/Delete";
 
 impl Server {
-    async fn ok(&self, method: &str, user: &str, request: Value) -> Value {
+    pub(super) async fn ok(&self, method: &str, user: &str, request: Value) -> Value {
         let answer = self.json(method, Some(user), &request).await;
         assert_eq!(answer.status, StatusCode::OK, "{method} {request}: {answer:?}");
         answer.json()
@@ -303,32 +303,59 @@ async fn a_deleted_keys_token_is_recorded_once_a_minute() {
 async fn a_machine_does_not_outlive_itself_in_a_key() {
     let server = Server::start().await;
     let admin = json!({"role": "admin"});
+    let contributor = json!({"role": "contributor"});
     let request = json!({"name": "short", "access": admin, "lifetime": 1000});
     let made = server.ok(CREATE_KEY, "Root", request).await;
     let token = server.token_of("short", made["clientSecret"].as_str().unwrap()).await.unwrap();
-    for (lifetime, expected) in [(0, "permission_denied"), (1001, "permission_denied"), (1000, "")] {
-        let request = json!({"name": "next", "access": admin, "lifetime": lifetime});
-        let answer = server.call(&token, CREATE_KEY, request).await;
-        if expected.is_empty() {
-            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-        } else {
-            let (code, message) = answer.error();
-            assert_eq!(code, expected, "{lifetime}");
-            assert!(message.contains("ends at 2027-01-15T08:16:40Z"), "{message}");
-        }
+    for (access, lifetime, no_expiry, told) in [
+        (&contributor, 1001, false, "ends at 2027-01-15T08:16:40Z"),
+        (&contributor, 0, true, "the other one would have no end"),
+        (&admin, 1000, false, "administrators' keys are given out by people"),
+        (&admin, 0, false, "administrators' keys are given out by people"),
+    ] {
+        let request = json!({"name": "next", "access": access, "lifetime": lifetime, "noExpiry": no_expiry});
+        let (code, message) = server.call(&token, CREATE_KEY, request).await.error();
+        assert_eq!(code, "permission_denied", "{access} {lifetime} {no_expiry}");
+        assert!(message.contains(told), "{message}");
+    }
+    for (name, lifetime) in [("next", 1000), ("next-2", 0)] {
+        let request = json!({"name": name, "access": contributor, "lifetime": lifetime});
+        let made = server.call(&token, CREATE_KEY, request).await.json();
+        assert_eq!(
+            made["apiKey"]["expiresAt"],
+            (NOW + 1000).to_string(),
+            "{name}: its own end, and no later"
+        );
     }
     // Nor by the new secret of another one.
-    server.ok(CREATE_KEY, "Root", json!({"name": "for-ever"})).await;
-    for (name, expected) in [("for-ever", StatusCode::FORBIDDEN), ("next", StatusCode::OK)] {
+    server.ok(CREATE_KEY, "Root", json!({"name": "for-ever", "noExpiry": true})).await;
+    for (name, expected) in
+        [("for-ever", StatusCode::FORBIDDEN), ("short", StatusCode::FORBIDDEN), ("next", StatusCode::OK)]
+    {
         assert_eq!(
             server.call(&token, ROTATE_KEY, json!({"clientId": name})).await.status,
             expected,
             "{name}"
         );
     }
-    let made = server.ok(CREATE_KEY, "Root", json!({"name": "lasting", "access": admin})).await;
+    let lasting = json!({"name": "lasting", "access": admin, "noExpiry": true});
+    let made = server.ok(CREATE_KEY, "Root", lasting).await;
     let token = server.token_of("lasting", made["clientSecret"].as_str().unwrap()).await.unwrap();
-    assert_eq!(server.call(&token, CREATE_KEY, json!({"name": "another"})).await.status, StatusCode::OK);
+    for (request, expected) in [
+        (json!({"name": "another"}), StatusCode::OK),
+        (json!({"name": "a-year", "lifetime": 366 * 86_400}), StatusCode::OK),
+        (json!({"name": "longer", "lifetime": 366 * 86_400 + 1}), StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(server.call(&token, CREATE_KEY, request.clone()).await.status, expected, "{request}");
+    }
+    // What it made ends with it.
+    let made = server.ok(GET_KEY, "Root", json!({"clientId": "another"})).await;
+    assert_eq!(made["apiKey"]["createdBy"], "lasting");
+    server.ok(DELETE_KEY, "Root", json!({"clientId": "lasting"})).await;
+    for gone in ["lasting", "another", "a-year"] {
+        let answer = server.json(GET_KEY, Some("Root"), &json!({"clientId": gone})).await;
+        assert_eq!(answer.error().0, "not_found", "{gone}");
+    }
 }
 
 #[tokio::test]
@@ -345,6 +372,9 @@ async fn the_field_that_is_wrong_is_named() {
         (json!({"name": "a".repeat(256)}), "name "),
         (json!({"name": "a\u{1b}b"}), "name "),
         (json!({"name": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}), "name cannot be a UUID"),
+        (json!({"name": "flyte-run"}), "name makes a client_id that the server uses itself"),
+        (json!({"name": "Flyte Run"}), "name makes a client_id that the server uses itself"),
+        (json!({"name": "flyte"}), "name makes a client_id that the server uses itself"),
         (access(json!({"role": "owner"})), "access.role must be viewer, contributor or admin"),
         (access(json!({"scopes": ["all", "openid"]})), "access.scopes has \"openid\""),
         (access(json!({"project": "nothing"})), "access.project "),
@@ -352,6 +382,7 @@ async fn the_field_that_is_wrong_is_named() {
         (access(json!({"project": "nothing", "domain": "d"})), "access.domain "),
         (json!({"name": "n", "lifetime": -1}), "lifetime "),
         (json!({"name": "n", "lifetime": i64::MAX}), "lifetime "),
+        (json!({"name": "n", "lifetime": 5, "noExpiry": true}), "no_expiry cannot be with a lifetime"),
         (json!({"name": "n", "jwks": "{}"}), "jwks "),
     ] {
         let (code, message) = server.json(CREATE_KEY, Some("Root"), &request).await.error();
@@ -365,6 +396,9 @@ async fn the_field_that_is_wrong_is_named() {
     for (method, request, field) in [
         (ROTATE_KEY, json!({"clientId": "taken", "overlap": -1}), "overlap "),
         (ROTATE_KEY, json!({"clientId": "taken", "overlap": 91 * 86_400}), "overlap "),
+        (ROTATE_KEY, json!({"clientId": "taken", "lifetime": -1}), "lifetime "),
+        (ROTATE_KEY, json!({"clientId": "taken", "lifetime": 1, "noExpiry": true}), "no_expiry "),
+        (CREATE_APP, json!({"clientName": "n", "clientId": "flyte-run"}), "client_id makes a client_id"),
         (GET_KEY, json!({}), "client_id "),
         (LIST_KEYS, json!({"token": "x"}), "token"),
         (CREATE_APP, json!({"clientName": "n", "organization": "other"}), "organization "),

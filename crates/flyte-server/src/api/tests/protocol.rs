@@ -13,7 +13,7 @@ use crate::access::RESOURCE_METADATA;
 
 /// A protocol and a form of its bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
+pub(super) enum Protocol {
     /// As the PyPI package `flyte` sends it: gzip, also for an empty message.
     ConnectGzip,
     Connect,
@@ -24,7 +24,7 @@ enum Protocol {
 
 use Protocol::{Connect, ConnectGzip, Grpc, GrpcGzip, GrpcWeb};
 
-const ALL: [Protocol; 5] = [ConnectGzip, Connect, Grpc, GrpcGzip, GrpcWeb];
+pub(super) const ALL: [Protocol; 5] = [ConnectGzip, Connect, Grpc, GrpcGzip, GrpcWeb];
 
 fn gzip(bytes: &[u8]) -> Bytes {
     GzipProvider::new().compress(bytes).unwrap()
@@ -36,7 +36,7 @@ fn envelope(flags: u8, message: &[u8]) -> Vec<u8> {
 }
 
 impl Protocol {
-    fn request(self, path: &str, message: &[u8], token: Option<&str>) -> Request<Body> {
+    pub(super) fn request(self, path: &str, message: &[u8], token: Option<&str>) -> Request<Body> {
         let request = Request::post(path).header("x-request-id", "r-1");
         let (request, body) = match self {
             ConnectGzip => (

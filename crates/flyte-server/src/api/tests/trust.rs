@@ -8,12 +8,12 @@ use crate::{
     store::{AuditQuery, Project, ProjectState},
 };
 
-const CREATE_TRUST: &str = "/flyteauth.TrustService/CreateTrust";
+pub(super) const CREATE_TRUST: &str = "/flyteauth.TrustService/CreateTrust";
 const GET_TRUST: &str = "/flyteauth.TrustService/GetTrust";
 const LIST_TRUSTS: &str = "/flyteauth.TrustService/ListTrusts";
 const DELETE_TRUST: &str = "/flyteauth.TrustService/DeleteTrust";
 
-fn trust() -> Value {
+pub(super) fn trust() -> Value {
     json!({
         "name": "ci",
         "issuer": "https://token.actions.githubusercontent.com",
@@ -25,7 +25,7 @@ fn trust() -> Value {
 }
 
 impl Server {
-    async fn with_project() -> Self {
+    pub(super) async fn with_project() -> Self {
         let server = Self::start().await;
         let project = Project {
             id: "p1".to_owned(),

@@ -37,7 +37,7 @@ use crate::{
     app::App,
     audit::{Detail, Event, Kind},
     identity::session::{self, SignedIn},
-    store::{AuthorizationCode, BrowserSession, Client, Consent},
+    store::{AuthorizationCode, BrowserSession, Client, ClientKind, Consent},
     web::{self, ConsentView},
 };
 
@@ -238,6 +238,10 @@ impl Visit<'_> {
         if self.client.first_party {
             return Ok(true);
         }
+        if self.client.kind == ClientKind::Public {
+            // Any program can say that it is this one (RFC 8252 section 8.6): what the person said to it before is no answer.
+            return Ok(false);
+        }
         let consent = self.app.store.consent(user, client).await?;
         Ok(consent.is_some_and(|consent| scope::within(&request.scopes, &consent.scopes).is_ok()))
     }
@@ -257,6 +261,7 @@ impl Visit<'_> {
             client_name: self.client.name.clone(),
             client_id: self.client.id.clone(),
             user_email: who.user.email.clone(),
+            keeps_api_keys: self.client.may_keep_api_keys && scope::contains(&request.scopes, scope::ALL),
             scopes: request.scopes,
             redirect_host: format!("{host}{}", port.unwrap_or_default()),
             request: self.whole.to_owned(),

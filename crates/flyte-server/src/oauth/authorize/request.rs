@@ -189,7 +189,11 @@ fn code_challenge(parameters: &Parameters<'_>) -> Result<String, OAuthError> {
     })
 }
 
-fn max_age(value: &str) -> Result<i64, OAuthError> {
+/// Reads `max_age`: how many seconds ago the person may have signed in.
+///
+/// # Errors
+/// `invalid_request` for anything but a whole number.
+pub fn max_age(value: &str) -> Result<i64, OAuthError> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     value
         .parse()
@@ -220,6 +224,8 @@ mod tests {
             grant_types: vec!["authorization_code".into(), "refresh_token".into()],
             scopes: vec!["openid".into(), "all".into()],
             first_party: true,
+            may_keep_api_keys: false,
+            id_token_signed_response_alg: None,
             created_at: 0,
         }
     }

@@ -244,14 +244,45 @@ async fn the_hint_says_who_it_must_be() {
 async fn a_disabled_account_is_not_signed_in() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
-    assert!(server.app.store.disable_user("user-Ada", 1).await.unwrap());
+    assert!(server.app.store.disable_user("user-Ada", 1).await.unwrap().is_some());
     browser.authorize(&[]).await.return_to();
     assert_eq!(browser.authorize(&[("prompt", "none")]).await.query("error"), "login_required");
 }
 
 #[tokio::test]
-async fn others_clients_need_consent_and_keep_it() {
+async fn a_client_that_can_prove_nothing_asks_each_time() {
     let server = Server::start().await;
+    let mut browser = server.browser("Ada").await;
+    for _ in 0..2 {
+        let page = browser.authorize(&[NATIVE]).await;
+        assert_eq!(page.status, 200, "RFC 8252 section 8.6");
+        assert!(is_code(&browser.press(&page, "/oauth2/consent", "allow").await));
+        let answer = browser.authorize(&[NATIVE, ("prompt", "none")]).await;
+        assert_eq!(answer.query("error"), "consent_required");
+    }
+}
+
+#[tokio::test]
+async fn the_page_says_that_a_client_may_keep_api_keys() {
+    let server = Server::start().await;
+    let mut browser = server.browser("Ada").await;
+    let told = "Make, change and delete API keys";
+    assert!(!browser.authorize(&[NATIVE]).await.text().contains(told));
+    let mut native = server.app.store.client_by_id("native").await.unwrap().unwrap();
+    native.may_keep_api_keys = true;
+    server.app.store.put_client(&native).await.unwrap();
+    assert!(browser.authorize(&[NATIVE]).await.text().contains(told));
+    // Without the scope of the control plane it can do nothing of it.
+    assert!(!browser.authorize(&[NATIVE, ("scope", "openid")]).await.text().contains(told));
+}
+
+#[tokio::test]
+async fn others_clients_with_a_secret_need_consent_and_keep_it() {
+    let server = Server::start().await;
+    let mut native = server.app.store.client_by_id("native").await.unwrap().unwrap();
+    native.kind = crate::store::ClientKind::Confidential;
+    native.secret_hash = Some([0; 32]);
+    server.app.store.put_client(&native).await.unwrap();
     let mut browser = server.browser("Ada").await;
     let narrow = [NATIVE, ("scope", "openid email")];
     let page = browser.authorize(&narrow).await;

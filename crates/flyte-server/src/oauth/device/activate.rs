@@ -89,6 +89,16 @@ struct Admitted<'a> {
     attempt: CodeAttempt<'a>,
 }
 
+/// What an answer is about.
+enum Asked {
+    /// A device that waits.
+    View(DeviceView),
+    /// No device waits with the code.
+    NotWaiting,
+    /// A device that waits for somebody who has just signed in.
+    SignIn,
+}
+
 impl<'a> Visit<'a> {
     /// Asks for the code, or about the device that waits with it.
     async fn show(&self, typed: Option<&str>) -> Result<Response, StoreError> {
@@ -103,6 +113,10 @@ impl<'a> Visit<'a> {
                 return Err(error);
             }
         };
+        if self.needs_new_sign_in(&who, device.as_ref()) {
+            attempt.found();
+            return Ok(see_other(&sign_in(Some(code))));
+        }
         match self.view(&who, code, device).await? {
             Some(view) => {
                 attempt.found();
@@ -122,11 +136,18 @@ impl<'a> Visit<'a> {
         // All that can fail comes before the decision, after which nobody may be told that nothing was approved.
         let asked = async {
             let device = self.app.store.waiting_device(&hash, now).await?;
-            self.view(&who, code, device).await
+            if approved && self.needs_new_sign_in(&who, device.as_ref()) {
+                return Ok(Asked::SignIn);
+            }
+            Ok(self.view(&who, code, device).await?.map_or(Asked::NotWaiting, Asked::View))
         };
         let view = match asked.await {
-            Ok(Some(view)) => view,
-            Ok(None) => return Ok(self.not_waiting(&who, typed).await),
+            Ok(Asked::View(view)) => view,
+            Ok(Asked::NotWaiting) => return Ok(self.not_waiting(&who, typed).await),
+            Ok(Asked::SignIn) => {
+                attempt.found();
+                return Ok(see_other(&sign_in(typed.and_then(UserCode::parse))));
+            }
             Err(error) => {
                 attempt.withdrawn();
                 return Err(error);
@@ -189,6 +210,16 @@ impl<'a> Visit<'a> {
                 Ok(Err(web::enter_code_page(&who.user.email, &code.to_string(), Some(refusal))))
             }
         }
+    }
+
+    /// Whether the device wants whoever approves it to have signed in more recently than they have. A sign-in since the device
+    /// asked does in any case, so that nobody is asked twice.
+    fn needs_new_sign_in(&self, who: &SignedIn, device: Option<&DeviceAuthorization>) -> bool {
+        let Some((device, max_age)) = device.and_then(|device| Some((device, device.max_age?))) else {
+            return false;
+        };
+        let signed_in_at = who.session.authenticated_at;
+        signed_in_at < device.created_at && self.app.clock.now().saturating_sub(signed_in_at) > max_age
     }
 
     fn event(&self, kind: Kind, who: &SignedIn) -> Event {

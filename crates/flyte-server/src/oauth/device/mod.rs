@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use self::user_code::UserCode;
 use super::{
+    authorize::request::max_age,
     client, endpoints,
     error::{self, ErrorCode, OAuthError},
     form::Form,
@@ -67,6 +68,8 @@ pub(super) async fn post(
     let scopes = scope::parse(form.one("scope")?.unwrap_or_default())?;
     scope::within(&scopes, &client.scopes)?;
     let audience = resource::requested(&form, app.config.issuer())?;
+    // Not in RFC 8628: what RFC 9470 section 4 has a client ask for in an authorization request, for clients without a browser.
+    let max_age = form.one("max_age")?.map(max_age).transpose()?;
 
     let now = app.clock.now();
     let tokens = &app.config.tokens;
@@ -77,6 +80,7 @@ pub(super) async fn post(
         client_id: client.id.clone(),
         scopes,
         audience,
+        max_age,
         address: address.to_string(),
         interval: tokens.device_poll_interval,
         created_at: now,

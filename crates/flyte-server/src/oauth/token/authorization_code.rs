@@ -55,7 +55,7 @@ pub(super) async fn exchange(
         (None, None)
     };
     let (grant, nonce) = grant(code);
-    let tokens = Tokens::sign(app, &grant, nonce, refresh_token)?;
+    let tokens = Tokens::sign(app, client, &grant, nonce, refresh_token)?;
     redeem(app, client, &code_hash, refresh_record.as_ref()).await?;
     Ok(tokens)
 }

@@ -45,7 +45,13 @@ pub(super) fn exchange(
     };
     let access_token = access_token::issue_to_machine(app, &grant)?;
     app.access.note_use(PrincipalKind::ApiKey, &key.client_id, now);
-    Ok(Tokens { access_token, refresh_token: None, id_token: None, scope: scope::join(&grant.scopes) })
+    Ok(Tokens {
+        access_token,
+        refresh_token: None,
+        id_token: None,
+        scope: scope::join(&grant.scopes),
+        client_secret_expires_at: client.proof_ends_at(),
+    })
 }
 
 /// What of the scopes asked for the key has; all of them where none is asked for. The published client asks for the scopes of

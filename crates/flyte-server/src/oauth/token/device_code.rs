@@ -46,7 +46,7 @@ pub(super) async fn exchange(
         (None, None)
     };
     let grant = token_grant(grant);
-    let tokens = Tokens::sign(app, &grant, None, refresh_token)?;
+    let tokens = Tokens::sign(app, client, &grant, None, refresh_token)?;
 
     let grace = app.config.tokens.refresh_token_grace;
     let redemption =

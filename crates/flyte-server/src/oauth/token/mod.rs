@@ -30,6 +30,7 @@ use super::{
 use crate::{
     access::token::{self as access_token, IssuedAccessToken, TokenGrant},
     app::App,
+    clock::UnixTime,
     store::{Client, NewRefreshToken},
 };
 
@@ -92,23 +93,32 @@ struct Tokens {
     refresh_token: Option<SecretString>,
     id_token: Option<String>,
     scope: String,
+    /// When what the client proved itself with ends: the name is that of RFC 7591 section 3.2.1, the place is ours.
+    client_secret_expires_at: Option<UnixTime>,
 }
 
 impl Tokens {
     /// Signs the tokens of a grant: an access token and, with `openid`, an ID token.
     fn sign(
         app: &App,
+        client: &Client,
         grant: &TokenGrant,
         nonce: Option<String>,
         refresh_token: Option<SecretString>,
     ) -> Result<Self, OAuthError> {
         let access_token = access_token::issue(app, grant)?;
         let id_token = if scope::contains(&grant.scopes, scope::OPENID) {
-            Some(id_token::issue(app, grant, nonce, &access_token.token)?)
+            Some(id_token::issue(app, client, grant, nonce, &access_token.token)?)
         } else {
             None
         };
-        Ok(Self { access_token, refresh_token, id_token, scope: scope::join(&grant.scopes) })
+        Ok(Self {
+            access_token,
+            refresh_token,
+            id_token,
+            scope: scope::join(&grant.scopes),
+            client_secret_expires_at: None,
+        })
     }
 }
 
@@ -124,6 +134,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<&'a str>,
     scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret_expires_at: Option<UnixTime>,
 }
 
 impl IntoResponse for Tokens {
@@ -135,6 +147,7 @@ impl IntoResponse for Tokens {
             refresh_token: self.refresh_token.as_ref().map(|token| token.expose_secret()),
             id_token: self.id_token.as_deref(),
             scope: &self.scope,
+            client_secret_expires_at: self.client_secret_expires_at,
         })
         .into_response();
         error::no_store(response.headers_mut());

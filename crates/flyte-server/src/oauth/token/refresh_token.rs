@@ -60,7 +60,7 @@ pub(super) async fn exchange(
         }
         return Err(error);
     }
-    Tokens::sign(app, &grant(token, wanted), None, Some(next))
+    Tokens::sign(app, client, &grant(token, wanted), None, Some(next))
 }
 
 /// The new access token's grant. A narrower scope is this access token's alone; the refresh token keeps the whole.

@@ -15,6 +15,9 @@ contract!(
     a_rotation_at_once_ends_what_the_old_secret_gave,
     secrets_that_were_rotated_out_are_known,
     deleting_a_key_revokes_its_family,
+    a_key_takes_those_that_it_made_with_it,
+    disabling_an_account_ends_its_keys,
+    a_rotation_can_move_the_end,
     the_latest_use_is_kept,
     an_assertion_is_spent_once,
 );
@@ -120,7 +123,12 @@ async fn pages_hold_every_key_once_the_newest_first(store: Backend) {
 }
 
 fn rotation(secret: &str, previous_until: i64) -> SecretRotation {
-    SecretRotation { secret_hash: hash(secret), previous_until, family_id: format!("family-{secret}") }
+    SecretRotation {
+        secret_hash: hash(secret),
+        previous_until,
+        family_id: format!("family-{secret}"),
+        expires_at: Some(NOW + 1000),
+    }
 }
 
 async fn rotate(store: &Backend, secret: &str, previous_until: i64, now: i64) -> RotatedKey {
@@ -189,8 +197,8 @@ async fn deleting_a_key_revokes_its_family(store: Backend) {
     for n in [1, 2] {
         store.create_api_key(&key(n)).await.unwrap();
     }
-    assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap().as_deref(), Some("family-1"));
-    assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap(), None);
+    assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap()[0].family_id, "family-1");
+    assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap(), []);
     let deleted = RetiredSecret { client_id: "key-1".to_owned(), why: Retired::Deleted };
     for (secret, expected) in [("secret-1", Some(deleted)), ("secret-2", None)] {
         assert_eq!(store.retired_secret(&hash(secret)).await.unwrap(), expected);
@@ -201,6 +209,58 @@ async fn deleting_a_key_revokes_its_family(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
     store.delete_api_key("key-2", NOW + 365 * 86_400 + 1).await.unwrap();
     assert_eq!(store.retired_secret(&hash("secret-1")).await.unwrap(), None, "not for ever");
+}
+
+/// Keys 1, 2 and 3, each made by the one before, the first by Ada; and key 9, by Bob.
+async fn chain(store: &Backend) {
+    for (n, created_by) in [(1, "id-ada"), (2, "key-1"), (3, "key-2"), (9, "id-bob")] {
+        store.create_api_key(&ApiKey { created_by: created_by.to_owned(), ..key(n) }).await.unwrap();
+    }
+}
+
+fn ids(keys: &[ApiKey]) -> Vec<&str> {
+    keys.iter().map(|key| key.client_id.as_str()).collect()
+}
+
+async fn a_key_takes_those_that_it_made_with_it(store: Backend) {
+    chain(&store).await;
+    assert_eq!(ids(&store.api_keys_of("id-ada").await.unwrap()), ["key-1", "key-2", "key-3"]);
+    assert_eq!(ids(&store.delete_api_key("key-2", NOW).await.unwrap()), ["key-2", "key-3"]);
+    assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-2", "family-3"]);
+    let retired = store.retired_secret(&hash("secret-3")).await.unwrap().unwrap();
+    assert_eq!(retired, RetiredSecret { client_id: "key-3".to_owned(), why: Retired::Deleted });
+    assert_eq!(ids(&store.api_keys_of("id-ada").await.unwrap()), ["key-1"]);
+    // Two that made each other do not make it go round for ever.
+    for (n, created_by) in [(4, "key-5"), (5, "key-4")] {
+        store.create_api_key(&ApiKey { created_by: created_by.to_owned(), ..key(n) }).await.unwrap();
+    }
+    assert_eq!(ids(&store.delete_api_key("key-4", NOW).await.unwrap()), ["key-4", "key-5"]);
+    assert_eq!(ids(&store.delete_api_keys_of("id-bob", NOW).await.unwrap()), ["key-9"]);
+    assert_eq!(store.delete_api_keys_of("id-bob", NOW).await.unwrap(), []);
+}
+
+async fn disabling_an_account_ends_its_keys(store: Backend) {
+    store.create_user(&user("ada")).await.unwrap();
+    chain(&store).await;
+    let ended = store.disable_user("id-ada", NOW + 1).await.unwrap().unwrap();
+    assert_eq!(ids(&ended), ["key-1", "key-2", "key-3"]);
+    assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-1", "family-2", "family-3"]);
+    for id in ["key-1", "key-2", "key-3"] {
+        assert_eq!(store.api_key_by_id(id).await.unwrap(), None, "{id}");
+    }
+    assert!(store.api_key_by_id("key-9").await.unwrap().is_some(), "another person's");
+    assert!(store.enable_user("id-ada").await.unwrap());
+    assert_eq!(store.api_keys_of("id-ada").await.unwrap(), [], "nothing comes back");
+    assert_eq!(store.disable_user("id-ada", NOW + 2).await.unwrap(), Some(vec![]));
+}
+
+async fn a_rotation_can_move_the_end(store: Backend) {
+    store.create_api_key(&key(1)).await.unwrap();
+    for (secret, end) in [("second", Some(NOW + 5000)), ("third", None), ("fourth", Some(NOW + 1))] {
+        let rotation = SecretRotation { expires_at: end, ..rotation(secret, NOW) };
+        store.rotate_api_key("key-1", &rotation, NOW).await.unwrap();
+        assert_eq!(store.api_key_by_id("key-1").await.unwrap().unwrap().expires_at, end);
+    }
 }
 
 async fn the_latest_use_is_kept(store: Backend) {

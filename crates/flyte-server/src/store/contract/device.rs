@@ -35,6 +35,7 @@ fn device(name: &str) -> DeviceAuthorization {
         client_id: "flyte".to_owned(),
         scopes: vec!["openid".to_owned(), "all".to_owned()],
         audience: Some("https://localhost:8443".to_owned()),
+        max_age: Some(900),
         address: "203.0.113.9".to_owned(),
         interval: 5,
         created_at: NOW,

@@ -106,16 +106,18 @@ fn rotate(
         revoked_family = Some(std::mem::replace(&mut key.family_id, rotation.family_id));
     }
     key.secret_hash = Some(rotation.secret_hash);
+    key.expires_at = rotation.expires_at;
     change(
         connection,
-        "UPDATE api_keys SET secret_hash = ?2, previous_hash = ?3, previous_expires_at = ?4, family_id = ?5
+        "UPDATE api_keys SET secret_hash = ?2, previous_hash = ?3, previous_expires_at = ?4, family_id = ?5, expires_at = ?6
          WHERE client_id = ?1",
         params![
             key.client_id,
             key.secret_hash,
             key.previous_secret.as_ref().map(|previous| previous.hash),
             key.previous_secret.as_ref().map(|previous| previous.expires_at),
-            key.family_id
+            key.family_id,
+            key.expires_at
         ],
     )?;
     forget_retired(connection, now)?;
@@ -137,6 +139,44 @@ fn retire(
         params![hash, client_id, at, why.as_str()],
     )?;
     Ok(())
+}
+
+/// The keys that this subject made, and those that they made.
+fn made_by(connection: &Connection, subject: &str) -> Result<Vec<ApiKey>, StoreError> {
+    // No person's identifier is a key's: those are UUIDs, which keys cannot have.
+    let sql = format!(
+        "WITH RECURSIVE made (id) AS (
+             SELECT client_id FROM api_keys WHERE created_by = ?1
+             UNION SELECT client_id FROM api_keys JOIN made ON created_by = made.id)
+         SELECT {COLUMNS} FROM api_keys WHERE client_id IN (SELECT id FROM made) ORDER BY created_at, client_id"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let keys = statement.query_map([subject], api_key)?;
+    Ok(keys.collect::<Result<_, _>>()?)
+}
+
+/// Deletes keys and revokes the families of their tokens.
+fn delete(connection: &Connection, keys: &[ApiKey], now: UnixTime) -> Result<(), StoreError> {
+    for key in keys {
+        change(connection, "DELETE FROM api_keys WHERE client_id = ?1", [&key.client_id])?;
+        revocation::revoke(connection, &key.family_id, now)?;
+        let previous = key.previous_secret.as_ref().map(|previous| previous.hash);
+        for hash in [key.secret_hash, previous].into_iter().flatten() {
+            retire(connection, &hash, &key.client_id, Retired::Deleted, now)?;
+        }
+    }
+    forget_retired(connection, now)
+}
+
+/// Deletes the keys that this subject made, and those that they made.
+pub(super) fn delete_made_by(
+    connection: &Connection,
+    subject: &str,
+    now: UnixTime,
+) -> Result<Vec<ApiKey>, StoreError> {
+    let keys = made_by(connection, subject)?;
+    delete(connection, &keys, now)?;
+    Ok(keys)
 }
 
 fn forget_retired(connection: &Connection, now: UnixTime) -> Result<(), StoreError> {
@@ -241,20 +281,28 @@ impl ApiKeyStore for SqliteStore {
         self.write(move |connection| rotate(connection, &client_id, rotation, now)).await
     }
 
-    async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Option<String>, StoreError> {
+    async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Vec<ApiKey>, StoreError> {
         let client_id = client_id.to_owned();
         self.write(move |connection| {
-            let Some(key) = by_id(connection, &client_id)? else { return Ok(None) };
-            change(connection, "DELETE FROM api_keys WHERE client_id = ?1", [&client_id])?;
-            revocation::revoke(connection, &key.family_id, now)?;
-            let previous = key.previous_secret.map(|previous| previous.hash);
-            for hash in [key.secret_hash, previous].into_iter().flatten() {
-                retire(connection, &hash, &client_id, Retired::Deleted, now)?;
-            }
-            forget_retired(connection, now)?;
-            Ok(Some(key.family_id))
+            let Some(key) = by_id(connection, &client_id)? else { return Ok(Vec::new()) };
+            let mut keys = vec![key];
+            keys.extend(
+                made_by(connection, &client_id)?.into_iter().filter(|key| key.client_id != client_id),
+            );
+            delete(connection, &keys, now)?;
+            Ok(keys)
         })
         .await
+    }
+
+    async fn api_keys_of(&self, subject: &str) -> Result<Vec<ApiKey>, StoreError> {
+        let subject = subject.to_owned();
+        self.read(move |connection| made_by(connection, &subject)).await
+    }
+
+    async fn delete_api_keys_of(&self, subject: &str, now: UnixTime) -> Result<Vec<ApiKey>, StoreError> {
+        let subject = subject.to_owned();
+        self.write(move |connection| delete_made_by(connection, &subject, now)).await
     }
 
     async fn retired_secret(&self, secret_hash: &SecretHash) -> Result<Option<RetiredSecret>, StoreError> {

@@ -22,6 +22,8 @@ fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
         first_party: row.get(8)?,
         created_at: row.get(9)?,
         jwks: row.get(10)?,
+        may_keep_api_keys: row.get(11)?,
+        id_token_signed_response_alg: row.get(12)?,
     })
 }
 
@@ -39,14 +41,15 @@ const CONSENT: &str =
 
 const COLUMNS: &str =
     "id, name, confidential, secret_hash, redirect_uris, post_logout_redirect_uris, grant_types,
-     scopes, first_party, created_at, jwks";
+     scopes, first_party, created_at, jwks, may_keep_api_keys, id_token_signed_response_alg";
 
 const REPLACE: &str =
     " ON CONFLICT (id) DO UPDATE SET name = excluded.name, confidential = excluded.confidential,
          secret_hash = excluded.secret_hash, redirect_uris = excluded.redirect_uris,
          post_logout_redirect_uris = excluded.post_logout_redirect_uris, grant_types = excluded.grant_types,
          scopes = excluded.scopes, first_party = excluded.first_party, created_at = excluded.created_at,
-         jwks = excluded.jwks";
+         jwks = excluded.jwks, may_keep_api_keys = excluded.may_keep_api_keys,
+         id_token_signed_response_alg = excluded.id_token_signed_response_alg";
 
 /// Adds a client; `conflict` says what becomes of one with its identifier.
 fn insert(connection: &Connection, client: &Client, conflict: &str) -> Result<(), StoreError> {
@@ -58,7 +61,8 @@ fn insert(connection: &Connection, client: &Client, conflict: &str) -> Result<()
     change(
         connection,
         &format!(
-            "INSERT INTO clients ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11){conflict}"
+            "INSERT INTO clients ({COLUMNS})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13){conflict}"
         ),
         params![
             client.id,
@@ -71,7 +75,9 @@ fn insert(connection: &Connection, client: &Client, conflict: &str) -> Result<()
             to_json(&client.scopes)?,
             client.first_party,
             client.created_at,
-            client.jwks
+            client.jwks,
+            client.may_keep_api_keys,
+            client.id_token_signed_response_alg
         ],
     )
     .map_err(|error| already_exists(error, "client", &client.id))?;

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010_time_limits.sql"),
     include_str!("migrations/0011_cache.sql"),
     include_str!("migrations/0012_turns.sql"),
+    include_str!("migrations/0013_api_key_keepers.sql"),
 ];
 
 /// Marks the file as ours in its header ("FlAu"), so that no other program's database is migrated by accident.

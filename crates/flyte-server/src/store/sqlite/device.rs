@@ -21,7 +21,7 @@ use crate::{
 };
 
 const COLUMNS: &str = "device_code_hash, user_code_hash, family_id, client_id, scopes, audience, address,
-     poll_interval, created_at, expires_at";
+     poll_interval, created_at, expires_at, max_age";
 
 fn device(row: &Row<'_>) -> rusqlite::Result<DeviceAuthorization> {
     Ok(DeviceAuthorization {
@@ -35,6 +35,7 @@ fn device(row: &Row<'_>) -> rusqlite::Result<DeviceAuthorization> {
         interval: row.get(7)?,
         created_at: row.get(8)?,
         expires_at: row.get(9)?,
+        max_age: row.get(10)?,
     })
 }
 
@@ -56,11 +57,11 @@ fn polled(connection: &Connection, hash: &SecretHash) -> Result<Option<Polled>, 
         ),
         [hash],
         |row| {
-            let (user_id, authenticated_at): (Option<_>, Option<_>) = (row.get(12)?, row.get(13)?);
+            let (user_id, authenticated_at): (Option<_>, Option<_>) = (row.get(13)?, row.get(14)?);
             Ok(Polled {
                 device: device(row)?,
-                polled_at: row.get(10)?,
-                decided: row.get(11)?,
+                polled_at: row.get(11)?,
+                decided: row.get(12)?,
                 approved: user_id.zip(authenticated_at),
             })
         },
@@ -210,7 +211,9 @@ impl DeviceStore for SqliteStore {
         self.write(move |connection| {
             change(
                 connection,
-                &format!("INSERT INTO devices ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
+                &format!(
+                    "INSERT INTO devices ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+                ),
                 params![
                     device.device_code_hash,
                     device.user_code_hash,
@@ -221,7 +224,8 @@ impl DeviceStore for SqliteStore {
                     device.address,
                     device.interval,
                     device.created_at,
-                    device.expires_at
+                    device.expires_at,
+                    device.max_age
                 ],
             )
             .map_err(|error| already_exists(error, "device", "(the hash of one of its codes)"))?;

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
-use super::{SqliteStore, already_exists, change, grant, one};
+use super::{SqliteStore, already_exists, api_key, change, grant, one};
 use crate::{
     clock::UnixTime,
-    store::{StoreError, User, UserStore},
+    store::{ApiKey, StoreError, User, UserStore},
 };
 
 const COLUMNS: &str = "id, email, name, password_hash, admin, created_at, disabled_at";
@@ -97,13 +97,15 @@ impl UserStore for SqliteStore {
         .await
     }
 
-    async fn disable_user(&self, id: &str, now: UnixTime) -> Result<bool, StoreError> {
+    async fn disable_user(&self, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, StoreError> {
         let id = id.to_owned();
         self.write(move |connection| {
             let sql = "UPDATE users SET disabled_at = coalesce(disabled_at, ?2) WHERE id = ?1";
-            let changed = change(connection, sql, params![id, now])?;
+            if change(connection, sql, params![id, now])? == 0 {
+                return Ok(None);
+            }
             end_all_of(connection, &id, now)?;
-            Ok(changed > 0)
+            api_key::delete_made_by(connection, &id, now).map(Some)
         })
         .await
     }

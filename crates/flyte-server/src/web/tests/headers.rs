@@ -46,6 +46,7 @@ fn consent_view() -> ConsentView {
         client_id: "other".to_owned(),
         user_email: "ada@example.com".to_owned(),
         scopes: ["openid", "all", "<b>odd</b>"].map(str::to_owned).to_vec(),
+        keeps_api_keys: true,
         redirect_host: "app.example.com".to_owned(),
         request: "client_id=other&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcb".to_owned(),
     }

@@ -81,6 +81,8 @@ fn client(id: &str, name: &str) -> Client {
         grant_types: vec!["authorization_code".to_owned()],
         scopes: vec!["openid".to_owned()],
         first_party: true,
+        may_keep_api_keys: false,
+        id_token_signed_response_alg: None,
         created_at: 0,
     }
 }

@@ -84,6 +84,8 @@ async fn what_a_device_must_say() {
         ("scope", "a\"", 400, "invalid_scope"),
         ("resource", "https://other.example", 400, "invalid_target"),
         ("audience", "https://other.example", 400, "invalid_target"),
+        ("max_age", "soon", 400, "invalid_request"),
+        ("max_age", "-1", 400, "invalid_request"),
     ] {
         let answer = ask(&server, name, value).await;
         assert_eq!((answer.status.as_u16(), answer.error().as_str()), (status, error), "{name}={value}");
@@ -102,6 +104,49 @@ async fn the_lifetime_is_the_settings() {
     assert_eq!(device["expires_in"], 30);
     server.app.clock.advance(30);
     assert_eq!(server.poll(&device).await.error(), "expired_token");
+}
+
+#[tokio::test]
+async fn a_device_can_ask_for_somebody_who_has_just_signed_in() {
+    let server = Server::start().await;
+    let mut browser = server.browser("Ada").await;
+    server.app.clock.advance(900);
+    let ask_with = async |max_age: &str| ask(&server, "max_age", max_age).await.json();
+    // Recent enough.
+    let device = ask_with("900").await;
+    assert_eq!(browser.answer(&device, "approve").await.status, 200);
+    let expected = server.app.clock.now() - 900;
+    assert_eq!(Answer::claims(&server.poll(&device).await.json()["access_token"])["auth_time"], expected);
+    // Not recent enough: to the sign-in page, once, and back to the question.
+    for max_age in ["899", "0"] {
+        let mut browser = server.browser("Ada").await;
+        server.app.clock.advance(900);
+        let device = ask_with(max_age).await;
+        server.app.clock.advance(60);
+        let return_to = browser.look_at(&device).await.return_to();
+        assert!(return_to.starts_with("/device?user_code="), "{return_to}");
+        assert_eq!(server.poll(&device).await.error(), "authorization_pending");
+        browser.sign_in("Ada").await;
+        let signed_in = server.app.clock.now();
+        server.app.clock.advance(10);
+        assert_eq!(browser.get(&return_to).await.status, 200);
+        assert_eq!(browser.answer(&device, "approve").await.status, 200);
+        let tokens = server.poll(&device).await.json();
+        assert_eq!(Answer::claims(&tokens["access_token"])["auth_time"], signed_in);
+    }
+    // The page was opened in time, and answered too late.
+    let mut browser = server.browser("Ada").await;
+    server.app.clock.advance(1);
+    let device = ask_with("5").await;
+    let page = browser.look_at(&device).await;
+    let (csrf, code) = (page.field("csrf"), page.field("user_code"));
+    server.app.clock.advance(5);
+    let pairs = |decision| [("csrf", csrf.as_str()), ("user_code", code.as_str()), ("decision", decision)];
+    browser.post("/device", &pairs("approve")).await.return_to();
+    assert_eq!(server.poll(&device).await.error(), "authorization_pending");
+    assert_eq!(browser.post("/device", &pairs("deny")).await.status, 200, "no needs no sign-in");
+    server.app.clock.advance(5);
+    assert_eq!(server.poll(&device).await.error(), "access_denied");
 }
 
 #[tokio::test]

@@ -152,6 +152,7 @@ async fn nothing_is_decided_that_cannot_be_shown() {
         client_id: "gone".to_owned(),
         scopes: vec![],
         audience: None,
+        max_age: None,
         address: "203.0.113.9".to_owned(),
         interval: 5,
         created_at: NOW,

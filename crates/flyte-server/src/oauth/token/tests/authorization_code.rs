@@ -3,7 +3,8 @@
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::header;
-use serde_json::json;
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
 
 use super::text;
 use crate::oauth::testing::{Answer, CHALLENGE, ISSUER, REDIRECT_URI, Server, VERIFIER};
@@ -54,6 +55,38 @@ async fn a_code_gives_tokens() {
         401,
         "an ID token is no access token"
     );
+}
+
+#[tokio::test]
+async fn the_id_token_is_signed_as_its_client_registered() {
+    let server = Server::start().await;
+    let mut flyte = server.app.store.client_by_id("flyte").await.unwrap().unwrap();
+    let alg = |token: &Value| jsonwebtoken::decode_header(text(token)).unwrap().alg;
+    let tokens = server.tokens().await;
+    assert_eq!(alg(&tokens["id_token"]), Algorithm::ES256, "the server's own");
+    flyte.id_token_signed_response_alg = Some("RS256".to_owned());
+    server.app.store.put_client(&flyte).await.unwrap();
+    // By each grant that gives one.
+    let tokens = server.tokens().await;
+    let refreshed = server.refresh(text(&tokens["refresh_token"])).await.json();
+    let device = server.device().await;
+    server.browser("Ada").await.answer(&device, "approve").await;
+    let polled = server.poll(&device).await.json();
+    for tokens in [&tokens, &refreshed, &polled] {
+        assert_eq!(alg(&tokens["id_token"]), Algorithm::RS256);
+        assert_eq!(alg(&tokens["access_token"]), Algorithm::ES256, "resource servers know no client");
+        let hash = digest::digest(&digest::SHA256, text(&tokens["access_token"]).as_bytes());
+        let at_hash = &Answer::claims(&tokens["id_token"])["at_hash"];
+        assert_eq!(text(at_hash), URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]));
+    }
+    let hint = [("id_token_hint", text(&tokens["id_token"])), ("prompt", "none")];
+    let answer = server.browser("Ada").await.authorize(&hint).await;
+    assert!(!answer.query("code").is_empty(), "{}", answer.location());
+    // Registered under another setting than the server has now: no other signature passes for it.
+    flyte.id_token_signed_response_alg = Some("EdDSA".to_owned());
+    server.app.store.put_client(&flyte).await.unwrap();
+    let code = code(&server).await;
+    assert_eq!(server.redeem(&code).await.status, 500);
 }
 
 #[tokio::test]
@@ -192,7 +225,7 @@ async fn a_disabled_account_gets_nothing() {
     let server = Server::start().await;
     let code = server.browser("Ada").await.authorize(&[]).await.query("code");
     let tokens = server.tokens().await;
-    assert!(server.app.store.disable_user("user-Ada", server.app.clock.now()).await.unwrap());
+    assert!(server.app.store.disable_user("user-Ada", server.app.clock.now()).await.unwrap().is_some());
     assert_eq!(server.redeem(&code).await.error(), "invalid_grant");
     let refresh = tokens["refresh_token"].as_str().unwrap();
     assert_eq!(server.refresh(refresh).await.error(), "invalid_grant");

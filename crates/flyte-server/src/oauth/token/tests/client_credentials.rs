@@ -1,6 +1,7 @@
 //! `grant_type=client_credentials`: API keys.
 
 use secrecy::ExposeSecret as _;
+use serde_json::json;
 
 use super::*;
 use crate::{
@@ -143,10 +144,13 @@ async fn both_secrets_work_until_the_overlap_is_over() {
         secret_hash: crate::oauth::opaque_token::hash(new.expose_secret()),
         previous_until: NOW + 60,
         family_id: "unused".into(),
+        expires_at: None,
     };
     server.app.store.rotate_api_key("ci", &rotation, NOW).await.unwrap();
-    for secret in [&old, &new] {
-        assert_eq!(server.client_credentials("ci", secret.expose_secret()).await.status, 200);
+    for (secret, ends_at) in [(&old, json!(NOW + 60)), (&new, Value::Null)] {
+        let answer = server.client_credentials("ci", secret.expose_secret()).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json()["client_secret_expires_at"], ends_at, "which of the two ends");
     }
     assert!(server.caller(text(&before["access_token"])).await.is_ok());
     let recorded = async || {
