@@ -84,13 +84,7 @@ def metadata() -> dict:
         get = lambda path: session.get(f"{ISSUER}/.well-known/{path}", withhold_token=True).json()  # noqa: E731
         openid, oauth = get("openid-configuration"), get("oauth-authorization-server")
     extensions = [rpinitiated.OpenIDProviderMetadata, rfc9207.AuthorizationServerMetadata]
-    algorithms = "id_token_signing_alg_values_supported"
-    if "RS256" not in openid[algorithms]:
-        # The one rule that the server breaks unless it is configured to sign with RS256: everybody is to support that.
-        with refused(ValueError, args=('"RS256" MUST be included in "id_token_signing_alg_values_supported"',)):
-            discovery.OpenIDProviderMetadata(openid).validate()
-    excused = {**openid, algorithms: [*openid[algorithms], "RS256"]}
-    discovery.OpenIDProviderMetadata(excused).validate(metadata_classes=extensions)
+    discovery.OpenIDProviderMetadata(openid).validate(metadata_classes=extensions)
     rfc8414.AuthorizationServerMetadata(oauth).validate(metadata_classes=extensions[1:])
     assert openid == oauth and openid["issuer"] == ISSUER
     return openid
@@ -231,6 +225,10 @@ def sign_in() -> None:
     asks = session if secret else OAuth2Session(WORLD["key"]["id"], WORLD["key"]["secret"])
     for name in ["access_token", "refresh_token"]:
         introspection = introspect(asks, tokens[name])
+        if name == "refresh_token" and asks is not session:
+            # Another client's is nobody's business.
+            assert introspection == {"active": False}, name
+            continue
         assert introspection["active"], name
         assert (introspection["sub"], introspection["client_id"]) == (claims["sub"], id)
     assert introspect(asks, "nothing") == {"active": False}

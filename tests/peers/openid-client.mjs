@@ -141,6 +141,8 @@ async function signIn() {
   assert.deepEqual([claims.aud].flat(), [id]);
   assert.equal(claims.nonce, checks.expectedNonce);
   assert.equal(claims.at_hash, left(decodeProtectedHeader(tokens.id_token).alg, tokens.access_token));
+  // As it is registered, whatever signs access tokens.
+  assert.equal(decodeProtectedHeader(tokens.id_token).alg, world.client.alg ?? 'ES256');
   assert.ok(tokens.expiresIn() > 3000);
   did('authorization code');
 
@@ -178,6 +180,11 @@ async function signIn() {
   const asks = secret ? config : await discover(world.key.id, client.ClientSecretPost(world.key.secret));
   for (const token of [tokens.access_token, tokens.refresh_token]) {
     const introspection = await client.tokenIntrospection(asks, token);
+    if (token === tokens.refresh_token && asks !== config) {
+      // Another client's is nobody's business.
+      assert.deepEqual(introspection, { active: false });
+      continue;
+    }
     assert.ok(introspection.active);
     assert.equal(introspection.sub, claims.sub);
     assert.equal(introspection.client_id, id);

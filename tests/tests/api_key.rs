@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use flyte_e2e::{Machine, Server, Told};
+use flyte_e2e::{Machine, Person, Server, Told, eventually, sign_in_elsewhere};
 use serde_json::Value;
 
 /// An administrator's machine.
@@ -137,6 +137,73 @@ fn a_key_goes_into_a_file_or_a_command_and_leaves_nothing_dangling() {
     .failed(1);
     assert!(full.err.contains("The key was deleted again"), "{full:?}");
     assert_eq!(names(), ["filed", "piped"]);
+}
+
+/// Moves every sign-in at a server back in time, as if it had been some minutes ago.
+fn age_sign_ins(server: &Server, seconds: u32) {
+    let script = "import sqlite3, sys\n\
+        with sqlite3.connect(sys.argv[1], timeout=30) as database:\n\
+        \x20   for table in ['families', 'sessions']:\n\
+        \x20       database.execute(f'UPDATE {table} SET authenticated_at = authenticated_at - ?', [sys.argv[2]])";
+    let mut command = Command::new("python3");
+    command.args(["-c", script]).arg(server.data().join("flyte.db")).arg(seconds.to_string());
+    let _ = Told::by(&mut command).ok();
+}
+
+#[test]
+fn what_lasts_takes_a_recent_sign_in() {
+    // Tokens are renewed all the time, which is no sign-in.
+    let server = Server::with(&["--access-token-ttl", "2s"]);
+    let machine = administrator(&server);
+    let create = |arguments: &[&str]| {
+        let mut command = machine.flyte(&["create", "api-key"]);
+        Told::by(command.args(arguments))
+    };
+    let made = create(&["at-once", "--expires", "never"]).ok();
+    assert!(made.err.contains("it works until it is deleted"), "{made:?}");
+    age_sign_ins(&server, 1000);
+    machine.wait_until_expired();
+    for arguments in [["lasting", "--expires", "never"], ["boss", "--role", "admin"]] {
+        let refused = create(&arguments).failed(4);
+        assert!(refused.out.is_empty(), "{refused:?}");
+        assert!(refused.err.contains("asks for a sign-in of the last 15 minutes"), "{refused:?}");
+        assert!(refused.err.contains("flyte auth login --max-age 15m"), "{refused:?}");
+    }
+    let made = create(&["usual"]).ok();
+    assert!(made.err.contains("(in 90 days)") || made.err.contains("(in 89 days)"), "{made:?}");
+    assert!(made.err.contains("90 days are usual"), "{made:?}");
+    // What it says to do.
+    let seen = machine.home().join("authorization-url");
+    let login = machine
+        .flyte_with(&Person::Looks(seen.clone()), &["auth", "login", "--max-age", "15m"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let url = eventually("the browser is opened", || fs::read_to_string(&seen).ok());
+    assert!(url.contains("max_age=900"), "{url}");
+    let callback = sign_in_elsewhere(&server, &url);
+    let browser = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+    assert!(browser.get(callback).send().unwrap().status().is_success());
+    let _ = Told::from(login.wait_with_output().unwrap()).ok();
+    let _ = create(&["lasting", "--expires", "never"]).ok();
+    let _ = create(&["boss", "--role", "admin"]).ok();
+}
+
+#[test]
+fn a_key_in_its_last_week_is_warned_of_where_it_is_used_and_listed() {
+    let (server, elsewhere) = (Server::start(), Machine::bare());
+    let machine = administrator(&server);
+    let key = Told::by(&mut machine.flyte(&["create", "api-key", "ci", "--expires", "3d"])).ok().out;
+    let used = Told::by(&mut job(&server, &elsewhere, key.trim(), &["get", "project"])).ok();
+    assert_eq!(used.err.matches("The API key ci stops working").count(), 1, "{used:?}");
+    assert!(used.err.contains("flyte rotate api-key ci --expires 90d"), "{used:?}");
+    let listed = Told::by(&mut machine.flyte(&["get", "api-key"])).ok();
+    assert!(listed.err.contains("The API key ci stops working in "), "{listed:?}");
+    let rotated = Told::by(&mut machine.flyte(&["rotate", "api-key", "ci", "--expires", "90d"])).ok();
+    let used = Told::by(&mut job(&server, &elsewhere, rotated.out.trim(), &["get", "project"])).ok();
+    assert!(!used.err.contains("stops working"), "{used:?}");
+    assert!(!Told::by(&mut machine.flyte(&["get", "api-key"])).ok().err.contains("stops working"));
 }
 
 #[test]

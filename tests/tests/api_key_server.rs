@@ -67,6 +67,11 @@ fn the_published_plugin_keeps_keys_and_the_published_client_uses_one() {
 
     let listed = published(&["get", "api-key"]).ok().out;
     assert!(listed.contains("my-ci") && !listed.contains(secret), "{listed}");
+    // The plugin can say neither: an administrator's key is a contributor's, and it ends.
+    let ours = Told::by(&mut machine.flyte(&["get", "api-key", "my-ci", "-o", "json"])).ok().out;
+    let ours: Value = serde_json::from_str(&ours).unwrap();
+    let lifetime = ours["expires_at"].as_i64().unwrap() - ours["created_at"].as_i64().unwrap();
+    assert_eq!((lifetime, &ours["access"]["role"]), (90 * 86_400, &"contributor".into()));
     let shown = published(&["get", "api-key", "my-ci"]).ok().out;
     assert!(shown.contains("my-ci") && !shown.contains(secret), "{shown}");
 

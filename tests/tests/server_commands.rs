@@ -144,13 +144,43 @@ fn a_leaked_key_and_a_disabled_account_lose_their_tokens_at_once() {
     assert!(projects.out.contains("flytesnacks"), "{projects:?}");
     let second = token();
     assert_eq!(userinfo(&server, &second), 200);
+    let key = Told::by(&mut machine.flyte(&["create", "api-key", "ci"])).ok().out;
+    let job = |arguments: &[&str]| {
+        let mut command = machine.flyte(arguments);
+        command.env("FLYTE_API_KEY", key.trim()).env("FLYTE_ADMIN_CACERTFILEPATH", server.ca());
+        command
+    };
+    let of_key = Told::by(&mut job(&["auth", "token"])).ok().out.trim().to_owned();
+    let lists = |token: &str| {
+        let call = server.http().post(server.url("/flyteidl2.project.ProjectService/ListProjects"));
+        let call = call.bearer_auth(token).header("content-type", "application/json").body("{}");
+        call.send().unwrap().status().as_u16()
+    };
+    assert_eq!(lists(&of_key), 200);
 
-    let _ = Told::by(&mut server.command(&["user", "disable", "admin@localhost"])).ok();
+    let disabled = Told::by(&mut server.command(&["user", "disable", "admin@localhost"])).ok();
+    assert!(disabled.out.contains("Ended the API key ci."), "{disabled:?}");
     eventually("the account's tokens are refused", || (userinfo(&server, &second) == 401).then_some(()));
+    eventually("and its key's", || (lists(&of_key) == 401).then_some(()));
+    let _ = Told::by(&mut job(&["get", "project"])).failed(4);
     let _ = Told::by(&mut machine.flyte(&["get", "project"])).failed(4);
     let _ = Told::by(&mut server.command(&["user", "enable", "admin@localhost"])).ok();
     let _ = Told::by(&mut machine.flyte(&["get", "project"])).failed(4);
     let person = Person::SignsIn(server.password_file());
     let _ = Told::by(&mut machine.flyte_with(&person, &["auth", "login"])).ok();
     let _ = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+    assert!(Told::by(&mut machine.flyte(&["get", "api-key"])).ok().err.contains("No API keys found"));
+
+    // A new password ends what the old one gave, and keys where it is told to.
+    let reset = |arguments: &[&str]| {
+        let file = server.password_file();
+        let mut command = server.command(&["reset-password", "admin@localhost", "--password-file"]);
+        Told::by(command.arg(file).args(arguments)).ok().out
+    };
+    let _ = Told::by(&mut machine.flyte(&["create", "api-key", "second", "--expires", "7d"])).ok();
+    let told = reset(&[]);
+    assert!(told.contains("  second  contributor, until 20") && told.contains("--end-keys"), "{told}");
+    let told = reset(&["--end-keys"]);
+    assert!(told.contains("Ended the API key second.") && told.contains("signed out everywhere"), "{told}");
+    assert!(!reset(&[]).contains("API key"));
 }

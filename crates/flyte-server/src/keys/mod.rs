@@ -268,6 +268,8 @@ impl SigningKeys {
             for new in std::mem::take(&mut next.create) {
                 next.keys.push(self.generate(new, now).await?);
             }
+            // In the store's order: every replica then publishes the same set, byte for byte.
+            next.keys.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
             let expected: Vec<_> = stored.iter().map(|key| (key.id.clone(), key.state)).collect();
             if self.store.replace_signing_keys(&expected, &next.keys).await? {
                 for key in &next.keys {
