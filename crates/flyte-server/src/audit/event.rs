@@ -187,6 +187,12 @@ impl Kind {
         !matches!(self, Self::SignInRefused | Self::DeviceCodeRefused | Self::DeviceRefused)
     }
 
+    /// Whether whoever gets it once can have it again without limit, so that repeats are counted (`fold`).
+    #[must_use]
+    pub fn is_repeatable(self) -> bool {
+        matches!(self, Self::CallDenied | Self::ApiKeyUsedAfterDeletion | Self::TokenExchangeRefused)
+    }
+
     /// Whether somebody should look: it was refused, or it shows that something leaked.
     #[must_use]
     pub fn is_suspicious(self) -> bool {
@@ -242,6 +248,10 @@ names! {
         ForeignSubject = "foreign_subject",
         /// Name of our access token, its `jti`.
         Token = "jti",
+        /// How often it came again: the record is about all of them.
+        Repeated = "repeated",
+        /// When the first of the repeats came, Unix time in seconds; the record's own time is that of the last.
+        Since = "since",
     }
 }
 

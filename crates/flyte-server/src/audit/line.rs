@@ -31,6 +31,8 @@ pub(super) fn write(kind: Kind, record: &AuditRecord) {
                 issuer = detail(Detail::Issuer),
                 foreign_subject = detail(Detail::ForeignSubject),
                 jti = detail(Detail::Token),
+                repeated = detail(Detail::Repeated),
+                since = detail(Detail::Since),
                 address = record.address.as_deref().map(tracing::field::display),
             )
         };

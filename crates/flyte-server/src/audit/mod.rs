@@ -10,6 +10,7 @@
 //! the task tries again while the database fails, and a graceful stop waits for the rest ([`Audit::flush`]).
 
 mod event;
+mod fold;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::event::{Detail, Event, Kind};
+use self::fold::Fold;
 use crate::{
     clock::Clock,
     store::{AuditRecord, Store},
@@ -28,6 +30,8 @@ use crate::{
 const QUEUE: usize = 1024;
 /// The most records of one write.
 const MOST_PER_WRITE: usize = 256;
+/// How often the counts of repeats whose window is over are recorded.
+const SWEEP: Duration = Duration::from_secs(30);
 /// How long the task waits after the database failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -36,6 +40,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Audit {
     clock: Clock,
     queue: mpsc::Sender<Entry>,
+    repeats: Arc<Fold>,
 }
 
 /// What goes to the task.
@@ -53,26 +58,39 @@ impl Audit {
     pub fn start(store: Arc<dyn Store>, clock: Clock) -> Self {
         let (queue, entries) = mpsc::channel(QUEUE);
         tokio::spawn(write(store, entries));
-        Self { clock, queue }
+        let repeats = Arc::new(Fold::default());
+        tokio::spawn(sweep(Arc::clone(&repeats), queue.downgrade(), clock.clone()));
+        Self { clock, queue, repeats }
     }
 
     /// Records an event: in the log at once, and in the database as the module says.
     pub async fn record(&self, event: Event) {
         let kind = event.kind();
         let record = event.into_record(self.clock.now());
+        if kind.is_repeatable() {
+            for (kind, record) in self.repeats.admit(kind, record) {
+                line::write(kind, &record);
+                enqueue(&self.queue, record).await;
+            }
+            return;
+        }
         line::write(kind, &record);
         if !kind.is_stored() {
             return;
         }
         if kind.changes_rights() {
             self.store(Some(record)).await;
-        } else if self.queue.send(Entry { record: Some(record), stored: None }).await.is_err() {
-            lost();
+        } else {
+            enqueue(&self.queue, record).await;
         }
     }
 
-    /// Waits until everything that was recorded before is in the database.
+    /// Waits until everything that was recorded before is in the database, counts of repeats too.
     pub async fn flush(&self) {
+        for (kind, record) in self.repeats.take(self.clock.now(), true) {
+            line::write(kind, &record);
+            enqueue(&self.queue, record).await;
+        }
         self.store(None).await;
     }
 
@@ -81,6 +99,24 @@ impl Audit {
         if self.queue.send(Entry { record, stored: Some(stored) }).await.is_err() || is_stored.await.is_err()
         {
             lost();
+        }
+    }
+}
+
+async fn enqueue(queue: &mpsc::Sender<Entry>, record: AuditRecord) {
+    if queue.send(Entry { record: Some(record), stored: None }).await.is_err() {
+        lost();
+    }
+}
+
+/// Records the counts of repeats in their time, until the last [`Audit`] is dropped.
+async fn sweep(repeats: Arc<Fold>, queue: mpsc::WeakSender<Entry>, clock: Clock) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(queue) = queue.upgrade() else { return };
+        for (kind, record) in repeats.take(clock.now(), false) {
+            line::write(kind, &record);
+            enqueue(&queue, record).await;
         }
     }
 }

@@ -65,7 +65,7 @@ async fn more_events_than_the_queue_holds_wait_and_none_is_lost() {
         .map(|n| {
             let audit = app.audit.clone();
             tokio::spawn(async move {
-                audit.record(Event::new(Kind::CallDenied).object(&n.to_string())).await;
+                audit.record(Event::new(Kind::SignedIn).object(&n.to_string())).await;
             })
         })
         .collect();
@@ -77,6 +77,26 @@ async fn more_events_than_the_queue_holds_wait_and_none_is_lost() {
         stored(&*app.store).await.into_iter().map(|record| record.object.unwrap().parse().unwrap()).collect();
     objects.sort_unstable();
     assert_eq!(objects, (0..most).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_call_that_is_denied_again_and_again_is_a_few_records() {
+    let app = testing::app(|_| {}).await;
+    for n in 0..3000 {
+        let event = Event::new(Kind::CallDenied).subject("user-Eve").client("flyte");
+        app.audit.record(event.object("/a.B/C").detail(Detail::Reason, "role")).await;
+        let event = Event::new(Kind::CallDenied).subject("user-Eve").client("flyte");
+        app.audit.record(event.object(&format!("/a.B/{n}")).detail(Detail::Reason, "role")).await;
+    }
+    app.audit.flush().await;
+    let records = stored(&*app.store).await;
+    assert!(records.len() < 30, "{}", records.len());
+    assert!(records.iter().all(|record| record.subject.as_deref() == Some("user-Eve")));
+    let counted: u64 = records
+        .iter()
+        .map(|record| record.details.get("repeated").map_or(1, |count| count.parse().unwrap()))
+        .sum();
+    assert_eq!(counted, 6000, "none is lost");
 }
 
 /// A database that another process has locked for longer than the server waits, and then gives back.

@@ -178,6 +178,12 @@ impl Credentials {
         })
     }
 
+    /// The client as it calls itself; nothing of it is proved.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     fn is_named(&self, id: &str) -> bool {
         self.id == id || self.literal_id.as_deref() == Some(id)
     }

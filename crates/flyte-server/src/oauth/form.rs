@@ -36,9 +36,14 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         }
         match Bytes::from_request(request, state).await {
             Ok(body) => Ok(Self(body)),
-            Err(_) => Err(OAuthError::invalid_request("the body is too large or did not arrive whole")),
+            Err(_) => Err(unreadable()),
         }
     }
+}
+
+/// The refusal of a body that could not be read.
+pub(super) fn unreadable() -> OAuthError {
+    OAuthError::invalid_request("the body is too large or did not arrive whole")
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
