@@ -2,6 +2,7 @@
 
 pub mod cookie;
 mod failures;
+mod hashing_memory;
 pub mod known_browser;
 mod passwords;
 pub mod session;

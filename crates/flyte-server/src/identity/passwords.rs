@@ -5,15 +5,23 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHash, Version,
+    password_hash::phc::{Output, ParamsString, Salt},
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::hashing_memory::{HashingMemory, Lease};
 
 /// Memory of one hash in KiB, passes and lanes: the OWASP Password Storage Cheat Sheet's first choice.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 const OUTPUT_BYTES: usize = 32;
+
+/// The most hashes that are worked on at a time, however many cores there are: each takes its memory.
+const MOST_WORKERS: usize = 4;
 
 /// How many wait for each one that is worked on: about a second's work at 70 hashes a second and core.
 const QUEUE_PER_WORKER: usize = 64;
@@ -41,14 +49,17 @@ pub enum PasswordError {
 /// Hashes people's passwords and verifies them.
 ///
 /// Each hash takes 19 MiB and some 15 ms of a core, so a limited number is worked on at a time, a limited number waits,
-/// and the rest is turned away: a flood of sign-ins costs neither memory nor the other requests their threads.
+/// and the rest is turned away: a flood of sign-ins costs neither memory nor the other requests their threads. The memory of
+/// one hash is used for the next, as long as somebody waits.
 #[derive(Debug)]
 pub struct Passwords {
     /// A permit for each hash that is worked on.
     workers: Arc<Semaphore>,
     /// A permit for each that is worked on or waits.
     places: Arc<Semaphore>,
+    all_places: usize,
     computed: Arc<AtomicU64>,
+    memory: HashingMemory,
 }
 
 impl Passwords {
@@ -57,14 +68,17 @@ impl Passwords {
     /// The longest password taken, in bytes.
     pub const MAX_BYTES: usize = 1024;
 
-    /// Hashes at most `max_concurrent` passwords at a time (at least one).
+    /// Hashes at most `max_concurrent` passwords at a time, at least one and at most four.
     #[must_use]
     pub fn new(max_concurrent: usize) -> Self {
-        let workers = max_concurrent.clamp(1, 1024);
+        let workers = max_concurrent.clamp(1, MOST_WORKERS);
+        let all_places = workers * (1 + QUEUE_PER_WORKER);
         Self {
             workers: Arc::new(Semaphore::new(workers)),
-            places: Arc::new(Semaphore::new(workers * (1 + QUEUE_PER_WORKER))),
+            places: Arc::new(Semaphore::new(all_places)),
+            all_places,
             computed: Arc::default(),
+            memory: HashingMemory::default(),
         }
     }
 
@@ -86,11 +100,11 @@ impl Passwords {
     /// [`PasswordError`].
     pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
         Self::check(&password)?;
-        self.work(move || {
+        self.work(move |memory| {
             let mut salt = [0; 16];
             aws_lc_rs::rand::fill(&mut salt)
                 .map_err(|_| PasswordError::Failed("no randomness".to_owned()))?;
-            hash_with_salt(&password, &salt)
+            hash_with_salt(&password, &salt, memory)
         })
         .await?
     }
@@ -101,22 +115,18 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Overloaded`] and [`PasswordError::Failed`].
     pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<bool, PasswordError> {
-        self.work(move || {
+        self.work(move |memory| {
             let too_long = password.expose_secret().len() > Self::MAX_BYTES;
             let password = if too_long { SecretString::default() } else { password };
             match hash.as_deref().map(PasswordHash::new) {
-                Some(Ok(hash)) => {
-                    let argon2 = argon2()?;
-                    Ok(argon2.verify_password(password.expose_secret().as_bytes(), &hash).is_ok()
-                        && !too_long)
-                }
+                Some(Ok(hash)) => Ok(is_password_of(&password, &hash, memory)? && !too_long),
                 other => {
                     if other.is_some() {
                         tracing::error!(
                             "a stored password hash is not in PHC string format; nobody can sign in with it"
                         );
                     }
-                    std::hint::black_box(hash_with_salt(&password, b"nobody's account")?);
+                    std::hint::black_box(hash_with_salt(&password, b"nobody's account", memory)?);
                     Ok(false)
                 }
             }
@@ -145,35 +155,81 @@ impl Passwords {
     /// Does slow work on a thread of its own when its turn has come.
     async fn work<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Lease) -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
         let overloaded = |_| PasswordError::Overloaded { retry_after: RETRY_AFTER };
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(overloaded)?;
         let failed = |error: &dyn std::fmt::Display| PasswordError::Failed(error.to_string());
         let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|error| failed(&error))?;
         let computed = Arc::clone(&self.computed);
+        let (places, memory) = (Arc::clone(&self.places), self.memory.clone());
+        let all = self.all_places;
         tokio::task::spawn_blocking(move || {
             // The permits live as long as the work, which goes on when the one who asked for it has gone.
-            let _permits: [OwnedSemaphorePermit; 2] = [place, worker];
+            let permits: [OwnedSemaphorePermit; 2] = [place, worker];
             computed.fetch_add(1, Ordering::Relaxed);
-            work()
+            let mut lease = memory.take(MEMORY_KIB as usize);
+            let outcome = work(&mut lease);
+            drop((lease, permits));
+            if places.available_permits() == all {
+                memory.release();
+            }
+            outcome
         })
         .await
         .map_err(|error| failed(&error))
     }
 }
 
-fn argon2() -> Result<Argon2<'static>, PasswordError> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(OUTPUT_BYTES))
-        .map_err(|error| PasswordError::Failed(error.to_string()))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+fn failed(error: impl std::fmt::Display) -> PasswordError {
+    PasswordError::Failed(error.to_string())
 }
 
-fn hash_with_salt(password: &SecretString, salt: &[u8]) -> Result<String, PasswordError> {
-    let hash: PasswordHash = argon2()?
-        .hash_password_with_salt(password.expose_secret().as_bytes(), salt)
-        .map_err(|error| PasswordError::Failed(error.to_string()))?;
+/// Computes `output` in the memory of `lease`.
+fn compute(
+    argon2: &Argon2<'_>,
+    password: &SecretString,
+    salt: &[u8],
+    output: &mut [u8],
+    lease: &mut Lease,
+) -> Result<(), PasswordError> {
+    let blocks = lease.blocks(argon2.params().block_count());
+    argon2
+        .hash_password_into_with_memory(password.expose_secret().as_bytes(), salt, output, blocks)
+        .map_err(failed)
+}
+
+fn hash_with_salt(password: &SecretString, salt: &[u8], lease: &mut Lease) -> Result<String, PasswordError> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(OUTPUT_BYTES)).map_err(failed)?;
+    let params_text = ParamsString::try_from(&params).map_err(failed)?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let mut output = [0; OUTPUT_BYTES];
+    compute(&argon2, password, salt, &mut output, lease)?;
+    let hash = PasswordHash {
+        algorithm: argon2::ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: params_text,
+        salt: Some(Salt::new(salt).map_err(failed)?),
+        hash: Some(Output::new(&output).map_err(failed)?),
+    };
     Ok(hash.to_string())
+}
+
+/// Whether the hash, with the parameters that it names, is the password's.
+fn is_password_of(
+    password: &SecretString,
+    hash: &PasswordHash,
+    lease: &mut Lease,
+) -> Result<bool, PasswordError> {
+    let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else { return Ok(false) };
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(failed)?;
+    let version = hash.version.map(Version::try_from).transpose().map_err(failed)?.unwrap_or_default();
+    let params = Params::try_from(hash).map_err(failed)?;
+    let argon2 = Argon2::new(algorithm, version, params);
+    let mut output = vec![0; expected.len()];
+    compute(&argon2, password, salt, &mut output, lease)?;
+    // Compares in constant time.
+    Ok(Output::new(&output).map_err(failed)? == *expected)
 }
 
 #[cfg(test)]
@@ -235,7 +291,7 @@ mod tests {
         let passwords = Passwords::new(1);
         let (started, has_started) = tokio::sync::oneshot::channel();
         let (finish, may_finish) = std::sync::mpsc::channel::<()>();
-        let work = passwords.work(move || {
+        let work = passwords.work(move |_| {
             started.send(()).unwrap();
             may_finish.recv().unwrap();
         });
@@ -247,6 +303,41 @@ mod tests {
         assert_eq!(passwords.workers.available_permits(), 0);
         finish.send(()).unwrap();
         let _one = passwords.workers.acquire().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_more_memory_is_held_than_is_worked_in() {
+        let passwords = Arc::new(Passwords::new(2));
+        let attempts: Vec<_> = (0..10)
+            .map(|_| {
+                let passwords = Arc::clone(&passwords);
+                tokio::spawn(async move { passwords.verify("whatever".into(), None).await })
+            })
+            .collect();
+        for attempt in attempts {
+            assert!(!attempt.await.unwrap().unwrap());
+            assert!(passwords.memory.idle_blocks().len() <= 2);
+        }
+        let _both = passwords.workers.acquire_many(2).await.unwrap();
+        assert!(passwords.memory.idle_blocks().is_empty(), "nobody waits");
+        assert_eq!(Passwords::new(64).workers.available_permits(), MOST_WORKERS);
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_other_parameters_is_verified_by_those() {
+        let passwords = Passwords::new(1);
+        let other = hash_of("correct horse", Params::new(64, 3, 2, Some(24)).unwrap());
+        assert!(passwords.verify("correct horse".into(), Some(other.clone())).await.unwrap());
+        assert!(!passwords.verify("correct horsE".into(), Some(other)).await.unwrap());
+    }
+
+    /// By the crate's own way to make a hash.
+    fn hash_of(password: &str, params: Params) -> String {
+        use argon2::PasswordHasher as _;
+        let argon2 = Argon2::new(Algorithm::Argon2i, Version::V0x13, params);
+        let hash: PasswordHash =
+            argon2.hash_password_with_salt(password.as_bytes(), b"some salt of tests").unwrap();
+        hash.to_string()
     }
 
     #[test]
