@@ -33,7 +33,7 @@ use crate::{
     objects::{
         ObjectKey,
         serve::{download_url, sign},
-        signed_url::{MAX_LIFE, Method, Permit, hex},
+        signed_url::{MAX_LIFE, Method, Permit, hex, owner},
     },
     store::TaskId,
 };
@@ -143,7 +143,8 @@ impl DataProxyService for Service {
             let there = self.app.objects.length(&key).await.map_err(object_error)?;
             there.is_some_and(|there| length.is_none_or(|length| length == there))
         };
-        let permit = Permit { method: Method::Put, key, expires_at, md5, length };
+        let permit =
+            Permit { method: Method::Put, key, expires_at, md5, length, owner: Some(owner(&caller.subject)) };
         let headers = present.then(|| (PRESENT.to_owned(), "true".to_owned()));
         Response::ok(CreateUploadLocationResponse {
             headers: headers.into_iter().collect(),

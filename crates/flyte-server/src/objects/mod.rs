@@ -14,6 +14,7 @@ mod key;
 pub mod serve;
 pub mod signed_url;
 mod staged;
+mod turns;
 
 use std::{
     io,
@@ -27,7 +28,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use secrecy::SecretString;
 use tokio::{sync::Semaphore, time::timeout};
 
-use self::{bucket::Bucket, directory::Directory, durable::Durable, staged::blocking};
+use self::{bucket::Bucket, directory::Directory, durable::Durable, staged::blocking, turns::Turns};
 pub use self::{
     key::{InvalidKey, ObjectKey},
     staged::Staged,
@@ -40,8 +41,6 @@ pub const MAX_MESSAGE: u64 = 64 << 20;
 pub const MAX_DECODED: u64 = 8 << 20;
 /// Messages decoded at a time; further ones wait.
 const MAX_DECODES: usize = 4;
-/// Uploads worked on at a time; further ones wait.
-const MAX_UPLOADS: usize = 64;
 /// What may stand before the path of an object's file.
 const SCHEMES: [&str; 2] = ["file://", "objects://"];
 /// How long the bucket may take to answer for the first time.
@@ -121,7 +120,7 @@ pub struct Objects {
     unfinished: PathBuf,
     /// What the native URLs of all objects begin with, without the slash at its end.
     base: String,
-    uploads: Semaphore,
+    uploads: Turns,
     decodes: Semaphore,
     durable: Durable,
 }
@@ -144,7 +143,7 @@ impl Objects {
             backend,
             unfinished,
             base,
-            uploads: Semaphore::new(MAX_UPLOADS),
+            uploads: Turns::new(),
             decodes: Semaphore::new(MAX_DECODES),
             durable: Durable::default(),
         })

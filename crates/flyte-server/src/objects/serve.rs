@@ -2,7 +2,7 @@
 //!
 //! No token is asked for: the URL is the credential. It is checked before a byte of the body is read. An upload may be large
 //! and its sender slow, so that neither the limit of the control plane's bodies nor that of a request's time holds for
-//! it; a stalled one is given up, and only so many are worked on at a time.
+//! it; one that stalls or dribbles is refused, and only so many are worked on at a time ([`turns`](super::turns)).
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +22,7 @@ use super::{
     ObjectError, ObjectKey,
     signed_url::{MAX_LIFE, Method, Permit, Refused},
     staged::etag,
+    turns::{NoTurn, Pace},
 };
 use crate::{app::App, clock::UnixTime};
 
@@ -29,12 +30,8 @@ use crate::{app::App, clock::UnixTime};
 const ROUTE: &str = "/objects/{*object}";
 /// What the signatures of URLs are for, among all that the server's key authenticates.
 const PURPOSE: &str = "signed URL of an object";
-/// How long an upload may say nothing.
-const STALL: Duration = Duration::from_secs(60);
 /// How long an upload may take.
 const MAX_TIME: Duration = Duration::from_secs(MAX_LIFE.unsigned_abs());
-/// How long an upload waits for its turn, while others are worked on.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How much of the body of a refused upload is read, so that its sender reads the answer rather than a reset connection.
 const DRAINED: usize = 1 << 20;
 
@@ -48,7 +45,7 @@ pub fn sign(app: &App, permit: &Permit) -> String {
 #[must_use]
 pub fn download_url(app: &App, key: ObjectKey, life: i64) -> (String, UnixTime) {
     let expires_at = app.clock.now() + life.clamp(1, MAX_LIFE);
-    let permit = Permit { method: Method::Get, key, expires_at, md5: None, length: None };
+    let permit = Permit { method: Method::Get, key, expires_at, md5: None, length: None, owner: None };
     (sign(app, &permit), expires_at)
 }
 
@@ -104,16 +101,30 @@ async fn upload(State(app): State<Arc<App>>, request: Request) -> Response {
     if permit.md5.zip(md5).is_some_and(|(signed, given)| signed != given) {
         return refuse(StatusCode::BAD_REQUEST, "Content-MD5 is not that which the URL was signed for");
     }
-    let Ok(Ok(_turn)) = timeout(PATIENCE, app.objects.uploads.acquire()).await else {
-        tracing::warn!("too many uploads at a time: answering 503");
-        let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, "too many uploads at a time; try again");
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-        return response;
+    let _turn = match app.objects.uploads.take(&permit).await {
+        Ok(turn) => turn,
+        Err(no_turn) => return wait(no_turn),
     };
     match receive(&app, body, permit, md5, deadline, most).await {
         Ok(etag) => ([(header::ETAG, etag)], StatusCode::OK).into_response(),
         Err(response) => response,
     }
+}
+
+/// The answer to an upload that has no turn; clients send it again.
+fn wait(no_turn: NoTurn) -> Response {
+    let (status, why) = match no_turn {
+        NoTurn::Url => (StatusCode::TOO_MANY_REQUESTS, "another upload to this URL is under way; try again"),
+        NoTurn::Owner => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many of your uploads are under way; try again when they have ended",
+        ),
+        NoTurn::All => (StatusCode::SERVICE_UNAVAILABLE, "too many uploads at a time; try again"),
+    };
+    tracing::warn!(status = status.as_u16(), why, "an upload found no turn");
+    let mut response = refuse(status, why);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
 }
 
 /// Stores the body; the answer if it cannot be.
@@ -128,8 +139,10 @@ async fn receive(
     let most = permit.length.map_or(most, |length| length.min(most));
     let mut staged = app.objects.stage().await.map_err(|error| failed(&error.into()))?;
     let mut body = body.into_data_stream();
+    let mut pace = Pace::new();
     loop {
-        let patience = deadline.min(Instant::now() + STALL);
+        let asked = Instant::now();
+        let patience = deadline.min(asked + pace.left());
         let chunk = match timeout_at(patience, body.next()).await {
             Ok(Some(Ok(chunk))) => chunk,
             Ok(None) => break,
@@ -137,8 +150,12 @@ async fn receive(
                 tracing::debug!(%error, "an upload broke off");
                 return Err(refuse(StatusCode::BAD_REQUEST, "the upload broke off"));
             }
-            Err(_) => return Err(refuse(StatusCode::REQUEST_TIMEOUT, "the upload stalled; send it again")),
+            Err(_) => {
+                let why = "the upload stalled, or came too slowly; send it again";
+                return Err(refuse(StatusCode::REQUEST_TIMEOUT, why));
+            }
         };
+        pace.note(asked.elapsed(), chunk.len());
         if staged.length() + chunk.len() as u64 > most {
             return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, too_large(most)));
         }

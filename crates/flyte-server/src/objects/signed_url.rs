@@ -1,7 +1,7 @@
 //! URLs that let whoever has them up- or download one object for a while, with no other credential.
 //!
 //! ```text
-//! /objects/PROJECT/DOMAIN/PATH?method=PUT&expires=1800000900&md5=HEX&length=12&signature=BASE64URL
+//! /objects/PROJECT/DOMAIN/PATH?method=PUT&expires=1800000900&md5=HEX&length=12&owner=BASE64URL&signature=BASE64URL
 //! ```
 //!
 //! The signature, an HMAC-SHA-256 by a key that only the server has, covers everything else: the object as it reads once
@@ -10,7 +10,10 @@
 
 use std::fmt::Write as _;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::{
+    constant_time::verify_slices_are_equal,
+    digest::{SHA256, digest},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::key::ObjectKey;
@@ -22,7 +25,7 @@ pub const PREFIX: &str = "/objects/";
 pub const MAX_LIFE: i64 = 3600;
 
 /// What a signed URL is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// Downloading.
     Get,
@@ -39,8 +42,19 @@ impl Method {
     }
 }
 
+/// Who asked for a URL: the first bytes of the SHA-256 of its subject, which the URL does not tell to others.
+pub type Owner = [u8; 12];
+
+/// The owner that a subject is.
+#[must_use]
+pub fn owner(subject: &str) -> Owner {
+    let mut owner = [0; 12];
+    owner.copy_from_slice(&digest(&SHA256, subject.as_bytes()).as_ref()[..12]);
+    owner
+}
+
 /// What a URL permits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Permit {
     /// What may be done.
     pub method: Method,
@@ -52,6 +66,8 @@ pub struct Permit {
     pub md5: Option<[u8; 16]>,
     /// The only length that may be uploaded, in bytes.
     pub length: Option<u64>,
+    /// Who asked for it, whose share of what is limited an upload takes.
+    pub owner: Option<Owner>,
 }
 
 /// Why a URL permits nothing.
@@ -85,6 +101,9 @@ impl Permit {
         if let Some(length) = self.length {
             let _ = write!(path, "&length={length}");
         }
+        if let Some(owner) = &self.owner {
+            let _ = write!(path, "&owner={}", URL_SAFE_NO_PAD.encode(owner));
+        }
         let _ = write!(path, "&signature={}", URL_SAFE_NO_PAD.encode(mac(&self.message())));
         path
     }
@@ -116,7 +135,10 @@ impl Permit {
     fn message(&self) -> Vec<u8> {
         let length = self.length.map(|length| length.to_string()).unwrap_or_default();
         let md5 = self.md5.as_ref().map(|md5| hex(md5)).unwrap_or_default();
-        format!("{}\n{}\n{md5}\n{length}\n{}", self.method.as_str(), self.expires_at, self.key).into_bytes()
+        // As a URL without an owner was signed before there were any.
+        let owner = self.owner.map(|owner| format!("\n{}", hex(&owner))).unwrap_or_default();
+        format!("{}\n{}\n{md5}\n{length}\n{}{owner}", self.method.as_str(), self.expires_at, self.key)
+            .into_bytes()
     }
 }
 
@@ -129,7 +151,8 @@ fn read(path: &str, query: &str) -> Option<(Permit, [u8; 32])> {
         return None;
     }
     let key = ObjectKey::new(project, domain, &rest.join("/")).ok()?;
-    let (mut method, mut expires_at, mut md5, mut length, mut signature) = (None, None, None, None, None);
+    let (mut method, mut expires_at, mut md5, mut length) = (None, None, None, None);
+    let (mut owner, mut signature) = (None, None);
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=')?;
         match name {
@@ -137,13 +160,14 @@ fn read(path: &str, query: &str) -> Option<(Permit, [u8; 32])> {
             "expires" => once(&mut expires_at, number(value)?)?,
             "md5" => once(&mut md5, unhex(value)?)?,
             "length" => once(&mut length, number(value)?)?,
+            "owner" => once(&mut owner, Owner::try_from(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?)?,
             "signature" => {
                 once(&mut signature, <[u8; 32]>::try_from(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?)?
             }
             _ => return None,
         }
     }
-    Some((Permit { method: method?, key, expires_at: expires_at?, md5, length }, signature?))
+    Some((Permit { method: method?, key, expires_at: expires_at?, md5, length, owner }, signature?))
 }
 
 fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
@@ -229,6 +253,7 @@ mod tests {
             expires_at: NOW + 60,
             md5: Some([0xab; 16]),
             length: Some(12),
+            owner: Some([0xcd; 12]),
         }
     }
 
@@ -241,7 +266,7 @@ mod tests {
     fn it_permits_what_was_signed() {
         let url = permit().to_path(mac);
         let expected = "/objects/p/d/content/%C3%A9%20b.tar.gz?method=PUT&expires=1800000060\
-                        &md5=abababababababababababababababab&length=12&signature=";
+                        &md5=abababababababababababababababab&length=12&owner=zc3Nzc3Nzc3Nzc3N&signature=";
         assert_eq!(&url[..expected.len()], expected);
         assert_eq!(verify(&url, Method::Put, NOW), Ok(permit()));
         // As another client escapes the same path.
@@ -280,6 +305,9 @@ mod tests {
             ("&length=12", ""),
             ("&length=12", "&length=12&length=12"),
             ("&length=12", "&length=12&more=1"),
+            ("owner=zc", "owner=yc"),
+            ("&owner=zc3Nzc3Nzc3Nzc3N", ""),
+            ("&owner=", "&owner=zc3Nzc3Nzc3Nzc3N&owner="),
             ("?method=PUT&", "?"),
             ("signature=", "signature=A"),
         ] {
@@ -300,13 +328,15 @@ mod tests {
             1..MAX_LIFE,
             any::<Option<[u8; 16]>>(),
             any::<Option<u64>>(),
+            any::<Option<[u8; 12]>>(),
         )
-            .prop_map(|(put, parts, life, md5, length)| Permit {
+            .prop_map(|(put, parts, life, md5, length, owner)| Permit {
                 method: if put { Method::Put } else { Method::Get },
                 key: ObjectKey::parse(&parts.join("/")).unwrap(),
                 expires_at: NOW + life,
                 md5,
                 length,
+                owner,
             })
     }
 

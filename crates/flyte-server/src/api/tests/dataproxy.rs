@@ -124,6 +124,37 @@ async fn a_url_ends_and_cannot_be_altered() {
 }
 
 #[tokio::test]
+async fn stalled_uploads_of_one_url_keep_nobody_else_out() {
+    let (_home, server) = server().await;
+    let server = Arc::new(server);
+    let (url, _) = server.upload_location(&location("a", "one")).await;
+    let (began, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let stalled: Vec<_> = (0..64)
+        .map(|_| {
+            let (server, url, began) = (Arc::clone(&server), url.clone(), began.clone());
+            tokio::spawn(async move {
+                let body = futures_util::stream::poll_fn(move |_| {
+                    // It is being read.
+                    let _ = began.send(());
+                    std::task::Poll::<Option<Result<Bytes, std::io::Error>>>::Pending
+                });
+                let answer = server.use_url(Method::PUT, &url, &[], Body::from_stream(body)).await;
+                answer.status
+            })
+        })
+        .collect();
+    begun.recv().await.unwrap();
+    for number in 0..20 {
+        let content = number.to_string();
+        let (url, _) = server.upload_location(&location("b", &content)).await;
+        let uploaded =
+            tokio::time::timeout(std::time::Duration::from_secs(50), server.upload(&url, &content));
+        assert_eq!(uploaded.await.expect("it need not wait").status, StatusCode::OK);
+    }
+    stalled.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
 async fn an_upload_is_not_larger_than_allowed() {
     let (home, server) = server().await;
     let large = "x".repeat(4097);
