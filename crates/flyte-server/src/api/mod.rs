@@ -14,6 +14,7 @@ mod auth_metadata;
 mod cache_key;
 mod cluster;
 mod dataproxy;
+mod decoding;
 mod filter;
 mod identity;
 mod keys;
@@ -81,6 +82,10 @@ const MACHINE_SCOPES: [&str; 2] = [scope::ALL, scope::READ];
 /// Services that can be called without a token: they tell how to get one.
 const ANONYMOUS_SERVICES: [&str; 1] = [flyte_idl::flyteidl2::auth::AUTH_METADATA_SERVICE_SERVICE_NAME];
 
+/// The longest request of an anonymous method, in bytes, as sent and as decompressed: they ask for next to nothing, and
+/// strangers can send as many as they like.
+const ANONYMOUS_MOST: usize = 4 << 10;
+
 /// All calls, `/package.Service/Method`, and the protected resource's metadata (RFC 9728).
 pub fn router(app: Arc<App>) -> Router {
     let services = connectrpc::Router::new();
@@ -105,26 +110,45 @@ pub fn router(app: Arc<App>) -> Router {
     // As sent and as decompressed. Not by a layer in front, whose refusal would be none in the caller's protocol.
     let most = app.config.http.max_body_size;
     let limits = Limits::default().with_max_request_body_size(most).with_max_message_size(most);
-    let service = services.into_axum_service().with_limits(limits);
+    let service =
+        limit_anonymous(services).into_axum_service().with_limits(limits).with_interceptor(decoding::Frugal);
     let calls = Router::new()
         .route("/{service}/{method}", any_service(service))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), authenticate));
     Router::new().route(RESOURCE_METADATA, get(resource_metadata)).with_state(app).merge(calls)
 }
 
+/// Holds the methods that can be called without a token to [`ANONYMOUS_MOST`].
+fn limit_anonymous(mut services: connectrpc::Router) -> connectrpc::Router {
+    let least =
+        Limits::default().with_max_request_body_size(ANONYMOUS_MOST).with_max_message_size(ANONYMOUS_MOST);
+    let anonymous: Vec<String> = services
+        .methods()
+        .filter(|path| path.split('/').next().is_some_and(|service| ANONYMOUS_SERVICES.contains(&service)))
+        .map(str::to_owned)
+        .collect();
+    for path in &anonymous {
+        services = services.with_route_limits(path, least);
+    }
+    services
+}
+
 /// Lets a call through with its [`Caller`], or refuses it in the caller's own protocol.
 async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     // Proto packages have dots; a path without one is a page that does not exist.
-    if !service.contains('.') {
+    if !path.split('/').nth(1).is_some_and(|service| service.contains('.')) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    if ANONYMOUS_SERVICES.contains(&service) {
+    let service = service_of(path);
+    if service.is_some_and(|service| ANONYMOUS_SERVICES.contains(&service)) {
         return next.run(request).await;
     }
     match app.access.authenticate(&app, request.headers()).await {
         Ok(caller) => {
+            let Some(service) = service else {
+                return StatusCode::NOT_FOUND.into_response();
+            };
             if let Err(denied) = policy::may_call(&caller, path) {
                 return record_denial(&app, &caller, path, denied)
                     .await
@@ -139,6 +163,17 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
         }
         Err(error) => refuse(&error, request.headers()),
     }
+}
+
+/// The service of a path that is exactly `/package.Service/Method`. Nothing is decoded, trimmed or repaired: what is judged is
+/// what is called.
+fn service_of(path: &str) -> Option<&str> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let is_service = service.contains('.') && service.split('.').all(is_name);
+    (is_service && is_name(method)).then_some(service)
 }
 
 fn refuse(error: &AccessError, request: &HeaderMap) -> Response {

@@ -54,6 +54,52 @@ async fn a_gzip_bomb_is_not_unpacked() {
 }
 
 #[tokio::test]
+async fn an_anonymous_method_takes_a_few_kibibytes() {
+    let server = Server::start().await;
+    let request = |length: usize| {
+        let request = Request::post(METADATA).header(header::CONTENT_TYPE, "application/proto");
+        // An unknown field with a long text.
+        let mut body = vec![0xfa, 0x3f];
+        body.extend([u8::try_from((length & 0x7f) | 0x80).unwrap(), u8::try_from(length >> 7).unwrap()]);
+        body.resize(4 + length, b'x');
+        request.body(Body::from(body)).unwrap()
+    };
+    assert_eq!(server.send(request(2000)).await.status, StatusCode::OK);
+    let answer = server.send(request(6000)).await;
+    assert_eq!(answer.error().0, "resource_exhausted", "{answer:?}");
+    // In the other protocols, and where the length is not told, before more of it is read.
+    let body = futures_util::stream::iter((0..1000).map(|n| {
+        assert!(n < 100, "it is read on and on");
+        Ok::<_, std::io::Error>(Bytes::from(vec![0; 1000]))
+    }));
+    let request = Request::post(METADATA).header(header::CONTENT_TYPE, "application/json");
+    let answer = server.send(request.body(Body::from_stream(body)).unwrap()).await;
+    assert_eq!(answer.error().0, "resource_exhausted", "{answer:?}");
+}
+
+#[tokio::test]
+async fn fields_that_we_do_not_know_are_bounded() {
+    let server = Server::start().await;
+    let token = server.token("Root", &["all"]);
+    let send = async |fields: usize| {
+        // Field 100 with the number 0, again and again: a kibibyte of gzip has a mebibyte of them.
+        let body = GzipProvider::new().compress(&[0xa0, 0x06, 0].repeat(fields)).unwrap();
+        let request = Request::post(LIST)
+            .header(header::CONTENT_TYPE, "application/proto")
+            .header(header::CONTENT_ENCODING, "gzip")
+            .header(header::AUTHORIZATION, bearer(&token))
+            .body(Body::from(body))
+            .unwrap();
+        server.send(request).await
+    };
+    assert_eq!(send(9_000).await.status, StatusCode::OK, "of newer clients");
+    let answer = send(1_000_000).await;
+    let (code, message) = answer.error();
+    assert!(code == "invalid_argument" || code == "resource_exhausted", "{code}");
+    assert!(message.contains("unknown field"), "{message}");
+}
+
+#[tokio::test]
 async fn an_envelope_that_promises_too_much_is_refused() {
     let server = Server::start().await;
     for length in [u32::MAX, 64 << 20] {

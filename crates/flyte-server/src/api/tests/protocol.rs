@@ -280,3 +280,25 @@ async fn a_page_that_does_not_exist_is_no_call() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_path_is_judged_as_it_is() {
+    let server = Server::start().await;
+    let token = server.token("Root", &["all"]);
+    for (path, expected) in [
+        (LIST.to_owned(), StatusCode::OK),
+        (LIST.replace("/List", "/%4cist"), StatusCode::NOT_FOUND),
+        (LIST.replace("/List", ";x=1/List"), StatusCode::NOT_FOUND),
+        (format!("{LIST};x=1"), StatusCode::NOT_FOUND),
+        (format!("{LIST}/"), StatusCode::NOT_FOUND),
+        (format!("/{LIST}"), StatusCode::NOT_FOUND),
+        (LIST.replace("Service/", "Service%2F"), StatusCode::NOT_FOUND),
+    ] {
+        let request = Request::post(&path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, bearer(&token))
+            .body(Body::from("{}"))
+            .unwrap();
+        assert_eq!(server.send(request).await.status, expected, "{path}");
+    }
+}
