@@ -349,9 +349,11 @@ pub static MAX_CONNECTIONS: Setting<usize> = Setting {
     flag: None,
     placeholder: "NUMBER",
     default: Value("768"),
-    help: "Connections open at a time; further ones wait, at most twice `http.header-timeout`. One address may have a \
-           quarter of them, unless it is a trusted proxy; further ones of its are closed. Keep it below the limit of \
-           open files (`ulimit -n`, usually 1024), which the database needs a few of.",
+    help: "Connections served at a time. An eighth of that number, at most 128, wait for a place, at most twice \
+           `http.header-timeout`; further ones are closed. One address may have a quarter of them, unless it is a \
+           trusted proxy; further ones of its are closed. The server raises its limit of open files (`ulimit -n`) to \
+           the hard one, keeps 192 of them for the database, uploads and tasks, and serves fewer connections than \
+           this if the rest is not enough; its log then says how many.",
     check: positive,
 };
 

@@ -1,7 +1,8 @@
 //! What every request passes before it reaches a handler, from the outside in: [`ClientAddr`] and request identifier,
-//! the span that its log lines stand in, the time limit, the task that works on it, the limits of requests at a time, the
+//! the refusal of requests with two meanings, the span that its log lines stand in, the time limit, the task that works on it, the limits of requests at a time, the
 //! limits of its kind, and the net that catches panics.
 
+mod ambiguity;
 mod client_addr;
 mod edge;
 mod finish;
@@ -79,6 +80,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(edge::trace())
         // An overloaded server is still alive, and its probes would drown the log.
         .merge(health::router(Arc::clone(&app), readiness))
+        .layer(middleware::from_fn(ambiguity::refuse))
         .layer(PropagateRequestIdLayer::new(edge::REQUEST_ID))
         .layer(SetRequestIdLayer::new(edge::REQUEST_ID, MakeRequestUuid));
     // Not on this machine's own names: a browser would then also refuse `http://localhost:PORT/callback`, to which the

@@ -18,21 +18,24 @@ pub fn generate() -> Option<CookieSecret> {
     Some(secret)
 }
 
-/// The secret in the cookie called `name`; `None` where there is no such cookie or it is not one of ours.
+/// The secret in the cookie called `name`; `None` where there is no such cookie, it is not one of ours, or there are two that
+/// differ: of those, browsers never send a `__Host-` cookie.
 #[must_use]
 pub fn read(headers: &HeaderMap, name: &str) -> Option<CookieSecret> {
     // HTTP/2 may split the cookies over several header fields (RFC 9113 section 8.2.3).
-    headers
+    let mut values = headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .and_then(|(_, value)| {
-            let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(value).ok()?);
-            Some(Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?))
-        })
+        .filter_map(|(key, value)| (key == name).then_some(value));
+    let value = values.next()?;
+    if values.any(|other| other != value) {
+        return None;
+    }
+    let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(value).ok()?);
+    Some(Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?))
 }
 
 /// `Set-Cookie` of a secret; without `max_age` (seconds) it lasts as long as the browser runs. `None` only for a name
@@ -88,5 +91,9 @@ mod tests {
         for cookies in [&[][..], &["__Host-x="], &["__Host-x=c2hvcnQ"], &["__Host-xx=a"], &[&long]] {
             assert_eq!(read(&headers(cookies), "__Host-x"), None, "{cookies:?}");
         }
+        let [one, other] = ["A", "B"].map(|letter| format!("__Host-x={}", letter.repeat(42) + "A"));
+        assert!(read(&headers(&[&one, &one]), "__Host-x").is_some());
+        assert_eq!(read(&headers(&[&one, &other]), "__Host-x"), None, "which of them?");
+        assert_eq!(read(&headers(&[&format!("{one}; {other}")]), "__Host-x"), None);
     }
 }

@@ -26,6 +26,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -233,12 +234,27 @@ impl Supervisor {
             .arg(directory)
             // The command's environment is in its specification; ours may hold what it must not see.
             .env_clear()
+            .envs(OPEN_FILES.get().map(|limit| (OPEN_FILES_VARIABLE, limit)))
             .stdin(Stdio::from(lock))
             .stdout(Stdio::null())
             .stderr(Stdio::from(private(&directory.join("supervisor.log"), true)?))
             .spawn()?;
         let pid = Pid::from_child(&child);
         Process::new(directory, pidfd_open(pid, PidfdFlags::NONBLOCK)?, Some(child))
+    }
+}
+
+/// Tells a supervisor the limit of open files that its command is to have.
+pub(super) const OPEN_FILES_VARIABLE: &str = "FLYTE_OPEN_FILES";
+/// The limit of open files before the server raised its own.
+static OPEN_FILES: OnceLock<String> = OnceLock::new();
+
+/// Keeps the limit of open files that commands are to have: many close or ask for each that they may have, or cannot use one
+/// above 1024. `None` is no limit.
+pub(crate) fn keep_open_files(limit: Option<u64>) {
+    if let Some(limit) = limit {
+        // The first is the system's.
+        let _ = OPEN_FILES.set(limit.to_string());
     }
 }
 

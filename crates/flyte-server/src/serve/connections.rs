@@ -1,4 +1,4 @@
-//! No more connections than the configuration allows, and no more than its share for one address.
+//! No more connections than the configuration and the limit of open files allow, and no more than its share for one address.
 
 use std::{future::Future, io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -11,6 +11,7 @@ use tokio::{
 };
 use tower::Layer as _;
 
+use super::{descriptors, framing::Framed};
 use crate::{
     config::{HttpConfig, Network},
     http::{Share, Shares},
@@ -20,32 +21,51 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Limits {
     places: Arc<Semaphore>,
+    /// For connections without a place, which take a descriptor too.
+    waiting: Arc<Semaphore>,
     shares: Arc<Shares>,
     trusted_proxies: Vec<Network>,
     patience: Duration,
 }
 
 impl Limits {
-    pub(super) fn new(config: &HttpConfig) -> Self {
+    /// As the configuration says, as far as `open_files` is enough for it.
+    pub(super) fn new(config: &HttpConfig, open_files: Option<usize>) -> Self {
+        let (places, waiting) = descriptors::divide(config.max_connections, open_files);
+        if places < config.max_connections {
+            tracing::warn!(
+                connections = places,
+                open_files,
+                "the limit of open files (ulimit -n) is too low for http.max-connections: fewer are served at a time"
+            );
+        }
         Self {
-            places: Arc::new(Semaphore::new(config.max_connections)),
-            shares: Shares::of(config.max_connections),
+            places: Arc::new(Semaphore::new(places)),
+            waiting: Arc::new(Semaphore::new(waiting)),
+            shares: Shares::of(places),
             trusted_proxies: config.trusted_proxies.clone(),
             // Longer than those that say nothing keep their places.
             patience: 2 * Duration::from_secs(config.header_timeout.unsigned_abs()),
         }
     }
 
-    /// The place of a connection from `peer`, once there is one. An address that has its share already is not let wait: what
-    /// waits takes a file descriptor too. Everybody's connections may come from a trusted proxy.
+    /// The place of a connection from `peer`, once there is one. Few are let wait, and none of an address that has its share
+    /// already: what waits takes a file descriptor too. Everybody's connections may come from a trusted proxy.
     async fn place(&self, peer: IpAddr) -> io::Result<Place> {
         let share = if self.trusted_proxies.iter().any(|network| network.contains(peer.to_canonical())) {
             None
         } else {
             Some(self.shares.take(peer).ok_or(io::ErrorKind::QuotaExceeded)?)
         };
-        let permit = timeout(self.patience, Arc::clone(&self.places).acquire_owned()).await?;
-        Ok(Place(Arc::new((permit.map_err(io::Error::other)?, share))))
+        let permit = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _waiting = self.waiting.try_acquire().map_err(|_| io::ErrorKind::QuotaExceeded)?;
+                let permit = timeout(self.patience, Arc::clone(&self.places).acquire_owned()).await?;
+                permit.map_err(io::Error::other)?
+            }
+        };
+        Ok(Place(Arc::new((permit, share))))
     }
 }
 
@@ -74,7 +94,7 @@ where
     A::Service: Send,
     S: Send + 'static,
 {
-    type Stream = A::Stream;
+    type Stream = Framed<A::Stream>;
     // The service lives as long as the connection, and holds its place.
     type Service = AddExtension<A::Service, Place>;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
@@ -84,7 +104,7 @@ where
         Box::pin(async move {
             let place = limits.place(stream.peer_addr()?.ip()).await?;
             let (stream, service) = inner.accept(stream, service).await?;
-            Ok((stream, Extension(place).layer(service)))
+            Ok((Framed::new(stream), Extension(place).layer(service)))
         })
     }
 }

@@ -2,6 +2,8 @@
 
 mod banner;
 mod connections;
+mod descriptors;
+mod framing;
 mod upkeep;
 
 use std::{
@@ -51,6 +53,7 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`].
 pub async fn run(mut config: Config) -> Result<(), ServeError> {
+    let open_files = descriptors::raise();
     // The port first: a second server on it is told before it makes anything.
     let listener = TcpListener::bind(config.listen)
         .map_err(|source| ServeError::Listen { address: config.listen, source })?;
@@ -83,13 +86,13 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         Duration::from_secs(app.config.http.drain_timeout.unsigned_abs()),
     ));
     let head = Duration::from_secs(app.config.http.header_timeout.unsigned_abs());
-    let limits = Limits::new(&app.config.http);
+    let limits = Limits::new(&app.config.http, open_files);
     let service =
         http::router(Arc::clone(&app), readiness).into_make_service_with_connect_info::<SocketAddr>();
     // Beside hyper's own time limits, which begin only when HTTP/1 and HTTP/2 have been told apart by the first bytes.
     let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(head);
     let builder = server.http_builder();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(head);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(framing::MAX_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -146,3 +146,27 @@ fn a_silent_connection_is_closed_behind_tls_too() {
         ),
     }
 }
+
+#[test]
+fn connections_that_wait_leave_files_to_open() {
+    const MOST: u32 = 320;
+    let home = tempfile::tempdir().unwrap();
+    let mut server = Server::start_with_open_files(&home.path().join("data"), &[], MOST);
+    // It says that the limit is low.
+    server.wait_for("http.max-connections");
+    let open = || fs::read_dir(format!("/proc/{}/fd", server.process.id())).unwrap().count();
+    // From many addresses, none of which has more than its share, and none of which says anything.
+    let mut silent: Vec<_> =
+        (0..600_u16).map(|n| connect_from(&server, [127, 1, u8::try_from(n % 200).unwrap(), 1])).collect();
+    // What is refused is closed at once, so that the last ones say when the server has seen all of them.
+    for stream in silent.drain(300..) {
+        closes(stream);
+    }
+    let open = open();
+    assert!(open + 100 < MOST as usize, "{open} are open: none is left for the database and for tasks");
+    drop(silent);
+    while !is_answered(&mut server.connect()) {}
+    server.signal("TERM");
+    assert!(server.wait().success());
+    assert!(!server.greeting.contains("Too many open files"), "{}", server.greeting);
+}

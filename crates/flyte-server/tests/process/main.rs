@@ -1,6 +1,7 @@
 //! The real program, as an operator starts, stops, kills and asks it.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
+mod ambiguity;
 mod commands;
 mod connections;
 mod first_start;

@@ -37,7 +37,7 @@ pub(crate) struct Server {
     pub(crate) process: Child,
     pub(crate) address: SocketAddr,
     lines: mpsc::Receiver<String>,
-    /// What it wrote before it served.
+    /// What it wrote before it served and, once it has ended, after that.
     pub(crate) greeting: String,
 }
 
@@ -49,7 +49,22 @@ impl Server {
             all.extend(["--tls", "off"]);
         }
         all.extend(arguments);
-        let (process, lines) = spawn(data, &all);
+        Self::serving(spawn(data, &all))
+    }
+
+    /// The same with no more than so many open files.
+    pub(crate) fn start_with_open_files(data: &Path, arguments: &[&str], most: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            &format!("ulimit -n {most}; exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_flyte-server"),
+        ]);
+        command.args(["--log-format", "json", "--tls", "off", "--listen", "127.0.0.1:0", "--data-dir"]);
+        Self::serving(spawn_command(command.arg(data).args(arguments).env("HOME", "/nonexistent")))
+    }
+
+    fn serving((process, lines): (Child, mpsc::Receiver<String>)) -> Self {
         let mut server =
             Self { process, address: ([127, 0, 0, 1], 0).into(), lines, greeting: String::new() };
         let serving = server.wait_for("\"serving\"");
@@ -84,7 +99,9 @@ impl Server {
     /// Waits for its end, which must come by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         // Its standard error ends with it.
-        while self.lines.recv_timeout(PATIENCE).is_ok() {}
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.greeting += &line;
+        }
         self.process.wait().unwrap()
     }
 
@@ -146,12 +163,12 @@ impl Drop for Server {
 
 /// Starts the command; its standard error comes line by line.
 pub(crate) fn spawn(data: &Path, arguments: &[&str]) -> (Child, mpsc::Receiver<String>) {
-    let mut process = command(data, &[arguments, &["--log-format", "json"]].concat())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    spawn_command(&mut command(data, &[arguments, &["--log-format", "json"]].concat()))
+}
+
+fn spawn_command(command: &mut Command) -> (Child, mpsc::Receiver<String>) {
+    let mut process =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let stderr = BufReader::new(process.stderr.take().unwrap());
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {

@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, getrlimit, set_child_subreaper,
+    setrlimit, setsid, wait,
+};
 use tokio::{
     signal::unix::{Signal as Signals, SignalKind, signal},
     time::{Instant, sleep, sleep_until, timeout},
@@ -27,7 +30,7 @@ use tokio::{
 
 use self::output::Output;
 use super::{
-    process::{Exit, How, Limits, Spec},
+    process::{Exit, How, Limits, OPEN_FILES_VARIABLE, Spec},
     tree,
 };
 use crate::{clock::Clock, data_dir::write_atomically};
@@ -69,6 +72,7 @@ pub(crate) fn run(arguments: &[std::ffi::OsString]) -> ExitCode {
 
 fn supervise(directory: &Path) -> io::Result<()> {
     let mut lock = inherited_lock(directory)?;
+    lower_open_files()?;
     setsid()?;
     set_child_subreaper(Some(getpid()))?;
     let spec: Spec = serde_json::from_slice(&fs::read(directory.join("spec.json"))?)?;
@@ -93,6 +97,16 @@ fn supervise(directory: &Path) -> io::Result<()> {
         let exit = Exit { how, started_at, ended_at: clock.timestamp().as_millisecond() };
         write_atomically(&directory.join("exit.json"), &serde_json::to_vec(&exit)?)
     })
+}
+
+/// Takes back what the server raised for itself alone; the command inherits it.
+fn lower_open_files() -> io::Result<()> {
+    let kept = std::env::var(OPEN_FILES_VARIABLE).ok().and_then(|limit| limit.parse().ok());
+    if let Some(current) = kept {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum })?;
+    }
+    Ok(())
 }
 
 /// Standard input is the file that the server has locked for this process.
