@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import pathlib
 import secrets
@@ -33,13 +34,38 @@ def is_remote(url: str) -> bool:
     return bool(separator) and scheme not in _LOCAL
 
 
+def is_object(url: str) -> bool:
+    """Whether it is a file of flyte-server's own: stored already."""
+    return url.startswith("objects://")
+
+
 def local_path(url: str) -> pathlib.Path:
-    """The file that a `file://` URL, an `objects://` URL or a plain path names."""
-    if url.startswith("objects://"):
-        return pathlib.Path(url.removeprefix("objects://"))
+    """The file that a `file://` URL, an `objects://` URL or a plain path names.
+
+    `objects://PROJECT/DOMAIN/PATH` is a file of flyte-server's, which tells its tasks the directory. Raises StorageError elsewhere.
+    """
+    if is_object(url):
+        return _object_path(url)
     if url.startswith("file://"):
         return pathlib.Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
     return pathlib.Path(url)
+
+
+def _object_path(url: str) -> pathlib.Path:
+    path = url.removeprefix("objects://")
+    try:
+        directories = json.loads(os.environ.get("FLYTE_OBJECTS", "[]"))
+    except ValueError:
+        directories = []
+    if not path.startswith("/"):
+        if not directories:
+            raise StorageError(f"{url} is a file of the server's machine: only tasks that run there can open it")
+        return pathlib.Path(directories[0], path)
+    # Values of runs from before the server's directory was moved.
+    for former in directories[1:]:
+        if path.startswith(f"{former}/"):
+            return pathlib.Path(directories[0] + path.removeprefix(former))
+    return pathlib.Path(path)
 
 
 def join(url: str, *parts: str) -> str:

@@ -155,7 +155,13 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let now = clock.now();
     let tls = Tls::open(&config, &data_dir, now)?;
     let sealing = SealingKey::load_or_create(&data_dir.file("sealing.key"))?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data_dir.file("flyte.db"))?);
+    let store = SqliteStore::open(&data_dir.file("flyte.db"))?;
+    let objects = Objects::new(&config)?;
+    let directories = store.object_directories(objects.directory()).await?;
+    let objects = objects.with_former_directories(directories.all);
+    objects.prepare().map_err(|source| BootstrapError::File { path: data_dir.file("objects"), source })?;
+    forget_moved(&objects, &store, directories.pending).await?;
+    let store: Arc<dyn Store> = Arc::new(store);
     let keys = SigningKeys::load(Arc::clone(&store), sealing, clock.clone(), &config.tokens).await?;
     let passwords = Passwords::new(std::thread::available_parallelism().map_or(1, usize::from));
     store.put_client(&public_client(&config.public_client, now)).await?;
@@ -163,8 +169,6 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let issuers = TrustedIssuers::new(config.trust.ca_file.clone(), clock.clone())?;
     let audit = Audit::start(Arc::clone(&store), clock.clone());
     let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
-    let objects = Objects::new(&config)?;
-    objects.prepare().map_err(|source| BootstrapError::File { path: data_dir.file("objects"), source })?;
     runner::libraries::install(&config.data_dir)
         .map_err(|source| BootstrapError::File { path: data_dir.file("python"), source })?;
     runner::authorities::install(&config).map_err(|source| BootstrapError::File {
@@ -192,6 +196,28 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     // What was revoked before this start is refused from the first request on.
     app.access.maintain(&app).await?;
     Ok(Prepared { app, tls, data_dir, first_admin })
+}
+
+/// After the data directory was moved: inputs and outputs of earlier runs no longer name where it was.
+async fn forget_moved(objects: &Objects, store: &SqliteStore, former: Vec<String>) -> Result<(), StoreError> {
+    if former.is_empty() {
+        return Ok(());
+    }
+    match objects.rewrite_contents(&former) {
+        Ok(rewritten) => {
+            tracing::info!(
+                ?former,
+                rewritten,
+                "the data directory was moved: inputs and outputs that named it were rewritten"
+            );
+            store.object_directories_rewritten(former).await
+        }
+        Err(error) => {
+            // Tried again at the next start. Everything else works.
+            tracing::error!(%error, ?former, "inputs and outputs that name the former data directory could not be rewritten");
+            Ok(())
+        }
+    }
 }
 
 /// The registration of the `flyte` command and the PyPI package `flyte`; follows the configuration at each start.

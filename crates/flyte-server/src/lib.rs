@@ -29,4 +29,5 @@ pub mod store;
 mod testing;
 pub mod tls;
 pub mod trust;
+mod walk;
 pub mod web;

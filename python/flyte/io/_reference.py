@@ -106,7 +106,7 @@ class Reference(Generic[T]):
         from flyte._context import uploader
 
         upload = uploader()
-        if upload is None or self._settled or storage.is_remote(self.path):
+        if upload is None or self._settled or storage.is_remote(self.path) or storage.is_object(self.path):
             return
         path = storage.local_path(self.path)
         if path.exists():

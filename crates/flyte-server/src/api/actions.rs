@@ -54,11 +54,11 @@ impl Service {
         allow(&self.app, context, verdict).await
     }
 
-    /// Checks that a URL is about an object of the run's project and domain.
-    fn check_url(&self, field: &str, url: &str, run: &Run) -> Result<(), ConnectError> {
+    /// The native URL of an object of the run's project and domain, from any form in which the task knows it.
+    fn native_url(&self, field: &str, url: &str, run: &Run) -> Result<String, ConnectError> {
         let key = self.app.objects.key_of(url).map_err(|why| invalid(field, &why.to_string()))?;
         if key.is_in(&run.id.project, &run.id.domain) {
-            return Ok(());
+            return Ok(self.app.objects.url_of(&key));
         }
         Err(invalid(field, "is outside of the run's project and domain"))
     }
@@ -72,7 +72,7 @@ impl Service {
         base: &str,
         subject: &str,
     ) -> Result<NewAction, ConnectError> {
-        self.check_url("action.input_uri", &action.input_uri, run)?;
+        let input_uri = self.native_url("action.input_uri", &action.input_uri, run)?;
         let spec = task.spec.into_option().ok_or_else(|| invalid("action.task.spec", "is missing"))?;
         unsupported::check_queue("action.task.queue", &task.queue)?;
         unsupported::check_task("action.task.spec", &spec)?;
@@ -86,7 +86,7 @@ impl Service {
         let new = NewTask {
             task: named,
             spec,
-            input_uri: action.input_uri.clone(),
+            input_uri,
             cache_key: task.cache_key.into_option().map(|key| key.value).filter(|key| !key.is_empty()),
             overwrite_cache: cache_key::is_overwritten(&run::message::decode(&run.spec)?),
         };
@@ -111,14 +111,13 @@ impl Service {
     ) -> Result<NewAction, ConnectError> {
         let phase = Phase::from_number(i64::from(trace.phase.to_i32())).filter(|phase| phase.is_terminal());
         let phase = phase.ok_or_else(|| invalid("action.trace.phase", "is not the end of a step"))?;
-        let output_uri =
-            trace.outputs.as_option().map(|outputs| outputs.output_uri.clone()).unwrap_or_default();
-        if !output_uri.is_empty() {
-            self.check_url("action.trace.outputs.output_uri", &output_uri, run)?;
-        }
-        if !action.input_uri.is_empty() {
-            self.check_url("action.input_uri", &action.input_uri, run)?;
-        }
+        let optional = |field: &str, url: &str| match url {
+            "" => Ok(String::new()),
+            url => self.native_url(field, url, run),
+        };
+        let output_uri = trace.outputs.as_option().map_or("", |outputs| &outputs.output_uri);
+        let output_uri = optional("action.trace.outputs.output_uri", output_uri)?;
+        let input_uri = optional("action.input_uri", &action.input_uri)?;
         let now = self.app.clock.now_millis();
         let failure = match phase {
             Phase::Failed => self.trace_failure(base, &id.name).await,
@@ -128,6 +127,7 @@ impl Service {
             kind: ActionKind::Trace,
             task: TaskRef { name: trace.name, ..task_place(run) },
             spec: trace.spec.into_option().unwrap_or_default().encode_to_bytes(),
+            input_uri,
             output_uri,
             phase,
             failure,
@@ -244,11 +244,11 @@ impl ActionsService for Service {
         let run = run.ok_or_else(|| run::no_run(&id.run))?;
         let base = match action.run_output_base.trim_end_matches('/') {
             "" => run.output_base.clone(),
-            base => {
-                self.check_url("action.run_output_base", base, &run)?;
-                base.to_owned()
-            }
+            base => self.native_url("action.run_output_base", base, &run)?,
         };
+        if let Ok(key) = self.app.objects.key_of(&action.input_uri) {
+            action.input_uri = self.app.objects.url_of(&key);
+        }
         let subject = caller.subject.as_str();
         let new = match action.spec.take() {
             None => return Err(invalid("action.spec", "is missing: give task, trace or condition")),

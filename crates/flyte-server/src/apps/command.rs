@@ -54,7 +54,7 @@ pub(super) fn spec(
         "executiondomain" => Some(id.domain.clone()),
         _ => None,
     };
-    let mut variables = environment::base(config, directory);
+    let mut variables = environment::base(config, &app.objects, directory);
     for variable in &container.env {
         variables.insert(variable.key.clone(), fill(&variable.value, value));
     }

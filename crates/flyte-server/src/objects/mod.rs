@@ -1,16 +1,20 @@
 //! The objects of tasks: code bundles, inputs, outputs, reports, files.
 //!
-//! An object lies in a project's domain ([`ObjectKey`]) and has a *native URL*, which tasks read and write themselves: the
-//! absolute path `…/objects/PROJECT/DOMAIN/PATH` below the data directory, without a scheme, since the published runtime opens
-//! a value's file by that very text; or `s3://BUCKET/PREFIX/PROJECT/DOMAIN/PATH`. Who is no task gets a signed URL of this server
-//! ([`signed_url`]) from `DataProxyService`, for one object, one method and a while; [`serve`] answers those.
+//! An object lies in a project's domain ([`ObjectKey`]) and has a *native URL*, which tasks read and write themselves:
+//! `objects://PROJECT/DOMAIN/PATH`, a file below `objects` in the data directory, or `s3://BUCKET/PREFIX/PROJECT/DOMAIN/PATH`.
+//! The native URL of a file does not name the data directory, so that everything that is stored (the database, inputs, outputs)
+//! stays valid when the directory is moved or restored elsewhere. Commands of tasks get the file's path ([`Objects::for_command`]).
+//! Clients that are not tasks get a signed URL of this server ([`signed_url`]) from `DataProxyService`, for one object, one
+//! method and a limited time; [`serve`] answers those.
 //!
 //! What is uploaded is staged in a file of its own until it is whole, checked, and on the disk; only then is it an object.
 
 mod bucket;
+mod contents;
 mod directory;
 mod durable;
 mod key;
+pub(crate) mod relocate;
 pub mod serve;
 pub mod signed_url;
 mod staged;
@@ -41,8 +45,13 @@ pub const MAX_MESSAGE: u64 = 64 << 20;
 pub const MAX_DECODED: u64 = 8 << 20;
 /// Messages decoded at a time; further ones wait.
 const MAX_DECODES: usize = 4;
-/// What may stand before the path of an object's file.
-const SCHEMES: [&str; 2] = ["file://", "objects://"];
+/// The scheme of the native URLs of files.
+pub const SCHEME: &str = "objects://";
+/// Schemes that may precede the path of an object's file.
+const PATH_SCHEMES: [&str; 2] = ["file://", SCHEME];
+/// The environment variable that lists the directories of objects for the libraries of tasks, as a JSON array: the current
+/// one first, then former ones, which stored values of earlier runs may name.
+const DIRECTORIES_VARIABLE: &str = "FLYTE_OBJECTS";
 /// How long the bucket may take to answer for the first time.
 const PROBE: Duration = Duration::from_secs(30);
 /// How much of an object is read at a time, in bytes.
@@ -118,8 +127,11 @@ enum Backend {
 pub struct Objects {
     backend: Backend,
     unfinished: PathBuf,
-    /// What the native URLs of all objects begin with, without the slash at its end.
+    /// Prefix of the native URLs of all objects, without the slash at its end.
     base: String,
+    /// Paths of the directory of objects, now and before it was moved. Empty if objects are in a bucket.
+    directories: Vec<String>,
+    environment: Vec<(String, SecretString)>,
     uploads: Turns,
     decodes: Semaphore,
     durable: Durable,
@@ -135,18 +147,47 @@ impl Objects {
         let root = path::absolute(&root).unwrap_or(root);
         // No project's name begins with a dot.
         let unfinished = root.join(".unfinished");
-        let (base, backend) = match &config.objects.url {
-            Some(url) => (url.to_string(), Backend::Bucket(Bucket::open(url, &config.objects)?)),
-            None => (root.display().to_string(), Backend::Directory(Directory::new(root))),
+        let (base, directories, backend) = match &config.objects.url {
+            Some(url) => (url.to_string(), Vec::new(), Backend::Bucket(Bucket::open(url, &config.objects)?)),
+            None => {
+                let directories = vec![root.display().to_string()];
+                ("objects:/".to_owned(), directories, Backend::Directory(Directory::new(root)))
+            }
+        };
+        let environment = match &backend {
+            Backend::Directory(_) => environment_of(&directories),
+            Backend::Bucket(bucket) => bucket.environment().to_vec(),
         };
         Ok(Self {
             backend,
             unfinished,
             base,
+            directories,
+            environment,
             uploads: Turns::new(),
             decodes: Semaphore::new(MAX_DECODES),
             durable: Durable::default(),
         })
+    }
+
+    /// Adds earlier paths of the directory of objects: URLs of files that name them are about the same objects.
+    #[must_use]
+    pub fn with_former_directories(mut self, former: Vec<String>) -> Self {
+        if let Backend::Directory(_) = &self.backend {
+            for directory in former {
+                if !self.directories.contains(&directory) {
+                    self.directories.push(directory);
+                }
+            }
+            self.environment = environment_of(&self.directories);
+        }
+        self
+    }
+
+    /// The path of the directory of objects; `None` if they are in a bucket.
+    #[must_use]
+    pub fn directory(&self) -> Option<&str> {
+        self.directories.first().map(String::as_str)
     }
 
     /// Makes what must be there, and removes the uploads that a killed process left unfinished.
@@ -159,6 +200,18 @@ impl Objects {
             directory::make(root)?;
         }
         staged::clear(&self.unfinished)
+    }
+
+    /// Makes inputs and outputs that name objects by paths of these former directories name them by native URLs; returns how
+    /// many. Waits for the disk.
+    ///
+    /// # Errors
+    /// When the disk fails; it can be done again.
+    pub fn rewrite_contents(&self, former: &[String]) -> io::Result<usize> {
+        match &self.backend {
+            Backend::Directory(directory) => contents::rewrite(directory, &self.unfinished, former),
+            Backend::Bucket(_) => Ok(0),
+        }
     }
 
     /// Tells the log where the bucket does not answer as it should. The server starts all the same, without waiting for it:
@@ -174,13 +227,10 @@ impl Objects {
         }
     }
 
-    /// The environment that lets a task's process read and write objects; nothing where they are files.
+    /// The environment that lets a task's process read and write objects.
     #[must_use]
     pub fn environment(&self) -> &[(String, SecretString)] {
-        match &self.backend {
-            Backend::Directory(_) => &[],
-            Backend::Bucket(bucket) => bucket.environment(),
-        }
+        &self.environment
     }
 
     /// The native URL of an object, or of what is common to the URLs of several (`runs/NAME`), in a project's domain.
@@ -198,15 +248,35 @@ impl Objects {
     }
 
     /// Which object a native URL is about. One of a client's is to be compared with what its caller may see
-    /// ([`ObjectKey::is_in`]). `file://` and `objects://`, by which tasks may know the same file, are taken.
+    /// ([`ObjectKey::is_in`]). The path of a file, by which tasks know the same object, is accepted too.
     ///
     /// # Errors
     /// [`ObjectError::Elsewhere`] and [`ObjectError::Key`].
     pub fn key_of(&self, native_url: &str) -> Result<ObjectKey, ObjectError> {
-        let path = SCHEMES.iter().find_map(|scheme| native_url.strip_prefix(scheme)).unwrap_or(native_url);
-        let rest = path.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'));
+        let rest = self.below(native_url);
         let rest = rest.ok_or_else(|| ObjectError::Elsewhere(native_url.to_owned(), self.base.clone()))?;
         Ok(ObjectKey::parse(rest.strip_suffix('/').unwrap_or(rest))?)
+    }
+
+    /// The part of a URL below the base.
+    fn below<'a>(&self, native_url: &'a str) -> Option<&'a str> {
+        if let Some(rest) = native_url.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'))
+            && !(rest.starts_with('/') && !self.directories.is_empty())
+        {
+            return Some(rest);
+        }
+        let path =
+            PATH_SCHEMES.iter().find_map(|scheme| native_url.strip_prefix(scheme)).unwrap_or(native_url);
+        below_one(&self.directories, path)
+    }
+
+    /// A native URL as commands of tasks get it: the path of the file, if objects are files. Everything else is unchanged.
+    #[must_use]
+    pub fn for_command(&self, native_url: &str) -> String {
+        match (self.directory(), self.key_of(native_url)) {
+            (Some(directory), Ok(key)) => format!("{directory}/{key}"),
+            _ => native_url.to_owned(),
+        }
     }
 
     /// The directory that holds the objects of a project's domain, where objects are files; it may not be there yet.
@@ -358,6 +428,16 @@ impl Objects {
             Published::Taken => Err(ObjectError::Taken),
         }
     }
+}
+
+/// The part of `path` below one of these directories.
+pub(crate) fn below_one<'a>(directories: &[String], path: &'a str) -> Option<&'a str> {
+    directories.iter().find_map(|directory| path.strip_prefix(directory)?.strip_prefix('/'))
+}
+
+fn environment_of(directories: &[String]) -> Vec<(String, SecretString)> {
+    let list = serde_json::Value::from(directories.to_vec()).to_string();
+    vec![(DIRECTORIES_VARIABLE.to_owned(), SecretString::from(list))]
 }
 
 #[cfg(test)]

@@ -18,7 +18,9 @@ async fn what_is_put_can_be_had_by_its_native_url_and_as_a_file() {
     let (home, objects) = objects();
     let url = objects.native_url("p", "d", "runs/r1/a0/out puts.pb").unwrap();
     let file = home.path().join("objects/p/d/runs/r1/a0/out puts.pb");
-    assert_eq!(url, file.display().to_string());
+    assert_eq!(url, "objects://p/d/runs/r1/a0/out puts.pb");
+    assert_eq!(objects.for_command(&url), file.display().to_string());
+    assert_eq!(objects.for_command("/etc/passwd"), "/etc/passwd");
     assert_eq!(objects.get(&url).await.unwrap(), None);
     for content in ["one", ""] {
         objects.put(&url, content.into()).await.unwrap();
@@ -29,8 +31,11 @@ async fn what_is_put_can_be_had_by_its_native_url_and_as_a_file() {
     fs::write(&file, "two").unwrap();
     assert_eq!(objects.get(&url).await.unwrap().unwrap(), "two");
     assert_eq!(unfinished(&objects), 0);
-    for scheme in ["file://", "objects://"] {
-        assert_eq!(objects.get(&format!("{scheme}{url}")).await.unwrap().unwrap(), "two");
+    // As tasks know the file.
+    for scheme in ["", "file://", "objects://"] {
+        let path = format!("{scheme}{}", file.display());
+        assert_eq!(objects.url_of(&objects.key_of(&path).unwrap()), url);
+        assert_eq!(objects.get(&path).await.unwrap().unwrap(), "two");
     }
     assert_eq!(objects.directory_of("p", "d").unwrap(), home.path().join("objects/p/d"));
 }
@@ -47,6 +52,10 @@ async fn a_url_that_is_none_of_ours_is_refused() {
         format!("file://{base}/objects//etc/passwd"),
         format!("file://{base}/objects/p/d/"),
         format!("http://{base}/objects/p/d/x"),
+        "objects:///p/d/x".to_owned(),
+        "objects://p/d".to_owned(),
+        "objects://p/d/../x".to_owned(),
+        "/former/objects/p/d/x".to_owned(),
         "s3://bucket/p/d/x".to_owned(),
         String::new(),
     ] {
@@ -59,11 +68,24 @@ async fn a_url_that_is_none_of_ours_is_refused() {
 }
 
 #[tokio::test]
+async fn a_path_of_before_the_move_is_about_the_same_object() {
+    let (home, objects) = objects();
+    let objects = objects.with_former_directories(vec!["/former/objects".to_owned()]);
+    for url in ["/former/objects/p/d/x", "objects:///former/objects/p/d/x", "file:///former/objects/p/d/x"] {
+        assert_eq!(objects.url_of(&objects.key_of(url).unwrap()), "objects://p/d/x");
+        assert_eq!(objects.for_command(url), home.path().join("objects/p/d/x").display().to_string());
+    }
+    assert!(objects.key_of("/former/objects-2/p/d/x").is_err());
+    let list = secrecy::ExposeSecret::expose_secret(&objects.environment()[0].1).to_owned();
+    assert_eq!(list, format!("[\"{}/objects\",\"/former/objects\"]", home.path().display()));
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_large_is_not_read() {
     let (_home, objects) = objects();
     let url = objects.native_url("p", "d", "large").unwrap();
     objects.put(&url, Bytes::new()).await.unwrap();
-    let file = fs::File::options().write(true).open(&url).unwrap();
+    let file = fs::File::options().write(true).open(objects.for_command(&url)).unwrap();
     file.set_len(MAX_MESSAGE + 1).unwrap();
     assert!(matches!(objects.get(&url).await, Err(ObjectError::TooLarge { .. })));
 }

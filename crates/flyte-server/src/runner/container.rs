@@ -16,6 +16,7 @@ use super::{
 use crate::{
     clock::{UnixMillis, rfc3339},
     config::{Config, SandboxMode},
+    objects::Objects,
     runs::TimeLimits,
     store::{Failure, FailureKind, QueuedAttempt},
 };
@@ -23,7 +24,7 @@ use crate::{
 /// What the attempt is to start; the error is why it fails without.
 pub(super) fn spec(
     config: &Config,
-    objects: Option<&Path>,
+    objects: &Objects,
     directory: &Path,
     attempt: &QueuedAttempt,
     now: UnixMillis,
@@ -47,10 +48,10 @@ pub(super) fn spec(
         }
         None => return Err(refused("the task has no container to run".to_owned())),
     };
-    let values = |name: &str| value(attempt, &run, name);
+    let values = |name: &str| value(objects, attempt, &run, name);
     let command =
         container.command.iter().chain(&container.args).map(|text| template::fill(text, values)).collect();
-    let mut variables = environment::base(config, directory);
+    let mut variables = environment::base(config, objects, directory);
     let given = run.envs.as_option().into_iter().flat_map(|envs| &envs.values);
     for variable in container.env.iter().chain(given) {
         let mut value = template::fill(&variable.value, values);
@@ -83,7 +84,10 @@ pub(super) fn spec(
             log: config.runner.max_log_size,
             grace: config.runner.grace_period,
         },
-        sandbox: sandbox(config, objects),
+        sandbox: sandbox(
+            config,
+            objects.directory_of(&attempt.run.id.project, &attempt.run.id.domain).as_deref(),
+        ),
     })
 }
 
@@ -103,32 +107,30 @@ pub fn sandbox(config: &Config, objects: Option<&Path>) -> Option<Sandbox> {
     })
 }
 
-/// What stands for a name in braces, in lower case.
-fn value(attempt: &QueuedAttempt, run: &RunSpec, name: &str) -> Option<String> {
-    let (action, outputs) = (&attempt.action, attempt.output_prefix());
+/// The value of a name in braces, in lower case. Native URLs of files become paths, which any program can open; what the
+/// task's values are stored under keeps its scheme, since values are stored with it.
+fn value(objects: &Objects, attempt: &QueuedAttempt, run: &RunSpec, name: &str) -> Option<String> {
+    let (action, outputs) = (&attempt.action, objects.for_command(&attempt.output_prefix()));
+    let input = || objects.for_command(&action.input_uri);
     let given = run.raw_data_storage.as_option().map(|storage| storage.raw_data_prefix.as_str());
     Some(match name {
-        "input" => action.input_uri.clone(),
-        "inputs" | "inputprefix" => {
-            action.input_uri.rsplit_once('/').map_or("", |(prefix, _)| prefix).to_owned()
-        }
+        "input" => input(),
+        "inputs" | "inputprefix" => input().rsplit_once('/').map_or("", |(prefix, _)| prefix).to_owned(),
         "outputprefix" => outputs,
         "rawoutputdataprefix" => libraries::raw_data(match given.filter(|prefix| !prefix.is_empty()) {
             Some(prefix) => {
-                format!(
-                    "{}/{}/{}/{}",
-                    prefix.trim_end_matches('/'),
-                    action.id.run.name,
-                    action.id.name,
-                    attempt.attempt
-                )
+                let prefix = match objects.key_of(prefix) {
+                    Ok(key) => objects.url_of(&key),
+                    Err(_) => prefix.trim_end_matches('/').to_owned(),
+                };
+                format!("{prefix}/{}/{}/{}", action.id.run.name, action.id.name, attempt.attempt)
             }
-            None => format!("{outputs}/raw"),
+            None => format!("{}/raw", attempt.output_prefix()),
         }),
         "checkpointoutputprefix" => checkpoints(&outputs),
         "prevcheckpointprefix" => match attempt.attempt {
             0 | 1 => String::new(),
-            later => checkpoints(&action.output_prefix(later - 1)),
+            later => checkpoints(&objects.for_command(&action.output_prefix(later - 1))),
         },
         "runname" => action.id.run.name.clone(),
         "actionname" => action.id.name.clone(),

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, env, path::Path};
 
+use secrecy::ExposeSecret as _;
+
 use super::{authorities, libraries};
-use crate::{config::Config, store::QueuedAttempt};
+use crate::{config::Config, objects::Objects, store::QueuedAttempt};
 
 /// Where programs are where the server itself is not told.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -13,7 +15,7 @@ const NO_ORG: &str = "flyte";
 /// What every process here has, tasks and apps: where programs are, those of `runner.python` first, a home and a temporary
 /// directory of its own, language and time zone.
 #[must_use]
-pub fn base(config: &Config, directory: &Path) -> BTreeMap<String, String> {
+pub fn base(config: &Config, objects: &Objects, directory: &Path) -> BTreeMap<String, String> {
     let ours = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let mut path = ours("PATH").unwrap_or_else(|| DEFAULT_PATH.to_owned());
     let mut variables = BTreeMap::new();
@@ -39,6 +41,9 @@ pub fn base(config: &Config, directory: &Path) -> BTreeMap<String, String> {
     set("FSSPEC_FILE", r#"{"auto_mkdir": true}"#.to_owned());
     // Tasks have nothing to do with the keyring of whoever runs the server.
     set("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring".to_owned());
+    for (name, value) in objects.environment() {
+        set(name, value.expose_secret().to_owned());
+    }
     variables
 }
 

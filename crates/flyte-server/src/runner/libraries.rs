@@ -8,10 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{config::Config, data_dir::write_atomically};
-
-/// The scheme that the file system is known by.
-pub(super) const SCHEME: &str = "objects://";
+use crate::{config::Config, data_dir::write_atomically, objects::SCHEME};
 
 /// Each file, below the directory. A directory with metadata and entry points is how Python knows an installed package.
 const FILES: [(&str, &str); 3] = [

@@ -6,12 +6,11 @@
 use std::{
     collections::HashMap,
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use secrecy::ExposeSecret as _;
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
 use super::{
@@ -226,23 +225,14 @@ impl Work {
         let (app, queued, directory) = (Arc::clone(&self.app), self.queued.clone(), self.directory.clone());
         let start = move || {
             let id = &queued.action.id.run;
-            let objects = app.objects.directory_of(&id.project, &id.domain);
-            let mut spec = match container::spec(
-                &app.config,
-                objects.as_deref(),
-                &directory,
-                &queued,
-                app.clock.now_millis(),
-            ) {
+            let now = app.clock.now_millis();
+            let spec = match container::spec(&app.config, &app.objects, &directory, &queued, now) {
                 Ok(spec) => spec,
                 Err(failure) => return Ok(Err(failure)),
             };
-            for (name, value) in app.objects.environment() {
-                spec.environment.entry(name.clone()).or_insert_with(|| value.expose_secret().to_owned());
-            }
             // Libraries of tasks do not all make the directories that they write to.
             let outputs = queued.output_prefix();
-            if objects.is_some_and(|objects| Path::new(&outputs).starts_with(objects)) {
+            if app.objects.key_of(&outputs).is_ok_and(|key| key.is_in(&id.project, &id.domain)) {
                 app.objects.make_directory(&outputs).map_err(io::Error::other)?;
             }
             std::fs::create_dir_all(&directory)?;

@@ -64,7 +64,7 @@ pub use session::{BrowserSession, SessionStore};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
 pub use task::{
     Deployed, DeployedTask, ListedTask, NewTask, Task, TaskField, TaskId, TaskQuery, TaskStore,
-    TaskVersionQuery, TriggersSummary,
+    TaskVersionQuery, TriggersSummary, task_digest,
 };
 pub use trigger::{
     NewTrigger, Trigger, TriggerChange, TriggerDeployment, TriggerField, TriggerId, TriggerQuery,

@@ -1,6 +1,9 @@
 //! Deployed tasks: versions that never change, and of each name the one deployed last.
 
 use async_trait::async_trait;
+use aws_lc_rs::digest;
+use buffa::Message as _;
+use flyte_idl::flyteidl2::task::TaskSpec;
 
 use super::{Actor, Condition, NewTrigger, StoreError};
 use crate::clock::UnixTime;
@@ -174,4 +177,15 @@ pub trait TaskStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another listing.
     async fn list_task_versions(&self, query: &TaskVersionQuery) -> Result<(Vec<Task>, String), StoreError>;
+}
+
+/// SHA-256 of what a specification says. Not of its encoding, in which the entries of maps come in any order.
+#[must_use]
+pub fn task_digest(spec: &TaskSpec) -> [u8; 32] {
+    // The JSON tree sorts its keys.
+    let canonical = serde_json::to_value(spec)
+        .map_or_else(|_| spec.encode_to_vec(), |json| json.to_string().into_bytes());
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, &canonical).as_ref());
+    hash
 }

@@ -197,7 +197,7 @@ fn output_base(app: &App, run: &RunId, spec: &RunSpec) -> Result<String, Connect
             if !key.is_in(&run.project, &run.domain) {
                 return Err(invalid("run_spec.run_base_dir", "is outside of the run's project and domain"));
             }
-            Ok(format!("{base}/{}", run.name))
+            Ok(format!("{}/{}", app.objects.url_of(&key), run.name))
         }
     }
 }
@@ -221,9 +221,10 @@ async fn inputs(
                     "is outside of the run's project and domain: upload the inputs there",
                 ));
             }
-            let stored = Inputs::Stored { uri: &offloaded.uri, hash: &offloaded.inputs_hash };
+            let uri = app.objects.url_of(&key);
+            let stored = Inputs::Stored { uri: &uri, hash: &offloaded.inputs_hash };
             let cache_key = cache_key::of(app, task, stored).await?;
-            return Ok((offloaded.uri, cache_key));
+            return Ok((uri, cache_key));
         }
         Some(InputWrapper::Inputs(inputs)) => inputs.encode_to_vec(),
         None => Vec::new(),

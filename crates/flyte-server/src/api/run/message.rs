@@ -136,12 +136,12 @@ impl<'a> Messages<'a> {
                 _ => MessageField::none(),
             },
             // Where they will be, until they are there: the published runtime complains of a call that has none.
-            output_uri: match action.kind {
+            output_uri: self.app.objects.for_command(&match action.kind {
                 ActionKind::Task if action.output_uri.is_empty() => {
                     action.output_prefix(action.attempts.max(1))
                 }
                 _ => action.output_uri.clone(),
-            },
+            }),
             value,
             ..ActionUpdate::default()
         })

@@ -1,10 +1,9 @@
 //! What a deployment request says, checked.
 
-use aws_lc_rs::digest;
 use buffa::{Message as _, MessageField};
 use connectrpc::ConnectError;
 use flyte_idl::flyteidl2::{
-    task::{DeployTaskRequest, TaskSpec, TaskTrigger, task_trigger_spec},
+    task::{DeployTaskRequest, TaskTrigger, task_trigger_spec},
     trigger::{TriggerSpec, trigger_spec},
 };
 
@@ -12,7 +11,7 @@ use super::super::{actor, invalid, place, unsupported};
 use crate::{
     access::Caller,
     app::App,
-    store::{NewTask, NewTrigger, Task, TaskId, TriggerId},
+    store::{NewTask, NewTrigger, Task, TaskId, TriggerId, task_digest},
 };
 
 /// The longest description in listings, in characters; the whole one stays in the specification.
@@ -86,18 +85,8 @@ impl NewDeployment {
                 return Err(invalid(&format!("triggers[{n}].name"), &what));
             }
         }
-        Ok(Self { task: NewTask { task, digest: digest_of(spec), spec: spec.encode_to_vec() }, triggers })
+        Ok(Self { task: NewTask { task, digest: task_digest(spec), spec: spec.encode_to_vec() }, triggers })
     }
-}
-
-/// SHA-256 of what the specification says. Not of its encoding, in which the entries of maps come in any order.
-fn digest_of(spec: &TaskSpec) -> [u8; 32] {
-    // The JSON tree sorts its keys.
-    let canonical = serde_json::to_value(spec)
-        .map_or_else(|_| spec.encode_to_vec(), |json| json.to_string().into_bytes());
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, &canonical).as_ref());
-    hash
 }
 
 fn new_trigger(at: &str, task: &Task, trigger: &TaskTrigger) -> Result<NewTrigger, ConnectError> {

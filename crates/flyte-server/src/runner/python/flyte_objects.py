@@ -1,4 +1,7 @@
-"""The objects of flyte-server's directory as a file system of fsspec's: `objects:///absolute/path`.
+"""The objects of flyte-server's directory as a file system of fsspec's: `objects://PROJECT/DOMAIN/PATH`.
+
+Such a URL does not name the directory, so that it stays valid when the server's data are moved. FLYTE_OBJECTS lists the
+directory, and those of before a move, which values of earlier runs may name: `objects:///former/directory/PROJECT/DOMAIN/PATH`.
 
 Where a task's raw data lie on the local file system, the published runtime copies nothing that the task gives back: the
 value is the path of a file in the task's own directory, or in a temporary one that is gone with it. Under a scheme of its
@@ -9,6 +12,7 @@ it. Only what stands in fsspec is needed.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 from typing import Any
@@ -17,6 +21,35 @@ from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 _SCHEME = "objects://"
+
+
+def _directories() -> list[str]:
+    try:
+        found = json.loads(os.environ.get("FLYTE_OBJECTS", "[]"))
+    except ValueError:
+        found = []
+    return [str(one) for one in found] if isinstance(found, list) else []
+
+
+def _path(url: str) -> str:
+    """The file's path, which a path is already."""
+    path = url.removeprefix(_SCHEME)
+    directories = _directories()
+    if not directories:
+        return path
+    if not path.startswith("/"):
+        return f"{directories[0]}/{path}"
+    for former in directories[1:]:
+        if path.startswith(former + "/"):
+            return directories[0] + path.removeprefix(former)
+    return path
+
+
+def _url(path: str) -> str:
+    for directory in _directories():
+        if path.startswith(directory + "/"):
+            return _SCHEME + path.removeprefix(directory + "/")
+    return _SCHEME + path
 
 
 class ObjectsFileSystem(AsyncFileSystem):
@@ -34,11 +67,10 @@ class ObjectsFileSystem(AsyncFileSystem):
     def _strip_protocol(cls, path: Any) -> Any:
         if isinstance(path, list):
             return [cls._strip_protocol(one) for one in path]
-        path = os.fspath(path).removeprefix(_SCHEME)
-        return path.rstrip("/") or "/"
+        return _path(os.fspath(path)).rstrip("/") or "/"
 
     def unstrip_protocol(self, name: str) -> str:
-        return name if name.startswith(_SCHEME) else _SCHEME + name
+        return name if name.startswith(_SCHEME) else _url(name)
 
     async def _info(self, path: str, **_: Any) -> dict[str, Any]:
         return await asyncio.to_thread(self._files.info, self._strip_protocol(path))

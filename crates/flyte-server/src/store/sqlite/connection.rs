@@ -10,11 +10,11 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::super::StoreError;
+use super::{super::StoreError, relative_urls};
 
 /// The schema's history: entry `n` takes a database from `user_version` `n` to `n + 1`. Entries never change once
 /// released; a change to the schema is a new entry.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_revocations.sql"),
     include_str!("migrations/0003_device.sql"),
@@ -28,10 +28,13 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0011_cache.sql"),
     include_str!("migrations/0012_turns.sql"),
     include_str!("migrations/0013_api_key_keepers.sql"),
+    RELATIVE_URLS,
 ];
+/// The entry after which stored paths of objects are rewritten.
+const RELATIVE_URLS: &str = include_str!("migrations/0014_relative_urls.sql");
 
 /// Marks the file as ours in its header ("FlAu"), so that no other program's database is migrated by accident.
-const APPLICATION_ID: i32 = 0x466c_4175;
+pub(super) const APPLICATION_ID: i32 = 0x466c_4175;
 
 /// How long to wait for another process that writes, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -158,6 +161,9 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     };
     for migration in missing {
         transaction.execute_batch(migration).map_err(sqlite)?;
+        if *migration == RELATIVE_URLS {
+            relative_urls::rewrite(&transaction, path).map_err(sqlite)?;
+        }
     }
     if !missing.is_empty() {
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;

@@ -18,6 +18,7 @@ mod job;
 mod page;
 mod project;
 mod reader;
+mod relative_urls;
 mod revocation;
 mod run;
 mod session;
