@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod client;
 mod user;
 
@@ -8,6 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 pub use self::{
+    backup::{Backup, Restore},
     client::{ClientAction, NewClient},
     user::{NewUser, UserAction},
 };
@@ -23,7 +25,7 @@ Authorization server and control plane of Flyte in one binary.
 
 With no command and no settings it serves https://localhost:8443/ and keeps its data in \
 ~/.local/share/flyte-server. The first start makes everything that is needed: a certificate authority, keys, a database, \
-and an administrator whose password it prints once.";
+and an administrator, whose password it writes to a file that it names.";
 
 const AFTER_HELP: &str = "\
 Each setting can also be given in the environment (the variable stands beside its flag) or in the file \
@@ -69,6 +71,10 @@ pub enum Action {
     User(UserAction),
     /// Do something about the registrations of clients.
     Client(ClientAction),
+    /// Back up the data directory, or check a backup.
+    Backup(Backup),
+    /// Restore a backup.
+    Restore(Restore),
     /// Print the reference of the settings.
     ConfigReference,
 }
@@ -133,6 +139,8 @@ pub fn command() -> Command {
         )
         .subcommand(user::definition())
         .subcommand(client::definition())
+        .subcommand(backup::definition())
+        .subcommand(backup::restore_definition())
         .subcommand(
             Command::new("rotate-keys")
                 .about("Make a new key that signs tokens from now on")
@@ -208,6 +216,8 @@ impl Invocation {
             Some(("rotate-keys", matches)) => Action::RotateKeys { revoke: matches.get_flag("revoke") },
             Some(("user", matches)) => Action::User(UserAction::from_matches(matches)),
             Some(("client", matches)) => Action::Client(ClientAction::from_matches(matches)),
+            Some(("backup", matches)) => Action::Backup(Backup::from_matches(matches)),
+            Some(("restore", matches)) => Action::Restore(Restore::from_matches(matches)),
             Some(("config-reference", _)) => Action::ConfigReference,
             _ => Action::Serve,
         };

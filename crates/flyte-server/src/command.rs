@@ -1,5 +1,6 @@
 //! What the command line asks for, done; the exit code tells how it went.
 
+mod backup;
 mod check_config;
 mod client;
 mod ended_keys;
@@ -57,6 +58,8 @@ pub fn run() -> ExitCode {
         Action::RotateKeys { revoke } => report(rotate_keys::run(&loaded.config, revoke)),
         Action::User(action) => report(user::run(&loaded.config, action)),
         Action::Client(action) => report(client::run(&loaded.config, action)),
+        Action::Backup(asked) => report(backup::run(&loaded.config, asked)),
+        Action::Restore(asked) => report(backup::restore(&loaded.config, asked)),
         Action::Serve => serve::run(loaded.config),
         // Answered before the settings were read.
         Action::ConfigReference => ExitCode::SUCCESS,

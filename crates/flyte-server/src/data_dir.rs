@@ -12,7 +12,9 @@
 //! objects/             objects of tasks, as files; see `objects`
 //! python/              what tasks get beside their own libraries (runner::libraries)
 //! apps/                the processes of apps; see `apps`
-//! first-admin          there while the first administrator's password has not been told
+//! first-admin-password the first administrator's password, until they have signed in
+//! backups              where backups were made, for tasks to be kept from
+//! restoring            there while a restore is not complete: no server starts
 //! ```
 
 use std::{
@@ -24,6 +26,10 @@ use std::{
 
 /// Prefix of files being written: an interrupted write leaves one behind, which the next start removes.
 pub(crate) const UNFINISHED: &str = ".unfinished-";
+/// The mark of a directory that a restore has not completed.
+pub(crate) const RESTORING: &str = "restoring";
+/// The file that lists where backups were made, one path on each line.
+const BACKUPS: &str = "backups";
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +73,15 @@ pub enum DataDirError {
         /// The server's process.
         process: Option<u32>,
     },
+    /// A restore was interrupted.
+    #[error(
+        "restoring a backup to the data directory {path} was interrupted; run flyte-server restore again, or remove {path}",
+        path = path.display()
+    )]
+    Incomplete {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A server of another version uses it.
     #[error(
         "flyte-server {theirs} is running on {}, but this is version {}: run this command with the same version, or \
@@ -98,6 +113,33 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError`].
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        if path.join(RESTORING).exists() {
+            return Err(DataDirError::Incomplete { path: path.to_owned() });
+        }
+        Self::lock(path)
+    }
+
+    /// The same for a directory that a backup is restored to: until [`DataDir::restored`], nothing else opens it.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn open_for_restore(path: &Path) -> Result<Self, DataDirError> {
+        let directory = Self::lock(path)?;
+        write_atomically(&directory.file(RESTORING), b"")
+            .map_err(|source| DataDirError::Unusable { path: path.to_owned(), source })?;
+        Ok(directory)
+    }
+
+    /// The restore is complete.
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`].
+    pub fn restored(self) -> Result<(), DataDirError> {
+        fs::remove_file(self.file(RESTORING))
+            .map_err(|source| DataDirError::Unusable { path: self.path.clone(), source })
+    }
+
+    fn lock(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(unusable)?;
@@ -153,6 +195,9 @@ pub fn check_shared(path: &Path) -> Result<(), DataDirError> {
     if !path.try_exists().map_err(unusable)? {
         return Err(DataDirError::Missing { path: path.to_owned() });
     }
+    if path.join(RESTORING).exists() {
+        return Err(DataDirError::Incomplete { path: path.to_owned() });
+    }
     check_private(path)?;
     let mut lock = open_lock(path).map_err(unusable)?;
     match lock.try_lock_shared() {
@@ -179,6 +224,28 @@ pub fn check(path: &Path) -> Result<(), DataDirError> {
         check_private(path)?;
     }
     tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(existing).map(drop).map_err(unusable)
+}
+
+/// Where backups of the data directory were made.
+#[must_use]
+pub fn backups(path: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(path.join(BACKUPS)).unwrap_or_default();
+    text.lines().map(PathBuf::from).collect()
+}
+
+/// Notes where a backup is about to be made.
+///
+/// # Errors
+/// When the data directory cannot be written to.
+pub fn note_backup(path: &Path, backup: &Path) -> io::Result<()> {
+    let mut known = backups(path);
+    // A path with a line break could not be read back.
+    if known.iter().any(|known| known == backup) || backup.display().to_string().contains('\n') {
+        return Ok(());
+    }
+    known.push(backup.to_owned());
+    let lines: String = known.iter().map(|path| format!("{}\n", path.display())).collect();
+    write_atomically(&path.join(BACKUPS), lines.as_bytes())
 }
 
 /// The process of the server that runs on the directory, or `None` where none does, or it cannot be told. Makes nothing.

@@ -8,6 +8,7 @@ pub mod api;
 pub mod app;
 pub mod apps;
 pub mod audit;
+pub mod backup;
 pub mod bootstrap;
 pub mod cli;
 pub mod clock;

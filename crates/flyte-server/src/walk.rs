@@ -50,7 +50,7 @@ fn descend(
         .map(|entry| entry.map(|entry| (entry.file_name().to_owned(), entry.file_type())))
         .collect::<Result<_, _>>()?;
     names.retain(|(name, _)| !matches!(name.to_bytes(), b"." | b".."));
-    names.sort();
+    names.sort_by(|(one, _), (other, _)| one.cmp(other));
     for (name, kind) in names {
         if !matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Unknown) {
             continue;

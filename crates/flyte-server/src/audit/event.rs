@@ -65,6 +65,8 @@ names! {
         KeysRotated = "keys_rotated",
         /// Every signing key was dropped for a new one.
         KeysReplaced = "keys_replaced",
+        /// A backup became this data directory.
+        BackupRestored = "backup_restored",
         /// The first start made the administrator.
         FirstAdminCreated = "first_admin_created",
         /// A call that its caller may not make.
@@ -144,6 +146,7 @@ impl Kind {
             | Self::ClientRemoved
             | Self::KeysRotated
             | Self::KeysReplaced
+            | Self::BackupRestored
             | Self::FirstAdminCreated
             | Self::DeviceApproved
             | Self::ApiKeyCreated

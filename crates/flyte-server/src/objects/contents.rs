@@ -6,7 +6,6 @@ use std::{
 };
 
 use buffa::Message;
-use flyte_idl::flyteidl2::task::{Inputs, Outputs};
 
 use super::{MAX_MESSAGE, directory::Directory, key::ObjectKey, relocate::Relocation};
 use crate::{data_dir::UNFINISHED, walk};
@@ -63,7 +62,7 @@ mod tests {
     use buffa::MessageField;
     use flyte_idl::flyteidl2::{
         core::{Blob, Literal, LiteralCollection, Scalar},
-        task::NamedLiteral,
+        task::{NamedLiteral, Outputs},
     };
 
     use super::*;

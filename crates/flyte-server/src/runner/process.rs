@@ -9,6 +9,7 @@
 //! log.jsonl        what the command has written (runner::log)
 //! exit.json        how it ended; written at the very end
 //! supervisor.log   what went wrong with the supervisor itself
+//! lost             instead of all that: the directory was restored from a backup
 //! work/, tmp/      the command's working and temporary directory
 //! ```
 //!
@@ -38,6 +39,8 @@ use super::tree;
 
 /// What a command finds its own directory by, and we the command's processes after its supervisor was killed.
 pub const MARK: &str = "FLYTE_SUPERVISED";
+/// The mark of a process that was restored from a backup before it had ended.
+const LOST: &str = "lost";
 /// The program that this process is, even where its file has been replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 /// How long a supervisor that has the lock may take to tell its process.
@@ -258,11 +261,23 @@ pub(crate) fn keep_open_files(limit: Option<u64>) {
     }
 }
 
+/// Notes that nobody can know what became of the process in `directory`, which was restored from a backup: another machine, or
+/// another time, may have the processes that its files name.
+///
+/// # Errors
+/// When the directory cannot be written to.
+pub(crate) fn mark_lost(directory: &Path) -> io::Result<()> {
+    private(&directory.join(LOST), true).map(drop)
+}
+
 /// What has become of the process in `directory`. Must be called within a runtime.
 ///
 /// # Errors
 /// When the directory cannot be read.
 pub async fn find(directory: &Path) -> io::Result<Found> {
+    if directory.join(LOST).exists() {
+        return Ok(Found::Lost);
+    }
     for _ in 0..PATIENCE {
         let mut lock = match open_lock(directory, false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::NotStarted),

@@ -8,6 +8,7 @@ mod api_key;
 mod app;
 mod assertion;
 mod audit;
+mod backup;
 mod client;
 mod condition;
 mod connection;
@@ -38,7 +39,9 @@ use rusqlite::{
     ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE},
 };
 
+pub use backup::{CutOff, snapshot};
 pub use connection::OpenError;
+pub use relative_urls::ObjectDirectories;
 
 use self::{reader::Readers, writer::Writer};
 use super::StoreError;

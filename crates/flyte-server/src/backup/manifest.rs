@@ -1,0 +1,222 @@
+//! What a backup is made of.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{self, Read},
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::{Component, Path, PathBuf},
+};
+
+use aws_lc_rs::digest::{Context, SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+use super::{BackupError, at};
+use crate::{data_dir::write_atomically, objects::signed_url::hex};
+
+/// The first words of the file.
+const MAGIC: &str = "flyte-server-backup 1 ";
+const NAME: &str = "manifest";
+/// The database's name in a data directory.
+pub(super) const DATABASE: &str = "flyte.db";
+/// How much is read at a time, in bytes.
+const CHUNK: usize = 256 << 10;
+
+/// What a backup is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of the server that made it.
+    pub version: String,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+    /// The data directory that was backed up.
+    pub data_dir: PathBuf,
+    /// The bucket of objects, which is not part of the backup.
+    pub bucket: Option<String>,
+    /// Its files.
+    pub files: Vec<Entry>,
+}
+
+/// A file of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its path in the data directory; bytes that are not UTF-8, and `%`, are escaped as `%XX`.
+    pub path: String,
+    /// SHA-256 of its content.
+    pub sha256: String,
+    /// Its length, in bytes.
+    pub size: u64,
+    /// Tells whether the file has changed since.
+    pub stamp: Option<Stamp>,
+}
+
+/// Inode, modification and change time (seconds and nanoseconds) of a file.
+pub type Stamp = (u64, i64, i64, i64, i64);
+
+/// The stamp of a file.
+pub(super) fn stamp(metadata: &fs::Metadata) -> Stamp {
+    (metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
+}
+
+impl Manifest {
+    /// Reads the manifest of the backup in `directory`; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`BackupError::Damaged`], [`BackupError::Later`] and [`BackupError::File`].
+    pub fn read(directory: &Path) -> Result<Option<Self>, BackupError> {
+        let path = directory.join(NAME);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(at(&path))?,
+        };
+        let damaged = |what: &str| BackupError::Damaged { path: directory.to_owned(), what: what.to_owned() };
+        let (first, json) = text.split_once('\n').ok_or_else(|| damaged("its manifest is cut off"))?;
+        let Some(expected) = first.strip_prefix(MAGIC) else {
+            return Err(match first.strip_prefix("flyte-server-backup ") {
+                Some(_) => BackupError::Later { path: directory.to_owned(), version: first.to_owned() },
+                None => damaged("its manifest is no manifest"),
+            });
+        };
+        if hex(digest(&SHA256, json.as_bytes()).as_ref()) != expected {
+            return Err(damaged("its manifest has been changed"));
+        }
+        serde_json::from_str(json).map(Some).map_err(|error| damaged(&format!("its manifest: {error}")))
+    }
+
+    /// Puts the manifest in place, whole or not at all.
+    pub(super) fn write(&self, directory: &Path) -> Result<(), BackupError> {
+        let path = directory.join(NAME);
+        let json = serde_json::to_string(self).map_err(io::Error::other).map_err(at(&path))?;
+        let text = format!("{MAGIC}{}\n{json}", hex(digest(&SHA256, json.as_bytes()).as_ref()));
+        write_atomically(&path, text.as_bytes()).map_err(at(&path))
+    }
+
+    /// Checks every content of the backup in `directory` against the manifest.
+    ///
+    /// # Errors
+    /// [`BackupError::Damaged`] names the first file that is wrong.
+    pub fn verify(&self, directory: &Path) -> Result<(), BackupError> {
+        for entry in &self.files {
+            entry.verify(directory)?;
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// Where its content is.
+    pub(super) fn content(&self, directory: &Path) -> PathBuf {
+        content(directory, &self.sha256)
+    }
+
+    /// Checks its content.
+    pub(super) fn verify(&self, directory: &Path) -> Result<(), BackupError> {
+        let content = self.content(directory);
+        let (sha256, size) = match fs::File::open(&content) {
+            Ok(file) => hash(file, &mut io::sink()).map_err(at(&content))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), 0),
+            Err(error) => return Err(at(&content)(error)),
+        };
+        self.check(directory, &sha256, size)
+    }
+
+    /// Compares what was read with what should be there.
+    pub(super) fn check(&self, directory: &Path, sha256: &str, size: u64) -> Result<(), BackupError> {
+        if sha256 == self.sha256 && size == self.size {
+            return Ok(());
+        }
+        let what = format!("the content of {} is missing or has been changed", self.path);
+        Err(BackupError::Damaged { path: directory.to_owned(), what })
+    }
+
+    /// Its path below the data directory; `None` if it would lead elsewhere.
+    pub(super) fn relative(&self) -> Option<PathBuf> {
+        let path = unescape(&self.path)?;
+        let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
+        (inside && path.components().next().is_some()).then_some(path)
+    }
+}
+
+/// Where the content with this hash is. Hashes of a manifest are checked to be such.
+pub(super) fn content(directory: &Path, sha256: &str) -> PathBuf {
+    let name: String = sha256.chars().filter(char::is_ascii_hexdigit).collect();
+    directory.join("content").join(name.get(..2).unwrap_or("00")).join(name)
+}
+
+/// Copies all of `from`; returns its SHA-256 and length.
+pub(super) fn hash(mut from: impl Read, to: &mut dyn io::Write) -> io::Result<(String, u64)> {
+    let (mut context, mut length, mut buffer) = (Context::new(&SHA256), 0, vec![0; CHUNK]);
+    loop {
+        let read = match from.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        let part = buffer.get(..read).unwrap_or_default();
+        if part.is_empty() {
+            return Ok((hex(context.finish().as_ref()), length));
+        }
+        context.update(part);
+        to.write_all(part)?;
+        length += part.len() as u64;
+    }
+}
+
+/// A path as text.
+pub(super) fn escape(path: &Path) -> String {
+    if let Some(text) = path.to_str().filter(|text| !text.contains('%')) {
+        return text.to_owned();
+    }
+    path.as_os_str().as_bytes().iter().fold(String::new(), |mut text, byte| {
+        match byte {
+            b'%' | 0x80.. => text.push_str(&format!("%{byte:02X}")),
+            _ => text.push(char::from(*byte)),
+        }
+        text
+    })
+}
+
+/// Reads what [`escape`] wrote.
+fn unescape(text: &str) -> Option<PathBuf> {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first == b'%' {
+            let (digits, tail) = rest.split_at_checked(2)?;
+            bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+            rest = tail;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    Some(PathBuf::from(OsStr::from_bytes(&bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_path_is_read_back(bytes in prop::collection::vec(1_u8..=255, 1..24)) {
+            let path = PathBuf::from(OsStr::from_bytes(&bytes));
+            prop_assert_eq!(unescape(&escape(&path)), Some(path));
+        }
+    }
+
+    #[test]
+    fn no_file_is_restored_elsewhere() {
+        for (path, good) in [
+            ("a/b", true),
+            ("/a", false),
+            ("../a", false),
+            ("a/../b", false),
+            ("", false),
+            ("%2E%2E/a", false),
+        ] {
+            let entry = Entry { path: path.to_owned(), sha256: String::new(), size: 0, stamp: None };
+            assert_eq!(entry.relative().is_some(), good, "{path}");
+        }
+    }
+}
