@@ -104,6 +104,8 @@ fn prepare(directory: &Path, data_dir: &Path) -> Result<File, BackupError> {
         fs::canonicalize(data_dir).map_err(at(data_dir))?,
     );
     if backup.starts_with(&data) || data.starts_with(&backup) {
+        // Not there for nothing, if it was just made.
+        let _ = fs::remove_dir(directory);
         return Err(BackupError::Nested { backup, data });
     }
     let is_empty = fs::read_dir(directory).map_err(at(directory))?.next().is_none();

@@ -51,7 +51,7 @@ pub struct Entry {
 }
 
 /// Inode, modification and change time (seconds and nanoseconds) of a file.
-pub type Stamp = (u64, i64, i64, i64, i64);
+pub(super) type Stamp = (u64, i64, i64, i64, i64);
 
 /// The stamp of a file.
 pub(super) fn stamp(metadata: &fs::Metadata) -> Stamp {

@@ -120,6 +120,11 @@ impl Runs {
         self.app.objects.native_url("p", "development", path).unwrap()
     }
 
+    /// The same as tasks get it.
+    fn path(&self, path: &str) -> String {
+        self.app.objects.for_command(&self.native(path))
+    }
+
     /// Enqueues a task under the root of the run `r1`.
     async fn enqueue(&self, token: &str, name: &str, parent: &str) -> Answer {
         let action = json!({
@@ -477,7 +482,7 @@ async fn a_run_calls_tasks_and_hears_of_them() {
     server.app.runs.ended(&action("c1"), 1, Outcome::Succeeded).await.unwrap();
     let done = stream.next().await.unwrap()["actionUpdate"].clone();
     assert_eq!(done["phase"], "ACTION_PHASE_SUCCEEDED");
-    assert_eq!(done["outputUri"], server.native("runs/r1/c1/1"));
+    assert_eq!(done["outputUri"], server.path("runs/r1/c1/1"));
     server.enqueue(&identity, "c2", "a0").await;
     assert_eq!(stream.next().await.unwrap()["actionUpdate"]["phase"], "ACTION_PHASE_QUEUED");
     server.app.runs.claim(9).await.unwrap();
@@ -539,7 +544,7 @@ async fn steps_are_recorded_with_their_errors() {
     let request = json!({"parentActionId": action_id("p", "r1", "a0")});
     let mut stream = server.stream(WATCH, &identity, &request).await;
     let done = stream.next().await.unwrap()["actionUpdate"].clone();
-    assert_eq!(done["outputUri"], server.native("runs/r1/t1/outputs.pb"));
+    assert_eq!(done["outputUri"], server.path("runs/r1/t1/outputs.pb"));
     let error = stream.next().await.unwrap()["actionUpdate"]["error"].clone();
     assert_eq!((&error["message"], &error["recoverability"]), (&json!("too many"), &json!("RECOVERABLE")));
     let details =
