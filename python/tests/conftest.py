@@ -23,6 +23,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 SERVER, COMMAND = TARGET / "debug/flyte-server", TARGET / "debug/flyte"
 PASSWORD = "correct horse battery staple"
+# The tests may run as root.
+os.environ["FLYTE_SERVER_RUNNER_ALLOW_ROOT"] = "true"
 
 
 @dataclass

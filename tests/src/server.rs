@@ -207,6 +207,8 @@ fn spawn(directory: &TempDir, port: u16, callback_port: u16, arguments: &[String
         .args(["--listen", &format!("127.0.0.1:{port}"), "--admin-password-file"])
         .arg(directory.path().join("password"))
         .args(["--log", "flyte_server=debug"])
+        // The tests may run as root.
+        .env("FLYTE_SERVER_RUNNER_ALLOW_ROOT", "true")
         // One of its own: the published client insists on the port that the server names.
         .env("FLYTE_SERVER_CLIENT_REDIRECT_URI", format!("http://localhost:{callback_port}/callback"))
         .args(arguments)

@@ -13,7 +13,7 @@ use super::{command, place, port};
 use crate::{
     app::App,
     runner::{
-        ending,
+        self, ending,
         process::{self, Found, Process, Supervisor},
     },
     store::{AppChange, AppId, AppNote, AppQuery, AppRecord, AppStatus, StoreError},
@@ -43,6 +43,10 @@ enum KeepError {
 
 /// Keeps apps running until it is dropped; those that run then go on, and the next server finds them.
 pub async fn run(app: Arc<App>) {
+    if runner::refusal(&app.config).is_some() {
+        // The runner tells why.
+        return std::future::pending().await;
+    }
     while let Err(error) = remove_strays(&app).await {
         tracing::error!(%error, "what is left of apps could not be looked through");
         sleep(PAUSE).await;

@@ -150,7 +150,8 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Vec<Conf
     if !errors.is_empty() {
         return Err(errors);
     }
-    let config = build(&Values(&given), environment).map_err(|error| vec![error])?;
+    let mut config = build(&Values(&given), environment).map_err(|error| vec![error])?;
+    config.file.clone_from(&file);
     Ok(Loaded { config, file, given })
 }
 
@@ -252,6 +253,7 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
         ));
     }
     Ok(Config {
+        file: None,
         public_url,
         listen,
         data_dir,
@@ -303,6 +305,7 @@ fn runner(values: &Values<'_>, environment: &Environment) -> Result<RunnerConfig
         max_tasks: values.optional(&s::RUNNER_MAX_TASKS)?.unwrap_or_else(tasks),
         python: values.optional(&s::RUNNER_PYTHON)?.or_else(active),
         sandbox: values.value(&s::RUNNER_SANDBOX)?,
+        allow_root: values.value(&s::RUNNER_ALLOW_ROOT)?,
         max_runtime: values.optional(&s::RUNNER_MAX_RUNTIME)?.map(|limit| limit.0.unsigned_abs()),
         max_memory: values.optional(&s::RUNNER_MAX_MEMORY)?.map(|limit| size(limit.0)),
         max_log_size: size(values.value(&s::RUNNER_MAX_LOG_SIZE)?.0),
@@ -340,7 +343,10 @@ impl Config {
     /// The settings of a server with none given, which keeps its data in `data_dir`.
     pub(crate) fn for_test(data_dir: &Path) -> Self {
         let settings = BTreeMap::from([(s::DATA_DIR.key, data_dir.display().to_string())]);
-        load(&Flags { file: None, settings }, &Environment::default()).unwrap().config
+        let mut config = load(&Flags { file: None, settings }, &Environment::default()).unwrap().config;
+        // Tests may run as root.
+        config.runner.allow_root = true;
+        config
     }
 }
 

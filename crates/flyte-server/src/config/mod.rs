@@ -23,6 +23,8 @@ pub use value::{BucketUrl, Form, SandboxMode, SigningAlgorithm, TlsMode, Value};
 /// The server's settings after file, environment and flags have been merged. Durations are seconds.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The configuration file that was read.
+    pub file: Option<PathBuf>,
     /// Issuer identifier and base of every public URL (RFC 8414 section 2), such as `https://localhost:8443/`;
     /// its path is `/`.
     pub public_url: Url,
@@ -179,6 +181,8 @@ pub struct RunnerConfig {
     pub python: Option<PathBuf>,
     /// Whether tasks are kept from the data directory.
     pub sandbox: SandboxMode,
+    /// Whether tasks run as root, if the server does.
+    pub allow_root: bool,
     /// The longest that an attempt may take, whatever its task says.
     pub max_runtime: Option<u64>,
     /// The most memory that an attempt may take, whatever its task says.

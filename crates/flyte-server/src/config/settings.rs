@@ -59,6 +59,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &RUNNER_MAX_TASKS,
     &RUNNER_PYTHON,
     &RUNNER_SANDBOX,
+    &RUNNER_ALLOW_ROOT,
     &RUNNER_MAX_RUNTIME,
     &RUNNER_MAX_MEMORY,
     &RUNNER_MAX_LOG_SIZE,
@@ -531,6 +532,19 @@ pub static RUNNER_SANDBOX: Setting<SandboxMode> = Setting {
     help: "Whether tasks are kept from the server's data directory, but for their own files and the objects of their \
            project and domain, by Landlock (Linux 5.13 or later). `auto` does so where the kernel can, `required` runs \
            no task where it cannot.",
+    check: any,
+};
+
+/// [`RunnerConfig::allow_root`](super::RunnerConfig::allow_root).
+pub static RUNNER_ALLOW_ROOT: Setting<bool> = Setting {
+    key: "runner.allow-root",
+    flag: Some("allow-root"),
+    placeholder: "true|false",
+    default: Value("false"),
+    help: "Whether tasks and apps run if the server itself runs as root. They would be root as well: whoever may start a \
+           run can then do anything on this machine that the sandbox does not keep from them, such as reading other \
+           people's files and installing programs. Better give the server a user of its own. As any other user this \
+           setting changes nothing.",
     check: any,
 };
 

@@ -1,6 +1,6 @@
 //! What a task's container becomes on this machine: a command, its environment and its limits. The image is not used.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use buffa::Message as _;
 use flyte_idl::flyteidl2::{
@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     clock::{UnixMillis, rfc3339},
-    config::{Config, SandboxMode},
+    config::{Config, SandboxMode, TlsSource},
+    data_dir,
     objects::Objects,
     runs::TimeLimits,
     store::{Failure, FailureKind, QueuedAttempt},
@@ -91,12 +92,26 @@ pub(super) fn spec(
     })
 }
 
-/// What is kept from what runs here: the data directory, but for the process's own, the objects in `objects`, and the
-/// certificates by which it knows the server, and the libraries it is given. `None` where `runner.sandbox` is `off`.
+/// Everything that the settings name and tasks have nothing to do with: it holds secrets of the server. Backups do as well.
+fn hidden(config: &Config) -> Vec<PathBuf> {
+    let mut hidden = vec![config.data_dir.clone()];
+    hidden.extend(config.file.clone());
+    hidden.extend(config.admin.password_file.clone());
+    hidden.extend(config.objects.credentials_file.clone());
+    if let TlsSource::Files { certificate, key } = &config.tls.source {
+        // A file of that name may hold the key as well.
+        hidden.extend([certificate.clone(), key.clone()]);
+    }
+    hidden.extend(data_dir::backups(&config.data_dir));
+    hidden
+}
+
+/// What is kept from what runs here: the data directory and what else is `hidden`, but for the process's own, the objects in
+/// `objects`, the certificates by which it knows the server, and the libraries it is given. `None` where `runner.sandbox` is `off`.
 #[must_use]
 pub fn sandbox(config: &Config, objects: Option<&Path>) -> Option<Sandbox> {
     (config.runner.sandbox != SandboxMode::Off).then(|| Sandbox {
-        hidden: config.data_dir.clone(),
+        hidden: hidden(config),
         readable: vec![
             config.data_dir.join("ca.pem"),
             authorities::file(&config.data_dir),

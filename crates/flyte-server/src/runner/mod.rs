@@ -16,6 +16,7 @@ pub mod log;
 mod outcome;
 pub mod process;
 mod quantity;
+mod root;
 mod scheduler;
 pub(crate) mod supervise;
 pub mod tail;
@@ -23,4 +24,4 @@ mod template;
 mod tree;
 
 pub(crate) use self::{container::memory as memory_limit, outcome::ending, template::fill};
-pub use self::{container::sandbox, directory::component, scheduler::run};
+pub use self::{container::sandbox, directory::component, root::refusal, scheduler::run};

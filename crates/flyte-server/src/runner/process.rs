@@ -75,8 +75,8 @@ pub struct Limits {
 /// What is kept from a process (Landlock). Everything else on the machine stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {
-    /// The directory that it can neither read nor write.
-    pub hidden: PathBuf,
+    /// Directories and files that it can neither read nor write.
+    pub hidden: Vec<PathBuf>,
     /// What it can read in there all the same, besides the process's own directory.
     pub readable: Vec<PathBuf>,
     /// What it can read and write in there all the same, besides `work` and `tmp` of the process's own directory.

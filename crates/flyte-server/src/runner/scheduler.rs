@@ -31,14 +31,20 @@ type Working = Arc<Mutex<HashMap<(ActionId, u32), Arc<Notify>>>>;
 
 /// Runs tasks until it is dropped; those that run then go on, and the next server finds them.
 pub async fn run(app: Arc<App>) {
-    let slots = u32::try_from(app.config.runner.max_tasks).unwrap_or(u32::MAX);
+    let refusal = super::refusal(&app.config);
+    let slots = match refusal {
+        Some(_) => 0,
+        None => u32::try_from(app.config.runner.max_tasks).unwrap_or(u32::MAX),
+    };
     let mut scheduler = Scheduler { app, working: Working::default(), tasks: JoinSet::new() };
     while let Err(error) = scheduler.recover().await {
         tracing::error!(%error, "the tasks that were running could not be looked up");
         sleep(PAUSE).await;
     }
-    if slots == 0 {
-        tracing::info!("no tasks are run here: runner.max-tasks is 0");
+    match refusal {
+        Some(why) => tracing::warn!("{why}"),
+        None if slots == 0 => tracing::info!("no tasks are run here: runner.max-tasks is 0"),
+        None => {}
     }
     loop {
         if let Err(error) = scheduler.turn(slots).await {

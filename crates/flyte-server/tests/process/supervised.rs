@@ -232,6 +232,7 @@ async fn a_sandbox_keeps_a_command_from_what_is_hidden() {
     let script = "cat $DATA/secret && echo read; echo x > $DATA/new && echo written; \
                   cat $DATA/given/file; cat $DATA/attempt/spec.json > /dev/null && echo own; echo x > x && cat x; \
                   echo y > ../lock && echo locked; echo z > $DATA/objects/z && cat $DATA/objects/z; \
+                  cat $OUTSIDE/password && echo outside; cat $OUTSIDE/beside; \
                   kill -0 $OTHER && echo signalled; cat /etc/passwd > /dev/null && echo system";
     let mut world = World::new(script);
     let data = world.directory.path().to_owned();
@@ -243,8 +244,13 @@ async fn a_sandbox_keeps_a_command_from_what_is_hidden() {
     let environment = &mut world.spec.environment;
     environment.insert("DATA".to_owned(), data.display().to_string());
     environment.insert("OTHER".to_owned(), std::process::id().to_string());
+    // What a setting names elsewhere.
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("password"), "secret\n").unwrap();
+    fs::write(outside.path().join("beside"), "beside\n").unwrap();
+    environment.insert("OUTSIDE".to_owned(), outside.path().display().to_string());
     world.spec.sandbox = Some(Sandbox {
-        hidden: data.clone(),
+        hidden: vec![data.clone(), outside.path().join("password")],
         readable: vec![data.join("given")],
         writable: vec![data.join("objects")],
         required: true,
@@ -258,7 +264,7 @@ async fn a_sandbox_keeps_a_command_from_what_is_hidden() {
     }
     let out: Vec<_> =
         out.iter().filter(|line| line.stream == Stream::Stdout).map(|line| line.text.as_str()).collect();
-    assert_eq!(out, ["given", "own", "x", "z", "system"]);
+    assert_eq!(out, ["given", "own", "x", "z", "beside", "system"]);
     assert!(!data.join("new").exists());
 }
 

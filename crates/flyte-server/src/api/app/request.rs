@@ -11,7 +11,7 @@ use super::{
     super::{actor, invalid, place},
     id,
 };
-use crate::{access::Caller, app::App, store::NewApp};
+use crate::{access::Caller, app::App, runner, store::NewApp};
 
 /// The longest reason for a change, in characters.
 const MAX_REASON: usize = 1024;
@@ -51,6 +51,9 @@ pub(super) async fn read(
         ) => true,
         None => return Err(invalid("app.spec.desired_state", "is not a state that there is")),
     };
+    if wanted && let Some(why) = runner::refusal(&app.config) {
+        return Err(ConnectError::failed_precondition(why));
+    }
     let new = NewApp {
         metadata: Meta { id: Default::default(), revision: 0, ..metadata.clone() }.encode_to_vec(),
         spec: spec.encode_to_vec(),

@@ -24,6 +24,7 @@ use crate::{
         unsupported::{self, Feature},
     },
     app::App,
+    runner,
     runs::{NewRun, NewTask, random_name},
     store::{Creator, CreatorKind, Run, RunId, TaskId, TaskRef},
 };
@@ -38,6 +39,9 @@ pub(super) async fn create(
     request: CreateRunRequest,
 ) -> Result<Run, ConnectError> {
     let creator = creator(caller)?;
+    if let Some(why) = runner::refusal(&app.config).filter(|_| app.config.runner.max_tasks > 0) {
+        return Err(ConnectError::failed_precondition(why));
+    }
     let id = run_id(request.id)?;
     place::check(app, caller, "id", &id.project, &id.domain).await?;
     let mut spec = request.run_spec.into_option().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The process that becomes the command: it gives up what the command must not have, and then its place.
 
 use std::{
+    collections::BTreeSet,
     ffi::{CString, OsStr},
     fs,
     io::{self, Write as _},
@@ -66,10 +67,11 @@ fn prepare(parent: &str, directory: &Path) -> io::Result<Spec> {
     Ok(spec)
 }
 
-/// Keeps this process from the hidden directory. Landlock knows only what is allowed, with all that is below it: what is
-/// allowed is everything beside the way to that directory.
+/// Keeps this process from what is hidden. Landlock knows only what is allowed, with all that is below it: what is allowed is
+/// everything beside the ways there.
 fn restrict(sandbox: &Sandbox, directory: &Path) -> io::Result<RulesetStatus> {
-    let hidden = fs::canonicalize(&sandbox.hidden)?;
+    // What is not there cannot be read; nor can what is put there later, since the directory is not allowed.
+    let hidden: BTreeSet<PathBuf> = sandbox.hidden.iter().map(|path| real_path(path)).collect();
     let rules = Ruleset::default()
         .handle_access(AccessFs::from_all(LANDLOCK))
         .and_then(|rules| rules.scope(Scope::Signal))
@@ -104,20 +106,33 @@ fn lack(enforced: RulesetStatus) -> Option<&'static str> {
     }
 }
 
-/// What stands beside `hidden` and beside the directories that it is in. Links are left out: what they lead to counts,
-/// and that may be the very directory.
-fn beside(hidden: &Path) -> io::Result<Vec<PathBuf>> {
+/// The path without links, as far as it is there.
+fn real_path(path: &Path) -> PathBuf {
+    match (fs::canonicalize(path), path.parent(), path.file_name()) {
+        (Ok(real), ..) => real,
+        (Err(_), Some(parent), Some(name)) => real_path(parent).join(name),
+        (Err(_), ..) => path.to_owned(),
+    }
+}
+
+/// What is beside the `hidden` paths and beside the directories that they are in. Links are left out: what they lead to counts,
+/// and that may be hidden.
+fn beside(hidden: &BTreeSet<PathBuf>) -> io::Result<Vec<PathBuf>> {
+    let ways: BTreeSet<&Path> = hidden.iter().flat_map(|path| path.ancestors().skip(1)).collect();
     let mut found = Vec::new();
-    let mut child = hidden;
-    for parent in hidden.ancestors().skip(1) {
+    for way in &ways {
+        // Below what is hidden, all is.
+        if way.ancestors().any(|path| hidden.contains(path)) {
+            continue;
+        }
         // A directory that we cannot list is one that the command can only go through.
-        for entry in fs::read_dir(parent).into_iter().flatten() {
+        for entry in fs::read_dir(way).into_iter().flatten() {
             let entry = entry?;
-            if entry.path() != child && !entry.file_type()?.is_symlink() {
-                found.push(entry.path());
+            let path = entry.path();
+            if !hidden.contains(&path) && !ways.contains(path.as_path()) && !entry.file_type()?.is_symlink() {
+                found.push(path);
             }
         }
-        child = parent;
     }
     Ok(found)
 }
@@ -177,7 +192,7 @@ mod tests {
         fs::create_dir(root.join("b")).unwrap();
         fs::write(root.join("a/file"), "").unwrap();
         std::os::unix::fs::symlink(&root, root.join("b-link")).unwrap();
-        let found = beside(&root.join("a/data")).unwrap();
+        let found = beside(&BTreeSet::from([root.join("a/data")])).unwrap();
         assert!(found.contains(&root.join("b")) && found.contains(&root.join("a/file")));
         assert!(found.contains(&PathBuf::from("/proc")));
         for path in &found {
@@ -185,6 +200,24 @@ mod tests {
             assert!(!path.starts_with(root.join("a/data")), "{}", path.display());
         }
         assert!(!found.contains(&root.join("b-link")));
+        // Several, also where one is in another, and one that is not there.
+        fs::write(root.join("b/key.pem"), "").unwrap();
+        let hidden = ["a/data", "a/data/inside", "b/key.pem", "none/at/all"].map(|name| root.join(name));
+        let found = beside(&BTreeSet::from(hidden)).unwrap();
+        assert!(found.contains(&root.join("a/file")) && !found.contains(&root.join("b")), "{found:?}");
+        assert!(!found.contains(&root.join("b/key.pem")) && !found.contains(&root.join("a")));
+        assert!(!found.iter().any(|path| path.starts_with(root.join("a/data"))));
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_hidden() {
+        let home = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(home.path()).unwrap();
+        fs::create_dir(root.join("archive")).unwrap();
+        fs::write(root.join("archive/key1.pem"), "").unwrap();
+        std::os::unix::fs::symlink("archive/key1.pem", root.join("key.pem")).unwrap();
+        assert_eq!(real_path(&root.join("key.pem")), root.join("archive/key1.pem"));
+        assert_eq!(real_path(&root.join("none/key.pem")), root.join("none/key.pem"));
     }
 
     #[test]
