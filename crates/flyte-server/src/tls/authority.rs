@@ -1,7 +1,9 @@
 //! The server's own certificate authority, for machines that no public authority certifies.
 //!
-//! It is made at the first start and lives ten years. Whoever trusts it trusts it for little: name constraints hold it
-//! to loopback and to the host names that the server was given. The certificates that it gives live ninety days.
+//! It is made at the first start and lives ten years. If the server has a public name by then, whoever trusts the authority
+//! trusts it for little: name constraints hold it to loopback and to the host names that the server was given. Without one
+//! there are no constraints, so that the authority that was handed out can certify the public name that is set later. The
+//! certificates that it gives live ninety days.
 
 use std::{collections::BTreeSet, fs, io, net::IpAddr, path::Path, time::Duration};
 
@@ -116,8 +118,10 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         date(&mut params, now, AUTHORITY_LIFE);
-        params.name_constraints =
-            Some(NameConstraints { permitted_subtrees: permitted(names), excluded_subtrees: Vec::new() });
+        params.name_constraints = names
+            .iter()
+            .any(|name| !name.is_loopback())
+            .then(|| NameConstraints { permitted_subtrees: permitted(names), excluded_subtrees: Vec::new() });
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.self_signed(&key)?;
         let pem = format!("{}{}", unix_lines(&certificate.pem()), unix_lines(&key.serialize_pem()));
@@ -140,7 +144,8 @@ impl Authority {
         if validity.not_after.timestamp() - now < AUTHORITY_RENEWAL {
             return Some(Some("the old one is about to expire".to_owned()));
         }
-        let constraints = parsed.name_constraints().ok()??.value;
+        let Some(constraints) = parsed.name_constraints().ok()? else { return Some(None) };
+        let constraints = constraints.value;
         let outside = names.iter().find(|name| !name.is_permitted(constraints));
         Some(outside.map(|name| format!("the old one was not made for {name}")))
     }
@@ -270,7 +275,8 @@ mod tests {
     #[test]
     fn the_authority_is_good_for_its_own_names_only() {
         let directory = tempfile::tempdir().unwrap();
-        let authority = Authority::load_or_create(directory.path(), &names(&["localhost"]), NOW).unwrap();
+        let own = names(&["localhost", "flyte.example.org"]);
+        let authority = Authority::load_or_create(directory.path(), &own, NOW).unwrap();
         let stray = names(&["localhost", "bank.example.com"]);
         let certificate = authority.certificate(directory.path(), &stray, NOW).unwrap();
         assert!(!accepts(&authority, &certificate, "bank.example.com", NOW));
@@ -303,6 +309,21 @@ mod tests {
         assert_eq!(start(&["localhost"]), first);
         assert_eq!(start(&["localhost", "127.9.9.9", "x.a.example"]), first);
         assert_ne!(start(&["localhost", "b.example"]), first);
+    }
+
+    #[test]
+    fn a_public_name_that_comes_later_keeps_the_authority_that_was_handed_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = names(&["localhost", "127.0.0.1", "::1"]);
+        let handed_out = Authority::load_or_create(directory.path(), &first, NOW).unwrap();
+        handed_out.certificate(directory.path(), &first, NOW).unwrap();
+        let later = names(&["localhost", "127.0.0.1", "::1", "flyte.example.com", "192.0.2.7"]);
+        let authority = Authority::load_or_create(directory.path(), &later, NOW + DAY).unwrap();
+        assert_eq!(authority.certificate_pem(), handed_out.certificate_pem());
+        let certificate = authority.certificate(directory.path(), &later, NOW + DAY).unwrap();
+        for host in ["localhost", "flyte.example.com", "192.0.2.7"] {
+            assert!(accepts(&handed_out, &certificate, host, NOW + DAY), "{host}");
+        }
     }
 
     #[test]

@@ -146,6 +146,14 @@ impl Name {
         }
     }
 
+    /// Whether it is this machine, whatever the network says.
+    pub(super) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Dns(name) => name == "localhost" || name.ends_with(".localhost"),
+            Self::Ip(address) => address.is_loopback(),
+        }
+    }
+
     /// Whether an authority with these constraints may certify the name (RFC 5280 section 4.2.1.10).
     pub(super) fn is_permitted(&self, constraints: &NameConstraints<'_>) -> bool {
         constraints.permitted_subtrees.iter().flatten().any(|subtree| match (self, &subtree.base) {

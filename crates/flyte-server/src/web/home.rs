@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 
-use super::{csrf, error::failed, form_action::FormAction, page::page};
+use super::{authority, csrf, error::failed, form_action::FormAction, page::page};
 use crate::{app::App, identity::session};
 
 #[derive(Template)]
@@ -17,6 +17,7 @@ use crate::{app::App, identity::session};
 struct HomeTemplate<'a> {
     email: Option<&'a str>,
     endpoint: &'a str,
+    fingerprint: Option<String>,
     csrf: &'a str,
 }
 
@@ -30,6 +31,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     let template = HomeTemplate {
         email: signed_in.as_ref().map(|signed_in| signed_in.user.email.as_str()),
         endpoint: app.config.issuer(),
+        fingerprint: authority::fingerprint(&app),
         csrf: &csrf.token,
     };
     csrf.attach(page(StatusCode::OK, &template, &FormAction::own()))

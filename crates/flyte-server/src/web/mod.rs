@@ -7,6 +7,7 @@
 //! - `/device`: `user_code` and `decision` (`approve` or `deny`).
 
 mod assets;
+mod authority;
 mod consent;
 pub mod csrf;
 mod device;
@@ -33,12 +34,13 @@ pub use return_to::ReturnTo;
 
 use crate::app::App;
 
-/// The pages that this module answers for: `/`, `/login`, `/signed-out` and `/assets/`.
+/// The pages that this module answers for: `/`, `/login`, `/signed-out`, `/ca.pem` and `/assets/`.
 pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(home::show))
         .route("/login", get(login::show).post(login::submit).layer(login::body_limit()))
         .route("/signed-out", get(async || signed_out_page()))
+        .route(authority::PATH, get(authority::serve))
         .route("/assets/{name}", get(assets::serve))
         .layer(map_response(security_headers))
 }
