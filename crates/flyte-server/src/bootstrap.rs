@@ -36,7 +36,9 @@ use crate::{
 const FIRST_PROJECT: &str = "flytesnacks";
 /// Loopback redirect URIs of the public client besides the one that it is told: the port is free (RFC 8252 section 7.3).
 const LOOPBACK_REDIRECT_URIS: [&str; 2] = ["http://127.0.0.1/callback", "http://[::1]/callback"];
-/// There while the first administrator's password may not have been told yet.
+/// The file with the first administrator's password, until they have signed in with it.
+const FIRST_PASSWORD: &str = "first-admin-password";
+/// The mark of a version before: the first administrator's password may not have been told.
 const FIRST_ADMIN_MARK: &str = "first-admin";
 /// Characters of passwords that are made up: none that look alike.
 const PASSWORD_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -97,42 +99,41 @@ pub struct Prepared {
     pub tls: Option<Tls>,
     /// Its data directory, locked as long as this lives.
     pub data_dir: DataDir,
-    /// The first administrator, to be told to whoever started the server, and then [`FirstAdmin::told`].
+    /// The first administrator, as long as their password is in a file.
     pub first_admin: Option<FirstAdmin>,
 }
 
-/// The first administrator's account with a password that was made up.
-#[derive(Debug)]
+/// The first administrator's account, whose password was made up.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstAdmin {
     /// What to sign in as.
     pub email: String,
-    /// What to sign in with.
-    pub password: SecretString,
-    mark: PathBuf,
+    /// The file whose first line is the password. It goes when the administrator has signed in.
+    pub password_file: PathBuf,
 }
 
-impl FirstAdmin {
-    /// The password has been shown: it is not made anew at the next start.
-    ///
-    /// # Errors
-    /// When the mark cannot be removed.
-    pub fn told(self) -> Result<(), BootstrapError> {
-        remove_mark(&self.mark)
-    }
+/// The administrator whose first password is still in a file of the data directory.
+#[must_use]
+pub fn first_password(data_dir: &Path) -> Option<FirstAdmin> {
+    let password_file = data_dir.join(FIRST_PASSWORD);
+    let text = fs::read_to_string(&password_file).map(SecretString::from).ok()?;
+    let email = text.expose_secret().lines().nth(1)?.trim().to_owned();
+    Some(FirstAdmin { email, password_file })
 }
 
-/// Keeps the password that an account was just given: where it is the first administrator's, whose first password may not
-/// have been told, the next start does not make another one.
+/// Removes the file with the first administrator's password, if it is this account's: the administrator has signed in, or has
+/// another password.
 ///
 /// # Errors
-/// When the mark that says so cannot be read or removed.
-pub fn keep_password(data_dir: &Path, email: &str) -> Result<(), BootstrapError> {
+/// When it cannot be removed.
+pub fn forget_first_password(data_dir: &Path, email: &str) -> Result<(), BootstrapError> {
     let mark = data_dir.join(FIRST_ADMIN_MARK);
-    match fs::read_to_string(&mark) {
-        Ok(marked) if marked.trim().to_lowercase() == email.to_lowercase() => remove_mark(&mark),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(BootstrapError::File { path: mark, source }),
+    if fs::read_to_string(&mark).is_ok_and(|marked| marked.trim().eq_ignore_ascii_case(email)) {
+        remove_mark(&mark)?;
+    }
+    match first_password(data_dir) {
+        Some(first) if first.email.eq_ignore_ascii_case(email) => remove_mark(&first.password_file),
+        _ => Ok(()),
     }
 }
 
@@ -270,9 +271,12 @@ async fn first_admin(
     now: UnixTime,
 ) -> Result<Option<FirstAdmin>, BootstrapError> {
     let mark = data_dir.file(FIRST_ADMIN_MARK);
-    let any = store.any_user().await?;
-    if any && !mark.exists() {
-        return Ok(None);
+    if store.any_user().await? {
+        if mark.exists() {
+            replace_untold_password(config, data_dir, store, audit, passwords, now).await?;
+            remove_mark(&mark)?;
+        }
+        return Ok(first_password(data_dir.path()));
     }
     let email = config.admin.email.clone();
     let password = match &config.admin.password_file {
@@ -280,30 +284,10 @@ async fn first_admin(
         None => make_up_password()?,
     };
     let hash = passwords.hash(password.clone()).await?;
-    if any {
-        // The start that made the account was killed before it could tell the password, which nobody knows.
-        let told = fs::read_to_string(&mark).unwrap_or_default();
-        let Some(user) = store.user_by_email(told.trim()).await? else {
-            remove_mark(&mark)?;
-            return Ok(None);
-        };
-        store.set_password_hash(&user.id, &hash, now).await?;
-        let event = Event::new(Kind::PasswordReset).object(&user.email);
-        audit.record(event.detail(Detail::Reason, "the first start was interrupted")).await;
-        let first_admin = FirstAdmin { email: user.email, password, mark };
-        if config.admin.password_file.is_some() {
-            // Whoever wrote the file knows it.
-            first_admin.told()?;
-            return Ok(None);
-        }
-        return Ok(Some(first_admin));
-    }
-    if config.admin.password_file.is_none() {
-        write_atomically(&mark, email.as_bytes())
-            .map_err(|source| BootstrapError::File { path: mark.clone(), source })?;
-    } else {
-        // Of a start without the file that was killed before it made the account.
-        remove_mark(&mark)?;
+    // Before the account is there: whenever the start is killed, somebody can know the password.
+    match &config.admin.password_file {
+        Some(_) => remove_mark(&data_dir.file(FIRST_PASSWORD))?,
+        None => write_first_password(data_dir, &password, &email)?,
     }
     store
         .create_user(&User {
@@ -317,7 +301,43 @@ async fn first_admin(
         })
         .await?;
     audit.record(Event::new(Kind::FirstAdminCreated).object(&email)).await;
-    Ok(config.admin.password_file.is_none().then_some(FirstAdmin { email, password, mark }))
+    Ok(first_password(data_dir.path()))
+}
+
+fn write_first_password(
+    data_dir: &DataDir,
+    password: &SecretString,
+    email: &str,
+) -> Result<(), BootstrapError> {
+    let path = data_dir.file(FIRST_PASSWORD);
+    let content = SecretString::from(format!("{}\n{email}\n", password.expose_secret()));
+    write_atomically(&path, content.expose_secret().as_bytes())
+        .map_err(|source| BootstrapError::File { path, source })
+}
+
+/// After a first start of a version before, which was killed before it could tell the password: nobody knows it.
+async fn replace_untold_password(
+    config: &Config,
+    data_dir: &DataDir,
+    store: &dyn Store,
+    audit: &Audit,
+    passwords: &Passwords,
+    now: UnixTime,
+) -> Result<(), BootstrapError> {
+    let marked = fs::read_to_string(data_dir.file(FIRST_ADMIN_MARK)).unwrap_or_default();
+    let Some(user) = store.user_by_email(marked.trim()).await? else { return Ok(()) };
+    let password = match &config.admin.password_file {
+        Some(path) => read_password(path)?,
+        None => make_up_password()?,
+    };
+    let hash = passwords.hash(password.clone()).await?;
+    if config.admin.password_file.is_none() {
+        write_first_password(data_dir, &password, &user.email)?;
+    }
+    store.set_password_hash(&user.id, &hash, now).await?;
+    let event = Event::new(Kind::PasswordReset).object(&user.email);
+    audit.record(event.detail(Detail::Reason, "the first start was interrupted")).await;
+    Ok(())
 }
 
 /// The first line of a password file.

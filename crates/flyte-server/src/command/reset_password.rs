@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use super::ended_keys;
 use crate::{
     audit::{Event, Kind},
-    bootstrap::{BootstrapError, keep_password, make_up_password, read_password},
+    bootstrap::{BootstrapError, forget_first_password, make_up_password, read_password},
     clock::Clock,
     config::Config,
     data_dir,
@@ -70,7 +70,7 @@ async fn reset(
     store.set_password_hash(&user.id, &hash, now).await?;
     let event = Event::new(Kind::PasswordReset).object(&user.email).into_record(now);
     store.append_audit_records(&[event]).await?;
-    keep_password(&config.data_dir, &user.email)?;
+    forget_first_password(&config.data_dir, &user.email)?;
     Ok(match password_file {
         Some(_) => format!("{about_keys}{} has a new password and is signed out everywhere.\n", user.email),
         None => format!(

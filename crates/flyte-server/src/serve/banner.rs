@@ -6,63 +6,115 @@ use std::{
     path::Path,
 };
 
-use secrecy::ExposeSecret as _;
+use crate::{
+    bootstrap::FirstAdmin,
+    config::{Config, settings},
+};
 
-use crate::{bootstrap::FirstAdmin, config::Config};
-
-/// Shows the address and how to go on, on a terminal; and the first administrator's password in any case, since there is no
-/// other way to it. Goes to standard error beside the log, never into it.
-///
-/// # Errors
-/// Where nobody reads standard error: the password has then not been told.
-pub(super) fn show(config: &Config, ca: Option<&Path>, first_admin: Option<&FirstAdmin>) -> io::Result<()> {
-    let mut text = String::new();
+/// Shows the address and how to go on: on a terminal as text, otherwise in the log. The first administrator's password is in
+/// neither: only where it is.
+pub(super) fn show(config: &Config, ca: Option<&Path>, first_admin: Option<&FirstAdmin>) {
     if io::stderr().is_terminal() {
-        text += &next_steps(config, ca);
-    }
-    if let Some(first_admin) = first_admin {
-        text += &sign_in(first_admin);
-    }
-    io::stderr().write_all(text.as_bytes())
-}
-
-fn next_steps(config: &Config, ca: Option<&Path>) -> String {
-    let mut text = String::new();
-    let endpoint = config.issuer();
-    // Writing to a String does not fail.
-    let _ = writeln!(text, "\nFlyte is at {endpoint}\n\nIn another terminal:");
-    match ca {
-        Some(ca) => {
-            let _ = writeln!(
-                text,
-                "  flyte create config --endpoint {endpoint} --ca-cert-file {} --project flytesnacks --domain development",
-                ca.display()
-            );
-        }
-        None => {
-            let _ = writeln!(
-                text,
-                "  flyte create config --endpoint {endpoint} --project flytesnacks --domain development"
+        let text = text(config, ca, first_admin);
+        // That nobody reads it changes nothing: the password stays in its file.
+        let _ = io::stderr().write_all(text.as_bytes());
+    } else {
+        tracing::info!(command = client_command(config, ca), "set up clients with this command");
+        if let Some(FirstAdmin { email, password_file }) = first_admin {
+            tracing::warn!(
+                email,
+                file = %password_file.display(),
+                "the first administrator's password is the first line of this file; sign in, which removes it, or remove it"
             );
         }
     }
-    let _ = writeln!(text, "  flyte get project\n");
+    if let Some(value) = missing_public_url(config) {
+        tracing::warn!(
+            listen = %config.listen,
+            public_url = value,
+            "other machines can reach this server, but its public-url is localhost: they cannot sign in. Set public-url to \
+             the address that they use"
+        );
+    }
+}
+
+/// The command that sets up a client.
+fn client_command(config: &Config, ca: Option<&Path>) -> String {
+    let mut command = format!("flyte create config --endpoint {}", config.issuer());
+    if let Some(ca) = ca {
+        // Writing to a String does not fail.
+        let _ = write!(command, " --ca-cert-file {}", ca.display());
+    }
+    command + " --project flytesnacks --domain development"
+}
+
+fn text(config: &Config, ca: Option<&Path>, first_admin: Option<&FirstAdmin>) -> String {
+    let mut text = format!(
+        "\nFlyte is at {}\n\nIn another terminal:\n  {}\n  flyte get project\n\n",
+        config.issuer(),
+        client_command(config, ca)
+    );
+    if let Some(FirstAdmin { email, password_file }) = first_admin {
+        let _ = write!(
+            text,
+            "Sign in as the administrator, which removes the file with the password:\n  e-mail    {email}\n  password  {}\n\n",
+            password_file.display()
+        );
+    }
     text
 }
 
-fn sign_in(first_admin: &FirstAdmin) -> String {
-    let lines = [
-        "Sign in as the administrator. This is shown only once:".to_owned(),
-        String::new(),
-        format!("  e-mail    {}", first_admin.email),
-        format!("  password  {}", first_admin.password.expose_secret()),
-    ];
-    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
-    let edge = "─".repeat(width + 2);
-    let mut text = format!("┌{edge}┐\n");
-    for line in &lines {
-        let _ = writeln!(text, "│ {line:<width$} │");
+/// What `public-url` should be, if other machines can reach the server and it says `localhost`. A proxy in front of the
+/// server has an address of its own, which only the administrator knows.
+fn missing_public_url(config: &Config) -> Option<String> {
+    let ip = config.listen.ip();
+    if ip.is_loopback() || !settings::is_loopback(&config.public_url) {
+        return None;
     }
-    let _ = writeln!(text, "└{edge}┘");
-    text
+    let host = match ip.is_unspecified() {
+        true => host_name(),
+        false if ip.is_ipv6() => format!("[{ip}]"),
+        false => ip.to_string(),
+    };
+    Some(format!("https://{host}:{}", config.listen.port()))
+}
+
+/// The name of this machine, as the kernel knows it.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "HOST".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_for_others_needs_their_address_of_it() {
+        let mut config = Config::for_test("/data".as_ref());
+        assert_eq!(missing_public_url(&config), None);
+        config.listen = "192.0.2.7:8443".parse().unwrap();
+        assert_eq!(missing_public_url(&config).as_deref(), Some("https://192.0.2.7:8443"));
+        config.listen = "[::]:443".parse().unwrap();
+        assert_eq!(missing_public_url(&config), Some(format!("https://{}:443", host_name())));
+        config.public_url = "https://flyte.example.com/".parse().unwrap();
+        assert_eq!(missing_public_url(&config), None);
+    }
+
+    #[test]
+    fn the_password_is_shown_nowhere() {
+        let config = Config::for_test("/data".as_ref());
+        let first =
+            FirstAdmin { email: "a@b".to_owned(), password_file: "/data/first-admin-password".into() };
+        let text = text(&config, Some("/data/ca.pem".as_ref()), Some(&first));
+        assert!(
+            text.contains(
+                "flyte create config --endpoint https://localhost:8443 --ca-cert-file /data/ca.pem "
+            )
+        );
+        assert!(text.contains("password  /data/first-admin-password\n"), "{text}");
+    }
 }

@@ -66,10 +66,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     let bootstrap::Prepared { app, tls, data_dir, first_admin } =
         bootstrap::prepare(config, Clock::default()).await?;
     let tls = tls.map(Arc::new);
-    let shown = banner::show(&app.config, tls.as_deref().and_then(|tls| tls.bundle()), first_admin.as_ref());
-    if let (Ok(()), Some(first_admin)) = (shown, first_admin) {
-        first_admin.told()?;
-    }
+    banner::show(&app.config, tls.as_deref().and_then(|tls| tls.bundle()), first_admin.as_ref());
     // Before anybody can know that the server is there: a signal without a handler would kill it.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut upkeep = upkeep::start(Arc::clone(&app), tls.clone())?;

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     app::App,
     audit::{Detail, Event, Kind},
+    bootstrap,
     http::ClientAddr,
     identity::{PasswordError, Passwords, known_browser, session},
     oauth::redirect_uri,
@@ -167,6 +168,9 @@ pub(super) async fn submit(
         }
         Ok(Some((session, cookie))) => {
             attempt.succeeded();
+            if let Err(error) = bootstrap::forget_first_password(&app.config.data_dir, &user.email) {
+                tracing::warn!(%error, "the file with the first password cannot be removed; remove it");
+            }
             let event = of(Event::new(Kind::SignedIn).from(address), &user);
             app.audit.record(event.detail(Detail::Session, session.id)).await;
             let location = return_to.as_ref().and_then(ReturnTo::location);

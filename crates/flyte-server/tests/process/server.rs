@@ -1,6 +1,7 @@
 //! A running flyte-server and the few requests that the tests make.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::Path,
@@ -18,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The command with this data directory and nothing from this process's environment.
 pub(crate) fn command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flyte-server"));
-    command.env_clear().env("HOME", "/nonexistent").arg("--data-dir").arg(data).args(arguments);
+    command.env_clear().env("HOME", "/nonexistent").env("FLYTE_SERVER_RUNNER_ALLOW_ROOT", "true");
+    command.arg("--data-dir").arg(data).args(arguments);
     command
 }
 
@@ -39,6 +41,7 @@ pub(crate) struct Server {
     lines: mpsc::Receiver<String>,
     /// What it wrote before it served and, once it has ended, after that.
     pub(crate) greeting: String,
+    password: Option<String>,
 }
 
 impl Server {
@@ -49,7 +52,7 @@ impl Server {
             all.extend(["--tls", "off"]);
         }
         all.extend(arguments);
-        Self::serving(spawn(data, &all))
+        Self::serving(data, spawn(data, &all))
     }
 
     /// The same with no more than so many open files.
@@ -61,15 +64,22 @@ impl Server {
             env!("CARGO_BIN_EXE_flyte-server"),
         ]);
         command.args(["--log-format", "json", "--tls", "off", "--listen", "127.0.0.1:0", "--data-dir"]);
-        Self::serving(spawn_command(command.arg(data).args(arguments).env("HOME", "/nonexistent")))
+        command.arg(data).args(arguments).env("HOME", "/nonexistent");
+        Self::serving(data, spawn_command(command.env("FLYTE_SERVER_RUNNER_ALLOW_ROOT", "true")))
     }
 
-    fn serving((process, lines): (Child, mpsc::Receiver<String>)) -> Self {
-        let mut server =
-            Self { process, address: ([127, 0, 0, 1], 0).into(), lines, greeting: String::new() };
+    fn serving(data: &Path, (process, lines): (Child, mpsc::Receiver<String>)) -> Self {
+        let mut server = Self {
+            process,
+            address: ([127, 0, 0, 1], 0).into(),
+            lines,
+            greeting: String::new(),
+            password: None,
+        };
         let serving = server.wait_for("\"serving\"");
         let (_, address) = serving.split_once("\"listen\":\"").unwrap();
         server.address = address.split('"').next().unwrap().parse().unwrap();
+        server.password = password(data);
         server
     }
 
@@ -86,9 +96,9 @@ impl Server {
         }
     }
 
-    /// The password that was shown before it served.
+    /// The administrator's first password, if it is still in its file when the server serves.
     pub(crate) fn password(&self) -> Option<String> {
-        password(&self.greeting)
+        self.password.clone()
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -180,10 +190,10 @@ fn spawn_command(command: &mut Command) -> (Child, mpsc::Receiver<String>) {
     (process, lines)
 }
 
-/// The password in what a first start shows.
-pub(crate) fn password(shown: &str) -> Option<String> {
-    let line = shown.lines().find(|line| line.contains("  password  "))?;
-    Some(line.split("password").nth(1)?.trim_matches(['│', ' ']).to_owned())
+/// The administrator's first password in the data directory.
+pub(crate) fn password(data: &Path) -> Option<String> {
+    let text = fs::read_to_string(data.join("first-admin-password")).ok()?;
+    text.lines().next().map(str::to_owned)
 }
 
 pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {

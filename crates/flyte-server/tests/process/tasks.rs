@@ -18,7 +18,7 @@ use flyte_server::store::{
 };
 use tempfile::TempDir;
 
-use crate::server::Server;
+use crate::server::{Server, errors, output};
 
 struct World {
     home: TempDir,
@@ -71,10 +71,7 @@ impl World {
             source: 0,
             trigger: None,
             family_id: format!("family-of-{name}"),
-            output_base: format!(
-                "file://{}/objects/flytesnacks/development/runs/{name}",
-                self.data().display()
-            ),
+            output_base: format!("objects://flytesnacks/development/runs/{name}"),
             max_concurrency: 0,
             created_at: 1_700_000_000_000,
             ended_at: None,
@@ -170,4 +167,51 @@ async fn what_ends_badly_tells_why() {
     let directory = world.data().join("attempts/flytesnacks/development/r-failed/a0/1");
     assert!(!directory.join("token").exists() && !directory.join("work").exists());
     assert!(directory.join("log.jsonl").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_backed_up_runs_at_another_path() {
+    let world = World::new();
+    let script = "echo {{.outputPrefix}} > {{.outputPrefix}}/told";
+    let told = |data: &Path, run: &str| {
+        let path = data.join("objects/flytesnacks/development/runs").join(run).join("a0/1/told");
+        fs::read_to_string(path).unwrap()
+    };
+    let first = world.queue("r-first", script).await;
+    let server = Server::start(&world.data(), &["--max-tasks", "2"]);
+    let action = world.until_ended(&first).await;
+    assert_eq!(action.phase, Phase::Succeeded, "{action:?}");
+    assert!(told(&world.data(), "r-first").starts_with(&format!("{}/objects/", world.data().display())));
+    server.stop();
+
+    let second = world.queue("r-second", script).await;
+    let server = Server::start(&world.data(), &["--max-tasks", "0"]);
+    let backup = world.home.path().join("backup");
+    for arguments in [&["backup"][..], &["backup", "--verify"], &["backup"]] {
+        let arguments = [arguments, &[backup.to_str().unwrap()]].concat();
+        let done = output(&world.data(), &arguments);
+        assert!(done.status.success(), "{arguments:?}: {}", errors(&done));
+    }
+    server.stop();
+    let World { home, store } = world;
+    drop(store);
+    fs::rename(home.path().join("data"), home.path().join("gone")).unwrap();
+
+    let data = home.path().join("elsewhere/data");
+    let restored = output(&data, &["restore", backup.to_str().unwrap()]);
+    assert!(restored.status.success(), "{}", errors(&restored));
+    let again = output(&data, &["restore", backup.to_str().unwrap()]);
+    assert!(errors(&again).contains("is not empty"), "{}", errors(&again));
+    let store = SqliteStore::open(&data.join("flyte.db")).unwrap();
+    let world = World { home, store };
+    let _server = Server::start(&data, &["--max-tasks", "2"]);
+    let action = world.until_ended(&second).await;
+    assert_eq!(action.phase, Phase::Succeeded, "{action:?}");
+    assert_eq!(
+        told(&data, "r-second"),
+        format!("{}\n", data.join("objects/flytesnacks/development/runs/r-second/a0/1").display())
+    );
+    let kept = world.store.action_by_id(&first).await.unwrap().unwrap();
+    assert_eq!(kept.output_uri, "objects://flytesnacks/development/runs/r-first/a0/1");
+    assert!(told(&data, "r-first").contains("r-first"));
 }
