@@ -186,7 +186,7 @@ mod tests {
 
         let collection = LiteralCollection { literals: vec![file(url("raw/in-list"))], ..Default::default() };
         let map = LiteralMap {
-            literals: [("k".to_owned(), file(format!("objects://{}", url("raw/directory"))))]
+            literals: [("k".to_owned(), file(app.objects.for_command(&url("raw/directory"))))]
                 .into_iter()
                 .collect(),
             ..Default::default()
@@ -210,7 +210,7 @@ mod tests {
             app.objects.put(&url(path), "content".into()).await.unwrap();
         }
         assert_eq!(find(&app, &with, &prefix).await, Found::Whole);
-        std::fs::remove_dir_all(url("raw/directory/below")).unwrap();
+        std::fs::remove_dir_all(app.objects.for_command(&url("raw/directory/below"))).unwrap();
         assert_eq!(find(&app, &with, &prefix).await, Found::Gone, "the directory is empty");
     }
 }
