@@ -66,6 +66,16 @@ impl Cache {
         shard.insert(key, verified);
     }
 
+    /// Forgets the tokens of a caller's principal, so that they are verified again.
+    pub(super) fn forget(&self, of: &Caller) {
+        for shard in &self.0 {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.retain(|_, Verified { caller, .. }| {
+                caller.principal != of.principal || caller.subject != of.subject
+            });
+        }
+    }
+
     fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Verified>> {
         self.0[usize::from(key[0]) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,6 +10,7 @@ mod late;
 pub mod policy;
 mod principal;
 mod revoked;
+mod streams;
 pub mod token;
 mod usage;
 
@@ -25,12 +26,14 @@ use self::{
     cache::{Cache, Verified},
     late::Late,
     revoked::Revoked,
+    streams::Streams,
     token::AccessTokenClaims,
     usage::Usage,
 };
 pub use self::{
     error::{AccessError, RESOURCE_METADATA, Reason, step_up_challenge},
     principal::PrincipalKind,
+    streams::{OpenStream, StreamEnd},
 };
 use crate::{
     app::App,
@@ -60,6 +63,8 @@ pub struct Caller {
     pub family_id: String,
     /// This one token: `jti`.
     pub token_id: String,
+    /// When this token expires: `exp`.
+    pub expires_at: UnixTime,
     /// What kind of principal `subject` is.
     pub principal: PrincipalKind,
     /// When the person proved who they are: `auth_time`. A refresh does not change it; machines have none.
@@ -77,6 +82,7 @@ pub struct Access {
     revoked: Revoked,
     usage: Usage,
     late: Late,
+    streams: Arc<Streams>,
 }
 
 impl Access {
@@ -189,7 +195,7 @@ impl Access {
         Ok(claims)
     }
 
-    /// Whether the caller's tokens have been revoked since it was let in, as what goes on for long asks now and then.
+    /// Whether the caller's tokens have been revoked since it was let in.
     #[must_use]
     pub fn is_revoked(&self, caller: &Caller) -> bool {
         self.revoked.contains(&caller.family_id) || self.revoked.contains(&caller.token_id)
@@ -228,6 +234,7 @@ impl Access {
     /// Refuses the family's tokens from now on, on this replica, or the one token with this `jti`; the store tells the others.
     pub fn revoke_family(&self, family_id: &str) {
         self.revoked.insert(family_id);
+        self.end_revoked_streams();
     }
 
     /// Notes that a machine identity got a token; [`Access::write_usage`] makes it known.
@@ -256,6 +263,7 @@ impl Access {
         };
         let families = app.store.families_revoked_since(since).await?;
         self.revoked.learn(families, now);
+        self.end_revoked_streams();
         Ok(())
     }
 }
@@ -276,6 +284,7 @@ impl From<AccessTokenClaims> for Caller {
             scopes: claims.scope.split_ascii_whitespace().map(str::to_owned).collect(),
             family_id: claims.family,
             token_id: claims.jti,
+            expires_at: claims.exp,
             principal: claims.principal,
             authenticated_at: claims.auth_time.filter(|_| claims.principal.is_person()),
             // Nothing, until the principal was looked up.
@@ -295,6 +304,7 @@ impl Caller {
             scopes: Vec::new(),
             family_id: String::new(),
             token_id: String::new(),
+            expires_at: UnixTime::MAX,
             principal: PrincipalKind::Person,
             authenticated_at: None,
             role: Role::Viewer,

@@ -1,13 +1,14 @@
 //! Who gets in, and who does not any more.
 
 use axum::response::IntoResponse as _;
+use futures_util::FutureExt as _;
 use http::HeaderValue;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    store::{AuthorizationCode, BrowserSession, RevokedBy},
+    store::{AuthorizationCode, BrowserSession, RevokedBy, sqlite::SqliteStore},
     testing::{self, NOW},
 };
 
@@ -110,6 +111,7 @@ async fn a_good_token_tells_who_calls() {
         scopes: vec!["openid".to_owned(), "all".to_owned()],
         family_id: "f".to_owned(),
         token_id: issued.jti,
+        expires_at: NOW + TTL,
         principal: PrincipalKind::Person,
         authenticated_at: Some(NOW),
         role: Role::Contributor,
@@ -341,4 +343,52 @@ async fn a_token_of_a_dropped_key_is_refused_also_where_it_was_verified_before()
     let refused = call(&app, &token).await.unwrap_err();
     assert!(refused.contains("unknown key"), "{refused}");
     assert!(call(&app, &issue(&app, "Ada", "family")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_callers_rights_are_reduced() {
+    let app = server().await;
+    let now = |role| Arc::new(Caller { subject: "user-Ada".to_owned(), role, ..Caller::nobody() });
+    let headers = bearer(&issue(&app, "Ada", "f"));
+    let mut same = app.access.open_stream(&app, &now(Role::Contributor), &headers);
+    let mut reduced = app.access.open_stream(&app, &now(Role::Admin), &headers);
+    app.access.check_streams(&app).await;
+    assert_eq!(reduced.ended().await.to_string(), "the caller's rights have been reduced");
+    assert!(same.ended().now_or_never().is_none(), "it goes on");
+    app.clock.advance(ACCOUNT_CHECK_INTERVAL);
+    app.access.check_streams(&app).await;
+    assert!(same.ended().now_or_never().is_none(), "it goes on");
+}
+
+#[tokio::test]
+async fn a_stream_whose_caller_cannot_be_checked_does_not_go_on_for_ever() {
+    let mut app = server().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flyte.db");
+    app.store = Arc::new(SqliteStore::open(&path).unwrap());
+    app.store.create_user(&testing::user("Ada")).await.unwrap();
+    let ada =
+        Arc::new(Caller { subject: "user-Ada".to_owned(), role: Role::Contributor, ..Caller::nobody() });
+    let mut stream = app.access.open_stream(&app, &ada, &bearer(&issue(&app, "Ada", "f")));
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let rename =
+        |from: &str, to: &str| other.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
+    rename("users", "away");
+    for elapsed in [0, ACCOUNT_CHECK_INTERVAL - 1] {
+        app.clock.advance(elapsed);
+        app.access.check_streams(&app).await;
+        assert!(stream.ended().now_or_never().is_none(), "the database may be back in a moment");
+    }
+    rename("away", "users");
+    app.access.check_streams(&app).await;
+    rename("users", "away");
+    app.clock.advance(1);
+    for elapsed in [0, ACCOUNT_CHECK_INTERVAL - 1] {
+        app.clock.advance(elapsed);
+        app.access.check_streams(&app).await;
+        assert!(stream.ended().now_or_never().is_none(), "it has been back");
+    }
+    app.clock.advance(1);
+    app.access.check_streams(&app).await;
+    assert_eq!(stream.ended().await, StreamEnd::Unchecked);
 }

@@ -283,7 +283,7 @@ impl ActionsService for Service {
         let watcher = self.app.runs.watch(&parent.run);
         // The version seen, and whether all that stood at the beginning has been sent.
         let start = (0, false);
-        Response::stream_ok(follow(&self.app, caller, watcher, start, move |app, (seen, synced)| {
+        Response::stream_ok(follow(&self.app, watcher, start, move |app, (seen, synced)| {
             let parent = parent.clone();
             async move { look(&app, &parent, seen, synced).await }
         }))

@@ -25,6 +25,7 @@ mod project;
 mod run;
 mod secret;
 mod settings;
+mod streams;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -110,8 +111,11 @@ pub fn router(app: Arc<App>) -> Router {
     // As sent and as decompressed. Not by a layer in front, whose refusal would be none in the caller's protocol.
     let most = app.config.http.max_body_size;
     let limits = Limits::default().with_max_request_body_size(most).with_max_message_size(most);
-    let service =
-        limit_anonymous(services).into_axum_service().with_limits(limits).with_interceptor(decoding::Frugal);
+    let service = limit_anonymous(services)
+        .into_axum_service()
+        .with_limits(limits)
+        .with_interceptor(decoding::Frugal)
+        .with_interceptor(streams::Guard::new(Arc::clone(&app)));
     let calls = Router::new()
         .route("/{service}/{method}", any_service(service))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), authenticate));

@@ -12,6 +12,7 @@ mod project;
 mod protocol;
 mod run;
 mod settings;
+mod streams;
 mod task;
 mod trigger;
 mod trust;

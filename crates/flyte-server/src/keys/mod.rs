@@ -181,6 +181,12 @@ impl SigningKeys {
         self.current().verify(token, typ)
     }
 
+    /// Whether there is a key with this `kid`: what it signed verifies.
+    #[must_use]
+    pub fn knows(&self, kid: &str) -> bool {
+        self.current().pair(kid).is_some()
+    }
+
     /// The public keys as a JSON Web Key Set (RFC 7517 section 5).
     #[must_use]
     pub fn jwks(&self) -> Bytes {

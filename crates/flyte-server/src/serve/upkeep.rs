@@ -12,9 +12,11 @@ use crate::{app::App, apps, runner, tls::Tls};
 
 /// Revocations by other replicas are to take effect within a second.
 const REVOCATIONS: Duration = Duration::from_millis(500);
+/// Streams end within a second after their callers' rights have.
+const STREAMS: Duration = Duration::from_millis(500);
 /// A new signing key of another replica is seen at once by its unknown `kid`; that one was dropped because it leaked
 /// (`flyte-server rotate-keys --revoke`) is to take effect as soon.
-const KEYS: Duration = Duration::from_secs(1);
+const KEYS: Duration = Duration::from_millis(500);
 /// Certificate files are looked at.
 const CERTIFICATE: Duration = Duration::from_secs(10);
 /// When API keys were last used is exact to a minute.
@@ -35,6 +37,7 @@ pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinSet<
     let hangup = signal(SignalKind::hangup())?;
     let mut tasks = JoinSet::new();
     tasks.spawn(watch_revocations(Arc::clone(&app)));
+    tasks.spawn(watch_streams(Arc::clone(&app)));
     tasks.spawn(watch_keys(Arc::clone(&app)));
     tasks.spawn(watch_runs(Arc::clone(&app)));
     tasks.spawn(watch_certificate(Arc::clone(&app), tls, hangup));
@@ -58,6 +61,14 @@ async fn watch_revocations(app: Arc<App>) {
         if let Err(error) = app.access.maintain(&app).await {
             tracing::error!(%error, "revocations could not be read");
         }
+    }
+}
+
+async fn watch_streams(app: Arc<App>) {
+    let mut interval = every(STREAMS);
+    loop {
+        interval.tick().await;
+        app.access.check_streams(&app).await;
     }
 }
 
@@ -146,14 +157,34 @@ async fn remove_expired(app: &App) {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
     use rusqlite::Connection;
     use tokio::time::timeout;
 
     use super::*;
     use crate::{
+        access::Caller,
         store::sqlite::SqliteStore,
         testing::{self, NOW},
     };
+
+    #[tokio::test]
+    async fn streams_end_when_their_tokens_expire() {
+        let app = Arc::new(testing::app(|_| {}).await);
+        let _upkeep = start(Arc::clone(&app), None).unwrap();
+        let mut ada = testing::user("Ada");
+        ada.admin = true;
+        app.store.create_user(&ada).await.unwrap();
+        let mut headers = HeaderMap::new();
+        let token = app.keys.sign("at+jwt", &serde_json::json!({})).unwrap();
+        headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        let caller = Caller { subject: ada.id, expires_at: NOW + 60, ..Caller::nobody() };
+        let mut stream = app.access.open_stream(&app, &Arc::new(caller), &headers);
+        let ended = tokio::spawn(async move { stream.ended().await.to_string() });
+        app.clock.advance(60);
+        let ended = timeout(Duration::from_secs(60), ended).await.expect("it ends by itself").unwrap();
+        assert_eq!(ended, "the token has expired");
+    }
 
     #[tokio::test]
     async fn revocations_do_not_wait_for_the_clean_up() {

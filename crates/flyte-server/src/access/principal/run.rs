@@ -4,6 +4,7 @@ use super::{Standing, api_key, federated, person};
 use crate::{
     access::{Caller, PrincipalKind},
     app::App,
+    clock::UnixTime,
     store::{Creator, CreatorKind, Limit, Role, Run, StoreError},
 };
 
@@ -41,6 +42,7 @@ async fn creator(app: &App, run: &Run) -> Result<Result<Standing, &'static str>,
         scopes: Vec::new(),
         family_id: family_id.clone(),
         token_id: String::new(),
+        expires_at: UnixTime::MAX,
         principal: PrincipalKind::Person,
         authenticated_at: None,
         role: run.creator.role,

@@ -248,7 +248,7 @@ impl RunService for Service {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
         let id = run_id(caller, required("run_id", &request.run_id)?)?;
-        read::watch_run(&self.app, caller, id).await
+        read::watch_run(&self.app, id).await
     }
 
     async fn get_action_details<'a>(
@@ -276,7 +276,7 @@ impl RunService for Service {
         let request = request.to_owned_message();
         let action = self.action(caller, required("action_id", &request.action_id)?).await?;
         let run = self.run_of(&action.id).await?;
-        read::watch_action(&self.app, caller, run, action.id)
+        read::watch_action(&self.app, run, action.id)
     }
 
     async fn get_action_data<'a>(
@@ -347,7 +347,7 @@ impl RunService for Service {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
         let id = run_id(caller, required("run_id", &request.run_id)?)?;
-        read::watch_actions(&self.app, caller, id, request.filter).await
+        read::watch_actions(&self.app, id, request.filter).await
     }
 
     async fn watch_cluster_events(

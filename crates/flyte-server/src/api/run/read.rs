@@ -90,13 +90,12 @@ pub(super) fn run_query(
 /// The run in full, each time its root action changes; ends with that.
 pub(super) async fn watch_run(
     app: &Arc<App>,
-    caller: &Arc<Caller>,
     id: RunId,
 ) -> ServiceResult<ServiceStream<WatchRunDetailsResponse>> {
     let watcher = app.runs.watch(&id);
     app.store.run_by_id(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
     let root = ActionId::root(id);
-    Response::stream_ok(follow(app, caller, watcher, 0, move |app, seen| {
+    Response::stream_ok(follow(app, watcher, 0, move |app, seen| {
         let root = root.clone();
         async move {
             let Some((version, next)) = news(&app, &root, seen).await? else { return Ok(nothing(seen)) };
@@ -113,12 +112,11 @@ pub(super) async fn watch_run(
 /// The action in full, each time it changes; ends with it.
 pub(super) fn watch_action(
     app: &Arc<App>,
-    caller: &Arc<Caller>,
     run: store::Run,
     id: ActionId,
 ) -> ServiceResult<ServiceStream<WatchActionDetailsResponse>> {
     let watcher = app.runs.watch(&id.run);
-    Response::stream_ok(follow(app, caller, watcher, 0, move |app, seen| {
+    Response::stream_ok(follow(app, watcher, 0, move |app, seen| {
         let (run, id) = (run.clone(), id.clone());
         async move {
             let action = app.runs.action(&id).await.map_err(store_error)?.ok_or_else(|| no_action(&id))?;
@@ -151,14 +149,13 @@ async fn news(app: &App, id: &ActionId, seen: i64) -> Result<Option<(i64, Next)>
 /// All actions of a run, and then those that change; ends with the run.
 pub(super) async fn watch_actions(
     app: &Arc<App>,
-    caller: &Arc<Caller>,
     id: RunId,
     filters: Vec<Filter>,
 ) -> ServiceResult<ServiceStream<WatchActionsResponse>> {
     let wanted = query::actions(&ListRequest { filters, ..ListRequest::default() })?;
     let watcher = app.runs.watch(&id);
     let run = app.store.run_by_id(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
-    Response::stream_ok(follow(app, caller, watcher, 0, move |app, seen| {
+    Response::stream_ok(follow(app, watcher, 0, move |app, seen| {
         let (run, wanted) = (run.clone(), wanted.clone());
         async move {
             let root = ActionId::root(run.id.clone());
@@ -246,7 +243,7 @@ pub(super) fn watch_runs(
     };
     let possible = possible && confine_to(caller, &mut wanted);
     let watcher = app.runs.watch_all();
-    Response::stream_ok(follow(app, caller, watcher, SeenRuns::default(), move |app, mut seen| {
+    Response::stream_ok(follow(app, watcher, SeenRuns::default(), move |app, mut seen| {
         let wanted = wanted.clone();
         async move {
             if !possible {

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, future::Future, sync::Arc};
 use connectrpc::{ConnectError, ServiceStream};
 use futures_util::stream;
 
-use crate::{access::Caller, app::App, runs::Watcher};
+use crate::{app::App, runs::Watcher};
 
 /// What one look brought.
 pub(in crate::api) struct Look<S, M> {
@@ -31,7 +31,6 @@ pub(in crate::api) enum Next {
 /// A stream in the making.
 struct Following<S, M, F> {
     app: Arc<App>,
-    caller: Arc<Caller>,
     watcher: Watcher,
     state: S,
     look: F,
@@ -40,11 +39,9 @@ struct Following<S, M, F> {
 }
 
 /// Looks at once, and again whenever something has changed; sends what that brings. A slow consumer is waited for and then
-/// gets what stands at that time. The stream ends in an error that makes clients come back where the server stops, and for
-/// good where the caller's token is revoked.
+/// gets what stands at that time. When the server stops, the stream ends in an error that makes clients come back.
 pub(in crate::api) fn follow<S, M, F, L>(
     app: &Arc<App>,
-    caller: &Arc<Caller>,
     watcher: Watcher,
     state: S,
     look: F,
@@ -55,15 +52,8 @@ where
     F: Fn(Arc<App>, S) -> L + Send + 'static,
     L: Future<Output = Result<Look<S, M>, ConnectError>> + Send,
 {
-    let following = Following {
-        app: Arc::clone(app),
-        caller: Arc::clone(caller),
-        watcher,
-        state,
-        look,
-        pending: VecDeque::new(),
-        next: Next::More,
-    };
+    let following =
+        Following { app: Arc::clone(app), watcher, state, look, pending: VecDeque::new(), next: Next::More };
     Box::pin(stream::unfold(following, |mut following| async move {
         let item = following.item().await?;
         if item.is_err() {
@@ -94,9 +84,6 @@ where
                         return Some(Err(ConnectError::unavailable("the server is stopping; watch again")));
                     }
                 },
-            }
-            if self.app.access.is_revoked(&self.caller) {
-                return Some(Err(ConnectError::unauthenticated("the token has been revoked")));
             }
             match (self.look)(Arc::clone(&self.app), self.state.clone()).await {
                 Ok(look) => {

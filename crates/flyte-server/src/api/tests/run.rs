@@ -30,7 +30,7 @@ const WATCH: &str = "/flyteidl2.actions.ActionsService/WatchForUpdates";
 const ABORT: &str = "/flyteidl2.actions.ActionsService/Abort";
 
 /// A server with the project `p`, and where its objects are.
-struct Runs {
+pub(super) struct Runs {
     server: Server,
     data: TempDir,
 }
@@ -44,7 +44,7 @@ impl std::ops::Deref for Runs {
 }
 
 impl Runs {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let path = data.path().to_owned();
         let server = Server::with(|config| config.data_dir = path).await;
@@ -57,7 +57,7 @@ impl Runs {
     }
 
     /// Ada's run `name` in the project's development domain.
-    async fn run(&self, project: &str, name: &str) -> Answer {
+    pub(super) async fn run(&self, project: &str, name: &str) -> Answer {
         self.json(CREATE_RUN, Some("Ada"), &create(project, name)).await
     }
 
@@ -69,13 +69,13 @@ impl Runs {
     }
 
     /// The token of a run's identity.
-    async fn identity(&self, project: &str, name: &str) -> String {
+    pub(super) async fn identity(&self, project: &str, name: &str) -> String {
         let run = self.app.store.run_by_id(&id(project, name)).await.unwrap().unwrap();
         identity::issue(&self.app, &run).unwrap().token.expose_secret().to_owned()
     }
 
     /// The token of an API key.
-    async fn key(&self, role: Role, project: &str) -> String {
+    pub(super) async fn key(&self, role: Role, project: &str) -> String {
         let (key, _) = testing::api_key(&self.app, &format!("key-{role}-{project}"), |key| {
             key.rights.role = role;
             key.rights.limit = Limit { project: Some(project.to_owned()), domain: None };
@@ -100,7 +100,7 @@ impl Runs {
     }
 
     /// A stream of what a call answers.
-    async fn stream(&self, method: &str, token: &str, body: &Value) -> Stream {
+    pub(super) async fn stream(&self, method: &str, token: &str, body: &Value) -> Stream {
         let text = body.to_string();
         let mut envelope = vec![0];
         envelope.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
@@ -140,14 +140,14 @@ impl Runs {
 }
 
 /// Messages as they come in.
-struct Stream {
+pub(super) struct Stream {
     body: Body,
     read: Vec<u8>,
 }
 
 impl Stream {
     /// The next message; at the end, what the stream ends with.
-    async fn next(&mut self) -> Result<Value, Value> {
+    pub(super) async fn next(&mut self) -> Result<Value, Value> {
         loop {
             if self.read.len() >= 5 {
                 let length = u32::from_be_bytes(self.read[1..5].try_into().unwrap()) as usize;
@@ -175,11 +175,11 @@ fn task() -> Value {
     })
 }
 
-fn run_id(project: &str, name: &str) -> Value {
+pub(super) fn run_id(project: &str, name: &str) -> Value {
     json!({"project": project, "domain": "development", "name": name})
 }
 
-fn action_id(project: &str, run: &str, name: &str) -> Value {
+pub(super) fn action_id(project: &str, run: &str, name: &str) -> Value {
     json!({"run": run_id(project, run), "name": name})
 }
 

@@ -1,0 +1,64 @@
+//! What every stream of the control plane passes, whatever service it is of: it ends with its caller's rights.
+
+use std::sync::Arc;
+
+use connectrpc::{
+    ConnectError, Interceptor,
+    interceptor::{NextStream, PayloadStream, StreamRequest, StreamResponse},
+};
+use futures_util::{StreamExt as _, stream};
+
+use super::caller;
+use crate::{
+    access::{OpenStream, StreamEnd},
+    app::App,
+};
+
+/// Ends each stream, in its own protocol, as soon as its caller would no longer be let in.
+pub(super) struct Guard {
+    app: Arc<App>,
+}
+
+impl Guard {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+#[connectrpc::async_trait]
+impl Interceptor for Guard {
+    async fn intercept_streaming(
+        &self,
+        request: StreamRequest,
+        inbound: PayloadStream,
+        next: NextStream<'_>,
+    ) -> Result<StreamResponse, ConnectError> {
+        let caller = caller(&request.ctx)?;
+        let open = self.app.access.open_stream(&self.app, caller, request.ctx.headers());
+        let response = next.run(request, inbound).await?;
+        Ok(response.map_body(|body| guarded(body, open)))
+    }
+}
+
+/// The messages of `body` up to the end of `open`. Nothing is told after that, even if it has been there before.
+fn guarded(body: PayloadStream, open: OpenStream) -> PayloadStream {
+    Box::pin(stream::unfold(Some((body, open)), |rest| async {
+        let (mut body, mut open) = rest?;
+        let message = tokio::select! {
+            biased;
+            why = open.ended() => Err(why),
+            message = body.next() => Ok(message?),
+        };
+        match message {
+            Ok(message) => Some((message, Some((body, open)))),
+            Err(why) => Some((Err(error(why)), None)),
+        }
+    }))
+}
+
+fn error(why: StreamEnd) -> ConnectError {
+    match why {
+        StreamEnd::Unauthenticated(_) => ConnectError::unauthenticated(why.to_string()),
+        StreamEnd::Unchecked => ConnectError::unavailable(why.to_string()),
+    }
+}
