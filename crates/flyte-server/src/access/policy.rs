@@ -23,12 +23,16 @@ const ALSO_READING: [&str; 2] = [
     "/flyteidl2.cluster.ClusterService/SelectCluster",
     "/flyteidl2.dataproxy.DataProxyService/CreateDownloadLink",
 ];
-/// What a run's own identity may call beside what only reads: it works on its own actions and keeps its own data.
-const OF_RUNS: [&str; 6] = [
+/// What only a run's own identity calls: it works on its own actions. What it enqueues runs with its rights and in the name
+/// of whoever started the run, so nobody else does.
+const ONLY_OF_RUNS: [&str; 4] = [
     "/flyteidl2.actions.ActionsService/Enqueue",
     "/flyteidl2.actions.ActionsService/Abort",
     "/flyteidl2.actions.ActionsService/Signal",
     "/flyteidl2.actions.ActionsService/Update",
+];
+/// What a run's own identity may call besides that and what only reads: it keeps its own data.
+const OF_RUNS: [&str; 2] = [
     "/flyteidl2.dataproxy.DataProxyService/CreateUploadLocation",
     "/flyteidl2.dataproxy.DataProxyService/UploadInputs",
 ];
@@ -45,6 +49,11 @@ pub enum Denied {
     /// The caller is a run, and this is not about its own actions.
     #[error("{0} is not for the identity of a run, which works on its own run's actions only")]
     Run(String),
+    /// The caller is not a run, and this is about a run's own actions.
+    #[error(
+        "ActionsService/{0} is only for the run itself. Use RunService to start a run, and to abort and answer actions"
+    )]
+    NotRun(String),
     /// The caller is no administrator.
     #[error("{0} needs an administrator of this server")]
     Admin(&'static str),
@@ -76,7 +85,7 @@ pub enum Denied {
 /// Calls of the control plane, by their path `/package.Service/Method`.
 ///
 /// # Errors
-/// [`Denied::Scope`] and [`Denied::Contributor`].
+/// [`Denied::Scope`], [`Denied::Contributor`], [`Denied::Run`] and [`Denied::NotRun`].
 pub fn may_call(caller: &Caller, path: &str) -> Result<(), Denied> {
     let has = |scope| scope::contains(&caller.scopes, scope);
     if only_reads(path) {
@@ -86,8 +95,15 @@ pub fn may_call(caller: &Caller, path: &str) -> Result<(), Denied> {
         return Err(Denied::Scope(scope::ALL));
     }
     let method = path.rsplit('/').next().unwrap_or(path);
-    if caller.principal == PrincipalKind::Run && !OF_RUNS.contains(&path) {
-        return Err(Denied::Run(method.to_owned()));
+    let only_of_runs = ONLY_OF_RUNS.contains(&path);
+    match caller.principal {
+        PrincipalKind::Run if !only_of_runs && !OF_RUNS.contains(&path) => {
+            return Err(Denied::Run(method.to_owned()));
+        }
+        PrincipalKind::Person | PrincipalKind::ApiKey | PrincipalKind::Federated if only_of_runs => {
+            return Err(Denied::NotRun(method.to_owned()));
+        }
+        _ => {}
     }
     may_write(caller, method)
 }
@@ -165,15 +181,18 @@ pub fn may_trust(caller: &Caller, by_keeper: bool, now: UnixTime, what: &'static
     recently_signed_in(caller, now, what)
 }
 
-/// Changing actions of the run named `project/domain/name`: a run's identity only its own. `what` names it in the message.
+/// Changing actions of the run named `project/domain/name` as that run itself. `what` names it in the message.
 ///
 /// # Errors
-/// [`Denied::Run`].
+/// [`Denied::Run`] and [`Denied::NotRun`].
 pub fn may_act_in(caller: &Caller, run: &str, what: &str) -> Result<(), Denied> {
-    if caller.principal == PrincipalKind::Run && caller.subject != run {
-        return Err(Denied::Run(what.to_owned()));
+    match caller.principal {
+        PrincipalKind::Run if caller.subject == run => Ok(()),
+        PrincipalKind::Run => Err(Denied::Run(what.to_owned())),
+        PrincipalKind::Person | PrincipalKind::ApiKey | PrincipalKind::Federated => {
+            Err(Denied::NotRun(what.to_owned()))
+        }
     }
-    Ok(())
 }
 
 /// Whether what is in `project`, and in `domain` where it is in one, is there for the caller. Where it is not, say that it
@@ -295,7 +314,23 @@ mod tests {
         assert_eq!(may_act_in(&run, "p/d/r", "x"), Ok(()));
         assert_eq!(may_act_in(&run, "p/d/s", "x"), Err(Denied::Run("x".into())));
         assert!(may_trust(&Caller { role: Role::Admin, ..run }, true, 0, "x").is_err());
-        assert!(may_act_in(&caller(Role::Contributor, "all", "", ""), "p/d/s", "x").is_ok());
+    }
+
+    #[test]
+    fn nobody_else_works_on_the_actions_of_a_run() {
+        use PrincipalKind::{ApiKey, Federated, Person};
+        for principal in [Person, ApiKey, Federated] {
+            // Not even an API key whose name is that of a run.
+            let subject = "p/d/r".to_owned();
+            let caller = Caller { principal, subject, ..caller(Role::Admin, "all", "", "") };
+            for method in ["Enqueue", "Abort", "Signal", "Update"] {
+                let denied = Err(Denied::NotRun(method.to_owned()));
+                let path = format!("/flyteidl2.actions.ActionsService/{method}");
+                assert_eq!(may_call(&caller, &path), denied, "{principal:?}");
+                assert_eq!(may_act_in(&caller, "p/d/r", method), denied, "{principal:?}");
+            }
+            assert_eq!(may_call(&caller, "/flyteidl2.actions.ActionsService/WatchForUpdates"), Ok(()));
+        }
     }
 
     #[test]

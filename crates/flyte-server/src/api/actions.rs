@@ -1,5 +1,5 @@
 //! `flyteidl2.actions.ActionsService`: by which a task's process calls other tasks, records its steps and hears how its
-//! calls fare. Its caller is the run's own identity, or a person who may write.
+//! calls fare. Only the run's own identity changes anything here; people have `RunService` for that.
 
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     access::policy,
     app::App,
+    audit::{Detail, Kind},
     clock::UnixMillis,
     runs::NewTask,
     store::{self, ActionId, ActionKind, Enqueued, Failure, FailureKind, NewAction, Phase, Run, TaskRef},
@@ -48,7 +49,7 @@ impl Service {
         Self { app }
     }
 
-    /// Checks that the caller may change actions of that run; a run's identity only its own.
+    /// Checks that the caller is that run itself.
     async fn check(&self, context: &RequestContext, id: &ActionId, what: &str) -> Result<(), ConnectError> {
         let verdict = policy::may_act_in(caller(context)?, &id.run.to_string(), what);
         allow(&self.app, context, verdict).await
@@ -260,8 +261,18 @@ impl ActionsService for Service {
             }
         };
         match self.app.runs.enqueue(&new).await.map_err(store_error)? {
+            Enqueued::Added => {
+                if new.kind == ActionKind::Task {
+                    run::record(&self.app, Kind::ActionEnqueued, caller, &id.to_string(), |event| {
+                        run::starts(event, &id.run, &new.task)
+                            .detail(Detail::OnBehalfOf, &run.creator.subject)
+                    })
+                    .await;
+                }
+                Response::ok(EnqueueResponse::default())
+            }
             // What is there already is watched: the task that called it is tried again.
-            Enqueued::Added | Enqueued::Existing => Response::ok(EnqueueResponse::default()),
+            Enqueued::Existing => Response::ok(EnqueueResponse::default()),
             Enqueued::NoRun => Err(run::no_run(&id.run)),
             Enqueued::NoParent => Err(run::no_action(&ActionId { run: id.run, name: new.parent })),
             Enqueued::ParentEnded => {

@@ -113,6 +113,8 @@ names! {
         ApiKeyUsedAfterDeletion = "api_key_used_after_deletion",
         /// Somebody started a run.
         RunCreated = "run_created",
+        /// A run called a task.
+        ActionEnqueued = "action_enqueued",
         /// Somebody aborted a run, or a part of one.
         RunAborted = "run_aborted",
         /// Somebody answered a condition that a run waits for.
@@ -178,6 +180,7 @@ impl Kind {
             | Self::TokenExchanged
             | Self::TokenExchangeRefused
             | Self::RunCreated
+            | Self::ActionEnqueued
             | Self::RunAborted
             | Self::RunSignalled => false,
         }
@@ -235,6 +238,12 @@ names! {
         Scope = "scope",
         /// A task.
         Task = "task",
+        /// A version of a task.
+        Version = "version",
+        /// `sub` of who started the run that acts.
+        OnBehalfOf = "on_behalf_of",
+        /// What an app is to be, such as `active`.
+        State = "state",
         /// A role.
         Role = "role",
         /// A project.

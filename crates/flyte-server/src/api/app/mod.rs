@@ -47,13 +47,17 @@ impl Service {
         Messages::new(&self.app).message(record).await
     }
 
-    async fn record(&self, kind: Kind, caller: &Caller, id: &AppId) {
-        let event = Event::new(kind)
+    async fn record(&self, kind: Kind, caller: &Caller, id: &AppId, record: Option<&AppRecord>) {
+        let mut event = Event::new(kind)
             .subject(&caller.subject)
             .client(&caller.client_id)
             .object(&id.name)
             .detail(Detail::Project, &id.project)
             .detail(Detail::Domain, &id.domain);
+        if let Some(record) = record {
+            let state = if record.wanted { "active" } else { "stopped" };
+            event = event.detail(Detail::Version, record.revision).detail(Detail::State, state);
+        }
         self.app.audit.record(event).await;
         self.app.apps.tell();
     }
@@ -102,7 +106,7 @@ impl AppService for Service {
         let request = request.to_owned_message();
         let (new, _) = request::read(&self.app, caller, request.app.as_option(), "deployed").await?;
         let record = self.app.store.create_app(&new).await.map_err(store_error)?;
-        self.record(Kind::AppDeployed, caller, &record.id).await;
+        self.record(Kind::AppDeployed, caller, &record.id, Some(&record)).await;
         let app = MessageField::some(self.message(&record).await?);
         Response::ok(CreateResponse { app, ..CreateResponse::default() })
     }
@@ -149,7 +153,7 @@ impl AppService for Service {
                 )));
             }
         };
-        self.record(Kind::AppChanged, caller, &record.id).await;
+        self.record(Kind::AppChanged, caller, &record.id, Some(&record)).await;
         let app = MessageField::some(self.message(&record).await?);
         Response::ok(UpdateResponse { app, ..UpdateResponse::default() })
     }
@@ -182,7 +186,7 @@ impl AppService for Service {
         {
             tracing::warn!(%error, app = %id.name, "the logs of a deleted app cannot be removed");
         }
-        self.record(Kind::AppDeleted, caller, &id).await;
+        self.record(Kind::AppDeleted, caller, &id, None).await;
         Response::ok(DeleteResponse::default())
     }
 

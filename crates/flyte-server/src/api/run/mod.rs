@@ -36,7 +36,7 @@ use crate::{
     access::{Caller, policy},
     app::App,
     audit::{Detail, Event, Kind},
-    store::{self, ActionId, Phase, RunId},
+    store::{self, ActionId, Phase, RunId, TaskRef},
 };
 
 /// The longest name of an action, in bytes.
@@ -175,6 +175,15 @@ pub(super) async fn record(
     app.audit.record(more(event)).await;
 }
 
+/// Which code starts, and where.
+pub(super) fn starts(event: Event, run: &RunId, task: &TaskRef) -> Event {
+    event
+        .detail(Detail::Task, &task.name)
+        .detail(Detail::Version, &task.version)
+        .detail(Detail::Project, &run.project)
+        .detail(Detail::Domain, &run.domain)
+}
+
 pub(super) fn no_run(id: &RunId) -> ConnectError {
     ConnectError::not_found(format!(
         "there is no run {:?} in the domain {:?} of the project {:?}",
@@ -204,7 +213,7 @@ impl RunService for Service {
         let root = ActionId::root(run.id.clone());
         let root = self.app.runs.action(&root).await.map_err(store_error)?.ok_or_else(|| no_action(&root))?;
         record(&self.app, Kind::RunCreated, caller, &run.id.to_string(), |event| {
-            event.detail(Detail::Task, &root.task.name)
+            starts(event, &run.id, &root.task)
         })
         .await;
         let run = Messages::new(&self.app).run(&run, &root).await?;

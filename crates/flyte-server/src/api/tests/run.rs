@@ -9,8 +9,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    audit::Kind,
     runs::{Outcome, identity},
-    store::{ActionId, Failure, FailureKind, Limit, Role, RunId},
+    store::{ActionId, AuditQuery, Failure, FailureKind, Limit, Role, RunId},
 };
 
 const CREATE_RUN: &str = "/flyteidl2.workflow.RunService/CreateRun";
@@ -27,6 +28,8 @@ const ABORT_ACTION: &str = "/flyteidl2.workflow.RunService/AbortAction";
 const SIGNAL_EVENT: &str = "/flyteidl2.workflow.RunService/SignalEvent";
 const ENQUEUE: &str = "/flyteidl2.actions.ActionsService/Enqueue";
 const WATCH: &str = "/flyteidl2.actions.ActionsService/WatchForUpdates";
+const SIGNAL: &str = "/flyteidl2.actions.ActionsService/Signal";
+const UPDATE: &str = "/flyteidl2.actions.ActionsService/Update";
 const ABORT: &str = "/flyteidl2.actions.ActionsService/Abort";
 
 /// A server with the project `p`, and where its objects are.
@@ -503,9 +506,64 @@ async fn a_run_calls_tasks_and_hears_of_them() {
     assert!(stream.next().await.is_err(), "nothing more is called");
     let (code, _) = server.enqueue(&identity, "c4", "a0").await.error();
     assert_eq!(code, "unauthenticated", "the run has ended, and its identity with it");
-    let root = server.token("Ada", &["all"]);
-    let (code, _) = server.enqueue(&root, "c4", "a0").await.error();
-    assert_eq!(code, "aborted");
+}
+
+#[tokio::test]
+async fn nobody_runs_anything_under_anothers_run() {
+    let server = Runs::start().await;
+    let answer = server.json(CREATE_RUN, Some("Root"), &create("p", "r1")).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let identity = server.identity("p", "r1").await;
+    assert_eq!(server.enqueue(&identity, "c1", "a0").await.status, StatusCode::OK);
+    assert_eq!(server.enqueue(&identity, "c1", "a0").await.status, StatusCode::OK, "which starts nothing");
+    let action = json!({"actionId": action_id("p", "r1", "c1")});
+    let people = [
+        server.key(Role::Contributor, "p").await,
+        server.token("Ada", &["all"]),
+        // Not even who started the run.
+        server.token("Root", &["all"]),
+    ];
+    for token in &people {
+        for method in [ENQUEUE, ABORT, SIGNAL, UPDATE] {
+            let (code, message) = server.as_token(token, method, &action).await.error();
+            assert_eq!(code, "permission_denied", "{method}");
+            assert!(message.contains("Use RunService"), "{message}");
+        }
+        let (code, _) = server.enqueue(token, "c2", "a0").await.error();
+        assert_eq!(code, "permission_denied");
+    }
+    let actions = server.json(LIST_ACTIONS, Some("Ada"), &json!({"runId": run_id("p", "r1")})).await.json();
+    assert_eq!(actions["actions"].as_array().unwrap().len(), 2, "{actions}");
+    let abort = server.as_token(&people[0], ABORT_ACTION, &action).await;
+    assert_eq!(abort.status, StatusCode::OK, "they abort by their own role: {abort:?}");
+
+    server.app.audit.flush().await;
+    let query = AuditQuery { limit: 1000, ..AuditQuery::default() };
+    let (records, _) = server.app.store.list_audit_records(&query).await.unwrap();
+    let of = |kind: Kind| {
+        let found = records.iter().map(|entry| &entry.record).filter(move |one| one.event == kind.as_str());
+        found.cloned().collect::<Vec<_>>()
+    };
+    let [created] = &of(Kind::RunCreated)[..] else { panic!("{records:?}") };
+    let [enqueued] = &of(Kind::ActionEnqueued)[..] else { panic!("{records:?}") };
+    let [aborted] = &of(Kind::RunAborted)[..] else { panic!("{records:?}") };
+    for (record, subject, object) in [
+        (created, "user-Root", "p/development/r1"),
+        (enqueued, "p/development/r1", "p/development/r1/c1"),
+        (aborted, "key-contributor-p", "p/development/r1/c1"),
+    ] {
+        assert_eq!(record.subject.as_deref(), Some(subject), "{record:?}");
+        assert_eq!(record.object.as_deref(), Some(object), "{record:?}");
+    }
+    for record in [created, enqueued] {
+        for (detail, value) in
+            [("task", "env.main"), ("version", "v1"), ("project", "p"), ("domain", "development")]
+        {
+            assert_eq!(record.details[detail], value, "{record:?}");
+        }
+    }
+    assert_eq!(enqueued.details["on_behalf_of"], "user-Root");
+    assert!(of(Kind::CallDenied).len() >= 3, "{records:?}");
 }
 
 #[tokio::test]
@@ -605,14 +663,11 @@ async fn what_lies_elsewhere_is_not_there() {
         (ACTION_DETAILS, json!({"actionId": action_id("p", "r1", "a0")})),
         (ACTION_DATA, json!({"actionId": action_id("p", "r1", "a0")})),
         (ABORT_ACTION, json!({"actionId": action_id("p", "r1", "a0")})),
-        (ABORT, json!({"actionId": action_id("p", "r1", "a0")})),
         (CREATE_RUN, create("p", "r2")),
     ] {
         let (code, _) = server.as_token(&stranger, method, &request).await.error();
         assert_eq!(code, "not_found", "{method}");
     }
-    let (code, _) = server.enqueue(&stranger, "c1", "a0").await.error();
-    assert_eq!(code, "not_found");
     for request in
         [json!({}), json!({"org": "acme"}), json!({"projectId": {"name": "p", "domain": "development"}})]
     {
