@@ -164,9 +164,8 @@ fn a_new_code_is_declined_by_ending_the_input() {
     let machine = Machine::bare();
     machine.configure(&server);
     let shown = machine.home().join("shown");
-    let flyte = machine.flyte(&[]).get_program().to_str().unwrap().to_owned();
     let mut command = machine.command("script");
-    let line = format!("{flyte} --headless get project");
+    let line = format!("{} --headless get project", flyte_e2e::binary("flyte").display());
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     let output = std::fs::File::create(&shown).unwrap();
     let mut waiting = command.stdin(Stdio::piped()).stdout(output).spawn().unwrap();

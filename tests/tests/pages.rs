@@ -152,7 +152,7 @@ fn register_stranger(server: &Server) {
 }
 
 #[test]
-fn a_client_that_is_not_ours_needs_consent_once() {
+fn a_public_client_that_is_not_ours_needs_consent_each_time() {
     let server = Server::start();
     register_stranger(&server);
     let browser = Browser::open();
@@ -191,8 +191,10 @@ fn a_client_that_is_not_ours_needs_consent_once() {
         .unwrap();
     assert_eq!(answer.status().as_u16(), 200, "{}", answer.text().unwrap());
 
-    // From then on it is known.
+    // Any program can say that it is this one, so what was agreed to does not count for the next (RFC 8252 8.6).
     let stranger = Stranger::waits();
     browser.go(&stranger.url(&server));
+    browser.shows("Allow A <b>stranger</b>?");
+    browser.click("button[value=allow]");
     assert!(stranger.waiting.join().unwrap().contains("code="));
 }

@@ -46,7 +46,7 @@ fn from_nothing_to_an_authenticated_command() {
 fn in_a_terminal(machine: &Machine, person: &Person, arguments: &str) -> std::process::Command {
     let flyte = machine.flyte_with(person, &[]);
     let mut command = machine.command("script");
-    let line = format!("{} {arguments}", flyte.get_program().to_str().unwrap());
+    let line = format!("{} {arguments}", flyte_e2e::binary("flyte").display());
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     for (name, value) in flyte.get_envs() {
         if let Some(value) = value {
@@ -152,7 +152,7 @@ fn the_callback_can_be_pasted() {
     machine.configure(&server);
     let seen = machine.home().join("url");
     let flyte = machine.flyte_with(&Person::Looks(seen.clone()), &[]);
-    let line = format!("{} auth login", flyte.get_program().to_str().unwrap());
+    let line = format!("{} auth login", flyte_e2e::binary("flyte").display());
     let mut command = machine.command("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     for (name, value) in flyte.get_envs() {
