@@ -261,7 +261,7 @@ impl Objects {
     /// The part of a URL below the base.
     fn below<'a>(&self, native_url: &'a str) -> Option<&'a str> {
         if let Some(rest) = native_url.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'))
-            && !(rest.starts_with('/') && !self.directories.is_empty())
+            && (!rest.starts_with('/') || self.directories.is_empty())
         {
             return Some(rest);
         }
