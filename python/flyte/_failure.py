@@ -20,8 +20,12 @@ _OF_THE_CONFIGURATION = frozenset({"approval", "configuration", "no_endpoint"})
 
 def translated(error: CallError, what: str = "") -> errors.FlyteError:
     """The error that people see. `what` says what did not work, such as "cannot list projects"."""
-    code, why, hint = error.args
+    code, why, hint, temporary = error.args
     message = f"{what}: {why}" if what else why
+    found: errors.FlyteError
     if code in _OF_THE_CONFIGURATION:
-        return errors.ConfigurationError(code, "user", message, hint)
-    return _CLASSES.get(code, errors.ServerError)(message, hint, code)
+        found = errors.ConfigurationError(code, "user", message, hint)
+    else:
+        found = _CLASSES.get(code, errors.ServerError)(message, hint, code)
+    found._temporary = temporary
+    return found

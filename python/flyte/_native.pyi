@@ -8,9 +8,9 @@ __all__ = ["CallError", "Session", "Stream", "__version__", "config", "decode", 
 __version__: str
 
 class CallError(Exception):
-    """Its `args` are a code, what happened and why, and what to do next (may be empty)."""
+    """Its `args` are a code, what happened and why, what to do next (may be empty), and whether it may go away by itself."""
 
-    args: tuple[str, str, str]
+    args: tuple[str, str, str, bool]
 
 def encode(message: str, json: str | bytes) -> bytes:
     """Encodes a message, named in full, that is given as proto-JSON. Raises `ValueError`."""

@@ -72,6 +72,9 @@ class FlyteError(Exception):
     class apart. No part of it ever holds a secret.
     """
 
+    # Whether it may go away by itself, for a control plane that has answered before.
+    _temporary = False
+
     def __init__(self, message: str, hint: str = "", code: str = "") -> None:
         super().__init__(message, hint, code)
         self.message = message

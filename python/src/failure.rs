@@ -11,7 +11,8 @@ pyo3::create_exception!(
     _native,
     CallError,
     PyException,
-    "A failure: `args` are its code, what happened and why, and what to do next (empty where there is nothing).\n\n\
+    "A failure: `args` are its code, what happened and why, what to do next (empty where there is nothing), and whether it may go \
+     away by itself.\n\n\
      `flyte._session` makes the errors of `flyte.errors` out of it."
 );
 
@@ -22,11 +23,13 @@ pub(crate) struct Failure {
     code: &'static str,
     message: String,
     hint: String,
+    /// Whether it may go away by itself, for a server that has answered before.
+    temporary: bool,
 }
 
 impl Failure {
     pub(crate) fn new(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: hint.into() }
+        Self { code, message: message.into(), hint: hint.into(), temporary: false }
     }
 
     /// What the caller gave cannot be used.
@@ -46,7 +49,7 @@ impl Failure {
 
 impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
-        CallError::new_err((failure.code, failure.message, failure.hint))
+        CallError::new_err((failure.code, failure.message, failure.hint, failure.temporary))
     }
 }
 
@@ -60,7 +63,8 @@ impl From<&AuthError> for Failure {
             AuthError::Unreachable { .. } | AuthError::Busy { .. } => "unavailable",
             _ => "configuration",
         };
-        Self::new(code, error.to_string(), error.hint().unwrap_or_default())
+        let failure = Self::new(code, error.to_string(), error.hint().unwrap_or_default());
+        Self { temporary: error.is_temporary(), ..failure }
     }
 }
 
@@ -81,7 +85,8 @@ impl From<&ClientError> for Failure {
             ClientError::Server { code, .. } => code,
             _ => "internal",
         };
-        Self::new(code, error.to_string(), error.hint().unwrap_or_default())
+        let failure = Self::new(code, error.to_string(), error.hint().unwrap_or_default());
+        Self { temporary: error.is_temporary(), ..failure }
     }
 }
 

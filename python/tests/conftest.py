@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import person
@@ -34,6 +34,14 @@ class Server:
     directory: pathlib.Path
     port: int
     process: subprocess.Popen[bytes]
+    start: Callable[[], subprocess.Popen[bytes]]
+
+    def crash(self) -> None:
+        """Kills it at once and starts it again on the same data."""
+        self.process.kill()
+        self.process.wait()
+        self.process = self.start()
+        eventually("the server", lambda: self.get("/readyz"))
 
     @property
     def endpoint(self) -> str:
@@ -99,25 +107,25 @@ def running(directory: pathlib.Path, **environment: str) -> Iterator[Server]:
     """A server with a data directory of its own, and these variables."""
     (directory / "password").write_text(PASSWORD)
     port = free_port()
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                SERVER,
-                *("--data-dir", directory / "data"),
-                *("--listen", f"127.0.0.1:{port}"),
-                *("--admin-password-file", directory / "password"),
-                *("--log", "flyte_server=debug"),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env={
-                **os.environ,
-                "FLYTE_SERVER_CLIENT_REDIRECT_URI": f"http://localhost:{free_port()}/callback",
-                **environment,
-            },
-        )
-    server = Server(directory, port, process)
+    redirect = f"http://localhost:{free_port()}/callback"
+
+    def start() -> subprocess.Popen[bytes]:
+        with (directory / "log").open("ab") as log:
+            return subprocess.Popen(
+                [
+                    SERVER,
+                    *("--data-dir", directory / "data"),
+                    *("--listen", f"127.0.0.1:{port}"),
+                    *("--admin-password-file", directory / "password"),
+                    *("--log", "flyte_server=debug"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env={**os.environ, "FLYTE_SERVER_CLIENT_REDIRECT_URI": redirect, **environment},
+            )
+
+    server = Server(directory, port, start(), start)
     try:
         eventually("the server", lambda: server.get("/readyz"))
         yield server

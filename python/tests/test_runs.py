@@ -45,6 +45,13 @@ async def fails(reason: str) -> int:
 
 
 @env.task
+async def counts(to: int) -> None:
+    for number in range(to):
+        print("line", number, flush=True)
+        await asyncio.sleep(0.05)
+
+
+@env.task
 async def sleeps() -> None:
     await asyncio.sleep(300)
 """
@@ -157,3 +164,18 @@ def test_it_is_awaited_too(tasks) -> None:  # type: ignore[no-untyped-def]
         return await run.outputs.aio()
 
     assert asyncio.run(work()) == (2, "b")
+
+
+def test_following_goes_on_where_it_was_when_the_server_was_away(tasks, place) -> None:  # type: ignore[no-untyped-def]
+    run = flyte.run(tasks.counts, to=80)
+    lines, phases = [], []
+    for line in run.action.get_logs():
+        lines.append(line)
+        if line == "line 5":
+            place[0].crash()
+    assert lines == [f"line {number}" for number in range(80)]
+    for details in run.watch():
+        phases.append(details.phase)
+        if len(phases) == 1:
+            place[0].crash()
+    assert phases[-1] == "succeeded"

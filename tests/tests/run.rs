@@ -32,6 +32,13 @@ def main(name: str, times: int = 1, loud: bool = False) -> str:
 
 
 @env.task
+def count(to: int) -> None:
+    for number in range(to):
+        print("line", number, flush=True)
+        time.sleep(0.05)
+
+
+@env.task
 def sleep(seconds: int) -> None:
     print("asleep", flush=True)
     time.sleep(seconds)
@@ -192,6 +199,37 @@ fn who_has_seen_enough_leaves_the_run_and_can_stop_it() {
     for arguments in [&["abort", "run", "long"][..], &["abort", "action", "long", "a0"]] {
         let again = world.told(arguments).ok();
         assert!(again.err.contains("has already finished (aborted)"), "{again:?}");
+    }
+}
+
+#[test]
+fn following_goes_on_where_it_was_when_the_server_was_away() {
+    let mut world = World::new();
+    let start = |world: &World, name: &str, arguments: &[&str]| {
+        let path = world.work.join(name);
+        let mut command = world.flyte(arguments);
+        let command = command.stdout(fs::File::create(&path).unwrap()).stderr(Stdio::piped());
+        (command.spawn().unwrap(), path)
+    };
+    let arguments = ["run", "--follow", "--name", "counted", "app.py", "count", "--to", "100"];
+    let (follower, followed) = start(&world, "followed", &arguments);
+    let has = |path: &Path, line: &str| fs::read_to_string(path).unwrap().contains(line).then_some(());
+    eventually("the task counts", || has(&followed, "line 3\n"));
+    let (reader, read) = start(&world, "read", &["get", "logs", "counted", "--follow"]);
+    eventually("the log is read", || has(&read, "line 5\n"));
+    world.server.crash();
+    for path in [&followed, &read] {
+        eventually("the output goes on", || has(path, "line 50\n"));
+    }
+    world.server.signal("TERM");
+    world.server.wait();
+    world.server.start_again();
+    for (child, path) in [(follower, followed), (reader, read)] {
+        let ended = Told::from(child.wait_with_output().unwrap()).ok();
+        let text = fs::read_to_string(path).unwrap();
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("line ")).collect();
+        let whole: Vec<_> = (0..100).map(|number| format!("line {number}")).collect();
+        assert_eq!(lines, whole, "no line twice, none lost: {}", ended.err);
     }
 }
 

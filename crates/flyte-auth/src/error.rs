@@ -411,6 +411,27 @@ impl AuthError {
         )
     }
 
+    /// Whether it may go away by itself, for a server that has answered before: it is away or being replaced, and what stands
+    /// in front of it may answer in its place meanwhile.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable { failure, .. } => matches!(
+                failure,
+                ConnectFailure::Refused
+                    | ConnectFailure::UnknownHost
+                    | ConnectFailure::TimedOut
+                    | ConnectFailure::Proxy(_)
+                    | ConnectFailure::Other(_)
+            ),
+            Self::Busy { .. }
+            | Self::BadAnswer { .. }
+            | Self::Discovery { .. }
+            | Self::WrongEndpoint { .. } => true,
+            _ => false,
+        }
+    }
+
     /// What to do next, where there is something to do.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

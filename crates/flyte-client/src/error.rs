@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use connectrpc::{ConnectError, ErrorCode};
+use flyte_auth::AuthError;
 use flyte_config::Endpoint;
 
 /// Longest message of a server that is repeated, in characters.
@@ -105,6 +106,17 @@ impl ClientError {
             }
             ErrorCode::Unimplemented => Self::Unsupported { endpoint, message },
             code => Self::Server { code: code.as_str(), message },
+        }
+    }
+
+    /// Whether it may go away by itself: the server is away, is being replaced, or has failed for a reason of its own. A call of
+    /// a server that has answered before is worth another try then.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Server { .. } => true,
+            Self::Transport(_) => self.cause::<AuthError>().is_none_or(AuthError::is_temporary),
+            _ => false,
         }
     }
 

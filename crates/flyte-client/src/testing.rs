@@ -19,6 +19,12 @@ type Handler = Box<dyn Fn(&[u8]) -> Result<Answer, ErrorCode> + Send + Sync>;
 pub(crate) enum Answer {
     One(Vec<u8>),
     Stream(Vec<Vec<u8>>),
+    /// A stream whose connection breaks.
+    Cut(Vec<Vec<u8>>),
+    /// A stream that ends with an error.
+    Failed(Vec<Vec<u8>>, ErrorCode),
+    /// Nothing for as long as it is waited for.
+    Never,
 }
 
 impl Answer {
@@ -63,8 +69,10 @@ impl Server {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let message = if streaming { &body[5..] } else { &body[..] };
         self.calls.lock().unwrap().push(path.clone());
-        let handlers = self.handlers.lock().unwrap();
-        let answer = handlers.get(&path).map_or(Err(ErrorCode::Unimplemented), |handler| handler(message));
+        let answer = {
+            let handlers = self.handlers.lock().unwrap();
+            handlers.get(&path).map_or(Err(ErrorCode::Unimplemented), |handler| handler(message))
+        };
         let (status, content_type, body) = match answer {
             Ok(Answer::One(message)) => (200, "application/proto", message),
             Ok(Answer::Stream(messages)) => {
@@ -72,6 +80,17 @@ impl Server {
                 body.extend(envelope(2, b"{}"));
                 (200, "application/connect+proto", body)
             }
+            Ok(Answer::Cut(messages)) => {
+                let body = messages.iter().flat_map(|message| envelope(0, message)).collect();
+                (200, "application/connect+proto", body)
+            }
+            Ok(Answer::Failed(messages, code)) => {
+                let mut body: Vec<u8> = messages.iter().flat_map(|message| envelope(0, message)).collect();
+                let end = format!(r#"{{"error":{{"code":"{}","message":"told so"}}}}"#, code.as_str());
+                body.extend(envelope(2, end.as_bytes()));
+                (200, "application/connect+proto", body)
+            }
+            Ok(Answer::Never) => std::future::pending().await,
             Err(code) if streaming => {
                 let error = format!(r#"{{"error":{{"code":"{}","message":"told so"}}}}"#, code.as_str());
                 (200, "application/connect+proto", envelope(2, error.as_bytes()))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from flyte import errors
 from flyte._dual import dual, dual_class, dual_class_iterator, dual_iterator, pause
 from flyte._initialize import scope, session
+from flyte._outage import Outage, Position
 from flyte._session import Message
 from flyte.remote._data import ActionInputs, ActionOutputs, inputs, outputs
 from flyte.remote._listing import (
@@ -29,8 +30,7 @@ SERVICE = "flyteidl2.workflow.RunService"
 
 WaitFor = Literal["terminal", "running", "logs-ready"]
 
-# How often in a row the control plane may be out of reach before waiting for an action is given up, and the pause between.
-_MISSES = 5
+# How long a watch that the control plane has ended is left alone, in seconds.
 _PAUSE = 1.0
 
 
@@ -180,24 +180,24 @@ class Action(Resource):
     async def watch(self, wait_for: WaitFor = "terminal") -> AsyncIterator[ActionDetails]:
         """Its details now and at each change, until it has ended (or runs, where that is waited for). It follows itself.
 
-        A connection that breaks is made again. Raises an error of `flyte.errors` where that does not work.
+        A control plane that is away is asked again for a minute. Raises an error of `flyte.errors` where that does not work; the
+        action goes on nevertheless.
         """
-        misses = 0
+        outage = Outage(f"It goes on nevertheless. See how it stands: flyte get run {self.run_name}")
         while True:
             try:
                 async for answer in session().stream(
                     f"{SERVICE}/WatchActionDetails", {"actionId": self.action_id}
                 ):
-                    misses = 0
+                    outage.answered()
                     details = ActionDetails(answer.get("details", {}))
                     self._take(details._message)
                     yield details
                     if details._is_enough(wait_for):
                         return
-            except errors.UnavailableError:
-                misses += 1
-                if misses > _MISSES:
-                    raise
+            except errors.FlyteError as error:
+                await outage.failed(error)
+                continue
             # It ended before the action did: look again.
             await pause(_PAUSE)
 
@@ -225,17 +225,28 @@ class Action(Resource):
     async def get_logs(self, attempt: int | None = None, show_ts: bool = False) -> AsyncIterator[str]:
         """The lines of its log, those to come too, until it has ended; of the last attempt where none is given.
 
-        Waits for it to start. With `show_ts`, each line begins with its time. Raises `flyte.errors.NotFoundError` where that
+        Waits for it to start. A control plane that is away is asked again for a minute, and the log goes on where it was. With `show_ts`, each line begins with its time. Raises `flyte.errors.NotFoundError` where that
         attempt has no log.
         """
         async for details in self.watch.aio("logs-ready"):
             attempt = attempt or details.attempts
         request = {"actionId": self.action_id, "attempt": attempt or 1}
-        async for answer in session().stream("flyteidl2.workflow.RunLogsService/TailLogs", request):
-            for logs in answer.get("logs", []):
-                for line in logs.get("lines", []):
-                    text = str(line.get("message", "")).rstrip("\n")
-                    yield f"{line.get('timestamp', '')} {text}" if show_ts else text
+        outage = Outage(
+            f"It goes on nevertheless. Follow it again: flyte get logs {self.run_name} {self.name} --follow"
+        )
+        position = Position()
+        while True:
+            position.begin_again()
+            try:
+                async for answer in session().stream("flyteidl2.workflow.RunLogsService/TailLogs", request):
+                    outage.answered()
+                    for logs in answer.get("logs", []):
+                        for line in filter(position.is_new, logs.get("lines", [])):
+                            text = str(line.get("message", "")).rstrip("\n")
+                            yield f"{line.get('timestamp', '')} {text}" if show_ts else text
+                return
+            except errors.FlyteError as error:
+                await outage.failed(error)
 
     @dual
     async def show_logs(self, attempt: int | None = None, show_ts: bool = False) -> None:

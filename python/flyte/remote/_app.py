@@ -9,6 +9,7 @@ from typing import Any, Literal
 from flyte import errors
 from flyte._dual import dual, dual_class, dual_class_iterator, pause
 from flyte._initialize import scope, session
+from flyte._outage import Outage
 from flyte._session import Message
 from flyte.remote._listing import SortBy, equal, request_page, sort
 from flyte.remote._resource import Resource, page_of, pages, path, person, time_of
@@ -194,9 +195,18 @@ class App(Resource):
 
     @dual
     async def watch(self, wait_for: WaitFor = "activated") -> App:
-        """Waits until it serves, or has stopped, and returns it. Raises `flyte.errors.RunFailedError` where it cannot be served."""
+        """Waits until it serves, or has stopped, and returns it. Raises `flyte.errors.RunFailedError` where it cannot be served.
+
+        A control plane that is away is asked again for a minute.
+        """
+        outage = Outage(f"See how it stands: flyte get app {self.name}")
         while True:
-            found = await App.get.aio(self.name, self.project, self.domain)
+            try:
+                found = await App.get.aio(self.name, self.project, self.domain)
+            except errors.FlyteError as error:
+                await outage.failed(error)
+                continue
+            outage.answered()
             if found.is_active() if wait_for == "activated" else found.is_deactivated():
                 return found
             if wait_for == "activated" and found.deployment_status == "failed":

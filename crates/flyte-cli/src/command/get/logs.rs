@@ -9,6 +9,7 @@ use flyte_client::action::{ROOT, RunId};
 use flyte_client::follow::Event;
 use flyte_client::logs::Line;
 
+use crate::command::run::watch;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
@@ -78,8 +79,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
                         context.progress.around_result(|| printer.line(line))?
                     }
                     Ok(Ok(Some(Event::Changed(_)))) => {}
+                    Ok(Ok(Some(Event::Lost(why)))) => context.progress.tell(&watch::away(&why)),
+                    Ok(Ok(Some(Event::Found))) => context.progress.tell(watch::FOUND),
                     Ok(Ok(None)) => break,
-                    Ok(Err(error)) => return Err(failed(error)),
+                    Ok(Err(error)) => return Err(watch::lost(run, action, &follow, &error)),
                 }
             }
             Ok(follow.last().map(|details| details.action.phase))

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use flyte_auth::Transport;
 use flyte_client::action::{ActionDetails, ROOT, RunId};
-use flyte_client::follow::Event;
-use flyte_client::{Client, Phase};
+use flyte_client::follow::{Event, Follow};
+use flyte_client::{Client, ClientError, Phase};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -27,22 +27,14 @@ struct Ended<'a> {
 pub(crate) fn watch(context: &Context, client: &Client<Transport>, id: &RunId) -> Result<Exit, Failure> {
     let name = &id.name;
     let format = context.global.format;
-    let failed = |error: &flyte_client::ClientError| {
-        let failure = Failure::resource(format!("cannot follow the run {name}"), error, "run");
-        match error {
-            flyte_client::ClientError::Unavailable { .. } => failure
-                .next(format!("It goes on nevertheless. Follow it again: flyte get logs {name} --follow")),
-            _ => failure,
-        }
-    };
     let followed = context.run(&format!("Run {name} is queued"), async {
-        let mut follow = client.follow(id.action(ROOT));
+        let mut follow = client.follow(id.action(ROOT)).known();
         let mut phase = Phase::Unknown;
         let stop = tokio::signal::ctrl_c();
         tokio::pin!(stop);
         loop {
             let event = tokio::select! {
-                event = follow.next() => event.map_err(|error| failed(&error))?,
+                event = follow.next() => event.map_err(|error| lost(name, ROOT, &follow, &error))?,
                 _ = &mut stop => return Ok(None),
             };
             match event {
@@ -62,6 +54,8 @@ pub(crate) fn watch(context: &Context, client: &Client<Transport>, id: &RunId) -
                     });
                     written?;
                 }
+                Some(Event::Lost(why)) => context.progress.tell(&away(&why)),
+                Some(Event::Found) => context.progress.tell(FOUND),
             }
         }
         Ok(follow.last().cloned())
@@ -98,6 +92,34 @@ pub(crate) fn watch(context: &Context, client: &Client<Transport>, id: &RunId) -
         format => output::print(format, &Ended { details: &details, outputs: &outputs }, |_| String::new())?,
     }
     Ok(if succeeded { Exit::Success } else { Exit::Run })
+}
+
+/// What a person is told if the server answers again.
+pub(crate) const FOUND: &str = "The server answers again.";
+
+/// What a person is told if the server does not answer.
+pub(crate) fn away(why: &str) -> String {
+    format!("The server does not answer: {why}. Trying again for up to a minute ...")
+}
+
+/// The failure of following an action, which does not end the action itself.
+pub(crate) fn lost(run: &str, action: &str, follow: &Follow<Transport>, error: &ClientError) -> Failure {
+    let (what, again) = match action {
+        ROOT => (format!("the run {run}"), run.to_owned()),
+        action => (format!("the action {action} of the run {run}"), format!("{run} {action}")),
+    };
+    let failure = Failure::resource(format!("cannot follow {what}"), error, &format!("action {run}"));
+    match follow.last() {
+        _ if !error.is_temporary() => failure,
+        // Whether it is there at all is not known.
+        None => failure,
+        Some(details) if details.action.phase.is_over() => {
+            failure.next(format!("It has ended. See all of its log: flyte get logs {again}"))
+        }
+        Some(_) => {
+            failure.next(format!("It goes on nevertheless. Follow it again: flyte get logs {again} --follow"))
+        }
+    }
 }
 
 fn tell_phase(context: &Context, name: &str, details: &ActionDetails) {
