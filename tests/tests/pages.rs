@@ -68,12 +68,12 @@ fn signing_in_and_out_needs_no_mouse() {
     browser.go(&server.url("/"));
     browser.shows("You are signed in");
     for _ in 0..10 {
-        if browser.focus() == "Sign out" {
+        if browser.focus() == "Sign out everywhere" {
             break;
         }
         browser.press(TAB);
     }
-    assert_eq!(browser.focus(), "Sign out");
+    assert_eq!(browser.focus(), "Sign out everywhere");
     browser.press(ENTER);
     browser.shows("You are signed out");
 }

@@ -1,7 +1,8 @@
 //! Signing out on a client's request (OpenID Connect RP-Initiated Logout).
 //!
 //! With an ID token of the session that is open in this browser, the session ends at once. Without one anybody could
-//! have made the browser come here, so the person is asked. The tokens that the session authorized end with it.
+//! have made the browser come here, so the person is asked. The tokens that the session authorized end with it,
+//! unless the person chooses to sign out of the browser alone.
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ pub(super) async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    respond(&app, &headers, query.as_deref().unwrap_or_default(), false).await
+    respond(&app, &headers, query.as_deref().unwrap_or_default(), None).await
 }
 
 /// Takes the answer of the confirmation page, or turns a request in a form into one in a query, which browsers send
@@ -60,8 +61,28 @@ pub(super) async fn post(
             "You signed in or out since it was opened, or it was not this server that opened it. Go back and try again.",
         ));
     }
-    let confirmed = form.one("decision")? == Some("sign-out");
+    let confirmed = form.one("decision")?.and_then(Extent::parse);
     Ok(respond(&app, &headers, form.one("request")?.unwrap_or_default(), confirmed).await)
+}
+
+/// What signing out ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// The browser's session alone. Programs that the person signed in with it, such as `flyte`, stay signed in.
+    Browser,
+    /// The session and all tokens that it authorized.
+    BrowserAndPrograms,
+}
+
+impl Extent {
+    /// What a button of a page says.
+    fn parse(decision: &str) -> Option<Self> {
+        match decision {
+            "sign-out-browser" => Some(Self::Browser),
+            "sign-out" => Some(Self::BrowserAndPrograms),
+            _ => None,
+        }
+    }
 }
 
 /// What a logout request says (section 2).
@@ -92,7 +113,7 @@ impl<'a> LogoutRequest<'a> {
     }
 }
 
-async fn respond(app: &App, headers: &HeaderMap, query: &str, confirmed: bool) -> Response {
+async fn respond(app: &App, headers: &HeaderMap, query: &str, confirmed: Option<Extent>) -> Response {
     if query.len() > MAX_QUERY_BYTES {
         return bad_request("it is too long");
     }
@@ -113,8 +134,9 @@ async fn respond(app: &App, headers: &HeaderMap, query: &str, confirmed: bool) -
         let signed_in = session::current(app, headers).await?;
         let Some(signed_in) = signed_in else { return Ok(signed_out(&request)) };
         let known = hint.is_some_and(|hint| hint.sid == signed_in.session.id);
-        if known || confirmed {
-            return end(app, &request, &signed_in).await;
+        // A program that proves that the session is its own has asked for all of it to end (section 2).
+        if let Some(extent) = confirmed.or(known.then_some(Extent::BrowserAndPrograms)) {
+            return end(app, &request, &signed_in, extent).await;
         }
         Ok(web::confirm_logout_page(
             headers,
@@ -162,10 +184,20 @@ fn check(
     }
 }
 
-/// Ends the session and revokes what it authorized.
-async fn end(app: &App, request: &LogoutRequest<'_>, signed_in: &SignedIn) -> Result<Response, StoreError> {
+/// Ends the session, and revokes what it authorized if that is wanted.
+async fn end(
+    app: &App,
+    request: &LogoutRequest<'_>,
+    signed_in: &SignedIn,
+    extent: Extent,
+) -> Result<Response, StoreError> {
     // Families first: when the second step fails, the person is still signed in and can try again.
-    let families = app.store.revoke_session_families(&signed_in.session.id, app.clock.now()).await?;
+    let families = match extent {
+        Extent::Browser => Vec::new(),
+        Extent::BrowserAndPrograms => {
+            app.store.revoke_session_families(&signed_in.session.id, app.clock.now()).await?
+        }
+    };
     for family in &families {
         app.access.revoke_family(family);
     }
