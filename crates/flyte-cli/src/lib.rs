@@ -13,6 +13,7 @@ mod confirm;
 mod context;
 mod delivery;
 mod failure;
+mod guess;
 mod key;
 mod keyboard;
 mod output;
@@ -32,8 +33,17 @@ use crate::cli::Cli;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(spelled_out(std::env::args_os())) {
+    let arguments = spelled_out(std::env::args_os());
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
+        Err(error) if error.kind() == clap::error::ErrorKind::InvalidSubcommand => {
+            let words: Vec<String> =
+                arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            match guess::failure(&error, &words) {
+                Some(failure) => return failure.report(),
+                None => error.exit(),
+            }
+        }
         // Prints help and the version to standard output, mistakes to standard error with exit code 2.
         Err(error) => error.exit(),
     };
