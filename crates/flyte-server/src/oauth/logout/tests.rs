@@ -88,20 +88,18 @@ async fn anybody_else_has_to_ask() {
 #[tokio::test]
 async fn signing_out_of_the_browser_alone_leaves_the_programs_signed_in() {
     let server = Server::start().await;
-    for opened in ["/oauth2/logout"] {
-        let mut browser = server.browser("Ada").await;
-        let tokens = tokens(&server, &mut browser).await;
-        let page = browser.get(opened).await;
-        // Both are offered, and what they end is said.
-        let text = page.text();
-        assert!(
-            text.contains("sign-out-browser") && text.contains("everywhere") && text.contains("terminals"),
-            "{text}"
-        );
-        assert_eq!(browser.press(&page, "/oauth2/logout", "sign-out-browser").await.status, 200);
-        assert!(!is_signed_in(&mut browser).await, "{opened}");
-        assert_eq!(server.refresh(tokens["refresh_token"].as_str().unwrap()).await.status, 200, "{opened}");
-    }
+    let mut browser = server.browser("Ada").await;
+    let tokens = tokens(&server, &mut browser).await;
+    let page = browser.get("/oauth2/logout").await;
+    // Both are offered, and what they end is said.
+    let text = page.text();
+    assert!(
+        text.contains("sign-out-browser") && text.contains("everywhere") && text.contains("terminals"),
+        "{text}"
+    );
+    assert_eq!(browser.press(&page, "/oauth2/logout", "sign-out-browser").await.status, 200);
+    assert!(!is_signed_in(&mut browser).await);
+    assert_eq!(server.refresh(tokens["refresh_token"].as_str().unwrap()).await.status, 200);
 }
 
 #[tokio::test]
