@@ -115,7 +115,7 @@ impl<T: Transport> Follow<T> {
             if self.finished {
                 return Ok(None);
             }
-            if let Some(why) = self.outage.to_tell() {
+            if let Some(why) = self.outage.next_notice() {
                 return Ok(Some(Event::Lost(why)));
             }
             self.open();

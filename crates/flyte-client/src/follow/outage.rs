@@ -71,7 +71,7 @@ impl Outage {
     }
 
     /// Why the server is away, once, when it is time to tell.
-    pub(super) fn to_tell(&mut self) -> Option<String> {
+    pub(super) fn next_notice(&mut self) -> Option<String> {
         let away = self.0.as_mut().filter(|away| !away.told && away.since.elapsed() >= UNTOLD)?;
         away.told = true;
         // What carries the calls says it best.
