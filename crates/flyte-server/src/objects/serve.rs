@@ -2,7 +2,7 @@
 //!
 //! No token is asked for: the URL is the credential. It is checked before a byte of the body is read. An upload may be large
 //! and its sender slow, so that neither the limit of the control plane's bodies nor that of a request's time holds for
-//! it; one that stalls or dribbles is refused, and only so many are worked on at a time ([`turns`](super::turns)).
+//! it; one that stalls or dribbles is refused, and only so many are worked on at a time (`turns`).
 
 use std::{sync::Arc, time::Duration};
 
