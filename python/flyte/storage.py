@@ -59,7 +59,9 @@ def _object_path(url: str) -> pathlib.Path:
         directories = []
     if not path.startswith("/"):
         if not directories:
-            raise StorageError(f"{url} is a file of the server's machine: only tasks that run there can open it")
+            raise StorageError(
+                f"{url} is a file of the server's machine: only tasks that run there can open it"
+            )
         return pathlib.Path(directories[0], path)
     # Values of runs from before the server's directory was moved.
     for former in directories[1:]:

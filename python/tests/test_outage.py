@@ -52,7 +52,9 @@ def test_an_answer_begins_another_minute(
     assert [record.getMessage() for record in caplog.records][1::2] == ["the control plane answers again"] * 3
 
 
-def test_what_does_not_go_away_is_raised_at_once_and_a_token_is_renewed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_go_away_is_raised_at_once_and_a_token_is_renewed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     Clock(monkeypatch)
     outage = Outage("")
     missing = errors.NotFoundError("no such run", "", "not_found")
