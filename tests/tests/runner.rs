@@ -249,7 +249,9 @@ fn aborting_a_run_ends_all_of_it() {
     let config = directory.path().join("server.toml");
     fs::write(&config, "[runner]\ngrace-period = \"1s\"\n").unwrap();
     let world = World::new(&["--config", &config.display().to_string()]);
-    let pids = directory.path().join("pids");
+    // Not beside the configuration, which tasks cannot see.
+    let scratch = TempDir::new().unwrap();
+    let pids = scratch.path().join("pids");
     let script = format!(
         "trap '' TERM; (setsid sh -c 'echo $$ >> {pids}; sleep 1000' &); echo $$ >> {pids}; sleep 1000; sleep 1000",
         pids = pids.display()
