@@ -110,7 +110,7 @@ async fn send(
             }
             verdict => {
                 renewed = true;
-                // Which of the two tokens a proxy means by 401 is not told: both are got anew.
+                // A 401 does not say which token was rejected, so refresh both.
                 session.forget_proxy().await;
                 session.greet_proxy().await?;
                 if verdict == Verdict::TurnedDown {
