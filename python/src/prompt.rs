@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyte_auth::flows::device::DeviceCode;
-use flyte_auth::{Interaction, StepUp};
+use flyte_auth::{Interaction, StepUp, in_ci};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -27,7 +27,8 @@ pub(crate) struct Prompt {
 impl Prompt {
     pub(crate) fn new(show: Option<Py<PyAny>>, interactive: bool) -> Arc<Self> {
         Arc::new(Self {
-            interactive: interactive && show.is_some(),
+            // A CI job has nobody, whatever terminal it was given.
+            interactive: interactive && show.is_some() && !in_ci(),
             show,
             events: Mutex::default(),
             watched: AtomicUsize::new(0),

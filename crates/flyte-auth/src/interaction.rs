@@ -110,6 +110,55 @@ fn is_seen(needs_display: bool, has: impl Fn(&str) -> bool) -> bool {
         || !(needs_display || has("SSH_CONNECTION"))
 }
 
+/// What CI systems set in their jobs, beside `CI`, which most of them set.
+const CI_VARIABLES: [&str; 30] = [
+    "APPVEYOR",
+    "BITBUCKET_BUILD_NUMBER",
+    "BUDDY_WORKSPACE_ID",
+    "BUILDKITE",
+    "CIRCLECI",
+    "CIRRUS_CI",
+    "CM_BUILD_ID",
+    "CODEBUILD_BUILD_ID",
+    "CONTINUOUS_INTEGRATION",
+    "DRONE",
+    "EAS_BUILD",
+    "GITEA_ACTIONS",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "GO_PIPELINE_NAME",
+    "HARNESS_BUILD_ID",
+    "HEROKU_TEST_RUN_ID",
+    "HUDSON_URL",
+    "JENKINS_URL",
+    "NETLIFY",
+    "PROW_JOB_ID",
+    "SCREWDRIVER",
+    "SEMAPHORE",
+    "TASKCLUSTER_ROOT_URL",
+    "TEAMCITY_VERSION",
+    "TF_BUILD",
+    "TRAVIS",
+    "VERCEL",
+    "WOODPECKER",
+    "bamboo_planKey",
+];
+
+/// Whether this is a CI job, by the variables that CI systems set: nobody is there then, although many of them give their jobs
+/// a pseudo-terminal. `CI=false` (or `0`) says that somebody is, whatever else is set.
+#[must_use]
+pub fn in_ci() -> bool {
+    is_a_ci_job(|name| std::env::var(name).ok())
+}
+
+fn is_a_ci_job(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let on = |value: &str| !matches!(value.to_ascii_lowercase().as_str(), "" | "0" | "false" | "no");
+    match variable("CI").filter(|value| !value.is_empty()) {
+        Some(value) => on(&value),
+        None => CI_VARIABLES.into_iter().any(|name| variable(name).is_some_and(|value| on(&value))),
+    }
+}
+
 /// Opens the person's browser; `false` where there is none to open.
 ///
 /// `BROWSER` is honoured. On Linux without a display this is `false` without trying: the text browsers that a desktop-less
@@ -134,6 +183,28 @@ pub async fn open_browser(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ci_job_is_known_by_what_its_system_sets() {
+        let job = |set: &[(&str, &str)]| {
+            let find = |name: &str| {
+                set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            };
+            is_a_ci_job(find)
+        };
+        assert!(!job(&[]) && !job(&[("TERM", "xterm"), ("CI", "")]));
+        for set in [
+            ("CI", "true"),
+            ("CI", "1"),
+            ("BUILDKITE", "true"),
+            ("TF_BUILD", "True"),
+            ("JENKINS_URL", "http://j"),
+        ] {
+            assert!(job(&[set]), "{set:?}");
+        }
+        assert!(!job(&[("CI", "false"), ("GITHUB_ACTIONS", "true")]), "somebody says that they are there");
+        assert!(!job(&[("NETLIFY", "false")]));
+    }
 
     #[test]
     fn a_browser_is_of_use_where_the_person_sees_it() {

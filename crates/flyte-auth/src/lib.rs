@@ -25,7 +25,7 @@ mod token;
 pub use self::{
     approval::Approval,
     error::{AuthError, ConnectFailure},
-    interaction::{Interaction, Unattended, has_browser, open_browser},
+    interaction::{Interaction, Unattended, has_browser, in_ci, open_browser},
     layer::Transport,
     session::{Credentials, Session, SessionOptions, SignedOut, Status, state_dir},
     step_up::StepUp,

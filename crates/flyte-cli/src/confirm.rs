@@ -5,9 +5,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use crate::failure::Failure;
 use crate::keyboard;
 
-/// Whether somebody can be asked: questions go to standard error, answers come from standard input.
+/// Whether somebody can be asked: questions go to standard error, answers come from standard input. In a CI job nobody can,
+/// whatever terminal it was given.
 pub(crate) fn possible() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
+    !flyte_auth::in_ci() && io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Asks; anything but yes is no. Not within the runtime: it waits for the person.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyte_auth::flows::device::DeviceCode;
-use flyte_auth::{Interaction, StepUp};
+use flyte_auth::{Interaction, StepUp, in_ci};
 use url::Url;
 
 use crate::keyboard;
@@ -27,9 +27,11 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// `asked` tells that the person has asked to sign in, so that there is somebody even without a terminal.
+    /// `asked` tells that the person has asked to sign in, so that there is somebody even without a terminal. In a CI job nobody
+    /// is, whatever terminal it was given.
     pub(crate) fn new(progress: Progress, asked: bool) -> Self {
-        let interactive = asked || std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
+        let interactive =
+            asked || (!in_ci() && (std::io::stdin().is_terminal() || std::io::stderr().is_terminal()));
         Self { progress, interactive, link: std::sync::Mutex::default() }
     }
 
@@ -104,7 +106,7 @@ impl Interaction for Terminal {
     async fn new_code(&self, reason: &str) -> bool {
         *self.link() = None;
         self.progress.clear();
-        if !self.interactive || !std::io::stdin().is_terminal() {
+        if !self.interactive || in_ci() || !std::io::stdin().is_terminal() {
             return false;
         }
         while keyboard::waiting_line().is_some() {}
