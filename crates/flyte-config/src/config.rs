@@ -12,6 +12,7 @@ use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::{ConfigError, Origin};
 use crate::nearby::Nearby;
+use crate::store_kind::StoreKind;
 use crate::tree::{Kind, Tree};
 use crate::value::{self, Sources};
 use crate::{key, search};
@@ -68,8 +69,18 @@ pub struct Admin {
     pub client_private_key_location: Option<PathBuf>,
     /// Scopes to ask for; empty for those that the server advertises.
     pub scopes: Vec<String>,
+    /// Where the tokens of a login are kept; `None` where nothing is said about it.
+    pub token_store: Option<StoreKind>,
     /// Keep tokens out of the keyring.
     pub disable_keyring: bool,
+}
+
+impl Admin {
+    /// Where the tokens of a login are kept, `disableKeyring` included; `None` where that is left open.
+    #[must_use]
+    pub fn store_kind(&self) -> Option<StoreKind> {
+        self.token_store.or_else(|| self.disable_keyring.then_some(StoreKind::Memory))
+    }
 }
 
 impl fmt::Debug for Admin {
@@ -83,7 +94,7 @@ impl fmt::Debug for Admin {
             .field("http_proxy_url", &self.http_proxy_url.as_ref().and_then(Url::host_str))
             .field("client_id", &self.client_id)
             .field("scopes", &self.scopes)
-            .field("disable_keyring", &self.disable_keyring)
+            .field("token_store", &self.store_kind())
             .finish_non_exhaustive()
     }
 }
@@ -210,6 +221,10 @@ impl Config {
             Some(found) => Some(found.convert(|text| text.parse())?),
             None => None,
         };
+        let token_store = match sources.text(key::TOKEN_STORE)? {
+            Some(found) => Some(found.convert(|text| text.parse())?),
+            None => None,
+        };
         // A place for a secret implies the mode that uses it, as in the published client.
         let implied =
             client_secret_location.is_some() || secret_in_variable || client_private_key_location.is_some();
@@ -245,6 +260,7 @@ impl Config {
                 client_secret_env_var,
                 client_private_key_location,
                 scopes: sources.words(key::SCOPES)?,
+                token_store,
                 disable_keyring: sources.boolean(key::DISABLE_KEYRING)?,
             },
             console: Console { endpoint: endpoint(key::CONSOLE_ENDPOINT)? },

@@ -33,6 +33,7 @@ admin:
   clientId: app
   clientSecretEnvVar: NOT_SET
   scopes: [all, offline]
+  tokenStore: file
   disableKeyring: on
 console: {endpoint: console.example.com}
 task: {org: acme, project: flytesnacks, domain: development}
@@ -51,6 +52,7 @@ fn every_key_is_read() {
     assert!(!admin.insecure && admin.insecure_skip_verify && admin.disable_keyring);
     assert_eq!(admin.ca_cert_file_path.as_deref(), Some(Path::new("/home/ada/ca.pem")));
     assert_eq!(admin.auth_type, AuthType::DeviceFlow);
+    assert_eq!(admin.store_kind(), Some(StoreKind::File), "more is said by it than by disableKeyring");
     assert_eq!(admin.command, ["uctl", "get-token", "1"]);
     assert_eq!(admin.proxy_command, ["proxy", "token"]);
     assert_eq!(admin.http_proxy_url.as_ref().unwrap().port(), Some(3128));
@@ -198,4 +200,17 @@ fn a_file_that_is_no_text_is_refused() {
     std::fs::write(&path, [0xff, 0xfe, 0x00]).unwrap();
     let error = Config::load(Some(&path), &Environment::default()).unwrap_err();
     assert!(error.to_string().contains("UTF-8"), "{error}");
+}
+
+#[test]
+fn where_tokens_are_kept_is_one_of_three_words() {
+    let kind = |text: &str, variables: &[(&str, &str)]| {
+        load(text, variables).map(|config| config.admin.store_kind())
+    };
+    assert_eq!(kind("admin: {}\n", &[]).unwrap(), None);
+    assert_eq!(kind("admin: {disableKeyring: true}\n", &[]).unwrap(), Some(StoreKind::Memory));
+    let variable = [("FLYTE_TOKEN_STORE", "Keyring")];
+    assert_eq!(kind("admin: {tokenStore: memory}\n", &variable).unwrap(), Some(StoreKind::Keyring));
+    let error = kind("admin:\n  tokenStore: plain\n", &[]).unwrap_err().to_string();
+    assert!(error.contains("admin.tokenStore") && error.contains("use keyring, file or memory"), "{error}");
 }

@@ -11,7 +11,7 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// The working directory.
     pub directory: PathBuf,
-    /// The person's home directory, where there is one.
+    /// The person's home directory, absolute; `None` where there is none.
     pub home: Option<PathBuf>,
 }
 
@@ -24,12 +24,21 @@ impl Environment {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Ok(Self { variables, directory: std::env::current_dir()?, home: std::env::home_dir() })
+        // An empty or relative HOME would put into the working directory what belongs into the home directory.
+        let home = std::env::home_dir().filter(|home| home.is_absolute());
+        Ok(Self { variables, directory: std::env::current_dir()?, home })
     }
 
     /// A variable's value; an empty variable counts as unset.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// A directory of the XDG base directory specification: the absolute path in `variable`, else `default` below the home
+    /// directory. `None` without either: no file of a person belongs into the working directory.
+    pub fn base_directory(&self, variable: &str, default: &str) -> Option<PathBuf> {
+        let chosen = self.variable(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        chosen.or_else(|| self.home.as_ref().map(|home| home.join(default)))
     }
 
     /// `path` with a leading `~` replaced by the home directory and, when relative, placed in the working directory.
@@ -68,6 +77,20 @@ mod tests {
         assert_eq!(environment.resolve("ca.pem"), PathBuf::from("/work/ca.pem"));
         assert_eq!(environment.resolve("/etc/ca.pem"), PathBuf::from("/etc/ca.pem"));
         assert_eq!(environment.resolve("~ada/ca.pem"), PathBuf::from("/work/~ada/ca.pem"));
+    }
+
+    #[test]
+    fn without_a_home_there_is_no_base_directory_but_the_one_that_is_named() {
+        let mut environment = Environment { directory: "/work".into(), ..Environment::default() };
+        let data = |environment: &Environment| environment.base_directory("XDG_DATA_HOME", ".local/share");
+        assert_eq!(data(&environment), None);
+        environment.variables.insert("XDG_DATA_HOME".into(), "relative".into());
+        assert_eq!(data(&environment), None);
+        environment.variables.insert("XDG_DATA_HOME".into(), "/data".into());
+        assert_eq!(data(&environment), Some("/data".into()));
+        environment.variables.clear();
+        environment.home = Some("/home/ada".into());
+        assert_eq!(data(&environment), Some("/home/ada/.local/share".into()));
     }
 
     #[test]

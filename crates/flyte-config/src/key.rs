@@ -101,7 +101,9 @@ keys! {
     SCOPES = "admin"."scopes": Words;
     /// Proxy for every request. Without it `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` apply.
     HTTP_PROXY_URL = "admin"."httpProxyURL": Text;
-    /// Keep tokens out of the system's keyring.
+    /// Where the tokens of your login are kept: `keyring` (the system's, and nothing else), `file` (encrypted, whatever keyring there is) or `memory` (each command signs in again). Without it the keyring, or the encrypted file on a machine that has none. Ours: the published client does not know it.
+    TOKEN_STORE = "admin"."tokenStore": Text, "FLYTE_TOKEN_STORE";
+    /// Keep tokens out of the system's keyring: the published client's spelling of `tokenStore: memory`. A `tokenStore` beside it wins.
     DISABLE_KEYRING = "admin"."disableKeyring": Boolean;
     /// Address of the web console, where it is not the endpoint's.
     CONSOLE_ENDPOINT = "console"."endpoint": Text;

@@ -19,6 +19,7 @@ pub mod key;
 mod nearby;
 mod scalar;
 pub mod search;
+mod store_kind;
 mod tree;
 mod value;
 
@@ -29,3 +30,4 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use environment::Environment;
 pub use error::{ConfigError, Origin};
 pub use nearby::Nearby;
+pub use store_kind::{StoreKind, UnknownStoreKind};
