@@ -93,8 +93,11 @@ class Prompt:
         sys.stderr.write(text)
         sys.stderr.flush()
 
-    def _waiting(self) -> None:
-        _tell("Waiting for another flyte process to finish signing in")
+    def _waiting(self, process: str | None = None) -> None:
+        _tell(f"Waiting for {process or 'another flyte process'}, which signs in or renews the login")
+
+    def _notice(self, text: str) -> None:
+        _tell(text)
 
     def _done(self) -> None:
         if self._shown is not None:

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flyte_auth::api_key::ApiKey;
 use flyte_auth::flows::client_credentials::{ClientCredentials, Proof};
 use flyte_auth::{Approval, SessionOptions, state_dir};
-use flyte_config::{AuthType, Config, Endpoint, Environment};
+use flyte_config::{AuthType, Config, Endpoint, Environment, StoreKind};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -143,7 +143,10 @@ impl Parameters {
         }
         admin.endpoint = admin.endpoint.take().map(|endpoint| endpoint.with_insecure(admin.insecure));
         admin.insecure_skip_verify |= self.insecure_skip_verify;
-        admin.disable_keyring |= self.disable_keyring;
+        if self.disable_keyring {
+            admin.disable_keyring = true;
+            admin.token_store = Some(StoreKind::Memory);
+        }
         if let Some(path) = &self.ca_cert_file_path {
             admin.ca_cert_file_path = Some(environment.resolve(path));
         }
@@ -231,7 +234,7 @@ fn no_endpoint(config: &Config) -> Failure {
 
 /// Refuses settings that came with a checkout until the person has approved them.
 fn approve(config: &Config, environment: &Environment) -> Result<(), Failure> {
-    let Some(approval) = Approval::needed(config, &state_dir(environment)) else { return Ok(()) };
+    let Some(approval) = Approval::needed(config, state_dir(environment).as_deref()) else { return Ok(()) };
     let file: &Path = approval.file();
     Err(Failure::new(
         "approval",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyte_auth::flows::device::DeviceCode;
-use flyte_auth::{Interaction, StepUp, in_ci};
+use flyte_auth::{Holder, Interaction, StepUp, in_ci};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -148,8 +148,12 @@ impl Interaction for Prompt {
         self.push(json!({"event": "authorize_url", "url": url.as_str(), "opened": opened}));
     }
 
-    fn waiting(&self) {
-        self.push(json!({"event": "waiting"}));
+    fn waiting(&self, holder: Option<&Holder>) {
+        self.push(json!({"event": "waiting", "process": holder.map(ToString::to_string)}));
+    }
+
+    fn notice(&self, text: &str) {
+        self.push(json!({"event": "notice", "text": text}));
     }
 
     fn done(&self) {

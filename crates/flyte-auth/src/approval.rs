@@ -19,7 +19,8 @@ use crate::{AuthError, token::fingerprint};
 #[derive(Clone, Debug)]
 pub struct Approval {
     nearby: Nearby,
-    record: PathBuf,
+    /// Where the yes is remembered; `None` without a home directory.
+    record: Option<PathBuf>,
     digest: String,
 }
 
@@ -27,14 +28,15 @@ impl Approval {
     /// What has to be approved before this configuration is acted on; `None` where nothing has, or it was before.
     /// `state_dir` is where approvals are remembered.
     #[must_use]
-    pub fn needed(config: &Config, state_dir: &Path) -> Option<Self> {
+    pub fn needed(config: &Config, state_dir: Option<&Path>) -> Option<Self> {
         let nearby = config.nearby.clone()?;
         let path = nearby.path.canonicalize().unwrap_or_else(|_| nearby.path.clone());
         let name = fingerprint(&path.to_string_lossy());
         let settings: Vec<_> = nearby.settings.iter().map(|(key, value)| (key.to_string(), value)).collect();
         let digest = fingerprint(&format!("{settings:?}"));
-        let record = state_dir.join("approved").join(name);
-        let approved = fs::read_to_string(&record).is_ok_and(|known| known == digest);
+        let record = state_dir.map(|directory| directory.join("approved").join(name));
+        let known = record.as_ref().and_then(|record| fs::read_to_string(record).ok());
+        let approved = known.is_some_and(|known| known == digest);
         (!approved).then_some(Self { nearby, record, digest })
     }
 
@@ -58,20 +60,21 @@ impl Approval {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// Remembers the person's yes.
+    /// Remembers the person's yes. Without a home directory there is nowhere to, and it holds for this time.
     ///
     /// # Errors
-    /// [`AuthError::State`] where it cannot be written.
+    /// [`AuthError::State`] where it cannot be written; the yes holds for this time nevertheless.
     pub fn record(&self) -> Result<(), AuthError> {
-        let directory = self.record.parent().unwrap_or(Path::new("."));
+        let Some(record) = &self.record else { return Ok(()) };
+        let directory = record.parent().unwrap_or(Path::new("."));
         crate::session::create_private_directory(directory)?;
         let written = tempfile::NamedTempFile::new_in(directory).and_then(|mut file| {
             file.write_all(self.digest.as_bytes())?;
-            file.persist(&self.record).map_err(|error| error.error)
+            file.persist(record).map_err(|error| error.error)
         });
         written.map(drop).map_err(|source| AuthError::State {
             action: "write",
-            path: self.record.clone(),
+            path: record.clone(),
             source: Arc::new(source),
         })
     }
@@ -104,7 +107,7 @@ mod tests {
             let text = format!("admin:\n  endpoint: h\n{admin}");
             fs::write(environment.directory.join("config.yaml"), text).unwrap();
         };
-        let needed = || Approval::needed(&Config::load(None, &environment).unwrap(), &state);
+        let needed = || Approval::needed(&Config::load(None, &environment).unwrap(), Some(&state));
         write("");
         assert!(needed().is_none());
         write("  httpProxyURL: http://u:hunter2@proxy:3128\n  proxyCommand: [\"a\\e[2J\\u202e\"]\n");

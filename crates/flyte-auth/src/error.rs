@@ -4,7 +4,9 @@ use std::{error::Error as StdError, io, path::PathBuf, sync::Arc};
 
 use url::Url;
 
-use crate::{api_key::ApiKeyError, flows::external_command::CommandFailure, store::StoreError};
+use crate::{
+    Doing, Holder, api_key::ApiKeyError, flows::external_command::CommandFailure, store::StoreError,
+};
 
 /// Why there is no token. The message says what happened and why; [`AuthError::hint`] says what to do next.
 ///
@@ -255,6 +257,16 @@ pub enum AuthError {
         /// Why it failed.
         source: Arc<io::Error>,
     },
+    /// Another process has had this login's lock for longer than it should take.
+    #[error("{} has been {doing} at {endpoint} for too long, so this command stopped waiting", holder_in_words(.holder.as_ref()))]
+    HeldUp {
+        /// The endpoint.
+        endpoint: String,
+        /// The process, where that is known.
+        holder: Option<Holder>,
+        /// What it does.
+        doing: Doing,
+    },
     /// The tokens could not be read or kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -296,6 +308,14 @@ pub enum ConnectFailure {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+fn holder_in_words(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(holder) if holder.is_suspended() => format!("{holder}, which is suspended,"),
+        Some(holder) => holder.to_string(),
+        None => "another process".to_owned(),
+    }
 }
 
 impl ConnectFailure {
@@ -407,6 +427,7 @@ impl AuthError {
                 | Self::NoClientId { .. }
                 | Self::ClockSkew { .. }
                 | Self::Store(_)
+                | Self::HeldUp { doing: Doing::SigningIn, .. }
                 | Self::Interrupted
         )
     }
@@ -524,6 +545,15 @@ impl AuthError {
             }
             Self::Proxy { .. } => {
                 "Check admin.httpProxyURL and the HTTPS_PROXY environment variable.".to_owned()
+            }
+            Self::HeldUp { holder: Some(holder), .. } if holder.is_suspended() => {
+                format!("Resume it (`fg`) or end it (`kill -9 {}`), then run the command again.", holder.pid)
+            }
+            Self::HeldUp { holder: Some(holder), .. } => {
+                format!("End it (`kill {}`), then run the command again.", holder.pid)
+            }
+            Self::HeldUp { holder: None, .. } => {
+                "End the other flyte or Python process, then run the command again.".to_owned()
             }
             Self::State { .. } => "Check that the directory exists, is yours and is not full.".to_owned(),
             Self::Store(error) => return error.hint(),

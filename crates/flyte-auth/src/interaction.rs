@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use url::Url;
 
-use crate::{StepUp, clock::UnixTime, flows::device::DeviceCode};
+use crate::{Holder, StepUp, clock::UnixTime, flows::device::DeviceCode};
 
 /// How a flow talks to the person; the `flyte` command and the Python package each bring their own.
 #[async_trait]
@@ -62,8 +62,14 @@ pub trait Interaction: fmt::Debug + Send + Sync {
     /// Shows where to sign in. `opened` tells whether a browser was opened there; where not, the person must see the URL.
     fn authorize_url(&self, url: &Url, opened: bool);
 
-    /// Says that another process is at it (refreshing or signing in) and that this one waits for it.
-    fn waiting(&self);
+    /// Says that another process is at it (refreshing or signing in), which one where that is known, and that this one waits
+    /// for it.
+    fn waiting(&self, holder: Option<&Holder>);
+
+    /// Tells the person something that they should know before they go on, in whole sentences.
+    fn notice(&self, text: &str) {
+        tracing::warn!("{text}");
+    }
 
     /// Says that the sign-in succeeded.
     fn done(&self);
@@ -93,7 +99,7 @@ impl Interaction for Unattended {
         false
     }
     fn authorize_url(&self, _: &Url, _: bool) {}
-    fn waiting(&self) {}
+    fn waiting(&self, _: Option<&Holder>) {}
     fn done(&self) {}
 }
 
@@ -108,6 +114,13 @@ pub fn has_browser() -> bool {
 fn is_seen(needs_display: bool, has: impl Fn(&str) -> bool) -> bool {
     ["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].into_iter().any(&has)
         || !(needs_display || has("SSH_CONNECTION"))
+}
+
+/// Whether a question of the system's, such as that of a locked keyring, is seen by the person.
+pub(crate) fn has_display() -> bool {
+    let has = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(has)
+        || !(cfg!(target_os = "linux") || has("SSH_CONNECTION") || has("SSH_TTY"))
 }
 
 /// What CI systems set in their jobs, beside `CI`, which most of them set.

@@ -27,7 +27,7 @@ pub use self::{
     error::{AuthError, ConnectFailure},
     interaction::{Interaction, Unattended, has_browser, in_ci, open_browser},
     layer::Transport,
-    session::{Credentials, Session, SessionOptions, SignedOut, Status, state_dir},
+    session::{Credentials, Doing, Holder, Session, SessionOptions, SignedOut, Status, state_dir},
     step_up::StepUp,
     token::{AccessToken, TokenResponse},
 };

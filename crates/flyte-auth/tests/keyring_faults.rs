@@ -259,10 +259,11 @@ fn in_the_session() {
     let home = PathBuf::from(env::var_os("FLYTE_TEST_HOME").unwrap());
     let options = StoreOptions {
         service: job["service"].as_str().unwrap_or(SERVICE).to_owned(),
-        data_dir: home.join("data"),
-        state_dir: home.join("state"),
-        disable_keyring: false,
+        data_dir: Some(home.join("data")),
+        state_dir: Some(home.join("state")),
+        kind: None,
         keyring_timeout: Duration::from_secs(job["timeout"].as_u64().unwrap_or(20)),
+        unlock_timeout: Duration::from_secs(job["timeout"].as_u64().unwrap_or(20)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let started = Instant::now();
@@ -270,6 +271,7 @@ fn in_the_session() {
         let kind = match &error {
             StoreError::KeyringLocked { .. } => "KeyringLocked",
             StoreError::Keyring { .. } => "Keyring",
+            StoreError::KeyringSilent { .. } => "KeyringSilent",
             _ => "other",
         };
         json!({"error": kind, "message": error.to_string(), "hint": error.hint()})
@@ -360,14 +362,14 @@ fn a_prompt_that_nobody_answers_is_waited_for_no_longer_than_allowed() {
     let refused = desktop.ours(json!({"do": "load", "timeout": 2}));
     assert_eq!(refused["error"], "KeyringLocked", "{refused}");
     assert_eq!(refused["message"], "the system keyring is locked, and nobody unlocked it within 2 seconds");
-    assert!(refused["hint"].as_str().unwrap().contains("disableKeyring"));
+    assert!(refused["hint"].as_str().unwrap().contains("--token-store file"));
     assert!((2..8).contains(&refused["seconds"].as_u64().unwrap()), "{refused}");
     assert_eq!(desktop.files(), 0);
 }
 
 #[test]
 fn a_keyring_out_of_order_is_not_taken_for_none() {
-    for (how, kind) in [("fails", "Keyring"), ("silent", "KeyringLocked")] {
+    for (how, kind) in [("fails", "Keyring"), ("silent", "KeyringSilent")] {
         let mut desktop = Desktop::with_bus();
         desktop.occupy("org.freedesktop.secrets", how);
         let refused = desktop.ours(json!({"do": "save", "access": "ours", "timeout": 3}));

@@ -86,10 +86,11 @@ fn options(keyring_timeout: Duration) -> StoreOptions {
     let home = PathBuf::from(std::env::var_os("HOME").unwrap());
     StoreOptions {
         service: SERVICE.to_owned(),
-        data_dir: home.join("data"),
-        state_dir: home.join("state"),
-        disable_keyring: false,
+        data_dir: Some(home.join("data")),
+        state_dir: Some(home.join("state")),
+        kind: None,
         keyring_timeout,
+        unlock_timeout: keyring_timeout,
     }
 }
 
@@ -307,11 +308,11 @@ fn a_locked_keyring_is_named_and_no_second_login_is_made() {
         ] {
             let error = outcome.unwrap_err();
             assert!(matches!(error, StoreError::KeyringLocked { .. }), "{error:?}");
-            assert!(error.hint().unwrap().contains("disableKeyring"), "{error:?}");
+            assert!(error.hint().unwrap().contains("--token-store file"), "{error:?}");
         }
         assert!(started.elapsed() < limit * 5, "{:?}", started.elapsed());
         // The encrypted file is not used beside it: the login would be in two places.
-        assert!(!options(limit).data_dir.exists());
+        assert!(!options(limit).data_dir.unwrap().exists());
         // Unlocked again, it is all there.
         unlock(&["--replace"]);
         answers().await;
@@ -336,7 +337,7 @@ fn without_a_secret_service_the_encrypted_file_is_used_and_moves_in_later() {
             let expected = Some(("in-the-file".to_owned(), Some("r".to_owned()), true));
             assert_eq!(found(&*store).await, expected);
             store.save(&login("renewed", "r2")).await.unwrap();
-            let data_dir = options(Duration::ZERO).data_dir;
+            let data_dir = options(Duration::ZERO).data_dir.unwrap();
             assert_eq!(std::fs::read_dir(data_dir).unwrap().count(), 0, "moved, not copied");
             assert!(python_reads().contains("renewed"));
         },

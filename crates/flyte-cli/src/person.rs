@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyte_auth::flows::device::DeviceCode;
-use flyte_auth::{Interaction, StepUp, in_ci};
+use flyte_auth::{Doing, Holder, Interaction, StepUp, in_ci};
 use url::Url;
 
 use crate::keyboard;
@@ -62,8 +62,18 @@ impl Interaction for Terminal {
         self.progress.show("Waiting for you to sign in in the browser");
     }
 
-    fn waiting(&self) {
-        self.progress.show("Waiting for another flyte process to finish signing in");
+    fn waiting(&self, holder: Option<&Holder>) {
+        self.progress.show(match holder {
+            Some(holder) => match holder.doing {
+                Doing::SigningIn => format!("Waiting for {holder} to finish signing in"),
+                Doing::Renewing => format!("Waiting for {holder} to renew the login"),
+            },
+            None => "Waiting for another flyte process to finish signing in".to_owned(),
+        });
+    }
+
+    fn notice(&self, text: &str) {
+        self.progress.tell(text);
     }
 
     fn done(&self) {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use flyte_config::AuthType;
+use flyte_config::{AuthType, StoreKind};
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -26,9 +26,6 @@ use crate::{
 
 /// How long before its end a client's secret is warned of, in seconds.
 const LAST_WEEK: i64 = 7 * 86_400;
-
-/// How long the keyring may take to give a client's secret, a person unlocking it included.
-const KEYRING_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Session {
     /// Whether a machine's credentials are used instead of a person's sign-in: by its mode, or because this is a CI job with a
@@ -131,9 +128,9 @@ impl Session {
         }
         let user = format!("client-secret:{client_id}");
         let service = self.options.endpoint.keyring_service();
-        let found = match self.options.disable_keyring {
-            true => None,
-            false => store::secret(&service, &user, KEYRING_TIMEOUT).await?,
+        let found = match self.options.token_store {
+            Some(StoreKind::Memory) => None,
+            _ => store::secret(&service, &user, self.unlock_timeout()).await?,
         };
         found.map(Evidence::Secret).ok_or_else(|| AuthError::Credentials {
             place: "authType ClientSecret".to_owned(),

@@ -1,23 +1,29 @@
 //! One endpoint's login: the token in memory, in the store, and how it is renewed.
 //!
 //! A token's way: valid in memory, it is returned at once. Otherwise, one task at a time and one process at a time, the store
-//! is read again (another process may have renewed it), then the refresh token is used, then, where somebody is there to
-//! ask, the person signs in. The store is written before the lock is given up and before the new token is used.
+//! is read again (another process may have renewed it), then the refresh token is used. The store is written before the lock is
+//! given up and before the new token is used. Only then, where somebody is there to ask, the person signs in: under a lock of its
+//! own, because no refresh waits for a person.
 
+mod created;
 mod credentials;
+mod holder;
 mod lock;
 mod machine;
 mod options;
 mod renewal;
+mod sign_in;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::{
     path::PathBuf,
     sync::{
         Arc, OnceLock, RwLock,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use flyte_config::AuthType;
@@ -27,14 +33,20 @@ use tokio::sync::{Mutex, OnceCell, oneshot};
 pub(crate) use self::lock::create_private_directory;
 pub use self::{
     credentials::Credentials,
+    holder::{Doing, Holder},
     options::{SessionOptions, state_dir},
+};
+use self::{
+    renewal::{Seen, Stop},
+    turn::{Turn, Turns},
 };
 use crate::{
     AuthError, StepUp,
     clock::UnixTime,
     discovery::{self, Provider},
     http::{self, Http},
-    store::{self, Backend, Login, StoreOptions, TokenStore},
+    interaction::has_display,
+    store::{self, Backend, KEYRING_TIMEOUT, Login, StoreOptions, TokenStore},
     token::{AccessToken, fingerprint, jwt_expiry},
 };
 
@@ -50,10 +62,12 @@ pub struct Session {
     current: RwLock<Option<AccessToken>>,
     /// SHA-256 of the token that the server turned down last: it is not taken from the store again.
     rejected: RwLock<Option<String>>,
-    /// Held by the one task that renews. Holds how the last one failed, and whether it might have asked the person.
-    flight: Mutex<Option<(Asking, AuthError)>>,
-    /// How many renewals have failed: a task that finds more than when it began to wait shares the last failure.
-    failures: AtomicU64,
+    /// The tasks that renew without asking anybody take turns.
+    renewals: Turns<Stop>,
+    /// The tasks that ask the person take turns.
+    sign_ins: Turns<AuthError>,
+    /// Held by the one task that spends a refresh token, or writes or removes a login: what the lock is among processes.
+    writing: Mutex<()>,
     /// Whether it was said that the machine's credentials end soon.
     end_told: std::sync::atomic::AtomicBool,
     /// Until when a token that is due but still good is used without trying again to renew it, Unix time in seconds.
@@ -65,6 +79,9 @@ const POSTPONED_BY: i64 = 30;
 
 /// The same where the server may have rotated the refresh token: the time in which it forgives the old one is short.
 const SOON: i64 = 5;
+
+/// How long a person may take to unlock the keyring at a desktop.
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whether a person may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +134,9 @@ impl Session {
             provider: RwLock::new(None),
             current: RwLock::new(None),
             rejected: RwLock::new(None),
-            flight: Mutex::new(None),
-            failures: AtomicU64::new(0),
+            renewals: Turns::default(),
+            sign_ins: Turns::default(),
+            writing: Mutex::default(),
             end_told: std::sync::atomic::AtomicBool::new(false),
             postponed: AtomicI64::new(i64::MIN),
         })
@@ -166,7 +184,7 @@ impl Session {
         if let Some(token) = self.current().filter(|token| self.is_good(token)) {
             return Ok(token);
         }
-        let seen = self.failures.load(Ordering::Acquire);
+        let seen = Seen { renewals: self.renewals.failures(), sign_ins: self.sign_ins.failures() };
         let session = Arc::clone(self);
         let (_caller, gone) = oneshot::channel();
         tokio::spawn(async move { session.acquire(asking, seen, gone).await })
@@ -231,35 +249,53 @@ impl Session {
         step_up: StepUp,
     ) -> Result<AccessToken, AuthError> {
         let session = Arc::clone(self);
+        let seen = self.sign_ins.failures();
         let (_caller, gone) = oneshot::channel();
         tokio::spawn(async move {
-            let _flight = session.flight.lock().await;
+            if session.is_a_machines() {
+                let _turn = session.renewals.take().await;
+                session.greet_proxy().await?;
+                session.set_current(None);
+                return session.mint().await;
+            }
+            let mut turn = session.sign_ins.take().await;
             if let (Some(given), Some(current)) = (given, session.current())
                 && given.secret() != current.secret()
                 && session.is_good(&current)
             {
                 return Ok(current);
             }
-            session.greet_proxy().await?;
-            if session.is_a_machines() {
-                session.set_current(None);
-                return session.mint().await;
+            if let Some(error) = turn.shared(seen) {
+                return Err(error);
             }
-            let _lock = lock::Lock::take(&session.lock_path(), &*session.options.interaction).await?;
-            session.sign_in(&**session.store().await?, &step_up, gone).await
+            session.greet_proxy().await?;
+            let outcome = session.sign_in(&step_up, gone).await;
+            share(&mut turn, &outcome);
+            outcome
         })
         .await
         .map_err(|_| AuthError::Interrupted)?
     }
 
     /// Ends the login: revokes it at the server where that can be reached, and removes it here in any case. A machine's mode
-    /// has no login; a person's, for the same endpoint, stays.
+    /// has no login; a person's, for the same endpoint, stays. No sign-in that is under way is waited for.
     ///
     /// # Errors
     /// [`AuthError::Store`] where the tokens could not be removed.
     pub async fn logout(&self) -> Result<SignedOut, AuthError> {
-        let _flight = self.flight.lock().await;
-        let _lock = lock::Lock::take(&self.lock_path(), &*self.options.interaction).await?;
+        if self.is_a_machines() {
+            self.set_current(None);
+            return Ok(SignedOut { was_signed_in: false, revoked: false });
+        }
+        let _writing = match self.writing().await {
+            Ok(writing) => Some(writing),
+            // Whoever signs out wants the tokens gone, whatever a process does that holds them up.
+            Err(error @ AuthError::HeldUp { .. }) => {
+                tracing::warn!(%error, "the login is removed nevertheless");
+                None
+            }
+            Err(error) => return Err(error),
+        };
         // A proxy that does not let the revocation through is no reason to keep the tokens.
         let _ = self.greet_proxy().await;
         let store = self.store().await?;
@@ -284,8 +320,15 @@ impl Session {
         if self.is_a_machines() {
             return self.machine_status().await;
         }
-        let store = self.store().await?;
-        let login = store.load().await?;
+        let looked = match self.store().await {
+            Ok(store) => store.load().await.map(|login| (store, login)).map_err(AuthError::from),
+            Err(error) => Err(error),
+        };
+        let (store, login) = match looked {
+            // A job that has a token of its own needs no store.
+            Err(_) if self.is_a_job() => return self.machine_status().await,
+            other => other?,
+        };
         // As tokens are got: a login that works comes first, and nobody is asked for another one.
         let now = self.options.clock.now();
         let works = login.as_ref().is_some_and(|login| {
@@ -319,7 +362,9 @@ impl Session {
         }
         drop(current);
         *write(&self.provider) = None;
-        let _ = std::fs::remove_file(self.provider_path());
+        if let Some(path) = self.provider_path() {
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     /// Where and as what to sign in: from memory, else as found last time, else by discovery.
@@ -330,7 +375,7 @@ impl Session {
         if let Some(provider) = read(&self.provider).clone() {
             return Ok(provider);
         }
-        if let Some(provider) = Provider::cached(&self.provider_path()) {
+        if let Some(provider) = self.provider_path().and_then(|path| Provider::cached(&path)) {
             let provider = Arc::new(provider);
             *write(&self.provider) = Some(Arc::clone(&provider));
             return Ok(provider);
@@ -343,8 +388,14 @@ impl Session {
         let found =
             discovery::discover(self.http()?, &self.options.endpoint, &self.options.overrides).await?;
         let provider = Arc::new(found);
-        create_private_directory(&self.options.state_dir)?;
-        provider.cache(&self.provider_path());
+        // A cache: without a place for it, the next command looks it up again.
+        if let Some(path) = self.provider_path() {
+            let made = path.parent().map_or(Ok(()), create_private_directory);
+            match made {
+                Ok(()) => provider.cache(&path),
+                Err(error) => tracing::debug!(%error, "what discovery found is not kept"),
+            }
+        }
         *write(&self.provider) = Some(Arc::clone(&provider));
         Ok(provider)
     }
@@ -359,8 +410,9 @@ impl Session {
                     service: self.options.endpoint.keyring_service(),
                     data_dir: self.options.data_dir.clone(),
                     state_dir: self.options.state_dir.clone(),
-                    disable_keyring: self.options.disable_keyring,
-                    keyring_timeout: std::time::Duration::from_secs(30),
+                    kind: self.options.token_store,
+                    keyring_timeout: KEYRING_TIMEOUT,
+                    unlock_timeout: self.unlock_timeout(),
                 })
                 .await
                 .map_err(AuthError::from)
@@ -417,12 +469,29 @@ impl Session {
         *write(&self.current) = token;
     }
 
-    fn lock_path(&self) -> PathBuf {
-        self.options.state_dir.join("locks").join(format!("{}.lock", self.file_name()))
+    /// How long the person may take to unlock the keyring: where nobody is there, or sees the question, no longer than the
+    /// keyring itself may take.
+    fn unlock_timeout(&self) -> Duration {
+        match self.options.interaction.is_interactive() && has_display() {
+            true => UNLOCK_TIMEOUT,
+            false => KEYRING_TIMEOUT,
+        }
     }
 
-    fn provider_path(&self) -> PathBuf {
-        self.options.state_dir.join(format!("{}.provider.json", self.file_name()))
+    /// The lock of refreshing and writing this login; never held while a person is waited for.
+    fn lock_path(&self) -> Option<PathBuf> {
+        Some(self.options.state_dir.as_ref()?.join("locks").join(format!("{}.lock", self.file_name())))
+    }
+
+    /// The lock of asking the person.
+    fn sign_in_lock_path(&self) -> Option<PathBuf> {
+        Some(
+            self.options.state_dir.as_ref()?.join("locks").join(format!("{}.sign-in.lock", self.file_name())),
+        )
+    }
+
+    fn provider_path(&self) -> Option<PathBuf> {
+        Some(self.options.state_dir.as_ref()?.join(format!("{}.provider.json", self.file_name())))
     }
 
     /// A file name for the endpoint: any endpoint can be one, and none says where somebody signs in.
@@ -447,6 +516,14 @@ impl Session {
             self.options.interaction.device_instead();
         }
         instead
+    }
+}
+
+/// Shares a failed sign-in with the tasks that wait. A caller that went away is no failure of those that still wait.
+fn share(turn: &mut Turn<'_, AuthError>, outcome: &Result<AccessToken, AuthError>) {
+    match outcome {
+        Ok(_) | Err(AuthError::Interrupted) => {}
+        Err(error) => turn.fail(error.clone()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use flyte_config::{AuthType, Config, Endpoint, Environment};
+use flyte_config::{AuthType, Config, Endpoint, Environment, StoreKind};
 
 use super::Credentials;
 use crate::{Interaction, api_key::ApiKey, clock::Clock, discovery::Overrides, http::HttpOptions};
@@ -25,12 +25,13 @@ pub struct SessionOptions {
     pub http: HttpOptions,
     /// What the configuration says where the server says nothing.
     pub overrides: Overrides,
-    /// Keep tokens in memory only (`admin.disableKeyring`).
-    pub disable_keyring: bool,
-    /// Directory of encrypted tokens, where there is no keyring.
-    pub data_dir: PathBuf,
-    /// Directory of locks, of what discovery found, and of the encrypted tokens' key.
-    pub state_dir: PathBuf,
+    /// Where a person's tokens are kept; `None` for the keyring, or the encrypted file where there is none.
+    pub token_store: Option<StoreKind>,
+    /// Directory of encrypted tokens; `None` where there is no home directory.
+    pub data_dir: Option<PathBuf>,
+    /// Directory of locks, of what discovery found, and of the encrypted tokens' key; `None` where there is no home directory.
+    /// What is only a cache or a lock there is done without where it cannot be.
+    pub state_dir: Option<PathBuf>,
     /// How to talk to the person.
     pub interaction: Arc<dyn Interaction>,
     /// What time it is.
@@ -60,8 +61,10 @@ impl SessionOptions {
                 proxy_url: admin.http_proxy_url.clone(),
             },
             overrides: Overrides { client_id: admin.client_id.clone(), scopes: admin.scopes.clone() },
-            disable_keyring: admin.disable_keyring,
-            data_dir: base(environment, "XDG_DATA_HOME", "~/.local/share"),
+            token_store: admin.store_kind(),
+            data_dir: environment
+                .base_directory("XDG_DATA_HOME", ".local/share")
+                .map(|base| base.join("flyte")),
             state_dir: state_dir(environment),
             interaction,
             clock: Clock::default(),
@@ -79,17 +82,9 @@ impl SessionOptions {
     }
 }
 
-/// Where locks, what discovery found, approvals and the key of encrypted tokens are: `$XDG_STATE_HOME/flyte`.
+/// Where locks, what discovery found, approvals and the key of encrypted tokens are: `$XDG_STATE_HOME/flyte`. `None` without a home
+/// directory.
 #[must_use]
-pub fn state_dir(environment: &Environment) -> PathBuf {
-    base(environment, "XDG_STATE_HOME", "~/.local/state")
-}
-
-fn base(environment: &Environment, variable: &str, default: &str) -> PathBuf {
-    environment
-        .variable(variable)
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .unwrap_or_else(|| environment.resolve(default))
-        .join("flyte")
+pub fn state_dir(environment: &Environment) -> Option<PathBuf> {
+    environment.base_directory("XDG_STATE_HOME", ".local/state").map(|base| base.join("flyte"))
 }

@@ -1,21 +1,30 @@
-//! Getting a token when memory has none: from the store, by the refresh token, or by signing in.
+//! Getting a token when memory has none: from the store, or by the refresh token. No person is waited for here.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::oneshot;
 
-use super::{Asking, POSTPONED_BY, SOON, Session, jitter, keep_old, lock::Lock};
+use super::{
+    Asking, POSTPONED_BY, SOON, Session,
+    holder::{Doing, Holder},
+    jitter, keep_old,
+    lock::{Failed, Lock},
+    share,
+};
 use crate::{
     AuthError, StepUp,
     discovery::Provider,
     flows,
-    store::{Login, LoginDetails, TokenStore},
+    store::{Backend, Login, LoginDetails, StoreError, TokenStore},
     token::{AccessToken, IdClaims, TokenResponse, fingerprint, jwt_expiry},
 };
 
 /// How often a refresh is sent again whose answer may have been lost.
 const REPEATS: u32 = 2;
+
+/// How long another process's refresh is waited for: longer than its requests may take.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What came of a refresh token.
 #[derive(Debug)]
@@ -43,60 +52,129 @@ fn issued_by(login: &Login, provider: &Provider) -> bool {
         .is_none_or(|details| details.issuer.is_empty() || details.issuer == provider.issuer)
 }
 
+/// Why there is no token without asking a person.
+#[derive(Clone, Debug)]
+pub(super) enum Stop {
+    /// This went wrong.
+    Failed(AuthError),
+    /// A person has to sign in; this is the error where none is there.
+    Person(AuthError),
+}
+
+impl From<AuthError> for Stop {
+    fn from(error: AuthError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// How many turns of each kind had failed when a caller came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) renewals: u64,
+    pub(super) sign_ins: u64,
+}
+
+/// What keeps other tasks and processes from spending the refresh token and from writing the login, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Writing<'a> {
+    _lock: Lock,
+    _task: tokio::sync::MutexGuard<'a, ()>,
+}
+
 impl Session {
-    /// Steps 2 and 3 of a token's way, for a caller that had `seen` so many failures when it came.
+    /// A token from the store, by the refresh token, or by the person, for a caller that had `seen` so many failures.
     pub(super) async fn acquire(
         &self,
         asking: Asking,
-        seen: u64,
-        gone: CallerGone,
+        seen: Seen,
+        mut gone: CallerGone,
     ) -> Result<AccessToken, AuthError> {
-        let mut flight = self.flight.lock().await;
+        let over = match self.without_asking(seen, &mut gone).await {
+            Ok(token) => return Ok(token),
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::Person(over)) => over,
+        };
+        // A job is told at once, whoever else is asked meanwhile.
+        if asking == Asking::Never || !self.options.interaction.is_interactive() {
+            return Err(over);
+        }
+        let mut turn = self.sign_ins.take().await;
         if let Some(token) = self.current().filter(|token| self.is_good(token)) {
             return Ok(token);
         }
-        if self.failures.load(Ordering::Acquire) != seen
-            && let Some((asked, error)) = &*flight
-            && (*asked == asking || *asked == Asking::Allowed)
-        {
-            return Err(error.clone());
+        if let Some(error) = turn.shared(seen.sign_ins) {
+            return Err(error);
         }
-        let outcome = self.renew(asking, gone).await;
+        let outcome = self.sign_in(&StepUp::default(), gone).await;
+        share(&mut turn, &outcome);
+        outcome
+    }
+
+    async fn without_asking(&self, seen: Seen, gone: &mut CallerGone) -> Result<AccessToken, Stop> {
+        let mut turn = self.renewals.take().await;
+        if let Some(token) = self.current().filter(|token| self.is_good(token)) {
+            return Ok(token);
+        }
+        if let Some(stop) = turn.shared(seen.renewals) {
+            return Err(stop);
+        }
+        let outcome = self.renew(gone).await;
         match &outcome {
             // A caller that went away is no failure of those that still wait.
-            Ok(_) | Err(AuthError::Interrupted) => {}
-            Err(error) => {
-                *flight = Some((asking, error.clone()));
-                self.failures.fetch_add(1, Ordering::Release);
-            }
+            Ok(_) | Err(Stop::Failed(AuthError::Interrupted)) => {}
+            Err(stop) => turn.fail(stop.clone()),
         }
         outcome
     }
 
-    async fn renew(&self, asking: Asking, gone: CallerGone) -> Result<AccessToken, AuthError> {
+    async fn renew(&self, gone: &mut CallerGone) -> Result<AccessToken, Stop> {
         self.greet_proxy().await?;
         if self.is_a_machines() {
-            return tokio::select! {
-                outcome = self.mint() => outcome,
-                _ = gone => Err(AuthError::Interrupted),
-            };
+            return self.mint_for(gone).await;
         }
+        match self.from_login().await {
+            // A CI job has a token of its own, and needs neither a login nor a place for one.
+            Err(Stop::Person(_) | Stop::Failed(AuthError::Store(_) | AuthError::State { .. }))
+                if self.is_a_job() =>
+            {
+                self.mint_for(gone).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn mint_for(&self, gone: &mut CallerGone) -> Result<AccessToken, Stop> {
+        tokio::select! {
+            outcome = self.mint() => Ok(outcome?),
+            _ = gone => Err(AuthError::Interrupted.into()),
+        }
+    }
+
+    /// A token of the login that is stored, renewed where it has to be.
+    async fn from_login(&self) -> Result<AccessToken, Stop> {
         let now = || self.options.clock.now();
         let store = self.store().await?;
-        let mut known = store.load().await?.and_then(|login| self.usable(&login));
+        // Without a login there is nothing to renew, and no reason to wait for anybody.
+        let Some(login) = store.load().await? else { return Err(Stop::Person(self.login_required())) };
+        let mut known = self.usable(&login);
         if let Some(token) = known.clone().filter(|token| self.is_good(token)) {
             self.set_current(Some(token.clone()));
             return Ok(token);
         }
 
-        let path = self.lock_path();
-        let lock = match known.clone().or_else(|| self.current()).filter(|token| token.is_valid(now())) {
+        let writing = match known.clone().or_else(|| self.current()).filter(|token| token.is_valid(now())) {
             // Due but still good: whoever has the lock is renewing it, nobody needs to wait.
-            Some(token) => match Lock::try_take(&path)? {
-                Some(lock) => lock,
+            Some(token) => match self.try_writing().await? {
+                Some(writing) => writing,
                 None => return Ok(token),
             },
-            None => Lock::take(&path, &*self.options.interaction).await?,
+            None => self.writing().await?,
         };
         // Another process may have renewed it while this one waited.
         let login = store.load().await?;
@@ -124,21 +202,50 @@ impl Session {
                             self.set_current(Some(token.clone()));
                             Ok(token)
                         }
-                        None => Err(error),
+                        None => Err(error.into()),
                     };
                 }
             }
         }
-        let token = match asking {
-            _ if self.is_a_job() => self.mint().await,
-            Asking::Allowed => match self.sign_in(&**store, &StepUp::default(), gone).await {
-                Err(AuthError::LoginRequired { .. }) => Err(over),
-                outcome => outcome,
-            },
-            Asking::Never => Err(over),
-        };
-        drop(lock);
-        token
+        drop(writing);
+        Err(Stop::Person(over))
+    }
+
+    /// Keeps every other task and process from the refresh token and from writing the login. Waits for those that are at it, and
+    /// says so.
+    ///
+    /// # Errors
+    /// [`AuthError::HeldUp`] where one takes longer than a network may.
+    pub(super) async fn writing(&self) -> Result<Writing<'_>, AuthError> {
+        let task = self.writing.lock().await;
+        let path = self.shared_lock_path().await?;
+        let waiting = |holder: Option<&Holder>| self.options.interaction.waiting(holder);
+        match Lock::take(path.as_deref(), Doing::Renewing, PATIENCE, waiting).await {
+            Ok(lock) => Ok(Writing { _lock: lock, _task: task }),
+            Err(Failed::Error(error)) => Err(error),
+            Err(Failed::Held(holder)) => Err(self.held_up(holder, Doing::Renewing)),
+        }
+    }
+
+    /// [`Self::writing`] if no other process is at it.
+    async fn try_writing(&self) -> Result<Option<Writing<'_>>, AuthError> {
+        let task = self.writing.lock().await;
+        let path = self.shared_lock_path().await?;
+        let lock = Lock::try_take(path.as_deref())?;
+        if let Some(lock) = &lock {
+            lock.note(path.as_deref(), Doing::Renewing);
+        }
+        Ok(lock.map(|lock| Writing { _lock: lock, _task: task }))
+    }
+
+    /// The lock file; `None` where no other process has the login, which is in memory.
+    async fn shared_lock_path(&self) -> Result<Option<PathBuf>, AuthError> {
+        let shared = !matches!(self.store().await?.backend(), Backend::Memory(_));
+        Ok(self.lock_path().filter(|_| shared))
+    }
+
+    pub(super) fn held_up(&self, holder: Option<Holder>, doing: Doing) -> AuthError {
+        AuthError::HeldUp { endpoint: self.options.endpoint.authority().to_owned(), holder, doing }
     }
 
     /// Renews a login by its refresh token. Only the server's `invalid_grant` says that it is over, never a network error,
@@ -224,36 +331,8 @@ impl Session {
         self.keep(store, &provider, client_id, response, Some(login)).await
     }
 
-    /// Signs the person in as `step_up` asks and keeps their tokens. A caller that goes away meanwhile ends it; the login before stays.
-    pub(super) async fn sign_in(
-        &self,
-        store: &dyn TokenStore,
-        step_up: &StepUp,
-        gone: CallerGone,
-    ) -> Result<AccessToken, AuthError> {
-        if !self.options.interaction.is_interactive() {
-            return Err(self.login_required());
-        }
-        store.probe().await?;
-        let signing_in = async {
-            let provider: Arc<Provider> = self.discover().await?;
-            let (http, interaction) = (self.http()?, &*self.options.interaction);
-            let response = match self.by_device(&provider) {
-                true => flows::device::sign_in(http, &provider, interaction, step_up).await?,
-                false => flows::pkce::sign_in(http, &provider, interaction, step_up).await?,
-            };
-            Ok::<_, AuthError>((provider, response))
-        };
-        let (provider, response) = tokio::select! {
-            outcome = signing_in => outcome?,
-            _ = gone => return Err(AuthError::Interrupted),
-        };
-        let client_id = provider.client_id()?.to_owned();
-        self.keep(store, &provider, client_id, response, None).await
-    }
-
     /// Writes the answer of the token endpoint to the store, and only then lets it be used.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         store: &dyn TokenStore,
         provider: &Provider,

@@ -56,7 +56,8 @@ impl TokenStore for Shelf {
         Ok(())
     }
     fn backend(&self) -> Backend {
-        Backend::Memory
+        // Of a kind that processes share.
+        Backend::Keyring("shelf")
     }
 }
 
@@ -181,9 +182,9 @@ impl Scene {
             credentials: Credentials::default(),
             http: HttpOptions::default(),
             overrides: Overrides::default(),
-            disable_keyring: false,
-            data_dir: self.path().join("data"),
-            state_dir: self.path().join("state"),
+            token_store: None,
+            data_dir: Some(self.path().join("data")),
+            state_dir: Some(self.path().join("state")),
             interaction: Arc::new(Unattended),
             clock: self.clock.clone(),
         });

@@ -12,6 +12,26 @@ pub enum StoreError {
         /// How long it was waited for; 0 where the question was turned down, or nothing was there to show it.
         seconds: u64,
     },
+    /// The keyring is there but does not answer.
+    #[error("the system keyring does not answer (it was asked and waited for {seconds} seconds)")]
+    KeyringSilent {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The keyring was chosen, and this machine has none.
+    #[error("this machine has no keyring, and the configuration asks for it (admin.tokenStore)")]
+    NoKeyring,
+    /// The file was chosen, and there is no home directory for it.
+    #[error(
+        "there is no home directory to keep the encrypted file in, and the configuration asks for it (admin.tokenStore)"
+    )]
+    NoHome,
+    /// The keyring does not take secrets of this length.
+    #[error("the system keyring takes no more than {limit} bytes, and the tokens are longer")]
+    TooLarge {
+        /// The longest that it takes, in bytes.
+        limit: usize,
+    },
     /// The keyring failed.
     #[error("the system keyring failed: {reason}")]
     Keyring {
@@ -45,6 +65,9 @@ pub enum StoreError {
     Crypto(&'static str),
 }
 
+/// The command that takes the keyring out of the way.
+const USE_THE_FILE: &str = "`flyte auth login --token-store file`";
+
 impl StoreError {
     pub(super) fn file(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
@@ -60,22 +83,29 @@ impl StoreError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::KeyringLocked { .. } => "Unlock it (for GNOME: log in to the desktop, or run `gnome-keyring-daemon --unlock`), then \
-                run the command again. Where nobody can unlock it, set `disableKeyring: true` under `admin:` in the configuration."
-                .to_owned(),
-            Self::Keyring { .. } => "Check that the keyring service runs; `flyte auth status` tells which one is used.".to_owned(),
+            Self::KeyringLocked { .. } => {
+                format!("Unlock it, or keep your login in an encrypted file instead: {USE_THE_FILE}.")
+            }
+            Self::KeyringSilent { .. } | Self::Keyring { .. } => {
+                format!(
+                    "Restart the keyring service, or keep your login in an encrypted file instead: {USE_THE_FILE}."
+                )
+            }
+            Self::NoKeyring | Self::TooLarge { .. } => {
+                format!("Keep your login in an encrypted file instead: {USE_THE_FILE}.")
+            }
+            Self::NoHome => "Set HOME, or keep the login in memory: FLYTE_TOKEN_STORE=memory.".to_owned(),
             Self::DiskFull { path } => format!(
                 "Make room on that disk (`df -h {}`), then run the command again. Your login was kept.",
                 path.parent().unwrap_or(path).display()
             ),
             Self::File { path, .. } => format!(
-                "Check that {} is yours and can be written to.",
+                "Check that {} is yours and can be written to, or keep the login in memory: FLYTE_TOKEN_STORE=memory.",
                 path.parent().unwrap_or(path).display()
             ),
-            Self::Permissions { path } => format!(
-                "Move {} away, then run `flyte auth login` to sign in again.",
-                path.display()
-            ),
+            Self::Permissions { path } => {
+                format!("Move {} away, then run `flyte auth login` to sign in again.", path.display())
+            }
             Self::Crypto(_) => return None,
         })
     }

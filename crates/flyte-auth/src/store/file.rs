@@ -47,16 +47,31 @@ struct Content {
 }
 
 impl EncryptedFile {
-    pub(super) fn new(options: &StoreOptions) -> Self {
-        Self {
+    /// The file of these options; `None` where there is no directory for it.
+    pub(super) fn new(options: &StoreOptions) -> Option<Self> {
+        Some(Self {
             service: options.service.clone(),
-            path: options.data_dir.join(format!("{}.tokens", fingerprint(&options.service))),
-            key_path: options.state_dir.join("tokens.key"),
-        }
+            path: options.data_dir.as_ref()?.join(format!("{}.tokens", fingerprint(&options.service))),
+            key_path: options.state_dir.as_ref()?.join("tokens.key"),
+        })
     }
 
-    pub(super) fn exists(&self) -> bool {
-        self.path.exists()
+    /// The directory that keeps a login from being written here, and why. `None` where nothing does, as far as can be told
+    /// without writing, or where there is a login already: that is a person's, and an error at writing is told them.
+    pub(super) fn unwritable(&self) -> Option<(PathBuf, String)> {
+        if self.path.exists() {
+            return None;
+        }
+        [&self.path, &self.key_path].into_iter().find_map(|file| {
+            let there = file.ancestors().skip(1).find_map(|path| Some((path, path.symlink_metadata().ok()?)));
+            let (directory, metadata) = there?;
+            let reason = match can_create_in(directory) {
+                _ if !directory.is_dir() && !metadata.is_symlink() => "it is not a directory".to_owned(),
+                Ok(()) => return None,
+                Err(error) => error.to_string(),
+            };
+            Some((directory.to_owned(), reason))
+        })
     }
 
     fn read(&self) -> Result<Option<Login>, StoreError> {
@@ -171,6 +186,19 @@ impl TokenStore for EncryptedFile {
     fn backend(&self) -> Backend {
         Backend::EncryptedFile(self.path.clone())
     }
+}
+
+/// Whether files can be created in a directory.
+#[cfg(unix)]
+fn can_create_in(directory: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+    access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(io::Error::from)
+}
+
+/// Whether files can be created in a directory: found out by writing.
+#[cfg(not(unix))]
+fn can_create_in(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// A name for a damaged file that no other has: `....corrupt-TIME`.

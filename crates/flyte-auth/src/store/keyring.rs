@@ -20,14 +20,23 @@ const DETAILS: &str = "flyte-login";
 /// The keyring's entries of one endpoint.
 pub(super) struct Keyring {
     entries: system::Entries,
+    /// How long each answer may take.
     timeout: Duration,
+    /// How long a person may take to unlock it.
+    unlock_timeout: Duration,
 }
 
 impl Keyring {
     /// The keyring; `None` where this machine has none.
-    pub(super) async fn open(service: &str, timeout: Duration) -> Result<Option<Self>, StoreError> {
-        let entries = limited(timeout, system::Entries::open(service)).await?;
-        Ok(entries.map(|entries| Self { entries, timeout }))
+    pub(super) async fn open(
+        service: &str,
+        timeout: Duration,
+        unlock_timeout: Duration,
+    ) -> Result<Option<Self>, StoreError> {
+        let entries = answered(timeout, system::Entries::open(service)).await?;
+        // Elsewhere than on Linux it is each call that asks the person.
+        let timeout = if cfg!(target_os = "linux") { timeout } else { timeout.max(unlock_timeout) };
+        Ok(entries.map(|entries| Self { entries, timeout, unlock_timeout }))
     }
 
     /// The secret of another user name.
@@ -36,18 +45,29 @@ impl Keyring {
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        limited(self.timeout, work).await
+        self.unlock().await?;
+        answered(self.timeout, work).await
+    }
+
+    /// Makes sure that it is unlocked. A locked keyring asks the person, who may not be there.
+    async fn unlock(&self) -> Result<(), StoreError> {
+        if answered(self.timeout, self.entries.is_locked()).await? {
+            let limit = self.unlock_timeout;
+            let unanswered = Err(StoreError::KeyringLocked { seconds: limit.as_secs() });
+            tokio::time::timeout(limit, self.entries.unlock()).await.unwrap_or(unanswered)?;
+        }
+        Ok(())
     }
 }
 
-/// A locked keyring asks the person, who may not be there.
-async fn limited<T>(
+/// A service that is there may never answer.
+async fn answered<T>(
     timeout: Duration,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     tokio::time::timeout(timeout, work)
         .await
-        .unwrap_or(Err(StoreError::KeyringLocked { seconds: timeout.as_secs() }))
+        .unwrap_or(Err(StoreError::KeyringSilent { seconds: timeout.as_secs() }))
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<SecretString, StoreError> {
@@ -69,7 +89,7 @@ impl TokenStore for Keyring {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        self.within(self.entries.unlock()).await
+        self.unlock().await
     }
 
     async fn save(&self, login: &Login) -> Result<(), StoreError> {
@@ -93,6 +113,10 @@ impl TokenStore for Keyring {
     fn backend(&self) -> Backend {
         Backend::Keyring(system::NAME)
     }
+
+    fn max_secret_len(&self) -> Option<usize> {
+        system::MAX_SECRET_LEN
+    }
 }
 
 impl fmt::Debug for Keyring {
@@ -106,9 +130,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_keyring_that_waits_for_nobody_is_not_waited_for() {
+    async fn a_keyring_that_never_answers_is_not_waited_for() {
         let outcome =
-            limited(Duration::from_millis(5), std::future::pending::<Result<(), StoreError>>()).await;
-        assert!(matches!(outcome, Err(StoreError::KeyringLocked { .. })));
+            answered(Duration::from_millis(5), std::future::pending::<Result<(), StoreError>>()).await;
+        assert!(matches!(outcome, Err(StoreError::KeyringSilent { .. })));
     }
 }

@@ -4,15 +4,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Backend, Login, StoreError, TokenStore};
+use super::{Backend, Login, MemoryReason, StoreError, TokenStore};
 
 /// A login in memory.
-#[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<Option<Login>>);
+#[derive(Debug)]
+pub(super) struct Memory {
+    login: Mutex<Option<Login>>,
+    reason: MemoryReason,
+}
 
 impl Memory {
+    /// An empty store, kept in memory for this reason.
+    pub(super) fn new(reason: MemoryReason) -> Self {
+        Self { login: Mutex::default(), reason }
+    }
+
     fn login(&self) -> MutexGuard<'_, Option<Login>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.login.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -33,6 +41,6 @@ impl TokenStore for Memory {
     }
 
     fn backend(&self) -> Backend {
-        Backend::Memory
+        Backend::Memory(self.reason.clone())
     }
 }

@@ -8,20 +8,21 @@ mod error;
 mod file;
 mod keyring;
 mod memory;
-mod moving;
 #[cfg(not(target_os = "linux"))]
 mod native;
+mod paired;
 #[cfg(target_os = "linux")]
 mod secret_service;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use flyte_config::StoreKind;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::StoreError;
-use self::{file::EncryptedFile, keyring::Keyring, memory::Memory, moving::Moving};
+use self::{file::EncryptedFile, keyring::Keyring, memory::Memory, paired::Paired};
 
 /// The tokens of one endpoint.
 #[derive(Clone, Debug)]
@@ -65,10 +66,38 @@ pub enum Backend {
     Keyring(&'static str),
     /// The encrypted file at this path.
     EncryptedFile(PathBuf),
-    /// Memory only: the configuration turned the keyring off.
-    Memory,
+    /// Memory only, for this reason.
+    Memory(MemoryReason),
     /// Nothing is kept: a machine's credentials give a new token at any time.
     Nowhere,
+}
+
+/// Why a login is kept in memory and ends with the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemoryReason {
+    /// The configuration says so.
+    Chosen,
+    /// There is no keyring, and no home directory for a file.
+    NoHome,
+    /// There is no keyring, and the directory of the file cannot be written to.
+    Unwritable {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl fmt::Display for MemoryReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chosen => f.write_str("the configuration says so"),
+            Self::NoHome => f.write_str("there is no keyring and no home directory"),
+            Self::Unwritable { path, reason } => {
+                write!(f, "there is no keyring, and {} cannot be written to: {reason}", path.display())
+            }
+        }
+    }
 }
 
 impl fmt::Display for Backend {
@@ -77,7 +106,7 @@ impl fmt::Display for Backend {
             Self::Keyring(name) => write!(f, "system keyring ({name})"),
             Self::EncryptedFile(path) => write!(f, "encrypted file ({})", path.display()),
             Self::Nowhere => f.write_str("memory only (a machine gets a new one with its own credentials)"),
-            Self::Memory => f.write_str("memory only (admin.disableKeyring is set)"),
+            Self::Memory(reason) => write!(f, "memory only ({reason})"),
         }
     }
 }
@@ -97,6 +126,10 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     async fn clear(&self) -> Result<(), StoreError>;
     /// Which kind of store this is.
     fn backend(&self) -> Backend;
+    /// The longest secret that it takes, in bytes; `None` where there is no limit to think of.
+    fn max_secret_len(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Which store to open.
@@ -104,48 +137,67 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
 pub struct StoreOptions {
     /// The endpoint without its scheme: the service name of the keyring entry that all Flyte tools share.
     pub service: String,
-    /// Directory of encrypted tokens.
-    pub data_dir: PathBuf,
-    /// Directory of the key that encrypts them: another one, so that a copy of one of them is worth nothing.
-    pub state_dir: PathBuf,
-    /// Keep tokens in memory only.
-    pub disable_keyring: bool,
-    /// How long the keyring may take, a person unlocking it included.
+    /// Directory of encrypted tokens; `None` where there is no home directory.
+    pub data_dir: Option<PathBuf>,
+    /// Directory of the key that encrypts them: another one, so that a copy of one of them is worth nothing. `None` where
+    /// there is no home directory.
+    pub state_dir: Option<PathBuf>,
+    /// Which store the person chose; `None` for the keyring, or the file where there is none.
+    pub kind: Option<StoreKind>,
+    /// How long each answer of the keyring may take.
     pub keyring_timeout: Duration,
+    /// How long a person may take to unlock the keyring.
+    pub unlock_timeout: Duration,
 }
 
-/// Opens the store of an endpoint's tokens: the operating system's keyring, or the encrypted file where there is none.
+/// How long each answer of the keyring is waited for.
+pub const KEYRING_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Opens the store of an endpoint's tokens: the one that was chosen, else the operating system's keyring, or the encrypted file
+/// where there is none. Without a place for a file it is memory, and [`Backend::Memory`] says why.
 ///
-/// A keyring that is there but stays locked is an error and never a reason to use the file: the login would then be in two
+/// A keyring that is there but locked or silent is an error and never a reason to use the file: the login would then be in two
 /// places. A login that was kept in the file, before there was a keyring, is used, and moves into the keyring when it is
 /// written next.
 ///
 /// # Errors
-/// [`StoreError::KeyringLocked`], [`StoreError::Keyring`], and those of the file.
+/// [`StoreError::KeyringLocked`], [`StoreError::KeyringSilent`], [`StoreError::Keyring`], [`StoreError::NoKeyring`] and
+/// [`StoreError::NoHome`] where the one that was chosen cannot be had, and those of the file.
 pub async fn open(options: &StoreOptions) -> Result<Arc<dyn TokenStore>, StoreError> {
-    if options.disable_keyring {
-        return Ok(Arc::new(Memory::default()));
-    }
-    let file = EncryptedFile::new(options);
-    Ok(match Keyring::open(&options.service, options.keyring_timeout).await? {
-        None => Arc::new(file),
-        Some(keyring) if file.exists() => Arc::new(Moving::new(keyring, file)),
-        Some(keyring) => Arc::new(keyring),
+    let keyring = match options.kind {
+        Some(StoreKind::Memory) => return Ok(in_memory()),
+        Some(StoreKind::File) => None,
+        Some(StoreKind::Keyring) | None => {
+            Keyring::open(&options.service, options.keyring_timeout, options.unlock_timeout).await?
+        }
+    };
+    Ok(match (keyring, EncryptedFile::new(options)) {
+        (Some(keyring), Some(file)) => Arc::new(Paired::new(keyring, file)),
+        (Some(keyring), None) => Arc::new(keyring),
+        (None, _) if options.kind == Some(StoreKind::Keyring) => return Err(StoreError::NoKeyring),
+        (None, Some(file)) if options.kind == Some(StoreKind::File) => Arc::new(file),
+        (None, None) if options.kind == Some(StoreKind::File) => return Err(StoreError::NoHome),
+        (None, Some(file)) => match file.unwritable() {
+            Some((path, reason)) => Arc::new(Memory::new(MemoryReason::Unwritable { path, reason })),
+            None => Arc::new(file),
+        },
+        (None, None) => Arc::new(Memory::new(MemoryReason::NoHome)),
     })
 }
 
 /// A store that ends with the process.
 pub(crate) fn in_memory() -> Arc<dyn TokenStore> {
-    Arc::new(Memory::default())
+    Arc::new(Memory::new(MemoryReason::Chosen))
 }
 
-/// A secret that the person put into the keyring for `user`; `None` where there is none, or no keyring.
+/// A secret that the person put into the keyring for `user`; `None` where there is none, or no keyring. A person has
+/// `unlock_timeout` to unlock it.
 pub(crate) async fn secret(
     service: &str,
     user: &str,
-    timeout: Duration,
+    unlock_timeout: Duration,
 ) -> Result<Option<SecretString>, StoreError> {
-    match Keyring::open(service, timeout).await? {
+    match Keyring::open(service, KEYRING_TIMEOUT, unlock_timeout).await? {
         Some(keyring) => keyring.secret(user).await,
         None => Ok(None),
     }
@@ -154,7 +206,7 @@ pub(crate) async fn secret(
 /// The encrypted file, whatever keyring there is.
 #[cfg(test)]
 pub(crate) fn encrypted_file(options: &StoreOptions) -> Arc<dyn TokenStore> {
-    Arc::new(EncryptedFile::new(options))
+    Arc::new(EncryptedFile::new(options).unwrap())
 }
 
 /// The shared entry, as the published client writes it.

@@ -12,6 +12,10 @@ pub(super) const NAME: &str = "Keychain";
 #[cfg(not(target_os = "macos"))]
 pub(super) const NAME: &str = "Credential Manager";
 
+/// Credential Manager takes 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`), which are half as many characters in its UTF-16.
+/// Keychain names no limit.
+pub(super) const MAX_SECRET_LEN: Option<usize> = if cfg!(windows) { Some(1280) } else { None };
+
 /// The entries of one endpoint.
 pub(super) struct Entries {
     service: String,
@@ -33,9 +37,17 @@ impl Entries {
         match outcome {
             Ok(Ok(value)) => Ok(Some(value)),
             Ok(Err(Error::NoEntry)) => Ok(None),
+            Ok(Err(Error::TooLong(_, limit))) => {
+                Err(StoreError::TooLarge { limit: usize::try_from(limit).unwrap_or(usize::MAX) })
+            }
             Ok(Err(error)) => Err(StoreError::Keyring { reason: error.to_string() }),
             Err(_) => Err(StoreError::Keyring { reason: "the call was interrupted".to_owned() }),
         }
+    }
+
+    /// Whether it is locked is found out by each call.
+    pub(super) async fn is_locked(&self) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     /// These keyrings ask at each call where they must.

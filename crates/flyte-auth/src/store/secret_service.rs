@@ -16,6 +16,9 @@ use super::StoreError;
 /// What the keyring is called in `flyte auth status`.
 pub(super) const NAME: &str = "Secret Service";
 
+/// The service names no limit.
+pub(super) const MAX_SECRET_LEN: Option<usize> = None;
+
 /// `application` of the items that Python's `keyring` writes.
 const APPLICATION: &str = "Python keyring library";
 
@@ -83,7 +86,13 @@ impl Entries {
         Ok(dated.into_iter().map(|(_, item)| item).collect())
     }
 
-    /// Makes sure that the keyring can be written to.
+    /// Whether it has to be unlocked first.
+    pub(super) async fn is_locked(&self) -> Result<bool, StoreError> {
+        let collection = self.bus.get_default_collection().await.map_err(|error| failed(&error))?;
+        collection.is_locked().await.map_err(|error| failed(&error))
+    }
+
+    /// Makes sure that the keyring can be written to; the person may be asked.
     pub(super) async fn unlock(&self) -> Result<(), StoreError> {
         self.collection().await.map(drop)
     }

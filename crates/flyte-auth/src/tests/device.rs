@@ -32,7 +32,7 @@ impl Interaction for WithTelephone {
     fn device_code(&self, code: &DeviceCode) {
         self.codes.lock().unwrap().push(code.clone());
     }
-    fn waiting(&self) {}
+    fn waiting(&self, _: Option<&crate::Holder>) {}
     fn done(&self) {}
 }
 

@@ -277,8 +277,9 @@ fn persons_store(served: &Served) -> StoreOptions {
         service: options.endpoint.keyring_service(),
         data_dir: options.data_dir,
         state_dir: options.state_dir,
-        disable_keyring: false,
+        kind: None,
         keyring_timeout: Duration::from_secs(1),
+        unlock_timeout: Duration::from_secs(1),
     }
 }
 
@@ -288,7 +289,7 @@ async fn a_machines_token_and_a_persons_login_do_not_mix() {
     realm.generation.store(4, Ordering::SeqCst);
     let store = encrypted_file(&persons_store(&served));
     store.save(&login("persons", "persons-refresh")).await.unwrap();
-    let options = SessionOptions { disable_keyring: false, ..served.options(Arc::new(Unattended)) };
+    let options = SessionOptions { token_store: None, ..served.options(Arc::new(Unattended)) };
     let modes = [
         (AuthType::ClientSecret, secret()),
         (
@@ -368,7 +369,7 @@ impl Interaction for Listener {
         false
     }
     fn authorize_url(&self, _: &Url, _: bool) {}
-    fn waiting(&self) {}
+    fn waiting(&self, _: Option<&crate::Holder>) {}
     fn done(&self) {}
     fn command_says(&self, text: &str) {
         self.0.lock().unwrap().push_str(text);

@@ -10,6 +10,7 @@ mod machines;
 mod person;
 mod processes;
 mod sign_in;
+mod sign_in_once;
 mod step_up;
 mod transport;
 
@@ -32,7 +33,7 @@ use axum::{
     routing::{get, post},
 };
 use axum_server::tls_rustls::RustlsConfig;
-use flyte_config::{AuthType, Endpoint};
+use flyte_config::{AuthType, Endpoint, StoreKind};
 use flyte_idl::flyteidl2::auth::{GetOAuth2MetadataResponse, GetPublicClientConfigResponse};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use secrecy::SecretString;
@@ -125,6 +126,11 @@ impl Served {
         Session::new(self.options(interaction))
     }
 
+    /// A session with tokens in the encrypted file, where other processes find them.
+    fn session_on_disk(&self, interaction: Arc<dyn Interaction>) -> Arc<Session> {
+        Session::new(SessionOptions { token_store: Some(StoreKind::File), ..self.options(interaction) })
+    }
+
     fn options(&self, interaction: Arc<dyn Interaction>) -> SessionOptions {
         SessionOptions {
             endpoint: self.endpoint(),
@@ -134,9 +140,9 @@ impl Served {
             credentials: Credentials::default(),
             http: self.http_options(),
             overrides: Overrides::default(),
-            disable_keyring: true,
-            data_dir: self.directory.path().join("data"),
-            state_dir: self.directory.path().join("state"),
+            token_store: Some(StoreKind::Memory),
+            data_dir: Some(self.directory.path().join("data")),
+            state_dir: Some(self.directory.path().join("state")),
             interaction,
             clock: Clock::manual(NOW),
         }

@@ -36,7 +36,12 @@ pub(super) enum Habit {
 
 impl Person {
     pub(super) fn new(served: &Served, habit: Habit) -> Arc<Self> {
-        let ca = reqwest::Certificate::from_pem(&std::fs::read(served.ca_file()).unwrap()).unwrap();
+        Self::trusting(&served.ca_file(), habit)
+    }
+
+    /// A person whose browser trusts the authority of this file.
+    pub(super) fn trusting(ca_file: &std::path::Path, habit: Habit) -> Arc<Self> {
+        let ca = reqwest::Certificate::from_pem(&std::fs::read(ca_file).unwrap()).unwrap();
         let mut browser = reqwest::Client::builder().no_proxy().tls_certs_only([ca]);
         if habit == Habit::Pastes {
             browser = browser.redirect(reqwest::redirect::Policy::none());
@@ -103,7 +108,7 @@ impl Interaction for AtTheScreen {
     }
 
     fn authorize_url(&self, _: &Url, _: bool) {}
-    fn waiting(&self) {}
+    fn waiting(&self, _: Option<&crate::Holder>) {}
     fn done(&self) {}
 
     fn unusable_paste(&self, error: &crate::AuthError) {

@@ -21,22 +21,29 @@ const MARK: &str = "the worker's token: ";
 fn store_options(served: &Served) -> StoreOptions {
     StoreOptions {
         service: served.endpoint().keyring_service(),
-        data_dir: served.directory.path().join("data"),
-        state_dir: served.directory.path().join("state"),
-        disable_keyring: false,
+        data_dir: Some(served.directory.path().join("data")),
+        state_dir: Some(served.directory.path().join("state")),
+        kind: Some(StoreKind::File),
         keyring_timeout: Duration::from_secs(1),
+        unlock_timeout: Duration::from_secs(1),
     }
 }
 
-fn encrypted_file(served: &Served) -> Arc<dyn TokenStore> {
+pub(super) fn encrypted_file(served: &Served) -> Arc<dyn TokenStore> {
     store::encrypted_file(&store_options(served))
 }
 
 /// Starts a worker for the test of this name, through a shell prelude.
 fn worker(test: &str, served: &Served, now: i64, prelude: &str) -> Child {
-    let described = format!("{} {} {now}", served.directory.path().display(), served.port);
+    worker_as("job", test, served, now, prelude)
+}
+
+/// Starts a worker in a role: a `job`, with nobody there; a `person`, whose browser goes on once there is a file `go`; or
+/// somebody who is `away`.
+pub(super) fn worker_as(role: &str, test: &str, served: &Served, now: i64, prelude: &str) -> Child {
+    let described = format!("{} {} {now} {role}", served.directory.path().display(), served.port);
     Command::new("sh")
-        .args(["-c", &format!("{prelude} exec \"$0\" --exact tests::processes::{test} --nocapture")])
+        .args(["-c", &format!("{prelude} exec \"$0\" --exact tests::{test} --nocapture")])
         .arg(std::env::current_exe().unwrap())
         .env(WORKER, described)
         .stdin(Stdio::null())
@@ -46,14 +53,79 @@ fn worker(test: &str, served: &Served, now: i64, prelude: &str) -> Child {
         .unwrap()
 }
 
+/// A person in a worker. That they wait for another process, and what they are told, is in files.
+#[derive(Debug)]
+struct Elsewhere {
+    person: Arc<AtTheScreen>,
+    directory: PathBuf,
+}
+
+impl Elsewhere {
+    fn mark(&self, what: &str, text: &str) {
+        std::fs::write(self.directory.join(format!("{what}-{}", std::process::id())), text).unwrap();
+    }
+}
+
+#[async_trait::async_trait]
+impl Interaction for Elsewhere {
+    fn is_interactive(&self) -> bool {
+        true
+    }
+    async fn open_browser(&self, url: &Url) -> bool {
+        self.mark("asked", url.as_str());
+        while !self.directory.join("go").exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.person.open_browser(url).await
+    }
+    fn authorize_url(&self, _: &Url, _: bool) {}
+    fn waiting(&self, holder: Option<&crate::Holder>) {
+        self.mark("waiting", &holder.map(ToString::to_string).unwrap_or_default());
+    }
+    fn notice(&self, text: &str) {
+        self.mark("notice", text);
+    }
+    fn done(&self) {}
+}
+
+/// How many workers have left a mark, and with what texts.
+pub(super) fn marks(served: &Served, what: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(served.directory.path()).unwrap().flatten();
+    let marks = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{what}-")));
+    marks.map(|entry| std::fs::read_to_string(entry.path()).unwrap()).collect()
+}
+
+/// Waits until so many workers have left a mark.
+pub(super) async fn marked(served: &Served, what: &str, count: usize) {
+    for _ in 0..6000 {
+        if marks(served, what).len() >= count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("fewer than {count} workers are {what}");
+}
+
 /// A worker's part: gets a token by what stands in the files, as a command would.
 async fn work(described: &str) -> Result<String, AuthError> {
     let mut parts = described.split(' ');
     let directory = PathBuf::from(parts.next().unwrap());
     let port: u16 = parts.next().unwrap().parse().unwrap();
     let now: i64 = parts.next().unwrap().parse().unwrap();
+    let habit = match parts.next().unwrap() {
+        "job" => None,
+        "person" => Some(Habit::SignsIn),
+        _ => Some(Habit::LooksAway),
+    };
+    let interaction: Arc<dyn Interaction> = match habit {
+        None => Arc::new(Unattended),
+        Some(habit) => Arc::new(Elsewhere {
+            person: AtTheScreen::new(&Person::trusting(&directory.join("ca.pem"), habit)),
+            directory: directory.clone(),
+        }),
+    };
     let endpoint: Endpoint = format!("localhost:{port}").parse().unwrap();
-    let (data_dir, state_dir) = (directory.join("data"), directory.join("state"));
+    let (data_dir, state_dir) = (Some(directory.join("data")), Some(directory.join("state")));
     let session = Session::new(SessionOptions {
         endpoint: endpoint.clone(),
         auth_type: AuthType::Pkce,
@@ -62,20 +134,28 @@ async fn work(described: &str) -> Result<String, AuthError> {
         credentials: Credentials::default(),
         http: HttpOptions { ca_cert_file: Some(directory.join("ca.pem")), ..HttpOptions::default() },
         overrides: Overrides::default(),
-        disable_keyring: false,
-        data_dir: data_dir.clone(),
-        state_dir: state_dir.clone(),
-        interaction: Arc::new(Unattended),
-        clock: Clock::manual(now),
-    });
-    session.use_store_for_test(store::encrypted_file(&StoreOptions {
-        service: endpoint.keyring_service(),
+        token_store: Some(StoreKind::File),
         data_dir,
         state_dir,
-        disable_keyring: false,
-        keyring_timeout: Duration::from_secs(1),
-    }));
+        interaction,
+        clock: Clock::manual(now),
+    });
     session.token().await.map(|token| token.secret().to_owned())
+}
+
+/// [`work`] in a worker of a test whose workers may fail; whether this is one.
+pub(super) async fn is_worker() -> bool {
+    let Ok(described) = std::env::var(WORKER) else { return false };
+    match work(&described).await {
+        Ok(token) => println!("\n{MARK}{token}"),
+        Err(error) => println!("\n{MARK}{error}"),
+    }
+    true
+}
+
+/// What a worker got, once it has ended, beside the runtime.
+pub(super) async fn told_by(child: Child) -> String {
+    tokio::task::spawn_blocking(|| told(child)).await.unwrap()
 }
 
 /// What a worker got, once it has ended.
@@ -96,7 +176,7 @@ async fn processes_that_share_an_expired_token_make_one_refresh() {
     let realm = Arc::new(Realm::default());
     let served = realm.serve().await;
     encrypted_file(&served).save(&login("a0", "r0")).await.unwrap();
-    let test = "processes_that_share_an_expired_token_make_one_refresh";
+    let test = "processes::processes_that_share_an_expired_token_make_one_refresh";
     let workers: Vec<_> = (0..20).map(|_| worker(test, &served, NOW + 4000, "")).collect();
     let tokens = tokio::task::spawn_blocking(|| workers.into_iter().map(told).collect::<Vec<_>>());
     assert_eq!(tokens.await.unwrap(), vec!["a1"; 20]);
@@ -113,7 +193,7 @@ async fn a_process_killed_at_any_moment_of_a_refresh_loses_no_session() {
     let served = Arc::new(realm.serve().await);
     let file = encrypted_file(&served);
     file.save(&login("a0", "r0")).await.unwrap();
-    let test = "a_process_killed_at_any_moment_of_a_refresh_loses_no_session";
+    let test = "processes::a_process_killed_at_any_moment_of_a_refresh_loses_no_session";
     let mut now = NOW;
     let mut next_worker = || {
         now += 4000;
@@ -171,7 +251,12 @@ async fn a_full_disk_spends_no_refresh_token_and_keeps_the_login() {
     file.save(&login("a0", "r0")).await.unwrap();
     // No file may grow: every write fails as on a full disk (instead of by a signal, which is ignored).
     let full = "trap '' XFSZ; ulimit -f 0;";
-    let child = worker("a_full_disk_spends_no_refresh_token_and_keeps_the_login", &served, NOW + 4000, full);
+    let child = worker(
+        "processes::a_full_disk_spends_no_refresh_token_and_keeps_the_login",
+        &served,
+        NOW + 4000,
+        full,
+    );
     let message = tokio::task::spawn_blocking(|| told(child)).await.unwrap();
     assert!(message.contains("disk is full") && message.contains("df -h"), "{message}");
     assert_eq!(realm.count("token"), 0, "the refresh token is not spent");

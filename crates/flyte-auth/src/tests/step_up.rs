@@ -5,7 +5,7 @@ use super::{
     transport::send,
     *,
 };
-use crate::{AuthError, StepUp, Unattended, api_key::ApiKey, flows::device::DeviceCode};
+use crate::{AuthError, Holder, StepUp, Unattended, api_key::ApiKey, flows::device::DeviceCode};
 
 async fn at_a_terminal() -> (Arc<Realm>, Served, Arc<Person>, Arc<Session>) {
     let realm = Arc::new(Realm::default());
@@ -103,7 +103,7 @@ impl Interaction for WithTelephone {
     }
     fn authorize_url(&self, _: &Url, _: bool) {}
     fn device_code(&self, _: &DeviceCode) {}
-    fn waiting(&self) {}
+    fn waiting(&self, _: Option<&Holder>) {}
     fn done(&self) {}
 }
 

@@ -6,6 +6,7 @@ mod status;
 
 use clap::Subcommand;
 use flyte_auth::StepUp;
+use flyte_config::StoreKind;
 
 use crate::cli::Global;
 use crate::context::Context;
@@ -21,6 +22,10 @@ pub(crate) enum Command {
         /// for what outlives a token, such as an API key without an end
         #[arg(long, value_name = "DURATION")]
         max_age: Option<Period>,
+        /// Keep this login there: keyring, file (encrypted, where the keyring is locked or silent) or memory. Set
+        /// admin.tokenStore or FLYTE_TOKEN_STORE to the same for the commands that follow
+        #[arg(long, value_name = "STORE")]
+        token_store: Option<StoreKind>,
     },
     /// Sign out: revoke the tokens at the server and remove them here
     Logout,
@@ -55,7 +60,7 @@ pub(crate) enum Command {
 
 pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     match command {
-        Command::Login { max_age } => login(&Context::load(global)?, max_age),
+        Command::Login { max_age, token_store } => login(&Context::load(global)?, max_age, token_store),
         Command::Logout => logout(&Context::load(global)?),
         Command::Status { json } => status::run(&Context::load(global)?, json),
         Command::Token { no_login } => token(&Context::load(global)?, no_login),
@@ -65,8 +70,12 @@ pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     }
 }
 
-fn login(context: &Context, max_age: Option<Period>) -> Result<Exit, Failure> {
-    let session = context.encrypted_session(true)?;
+fn login(
+    context: &Context,
+    max_age: Option<Period>,
+    token_store: Option<StoreKind>,
+) -> Result<Exit, Failure> {
+    let session = context.encrypted_session_in(token_store, true)?;
     let endpoint = context.endpoint()?;
     let client = context.client_of(session.clone())?;
     let step_up = max_age.map(|age| StepUp::within(age.duration())).unwrap_or_default();
@@ -82,6 +91,11 @@ fn login(context: &Context, max_age: Option<Period>) -> Result<Exit, Failure> {
     let name = name.and_then(|names| names.into_iter().find(|name| !name.is_empty()));
     let name = name.map(|name| format!(" as {name}")).unwrap_or_default();
     output::write(&format!("Signed in to {endpoint}{name}.\n"))?;
+    if let Some(store) = token_store.filter(|store| context.config.admin.store_kind() != Some(*store)) {
+        output::tell(&format!(
+            "For the commands that follow, set admin.tokenStore: {store} in the configuration (or FLYTE_TOKEN_STORE={store})."
+        ));
+    }
     Ok(Exit::Success)
 }
 

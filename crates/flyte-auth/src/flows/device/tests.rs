@@ -80,7 +80,7 @@ impl Interaction for Reader {
         true
     }
     fn authorize_url(&self, _: &Url, _: bool) {}
-    fn waiting(&self) {}
+    fn waiting(&self, _: Option<&crate::Holder>) {}
     fn done(&self) {}
     fn device_code(&self, code: &DeviceCode) {
         self.shown.lock().unwrap().push(code.clone());

@@ -13,11 +13,16 @@ use super::*;
 fn options(home: &Path, service: &str) -> StoreOptions {
     StoreOptions {
         service: service.to_owned(),
-        data_dir: home.join("data"),
-        state_dir: home.join("state"),
-        disable_keyring: false,
+        data_dir: Some(home.join("data")),
+        state_dir: Some(home.join("state")),
+        kind: None,
         keyring_timeout: Duration::from_secs(1),
+        unlock_timeout: Duration::from_secs(1),
     }
+}
+
+fn new(options: &StoreOptions) -> EncryptedFile {
+    EncryptedFile::new(options).unwrap()
 }
 
 fn login(access: &str) -> Login {
@@ -44,7 +49,7 @@ fn access(file: &EncryptedFile) -> Option<String> {
 #[test]
 fn a_login_comes_back_and_is_not_legible() {
     let home = tempfile::tempdir().unwrap();
-    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    let file = new(&options(home.path(), "flyte.example"));
     assert_eq!(access(&file), None);
     file.write(&login("the-access-token")).unwrap();
     let back = file.read().unwrap().unwrap();
@@ -55,7 +60,7 @@ fn a_login_comes_back_and_is_not_legible() {
         assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{word}");
     }
     // Another endpoint's file under this name is not this endpoint's login.
-    let other = EncryptedFile::new(&options(home.path(), "evil.example"));
+    let other = new(&options(home.path(), "evil.example"));
     fs::copy(&file.path, &other.path).unwrap();
     assert_eq!(access(&other), None);
     file.remove().unwrap();
@@ -68,7 +73,7 @@ fn a_login_comes_back_and_is_not_legible() {
 fn only_the_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = tempfile::tempdir().unwrap();
-    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&file.path), mode(&file.key_path)), (0o600, 0o600));
@@ -92,7 +97,7 @@ fn what_others_can_read_and_is_not_ours_is_refused() {
 #[test]
 fn no_changed_bit_and_no_cut_yields_a_login() {
     let home = tempfile::tempdir().unwrap();
-    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
     let (key, sealed) = (file.key().unwrap(), fs::read(&file.path).unwrap());
     assert!(file.open(&key, &sealed).is_some());
@@ -109,13 +114,13 @@ fn no_changed_bit_and_no_cut_yields_a_login() {
 #[test]
 fn damage_is_set_aside_and_signing_in_again_works() {
     let home = tempfile::tempdir().unwrap();
-    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
     let good = fs::read(&file.path).unwrap();
     for damaged in [Vec::new(), good[..good.len() - 1].to_vec(), MAGIC.to_vec(), b"{}".to_vec()] {
         fs::write(&file.path, &damaged).unwrap();
         assert_eq!(access(&file), None);
-        assert!(!file.exists());
+        assert!(!file.path.exists());
         file.write(&login("b")).unwrap();
         assert_eq!(access(&file).as_deref(), Some("b"));
     }
@@ -137,7 +142,7 @@ fn damage_is_set_aside_and_signing_in_again_works() {
 #[test]
 fn what_killed_processes_left_behind_is_swept_up() {
     let home = tempfile::tempdir().unwrap();
-    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
     let directory = file.path.parent().unwrap();
     let (old, new) = (directory.join(".unfinished-old"), directory.join(".unfinished-new"));
@@ -156,14 +161,14 @@ fn of_many_that_make_the_key_at_once_one_wins() {
     let options = options(home.path(), "flyte.example");
     std::thread::scope(|scope| {
         for n in 0..16 {
-            let file = EncryptedFile::new(&options);
+            let file = new(&options);
             scope.spawn(move || {
                 file.write(&login(&format!("token-{n}"))).unwrap();
                 assert!(file.read().unwrap().is_some());
             });
         }
     });
-    assert!(access(&EncryptedFile::new(&options)).unwrap().starts_with("token-"));
+    assert!(access(&new(&options)).unwrap().starts_with("token-"));
 }
 
 #[cfg(unix)]
@@ -171,7 +176,7 @@ fn of_many_that_make_the_key_at_once_one_wins() {
 fn what_cannot_be_written_leaves_the_old_login() {
     // Root writes anywhere, so the obstacle is a file where the directory should be.
     let home = tempfile::tempdir().unwrap();
-    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
     let full = StoreError::file("write", &file.path, io::Error::from(io::ErrorKind::StorageFull));
     assert!(matches!(&full, StoreError::DiskFull { .. }));
@@ -205,7 +210,7 @@ fn start(before: &str, job: &str, home: &Path) -> Child {
 #[ignore = "a process that other tests start"]
 fn in_a_process_of_its_own() {
     let (job, home) = (env::var(JOB).unwrap(), env::var_os(HOME).unwrap());
-    let file = EncryptedFile::new(&options(Path::new(&home), "flyte.example"));
+    let file = new(&options(Path::new(&home), "flyte.example"));
     match job.as_str() {
         "no room" => {
             for outcome in [file.try_writing(), file.write(&login("b"))] {
@@ -223,7 +228,7 @@ fn in_a_process_of_its_own() {
 #[test]
 fn without_room_the_old_login_stays_and_nothing_is_left_behind() {
     let home = tempfile::tempdir().unwrap();
-    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
     // The system answers a write beyond this limit with an error, as on a full disk.
     let mut process = start("trap '' XFSZ; ulimit -f 0;", "no room", home.path());
@@ -240,7 +245,7 @@ fn of_many_processes_that_make_the_key_at_once_one_wins() {
     for process in &mut processes {
         assert!(process.wait().unwrap().success());
     }
-    let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+    let file = new(&options(home.path(), "flyte.example"));
     assert!(access(&file).unwrap().starts_with("token-"));
     // No process took another's login for damage.
     assert_eq!(fs::read_dir(file.path.parent().unwrap()).unwrap().count(), 1);
@@ -251,7 +256,7 @@ proptest! {
     #[test]
     fn no_changed_bit_yields_a_login(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let home = tempfile::tempdir().unwrap();
-        let file = EncryptedFile::new(&options(home.path(), "flyte.example"));
+        let file = new(&options(home.path(), "flyte.example"));
         file.write(&login("a")).unwrap();
         let mut bytes = fs::read(&file.path).unwrap();
         let at = at.index(bytes.len());
@@ -259,4 +264,49 @@ proptest! {
         fs::write(&file.path, &bytes).unwrap();
         prop_assert_eq!(access(&file), None);
     }
+}
+
+#[tokio::test]
+async fn without_a_place_for_files_a_login_is_in_memory_unless_the_file_was_asked_for() {
+    use flyte_config::StoreKind;
+
+    use crate::store::{self, MemoryReason};
+    let home = tempfile::tempdir().unwrap();
+    // Whatever runs here as root may write into any directory, but not below a file.
+    fs::write(home.path().join("occupied"), "").unwrap();
+    let occupied = home.path().join("occupied/flyte");
+    let below = |data: Option<PathBuf>, state: Option<PathBuf>| StoreOptions {
+        data_dir: data,
+        state_dir: state,
+        ..options(home.path(), "flyte.example")
+    };
+    let good = || Some(home.path().join("good/flyte"));
+    let cases = [
+        (below(None, None), "NoHome"),
+        (below(good(), None), "NoHome"),
+        (below(Some(occupied.clone()), good()), "Unwritable"),
+        (below(good(), Some(occupied.clone())), "Unwritable"),
+        (below(good(), good()), "EncryptedFile"),
+    ];
+    for (options, expected) in cases {
+        let file = EncryptedFile::new(&options);
+        let found = match file.as_ref().and_then(EncryptedFile::unwritable) {
+            _ if file.is_none() => "NoHome",
+            Some((path, reason)) => {
+                assert!(path.ends_with("occupied") && reason == "it is not a directory", "{path:?} {reason}");
+                "Unwritable"
+            }
+            None => "EncryptedFile",
+        };
+        assert_eq!(found, expected);
+        // The one that was asked for, and no other.
+        let asked = store::open(&StoreOptions { kind: Some(StoreKind::File), ..options.clone() }).await;
+        match expected {
+            "NoHome" => assert!(matches!(asked, Err(StoreError::NoHome))),
+            _ => assert!(matches!(asked.unwrap().backend(), Backend::EncryptedFile(_))),
+        }
+        let memory = store::open(&StoreOptions { kind: Some(StoreKind::Memory), ..options }).await.unwrap();
+        assert_eq!(memory.backend(), Backend::Memory(MemoryReason::Chosen));
+    }
+    assert!(!home.path().join("good").exists(), "looking makes nothing");
 }

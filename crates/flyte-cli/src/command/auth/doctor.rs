@@ -35,7 +35,8 @@ pub(super) fn run(global: Global) -> Result<Exit, Failure> {
         ));
         let (reached, network) = network::examine(&options).await;
         findings.extend(network);
-        if let Some(approval) = Approval::needed(&context.config, &state_dir(&context.environment)) {
+        if let Some(approval) = Approval::needed(&context.config, state_dir(&context.environment).as_deref())
+        {
             // It may name commands: nothing of it is run.
             findings.push(sign_in::unapproved(&approval));
             findings.extend(machine::examine(&options).await);

@@ -202,7 +202,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 fn approval(path: &Path, environment: &Environment) -> Option<Approval> {
     let config = Config::load(None, environment).ok()?;
     let found = config.source.as_deref().is_some_and(|found| same_file(found, path));
-    if found { Approval::needed(&config, &state_dir(environment)) } else { None }
+    if found { Approval::needed(&config, state_dir(environment).as_deref()) } else { None }
 }
 
 /// Sets what the command line says. For a new file keys are set in the order in which they are to stand: sorted.

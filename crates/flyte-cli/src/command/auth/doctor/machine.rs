@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use flyte_auth::SessionOptions;
-use flyte_auth::store::{self, Backend, StoreError, StoreOptions};
-use flyte_config::AuthType;
+use flyte_auth::store::{self, Backend, MemoryReason, StoreError, StoreOptions};
+use flyte_config::{AuthType, StoreKind};
 
 use super::finding::Finding;
 use crate::context::Context;
@@ -21,8 +21,10 @@ pub(super) async fn examine(options: &SessionOptions) -> [Finding; 2] {
         service: options.endpoint.keyring_service(),
         data_dir: options.data_dir.clone(),
         state_dir: options.state_dir.clone(),
-        disable_keyring: options.disable_keyring,
-        keyring_timeout: Duration::from_secs(10),
+        kind: options.token_store,
+        keyring_timeout: store::KEYRING_TIMEOUT,
+        // Nobody is asked: a keyring that is locked is a finding.
+        unlock_timeout: Duration::ZERO,
     };
     let browser = browser(options.auth_type, &options.endpoint.dns(), variable, is_program);
     let keyring = match options.auth_type.is_a_persons() {
@@ -48,6 +50,9 @@ async fn keyring(options: &StoreOptions) -> Finding {
     };
     match opened.await {
         Ok(backend @ Backend::Keyring(_)) => Finding::pass(KEYRING, format!("{backend}: tokens can be kept")),
+        Ok(backend @ Backend::EncryptedFile(_)) if options.kind == Some(StoreKind::File) => {
+            Finding::pass(KEYRING, format!("not used, as the configuration says: {backend}"))
+        }
         Ok(Backend::EncryptedFile(path)) => {
             let why = if cfg!(target_os = "linux") && variable("DBUS_SESSION_BUS_ADDRESS").is_none() {
                 "there is no desktop session with one (no D-Bus session bus)"
@@ -60,10 +65,16 @@ async fn keyring(options: &StoreOptions) -> Finding {
             )
             .fix("Nothing has to be done. For a keyring, install gnome-keyring (or KWallet) and sign in to a desktop session.")
         }
-        Ok(Backend::Memory | Backend::Nowhere) => {
-            Finding::warn(KEYRING, "admin.disableKeyring is set: each command has to sign in anew")
-                .fix("Remove disableKeyring from the configuration, to stay signed in.")
-        }
+        Ok(Backend::Memory(MemoryReason::Chosen) | Backend::Nowhere) => Finding::warn(
+            KEYRING,
+            "the configuration keeps tokens in memory: each command has to sign in anew",
+        )
+        .fix("Remove tokenStore: memory (or disableKeyring, or FLYTE_TOKEN_STORE), to stay signed in."),
+        Ok(Backend::Memory(reason)) => Finding::warn(
+            KEYRING,
+            format!("tokens are kept in memory, and each command has to sign in anew: {reason}"),
+        )
+        .fix("Set HOME (or XDG_DATA_HOME and XDG_STATE_HOME) to a directory that can be written to."),
         Err(error) => Finding::fail(KEYRING, &error).maybe_fix(error.hint()),
     }
 }

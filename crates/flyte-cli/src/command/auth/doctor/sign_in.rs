@@ -45,7 +45,7 @@ pub(super) async fn discovery(options: &SessionOptions, reached: bool) -> (Optio
             return (None, finding.fix("Make room in the directory for temporary files (`df -h /tmp`)."));
         }
     };
-    let fresh = SessionOptions { state_dir: directory.path().to_owned(), ..options.clone() };
+    let fresh = SessionOptions { state_dir: Some(directory.path().to_owned()), ..options.clone() };
     let found = tokio::time::timeout(PATIENCE, Session::new(fresh).provider()).await;
     match found {
         Ok(Ok(provider)) => {

@@ -1,0 +1,113 @@
+//! Several processes that need a person: one of them asks, and no refresh waits for it.
+
+use super::{
+    processes::{encrypted_file, is_worker, marked, marks, told_by, worker_as},
+    *,
+};
+use crate::{AuthError, Unattended};
+
+fn signal(child: &std::process::Child, name: &str) {
+    let sent = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+fn go(served: &Served) {
+    std::fs::write(served.directory.path().join("go"), "").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_processes_ask_one_person_once_and_share_the_answer() {
+    const TEST: &str = "sign_in_once::five_processes_ask_one_person_once_and_share_the_answer";
+    if is_worker().await {
+        return;
+    }
+    for (denies, answer) in [(true, "the sign-in was denied: not on a Sunday"), (false, "a1")] {
+        let realm = Arc::new(Realm::default());
+        realm.rules(|rules| rules.denies = denies);
+        let served = realm.serve().await;
+        let workers: Vec<_> = (0..5).map(|_| worker_as("person", TEST, &served, NOW, "")).collect();
+        marked(&served, "asked", 1).await;
+        marked(&served, "waiting", 4).await;
+        go(&served);
+        let asking = workers.iter().map(|worker| format!("process {} (", worker.id())).collect::<Vec<_>>();
+        for worker in workers {
+            assert_eq!(told_by(worker).await, answer);
+        }
+        assert_eq!((marks(&served, "asked").len(), realm.count("authorize")), (1, 1));
+        for named in marks(&served, "waiting") {
+            assert!(asking.iter().any(|process| named.starts_with(process)), "{named}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_dies_leaves_nothing_behind() {
+    const TEST: &str = "sign_in_once::a_sign_in_that_dies_leaves_nothing_behind";
+    if is_worker().await {
+        return;
+    }
+    let realm = Arc::new(Realm::default());
+    let served = realm.serve().await;
+    let mut first = worker_as("person", TEST, &served, NOW, "");
+    marked(&served, "asked", 1).await;
+    let second = worker_as("person", TEST, &served, NOW, "");
+    marked(&served, "waiting", 1).await;
+    // A job is not told to wait: nobody is there who could sign in.
+    let job = served.session_on_disk(Arc::new(Unattended));
+    assert!(matches!(job.token().await, Err(AuthError::LoginRequired { .. })));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    go(&served);
+    assert_eq!(told_by(second).await, "a1");
+    assert_eq!(realm.count("authorize"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn a_suspended_sign_in_holds_nobody_up() {
+    const TEST: &str = "sign_in_once::a_suspended_sign_in_holds_nobody_up";
+    if is_worker().await {
+        return;
+    }
+    let realm = Arc::new(Realm::default());
+    // The suspended process keeps the callback's port (RFC 8252 section 7.3: any other does).
+    realm.rules(|rules| rules.any_port = true);
+    let served = realm.serve().await;
+    let mut suspended = worker_as("away", TEST, &served, NOW, "");
+    marked(&served, "asked", 1).await;
+    signal(&suspended, "-STOP");
+    // Another tool signs in meanwhile: whoever has a refresh token renews by it.
+    encrypted_file(&served).save(&login("a0", "r0")).await.unwrap();
+    let renewed = told_by(worker_as("job", TEST, &served, NOW + 4000, "")).await;
+    assert_eq!(renewed, "a1");
+    assert!(served.session_on_disk(Arc::new(Unattended)).logout().await.unwrap().was_signed_in);
+    // And who has none signs in here instead, and is told why.
+    go(&served);
+    assert_eq!(told_by(worker_as("person", TEST, &served, NOW, "")).await, "a2");
+    let told = marks(&served, "notice");
+    assert!(told.len() == 1 && told[0].contains(&format!("process {} (", suspended.id())), "{told:?}");
+    assert!(told[0].contains("is suspended"), "{told:?}");
+    suspended.kill().unwrap();
+    suspended.wait().unwrap();
+}
+
+#[tokio::test]
+async fn signing_out_and_renewing_wait_for_no_person_of_the_same_process() {
+    let realm = Arc::new(Realm::default());
+    let served = realm.serve().await;
+    let person = Person::new(&served, Habit::LooksAway);
+    let session = served.session_on_disk(AtTheScreen::new(&person));
+    session.keep_for_test(&login("a0", "r0")).await;
+    let signing_in = tokio::spawn({
+        let session = Arc::clone(&session);
+        async move { session.login().await }
+    });
+    while person.asked.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    session.invalidate(&session.token().await.unwrap());
+    assert_eq!(session.token().await.unwrap().secret(), "a1", "renewed meanwhile");
+    assert!(session.logout().await.unwrap().was_signed_in);
+    assert!(matches!(session.cached().await, Err(AuthError::LoginRequired { .. })));
+    signing_in.abort();
+}
