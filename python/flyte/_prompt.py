@@ -99,6 +99,9 @@ class Prompt:
     def _notice(self, text: str) -> None:
         _tell(text)
 
+    def _session_ended(self, message: str) -> None:
+        _tell(f"Sign in again: {message}.")
+
     def _done(self) -> None:
         if self._shown is not None:
             self._change("<div>You are signed in.</div>", "You are signed in.")

@@ -61,6 +61,11 @@ impl From<&AuthError> for Failure {
             | AuthError::StepUpRequired { .. } => "login",
             error if error.is_authentication() => "unauthenticated",
             AuthError::Unreachable { .. } | AuthError::Busy { .. } => "unavailable",
+            AuthError::Answered { answer, .. } => match answer.status {
+                403 => "permission_denied",
+                429 | 502..=504 => "unavailable",
+                _ => "internal",
+            },
             _ => "configuration",
         };
         let failure = Self::new(code, error.to_string(), error.hint().unwrap_or_default());

@@ -156,6 +156,10 @@ impl Interaction for Prompt {
         self.push(json!({"event": "notice", "text": text}));
     }
 
+    fn session_ended(&self, error: &flyte_auth::AuthError) {
+        self.push(json!({"event": "session_ended", "message": error.to_string()}));
+    }
+
     fn done(&self) {
         self.push(json!({"event": "done"}));
     }

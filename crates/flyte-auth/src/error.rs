@@ -1,11 +1,15 @@
 //! What can go wrong, each with what a person can do about it.
 
-use std::{error::Error as StdError, io, path::PathBuf, sync::Arc};
+mod connect;
+
+use std::{io, path::PathBuf, sync::Arc};
 
 use url::Url;
 
+pub use self::connect::ConnectFailure;
 use crate::{
-    Doing, Holder, api_key::ApiKeyError, flows::external_command::CommandFailure, store::StoreError,
+    Doing, Holder, answer::Intermediary, api_key::ApiKeyError, flows::external_command::CommandFailure,
+    store::StoreError,
 };
 
 /// Why there is no token. The message says what happened and why; [`AuthError::hint`] says what to do next.
@@ -32,6 +36,20 @@ pub enum AuthError {
         url: String,
         /// What it answered.
         answer: String,
+    },
+    /// What answered is not the control plane but something in front of it, such as a proxy or a firewall.
+    #[error("{url} answered {answer}")]
+    Answered {
+        /// What was asked, without a query.
+        url: String,
+        /// What it answered.
+        answer: Box<Intermediary>,
+    },
+    /// The control plane has no sign-in: it does not implement `AuthMetadataService`.
+    #[error("the control plane at {endpoint} has no sign-in")]
+    NoSignIn {
+        /// The endpoint.
+        endpoint: String,
     },
     /// Neither Flyte's own discovery nor a well-known document told where to sign in.
     #[error("{url} does not tell how to sign in: {reason}")]
@@ -64,7 +82,7 @@ pub enum AuthError {
         description: Option<String>,
     },
     /// The authorization server answered with something that is not OAuth.
-    #[error("{url} gave an answer that is not a token response: {reason}")]
+    #[error("{url} gave an answer that cannot be used: {reason}")]
     BadAnswer {
         /// The token endpoint.
         url: String,
@@ -241,9 +259,17 @@ pub enum AuthError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The proxy or TLS settings cannot be used.
-    #[error("cannot set up HTTP: {reason}")]
+    /// A setting about proxies cannot be used. Its value may hold a password and is not in the message.
+    #[error("cannot use the proxy that {setting} names: {reason}")]
     Proxy {
+        /// The setting or variable.
+        setting: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// TLS cannot be set up on this machine.
+    #[error("cannot set up TLS: {reason}")]
+    Tls {
         /// Why.
         reason: String,
     },
@@ -278,38 +304,6 @@ pub enum AuthError {
     Interrupted,
 }
 
-/// Why a server could not be reached.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectFailure {
-    /// Nothing listens there.
-    #[error("the connection was refused; nothing listens at that address")]
-    Refused,
-    /// The host name is not known.
-    #[error("the host name cannot be resolved")]
-    UnknownHost,
-    /// It took too long.
-    #[error("it did not answer in time")]
-    TimedOut,
-    /// The certificate has expired.
-    #[error("its TLS certificate has expired")]
-    CertificateExpired,
-    /// The certificate is not valid yet.
-    #[error("its TLS certificate is not valid yet; one of the two clocks is wrong")]
-    CertificateNotYetValid,
-    /// The certificate is self-signed or signed by an authority that is not trusted here.
-    #[error("its TLS certificate is self-signed or signed by an authority that this machine does not trust")]
-    UnknownAuthority,
-    /// The certificate is for another name.
-    #[error("its TLS certificate is for another host name")]
-    CertificateName,
-    /// The proxy did not let the request through.
-    #[error("the proxy did not let the request through: {0}")]
-    Proxy(String),
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
-}
-
 fn holder_in_words(holder: Option<&Holder>) -> String {
     match holder {
         Some(holder) if holder.is_suspended() => format!("{holder}, which is suspended,"),
@@ -318,78 +312,7 @@ fn holder_in_words(holder: Option<&Holder>) -> String {
     }
 }
 
-impl ConnectFailure {
-    /// Reads the failure out of an HTTP error and what caused it.
-    #[must_use]
-    pub fn of(error: &reqwest::Error) -> Self {
-        let mut innermost = error.to_string();
-        // Its own text is not looked at: it holds the URL, and a host may well be called proxy.
-        let mut cause = error.source();
-        while let Some(current) = cause {
-            for layer in layers(current) {
-                if let Some(tls) = layer.downcast_ref::<rustls::Error>() {
-                    return Self::of_tls(tls);
-                }
-                match layer.downcast_ref::<io::Error>().map(io::Error::kind) {
-                    Some(io::ErrorKind::ConnectionRefused) => return Self::Refused,
-                    Some(io::ErrorKind::TimedOut) => return Self::TimedOut,
-                    _ => {}
-                }
-            }
-            innermost = current.to_string();
-            if innermost.contains("dns error") {
-                return Self::UnknownHost;
-            }
-            if innermost.contains("proxy") || innermost.contains("tunnel") {
-                return Self::Proxy(innermost);
-            }
-            cause = current.source();
-        }
-        if error.is_timeout() { Self::TimedOut } else { Self::Other(innermost) }
-    }
-
-    fn of_tls(error: &rustls::Error) -> Self {
-        use rustls::CertificateError as Certificate;
-        match error {
-            rustls::Error::InvalidCertificate(certificate) => match certificate {
-                Certificate::Expired | Certificate::ExpiredContext { .. } => Self::CertificateExpired,
-                Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-                    Self::CertificateNotYetValid
-                }
-                Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                    Self::CertificateName
-                }
-                Certificate::UnknownIssuer | Certificate::BadSignature => Self::UnknownAuthority,
-                // A self-signed leaf that says it is an authority is refused by name, not by chain.
-                other if other.to_string().contains("CaUsedAsEndEntity") => Self::UnknownAuthority,
-                other => Self::Other(format!("its TLS certificate is not valid: {other}")),
-            },
-            other => Self::Other(format!("TLS failed: {other}")),
-        }
-    }
-}
-
-/// An error and what I/O errors carry inside: their `source` skips that, and one is often wrapped in another.
-fn layers<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
-        Some(inner as &(dyn StdError + 'static))
-    })
-}
-
 impl AuthError {
-    /// An HTTP failure at `url`, whose query is left out: it may hold a code.
-    pub(crate) fn unreachable(url: &Url, source: reqwest::Error) -> Self {
-        let mut shown = url.clone();
-        shown.set_query(None);
-        shown.set_fragment(None);
-        Self::Unreachable {
-            url: shown.to_string(),
-            failure: ConnectFailure::of(&source),
-            source: Arc::new(source.without_url()),
-        }
-    }
-
     /// Whether the server may have done what it was asked although no answer arrived.
     pub(crate) fn answer_may_be_lost(&self) -> bool {
         matches!(self, Self::Unreachable { source, .. } if !source.is_connect())
@@ -403,33 +326,34 @@ impl AuthError {
     /// Whether the cause is who the caller is (exit code 4 of the `flyte` command), not the network or the machine.
     #[must_use]
     pub fn is_authentication(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused { .. }
-                | Self::AccessDenied { .. }
-                | Self::TimedOut { .. }
-                | Self::IssuerMismatch { .. }
-                | Self::CallbackPort { .. }
-                | Self::LoginRequired { .. }
-                | Self::SessionEnded { .. }
-                | Self::StepUpRequired { .. }
-                | Self::StateMismatch
-                | Self::ClientRefused { .. }
-                | Self::Credentials { .. }
-                | Self::ApiKey(_)
-                | Self::Command { .. }
-                | Self::NoDeviceFlow { .. }
-                | Self::CodeEnded { .. }
-                | Self::IdToken { .. }
-                | Self::IdTokenAudience { .. }
-                | Self::ExchangeRefused { .. }
-                | Self::UnsupportedAuthType { .. }
-                | Self::NoClientId { .. }
-                | Self::ClockSkew { .. }
-                | Self::Store(_)
-                | Self::HeldUp { doing: Doing::SigningIn, .. }
-                | Self::Interrupted
-        )
+        matches!(self, Self::Answered { answer, .. } if answer.status == 401)
+            || matches!(
+                self,
+                Self::Refused { .. }
+                    | Self::AccessDenied { .. }
+                    | Self::TimedOut { .. }
+                    | Self::IssuerMismatch { .. }
+                    | Self::CallbackPort { .. }
+                    | Self::LoginRequired { .. }
+                    | Self::SessionEnded { .. }
+                    | Self::StepUpRequired { .. }
+                    | Self::StateMismatch
+                    | Self::ClientRefused { .. }
+                    | Self::Credentials { .. }
+                    | Self::ApiKey(_)
+                    | Self::Command { .. }
+                    | Self::NoDeviceFlow { .. }
+                    | Self::CodeEnded { .. }
+                    | Self::IdToken { .. }
+                    | Self::IdTokenAudience { .. }
+                    | Self::ExchangeRefused { .. }
+                    | Self::UnsupportedAuthType { .. }
+                    | Self::NoClientId { .. }
+                    | Self::ClockSkew { .. }
+                    | Self::Store(_)
+                    | Self::HeldUp { doing: Doing::SigningIn, .. }
+                    | Self::Interrupted
+            )
     }
 
     /// Whether it may go away by itself, for a server that has answered before: it is away or being replaced, and what stands
@@ -437,14 +361,9 @@ impl AuthError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Unreachable { failure, .. } => matches!(
-                failure,
-                ConnectFailure::Refused
-                    | ConnectFailure::UnknownHost
-                    | ConnectFailure::TimedOut
-                    | ConnectFailure::Proxy(_)
-                    | ConnectFailure::Other(_)
-            ),
+            Self::Unreachable { failure, .. } => failure.is_temporary(),
+            // Refused by what stands in front, for as long as the request is the same.
+            Self::Answered { answer, .. } => !matches!(answer.status, 400 | 401 | 403 | 407 | 413 | 431),
             Self::Busy { .. }
             | Self::BadAnswer { .. }
             | Self::Discovery { .. }
@@ -463,6 +382,11 @@ impl AuthError {
                 `flyte create config --endpoint HOST`."
                     .to_owned()
             }
+            Self::Answered { answer, .. } => return answer.hint(),
+            Self::NoSignIn { endpoint } => format!(
+                "Put flyte-server or another OAuth 2 proxy in front of it. To call it without credentials: \
+                `flyte create config --endpoint {endpoint} --auth-type passthrough`."
+            ),
             Self::Discovery { .. } => {
                 "Check admin.endpoint in the configuration: `flyte create config --endpoint HOST`.".to_owned()
             }
@@ -543,8 +467,9 @@ impl AuthError {
                 "Give the right file with `flyte create config --endpoint HOST --ca-cert-file FILE`."
                     .to_owned()
             }
-            Self::Proxy { .. } => {
-                "Check admin.httpProxyURL and the HTTPS_PROXY environment variable.".to_owned()
+            Self::Proxy { setting, .. } => format!("Correct {setting}, or unset it: http://USER:PASSWORD@HOST:PORT."),
+            Self::Tls { .. } => {
+                "Install the system's certificate authorities, for example the package ca-certificates.".to_owned()
             }
             Self::HeldUp { holder: Some(holder), .. } if holder.is_suspended() => {
                 format!("Resume it (`fg`) or end it (`kill -9 {}`), then run the command again.", holder.pid)
@@ -559,28 +484,5 @@ impl AuthError {
             Self::Store(error) => return error.hint(),
             Self::Random | Self::Request { .. } => return None,
         })
-    }
-}
-
-impl ConnectFailure {
-    /// What to do next, where there is something to do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        Some(
-            match self {
-                Self::Refused => "Check that the server runs and that the endpoint's port is right: `flyte create config --endpoint HOST:PORT`.",
-                Self::UnknownHost => "Check the endpoint's spelling and this machine's DNS: `flyte create config --endpoint HOST`.",
-                Self::TimedOut => "Check the network, the VPN and the proxy, then try again.",
-                Self::CertificateExpired => "Check this machine's clock (`date`); if it is right, the server's certificate must be renewed.",
-                Self::CertificateNotYetValid => "Check this machine's clock (`date`).",
-                Self::UnknownAuthority => {
-                    "Trust its authority with `flyte create config --endpoint HOST --ca-cert-file CA.pem` (admin.caCertFilePath)."
-                }
-                Self::CertificateName => "Use the name that the certificate is for as the endpoint.",
-                Self::Proxy(_) => "Check admin.httpProxyURL, HTTPS_PROXY and NO_PROXY.",
-                Self::Other(_) => return None,
-            }
-            .to_owned(),
-        )
     }
 }

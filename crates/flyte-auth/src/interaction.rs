@@ -71,6 +71,11 @@ pub trait Interaction: fmt::Debug + Send + Sync {
         tracing::warn!("{text}");
     }
 
+    /// Says that the login that was there has ended, in the server's own words, before the person is asked to sign in again.
+    fn session_ended(&self, error: &crate::AuthError) {
+        tracing::warn!("{error}");
+    }
+
     /// Says that the sign-in succeeded.
     fn done(&self);
 

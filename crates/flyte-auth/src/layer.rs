@@ -1,6 +1,7 @@
 //! Calls with a token: attached, and tried once more with a new one where the server turns it down, or after another sign-in
 //! where it asks for one.
 
+mod foreign;
 mod verdict;
 
 use std::{sync::Arc, time::Duration};
@@ -14,7 +15,7 @@ use reqwest::header;
 use url::Url;
 
 use self::verdict::Verdict;
-use crate::{AccessToken, AuthError, ConnectFailure, Session};
+use crate::{AccessToken, AuthError, ConnectFailure, Session, answer::retry_after};
 
 /// The longest request body that is kept for a second try, in bytes.
 const MAX_REQUEST: usize = 64 * 1024 * 1024;
@@ -79,12 +80,12 @@ async fn send(
     // A mistake in a caller must never carry the token elsewhere, nor to the same host in the clear.
     let call = Call { session, parts, url, body };
     if !call.is_ours() {
-        return call.attempt(None).await;
+        return call.without_token().await;
     }
 
     session.greet_proxy().await?;
     if session.options().auth_type == AuthType::Passthrough {
-        return call.attempt(None).await;
+        return call.without_token().await;
     }
     // Each remedy is tried once: what it does not help against, it would not help against for ever.
     let (mut renewed, mut stepped_up) = (false, false);
@@ -100,12 +101,12 @@ async fn send(
                 stepped_up = true;
                 session.step_up(&token, step_up).await?;
             }
-            Verdict::Accepted if !by_proxy => return Ok(response),
+            Verdict::Accepted if !by_proxy => return foreign::judge(&call.url, response).await,
             verdict if renewed => {
                 let turned_down = verdict == Verdict::TurnedDown;
                 return match clock_skew(session, response.headers()).filter(|_| turned_down) {
                     Some(error) => Err(error),
-                    None => Ok(response),
+                    None => foreign::judge(&call.url, response).await,
                 };
             }
             verdict => {
@@ -136,6 +137,18 @@ impl Call<'_> {
         !endpoint.is_insecure() && self.url.origin() == endpoint.url().origin()
     }
 
+    /// Sends the request as it is. A control plane that wants a token and has no sign-in is told as that.
+    async fn without_token(&self) -> Result<Response<reqwest::Body>, AuthError> {
+        let (verdict, response) = verdict::of(self.attempt(None).await?).await;
+        let turned_down = verdict == Verdict::TurnedDown;
+        let options = self.session.options();
+        let to_control_plane = self.url.origin() == options.endpoint.url().origin();
+        if turned_down && to_control_plane && self.session.has_no_sign_in().await {
+            return Err(AuthError::NoSignIn { endpoint: options.endpoint.to_string() });
+        }
+        foreign::judge(&self.url, response).await
+    }
+
     /// Sends the request, again where the server could not be reached or, for calls that only read, is not available.
     async fn attempt(&self, token: Option<&AccessToken>) -> Result<Response<reqwest::Body>, AuthError> {
         let mut headers = self.parts.headers.clone();
@@ -152,11 +165,10 @@ impl Call<'_> {
             }
         }
         let mut pause = FIRST_PAUSE;
+        let http = self.session.http()?;
         for tried in 1.. {
-            let sent = self
-                .session
-                .http()?
-                .request(self.parts.method.clone(), self.url.clone())
+            let sent = http
+                .request(self.parts.method.clone(), self.url.clone())?
                 .headers(headers.clone())
                 .body(self.body.clone())
                 .send()
@@ -167,11 +179,14 @@ impl Call<'_> {
                 Err(error) => error.is_connect() && ConnectFailure::of(error) == ConnectFailure::TimedOut,
                 Ok(response) => only_reads(&self.parts) && is_unavailable(response),
             };
-            if !again || tried == MAX_TRIES {
-                return sent.map(Response::from).map_err(|error| AuthError::unreachable(&self.url, error));
+            // A server that names a time is asked again then, and not before.
+            let asked = sent.as_ref().ok().and_then(|response| retry_after(response.headers()));
+            let too_long = asked.is_some_and(|seconds| seconds > MAX_PAUSE.as_secs());
+            if !again || too_long || tried == MAX_TRIES {
+                return sent.map(Response::from).map_err(|error| http.unreachable(&self.url, error));
             }
             let spread = 0.5 + f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
-            tokio::time::sleep(pause.mul_f64(spread)).await;
+            tokio::time::sleep(asked.map_or(pause.mul_f64(spread), Duration::from_secs)).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
         Err(AuthError::Interrupted)
@@ -182,9 +197,12 @@ impl Call<'_> {
         let provider = match self.session.provider().await {
             Ok(provider) => provider,
             // A token that comes from elsewhere may be for a server that tells nothing about signing in.
-            Err(AuthError::Discovery { .. })
-                if self.session.options().auth_type == AuthType::ExternalCommand =>
-            {
+            Err(
+                AuthError::Discovery { .. }
+                | AuthError::NoSignIn { .. }
+                | AuthError::WrongEndpoint { .. }
+                | AuthError::Answered { .. },
+            ) if self.session.options().auth_type == AuthType::ExternalCommand => {
                 return bearer(header::AUTHORIZATION, token);
             }
             Err(error) => return Err(error),
@@ -216,10 +234,10 @@ fn only_reads(parts: &http::request::Parts) -> bool {
 /// Whether the server, or what stands in front of it, asks to try later: by HTTP status or by gRPC's in a response that is
 /// trailers only.
 fn is_unavailable(response: &reqwest::Response) -> bool {
-    matches!(
-        response.status(),
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-    ) || response.headers().get("grpc-status").is_some_and(|status| status == "14")
+    let status = response.status();
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+        || (status == StatusCode::TOO_MANY_REQUESTS && response.headers().contains_key(header::RETRY_AFTER))
+        || response.headers().get("grpc-status").is_some_and(|status| status == "14")
 }
 
 /// The clocks' difference, where it is large enough to be why even a new token is turned down.

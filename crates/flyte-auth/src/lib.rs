@@ -6,6 +6,7 @@
 //! What can go wrong is an [`AuthError`]: each says what happened and why, and [`AuthError::hint`] what to do next.
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod api_key;
 mod approval;
 pub mod clock;
@@ -23,6 +24,7 @@ mod tests;
 mod token;
 
 pub use self::{
+    answer::Intermediary,
     approval::Approval,
     error::{AuthError, ConnectFailure},
     interaction::{Interaction, Unattended, has_browser, in_ci, open_browser},

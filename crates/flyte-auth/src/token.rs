@@ -5,9 +5,8 @@ use std::{fmt, sync::Arc};
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 
-use crate::{AuthError, clock::UnixTime};
+use crate::{AuthError, answer::Members, clock::UnixTime};
 
 /// An access token. Cloning shares it.
 #[derive(Clone)]
@@ -70,14 +69,13 @@ impl fmt::Debug for AccessToken {
 }
 
 /// A successful token response (RFC 6749 section 5.1).
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct TokenResponse {
     /// The access token.
     pub access_token: SecretString,
     /// The refresh token; a refresh answer without one leaves the old one in force (RFC 6749 section 6).
     pub refresh_token: Option<SecretString>,
     /// Life of the access token in seconds; recommended, not required.
-    #[serde(default, deserialize_with = "lenient_seconds")]
     pub expires_in: Option<i64>,
     /// The scopes granted, where they differ from those asked for.
     pub scope: Option<String>,
@@ -85,7 +83,6 @@ pub struct TokenResponse {
     pub token_type: Option<String>,
     /// When the client's secret ends, Unix time in seconds: our server says it to API keys, under the name of RFC 7591 section
     /// 3.2.1, where 0 means never.
-    #[serde(default, deserialize_with = "lenient_seconds")]
     pub client_secret_expires_at: Option<UnixTime>,
     /// Who signed in (OpenID Connect Core section 3.1.3.3).
     pub id_token: Option<SecretString>,
@@ -95,103 +92,101 @@ pub struct TokenResponse {
 ///
 /// Its signature is not verified: it came from the token endpoint over TLS, which OpenID Connect Core section 3.1.3.7 allows
 /// to go by, and nothing is granted because of it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct IdClaims {
     /// The nonce of the authorization request that it answers.
     pub(crate) nonce: Option<String>,
-    sub: Option<String>,
-    email: Option<String>,
-    preferred_username: Option<String>,
+    /// What the account is called: the first of e-mail address, user name and subject that is there.
+    name: Option<String>,
 }
 
 impl IdClaims {
     /// What a person recognises their account by, fit for a terminal.
     pub(crate) fn into_subject(self) -> Option<String> {
-        self.email
-            .or(self.preferred_username)
-            .or(self.sub)
-            .map(|name| clean(&name))
-            .filter(|name| !name.is_empty())
+        self.name.map(|name| clean(&name)).filter(|name| !name.is_empty())
     }
 }
 
-/// Some providers write `expires_in` as a string or a float.
-fn lenient_seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Seconds {
-        Whole(i64),
-        Fraction(f64),
-        Text(String),
-    }
-    #[allow(clippy::cast_possible_truncation, reason = "seconds; a saturating cast is what is wanted")]
-    Ok(match Option::<Seconds>::deserialize(deserializer)? {
-        None => None,
-        Some(Seconds::Whole(seconds)) => Some(seconds),
-        Some(Seconds::Fraction(seconds)) => Some(seconds as i64),
-        Some(Seconds::Text(text)) => text.trim().parse().ok(),
-    }
-    .filter(|seconds| *seconds >= 0))
-}
-
-/// An error response (RFC 6749 section 5.2).
-#[derive(Debug, Deserialize)]
-struct ErrorResponse {
-    error: String,
-    error_description: Option<String>,
+/// Seconds as a server writes them; a negative number is none.
+#[allow(clippy::cast_possible_truncation, reason = "seconds; a saturating cast is what is wanted")]
+fn seconds(number: f64) -> Option<i64> {
+    (number >= 0.0).then_some(number as i64)
 }
 
 impl TokenResponse {
     /// Reads the answer of a token endpoint.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] for an OAuth error, [`AuthError::BadAnswer`] for anything that is neither; no part of the body
-    /// is in the message.
+    /// [`AuthError::Refused`] for an OAuth error, also inside an answer that says 200; [`AuthError::BadAnswer`] for anything
+    /// that is neither. The message says what came, without anything that may be a secret.
     pub fn parse(url: &str, status: u16, body: &[u8]) -> Result<Self, AuthError> {
         let bad = |reason: String| AuthError::BadAnswer { url: url.to_owned(), reason };
-        if (200..300).contains(&status) {
-            let response: Self = serde_json::from_slice(body).map_err(|error| bad(describe(&error, body)))?;
-            if response.access_token.expose_secret().is_empty() {
-                return Err(bad("its access_token is empty".to_owned()));
-            }
-            // A token that would break the header is not one; and only bearer tokens can be presented (RFC 6750).
-            if !response.access_token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(bad("its access_token holds characters that no header can carry".to_owned()));
-            }
-            if let Some(kind) =
-                response.token_type.as_deref().filter(|kind| !kind.eq_ignore_ascii_case("bearer"))
-            {
-                return Err(bad(format!("its token_type {kind:?} is not Bearer")));
-            }
-            return Ok(response);
-        }
-        // Server faults are never read as an OAuth verdict: a proxy's page must not end a session.
-        if (400..500).contains(&status)
-            && let Ok(error) = serde_json::from_slice::<ErrorResponse>(body)
+        let succeeded = (200..300).contains(&status);
+        let answer = match Members::parse_or_form(body, &["access_token", "error"]) {
+            Ok(answer) => answer,
+            Err(came) if succeeded => return Err(bad(format!("it is {came}"))),
+            Err(came) => return Err(bad(format!("HTTP status {status}; it is {came}"))),
+        };
+        // Server faults are never read as an OAuth verdict: a proxy's page must not end a session. GitHub says that it
+        // refuses inside an answer that succeeds.
+        if (succeeded || (400..500).contains(&status))
+            && let Some(refusal) = refusal(&answer)
         {
-            return Err(AuthError::Refused {
-                code: clean(&error.error),
-                description: error.error_description.as_deref().map(clean),
-            });
+            return Err(refusal);
         }
-        Err(bad(format!("HTTP status {status}")))
+        if !succeeded {
+            return Err(bad(format!("HTTP status {status}; it is {}", answer.names())));
+        }
+        let access_token = answer.secret(&["access_token"]).map_err(|error| bad(error.to_string()))?;
+        let access_token =
+            access_token.ok_or_else(|| bad(format!("it has no access_token: it is {}", answer.names())))?;
+        // A token that would break the header is not one; and only bearer tokens can be presented (RFC 6750).
+        if !access_token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(bad("its access_token holds characters that no header can carry".to_owned()));
+        }
+        let token_type = answer.text(&["token_type"]).ok().flatten();
+        if let Some(kind) = token_type.as_deref().filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+            return Err(bad(format!("its token_type is {:?}, not Bearer", clean(kind))));
+        }
+        Ok(Self {
+            access_token,
+            refresh_token: answer.secret(&["refresh_token"]).ok().flatten(),
+            expires_in: answer.number(&["expires_in"]).ok().flatten().and_then(seconds),
+            scope: Some(answer.list(&["scope"]).join(" ")).filter(|scope| !scope.is_empty()),
+            token_type,
+            client_secret_expires_at: answer
+                .number(&["client_secret_expires_at"])
+                .ok()
+                .flatten()
+                .and_then(seconds),
+            id_token: answer.secret(&["id_token"]).ok().flatten(),
+        })
     }
-}
 
-impl TokenResponse {
     /// The claims of the ID token, where there is one that can be read.
     pub(crate) fn id_claims(&self) -> Option<IdClaims> {
-        claims(self.id_token.as_ref()?.expose_secret())
+        let claims = claims(self.id_token.as_ref()?.expose_secret())?;
+        let text = |name| claims.text(&[name]).ok().flatten();
+        Some(IdClaims {
+            nonce: text("nonce"),
+            name: text("email").or_else(|| text("preferred_username")).or_else(|| text("sub")),
+        })
     }
 }
 
-/// What is wrong with a body that is not a token response, without quoting it.
-fn describe(error: &serde_json::Error, body: &[u8]) -> String {
-    if body.trim_ascii_start().first() == Some(&b'<') {
-        "it is a web page".to_owned()
-    } else {
-        format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
-    }
+/// The refusal in an answer (RFC 6749 section 5.2), also where the server writes it as an object.
+fn refusal(answer: &Members) -> Option<AuthError> {
+    let text = |members: &Members, names| members.text(names).ok().flatten().map(|text| clean(&text));
+    let described = text(answer, &["error_description"]);
+    let (code, description) = match answer.object("error") {
+        Some(error) => {
+            (text(&error, &["code", "type", "status"])?, text(&error, &["message", "description"]))
+        }
+        // An answer with both brings what was asked for.
+        None if answer.secret(&["access_token"]).is_ok_and(|token| token.is_some()) => return None,
+        None => (text(answer, &["error"])?, None),
+    };
+    Some(AuthError::Refused { code, description: described.or(description) })
 }
 
 /// Text from a server made fit for a terminal: no control characters, bounded.
@@ -210,18 +205,13 @@ pub(crate) fn fingerprint(text: &str) -> String {
 
 /// The `exp` of a JWT, unverified: only used to know when to refresh, never to trust the token.
 pub(crate) fn jwt_expiry(token: &str) -> Option<UnixTime> {
-    #[derive(Deserialize)]
-    struct Claims {
-        exp: f64,
-    }
-    let claims: Claims = claims(token)?;
-    #[allow(clippy::cast_possible_truncation, reason = "a saturating cast is what is wanted")]
-    Some(claims.exp as i64)
+    seconds(claims(token)?.number(&["exp"]).ok()??)
 }
 
 /// The claims of a JWT, unverified.
-pub(crate) fn claims<T: serde::de::DeserializeOwned>(token: &str) -> Option<T> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?).ok()
+pub(crate) fn claims(token: &str) -> Option<Members> {
+    let claims = token.split('.').nth(1)?.trim_end_matches('=');
+    Members::parse(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -246,30 +236,106 @@ mod tests {
     }
 
     #[test]
-    fn only_client_errors_are_verdicts() {
-        let refusal = r#"{"error":"invalid_grant","error_description":"gone\u001b[31m"}"#;
-        match parse(400, refusal) {
-            Err(AuthError::Refused { code, description }) => {
-                assert_eq!(code, "invalid_grant");
-                assert_eq!(description.as_deref(), Some("gone[31m"));
-            }
-            other => panic!("{other:?}"),
+    fn a_response_is_read_whatever_its_oddities() {
+        for body in [
+            r#"{"access_token":"a","refresh_token":"r","expires_in":3600,"scope":"a b","token_type":null,"id_token":{}}"#,
+            r#"{"accessToken":"a","refreshToken":"r","expiresIn":"3600","scope":["a","b"],"token_type":""}"#,
+            r#"{"access_token":" a ","refresh_token":"r","expires_in":"3600s","scope":"a,b","error":null}"#,
+            r#"{"access_token":["a"],"refresh_token":"r","expires_in":3600.5,"scope":"a  b","error":"","token_type":"BEARER"}"#,
+            "access_token=a&refresh_token=r&expires_in=3600&scope=a+b&token_type=bearer\n",
+        ] {
+            let response = parse(200, body).unwrap();
+            assert_eq!(response.access_token.expose_secret(), "a", "{body}");
+            assert_eq!(response.refresh_token.unwrap().expose_secret(), "r", "{body}");
+            assert_eq!((response.expires_in, response.scope.as_deref()), (Some(3600), Some("a b")), "{body}");
         }
-        assert!(matches!(parse(503, refusal), Err(AuthError::BadAnswer { .. })));
-        assert!(matches!(parse(200, "<html>"), Err(AuthError::BadAnswer { .. })));
-        assert!(matches!(parse(200, r#"{"access_token":""}"#), Err(AuthError::BadAnswer { .. })));
-        assert!(matches!(parse(200, r#"{"access_token":"a\nb"}"#), Err(AuthError::BadAnswer { .. })));
-        assert!(matches!(
-            parse(200, r#"{"access_token":"a","token_type":"mac"}"#),
-            Err(AuthError::BadAnswer { .. })
-        ));
+        for nothing in ["null", "\"\"", "\"soon\"", "{}", "[]", "-1", "true"] {
+            let body =
+                format!(r#"{{"access_token":"a","expires_in":{nothing},"refresh_token":null,"scope":null}}"#);
+            let response = parse(200, &body).unwrap();
+            assert_eq!((response.expires_in, response.scope), (None, None), "{body}");
+            assert!(response.refresh_token.is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_named_with_what_came() {
+        for (status, body, told) in [
+            (200, "<html><title>Sign in</title>", "it is a web page (\"Sign in\")"),
+            (200, "", "it is empty"),
+            (
+                200,
+                r#"{"access_token":"","x":1}"#,
+                "it has no access_token: it is an object with the members access_token, x",
+            ),
+            (200, r#"{"access_token":{}}"#, "it has no access_token"),
+            (200, r#"{"access_token":{"s3cret":1}}"#, "its member access_token is an object, not a text"),
+            (200, r#"{"access_token":"s3cret s3cret"}"#, "its access_token holds characters"),
+            (200, r#"{"access_token":"s3cret","token_type":"mac"}"#, "its token_type is \"mac\", not Bearer"),
+            (
+                404,
+                r#"{"code":"not_found","message":"no route"}"#,
+                "HTTP status 404; it is an object that says \"no route\"",
+            ),
+            (
+                503,
+                r#"{"error":"invalid_grant"}"#,
+                "HTTP status 503; it is an object that says \"invalid_grant\"",
+            ),
+            (400, "upstream s3cret=s3cret", "HTTP status 400; it is the text \"upstream s3cret=\""),
+        ] {
+            let error = parse(status, body).unwrap_err();
+            assert!(matches!(error, AuthError::BadAnswer { .. }), "{body}: {error:?}");
+            let text = error.to_string();
+            assert!(text.contains(told), "{body}: {text}");
+            assert!(!text.replace("s3cret=", "").contains("s3cret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_the_servers_own_words() {
+        for (status, body, code, described) in [
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"gone\u001b[31m"}"#,
+                "invalid_grant",
+                Some("gone[31m"),
+            ),
+            (401, r#"{"error":"invalid_client","error_description":null}"#, "invalid_client", None),
+            (
+                200,
+                r#"{"error":"bad_refresh_token","error_description":"It expired."}"#,
+                "bad_refresh_token",
+                Some("It expired."),
+            ),
+            (
+                200,
+                "error=bad_verification_code&error_description=It+expired.",
+                "bad_verification_code",
+                Some("It expired."),
+            ),
+            (
+                403,
+                r#"{"error":{"code":7,"status":"PERMISSION_DENIED","message":"disabled"}}"#,
+                "7",
+                Some("disabled"),
+            ),
+        ] {
+            match parse(status, body) {
+                Err(AuthError::Refused { code: found, description }) => {
+                    assert_eq!((found.as_str(), description.as_deref()), (code, described), "{body}");
+                }
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+        assert!(parse(200, r#"{"access_token":"a","error":"none"}"#).is_ok(), "it brings what was asked for");
     }
 
     #[test]
     fn no_secret_is_shown() {
         let response = parse(200, r#"{"access_token":"s3cret","refresh_token":"s3cret2"}"#).unwrap();
         let token = AccessToken::new(response.access_token.clone(), None, None, 0.5);
-        let error = parse(200, r#"{"access_token":"s3cret","expires_in":{}}"#).unwrap_err();
+        let error = parse(200, r#"{"access_token":"s3cret","token_type":"dpop"}"#).unwrap_err();
         for shown in [format!("{response:?}"), format!("{token:?}"), format!("{error:?} {error}")] {
             assert!(!shown.contains("s3cret"), "{shown}");
         }
@@ -293,6 +359,13 @@ mod tests {
         let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":1700000000.5}"#);
         assert_eq!(jwt_expiry(&format!("e30.{claims}.sig")), Some(1_700_000_000));
         assert_eq!(jwt_expiry("opaque"), None);
+        let written = URL_SAFE_NO_PAD.encode(r#"{"exp":"1700000000","sub":17,"email":null,"nonce":"n"}"#);
+        assert_eq!(jwt_expiry(&format!("e30.{written}==.sig")), Some(1_700_000_000));
+        let id_token = Some(SecretString::from(format!("e30.{written}.sig")));
+        let claims =
+            TokenResponse { id_token, ..parse(200, r#"{"access_token":"a"}"#).unwrap() }.id_claims().unwrap();
+        assert_eq!(claims.nonce.as_deref(), Some("n"));
+        assert_eq!(claims.into_subject().as_deref(), Some("17"));
     }
 
     proptest! {

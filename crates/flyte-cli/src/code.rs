@@ -191,7 +191,7 @@ impl<'a> Sender<'a> {
 
     fn upload(&self, doing: &str, name: &str, content: Content) -> Result<Uploaded, UploadError> {
         let http = match self.session.http() {
-            Ok(http) => http.client().clone(),
+            Ok(http) => http,
             Err(error) => {
                 return Err(UploadError::Read { path: PathBuf::from(name), reason: error.to_string() });
             }
@@ -211,7 +211,7 @@ impl<'a> Sender<'a> {
         let uploads = self.client.uploads();
         let mut outcome = None;
         let ran = self.context.run(&doing, async {
-            outcome = Some(uploads.upload(&self.place, name, &content, &http, told).await);
+            outcome = Some(uploads.upload(&self.place, name, &content, http, told).await);
             Ok(())
         });
         match (outcome, ran) {

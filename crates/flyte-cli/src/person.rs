@@ -76,6 +76,10 @@ impl Interaction for Terminal {
         self.progress.tell(text);
     }
 
+    fn session_ended(&self, error: &flyte_auth::AuthError) {
+        self.progress.tell(&format!("Sign in again: {error}.\n"));
+    }
+
     fn done(&self) {
         *self.link() = None;
         self.progress.show("Signed in");

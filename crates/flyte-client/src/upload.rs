@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use buffa_types::google::protobuf::Duration as WireDuration;
 use bytes::Bytes;
+use flyte_auth::{ConnectFailure, http::Http};
 use flyte_config::Endpoint;
 use flyte_idl::flyteidl2::dataproxy::{
     CreateUploadLocationRequest, CreateUploadLocationResponse, DataProxyServiceClient,
@@ -105,8 +106,8 @@ impl<T: Transport> Uploads<T> {
         Self { service, endpoint, org }
     }
 
-    /// Uploads `content` as a file of this name. `http` is the client that knows the control plane's certificates; it is
-    /// used where the control plane itself takes the content, and another one, without those, elsewhere.
+    /// Uploads `content` as a file of this name. `http` knows the proxies, and whom to trust where the control plane
+    /// itself takes the content and where another server does.
     ///
     /// # Errors
     /// [`UploadError`]; what can go away by itself is tried four times.
@@ -115,7 +116,7 @@ impl<T: Transport> Uploads<T> {
         place: &Place,
         name: &str,
         content: &Content,
-        http: &reqwest::Client,
+        http: &Http,
         progress: Progress,
     ) -> Result<Uploaded, UploadError> {
         let (md5, length) = digest(content).await?;
@@ -166,7 +167,7 @@ impl<T: Transport> Uploads<T> {
         location: &CreateUploadLocationResponse,
         md5: [u8; 16],
         length: u64,
-        http: &reqwest::Client,
+        http: &Http,
         progress: &Progress,
     ) -> Result<(), UploadError> {
         let url: reqwest::Url = location.signed_url.parse().map_err(|_| ClientError::Server {
@@ -174,18 +175,10 @@ impl<T: Transport> Uploads<T> {
             message: "the place to upload to is no URL".to_owned(),
         })?;
         let host = url.host_str().unwrap_or_default().to_owned();
-        let unavailable = |error: reqwest::Error| UploadError::Unavailable {
-            host: host.clone(),
-            // The address is a secret: whoever has it may upload there.
-            message: chain(&error.without_url()),
-        };
-        let other;
-        let client = if url.origin() == self.endpoint.url().origin() {
-            http
-        } else {
-            other = reqwest::Client::builder().build().map_err(unavailable)?;
-            &other
-        };
+        let client = http
+            .client_for(&url)
+            .map_err(|error| UploadError::Unavailable { host: host.clone(), message: error.to_string() })?;
+        let asked = url.clone();
         let mut request = client
             .put(url)
             .timeout(TIMEOUT)
@@ -198,8 +191,15 @@ impl<T: Transport> Uploads<T> {
         for (name, value) in &location.headers {
             request = request.header(name, value);
         }
-        let response =
-            request.body(body(content, progress.clone()).await?).send().await.map_err(unavailable)?;
+        let sent = request.body(body(content, progress.clone()).await?).send().await;
+        let response = sent.map_err(|error| UploadError::Unavailable {
+            host: host.clone(),
+            message: match http.failure(&asked, &error) {
+                // The address is a secret: whoever has it may upload there.
+                ConnectFailure::Other(_) => chain(&error.without_url()),
+                failure => failure.to_string(),
+            },
+        })?;
         let status = response.status();
         if status.is_success() {
             return Ok(());

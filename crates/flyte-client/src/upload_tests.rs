@@ -60,8 +60,9 @@ async fn upload(server: &Server, content: Content) -> (Result<Uploaded, UploadEr
     let progress: Progress = Arc::new(move |more| {
         counted.fetch_add(more, Ordering::Relaxed);
     });
-    let http = reqwest::Client::builder().build().unwrap();
     let uploads = server.client().uploads();
+    let here = "http://localhost:1".parse().unwrap();
+    let http = flyte_auth::http::Http::new(&Default::default(), here).unwrap();
     let result = uploads.upload(&Place::new("p", "d"), "a.tar.gz", &content, &http, progress).await;
     (result, sent.load(Ordering::Relaxed))
 }

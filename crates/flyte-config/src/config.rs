@@ -13,6 +13,7 @@ use crate::environment::Environment;
 use crate::error::{ConfigError, Origin};
 use crate::nearby::Nearby;
 use crate::store_kind::StoreKind;
+use crate::proxy::parse_proxy;
 use crate::tree::{Kind, Tree};
 use crate::value::{self, Sources};
 use crate::{key, search};
@@ -229,19 +230,8 @@ impl Config {
         let implied =
             client_secret_location.is_some() || secret_in_variable || client_private_key_location.is_some();
         let http_proxy_url = match sources.text(key::HTTP_PROXY_URL)? {
-            Some(found) => Some(found.convert(|text| {
-                // The text may hold a password, so that the error does not repeat it.
-                let url: Url = text
-                    .parse()
-                    .map_err(|error| format!("it is no URL such as http://proxy:3128 ({error})"))?;
-                let usable =
-                    matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
-                if usable {
-                    Ok(url)
-                } else {
-                    Err("it has to start with http://, https:// or socks5://".to_owned())
-                }
-            })?),
+            // The text may hold a password, so that the error does not repeat it.
+            Some(found) => Some(found.convert(|text| parse_proxy(&text))?),
             None => None,
         };
         Ok(Self {

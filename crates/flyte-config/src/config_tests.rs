@@ -175,8 +175,8 @@ fn mistakes_in_variables_name_the_variable() {
     {
         assert!(message("", &[(name, value)]).contains(name));
     }
-    let error = message("", &[("FLYTE_ADMIN_HTTPPROXYURL", "hunter2@proxy")]);
-    assert!(!error.contains("hunter2"), "{error}");
+    let error = message("", &[("FLYTE_ADMIN_HTTPPROXYURL", "ftp://ada:hunter2@proxy")]);
+    assert!(error.contains("FLYTE_ADMIN_HTTPPROXYURL") && !error.contains("hunter2"), "{error}");
 }
 
 #[test]

@@ -8,13 +8,13 @@ mod tests;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use tokio::time::{self, Instant};
 use url::Url;
 
 use super::{submit, token_request};
 use crate::{
     AuthError, Interaction, StepUp,
+    answer::{Members, Unusable},
     discovery::Provider,
     http::Http,
     token::{TokenResponse, clean},
@@ -28,6 +28,8 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 const SLOW_DOWN: Duration = Duration::from_secs(5);
 /// The longest pause while the server cannot be reached.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// The life of a code where the server names none.
+const DEFAULT_LIFE: Duration = Duration::from_secs(600);
 /// The longest life of a code that is believed.
 const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -77,12 +79,7 @@ pub async fn sign_in(
     interaction: &dyn Interaction,
     step_up: &StepUp,
 ) -> Result<TokenResponse, AuthError> {
-    let endpoint = provider
-        .device_authorization_endpoint
-        .as_ref()
-        .ok_or_else(|| AuthError::NoDeviceFlow { issuer: provider.issuer.clone() })?;
-    let client_id = provider.client_id()?;
-    run(&Remote { http, provider, endpoint, client_id, step_up }, interaction).await
+    run(&Remote::new(http, provider, step_up)?, interaction).await
 }
 
 async fn run(server: &impl Server, interaction: &dyn Interaction) -> Result<TokenResponse, AuthError> {
@@ -170,6 +167,13 @@ struct Remote<'a> {
     step_up: &'a StepUp,
 }
 
+impl<'a> Remote<'a> {
+    fn new(http: &'a Http, provider: &'a Provider, step_up: &'a StepUp) -> Result<Self, AuthError> {
+        let endpoint = provider.device_authorization_endpoint()?;
+        Ok(Self { http, provider, endpoint, client_id: provider.client_id()?, step_up })
+    }
+}
+
 impl Server for Remote<'_> {
     async fn authorize(&self) -> Result<Authorization, AuthError> {
         let scope = self.provider.scopes.join(" ");
@@ -197,61 +201,61 @@ impl Server for Remote<'_> {
     }
 }
 
-/// Reads the answer of a device authorization endpoint; no part of it is in a message.
+/// How long the codes of this server can be used. Asks for a code that nobody enters; it ends by itself.
+///
+/// # Errors
+/// Those of [`sign_in`], without waiting for anybody.
+pub async fn code_life(http: &Http, provider: &Provider) -> Result<Duration, AuthError> {
+    let step_up = StepUp::default();
+    let remote = Remote::new(http, provider, &step_up)?;
+    Ok(remote.authorize().await?.shown.expires_in)
+}
+
+/// Reads the answer of a device authorization endpoint; no secret of it is in a message.
 fn parse(endpoint: &Url, status: u16, body: &[u8]) -> Result<Authorization, AuthError> {
-    #[derive(Deserialize)]
-    struct Answer {
-        device_code: SecretString,
-        user_code: String,
-        // The name that servers used before the RFC was one.
-        #[serde(alias = "verification_url")]
-        verification_uri: String,
-        verification_uri_complete: Option<String>,
-        #[serde(default)]
-        expires_in: Option<f64>,
-        #[serde(default)]
-        interval: Option<f64>,
-    }
-    let bad = |reason: &str| AuthError::BadAnswer { url: endpoint.to_string(), reason: reason.to_owned() };
-    if !(200..300).contains(&status) {
-        // The errors are those of a token endpoint (RFC 8628 section 3.2), and no success is expected here.
-        return match TokenResponse::parse(endpoint.as_str(), status, body) {
-            Err(error) => Err(error),
-            Ok(_) => Err(bad("it is not a device authorization response")),
-        };
-    }
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| bad("it is not a device authorization response"))?;
-    let user_code = clean(answer.user_code.trim());
-    if answer.device_code.expose_secret().is_empty() || user_code.is_empty() || user_code.len() > 100 {
-        return Err(bad("it has no usable code"));
-    }
-    // The person opens it: nothing but web pages.
-    let page = |text: &str| Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
-    let verification_uri = page(&answer.verification_uri)
-        .ok_or_else(|| bad("its verification_uri is not the address of a web page"))?;
-    let url = match answer.verification_uri_complete.as_deref().and_then(page) {
-        Some(complete) => complete,
-        None => {
-            let mut complete = verification_uri.clone();
-            complete.query_pairs_mut().append_pair("user_code", &user_code);
-            complete
-        }
+    let bad = |reason: String| AuthError::BadAnswer { url: endpoint.to_string(), reason };
+    // The errors are those of a token endpoint (RFC 8628 section 3.2), and no success is expected here.
+    let refused = || match TokenResponse::parse(endpoint.as_str(), status, body) {
+        Err(error @ AuthError::Refused { .. }) => Some(error),
+        Err(error) if !(200..300).contains(&status) => Some(error),
+        _ => None,
     };
-    let seconds = |value: Option<f64>, default: Duration| match value {
-        Some(value) if value.is_finite() && value >= 0.0 => {
-            Duration::from_secs_f64(value.min(MAX_LIFE.as_secs_f64()))
-        }
+    let answer = match Members::parse(body) {
+        Ok(answer) if (200..300).contains(&status) => answer,
+        Ok(_) => return Err(refused().unwrap_or_else(|| bad(format!("HTTP status {status}")))),
+        Err(came) => return Err(refused().unwrap_or_else(|| bad(format!("it is {came}")))),
+    };
+    let missing =
+        |name: &str| refused().unwrap_or_else(|| bad(format!("it has no {name}: it is {}", answer.names())));
+    let unusable = |error: Unusable| bad(error.to_string());
+    let device_code = answer.secret(&["device_code"]).map_err(unusable)?;
+    let device_code = device_code.ok_or_else(|| missing("device_code"))?;
+    let user_code = answer.text(&["user_code"]).map_err(unusable)?.ok_or_else(|| missing("user_code"))?;
+    let user_code = clean(user_code.trim());
+    if user_code.is_empty() || user_code.len() > 100 {
+        return Err(bad(format!("its user_code has {} characters", user_code.len())));
+    }
+    // The person opens it: nothing but web pages. The second name is the one before the RFC.
+    let verification_uri = answer.url(&["verification_uri", "verification_url"]).map_err(unusable)?;
+    let verification_uri = verification_uri.ok_or_else(|| missing("verification_uri"))?;
+    let complete = ["verification_uri_complete", "verification_url_complete"];
+    let url = answer.url(&complete).ok().flatten().unwrap_or_else(|| {
+        let mut complete = verification_uri.clone();
+        complete.query_pairs_mut().append_pair("user_code", &user_code);
+        complete
+    });
+    let seconds = |name, default: Duration| match answer.number(&[name]).ok().flatten() {
+        Some(value) if value >= 0.0 => Duration::from_secs_f64(value.min(MAX_LIFE.as_secs_f64())),
         _ => default,
     };
     Ok(Authorization {
-        device_code: answer.device_code,
+        device_code,
+        interval: seconds("interval", DEFAULT_INTERVAL).max(Duration::from_secs(1)),
         shown: DeviceCode {
             url,
             verification_uri,
             user_code,
-            expires_in: seconds(answer.expires_in, Duration::from_secs(600)),
+            expires_in: seconds("expires_in", DEFAULT_LIFE),
         },
-        interval: seconds(answer.interval, DEFAULT_INTERVAL).max(Duration::from_secs(1)),
     })
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::{
     AuthError,
+    answer::retry_after,
     discovery::Provider,
     http::{Http, read},
     token::TokenResponse,
@@ -77,18 +78,14 @@ pub(crate) async fn submit(
     form: &[(&str, &str)],
 ) -> Result<Answer, AuthError> {
     let mut request =
-        http.post(url.clone()).header(header::ACCEPT, "application/json").timeout(TIMEOUT).form(form);
+        http.post(url.clone())?.header(header::ACCEPT, "application/json").timeout(TIMEOUT).form(form);
     if let Some(authorization) = authorization {
         request = request.header(header::AUTHORIZATION, authorization);
     }
-    let response = request.send().await.map_err(|error| AuthError::unreachable(url, error))?;
+    let response = request.send().await.map_err(|error| http.unreachable(url, error))?;
     let status = response.status().as_u16();
-    // The form that is a date is left aside: it would be told by a clock that may be wrong.
-    let retry_after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let body = read(response, MAX_ANSWER).await.map_err(|error| AuthError::unreachable(url, error))?;
+    let retry_after = retry_after(response.headers());
+    let body = read(response, MAX_ANSWER).await.map_err(|error| http.unreachable(url, error))?;
     let body = body.ok_or_else(|| AuthError::BadAnswer {
         url: url.to_string(),
         reason: format!("it is longer than {MAX_ANSWER} bytes"),

@@ -9,13 +9,13 @@ use std::{
 use flyte_config::{Endpoint, Environment};
 use reqwest::header;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::{client_credentials::own_scopes, token_request};
 use crate::{
     AuthError,
+    answer::{Members, excerpt},
     discovery::{Provider, is_loopback},
     http::{Http, read},
     token::{TokenResponse, claims, clean},
@@ -146,52 +146,37 @@ async fn ask_github(
     bearer: &SecretString,
     audience: &str,
 ) -> Result<SecretString, String> {
-    #[derive(Deserialize)]
-    struct Answer {
-        value: SecretString,
-    }
     let mut url =
         Url::parse(url).map_err(|error| format!("ACTIONS_ID_TOKEN_REQUEST_URL is no URL ({error})"))?;
     if url.scheme() != "https" && !is_loopback(&url) {
         return Err("ACTIONS_ID_TOKEN_REQUEST_URL is not https".to_owned());
     }
     url.query_pairs_mut().append_pair("audience", audience);
+    let asked = url.clone();
     let response = http
         .get(url)
+        .map_err(|error| error.to_string())?
         .header(header::ACCEPT, "application/json")
         .bearer_auth(bearer.expose_secret())
         .timeout(Duration::from_secs(30))
         .send()
         .await
-        .map_err(|error| error.without_url().to_string())?;
+        .map_err(|error| http.failure(&asked, &error).to_string())?;
     let status = response.status();
     #[allow(clippy::cast_possible_truncation, reason = "a small constant")]
     let body = read(response, MAX_TOKEN as usize).await.map_err(|error| error.without_url().to_string())?;
     let body = Zeroizing::new(body.unwrap_or_default());
     if !status.is_success() {
-        return Err(format!("it answered {status}"));
+        return Err(format!("it answered {status}: it is {}", excerpt(&body)));
     }
-    let answer: Answer = serde_json::from_slice(&body).map_err(|_| "its answer holds no token".to_owned())?;
-    Ok(answer.value)
+    let answer = Members::parse(&body).map_err(|came| format!("its answer is {came}"))?;
+    let token = answer.secret(&["value"]).map_err(|error| error.to_string())?;
+    token.ok_or_else(|| format!("its answer has no value: it is {}", answer.names()))
 }
 
 /// Whom a token is for (RFC 7519 section 4.1.3), by its own unverified word.
 fn audiences(token: &str) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Claims {
-        aud: Audience,
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Audience {
-        One(String),
-        Many(Vec<String>),
-    }
-    match claims::<Claims>(token).map(|claims| claims.aud) {
-        Some(Audience::One(one)) => vec![one],
-        Some(Audience::Many(many)) => many,
-        None => Vec::new(),
-    }
+    claims(token).map(|claims| claims.texts(&["aud"])).unwrap_or_default()
 }
 
 /// Who is to take a job's token, which is what trust rules are made for and jobs' tokens are asked for: the authorization server,

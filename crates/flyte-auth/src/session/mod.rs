@@ -5,6 +5,7 @@
 //! given up and before the new token is used. Only then, where somebody is there to ask, the person signs in: under a lock of its
 //! own, because no refresh waits for a person.
 
+mod cause;
 mod created;
 mod credentials;
 mod holder;
@@ -44,7 +45,7 @@ use crate::{
     AuthError, StepUp,
     clock::UnixTime,
     discovery::{self, Provider},
-    http::{self, Http},
+    http::Http,
     interaction::has_display,
     store::{self, Backend, KEYRING_TIMEOUT, Login, StoreOptions, TokenStore},
     token::{AccessToken, fingerprint, jwt_expiry},
@@ -151,13 +152,13 @@ impl Session {
     /// The HTTP client, for calls and OAuth requests alike.
     ///
     /// # Errors
-    /// Those of [`http::client`].
+    /// Those of [`Http::new`].
     pub fn http(&self) -> Result<&Http, AuthError> {
         if let Some(client) = self.http.get() {
             return Ok(client);
         }
-        let client = http::client(&self.options.http)?;
-        Ok(self.http.get_or_init(|| Http::new(client, self.options.endpoint.url().clone())))
+        let client = Http::new(&self.options.http, self.options.endpoint.url().clone())?;
+        Ok(self.http.get_or_init(|| client))
     }
 
     /// A valid access token; signs the person in where that is needed and somebody is there.

@@ -5,7 +5,13 @@ use std::{path::PathBuf, sync::Arc};
 use flyte_config::{AuthType, Config, Endpoint, Environment, StoreKind};
 
 use super::Credentials;
-use crate::{Interaction, api_key::ApiKey, clock::Clock, discovery::Overrides, http::HttpOptions};
+use crate::{
+    Interaction,
+    api_key::ApiKey,
+    clock::Clock,
+    discovery::Overrides,
+    http::{HttpOptions, ProxyVariables},
+};
 
 /// Everything that a [`Session`](super::Session) is made of.
 #[derive(Clone, Debug)]
@@ -59,6 +65,7 @@ impl SessionOptions {
                 ca_cert_file: admin.ca_cert_file_path.clone(),
                 insecure_skip_verify: admin.insecure_skip_verify,
                 proxy_url: admin.http_proxy_url.clone(),
+                proxy_variables: ProxyVariables::of(environment),
             },
             overrides: Overrides { client_id: admin.client_id.clone(), scopes: admin.scopes.clone() },
             token_store: admin.store_kind(),

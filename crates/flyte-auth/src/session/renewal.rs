@@ -102,7 +102,7 @@ impl Session {
         };
         // A job is told at once, whoever else is asked meanwhile.
         if asking == Asking::Never || !self.options.interaction.is_interactive() {
-            return Err(over);
+            return Err(self.cause_of(over).await);
         }
         let mut turn = self.sign_ins.take().await;
         if let Some(token) = self.current().filter(|token| self.is_good(token)) {
@@ -110,6 +110,9 @@ impl Session {
         }
         if let Some(error) = turn.shared(seen.sign_ins) {
             return Err(error);
+        }
+        if matches!(over, AuthError::SessionEnded { .. }) {
+            self.options.interaction.session_ended(&over);
         }
         let outcome = self.sign_in(&StepUp::default(), gone).await;
         share(&mut turn, &outcome);
@@ -248,8 +251,13 @@ impl Session {
         AuthError::HeldUp { endpoint: self.options.endpoint.authority().to_owned(), holder, doing }
     }
 
-    /// Renews a login by its refresh token. Only the server's `invalid_grant` says that it is over, never a network error,
-    /// a server fault or an answer that cannot be read.
+    /// Whether the access token of a login can still be used.
+    fn still_works(&self, login: &Login) -> bool {
+        self.usable(login).is_some_and(|token| token.is_valid(self.options.clock.now()))
+    }
+
+    /// Renews a login by its refresh token. Only what the server says in OAuth's own terms ends it, never a network error, a
+    /// server fault or an answer that cannot be read; and only `invalid_grant` says that the refresh token is over.
     pub(super) async fn refresh_login(
         &self,
         store: &dyn TokenStore,
@@ -264,6 +272,14 @@ impl Session {
         store.probe().await?;
         let mut reason = match self.refresh(store, login, refresh_token).await {
             Err(AuthError::Refused { code, description }) if code == "invalid_grant" => description,
+            // The refresh token may still be good, but it is of no use: the person can sign in again.
+            Err(AuthError::Refused { code, description }) if !self.still_works(login) => {
+                let reason = match description {
+                    Some(description) => format!("{code}: {description}"),
+                    None => code,
+                };
+                return Ok(Refreshed::Ended { reason: Some(reason) });
+            }
             other => return other.map(Refreshed::Token),
         };
         // A tool that takes no lock may have rotated it meanwhile; then its tokens are the login now.
@@ -284,7 +300,10 @@ impl Session {
             };
         }
         tracing::info!("the session has ended: the server no longer takes its refresh token");
-        store.clear().await?;
+        // A person signs in next, which replaces it.
+        if !self.options.interaction.is_interactive() {
+            store.clear().await?;
+        }
         Ok(Refreshed::Ended { reason })
     }
 
@@ -402,14 +421,14 @@ impl Session {
             Some(token) => (token, "refresh_token"),
             None => (&login.access_token, "access_token"),
         };
-        let response = self
-            .http()?
-            .post(url.clone())
+        let http = self.http()?;
+        let response = http
+            .post(url.clone())?
             .timeout(std::time::Duration::from_secs(10))
             .form(&[("token", token.expose_secret()), ("token_type_hint", kind), ("client_id", client_id)])
             .send()
             .await
-            .map_err(|error| AuthError::unreachable(url, error))?;
+            .map_err(|error| http.unreachable(url, error))?;
         Ok(response.status().is_success())
     }
 }

@@ -184,15 +184,46 @@ fn the_answer_is_read_as_servers_write_it() {
     assert_eq!((whole.interval, whole.shown.expires_in), (Duration::from_secs(1), MAX_LIFE));
     assert_eq!(whole.shown.url.as_str(), "https://x/a#AB");
     assert!(!format!("{whole:?}").contains("s3cret"));
-    for body in [
-        r#"{"device_code":"","user_code":"A","verification_uri":"https://x"}"#,
-        r#"{"device_code":"d","user_code":" ","verification_uri":"https://x"}"#,
-        r#"{"device_code":"d","user_code":"A","verification_uri":"javascript:alert(1)"}"#,
-        r#"{"access_token":"a"}"#,
-        "<html>",
+    for odd in [
+        r#"{"device_code":"d","user_code":1234,"verification_url":"https://x/","expires_in":"600","interval":"7"}"#,
+        r#"{"device_code":12,"user_code":"1234","verification_uri":"","verification_url":"https://x/","interval":7.0}"#,
+        r#"{"deviceCode":"d","userCode":"1234","verificationUri":"https://x/","expiresIn":"600s","interval":"7s"}"#,
+        r#"{"device_code":"d","user_code":"1234","verification_uri":"https://x/","verification_uri_complete":"nowhere",
+            "expires_in":null,"interval":"7","error":null}"#,
+        r#"{"device_code":"d","user_code":"1234","verification_uri":["https://x/"],"verification_uri_complete":null,
+            "expires_in":"soon","interval":7,"extra":{}}"#,
     ] {
-        assert!(matches!(read(200, body), Err(AuthError::BadAnswer { .. })), "{body}");
+        let found = read(200, odd).unwrap();
+        assert_eq!(
+            (found.shown.user_code.as_str(), found.shown.verification_uri.as_str()),
+            ("1234", "https://x/")
+        );
+        assert_eq!((found.shown.expires_in, found.interval), (DEFAULT_LIFE, Duration::from_secs(7)), "{odd}");
     }
+    for (body, told) in [
+        (r#"{"device_code":"","user_code":"A","verification_uri":"https://x"}"#, "it has no device_code"),
+        (r#"{"device_code":"d","user_code":" ","verification_uri":"https://x"}"#, "it has no user_code"),
+        (
+            r#"{"device_code":"s3cret","user_code":"A","verification_uri":"javascript:alert(1)"}"#,
+            "its member verification_uri is \"javascript:alert(1)\"",
+        ),
+        (
+            r#"{"device_code":{"x":"s3cret"},"user_code":"A","verification_uri":"https://x"}"#,
+            "device_code is an object",
+        ),
+        (
+            r#"{"access_token":"s3cret"}"#,
+            "it has no device_code: it is an object with the members access_token",
+        ),
+        ("<html>", "it is a web page"),
+    ] {
+        let error = read(200, body).unwrap_err();
+        assert!(matches!(error, AuthError::BadAnswer { .. }), "{body}");
+        assert!(error.to_string().contains(told) && !error.to_string().contains("s3cret"), "{error}");
+    }
+    // GitHub refuses inside an answer that succeeds.
+    let refused = read(200, r#"{"error":"device_flow_disabled","error_description":"Switched off."}"#);
+    assert!(matches!(refused, Err(AuthError::Refused { code, .. }) if code == "device_flow_disabled"));
     assert!(matches!(read(401, r#"{"error":"invalid_client"}"#), Err(AuthError::Refused { .. })));
 }
 

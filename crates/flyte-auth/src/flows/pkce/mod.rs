@@ -44,10 +44,7 @@ pub(crate) async fn sign_in_within(
     interaction: &dyn Interaction,
     step_up: &StepUp,
 ) -> Result<TokenResponse, AuthError> {
-    let endpoint = provider.authorization_endpoint.as_ref().ok_or_else(|| AuthError::Discovery {
-        url: provider.issuer.clone(),
-        reason: "it has no authorization endpoint".to_owned(),
-    })?;
+    let endpoint = provider.authorization_endpoint()?;
     let client_id = provider.client_id()?;
     let verifier = SecretString::from(random()?);
     let state = random()?;
@@ -164,9 +161,8 @@ fn port_taken(provider: &Provider, source: std::io::Error) -> AuthError {
 /// person and never answers here. So it is asked first; asking has no side effect. A redirect to a page of its own that
 /// tells of an error is a refusal too; an error sent to the redirect URI is not: that URI was taken.
 async fn accepts(http: &Http, request: &Url, redirect_uri: &Url) -> bool {
-    let Ok(response) = http.get(request.clone()).timeout(Duration::from_secs(10)).send().await else {
-        return false;
-    };
+    let Ok(request_line) = http.get(request.clone()) else { return false };
+    let Ok(response) = request_line.timeout(Duration::from_secs(10)).send().await else { return false };
     let next = response.headers().get(reqwest::header::LOCATION).and_then(|value| value.to_str().ok());
     let refused = next.and_then(|next| request.join(next).ok()).is_some_and(|next| {
         next.origin() != redirect_uri.origin() && next.query_pairs().any(|(name, _)| name == "error")

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use flyte_auth::http::{self, HttpOptions};
-use flyte_auth::{ConnectFailure, SessionOptions};
-use hyper_util::client::proxy::matcher::Matcher;
+use flyte_auth::http::{self, Http, Proxies};
+use flyte_auth::{AuthError, ConnectFailure, SessionOptions};
 use reqwest::{Client, Response, tls::TlsInfo};
 use tokio::net::TcpStream;
 
@@ -26,12 +25,21 @@ const SOON: i64 = 14 * 86_400;
 
 /// Looks at the whole way; whether the server can be reached, and what was found.
 pub(super) async fn examine(options: &SessionOptions) -> (bool, Vec<Finding>) {
-    let proxy = proxy(options);
-    let (host, port) = match &proxy {
-        Some(proxy) => proxy.clone(),
+    let proxies = match proxies(options) {
+        Ok(proxies) => proxies,
+        Err(error) => {
+            let mut findings = vec![Finding::fail(ADDRESS, &error).maybe_fix(error.hint())];
+            findings.extend(skipped(&[CONNECTION, CERTIFICATE, CLOCK], "the proxy cannot be used"));
+            return (false, findings);
+        }
+    };
+    let proxy = proxies.of(options.endpoint.url());
+    let (host, port) = match proxy {
+        Some(proxy) => proxy.address(),
         None => target(options),
     };
-    let via = if proxy.is_some() { "the proxy " } else { "" };
+    let via = proxy.map_or_else(String::new, |proxy| format!("the proxy of {} ", proxy.setting()));
+    let via = via.as_str();
     let resolved = resolve(&host, port).await;
     let mut findings = Vec::new();
     let addresses = match resolved {
@@ -71,19 +79,9 @@ fn target(options: &SessionOptions) -> (String, u16) {
     (options.endpoint.host().to_owned(), url.port().unwrap_or(default))
 }
 
-/// The proxy that requests go through: the configuration's, else the environment's, where NO_PROXY does not exempt the host.
-fn proxy(options: &SessionOptions) -> Option<(String, u16)> {
-    let matcher = match &options.http.proxy_url {
-        Some(url) => {
-            let no = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| std::env::var(name).ok());
-            Matcher::builder().all(url.as_str()).no(no.unwrap_or_default()).build()
-        }
-        None => Matcher::from_env(),
-    };
-    let intercept = matcher.intercept(&options.endpoint.url().as_str().parse().ok()?)?;
-    let uri = intercept.uri();
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-    Some((uri.host()?.trim_matches(['[', ']']).to_owned(), port))
+/// The proxies that requests go through: the configuration's, else the environment's.
+fn proxies(options: &SessionOptions) -> Result<Proxies, AuthError> {
+    Proxies::new(options.http.proxy_url.as_ref(), &options.http.proxy_variables)
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
@@ -123,21 +121,25 @@ async fn connect(addresses: &[SocketAddr]) -> Result<(), ConnectFailure> {
 }
 
 /// Any answer of the server; nothing is sent but the request for its root.
-async fn ask(client: Client, options: &SessionOptions) -> Result<Response, reqwest::Error> {
+async fn ask(client: &Client, options: &SessionOptions) -> Result<Response, reqwest::Error> {
     client.head(options.endpoint.url().clone()).timeout(PATIENCE).send().await
 }
 
 /// Asks as every command does; the answer, where the server can be trusted.
 async fn certificate(options: &SessionOptions) -> (Option<Response>, Finding) {
     let endpoint = &options.endpoint;
-    let client = match http::client(&options.http) {
+    let http = match Http::new(&options.http, endpoint.url().clone()) {
+        Ok(http) => http,
+        Err(error) => return (None, Finding::fail(CERTIFICATE, &error).maybe_fix(error.hint())),
+    };
+    let client = match http.client_for(endpoint.url()) {
         Ok(client) => client,
         Err(error) => return (None, Finding::fail(CERTIFICATE, &error).maybe_fix(error.hint())),
     };
     let answer = match ask(client, options).await {
         Ok(answer) => answer,
         Err(error) => {
-            let failure = ConnectFailure::of(&error);
+            let failure = http.failure(endpoint.url(), &error);
             let seen = match untrusting(options).await {
                 Some((_, seen)) if !endpoint.is_insecure() => {
                     format!(" ({})", seen.told(options.clock.now()))
@@ -244,16 +246,12 @@ impl Seen {
 
 /// An answer of whoever is there, and the certificate, without trusting either: nothing secret is sent.
 async fn untrusting(options: &SessionOptions) -> Option<(Response, Seen)> {
-    let HttpOptions { proxy_url, .. } = &options.http;
-    let mut builder = Client::builder()
+    let builder = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .tls_danger_accept_invalid_certs(true)
         .tls_info(true);
-    if let Some(url) = proxy_url {
-        builder =
-            builder.proxy(reqwest::Proxy::all(url.clone()).ok()?.no_proxy(reqwest::NoProxy::from_env()));
-    }
-    let answer = ask(builder.build().ok()?, options).await.ok()?;
+    let builder = http::through(builder, &proxies(options).ok()?).ok()?;
+    let answer = ask(&builder.build().ok()?, options).await.ok()?;
     let seen = Seen::parse(answer.extensions().get::<TlsInfo>()?.peer_certificate()?)?;
     Some((answer, seen))
 }

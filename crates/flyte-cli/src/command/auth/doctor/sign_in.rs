@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use flyte_auth::api_key::{self, ApiKey};
 use flyte_auth::discovery::Provider;
-use flyte_auth::{Approval, AuthError, Session, SessionOptions, Status};
+use flyte_auth::http::Http;
+use flyte_auth::{Approval, AuthError, Session, SessionOptions, Status, flows};
 use flyte_client::ClientError;
 use flyte_config::{AuthType, Endpoint};
 
@@ -20,8 +21,8 @@ const SIGN_IN: &str = "sign-in";
 
 /// How long a request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A device code that ends sooner is likely to end before a person is done, in seconds.
-const SHORT: u64 = 120;
+/// A device code that ends sooner is likely to end before a person is done.
+const SHORT: Duration = Duration::from_secs(120);
 
 /// Settings that came with a checkout and that nobody has approved: every command stops before it acts on them.
 pub(super) fn unapproved(approval: &Approval) -> Finding {
@@ -73,47 +74,40 @@ pub(super) async fn device_code(options: &SessionOptions, provider: Option<&Prov
     let Some(provider) = provider else {
         return Some(Finding::skip(DEVICE_CODE, "it is not known where to sign in"));
     };
-    let Some(url) = provider.device_authorization_endpoint.clone() else {
+    if provider.device_authorization_endpoint.is_none() {
         return Some(
             Finding::fail(DEVICE_CODE, "the server has no device flow")
                 .fix(format!("flyte create config --endpoint {} --auth-type pkce", options.endpoint.dns())),
         );
+    }
+    let http = match Http::new(&options.http, options.endpoint.url().clone()) {
+        Ok(http) => http,
+        Err(error) => return Some(Finding::fail(DEVICE_CODE, &error).maybe_fix(error.hint())),
     };
-    let unusable = |error: &AuthError| Finding::fail(DEVICE_CODE, error).maybe_fix(error.hint());
-    let client = match flyte_auth::http::client(&options.http) {
-        Ok(client) => client,
-        Err(error) => return Some(unusable(&error)),
-    };
-    let scope = provider.scopes.join(" ");
-    let client_id = provider.client_id.as_deref().unwrap_or_default();
-    let form = [("client_id", client_id), ("scope", scope.as_str())];
-    // A code that nobody enters; it ends by itself.
-    let answer = match client.post(url).form(&form).timeout(PATIENCE).send().await {
-        Ok(answer) => answer,
-        Err(error) => {
-            return Some(Finding::fail(DEVICE_CODE, error.without_url()).fix("Try again later."));
-        }
-    };
-    let status = answer.status();
-    let answer: serde_json::Value = answer.json().await.unwrap_or_default();
-    Some(judge_code(status.is_success(), &answer))
+    Some(match tokio::time::timeout(PATIENCE, flows::device::code_life(&http, provider)).await {
+        Ok(life) => judge_code(life),
+        Err(_) => Finding::fail(DEVICE_CODE, "the server did not answer in time").fix("Try again later."),
+    })
 }
 
 /// What an answer to a device authorization request says (RFC 8628 section 3.2).
-fn judge_code(success: bool, answer: &serde_json::Value) -> Finding {
+fn judge_code(life: Result<Duration, AuthError>) -> Finding {
     let again = "A code that expired is replaced by running the command again, and while it waits, by the command itself.";
-    match answer["expires_in"].as_u64() {
-        Some(seconds) if success => {
-            let left = time::spoken(i64::try_from(seconds).unwrap_or(i64::MAX));
-            let finding = if seconds < SHORT { Finding::warn } else { Finding::pass };
-            let finding = finding(DEVICE_CODE, format!("codes work for {left}"));
-            if seconds < SHORT { finding.fix(again) } else { finding }
+    match life {
+        Ok(life) => {
+            let left = time::spoken(i64::try_from(life.as_secs()).unwrap_or(i64::MAX));
+            let found = format!("codes work for {left}");
+            if life < SHORT {
+                Finding::warn(DEVICE_CODE, found).fix(again)
+            } else {
+                Finding::pass(DEVICE_CODE, found)
+            }
         }
-        _ => {
-            let code = answer["error"].as_str().unwrap_or("no answer that is OAuth");
+        Err(AuthError::Refused { code, .. }) => {
             Finding::fail(DEVICE_CODE, format!("the server gives no code: {code}"))
                 .fix("Ask who runs the server to let this client sign in by device codes.")
         }
+        Err(error) => Finding::fail(DEVICE_CODE, &error).maybe_fix(error.hint()),
     }
 }
 
@@ -199,21 +193,21 @@ fn kept(status: &Status, now: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::finding::Verdict;
     use super::*;
 
     #[test]
     fn codes_are_judged_by_how_long_they_work() {
-        let good = judge_code(true, &json!({ "device_code": "x", "expires_in": 600 }));
+        let good = judge_code(Ok(Duration::from_secs(600)));
         assert_eq!((good.verdict, good.found.as_str()), (Verdict::Pass, "codes work for 10 minutes"));
-        let short = judge_code(true, &json!({ "expires_in": 60 }));
+        let short = judge_code(Ok(Duration::from_secs(60)));
         assert_eq!((short.verdict, short.found.as_str()), (Verdict::Warn, "codes work for 60 seconds"));
         assert!(short.fix.unwrap().contains("running the command again"));
-        let refused = judge_code(false, &json!({ "error": "unauthorized_client" }));
+        let refused =
+            judge_code(Err(AuthError::Refused { code: "unauthorized_client".to_owned(), description: None }));
         assert_eq!(refused.verdict, Verdict::Fail);
         assert!(refused.found.ends_with("unauthorized_client"), "{}", refused.found);
-        assert_eq!(judge_code(true, &json!(null)).verdict, Verdict::Fail);
+        let bad = AuthError::BadAnswer { url: "https://x".to_owned(), reason: "it is null".to_owned() };
+        assert_eq!(judge_code(Err(bad)).verdict, Verdict::Fail);
     }
 }

@@ -1,0 +1,249 @@
+//! Answers of other servers, read leniently: a JSON object whose members are looked at one by one.
+//!
+//! A member that is `null`, empty or written in another way than its specification says is no reason to refuse the rest of
+//! the answer. What cannot be done without is refused by its name, with what came in its place.
+
+mod excerpt;
+mod intermediary;
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use url::Url;
+
+pub(crate) use self::excerpt::{excerpt, kind};
+pub use self::intermediary::Intermediary;
+pub(crate) use self::intermediary::{MAX_PAGE, is_page, retry_after};
+
+/// The members of an answer. Names are compared without regard to case and underscores: protobuf writes
+/// `tokenEndpoint` for what RFC 8414 calls `token_endpoint`.
+#[derive(Debug)]
+pub(crate) struct Members(Map<String, Value>);
+
+/// A member that cannot be used: what it is called, and what is wrong with it. It holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its member {member} is {came}, not {wanted}")]
+pub(crate) struct Unusable {
+    pub(crate) member: &'static str,
+    pub(crate) came: String,
+    pub(crate) wanted: &'static str,
+}
+
+impl Members {
+    /// Reads a JSON object; else what came in its place, in words.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(members)) => Ok(Self(members)),
+            _ => Err(excerpt(body)),
+        }
+    }
+
+    /// The same, or a form (`application/x-www-form-urlencoded`) with one of these members, as some token endpoints answer.
+    pub(crate) fn parse_or_form(body: &[u8], members: &[&str]) -> Result<Self, String> {
+        Self::parse(body).or_else(|came| {
+            let form: Map<_, _> = url::form_urlencoded::parse(body.trim_ascii())
+                .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+                .collect();
+            let is_form = body.is_ascii() && members.iter().any(|member| form.contains_key(*member));
+            if is_form { Ok(Self(form)) } else { Err(came) }
+        })
+    }
+
+    /// The value of the first of these names that is there and not empty.
+    fn value(&self, names: &[&'static str]) -> Option<(&'static str, &Value)> {
+        let found = |name: &str| {
+            let exact = self.0.get(name).filter(|value| !is_empty(value));
+            exact.or_else(|| {
+                let others = self.0.iter().filter(|(other, _)| is_same(other, name));
+                others.map(|(_, value)| value).find(|value| !is_empty(value))
+            })
+        };
+        names.iter().find_map(|name| Some((*name, found(name)?)))
+    }
+
+    /// A text; numbers are taken for what they are written as, a list of one for the one.
+    pub(crate) fn text(&self, names: &[&'static str]) -> Result<Option<String>, Unusable> {
+        let Some((member, value)) = self.value(names) else { return Ok(None) };
+        scalar(value).map(Some).ok_or_else(|| Unusable { member, came: kind(value), wanted: "a text" })
+    }
+
+    /// A text that is not shown anywhere.
+    pub(crate) fn secret(&self, names: &[&'static str]) -> Result<Option<SecretString>, Unusable> {
+        Ok(self.text(names)?.map(SecretString::from))
+    }
+
+    /// A number, also one that is written as a text (`"600"`, `"600s"`).
+    pub(crate) fn number(&self, names: &[&'static str]) -> Result<Option<f64>, Unusable> {
+        let Some((member, value)) = self.value(names) else { return Ok(None) };
+        let number =
+            scalar(value).and_then(|text| text.strip_suffix('s').unwrap_or(&text).trim().parse().ok());
+        number.filter(|number: &f64| number.is_finite()).map(Some).ok_or_else(|| Unusable {
+            member,
+            came: shown(value),
+            wanted: "a number",
+        })
+    }
+
+    /// A flag; also one that is written as a text or a number.
+    pub(crate) fn flag(&self, names: &[&'static str]) -> Result<Option<bool>, Unusable> {
+        let Some((member, value)) = self.value(names) else { return Ok(None) };
+        let text = scalar(value).unwrap_or_default().to_ascii_lowercase();
+        match text.as_str() {
+            "true" | "1" | "yes" => Ok(Some(true)),
+            "false" | "0" | "no" => Ok(Some(false)),
+            _ => Err(Unusable { member, came: shown(value), wanted: "true or false" }),
+        }
+    }
+
+    /// A list of texts, or one text.
+    pub(crate) fn texts(&self, names: &[&'static str]) -> Vec<String> {
+        match self.value(names) {
+            Some((_, Value::Array(values))) => values.iter().filter_map(scalar).collect(),
+            Some((_, value)) => scalar(value).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// A list of words; also one that is written as one text with blanks between, as scopes are.
+    pub(crate) fn list(&self, names: &[&'static str]) -> Vec<String> {
+        let texts = self.texts(names);
+        let words = texts.iter().flat_map(|text| text.split([' ', ',', '\t', '\n']));
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The address of a web page or service.
+    pub(crate) fn url(&self, names: &[&'static str]) -> Result<Option<Url>, Unusable> {
+        let Some((member, value)) = self.value(names) else { return Ok(None) };
+        let url = scalar(value).and_then(|text| Url::parse(&text).ok());
+        let url = url.filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+        url.map(Some).ok_or_else(|| Unusable {
+            member,
+            came: shown(value),
+            wanted: "the address of a web page",
+        })
+    }
+
+    /// The members of a member that is an object itself.
+    pub(crate) fn object(&self, name: &'static str) -> Option<Self> {
+        match self.value(&[name])?.1 {
+            Value::Object(members) => Some(Self(members.clone())),
+            _ => None,
+        }
+    }
+
+    /// What came, in words, without a value.
+    pub(crate) fn names(&self) -> String {
+        excerpt::members(&self.0)
+    }
+}
+
+/// Whether two names are one, apart from case and underscores.
+fn is_same(one: &str, other: &str) -> bool {
+    let letters = |name: &str| {
+        name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect::<String>()
+    };
+    letters(one) == letters(other)
+}
+
+/// Whether a value says nothing.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(values) => values.iter().all(is_empty),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A text, or a number or flag as it is written; of a list, its only one.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Array(values) => {
+            let mut there = values.iter().filter(|value| !is_empty(value));
+            match (there.next(), there.next()) {
+                (Some(only), None) if !only.is_array() => scalar(only),
+                _ => None,
+            }
+        }
+        Value::Null | Value::Object(_) => None,
+    }
+}
+
+/// A value that is no secret, as it came.
+fn shown(value: &Value) -> String {
+    match scalar(value) {
+        Some(text) => format!("{:?}", excerpt::words(&text, 80)),
+        None => kind(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret as _;
+    use serde_json::json;
+
+    use super::*;
+
+    fn members(value: &Value) -> Members {
+        Members::parse(value.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_says_nothing_is_not_there() {
+        for nothing in [json!(null), json!(""), json!(" "), json!([]), json!({}), json!([null, ""])] {
+            let answer = members(&json!({ "a": nothing, "b": 1 }));
+            assert_eq!(answer.text(&["a"]), Ok(None), "{nothing}");
+            assert_eq!(answer.number(&["a"]), Ok(None));
+            assert_eq!(answer.flag(&["a"]), Ok(None));
+            assert_eq!(answer.url(&["a"]), Ok(None));
+            assert!(answer.list(&["a"]).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_value_may_be_written_in_several_ways() {
+        let answer = members(&json!({
+            "tokenEndpoint": "https://x/", "Expires_In": "600s", "interval": " 5 ", "code": 1234, "yes": "True",
+            "one": ["only"], "scopes": "a b,c", "list": ["a", null, 1], "other": null, "OTHER": "x",
+        }));
+        assert_eq!(answer.url(&["token_endpoint"]).unwrap().unwrap().as_str(), "https://x/");
+        assert_eq!(answer.number(&["expires_in"]), Ok(Some(600.0)));
+        assert_eq!(answer.number(&["interval"]), Ok(Some(5.0)));
+        assert_eq!(answer.secret(&["code"]).unwrap().unwrap().expose_secret(), "1234");
+        assert_eq!(answer.flag(&["yes"]), Ok(Some(true)));
+        assert_eq!(answer.text(&["one"]), Ok(Some("only".to_owned())));
+        assert_eq!((answer.list(&["scopes"]).len(), answer.list(&["list"]).len()), (3, 2));
+        assert_eq!(answer.text(&["other"]), Ok(Some("x".to_owned())), "the spelling that says something");
+    }
+
+    #[test]
+    fn what_is_refused_is_named_and_shown_without_secrets() {
+        let answer = members(&json!({
+            "token_endpoint": "over there", "expires_in": "soon", "access_token": { "s3cret": "s3cret" },
+        }));
+        let told = answer.url(&["token_endpoint"]).unwrap_err().to_string();
+        assert_eq!(told, "its member token_endpoint is \"over there\", not the address of a web page");
+        let told = answer.number(&["expires_in"]).unwrap_err().to_string();
+        assert_eq!(told, "its member expires_in is \"soon\", not a number");
+        let told = answer.secret(&["access_token"]).unwrap_err().to_string();
+        assert_eq!(told, "its member access_token is an object, not a text");
+        assert!(Members::parse(b"[1]").unwrap_err().contains("list"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_server_sends_panics(body in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,80}") {
+            for body in [body, format!(r#"{{"a":{text}}}"#).into_bytes(), json!({ "a": text }).to_string().into_bytes()] {
+                if let Ok(answer) = Members::parse_or_form(&body, &["a"]) {
+                    let _ = (answer.text(&["a"]), answer.number(&["a"]), answer.flag(&["a"]), answer.url(&["a"]));
+                    let _ = (answer.list(&["a"]), answer.names(), answer.object("a"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Flyte's own discovery: `flyteidl2.auth.AuthMetadataService`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use flyte_config::Endpoint;
+use flyte_idl::flyteidl2::auth::GetOAuth2MetadataResponse;
+use reqwest::{StatusCode, header};
+use url::Url;
+
+use super::{
+    AUTHORIZATION_ENDPOINT, DEVICE_ENDPOINT, MAX_DOCUMENT, Provider, default_redirect_uri, discovery,
+    url_is_left_out,
+};
+use crate::{
+    AuthError,
+    answer::{Intermediary, Members, excerpt, is_page},
+    http::{Http, read},
+    token::clean,
+};
+
+/// What became of a call.
+pub(super) enum Asked<M> {
+    /// The answer.
+    Here(M),
+    /// The server does not have the method.
+    NotOffered {
+        /// Whether the answer is a control plane's, rather than of any web server.
+        by_control_plane: bool,
+        /// What it answered.
+        told: String,
+    },
+}
+
+impl<M> Asked<M> {
+    pub(super) fn here(self) -> Option<M> {
+        match self {
+            Self::Here(message) => Some(message),
+            Self::NotOffered { .. } => None,
+        }
+    }
+}
+
+/// One anonymous unary call by the Connect protocol.
+pub(super) async fn ask<M: buffa::Message>(
+    http: &Http,
+    endpoint: &Endpoint,
+    method: &str,
+) -> Result<Asked<M>, AuthError> {
+    let mut url = endpoint.url().clone();
+    url.set_path(&format!("{}flyteidl2.auth.AuthMetadataService/{method}", endpoint.url().path()));
+    let response = http
+        .post(url)?
+        .header(header::CONTENT_TYPE, "application/proto")
+        .header("connect-protocol-version", "1")
+        .timeout(Duration::from_secs(30))
+        .send()
+        .await
+        .map_err(|error| http.unreachable(endpoint.url(), error))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.to_ascii_lowercase();
+    let body = read(response, MAX_DOCUMENT).await.map_err(|error| http.unreachable(endpoint.url(), error))?;
+    let Some(body) = body else {
+        return Err(discovery(endpoint, format!("{method} answered with more than {MAX_DOCUMENT} bytes")));
+    };
+    if status == StatusCode::OK && (kind.contains("proto") || kind.starts_with("application/octet-stream")) {
+        return M::decode_from_slice(&body).map(Asked::Here).map_err(|error| {
+            discovery(endpoint, format!("{method} answered with bytes that are not its message ({error})"))
+        });
+    }
+    let answer = Intermediary::of(status, &headers, &body);
+    // The code of a Connect error (connectrpc.com/docs/protocol, "Error end-stream").
+    let code = Members::parse(&body).ok().and_then(|error| error.text(&["code"]).ok()?);
+    let not_offered = |by_control_plane| Asked::NotOffered {
+        by_control_plane,
+        told: format!("{method} answered {answer}"),
+    };
+    match (status, code.as_deref()) {
+        (status, Some("unimplemented" | "not_found")) if !status.is_success() => Ok(not_offered(true)),
+        (StatusCode::NOT_IMPLEMENTED, _) if !is_page(&kind) => Ok(not_offered(true)),
+        (status, _) if status.is_redirection() => {
+            let answer = match headers.get(header::LOCATION).and_then(|place| place.to_str().ok()) {
+                Some(place) => {
+                    let place = clean(place.split(['?', '#']).next().unwrap_or_default());
+                    format!("with a redirect to {place} ({status})")
+                }
+                None => format!("with a redirect ({status})"),
+            };
+            Err(AuthError::WrongEndpoint { url: endpoint.url().to_string(), answer })
+        }
+        (StatusCode::OK | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE, _)
+            if is_page(&kind) =>
+        {
+            let title = answer.words.map(|words| format!(", {words:?}")).unwrap_or_default();
+            let answer = format!("with a web page ({status}{title})");
+            Err(AuthError::WrongEndpoint { url: endpoint.url().to_string(), answer })
+        }
+        (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => {
+            Ok(not_offered(false))
+        }
+        (status, _) if status.is_success() => {
+            let kind = if kind.is_empty() { "no media type".to_owned() } else { clean(&kind) };
+            Err(discovery(endpoint, format!("{method} answered with {kind}: it is {}", excerpt(&body))))
+        }
+        _ => Err(AuthError::Answered { url: endpoint.url().to_string(), answer: Box::new(answer) }),
+    }
+}
+
+/// The provider that `GetOAuth2Metadata` describes.
+pub(super) fn provider(
+    metadata: &GetOAuth2MetadataResponse,
+    endpoint: &Endpoint,
+) -> Result<Provider, AuthError> {
+    let mut unusable = BTreeMap::new();
+    let mut url = |member: &'static str, text: &str| {
+        let text = text.trim();
+        let url = Url::parse(text).ok().filter(Url::has_host);
+        if url.is_none() && !text.is_empty() {
+            url_is_left_out(&mut unusable, member, format!("{:?}", clean(text)));
+        }
+        url
+    };
+    let authorization_endpoint = url(AUTHORIZATION_ENDPOINT, &metadata.authorization_endpoint);
+    let device_authorization_endpoint = url(DEVICE_ENDPOINT, &metadata.device_authorization_endpoint);
+    let token_endpoint = Url::parse(metadata.token_endpoint.trim()).map_err(|error| {
+        let came = clean(&metadata.token_endpoint);
+        discovery(endpoint, format!("its token_endpoint is {came:?}, which is not a URL: {error}"))
+    })?;
+    Ok(Provider {
+        issuer: metadata.issuer.clone(),
+        authorization_endpoint,
+        token_endpoint,
+        device_authorization_endpoint,
+        revocation_endpoint: None,
+        client_id: None,
+        redirect_uri: default_redirect_uri(endpoint)?,
+        scopes: Vec::new(),
+        audience: None,
+        header: header::AUTHORIZATION.to_string(),
+        answers_with_issuer: false,
+        flyte: true,
+        client_authentication: metadata.token_endpoint_auth_methods_supported.clone(),
+        unusable,
+    })
+}

@@ -1,0 +1,70 @@
+//! Whether a response is the control plane's own, or comes from what stands in front of it.
+
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use url::Url;
+
+use crate::{
+    AuthError,
+    answer::{Intermediary, MAX_PAGE, Members, is_page},
+};
+
+/// The longest error of a call that is read, in bytes.
+const MAX_ERROR: usize = 1024 * 1024;
+
+/// Hands on what is a response of the Connect protocol or gRPC, and tells anything else as what it is.
+pub(super) async fn judge(
+    url: &Url,
+    response: Response<reqwest::Body>,
+) -> Result<Response<reqwest::Body>, AuthError> {
+    let (status, headers) = (response.status(), response.headers());
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.to_ascii_lowercase();
+    let is_call = ["application/grpc", "application/connect+", "application/proto"]
+        .iter()
+        .any(|prefix| kind.starts_with(prefix));
+    let is_missing = matches!(
+        status,
+        StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::NOT_IMPLEMENTED
+    );
+    // Redirects and pages that are no errors are another server's, which callers know how to tell; a method that is not there
+    // may be answered in any way.
+    let told_elsewhere =
+        status.is_success() || status.is_redirection() || status.is_informational() || is_missing;
+    // A gateway that wants a token says so in any words; a page or a dialog for a password is meant for browsers.
+    let asks_for_token = status == StatusCode::UNAUTHORIZED && !is_page(&kind) && !wants_password(headers);
+    let is_encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+    if is_call || told_elsewhere || asks_for_token || (is_encoded && !is_page(&kind)) {
+        return Ok(response);
+    }
+    let limit = if is_page(&kind) { MAX_PAGE } else { MAX_ERROR };
+    let (parts, mut body) = response.into_parts();
+    let mut start = Vec::new();
+    while start.len() < limit {
+        let Some(Ok(frame)) = body.frame().await else { break };
+        start.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+    }
+    // An error of the Connect protocol is a JSON object with a code.
+    let has_code = !is_page(&kind)
+        && Members::parse(&start).is_ok_and(|error| error.text(&["code"]).is_ok_and(|code| code.is_some()));
+    if has_code {
+        return Ok(Response::from_parts(parts, reqwest::Body::from(start)));
+    }
+    let answer = Intermediary::of(parts.status, &parts.headers, &start);
+    Err(AuthError::Answered { url: shown(url), answer: Box::new(answer) })
+}
+
+/// Whether the answer asks for a user name and a password (RFC 7617), which no control plane does.
+fn wants_password(headers: &HeaderMap) -> bool {
+    let mut challenges =
+        headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    challenges.any(|challenge| challenge.trim_start().to_ascii_lowercase().starts_with("basic"))
+}
+
+/// The origin of a URL.
+fn shown(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
