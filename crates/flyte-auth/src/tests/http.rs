@@ -1,11 +1,17 @@
 //! Trust, proxies, and what is said when a server cannot be reached.
 
 use super::*;
-use crate::{AuthError, ConnectFailure, http::client};
+use crate::{AuthError, ConnectFailure, http::Http};
+
+/// The client for `url` of a control plane that is there.
+fn client(options: &HttpOptions, url: &Url) -> Result<reqwest::Client, AuthError> {
+    Http::new(options, url.clone())?.client_for(url).cloned()
+}
 
 async fn failure(options: &HttpOptions, url: Url) -> (ConnectFailure, AuthError) {
-    let source = client(options).unwrap().get(url.clone()).send().await.unwrap_err();
-    let error = AuthError::unreachable(&url, source);
+    let http = Http::new(options, url.clone()).unwrap();
+    let source = http.client_for(&url).unwrap().get(url.clone()).send().await.unwrap_err();
+    let error = http.unreachable(&url, source);
     match &error {
         AuthError::Unreachable { failure, .. } => (failure.clone(), error.clone()),
         other => panic!("{other:?}"),
@@ -31,14 +37,17 @@ async fn each_bad_certificate_is_told_apart() {
 #[tokio::test]
 async fn a_ca_file_is_all_that_is_trusted() {
     let served = Served::new(Certificate::Good, |_| Router::new()).await;
-    let good = client(&served.http_options()).unwrap();
+    let good = client(&served.http_options(), &served.url("")).unwrap();
     assert_eq!(good.get(served.url("")).send().await.unwrap().status(), 404);
     let (found, _) = failure(&HttpOptions::default(), served.url("")).await;
     assert_eq!(found, ConnectFailure::UnknownAuthority);
     let other = Served::new(Certificate::Good, |_| Router::new()).await;
     // A CA file wins over "trust anything".
-    let options =
-        HttpOptions { ca_cert_file: Some(other.ca_file()), insecure_skip_verify: true, proxy_url: None };
+    let options = HttpOptions {
+        ca_cert_file: Some(other.ca_file()),
+        insecure_skip_verify: true,
+        ..HttpOptions::default()
+    };
     assert_eq!(failure(&options, served.url("")).await.0, ConnectFailure::UnknownAuthority);
 }
 
@@ -47,7 +56,7 @@ async fn skipping_verification_trusts_anything() {
     let options = HttpOptions { insecure_skip_verify: true, ..HttpOptions::default() };
     for certificate in [Certificate::SelfSigned, Certificate::Expired, Certificate::ForAnotherName] {
         let served = Served::new(certificate, |_| Router::new()).await;
-        let response = client(&options).unwrap().get(served.url("")).send().await;
+        let response = client(&options, &served.url("")).unwrap().get(served.url("")).send().await;
         assert_eq!(response.unwrap().status(), 404, "{certificate:?}");
     }
 }
@@ -66,7 +75,7 @@ async fn a_ca_file_that_is_none_is_named() {
             std::fs::write(&path, content).unwrap();
         }
         let options = HttpOptions { ca_cert_file: Some(path.clone()), ..HttpOptions::default() };
-        let error = client(&options).map(drop).unwrap_err();
+        let error = client(&options, &"https://localhost/".parse().unwrap()).map(drop).unwrap_err();
         assert!(matches!(&error, AuthError::CaFile { .. }), "{content:?}: {error:?}");
         assert!(error.to_string().contains("ca.pem"), "{error}");
     }
@@ -97,7 +106,7 @@ async fn calls_go_through_the_configured_proxy_and_its_refusal_is_told() {
     let options = HttpOptions { proxy_url: Some(proxy.parse().unwrap()), ..HttpOptions::default() };
     assert!(!format!("{options:?}").contains("hunter2"));
     let (found, error) = failure(&options, "https://flyte.example.com/".parse().unwrap()).await;
-    assert!(matches!(found, ConnectFailure::Proxy(_)), "{found:?}");
+    assert!(matches!(found, ConnectFailure::Proxy { .. }), "{found:?}");
     assert!(error.hint().unwrap().contains("httpProxyURL"));
     assert!(!format!("{error:?} {error}").contains("hunter2"));
     assert!(asked.await.unwrap().starts_with("CONNECT flyte.example.com:443 "));
@@ -105,7 +114,7 @@ async fn calls_go_through_the_configured_proxy_and_its_refusal_is_told() {
     let gone = format!("http://127.0.0.1:{}/", free_port());
     let options = HttpOptions { proxy_url: Some(gone.parse().unwrap()), ..HttpOptions::default() };
     let (found, _) = failure(&options, "https://flyte.example.com/".parse().unwrap()).await;
-    assert!(matches!(found, ConnectFailure::Proxy(_)), "{found:?}");
+    assert!(matches!(found, ConnectFailure::Proxy { .. }), "{found:?}");
 }
 
 #[tokio::test]
@@ -114,6 +123,49 @@ async fn a_redirect_is_not_followed() {
         Router::new().route("/token", post(|| async { Redirect::temporary("/elsewhere") }))
     })
     .await;
-    let response = client(&served.http_options()).unwrap().post(served.url("token")).send().await.unwrap();
+    let response = client(&served.http_options(), &served.url("token"))
+        .unwrap()
+        .post(served.url("token"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 307);
+}
+
+#[tokio::test]
+async fn settings_about_trust_are_about_the_control_plane() {
+    let (plane, provider) = (
+        Served::new(Certificate::Good, |_| Router::new()).await,
+        Served::new(Certificate::Good, |_| Router::new()).await,
+    );
+    let answers = |http: &Http, url: Url| {
+        let client = http.client_for(&url).unwrap().clone();
+        async move { client.get(url).send().await.map(drop).map_err(|error| ConnectFailure::of(&error)) }
+    };
+    // Any certificate of the control plane, and of no other server: another port of its host is another server.
+    let options = HttpOptions { insecure_skip_verify: true, ..HttpOptions::default() };
+    let http = Http::new(&options, plane.endpoint().url().clone()).unwrap();
+    assert_eq!(answers(&http, plane.url("token")).await, Ok(()));
+    assert_eq!(answers(&http, provider.url("token")).await, Err(ConnectFailure::UnknownAuthority));
+    // The file is good for other servers too, beside the system's authorities.
+    let options = HttpOptions { ca_cert_file: Some(provider.ca_file()), ..HttpOptions::default() };
+    let http = Http::new(&options, plane.endpoint().url().clone()).unwrap();
+    assert_eq!(answers(&http, plane.url("token")).await, Err(ConnectFailure::UnknownAuthority));
+    assert_eq!(answers(&http, provider.url("token")).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_named() {
+    let gone = format!("127.0.0.1:{}", free_port());
+    let environment = flyte_config::Environment {
+        variables: [("HTTPS_PROXY".to_owned(), format!("http://ada:hunt@er2@{gone}"))].into(),
+        ..flyte_config::Environment::default()
+    };
+    let proxy_variables = crate::http::ProxyVariables::of(&environment);
+    let options = HttpOptions { proxy_variables, ..HttpOptions::default() };
+    let (_, error) = failure(&options, "https://flyte.example.com/".parse().unwrap()).await;
+    let told = error.to_string();
+    assert!(told.contains(&format!("the proxy {gone} (HTTPS_PROXY)")) && told.contains("refused"), "{told}");
+    assert!(error.hint().unwrap().contains("HTTPS_PROXY"), "{:?}", error.hint());
+    assert!(!format!("{error:?} {told}").contains("er2"), "{error:?}");
 }

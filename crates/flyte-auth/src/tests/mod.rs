@@ -3,6 +3,7 @@
 //! These tests are inside the crate so that they can give a session a store of their own: a developer's real keyring is
 //! never touched. `tests/secret_service.rs` has the real keyring, in a session bus of its own.
 
+mod cause;
 mod device;
 mod discovery;
 mod http;
@@ -117,8 +118,7 @@ impl Served {
     }
 
     fn http(&self) -> crate::http::Http {
-        let client = crate::http::client(&self.http_options()).unwrap();
-        crate::http::Http::new(client, self.endpoint().url().clone())
+        crate::http::Http::new(&self.http_options(), self.endpoint().url().clone()).unwrap()
     }
 
     /// A session with tokens in memory only.
@@ -170,6 +170,8 @@ struct Realm {
 #[derive(Clone, Debug)]
 struct Rules {
     flyte: bool,
+    /// A plain Flyte 2 backend: it has the service for discovery, which answers that nothing of it is implemented.
+    plain: bool,
     header: &'static str,
     redirect_uri: String,
     /// Taken besides the redirect URI: any loopback port.
@@ -200,6 +202,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             flyte: true,
+            plain: false,
             header: "flyte-authorization",
             redirect_uri: format!("http://localhost:{}/callback", free_port()),
             any_port: false,
@@ -273,6 +276,9 @@ fn proto(message: &impl buffa::Message) -> Response {
 
 async fn metadata(State((realm, port)): Shared) -> Response {
     realm.note("metadata");
+    if realm.seen().plain {
+        return unimplemented();
+    }
     if !realm.seen().flyte {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -296,6 +302,9 @@ async fn metadata(State((realm, port)): Shared) -> Response {
 
 async fn public_client(State((realm, _)): Shared) -> Response {
     let rules = realm.seen();
+    if rules.plain {
+        return unimplemented();
+    }
     if !rules.flyte {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -309,8 +318,15 @@ async fn public_client(State((realm, _)): Shared) -> Response {
     })
 }
 
+fn unimplemented() -> Response {
+    (StatusCode::NOT_IMPLEMENTED, Json(json!({ "code": "unimplemented" }))).into_response()
+}
+
 async fn well_known(State((realm, port)): Shared) -> Response {
     realm.note("well-known");
+    if realm.seen().plain {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let base = format!("https://localhost:{port}");
     Json(json!({
         "issuer": format!("{base}/"),
