@@ -178,6 +178,8 @@ proptest! {
         secret in "[0-9:]{1,6}|(?s).{1,40}",
         org in proptest::option::of("[a-z][a-z0-9-]{0,10}"),
     ) {
+        // Refused in words: `https` is a host name too, and with such a client ID a scheme.
+        prop_assume!(!client_id.starts_with("//"));
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let endpoint: Endpoint = format!("{host}{port}{path}").parse().unwrap();
         let expected = without_default_port(&endpoint).unwrap_or_else(|| endpoint.clone());
@@ -217,6 +219,8 @@ proptest! {
         org in proptest::option::of("[a-z][a-z0-9-]{0,10}"),
     ) {
         let secret = if secret.len() == 43 { super::secret::whole(&secret) } else { format!("S{secret}") };
+        // Refused in words: `https` is a host name too, and with such a client ID a scheme.
+        prop_assume!(!client_id.starts_with("//"));
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let endpoint: Endpoint = format!("{host}{port}").parse().unwrap();
         let key = ApiKey { endpoint: endpoint.clone(), client_id: client_id.clone(), client_secret: secret.clone().into(), org: org.clone() };
