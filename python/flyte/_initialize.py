@@ -220,6 +220,7 @@ async def init(
     local_tracked: bool = False,
     local_tracked_strict: bool = False,
     scopes: Sequence[str] | None = None,
+    token_store: str | None = None,
 ) -> None:
     """Says which control plane to talk to, and as whom. No configuration file is read.
 
@@ -251,6 +252,8 @@ async def init(
         source_config_path: Where the parameters came from, for the reader of a run.
         load_plugin_type_transformers: Taken for compatibility.
         scopes: Scopes to ask for instead of those that the server tells.
+        token_store: Where a login is kept: `keyring`, `file` (encrypted) or `memory`. Without it `FLYTE_TOKEN_STORE`, else the
+            keyring, or the file where there is none.
 
     Raises:
         InitializationError: A parameter cannot be used.
@@ -295,6 +298,7 @@ async def init(
             "scopes": list(scopes or getattr(auth_client_config, "scopes", None) or []),
             "http_proxy_url": http_proxy_url,
             "disable_keyring": disable_keyring,
+            "token_store": token_store,
         },
         api_key=api_key,
         client_secret=client_credentials_secret,

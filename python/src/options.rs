@@ -36,6 +36,7 @@ pub(crate) struct Parameters {
     client_id: Option<String>,
     scopes: Option<Vec<String>>,
     http_proxy_url: Option<String>,
+    token_store: Option<String>,
     disable_keyring: bool,
     org: Option<String>,
     project: Option<String>,
@@ -143,9 +144,16 @@ impl Parameters {
         }
         admin.endpoint = admin.endpoint.take().map(|endpoint| endpoint.with_insecure(admin.insecure));
         admin.insecure_skip_verify |= self.insecure_skip_verify;
-        if self.disable_keyring {
-            admin.disable_keyring = true;
+        if let Some(kind) = &self.token_store {
+            let kind = kind.parse().map_err(|error| Failure::argument(format!("token_store: {error}")))?;
+            admin.token_store = Some(kind);
+        } else if self.disable_keyring {
             admin.token_store = Some(StoreKind::Memory);
+        } else if let (None, Some(kind)) = (admin.token_store, environment.variable("FLYTE_TOKEN_STORE")) {
+            // Where no file is read either: it says something about this machine.
+            let kind =
+                kind.parse().map_err(|error| Failure::argument(format!("FLYTE_TOKEN_STORE: {error}")))?;
+            admin.token_store = Some(kind);
         }
         if let Some(path) = &self.ca_cert_file_path {
             admin.ca_cert_file_path = Some(environment.resolve(path));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flyte_config::Config;
+use flyte_config::{Config, StoreKind};
 use pyo3::prelude::*;
 use serde_json::json;
 
@@ -35,7 +35,8 @@ pub(crate) fn text(config: &Config) -> String {
             "proxyCommand": admin.proxy_command,
             "clientId": admin.client_id,
             "scopes": admin.scopes,
-            "disableKeyring": admin.disable_keyring,
+            "tokenStore": admin.token_store.map(|kind| kind.as_str()),
+            "disableKeyring": admin.store_kind() == Some(StoreKind::Memory),
         },
         "console": {"endpoint": console.endpoint.as_ref().map(ToString::to_string)},
         "task": {"org": task.org, "project": task.project, "domain": task.domain},

@@ -5,10 +5,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use crate::failure::Failure;
 use crate::keyboard;
 
-/// Whether somebody can be asked: questions go to standard error, answers come from standard input. In a CI job nobody can,
-/// whatever terminal it was given.
+/// Whether somebody can be asked: questions go to standard error, answers come from standard input.
 pub(crate) fn possible() -> bool {
-    !flyte_auth::in_ci() && io::stdin().is_terminal() && io::stderr().is_terminal()
+    keyboard::somebody_types() && io::stderr().is_terminal()
 }
 
 /// Asks; anything but yes is no. Not within the runtime: it waits for the person.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flyte_auth::api_key::ApiKey;
 use flyte_auth::{Approval, Session, SessionOptions, Transport, state_dir};
 use flyte_client::{Client, Place};
-use flyte_config::{AuthType, Config, Endpoint, Environment, StoreKind};
+use flyte_config::{AuthType, Config, Endpoint, Environment};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
@@ -125,23 +125,22 @@ impl Context {
         if !confirm::ask("Use these settings from now on?")? {
             return Err(refused.why("you said no"));
         }
-        approval.record().map_err(|error| Failure::auth("cannot remember the approval", &error))
+        if let Err(error) = approval.record() {
+            // The yes counts; only remembering it does not work.
+            self.progress
+                .tell(&format!("You will be asked again: the approval cannot be remembered ({error})."));
+        }
+        Ok(())
     }
 
     /// The login of the control plane. `asked` tells that the person has asked to sign in.
     pub(crate) fn session(&self, asked: bool) -> Result<Arc<Session>, Failure> {
-        self.session_in(None, asked)
-    }
-
-    /// [`Self::session`] with the login in this store, whatever the configuration says.
-    pub(crate) fn session_in(&self, store: Option<StoreKind>, asked: bool) -> Result<Arc<Session>, Failure> {
         self.approve()?;
         let headless = self.global.headless;
         let person = Arc::new(Terminal::new(self.progress.clone(), asked || headless));
         let mut options =
             SessionOptions::from_config(self.endpoint()?, &self.config, &self.environment, person);
         options.headless = headless;
-        options.token_store = store.or(options.token_store);
         Ok(Session::new(self.with_key(options)))
     }
 
@@ -178,15 +177,6 @@ impl Context {
 
     /// The login, where the endpoint takes one.
     pub(crate) fn encrypted_session(&self, asked: bool) -> Result<Arc<Session>, Failure> {
-        self.encrypted_session_in(None, asked)
-    }
-
-    /// [`Self::encrypted_session`] with the login in this store, whatever the configuration says.
-    pub(crate) fn encrypted_session_in(
-        &self,
-        store: Option<StoreKind>,
-        asked: bool,
-    ) -> Result<Arc<Session>, Failure> {
         let endpoint = self.endpoint()?;
         if endpoint.is_insecure() {
             return Err(Failure::new(format!("there is no signing in at {endpoint}"))
@@ -194,7 +184,7 @@ impl Context {
                 .next(format!("Run `flyte create config --endpoint {}` if the server has TLS.", endpoint.authority()))
                 .exit(Exit::Authentication));
         }
-        self.session_in(store, asked)
+        self.session(asked)
     }
 
     /// The login with a token in hand, for commands that make something before they call the server: whoever breaks off the

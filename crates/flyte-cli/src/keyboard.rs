@@ -3,8 +3,22 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, mpsc};
+
+/// How long somebody may take to answer a question. A pseudo-terminal that nobody sits at looks like a terminal.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Whether somebody sees what is written: there is a terminal, and this is no CI job, which may have a pseudo-terminal.
+pub(crate) fn somebody_watches() -> bool {
+    (io::stdin().is_terminal() || io::stderr().is_terminal()) && !flyte_auth::in_ci()
+}
+
+/// Whether somebody can type an answer.
+pub(crate) fn somebody_types() -> bool {
+    io::stdin().is_terminal() && !flyte_auth::in_ci()
+}
 
 /// Lines of standard input, once somebody has asked for one, and only where it is a terminal: what is piped in is for the
 /// command.
@@ -30,7 +44,7 @@ pub(crate) fn waiting_line() -> Option<String> {
     lines().try_lock().ok()?.try_recv().ok()
 }
 
-/// The next line, waited for outside of the runtime. What was typed before, while a sign-in was read, is none of it: the
+/// The next line, waited for outside of the runtime, for [`PATIENCE`] at most. What was typed before, while a sign-in was read, is none of it: the
 /// question was not there yet.
 pub(crate) fn answer() -> Option<String> {
     if !io::stdin().is_terminal() {
@@ -39,7 +53,15 @@ pub(crate) fn answer() -> Option<String> {
     let read_before = LINES.get().is_some();
     let mut lines = lines().blocking_lock();
     while read_before && lines.try_recv().is_ok() {}
-    lines.blocking_recv()
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match lines.try_recv() {
+            Ok(line) => return Some(line),
+            Err(mpsc::error::TryRecvError::Disconnected) => return None,
+            Err(mpsc::error::TryRecvError::Empty) if Instant::now() >= until => return None,
+            Err(mpsc::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
 }
 
 /// They are read by a thread of its own, which the end of the process does not wait for, unlike the runtime's.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyte_auth::flows::device::DeviceCode;
-use flyte_auth::{Doing, Holder, Interaction, StepUp, in_ci};
+use flyte_auth::{Doing, Holder, Interaction, StepUp};
 use url::Url;
 
 use crate::keyboard;
@@ -27,11 +27,9 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// `asked` tells that the person has asked to sign in, so that there is somebody even without a terminal. In a CI job nobody
-    /// is, whatever terminal it was given.
+    /// `asked` tells that the person has asked to sign in, so that there is somebody even without a terminal.
     pub(crate) fn new(progress: Progress, asked: bool) -> Self {
-        let interactive =
-            asked || (!in_ci() && (std::io::stdin().is_terminal() || std::io::stderr().is_terminal()));
+        let interactive = asked || keyboard::somebody_watches();
         Self { progress, interactive, link: std::sync::Mutex::default() }
     }
 
@@ -63,13 +61,15 @@ impl Interaction for Terminal {
     }
 
     fn waiting(&self, holder: Option<&Holder>) {
-        self.progress.show(match holder {
-            Some(holder) => match holder.doing {
-                Doing::SigningIn => format!("Waiting for {holder} to finish signing in"),
-                Doing::Renewing => format!("Waiting for {holder} to renew the login"),
-            },
-            None => "Waiting for another flyte process to finish signing in".to_owned(),
-        });
+        match holder {
+            // It may take minutes, and somebody has to do something elsewhere: that stays on the screen.
+            Some(holder) if holder.doing == Doing::SigningIn => {
+                self.progress
+                    .tell(&format!("Waiting for {holder}, which is signing in. Finish that, or stop it."));
+            }
+            Some(holder) => self.progress.show(format!("Waiting for {holder}, which is {}", holder.doing)),
+            None => self.progress.show("Waiting for another flyte process"),
+        }
     }
 
     fn notice(&self, text: &str) {
@@ -120,7 +120,7 @@ impl Interaction for Terminal {
     async fn new_code(&self, reason: &str) -> bool {
         *self.link() = None;
         self.progress.clear();
-        if !self.interactive || in_ci() || !std::io::stdin().is_terminal() {
+        if !self.interactive || !keyboard::somebody_types() {
             return false;
         }
         while keyboard::waiting_line().is_some() {}
@@ -129,7 +129,7 @@ impl Interaction for Terminal {
             first.make_ascii_uppercase();
         }
         self.progress.tell(&format!("{sentence}. Press Enter for a new one, or Ctrl-D to stop."));
-        keyboard::line().await.is_some()
+        tokio::time::timeout(keyboard::PATIENCE, keyboard::line()).await.ok().flatten().is_some()
     }
 
     fn step_up(&self, endpoint: &str, step_up: &StepUp) {

@@ -35,7 +35,10 @@ pub(super) enum Lock {
     /// The operating system's. The file stays: removing it would let two processes lock two files of one name.
     System(File),
     /// A file that exists as long as the lock is held, on file systems without locks.
-    Created { _held: Created },
+    Created {
+        /// Removed when it is dropped.
+        _file: Created,
+    },
     /// None: there is no directory where one could be.
     Missing,
 }
@@ -76,7 +79,7 @@ impl Lock {
             Err(TryLockError::Error(error)) if has_no_locks(&error) => match Created::try_take(path) {
                 Err(error) if has_no_place(&error) => Ok(Some(Self::Missing)),
                 Err(source) => Err(state("lock", path, source)),
-                Ok(lock) => Ok(lock.map(|held| Self::Created { _held: held })),
+                Ok(lock) => Ok(lock.map(|file| Self::Created { _file: file })),
             },
             Err(TryLockError::Error(source)) => Err(state("lock", path, source)),
         }
@@ -111,12 +114,12 @@ impl Lock {
             if waited >= QUIET {
                 let holder = path.and_then(Record::read).map(|record| record.holder);
                 let suspended = holder.as_ref().is_some_and(Holder::is_suspended);
+                if waited >= patience || (suspended && waited >= SUSPENDED) {
+                    return Err(Failed::Held(holder));
+                }
                 if !said {
                     waiting(holder.as_ref());
                     said = true;
-                }
-                if waited >= patience || (suspended && waited >= SUSPENDED) {
-                    return Err(Failed::Held(holder));
                 }
             }
             sleep(pause.min(patience.saturating_sub(waited).max(FIRST_PAUSE))).await;
@@ -218,14 +221,14 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_wait_has_an_end_and_names_the_process() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.lock");
         let never = |_: Option<&Holder>| {};
         let _lock = Lock::take(Some(&path), Doing::SigningIn, Duration::ZERO, never).await.unwrap();
         let said = std::sync::atomic::AtomicBool::new(false);
-        let patience = QUIET + Duration::from_millis(50);
+        let patience = QUIET * 2;
         let held = Lock::take(Some(&path), Doing::SigningIn, patience, |_| {
             said.store(true, std::sync::atomic::Ordering::Relaxed)
         })

@@ -6,7 +6,7 @@ mod status;
 
 use clap::Subcommand;
 use flyte_auth::StepUp;
-use flyte_config::StoreKind;
+use flyte_config::{ConfigError, Document, Setting, StoreKind, key};
 
 use crate::cli::Global;
 use crate::context::Context;
@@ -22,8 +22,8 @@ pub(crate) enum Command {
         /// for what outlives a token, such as an API key without an end
         #[arg(long, value_name = "DURATION")]
         max_age: Option<Period>,
-        /// Keep this login there: keyring, file (encrypted, where the keyring is locked or silent) or memory. Set
-        /// admin.tokenStore or FLYTE_TOKEN_STORE to the same for the commands that follow
+        /// Keep the login there from now on: keyring, file (encrypted) or memory. Written to the configuration file as
+        /// admin.tokenStore, so that later commands find it
         #[arg(long, value_name = "STORE")]
         token_store: Option<StoreKind>,
     },
@@ -60,7 +60,7 @@ pub(crate) enum Command {
 
 pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     match command {
-        Command::Login { max_age, token_store } => login(&Context::load(global)?, max_age, token_store),
+        Command::Login { max_age, token_store } => login(Context::load(global)?, max_age, token_store),
         Command::Logout => logout(&Context::load(global)?),
         Command::Status { json } => status::run(&Context::load(global)?, json),
         Command::Token { no_login } => token(&Context::load(global)?, no_login),
@@ -71,11 +71,13 @@ pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
 }
 
 fn login(
-    context: &Context,
+    mut context: Context,
     max_age: Option<Period>,
     token_store: Option<StoreKind>,
 ) -> Result<Exit, Failure> {
-    let session = context.encrypted_session_in(token_store, true)?;
+    context.config.admin.token_store = token_store.or(context.config.admin.token_store);
+    let context = &context;
+    let session = context.encrypted_session(true)?;
     let endpoint = context.endpoint()?;
     let client = context.client_of(session.clone())?;
     let step_up = max_age.map(|age| StepUp::within(age.duration())).unwrap_or_default();
@@ -91,12 +93,39 @@ fn login(
     let name = name.and_then(|names| names.into_iter().find(|name| !name.is_empty()));
     let name = name.map(|name| format!(" as {name}")).unwrap_or_default();
     output::write(&format!("Signed in to {endpoint}{name}.\n"))?;
-    if let Some(store) = token_store.filter(|store| context.config.admin.store_kind() != Some(*store)) {
-        output::tell(&format!(
-            "For the commands that follow, set admin.tokenStore: {store} in the configuration (or FLYTE_TOKEN_STORE={store})."
-        ));
+    if let Some(kind) = token_store {
+        remember(context, kind)?;
     }
     Ok(Exit::Success)
+}
+
+/// Has later commands look for the login where it is now.
+fn remember(context: &Context, kind: StoreKind) -> Result<(), Failure> {
+    if let Some(value) = context.environment.variable("FLYTE_TOKEN_STORE") {
+        if !value.eq_ignore_ascii_case(kind.as_str()) {
+            output::tell(&format!(
+                "FLYTE_TOKEN_STORE is {value} here and comes before the file: later commands need FLYTE_TOKEN_STORE={kind}."
+            ));
+        }
+    }
+    let Some(path) = &context.config.source else {
+        output::tell(&format!(
+            "There is no configuration file to keep that in: later commands need FLYTE_TOKEN_STORE={kind}."
+        ));
+        return Ok(());
+    };
+    let unusable = |error: &ConfigError| {
+        Failure::config(format!("you are signed in, but {} cannot be changed", path.display()), error)
+            .next(format!("Set FLYTE_TOKEN_STORE={kind} for later commands."))
+    };
+    let mut document = Document::open(path).map_err(|error| unusable(&error))?;
+    if document.get(key::TOKEN_STORE) == Some(kind.as_str()) {
+        return Ok(());
+    }
+    document.set(key::TOKEN_STORE, Setting::Text(kind.as_str())).map_err(|error| unusable(&error))?;
+    document.save().map_err(|error| unusable(&error))?;
+    output::tell(&format!("admin.tokenStore is {kind} from now on ({}).", path.display()));
+    Ok(())
 }
 
 fn logout(context: &Context) -> Result<Exit, Failure> {

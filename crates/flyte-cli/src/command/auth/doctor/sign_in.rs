@@ -39,14 +39,7 @@ pub(super) async fn discovery(options: &SessionOptions, reached: bool) -> (Optio
     if !reached {
         return (None, Finding::skip(DISCOVERY, "the server cannot be reached"));
     }
-    let directory = match tempfile::tempdir() {
-        Ok(directory) => directory,
-        Err(error) => {
-            let finding = Finding::fail(DISCOVERY, format!("there is no room for temporary files: {error}"));
-            return (None, finding.fix("Make room in the directory for temporary files (`df -h /tmp`)."));
-        }
-    };
-    let fresh = SessionOptions { state_dir: Some(directory.path().to_owned()), ..options.clone() };
+    let fresh = SessionOptions { state_dir: None, ..options.clone() };
     let found = tokio::time::timeout(PATIENCE, Session::new(fresh).provider()).await;
     match found {
         Ok(Ok(provider)) => {
