@@ -141,7 +141,7 @@ impl Session {
         if self.is_a_machines() {
             return self.mint_for(gone).await;
         }
-        match self.from_login().await {
+        match self.login_token().await {
             // A CI job has a token of its own, and needs neither a login nor a place for one.
             Err(Stop::Person(_) | Stop::Failed(AuthError::Store(_) | AuthError::State { .. }))
                 if self.is_a_job() =>
@@ -160,7 +160,7 @@ impl Session {
     }
 
     /// A token of the login that is stored, renewed where it has to be.
-    async fn from_login(&self) -> Result<AccessToken, Stop> {
+    async fn login_token(&self) -> Result<AccessToken, Stop> {
         let now = || self.options.clock.now();
         let store = self.store().await?;
         // Without a login there is nothing to renew, and no reason to wait for anybody.
