@@ -101,12 +101,12 @@ fn login(
 
 /// Has later commands look for the login where it is now.
 fn remember(context: &Context, kind: StoreKind) -> Result<(), Failure> {
-    if let Some(value) = context.environment.variable("FLYTE_TOKEN_STORE") {
-        if !value.eq_ignore_ascii_case(kind.as_str()) {
-            output::tell(&format!(
-                "FLYTE_TOKEN_STORE is {value} here and comes before the file: later commands need FLYTE_TOKEN_STORE={kind}."
-            ));
-        }
+    if let Some(value) = context.environment.variable("FLYTE_TOKEN_STORE")
+        && !value.eq_ignore_ascii_case(kind.as_str())
+    {
+        output::tell(&format!(
+            "FLYTE_TOKEN_STORE is {value} here and comes before the file: later commands need FLYTE_TOKEN_STORE={kind}."
+        ));
     }
     let Some(path) = &context.config.source else {
         output::tell(&format!(
