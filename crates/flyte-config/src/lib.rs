@@ -31,5 +31,5 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use environment::Environment;
 pub use error::{ConfigError, Origin};
 pub use nearby::Nearby;
-pub use store_kind::{StoreKind, UnknownStoreKind};
 pub use proxy::parse_proxy;
+pub use store_kind::{StoreKind, UnknownStoreKind};
