@@ -306,7 +306,7 @@ impl Machine {
     /// Waits until the access token that it has is expired: for servers whose tokens live a second.
     pub fn wait_until_expired(&self) {
         eventually("the access token is expired", || {
-            let told = Told::by(&mut self.flyte(&["-o", "json", "auth", "status"])).ok();
+            let told = Told::by(&mut self.flyte(&["-o", "json", "auth", "status", "--offline"])).ok();
             let status: serde_json::Value = serde_json::from_str(&told.out).unwrap();
             (status["expired"] == true).then_some(())
         });

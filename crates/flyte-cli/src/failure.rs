@@ -96,6 +96,21 @@ impl Failure {
         Self::new("cannot write the result").why(error).next("Check that the disk is not full.").exit(exit)
     }
 
+    /// What to do next.
+    pub(crate) fn next_step(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
+    /// Whether it fails for who the caller is, or is not.
+    pub(crate) fn is_of_authentication(&self) -> bool {
+        self.exit == Exit::Authentication
+    }
+
+    /// Why it did not work, without what did not.
+    pub(crate) fn cause(self) -> String {
+        self.why.unwrap_or(self.what)
+    }
+
     /// What did not work and why, in one line.
     pub(crate) fn summary(&self) -> String {
         match &self.why {

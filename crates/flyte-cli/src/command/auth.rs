@@ -30,7 +30,14 @@ pub(crate) enum Command {
     /// Sign out: revoke the tokens at the server and remove them here
     Logout,
     /// Show whether you are signed in and where tokens are kept; exit code 4 where you are not
+    ///
+    /// Asks the server whether it accepts the login, and whose it is. If the server cannot be asked, shows what is known here and
+    /// ends with exit code 1.
     Status {
+        /// Show what is known here, without asking the server
+        #[arg(long)]
+        offline: bool,
+
         /// The same as --output json
         #[arg(long)]
         json: bool,
@@ -62,7 +69,7 @@ pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     match command {
         Command::Login { max_age, token_store } => login(Context::load(global)?, max_age, token_store),
         Command::Logout => logout(&Context::load(global)?),
-        Command::Status { json } => status::run(&Context::load(global)?, json),
+        Command::Status { offline, json } => status::run(&Context::load(global)?, offline, json),
         Command::Token { no_login } => token(&Context::load(global)?, no_login),
         // These two work where the configuration does not.
         Command::Doctor => doctor::run(global),

@@ -1,6 +1,8 @@
 //! `flyte auth status`
 
-use flyte_auth::Status;
+use flyte_auth::{AuthError, Status};
+use flyte_client::ClientError;
+use flyte_client::identity::UserInfo;
 use flyte_config::AuthType;
 use serde::Serialize;
 
@@ -8,6 +10,9 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::time::spoken;
+
+/// What the command cannot do without the server.
+const CANNOT_ASK: &str = "cannot ask the server whether you are signed in";
 
 /// What `flyte auth status` tells programs.
 #[derive(Debug, Serialize)]
@@ -27,8 +32,19 @@ struct Report {
     issuer: Option<String>,
     client_id: Option<String>,
     scopes: Vec<String>,
+    /// Whether the server was asked, and answered.
+    checked: bool,
+    /// Why the server rejects the credentials; `None` if it accepts them, or was not asked.
+    rejected: Option<String>,
+    /// E-mail address of the person, by the server.
+    email: Option<String>,
+    /// Name of the person or machine, by the server.
+    name: Option<String>,
     #[serde(skip)]
     expires_in: Option<i64>,
+    /// What to do after a rejection.
+    #[serde(skip)]
+    next: Option<String>,
 }
 
 impl Report {
@@ -52,11 +68,52 @@ impl Report {
             issuer: status.issuer,
             client_id: status.client_id,
             scopes: status.scopes,
+            checked: false,
+            rejected: None,
+            email: None,
+            name: None,
             expires_in,
+            next: None,
         }
     }
 
-    /// Whether the next command goes through without asking the person, as far as this side can tell.
+    /// Takes what the server says of the credentials.
+    ///
+    /// # Errors
+    /// When it could not be asked.
+    fn take(&mut self, answer: Result<UserInfo, ClientError>) -> Result<(), Failure> {
+        let text = |text: String| (!text.is_empty()).then_some(text);
+        match answer {
+            Ok(user) => {
+                self.checked = true;
+                (self.email, self.name) =
+                    (text(user.email), text(user.name).or_else(|| text(user.preferred_username)));
+                self.subject = self.subject.take().or_else(|| text(user.subject));
+            }
+            // The control plane accepts the credentials, and does not say whose they are.
+            Err(ClientError::Unsupported { .. } | ClientError::PermissionDenied { .. }) => {
+                self.checked = true;
+            }
+            Err(error) => return self.take_failure(Failure::client(CANNOT_ASK, &error)),
+        }
+        Ok(())
+    }
+
+    /// Takes a failure on the way to the server's answer: a rejection of the credentials is an answer too.
+    ///
+    /// # Errors
+    /// The failure, if it says nothing about the credentials.
+    fn take_failure(&mut self, failure: Failure) -> Result<(), Failure> {
+        if !failure.is_of_authentication() {
+            return Err(failure.next("See what is known here: flyte auth status --offline"));
+        }
+        (self.checked, self.signed_in) = (true, false);
+        self.next = failure.next_step().map(str::to_owned);
+        self.rejected = Some(failure.cause());
+        Ok(())
+    }
+
+    /// Whether the next command works without asking the person, as far as is known here.
     fn usable(&self) -> bool {
         self.signed_in && (!self.expired || self.renews_itself)
     }
@@ -75,7 +132,9 @@ impl Report {
             ("Sign-in by", self.auth_type.to_owned()),
             ("Credentials", self.credentials.clone()),
             ("Signed in", yes_no(self.signed_in)),
-            ("As", self.subject.clone().unwrap_or_default()),
+            ("Why not", self.rejected.clone().unwrap_or_default()),
+            ("As", self.name.clone().or_else(|| self.subject.clone()).unwrap_or_default()),
+            ("E-mail", self.email.clone().unwrap_or_default()),
             ("Access token", token),
             ("Renews itself", renewal),
             ("Issuer", self.issuer.clone().unwrap_or_default()),
@@ -86,24 +145,46 @@ impl Report {
     }
 }
 
-pub(super) fn run(context: &Context, json: bool) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context, offline: bool, json: bool) -> Result<Exit, Failure> {
     let session = context.encrypted_session(false)?;
     let endpoint = context.endpoint()?.to_string();
-    let status = context.run("Looking at the sign-in", async {
-        session.status().await.map_err(|error| Failure::auth("cannot look at the sign-in", &error))
-    })?;
+    let client = context.client_of(session.clone())?;
     let options = session.options();
-    let now = options.clock.now();
-    let report = Report::new(endpoint, options.auth_type.as_str(), context.credentials(), status, now);
+    let look = async || {
+        let status = session.status().await;
+        let status = status.map_err(|error| Failure::auth("cannot look at the sign-in", &error))?;
+        let (auth_type, now) = (options.auth_type.as_str(), options.clock.now());
+        Ok::<_, Failure>(Report::new(endpoint.clone(), auth_type, context.credentials(), status, now))
+    };
+    // In one go: the connection to the keyring does not outlive it.
+    let (report, asked) = context.run("Looking at the sign-in", async {
+        let mut report = look().await?;
+        if offline || !report.usable() || options.auth_type == AuthType::Passthrough {
+            return Ok((report, Ok(())));
+        }
+        // Looking at the sign-in does not begin one; it may renew the token that the server is asked with.
+        let asked = match session.cached().await {
+            Ok(_) => {
+                report = look().await?;
+                let answer = client.identity().user_info().await;
+                report.take(answer)
+            }
+            Err(error @ AuthError::Store(_)) => Err(Failure::auth(CANNOT_ASK, &error)),
+            Err(error) => report.take_failure(Failure::auth(CANNOT_ASK, &error)),
+        };
+        Ok((report, asked))
+    })?;
     let format = if json { Format::Json } else { context.global.format };
     output::print(format, &report, Report::table)?;
+    asked?;
     if report.usable() {
         return Ok(Exit::Success);
     }
-    output::tell(match options.auth_type {
-        AuthType::Passthrough => {
+    output::tell(match (options.auth_type, &report.next) {
+        (AuthType::Passthrough, _) => {
             "Choose a way to sign in: flyte create config --endpoint HOST --auth-type pkce"
         }
+        (auth_type, Some(next)) if !auth_type.is_a_persons() => next,
         _ => "Sign in with: flyte auth login",
     });
     Ok(Exit::Authentication)
@@ -137,6 +218,36 @@ mod tests {
         assert!(report(true, Some(999_999), true).usable());
         assert!(!report(true, Some(999_999), false).usable());
         assert!(!report(false, None, false).usable());
+    }
+
+    #[test]
+    fn the_servers_word_counts() {
+        let server = |answer| {
+            let mut report = report(true, Some(1_000_100), true);
+            report.take(answer).map(|()| report)
+        };
+        let ada = UserInfo { email: "ada@example.com".into(), name: "Ada".into(), ..UserInfo::default() };
+        let known = server(Ok(ada)).unwrap();
+        assert!(
+            known.usable()
+                && known.checked
+                && known.table().contains("As:              Ada\nE-mail:          ada@example.com")
+        );
+        let refused =
+            ClientError::Unauthenticated { endpoint: "h".into(), message: "the account is disabled".into() };
+        let refused = server(Err(refused)).unwrap();
+        assert!(
+            !refused.usable()
+                && refused.table().contains("Signed in:       no\nWhy not:")
+                && refused.table().contains("disabled")
+        );
+        let away = ClientError::Unavailable { endpoint: "h".into(), message: "refused".into() };
+        assert!(server(Err(away)).is_err(), "not knowing is neither yes nor no");
+        assert!(
+            server(Err(ClientError::Unsupported { endpoint: "h".into(), message: "no".into() }))
+                .unwrap()
+                .usable()
+        );
     }
 
     #[test]
