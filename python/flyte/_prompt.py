@@ -105,7 +105,14 @@ class Prompt:
     def _done(self) -> None:
         if self._shown is not None:
             self._change("<div>You are signed in.</div>", "You are signed in.")
+
+    def _signed_in(self, endpoint: str, name: str | None) -> None:
+        words = f"Signed in to {endpoint} as {name}." if name else f"Signed in to {endpoint}."
+        if self._shown is not None:
+            self._change(f"<div>{html.escape(words)}</div>", words)
             self._shown = None
+        elif not in_notebook():
+            _tell(words)
 
     def _change(self, page: str, words: str = "") -> None:
         self._shown.update({"text/html": page, "text/plain": words or self._plain}, raw=True)

@@ -163,4 +163,8 @@ impl Interaction for Prompt {
     fn done(&self) {
         self.push(json!({"event": "done"}));
     }
+
+    fn signed_in(&self, endpoint: &str, name: Option<&str>) {
+        self.push(json!({"event": "signed_in", "endpoint": endpoint, "name": name}));
+    }
 }

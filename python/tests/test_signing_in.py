@@ -107,7 +107,7 @@ def test_a_notebook_shows_the_link_and_a_picture_of_it(server: Server, home: pat
     assert approved and "<svg" in shown[0] and "The page shows this code: <code" in shown[0]
     # Once it is done, the link is gone from the cell.
     html = [out.get("data", {}).get("text/html", "") for out in notebook.cells[1].outputs]
-    assert html == ["<div>You are signed in.</div>"]
+    assert html == [f"<div>Signed in to https://{server.endpoint} as admin@localhost.</div>"]
     assert notebook.cells[2].outputs[0].text == "flytesnacks\n"
     assert "<caption>Project</caption>" in notebook.cells[3].outputs[0].data["text/html"]
     assert notebook.cells[4].outputs[0].text == "listed flytesnacks\n"

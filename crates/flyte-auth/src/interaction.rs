@@ -79,6 +79,18 @@ pub trait Interaction: fmt::Debug + Send + Sync {
     /// Says that the sign-in succeeded.
     fn done(&self);
 
+    /// Says that the person is signed in to `endpoint` now, and that the tokens are kept. `name` is the account by the ID
+    /// token; `None` without one.
+    fn signed_in(&self, _endpoint: &str, _name: Option<&str>) {}
+
+    /// Says that a sign-in that has begun failed. The error is returned as well.
+    fn failed(&self, _error: &crate::AuthError) {}
+
+    /// Whether the person wants to choose the account; otherwise it is the one that the browser is signed in with.
+    fn selects_account(&self) -> bool {
+        false
+    }
+
     /// Says that what was pasted is not the end of this sign-in, before the link is shown again.
     fn unusable_paste(&self, error: &crate::AuthError) {
         tracing::warn!("{error}");

@@ -13,7 +13,7 @@ use crate::{
     discovery::Provider,
     flows,
     store::{Backend, MemoryReason, TokenStore},
-    token::{AccessToken, TokenResponse, fingerprint},
+    token::{AccessToken, IdClaims, TokenResponse, fingerprint},
 };
 
 /// How long another process's sign-in is waited for: longer than a person has for one.
@@ -34,6 +34,14 @@ impl Session {
         if !self.options.interaction.is_interactive() {
             return Err(self.login_required());
         }
+        let outcome = self.sign_in_or_share(step_up, gone).await;
+        if let Err(error) = &outcome {
+            self.options.interaction.failed(error);
+        }
+        outcome
+    }
+
+    async fn sign_in_or_share(&self, step_up: &StepUp, gone: CallerGone) -> Result<AccessToken, AuthError> {
         let store = &**self.store().await?;
         let (provider, response, lock) = tokio::select! {
             outcome = self.ask_the_person(store, step_up) => match outcome? {
@@ -51,8 +59,12 @@ impl Session {
                 None
             }
         };
+        let name = response.id_claims().and_then(IdClaims::into_subject);
         let kept = self.keep(store, &provider, client_id, response, None).await;
         drop((writing, lock));
+        if kept.is_ok() {
+            self.options.interaction.signed_in(&self.options.endpoint.to_string(), name.as_deref());
+        }
         kept
     }
 
@@ -108,8 +120,9 @@ impl Session {
             }
             Err(Failed::Held(holder)) => return Err(self.held_up(holder, Doing::SigningIn)),
         };
-        // It signed in: its login is this one's too, unless a way to sign in is asked for that it may not have used.
+        // It signed in: its login is this one's too, unless a way to sign in, or an account, is asked for that it may not have used.
         if step_up.acr_values.is_none()
+            && !interaction.selects_account()
             && self.fingerprint_of(store).await? != login_before
             && let Some(token) = store.load().await?.and_then(|login| self.usable(&login))
             && self.is_good(&token)

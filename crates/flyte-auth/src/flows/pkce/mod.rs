@@ -60,6 +60,10 @@ pub(crate) async fn sign_in_within(
             verifier.expose_secret(),
         );
         url.query_pairs_mut().extend_pairs(step_up.parameters());
+        let prompt = prompt(provider, interaction.selects_account());
+        if !prompt.is_empty() {
+            url.query_pairs_mut().append_pair("prompt", &prompt.join(" "));
+        }
         url
     };
     let (listener, redirect_uri) = match Listener::bind(&provider.redirect_uri).await {
@@ -221,13 +225,21 @@ fn authorize_url(
         if let Some(audience) = &provider.audience {
             query.append_pair("audience", audience);
         }
-        // OpenID Connect Core section 11: a provider gives offline_access only where consent is asked for. Flyte's own
-        // servers need no such asking.
-        if !provider.flyte && provider.scopes.iter().any(|scope| scope == "offline_access") {
-            query.append_pair("prompt", "consent");
-        }
     }
     url
+}
+
+/// The values of `prompt`: what the server asks the person beyond what it must (OpenID Connect Core section 3.1.2.1).
+fn prompt(provider: &Provider, selects_account: bool) -> Vec<&'static str> {
+    let mut prompt = Vec::new();
+    if selects_account {
+        prompt.push("select_account");
+    }
+    // Providers give offline_access only with consent (OpenID Connect Core section 11). Flyte's own servers need none.
+    if !provider.flyte && provider.scopes.iter().any(|scope| scope == "offline_access") {
+        prompt.push("consent");
+    }
+    prompt
 }
 
 /// 256 random bits in 43 characters that PKCE verifiers and states may hold.
