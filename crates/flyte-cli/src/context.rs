@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::Global;
 use crate::confirm;
 use crate::failure::{Exit, Failure};
-use crate::output;
+use crate::output::{self, Format};
 use crate::person::Terminal;
 use crate::progress::Progress;
 
@@ -135,9 +135,15 @@ impl Context {
 
     /// The login of the control plane. `asked` tells that the person has asked to sign in.
     pub(crate) fn session(&self, asked: bool) -> Result<Arc<Session>, Failure> {
+        let person = Terminal::new(self.progress.clone(), asked || self.global.headless);
+        let person = if self.global.format == Format::Json { person.with_events() } else { person };
+        self.session_of(person)
+    }
+
+    fn session_of(&self, person: Terminal) -> Result<Arc<Session>, Failure> {
         self.approve()?;
         let headless = self.global.headless;
-        let person = Arc::new(Terminal::new(self.progress.clone(), asked || headless));
+        let person = Arc::new(person);
         let mut options =
             SessionOptions::from_config(self.endpoint()?, &self.config, &self.environment, person);
         options.headless = headless;
@@ -177,6 +183,18 @@ impl Context {
 
     /// The login, where the endpoint takes one.
     pub(crate) fn encrypted_session(&self, asked: bool) -> Result<Arc<Session>, Failure> {
+        self.refuse_plain_http()?;
+        self.session(asked)
+    }
+
+    /// The login for `flyte auth login`, which the person has asked for.
+    pub(crate) fn login_session(&self, selects_account: bool) -> Result<Arc<Session>, Failure> {
+        self.refuse_plain_http()?;
+        let person = Terminal::new(self.progress.clone(), true);
+        self.session_of(person.of_login(selects_account, self.global.format == Format::Json))
+    }
+
+    fn refuse_plain_http(&self) -> Result<(), Failure> {
         let endpoint = self.endpoint()?;
         if endpoint.is_insecure() {
             return Err(Failure::new(format!("there is no signing in at {endpoint}"))
@@ -184,7 +202,7 @@ impl Context {
                 .next(format!("Run `flyte create config --endpoint {}` if the server has TLS.", endpoint.authority()))
                 .exit(Exit::Authentication));
         }
-        self.session(asked)
+        Ok(())
     }
 
     /// The login with a token in hand, for commands that make something before they call the server: whoever breaks off the

@@ -2,6 +2,7 @@
 
 mod clipboard;
 mod device;
+mod event;
 mod qr;
 
 use std::io::IsTerminal as _;
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyte_auth::flows::device::DeviceCode;
-use flyte_auth::{Doing, Holder, Interaction, StepUp};
+use flyte_auth::{AuthError, Doing, Holder, Interaction, StepUp};
 use url::Url;
 
+pub(crate) use self::event::{Event, Events};
 use crate::keyboard;
 use crate::output;
 use crate::progress::Progress;
@@ -22,6 +24,13 @@ use crate::time;
 pub(crate) struct Terminal {
     progress: Progress,
     interactive: bool,
+    /// Events for programs, where they are wanted.
+    events: Option<Events>,
+    /// Whether standard error is for people; with events for programs it is only if it is a terminal.
+    speaks: bool,
+    selects_account: bool,
+    /// Whether it tells how a sign-in ended. `flyte auth login` tells that itself: it is the command's result.
+    tells_end: bool,
     /// The link to copy, while one is shown.
     link: std::sync::Mutex<Option<Url>>,
 }
@@ -30,12 +39,58 @@ impl Terminal {
     /// `asked` tells that the person has asked to sign in, so that there is somebody even without a terminal.
     pub(crate) fn new(progress: Progress, asked: bool) -> Self {
         let interactive = asked || keyboard::somebody_watches();
-        Self { progress, interactive, link: std::sync::Mutex::default() }
+        Self {
+            progress,
+            interactive,
+            events: None,
+            speaks: true,
+            selects_account: false,
+            tells_end: true,
+            link: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Writes events for programs to standard error instead of words, unless that is a terminal.
+    #[must_use]
+    pub(crate) fn with_events(mut self) -> Self {
+        self.speaks = std::io::stderr().is_terminal();
+        self.events = (!self.speaks).then_some(Events::Aside);
+        self
+    }
+
+    /// The person of `flyte auth login`. Its events, if they are wanted, are its result.
+    #[must_use]
+    pub(crate) fn of_login(mut self, selects_account: bool, events: bool) -> Self {
+        self.tells_end = false;
+        self.selects_account = selects_account;
+        if events {
+            self.speaks = std::io::stderr().is_terminal();
+            self.events = Some(Events::Result);
+        }
+        self
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if let Some(events) = self.events {
+            self.progress.around(|| events.write(event));
+        }
+    }
+
+    fn tell(&self, text: &str) {
+        if self.speaks {
+            self.progress.tell(text);
+        }
     }
 
     fn link(&self) -> std::sync::MutexGuard<'_, Option<Url>> {
         self.link.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The sentence that ends a sign-in.
+pub(crate) fn signed_in(endpoint: &str, name: Option<&str>) -> String {
+    let name = name.map(|name| format!(" as {}", output::printable(name))).unwrap_or_default();
+    format!("Signed in to {endpoint}{name}.")
 }
 
 #[async_trait]
@@ -45,14 +100,15 @@ impl Interaction for Terminal {
     }
 
     fn authorize_url(&self, url: &Url, opened: bool) {
+        self.event(&Event::Link { url: url.as_str(), opened });
         let first = if opened {
             "A browser was opened for you to sign in. If you do not see it, open this link:"
         } else {
             "Please open the following link in your browser to authenticate:"
         };
-        self.progress.tell(&format!("{first}\n\n{url}\n"));
+        self.tell(&format!("{first}\n\n{url}\n"));
         if std::io::stdin().is_terminal() {
-            self.progress.tell(
+            self.tell(
                 "If that browser is on another machine, its last page will not load: copy the address of that page, \
                  paste it here and press Enter.\n",
             );
@@ -60,12 +116,16 @@ impl Interaction for Terminal {
         self.progress.show("Waiting for you to sign in in the browser");
     }
 
+    fn selects_account(&self) -> bool {
+        self.selects_account
+    }
+
     fn waiting(&self, holder: Option<&Holder>) {
+        self.event(&Event::Waiting { process: holder.map(ToString::to_string) });
         match holder {
             // It may take minutes, and somebody has to do something elsewhere: that stays on the screen.
             Some(holder) if holder.doing == Doing::SigningIn => {
-                self.progress
-                    .tell(&format!("Waiting for {holder}, which is signing in. Finish that, or stop it."));
+                self.tell(&format!("Waiting for {holder}, which is signing in. Finish that, or stop it."));
             }
             Some(holder) => self.progress.show(format!("Waiting for {holder}, which is {}", holder.doing)),
             None => self.progress.show("Waiting for another flyte process"),
@@ -73,16 +133,32 @@ impl Interaction for Terminal {
     }
 
     fn notice(&self, text: &str) {
-        self.progress.tell(text);
+        self.event(&Event::Notice { text });
+        self.tell(text);
     }
 
-    fn session_ended(&self, error: &flyte_auth::AuthError) {
-        self.progress.tell(&format!("Sign in again: {error}.\n"));
+    fn session_ended(&self, error: &AuthError) {
+        let text = format!("Sign in again: {error}.");
+        self.event(&Event::Notice { text: &text });
+        self.tell(&format!("{text}\n"));
     }
 
     fn done(&self) {
         *self.link() = None;
         self.progress.show("Signed in");
+    }
+
+    fn signed_in(&self, endpoint: &str, name: Option<&str>) {
+        if self.tells_end {
+            self.event(&Event::Done { endpoint, name });
+            self.tell(&signed_in(endpoint, name));
+        }
+    }
+
+    fn failed(&self, error: &AuthError) {
+        if self.tells_end {
+            self.event(&Event::Failed { error: error.to_string(), next: error.hint().as_deref() });
+        }
     }
 
     async fn pasted_url(&self) -> String {
@@ -96,14 +172,25 @@ impl Interaction for Terminal {
     }
 
     fn device_instead(&self) {
-        self.progress.tell(
+        self.tell(
             "There is no browser on this machine, so you sign in on another device. \
              (For a link that ends on this machine: flyte --auth-type pkce ...)",
         );
     }
 
     fn device_code(&self, code: &DeviceCode) {
-        self.progress.tell(&device::prompt(code, qr::fitting(code.url.as_str()), clipboard::is_there()));
+        self.event(&Event::Code {
+            url: code.url.as_str(),
+            verification_uri: code.verification_uri.as_str(),
+            user_code: &code.user_code,
+            expires_in: code.expires_in.as_secs(),
+        });
+        self.tell(&device::prompt(code, qr::fitting(code.url.as_str()), clipboard::is_there()));
+        if self.selects_account {
+            self.tell(
+                "Before you approve, check which account that page shows: you can use another one there.\n",
+            );
+        }
         *self.link() = Some(code.url.clone());
         self.code_expires_in(code.expires_in);
     }
@@ -120,7 +207,8 @@ impl Interaction for Terminal {
     async fn new_code(&self, reason: &str) -> bool {
         *self.link() = None;
         self.progress.clear();
-        if !self.interactive || !keyboard::somebody_types() {
+        // A program that reads events starts again by itself.
+        if self.events.is_some() || !self.interactive || !keyboard::somebody_types() {
             return false;
         }
         while keyboard::waiting_line().is_some() {}
@@ -128,12 +216,14 @@ impl Interaction for Terminal {
         if let Some(first) = sentence.get_mut(..1) {
             first.make_ascii_uppercase();
         }
-        self.progress.tell(&format!("{sentence}. Press Enter for a new one, or Ctrl-D to stop."));
+        self.tell(&format!("{sentence}. Press Enter for a new one, or Ctrl-D to stop."));
         tokio::time::timeout(keyboard::PATIENCE, keyboard::line()).await.ok().flatten().is_some()
     }
 
     fn step_up(&self, endpoint: &str, step_up: &StepUp) {
-        self.progress.tell(&format!("{endpoint} asks for {} before it does this.", step_up.in_words()));
+        let wanted = step_up.in_words();
+        self.event(&Event::StepUp { endpoint, wanted: &wanted });
+        self.tell(&format!("{endpoint} asks for {wanted} before it does this."));
     }
 
     fn credentials_end(&self, client_id: &str, at: i64, left: Duration) {

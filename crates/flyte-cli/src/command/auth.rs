@@ -12,12 +12,20 @@ use crate::cli::Global;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
+use crate::person::{self, Event, Events};
 use crate::time::Period;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Sign in, also where you are signed in already
+    ///
+    /// With --output json the events of the sign-in are written as JSON lines, for editors and other programs: link, code, waiting,
+    /// done and failed.
     Login {
+        /// Choose the account, also if the browser is signed in with one
+        #[arg(long, alias = "switch-account")]
+        select_account: bool,
+
         /// Prove again who you are unless you have done so within this time, such as 15m; 0 for in any case. Servers want that
         /// for what outlives a token, such as an API key without an end
         #[arg(long, value_name = "DURATION")]
@@ -67,7 +75,12 @@ pub(crate) enum Command {
 
 pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     match command {
-        Command::Login { max_age, token_store } => login(Context::load(global)?, max_age, token_store),
+        Command::Login { select_account, max_age, token_store } => {
+            let format = global.format;
+            let outcome = Context::load(global)
+                .and_then(|context| login(context, select_account, max_age, token_store));
+            tell_end(format, outcome)
+        }
         Command::Logout => logout(&Context::load(global)?),
         Command::Status { offline, json } => status::run(&Context::load(global)?, offline, json),
         Command::Token { no_login } => token(&Context::load(global)?, no_login),
@@ -77,31 +90,67 @@ pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     }
 }
 
+/// The end of `flyte auth login`.
+struct SignedIn {
+    endpoint: String,
+    /// The account, if the server says it.
+    name: Option<String>,
+    /// What is left to do: have later commands look for the login there.
+    remembers: Option<(Context, StoreKind)>,
+}
+
 fn login(
     mut context: Context,
+    selects_account: bool,
     max_age: Option<Period>,
     token_store: Option<StoreKind>,
-) -> Result<Exit, Failure> {
+) -> Result<SignedIn, Failure> {
     context.config.admin.token_store = token_store.or(context.config.admin.token_store);
-    let context = &context;
-    let session = context.encrypted_session(true)?;
+    let session = context.login_session(selects_account)?;
+    if selects_account && !session.options().auth_type.is_a_persons() {
+        return Err(Failure::new("there is no account to select")
+            .why(format!("a machine's credentials are used: {}", context.credentials()))
+            .next("Leave --select-account out, or give --auth-type pkce")
+            .exit(Exit::Usage));
+    }
     let endpoint = context.endpoint()?;
     let client = context.client_of(session.clone())?;
     let step_up = max_age.map(|age| StepUp::within(age.duration())).unwrap_or_default();
-    let who = context.run("Signing in", async {
+    let name = context.run("Signing in", async {
         session
             .login_with(step_up)
             .await
             .map_err(|error| Failure::auth(format!("cannot sign in to {endpoint}"), &error))?;
-        // Signed in already: not knowing as whom is no failure.
-        Ok(client.identity().user_info().await.ok())
+        // Signed in already: not knowing the account is no failure.
+        let user = client.identity().user_info().await.ok();
+        let names = user.map(|user| [user.email, user.preferred_username, user.name, user.subject]);
+        let name = names.and_then(|names| names.into_iter().find(|name| !name.is_empty()));
+        Ok(match name {
+            Some(name) => Some(name),
+            None => session.status().await.ok().and_then(|status| status.subject),
+        })
     })?;
-    let name = who.map(|user| [user.email, user.preferred_username, user.name, user.subject]);
-    let name = name.and_then(|names| names.into_iter().find(|name| !name.is_empty()));
-    let name = name.map(|name| format!(" as {name}")).unwrap_or_default();
-    output::write(&format!("Signed in to {endpoint}{name}.\n"))?;
-    if let Some(kind) = token_store {
-        remember(context, kind)?;
+    let remembers = token_store.map(|kind| (context, kind));
+    Ok(SignedIn { endpoint: endpoint.to_string(), name, remembers })
+}
+
+/// Writes how a sign-in ended: as an event for programs, in words for people.
+fn tell_end(format: Format, outcome: Result<SignedIn, Failure>) -> Result<Exit, Failure> {
+    let event = |event: &Event<'_>| {
+        if format == Format::Json {
+            Events::Result.write(event);
+        }
+    };
+    let SignedIn { endpoint, name, remembers } = outcome.inspect_err(|failure| {
+        event(&Event::Failed { error: failure.summary(), next: failure.next_step() });
+    })?;
+    let name = name.as_deref();
+    event(&Event::Done { endpoint: &endpoint, name });
+    if format != Format::Json {
+        output::write(&format!("{}\n", person::signed_in(&endpoint, name)))?;
+    }
+    if let Some((context, kind)) = remembers {
+        remember(&context, kind)?;
     }
     Ok(Exit::Success)
 }
