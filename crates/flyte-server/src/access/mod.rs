@@ -33,7 +33,7 @@ use self::{
 pub use self::{
     error::{AccessError, RESOURCE_METADATA, Reason, step_up_challenge},
     principal::PrincipalKind,
-    streams::{OpenStream, StreamEnd},
+    streams::{OpenStream, StreamEnd, TooManyStreams},
 };
 use crate::{
     app::App,

@@ -1,4 +1,4 @@
-//! The streams that are open, and their end with the right of whoever reads them.
+//! The streams that are open: how many there may be, and their end with the right of whoever reads them.
 //!
 //! A stream is let in once and may go on for days. It ends when its caller would no longer be let in: at once when the
 //! caller's family is revoked, and otherwise at the next [`Access::check_streams`], which looks up each principal once,
@@ -35,6 +35,24 @@ const REVOKED: StreamEnd = StreamEnd::Unauthenticated("the token has been revoke
 const UNKNOWN_KEY: StreamEnd = StreamEnd::Unauthenticated("the token was signed by an unknown key");
 const REDUCED: StreamEnd = StreamEnd::Unauthenticated("the caller's rights have been reduced");
 
+/// One caller may have a quarter of all streams open. Runs have a quarter to themselves: they watch what they have started, and
+/// wait for ever where they cannot.
+const PART: usize = 4;
+
+/// Why another stream is not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooManyStreams {
+    /// The caller has its share.
+    #[error(
+        "{0} streams of this caller are open, and it may have no more at a time: end one, such as a command that follows a \
+         log, or try again later"
+    )]
+    Caller(usize),
+    /// All have so many that there is no room for another one.
+    #[error("{0} streams are open, and the server has no more at a time (http.max-streams): try again later")]
+    All(usize),
+}
+
 /// A principal, as its tokens name it, and their family.
 type Principal = (PrincipalKind, String, String);
 
@@ -55,7 +73,37 @@ struct Entry {
     caller: Arc<Caller>,
     /// `kid` of the key that signed the caller's token.
     key_id: String,
-    end: oneshot::Sender<StreamEnd>,
+    /// `None` once it was told to end. It counts until it has: who does not read on keeps what it holds.
+    end: Option<oneshot::Sender<StreamEnd>>,
+}
+
+/// Whether two callers are one, however many tokens they have: a person by their account, a machine by its key, rule or run,
+/// whatever its tokens call it.
+fn are_one(one: &Caller, other: &Caller) -> bool {
+    one.principal == other.principal
+        && if one.principal.is_person() {
+            one.subject == other.subject
+        } else {
+            one.family_id == other.family_id
+        }
+}
+
+impl State {
+    /// Whether the caller may have another stream, of `most` that there may be.
+    fn admit(&self, caller: &Caller, most: usize) -> Result<(), TooManyStreams> {
+        let is_run = |caller: &Caller| caller.principal == PrincipalKind::Run;
+        let share = (most / PART).max(1);
+        let of_caller = self.open.values().filter(|entry| are_one(&entry.caller, caller)).count();
+        if of_caller >= share {
+            return Err(TooManyStreams::Caller(of_caller));
+        }
+        let for_others = most - most / PART;
+        let of_others = self.open.values().filter(|entry| !is_run(&entry.caller)).count();
+        if self.open.len() >= most || (!is_run(caller) && of_others >= for_others) {
+            return Err(TooManyStreams::All(self.open.len()));
+        }
+        Ok(())
+    }
 }
 
 impl Streams {
@@ -66,16 +114,23 @@ impl Streams {
     /// Ends the streams that `which` chooses.
     fn end(&self, why: StreamEnd, which: impl Fn(u64, &Entry) -> bool) {
         let mut state = self.state();
-        for (_, entry) in state.open.extract_if(|id, entry| which(*id, entry)) {
-            // A stream that has just ended by itself no longer listens.
-            let _ = entry.end.send(why);
+        for (id, entry) in &mut state.open {
+            if which(*id, entry)
+                && let Some(end) = entry.end.take()
+            {
+                // A stream that has just ended by itself no longer listens.
+                let _ = end.send(why);
+            }
         }
     }
 
     /// The open streams of each principal.
     fn by_principal(&self) -> HashMap<Principal, Vec<(u64, Arc<Caller>)>> {
         let mut streams: HashMap<_, Vec<_>> = HashMap::new();
-        for (id, Entry { caller, .. }) in &self.state().open {
+        for (id, Entry { caller, end, .. }) in &self.state().open {
+            if end.is_none() {
+                continue;
+            }
             let principal = (caller.principal, caller.subject.clone(), caller.family_id.clone());
             streams.entry(principal).or_default().push((*id, Arc::clone(caller)));
         }
@@ -128,26 +183,34 @@ impl Drop for OpenStream {
 
 impl Access {
     /// A stream for a caller that was let in just now by the token in `headers`.
-    #[must_use]
-    pub fn open_stream(&self, app: &App, caller: &Arc<Caller>, headers: &HeaderMap) -> OpenStream {
+    ///
+    /// # Errors
+    /// [`TooManyStreams`].
+    pub fn open_stream(
+        &self,
+        app: &App,
+        caller: &Arc<Caller>,
+        headers: &HeaderMap,
+    ) -> Result<OpenStream, TooManyStreams> {
         let (end, ended) = oneshot::channel();
         let key_id = bearer(headers).and_then(|token| decode_header(token).ok()?.kid).unwrap_or_default();
         let id = {
             let mut state = self.streams.state();
+            state.admit(caller, app.config.http.max_streams)?;
             let id = state.next;
             state.next += 1;
-            state.open.insert(id, Entry { caller: Arc::clone(caller), key_id, end });
+            state.open.insert(id, Entry { caller: Arc::clone(caller), key_id, end: Some(end) });
             id
         };
         // It may have been revoked after the caller was let in and before the stream was known.
         self.end_revoked_streams();
-        OpenStream {
+        Ok(OpenStream {
             id,
             streams: Arc::clone(&self.streams),
             clock: app.clock.clone(),
             expires_at: caller.expires_at,
             ended,
-        }
+        })
     }
 
     /// Ends the streams whose callers would no longer be let in. To be called more than once a second.

@@ -350,8 +350,8 @@ async fn a_stream_ends_when_its_callers_rights_are_reduced() {
     let app = server().await;
     let now = |role| Arc::new(Caller { subject: "user-Ada".to_owned(), role, ..Caller::nobody() });
     let headers = bearer(&issue(&app, "Ada", "f"));
-    let mut same = app.access.open_stream(&app, &now(Role::Contributor), &headers);
-    let mut reduced = app.access.open_stream(&app, &now(Role::Admin), &headers);
+    let mut same = app.access.open_stream(&app, &now(Role::Contributor), &headers).unwrap();
+    let mut reduced = app.access.open_stream(&app, &now(Role::Admin), &headers).unwrap();
     app.access.check_streams(&app).await;
     assert_eq!(reduced.ended().await.to_string(), "the caller's rights have been reduced");
     assert!(same.ended().now_or_never().is_none(), "it goes on");
@@ -369,7 +369,7 @@ async fn a_stream_whose_caller_cannot_be_checked_does_not_go_on_for_ever() {
     app.store.create_user(&testing::user("Ada")).await.unwrap();
     let ada =
         Arc::new(Caller { subject: "user-Ada".to_owned(), role: Role::Contributor, ..Caller::nobody() });
-    let mut stream = app.access.open_stream(&app, &ada, &bearer(&issue(&app, "Ada", "f")));
+    let mut stream = app.access.open_stream(&app, &ada, &bearer(&issue(&app, "Ada", "f"))).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     let rename =
         |from: &str, to: &str| other.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();

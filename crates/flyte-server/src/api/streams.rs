@@ -1,4 +1,5 @@
-//! What every stream of the control plane passes, whatever service it is of: it ends with its caller's rights.
+//! What every stream of the control plane passes, whatever service it is of: there are so many at a time, and each
+//! ends with its caller's rights.
 
 use std::sync::Arc;
 
@@ -10,11 +11,11 @@ use futures_util::{StreamExt as _, stream};
 
 use super::caller;
 use crate::{
-    access::{OpenStream, StreamEnd},
+    access::{Caller, OpenStream, StreamEnd, TooManyStreams},
     app::App,
 };
 
-/// Ends each stream, in its own protocol, as soon as its caller would no longer be let in.
+/// Refuses streams beyond the limits and ends each, in its own protocol, as soon as its caller would no longer be let in.
 pub(super) struct Guard {
     app: Arc<App>,
 }
@@ -35,6 +36,7 @@ impl Interceptor for Guard {
     ) -> Result<StreamResponse, ConnectError> {
         let caller = caller(&request.ctx)?;
         let open = self.app.access.open_stream(&self.app, caller, request.ctx.headers());
+        let open = open.map_err(|why| refused(why, caller))?;
         let response = next.run(request, inbound).await?;
         Ok(response.map_body(|body| guarded(body, open)))
     }
@@ -54,6 +56,11 @@ fn guarded(body: PayloadStream, open: OpenStream) -> PayloadStream {
             Err(why) => Some((Err(error(why)), None)),
         }
     }))
+}
+
+fn refused(why: TooManyStreams, caller: &Caller) -> ConnectError {
+    tracing::warn!(subject = %caller.subject, "a stream was refused: {why}");
+    ConnectError::resource_exhausted(why.to_string())
 }
 
 fn error(why: StreamEnd) -> ConnectError {

@@ -12,6 +12,7 @@ mod project;
 mod protocol;
 mod run;
 mod settings;
+mod stream_limits;
 mod streams;
 mod task;
 mod trigger;
@@ -82,6 +83,20 @@ impl Server {
             authenticated_at,
             session_id: "session".to_owned(),
             family_id: "family".to_owned(),
+        };
+        token::issue(&self.app, &grant).unwrap().token.expose_secret().to_owned()
+    }
+
+    /// A token of another sign-in.
+    fn token_in(&self, family: &str, user: &str) -> String {
+        let grant = TokenGrant {
+            user_id: format!("user-{user}"),
+            client_id: "flyte".to_owned(),
+            scopes: vec!["all".to_owned()],
+            audience: None,
+            authenticated_at: NOW,
+            session_id: "session".to_owned(),
+            family_id: family.to_owned(),
         };
         token::issue(&self.app, &grant).unwrap().token.expose_secret().to_owned()
     }

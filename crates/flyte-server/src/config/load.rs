@@ -270,6 +270,7 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
         http: HttpConfig {
             max_connections: values.value(&s::MAX_CONNECTIONS)?,
             max_concurrent_requests: values.value(&s::MAX_CONCURRENT_REQUESTS)?,
+            max_streams: values.value(&s::MAX_STREAMS)?,
             max_body_size: values.value(&s::MAX_BODY_SIZE)?.0,
             header_timeout: values.value(&s::HEADER_TIMEOUT)?.0,
             request_timeout: values.value(&s::REQUEST_TIMEOUT)?.0,

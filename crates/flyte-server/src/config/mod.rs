@@ -134,6 +134,8 @@ pub struct HttpConfig {
     pub max_connections: usize,
     /// Requests worked on at a time; further ones get 503.
     pub max_concurrent_requests: usize,
+    /// Streams open at a time; further ones are refused.
+    pub max_streams: usize,
     /// The largest request body of the control plane.
     pub max_body_size: usize,
     /// How long a TLS handshake may take, and after it the head of a request.

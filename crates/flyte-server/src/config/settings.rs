@@ -45,6 +45,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &CLIENT_SCOPES,
     &MAX_CONNECTIONS,
     &MAX_CONCURRENT_REQUESTS,
+    &MAX_STREAMS,
     &MAX_BODY_SIZE,
     &HEADER_TIMEOUT,
     &REQUEST_TIMEOUT,
@@ -366,6 +367,18 @@ pub static MAX_CONCURRENT_REQUESTS: Setting<usize> = Setting {
     default: Value("1024"),
     help: "Requests worked on at a time; further ones are answered with 503 and tried again by clients. One client may \
            have a quarter of them; further ones of its are answered with 429.",
+    check: positive,
+};
+
+/// [`HttpConfig::max_streams`](super::HttpConfig::max_streams).
+pub static MAX_STREAMS: Setting<usize> = Setting {
+    key: "http.max-streams",
+    flag: None,
+    placeholder: "NUMBER",
+    default: Value("1024"),
+    help: "Streams open at a time, such as logs that are followed and runs that are watched; further ones are refused with \
+           `resource_exhausted`. One caller may have a quarter of them: a person, an API key, a trust rule, a run. A quarter is \
+           kept for runs, which wait for their subtasks by streams. A stream takes no descriptor but its connection's.",
     check: positive,
 };
 

@@ -179,7 +179,7 @@ mod tests {
         let token = app.keys.sign("at+jwt", &serde_json::json!({})).unwrap();
         headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
         let caller = Caller { subject: ada.id, expires_at: NOW + 60, ..Caller::nobody() };
-        let mut stream = app.access.open_stream(&app, &Arc::new(caller), &headers);
+        let mut stream = app.access.open_stream(&app, &Arc::new(caller), &headers).unwrap();
         let ended = tokio::spawn(async move { stream.ended().await.to_string() });
         app.clock.advance(60);
         let ended = timeout(Duration::from_secs(60), ended).await.expect("it ends by itself").unwrap();

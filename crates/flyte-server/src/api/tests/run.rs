@@ -48,9 +48,17 @@ impl std::ops::Deref for Runs {
 
 impl Runs {
     pub(super) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let data = tempfile::tempdir().unwrap();
         let path = data.path().to_owned();
-        let server = Server::with(|config| config.data_dir = path).await;
+        let server = Server::with(|config| {
+            config.data_dir = path;
+            change(config);
+        })
+        .await;
         server.app.objects.prepare().unwrap();
         for id in ["p", "q"] {
             let answer = server.json(CREATE, Some("Root"), &json!({"project": {"id": id}})).await;

@@ -23,14 +23,14 @@ use crate::{
 };
 
 /// Forms of a stream: Connect's, gRPC's and gRPC-Web's.
-const PROTOCOLS: [&str; 3] =
+pub(super) const PROTOCOLS: [&str; 3] =
     ["application/connect+json", "application/grpc+json", "application/grpc-web+json"];
-const CONNECT: [&str; 1] = [PROTOCOLS[0]];
+pub(super) const CONNECT: [&str; 1] = [PROTOCOLS[0]];
 /// Seconds until the API key of these tests ends.
 const KEY_LIFETIME: i64 = 60;
 /// What this server does not do, by gRPC's numbers: `failed_precondition` and `unimplemented`.
-const NOT_HERE: [u8; 2] = [9, 12];
-const PERMISSION_DENIED: u8 = 7;
+pub(super) const NOT_HERE: [u8; 2] = [9, 12];
+pub(super) const PERMISSION_DENIED: u8 = 7;
 const UNAUTHENTICATED: u8 = 16;
 
 /// What requests are about, by the type of the field.
@@ -58,7 +58,7 @@ fn request(pool: &DescriptorPool, message: MessageIndex) -> Value {
 }
 
 /// Every method that answers with a stream, and a request.
-fn streaming_methods() -> Vec<(String, Value)> {
+pub(super) fn streaming_methods() -> Vec<(String, Value)> {
     let pool = DescriptorPool::decode(flyte_idl::FILE_DESCRIPTOR_SET).unwrap();
     let mut methods = Vec::new();
     for service in pool.services() {
@@ -75,7 +75,11 @@ fn streaming_methods() -> Vec<(String, Value)> {
 
 /// A server on which the run `r1` waits and the app `web` runs.
 async fn server() -> Runs {
-    let server = Runs::start().await;
+    server_with(|_| {}).await
+}
+
+pub(super) async fn server_with(change: impl FnOnce(&mut Config)) -> Runs {
+    let server = Runs::with(change).await;
     assert_eq!(server.run("p", "r1").await.status, StatusCode::OK);
     let id = json!({"project": "p", "domain": "development", "name": "web"});
     let app = json!({"app": {
@@ -93,7 +97,7 @@ async fn server() -> Runs {
 }
 
 /// A token of each kind of principal.
-async fn token(server: &Runs, principal: PrincipalKind) -> String {
+pub(super) async fn token(server: &Runs, principal: PrincipalKind) -> String {
     let grant = match principal {
         PrincipalKind::Person => return server.token("Ada", &["all"]),
         PrincipalKind::Run => return server.identity("p", "r1").await,
@@ -137,7 +141,7 @@ async fn token(server: &Runs, principal: PrincipalKind) -> String {
 }
 
 /// Begins a stream.
-async fn open(
+pub(super) async fn open(
     router: Router,
     protocol: &str,
     path: &str,
@@ -157,7 +161,7 @@ async fn open(
 }
 
 /// Reads a stream to its end: how many messages it had, and gRPC's number of its code. A stream that is cut off has none.
-async fn read(response: http::Response<Body>) -> (usize, u8) {
+pub(super) async fn read(response: http::Response<Body>) -> (usize, u8) {
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a stream is not cut off");
     let trailers = body.trailers().cloned().unwrap_or_default();
@@ -178,6 +182,7 @@ async fn read(response: http::Response<Body>) -> (usize, u8) {
                 code = Some(match end["error"]["code"].as_str() {
                     None => 0,
                     Some("permission_denied") => PERMISSION_DENIED,
+                    Some("resource_exhausted") => 8,
                     Some("failed_precondition") => 9,
                     Some("unimplemented") => 12,
                     Some("unavailable") => 14,
