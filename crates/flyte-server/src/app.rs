@@ -11,6 +11,7 @@ use crate::{
     identity::{Passwords, Throttle},
     keys::SigningKeys,
     objects::Objects,
+    runner::tail::Logs,
     runs::Runs,
     stopping::Stopping,
     store::Store,
@@ -36,6 +37,8 @@ pub struct App {
     pub access: Arc<Access>,
     /// What runs.
     pub runs: Runs,
+    /// The logs that are followed.
+    pub logs: Arc<Logs>,
     /// The apps that are kept running.
     pub apps: Apps,
     /// Whether the server is stopping.

@@ -180,6 +180,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let app = Arc::new(App {
         runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
         apps: Apps::default(),
+        logs: Arc::default(),
         stopping: Stopping::default(),
         throttle: Throttle::new(clock.clone()),
         audit,

@@ -43,6 +43,7 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
         keys,
         runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
         apps: crate::apps::Apps::default(),
+        logs: Arc::default(),
         stopping: Stopping::default(),
         access,
         passwords: Passwords::new(1),

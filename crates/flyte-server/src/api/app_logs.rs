@@ -14,12 +14,13 @@ use flyte_idl::flyteidl2::{
     logs::dataplane::LogLineSource,
 };
 use futures_util::StreamExt as _;
+use tokio::sync::watch;
 
 use super::{app, caller, invalid, logs, store_error};
 use crate::{
     app::App,
     apps,
-    runner::tail::{self, TailError},
+    runner::tail::{Followed, TailError},
     store::AppId,
 };
 
@@ -74,8 +75,9 @@ impl AppLogsService for Service {
         if number == 0 || !directory.is_dir() {
             return Err(none());
         }
-        let (server, of) = (Arc::clone(&self.app), id.clone());
-        let lines = tail::follow(directory, move || has_ended(Arc::clone(&server), of.clone(), number));
+        let changes = self.app.apps.changed();
+        let process = Process { app: Arc::clone(&self.app), id: id.clone(), number, changes };
+        let lines = self.app.logs.follow(directory, process);
         let org = self.app.config.org.clone();
         Response::stream_ok(lines.map(move |lines| {
             let lines = lines.map_err(|error| match error {
@@ -109,11 +111,29 @@ impl AppLogsService for Service {
     }
 }
 
-/// Whether the process is no longer the app's.
-async fn has_ended(app: Arc<App>, id: AppId, number: u64) -> Result<bool, TailError> {
-    if app.stopping.is_stopping() {
-        return Err(TailError::Stopping);
+/// A process of an app.
+struct Process {
+    app: Arc<App>,
+    id: AppId,
+    number: u64,
+    changes: watch::Receiver<u64>,
+}
+
+impl Followed for Process {
+    async fn changed(&mut self) {
+        tokio::select! {
+            // The sender is a part of the server: it is there.
+            _ = self.changes.changed() => {}
+            () = self.app.stopping.stopped() => {}
+        }
     }
-    let record = app.store.app_by_id(&id).await?;
-    Ok(record.is_none_or(|record| record.process != Some(number)))
+
+    /// Whether the process is no longer the app's.
+    async fn has_ended(&self) -> Result<bool, TailError> {
+        if self.app.stopping.is_stopping() {
+            return Err(TailError::Stopping);
+        }
+        let record = self.app.store.app_by_id(&self.id).await?;
+        Ok(record.is_none_or(|record| record.process != Some(self.number)))
+    }
 }

@@ -8,6 +8,7 @@ mod audit;
 mod cache;
 mod dataproxy;
 mod limits;
+mod logs;
 mod project;
 mod protocol;
 mod run;

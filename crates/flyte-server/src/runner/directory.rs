@@ -9,7 +9,7 @@ use crate::store::ActionId;
 
 /// The directory of an attempt: `DATA/attempts/PROJECT/DOMAIN/RUN/ACTION/NUMBER`.
 #[must_use]
-pub(super) fn of_attempt(data_dir: &Path, action: &ActionId, attempt: u32) -> PathBuf {
+pub(crate) fn of_attempt(data_dir: &Path, action: &ActionId, attempt: u32) -> PathBuf {
     let mut path = data_dir.join("attempts");
     for name in [&action.run.project, &action.run.domain, &action.run.name, &action.name] {
         path.push(component(name));

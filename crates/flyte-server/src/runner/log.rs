@@ -196,35 +196,44 @@ fn previous(directory: &Path) -> PathBuf {
     directory.join("log.1.jsonl")
 }
 
-/// Reads a log from its beginning, also while it is being written.
+/// Reads a log from its beginning, also while it is being written. Between two reads it has no file open.
 #[derive(Debug)]
 pub struct Reader {
     directory: PathBuf,
-    open: Option<Open>,
-    /// The last segment that was begun.
+    /// The last segment that was begun; 0 before the first.
     segment: u64,
+    /// Bytes of it that have been read, up to the end of a line.
+    at: u64,
     /// Whether lines before the next one are gone.
     missing: bool,
 }
 
-#[derive(Debug)]
+/// A segment that is being read.
 struct Open {
     file: BufReader<File>,
     inode: u64,
-    /// The beginning of a line whose end is not there yet.
-    half: Vec<u8>,
+    segment: u64,
+    /// Bytes of its first line, which tells its number.
+    head: u64,
 }
 
 impl Open {
+    /// The segment at `path`; `None` where there is none, or its first line is not there yet.
     fn at(path: &Path) -> io::Result<Option<Self>> {
-        match File::open(path) {
-            Ok(file) => {
-                let inode = file.metadata()?.ino();
-                Ok(Some(Self { file: BufReader::new(file), inode, half: Vec::new() }))
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let inode = file.metadata()?.ino();
+        let (mut file, mut head) = (BufReader::new(file), Vec::new());
+        file.read_until(b'\n', &mut head)?;
+        Ok(match serde_json::from_slice(&head) {
+            Ok(Entry::Segment { segment }) if head.ends_with(b"\n") => {
+                Some(Self { file, inode, segment, head: head.len() as u64 })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+            _ => None,
+        })
     }
 }
 
@@ -232,7 +241,7 @@ impl Reader {
     /// A reader of the log of the process in `directory`, which need not have one yet.
     #[must_use]
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), open: None, segment: 0, missing: false }
+        Self { directory: directory.to_owned(), segment: 0, at: 0, missing: false }
     }
 
     /// The next lines, about `bytes` of them at most; none where everything that is there so far has been read.
@@ -242,47 +251,61 @@ impl Reader {
     pub fn read(&mut self, bytes: usize) -> io::Result<Vec<Line>> {
         let mut lines = Vec::new();
         let mut taken = 0;
+        // The beginning of a line whose end is not there yet is read again.
+        let mut half = Vec::new();
+        let mut open = self.open_again()?;
         while taken < bytes {
-            if self.open.is_none() && !self.open_next(&mut lines)? {
-                break;
+            if open.is_none() {
+                open = self.open_next()?;
             }
-            let Some(open) = &mut self.open else { break };
+            let Some(now) = &mut open else { break };
             // Whether it was still the one being written, asked before its end is met: nothing is missed in between.
-            let last = fs::metadata(current(&self.directory)).is_ok_and(|now| now.ino() == open.inode);
-            let read = open.file.read_until(b'\n', &mut open.half)?;
-            if open.half.ends_with(b"\n") {
-                let half = std::mem::take(&mut open.half);
+            let last = fs::metadata(current(&self.directory)).is_ok_and(|file| file.ino() == now.inode);
+            let read = now.file.read_until(b'\n', &mut half)?;
+            if half.ends_with(b"\n") {
                 taken += half.len();
+                self.at += half.len() as u64;
                 self.take(&half, &mut lines);
+                half.clear();
             } else if read == 0 {
                 if last {
                     break;
                 }
-                self.open = None;
-                if !self.open_next(&mut lines)? {
-                    break;
-                }
+                half.clear();
+                open = None;
             }
         }
         Ok(lines)
     }
 
-    /// Opens the oldest segment that has not been read; whether there is one.
-    fn open_next(&mut self, lines: &mut Vec<Line>) -> io::Result<bool> {
-        for path in [previous(&self.directory), current(&self.directory)] {
-            let Some(mut open) = Open::at(&path)? else { continue };
-            let mut head = Vec::new();
-            let _ = open.file.read_until(b'\n', &mut head)?;
-            // A head that is not there yet is there at the next look.
-            if let Ok(Entry::Segment { segment }) = serde_json::from_slice(&head)
-                && segment > self.segment
-            {
-                self.take(&head, lines);
-                self.open = Some(open);
-                return Ok(true);
+    /// Opens the segment that was begun where reading stopped; `None` where it has been removed since.
+    fn open_again(&mut self) -> io::Result<Option<Open>> {
+        if self.segment == 0 {
+            return Ok(None);
+        }
+        // In the order in which it moves: it is found in one of the two places, however it moves meanwhile.
+        for path in [current(&self.directory), previous(&self.directory)] {
+            if let Some(mut open) = Open::at(&path)?.filter(|open| open.segment == self.segment) {
+                open.file.seek(SeekFrom::Start(self.at))?;
+                return Ok(Some(open));
             }
         }
-        Ok(false)
+        // Whether there was more of it nobody knows any more.
+        self.missing = true;
+        Ok(None)
+    }
+
+    /// Opens the oldest segment that has not been begun, and begins it.
+    fn open_next(&mut self) -> io::Result<Option<Open>> {
+        for path in [previous(&self.directory), current(&self.directory)] {
+            // A head that is not there yet is there at the next look.
+            if let Some(open) = Open::at(&path)?.filter(|open| open.segment > self.segment) {
+                self.missing |= open.segment > self.segment + 1;
+                (self.segment, self.at) = (open.segment, open.head);
+                return Ok(Some(open));
+            }
+        }
+        Ok(None)
     }
 
     fn take(&mut self, entry: &[u8], lines: &mut Vec<Line>) {
@@ -295,12 +318,8 @@ impl Reader {
                 }
                 lines.push(Line { time, stream, text: text.into_owned() });
             }
-            Ok(Entry::Segment { segment }) => {
-                self.missing |= segment > self.segment + 1;
-                self.segment = segment;
-            }
             // The machine went down while it was being written.
-            Err(_) => {}
+            Ok(Entry::Segment { .. }) | Err(_) => {}
         }
     }
 }
@@ -383,7 +402,7 @@ mod tests {
         assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]));
         assert_eq!(*numbers.last().unwrap(), 49_999);
         assert_eq!(texts(&tail(directory.path(), 2).unwrap()), ["line 49998", "line 49999"]);
-        // Who had the first file open reads it to its end, and is told that lines are missing after it.
+        // Who is so far behind is told that lines are missing.
         let mut told = false;
         loop {
             let lines = behind.read(1 << 20).unwrap();

@@ -11,6 +11,7 @@ mod container;
 mod directory;
 pub mod environment;
 mod identity;
+mod inotify;
 pub mod libraries;
 pub mod log;
 mod outcome;
@@ -23,5 +24,7 @@ pub mod tail;
 mod template;
 mod tree;
 
+#[cfg(test)]
+pub(crate) use self::directory::of_attempt;
 pub(crate) use self::{container::memory as memory_limit, outcome::ending, template::fill};
 pub use self::{container::sandbox, directory::component, root::refusal, scheduler::run};

@@ -4,22 +4,36 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::sleep,
+};
 
 use crate::store::RunId;
 
+/// How long changes of all runs are gathered: a busy server has many in a second, and each look reads some of all of them.
+const GATHER: Duration = Duration::from_millis(100);
+
 /// Waits for changes.
 #[derive(Debug)]
-pub struct Watcher(watch::Receiver<()>);
+pub struct Watcher {
+    changes: watch::Receiver<()>,
+    gather: Option<Duration>,
+}
 
 impl Watcher {
     /// Waits for a change since the last call, or since the watcher was made.
     pub async fn changed(&mut self) {
-        if self.0.changed().await.is_err() {
+        if self.changes.changed().await.is_err() {
             // The server is going: there will be no change.
             std::future::pending::<()>().await;
+        }
+        if let Some(time) = self.gather {
+            sleep(time).await;
+            self.changes.mark_unchanged();
         }
     }
 }
@@ -38,11 +52,11 @@ impl Feed {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         // Watchers that have left are forgotten when others come.
         runs.retain(|_, sender| sender.receiver_count() > 0);
-        Watcher(runs.entry(run.clone()).or_default().subscribe())
+        Watcher { changes: runs.entry(run.clone()).or_default().subscribe(), gather: None }
     }
 
     pub(super) fn watch_all(&self) -> Watcher {
-        Watcher(self.all.subscribe())
+        Watcher { changes: self.all.subscribe(), gather: Some(GATHER) }
     }
 
     pub(super) fn tell(&self, run: &RunId) {

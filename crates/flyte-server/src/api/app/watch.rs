@@ -1,6 +1,6 @@
 //! Changes of apps, as they happen.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use buffa::MessageField;
 use connectrpc::ConnectError;
@@ -8,7 +8,7 @@ use flyte_idl::flyteidl2::app::{
     CreateEvent, DeleteEvent, UpdateEvent, WatchResponse, watch_response::Event,
 };
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::sync::watch::Receiver;
+use tokio::{sync::watch::Receiver, time::sleep};
 
 use super::{super::store_error, message::Messages};
 use crate::{
@@ -16,6 +16,8 @@ use crate::{
     store::{AppId, AppQuery, AppRecord},
 };
 
+/// How long changes are gathered before all that is watched is read again.
+const GATHER: Duration = Duration::from_millis(100);
 /// How many apps are read at a time.
 const PAGE: u32 = 1000;
 
@@ -80,6 +82,7 @@ pub(super) fn events(
                     () = watch.app.stopping.stopped() => return Ok(None),
                     changed = watch.changed.changed() => if changed.is_err() { return Ok(None) },
                 }
+                sleep(GATHER).await;
             }
             // Seen before it is read: what changes from here on is read the next time.
             watch.changed.mark_unchanged();
