@@ -3,6 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tracing::{
+    Subscriber,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 
 use crate::{
     access::Access,
@@ -50,6 +54,17 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
         clock,
         store,
     }
+}
+
+/// Has what this thread logs go to `subscriber` until what is returned is dropped.
+///
+/// The second dispatcher, to nobody, is needed: where there is just one, `tracing` asks the thread that comes to an event first
+/// whether anybody wants it, and remembers the answer for all threads. That may be the thread of another test.
+pub(crate) fn log_to(
+    subscriber: impl Subscriber + Send + Sync + 'static,
+) -> (tracing::Dispatch, DefaultGuard) {
+    let nobody = tracing::Dispatch::new(NoSubscriber::default());
+    (nobody, tracing::subscriber::set_default(subscriber))
 }
 
 /// The account `user-NAME` with the address `name@example.com`, without password.

@@ -142,7 +142,7 @@ async fn each_event_is_a_line_with_a_field_for_each_detail() {
     let writer = log.clone();
     let subscriber =
         tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = testing::log_to(subscriber);
     for kind in Kind::ALL {
         let event = Event::new(*kind).subject("who\n").client("c").object("o").from([203, 0, 113, 9].into());
         let event = Detail::ALL

@@ -252,7 +252,7 @@ async fn the_audit_log_says_who_and_from_where_and_no_secret() {
         .with_ansi(false)
         .with_writer(move || writer.clone());
     let server = Server::start().await;
-    let guard = tracing::subscriber::set_default(subscriber.finish());
+    let guard = testing::log_to(subscriber.finish());
     let mut browser = server.browser();
     browser.sign_in("ada@example.com", "hunter2hunter2").await;
     browser.sign_in("hunter3hunter3", "x").await;
