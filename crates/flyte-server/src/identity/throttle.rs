@@ -4,6 +4,10 @@
 //! together, and only what comes from many addresses adds up to a wait for all strangers. A browser in which the person has
 //! signed in before (`known_browser`) has a count of its own, and neither waits for anybody else.
 //!
+//! An address as a whole is only braked: however many fail there, at whatever accounts, somebody at whose account nobody
+//! there has failed lately is let try, one such person at a time. Whoever is right then signs in, and whoever tries one
+//! password at many accounts gets one try at each and takes one processor at most.
+//!
 //! Each attempt is counted as a failure *before* the password is verified and forgiven when it turns out right, so that
 //! attempts made at the same time cannot slip past the limit together. Accounts are counted by what was typed, whether
 //! or not it is an account, so that a limit says nothing about who exists here. `device` counts codes of devices.
@@ -11,7 +15,7 @@
 mod device;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     hash::Hash,
     net::{IpAddr, Ipv4Addr},
@@ -50,9 +54,11 @@ const BY_ONE: Policy =
 const BY_ACCOUNT: Policy =
     Policy { free: 50, first_wait: 2, longest_wait: 300, forget_after: 60, capacity: 20_000 };
 
-/// An office shares an address, so more is borne with, and sooner forgotten.
+/// At all accounts from one address, which many share.
 const BY_ADDRESS: Policy =
-    Policy { free: 20, first_wait: 2, longest_wait: 900, forget_after: 30, capacity: 20_000 };
+    Policy { free: 100, first_wait: 2, longest_wait: 60, forget_after: 5, capacity: 20_000 };
+/// Seconds after which to come again while somebody else at a braked address is let try.
+const LANE_WAIT: i64 = 1;
 
 /// Counts failed attempts, and tells who has to wait.
 pub struct Throttle {
@@ -66,6 +72,8 @@ struct SignInCounters {
     pairs: Counters<(AccountKey, AddressBlock)>,
     accounts: Counters<AccountKey>,
     addresses: Counters<AddressBlock>,
+    /// The braked addresses at which somebody is let try all the same.
+    lanes: HashSet<AddressBlock>,
 }
 
 /// SHA-256 of the e-mail address in lower case: of one size, and nobody's data.
@@ -85,6 +93,7 @@ pub struct Throttled {
 pub struct Attempt<'a> {
     throttle: &'a Throttle,
     counted: Counted,
+    lane: Option<AddressBlock>,
 }
 
 /// Where an attempt is counted.
@@ -109,6 +118,7 @@ impl Throttle {
             pairs: Counters::new(BY_ONE),
             accounts: Counters::new(BY_ACCOUNT),
             addresses: Counters::new(BY_ADDRESS),
+            lanes: HashSet::new(),
         };
         Self { clock, counters: Mutex::new(counters), devices: Mutex::new(DeviceCounters::new()) }
     }
@@ -130,17 +140,25 @@ impl Throttle {
         let address = AddressBlock::of(address);
         let pair = (account, address);
         let mut counters = self.counters();
+        let mut lane = None;
         let wait = match known {
             Some(browser) => counters.browsers.wait(&browser, now),
-            None => counters
-                .pairs
-                .wait(&pair, now)
-                .max(counters.accounts.wait(&account, now))
-                .max(counters.addresses.wait(&address, now)),
+            None => {
+                let own = counters.pairs.wait(&pair, now).max(counters.accounts.wait(&account, now));
+                match counters.addresses.wait(&address, now) {
+                    0 => own,
+                    _ if own == 0 && !counters.pairs.has_failed(&pair, now) => {
+                        lane = Some(address);
+                        if counters.lanes.contains(&address) { LANE_WAIT } else { 0 }
+                    }
+                    wait => wait.max(own),
+                }
+            }
         };
         if wait > 0 {
             return Err(Throttled { retry_after: wait });
         }
+        counters.lanes.extend(lane);
         let counted = match known {
             Some(browser) => Counted::Known { browser: (browser, counters.browsers.count(browser, now)) },
             None => Counted::Stranger {
@@ -149,7 +167,7 @@ impl Throttle {
                 address: (address, counters.addresses.count(address, now)),
             },
         };
-        Ok(Attempt { throttle: self, counted })
+        Ok(Attempt { throttle: self, counted, lane })
     }
 
     fn counters(&self) -> MutexGuard<'_, SignInCounters> {
@@ -189,6 +207,14 @@ impl Attempt<'_> {
                 counters.accounts.forgive(account);
                 counters.addresses.forgive(address);
             }
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if let Some(address) = &self.lane {
+            self.throttle.counters().lanes.remove(address);
         }
     }
 }
@@ -242,6 +268,8 @@ struct Counter {
 pub(super) struct Wait {
     before: UnixTime,
     after: UnixTime,
+    /// Whether it is one failure more: those beyond the longest wait are not.
+    counted: bool,
 }
 
 pub(super) struct Counters<K> {
@@ -261,6 +289,15 @@ impl<K: Copy + Eq + Hash> Counters<K> {
         until.saturating_sub(now).clamp(0, self.policy.longest_wait)
     }
 
+    /// Whether a failure of `key` is still remembered.
+    fn has_failed(&self, key: &K, now: UnixTime) -> bool {
+        self.entries.get(key).is_some_and(|counter| {
+            let mut counter = *counter;
+            counter.forget(&self.policy, now);
+            counter.failures > 0
+        })
+    }
+
     /// Counts a failure; returns what it did to the wait.
     pub(super) fn count(&mut self, key: K, now: UnixTime) -> Wait {
         if !self.entries.contains_key(&key) && self.entries.len() >= self.policy.capacity {
@@ -274,18 +311,20 @@ impl<K: Copy + Eq + Hash> Counters<K> {
         });
         counter.forget(&policy, now);
         let before = counter.wait_until;
-        counter.failures = (counter.failures + 1).min(policy.most_failures());
+        let failures = counter.failures;
+        counter.failures = (failures + 1).min(policy.most_failures());
+        let counted = counter.failures > failures;
         if let Some(doublings) = counter.failures.checked_sub(policy.free) {
             counter.wait_until = now.saturating_add(policy.wait_after(doublings));
         }
         counter.forgetting_since = counter.wait_until.max(now);
-        Wait { before, after: counter.wait_until }
+        Wait { before, after: counter.wait_until, counted }
     }
 
     /// Takes back one failure and the wait that it imposed, but not one that a later failure imposed.
     fn forgive(&mut self, (key, wait): &(K, Wait)) {
         let Some(counter) = self.entries.get_mut(key) else { return };
-        counter.failures = counter.failures.saturating_sub(1);
+        counter.failures = counter.failures.saturating_sub(u32::from(wait.counted));
         if counter.wait_until == wait.after {
             counter.wait_until = wait.before;
         }
@@ -420,17 +459,66 @@ mod tests {
     }
 
     #[test]
-    fn an_address_waits_whatever_the_account_and_ipv6_by_64_bits() {
+    fn an_address_is_braked_and_ipv6_by_64_bits() {
         for many in [|_| HOME, |n| format!("2001:db8::{n:x}").parse().unwrap()] {
-            let (throttle, _clock) = throttle();
-            for number in 0..20 {
+            let (throttle, clock) = throttle();
+            for number in 0..100 {
                 fail(&throttle, &format!("{number}@example.com"), many(number));
             }
-            assert_eq!(throttle.admit("new@example.com", many(99), None).unwrap_err().retry_after, 2);
-            fail(&throttle, "new@example.com", "2001:db8:0:1::1".parse().unwrap());
+            // Who has failed there waits.
+            let again = |number: u32| throttle.admit(&format!("{number}@example.com"), many(999), None);
+            assert_eq!(again(7).unwrap_err().retry_after, 2);
+            // Elsewhere nobody does.
+            fail(&throttle, "7@example.com", "2001:db8:0:1::1".parse().unwrap());
+            // Others there pass, also after hundreds more have failed.
+            for number in 100..1000 {
+                throttle.admit("grace@example.com", many(number), None).unwrap().succeeded();
+                fail(&throttle, &format!("{number}@example.com"), many(number));
+                assert!(again(number).is_err(), "one password at many accounts is one try at each");
+            }
+            assert_eq!(again(7).unwrap_err().retry_after, 60);
+            // A mistake makes one of those who have failed there.
+            fail(&throttle, "grace@example.com", many(0));
+            assert_eq!(throttle.admit("grace@example.com", many(0), None).unwrap_err().retry_after, 60);
+            clock.advance(60);
+            throttle.admit("grace@example.com", many(0), None).unwrap().succeeded();
         }
         let mapped = AddressBlock::of("::ffff:203.0.113.9".parse().unwrap());
         assert_eq!(mapped, AddressBlock::of(HOME));
+    }
+
+    #[test]
+    fn one_at_a_time_is_let_try_at_a_braked_address() {
+        let (throttle, _clock) = throttle();
+        for number in 0..100 {
+            fail(&throttle, &format!("{number}@example.com"), HOME);
+        }
+        for end in 0..3 {
+            let first = throttle.admit("ada@example.com", HOME, None).unwrap();
+            assert_eq!(throttle.admit("grace@example.com", HOME, None).unwrap_err().retry_after, LANE_WAIT);
+            fail(&throttle, "grace@example.com", address(1));
+            throttle.admit("grace@example.com", HOME, Some([7; 16])).unwrap().withdrawn();
+            match end {
+                0 => first.succeeded(),
+                1 => first.withdrawn(),
+                _ => drop(first),
+            }
+            throttle.admit("grace@example.com", HOME, None).unwrap().withdrawn();
+        }
+    }
+
+    #[test]
+    fn who_signs_in_does_not_lift_the_brake() {
+        let (throttle, clock) = throttle();
+        for number in 0..200 {
+            fail(&throttle, &format!("{number}@example.com"), HOME);
+        }
+        for _ in 0..200 {
+            throttle.admit("mallory@example.com", HOME, None).unwrap().succeeded();
+        }
+        clock.advance(60);
+        fail(&throttle, "0@example.com", HOME);
+        assert_eq!(throttle.admit("0@example.com", HOME, None).unwrap_err().retry_after, 60);
     }
 
     #[test]
@@ -443,7 +531,7 @@ mod tests {
 
     #[test]
     fn success_resets_the_account_and_not_the_address() {
-        let (throttle, clock) = throttle();
+        let (throttle, _clock) = throttle();
         for _ in 0..4 {
             fail(&throttle, "ada@example.com", HOME);
         }
@@ -452,12 +540,11 @@ mod tests {
             fail(&throttle, "ada@example.com", HOME);
         }
         throttle.admit("ada@example.com", HOME, None).unwrap().succeeded();
-        for number in 0..12 {
+        for number in 0..92 {
             fail(&throttle, &format!("{number}@example.com"), HOME);
         }
-        // Twenty failures of others, between which the owner of one account signed in.
-        assert!(throttle.admit("ada@example.com", HOME, None).is_err());
-        clock.advance(2);
+        // A hundred failures, between which the owner of one account signed in.
+        assert!(throttle.admit("0@example.com", HOME, None).is_err());
         for _ in 0..3 {
             throttle.admit("ada@example.com", HOME, None).unwrap().succeeded();
         }
@@ -467,11 +554,11 @@ mod tests {
     fn a_success_does_not_lift_the_wait_that_a_later_failure_imposed() {
         let (throttle, _clock) = throttle();
         let own = throttle.admit("mallory@example.com", HOME, None).unwrap();
-        for number in 0..19 {
+        for number in 0..99 {
             fail(&throttle, &format!("{number}@example.com"), HOME);
         }
         own.succeeded();
-        assert!(throttle.admit("new@example.com", HOME, None).is_err());
+        assert!(throttle.admit("0@example.com", HOME, None).is_err());
     }
 
     #[test]

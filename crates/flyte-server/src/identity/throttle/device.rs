@@ -10,7 +10,8 @@ use crate::store::SecretHash;
 const BY_ACCOUNT: Policy =
     Policy { free: 5, first_wait: 2, longest_wait: 900, forget_after: 600, capacity: 20_000 };
 
-/// An office shares an address.
+/// All accounts at one address, which many share. It is for those of them that have failed: guessing takes an account, and a
+/// few tries each is all that accounts get.
 const BY_ADDRESS: Policy =
     Policy { free: 20, first_wait: 2, longest_wait: 900, forget_after: 30, capacity: 20_000 };
 
@@ -56,7 +57,8 @@ impl Throttle {
     /// identifier.
     ///
     /// # Errors
-    /// [`Throttled`] while the account, the address or the code has to wait; waiting does not lengthen the wait.
+    /// [`Throttled`] while the account or the code has to wait, or the address, and the account has failed lately; waiting does
+    /// not lengthen the wait.
     pub fn admit_user_code(
         &self,
         user_id: &str,
@@ -66,8 +68,12 @@ impl Throttle {
         let now = self.clock.now();
         let (account, address) = (account_key(user_id), AddressBlock::of(address));
         let mut counters = self.device_counters();
-        let wait = counters.accounts.wait(&account, now);
-        let wait = wait.max(counters.addresses.wait(&address, now)).max(counters.codes.wait(&code, now));
+        let wait = counters.accounts.wait(&account, now).max(counters.codes.wait(&code, now));
+        let wait = if counters.accounts.has_failed(&account, now) {
+            wait.max(counters.addresses.wait(&address, now))
+        } else {
+            wait
+        };
         if wait > 0 {
             return Err(Throttled { retry_after: wait });
         }
@@ -145,8 +151,13 @@ mod tests {
         let (throttle, _) = throttle();
         let admitted = (0..50).filter(|n| guess(&throttle, "ada", address(*n), code(*n))).count();
         assert_eq!(admitted, 5, "by account");
-        let admitted = (0..50).filter(|n| guess(&throttle, &n.to_string(), HOME, code(100 + *n))).count();
-        assert_eq!(admitted, 20, "by address");
+        let two_each = |n: &u32| guess(&throttle, &(n / 2).to_string(), HOME, code(100 + *n));
+        assert_eq!(
+            (0..100).filter(two_each).count(),
+            60,
+            "by address: the second look of those after the first ten"
+        );
+        throttle.admit_user_code("grace", HOME, code(1000)).unwrap().found();
         let admitted =
             (0..50).filter(|n| guess(&throttle, &n.to_string(), address(100 + n), code(999))).count();
         assert_eq!(admitted, 10, "by code");
