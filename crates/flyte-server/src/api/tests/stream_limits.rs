@@ -53,6 +53,11 @@ async fn tells(stream: &mut Open) -> bool {
     frame.is_some_and(|frame| frame.first() == Some(&0))
 }
 
+/// Reads a stream that is to end at once.
+async fn ends(stream: Open) -> (usize, u8) {
+    tokio::time::timeout(std::time::Duration::from_secs(60), read(stream)).await.expect("it is refused")
+}
+
 #[tokio::test]
 async fn every_stream_beyond_a_callers_share_is_refused_in_its_protocol() {
     let callers = Callers::start().await;
@@ -62,7 +67,7 @@ async fn every_stream_beyond_a_callers_share_is_refused_in_its_protocol() {
     for (path, request) in streaming_methods() {
         for protocol in PROTOCOLS {
             let response = open(callers.server.router.clone(), protocol, &path, &request, &ada).await;
-            let (messages, code) = read(response).await;
+            let (messages, code) = ends(response).await;
             let not_theirs = code == PERMISSION_DENIED || NOT_HERE.contains(&code);
             assert!(code == RESOURCE_EXHAUSTED || not_theirs, "{protocol} {path}: {code}");
             assert_eq!(messages, 0, "{protocol} {path}");
@@ -89,7 +94,7 @@ async fn every_stream_beyond_a_callers_share_is_refused_in_its_protocol() {
         drop(streams.pop());
         let mut next = callers.open(protocol, &ada).await;
         assert!(tells(&mut next).await, "{protocol}");
-        assert_eq!(read(callers.open(protocol, &ada).await).await, (0, RESOURCE_EXHAUSTED), "{protocol}");
+        assert_eq!(ends(callers.open(protocol, &ada).await).await, (0, RESOURCE_EXHAUSTED), "{protocol}");
         streams.insert(0, next);
     }
     // So does what its own side has ended: another sign-in is the same caller until then.
@@ -120,5 +125,5 @@ async fn runs_have_a_part_that_people_and_machines_cannot_take() {
     assert!(end["error"]["message"].as_str().unwrap().contains("http.max-streams"), "{end}");
     let run = token(server, PrincipalKind::Run).await;
     streams.extend(callers.share(&run).await);
-    assert_eq!(read(callers.open(CONNECT[0], &run).await).await, (0, RESOURCE_EXHAUSTED));
+    assert_eq!(ends(callers.open(CONNECT[0], &run).await).await, (0, RESOURCE_EXHAUSTED));
 }
