@@ -9,6 +9,7 @@
 mod answer;
 pub mod api_key;
 mod approval;
+pub mod child_output;
 pub mod clock;
 pub mod discovery;
 mod error;

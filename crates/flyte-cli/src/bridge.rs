@@ -1,15 +1,19 @@
 //! The person's Python, asked about their file: `docs/reference/bridge.md`.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, PipeReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flyte_auth::child_output::{ChildOutput, Piece};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use shared_child::SharedChild;
 
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -17,6 +21,11 @@ use crate::python::Python;
 
 /// The longest traceback that is shown, in lines from its end.
 const TRACEBACK: usize = 40;
+/// What follows the last answer: Python has ended.
+const ENDED: &str = "\0\n";
+/// How long a task that has run here may take to end what it has left behind.
+const GRACE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A file's environments, as Python tells them.
 #[derive(Debug, Deserialize)]
@@ -140,40 +149,35 @@ impl Helper for Nothing {
 /// A running Python.
 pub(crate) struct Bridge {
     python: Python,
-    child: Child,
+    child: Arc<SharedChild>,
     requests: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    answers: BufReader<PipeReader>,
     /// Passes on what Python writes to standard error.
-    errors: Option<thread::JoinHandle<()>>,
+    errors: ChildOutput,
     answered: bool,
 }
 
 impl Bridge {
     /// Starts it in the current directory.
     pub(crate) fn start(python: Python) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::new("cannot start Python").why(error);
+        let mut lines = Lines::default();
+        let errors = ChildOutput::read(move |piece| lines.take(piece)).map_err(failed)?;
+        let (answers, mut end) = io::pipe().map_err(failed)?;
         let mut command = Command::new(&python.path);
         command.args(["-m", "flyte._bridge"]).env("PYTHONUNBUFFERED", "1");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let Ok(mut child) = command.spawn() else { return Err(python.diagnose()) };
-        let (Some(requests), Some(answers), Some(errors)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(python.diagnose());
-        };
-        let errors = thread::spawn(move || {
-            let mut errors = BufReader::new(errors);
-            let mut line = Vec::new();
-            while errors.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                let text = String::from_utf8_lossy(&line);
-                // What is missing is told in other words.
-                if !text.contains("No module named flyte") && !text.contains("No module named 'flyte") {
-                    output::say(&text);
-                }
-                line.clear();
-            }
+        command.stdin(Stdio::piped()).stdout(end.try_clone().map_err(failed)?);
+        command.stderr(errors.stdio().map_err(failed)?);
+        let Ok(child) = SharedChild::spawn(&mut command) else { return Err(python.diagnose()) };
+        let child = Arc::new(child);
+        let requests = child.take_stdin();
+        let ended = Arc::clone(&child);
+        // A process that the person's code has started may hold the pipe open: its end does not show Python's.
+        thread::spawn(move || {
+            let _ = ended.wait();
+            let _ = write!(end, "\n{ENDED}");
         });
-        let answers = BufReader::new(answers);
-        Ok(Self { python, child, requests: Some(requests), answers, errors: Some(errors), answered: false })
+        Ok(Self { python, child, requests, answers: BufReader::new(answers), errors, answered: false })
     }
 
     /// Imports a file and tells what is in it.
@@ -224,10 +228,15 @@ impl Bridge {
 
     fn read(&mut self) -> Result<Value, Unanswered> {
         let mut line = String::new();
-        match self.answers.read_line(&mut line) {
-            Ok(read) if read > 0 => {}
-            _ => return Err(self.silent()),
+        while line.trim().is_empty() {
+            line.clear();
+            match self.answers.read_line(&mut line) {
+                Ok(read) if read > 0 && line != ENDED => {}
+                _ => return Err(self.silent()),
+            }
         }
+        // What it wrote to standard error before is shown before anything that comes of this message.
+        self.errors.sync();
         let message = serde_json::from_str(&line).map_err(|error| self.garbled(&error.to_string()))?;
         self.answered = true;
         Ok(message)
@@ -237,9 +246,7 @@ impl Bridge {
     fn silent(&mut self) -> Unanswered {
         self.requests = None;
         let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-        if let Some(errors) = self.errors.take() {
-            let _ = errors.join();
-        }
+        self.errors.sync();
         if !self.answered {
             return Unanswered::Failed(self.python.diagnose());
         }
@@ -248,6 +255,22 @@ impl Bridge {
                 .why(format!("{}: {status}", self.python.path.display()))
                 .next("Look above for what it says, or run the file itself: python FILE.py"),
         )
+    }
+
+    /// Lets a task that has run here end as it would by itself: its `atexit` functions write what is not written yet.
+    pub(crate) fn finish(&mut self) {
+        self.requests = None;
+        for _ in 0..GRACE.as_millis() / LOOK.as_millis() {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return self.errors.sync();
+            }
+            thread::sleep(LOOK);
+        }
+        self.errors.sync();
+        output::tell(&format!(
+            "note: Python was ended: the task is done, but its threads still run after {} seconds.",
+            GRACE.as_secs()
+        ));
     }
 
     fn garbled(&self, why: &str) -> Unanswered {
@@ -269,9 +292,38 @@ impl Drop for Bridge {
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
             let _ = self.child.kill();
         }
+        // What it wrote is passed on when `errors` is dropped.
         let _ = self.child.wait();
-        if let Some(errors) = self.errors.take() {
-            let _ = errors.join();
+    }
+}
+
+/// Shows what Python writes to standard error, line by line.
+#[derive(Default)]
+struct Lines {
+    /// The beginning of a line.
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    fn take(&mut self, piece: Piece<'_>) {
+        if let Piece::Written(bytes) = piece {
+            for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+                self.rest.extend_from_slice(part);
+                if part.ends_with(b"\n") {
+                    self.show();
+                }
+            }
+        } else {
+            self.show();
+        }
+    }
+
+    fn show(&mut self) {
+        let line = std::mem::take(&mut self.rest);
+        let text = String::from_utf8_lossy(&line);
+        // What is missing is told in other words.
+        if !text.contains("No module named flyte") && !text.contains("No module named 'flyte") {
+            output::say(&text);
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Which Python runs the person's files.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use flyte_auth::child_output::{ChildOutput, Piece};
 use flyte_config::Environment;
 
 use crate::failure::{Exit, Failure};
@@ -58,25 +61,43 @@ impl Python {
         let path = self.path.display();
         let failure = Failure::new(format!("{path} cannot run this file")).exit(Exit::Failure);
         const TELL: &str = "import flyte; print(getattr(flyte, '__version__', 'unknown'))";
-        let told =
-            Command::new(&self.path).args(["-c", TELL]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let told = self.tell(TELL);
         let another = format!("or name another Python: --python PATH (this one is {})", self.why);
         match told {
             Err(error) => failure.why(format!("it cannot be started: {error}")).next(format!(
                 "Make a virtual environment: python3 -m venv .venv && .venv/bin/python {INSTALL}; {another}"
             )),
-            Ok(told) if told.status.success() => {
-                let version = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+            Ok(Some(version)) => {
+                let version = version.trim();
                 failure
                     .why(format!(
                         "its package flyte ({version}) is not the one that this command works with: it has no flyte._bridge"
                     ))
                     .next(format!("Install ours in a virtual environment of its own: python3 -m venv .venv && .venv/bin/python {INSTALL}; {another}"))
             }
-            Ok(_) => failure
+            Ok(None) => failure
                 .why("the package flyte is not installed there")
                 .next(format!("Install it: {path} {INSTALL}; {another}")),
         }
+    }
+}
+
+impl Python {
+    /// What a line of Python prints; `None` if it fails.
+    fn tell(&self, line: &str) -> io::Result<Option<String>> {
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&printed);
+        let output = ChildOutput::read(move |piece| {
+            if let Piece::Written(bytes) = piece {
+                sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            }
+        })?;
+        let mut command = Command::new(&self.path);
+        command.args(["-c", line]).stdin(Stdio::null()).stdout(output.stdio()?).stderr(Stdio::null());
+        let status = command.status()?;
+        drop(output);
+        let printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(status.success().then(|| String::from_utf8_lossy(&printed).into_owned()))
     }
 }
 

@@ -46,6 +46,50 @@ for line in sys.stdin:
             send({"outputs": {"o0": "hello " + values["who"], "o1": [1, None]}})
 "#;
 
+/// A bridge whose file writes much before its answer, and whose task leaves something to the end of Python.
+const CHATTY: &str = r#"
+import atexit, json, sys
+
+def send(message):
+    print(json.dumps(message), flush=True)
+
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["do"] == "describe":
+        for number in range(4000):
+            print("importing, line", number, file=sys.stderr)
+        send({"environments": [{"name": "hello", "own": True, "tasks": [{"name": "hello.main", "function": "main"}]}]})
+    else:
+        for number in range(1000):
+            print("running, line", number, file=sys.stderr)
+            send({"log": {"stream": "stderr", "text": f"logged, line {number}"}})
+        atexit.register(lambda: print("saved", file=sys.stderr))
+        send({"outputs": {"o0": 1}})
+"#;
+
+/// A bridge that leaves a process behind, which holds all of its pipes open, and dies.
+const LEAVES: &str = r#"
+import json, os, sys, time
+
+request = json.loads(sys.stdin.readline())
+if "dies" in open(request["file"]).read():
+    if os.fork() == 0:
+        open("left", "w").write(str(os.getpid()))
+        time.sleep(600)
+    while not (os.path.exists("left") and open("left").read()):
+        time.sleep(0.01)
+    print("last words", file=sys.stderr, flush=True)
+    os._exit(3)
+if os.fork() == 0:
+    open("left", "w").write(str(os.getpid()))
+    time.sleep(600)
+while not (os.path.exists("left") and open("left").read()):
+    time.sleep(0.01)
+print("imported", file=sys.stderr)
+print(json.dumps({"environments": [{"name": "hello", "own": True, "tasks": [{"name": "hello.main", "function": "main"}]}]}), flush=True)
+sys.stdin.readline()
+"#;
+
 struct Told {
     out: String,
     err: String,
@@ -195,6 +239,50 @@ fn another_python_than_ours_is_told_apart() {
         "{}",
         told.err
     );
+}
+
+#[test]
+fn what_python_writes_is_shown_before_the_commands_own_lines() {
+    let home = project(Some(CHATTY), "");
+    let imported: String = (0..4000).map(|number| format!("importing, line {number}\n")).collect();
+    for _ in 0..5 {
+        let told = run(home.path(), &["run", "app.py"]);
+        assert_eq!(told.err.strip_prefix(&imported).unwrap(), "\nRun one: flyte run app.py hello.main\n");
+    }
+    let told = run(home.path(), &["run", "--local", "app.py", "main"]);
+    assert_eq!(told.out, "Outputs:\n  o0:  1\n");
+    let ran = told.err.strip_prefix(&imported).unwrap().strip_suffix("saved\n").unwrap();
+    let (mut running, mut logged) = (0, 0);
+    for line in ran.lines() {
+        if line == format!("running, line {running}") {
+            running += 1;
+        } else {
+            // Python goes on meanwhile, but what it wrote before is there.
+            assert_eq!(line, format!("logged, line {logged}"));
+            logged += 1;
+            assert!(running >= logged, "{line} came before what was written before it");
+        }
+    }
+    assert_eq!((running, logged), (1000, 1000));
+}
+
+#[test]
+fn a_process_that_python_leaves_behind_holds_no_command_up() {
+    let home = project(Some(LEAVES), "");
+    for (app, code, told_so) in [
+        ("lives", 0, "imported\n\nRun one: flyte run app.py hello.main\n"),
+        ("dies", 1, "last words\nerror: /usr"),
+    ] {
+        let left = home.path().join("work/left");
+        let _ = fs::remove_file(&left);
+        fs::write(home.path().join("work/app.py"), app).unwrap();
+        let told = run(home.path(), &["run", "app.py"]);
+        // It is still there: nothing has waited for its end.
+        let kill = Command::new("kill").arg(fs::read_to_string(&left).unwrap()).status().unwrap();
+        assert!(kill.success(), "{}", told.err);
+        assert_eq!(told.code, Some(code), "{}", told.err);
+        assert!(told.err.starts_with(told_so), "{}", told.err);
+    }
 }
 
 #[test]

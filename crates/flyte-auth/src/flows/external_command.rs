@@ -3,15 +3,20 @@
 use std::{io, process::Stdio, time::Duration};
 
 use secrecy::SecretString;
-use tokio::{io::AsyncReadExt as _, process::Command};
+use tokio::{process::Command, sync::mpsc};
 use zeroize::Zeroizing;
 
-use crate::{AuthError, Interaction};
+use crate::{
+    AuthError, Interaction,
+    child_output::{ChildOutput, Piece},
+};
 
 /// How long the command may take, a person answering it included.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// The longest token that is taken, in bytes: no header carries more.
-const MAX_TOKEN: u64 = 64 * 1024;
+const MAX_TOKEN: usize = 64 * 1024;
+/// How many pieces of output wait to be taken.
+const QUEUE: usize = 16;
 
 /// Why a command gave no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,62 +74,73 @@ pub(crate) async fn token_within(
         .map_err(|failure| AuthError::Command { program, setting, failure })
 }
 
+/// What the command writes, on its way from the threads that read it.
+enum Written {
+    Output(Zeroizing<Vec<u8>>),
+    Errors(Vec<u8>),
+}
+
 async fn run(
     command: &[String],
     interaction: &dyn Interaction,
 ) -> Result<Zeroizing<Vec<u8>>, CommandFailure> {
     let (program, arguments) = command.split_first().ok_or(CommandFailure::Missing)?;
     let not_started = |error: io::Error| CommandFailure::NotStarted(error.to_string());
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let errors = sender.clone();
+    let stdout =
+        read(sender, |bytes| Written::Output(Zeroizing::new(bytes.to_vec()))).map_err(not_started)?;
+    let stderr = read(errors, |bytes| Written::Errors(bytes.to_vec())).map_err(not_started)?;
+    let (output, errors) = (stdout.stdio().map_err(not_started)?, stderr.stdio().map_err(not_started)?);
+    let mut readers = Some((stdout, stderr));
+    // Declared after the readers, and so dropped before them: they wait as long as it is full.
+    let mut written = receiver;
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::inherit())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(output)
+        .stderr(errors)
         .kill_on_drop(true)
         .spawn()
         .map_err(not_started)?;
-    let failed = |error: io::Error| CommandFailure::Failed(error.to_string());
-    let stdout = child.stdout.take();
-    let stderr = child.stderr.take();
-    let reading = async {
-        // One byte more than a token has, and no growing: a buffer that is left behind is not wiped.
-        let mut output = Zeroizing::new(Vec::with_capacity(2 * 64 * 1024));
-        if let Some(stdout) = stdout {
-            stdout.take(MAX_TOKEN + 1).read_to_end(&mut output).await?;
-        }
-        Ok::<_, io::Error>(output)
+    let ended = async {
+        // Its own end counts: a process that it left behind may hold its output open.
+        let status = child.wait().await.map_err(|error| CommandFailure::Failed(error.to_string()))?;
+        // Waits until the rest of its output is in the queue, which is emptied meanwhile.
+        let readers = readers.take();
+        let _ = tokio::task::spawn_blocking(move || drop(readers)).await;
+        Ok(status)
     };
-    let telling = async {
-        let Some(mut stderr) = stderr else { return };
-        let mut chunk = [0; 4096];
-        // As it comes, not line by line: a question has no newline at its end.
-        while let Ok(length @ 1..) = stderr.read(&mut chunk).await {
-            interaction.command_says(&String::from_utf8_lossy(&chunk[..length]));
+    let taken = async {
+        // No growing: a buffer that is left behind is not wiped.
+        let mut output = Zeroizing::new(Vec::with_capacity(MAX_TOKEN));
+        while let Some(piece) = written.recv().await {
+            match piece {
+                Written::Output(bytes) if output.len() + bytes.len() > MAX_TOKEN => {
+                    return Err(CommandFailure::NotAToken("it is too long"));
+                }
+                Written::Output(bytes) => output.extend_from_slice(&bytes),
+                // As it comes, not line by line: a question has no newline at its end.
+                Written::Errors(bytes) => interaction.command_says(&String::from_utf8_lossy(&bytes)),
+            }
         }
+        Ok(output)
     };
-    // A process that it left behind may hold its standard error open: the command's own end is what counts.
-    let finished = async {
-        let output = reading.await.map_err(failed)?;
-        if output.len() as u64 > MAX_TOKEN {
-            return Err(CommandFailure::NotAToken("it is too long"));
-        }
-        let status = child.wait().await.map_err(failed)?;
-        Ok::<_, CommandFailure>((output, status))
-    };
-    tokio::pin!(finished, telling);
-    let mut told = false;
-    let (output, status) = loop {
-        tokio::select! {
-            // What it said before it ended comes first.
-            biased;
-            () = &mut telling, if !told => told = true,
-            outcome = &mut finished => break outcome?,
-        }
-    };
-    if !told {
-        let _ = tokio::time::timeout(Duration::from_millis(100), &mut telling).await;
-    }
+    let (status, output) = tokio::try_join!(ended, taken)?;
     if status.success() { Ok(output) } else { Err(CommandFailure::Failed(status.to_string())) }
+}
+
+/// Reads one stream of a command into the queue.
+fn read(
+    queue: mpsc::Sender<Written>,
+    written: impl Fn(&[u8]) -> Written + Send + 'static,
+) -> io::Result<ChildOutput> {
+    ChildOutput::read(move |piece| {
+        if let Piece::Written(bytes) = piece {
+            // It fails if the command was given up.
+            let _ = queue.blocking_send(written(bytes));
+        }
+    })
 }
 
 fn parse(output: &[u8]) -> Result<SecretString, CommandFailure> {

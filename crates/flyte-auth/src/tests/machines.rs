@@ -447,6 +447,30 @@ async fn what_a_command_complains_about_is_shown_and_its_failure_told() {
 }
 
 #[tokio::test]
+async fn a_commands_last_words_come_before_its_token() {
+    for _ in 0..20 {
+        let listener = Listener::default();
+        // More than a pipe holds, to the last moment.
+        let words = shell("head -c 200000 /dev/zero >&2; printf token; printf end >&2");
+        let token = external_command::token(&words, "admin.command", &listener).await.unwrap();
+        assert_eq!(token.expose_secret(), "token");
+        let said = listener.0.lock().unwrap();
+        assert_eq!((said.len(), said.ends_with("\0end")), (200_003, true));
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_a_command_leaves_behind_holds_no_token_up() {
+    let listener = Listener::default();
+    let words = shell("sleep 600 & echo $! >&2; echo token");
+    let token = external_command::token(&words, "admin.command", &listener).await.unwrap();
+    assert_eq!(token.expose_secret(), "token");
+    let process = listener.0.lock().unwrap().trim().to_owned();
+    // It was still there: nothing has waited for its end.
+    assert!(std::process::Command::new("kill").arg(process).status().unwrap().success());
+}
+
+#[tokio::test]
 async fn a_command_that_hangs_is_ended() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pid");

@@ -302,9 +302,11 @@ fn local(
 ) -> Result<Exit, Failure> {
     let format = context.global.format;
     let request = json!({"do": "run_local", "task": task.name, "values": values});
-    let found: LocalOutputs = ask(bridge, &request, &mut Printer(format), |error| {
+    let found: Result<LocalOutputs, _> = ask(bridge, &request, &mut Printer(format), |error| {
         refused(error, &format!("the task {} has failed", task.name)).exit(Exit::Run)
-    })?;
+    });
+    bridge.finish();
+    let found = found?;
     match format {
         Format::Table if found.outputs.is_empty() => {}
         Format::Table => output::write(&format!("Outputs:\n{}", output::block(&io::named(&found.outputs))))?,
