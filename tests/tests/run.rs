@@ -42,6 +42,12 @@ def count(to: int) -> None:
 def sleep(seconds: int) -> None:
     print("asleep", flush=True)
     time.sleep(seconds)
+
+
+@env.task
+def write() -> None:
+    while True:
+        print("without a pause", flush=True)
 "#;
 
 /// The environment of our Python package; `python/dev` makes it.
@@ -200,6 +206,18 @@ fn who_has_seen_enough_leaves_the_run_and_can_stop_it() {
         let again = world.told(arguments).ok();
         assert!(again.err.contains("has already finished (aborted)"), "{again:?}");
     }
+}
+
+#[test]
+fn the_log_of_a_task_that_never_pauses_ends_at_what_was_written_when_it_was_asked() {
+    let world = World::new();
+    let _ = world.told(&["run", "--name", "noisy", "app.py", "write"]).ok();
+    eventually("the task writes", || {
+        let log = world.told(&["get", "logs", "noisy", "--lines", "2"]);
+        log.out.ends_with("without a pause\nwithout a pause\n").then_some(())
+    });
+    assert_eq!(world.json(&["get", "run", "noisy", "-o", "json"])["phase"], "running");
+    let _ = world.told(&["abort", "run", "noisy"]).ok();
 }
 
 #[test]

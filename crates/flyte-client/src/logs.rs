@@ -1,6 +1,7 @@
 //! What actions and apps write.
 
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 use connectrpc::ConnectError;
 use flyte_config::Endpoint;
@@ -55,7 +56,23 @@ impl<T: Transport> Logs<T> {
         let action_id = id.identifier(self.org.as_deref()).into();
         let request = dataproxy::TailLogsRequest { action_id, attempt, ..Default::default() };
         let stream = self.actions.tail_logs(request).await.map_err(|error| self.error(error))?;
-        Ok(ActionLog { watch: Watch::new(stream, self.endpoint.clone()), lines: VecDeque::new() })
+        let watch = Watch::new(stream, self.endpoint.clone());
+        Ok(ActionLog { watch, lines: VecDeque::new(), end: None })
+    }
+
+    /// What an attempt of an action has written by now: the same log, which ends at the moment of this call. Lines without a
+    /// time have no end.
+    ///
+    /// # Errors
+    /// Those of [`Self::of_action`].
+    pub async fn of_action_until_now(
+        &self,
+        id: &ActionId,
+        attempt: u32,
+    ) -> Result<ActionLog<T>, ClientError> {
+        let mut log = self.of_action(id, attempt).await?;
+        log.end = Some(now(log.watch.headers()));
+        Ok(log)
     }
 
     /// The log of an app, from the first line that is kept; it goes on for as long as the app runs.
@@ -81,10 +98,12 @@ impl<T: Transport> Logs<T> {
 pub struct ActionLog<T: Transport> {
     watch: Watch<T, dataproxy::TailLogsResponseView<'static>>,
     lines: VecDeque<Line>,
+    /// What was written from then on is left out: Unix time in seconds, by the server's clock.
+    end: Option<f64>,
 }
 
 impl<T: Transport> ActionLog<T> {
-    /// The next line; `None` after the last one of an attempt that has ended.
+    /// The next line; `None` after the last one of an attempt that has ended, or of the lines that were asked for.
     ///
     /// # Errors
     /// Those of a call.
@@ -93,6 +112,10 @@ impl<T: Transport> ActionLog<T> {
             let Some(message) = self.watch.message().await? else { return Ok(None) };
             let logs = message.to_owned_message().logs;
             self.lines.extend(logs.into_iter().flat_map(|log| log.lines).flat_map(|line| lines(line, "")));
+        }
+        let next = self.lines.front();
+        if next.and_then(|line| line.at).zip(self.end).is_some_and(|(at, end)| at >= end) {
+            return Ok(None);
         }
         Ok(self.lines.pop_front())
     }
@@ -133,6 +156,15 @@ impl<T: Transport> AppLog<T> {
         let plain = plain.into_iter().map(|message| LogLine { message, ..Default::default() });
         self.lines.extend(structured.into_iter().chain(plain).flat_map(|line| lines(line, replica)));
     }
+}
+
+/// The end of the second in which an answer began: the server's `Date` (RFC 9110 section 6.6.1) stamps lines as well. This
+/// machine's clock may be another.
+fn now(headers: &http::HeaderMap) -> f64 {
+    let date = headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now);
+    let since = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs_f64() + 1.0
 }
 
 /// A message of a log can be several lines, and usually brings the end of the last one along.

@@ -36,6 +36,8 @@ impl Answer {
 /// What is answered to which call; calls are counted.
 #[derive(Clone, Default)]
 pub(crate) struct Server {
+    /// The `Date` of each answer.
+    pub(crate) date: Option<&'static str>,
     handlers: Arc<Mutex<BTreeMap<String, Handler>>>,
     pub(crate) calls: Arc<Mutex<Vec<String>>>,
 }
@@ -100,7 +102,10 @@ impl Server {
                 (code.http_status().as_u16(), "application/json", error.into_bytes())
             }
         };
-        let response = Response::builder().status(status).header("content-type", content_type);
+        let mut response = Response::builder().status(status).header("content-type", content_type);
+        if let Some(date) = self.date {
+            response = response.header("date", date);
+        }
         response.body(Full::new(body.into())).unwrap()
     }
 }

@@ -19,6 +19,15 @@ impl<T: Transport, V> Watch<T, V> {
         Self { stream, endpoint }
     }
 
+    /// The headers of the answer.
+    pub(crate) fn headers(&self) -> &http::HeaderMap
+    where
+        V: MessageView<'static> + Send,
+        V::Owned: buffa::Message + serde::de::DeserializeOwned,
+    {
+        self.stream.headers()
+    }
+
     /// The next message; `None` where the server has no more to tell.
     pub(crate) async fn message<M>(&mut self) -> Result<Option<StreamMessage<M>>, ClientError>
     where

@@ -103,15 +103,16 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         if attempt == 0 {
             return Ok(Some(format!("The action {action} of the run {run} has not started yet.")));
         }
-        let mut log = client.logs().of_action(&id, attempt).await.map_err(failed)?;
+        let (logs, over) = (client.logs(), details.action.phase.is_over());
+        // The log of what is over ends by itself; that of what runs goes on, and is not waited for.
+        let (log, silence) = if over {
+            (logs.of_action(&id, attempt).await, SILENCE * 8)
+        } else {
+            (logs.of_action_until_now(&id, attempt).await, SILENCE)
+        };
+        let mut log = log.map_err(failed)?;
         loop {
-            let next = log.next();
-            // The log of what is over ends by itself; that of what runs goes on, and is not waited for.
-            let line = if details.action.phase.is_over() {
-                tokio::time::timeout(SILENCE * 8, next).await
-            } else {
-                tokio::time::timeout(SILENCE, next).await
-            };
+            let line = tokio::time::timeout(silence, log.next()).await;
             match line {
                 Ok(Ok(Some(line))) => context.progress.around_result(|| printer.line(line))?,
                 Ok(Ok(None)) | Err(_) => return Ok(None),
