@@ -119,6 +119,12 @@ impl Failure {
         }
     }
 
+    /// What did not work and what to do next.
+    #[cfg(test)]
+    pub(crate) fn advice(&self) -> String {
+        format!("{}\n{}", self.what, self.next.as_deref().unwrap_or_default())
+    }
+
     /// Tells the person, on standard error.
     pub(crate) fn report(self) -> ExitCode {
         if self.exit != Exit::Success {
