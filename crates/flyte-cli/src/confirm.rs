@@ -11,10 +11,17 @@ pub(crate) fn possible() -> bool {
 }
 
 /// Asks; anything but yes is no. Not within the runtime: it waits for the person.
-pub(crate) fn ask(question: &str) -> Result<bool, Failure> {
-    write!(anstream::stderr(), "{question} [y/N] ")
+pub(crate) fn ask(what: &str) -> Result<bool, Failure> {
+    let answer = question(&format!("{what} [y/N]"))?.unwrap_or_default();
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Asks for a line; `None` if the person has ended the input. Not within the runtime: it waits for the person.
+pub(crate) fn question(text: &str) -> Result<Option<String>, Failure> {
+    // Before the question is shown: a quick answer to it counts.
+    keyboard::forget();
+    write!(anstream::stderr(), "{text} ")
         .and_then(|()| anstream::stderr().flush())
         .map_err(|error| Failure::new("cannot ask").why(error))?;
-    let answer = keyboard::answer().unwrap_or_default();
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    Ok(keyboard::answer())
 }

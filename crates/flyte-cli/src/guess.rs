@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 
 /// What is typed after `flyte`, and the command that is meant. A resource is told in the singular: its plural and its place
 /// before or behind a verb make no difference.
-const GUESSES: [(&str, &str); 76] = [
+const GUESSES: [(&str, &str); 77] = [
     ("login", "flyte auth login"),
     ("signin", "flyte auth login"),
     ("sign-in", "flyte auth login"),
@@ -51,6 +51,7 @@ const GUESSES: [(&str, &str); 76] = [
     ("get config", "flyte auth doctor"),
     ("get token", "flyte auth token"),
     ("project", "flyte get project"),
+    ("runs", "flyte get run"),
     ("run-list", "flyte get run"),
     ("execution", "flyte get run"),
     ("get execution", "flyte get run"),

@@ -44,15 +44,20 @@ pub(crate) fn waiting_line() -> Option<String> {
     lines().try_lock().ok()?.try_recv().ok()
 }
 
-/// The next line, waited for outside of the runtime, for [`PATIENCE`] at most. What was typed before, while a sign-in was read, is none of it: the
-/// question was not there yet.
+/// Forgets what was typed before, while a sign-in was read: it answers no question that is still to be asked.
+pub(crate) fn forget() {
+    if let Some(lines) = LINES.get() {
+        let mut lines = lines.blocking_lock();
+        while lines.try_recv().is_ok() {}
+    }
+}
+
+/// The next line, waited for outside of the runtime, for [`PATIENCE`] at most.
 pub(crate) fn answer() -> Option<String> {
     if !io::stdin().is_terminal() {
         return None;
     }
-    let read_before = LINES.get().is_some();
     let mut lines = lines().blocking_lock();
-    while read_before && lines.try_recv().is_ok() {}
     let until = Instant::now() + PATIENCE;
     loop {
         match lines.try_recv() {

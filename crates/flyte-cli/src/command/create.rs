@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod api_key;
 pub(crate) mod config;
+mod interview;
 mod project;
 mod sign_in;
 pub(crate) mod trust;
@@ -32,7 +33,7 @@ pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     match command {
         Command::ApiKey(arguments) => api_key::run(arguments, &Context::load(global)?),
         // Does not read the configuration in effect: it may be what is to be mended.
-        Command::Config(arguments) => config::run(&arguments),
+        Command::Config(arguments) => config::run(arguments),
         Command::Project(arguments) => project::run(arguments, &Context::load(global)?),
         Command::Trust(arguments) => trust::run(arguments, &Context::load(global)?),
     }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{Args, ValueEnum};
 use flyte_auth::{Approval, state_dir};
 use flyte_config::key::{self, Key};
 use flyte_config::{AuthType, Config, ConfigError, Document, Endpoint, Environment, Setting, search};
 
+use super::interview;
 use super::sign_in::SignIn;
 use crate::cli::{AUTH_TYPE_HELP, Address};
 use crate::failure::{Exit, Failure};
@@ -14,6 +15,8 @@ use crate::output::{self, Format};
 use crate::{confirm, context};
 
 pub(crate) const HELP: &str = "\
+Without a setting it asks for the control plane, at a terminal.
+
 An existing file is changed in place: comments, other settings and their order stay. With --endpoint the mode of \
 signing in becomes the one of --auth-type, or the default (pkce), and plain HTTP is turned off unless --insecure \
 is given.
@@ -30,27 +33,26 @@ const DEVBOX_PROJECT: &str = "flytesnacks";
 const DEVBOX_DOMAIN: &str = "development";
 
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("content").required(true).multiple(true))]
 pub(crate) struct Arguments {
     /// Control plane: host, host:port, https://host or dns:///host. `http://` names a host too, but only --insecure
     /// turns TLS off
-    #[arg(long, value_name = "HOST", group = "content")]
+    #[arg(long, value_name = "HOST")]
     pub(crate) endpoint: Option<Address>,
 
     /// Talk plain HTTP, without credentials
-    #[arg(long, group = "content")]
+    #[arg(long)]
     pub(crate) insecure: bool,
 
     /// How to sign in
-    #[arg(long, value_name = "TYPE", help = AUTH_TYPE_HELP, group = "content")]
+    #[arg(long, value_name = "TYPE", help = AUTH_TYPE_HELP)]
     pub(crate) auth_type: Option<AuthType>,
 
     /// ID of the client that signs in, with --auth-type client-secret
-    #[arg(long, value_name = "ID", group = "content")]
+    #[arg(long, value_name = "ID")]
     pub(super) client_id: Option<String>,
 
     /// File that holds the client's secret; means --auth-type client-secret
-    #[arg(long, value_name = "FILE", group = "content")]
+    #[arg(long, value_name = "FILE")]
     pub(super) client_secret_file: Option<PathBuf>,
 
     /// Environment variable that holds the client's secret; means --auth-type client-secret
@@ -58,36 +60,36 @@ pub(crate) struct Arguments {
     pub(super) client_secret_env_var: Option<String>,
 
     /// PEM file of the private key that the client signs with instead of a secret; means --auth-type client-secret
-    #[arg(long, value_name = "FILE", group = "content")]
+    #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["client_secret_file", "client_secret_env_var"])]
     pub(super) client_private_key_file: Option<PathBuf>,
 
     /// Command that prints the access token, as one argument quoted as in a shell; means --auth-type external-command
-    #[arg(long, value_name = "LINE", group = "content")]
+    #[arg(long, value_name = "LINE")]
     pub(super) command: Option<String>,
 
     /// Organization; by default the first label of a host name of three labels or more
-    #[arg(long, value_name = "NAME", group = "content")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) org: Option<String>,
 
     /// Project to work in
-    #[arg(short, long, value_name = "NAME", group = "content")]
+    #[arg(short, long, value_name = "NAME")]
     pub(crate) project: Option<String>,
 
     /// Domain to work in, such as development
-    #[arg(short, long, value_name = "NAME", group = "content")]
+    #[arg(short, long, value_name = "NAME")]
     pub(crate) domain: Option<String>,
 
     /// For a devbox on this machine: --endpoint localhost:30080 --insecure --project flytesnacks --domain development
-    #[arg(long, conflicts_with = "endpoint", group = "content")]
+    #[arg(long, conflicts_with = "endpoint")]
     devbox: bool,
 
     /// PEM file of the certificate authorities to trust instead of the system's
-    #[arg(long, value_name = "FILE", group = "content")]
+    #[arg(long, value_name = "FILE")]
     ca_cert_file: Option<PathBuf>,
 
     /// Accept any certificate. Whoever is between you and the server can then read everything
-    #[arg(long, group = "content")]
+    #[arg(long)]
     insecure_skip_verify: bool,
 
     /// What builds images [default: local]
@@ -99,11 +101,11 @@ pub(crate) struct Arguments {
     registry: Option<String>,
 
     /// Keep a record of local runs
-    #[arg(long, group = "content")]
+    #[arg(long)]
     local_persistence: bool,
 
     /// Report local runs to the control plane
-    #[arg(long, group = "content")]
+    #[arg(long)]
     local_tracked: bool,
 
     /// File to write. Without it: .flyte/config.yaml of the project that you are in (a directory with .flyte, or a git
@@ -144,17 +146,67 @@ impl ImageBuilder {
     }
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+impl Arguments {
+    /// Whether nothing is said about the control plane and how to use it.
+    fn says_nothing(&self) -> bool {
+        let Self {
+            endpoint,
+            insecure,
+            auth_type,
+            client_id,
+            client_secret_file,
+            client_secret_env_var,
+            client_private_key_file,
+            command,
+            org,
+            project,
+            domain,
+            devbox,
+            ca_cert_file,
+            insecure_skip_verify,
+            image_builder: _,
+            registry: _,
+            local_persistence,
+            local_tracked,
+            output: _,
+            force: _,
+            _format,
+            config: _,
+        } = self;
+        let values = [client_id, client_secret_env_var, command, org, project, domain];
+        let files = [client_secret_file, client_private_key_file, ca_cert_file];
+        let flags = [insecure, devbox, insecure_skip_verify, local_persistence, local_tracked];
+        endpoint.is_none()
+            && auth_type.is_none()
+            && values.iter().all(|value| value.is_none())
+            && files.iter().all(|file| file.is_none())
+            && !flags.iter().any(|flag| **flag)
+    }
+}
+
+pub(super) fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
+    let asks = arguments.says_nothing();
+    if asks && !confirm::possible() {
+        return Err(interview::impossible());
+    }
     let environment = context::environment()?;
-    let path = target(arguments, &environment);
+    let path = target(&arguments, &environment);
     let ca_cert_file =
         arguments.ca_cert_file.as_deref().map(|file| readable(&environment.directory.join(file)));
-    let ca_cert_file = ca_cert_file.transpose()?;
-    let sign_in = SignIn::of(arguments, &environment)?;
+    let mut ca_cert_file = ca_cert_file.transpose()?;
+    let sign_in = SignIn::of(&arguments, &environment)?;
     let exists = path.exists();
     if exists && !arguments.force && !consent(&path, &retry_line())? {
         return Ok(Exit::Success);
     }
+    if asks {
+        let address = interview::endpoint(&path, &environment)?;
+        let known = Document::open(&path).ok().filter(|_| exists);
+        let known = known.as_ref().and_then(|document| authority_of(document, &address.endpoint));
+        ca_cert_file = interview::authority(&address.endpoint, known, &environment)?;
+        arguments.endpoint = Some(address);
+    }
+    let arguments = &arguments;
     let unusable = |error: &ConfigError| Failure::config(format!("cannot change {}", path.display()), error);
     let mut document = Document::open(&path).map_err(|error| unusable(&error))?;
     let authority = document.get(key::CA_CERT_FILE_PATH).map(str::to_owned);
@@ -276,6 +328,12 @@ fn fill_in(
     text(document, key::PROJECT, arguments.project.as_deref().or(devbox.then_some(DEVBOX_PROJECT)))
 }
 
+/// The authority's file that a document names for an endpoint.
+fn authority_of<'a>(document: &'a Document, endpoint: &Endpoint) -> Option<&'a str> {
+    let named: Endpoint = document.get(key::ENDPOINT)?.parse().ok()?;
+    document.get(key::CA_CERT_FILE_PATH).filter(|_| named.authority() == endpoint.authority())
+}
+
 /// Removes a key, or sets it to its default where it cannot be removed without touching something else.
 fn clear(document: &mut Document, key: &Key, default: Setting<'_>) -> Result<(), ConfigError> {
     document.remove(key).or_else(|_| document.set(key, default))
@@ -292,7 +350,7 @@ fn target(arguments: &Arguments, environment: &Environment) -> PathBuf {
 }
 
 /// The path as text, if there is a certificate file.
-fn readable(path: &Path) -> Result<String, Failure> {
+pub(super) fn readable(path: &Path) -> Result<String, Failure> {
     let unusable = |why: &dyn std::fmt::Display| {
         Failure::new(format!("cannot use the CA file {}", path.display()))
             .why(why)
