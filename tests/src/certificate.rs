@@ -18,6 +18,8 @@ pub enum Flaw {
     SelfSigned,
     /// It is for `other.example`.
     AnotherName,
+    /// It is marked as an authority, as `openssl req -x509` makes it.
+    Authority,
 }
 
 /// A certificate for `localhost` with its key, and the authority that signed it.
@@ -42,10 +44,11 @@ impl Certificate {
         match flaw {
             Flaw::Expired => leaf.not_after = date_time_ymd(2001, 1, 1),
             Flaw::NotYetValid => leaf.not_before = date_time_ymd(2099, 1, 1),
+            Flaw::Authority => leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
             Flaw::None | Flaw::SelfSigned | Flaw::AnotherName => {}
         }
         let leaf = match flaw {
-            Flaw::SelfSigned => leaf.self_signed(&key),
+            Flaw::SelfSigned | Flaw::Authority => leaf.self_signed(&key),
             _ => leaf.signed_by(&key, &Issuer::new(authority, authority_key)),
         };
         let both = leaf.unwrap().pem() + &key.serialize_pem();

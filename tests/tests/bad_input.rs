@@ -85,10 +85,12 @@ fn a_bad_certificate_is_told_and_ends_no_session() {
     let (mut server, machine) = about_to_renew();
     server.signal("KILL");
     server.wait();
+    let trust = format!("`flyte create config --endpoint {} --ca-cert-file FILE`", server.url(""));
     for (flaw, reason, advice) in [
         (Flaw::Expired, "has expired", "Check this machine's clock (`date`)"),
         (Flaw::NotYetValid, "is not valid yet", "Check this machine's clock (`date`)"),
-        (Flaw::SelfSigned, "is self-signed", "--ca-cert-file CA.pem"),
+        (Flaw::SelfSigned, "is self-signed", trust.as_str()),
+        (Flaw::Authority, "is marked as an authority (CA:TRUE)", "a certificate of a server (CA:FALSE)"),
         (Flaw::AnotherName, "is for another host name", "Use the name that the certificate is for"),
     ] {
         let certificate = Certificate::new(flaw);

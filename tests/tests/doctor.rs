@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flyte_e2e::{Certificate, Flaw, Machine, Server, Told, WebServer, free_port};
 use serde_json::Value;
 
@@ -93,7 +94,12 @@ fn a_server_that_is_not_trusted_is_told_with_its_certificate() {
     report.tells("connection", "pass", "answers");
     report.tells("certificate", "fail", "authority that this machine does not trust");
     report.tells("certificate", "fail", "expires in");
-    report.tells("certificate", "fail", "--ca-cert-file");
+    let command = format!("flyte create config --endpoint {} --ca-cert-file FILE", server.url(""));
+    report.tells("certificate", "fail", &command);
+    // An API key has no file to name an authority in.
+    let key = STANDARD.encode(format!("{}:ci:secret:None", server.endpoint()));
+    let report = Report::of(machine.flyte(&[]).env("FLYTE_API_KEY", key));
+    report.tells("certificate", "fail", "export SSL_CERT_FILE=FILE");
     // Its clock is known all the same: a wrong one may be why.
     report.tells("clock", "pass", "agrees");
     report.tells("discovery", "skip", "cannot be reached");
@@ -106,6 +112,7 @@ fn each_flaw_of_a_certificate_is_told() {
         (Flaw::NotYetValid, ["not valid yet", "clocks", "authority of a test"]),
         (Flaw::AnotherName, ["for another host name", "expires in", "authority of a test"]),
         (Flaw::SelfSigned, ["self-signed", "expires in", "--ca-cert-file"]),
+        (Flaw::Authority, ["marked as an authority (CA:TRUE)", "expires in", "CA:FALSE"]),
     ] {
         let (certificate, machine) = (Certificate::new(flaw), Machine::bare());
         let server = WebServer::start(&certificate, 404);

@@ -25,6 +25,8 @@ pub enum AuthError {
         url: String,
         /// Why not.
         failure: ConnectFailure,
+        /// What to do next, if there is something to do.
+        hint: Option<String>,
         /// The underlying error.
         #[source]
         source: Arc<reqwest::Error>,
@@ -376,7 +378,7 @@ impl AuthError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unreachable { failure, .. } => return failure.hint(),
+            Self::Unreachable { hint, .. } => return hint.clone(),
             Self::WrongEndpoint { .. } => {
                 "Give the control plane's address, not the web console's or a login page's: \
                 `flyte create config --endpoint HOST`."

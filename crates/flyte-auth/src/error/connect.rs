@@ -176,7 +176,7 @@ impl ConnectFailure {
                 Self::CertificateExpired => "Check this machine's clock (`date`); if it is right, the server's certificate must be renewed.",
                 Self::CertificateNotYetValid => "Check this machine's clock (`date`).",
                 Self::UnknownAuthority => {
-                    "Trust its authority with `flyte create config --endpoint HOST --ca-cert-file CA.pem` (admin.caCertFilePath)."
+                    "Trust its authority: `flyte create config --endpoint HOST --ca-cert-file FILE`."
                 }
                 Self::AuthorityCertificate => {
                     "Ask the server's administrator for a certificate of a server (CA:FALSE), signed by that authority."

@@ -35,6 +35,8 @@ pub struct HttpOptions {
     pub proxy_url: Option<Url>,
     /// The proxies that the environment names.
     pub proxy_variables: ProxyVariables,
+    /// Whether an API key says where the control plane is: what it needs beside it comes in variables, not in a file.
+    pub with_api_key: bool,
 }
 
 impl fmt::Debug for HttpOptions {
@@ -45,6 +47,7 @@ impl fmt::Debug for HttpOptions {
             .field("insecure_skip_verify", &self.insecure_skip_verify)
             .field("proxy", &self.proxy_url.as_ref().and_then(Url::host_str))
             .field("proxy_variables", &self.proxy_variables)
+            .field("with_api_key", &self.with_api_key)
             .finish()
     }
 }
@@ -150,15 +153,41 @@ impl Http {
         ConnectFailure::through(error, self.proxies.of(url))
     }
 
+    /// What to do about a failure at `url`, if there is something to do.
+    #[must_use]
+    pub fn hint(&self, url: &Url, failure: &ConnectFailure) -> Option<String> {
+        if *failure != ConnectFailure::UnknownAuthority {
+            return failure.hint();
+        }
+        if !self.is_own(url) {
+            return Some(
+                "Add its authority to the system's, or to the file of admin.caCertFilePath if that is set."
+                    .to_owned(),
+            );
+        }
+        let endpoint = self.endpoint.as_str().trim_end_matches('/');
+        // The variable stands for the system's authorities, which a file of the configuration replaces.
+        let trust = if self.options.with_api_key && self.options.ca_cert_file.is_none() {
+            "Trust its authority: `export SSL_CERT_FILE=FILE`.".to_owned()
+        } else {
+            format!("Trust its authority: `flyte create config --endpoint {endpoint} --ca-cert-file FILE`.")
+        };
+        Some(format!(
+            "{trust} A flyte-server names FILE when it starts, and offers it as ca.pem on its page {endpoint}/."
+        ))
+    }
+
     /// An HTTP failure at `url`, whose query is left out: it may hold a code.
     #[must_use]
     pub fn unreachable(&self, url: &Url, source: reqwest::Error) -> AuthError {
         let mut shown = url.clone();
         shown.set_query(None);
         shown.set_fragment(None);
+        let failure = self.failure(url, &source);
         AuthError::Unreachable {
             url: shown.to_string(),
-            failure: self.failure(url, &source),
+            hint: self.hint(url, &failure),
+            failure,
             source: Arc::new(source.without_url()),
         }
     }

@@ -66,6 +66,7 @@ impl SessionOptions {
                 insecure_skip_verify: admin.insecure_skip_verify,
                 proxy_url: admin.http_proxy_url.clone(),
                 proxy_variables: ProxyVariables::of(environment),
+                with_api_key: false,
             },
             overrides: Overrides { client_id: admin.client_id.clone(), scopes: admin.scopes.clone() },
             token_store: admin.store_kind(),
@@ -82,6 +83,7 @@ impl SessionOptions {
     #[must_use]
     pub fn with_api_key(mut self, key: ApiKey) -> Self {
         self.endpoint = key.endpoint.clone();
+        self.http.with_api_key = true;
         self.auth_type = AuthType::ClientSecret;
         self.auth_type_chosen = true;
         self.credentials.client = Some(key.into());

@@ -25,6 +25,7 @@ async fn each_bad_certificate_is_told_apart() {
         (Certificate::NotYetValid, ConnectFailure::CertificateNotYetValid, "clock"),
         (Certificate::ForAnotherName, ConnectFailure::CertificateName, "name"),
         (Certificate::SelfSigned, ConnectFailure::UnknownAuthority, "--ca-cert-file"),
+        (Certificate::Authority, ConnectFailure::AuthorityCertificate, "CA:FALSE"),
     ] {
         let served = Served::new(certificate, |_| Router::new()).await;
         let (found, error) = failure(&served.http_options(), served.url("")).await;
@@ -32,6 +33,31 @@ async fn each_bad_certificate_is_told_apart() {
         assert!(error.hint().unwrap().contains(hint), "{certificate:?}: {:?}", error.hint());
         assert!(!error.is_authentication());
     }
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_trusted_by_what_the_caller_has() {
+    let served = Served::new(Certificate::Good, |_| Router::new()).await;
+    let endpoint = format!("https://localhost:{}", served.port);
+    let hint = async |options: &HttpOptions| failure(options, served.url("")).await.1.hint().unwrap();
+    let config = format!("`flyte create config --endpoint {endpoint} --ca-cert-file FILE`");
+    let with_key = HttpOptions { with_api_key: true, ..HttpOptions::default() };
+    let other = Served::new(Certificate::Good, |_| Router::new()).await;
+    // A file of the configuration counts before the variable.
+    let with_both = HttpOptions { with_api_key: true, ..other.http_options() };
+    for (options, told) in [
+        (HttpOptions::default(), config.as_str()),
+        (with_key, "`export SSL_CERT_FILE=FILE`"),
+        (with_both, &config),
+    ] {
+        let hint = hint(&options).await;
+        assert!(hint.contains(told) && hint.contains(&format!("ca.pem on its page {endpoint}/")), "{hint}");
+    }
+    // An identity provider's authority is no business of the control plane's settings.
+    let http = Http::new(&HttpOptions::default(), served.url("")).unwrap();
+    let source = http.client_for(&other.url("")).unwrap().get(other.url("")).send().await.unwrap_err();
+    let hint = http.unreachable(&other.url(""), source).hint().unwrap();
+    assert!(hint.contains("the system's") && !hint.contains("flyte create config"), "{hint}");
 }
 
 #[tokio::test]

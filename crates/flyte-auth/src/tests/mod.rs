@@ -61,6 +61,8 @@ enum Certificate {
     NotYetValid,
     ForAnotherName,
     SelfSigned,
+    /// Self-signed and marked as an authority, as `openssl req -x509` makes it.
+    Authority,
 }
 
 /// A listening TLS server and the client's view of it.
@@ -83,10 +85,11 @@ impl Served {
         match certificate {
             Certificate::Expired => leaf.not_after = date_time_ymd(2001, 1, 1),
             Certificate::NotYetValid => leaf.not_before = date_time_ymd(2099, 1, 1),
+            Certificate::Authority => leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
             _ => {}
         }
         let leaf = match certificate {
-            Certificate::SelfSigned => leaf.self_signed(&leaf_key),
+            Certificate::SelfSigned | Certificate::Authority => leaf.self_signed(&leaf_key),
             _ => leaf.signed_by(&leaf_key, &Issuer::new(authority, authority_key)),
         }
         .unwrap();

@@ -147,7 +147,7 @@ async fn certificate(options: &SessionOptions) -> (Option<Response>, Finding) {
                 _ => String::new(),
             };
             let finding = Finding::fail(CERTIFICATE, format!("{endpoint}: {failure}{seen}"));
-            return (None, finding.maybe_fix(failure.hint()));
+            return (None, finding.maybe_fix(http.hint(endpoint.url(), &failure)));
         }
     };
     if endpoint.is_insecure() {
