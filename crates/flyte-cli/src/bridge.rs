@@ -4,6 +4,7 @@ use std::io::{self, BufRead as _, BufReader, PipeReader, Write as _};
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -154,6 +155,8 @@ pub(crate) struct Bridge {
     answers: BufReader<PipeReader>,
     /// Passes on what Python writes to standard error.
     errors: ChildOutput,
+    /// Whether a mark in it ends a line.
+    unfinished: Arc<AtomicBool>,
     answered: bool,
 }
 
@@ -161,7 +164,8 @@ impl Bridge {
     /// Starts it in the current directory.
     pub(crate) fn start(python: Python) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::new("cannot start Python").why(error);
-        let mut lines = Lines::default();
+        let unfinished = Arc::new(AtomicBool::new(true));
+        let mut lines = Lines { rest: Vec::new(), unfinished: Arc::clone(&unfinished) };
         let errors = ChildOutput::read(move |piece| lines.take(piece)).map_err(failed)?;
         let (answers, mut end) = io::pipe().map_err(failed)?;
         let mut command = Command::new(&python.path);
@@ -177,7 +181,15 @@ impl Bridge {
             let _ = ended.wait();
             let _ = write!(end, "\n{ENDED}");
         });
-        Ok(Self { python, child, requests, answers: BufReader::new(answers), errors, answered: false })
+        Ok(Self {
+            python,
+            child,
+            requests,
+            answers: BufReader::new(answers),
+            errors,
+            unfinished,
+            answered: false,
+        })
     }
 
     /// Imports a file and tells what is in it.
@@ -235,18 +247,25 @@ impl Bridge {
                 _ => return Err(self.silent()),
             }
         }
-        // What it wrote to standard error before is shown before anything that comes of this message.
-        self.errors.sync();
-        let message = serde_json::from_str(&line).map_err(|error| self.garbled(&error.to_string()))?;
+        let message: Value = serde_json::from_str(&line).map_err(|error| self.garbled(&error.to_string()))?;
         self.answered = true;
+        // What it wrote to standard error before is shown before anything that comes of this message. While a task prints, the
+        // beginning of a line waits for its end.
+        self.show_errors(message.get("log").is_none());
         Ok(message)
+    }
+
+    /// Waits until what Python has written to standard error is shown, an unfinished line with it if `unfinished`.
+    fn show_errors(&mut self, unfinished: bool) {
+        self.unfinished.store(unfinished, Ordering::Relaxed);
+        self.errors.sync();
     }
 
     /// Python has ended.
     fn silent(&mut self) -> Unanswered {
         self.requests = None;
         let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-        self.errors.sync();
+        self.show_errors(true);
         if !self.answered {
             return Unanswered::Failed(self.python.diagnose());
         }
@@ -262,11 +281,11 @@ impl Bridge {
         self.requests = None;
         for _ in 0..GRACE.as_millis() / LOOK.as_millis() {
             if !matches!(self.child.try_wait(), Ok(None)) {
-                return self.errors.sync();
+                return self.show_errors(true);
             }
             thread::sleep(LOOK);
         }
-        self.errors.sync();
+        self.show_errors(true);
         output::tell(&format!(
             "note: Python was ended: the task is done, but its threads still run after {} seconds.",
             GRACE.as_secs()
@@ -292,16 +311,17 @@ impl Drop for Bridge {
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
             let _ = self.child.kill();
         }
+        self.unfinished.store(true, Ordering::Relaxed);
         // What it wrote is passed on when `errors` is dropped.
         let _ = self.child.wait();
     }
 }
 
 /// Shows what Python writes to standard error, line by line.
-#[derive(Default)]
 struct Lines {
     /// The beginning of a line.
     rest: Vec<u8>,
+    unfinished: Arc<AtomicBool>,
 }
 
 impl Lines {
@@ -313,7 +333,7 @@ impl Lines {
                     self.show();
                 }
             }
-        } else {
+        } else if self.unfinished.load(Ordering::Relaxed) {
             self.show();
         }
     }
