@@ -129,7 +129,7 @@ impl TokenResponse {
         };
         // Server faults are never read as an OAuth verdict: a proxy's page must not end a session. GitHub says that it
         // refuses inside an answer that succeeds.
-        if (succeeded || (400..500).contains(&status))
+        if (succeeded || may_refuse(status))
             && let Some(refusal) = refusal(&answer)
         {
             return Err(refusal);
@@ -174,24 +174,42 @@ impl TokenResponse {
     }
 }
 
+/// Whether an answer with this status may be a refusal. The others say that the request did not reach the endpoint as it was
+/// sent: no such page, too large, wrong method.
+fn may_refuse(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 404..=408 | 411 | 413..=415 | 431)
+}
+
 /// The refusal in an answer (RFC 6749 section 5.2), also where the server writes it as an object.
 fn refusal(answer: &Members) -> Option<AuthError> {
     let text = |members: &Members, names| members.text(names).ok().flatten().map(|text| clean(&text));
-    let described = text(answer, &["error_description"]);
+    // Okta's are the second names.
+    let described = text(answer, &["error_description", "error_summary", "error_message"]);
     let (code, description) = match answer.object("error") {
         Some(error) => {
             (text(&error, &["code", "type", "status"])?, text(&error, &["message", "description"]))
         }
         // An answer with both brings what was asked for.
         None if answer.secret(&["access_token"]).is_ok_and(|token| token.is_some()) => return None,
-        None => (text(answer, &["error"])?, None),
+        None => (text(answer, &["error", "error_code"])?, text(answer, &["message"])),
     };
-    Some(AuthError::Refused { code, description: described.or(description) })
+    // "Not Found" is a web framework's, not OAuth's.
+    let is_code = !code.contains(char::is_whitespace);
+    is_code.then(|| AuthError::Refused { code, description: described.or(description) })
 }
 
-/// Text from a server made fit for a terminal: no control characters, bounded.
+/// Text from a server made fit for a terminal: no control characters, nothing invisible, bounded.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
+    text.chars().filter(|c| !is_unprintable(*c)).take(300).collect()
+}
+
+/// Whether a character moves the cursor, changes the direction of what follows, or is not seen (Unicode's categories Cc, Cf, Zl
+/// and Zp): text with it may read differently from what it is.
+pub(crate) fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// SHA-256 in lower-case hexadecimal: names a token without telling it.
@@ -283,6 +301,14 @@ mod tests {
                 "HTTP status 503; it is an object that says \"invalid_grant\"",
             ),
             (400, "upstream s3cret=s3cret", "HTTP status 400; it is the text \"upstream s3cret=\""),
+            (404, r#"{"error":"invalid_grant"}"#, "HTTP status 404"),
+            (
+                400,
+                r#"{"status":400,"error":"Bad Request","path":"/token"}"#,
+                "HTTP status 400; it is an object that says",
+            ),
+            (200, "s3cret", "it is a text of 6 bytes"),
+            (200, r#"{"access_token":"s3cret","#, "it is JSON that is cut off or broken"),
         ] {
             let error = parse(status, body).unwrap_err();
             assert!(matches!(error, AuthError::BadAnswer { .. }), "{body}: {error:?}");
@@ -320,6 +346,13 @@ mod tests {
                 "7",
                 Some("disabled"),
             ),
+            (
+                401,
+                r#"{"errorCode":"invalid_client","errorSummary":"Invalid value for 'client_id'","errorLink":"invalid_client"}"#,
+                "invalid_client",
+                Some("Invalid value for 'client_id'"),
+            ),
+            (400, r#"{"error":["invalid_scope"],"error_description":["a","b"]}"#, "invalid_scope", None),
         ] {
             match parse(status, body) {
                 Err(AuthError::Refused { code: found, description }) => {

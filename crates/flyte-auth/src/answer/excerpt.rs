@@ -2,12 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use crate::token::clean;
+use crate::token::{clean, is_unprintable};
 
 /// The longest excerpt of a text, in characters.
 const LONGEST: usize = 120;
 /// A word that is longer may be a token, in characters.
 const LONGEST_WORD: usize = 30;
+/// A word of letters and digits that is not shorter may be a token, in characters.
+const SHORTEST_TOKEN: usize = 12;
 /// How many members of an object are named.
 const MEMBERS: usize = 8;
 /// Members that servers explain themselves in.
@@ -15,7 +17,8 @@ const WORDS: [&str; 7] = ["message", "error_description", "error", "detail", "ti
 
 /// What a body is, in words.
 pub(crate) fn excerpt(body: &[u8]) -> String {
-    if body.trim_ascii().is_empty() {
+    let body = without_mark(body);
+    if body.is_empty() {
         return "empty".to_owned();
     }
     if let Ok(value) = serde_json::from_slice::<Value>(body) {
@@ -24,10 +27,17 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
             other => format!("JSON, but {}", kind(&other)),
         };
     }
+    if is_broken_json(body) {
+        return format!("JSON that is cut off or broken, of {} bytes", body.len());
+    }
     match std::str::from_utf8(body) {
         Ok(text) => match page(text) {
             Some(title) if title.is_empty() => "a web page".to_owned(),
             Some(title) => format!("a web page ({title:?})"),
+            // A single word may be the token itself.
+            None if !text.contains(|c: char| c.is_whitespace() || is_unprintable(c)) => {
+                format!("a text of {} bytes", text.len())
+            }
             None => format!("the text {:?}", words(text, LONGEST)),
         },
         Err(_) => format!("{} bytes that are no text", body.len()),
@@ -36,16 +46,28 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
 
 /// The first words that a body has for people, where it has any.
 pub(crate) fn first_words(body: &[u8]) -> Option<String> {
+    let body = without_mark(body);
     let words = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(object)) => said(&object)?,
         Ok(Value::String(text)) => words(&text, LONGEST),
         Ok(_) => return None,
+        Err(_) if is_broken_json(body) => return None,
         Err(_) => {
             let text = std::str::from_utf8(body).ok()?;
             page(text).unwrap_or_else(|| words(text, LONGEST))
         }
     };
-    Some(words).filter(|words| !words.is_empty())
+    Some(words).filter(|words| words.chars().any(char::is_alphanumeric))
+}
+
+/// A body without the blanks around it, and without a byte order mark.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii()
+}
+
+/// Whether a body that is not JSON was meant to be: what is in it may be anything.
+fn is_broken_json(body: &[u8]) -> bool {
+    matches!(body.first(), Some(b'{' | b'[' | b'"'))
 }
 
 /// An object by the names of its members, and what it says to people.
@@ -109,27 +131,96 @@ fn page(text: &str) -> Option<String> {
     Some(found.into_iter().find(|words| !words.is_empty()).unwrap_or_default())
 }
 
-/// The first words of a text in one line. A word that is so long that it may be a token is left out.
+/// The first words of a text in one line. What may be a secret is left out: see [`word`].
 pub(super) fn words(text: &str, longest: usize) -> String {
     let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        let is_address = word.starts_with("http://") || word.starts_with("https://");
-        let word = match word.chars().count() {
-            _ if is_address => word.split(['?', '#']).next().unwrap_or_default(),
-            // What follows may be a parameter's value.
-            1..=LONGEST_WORD => word.split_inclusive('=').next().unwrap_or_default(),
-            _ => "...",
+    let mut announced = Announced::Nothing;
+    for raw in text.split(|c: char| c.is_whitespace() || is_unprintable(c)).filter(|word| !word.is_empty()) {
+        let shown = match announced {
+            Announced::Secret => "...".to_owned(),
+            // "Basic authentication" is none, "Basic YWRhOg==" is one.
+            Announced::Credentials if !raw.chars().all(char::is_alphabetic) => "...".to_owned(),
+            _ => word(raw),
         };
-        if line.chars().count() + word.chars().count() >= longest {
+        announced = Announced::by(raw);
+        if line.chars().count() + shown.chars().count() >= longest {
             line.push_str(" ...");
             break;
         }
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(&shown);
     }
     clean(line.trim())
+}
+
+/// What a word says about the next one.
+#[derive(Clone, Copy)]
+enum Announced {
+    Nothing,
+    /// An authentication scheme (RFC 9110 section 11.1): credentials may follow.
+    Credentials,
+    /// The name of a secret, with a colon.
+    Secret,
+}
+
+impl Announced {
+    fn by(word: &str) -> Self {
+        let name = word.trim_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
+        match name.as_str() {
+            "basic" | "bearer" | "digest" | "dpop" | "negotiate" => Self::Credentials,
+            name if names_a_secret(name) && word.trim_end_matches(['"', '\'']).ends_with([':', '=']) => {
+                Self::Secret
+            }
+            _ => Self::Nothing,
+        }
+    }
+}
+
+fn names_a_secret(name: &str) -> bool {
+    ["token", "secret", "password", "passwd", "key", "cookie", "code", "session", "assertion"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+/// A word, as far as it is shown: neither what may be a token, nor the value of a parameter, nor what is in an address beside
+/// host and path.
+fn word(raw: &str) -> String {
+    if raw.starts_with("http://") || raw.starts_with("https://") {
+        return address(raw);
+    }
+    // What follows may be a parameter's value.
+    let shown = raw.split_inclusive('=').next().unwrap_or_default();
+    if may_be_a_secret(shown.trim_end_matches('=')) {
+        return "...".to_owned();
+    }
+    match shown.split_once(':') {
+        Some((name, value)) if !value.is_empty() && names_a_secret(&name.to_ascii_lowercase()) => {
+            format!("{name}:...")
+        }
+        _ => shown.to_owned(),
+    }
+}
+
+/// Whether a word looks like a token rather than one of a language: it is very long, or long with letters and digits mixed.
+fn may_be_a_secret(word: &str) -> bool {
+    let count = word.chars().count();
+    let has = |what: fn(char) -> bool| word.chars().any(what);
+    let is_token = || word.chars().all(|c| c.is_ascii_alphanumeric() || "-_+~=".contains(c));
+    count > LONGEST_WORD
+        || (count >= SHORTEST_TOKEN && has(|c| c.is_ascii_digit()) && has(char::is_alphabetic) && is_token())
+}
+
+/// A web address without user name, password, query and what may be a token in its path.
+fn address(raw: &str) -> String {
+    let bare = raw.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = bare.split_once("://").unwrap_or(("", bare));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let segments = path.split('/').map(|part| if may_be_a_secret(part) { "..." } else { part });
+    let path = segments.collect::<Vec<_>>().join("/");
+    format!("{scheme}://{host}{path}")
 }
 
 #[cfg(test)]
@@ -155,6 +246,16 @@ mod tests {
             ("see https://x.example/a/b?token=s3cret", "the text \"see https://x.example/a/b\""),
             ("the refresh_token=s3cret is none", "the text \"the refresh_token= is none\""),
             ("a\u{1b}[31mb", "the text \"a [31mb\""),
+            ("a\u{202e}b\u{200b}c d", "the text \"a b c d\""),
+            ("s3cret", "a text of 6 bytes"),
+            (r#"{"access_token":"s3cret", "#, "JSON that is cut off or broken, of 25 bytes"),
+            ("bad header authorization: Bearer s3cret", "the text \"bad header authorization: Bearer ...\""),
+            ("bad password: hunter", "the text \"bad password: ...\""),
+            ("bad token:hunter here", "the text \"bad token:... here\""),
+            ("Basic authentication is off", "the text \"Basic authentication is off\""),
+            ("go to https://ada:hunter2@x.example/a", "the text \"go to https://x.example/a\""),
+            ("no AKIA1234567890 here", "the text \"no ... here\""),
+            ("\u{feff}{\"message\":\"no way\"}", "an object that says \"no way\""),
         ] {
             assert_eq!(excerpt(body.as_bytes()), told, "{body}");
         }

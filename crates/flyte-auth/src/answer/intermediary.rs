@@ -4,8 +4,7 @@ use std::{fmt, time::Duration};
 
 use http::{HeaderMap, StatusCode, header};
 
-use super::excerpt::first_words;
-use crate::token::clean;
+use super::excerpt::{first_words, words};
 
 /// How much of an answer that is none of the control plane's is read, in bytes.
 pub(crate) const MAX_PAGE: usize = 16 * 1024;
@@ -26,12 +25,9 @@ pub struct Intermediary {
 impl Intermediary {
     /// Reads status, headers and the beginning of the body.
     pub(crate) fn of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let server = headers.get(header::SERVER).and_then(|value| value.to_str().ok());
         Self {
             status: status.as_u16(),
-            server: server
-                .map(|text| clean(text).chars().take(60).collect())
-                .filter(|text: &String| !text.is_empty()),
+            server: server(headers),
             words: first_words(body),
             retry_after: retry_after(headers),
         }
@@ -44,7 +40,15 @@ impl Intermediary {
             Some(seconds) => format!("Try again in {seconds} seconds."),
             None => "Try again later.".to_owned(),
         };
+        let words = self.words.as_deref().unwrap_or_default().to_ascii_lowercase();
         Some(match self.status {
+            // nginx's and Go's words for it.
+            400 if words.contains("plain http") || words.contains("http request to an https") => {
+                "The server has TLS: leave out --insecure, or run `flyte create config --endpoint HOST`.".to_owned()
+            }
+            400 if !(words.is_empty() || ["large", "long", "size", "header"].iter().any(|word| words.contains(word))) => {
+                return None;
+            }
             400 | 431 => "The request may be too large for what stands in front of the server, for example because of a \
                 large token: let its administrator allow larger request headers."
                 .to_owned(),
@@ -53,9 +57,12 @@ impl Intermediary {
                 .to_owned(),
             403 => "Something in front of the server refuses you: check the VPN and the network, then ask its administrator."
                 .to_owned(),
-            407 => "Set admin.proxyCommand to a command that prints a token for the proxy.".to_owned(),
+            407 => "A proxy wants credentials: put them into its address (HTTPS_PROXY or admin.httpProxyURL), or set \
+                admin.proxyCommand to a command that prints a token."
+                .to_owned(),
             413 => "Let the administrator of what stands in front of the server allow larger requests.".to_owned(),
             429 => later,
+            511 => "The network wants you to sign in first: open any web page in a browser.".to_owned(),
             502..=504 => format!("What stands in front of the server cannot reach it. {later}"),
             500.. => later,
             _ => return None,
@@ -79,6 +86,12 @@ impl fmt::Display for Intermediary {
         }
         Ok(())
     }
+}
+
+/// What the one that answered calls itself (`Server`, RFC 9110 section 10.2.4).
+pub(crate) fn server(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::SERVER)?.to_str().ok()?;
+    Some(words(text, 60)).filter(|text| !text.is_empty())
 }
 
 /// `Retry-After` in seconds (RFC 9110 section 10.2.3). A date is counted from the answer's own `Date`, since clocks differ.
@@ -125,6 +138,20 @@ mod tests {
             "HTTP 429 (Too Many Requests) from nginx/1.18: \"429 Too Many Requests\""
         );
         assert_eq!(found.hint().as_deref(), Some("Try again in 7 seconds."));
+        for (page, hint) in [
+            ("<title>400 The plain HTTP request was sent to HTTPS port</title>", Some("has TLS")),
+            ("Client sent an HTTP request to an HTTPS server.\n", Some("has TLS")),
+            ("<title>400 Request Header Or Cookie Too Large</title>", Some("larger request headers")),
+            ("", Some("larger request headers")),
+            ("<title>Invalid hostname</title>", None),
+        ] {
+            let found = Intermediary::of(StatusCode::BAD_REQUEST, &HeaderMap::new(), page.as_bytes()).hint();
+            assert!(
+                found.as_deref().is_some_and(|found| hint.is_some_and(|hint| found.contains(hint)))
+                    || found.is_none() && hint.is_none(),
+                "{page}: {found:?}"
+            );
+        }
         let bare = Intermediary::of(StatusCode::from_u16(431).unwrap(), &HeaderMap::new(), b"");
         assert_eq!(bare.to_string(), "HTTP 431 (Request Header Fields Too Large)");
         assert!(bare.hint().unwrap().contains("larger request headers"));

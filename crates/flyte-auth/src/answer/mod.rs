@@ -6,13 +6,16 @@
 mod excerpt;
 mod intermediary;
 
+use std::fmt;
+
 use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, de::MapAccess, de::Visitor};
 use serde_json::{Map, Value};
 use url::Url;
 
 pub(crate) use self::excerpt::{excerpt, kind};
 pub use self::intermediary::Intermediary;
-pub(crate) use self::intermediary::{MAX_PAGE, is_page, retry_after};
+pub(crate) use self::intermediary::{MAX_PAGE, is_page, retry_after, server};
 
 /// The members of an answer. Names are compared without regard to case and underscores: protobuf writes
 /// `tokenEndpoint` for what RFC 8414 calls `token_endpoint`.
@@ -32,10 +35,7 @@ impl Members {
     /// Reads a JSON object; else what came in its place, in words.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => Ok(Self(members)),
-            _ => Err(excerpt(body)),
-        }
+        serde_json::from_slice(body).map_err(|_| excerpt(body))
     }
 
     /// The same, or a form (`application/x-www-form-urlencoded`) with one of these members, as some token endpoints answer.
@@ -115,11 +115,23 @@ impl Members {
     pub(crate) fn url(&self, names: &[&'static str]) -> Result<Option<Url>, Unusable> {
         let Some((member, value)) = self.value(names) else { return Ok(None) };
         let url = scalar(value).and_then(|text| Url::parse(&text).ok());
-        let url = url.filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+        let url = url.filter(is_web_page);
         url.map(Some).ok_or_else(|| Unusable {
             member,
             came: shown(value),
             wanted: "the address of a web page",
+        })
+    }
+
+    /// The addresses of all endpoints that it names, by the name of the member.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&str, Url)> {
+        let is_endpoint = |name: &str| {
+            let name = letters(name);
+            name.ends_with("endpoint") || name == "jwksuri"
+        };
+        self.0.iter().filter(move |(name, _)| is_endpoint(name)).filter_map(|(name, value)| {
+            let url = scalar(value).and_then(|text| Url::parse(&text).ok()).filter(is_web_page)?;
+            Some((name.as_str(), url))
         })
     }
 
@@ -139,10 +151,44 @@ impl Members {
 
 /// Whether two names are one, apart from case and underscores.
 fn is_same(one: &str, other: &str) -> bool {
-    let letters = |name: &str| {
-        name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect::<String>()
-    };
     letters(one) == letters(other)
+}
+
+/// A name without what names are spelled differently by.
+fn letters(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn is_web_page(url: &Url) -> bool {
+    matches!(url.scheme(), "https" | "http") && url.has_host()
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// Reads an object. Of a name that occurs several times the last member counts (as in most readers, RFC 8259 section 4), but
+/// none that says nothing in place of one that does.
+struct Object;
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Members, A::Error> {
+        let mut read = Map::new();
+        while let Some((name, value)) = members.next_entry::<String, Value>()? {
+            if !(is_empty(&value) && read.contains_key(&name)) {
+                read.insert(name, value);
+            }
+        }
+        Ok(Members(read))
+    }
 }
 
 /// Whether a value says nothing.
@@ -219,6 +265,30 @@ mod tests {
         assert_eq!(answer.text(&["one"]), Ok(Some("only".to_owned())));
         assert_eq!((answer.list(&["scopes"]).len(), answer.list(&["list"]).len()), (3, 2));
         assert_eq!(answer.text(&["other"]), Ok(Some("x".to_owned())), "the spelling that says something");
+    }
+
+    #[test]
+    fn a_name_that_occurs_twice_says_what_it_can() {
+        for (body, expected) in [
+            (r#"{"a":"x","a":null}"#, "x"),
+            (r#"{"a":"","a":"x"}"#, "x"),
+            (r#"{"a":"y","a":"x"}"#, "x"),
+            ("\u{feff} {\"a\":\"x\"}\n", "x"),
+            (r#"{"a":{},"A":"x"}"#, "x"),
+        ] {
+            let answer = Members::parse(body.as_bytes()).unwrap();
+            assert_eq!(answer.text(&["a"]).unwrap().as_deref(), Some(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn every_endpoint_is_found() {
+        let answer = members(&json!({
+            "jwks_uri": "https://x/k", "tokenEndpoint": "https://x/t", "userinfo_endpoint": null,
+            "end_session_endpoint": "not one", "op_policy_uri": "https://x/p", "issuer": "https://x",
+        }));
+        let found: Vec<_> = answer.endpoints().map(|(name, url)| format!("{name} {url}")).collect();
+        assert_eq!(found, ["jwks_uri https://x/k", "tokenEndpoint https://x/t"]);
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Server for Remote<'_> {
         let asked: Vec<_> = self.step_up.parameters().collect();
         form.extend(asked.iter().map(|(name, value)| (*name, value.as_str())));
         let answer = submit(None, self.http, self.endpoint, &form).await?;
-        parse(self.endpoint, answer.status, &answer.body).map_err(|error| answer.busy(self.endpoint, error))
+        parse(self.endpoint, answer.status, &answer.body).map_err(|error| answer.error(self.endpoint, error))
     }
 
     async fn poll(&self, device_code: &SecretString) -> Result<TokenResponse, AuthError> {

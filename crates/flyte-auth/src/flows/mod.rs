@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::{
     AuthError,
-    answer::retry_after,
+    answer::{retry_after, server},
     discovery::Provider,
     http::{Http, read},
     token::TokenResponse,
@@ -43,7 +43,7 @@ pub(crate) async fn token_request_as(
 ) -> Result<TokenResponse, AuthError> {
     let url = &provider.token_endpoint;
     let answer = submit(authorization, http, url, form).await?;
-    TokenResponse::parse(url.as_str(), answer.status, &answer.body).map_err(|error| answer.busy(url, error))
+    TokenResponse::parse(url.as_str(), answer.status, &answer.body).map_err(|error| answer.error(url, error))
 }
 
 /// The status and the body of an answer, and how long it asks to wait.
@@ -51,12 +51,16 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
     retry_after: Option<u64>,
+    /// What the one that answered calls itself.
+    server: Option<String>,
 }
 
 impl Answer {
     /// What it is where the server only has no time now (RFC 6585 section 4, RFC 9110 section 15.6.4): no verdict on anybody's
     /// credentials, whatever code comes with it.
-    pub(crate) fn busy(&self, url: &Url, error: AuthError) -> AuthError {
+    ///
+    /// An answer that cannot be used is told with who gave it: often that is something in front of the server.
+    pub(crate) fn error(&self, url: &Url, error: AuthError) -> AuthError {
         let code = match &error {
             AuthError::Refused { code, .. } => code.as_str(),
             _ => "",
@@ -64,7 +68,12 @@ impl Answer {
         let busy =
             matches!(self.status, 429 | 503) || matches!(code, "temporarily_unavailable" | "server_error");
         if !busy {
-            return error;
+            return match (error, &self.server) {
+                (AuthError::BadAnswer { url, reason }, Some(server)) => {
+                    AuthError::BadAnswer { url, reason: format!("{reason} (from {server})") }
+                }
+                (error, _) => error,
+            };
         }
         AuthError::Busy { url: url.to_string(), status: self.status, retry_after: self.retry_after }
     }
@@ -84,11 +93,11 @@ pub(crate) async fn submit(
     }
     let response = request.send().await.map_err(|error| http.unreachable(url, error))?;
     let status = response.status().as_u16();
-    let retry_after = retry_after(response.headers());
+    let (retry_after, server) = (retry_after(response.headers()), server(response.headers()));
     let body = read(response, MAX_ANSWER).await.map_err(|error| http.unreachable(url, error))?;
     let body = body.ok_or_else(|| AuthError::BadAnswer {
         url: url.to_string(),
         reason: format!("it is longer than {MAX_ANSWER} bytes"),
     })?;
-    Ok(Answer { status, body, retry_after })
+    Ok(Answer { status, body, retry_after, server })
 }

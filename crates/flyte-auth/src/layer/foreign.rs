@@ -1,5 +1,7 @@
 //! Whether a response is the control plane's own, or comes from what stands in front of it.
 
+use std::time::Duration;
+
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use url::Url;
@@ -11,6 +13,8 @@ use crate::{
 
 /// The longest error of a call that is read, in bytes.
 const MAX_ERROR: usize = 1024 * 1024;
+/// How long the rest of an error may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Hands on what is a response of the Connect protocol or gRPC, and tells anything else as what it is.
 pub(super) async fn judge(
@@ -43,10 +47,14 @@ pub(super) async fn judge(
     let limit = if is_page(&kind) { MAX_PAGE } else { MAX_ERROR };
     let (parts, mut body) = response.into_parts();
     let mut start = Vec::new();
-    while start.len() < limit {
-        let Some(Ok(frame)) = body.frame().await else { break };
-        start.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-    }
+    let reading = async {
+        while start.len() < limit {
+            let Some(Ok(frame)) = body.frame().await else { break };
+            start.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        }
+    };
+    // The status is known; one that never finishes its page holds up no command.
+    let _ = tokio::time::timeout(PATIENCE, reading).await;
     // An error of the Connect protocol is a JSON object with a code.
     let has_code = !is_page(&kind)
         && Members::parse(&start).is_ok_and(|error| error.text(&["code"]).is_ok_and(|code| code.is_some()));

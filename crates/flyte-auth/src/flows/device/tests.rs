@@ -192,6 +192,9 @@ fn the_answer_is_read_as_servers_write_it() {
             "expires_in":null,"interval":"7","error":null}"#,
         r#"{"device_code":"d","user_code":"1234","verification_uri":["https://x/"],"verification_uri_complete":null,
             "expires_in":"soon","interval":7,"extra":{}}"#,
+        "\u{feff}{\"device_code\":\"d\",\"user_code\":\"12\u{202e}34\",\"verification_uri\":\"https://x/\",\"interval\":[7]}",
+        r#"{"device_code":"d","user_code":"9","user_code":"1234","verification_uri":"https://x/","verification_uri":null,
+            "interval":"7","interval":"","verification_uri_complete":["https://x/1","https://x/2"],"expires_in":[]}"#,
     ] {
         let found = read(200, odd).unwrap();
         assert_eq!(
