@@ -5,7 +5,12 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use url::Url;
 
-use crate::{Holder, StepUp, clock::UnixTime, flows::device::DeviceCode};
+use crate::{
+    Holder, StepUp,
+    browser::{has_browser, open_browser},
+    clock::UnixTime,
+    flows::device::DeviceCode,
+};
 
 /// How a flow talks to the person; the `flyte` command and the Python package each bring their own.
 #[async_trait]
@@ -120,19 +125,6 @@ impl Interaction for Unattended {
     fn done(&self) {}
 }
 
-/// Whether a browser could be opened here: on Linux there has to be a display, or `BROWSER`; elsewhere it is the system's, which
-/// nobody sees who is there through SSH.
-#[must_use]
-pub fn has_browser() -> bool {
-    let has = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    is_seen(cfg!(target_os = "linux"), has)
-}
-
-fn is_seen(needs_display: bool, has: impl Fn(&str) -> bool) -> bool {
-    ["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].into_iter().any(&has)
-        || !(needs_display || has("SSH_CONNECTION"))
-}
-
 /// Whether a question of the system's, such as that of a locked keyring, is seen by the person.
 pub(crate) fn has_display() -> bool {
     let has = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -189,27 +181,6 @@ fn is_a_ci_job(variable: impl Fn(&str) -> Option<String>) -> bool {
     }
 }
 
-/// Opens the person's browser; `false` where there is none to open.
-///
-/// `BROWSER` is honoured. On Linux without a display this is `false` without trying: the text browsers that a desktop-less
-/// opener falls back to would take over the terminal.
-pub async fn open_browser(url: &Url) -> bool {
-    if !has_browser() {
-        return false;
-    }
-    let url = url.to_string();
-    let opening = tokio::task::spawn_blocking(move || {
-        let mut options = webbrowser::BrowserOptions::new();
-        options.with_suppress_output(true);
-        webbrowser::open_browser_with_options(webbrowser::Browser::Default, &url, &options).is_ok()
-    });
-    // An opener that has not returned by then is a browser running in the foreground: it is open.
-    match tokio::time::timeout(std::time::Duration::from_secs(5), opening).await {
-        Ok(outcome) => outcome.unwrap_or(false),
-        Err(_) => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,13 +205,5 @@ mod tests {
         }
         assert!(!job(&[("CI", "false"), ("GITHUB_ACTIONS", "true")]), "somebody says that they are there");
         assert!(!job(&[("NETLIFY", "false")]));
-    }
-
-    #[test]
-    fn a_browser_is_of_use_where_the_person_sees_it() {
-        let seen = |needs_display, set: &[&str]| is_seen(needs_display, |name| set.contains(&name));
-        assert!(!seen(true, &[]) && seen(true, &["DISPLAY"]) && seen(true, &["BROWSER", "SSH_CONNECTION"]));
-        assert!(seen(false, &[]) && !seen(false, &["SSH_CONNECTION"]));
-        assert!(seen(false, &["SSH_CONNECTION", "DISPLAY"]) && seen(false, &["SSH_CONNECTION", "BROWSER"]));
     }
 }

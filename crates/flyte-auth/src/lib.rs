@@ -9,6 +9,7 @@
 mod answer;
 pub mod api_key;
 mod approval;
+mod browser;
 pub mod child_output;
 pub mod clock;
 pub mod discovery;
@@ -27,8 +28,9 @@ mod token;
 pub use self::{
     answer::Intermediary,
     approval::Approval,
+    browser::{browser_commands, has_browser, open_browser},
     error::{AuthError, ConnectFailure},
-    interaction::{Interaction, Unattended, has_browser, in_ci, open_browser},
+    interaction::{Interaction, Unattended, in_ci},
     layer::Transport,
     session::{Credentials, Doing, Holder, Session, SessionOptions, SignedOut, Status, state_dir},
     step_up::StepUp,

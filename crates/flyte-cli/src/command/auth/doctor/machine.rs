@@ -94,8 +94,9 @@ fn browser(
          --endpoint {endpoint} --auth-type headless"
     );
     if let Some(browsers) = variable("BROWSER") {
-        let programs = browsers.split(':').filter_map(|command| command.split_whitespace().next());
-        return match programs.into_iter().any(&is_program) {
+        let commands = flyte_auth::browser_commands(&browsers);
+        return match commands.iter().filter_map(|command| command.first()).any(|program| is_program(program))
+        {
             true => Finding::pass(BROWSER, format!("by BROWSER ({browsers})")),
             false => {
                 Finding::warn(BROWSER, format!("BROWSER is set to {browsers}, which is no program here"))
