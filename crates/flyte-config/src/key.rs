@@ -79,9 +79,9 @@ keys! {
     ENDPOINT = "admin"."endpoint": Text;
     /// Speak plain HTTP and send no credentials. Only for a server that needs no login.
     INSECURE = "admin"."insecure": Boolean;
-    /// Accept any TLS certificate. For a quick try only: whoever is between you and the server can read everything.
+    /// Accept any TLS certificate of the endpoint (of no other server, such as an identity provider). For a quick try only: whoever is between you and the server can read everything.
     INSECURE_SKIP_VERIFY = "admin"."insecureSkipVerify": Boolean;
-    /// PEM file of the certificate authorities to trust instead of the system's. Wins over `insecureSkipVerify`.
+    /// PEM file of the certificate authorities to trust for the endpoint instead of the system's. For other servers that take part, such as an identity provider, they are trusted beside the system's. Wins over `insecureSkipVerify`.
     CA_CERT_FILE_PATH = "admin"."caCertFilePath": Text;
     /// How to log in: `Pkce` (the default), `DeviceFlow`, `ClientSecret`, `ExternalCommand` or `Passthrough`, in any case; or `TokenExchange` (a CI job's own token), which the published client does not know.
     AUTH_TYPE = "admin"."authType": Text, "FLYTE_AUTH_TYPE";
@@ -99,7 +99,7 @@ keys! {
     CLIENT_PRIVATE_KEY_LOCATION = "admin"."clientPrivateKeyLocation": Text;
     /// Scopes to ask for instead of those that the server advertises.
     SCOPES = "admin"."scopes": Words;
-    /// Proxy for every request. Without it `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` apply.
+    /// Proxy for every request: `http://`, `https://`, `socks5://` or `socks5h://`, by default `http://`. A password in it may be written as it is. Without it `HTTPS_PROXY` (for https) and `HTTP_PROXY` apply, else `ALL_PROXY`, in upper or lower case, but never to this machine (`localhost`, `127.0.0.0/8`, `::1`). `NO_PROXY` holds for all of them: hosts with all below them (`example.com`, `.example.com`, `*.example.com`), addresses, networks (`10.0.0.0/8`), each with a port if it is for that one alone (`example.com:8443`), or `*`.
     HTTP_PROXY_URL = "admin"."httpProxyURL": Text;
     /// Where the tokens of your login are kept: `keyring` (the system's, and nothing else), `file` (encrypted, whatever keyring there is) or `memory` (each command signs in again). Without it the keyring, or the encrypted file on a machine that has none. Ours: the published client does not know it.
     TOKEN_STORE = "admin"."tokenStore": Text, "FLYTE_TOKEN_STORE";

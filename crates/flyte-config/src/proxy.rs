@@ -5,7 +5,8 @@ use url::Url;
 /// What a proxy's address is refused with. It repeats nothing of the address, which may hold a password.
 const EXPECTED: &str = "it is not the address of a proxy, such as http://proxy:3128";
 
-/// Reads the address of a proxy: `http://`, `https://`, `socks5://` or `socks5h://`, by default `http://`.
+/// Reads the address of a proxy: `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` (or `socks://`) or `socks5h://`, by
+/// default `http://`.
 ///
 /// A password may be written as it is or percent-encoded (RFC 3986 section 2.1): everything in front of the last `@` is the
 /// user name and, after the first `:`, the password. The result has both percent-encoded.
@@ -22,7 +23,9 @@ pub fn parse_proxy(text: &str) -> Result<Url, String> {
         Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), rest),
         _ => ("http".to_owned(), text),
     };
-    if !matches!(scheme.as_str(), "http" | "https" | "socks5" | "socks5h") {
+    // What GNOME writes into ALL_PROXY.
+    let scheme = if scheme == "socks" { "socks5".to_owned() } else { scheme };
+    if !matches!(scheme.as_str(), "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h") {
         return Err("it has to start with http://, https:// or socks5://".to_owned());
     }
     let (credentials, place) = match rest.rsplit_once('@') {
@@ -82,6 +85,7 @@ mod tests {
             ("HTTP://Proxy", "http://proxy/"),
             (" https://proxy:3128/path?query ", "https://proxy:3128/"),
             ("socks5h://u:p@proxy:1080", "socks5h://u:p@proxy:1080"),
+            ("socks://proxy:1080/", "socks5://proxy:1080"),
             ("http://[::1]:3128", "http://[::1]:3128/"),
             ("http://ada:p%40ss@proxy:3128", "http://ada:p%40ss@proxy:3128/"),
             ("http://ada:p@ss@proxy:3128", "http://ada:p%40ss@proxy:3128/"),

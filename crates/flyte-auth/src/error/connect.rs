@@ -32,6 +32,9 @@ pub enum ConnectFailure {
     /// The certificate is for another name.
     #[error("its TLS certificate is for another host name")]
     CertificateName,
+    /// It speaks something else than TLS, most likely plain HTTP.
+    #[error("it does not speak TLS")]
+    NotTls,
     /// The proxy in between is why.
     #[error("{proxy} cannot be used: {failure}")]
     Proxy {
@@ -110,8 +113,13 @@ impl ConnectFailure {
                 }
             }
             innermost = current.to_string();
-            if innermost.contains("dns error") {
+            // A SOCKS proxy that leaves names to this machine has words of its own.
+            if innermost.contains("dns error") || innermost.contains("failed to lookup address") {
                 failure = Some(Self::UnknownHost);
+            }
+            // The cause of that is not in the chain.
+            if innermost.contains("failed to create underlying connection") {
+                failure = Some(Self::Other("nothing answers at that address".to_owned()));
             }
             if let Some(said) = innermost.strip_prefix("tunnel error: ") {
                 tunnel = Some(match said {
@@ -149,6 +157,7 @@ impl ConnectFailure {
                 other if other.to_string().contains("CaUsedAsEndEntity") => Self::AuthorityCertificate,
                 other => Self::Other(format!("its TLS certificate is not valid: {other}")),
             },
+            rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => Self::NotTls,
             other => Self::Other(format!("TLS failed: {other}")),
         }
     }
@@ -159,10 +168,33 @@ impl ConnectFailure {
             | Self::CertificateNotYetValid
             | Self::UnknownAuthority
             | Self::AuthorityCertificate
-            | Self::CertificateName => true,
+            | Self::CertificateName
+            | Self::NotTls => true,
             Self::Other(text) => text.contains("TLS"),
             _ => false,
         }
+    }
+
+    /// What to do next about a server that is not the configured endpoint, such as an identity provider.
+    #[must_use]
+    pub fn hint_elsewhere(&self) -> Option<String> {
+        let text = match self {
+            Self::Refused => {
+                "Check that this server runs; the control plane names it, so its administrator can correct the address."
+            }
+            Self::UnknownHost => {
+                "Check this machine's DNS; the control plane names this server, so its administrator can correct the address."
+            }
+            Self::UnknownAuthority => {
+                "Add its authority to the system's, or to the file of admin.caCertFilePath; insecureSkipVerify is for the \
+                endpoint alone."
+            }
+            Self::CertificateName => {
+                "Ask the administrator: the control plane names this server by another name than its certificate."
+            }
+            other => return other.hint(),
+        };
+        Some(text.to_owned())
     }
 
     /// What to do next, where there is something to do.
@@ -182,12 +214,18 @@ impl ConnectFailure {
                     "Ask the server's administrator for a certificate of a server (CA:FALSE), signed by that authority."
                 }
                 Self::CertificateName => "Use the name that the certificate is for as the endpoint.",
+                Self::NotTls => {
+                    "Check the port. If plain HTTP is meant: `--insecure`, or `flyte create config --endpoint HOST --insecure`."
+                }
                 Self::Proxy { setting, failure, .. } => {
                     let setting = setting.unwrap_or("the system's proxy settings");
                     return Some(match &**failure {
                         Self::Other(text) if text == WANTS_PASSWORD => {
                             format!("Put them into {setting}: http://USER:PASSWORD@HOST:PORT.")
                         }
+                        Self::UnknownHost => format!(
+                            "Check the host names; with socks5h:// in {setting} the proxy looks them up instead of this machine."
+                        ),
                         _ => format!("Check {setting}; name hosts that need no proxy in NO_PROXY."),
                     });
                 }

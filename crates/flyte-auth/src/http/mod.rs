@@ -86,7 +86,7 @@ impl Http {
     /// [`AuthError::CaFile`] where the CA file cannot be read or holds no certificate, [`AuthError::Proxy`] for a proxy
     /// that cannot be used, [`AuthError::Tls`] where the system has no authorities.
     pub fn new(options: &HttpOptions, endpoint: Url) -> Result<Self, AuthError> {
-        let proxies = Proxies::new(options.proxy_url.as_ref(), &options.proxy_variables)?;
+        let proxies = Proxies::new(options.proxy_url.as_ref(), &options.proxy_variables);
         Ok(Self {
             own: client(options, &proxies, Trust::ControlPlane)?,
             others: OnceLock::new(),
@@ -102,6 +102,7 @@ impl Http {
     /// # Errors
     /// Those of [`new`](Self::new).
     pub fn client_for(&self, url: &Url) -> Result<&Client, AuthError> {
+        self.proxies.of(url)?;
         let same = self.options.ca_cert_file.is_none() && !self.options.insecure_skip_verify;
         if same || self.is_own(url) {
             return Ok(&self.own);
@@ -111,12 +112,6 @@ impl Http {
         }
         let client = client(&self.options, &self.proxies, Trust::System)?;
         Ok(self.others.get_or_init(|| client))
-    }
-
-    /// The proxies in effect.
-    #[must_use]
-    pub fn proxies(&self) -> &Proxies {
-        &self.proxies
     }
 
     /// Whether `url` is the control plane's own origin.
@@ -150,20 +145,17 @@ impl Http {
     /// Why a request to `url` failed. Where it went through a proxy, that is named.
     #[must_use]
     pub fn failure(&self, url: &Url, error: &reqwest::Error) -> ConnectFailure {
-        ConnectFailure::through(error, self.proxies.of(url))
+        ConnectFailure::through(error, self.proxies.of(url).ok().flatten())
     }
 
     /// What to do about a failure at `url`, if there is something to do.
     #[must_use]
     pub fn hint(&self, url: &Url, failure: &ConnectFailure) -> Option<String> {
+        if !self.is_own(url) {
+            return failure.hint_elsewhere();
+        }
         if *failure != ConnectFailure::UnknownAuthority {
             return failure.hint();
-        }
-        if !self.is_own(url) {
-            return Some(
-                "Add its authority to the system's, or to the file of admin.caCertFilePath if that is set."
-                    .to_owned(),
-            );
         }
         let endpoint = self.endpoint.as_str().trim_end_matches('/');
         // The variable stands for the system's authorities, which a file of the configuration replaces.
@@ -249,7 +241,8 @@ pub fn through(mut builder: ClientBuilder, proxies: &Proxies) -> Result<ClientBu
             .map_err(|error| AuthError::Proxy { setting: server.setting(), reason: innermost(&error) })?;
     }
     let proxies = proxies.clone();
-    Ok(builder.proxy(Proxy::custom(move |url| proxies.of(url).map(|server| server.url.clone()))))
+    Ok(builder
+        .proxy(Proxy::custom(move |url| proxies.of(url).ok().flatten().map(|server| server.url.clone()))))
 }
 
 /// What an error came of in the end: the builder's own text says no more than that it failed.

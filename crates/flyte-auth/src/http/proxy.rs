@@ -6,7 +6,7 @@ use flyte_config::{Environment, parse_proxy};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::{AuthError, discovery::is_loopback};
+use crate::AuthError;
 
 /// The name of the setting that comes before the variables.
 const SETTING: &str = "admin.httpProxyURL";
@@ -58,10 +58,13 @@ impl fmt::Debug for ProxyVariables {
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
     configured: Option<ProxyServer>,
-    https: Option<ProxyServer>,
-    http: Option<ProxyServer>,
+    https: Variable,
+    http: Variable,
     exempt: Exempt,
 }
+
+/// The proxy of a variable, or why it is none: which matters only to requests that would go through it.
+type Variable = Option<Result<ProxyServer, AuthError>>;
 
 /// A proxy and the setting that names it. It is shown without its user name and password.
 #[derive(Clone)]
@@ -102,24 +105,22 @@ impl fmt::Debug for ProxyServer {
 
 impl Proxies {
     /// Reads `admin.httpProxyURL`, where it is set, and the variables.
-    ///
-    /// # Errors
-    /// [`AuthError::Proxy`], which names the variable that is no proxy's address, without its value.
-    pub fn new(configured: Option<&Url>, variables: &ProxyVariables) -> Result<Self, AuthError> {
-        let read = |variable: &Option<(&'static str, String)>| match variable {
-            // They are not looked at, so that they break nothing.
-            _ if configured.is_some() => Ok(None),
-            None => Ok(None),
-            Some((setting, value)) => parse_proxy(value)
-                .map(|url| Some(ProxyServer { url, setting }))
-                .map_err(|reason| AuthError::Proxy { setting, reason }),
+    #[must_use]
+    pub fn new(configured: Option<&Url>, variables: &ProxyVariables) -> Self {
+        let read = |variable: &Option<(&'static str, String)>| {
+            // Not looked at where the configuration names a proxy.
+            let (setting, value) = variable.as_ref().filter(|_| configured.is_none())?;
+            let read = parse_proxy(value)
+                .map(|url| ProxyServer { url, setting })
+                .map_err(|reason| AuthError::Proxy { setting, reason });
+            Some(read)
         };
-        Ok(Self {
+        Self {
             configured: configured.map(|url| ProxyServer { url: url.clone(), setting: SETTING }),
-            https: read(&variables.https)?,
-            http: read(&variables.http)?,
+            https: read(&variables.https),
+            http: read(&variables.http),
             exempt: Exempt::parse(&variables.exempt),
-        })
+        }
     }
 
     /// Whether there is none.
@@ -129,28 +130,49 @@ impl Proxies {
 
     /// All of them.
     pub(super) fn servers(&self) -> impl Iterator<Item = &ProxyServer> {
-        [&self.configured, &self.https, &self.http].into_iter().flatten()
+        let variables = [&self.https, &self.http].into_iter().flatten().filter_map(|read| read.as_ref().ok());
+        self.configured.iter().chain(variables)
     }
 
     /// The proxy that a request to `url` goes through.
     ///
     /// A variable is for the network: this machine is reached without it. `admin.httpProxyURL` is for every request.
-    #[must_use]
-    pub fn of(&self, url: &Url) -> Option<&ProxyServer> {
+    ///
+    /// # Errors
+    /// [`AuthError::Proxy`], which names the variable that is no proxy's address, without its value: going around a proxy
+    /// that is wanted is no answer to a slip of the pen.
+    pub fn of(&self, url: &Url) -> Result<Option<&ProxyServer>, AuthError> {
         if self.exempt.matches(url) {
-            return None;
+            return Ok(None);
         }
         if self.configured.is_some() {
-            return self.configured.as_ref();
+            return Ok(self.configured.as_ref());
         }
-        if is_loopback(url) || url.host_str().is_some_and(|name| name.ends_with(".localhost")) {
-            return None;
+        if is_this_machine(url) {
+            return Ok(None);
         }
-        match url.scheme() {
-            "https" => self.https.as_ref(),
-            "http" => self.http.as_ref(),
-            _ => None,
+        let variable = match url.scheme() {
+            "https" => &self.https,
+            "http" => &self.http,
+            _ => &None,
+        };
+        variable.as_ref().map(|read| read.as_ref().map_err(Clone::clone)).transpose()
+    }
+}
+
+/// Whether a URL is on this machine, by any of its names (RFC 6761 section 6.3) and addresses.
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
         }
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(Host::Ipv6(address)) => {
+            let address = address.to_canonical();
+            address.is_loopback() || address.is_unspecified()
+        }
+        None => false,
     }
 }
 
@@ -179,7 +201,8 @@ impl Exempt {
     fn entry(entry: &str) -> (Pattern, Option<u16>) {
         // A URL's scheme and path say nothing here.
         let entry = entry.split_once("://").map_or(entry, |(_, rest)| rest);
-        if let Ok(network) = entry.parse() {
+        let network = entry.replace(['[', ']'], "");
+        if let Ok(network) = network.parse() {
             return (Pattern::Network(network), None);
         }
         let entry = entry.split('/').next().unwrap_or_default();
@@ -245,7 +268,7 @@ fn is_like(name: &str, pattern: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn proxies(variables: &[(&str, &str)]) -> Result<Proxies, AuthError> {
+    fn proxies(variables: &[(&str, &str)]) -> Proxies {
         let variables =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let environment = Environment { variables, ..Environment::default() };
@@ -253,37 +276,38 @@ mod tests {
     }
 
     fn through(proxies: &Proxies, url: &str) -> Option<String> {
-        proxies.of(&url.parse().unwrap()).map(ToString::to_string)
+        proxies.of(&url.parse().unwrap()).unwrap().map(ToString::to_string)
     }
 
     #[test]
     fn each_scheme_has_its_variable() {
-        let found =
-            proxies(&[("HTTPS_PROXY", "s:1"), ("http_proxy", "h"), ("ALL_PROXY", "socks5://a")]).unwrap();
+        let found = proxies(&[("HTTPS_PROXY", "s:1"), ("http_proxy", "h"), ("ALL_PROXY", "socks5://a")]);
         assert_eq!(through(&found, "https://x.example/").as_deref(), Some("s:1 (HTTPS_PROXY)"));
         assert_eq!(through(&found, "http://x.example/").as_deref(), Some("h:80 (http_proxy)"));
-        let found =
-            proxies(&[("HTTPS_PROXY", ""), ("https_proxy", "s:1"), ("all_proxy", "socks5://a")]).unwrap();
+        let found = proxies(&[("HTTPS_PROXY", ""), ("https_proxy", "s:1"), ("all_proxy", "socks5://a")]);
         assert_eq!(through(&found, "https://x.example/").as_deref(), Some("s:1 (https_proxy)"));
         assert_eq!(through(&found, "http://x.example/").as_deref(), Some("a:1080 (all_proxy)"));
-        let cgi = proxies(&[("HTTP_PROXY", "evil"), ("REQUEST_METHOD", "GET")]).unwrap();
+        let cgi = proxies(&[("HTTP_PROXY", "evil"), ("REQUEST_METHOD", "GET")]);
         assert_eq!(through(&cgi, "http://x.example/"), None);
     }
 
     #[test]
     fn this_machine_is_reached_without_the_variables() {
-        let found = proxies(&[("HTTPS_PROXY", "s:1"), ("HTTP_PROXY", "h:1")]).unwrap();
+        let found = proxies(&[("HTTPS_PROXY", "s:1"), ("HTTP_PROXY", "h:1")]);
         for url in [
             "https://localhost:8443/",
             "http://127.0.0.1/",
             "https://127.1.2.3/",
             "https://[::1]:1/",
             "https://app.localhost/",
+            "https://LOCALHOST./",
+            "https://[::ffff:127.0.0.1]/",
+            "http://0.0.0.0:1/",
         ] {
             assert_eq!(through(&found, url), None, "{url}");
         }
         let configured: Url = "http://proxy:3128".parse().unwrap();
-        let found = Proxies::new(Some(&configured), &ProxyVariables::default()).unwrap();
+        let found = Proxies::new(Some(&configured), &ProxyVariables::default());
         assert_eq!(through(&found, "https://localhost/").as_deref(), Some("proxy:3128 (admin.httpProxyURL)"));
     }
 
@@ -314,13 +338,14 @@ mod tests {
             ("fd00::/8", "https://[fd00::1]/", true),
             ("[fd00::1]:8443", "https://[fd00::1]:8443/", true),
             ("fd00::1", "https://[fd00::1]/", true),
+            ("[fd00::]/8", "https://[fd12::1]/", true),
+            ("10.1.2.3/8", "https://10.9.9.9/", true),
             ("https://flyte.example.com/", "https://flyte.example.com/", true),
             (",,", "https://flyte.example.com/", false),
             (".", "https://flyte.example.com/", false),
         ] {
             for name in ["NO_PROXY", "no_proxy"] {
-                let found =
-                    proxies(&[("HTTPS_PROXY", "s:1"), ("HTTP_PROXY", "h:1"), (name, exempt)]).unwrap();
+                let found = proxies(&[("HTTPS_PROXY", "s:1"), ("HTTP_PROXY", "h:1"), (name, exempt)]);
                 assert_eq!(through(&found, url).is_none(), around, "{exempt} {url}");
             }
         }
@@ -328,11 +353,16 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_no_address_is_named_and_not_repeated() {
-        let error = proxies(&[("https_proxy", "http://ada:hunter2@:3128")]).unwrap_err();
+        let found = proxies(&[("https_proxy", "http://ada:hunter2@:3128"), ("NO_PROXY", "exempt.example")]);
+        let error = found.of(&"https://x.example/".parse().unwrap()).unwrap_err();
         assert!(error.to_string().contains("https_proxy"), "{error}");
-        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        assert!(!format!("{error} {error:?} {found:?}").contains("hunter2"), "{error:?}");
+        // It breaks nothing that would not go through it.
+        for url in ["https://localhost/", "https://exempt.example/", "http://x.example/"] {
+            assert_eq!(through(&found, url), None, "{url}");
+        }
         let variables = [("HTTPS_PROXY", "http://ada:hunter2@proxy:3128")];
-        let found = proxies(&variables).unwrap();
+        let found = proxies(&variables);
         assert!(!format!("{found:?}").contains("hunter2"));
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use flyte_auth::http::{self, Http, Proxies};
-use flyte_auth::{AuthError, ConnectFailure, SessionOptions};
+use flyte_auth::{ConnectFailure, SessionOptions};
 use reqwest::{Client, Response, tls::TlsInfo};
 use tokio::net::TcpStream;
 
@@ -25,15 +25,15 @@ const SOON: i64 = 14 * 86_400;
 
 /// Looks at the whole way; whether the server can be reached, and what was found.
 pub(super) async fn examine(options: &SessionOptions) -> (bool, Vec<Finding>) {
-    let proxies = match proxies(options) {
-        Ok(proxies) => proxies,
+    let proxies = proxies(options);
+    let proxy = match proxies.of(options.endpoint.url()) {
+        Ok(proxy) => proxy,
         Err(error) => {
             let mut findings = vec![Finding::fail(ADDRESS, &error).maybe_fix(error.hint())];
             findings.extend(skipped(&[CONNECTION, CERTIFICATE, CLOCK], "the proxy cannot be used"));
             return (false, findings);
         }
     };
-    let proxy = proxies.of(options.endpoint.url());
     let (host, port) = match proxy {
         Some(proxy) => proxy.address(),
         None => target(options),
@@ -80,7 +80,7 @@ fn target(options: &SessionOptions) -> (String, u16) {
 }
 
 /// The proxies that requests go through: the configuration's, else the environment's.
-fn proxies(options: &SessionOptions) -> Result<Proxies, AuthError> {
+fn proxies(options: &SessionOptions) -> Proxies {
     Proxies::new(options.http.proxy_url.as_ref(), &options.http.proxy_variables)
 }
 
@@ -250,7 +250,7 @@ async fn untrusting(options: &SessionOptions) -> Option<(Response, Seen)> {
         .redirect(reqwest::redirect::Policy::none())
         .tls_danger_accept_invalid_certs(true)
         .tls_info(true);
-    let builder = http::through(builder, &proxies(options).ok()?).ok()?;
+    let builder = http::through(builder, &proxies(options)).ok()?;
     let answer = ask(&builder.build().ok()?, options).await.ok()?;
     let seen = Seen::parse(answer.extensions().get::<TlsInfo>()?.peer_certificate()?)?;
     Some((answer, seen))
