@@ -15,6 +15,7 @@ mod machine;
 mod peer;
 mod project;
 mod server;
+mod stand_in;
 
 use std::{
     env, fs,
@@ -33,6 +34,7 @@ pub use machine::{Machine, Person};
 pub use peer::{OidcProvider, S3, WebServer, python};
 pub use project::Project;
 pub use server::{Server, sign_in_elsewhere};
+pub use stand_in::{Asked, Reply, StandIn};
 
 /// What the administrator of a test's server signs in with.
 pub const PASSWORD: &str = "correct-horse-battery-staple";

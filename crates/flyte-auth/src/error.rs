@@ -380,15 +380,14 @@ impl AuthError {
         Some(match self {
             Self::Unreachable { hint, .. } => return hint.clone(),
             Self::WrongEndpoint { .. } => {
-                "Give the control plane's address, not the web console's or a login page's: \
-                `flyte create config --endpoint HOST`."
+                "Give the control plane's address, not the web console's: `flyte create config --endpoint HOST`. If a proxy in \
+                front of it wants its own sign-in, set admin.proxyCommand."
                     .to_owned()
             }
             Self::Answered { answer, .. } => return answer.hint(),
-            Self::NoSignIn { endpoint } => format!(
-                "Put flyte-server or another OAuth 2 proxy in front of it. To call it without credentials: \
-                `flyte create config --endpoint {endpoint} --auth-type passthrough`."
-            ),
+            Self::NoSignIn { .. } => "Most calls need none. To have one, put a proxy that checks tokens in front of it, with \
+                flyte-server as its authorization server: docs/guide/backend.md."
+                .to_owned(),
             Self::Discovery { .. } => {
                 "Check admin.endpoint in the configuration: `flyte create config --endpoint HOST`.".to_owned()
             }

@@ -90,8 +90,18 @@ async fn send(
     // Each remedy is tried once: what it does not help against, it would not help against for ever.
     let (mut renewed, mut stepped_up) = (false, false);
     loop {
-        let token = session.token().await?;
-        let (verdict, response) = verdict::of(call.attempt(Some(&token)).await?).await;
+        let token = match session.token_if_asked_for().await? {
+            Some(token) => token,
+            None => return call.without_token().await,
+        };
+        let response = match call.attempt(Some(&token)).await {
+            // The login is of another control plane that was at this address.
+            Err(AuthError::NoSignIn { .. }) if session.options().auth_type.is_a_persons() => {
+                return call.without_token().await;
+            }
+            outcome => outcome?,
+        };
+        let (verdict, response) = verdict::of(response).await;
         let by_proxy = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
         match verdict {
             Verdict::StepUp(step_up) if stepped_up => {

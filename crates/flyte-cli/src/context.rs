@@ -2,9 +2,10 @@
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flyte_auth::api_key::ApiKey;
-use flyte_auth::{Approval, Session, SessionOptions, Transport, state_dir};
+use flyte_auth::{Approval, AuthError, Session, SessionOptions, Transport, state_dir};
 use flyte_client::{Client, Place};
 use flyte_config::{AuthType, Config, Endpoint, Environment};
 use tracing_subscriber::EnvFilter;
@@ -15,6 +16,9 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::person::Terminal;
 use crate::progress::Progress;
+
+/// How long a server may take to say where to sign in, where something else is told in any case.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The configuration in effect, and what is built from it on demand.
 pub(crate) struct Context {
@@ -197,7 +201,13 @@ impl Context {
     fn refuse_plain_http(&self) -> Result<(), Failure> {
         let endpoint = self.endpoint()?;
         if endpoint.is_insecure() {
-            return Err(Failure::new(format!("there is no signing in at {endpoint}"))
+            let what = format!("there is no signing in at {endpoint}");
+            // It would have none over TLS either.
+            let session = self.session(false)?;
+            if let Some(error) = self.no_sign_in(&session)? {
+                return Err(Failure::auth(what, &error));
+            }
+            return Err(Failure::new(what)
                 .why("plain HTTP is used (admin.insecure or --insecure), and credentials are never sent over it")
                 .next(format!("Run `flyte create config --endpoint {}` if the server has TLS.", endpoint.authority()))
                 .exit(Exit::Authentication));
@@ -205,13 +215,26 @@ impl Context {
         Ok(())
     }
 
+    /// Why nobody can sign in to the control plane at all; `None` where they can, and where that cannot be told now.
+    pub(crate) fn no_sign_in(&self, session: &Session) -> Result<Option<AuthError>, Failure> {
+        self.run("Asking where to sign in", async {
+            Ok(match tokio::time::timeout(PATIENCE, session.provider()).await {
+                Ok(Err(error @ AuthError::NoSignIn { .. })) => Some(error),
+                _ => None,
+            })
+        })
+    }
+
     /// The login with a token in hand, for commands that make something before they call the server: whoever breaks off the
-    /// sign-in leaves nothing of it.
+    /// sign-in leaves nothing of it. A control plane without a sign-in needs no token.
     pub(crate) fn signed_in(&self) -> Result<Arc<Session>, Failure> {
         let session = self.encrypted_session(false)?;
         if self.config.admin.auth_type != AuthType::Passthrough {
             self.run("Signing in", async {
-                session.token().await.map(drop).map_err(|error| Failure::auth("cannot sign in", &error))
+                match session.token().await {
+                    Err(AuthError::NoSignIn { .. }) if session.options().auth_type.is_a_persons() => Ok(()),
+                    outcome => outcome.map(drop).map_err(|error| Failure::auth("cannot sign in", &error)),
+                }
             })?;
         }
         Ok(session)

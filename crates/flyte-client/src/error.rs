@@ -62,7 +62,7 @@ pub enum ClientError {
         found: String,
     },
     /// The server does not know the call.
-    #[error("{endpoint} does not support this: {message}")]
+    #[error("{endpoint} does not offer this: {message}")]
     Unsupported {
         /// The control plane.
         endpoint: String,
@@ -127,12 +127,16 @@ impl ClientError {
             Self::AlreadyExists { .. } => Some("Look at it, or choose another name: flyte get project"),
             Self::InvalidArgument { .. } => Some("Correct the argument; see the command's --help"),
             Self::PermissionDenied { .. } => Some("Check who you are: flyte whoami"),
-            Self::Unauthenticated { .. } => Some("Log in again: flyte auth login"),
+            Self::Unauthenticated { .. } => Some(
+                "See which credentials are used: flyte auth status. A person signs in again with: flyte auth login",
+            ),
             Self::Unavailable { .. } => Some("Check the address and the network, then run the command again"),
             Self::WrongEndpoint { .. } => Some(
                 "Use the address of the control plane, not of its web pages: flyte create config --endpoint HOST",
             ),
-            Self::Unsupported { .. } => Some("The server may be older than this client; ask who runs it"),
+            Self::Unsupported { .. } => Some(
+                "It is switched off at this server, or the server is older than this client: ask its administrator",
+            ),
             Self::Server { .. } => {
                 Some("Run it again; if it stays, run it with -v and show the output to who runs the server")
             }
@@ -203,7 +207,7 @@ mod tests {
             (ErrorCode::PermissionDenied, "permission denied: x"),
             (ErrorCode::Unauthenticated, "not logged in at https://flyte.example.com: x"),
             (ErrorCode::Unavailable, "no answer from https://flyte.example.com: x"),
-            (ErrorCode::Unimplemented, "https://flyte.example.com does not support this: x"),
+            (ErrorCode::Unimplemented, "https://flyte.example.com does not offer this: x"),
             (ErrorCode::DataLoss, "the server failed (data_loss): x"),
         ] {
             let error = classify(ConnectError::new(code, "x"));

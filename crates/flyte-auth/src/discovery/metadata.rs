@@ -63,7 +63,9 @@ pub(super) async fn ask<M: buffa::Message>(
     let Some(body) = body else {
         return Err(discovery(endpoint, format!("{method} answered with more than {MAX_DOCUMENT} bytes")));
     };
-    if status == StatusCode::OK && (kind.contains("proto") || kind.starts_with("application/octet-stream")) {
+    let may_be_message =
+        kind.is_empty() || kind.contains("proto") || kind.starts_with("application/octet-stream");
+    if status == StatusCode::OK && may_be_message {
         return M::decode_from_slice(&body).map(Asked::Here).map_err(|error| {
             discovery(endpoint, format!("{method} answered with bytes that are not its message ({error})"))
         });
@@ -140,6 +142,10 @@ pub(super) fn provider(
         answers_with_issuer: false,
         flyte: true,
         client_authentication: metadata.token_endpoint_auth_methods_supported.clone(),
+        others: url("jwks_uri", &metadata.jwks_uri)
+            .map(|url| ("jwks_uri".to_owned(), url))
+            .into_iter()
+            .collect(),
         unusable,
     })
 }

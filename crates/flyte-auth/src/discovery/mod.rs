@@ -20,9 +20,12 @@ use crate::{AuthError, http::Http, token::clean};
 const MAX_DOCUMENT: usize = 256 * 1024;
 /// Where a provider that names no redirect URI sends the browser back to: Flyte's usual loopback address.
 const DEFAULT_REDIRECT_URI: &str = "http://localhost:53593/callback";
-/// Names of members (RFC 8414 section 2, RFC 8628 section 4).
-const AUTHORIZATION_ENDPOINT: &str = "authorization_endpoint";
-const DEVICE_ENDPOINT: &str = "device_authorization_endpoint";
+/// The name of the member of a discovery document (RFC 8414 section 2, RFC 8628 section 4).
+pub const TOKEN_ENDPOINT: &str = "token_endpoint";
+/// See [`TOKEN_ENDPOINT`].
+pub const AUTHORIZATION_ENDPOINT: &str = "authorization_endpoint";
+/// See [`TOKEN_ENDPOINT`].
+pub const DEVICE_ENDPOINT: &str = "device_authorization_endpoint";
 const REVOCATION_ENDPOINT: &str = "revocation_endpoint";
 /// Asked for where neither the server nor the configuration names scopes.
 const DEFAULT_SCOPES: [&str; 2] = ["openid", "offline_access"];
@@ -57,6 +60,9 @@ pub struct Provider {
     /// How clients may prove who they are at the token endpoint (RFC 8414 section 2); empty where it does not tell.
     #[serde(default)]
     pub client_authentication: Vec<String>,
+    /// Endpoints that signing in does not use, such as `jwks_uri`, by the name of the member.
+    #[serde(default)]
+    pub others: BTreeMap<String, Url>,
     /// Members that were left out because they cannot be used, with what came in their place.
     #[serde(default)]
     pub unusable: BTreeMap<String, String>,
@@ -134,6 +140,7 @@ pub async fn discover(
         && let Ok(document) = well_known::first(http, &issuer, false).await
         && document.issuer.trim_end_matches('/') == provider.issuer.trim_end_matches('/')
     {
+        provider.others.extend(document.others);
         provider.revocation_endpoint = document.revocation_endpoint;
         provider.answers_with_issuer = document.answers_with_issuer && document.issuer == provider.issuer;
     }
@@ -168,6 +175,18 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 impl Provider {
+    /// All endpoints that discovery names, by the name of the member. Those that this client uses come first.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &Url)> {
+        let optional = [
+            (AUTHORIZATION_ENDPOINT, &self.authorization_endpoint),
+            (DEVICE_ENDPOINT, &self.device_authorization_endpoint),
+            (REVOCATION_ENDPOINT, &self.revocation_endpoint),
+        ];
+        std::iter::once((TOKEN_ENDPOINT, &self.token_endpoint))
+            .chain(optional.into_iter().filter_map(|(name, url)| Some((name, url.as_ref()?))))
+            .chain(self.others.iter().map(|(name, url)| (name.as_str(), url)))
+    }
+
     /// Refuses a token endpoint that credentials must not go to, and leaves other such addresses out.
     fn checked(mut self) -> Result<Self, AuthError> {
         if !trusted(&self.token_endpoint) {

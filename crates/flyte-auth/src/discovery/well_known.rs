@@ -8,13 +8,16 @@ use url::Url;
 
 use super::{
     AUTHORIZATION_ENDPOINT, DEFAULT_SCOPES, DEVICE_ENDPOINT, MAX_DOCUMENT, Provider, REVOCATION_ENDPOINT,
-    default_redirect_uri, discovery, url_is_left_out,
+    TOKEN_ENDPOINT, default_redirect_uri, discovery, url_is_left_out,
 };
 use crate::{
     AuthError,
     answer::Members,
     http::{Http, read},
 };
+
+/// The endpoints that have a field of their own.
+const USED: [&str; 4] = [AUTHORIZATION_ENDPOINT, TOKEN_ENDPOINT, DEVICE_ENDPOINT, REVOCATION_ENDPOINT];
 
 /// Provider metadata as both documents have it (RFC 8414 section 2). Only what is used is read, and a member that cannot be
 /// used is left out.
@@ -29,6 +32,7 @@ pub(super) struct WellKnown {
     client_authentication: Vec<String>,
     /// `authorization_response_iss_parameter_supported` (RFC 9207 section 3).
     pub(super) answers_with_issuer: bool,
+    pub(super) others: BTreeMap<String, Url>,
     unusable: BTreeMap<String, String>,
 }
 
@@ -44,7 +48,7 @@ impl WellKnown {
         };
         Self {
             authorization_endpoint: url(AUTHORIZATION_ENDPOINT),
-            token_endpoint: url("token_endpoint"),
+            token_endpoint: url(TOKEN_ENDPOINT),
             device_authorization_endpoint: url(DEVICE_ENDPOINT),
             revocation_endpoint: url(REVOCATION_ENDPOINT),
             issuer: answer.text(&["issuer"]).ok().flatten().unwrap_or_default(),
@@ -55,6 +59,13 @@ impl WellKnown {
                 .ok()
                 .flatten()
                 .unwrap_or_default(),
+            others: answer
+                .endpoints()
+                .filter(|(name, _)| {
+                    !USED.iter().any(|used| used.replace('_', "") == name.replace('_', "").to_lowercase())
+                })
+                .map(|(name, url)| (name.to_owned(), url))
+                .collect(),
             unusable,
         }
     }
@@ -84,6 +95,7 @@ impl WellKnown {
             answers_with_issuer: self.answers_with_issuer,
             flyte: false,
             client_authentication: self.client_authentication,
+            others: self.others,
             unusable: self.unusable,
         })
     }
@@ -98,7 +110,7 @@ pub(super) async fn first(http: &Http, issuer: &Url, needed: bool) -> Result<Wel
             Ok(None) => {}
             Ok(Some(found)) if found.token_endpoint.is_some() || !needed => return Ok(found),
             Ok(Some(found)) => {
-                if let Some(came) = found.unusable.get("token_endpoint") {
+                if let Some(came) = found.unusable.get(TOKEN_ENDPOINT) {
                     wrong.get_or_insert(format!("the token_endpoint in {url} is {came}"));
                 }
             }
@@ -175,7 +187,9 @@ mod tests {
             "scopesSupported": ["openid", null, ""],
             "tokenEndpointAuthMethodsSupported": "client_secret_basic client_secret_post",
             "authorizationResponseIssParameterSupported": "true",
+            "jwksUri": "https://keys/",
         }));
+        assert_eq!(found.others.keys().collect::<Vec<_>>(), ["jwksUri"]);
         assert_eq!(found.token_endpoint.unwrap().as_str(), "https://x/t");
         assert!(found.authorization_endpoint.is_some() && found.device_authorization_endpoint.is_some());
         assert_eq!((found.scopes, found.client_authentication.len()), (vec!["openid".to_owned()], 2));

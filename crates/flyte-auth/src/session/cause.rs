@@ -1,7 +1,9 @@
-//! What a failure is told as: its first cause, not what came of that.
+//! What a failure is told as: its first cause, not what came of that. And control planes that have no sign-in at all.
+
+use std::sync::{Arc, atomic::Ordering};
 
 use super::Session;
-use crate::AuthError;
+use crate::{AccessToken, AuthError};
 
 impl Session {
     /// Why there is no token where nobody can sign in. A control plane that cannot be reached, or that has no sign-in, is the
@@ -25,8 +27,25 @@ impl Session {
         }
     }
 
-    /// Whether the control plane has no sign-in at all, as it tells now.
+    /// A token for a call; `None` for a person at a control plane without a sign-in, whose calls go without one. Credentials of
+    /// a machine are never left out silently: there it is a failure.
+    pub(crate) async fn token_if_asked_for(self: &Arc<Self>) -> Result<Option<AccessToken>, AuthError> {
+        if self.no_sign_in.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match self.token().await {
+            Err(AuthError::NoSignIn { .. }) if self.options.auth_type.is_a_persons() => {
+                tracing::info!("the control plane has no sign-in: calls go without a token");
+                self.no_sign_in.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            outcome => outcome.map(Some),
+        }
+    }
+
+    /// Whether the control plane has no sign-in at all, as it tells now. It did not like a call without a token.
     pub(crate) async fn has_no_sign_in(&self) -> bool {
+        self.no_sign_in.store(false, Ordering::Relaxed);
         matches!(self.discover().await, Err(AuthError::NoSignIn { .. }))
     }
 }

@@ -71,6 +71,8 @@ pub struct Session {
     writing: Mutex<()>,
     /// Whether it was said that the machine's credentials end soon.
     end_told: std::sync::atomic::AtomicBool,
+    /// Whether the control plane said that it has no sign-in.
+    no_sign_in: std::sync::atomic::AtomicBool,
     /// Until when a token that is due but still good is used without trying again to renew it, Unix time in seconds.
     postponed: AtomicI64,
 }
@@ -139,6 +141,7 @@ impl Session {
             sign_ins: Turns::default(),
             writing: Mutex::default(),
             end_told: std::sync::atomic::AtomicBool::new(false),
+            no_sign_in: std::sync::atomic::AtomicBool::new(false),
             postponed: AtomicI64::new(i64::MIN),
         })
     }

@@ -272,15 +272,7 @@ impl Session {
         store.probe().await?;
         let mut reason = match self.refresh(store, login, refresh_token).await {
             Err(AuthError::Refused { code, description }) if code == "invalid_grant" => description,
-            // The refresh token may still be good, but it is of no use: the person can sign in again.
-            Err(AuthError::Refused { code, description }) if !self.still_works(login) => {
-                let reason = match description {
-                    Some(description) => format!("{code}: {description}"),
-                    None => code,
-                };
-                return Ok(Refreshed::Ended { reason: Some(reason) });
-            }
-            other => return other.map(Refreshed::Token),
+            other => return self.refused(login, other),
         };
         // A tool that takes no lock may have rotated it meanwhile; then its tokens are the login now.
         if let Some(newer) = store.load().await?
@@ -296,7 +288,7 @@ impl Session {
             }
             reason = match self.refresh(store, &newer, newer_token).await {
                 Err(AuthError::Refused { code, description }) if code == "invalid_grant" => description,
-                other => return other.map(Refreshed::Token),
+                other => return self.refused(&newer, other),
             };
         }
         tracing::info!("the session has ended: the server no longer takes its refresh token");
@@ -305,6 +297,25 @@ impl Session {
             store.clear().await?;
         }
         Ok(Refreshed::Ended { reason })
+    }
+
+    /// What a refresh came to that did not end the refresh token itself. Refused in OAuth's terms, that may still be good, but
+    /// it is of no use once the access token is over: the person can sign in again.
+    fn refused(
+        &self,
+        login: &Login,
+        outcome: Result<AccessToken, AuthError>,
+    ) -> Result<Refreshed, AuthError> {
+        match outcome {
+            Err(AuthError::Refused { code, description }) if !self.still_works(login) => {
+                let reason = match description {
+                    Some(description) => format!("{code}: {description}"),
+                    None => code,
+                };
+                Ok(Refreshed::Ended { reason: Some(reason) })
+            }
+            other => other.map(Refreshed::Token),
+        }
     }
 
     async fn refresh(

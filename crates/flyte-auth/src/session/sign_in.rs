@@ -1,6 +1,6 @@
 //! Signing a person in: one process at a time, under a lock that no refresh waits for.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
     Session,
@@ -35,17 +35,28 @@ impl Session {
             return Err(self.login_required());
         }
         let outcome = self.sign_in_or_share(step_up, gone).await;
-        if let Err(error) = &outcome {
-            self.options.interaction.failed(error);
+        match &outcome {
+            // No sign-in has begun, and the call may need none.
+            Ok(_) | Err(AuthError::NoSignIn { .. }) => {}
+            Err(error) => self.options.interaction.failed(error),
         }
         outcome
     }
 
-    async fn sign_in_or_share(&self, step_up: &StepUp, gone: CallerGone) -> Result<AccessToken, AuthError> {
+    async fn sign_in_or_share(
+        &self,
+        step_up: &StepUp,
+        mut gone: CallerGone,
+    ) -> Result<AccessToken, AuthError> {
+        // Where there is nothing to sign in to, neither the keyring nor the person is asked for anything.
+        let provider = tokio::select! {
+            found = self.discover() => found?,
+            _ = &mut gone => return Err(AuthError::Interrupted),
+        };
         let store = &**self.store().await?;
-        let (provider, response, lock) = tokio::select! {
-            outcome = self.ask_the_person(store, step_up) => match outcome? {
-                Asked::Here(provider, response, lock) => (provider, response, lock),
+        let (response, lock) = tokio::select! {
+            outcome = self.ask_the_person(store, &provider, step_up) => match outcome? {
+                Asked::Here(response, lock) => (response, lock),
                 Asked::Elsewhere(outcome) => return outcome,
             },
             _ = gone => return Err(AuthError::Interrupted),
@@ -68,7 +79,12 @@ impl Session {
         kept
     }
 
-    async fn ask_the_person(&self, store: &dyn TokenStore, step_up: &StepUp) -> Result<Asked, AuthError> {
+    async fn ask_the_person(
+        &self,
+        store: &dyn TokenStore,
+        provider: &Provider,
+        step_up: &StepUp,
+    ) -> Result<Asked, AuthError> {
         let lock = match self.place(store, step_up).await? {
             Place::Ours(lock) => lock,
             Place::Theirs(outcome) => return Ok(Asked::Elsewhere(outcome)),
@@ -78,16 +94,14 @@ impl Session {
         self.warn_of_memory(store);
         let signing_in = async {
             store.probe().await?;
-            let provider: Arc<Provider> = self.discover().await?;
             let (http, interaction) = (self.http()?, &*self.options.interaction);
-            let response = match self.by_device(&provider) {
-                true => flows::device::sign_in(http, &provider, interaction, step_up).await?,
-                false => flows::pkce::sign_in(http, &provider, interaction, step_up).await?,
-            };
-            Ok::<_, AuthError>((provider, response))
+            match self.by_device(provider) {
+                true => flows::device::sign_in(http, provider, interaction, step_up).await,
+                false => flows::pkce::sign_in(http, provider, interaction, step_up).await,
+            }
         };
         match signing_in.await {
-            Ok((provider, response)) => Ok(Asked::Here(provider, response, lock)),
+            Ok(response) => Ok(Asked::Here(response, lock)),
             Err(error) => {
                 // Before the lock is given up: those who wait read it when they have the lock.
                 if let Some(verdict) = Verdict::of(&error) {
@@ -165,6 +179,6 @@ impl Session {
 
 /// Where the person was asked.
 enum Asked {
-    Here(Arc<Provider>, TokenResponse, Lock),
+    Here(TokenResponse, Lock),
     Elsewhere(Result<AccessToken, AuthError>),
 }

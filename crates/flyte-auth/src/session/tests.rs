@@ -159,6 +159,7 @@ impl Scene {
             answers_with_issuer: false,
             flyte: true,
             client_authentication: Vec::new(),
+            others: std::collections::BTreeMap::new(),
             unusable: std::collections::BTreeMap::new(),
         };
         let shelf = Arc::new(Shelf::default());

@@ -1,6 +1,7 @@
 //! `flyte auth doctor`: one check after the other, from the configuration to the server's answer.
 
 mod configuration;
+mod endpoints;
 mod finding;
 mod machine;
 mod network;
@@ -43,12 +44,17 @@ pub(super) fn run(global: Global) -> Result<Exit, Failure> {
             findings.push(sign_in::api_key(&context).await);
             return Ok(findings);
         }
-        let (provider, discovery) = sign_in::discovery(&options, reached).await;
-        findings.push(discovery);
-        findings.extend(sign_in::device_code(&options, provider.as_deref()).await);
+        let discovered = sign_in::discover(&options, reached).await;
+        let provider = discovered.provider();
+        let token = sign_in::token(&context, &options, reached, &discovered).await;
+        findings.push(sign_in::discovery(&options, &discovered, &token));
+        if let Some(provider) = provider.filter(|_| sign_in::is_by_token_endpoint(options.auth_type)) {
+            findings.extend(endpoints::examine(&options, provider).await);
+        }
+        findings.extend(sign_in::device_code(&options, provider).await);
         findings.extend(machine::examine(&options).await);
         findings.push(sign_in::api_key(&context).await);
-        findings.push(sign_in::token(&context, &options, provider.is_some()).await);
+        findings.push(token);
         Ok(findings)
     })?;
     findings.extend(checked);

@@ -180,6 +180,16 @@ pub(super) fn run(context: &Context, offline: bool, json: bool) -> Result<Exit, 
     if report.usable() {
         return Ok(Exit::Success);
     }
+    if !offline
+        && options.auth_type.is_a_persons()
+        && let Some(error) = context.no_sign_in(&session)?
+    {
+        output::tell(&format!(
+            "There is nothing to sign in to: {error}. {}",
+            error.hint().unwrap_or_default()
+        ));
+        return Ok(Exit::Authentication);
+    }
     output::tell(match (options.auth_type, &report.next) {
         (AuthType::Passthrough, _) => {
             "Choose a way to sign in: flyte create config --endpoint HOST --auth-type pkce"

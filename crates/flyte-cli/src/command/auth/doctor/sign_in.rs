@@ -10,7 +10,7 @@ use flyte_auth::{Approval, AuthError, Session, SessionOptions, Status, flows};
 use flyte_client::ClientError;
 use flyte_config::{AuthType, Endpoint};
 
-use super::finding::Finding;
+use super::finding::{Finding, Verdict};
 use crate::context::Context;
 use crate::time;
 
@@ -34,28 +34,89 @@ pub(super) fn unapproved(approval: &Approval) -> Finding {
     .fix(format!("Run `flyte auth login` in a terminal and approve them, or name the file: --config {file}"))
 }
 
-/// Where to sign in, as the server tells it now: what was found last time is left aside.
-pub(super) async fn discovery(options: &SessionOptions, reached: bool) -> (Option<Arc<Provider>>, Finding) {
+/// What became of asking where to sign in.
+pub(super) enum Discovered {
+    Found(Arc<Provider>),
+    Failed(AuthError),
+    /// It took too long.
+    Silent,
+    /// The server cannot be reached, which is told already.
+    NotAsked,
+}
+
+impl Discovered {
+    pub(super) fn provider(&self) -> Option<&Provider> {
+        match self {
+            Self::Found(provider) => Some(provider),
+            _ => None,
+        }
+    }
+
+    /// Whether the control plane has no sign-in at all.
+    fn is_none_there(&self) -> bool {
+        matches!(self, Self::Failed(AuthError::NoSignIn { .. }))
+    }
+}
+
+/// Asks where to sign in, as the server tells it now: what was found last time is left aside.
+pub(super) async fn discover(options: &SessionOptions, reached: bool) -> Discovered {
     if !reached {
-        return (None, Finding::skip(DISCOVERY, "the server cannot be reached"));
+        return Discovered::NotAsked;
     }
     let fresh = SessionOptions { state_dir: None, ..options.clone() };
-    let found = tokio::time::timeout(PATIENCE, Session::new(fresh).provider()).await;
-    match found {
-        Ok(Ok(provider)) => {
+    match tokio::time::timeout(PATIENCE, Session::new(fresh).provider()).await {
+        Ok(Ok(provider)) => Discovered::Found(provider),
+        Ok(Err(error)) => Discovered::Failed(error),
+        Err(_) => Discovered::Silent,
+    }
+}
+
+/// Whether a mode gets its tokens from the token endpoint that discovery names.
+pub(super) fn is_by_token_endpoint(auth_type: AuthType) -> bool {
+    !matches!(auth_type, AuthType::ExternalCommand | AuthType::Passthrough)
+}
+
+/// Judges discovery by what the mode needs, and by whether the server took the sign-in (`token`) without it.
+pub(super) fn discovery(options: &SessionOptions, discovered: &Discovered, token: &Finding) -> Finding {
+    let (why, fix) = match discovered {
+        Discovered::NotAsked => return Finding::skip(DISCOVERY, "the server cannot be reached"),
+        Discovered::Found(provider) => {
             let issuer =
                 if provider.issuer.is_empty() { provider.token_endpoint.as_str() } else { &provider.issuer };
             let client = match &provider.client_id {
                 Some(client) => format!(" as {client}"),
                 None => String::new(),
             };
-            let finding = Finding::pass(DISCOVERY, format!("sign in at {issuer}{client}"));
-            (Some(provider), finding)
+            let unusable: Vec<_> =
+                provider.unusable.iter().map(|(member, came)| format!("its {member} is {came}")).collect();
+            return match unusable.as_slice() {
+                [] => Finding::pass(DISCOVERY, format!("sign in at {issuer}{client}")),
+                _ => Finding::warn(
+                    DISCOVERY,
+                    format!("sign in at {issuer}{client}, but {}", unusable.join(", and ")),
+                )
+                .fix("Tell the server's administrator: that is left out."),
+            };
         }
-        Ok(Err(error)) => (None, Finding::fail(DISCOVERY, &error).maybe_fix(error.hint())),
-        Err(_) => {
-            (None, Finding::fail(DISCOVERY, "the server did not answer in time").fix("Try again later."))
+        Discovered::Failed(error) => (error.to_string(), error.hint()),
+        Discovered::Silent => {
+            ("the server did not answer in time".to_owned(), Some("Try again later.".to_owned()))
         }
+    };
+    let auth_type = options.auth_type;
+    let none_there = discovered.is_none_there();
+    let is_optional = !is_by_token_endpoint(auth_type) || token.verdict == Verdict::Pass;
+    match discovered {
+        // Over plain HTTP nobody signs in.
+        _ if options.endpoint.is_insecure() && none_there => Finding::skip(DISCOVERY, why),
+        _ if !options.endpoint.is_insecure() && is_optional => {
+            Finding::skip(DISCOVERY, format!("not needed by authType {auth_type}: {why}"))
+        }
+        // Calls go without a token there.
+        _ if none_there && auth_type.is_a_persons() => {
+            Finding::warn(DISCOVERY, format!("{why}: it does not tell callers apart")).maybe_fix(fix)
+        }
+        _ => Finding::fail(DISCOVERY, why).maybe_fix(fix),
     }
 }
 
@@ -133,9 +194,17 @@ fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
 }
 
 /// The login: what is kept, and whether the server takes it.
-pub(super) async fn token(context: &Context, options: &SessionOptions, reached: bool) -> Finding {
+pub(super) async fn token(
+    context: &Context,
+    options: &SessionOptions,
+    reached: bool,
+    discovered: &Discovered,
+) -> Finding {
     if options.endpoint.is_insecure() {
         return Finding::skip(SIGN_IN, "over plain HTTP there is none");
+    }
+    if discovered.is_none_there() && options.auth_type.is_a_persons() {
+        return Finding::skip(SIGN_IN, "this control plane has none, and calls need none");
     }
     let session = Session::new(options.clone());
     let status = match session.status().await {
@@ -160,6 +229,11 @@ pub(super) async fn token(context: &Context, options: &SessionOptions, reached: 
             let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
             Finding::pass(SIGN_IN, format!("the server takes you for {name}; {kept}"))
         }
+        // Programs that use the package give their own headers.
+        Ok(Err(_)) if options.auth_type == AuthType::Passthrough => Finding::skip(
+            SIGN_IN,
+            "authType Passthrough: flyte sends no credentials, and the server wants some to say who you are",
+        ),
         Ok(Err(error)) => refused(&error),
         Err(_) => Finding::fail(SIGN_IN, "the server did not answer in time").fix("Try again later."),
     }
