@@ -118,7 +118,7 @@ impl ConnectFailure {
                 failure = Some(Self::UnknownHost);
             }
             // The cause of that is not in the chain.
-            if innermost.contains("failed to create underlying connection") {
+            if innermost.starts_with("SOCKS error: failed to create underlying connection") {
                 failure = Some(Self::Other("nothing answers at that address".to_owned()));
             }
             if let Some(said) = innermost.strip_prefix("tunnel error: ") {
@@ -186,7 +186,7 @@ impl ConnectFailure {
                 "Check this machine's DNS; the control plane names this server, so its administrator can correct the address."
             }
             Self::UnknownAuthority => {
-                "Add its authority to the system's, or to the file of admin.caCertFilePath; insecureSkipVerify is for the \
+                "Add its authority to the system's, or to the file of admin.caCertFilePath if that is set; insecureSkipVerify is for the \
                 endpoint alone."
             }
             Self::CertificateName => {
