@@ -115,6 +115,18 @@ class Bridge:
             )
         return {"inputs": base64.b64encode(encoded).decode()}
 
+    def do_include(self, request: Message) -> Message:
+        """The files that environments include, by their paths below the root: of a task's environment, or of those that are deployed."""
+        from flyte._bundle import included
+
+        if request.get("task"):
+            environment = self.task(request).environment
+            environments = environment.with_dependencies() if environment is not None else []
+        else:
+            environments = list(self.deployed(request))
+        files = included(self.root, environments)
+        return {"files": sorted(file.relative_to(self.root).as_posix() for file in files)}
+
     def do_spec(self, request: Message) -> Message:
         """The spec of one task, encoded, as a run takes it."""
         from flyte._runtime.spec import task_spec

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import final
 
-__all__ = ["CallError", "Session", "Stream", "__version__", "config", "decode", "encode", "qr"]
+__all__ = ["CallError", "Session", "Stream", "__version__", "config", "decode", "encode", "pack", "qr"]
 
 __version__: str
 
@@ -20,6 +20,10 @@ def decode(message: str, data: bytes) -> str:
 
 def config(path: str | None = None) -> str:
     """The configuration in effect, as JSON. Raises `CallError`."""
+
+def pack(root: str, all: bool, named: list[str]) -> tuple[bytes, str, list[str], list[str]]:
+    """Packs files below `root`: those named, and with `all` those that are not ignored. Returns the archive, its version, the paths of its
+    files, and the paths that were left out as secrets or as links out of `root`. Raises `CallError`."""
 
 def qr(text: str) -> list[str]:
     """A QR code: rows of `1` (dark) and `0`, without the light margin. Raises `ValueError` where the text is too long."""

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod awaiting;
+mod bundle;
 mod failure;
 mod options;
 mod prompt;
@@ -28,6 +29,8 @@ mod _native {
         super::runtime::follow_the_interpreter(module)
     }
 
+    #[pymodule_export]
+    use super::bundle::pack;
     #[pymodule_export]
     use super::failure::CallError;
     #[pymodule_export]

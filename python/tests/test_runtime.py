@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import os
 import pathlib
 import subprocess
@@ -34,8 +35,9 @@ class Attempt:
     def __init__(self, directory: pathlib.Path, package: str) -> None:
         self.directory = directory
         self.package = package
-        archive, self.version = _bundle.pack(PROJECT, sorted(PROJECT.glob("*.py")))
-        (directory / "code.tar.gz").write_bytes(archive)
+        packed = _bundle.pack(PROJECT, [], "all")
+        self.version = packed.version
+        (directory / "code.tar.gz").write_bytes(packed.archive)
         (directory / "work").mkdir()
 
     def run(self, module: str, task: str, **inputs: Any) -> tuple[str, Any]:
@@ -263,18 +265,59 @@ def test_code_is_packed_alike(tmp_path: pathlib.Path) -> None:
         (tmp_path / name).write_text(name)
     (tmp_path / ".flyteignore").write_text("# comment\nignored.*\n")
     env = flyte.TaskEnvironment(name="packing", include=(str(tmp_path / "sub/*.txt"),))
-    every = [path.relative_to(tmp_path).as_posix() for path in _bundle.chosen(tmp_path, [], "all")]
-    assert every == [".flyteignore", "a.py", "sub/b.py", "sub/data.txt"]
-    assert [path.name for path in _bundle.chosen(tmp_path, [env], "none")] == ["data.txt"]
-    files = _bundle.chosen(tmp_path, [], "all")
-    first = _bundle.pack(tmp_path, files)
+    first = _bundle.pack(tmp_path, [], "all")
+    assert first.files == [".flyteignore", "a.py", "sub/b.py", "sub/data.txt"]
+    assert _bundle.pack(tmp_path, [env], "none").files == ["sub/data.txt"]
     os.utime(tmp_path / "a.py", (1, 1))
-    assert _bundle.pack(tmp_path, list(reversed(files))) == first
+    assert _bundle.pack(tmp_path, [], "all") == first
     (tmp_path / "a.py").write_text("other")
-    assert _bundle.pack(tmp_path, files)[1] != first[1]
+    assert _bundle.pack(tmp_path, [], "all").version != first.version
     missing = flyte.TaskEnvironment(name="missing", include=("no/such",))
     with pytest.raises(flyte.errors.DeploymentError, match="includes no/such"):
-        _bundle.chosen(tmp_path, [missing], "none")
+        _bundle.pack(tmp_path, [missing], "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(flyte.errors.DeploymentError, match=r"is left out.*root_dir"):
+        _bundle.pack(tmp_path / "empty", [], "all")
+
+
+def test_the_command_packs_the_same(tmp_path: pathlib.Path) -> None:
+    app = (
+        "import flyte\n"
+        "env = flyte.TaskEnvironment(name='same', include=('.env',))\n"
+        "@env.task\n"
+        "def main() -> int:\n    return 1\n"
+    )
+    files = {
+        "app.py": app,
+        "lib/a1.txt": "in",
+        "a1.txt": "out",
+        "lib/note.md": "out",
+        "any-name/pyvenv.cfg": "out",
+        ".DS_Store": "out",
+        ".env": "in: the environment names it",
+        "tls.pem": "out",
+        ".gitignore": "/a*.txt\n",
+        "lib/.flyteignore": "*.md\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "linked").symlink_to("lib")
+    dry_run = subprocess.run(
+        [TARGET / "debug/flyte", "-o", "json", "deploy", "--dry-run", "--python", sys.executable, "app.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert dry_run.returncode == 0, dry_run.stderr
+    assert "tls.pem" in dry_run.stderr and ".env" not in dry_run.stderr
+    env = flyte.TaskEnvironment(name="the-same", include=(str(tmp_path / ".env"),))
+    packed = _bundle.pack(tmp_path, [env], "all")
+    assert packed.files == [
+        *(".env", ".gitignore", "app.py", "lib/.flyteignore", "lib/a1.txt"),
+        *("linked/.flyteignore", "linked/a1.txt"),
+    ]
+    assert json.loads(dry_run.stdout)[0]["version"] == packed.version
 
 
 @pytest.mark.parametrize("git", [True, False])
@@ -308,14 +351,13 @@ def test_secrets_and_what_is_elsewhere_stay_here(
         subprocess.run(["git", "init", "--quiet", root], check=True)
     else:
         monkeypatch.setenv("PATH", str(tmp_path))
-    every = [path.relative_to(root).as_posix() for path in _bundle.chosen(root, [], "all")]
-    assert every == [
+    assert _bundle.pack(root, [], "all").files == [
         *(".gitignore", "a.py", "data/kept.txt", "environment.py", "same.py", "sub/.gitignore"),
     ]
-    for name in (".env", ".env.local", "sub/tls.pem", ".aws/credentials", ".netrc", "link.txt", "settings"):
+    for name in (".env", ".env.local", "sub/tls.pem", ".aws", ".netrc", "link.txt", "settings"):
         assert name in caplog.text
     env = flyte.TaskEnvironment(name=f"with-a-secret-{git}".lower(), include=(str(root / ".env"),))
-    assert root / ".env" in _bundle.chosen(root, [env], "all")
+    assert ".env" in _bundle.pack(root, [env], "all").files
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::{Args, ValueEnum};
 use flyte_auth::{Session, Transport};
-use flyte_client::bundle::{self, Bundle};
+use flyte_client::bundle::{self, Bundle, BundleError, Contents, IGNORE_FILE};
 use flyte_client::upload::{Content, UploadError, Uploaded};
 use flyte_client::{Client, Place};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::bridge::{Bridge, Helper, Printed, Upload};
+use crate::bridge::{Bridge, Helper, Nothing, Printed, Unanswered, Upload};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -125,20 +127,39 @@ impl Options {
         Ok(root)
     }
 
-    /// Makes the bundle and its version.
+    /// Makes the bundle and its version. `chosen` has the keys of the bridge's request `include`: a task, or environments.
     pub(crate) fn pack(
         &self,
-        program: &Program,
+        program: &mut Program,
+        mut chosen: Value,
         context: &Context,
     ) -> Result<(String, Option<Bundle>), Failure> {
         if self.copy_style == CopyStyle::None {
             return Ok((self.version.clone().unwrap_or_default(), None));
         }
+        chosen["do"] = json!("include");
+        let included: Included =
+            program.bridge.ask(&chosen, &mut Nothing).map_err(|unanswered| match unanswered {
+                Unanswered::Failed(failure) => failure,
+                Unanswered::Refused(error) => error.failure("cannot bundle the code"),
+            })?;
         context.progress.show("Bundling the code");
-        let packed = Bundle::pack(&program.root, bundle::LIMIT);
+        let packed =
+            Bundle::pack(&program.root, &Contents { all: true, named: included.files }, bundle::LIMIT);
         context.progress.clear();
-        let bundle =
-            packed.map_err(|error| Failure::new("cannot bundle the code").why(&error).next(error.hint()))?;
+        let bundle = packed.map_err(|error| {
+            let failure = Failure::new("cannot bundle the code").why(&error);
+            match hint(&error) {
+                Some(hint) => failure.next(hint),
+                None => failure,
+            }
+        })?;
+        if !bundle.kept_back.is_empty() {
+            output::tell(&format!(
+                "Left out of the code, as secrets or links out of the directory: {}.",
+                output::printable(&bundle.kept_back.join(", "))
+            ));
+        }
         let path = program.file.canonicalize().unwrap_or_else(|_| program.file.clone());
         let own = path.strip_prefix(&program.root).map(|path| path.to_string_lossy().replace('\\', "/"));
         if let Ok(own) = own
@@ -156,6 +177,28 @@ impl Options {
     pub(crate) fn image(&self) -> Option<&str> {
         self.image.as_deref()
     }
+}
+
+/// The files that environments include, by their paths below the root.
+#[derive(Deserialize)]
+struct Included {
+    files: Vec<PathBuf>,
+}
+
+/// What the person can do about a bundle that cannot be made.
+fn hint(error: &BundleError) -> Option<String> {
+    Some(match error {
+        BundleError::Read { .. } => format!("Make it readable, or leave it out: name it in {IGNORE_FILE}."),
+        BundleError::Empty { .. } => {
+            format!(
+                "Look at .gitignore and {IGNORE_FILE}, or give the directory of the code: --root-dir DIR."
+            )
+        }
+        BundleError::TooLarge { .. } => format!(
+            "Name what the run does not need in {IGNORE_FILE} (written as .gitignore), or give a smaller directory: --root-dir DIR."
+        ),
+        _ => return None,
+    })
 }
 
 /// The way to the server for code and for files.

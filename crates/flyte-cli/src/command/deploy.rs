@@ -99,7 +99,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             .exit(Exit::Usage));
     }
     let has_apps = environments.iter().any(|environment| environment.app.is_some());
-    let (version, bundle) = arguments.code.pack(&program, context)?;
+    let environments = arguments.environment.as_ref().map_or(Value::Null, |name| json!([name]));
+    let chosen = json!({"all": arguments.all, "environments": environments});
+    let (version, bundle) = arguments.code.pack(&mut program, chosen, context)?;
     let Some(sender) = sender else {
         return dry_run(arguments, &program, &version, bundle.as_ref(), context);
     };
@@ -107,7 +109,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let mut request = specification(&code, &sender, context, arguments.code.image());
     request["do"] = json!("specs");
     request["all"] = json!(arguments.all);
-    request["environments"] = arguments.environment.as_ref().map_or(Value::Null, |name| json!([name]));
+    request["environments"] = environments;
     let refused =
         |error: bridge::Refused| error.failure(format!("cannot deploy {}", arguments.file.display()));
     let specs: Specs = ask(&mut program.bridge, &request, &mut Nothing, refused)?;

@@ -134,7 +134,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     let inputs: EncodedInputs =
         ask(&mut program.bridge, &request, &mut &sender, |error| refused(error, "cannot use these inputs"))?;
     let inputs = Inputs::decode(&bridge::decoded(&inputs.inputs)?).map_err(unreadable)?;
-    let (version, bundle) = arguments.code.pack(&program, context)?;
+    let (version, bundle) = arguments.code.pack(&mut program, json!({"task": chosen.name}), context)?;
     let code = sender.send(version, bundle)?;
     let mut request = specification(&code, &sender, context, arguments.code.image());
     request["do"] = json!("spec");
