@@ -80,9 +80,24 @@ pub(crate) struct Global {
     #[arg(value_name = "FORMAT", value_enum, default_value_t)]
     pub(crate) format: Format,
 
+    /// Whether tables have all their columns: `-o wide`, see [`Global::settled`].
+    #[arg(skip)]
+    pub(crate) wide: bool,
+
     /// Tell more about what is done; twice or three times for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+impl Global {
+    /// The options with `-o wide` as what it is: a table, with more columns.
+    #[must_use]
+    pub(crate) fn settled(mut self) -> Self {
+        if self.format == Format::Wide {
+            (self.format, self.wide) = (Format::Table, true);
+        }
+        self
+    }
 }
 
 pub(crate) const AUTH_TYPE_HELP: &str = "How to sign in: pkce (browser on this machine), headless (browser on another \
@@ -151,6 +166,39 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The help of a command and of all below it, in both lengths.
+    fn helps(command: &mut clap::Command, parents: &str, found: &mut Vec<(String, String)>) {
+        let name = format!("{parents}{}", command.get_name());
+        found.push((format!("{name} -h"), command.render_help().to_string()));
+        found.push((format!("{name} --help"), command.render_long_help().to_string()));
+        for command in command.get_subcommands_mut() {
+            helps(command, &format!("{name} "), found);
+        }
+    }
+
+    #[test]
+    fn every_help_fits_a_terminal_of_80_columns() {
+        let mut command = Cli::command().term_width(80);
+        command.build();
+        let mut found = Vec::new();
+        helps(&mut command, "", &mut found);
+        assert!(found.len() > 80, "{}", found.len());
+        let long: Vec<_> = found
+            .iter()
+            .flat_map(|(name, help)| help.lines().map(move |line| (name, line)))
+            .filter(|(_, line)| line.chars().count() > 80)
+            .collect();
+        assert!(long.is_empty(), "{long:#?}");
+    }
+
+    #[test]
+    fn a_wide_table_is_a_table() {
+        let global = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().global.settled();
+        let (wide, table) = (global("flyte get run -o wide"), global("flyte get run"));
+        assert_eq!((wide.format, wide.wide), (Format::Table, true));
+        assert_eq!((table.format, table.wide), (Format::Table, false));
     }
 
     #[test]

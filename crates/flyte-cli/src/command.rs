@@ -18,16 +18,17 @@ use crate::failure::{Exit, Failure};
 
 /// Runs what the command line asks for.
 pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
+    let global = cli.global.settled();
     match cli.command {
-        Command::Abort(command) => abort::run(command, &Context::load(cli.global)?),
-        Command::Auth(command) => auth::run(command, cli.global),
-        Command::Create(command) => create::run(command, cli.global),
-        Command::Delete(command) => delete::run(command, &Context::load(cli.global)?),
-        Command::Deploy(arguments) => deploy::run(&arguments, &Context::load(cli.global)?),
-        Command::Get(command) => get::run(command, &Context::load(cli.global)?),
-        Command::Rotate(command) => rotate::run(command, &Context::load(cli.global)?),
-        Command::Run(arguments) => run::run(arguments, &Context::load(cli.global)?),
-        Command::Whoami => whoami::run(&Context::load(cli.global)?),
+        Command::Abort(command) => abort::run(command, &Context::load(global)?),
+        Command::Auth(command) => auth::run(command, global),
+        Command::Create(command) => create::run(command, global),
+        Command::Delete(command) => delete::run(command, &Context::load(global)?),
+        Command::Deploy(arguments) => deploy::run(&arguments, &Context::load(global)?),
+        Command::Get(command) => get::run(command, &Context::load(global)?),
+        Command::Rotate(command) => rotate::run(command, &Context::load(global)?),
+        Command::Run(arguments) => run::run(arguments, &Context::load(global)?),
+        Command::Whoami => whoami::run(&Context::load(global)?),
         Command::Completion(arguments) => completion::run(&arguments),
         Command::Gen(command) => generate::run(&command),
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use anstyle::Style;
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+pub(crate) use flyte_table::printable;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -16,6 +16,8 @@ pub(crate) enum Format {
     #[default]
     #[value(alias = "table-simple")]
     Table,
+    /// For people, with more columns
+    Wide,
     /// For programs
     #[value(alias = "json-raw")]
     Json,
@@ -25,7 +27,7 @@ pub(crate) enum Format {
 
 impl Format {
     /// Every word that is taken for a format.
-    pub(crate) const NAMES: [&str; 5] = ["table", "table-simple", "json", "json-raw", "yaml"];
+    pub(crate) const NAMES: [&str; 6] = ["table", "table-simple", "wide", "json", "json-raw", "yaml"];
 }
 
 /// Writes text to standard output; colours go to terminals that want them only.
@@ -57,7 +59,7 @@ pub(crate) fn print<T: Serialize>(
     table: impl FnOnce(&T) -> String,
 ) -> Result<(), Failure> {
     match format {
-        Format::Table => write(&table(value)),
+        Format::Table | Format::Wide => write(&table(value)),
         format => write(&written(format, value)?),
     }
 }
@@ -67,61 +69,37 @@ pub(crate) fn written<T: Serialize>(format: Format, value: &T) -> Result<String,
     let failed = |error: &dyn std::fmt::Display| Failure::new("cannot write the result").why(error);
     match format {
         Format::Yaml => serde_saphyr::to_string(value).map_err(|error| failed(&error)),
-        Format::Json | Format::Table => {
+        Format::Json | Format::Table | Format::Wide => {
             serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| failed(&error))
         }
     }
 }
 
-/// Rows below a heading, without borders.
+/// Rows below a heading, without borders; broken where the terminal is too narrow for them.
 pub(crate) fn table<const COLUMNS: usize>(
     heading: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
 ) -> String {
-    let mut table = borderless();
-    table.set_header(heading);
-    for row in rows {
-        table.add_row(row.map(|cell| printable(&cell)));
-    }
+    headed(&flyte_table::table(heading, &[], rows, width()))
+}
+
+/// A table with its heading in bold.
+pub(crate) fn headed(table: &str) -> String {
     let bold = Style::new().bold();
-    let mut text = String::new();
-    for (index, line) in lines(table).enumerate() {
-        match index {
-            0 => text.push_str(&format!("{bold}{line}{bold:#}\n")),
-            _ => text.push_str(&format!("{line}\n")),
-        }
+    match table.split_once('\n') {
+        Some((heading, rows)) => format!("{bold}{heading}{bold:#}\n{rows}"),
+        None => table.to_owned(),
     }
-    text
+}
+
+/// How wide tables may be. Tests that run at a terminal make the same ones as those that do not.
+pub(crate) fn width() -> Option<u16> {
+    if cfg!(test) { None } else { flyte_table::terminal_width() }
 }
 
 /// Names with their values, one in a line; what has no value is left out.
 pub(crate) fn details<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let mut table = borderless();
-    for (name, value) in rows {
-        if !value.is_empty() {
-            table.add_row([format!("{name}:"), printable(&value)]);
-        }
-    }
-    lines(table).map(|line| line + "\n").collect()
-}
-
-fn borderless() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table
-}
-
-/// The lines of a table: columns two spaces apart, nothing before the first one and behind the last.
-fn lines(mut table: Table) -> impl Iterator<Item = String> {
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().into_iter()
-}
-
-/// A server's text without control characters: they could move the cursor, and tear a table's lines apart.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    flyte_table::details(rows)
 }
 
 /// Text of several lines from elsewhere, such as a traceback, each line indented; nothing in it can move the cursor.
@@ -131,6 +109,16 @@ pub(crate) fn block(text: &str) -> String {
         .map(|line| format!("  {}", printable(&line.replace('\t', "    "))))
         .map(|line| format!("{}\n", line.trim_end()))
         .collect()
+}
+
+/// A table of ordinary things as it is read, which fits a terminal of 80 columns.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn fits(table: &str) -> String {
+    let text = anstream::adapter::strip_str(table).to_string();
+    let longest = text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    assert!(longest <= 80, "{longest} columns:\n{text}");
+    text
 }
 
 #[cfg(test)]
@@ -157,12 +145,5 @@ mod tests {
             block("Traceback:\r\n\tin f\x1b[2J\n\nValueError\n\n"),
             "  Traceback:\n      in f [2J\n\n  ValueError\n"
         );
-    }
-
-    #[test]
-    fn details_leave_out_what_is_empty() {
-        let text =
-            details([("Name", "Ada".to_owned()), ("Picture", String::new()), ("E-mail", "a@b".to_owned())]);
-        assert_eq!(text, "Name:    Ada\nE-mail:  a@b\n");
     }
 }

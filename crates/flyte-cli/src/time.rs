@@ -73,6 +73,43 @@ pub(crate) fn lasting(text: &str) -> Result<Period, String> {
     }
 }
 
+/// A moment as typed: how long ago it is (`2h`, `7d`), a time with its zone (RFC 3339), or a day, which begins at midnight UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Ago(Period),
+    At(i64),
+}
+
+impl Moment {
+    /// In Unix time, in seconds; what is older begins at 0.
+    pub(crate) fn at(self, now: i64) -> i64 {
+        match self {
+            Self::Ago(period) => period.before(now).max(0),
+            Self::At(at) => at,
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        if let Ok(period) = text.parse() {
+            return Ok(Self::Ago(period));
+        }
+        let day = || format!("{text}T00:00:00Z").parse().ok();
+        let at = text.parse::<jiff::Timestamp>().ok().or_else(day);
+        match at.map(jiff::Timestamp::as_second) {
+            Some(at @ 0..) => Ok(Self::At(at)),
+            Some(_) => Err("it is before 1970".to_owned()),
+            None => Err("write how long ago it is, like 2h or 7d, or a time like 2026-11-24T22:00:00Z (or with a zone like \
+                         +01:00), or a day like 2026-11-24"
+                .to_owned()),
+        }
+    }
+}
+
 /// How long something is to work, as typed: a period, or `never` for no end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expiry {
@@ -176,6 +213,25 @@ mod tests {
         }
         assert_eq!(lasting("0d"), Err("it has to be longer than nothing".to_owned()));
         assert_eq!(lasting("1s"), Ok(Period(1)));
+    }
+
+    #[test]
+    fn a_moment_is_an_age_a_time_or_a_day() {
+        let now = 1_795_557_600;
+        for (text, at) in [
+            ("2h", now - 7200),
+            (" 7d ", now - 7 * 86_400),
+            ("0", now),
+            ("2026-11-24T22:00:00Z", now),
+            ("2026-11-24T23:00:00+01:00", now),
+            ("2026-11-24 22:00:00Z", now),
+            ("2026-11-24", now - 22 * 3600),
+        ] {
+            assert_eq!(text.parse::<Moment>().map(|moment| moment.at(now)), Ok(at), "{text}");
+        }
+        for text in ["", "yesterday", "2026-11-24T22:00:00", "2026-13-01", "22:00", "-2h", "1969-12-31"] {
+            assert!(text.parse::<Moment>().is_err(), "{text}");
+        }
     }
 
     #[test]

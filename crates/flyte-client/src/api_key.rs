@@ -31,6 +31,10 @@ pub struct ApiKey {
     pub access: Access,
     /// Who made it; empty where the server does not tell.
     pub created_by: String,
+    /// E-mail address of the person who made it; empty where that is none, or the server does not tell.
+    pub created_by_email: String,
+    /// Name of the person or the API key that made it; empty where none is known.
+    pub created_by_name: String,
     /// When it was made, Unix time in seconds; `None` where the server does not tell.
     pub created_at: Option<i64>,
     /// When it ceases to work, Unix time in seconds; `None` where it does not by itself.
@@ -225,6 +229,8 @@ impl From<wire::ApiKey> for ApiKey {
             name: message.name,
             access: message.access.into_option().unwrap_or_default().into(),
             created_by: message.created_by,
+            created_by_email: message.created_by_email,
+            created_by_name: message.created_by_name,
             created_at: time(message.created_at),
             expires_at: time(message.expires_at),
             last_used_at: time(message.last_used_at),

@@ -29,6 +29,12 @@ pub struct Event {
     pub object: String,
     /// Anything else worth knowing; never a secret.
     pub details: BTreeMap<String, String>,
+    /// E-mail address of the person that `subject` is; empty for machines, and where none is known.
+    pub email: String,
+    /// Name of the person or the API key that `subject` is; empty where none is known.
+    pub name: String,
+    /// E-mail address of the person whose run acted; empty for others.
+    pub on_behalf_of_email: String,
 }
 
 /// Which events to list.
@@ -38,8 +44,20 @@ pub struct Filter {
     pub event: String,
     /// Only those of this subject; empty for all.
     pub subject: String,
+    /// Only those of the person with this e-mail address, in any case; empty for all.
+    pub email: String,
+    /// Only what was done to this; with `*` at the end, to whatever begins so. Empty for all.
+    pub object: String,
+    /// Only those in this project; empty for all.
+    pub project: String,
+    /// Only those in the domain of this name; empty for all.
+    pub domain: String,
+    /// Only those that came from this IP address; empty for all.
+    pub address: String,
     /// Only those since then, Unix time in seconds; `None` for all.
     pub since: Option<i64>,
+    /// Only those before then, Unix time in seconds; `None` for all.
+    pub until: Option<i64>,
     /// The most events to return; `None` for all.
     pub limit: Option<u32>,
 }
@@ -78,7 +96,13 @@ impl<T: Transport> Source for Listing<T> {
             token: token.to_owned(),
             event: self.filter.event.clone(),
             subject: self.filter.subject.clone(),
+            email: self.filter.email.clone(),
+            object: self.filter.object.clone(),
+            project: self.filter.project.clone(),
+            domain: self.filter.domain.clone(),
+            address: self.filter.address.clone(),
             since: self.filter.since.unwrap_or_default(),
+            until: self.filter.until.unwrap_or_default(),
             ..Default::default()
         };
         let answer = self.audit.service.list_events(request).await;
@@ -99,6 +123,9 @@ impl From<wire::Event> for Event {
             address: message.address,
             object: message.object,
             details: message.details.into_iter().collect(),
+            email: message.email,
+            name: message.name,
+            on_behalf_of_email: message.on_behalf_of_email,
         }
     }
 }

@@ -29,6 +29,7 @@ impl AuditService for Server {
         let request = request.to_owned_message();
         let event = wire::Event {
             event: request.event.clone(),
+            email: request.email.clone(),
             details: [("grant".to_owned(), "refresh_token".to_owned())].into_iter().collect(),
             ..Default::default()
         };
@@ -49,17 +50,37 @@ fn serve(server: Server) -> (Arc<Server>, Audit<ServiceTransport<ConnectRpcServi
 #[tokio::test]
 async fn every_page_is_filtered_and_the_limit_is_kept() {
     let (server, audit) = serve(Server::default());
-    let filter =
-        Filter { event: "signed_in".into(), subject: "ada".into(), since: Some(1_000), limit: Some(130) };
+    let filter = Filter {
+        event: "signed_in".into(),
+        subject: "ada".into(),
+        email: "ada@example.com".into(),
+        object: "o*".into(),
+        project: "p".into(),
+        domain: "d".into(),
+        address: "::1".into(),
+        since: Some(1_000),
+        until: Some(2_000),
+        limit: Some(130),
+    };
     let events = audit.list(filter).collect().await.unwrap();
     assert_eq!((events.len(), events[129].event.as_str()), (130, "signed_in"));
-    assert_eq!(events[0].details["grant"], "refresh_token");
-    let asked = server.asked.lock().unwrap();
-    let asked: Vec<_> = asked
+    assert_eq!(
+        (events[0].details["grant"].as_str(), events[0].email.as_str()),
+        ("refresh_token", "ada@example.com")
+    );
+    let pages = server.asked.lock().unwrap();
+    let asked: Vec<_> = pages
         .iter()
         .map(|page| (page.limit, page.token.as_str(), page.event.as_str(), page.subject.as_str(), page.since))
         .collect();
     assert_eq!(asked, [(100, "", "signed_in", "ada", 1_000), (30, "x", "signed_in", "ada", 1_000)]);
+    for page in pages.iter() {
+        let conditions = [&page.email, &page.object, &page.project, &page.domain, &page.address];
+        assert_eq!(
+            (conditions.map(String::as_str), page.until),
+            (["ada@example.com", "o*", "p", "d", "::1"], 2_000)
+        );
+    }
 }
 
 #[tokio::test]

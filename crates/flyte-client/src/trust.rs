@@ -31,6 +31,10 @@ pub struct Trust {
     pub jwks_uri: String,
     /// Who made it.
     pub created_by: String,
+    /// E-mail address of the person who made it; empty where none is known.
+    pub created_by_email: String,
+    /// Name of who made it; empty where none is known.
+    pub created_by_name: String,
     /// When it was made, Unix time in seconds.
     pub created_at: Option<i64>,
     /// When it last gave a token, Unix time in seconds, exact to a minute; `None` where it never did.
@@ -142,6 +146,8 @@ impl From<wire::Trust> for Trust {
             token_lifetime: time(message.token_lifetime),
             jwks_uri: message.jwks_uri,
             created_by: message.created_by,
+            created_by_email: message.created_by_email,
+            created_by_name: message.created_by_name,
             created_at: time(message.created_at),
             last_used_at: time(message.last_used_at),
         }

@@ -20,7 +20,8 @@ pub(crate) enum Command {
     #[command(after_help = api_key::HELP)]
     ApiKey(api_key::Arguments),
     /// Write a configuration file, or change one
-    #[command(after_help = config::HELP)]
+    // Clap's own usage lists each option of which one is needed, in one line of 340 characters.
+    #[command(after_help = config::HELP, override_usage = "flyte create config [OPTIONS]")]
     Config(config::Arguments),
     /// Create a project
     Project(project::Arguments),

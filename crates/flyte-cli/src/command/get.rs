@@ -28,6 +28,7 @@ pub(crate) enum Command {
     #[command(visible_alias = "apps")]
     App(app::Arguments),
     /// Show who did what, from where, and when; for administrators
+    #[command(after_help = audit::HELP)]
     Audit(audit::Arguments),
     /// Show what an action was given and what it returned
     Io(io::Arguments),

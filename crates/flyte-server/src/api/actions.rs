@@ -263,9 +263,8 @@ impl ActionsService for Service {
         match self.app.runs.enqueue(&new).await.map_err(store_error)? {
             Enqueued::Added => {
                 if new.kind == ActionKind::Task {
-                    run::record(&self.app, Kind::ActionEnqueued, caller, &id.to_string(), |event| {
-                        run::starts(event, &id.run, &new.task)
-                            .detail(Detail::OnBehalfOf, &run.creator.subject)
+                    run::record(&self.app, Kind::ActionEnqueued, caller, &id, |event| {
+                        run::starts(event, &new.task).detail(Detail::OnBehalfOf, &run.creator.subject)
                     })
                     .await;
                 }

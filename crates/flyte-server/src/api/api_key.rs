@@ -14,6 +14,7 @@ use secrecy::ExposeSecret as _;
 use super::{
     invalid,
     keys::{Fields, Keys, Lifetime, NewKey},
+    maker::{Maker, Makers},
 };
 use crate::{
     app::App,
@@ -23,16 +24,22 @@ use crate::{
 const FIELDS: Fields = Fields { name: "name", client_id: "client_id" };
 
 pub(super) struct Service {
+    app: Arc<App>,
     keys: Keys,
 }
 
 impl Service {
     pub(super) fn new(app: Arc<App>) -> Self {
-        Self { keys: Keys::by_id_or_name(app) }
+        Self { keys: Keys::by_id_or_name(Arc::clone(&app)), app }
+    }
+
+    async fn one(&self, key: store::ApiKey) -> Result<ApiKey, ConnectError> {
+        let maker = Makers::new(&self.app).of(&key.created_by).await?;
+        Ok(message(key, maker))
     }
 }
 
-fn message(key: store::ApiKey) -> ApiKey {
+fn message(key: store::ApiKey, maker: Maker) -> ApiKey {
     ApiKey {
         client_id: key.client_id,
         name: key.name,
@@ -44,6 +51,8 @@ fn message(key: store::ApiKey) -> ApiKey {
             ..Access::default()
         }),
         created_by: key.created_by,
+        created_by_email: maker.email,
+        created_by_name: maker.name,
         created_at: key.created_at,
         expires_at: key.expires_at.unwrap_or_default(),
         last_used_at: key.last_used_at.unwrap_or_default(),
@@ -80,7 +89,7 @@ impl ApiKeyService for Service {
         };
         let (key, secret) = self.keys.create(&context, new, FIELDS).await?;
         Response::ok(CreateApiKeyResponse {
-            api_key: MessageField::some(message(key)),
+            api_key: MessageField::some(self.one(key).await?),
             client_secret: secret.map_or_else(String::new, |secret| secret.expose_secret().to_owned()),
             ..CreateApiKeyResponse::default()
         })
@@ -93,7 +102,7 @@ impl ApiKeyService for Service {
     ) -> ServiceResult<impl Encodable<GetApiKeyResponse> + Send + use<'a>> {
         let key = self.keys.get(&context, &request.to_owned_message().client_id).await?;
         Response::ok(GetApiKeyResponse {
-            api_key: MessageField::some(message(key)),
+            api_key: MessageField::some(self.one(key).await?),
             ..GetApiKeyResponse::default()
         })
     }
@@ -105,7 +114,12 @@ impl ApiKeyService for Service {
     ) -> ServiceResult<impl Encodable<ListApiKeysResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
         let (keys, token) = self.keys.list(&context, request.limit, request.token).await?;
-        let api_keys = keys.into_iter().map(message).collect();
+        let mut makers = Makers::new(&self.app);
+        let mut api_keys = Vec::with_capacity(keys.len());
+        for key in keys {
+            let maker = makers.of(&key.created_by).await?;
+            api_keys.push(message(key, maker));
+        }
         Response::ok(ListApiKeysResponse { api_keys, token, ..ListApiKeysResponse::default() })
     }
 
@@ -127,7 +141,7 @@ impl ApiKeyService for Service {
         let lifetime = Lifetime::of(request.lifetime, request.no_expiry)?;
         let (key, secret) = self.keys.rotate(&context, &request.client_id, request.overlap, lifetime).await?;
         Response::ok(RotateApiKeyResponse {
-            api_key: MessageField::some(message(key)),
+            api_key: MessageField::some(self.one(key).await?),
             client_secret: secret.expose_secret().to_owned(),
             ..RotateApiKeyResponse::default()
         })

@@ -9,7 +9,7 @@ use super::{allow, caller, store_error};
 use crate::{
     access::policy,
     app::App,
-    audit::Kind,
+    audit,
     store::{AuditQuery, StoredAuditRecord},
 };
 
@@ -28,9 +28,10 @@ impl Service {
     }
 }
 
-fn message(StoredAuditRecord { id, record }: StoredAuditRecord) -> Event {
+fn message(stored: StoredAuditRecord) -> Event {
+    let record = stored.record;
     Event {
-        id,
+        id: stored.id,
         at: record.at,
         event: record.event,
         subject: record.subject.unwrap_or_default(),
@@ -38,6 +39,9 @@ fn message(StoredAuditRecord { id, record }: StoredAuditRecord) -> Event {
         address: record.address.unwrap_or_default(),
         object: record.object.unwrap_or_default(),
         details: record.details.into_iter().collect(),
+        email: stored.email.unwrap_or_default(),
+        name: stored.name.unwrap_or_default(),
+        on_behalf_of_email: stored.on_behalf_of_email.unwrap_or_default(),
         ..Event::default()
     }
 }
@@ -51,25 +55,25 @@ impl AuditService for Service {
         let verdict = policy::may_administer(caller(&context)?, "reading the audit log");
         allow(&self.app, &context, verdict).await?;
         let request = request.to_owned_message();
-        if request.since < 0 {
-            return Err(ConnectError::invalid_argument("since is before 1970"));
-        }
-        if !request.event.is_empty() && !Kind::ALL.iter().any(|kind| kind.as_str() == request.event) {
-            let all: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-            return Err(ConnectError::invalid_argument(format!("event is not one of {}", all.join(", "))));
-        }
-        // What was recorded before the question belongs into the answer.
-        self.app.audit.flush().await;
-        let query = AuditQuery {
+        let query = audit::check_query(AuditQuery {
             limit: match request.limit {
                 0 => DEFAULT_PAGE,
                 limit => limit.min(MAX_PAGE),
             },
             page_token: request.token,
-            event: Some(request.event).filter(|event| !event.is_empty()),
-            subject: Some(request.subject).filter(|subject| !subject.is_empty()),
-            since: Some(request.since).filter(|since| *since > 0),
-        };
+            event: Some(request.event),
+            subject: Some(request.subject),
+            email: Some(request.email),
+            object: Some(request.object),
+            project: Some(request.project),
+            domain: Some(request.domain),
+            address: Some(request.address),
+            since: Some(request.since).filter(|since| *since != 0),
+            until: Some(request.until).filter(|until| *until != 0),
+        });
+        let query = query.map_err(|wrong| ConnectError::invalid_argument(wrong.to_string()))?;
+        // What was recorded before the question belongs into the answer.
+        self.app.audit.flush().await;
         let (events, token) = self.app.store.list_audit_records(&query).await.map_err(store_error)?;
         let events = events.into_iter().map(message).collect();
         Response::ok(ListEventsResponse { events, token, ..ListEventsResponse::default() })

@@ -180,13 +180,6 @@ impl Keys {
         let mut event = event(Kind::ApiKeyCreated, caller, &key)
             .detail(Detail::Role, key.rights.role)
             .detail(Detail::Scope, scope::join(&key.rights.scopes));
-        for (detail, value) in
-            [(Detail::Project, &key.rights.limit.project), (Detail::Domain, &key.rights.limit.domain)]
-        {
-            if let Some(value) = value {
-                event = event.detail(detail, value);
-            }
-        }
         if let Some(end) = key.expires_at {
             event = event.detail(Detail::ExpiresAt, end);
         }
@@ -396,7 +389,15 @@ impl Keys {
 }
 
 fn event(kind: Kind, caller: &Caller, key: &ApiKey) -> Event {
-    Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(&key.client_id)
+    let mut event =
+        Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(&key.client_id);
+    let limit = &key.rights.limit;
+    for (detail, value) in [(Detail::Project, &limit.project), (Detail::Domain, &limit.domain)] {
+        if let Some(value) = value {
+            event = event.detail(detail, value);
+        }
+    }
+    event
 }
 
 fn generate() -> Result<SecretString, ConnectError> {

@@ -20,6 +20,7 @@ mod identity;
 mod keys;
 mod list_request;
 mod logs;
+mod maker;
 mod place;
 mod project;
 mod run;

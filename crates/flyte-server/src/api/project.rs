@@ -18,7 +18,7 @@ use super::{allow, caller, filter, invalid, store_error};
 use crate::{
     access::{Caller, policy},
     app::App,
-    audit::{Event, Kind},
+    audit::{Detail, Event, Kind},
     store::{self, ProjectQuery, ProjectSortKey, Role},
 };
 
@@ -78,7 +78,7 @@ impl Service {
 
     async fn record(&self, kind: Kind, caller: &Caller, id: &str) {
         let event = Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(id);
-        self.app.audit.record(event).await;
+        self.app.audit.record(event.detail(Detail::Project, id)).await;
     }
 
     /// The project of a request, checked.

@@ -10,7 +10,12 @@ use flyte_idl::flyteauth::{
 };
 use uuid::Uuid;
 
-use super::{MACHINE_SCOPES, allow, caller, invalid, is_keeper, project::is_domain, store_error};
+use super::{
+    MACHINE_SCOPES, allow, caller, invalid, is_keeper,
+    maker::{Maker, Makers},
+    project::is_domain,
+    store_error,
+};
 use crate::{
     access::policy,
     app::App,
@@ -85,6 +90,11 @@ impl Service {
         Ok(Rights { role, scopes, limit })
     }
 
+    async fn one(&self, rule: TrustRule) -> Result<Trust, ConnectError> {
+        let maker = Makers::new(&self.app).of(&rule.created_by).await?;
+        Ok(message(rule, maker))
+    }
+
     async fn record(&self, kind: Kind, context: &RequestContext, event: impl FnOnce(Event) -> Event) {
         let mut recorded = Event::new(kind);
         if let Ok(caller) = caller(context) {
@@ -102,7 +112,7 @@ fn not_found(name: &str) -> ConnectError {
     ConnectError::not_found(format!("there is no trust rule {name:?}"))
 }
 
-fn message(rule: TrustRule) -> Trust {
+fn message(rule: TrustRule, maker: Maker) -> Trust {
     let Rights { role, scopes, limit } = rule.rights;
     Trust {
         name: rule.name,
@@ -119,6 +129,8 @@ fn message(rule: TrustRule) -> Trust {
         token_lifetime: rule.token_lifetime.unwrap_or_default(),
         jwks_uri: rule.jwks_uri.unwrap_or_default(),
         created_by: rule.created_by,
+        created_by_email: maker.email,
+        created_by_name: maker.name,
         created_at: rule.created_at,
         last_used_at: rule.last_used_at.unwrap_or_default(),
         ..Trust::default()
@@ -147,7 +159,7 @@ impl TrustService for Service {
         })
         .await;
         Response::ok(CreateTrustResponse {
-            trust: MessageField::some(message(rule)),
+            trust: MessageField::some(self.one(rule).await?),
             ..CreateTrustResponse::default()
         })
     }
@@ -162,7 +174,7 @@ impl TrustService for Service {
         let rule = self.app.store.trust_rule_by_name(&name).await.map_err(store_error)?;
         let rule = rule.ok_or_else(|| not_found(&name))?;
         Response::ok(GetTrustResponse {
-            trust: MessageField::some(message(rule)),
+            trust: MessageField::some(self.one(rule).await?),
             ..GetTrustResponse::default()
         })
     }
@@ -174,10 +186,13 @@ impl TrustService for Service {
     ) -> ServiceResult<impl Encodable<ListTrustsResponse> + Send + use<'a>> {
         self.may_administer(&context, "reading trust rules").await?;
         let rules = self.app.store.list_trust_rules().await.map_err(store_error)?;
-        Response::ok(ListTrustsResponse {
-            trusts: rules.into_iter().map(message).collect(),
-            ..ListTrustsResponse::default()
-        })
+        let mut makers = Makers::new(&self.app);
+        let mut trusts = Vec::with_capacity(rules.len());
+        for rule in rules {
+            let maker = makers.of(&rule.created_by).await?;
+            trusts.push(message(rule, maker));
+        }
+        Response::ok(ListTrustsResponse { trusts, ..ListTrustsResponse::default() })
     }
 
     async fn delete_trust<'a>(

@@ -12,6 +12,7 @@
 mod event;
 mod fold;
 mod line;
+mod query;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +20,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::event::{Detail, Event, Kind};
 use self::fold::Fold;
+pub use self::{
+    event::{Detail, Event, Kind},
+    query::{WrongCondition, check as check_query},
+};
 use crate::{
     clock::Clock,
     store::{AuditRecord, Store},

@@ -123,7 +123,7 @@ pub trait ApiKeyStore: Send + Sync + 'static {
     /// Adds a key.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where the name, or the `client_id` among keys or other clients, is taken.
+    /// [`StoreError::AlreadyExists`] where the name, or the `client_id` among keys, other clients and accounts, is taken.
     async fn create_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
     /// The key with this `client_id`.
     async fn api_key_by_id(&self, client_id: &str) -> Result<Option<ApiKey>, StoreError>;

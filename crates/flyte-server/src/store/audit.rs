@@ -33,6 +33,13 @@ pub struct StoredAuditRecord {
     pub id: i64,
     /// The record.
     pub record: AuditRecord,
+    /// E-mail address of the person that `subject` is: the account's own, or the last one that the log knows of an account
+    /// that is gone. `None` for machines.
+    pub email: Option<String>,
+    /// Name of the person or the API key that `subject` is, as long as the log knows it.
+    pub name: Option<String>,
+    /// E-mail address of the person whose run acted.
+    pub on_behalf_of_email: Option<String>,
 }
 
 /// Which records are asked for: those that meet all conditions, the newest first.
@@ -46,8 +53,20 @@ pub struct AuditQuery {
     pub event: Option<String>,
     /// Only this subject.
     pub subject: Option<String>,
+    /// Only of the person with this e-mail address, now or when it happened, in any case.
+    pub email: Option<String>,
+    /// Only what was done to this; with `*` at the end, to whatever begins so.
+    pub object: Option<String>,
+    /// Only in this project.
+    pub project: Option<String>,
+    /// Only in the domain of this name, of any project.
+    pub domain: Option<String>,
+    /// Only from this address, written as [`IpAddr`](std::net::IpAddr) writes it.
+    pub address: Option<String>,
     /// Only since then.
     pub since: Option<UnixTime>,
+    /// Only before then.
+    pub until: Option<UnixTime>,
 }
 
 /// Storage of the audit log.

@@ -5,7 +5,7 @@ use flyte_auth::clock::Clock;
 use flyte_client::Phase;
 use flyte_client::action::{Action, ActionDetails, RunId};
 
-use super::run::{ending, since, took};
+use super::run::{ending, short, since, took};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
@@ -56,11 +56,19 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             return Ok(Exit::Success);
         }
     }
-    output::print(format, &found, |actions| table(actions, now))?;
+    output::print(format, &found, |actions| table(actions, now, context.global.wide))?;
     Ok(Exit::Success)
 }
 
-fn table(actions: &[Action], now: i64) -> String {
+fn table(actions: &[Action], now: i64, wide: bool) -> String {
+    if !wide {
+        let rows = actions.iter().map(|action| {
+            let phase = if action.cached { "cached".to_owned() } else { short(action.phase) };
+            let (started, took) = (since(action.started_at, now), took(action.duration_ms));
+            [action.name.clone(), action.task.clone(), phase, started, took]
+        });
+        return output::table(["NAME", "TASK", "PHASE", "STARTED", "TOOK"], rows);
+    }
     let rows = actions.iter().map(|action| {
         let action = action.clone();
         let (phase, attempts) = (phase(&action), action.attempts.to_string());
@@ -152,7 +160,9 @@ mod tests {
         insta::assert_snapshot!("action_details", anstream::adapter::strip_str(&text).to_string());
         let cached = Action { phase: Phase::Succeeded, cached: true, ..action.clone() };
         assert_eq!(phase(&cached), "succeeded (cached)");
-        let text = table(&[action], 1_000_200);
+        let all = [action];
+        insta::assert_snapshot!("action_table_narrow", output::fits(&table(&all, 1_000_200, false)));
+        let text = table(&all, 1_000_200, true);
         insta::assert_snapshot!("action_table", anstream::adapter::strip_str(&text).to_string());
     }
 }

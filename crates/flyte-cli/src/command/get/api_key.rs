@@ -48,7 +48,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             return Ok(Exit::Success);
         }
     }
-    output::print(format, &found, |keys| table(keys, now))?;
+    output::print(format, &found, |keys| table(keys, now, context.global.wide))?;
     warn_of_ends(&found, now);
     Ok(Exit::Success)
 }
@@ -85,19 +85,33 @@ fn warning(keys: &[ApiKey], now: i64) -> Option<String> {
     }
 }
 
-fn table(keys: &[ApiKey], now: i64) -> String {
+fn table(keys: &[ApiKey], now: i64, wide: bool) -> String {
+    let relative = |moment: Option<i64>, none: &str| {
+        moment.map_or_else(|| none.to_owned(), |at| time::relative(at, now))
+    };
+    // Where the server does not tell when a key was made, it does not tell of its end and use either.
+    let used =
+        |key: &ApiKey| relative(key.last_used_at, if key.created_at.is_some() { "never" } else { "-" });
+    let creator = |key: &ApiKey| {
+        let known = [&key.created_by_email, &key.created_by].into_iter().find(|text| !text.is_empty());
+        known.map_or_else(|| "-".to_owned(), Clone::clone)
+    };
+    if !wide {
+        let rows = keys.iter().map(|key| {
+            [key.name.clone(), dash(&key.access.role), expiry(key, now, false), used(key), creator(key)]
+        });
+        return output::table(["NAME", "ROLE", "EXPIRES", "LAST USED", "CREATED BY"], rows);
+    }
     let rows = keys.iter().map(|key| {
-        let relative = |moment: Option<i64>, none: &str| {
-            moment.map_or_else(|| none.to_owned(), |at| time::relative(at, now))
-        };
         [
             key.name.clone(),
             key.client_id.clone(),
             relative(key.created_at, "-"),
+            creator(key),
+            dash(&key.created_by_name),
             dash(&key.created_by),
-            expiry(key, now),
-            // Where the server does not tell when a key was made, it does not tell of its end and use either.
-            relative(key.last_used_at, if key.created_at.is_some() { "never" } else { "-" }),
+            expiry(key, now, true),
+            used(key),
             dash(&key.access.role),
             dash(&key.access.scopes.join(" ")),
             dash(&place(&key.access)),
@@ -108,6 +122,8 @@ fn table(keys: &[ApiKey], now: i64) -> String {
         "CLIENT ID",
         "CREATED",
         "CREATED BY",
+        "CREATOR'S NAME",
+        "CREATOR'S SUBJECT",
         "EXPIRES",
         "LAST USED",
         "ROLE",
@@ -127,7 +143,7 @@ fn details(key: &ApiKey, now: i64) -> String {
         ("Name", key.name.clone()),
         ("Client ID", key.client_id.clone()),
         ("Created", moment(key.created_at).unwrap_or_default()),
-        ("Created by", key.created_by.clone()),
+        ("Created by", maker(&key.created_by_name, &key.created_by_email, &key.created_by)),
         ("Expires", moment(key.expires_at).unwrap_or_else(|| otherwise("never"))),
         ("Last used", moment(key.last_used_at).unwrap_or_else(|| otherwise("never"))),
         ("Role", key.access.role.clone()),
@@ -141,8 +157,18 @@ fn details(key: &ApiKey, now: i64) -> String {
     ])
 }
 
-fn expiry(key: &ApiKey, now: i64) -> String {
+/// Who made something: the name, the e-mail address and the subject, as far as they are known.
+pub(crate) fn maker(name: &str, email: &str, subject: &str) -> String {
+    match (name, email) {
+        ("", "") => subject.to_owned(),
+        ("", only) | (only, "") => format!("{only} ({subject})"),
+        (name, email) => format!("{name} <{email}> ({subject})"),
+    }
+}
+
+fn expiry(key: &ApiKey, now: i64, exact: bool) -> String {
     match key.expires_at {
+        Some(at) if at <= now && !exact => "expired".to_owned(),
         Some(at) if at <= now => format!("expired {}", time::relative(at, now)),
         Some(at) => time::relative(at, now),
         None if key.created_at.is_none() => "-".to_owned(),
@@ -187,7 +213,9 @@ mod tests {
                 project: "flytesnacks".into(),
                 domain: "development".into(),
             },
-            created_by: "admin@localhost".into(),
+            created_by: "7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11".into(),
+            created_by_email: "ada@example.com".into(),
+            created_by_name: "Ada Lovelace".into(),
             created_at: Some(1_000_000),
             expires_at: Some(1_000_000 + 90 * 86_400),
             last_used_at: None,
@@ -218,8 +246,18 @@ mod tests {
     fn keys_are_a_table() {
         let hosted = ApiKey { client_id: "old".into(), name: "old".into(), ..ApiKey::default() };
         let expired = ApiKey { expires_at: Some(1_000_100), last_used_at: Some(1_000_140), ..key() };
-        let text = table(&[key(), hosted, expired], 1_000_200);
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+        let keys = [key(), hosted, expired];
+        let text = table(&keys, 1_000_200, true);
+        insta::assert_snapshot!("key_table", anstream::adapter::strip_str(&text).to_string());
+        insta::assert_snapshot!("key_table_narrow", output::fits(&table(&keys, 1_000_200, false)));
+    }
+
+    #[test]
+    fn a_maker_is_told_as_far_as_known() {
+        assert_eq!(maker("Ada", "ada@example.com", "7c1"), "Ada <ada@example.com> (7c1)");
+        assert_eq!(maker("CI", "", "ci"), "CI (ci)");
+        assert_eq!(maker("", "ada@example.com", "7c1"), "ada@example.com (7c1)");
+        assert_eq!((maker("", "", "7c1").as_str(), maker("", "", "").as_str()), ("7c1", ""));
     }
 
     #[test]

@@ -52,12 +52,20 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             return Ok(Exit::Success);
         }
     }
-    output::print(format, &found, |apps| table(apps, now, place.is_none()))?;
+    output::print(format, &found, |apps| table(apps, now, place.is_none(), context.global.wide))?;
     Ok(Exit::Success)
 }
 
 /// Many apps; `placed` where their projects differ.
-fn table(apps: &[App], now: i64, placed: bool) -> String {
+fn table(apps: &[App], now: i64, placed: bool, wide: bool) -> String {
+    if !wide {
+        let place_or_url = |app: &App| if placed { app.place.to_string() } else { app.url.clone() };
+        let heading = ["NAME", "STATE", "CHANGED", if placed { "PLACE" } else { "URL" }];
+        let rows = apps
+            .iter()
+            .map(|app| [app.name.clone(), state(app), since(app.updated_at, now), place_or_url(app)]);
+        return output::table(heading, rows);
+    }
     let cells = |app: &App| {
         let app = app.clone();
         let (revision, state) = (app.revision.to_string(), state(&app));
@@ -122,9 +130,14 @@ mod tests {
         };
         insta::assert_snapshot!("app_details", details(&app, 1_000_200));
         let stopped = App { name: "off".into(), state: State::Unknown, wanted: false, ..App::default() };
-        let text = table(&[app.clone(), stopped], 1_000_200, false);
+        let apps = [app, stopped];
+        let text = table(&apps, 1_000_200, false, true);
         insta::assert_snapshot!("app_table", anstream::adapter::strip_str(&text).to_string());
-        let placed = table(&[app], 1_000_200, true);
+        for placed in [false, true] {
+            let text = output::fits(&table(&apps, 1_000_200, placed, false));
+            insta::assert_snapshot!(format!("app_table_narrow_{placed}"), text);
+        }
+        let placed = table(&apps, 1_000_200, true, true);
         assert!(placed.contains("PLACE") && placed.contains("flytesnacks"), "{placed}");
     }
 }

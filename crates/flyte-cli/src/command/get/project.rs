@@ -82,11 +82,17 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             return Ok(Exit::Success);
         }
     }
-    output::print(format, &found, |projects| table(projects))?;
+    output::print(format, &found, |projects| table(projects, context.global.wide))?;
     Ok(Exit::Success)
 }
 
-fn table(projects: &[Project]) -> String {
+fn table(projects: &[Project], wide: bool) -> String {
+    if !wide {
+        let rows = projects.iter().map(|project| {
+            [project.id.clone(), project.name.clone(), domains(project), project.state.to_string()]
+        });
+        return output::table(["ID", "NAME", "DOMAINS", "STATE"], rows);
+    }
     let rows = projects.iter().map(|project| {
         let project = project.clone();
         let domains = domains(&project);
@@ -124,7 +130,7 @@ mod tests {
         Project {
             id: "flytesnacks".into(),
             name: "Flyte snacks".into(),
-            domains: vec![domain("development"), domain("production")],
+            domains: vec![domain("development"), domain("staging"), domain("production")],
             labels: [("team".to_owned(), "ml".to_owned())].into(),
             ..Project::default()
         }
@@ -132,16 +138,21 @@ mod tests {
 
     #[test]
     fn projects_are_a_table() {
-        let text = anstream::adapter::strip_str(&table(&[project()])).to_string();
-        let expected = "ID           NAME          DOMAINS                  STATE   DESCRIPTION\n\
-                        flytesnacks  Flyte snacks  development, production  active\n";
+        let text = output::fits(&table(&[project()], false));
+        let expected = "ID           NAME          DOMAINS                           STATE\n\
+                        flytesnacks  Flyte snacks  development, staging, production  active\n";
+        assert_eq!(text, expected);
+        let project = Project { description: "To try things out".into(), ..project() };
+        let text = anstream::adapter::strip_str(&table(&[project], true)).to_string();
+        let expected = "ID           NAME          DOMAINS                           STATE   DESCRIPTION\n\
+                        flytesnacks  Flyte snacks  development, staging, production  active  To try things out\n";
         assert_eq!(text, expected);
     }
 
     #[test]
     fn a_project_is_shown_in_detail() {
         let expected = "ID:       flytesnacks\nName:     Flyte snacks\nState:    active\n\
-                        Domains:  development, production\nLabels:   team=ml\n";
+                        Domains:  development, staging, production\nLabels:   team=ml\n";
         assert_eq!(details(&project()), expected);
     }
 

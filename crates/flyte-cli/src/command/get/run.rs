@@ -87,14 +87,21 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             return Ok(Exit::Success);
         }
     }
-    output::print(format, &found, |runs| table(runs, now))?;
+    output::print(format, &found, |runs| table(runs, now, context.global.wide))?;
     if format == Format::Table && u32::try_from(found.len()) == Ok(arguments.limit) {
         output::tell(&format!("These are the newest {}; there may be more: --limit COUNT.", arguments.limit));
     }
     Ok(Exit::Success)
 }
 
-fn table(runs: &[Run], now: i64) -> String {
+fn table(runs: &[Run], now: i64, wide: bool) -> String {
+    if !wide {
+        let rows = runs.iter().map(|run| {
+            let (started, took) = (since(run.started_at, now), took(run.duration_ms));
+            [run.name.clone(), run.task.clone(), short(run.phase), started, took]
+        });
+        return output::table(["NAME", "TASK", "PHASE", "STARTED", "TOOK"], rows);
+    }
     let rows = runs.iter().map(|run| {
         let run = run.clone();
         let phase = run.phase.to_string();
@@ -109,6 +116,14 @@ fn table(runs: &[Run], now: i64) -> String {
         ]
     });
     output::table(["NAME", "TASK", "VERSION", "PHASE", "STARTED", "TOOK", "STARTED BY"], rows)
+}
+
+/// A phase in one word.
+pub(crate) fn short(phase: Phase) -> String {
+    match phase {
+        Phase::WaitingForResources => "waiting".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 pub(crate) fn since(moment: Option<i64>, now: i64) -> String {
@@ -166,9 +181,9 @@ mod tests {
     #[test]
     fn runs_are_a_table_and_one_is_shown_in_detail() {
         let run = Run {
-            name: "rabc".into(),
+            name: "r8d1f0c2a9b7e6f5d4c3b".into(),
             place: Place::new("flytesnacks", "development"),
-            task: "hello.main".into(),
+            task: "hello_world.main".into(),
             version: "v1".into(),
             phase: Phase::Failed,
             attempts: 2,
@@ -191,8 +206,11 @@ mod tests {
             env: [("MODE".to_owned(), "x".to_owned())].into(),
         };
         insta::assert_snapshot!("run_details", details(&whole, 1_000_200));
-        let text = table(&[run, running], 1_000_200);
+        let runs = [run, running];
+        let text = table(&runs, 1_000_200, true);
         insta::assert_snapshot!("run_table", anstream::adapter::strip_str(&text).to_string());
+        let text = output::fits(&table(&runs, 1_000_200, false));
+        insta::assert_snapshot!("run_table_narrow", text);
     }
 
     #[test]

@@ -63,11 +63,18 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             return Ok(if arguments.name.is_some() { Exit::Failure } else { Exit::Success });
         }
     }
-    output::print(format, &found, |tasks| table(tasks, now))?;
+    output::print(format, &found, |tasks| table(tasks, now, context.global.wide))?;
     Ok(Exit::Success)
 }
 
-fn table(tasks: &[Task], now: i64) -> String {
+fn table(tasks: &[Task], now: i64, wide: bool) -> String {
+    if !wide {
+        let rows = tasks.iter().map(|task| {
+            let deployed = task.deployed_at.map(|at| time::relative(at, now)).unwrap_or_default();
+            [task.name.clone(), task.version.clone(), deployed]
+        });
+        return output::table(["NAME", "VERSION", "DEPLOYED"], rows);
+    }
     let rows = tasks.iter().map(|task| {
         let task = task.clone();
         let deployed = task.deployed_at.map(|at| time::relative(at, now)).unwrap_or_default();
@@ -140,7 +147,9 @@ mod tests {
             outputs: vec![variable("o0", "list[str]", None)],
         };
         insta::assert_snapshot!("task_details", details(&whole, 1_000_200));
-        let text = table(&[task], 1_000_200);
+        let all = [task];
+        insta::assert_snapshot!("task_table_narrow", output::fits(&table(&all, 1_000_200, false)));
+        let text = table(&all, 1_000_200, true);
         insta::assert_snapshot!("task_table", anstream::adapter::strip_str(&text).to_string());
     }
 }

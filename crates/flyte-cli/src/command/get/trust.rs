@@ -40,14 +40,28 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             return Ok(Exit::Success);
         }
     }
-    output::print(format, &found, |trusts| table(trusts, now))?;
+    output::print(format, &found, |trusts| table(trusts, now, context.global.wide))?;
     Ok(Exit::Success)
 }
 
-fn table(trusts: &[Trust], now: i64) -> String {
+fn table(trusts: &[Trust], now: i64, wide: bool) -> String {
+    let used =
+        |trust: &Trust| trust.last_used_at.map_or_else(|| "never".to_owned(), |at| time::relative(at, now));
+    if !wide {
+        let rows = trusts.iter().map(|trust| {
+            let issuer = trust.issuer.trim_start_matches("https://").to_owned();
+            [trust.name.clone(), issuer, trust.access.role.clone(), used(trust)]
+        });
+        return output::table(["NAME", "ISSUER", "ROLE", "LAST USED"], rows);
+    }
     let rows = trusts.iter().map(|trust| {
-        let used = trust.last_used_at.map_or_else(|| "never".to_owned(), |at| time::relative(at, now));
-        [trust.name.clone(), trust.issuer.clone(), claims(trust, " "), api_key::limits(&trust.access), used]
+        [
+            trust.name.clone(),
+            trust.issuer.clone(),
+            claims(trust, " "),
+            api_key::limits(&trust.access),
+            used(trust),
+        ]
     });
     output::table(["NAME", "ISSUER", "CLAIMS", "MAY ACT WITH", "LAST USED"], rows)
 }
@@ -69,7 +83,7 @@ pub(crate) fn details(trust: &Trust, now: i64) -> String {
         ("May act with", api_key::limits(&trust.access)),
         ("Tokens live", lifetime),
         ("Created", moment(trust.created_at)),
-        ("Created by", trust.created_by.clone()),
+        ("Created by", api_key::maker(&trust.created_by_name, &trust.created_by_email, &trust.created_by)),
         ("Last used", used),
     ])
 }
@@ -97,12 +111,16 @@ mod tests {
             access: Access { role: "contributor".into(), project: "p".into(), ..Access::default() },
             token_lifetime: Some(900),
             jwks_uri: String::new(),
-            created_by: "admin@localhost".into(),
+            created_by: "7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11".into(),
+            created_by_email: "admin@localhost".into(),
+            created_by_name: "Ada Lovelace".into(),
             created_at: Some(1_000_000),
             last_used_at: None,
         };
         insta::assert_snapshot!("trust_details", details(&trust, 1_000_200));
-        let text = table(&[trust], 1_000_200);
+        let all = [trust];
+        insta::assert_snapshot!("trust_table_narrow", output::fits(&table(&all, 1_000_200, false)));
+        let text = table(&all, 1_000_200, true);
         insta::assert_snapshot!("trust_table", anstream::adapter::strip_str(&text).to_string());
     }
 }

@@ -96,7 +96,7 @@ pub(in crate::api) async fn signal(
     if !app.runs.signal(&action.id, &value, &caller.subject).await.map_err(store_error)? {
         return Err(ConnectError::failed_precondition(format!("{} no longer waits", action.id)));
     }
-    record(app, Kind::RunSignalled, caller, &action.id.to_string(), |event| event).await;
+    record(app, Kind::RunSignalled, caller, &action.id, |event| event).await;
     Ok(())
 }
 

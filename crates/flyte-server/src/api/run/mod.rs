@@ -132,8 +132,7 @@ pub(super) async fn abort(
 ) -> Result<bool, ConnectError> {
     let aborted = app.runs.abort(id, reason, &caller.subject).await.map_err(store_error)?;
     if aborted {
-        let object = if id.is_root() { id.run.to_string() } else { id.to_string() };
-        record(app, Kind::RunAborted, caller, &object, |event| event.detail(Detail::Reason, reason)).await;
+        record(app, Kind::RunAborted, caller, id, |event| event.detail(Detail::Reason, reason)).await;
     }
     Ok(aborted)
 }
@@ -168,20 +167,22 @@ pub(super) async fn record(
     app: &App,
     kind: Kind,
     caller: &Caller,
-    object: &str,
+    id: &ActionId,
     more: impl FnOnce(Event) -> Event,
 ) {
-    let event = Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(object);
+    let object = if id.is_root() { id.run.to_string() } else { id.to_string() };
+    let event = Event::new(kind)
+        .subject(&caller.subject)
+        .client(&caller.client_id)
+        .object(&object)
+        .detail(Detail::Project, &id.run.project)
+        .detail(Detail::Domain, &id.run.domain);
     app.audit.record(more(event)).await;
 }
 
-/// Which code starts, and where.
-pub(super) fn starts(event: Event, run: &RunId, task: &TaskRef) -> Event {
-    event
-        .detail(Detail::Task, &task.name)
-        .detail(Detail::Version, &task.version)
-        .detail(Detail::Project, &run.project)
-        .detail(Detail::Domain, &run.domain)
+/// Which code starts.
+pub(super) fn starts(event: Event, task: &TaskRef) -> Event {
+    event.detail(Detail::Task, &task.name).detail(Detail::Version, &task.version)
 }
 
 pub(super) fn no_run(id: &RunId) -> ConnectError {
@@ -210,12 +211,9 @@ impl RunService for Service {
     ) -> ServiceResult<impl Encodable<CreateRunResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         let run = create::create(&self.app, caller, request.to_owned_message()).await?;
-        let root = ActionId::root(run.id.clone());
-        let root = self.app.runs.action(&root).await.map_err(store_error)?.ok_or_else(|| no_action(&root))?;
-        record(&self.app, Kind::RunCreated, caller, &run.id.to_string(), |event| {
-            starts(event, &run.id, &root.task)
-        })
-        .await;
+        let id = ActionId::root(run.id.clone());
+        let root = self.app.runs.action(&id).await.map_err(store_error)?.ok_or_else(|| no_action(&id))?;
+        record(&self.app, Kind::RunCreated, caller, &id, |event| starts(event, &root.task)).await;
         let run = Messages::new(&self.app).run(&run, &root).await?;
         Response::ok(CreateRunResponse { run: MessageField::some(run), ..CreateRunResponse::default() })
     }

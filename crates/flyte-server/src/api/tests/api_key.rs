@@ -61,6 +61,7 @@ async fn a_key_is_made_used_rotated_and_deleted() {
         server.ok(CREATE_KEY, "Ada", json!({"name": "My CI", "access": access, "lifetime": 1000})).await;
     let expected = json!({
         "clientId": "my-ci", "name": "My CI", "access": access, "createdBy": "user-Ada",
+        "createdByEmail": "ada@example.com", "createdByName": "Ada",
         "createdAt": NOW.to_string(), "expiresAt": (NOW + 1000).to_string()
     });
     assert_eq!(made["apiKey"], expected);
@@ -351,6 +352,10 @@ async fn a_machine_does_not_outlive_itself_in_a_key() {
     // What it made ends with it.
     let made = server.ok(GET_KEY, "Root", json!({"clientId": "another"})).await;
     assert_eq!(made["apiKey"]["createdBy"], "lasting");
+    assert_eq!(
+        (&made["apiKey"]["createdByEmail"], &made["apiKey"]["createdByName"]),
+        (&Value::Null, &json!("lasting"))
+    );
     server.ok(DELETE_KEY, "Root", json!({"clientId": "lasting"})).await;
     for gone in ["lasting", "another", "a-year"] {
         let answer = server.json(GET_KEY, Some("Root"), &json!({"clientId": gone})).await;

@@ -73,10 +73,57 @@ async fn pages_and_conditions() {
     for (request, field) in [
         (json!({"event": "signedin"}), "event is not one of signed_in"),
         (json!({"since": -1}), "since"),
+        (json!({"until": -1}), "until"),
+        (json!({"since": 9, "until": 9}), "until is not after since"),
+        (json!({"email": "ada"}), "email is not an e-mail address"),
+        (json!({"address": "localhost"}), "address is not an IP address"),
         (json!({"token": "x"}), "token"),
         (json!({"token": page["token"], "subject": "user-Ada"}), "token"),
     ] {
         let (code, message) = server.json(EVENTS, Some("Root"), &request).await.error();
         assert!(code == "invalid_argument" && message.contains(field), "{request}: {code} {message}");
+    }
+}
+
+#[tokio::test]
+async fn events_name_people_and_are_found_by_them_by_place_and_by_time() {
+    let server = Server::start().await;
+    let key = json!({"name": "My CI", "access": {"role": "viewer", "project": "p1"}, "lifetime": 1000});
+    for id in ["p1", "p2"] {
+        server.ok(CREATE, "Root", json!({"project": {"id": id}})).await;
+    }
+    server.app.clock.advance(10);
+    let made = server.ok("/flyteauth.ApiKeyService/CreateApiKey", "Ada", key).await;
+    let token = server.token_of("my-ci", made["clientSecret"].as_str().unwrap()).await.unwrap();
+    assert_eq!(
+        server.call(&token, CREATE, json!({"project": {"id": "p3"}})).await.error().0,
+        "permission_denied"
+    );
+
+    let events = server.events(json!({})).await;
+    let told = |event: &Value| ["event", "subject", "email", "name"].map(|field| event[field].clone());
+    assert_eq!(
+        events.iter().map(told).collect::<Vec<_>>(),
+        [
+            [json!("call_denied"), json!("my-ci"), Value::Null, json!("My CI")],
+            ["api_key_created", "user-Ada", "ada@example.com", "Ada"].map(|text| json!(text)),
+            ["project_created", "user-Root", "root@example.com", "Root"].map(|text| json!(text)),
+            ["project_created", "user-Root", "root@example.com", "Root"].map(|text| json!(text)),
+        ]
+    );
+    for (request, expected) in [
+        (json!({"email": "Ada@Example.com"}), vec!["api_key_created"]),
+        (json!({"email": "nobody@example.com"}), vec![]),
+        (json!({"project": "p1"}), vec!["api_key_created", "project_created"]),
+        (json!({"project": "p1", "email": "root@example.com"}), vec!["project_created"]),
+        (json!({"object": "my-ci"}), vec!["api_key_created"]),
+        (json!({"object": "/flyteidl2.project.*"}), vec!["call_denied"]),
+        (json!({"domain": "development"}), vec![]),
+        (json!({"until": NOW + 10}), vec!["project_created", "project_created"]),
+        (json!({"since": NOW, "until": NOW + 11, "project": "p2"}), vec!["project_created"]),
+    ] {
+        let events = server.events(request.clone()).await;
+        let found: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+        assert_eq!(found, expected, "{request}");
     }
 }

@@ -52,6 +52,8 @@ async fn a_rule_is_created_read_listed_and_deleted() {
     let mut expected = trust();
     expected["access"]["scopes"] = json!(["all"]);
     expected["createdBy"] = json!("user-Root");
+    expected["createdByEmail"] = json!("root@example.com");
+    expected["createdByName"] = json!("Root");
     expected["createdAt"] = json!(NOW.to_string());
     assert_eq!(created["trust"], expected);
     assert_eq!(server.root(GET_TRUST, json!({"name": "ci"})).await.json()["trust"], expected);

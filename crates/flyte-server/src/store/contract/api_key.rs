@@ -65,6 +65,7 @@ async fn a_key_comes_back_as_given(store: Backend) {
 
 async fn names_and_identifiers_are_taken_once(store: Backend) {
     store.put_client(&client("flyte")).await.unwrap();
+    store.create_user(&user("ada")).await.unwrap();
     for n in [1, 2] {
         store.create_api_key(&key(n)).await.unwrap();
     }
@@ -72,6 +73,8 @@ async fn names_and_identifiers_are_taken_once(store: Backend) {
         ApiKey { name: "Key 1".to_owned(), ..key(3) },
         ApiKey { client_id: "key-1".to_owned(), ..key(3) },
         ApiKey { client_id: "flyte".to_owned(), ..key(3) },
+        // Its subject would be that person's.
+        ApiKey { client_id: "id-ada".to_owned(), ..key(3) },
     ] {
         let error = store.create_api_key(&taken).await.unwrap_err();
         assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");

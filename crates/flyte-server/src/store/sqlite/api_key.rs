@@ -54,6 +54,11 @@ fn insert(connection: &Connection, key: &ApiKey) -> Result<(), StoreError> {
     if client.is_some() {
         return Err(StoreError::AlreadyExists { kind: "client", id: key.client_id.clone() });
     }
+    // Its subject would be that of a person, in whose name it would then seem to act.
+    let account = one(connection, "SELECT 1 FROM users WHERE id = ?1", [&key.client_id], |_| Ok(()))?;
+    if account.is_some() {
+        return Err(StoreError::AlreadyExists { kind: "account", id: key.client_id.clone() });
+    }
     change(
         connection,
         &format!(

@@ -1,11 +1,13 @@
 //! The audit log. Triggers of the schema refuse to change a record, and to remove one that is not old enough.
 
 use async_trait::async_trait;
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
-use serde::{Deserialize, Serialize};
 
-use super::{SqliteStore, change, from_json, to_json};
+use super::{
+    SqliteStore, change, from_json,
+    page::{self, Key},
+    to_json, user,
+};
 use crate::{
     clock::UnixTime,
     store::{AuditQuery, AuditRecord, AuditStore, StoreError, StoredAuditRecord},
@@ -13,6 +15,17 @@ use crate::{
 
 /// How many records one step of the clean-up removes, so that other writers get their turn between steps.
 const CLEAN_UP_STEP: usize = 2000;
+
+/// A record and who its subject is. The subject of an API key's tokens is its `client_id` (RFC 9068 section 2.2), that of a
+/// person's never is: so neither is taken for the other. An account is asked for its address of today; the record knows
+/// that of an account which is gone.
+const SELECT: &str = "
+    SELECT r.id, r.at, r.event, r.subject, r.client_id, r.address, r.object, r.details,
+           coalesce(person.email, r.email), coalesce(person.name, r.name, key.name), starter.email
+    FROM audit_records r
+    LEFT JOIN users person ON person.id = r.subject AND r.subject IS NOT r.client_id
+    LEFT JOIN api_keys key ON key.client_id = r.subject AND r.subject = r.client_id
+    LEFT JOIN users starter ON starter.id = json_extract(r.details, '$.on_behalf_of')";
 
 fn record(row: &Row<'_>) -> rusqlite::Result<StoredAuditRecord> {
     Ok(StoredAuditRecord {
@@ -26,13 +39,20 @@ fn record(row: &Row<'_>) -> rusqlite::Result<StoredAuditRecord> {
             object: row.get(6)?,
             details: from_json(row, 7)?,
         },
+        email: row.get(8)?,
+        name: row.get(9)?,
+        on_behalf_of_email: row.get(10)?,
     })
 }
 
 fn append(connection: &Connection, records: &[AuditRecord]) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO audit_records (at, event, subject, client_id, address, object, details)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO audit_records
+             (at, event, subject, client_id, address, object, details, email, email_key, name)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, person.email, person.email_key, coalesce(person.name, key.name)
+         FROM (SELECT 1)
+         LEFT JOIN users person ON person.id = ?3 AND ?3 IS NOT ?4
+         LEFT JOIN api_keys key ON key.client_id = ?3 AND ?3 = ?4",
     )?;
     for record in records {
         statement.execute(params![
@@ -48,67 +68,98 @@ fn append(connection: &Connection, records: &[AuditRecord]) -> Result<(), StoreE
     Ok(())
 }
 
-/// What a page token says: the query that it belongs to, and the last record of the page before.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Position {
-    /// The conditions, which must be the same for all pages.
-    q: (Option<String>, Option<String>, Option<UnixTime>),
-    /// The last record.
-    i: i64,
+/// The subjects of the people that have this e-mail address, or had it when they did something.
+fn subjects_of(connection: &Connection, email: &str) -> Result<Vec<Value>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM users WHERE email_key = ?1
+         UNION SELECT subject FROM audit_records WHERE email_key = ?1",
+    )?;
+    let subjects = statement.query_map([user::email_key(email)], |row| row.get(0))?;
+    Ok(subjects.collect::<Result<_, _>>()?)
 }
 
-impl Position {
-    fn of(query: &AuditQuery, id: i64) -> Self {
-        Self { q: (query.event.clone(), query.subject.clone(), query.since), i: id }
+/// Conditions of SQL, all of which hold, and the values that they compare with.
+struct Conditions {
+    sql: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn add(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
+        self.sql.push(sql.to_owned());
+        self.values.extend(values);
     }
 
-    fn decode(query: &AuditQuery) -> Result<Self, StoreError> {
-        BASE64_URL_SAFE_NO_PAD
-            .decode(&query.page_token)
-            .ok()
-            .and_then(|json| serde_json::from_slice::<Self>(&json).ok())
-            .filter(|position| position.q == Self::of(query, 0).q)
-            .ok_or(StoreError::InvalidPageToken)
+    fn of(connection: &Connection, query: &AuditQuery) -> Result<Self, StoreError> {
+        let mut all = Self { sql: Vec::new(), values: Vec::new() };
+        let texts = [
+            ("r.event = ?", &query.event),
+            ("r.subject = ?", &query.subject),
+            ("r.project = ?", &query.project),
+            ("json_extract(r.details, '$.domain') = ?", &query.domain),
+            ("r.address = ?", &query.address),
+        ];
+        for (sql, wanted) in texts {
+            if let Some(wanted) = wanted {
+                all.add(sql, [Value::Text(wanted.clone())]);
+            }
+        }
+        if let Some(email) = &query.email {
+            let subjects = subjects_of(connection, email)?;
+            let marks = vec!["?"; subjects.len()].join(", ");
+            // An API key may have been named like a person's identifier.
+            all.add(&format!("r.subject IN ({marks}) AND r.subject IS NOT r.client_id"), subjects);
+        }
+        match query.object.as_deref().map(|object| (object, object.strip_suffix('*'))) {
+            Some((_, Some(prefix))) => {
+                // No text that begins with the prefix sorts behind it with the last of all characters.
+                let end = format!("{prefix}{}", char::MAX);
+                all.add(
+                    "r.object >= ? AND r.object <= ?",
+                    [Value::Text(prefix.to_owned()), Value::Text(end)],
+                );
+            }
+            Some((object, None)) => all.add("r.object = ?", [Value::Text(object.to_owned())]),
+            None => {}
+        }
+        for (sql, moment) in [("r.at >= ?", query.since), ("r.at < ?", query.until)] {
+            if let Some(moment) = moment {
+                all.add(sql, [Value::Integer(moment)]);
+            }
+        }
+        Ok(all)
     }
+}
+
+/// The statement that reads a page, and its values but for the last one, the limit.
+pub(super) fn statement(
+    connection: &Connection,
+    query: &AuditQuery,
+) -> Result<(String, Vec<Value>), StoreError> {
+    let mut conditions = Conditions::of(connection, query)?;
+    if !query.page_token.is_empty() {
+        let position = page::position(&query.page_token, &listing(query), &[Key::Number(0)])?;
+        conditions.add("r.id < ?", position.into_iter().map(Value::from));
+    }
+    let Conditions { mut sql, values } = conditions;
+    sql.insert(0, "TRUE".to_owned());
+    Ok((format!("{SELECT} WHERE {} ORDER BY r.id DESC LIMIT ?", sql.join(" AND ")), values))
+}
+
+/// What all pages of a query have in common.
+fn listing(query: &AuditQuery) -> String {
+    page::listing(AuditQuery { limit: 0, page_token: String::new(), ..query.clone() })
 }
 
 fn list(connection: &Connection, query: &AuditQuery) -> Result<(Vec<StoredAuditRecord>, String), StoreError> {
-    let mut conditions = vec!["TRUE"];
-    let mut values: Vec<Value> = Vec::new();
-    for (condition, wanted) in [("event = ?", &query.event), ("subject = ?", &query.subject)] {
-        if let Some(wanted) = wanted {
-            conditions.push(condition);
-            values.push(Value::Text(wanted.clone()));
-        }
-    }
-    if let Some(since) = query.since {
-        conditions.push("at >= ?");
-        values.push(Value::Integer(since));
-    }
-    if !query.page_token.is_empty() {
-        conditions.push("id < ?");
-        values.push(Value::Integer(Position::decode(query)?.i));
-    }
+    let (sql, mut values) = statement(connection, query)?;
     // One more than asked for tells whether there is a next page.
     values.push(Value::Integer(i64::from(query.limit).saturating_add(1)));
-    let sql = format!(
-        "SELECT id, at, event, subject, client_id, address, object, details FROM audit_records
-         WHERE {} ORDER BY id DESC LIMIT ?",
-        conditions.join(" AND ")
-    );
-    let mut records: Vec<_> = connection
+    let records: Vec<_> = connection
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), record)?
         .collect::<Result<_, _>>()?;
-    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-    let more = records.len() > limit;
-    records.truncate(limit);
-    let token = match records.last() {
-        Some(last) if more => BASE64_URL_SAFE_NO_PAD.encode(to_json(&Position::of(query, last.id))?),
-        _ => String::new(),
-    };
-    Ok((records, token))
+    page::cut(records, query.limit, &listing(query), |last| vec![Key::Number(last.id)])
 }
 
 /// Removes a bounded number of records from before `before`; returns how many.

@@ -24,7 +24,7 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
 }
 
 /// What e-mail addresses are compared by: lower case in all of Unicode, which SQLite's own `lower` is not.
-fn email_key(email: &str) -> String {
+pub(super) fn email_key(email: &str) -> String {
     email.to_lowercase()
 }
 
