@@ -1,7 +1,11 @@
 //! The command line.
 
+mod audit;
 mod backup;
 mod client;
+mod settings;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -9,14 +13,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 pub use self::{
+    audit::{Moment, ShownEvents},
     backup::{Backup, Restore},
     client::{ClientAction, NewClient},
     user::{NewUser, UserAction},
 };
-use crate::config::{
-    AnySetting, Default, Flags, Form,
-    settings::{ALL, SECTIONS},
-};
+use crate::config::{Flags, settings::ALL};
 
 const ABOUT: &str = "Authorization server and control plane of Flyte in one binary";
 
@@ -71,6 +73,8 @@ pub enum Action {
     User(UserAction),
     /// Do something about the registrations of clients.
     Client(ClientAction),
+    /// Show the audit log.
+    Audit(ShownEvents),
     /// Back up the data directory, or check a backup.
     Backup(Backup),
     /// Restore a backup.
@@ -99,7 +103,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Configuration file [default: ~/.config/flyte-server.toml]"),
         )
-        .args(ALL.iter().filter_map(|setting| argument(*setting)))
+        .args(settings::arguments())
         .subcommand(
             Command::new("serve").about("Serve until told to stop; the same as no command").long_about(
                 "Serve until told to stop; the same as no command.\n\nMakes on the first start whatever is missing. A \
@@ -139,6 +143,7 @@ pub fn command() -> Command {
         )
         .subcommand(user::definition())
         .subcommand(client::definition())
+        .subcommand(audit::definition())
         .subcommand(backup::definition())
         .subcommand(backup::restore_definition())
         .subcommand(
@@ -162,37 +167,7 @@ pub fn command() -> Command {
         .subcommand(
             Command::new("config-reference").hide(true).about("Print docs/reference/server-config.md"),
         )
-}
-
-/// The flag of a setting. The environment is read together with the file (`config::load`), so that `check-config` can
-/// tell where a value comes from; here it is only named.
-fn argument(setting: &'static dyn AnySetting) -> Option<Arg> {
-    let flag = setting.flag()?;
-    let (section, _) = setting.section();
-    let heading = SECTIONS.iter().find(|(name, _)| *name == section).map(|(_, title)| *title);
-    let default = match setting.default() {
-        Default::Value("") => "empty",
-        Default::Value(value) => value,
-        Default::Depends(description) => description,
-    };
-    let summary = setting.help().split_inclusive(". ").next().unwrap_or_default().trim_end_matches(". ");
-    let notes = format!("[default: {}] [env: {}]", default.replace('`', ""), setting.variable());
-    let argument = Arg::new(setting.key())
-        .long(flag)
-        .value_name(setting.placeholder())
-        .global(true)
-        .help(summary.trim_end_matches('.').replace('`', ""))
-        .long_help(format!("{}\n\n{notes}", setting.help().replace('`', "")))
-        .help_heading(heading);
-    Some(match setting.form() {
-        Form::Boolean => argument
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
-            .value_name("true|false"),
-        Form::List => argument.action(ArgAction::Append),
-        Form::Text | Form::Path | Form::Number => argument,
-    })
+        .mut_subcommands(settings::own_options)
 }
 
 impl Invocation {
@@ -216,88 +191,12 @@ impl Invocation {
             Some(("rotate-keys", matches)) => Action::RotateKeys { revoke: matches.get_flag("revoke") },
             Some(("user", matches)) => Action::User(UserAction::from_matches(matches)),
             Some(("client", matches)) => Action::Client(ClientAction::from_matches(matches)),
+            Some(("audit", matches)) => Action::Audit(ShownEvents::from_matches(matches)),
             Some(("backup", matches)) => Action::Backup(Backup::from_matches(matches)),
             Some(("restore", matches)) => Action::Restore(Restore::from_matches(matches)),
             Some(("config-reference", _)) => Action::ConfigReference,
             _ => Action::Serve,
         };
         Self { command, flags }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(arguments: &[&str]) -> Invocation {
-        let matches = command().try_get_matches_from([&["flyte-server"], arguments].concat()).unwrap();
-        Invocation::from_matches(&matches)
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn no_command_serves() {
-        assert_eq!(parse(&[]).command, Action::Serve);
-        assert_eq!(parse(&["serve"]).command, Action::Serve);
-        assert!(parse(&[]).flags.settings.is_empty());
-    }
-
-    #[test]
-    fn flags_stand_before_or_after_the_command() {
-        for arguments in [["--tls", "off", "check-config"], ["check-config", "--tls", "off"]] {
-            let invocation = parse(&arguments);
-            assert_eq!(invocation.command, Action::CheckConfig);
-            assert_eq!(invocation.flags.settings["tls.mode"], "off");
-        }
-    }
-
-    #[test]
-    fn a_list_is_repeated_or_separated_by_commas() {
-        let invocation = parse(&["--tls-host-name", "a,b", "--tls-host-name", "c", "--allow-plaintext"]);
-        assert_eq!(invocation.flags.settings["tls.host-names"], "a,b,c");
-        assert_eq!(invocation.flags.settings["tls.allow-plaintext"], "true");
-    }
-
-    #[test]
-    fn accounts_clients_and_keys_have_commands() {
-        assert_eq!(parse(&["rotate-keys"]).command, Action::RotateKeys { revoke: false });
-        assert_eq!(parse(&["rotate-keys", "--revoke"]).command, Action::RotateKeys { revoke: true });
-        let add = ["user", "add", "ada@example.org", "--admin", "--data-dir", "d"];
-        let invocation = parse(&add);
-        let user =
-            NewUser { email: "ada@example.org".to_owned(), name: None, admin: true, password_file: None };
-        assert_eq!(invocation.command, Action::User(UserAction::Add(user)));
-        assert_eq!(invocation.flags.settings["data-dir"], "d");
-        let disable = UserAction::Disable { email: "ada@example.org".to_owned() };
-        assert_eq!(parse(&["user", "disable", "ada@example.org"]).command, Action::User(disable));
-        let add = ["client", "add", "web", "--redirect-uri", "https://a/1", "--redirect-uri", "https://a/2"];
-        let client = NewClient {
-            id: "web".to_owned(),
-            name: None,
-            public: false,
-            jwks: None,
-            redirect_uris: vec!["https://a/1".to_owned(), "https://a/2".to_owned()],
-            post_logout_redirect_uris: vec![],
-            grant_types: vec!["authorization_code".to_owned(), "refresh_token".to_owned()],
-            scopes: vec!["openid".to_owned(), "profile".to_owned(), "email".to_owned()],
-            may_keep_api_keys: false,
-            id_token_signed_response_alg: None,
-        };
-        assert_eq!(parse(&add).command, Action::Client(ClientAction::Add(client)));
-        for incomplete in [&["user"][..], &["client"], &["user", "add"], &["client", "remove"]] {
-            assert!(command().try_get_matches_from([&["flyte-server"], incomplete].concat()).is_err());
-        }
-    }
-
-    #[test]
-    fn a_password_is_reset_for_an_account() {
-        let invocation = parse(&["reset-password", "ada@example.org", "--password-file", "p"]);
-        let (email, password_file) = ("ada@example.org".to_owned(), Some("p".into()));
-        assert_eq!(invocation.command, Action::ResetPassword { email, password_file, end_keys: false });
-        assert!(command().try_get_matches_from(["flyte-server", "reset-password"]).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! What the command line asks for, done; the exit code tells how it went.
 
+mod audit;
 mod backup;
 mod check_config;
 mod client;
@@ -7,7 +8,6 @@ mod ended_keys;
 mod reset_password;
 mod rotate_keys;
 mod serve;
-mod table;
 mod user;
 
 use std::{
@@ -58,6 +58,7 @@ pub fn run() -> ExitCode {
         Action::RotateKeys { revoke } => report(rotate_keys::run(&loaded.config, revoke)),
         Action::User(action) => report(user::run(&loaded.config, action)),
         Action::Client(action) => report(client::run(&loaded.config, action)),
+        Action::Audit(shown) => report(audit::run(&loaded.config, shown)),
         Action::Backup(asked) => report(backup::run(&loaded.config, asked)),
         Action::Restore(asked) => report(backup::restore(&loaded.config, asked)),
         Action::Serve => serve::run(loaded.config),

@@ -10,7 +10,10 @@ pub enum ClientAction {
     /// Register a client.
     Add(NewClient),
     /// List the clients.
-    List,
+    List {
+        /// With all that is registered of each.
+        wide: bool,
+    },
     /// Remove a client's registration.
     Remove {
         /// `client_id`.
@@ -121,7 +124,14 @@ pub(super) fn definition() -> Command {
                         .help("Algorithm of its ID tokens: RS256, or that of tokens.signing-algorithm, which is the default"),
                 ),
         )
-        .subcommand(Command::new("list").about("List the clients"))
+        .subcommand(
+            Command::new("list").about("List the clients").arg(
+                Arg::new("wide")
+                    .long("wide")
+                    .action(ArgAction::SetTrue)
+                    .help("Show grants, scopes and all else that is registered"),
+            ),
+        )
         .subcommand(
             Command::new("remove")
                 .about("Remove a client's registration and end all that it got")
@@ -154,7 +164,8 @@ impl ClientAction {
                 id_token_signed_response_alg: one(matches, "id-token-signed-response-alg"),
             }),
             Some(("remove", matches)) => Self::Remove { id: one(matches, "id").unwrap_or_default() },
-            _ => Self::List,
+            Some(("list", matches)) => Self::List { wide: matches.get_flag("wide") },
+            _ => Self::List { wide: false },
         }
     }
 }

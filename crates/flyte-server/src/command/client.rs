@@ -4,7 +4,6 @@ use std::{fs, io, path::PathBuf};
 
 use secrecy::ExposeSecret as _;
 
-use super::table::table;
 use crate::{
     audit::{Event, Kind},
     bootstrap::BootstrapError,
@@ -115,7 +114,10 @@ pub(super) async fn run(config: &Config, action: ClientAction) -> Result<String,
             check(&new, config)?;
             add(&super::open_store(config)?, new).await
         }
-        ClientAction::List => list(&super::open_store(config)?).await,
+        ClientAction::List { wide } => {
+            let clients = super::open_store(config)?.clients().await?;
+            Ok(table(clients, wide, flyte_table::terminal_width()))
+        }
         ClientAction::Remove { id } => {
             if id == *own {
                 return Err(ClientError::Own(id));
@@ -222,32 +224,73 @@ fn public_keys(path: PathBuf) -> Result<String, ClientError> {
     Ok(text)
 }
 
-async fn list(store: &SqliteStore) -> Result<String, ClientError> {
-    let rows: Vec<_> = store
-        .clients()
-        .await?
-        .into_iter()
-        .map(|client| {
-            let kind = match client.kind {
-                ClientKind::Public => "public",
-                ClientKind::Confidential => "confidential",
-            };
-            let mut kind = kind.to_owned();
-            if client.may_keep_api_keys {
-                kind.push_str(", keeps API keys");
-            }
-            if let Some(alg) = &client.id_token_signed_response_alg {
-                kind.push_str(&format!(", ID tokens by {alg}"));
-            }
-            [
-                client.id,
-                client.name,
-                kind,
-                client.grant_types.join(" "),
-                client.scopes.join(" "),
-                client.redirect_uris.join(" "),
-            ]
-        })
-        .collect();
-    Ok(table(["CLIENT_ID", "NAME", "KIND", "GRANT TYPES", "SCOPES", "REDIRECT URIS"], &rows))
+/// Registrations; with all that they say if it is to be `wide`.
+fn table(clients: Vec<Client>, wide: bool, width: Option<u16>) -> String {
+    let kind = |client: &Client| match client.kind {
+        ClientKind::Public => "public",
+        ClientKind::Confidential => "confidential",
+    };
+    if !wide {
+        let rows = clients.into_iter().map(|client| {
+            let kind = kind(&client).to_owned();
+            [client.id, client.name, kind, client.redirect_uris.join(" ")]
+        });
+        let headings = ["CLIENT_ID", "NAME", "KIND", "REDIRECT URIS"];
+        return flyte_table::table(headings, &["NAME", "REDIRECT URIS"], rows, width);
+    }
+    let rows = clients.into_iter().map(|client| {
+        let mut kind = kind(&client).to_owned();
+        if client.may_keep_api_keys {
+            kind.push_str(", keeps API keys");
+        }
+        if let Some(alg) = &client.id_token_signed_response_alg {
+            kind.push_str(&format!(", ID tokens by {alg}"));
+        }
+        [
+            client.id,
+            client.name,
+            kind,
+            client.grant_types.join(" "),
+            client.scopes.join(" "),
+            client.redirect_uris.join(" "),
+        ]
+    });
+    let headings = ["CLIENT_ID", "NAME", "KIND", "GRANT TYPES", "SCOPES", "REDIRECT URIS"];
+    flyte_table::table(headings, &[], rows, width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registrations_are_a_table_that_fits() {
+        let text = |text: &str| text.to_owned();
+        let client = Client {
+            id: text("web"),
+            name: text("Web app"),
+            kind: ClientKind::Confidential,
+            secret_hash: None,
+            jwks: None,
+            redirect_uris: vec![text("https://web.example.com/callback")],
+            post_logout_redirect_uris: vec![],
+            grant_types: vec![text("authorization_code"), text("refresh_token")],
+            scopes: vec![text("openid"), text("all")],
+            first_party: false,
+            may_keep_api_keys: true,
+            id_token_signed_response_alg: Some(text("RS256")),
+            created_at: 0,
+        };
+        let narrow = table(vec![client.clone()], false, None);
+        assert_eq!(
+            narrow,
+            "CLIENT_ID  NAME     KIND          REDIRECT URIS\n\
+             web        Web app  confidential  https://web.example.com/callback\n"
+        );
+        let wide = table(vec![client], true, None);
+        for told in ["keeps API keys", "ID tokens by RS256", "authorization_code refresh_token", "openid all"]
+        {
+            assert!(wide.contains(told), "{told}: {wide}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-use super::{ended_keys, table::table};
+use super::ended_keys;
 use crate::{
     audit::{Event, Kind},
     bootstrap::{BootstrapError, make_up_password, read_password},
@@ -119,15 +119,60 @@ async fn add(store: &SqliteStore, new: &NewUser) -> Result<String, UserError> {
 }
 
 async fn list(store: &SqliteStore) -> Result<String, UserError> {
-    let rows: Vec<_> = store
-        .users()
-        .await?
-        .into_iter()
-        .map(|user| {
-            let role = if user.admin { "administrator" } else { "person" };
-            let state = if user.disabled_at.is_some() { "disabled" } else { "enabled" };
-            [user.email, user.name, role.to_owned(), state.to_owned()]
-        })
-        .collect();
-    Ok(table(["E-MAIL", "NAME", "ROLE", "STATE"], &rows))
+    Ok(table(store.users().await?, flyte_table::terminal_width()))
+}
+
+/// Accounts, with the subject that tokens and the audit log have.
+fn table(users: Vec<User>, width: Option<u16>) -> String {
+    let rows = users.into_iter().map(|user| {
+        let role = match (user.disabled_at, user.admin) {
+            (None, true) => "admin",
+            (None, false) => "user",
+            (Some(_), true) => "disabled admin",
+            (Some(_), false) => "disabled",
+        };
+        [user.email, user.name, role.to_owned(), user.id]
+    });
+    flyte_table::table(["E-MAIL", "NAME", "ROLE", "SUBJECT"], &["E-MAIL", "NAME"], rows, width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(email: &str, name: &str, admin: bool, disabled_at: Option<i64>) -> User {
+        User {
+            id: "7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11".to_owned(),
+            email: email.to_owned(),
+            name: name.to_owned(),
+            password_hash: None,
+            admin,
+            created_at: 0,
+            disabled_at,
+        }
+    }
+
+    #[test]
+    fn accounts_are_a_table_that_fits() {
+        let users = || {
+            vec![
+                user("admin@localhost", "admin", true, None),
+                user("ada@example.com", "Ada Lovelace", false, None),
+                user("bob@example.com", "Bob", false, Some(1)),
+            ]
+        };
+        let text = table(users(), None);
+        assert_eq!(
+            text,
+            "E-MAIL           NAME          ROLE      SUBJECT\n\
+             admin@localhost  admin         admin     7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11\n\
+             ada@example.com  Ada Lovelace  user      7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11\n\
+             bob@example.com  Bob           disabled  7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11\n"
+        );
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+        // A narrow terminal breaks names, and no subject.
+        let narrow = table(users(), Some(70));
+        assert!(narrow.lines().all(|line| line.len() <= 70), "{narrow}");
+        assert_eq!(narrow.matches("7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11").count(), 3, "{narrow}");
+    }
 }

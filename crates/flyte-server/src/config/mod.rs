@@ -18,7 +18,7 @@ pub use load::{Environment, Flags, Loaded, Origin, load};
 pub use network::Network;
 pub use reference::markdown;
 pub use setting::{AnySetting, Default, Setting};
-pub use value::{BucketUrl, Form, SandboxMode, SigningAlgorithm, TlsMode, Value};
+pub use value::{BucketUrl, Form, SandboxMode, Seconds, SigningAlgorithm, TlsMode, Value};
 
 /// The server's settings after file, environment and flags have been merged. Durations are seconds.
 #[derive(Clone, Debug)]

@@ -1,0 +1,182 @@
+//! `flyte-server audit`.
+
+use std::net::IpAddr;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use crate::{
+    clock::UnixTime,
+    config::{Seconds, Value as _, settings},
+    store::AuditQuery,
+};
+
+/// Which events to show, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownEvents {
+    /// The conditions on text; `limit` is the most events of all pages together, and the times are not set.
+    pub query: AuditQuery,
+    /// Only since then.
+    pub since: Option<Moment>,
+    /// Only before then.
+    pub until: Option<Moment>,
+    /// With all that is known of each event.
+    pub wide: bool,
+    /// As JSON, for programs.
+    pub json: bool,
+}
+
+/// A moment as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// How many seconds ago it is.
+    Ago(i64),
+    /// By the calendar.
+    At(UnixTime),
+}
+
+impl Moment {
+    /// In Unix time; what is older begins at 0.
+    #[must_use]
+    pub fn at(self, now: UnixTime) -> UnixTime {
+        match self {
+            Self::Ago(seconds) => now.saturating_sub(seconds).max(0),
+            Self::At(at) => at,
+        }
+    }
+
+    /// How long ago it is (`2h`, `7d`), a time with its zone (RFC 3339), or a day, which begins at midnight UTC.
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(Seconds(seconds)) = Seconds::parse(text) {
+            return Ok(Self::Ago(seconds));
+        }
+        let day = || format!("{text}T00:00:00Z").parse().ok();
+        let at = text.parse::<jiff::Timestamp>().ok().or_else(day);
+        match at.map(jiff::Timestamp::as_second) {
+            Some(at @ 0..) => Ok(Self::At(at)),
+            Some(_) => Err("it is before 1970".to_owned()),
+            None => Err("write how long ago it is, like 2h or 7d, or a time like 2026-11-24T22:00:00Z (or with a zone like \
+                         +01:00), or a day like 2026-11-24"
+                .to_owned()),
+        }
+    }
+}
+
+/// The definition of the command.
+pub(super) fn definition() -> Command {
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("audit")
+        .about("Show who did what, from where, and when")
+        .long_about(
+            "Show who did what, from where, and when: the audit log in the database, the newest event first. Works while the \
+             server runs; repeats that the server still counts are not in it yet.\n\nEvents must meet all conditions. A TIME \
+             is how long ago it is (2h, 7d), a time with its zone (2026-11-24T22:00:00Z), or a day (2026-11-24, from midnight \
+             UTC).",
+        )
+        .arg(text("event", "EVENT", "Only events of this kind, such as signed_in"))
+        .arg(text("subject", "SUBJECT", "Only what this person (by subject) or key (by client ID) did"))
+        .arg(
+            text("email", "EMAIL", "Only what the person with this e-mail address did; an earlier address counts too")
+                .value_parser(|text: &str| settings::email(text).map(|()| text.to_owned())),
+        )
+        .arg(text("object", "OBJECT", "Only what was done to this; with * at the end, to whatever begins so"))
+        .arg(text("project", "NAME", "Only events in this project"))
+        .arg(text("domain", "NAME", "Only events in the domain of this name"))
+        .arg(text("address", "ADDRESS", "Only what came from this IP address").value_parser(value_parser!(IpAddr)))
+        .arg(text("since", "TIME", "Only events since this time").value_parser(Moment::parse))
+        .arg(text("until", "TIME", "Only events before this time").value_parser(Moment::parse))
+        .arg(
+            text("limit", "COUNT", "The most events to show, the newest first")
+                .value_parser(value_parser!(u32))
+                .default_value("100"),
+        )
+        .arg(
+            Arg::new("wide")
+                .long("wide")
+                .action(ArgAction::SetTrue)
+                .help("Show all that is known of each event"),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("wide")
+                .help("Print JSON, as flyte get audit -o json does"),
+        )
+}
+
+impl ShownEvents {
+    /// What the matches of [`definition`] ask for.
+    pub(super) fn from_matches(matches: &ArgMatches) -> Self {
+        let text = |name: &str| matches.get_one::<String>(name).cloned();
+        Self {
+            query: AuditQuery {
+                limit: matches.get_one("limit").copied().unwrap_or_default(),
+                event: text("event"),
+                subject: text("subject"),
+                email: text("email"),
+                object: text("object"),
+                project: text("project"),
+                domain: text("domain"),
+                address: matches.get_one::<IpAddr>("address").map(ToString::to_string),
+                ..AuditQuery::default()
+            },
+            since: matches.get_one("since").copied(),
+            until: matches.get_one("until").copied(),
+            wide: matches.get_flag("wide"),
+            json: matches.get_flag("json"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<ShownEvents, clap::Error> {
+        let matches = definition().try_get_matches_from(format!("audit {line}").split_whitespace())?;
+        Ok(ShownEvents::from_matches(&matches))
+    }
+
+    #[test]
+    fn conditions_are_those_that_were_typed() {
+        let text = |text: &str| Some(text.to_owned());
+        let line = "--event signed_in --subject s --email a@b --object o* --project p --domain d --address ::1 \
+                    --since 2h --until 2026-11-24T23:00:00+01:00 --limit 7 --json";
+        let query = AuditQuery {
+            limit: 7,
+            event: text("signed_in"),
+            subject: text("s"),
+            email: text("a@b"),
+            object: text("o*"),
+            project: text("p"),
+            domain: text("d"),
+            address: text("::1"),
+            ..AuditQuery::default()
+        };
+        let (since, until) = (Some(Moment::Ago(7200)), Some(Moment::At(1_795_557_600)));
+        assert_eq!(parse(line).unwrap(), ShownEvents { query, since, until, wide: false, json: true });
+        let all = AuditQuery { limit: 100, ..AuditQuery::default() };
+        assert_eq!(
+            parse("--wide").unwrap(),
+            ShownEvents { query: all, since: None, until: None, wide: true, json: false }
+        );
+    }
+
+    #[test]
+    fn what_is_written_wrong_is_named() {
+        for (line, flag) in [
+            ("--email ada", "--email <EMAIL>"),
+            ("--address localhost", "--address <ADDRESS>"),
+            ("--since yesterday", "--since <TIME>"),
+            ("--since 1969-12-31", "--since <TIME>"),
+            ("--until 2026-11-24T22:00", "--until <TIME>"),
+            ("--limit many", "--limit <COUNT>"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(flag), "{line}: {error}");
+        }
+        assert_eq!(Moment::parse("2026-11-24"), Ok(Moment::At(1_795_557_600 - 22 * 3600)));
+    }
+}

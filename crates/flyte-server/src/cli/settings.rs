@@ -1,0 +1,58 @@
+//! The flags of settings, which every command takes.
+
+use clap::{Arg, ArgAction, Command};
+
+use crate::config::{
+    AnySetting, Default, Form,
+    settings::{ALL, SECTIONS},
+};
+
+/// The settings that say where the data is: what every command needs.
+const PLACE: &str = "data-dir";
+
+/// The flags of all settings that have one.
+pub(super) fn arguments() -> impl Iterator<Item = Arg> {
+    ALL.iter().filter_map(|setting| argument(*setting))
+}
+
+/// The command with the settings that concern it in its help. All of them are taken: a script that gives every command the
+/// same ones goes on working.
+pub(super) fn own_options(command: Command) -> Command {
+    if command.get_name() == "serve" {
+        return command;
+    }
+    command
+        .args(arguments().map(|argument| if argument.get_id() == PLACE { argument } else { argument.hide(true) }))
+        .after_help("It takes every option of `flyte-server serve` too, and the same settings from the file and the environment.")
+}
+
+/// The flag of a setting. The environment is read together with the file (`config::load`), so that `check-config` can
+/// tell where a value comes from; here it is only named.
+fn argument(setting: &'static dyn AnySetting) -> Option<Arg> {
+    let flag = setting.flag()?;
+    let (section, _) = setting.section();
+    let heading = SECTIONS.iter().find(|(name, _)| *name == section).map(|(_, title)| *title);
+    let default = match setting.default() {
+        Default::Value("") => "empty",
+        Default::Value(value) => value,
+        Default::Depends(description) => description,
+    };
+    let summary = setting.help().split_inclusive(". ").next().unwrap_or_default().trim_end_matches(". ");
+    let notes = format!("[default: {}] [env: {}]", default.replace('`', ""), setting.variable());
+    let argument = Arg::new(setting.key())
+        .long(flag)
+        .value_name(setting.placeholder())
+        .global(true)
+        .help(summary.trim_end_matches('.').replace('`', ""))
+        .long_help(format!("{}\n\n{notes}", setting.help().replace('`', "")))
+        .help_heading(heading);
+    Some(match setting.form() {
+        Form::Boolean => argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("true|false"),
+        Form::List => argument.action(ArgAction::Append),
+        Form::Text | Form::Path | Form::Number => argument,
+    })
+}
