@@ -129,6 +129,59 @@ fn somebody_elses_program_asks_the_person_and_is_removed() {
 }
 
 #[test]
+fn the_audit_log_is_the_same_on_the_server_and_from_afar() {
+    let (mut server, machine) = (Server::start(), Machine::bare());
+    machine.sign_in(&server);
+    let _ = Told::by(&mut machine.flyte(&["create", "api-key", "ci", "--project", "flytesnacks"])).ok();
+    let _ = Told::by(&mut server.command(&["user", "add", "grace@example.com", "--name", "Grace Hopper"])).ok();
+
+    let conditions: [&[&str]; 6] = [
+        &[],
+        &["--email", "ADMIN@localhost", "--since", "1h"],
+        &["--project", "flytesnacks", "--event", "api_key_created"],
+        &["--object", "grace@*", "--until", "2100-01-01"],
+        &["--address", "127.0.0.1", "--limit", "2"],
+        &["--email", "nobody@example.com"],
+    ];
+    let here = |server: &Server, more: &[&str]| Told::by(&mut server.command(&[&["audit"], more].concat())).ok();
+    let afar = |more: &[&str]| Told::by(&mut machine.flyte(&[&["get", "audit"], more].concat())).ok();
+    for conditions in conditions {
+        let there = afar(conditions);
+        let told = here(&server, conditions);
+        assert_eq!((&told.out, &told.err), (&there.out, &there.err), "{conditions:?}");
+        assert!(told.out.lines().all(|line| line.chars().count() <= 80), "{conditions:?}: {}", told.out);
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let there = json(&afar(&[conditions, &["-o", "json"]].concat()).out);
+        assert_eq!(json(&here(&server, &[conditions, &["--json"]].concat()).out), there, "{conditions:?}");
+    }
+    let made = here(&server, &["--event", "api_key_created", "--wide"]).out;
+    let person = here(&server, &["--event", "signed_in", "--json"]).out;
+    let person = serde_json::from_str::<Value>(&person).unwrap()[0].clone();
+    assert_eq!(person["email"], "admin@localhost", "{person}");
+    let users = Told::by(&mut server.command(&["user", "list"])).ok().out;
+    let listed = |email: &str| users.lines().find(|line| line.contains(email)).unwrap().to_owned();
+    assert!(listed("admin@localhost").contains(person["subject"].as_str().unwrap()), "{users}");
+    assert!(listed("grace@example.com").contains("Grace Hopper"), "{users}");
+    assert!(made.contains(person["subject"].as_str().unwrap()) && made.contains("admin@localhost"), "{made}");
+    let key = Told::by(&mut machine.flyte(&["get", "api-key", "ci", "-o", "json"])).ok().out;
+    let key: Value = serde_json::from_str(&key).unwrap();
+    assert_eq!((&key["created_by"], &key["created_by_email"]), (&person["subject"], &person["email"]));
+
+    for (wrong, flag) in [("--address=here", "--address"), ("--since=soon", "--since"), ("--email=ada", "--email")] {
+        for told in [
+            Told::by(&mut server.command(&["audit", wrong])).failed(2),
+            Told::by(&mut machine.flyte(&["get", "audit", wrong])).failed(2),
+        ] {
+            assert!(told.err.contains(flag), "{told:?}");
+        }
+    }
+    server.signal("TERM");
+    server.wait();
+    let created = here(&server, &["--event", "user_created"]).out;
+    assert_eq!(created.lines().count(), 2, "without the server too: {created}");
+}
+
+#[test]
 fn a_leaked_key_and_a_disabled_account_lose_their_tokens_at_once() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.sign_in(&server);
