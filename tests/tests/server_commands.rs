@@ -133,7 +133,8 @@ fn the_audit_log_is_the_same_on_the_server_and_from_afar() {
     let (mut server, machine) = (Server::start(), Machine::bare());
     machine.sign_in(&server);
     let _ = Told::by(&mut machine.flyte(&["create", "api-key", "ci", "--project", "flytesnacks"])).ok();
-    let _ = Told::by(&mut server.command(&["user", "add", "grace@example.com", "--name", "Grace Hopper"])).ok();
+    let _ =
+        Told::by(&mut server.command(&["user", "add", "grace@example.com", "--name", "Grace Hopper"])).ok();
 
     let conditions: [&[&str]; 6] = [
         &[],
@@ -143,7 +144,8 @@ fn the_audit_log_is_the_same_on_the_server_and_from_afar() {
         &["--address", "127.0.0.1", "--limit", "2"],
         &["--email", "nobody@example.com"],
     ];
-    let here = |server: &Server, more: &[&str]| Told::by(&mut server.command(&[&["audit"], more].concat())).ok();
+    let here =
+        |server: &Server, more: &[&str]| Told::by(&mut server.command(&[&["audit"], more].concat())).ok();
     let afar = |more: &[&str]| Told::by(&mut machine.flyte(&[&["get", "audit"], more].concat())).ok();
     for conditions in conditions {
         let there = afar(conditions);
@@ -167,7 +169,9 @@ fn the_audit_log_is_the_same_on_the_server_and_from_afar() {
     let key: Value = serde_json::from_str(&key).unwrap();
     assert_eq!((&key["created_by"], &key["created_by_email"]), (&person["subject"], &person["email"]));
 
-    for (wrong, flag) in [("--address=here", "--address"), ("--since=soon", "--since"), ("--email=ada", "--email")] {
+    for (wrong, flag) in
+        [("--address=here", "--address"), ("--since=soon", "--since"), ("--email=ada", "--email")]
+    {
         for told in [
             Told::by(&mut server.command(&["audit", wrong])).failed(2),
             Told::by(&mut machine.flyte(&["get", "audit", wrong])).failed(2),

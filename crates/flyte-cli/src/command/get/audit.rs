@@ -156,7 +156,7 @@ mod tests {
             ..Event::default()
         };
         assert_eq!(
-            output::fits(&table(&[event.clone()], false)),
+            output::fits(&table(std::slice::from_ref(&event), false)),
             "WHEN (UTC)           EVENT            WHO              OBJECT\n\
              2026-11-24 22:00:00  api_key_created  ada@example.com  ci\n"
         );
