@@ -241,6 +241,53 @@ fn any_refusal_of_a_refresh_offers_the_sign_in_and_keeps_the_login_until_then() 
     }
 }
 
+#[test]
+fn what_is_no_refusal_ends_no_login_and_is_told_with_who_said_it() {
+    let realm = Realm::new();
+    let _ = Told::by(&mut realm.trusting(&["auth", "login"])).ok();
+    realm.machine_expires();
+    let kept = files(&realm.machine.home().join(".local/share"));
+    for (reply, words) in [
+        (
+            Reply::new(403, "text/html", "<title>Access denied</title>").with("server", "cloudflare"),
+            ["HTTP status 403", "Access denied", "from cloudflare"],
+        ),
+        (
+            Reply::json(404, &json!({ "status": 404, "error": "Not Found", "path": "/token" }))
+                .with("server", "kong/3.4"),
+            ["HTTP status 404", "Not Found", "from kong/3.4"],
+        ),
+        (
+            Reply::new(431, "text/html", "<h1>Request Header Fields Too Large</h1>").with("server", "nginx"),
+            ["HTTP status 431", "Too Large", "from nginx"],
+        ),
+        (
+            Reply::new(429, "text/html", "slow down").with("retry-after", "9"),
+            ["HTTP status 429", "9 seconds", "token"],
+        ),
+        (Reply::new(200, "text/html", "<title>Sign in</title>"), ["a web page", "Sign in", "login was kept"]),
+        (
+            Reply::new(200, "application/json", "{\"access_token\": \"s3cret"),
+            ["cut off or broken", "24 bytes", "login was kept"],
+        ),
+    ] {
+        *realm.refusal.lock().unwrap() = Some(reply);
+        let opened = realm.opened();
+        for mut command in [realm.trusting(&["whoami"]), realm.at_a_terminal(&["whoami"])] {
+            let told = Told::by(&mut command).failed(1);
+            let text = told.out.clone() + &told.err;
+            for words in words {
+                assert!(text.contains(words), "{words}: {told:?}");
+            }
+            assert!(!text.contains("s3cret") && !text.contains("Sign in again"), "{told:?}");
+        }
+        assert_eq!(realm.opened(), opened);
+        assert_eq!(files(&realm.machine.home().join(".local/share")), kept, "{words:?}");
+    }
+    *realm.refusal.lock().unwrap() = None;
+    let _ = Told::by(&mut realm.trusting(&["whoami"])).ok();
+}
+
 impl Realm {
     /// Waits until the token, which lives for a second, is over.
     fn machine_expires(&self) {
