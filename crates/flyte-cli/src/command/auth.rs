@@ -52,9 +52,9 @@ pub(crate) enum Command {
     },
     /// Look for what keeps you from signing in, and say how to mend it; exit code 1 where something does
     ///
-    /// Looks at the configuration, the way to the server, its certificate, the clock, the keyring, the browser, the API key
-    /// and the sign-in, one after the other; what cannot be looked at because of an earlier failure is skipped. No setting is
-    /// changed, and no sign-in begun.
+    /// Looks at the configuration, the way to the server, its certificate, the clock, the servers that take part in signing in,
+    /// the keyring, the browser, the API key and the sign-in, one after the other; what cannot be looked at because of an
+    /// earlier failure is skipped, and so is what this way to sign in does not need. No setting is changed, and no sign-in begun.
     Doctor,
     /// Show what an API key holds, without its secret
     InspectKey {
