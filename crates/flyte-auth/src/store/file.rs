@@ -74,6 +74,11 @@ impl EncryptedFile {
         })
     }
 
+    /// Whether there is one.
+    pub(super) fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
     fn read(&self) -> Result<Option<Login>, StoreError> {
         let failed = |source| StoreError::file("read", &self.path, source);
         let mut sealed = Vec::new();

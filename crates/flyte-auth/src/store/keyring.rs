@@ -44,6 +44,11 @@ impl Keyring {
         self.within(self.entries.get(user)).await
     }
 
+    /// Whether there is a login in it, which a locked one tells too.
+    pub(super) async fn has_login(&self) -> Result<bool, StoreError> {
+        answered(self.timeout, self.entries.has(TOKENS)).await
+    }
+
     async fn within<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         self.unlock().await?;
         answered(self.timeout, work).await

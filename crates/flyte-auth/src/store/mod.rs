@@ -10,9 +10,11 @@ mod keyring;
 mod memory;
 #[cfg(not(target_os = "linux"))]
 mod native;
+mod other;
 mod paired;
 #[cfg(target_os = "linux")]
 mod secret_service;
+mod stand_in;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,7 +24,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::StoreError;
-use self::{file::EncryptedFile, keyring::Keyring, memory::Memory, paired::Paired};
+pub(crate) use self::other::others;
+use self::{file::EncryptedFile, keyring::Keyring, memory::Memory, paired::Paired, stand_in::StandIn};
 
 /// The tokens of one endpoint.
 #[derive(Clone, Debug)]
@@ -154,7 +157,8 @@ pub struct StoreOptions {
 pub const KEYRING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Opens the store of an endpoint's tokens: the one that was chosen, else the operating system's keyring, or the encrypted file
-/// where there is none. Without a place for a file it is memory, and [`Backend::Memory`] says why.
+/// where there is none. Without a place for a file it is memory, and [`Backend::Memory`] says why; so it is for a first login that
+/// there turns out to be no room for.
 ///
 /// A keyring that is there but locked or silent is an error and never a reason to use the file: the login would then be in two
 /// places. A login that was kept in the file, before there was a keyring, is used, and moves into the keyring when it is
@@ -179,7 +183,7 @@ pub async fn open(options: &StoreOptions) -> Result<Arc<dyn TokenStore>, StoreEr
         (None, None) if options.kind == Some(StoreKind::File) => return Err(StoreError::NoHome),
         (None, Some(file)) => match file.unwritable() {
             Some((path, reason)) => Arc::new(Memory::new(MemoryReason::Unwritable { path, reason })),
-            None => Arc::new(file),
+            None => Arc::new(StandIn::new(file)),
         },
         (None, None) => Arc::new(Memory::new(MemoryReason::NoHome)),
     })

@@ -59,6 +59,10 @@ impl Entries {
         self.call(user, |entry| entry.get_password().map(SecretString::from)).await
     }
 
+    pub(super) async fn has(&self, user: &str) -> Result<bool, StoreError> {
+        Ok(self.get(user).await?.is_some())
+    }
+
     pub(super) async fn set(&self, user: &str, secret: &SecretString) -> Result<(), StoreError> {
         let secret = secret.clone();
         self.call(user, move |entry| entry.set_password(secret.expose_secret())).await.map(drop)

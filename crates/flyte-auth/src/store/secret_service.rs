@@ -92,6 +92,12 @@ impl Entries {
         collection.is_locked().await.map_err(|error| failed(&error))
     }
 
+    /// Whether there is an item of a user name: attributes are no secret, and a locked keyring tells them.
+    pub(super) async fn has(&self, user: &str) -> Result<bool, StoreError> {
+        let collection = self.bus.get_default_collection().await.map_err(|error| failed(&error))?;
+        Ok(!self.items(&collection, user).await?.is_empty())
+    }
+
     /// Makes sure that the keyring can be written to; the person may be asked.
     pub(super) async fn unlock(&self) -> Result<(), StoreError> {
         self.collection().await.map(drop)
