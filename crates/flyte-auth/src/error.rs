@@ -8,8 +8,8 @@ use url::Url;
 
 pub use self::connect::ConnectFailure;
 use crate::{
-    Doing, Holder, answer::Intermediary, api_key::ApiKeyError, flows::external_command::CommandFailure,
-    store::StoreError,
+    Absence, Doing, Holder, answer::Intermediary, api_key::ApiKeyError,
+    flows::external_command::CommandFailure, store::StoreError,
 };
 
 /// Why there is no token. The message says what happened and why; [`AuthError::hint`] says what to do next.
@@ -132,10 +132,12 @@ pub enum AuthError {
         source: Arc<io::Error>,
     },
     /// A person has to sign in, and there is none.
-    #[error("not signed in to {endpoint}, and this is not an interactive session")]
+    #[error("not signed in to {endpoint}, and {absence}")]
     LoginRequired {
         /// The endpoint.
         endpoint: String,
+        /// Why nobody can be asked.
+        absence: Absence,
     },
     /// The server ended the login (`invalid_grant`), a person has to sign in again, and there is none.
     #[error("the session at {endpoint} has ended: the server no longer takes its refresh token{}", .reason.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
@@ -286,12 +288,12 @@ pub enum AuthError {
         source: Arc<io::Error>,
     },
     /// Another process has had this login's lock for longer than it should take.
-    #[error("{} has been {doing} at {endpoint} for too long, so this command stopped waiting", holder_in_words(.holder.as_ref()))]
+    #[error("{} has been {doing} at {endpoint} for too long, so this command stopped waiting", holder_in_words(.holder.as_deref()))]
     HeldUp {
         /// The endpoint.
         endpoint: String,
         /// The process, where that is known.
-        holder: Option<Holder>,
+        holder: Option<Box<Holder>>,
         /// What it does.
         doing: Doing,
     },
@@ -426,6 +428,17 @@ impl AuthError {
             Self::StateMismatch => {
                 "Copy the whole address of the page that the browser ended on, from the link shown last."
                     .to_owned()
+            }
+            Self::LoginRequired { absence: Absence::Job(_), .. } => {
+                "Give the job an API key (FLYTE_API_KEY) or let its own token sign in (docs/guide/ci.md). Where somebody is there, \
+                set CI=false."
+                    .to_owned()
+            }
+            Self::LoginRequired { absence: Absence::SigningIn(holder), .. } if holder.is_suspended() => {
+                format!("Resume it (`fg`) or end it (`kill -9 {}`), and run `flyte auth login` in a terminal.", holder.pid)
+            }
+            Self::LoginRequired { absence: Absence::SigningIn(_), .. } => {
+                "Finish that sign-in, then run this again.".to_owned()
             }
             Self::LoginRequired { .. } | Self::SessionEnded { .. } => {
                 "Run `flyte auth login` in a terminal first.".to_owned()

@@ -132,27 +132,74 @@ pub(crate) fn has_display() -> bool {
         || !(cfg!(target_os = "linux") || has("SSH_CONNECTION") || has("SSH_TTY"))
 }
 
+/// Why nobody can be asked to sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// There is no terminal.
+    NoTerminal,
+    /// This is a CI job, as this variable says.
+    Job(&'static str),
+    /// There is no terminal, and this process asks somebody elsewhere at the moment.
+    SigningIn(Box<Holder>),
+}
+
+impl Absence {
+    /// Why nobody is here.
+    pub(crate) fn here() -> Self {
+        ci_variable().map_or(Self::NoTerminal, Self::Job)
+    }
+}
+
+impl fmt::Display for Absence {
+    /// A clause that tells it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTerminal => f.write_str("this is not an interactive session"),
+            Self::Job(variable) => {
+                write!(f, "this is a CI job ({variable} is set), where nobody can sign in")
+            }
+            Self::SigningIn(holder) if holder.is_suspended() => {
+                write!(f, "{holder} is suspended in the middle of a sign-in")
+            }
+            Self::SigningIn(holder) => write!(f, "{holder} is still signing in"),
+        }
+    }
+}
+
 /// What CI systems set in their jobs, beside `CI`, which most of them set.
-const CI_VARIABLES: [&str; 30] = [
+const CI_VARIABLES: [&str; 44] = [
+    "AC_APPCIRCLE",
+    "AGOLA_GIT_REF",
+    "APPCENTER_BUILD_ID",
     "APPVEYOR",
     "BITBUCKET_BUILD_NUMBER",
+    "BITBUCKET_COMMIT",
+    "BITRISE_IO",
     "BUDDY_WORKSPACE_ID",
+    "BUILDER_OUTPUT",
     "BUILDKITE",
+    "CF_BUILD_ID",
     "CIRCLECI",
     "CIRRUS_CI",
+    "CI_BUILD_ID",
+    "CI_NAME",
+    "CI_XCODE_PROJECT",
     "CM_BUILD_ID",
     "CODEBUILD_BUILD_ID",
     "CONTINUOUS_INTEGRATION",
     "DRONE",
+    "EARTHLY_CI",
     "EAS_BUILD",
     "GITEA_ACTIONS",
     "GITHUB_ACTIONS",
     "GITLAB_CI",
+    "GO_PIPELINE_LABEL",
     "GO_PIPELINE_NAME",
     "HARNESS_BUILD_ID",
     "HEROKU_TEST_RUN_ID",
     "HUDSON_URL",
     "JENKINS_URL",
+    "MAGNUM",
     "NETLIFY",
     "PROW_JOB_ID",
     "SCREWDRIVER",
@@ -161,6 +208,7 @@ const CI_VARIABLES: [&str; 30] = [
     "TEAMCITY_VERSION",
     "TF_BUILD",
     "TRAVIS",
+    "VELA",
     "VERCEL",
     "WOODPECKER",
     "bamboo_planKey",
@@ -170,14 +218,21 @@ const CI_VARIABLES: [&str; 30] = [
 /// a pseudo-terminal. `CI=false` (or `0`) says that somebody is, whatever else is set.
 #[must_use]
 pub fn in_ci() -> bool {
-    is_a_ci_job(|name| std::env::var(name).ok())
+    ci_variable().is_some()
 }
 
-fn is_a_ci_job(variable: impl Fn(&str) -> Option<String>) -> bool {
-    let on = |value: &str| !matches!(value.to_ascii_lowercase().as_str(), "" | "0" | "false" | "no");
-    match variable("CI").filter(|value| !value.is_empty()) {
-        Some(value) => on(&value),
-        None => CI_VARIABLES.into_iter().any(|name| variable(name).is_some_and(|value| on(&value))),
+/// The variable by which this is a CI job.
+fn ci_variable() -> Option<&'static str> {
+    ci_variable_of(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+}
+
+fn ci_variable_of(variable: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
+    let on = |value: &str| {
+        !matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "false" | "no" | "off")
+    };
+    match variable("CI").filter(|value| !value.trim().is_empty()) {
+        Some(value) => on(&value).then_some("CI"),
+        None => CI_VARIABLES.into_iter().find(|name| variable(name).is_some_and(|value| on(&value))),
     }
 }
 
@@ -191,19 +246,36 @@ mod tests {
             let find = |name: &str| {
                 set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
             };
-            is_a_ci_job(find)
+            ci_variable_of(find)
         };
-        assert!(!job(&[]) && !job(&[("TERM", "xterm"), ("CI", "")]));
+        assert_eq!((job(&[]), job(&[("TERM", "xterm"), ("CI", " ")])), (None, None));
         for set in [
             ("CI", "true"),
             ("CI", "1"),
+            ("CI", "woodpecker"),
             ("BUILDKITE", "true"),
+            ("GITHUB_ACTIONS", "true"),
+            ("GITLAB_CI", "true"),
             ("TF_BUILD", "True"),
+            ("TEAMCITY_VERSION", "2026.1 (build 1)"),
+            ("CODEBUILD_BUILD_ID", "a:b"),
             ("JENKINS_URL", "http://j"),
+            ("bamboo_planKey", "P"),
         ] {
-            assert!(job(&[set]), "{set:?}");
+            assert_eq!(job(&[set]), Some(set.0), "{set:?}");
         }
-        assert!(!job(&[("CI", "false"), ("GITHUB_ACTIONS", "true")]), "somebody says that they are there");
-        assert!(!job(&[("NETLIFY", "false")]));
+        for no in ["false", "0", "no", "OFF"] {
+            assert_eq!(
+                job(&[("CI", no), ("GITHUB_ACTIONS", "true")]),
+                None,
+                "somebody says that they are there"
+            );
+        }
+        assert_eq!(job(&[("NETLIFY", "false")]), None);
+    }
+
+    #[test]
+    fn the_list_of_ci_systems_is_in_order_and_tells_each_once() {
+        assert!(CI_VARIABLES.is_sorted() && CI_VARIABLES.windows(2).all(|pair| pair[0] != pair[1]));
     }
 }

@@ -30,7 +30,7 @@ pub use self::{
     approval::Approval,
     browser::{browser_commands, has_browser, open_browser},
     error::{AuthError, ConnectFailure},
-    interaction::{Interaction, Unattended, in_ci},
+    interaction::{Absence, Interaction, Unattended, in_ci},
     layer::Transport,
     session::{Credentials, Doing, Holder, Session, SessionOptions, SignedOut, Status, state_dir},
     step_up::StepUp,

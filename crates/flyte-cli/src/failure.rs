@@ -152,7 +152,10 @@ mod tests {
 
     #[test]
     fn a_failure_has_three_parts() {
-        let error = AuthError::LoginRequired { endpoint: "flyte.example.com".into() };
+        let error = AuthError::LoginRequired {
+            endpoint: "flyte.example.com".into(),
+            absence: flyte_auth::Absence::NoTerminal,
+        };
         let failure = Failure::auth("cannot list projects", &error);
         assert_eq!(failure.exit, Exit::Authentication);
         let text = anstream::adapter::strip_str(&failure.text()).to_string();

@@ -36,9 +36,10 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// `asked` tells that the person has asked to sign in, so that there is somebody even without a terminal.
+    /// `asked` tells that the person has asked to sign in, so that there is somebody even without a terminal: an editor, for one.
+    /// In a CI job nobody is.
     pub(crate) fn new(progress: Progress, asked: bool) -> Self {
-        let interactive = asked || keyboard::somebody_watches();
+        let interactive = (asked && !flyte_auth::in_ci()) || keyboard::somebody_watches();
         Self {
             progress,
             interactive,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::Session;
-use crate::{AccessToken, AuthError};
+use crate::{Absence, AccessToken, AuthError};
 
 impl Session {
     /// Why there is no token where nobody can sign in. A control plane that cannot be reached, or that has no sign-in, is the
@@ -23,7 +23,17 @@ impl Session {
                 | AuthError::Proxy { .. }
                 | AuthError::Tls { .. }),
             ) => error,
-            _ => over,
+            _ => self.with_who_signs_in(over),
+        }
+    }
+
+    /// The same error, naming the process where one is in the middle of a sign-in that nobody waits for here.
+    fn with_who_signs_in(&self, over: AuthError) -> AuthError {
+        match (over, self.signing_in()) {
+            (AuthError::LoginRequired { endpoint, .. }, Some(holder)) => {
+                AuthError::LoginRequired { endpoint, absence: Absence::SigningIn(Box::new(holder)) }
+            }
+            (over, _) => over,
         }
     }
 

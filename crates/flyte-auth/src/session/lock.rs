@@ -112,7 +112,7 @@ impl Lock {
             }
             let waited = started.elapsed();
             if waited >= QUIET {
-                let holder = path.and_then(Record::read).map(|record| record.holder);
+                let holder = path.and_then(Record::holder);
                 let suspended = holder.as_ref().is_some_and(Holder::is_suspended);
                 if waited >= patience || (suspended && waited >= SUSPENDED) {
                     return Err(Failed::Held(holder));
@@ -166,6 +166,8 @@ pub(super) fn has_no_place(error: &io::Error) -> bool {
             | Kind::StorageFull
             | Kind::QuotaExceeded
             | Kind::FileTooLarge
+            | Kind::IsADirectory
+            | Kind::InvalidFilename
     )
 }
 

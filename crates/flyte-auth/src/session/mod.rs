@@ -14,6 +14,7 @@ mod machine;
 mod options;
 mod renewal;
 mod sign_in;
+mod sign_out;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -36,13 +37,15 @@ pub use self::{
     credentials::Credentials,
     holder::{Doing, Holder},
     options::{SessionOptions, state_dir},
+    sign_out::SignedOut,
 };
 use self::{
     renewal::{Seen, Stop},
+    sign_in::Wanted,
     turn::{Turn, Turns},
 };
 use crate::{
-    AuthError, StepUp,
+    Absence, AuthError, StepUp,
     clock::UnixTime,
     discovery::{self, Provider},
     http::Http,
@@ -114,15 +117,6 @@ pub struct Status {
     pub scopes: Vec<String>,
     /// Where this CI job has the token of its own that stands in for a login; `None` where none is used.
     pub job: Option<String>,
-}
-
-/// What signing out did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignedOut {
-    /// Whether there was a login to end.
-    pub was_signed_in: bool,
-    /// Whether the server confirmed that the tokens are revoked (RFC 7009). Where not, they live until they expire.
-    pub revoked: bool,
 }
 
 impl Session {
@@ -273,47 +267,12 @@ impl Session {
                 return Err(error);
             }
             session.greet_proxy().await?;
-            let outcome = session.sign_in(&step_up, gone).await;
+            let outcome = session.sign_in(Wanted::SignIn, &step_up, gone).await;
             share(&mut turn, &outcome);
             outcome
         })
         .await
         .map_err(|_| AuthError::Interrupted)?
-    }
-
-    /// Ends the login: revokes it at the server where that can be reached, and removes it here in any case. A machine's mode
-    /// has no login; a person's, for the same endpoint, stays. No sign-in that is under way is waited for.
-    ///
-    /// # Errors
-    /// [`AuthError::Store`] where the tokens could not be removed.
-    pub async fn logout(&self) -> Result<SignedOut, AuthError> {
-        if self.is_a_machines() {
-            self.set_current(None);
-            return Ok(SignedOut { was_signed_in: false, revoked: false });
-        }
-        let _writing = match self.writing().await {
-            Ok(writing) => Some(writing),
-            // Whoever signs out wants the tokens gone, whatever a process does that holds them up.
-            Err(error @ AuthError::HeldUp { .. }) => {
-                tracing::warn!(%error, "the login is removed nevertheless");
-                None
-            }
-            Err(error) => return Err(error),
-        };
-        // A proxy that does not let the revocation through is no reason to keep the tokens.
-        let _ = self.greet_proxy().await;
-        let store = self.store().await?;
-        let login = store.load().await?;
-        let mut revoked = false;
-        if let Some(login) = &login {
-            revoked = self.revoke(login).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "the server could not be asked to revoke the tokens");
-                false
-            });
-        }
-        store.clear().await?;
-        self.set_current(None);
-        Ok(SignedOut { was_signed_in: login.is_some(), revoked })
     }
 
     /// How the login stands, without the network.
@@ -410,18 +369,20 @@ impl Session {
                 if self.is_a_machines() {
                     return Ok(store::in_memory());
                 }
-                store::open(&StoreOptions {
-                    service: self.options.endpoint.keyring_service(),
-                    data_dir: self.options.data_dir.clone(),
-                    state_dir: self.options.state_dir.clone(),
-                    kind: self.options.token_store,
-                    keyring_timeout: KEYRING_TIMEOUT,
-                    unlock_timeout: self.unlock_timeout(),
-                })
-                .await
-                .map_err(AuthError::from)
+                store::open(&self.store_options()).await.map_err(AuthError::from)
             })
             .await
+    }
+
+    fn store_options(&self) -> StoreOptions {
+        StoreOptions {
+            service: self.options.endpoint.keyring_service(),
+            data_dir: self.options.data_dir.clone(),
+            state_dir: self.options.state_dir.clone(),
+            kind: self.options.token_store,
+            keyring_timeout: KEYRING_TIMEOUT,
+            unlock_timeout: self.unlock_timeout(),
+        }
     }
 
     /// Uses this store, whatever the machine has.
@@ -487,11 +448,13 @@ impl Session {
         Some(self.options.state_dir.as_ref()?.join("locks").join(format!("{}.lock", self.file_name())))
     }
 
-    /// The lock of asking the person.
-    fn sign_in_lock_path(&self) -> Option<PathBuf> {
-        Some(
-            self.options.state_dir.as_ref()?.join("locks").join(format!("{}.sign-in.lock", self.file_name())),
-        )
+    /// The lock of asking the person; the next one, and so on, where the process that has it is suspended.
+    fn sign_in_lock_path(&self, step: usize) -> Option<PathBuf> {
+        let name = match step {
+            0 => format!("{}.sign-in.lock", self.file_name()),
+            step => format!("{}.sign-in-{}.lock", self.file_name(), step + 1),
+        };
+        Some(self.options.state_dir.as_ref()?.join("locks").join(name))
     }
 
     fn provider_path(&self) -> Option<PathBuf> {
@@ -504,7 +467,10 @@ impl Session {
     }
 
     fn login_required(&self) -> AuthError {
-        AuthError::LoginRequired { endpoint: self.options.endpoint.authority().to_owned() }
+        AuthError::LoginRequired {
+            endpoint: self.options.endpoint.authority().to_owned(),
+            absence: Absence::here(),
+        }
     }
 
     /// Whether the person signs in on another device: as they asked, or because the choice is left open and there is no

@@ -11,6 +11,7 @@ use super::{
     jitter, keep_old,
     lock::{Failed, Lock},
     share,
+    sign_in::Wanted,
 };
 use crate::{
     AuthError, StepUp,
@@ -45,7 +46,7 @@ pub(super) type CallerGone = oneshot::Receiver<std::convert::Infallible>;
 
 /// Whether the login's tokens may be shown to this authorization server: a control plane that was moved, or taken over, must
 /// not collect another server's refresh tokens. Logins by another tool do not say who issued them.
-fn issued_by(login: &Login, provider: &Provider) -> bool {
+pub(super) fn issued_by(login: &Login, provider: &Provider) -> bool {
     login
         .details
         .as_ref()
@@ -114,7 +115,7 @@ impl Session {
         if matches!(over, AuthError::SessionEnded { .. }) {
             self.options.interaction.session_ended(&over);
         }
-        let outcome = self.sign_in(&StepUp::default(), gone).await;
+        let outcome = self.sign_in(Wanted::Token, &StepUp::default(), gone).await;
         share(&mut turn, &outcome);
         outcome
     }
@@ -248,7 +249,8 @@ impl Session {
     }
 
     pub(super) fn held_up(&self, holder: Option<Holder>, doing: Doing) -> AuthError {
-        AuthError::HeldUp { endpoint: self.options.endpoint.authority().to_owned(), holder, doing }
+        let endpoint = self.options.endpoint.authority().to_owned();
+        AuthError::HeldUp { endpoint, holder: holder.map(Box::new), doing }
     }
 
     /// Whether the access token of a login can still be used.
@@ -408,38 +410,5 @@ impl Session {
         let token = AccessToken::new(login.access_token, expires_at, lifetime, jitter());
         self.set_current(Some(token.clone()));
         Ok(token)
-    }
-
-    /// Revokes a login at the server (RFC 7009); `false` where the server offers no such thing or did not confirm it.
-    pub(super) async fn revoke(&self, login: &Login) -> Result<bool, AuthError> {
-        let mut provider = self.provider().await?;
-        if !issued_by(login, &provider) {
-            return Ok(false);
-        }
-        if provider.revocation_endpoint.is_none() {
-            // The document that names it may not have been reachable when the provider was looked up.
-            provider = self.discover().await?;
-        }
-        let Some(url) = provider.revocation_endpoint.as_ref().filter(|_| issued_by(login, &provider)) else {
-            return Ok(false);
-        };
-        let client_id = match &login.details {
-            Some(details) => details.client_id.as_str(),
-            None => provider.client_id()?,
-        };
-        // The refresh token takes its access tokens with it.
-        let (token, kind) = match &login.refresh_token {
-            Some(token) => (token, "refresh_token"),
-            None => (&login.access_token, "access_token"),
-        };
-        let http = self.http()?;
-        let response = http
-            .post(url.clone())?
-            .timeout(std::time::Duration::from_secs(10))
-            .form(&[("token", token.expose_secret()), ("token_type_hint", kind), ("client_id", client_id)])
-            .send()
-            .await
-            .map_err(|error| http.unreachable(url, error))?;
-        Ok(response.status().is_success())
     }
 }

@@ -1,10 +1,50 @@
 //! Several processes that need a person: one of them asks, and no refresh waits for it.
 
+use async_trait::async_trait;
+
 use super::{
     processes::{encrypted_file, is_worker, marked, marks, told_by, worker_as},
     *,
 };
-use crate::{AuthError, Unattended};
+use crate::{
+    AuthError, Unattended,
+    store::{Backend, MemoryReason, StoreError, TokenStore},
+};
+
+/// A store into which another process writes a login after the first look.
+#[derive(Debug, Default)]
+struct WrittenMeanwhile(AtomicUsize);
+
+#[async_trait]
+impl TokenStore for WrittenMeanwhile {
+    async fn load(&self) -> Result<Option<Login>, StoreError> {
+        let looks = self.0.fetch_add(1, Ordering::SeqCst);
+        Ok((looks > 0).then(|| login("theirs", "r0")))
+    }
+    async fn save(&self, _: &Login) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn clear(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    fn backend(&self) -> Backend {
+        Backend::Memory(MemoryReason::Chosen)
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_where_another_process_has_signed_in_meanwhile() {
+    let realm = Arc::new(Realm::default());
+    let served = realm.serve().await;
+    let person = Person::new(&served, Habit::SignsIn);
+    let session = served.session(AtTheScreen::new(&person));
+    session.use_store_for_test(Arc::new(WrittenMeanwhile::default()));
+    assert_eq!(session.token().await.unwrap().secret(), "theirs");
+    assert_eq!(person.asked.load(Ordering::SeqCst), 0);
+    // Who asks for a sign-in gets one, whatever login there is.
+    session.login().await.unwrap();
+    assert_eq!(person.asked.load(Ordering::SeqCst), 1);
+}
 
 fn signal(child: &std::process::Child, name: &str) {
     let sent = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
