@@ -33,6 +33,7 @@ use crate::cli::Cli;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    outlive_file_limits();
     let arguments = spelled_out(std::env::args_os());
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
@@ -50,6 +51,15 @@ pub fn main() -> ExitCode {
     match command::run(cli) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(),
+    }
+}
+
+/// Has a write beyond a limit of file sizes (`ulimit -f`) fail like one on a full disk. By default its signal ends the process,
+/// also where what is written is only a cache. Programs that this one starts get the default back.
+fn outlive_file_limits() {
+    #[cfg(unix)]
+    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default()) {
+        tracing::debug!(%error, "a write beyond a limit of file sizes ends this process");
     }
 }
 
