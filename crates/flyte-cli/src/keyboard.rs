@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Mutex, mpsc};
 
 /// How long somebody may take to answer a question. A pseudo-terminal that nobody sits at looks like a terminal.
@@ -22,9 +23,9 @@ pub(crate) fn somebody_types() -> bool {
 
 /// Lines of standard input, once somebody has asked for one, and only where it is a terminal: what is piped in is for the
 /// command.
-static LINES: OnceLock<Mutex<mpsc::UnboundedReceiver<String>>> = OnceLock::new();
+static LINES: OnceLock<Mutex<UnboundedReceiver<String>>> = OnceLock::new();
 
-fn lines() -> &'static Mutex<mpsc::UnboundedReceiver<String>> {
+fn lines() -> &'static Mutex<UnboundedReceiver<String>> {
     LINES.get_or_init(|| Mutex::new(read_lines()))
 }
 
@@ -58,19 +59,27 @@ pub(crate) fn answer() -> Option<String> {
         return None;
     }
     let mut lines = lines().blocking_lock();
-    let until = Instant::now() + PATIENCE;
+    let started = Instant::now();
+    next_line(&mut lines, || {
+        std::thread::sleep(Duration::from_millis(20));
+        started.elapsed()
+    })
+}
+
+/// The next line, until `pause`, which lets some time go by and says how much has gone by in all, has reached [`PATIENCE`].
+fn next_line(lines: &mut UnboundedReceiver<String>, mut pause: impl FnMut() -> Duration) -> Option<String> {
+    let mut waited = Duration::ZERO;
     loop {
         match lines.try_recv() {
             Ok(line) => return Some(line),
-            Err(mpsc::error::TryRecvError::Disconnected) => return None,
-            Err(mpsc::error::TryRecvError::Empty) if Instant::now() >= until => return None,
-            Err(mpsc::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(20)),
+            Err(mpsc::error::TryRecvError::Empty) if waited < PATIENCE => waited = pause(),
+            Err(_) => return None,
         }
     }
 }
 
 /// They are read by a thread of its own, which the end of the process does not wait for, unlike the runtime's.
-fn read_lines() -> mpsc::UnboundedReceiver<String> {
+fn read_lines() -> UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         let mut input = io::stdin().lock();
@@ -85,4 +94,27 @@ fn read_lines() -> mpsc::UnboundedReceiver<String> {
         }
     });
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_nobody_answers_has_an_end() {
+        let (typing, mut lines) = mpsc::unbounded_channel();
+        let mut minutes = 0;
+        let mut clock = |typed_after| {
+            minutes += 1;
+            if minutes == typed_after {
+                typing.send("yes".to_owned()).unwrap();
+            }
+            Duration::from_secs(60 * minutes)
+        };
+        assert_eq!(next_line(&mut lines, || clock(4)).as_deref(), Some("yes"));
+        assert_eq!(next_line(&mut lines, || clock(u64::MAX)), None);
+        assert_eq!(minutes, 5);
+        drop(typing);
+        assert_eq!(next_line(&mut lines, || panic!("the input has ended")), None);
+    }
 }
