@@ -2,6 +2,7 @@
 
 use flyte_auth::AuthError;
 use flyte_auth::api_key::ApiKeyError;
+use flyte_auth::store::StoreError;
 use flyte_client::ClientError;
 use flyte_config::ConfigError;
 use pyo3::exceptions::{PyException, PyValueError};
@@ -68,8 +69,25 @@ impl From<&AuthError> for Failure {
             },
             _ => "configuration",
         };
-        let failure = Self::new(code, error.to_string(), error.hint().unwrap_or_default());
+        let failure = Self::new(code, error.to_string(), hint(error));
         Self { temporary: error.is_temporary(), ..failure }
+    }
+}
+
+/// What to do next, for a program. One that names its endpoint itself reads no configuration file, so that what `flyte` writes
+/// into it would not help; the variable counts in either case.
+fn hint(error: &AuthError) -> String {
+    match error {
+        AuthError::Store(
+            StoreError::KeyringLocked { .. }
+            | StoreError::KeyringSilent { .. }
+            | StoreError::Keyring { .. }
+            | StoreError::NoKeyring
+            | StoreError::TooLarge { .. },
+        ) => "Unlock or restart the keyring, or keep your login in an encrypted file instead: set FLYTE_TOKEN_STORE=file, then run \
+              `flyte auth login`."
+            .to_owned(),
+        _ => error.hint().unwrap_or_default(),
     }
 }
 

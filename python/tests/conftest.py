@@ -151,6 +151,8 @@ def home(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
         if name.startswith(("FLYTE", "UCTL", "_U_", "XDG_", "DISPLAY", "WAYLAND", "BROWSER", "DBUS", "SSH_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
+    # The tests may run in a CI job, where nobody could sign in.
+    monkeypatch.setenv("CI", "false")
     monkeypatch.chdir(home)
     import flyte._initialize
 
