@@ -238,9 +238,15 @@ impl Machine {
         if !self.config().exists() {
             self.configure(server);
         }
+        let _ = self.sign_in_by(server, &["auth", "login"]).ok();
+    }
+
+    /// Signs in by this command of `flyte`, which opens a browser, by the forms; what it told.
+    #[must_use]
+    pub fn sign_in_by(&self, server: &Server, arguments: &[&str]) -> Told {
         let seen = self.home().join("authorization-url");
         let login = self
-            .flyte_with(&Person::Looks(seen.clone()), &["auth", "login"])
+            .flyte_with(&Person::Looks(seen.clone()), arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -250,8 +256,8 @@ impl Machine {
         let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
         let page = http.get(callback).send().unwrap();
         assert!(page.status().is_success(), "{page:?}");
-        let _ = Told::from(login.wait_with_output().unwrap()).ok();
         fs::remove_file(seen).unwrap();
+        Told::from(login.wait_with_output().unwrap())
     }
 
     /// The configuration that [`Machine::configure`] wrote.
@@ -290,6 +296,30 @@ impl Machine {
         .ok();
         let told = Told::by(self.command("secret-tool").args(["lookup", "first", "item"]));
         assert_ne!(told.out, "x", "the keyring is still unlocked");
+    }
+
+    /// Sends a signal to the keyring: stopped (`STOP`), it takes calls and never answers.
+    pub fn signal_keyring(&self, name: &str) {
+        let keyring = self.session.as_ref().unwrap().keyring.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &keyring]).status().unwrap().success());
+    }
+
+    /// Unlocks it by these lines of a shell, which read the password, as a person does who has no desktop.
+    pub fn unlock_keyring_by(&mut self, lines: &str) {
+        let mut shell = self
+            .command("bash")
+            .args(["-c", lines])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        shell.stdin.take().unwrap().write_all(b"password of the keyring\n").unwrap();
+        assert!(shell.wait().unwrap().success());
+        // The daemon before gives way to the new one, which ends with the bus.
+        let session = self.session.as_mut().unwrap();
+        eventually("the locked keyring has ended", || session.keyring.try_wait().unwrap());
+        self.wait_for_keyring();
     }
 
     /// Unlocks it, by a new daemon, as logging in to the desktop does.
