@@ -157,6 +157,20 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn a_dead_process_whose_id_another_one_has_by_now_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.lock");
+        let this = Holder::this(Doing::SigningIn);
+        let before = Holder { started: this.started.map(|started| started - 1), ..this.clone() };
+        for (holder, taken) in [(before, true), (this, false)] {
+            let left = Owner { id: "left".to_owned(), holder };
+            fs::write(path.with_extension("held"), serde_json::to_vec(&left).unwrap()).unwrap();
+            assert_eq!(Created::try_take(&path).unwrap().is_some(), taken);
+        }
+    }
+
+    #[test]
     fn a_holder_on_another_host_is_waited_for_while_it_shows_life() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.held");
