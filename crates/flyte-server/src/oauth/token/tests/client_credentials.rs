@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     access::{PrincipalKind, policy},
     oauth::client_secret,
-    store::{AuditQuery, Limit, Role, SecretRotation},
+    store::{ApiKey, AuditQuery, Limit, Role, SecretRotation, StoreError},
     testing::{NOW, api_key},
 };
 
@@ -53,13 +53,17 @@ async fn a_key_gets_an_access_token_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_subject_of_one_kind_is_never_taken_for_one_of_another() {
+async fn no_key_is_named_as_the_subject_of_a_person() {
     let server = Server::start().await;
-    // A key named as a person's subject is: it stays a key.
-    let (_, secret) = api_key(&server.app, "user-Ada", |key| key.rights.role = Role::Viewer).await;
-    let answer = server.client_credentials("user-Ada", secret.expose_secret()).await.json();
+    let (key, secret) = api_key(&server.app, "ci", |key| key.rights.role = Role::Viewer).await;
+    let answer = server.client_credentials("ci", secret.expose_secret()).await.json();
     let caller = server.caller(text(&answer["access_token"])).await.unwrap();
     assert_eq!((caller.principal, caller.role), (PrincipalKind::ApiKey, Role::Viewer));
+    // Records name their subject alone: such a key would seem to be the person.
+    let client_id = "user-Ada".to_owned();
+    let named_as_ada = ApiKey { client_id, family_id: "another-family".to_owned(), ..key };
+    let refused = server.app.store.create_api_key(&named_as_ada).await;
+    assert!(matches!(refused, Err(StoreError::AlreadyExists { .. })), "{refused:?}");
 }
 
 #[tokio::test]
