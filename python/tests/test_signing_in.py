@@ -42,6 +42,8 @@ def test_a_script_signs_in_on_another_device(server: Server, home: pathlib.Path)
     assert script.returncode == 0, told
     assert "flytesnacks" in out
     assert "To Authenticate, navigate in a browser to the following URL:\nhttps://" in told
+    assert told.count("Signed in to") == 1
+    assert f"Signed in to https://{server.endpoint} as admin@localhost.\n" in told
     # The next one is signed in already, and says nothing.
     again = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert again.stdout == out and again.stderr == ""

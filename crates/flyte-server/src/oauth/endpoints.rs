@@ -4,6 +4,8 @@
 pub const AUTHORIZE: &str = "/oauth2/authorize";
 /// Where the consent page posts its answer.
 pub const CONSENT: &str = "/oauth2/consent";
+/// Where the page for choosing an account posts its answer.
+pub const ACCOUNT: &str = "/oauth2/account";
 /// Token endpoint (RFC 6749 section 3.2).
 pub const TOKEN: &str = "/oauth2/token";
 /// Device authorization endpoint (RFC 8628 section 3.1).

@@ -1,6 +1,6 @@
 //! The authorization server: OAuth 2 and OpenID Connect, a module for each endpoint.
 //!
-//! A sign-in walks `metadata` (the client finds the endpoints), `authorize` and perhaps `consent` (the person agrees),
+//! A sign-in walks `metadata` (the client finds the endpoints), `authorize` and perhaps `decision` (the person agrees),
 //! `token` (the client gets tokens, and new ones for as long as it lives), and ends at `revoke` or `logout`. A client
 //! without a browser asks at `device` instead of `authorize`, and a person answers for it on another machine. The rules
 //! that several endpoints share stand in modules of their own: `parameters`, `scope`, `redirect_uri`, `resource`,
@@ -11,7 +11,7 @@ pub mod client;
 pub mod client_assertion;
 pub mod client_secret;
 mod client_throttle;
-mod consent;
+mod decision;
 pub mod device;
 pub mod endpoints;
 pub mod error;
@@ -79,7 +79,8 @@ fn clients(app: &App) -> Router<Arc<App>> {
 fn people() -> Router<Arc<App>> {
     Router::new()
         .route(endpoints::AUTHORIZE, get(authorize::get).post(authorize::post))
-        .route(endpoints::CONSENT, post(consent::post))
+        .route(endpoints::CONSENT, post(decision::post))
+        .route(endpoints::ACCOUNT, post(decision::post))
         .route(endpoints::DEVICE, get(device::activate::get).post(device::activate::post))
         .route(endpoints::LOGOUT, get(logout::get).post(logout::post))
 }

@@ -5,7 +5,6 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::Response,
 };
-use url::form_urlencoded;
 
 use super::{
     csrf,
@@ -46,10 +45,7 @@ struct ConsentTemplate<'a> {
 pub fn consent_page(app: &App, headers: &HeaderMap, view: &ConsentView) -> Response {
     let csrf = csrf::token(headers);
     let template = ConsentTemplate { view, server: server_name(app), csrf: &csrf.token };
-    let redirect_uri =
-        form_urlencoded::parse(view.request.as_bytes()).find(|(name, _)| name == "redirect_uri");
-    let forms = redirect_uri.map_or_else(FormAction::own, |(_, uri)| FormAction::and_redirect(&uri));
-    csrf.attach(page(StatusCode::OK, &template, &forms))
+    csrf.attach(page(StatusCode::OK, &template, &FormAction::of_request(&view.request)))
 }
 
 /// What a scope lets a client do, in words.

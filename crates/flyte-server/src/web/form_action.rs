@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
 /// The sources of a `form-action` directive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,13 @@ impl FormAction {
     /// This server alone.
     pub(super) fn own() -> Self {
         Self::default()
+    }
+
+    /// This server, and where the answer to a validated authorization request goes; `request` is its query.
+    pub(super) fn of_request(request: &str) -> Self {
+        let redirect_uri =
+            form_urlencoded::parse(request.as_bytes()).find(|(name, _)| name == "redirect_uri");
+        redirect_uri.map_or_else(Self::own, |(_, uri)| Self::and_redirect(&uri))
     }
 
     /// This server, and the origin of a redirect URI that the client has registered.

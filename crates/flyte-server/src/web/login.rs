@@ -59,6 +59,8 @@ struct LoginTemplate<'a> {
 pub(super) struct LoginQuery {
     #[serde(default)]
     return_to: String,
+    /// Present if the person wants to sign in with another account than the browser's.
+    another_account: Option<String>,
 }
 
 /// Body of `POST /login`.
@@ -84,7 +86,9 @@ pub(super) async fn show(
     query: Result<Query<LoginQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let return_to = query.ok().and_then(|Query(query)| ReturnTo::parse(&query.return_to));
+    let query = query.ok().map(|Query(query)| query);
+    let another_account = query.as_ref().is_some_and(|query| query.another_account.is_some());
+    let return_to = query.and_then(|query| ReturnTo::parse(&query.return_to));
     let signed_in = match session::current(&app, &headers).await {
         Ok(signed_in) => signed_in,
         Err(error) => return failed(&error),
@@ -92,14 +96,14 @@ pub(super) async fn show(
     if signed_in.is_some() && return_to.is_none() {
         return Redirect::to("/").into_response();
     }
-    // Who is signed in and sent here all the same is asked to prove it anew.
+    // A person who is signed in and sent here is asked to prove it again, unless they want another account.
     let email = return_to
         .as_ref()
         .and_then(|request| request.parameter("login_hint"))
         .filter(|hint| hint.len() <= MAX_EMAIL_BYTES)
         .or_else(|| signed_in.map(|signed_in| signed_in.user.email))
-        .unwrap_or_default();
-    form(&app, &headers, return_to.as_ref(), &email, None).await
+        .filter(|_| !another_account);
+    form(&app, &headers, return_to.as_ref(), &email.unwrap_or_default(), None).await
 }
 
 /// `POST /login`

@@ -2,10 +2,12 @@
 //!
 //! Every form carries a [`csrf`] token in the field [`csrf::FIELD`]. Forms that other endpoints answer post to
 //! - `/oauth2/consent`: `request` (the query of the authorization request) and `decision` (`allow` or `deny`);
+//! - `/oauth2/account`: `request` (the same) and `decision` (`continue` or `another-account`);
 //! - `/oauth2/logout`: `request` (the query of the logout request, empty from the home page) and `decision`
 //!   (`sign-out`);
 //! - `/device`: `user_code` and `decision` (`approve` or `deny`).
 
+mod account;
 mod assets;
 mod authority;
 mod consent;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 use axum::{Router, middleware::map_response, routing::get};
 
+pub use account::{AccountView, account_page};
 pub use consent::{ConsentView, consent_page};
 pub use device::{CodeRefusal, DeviceView, confirm_device_page, device_decided_page, enter_code_page};
 pub use error::error_page;

@@ -120,6 +120,11 @@ impl Report {
 
     fn table(&self) -> String {
         let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+        // What is kept here is not what the server thinks of it.
+        let signed_in = match (self.signed_in, self.checked) {
+            (true, false) => "yes, by what is kept here (the server was not asked)".to_owned(),
+            (signed_in, _) => yes_no(signed_in),
+        };
         let token = match (self.signed_in, self.expires_in) {
             (false, _) => String::new(),
             (true, None) => "expiry not known".to_owned(),
@@ -131,7 +136,7 @@ impl Report {
             ("Endpoint", self.endpoint.clone()),
             ("Sign-in by", self.auth_type.to_owned()),
             ("Credentials", self.credentials.clone()),
-            ("Signed in", yes_no(self.signed_in)),
+            ("Signed in", signed_in),
             ("Why not", self.rejected.clone().unwrap_or_default()),
             ("As", self.name.clone().or_else(|| self.subject.clone()).unwrap_or_default()),
             ("E-mail", self.email.clone().unwrap_or_default()),
@@ -262,8 +267,14 @@ mod tests {
 
     #[test]
     fn the_status_says_how_it_stands() {
+        let unchecked = report(true, Some(1_003_600), true);
+        assert!(
+            unchecked
+                .table()
+                .contains("Signed in:       yes, by what is kept here (the server was not asked)\n")
+        );
         assert_eq!(
-            report(true, Some(1_003_600), true).table(),
+            Report { checked: true, ..unchecked }.table(),
             "Endpoint:        https://flyte.example.com\nSign-in by:      Pkce\nCredentials:     your login\nSigned in:       yes\n\
              Access token:    expires in 60 minutes\nRenews itself:   yes\nIssuer:          https://flyte.example.com/\n\
              Tokens kept in:  encrypted file (/home/ada/tokens)\n"

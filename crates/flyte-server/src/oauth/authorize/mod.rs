@@ -4,6 +4,7 @@
 //! good; who is signed in, and recently enough; did they agree; then a code. Whoever is sent away to sign in or to agree
 //! comes back with the same request, and everything is checked again.
 
+mod account;
 mod answer;
 pub mod request;
 mod sign_in;
@@ -38,27 +39,46 @@ use crate::{
     audit::{Detail, Event, Kind},
     identity::session::{self, SignedIn},
     store::{AuthorizationCode, BrowserSession, Client, ClientKind, Consent},
-    web::{self, ConsentView},
+    web::{self, AccountView, ConsentView},
 };
 
 pub(super) use answer::see_other;
 
-/// What the person said on the consent page.
+/// What the person said on a page that the request led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// They have not been there with this request.
+    /// They have not been on one with this request.
     None,
-    /// Yes.
+    /// They agree.
     Allow,
-    /// No.
+    /// They do not agree.
     Deny,
+    /// They go on with the account that they are signed in with.
+    Continue,
+    /// They want another account.
+    AnotherAccount,
+}
+
+impl Decision {
+    /// What the button of a page says; [`Decision::None`] for anything else.
+    pub(super) fn parse(button: &str) -> Self {
+        match button {
+            "allow" => Self::Allow,
+            "deny" => Self::Deny,
+            "continue" => Self::Continue,
+            "another-account" => Self::AnotherAccount,
+            _ => Self::None,
+        }
+    }
 }
 
 /// What a good request comes to.
 enum Outcome {
-    /// The person must sign in; the path of the page.
-    SignIn(String),
-    /// The person must be asked.
+    /// The browser goes to a page of ours, by its path: the person must sign in, or has chosen an account.
+    Visit(String),
+    /// The person must choose an account.
+    Choose(Box<AccountView>),
+    /// The person must be asked for consent.
     Ask(Box<ConsentView>),
     /// The browser goes back to the client with a code.
     Code(SecretString),
@@ -116,7 +136,8 @@ pub(super) async fn respond(app: &App, headers: &HeaderMap, query: &str, decisio
         Err(error) => Err(error),
     };
     match outcome {
-        Ok(Outcome::SignIn(location)) => see_other(&location),
+        Ok(Outcome::Visit(location)) => see_other(&location),
+        Ok(Outcome::Choose(view)) => web::account_page(app, headers, &view),
         Ok(Outcome::Ask(view)) => web::consent_page(app, headers, &view),
         Ok(Outcome::Code(code)) => answer.code(&code),
         Err(error) => answer.error(&error),
@@ -154,6 +175,11 @@ impl Visit<'_> {
             }
             None => (None, false),
         };
+        if let Some(who) = &signed_in
+            && let Some(outcome) = self.account(&request, expected.as_deref(), who, demanded)?
+        {
+            return Ok(outcome);
+        }
         let Some(who) = signed_in.as_ref().filter(|who| {
             let recent = request
                 .max_age
@@ -213,9 +239,47 @@ impl Visit<'_> {
             let description = "the person signed in is not the one of id_token_hint";
             return Err(OAuthError::new(ErrorCode::LoginRequired, description));
         }
-        let marked = signed_in.is_some() || request.wants_new_sign_in() || request.max_age.is_some();
+        let marked = signed_in.is_some()
+            || request.wants_new_sign_in()
+            || request.prompt.select_account
+            || request.max_age.is_some();
         let session = signed_in.map(|signed_in| &signed_in.session);
-        Ok(Outcome::SignIn(sign_in::location(self.app, self.query, session, marked)?))
+        Ok(Outcome::Visit(sign_in::location(self.app, self.query, session, marked)?))
+    }
+
+    /// Lets a person who is signed in choose the account, if the request wants that; `None` once they have, or if the account
+    /// is settled anyway: by `id_token_hint`, or by a sign-in for this very request.
+    fn account(
+        &self,
+        request: &AuthorizationRequest,
+        expected: Option<&str>,
+        who: &SignedIn,
+        demanded: bool,
+    ) -> Result<Option<Outcome>, OAuthError> {
+        if !request.prompt.select_account {
+            return Ok(None);
+        }
+        match self.decision {
+            Decision::Continue => {
+                return Ok(Some(Outcome::Visit(account::chosen(self.app, self.query, &who.session)?)));
+            }
+            Decision::AnotherAccount => {
+                let location = sign_in::location_of_another(self.app, self.query, &who.session)?;
+                return Ok(Some(Outcome::Visit(location)));
+            }
+            Decision::None | Decision::Allow | Decision::Deny => {}
+        }
+        let chosen = |mark| account::is_chosen(self.app, self.query, mark, &who.session);
+        let settled = demanded
+            || expected.is_some_and(|expected| expected != who.user.id)
+            || self.mark.is_some_and(chosen);
+        let view = || AccountView {
+            client_name: self.client.name.clone(),
+            user_name: who.user.name.clone(),
+            user_email: who.user.email.clone(),
+            request: self.whole.to_owned(),
+        };
+        Ok((!settled).then(|| Outcome::Choose(Box::new(view()))))
     }
 
     /// Whether the person agreed: just now, or before, or need not be asked since the client is ours.

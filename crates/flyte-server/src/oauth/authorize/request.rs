@@ -59,7 +59,7 @@ pub struct Prompt {
     pub login: bool,
     /// To agree, even where they have.
     pub consent: bool,
-    /// To choose an account: signing in again, as whoever they like.
+    /// To choose an account.
     pub select_account: bool,
 }
 
@@ -140,7 +140,7 @@ impl AuthorizationRequest {
     /// (OpenID Connect Core section 15.1).
     #[must_use]
     pub fn wants_new_sign_in(&self) -> bool {
-        self.prompt.login || self.prompt.select_account || self.max_age == Some(0)
+        self.prompt.login || self.max_age == Some(0)
     }
 }
 

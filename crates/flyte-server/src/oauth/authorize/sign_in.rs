@@ -21,7 +21,7 @@ const PARAMETER: &str = "&flyte_sign_in=";
 /// `typ` of the mark, so that no other token of ours passes for one (RFC 8725 section 3.11).
 const TYP: &str = "flyte-sign-in+jwt";
 /// How long a person may take to sign in, in seconds; after that they are asked once more.
-const LIFE: i64 = 3600;
+pub(super) const LIFE: i64 = 3600;
 /// How old a new sign-in may be under a `max_age` that is shorter, in seconds: the way back, and a consent page, take
 /// some time even where `max_age` is 0.
 const WAY_BACK: i64 = 300;
@@ -46,8 +46,13 @@ pub(super) fn split(query: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// A query with a mark.
+pub(super) fn marked(query: &str, mark: &str) -> String {
+    format!("{query}{PARAMETER}{mark}")
+}
+
 /// Path and query of the sign-in page, which leads back to the request. `session` is the one that does not do, or none;
-/// `marked` where the request demands a sign-in of its own rather than just any.
+/// `demanded` where the request demands a sign-in of its own rather than just any.
 ///
 /// # Errors
 /// When the mark cannot be signed.
@@ -55,19 +60,31 @@ pub(super) fn location(
     app: &App,
     query: &str,
     session: Option<&BrowserSession>,
-    marked: bool,
+    demanded: bool,
 ) -> Result<String, KeyError> {
-    let mut return_to = format!("{}?{query}", endpoints::AUTHORIZE);
-    if marked {
+    let mut query = query.to_owned();
+    if demanded {
         let demand = Demand {
             iat: app.clock.now(),
-            req: fingerprint(query),
+            req: fingerprint(&query),
             sid: session.map(|session| session.id.clone()),
         };
-        return_to.push_str(PARAMETER);
-        return_to.push_str(&app.keys.sign(TYP, &demand)?);
+        query = marked(&query, &app.keys.sign(TYP, &demand)?);
     }
+    let return_to = format!("{}?{query}", endpoints::AUTHORIZE);
     Ok(format!("{}?return_to={}", endpoints::LOGIN, parameters::encode(&return_to)))
+}
+
+/// The same for a person who wants another account than the session's.
+///
+/// # Errors
+/// When the mark cannot be signed.
+pub(super) fn location_of_another(
+    app: &App,
+    query: &str,
+    session: &BrowserSession,
+) -> Result<String, KeyError> {
+    Ok(location(app, query, Some(session), true)? + "&another_account=1")
 }
 
 /// The demand that a mark stands for; `None` where it is not ours, not this request's, or too old.
@@ -90,7 +107,8 @@ pub(super) fn is_recent(session: &BrowserSession, max_age: i64, demanded: bool, 
     now.saturating_sub(session.authenticated_at) <= limit
 }
 
-fn fingerprint(query: &str) -> String {
+/// The hash that binds a mark to a request.
+pub(super) fn fingerprint(query: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, query.as_bytes()))
 }
 

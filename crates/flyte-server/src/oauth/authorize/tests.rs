@@ -80,6 +80,7 @@ async fn other_errors_go_to_the_client_with_state_and_issuer() {
         ("resource", "https://other.example", "invalid_target"),
         ("audience", "https://other.example", "invalid_target"),
         ("prompt", "none login", "invalid_request"),
+        ("prompt", "none select_account", "invalid_request"),
         ("prompt", "none", "login_required"),
         ("max_age", "soon", "invalid_request"),
         ("id_token_hint", "e30.e30.e30", "invalid_request"),
@@ -133,9 +134,7 @@ async fn prompt_none_never_asks() {
 
 #[tokio::test]
 async fn a_new_sign_in_is_demanded_once() {
-    for change in
-        [("prompt", "login"), ("prompt", "select_account"), ("max_age", "0"), ("prompt", "login consent")]
-    {
+    for change in [("prompt", "login"), ("max_age", "0"), ("prompt", "login consent")] {
         let server = Server::start().await;
         let mut browser = server.browser("Ada").await;
         server.app.clock.advance(1);

@@ -1,4 +1,4 @@
-//! What the person said on the consent page.
+//! What the person said on a page that an authorization request led to: the one that asks for consent, or for the account.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) async fn post(
     form: Form,
 ) -> Result<Response, OAuthError> {
     let parameters = form.parameters()?;
-    // The token is bound to the session: agreeing is the act of whoever the page was shown to.
+    // The token is bound to the session: only the person that the page was shown to can decide.
     if !csrf::verify(&headers, parameters.one(csrf::FIELD)?.unwrap_or_default()) {
         return Ok(web::error_page(
             StatusCode::FORBIDDEN,
@@ -33,10 +33,6 @@ pub(super) async fn post(
         ));
     }
     let request = parameters.one("request")?.unwrap_or_default();
-    let decision = match parameters.one("decision")? {
-        Some("allow") => Decision::Allow,
-        Some("deny") => Decision::Deny,
-        _ => Decision::None,
-    };
+    let decision = Decision::parse(parameters.one("decision")?.unwrap_or_default());
     Ok(authorize::respond(&app, &headers, request, decision).await)
 }

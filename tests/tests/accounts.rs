@@ -1,0 +1,217 @@
+//! Which account is signed in: what `flyte auth status` says, choosing another one, and how sign-ins end.
+
+use std::{
+    fs,
+    io::Read as _,
+    process::{Child, Stdio},
+};
+
+use flyte_e2e::{
+    Answer, Browser, ENTER, Machine, PASSWORD, Person, Server, ShownDevice, TAB, Told, eventually,
+    sign_in_elsewhere,
+};
+use serde_json::Value;
+
+/// Starts a command that signs in; the command, and where it sends the browser.
+fn signs_in(machine: &Machine, arguments: &[&str]) -> (Child, String) {
+    let seen = machine.home().join("seen");
+    let mut command = machine.flyte_with(&Person::Looks(seen.clone()), arguments);
+    let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let url = eventually("the browser is opened", || fs::read_to_string(&seen).ok());
+    fs::remove_file(seen).unwrap();
+    (process, url)
+}
+
+/// The same, signed in as the administrator; how it ended.
+fn signed_in(server: &Server, machine: &Machine, arguments: &[&str]) -> Told {
+    let (process, url) = signs_in(machine, arguments);
+    let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+    assert!(http.get(sign_in_elsewhere(server, &url)).send().unwrap().status().is_success());
+    Told::from(process.wait_with_output().unwrap()).ok()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Objects, one in a line.
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(json).collect()
+}
+
+#[test]
+fn the_server_is_asked_who_is_signed_in() {
+    let (mut server, machine) = (Server::start(), Machine::bare());
+    machine.sign_in_by_forms(&server);
+    let status =
+        |arguments: &[&str]| Told::by(&mut machine.flyte(&[&["auth", "status"], arguments].concat()));
+    let said = status(&[]).ok().out;
+    assert!(
+        said.contains("Signed in:       yes\n") && said.contains("E-mail:          admin@localhost\n"),
+        "{said}"
+    );
+
+    let key = Told::by(&mut machine.flyte(&["create", "api-key", "ci"])).ok().out;
+    let job = |arguments: &[&str]| {
+        let mut command = machine.flyte(&[&["auth", "status"], arguments].concat());
+        command.env("FLYTE_API_KEY", key.trim()).env("FLYTE_ADMIN_CACERTFILEPATH", server.ca());
+        Told::by(&mut command)
+    };
+    let said = json(&job(&["--json"]).ok().out);
+    assert_eq!(
+        (&said["signed_in"], &said["checked"], &said["rejected"]),
+        (&true.into(), &true.into(), &Value::Null)
+    );
+    let _ = Told::by(&mut machine.flyte(&["delete", "api-key", "ci", "--yes"])).ok();
+    let told = job(&["--json"]).failed(4);
+    let said = json(&told.out);
+    assert_eq!((&said["signed_in"], &said["checked"]), (&false.into(), &true.into()));
+    assert!(
+        said["rejected"].as_str().unwrap().contains("ci") && !told.err.contains("auth login"),
+        "{told:?}"
+    );
+    assert_eq!(json(&job(&["--json", "--offline"]).ok().out)["checked"], false);
+
+    // A server that is away says neither yes nor no.
+    server.signal("KILL");
+    let _ = server.wait();
+    let told = status(&[]).failed(1);
+    assert!(told.out.contains("(the server was not asked)"), "{told:?}");
+    assert!(told.err.contains("cannot ask the server") && told.err.contains("--offline"), "{told:?}");
+    assert_eq!(status(&["--offline"]).ok().err, "");
+    server.start_again();
+
+    let _ = Told::by(&mut server.command(&["user", "disable", "admin@localhost"])).ok();
+    let told = eventually("the account is refused", || {
+        let told = status(&[]);
+        (told.code != Some(0)).then_some(told)
+    });
+    let told = told.failed(4);
+    assert!(
+        told.out.contains("Signed in:       no\nWhy not:") && told.err.contains("flyte auth login"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn another_account_is_chosen_and_the_first_login_stays() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    machine.configure(&server);
+    let mut add = server.command(&["user", "add", "grace@example.com", "--name", "Grace", "--password-file"]);
+    let _ = Told::by(add.arg(server.password_file())).ok();
+    let browser = Browser::without_javascript();
+    let sign_in = |email: &str| {
+        browser.fill("input[name=email]", email);
+        browser.fill("input[name=password]", PASSWORD);
+        browser.click("button[type=submit]");
+        let _ = browser.arrives("/callback?");
+    };
+    let end = |process: Child| Told::from(process.wait_with_output().unwrap()).ok().out;
+    let choose = ["auth", "login", "--select-account"];
+
+    // Nobody is signed in: there is nothing to choose from.
+    let (process, url) = signs_in(&machine, &choose);
+    assert!(url.contains("prompt=select_account"), "{url}");
+    browser.go(&url);
+    sign_in("admin@localhost");
+    assert!(end(process).contains("as admin@localhost."));
+
+    // The browser's account is offered, and another one is taken.
+    let other = Machine::bare();
+    other.configure(&server);
+    let (process, url) = signs_in(&other, &choose);
+    browser.go(&url);
+    browser.shows("Choose an account");
+    let page = browser.text("main");
+    assert!(page.contains("admin@localhost") && page.contains("stay signed in"), "{page}");
+    browser.click("button[value=another-account]");
+    browser.shows("Sign in");
+    sign_in("grace@example.com");
+    assert!(end(process).contains("as grace@example.com."));
+    let who = |machine: &Machine| Told::by(&mut machine.flyte(&["whoami"])).ok().out;
+    assert!(who(&machine).contains("admin@localhost"), "the first terminal stays signed in");
+    assert!(who(&other).contains("grace@example.com"));
+
+    // By keyboard, with the account that is there.
+    let (process, url) = signs_in(&machine, &choose);
+    browser.go(&url);
+    browser.shows("Choose an account");
+    browser.press(TAB);
+    assert_eq!(browser.focus(), "Continue with this account");
+    browser.press(ENTER);
+    let _ = browser.arrives("/callback?");
+    assert!(end(process).contains("as grace@example.com."));
+    assert!(who(&machine).contains("grace@example.com"));
+}
+
+#[test]
+fn the_events_of_a_sign_in_are_json_lines() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    machine.configure(&server);
+    let told = signed_in(&server, &machine, &["auth", "login", "-o", "json"]);
+    assert_eq!(told.err, "");
+    let events = lines(&told.out);
+    assert_eq!(events.len(), 2, "{told:?}");
+    assert_eq!((&events[0]["event"], &events[0]["opened"]), (&"link".into(), &true.into()));
+    assert!(events[0]["url"].as_str().unwrap().starts_with(&server.url("/oauth2/authorize?")));
+    assert_eq!((&events[1]["event"], &events[1]["name"]), (&"done".into(), &"admin@localhost".into()));
+    let token = Told::by(&mut machine.flyte(&["auth", "token"])).ok().out;
+    assert!(!told.out.contains(token.trim()) && !told.out.contains("verifier="), "{told:?}");
+
+    // With a code, and denied.
+    let mut command = machine.flyte(&["auth", "login", "-o", "json", "--headless"]);
+    let mut login = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = std::io::BufReader::new(login.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    let code = json(&line);
+    assert_eq!(code["event"], "code", "{line}");
+    let text = |name: &str| code[name].as_str().unwrap().to_owned();
+    let shown = ShownDevice { url: text("url"), code: text("user_code") };
+    assert_eq!(shown.answer(&server, Answer::Deny), "The device was denied");
+    line.clear();
+    out.read_to_string(&mut line).unwrap();
+    let events = lines(&line);
+    assert_eq!((events.len(), &events[0]["event"]), (1, &"failed".into()), "{line}");
+    assert!(events[0]["error"].as_str().unwrap().contains("denied"), "{line}");
+    assert_eq!(login.wait().unwrap().code(), Some(4));
+
+    // What fails before it begins is told in the same way.
+    let told = Told::by(&mut machine.flyte(&["auth", "login", "-o", "json", "--insecure"])).failed(4);
+    assert_eq!(lines(&told.out)[0]["event"], "failed", "{told:?}");
+}
+
+#[test]
+fn a_sign_in_on_the_way_says_who_has_signed_in() {
+    let (server, machine) = (Server::start(), Machine::bare());
+    machine.configure(&server);
+    let arguments = ["get", "project", "-o", "json", "--headless"];
+    let mut command = machine.flyte(&arguments[..2]);
+    command.arg(arguments[4]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let (shown, said) = ShownDevice::in_output(process.stderr.take().unwrap());
+    assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
+    let told = Told::from(process.wait_with_output().unwrap()).ok();
+    let said = said.join().unwrap();
+    assert_eq!(said.matches("Signed in to").count(), 1, "{said}");
+    let line = format!("Signed in to {} as admin@localhost.\n", server.url(""));
+    assert!(said.contains(&line) && !told.out.contains("Signed in"), "{said}{told:?}");
+    assert_eq!(Told::by(&mut machine.flyte(&["get", "project"])).ok().err, "");
+
+    // For programs it is an event, beside the result.
+    let other = Machine::bare();
+    other.configure(&server);
+    let mut command = other.flyte(&arguments);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut err = std::io::BufReader::new(process.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut err, &mut line).unwrap();
+    let code = json(&line);
+    let text = |name: &str| code[name].as_str().unwrap().to_owned();
+    let shown = ShownDevice { url: text("url"), code: text("user_code") };
+    assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
+    line.clear();
+    err.read_to_string(&mut line).unwrap();
+    assert_eq!(lines(&line).last().unwrap()["event"], "done", "{line}");
+    assert!(json(&Told::from(process.wait_with_output().unwrap()).ok().out).is_array());
+}
