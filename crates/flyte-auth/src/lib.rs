@@ -24,6 +24,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 mod token;
+mod userinfo;
 
 pub use self::{
     answer::Intermediary,

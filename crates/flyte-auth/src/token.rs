@@ -96,14 +96,21 @@ pub struct TokenResponse {
 pub(crate) struct IdClaims {
     /// The nonce of the authorization request that it answers.
     pub(crate) nonce: Option<String>,
-    /// What the account is called: the first of e-mail address, user name and subject that is there.
-    name: Option<String>,
+    /// The e-mail address, or else the user name.
+    account: Option<String>,
+    /// The account's identifier at the provider.
+    subject: Option<String>,
 }
 
 impl IdClaims {
-    /// What a person recognises their account by, fit for a terminal.
+    /// The e-mail address or else the user name, fit for a terminal.
+    pub(crate) fn account(&self) -> Option<String> {
+        self.account.as_deref().map(clean).filter(|name| !name.is_empty())
+    }
+
+    /// What a person recognises their account by, fit for a terminal: its identifier if nothing better is known.
     pub(crate) fn into_subject(self) -> Option<String> {
-        self.name.map(|name| clean(&name)).filter(|name| !name.is_empty())
+        self.account().or_else(|| self.subject.as_deref().map(clean)).filter(|name| !name.is_empty())
     }
 }
 
@@ -169,7 +176,8 @@ impl TokenResponse {
         let text = |name| claims.text(&[name]).ok().flatten();
         Some(IdClaims {
             nonce: text("nonce"),
-            name: text("email").or_else(|| text("preferred_username")).or_else(|| text("sub")),
+            account: text("email").or_else(|| text("preferred_username")),
+            subject: text("sub"),
         })
     }
 }

@@ -150,7 +150,7 @@ impl Members {
 }
 
 /// Whether two names are one, apart from case and underscores.
-fn is_same(one: &str, other: &str) -> bool {
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
     letters(one) == letters(other)
 }
 

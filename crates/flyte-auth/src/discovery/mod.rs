@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use self::metadata::Asked;
-use crate::{AuthError, http::Http, token::clean};
+use crate::{AuthError, answer::is_same, http::Http, token::clean};
 
 /// The longest discovery document that is read, in bytes.
 const MAX_DOCUMENT: usize = 256 * 1024;
@@ -27,6 +27,7 @@ pub const AUTHORIZATION_ENDPOINT: &str = "authorization_endpoint";
 /// See [`TOKEN_ENDPOINT`].
 pub const DEVICE_ENDPOINT: &str = "device_authorization_endpoint";
 const REVOCATION_ENDPOINT: &str = "revocation_endpoint";
+const USERINFO_ENDPOINT: &str = "userinfo_endpoint";
 /// Asked for where neither the server nor the configuration names scopes.
 const DEFAULT_SCOPES: [&str; 2] = ["openid", "offline_access"];
 
@@ -185,6 +186,12 @@ impl Provider {
         std::iter::once((TOKEN_ENDPOINT, &self.token_endpoint))
             .chain(optional.into_iter().filter_map(|(name, url)| Some((name, url.as_ref()?))))
             .chain(self.others.iter().map(|(name, url)| (name.as_str(), url)))
+    }
+
+    /// The UserInfo endpoint (OpenID Connect Core section 5.3).
+    pub(crate) fn userinfo_endpoint(&self) -> Option<&Url> {
+        let (_, url) = self.others.iter().find(|(name, _)| is_same(name, USERINFO_ENDPOINT))?;
+        Some(url).filter(|url| trusted(url))
     }
 
     /// Refuses a token endpoint that credentials must not go to, and leaves other such addresses out.

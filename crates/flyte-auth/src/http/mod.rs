@@ -115,7 +115,7 @@ impl Http {
     }
 
     /// Whether `url` is the control plane's own origin.
-    fn is_own(&self, url: &Url) -> bool {
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
         url.origin() == self.endpoint.origin()
     }
 

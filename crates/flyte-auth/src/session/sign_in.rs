@@ -14,6 +14,7 @@ use crate::{
     flows,
     store::{Backend, MemoryReason, TokenStore},
     token::{AccessToken, IdClaims, TokenResponse},
+    userinfo,
 };
 
 /// How long another process's sign-in is waited for: longer than a person has for one.
@@ -95,13 +96,19 @@ impl Session {
                 None
             }
         };
-        let name = response.id_claims().and_then(IdClaims::into_subject);
+        let claims = response.id_claims();
         let kept = self.keep(store, &provider, client_id, response, None).await;
         if kept.is_ok() {
             place.lock.note_end(place.path.as_deref(), Verdict::SignedIn);
         }
         drop((writing, place));
-        if kept.is_ok() {
+        if let Ok(token) = &kept {
+            let name = match claims.as_ref().and_then(IdClaims::account) {
+                Some(account) => Some(account),
+                None => userinfo::account(self.http()?, &provider, token)
+                    .await
+                    .or_else(|| claims.and_then(IdClaims::into_subject)),
+            };
             self.options.interaction.signed_in(&self.options.endpoint.to_string(), name.as_deref());
         }
         kept
