@@ -34,6 +34,8 @@ for line in sys.stdin:
             send({"environments": []})
         else:
             send({"environments": [{"name": "hello", "own": True, "tasks": [TASK]}, {"name": "board", "own": True, "app": {"name": "board"}}]})
+    elif request["do"] == "include":
+        send({"files": ["data.csv"]})
     elif request["do"] == "run_local":
         values = request["values"]
         if values.get("times") == "many":
@@ -289,11 +291,13 @@ fn a_process_that_python_leaves_behind_holds_no_command_up() {
 fn what_would_be_deployed_is_told_without_a_server() {
     let home = project(Some(BRIDGE), "");
     fs::write(home.path().join("work/.gitignore"), "*.csv\n").unwrap();
+    fs::write(home.path().join("work/other.csv"), "1").unwrap();
+    // An environment includes it.
     fs::write(home.path().join("work/data.csv"), "1").unwrap();
     let told = run(home.path(), &["deploy", "--dry-run", "--version", "v1", "app.py"]);
     assert_eq!(told.code, Some(0), "{}", told.err);
     assert!(
-        told.err.contains("2 files would be taken along from ~/work:\n  .gitignore\n  app.py\n"),
+        told.err.contains("3 files would be taken along from ~/work:\n  .gitignore\n  app.py\n  data.csv\n"),
         "{}",
         told.err
     );
