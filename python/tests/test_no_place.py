@@ -21,7 +21,9 @@ print([project.id for project in remote.Project.listall()])
 """
 
 
-def call(environment: dict[str, str], directory: pathlib.Path, **parameters: object) -> subprocess.CompletedProcess[str]:
+def call(
+    environment: dict[str, str], directory: pathlib.Path, **parameters: object
+) -> subprocess.CompletedProcess[str]:
     """A program that lists projects, in this environment and directory."""
     return subprocess.run(
         [sys.executable, "-c", CALL, json.dumps(parameters, default=str)],
@@ -59,7 +61,7 @@ def test_a_machine_needs_no_place(
     ):
         if place == "no room":
             # CPython ignores the signal of a file that grows beyond its limit.
-            script = f"ulimit -f 0; exec {sys.executable} -c \"$0\" \"$1\""
+            script = f'ulimit -f 0; exec {sys.executable} -c "$0" "$1"'
             told = subprocess.run(
                 ["sh", "-c", script, CALL, json.dumps(parameters, default=str)],
                 env={"PATH": os.environ["PATH"], **environment},
@@ -77,8 +79,14 @@ def test_a_machine_needs_no_place(
     assert list(work.iterdir()) == []
 
 
-def test_an_unfinished_sign_in_is_named_and_waited_for_by_nobody(server: Server, tmp_path: pathlib.Path) -> None:
-    environment = {"HOME": str(tmp_path), "FLYTE_ADMIN_ENDPOINT": server.endpoint, "FLYTE_ADMIN_CACERTFILEPATH": str(server.ca)}
+def test_an_unfinished_sign_in_is_named_and_waited_for_by_nobody(
+    server: Server, tmp_path: pathlib.Path
+) -> None:
+    environment = {
+        "HOME": str(tmp_path),
+        "FLYTE_ADMIN_ENDPOINT": server.endpoint,
+        "FLYTE_ADMIN_CACERTFILEPATH": str(server.ca),
+    }
     login = subprocess.Popen(
         [COMMAND, "--headless", "auth", "login"],
         env={"PATH": os.environ["PATH"], **environment},
@@ -96,9 +104,13 @@ def test_an_unfinished_sign_in_is_named_and_waited_for_by_nobody(server: Server,
         told = call(environment, tmp_path, **parameters)
         assert f"process {login.pid} (flyte) is still signing in" in told.stderr, told.stderr
         os.kill(login.pid, signal.SIGSTOP)
-        eventually("the command is stopped", lambda: ") T" in pathlib.Path(f"/proc/{login.pid}/stat").read_text())
+        eventually(
+            "the command is stopped", lambda: ") T" in pathlib.Path(f"/proc/{login.pid}/stat").read_text()
+        )
         told = call(environment, tmp_path, **parameters)
-        assert f"process {login.pid} (flyte) is suspended in the middle of a sign-in" in told.stderr, told.stderr
+        assert f"process {login.pid} (flyte) is suspended in the middle of a sign-in" in told.stderr, (
+            told.stderr
+        )
         assert f"kill -9 {login.pid}" in told.stderr
     finally:
         login.kill()
