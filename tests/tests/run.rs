@@ -218,6 +218,12 @@ fn the_log_of_a_task_that_never_pauses_ends_at_what_was_written_when_it_was_aske
     });
     assert_eq!(world.json(&["get", "run", "noisy", "-o", "json"])["phase"], "running");
     let _ = world.told(&["abort", "run", "noisy"]).ok();
+    // A task outlives its server: it is waited for, so that it does not write on for ever.
+    let supervisor = format!("supervise {}", world.server.data().display());
+    eventually("the task has ended", || {
+        let found = Command::new("pgrep").args(["-f", &supervisor]).output().unwrap();
+        found.stdout.is_empty().then_some(())
+    });
 }
 
 #[test]
