@@ -18,8 +18,8 @@ const FIRST_MOMENT: Duration = Duration::from_millis(300);
 /// Browsers that would take over the terminal.
 const IN_TERMINAL: [&str; 6] = ["elinks", "links", "links2", "lynx", "w3m", "www-browser"];
 
-/// Whether a browser could be opened here: on Linux there has to be a display, or `BROWSER`; elsewhere it is the system's, which
-/// nobody sees who is there through SSH.
+/// Whether a browser could be opened here: on Linux there has to be a display, or `BROWSER`. Elsewhere the browser is the
+/// system's, which a person does not see through SSH.
 #[must_use]
 pub fn has_browser() -> bool {
     let has = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

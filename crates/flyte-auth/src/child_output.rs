@@ -2,7 +2,7 @@
 //!
 //! The end of a pipe does not show that a child has ended: a process that it left behind may hold the pipe open for ever. A
 //! bound on the time that reading takes would lose output on a busy machine. So we keep a writing end ourselves and write a
-//! mark: everything that the child wrote before comes before the mark, whoever else holds the pipe.
+//! mark: everything that the child wrote before comes before the mark, even if other processes hold the pipe.
 
 use std::{
     io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write as _},
@@ -74,7 +74,7 @@ impl ChildOutput {
 
 impl Drop for ChildOutput {
     fn drop(&mut self) {
-        // A mark that nobody waits for ends the thread.
+        // With the receiver gone, the mark ends the thread.
         self.passed = None;
         let _ = self.writer.write_all(&self.mark);
         if let Some(reader) = self.reader.take() {

@@ -136,7 +136,7 @@ pub enum AuthError {
     LoginRequired {
         /// The endpoint.
         endpoint: String,
-        /// Why nobody can be asked.
+        /// Why no person can be asked.
         absence: Absence,
     },
     /// The server ended the login (`invalid_grant`), a person has to sign in again, and there is none.
@@ -430,8 +430,8 @@ impl AuthError {
                     .to_owned()
             }
             Self::LoginRequired { absence: Absence::Job(_), .. } => {
-                "Give the job an API key (FLYTE_API_KEY) or let its own token sign in (docs/guide/ci.md). Where somebody is there, \
-                set CI=false."
+                "Give the job an API key (FLYTE_API_KEY) or let its own token sign in (docs/guide/ci.md). If a person is \
+                present, set CI=false."
                     .to_owned()
             }
             Self::LoginRequired { absence: Absence::SigningIn(holder), .. } if holder.is_suspended() => {

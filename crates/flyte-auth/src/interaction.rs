@@ -132,26 +132,26 @@ pub(crate) fn has_display() -> bool {
         || !(cfg!(target_os = "linux") || has("SSH_CONNECTION") || has("SSH_TTY"))
 }
 
-/// Why nobody can be asked to sign in.
+/// Why no person can be asked to sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Absence {
     /// There is no terminal.
     NoTerminal,
     /// This is a CI job, as this variable says.
     Job(&'static str),
-    /// There is no terminal, and this process asks somebody elsewhere at the moment.
+    /// There is no terminal, and this process is asking the person elsewhere.
     SigningIn(Box<Holder>),
 }
 
 impl Absence {
-    /// Why nobody is here.
+    /// Why no person can be asked in this process.
     pub(crate) fn here() -> Self {
         ci_variable().map_or(Self::NoTerminal, Self::Job)
     }
 }
 
 impl fmt::Display for Absence {
-    /// A clause that tells it.
+    /// Writes it as a clause.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoTerminal => f.write_str("this is not an interactive session"),

@@ -34,7 +34,7 @@ const DEFAULT_SCOPES: [&str; 2] = ["openid", "offline_access"];
 /// Everything that signing in and refreshing need to know about the authorization server. Nothing of it is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provider {
-    /// Issuer identifier; empty where none is told.
+    /// Issuer identifier; empty if the server names none.
     pub issuer: String,
     /// The authorization endpoint (RFC 6749 section 3.1).
     pub authorization_endpoint: Option<Url>,

@@ -201,7 +201,7 @@ impl Server for Remote<'_> {
     }
 }
 
-/// How long the codes of this server can be used. Asks for a code that nobody enters; it ends by itself.
+/// How long the codes of this server can be used. Requests a code that is not used and expires by itself.
 ///
 /// # Errors
 /// Those of [`sign_in`], without waiting for anybody.

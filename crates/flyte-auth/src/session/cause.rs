@@ -6,7 +6,7 @@ use super::Session;
 use crate::{Absence, AccessToken, AuthError};
 
 impl Session {
-    /// Why there is no token where nobody can sign in. A control plane that cannot be reached, or that has no sign-in, is the
+    /// Why there is no token if no person can sign in. A control plane that cannot be reached, or that has no sign-in, is the
     /// cause of more than a missing login is, and no sign-in would help.
     pub(super) async fn cause_of(&self, over: AuthError) -> AuthError {
         // The server has just answered where a session has ended.

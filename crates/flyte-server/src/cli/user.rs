@@ -79,7 +79,7 @@ pub(super) fn definition() -> Command {
         .subcommand(
             Command::new("enable")
                 .about("Enable an account again")
-                .long_about("Enable an account again. The person has to sign in anew everywhere.")
+                .long_about("Enable an account again. The person has to sign in again everywhere.")
                 .arg(email()),
         )
 }

@@ -67,12 +67,12 @@ async fn keyring(options: &StoreOptions) -> Finding {
         }
         Ok(Backend::Memory(MemoryReason::Chosen) | Backend::Nowhere) => Finding::warn(
             KEYRING,
-            "the configuration keeps tokens in memory: each command has to sign in anew",
+            "the configuration keeps tokens in memory: each command has to sign in again",
         )
         .fix("Remove tokenStore: memory (or disableKeyring, or FLYTE_TOKEN_STORE), to stay signed in."),
         Ok(Backend::Memory(reason)) => Finding::warn(
             KEYRING,
-            format!("tokens are kept in memory, and each command has to sign in anew: {reason}"),
+            format!("tokens are kept in memory, and each command has to sign in again: {reason}"),
         )
         .fix("Set HOME (or XDG_DATA_HOME and XDG_STATE_HOME) to a directory that can be written to."),
         Err(error) => Finding::fail(KEYRING, &error).maybe_fix(error.hint()),
