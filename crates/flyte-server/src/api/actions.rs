@@ -241,7 +241,7 @@ impl ActionsService for Service {
         if action.group.chars().count() > MAX_GROUP {
             return Err(invalid("action.group", &format!("is longer than {MAX_GROUP} characters")));
         }
-        let run = self.app.store.run_by_id(&id.run).await.map_err(store_error)?;
+        let run = self.app.runs.run(&id.run).await.map_err(store_error)?;
         let run = run.ok_or_else(|| run::no_run(&id.run))?;
         let base = match action.run_output_base.trim_end_matches('/') {
             "" => run.output_base.clone(),
@@ -349,7 +349,7 @@ async fn look(
     // Before the changes are read: what changes later is read when it is told.
     let ended = app.runs.action(parent).await.map_err(store_error)?.is_none_or(|one| one.phase.is_terminal());
     let children: Vec<store::Action> =
-        app.store.actions_since(&parent.run, Some(&parent.name), seen, LOOK).await.map_err(store_error)?;
+        app.runs.actions_since(&parent.run, Some(&parent.name), seen, LOOK).await.map_err(store_error)?;
     let more = children.len() >= LOOK as usize;
     let messages = Messages::new(app);
     let mut responses = Vec::with_capacity(children.len() + 1);

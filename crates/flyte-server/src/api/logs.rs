@@ -66,7 +66,7 @@ pub(super) async fn tail(
     }
     let run_id = RunId { project: run.project.clone(), domain: run.domain.clone(), name: run.name.clone() };
     let id = ActionId { run: run_id, name: action.name.clone() };
-    let known = app.store.action_by_id(&id).await.map_err(store_error)?.ok_or_else(missing)?;
+    let known = app.runs.action(&id).await.map_err(store_error)?.ok_or_else(missing)?;
     let attempt = match attempt {
         0 => known.attempts.max(1),
         attempt => attempt,

@@ -71,7 +71,7 @@ impl Scheduler {
             );
         }
         for (action, attempt) in running {
-            if let Some(queued) = load(&self.app, &action, attempt).await? {
+            if let Some(queued) = self.app.runs.claimed(&action, attempt).await? {
                 self.work(queued, false);
             }
         }
@@ -87,7 +87,7 @@ impl Scheduler {
                 Some(stop) => stop.notify_one(),
                 // Its end could not be told, or it was begun and this process never heard of it.
                 None => {
-                    if let Some(queued) = load(&self.app, &action, attempt).await? {
+                    if let Some(queued) = self.app.runs.claimed(&action, attempt).await? {
                         self.work(queued, true);
                     }
                 }
@@ -118,14 +118,6 @@ fn lock(
     working: &Mutex<HashMap<(ActionId, u32), Arc<Notify>>>,
 ) -> std::sync::MutexGuard<'_, HashMap<(ActionId, u32), Arc<Notify>>> {
     working.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// An attempt that has begun, as [`crate::runs::Runs::claim`] gave it.
-async fn load(app: &App, id: &ActionId, attempt: u32) -> Result<Option<QueuedAttempt>, StoreError> {
-    let Some(action) = app.store.action_by_id(id).await? else { return Ok(None) };
-    let Some(run) = app.store.run_by_id(&id.run).await? else { return Ok(None) };
-    let spec = app.store.action_spec(id).await?.unwrap_or_default();
-    Ok(Some(QueuedAttempt { action, attempt, spec, run }))
 }
 
 /// An attempt being worked on.

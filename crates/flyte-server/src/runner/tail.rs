@@ -253,12 +253,12 @@ impl Followed for Attempt {
         if self.app.stopping.is_stopping() {
             return Err(TailError::Stopping);
         }
-        let Some(known) = self.app.store.action_by_id(&self.action).await? else { return Ok(true) };
+        let Some(known) = self.app.runs.action(&self.action).await? else { return Ok(true) };
         if known.phase.is_terminal() && known.attempts < self.number {
             // It never comes to that.
             return Ok(true);
         }
-        let attempts = self.app.store.attempts(&self.action).await?;
+        let attempts = self.app.runs.attempts(&self.action).await?;
         Ok(attempts.iter().any(|known| known.number == self.number && known.ended_at.is_some()))
     }
 }

@@ -1,13 +1,16 @@
 //! The life of runs: they are created, their actions are enqueued, worked on in attempts, tried again, aborted, and end.
 //!
-//! [`Runs`] is the only one that changes what [`crate::store::RunStore`] keeps. Each change is one transaction; when it is
+//! [`Runs`] is the only one that changes what [`crate::store::RunStore`] keeps, and the one that reads it for others (`read`);
+//! [`data`] is where their inputs and outputs are. Each change is one transaction; when it is
 //! durable, whoever watches is told (`feed`) and reads what is new. What works on attempts (`crate::runner`) takes them by
 //! [`Runs::claim`], tells how they fare by [`Runs::started`] and [`Runs::ended`], and learns by [`Runs::aborted_attempts`]
 //! which it must kill; [`Runs::changed`] says when to look.
 
 mod create;
+pub mod data;
 mod feed;
 pub mod identity;
+mod read;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -55,16 +58,16 @@ impl Runs {
         Self { store, clock, access, feed: Feed::default() }
     }
 
-    /// Begins a run.
+    /// Begins a run; returns it with its root action.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where there is a run of that name in the domain.
-    pub async fn create(&self, new: NewRun) -> Result<Run, StoreError> {
+    /// [`StoreError::AlreadyExists`] if there is a run of that name in the domain.
+    pub async fn create(&self, new: NewRun) -> Result<(Run, Action), StoreError> {
         let (run, root) = new.into_records(self.clock.now_millis());
-        self.store.create_run(&run, &root).await?;
+        let root = self.store.create_run(&run, &root).await?;
         self.feed.tell(&run.id);
         self.feed.tell_runner();
-        Ok(run)
+        Ok((run, root))
     }
 
     /// Adds an action to a run; the action of the same name that is there already is left as it is.
@@ -232,14 +235,6 @@ impl Runs {
             None => self.feed.runner_told().await,
         }
         Ok(())
-    }
-
-    /// The action of this name, as it stands.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn action(&self, id: &ActionId) -> Result<Option<Action>, StoreError> {
-        self.store.action_by_id(id).await
     }
 
     /// Hears of changes to a run from now on: subscribe, read, wait, read again.

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     access::{Reason, policy},
     app::App,
-    store::{Creator, CreatorKind, Failure, FailureKind, Limit, Phase, Role, TaskRef},
+    store::{ActionKind, Creator, CreatorKind, Failure, FailureKind, Limit, Phase, Role, TaskRef},
     testing,
 };
 use secrecy::ExposeSecret as _;
@@ -336,6 +336,24 @@ async fn the_identity_is_worth_what_its_creator_is() {
     app.store.disable_user("user-Ada", app.clock.now()).await.unwrap();
     let refused = app.access.inspect(&app, token.expose_secret()).await.unwrap_err();
     assert!(matches!(refused, Reason::Invalid("the account is disabled or gone")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn outputs_are_a_file_once_the_action_has_succeeded() {
+    let app = started("r1", task(0, |_| {})).await;
+    let action = app.runs.action(&root("r1")).await.unwrap().unwrap();
+    for (kind, phase, uri, expected) in [
+        (ActionKind::Task, Phase::Succeeded, "o:/p/d/x/1", Some("o:/p/d/x/1/outputs.pb")),
+        (ActionKind::Task, Phase::Recovered, "o:/p/d/x/1/", Some("o:/p/d/x/1/outputs.pb")),
+        (ActionKind::Trace, Phase::Succeeded, "o:/p/d/x/outputs.pb", Some("o:/p/d/x/outputs.pb")),
+        (ActionKind::Trace, Phase::Succeeded, "o:/p/d/x", Some("o:/p/d/x/outputs.pb")),
+        (ActionKind::Trace, Phase::Failed, "o:/p/d/x/outputs.pb", None),
+        (ActionKind::Task, Phase::Running, "o:/p/d/x/1", None),
+        (ActionKind::Condition, Phase::Succeeded, "", None),
+    ] {
+        let action = Action { kind, phase, output_uri: uri.to_owned(), ..action.clone() };
+        assert_eq!(data::outputs_uri(&action).as_deref(), expected, "{kind:?} {phase:?} {uri}");
+    }
 }
 
 #[test]

@@ -131,7 +131,6 @@ impl<T> Store for T where
         + AuditStore
         + TrustStore
         + RunStore
-        + RunStore
         + AppStore
         + TaskStore
         + TriggerStore

@@ -593,11 +593,11 @@ pub struct ActionQuery {
 /// Storage of runs.
 #[async_trait]
 pub trait RunStore: Send + Sync + 'static {
-    /// Adds a run with its root action.
+    /// Adds a run with its root action, and returns that.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where there is a run of that name in the domain.
-    async fn create_run(&self, run: &Run, root: &NewAction) -> Result<(), StoreError>;
+    /// [`StoreError::AlreadyExists`] if there is a run of that name in the domain.
+    async fn create_run(&self, run: &Run, root: &NewAction) -> Result<Action, StoreError>;
     /// Adds an action to a run that goes on; what is there already stays as it is.
     async fn enqueue_action(&self, action: &NewAction, now: UnixMillis) -> Result<Enqueued, StoreError>;
     /// The run of this name.

@@ -12,7 +12,8 @@ use super::super::{data_error, invalid, place, store_error};
 use crate::{
     access::Caller,
     app::App,
-    store::{Action, ActionId, ActionKind, Phase, RunId},
+    runs::data::outputs_uri,
+    store::{Action, ActionId, RunId},
 };
 
 /// The action of a request.
@@ -32,7 +33,7 @@ pub(super) async fn action(
         run: RunId { project: run.project.clone(), domain: run.domain.clone(), name: run.name.clone() },
         name: id.name.clone(),
     };
-    let found = app.store.action_by_id(&id).await.map_err(store_error)?;
+    let found = app.runs.action(&id).await.map_err(store_error)?;
     found.ok_or_else(|| {
         ConnectError::not_found(format!(
             "there is no action {:?} of a run {:?} in project {:?}, domain {:?}",
@@ -66,18 +67,6 @@ pub(super) async fn of_action(app: &App, action: &Action) -> Result<GetActionDat
         outputs_uri: outputs_uri.unwrap_or_default(),
         ..GetActionDataResponse::default()
     })
-}
-
-/// Where the outputs of an action are that has succeeded.
-fn outputs_uri(action: &Action) -> Option<String> {
-    if !matches!(action.phase, Phase::Succeeded | Phase::Recovered) || action.output_uri.is_empty() {
-        return None;
-    }
-    // Of a trace it is the file, of a task the directory that it is in.
-    match action.kind {
-        ActionKind::Trace if action.output_uri.ends_with(".pb") => Some(action.output_uri.clone()),
-        _ => Some(format!("{}/outputs.pb", action.output_uri.trim_end_matches('/'))),
-    }
 }
 
 /// The message at a native URL; `None` where there is none. A client may have named the URL: what is not of the action's own

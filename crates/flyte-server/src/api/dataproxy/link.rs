@@ -46,7 +46,7 @@ pub(super) async fn object(
             let action =
                 data::action(app, caller, "action_attempt_id.action_id", id.action_id.as_option()).await?;
             let spec = match action.kind {
-                ActionKind::Task => app.store.action_spec(&action.id).await.map_err(store_error)?,
+                ActionKind::Task => app.runs.action_spec(&action.id).await.map_err(store_error)?,
                 ActionKind::Trace | ActionKind::Condition => None,
             };
             let spec = spec.as_deref().map(decode::<TaskSpec>).transpose()?;

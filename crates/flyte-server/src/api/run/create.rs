@@ -26,18 +26,18 @@ use crate::{
     app::App,
     runner,
     runs::{NewRun, NewTask, random_name},
-    store::{Creator, CreatorKind, Run, RunId, TaskId, TaskRef},
+    store::{Action, Creator, CreatorKind, Run, RunId, TaskId, TaskRef},
 };
 
 /// The most labels, annotations or environment variables of a run.
 const MAX_ENTRIES: usize = 256;
 
-/// Starts the run of a request for a caller.
+/// Starts the run of a request for a caller; returns it with its root action.
 pub(super) async fn create(
     app: &App,
     caller: &Caller,
     request: CreateRunRequest,
-) -> Result<Run, ConnectError> {
+) -> Result<(Run, Action), ConnectError> {
     let creator = creator(caller)?;
     if let Some(why) = runner::refusal(&app.config).filter(|_| app.config.runner.max_tasks > 0) {
         return Err(ConnectError::failed_precondition(why));
@@ -53,7 +53,7 @@ pub(super) async fn create(
     let (task, task_spec) = task(app, caller, request.task, &id).await?;
     let output_base = output_base(app, &id, &spec)?;
     // Before anything is written for a run that cannot be: its inputs may be large.
-    if app.store.run_by_id(&id).await.map_err(store_error)?.is_some() {
+    if app.runs.run(&id).await.map_err(store_error)?.is_some() {
         return Err(ConnectError::already_exists(format!("run {:?} already exists", id.name)));
     }
     let (input_uri, cache_key) = inputs(app, &id, &task_spec, request.input_wrapper).await?;

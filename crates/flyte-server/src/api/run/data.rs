@@ -15,6 +15,7 @@ use crate::{
     api::{data_error, invalid, object_error, store_error},
     app::App,
     audit::Kind,
+    runs::data::outputs_uri,
     store::{self, ActionKind},
 };
 
@@ -31,15 +32,6 @@ pub(super) async fn outputs(app: &App, action: &store::Action) -> Result<Outputs
     match outputs_uri(action) {
         None => Ok(Outputs::default()),
         Some(uri) => read(app, action, &uri).await,
-    }
-}
-
-/// Where the action's outputs are, where it has given any.
-pub(super) fn outputs_uri(action: &store::Action) -> Option<String> {
-    match action.kind {
-        _ if action.output_uri.is_empty() => None,
-        ActionKind::Task => Some(format!("{}/outputs.pb", action.output_uri)),
-        ActionKind::Trace | ActionKind::Condition => Some(action.output_uri.clone()),
     }
 }
 
@@ -85,7 +77,7 @@ pub(in crate::api) async fn signal(
     if action.kind != ActionKind::Condition {
         return Err(ConnectError::failed_precondition(format!("{} waits for nobody's answer", action.id)));
     }
-    let spec = app.store.action_spec(&action.id).await.map_err(store_error)?.unwrap_or_default();
+    let spec = app.runs.action_spec(&action.id).await.map_err(store_error)?.unwrap_or_default();
     let condition: ConditionAction = decode(&spec)?;
     if let Some(wanted) = condition.r#type.as_option().and_then(simple_type)
         && simple_type_of(value) != Some(wanted)

@@ -69,7 +69,7 @@ impl<'a> Messages<'a> {
         &mut self,
         id: &RunId,
     ) -> Result<Option<RunDetails>, ConnectError> {
-        let Some(run) = self.app.store.run_by_id(id).await.map_err(store_error)? else { return Ok(None) };
+        let Some(run) = self.app.runs.run(id).await.map_err(store_error)? else { return Ok(None) };
         let Some(root) = self.app.runs.action(&ActionId::root(id.clone())).await.map_err(store_error)? else {
             return Ok(None);
         };
@@ -86,8 +86,8 @@ impl<'a> Messages<'a> {
         run: &store::Run,
         action: &store::Action,
     ) -> Result<ActionDetails, ConnectError> {
-        let spec = self.app.store.action_spec(&action.id).await.map_err(store_error)?.unwrap_or_default();
-        let attempts = self.app.store.attempts(&action.id).await.map_err(store_error)?;
+        let spec = self.app.runs.action_spec(&action.id).await.map_err(store_error)?.unwrap_or_default();
+        let attempts = self.app.runs.attempts(&action.id).await.map_err(store_error)?;
         let result = match action.phase {
             Phase::Aborted => {
                 let aborted_by = match &action.aborted_by {
@@ -190,7 +190,7 @@ impl<'a> Messages<'a> {
                     .into()
             }
             ActionKind::Condition => {
-                let spec = self.app.store.action_spec(&action.id).await.map_err(store_error)?;
+                let spec = self.app.runs.action_spec(&action.id).await.map_err(store_error)?;
                 ConditionActionMetadata {
                     name: action.task.name.clone(),
                     r#type: decode::<ConditionAction>(&spec.unwrap_or_default())?.r#type,

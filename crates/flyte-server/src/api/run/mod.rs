@@ -36,6 +36,7 @@ use crate::{
     access::{Caller, policy},
     app::App,
     audit::{Detail, Event, Kind},
+    runs::data::outputs_uri,
     store::{self, ActionId, Phase, RunId, TaskRef},
 };
 
@@ -62,7 +63,7 @@ impl Service {
 
     /// The run that an action belongs to.
     async fn run_of(&self, id: &ActionId) -> Result<store::Run, ConnectError> {
-        let run = self.app.store.run_by_id(&id.run).await.map_err(store_error)?;
+        let run = self.app.runs.run(&id.run).await.map_err(store_error)?;
         run.ok_or_else(|| no_run(&id.run))
     }
 }
@@ -210,10 +211,8 @@ impl RunService for Service {
         request: ServiceRequest<'_, CreateRunRequest>,
     ) -> ServiceResult<impl Encodable<CreateRunResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
-        let run = create::create(&self.app, caller, request.to_owned_message()).await?;
-        let id = ActionId::root(run.id.clone());
-        let root = self.app.runs.action(&id).await.map_err(store_error)?.ok_or_else(|| no_action(&id))?;
-        record(&self.app, Kind::RunCreated, caller, &id, |event| starts(event, &root.task)).await;
+        let (run, root) = create::create(&self.app, caller, request.to_owned_message()).await?;
+        record(&self.app, Kind::RunCreated, caller, &root.id, |event| starts(event, &root.task)).await;
         let run = Messages::new(&self.app).run(&run, &root).await?;
         Response::ok(CreateRunResponse { run: MessageField::some(run), ..CreateRunResponse::default() })
     }
@@ -227,7 +226,7 @@ impl RunService for Service {
         let request = request.to_owned_message();
         let id = run_id(caller, required("run_id", &request.run_id)?)?;
         let reason = reason(request.reason.as_deref())?;
-        self.app.store.run_by_id(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
+        self.app.runs.run(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
         abort_unfinished(&self.app, caller, &ActionId::root(id), reason).await?;
         Response::ok(AbortRunResponse::default())
     }
@@ -308,7 +307,7 @@ impl RunService for Service {
     ) -> ServiceResult<impl Encodable<ListRunsResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         let (runs, token) = match read::run_query(caller, &request.to_owned_message())? {
-            Some(query) => self.app.store.list_runs(&query).await.map_err(store_error)?,
+            Some(query) => self.app.runs.list(&query).await.map_err(store_error)?,
             None => (Vec::new(), String::new()),
         };
         let mut messages = Messages::new(&self.app);
@@ -336,8 +335,8 @@ impl RunService for Service {
         let request = request.to_owned_message();
         let id = run_id(caller, required("run_id", &request.run_id)?)?;
         let query = query::actions(request.request.as_option().unwrap_or(&Default::default()))?;
-        let run = self.app.store.run_by_id(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
-        let (actions, token) = self.app.store.list_actions(&id, &query).await.map_err(store_error)?;
+        let run = self.app.runs.run(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
+        let (actions, token) = self.app.runs.list_actions(&id, &query).await.map_err(store_error)?;
         let mut messages = Messages::new(&self.app);
         let mut answer = ListActionsResponse { token, ..ListActionsResponse::default() };
         for action in &actions {
@@ -413,7 +412,7 @@ impl RunService for Service {
         let request = request.to_owned_message();
         let action = self.action(caller, required("action_id", &request.action_id)?).await?;
         Response::ok(GetActionDataURIsResponse {
-            outputs_uri: data::outputs_uri(&action).unwrap_or_default(),
+            outputs_uri: outputs_uri(&action).unwrap_or_default(),
             inputs_uri: action.input_uri,
             ..GetActionDataURIsResponse::default()
         })
@@ -427,7 +426,7 @@ impl RunService for Service {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
         let action = self.action(caller, required("action_id", &request.action_id)?).await?;
-        let attempts = self.app.store.attempts(&action.id).await.map_err(store_error)?;
+        let attempts = self.app.runs.attempts(&action.id).await.map_err(store_error)?;
         let attempt = attempts.iter().find(|attempt| attempt.number == request.attempt).ok_or_else(|| {
             ConnectError::not_found(format!("there is no attempt {} at {}", request.attempt, action.id))
         })?;

@@ -93,7 +93,7 @@ pub(super) async fn watch_run(
     id: RunId,
 ) -> ServiceResult<ServiceStream<WatchRunDetailsResponse>> {
     let watcher = app.runs.watch(&id);
-    app.store.run_by_id(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
+    app.runs.run(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
     let root = ActionId::root(id);
     Response::stream_ok(follow(app, watcher, 0, move |app, seen| {
         let root = root.clone();
@@ -154,7 +154,7 @@ pub(super) async fn watch_actions(
 ) -> ServiceResult<ServiceStream<WatchActionsResponse>> {
     let wanted = query::actions(&ListRequest { filters, ..ListRequest::default() })?;
     let watcher = app.runs.watch(&id);
-    let run = app.store.run_by_id(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
+    let run = app.runs.run(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
     Response::stream_ok(follow(app, watcher, 0, move |app, seen| {
         let (run, wanted) = (run.clone(), wanted.clone());
         async move {
@@ -166,7 +166,7 @@ pub(super) async fn watch_actions(
                 .await
                 .map_err(store_error)?
                 .is_none_or(|root| root.phase.is_terminal());
-            let actions = app.store.actions_since(&run.id, None, seen, LOOK).await.map_err(store_error)?;
+            let actions = app.runs.actions_since(&run.id, None, seen, LOOK).await.map_err(store_error)?;
             let next = match actions.len() < LOOK as usize {
                 false => Next::More,
                 true if ended => Next::End,
@@ -178,7 +178,7 @@ pub(super) async fn watch_actions(
             let mut messages = Messages::new(&app);
             let mut answer = WatchActionsResponse::default();
             for action in &actions {
-                let counts = app.store.count_children(&action.id).await.map_err(store_error)?;
+                let counts = app.runs.count_children(&action.id).await.map_err(store_error)?;
                 answer.enriched_actions.push(EnrichedAction {
                     action: MessageField::some(messages.action(&run, action).await?),
                     meets_filter: meets(&wanted, action),
@@ -252,7 +252,7 @@ pub(super) fn watch_runs(
             let mut runs = match seen.at {
                 None => {
                     let latest = RunQuery { descending: true, limit: LATEST, ..wanted };
-                    let mut runs = app.store.list_runs(&latest).await.map_err(store_error)?.0;
+                    let mut runs = app.runs.list(&latest).await.map_err(store_error)?.0;
                     runs.reverse();
                     runs
                 }
@@ -288,7 +288,7 @@ async fn changed_since(
     let mut page = RunQuery { updated: Span { from: Some(at), to: None }, limit: LOOK, ..wanted.clone() };
     let (mut all, mut known) = (Vec::new(), BTreeSet::new());
     loop {
-        let (runs, token) = app.store.list_runs(&page).await.map_err(store_error)?;
+        let (runs, token) = app.runs.list(&page).await.map_err(store_error)?;
         // One that changes while pages are read moves to the end of them.
         all.extend(runs.into_iter().filter(|(run, root)| known.insert((run.id.clone(), root.version))));
         if token.is_empty() {

@@ -82,8 +82,8 @@ pub(super) fn action(run: &str, name: &str, parent: &str) -> NewAction {
     }
 }
 
-pub(super) async fn create(store: &Backend, name: &str, created_at: i64) {
-    store.create_run(&run(name, created_at), &action(name, "a0", "")).await.unwrap();
+pub(super) async fn create(store: &Backend, name: &str, created_at: i64) -> Action {
+    store.create_run(&run(name, created_at), &action(name, "a0", "")).await.unwrap()
 }
 
 /// What is claimed, as `run/action/attempt`.
@@ -105,11 +105,12 @@ fn failure(kind: FailureKind) -> Failure {
 }
 
 async fn a_run_is_created_once(store: Backend) {
-    create(&store, "r1", AT).await;
+    let created = create(&store, "r1", AT).await;
     assert_eq!(store.run_by_id(&run_id("r1")).await.unwrap(), Some(run("r1", AT)));
     assert_eq!(store.run_by_family("family-r1").await.unwrap(), Some(run("r1", AT)));
     assert_eq!(store.run_by_id(&run_id("r2")).await.unwrap(), None);
     let root = get(&store, "r1", "a0").await;
+    assert_eq!(created, root);
     assert_eq!((root.phase, root.parent.as_str(), root.attempts), (Phase::Queued, "", 0));
     assert_eq!((root.created_at, root.queued_at, root.ended_at), (AT, AT, None));
     assert_eq!(root.output_prefix(2), "file:///objects/r1/a0/2");

@@ -113,13 +113,14 @@ fn action_spec(connection: &Connection, id: &ActionId) -> Result<Option<Bytes>, 
 
 #[async_trait]
 impl RunStore for SqliteStore {
-    async fn create_run(&self, run: &Run, root: &NewAction) -> Result<(), StoreError> {
+    async fn create_run(&self, run: &Run, root: &NewAction) -> Result<Action, StoreError> {
         let (run, root) = (run.clone(), root.clone());
         self.write(move |connection| {
             let key = row::insert_run(connection, &run, &root)?;
             claim::enter(connection, key, &run.creator.subject)?;
             let root = row::insert_action(connection, key, &root, run.created_at)?;
-            cache::look_up(connection, root, run.created_at)
+            cache::look_up(connection, root, run.created_at)?;
+            row::action_by_key(connection, root)
         })
         .await
     }

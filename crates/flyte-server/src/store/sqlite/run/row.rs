@@ -194,6 +194,12 @@ pub(super) fn actions(
     Ok(actions)
 }
 
+/// The action with this primary key.
+pub(super) fn action_by_key(connection: &Connection, key: i64) -> Result<Action, StoreError> {
+    let sql = format!("SELECT {ACTION_COLUMNS} FROM actions a JOIN runs r ON r.pk = a.run WHERE a.pk = ?1");
+    Ok(connection.prepare_cached(&sql)?.query_row([key], action)?)
+}
+
 pub(super) fn insert_run(connection: &Connection, run: &Run, root: &NewAction) -> Result<i64, StoreError> {
     change(
         connection,
