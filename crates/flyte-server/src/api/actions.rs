@@ -31,8 +31,8 @@ use crate::{
     app::App,
     audit::{Detail, Kind},
     clock::UnixMillis,
-    runs::NewTask,
-    store::{self, ActionId, ActionKind, Enqueued, Failure, FailureKind, NewAction, Phase, Run, TaskRef},
+    runs::{NewTask, result},
+    store::{self, ActionId, ActionKind, Enqueued, Failure, NewAction, Phase, Run, TaskRef},
 };
 
 /// How many children one look reads.
@@ -142,18 +142,7 @@ impl Service {
     async fn trace_failure(&self, base: &str, name: &str) -> Option<Failure> {
         let document = self.app.objects.get(&format!("{base}/{name}/error.pb")).await.ok().flatten()?;
         let error = ErrorDocument::decode_from_slice(&document).ok()?.error.into_option()?;
-        let failure = Failure {
-            // Where it does not say, it is what was run.
-            kind: if error.origin.to_i32() == FailureKind::System as i32 {
-                FailureKind::System
-            } else {
-                FailureKind::User
-            },
-            code: error.code,
-            message: error.message,
-            recoverable: error.kind.to_i32() == 1,
-        };
-        Some(failure.cut())
+        Some(result::failure(error).cut())
     }
 }
 

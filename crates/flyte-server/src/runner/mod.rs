@@ -2,11 +2,9 @@
 //!
 //! `scheduler` takes what is queued ([`crate::runs`]), makes of each task's container a command, an environment and limits
 //! (`container`), and has it started by a supervisor of its own ([`process`], `supervise`), which goes on when the server
-//! does not. What the task writes is kept ([`log`]) and can be followed ([`tail`]); how it ended is read from its exit and from
-//! what its runtime has left (`outcome`). [`libraries`] are given to tasks.
+//! does not. What the task writes is kept ([`log`]) and can be followed ([`tail`]); `outcome` tells how it ended. [`libraries`] are given to tasks.
 
 pub mod authorities;
-mod cached;
 mod container;
 mod directory;
 pub mod environment;

@@ -14,13 +14,13 @@ use std::{
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
 use super::{
-    cached, container, directory, identity, outcome,
+    container, directory, identity, outcome,
     process::{self, Found, How, Process, Supervisor},
 };
 use crate::{
     app::App,
-    runs::Outcome,
-    store::{ActionId, Failure, FailureKind, QueuedAttempt, StoreError},
+    runs::{Outcome, cached},
+    store::{ActionId, Failure, QueuedAttempt, StoreError},
 };
 
 /// How long to wait before something is tried again that failed through the database or the disk.
@@ -153,7 +153,7 @@ impl Work {
     /// Ends the attempt with the outputs of an earlier action if they are still there. Nothing is run.
     async fn finish_cached(self, outputs: &str) {
         let (action, attempt) = (&self.queued.action.id, self.queued.attempt);
-        let found = cached::find(&self.app, &self.queued, outputs).await;
+        let found = cached::find(&self.app.objects, &self.queued, outputs).await;
         tracing::debug!(%action, attempt, outputs, ?found, "a cached result was looked at");
         loop {
             let noted = match found {
@@ -168,10 +168,7 @@ impl Work {
     }
 
     async fn outcome(&mut self) -> Outcome {
-        let system = |message: String| {
-            let code = "RunnerFailed".to_owned();
-            Outcome::Failed(Failure { kind: FailureKind::System, code, message, recoverable: true })
-        };
+        let system = |message: String| Outcome::Failed(Failure::system("RunnerFailed", message));
         let found = match self.begin().await {
             Ok(Ok(found)) => found,
             Ok(Err(failure)) => return Outcome::Failed(failure),
@@ -186,7 +183,9 @@ impl Work {
         };
         match found {
             Found::Ended(exit) if exit.how == How::Stopped && self.is_aborted().await => Outcome::Aborted,
-            Found::Ended(exit) => outcome::of(&self.app, &self.directory, &self.queued, exit).await,
+            Found::Ended(exit) => {
+                outcome::of(&self.app.config, &self.app.objects, &self.directory, &self.queued, exit).await
+            }
             Found::Lost | Found::NotStarted | Found::Running(_) if self.stopped => Outcome::Aborted,
             Found::Lost | Found::NotStarted | Found::Running(_) => Outcome::Lost {
                 reason: "the supervisor of the task was killed, and the task with it".to_owned(),

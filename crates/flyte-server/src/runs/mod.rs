@@ -1,16 +1,20 @@
 //! The life of runs: they are created, their actions are enqueued, worked on in attempts, tried again, aborted, and end.
 //!
-//! [`Runs`] is the only one that changes what [`crate::store::RunStore`] keeps, and the one that reads it for others (`read`);
-//! [`data`] is where their inputs and outputs are. Each change is one transaction; when it is
-//! durable, whoever watches is told (`feed`) and reads what is new. What works on attempts (`crate::runner`) takes them by
-//! [`Runs::claim`], tells how they fare by [`Runs::started`] and [`Runs::ended`], and learns by [`Runs::aborted_attempts`]
-//! which it must kill; [`Runs::changed`] says when to look.
+//! [`Runs`] alone changes what [`crate::store::RunStore`] keeps, and reads it for others (`read`). Each change is one
+//! transaction; when it is durable, `feed` wakes all who watch, and they read what is new. A runner takes attempts by
+//! [`Runs::claim`], reports on them by [`Runs::started`] and [`Runs::ended`], and learns by [`Runs::aborted_attempts`] which of
+//! them it must kill; [`Runs::changed`] says when to look.
+//!
+//! What is not in the database is among the objects: [`data`] names an action's outputs, [`result`] reads how an attempt ended,
+//! and [`cached`] finds out whether an earlier result can be taken.
 
+pub mod cached;
 mod create;
 pub mod data;
 mod feed;
 pub mod identity;
 mod read;
+pub mod result;
 mod retry;
 #[cfg(test)]
 mod tests;

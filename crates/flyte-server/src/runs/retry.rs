@@ -77,15 +77,7 @@ pub(super) fn decide(spec: &TaskSpec, action: &Action, outcome: Outcome, now: Un
             };
             (Phase::TimedOut, failure)
         }
-        Outcome::Lost { reason } => (
-            Phase::Failed,
-            Failure {
-                kind: FailureKind::System,
-                code: "AttemptLost".to_owned(),
-                message: reason,
-                recoverable: true,
-            },
-        ),
+        Outcome::Lost { reason } => (Phase::Failed, Failure::system("AttemptLost", reason)),
     };
     let wait = wait(&metadata, action, &failure);
     let retry_at = wait

@@ -143,6 +143,12 @@ impl Failure {
     /// The longest [`Failure::code`] that is kept, in bytes.
     pub const MAX_CODE: usize = 256;
 
+    /// A failure of what runs tasks; trying again could help.
+    #[must_use]
+    pub fn system(code: &str, message: String) -> Self {
+        Self { kind: FailureKind::System, code: code.to_owned(), message, recoverable: true }
+    }
+
     /// As it is kept: tasks write their errors themselves, as long as they like.
     #[must_use]
     pub fn cut(mut self) -> Self {

@@ -1,20 +1,19 @@
 //! Whether the outputs of an earlier action, which another one takes as its own, are still there.
 
-use buffa::Message as _;
 use flyte_idl::flyteidl2::{
     core::{Literal, literal, scalar},
-    task::{Outputs, TaskSpec},
+    task::Outputs,
 };
 
+use super::result::has_outputs;
 use crate::{
-    app::App,
-    objects::ObjectError,
+    objects::{ObjectError, Objects},
     store::{QueuedAttempt, RunId},
 };
 
 /// What is left of outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub enum Found {
     /// All that they name among this server's objects.
     Whole,
     /// Something is missing, or cannot be read.
@@ -24,8 +23,8 @@ pub(super) enum Found {
 }
 
 /// Looks at the outputs below `prefix`, which `attempt` could take.
-pub(super) async fn find(app: &App, attempt: &QueuedAttempt, prefix: &str) -> Found {
-    match is_whole(app, attempt, prefix).await {
+pub async fn find(objects: &Objects, attempt: &QueuedAttempt, prefix: &str) -> Found {
+    match is_whole(objects, attempt, prefix).await {
         Ok(true) => Found::Whole,
         Ok(false) | Err(ObjectError::Undecodable(_) | ObjectError::Elsewhere(..) | ObjectError::Key(_)) => {
             Found::Gone
@@ -37,23 +36,18 @@ pub(super) async fn find(app: &App, attempt: &QueuedAttempt, prefix: &str) -> Fo
     }
 }
 
-async fn is_whole(app: &App, attempt: &QueuedAttempt, prefix: &str) -> Result<bool, ObjectError> {
-    let task = TaskSpec::decode_from_slice(&attempt.spec).unwrap_or_default();
-    let interface = task.task_template.as_option().and_then(|template| template.interface.as_option());
-    let outputs = interface.and_then(|interface| interface.outputs.as_option());
-    if outputs.is_none_or(|outputs| outputs.variables.is_empty()) {
+async fn is_whole(objects: &Objects, attempt: &QueuedAttempt, prefix: &str) -> Result<bool, ObjectError> {
+    if !has_outputs(attempt) {
         return Ok(true);
     }
     let run = &attempt.action.id.run;
     let url = format!("{prefix}/outputs.pb");
-    let key = app.objects.key_of(&url)?;
+    let key = objects.key_of(&url)?;
     // Outputs that are there take some bytes.
-    if !key.is_in(&run.project, &run.domain)
-        || app.objects.length(&key).await?.is_none_or(|length| length == 0)
-    {
+    if !key.is_in(&run.project, &run.domain) || objects.length(&key).await?.is_none_or(|length| length == 0) {
         return Ok(false);
     }
-    let outputs: Outputs = match app.objects.decode(&url).await {
+    let outputs: Outputs = match objects.decode(&url).await {
         Ok(outputs) => outputs.unwrap_or_default(),
         // Too much to be read here. Its reader will see.
         Err(ObjectError::TooLarge { .. }) => return Ok(true),
@@ -66,7 +60,7 @@ async fn is_whole(app: &App, attempt: &QueuedAttempt, prefix: &str) -> Result<bo
         }
     }
     for uri in uris {
-        if !is_there(app, run, uri).await? {
+        if !is_there(objects, run, uri).await? {
             return Ok(false);
         }
     }
@@ -74,9 +68,9 @@ async fn is_whole(app: &App, attempt: &QueuedAttempt, prefix: &str) -> Result<bo
 }
 
 /// Whether what a value names is there. What is not among this server's objects is not its business.
-async fn is_there(app: &App, run: &RunId, uri: &str) -> Result<bool, ObjectError> {
-    match app.objects.key_of(uri) {
-        Ok(key) if key.is_in(&run.project, &run.domain) => app.objects.exists(&key).await,
+async fn is_there(objects: &Objects, run: &RunId, uri: &str) -> Result<bool, ObjectError> {
+    match objects.key_of(uri) {
+        Ok(key) if key.is_in(&run.project, &run.domain) => objects.exists(&key).await,
         Ok(_) | Err(_) => Ok(true),
     }
 }
@@ -104,17 +98,18 @@ fn collect<'a>(value: &'a Literal, uris: &mut Vec<&'a str>) {
 
 #[cfg(test)]
 mod tests {
-    use buffa::MessageField;
+    use buffa::{Message as _, MessageField};
     use flyte_idl::flyteidl2::{
         core::{
             Blob, LiteralCollection, LiteralMap, Scalar, TaskTemplate, TypedInterface, Variable,
             VariableEntry, VariableMap,
         },
-        task::{NamedLiteral, RunSpec},
+        task::{NamedLiteral, RunSpec, TaskSpec},
     };
 
     use super::*;
     use crate::{
+        app::App,
         runs::{NewRun, NewTask},
         store::{Creator, CreatorKind, Limit, Role, TaskRef},
         testing,
@@ -178,10 +173,10 @@ mod tests {
         let url = |path: &str| app.objects.native_url("p", "d", path).unwrap();
         let (with, without) = (attempt(&app, true).await, attempt(&app, false).await);
         let prefix = url("runs/first/a0/1");
-        assert_eq!(find(&app, &with, &prefix).await, Found::Gone);
-        assert_eq!(find(&app, &without, &prefix).await, Found::Whole, "there is nothing to be there");
+        assert_eq!(find(&app.objects, &with, &prefix).await, Found::Gone);
+        assert_eq!(find(&app.objects, &without, &prefix).await, Found::Whole, "there is nothing to be there");
         for elsewhere in ["/somewhere/else".to_owned(), app.objects.native_url("q", "d", "x").unwrap()] {
-            assert_eq!(find(&app, &with, &elsewhere).await, Found::Gone);
+            assert_eq!(find(&app.objects, &with, &elsewhere).await, Found::Gone);
         }
 
         let collection = LiteralCollection { literals: vec![file(url("raw/in-list"))], ..Default::default() };
@@ -206,11 +201,11 @@ mod tests {
         let outputs = Outputs { literals: literals.collect(), ..Outputs::default() };
         app.objects.put(&format!("{prefix}/outputs.pb"), outputs.encode_to_vec().into()).await.unwrap();
         for path in ["raw/file", "raw/in-list", "raw/directory/below/it"] {
-            assert_eq!(find(&app, &with, &prefix).await, Found::Gone, "without {path}");
+            assert_eq!(find(&app.objects, &with, &prefix).await, Found::Gone, "without {path}");
             app.objects.put(&url(path), "content".into()).await.unwrap();
         }
-        assert_eq!(find(&app, &with, &prefix).await, Found::Whole);
+        assert_eq!(find(&app.objects, &with, &prefix).await, Found::Whole);
         std::fs::remove_dir_all(app.objects.for_command(&url("raw/directory/below"))).unwrap();
-        assert_eq!(find(&app, &with, &prefix).await, Found::Gone, "the directory is empty");
+        assert_eq!(find(&app.objects, &with, &prefix).await, Found::Gone, "the directory is empty");
     }
 }
