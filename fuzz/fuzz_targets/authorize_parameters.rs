@@ -1,7 +1,8 @@
 //! The query of an authorization request and the form of a token request.
 #![no_main]
 
-use flyte_server::oauth::{parameters::Parameters, resource, scope};
+use flyte_model::scope;
+use flyte_server::oauth::{parameters::Parameters, resource};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let Ok(parameters) = Parameters::parse(input) else { return };

@@ -1,7 +1,7 @@
 //! The signed URL of an object: path and query as they come, the signature taken for good.
 #![no_main]
 
-use flyte_server::objects::signed_url::{Method, Permit, Refused};
+use flyte_objects::signed_url::{Method, Permit, Refused};
 
 const SIGNATURE: [u8; 32] = [0; 32];
 

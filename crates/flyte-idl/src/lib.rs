@@ -16,3 +16,11 @@ pub use generated::{cloudidl, flyteauth, flyteidl2};
 /// The compiled `google.protobuf.FileDescriptorSet` of `proto/`, for comparing it with other
 /// people's descriptors.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// What a message says, in one form: encodings of a message differ in the order in which the entries of its maps come.
+#[must_use]
+pub fn canonical<T: buffa::Message + serde::Serialize>(message: &T) -> Vec<u8> {
+    // The JSON tree sorts its keys.
+    serde_json::to_value(message)
+        .map_or_else(|_| message.encode_to_vec(), |json| json.to_string().into_bytes())
+}

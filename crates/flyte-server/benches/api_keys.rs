@@ -15,15 +15,15 @@ use std::{
 
 use axum::{Router, body::Body};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use flyte_model::{Limit, Rights, Role, clock::Clock};
+use flyte_secrets::{api_key_secret, opaque_token};
 use flyte_server::{
     app::App,
     bootstrap,
-    clock::Clock,
-    config::{Environment, Flags, load},
     http::{Readiness, router},
-    oauth::{client_secret, opaque_token},
-    store::{ApiKey, Limit, Rights, Role},
 };
+use flyte_settings::{Environment, Flags, load};
+use flyte_store::ApiKey;
 use futures_util::future::join_all;
 use http::{Request, header};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -82,7 +82,7 @@ fn bench(criterion: &mut Criterion) {
     let prepared = runtime.block_on(bootstrap::prepare(config, Clock::default())).unwrap();
     let app = Arc::clone(&prepared.app);
     let router = router(Arc::clone(&app), Readiness::default());
-    let secret = client_secret::generate().unwrap();
+    let secret = api_key_secret::generate().unwrap();
     let most = std::env::var("KEYS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let mut group = criterion.benchmark_group("client_credentials");
     group.throughput(Throughput::Elements(1)).sample_size(20);

@@ -6,17 +6,16 @@ use crate::{
     access::Access,
     apps::Apps,
     audit::Audit,
-    clock::Clock,
-    config::Config,
     identity::{Passwords, Throttle},
     keys::SigningKeys,
-    objects::Objects,
     runner::tail::Logs,
     runs::Runs,
-    stopping::Stopping,
-    store::Store,
     trust::TrustedIssuers,
 };
+use flyte_model::{Stopping, clock::Clock};
+use flyte_objects::Objects;
+use flyte_settings::Config;
+use flyte_store::Store;
 
 /// The running server's parts; handlers get it as `State<Arc<App>>`.
 #[derive(Debug)]

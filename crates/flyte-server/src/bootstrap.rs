@@ -17,20 +17,25 @@ use crate::{
     app::App,
     apps::Apps,
     audit::{Audit, Detail, Event, Kind},
-    clock::{Clock, UnixTime},
-    config::{Config, PublicClientConfig},
-    data_dir::{DataDir, DataDirError, write_atomically},
+    data_dir::{DataDir, DataDirError},
     identity::{PasswordError, Passwords, Throttle},
     keys::{KeyError, SealingKey, SigningKeys},
-    oauth::{scope, token::PUBLIC_GRANTS},
-    objects::{Objects, ObjectsError},
+    oauth::token::PUBLIC_GRANTS,
     runner,
     runs::Runs,
-    stopping::Stopping,
-    store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User, sqlite::SqliteStore},
     tls::{Tls, TlsError},
     trust::{TrustedIssuers, issuers::CaFileError},
 };
+use flyte_model::{
+    Stopping,
+    clock::{Clock, UnixTime},
+    scope,
+};
+use flyte_objects::{Objects, ObjectsError};
+use flyte_secrets::write_atomically;
+use flyte_settings::{Config, PublicClientConfig};
+use flyte_store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User};
+use flyte_store_sqlite::SqliteStore;
 
 /// The project that a new server has.
 const FIRST_PROJECT: &str = "flytesnacks";

@@ -18,7 +18,7 @@ pub use self::{
     client::{ClientAction, NewClient},
     user::{NewUser, UserAction},
 };
-use crate::config::{Flags, settings::ALL};
+use flyte_settings::{Flags, settings::ALL};
 
 const ABOUT: &str = "Authorization server and control plane of Flyte in one binary";
 

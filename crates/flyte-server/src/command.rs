@@ -19,12 +19,13 @@ use crate::{
     audit::Event,
     bootstrap::BootstrapError,
     cli::{self, Action, Invocation},
-    clock::Clock,
-    config::{self, Config, Environment},
     data_dir,
     runner::supervise,
-    store::{AuditStore as _, StoreError, sqlite::SqliteStore},
 };
+use flyte_model::clock::Clock;
+use flyte_settings::{self, Config, Environment};
+use flyte_store::{AuditStore as _, StoreError};
+use flyte_store_sqlite::SqliteStore;
 
 /// Failed.
 const FAILURE: u8 = 1;
@@ -39,9 +40,9 @@ pub fn run() -> ExitCode {
     }
     let invocation = Invocation::from_matches(&cli::command().get_matches());
     if invocation.command == Action::ConfigReference {
-        return print(&config::markdown());
+        return print(&flyte_settings::markdown());
     }
-    let loaded = match config::load(&invocation.flags, &Environment::of_process()) {
+    let loaded = match flyte_settings::load(&invocation.flags, &Environment::of_process()) {
         Ok(loaded) => loaded,
         Err(errors) => {
             for error in errors {

@@ -17,15 +17,14 @@
 //! restoring            there while a restore is not complete: no server starts
 //! ```
 
+use flyte_secrets::{UNFINISHED, write_atomically};
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-/// Prefix of files being written: an interrupted write leaves one behind, which the next start removes.
-pub(crate) const UNFINISHED: &str = ".unfinished-";
 /// The mark of a directory that a restore has not completed.
 pub(crate) const RESTORING: &str = "restoring";
 /// The file that lists where backups were made, one path on each line.
@@ -292,23 +291,6 @@ fn remove_unfinished(directory: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes a file that only its owner can read so that, whenever the process or the machine dies, it has its old content
-/// or its new one.
-///
-/// # Errors
-/// When the directory cannot be written to, or the disk is full.
-pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(directory)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

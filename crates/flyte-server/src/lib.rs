@@ -11,24 +11,21 @@ pub mod audit;
 pub mod backup;
 pub mod bootstrap;
 pub mod cli;
-pub mod clock;
+
 pub mod command;
-pub mod config;
+
 pub mod data_dir;
 pub mod http;
 pub mod identity;
 pub mod keys;
 pub mod logging;
 pub mod oauth;
-pub mod objects;
 pub mod runner;
 pub mod runs;
 pub mod serve;
-pub mod stopping;
-pub mod store;
+
 #[cfg(test)]
 mod testing;
 pub mod tls;
 pub mod trust;
-mod walk;
 pub mod web;

@@ -22,7 +22,7 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
-use crate::config::{LogConfig, LogFormat};
+use flyte_settings::{LogConfig, LogFormat};
 
 /// The target of events of the audit log.
 pub const AUDIT: &str = "audit";
@@ -67,11 +67,6 @@ pub fn start(config: &LogConfig) -> Result<(), LogError> {
         }
     }
     Ok(())
-}
-
-/// Checks what [`LogConfig::filter`] is given.
-pub(crate) fn check_filter(filter: &str) -> Result<(), String> {
-    EnvFilter::try_new(filter).map(drop).map_err(|error| format!("it is no filter of the log: {error}"))
 }
 
 /// A line of the audit log as text.

@@ -12,17 +12,20 @@ use crate::{
     access::Access,
     app::App,
     audit::Audit,
-    clock::{Clock, UnixTime},
-    config::Config,
     identity::{Passwords, Throttle},
     keys::{SealingKey, SigningKeys},
-    oauth::{client_secret, opaque_token},
-    objects::Objects,
     runs::Runs,
-    stopping::Stopping,
-    store::{ApiKey, Limit, Rights, Role, Store, User, sqlite::SqliteStore},
     trust::TrustedIssuers,
 };
+use flyte_model::{
+    Limit, Rights, Role, Stopping,
+    clock::{Clock, UnixTime},
+};
+use flyte_objects::Objects;
+use flyte_secrets::{api_key_secret, opaque_token};
+use flyte_settings::Config;
+use flyte_store::{ApiKey, Store, User};
+use flyte_store_sqlite::SqliteStore;
 
 /// When tests begin.
 pub(crate) const NOW: UnixTime = 1_800_000_000;
@@ -86,7 +89,7 @@ pub(crate) async fn api_key(
     name: &str,
     change: impl FnOnce(&mut ApiKey),
 ) -> (ApiKey, SecretString) {
-    let secret = client_secret::generate().unwrap();
+    let secret = api_key_secret::generate().unwrap();
     let mut key = ApiKey {
         client_id: name.to_owned(),
         name: name.to_owned(),

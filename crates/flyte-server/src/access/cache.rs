@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Caller;
-use crate::clock::UnixTime;
+use flyte_model::clock::UnixTime;
 
 /// Independent parts, so that cores seldom wait for each other.
 const SHARDS: usize = 16;

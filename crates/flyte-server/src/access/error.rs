@@ -3,7 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::{config::Config, store::StoreError};
+use flyte_settings::Config;
+use flyte_store::StoreError;
 
 /// Path of the protected resource's metadata (RFC 9728 section 3).
 pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";

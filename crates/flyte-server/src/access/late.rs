@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::clock::UnixTime;
+use flyte_model::clock::UnixTime;
 
 /// Seconds in which a key's late tokens are told once: whoever has one can present it as often as they like.
 const INTERVAL: i64 = 60;

@@ -32,16 +32,16 @@ use self::{
 };
 pub use self::{
     error::{AccessError, RESOURCE_METADATA, Reason, step_up_challenge},
-    principal::PrincipalKind,
     streams::{OpenStream, StreamEnd, TooManyStreams},
 };
 use crate::{
     app::App,
     audit::{Detail, Event, Kind},
-    clock::UnixTime,
     keys::VerifyError,
-    store::{FAMILY_RETENTION, Limit, Role, StoreError},
 };
+use flyte_model::PrincipalKind;
+use flyte_model::{Limit, Role, clock::UnixTime};
+use flyte_store::{FAMILY_RETENTION, StoreError};
 
 /// How long the answer to "does this principal still exist, and what may it do?" is believed, in seconds.
 const ACCOUNT_CHECK_INTERVAL: i64 = 10;

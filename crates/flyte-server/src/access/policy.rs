@@ -11,8 +11,9 @@ pub use self::api_keys::{
     recently_signed_in, sees_all_api_keys,
 };
 
-use super::{Caller, PrincipalKind};
-use crate::{clock::UnixTime, oauth::scope, store::Role};
+use super::Caller;
+use flyte_model::PrincipalKind;
+use flyte_model::{Role, clock::UnixTime, scope};
 
 /// How the names of methods begin that change nothing. A method that reads and is called otherwise is only refused where it
 /// could be allowed.
@@ -205,7 +206,7 @@ pub fn may_see(caller: &Caller, project: &str, domain: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Limit;
+    use flyte_model::Limit;
 
     fn caller(role: Role, scope: &str, project: &str, domain: &str) -> Caller {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());

@@ -8,36 +8,10 @@ mod federated;
 mod person;
 mod run;
 
-use serde::{Deserialize, Serialize};
-
 use super::Caller;
-use crate::{
-    app::App,
-    store::{Limit, Role, StoreError},
-};
-
-/// What kind of principal the subject of a token is: the private claim `principal`, left out for people.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PrincipalKind {
-    /// A person with an account here; `sub` is the account's identifier.
-    #[default]
-    Person,
-    /// An API key; `sub` is its `client_id`.
-    ApiKey,
-    /// A job of a trusted CI system; `sub` is the name of the trust rule, a colon, and the `sub` of the CI system's token.
-    Federated,
-    /// A run of this server; `sub` is `project/domain/name`.
-    Run,
-}
-
-impl PrincipalKind {
-    /// Whether it is the kind that tokens do not name.
-    #[must_use]
-    pub fn is_person(&self) -> bool {
-        *self == Self::Person
-    }
-}
+use crate::app::App;
+use flyte_model::{Limit, PrincipalKind, Role};
+use flyte_store::StoreError;
 
 /// What a principal may do at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

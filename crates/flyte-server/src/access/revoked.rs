@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::forgotten_after;
-use crate::clock::UnixTime;
+use flyte_model::clock::UnixTime;
 
 /// The families that were revoked, as far as this replica knows.
 #[derive(Debug, Default)]

@@ -13,11 +13,10 @@ use http::HeaderMap;
 use jsonwebtoken::decode_header;
 use tokio::sync::oneshot;
 
-use super::{ACCOUNT_CHECK_INTERVAL, Access, Caller, PrincipalKind, bearer, principal};
-use crate::{
-    app::App,
-    clock::{Clock, UnixTime},
-};
+use super::{ACCOUNT_CHECK_INTERVAL, Access, Caller, bearer, principal};
+use crate::app::App;
+use flyte_model::PrincipalKind;
+use flyte_model::clock::{Clock, UnixTime};
 
 /// Why a stream ends before its method has ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,10 +7,9 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    store::{AuthorizationCode, BrowserSession, RevokedBy, sqlite::SqliteStore},
-    testing::{self, NOW},
-};
+use crate::testing::{self, NOW};
+use flyte_store::{AuthorizationCode, BrowserSession, RevokedBy};
+use flyte_store_sqlite::SqliteStore;
 
 const TTL: i64 = 3600;
 

@@ -4,8 +4,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::PrincipalKind;
-use crate::{app::App, clock::UnixTime, keys::KeyError};
+use crate::{app::App, keys::KeyError};
+use flyte_model::PrincipalKind;
+use flyte_model::clock::UnixTime;
 
 /// `typ` of an access token (RFC 9068 section 2.1): an ID token can never pass for one.
 pub const TYP: &str = "at+jwt";

@@ -5,11 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::PrincipalKind;
-use crate::{
-    clock::UnixTime,
-    store::{Store, StoreError},
-};
+use flyte_model::PrincipalKind;
+use flyte_model::clock::UnixTime;
+use flyte_store::{Store, StoreError};
 
 /// Uses that are not written yet.
 #[derive(Debug, Default)]

@@ -30,10 +30,10 @@ use crate::{
     access::policy,
     app::App,
     audit::{Detail, Kind},
-    clock::UnixMillis,
     runs::{NewTask, result},
-    store::{self, ActionId, ActionKind, Enqueued, Failure, NewAction, Phase, Run, TaskRef},
 };
+use flyte_model::clock::UnixMillis;
+use flyte_store::{self, ActionId, ActionKind, Enqueued, Failure, NewAction, Phase, Run, TaskRef};
 
 /// How many children one look reads.
 const LOOK: u32 = 500;
@@ -337,7 +337,7 @@ async fn look(
 ) -> Result<Look<(i64, bool), WatchForUpdatesResponse>, ConnectError> {
     // Before the changes are read: what changes later is read when it is told.
     let ended = app.runs.action(parent).await.map_err(store_error)?.is_none_or(|one| one.phase.is_terminal());
-    let children: Vec<store::Action> =
+    let children: Vec<flyte_store::Action> =
         app.runs.actions_since(&parent.run, Some(&parent.name), seen, LOOK).await.map_err(store_error)?;
     let more = children.len() >= LOOK as usize;
     let messages = Messages::new(app);

@@ -9,11 +9,8 @@ use flyte_idl::flyteidl2::common::{
 };
 
 use super::store_error;
-use crate::{
-    access::{Caller, PrincipalKind},
-    app::App,
-    store::Actor,
-};
+use crate::{access::Caller, app::App};
+use flyte_model::{Actor, PrincipalKind};
 
 /// The caller as records name it.
 pub(super) fn of(caller: &Caller) -> Actor {

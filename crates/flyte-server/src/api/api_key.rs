@@ -16,10 +16,8 @@ use super::{
     keys::{Fields, Keys, Lifetime, NewKey},
     maker::{Maker, Makers},
 };
-use crate::{
-    app::App,
-    store::{self, Role},
-};
+use crate::app::App;
+use flyte_model::Role;
 
 const FIELDS: Fields = Fields { name: "name", client_id: "client_id" };
 
@@ -33,13 +31,13 @@ impl Service {
         Self { keys: Keys::by_id_or_name(Arc::clone(&app)), app }
     }
 
-    async fn one(&self, key: store::ApiKey) -> Result<ApiKey, ConnectError> {
+    async fn one(&self, key: flyte_store::ApiKey) -> Result<ApiKey, ConnectError> {
         let maker = Makers::new(&self.app).of(&key.created_by).await?;
         Ok(message(key, maker))
     }
 }
 
-fn message(key: store::ApiKey, maker: Maker) -> ApiKey {
+fn message(key: flyte_store::ApiKey, maker: Maker) -> ApiKey {
     ApiKey {
         client_id: key.client_id,
         name: key.name,
@@ -66,7 +64,9 @@ fn role(text: &str) -> Result<Option<Role>, ConnectError> {
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|error: store::UnknownRole| invalid("access.role", &error.to_string()))
+    text.parse()
+        .map(Some)
+        .map_err(|error: flyte_model::UnknownRole| invalid("access.role", &error.to_string()))
 }
 
 impl ApiKeyService for Service {

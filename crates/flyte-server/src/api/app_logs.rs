@@ -21,8 +21,8 @@ use crate::{
     app::App,
     apps,
     runner::tail::{Followed, TailError},
-    store::AppId,
 };
+use flyte_store::AppId;
 
 pub(super) struct Service {
     app: Arc<App>,

@@ -21,10 +21,9 @@ use super::{
     caller, invalid,
     keys::{Fields, Keys, NewKey},
 };
-use crate::{
-    app::App,
-    store::{ApiKey, Role},
-};
+use crate::app::App;
+use flyte_model::Role;
+use flyte_store::ApiKey;
 
 const FIELDS: Fields = Fields { name: "client_name", client_id: "client_id" };
 

@@ -6,12 +6,8 @@ use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceReque
 use flyte_idl::flyteauth::{AuditService, Event, ListEventsRequest, ListEventsResponse};
 
 use super::{allow, caller, store_error};
-use crate::{
-    access::policy,
-    app::App,
-    audit,
-    store::{AuditQuery, StoredAuditRecord},
-};
+use crate::{access::policy, app::App, audit};
+use flyte_store::{AuditQuery, StoredAuditRecord};
 
 /// How many events a page has where the request does not say.
 const DEFAULT_PAGE: u32 = 100;

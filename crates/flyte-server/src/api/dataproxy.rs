@@ -29,14 +29,14 @@ use uuid::Uuid;
 use super::{caller, invalid, logs, object_error, place, store_error, task::decode, timestamp};
 use crate::{
     access::{Caller, policy},
+    api::objects::{download_url, sign},
     app::App,
-    objects::{
-        ObjectKey,
-        serve::{download_url, sign},
-        signed_url::{MAX_LIFE, Method, Permit, hex, owner},
-    },
-    store::TaskId,
 };
+use flyte_objects::{
+    ObjectKey,
+    signed_url::{MAX_LIFE, Method, Permit, hex, owner},
+};
+use flyte_store::TaskId;
 
 /// Among the headers of an upload location: the same content is there already. What else sends the header along with the
 /// upload does no harm.

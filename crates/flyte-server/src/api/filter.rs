@@ -2,7 +2,7 @@
 
 use connectrpc::ConnectError;
 
-use crate::store::{ProjectQuery, ProjectState};
+use flyte_store::{ProjectQuery, ProjectState};
 
 /// The longest filter, in bytes.
 const MAX_FILTER: usize = 4096;

@@ -6,7 +6,8 @@ use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceReque
 use flyte_idl::flyteidl2::auth::{IdentityService, UserInfoRequest, UserInfoResponse};
 
 use super::{caller, store_error};
-use crate::{access::PrincipalKind, app::App};
+use crate::app::App;
+use flyte_model::PrincipalKind;
 
 pub(super) struct Service {
     app: Arc<App>,

@@ -16,15 +16,20 @@ use self::name::{check_client_id, check_name};
 use super::{MACHINE_SCOPES, allow, caller, invalid, is_keeper, project::DOMAINS, store_error};
 use crate::{
     access::{
-        Caller, PrincipalKind,
+        Caller,
         policy::{self, Issuance},
     },
     app::App,
     audit::{Detail, Event, Kind},
-    clock::{UnixTime, rfc3339},
-    oauth::{client_assertion, client_secret, opaque_token, scope},
-    store::{ApiKey, ApiKeyQuery, Limit, Rights, Role, Rotation, SecretRotation},
+    oauth::client_assertion,
 };
+use flyte_model::{
+    Limit, PrincipalKind, Rights, Role,
+    clock::{UnixTime, rfc3339},
+    scope,
+};
+use flyte_secrets::{api_key_secret, opaque_token};
+use flyte_store::{ApiKey, ApiKeyQuery, Rotation, SecretRotation};
 
 /// How many keys a page has where the request does not say.
 const DEFAULT_PAGE: u32 = 100;
@@ -401,7 +406,7 @@ fn event(kind: Kind, caller: &Caller, key: &ApiKey) -> Event {
 }
 
 fn generate() -> Result<SecretString, ConnectError> {
-    client_secret::generate().map_err(|error| {
+    api_key_secret::generate().map_err(|error| {
         tracing::error!(%error, "no secret could be made");
         ConnectError::unavailable("the server has no random numbers; try again later")
     })

@@ -4,7 +4,7 @@ use connectrpc::ConnectError;
 use flyte_idl::flyteidl2::common::{Filter, ListRequest, Sort, filter::Function, sort::Direction};
 
 use super::invalid;
-use crate::store::{Condition, Test};
+use flyte_store::{Condition, Test};
 
 /// How many items a page has where the request does not say.
 const DEFAULT_PAGE: u32 = 100;

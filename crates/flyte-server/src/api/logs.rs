@@ -22,8 +22,8 @@ use crate::{
         log::{Line, Stream as Source},
         tail::{self, TailError},
     },
-    store::{ActionId, RunId},
 };
+use flyte_store::{ActionId, RunId};
 
 pub(super) struct Service {
     app: Arc<App>,

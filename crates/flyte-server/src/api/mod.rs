@@ -21,6 +21,7 @@ mod keys;
 mod list_request;
 mod logs;
 mod maker;
+pub mod objects;
 mod place;
 mod project;
 mod run;
@@ -73,10 +74,11 @@ use crate::{
     },
     app::App,
     audit::{Detail, Event, Kind},
-    oauth::{endpoints, scope},
-    objects::ObjectError,
-    store::StoreError,
 };
+use flyte_model::scope;
+use flyte_objects::ObjectError;
+use flyte_settings::endpoints;
+use flyte_store::StoreError;
 
 /// The scopes that an API key or a trust rule can have: those of people's sign-ins say who somebody is, and a machine is nobody.
 const MACHINE_SCOPES: [&str; 2] = [scope::ALL, scope::READ];

@@ -70,18 +70,19 @@ mod tests {
     use connectrpc::ErrorCode;
 
     use super::*;
-    use crate::{store::Limit, testing};
+    use crate::testing;
+    use flyte_model::Limit;
 
     #[tokio::test]
     async fn what_is_not_the_callers_is_not_there() {
         let app = testing::app(|_| {}).await;
         for id in ["p1", "p2"] {
-            let project = crate::store::Project {
+            let project = flyte_store::Project {
                 id: id.to_owned(),
                 name: id.to_owned(),
                 description: String::new(),
                 labels: std::collections::BTreeMap::new(),
-                state: crate::store::ProjectState::Active,
+                state: flyte_store::ProjectState::Active,
                 created_at: 0,
                 updated_at: 0,
             };

@@ -19,8 +19,9 @@ use crate::{
     access::{Caller, policy},
     app::App,
     audit::{Detail, Event, Kind},
-    store::{self, ProjectQuery, ProjectSortKey, Role},
 };
+use flyte_model::Role;
+use flyte_store::{self, ProjectQuery, ProjectSortKey};
 
 /// The stages that every project has, as identifier and name.
 pub(super) const DOMAINS: [(&str, &str); 3] =
@@ -48,7 +49,7 @@ impl Service {
     }
 
     /// The project as `caller` may see it: only the domains that it works in.
-    fn message(&self, caller: &Caller, project: store::Project) -> Project {
+    fn message(&self, caller: &Caller, project: flyte_store::Project) -> Project {
         let domains = DOMAINS.iter().filter(|(id, _)| policy::may_see(caller, &project.id, Some(id)));
         Project {
             domains: domains
@@ -66,10 +67,10 @@ impl Service {
                 ..Labels::default()
             }),
             state: EnumValue::from(match project.state {
-                store::ProjectState::Active => ProjectState::PROJECT_STATE_ACTIVE,
-                store::ProjectState::Archived => ProjectState::PROJECT_STATE_ARCHIVED,
-                store::ProjectState::SystemGenerated => ProjectState::PROJECT_STATE_SYSTEM_GENERATED,
-                store::ProjectState::SystemArchived => ProjectState::PROJECT_STATE_SYSTEM_ARCHIVED,
+                flyte_store::ProjectState::Active => ProjectState::PROJECT_STATE_ACTIVE,
+                flyte_store::ProjectState::Archived => ProjectState::PROJECT_STATE_ARCHIVED,
+                flyte_store::ProjectState::SystemGenerated => ProjectState::PROJECT_STATE_SYSTEM_GENERATED,
+                flyte_store::ProjectState::SystemArchived => ProjectState::PROJECT_STATE_SYSTEM_ARCHIVED,
             }),
             org: self.app.config.org.clone(),
             ..Project::default()
@@ -82,7 +83,11 @@ impl Service {
     }
 
     /// The project of a request, checked.
-    fn project(&self, message: Option<&Project>, created_at: i64) -> Result<store::Project, ConnectError> {
+    fn project(
+        &self,
+        message: Option<&Project>,
+        created_at: i64,
+    ) -> Result<flyte_store::Project, ConnectError> {
         let message = message.ok_or_else(|| invalid("project", "is missing"))?;
         if !self.is_our_org(&message.org) {
             return Err(invalid("project.org", "is not this server's organization"));
@@ -107,13 +112,13 @@ impl Service {
             check_text(&format!("project.labels[{key:?}]"), value, MAX_NAME)?;
         }
         let state = match message.state.as_known() {
-            Some(ProjectState::PROJECT_STATE_ACTIVE) => store::ProjectState::Active,
-            Some(ProjectState::PROJECT_STATE_ARCHIVED) => store::ProjectState::Archived,
-            Some(ProjectState::PROJECT_STATE_SYSTEM_GENERATED) => store::ProjectState::SystemGenerated,
-            Some(ProjectState::PROJECT_STATE_SYSTEM_ARCHIVED) => store::ProjectState::SystemArchived,
+            Some(ProjectState::PROJECT_STATE_ACTIVE) => flyte_store::ProjectState::Active,
+            Some(ProjectState::PROJECT_STATE_ARCHIVED) => flyte_store::ProjectState::Archived,
+            Some(ProjectState::PROJECT_STATE_SYSTEM_GENERATED) => flyte_store::ProjectState::SystemGenerated,
+            Some(ProjectState::PROJECT_STATE_SYSTEM_ARCHIVED) => flyte_store::ProjectState::SystemArchived,
             None => return Err(invalid("project.state", "is not a state that there is")),
         };
-        Ok(store::Project {
+        Ok(flyte_store::Project {
             id: message.id.clone(),
             name: name.clone(),
             description: message.description.clone(),
@@ -256,7 +261,8 @@ impl ProjectService for Service {
         };
         filter::apply(&request.filters, &mut query)?;
         if query.states.is_empty() && query.id.is_none() {
-            query.states = vec![store::ProjectState::Active, store::ProjectState::SystemGenerated];
+            query.states =
+                vec![flyte_store::ProjectState::Active, flyte_store::ProjectState::SystemGenerated];
         }
         sort(request.sort_by.as_option(), &mut query)?;
         let visible = match (&caller.limit.project, &query.id) {

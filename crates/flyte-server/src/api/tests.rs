@@ -34,12 +34,12 @@ use tower::ServiceExt as _;
 use crate::{
     access::token::{self, TokenGrant},
     app::App,
-    clock::UnixTime,
-    config::Config,
     http::Readiness,
-    store::{Client, ClientKind},
     testing::{self, NOW},
 };
+use flyte_model::clock::UnixTime;
+use flyte_settings::Config;
+use flyte_store::{Client, ClientKind};
 
 /// A server with the accounts of Ada and of Root, an administrator.
 struct Server {

@@ -3,7 +3,7 @@
 use buffa::{Inline, MessageField};
 use buffa_types::google::protobuf::Timestamp;
 
-use crate::clock::UnixTime;
+use flyte_model::clock::UnixTime;
 
 /// A moment, in a field that may stay empty.
 pub(super) type TimestampField = MessageField<Timestamp, Inline<Timestamp>>;

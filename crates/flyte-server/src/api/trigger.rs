@@ -30,11 +30,11 @@ use crate::{
     access::{Caller, policy},
     app::App,
     audit::{Detail, Event, Kind},
-    clock::UnixTime,
-    store::{
-        Condition, NewTrigger, TaskId, Test, Trigger, TriggerChange, TriggerDeployment, TriggerField,
-        TriggerId, TriggerQuery,
-    },
+};
+use flyte_model::clock::UnixTime;
+use flyte_store::{
+    Condition, NewTrigger, TaskId, Test, Trigger, TriggerChange, TriggerDeployment, TriggerField, TriggerId,
+    TriggerQuery,
 };
 
 /// The most triggers that are changed at once.

@@ -20,10 +20,10 @@ use crate::{
     access::policy,
     app::App,
     audit::{Detail, Event, Kind},
-    oauth::scope,
-    store::{Limit, Rights, TrustRule},
     trust::rule,
 };
+use flyte_model::{Limit, Rights, scope};
+use flyte_store::TrustRule;
 
 pub(super) struct Service {
     app: Arc<App>,

@@ -15,8 +15,8 @@ use crate::{
         process::{Limits, Spec},
         sandbox,
     },
-    store::{AppId, AppRecord},
 };
+use flyte_store::{AppId, AppRecord};
 
 /// The container of an app; the error is for people.
 pub(super) fn container(record: &AppRecord) -> Result<Container, String> {

@@ -16,8 +16,8 @@ use crate::{
         self, ending,
         process::{self, Found, Process, Supervisor},
     },
-    store::{AppChange, AppId, AppNote, AppQuery, AppRecord, AppStatus, StoreError},
 };
+use flyte_store::{AppChange, AppId, AppNote, AppQuery, AppRecord, AppStatus, StoreError};
 
 /// How long to wait before something is tried again that failed through the database or the disk.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -367,11 +367,9 @@ mod tests {
     use flyte_idl::flyteidl2::app::{Spec, spec::AppPayload};
 
     use super::*;
-    use crate::{
-        access::PrincipalKind,
-        store::{Actor, NewApp},
-        testing,
-    };
+    use crate::testing;
+    use flyte_model::{Actor, PrincipalKind};
+    use flyte_store::NewApp;
 
     #[tokio::test]
     async fn what_an_earlier_process_left_is_the_apps_failure() {

@@ -1,6 +1,6 @@
 //! Apps that are kept running on this machine.
 //!
-//! What somebody wants stands in the database ([`crate::store::AppStore`]). A `keeper` for each app sees to it: it gives
+//! What somebody wants stands in the database ([`flyte_store::AppStore`]). A `keeper` for each app sees to it: it gives
 //! the app a port of the loopback interface (`port`), has its command started by a supervisor ([`crate::runner::process`]),
 //! asks whether it answers, starts it again when it ends, and stops it when it is not wanted any more.
 
@@ -17,7 +17,8 @@ use url::Host;
 pub use self::keeper::run;
 
 use self::port::Ports;
-use crate::{config::Config, store::AppId};
+use flyte_settings::Config;
+use flyte_store::AppId;
 
 /// The apps of this server.
 #[derive(Debug)]

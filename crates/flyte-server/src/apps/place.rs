@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{runner::component, store::AppId};
+use crate::runner::component;
+use flyte_store::AppId;
 
 /// What is there of all apps.
 pub(super) fn root(data_dir: &Path) -> PathBuf {

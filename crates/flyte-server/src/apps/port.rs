@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::store::AppId;
+use flyte_store::AppId;
 
 /// How long an app may take to accept a connection.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use crate::{clock::UnixTime, http::ClientAddr, store::AuditRecord};
+use flyte_model::{ClientAddr, clock::UnixTime};
+use flyte_store::AuditRecord;
 
 /// The longest text of an event, in bytes: much of it comes from strangers.
 const MAX_TEXT: usize = 512;

@@ -13,7 +13,8 @@ use std::{
 };
 
 use super::{Detail, Kind};
-use crate::{clock::UnixTime, identity::AddressBlock, store::AuditRecord};
+use flyte_model::{AddressBlock, clock::UnixTime};
+use flyte_store::AuditRecord;
 
 /// How long repeats are counted, in seconds.
 const WINDOW: i64 = 300;

@@ -1,7 +1,7 @@
 //! An event as a line of the log.
 
 use super::{Detail, Kind};
-use crate::store::AuditRecord;
+use flyte_store::AuditRecord;
 
 /// Writes the line. Each detail is a field of its own, so that JSON lines can be searched by them; one that is not there is
 /// left out.

@@ -25,10 +25,8 @@ pub use self::{
     event::{Detail, Event, Kind},
     query::{WrongCondition, check as check_query},
 };
-use crate::{
-    clock::Clock,
-    store::{AuditRecord, Store},
-};
+use flyte_model::clock::Clock;
+use flyte_store::{AuditRecord, Store};
 
 /// The most events that wait for the database; who records beyond that waits.
 const QUEUE: usize = 1024;

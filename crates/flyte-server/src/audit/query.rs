@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::Kind;
-use crate::{config::settings, store::AuditQuery};
+use flyte_settings::settings;
+use flyte_store::AuditQuery;
 
 /// A condition that no record can meet because it is written wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,11 +5,10 @@ use std::{
 };
 
 use super::*;
-use crate::{
-    http::ClientAddr,
-    store::{AuditQuery, sqlite::SqliteStore},
-    testing::{self, NOW},
-};
+use crate::testing::{self, NOW};
+use flyte_model::ClientAddr;
+use flyte_store::AuditQuery;
+use flyte_store_sqlite::SqliteStore;
 
 async fn stored(store: &dyn Store) -> Vec<AuditRecord> {
     let query = AuditQuery { limit: 10_000, ..AuditQuery::default() };

@@ -12,13 +12,11 @@ use super::{
     BackupError, at,
     manifest::{self, DATABASE, Entry, Manifest, content, escape, hash, stamp},
 };
-use crate::{
-    clock::{Clock, rfc3339},
-    config::Config,
-    data_dir::{self, UNFINISHED},
-    store::sqlite,
-    walk,
-};
+use crate::data_dir;
+use flyte_model::clock::{Clock, rfc3339};
+use flyte_objects::walk;
+use flyte_secrets::UNFINISHED;
+use flyte_settings::Config;
 
 /// What the data directory has at its top and a backup has not: the database is copied by itself, the others are made by each
 /// start.
@@ -176,7 +174,7 @@ impl<'a> Writer<'a> {
     fn database(&mut self, data_dir: &Path) -> Result<Entry, BackupError> {
         let scratch = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(self.directory);
         let scratch = scratch.map_err(at(self.directory))?;
-        sqlite::snapshot(&data_dir.join(DATABASE), scratch.path())?;
+        flyte_store_sqlite::snapshot(&data_dir.join(DATABASE), scratch.path())?;
         let file = File::open(scratch.path()).map_err(at(scratch.path()))?;
         self.content(DATABASE.to_owned(), None, file).map_err(at(self.directory))
     }

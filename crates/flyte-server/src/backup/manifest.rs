@@ -12,7 +12,8 @@ use aws_lc_rs::digest::{Context, SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use super::{BackupError, at};
-use crate::{data_dir::write_atomically, objects::signed_url::hex};
+use flyte_objects::signed_url::hex;
+use flyte_secrets::write_atomically;
 
 /// The first words of the file.
 const MAGIC: &str = "flyte-server-backup 1 ";

@@ -25,7 +25,8 @@ pub use self::{
     manifest::Manifest,
     restore::{Restored, restore},
 };
-use crate::{data_dir::DataDirError, store::StoreError};
+use crate::data_dir::DataDirError;
+use flyte_store::StoreError;
 
 /// Why there is no backup, or none can be restored.
 #[derive(Debug, thiserror::Error)]

@@ -14,14 +14,12 @@ use super::{
 };
 use crate::{
     audit::{Event, Kind},
-    clock::Clock,
     data_dir::{DataDir, RESTORING},
     runner::process,
-    store::{
-        AuditStore as _,
-        sqlite::{CutOff, SqliteStore},
-    },
 };
+use flyte_model::clock::Clock;
+use flyte_store::AuditStore as _;
+use flyte_store_sqlite::{CutOff, SqliteStore};
 
 /// What came of a restore.
 #[derive(Clone, Debug)]

@@ -10,12 +10,13 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     bootstrap,
-    clock::Clock,
-    config::Config,
-    oauth::opaque_token,
     runner::process::{self, Found},
-    store::{ApiKey, ApiKeyStore as _, Limit, Rights, Role, UserStore as _, sqlite::SqliteStore},
 };
+use flyte_model::{Limit, Rights, Role, clock::Clock};
+use flyte_secrets::opaque_token;
+use flyte_settings::Config;
+use flyte_store::{ApiKey, ApiKeyStore as _, UserStore as _};
+use flyte_store_sqlite::SqliteStore;
 
 const NOW: i64 = 1_800_000_000;
 const OUTPUTS: &str = "objects://p/d/runs/r1/a0/1/outputs.pb";
@@ -196,7 +197,7 @@ async fn an_interrupted_backup_leaves_the_one_before() {
     // As one that was killed leaves it: contents that may not have reached the disk, and half a file.
     let server = world.start().await;
     server.app.objects.put("objects://p/d/new", Bytes::from_static(b"new")).await.unwrap();
-    let sha256 = crate::objects::signed_url::hex(
+    let sha256 = flyte_objects::signed_url::hex(
         aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"new").as_ref(),
     );
     let torn = manifest::content(&world.backup(), &sha256);

@@ -4,11 +4,9 @@ use std::net::IpAddr;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::{
-    clock::UnixTime,
-    config::{Seconds, Value as _, settings},
-    store::AuditQuery,
-};
+use flyte_model::clock::UnixTime;
+use flyte_settings::{Seconds, Value as _, settings};
+use flyte_store::AuditQuery;
 
 /// Which events to show, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::config::{
+use flyte_settings::{
     AnySetting, Default, Form,
     settings::{ALL, SECTIONS},
 };

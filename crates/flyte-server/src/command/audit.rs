@@ -8,10 +8,11 @@ use crate::{
     audit::{WrongCondition, check_query},
     bootstrap::BootstrapError,
     cli::ShownEvents,
-    clock::Clock,
-    config::Config,
-    store::{AuditQuery, AuditStore as _, StoreError, StoredAuditRecord, sqlite::SqliteStore},
 };
+use flyte_model::clock::Clock;
+use flyte_settings::Config;
+use flyte_store::{AuditQuery, AuditStore as _, StoreError, StoredAuditRecord};
+use flyte_store_sqlite::SqliteStore;
 
 /// How many events are read at a time.
 const PAGE: u32 = 1000;

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use crate::{
     backup::{self, BackupError, Manifest},
     cli::{Backup, Restore},
-    clock::Clock,
-    config::Config,
 };
+use flyte_model::clock::Clock;
+use flyte_settings::Config;
 
 /// How many files that could not be read are named.
 const NAMED: usize = 10;

@@ -2,14 +2,10 @@
 
 use std::{fmt::Write as _, io, net::TcpListener, process::ExitCode};
 
-use crate::{
-    bootstrap,
-    clock::Clock,
-    config::{AnySetting, Config, Environment, Loaded, Origin, TlsSource, settings},
-    data_dir,
-    objects::Objects,
-    tls,
-};
+use crate::{bootstrap, data_dir, tls};
+use flyte_model::clock::Clock;
+use flyte_objects::Objects;
+use flyte_settings::{AnySetting, Config, Environment, Loaded, Origin, TlsSource, settings};
 
 /// Prints the settings and what is wrong with them; 0 where nothing is, 1 otherwise.
 pub(super) fn run(loaded: &Loaded, environment: &Environment) -> ExitCode {

@@ -8,17 +8,19 @@ use crate::{
     audit::{Event, Kind},
     bootstrap::BootstrapError,
     cli::{ClientAction, NewClient},
-    clock::Clock,
-    config::Config,
     keys::RS256,
     oauth::{
-        client_assertion, opaque_token,
+        client_assertion,
         redirect_uri::{self, RegistrationError},
-        reserved, scope,
+        reserved,
         token::{CLIENT_CREDENTIALS, PUBLIC_GRANTS},
     },
-    store::{Client, ClientKind, ClientStore as _, StoreError, sqlite::SqliteStore},
 };
+use flyte_model::{clock::Clock, scope};
+use flyte_secrets::opaque_token;
+use flyte_settings::Config;
+use flyte_store::{Client, ClientKind, ClientStore as _, StoreError};
+use flyte_store_sqlite::SqliteStore;
 
 /// The longest identifier and the longest name, in bytes.
 const MAX_BYTES: usize = 128;

@@ -1,10 +1,9 @@
 //! API keys that end together with something else: how they are told and recorded.
 
-use crate::{
-    audit::{Detail, Event, Kind},
-    clock::{Clock, rfc3339},
-    store::{ApiKey, AuditStore as _, StoreError, sqlite::SqliteStore},
-};
+use crate::audit::{Detail, Event, Kind};
+use flyte_model::clock::{Clock, rfc3339};
+use flyte_store::{ApiKey, AuditStore as _, StoreError};
+use flyte_store_sqlite::SqliteStore;
 
 /// Records that these keys were deleted, and why.
 pub(super) async fn record(store: &SqliteStore, keys: &[ApiKey], why: &str) -> Result<(), StoreError> {

@@ -12,12 +12,13 @@ use super::ended_keys;
 use crate::{
     audit::{Event, Kind},
     bootstrap::{BootstrapError, forget_first_password, make_up_password, read_password},
-    clock::Clock,
-    config::Config,
     data_dir,
     identity::Passwords,
-    store::{ApiKeyStore as _, AuditStore as _, StoreError, User, UserStore as _, sqlite::SqliteStore},
 };
+use flyte_model::clock::Clock;
+use flyte_settings::Config;
+use flyte_store::{ApiKeyStore as _, AuditStore as _, StoreError, User, UserStore as _};
+use flyte_store_sqlite::SqliteStore;
 
 /// Gives the account with this e-mail address a new password.
 pub(super) fn run(config: &Config, email: &str, password_file: Option<&Path>, end_keys: bool) -> ExitCode {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::{
     audit::{Event, Kind},
     bootstrap::BootstrapError,
-    clock::Clock,
-    config::Config,
     keys::{SealingKey, SigningKeys},
 };
+use flyte_model::clock::Clock;
+use flyte_settings::Config;
 
 /// Makes a key that signs from now on; with `revoke` drops the others.
 pub(super) async fn run(config: &Config, revoke: bool) -> Result<String, BootstrapError> {

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::{config::Config, logging, serve};
+use crate::{logging, serve};
+use flyte_settings::Config;
 
 /// Serves until told to stop.
 pub(super) fn run(config: Config) -> ExitCode {

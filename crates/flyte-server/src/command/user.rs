@@ -8,11 +8,12 @@ use crate::{
     audit::{Event, Kind},
     bootstrap::{BootstrapError, make_up_password, read_password},
     cli::{NewUser, UserAction},
-    clock::Clock,
-    config::{Config, settings},
     identity::Passwords,
-    store::{StoreError, TrustStore as _, User, UserStore as _, sqlite::SqliteStore},
 };
+use flyte_model::clock::Clock;
+use flyte_settings::{Config, settings};
+use flyte_store::{StoreError, TrustStore as _, User, UserStore as _};
+use flyte_store_sqlite::SqliteStore;
 
 /// The longest e-mail address (RFC 5321 section 4.5.3.1.3), in bytes.
 const MAX_EMAIL_BYTES: usize = 254;

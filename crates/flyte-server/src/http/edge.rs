@@ -14,8 +14,8 @@ use tower_http::{
 };
 use tracing::Span;
 
-use super::ClientAddr;
 use crate::app::App;
+use flyte_model::ClientAddr;
 
 /// Identifies a request in the logs of everything that it passes.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

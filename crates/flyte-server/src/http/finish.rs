@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use super::ClientAddr;
+use flyte_model::ClientAddr;
 
 /// Answers a request in a task of its own. A client that resets its stream, or a time limit, drops the future that answers it,
 /// at whatever it waits for: between a change and its audit record, for one. Such a request is worked on to its end, and

@@ -16,7 +16,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{ClientAddr, Shares};
+use super::Shares;
+use flyte_model::ClientAddr;
 
 /// How long the body of a form or token request may take: it is a few short fields.
 const FORM_TIME: Duration = Duration::from_secs(10);

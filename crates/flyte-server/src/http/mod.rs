@@ -3,7 +3,6 @@
 //! limits of its kind, and the net that catches panics.
 
 mod ambiguity;
-mod client_addr;
 mod edge;
 mod finish;
 mod health;
@@ -30,17 +29,16 @@ use tower_http::{
 
 use self::limits::Slots;
 pub use self::{
-    client_addr::ClientAddr,
     health::Readiness,
     share::{Share, Shares},
 };
 use crate::{
     api,
     app::App,
-    config::settings::is_loopback,
     oauth::{self, form},
-    objects, web,
+    web,
 };
+use flyte_model::is_loopback;
 
 /// The whole server: OAuth, pages, control plane and health on one port. The peer's address comes in as
 /// `ConnectInfo<SocketAddr>`.
@@ -60,9 +58,9 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(CatchPanicLayer::custom(panic::connect_error))
         .layer(DefaultBodyLimit::disable());
 
-    let downloads = objects::serve::downloads(Arc::clone(&app)).layer(CatchPanicLayer::custom(panic::page));
+    let downloads = api::objects::downloads(Arc::clone(&app)).layer(CatchPanicLayer::custom(panic::page));
     // They take the time that they take, and have limits of their own.
-    let uploads = objects::serve::uploads(Arc::clone(&app))
+    let uploads = api::objects::uploads(Arc::clone(&app))
         .layer(CatchPanicLayer::custom(panic::page))
         .layer(middleware::from_fn(finish::finish));
 

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::identity::AddressBlock;
+use flyte_model::AddressBlock;
 
 /// One client may hold a quarter: it takes four that conspire to keep everybody else out, and who shares an address with
 /// many others still has plenty.

@@ -9,8 +9,9 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::throttle::{AddressBlock, Counters, Policy, Throttled};
-use crate::clock::Clock;
+use super::throttle::{Counters, Policy, Throttled};
+use flyte_model::AddressBlock;
+use flyte_model::clock::Clock;
 
 /// One client at one address.
 const BY_CLIENT: Policy =

@@ -10,4 +10,4 @@ mod throttle;
 
 pub use failures::Failures;
 pub use passwords::{PasswordError, Passwords};
-pub use throttle::{AddressBlock, Attempt, CodeAttempt, Throttle, Throttled};
+pub use throttle::{Attempt, CodeAttempt, Throttle, Throttled};

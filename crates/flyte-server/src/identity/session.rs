@@ -6,10 +6,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::{HeaderMap, HeaderValue};
 
 use super::cookie::{self, CookieSecret};
-use crate::{
-    app::App,
-    store::{BrowserSession, SecretHash, StoreError, User},
-};
+use crate::app::App;
+use flyte_secrets::SecretHash;
+use flyte_store::{BrowserSession, StoreError, User};
 
 /// Name of the cookie.
 pub const COOKIE: &str = "__Host-flyte_session";

@@ -18,7 +18,7 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     hash::Hash,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -27,7 +27,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 pub use self::device::CodeAttempt;
 use self::device::DeviceCounters;
 use super::known_browser::BrowserId;
-use crate::clock::{Clock, UnixTime};
+use flyte_model::AddressBlock;
+use flyte_model::clock::{Clock, UnixTime};
 
 /// How failures of one kind are counted.
 #[derive(Clone, Copy, Debug)]
@@ -231,29 +232,6 @@ fn account_key(account: &str) -> AccountKey {
     key
 }
 
-/// What one party commands of the address space: one IPv4 address, or 64 bits' worth of IPv6 addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AddressBlock {
-    /// The address.
-    V4(Ipv4Addr),
-    /// The first four of its eight groups.
-    V6([u16; 4]),
-}
-
-impl AddressBlock {
-    /// The block that an address is in.
-    #[must_use]
-    pub fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Self::V6([a, b, c, d])
-            }
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Counter {
     failures: u32,
@@ -382,6 +360,8 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));

@@ -1,11 +1,9 @@
 //! When keys are published, used, retired and dropped: a decision on plain data.
 
 use super::RS256;
-use crate::{
-    clock::UnixTime,
-    config::TokenConfig,
-    store::{KeyState, SealedSigningKey},
-};
+use flyte_model::clock::UnixTime;
+use flyte_settings::TokenConfig;
+use flyte_store::{KeyState, SealedSigningKey};
 
 /// For how long a key is published before it signs, in seconds, unless keys rotate faster than that allows: whoever
 /// caches the JWKS for no longer has every key by the time that it is used.

@@ -31,11 +31,9 @@ use self::{
     pair::KeyPair,
     set::{Key, KeySet},
 };
-use crate::{
-    clock::{Clock, UnixTime},
-    config::TokenConfig,
-    store::{SealedSigningKey, Store, StoreError},
-};
+use flyte_model::clock::{Clock, UnixTime};
+use flyte_settings::TokenConfig;
+use flyte_store::{SealedSigningKey, Store, StoreError};
 
 /// How many times to try again where another replica changes the keys at the same moment.
 const ATTEMPTS: usize = 5;

@@ -12,7 +12,7 @@ use jsonwebtoken::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{KeyError, RS256, VerifyError, pair::KeyPair};
-use crate::store::{KeyState, SealedSigningKey};
+use flyte_store::{KeyState, SealedSigningKey};
 
 /// One opened key.
 pub(super) struct Key {

@@ -8,10 +8,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk:
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    config::Config,
-    store::{KeyState, sqlite::SqliteStore},
-};
+use flyte_settings::Config;
+use flyte_store::KeyState;
+use flyte_store_sqlite::SqliteStore;
 
 const NOW: i64 = 1_800_000_000;
 const TYP: &str = "at+jwt";

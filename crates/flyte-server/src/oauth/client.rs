@@ -10,18 +10,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::form_urlencoded;
 
 use super::{
-    client_assertion, client_secret,
+    client_assertion,
     error::{ErrorCode, OAuthError},
-    opaque_token,
     parameters::Parameters,
     reserved, token,
 };
 use crate::{
     app::App,
     audit::{Detail, Event, Kind},
-    clock::{UnixTime, rfc3339},
-    store::{ApiKey, Client, ClientKind, SecretHash},
 };
+use flyte_model::clock::{UnixTime, rfc3339};
+use flyte_secrets::SecretHash;
+use flyte_secrets::{api_key_secret, opaque_token};
+use flyte_store::{ApiKey, Client, ClientKind};
 
 /// Base64 of an `Authorization` header; some clients leave the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -214,9 +215,9 @@ pub async fn authenticate(
     let credentials = Credentials::parse(headers, form)?;
     let secret = credentials.secret.as_ref().map(|secret| secret.expose_secret());
     // The form of a secret of ours tells that the client is an API key, so that a good one costs one look.
-    let is_key = secret.is_some_and(|secret| secret.trim_start().starts_with(client_secret::PREFIX));
+    let is_key = secret.is_some_and(|secret| secret.trim_start().starts_with(api_key_secret::PREFIX));
     if let Some(secret) = secret.filter(|_| is_key) {
-        client_secret::examine(secret).map_err(|malformed| invalid_client(malformed.to_string()))?;
+        api_key_secret::examine(secret).map_err(|malformed| invalid_client(malformed.to_string()))?;
     }
     let mut found = find(app, &credentials.id, is_key).await?;
     if let (None, Some(id)) = (&found, &credentials.literal_id) {

@@ -8,11 +8,12 @@ use jsonwebtoken::{
 };
 use serde::Deserialize;
 
-use super::{
-    endpoints,
-    error::{ErrorCode, OAuthError},
-};
-use crate::{access::token::Audience, app::App, clock::UnixTime, config::Config, store::SecretHash};
+use super::error::{ErrorCode, OAuthError};
+use crate::{access::token::Audience, app::App};
+use flyte_model::clock::UnixTime;
+use flyte_secrets::SecretHash;
+use flyte_settings::Config;
+use flyte_settings::endpoints;
 
 /// `client_assertion_type` (RFC 7523 section 2.2).
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

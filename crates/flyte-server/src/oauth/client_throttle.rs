@@ -19,7 +19,8 @@ use super::{
     form,
     parameters::Parameters,
 };
-use crate::{http::ClientAddr, identity::Failures};
+use crate::identity::Failures;
+use flyte_model::ClientAddr;
 
 /// In an answer's extensions: it counts as a failure, whatever its status. Refused token exchanges do, which are recorded
 /// and for which nobody needs a secret.

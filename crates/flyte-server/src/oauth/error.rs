@@ -9,8 +9,10 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::{parameters::ParameterError, scope::ScopeError};
-use crate::{keys::KeyError, store::StoreError};
+use super::parameters::ParameterError;
+use crate::keys::KeyError;
+use flyte_model::scope::ScopeError;
+use flyte_store::StoreError;
 
 /// A registered error code. The first column of its documentation says where it is registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn descriptions_keep_to_the_characters_of_the_rfc() {
-        let parse = |scope: &str| super::super::scope::parse(scope).unwrap_err();
+        let parse = |scope: &str| flyte_model::scope::parse(scope).unwrap_err();
         for error in [
             OAuthError::from(ParameterError::Repeated("state")),
             OAuthError::from(ParameterError::NotUtf8),

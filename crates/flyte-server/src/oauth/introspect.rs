@@ -15,15 +15,15 @@ use super::{
     client,
     error::{self, ErrorCode, OAuthError},
     form::Form,
-    opaque_token::{self, Kind},
-    scope,
 };
 use crate::{
-    access::{PrincipalKind, Reason, token::Audience},
+    access::{Reason, token::Audience},
     app::App,
-    clock::UnixTime,
-    store::{Client, ClientKind},
 };
+use flyte_model::scope;
+use flyte_model::{PrincipalKind, clock::UnixTime};
+use flyte_secrets::opaque_token::{self, Kind};
+use flyte_store::{Client, ClientKind};
 
 /// The answer (RFC 7662 section 2.2). Of a token that is worth nothing it says nothing else.
 #[derive(Debug, Default, Serialize)]

@@ -7,8 +7,10 @@ use axum::{Json, extract::State, response::IntoResponse};
 use http::header;
 use serde::{Deserialize, Serialize};
 
-use super::{client_assertion, endpoints, pkce, scope};
+use super::{client_assertion, pkce};
 use crate::app::App;
+use flyte_model::scope;
+use flyte_settings::endpoints;
 
 /// The server's metadata; the fields are those of RFC 8414 section 2 and OpenID Connect Discovery section 3.
 #[derive(Clone, Debug, Serialize)]

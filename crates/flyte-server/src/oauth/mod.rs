@@ -9,11 +9,9 @@
 pub mod authorize;
 pub mod client;
 pub mod client_assertion;
-pub mod client_secret;
 mod client_throttle;
 mod decision;
 pub mod device;
-pub mod endpoints;
 pub mod error;
 pub mod form;
 pub mod id_token;
@@ -21,14 +19,12 @@ mod introspect;
 mod jwks;
 mod logout;
 pub mod metadata;
-pub mod opaque_token;
 pub mod parameters;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod reserved;
 pub mod resource;
 mod revoke;
-pub mod scope;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -48,6 +44,7 @@ use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::{app::App, identity::Failures};
+use flyte_settings::endpoints;
 
 /// The routes of every endpoint.
 pub fn router(app: &App) -> Router<Arc<App>> {

@@ -1,10 +1,8 @@
 //! Client identifiers that the server uses itself: whoever looks at a token by its `client_id` (revocation, introspection,
 //! another resource server) must not take somebody's API key or client for one of these.
 
-use crate::{
-    config::{AnySetting as _, Default, settings},
-    runs,
-};
+use crate::runs;
+use flyte_settings::{AnySetting as _, Default, settings};
 
 /// The client that runs' tokens are issued to. It is in no table of clients, and never authenticates.
 pub const RUN: &str = runs::identity::CLIENT_ID;

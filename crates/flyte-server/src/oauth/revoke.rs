@@ -12,14 +12,14 @@ use super::{
     client,
     error::{self, OAuthError},
     form::Form,
-    opaque_token::{self, Kind},
 };
 use crate::{
-    access::token::{self as access_token, AccessTokenClaims},
+    access::{token as access_token, token::AccessTokenClaims},
     app::App,
     audit::{self, Detail, Event},
-    store::{Client, RevokedBy},
 };
+use flyte_secrets::opaque_token::{self, Kind};
+use flyte_store::{Client, RevokedBy};
 
 /// Revokes a refresh token or an access token, and with it all that came of the same authorization; of a machine identity's
 /// access tokens, that one alone. A token that is

@@ -13,18 +13,12 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 use url::{Url, form_urlencoded};
 
-use super::opaque_token;
 pub(super) use crate::testing::user;
-use crate::{
-    access::Caller,
-    app::App,
-    config::Config,
-    http::ClientAddr,
-    identity::session,
-    store::{BrowserSession, Client, ClientKind},
-    testing,
-    web::ReturnTo,
-};
+use crate::{access::Caller, app::App, identity::session, testing, web::ReturnTo};
+use flyte_model::ClientAddr;
+use flyte_secrets::opaque_token;
+use flyte_settings::Config;
+use flyte_store::{BrowserSession, Client, ClientKind};
 
 pub(super) const ISSUER: &str = "https://localhost:8443";
 pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";

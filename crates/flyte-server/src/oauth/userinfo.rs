@@ -10,11 +10,10 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::{
-    error::{self, OAuthError},
-    scope,
-};
-use crate::{app::App, store::User};
+use super::error::{self, OAuthError};
+use crate::app::App;
+use flyte_model::scope;
+use flyte_store::User;
 
 /// What is told about a person (OpenID Connect Core section 5.1), as far as the scopes go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

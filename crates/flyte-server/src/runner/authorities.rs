@@ -13,10 +13,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-use crate::{
-    config::{Config, TlsSource},
-    data_dir::write_atomically,
-};
+use flyte_secrets::write_atomically;
+use flyte_settings::{Config, TlsSource};
 
 /// Variables that name a file of all authorities to trust, each read by other programs: OpenSSL and Python, requests, curl,
 /// the AWS libraries, pip, git and gRPC. `NODE_EXTRA_CA_CERTS` names further ones, which does no harm.

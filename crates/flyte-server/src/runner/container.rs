@@ -13,14 +13,11 @@ use super::{
     process::{Limits, Sandbox, Spec},
     quantity, template,
 };
-use crate::{
-    clock::{UnixMillis, rfc3339},
-    config::{Config, SandboxMode, TlsSource},
-    data_dir,
-    objects::Objects,
-    runs::TimeLimits,
-    store::{Failure, FailureKind, QueuedAttempt},
-};
+use crate::{data_dir, runs::TimeLimits};
+use flyte_model::clock::{UnixMillis, rfc3339};
+use flyte_objects::Objects;
+use flyte_settings::{Config, SandboxMode, TlsSource};
+use flyte_store::{Failure, FailureKind, QueuedAttempt};
 
 /// What the attempt is to start; the error is why it fails without.
 pub(super) fn spec(

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::store::ActionId;
+use flyte_store::ActionId;
 
 /// The directory of an attempt: `DATA/attempts/PROJECT/DOMAIN/RUN/ACTION/NUMBER`.
 #[must_use]
@@ -37,7 +37,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::RunId;
+    use flyte_store::RunId;
 
     #[test]
     fn attempts_have_a_directory_each() {

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, env, path::Path};
 use secrecy::ExposeSecret as _;
 
 use super::{authorities, libraries};
-use crate::{config::Config, objects::Objects, store::QueuedAttempt};
+use flyte_objects::Objects;
+use flyte_settings::Config;
+use flyte_store::QueuedAttempt;
 
 /// Where programs are where the server itself is not told.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";

@@ -6,14 +6,10 @@ use std::{io, path::Path, time::Duration};
 use secrecy::ExposeSecret as _;
 
 use super::{authorities, environment};
-use crate::{
-    app::App,
-    config::{Config, TlsSource},
-    data_dir::write_atomically,
-    keys::KeyError,
-    runs,
-    store::Run,
-};
+use crate::{app::App, keys::KeyError, runs};
+use flyte_secrets::write_atomically;
+use flyte_settings::{Config, TlsSource};
+use flyte_store::Run;
 
 /// Why a task has no identity.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{config::Config, data_dir::write_atomically, objects::SCHEME};
+use flyte_objects::SCHEME;
+use flyte_secrets::write_atomically;
+use flyte_settings::Config;
 
 /// Each file, below the directory. A directory with metadata and entry points is how Python knows an installed package.
 const FILES: [(&str, &str); 3] = [

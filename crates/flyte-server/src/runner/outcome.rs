@@ -6,12 +6,10 @@ use super::{
     log::{self, Stream},
     process::{Exit, How},
 };
-use crate::{
-    config::Config,
-    objects::Objects,
-    runs::{Outcome, result},
-    store::{Failure, FailureKind, QueuedAttempt},
-};
+use crate::runs::{Outcome, result};
+use flyte_objects::Objects;
+use flyte_settings::Config;
+use flyte_store::{Failure, FailureKind, QueuedAttempt};
 
 /// Lines of the log's end that an error shows, where the task itself has not told why it failed.
 const LAST_LINES: usize = 20;

@@ -1,6 +1,6 @@
 //! Why a server that runs as root runs no tasks.
 
-use crate::config::Config;
+use flyte_settings::Config;
 
 /// Why nothing runs here, for people; `None` if it does.
 #[must_use]

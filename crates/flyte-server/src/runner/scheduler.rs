@@ -20,8 +20,8 @@ use super::{
 use crate::{
     app::App,
     runs::{Outcome, cached},
-    store::{ActionId, Failure, QueuedAttempt, StoreError},
 };
+use flyte_store::{ActionId, Failure, QueuedAttempt, StoreError};
 
 /// How long to wait before something is tried again that failed through the database or the disk.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -26,11 +26,8 @@ use super::{
     log::{Line, Reader},
     process,
 };
-use crate::{
-    app::App,
-    runs::Watcher,
-    store::{ActionId, StoreError},
-};
+use crate::{app::App, runs::Watcher};
+use flyte_store::{ActionId, StoreError};
 
 /// Bytes of lines that are read and sent at a time: all that is held of a log.
 const BATCH: usize = 128 << 10;

@@ -6,10 +6,8 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::result::has_outputs;
-use crate::{
-    objects::{ObjectError, Objects},
-    store::{QueuedAttempt, RunId},
-};
+use flyte_objects::{ObjectError, Objects};
+use flyte_store::{QueuedAttempt, RunId};
 
 /// What is left of outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,9 +109,10 @@ mod tests {
     use crate::{
         app::App,
         runs::{NewRun, NewTask},
-        store::{Creator, CreatorKind, Limit, Role, TaskRef},
         testing,
     };
+    use flyte_model::{Limit, Role};
+    use flyte_store::{Creator, CreatorKind, TaskRef};
 
     fn file(uri: String) -> Literal {
         let blob = scalar::Value::Blob(Box::new(Blob { uri, ..Blob::default() }));

@@ -8,9 +8,9 @@ use flyte_idl::flyteidl2::task::{RunSpec, TaskSpec};
 use uuid::Uuid;
 
 use super::time_limit::{TimeLimits, millis};
-use crate::{
-    clock::UnixMillis,
-    store::{ActionId, ActionKind, Caching, Creator, NewAction, Phase, ROOT_ACTION, Run, RunId, TaskRef},
+use flyte_model::clock::UnixMillis;
+use flyte_store::{
+    ActionId, ActionKind, Caching, Creator, NewAction, Phase, ROOT_ACTION, Run, RunId, TaskRef,
 };
 
 /// Letters and digits of a name that is made up.

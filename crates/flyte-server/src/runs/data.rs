@@ -1,6 +1,6 @@
 //! Where the inputs and outputs of actions are.
 
-use crate::store::{Action, ActionKind, Phase};
+use flyte_store::{Action, ActionKind, Phase};
 
 /// The native URL of the outputs of an action that has succeeded; `None` if it has not, or gives none.
 #[must_use]

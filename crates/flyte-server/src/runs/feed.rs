@@ -12,7 +12,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::store::RunId;
+use flyte_store::RunId;
 
 /// How long changes of all runs are gathered: a busy server has many in a second, and each look reads some of all of them.
 const GATHER: Duration = Duration::from_millis(100);

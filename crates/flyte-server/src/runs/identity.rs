@@ -4,15 +4,12 @@
 //! be presented for one. It lasts as long as the run; ending the run revokes its family in the same transaction.
 
 use crate::{
-    access::{
-        PrincipalKind,
-        token::{self, IssuedAccessToken, MachineGrant},
-    },
+    access::token::{self, IssuedAccessToken, MachineGrant},
     app::App,
     keys::KeyError,
-    oauth::scope,
-    store::Run,
 };
+use flyte_model::{PrincipalKind, scope};
+use flyte_store::Run;
 
 /// The client that runs' tokens are issued to.
 pub const CLIENT_ID: &str = "flyte-run";

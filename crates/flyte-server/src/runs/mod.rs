@@ -1,6 +1,6 @@
 //! The life of runs: they are created, their actions are enqueued, worked on in attempts, tried again, aborted, and end.
 //!
-//! [`Runs`] alone changes what [`crate::store::RunStore`] keeps, and reads it for others (`read`). Each change is one
+//! [`Runs`] alone changes what [`flyte_store::RunStore`] keeps, and reads it for others (`read`). Each change is one
 //! transaction; when it is durable, `feed` wakes all who watch, and they read what is new. A runner takes attempts by
 //! [`Runs::claim`], reports on them by [`Runs::started`] and [`Runs::ended`], and learns by [`Runs::aborted_attempts`] which of
 //! them it must kill; [`Runs::changed`] says when to look.
@@ -35,10 +35,10 @@ pub use self::{
 pub(crate) use self::time_limit::TimeLimits;
 
 use self::feed::Feed;
-use crate::{
-    access::Access,
-    clock::Clock,
-    store::{Action, ActionId, Ended, Enqueued, NewAction, QueuedAttempt, Run, RunId, Store, StoreError},
+use crate::access::Access;
+use flyte_model::clock::Clock;
+use flyte_store::{
+    Action, ActionId, Ended, Enqueued, NewAction, QueuedAttempt, Run, RunId, Store, StoreError,
 };
 
 /// How long a cached result is kept that no call takes, in milliseconds: 90 days.

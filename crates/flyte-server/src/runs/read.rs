@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Runs;
-use crate::store::{
+use flyte_store::{
     Action, ActionId, ActionQuery, Attempt, Phase, QueuedAttempt, Run, RunId, RunQuery, StoreError,
 };
 

@@ -7,10 +7,8 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::Outcome;
-use crate::{
-    objects::{ObjectError, Objects},
-    store::{Failure, FailureKind, QueuedAttempt},
-};
+use flyte_objects::{ObjectError, Objects};
+use flyte_store::{Failure, FailureKind, QueuedAttempt};
 
 /// Whether the attempt's task declares outputs.
 pub(super) fn has_outputs(attempt: &QueuedAttempt) -> bool {
@@ -97,9 +95,10 @@ mod tests {
     use crate::{
         app::App,
         runs::{NewRun, NewTask},
-        store::{Creator, CreatorKind, Limit, Role, RunId, TaskRef},
         testing,
     };
+    use flyte_model::{Limit, Role};
+    use flyte_store::{Creator, CreatorKind, RunId, TaskRef};
 
     /// A server with an attempt at a task that has one output.
     async fn begun(home: &std::path::Path) -> (App, QueuedAttempt) {

@@ -6,10 +6,8 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::time_limit::{TimeLimits, millis, seconds};
-use crate::{
-    clock::UnixMillis,
-    store::{Action, AttemptEnd, Failure, FailureKind, Late, Phase},
-};
+use flyte_model::clock::UnixMillis;
+use flyte_store::{Action, AttemptEnd, Failure, FailureKind, Late, Phase};
 
 /// How often an action is tried again that failed through what runs it.
 const SYSTEM_RETRIES: u32 = 3;

@@ -12,9 +12,10 @@ use super::*;
 use crate::{
     access::{Reason, policy},
     app::App,
-    store::{ActionKind, Creator, CreatorKind, Failure, FailureKind, Limit, Phase, Role, TaskRef},
     testing,
 };
+use flyte_model::{Limit, Role};
+use flyte_store::{ActionKind, Creator, CreatorKind, Failure, FailureKind, Phase, TaskRef};
 use secrecy::ExposeSecret as _;
 
 fn run_id(name: &str) -> RunId {

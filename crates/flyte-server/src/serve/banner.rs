@@ -6,10 +6,8 @@ use std::{
     path::Path,
 };
 
-use crate::{
-    bootstrap::FirstAdmin,
-    config::{Config, settings},
-};
+use crate::bootstrap::FirstAdmin;
+use flyte_settings::Config;
 
 /// Shows the address and how to go on: on a terminal as text, otherwise in the log. The first administrator's password is in
 /// neither: only where it is.
@@ -68,7 +66,7 @@ fn text(config: &Config, ca: Option<&Path>, first_admin: Option<&FirstAdmin>) ->
 /// server has an address of its own, which only the administrator knows.
 fn missing_public_url(config: &Config) -> Option<String> {
     let ip = config.listen.ip();
-    if ip.is_loopback() || !settings::is_loopback(&config.public_url) {
+    if ip.is_loopback() || !flyte_model::is_loopback(&config.public_url) {
         return None;
     }
     let host = match ip.is_unspecified() {

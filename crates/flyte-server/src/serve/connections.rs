@@ -12,10 +12,9 @@ use tokio::{
 use tower::Layer as _;
 
 use super::{descriptors, framing::Framed};
-use crate::{
-    config::{HttpConfig, Network},
-    http::{Share, Shares},
-};
+use crate::http::{Share, Shares};
+use flyte_model::Network;
+use flyte_settings::HttpConfig;
 
 /// How many connections there may be, and who is limited.
 #[derive(Debug)]

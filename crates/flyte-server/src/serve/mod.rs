@@ -20,11 +20,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::connections::{LimitedAcceptor, Limits};
 use crate::{
     bootstrap::{self, BootstrapError},
-    clock::Clock,
-    config::Config,
     http::{self, Readiness},
-    stopping::Stopping,
 };
+use flyte_model::{Stopping, clock::Clock};
+use flyte_settings::Config;
 
 /// How long the end of the server waits for the audit log to reach the database.
 const AUDIT_FLUSH: Duration = Duration::from_secs(10);

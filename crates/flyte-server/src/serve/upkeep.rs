@@ -144,7 +144,7 @@ async fn remove_expired(app: &App) {
         let kept_since = now.saturating_sub(app.config.audit.retention);
         let results = app.runs.clean_up().await?;
         let events = app.store.delete_audit_records_before(kept_since).await?;
-        Ok::<_, crate::store::StoreError>((sessions, devices, grants + revocations + results, events))
+        Ok::<_, flyte_store::StoreError>((sessions, devices, grants + revocations + results, events))
     };
     match removed.await {
         Ok((0, 0, 0, 0)) => {}
@@ -164,9 +164,9 @@ mod tests {
     use super::*;
     use crate::{
         access::Caller,
-        store::sqlite::SqliteStore,
         testing::{self, NOW},
     };
+    use flyte_store_sqlite::SqliteStore;
 
     #[tokio::test]
     async fn streams_end_when_their_tokens_expire() {

@@ -19,7 +19,8 @@ use super::{
     TlsError,
     certificate::{Details, Name, ServerCertificate},
 };
-use crate::{clock::UnixTime, data_dir::write_atomically};
+use flyte_model::clock::UnixTime;
+use flyte_secrets::write_atomically;
 
 const DAY: i64 = 86_400;
 /// Life of the authority.

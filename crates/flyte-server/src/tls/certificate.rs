@@ -13,7 +13,7 @@ use x509_parser::{
     prelude::FromDer,
 };
 
-use crate::clock::UnixTime;
+use flyte_model::clock::UnixTime;
 
 /// What is wrong with a certificate or its key.
 #[derive(Debug, thiserror::Error)]

@@ -17,11 +17,10 @@ pub use self::{
     authority::Authority,
     certificate::{CertificateError, Details, Name, ServerCertificate},
 };
-use crate::{
-    clock::UnixTime,
-    config::{Config, TlsSource},
-    data_dir::{DataDir, write_atomically},
-};
+use crate::data_dir::DataDir;
+use flyte_model::clock::UnixTime;
+use flyte_secrets::write_atomically;
+use flyte_settings::{Config, TlsSource};
 
 /// Why there is no encryption.
 #[derive(Debug, thiserror::Error)]
@@ -225,7 +224,7 @@ fn names(config: &Config) -> BTreeSet<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
+    use flyte_model::clock::Clock;
 
     const DAY: i64 = 86_400;
 

@@ -20,11 +20,11 @@ use super::{
     keys::{KeySet, NoKeySet},
     rule::is_safe,
 };
-use crate::{
+use flyte_model::{
     clock::{Clock, UnixTime},
-    config::settings::is_loopback,
-    store::TrustRule,
+    is_loopback,
 };
+use flyte_store::TrustRule;
 
 /// How long keys are used without asking again, in seconds: after that a key that the issuer withdrew is gone here too.
 const FRESH: i64 = 300;

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{Pattern, claims};
-use crate::{config::settings::is_loopback, store::TrustRule};
+use flyte_model::is_loopback;
+use flyte_store::TrustRule;
 
 /// The longest name: that of a DNS label, as with projects.
 const MAX_NAME: usize = 63;

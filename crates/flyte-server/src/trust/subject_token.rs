@@ -4,7 +4,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::keys::{ALGORITHMS, KeySet};
-use crate::clock::UnixTime;
+use flyte_model::clock::UnixTime;
 
 /// The longest token, in bytes; those of CI systems have one or two thousand.
 const MAX_BYTES: usize = 16 * 1024;

@@ -23,10 +23,9 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 
-use crate::{
-    store::{Limit, Rights, Role, TrustRule},
-    testing::NOW,
-};
+use crate::testing::NOW;
+use flyte_model::{Limit, Rights, Role};
+use flyte_store::TrustRule;
 
 /// A rule for `sub` `job-*` of an issuer, with the audience `https://localhost:8443`.
 pub(crate) fn rule(name: &str, issuer: &str) -> TrustRule {

@@ -11,7 +11,8 @@ use axum::{
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::error::error_page;
-use crate::{app::App, config::TlsSource};
+use crate::app::App;
+use flyte_settings::TlsSource;
 
 /// Its path on the server.
 pub(super) const PATH: &str = "/ca.pem";

@@ -12,7 +12,9 @@ use super::{
     login::duration,
     page::{page, server_name},
 };
-use crate::{app::App, clock::UnixTime, oauth::parameters, store::DeviceAuthorization};
+use crate::{app::App, oauth::parameters};
+use flyte_model::clock::UnixTime;
+use flyte_store::DeviceAuthorization;
 
 /// The device that a person is asked about.
 #[derive(Clone, Debug)]

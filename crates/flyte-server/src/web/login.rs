@@ -26,11 +26,11 @@ use crate::{
     app::App,
     audit::{Detail, Event, Kind},
     bootstrap,
-    http::ClientAddr,
     identity::{PasswordError, Passwords, known_browser, session},
     oauth::redirect_uri,
-    store::{BrowserSession, StoreError, User},
 };
+use flyte_model::ClientAddr;
+use flyte_store::{BrowserSession, StoreError, User};
 
 /// The longest e-mail address (RFC 5321 section 4.5.3.1.3), in bytes; no account has a longer one.
 const MAX_EMAIL_BYTES: usize = 254;

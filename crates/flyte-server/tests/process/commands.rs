@@ -137,7 +137,7 @@ fn a_client_that_signs_is_registered_by_its_public_keys() {
     let shown = told(&data, &add);
     assert!(shown.contains("private_key_jwt") && !shown.contains("fls_"), "{shown}");
 
-    let now = flyte_server::clock::Clock::default().now();
+    let now = flyte_model::clock::Clock::default().now();
     let issuer = {
         let (_, metadata) = server.request("GET /.well-known/openid-configuration", &[], "");
         serde_json::from_str::<Value>(&metadata).unwrap()["issuer"].clone()

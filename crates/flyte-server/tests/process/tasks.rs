@@ -12,10 +12,11 @@ use flyte_idl::flyteidl2::{
     core::{Container, KeyValuePair, TaskTemplate, task_template::Target},
     task::{RunSpec, TaskSpec},
 };
-use flyte_server::store::{
-    Action, ActionId, ActionKind, Creator, CreatorKind, Limit, NewAction, Phase, Role, Run, RunId,
-    RunStore as _, TaskRef, sqlite::SqliteStore,
+use flyte_model::{Limit, Role};
+use flyte_store::{
+    Action, ActionId, ActionKind, Creator, CreatorKind, NewAction, Phase, Run, RunId, RunStore as _, TaskRef,
 };
+use flyte_store_sqlite::SqliteStore;
 use tempfile::TempDir;
 
 use crate::server::{Server, errors, output};

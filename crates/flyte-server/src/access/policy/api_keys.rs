@@ -5,10 +5,9 @@
 //! harm (an administrator's, or one that does not end within [`LONGEST_UNATTENDED`]) takes a person who has just signed in.
 
 use super::{super::Caller, Denied};
-use crate::{
-    access::PrincipalKind,
+use flyte_model::{
+    PrincipalKind, Rights, Role,
     clock::{UnixTime, rfc3339},
-    store::{Rights, Role},
 };
 
 /// How long ago the sign-in may be that [`may_issue`] and [`recently_signed_in`] ask for, in seconds.
@@ -121,7 +120,7 @@ pub fn may_grant(caller: &Caller, rights: &Rights) -> Result<(), Denied> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Limit;
+    use flyte_model::Limit;
 
     const NOW: UnixTime = 1_800_000_000;
 

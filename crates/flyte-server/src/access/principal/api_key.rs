@@ -1,7 +1,8 @@
 //! API keys: they may do what they were made for, as long as they exist and have not expired.
 
 use super::Standing;
-use crate::{access::Caller, app::App, store::StoreError};
+use crate::{access::Caller, app::App};
+use flyte_store::StoreError;
 
 pub(super) async fn look_up(
     app: &App,

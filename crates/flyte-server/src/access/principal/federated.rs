@@ -1,7 +1,8 @@
 //! Jobs of CI systems: they may do what the trust rule says that their tokens were exchanged under, as long as it exists.
 
 use super::Standing;
-use crate::{access::Caller, app::App, store::StoreError};
+use crate::{access::Caller, app::App};
+use flyte_store::StoreError;
 
 pub(super) async fn look_up(
     app: &App,

@@ -1,11 +1,9 @@
 //! People: they have an account, and may do anything that its role lets them, anywhere.
 
 use super::Standing;
-use crate::{
-    access::Caller,
-    app::App,
-    store::{Limit, Role, StoreError},
-};
+use crate::{access::Caller, app::App};
+use flyte_model::{Limit, Role};
+use flyte_store::StoreError;
 
 pub(super) async fn look_up(
     app: &App,

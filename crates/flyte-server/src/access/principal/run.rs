@@ -1,12 +1,9 @@
 //! Runs: each may work in its own project and domain while it goes on and while whoever started it may do so.
 
 use super::{Standing, api_key, federated, person};
-use crate::{
-    access::{Caller, PrincipalKind},
-    app::App,
-    clock::UnixTime,
-    store::{Creator, CreatorKind, Limit, Role, Run, StoreError},
-};
+use crate::{access::Caller, app::App};
+use flyte_model::{Limit, PrincipalKind, Role, clock::UnixTime};
+use flyte_store::{Creator, CreatorKind, Run, StoreError};
 
 /// Milliseconds of a second.
 const MILLIS: i64 = 1000;

@@ -8,11 +8,8 @@ use flyte_idl::flyteidl2::app::{
 };
 
 use super::super::{actor::Actors, task::decode, timestamp};
-use crate::{
-    app::App,
-    apps,
-    store::{self, AppCondition, AppField, AppRecord, AppStatus, Test},
-};
+use crate::{app::App, apps};
+use flyte_store::{self, AppCondition, AppField, AppRecord, AppStatus, Test};
 
 /// Makes messages of records.
 pub(super) struct Messages<'a> {
@@ -95,7 +92,7 @@ impl<'a> Messages<'a> {
 }
 
 /// The published client filters by the names of the wire's statuses; the store has ours.
-pub(super) fn status_names(conditions: &mut [store::Condition<AppField>]) {
+pub(super) fn status_names(conditions: &mut [flyte_store::Condition<AppField>]) {
     let ours = |name: &mut String| {
         *name = name.strip_prefix("DEPLOYMENT_STATUS_").unwrap_or(name).to_ascii_lowercase();
     };

@@ -31,8 +31,8 @@ use crate::{
     app::App,
     apps,
     audit::{Detail, Event, Kind},
-    store::{AppField, AppId, AppQuery, AppRecord, AppUpdate},
 };
+use flyte_store::{AppField, AppId, AppQuery, AppRecord, AppUpdate};
 
 pub(super) struct Service {
     app: Arc<App>,

@@ -11,10 +11,8 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::{sync::watch::Receiver, time::sleep};
 
 use super::{super::store_error, message::Messages};
-use crate::{
-    app::App,
-    store::{AppId, AppQuery, AppRecord},
-};
+use crate::app::App;
+use flyte_store::{AppId, AppQuery, AppRecord};
 
 /// How long changes are gathered before all that is watched is read again.
 const GATHER: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::objects::signed_url::hex;
+use flyte_objects::signed_url::hex;
 
 /// `UploadInputsRequest.inputs`.
 const INPUTS: u64 = 6;

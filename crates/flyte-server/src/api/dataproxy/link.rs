@@ -14,9 +14,9 @@ use super::{
 use crate::{
     access::{Caller, policy},
     app::App,
-    objects::ObjectKey,
-    store::{ActionKind, TaskId},
 };
+use flyte_objects::ObjectKey;
+use flyte_store::{ActionKind, TaskId};
 
 /// Flags after which a task's arguments name its code.
 const BUNDLE_FLAGS: [&str; 2] = ["--tgz", "--pkl"];

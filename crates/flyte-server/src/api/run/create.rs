@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::message::decode;
 use crate::{
-    access::{Caller, PrincipalKind, policy},
+    access::{Caller, policy},
     api::{
         cache_key::{self, Inputs},
         invalid, object_error, place,
@@ -26,8 +26,9 @@ use crate::{
     app::App,
     runner,
     runs::{NewRun, NewTask, random_name},
-    store::{Action, Creator, CreatorKind, Run, RunId, TaskId, TaskRef},
 };
+use flyte_model::PrincipalKind;
+use flyte_store::{Action, Creator, CreatorKind, Run, RunId, TaskId, TaskRef};
 
 /// The most labels, annotations or environment variables of a run.
 const MAX_ENTRIES: usize = 256;

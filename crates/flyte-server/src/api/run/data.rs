@@ -16,11 +16,11 @@ use crate::{
     app::App,
     audit::Kind,
     runs::data::outputs_uri,
-    store::{self, ActionKind},
 };
+use flyte_store::{self, ActionKind};
 
 /// The action's inputs; nothing where it has none.
-pub(super) async fn inputs(app: &App, action: &store::Action) -> Result<Inputs, ConnectError> {
+pub(super) async fn inputs(app: &App, action: &flyte_store::Action) -> Result<Inputs, ConnectError> {
     match action.input_uri.as_str() {
         "" => Ok(Inputs::default()),
         uri => read(app, action, uri).await,
@@ -28,7 +28,7 @@ pub(super) async fn inputs(app: &App, action: &store::Action) -> Result<Inputs, 
 }
 
 /// The action's outputs; nothing where it has none, or none yet.
-pub(super) async fn outputs(app: &App, action: &store::Action) -> Result<Outputs, ConnectError> {
+pub(super) async fn outputs(app: &App, action: &flyte_store::Action) -> Result<Outputs, ConnectError> {
     match outputs_uri(action) {
         None => Ok(Outputs::default()),
         Some(uri) => read(app, action, &uri).await,
@@ -37,7 +37,7 @@ pub(super) async fn outputs(app: &App, action: &store::Action) -> Result<Outputs
 
 async fn read<M: buffa::Message + Default>(
     app: &App,
-    action: &store::Action,
+    action: &flyte_store::Action,
     uri: &str,
 ) -> Result<M, ConnectError> {
     // What a task says is where it lies is not read elsewhere for it.
@@ -71,7 +71,7 @@ pub(super) fn payload(payload: &EventPayload) -> Result<Literal, ConnectError> {
 pub(in crate::api) async fn signal(
     app: &App,
     caller: &Caller,
-    action: &store::Action,
+    action: &flyte_store::Action,
     value: &Literal,
 ) -> Result<(), ConnectError> {
     if action.kind != ActionKind::Condition {

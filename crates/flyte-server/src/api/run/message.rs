@@ -16,14 +16,12 @@ use flyte_idl::flyteidl2::{
 };
 
 use crate::{
-    access::PrincipalKind,
     api::{actor::Actors, store_error},
     app::App,
-    clock::UnixMillis,
-    store::{
-        self, ActionId, ActionKind, Actor, Attempt, CacheStatus, CreatorKind, Failure, FailureKind, Phase,
-        RunId,
-    },
+};
+use flyte_model::{Actor, PrincipalKind, clock::UnixMillis};
+use flyte_store::{
+    self, ActionId, ActionKind, Attempt, CacheStatus, CreatorKind, Failure, FailureKind, Phase, RunId,
 };
 
 /// Makes messages of records.
@@ -40,8 +38,8 @@ impl<'a> Messages<'a> {
     /// A run with its root action.
     pub(in crate::api) async fn run(
         &mut self,
-        run: &store::Run,
-        root: &store::Action,
+        run: &flyte_store::Run,
+        root: &flyte_store::Action,
     ) -> Result<Run, ConnectError> {
         Ok(Run {
             action: MessageField::some(self.action(run, root).await?),
@@ -53,8 +51,8 @@ impl<'a> Messages<'a> {
     /// An action.
     pub(in crate::api) async fn action(
         &mut self,
-        run: &store::Run,
-        action: &store::Action,
+        run: &flyte_store::Run,
+        action: &flyte_store::Action,
     ) -> Result<Action, ConnectError> {
         Ok(Action {
             id: MessageField::some(self.action_id(&action.id)),
@@ -83,8 +81,8 @@ impl<'a> Messages<'a> {
     /// An action in full.
     pub(in crate::api) async fn action_details(
         &mut self,
-        run: &store::Run,
-        action: &store::Action,
+        run: &flyte_store::Run,
+        action: &flyte_store::Action,
     ) -> Result<ActionDetails, ConnectError> {
         let spec = self.app.runs.action_spec(&action.id).await.map_err(store_error)?.unwrap_or_default();
         let attempts = self.app.runs.attempts(&action.id).await.map_err(store_error)?;
@@ -122,7 +120,7 @@ impl<'a> Messages<'a> {
     }
 
     /// What the task that called the action hears of it.
-    pub(in crate::api) fn update(&self, action: &store::Action) -> Result<ActionUpdate, ConnectError> {
+    pub(in crate::api) fn update(&self, action: &flyte_store::Action) -> Result<ActionUpdate, ConnectError> {
         let failed = matches!(action.phase, Phase::Failed | Phase::TimedOut);
         let value = match &action.signal {
             Some(value) => MessageField::some(decode::<Literal>(value)?),
@@ -167,8 +165,8 @@ impl<'a> Messages<'a> {
 
     async fn metadata(
         &mut self,
-        run: &store::Run,
-        action: &store::Action,
+        run: &flyte_store::Run,
+        action: &flyte_store::Action,
     ) -> Result<ActionMetadata, ConnectError> {
         let spec: action_metadata::Spec = match action.kind {
             ActionKind::Task => TaskActionMetadata {
@@ -227,7 +225,7 @@ impl<'a> Messages<'a> {
 
     async fn signal_info(
         &mut self,
-        action: &store::Action,
+        action: &flyte_store::Action,
         value: &Bytes,
     ) -> Result<SignalInfo, ConnectError> {
         let signalled_by = match &action.signalled_by {
@@ -283,7 +281,7 @@ pub(in crate::api) fn decode<M: buffa::Message + Default>(stored: &Bytes) -> Res
     })
 }
 
-fn status(action: &store::Action) -> ActionStatus {
+fn status(action: &flyte_store::Action) -> ActionStatus {
     ActionStatus {
         phase: phase(action.phase),
         // Until it was begun, when it was called: clients reckon from here how long it has been going on.
@@ -327,7 +325,7 @@ fn execution_error(failure: &Failure) -> ExecutionError {
     }
 }
 
-fn attempt(action: &store::Action, attempt: &Attempt) -> ActionAttempt {
+fn attempt(action: &flyte_store::Action, attempt: &Attempt) -> ActionAttempt {
     // The action's status is that of its last attempt; those before it found nothing, for they were run.
     let cached = match action.cache_status {
         status if attempt.number == action.attempts => status,

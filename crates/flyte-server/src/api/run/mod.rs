@@ -37,8 +37,8 @@ use crate::{
     app::App,
     audit::{Detail, Event, Kind},
     runs::data::outputs_uri,
-    store::{self, ActionId, Phase, RunId, TaskRef},
 };
+use flyte_store::{self, ActionId, Phase, RunId, TaskRef};
 
 /// The longest name of an action, in bytes.
 const MAX_ACTION_NAME: usize = 128;
@@ -57,12 +57,16 @@ impl Service {
     }
 
     /// The action of a request, where it is there for the caller.
-    async fn action(&self, caller: &Caller, id: &ActionIdentifier) -> Result<store::Action, ConnectError> {
+    async fn action(
+        &self,
+        caller: &Caller,
+        id: &ActionIdentifier,
+    ) -> Result<flyte_store::Action, ConnectError> {
         action(&self.app, caller, id).await
     }
 
     /// The run that an action belongs to.
-    async fn run_of(&self, id: &ActionId) -> Result<store::Run, ConnectError> {
+    async fn run_of(&self, id: &ActionId) -> Result<flyte_store::Run, ConnectError> {
         let run = self.app.runs.run(&id.run).await.map_err(store_error)?;
         run.ok_or_else(|| no_run(&id.run))
     }
@@ -95,7 +99,7 @@ pub(super) async fn action(
     app: &App,
     caller: &Caller,
     id: &ActionIdentifier,
-) -> Result<store::Action, ConnectError> {
+) -> Result<flyte_store::Action, ConnectError> {
     let id = action_id(caller, id)?;
     app.runs.action(&id).await.map_err(store_error)?.ok_or_else(|| no_action(&id))
 }

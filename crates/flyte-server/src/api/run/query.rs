@@ -3,11 +3,9 @@
 use connectrpc::ConnectError;
 use flyte_idl::flyteidl2::common::{Filter, ListRequest, filter::Function, sort::Direction};
 
-use crate::{
-    api::invalid,
-    clock::UnixMillis,
-    store::{ActionKind, ActionQuery, LabelCondition, Phase, RunQuery, RunSortKey, Span},
-};
+use crate::api::invalid;
+use flyte_model::clock::UnixMillis;
+use flyte_store::{ActionKind, ActionQuery, LabelCondition, Phase, RunQuery, RunSortKey, Span};
 
 /// How many rows a page has where the request does not say.
 const DEFAULT_PAGE: u32 = 100;

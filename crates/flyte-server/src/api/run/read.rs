@@ -25,9 +25,9 @@ use crate::{
     access::Caller,
     api::{invalid, store_error},
     app::App,
-    clock::UnixMillis,
-    store::{self, ActionId, ActionQuery, RunId, RunQuery, RunSortKey, Span},
 };
+use flyte_model::clock::UnixMillis;
+use flyte_store::{self, ActionId, ActionQuery, RunId, RunQuery, RunSortKey, Span};
 
 /// How many actions or runs one look reads.
 const LOOK: u32 = 500;
@@ -112,7 +112,7 @@ pub(super) async fn watch_run(
 /// The action in full, each time it changes; ends with it.
 pub(super) fn watch_action(
     app: &Arc<App>,
-    run: store::Run,
+    run: flyte_store::Run,
     id: ActionId,
 ) -> ServiceResult<ServiceStream<WatchActionDetailsResponse>> {
     let watcher = app.runs.watch(&id.run);
@@ -195,7 +195,7 @@ pub(super) async fn watch_actions(
 }
 
 /// Whether an action is one that a listing would have.
-fn meets(wanted: &ActionQuery, action: &store::Action) -> bool {
+fn meets(wanted: &ActionQuery, action: &flyte_store::Action) -> bool {
     let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
     let within = |span: Span, at: UnixMillis| {
         span.from.is_none_or(|from| at >= from) && span.to.is_none_or(|to| at < to)
@@ -284,7 +284,7 @@ async fn changed_since(
     app: &App,
     wanted: &RunQuery,
     at: UnixMillis,
-) -> Result<Vec<(store::Run, store::Action)>, ConnectError> {
+) -> Result<Vec<(flyte_store::Run, flyte_store::Action)>, ConnectError> {
     let mut page = RunQuery { updated: Span { from: Some(at), to: None }, limit: LOOK, ..wanted.clone() };
     let (mut all, mut known) = (Vec::new(), BTreeSet::new());
     loop {

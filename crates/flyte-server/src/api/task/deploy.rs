@@ -8,11 +8,8 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::super::{actor, invalid, place, unsupported};
-use crate::{
-    access::Caller,
-    app::App,
-    store::{NewTask, NewTrigger, Task, TaskId, TriggerId, task_digest},
-};
+use crate::{access::Caller, app::App};
+use flyte_store::{NewTask, NewTrigger, Task, TaskId, TriggerId, task_digest};
 
 /// The longest description in listings, in characters; the whole one stays in the specification.
 const MAX_SHORT_DESCRIPTION: usize = 255;
@@ -85,7 +82,14 @@ impl NewDeployment {
                 return Err(invalid(&format!("triggers[{n}].name"), &what));
             }
         }
-        Ok(Self { task: NewTask { task, digest: task_digest(spec), spec: spec.encode_to_vec() }, triggers })
+        Ok(Self {
+            task: NewTask {
+                task,
+                digest: task_digest(&flyte_idl::canonical(spec)),
+                spec: spec.encode_to_vec(),
+            },
+            triggers,
+        })
     }
 }
 

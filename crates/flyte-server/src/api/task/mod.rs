@@ -33,10 +33,10 @@ use crate::{
     access::{Caller, policy},
     app::App,
     audit::{Detail, Event, Kind},
-    store::{
-        Condition, Deployed, DeployedTask, StoreError, Task, TaskField, TaskId, TaskQuery, TaskVersionQuery,
-        Test, TriggersSummary,
-    },
+};
+use flyte_store::{
+    Condition, Deployed, DeployedTask, StoreError, Task, TaskField, TaskId, TaskQuery, TaskVersionQuery,
+    Test, TriggersSummary,
 };
 
 pub(super) struct Service {

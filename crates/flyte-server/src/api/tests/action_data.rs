@@ -8,10 +8,9 @@ use flyte_idl::flyteidl2::{
 use serde_json::json;
 
 use super::*;
-use crate::{
-    runs::{NewRun, NewTask, Outcome},
-    store::{ActionId, Creator, CreatorKind, Limit, Role, RunId, TaskRef},
-};
+use crate::runs::{NewRun, NewTask, Outcome};
+use flyte_model::{Limit, Role};
+use flyte_store::{ActionId, Creator, CreatorKind, RunId, TaskRef};
 
 const GET_DATA: &str = "/flyteidl2.dataproxy.DataProxyService/GetActionData";
 const CREATE_LINK: &str = "/flyteidl2.dataproxy.DataProxyService/CreateDownloadLink";
@@ -120,7 +119,7 @@ async fn what_is_too_large_for_an_answer_is_left_where_it_lies() {
         Inputs { literals: vec![literal(&name)], ..Inputs::default() }.encode_to_vec()
     };
     let get = async || server.json(GET_DATA, Some("Ada"), &json!({"actionId": id()})).await;
-    let most = usize::try_from(crate::objects::MAX_DECODED).unwrap();
+    let most = usize::try_from(flyte_objects::MAX_DECODED).unwrap();
     server.object("flytesnacks", "inputs/x/inputs.pb", inputs(most - 100)).await;
     assert_eq!(get().await.status, StatusCode::OK);
     let uri = server.object("flytesnacks", "inputs/x/inputs.pb", inputs(most)).await;

@@ -3,10 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{
-    access::PrincipalKind,
-    store::{Limit, Role},
-};
+use flyte_model::{Limit, PrincipalKind, Role};
 
 pub(super) const CREATE_KEY: &str = "/flyteauth.ApiKeyService/CreateApiKey";
 pub(super) const GET_KEY: &str = "/flyteauth.ApiKeyService/GetApiKey";
@@ -105,7 +102,7 @@ async fn a_key_is_made_used_rotated_and_deleted() {
     assert!(server.token_of("my-ci", third).await.is_err());
     assert_eq!(server.json(GET_KEY, Some("Ada"), &json!({"clientId": "my-ci"})).await.error().0, "not_found");
     server.app.audit.flush().await;
-    let query = crate::store::AuditQuery { limit: 100, ..Default::default() };
+    let query = flyte_store::AuditQuery { limit: 100, ..Default::default() };
     let events = server.app.store.list_audit_records(&query).await.unwrap().0;
     let events: Vec<_> = events.iter().rev().map(|event| event.record.event.as_str()).collect();
     let expected = [
@@ -135,7 +132,7 @@ async fn a_deletion_whose_caller_hangs_up_is_finished_and_recorded() {
     // As when the stream is reset: the future is dropped where it waits.
     assert!(futures_util::poll!(&mut answer).is_pending());
     drop(answer);
-    let query = crate::store::AuditQuery { limit: 100, ..Default::default() };
+    let query = flyte_store::AuditQuery { limit: 100, ..Default::default() };
     let recorded = async {
         loop {
             let events = server.app.store.list_audit_records(&query).await.unwrap().0;
@@ -285,7 +282,7 @@ async fn a_deleted_keys_token_is_recorded_once_a_minute() {
     let recorded = async || {
         server.app.audit.flush().await;
         let event = Some("api_key_used_after_deletion".to_owned());
-        let query = crate::store::AuditQuery { limit: 100, event, ..Default::default() };
+        let query = flyte_store::AuditQuery { limit: 100, event, ..Default::default() };
         server.app.store.list_audit_records(&query).await.unwrap().0
     };
     for expected in [1, 2] {

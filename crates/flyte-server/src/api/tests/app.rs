@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::store::{AppChange, AppId, AppNote, AppStatus};
+use flyte_store::{AppChange, AppId, AppNote, AppStatus};
 
 const CREATE_APP: &str = "/flyteidl2.app.AppService/Create";
 const GET_APP: &str = "/flyteidl2.app.AppService/Get";

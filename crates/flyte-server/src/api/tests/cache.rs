@@ -3,10 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::{
-    runs::Outcome,
-    store::{ActionId, RunId},
-};
+use crate::runs::Outcome;
+use flyte_store::{ActionId, RunId};
 
 const CREATE_RUN: &str = "/flyteidl2.workflow.RunService/CreateRun";
 const DETAILS: &str = "/flyteidl2.workflow.RunService/GetActionDetails";

@@ -4,7 +4,7 @@ use md5::{Digest as _, Md5};
 use serde_json::json;
 
 use super::*;
-use crate::store::{Limit, Role};
+use flyte_model::{Limit, Role};
 
 const CREATE_UPLOAD: &str = "/flyteidl2.dataproxy.DataProxyService/CreateUploadLocation";
 const UPLOAD_INPUTS: &str = "/flyteidl2.dataproxy.DataProxyService/UploadInputs";
@@ -243,7 +243,7 @@ async fn a_download_has_ranges_and_runs_no_scripts_as_this_origin() {
     let (_home, server) = server().await;
     let native = server.app.objects.native_url("flytesnacks", "development", "runs/r/report.html").unwrap();
     let key = server.app.objects.key_of(&native).unwrap();
-    let (url, expires_at) = crate::objects::serve::download_url(&server.app, key, 60);
+    let (url, expires_at) = crate::api::objects::download_url(&server.app, key, 60);
     assert_eq!(expires_at, NOW + 60);
     let get =
         async |headers: &[(&str, &str)]| server.use_url(Method::GET, &url, headers, Body::empty()).await;

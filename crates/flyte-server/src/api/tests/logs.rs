@@ -14,8 +14,8 @@ use crate::{
         of_attempt,
     },
     runs::Outcome,
-    store::{ActionId, AppChange, AppId, AppNote, AppStatus, RunId},
 };
+use flyte_store::{ActionId, AppChange, AppId, AppNote, AppStatus, RunId};
 
 fn root(run: &str) -> ActionId {
     ActionId::root(RunId { project: "p".to_owned(), domain: "development".to_owned(), name: run.to_owned() })

@@ -11,8 +11,9 @@ use super::*;
 use crate::{
     audit::Kind,
     runs::{Outcome, identity},
-    store::{ActionId, AuditQuery, Failure, FailureKind, Limit, Role, RunId},
 };
+use flyte_model::{Limit, Role};
+use flyte_store::{ActionId, AuditQuery, Failure, FailureKind, RunId};
 
 const CREATE_RUN: &str = "/flyteidl2.workflow.RunService/CreateRun";
 const ABORT_RUN: &str = "/flyteidl2.workflow.RunService/AbortRun";
@@ -95,7 +96,7 @@ impl Runs {
         token::issue_to_machine(
             &self.app,
             &token::MachineGrant {
-                principal: crate::access::PrincipalKind::ApiKey,
+                principal: flyte_model::PrincipalKind::ApiKey,
                 subject: key.client_id.clone(),
                 client_id: key.client_id,
                 scopes: vec!["all".to_owned()],

@@ -8,7 +8,7 @@ use super::{
     },
     *,
 };
-use crate::access::PrincipalKind;
+use flyte_model::PrincipalKind;
 
 /// How many there may be.
 const MOST: usize = 16;

@@ -15,12 +15,13 @@ use super::{
 };
 use crate::{
     access::{
-        PrincipalKind, policy,
+        policy,
         token::{MachineGrant, issue_to_machine},
     },
     apps,
-    store::{ActionId, AppChange, AppId, AppNote, AppStatus, Limit, Rights, Role, TrustRule},
 };
+use flyte_model::{Limit, PrincipalKind, Rights, Role};
+use flyte_store::{ActionId, AppChange, AppId, AppNote, AppStatus, TrustRule};
 
 /// Forms of a stream: Connect's, gRPC's and gRPC-Web's.
 pub(super) const PROTOCOLS: [&str; 3] =
@@ -102,7 +103,7 @@ pub(super) async fn token(server: &Runs, principal: PrincipalKind) -> String {
         PrincipalKind::Person => return server.token("Ada", &["all"]),
         PrincipalKind::Run => return server.identity("p", "r1").await,
         PrincipalKind::ApiKey => {
-            let end = |key: &mut crate::store::ApiKey| key.expires_at = Some(NOW + KEY_LIFETIME);
+            let end = |key: &mut flyte_store::ApiKey| key.expires_at = Some(NOW + KEY_LIFETIME);
             let (key, _) = testing::api_key(&server.app, "ci", end).await;
             (key.client_id, key.family_id)
         }
@@ -321,8 +322,8 @@ async fn every_stream_of_a_run_ends_with_it_and_with_who_started_it() {
     .await;
 }
 
-fn run() -> crate::store::RunId {
-    crate::store::RunId { project: "p".to_owned(), domain: "development".to_owned(), name: "r1".to_owned() }
+fn run() -> flyte_store::RunId {
+    flyte_store::RunId { project: "p".to_owned(), domain: "development".to_owned(), name: "r1".to_owned() }
 }
 
 #[tokio::test]

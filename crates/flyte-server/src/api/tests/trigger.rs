@@ -3,10 +3,8 @@
 use serde_json::json;
 
 use super::{task::deployment, *};
-use crate::{
-    access::PrincipalKind,
-    store::{Actor, TriggerId},
-};
+use flyte_model::{Actor, PrincipalKind};
+use flyte_store::TriggerId;
 
 const DEPLOY_TASK: &str = "/flyteidl2.task.TaskService/DeployTask";
 const TASKS: &str = "/flyteidl2.task.TaskService/ListTasks";

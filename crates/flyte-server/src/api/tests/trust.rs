@@ -3,10 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::{
-    audit::Kind,
-    store::{AuditQuery, Project, ProjectState},
-};
+use crate::audit::Kind;
+use flyte_store::{AuditQuery, Project, ProjectState};
 
 pub(super) const CREATE_TRUST: &str = "/flyteauth.TrustService/CreateTrust";
 const GET_TRUST: &str = "/flyteauth.TrustService/GetTrust";

@@ -93,7 +93,7 @@ async fn tasks_that_ask_for_it_are_neither_deployed_nor_run() {
     server.json(CREATE, Some("Root"), &json!({"project": {"id": "p1"}})).await;
     assert_eq!(server.json(CREATE_RUN, Some("Ada"), &run(&spec(&json!({})))).await.status, StatusCode::OK);
     let (project, domain) = ("p1".to_owned(), "development".to_owned());
-    let called_by = crate::store::RunId { project, domain, name: "r1".to_owned() };
+    let called_by = flyte_store::RunId { project, domain, name: "r1".to_owned() };
     let called_by = server.app.store.run_by_id(&called_by).await.unwrap().unwrap();
     for (template, field, feature) in tasks() {
         let spec = spec(&template);

@@ -3,8 +3,9 @@
 //! Attempts count before the code is looked up, as those to sign in do. They are counted apart from those: who mistypes
 //! a code is not kept out of signing in.
 
-use super::{AccountKey, AddressBlock, Counters, IpAddr, Policy, Throttle, Throttled, Wait, account_key};
-use crate::store::SecretHash;
+use super::{AccountKey, Counters, IpAddr, Policy, Throttle, Throttled, Wait, account_key};
+use flyte_model::AddressBlock;
+use flyte_secrets::SecretHash;
 
 /// Somebody who mistypes waits seconds; somebody who guesses gets about three tries an hour.
 const BY_ACCOUNT: Policy =
@@ -123,7 +124,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::clock::Clock;
+    use flyte_model::clock::Clock;
 
     const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 

@@ -7,7 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::sign_in::{self, LIFE};
-use crate::{app::App, clock::UnixTime, keys::KeyError, oauth::endpoints, store::BrowserSession};
+use crate::{app::App, keys::KeyError};
+use flyte_model::clock::UnixTime;
+use flyte_settings::endpoints;
+use flyte_store::BrowserSession;
 
 /// `typ` of the mark, so that no other token of ours passes for one (RFC 8725 section 3.11).
 const TYP: &str = "flyte-account+jwt";
@@ -41,10 +44,8 @@ pub(super) fn is_chosen(app: &App, query: &str, mark: &str, session: &BrowserSes
 
 #[cfg(test)]
 mod tests {
-    use crate::oauth::{
-        endpoints,
-        testing::{Answer, Browser, Server, authorize_query},
-    };
+    use crate::oauth::testing::{Answer, Browser, Server, authorize_query};
+    use flyte_settings::endpoints;
 
     const CHOOSE: (&str, &str) = ("prompt", "select_account");
     const NATIVE: (&str, &str) = ("client_id", "native");

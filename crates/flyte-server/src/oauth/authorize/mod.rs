@@ -27,20 +27,21 @@ use self::{
     request::{AuthorizationRequest, Target},
 };
 use super::{
-    endpoints,
     error::{ErrorCode, OAuthError},
     form::Form,
-    id_token, opaque_token,
+    id_token,
     parameters::{MAX_QUERY_BYTES, Parameters},
-    scope,
 };
 use crate::{
     app::App,
     audit::{Detail, Event, Kind},
     identity::session::{self, SignedIn},
-    store::{AuthorizationCode, BrowserSession, Client, ClientKind, Consent},
     web::{self, AccountView, ConsentView},
 };
+use flyte_model::scope;
+use flyte_secrets::opaque_token;
+use flyte_settings::endpoints;
+use flyte_store::{AuthorizationCode, BrowserSession, Client, ClientKind, Consent};
 
 pub(super) use answer::see_other;
 

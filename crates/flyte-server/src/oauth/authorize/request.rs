@@ -3,14 +3,13 @@
 
 use secrecy::SecretString;
 
-use crate::{
-    oauth::{
-        error::{ErrorCode, OAuthError},
-        parameters::{ParameterError, Parameters},
-        pkce, redirect_uri, resource, scope,
-    },
-    store::Client,
+use crate::oauth::{
+    error::{ErrorCode, OAuthError},
+    parameters::{ParameterError, Parameters},
+    pkce, redirect_uri, resource,
 };
+use flyte_model::scope;
+use flyte_store::Client;
 
 /// Where the answer goes, as the request has it. Until both are known to belong together, nothing is redirected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +206,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::ClientKind;
+    use flyte_store::ClientKind;
 
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
     const ISSUER: &str = "https://localhost:8443";

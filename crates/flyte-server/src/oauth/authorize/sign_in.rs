@@ -8,13 +8,10 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    app::App,
-    clock::UnixTime,
-    keys::KeyError,
-    oauth::{endpoints, parameters},
-    store::BrowserSession,
-};
+use crate::{app::App, keys::KeyError, oauth::parameters};
+use flyte_model::clock::UnixTime;
+use flyte_settings::endpoints;
+use flyte_store::BrowserSession;
 
 /// Name of the parameter that carries the mark; it is always the last.
 const PARAMETER: &str = "&flyte_sign_in=";

@@ -279,7 +279,7 @@ async fn the_page_says_that_a_client_may_keep_api_keys() {
 async fn others_clients_with_a_secret_need_consent_and_keep_it() {
     let server = Server::start().await;
     let mut native = server.app.store.client_by_id("native").await.unwrap().unwrap();
-    native.kind = crate::store::ClientKind::Confidential;
+    native.kind = flyte_store::ClientKind::Confidential;
     native.secret_hash = Some([0; 32]);
     server.app.store.put_client(&native).await.unwrap();
     let mut browser = server.browser("Ada").await;

@@ -16,21 +16,21 @@ use super::user_code::UserCode;
 use crate::{
     app::App,
     audit::{Detail, Event, Kind},
-    http::ClientAddr,
     identity::{
         CodeAttempt,
         session::{self, SignedIn},
     },
     oauth::{
         authorize::see_other,
-        endpoints,
         error::OAuthError,
         form::Form,
         parameters::{self, Parameters},
     },
-    store::{DeviceAuthorization, DeviceDecision, StoreError},
     web::{self, CodeRefusal, DeviceView, csrf},
 };
+use flyte_model::ClientAddr;
+use flyte_settings::endpoints;
+use flyte_store::{DeviceAuthorization, DeviceDecision, StoreError};
 
 /// Shows the form for the code or, with `user_code` in the query, the question.
 pub(in crate::oauth) async fn get(

@@ -21,18 +21,21 @@ use uuid::Uuid;
 use self::user_code::UserCode;
 use super::{
     authorize::request::max_age,
-    client, endpoints,
+    client,
     error::{self, ErrorCode, OAuthError},
     form::Form,
-    opaque_token, parameters, resource, scope,
+    parameters, resource,
     token::{device_code, require_grant},
 };
 use crate::{
     app::App,
     audit::{Detail, Event, Kind},
-    http::ClientAddr,
-    store::{DeviceAuthorization, StoreError},
 };
+use flyte_model::ClientAddr;
+use flyte_model::scope;
+use flyte_secrets::opaque_token;
+use flyte_settings::endpoints;
+use flyte_store::{DeviceAuthorization, StoreError};
 
 /// How often new codes are made where the user code is another device's already, which among a million of them happens
 /// once in a million times.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::{error::Unspecified, rand};
 
-use crate::{oauth::opaque_token, store::SecretHash};
+use flyte_secrets::{SecretHash, opaque_token};
 
 /// Its characters: Crockford's Base32. No two of them are told apart only by looking closely at a `0` or a `1`, and
 /// without `U` fewer words come about that nobody wants to read out.

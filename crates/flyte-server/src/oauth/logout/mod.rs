@@ -18,7 +18,6 @@ use url::form_urlencoded;
 
 use super::{
     authorize::see_other,
-    endpoints,
     error::OAuthError,
     form::Form,
     id_token::{self, IdTokenClaims},
@@ -29,9 +28,10 @@ use crate::{
     app::App,
     audit::{Detail, Event, Kind},
     identity::session::{self, SignedIn},
-    store::{Client, StoreError},
     web::{self, LogoutView, csrf},
 };
+use flyte_settings::endpoints;
+use flyte_store::{Client, StoreError};
 
 /// Answers a request in a query.
 pub(super) async fn get(

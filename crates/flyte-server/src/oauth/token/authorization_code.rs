@@ -5,9 +5,10 @@ use crate::{
     access::token::TokenGrant,
     app::App,
     audit::{Detail, Event, Kind},
-    oauth::{error::OAuthError, opaque_token, parameters::Parameters, pkce, resource},
-    store::{AuthorizationCode, Client, CodeRedemption},
+    oauth::{error::OAuthError, parameters::Parameters, pkce, resource},
 };
+use flyte_secrets::opaque_token;
+use flyte_store::{AuthorizationCode, Client, CodeRedemption};
 
 pub(super) const NAME: &str = "authorization_code";
 
@@ -77,8 +78,8 @@ fn grant(code: AuthorizationCode) -> (TokenGrant, Option<String>) {
 async fn redeem(
     app: &App,
     client: &Client,
-    code_hash: &crate::store::SecretHash,
-    refresh: Option<&crate::store::NewRefreshToken>,
+    code_hash: &flyte_secrets::SecretHash,
+    refresh: Option<&flyte_store::NewRefreshToken>,
 ) -> Result<(), OAuthError> {
     match app.store.redeem_code(code_hash, refresh, app.clock.now()).await? {
         CodeRedemption::Redeemed(_) => Ok(()),

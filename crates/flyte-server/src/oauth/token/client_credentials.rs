@@ -2,18 +2,18 @@
 
 use super::Tokens;
 use crate::{
-    access::{
-        PrincipalKind,
-        token::{self as access_token, MachineGrant},
-    },
+    access::{token as access_token, token::MachineGrant},
     app::App,
     oauth::{
         client::Authenticated,
         error::{ErrorCode, OAuthError},
         parameters::Parameters,
         resource,
-        scope::{self, ScopeError},
     },
+};
+use flyte_model::{
+    PrincipalKind,
+    scope::{self, ScopeError},
 };
 
 pub(super) const NAME: &str = "client_credentials";

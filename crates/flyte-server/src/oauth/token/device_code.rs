@@ -7,12 +7,12 @@ use crate::{
     audit::{Detail, Event, Kind},
     oauth::{
         error::{ErrorCode, OAuthError},
-        opaque_token,
         parameters::Parameters,
         resource,
     },
-    store::{Client, DeviceGrant, DevicePoll, DeviceRedemption, SLOW_DOWN},
 };
+use flyte_secrets::opaque_token;
+use flyte_store::{Client, DeviceGrant, DevicePoll, DeviceRedemption, SLOW_DOWN};
 
 pub(in crate::oauth) const NAME: &str = "urn:ietf:params:oauth:grant-type:device_code";
 

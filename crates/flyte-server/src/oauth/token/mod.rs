@@ -25,14 +25,19 @@ use super::{
     client, client_throttle,
     error::{self, ErrorCode, OAuthError},
     form::Form,
-    id_token, opaque_token, scope,
+    id_token,
 };
 use crate::{
-    access::token::{self as access_token, IssuedAccessToken, TokenGrant},
+    access::{
+        token as access_token,
+        token::{IssuedAccessToken, TokenGrant},
+    },
     app::App,
-    clock::UnixTime,
-    store::{Client, NewRefreshToken},
 };
+use flyte_model::clock::UnixTime;
+use flyte_model::scope;
+use flyte_secrets::opaque_token;
+use flyte_store::{Client, NewRefreshToken};
 
 /// The grants that there are, as `grant_type` and as the registration of a client name them.
 pub const GRANTS: [&str; 5] = [

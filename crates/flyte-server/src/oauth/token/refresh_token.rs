@@ -7,12 +7,13 @@ use crate::{
     audit::{Detail, Event, Kind},
     oauth::{
         error::{ErrorCode, OAuthError},
-        opaque_token,
         parameters::Parameters,
-        resource, scope,
+        resource,
     },
-    store::{Client, RefreshRotation, RefreshToken, RevokedBy},
 };
+use flyte_model::scope;
+use flyte_secrets::opaque_token;
+use flyte_store::{Client, RefreshRotation, RefreshToken, RevokedBy};
 
 pub(super) const NAME: &str = "refresh_token";
 

@@ -16,8 +16,8 @@ use serde::Serialize;
 use super::{client_credentials::granted, require_grant};
 use crate::{
     access::{
-        PrincipalKind,
-        token::{self as access_token, IssuedAccessToken, MachineGrant},
+        token as access_token,
+        token::{IssuedAccessToken, MachineGrant},
     },
     app::App,
     audit::{Detail, Event, Kind},
@@ -25,11 +25,12 @@ use crate::{
         client,
         error::{self, ErrorCode, OAuthError},
         parameters::Parameters,
-        resource, scope,
+        resource,
     },
-    store::TrustRule,
     trust::{IssuerError, SubjectToken, SubjectTokenError, rule, subject_token::Verified},
 };
+use flyte_model::{PrincipalKind, scope};
+use flyte_store::TrustRule;
 
 pub(super) const NAME: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 

@@ -33,7 +33,8 @@ use super::{
     process::{Exit, How, Limits, OPEN_FILES_VARIABLE, Spec},
     tree,
 };
-use crate::{clock::Clock, data_dir::write_atomically};
+use flyte_model::clock::Clock;
+use flyte_secrets::write_atomically;
 
 /// How often the memory of the processes is looked at.
 const SAMPLE: Duration = Duration::from_millis(250);

@@ -11,13 +11,11 @@ use std::{
 use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver, task::JoinSet, time::timeout};
 
 use super::END;
-use crate::{
-    clock::Clock,
-    runner::{
-        log::{Cutter, Stream, Writer},
-        process::How,
-    },
+use crate::runner::{
+    log::{Cutter, Stream, Writer},
+    process::How,
 };
+use flyte_model::clock::Clock;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 64 << 10;

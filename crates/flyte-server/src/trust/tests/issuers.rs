@@ -5,11 +5,11 @@ use serde_json::json;
 
 use super::{Answer, Issuer, Key, rule};
 use crate::{
-    clock::Clock,
-    store::TrustRule,
     testing::NOW,
     trust::{IssuerError, TrustedIssuers},
 };
+use flyte_model::clock::Clock;
+use flyte_store::TrustRule;
 
 struct World {
     clock: Clock,

@@ -20,12 +20,9 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 use url::form_urlencoded;
 
-use crate::{
-    app::App,
-    http::ClientAddr,
-    store::{Client, ClientKind, User},
-    testing,
-};
+use crate::{app::App, testing};
+use flyte_model::ClientAddr;
+use flyte_store::{Client, ClientKind, User};
 
 const PASSWORD: &str = "correct horse battery";
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));

@@ -5,13 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::header;
 
 use super::text;
-use crate::{
-    oauth::{
-        device::user_code::UserCode,
-        testing::{Server, user},
-    },
-    store::{BrowserSession, User},
+use crate::oauth::{
+    device::user_code::UserCode,
+    testing::{Server, user},
 };
+use flyte_store::{BrowserSession, User};
 
 /// A code that no device waits with, or only by a chance of one in a million millions.
 fn guess() -> String {

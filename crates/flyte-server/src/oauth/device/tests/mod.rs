@@ -8,14 +8,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::{Request, header};
 use serde_json::{Value, json};
 
-use crate::{
-    http::ClientAddr,
-    oauth::{
-        device::user_code::UserCode,
-        opaque_token,
-        testing::{Answer, DEVICE_GRANT, Pairs, Server, encode},
-    },
+use crate::oauth::{
+    device::user_code::UserCode,
+    testing::{Answer, DEVICE_GRANT, Pairs, Server, encode},
 };
+use flyte_model::ClientAddr;
+use flyte_secrets::opaque_token;
 
 const PATH: &str = "/oauth2/device_authorization";
 

@@ -3,11 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::text;
-use crate::{
-    oauth::testing::Server,
-    store::{AuditQuery, DeviceAuthorization, DevicePoll},
-    testing::NOW,
-};
+use crate::{oauth::testing::Server, testing::NOW};
+use flyte_store::{AuditQuery, DeviceAuthorization, DevicePoll};
 
 #[tokio::test]
 async fn from_the_printed_address_to_the_device_signed_in() {

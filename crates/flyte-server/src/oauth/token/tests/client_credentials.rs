@@ -5,11 +5,12 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    access::{PrincipalKind, policy},
-    oauth::client_secret,
-    store::{ApiKey, AuditQuery, Limit, Role, SecretRotation, StoreError},
+    access::policy,
     testing::{NOW, api_key},
 };
+use flyte_model::{Limit, PrincipalKind, Role};
+use flyte_secrets::api_key_secret;
+use flyte_store::{ApiKey, AuditQuery, SecretRotation, StoreError};
 
 #[tokio::test]
 async fn a_key_gets_an_access_token_and_nothing_else() {
@@ -71,7 +72,7 @@ async fn what_is_wrong_with_a_secret_is_told_as_far_as_it_may_be() {
     let server = Server::start().await;
     let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
     let secret = secret.expose_secret();
-    let other = client_secret::generate().unwrap();
+    let other = api_key_secret::generate().unwrap();
     for (id, secret, reason) in [
         ("ci", other.expose_secret().to_owned(), "unknown, or its secret is missing or wrong"),
         ("cd", secret.to_owned(), "unknown, or its secret is missing or wrong"),
@@ -113,7 +114,7 @@ async fn a_key_and_its_tokens_end_at_its_expiry() {
     assert_eq!(answer.error(), "invalid_client");
     assert!(answer.text().contains("the API key expired at 2027-01-15T08:01:40Z"), "{}", answer.text());
     // Only to who has the secret.
-    let other = client_secret::generate().unwrap();
+    let other = api_key_secret::generate().unwrap();
     let answer = server.client_credentials("ci", other.expose_secret()).await;
     assert!(!answer.text().contains("expired"), "{}", answer.text());
 }
@@ -143,9 +144,9 @@ async fn both_secrets_work_until_the_overlap_is_over() {
     let server = Server::start().await;
     let (_, old) = api_key(&server.app, "ci", |_| {}).await;
     let before = server.client_credentials("ci", old.expose_secret()).await.json();
-    let new = client_secret::generate().unwrap();
+    let new = api_key_secret::generate().unwrap();
     let rotation = SecretRotation {
-        secret_hash: crate::oauth::opaque_token::hash(new.expose_secret()),
+        secret_hash: flyte_secrets::opaque_token::hash(new.expose_secret()),
         previous_until: NOW + 60,
         family_id: "unused".into(),
         expires_at: None,
@@ -220,7 +221,7 @@ async fn the_grant_is_for_keys_and_keys_for_no_other() {
 
 #[tokio::test]
 async fn a_client_that_keeps_failing_waits_and_locks_nobody_out() {
-    use crate::http::ClientAddr;
+    use flyte_model::ClientAddr;
     let server = Server::start().await;
     let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
     let (_, other) = api_key(&server.app, "cd", |_| {}).await;

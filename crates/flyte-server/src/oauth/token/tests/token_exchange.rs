@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use crate::{
     oauth::testing::{Answer, Server},
-    store::{AuditQuery, AuditRecord, Limit, Rights, Role, TrustRule},
     testing::NOW,
     trust::tests::{Answer as IssuerAnswer, Issuer, Key, claims, rule},
 };
+use flyte_model::{Limit, Rights, Role};
+use flyte_store::{AuditQuery, AuditRecord, TrustRule};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";

@@ -1,0 +1,20 @@
+//! The words that every part of the server shares: time, kinds of principals, roles and limits, scopes, addresses.
+#![forbid(unsafe_code)]
+
+mod address_block;
+mod client_addr;
+pub mod clock;
+mod loopback;
+mod network;
+mod principal;
+mod rights;
+pub mod scope;
+mod stopping;
+
+pub use address_block::AddressBlock;
+pub use client_addr::ClientAddr;
+pub use loopback::is_loopback;
+pub use network::Network;
+pub use principal::{Actor, PrincipalKind};
+pub use rights::{Limit, Rights, Role, UnknownRole};
+pub use stopping::Stopping;

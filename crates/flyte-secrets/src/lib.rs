@@ -1,0 +1,11 @@
+//! Secrets that the server gives, what it stores of them, and files that only their owner can read.
+#![forbid(unsafe_code)]
+
+pub mod api_key_secret;
+pub mod opaque_token;
+mod private_file;
+
+pub use private_file::{UNFINISHED, write_atomically};
+
+/// SHA-256 of a high-entropy secret: what is stored instead of codes, tokens and session identifiers.
+pub type SecretHash = [u8; 32];

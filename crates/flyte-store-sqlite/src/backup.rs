@@ -1,0 +1,180 @@
+//! Copies of the database, and what ends when one is restored.
+
+use crate::error::SqliteError;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::{SqliteStore, change, connection::OpenError, one, revocation};
+use flyte_model::clock::UnixTime;
+use flyte_store::{FAMILY_RETENTION, StoreError};
+
+/// What ended when a database was restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CutOff {
+    /// Sessions of browsers, and sign-ins of clients.
+    pub sessions: usize,
+    /// API keys that were deleted since the backup.
+    pub keys_deleted: usize,
+    /// API keys whose secret was replaced since the backup: the newer secret works.
+    pub keys_rotated: usize,
+    /// Accounts that were disabled since the backup.
+    pub users_disabled: usize,
+    /// Accounts whose password was changed since the backup: the newer one works.
+    pub passwords: usize,
+    /// API keys that work.
+    pub keys: usize,
+    /// Whether there was a database that tells of all this.
+    pub former_read: bool,
+}
+
+/// Copies the database at `path` as it is at one moment, also while a server writes to it, to the empty file `into`.
+///
+/// # Errors
+/// [`OpenError`] inside [`StoreError::Backend`], also if the copy is not whole.
+pub fn snapshot(path: &Path, into: &Path) -> Result<(), StoreError> {
+    let failed = |source| SqliteError::from(OpenError::Sqlite { path: path.to_owned(), source });
+    let connection = open(path).map_err(failed)?;
+    connection.execute("VACUUM INTO ?1", [into.display().to_string()]).map_err(failed)?;
+    let failed = |source| SqliteError::from(OpenError::Sqlite { path: into.to_owned(), source });
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let copy = Connection::open_with_flags(into, flags).map_err(failed)?;
+    let verdict: String =
+        copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    match verdict.as_str() {
+        "ok" => Ok(()),
+        damage => {
+            Err(StoreError::Backend(format!("the database {} is damaged: {damage}", path.display()).into()))
+        }
+    }
+}
+
+/// Opens a database without bringing its schema up to date.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(30))?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+/// An API key's secrets: what is compared with those of the restored database.
+type Secrets = (String, Option<Vec<u8>>, Option<Vec<u8>>, Option<i64>, Option<String>);
+
+/// What a newer database says of accounts and API keys.
+struct Former {
+    users: Vec<(String, Option<String>, Option<i64>)>,
+    keys: Vec<Secrets>,
+}
+
+impl Former {
+    fn read(path: &Path) -> rusqlite::Result<Self> {
+        let connection = open(path)?;
+        let users = connection
+            .prepare("SELECT id, password_hash, disabled_at FROM users")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        Ok(Self { users, keys: secrets(&connection)? })
+    }
+}
+
+fn secrets(connection: &Connection) -> rusqlite::Result<Vec<Secrets>> {
+    connection
+        .prepare("SELECT client_id, secret_hash, previous_hash, previous_expires_at, jwks FROM api_keys")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?
+        .collect()
+}
+
+impl SqliteStore {
+    /// Ends what a restored database must not bring back: sign-ins, unless `keep_sessions`, and what was disabled, deleted or
+    /// replaced since by what the newer database at `former` says. One transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn cut_off(
+        &self,
+        former: Option<&Path>,
+        keep_sessions: bool,
+        now: UnixTime,
+    ) -> Result<CutOff, StoreError> {
+        // One of another version, or damaged, tells nothing; the caller says so.
+        let former = former.and_then(|path| Former::read(path).ok());
+        self.write(move |connection| {
+            let mut cut_off = CutOff { former_read: former.is_some(), ..CutOff::default() };
+            if !keep_sessions {
+                cut_off.sessions = end_sessions(connection, now)?;
+            }
+            if let Some(former) = former {
+                accounts(connection, &former, now, &mut cut_off)?;
+                api_keys(connection, &former, now, &mut cut_off)?;
+            }
+            cut_off.keys = one(connection, "SELECT count(*) FROM api_keys", [], |row| row.get::<_, i64>(0))?
+                .and_then(|keys| usize::try_from(keys).ok())
+                .unwrap_or_default();
+            Ok(cut_off)
+        })
+        .await
+    }
+}
+
+fn end_sessions(connection: &Connection, now: UnixTime) -> Result<usize, SqliteError> {
+    let sessions = change(connection, "DELETE FROM sessions", [])?;
+    for table in ["codes", "devices"] {
+        change(connection, &format!("DELETE FROM {table}"), [])?;
+    }
+    let families = change(
+        connection,
+        "UPDATE families SET revoked_at = ?1, ends_at = ?2 WHERE revoked_at IS NULL",
+        params![now, now.saturating_add(FAMILY_RETENTION)],
+    )?;
+    // Without the keys that signed them no access token is good any more; the next start makes new keys.
+    change(connection, "DELETE FROM signing_keys", [])?;
+    Ok(sessions.max(families))
+}
+
+fn accounts(
+    connection: &Connection,
+    former: &Former,
+    now: UnixTime,
+    cut_off: &mut CutOff,
+) -> Result<(), SqliteError> {
+    for (id, password, disabled_at) in &former.users {
+        if disabled_at.is_some() {
+            let sql = "UPDATE users SET disabled_at = ?2 WHERE id = ?1 AND disabled_at IS NULL";
+            cut_off.users_disabled += change(connection, sql, params![id, now])?;
+        }
+        let sql = "UPDATE users SET password_hash = ?2 WHERE id = ?1 AND password_hash IS NOT ?2";
+        cut_off.passwords += change(connection, sql, params![id, password])?;
+    }
+    Ok(())
+}
+
+fn api_keys(
+    connection: &Connection,
+    former: &Former,
+    now: UnixTime,
+    cut_off: &mut CutOff,
+) -> Result<(), SqliteError> {
+    for (id, secret, ..) in secrets(connection)? {
+        match former.keys.iter().find(|(known, ..)| *known == id) {
+            None => {
+                let sql = "DELETE FROM api_keys WHERE client_id = ?1 RETURNING family_id";
+                if let Some(family) = one(connection, sql, [&id], |row| row.get::<_, String>(0))? {
+                    revocation::revoke(connection, &family, now)?;
+                }
+                cut_off.keys_deleted += 1;
+            }
+            Some((_, newer, previous, previous_expires_at, jwks)) if *newer != secret => {
+                change(
+                    connection,
+                    "UPDATE api_keys SET secret_hash = ?2, previous_hash = ?3, previous_expires_at = ?4, jwks = ?5
+                     WHERE client_id = ?1",
+                    params![id, newer, previous, previous_expires_at, jwks],
+                )?;
+                cut_off.keys_rotated += 1;
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! OAuth clients and consents.
+
+use crate::error::SqliteError;
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params};
+
+use super::{SqliteStore, already_exists, change, from_json, grant, one, to_json};
+use flyte_model::clock::UnixTime;
+use flyte_store::{Client, ClientKind, ClientStore, Consent, StoreError};
+
+fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
+    Ok(Client {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        kind: if row.get(2)? { ClientKind::Confidential } else { ClientKind::Public },
+        secret_hash: row.get(3)?,
+        redirect_uris: from_json(row, 4)?,
+        post_logout_redirect_uris: from_json(row, 5)?,
+        grant_types: from_json(row, 6)?,
+        scopes: from_json(row, 7)?,
+        first_party: row.get(8)?,
+        created_at: row.get(9)?,
+        jwks: row.get(10)?,
+        may_keep_api_keys: row.get(11)?,
+        id_token_signed_response_alg: row.get(12)?,
+    })
+}
+
+fn consent(row: &Row<'_>) -> rusqlite::Result<Consent> {
+    Ok(Consent {
+        user_id: row.get(0)?,
+        client_id: row.get(1)?,
+        scopes: from_json(row, 2)?,
+        granted_at: row.get(3)?,
+    })
+}
+
+const CONSENT: &str =
+    "SELECT user_id, client_id, scopes, granted_at FROM consents WHERE user_id = ?1 AND client_id = ?2";
+
+const COLUMNS: &str =
+    "id, name, confidential, secret_hash, redirect_uris, post_logout_redirect_uris, grant_types,
+     scopes, first_party, created_at, jwks, may_keep_api_keys, id_token_signed_response_alg";
+
+const REPLACE: &str =
+    " ON CONFLICT (id) DO UPDATE SET name = excluded.name, confidential = excluded.confidential,
+         secret_hash = excluded.secret_hash, redirect_uris = excluded.redirect_uris,
+         post_logout_redirect_uris = excluded.post_logout_redirect_uris, grant_types = excluded.grant_types,
+         scopes = excluded.scopes, first_party = excluded.first_party, created_at = excluded.created_at,
+         jwks = excluded.jwks, may_keep_api_keys = excluded.may_keep_api_keys,
+         id_token_signed_response_alg = excluded.id_token_signed_response_alg";
+
+/// Adds a client; `conflict` says what becomes of one with its identifier.
+fn insert(connection: &Connection, client: &Client, conflict: &str) -> Result<(), SqliteError> {
+    // Its secret would else open what the other one may do.
+    let key = one(connection, "SELECT 1 FROM api_keys WHERE client_id = ?1", [&client.id], |_| Ok(()))?;
+    if key.is_some() {
+        return Err(StoreError::AlreadyExists { kind: "API key", id: client.id.clone() }.into());
+    }
+    change(
+        connection,
+        &format!(
+            "INSERT INTO clients ({COLUMNS})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13){conflict}"
+        ),
+        params![
+            client.id,
+            client.name,
+            client.kind == ClientKind::Confidential,
+            client.secret_hash,
+            to_json(&client.redirect_uris)?,
+            to_json(&client.post_logout_redirect_uris)?,
+            to_json(&client.grant_types)?,
+            to_json(&client.scopes)?,
+            client.first_party,
+            client.created_at,
+            client.jwks,
+            client.may_keep_api_keys,
+            client.id_token_signed_response_alg
+        ],
+    )
+    .map_err(|error| already_exists(error, "client", &client.id))?;
+    Ok(())
+}
+
+#[async_trait]
+impl ClientStore for SqliteStore {
+    async fn put_client(&self, client: &Client) -> Result<(), StoreError> {
+        let client = client.clone();
+        self.write(move |connection| insert(connection, &client, REPLACE)).await
+    }
+
+    async fn create_client(&self, client: &Client) -> Result<(), StoreError> {
+        let client = client.clone();
+        self.write(move |connection| insert(connection, &client, "")).await
+    }
+
+    async fn delete_client(&self, id: &str, now: UnixTime) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.write(move |connection| {
+            grant::revoke_all_of_client(connection, &id, now)?;
+            // What people agreed to goes with it.
+            Ok(change(connection, "DELETE FROM clients WHERE id = ?1", [id])? > 0)
+        })
+        .await
+    }
+
+    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        self.read(|connection| {
+            let sql = format!("SELECT {COLUMNS} FROM clients ORDER BY id");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let clients = statement.query_map([], client)?;
+            Ok(clients.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn client_by_id(&self, id: &str) -> Result<Option<Client>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |connection| {
+            one(connection, &format!("SELECT {COLUMNS} FROM clients WHERE id = ?1"), [id], client)
+        })
+        .await
+    }
+
+    async fn add_consent(&self, new: &Consent) -> Result<(), StoreError> {
+        let mut new = new.clone();
+        self.write(move |connection| {
+            if let Some(old) = one(connection, CONSENT, [&new.user_id, &new.client_id], consent)? {
+                new.scopes.extend(old.scopes);
+            }
+            new.scopes.sort_unstable();
+            new.scopes.dedup();
+            change(
+                connection,
+                "INSERT INTO consents (user_id, client_id, scopes, granted_at) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (user_id, client_id)
+                 DO UPDATE SET scopes = excluded.scopes, granted_at = excluded.granted_at",
+                params![new.user_id, new.client_id, to_json(&new.scopes)?, new.granted_at],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn consent(&self, user_id: &str, client_id: &str) -> Result<Option<Consent>, StoreError> {
+        let key = [user_id.to_owned(), client_id.to_owned()];
+        self.read(move |connection| one(connection, CONSENT, key, consent)).await
+    }
+}

@@ -1,0 +1,152 @@
+//! The embedded backend: one SQLite file in write-ahead-log mode.
+//!
+//! One thread writes (`writer`), a few read (`reader`); each statement is prepared once per thread. A write has
+//! happened, durably, when its method returns; `docs/reference/database.md` says what that means.
+#![forbid(unsafe_code)]
+
+mod actor;
+mod api_key;
+mod app;
+mod assertion;
+mod audit;
+mod backup;
+mod client;
+mod condition;
+mod connection;
+mod device;
+mod error;
+mod family;
+mod grant;
+mod job;
+mod page;
+mod project;
+mod reader;
+mod relative_urls;
+mod revocation;
+mod run;
+mod session;
+mod signing_key;
+mod task;
+#[cfg(test)]
+mod tests;
+mod trigger;
+mod trust;
+mod user;
+mod writer;
+
+use std::{fmt, path::Path};
+
+use rusqlite::{
+    Connection, OptionalExtension, Params, Row,
+    ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE},
+};
+
+pub use backup::{CutOff, snapshot};
+pub use connection::OpenError;
+pub use relative_urls::ObjectDirectories;
+
+use self::{error::SqliteError, reader::Readers, writer::Writer};
+use flyte_store::StoreError;
+
+/// How many threads read; lookups are short, so that a few keep all cores busy.
+const READERS: usize = 4;
+
+/// The store in an SQLite database.
+pub struct SqliteStore {
+    // Readers first: fields are dropped in order, and the last connection to close, the writer's, empties the WAL.
+    readers: Option<Readers>,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the database file, creating or migrating it as needed.
+    ///
+    /// # Errors
+    /// [`OpenError`] inside [`StoreError::Backend`] where the file cannot be used.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let writer = connection::open_writer(path).map_err(SqliteError::from)?;
+        let readers = (0..READERS).map(|_| connection::open_reader(path)).collect::<Result<_, _>>();
+        let readers = readers.map_err(SqliteError::from)?;
+        Ok(Self { readers: Some(Readers::start(readers)?), writer: Writer::start(writer)? })
+    }
+
+    /// A database in memory, for tests: one connection reads and writes it.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`] where there is no memory or no thread to be had.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Ok(Self {
+            readers: None,
+            writer: Writer::start(connection::open_in_memory().map_err(SqliteError::from)?)?,
+        })
+    }
+
+    /// Runs `work` as one transaction; answers when it is durable.
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
+    {
+        self.writer.call(work).await
+    }
+
+    /// Runs `work`, which only reads.
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
+    {
+        match &self.readers {
+            Some(readers) => readers.call(work).await,
+            None => self.writer.call(work).await,
+        }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("in_memory", &self.readers.is_none()).finish_non_exhaustive()
+    }
+}
+
+/// The statement's first row, if it has one.
+fn one<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    row: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, SqliteError> {
+    Ok(connection.prepare_cached(sql)?.query_row(params, row).optional()?)
+}
+
+/// Runs a statement that changes rows; returns how many.
+fn change(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, rusqlite::Error> {
+    connection.prepare_cached(sql)?.execute(params)
+}
+
+/// [`StoreError::AlreadyExists`] where the error says that a unique value is taken.
+fn already_exists(error: rusqlite::Error, kind: &'static str, id: &str) -> SqliteError {
+    match error.sqlite_error().map(|error| error.extended_code) {
+        Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE) => {
+            StoreError::AlreadyExists { kind, id: id.to_owned() }.into()
+        }
+        _ => error.into(),
+    }
+}
+
+/// A list or map as it stands in a column: JSON.
+fn to_json<T: serde::Serialize>(value: &T) -> Result<String, SqliteError> {
+    serde_json::to_string(value).map_err(|error| SqliteError::backend(error))
+}
+
+/// Reads back what [`to_json`] wrote.
+fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+/// A number that no version of the server writes.
+fn unexpected_value(column: usize, value: i64) -> rusqlite::Error {
+    rusqlite::Error::IntegralValueOutOfRange(column, value)
+}

@@ -1,0 +1,134 @@
+//! People who can sign in.
+
+use crate::error::SqliteError;
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params};
+
+use super::{SqliteStore, already_exists, api_key, change, grant, one};
+use flyte_model::clock::UnixTime;
+use flyte_store::{ApiKey, StoreError, User, UserStore};
+
+const COLUMNS: &str = "id, email, name, password_hash, admin, created_at, disabled_at";
+
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: row.get(0)?,
+        email: row.get(1)?,
+        name: row.get(2)?,
+        password_hash: row.get(3)?,
+        admin: row.get(4)?,
+        created_at: row.get(5)?,
+        disabled_at: row.get(6)?,
+    })
+}
+
+/// What e-mail addresses are compared by: lower case in all of Unicode, which SQLite's own `lower` is not.
+pub(super) fn email_key(email: &str) -> String {
+    email.to_lowercase()
+}
+
+fn insert(connection: &Connection, user: &User) -> Result<(), SqliteError> {
+    change(
+        connection,
+        "INSERT INTO users (id, email, email_key, name, password_hash, admin, created_at, disabled_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            user.id,
+            user.email,
+            email_key(&user.email),
+            user.name,
+            user.password_hash,
+            user.admin,
+            user.created_at,
+            user.disabled_at
+        ],
+    )
+    .map_err(|error| already_exists(error, "user", &user.email))?;
+    Ok(())
+}
+
+/// Ends everything that the person has open.
+fn end_all_of(connection: &Connection, id: &str, now: UnixTime) -> Result<(), SqliteError> {
+    change(connection, "DELETE FROM sessions WHERE user_id = ?1", [id])?;
+    grant::revoke_all_of(connection, id, now)
+}
+
+#[async_trait]
+impl UserStore for SqliteStore {
+    async fn create_user(&self, user: &User) -> Result<(), StoreError> {
+        let user = user.clone();
+        self.write(move |connection| insert(connection, &user)).await
+    }
+
+    async fn user_by_id(&self, id: &str) -> Result<Option<User>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |connection| {
+            one(connection, &format!("SELECT {COLUMNS} FROM users WHERE id = ?1"), [id], user)
+        })
+        .await
+    }
+
+    async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
+        let key = email_key(email);
+        self.read(move |connection| {
+            one(connection, &format!("SELECT {COLUMNS} FROM users WHERE email_key = ?1"), [key], user)
+        })
+        .await
+    }
+
+    async fn set_password_hash(&self, id: &str, hash: &str, now: UnixTime) -> Result<bool, StoreError> {
+        let (id, hash) = (id.to_owned(), hash.to_owned());
+        self.write(move |connection| {
+            let changed =
+                change(connection, "UPDATE users SET password_hash = ?2 WHERE id = ?1", params![id, hash])?;
+            end_all_of(connection, &id, now)?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    async fn upgrade_password_hash(&self, id: &str, from: &str, to: &str) -> Result<bool, StoreError> {
+        let (id, from, to) = (id.to_owned(), from.to_owned(), to.to_owned());
+        self.write(move |connection| {
+            let sql = "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
+            Ok(change(connection, sql, params![id, from, to])? > 0)
+        })
+        .await
+    }
+
+    async fn disable_user(&self, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, StoreError> {
+        let id = id.to_owned();
+        self.write(move |connection| {
+            let sql = "UPDATE users SET disabled_at = coalesce(disabled_at, ?2) WHERE id = ?1";
+            if change(connection, sql, params![id, now])? == 0 {
+                return Ok(None);
+            }
+            end_all_of(connection, &id, now)?;
+            api_key::delete_made_by(connection, &id, now).map(Some)
+        })
+        .await
+    }
+
+    async fn enable_user(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.write(move |connection| {
+            Ok(change(connection, "UPDATE users SET disabled_at = NULL WHERE id = ?1", [id])? > 0)
+        })
+        .await
+    }
+
+    async fn users(&self) -> Result<Vec<User>, StoreError> {
+        self.read(|connection| {
+            let sql = format!("SELECT {COLUMNS} FROM users ORDER BY email_key");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let users = statement.query_map([], user)?;
+            Ok(users.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn any_user(&self) -> Result<bool, StoreError> {
+        self.read(|connection| Ok(one(connection, "SELECT 1 FROM users LIMIT 1", [], |_| Ok(()))?.is_some()))
+            .await
+    }
+}

@@ -1,0 +1,231 @@
+//! People, browser sessions, clients and consents.
+
+use super::{Backend, NOW, client, code, hash, session, sign_in, token, user};
+use crate::{AuthorizationCode, CodeRedemption, Consent, StoreError, User};
+
+pub async fn addresses_are_compared_without_regard_to_case(store: Backend) {
+    assert!(!store.any_user().await.unwrap());
+    let mut ada = user("ada");
+    ada.email = "Ada.Ünal@Example.COM".to_owned();
+    store.create_user(&ada).await.unwrap();
+    assert!(store.any_user().await.unwrap());
+    for spelling in ["ada.ünal@example.com", "ADA.ÜNAL@EXAMPLE.COM", "Ada.Ünal@Example.COM"] {
+        assert_eq!(store.user_by_email(spelling).await.unwrap(), Some(ada.clone()), "{spelling}");
+        let double = User { id: "id-other".to_owned(), email: spelling.to_owned(), ..user("other") };
+        let error = store.create_user(&double).await.unwrap_err();
+        assert!(matches!(error, StoreError::AlreadyExists { kind: "user", .. }), "{error}");
+    }
+    assert_eq!(store.user_by_email("ada.unal@example.com").await.unwrap(), None);
+    let double = User { email: "new@example.com".to_owned(), ..ada };
+    assert!(matches!(store.create_user(&double).await, Err(StoreError::AlreadyExists { .. })));
+}
+
+pub async fn a_user_comes_back_as_given(store: Backend) {
+    for given in [
+        user("admin"),
+        User {
+            password_hash: None,
+            disabled_at: Some(NOW + 9),
+            name: "Ada \"O'Nil\" \u{1f980}".into(),
+            ..user("ada")
+        },
+    ] {
+        store.create_user(&given).await.unwrap();
+        assert_eq!(store.user_by_id(&given.id).await.unwrap(), Some(given));
+    }
+    assert_eq!(store.user_by_id("nobody").await.unwrap(), None);
+}
+
+pub async fn sessions_end_at_their_expiry(store: Backend) {
+    store.create_user(&user("ada")).await.unwrap();
+    let (short, long) = (session("short", "ada", NOW + 10), session("long", "ada", NOW + 20));
+    assert!(store.create_session(&short, Some("$hash")).await.unwrap());
+    assert!(store.create_session(&long, Some("$hash")).await.unwrap());
+    let other = hash("another cookie");
+    let found = async |cookie, now| store.session_by_cookie(cookie, now).await.unwrap();
+    assert_eq!(found(&short.cookie_hash, NOW + 9).await, Some(short.clone()));
+    assert_eq!(found(&short.cookie_hash, NOW + 10).await, None, "not in the second of its expiry either");
+    assert_eq!(found(&other, NOW).await, None);
+
+    assert_eq!(store.delete_expired_sessions(NOW + 9).await.unwrap(), 0);
+    assert_eq!(store.delete_expired_sessions(NOW + 10).await.unwrap(), 1);
+    assert_eq!(found(&short.cookie_hash, NOW).await, None);
+    store.delete_session(&long.id).await.unwrap();
+    store.delete_session(&long.id).await.unwrap();
+    assert_eq!(found(&long.cookie_hash, NOW).await, None);
+}
+
+pub async fn a_session_needs_the_password_that_was_proved(store: Backend) {
+    store.create_user(&user("ada")).await.unwrap();
+    store.create_user(&User { password_hash: None, ..user("elsewhere") }).await.unwrap();
+    store.create_user(&User { disabled_at: Some(NOW), ..user("disabled") }).await.unwrap();
+    assert!(store.set_password_hash("id-ada", "$new", NOW).await.unwrap());
+    for (name, proved, expected) in [
+        ("ada", Some("$hash"), false),
+        ("ada", None, false),
+        ("ada", Some("$new"), true),
+        ("elsewhere", Some("$hash"), false),
+        ("elsewhere", None, true),
+        ("disabled", Some("$hash"), false),
+        ("nobody", None, false),
+    ] {
+        let session = session(name, name, NOW + 10);
+        assert_eq!(store.create_session(&session, proved).await.unwrap(), expected, "{name} {proved:?}");
+        let found = store.session_by_cookie(&session.cookie_hash, NOW).await.unwrap();
+        assert_eq!(found.is_some(), expected, "{name} {proved:?}");
+    }
+}
+
+pub async fn a_new_password_ends_what_the_old_one_began(store: Backend) {
+    for name in ["ada", "bob"] {
+        sign_in(&store, name).await;
+        let (user_id, session_id) = (format!("id-{name}"), format!("session-{name}"));
+        let redeemed = AuthorizationCode { user_id, session_id, ..code(name) };
+        assert!(store.create_code(&redeemed).await.unwrap());
+        let refresh = token(&format!("token-{name}"));
+        store.redeem_code(&redeemed.code_hash, Some(&refresh), NOW).await.unwrap();
+        let other = code(&format!("{name}-2"));
+        let waiting =
+            AuthorizationCode { code_hash: other.code_hash, family_id: other.family_id, ..redeemed };
+        assert!(store.create_code(&waiting).await.unwrap());
+    }
+    assert!(store.set_password_hash("id-ada", "new", NOW + 1).await.unwrap());
+    assert_eq!(store.user_by_id("id-ada").await.unwrap().unwrap().password_hash.as_deref(), Some("new"));
+    for (name, lives) in [("ada", false), ("bob", true)] {
+        let cookie = hash(&format!("cookie-{name}"));
+        assert_eq!(store.session_by_cookie(&cookie, NOW).await.unwrap().is_some(), lives, "{name}");
+        let refresh = hash(&format!("token-{name}"));
+        assert_eq!(
+            store.peek_refresh_token(&refresh, "flyte", NOW).await.unwrap().is_some(),
+            lives,
+            "{name}"
+        );
+        let redeemed = store.redeem_code(&code(&format!("{name}-2")).code_hash, None, NOW).await.unwrap();
+        assert_eq!(matches!(redeemed, CodeRedemption::Redeemed(_)), lives, "{name}: {redeemed:?}");
+    }
+    assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-ada"]);
+    assert!(!store.set_password_hash("id-nobody", "new", NOW).await.unwrap());
+}
+
+pub async fn a_new_hash_of_the_same_password_ends_nothing(store: Backend) {
+    store.create_user(&user("ada")).await.unwrap();
+    let session = session("ada", "ada", NOW + 10);
+    assert!(store.create_session(&session, Some("$hash")).await.unwrap());
+    assert!(!store.upgrade_password_hash("id-ada", "$stale", "$new").await.unwrap());
+    assert!(store.upgrade_password_hash("id-ada", "$hash", "$new").await.unwrap());
+    assert!(!store.upgrade_password_hash("id-nobody", "$hash", "$new").await.unwrap());
+    assert!(store.session_by_cookie(&session.cookie_hash, NOW).await.unwrap().is_some());
+}
+
+pub async fn clients_are_replaced_whole(store: Backend) {
+    assert_eq!(store.client_by_id("web").await.unwrap(), None);
+    let first = client("web");
+    store.put_client(&first).await.unwrap();
+    assert_eq!(store.client_by_id("web").await.unwrap(), Some(first.clone()));
+    assert_eq!(store.client_by_id("WEB").await.unwrap(), None, "identifiers are compared exactly");
+
+    store.create_user(&user("ada")).await.unwrap();
+    let consent = Consent {
+        user_id: "id-ada".to_owned(),
+        client_id: "web".to_owned(),
+        scopes: vec!["all".to_owned()],
+        granted_at: NOW,
+    };
+    store.add_consent(&consent).await.unwrap();
+    let mut second = client("web");
+    second.kind = crate::ClientKind::Public;
+    second.secret_hash = None;
+    second.redirect_uris.clear();
+    second.name = "Other".to_owned();
+    store.put_client(&second).await.unwrap();
+    let found = store.client_by_id("web").await.unwrap().unwrap();
+    assert_eq!(found, second);
+    assert_eq!(store.consent("id-ada", "web").await.unwrap(), Some(consent), "consents outlive a change");
+}
+
+pub async fn consents_add_up(store: Backend) {
+    store.create_user(&user("ada")).await.unwrap();
+    store.put_client(&client("web")).await.unwrap();
+    let give = async |scopes: &[&str], granted_at| {
+        let consent = Consent {
+            user_id: "id-ada".to_owned(),
+            client_id: "web".to_owned(),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            granted_at,
+        };
+        store.add_consent(&consent).await.unwrap();
+        store.consent("id-ada", "web").await.unwrap().unwrap()
+    };
+    assert_eq!(store.consent("id-ada", "web").await.unwrap(), None);
+    assert_eq!(give(&["openid", "email"], NOW).await.scopes, ["email", "openid"]);
+    let both = give(&["all", "openid"], NOW + 5).await;
+    assert_eq!((both.scopes.join(" ").as_str(), both.granted_at), ("all email openid", NOW + 5));
+    assert_eq!(store.consent("id-bob", "web").await.unwrap(), None);
+}
+
+pub async fn a_disabled_account_has_nothing_open(store: Backend) {
+    sign_in(&store, "ada").await;
+    assert!(store.create_code(&code("a")).await.unwrap());
+    assert!(store.create_code(&code("waiting")).await.unwrap());
+    store.redeem_code(&code("a").code_hash, Some(&token("a")), NOW).await.unwrap();
+    assert!(store.disable_user("id-ada", NOW + 1).await.unwrap().is_some());
+    assert!(store.disable_user("id-ada", NOW + 2).await.unwrap().is_some());
+    assert_eq!(store.user_by_id("id-ada").await.unwrap().unwrap().disabled_at, Some(NOW + 1));
+    assert!(store.session_by_cookie(&hash("cookie-ada"), NOW).await.unwrap().is_none());
+    let waiting = store.redeem_code(&code("waiting").code_hash, None, NOW).await.unwrap();
+    assert_eq!(waiting, CodeRedemption::Unknown);
+    assert!(store.peek_refresh_token(&hash("a"), "flyte", NOW).await.unwrap().is_none());
+    assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-a"]);
+
+    assert!(store.enable_user("id-ada").await.unwrap());
+    assert_eq!(store.user_by_id("id-ada").await.unwrap().unwrap().disabled_at, None);
+    assert!(store.session_by_cookie(&hash("cookie-ada"), NOW).await.unwrap().is_none());
+    assert_eq!(store.disable_user("id-nobody", NOW).await.unwrap(), None);
+    assert!(!store.enable_user("id-nobody").await.unwrap());
+}
+
+pub async fn users_are_listed_by_address(store: Backend) {
+    assert_eq!(store.users().await.unwrap(), []);
+    let bob = User { email: "B@example.com".to_owned(), ..user("ada") };
+    let ada = User { email: "a@example.com".to_owned(), ..user("bob") };
+    store.create_user(&bob).await.unwrap();
+    store.create_user(&ada).await.unwrap();
+    assert_eq!(store.users().await.unwrap(), [ada, bob]);
+}
+
+pub async fn a_client_is_added_once_and_removed_with_all_it_got(store: Backend) {
+    sign_in(&store, "ada").await;
+    for id in ["flyte", "other"] {
+        store.create_client(&client(id)).await.unwrap();
+    }
+    let error = store.create_client(&client("flyte")).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyExists { kind: "client", .. }), "{error}");
+    assert_eq!(store.clients().await.unwrap(), [client("flyte"), client("other")]);
+    let consent = Consent {
+        user_id: "id-ada".to_owned(),
+        client_id: "flyte".to_owned(),
+        scopes: vec!["all".to_owned()],
+        granted_at: NOW,
+    };
+    store.add_consent(&consent).await.unwrap();
+    for name in ["a", "waiting"] {
+        assert!(store.create_code(&code(name)).await.unwrap());
+    }
+    let others = AuthorizationCode { client_id: "other".to_owned(), ..code("others") };
+    assert!(store.create_code(&others).await.unwrap());
+    for name in ["a", "others"] {
+        store.redeem_code(&code(name).code_hash, Some(&token(name)), NOW).await.unwrap();
+    }
+
+    assert!(store.delete_client("flyte", NOW + 1).await.unwrap());
+    assert!(!store.delete_client("flyte", NOW + 1).await.unwrap());
+    assert_eq!(store.clients().await.unwrap(), [client("other")]);
+    assert_eq!(store.families_revoked_since(0).await.unwrap(), ["family-a"]);
+    let waiting = store.redeem_code(&code("waiting").code_hash, None, NOW).await.unwrap();
+    assert_eq!(waiting, CodeRedemption::Unknown);
+    assert!(store.peek_refresh_token(&hash("others"), "other", NOW).await.unwrap().is_some());
+    // One that is registered under the same identifier again is another client.
+    store.create_client(&client("flyte")).await.unwrap();
+    assert_eq!(store.consent("id-ada", "flyte").await.unwrap(), None);
+    assert!(store.peek_refresh_token(&hash("a"), "flyte", NOW).await.unwrap().is_none());
+}

@@ -1,0 +1,26 @@
+//! Revocations by identifier alone.
+
+use super::*;
+use crate::FAMILY_RETENTION;
+
+pub async fn what_has_no_family_is_revoked_too(store: Backend) {
+    store.revoke_id("one", NOW).await.unwrap();
+    store.revoke_id("two", NOW + 5).await.unwrap();
+    assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["one", "two"]);
+    assert_eq!(store.families_revoked_since(NOW + 1).await.unwrap(), ["two"]);
+    store.revoke_id("one", NOW + 9).await.unwrap();
+    assert_eq!(store.families_revoked_since(NOW + 9).await.unwrap(), [""; 0], "the first time counts");
+    // Beside those of people.
+    sign_in(&store, "ada").await;
+    assert!(store.create_code(&code("a")).await.unwrap());
+    store.redeem_code(&hash("code-a"), None, NOW).await.unwrap();
+    assert!(store.revoke_family("family-a", super::super::RevokedBy::Server, NOW + 9).await.unwrap());
+    assert_eq!(store.families_revoked_since(NOW + 5).await.unwrap(), ["family-a", "two"]);
+}
+
+pub async fn a_revocation_is_remembered_as_long_as_tokens_may_live(store: Backend) {
+    store.revoke_id("one", NOW).await.unwrap();
+    assert_eq!(store.delete_expired_revocations(NOW + FAMILY_RETENTION).await.unwrap(), 0);
+    assert_eq!(store.delete_expired_revocations(NOW + FAMILY_RETENTION + 1).await.unwrap(), 1);
+    assert_eq!(store.families_revoked_since(0).await.unwrap(), [""; 0]);
+}
