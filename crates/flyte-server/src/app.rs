@@ -6,7 +6,7 @@ use crate::{
     access::Access,
     apps::Apps,
     audit::Audit,
-    identity::{Passwords, Throttle},
+    identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions},
     keys::SigningKeys,
     runner::tail::Logs,
     runs::Runs,
@@ -21,13 +21,13 @@ use flyte_store::Store;
 #[derive(Debug)]
 pub struct App {
     /// How the server was set up.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// What time it is.
     pub clock: Clock,
     /// What it remembers.
     pub store: Arc<dyn Store>,
     /// What it signs tokens with.
-    pub keys: SigningKeys,
+    pub keys: Arc<SigningKeys>,
     /// Who did what.
     pub audit: Audit,
     /// Whose tokens can be exchanged for ours.
@@ -42,6 +42,10 @@ pub struct App {
     pub apps: Apps,
     /// Whether the server is stopping.
     pub stopping: Stopping,
+    /// Who is signed in at the pages.
+    pub sessions: Sessions,
+    /// In which browsers somebody has signed in before.
+    pub known_browsers: KnownBrowsers,
     /// Hashes people's passwords, a bounded number at a time.
     pub passwords: Passwords,
     /// The objects of tasks.

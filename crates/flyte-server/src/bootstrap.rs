@@ -18,7 +18,7 @@ use crate::{
     apps::Apps,
     audit::{Audit, Detail, Event, Kind},
     data_dir::{DataDir, DataDirError},
-    identity::{PasswordError, Passwords, Throttle},
+    identity::{PasswordError, Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions},
     keys::{KeyError, SealingKey, SigningKeys},
     oauth::token::PUBLIC_GRANTS,
     runner,
@@ -169,6 +169,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     forget_moved(&objects, &store, directories.pending).await?;
     let store: Arc<dyn Store> = Arc::new(store);
     let keys = SigningKeys::load(Arc::clone(&store), sealing, clock.clone(), &config.tokens).await?;
+    let keys = Arc::new(keys);
     let passwords = Passwords::new(std::thread::available_parallelism().map_or(1, usize::from));
     store.put_client(&public_client(&config.public_client, now)).await?;
     first_project(&*store, now).await?;
@@ -181,13 +182,22 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         path: runner::authorities::file(&config.data_dir),
         source,
     })?;
-    let access = Arc::new(Access::new());
+    let config = Arc::new(config);
+    let access = Arc::new(Access::new(
+        Arc::clone(&config),
+        clock.clone(),
+        Arc::clone(&store),
+        Arc::clone(&keys),
+        audit.clone(),
+    ));
     let app = Arc::new(App {
         runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
         apps: Apps::default(),
         logs: Arc::default(),
         stopping: Stopping::default(),
         throttle: Throttle::new(clock.clone()),
+        sessions: Sessions::new(Arc::clone(&store), clock.clone(), config.session_ttl),
+        known_browsers: KnownBrowsers::new(Arc::clone(&keys)),
         audit,
         issuers,
         access,
@@ -201,7 +211,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let probing = Arc::clone(&app);
     tokio::spawn(async move { probing.objects.probe().await });
     // What was revoked before this start is refused from the first request on.
-    app.access.maintain(&app).await?;
+    app.access.maintain().await?;
     Ok(Prepared { app, tls, data_dir, first_admin })
 }
 

@@ -15,6 +15,8 @@ pub mod token;
 mod usage;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use self::{
     late::Late,
     revoked::Revoked,
     streams::Streams,
-    token::AccessTokenClaims,
+    token::{AccessTokenClaims, TokenIssuer},
     usage::Usage,
 };
 pub use self::{
@@ -35,13 +37,16 @@ pub use self::{
     streams::{OpenStream, StreamEnd, TooManyStreams},
 };
 use crate::{
-    app::App,
-    audit::{Detail, Event, Kind},
-    keys::VerifyError,
+    audit::{Audit, Detail, Event, Kind},
+    keys::{SigningKeys, VerifyError},
 };
 use flyte_model::PrincipalKind;
-use flyte_model::{Limit, Role, clock::UnixTime};
-use flyte_store::{FAMILY_RETENTION, StoreError};
+use flyte_model::{
+    Limit, Role,
+    clock::{Clock, UnixTime},
+};
+use flyte_settings::Config;
+use flyte_store::{FAMILY_RETENTION, Store, StoreError};
 
 /// How long the answer to "does this principal still exist, and what may it do?" is believed, in seconds.
 const ACCOUNT_CHECK_INTERVAL: i64 = 10;
@@ -75,9 +80,15 @@ pub struct Caller {
     pub limit: Limit,
 }
 
-/// Verifies callers.
-#[derive(Debug, Default)]
+/// Verifies callers, and issues access tokens.
+#[derive(Debug)]
 pub struct Access {
+    config: Arc<Config>,
+    clock: Clock,
+    store: Arc<dyn Store>,
+    keys: Arc<SigningKeys>,
+    audit: Audit,
+    tokens: TokenIssuer,
     cache: Cache,
     revoked: Revoked,
     usage: Usage,
@@ -88,8 +99,33 @@ pub struct Access {
 impl Access {
     /// Nothing verified, nothing revoked; [`Access::maintain`] reads the revocations.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(
+        config: Arc<Config>,
+        clock: Clock,
+        store: Arc<dyn Store>,
+        keys: Arc<SigningKeys>,
+        audit: Audit,
+    ) -> Self {
+        let tokens = TokenIssuer::new(Arc::clone(&config), clock.clone(), Arc::clone(&keys));
+        Self {
+            config,
+            clock,
+            store,
+            keys,
+            audit,
+            tokens,
+            cache: Cache::default(),
+            revoked: Revoked::default(),
+            usage: Usage::default(),
+            late: Late::default(),
+            streams: Arc::default(),
+        }
+    }
+
+    /// Issues access tokens.
+    #[must_use]
+    pub fn tokens(&self) -> &TokenIssuer {
+        &self.tokens
     }
 
     /// Who calls, by the bearer token in `authorization` (RFC 6750 section 2.1) or, for proxies that take that header for
@@ -97,44 +133,44 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError`] where there is no token or it is not good, or where the store fails.
-    pub async fn authenticate(&self, app: &App, headers: &HeaderMap) -> Result<Arc<Caller>, AccessError> {
-        let refused = |reason| AccessError::new(reason, &app.config);
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Caller>, AccessError> {
+        let refused = |reason| AccessError::new(reason, &self.config);
         let token = bearer(headers).ok_or_else(|| refused(Reason::Missing))?;
         if token.len() > MAX_TOKEN {
             return Err(refused(Reason::Invalid("the token is too long")));
         }
         let key = fingerprint(token);
-        let now = app.clock.now();
+        let now = self.clock.now();
         // What was verified with other keys is verified again: one of them may have been dropped because it leaked.
-        let keys = app.keys.generation();
+        let keys = self.keys.generation();
         let known = self.cache.get(&key, now).filter(|known| known.keys == keys);
         if let Some(known) =
             known.as_ref().filter(|known| now - known.account_checked_at < ACCOUNT_CHECK_INTERVAL)
         {
             let caller = self.unless_revoked(&known.caller);
             if caller.is_err() {
-                self.record_late(app, &known.caller).await;
+                self.record_late(&known.caller).await;
             }
             return caller.map_err(refused);
         }
         let (claims, expires_at) = match known {
             Some(known) => (Arc::clone(&known.caller), known.expires_at),
             None => {
-                let claims = self.verify(app, token).await.map_err(refused)?;
+                let claims = self.verify(token).await.map_err(refused)?;
                 let expires_at = claims.exp;
                 (Arc::new(Caller::from(claims)), expires_at)
             }
         };
         if let Err(reason) = self.unless_revoked(&claims) {
-            self.record_late(app, &claims).await;
+            self.record_late(&claims).await;
             return Err(refused(reason));
         }
         let standing =
-            principal::look_up(app, &claims).await.map_err(|error| refused(Reason::Store(error)))?;
+            principal::look_up(self, &claims).await.map_err(|error| refused(Reason::Store(error)))?;
         let standing = match standing {
             Ok(standing) => standing,
             Err(why) => {
-                self.record_late(app, &claims).await;
+                self.record_late(&claims).await;
                 return Err(refused(Reason::Invalid(why)));
             }
         };
@@ -152,24 +188,24 @@ impl Access {
     ///
     /// # Errors
     /// Why it is worth nothing.
-    pub async fn inspect(&self, app: &App, token: &str) -> Result<AccessTokenClaims, Reason> {
+    pub async fn inspect(&self, token: &str) -> Result<AccessTokenClaims, Reason> {
         if token.len() > MAX_TOKEN {
             return Err(Reason::Invalid("the token is too long"));
         }
-        let claims = self.verify(app, token).await?;
+        let claims = self.verify(token).await?;
         let caller = Arc::new(Caller::from(claims.clone()));
         self.unless_revoked(&caller)?;
-        principal::look_up(app, &caller).await.map_err(Reason::Store)?.map_err(Reason::Invalid)?;
+        principal::look_up(self, &caller).await.map_err(Reason::Store)?.map_err(Reason::Invalid)?;
         Ok(claims)
     }
 
     /// Checks everything that the token itself says (RFC 9068 section 4).
-    async fn verify(&self, app: &App, token: &str) -> Result<AccessTokenClaims, Reason> {
-        let mut outcome = app.keys.verify::<AccessTokenClaims>(token, token::TYP);
+    async fn verify(&self, token: &str) -> Result<AccessTokenClaims, Reason> {
+        let mut outcome = self.keys.verify::<AccessTokenClaims>(token, token::TYP);
         if matches!(outcome, Err(VerifyError::UnknownKey)) {
             // Another replica may have made the key since.
-            match app.keys.reload().await {
-                Ok(true) => outcome = app.keys.verify(token, token::TYP),
+            match self.keys.reload().await {
+                Ok(true) => outcome = self.keys.verify(token, token::TYP),
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "the signing keys could not be read again"),
             }
@@ -183,13 +219,13 @@ impl Access {
             }
             VerifyError::BadClaims => Reason::Invalid("the token's claims are not understood"),
         })?;
-        if claims.iss != app.config.issuer() {
+        if claims.iss != self.config.issuer() {
             return Err(Reason::Invalid("the token is another issuer's"));
         }
-        if !claims.aud.contains(app.config.issuer()) {
+        if !claims.aud.contains(self.config.issuer()) {
             return Err(Reason::Invalid("the token is for another audience"));
         }
-        if claims.exp <= app.clock.now() {
+        if claims.exp <= self.clock.now() {
             return Err(Reason::Invalid("the token has expired"));
         }
         Ok(claims)
@@ -210,12 +246,12 @@ impl Access {
 
     /// Records that a genuine token was refused because its API key is no more: whoever sent it has it from the key's holder.
     /// Once a minute for each key. A token that the key gave back by itself is not one.
-    async fn record_late(&self, app: &App, caller: &Caller) {
+    async fn record_late(&self, caller: &Caller) {
         if caller.principal != PrincipalKind::ApiKey {
             return;
         }
-        let now = app.clock.now();
-        let gone = match app.store.api_key_by_id(&caller.subject).await {
+        let now = self.clock.now();
+        let gone = match self.store.api_key_by_id(&caller.subject).await {
             Ok(None) => "deleted",
             Ok(Some(key)) if key.family_id != caller.family_id => "replaced",
             Ok(Some(key)) if key.expires_at.is_some_and(|end| end <= now) => "expired",
@@ -225,7 +261,7 @@ impl Access {
         if self.late.is_due(&caller.subject, now) {
             let event =
                 Event::new(Kind::ApiKeyUsedAfterDeletion).client(&caller.client_id).object(&caller.subject);
-            app.audit
+            self.audit
                 .record(event.detail(Detail::Reason, gone).detail(Detail::Token, &caller.token_id))
                 .await;
         }
@@ -246,8 +282,8 @@ impl Access {
     ///
     /// # Errors
     /// [`StoreError`]; what was noted is then kept.
-    pub async fn write_usage(&self, app: &App) -> Result<(), StoreError> {
-        self.usage.write(&*app.store).await
+    pub async fn write_usage(&self) -> Result<(), StoreError> {
+        self.usage.write(&*self.store).await
     }
 
     /// Takes over what was revoked elsewhere, and forgets what no living token can belong to any more. To be called at least
@@ -255,13 +291,13 @@ impl Access {
     ///
     /// # Errors
     /// [`StoreError`]; what is known so far stays.
-    pub async fn maintain(&self, app: &App) -> Result<(), StoreError> {
-        let now = app.clock.now();
+    pub async fn maintain(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
         let since = match self.revoked.read_up_to() {
             Some(last) => last.min(now).saturating_sub(REVOCATION_OVERLAP),
             None => now.saturating_sub(FAMILY_RETENTION),
         };
-        let families = app.store.families_revoked_since(since).await?;
+        let families = self.store.families_revoked_since(since).await?;
         self.revoked.learn(families, now);
         self.end_revoked_streams();
         Ok(())

@@ -8,14 +8,13 @@ mod federated;
 mod person;
 mod run;
 
-use super::Caller;
-use crate::app::App;
+use super::{Access, Caller};
 use flyte_model::{Limit, PrincipalKind, Role};
 use flyte_store::StoreError;
 
 /// What a principal may do at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct EffectiveRights {
     /// What it may do at most.
     pub(super) role: Role,
     /// Where.
@@ -25,13 +24,13 @@ pub(super) struct Standing {
 /// What the principal of a verified token may do now, or why it may do nothing. The answer is believed for
 /// [`super::ACCOUNT_CHECK_INTERVAL`]; what must take effect sooner is told by revoking the principal's family.
 pub(super) async fn look_up(
-    app: &App,
+    access: &Access,
     caller: &Caller,
-) -> Result<Result<Standing, &'static str>, StoreError> {
+) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
     match caller.principal {
-        PrincipalKind::Person => person::look_up(app, caller).await,
-        PrincipalKind::ApiKey => api_key::look_up(app, caller).await,
-        PrincipalKind::Federated => federated::look_up(app, caller).await,
-        PrincipalKind::Run => run::look_up(app, caller).await,
+        PrincipalKind::Person => person::look_up(access, caller).await,
+        PrincipalKind::ApiKey => api_key::look_up(access, caller).await,
+        PrincipalKind::Federated => federated::look_up(access, caller).await,
+        PrincipalKind::Run => run::look_up(access, caller).await,
     }
 }

@@ -14,7 +14,6 @@ use jsonwebtoken::decode_header;
 use tokio::sync::oneshot;
 
 use super::{ACCOUNT_CHECK_INTERVAL, Access, Caller, bearer, principal};
-use crate::app::App;
 use flyte_model::PrincipalKind;
 use flyte_model::clock::{Clock, UnixTime};
 
@@ -187,7 +186,6 @@ impl Access {
     /// [`TooManyStreams`].
     pub fn open_stream(
         &self,
-        app: &App,
         caller: &Arc<Caller>,
         headers: &HeaderMap,
     ) -> Result<OpenStream, TooManyStreams> {
@@ -195,7 +193,7 @@ impl Access {
         let key_id = bearer(headers).and_then(|token| decode_header(token).ok()?.kid).unwrap_or_default();
         let id = {
             let mut state = self.streams.state();
-            state.admit(caller, app.config.http.max_streams)?;
+            state.admit(caller, self.config.http.max_streams)?;
             let id = state.next;
             state.next += 1;
             state.open.insert(id, Entry { caller: Arc::clone(caller), key_id, end: Some(end) });
@@ -206,21 +204,21 @@ impl Access {
         Ok(OpenStream {
             id,
             streams: Arc::clone(&self.streams),
-            clock: app.clock.clone(),
+            clock: self.clock.clone(),
             expires_at: caller.expires_at,
             ended,
         })
     }
 
     /// Ends the streams whose callers would no longer be let in. To be called more than once a second.
-    pub async fn check_streams(&self, app: &App) {
-        let now = app.clock.now();
-        self.streams.end(UNKNOWN_KEY, |_, entry| !app.keys.knows(&entry.key_id));
+    pub async fn check_streams(&self) {
+        let now = self.clock.now();
+        self.streams.end(UNKNOWN_KEY, |_, entry| !self.keys.knows(&entry.key_id));
         self.streams.end(EXPIRED, |_, entry| entry.caller.expires_at <= now);
         let mut all_checked = true;
         for (_, streams) in self.streams.by_principal() {
             let Some((_, caller)) = streams.first() else { continue };
-            let (why, ended): (_, Vec<_>) = match principal::look_up(app, caller).await {
+            let (why, ended): (_, Vec<_>) = match principal::look_up(self, caller).await {
                 Ok(Ok(standing)) => {
                     let reduced = |(_, caller): &&(u64, Arc<Caller>)| {
                         standing.role < caller.role || !standing.limit.covers(&caller.limit)

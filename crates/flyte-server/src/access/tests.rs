@@ -6,16 +6,17 @@ use http::HeaderValue;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+use super::testing::Parts;
 use super::*;
-use crate::testing::{self, NOW};
 use flyte_store::{AuthorizationCode, BrowserSession, RevokedBy};
 use flyte_store_sqlite::SqliteStore;
+use flyte_testing::{self as testing, NOW};
 
 const TTL: i64 = 3600;
 
 /// A server with the accounts of Ada and of Root, an administrator.
-async fn server() -> App {
-    let app = testing::app(|config| config.tokens.access_token_ttl = TTL).await;
+async fn server() -> Parts {
+    let app = Parts::new(|config| config.tokens.access_token_ttl = TTL).await;
     for name in ["Ada", "Root"] {
         let mut user = testing::user(name);
         user.admin = name == "Root";
@@ -36,12 +37,12 @@ fn grant(user: &str, family: &str) -> token::TokenGrant {
     }
 }
 
-fn issue(app: &App, user: &str, family: &str) -> String {
-    token::issue(app, &grant(user, family)).unwrap().token.expose_secret().to_owned()
+fn issue(app: &Parts, user: &str, family: &str) -> String {
+    app.access.tokens().issue(&grant(user, family)).unwrap().token.expose_secret().to_owned()
 }
 
 /// Begins a family in the store, as a sign-in does.
-async fn begin(app: &App, family: &str) {
+async fn begin(app: &Parts, family: &str) {
     let session = BrowserSession {
         id: family.to_owned(),
         cookie_hash: fingerprint(family),
@@ -80,12 +81,12 @@ fn bearer(token: &str) -> HeaderMap {
     headers(&[("authorization", &format!("Bearer {token}"))])
 }
 
-async fn call(app: &App, token: &str) -> Result<Arc<Caller>, String> {
-    app.access.authenticate(app, &bearer(token)).await.map_err(|error| error.to_string())
+async fn call(app: &Parts, token: &str) -> Result<Arc<Caller>, String> {
+    app.access.authenticate(&bearer(token)).await.map_err(|error| error.to_string())
 }
 
 /// A token signed by this server with claims changed; a null removes one.
-fn signed_with(app: &App, typ: &str, changes: Value) -> String {
+fn signed_with(app: &Parts, typ: &str, changes: Value) -> String {
     let mut claims = json!({
         "iss": app.config.issuer(), "aud": app.config.issuer(), "sub": "user-Ada", "client_id": "flyte",
         "scope": "all", "iat": NOW, "exp": NOW + 60, "jti": "j", "fid": "f"
@@ -102,7 +103,7 @@ fn signed_with(app: &App, typ: &str, changes: Value) -> String {
 #[tokio::test]
 async fn a_good_token_tells_who_calls() {
     let app = server().await;
-    let issued = token::issue(&app, &grant("Ada", "f")).unwrap();
+    let issued = app.access.tokens().issue(&grant("Ada", "f")).unwrap();
     let ada = call(&app, issued.token.expose_secret()).await.unwrap();
     let expected = Caller {
         subject: "user-Ada".to_owned(),
@@ -178,11 +179,11 @@ async fn what_a_token_says_is_checked() {
 #[tokio::test]
 async fn a_revoked_family_is_refused_at_once_here_and_after_upkeep_elsewhere() {
     let app = server().await;
-    let other = Access::new();
+    let other = app.replica();
     begin(&app, "f").await;
     let (used, unused) = (issue(&app, "Ada", "f"), issue(&app, "Ada", "f"));
-    let elsewhere = async |token: &str| other.authenticate(&app, &bearer(token)).await.is_ok();
-    other.maintain(&app).await.unwrap();
+    let elsewhere = async |token: &str| other.authenticate(&bearer(token)).await.is_ok();
+    other.maintain().await.unwrap();
     assert!(call(&app, &used).await.is_ok() && elsewhere(&used).await);
 
     assert!(app.store.revoke_family("f", RevokedBy::Server, app.clock.now()).await.unwrap());
@@ -191,35 +192,35 @@ async fn a_revoked_family_is_refused_at_once_here_and_after_upkeep_elsewhere() {
         assert_eq!(call(&app, token).await.unwrap_err(), "the token has been revoked");
     }
     assert!(elsewhere(&used).await);
-    other.maintain(&app).await.unwrap();
+    other.maintain().await.unwrap();
     assert!(!elsewhere(&used).await && !elsewhere(&unused).await);
     // A server that starts now knows it too.
-    let started = Access::new();
-    started.maintain(&app).await.unwrap();
-    assert!(started.authenticate(&app, &bearer(&unused)).await.is_err());
+    let started = app.replica();
+    started.maintain().await.unwrap();
+    assert!(started.authenticate(&bearer(&unused)).await.is_err());
     assert!(call(&app, &issue(&app, "Ada", "another")).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_revocation_is_remembered_for_as_long_as_a_token_can_live() {
-    let app = testing::app(|config| config.tokens.access_token_ttl = FAMILY_RETENTION).await;
+    let app = Parts::new(|config| config.tokens.access_token_ttl = FAMILY_RETENTION).await;
     app.store.create_user(&testing::user("Ada")).await.unwrap();
     begin(&app, "f").await;
     let token = issue(&app, "Ada", "f");
     app.store.revoke_family("f", RevokedBy::Server, app.clock.now()).await.unwrap();
     app.access.revoke_family("f");
-    app.access.maintain(&app).await.unwrap();
+    app.access.maintain().await.unwrap();
     for _ in 0..24 {
         app.clock.advance(FAMILY_RETENTION / 24 - 1);
-        app.access.maintain(&app).await.unwrap();
+        app.access.maintain().await.unwrap();
         app.store.delete_expired_grants(app.clock.now()).await.unwrap();
         assert_eq!(call(&app, &token).await.unwrap_err(), "the token has been revoked");
     }
     app.clock.advance(24);
-    app.access.maintain(&app).await.unwrap();
+    app.access.maintain().await.unwrap();
     assert_eq!(call(&app, &token).await.unwrap_err(), "the token has expired");
     app.clock.advance(FAMILY_RETENTION);
-    app.access.maintain(&app).await.unwrap();
+    app.access.maintain().await.unwrap();
     assert!(!app.access.revoked.contains("f"), "nothing is remembered for ever");
 }
 
@@ -227,9 +228,9 @@ async fn a_revocation_is_remembered_for_as_long_as_a_token_can_live() {
 async fn a_revocation_that_the_store_has_not_told_yet_is_not_forgotten() {
     let app = server().await;
     app.access.revoke_family("f");
-    app.access.maintain(&app).await.unwrap();
+    app.access.maintain().await.unwrap();
     app.clock.advance(10 * FAMILY_RETENTION);
-    app.access.maintain(&app).await.unwrap();
+    app.access.maintain().await.unwrap();
     assert!(call(&app, &issue(&app, "Ada", "f")).await.is_err());
 }
 
@@ -238,10 +239,10 @@ async fn a_late_revocation_is_not_missed_by_clocks_that_differ() {
     let app = server().await;
     begin(&app, "f").await;
     let token = issue(&app, "Ada", "f");
-    app.access.maintain(&app).await.unwrap();
+    app.access.maintain().await.unwrap();
     // By a server whose clock is half a minute behind, after this one has looked.
     app.store.revoke_family("f", RevokedBy::Server, NOW - 30).await.unwrap();
-    app.access.maintain(&app).await.unwrap();
+    app.access.maintain().await.unwrap();
     assert!(call(&app, &token).await.is_err());
 }
 
@@ -256,14 +257,14 @@ async fn an_account_that_is_disabled_gets_in_no_more() {
         assert_eq!(error, "the account is disabled or gone", "{user}");
     }
     assert_eq!(app.access.cache.len(), 0);
-    // What is remembered is looked up again: with an empty store nobody is left.
+    // What is remembered is looked up again.
     let token = issue(&app, "Ada", "f");
     assert!(call(&app, &token).await.is_ok());
-    let emptied = App { store: testing::app(|_| {}).await.store, ..app };
-    emptied.clock.advance(ACCOUNT_CHECK_INTERVAL - 1);
-    assert!(call(&emptied, &token).await.is_ok());
-    emptied.clock.advance(1);
-    assert_eq!(call(&emptied, &token).await.unwrap_err(), "the account is disabled or gone");
+    app.store.disable_user("user-Ada", NOW).await.unwrap();
+    app.clock.advance(ACCOUNT_CHECK_INTERVAL - 1);
+    assert!(call(&app, &token).await.is_ok());
+    app.clock.advance(1);
+    assert_eq!(call(&app, &token).await.unwrap_err(), "the account is disabled or gone");
 }
 
 #[tokio::test]
@@ -282,7 +283,7 @@ async fn the_token_comes_in_either_header() {
         headers(&[("authorization", "Bearer proxy"), ("flyte-authorization", &good)]),
         headers(&[("authorization", &good), ("flyte-authorization", "Basic YTpi")]),
     ] {
-        assert!(app.access.authenticate(&app, &accepted).await.is_ok(), "{accepted:?}");
+        assert!(app.access.authenticate(&accepted).await.is_ok(), "{accepted:?}");
     }
     for missing in [
         headers(&[]),
@@ -294,7 +295,7 @@ async fn the_token_comes_in_either_header() {
         headers(&[("authorization", &format!("Bearer\t{token}"))]),
         headers(&[("cookie", &format!("access_token={token}"))]),
     ] {
-        let error = app.access.authenticate(&app, &missing).await.unwrap_err();
+        let error = app.access.authenticate(&missing).await.unwrap_err();
         assert!(matches!(error.reason, Reason::Missing), "{missing:?}: {error}");
     }
 }
@@ -311,7 +312,7 @@ async fn an_overlong_token_is_not_looked_at() {
 async fn the_challenge_leads_to_the_metadata() {
     let app = server().await;
     let challenge = async |headers: &HeaderMap| {
-        let response = app.access.authenticate(&app, headers).await.unwrap_err().into_response();
+        let response = app.access.authenticate(headers).await.unwrap_err().into_response();
         assert_eq!(
             (response.status(), &response.headers()["cache-control"]),
             (http::StatusCode::UNAUTHORIZED, &HeaderValue::from_static("no-store"))
@@ -349,45 +350,44 @@ async fn a_stream_ends_when_its_callers_rights_are_reduced() {
     let app = server().await;
     let now = |role| Arc::new(Caller { subject: "user-Ada".to_owned(), role, ..Caller::nobody() });
     let headers = bearer(&issue(&app, "Ada", "f"));
-    let mut same = app.access.open_stream(&app, &now(Role::Contributor), &headers).unwrap();
-    let mut reduced = app.access.open_stream(&app, &now(Role::Admin), &headers).unwrap();
-    app.access.check_streams(&app).await;
+    let mut same = app.access.open_stream(&now(Role::Contributor), &headers).unwrap();
+    let mut reduced = app.access.open_stream(&now(Role::Admin), &headers).unwrap();
+    app.access.check_streams().await;
     assert_eq!(reduced.ended().await.to_string(), "the caller's rights have been reduced");
     assert!(same.ended().now_or_never().is_none(), "it goes on");
     app.clock.advance(ACCOUNT_CHECK_INTERVAL);
-    app.access.check_streams(&app).await;
+    app.access.check_streams().await;
     assert!(same.ended().now_or_never().is_none(), "it goes on");
 }
 
 #[tokio::test]
 async fn a_stream_whose_caller_cannot_be_checked_does_not_go_on_for_ever() {
-    let mut app = server().await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flyte.db");
-    app.store = Arc::new(SqliteStore::open(&path).unwrap());
+    let app = Parts::with_store(Arc::new(SqliteStore::open(&path).unwrap()), |_| {}).await;
     app.store.create_user(&testing::user("Ada")).await.unwrap();
     let ada =
         Arc::new(Caller { subject: "user-Ada".to_owned(), role: Role::Contributor, ..Caller::nobody() });
-    let mut stream = app.access.open_stream(&app, &ada, &bearer(&issue(&app, "Ada", "f"))).unwrap();
+    let mut stream = app.access.open_stream(&ada, &bearer(&issue(&app, "Ada", "f"))).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     let rename =
         |from: &str, to: &str| other.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
     rename("users", "away");
     for elapsed in [0, ACCOUNT_CHECK_INTERVAL - 1] {
         app.clock.advance(elapsed);
-        app.access.check_streams(&app).await;
+        app.access.check_streams().await;
         assert!(stream.ended().now_or_never().is_none(), "the database may be back in a moment");
     }
     rename("away", "users");
-    app.access.check_streams(&app).await;
+    app.access.check_streams().await;
     rename("users", "away");
     app.clock.advance(1);
     for elapsed in [0, ACCOUNT_CHECK_INTERVAL - 1] {
         app.clock.advance(elapsed);
-        app.access.check_streams(&app).await;
+        app.access.check_streams().await;
         assert!(stream.ended().now_or_never().is_none(), "it has been back");
     }
     app.clock.advance(1);
-    app.access.check_streams(&app).await;
+    app.access.check_streams().await;
     assert_eq!(stream.ended().await, StreamEnd::Unchecked);
 }

@@ -1,12 +1,15 @@
 //! Access tokens: JWTs by the profile of RFC 9068.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{app::App, keys::KeyError};
+use crate::keys::{KeyError, SigningKeys};
 use flyte_model::PrincipalKind;
-use flyte_model::clock::UnixTime;
+use flyte_model::clock::{Clock, UnixTime};
+use flyte_settings::Config;
 
 /// `typ` of an access token (RFC 9068 section 2.1): an ID token can never pass for one.
 pub const TYP: &str = "at+jwt";
@@ -114,58 +117,74 @@ pub struct IssuedAccessToken {
     pub jti: String,
 }
 
-/// Issues an access token.
-///
-/// # Errors
-/// [`KeyError`] where it cannot be signed.
-pub fn issue(app: &App, grant: &TokenGrant) -> Result<IssuedAccessToken, KeyError> {
-    let now = app.clock.now();
-    let claims = AccessTokenClaims {
-        iss: app.config.issuer().to_owned(),
-        sub: grant.user_id.clone(),
-        aud: audience(app, grant.audience.as_deref()),
-        exp: now.saturating_add(app.config.tokens.access_token_ttl),
-        iat: now,
-        jti: Uuid::new_v4().to_string(),
-        client_id: grant.client_id.clone(),
-        scope: grant.scopes.join(" "),
-        auth_time: Some(grant.authenticated_at),
-        sid: Some(grant.session_id.clone()),
-        principal: PrincipalKind::Person,
-        family: grant.family_id.clone(),
-    };
-    sign(app, claims)
+/// Issues access tokens.
+#[derive(Clone, Debug)]
+pub struct TokenIssuer {
+    config: Arc<Config>,
+    clock: Clock,
+    keys: Arc<SigningKeys>,
 }
 
-/// Issues an access token of a machine identity.
-///
-/// # Errors
-/// [`KeyError`] where it cannot be signed.
-pub fn issue_to_machine(app: &App, grant: &MachineGrant) -> Result<IssuedAccessToken, KeyError> {
-    let now = app.clock.now();
-    let most = app.config.tokens.access_token_ttl;
-    let claims = AccessTokenClaims {
-        iss: app.config.issuer().to_owned(),
-        sub: grant.subject.clone(),
-        aud: audience(app, grant.audience.as_deref()),
-        exp: now.saturating_add(grant.lifetime.map_or(most, |lifetime| lifetime.min(most))),
-        iat: now,
-        jti: Uuid::new_v4().to_string(),
-        client_id: grant.client_id.clone(),
-        scope: grant.scopes.join(" "),
-        auth_time: None,
-        sid: None,
-        principal: grant.principal,
-        family: grant.family_id.clone(),
-    };
-    sign(app, claims)
-}
+impl TokenIssuer {
+    /// Tokens of the issuer in `config`, signed with `keys`.
+    #[must_use]
+    pub fn new(config: Arc<Config>, clock: Clock, keys: Arc<SigningKeys>) -> Self {
+        Self { config, clock, keys }
+    }
 
-fn audience(app: &App, asked: Option<&str>) -> Audience {
-    Audience::One(asked.unwrap_or(app.config.issuer()).to_owned())
-}
+    /// Issues an access token.
+    ///
+    /// # Errors
+    /// [`KeyError`] where it cannot be signed.
+    pub fn issue(&self, grant: &TokenGrant) -> Result<IssuedAccessToken, KeyError> {
+        let now = self.clock.now();
+        let claims = AccessTokenClaims {
+            iss: self.config.issuer().to_owned(),
+            sub: grant.user_id.clone(),
+            aud: self.audience(grant.audience.as_deref()),
+            exp: now.saturating_add(self.config.tokens.access_token_ttl),
+            iat: now,
+            jti: Uuid::new_v4().to_string(),
+            client_id: grant.client_id.clone(),
+            scope: grant.scopes.join(" "),
+            auth_time: Some(grant.authenticated_at),
+            sid: Some(grant.session_id.clone()),
+            principal: PrincipalKind::Person,
+            family: grant.family_id.clone(),
+        };
+        self.sign(claims)
+    }
 
-fn sign(app: &App, claims: AccessTokenClaims) -> Result<IssuedAccessToken, KeyError> {
-    let token = SecretString::from(app.keys.sign(TYP, &claims)?);
-    Ok(IssuedAccessToken { token, expires_in: claims.exp.saturating_sub(claims.iat), jti: claims.jti })
+    /// Issues an access token of a machine identity.
+    ///
+    /// # Errors
+    /// [`KeyError`] where it cannot be signed.
+    pub fn issue_to_machine(&self, grant: &MachineGrant) -> Result<IssuedAccessToken, KeyError> {
+        let now = self.clock.now();
+        let most = self.config.tokens.access_token_ttl;
+        let claims = AccessTokenClaims {
+            iss: self.config.issuer().to_owned(),
+            sub: grant.subject.clone(),
+            aud: self.audience(grant.audience.as_deref()),
+            exp: now.saturating_add(grant.lifetime.map_or(most, |lifetime| lifetime.min(most))),
+            iat: now,
+            jti: Uuid::new_v4().to_string(),
+            client_id: grant.client_id.clone(),
+            scope: grant.scopes.join(" "),
+            auth_time: None,
+            sid: None,
+            principal: grant.principal,
+            family: grant.family_id.clone(),
+        };
+        self.sign(claims)
+    }
+
+    fn audience(&self, asked: Option<&str>) -> Audience {
+        Audience::One(asked.unwrap_or(self.config.issuer()).to_owned())
+    }
+
+    fn sign(&self, claims: AccessTokenClaims) -> Result<IssuedAccessToken, KeyError> {
+        let token = SecretString::from(self.keys.sign(TYP, &claims)?);
+        Ok(IssuedAccessToken { token, expires_in: claims.exp.saturating_sub(claims.iat), jti: claims.jti })
+    }
 }

@@ -151,7 +151,7 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
     if service.is_some_and(|service| ANONYMOUS_SERVICES.contains(&service)) {
         return next.run(request).await;
     }
-    match app.access.authenticate(&app, request.headers()).await {
+    match app.access.authenticate(request.headers()).await {
         Ok(caller) => {
             let Some(service) = service else {
                 return StatusCode::NOT_FOUND.into_response();

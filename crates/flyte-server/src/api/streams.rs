@@ -35,7 +35,7 @@ impl Interceptor for Guard {
         next: NextStream<'_>,
     ) -> Result<StreamResponse, ConnectError> {
         let caller = caller(&request.ctx)?;
-        let open = self.app.access.open_stream(&self.app, caller, request.ctx.headers());
+        let open = self.app.access.open_stream(caller, request.ctx.headers());
         let open = open.map_err(|why| refused(why, caller))?;
         let response = next.run(request, inbound).await?;
         Ok(response.map_body(|body| guarded(body, open)))

@@ -85,7 +85,7 @@ impl Server {
             session_id: "session".to_owned(),
             family_id: "family".to_owned(),
         };
-        token::issue(&self.app, &grant).unwrap().token.expose_secret().to_owned()
+        self.app.access.tokens().issue(&grant).unwrap().token.expose_secret().to_owned()
     }
 
     /// A token of another sign-in.
@@ -99,7 +99,7 @@ impl Server {
             session_id: "session".to_owned(),
             family_id: family.to_owned(),
         };
-        token::issue(&self.app, &grant).unwrap().token.expose_secret().to_owned()
+        self.app.access.tokens().issue(&grant).unwrap().token.expose_secret().to_owned()
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {

@@ -4,12 +4,14 @@
 //! Authentication Cheat Sheet). It lets nobody in. It only has failures counted for this browser alone, so that whoever
 //! guesses at the account elsewhere, from however many addresses, does not keep its owner out.
 
+use std::sync::Arc;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::cookie::{self, CookieSecret};
-use crate::app::App;
+use crate::keys::SigningKeys;
 
 /// Name of the cookie.
 pub const COOKIE: &str = "__Host-flyte_known";
@@ -22,42 +24,68 @@ const ID_BYTES: usize = 16;
 /// What tells one such browser from another: 128 random bits.
 pub type BrowserId = [u8; ID_BYTES];
 
-/// The browser that sent these headers; `None` where nobody has signed in to `account` (an e-mail address in any case) there.
-#[must_use]
-pub fn recognize(app: &App, headers: &HeaderMap, account: &str) -> Option<BrowserId> {
-    let content = cookie::read(headers, COOKIE)?;
-    let (id, _) = content.split_first_chunk::<ID_BYTES>()?;
-    verify_slices_are_equal(with_proof(app, *id, account).as_ref(), content.as_ref()).ok()?;
-    Some(*id)
+/// Makes and reads the cookies.
+#[derive(Clone, Debug)]
+pub struct KnownBrowsers {
+    keys: Arc<SigningKeys>,
 }
 
-/// `Set-Cookie` for a browser in which somebody has just signed in to `account`. One that was known before stays the same.
-/// `None` where the system has no randomness to give; the person then stays unknown.
-#[must_use]
-pub fn remember(app: &App, headers: &HeaderMap, account: &str) -> Option<HeaderValue> {
-    let id = match recognize(app, headers, account) {
-        Some(id) => id,
-        None => *cookie::generate()?.first_chunk()?,
-    };
-    cookie::set(COOKIE, &with_proof(app, id, account), Some(LIFE))
-}
+impl KnownBrowsers {
+    /// Cookies that the server's key file authenticates.
+    #[must_use]
+    pub fn new(keys: Arc<SigningKeys>) -> Self {
+        Self { keys }
+    }
 
-/// The content of the cookie: the identifier and half of an HMAC over it and the account (RFC 2104 section 5).
-fn with_proof(app: &App, id: BrowserId, account: &str) -> CookieSecret {
-    let message = [&id, account.trim().to_lowercase().as_bytes()].concat();
-    let proof = app.keys.mac("known browser", &message);
-    let mut content = Zeroizing::new([0; 32]);
-    content[..ID_BYTES].copy_from_slice(&id);
-    content[ID_BYTES..].copy_from_slice(&proof[..32 - ID_BYTES]);
-    content
+    /// The browser that sent these headers; `None` where nobody has signed in to `account` (an e-mail address in any case) there.
+    #[must_use]
+    pub fn recognize(&self, headers: &HeaderMap, account: &str) -> Option<BrowserId> {
+        let content = cookie::read(headers, COOKIE)?;
+        let (id, _) = content.split_first_chunk::<ID_BYTES>()?;
+        verify_slices_are_equal(self.with_proof(*id, account).as_ref(), content.as_ref()).ok()?;
+        Some(*id)
+    }
+
+    /// `Set-Cookie` for a browser in which somebody has just signed in to `account`. One that was known before stays the same.
+    /// `None` where the system has no randomness to give; the person then stays unknown.
+    #[must_use]
+    pub fn remember(&self, headers: &HeaderMap, account: &str) -> Option<HeaderValue> {
+        let id = match self.recognize(headers, account) {
+            Some(id) => id,
+            None => *cookie::generate()?.first_chunk()?,
+        };
+        cookie::set(COOKIE, &self.with_proof(id, account), Some(LIFE))
+    }
+
+    /// The content of the cookie: the identifier and half of an HMAC over it and the account (RFC 2104 section 5).
+    fn with_proof(&self, id: BrowserId, account: &str) -> CookieSecret {
+        let message = [&id, account.trim().to_lowercase().as_bytes()].concat();
+        let proof = self.keys.mac("known browser", &message);
+        let mut content = Zeroizing::new([0; 32]);
+        content[..ID_BYTES].copy_from_slice(&id);
+        content[ID_BYTES..].copy_from_slice(&proof[..32 - ID_BYTES]);
+        content
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::header;
 
+    use flyte_model::clock::Clock;
+    use flyte_settings::Config;
+    use flyte_store_sqlite::SqliteStore;
+
     use super::*;
-    use crate::testing;
+    use crate::keys::SealingKey;
+
+    async fn known_browsers() -> KnownBrowsers {
+        let config = Config::for_test("/nonexistent".as_ref());
+        let store = Arc::new(SqliteStore::in_memory().unwrap());
+        let sealing = SealingKey::generate().unwrap();
+        let keys = SigningKeys::load(store, sealing, Clock::manual(0), &config.tokens);
+        KnownBrowsers::new(Arc::new(keys.await.unwrap()))
+    }
 
     fn headers(set_cookie: &HeaderValue) -> HeaderMap {
         let pair = set_cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
@@ -66,21 +94,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_browser_is_known_to_the_account_and_the_server_that_it_signed_in_to() {
-        let (app, other) = (testing::app(|_| {}).await, testing::app(|_| {}).await);
+        let (browsers, other) = (known_browsers().await, known_browsers().await);
         let nothing = HeaderMap::new();
-        assert_eq!(recognize(&app, &nothing, "ada@example.com"), None);
-        let set_cookie = remember(&app, &nothing, "Ada@example.com").unwrap();
+        assert_eq!(browsers.recognize(&nothing, "ada@example.com"), None);
+        let set_cookie = browsers.remember(&nothing, "Ada@example.com").unwrap();
         assert!(set_cookie.to_str().unwrap().ends_with("; HttpOnly; SameSite=Lax; Max-Age=34560000"));
         let known = headers(&set_cookie);
-        let id = recognize(&app, &known, " ada@EXAMPLE.com").unwrap();
-        assert_eq!(recognize(&app, &known, "bob@example.com"), None);
-        assert_eq!(recognize(&other, &known, "ada@example.com"), None, "another key file");
-        let again = remember(&app, &known, "ada@example.com").unwrap();
-        assert_eq!(recognize(&app, &headers(&again), "ada@example.com"), Some(id));
-        let elsewhere = remember(&app, &nothing, "ada@example.com").unwrap();
-        assert_ne!(recognize(&app, &headers(&elsewhere), "ada@example.com"), Some(id));
+        let id = browsers.recognize(&known, " ada@EXAMPLE.com").unwrap();
+        assert_eq!(browsers.recognize(&known, "bob@example.com"), None);
+        assert_eq!(other.recognize(&known, "ada@example.com"), None, "another key file");
+        let again = browsers.remember(&known, "ada@example.com").unwrap();
+        assert_eq!(browsers.recognize(&headers(&again), "ada@example.com"), Some(id));
+        let elsewhere = browsers.remember(&nothing, "ada@example.com").unwrap();
+        assert_ne!(browsers.recognize(&headers(&elsewhere), "ada@example.com"), Some(id));
         // Made up.
         let forged = cookie::set(COOKIE, &cookie::generate().unwrap(), None).unwrap();
-        assert_eq!(recognize(&app, &headers(&forged), "ada@example.com"), None);
+        assert_eq!(browsers.recognize(&headers(&forged), "ada@example.com"), None);
     }
 }

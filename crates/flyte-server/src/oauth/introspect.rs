@@ -79,7 +79,7 @@ pub(super) async fn post(
 }
 
 async fn access_token(app: &App, token: &str) -> Result<Option<Introspection>, OAuthError> {
-    let claims = match app.access.inspect(app, token).await {
+    let claims = match app.access.inspect(token).await {
         Ok(claims) => claims,
         Err(Reason::Missing | Reason::Invalid(_)) => return Ok(None),
         Err(Reason::Store(error)) => return Err(error.into()),
@@ -191,7 +191,7 @@ mod tests {
         let other = introspect(&server, tokens["refresh_token"].as_str().unwrap()).await;
         assert_eq!(other, json!({"active": false}));
 
-        let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
+        let (_, secret) = api_key(&*server.app.store, "ci", |_| {}).await;
         let of_key = server.client_credentials("ci", secret.expose_secret()).await.json();
         let told = introspect(&server, of_key["access_token"].as_str().unwrap()).await;
         assert_eq!((&told["sub"], &told["principal"]), (&json!("ci"), &json!("api_key")));
@@ -203,7 +203,7 @@ mod tests {
         let tokens = server.tokens().await;
         let (access, refresh) =
             (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
-        let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
+        let (_, secret) = api_key(&*server.app.store, "ci", |_| {}).await;
         let of_key = server.client_credentials("ci", secret.expose_secret()).await.json();
         let of_key = of_key["access_token"].as_str().unwrap();
         let inactive = json!({"active": false});
@@ -240,7 +240,7 @@ mod tests {
         let server = Server::start().await;
         let tokens = server.tokens().await;
         let token = ("token", tokens["access_token"].as_str().unwrap());
-        let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
+        let (_, secret) = api_key(&*server.app.store, "ci", |_| {}).await;
         for (pairs, error) in [
             (&[("client_id", "flyte"), token][..], "invalid_client"),
             (&[("client_id", "ci"), token], "invalid_client"),

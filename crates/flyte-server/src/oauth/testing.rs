@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use url::{Url, form_urlencoded};
 
 pub(super) use crate::testing::user;
-use crate::{access::Caller, app::App, identity::session, testing, web::ReturnTo};
+use crate::{access::Caller, app::App, testing, web::ReturnTo};
 use flyte_model::ClientAddr;
 use flyte_secrets::opaque_token;
 use flyte_settings::Config;
@@ -96,7 +96,7 @@ impl Server {
     pub(super) async fn caller(&self, token: &str) -> Result<Arc<Caller>, String> {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-        self.app.access.authenticate(&self.app, &headers).await.map_err(|error| error.to_string())
+        self.app.access.authenticate(&headers).await.map_err(|error| error.to_string())
     }
 
     /// A token request of `flyte`.
@@ -210,7 +210,7 @@ pub(super) struct Browser<'a> {
 impl Browser<'_> {
     /// What the sign-in page does for the right password.
     pub(super) async fn sign_in(&mut self, name: &str) {
-        let (session, cookie) = session::start(&self.server.app, &user(name)).await.unwrap().unwrap();
+        let (session, cookie) = self.server.app.sessions.start(&user(name)).await.unwrap().unwrap();
         self.keep(cookie.to_str().unwrap());
         self.session = Some(session);
     }

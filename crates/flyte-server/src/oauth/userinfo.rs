@@ -48,7 +48,7 @@ impl UserClaims {
 
 /// Answers GET and POST with a bearer token in the header (RFC 6750 section 2.1).
 pub(super) async fn respond(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let caller = match app.access.authenticate(&app, &headers).await {
+    let caller = match app.access.authenticate(&headers).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };

@@ -4,7 +4,7 @@
 //! be presented for one. It lasts as long as the run; ending the run revokes its family in the same transaction.
 
 use crate::{
-    access::token::{self, IssuedAccessToken, MachineGrant},
+    access::token::{IssuedAccessToken, MachineGrant},
     app::App,
     keys::KeyError,
 };
@@ -19,16 +19,13 @@ pub const CLIENT_ID: &str = "flyte-run";
 /// # Errors
 /// [`KeyError`] where it cannot be signed.
 pub fn issue(app: &App, run: &Run) -> Result<IssuedAccessToken, KeyError> {
-    token::issue_to_machine(
-        app,
-        &MachineGrant {
-            principal: PrincipalKind::Run,
-            subject: run.id.to_string(),
-            client_id: CLIENT_ID.to_owned(),
-            scopes: vec![scope::ALL.to_owned()],
-            audience: None,
-            family_id: run.family_id.clone(),
-            lifetime: None,
-        },
-    )
+    app.access.tokens().issue_to_machine(&MachineGrant {
+        principal: PrincipalKind::Run,
+        subject: run.id.to_string(),
+        client_id: CLIENT_ID.to_owned(),
+        scopes: vec![scope::ALL.to_owned()],
+        audience: None,
+        family_id: run.family_id.clone(),
+        lifetime: None,
+    })
 }

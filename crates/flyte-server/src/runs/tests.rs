@@ -317,14 +317,14 @@ async fn the_identity_lasts_as_long_as_the_run() {
         headers
     };
     let headers = headers(token.expose_secret());
-    let caller = app.access.authenticate(&app, &headers).await.unwrap();
+    let caller = app.access.authenticate(&headers).await.unwrap();
     assert_eq!((caller.subject.as_str(), caller.role), ("p/development/r1", Role::Contributor));
     assert!(policy::may_see(&caller, "p", Some("development")));
     assert!(!policy::may_see(&caller, "p", Some("production")) && !policy::may_see(&caller, "q", None));
 
     app.runs.claim(1).await.unwrap();
     app.runs.ended(&root("r1"), 1, Outcome::Succeeded).await.unwrap();
-    let refused = app.access.authenticate(&app, &headers).await.unwrap_err();
+    let refused = app.access.authenticate(&headers).await.unwrap_err();
     assert!(matches!(refused.reason, Reason::Invalid("the token has been revoked")), "{refused:?}");
 }
 
@@ -333,9 +333,9 @@ async fn the_identity_is_worth_what_its_creator_is() {
     let app = started("r1", task(0, |_| {})).await;
     let run = app.store.run_by_id(&run_id("r1")).await.unwrap().unwrap();
     let token = identity::issue(&app, &run).unwrap().token;
-    app.access.inspect(&app, token.expose_secret()).await.unwrap();
+    app.access.inspect(token.expose_secret()).await.unwrap();
     app.store.disable_user("user-Ada", app.clock.now()).await.unwrap();
-    let refused = app.access.inspect(&app, token.expose_secret()).await.unwrap_err();
+    let refused = app.access.inspect(token.expose_secret()).await.unwrap_err();
     assert!(matches!(refused, Reason::Invalid("the account is disabled or gone")), "{refused:?}");
 }
 

@@ -58,7 +58,7 @@ async fn watch_revocations(app: Arc<App>) {
     let mut interval = every(REVOCATIONS);
     loop {
         interval.tick().await;
-        if let Err(error) = app.access.maintain(&app).await {
+        if let Err(error) = app.access.maintain().await {
             tracing::error!(%error, "revocations could not be read");
         }
     }
@@ -68,7 +68,7 @@ async fn watch_streams(app: Arc<App>) {
     let mut interval = every(STREAMS);
     loop {
         interval.tick().await;
-        app.access.check_streams(&app).await;
+        app.access.check_streams().await;
     }
 }
 
@@ -109,7 +109,7 @@ async fn write_usage(app: Arc<App>) {
     let mut interval = every(USAGE);
     loop {
         interval.tick().await;
-        if let Err(error) = app.access.write_usage(&app).await {
+        if let Err(error) = app.access.write_usage().await {
             tracing::error!(%error, "the latest uses of API keys could not be noted");
         }
     }
@@ -179,7 +179,7 @@ mod tests {
         let token = app.keys.sign("at+jwt", &serde_json::json!({})).unwrap();
         headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
         let caller = Caller { subject: ada.id, expires_at: NOW + 60, ..Caller::nobody() };
-        let mut stream = app.access.open_stream(&app, &Arc::new(caller), &headers).unwrap();
+        let mut stream = app.access.open_stream(&Arc::new(caller), &headers).unwrap();
         let ended = tokio::spawn(async move { stream.ended().await.to_string() });
         app.clock.advance(60);
         let ended = timeout(Duration::from_secs(60), ended).await.expect("it ends by itself").unwrap();

@@ -10,7 +10,7 @@ use axum::{
 };
 
 use super::{authority, csrf, error::failed, form_action::FormAction, page::page};
-use crate::{app::App, identity::session};
+use crate::app::App;
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -23,7 +23,7 @@ struct HomeTemplate<'a> {
 
 /// `GET /`
 pub(super) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let signed_in = match session::current(&app, &headers).await {
+    let signed_in = match app.sessions.current(&headers).await {
         Ok(signed_in) => signed_in,
         Err(error) => return failed(&error),
     };

@@ -26,7 +26,7 @@ use crate::{
     app::App,
     audit::{Detail, Event, Kind},
     bootstrap,
-    identity::{PasswordError, Passwords, known_browser, session},
+    identity::{PasswordError, Passwords},
     oauth::redirect_uri,
 };
 use flyte_model::ClientAddr;
@@ -89,7 +89,7 @@ pub(super) async fn show(
     let query = query.ok().map(|Query(query)| query);
     let another_account = query.as_ref().is_some_and(|query| query.another_account.is_some());
     let return_to = query.and_then(|query| ReturnTo::parse(&query.return_to));
-    let signed_in = match session::current(&app, &headers).await {
+    let signed_in = match app.sessions.current(&headers).await {
         Ok(signed_in) => signed_in,
         Err(error) => return failed(&error),
     };
@@ -134,7 +134,7 @@ pub(super) async fn submit(
         return refuse(Refusal::OutOfDate).await;
     }
     // Waiting comes before anything that depends on the account.
-    let known = known_browser::recognize(&app, &headers, email);
+    let known = app.known_browsers.recognize(&headers, email);
     let attempt = match app.throttle.admit(email, address, known) {
         Ok(attempt) => attempt,
         Err(throttled) => {
@@ -179,7 +179,7 @@ pub(super) async fn submit(
             app.audit.record(event.detail(Detail::Session, session.id)).await;
             let location = return_to.as_ref().and_then(ReturnTo::location);
             let location = location.unwrap_or(HeaderValue::from_static("/"));
-            let cookies = [Some(cookie), known_browser::remember(&app, &headers, email)];
+            let cookies = [Some(cookie), app.known_browsers.remember(&headers, email)];
             let cookies = cookies.into_iter().flatten().map(|cookie| (header::SET_COOKIE, cookie));
             (StatusCode::SEE_OTHER, [(header::LOCATION, location)], AppendHeaders(cookies)).into_response()
         }
@@ -227,10 +227,10 @@ async fn sign_in(
             Err(error) => tracing::warn!(%error, user_id = user.id, "the password hash stays as it is"),
         }
     }
-    if let Some(old) = session::current(app, headers).await? {
-        session::end(app, &old.session).await?;
+    if let Some(old) = app.sessions.current(headers).await? {
+        app.sessions.end(&old.session).await?;
     }
-    session::start(app, user).await
+    app.sessions.start(user).await
 }
 
 /// Why somebody is not signed in.

@@ -1,21 +1,21 @@
 //! API keys: they may do what they were made for, as long as they exist and have not expired.
 
-use super::Standing;
-use crate::{access::Caller, app::App};
+use super::EffectiveRights;
+use crate::access::{Access, Caller};
 use flyte_store::StoreError;
 
 pub(super) async fn look_up(
-    app: &App,
+    access: &Access,
     caller: &Caller,
-) -> Result<Result<Standing, &'static str>, StoreError> {
-    let key = app.store.api_key_by_id(&caller.subject).await?;
+) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
+    let key = access.store.api_key_by_id(&caller.subject).await?;
     Ok(match key {
         // A key that was deleted and made again under its name has another family.
         Some(key) if key.family_id != caller.family_id => Err("the API key was replaced"),
-        Some(key) if key.expires_at.is_some_and(|end| end <= app.clock.now()) => {
+        Some(key) if key.expires_at.is_some_and(|end| end <= access.clock.now()) => {
             Err("the API key has expired")
         }
-        Some(key) => Ok(Standing { role: key.rights.role, limit: key.rights.limit }),
+        Some(key) => Ok(EffectiveRights { role: key.rights.role, limit: key.rights.limit }),
         None => Err("the API key is gone"),
     })
 }

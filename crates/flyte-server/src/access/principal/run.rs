@@ -1,7 +1,7 @@
 //! Runs: each may work in its own project and domain while it goes on and while whoever started it may do so.
 
-use super::{Standing, api_key, federated, person};
-use crate::{access::Caller, app::App};
+use super::{EffectiveRights, api_key, federated, person};
+use crate::access::{Access, Caller};
 use flyte_model::{Limit, PrincipalKind, Role, clock::UnixTime};
 use flyte_store::{Creator, CreatorKind, Run, StoreError};
 
@@ -9,16 +9,16 @@ use flyte_store::{Creator, CreatorKind, Run, StoreError};
 const MILLIS: i64 = 1000;
 
 pub(super) async fn look_up(
-    app: &App,
+    access: &Access,
     caller: &Caller,
-) -> Result<Result<Standing, &'static str>, StoreError> {
-    let Some(run) = app.store.run_by_family(&caller.family_id).await? else {
+) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
+    let Some(run) = access.store.run_by_family(&caller.family_id).await? else {
         return Ok(Err("the run is gone"));
     };
     if run.ended_at.is_some() {
         return Ok(Err("the run has ended"));
     }
-    let standing = match creator(app, &run).await? {
+    let standing = match creator(access, &run).await? {
         Ok(standing) => standing,
         Err(why) => return Ok(Err(why)),
     };
@@ -27,11 +27,11 @@ pub(super) async fn look_up(
         return Ok(Err("whoever started the run no longer works in its project and domain"));
     }
     let role = standing.role.min(run.creator.role).min(Role::Contributor);
-    Ok(Ok(Standing { role, limit }))
+    Ok(Ok(EffectiveRights { role, limit }))
 }
 
 /// What whoever started the run may do now.
-async fn creator(app: &App, run: &Run) -> Result<Result<Standing, &'static str>, StoreError> {
+async fn creator(access: &Access, run: &Run) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
     let Creator { subject, kind, family_id, .. } = &run.creator;
     let caller = Caller {
         subject: subject.clone(),
@@ -46,17 +46,17 @@ async fn creator(app: &App, run: &Run) -> Result<Result<Standing, &'static str>,
         limit: run.creator.limit.clone(),
     };
     match kind {
-        CreatorKind::Person => person::look_up(app, &caller).await,
-        CreatorKind::Federated => federated::look_up(app, &caller).await,
+        CreatorKind::Person => person::look_up(access, &caller).await,
+        CreatorKind::Federated => federated::look_up(access, &caller).await,
         CreatorKind::ApiKey => {
-            let key = app.store.api_key_by_id(subject).await?;
+            let key = access.store.api_key_by_id(subject).await?;
             // A key that got a new secret is still the same key, with another family; one that was made anew under the
             // name of a deleted one is not.
             let family_id = match key {
                 Some(key) if key.created_at < run.created_at / MILLIS => key.family_id,
                 _ => family_id.clone(),
             };
-            api_key::look_up(app, &Caller { family_id, ..caller }).await
+            api_key::look_up(access, &Caller { family_id, ..caller }).await
         }
     }
 }

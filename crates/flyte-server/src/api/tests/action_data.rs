@@ -158,7 +158,8 @@ async fn what_is_not_of_the_actions_project_is_not_read_for_it() {
 async fn a_link_is_to_the_report_of_the_attempt() {
     let (_home, server) = server(|_| String::new(), TaskSpec::default()).await;
     server.succeed().await;
-    let (_, secret) = testing::api_key(&server.app, "viewer", |key| key.rights.role = Role::Viewer).await;
+    let (_, secret) =
+        testing::api_key(&*server.app.store, "viewer", |key| key.rights.role = Role::Viewer).await;
     let viewer = server.token_of("viewer", secret.expose_secret()).await.unwrap();
     let link = async |attempt: u32| {
         let attempt_id = json!({"actionId": id(), "attempt": attempt});
@@ -225,7 +226,7 @@ async fn a_link_is_to_the_code_that_the_task_names_where_the_caller_may_see_it()
             Err(code) => assert_eq!(answer.error().0, code, "{metadata} {args:?}"),
         }
         // Who works elsewhere gets no URL of this project's, whatever a task says.
-        let (_, secret) = testing::api_key(&server.app, "ci", |key| {
+        let (_, secret) = testing::api_key(&*server.app.store, "ci", |key| {
             key.rights.limit.project = Some("other".to_owned());
         })
         .await;

@@ -93,7 +93,7 @@ async fn a_key_is_made_used_rotated_and_deleted() {
     }
     assert_eq!(server.call(&token, USER_INFO, json!({})).await.error().0, "unauthenticated");
     let token = server.token_of("my-ci", third).await.unwrap();
-    server.app.access.write_usage(&server.app).await.unwrap();
+    server.app.access.write_usage().await.unwrap();
     let found = server.ok(GET_KEY, "Ada", json!({"clientId": "my-ci"})).await;
     assert_eq!(found["apiKey"]["lastUsedAt"], (NOW + 5).to_string());
 
@@ -122,7 +122,7 @@ async fn a_key_is_made_used_rotated_and_deleted() {
 #[tokio::test]
 async fn a_deletion_whose_caller_hangs_up_is_finished_and_recorded() {
     let server = Server::start().await;
-    let (key, _) = testing::api_key(&server.app, "ci", |_| {}).await;
+    let (key, _) = testing::api_key(&*server.app.store, "ci", |_| {}).await;
     let request = Request::post(DELETE_KEY)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::AUTHORIZATION, bearer(&server.token("Root", &["all"])))
@@ -234,7 +234,7 @@ async fn keys_are_their_makers_and_the_administrators() {
 #[tokio::test]
 async fn who_administers_no_more_cannot_rotate_an_administrators_key() {
     let server = Server::start().await;
-    let (key, _) = testing::api_key(&server.app, "old", |key| key.rights.role = Role::Admin).await;
+    let (key, _) = testing::api_key(&*server.app.store, "old", |key| key.rights.role = Role::Admin).await;
     assert_eq!(key.created_by, "user-Ada");
     let (code, message) = server.json(ROTATE_KEY, Some("Ada"), &json!({"clientId": "old"})).await.error();
     assert_eq!(code, "permission_denied", "{message}");
@@ -245,7 +245,7 @@ async fn who_administers_no_more_cannot_rotate_an_administrators_key() {
 async fn no_key_is_taken_for_the_one_of_its_name() {
     let server = Server::start().await;
     let key = async |id: &str, name: &str| {
-        testing::api_key(&server.app, id, |key| {
+        testing::api_key(&*server.app.store, id, |key| {
             (key.name, key.family_id) = (name.to_owned(), format!("family-{id}"));
         })
         .await
@@ -275,7 +275,7 @@ async fn no_key_is_taken_for_the_one_of_its_name() {
 #[tokio::test]
 async fn a_deleted_keys_token_is_recorded_once_a_minute() {
     let server = Server::start().await;
-    let (_, secret) = testing::api_key(&server.app, "ci", |_| {}).await;
+    let (_, secret) = testing::api_key(&*server.app.store, "ci", |_| {}).await;
     let token = server.token_of("ci", secret.expose_secret()).await.unwrap();
     assert_eq!(server.call(&token, USER_INFO, json!({})).await.status, StatusCode::OK);
     server.ok(DELETE_KEY, "Root", json!({"clientId": "ci"})).await;
@@ -432,7 +432,7 @@ async fn the_published_plugins_requests_are_understood() {
     let token = server.token_of("my-ci-key", app["clientSecret"].as_str().unwrap()).await.unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, bearer(&token).parse().unwrap());
-    let caller = server.app.access.authenticate(&server.app, &headers).await.unwrap();
+    let caller = server.app.access.authenticate(&headers).await.unwrap();
     assert_eq!(
         (caller.principal, caller.role, &caller.limit),
         (PrincipalKind::ApiKey, Role::Contributor, &Limit::default()),

@@ -158,7 +158,7 @@ async fn a_disabled_accounts_keys_end_at_once_and_on_every_replica() {
     // As the command does it, beside the server: only the database knows.
     let ended = server.app.store.disable_user("user-Root", server.app.clock.now()).await.unwrap().unwrap();
     assert_eq!(ended.len(), 2);
-    server.app.access.maintain(&server.app).await.unwrap();
+    server.app.access.maintain().await.unwrap();
     for token in [&first, &second] {
         assert_eq!(server.call(token, USER_INFO, json!({})).await.error().0, "unauthenticated");
     }

@@ -211,12 +211,13 @@ async fn a_location_is_refused_with_the_field_that_is_wrong() {
 #[tokio::test]
 async fn locations_are_for_contributors_within_their_limit() {
     let (_home, server) = server().await;
-    let (_, secret) = testing::api_key(&server.app, "ci", |key| {
+    let (_, secret) = testing::api_key(&*server.app.store, "ci", |key| {
         key.rights.limit = Limit { project: Some("flytesnacks".into()), domain: Some("development".into()) };
     })
     .await;
     let key = server.token_of("ci", secret.expose_secret()).await.unwrap();
-    let (_, secret) = testing::api_key(&server.app, "viewer", |key| key.rights.role = Role::Viewer).await;
+    let (_, secret) =
+        testing::api_key(&*server.app.store, "viewer", |key| key.rights.role = Role::Viewer).await;
     let viewer = server.token_of("viewer", secret.expose_secret()).await.unwrap();
     let ask = async |token: &str, project: &str, domain: &str| {
         let request = json!({"project": project, "domain": domain, "filename": "x"});

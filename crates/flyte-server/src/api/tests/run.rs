@@ -88,14 +88,15 @@ impl Runs {
 
     /// The token of an API key.
     pub(super) async fn key(&self, role: Role, project: &str) -> String {
-        let (key, _) = testing::api_key(&self.app, &format!("key-{role}-{project}"), |key| {
+        let (key, _) = testing::api_key(&*self.app.store, &format!("key-{role}-{project}"), |key| {
             key.rights.role = role;
             key.rights.limit = Limit { project: Some(project.to_owned()), domain: None };
         })
         .await;
-        token::issue_to_machine(
-            &self.app,
-            &token::MachineGrant {
+        self.app
+            .access
+            .tokens()
+            .issue_to_machine(&token::MachineGrant {
                 principal: flyte_model::PrincipalKind::ApiKey,
                 subject: key.client_id.clone(),
                 client_id: key.client_id,
@@ -103,12 +104,11 @@ impl Runs {
                 audience: None,
                 family_id: key.family_id,
                 lifetime: None,
-            },
-        )
-        .unwrap()
-        .token
-        .expose_secret()
-        .to_owned()
+            })
+            .unwrap()
+            .token
+            .expose_secret()
+            .to_owned()
     }
 
     /// A stream of what a call answers.

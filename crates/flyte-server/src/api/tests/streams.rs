@@ -14,10 +14,7 @@ use super::{
     *,
 };
 use crate::{
-    access::{
-        policy,
-        token::{MachineGrant, issue_to_machine},
-    },
+    access::{policy, token::MachineGrant},
     apps,
 };
 use flyte_model::{Limit, PrincipalKind, Rights, Role};
@@ -104,7 +101,7 @@ pub(super) async fn token(server: &Runs, principal: PrincipalKind) -> String {
         PrincipalKind::Run => return server.identity("p", "r1").await,
         PrincipalKind::ApiKey => {
             let end = |key: &mut flyte_store::ApiKey| key.expires_at = Some(NOW + KEY_LIFETIME);
-            let (key, _) = testing::api_key(&server.app, "ci", end).await;
+            let (key, _) = testing::api_key(&*server.app.store, "ci", end).await;
             (key.client_id, key.family_id)
         }
         PrincipalKind::Federated => {
@@ -138,7 +135,7 @@ pub(super) async fn token(server: &Runs, principal: PrincipalKind) -> String {
         family_id: grant.1,
         lifetime: None,
     };
-    issue_to_machine(&server.app, &grant).unwrap().token.expose_secret().to_owned()
+    server.app.access.tokens().issue_to_machine(&grant).unwrap().token.expose_secret().to_owned()
 }
 
 /// Begins a stream.
@@ -252,7 +249,7 @@ async fn open_refused(server: &Runs, path: &str, request: &Value, token: &str) -
 async fn every_stream_ends_when_the_token_expires() {
     all_end(PrincipalKind::Person, &PROTOCOLS, async |server| {
         server.app.clock.advance(server.app.config.tokens.access_token_ttl);
-        server.app.access.check_streams(&server.app).await;
+        server.app.access.check_streams().await;
     })
     .await;
 }
@@ -267,10 +264,10 @@ async fn every_stream_ends_when_the_token_is_revoked() {
 async fn every_stream_ends_when_the_signing_key_is_dropped() {
     all_end(PrincipalKind::Person, &CONNECT, async |server| {
         server.app.keys.rotate_now().await.unwrap();
-        server.app.access.check_streams(&server.app).await;
+        server.app.access.check_streams().await;
         tokio::time::sleep(Duration::from_millis(10)).await;
         server.app.keys.replace_all().await.unwrap();
-        server.app.access.check_streams(&server.app).await;
+        server.app.access.check_streams().await;
     })
     .await;
 }
@@ -280,7 +277,7 @@ async fn every_stream_ends_with_the_account() {
     all_end(PrincipalKind::Person, &CONNECT, async |server| {
         // As another process does: the server finds it in the database.
         assert!(server.app.store.disable_user("user-Ada", NOW).await.unwrap().is_some());
-        server.app.access.check_streams(&server.app).await;
+        server.app.access.check_streams().await;
     })
     .await;
 }
@@ -289,12 +286,12 @@ async fn every_stream_ends_with_the_account() {
 async fn every_stream_ends_with_the_api_key() {
     all_end(PrincipalKind::ApiKey, &CONNECT, async |server| {
         assert_eq!(server.app.store.delete_api_key("ci", NOW).await.unwrap().len(), 1);
-        server.app.access.maintain(&server.app).await.unwrap();
+        server.app.access.maintain().await.unwrap();
     })
     .await;
     all_end(PrincipalKind::ApiKey, &CONNECT, async |server| {
         server.app.clock.advance(KEY_LIFETIME);
-        server.app.access.check_streams(&server.app).await;
+        server.app.access.check_streams().await;
     })
     .await;
 }
@@ -303,7 +300,7 @@ async fn every_stream_ends_with_the_api_key() {
 async fn every_stream_ends_with_the_trust_rule() {
     all_end(PrincipalKind::Federated, &CONNECT, async |server| {
         server.app.store.delete_trust_rule("ci", NOW).await.unwrap().unwrap();
-        server.app.access.maintain(&server.app).await.unwrap();
+        server.app.access.maintain().await.unwrap();
     })
     .await;
 }
@@ -317,7 +314,7 @@ async fn every_stream_of_a_run_ends_with_it_and_with_who_started_it() {
     .await;
     all_end(PrincipalKind::Run, &CONNECT, async |server| {
         assert!(server.app.store.disable_user("user-Ada", NOW).await.unwrap().is_some());
-        server.app.access.check_streams(&server.app).await;
+        server.app.access.check_streams().await;
     })
     .await;
 }

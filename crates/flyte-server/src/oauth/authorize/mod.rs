@@ -35,7 +35,7 @@ use super::{
 use crate::{
     app::App,
     audit::{Detail, Event, Kind},
-    identity::session::{self, SignedIn},
+    identity::session::SignedIn,
     web::{self, AccountView, ConsentView},
 };
 use flyte_model::scope;
@@ -162,13 +162,13 @@ struct Visit<'a> {
 impl Visit<'_> {
     async fn decide(&self, request: AuthorizationRequest) -> Result<Outcome, OAuthError> {
         if self.decision == Decision::Deny {
-            let who = session::current(self.app, self.headers).await?;
+            let who = self.app.sessions.current(self.headers).await?;
             self.decided(Kind::ConsentDenied, who.as_ref().map(|who| who.user.id.as_str()), &request.scopes)
                 .await;
             return Err(OAuthError::new(ErrorCode::AccessDenied, "the person said no"));
         }
         let expected = self.expected_subject(&request)?;
-        let signed_in = session::current(self.app, self.headers).await?;
+        let signed_in = self.app.sessions.current(self.headers).await?;
         let (signed_in, demanded) = match signed_in {
             Some(signed_in) => {
                 let demanded = self.was_demanded(&signed_in.session);

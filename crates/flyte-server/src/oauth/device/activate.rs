@@ -16,10 +16,7 @@ use super::user_code::UserCode;
 use crate::{
     app::App,
     audit::{Detail, Event, Kind},
-    identity::{
-        CodeAttempt,
-        session::{self, SignedIn},
-    },
+    identity::{CodeAttempt, session::SignedIn},
     oauth::{
         authorize::see_other,
         error::OAuthError,
@@ -165,7 +162,7 @@ impl<'a> Visit<'a> {
         let device = match self.app.store.decide_device(&hash, &decision, now).await {
             Ok(Some(device)) => device,
             Ok(None) => {
-                if session::current(self.app, self.headers).await?.is_none() {
+                if self.app.sessions.current(self.headers).await?.is_none() {
                     // They signed out, or their password was changed, since this request began.
                     attempt.withdrawn();
                     return Ok(see_other(&sign_in(typed.and_then(UserCode::parse))));
@@ -193,7 +190,7 @@ impl<'a> Visit<'a> {
     /// Who is signed in and what they typed, once they may look at it; otherwise the page to answer with.
     async fn admit(&self, typed: Option<&str>) -> Result<Result<Admitted<'a>, Response>, StoreError> {
         let code = typed.and_then(UserCode::parse);
-        let Some(who) = session::current(self.app, self.headers).await? else {
+        let Some(who) = self.app.sessions.current(self.headers).await? else {
             return Ok(Err(see_other(&sign_in(code))));
         };
         let Some(code) = code else {

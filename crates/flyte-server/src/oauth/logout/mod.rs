@@ -27,7 +27,7 @@ use super::{
 use crate::{
     app::App,
     audit::{Detail, Event, Kind},
-    identity::session::{self, SignedIn},
+    identity::session::SignedIn,
     web::{self, LogoutView, csrf},
 };
 use flyte_settings::endpoints;
@@ -131,7 +131,7 @@ async fn respond(app: &App, headers: &HeaderMap, query: &str, confirmed: Option<
         if let Err(reason) = check(&request, hint.as_ref(), client.as_ref()) {
             return Ok(bad_request(reason));
         }
-        let signed_in = session::current(app, headers).await?;
+        let signed_in = app.sessions.current(headers).await?;
         let Some(signed_in) = signed_in else { return Ok(signed_out(&request)) };
         let known = hint.is_some_and(|hint| hint.sid == signed_in.session.id);
         // A program that proves that the session is its own has asked for all of it to end (section 2).
@@ -201,7 +201,7 @@ async fn end(
     for family in &families {
         app.access.revoke_family(family);
     }
-    let cookie = session::end(app, &signed_in.session).await?;
+    let cookie = app.sessions.end(&signed_in.session).await?;
     let event = Event::new(Kind::SignedOut).subject(&signed_in.user.id);
     let event = event.detail(Detail::Session, &signed_in.session.id).detail(Detail::Families, families.len());
     app.audit.record(event).await;

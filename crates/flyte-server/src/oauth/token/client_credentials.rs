@@ -2,7 +2,7 @@
 
 use super::Tokens;
 use crate::{
-    access::{token as access_token, token::MachineGrant},
+    access::token::MachineGrant,
     app::App,
     oauth::{
         client::Authenticated,
@@ -43,7 +43,7 @@ pub(super) fn exchange(
         // No token outlives its key.
         lifetime: key.expires_at.map(|end| end.saturating_sub(now)),
     };
-    let access_token = access_token::issue_to_machine(app, &grant)?;
+    let access_token = app.access.tokens().issue_to_machine(&grant)?;
     app.access.note_use(PrincipalKind::ApiKey, &key.client_id, now);
     Ok(Tokens {
         access_token,

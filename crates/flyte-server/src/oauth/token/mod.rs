@@ -28,10 +28,7 @@ use super::{
     id_token,
 };
 use crate::{
-    access::{
-        token as access_token,
-        token::{IssuedAccessToken, TokenGrant},
-    },
+    access::token::{IssuedAccessToken, TokenGrant},
     app::App,
 };
 use flyte_model::clock::UnixTime;
@@ -111,7 +108,7 @@ impl Tokens {
         nonce: Option<String>,
         refresh_token: Option<SecretString>,
     ) -> Result<Self, OAuthError> {
-        let access_token = access_token::issue(app, grant)?;
+        let access_token = app.access.tokens().issue(grant)?;
         let id_token = if scope::contains(&grant.scopes, scope::OPENID) {
             Some(id_token::issue(app, client, grant, nonce, &access_token.token)?)
         } else {

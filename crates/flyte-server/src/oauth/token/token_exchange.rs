@@ -15,10 +15,7 @@ use serde::Serialize;
 
 use super::{client_credentials::granted, require_grant};
 use crate::{
-    access::{
-        token as access_token,
-        token::{IssuedAccessToken, MachineGrant},
-    },
+    access::token::{IssuedAccessToken, MachineGrant},
     app::App,
     audit::{Detail, Event, Kind},
     oauth::{
@@ -92,7 +89,7 @@ pub(super) async fn exchange(
         family_id: rule.family_id.clone(),
         lifetime: rule.token_lifetime,
     };
-    let access_token = access_token::issue_to_machine(app, &grant)?;
+    let access_token = app.access.tokens().issue_to_machine(&grant)?;
     let now = app.clock.now();
     app.access.note_use(PrincipalKind::Federated, &rule.family_id, now);
     let event = of(Kind::TokenExchanged, &grant.client_id, &token, &verified)

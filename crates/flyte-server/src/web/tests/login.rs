@@ -20,7 +20,7 @@ async fn the_right_password_signs_in_and_leads_back() {
     assert!(cookies[0].starts_with("__Host-flyte_session="));
     assert!(cookies[0].ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=43200"), "{cookies:?}");
 
-    let signed_in = session::current(&server.app, &browser.headers()).await.unwrap().unwrap();
+    let signed_in = server.app.sessions.current(&browser.headers()).await.unwrap().unwrap();
     assert_eq!(signed_in.user.id, "id-of-Ada");
     assert_eq!(signed_in.session.authenticated_at, server.app.clock.now());
     assert_eq!(signed_in.session.expires_at, server.app.clock.now() + 43200);
@@ -47,12 +47,12 @@ async fn each_sign_in_is_a_new_session_in_place_of_the_old_one() {
     let mut browser = server.browser();
     browser.sign_in("ada@example.com", PASSWORD).await;
     let old = browser.clone();
-    let first = session::current(&server.app, &old.headers()).await.unwrap().unwrap().session;
+    let first = server.app.sessions.current(&old.headers()).await.unwrap().unwrap().session;
     browser.sign_in("ada@example.com", PASSWORD).await;
-    let second = session::current(&server.app, &browser.headers()).await.unwrap().unwrap().session;
+    let second = server.app.sessions.current(&browser.headers()).await.unwrap().unwrap().session;
     assert_ne!(first.id, second.id);
     assert_ne!(old.cookie(SESSION), browser.cookie(SESSION));
-    assert!(session::current(&server.app, &old.headers()).await.unwrap().is_none());
+    assert!(server.app.sessions.current(&old.headers()).await.unwrap().is_none());
 
     // A cookie that somebody planted does not become the session's.
     let mut fixed = server.browser();
@@ -66,24 +66,24 @@ async fn a_session_ends_by_time_by_signing_out_and_with_the_account() {
     let server = Server::start().await;
     let mut browser = server.browser();
     browser.sign_in("ada@example.com", PASSWORD).await;
-    let signed_in = session::current(&server.app, &browser.headers()).await.unwrap().unwrap();
-    let cookie = session::end(&server.app, &signed_in.session).await.unwrap();
+    let signed_in = server.app.sessions.current(&browser.headers()).await.unwrap().unwrap();
+    let cookie = server.app.sessions.end(&signed_in.session).await.unwrap();
     assert_eq!(cookie, "__Host-flyte_session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
-    assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
+    assert!(server.app.sessions.current(&browser.headers()).await.unwrap().is_none());
 
     browser.sign_in("ada@example.com", PASSWORD).await;
     server.app.clock.advance(43199);
-    assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_some());
+    assert!(server.app.sessions.current(&browser.headers()).await.unwrap().is_some());
     server.app.clock.advance(1);
-    assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
+    assert!(server.app.sessions.current(&browser.headers()).await.unwrap().is_none());
 
     let disabled = server.app.store.user_by_email("disabled@example.com").await.unwrap().unwrap();
-    assert!(session::start(&server.app, &disabled).await.unwrap().is_none());
+    assert!(server.app.sessions.start(&disabled).await.unwrap().is_none());
     browser.sign_in("ada@example.com", PASSWORD).await;
     assert!(server.app.store.disable_user("id-of-Ada", server.app.clock.now()).await.unwrap().is_some());
-    assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
+    assert!(server.app.sessions.current(&browser.headers()).await.unwrap().is_none());
     assert!(server.app.store.enable_user("id-of-Ada").await.unwrap());
-    assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none(), "it stays ended");
+    assert!(server.app.sessions.current(&browser.headers()).await.unwrap().is_none(), "it stays ended");
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn an_outdated_hash_is_made_anew() {
     let weak: PasswordHash = weak.hash_password_with_salt(PASSWORD.as_bytes(), b"salt and pepper!").unwrap();
     assert!(server.app.store.set_password_hash("id-of-Ada", &weak.to_string(), 1).await.unwrap());
     let user = server.app.store.user_by_id("id-of-Ada").await.unwrap().unwrap();
-    let (_, elsewhere) = session::start(&server.app, &user).await.unwrap().unwrap();
+    let (_, elsewhere) = server.app.sessions.start(&user).await.unwrap().unwrap();
     let mut browser = server.browser();
     assert_eq!(browser.sign_in("ada@example.com", "wrong horse").await.status, StatusCode::UNAUTHORIZED);
     let stored =
@@ -195,7 +195,7 @@ async fn an_outdated_hash_is_made_anew() {
     let upgraded = stored().await;
     assert!(upgraded.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{upgraded}");
     let elsewhere = HeaderMap::from_iter([(header::COOKIE, elsewhere)]);
-    assert!(session::current(&server.app, &elsewhere).await.unwrap().is_some(), "the password is the same");
+    assert!(server.app.sessions.current(&elsewhere).await.unwrap().is_some(), "the password is the same");
     browser.sign_in("ada@example.com", PASSWORD).await;
     assert_eq!(stored().await, upgraded);
     // A password that was changed while the old one was being verified stays changed.
@@ -224,9 +224,9 @@ async fn a_password_that_is_changed_while_it_is_verified_signs_nobody_in() {
         };
         let fields = [("csrf", csrf.as_str()), ("email", "ada@example.com"), ("password", PASSWORD)];
         let (_, ()) = tokio::join!(browser.post("/login", &fields), change);
-        assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
+        assert!(server.app.sessions.current(&browser.headers()).await.unwrap().is_none());
         assert!(store.enable_user("id-of-Ada").await.unwrap());
-        assert!(session::current(&server.app, &browser.headers()).await.unwrap().is_none());
+        assert!(server.app.sessions.current(&browser.headers()).await.unwrap().is_none());
     }
 }
 

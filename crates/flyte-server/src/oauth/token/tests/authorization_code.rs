@@ -229,7 +229,7 @@ async fn a_disabled_account_gets_nothing() {
     assert_eq!(server.redeem(&code).await.error(), "invalid_grant");
     let refresh = tokens["refresh_token"].as_str().unwrap();
     assert_eq!(server.refresh(refresh).await.error(), "invalid_grant");
-    server.app.access.maintain(&server.app).await.unwrap();
+    server.app.access.maintain().await.unwrap();
     assert_eq!(server.userinfo(tokens["access_token"].as_str().unwrap()).await.status, 401);
     // Enabling the account brings none of it back.
     assert!(server.app.store.enable_user("user-Ada").await.unwrap());

@@ -62,7 +62,7 @@ fn sign(algorithm: Algorithm, key: &EncodingKey, claims: &Value) -> String {
 
 async fn server(jwks: String) -> Server {
     let server = Server::start().await;
-    api_key(&server.app, "ci", |key| {
+    api_key(&*server.app.store, "ci", |key| {
         key.secret_hash = None;
         key.jwks = Some(jwks);
     })
@@ -137,7 +137,7 @@ async fn each_algorithm_of_the_list_is_taken() {
 async fn what_is_wrong_with_an_assertion_is_told() {
     let public = jwks(&KEY, Algorithm::ES256);
     let server = server(public.clone()).await;
-    api_key(&server.app, "cd", |_| {}).await;
+    api_key(&*server.app.store, "cd", |_| {}).await;
     let good = |changes: Value| sign(Algorithm::ES256, &KEY, &claims("j", changes));
     let hmac = sign(Algorithm::HS256, &EncodingKey::from_secret(public.as_bytes()), &claims("j", json!({})));
     let stranger = sign(Algorithm::ES256, &ecdsa(), &claims("j", json!({})));

@@ -15,7 +15,7 @@ use flyte_store::{ApiKey, AuditQuery, SecretRotation, StoreError};
 #[tokio::test]
 async fn a_key_gets_an_access_token_and_nothing_else() {
     let server = Server::start().await;
-    let (_, secret) = api_key(&server.app, "ci", |key| {
+    let (_, secret) = api_key(&*server.app.store, "ci", |key| {
         key.rights.role = Role::Viewer;
         key.rights.limit = Limit { project: Some("p".into()), domain: Some("d".into()) };
     })
@@ -56,7 +56,7 @@ async fn a_key_gets_an_access_token_and_nothing_else() {
 #[tokio::test]
 async fn no_key_is_named_as_the_subject_of_a_person() {
     let server = Server::start().await;
-    let (key, secret) = api_key(&server.app, "ci", |key| key.rights.role = Role::Viewer).await;
+    let (key, secret) = api_key(&*server.app.store, "ci", |key| key.rights.role = Role::Viewer).await;
     let answer = server.client_credentials("ci", secret.expose_secret()).await.json();
     let caller = server.caller(text(&answer["access_token"])).await.unwrap();
     assert_eq!((caller.principal, caller.role), (PrincipalKind::ApiKey, Role::Viewer));
@@ -70,7 +70,7 @@ async fn no_key_is_named_as_the_subject_of_a_person() {
 #[tokio::test]
 async fn what_is_wrong_with_a_secret_is_told_as_far_as_it_may_be() {
     let server = Server::start().await;
-    let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
+    let (_, secret) = api_key(&*server.app.store, "ci", |_| {}).await;
     let secret = secret.expose_secret();
     let other = api_key_secret::generate().unwrap();
     for (id, secret, reason) in [
@@ -101,7 +101,7 @@ async fn what_is_wrong_with_a_secret_is_told_as_far_as_it_may_be() {
 #[tokio::test]
 async fn a_key_and_its_tokens_end_at_its_expiry() {
     let server = Server::start().await;
-    let (_, secret) = api_key(&server.app, "ci", |key| key.expires_at = Some(NOW + 100)).await;
+    let (_, secret) = api_key(&*server.app.store, "ci", |key| key.expires_at = Some(NOW + 100)).await;
     server.app.clock.advance(40);
     let body = server.client_credentials("ci", secret.expose_secret()).await.json();
     assert_eq!(body["expires_in"], 60, "no token outlives its key");
@@ -122,17 +122,17 @@ async fn a_key_and_its_tokens_end_at_its_expiry() {
 #[tokio::test]
 async fn a_deleted_key_gives_nothing_and_what_it_gave_is_refused_at_once() {
     let server = Server::start().await;
-    let (key, secret) = api_key(&server.app, "ci", |_| {}).await;
+    let (key, secret) = api_key(&*server.app.store, "ci", |_| {}).await;
     let body = server.client_credentials("ci", secret.expose_secret()).await.json();
     let token = text(&body["access_token"]);
     assert!(server.caller(token).await.is_ok());
     // Another replica deletes it: this one learns of it at its next look, before the ten seconds of the account check.
     server.app.store.delete_api_key("ci", server.app.clock.now()).await.unwrap();
-    server.app.access.maintain(&server.app).await.unwrap();
+    server.app.access.maintain().await.unwrap();
     assert_eq!(server.caller(token).await.unwrap_err(), "the token has been revoked");
     assert_eq!(server.client_credentials("ci", secret.expose_secret()).await.error(), "invalid_client");
     // Made again under the same name it is another one.
-    let (_, again) = api_key(&server.app, "ci", |key| key.family_id = "another".into()).await;
+    let (_, again) = api_key(&*server.app.store, "ci", |key| key.family_id = "another".into()).await;
     assert!(server.caller(token).await.is_err());
     assert_eq!(server.client_credentials("ci", secret.expose_secret()).await.error(), "invalid_client");
     let body = server.client_credentials("ci", again.expose_secret()).await.json();
@@ -142,7 +142,7 @@ async fn a_deleted_key_gives_nothing_and_what_it_gave_is_refused_at_once() {
 #[tokio::test]
 async fn both_secrets_work_until_the_overlap_is_over() {
     let server = Server::start().await;
-    let (_, old) = api_key(&server.app, "ci", |_| {}).await;
+    let (_, old) = api_key(&*server.app.store, "ci", |_| {}).await;
     let before = server.client_credentials("ci", old.expose_secret()).await.json();
     let new = api_key_secret::generate().unwrap();
     let rotation = SecretRotation {
@@ -177,21 +177,21 @@ async fn both_secrets_work_until_the_overlap_is_over() {
 #[tokio::test]
 async fn the_latest_use_is_written_later() {
     let server = Server::start().await;
-    let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
+    let (_, secret) = api_key(&*server.app.store, "ci", |_| {}).await;
     let used = async || server.app.store.api_key_by_id("ci").await.unwrap().unwrap().last_used_at;
     for _ in 0..3 {
         server.app.clock.advance(5);
         server.client_credentials("ci", secret.expose_secret()).await;
     }
     assert_eq!(used().await, None, "never on the request's path");
-    server.app.access.write_usage(&server.app).await.unwrap();
+    server.app.access.write_usage().await.unwrap();
     assert_eq!(used().await, Some(NOW + 15));
 }
 
 #[tokio::test]
 async fn the_grant_is_for_keys_and_keys_for_no_other() {
     let server = Server::start().await;
-    let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
+    let (_, secret) = api_key(&*server.app.store, "ci", |_| {}).await;
     let secret = secret.expose_secret();
     for pairs in [
         &[("grant_type", "refresh_token"), ("refresh_token", "flr_x")][..],
@@ -223,8 +223,8 @@ async fn the_grant_is_for_keys_and_keys_for_no_other() {
 async fn a_client_that_keeps_failing_waits_and_locks_nobody_out() {
     use flyte_model::ClientAddr;
     let server = Server::start().await;
-    let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
-    let (_, other) = api_key(&server.app, "cd", |_| {}).await;
+    let (_, secret) = api_key(&*server.app.store, "ci", |_| {}).await;
+    let (_, other) = api_key(&*server.app.store, "cd", |_| {}).await;
     let send = async |address: &str, client: &str, secret: &str| {
         let pairs = [("grant_type", "client_credentials"), ("client_id", client), ("client_secret", secret)];
         let request = request(Method::POST, "/oauth2/token")
@@ -261,8 +261,8 @@ async fn failures_of_one_client_keep_no_refresh_from_its_address() {
 #[tokio::test]
 async fn a_key_gives_back_one_token_and_not_itself() {
     let server = Server::start().await;
-    let (_, secret) = api_key(&server.app, "ci", |_| {}).await;
-    let (_, others) = api_key(&server.app, "cd", |_| {}).await;
+    let (_, secret) = api_key(&*server.app.store, "ci", |_| {}).await;
+    let (_, others) = api_key(&*server.app.store, "cd", |_| {}).await;
     let issue =
         async || server.client_credentials("ci", secret.expose_secret()).await.json()["access_token"].clone();
     let (one, other) = (issue().await, issue().await);

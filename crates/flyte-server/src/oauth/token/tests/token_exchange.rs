@@ -75,7 +75,7 @@ impl World {
     async fn status(&self, access_token: &str) -> Result<(String, Role), String> {
         let headers = [(http::header::AUTHORIZATION, format!("Bearer {access_token}").parse().unwrap())];
         let app = &self.server.app;
-        let caller = app.access.authenticate(app, &headers.into_iter().collect()).await;
+        let caller = app.access.authenticate(&headers.into_iter().collect()).await;
         caller.map(|caller| (caller.subject.clone(), caller.role)).map_err(|error| error.to_string())
     }
 }
@@ -110,7 +110,7 @@ async fn a_jobs_token_becomes_one_of_ours() {
     assert_eq!(record.details["issuer"], world.issuer.url);
     assert_eq!(record.details["foreign_subject"], "job-1");
     assert!(!format!("{records:?}").contains(&token));
-    world.server.app.access.write_usage(&world.server.app).await.unwrap();
+    world.server.app.access.write_usage().await.unwrap();
     let used = world.server.app.store.trust_rule_by_name("ci").await.unwrap().unwrap();
     assert_eq!(used.last_used_at, Some(NOW));
 }

@@ -1,0 +1,63 @@
+//! What the tests of several crates share: a moment, accounts, API keys, a log that a test reads.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "for tests")]
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tracing::{
+    Subscriber,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
+
+use flyte_model::{Limit, Rights, Role, clock::UnixTime};
+use flyte_secrets::{api_key_secret, opaque_token};
+use flyte_store::{ApiKey, Store, User};
+
+/// When tests begin.
+pub const NOW: UnixTime = 1_800_000_000;
+
+/// Has what this thread logs go to `subscriber` until what is returned is dropped.
+///
+/// The second dispatcher, to nobody, is needed: where there is just one, `tracing` asks the thread that comes to an event first
+/// whether anybody wants it, and remembers the answer for all threads. That may be the thread of another test.
+pub fn log_to(subscriber: impl Subscriber + Send + Sync + 'static) -> (tracing::Dispatch, DefaultGuard) {
+    let nobody = tracing::Dispatch::new(NoSubscriber::default());
+    (nobody, tracing::subscriber::set_default(subscriber))
+}
+
+/// The account `user-NAME` with the address `name@example.com`, without password.
+pub fn user(name: &str) -> User {
+    User {
+        id: format!("user-{name}"),
+        email: format!("{}@example.com", name.to_lowercase()),
+        name: name.to_owned(),
+        password_hash: None,
+        admin: false,
+        created_at: 0,
+        disabled_at: None,
+    }
+}
+
+/// The API key `name` of a contributor with the scope `all`, with changes; and its secret.
+pub async fn api_key(
+    store: &dyn Store,
+    name: &str,
+    change: impl FnOnce(&mut ApiKey),
+) -> (ApiKey, SecretString) {
+    let secret = api_key_secret::generate().unwrap();
+    let mut key = ApiKey {
+        client_id: name.to_owned(),
+        name: name.to_owned(),
+        secret_hash: Some(opaque_token::hash(secret.expose_secret())),
+        previous_secret: None,
+        jwks: None,
+        rights: Rights { role: Role::Contributor, scopes: vec!["all".to_owned()], limit: Limit::default() },
+        created_by: "user-Ada".to_owned(),
+        created_at: NOW,
+        expires_at: None,
+        last_used_at: None,
+        family_id: format!("family-of-{name}"),
+    };
+    change(&mut key);
+    store.create_api_key(&key).await.unwrap();
+    (key, secret)
+}
