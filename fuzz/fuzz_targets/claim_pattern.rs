@@ -1,7 +1,7 @@
 //! A pattern of a trust rule, and a claim of a stranger's token.
 #![no_main]
 
-use flyte_server::trust::{Pattern, SubjectToken, keys::KeySet};
+use flyte_federation::{Pattern, SubjectToken, keys::KeySet};
 
 libfuzzer_sys::fuzz_target!(|input: (&str, &str)| {
     let (text, value) = input;

@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{
-    access::Access,
-    apps::Apps,
-    audit::Audit,
-    identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions},
-    keys::SigningKeys,
-    runner::tail::Logs,
-    runs::Runs,
-    trust::TrustedIssuers,
-};
+use crate::{apps::Apps, runner::tail::Logs, runs::Runs};
+use flyte_access::Access;
+use flyte_audit::Audit;
+use flyte_federation::TrustedIssuers;
+use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
+use flyte_keys::SigningKeys;
 use flyte_model::{Stopping, clock::Clock};
 use flyte_objects::Objects;
 use flyte_settings::Config;

@@ -13,19 +13,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use crate::{
-    access::Access,
     app::App,
     apps::Apps,
-    audit::{Audit, Detail, Event, Kind},
     data_dir::{DataDir, DataDirError},
-    identity::{PasswordError, Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions},
-    keys::{KeyError, SealingKey, SigningKeys},
     oauth::token::PUBLIC_GRANTS,
     runner,
     runs::Runs,
     tls::{Tls, TlsError},
-    trust::{TrustedIssuers, issuers::CaFileError},
 };
+use flyte_access::Access;
+use flyte_audit::{Audit, Detail, Event, Kind};
+use flyte_federation::{TrustedIssuers, issuers::CaFileError};
+use flyte_identity::{PasswordError, Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
+use flyte_keys::{KeyError, SealingKey, SigningKeys};
 use flyte_model::{
     Stopping,
     clock::{Clock, UnixTime},

@@ -16,12 +16,12 @@ use std::{
 };
 
 use crate::{
-    audit::Event,
     bootstrap::BootstrapError,
     cli::{self, Action, Invocation},
     data_dir,
     runner::supervise,
 };
+use flyte_audit::Event;
 use flyte_model::clock::Clock;
 use flyte_settings::{self, Config, Environment};
 use flyte_store::{AuditStore as _, StoreError};

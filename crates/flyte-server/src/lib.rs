@@ -3,11 +3,9 @@
 //! `docs/architecture.md` follows a request through these modules in order.
 #![forbid(unsafe_code)]
 
-pub mod access;
 pub mod api;
 pub mod app;
 pub mod apps;
-pub mod audit;
 pub mod backup;
 pub mod bootstrap;
 pub mod cli;
@@ -16,8 +14,6 @@ pub mod command;
 
 pub mod data_dir;
 pub mod http;
-pub mod identity;
-pub mod keys;
 pub mod logging;
 pub mod oauth;
 pub mod runner;
@@ -27,5 +23,4 @@ pub mod serve;
 #[cfg(test)]
 mod testing;
 pub mod tls;
-pub mod trust;
 pub mod web;

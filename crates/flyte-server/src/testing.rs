@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{
-    access::testing::Parts,
-    app::App,
-    identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions},
-    runs::Runs,
-    trust::TrustedIssuers,
-};
+use crate::{app::App, runs::Runs};
+use flyte_access::testing::Parts;
+use flyte_federation::TrustedIssuers;
+use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_model::Stopping;
 use flyte_objects::Objects;
 use flyte_settings::Config;

@@ -27,11 +27,11 @@ use super::{
     store_error, unsupported,
 };
 use crate::{
-    access::policy,
     app::App,
-    audit::{Detail, Kind},
     runs::{NewTask, result},
 };
+use flyte_access::policy;
+use flyte_audit::{Detail, Kind};
 use flyte_model::clock::UnixMillis;
 use flyte_store::{self, ActionId, ActionKind, Enqueued, Failure, NewAction, Phase, Run, TaskRef};
 

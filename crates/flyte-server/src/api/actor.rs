@@ -9,7 +9,8 @@ use flyte_idl::flyteidl2::common::{
 };
 
 use super::store_error;
-use crate::{access::Caller, app::App};
+use crate::app::App;
+use flyte_access::Caller;
 use flyte_model::{Actor, PrincipalKind};
 
 /// The caller as records name it.

@@ -6,7 +6,8 @@ use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceReque
 use flyte_idl::flyteauth::{AuditService, Event, ListEventsRequest, ListEventsResponse};
 
 use super::{allow, caller, store_error};
-use crate::{access::policy, app::App, audit};
+use crate::app::App;
+use flyte_access::policy;
 use flyte_store::{AuditQuery, StoredAuditRecord};
 
 /// How many events a page has where the request does not say.
@@ -51,7 +52,7 @@ impl AuditService for Service {
         let verdict = policy::may_administer(caller(&context)?, "reading the audit log");
         allow(&self.app, &context, verdict).await?;
         let request = request.to_owned_message();
-        let query = audit::check_query(AuditQuery {
+        let query = flyte_audit::check_query(AuditQuery {
             limit: match request.limit {
                 0 => DEFAULT_PAGE,
                 limit => limit.min(MAX_PAGE),

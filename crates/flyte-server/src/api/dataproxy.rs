@@ -28,10 +28,10 @@ use uuid::Uuid;
 
 use super::{caller, invalid, logs, object_error, place, store_error, task::decode, timestamp};
 use crate::{
-    access::{Caller, policy},
     api::objects::{download_url, sign},
     app::App,
 };
+use flyte_access::{Caller, policy};
 use flyte_objects::{
     ObjectKey,
     signed_url::{MAX_LIFE, Method, Permit, hex, owner},

@@ -14,15 +14,12 @@ use uuid::Uuid;
 
 use self::name::{check_client_id, check_name};
 use super::{MACHINE_SCOPES, allow, caller, invalid, is_keeper, project::DOMAINS, store_error};
-use crate::{
-    access::{
-        Caller,
-        policy::{self, Issuance},
-    },
-    app::App,
-    audit::{Detail, Event, Kind},
-    oauth::client_assertion,
+use crate::{app::App, oauth::client_assertion};
+use flyte_access::{
+    Caller,
+    policy::{self, Issuance},
 };
+use flyte_audit::{Detail, Event, Kind};
 use flyte_model::{
     Limit, PrincipalKind, Rights, Role,
     clock::{UnixTime, rfc3339},

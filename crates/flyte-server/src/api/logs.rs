@@ -16,13 +16,13 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::{caller, invalid, store_error};
 use crate::{
-    access::policy,
     app::App,
     runner::{
         log::{Line, Stream as Source},
         tail::{self, TailError},
     },
 };
+use flyte_access::policy;
 use flyte_store::{ActionId, RunId};
 
 pub(super) struct Service {

@@ -66,15 +66,13 @@ use flyte_idl::{
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
-use crate::{
-    access::{
-        AccessError, Caller, RESOURCE_METADATA, Reason,
-        policy::{self, Denied},
-        step_up_challenge,
-    },
-    app::App,
-    audit::{Detail, Event, Kind},
+use crate::app::App;
+use flyte_access::{
+    AccessError, Caller, RESOURCE_METADATA, Reason,
+    policy::{self, Denied},
+    step_up_challenge,
 };
+use flyte_audit::{Detail, Event, Kind};
 use flyte_model::scope;
 use flyte_objects::ObjectError;
 use flyte_settings::endpoints;

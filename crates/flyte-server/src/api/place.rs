@@ -3,10 +3,8 @@
 use connectrpc::ConnectError;
 
 use super::{invalid, project, store_error};
-use crate::{
-    access::{Caller, policy},
-    app::App,
-};
+use crate::app::App;
+use flyte_access::{Caller, policy};
 
 /// The longest name and the longest version, in bytes.
 const MAX_NAME: usize = 255;

@@ -15,11 +15,9 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::{allow, caller, filter, invalid, store_error};
-use crate::{
-    access::{Caller, policy},
-    app::App,
-    audit::{Detail, Event, Kind},
-};
+use crate::app::App;
+use flyte_access::{Caller, policy};
+use flyte_audit::{Detail, Event, Kind};
 use flyte_model::Role;
 use flyte_store::{self, ProjectQuery, ProjectSortKey};
 

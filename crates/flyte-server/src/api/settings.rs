@@ -12,7 +12,8 @@ use flyte_idl::flyteidl2::settings::{
 };
 
 use super::{caller, invalid, place, project::is_domain};
-use crate::{access::Caller, app::App};
+use crate::app::App;
+use flyte_access::Caller;
 
 pub(super) struct Service {
     app: Arc<App>,

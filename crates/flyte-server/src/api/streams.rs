@@ -10,10 +10,8 @@ use connectrpc::{
 use futures_util::{StreamExt as _, stream};
 
 use super::caller;
-use crate::{
-    access::{Caller, OpenStream, StreamEnd, TooManyStreams},
-    app::App,
-};
+use crate::app::App;
+use flyte_access::{Caller, OpenStream, StreamEnd, TooManyStreams};
 
 /// Refuses streams beyond the limits and ends each, in its own protocol, as soon as its caller would no longer be let in.
 pub(super) struct Guard {

@@ -32,11 +32,11 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::{
-    access::token::{self, TokenGrant},
     app::App,
     http::Readiness,
     testing::{self, NOW},
 };
+use flyte_access::token::{self, TokenGrant};
 use flyte_model::clock::UnixTime;
 use flyte_settings::Config;
 use flyte_store::{Client, ClientKind};

@@ -26,11 +26,9 @@ use super::{
     task::{self, decode},
     timestamp, unsupported,
 };
-use crate::{
-    access::{Caller, policy},
-    app::App,
-    audit::{Detail, Event, Kind},
-};
+use crate::app::App;
+use flyte_access::{Caller, policy};
+use flyte_audit::{Detail, Event, Kind};
 use flyte_model::clock::UnixTime;
 use flyte_store::{
     Condition, NewTrigger, TaskId, Test, Trigger, TriggerChange, TriggerDeployment, TriggerField, TriggerId,

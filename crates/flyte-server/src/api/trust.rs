@@ -16,12 +16,10 @@ use super::{
     project::is_domain,
     store_error,
 };
-use crate::{
-    access::policy,
-    app::App,
-    audit::{Detail, Event, Kind},
-    trust::rule,
-};
+use crate::app::App;
+use flyte_access::policy;
+use flyte_audit::{Detail, Event, Kind};
+use flyte_federation::rule;
 use flyte_model::{Limit, Rights, scope};
 use flyte_store::TrustRule;
 

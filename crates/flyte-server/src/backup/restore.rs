@@ -13,10 +13,10 @@ use super::{
     manifest::{DATABASE, Entry, Manifest, hash},
 };
 use crate::{
-    audit::{Event, Kind},
     data_dir::{DataDir, RESTORING},
     runner::process,
 };
+use flyte_audit::{Event, Kind};
 use flyte_model::clock::Clock;
 use flyte_store::AuditStore as _;
 use flyte_store_sqlite::{CutOff, SqliteStore};

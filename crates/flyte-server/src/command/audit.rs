@@ -4,11 +4,8 @@ use std::{collections::BTreeMap, io::Write as _};
 
 use serde::Serialize;
 
-use crate::{
-    audit::{WrongCondition, check_query},
-    bootstrap::BootstrapError,
-    cli::ShownEvents,
-};
+use crate::{bootstrap::BootstrapError, cli::ShownEvents};
+use flyte_audit::{WrongCondition, check_query};
 use flyte_model::clock::Clock;
 use flyte_settings::Config;
 use flyte_store::{AuditQuery, AuditStore as _, StoreError, StoredAuditRecord};

@@ -5,10 +5,8 @@ use std::{fs, io, path::PathBuf};
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    audit::{Event, Kind},
     bootstrap::BootstrapError,
     cli::{ClientAction, NewClient},
-    keys::RS256,
     oauth::{
         client_assertion,
         redirect_uri::{self, RegistrationError},
@@ -16,6 +14,8 @@ use crate::{
         token::{CLIENT_CREDENTIALS, PUBLIC_GRANTS},
     },
 };
+use flyte_audit::{Event, Kind};
+use flyte_keys::RS256;
 use flyte_model::{clock::Clock, scope};
 use flyte_secrets::opaque_token;
 use flyte_settings::Config;

@@ -1,6 +1,6 @@
 //! API keys that end together with something else: how they are told and recorded.
 
-use crate::audit::{Detail, Event, Kind};
+use flyte_audit::{Detail, Event, Kind};
 use flyte_model::clock::{Clock, rfc3339};
 use flyte_store::{ApiKey, AuditStore as _, StoreError};
 use flyte_store_sqlite::SqliteStore;

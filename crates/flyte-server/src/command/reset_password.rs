@@ -10,11 +10,11 @@ use secrecy::ExposeSecret as _;
 
 use super::ended_keys;
 use crate::{
-    audit::{Event, Kind},
     bootstrap::{BootstrapError, forget_first_password, make_up_password, read_password},
     data_dir,
-    identity::Passwords,
 };
+use flyte_audit::{Event, Kind};
+use flyte_identity::Passwords;
 use flyte_model::clock::Clock;
 use flyte_settings::Config;
 use flyte_store::{ApiKeyStore as _, AuditStore as _, StoreError, User, UserStore as _};

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{
-    audit::{Event, Kind},
-    bootstrap::BootstrapError,
-    keys::{SealingKey, SigningKeys},
-};
+use crate::bootstrap::BootstrapError;
+use flyte_audit::{Event, Kind};
+use flyte_keys::{SealingKey, SigningKeys};
 use flyte_model::clock::Clock;
 use flyte_settings::Config;
 

@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::ended_keys;
 use crate::{
-    audit::{Event, Kind},
     bootstrap::{BootstrapError, make_up_password, read_password},
     cli::{NewUser, UserAction},
-    identity::Passwords,
 };
+use flyte_audit::{Event, Kind};
+use flyte_identity::Passwords;
 use flyte_model::clock::Clock;
 use flyte_settings::{Config, settings};
 use flyte_store::{StoreError, TrustStore as _, User, UserStore as _};

@@ -15,10 +15,8 @@ use super::{
     parameters::Parameters,
     reserved, token,
 };
-use crate::{
-    app::App,
-    audit::{Detail, Event, Kind},
-};
+use crate::app::App;
+use flyte_audit::{Detail, Event, Kind};
 use flyte_model::clock::{UnixTime, rfc3339};
 use flyte_secrets::SecretHash;
 use flyte_secrets::{api_key_secret, opaque_token};

@@ -9,7 +9,8 @@ use jsonwebtoken::{
 use serde::Deserialize;
 
 use super::error::{ErrorCode, OAuthError};
-use crate::{access::token::Audience, app::App};
+use crate::app::App;
+use flyte_access::token::Audience;
 use flyte_model::clock::UnixTime;
 use flyte_secrets::SecretHash;
 use flyte_settings::Config;

@@ -19,7 +19,7 @@ use super::{
     form,
     parameters::Parameters,
 };
-use crate::identity::Failures;
+use flyte_identity::Failures;
 use flyte_model::ClientAddr;
 
 /// In an answer's extensions: it counts as a failure, whatever its status. Refused token exchanges do, which are recorded

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::parameters::ParameterError;
-use crate::keys::KeyError;
+use flyte_keys::KeyError;
 use flyte_model::scope::ScopeError;
 use flyte_store::StoreError;
 

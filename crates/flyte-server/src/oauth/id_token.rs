@@ -5,7 +5,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{access::token::TokenGrant, app::App, keys::KeyError};
+use crate::app::App;
+use flyte_access::token::TokenGrant;
+use flyte_keys::KeyError;
 use flyte_model::clock::UnixTime;
 use flyte_store::Client;
 

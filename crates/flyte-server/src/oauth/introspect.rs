@@ -16,10 +16,8 @@ use super::{
     error::{self, ErrorCode, OAuthError},
     form::Form,
 };
-use crate::{
-    access::{Reason, token::Audience},
-    app::App,
-};
+use crate::app::App;
+use flyte_access::{Reason, token::Audience};
 use flyte_model::scope;
 use flyte_model::{PrincipalKind, clock::UnixTime};
 use flyte_secrets::opaque_token::{self, Kind};

@@ -43,7 +43,8 @@ use axum::{
 use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
-use crate::{app::App, identity::Failures};
+use crate::app::App;
+use flyte_identity::Failures;
 use flyte_settings::endpoints;
 
 /// The routes of every endpoint.

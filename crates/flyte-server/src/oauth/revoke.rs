@@ -13,11 +13,9 @@ use super::{
     error::{self, OAuthError},
     form::Form,
 };
-use crate::{
-    access::{token as access_token, token::AccessTokenClaims},
-    app::App,
-    audit::{self, Detail, Event},
-};
+use crate::app::App;
+use flyte_access::{token as access_token, token::AccessTokenClaims};
+use flyte_audit::{self, Detail, Event};
 use flyte_secrets::opaque_token::{self, Kind};
 use flyte_store::{Client, RevokedBy};
 
@@ -42,7 +40,7 @@ pub(super) async fn post(
     if let Some(family_id) = family {
         app.access.revoke_family(&family_id);
         let event =
-            Event::new(audit::Kind::TokenRevoked).client(&client.id).detail(Detail::Family, family_id);
+            Event::new(flyte_audit::Kind::TokenRevoked).client(&client.id).detail(Detail::Family, family_id);
         app.audit.record(event).await;
     }
     let mut response = StatusCode::OK.into_response();

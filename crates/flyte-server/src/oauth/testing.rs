@@ -14,7 +14,8 @@ use tower::ServiceExt as _;
 use url::{Url, form_urlencoded};
 
 pub(super) use crate::testing::user;
-use crate::{access::Caller, app::App, testing, web::ReturnTo};
+use crate::{app::App, testing, web::ReturnTo};
+use flyte_access::Caller;
 use flyte_model::ClientAddr;
 use flyte_secrets::opaque_token;
 use flyte_settings::Config;

@@ -6,7 +6,8 @@ use std::{io, path::Path, time::Duration};
 use secrecy::ExposeSecret as _;
 
 use super::{authorities, environment};
-use crate::{app::App, keys::KeyError, runs};
+use crate::{app::App, runs};
+use flyte_keys::KeyError;
 use flyte_secrets::write_atomically;
 use flyte_settings::{Config, TlsSource};
 use flyte_store::Run;

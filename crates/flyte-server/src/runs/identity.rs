@@ -3,11 +3,9 @@
 //! It is a principal of its own, [`PrincipalKind::Run`], whose tokens the server mints itself: there is no secret that could
 //! be presented for one. It lasts as long as the run; ending the run revokes its family in the same transaction.
 
-use crate::{
-    access::token::{IssuedAccessToken, MachineGrant},
-    app::App,
-    keys::KeyError,
-};
+use crate::app::App;
+use flyte_access::token::{IssuedAccessToken, MachineGrant};
+use flyte_keys::KeyError;
 use flyte_model::{PrincipalKind, scope};
 use flyte_store::Run;
 

@@ -35,7 +35,7 @@ pub use self::{
 pub(crate) use self::time_limit::TimeLimits;
 
 use self::feed::Feed;
-use crate::access::Access;
+use flyte_access::Access;
 use flyte_model::clock::Clock;
 use flyte_store::{
     Action, ActionId, Ended, Enqueued, NewAction, QueuedAttempt, Run, RunId, Store, StoreError,

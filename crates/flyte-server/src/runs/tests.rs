@@ -9,11 +9,8 @@ use flyte_idl::flyteidl2::{
 use tokio::time::{Duration, timeout};
 
 use super::*;
-use crate::{
-    access::{Reason, policy},
-    app::App,
-    testing,
-};
+use crate::{app::App, testing};
+use flyte_access::{Reason, policy};
 use flyte_model::{Limit, Role};
 use flyte_store::{ActionKind, Creator, CreatorKind, Failure, FailureKind, Phase, TaskRef};
 use secrecy::ExposeSecret as _;

@@ -162,10 +162,8 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::{
-        access::Caller,
-        testing::{self, NOW},
-    };
+    use crate::testing::{self, NOW};
+    use flyte_access::Caller;
     use flyte_store_sqlite::SqliteStore;
 
     #[tokio::test]

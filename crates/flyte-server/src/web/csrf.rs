@@ -14,7 +14,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::identity::{
+use flyte_identity::{
     cookie::{self, CookieSecret},
     session,
 };

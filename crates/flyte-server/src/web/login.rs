@@ -22,13 +22,9 @@ use super::{
     page::{page, server_name},
     return_to::ReturnTo,
 };
-use crate::{
-    app::App,
-    audit::{Detail, Event, Kind},
-    bootstrap,
-    identity::{PasswordError, Passwords},
-    oauth::redirect_uri,
-};
+use crate::{app::App, bootstrap, oauth::redirect_uri};
+use flyte_audit::{Detail, Event, Kind};
+use flyte_identity::{PasswordError, Passwords};
 use flyte_model::ClientAddr;
 use flyte_store::{BrowserSession, StoreError, User};
 

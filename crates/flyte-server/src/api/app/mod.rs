@@ -26,12 +26,9 @@ use super::{
     list_request::{self, Field},
     place, store_error, task,
 };
-use crate::{
-    access::{Caller, policy},
-    app::App,
-    apps,
-    audit::{Detail, Event, Kind},
-};
+use crate::{app::App, apps};
+use flyte_access::{Caller, policy};
+use flyte_audit::{Detail, Event, Kind};
 use flyte_store::{AppField, AppId, AppQuery, AppRecord, AppUpdate};
 
 pub(super) struct Service {

@@ -11,7 +11,8 @@ use super::{
     super::{actor, invalid, place},
     id,
 };
-use crate::{access::Caller, app::App, runner};
+use crate::{app::App, runner};
+use flyte_access::Caller;
 use flyte_store::NewApp;
 
 /// The longest reason for a change, in characters.

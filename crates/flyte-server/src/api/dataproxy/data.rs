@@ -9,7 +9,8 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::super::{data_error, invalid, place, store_error};
-use crate::{access::Caller, app::App, runs::data::outputs_uri};
+use crate::{app::App, runs::data::outputs_uri};
+use flyte_access::Caller;
 use flyte_store::{Action, ActionId, RunId};
 
 /// The action of a request.

@@ -11,10 +11,8 @@ use super::{
     super::{invalid, object_error, place, store_error, task::decode},
     data,
 };
-use crate::{
-    access::{Caller, policy},
-    app::App,
-};
+use crate::app::App;
+use flyte_access::{Caller, policy};
 use flyte_objects::ObjectKey;
 use flyte_store::{ActionKind, TaskId};
 

@@ -15,7 +15,6 @@ use uuid::Uuid;
 
 use super::message::decode;
 use crate::{
-    access::{Caller, policy},
     api::{
         cache_key::{self, Inputs},
         invalid, object_error, place,
@@ -27,6 +26,7 @@ use crate::{
     runner,
     runs::{NewRun, NewTask, random_name},
 };
+use flyte_access::{Caller, policy};
 use flyte_model::PrincipalKind;
 use flyte_store::{Action, Creator, CreatorKind, Run, RunId, TaskId, TaskRef};
 

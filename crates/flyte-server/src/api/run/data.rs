@@ -11,12 +11,12 @@ use flyte_idl::flyteidl2::{
 
 use super::{message::decode, record};
 use crate::{
-    access::Caller,
     api::{data_error, invalid, object_error, store_error},
     app::App,
-    audit::Kind,
     runs::data::outputs_uri,
 };
+use flyte_access::Caller;
+use flyte_audit::Kind;
 use flyte_store::{self, ActionKind};
 
 /// The action's inputs; nothing where it has none.

@@ -32,12 +32,9 @@ use futures_util::stream;
 
 use self::message::{Messages, timestamp};
 use super::{caller, invalid, store_error};
-use crate::{
-    access::{Caller, policy},
-    app::App,
-    audit::{Detail, Event, Kind},
-    runs::data::outputs_uri,
-};
+use crate::{app::App, runs::data::outputs_uri};
+use flyte_access::{Caller, policy};
+use flyte_audit::{Detail, Event, Kind};
 use flyte_store::{self, ActionId, Phase, RunId, TaskRef};
 
 /// The longest name of an action, in bytes.

@@ -22,10 +22,10 @@ use super::{
     watch::{Look, Next, follow},
 };
 use crate::{
-    access::Caller,
     api::{invalid, store_error},
     app::App,
 };
+use flyte_access::Caller;
 use flyte_model::clock::UnixMillis;
 use flyte_store::{self, ActionId, ActionQuery, RunId, RunQuery, RunSortKey, Span};
 

@@ -8,7 +8,8 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::super::{actor, invalid, place, unsupported};
-use crate::{access::Caller, app::App};
+use crate::app::App;
+use flyte_access::Caller;
 use flyte_store::{NewTask, NewTrigger, Task, TaskId, TriggerId, task_digest};
 
 /// The longest description in listings, in characters; the whole one stays in the specification.

@@ -29,11 +29,9 @@ use super::{
     list_request::{self, Field},
     place, store_error, timestamp,
 };
-use crate::{
-    access::{Caller, policy},
-    app::App,
-    audit::{Detail, Event, Kind},
-};
+use crate::app::App;
+use flyte_access::{Caller, policy};
+use flyte_audit::{Detail, Event, Kind};
 use flyte_store::{
     Condition, Deployed, DeployedTask, StoreError, Task, TaskField, TaskId, TaskQuery, TaskVersionQuery,
     Test, TriggersSummary,

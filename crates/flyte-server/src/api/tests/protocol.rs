@@ -9,7 +9,7 @@ use flyte_idl::flyteidl2::{
 use serde_json::json;
 
 use super::*;
-use crate::access::RESOURCE_METADATA;
+use flyte_access::RESOURCE_METADATA;
 
 /// A protocol and a form of its bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

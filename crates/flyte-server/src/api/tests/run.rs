@@ -8,10 +8,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
-    audit::Kind,
-    runs::{Outcome, identity},
-};
+use crate::runs::{Outcome, identity};
+use flyte_audit::Kind;
 use flyte_model::{Limit, Role};
 use flyte_store::{ActionId, AuditQuery, Failure, FailureKind, RunId};
 

@@ -13,10 +13,8 @@ use super::{
     run::{Runs, action_id, run_id},
     *,
 };
-use crate::{
-    access::{policy, token::MachineGrant},
-    apps,
-};
+use crate::apps;
+use flyte_access::{policy, token::MachineGrant};
 use flyte_model::{Limit, PrincipalKind, Rights, Role};
 use flyte_store::{ActionId, AppChange, AppId, AppNote, AppStatus, TrustRule};
 

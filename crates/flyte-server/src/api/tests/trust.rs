@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::audit::Kind;
+use flyte_audit::Kind;
 use flyte_store::{AuditQuery, Project, ProjectState};
 
 pub(super) const CREATE_TRUST: &str = "/flyteauth.TrustService/CreateTrust";

@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::sign_in::{self, LIFE};
-use crate::{app::App, keys::KeyError};
+use crate::app::App;
+use flyte_keys::KeyError;
 use flyte_model::clock::UnixTime;
 use flyte_settings::endpoints;
 use flyte_store::BrowserSession;

@@ -34,10 +34,10 @@ use super::{
 };
 use crate::{
     app::App,
-    audit::{Detail, Event, Kind},
-    identity::session::SignedIn,
     web::{self, AccountView, ConsentView},
 };
+use flyte_audit::{Detail, Event, Kind};
+use flyte_identity::session::SignedIn;
 use flyte_model::scope;
 use flyte_secrets::opaque_token;
 use flyte_settings::endpoints;

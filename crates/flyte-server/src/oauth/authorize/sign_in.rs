@@ -8,7 +8,8 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use crate::{app::App, keys::KeyError, oauth::parameters};
+use crate::{app::App, oauth::parameters};
+use flyte_keys::KeyError;
 use flyte_model::clock::UnixTime;
 use flyte_settings::endpoints;
 use flyte_store::BrowserSession;

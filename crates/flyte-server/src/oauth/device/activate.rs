@@ -15,8 +15,6 @@ use http::{HeaderMap, StatusCode};
 use super::user_code::UserCode;
 use crate::{
     app::App,
-    audit::{Detail, Event, Kind},
-    identity::{CodeAttempt, session::SignedIn},
     oauth::{
         authorize::see_other,
         error::OAuthError,
@@ -25,6 +23,8 @@ use crate::{
     },
     web::{self, CodeRefusal, DeviceView, csrf},
 };
+use flyte_audit::{Detail, Event, Kind};
+use flyte_identity::{CodeAttempt, session::SignedIn};
 use flyte_model::ClientAddr;
 use flyte_settings::endpoints;
 use flyte_store::{DeviceAuthorization, DeviceDecision, StoreError};

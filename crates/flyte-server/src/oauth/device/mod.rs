@@ -27,10 +27,8 @@ use super::{
     parameters, resource,
     token::{device_code, require_grant},
 };
-use crate::{
-    app::App,
-    audit::{Detail, Event, Kind},
-};
+use crate::app::App;
+use flyte_audit::{Detail, Event, Kind};
 use flyte_model::ClientAddr;
 use flyte_model::scope;
 use flyte_secrets::opaque_token;

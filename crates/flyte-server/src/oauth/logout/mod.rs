@@ -26,10 +26,10 @@ use super::{
 };
 use crate::{
     app::App,
-    audit::{Detail, Event, Kind},
-    identity::session::SignedIn,
     web::{self, LogoutView, csrf},
 };
+use flyte_audit::{Detail, Event, Kind};
+use flyte_identity::session::SignedIn;
 use flyte_settings::endpoints;
 use flyte_store::{Client, StoreError};
 

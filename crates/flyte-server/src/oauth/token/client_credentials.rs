@@ -2,7 +2,6 @@
 
 use super::Tokens;
 use crate::{
-    access::token::MachineGrant,
     app::App,
     oauth::{
         client::Authenticated,
@@ -11,6 +10,7 @@ use crate::{
         resource,
     },
 };
+use flyte_access::token::MachineGrant;
 use flyte_model::{
     PrincipalKind,
     scope::{self, ScopeError},

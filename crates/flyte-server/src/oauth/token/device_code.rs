@@ -2,15 +2,15 @@
 
 use super::{Tokens, may_refresh, new_refresh_token, require_active, require_grant};
 use crate::{
-    access::token::TokenGrant,
     app::App,
-    audit::{Detail, Event, Kind},
     oauth::{
         error::{ErrorCode, OAuthError},
         parameters::Parameters,
         resource,
     },
 };
+use flyte_access::token::TokenGrant;
+use flyte_audit::{Detail, Event, Kind};
 use flyte_secrets::opaque_token;
 use flyte_store::{Client, DeviceGrant, DevicePoll, DeviceRedemption, SLOW_DOWN};
 

@@ -27,10 +27,8 @@ use super::{
     form::Form,
     id_token,
 };
-use crate::{
-    access::token::{IssuedAccessToken, TokenGrant},
-    app::App,
-};
+use crate::app::App;
+use flyte_access::token::{IssuedAccessToken, TokenGrant};
 use flyte_model::clock::UnixTime;
 use flyte_model::scope;
 use flyte_secrets::opaque_token;

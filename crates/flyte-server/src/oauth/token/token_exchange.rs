@@ -15,17 +15,17 @@ use serde::Serialize;
 
 use super::{client_credentials::granted, require_grant};
 use crate::{
-    access::token::{IssuedAccessToken, MachineGrant},
     app::App,
-    audit::{Detail, Event, Kind},
     oauth::{
         client,
         error::{self, ErrorCode, OAuthError},
         parameters::Parameters,
         resource,
     },
-    trust::{IssuerError, SubjectToken, SubjectTokenError, rule, subject_token::Verified},
 };
+use flyte_access::token::{IssuedAccessToken, MachineGrant};
+use flyte_audit::{Detail, Event, Kind};
+use flyte_federation::{IssuerError, SubjectToken, SubjectTokenError, rule, subject_token::Verified};
 use flyte_model::{PrincipalKind, scope};
 use flyte_store::TrustRule;
 

@@ -4,7 +4,7 @@ use axum::http::header;
 use url::form_urlencoded;
 
 use super::*;
-use crate::identity::session;
+use flyte_identity::session;
 
 const SESSION: &str = session::COOKIE;
 

@@ -45,8 +45,8 @@ async fn guessing_from_everywhere_does_not_keep_out_a_browser_that_was_here_befo
     // At another account the browser is a stranger.
     assert_eq!(known.sign_in("elsewhere@example.com", "wrong").await.status, StatusCode::UNAUTHORIZED);
     // The cookie alone opens nothing, and does not make guessing free.
-    known.cookies.retain(|(name, _)| name != crate::identity::session::COOKIE);
-    assert!(known.cookie(crate::identity::known_browser::COOKIE).is_some());
+    known.cookies.retain(|(name, _)| name != flyte_identity::session::COOKIE);
+    assert!(known.cookie(flyte_identity::known_browser::COOKIE).is_some());
     for _ in 0..5 {
         assert_eq!(known.sign_in("ada@example.com", "wrong").await.status, StatusCode::UNAUTHORIZED);
     }

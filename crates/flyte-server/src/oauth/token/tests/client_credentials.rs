@@ -4,10 +4,8 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::*;
-use crate::{
-    access::policy,
-    testing::{NOW, api_key},
-};
+use crate::testing::{NOW, api_key};
+use flyte_access::policy;
 use flyte_model::{Limit, PrincipalKind, Role};
 use flyte_secrets::api_key_secret;
 use flyte_store::{ApiKey, AuditQuery, SecretRotation, StoreError};

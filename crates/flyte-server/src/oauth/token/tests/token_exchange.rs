@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::{
     oauth::testing::{Answer, Server},
     testing::NOW,
-    trust::tests::{Answer as IssuerAnswer, Issuer, Key, claims, rule},
 };
+use flyte_federation::testing::{Answer as IssuerAnswer, Issuer, Key, claims, rule};
 use flyte_model::{Limit, Rights, Role};
 use flyte_store::{AuditQuery, AuditRecord, TrustRule};
 

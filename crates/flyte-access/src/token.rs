@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::keys::{KeyError, SigningKeys};
+use flyte_keys::{KeyError, SigningKeys};
 use flyte_model::PrincipalKind;
 use flyte_model::clock::{Clock, UnixTime};
 use flyte_settings::Config;

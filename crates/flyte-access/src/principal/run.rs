@@ -1,7 +1,7 @@
 //! Runs: each may work in its own project and domain while it goes on and while whoever started it may do so.
 
 use super::{EffectiveRights, api_key, federated, person};
-use crate::access::{Access, Caller};
+use crate::{Access, Caller};
 use flyte_model::{Limit, PrincipalKind, Role, clock::UnixTime};
 use flyte_store::{Creator, CreatorKind, Run, StoreError};
 

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::cookie::{self, CookieSecret};
-use crate::keys::SigningKeys;
+use flyte_keys::SigningKeys;
 
 /// Name of the cookie.
 pub const COOKIE: &str = "__Host-flyte_known";
@@ -77,7 +77,7 @@ mod tests {
     use flyte_store_sqlite::SqliteStore;
 
     use super::*;
-    use crate::keys::SealingKey;
+    use flyte_keys::SealingKey;
 
     async fn known_browsers() -> KnownBrowsers {
         let config = Config::for_test("/nonexistent".as_ref());

@@ -205,7 +205,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::trust::tests::rule;
+    use crate::testing::rule;
 
     const GITHUB: &str = "https://token.actions.githubusercontent.com";
 

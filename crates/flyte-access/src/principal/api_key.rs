@@ -1,7 +1,7 @@
 //! API keys: they may do what they were made for, as long as they exist and have not expired.
 
 use super::EffectiveRights;
-use crate::access::{Access, Caller};
+use crate::{Access, Caller};
 use flyte_store::StoreError;
 
 pub(super) async fn look_up(

@@ -1,4 +1,5 @@
 //! What the tests of this crate, and of those above it, verify callers with.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "for tests")]
 
 use std::{path::Path, sync::Arc};
 
@@ -8,15 +9,13 @@ use flyte_store::Store;
 use flyte_store_sqlite::SqliteStore;
 use flyte_testing::NOW;
 
-use crate::{
-    access::Access,
-    audit::Audit,
-    keys::{SealingKey, SigningKeys},
-};
+use crate::Access;
+use flyte_audit::Audit;
+use flyte_keys::{SealingKey, SigningKeys};
 
 /// The parts of a server in memory.
 #[derive(Clone, Debug)]
-pub(crate) struct Parts {
+pub struct Parts {
     /// How it is set up.
     pub config: Arc<Config>,
     /// Set by hand; it begins at [`NOW`].
@@ -33,12 +32,12 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// An empty server at `https://localhost:8443/`, set up as `change` says.
-    pub(crate) async fn new(change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn new(change: impl FnOnce(&mut Config)) -> Self {
         Self::with_store(Arc::new(SqliteStore::in_memory().unwrap()), change).await
     }
 
     /// The same with this store.
-    pub(crate) async fn with_store(store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn with_store(store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::for_test(Path::new("/nonexistent"));
         config.public_url = "https://localhost:8443/".parse().unwrap();
         change(&mut config);
@@ -59,7 +58,7 @@ impl Parts {
 
     /// Another replica of the same server.
     #[must_use]
-    pub(crate) fn replica(&self) -> Access {
+    pub fn replica(&self) -> Access {
         access(&self.config, &self.clock, &self.store, &self.keys, &self.audit)
     }
 }

@@ -1,7 +1,5 @@
-//! An issuer run by the test, over HTTP on this machine, with keys of its own; and what comes of its tokens.
-
-mod issuers;
-mod token;
+//! An issuer run by a test, over HTTP on this machine, with keys of its own.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs, reason = "for tests")]
 
 use std::{
     collections::BTreeMap,
@@ -23,12 +21,12 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 
-use crate::testing::NOW;
 use flyte_model::{Limit, Rights, Role};
 use flyte_store::TrustRule;
+use flyte_testing::NOW;
 
 /// A rule for `sub` `job-*` of an issuer, with the audience `https://localhost:8443`.
-pub(crate) fn rule(name: &str, issuer: &str) -> TrustRule {
+pub fn rule(name: &str, issuer: &str) -> TrustRule {
     TrustRule {
         name: name.to_owned(),
         issuer: issuer.to_owned(),
@@ -45,14 +43,14 @@ pub(crate) fn rule(name: &str, issuer: &str) -> TrustRule {
 }
 
 /// A key of an issuer.
-pub(crate) struct Key {
+pub struct Key {
     algorithm: Algorithm,
     kid: String,
     private: EncodingKey,
 }
 
 impl Key {
-    pub(crate) fn new(algorithm: Algorithm, kid: &str) -> Self {
+    pub fn new(algorithm: Algorithm, kid: &str) -> Self {
         let random = SystemRandom::new();
         let pkcs8 = match algorithm {
             Algorithm::RS256 | Algorithm::PS256 => {
@@ -84,18 +82,18 @@ impl Key {
     }
 
     /// The public key as it is published.
-    pub(crate) fn jwk(&self) -> Value {
+    pub fn jwk(&self) -> Value {
         let mut jwk = Jwk::from_encoding_key(&self.private, self.algorithm).unwrap();
         jwk.common.key_id = Some(self.kid.clone());
         serde_json::to_value(jwk).unwrap()
     }
 
     /// A token with these claims.
-    pub(crate) fn sign(&self, claims: &Value) -> String {
+    pub fn sign(&self, claims: &Value) -> String {
         self.sign_with(claims, |_| {})
     }
 
-    pub(crate) fn sign_with(&self, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
+    pub fn sign_with(&self, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
         let mut header = Header::new(self.algorithm);
         header.kid = Some(self.kid.clone());
         change(&mut header);
@@ -104,7 +102,7 @@ impl Key {
 }
 
 /// Claims of a job's token that is issued now, by `issuer`, with changes; `null` leaves a claim out.
-pub(crate) fn claims(issuer: &str, changes: Value) -> Value {
+pub fn claims(issuer: &str, changes: Value) -> Value {
     let mut claims = json!({
         "iss": issuer, "sub": "job-1", "aud": "https://localhost:8443", "iat": NOW, "nbf": NOW, "exp": NOW + 300,
     });
@@ -117,21 +115,21 @@ pub(crate) fn claims(issuer: &str, changes: Value) -> Value {
 
 /// What an issuer answers.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) location: Option<String>,
-    pub(crate) body: Vec<u8>,
+pub struct Answer {
+    pub status: u16,
+    pub location: Option<String>,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
-    pub(crate) fn json(body: &Value) -> Self {
+    pub fn json(body: &Value) -> Self {
         Self { status: 200, location: None, body: body.to_string().into_bytes() }
     }
 }
 
 /// An issuer at `http://127.0.0.1:PORT`; it ends with the test's runtime.
-pub(crate) struct Issuer {
-    pub(crate) url: String,
+pub struct Issuer {
+    pub url: String,
     state: Arc<Mutex<Answers>>,
 }
 
@@ -143,7 +141,7 @@ struct Answers {
 
 impl Issuer {
     /// An issuer with these keys.
-    pub(crate) async fn start(keys: &[&Key]) -> Self {
+    pub async fn start(keys: &[&Key]) -> Self {
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let discovery = Answer::json(&json!({"issuer": url, "jwks_uri": format!("{url}/keys")}));
@@ -160,21 +158,21 @@ impl Issuer {
     }
 
     /// Publishes exactly these keys from now on.
-    pub(crate) fn publish(&self, keys: &[&Key]) {
+    pub fn publish(&self, keys: &[&Key]) {
         let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
         self.answer_keys(Answer::json(&json!({"keys": keys})));
     }
 
-    pub(crate) fn answer_keys(&self, answer: Answer) {
+    pub fn answer_keys(&self, answer: Answer) {
         self.state.lock().unwrap().keys = answer;
     }
 
-    pub(crate) fn answer_discovery(&self, answer: Answer) {
+    pub fn answer_discovery(&self, answer: Answer) {
         self.state.lock().unwrap().discovery = answer;
     }
 
     /// What it was asked for since the last look.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().asked)
     }
 }

@@ -1,7 +1,7 @@
 //! Jobs of CI systems: they may do what the trust rule says that their tokens were exchanged under, as long as it exists.
 
 use super::EffectiveRights;
-use crate::access::{Access, Caller};
+use crate::{Access, Caller};
 use flyte_store::StoreError;
 
 pub(super) async fn look_up(

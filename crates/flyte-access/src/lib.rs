@@ -3,6 +3,7 @@
 //! A token is verified once: what came of it is kept, bounded, under its SHA-256 until it expires. A revocation is kept by
 //! family and looked at on each call, so that it takes effect at once on this replica, and within [`Access::maintain`]'s
 //! interval on the others. No call that only presents a token it presented before touches the database.
+#![forbid(unsafe_code)]
 
 mod cache;
 mod error;
@@ -14,8 +15,8 @@ mod streams;
 pub mod token;
 mod usage;
 
-#[cfg(test)]
-pub(crate) mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -36,10 +37,8 @@ pub use self::{
     error::{AccessError, RESOURCE_METADATA, Reason, step_up_challenge},
     streams::{OpenStream, StreamEnd, TooManyStreams},
 };
-use crate::{
-    audit::{Audit, Detail, Event, Kind},
-    keys::{SigningKeys, VerifyError},
-};
+use flyte_audit::{Audit, Detail, Event, Kind};
+use flyte_keys::{SigningKeys, VerifyError};
 use flyte_model::PrincipalKind;
 use flyte_model::{
     Limit, Role,
@@ -304,10 +303,12 @@ impl Access {
     }
 }
 
-#[cfg(test)]
+/// For tests.
+#[cfg(any(test, feature = "testing"))]
 impl Access {
     /// When revocations were last read.
-    pub(crate) fn revocations_read_at(&self) -> Option<UnixTime> {
+    #[must_use]
+    pub fn revocations_read_at(&self) -> Option<UnixTime> {
         self.revoked.read_up_to()
     }
 }
@@ -330,10 +331,12 @@ impl From<AccessTokenClaims> for Caller {
     }
 }
 
-#[cfg(test)]
+/// For tests.
+#[cfg(any(test, feature = "testing"))]
 impl Caller {
     /// A person who may do nothing, for tests to change.
-    pub(crate) fn nobody() -> Self {
+    #[must_use]
+    pub fn nobody() -> Self {
         Self {
             subject: String::new(),
             client_id: String::new(),

@@ -21,7 +21,7 @@ type Key = [u8; 32];
 pub(super) struct Verified {
     pub(super) caller: Arc<Caller>,
     pub(super) expires_at: UnixTime,
-    /// [`SigningKeys::generation`](crate::keys::SigningKeys::generation) when it was verified.
+    /// [`SigningKeys::generation`](flyte_keys::SigningKeys::generation) when it was verified.
     pub(super) keys: u64,
     /// When the account was last looked up.
     pub(super) account_checked_at: UnixTime,

@@ -1,7 +1,7 @@
 //! People: they have an account, and may do anything that its role lets them, anywhere.
 
 use super::EffectiveRights;
-use crate::access::{Access, Caller};
+use crate::{Access, Caller};
 use flyte_model::{Limit, Role};
 use flyte_store::StoreError;
 

@@ -4,6 +4,7 @@
 //! [`TrustedIssuers`] fetches its issuer's keys and [`keys::KeySet`] verifies it, and [`rule::mismatch`] compares its
 //! [`claims`] with a rule's [`Pattern`]s. `oauth::token::token_exchange` puts these together; `docs/reference/keyless-ci.md`
 //! is the page for people.
+#![forbid(unsafe_code)]
 
 pub mod claims;
 pub mod issuers;
@@ -11,8 +12,10 @@ pub mod keys;
 pub mod pattern;
 pub mod rule;
 pub mod subject_token;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub use self::{
     issuers::{IssuerError, TrustedIssuers},

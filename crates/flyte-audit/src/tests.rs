@@ -5,10 +5,24 @@ use std::{
 };
 
 use super::*;
-use crate::testing::{self, NOW};
 use flyte_model::ClientAddr;
 use flyte_store::AuditQuery;
 use flyte_store_sqlite::SqliteStore;
+use flyte_testing::{NOW, log_to};
+
+/// An audit log, and what it writes to.
+struct World {
+    clock: Clock,
+    store: Arc<dyn Store>,
+    audit: Audit,
+}
+
+impl World {
+    fn new() -> Self {
+        let (clock, store) = (Clock::manual(NOW), Arc::new(SqliteStore::in_memory().unwrap()));
+        Self { audit: Audit::start(store.clone(), clock.clone()), clock, store }
+    }
+}
 
 async fn stored(store: &dyn Store) -> Vec<AuditRecord> {
     let query = AuditQuery { limit: 10_000, ..AuditQuery::default() };
@@ -18,7 +32,7 @@ async fn stored(store: &dyn Store) -> Vec<AuditRecord> {
 
 #[tokio::test]
 async fn an_event_becomes_a_record_with_time_and_address() {
-    let app = testing::app(|_| {}).await;
+    let app = World::new();
     let client = ClientAddr("203.0.113.9".parse().unwrap());
     app.clock.advance(5);
     let event = client
@@ -43,7 +57,7 @@ async fn an_event_becomes_a_record_with_time_and_address() {
 
 #[tokio::test]
 async fn what_changes_rights_is_stored_when_it_returns_and_floods_are_not_stored() {
-    let app = testing::app(|_| {}).await;
+    let app = World::new();
     for (n, kind) in Kind::ALL.iter().filter(|kind| kind.changes_rights()).enumerate() {
         assert!(kind.is_stored());
         app.audit.record(Event::new(*kind)).await;
@@ -58,7 +72,7 @@ async fn what_changes_rights_is_stored_when_it_returns_and_floods_are_not_stored
 
 #[tokio::test]
 async fn more_events_than_the_queue_holds_wait_and_none_is_lost() {
-    let app = testing::app(|_| {}).await;
+    let app = World::new();
     let most = 3 * QUEUE;
     let tasks: Vec<_> = (0..most)
         .map(|n| {
@@ -80,7 +94,7 @@ async fn more_events_than_the_queue_holds_wait_and_none_is_lost() {
 
 #[tokio::test]
 async fn a_call_that_is_denied_again_and_again_is_a_few_records() {
-    let app = testing::app(|_| {}).await;
+    let app = World::new();
     for n in 0..3000 {
         let event = Event::new(Kind::CallDenied).subject("user-Eve").client("flyte");
         app.audit.record(event.object("/a.B/C").detail(Detail::Reason, "role")).await;
@@ -136,12 +150,12 @@ impl io::Write for Log {
 
 #[tokio::test]
 async fn each_event_is_a_line_with_a_field_for_each_detail() {
-    let app = testing::app(|_| {}).await;
+    let app = World::new();
     let log = Log::default();
     let writer = log.clone();
     let subscriber =
         tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-    let guard = testing::log_to(subscriber);
+    let guard = log_to(subscriber);
     for kind in Kind::ALL {
         let event = Event::new(*kind).subject("who\n").client("c").object("o").from([203, 0, 113, 9].into());
         let event = Detail::ALL

@@ -3,6 +3,7 @@
 //! The keys live in the store, sealed; each process keeps the opened set in memory and replaces it whole, so that
 //! signing and verifying never wait. [`SigningKeys::maintain`], called every so often, moves keys through their life
 //! (`lifecycle`) and takes over what another replica changed. Replicas agree by compare-and-set on the stored set.
+#![forbid(unsafe_code)]
 
 mod lifecycle;
 mod pair;

@@ -3,13 +3,11 @@
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 
-use super::{Answer, Issuer, Key, rule};
-use crate::{
-    testing::NOW,
-    trust::{IssuerError, TrustedIssuers},
-};
+use crate::testing::{Answer, Issuer, Key, rule};
+use crate::{IssuerError, TrustedIssuers};
 use flyte_model::clock::Clock;
 use flyte_store::TrustRule;
+use flyte_testing::NOW;
 
 struct World {
     clock: Clock,

@@ -1,4 +1,5 @@
 //! People: passwords, sign-ins, and slowing down those who guess.
+#![forbid(unsafe_code)]
 
 pub mod cookie;
 mod failures;

@@ -4,15 +4,13 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::{Key, claims};
+use crate::testing::{Key, claims};
 use crate::{
-    testing::NOW,
-    trust::{
-        SubjectToken, SubjectTokenError,
-        keys::{ALGORITHMS, KeySet},
-        subject_token::Verified,
-    },
+    SubjectToken, SubjectTokenError,
+    keys::{ALGORITHMS, KeySet},
+    subject_token::Verified,
 };
+use flyte_testing::NOW;
 
 const ISSUER: &str = "https://ci.example";
 
@@ -158,7 +156,7 @@ fn only_a_jwt_that_says_who_somebody_is_is_read() {
     }
     // Each part is covered by the signature.
     let parts: Vec<_> = token.split('.').collect();
-    let other = key.sign(&super::claims(ISSUER, json!({"sub": "job-2"})));
+    let other = key.sign(&crate::testing::claims(ISSUER, json!({"sub": "job-2"})));
     let mixed = format!("{}.{}.{}", parts[0], other.split('.').nth(1).unwrap(), parts[2]);
     assert_eq!(verify(&mixed, &published).unwrap_err(), SubjectTokenError::BadSignature);
 }

@@ -8,6 +8,7 @@
 //! event that changes what somebody may do is in the database when [`Audit::record`] returns, and thereby before the
 //! request is answered; any other follows within the commit. Nothing is dropped: who records waits while the queue is full,
 //! the task tries again while the database fails, and a graceful stop waits for the rest ([`Audit::flush`]).
+#![forbid(unsafe_code)]
 
 mod event;
 mod fold;
