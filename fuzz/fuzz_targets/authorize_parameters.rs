@@ -2,13 +2,13 @@
 #![no_main]
 
 use flyte_model::scope;
-use flyte_server::oauth::{parameters::Parameters, resource};
+use flyte_oauth::{parameters::Parameters, resource};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let Ok(parameters) = Parameters::parse(input) else { return };
     for (name, value) in parameters.iter() {
         let mut url = "https://issuer.example/oauth2/authorize?".to_owned();
-        flyte_server::oauth::parameters::append(&mut url, name, value);
+        flyte_oauth::parameters::append(&mut url, name, value);
         if name == "scope"
             && let Ok(scopes) = scope::parse(value)
         {

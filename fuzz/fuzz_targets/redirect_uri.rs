@@ -1,7 +1,7 @@
 //! A redirect URI of a stranger's request against registered ones.
 #![no_main]
 
-use flyte_server::oauth::redirect_uri;
+use flyte_oauth::redirect_uri;
 
 libfuzzer_sys::fuzz_target!(|presented: &str| {
     let exact = "https://web.example/callback";

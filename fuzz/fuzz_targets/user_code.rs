@@ -1,7 +1,7 @@
 //! A user code as somebody typed or pasted it.
 #![no_main]
 
-use flyte_server::oauth::device::user_code::UserCode;
+use flyte_oauth::device::user_code::UserCode;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let Some(code) = UserCode::parse(text) else { return };

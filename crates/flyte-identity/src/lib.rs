@@ -3,6 +3,7 @@
 
 pub mod cookie;
 mod failures;
+pub mod first_password;
 mod hashing_memory;
 pub mod known_browser;
 mod passwords;

@@ -5,6 +5,7 @@
 //! (`lifecycle`) and takes over what another replica changed. Replicas agree by compare-and-set on the stored set.
 #![forbid(unsafe_code)]
 
+pub mod jwks;
 mod lifecycle;
 mod pair;
 mod sealing;

@@ -15,13 +15,10 @@ use std::{
 
 use axum::{Router, body::Body};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use flyte_http::Readiness;
 use flyte_model::{Limit, Rights, Role, clock::Clock};
 use flyte_secrets::{api_key_secret, opaque_token};
-use flyte_server::{
-    app::App,
-    bootstrap,
-    http::{Readiness, router},
-};
+use flyte_server::{app::App, bootstrap, router::router};
 use flyte_settings::{Environment, Flags, load};
 use flyte_store::ApiKey;
 use futures_util::future::join_all;

@@ -6,9 +6,9 @@ use crate::{apps::Apps, runner::tail::Logs, runs::Runs};
 use flyte_access::Access;
 use flyte_audit::Audit;
 use flyte_federation::TrustedIssuers;
-use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_keys::SigningKeys;
 use flyte_model::{Stopping, clock::Clock};
+use flyte_oauth::AuthorizationServer;
 use flyte_objects::Objects;
 use flyte_settings::Config;
 use flyte_store::Store;
@@ -20,6 +20,8 @@ pub struct App {
     pub config: Arc<Config>,
     /// What time it is.
     pub clock: Clock,
+    /// Signs people in, and gives clients tokens.
+    pub authorization_server: Arc<AuthorizationServer>,
     /// What it remembers.
     pub store: Arc<dyn Store>,
     /// What it signs tokens with.
@@ -27,7 +29,7 @@ pub struct App {
     /// Who did what.
     pub audit: Audit,
     /// Whose tokens can be exchanged for ours.
-    pub issuers: TrustedIssuers,
+    pub issuers: Arc<TrustedIssuers>,
     /// Who may call.
     pub access: Arc<Access>,
     /// What runs.
@@ -38,14 +40,6 @@ pub struct App {
     pub apps: Apps,
     /// Whether the server is stopping.
     pub stopping: Stopping,
-    /// Who is signed in at the pages.
-    pub sessions: Sessions,
-    /// In which browsers somebody has signed in before.
-    pub known_browsers: KnownBrowsers,
-    /// Hashes people's passwords, a bounded number at a time.
-    pub passwords: Passwords,
     /// The objects of tasks.
     pub objects: Objects,
-    /// Slows down guessing.
-    pub throttle: Throttle,
 }

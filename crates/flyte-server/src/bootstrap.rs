@@ -16,7 +16,6 @@ use crate::{
     app::App,
     apps::Apps,
     data_dir::{DataDir, DataDirError},
-    oauth::token::PUBLIC_GRANTS,
     runner,
     runs::Runs,
     tls::{Tls, TlsError},
@@ -24,13 +23,20 @@ use crate::{
 use flyte_access::Access;
 use flyte_audit::{Audit, Detail, Event, Kind};
 use flyte_federation::{TrustedIssuers, issuers::CaFileError};
-use flyte_identity::{PasswordError, Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
+use flyte_identity::{
+    PasswordError, Passwords, Throttle,
+    first_password::{self, FirstAdmin, RemoveError},
+    known_browser::KnownBrowsers,
+    session::Sessions,
+};
 use flyte_keys::{KeyError, SealingKey, SigningKeys};
 use flyte_model::{
     Stopping,
     clock::{Clock, UnixTime},
     scope,
 };
+use flyte_oauth::AuthorizationServer;
+use flyte_oauth::token::PUBLIC_GRANTS;
 use flyte_objects::{Objects, ObjectsError};
 use flyte_secrets::write_atomically;
 use flyte_settings::{Config, PublicClientConfig};
@@ -41,10 +47,6 @@ use flyte_store_sqlite::SqliteStore;
 const FIRST_PROJECT: &str = "flytesnacks";
 /// Loopback redirect URIs of the public client besides the one that it is told: the port is free (RFC 8252 section 7.3).
 const LOOPBACK_REDIRECT_URIS: [&str; 2] = ["http://127.0.0.1/callback", "http://[::1]/callback"];
-/// The file with the first administrator's password, until they have signed in with it.
-const FIRST_PASSWORD: &str = "first-admin-password";
-/// The mark of a version before: the first administrator's password may not have been told.
-const FIRST_ADMIN_MARK: &str = "first-admin";
 /// Characters of passwords that are made up: none that look alike.
 const PASSWORD_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Characters of a password that is made up: 100 bits.
@@ -90,6 +92,9 @@ pub enum BootstrapError {
         /// Why.
         source: io::Error,
     },
+    /// A file about the first administrator's password cannot be removed.
+    #[error(transparent)]
+    FirstPassword(#[from] RemoveError),
     /// The operating system gave no random numbers.
     #[error("the operating system gave no random numbers")]
     Random,
@@ -106,50 +111,6 @@ pub struct Prepared {
     pub data_dir: DataDir,
     /// The first administrator, as long as their password is in a file.
     pub first_admin: Option<FirstAdmin>,
-}
-
-/// The first administrator's account, whose password was made up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirstAdmin {
-    /// What to sign in as.
-    pub email: String,
-    /// The file whose first line is the password. It goes when the administrator has signed in.
-    pub password_file: PathBuf,
-}
-
-/// The administrator whose first password is still in a file of the data directory.
-#[must_use]
-pub fn first_password(data_dir: &Path) -> Option<FirstAdmin> {
-    let password_file = data_dir.join(FIRST_PASSWORD);
-    let text = fs::read_to_string(&password_file).map(SecretString::from).ok()?;
-    let email = text.expose_secret().lines().nth(1)?.trim().to_owned();
-    Some(FirstAdmin { email, password_file })
-}
-
-/// Removes the file with the first administrator's password, if it is this account's: the administrator has signed in, or has
-/// another password.
-///
-/// # Errors
-/// When it cannot be removed.
-pub fn forget_first_password(data_dir: &Path, email: &str) -> Result<(), BootstrapError> {
-    let mark = data_dir.join(FIRST_ADMIN_MARK);
-    if fs::read_to_string(&mark).is_ok_and(|marked| marked.trim().eq_ignore_ascii_case(email)) {
-        remove_mark(&mark)?;
-    }
-    match first_password(data_dir) {
-        Some(first) if first.email.eq_ignore_ascii_case(email) => remove_mark(&first.password_file),
-        _ => Ok(()),
-    }
-}
-
-fn remove_mark(mark: &Path) -> Result<(), BootstrapError> {
-    match fs::remove_file(mark) {
-        // A command that gave the account a password was faster.
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(BootstrapError::File { path: mark.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Makes what is missing and opens the rest.
@@ -173,7 +134,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let passwords = Passwords::new(std::thread::available_parallelism().map_or(1, usize::from));
     store.put_client(&public_client(&config.public_client, now)).await?;
     first_project(&*store, now).await?;
-    let issuers = TrustedIssuers::new(config.trust.ca_file.clone(), clock.clone())?;
+    let issuers = Arc::new(TrustedIssuers::new(config.trust.ca_file.clone(), clock.clone())?);
     let audit = Audit::start(Arc::clone(&store), clock.clone());
     let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
     runner::libraries::install(&config.data_dir)
@@ -190,14 +151,25 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         Arc::clone(&keys),
         audit.clone(),
     ));
+    let authorization_server = Arc::new(AuthorizationServer {
+        config: Arc::clone(&config),
+        clock: clock.clone(),
+        store: Arc::clone(&store),
+        keys: Arc::clone(&keys),
+        audit: audit.clone(),
+        issuers: Arc::clone(&issuers),
+        access: Arc::clone(&access),
+        sessions: Sessions::new(Arc::clone(&store), clock.clone(), config.session_ttl),
+        known_browsers: KnownBrowsers::new(Arc::clone(&keys)),
+        passwords,
+        throttle: Throttle::new(clock.clone()),
+    });
     let app = Arc::new(App {
         runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
         apps: Apps::default(),
         logs: Arc::default(),
         stopping: Stopping::default(),
-        throttle: Throttle::new(clock.clone()),
-        sessions: Sessions::new(Arc::clone(&store), clock.clone(), config.session_ttl),
-        known_browsers: KnownBrowsers::new(Arc::clone(&keys)),
+        authorization_server,
         audit,
         issuers,
         access,
@@ -206,7 +178,6 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         clock,
         store,
         keys,
-        passwords,
     });
     let probing = Arc::clone(&app);
     tokio::spawn(async move { probing.objects.probe().await });
@@ -286,13 +257,13 @@ async fn first_admin(
     passwords: &Passwords,
     now: UnixTime,
 ) -> Result<Option<FirstAdmin>, BootstrapError> {
-    let mark = data_dir.file(FIRST_ADMIN_MARK);
+    let mark = data_dir.file(first_password::MARK);
     if store.any_user().await? {
         if mark.exists() {
             replace_untold_password(config, data_dir, store, audit, passwords, now).await?;
-            remove_mark(&mark)?;
+            first_password::remove(&mark)?;
         }
-        return Ok(first_password(data_dir.path()));
+        return Ok(first_password::read(data_dir.path()));
     }
     let email = config.admin.email.clone();
     let password = match &config.admin.password_file {
@@ -302,7 +273,7 @@ async fn first_admin(
     let hash = passwords.hash(password.clone()).await?;
     // Before the account is there: whenever the start is killed, somebody can know the password.
     match &config.admin.password_file {
-        Some(_) => remove_mark(&data_dir.file(FIRST_PASSWORD))?,
+        Some(_) => first_password::remove(&data_dir.file(first_password::FILE))?,
         None => write_first_password(data_dir, &password, &email)?,
     }
     store
@@ -317,7 +288,7 @@ async fn first_admin(
         })
         .await?;
     audit.record(Event::new(Kind::FirstAdminCreated).object(&email)).await;
-    Ok(first_password(data_dir.path()))
+    Ok(first_password::read(data_dir.path()))
 }
 
 fn write_first_password(
@@ -325,7 +296,7 @@ fn write_first_password(
     password: &SecretString,
     email: &str,
 ) -> Result<(), BootstrapError> {
-    let path = data_dir.file(FIRST_PASSWORD);
+    let path = data_dir.file(first_password::FILE);
     let content = SecretString::from(format!("{}\n{email}\n", password.expose_secret()));
     write_atomically(&path, content.expose_secret().as_bytes())
         .map_err(|source| BootstrapError::File { path, source })
@@ -340,7 +311,7 @@ async fn replace_untold_password(
     passwords: &Passwords,
     now: UnixTime,
 ) -> Result<(), BootstrapError> {
-    let marked = fs::read_to_string(data_dir.file(FIRST_ADMIN_MARK)).unwrap_or_default();
+    let marked = fs::read_to_string(data_dir.file(first_password::MARK)).unwrap_or_default();
     let Some(user) = store.user_by_email(marked.trim()).await? else { return Ok(()) };
     let password = match &config.admin.password_file {
         Some(path) => read_password(path)?,

@@ -13,9 +13,9 @@ pub mod cli;
 pub mod command;
 
 pub mod data_dir;
-pub mod http;
 pub mod logging;
-pub mod oauth;
+mod panic;
+pub mod router;
 pub mod runner;
 pub mod runs;
 pub mod serve;
@@ -23,4 +23,3 @@ pub mod serve;
 #[cfg(test)]
 mod testing;
 pub mod tls;
-pub mod web;

@@ -7,10 +7,11 @@ use flyte_access::testing::Parts;
 use flyte_federation::TrustedIssuers;
 use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_model::Stopping;
+use flyte_oauth::AuthorizationServer;
 use flyte_objects::Objects;
 use flyte_settings::Config;
 
-pub(crate) use flyte_testing::{NOW, api_key, log_to, user};
+pub(crate) use flyte_testing::{NOW, api_key, user};
 
 /// An empty server at `https://localhost:8443/` whose clock stands at [`NOW`].
 pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
@@ -19,14 +20,26 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
 
 /// A server of these parts.
 pub(crate) fn app_of(Parts { config, clock, store, keys, audit, access }: Parts) -> App {
-    App {
-        audit,
-        issuers: TrustedIssuers::new(None, clock.clone()).unwrap(),
-        // Not prepared: tests of objects give a data directory and do that.
-        objects: Objects::new(&config).unwrap(),
-        throttle: Throttle::new(clock.clone()),
+    let issuers = Arc::new(TrustedIssuers::new(None, clock.clone()).unwrap());
+    let authorization_server = Arc::new(AuthorizationServer {
+        config: Arc::clone(&config),
+        clock: clock.clone(),
+        store: Arc::clone(&store),
+        keys: Arc::clone(&keys),
+        audit: audit.clone(),
+        issuers: Arc::clone(&issuers),
+        access: Arc::clone(&access),
         sessions: Sessions::new(Arc::clone(&store), clock.clone(), config.session_ttl),
         known_browsers: KnownBrowsers::new(Arc::clone(&keys)),
+        passwords: Passwords::new(1),
+        throttle: Throttle::new(clock.clone()),
+    });
+    App {
+        audit,
+        issuers,
+        // Not prepared: tests of objects give a data directory and do that.
+        objects: Objects::new(&config).unwrap(),
+        authorization_server,
         config,
         keys,
         runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
@@ -34,7 +47,6 @@ pub(crate) fn app_of(Parts { config, clock, store, keys, audit, access }: Parts)
         logs: Arc::default(),
         stopping: Stopping::default(),
         access,
-        passwords: Passwords::new(1),
         clock,
         store,
     }

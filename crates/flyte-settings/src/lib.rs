@@ -7,6 +7,7 @@ mod file;
 mod load;
 mod log_filter;
 mod reference;
+pub mod reserved;
 mod setting;
 pub mod settings;
 mod value;

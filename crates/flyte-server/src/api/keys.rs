@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use self::name::{check_client_id, check_name};
 use super::{MACHINE_SCOPES, allow, caller, invalid, is_keeper, project::DOMAINS, store_error};
-use crate::{app::App, oauth::client_assertion};
+use crate::app::App;
 use flyte_access::{
     Caller,
     policy::{self, Issuance},
@@ -162,7 +162,7 @@ impl Keys {
         let (secret, jwks) = if new.jwks.is_empty() {
             (Some(generate()?), None)
         } else {
-            client_assertion::parse_jwks(&new.jwks).map_err(|what| invalid("jwks", what))?;
+            flyte_keys::jwks::parse(&new.jwks).map_err(|what| invalid("jwks", what))?;
             (None, Some(new.jwks))
         };
         let key = ApiKey {

@@ -10,7 +10,6 @@ mod app;
 mod app_logs;
 mod apps;
 mod audit;
-mod auth_metadata;
 mod cache_key;
 mod cluster;
 mod dataproxy;
@@ -96,7 +95,8 @@ pub fn router(app: Arc<App>) -> Router {
     let services = Arc::new(app_logs::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(apps::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(audit::Service::new(Arc::clone(&app))).register(services);
-    let services = Arc::new(auth_metadata::Service::new(Arc::clone(&app))).register(services);
+    let services =
+        Arc::new(flyte_oauth::AuthMetadata::new(Arc::clone(&app.authorization_server))).register(services);
     let services = Arc::new(cluster::Service).register(services);
     let services = Arc::new(dataproxy::Service::new(Arc::clone(&app))).register(services);
     let services = Arc::new(identity::Service::new(Arc::clone(&app))).register(services);

@@ -33,10 +33,10 @@ use tower::ServiceExt as _;
 
 use crate::{
     app::App,
-    http::Readiness,
     testing::{self, NOW},
 };
 use flyte_access::token::{self, TokenGrant};
+use flyte_http::Readiness;
 use flyte_model::clock::UnixTime;
 use flyte_settings::Config;
 use flyte_store::{Client, ClientKind};
@@ -67,7 +67,7 @@ impl Server {
             app.store.put_client(&client(id, first_party)).await.unwrap();
         }
         let app = Arc::new(app);
-        Self { router: crate::http::router(Arc::clone(&app), Readiness::default()), app }
+        Self { router: crate::router::router(Arc::clone(&app), Readiness::default()), app }
     }
 
     fn token(&self, user: &str, scopes: &[&str]) -> String {

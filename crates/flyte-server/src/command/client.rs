@@ -7,18 +7,17 @@ use secrecy::ExposeSecret as _;
 use crate::{
     bootstrap::BootstrapError,
     cli::{ClientAction, NewClient},
-    oauth::{
-        client_assertion,
-        redirect_uri::{self, RegistrationError},
-        reserved,
-        token::{CLIENT_CREDENTIALS, PUBLIC_GRANTS},
-    },
 };
 use flyte_audit::{Event, Kind};
 use flyte_keys::RS256;
 use flyte_model::{clock::Clock, scope};
+use flyte_oauth::{
+    redirect_uri::{self, RegistrationError},
+    token::{CLIENT_CREDENTIALS, PUBLIC_GRANTS},
+};
 use flyte_secrets::opaque_token;
 use flyte_settings::Config;
+use flyte_settings::reserved;
 use flyte_store::{Client, ClientKind, ClientStore as _, StoreError};
 use flyte_store_sqlite::SqliteStore;
 
@@ -222,7 +221,7 @@ async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError>
 fn public_keys(path: PathBuf) -> Result<String, ClientError> {
     let text =
         fs::read_to_string(&path).map_err(|source| ClientError::File { path: path.clone(), source })?;
-    client_assertion::parse_jwks(&text).map_err(|what| ClientError::Jwks { path, what })?;
+    flyte_keys::jwks::parse(&text).map_err(|what| ClientError::Jwks { path, what })?;
     Ok(text)
 }
 

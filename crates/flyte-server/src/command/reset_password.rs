@@ -10,11 +10,12 @@ use secrecy::ExposeSecret as _;
 
 use super::ended_keys;
 use crate::{
-    bootstrap::{BootstrapError, forget_first_password, make_up_password, read_password},
+    bootstrap::{BootstrapError, make_up_password, read_password},
     data_dir,
 };
 use flyte_audit::{Event, Kind};
 use flyte_identity::Passwords;
+use flyte_identity::first_password;
 use flyte_model::clock::Clock;
 use flyte_settings::Config;
 use flyte_store::{ApiKeyStore as _, AuditStore as _, StoreError, User, UserStore as _};
@@ -71,7 +72,7 @@ async fn reset(
     store.set_password_hash(&user.id, &hash, now).await?;
     let event = Event::new(Kind::PasswordReset).object(&user.email).into_record(now);
     store.append_audit_records(&[event]).await?;
-    forget_first_password(&config.data_dir, &user.email)?;
+    first_password::forget(&config.data_dir, &user.email).map_err(BootstrapError::from)?;
     Ok(match password_file {
         Some(_) => format!("{about_keys}{} has a new password and is signed out everywhere.\n", user.email),
         None => format!(

@@ -10,7 +10,7 @@ use flyte_model::{PrincipalKind, scope};
 use flyte_store::Run;
 
 /// The client that runs' tokens are issued to.
-pub const CLIENT_ID: &str = "flyte-run";
+pub const CLIENT_ID: &str = flyte_settings::reserved::RUN;
 
 /// A new access token of the run's identity.
 ///

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::bootstrap::FirstAdmin;
+use flyte_identity::first_password::FirstAdmin;
 use flyte_settings::Config;
 
 /// Shows the address and how to go on: on a terminal as text, otherwise in the log. The first administrator's password is in

@@ -12,7 +12,7 @@ use tokio::{
 use tower::Layer as _;
 
 use super::{descriptors, framing::Framed};
-use crate::http::{Share, Shares};
+use flyte_http::{Share, Shares};
 use flyte_model::Network;
 use flyte_settings::HttpConfig;
 

@@ -20,8 +20,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::connections::{LimitedAcceptor, Limits};
 use crate::{
     bootstrap::{self, BootstrapError},
-    http::{self, Readiness},
+    router::router,
 };
+use flyte_http::Readiness;
 use flyte_model::{Stopping, clock::Clock};
 use flyte_settings::Config;
 
@@ -83,8 +84,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     ));
     let head = Duration::from_secs(app.config.http.header_timeout.unsigned_abs());
     let limits = Limits::new(&app.config.http, open_files);
-    let service =
-        http::router(Arc::clone(&app), readiness).into_make_service_with_connect_info::<SocketAddr>();
+    let service = router(Arc::clone(&app), readiness).into_make_service_with_connect_info::<SocketAddr>();
     // Beside hyper's own time limits, which begin only when HTTP/1 and HTTP/2 have been told apart by the first bytes.
     let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(head);
     let builder = server.http_builder();

@@ -4,7 +4,8 @@ use connectrpc::ConnectError;
 use uuid::Uuid;
 
 use super::{Fields, NewKey};
-use crate::{api::invalid, oauth::reserved};
+use crate::api::invalid;
+use flyte_settings::reserved;
 
 /// The longest name, in characters.
 const MAX_NAME: usize = 255;

@@ -1,0 +1,71 @@
+//! `flyteidl2.auth.AuthMetadataService`: how a client that has no token gets one.
+
+use std::sync::Arc;
+
+use connectrpc::{Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
+use flyte_idl::flyteidl2::auth::{
+    AuthMetadataService, GetOAuth2MetadataRequest, GetOAuth2MetadataResponse, GetPublicClientConfigRequest,
+    GetPublicClientConfigResponse,
+};
+
+use crate::{AuthorizationServer, metadata::Metadata};
+
+/// The header that tokens are sent in.
+const METADATA_KEY: &str = "authorization";
+
+/// Answers for [`AuthorizationServer`].
+#[derive(Debug)]
+pub struct Service {
+    server: Arc<AuthorizationServer>,
+}
+
+impl Service {
+    /// Of this server.
+    #[must_use]
+    pub fn new(server: Arc<AuthorizationServer>) -> Self {
+        Self { server }
+    }
+}
+
+fn owned(values: &[&str]) -> Vec<String> {
+    values.iter().map(|value| (*value).to_owned()).collect()
+}
+
+impl AuthMetadataService for Service {
+    async fn get_o_auth2_metadata<'a>(
+        &'a self,
+        _: RequestContext,
+        _: ServiceRequest<'_, GetOAuth2MetadataRequest>,
+    ) -> ServiceResult<impl Encodable<GetOAuth2MetadataResponse> + Send + use<'a>> {
+        let metadata = Metadata::of(&self.server);
+        Response::ok(GetOAuth2MetadataResponse {
+            response_types_supported: owned(&metadata.response_types_supported),
+            scopes_supported: owned(&metadata.scopes_supported),
+            token_endpoint_auth_methods_supported: owned(&metadata.token_endpoint_auth_methods_supported),
+            code_challenge_methods_supported: owned(&metadata.code_challenge_methods_supported),
+            grant_types_supported: owned(&metadata.grant_types_supported),
+            issuer: metadata.issuer,
+            authorization_endpoint: metadata.authorization_endpoint,
+            token_endpoint: metadata.token_endpoint,
+            device_authorization_endpoint: metadata.device_authorization_endpoint,
+            jwks_uri: metadata.jwks_uri,
+            ..GetOAuth2MetadataResponse::default()
+        })
+    }
+
+    async fn get_public_client_config<'a>(
+        &'a self,
+        _: RequestContext,
+        _: ServiceRequest<'_, GetPublicClientConfigRequest>,
+    ) -> ServiceResult<impl Encodable<GetPublicClientConfigResponse> + Send + use<'a>> {
+        let client = &self.server.config.public_client;
+        Response::ok(GetPublicClientConfigResponse {
+            client_id: client.client_id.clone(),
+            redirect_uri: client.redirect_uri.clone(),
+            scopes: client.scopes.clone(),
+            authorization_metadata_key: METADATA_KEY.to_owned(),
+            audience: self.server.config.issuer().to_owned(),
+            ..GetPublicClientConfigResponse::default()
+        })
+    }
+}

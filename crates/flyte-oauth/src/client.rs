@@ -1,0 +1,442 @@
+//! Who a client is and how it proves it (RFC 6749 section 2.3).
+
+use aws_lc_rs::constant_time;
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use http::{HeaderMap, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::form_urlencoded;
+
+use super::{
+    client_assertion,
+    error::{ErrorCode, OAuthError},
+    parameters::Parameters,
+    token,
+};
+use crate::AuthorizationServer;
+use flyte_audit::{Detail, Event, Kind};
+use flyte_model::clock::{UnixTime, rfc3339};
+use flyte_secrets::SecretHash;
+use flyte_secrets::{api_key_secret, opaque_token};
+use flyte_settings::reserved;
+use flyte_store::{ApiKey, Client, ClientKind};
+
+/// Base64 of an `Authorization` header; some clients leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a request says about its client.
+#[derive(Debug)]
+pub struct Credentials {
+    /// `client_id`.
+    id: String,
+    /// The identifier as it stood in the header, where that reads otherwise: the published client form-encodes the
+    /// secret but not the identifier.
+    literal_id: Option<String>,
+    secret: Option<SecretString>,
+    /// `client_assertion`.
+    assertion: Option<SecretString>,
+}
+
+/// A client that has proved who it is.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    client: Client,
+    api_key: Option<ApiKey>,
+    proof_ends_at: Option<UnixTime>,
+}
+
+impl Authenticated {
+    /// The API key that the client is, if it is one.
+    #[must_use]
+    pub fn api_key(&self) -> Option<&ApiKey> {
+        self.api_key.as_ref()
+    }
+
+    /// When what the client has proved itself with ends; `None` where it does not by itself.
+    #[must_use]
+    pub fn proof_ends_at(&self) -> Option<UnixTime> {
+        self.proof_ends_at
+    }
+}
+
+impl std::ops::Deref for Authenticated {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl From<Client> for Authenticated {
+    fn from(client: Client) -> Self {
+        Self { client, api_key: None, proof_ends_at: None }
+    }
+}
+
+impl From<ApiKey> for Authenticated {
+    fn from(key: ApiKey) -> Self {
+        let client = Client {
+            id: key.client_id.clone(),
+            name: key.name.clone(),
+            kind: ClientKind::Confidential,
+            secret_hash: key.secret_hash,
+            jwks: key.jwks.clone(),
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            grant_types: vec![token::CLIENT_CREDENTIALS.to_owned()],
+            scopes: key.rights.scopes.clone(),
+            first_party: false,
+            may_keep_api_keys: false,
+            id_token_signed_response_alg: None,
+            created_at: key.created_at,
+        };
+        Self { client, proof_ends_at: key.expires_at, api_key: Some(key) }
+    }
+}
+
+impl Credentials {
+    /// Reads `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none` from a request.
+    ///
+    /// # Errors
+    /// `invalid_request` where the client identifies itself in more than one way or not at all; `invalid_client` where
+    /// the header is not one that can be read.
+    pub fn parse(headers: &HeaderMap, form: &Parameters<'_>) -> Result<Self, OAuthError> {
+        let (form_id, form_secret) = (form.one("client_id")?, form.one("client_secret")?);
+        let mut headers = headers.get_all(header::AUTHORIZATION).iter();
+        if let Some(assertion) = form.one("client_assertion")? {
+            if headers.next().is_some() || form_secret.is_some() {
+                return Err(OAuthError::invalid_request("the client authenticates in more than one way"));
+            }
+            return Self::of_assertion(form_id, form.one("client_assertion_type")?, assertion);
+        }
+        let Some(value) = headers.next() else {
+            let id = form_id.ok_or_else(|| OAuthError::invalid_request("client_id is missing"))?;
+            return Ok(Self {
+                id: id.to_owned(),
+                literal_id: None,
+                secret: form_secret.map(SecretString::from),
+                assertion: None,
+            });
+        };
+        if headers.next().is_some() || form_secret.is_some() {
+            return Err(OAuthError::invalid_request("the client authenticates in more than one way"));
+        }
+        let credentials = value
+            .to_str()
+            .ok()
+            .and_then(Self::parse_basic)
+            .ok_or_else(|| invalid_client("the Authorization header is not one of HTTP Basic"))?;
+        match form_id {
+            Some(id) if !credentials.is_named(id) => {
+                Err(OAuthError::invalid_request("client_id differs between header and body"))
+            }
+            _ => Ok(credentials),
+        }
+    }
+
+    /// Reads an assertion (RFC 7521 section 4.2), which names the client whether or not `client_id` does.
+    fn of_assertion(id: Option<&str>, kind: Option<&str>, assertion: &str) -> Result<Self, OAuthError> {
+        if kind != Some(client_assertion::TYPE) {
+            let description = format!("client_assertion_type must be {}", client_assertion::TYPE);
+            return Err(OAuthError::invalid_request(description));
+        }
+        let claimed = client_assertion::claimed_client(assertion)?;
+        if id.is_some_and(|id| id != claimed) {
+            return Err(OAuthError::invalid_request("client_id differs from iss of client_assertion"));
+        }
+        Ok(Self {
+            id: claimed,
+            literal_id: None,
+            secret: None,
+            assertion: Some(SecretString::from(assertion)),
+        })
+    }
+
+    /// Reads HTTP Basic, whose two parts are form-encoded before they are joined (RFC 6749 section 2.3.1).
+    fn parse_basic(header: &str) -> Option<Self> {
+        let (scheme, encoded) = header.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = SecretString::from(String::from_utf8(BASE64.decode(encoded.trim()).ok()?).ok()?);
+        let (literal_id, secret) = decoded.expose_secret().split_once(':')?;
+        let id = form_decode(literal_id)?;
+        let secret = form_decode(secret)?;
+        if id.is_empty() {
+            return None;
+        }
+        Some(Self {
+            literal_id: (id != literal_id).then(|| literal_id.to_owned()),
+            id,
+            secret: (!secret.is_empty()).then(|| secret.into()),
+            assertion: None,
+        })
+    }
+
+    /// The client as it calls itself; nothing of it is proved.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn is_named(&self, id: &str) -> bool {
+        self.id == id || self.literal_id.as_deref() == Some(id)
+    }
+}
+
+/// Decodes one form-encoded value; `None` where it is not one.
+fn form_decode(value: &str) -> Option<String> {
+    // The decoder reads pairs. As the value of a name of one letter, `=` means nothing more, `&` is not allowed.
+    if value.contains('&') {
+        return None;
+    }
+    let pair = format!("v={value}");
+    let (_, decoded) = form_urlencoded::parse(pair.as_bytes()).next()?;
+    (!decoded.contains('\u{FFFD}')).then(|| decoded.into_owned())
+}
+
+/// The client that sent a request, having proved that it is the one. A public client has nothing to prove it with: what
+/// it sends is bound to it by PKCE and by rotation instead.
+///
+/// # Errors
+/// `invalid_client` where it is unknown or did not prove itself the way that it registered, without saying which; where a
+/// secret cannot be one, or the key that it proved to be has expired, it says so.
+pub async fn authenticate(
+    server: &AuthorizationServer,
+    headers: &HeaderMap,
+    form: &Parameters<'_>,
+) -> Result<Authenticated, OAuthError> {
+    let credentials = Credentials::parse(headers, form)?;
+    let secret = credentials.secret.as_ref().map(|secret| secret.expose_secret());
+    // The form of a secret of ours tells that the client is an API key, so that a good one costs one look.
+    let is_key = secret.is_some_and(|secret| secret.trim_start().starts_with(api_key_secret::PREFIX));
+    if let Some(secret) = secret.filter(|_| is_key) {
+        api_key_secret::examine(secret).map_err(|malformed| invalid_client(malformed.to_string()))?;
+    }
+    let mut found = find(server, &credentials.id, is_key).await?;
+    if let (None, Some(id)) = (&found, &credentials.literal_id) {
+        found = find(server, id, is_key).await?;
+    }
+    let refused = || invalid_client("the client is unknown, or its secret is missing or wrong");
+    let Some(mut client) = found else {
+        if let Some(secret) = secret.filter(|_| is_key) {
+            record_if_retired(server, secret).await?;
+        }
+        return Err(refused());
+    };
+    match (&credentials.assertion, &client.jwks) {
+        (Some(assertion), Some(jwks)) => {
+            client_assertion::verify(server, &client.id, jwks, assertion.expose_secret()).await?;
+        }
+        (Some(_), None) => return Err(refused()),
+        (None, _) => {
+            let now = server.clock.now();
+            let proved = match &client.api_key {
+                Some(key) => proves_key(key, credentials.secret.as_ref(), now),
+                None => proves(&client, credentials.secret.as_ref()).then_some(None),
+            };
+            if let Some(ends_at) = proved {
+                client.proof_ends_at = ends_at;
+            } else {
+                if let Some(secret) = secret.filter(|_| is_key) {
+                    record_if_retired(server, secret).await?;
+                }
+                return Err(refused());
+            }
+        }
+    }
+    unless_expired(server, &client).await?;
+    Ok(client)
+}
+
+/// The client with this identifier: an API key or a registered one, `keys_first` saying which is likelier.
+async fn find(
+    server: &AuthorizationServer,
+    id: &str,
+    keys_first: bool,
+) -> Result<Option<Authenticated>, OAuthError> {
+    for keys in [keys_first, !keys_first] {
+        let found = if keys {
+            // A key that was made before the identifier was reserved could pass for runs.
+            let key = server.store.api_key_by_id(id).await?.filter(|key| key.client_id != reserved::RUN);
+            key.map(Authenticated::from)
+        } else {
+            server.store.client_by_id(id).await?.map(Authenticated::from)
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// Records that a secret was used that works no more, which only whoever has it can make happen.
+async fn record_if_retired(server: &AuthorizationServer, secret: &str) -> Result<(), OAuthError> {
+    if let Some(retired) = server.store.retired_secret(&opaque_token::hash(secret)).await? {
+        let id = &retired.client_id;
+        let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(id).object(id);
+        server.audit.record(event.detail(Detail::Reason, retired.why.as_str())).await;
+    }
+    Ok(())
+}
+
+/// When a secret ends that is the key's, or the one before it as long as that works; `None` where it is neither.
+fn proves_key(key: &ApiKey, secret: Option<&SecretString>, now: UnixTime) -> Option<Option<UnixTime>> {
+    let (expected, secret) = (key.secret_hash?, secret?);
+    let presented = opaque_token::hash(secret.expose_secret());
+    if equal(&presented, &expected) {
+        return Some(key.expires_at);
+    }
+    let previous = key.previous_secret.as_ref().filter(|previous| previous.expires_at > now)?;
+    let ends_at = key.expires_at.map_or(previous.expires_at, |end| end.min(previous.expires_at));
+    equal(&presented, &previous.hash).then_some(Some(ends_at))
+}
+
+/// Tells whoever holds a key that it has expired. Only after the proof: a stranger learns nothing.
+async fn unless_expired(server: &AuthorizationServer, client: &Authenticated) -> Result<(), OAuthError> {
+    match client.api_key.as_ref().and_then(|key| key.expires_at) {
+        Some(end) if end <= server.clock.now() => {
+            let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(&client.id).object(&client.id);
+            server.audit.record(event.detail(Detail::Reason, "expired").detail(Detail::ExpiresAt, end)).await;
+            Err(invalid_client(format!("the API key expired at {}: make a new one", rfc3339(end))))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn equal(one: &SecretHash, other: &SecretHash) -> bool {
+    constant_time::verify_slices_are_equal(one, other).is_ok()
+}
+
+/// Whether a secret, or its absence, is what the client registered. Compares hashes, in constant time.
+fn proves(client: &Client, secret: Option<&SecretString>) -> bool {
+    match (client.kind, client.secret_hash, secret) {
+        (ClientKind::Public, _, None) => true,
+        (ClientKind::Confidential, Some(expected), Some(secret)) => {
+            let presented = opaque_token::hash(secret.expose_secret());
+            equal(&presented, &expected)
+        }
+        // A public client that sends a secret is set up wrongly or is not the one that it says.
+        (ClientKind::Public, _, Some(_)) | (ClientKind::Confidential, ..) => false,
+    }
+}
+
+fn invalid_client(description: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidClient, description)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    fn basic(text: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(text)).parse().unwrap());
+        headers
+    }
+
+    fn parse(headers: &HeaderMap, form: &str) -> Result<(String, Option<String>), ErrorCode> {
+        let credentials = Credentials::parse(headers, &Parameters::parse(form.as_bytes()).unwrap());
+        credentials
+            .map(|c| (c.id, c.secret.map(|secret| secret.expose_secret().to_owned())))
+            .map_err(|error| error.code)
+    }
+
+    #[test]
+    fn each_method_is_read() {
+        let none = HeaderMap::new();
+        let with = |secret: &str| Some(secret.to_owned());
+        for (headers, form, expected) in [
+            (&none, "client_id=a", Ok(("a".to_owned(), None))),
+            (&none, "client_id=a&client_secret=", Ok(("a".to_owned(), None))),
+            (&none, "client_id=a&client_secret=s%2B", Ok(("a".to_owned(), with("s+")))),
+            (&basic("a:s"), "", Ok(("a".to_owned(), with("s")))),
+            (&basic("a:s"), "client_id=a", Ok(("a".to_owned(), with("s")))),
+            (&basic("a:"), "", Ok(("a".to_owned(), None))),
+            (&basic("a%3Ab:p+w%3A%25"), "", Ok(("a:b".to_owned(), with("p w:%")))),
+            // What the published client sends for the identifier `my id`.
+            (&basic("my id:p+w%3A%25"), "client_id=my+id", Ok(("my id".to_owned(), with("p w:%")))),
+            (&none, "", Err(ErrorCode::InvalidRequest)),
+            (&none, "client_secret=s", Err(ErrorCode::InvalidRequest)),
+            (&none, "client_id=a&client_id=a", Err(ErrorCode::InvalidRequest)),
+            (&basic("a:s"), "client_id=b", Err(ErrorCode::InvalidRequest)),
+            (&basic("a:s"), "client_secret=s", Err(ErrorCode::InvalidRequest)),
+            (&basic("a"), "", Err(ErrorCode::InvalidClient)),
+            (&basic(":s"), "", Err(ErrorCode::InvalidClient)),
+            (&basic("a:%FF"), "", Err(ErrorCode::InvalidClient)),
+            (&basic("a&b:s"), "", Err(ErrorCode::InvalidClient)),
+        ] {
+            assert_eq!(parse(headers, form), expected, "{headers:?} {form}");
+        }
+    }
+
+    #[test]
+    fn other_headers_are_refused() {
+        for value in ["Bearer x", "Basic", "Basic !", "Basic", "Digest a", "Basic gA=="] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+            assert_eq!(parse(&headers, "client_id=a"), Err(ErrorCode::InvalidClient), "{value}");
+        }
+        let mut two = basic("a:s");
+        two.append(header::AUTHORIZATION, "Basic YTpz".parse().unwrap());
+        assert_eq!(parse(&two, ""), Err(ErrorCode::InvalidRequest));
+        let mut odd = HeaderMap::new();
+        odd.insert(header::AUTHORIZATION, "bAsIc   YTpz".parse().unwrap());
+        assert_eq!(parse(&odd, ""), Ok(("a".to_owned(), Some("s".to_owned()))));
+        odd.insert(header::AUTHORIZATION, "Basic YTpzcw".parse().unwrap());
+        assert_eq!(parse(&odd, ""), Ok(("a".to_owned(), Some("ss".to_owned()))));
+    }
+
+    #[test]
+    fn an_identifier_that_was_not_encoded_is_found_too() {
+        let form = Parameters::parse(b"").unwrap();
+        let credentials = Credentials::parse(&basic("a+b%41:s"), &form).unwrap();
+        assert!(credentials.is_named("a bA") && credentials.is_named("a+b%41") && !credentials.is_named("s"));
+    }
+
+    #[test]
+    fn a_client_proves_itself_as_it_registered() {
+        let client = |kind, secret: Option<&str>| Client {
+            id: "a".into(),
+            name: "A".into(),
+            kind,
+            secret_hash: secret.map(opaque_token::hash),
+            jwks: None,
+            redirect_uris: vec![],
+            post_logout_redirect_uris: vec![],
+            grant_types: vec![],
+            scopes: vec![],
+            first_party: false,
+            may_keep_api_keys: false,
+            id_token_signed_response_alg: None,
+            created_at: 0,
+        };
+        for (kind, registered, presented, expected) in [
+            (ClientKind::Public, None, None, true),
+            (ClientKind::Public, None, Some("s"), false),
+            (ClientKind::Public, Some("s"), Some("s"), false),
+            (ClientKind::Confidential, Some("s"), Some("s"), true),
+            (ClientKind::Confidential, Some("s"), Some("S"), false),
+            (ClientKind::Confidential, Some("s"), None, false),
+            (ClientKind::Confidential, None, None, false),
+            (ClientKind::Confidential, None, Some("s"), false),
+        ] {
+            let presented = presented.map(SecretString::from);
+            assert_eq!(proves(&client(kind, registered), presented.as_ref()), expected);
+        }
+    }
+
+    #[test]
+    fn the_secret_is_not_in_debug() {
+        let form = Parameters::parse(b"").unwrap();
+        let credentials = Credentials::parse(&basic("a:hunter2"), &form).unwrap();
+        assert!(!format!("{credentials:?}").contains("hunter2"));
+    }
+}

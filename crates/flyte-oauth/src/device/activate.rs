@@ -1,0 +1,269 @@
+//! Where a person enters a device's code and answers for it (RFC 8628 section 3.3).
+//!
+//! In order: who is signed in; is it a code; have they tried too many; does a device wait with it; then the question,
+//! and the answer, before which all of that is checked again. Nobody who is not signed in can try any code.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    Extension,
+    extract::{RawQuery, State},
+    response::Response,
+};
+use http::{HeaderMap, StatusCode};
+
+use super::user_code::UserCode;
+use crate::{
+    AuthorizationServer,
+    authorize::see_other,
+    error::OAuthError,
+    form::Form,
+    parameters::{self, Parameters},
+};
+use flyte_audit::{Detail, Event, Kind};
+use flyte_identity::{CodeAttempt, session::SignedIn};
+use flyte_model::ClientAddr;
+use flyte_pages::{self, CodeRefusal, DeviceView, csrf};
+use flyte_settings::endpoints;
+use flyte_store::{DeviceAuthorization, DeviceDecision, StoreError};
+
+/// Shows the form for the code or, with `user_code` in the query, the question.
+pub(crate) async fn get(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(ClientAddr(address)): Extension<ClientAddr>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let parameters = Parameters::parse(query.as_bytes());
+    let typed = parameters.as_ref().ok().and_then(|it| it.one("user_code").ok().flatten());
+    let visit = Visit { server: &server, headers: &headers, address };
+    visit.show(typed).await.unwrap_or_else(|error| failed(&error))
+}
+
+/// Takes the answer.
+pub(crate) async fn post(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(ClientAddr(address)): Extension<ClientAddr>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, OAuthError> {
+    let parameters = form.parameters()?;
+    // The token is bound to the session: approving is the act of whoever the page was shown to.
+    if !csrf::verify(&headers, parameters.one(csrf::FIELD)?.unwrap_or_default()) {
+        let event = Event::new(Kind::DeviceCodeRefused).from(address).detail(Detail::Reason, "csrf");
+        server.audit.record(event).await;
+        return Ok(flyte_pages::error_page(
+            StatusCode::FORBIDDEN,
+            "This page is out of date",
+            "You signed in or out since it was opened, or it was not this server that opened it. Nothing was approved. \
+             Open the address that your device shows once more.",
+        ));
+    }
+    let typed = parameters.one("user_code")?;
+    let visit = Visit { server: &server, headers: &headers, address };
+    let outcome = match parameters.one("decision")? {
+        Some("approve") => visit.decide(typed, true).await,
+        Some("deny") => visit.decide(typed, false).await,
+        _ => visit.show(typed).await,
+    };
+    Ok(outcome.unwrap_or_else(|error| failed(&error)))
+}
+
+/// A browser that came to answer for a device.
+struct Visit<'a> {
+    server: &'a AuthorizationServer,
+    headers: &'a HeaderMap,
+    address: IpAddr,
+}
+
+/// Somebody who is signed in, and a code that they may look at.
+struct Admitted<'a> {
+    who: SignedIn,
+    code: UserCode,
+    attempt: CodeAttempt<'a>,
+}
+
+/// What an answer is about.
+enum Asked {
+    /// A device that waits.
+    View(DeviceView),
+    /// No device waits with the code.
+    NotWaiting,
+    /// A device that waits for somebody who has just signed in.
+    SignIn,
+}
+
+impl<'a> Visit<'a> {
+    /// Asks for the code, or about the device that waits with it.
+    async fn show(&self, typed: Option<&str>) -> Result<Response, StoreError> {
+        let Admitted { who, code, attempt } = match self.admit(typed).await? {
+            Ok(admitted) => admitted,
+            Err(response) => return Ok(response),
+        };
+        let device = match self.server.store.waiting_device(&code.hash(), self.server.clock.now()).await {
+            Ok(device) => device,
+            Err(error) => {
+                attempt.withdrawn();
+                return Err(error);
+            }
+        };
+        if self.needs_new_sign_in(&who, device.as_ref()) {
+            attempt.found();
+            return Ok(see_other(&sign_in(Some(code))));
+        }
+        match self.view(&who, code, device).await? {
+            Some(view) => {
+                attempt.found();
+                Ok(flyte_pages::confirm_device_page(&self.server.config, self.headers, &view))
+            }
+            None => Ok(self.not_waiting(&who, typed).await),
+        }
+    }
+
+    /// Decides about the device that waits with the code.
+    async fn decide(&self, typed: Option<&str>, approved: bool) -> Result<Response, StoreError> {
+        let Admitted { who, code, attempt } = match self.admit(typed).await? {
+            Ok(admitted) => admitted,
+            Err(response) => return Ok(response),
+        };
+        let (hash, now) = (code.hash(), self.server.clock.now());
+        // All that can fail comes before the decision, after which nobody may be told that nothing was approved.
+        let asked = async {
+            let device = self.server.store.waiting_device(&hash, now).await?;
+            if approved && self.needs_new_sign_in(&who, device.as_ref()) {
+                return Ok(Asked::SignIn);
+            }
+            Ok(self.view(&who, code, device).await?.map_or(Asked::NotWaiting, Asked::View))
+        };
+        let view = match asked.await {
+            Ok(Asked::View(view)) => view,
+            Ok(Asked::NotWaiting) => return Ok(self.not_waiting(&who, typed).await),
+            Ok(Asked::SignIn) => {
+                attempt.found();
+                return Ok(see_other(&sign_in(typed.and_then(UserCode::parse))));
+            }
+            Err(error) => {
+                attempt.withdrawn();
+                return Err(error);
+            }
+        };
+        let decision = if approved {
+            DeviceDecision::Approve {
+                user_id: who.user.id.clone(),
+                session_id: who.session.id.clone(),
+                authenticated_at: who.session.authenticated_at,
+            }
+        } else {
+            DeviceDecision::Deny
+        };
+        let device = match self.server.store.decide_device(&hash, &decision, now).await {
+            Ok(Some(device)) => device,
+            Ok(None) => {
+                if self.server.sessions.current(self.headers).await?.is_none() {
+                    // They signed out, or their password was changed, since this request began.
+                    attempt.withdrawn();
+                    return Ok(see_other(&sign_in(typed.and_then(UserCode::parse))));
+                }
+                return Ok(self.not_waiting(&who, typed).await);
+            }
+            Err(error) => {
+                attempt.withdrawn();
+                return Err(error);
+            }
+        };
+        attempt.found();
+        let kind = if approved { Kind::DeviceApproved } else { Kind::DeviceDenied };
+        let event = self
+            .event(kind, &who)
+            .client(&device.client_id)
+            .detail(Detail::Email, &who.user.email)
+            .detail(Detail::Session, &who.session.id)
+            .detail(Detail::Family, &device.family_id)
+            .detail(Detail::DeviceAddress, &device.address);
+        self.server.audit.record(event).await;
+        Ok(flyte_pages::device_decided_page(&view, approved))
+    }
+
+    /// Who is signed in and what they typed, once they may look at it; otherwise the page to answer with.
+    async fn admit(&self, typed: Option<&str>) -> Result<Result<Admitted<'a>, Response>, StoreError> {
+        let code = typed.and_then(UserCode::parse);
+        let Some(who) = self.server.sessions.current(self.headers).await? else {
+            return Ok(Err(see_other(&sign_in(code))));
+        };
+        let Some(code) = code else {
+            let refusal = typed.map(|_| CodeRefusal::NotACode);
+            return Ok(Err(flyte_pages::enter_code_page(
+                &who.user.email,
+                typed.unwrap_or_default(),
+                refusal,
+            )));
+        };
+        let address = self.address;
+        match self.server.throttle.admit_user_code(&who.user.id, address, code.hash()) {
+            Ok(attempt) => Ok(Ok(Admitted { who, code, attempt })),
+            Err(throttled) => {
+                let event = self.event(Kind::DeviceCodeRefused, &who).detail(Detail::Reason, "throttled");
+                self.server.audit.record(event).await;
+                let refusal = CodeRefusal::Throttled { retry_after: throttled.retry_after };
+                Ok(Err(flyte_pages::enter_code_page(&who.user.email, &code.to_string(), Some(refusal))))
+            }
+        }
+    }
+
+    /// Whether the device wants whoever approves it to have signed in more recently than they have. A sign-in since the device
+    /// asked does in any case, so that nobody is asked twice.
+    fn needs_new_sign_in(&self, who: &SignedIn, device: Option<&DeviceAuthorization>) -> bool {
+        let Some((device, max_age)) = device.and_then(|device| Some((device, device.max_age?))) else {
+            return false;
+        };
+        let signed_in_at = who.session.authenticated_at;
+        signed_in_at < device.created_at && self.server.clock.now().saturating_sub(signed_in_at) > max_age
+    }
+
+    fn event(&self, kind: Kind, who: &SignedIn) -> Event {
+        Event::new(kind).from(self.address).subject(&who.user.id)
+    }
+
+    /// What is shown of a device; `None` where there is none, or its client is gone.
+    async fn view(
+        &self,
+        who: &SignedIn,
+        code: UserCode,
+        device: Option<DeviceAuthorization>,
+    ) -> Result<Option<DeviceView>, StoreError> {
+        let Some(device) = device else { return Ok(None) };
+        let Some(client) = self.server.store.client_by_id(&device.client_id).await? else { return Ok(None) };
+        let (email, code) = (who.user.email.clone(), code.to_string());
+        let (browser, now) = (self.address.to_string(), self.server.clock.now());
+        Ok(Some(DeviceView::new(device, client.name, email, code, &browser, now)))
+    }
+
+    /// The answer to codes with which no device waits. The attempt at it stays counted.
+    async fn not_waiting(&self, who: &SignedIn, typed: Option<&str>) -> Response {
+        self.server.audit.record(self.event(Kind::DeviceCodeFailed, who)).await;
+        flyte_pages::enter_code_page(
+            &who.user.email,
+            typed.unwrap_or_default(),
+            Some(CodeRefusal::NotWaiting),
+        )
+    }
+}
+
+/// The sign-in page, which leads back here with the code.
+fn sign_in(code: Option<UserCode>) -> String {
+    let mut return_to = endpoints::DEVICE.to_owned();
+    if let Some(code) = code {
+        parameters::append(&mut return_to, "user_code", &code.to_string());
+    }
+    format!("{}?return_to={}", endpoints::LOGIN, flyte_pages::encode(&return_to))
+}
+
+fn failed(error: &dyn std::error::Error) -> Response {
+    tracing::error!(%error, "a device could not be answered for");
+    flyte_pages::error_page(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Something went wrong",
+        "The server could not look the device up. Nothing was approved; try again.",
+    )
+}

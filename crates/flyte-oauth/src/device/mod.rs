@@ -1,0 +1,134 @@
+//! The device authorization endpoint (RFC 8628 section 3.1): a device that has no browser asks for two codes. It polls
+//! the token endpoint with the one (`token::device_code`) and shows the other to a person, who enters it at `activate`.
+
+pub mod activate;
+#[cfg(test)]
+mod tests;
+pub mod user_code;
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use uuid::Uuid;
+
+use self::user_code::UserCode;
+use super::{
+    authorize::request::max_age,
+    client,
+    error::{self, ErrorCode, OAuthError},
+    form::Form,
+    parameters, resource,
+    token::{device_code, require_grant},
+};
+use crate::AuthorizationServer;
+use flyte_audit::{Detail, Event, Kind};
+use flyte_model::ClientAddr;
+use flyte_model::scope;
+use flyte_secrets::opaque_token;
+use flyte_settings::endpoints;
+use flyte_store::{DeviceAuthorization, StoreError};
+
+/// How often new codes are made where the user code is another device's already, which among a million of them happens
+/// once in a million times.
+const ATTEMPTS: usize = 4;
+
+/// The body of an answer (RFC 8628 section 3.2).
+#[derive(Serialize)]
+struct Body<'a> {
+    device_code: &'a str,
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: String,
+    expires_in: i64,
+    interval: i64,
+}
+
+/// Answers a device's request.
+pub(super) async fn post(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(ClientAddr(address)): Extension<ClientAddr>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, OAuthError> {
+    // Before anything is looked up, let alone stored.
+    if let Err(throttled) = server.throttle.admit_device(address) {
+        let event = Event::new(Kind::DeviceRefused).from(address).detail(Detail::Reason, "throttled");
+        server.audit.record(event).await;
+        return Ok(too_many(throttled.retry_after));
+    }
+    let form = form.parameters()?;
+    let client = client::authenticate(&server, &headers, &form).await?;
+    require_grant(&client, device_code::NAME)?;
+    let scopes = scope::parse(form.one("scope")?.unwrap_or_default())?;
+    scope::within(&scopes, &client.scopes)?;
+    let audience = resource::requested(&form, server.config.issuer())?;
+    // Not in RFC 8628: what RFC 9470 section 4 has a client ask for in an authorization request, for clients without a browser.
+    let max_age = form.one("max_age")?.map(max_age).transpose()?;
+
+    let now = server.clock.now();
+    let tokens = &server.config.tokens;
+    let mut device = DeviceAuthorization {
+        device_code_hash: Default::default(),
+        user_code_hash: Default::default(),
+        family_id: Uuid::new_v4().to_string(),
+        client_id: client.id.clone(),
+        scopes,
+        audience,
+        max_age,
+        address: address.to_string(),
+        interval: tokens.device_poll_interval,
+        created_at: now,
+        expires_at: now.saturating_add(tokens.device_code_ttl),
+    };
+    let (device_code, user_code) = create(&server, &mut device).await?;
+    let verification_uri = server.config.url(endpoints::DEVICE);
+    let mut verification_uri_complete = verification_uri.clone();
+    parameters::append(&mut verification_uri_complete, "user_code", &user_code.to_string());
+    let mut response = Json(Body {
+        device_code: device_code.expose_secret(),
+        user_code: user_code.to_string(),
+        verification_uri,
+        verification_uri_complete,
+        expires_in: tokens.device_code_ttl,
+        interval: tokens.device_poll_interval,
+    })
+    .into_response();
+    error::no_store(response.headers_mut());
+    Ok(response)
+}
+
+/// Makes the two codes and stores the device under them.
+async fn create(
+    server: &AuthorizationServer,
+    device: &mut DeviceAuthorization,
+) -> Result<(SecretString, UserCode), OAuthError> {
+    let mut attempts = ATTEMPTS;
+    loop {
+        let device_code = opaque_token::generate(opaque_token::Kind::DeviceCode)?;
+        let user_code = UserCode::generate()?;
+        device.device_code_hash = opaque_token::hash(device_code.expose_secret());
+        device.user_code_hash = user_code.hash();
+        attempts -= 1;
+        match server.store.create_device(device).await {
+            Ok(()) => return Ok((device_code, user_code)),
+            Err(StoreError::AlreadyExists { .. }) if attempts > 0 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The answer to an address that asks for codes faster than people enter them.
+fn too_many(retry_after: i64) -> Response {
+    let description = format!("too many devices asked from this address; try again in {retry_after} s");
+    let mut response = OAuthError::new(ErrorCode::TemporarilyUnavailable, description).into_response();
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
+    response
+}

@@ -1,0 +1,102 @@
+//! The authorization server: OAuth 2 and OpenID Connect, a module for each endpoint.
+//!
+//! A sign-in walks `metadata` (the client finds the endpoints), `authorize` and perhaps `decision` (the person agrees),
+//! `token` (the client gets tokens, and new ones for as long as it lives), and ends at `revoke` or `logout`. A client
+//! without a browser asks at `device` instead of `authorize`, and a person answers for it on another machine. The rules
+//! that several endpoints share stand in modules of their own: `parameters`, `scope`, `redirect_uri`, `resource`,
+//! `pkce`, `client`. `docs/reference/oauth.md` says what is refused and why, with the section of the RFC.
+#![forbid(unsafe_code)]
+
+mod auth_metadata;
+pub mod authorize;
+pub mod client;
+pub mod client_assertion;
+mod client_throttle;
+mod decision;
+pub mod device;
+pub mod error;
+pub mod form;
+pub mod id_token;
+mod introspect;
+mod jwks;
+mod logout;
+pub mod metadata;
+pub mod parameters;
+pub mod pkce;
+pub mod redirect_uri;
+pub mod resource;
+mod revoke;
+mod sign_in;
+mod state;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod token;
+pub mod userinfo;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+use http::{HeaderName, Method, header};
+use tower_http::cors::{Any, CorsLayer};
+
+pub use self::{auth_metadata::Service as AuthMetadata, state::AuthorizationServer};
+use flyte_identity::Failures;
+use flyte_settings::endpoints;
+
+/// The routes of every endpoint.
+pub fn router(server: &AuthorizationServer) -> Router<Arc<AuthorizationServer>> {
+    programs(server).merge(people()).layer(DefaultBodyLimit::max(form::MAX_BYTES)).merge(sign_in::router())
+}
+
+/// The endpoints that programs call.
+fn programs(server: &AuthorizationServer) -> Router<Arc<AuthorizationServer>> {
+    clients(server)
+        .route(endpoints::AUTHORIZATION_SERVER_METADATA, get(metadata::get))
+        .route(endpoints::OPENID_CONFIGURATION, get(metadata::get))
+        .route(endpoints::JWKS, get(jwks::get))
+        .route(endpoints::USERINFO, get(userinfo::respond).post(userinfo::respond))
+        .layer(cors())
+}
+
+/// The endpoints at which clients prove who they are.
+fn clients(server: &AuthorizationServer) -> Router<Arc<AuthorizationServer>> {
+    let failures = Arc::new(Failures::new(server.clock.clone()));
+    Router::new()
+        .route(endpoints::DEVICE_AUTHORIZATION, post(device::post))
+        .route(endpoints::TOKEN, post(token::post))
+        .route(endpoints::REVOKE, post(revoke::post))
+        .route(endpoints::INTROSPECT, post(introspect::post))
+        .layer(middleware::from_fn_with_state(failures, client_throttle::limit))
+}
+
+/// The endpoints that browsers are sent to.
+fn people() -> Router<Arc<AuthorizationServer>> {
+    Router::new()
+        .route(endpoints::AUTHORIZE, get(authorize::get).post(authorize::post))
+        .route(endpoints::CONSENT, post(decision::post))
+        .route(endpoints::ACCOUNT, post(decision::post))
+        .route(endpoints::DEVICE, get(device::activate::get).post(device::activate::post))
+        .route(endpoints::LOGOUT, get(logout::get).post(logout::post))
+}
+
+/// Lets a client that runs in a browser call the endpoints that take no cookies. Any origin may: what is asked for there
+/// is proved by what the client sends, never by what the browser adds, and credentials are not allowed.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("flyte-authorization"),
+        ])
+        .expose_headers([header::WWW_AUTHENTICATE])
+        .max_age(Duration::from_secs(3600))
+}

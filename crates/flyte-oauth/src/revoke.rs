@@ -1,0 +1,168 @@
+//! Giving tokens back (RFC 7009).
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode};
+
+use super::{
+    client,
+    error::{self, OAuthError},
+    form::Form,
+};
+use crate::AuthorizationServer;
+use flyte_access::{token as access_token, token::AccessTokenClaims};
+use flyte_audit::{self, Detail, Event};
+use flyte_secrets::opaque_token::{self, Kind};
+use flyte_store::{Client, RevokedBy};
+
+/// Revokes a refresh token or an access token, and with it all that came of the same authorization; of a machine identity's
+/// access tokens, that one alone. A token that is
+/// unknown, expired or another client's is no error (section 2.2): either way the client's token is worth nothing now.
+/// `token_type_hint` is not needed, since the two kinds of tokens look different.
+pub(super) async fn post(
+    State(server): State<Arc<AuthorizationServer>>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, OAuthError> {
+    let form = form.parameters()?;
+    let client = client::authenticate(&server, &headers, &form).await?;
+    let token = form.one("token")?.ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+    form.one("token_type_hint")?;
+    let family = if token.starts_with(Kind::RefreshToken.prefix()) {
+        refresh_token(&server, &client, token).await?
+    } else {
+        access_token(&server, &client, token).await?
+    };
+    if let Some(family_id) = family {
+        server.access.revoke_family(&family_id);
+        let event =
+            Event::new(flyte_audit::Kind::TokenRevoked).client(&client.id).detail(Detail::Family, family_id);
+        server.audit.record(event).await;
+    }
+    let mut response = StatusCode::OK.into_response();
+    error::no_store(response.headers_mut());
+    Ok(response)
+}
+
+async fn refresh_token(
+    server: &AuthorizationServer,
+    client: &Client,
+    token: &str,
+) -> Result<Option<String>, OAuthError> {
+    let hash = opaque_token::hash(token);
+    Ok(server.store.revoke_refresh_token(&hash, RevokedBy::Client(&client.id), server.clock.now()).await?)
+}
+
+async fn access_token(
+    server: &AuthorizationServer,
+    client: &Client,
+    token: &str,
+) -> Result<Option<String>, OAuthError> {
+    let now = server.clock.now();
+    let Ok(claims) = server.keys.verify::<AccessTokenClaims>(token, access_token::TYP) else {
+        return Ok(None);
+    };
+    // One that has expired gives nothing; letting it end a session that lives would be a power that it never had.
+    if claims.iss != server.config.issuer() || claims.exp <= now {
+        return Ok(None);
+    }
+    if !claims.principal.is_person() {
+        // The family is all that the key will ever give; what is given back is this one token.
+        if claims.client_id != client.id {
+            return Ok(None);
+        }
+        server.store.revoke_id(&claims.jti, now).await?;
+        return Ok(Some(claims.jti));
+    }
+    let revoked = server.store.revoke_family(&claims.family, RevokedBy::Client(&client.id), now).await?;
+    Ok(revoked.then_some(claims.family))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Answer, Server};
+
+    async fn revoke(server: &Server, client: &str, token: &str) -> Answer {
+        server.post("/oauth2/revoke", &[("client_id", client), ("token", token)]).await
+    }
+
+    #[tokio::test]
+    async fn either_token_ends_both() {
+        let server = Server::start().await;
+        for name in ["refresh_token", "access_token"] {
+            let tokens = server.tokens().await;
+            let other = server.tokens().await;
+            let access = tokens["access_token"].as_str().unwrap();
+            assert_eq!(server.userinfo(access).await.status, 200);
+            let answer = revoke(&server, "flyte", tokens[name].as_str().unwrap()).await;
+            assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
+            assert_eq!(answer.headers["cache-control"], "no-store");
+            assert_eq!(answer.headers["access-control-allow-origin"], "*");
+            assert_eq!(server.userinfo(access).await.status, 401, "at once");
+            let refresh = tokens["refresh_token"].as_str().unwrap();
+            assert_eq!(server.refresh(refresh).await.error(), "invalid_grant");
+            assert_eq!(server.userinfo(other["access_token"].as_str().unwrap()).await.status, 200);
+            assert_eq!(revoke(&server, "flyte", tokens[name].as_str().unwrap()).await.status, 200, "again");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_superseded_token_ends_the_family_too() {
+        let server = Server::start().await;
+        let first = server.tokens().await;
+        let second = server.refresh(first["refresh_token"].as_str().unwrap()).await.json();
+        assert_eq!(revoke(&server, "flyte", first["refresh_token"].as_str().unwrap()).await.status, 200);
+        let answer = server.refresh(second["refresh_token"].as_str().unwrap()).await;
+        assert_eq!(answer.error(), "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_the_clients_is_left_alone() {
+        let server = Server::start().await;
+        let tokens = server.tokens().await;
+        let (access, refresh) =
+            (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+        let id = tokens["id_token"].as_str().unwrap();
+        for (client, token) in [
+            ("native", access),
+            ("native", refresh),
+            ("flyte", id),
+            ("flyte", "flr_unknown"),
+            ("flyte", "unknown"),
+            ("flyte", &access[..access.len() - 2]),
+        ] {
+            assert_eq!(revoke(&server, client, token).await.status, 200, "{client}");
+        }
+        assert_eq!(server.userinfo(access).await.status, 200);
+        assert_eq!(server.refresh(refresh).await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn an_expired_access_token_ends_nothing() {
+        let server = Server::start().await;
+        let tokens = server.tokens().await;
+        server.state.clock.advance(3600);
+        assert_eq!(revoke(&server, "flyte", tokens["access_token"].as_str().unwrap()).await.status, 200);
+        assert_eq!(server.refresh(tokens["refresh_token"].as_str().unwrap()).await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn the_client_must_say_who_it_is_and_what() {
+        let server = Server::start().await;
+        for (pairs, error) in [
+            (&[("token", "x")][..], "invalid_request"),
+            (&[("client_id", "flyte")], "invalid_request"),
+            (&[("client_id", "flyte"), ("token", "x"), ("token", "y")], "invalid_request"),
+            (&[("client_id", "nobody"), ("token", "x")], "invalid_client"),
+            (&[("client_id", "web app"), ("token", "x")], "invalid_client"),
+        ] {
+            assert_eq!(server.post("/oauth2/revoke", pairs).await.error(), error, "{pairs:?}");
+        }
+        let hinted = [("client_id", "flyte"), ("token", "x"), ("token_type_hint", "foreign")];
+        assert_eq!(server.post("/oauth2/revoke", &hinted).await.status, 200);
+    }
+}

@@ -1,0 +1,289 @@
+//! Signing in with e-mail address and password.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    Extension, Form,
+    extract::{
+        DefaultBodyLimit, Query, State,
+        rejection::{FormRejection, QueryRejection},
+    },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
+};
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+
+use crate::{AuthorizationServer, redirect_uri};
+use flyte_audit::{Detail, Event, Kind};
+use flyte_identity::{PasswordError, Passwords, first_password};
+use flyte_model::ClientAddr;
+use flyte_pages::{FormAction, LoginView, ReturnTo, csrf, duration, error_page, failed, login_page};
+use flyte_store::{BrowserSession, StoreError, User};
+
+/// The longest e-mail address (RFC 5321 section 4.5.3.1.3), in bytes; no account has a longer one.
+const MAX_EMAIL_BYTES: usize = 254;
+
+/// The form with a long authorization request in it, every byte percent-encoded, fits.
+pub(super) fn body_limit() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(40 * 1024)
+}
+
+/// Query of `GET /login`.
+#[derive(Deserialize)]
+pub(super) struct LoginQuery {
+    #[serde(default)]
+    return_to: String,
+    /// Present if the person wants to sign in with another account than the browser's.
+    another_account: Option<String>,
+}
+
+/// Body of `POST /login`.
+#[derive(Deserialize)]
+pub(super) struct LoginForm {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    return_to: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default, deserialize_with = "secret")]
+    password: SecretString,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    String::deserialize(deserializer).map(SecretString::from)
+}
+
+/// `GET /login`
+pub(super) async fn show(
+    State(server): State<Arc<AuthorizationServer>>,
+    query: Result<Query<LoginQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let query = query.ok().map(|Query(query)| query);
+    let another_account = query.as_ref().is_some_and(|query| query.another_account.is_some());
+    let return_to = query.and_then(|query| ReturnTo::parse(&query.return_to));
+    let signed_in = match server.sessions.current(&headers).await {
+        Ok(signed_in) => signed_in,
+        Err(error) => return failed(&error),
+    };
+    if signed_in.is_some() && return_to.is_none() {
+        return Redirect::to("/").into_response();
+    }
+    // A person who is signed in and sent here is asked to prove it again, unless they want another account.
+    let email = return_to
+        .as_ref()
+        .and_then(|request| request.parameter("login_hint"))
+        .filter(|hint| hint.len() <= MAX_EMAIL_BYTES)
+        .or_else(|| signed_in.map(|signed_in| signed_in.user.email))
+        .filter(|_| !another_account);
+    form(&server, &headers, return_to.as_ref(), &email.unwrap_or_default(), None).await
+}
+
+/// `POST /login`
+pub(super) async fn submit(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(ClientAddr(address)): Extension<ClientAddr>,
+    headers: HeaderMap,
+    body: Result<Form<LoginForm>, FormRejection>,
+) -> Response {
+    let LoginForm { csrf, return_to, email, password } = match body {
+        Ok(Form(form)) => form,
+        Err(rejection) => {
+            return error_page(
+                rejection.status(),
+                "The form could not be read",
+                "Go back, reload the page, and sign in again.",
+            );
+        }
+    };
+    let return_to = ReturnTo::parse(&return_to);
+    let email = email.trim();
+    let refuse =
+        async |refusal: Refusal| form(&server, &headers, return_to.as_ref(), email, Some(refusal)).await;
+
+    let refused = |reason| Event::new(Kind::SignInRefused).from(address).detail(Detail::Reason, reason);
+    if !csrf::verify(&headers, &csrf) {
+        server.audit.record(refused("csrf")).await;
+        return refuse(Refusal::OutOfDate).await;
+    }
+    // Waiting comes before anything that depends on the account.
+    let known = server.known_browsers.recognize(&headers, email);
+    let attempt = match server.throttle.admit(email, address, known) {
+        Ok(attempt) => attempt,
+        Err(throttled) => {
+            server.audit.record(refused("throttled")).await;
+            return refuse(Refusal::Throttled { retry_after: throttled.retry_after }).await;
+        }
+    };
+    let account = match account(&server, email).await {
+        Ok(account) => account,
+        Err(error) => {
+            attempt.withdrawn();
+            return failed(&error);
+        }
+    };
+    let hash = account.as_ref().and_then(|user| user.password_hash.clone());
+    match server.passwords.verify(password.clone(), hash).await {
+        Ok(true) => {}
+        Ok(false) => {
+            server.audit.record(failed_attempt(account.as_ref(), address)).await;
+            return refuse(Refusal::WrongCredentials).await;
+        }
+        Err(error) => {
+            attempt.withdrawn();
+            return match error {
+                PasswordError::Overloaded { retry_after } => refuse(Refusal::Busy { retry_after }).await,
+                PasswordError::Length | PasswordError::Failed(_) => failed(&error),
+            };
+        }
+    }
+    let Some(mut user) = account else { return refuse(Refusal::WrongCredentials).await };
+    match sign_in(&server, &headers, &mut user, password).await {
+        Ok(None) => {
+            server.audit.record(failed_attempt(Some(&user), address)).await;
+            refuse(Refusal::WrongCredentials).await
+        }
+        Ok(Some((session, cookie))) => {
+            attempt.succeeded();
+            if let Err(error) = first_password::forget(&server.config.data_dir, &user.email) {
+                tracing::warn!(%error, "the file with the first password cannot be removed; remove it");
+            }
+            let event = of(Event::new(Kind::SignedIn).from(address), &user);
+            server.audit.record(event.detail(Detail::Session, session.id)).await;
+            let location = return_to.as_ref().and_then(ReturnTo::location);
+            let location = location.unwrap_or(HeaderValue::from_static("/"));
+            let cookies = [Some(cookie), server.known_browsers.remember(&headers, email)];
+            let cookies = cookies.into_iter().flatten().map(|cookie| (header::SET_COOKIE, cookie));
+            (StatusCode::SEE_OTHER, [(header::LOCATION, location)], AppendHeaders(cookies)).into_response()
+        }
+        Err(error) => {
+            attempt.withdrawn();
+            failed(&error)
+        }
+    }
+}
+
+/// The event, of this person.
+fn of(event: Event, user: &User) -> Event {
+    event.subject(&user.id).detail(Detail::Email, &user.email)
+}
+
+/// A wrong password. What was typed is recorded only when it is an account's address: it may be a password in the wrong
+/// field.
+fn failed_attempt(account: Option<&User>, address: IpAddr) -> Event {
+    account.into_iter().fold(Event::new(Kind::SignInFailed).from(address), of)
+}
+
+/// The account that can sign in with this address; a disabled one cannot.
+async fn account(server: &AuthorizationServer, email: &str) -> Result<Option<User>, StoreError> {
+    if email.len() > MAX_EMAIL_BYTES {
+        return Ok(None);
+    }
+    let user = server.store.user_by_email(email).await?;
+    Ok(user.filter(|user| user.disabled_at.is_none()))
+}
+
+/// Starts a session in place of the one that the browser may have; `None` where the password is not right any more.
+async fn sign_in(
+    server: &AuthorizationServer,
+    headers: &HeaderMap,
+    user: &mut User,
+    password: SecretString,
+) -> Result<Option<(BrowserSession, HeaderValue)>, StoreError> {
+    if let Some(outdated) = user.password_hash.as_deref().filter(|hash| Passwords::is_outdated(hash)) {
+        match server.passwords.hash(password).await {
+            Ok(hash) => {
+                if server.store.upgrade_password_hash(&user.id, outdated, &hash).await? {
+                    user.password_hash = Some(hash);
+                }
+            }
+            Err(error) => tracing::warn!(%error, user_id = user.id, "the password hash stays as it is"),
+        }
+    }
+    if let Some(old) = server.sessions.current(headers).await? {
+        server.sessions.end(&old.session).await?;
+    }
+    server.sessions.start(user).await
+}
+
+/// Why somebody is not signed in.
+enum Refusal {
+    WrongCredentials,
+    Throttled { retry_after: i64 },
+    Busy { retry_after: u32 },
+    OutOfDate,
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::WrongCredentials => StatusCode::UNAUTHORIZED,
+            Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::OutOfDate => StatusCode::FORBIDDEN,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::WrongCredentials => "The e-mail address or the password is not right.".to_owned(),
+            Self::Throttled { retry_after } => {
+                format!("Too many attempts failed. Try again in {}.", duration(*retry_after))
+            }
+            Self::Busy { .. } => "Many people are signing in right now. Try again in a moment.".to_owned(),
+            Self::OutOfDate => "This page was out of date. Please sign in again.".to_owned(),
+        }
+    }
+
+    fn header(&self) -> Option<(header::HeaderName, HeaderValue)> {
+        match self {
+            // A 401 has to name a scheme (RFC 9110 section 15.5.2); browsers show no dialog for one they do not know.
+            Self::WrongCredentials => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Cookie form-action=\"/login\"")))
+            }
+            Self::Throttled { retry_after } => Some((header::RETRY_AFTER, HeaderValue::from(*retry_after))),
+            Self::Busy { retry_after } => Some((header::RETRY_AFTER, HeaderValue::from(*retry_after))),
+            Self::OutOfDate => None,
+        }
+    }
+}
+
+async fn form(
+    server: &AuthorizationServer,
+    headers: &HeaderMap,
+    return_to: Option<&ReturnTo>,
+    email: &str,
+    refusal: Option<Refusal>,
+) -> Response {
+    let client = match return_to.and_then(|request| request.parameter("client_id")) {
+        Some(id) => match server.store.client_by_id(&id).await {
+            Ok(client) => client,
+            Err(error) => return failed(&error),
+        },
+        None => None,
+    };
+    let forms = client
+        .as_ref()
+        .zip(return_to.and_then(|request| request.parameter("redirect_uri")))
+        .filter(|(client, uri)| redirect_uri::is_registered(&client.redirect_uris, uri))
+        .map_or_else(FormAction::own, |(_, uri)| FormAction::and_redirect(&uri));
+    let message = refusal.as_ref().map(Refusal::message);
+    let view = LoginView {
+        return_to,
+        client: client
+            .as_ref()
+            .map(|client| client.name.as_str())
+            .or_else(|| return_to.filter(|request| request.is_device()).map(|_| "your other device")),
+        email,
+        error: message.as_deref(),
+        wrong: matches!(refusal, Some(Refusal::WrongCredentials)),
+    };
+    let status = refusal.as_ref().map_or(StatusCode::OK, Refusal::status);
+    let mut response = login_page(status, &server.config, headers, &view, &forms);
+    if let Some((name, value)) = refusal.as_ref().and_then(Refusal::header) {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}

@@ -1,0 +1,150 @@
+//! Who a token's person is (OpenID Connect Core section 5.3).
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::error::{self, OAuthError};
+use crate::AuthorizationServer;
+use flyte_model::scope;
+use flyte_store::User;
+
+/// What is told about a person (OpenID Connect Core section 5.1), as far as the scopes go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UserClaims {
+    /// Stable identifier.
+    pub sub: String,
+    /// Full name; with `profile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What the person signs in as; with `profile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preferred_username: Option<String>,
+    /// E-mail address; with `email`. There is no `email_verified`: nobody verified it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+}
+
+impl UserClaims {
+    /// What `scopes` let a client know about `user`.
+    #[must_use]
+    pub fn of(user: &User, scopes: &[String]) -> Self {
+        let profile = scope::contains(scopes, scope::PROFILE);
+        let name = Some(&user.name).filter(|name| profile && !name.is_empty());
+        Self {
+            sub: user.id.clone(),
+            name: name.cloned(),
+            preferred_username: profile.then(|| user.email.clone()),
+            email: scope::contains(scopes, scope::EMAIL).then(|| user.email.clone()),
+        }
+    }
+}
+
+/// Answers GET and POST with a bearer token in the header (RFC 6750 section 2.1).
+pub(super) async fn respond(State(server): State<Arc<AuthorizationServer>>, headers: HeaderMap) -> Response {
+    let caller = match server.access.authenticate(&headers).await {
+        Ok(caller) => caller,
+        Err(error) => return error.into_response(),
+    };
+    if !scope::contains(&caller.scopes, scope::OPENID) {
+        return insufficient_scope();
+    }
+    let mut response = match server.store.user_by_id(&caller.subject).await {
+        Ok(Some(user)) => Json(UserClaims::of(&user, &caller.scopes)).into_response(),
+        // The account went away after its token was checked.
+        Ok(None) => OAuthError::invalid_grant("there is no such person").into_response(),
+        Err(error) => OAuthError::from(error).into_response(),
+    };
+    error::no_store(response.headers_mut());
+    response
+}
+
+/// RFC 6750 section 3.1.
+fn insufficient_scope() -> Response {
+    let mut response = StatusCode::FORBIDDEN.into_response();
+    response.headers_mut().insert(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer error=\"insufficient_scope\", scope=\"openid\""),
+    );
+    error::no_store(response.headers_mut());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Server;
+
+    #[test]
+    fn a_scope_tells_its_claims_and_no_others() {
+        let user = User {
+            id: "u".into(),
+            email: "ada@example.com".into(),
+            name: "Ada".into(),
+            password_hash: None,
+            admin: false,
+            created_at: 0,
+            disabled_at: None,
+        };
+        for (scopes, expected) in [
+            ("openid", r#"{"sub":"u"}"#),
+            ("openid all", r#"{"sub":"u"}"#),
+            ("openid email", r#"{"sub":"u","email":"ada@example.com"}"#),
+            ("openid profile", r#"{"sub":"u","name":"Ada","preferred_username":"ada@example.com"}"#),
+        ] {
+            let claims = UserClaims::of(&user, &scope::parse(scopes).unwrap());
+            assert_eq!(serde_json::to_string(&claims).unwrap(), expected, "{scopes}");
+        }
+        let nameless = User { name: String::new(), ..user };
+        assert_eq!(UserClaims::of(&nameless, &scope::parse("profile").unwrap()).name, None);
+    }
+
+    #[tokio::test]
+    async fn the_token_says_who_and_how_much() {
+        let server = Server::start().await;
+        let mut browser = server.browser("Ada").await;
+        for (scope, expected) in [
+            ("openid email", serde_json::json!({"sub": "user-Ada", "email": "ada@example.com"})),
+            ("openid", serde_json::json!({"sub": "user-Ada"})),
+        ] {
+            let code = browser.authorize(&[("scope", scope)]).await.query("code");
+            let tokens = server.redeem(&code).await.json();
+            let answer = server.userinfo(tokens["access_token"].as_str().unwrap()).await;
+            assert_eq!(answer.json(), expected);
+            assert_eq!(answer.headers["cache-control"], "no-store");
+            assert_eq!(answer.headers["access-control-allow-origin"], "*");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_openid_nothing_is_told() {
+        let server = Server::start().await;
+        let code = server.browser("Ada").await.authorize(&[("scope", "all email")]).await.query("code");
+        let tokens = server.redeem(&code).await.json();
+        let answer = server.userinfo(tokens["access_token"].as_str().unwrap()).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (403, ""));
+        let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+        assert!(challenge.contains("insufficient_scope"), "{challenge}");
+    }
+
+    #[tokio::test]
+    async fn without_a_good_token_the_answer_says_what_is_needed() {
+        let server = Server::start().await;
+        let tokens = server.tokens().await;
+        server.state.clock.advance(3600);
+        for token in
+            ["", "x", tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap()]
+        {
+            let answer = server.userinfo(token).await;
+            assert_eq!(answer.status, 401, "{token}");
+            let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+            assert!(challenge.starts_with("Bearer"), "{challenge}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The page on which a person chooses the account for an authorization request.
+
+use askama::Template;
+use axum::{
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+
+use super::{
+    csrf,
+    form_action::FormAction,
+    page::{page, server_name},
+};
+use flyte_settings::Config;
+
+/// The account that a person may go on with.
+#[derive(Clone, Debug)]
+pub struct AccountView {
+    /// `client_name`.
+    pub client_name: String,
+    /// Full name of the person who is signed in; may be empty.
+    pub user_name: String,
+    /// Their e-mail address.
+    pub user_email: String,
+    /// Query of the validated authorization request; comes back in the field `request`.
+    pub request: String,
+}
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountTemplate<'a> {
+    view: &'a AccountView,
+    server: &'a str,
+    csrf: &'a str,
+}
+
+/// Asks for the account. The form posts to `/oauth2/account`: `csrf`, `request`, and `decision`, `continue` or
+/// `another-account`.
+#[must_use]
+pub fn account_page(config: &Config, headers: &HeaderMap, view: &AccountView) -> Response {
+    let csrf = csrf::token(headers);
+    let template = AccountTemplate { view, server: server_name(config), csrf: &csrf.token };
+    csrf.attach(page(StatusCode::OK, &template, &FormAction::of_request(&view.request)))
+}

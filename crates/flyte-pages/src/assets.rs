@@ -1,0 +1,106 @@
+//! The style sheet and the mark, compiled in. Their names contain their content's hash, so that browsers may keep them
+//! for ever and still get a new version at once.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::{
+    extract::Path,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::error::error_page;
+
+struct Asset {
+    name: String,
+    content_type: &'static str,
+    content: &'static str,
+}
+
+static STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("flyte", "css", "text/css; charset=utf-8", include_str!("../assets/flyte.css"))
+});
+static MARK: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("mark", "svg", "image/svg+xml", include_str!("../assets/mark.svg")));
+
+impl Asset {
+    fn new(stem: &str, extension: &str, content_type: &'static str, content: &'static str) -> Self {
+        let hash = digest(&SHA256, content.as_bytes());
+        let hash: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { name: format!("{stem}.{hash}.{extension}"), content_type, content }
+    }
+}
+
+/// File name of the style sheet under `/assets/`.
+#[must_use]
+pub fn style() -> &'static str {
+    &STYLE.name
+}
+
+/// File name of the mark under `/assets/`.
+#[must_use]
+pub fn mark() -> &'static str {
+    &MARK.name
+}
+
+/// `GET /assets/{name}`
+pub async fn serve(Path(name): Path<String>) -> Response {
+    match [&*STYLE, &*MARK].into_iter().find(|asset| asset.name == name) {
+        Some(asset) => (
+            [
+                (header::CONTENT_TYPE, asset.content_type),
+                (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ],
+            asset.content,
+        )
+            .into_response(),
+        None => error_page(StatusCode::NOT_FOUND, "Not found", "There is no such file on this server."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// The colours of each scheme, light first; each value is the relative luminance (WCAG 2.2).
+    fn schemes() -> Vec<HashMap<&'static str, f64>> {
+        let blocks = STYLE.content.split(":root {").skip(1).map(|rest| rest.split('}').next().unwrap());
+        blocks.map(|block| block.lines().filter_map(colour).collect()).collect()
+    }
+
+    fn colour(line: &'static str) -> Option<(&'static str, f64)> {
+        let (name, value) = line.trim().strip_prefix("--")?.split_once(": #")?;
+        let channel = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&value[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        Some((name, 0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)))
+    }
+
+    #[test]
+    fn every_colour_can_be_told_from_what_it_is_on() {
+        let schemes = schemes();
+        assert_eq!(schemes.len(), 2);
+        for colours in schemes {
+            for (minimum, front, backs) in [
+                (4.5, "text", &["surface", "ground", "code-ground", "quiet-hover"][..]),
+                (4.5, "muted", &["surface", "ground", "code-ground"]),
+                (4.5, "on-accent", &["accent", "accent-hover"]),
+                (4.5, "alert-text", &["alert-ground"]),
+                (3.0, "control-line", &["surface"]),
+                (3.0, "alert-text", &["surface"]),
+                (4.5, "accent", &["surface", "ground"]),
+                (3.0, "ring", &["surface", "ground"]),
+            ] {
+                for back in backs {
+                    let (one, other) = (colours[front], colours[back]);
+                    let contrast = (one.max(other) + 0.05) / (one.min(other) + 0.05);
+                    assert!(contrast >= minimum, "{front} on {back}: {contrast:.2}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The page that asks whether a client may act for a person.
+
+use askama::Template;
+use axum::{
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+
+use super::{
+    csrf,
+    form_action::FormAction,
+    page::{page, server_name},
+};
+use flyte_settings::Config;
+
+/// What a person is asked to agree to.
+#[derive(Clone, Debug)]
+pub struct ConsentView {
+    /// `client_name`.
+    pub client_name: String,
+    /// `client_id`.
+    pub client_id: String,
+    /// Who is asked.
+    pub user_email: String,
+    /// The scopes asked for.
+    pub scopes: Vec<String>,
+    /// Whether it may make, change and delete API keys and trust rules.
+    pub keeps_api_keys: bool,
+    /// Host and port that the answer goes to, for display.
+    pub redirect_host: String,
+    /// Query of the validated authorization request; comes back in the field `request`.
+    pub request: String,
+}
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct ConsentTemplate<'a> {
+    view: &'a ConsentView,
+    server: &'a str,
+    csrf: &'a str,
+}
+
+/// Asks for consent. The form posts to `/oauth2/consent`: `csrf`, `request`, and `decision`, `allow` or `deny`.
+#[must_use]
+pub fn consent_page(config: &Config, headers: &HeaderMap, view: &ConsentView) -> Response {
+    let csrf = csrf::token(headers);
+    let template = ConsentTemplate { view, server: server_name(config), csrf: &csrf.token };
+    csrf.attach(page(StatusCode::OK, &template, &FormAction::of_request(&view.request)))
+}
+
+/// What a scope lets a client do, in words.
+pub(super) fn meaning(scope: &str) -> &str {
+    match scope {
+        "openid" => "Know who you are",
+        "profile" => "See your name",
+        "email" => "See your e-mail address",
+        "offline_access" => "Stay signed in when you are away",
+        "all" => "Do everything that you can do in Flyte",
+        other => other,
+    }
+}

@@ -1,0 +1,38 @@
+//! The pages that people see: rendered here, complete without JavaScript, and with nothing from elsewhere.
+//!
+//! Every form carries a [`csrf`] token in the field [`csrf::FIELD`]. Forms that other endpoints answer post to
+//! - `/oauth2/consent`: `request` (the query of the authorization request) and `decision` (`allow` or `deny`);
+//! - `/oauth2/account`: `request` (the same) and `decision` (`continue` or `another-account`);
+//! - `/oauth2/logout`: `request` (the query of the logout request, empty from the home page) and `decision`
+//!   (`sign-out`);
+//! - `/device`: `user_code` and `decision` (`approve` or `deny`).
+#![forbid(unsafe_code)]
+
+mod account;
+pub mod assets;
+mod consent;
+pub mod csrf;
+mod device;
+mod duration;
+mod error;
+mod form_action;
+mod home;
+mod login;
+mod logout;
+mod page;
+mod query;
+mod return_to;
+
+pub use account::{AccountView, account_page};
+pub use assets::serve as asset;
+pub use consent::{ConsentView, consent_page};
+pub use device::{CodeRefusal, DeviceView, confirm_device_page, device_decided_page, enter_code_page};
+pub use duration::duration;
+pub use error::{error_page, failed};
+pub use form_action::FormAction;
+pub use home::{HomeView, home_page};
+pub use login::{LoginView, login_page};
+pub use logout::{LogoutView, confirm_logout_page, signed_out_page};
+pub use page::security_headers;
+pub use query::encode;
+pub use return_to::ReturnTo;

@@ -1,0 +1,82 @@
+//! The whole server on one port: what every request passes, from the outside in: [`ClientAddr`](flyte_model::ClientAddr) and
+//! request identifier, the refusal of requests with two meanings, the span of its log lines, the time limit, the task that
+//! works on it, the limit of requests at a time, the limits of its kind, and the net that catches panics.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, StatusCode},
+    middleware,
+    response::Response,
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    limit::RequestBodyLimitLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
+    timeout::TimeoutLayer,
+};
+
+use crate::{api, app::App, panic};
+use flyte_http::{
+    Readiness, ambiguity, edge, finish, health,
+    limits::{self, Slots},
+};
+use flyte_model::is_loopback;
+use flyte_oauth::form;
+
+/// The whole server: OAuth, pages, control plane and health on one port. The peer's address comes in as
+/// `ConnectInfo<SocketAddr>`.
+pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
+    let http = &app.config.http;
+    let request_timeout = Duration::from_secs(http.request_timeout.unsigned_abs());
+
+    let pages = Router::new()
+        .merge(flyte_oauth::router(&app.authorization_server))
+        .fallback(not_found)
+        .with_state(Arc::clone(&app.authorization_server))
+        .layer(CatchPanicLayer::custom(panic::page))
+        .layer(RequestBodyLimitLayer::new(form::MAX_BYTES))
+        .layer(middleware::from_fn(limits::limit_form_time));
+    let control_plane = api::router(Arc::clone(&app))
+        .layer(CatchPanicLayer::custom(panic::connect_error))
+        .layer(DefaultBodyLimit::disable());
+
+    let downloads = api::objects::downloads(Arc::clone(&app)).layer(CatchPanicLayer::custom(panic::page));
+    // They take the time that they take, and have limits of their own.
+    let uploads = api::objects::uploads(Arc::clone(&app))
+        .layer(CatchPanicLayer::custom(panic::page))
+        .layer(middleware::from_fn(finish::finish));
+
+    let mut router = pages
+        .merge(control_plane)
+        .merge(downloads)
+        .layer(middleware::from_fn_with_state(
+            Arc::new(Slots::new(http.max_concurrent_requests)),
+            limits::limit_concurrency,
+        ))
+        .layer(middleware::from_fn(finish::finish))
+        // Only what comes before the response begins is limited: streams go on. The work does too: see `finish`.
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, request_timeout))
+        .merge(uploads)
+        .layer(edge::trace())
+        // An overloaded server is still alive, and its probes would drown the log.
+        .merge(health::router(Arc::clone(&app.store), readiness))
+        .layer(middleware::from_fn(ambiguity::refuse))
+        .layer(PropagateRequestIdLayer::new(edge::REQUEST_ID))
+        .layer(SetRequestIdLayer::new(edge::REQUEST_ID, MakeRequestUuid));
+    // Not on this machine's own names: a browser would then also refuse `http://localhost:PORT/callback`, to which the
+    // command's sign-in returns, and whatever else is developed there.
+    if app.config.public_url.scheme() == "https" && !is_loopback(&app.config.public_url) {
+        let (name, value) = edge::STRICT_TRANSPORT_SECURITY;
+        router = router.layer(SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)));
+    }
+    let trusted_proxies: Arc<[_]> = http.trusted_proxies.as_slice().into();
+    router.layer(middleware::from_fn_with_state(trusted_proxies, edge::identify))
+}
+
+async fn not_found() -> Response {
+    flyte_pages::error_page(StatusCode::NOT_FOUND, "Page not found", "There is no page at this address.")
+}
