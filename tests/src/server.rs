@@ -206,7 +206,7 @@ fn spawn(directory: &TempDir, port: u16, callback_port: u16, arguments: &[String
         .arg(directory.path().join("data"))
         .args(["--listen", &format!("127.0.0.1:{port}"), "--admin-password-file"])
         .arg(directory.path().join("password"))
-        .args(["--log", "flyte_server=debug"])
+        .args(["--log", "flyte=debug"])
         // The tests may run as root.
         .env("FLYTE_SERVER_RUNNER_ALLOW_ROOT", "true")
         // One of its own: the published client insists on the port that the server names.

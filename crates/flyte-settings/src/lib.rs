@@ -216,7 +216,7 @@ pub struct TrustConfig {
 /// What is logged, and how.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// Directives of `tracing_subscriber::EnvFilter`, such as `info` or `flyte_server=debug`.
+    /// Directives of `tracing_subscriber::EnvFilter`, such as `info` or `flyte=debug`.
     pub filter: String,
     /// The form of each line.
     pub format: LogFormat,

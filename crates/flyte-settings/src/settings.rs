@@ -632,7 +632,7 @@ pub static LOG_FILTER: Setting<String> = Setting {
     placeholder: "FILTER",
     default: Value("info"),
     help: "What is logged: `error`, `warn`, `info`, `debug` or `trace`, or directives such as \
-           `info,flyte_server::oauth=debug`. The audit log (target `audit`) is written whatever this says.",
+           `info,flyte_oauth=debug`. The audit log (target `audit`) is written whatever this says.",
     check: |filter| crate::check_filter(filter),
 };
 
