@@ -1,9 +1,8 @@
-//! The documentation names what is there: each link leads somewhere, each file that a walk through the code names exists, and
-//! the crates depend on each other as the table of crates says.
+//! The documentation names what exists: each link leads somewhere, and so does each file that a walk through the code names.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf};
 
-use flyte_e2e::repository as root;
+use flyte_repository::root;
 
 /// The pages at the root, those beside code, and every page below docs/.
 fn pages() -> Vec<PathBuf> {
@@ -106,53 +105,4 @@ fn the_walk_through_the_code_names_files_that_exist() {
         assert!(bases.iter().any(|base| base.join(code).exists()), "docs/architecture.md names {code}");
     }
     assert!(seen > 30, "only {seen} paths were found");
-}
-
-/// The rows of the table in crates/README.md: each crate, and the crates of the workspace that it depends on.
-fn crates_by_the_table() -> Vec<(String, Vec<String>)> {
-    let page = fs::read_to_string(root().join("crates/README.md")).unwrap();
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| ["));
-    rows.map(|row| {
-        let cells: Vec<_> = row.split('|').collect();
-        let name = cells[0].split(']').next().unwrap().to_owned();
-        let dependencies = cells[1].split(',').map(str::trim).filter(|name| !name.is_empty());
-        (name, dependencies.map(str::to_owned).collect())
-    })
-    .collect()
-}
-
-#[test]
-fn no_crate_depends_on_one_below_it() {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    let names: Vec<_> = packages.iter().map(|package| package["name"].as_str().unwrap()).collect();
-
-    let table = crates_by_the_table();
-    assert_eq!(table.len(), names.len(), "crates/README.md has a row for each of {names:?}");
-    for (row, (name, documented)) in table.iter().enumerate() {
-        let package = packages.iter().find(|package| package["name"] == **name);
-        let package = package.unwrap_or_else(|| panic!("crates/README.md names {name}"));
-        let dependencies = package["dependencies"].as_array().unwrap().iter();
-        // What only its tests need may come from anywhere.
-        let mut used: Vec<_> = dependencies
-            .filter(|dependency| dependency["kind"] != "dev")
-            .map(|dependency| dependency["name"].as_str().unwrap())
-            .filter(|dependency| names.contains(dependency))
-            .collect();
-        used.sort_unstable();
-        used.dedup();
-        assert_eq!(&used, documented, "{name}: crates/README.md says what it depends on");
-        for dependency in used {
-            assert!(
-                table[..row].iter().any(|(above, _)| above == dependency),
-                "{name} uses {dependency}, which is below it"
-            );
-        }
-    }
 }
