@@ -69,9 +69,9 @@ impl ConnectFailure {
         let told = Self::told(error);
         // A plain request has no tunnel: whatever fails while connecting is the proxy's. Elsewhere TLS is the server's.
         let has_tunnel = error.url().is_some_and(|url| url.scheme() == "https");
-        let is_proxys = told.in_front_of_tunnel
+        let is_about_proxy = told.in_front_of_tunnel
             || (proxy.is_some() && error.is_connect() && !(has_tunnel && told.failure.is_about_tls()));
-        match (is_proxys, proxy) {
+        match (is_about_proxy, proxy) {
             (false, _) => told.failure,
             (true, Some(proxy)) => Self::Proxy {
                 proxy: format!("the proxy {proxy}"),

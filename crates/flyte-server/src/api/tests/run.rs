@@ -516,7 +516,7 @@ async fn a_run_calls_tasks_and_hears_of_them() {
 }
 
 #[tokio::test]
-async fn nobody_runs_anything_under_anothers_run() {
+async fn nobody_runs_anything_under_another_run() {
     let server = Runs::start().await;
     let answer = server.json(CREATE_RUN, Some("Root"), &create("p", "r1")).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
