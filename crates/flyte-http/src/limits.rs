@@ -59,7 +59,7 @@ fn busy(status: StatusCode, text: &'static str) -> Response {
     response
 }
 
-/// Lets a form take no longer to arrive than [`FORM_TIME`], however many bytes come meanwhile: who sends slowly holds a
+/// Lets a form take no longer to arrive than `FORM_TIME`, however many bytes come meanwhile: who sends slowly holds a
 /// slot. The handler then finds that it did not arrive whole.
 pub async fn limit_form_time(request: Request, next: Next) -> Response {
     next.run(request.map(|body| with_deadline(body, FORM_TIME))).await

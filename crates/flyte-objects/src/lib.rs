@@ -171,7 +171,7 @@ impl Objects {
             base,
             directories,
             environment,
-            uploads: Turns::new(),
+            uploads: Turns::default(),
             decodes: Semaphore::new(MAX_DECODES),
             durable: Durable::default(),
         })

@@ -59,13 +59,13 @@ pub struct Turn {
     _url: Place<Permit>,
 }
 
-impl Turns {
-    /// A new one.
-    #[must_use]
-    pub fn new() -> Self {
+impl Default for Turns {
+    fn default() -> Self {
         Self::with_patience(PATIENCE)
     }
+}
 
+impl Turns {
     fn with_patience(patience: Duration) -> Self {
         Self {
             patience,
@@ -159,13 +159,13 @@ pub struct Pace {
     come: u64,
 }
 
-impl Pace {
-    /// A new one.
-    #[must_use]
-    pub fn new() -> Self {
+impl Default for Pace {
+    fn default() -> Self {
         Self { left: PACE, come: 0 }
     }
+}
 
+impl Pace {
     /// How long the next bytes may take.
     pub fn left(&self) -> Duration {
         self.left
@@ -176,7 +176,7 @@ impl Pace {
         self.left = self.left.saturating_sub(waited);
         self.come += bytes as u64;
         if self.come >= LEAST {
-            *self = Self::new();
+            *self = Self::default();
         }
     }
 }
@@ -245,14 +245,14 @@ mod tests {
 
     #[test]
     fn a_dribble_has_an_end_and_a_slow_line_has_none() {
-        let mut dribble = Pace::new();
+        let mut dribble = Pace::default();
         let mut taken = Duration::ZERO;
         while dribble.left() > Duration::ZERO {
             dribble.note(Duration::from_secs(1), 1);
             taken += Duration::from_secs(1);
         }
         assert_eq!(taken, PACE);
-        let mut slow = Pace::new();
+        let mut slow = Pace::default();
         for _ in 0..10_000 {
             slow.note(Duration::from_secs(1), 8 << 10);
             assert!(slow.left() > Duration::ZERO);

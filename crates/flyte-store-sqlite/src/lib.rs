@@ -136,7 +136,7 @@ fn already_exists(error: rusqlite::Error, kind: &'static str, id: &str) -> Sqlit
 
 /// A list or map as it stands in a column: JSON.
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String, SqliteError> {
-    serde_json::to_string(value).map_err(|error| SqliteError::backend(error))
+    serde_json::to_string(value).map_err(SqliteError::backend)
 }
 
 /// Reads back what [`to_json`] wrote.

@@ -34,7 +34,7 @@ impl Readers {
                 thread::Builder::new().name("store-reader".to_owned()).spawn(move || run(&connection, &jobs))
             })
             .collect::<Result<_, _>>()
-            .map_err(|error| SqliteError::backend(error))?;
+            .map_err(SqliteError::backend)?;
         Ok(Self { queue: Some(queue), threads })
     }
 

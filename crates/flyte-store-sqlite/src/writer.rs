@@ -34,7 +34,7 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || run(&connection, jobs))
-            .map_err(|error| SqliteError::backend(error))?;
+            .map_err(SqliteError::backend)?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Each method is one transaction: it has happened whole or not at all, also when the process is killed. "Not found"
 //! is `Option`, failure is [`StoreError`]. Time comes in as a parameter, never from the system. Secrets come in
-//! hashed ([`SecretHash`]); nothing that grants access can be read back out of a store.
+//! hashed ([`SecretHash`](flyte_secrets::SecretHash)); nothing that grants access can be read back out of a store.
 //!
 //! To add a kind of record: its data in a module here, its trait beside it, the trait in [`Store`]'s bounds, the
 //! implementation under `sqlite/` with the same file name, a migration, and a test in `contract.rs`, which every

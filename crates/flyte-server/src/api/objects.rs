@@ -139,7 +139,7 @@ async fn receive(
     let most = permit.length.map_or(most, |length| length.min(most));
     let mut staged = app.objects.stage().await.map_err(|error| failed(&error.into()))?;
     let mut body = body.into_data_stream();
-    let mut pace = Pace::new();
+    let mut pace = Pace::default();
     loop {
         let asked = Instant::now();
         let patience = deadline.min(asked + pace.left());
