@@ -1,18 +1,18 @@
-//! The part of the address space that one party commands.
+//! Blocks of IP addresses that belong to one party.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// What one party commands of the address space: one IPv4 address, or 64 bits' worth of IPv6 addresses.
+/// The addresses that usually belong to one party: one IPv4 address, or one IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AddressBlock {
     /// The address.
     V4(Ipv4Addr),
-    /// The first four of its eight groups.
+    /// The first four of the eight groups of the address.
     V6([u16; 4]),
 }
 
 impl AddressBlock {
-    /// The block that an address is in.
+    /// Returns the block that an address is in.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {

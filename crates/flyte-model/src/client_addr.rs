@@ -1,4 +1,4 @@
-//! Who is at the other end.
+//! The address of the client that sent a request.
 
 use std::{future::Future, net::IpAddr};
 
@@ -7,17 +7,18 @@ use http::{HeaderMap, HeaderName};
 use crate::Network;
 
 tokio::task_local! {
-    /// Whose request the task answers.
+    /// The client whose request this task answers.
     static CURRENT: ClientAddr;
 }
 
-/// The address of the client, as a request extension: what throttling and the log go by.
+/// The address of the client, as a request extension. Throttling and the log use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddr(pub IpAddr);
 
 impl ClientAddr {
-    /// The address of the client whose request came from `peer`: the peer itself or, where that is a trusted proxy, the
-    /// last address of `X-Forwarded-For` that is not. Addresses before that one are only what the client claims.
+    /// Returns the address of the client whose request came from `peer`. This is `peer` itself, unless that is a
+    /// trusted proxy. In that case it is the last address of `X-Forwarded-For` that is not a trusted proxy; the client
+    /// could have made up the addresses before it.
     #[must_use]
     pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Self {
         let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
@@ -33,7 +34,7 @@ impl ClientAddr {
             .flat_map(|value| value.split(','))
             .collect();
         for address in forwarded.iter().rev() {
-            // What a trusted proxy did not write as an address cannot be gone behind.
+            // If a trusted proxy wrote something other than an address, the rest of the header cannot be used.
             let Ok(address) = address.trim().parse::<IpAddr>() else { break };
             client = address.to_canonical();
             if !is_trusted(client) {
@@ -43,8 +44,8 @@ impl ClientAddr {
         Self(client)
     }
 
-    /// The client whose request is being answered, as the log's span tells it too: what records an event is often far from
-    /// what reads the request. `None` outside of a request.
+    /// Returns the client whose request is being answered; the span of the log has the same address. Code that records
+    /// an event is often far from the code that reads the request. Returns `None` outside a request.
     #[must_use]
     pub fn current() -> Option<Self> {
         CURRENT.try_with(|client| *client).ok()
@@ -70,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_cannot_choose_its_address() {
+    fn an_untrusted_client_cannot_choose_its_address() {
         assert_eq!(client("203.0.113.9", &["10.0.0.1"], &[]), "203.0.113.9");
         assert_eq!(client("203.0.113.9", &["10.0.0.1"], &["10.0.0.0/8"]), "203.0.113.9");
     }
 
     #[test]
-    fn a_trusted_proxy_is_believed_but_not_what_was_said_to_it() {
+    fn only_addresses_that_trusted_proxies_added_count() {
         let proxies = ["10.0.0.0/8"];
         assert_eq!(client("10.0.0.1", &["1.1.1.1, 203.0.113.9"], &proxies), "203.0.113.9");
         assert_eq!(client("10.0.0.1", &["1.1.1.1", "203.0.113.9, 10.0.0.2"], &proxies), "203.0.113.9");

@@ -1,5 +1,5 @@
-//! Time as a parameter: nothing else in the server asks the system what time it is, so that every
-//! expiry can be tested without sleeping.
+//! Time as a parameter. No other code in the server asks the system for the time, so every expiry can be tested without
+//! sleeping.
 
 use std::{
     fmt,
@@ -10,19 +10,19 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// A moment, in whole seconds of Unix time; the unit of `exp`, `iat` and `auth_time` (RFC 7519 section 2).
+/// A moment, in whole seconds of Unix time: the unit of `exp`, `iat` and `auth_time` (RFC 7519 section 2).
 pub type UnixTime = i64;
 
-/// A moment, in milliseconds of Unix time: what runs and their actions are measured in.
+/// A moment, in milliseconds of Unix time: the unit of the times of runs and actions.
 pub type UnixMillis = i64;
 
-/// The moment as people read it (RFC 3339).
+/// Formats a moment for people (RFC 3339).
 #[must_use]
 pub fn rfc3339(at: UnixTime) -> String {
     jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string())
 }
 
-/// Where the time comes from.
+/// The source of the current time.
 #[derive(Clone, Default)]
 pub struct Clock(Source);
 
@@ -34,18 +34,18 @@ enum Source {
 }
 
 impl Clock {
-    /// A clock that stands still at `now` until [`Clock::advance`] moves it. Clones share its hands.
+    /// Creates a clock that stays at `now` until [`Clock::advance`] moves it. Clones share its time.
     #[must_use]
     pub fn manual(now: UnixTime) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(now))))
     }
 
-    /// The time now.
+    /// Returns the time now.
     #[must_use]
-    #[allow(clippy::disallowed_methods, reason = "this is where the time comes from")]
+    #[allow(clippy::disallowed_methods, reason = "this is the source of the time")]
     pub fn now(&self) -> UnixTime {
         match &self.0 {
-            // A system clock before 1970 reads as 1970: every token is then fresh rather than the server dead.
+            // A system clock before 1970 counts as 1970: tokens then seem fresh, and the server does not fail.
             Source::System => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)),
@@ -53,9 +53,9 @@ impl Clock {
         }
     }
 
-    /// The time now, in milliseconds.
+    /// Returns the time now, in milliseconds.
     #[must_use]
-    #[allow(clippy::disallowed_methods, reason = "this is where the time comes from")]
+    #[allow(clippy::disallowed_methods, reason = "this is the source of the time")]
     pub fn now_millis(&self) -> UnixMillis {
         match &self.0 {
             Source::System => SystemTime::now()
@@ -65,7 +65,7 @@ impl Clock {
         }
     }
 
-    /// The time now, to the microsecond; where the clock is manual it stands at the whole second.
+    /// Returns the time now, to the microsecond. A manual clock has whole seconds only.
     #[must_use]
     pub fn timestamp(&self) -> jiff::Timestamp {
         match &self.0 {
@@ -74,7 +74,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock on by `seconds`; the system clock is left alone.
+    /// Moves a manual clock forward by `seconds`. The system clock does not change.
     pub fn advance(&self, seconds: i64) {
         if let Source::Manual(now) = &self.0 {
             now.fetch_add(seconds, Ordering::SeqCst);

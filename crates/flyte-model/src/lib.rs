@@ -1,4 +1,4 @@
-//! The words that every part of the server shares: time, kinds of principals, roles and limits, scopes, addresses.
+//! Types that every part of the server uses: time, kinds of principals, roles and limits, scopes, addresses.
 #![forbid(unsafe_code)]
 
 mod address_block;

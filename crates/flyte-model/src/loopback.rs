@@ -1,8 +1,8 @@
-//! Whether a URL leads to this machine.
+//! A check for URLs that lead to this machine.
 
 use url::{Host, Url};
 
-/// Whether the URL's host is this machine whatever the network says.
+/// Returns whether the URL's host is always this machine, however the network is configured.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

@@ -1,35 +1,36 @@
-//! The kinds of principals, and how records name one.
+//! The kinds of principals, and references to a principal in records.
 
 use serde::{Deserialize, Serialize};
 
-/// The kind of principal that the subject of a token is: the private claim `principal`, left out for people.
+/// The kind of principal that a token's subject is: the private claim `principal`, which tokens of people omit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrincipalKind {
     /// A person with an account here; `sub` is the account's identifier.
     #[default]
     Person,
-    /// An API key; `sub` is its `client_id`.
+    /// An API key; `sub` is the key's `client_id`.
     ApiKey,
-    /// A job of a trusted CI system; `sub` is the name of the trust rule, a colon, and the `sub` of the CI system's token.
+    /// A job of a trusted CI system. `sub` is the name of the trust rule, a colon, and the `sub` of the CI system's
+    /// token.
     Federated,
     /// A run of this server; `sub` is `project/domain/name`.
     Run,
 }
 
 impl PrincipalKind {
-    /// Whether it is the kind that tokens do not name.
+    /// Returns whether this is the kind that tokens omit.
     #[must_use]
     pub fn is_person(&self) -> bool {
         *self == Self::Person
     }
 }
 
-/// A principal that deployed, changed or started something. Other facts about it are looked up when it is shown.
+/// A principal that deployed, changed or started something. Other facts about it are looked up when it is displayed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// `sub` of its tokens.
+    /// The `sub` of the principal's tokens.
     pub subject: String,
-    /// What kind of principal that is.
+    /// The kind of principal.
     pub kind: PrincipalKind,
 }

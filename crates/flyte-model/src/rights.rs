@@ -1,23 +1,23 @@
-//! What may be granted to whoever acts: a role, scopes, and a part of the control plane.
+//! The rights that a principal can have: a role, scopes, and a part of the control plane.
 
 use std::{fmt, str::FromStr};
 
-/// What somebody may do at most; each role includes those before it. The numbers are stored.
+/// The most that a principal may do. Each role includes the roles before it. The numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Reads.
+    /// May read.
     Viewer = 0,
-    /// Runs and deploys too.
+    /// May also run and deploy.
     Contributor = 1,
-    /// Everything.
+    /// May do everything.
     Admin = 2,
 }
 
 impl Role {
-    /// All of them, the least first.
+    /// All roles, the weakest first.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Contributor, Self::Admin];
 
-    /// Its name in requests and answers.
+    /// Returns the role's name in requests and responses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl Role {
         }
     }
 
-    /// The role with this number; `None` where there is none.
+    /// Returns the role with this number, or `None` if no role has it.
     #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|role| *role as i64 == number)
@@ -40,7 +40,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// A text that names no role.
+/// A text that is not the name of a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be viewer, contributor or admin")]
 pub struct UnknownRole;
@@ -53,23 +53,23 @@ impl FromStr for Role {
     }
 }
 
-/// The part of the control plane that somebody works in; the default is all of it.
+/// The part of the control plane that a principal may work in. The default is all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limit {
-    /// The one project.
+    /// The only project.
     pub project: Option<String>,
-    /// The one domain of that project; never without a project.
+    /// The only domain of that project. It is never set without a project.
     pub domain: Option<String>,
 }
 
 impl Limit {
-    /// Whether it leaves everything open.
+    /// Returns whether nothing is excluded.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.project.is_none() && self.domain.is_none()
     }
 
-    /// Whether something in `project`, and in `domain` where it is in one, lies within.
+    /// Returns whether the limit includes `project` and `domain`. `domain` is `None` for a thing that is in no domain.
     #[must_use]
     pub fn includes(&self, project: &str, domain: Option<&str>) -> bool {
         let domain_fits = match (&self.domain, domain) {
@@ -79,7 +79,7 @@ impl Limit {
         self.project.as_deref().is_none_or(|own| own == project) && domain_fits
     }
 
-    /// Whether everything within `other` lies within this one too.
+    /// Returns whether everything that `other` includes is included here too.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         let covers = |own: &Option<String>, other: &Option<String>| own.is_none() || own == other;
@@ -87,14 +87,14 @@ impl Limit {
     }
 }
 
-/// What a machine identity may do.
+/// The rights of a machine identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rights {
-    /// What it may do at most.
+    /// The most that it may do.
     pub role: Role,
     /// The scopes that its tokens may have.
     pub scopes: Vec<String>,
-    /// Where.
+    /// The part of the control plane that it may work in.
     pub limit: Limit,
 }
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_includes_what_lies_within() {
+    fn a_limit_includes_its_own_project_and_domain() {
         for (own, project, domain, expected) in [
             (limit("", ""), "p", Some("d"), true),
             (limit("p", ""), "p", Some("d"), true),

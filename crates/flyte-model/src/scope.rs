@@ -2,46 +2,46 @@
 
 /// Asks for an ID token (OpenID Connect Core section 3.1.2.1).
 pub const OPENID: &str = "openid";
-/// Asks for the name (OpenID Connect Core section 5.4).
+/// Asks for the user's name (OpenID Connect Core section 5.4).
 pub const PROFILE: &str = "profile";
-/// Asks for the e-mail address (OpenID Connect Core section 5.4).
+/// Asks for the user's e-mail address (OpenID Connect Core section 5.4).
 pub const EMAIL: &str = "email";
 /// Asks for a refresh token (OpenID Connect Core section 11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
-/// Asks for all that the person may do at the control plane; what the published `flyte` client asks for.
+/// Asks for all that the user may do at the control plane. The published `flyte` client asks for this scope.
 pub const ALL: &str = "all";
 
-/// Asks for reading at the control plane; [`ALL`] includes it.
+/// Asks for read access to the control plane; [`ALL`] includes it.
 pub const READ: &str = "read";
 
-/// Every scope that the server knows.
+/// Every scope that the server supports.
 pub const SUPPORTED: [&str; 6] = [OPENID, PROFILE, EMAIL, OFFLINE_ACCESS, ALL, READ];
 
-/// The most scopes of one request.
+/// The most scopes that one request may have.
 const MAX_SCOPES: usize = 32;
 
-/// Why a `scope` was refused.
+/// The reason why a `scope` parameter was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError {
-    /// Characters outside of the grammar.
+    /// It has characters outside the grammar.
     #[error("scope has characters that a scope cannot have")]
     Malformed,
-    /// Asked for nothing.
-    #[error("scope is missing: ask for what you need, such as openid")]
+    /// It has no scope.
+    #[error("scope is missing: name the scopes that you need, for example openid")]
     Missing,
-    /// More than any client needs.
-    #[error("scope asks for too much at once")]
+    /// It has more scopes than any client needs.
+    #[error("scope has too many values")]
     TooMany,
-    /// A scope outside of what the client may ask for or was granted.
-    #[error("scope {0} is not one that this client can have here")]
+    /// It has a scope outside what the client may ask for or was granted.
+    #[error("scope {0} is not allowed for this client")]
     Excessive(String),
 }
 
-/// Splits a `scope` parameter, each scope once, in the order given.
+/// Splits a `scope` parameter and drops duplicates; the order stays.
 ///
 /// # Errors
-/// [`ScopeError::Malformed`], [`ScopeError::TooMany`], and [`ScopeError::Missing`] where nothing is asked for: there is
-/// no default, so that nobody gets a token for more than was asked.
+/// [`ScopeError::Malformed`], [`ScopeError::TooMany`], and [`ScopeError::Missing`] if it has no scope. There is no
+/// default scope, so that no client gets a token for more than it asked for.
 pub fn parse(value: &str) -> Result<Vec<String>, ScopeError> {
     let mut scopes: Vec<String> = Vec::new();
     for scope in value.split(' ').filter(|scope| !scope.is_empty()) {
@@ -63,7 +63,7 @@ pub fn parse(value: &str) -> Result<Vec<String>, ScopeError> {
 /// Checks that every scope in `wanted` is in `allowed`.
 ///
 /// # Errors
-/// [`ScopeError::Excessive`] with the first that is not.
+/// [`ScopeError::Excessive`] with the first scope that is not.
 pub fn within(wanted: &[String], allowed: &[String]) -> Result<(), ScopeError> {
     match wanted.iter().find(|scope| !allowed.contains(scope)) {
         Some(scope) => Err(ScopeError::Excessive(scope.clone())),
@@ -71,13 +71,13 @@ pub fn within(wanted: &[String], allowed: &[String]) -> Result<(), ScopeError> {
     }
 }
 
-/// Whether `scopes` has `scope`.
+/// Returns whether `scopes` has `scope`.
 #[must_use]
 pub fn contains(scopes: &[String], scope: &str) -> bool {
     scopes.iter().any(|known| known == scope)
 }
 
-/// The form that stands in a token or an answer.
+/// Joins scopes as tokens and responses contain them.
 #[must_use]
 pub fn join(scopes: &[String]) -> String {
     scopes.join(" ")
@@ -94,13 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_is_split_once_each_in_order() {
+    fn a_parameter_is_split_in_order_without_duplicates() {
         assert_eq!(parse("openid  all openid email "), Ok(owned(&["openid", "all", "email"])));
         assert_eq!(parse("urn:x:y/z!#[]^_`{|}~"), Ok(owned(&["urn:x:y/z!#[]^_`{|}~"])));
     }
 
     #[test]
-    fn what_is_not_a_scope_is_refused() {
+    fn invalid_parameters_are_rejected() {
         for (value, error) in [
             ("", ScopeError::Missing),
             ("   ", ScopeError::Missing),
@@ -128,7 +128,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_parsed_reads_back_the_same(value in "[ -~]{0,128}") {
+        fn joined_scopes_parse_to_the_same_scopes(value in "[ -~]{0,128}") {
             if let Ok(scopes) = parse(&value) {
                 prop_assert_eq!(parse(&join(&scopes)), Ok(scopes.clone()));
                 prop_assert_eq!(within(&scopes, &scopes), Ok(()));
@@ -136,7 +136,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_parsed_or_refused(value in any::<String>()) {
+        fn any_text_is_parsed_or_rejected(value in any::<String>()) {
             if let Ok(scopes) = parse(&value) {
                 prop_assert!(scopes.iter().all(|scope| value.contains(scope.as_str())));
             }

@@ -1,4 +1,4 @@
-//! The end of the server, as what would otherwise go on for ever hears of it.
+//! A signal that the server is stopping, for work that would otherwise never end.
 
 use tokio::sync::watch;
 
@@ -13,20 +13,20 @@ impl Default for Stopping {
 }
 
 impl Stopping {
-    /// From now on the server is stopping: streams are to end.
+    /// Signals that the server is stopping; streams then end.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
 
-    /// Whether it is.
+    /// Returns whether the server is stopping.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until it is.
+    /// Waits until the server is stopping.
     pub async fn stopped(&self) {
-        // The sender is this value itself: it is there.
+        // The sender is part of `self`, so the wait cannot fail.
         let _ = self.0.subscribe().wait_for(|stopping| *stopping).await;
     }
 }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn everybody_hears_of_it_also_later() {
+    async fn every_waiter_sees_the_signal_even_later() {
         let stopping = Stopping::default();
         assert!(!stopping.is_stopping());
         let early = tokio::spawn({

@@ -1,8 +1,9 @@
-//! Secrets of API keys: recognisable, unguessable, and with a check of their own.
+//! Secrets of API keys. They are recognisable and unguessable, and have a checksum.
 //!
-//! `flyte_key_`, 43 characters of 0-9A-Za-z (256 random bits), and 6 such characters of CRC-32 over all before them. A scanner
-//! for leaked secrets tells a real one from a look-alike without asking anybody, and the server tells a truncated one from a
-//! wrong one. `docs/reference/api-keys.md` has the regular expression.
+//! A secret is `flyte_key_`, then 43 characters of 0-9A-Za-z (256 random bits), then 6 more characters with the CRC-32
+//! of all before them. With the checksum, a scanner for leaked secrets recognises a real secret without asking the
+//! server, and the server can distinguish a truncated secret from a wrong one. `docs/reference/api-keys.md` has the
+//! regular expression.
 
 use aws_lc_rs::{error::Unspecified, rand};
 use secrecy::SecretString;
@@ -17,28 +18,28 @@ const RANDOM_LENGTH: usize = 43;
 /// 62 to the power of 6 is more than 2 to the power of 32.
 const CHECK_LENGTH: usize = 6;
 
-/// Why a text that should be a secret cannot be one. None of these tells anything about the secrets that there are.
+/// The reason why a text cannot be a secret. It reveals nothing about existing secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// Copied with more than belongs to it.
-    #[error("the client secret has white space in it: copy it again, without line breaks")]
+    /// The text has white space.
+    #[error("the client secret contains white space: copy it again, without line breaks")]
     WhiteSpace,
-    /// Not all of it is there, or something in it was changed.
-    #[error("the client secret was truncated or altered: it is not as the server gave it; copy it again")]
+    /// The text has the wrong length, wrong characters or a wrong checksum.
+    #[error("the client secret was truncated or altered: copy it again")]
     Altered,
 }
 
-/// A new secret.
+/// Generates a new secret.
 ///
 /// # Errors
-/// The system has no randomness to give.
+/// The system's random number generator fails.
 pub fn generate() -> Result<SecretString, Unspecified> {
     let mut secret = String::with_capacity(PREFIX.len() + RANDOM_LENGTH + CHECK_LENGTH);
     secret.push_str(PREFIX);
     let mut bytes = Zeroizing::new([0_u8; 64]);
     while secret.len() < PREFIX.len() + RANDOM_LENGTH {
         rand::fill(bytes.as_mut())?;
-        // The largest multiple of 62 in a byte: beyond it some characters would be likelier than others.
+        // 248 is the largest multiple of 62 in a byte. Larger bytes would make some characters more likely than others.
         let usable = bytes.iter().filter(|byte| **byte < 248);
         let missing = PREFIX.len() + RANDOM_LENGTH - secret.len();
         secret.extend(usable.take(missing).map(|byte| char::from(ALPHABET[usize::from(*byte) % 62])));
@@ -48,7 +49,7 @@ pub fn generate() -> Result<SecretString, Unspecified> {
     Ok(SecretString::from(secret))
 }
 
-/// CRC-32 of a text, as it stands at the end of a secret.
+/// Returns the CRC-32 of a text, encoded as at the end of a secret.
 fn check(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes());
     let mut digits = [b'0'; CHECK_LENGTH];
@@ -59,10 +60,10 @@ fn check(text: &str) -> String {
     digits.iter().map(|digit| char::from(*digit)).collect()
 }
 
-/// Whether a text is of the form that [`generate`] gives, its check included.
+/// Checks that a text has the form of a secret from [`generate`], including the checksum.
 ///
 /// # Errors
-/// [`Malformed`].
+/// The first problem found, as [`Malformed`].
 pub fn examine(text: &str) -> Result<(), Malformed> {
     if text.chars().any(char::is_whitespace) {
         return Err(Malformed::WhiteSpace);
@@ -93,13 +94,13 @@ mod tests {
             assert_eq!((secret.len(), examine(secret)), (59, Ok(())));
             assert!(secret["flyte_key_".len()..].bytes().all(|byte| byte.is_ascii_alphanumeric()));
         }
-        // CRC-32 of ISO-HDLC: its check value.
+        // CRC-32/ISO-HDLC: the check value of the catalogue.
         assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
         assert_eq!(check("123456789"), "3jZRME");
     }
 
     #[test]
-    fn what_is_wrong_is_told_apart() {
+    fn each_mistake_has_its_own_error() {
         let secret = generate().unwrap();
         let secret = secret.expose_secret();
         for (text, expected) in [
@@ -120,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_changed_character_is_noticed(at in 0_usize..59, with in "[0-9A-Za-z_]") {
+        fn any_changed_character_is_detected(at in 0_usize..59, with in "[0-9A-Za-z_]") {
             let secret = generate().unwrap();
             let mut altered = secret.expose_secret().to_owned();
             altered.replace_range(at..=at, &with);
@@ -128,7 +129,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_examined(text in any::<String>()) {
+        fn random_texts_are_rejected_without_panic(text in any::<String>()) {
             prop_assert!(examine(&text).is_err());
         }
     }

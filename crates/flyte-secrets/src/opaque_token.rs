@@ -1,4 +1,4 @@
-//! Codes and tokens that mean nothing but to this server.
+//! Codes and tokens that only this server can interpret.
 
 use aws_lc_rs::{digest, error::Unspecified, rand};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::SecretHash;
 
-/// What a token is for, told by its first characters, so that scanners for leaked secrets recognise it.
+/// The purpose of a token. Its first characters show it, so that scanners for leaked secrets can recognise the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// An authorization code.
@@ -16,12 +16,12 @@ pub enum Kind {
     RefreshToken,
     /// A device code.
     DeviceCode,
-    /// The secret of a client that the operator registered.
+    /// The secret of a client that an administrator registered.
     ClientSecret,
 }
 
 impl Kind {
-    /// The first characters of every token of this kind.
+    /// Returns the first characters of every token of this kind.
     #[must_use]
     pub fn prefix(self) -> &'static str {
         match self {
@@ -33,10 +33,10 @@ impl Kind {
     }
 }
 
-/// A new token: [`Kind::prefix`] and 256 random bits in base64url.
+/// Generates a new token: [`Kind::prefix`] and 256 random bits in base64url.
 ///
 /// # Errors
-/// The system has no randomness to give.
+/// The system's random number generator fails.
 pub fn generate(kind: Kind) -> Result<SecretString, Unspecified> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     rand::fill(bytes.as_mut())?;
@@ -46,7 +46,8 @@ pub fn generate(kind: Kind) -> Result<SecretString, Unspecified> {
     Ok(token.into())
 }
 
-/// What is stored of a token. A slow hash would add nothing: 256 random bits cannot be guessed.
+/// Returns the hash of a token, which the server stores. A slow hash would add nothing: 256 random bits cannot be
+/// guessed.
 #[must_use]
 pub fn hash(token: &str) -> SecretHash {
     let mut hash = SecretHash::default();
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_differ_and_tell_their_kind() {
+    fn tokens_differ_and_show_their_kind() {
         let (one, other) = (generate(Kind::RefreshToken).unwrap(), generate(Kind::RefreshToken).unwrap());
         assert_ne!(one.expose_secret(), other.expose_secret());
         assert!(one.expose_secret().starts_with("flr_"));

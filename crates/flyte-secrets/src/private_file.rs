@@ -7,14 +7,14 @@ use std::{
     path::Path,
 };
 
-/// Prefix of files being written: an interrupted write leaves one behind, which the next start removes.
+/// Prefix of files that are being written. An interrupted write leaves one, and the next start removes it.
 pub const UNFINISHED: &str = ".unfinished-";
 
-/// Writes a file that only its owner can read so that, whenever the process or the machine dies, it has its old content
-/// or its new one.
+/// Writes a file that only its owner can read. If the process or the machine dies during the write, the file has either
+/// its old content or its new content.
 ///
 /// # Errors
-/// When the directory cannot be written to, or the disk is full.
+/// The directory is not writable, or the disk is full.
 pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()

@@ -1,16 +1,16 @@
-//! Where each endpoint is: the one place that routes, metadata and redirects take their paths from.
+//! The paths of all endpoints. Routes, metadata and redirects take them from here.
 
 /// Authorization endpoint (RFC 6749 section 3.1).
 pub const AUTHORIZE: &str = "/oauth2/authorize";
-/// Where the consent page posts its answer.
+/// The path to which the consent page posts the user's answer.
 pub const CONSENT: &str = "/oauth2/consent";
-/// Where the page for choosing an account posts its answer.
+/// The path to which the account chooser posts the user's answer.
 pub const ACCOUNT: &str = "/oauth2/account";
 /// Token endpoint (RFC 6749 section 3.2).
 pub const TOKEN: &str = "/oauth2/token";
 /// Device authorization endpoint (RFC 8628 section 3.1).
 pub const DEVICE_AUTHORIZATION: &str = "/oauth2/device_authorization";
-/// Where a person answers for a device (RFC 8628 section 3.3): short, for it is typed.
+/// The page on which a user approves a device (RFC 8628 section 3.3). The path is short because people type it.
 pub const DEVICE: &str = "/device";
 /// Revocation endpoint (RFC 7009 section 2).
 pub const REVOKE: &str = "/oauth2/revoke";
@@ -26,5 +26,5 @@ pub const LOGOUT: &str = "/oauth2/logout";
 pub const AUTHORIZATION_SERVER_METADATA: &str = "/.well-known/oauth-authorization-server";
 /// OpenID Provider metadata (OpenID Connect Discovery section 4).
 pub const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
-/// The sign-in page, which brings the person back to `return_to`.
+/// The sign-in page, which sends the user back to `return_to`.
 pub const LOGIN: &str = "/login";

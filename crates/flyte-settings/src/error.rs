@@ -1,10 +1,10 @@
-//! What can be wrong with the configuration.
+//! Errors in the configuration.
 
 use std::{io, path::PathBuf};
 
 use super::Origin;
 
-/// Something wrong with the configuration; says where, and what is expected.
+/// An error in the configuration. Its message names the place and says what is expected.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -12,7 +12,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The file is not TOML.
@@ -22,10 +22,10 @@ pub enum ConfigError {
         path: PathBuf,
         /// Line, from 1.
         line: usize,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
-    /// The file has a key that is no setting.
+    /// The file has a key that is not a setting.
     #[error("{}:{line}: there is no setting {key:?}{}", path.display(), did_you_mean(*suggestion))]
     UnknownKey {
         /// The file.
@@ -51,7 +51,7 @@ pub enum ConfigError {
         /// The type that it is.
         found: &'static str,
     },
-    /// The file has a value that makes no sense.
+    /// The file has an invalid value.
     #[error("{}:{line}: {key:?} is {value:?}: {reason}", path.display())]
     InvalidInFile {
         /// The file.
@@ -60,29 +60,29 @@ pub enum ConfigError {
         line: usize,
         /// The setting.
         key: &'static str,
-        /// What it is given.
+        /// The value.
         value: String,
-        /// What is expected.
+        /// The values that are expected.
         reason: String,
     },
-    /// The environment or the command line has a value that makes no sense.
-    #[error("{origin}: {value:?} is no value of {key:?}: {reason}")]
+    /// The environment or the command line has an invalid value.
+    #[error("{origin}: {value:?} is not a value of {key:?}: {reason}")]
     Invalid {
-        /// Where it comes from.
+        /// The source of the value.
         origin: Origin,
         /// The setting.
         key: &'static str,
-        /// What it is given.
+        /// The value.
         value: String,
-        /// What is expected.
+        /// The values that are expected.
         reason: String,
     },
     /// Settings contradict each other.
     #[error("{0}")]
     Conflict(String),
-    /// There is no home directory to keep the data in.
+    /// The data has no directory, because there is no home directory.
     #[error(
-        "there is no directory for the data: neither HOME nor XDG_DATA_HOME is set; give one with --data-dir DIRECTORY"
+        "there is no directory for the data: neither HOME nor XDG_DATA_HOME is set; name one with --data-dir DIRECTORY"
     )]
     NoHome,
 }

@@ -1,4 +1,4 @@
-//! The configuration file: TOML whose every key is a setting.
+//! The configuration file: TOML in which every key is a setting.
 
 use std::{
     fs, io,
@@ -14,7 +14,7 @@ use super::{
     value::Form,
 };
 
-/// What the file says about one setting.
+/// The entry of one setting in the file.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: &'static str,
@@ -22,7 +22,7 @@ pub(super) struct Entry {
     pub(super) line: usize,
 }
 
-/// Reads the file; `required` tells whether its absence is an error.
+/// Reads the file. `required` decides whether a missing file is an error.
 pub(super) fn read(path: &Path, required: bool) -> Result<Option<Vec<Entry>>, Vec<ConfigError>> {
     match fs::read_to_string(path) {
         Ok(text) => parse(path, &text).map(Some),
@@ -104,7 +104,7 @@ impl Reader<'_> {
     }
 }
 
-/// The value as the environment would give it, `None` where it has the wrong type.
+/// Returns the value as the environment variable would have it, or `None` if its type is wrong.
 fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<String> {
     match (form, value) {
         (Form::Text, DeValue::String(text)) => Some(text.to_string()),
@@ -127,7 +127,7 @@ fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<String> {
     }
 }
 
-/// The setting that was probably meant: one whose key differs by case, by `_` for `-`, or by its section.
+/// Returns the setting that was probably meant: one whose key differs in case, in `_` for `-`, or in its section.
 fn suggestion(key: &str) -> Option<&'static str> {
     let plain = |key: &str| key.to_lowercase().replace('_', "-");
     let wanted = plain(key);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_with_their_lines() {
+    fn settings_are_read_with_their_lines() {
         let text = "# a comment\nlisten = \"127.0.0.1:1\"\n\n[tokens]\naccess-token-ttl = \"2h\"\n[tls]\n\
                     host-names = [\"a\", \"b\"]\nkey-file = \"k.pem\"\n[http]\nmax-connections = 0x10\n";
         let entries = parse(Path::new("/etc/flyte-server.toml"), text).unwrap();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_named_with_file_line_and_key() {
+    fn every_error_names_file_line_and_key() {
         let found = errors(
             "lisen = \"x\"\norg = 3\n[tokens]\naccess_token_ttl = \"1h\"\nrefresh-token-ttl = \"1\"\n",
         );
@@ -173,7 +173,7 @@ mod tests {
             found.contains(":4: there is no setting \"tokens.access_token_ttl\"; did you mean"),
             "{found}"
         );
-        assert!(found.contains(":5: \"tokens.refresh-token-ttl\" is \"1\": a length of time"), "{found}");
+        assert!(found.contains(":5: \"tokens.refresh-token-ttl\" is \"1\": a duration"), "{found}");
     }
 
     #[test]

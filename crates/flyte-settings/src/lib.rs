@@ -1,4 +1,4 @@
-//! How the server is set up.
+//! The settings of the server: their definitions, their sources, and the reference page.
 #![forbid(unsafe_code)]
 
 pub mod endpoints;
@@ -29,30 +29,30 @@ pub use value::{BucketUrl, Form, SandboxMode, Seconds, SigningAlgorithm, TlsMode
 pub struct Config {
     /// The configuration file that was read.
     pub file: Option<PathBuf>,
-    /// Issuer identifier and base of every public URL (RFC 8414 section 2), such as `https://localhost:8443/`;
-    /// its path is `/`.
+    /// Issuer identifier and base of every public URL (RFC 8414 section 2), for example `https://localhost:8443/`. Its
+    /// path is `/`.
     pub public_url: Url,
     /// Address that the server listens on.
     pub listen: SocketAddr,
-    /// Directory of everything that the server keeps (mode 0700).
+    /// Directory of all the server's data (mode 0700).
     pub data_dir: PathBuf,
-    /// Organization that projects are listed under; empty where there is none.
+    /// Organization that projects are listed under; empty if there is none.
     pub org: String,
-    /// Life of tokens.
+    /// Lifetimes of tokens.
     pub tokens: TokenConfig,
-    /// Life of a browser's sign-in.
+    /// Lifetime of a browser session, in seconds.
     pub session_ttl: i64,
     /// API keys.
     pub api_keys: ApiKeyConfig,
-    /// The client that the `flyte` command and the PyPI package `flyte` are.
+    /// The client registration of the `flyte` command and the PyPI package `flyte`.
     pub public_client: PublicClientConfig,
     /// Encryption of connections.
     pub tls: TlsConfig,
     /// Limits of the HTTP server.
     pub http: HttpConfig,
-    /// The account that the first start makes.
+    /// The account that the first start creates.
     pub admin: AdminConfig,
-    /// The objects of tasks.
+    /// Storage of the objects of tasks.
     pub objects: ObjectsConfig,
     /// Tasks that run on this machine.
     pub runner: RunnerConfig,
@@ -64,14 +64,14 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// How long tokens and keys live, in seconds.
+/// Lifetimes of tokens and keys, in seconds.
 #[derive(Clone, Debug)]
 pub struct TokenConfig {
     /// Access tokens and ID tokens.
     pub access_token_ttl: i64,
     /// Refresh tokens, from their last rotation.
     pub refresh_token_ttl: i64,
-    /// How long after its rotation a refresh token whose successor is unused may be presented again.
+    /// How long after its rotation a refresh token may be presented again, if its successor is unused.
     pub refresh_token_grace: i64,
     /// Authorization codes.
     pub authorization_code_ttl: i64,
@@ -81,14 +81,14 @@ pub struct TokenConfig {
     pub device_poll_interval: i64,
     /// `alg` of new signing keys: `ES256`, `EdDSA` or `RS256`.
     pub signing_algorithm: String,
-    /// How long a key signs before the next one takes over.
+    /// How long a key signs before the next key replaces it.
     pub key_rotation_interval: i64,
 }
 
 /// API keys.
 #[derive(Clone, Debug)]
 pub struct ApiKeyConfig {
-    /// How long a key works whose request does not say, in seconds.
+    /// Lifetime of a key whose request has none, in seconds.
     pub default_lifetime: i64,
 }
 
@@ -99,80 +99,80 @@ pub struct PublicClientConfig {
     pub client_id: String,
     /// Loopback redirect URI with an explicit port.
     pub redirect_uri: String,
-    /// Scopes to ask for.
+    /// Scopes that the client asks for.
     pub scopes: Vec<String>,
 }
 
 /// How connections are encrypted.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
-    /// Where the certificate comes from.
+    /// The source of the certificate.
     pub source: TlsSource,
-    /// Names and addresses that the local authority's certificate is for, besides `localhost`, `127.0.0.1`, `::1` and
-    /// the host of the public URL.
+    /// Names and addresses for the local authority's certificate, besides `localhost`, `127.0.0.1`, `::1` and the host
+    /// of the public URL.
     pub host_names: Vec<String>,
     /// Whether the server may speak unencrypted HTTP on an address that other machines can reach.
     pub allow_plaintext: bool,
 }
 
-/// Where the server's certificate comes from.
+/// The source of the server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsSource {
-    /// From a certificate authority of this server's own, made at the first start.
+    /// A certificate authority of this server, created at the first start.
     LocalAuthority,
-    /// From files, which are read again when they change.
+    /// Files, which are read again when they change.
     Files {
         /// PEM file of the server's certificate and the intermediate certificates after it.
         certificate: PathBuf,
         /// PEM file of the private key.
         key: PathBuf,
     },
-    /// There is none: a proxy in front of the server encrypts.
+    /// No certificate: a proxy in front of the server encrypts.
     Off,
 }
 
 /// Limits of the HTTP server; times in seconds, sizes in bytes.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Connections open at a time; further ones wait to be accepted.
+    /// The most open connections. Further ones wait to be accepted.
     pub max_connections: usize,
-    /// Requests worked on at a time; further ones get 503.
+    /// The most requests in progress. Further ones get 503.
     pub max_concurrent_requests: usize,
-    /// Streams open at a time; further ones are refused.
+    /// The most open streams. Further ones are refused.
     pub max_streams: usize,
     /// The largest request body of the control plane.
     pub max_body_size: usize,
-    /// How long a TLS handshake may take, and after it the head of a request.
+    /// How long a TLS handshake may take, and then the head of a request.
     pub header_timeout: i64,
     /// How long a request may take until its response begins.
     pub request_timeout: i64,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// How long after the signal to stop connections are still accepted, with `/readyz` saying no.
+    /// How long after the signal to stop the server still accepts connections, while `/readyz` answers 503.
     pub drain_delay: i64,
-    /// How long requests in flight may take to end after that.
+    /// How long requests in progress may then take to end.
     pub drain_timeout: i64,
 }
 
-/// The account that the first start makes.
+/// The account that the first start creates.
 #[derive(Clone, Debug)]
 pub struct AdminConfig {
     /// E-mail address to sign in with.
     pub email: String,
-    /// File whose content is the password; without it one is made up and printed.
+    /// File that holds the password. If it is `None`, the server generates a password and prints it.
     pub password_file: Option<PathBuf>,
 }
 
-/// The objects of tasks.
+/// Storage of the objects of tasks.
 #[derive(Clone, Debug)]
 pub struct ObjectsConfig {
-    /// The bucket that they are in; without one they are files below the data directory.
+    /// The bucket that holds them. If it is `None`, they are files in the data directory.
     pub url: Option<BucketUrl>,
-    /// Where the bucket's service is, if it is not AWS.
+    /// The URL of the bucket's service, if it is not AWS.
     pub endpoint: Option<Url>,
     /// The bucket's region.
     pub region: Option<String>,
-    /// File with the credentials for it, as AWS's tools write them.
+    /// File with the bucket's credentials, in the format of AWS's tools.
     pub credentials_file: Option<PathBuf>,
     /// The largest object that can be uploaded, in bytes.
     pub max_upload_size: usize,
@@ -181,21 +181,22 @@ pub struct ObjectsConfig {
 /// Tasks that run on this machine; times in seconds, sizes in bytes.
 #[derive(Clone, Debug)]
 pub struct RunnerConfig {
-    /// The most tasks that are worked on at once; 0 runs none.
+    /// The most tasks that run at the same time; 0 runs none.
     pub max_tasks: usize,
-    /// Directory of the virtual environment whose programs tasks find first; `None` for what the server itself finds.
+    /// Directory of the virtual environment whose programs tasks find first. With `None`, tasks use the server's
+    /// `PATH`.
     pub python: Option<PathBuf>,
-    /// Whether tasks are kept from the data directory.
+    /// Whether tasks are prevented from reading the data directory.
     pub sandbox: SandboxMode,
     /// Whether tasks run as root, if the server does.
     pub allow_root: bool,
-    /// The longest that an attempt may take, whatever its task says.
+    /// The longest that an attempt may take, whatever timeout its task has.
     pub max_runtime: Option<u64>,
-    /// The most memory that an attempt may take, whatever its task says.
+    /// The most memory that an attempt may use, whatever limit its task has.
     pub max_memory: Option<u64>,
-    /// The most that is kept of an attempt's log.
+    /// The most that is kept of an attempt's log, in bytes.
     pub max_log_size: u64,
-    /// How long a task that is stopped may take to end.
+    /// How long a stopped task may take to end.
     pub grace_period: u64,
 }
 
@@ -206,39 +207,39 @@ pub struct AuditConfig {
     pub retention: i64,
 }
 
-/// Issuers whose tokens are exchanged for ours.
+/// Issuers whose tokens are exchanged for tokens of this server.
 #[derive(Clone, Debug)]
 pub struct TrustConfig {
-    /// PEM file of certificate authorities that their servers may be certified by, besides the machine's.
+    /// PEM file of certificate authorities for the issuers' servers, in addition to the machine's.
     pub ca_file: Option<PathBuf>,
 }
 
-/// What is logged, and how.
+/// The content and the format of the log.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// Directives of `tracing_subscriber::EnvFilter`, such as `info` or `flyte=debug`.
+    /// Directives of `tracing_subscriber::EnvFilter`, for example `info` or `flyte=debug`.
     pub filter: String,
-    /// The form of each line.
+    /// The format of each line.
     pub format: LogFormat,
 }
 
-/// The form of a line of the log.
+/// The format of a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON object.
     Json,
 }
 
 impl Config {
-    /// The issuer identifier as it stands in `iss`: the public URL without the slash of its empty path.
+    /// Returns the issuer identifier as `iss` has it: the public URL without the slash of its empty path.
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.public_url.as_str().trim_end_matches('/')
     }
 
-    /// The absolute URL of a path on this server; `path` starts with a slash.
+    /// Returns the absolute URL of a path on this server; `path` starts with a slash.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.issuer())

@@ -1,4 +1,4 @@
-//! Merging the file, the environment and the command line into a [`Config`]; the later one wins.
+//! Merges the file, the environment and the command line into a [`Config`]. Later sources override earlier ones.
 
 use std::{
     collections::BTreeMap,
@@ -16,14 +16,14 @@ use super::{
     value::{TlsMode, Value},
 };
 
-/// Where a setting's value comes from.
+/// The source of a setting's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nothing was given.
+    /// The default: the setting is not set.
     Default,
     /// The configuration file.
     File {
-        /// Which.
+        /// The file's path.
         path: PathBuf,
         /// Line, from 1.
         line: usize,
@@ -50,10 +50,10 @@ impl fmt::Display for Origin {
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// Those of this process.
+    /// Returns the variables of this process.
     #[must_use]
     pub fn of_process() -> Self {
-        // A variable that is not Unicode is none of ours.
+        // Variables that are not Unicode are not settings.
         Self(
             env::vars_os()
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
@@ -61,14 +61,14 @@ impl Environment {
         )
     }
 
-    /// A variable; an empty one counts as not set.
+    /// Returns a variable. An empty one counts as not set.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Variables with the prefix of settings that are none. Not errors: a container platform sets `FLYTE_SERVER_PORT`
-    /// for a service of that name.
+    /// Returns the variables that have the prefix of settings but are not settings. They are not errors: a container
+    /// platform sets `FLYTE_SERVER_PORT` for a service with that name.
     #[must_use]
     pub fn unknown_settings(&self) -> Vec<&str> {
         let known = |name: &str| name == "FLYTE_SERVER_CONFIG" || ALL.iter().any(|s| s.variable() == name);
@@ -76,8 +76,8 @@ impl Environment {
         names.filter(|name| name.starts_with("FLYTE_SERVER_") && !known(name)).collect()
     }
 
-    /// The directory that the XDG base directory specification gives for `variable`, below the home directory where it
-    /// is not set. A relative path there is to be ignored.
+    /// Returns the directory that the XDG base directory specification defines for `variable`. If the variable is not
+    /// set, this is a directory below the home directory. The specification says to ignore relative paths.
     fn base_directory(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
         let given = self.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
         given.or_else(|| self.get("HOME").map(|home| Path::new(home).join(below_home)))
@@ -90,16 +90,16 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
     }
 }
 
-/// What the command line says: the flags of settings, and the file.
+/// The settings and the file on the command line.
 #[derive(Clone, Debug, std::default::Default)]
 pub struct Flags {
     /// `--config`.
     pub file: Option<PathBuf>,
-    /// Key of each setting given, and its value.
+    /// Key and value of each setting that is on the command line.
     pub settings: BTreeMap<&'static str, String>,
 }
 
-/// The configuration and where it comes from.
+/// The configuration, and the source of each setting.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The effective settings.
@@ -109,10 +109,10 @@ pub struct Loaded {
     given: BTreeMap<&'static str, (String, Origin)>,
 }
 
-/// Reads all sources.
+/// Reads all sources and merges them.
 ///
 /// # Errors
-/// Everything that is wrong, not only the first.
+/// All errors, not only the first.
 pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Vec<ConfigError>> {
     let mut given = BTreeMap::new();
     let mut errors = Vec::new();
@@ -156,7 +156,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Vec<Conf
 }
 
 impl Loaded {
-    /// Each setting's effective value, empty where it depends on the surroundings, and its origin.
+    /// Returns each setting's effective value and its origin. The value is empty if it depends on the environment.
     #[must_use]
     pub fn effective(&self) -> Vec<(&'static dyn AnySetting, String, Origin)> {
         ALL.iter()
@@ -184,7 +184,7 @@ impl Loaded {
     }
 }
 
-/// The values given; each has been checked.
+/// The values that were set; each has been checked.
 struct Values<'a>(&'a BTreeMap<&'static str, (String, Origin)>);
 
 impl Values<'_> {
@@ -248,7 +248,7 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
     };
     if tokens.refresh_token_ttl < tokens.access_token_ttl {
         return Err(ConfigError::Conflict(
-            "\"tokens.refresh-token-ttl\" is shorter than \"tokens.access-token-ttl\": no refresh would ever work"
+            "\"tokens.refresh-token-ttl\" is shorter than \"tokens.access-token-ttl\": refreshing would always fail"
                 .to_owned(),
         ));
     }
@@ -297,9 +297,9 @@ fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, Confi
 }
 
 fn runner(values: &Values<'_>, environment: &Environment) -> Result<RunnerConfig, ConfigError> {
-    // Most tasks wait most of the time: for their subtasks, for services, for data.
+    // Most tasks wait most of the time: for subtasks, for services, for data.
     let tasks = || std::thread::available_parallelism().map_or(1, usize::from).saturating_mul(4).max(8);
-    // An activated environment is the one that is meant.
+    // If a virtual environment is active, tasks run in it.
     let active = || environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|path| path.is_absolute());
     let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
     Ok(RunnerConfig {
@@ -321,14 +321,14 @@ fn tls(values: &Values<'_>) -> Result<TlsConfig, ConfigError> {
         (TlsMode::Off, (None, None)) => TlsSource::Off,
         (TlsMode::Off, _) => {
             return Err(ConfigError::Conflict(
-                "TLS is off, but a certificate or key file is given: leave out one of them".to_owned(),
+                "TLS is off, but a certificate or key file is set: remove one of the two settings".to_owned(),
             ));
         }
         (TlsMode::On, (None, None)) => TlsSource::LocalAuthority,
         (TlsMode::On, (Some(certificate), Some(key))) => TlsSource::Files { certificate, key },
         (TlsMode::On, _) => {
             return Err(ConfigError::Conflict(
-                "\"tls.certificate-file\" and \"tls.key-file\" go together: give both or none".to_owned(),
+                "\"tls.certificate-file\" and \"tls.key-file\" belong together: set both or none".to_owned(),
             ));
         }
     };
@@ -341,10 +341,10 @@ fn tls(values: &Values<'_>) -> Result<TlsConfig, ConfigError> {
 
 #[cfg(any(test, feature = "testing"))]
 impl Config {
-    /// The settings of a server with none given, which keeps its data in `data_dir`.
+    /// Returns the default settings of a server that keeps its data in `data_dir`.
     ///
     /// # Panics
-    /// Never: the defaults are good.
+    /// Never: the defaults are valid.
     #[expect(clippy::unwrap_used, reason = "for tests")]
     pub fn for_test(data_dir: &Path) -> Self {
         let settings = BTreeMap::from([(s::DATA_DIR.key, data_dir.display().to_string())]);
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn with_nothing_given_the_defaults_hold() {
+    fn without_settings_the_defaults_apply() {
         let config = load(&Flags::default(), &home()).unwrap().config;
         assert_eq!(config.public_url.as_str(), "https://localhost:8443/");
         assert_eq!(config.listen.to_string(), "127.0.0.1:8443");
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_a_value_of_its_setting() {
+    fn every_default_is_a_valid_value() {
         for setting in ALL {
             if let Default::Value(text) = setting.default() {
                 let canonical = setting.canonical(text).unwrap();
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flag_beats_the_environment_beats_the_file() {
+    fn flags_override_the_environment_which_overrides_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s.toml");
         std::fs::write(&path, "org = \"file\"\nlisten = \"127.0.0.1:1\"\ndata-dir = \"data\"\n").unwrap();
@@ -417,13 +417,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_asked_for_must_be_there() {
+    fn a_requested_file_must_exist() {
         let flags = Flags { file: Some("/nowhere/s.toml".into()), ..Flags::default() };
         assert!(message(load(&flags, &home())).starts_with("/nowhere/s.toml: cannot read"));
     }
 
     #[test]
-    fn without_tls_only_this_machine_is_served_unless_asked_for() {
+    fn plaintext_on_a_public_address_needs_permission() {
         let open = flags(&[("tls.mode", "off"), ("listen", "0.0.0.0:80")]);
         assert!(message(load(&open, &home())).contains("--allow-plaintext"));
         let mut allowed = open;
@@ -434,14 +434,14 @@ mod tests {
     }
 
     #[test]
-    fn contradictions_are_refused() {
+    fn contradictions_are_rejected() {
         for settings in [
             &[("tls.certificate-file", "/c.pem")][..],
             &[("tls.mode", "off"), ("tls.key-file", "/k.pem")],
             &[("public-url", "http://localhost:8443/")],
             &[("tokens.access-token-ttl", "2h"), ("tokens.refresh-token-ttl", "1h")],
         ] {
-            // Not each of these has a flag: they come from the environment here.
+            // Some of these settings have no flag, so all come from the environment here.
             let variables = settings.iter().map(|(key, value)| {
                 let setting = ALL.iter().find(|setting| setting.key() == *key).unwrap();
                 (setting.variable(), (*value).to_owned())

@@ -1,8 +1,8 @@
-//! Which of the log's lines are written.
+//! The filter of the log.
 
 use tracing_subscriber::EnvFilter;
 
-/// Checks what [`LogConfig::filter`](crate::LogConfig::filter) is given.
+/// Checks a value for [`LogConfig::filter`](crate::LogConfig::filter).
 pub fn check_filter(filter: &str) -> Result<(), String> {
-    EnvFilter::try_new(filter).map(drop).map_err(|error| format!("it is no filter of the log: {error}"))
+    EnvFilter::try_new(filter).map(drop).map_err(|error| format!("it is not a log filter: {error}"))
 }

@@ -1,13 +1,13 @@
-//! Client identifiers that the server uses itself: whoever looks at a token by its `client_id` (revocation, introspection,
-//! another resource server) must not take somebody's API key or client for one of these.
+//! Client identifiers that the server uses itself. Code that reads a token's `client_id` (revocation, introspection,
+//! another resource server) must not mistake an API key or a registered client for one of these.
 
 use crate::{AnySetting as _, Default, settings};
 
-/// The client that runs' tokens are issued to. It is in no table of clients, and never authenticates.
+/// The client that tokens of runs are issued to. It is not in the table of clients, and never authenticates.
 pub const RUN: &str = "flyte-run";
 
-/// Whether neither an API key nor a registered client can get this identifier: it is that of runs, or the usual one of the
-/// `flyte` command, also where the setting `client.id` says another one now.
+/// Returns whether API keys and registered clients cannot have this identifier. It is the identifier of runs, or the
+/// default identifier of the `flyte` command, even if the setting `client.id` has another one.
 #[must_use]
 pub fn is_reserved(client_id: &str) -> bool {
     let usual = match settings::CLIENT_ID.default() {

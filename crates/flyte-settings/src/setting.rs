@@ -1,34 +1,34 @@
-//! What a setting is: its names, its default, its documentation.
+//! The definition of a setting: its names, its default, its documentation.
 
 use super::value::{Form, Value};
 
 /// The prefix of the settings' environment variables.
 const ENVIRONMENT_PREFIX: &str = "FLYTE_SERVER_";
 
-/// A setting, defined once: the file, the environment, the command line, `--help`, `check-config` and the reference
-/// all go by this.
+/// A setting. This definition is the only one: the file, the environment, the command line, `--help`, `check-config`
+/// and the reference page all use it.
 #[derive(Debug)]
 pub struct Setting<T: 'static> {
     /// Key in the file, with its section: `tokens.access-token-ttl`.
     pub key: &'static str,
-    /// Flag on the command line, for what people change often.
+    /// Flag on the command line, for settings that people change often.
     pub flag: Option<&'static str>,
-    /// What stands for the value in `--help`.
+    /// The placeholder for the value in `--help`.
     pub placeholder: &'static str,
-    /// What holds where nothing is given.
+    /// The default.
     pub default: Default,
-    /// What it means; the first sentence is its summary.
+    /// The meaning of the setting. The first sentence is its summary.
     pub help: &'static str,
-    /// What values make no sense; the error says which do.
+    /// Checks a value. The error says which values are valid.
     pub check: fn(&T) -> Result<(), String>,
 }
 
-/// What holds where a setting is not given.
+/// The default of a setting.
 #[derive(Clone, Copy, Debug)]
 pub enum Default {
     /// This value.
     Value(&'static str),
-    /// Something that depends on the surroundings, described here.
+    /// A value that depends on the environment, described here.
     Depends(&'static str),
 }
 
@@ -44,14 +44,14 @@ pub trait AnySetting: Sync {
     fn default(&self) -> Default;
     /// [`Setting::help`].
     fn help(&self) -> &'static str;
-    /// What its values look like in the file.
+    /// The type of its values in the file.
     fn form(&self) -> Form;
-    /// What its values are, for the reference.
+    /// The type of its values, for the reference page.
     fn description(&self) -> &'static str;
-    /// Reads, checks and writes a value again: how `check-config` shows it.
+    /// Reads and checks a value, and writes it in the form that `check-config` shows.
     fn canonical(&self, text: &str) -> Result<String, String>;
 
-    /// How the value stands in the file; `None` where a setting without a default is not given.
+    /// Returns the value as the file would have it, or `None` for a setting that has neither a value nor a default.
     fn in_file(&self, text: &str) -> Option<String> {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         match self.form() {
@@ -67,12 +67,13 @@ pub trait AnySetting: Sync {
         }
     }
 
-    /// The environment variable.
+    /// Returns the name of the environment variable.
     fn variable(&self) -> String {
         format!("{ENVIRONMENT_PREFIX}{}", self.key().replace(['.', '-'], "_").to_uppercase())
     }
 
-    /// The section of the file, empty for the keys before the first one; and the key in it.
+    /// Returns the section in the file and the key in that section. The keys before the first section have an empty
+    /// one.
     fn section(&self) -> (&'static str, &'static str) {
         self.key().split_once('.').unwrap_or(("", self.key()))
     }
@@ -82,7 +83,7 @@ impl<T: Value> Setting<T> {
     /// Reads and checks a value.
     ///
     /// # Errors
-    /// What is expected instead.
+    /// The values that are expected instead.
     pub fn parse(&self, text: &str) -> Result<T, String> {
         let value = T::parse(text)?;
         (self.check)(&value)?;

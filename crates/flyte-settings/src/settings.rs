@@ -1,7 +1,7 @@
-//! Every setting of the server.
+//! All settings of the server.
 //!
-//! To add one: define it here, add it to [`ALL`], read it in `load.rs`, and run `flyte-server config-reference` into
-//! `docs/reference/server-config.md`, which a test compares.
+//! To add a setting: define it here, add it to [`ALL`], read it in `load.rs`, and write the output of `flyte-server
+//! config-reference` to `docs/reference/server-config.md`. A test compares that page.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -19,7 +19,7 @@ use super::{
 };
 use flyte_model::Network;
 
-/// The settings in the order of the reference.
+/// The settings, in the order of the reference page.
 pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &PUBLIC_URL,
     &LISTEN,
@@ -73,7 +73,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &LOG_FORMAT,
 ];
 
-/// The titles of the file's sections, for the reference and `--help`.
+/// The titles of the file's sections, for the reference page and `--help`.
 pub const SECTIONS: [(&str, &str); 13] = [
     ("", "General"),
     ("tls", "Encryption"),
@@ -95,11 +95,10 @@ pub static PUBLIC_URL: Setting<Url> = Setting {
     key: "public-url",
     flag: Some("public-url"),
     placeholder: "URL",
-    default: Depends(
-        "`https://localhost:PORT/` with the port of `listen`; `http:` where `tls.mode` is `off`",
-    ),
-    help: "URL at which browsers and clients reach the server. It is the issuer of every token: clients must sign in \
-           again after a change. It must be https unless its host is this machine, and has no path.",
+    default: Depends("`https://localhost:PORT/` with the port of `listen`; `http:` if `tls.mode` is `off`"),
+    help: "URL at which browsers and clients reach the server. It is the issuer of every token, so clients must sign \
+           in again after a change. It must be an https URL without a path; http is allowed only if the host is this \
+           machine.",
     check: public_url,
 };
 
@@ -109,8 +108,8 @@ pub static LISTEN: Setting<SocketAddr> = Setting {
     flag: Some("listen"),
     placeholder: "ADDRESS:PORT",
     default: Value("127.0.0.1:8443"),
-    help: "Address and port to listen on. Port 0 takes any free port, which the log tells. Listen on `[::]:8443` or \
-           `0.0.0.0:8443` to be reached from other machines, and set `public-url`.",
+    help: "Address and port to listen on. Port 0 selects any free port, and the log shows which one. To be reachable \
+           from other machines, listen on `[::]:8443` or `0.0.0.0:8443`, and set `public-url`.",
     check: any,
 };
 
@@ -120,8 +119,8 @@ pub static DATA_DIR: Setting<PathBuf> = Setting {
     flag: Some("data-dir"),
     placeholder: "DIRECTORY",
     default: Depends("`$XDG_DATA_HOME/flyte-server`, or `~/.local/share/flyte-server`"),
-    help: "Directory of everything that the server keeps: database, keys, certificates. It is made at the first \
-           start, and nobody but its owner may read it. One server at a time uses it.",
+    help: "Directory of all the server's data: database, keys, certificates. The first start creates it, and only its \
+           owner may read it. Only one server at a time can use it.",
     check: any,
 };
 
@@ -131,39 +130,39 @@ pub static ORG: Setting<String> = Setting {
     flag: Some("org"),
     placeholder: "NAME",
     default: Value(""),
-    help: "Organization that projects are listed under. Empty where there is none.",
+    help: "Organization that projects are listed under. Empty if there is none.",
     check: any,
 };
 
-/// Whether there is TLS, [`TlsConfig::source`](super::TlsConfig::source).
+/// Whether connections are encrypted; see [`TlsConfig::source`](super::TlsConfig::source).
 pub static TLS_MODE: Setting<TlsMode> = Setting {
     key: "tls.mode",
     flag: Some("tls"),
     placeholder: "on|off",
     default: Value("on"),
-    help: "Whether connections are encrypted. With `on` and no certificate file, the server makes a certificate \
-           authority of its own at the first start; clients trust it by its file `ca.pem` in the data directory. \
-           `off` is for a proxy that encrypts in front of the server.",
+    help: "Whether connections are encrypted. With `on` and no certificate file, the server creates its own \
+           certificate authority at the first start; clients trust it through the file `ca.pem` in the data directory. \
+           Use `off` if a proxy in front of the server encrypts.",
     check: any,
 };
 
-/// Certificate of [`TlsSource::Files`](super::TlsSource::Files).
+/// The certificate of [`TlsSource::Files`](super::TlsSource::Files).
 pub static TLS_CERTIFICATE_FILE: Setting<PathBuf> = Setting {
     key: "tls.certificate-file",
     flag: Some("tls-certificate-file"),
     placeholder: "FILE",
     default: Depends("a certificate from the server's own authority"),
-    help: "PEM file with the server's certificate and the intermediate certificates after it. Read again when it \
-           changes and on SIGHUP.",
+    help: "PEM file with the server's certificate, followed by the intermediate certificates. The server reads it \
+           again when it changes, and on SIGHUP.",
     check: any,
 };
 
-/// Key of [`TlsSource::Files`](super::TlsSource::Files).
+/// The private key of [`TlsSource::Files`](super::TlsSource::Files).
 pub static TLS_KEY_FILE: Setting<PathBuf> = Setting {
     key: "tls.key-file",
     flag: Some("tls-key-file"),
     placeholder: "FILE",
-    default: Depends("none; needed with `tls.certificate-file`"),
+    default: Depends("none; required with `tls.certificate-file`"),
     help: "PEM file with the private key of `tls.certificate-file`.",
     check: any,
 };
@@ -174,9 +173,9 @@ pub static TLS_HOST_NAMES: Setting<Vec<String>> = Setting {
     flag: Some("tls-host-name"),
     placeholder: "NAME,...",
     default: Value(""),
-    help: "Further host names and addresses that the server's own authority certifies, besides `localhost`, \
-           `127.0.0.1`, `::1` and the host of `public-url`. Naming one that the authority was not made for makes a \
-           new authority, which clients must then trust anew.",
+    help: "More host names and addresses for certificates of the server's own authority, in addition to `localhost`, \
+           `127.0.0.1`, `::1` and the host of `public-url`. If the existing authority does not allow one of them, the \
+           server creates a new authority, and clients must trust that one.",
     check: any,
 };
 
@@ -186,8 +185,8 @@ pub static TLS_ALLOW_PLAINTEXT: Setting<bool> = Setting {
     flag: Some("allow-plaintext"),
     placeholder: "true|false",
     default: Value("false"),
-    help: "Lets `tls.mode` be `off` on an address that other machines can reach. Passwords and tokens then cross \
-           the network between the proxy and the server as they are.",
+    help: "Allows `tls.mode` to be `off` on an address that other machines can reach. Passwords and tokens then cross \
+           the network between the proxy and the server in the clear.",
     check: any,
 };
 
@@ -197,7 +196,7 @@ pub static ADMIN_EMAIL: Setting<String> = Setting {
     flag: Some("admin-email"),
     placeholder: "ADDRESS",
     default: Value("admin@localhost"),
-    help: "E-mail address of the administrator whom the first start makes. Ignored once an account exists.",
+    help: "E-mail address of the administrator that the first start creates. Ignored once an account exists.",
     check: |address| email(address),
 };
 
@@ -206,7 +205,7 @@ pub static ADMIN_PASSWORD_FILE: Setting<PathBuf> = Setting {
     key: "admin.password-file",
     flag: Some("admin-password-file"),
     placeholder: "FILE",
-    default: Depends("none: a password is made up and printed once"),
+    default: Depends("none: the server generates a password and prints it once"),
     help: "File whose first line is the administrator's password. Ignored once an account exists.",
     check: any,
 };
@@ -217,7 +216,7 @@ pub static ACCESS_TOKEN_TTL: Setting<Seconds> = Setting {
     flag: Some("access-token-ttl"),
     placeholder: "DURATION",
     default: Value("1h"),
-    help: "Life of access tokens and ID tokens. Clients refresh by themselves.",
+    help: "Lifetime of access tokens and ID tokens. Clients refresh them automatically.",
     check: |ttl| between(ttl, 1, 86_400),
 };
 
@@ -227,8 +226,8 @@ pub static REFRESH_TOKEN_TTL: Setting<Seconds> = Setting {
     flag: Some("refresh-token-ttl"),
     placeholder: "DURATION",
     default: Value("30d"),
-    help: "Life of refresh tokens, counted from their last use: who uses the server more often than that never signs \
-           in again.",
+    help: "Lifetime of refresh tokens, counted from their last use. Users who use the server more often than that \
+           never have to sign in again.",
     check: |ttl| between(ttl, 1, 400 * 86_400),
 };
 
@@ -238,8 +237,8 @@ pub static REFRESH_TOKEN_GRACE: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("60s"),
-    help: "How long a used refresh token may be presented once more, for the case that the answer was lost. Later \
-           use counts as theft and revokes the sign-in.",
+    help: "How long a used refresh token may be presented once more, in case the response was lost. Later use counts \
+           as theft and revokes the sign-in.",
     check: |grace| between(grace, 0, 3600),
 };
 
@@ -249,7 +248,7 @@ pub static AUTHORIZATION_CODE_TTL: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("60s"),
-    help: "Life of authorization codes.",
+    help: "Lifetime of authorization codes.",
     check: |ttl| between(ttl, 1, 600),
 };
 
@@ -259,8 +258,8 @@ pub static DEVICE_CODE_TTL: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("10m"),
-    help: "How long a code that a device shows can be entered. Short enough that nobody guesses one, long enough to \
-           fetch the phone and sign in.",
+    help: "How long the code that a device shows can be entered. A short time makes guessing hopeless; a long time \
+           lets people fetch their phone and sign in.",
     check: |ttl| between(ttl, 1, 3600),
 };
 
@@ -270,7 +269,7 @@ pub static DEVICE_POLL_INTERVAL: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("5s"),
-    help: "How long a device waits before it asks again whether somebody has approved it.",
+    help: "How long a device waits between two polls for its approval.",
     check: |interval| between(interval, 1, 60),
 };
 
@@ -290,8 +289,8 @@ pub static KEY_ROTATION_INTERVAL: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("30d"),
-    help: "How long a key signs before the next one takes over. The next one is published before, the last one stays \
-           published until its tokens have expired.",
+    help: "How long a signing key is used before the next key replaces it. The next key is published in advance. The \
+           previous key stays published until its tokens have expired.",
     check: |interval| between(interval, 1, 10 * 365 * 86_400),
 };
 
@@ -311,8 +310,8 @@ pub static API_KEYS_DEFAULT_LIFETIME: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("90d"),
-    help: "How long an API key works whose request does not say, as the published plugin's `flyte create api-key` cannot. \
-           At most 366 days.",
+    help: "Lifetime of an API key whose request has none; the published plugin's `flyte create api-key` never sends \
+           one. At most 366 days.",
     check: |lifetime| between(lifetime, 60, 366 * 86_400),
 };
 
@@ -322,7 +321,7 @@ pub static CLIENT_ID: Setting<String> = Setting {
     flag: None,
     placeholder: "ID",
     default: Value("flyte"),
-    help: "Client identifier that the server hands to the `flyte` command and the PyPI package `flyte`.",
+    help: "Client identifier that the server gives to the `flyte` command and the PyPI package `flyte`.",
     check: |id| if id.is_empty() { Err("it cannot be empty".to_owned()) } else { Ok(()) },
 };
 
@@ -332,8 +331,8 @@ pub static CLIENT_REDIRECT_URI: Setting<String> = Setting {
     flag: None,
     placeholder: "URL",
     default: Value("http://localhost:53593/callback"),
-    help: "Where the browser hands the sign-in back to the command. A loopback address with a port, on which the \
-           command listens; it may take another port where that one is in use.",
+    help: "Address to which the browser returns after the sign-in. It is a loopback address with a port, on which the \
+           command listens. If the port is in use, the command may take another one.",
     check: |uri| loopback_redirect(uri),
 };
 
@@ -353,11 +352,11 @@ pub static MAX_CONNECTIONS: Setting<usize> = Setting {
     flag: None,
     placeholder: "NUMBER",
     default: Value("768"),
-    help: "Connections served at a time. An eighth of that number, at most 128, wait for a place, at most twice \
-           `http.header-timeout`; further ones are closed. One address may have a quarter of them, unless it is a \
-           trusted proxy; further ones of its are closed. The server raises its limit of open files (`ulimit -n`) to \
-           the hard one, keeps 192 of them for the database, uploads and tasks, and serves fewer connections than \
-           this if the rest is not enough; its log then says how many.",
+    help: "The most connections that are served at the same time. An eighth of that number, but at most 128, may wait \
+           for up to twice `http.header-timeout`; the server closes all others. One address may have a quarter of the \
+           connections, unless it is a trusted proxy; the server closes the rest. The server raises its limit of open \
+           files (`ulimit -n`) to the hard limit and reserves 192 of them for the database, uploads and tasks. If the \
+           rest is too few for this setting, it serves fewer connections and logs how many.",
     check: positive,
 };
 
@@ -367,8 +366,8 @@ pub static MAX_CONCURRENT_REQUESTS: Setting<usize> = Setting {
     flag: None,
     placeholder: "NUMBER",
     default: Value("1024"),
-    help: "Requests worked on at a time; further ones are answered with 503 and tried again by clients. One client may \
-           have a quarter of them; further ones of its are answered with 429.",
+    help: "The most requests in progress at the same time. The server answers further requests with 503, and clients \
+           retry them. One client may have a quarter of them; its further requests get 429.",
     check: positive,
 };
 
@@ -378,9 +377,10 @@ pub static MAX_STREAMS: Setting<usize> = Setting {
     flag: None,
     placeholder: "NUMBER",
     default: Value("1024"),
-    help: "Streams open at a time, such as logs that are followed and runs that are watched; further ones are refused with \
-           `resource_exhausted`. One caller may have a quarter of them: a person, an API key, a trust rule, a run. A quarter is \
-           kept for runs, which wait for their subtasks by streams. A stream takes no descriptor but its connection's.",
+    help: "The most streams that are open at the same time, for example to follow logs or watch runs. Further streams \
+           are refused with `resource_exhausted`. One caller (a user, an API key, a trust rule or a run) may have a \
+           quarter of them. A quarter is reserved for runs, which wait for their subtasks through streams. A stream \
+           needs no file descriptor other than that of its connection.",
     check: positive,
 };
 
@@ -390,8 +390,7 @@ pub static MAX_BODY_SIZE: Setting<Bytes> = Setting {
     flag: None,
     placeholder: "SIZE",
     default: Value("4MiB"),
-    help: "The largest request body of the control plane. Forms and token requests are held to 64KiB whatever this \
-           says.",
+    help: "The largest request body of the control plane. Forms and token requests are limited to 64KiB in any case.",
     check: |size| if size.0 < 1024 { Err("at least 1KiB is expected".to_owned()) } else { Ok(()) },
 };
 
@@ -401,8 +400,8 @@ pub static HEADER_TIMEOUT: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("10s"),
-    help: "How long a connection may take for the TLS handshake, and then for the head of each request. An idle \
-           HTTP/1 connection is closed after the same time.",
+    help: "How long a connection may take for the TLS handshake, and then for the head of each request. The server \
+           closes an idle HTTP/1 connection after the same time.",
     check: |timeout| between(timeout, 1, 3600),
 };
 
@@ -412,7 +411,7 @@ pub static REQUEST_TIMEOUT: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("30s"),
-    help: "How long a request may take until its response begins. A response that is streamed may go on longer.",
+    help: "How long a request may take until its response begins. A streamed response may take longer.",
     check: |timeout| between(timeout, 1, 3600),
 };
 
@@ -422,8 +421,8 @@ pub static TRUSTED_PROXIES: Setting<Vec<Network>> = Setting {
     flag: Some("trusted-proxy"),
     placeholder: "NETWORK,...",
     default: Value(""),
-    help: "Addresses and networks of proxies whose `X-Forwarded-For` is believed. Without it everybody behind a \
-           proxy shares one limit of sign-in attempts.",
+    help: "Addresses and networks of proxies whose `X-Forwarded-For` is trusted. If your proxy is not listed, all \
+           users behind it share one limit of sign-in attempts.",
     check: any,
 };
 
@@ -433,8 +432,8 @@ pub static DRAIN_DELAY: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("0s"),
-    help: "How long after SIGTERM connections are still accepted while `/readyz` answers 503, for a load balancer to \
-           notice.",
+    help: "How long after SIGTERM the server still accepts connections. `/readyz` answers 503 during this time, so \
+           that a load balancer notices.",
     check: |delay| between(delay, 0, 3600),
 };
 
@@ -444,7 +443,7 @@ pub static DRAIN_TIMEOUT: Setting<Seconds> = Setting {
     flag: Some("drain-timeout"),
     placeholder: "DURATION",
     default: Value("30s"),
-    help: "How long requests in flight may take to end after SIGTERM. A second signal stops the server at once.",
+    help: "How long requests in progress may take to end after SIGTERM. A second signal stops the server at once.",
     check: |timeout| between(timeout, 0, 3600),
 };
 
@@ -453,9 +452,9 @@ pub static OBJECTS_URL: Setting<BucketUrl> = Setting {
     key: "objects.url",
     flag: Some("objects-url"),
     placeholder: "s3://BUCKET/PREFIX",
-    default: Depends("none: they are files in the directory `objects` of the data directory"),
-    help: "Bucket that code bundles, inputs, outputs, reports and files are kept in: of S3, or of what speaks its protocol. \
-           Clients up- and download through this server all the same. Objects that are kept already do not move.",
+    default: Depends("none: objects are files in the directory `objects` of the data directory"),
+    help: "Bucket for code bundles, inputs, outputs, reports and files, on S3 or a service with the same protocol. \
+           Clients still upload and download through this server. Existing objects do not move.",
     check: any,
 };
 
@@ -464,9 +463,9 @@ pub static OBJECTS_ENDPOINT: Setting<Url> = Setting {
     key: "objects.endpoint",
     flag: None,
     placeholder: "URL",
-    default: Depends("that of AWS, or of the environment's `AWS_ENDPOINT_URL_S3`"),
-    help: "Where the bucket's service is, such as `https://minio.example.org:9000`. With `http:` the objects cross the \
-           network as they are.",
+    default: Depends("`$AWS_ENDPOINT_URL_S3`, or the endpoint of AWS"),
+    help: "URL of the bucket's service, for example `https://minio.example.org:9000`. With `http:`, objects cross the \
+           network in the clear.",
     check: |url| {
         if matches!(url.scheme(), "http" | "https") {
             Ok(())
@@ -481,7 +480,7 @@ pub static OBJECTS_REGION: Setting<String> = Setting {
     key: "objects.region",
     flag: None,
     placeholder: "REGION",
-    default: Depends("that of the environment's `AWS_REGION`, or `us-east-1`"),
+    default: Depends("`$AWS_REGION`, or `us-east-1`"),
     help: "The bucket's region.",
     check: any,
 };
@@ -495,9 +494,9 @@ pub static OBJECTS_CREDENTIALS_FILE: Setting<PathBuf> = Setting {
         "the environment: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or the role of the machine, container or \
          web identity",
     ),
-    help: "File with the credentials for the bucket, like `~/.aws/credentials`: the profile `[default]` with \
-           `aws_access_key_id` and `aws_secret_access_key`. Read at the start. Tasks that this server runs are given the \
-           same credentials, so let them be good for this bucket, or this prefix of it, and nothing else.",
+    help: "File with the credentials for the bucket, in the format of `~/.aws/credentials`: the profile `[default]` \
+           with `aws_access_key_id` and `aws_secret_access_key`. The server reads it at the start. Tasks on this \
+           server get the same credentials, so use credentials that are valid only for this bucket or prefix.",
     check: any,
 };
 
@@ -507,9 +506,9 @@ pub static OBJECTS_MAX_UPLOAD_SIZE: Setting<Bytes> = Setting {
     flag: None,
     placeholder: "SIZE",
     default: Value("5GiB"),
-    help: "The largest object that can be uploaded, such as a code bundle or a file that a task is given. \
-           `http.max-body-size` does not hold for them. Up to 64 uploads of this size are on the disk beside the objects \
-           while they arrive.",
+    help: "The largest object that can be uploaded, for example a code bundle or an input file. `http.max-body-size` \
+           does not apply to uploads. Up to 64 uploads of this size can be on the disk beside the objects while they \
+           arrive.",
     check: |size| if size.0 < 1024 { Err("at least 1KiB is expected".to_owned()) } else { Ok(()) },
 };
 
@@ -519,10 +518,10 @@ pub static RUNNER_MAX_TASKS: Setting<usize> = Setting {
     flag: Some("max-tasks"),
     placeholder: "NUMBER",
     default: Depends("four times the number of processors, at least 8: most tasks wait most of the time"),
-    help: "The most tasks that are worked on at once. A task that waits for its subtasks does not count. People and their \
-           runs take fair turns. Of eight or more places, the last is kept for people who have none, and the one before \
-           it for runs that have none; of four or more, the last is kept for runs that have none. 0 runs no tasks: they \
-           stay queued.",
+    help: "The most tasks that run at the same time. A task that waits for its subtasks does not count. Users, and the \
+           runs of each user, take fair turns. With eight or more slots, the last slot is reserved for users without a \
+           running task, and the one before it for runs without a running task. With four to seven slots, the last \
+           slot is reserved for runs without a running task. With 0, no tasks run: they stay queued.",
     check: any,
 };
 
@@ -531,10 +530,10 @@ pub static RUNNER_PYTHON: Setting<PathBuf> = Setting {
     key: "runner.python",
     flag: Some("python"),
     placeholder: "DIRECTORY",
-    default: Depends("`$VIRTUAL_ENV` of the server; or else what is on its `PATH`"),
-    help: "Directory of the virtual environment that tasks run in, such as `/home/ada/project/.venv`. Its `bin` comes \
-           first in their `PATH`: it must have the package `flyte`, which brings the program `a0` that tasks are started \
-           by, and whatever the tasks import. Their images are not used.",
+    default: Depends("`$VIRTUAL_ENV` of the server, or the programs on its `PATH`"),
+    help: "Directory of the virtual environment that tasks run in, for example `/home/ada/project/.venv`. Its `bin` is \
+           the first entry of their `PATH`. It must have the package `flyte`, which brings the program `a0` that \
+           starts tasks, and all packages that the tasks import. The server ignores the tasks' images.",
     check: any,
 };
 
@@ -544,9 +543,9 @@ pub static RUNNER_SANDBOX: Setting<SandboxMode> = Setting {
     flag: None,
     placeholder: "auto|required|off",
     default: Value("auto"),
-    help: "Whether tasks are kept from the server's data directory, but for their own files and the objects of their \
-           project and domain, by Landlock (Linux 5.13 or later). `auto` does so where the kernel can, `required` runs \
-           no task where it cannot.",
+    help: "Whether Landlock (Linux 5.13 or later) protects the server's data directory from tasks. Tasks can then read \
+           only their own files there, and the objects of their project and domain. `auto` uses Landlock if the kernel \
+           supports it; `required` runs no task without it.",
     check: any,
 };
 
@@ -556,10 +555,10 @@ pub static RUNNER_ALLOW_ROOT: Setting<bool> = Setting {
     flag: Some("allow-root"),
     placeholder: "true|false",
     default: Value("false"),
-    help: "Whether tasks and apps run if the server itself runs as root. They would be root as well: whoever may start a \
-           run can then do anything on this machine that the sandbox does not keep from them, such as reading other \
-           people's files and installing programs. Better give the server a user of its own. As any other user this \
-           setting changes nothing.",
+    help: "Whether tasks and apps run if the server itself runs as root. They would then be root too: anyone who may \
+           start a run could do everything on this machine that the sandbox does not prevent, for example read other \
+           users' files and install programs. It is better to give the server its own user. The setting has no effect \
+           if the server is not root.",
     check: any,
 };
 
@@ -569,7 +568,7 @@ pub static RUNNER_MAX_RUNTIME: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Depends("none"),
-    help: "The longest that an attempt at a task may take, whatever the task's own timeout says.",
+    help: "The longest that an attempt at a task may take, whatever the task's own timeout is.",
     check: |limit| between(limit, 1, 366 * 86_400),
 };
 
@@ -579,8 +578,8 @@ pub static RUNNER_MAX_MEMORY: Setting<Bytes> = Setting {
     flag: None,
     placeholder: "SIZE",
     default: Depends("none"),
-    help: "The most memory that an attempt at a task may take with all its processes, whatever the task's own limit says. \
-           It is looked at four times a second: for a moment it can be more.",
+    help: "The most memory that an attempt at a task may use with all its processes, whatever the task's own limit is. \
+           The server checks it four times a second, so the attempt can exceed it for a moment.",
     check: |size| if size.0 < 1 << 20 { Err("at least 1MiB is expected".to_owned()) } else { Ok(()) },
 };
 
@@ -590,7 +589,7 @@ pub static RUNNER_MAX_LOG_SIZE: Setting<Bytes> = Setting {
     flag: None,
     placeholder: "SIZE",
     default: Value("16MiB"),
-    help: "The most that is kept of the log of an attempt at a task; its end is.",
+    help: "The most that is kept of the log of an attempt at a task. The end of the log is kept.",
     check: |size| if size.0 < 1 << 20 { Err("at least 1MiB is expected".to_owned()) } else { Ok(()) },
 };
 
@@ -600,7 +599,7 @@ pub static RUNNER_GRACE_PERIOD: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("10s"),
-    help: "How long a task that is aborted, or takes too long, may take to end after SIGTERM before it is killed.",
+    help: "How long an aborted or timed-out task may take to end after SIGTERM, before it is killed.",
     check: |period| between(period, 0, 3600),
 };
 
@@ -610,7 +609,7 @@ pub static AUDIT_RETENTION: Setting<Seconds> = Setting {
     flag: None,
     placeholder: "DURATION",
     default: Value("400d"),
-    help: "How long the records of the audit log are kept in the database. What is older is removed.",
+    help: "How long the database keeps the records of the audit log. Older records are removed.",
     check: |retention| between(retention, 86_400, 20 * 365 * 86_400),
 };
 
@@ -619,9 +618,9 @@ pub static TRUST_CA_FILE: Setting<PathBuf> = Setting {
     key: "trust.ca-file",
     flag: None,
     placeholder: "FILE",
-    default: Depends("none: the machine's certificate authorities alone"),
-    help: "PEM file of certificate authorities that the servers of trusted issuers may be certified by, besides the \
-           machine's: for a GitLab or a Kubernetes cluster with an authority of its own.",
+    default: Depends("none: only the machine's certificate authorities"),
+    help: "PEM file of certificate authorities that the server trusts for the servers of trusted issuers, in addition \
+           to the machine's. Use it for a GitLab or a Kubernetes cluster with its own authority.",
     check: any,
 };
 
@@ -631,8 +630,8 @@ pub static LOG_FILTER: Setting<String> = Setting {
     flag: Some("log"),
     placeholder: "FILTER",
     default: Value("info"),
-    help: "What is logged: `error`, `warn`, `info`, `debug` or `trace`, or directives such as \
-           `info,flyte_oauth=debug`. The audit log (target `audit`) is written whatever this says.",
+    help: "The level of the log (`error`, `warn`, `info`, `debug` or `trace`), or directives, for example \
+           `info,flyte_oauth=debug`. The audit log (target `audit`) is always written.",
     check: |filter| crate::check_filter(filter),
 };
 
@@ -642,7 +641,7 @@ pub static LOG_FORMAT: Setting<LogFormat> = Setting {
     flag: Some("log-format"),
     placeholder: "text|json",
     default: Value("text"),
-    help: "Form of the log on standard error: `text` for people, `json` for programs, one object on each line.",
+    help: "Format of the log on standard error: `text` for people; `json` for programs, with one object on each line.",
     check: any,
 };
 
@@ -662,10 +661,10 @@ fn between(value: &Seconds, least: i64, most: i64) -> Result<(), String> {
     Err(format!("between {} and {} is expected", Seconds(least).show(), Seconds(most).show()))
 }
 
-/// Whether the text can be an account's e-mail address.
+/// Checks that the text can be an account's e-mail address.
 ///
 /// # Errors
-/// Why not.
+/// The reason why it cannot.
 pub fn email(address: &str) -> Result<(), String> {
     let parts = address.split_once('@');
     let good = parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
@@ -680,11 +679,11 @@ fn public_url(url: &Url) -> Result<(), String> {
     let reason = if !matches!(url.scheme(), "http" | "https") {
         "it must begin with https://"
     } else if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        "it must end after the host and port: the server cannot live under a path"
+        "it must end after the host and port: the server cannot be under a path"
     } else if !url.username().is_empty() || url.password().is_some() {
         "it cannot hold a user name or password"
     } else if url.scheme() == "http" && !is_loopback(url) {
-        "it must begin with https:// unless its host is localhost: browsers keep no sign-in otherwise"
+        "it must begin with https:// unless its host is localhost: otherwise browsers cannot stay signed in"
     } else {
         return Ok(());
     };
@@ -698,6 +697,6 @@ fn loopback_redirect(uri: &str) -> Result<(), String> {
     if good {
         Ok(())
     } else {
-        Err("a loopback URL with a port is expected, such as http://localhost:53593/callback".to_owned())
+        Err("a loopback URL with a port is expected, for example http://localhost:53593/callback".to_owned())
     }
 }

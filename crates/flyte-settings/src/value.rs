@@ -1,4 +1,4 @@
-//! How the values of settings are written.
+//! The syntax of the values of settings.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -7,36 +7,36 @@ use url::Url;
 use super::LogFormat;
 use flyte_model::Network;
 
-/// What a value looks like in the configuration file.
+/// The type of a value in the configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A string.
     Text,
-    /// A string that is a path; a relative one counts from the directory of the file.
+    /// A string that is a path. A relative path is relative to the directory of the file.
     Path,
     /// An integer.
     Number,
     /// `true` or `false`.
     Boolean,
-    /// An array of strings; separated by commas in the environment and on the command line.
+    /// An array of strings. In the environment and on the command line, commas separate the items.
     List,
 }
 
-/// A type that settings have.
+/// The type of a setting.
 pub trait Value: Sized {
-    /// What it looks like in the file.
+    /// Its type in the file.
     const FORM: Form;
-    /// What it is, for the reference.
+    /// Its name in the reference page.
     const DESCRIPTION: &'static str;
 
-    /// Reads a value; the error says what is expected.
+    /// Reads a value. The error says what is expected.
     fn parse(text: &str) -> Result<Self, String>;
 
     /// Writes the value so that [`Value::parse`] reads it.
     fn show(&self) -> String;
 }
 
-/// A length of time in seconds, written as `90s`, `15m`, `1h`, `30d`, `2w` or a sum such as `1h30m`.
+/// A duration in seconds, written as `90s`, `15m`, `1h`, `30d`, `2w` or a sum, for example `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seconds(pub i64);
 
@@ -47,7 +47,7 @@ impl Value for Seconds {
     const DESCRIPTION: &'static str = "duration";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || "a length of time with its unit is expected, such as 60s, 15m, 1h or 30d".to_owned();
+        let wrong = || "a duration with its unit is expected, for example 60s, 15m, 1h or 30d".to_owned();
         let mut total: i64 = 0;
         let mut rest = text;
         while !rest.is_empty() {
@@ -83,7 +83,7 @@ impl Value for Bytes {
     const DESCRIPTION: &'static str = "size";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || "a size with its unit is expected, such as 64KiB or 4MiB".to_owned();
+        let wrong = || "a size with its unit is expected, for example 64KiB or 4MiB".to_owned();
         let (number, unit) = SIZE_UNITS
             .into_iter()
             .find_map(|(name, bytes)| text.strip_suffix(name).map(|number| (number, bytes)))
@@ -165,7 +165,8 @@ impl Value for Url {
     const DESCRIPTION: &'static str = "URL";
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|error| format!("a URL such as https://flyte.example.org/ is expected: {error}"))
+        text.parse()
+            .map_err(|error| format!("a URL is expected, for example https://flyte.example.org/: {error}"))
     }
 
     fn show(&self) -> String {
@@ -179,7 +180,7 @@ impl Value for SocketAddr {
 
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| {
-            "an IP address and a port are expected, such as 127.0.0.1:8443 or [::]:8443".to_owned()
+            "an IP address and a port are expected, for example 127.0.0.1:8443 or [::]:8443".to_owned()
         })
     }
 
@@ -214,12 +215,12 @@ impl Value for Vec<Network> {
     }
 }
 
-/// A bucket, and what the keys of all objects in it begin with.
+/// A bucket, and the prefix of the keys of all objects in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketUrl {
     /// The bucket's name.
     pub bucket: String,
-    /// Empty, or with a slash at its end.
+    /// The prefix: empty, or with a slash at its end.
     pub prefix: String,
 }
 
@@ -228,7 +229,7 @@ impl std::str::FromStr for BucketUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong =
-            || "the URL of a bucket is expected, such as s3://bucket or s3://bucket/prefix".to_owned();
+            || "the URL of a bucket is expected, for example s3://bucket or s3://bucket/prefix".to_owned();
         let rest = text.strip_prefix("s3://").ok_or_else(wrong)?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_end_matches('/');
@@ -295,22 +296,22 @@ choice!(LogFormat, Self::Text => "text", Self::Json => "json");
 /// Whether connections are encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsMode {
-    /// They are.
+    /// Connections are encrypted.
     On,
-    /// They are not.
+    /// Connections are not encrypted.
     Off,
 }
 
 choice!(TlsMode, Self::On => "on", Self::Off => "off");
 
-/// Whether tasks are kept from the server's data directory.
+/// Whether the sandbox protects the server's data directory from tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SandboxMode {
-    /// Where the kernel can do it.
+    /// It does if the kernel supports it.
     Auto,
-    /// They are, or are not run.
+    /// It does, and no task runs without it.
     Required,
-    /// They are not.
+    /// It does not.
     Off,
 }
 
@@ -336,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_carry_their_unit() {
+    fn durations_need_a_unit() {
         let seconds = |text| Seconds::parse(text).map(|Seconds(seconds)| seconds).ok();
         assert_eq!(seconds("60s"), Some(60));
         assert_eq!(seconds("1h"), Some(3600));
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_carry_their_unit() {
+    fn sizes_need_a_unit() {
         assert_eq!(Bytes::parse("4MiB"), Ok(Bytes(4 << 20)));
         for text in ["", "4", "4MB", "MiB", "-1KiB", "99999999999999999GiB"] {
             assert!(Bytes::parse(text).is_err(), "{text}");
@@ -383,7 +384,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_is_read_back(seconds in 0..i64::MAX, kibibytes in 0..usize::MAX >> 10) {
+        fn shown_values_parse_to_the_same_value(seconds in 0..i64::MAX, kibibytes in 0..usize::MAX >> 10) {
             prop_assert_eq!(Seconds::parse(&Seconds(seconds).show()), Ok(Seconds(seconds)));
             prop_assert_eq!(Bytes::parse(&Bytes(kibibytes << 10).show()), Ok(Bytes(kibibytes << 10)));
         }
