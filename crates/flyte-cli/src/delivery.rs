@@ -213,5 +213,4 @@ impl Receiver {
 }
 
 #[cfg(test)]
-#[path = "delivery_tests.rs"]
 mod tests;

@@ -399,5 +399,4 @@ impl From<wire::ActionDetails> for ActionDetails {
 }
 
 #[cfg(test)]
-#[path = "action_tests.rs"]
 mod tests;

@@ -269,5 +269,4 @@ fn without(what: &str) -> ClientError {
 }
 
 #[cfg(test)]
-#[path = "api_key_tests.rs"]
 mod tests;

@@ -300,5 +300,4 @@ fn state(status: Option<DeploymentStatus>) -> State {
 }
 
 #[cfg(test)]
-#[path = "app_tests.rs"]
 mod tests;

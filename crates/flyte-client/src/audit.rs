@@ -131,5 +131,4 @@ impl From<wire::Event> for Event {
 }
 
 #[cfg(test)]
-#[path = "audit_tests.rs"]
 mod tests;

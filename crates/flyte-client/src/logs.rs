@@ -186,5 +186,4 @@ fn lines(message: LogLine, replica: &str) -> Vec<Line> {
 }
 
 #[cfg(test)]
-#[path = "logs_tests.rs"]
 mod tests;

@@ -259,5 +259,4 @@ fn written(labels: BTreeMap<String, String>) -> Labels {
 }
 
 #[cfg(test)]
-#[path = "project_tests.rs"]
 mod tests;

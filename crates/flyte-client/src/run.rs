@@ -354,5 +354,4 @@ impl From<RunOptions> for RunSpec {
 }
 
 #[cfg(test)]
-#[path = "run_tests.rs"]
 mod tests;

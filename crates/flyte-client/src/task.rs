@@ -359,5 +359,4 @@ fn variables(map: Option<VariableMap>) -> Vec<Variable> {
 }
 
 #[cfg(test)]
-#[path = "task_tests.rs"]
 mod tests;

@@ -155,5 +155,4 @@ impl From<wire::Trust> for Trust {
 }
 
 #[cfg(test)]
-#[path = "trust_tests.rs"]
 mod tests;

@@ -311,5 +311,4 @@ fn unreadable(path: &Path, error: &std::io::Error) -> UploadError {
 }
 
 #[cfg(test)]
-#[path = "upload_tests.rs"]
 mod tests;

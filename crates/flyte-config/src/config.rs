@@ -329,5 +329,4 @@ fn unknown_keys(path: &Path, tree: &Tree) -> Vec<UnknownKey> {
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
 mod tests;

@@ -384,5 +384,4 @@ fn others(tree: &Tree, id: Option<NodeId>, name: &str) -> Option<Vec<(NodeId, No
 }
 
 #[cfg(test)]
-#[path = "document_tests.rs"]
 mod tests;

@@ -399,5 +399,4 @@ fn same_file(one: &Path, other: &Path) -> bool {
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
 mod tests;

@@ -210,5 +210,4 @@ fn mistake(why: String) -> Failure {
 }
 
 #[cfg(test)]
-#[path = "trust_tests.rs"]
 mod tests;

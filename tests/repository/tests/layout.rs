@@ -1,0 +1,42 @@
+//! One style of files: a module `foo` is `foo.rs`, with what belongs to it in `foo/`. Its tests are at its end, or in `foo/tests.rs`
+//! if the file would be too long with them. File names and paths then follow from the modules' names.
+
+use std::fs;
+
+use flyte_repository::{files, root};
+
+/// The Rust files of the workspace.
+fn sources() -> Vec<String> {
+    let sources: Vec<_> = files().into_iter().filter(|file| file.ends_with(".rs")).collect();
+    assert!(sources.len() > 100, "{sources:?}");
+    sources
+}
+
+/// Crates whose files are being moved at the moment.
+const LATER: &[&str] = &["crates/flyte-server/", "crates/flyte-oauth/"];
+
+#[test]
+fn a_module_is_named_by_its_file() {
+    for file in sources().iter().filter(|file| !LATER.iter().any(|path| file.starts_with(path))) {
+        // A file beside tests/*.rs would be a test program of its own.
+        let is_shared_by_tests = file.contains("/tests/") && !file.contains("/src/");
+        assert!(
+            !file.ends_with("/mod.rs") || is_shared_by_tests,
+            "{file}: name it by its directory, and move it beside"
+        );
+    }
+}
+
+#[test]
+fn tests_of_a_module_are_within_it() {
+    for file in sources() {
+        let in_source = file.contains("/src/");
+        assert!(
+            !in_source || !file.ends_with("_tests.rs"),
+            "{file}: name it tests.rs, in its module's directory"
+        );
+        let text = fs::read_to_string(root().join(&file)).unwrap();
+        let path = text.lines().find(|line| line.trim_start().starts_with("#[path"));
+        assert_eq!(path, None, "{file} has a module in a file of another name");
+    }
+}
