@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{apps::Apps, runner::tail::Logs, runs::Runs};
+use crate::runs::{AppHost, LogSource, Runner, Runs};
 use flyte_access::Access;
 use flyte_audit::Audit;
 use flyte_federation::TrustedIssuers;
@@ -33,13 +33,15 @@ pub struct App {
     /// Who may call.
     pub access: Arc<Access>,
     /// What runs.
-    pub runs: Runs,
-    /// The logs that are followed.
-    pub logs: Arc<Logs>,
-    /// The apps that are kept running.
-    pub apps: Apps,
+    pub runs: Arc<Runs>,
+    /// Works on tasks.
+    pub runner: Arc<dyn Runner>,
+    /// Keeps apps running.
+    pub apps: Arc<dyn AppHost>,
+    /// The logs of tasks and apps.
+    pub logs: Arc<dyn LogSource>,
     /// Whether the server is stopping.
     pub stopping: Stopping,
     /// The objects of tasks.
-    pub objects: Objects,
+    pub objects: Arc<Objects>,
 }

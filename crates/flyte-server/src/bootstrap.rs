@@ -14,10 +14,9 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    apps::Apps,
-    data_dir::{DataDir, DataDirError},
-    runner,
-    runs::Runs,
+    data_dir::{self, DataDir, DataDirError},
+    runner::{self, LocalRunner},
+    runs::{RunIdentities, Runs},
     tls::{Tls, TlsError},
 };
 use flyte_access::Access;
@@ -164,11 +163,25 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         passwords,
         throttle: Throttle::new(clock.clone()),
     });
+    let runs = Arc::new(Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)));
+    let objects = Arc::new(objects);
+    let stopping = Stopping::default();
+    let local = Arc::new(LocalRunner::new(runner::State {
+        config: Arc::clone(&config),
+        clock: clock.clone(),
+        store: Arc::clone(&store),
+        runs: Arc::clone(&runs),
+        identities: RunIdentities::new(access.tokens().clone()),
+        objects: Arc::clone(&objects),
+        stopping: stopping.clone(),
+        backups: data_dir::backups,
+    }));
     let app = Arc::new(App {
-        runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
-        apps: Apps::default(),
-        logs: Arc::default(),
-        stopping: Stopping::default(),
+        runs,
+        runner: local.clone(),
+        apps: local.clone(),
+        logs: local,
+        stopping,
         authorization_server,
         audit,
         issuers,

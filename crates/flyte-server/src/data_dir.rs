@@ -11,7 +11,7 @@
 //! flyte.db             the database, with -wal and -shm beside it
 //! objects/             objects of tasks, as files; see `objects`
 //! python/              what tasks get beside their own libraries (runner::libraries)
-//! apps/                the processes of apps; see `apps`
+//! apps/                the processes of apps; see `runner::apps`
 //! first-admin-password the first administrator's password, until they have signed in
 //! backups              where backups were made, for tasks to be kept from
 //! restoring            there while a restore is not complete: no server starts

@@ -5,7 +5,8 @@
 
 pub mod api;
 pub mod app;
-pub mod apps;
+#[cfg(test)]
+mod architecture;
 pub mod backup;
 pub mod bootstrap;
 pub mod cli;

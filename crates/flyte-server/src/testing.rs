@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{app::App, runs::Runs};
+use crate::{
+    app::App,
+    data_dir,
+    runner::{self, LocalRunner},
+    runs::{RunIdentities, Runs},
+};
 use flyte_access::testing::Parts;
 use flyte_federation::TrustedIssuers;
 use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
@@ -20,6 +25,20 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
 
 /// A server of these parts.
 pub(crate) fn app_of(Parts { config, clock, store, keys, audit, access }: Parts) -> App {
+    let runs = Arc::new(Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)));
+    // Not prepared: tests of objects give a data directory and do that.
+    let objects = Arc::new(Objects::new(&config).unwrap());
+    let stopping = Stopping::default();
+    let local = Arc::new(LocalRunner::new(runner::State {
+        config: Arc::clone(&config),
+        clock: clock.clone(),
+        store: Arc::clone(&store),
+        runs: Arc::clone(&runs),
+        identities: RunIdentities::new(access.tokens().clone()),
+        objects: Arc::clone(&objects),
+        stopping: stopping.clone(),
+        backups: data_dir::backups,
+    }));
     let issuers = Arc::new(TrustedIssuers::new(None, clock.clone()).unwrap());
     let authorization_server = Arc::new(AuthorizationServer {
         config: Arc::clone(&config),
@@ -37,17 +56,31 @@ pub(crate) fn app_of(Parts { config, clock, store, keys, audit, access }: Parts)
     App {
         audit,
         issuers,
-        // Not prepared: tests of objects give a data directory and do that.
-        objects: Objects::new(&config).unwrap(),
+        objects,
         authorization_server,
         config,
         keys,
-        runs: Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)),
-        apps: crate::apps::Apps::default(),
-        logs: Arc::default(),
-        stopping: Stopping::default(),
+        runs,
+        runner: local.clone(),
+        apps: local.clone(),
+        logs: local,
+        stopping,
         access,
         clock,
         store,
+    }
+}
+
+/// What a runner of this server uses.
+pub(crate) fn runner_state(app: &App) -> runner::State {
+    runner::State {
+        config: Arc::clone(&app.config),
+        clock: app.clock.clone(),
+        store: Arc::clone(&app.store),
+        runs: Arc::clone(&app.runs),
+        identities: RunIdentities::new(app.access.tokens().clone()),
+        objects: Arc::clone(&app.objects),
+        stopping: app.stopping.clone(),
+        backups: data_dir::backups,
     }
 }

@@ -14,15 +14,9 @@ use flyte_idl::flyteidl2::{
     logs::dataplane::LogLineSource,
 };
 use futures_util::StreamExt as _;
-use tokio::sync::watch;
 
 use super::{app, caller, invalid, logs, store_error};
-use crate::{
-    app::App,
-    apps,
-    runner::tail::{Followed, TailError},
-};
-use flyte_store::AppId;
+use crate::app::App;
 
 pub(super) struct Service {
     app: Arc<App>,
@@ -71,23 +65,10 @@ impl AppLogsService for Service {
                 number.filter(|number| (1..=record.processes).contains(number)).ok_or_else(none)?
             }
         };
-        let directory = apps::directory(&self.app.config, &id, number);
-        if number == 0 || !directory.is_dir() {
-            return Err(none());
-        }
-        let changes = self.app.apps.changed();
-        let process = Process { app: Arc::clone(&self.app), id: id.clone(), number, changes };
-        let lines = self.app.logs.follow(directory, process);
+        let lines = self.app.logs.of_app(&id, number).ok_or_else(none)?;
         let org = self.app.config.org.clone();
         Response::stream_ok(lines.map(move |lines| {
-            let lines = lines.map_err(|error| match error {
-                TailError::Store(error) => store_error(error),
-                error @ TailError::Stopping => ConnectError::unavailable(error.to_string()),
-                TailError::Io(error) => {
-                    tracing::error!(%error, "a log cannot be read");
-                    ConnectError::unavailable("the server cannot read the log; try again later")
-                }
-            })?;
+            let lines = lines.map_err(logs::tail_error)?;
             let identifier = Identifier {
                 org: org.clone(),
                 project: id.project.clone(),
@@ -108,32 +89,5 @@ impl AppLogsService for Service {
             let batch = LogLinesBatch { logs: vec![logs], ..LogLinesBatch::default() };
             Ok(TailLogsResponse { resp: Some(batch.into()), ..TailLogsResponse::default() })
         }))
-    }
-}
-
-/// A process of an app.
-struct Process {
-    app: Arc<App>,
-    id: AppId,
-    number: u64,
-    changes: watch::Receiver<u64>,
-}
-
-impl Followed for Process {
-    async fn changed(&mut self) {
-        tokio::select! {
-            // The sender is a part of the server: it is there.
-            _ = self.changes.changed() => {}
-            () = self.app.stopping.stopped() => {}
-        }
-    }
-
-    /// Whether the process is no longer the app's.
-    async fn has_ended(&self) -> Result<bool, TailError> {
-        if self.app.stopping.is_stopping() {
-            return Err(TailError::Stopping);
-        }
-        let record = self.app.store.app_by_id(&self.id).await?;
-        Ok(record.is_none_or(|record| record.process != Some(self.number)))
     }
 }

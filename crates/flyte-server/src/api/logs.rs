@@ -17,10 +17,7 @@ use futures_util::{Stream, StreamExt as _};
 use super::{caller, invalid, store_error};
 use crate::{
     app::App,
-    runner::{
-        log::{Line, Stream as Source},
-        tail::{self, TailError},
-    },
+    runs::log_source::{Line, Stream as Source, TailError},
 };
 use flyte_access::policy;
 use flyte_store::{ActionId, RunId};
@@ -71,15 +68,22 @@ pub(super) async fn tail(
         0 => known.attempts.max(1),
         attempt => attempt,
     };
-    Ok(tail::attempt(Arc::clone(app), id, attempt).map(|lines| match lines {
-        Ok(lines) => Ok(lines.into_iter().map(message).collect()),
-        Err(TailError::Store(error)) => Err(store_error(error)),
-        Err(error @ TailError::Stopping) => Err(ConnectError::unavailable(error.to_string())),
-        Err(TailError::Io(error)) => {
+    Ok(app
+        .logs
+        .of_attempt(&id, attempt)
+        .map(|lines| Ok(lines.map_err(tail_error)?.into_iter().map(message).collect())))
+}
+
+/// Why a log ends early: details of a failure are for the server's log, not for the caller.
+pub(super) fn tail_error(error: TailError) -> ConnectError {
+    match error {
+        TailError::Store(error) => store_error(error),
+        TailError::Stopping => ConnectError::unavailable(error.to_string()),
+        TailError::Io(error) => {
             tracing::error!(%error, "a log cannot be read");
-            Err(ConnectError::unavailable("the server cannot read the log; try again later"))
+            ConnectError::unavailable("the server cannot read the log; try again later")
         }
-    }))
+    }
 }
 
 /// A line as it is sent: what the command wrote is the user's, what the supervisor did to it the system's.

@@ -9,24 +9,24 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::{
-    authorities, environment, libraries,
+    State, authorities, environment, libraries,
     process::{Limits, Sandbox, Spec},
     quantity, template,
 };
-use crate::{data_dir, runs::TimeLimits};
+use crate::runs::TimeLimits;
 use flyte_model::clock::{UnixMillis, rfc3339};
 use flyte_objects::Objects;
-use flyte_settings::{Config, SandboxMode, TlsSource};
+use flyte_settings::{SandboxMode, TlsSource};
 use flyte_store::{Failure, FailureKind, QueuedAttempt};
 
 /// What the attempt is to start; the error is why it fails without.
 pub(super) fn spec(
-    config: &Config,
-    objects: &Objects,
+    state: &State,
     directory: &Path,
     attempt: &QueuedAttempt,
     now: UnixMillis,
 ) -> Result<Spec, Failure> {
+    let (config, objects) = (&*state.config, &*state.objects);
     let task = TaskSpec::decode_from_slice(&attempt.spec)
         .map_err(|error| refused(format!("the task's specification cannot be read: {error}")))?;
     let run = RunSpec::decode_from_slice(&attempt.run.spec)
@@ -83,14 +83,15 @@ pub(super) fn spec(
             grace: config.runner.grace_period,
         },
         sandbox: sandbox(
-            config,
+            state,
             objects.directory_of(&attempt.run.id.project, &attempt.run.id.domain).as_deref(),
         ),
     })
 }
 
 /// Everything that the settings name and tasks have nothing to do with: it holds secrets of the server. Backups do as well.
-fn hidden(config: &Config) -> Vec<PathBuf> {
+fn hidden(state: &State) -> Vec<PathBuf> {
+    let config = &state.config;
     let mut hidden = vec![config.data_dir.clone()];
     hidden.extend(config.file.clone());
     hidden.extend(config.admin.password_file.clone());
@@ -99,16 +100,16 @@ fn hidden(config: &Config) -> Vec<PathBuf> {
         // A file of that name may hold the key as well.
         hidden.extend([certificate.clone(), key.clone()]);
     }
-    hidden.extend(data_dir::backups(&config.data_dir));
+    hidden.extend((state.backups)(&config.data_dir));
     hidden
 }
 
 /// What is kept from what runs here: the data directory and what else is `hidden`, but for the process's own, the objects in
 /// `objects`, the certificates by which it knows the server, and the libraries it is given. `None` where `runner.sandbox` is `off`.
-#[must_use]
-pub fn sandbox(config: &Config, objects: Option<&Path>) -> Option<Sandbox> {
+pub(super) fn sandbox(state: &State, objects: Option<&Path>) -> Option<Sandbox> {
+    let config = &state.config;
     (config.runner.sandbox != SandboxMode::Off).then(|| Sandbox {
-        hidden: hidden(config),
+        hidden: hidden(state),
         readable: vec![
             config.data_dir.join("ca.pem"),
             authorities::file(&config.data_dir),
@@ -159,7 +160,7 @@ fn checkpoints(outputs: &str) -> String {
 }
 
 /// The memory that the container is limited to.
-pub(crate) fn memory(container: &Container) -> Result<Option<u64>, Failure> {
+pub(super) fn memory(container: &Container) -> Result<Option<u64>, Failure> {
     let limits = container.resources.as_option().map_or(&[][..], |Resources { limits, .. }| limits);
     let Some(limit) = limits.iter().find(|entry| entry.name.as_known() == Some(ResourceName::MEMORY)) else {
         return Ok(None);

@@ -5,8 +5,7 @@ use std::{io, path::Path, time::Duration};
 
 use secrecy::ExposeSecret as _;
 
-use super::{authorities, environment};
-use crate::{app::App, runs};
+use super::{State, authorities, environment};
 use flyte_keys::KeyError;
 use flyte_secrets::write_atomically;
 use flyte_settings::{Config, TlsSource};
@@ -24,14 +23,14 @@ pub(super) enum IdentityError {
 }
 
 /// Writes the configuration, and the first token as [`renew`] does.
-pub(super) fn write(app: &App, directory: &Path, run: &Run) -> Result<Duration, IdentityError> {
-    write_atomically(&directory.join("flyte.yaml"), configuration(&app.config, directory, run).as_bytes())?;
-    renew(app, directory, run)
+pub(super) fn write(state: &State, directory: &Path, run: &Run) -> Result<Duration, IdentityError> {
+    write_atomically(&directory.join("flyte.yaml"), configuration(&state.config, directory, run).as_bytes())?;
+    renew(state, directory, run)
 }
 
 /// Writes a new token; after how long the next one is due.
-pub(super) fn renew(app: &App, directory: &Path, run: &Run) -> Result<Duration, IdentityError> {
-    let issued = runs::identity::issue(app, run)?;
+pub(super) fn renew(state: &State, directory: &Path, run: &Run) -> Result<Duration, IdentityError> {
+    let issued = state.identities.issue(run)?;
     write_atomically(&directory.join("token"), issued.token.expose_secret().as_bytes())?;
     // One that was read just before is good for a while yet.
     Ok(Duration::from_secs(issued.expires_in.max(1).unsigned_abs()).div_f64(2.0))

@@ -18,33 +18,12 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::runs::log_source::{Line, Stream};
+
 /// Bytes of text in a line; a longer one becomes several.
 pub const MAX_LINE: usize = 16 << 10;
 /// The least that a log can be limited to: a longest line of the worst characters fits into half of it.
 pub const MIN_LIMIT: u64 = 1 << 20;
-
-/// Where a line comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stream {
-    /// The command's standard output.
-    Stdout,
-    /// The command's standard error.
-    Stderr,
-    /// Us.
-    System,
-}
-
-/// A line of a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// When it was read from the command.
-    pub time: Timestamp,
-    /// Where it comes from.
-    pub stream: Stream,
-    /// The line without its end.
-    pub text: String,
-}
 
 /// A line as it stands in the file.
 #[derive(Serialize, Deserialize)]

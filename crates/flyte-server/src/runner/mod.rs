@@ -4,6 +4,7 @@
 //! (`container`), and has it started by a supervisor of its own ([`process`], `supervise`), which goes on when the server
 //! does not. What the task writes is kept ([`log`]) and can be followed ([`tail`]); `outcome` tells how it ended. [`libraries`] are given to tasks.
 
+pub mod apps;
 pub mod authorities;
 mod container;
 mod directory;
@@ -11,18 +12,19 @@ pub mod environment;
 mod identity;
 mod inotify;
 pub mod libraries;
+mod local;
 pub mod log;
 mod outcome;
 pub mod process;
 mod quantity;
 mod root;
 mod scheduler;
+mod state;
 pub(crate) mod supervise;
-pub mod tail;
+mod tail;
 mod template;
 mod tree;
 
 #[cfg(test)]
 pub(crate) use self::directory::of_attempt;
-pub(crate) use self::{container::memory as memory_limit, outcome::ending, template::fill};
-pub use self::{container::sandbox, directory::component, root::refusal, scheduler::run};
+pub use self::{directory::component, local::LocalRunner, root::refusal, state::State};

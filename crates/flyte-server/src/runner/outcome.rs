@@ -72,7 +72,7 @@ fn user(code: &str, how: &How, directory: &Path) -> Failure {
 }
 
 /// How the process in `directory` ended, in words, with the last that it wrote.
-pub(crate) fn ending(how: &How, directory: &Path) -> String {
+pub(super) fn ending(how: &How, directory: &Path) -> String {
     let lines = log::tail(directory, LAST_LINES).unwrap_or_default();
     let lines: Vec<_> =
         lines.iter().filter(|line| line.stream != Stream::System).map(|line| line.text.as_str()).collect();

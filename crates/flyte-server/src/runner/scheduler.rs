@@ -14,13 +14,11 @@ use std::{
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
 use super::{
-    container, directory, identity, outcome,
+    State, container, directory, identity, outcome,
     process::{self, Found, How, Process, Supervisor},
+    root,
 };
-use crate::{
-    app::App,
-    runs::{Outcome, cached},
-};
+use crate::runs::{Outcome, cached};
 use flyte_store::{ActionId, Failure, QueuedAttempt, StoreError};
 
 /// How long to wait before something is tried again that failed through the database or the disk.
@@ -30,13 +28,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 type Working = Arc<Mutex<HashMap<(ActionId, u32), Arc<Notify>>>>;
 
 /// Runs tasks until it is dropped; those that run then go on, and the next server finds them.
-pub async fn run(app: Arc<App>) {
-    let refusal = super::refusal(&app.config);
+pub(super) async fn run(state: Arc<State>) {
+    let refusal = root::refusal(&state.config);
     let slots = match refusal {
         Some(_) => 0,
-        None => u32::try_from(app.config.runner.max_tasks).unwrap_or(u32::MAX),
+        None => u32::try_from(state.config.runner.max_tasks).unwrap_or(u32::MAX),
     };
-    let mut scheduler = Scheduler { app, working: Working::default(), tasks: JoinSet::new() };
+    let mut scheduler = Scheduler { state, working: Working::default(), tasks: JoinSet::new() };
     while let Err(error) = scheduler.recover().await {
         tracing::error!(%error, "the tasks that were running could not be looked up");
         sleep(PAUSE).await;
@@ -55,7 +53,7 @@ pub async fn run(app: Arc<App>) {
 }
 
 struct Scheduler {
-    app: Arc<App>,
+    state: Arc<State>,
     working: Working,
     tasks: JoinSet<()>,
 }
@@ -63,7 +61,7 @@ struct Scheduler {
 impl Scheduler {
     /// Takes up what an earlier server has begun.
     async fn recover(&mut self) -> Result<(), StoreError> {
-        let running = self.app.runs.running().await?;
+        let running = self.state.runs.running().await?;
         if !running.is_empty() {
             tracing::info!(
                 tasks = running.len(),
@@ -71,7 +69,7 @@ impl Scheduler {
             );
         }
         for (action, attempt) in running {
-            if let Some(queued) = self.app.runs.claimed(&action, attempt).await? {
+            if let Some(queued) = self.state.runs.claimed(&action, attempt).await? {
                 self.work(queued, false);
             }
         }
@@ -81,24 +79,24 @@ impl Scheduler {
     /// Stops what is to be stopped, starts what can be started, and waits until there may be more of it.
     async fn turn(&mut self, slots: u32) -> Result<(), StoreError> {
         while self.tasks.try_join_next().is_some() {}
-        for (action, attempt) in self.app.runs.aborted_attempts().await? {
+        for (action, attempt) in self.state.runs.aborted_attempts().await? {
             let known = lock(&self.working).get(&(action.clone(), attempt)).cloned();
             match known {
                 Some(stop) => stop.notify_one(),
                 // Its end could not be told, or it was begun and this process never heard of it.
                 None => {
-                    if let Some(queued) = self.app.runs.claimed(&action, attempt).await? {
+                    if let Some(queued) = self.state.runs.claimed(&action, attempt).await? {
                         self.work(queued, true);
                     }
                 }
             }
         }
         if slots > 0 {
-            for queued in self.app.runs.claim(slots).await? {
+            for queued in self.state.runs.claim(slots).await? {
                 self.work(queued, false);
             }
         }
-        self.app.runs.changed().await
+        self.state.runs.changed().await
     }
 
     /// Works on an attempt; `stopped` where it is to be stopped from the start.
@@ -106,9 +104,9 @@ impl Scheduler {
         let key = (queued.action.id.clone(), queued.attempt);
         let stop = Arc::new(Notify::new());
         lock(&self.working).insert(key.clone(), Arc::clone(&stop));
-        let (app, working) = (Arc::clone(&self.app), Arc::clone(&self.working));
+        let (state, working) = (Arc::clone(&self.state), Arc::clone(&self.working));
         self.tasks.spawn(async move {
-            Work::new(app, queued, stop, stopped).finish().await;
+            Work::new(state, queued, stop, stopped).finish().await;
             lock(&working).remove(&key);
         });
     }
@@ -122,7 +120,7 @@ fn lock(
 
 /// An attempt being worked on.
 struct Work {
-    app: Arc<App>,
+    state: Arc<State>,
     queued: QueuedAttempt,
     directory: PathBuf,
     stop: Arc<Notify>,
@@ -130,9 +128,9 @@ struct Work {
 }
 
 impl Work {
-    fn new(app: Arc<App>, queued: QueuedAttempt, stop: Arc<Notify>, stopped: bool) -> Self {
-        let directory = directory::of_attempt(&app.config.data_dir, &queued.action.id, queued.attempt);
-        Self { app, queued, directory, stop, stopped }
+    fn new(state: Arc<State>, queued: QueuedAttempt, stop: Arc<Notify>, stopped: bool) -> Self {
+        let directory = directory::of_attempt(&state.config.data_dir, &queued.action.id, queued.attempt);
+        Self { state, queued, directory, stop, stopped }
     }
 
     async fn finish(mut self) {
@@ -144,7 +142,7 @@ impl Work {
         tracing::debug!(%action, attempt, ?outcome, "an attempt has ended");
         let directory = self.directory.clone();
         let _ = tokio::task::spawn_blocking(move || identity::clear(&directory)).await;
-        while let Err(error) = self.app.runs.ended(&action, attempt, outcome.clone()).await {
+        while let Err(error) = self.state.runs.ended(&action, attempt, outcome.clone()).await {
             tracing::error!(%error, %action, attempt, "the end of a task could not be noted");
             sleep(PAUSE).await;
         }
@@ -153,13 +151,13 @@ impl Work {
     /// Ends the attempt with the outputs of an earlier action if they are still there. Nothing is run.
     async fn finish_cached(self, outputs: &str) {
         let (action, attempt) = (&self.queued.action.id, self.queued.attempt);
-        let found = cached::find(&self.app.objects, &self.queued, outputs).await;
+        let found = cached::find(&self.state.objects, &self.queued, outputs).await;
         tracing::debug!(%action, attempt, outputs, ?found, "a cached result was looked at");
         loop {
             let noted = match found {
-                cached::Found::Whole => self.app.runs.cached(action, attempt).await,
-                cached::Found::Gone => self.app.runs.not_cached(action, attempt, true).await,
-                cached::Found::Unknown => self.app.runs.not_cached(action, attempt, false).await,
+                cached::Found::Whole => self.state.runs.cached(action, attempt).await,
+                cached::Found::Gone => self.state.runs.not_cached(action, attempt, true).await,
+                cached::Found::Unknown => self.state.runs.not_cached(action, attempt, false).await,
             };
             let Err(error) = noted else { return };
             tracing::error!(%error, %action, attempt, "the use of a cached result could not be noted");
@@ -184,7 +182,8 @@ impl Work {
         match found {
             Found::Ended(exit) if exit.how == How::Stopped && self.is_aborted().await => Outcome::Aborted,
             Found::Ended(exit) => {
-                outcome::of(&self.app.config, &self.app.objects, &self.directory, &self.queued, exit).await
+                outcome::of(&self.state.config, &self.state.objects, &self.directory, &self.queued, exit)
+                    .await
             }
             Found::Lost | Found::NotStarted | Found::Running(_) if self.stopped => Outcome::Aborted,
             Found::Lost | Found::NotStarted | Found::Running(_) => Outcome::Lost {
@@ -210,7 +209,7 @@ impl Work {
             other => other,
         };
         if matches!(found, Found::Running(_))
-            && let Err(error) = self.app.runs.started(&self.queued.action.id, self.queued.attempt).await
+            && let Err(error) = self.state.runs.started(&self.queued.action.id, self.queued.attempt).await
         {
             // It runs all the same; its end will be told.
             tracing::error!(%error, action = %self.queued.action.id, "the start of a task could not be noted");
@@ -219,21 +218,22 @@ impl Work {
     }
 
     async fn start(&mut self) -> io::Result<Result<Process, Failure>> {
-        let (app, queued, directory) = (Arc::clone(&self.app), self.queued.clone(), self.directory.clone());
+        let (state, queued, directory) =
+            (Arc::clone(&self.state), self.queued.clone(), self.directory.clone());
         let start = move || {
             let id = &queued.action.id.run;
-            let now = app.clock.now_millis();
-            let spec = match container::spec(&app.config, &app.objects, &directory, &queued, now) {
+            let now = state.clock.now_millis();
+            let spec = match container::spec(&state, &directory, &queued, now) {
                 Ok(spec) => spec,
                 Err(failure) => return Ok(Err(failure)),
             };
             // Libraries of tasks do not all make the directories that they write to.
             let outputs = queued.output_prefix();
-            if app.objects.key_of(&outputs).is_ok_and(|key| key.is_in(&id.project, &id.domain)) {
-                app.objects.make_directory(&outputs).map_err(io::Error::other)?;
+            if state.objects.key_of(&outputs).is_ok_and(|key| key.is_in(&id.project, &id.domain)) {
+                state.objects.make_directory(&outputs).map_err(io::Error::other)?;
             }
             std::fs::create_dir_all(&directory)?;
-            identity::write(&app, &directory, &queued.run).map_err(io::Error::other)?;
+            identity::write(&state, &directory, &queued.run).map_err(io::Error::other)?;
             Supervisor::default().start(&directory, &spec).map(Ok)
         };
         tokio::task::spawn_blocking(start).await.map_err(io::Error::other)?
@@ -245,7 +245,7 @@ impl Work {
             process.stop();
         }
         let mut due =
-            Duration::from_secs(u64::try_from(self.app.config.tokens.access_token_ttl).unwrap_or(1)) / 2;
+            Duration::from_secs(u64::try_from(self.state.config.tokens.access_token_ttl).unwrap_or(1)) / 2;
         loop {
             tokio::select! {
                 ended = process.ended() => return ended,
@@ -260,7 +260,7 @@ impl Work {
 
     /// Writes a new token; after how long the next one is due.
     fn renew(&self) -> Duration {
-        match identity::renew(&self.app, &self.directory, &self.queued.run) {
+        match identity::renew(&self.state, &self.directory, &self.queued.run) {
             Ok(due) => due,
             Err(error) => {
                 tracing::error!(%error, action = %self.queued.action.id, "a task's token could not be renewed");
@@ -273,7 +273,7 @@ impl Work {
     async fn is_aborted(&self) -> bool {
         self.stopped
             || self
-                .app
+                .state
                 .runs
                 .aborted_attempts()
                 .await

@@ -14,20 +14,23 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep},
 };
 
 use super::{
-    directory,
+    State, directory,
     inotify::{GATHER, Inotify, Watch},
     log::{Line, Reader},
     process,
 };
-use crate::{app::App, runs::Watcher};
-use flyte_store::{ActionId, StoreError};
+use crate::runs::{
+    Watcher,
+    log_source::{Lines, TailError},
+};
+use flyte_store::ActionId;
 
 /// Bytes of lines that are read and sent at a time: all that is held of a log.
 const BATCH: usize = 128 << 10;
@@ -38,22 +41,8 @@ const LOOK: Duration = Duration::from_secs(30);
 /// How often one does whose directory cannot be watched, as the system watches no more for this user.
 pub(super) const SLOW_LOOK: Duration = Duration::from_secs(1);
 
-/// Why a log cannot be followed further.
-#[derive(Debug, thiserror::Error)]
-pub enum TailError {
-    /// The server is stopping: the next one goes on.
-    #[error("the server is stopping")]
-    Stopping,
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The disk failed.
-    #[error("the log cannot be read: {0}")]
-    Io(#[from] io::Error),
-}
-
 /// A process whose log is followed, as it is known besides its directory.
-pub trait Followed: Send + 'static {
+pub(super) trait Followed: Send + 'static {
     /// Waits for a change since the last call, or since this was made, after which the process may have begun or ended.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
 
@@ -63,7 +52,7 @@ pub trait Followed: Send + 'static {
 
 /// What all followers share.
 #[derive(Debug)]
-pub struct Logs {
+pub(super) struct Logs {
     directories: Inotify,
     readers: Semaphore,
     look: Duration,
@@ -84,7 +73,7 @@ impl Default for Logs {
 impl Logs {
     /// The log of the process in `directory`, from its beginning to its end, in batches; one that is not there yet is waited
     /// for.
-    pub fn follow<F: Followed>(
+    pub(super) fn follow<F: Followed>(
         self: &Arc<Self>,
         directory: PathBuf,
         followed: F,
@@ -232,7 +221,7 @@ impl<F: Followed> Tail<F> {
 
 /// An attempt at an action.
 struct Attempt {
-    app: Arc<App>,
+    state: Arc<State>,
     action: ActionId,
     number: u32,
     changes: Watcher,
@@ -242,32 +231,28 @@ impl Followed for Attempt {
     async fn changed(&mut self) {
         tokio::select! {
             () = self.changes.changed() => {}
-            () = self.app.stopping.stopped() => {}
+            () = self.state.stopping.stopped() => {}
         }
     }
 
     async fn has_ended(&self) -> Result<bool, TailError> {
-        if self.app.stopping.is_stopping() {
+        if self.state.stopping.is_stopping() {
             return Err(TailError::Stopping);
         }
-        let Some(known) = self.app.runs.action(&self.action).await? else { return Ok(true) };
+        let Some(known) = self.state.runs.action(&self.action).await? else { return Ok(true) };
         if known.phase.is_terminal() && known.attempts < self.number {
             // It never comes to that.
             return Ok(true);
         }
-        let attempts = self.app.runs.attempts(&self.action).await?;
+        let attempts = self.state.runs.attempts(&self.action).await?;
         Ok(attempts.iter().any(|known| known.number == self.number && known.ended_at.is_some()))
     }
 }
 
 /// The log of an attempt at an action.
-pub fn attempt(
-    app: Arc<App>,
-    action: ActionId,
-    number: u32,
-) -> impl Stream<Item = Result<Vec<Line>, TailError>> + Send {
-    let directory = directory::of_attempt(&app.config.data_dir, &action, number);
-    let logs = Arc::clone(&app.logs);
-    let changes = app.runs.watch(&action.run);
-    logs.follow(directory, Attempt { app, action, number, changes })
+pub(super) fn of_attempt(state: &Arc<State>, logs: &Arc<Logs>, action: &ActionId, number: u32) -> Lines {
+    let directory = directory::of_attempt(&state.config.data_dir, action, number);
+    let changes = state.runs.watch(&action.run);
+    let attempt = Attempt { state: Arc::clone(state), action: action.clone(), number, changes };
+    logs.follow(directory, attempt).boxed()
 }

@@ -1,5 +1,5 @@
-//! Who waits for changes, and how they hear of them: that something changed, not what. A slow watcher finds the present
-//! state when it reads, however much it missed.
+//! Wakes watchers: they learn that something changed, not what. A slow watcher finds the present state when it reads, however
+//! many changes it missed.
 
 use std::{
     collections::HashMap,
@@ -14,8 +14,32 @@ use tokio::{
 
 use flyte_store::RunId;
 
-/// How long changes of all runs are gathered: a busy server has many in a second, and each look reads some of all of them.
+/// How long changes of all runs, or all apps, are gathered: a busy server has many in a second, and each look reads some of all
+/// of them.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// Wakes those who watch one thing.
+#[derive(Debug, Default)]
+pub struct Changes(watch::Sender<()>);
+
+impl Changes {
+    /// Something has changed.
+    pub fn notify(&self) {
+        self.0.send_replace(());
+    }
+
+    /// Waits for each change from now on.
+    #[must_use]
+    pub fn watch(&self) -> Watcher {
+        Watcher { changes: self.0.subscribe(), gather: None }
+    }
+
+    /// Waits for changes from now on, gathered for a moment.
+    #[must_use]
+    pub fn watch_gathered(&self) -> Watcher {
+        Watcher { changes: self.0.subscribe(), gather: Some(GATHER) }
+    }
+}
 
 /// Waits for changes.
 #[derive(Debug)]
@@ -36,6 +60,11 @@ impl Watcher {
             self.changes.mark_unchanged();
         }
     }
+
+    /// Takes all changes up to now as seen: [`Watcher::changed`] waits for a later one.
+    pub fn mark_seen(&mut self) {
+        self.changes.mark_unchanged();
+    }
 }
 
 /// Tells of changes.
@@ -43,7 +72,7 @@ impl Watcher {
 pub(super) struct Feed {
     /// Those that are watched.
     runs: Mutex<HashMap<RunId, watch::Sender<()>>>,
-    all: watch::Sender<()>,
+    all: Changes,
     runner: Notify,
 }
 
@@ -56,7 +85,7 @@ impl Feed {
     }
 
     pub(super) fn watch_all(&self) -> Watcher {
-        Watcher { changes: self.all.subscribe(), gather: Some(GATHER) }
+        self.all.watch_gathered()
     }
 
     pub(super) fn tell(&self, run: &RunId) {
@@ -64,7 +93,7 @@ impl Feed {
         if let Some(sender) = runs.get(run) {
             sender.send_replace(());
         }
-        self.all.send_replace(());
+        self.all.notify();
     }
 
     pub(super) fn tell_runner(&self) {

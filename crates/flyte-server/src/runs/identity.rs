@@ -1,10 +1,9 @@
-//! The identity of a run: what its processes act under.
+//! The identity of a run, under which its processes act.
 //!
-//! It is a principal of its own, [`PrincipalKind::Run`], whose tokens the server mints itself: there is no secret that could
-//! be presented for one. It lasts as long as the run; ending the run revokes its family in the same transaction.
+//! It is a principal of its own, [`PrincipalKind::Run`], whose tokens the server issues itself: it has no secret that could
+//! be presented for one. It lasts as long as the run: the transaction that ends the run revokes its family.
 
-use crate::app::App;
-use flyte_access::token::{IssuedAccessToken, MachineGrant};
+use flyte_access::token::{IssuedAccessToken, MachineGrant, TokenIssuer};
 use flyte_keys::KeyError;
 use flyte_model::{PrincipalKind, scope};
 use flyte_store::Run;
@@ -12,18 +11,32 @@ use flyte_store::Run;
 /// The client that runs' tokens are issued to.
 pub const CLIENT_ID: &str = flyte_settings::reserved::RUN;
 
-/// A new access token of the run's identity.
-///
-/// # Errors
-/// [`KeyError`] where it cannot be signed.
-pub fn issue(app: &App, run: &Run) -> Result<IssuedAccessToken, KeyError> {
-    app.access.tokens().issue_to_machine(&MachineGrant {
-        principal: PrincipalKind::Run,
-        subject: run.id.to_string(),
-        client_id: CLIENT_ID.to_owned(),
-        scopes: vec![scope::ALL.to_owned()],
-        audience: None,
-        family_id: run.family_id.clone(),
-        lifetime: None,
-    })
+/// Issues the tokens of runs.
+#[derive(Clone, Debug)]
+pub struct RunIdentities {
+    tokens: TokenIssuer,
+}
+
+impl RunIdentities {
+    /// The identities whose tokens `tokens` issues.
+    #[must_use]
+    pub fn new(tokens: TokenIssuer) -> Self {
+        Self { tokens }
+    }
+
+    /// Issues an access token of the run's identity.
+    ///
+    /// # Errors
+    /// [`KeyError`] if it cannot be signed.
+    pub fn issue(&self, run: &Run) -> Result<IssuedAccessToken, KeyError> {
+        self.tokens.issue_to_machine(&MachineGrant {
+            principal: PrincipalKind::Run,
+            subject: run.id.to_string(),
+            client_id: CLIENT_ID.to_owned(),
+            scopes: vec![scope::ALL.to_owned()],
+            audience: None,
+            family_id: run.family_id.clone(),
+            lifetime: None,
+        })
+    }
 }

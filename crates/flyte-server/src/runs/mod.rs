@@ -7,15 +7,21 @@
 //!
 //! What is not in the database is among the objects: [`data`] names an action's outputs, [`result`] reads how an attempt ended,
 //! and [`cached`] finds out whether an earlier result can be taken.
+//!
+//! What runs tasks and apps is behind traits: [`Runner`], [`AppHost`] and [`LogSource`]. They are all that the control plane
+//! knows of it.
 
+pub mod app_host;
 pub mod cached;
 mod create;
 pub mod data;
 mod feed;
 pub mod identity;
+pub mod log_source;
 mod read;
 pub mod result;
 mod retry;
+pub mod runner;
 #[cfg(test)]
 mod tests;
 mod time_limit;
@@ -27,9 +33,13 @@ use bytes::Bytes;
 use flyte_idl::flyteidl2::task::TaskSpec;
 
 pub use self::{
+    app_host::AppHost,
     create::{NewRun, NewTask, random_name},
-    feed::Watcher,
+    feed::{Changes, Watcher},
+    identity::RunIdentities,
+    log_source::LogSource,
     retry::Outcome,
+    runner::Runner,
 };
 
 pub(crate) use self::time_limit::TimeLimits;

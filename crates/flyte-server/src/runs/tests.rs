@@ -307,7 +307,7 @@ async fn watchers_hear_of_their_run() {
 async fn the_identity_lasts_as_long_as_the_run() {
     let app = started("r1", task(0, |_| {})).await;
     let run = app.store.run_by_id(&run_id("r1")).await.unwrap().unwrap();
-    let token = identity::issue(&app, &run).unwrap().token;
+    let token = RunIdentities::new(app.access.tokens().clone()).issue(&run).unwrap().token;
     let headers = |token: &str| {
         let mut headers = http::HeaderMap::new();
         headers.insert(http::header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
@@ -329,7 +329,7 @@ async fn the_identity_lasts_as_long_as_the_run() {
 async fn the_identity_is_worth_what_its_creator_is() {
     let app = started("r1", task(0, |_| {})).await;
     let run = app.store.run_by_id(&run_id("r1")).await.unwrap().unwrap();
-    let token = identity::issue(&app, &run).unwrap().token;
+    let token = RunIdentities::new(app.access.tokens().clone()).issue(&run).unwrap().token;
     app.access.inspect(token.expose_secret()).await.unwrap();
     app.store.disable_user("user-Ada", app.clock.now()).await.unwrap();
     let refused = app.access.inspect(token.expose_secret()).await.unwrap_err();

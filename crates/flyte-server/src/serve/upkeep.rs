@@ -8,7 +8,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior},
 };
 
-use crate::{app::App, apps, runner, tls::Tls};
+use crate::{app::App, runner, tls::Tls};
 
 /// Revocations by other replicas are to take effect within a second.
 const REVOCATIONS: Duration = Duration::from_millis(500);
@@ -42,8 +42,8 @@ pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinSet<
     tasks.spawn(watch_runs(Arc::clone(&app)));
     tasks.spawn(watch_certificate(Arc::clone(&app), tls, hangup));
     tasks.spawn(write_usage(Arc::clone(&app)));
-    tasks.spawn(runner::run(Arc::clone(&app)));
-    tasks.spawn(apps::run(Arc::clone(&app)));
+    tasks.spawn(Arc::clone(&app.runner).run());
+    tasks.spawn(Arc::clone(&app.apps).run());
     tasks.spawn(clean_up(app));
     Ok(tasks)
 }

@@ -8,7 +8,7 @@ use flyte_idl::flyteidl2::app::{
 };
 
 use super::super::{actor::Actors, task::decode, timestamp};
-use crate::{app::App, apps};
+use crate::app::App;
 use flyte_store::{self, AppCondition, AppField, AppRecord, AppStatus, Test};
 
 /// Makes messages of records.
@@ -43,7 +43,7 @@ impl<'a> Messages<'a> {
             conditions.push(self.condition(condition).await?);
         }
         let active = record.status() == AppStatus::Active;
-        let url = record.port.map(|port| apps::url(&self.app.config, port));
+        let url = self.app.apps.url(record);
         let status = Status {
             current_replicas: u32::from(active),
             ingress: url.map_or_else(MessageField::none, |public_url| {

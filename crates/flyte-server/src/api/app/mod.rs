@@ -1,4 +1,4 @@
-//! `flyteidl2.app.AppService`: apps, which this server keeps running itself (`crate::apps`).
+//! `flyteidl2.app.AppService`: apps, which this server keeps running itself ([`crate::runs::AppHost`]).
 //!
 //! A hosted control plane leases its apps to clusters, which report their status. Here is one machine: `Lease` and
 //! `UpdateStatus` have no meaning, and say so.
@@ -26,7 +26,7 @@ use super::{
     list_request::{self, Field},
     place, store_error, task,
 };
-use crate::{app::App, apps};
+use crate::app::App;
 use flyte_access::{Caller, policy};
 use flyte_audit::{Detail, Event, Kind};
 use flyte_store::{AppField, AppId, AppQuery, AppRecord, AppUpdate};
@@ -56,7 +56,7 @@ impl Service {
             event = event.detail(Detail::Version, record.revision).detail(Detail::State, state);
         }
         self.app.audit.record(event).await;
-        self.app.apps.tell();
+        self.app.apps.notify();
     }
 }
 
@@ -176,13 +176,7 @@ impl AppService for Service {
         let id = id(&self.app, caller, "app_id", request.app_id.as_option()).await?;
         let deleted =
             self.app.store.delete_app(&id).await.map_err(store_error)?.ok_or_else(|| not_found(&id))?;
-        // Where there is a process, its keeper does.
-        if !deleted.wanted
-            && deleted.process.is_none()
-            && let Err(error) = apps::forget(&self.app.config, &id)
-        {
-            tracing::warn!(%error, app = %id.name, "the logs of a deleted app cannot be removed");
-        }
+        self.app.apps.remove(&deleted);
         self.record(Kind::AppDeleted, caller, &id, None).await;
         Response::ok(DeleteResponse::default())
     }

@@ -11,7 +11,7 @@ use super::{
     super::{actor, invalid, place},
     id,
 };
-use crate::{app::App, runner};
+use crate::app::App;
 use flyte_access::Caller;
 use flyte_store::NewApp;
 
@@ -53,7 +53,7 @@ pub(super) async fn read(
         ) => true,
         None => return Err(invalid("app.spec.desired_state", "is not a state that there is")),
     };
-    if wanted && let Some(why) = runner::refusal(&app.config) {
+    if wanted && let Some(why) = app.apps.refusal() {
         return Err(ConnectError::failed_precondition(why));
     }
     let new = NewApp {

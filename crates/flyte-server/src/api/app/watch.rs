@@ -1,6 +1,6 @@
 //! Changes of apps, as they happen.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use buffa::MessageField;
 use connectrpc::ConnectError;
@@ -8,14 +8,11 @@ use flyte_idl::flyteidl2::app::{
     CreateEvent, DeleteEvent, UpdateEvent, WatchResponse, watch_response::Event,
 };
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::{sync::watch::Receiver, time::sleep};
 
 use super::{super::store_error, message::Messages};
-use crate::app::App;
+use crate::{app::App, runs::Watcher};
 use flyte_store::{AppId, AppQuery, AppRecord};
 
-/// How long changes are gathered before all that is watched is read again.
-const GATHER: Duration = Duration::from_millis(100);
 /// How many apps are read at a time.
 const PAGE: u32 = 1000;
 
@@ -61,7 +58,7 @@ impl Watched {
 struct Watch {
     app: Arc<App>,
     watched: Watched,
-    changed: Receiver<u64>,
+    watcher: Watcher,
     /// What was told; `None` before anything was.
     known: Option<BTreeMap<AppId, AppRecord>>,
 }
@@ -71,19 +68,17 @@ pub(super) fn events(
     app: Arc<App>,
     watched: Watched,
 ) -> impl Stream<Item = Result<WatchResponse, ConnectError>> + Send + use<> {
-    let changed = app.apps.changed();
-    let watch = Watch { app, watched, changed, known: None };
+    // From before the first look: a change after that is read by the next one.
+    let watcher = app.apps.watch();
+    let watch = Watch { app, watched, watcher, known: None };
     stream::try_unfold(watch, async |mut watch: Watch| {
         loop {
             if watch.known.is_some() {
                 tokio::select! {
                     () = watch.app.stopping.stopped() => return Ok(None),
-                    changed = watch.changed.changed() => if changed.is_err() { return Ok(None) },
+                    () = watch.watcher.changed() => {}
                 }
-                sleep(GATHER).await;
             }
-            // Seen before it is read: what changes from here on is read the next time.
-            watch.changed.mark_unchanged();
             let now = watch.watched.read(&watch.app).await?;
             let events = differences(&watch.app, watch.known.as_ref(), &now).await?;
             watch.known = Some(now);

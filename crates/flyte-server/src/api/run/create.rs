@@ -23,7 +23,6 @@ use crate::{
         unsupported::{self, Feature},
     },
     app::App,
-    runner,
     runs::{NewRun, NewTask, random_name},
 };
 use flyte_access::{Caller, policy};
@@ -40,7 +39,7 @@ pub(super) async fn create(
     request: CreateRunRequest,
 ) -> Result<(Run, Action), ConnectError> {
     let creator = creator(caller)?;
-    if let Some(why) = runner::refusal(&app.config).filter(|_| app.config.runner.max_tasks > 0) {
+    if let Some(why) = app.runner.refusal() {
         return Err(ConnectError::failed_precondition(why));
     }
     let id = run_id(request.id)?;

@@ -8,8 +8,8 @@ use super::{
     *,
 };
 use crate::{
-    apps,
     runner::{
+        apps,
         log::{Stream as Source, Writer},
         of_attempt,
     },
@@ -86,6 +86,6 @@ async fn the_log_of_an_app_ends_with_its_process() {
     let waiting = tokio::spawn(async move { log.next().await });
     let note = AppNote { status: AppStatus::Failed, message: String::new(), change: AppChange::Gone };
     server.app.store.note_app(&web, 1, &note, NOW).await.unwrap().unwrap();
-    server.app.apps.tell();
+    server.app.apps.notify();
     assert_eq!(waiting.await.unwrap(), Err(json!({})));
 }

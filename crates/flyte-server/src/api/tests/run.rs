@@ -8,7 +8,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::runs::{Outcome, identity};
+use crate::runs::{Outcome, RunIdentities};
 use flyte_audit::Kind;
 use flyte_model::{Limit, Role};
 use flyte_store::{ActionId, AuditQuery, Failure, FailureKind, RunId};
@@ -81,7 +81,12 @@ impl Runs {
     /// The token of a run's identity.
     pub(super) async fn identity(&self, project: &str, name: &str) -> String {
         let run = self.app.store.run_by_id(&id(project, name)).await.unwrap().unwrap();
-        identity::issue(&self.app, &run).unwrap().token.expose_secret().to_owned()
+        RunIdentities::new(self.app.access.tokens().clone())
+            .issue(&run)
+            .unwrap()
+            .token
+            .expose_secret()
+            .to_owned()
     }
 
     /// The token of an API key.

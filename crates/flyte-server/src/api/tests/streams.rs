@@ -13,7 +13,7 @@ use super::{
     run::{Runs, action_id, run_id},
     *,
 };
-use crate::apps;
+use crate::runner::apps;
 use flyte_access::{policy, token::MachineGrant};
 use flyte_model::{Limit, PrincipalKind, Rights, Role};
 use flyte_store::{ActionId, AppChange, AppId, AppNote, AppStatus, TrustRule};

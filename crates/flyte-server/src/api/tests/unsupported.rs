@@ -109,7 +109,10 @@ async fn tasks_that_ask_for_it_are_neither_deployed_nor_run() {
             "task": {"spec": spec},
         });
         let field = format!("action.task.spec.task_template.{field}");
-        let token = crate::runs::identity::issue(&server.app, &called_by).unwrap().token;
+        let token = crate::runs::RunIdentities::new(server.app.access.tokens().clone())
+            .issue(&called_by)
+            .unwrap()
+            .token;
         let request = Request::post(ENQUEUE)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::AUTHORIZATION, bearer(token.expose_secret()))

@@ -7,15 +7,17 @@
 use std::{collections::HashSet, io, path::Path, sync::Arc, time::Duration};
 
 use flyte_idl::flyteidl2::core::Container;
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::{task::JoinSet, time::sleep};
 
-use super::{command, place, port};
+use super::{Apps, command, place, port};
 use crate::{
-    app::App,
     runner::{
-        self, ending,
+        State,
+        outcome::ending,
         process::{self, Found, Process, Supervisor},
+        root,
     },
+    runs::Watcher,
 };
 use flyte_store::{AppChange, AppId, AppNote, AppQuery, AppRecord, AppStatus, StoreError};
 
@@ -42,25 +44,26 @@ enum KeepError {
 }
 
 /// Keeps apps running until it is dropped; those that run then go on, and the next server finds them.
-pub async fn run(app: Arc<App>) {
-    if runner::refusal(&app.config).is_some() {
+pub(in crate::runner) async fn run(state: Arc<State>, apps: Arc<Apps>) {
+    if root::refusal(&state.config).is_some() {
         // The runner tells why.
         return std::future::pending().await;
     }
-    while let Err(error) = remove_strays(&app).await {
+    while let Err(error) = remove_strays(&state).await {
         tracing::error!(%error, "what is left of apps could not be looked through");
         sleep(PAUSE).await;
     }
-    let mut changed = app.apps.changed();
+    let mut changed = apps.changes.watch();
     let mut keepers = JoinSet::new();
     let mut kept = HashSet::new();
     loop {
-        changed.mark_unchanged();
-        match app.store.busy_apps().await {
+        changed.mark_seen();
+        match state.store.busy_apps().await {
             Ok(ids) => {
                 for id in ids {
                     if kept.insert(id.clone()) {
-                        keepers.spawn(Keeper::new(Arc::clone(&app), id.clone()).keep());
+                        let keeper = Keeper::new(Arc::clone(&state), Arc::clone(&apps), id.clone());
+                        keepers.spawn(keeper.keep());
                     }
                 }
             }
@@ -71,8 +74,7 @@ pub async fn run(app: Arc<App>) {
             }
         }
         tokio::select! {
-            // The sender is a part of `app`: it is there.
-            _ = changed.changed() => {}
+            () = changed.changed() => {}
             Some(done) = keepers.join_next() => match done {
                 Ok(id) => drop(kept.remove(&id)),
                 Err(error) => {
@@ -84,12 +86,12 @@ pub async fn run(app: Arc<App>) {
 }
 
 /// Stops and removes what no app that there is has: those that were deleted, or replaced, as the last server was killed.
-async fn remove_strays(app: &App) -> Result<(), KeepError> {
-    let data_dir = &app.config.data_dir;
+async fn remove_strays(state: &State) -> Result<(), KeepError> {
+    let data_dir = &state.config.data_dir;
     let (mut wanted, mut apps) = (HashSet::new(), HashSet::new());
     let mut query = AppQuery { limit: 1000, ..AppQuery::default() };
     loop {
-        let (page, token) = app.store.list_apps(&query).await?;
+        let (page, token) = state.store.list_apps(&query).await?;
         for record in page {
             wanted.extend(record.process.map(|number| place::of_process(data_dir, &record.id, number)));
             apps.insert(place::of_app(data_dir, &record.id));
@@ -122,9 +124,10 @@ async fn stop(directory: &Path) -> io::Result<()> {
 }
 
 struct Keeper {
-    app: Arc<App>,
+    state: Arc<State>,
+    apps: Arc<Apps>,
     id: AppId,
-    changed: watch::Receiver<u64>,
+    changed: Watcher,
     failures: u32,
 }
 
@@ -139,14 +142,14 @@ enum Next {
 }
 
 impl Keeper {
-    fn new(app: Arc<App>, id: AppId) -> Self {
-        let changed = app.apps.changed();
-        Self { app, id, changed, failures: 0 }
+    fn new(state: Arc<State>, apps: Arc<Apps>, id: AppId) -> Self {
+        let changed = apps.changes.watch();
+        Self { state, apps, id, changed, failures: 0 }
     }
 
     async fn keep(mut self) -> AppId {
         loop {
-            self.changed.mark_unchanged();
+            self.changed.mark_seen();
             match self.turn().await {
                 Ok(Next::Look) => {}
                 Ok(Next::Wait(time)) => self.wait(time).await,
@@ -167,7 +170,7 @@ impl Keeper {
         loop {
             tokio::select! {
                 () = &mut over => return,
-                _ = self.changed.changed() => {
+                () = self.changed.changed() => {
                     let now = self.record().await.ok().flatten().map(|record| record.revision);
                     if now != before {
                         self.failures = 0;
@@ -179,7 +182,7 @@ impl Keeper {
     }
 
     async fn record(&self) -> Result<Option<AppRecord>, StoreError> {
-        self.app.store.app_by_id(&self.id).await
+        self.state.store.app_by_id(&self.id).await
     }
 
     async fn turn(&mut self) -> Result<Next, KeepError> {
@@ -194,7 +197,7 @@ impl Keeper {
             self.note(&record, AppStatus::Stopped, "it is stopped".to_owned(), AppChange::None).await?;
             return Ok(Next::Rest);
         };
-        let directory = place::of_process(&self.app.config.data_dir, &self.id, number);
+        let directory = place::of_process(&self.state.config.data_dir, &self.id, number);
         match process::find(&directory).await? {
             Found::Running(process) if record.wanted && record.process_revision == Some(record.revision) => {
                 self.look_after(&record, process).await?;
@@ -248,7 +251,7 @@ impl Keeper {
                 return Ok(Next::Wait(LONGEST_BACKOFF));
             }
         };
-        let port = self.app.apps.ports.give(&self.id, command::liked_port(&container))?;
+        let port = self.apps.ports.give(&self.id, command::liked_port(&container))?;
         let message = format!("it is started; it should listen at port {port}, which PORT tells it");
         let starts = AppChange::Starts { port };
         let Some(noted) = self.note(record, AppStatus::Deploying, message, starts).await? else {
@@ -264,7 +267,7 @@ impl Keeper {
 
     /// Starts the process of this number in a directory of its own.
     async fn launch(&self, container: &Container, port: u16, number: u64) -> Result<(), String> {
-        let data_dir = &self.app.config.data_dir;
+        let data_dir = &self.state.config.data_dir;
         let directory = place::of_process(data_dir, &self.id, number);
         let unusable =
             |error: io::Error| format!("its directory {} cannot be used: {error}", directory.display());
@@ -274,7 +277,7 @@ impl Keeper {
         // An app of the same name that was deleted may have left one.
         stop(&directory).await.map_err(unusable)?;
         place::remove(&directory).map_err(unusable)?;
-        let spec = command::spec(&self.app, &self.id, container, port, &directory)?;
+        let spec = command::spec(&self.state, &self.id, container, port, &directory)?;
         std::fs::create_dir_all(&directory)
             .and_then(|()| Supervisor::default().start(&directory, &spec))
             .map(drop)
@@ -284,9 +287,9 @@ impl Keeper {
     /// Watches a process, until it has ended or the app is no longer what it was.
     async fn look_after(&mut self, record: &AppRecord, mut process: Process) -> Result<(), KeepError> {
         let Some(port) = record.port else { return Ok(()) };
-        self.app.apps.ports.keep(&self.id, port);
+        self.apps.ports.keep(&self.id, port);
         let mut active = record.status() == AppStatus::Active;
-        let mut active_since = self.app.clock.now();
+        let mut active_since = self.state.clock.now();
         loop {
             let look = sleep(if active { LOOK_AGAIN } else { LOOK });
             tokio::select! {
@@ -294,7 +297,7 @@ impl Keeper {
                     ended?;
                     return Ok(());
                 }
-                _ = self.changed.changed() => {
+                () = self.changed.changed() => {
                     if self.record().await?.map(|now| now.revision) != Some(record.revision) {
                         return Ok(());
                     }
@@ -303,7 +306,7 @@ impl Keeper {
                 () = look => {}
             }
             let answers = port::answers(port).await;
-            let now = self.app.clock.now();
+            let now = self.state.clock.now();
             if answers && active && now - active_since >= SETTLED {
                 self.failures = 0;
             }
@@ -327,7 +330,7 @@ impl Keeper {
         if status == AppStatus::Failed {
             tracing::warn!(app = %self.id.name, project = %self.id.project, domain = %self.id.domain, %message, "an app failed");
         }
-        self.app.apps.ports.give_back(&self.id);
+        self.apps.ports.give_back(&self.id);
         self.note(record, status, message, AppChange::Gone).await?;
         Ok(())
     }
@@ -340,17 +343,18 @@ impl Keeper {
         change: AppChange,
     ) -> Result<Option<AppRecord>, StoreError> {
         let note = AppNote { status, message, change };
-        let noted = self.app.store.note_app(&self.id, record.revision, &note, self.app.clock.now()).await?;
+        let noted =
+            self.state.store.note_app(&self.id, record.revision, &note, self.state.clock.now()).await?;
         if noted.as_ref().is_some_and(|noted| noted != record) {
-            self.app.apps.tell();
+            self.apps.changes.notify();
         }
         Ok(noted)
     }
 
     /// What there is of an app that was deleted.
     async fn remove(&self) -> Result<(), KeepError> {
-        self.app.apps.ports.give_back(&self.id);
-        let directory = place::of_app(&self.app.config.data_dir, &self.id);
+        self.apps.ports.give_back(&self.id);
+        let directory = place::of_app(&self.state.config.data_dir, &self.id);
         for process in place::below(&directory, 1)? {
             stop(&process).await?;
         }
@@ -375,7 +379,7 @@ mod tests {
     async fn what_an_earlier_process_left_is_the_apps_failure() {
         let home = tempfile::tempdir().unwrap();
         let data_dir = home.path().to_owned();
-        let app = Arc::new(testing::app(move |config| config.data_dir = data_dir).await);
+        let app = testing::app(move |config| config.data_dir = data_dir).await;
         let id = AppId { project: "p".to_owned(), domain: "d".to_owned(), name: "web".to_owned() };
         let payload = AppPayload::Container(Box::new(Container {
             command: vec!["web".to_owned()],
@@ -396,7 +400,7 @@ mod tests {
         fs::create_dir_all(&left).unwrap();
         fs::write(left.join("lock"), "").unwrap();
         fs::write(left.join("exit.json"), "torn").unwrap();
-        let mut keeper = Keeper::new(Arc::clone(&app), id.clone());
+        let mut keeper = Keeper::new(Arc::new(testing::runner_state(&app)), Arc::default(), id.clone());
         assert!(matches!(keeper.turn().await, Ok(Next::Wait(_))));
         let record = app.store.app_by_id(&id).await.unwrap().unwrap();
         assert_eq!((record.status(), record.process), (AppStatus::Failed, None));

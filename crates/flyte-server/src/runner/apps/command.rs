@@ -8,14 +8,14 @@ use flyte_idl::flyteidl2::{
     core::Container,
 };
 
-use crate::{
-    app::App,
-    runner::{
-        environment, fill, memory_limit,
-        process::{Limits, Spec},
-        sandbox,
-    },
+use crate::runner::{
+    State,
+    container::{memory, sandbox},
+    environment,
+    process::{Limits, Spec},
+    template::fill,
 };
+use flyte_settings::Config;
 use flyte_store::{AppId, AppRecord};
 
 /// The container of an app; the error is for people.
@@ -35,14 +35,14 @@ pub(super) fn liked_port(container: &Container) -> Option<u16> {
 
 /// What is to be started; the error is for people.
 pub(super) fn spec(
-    app: &App,
+    state: &State,
     id: &AppId,
     container: &Container,
     port: u16,
     directory: &Path,
 ) -> Result<Spec, String> {
-    let config = &app.config;
-    let raw = app
+    let config = &state.config;
+    let raw = state
         .objects
         .native_url(&id.project, &id.domain, &format!("apps/{}", id.name))
         .map_err(|error| format!("the app's data has no place: {error}"))?;
@@ -54,18 +54,18 @@ pub(super) fn spec(
         "executiondomain" => Some(id.domain.clone()),
         _ => None,
     };
-    let mut variables = environment::base(config, &app.objects, directory);
+    let mut variables = environment::base(config, &state.objects, directory);
     for variable in &container.env {
         variables.insert(variable.key.clone(), fill(&variable.value, value));
     }
-    variables.extend(ours(app, id, port, liked_port(container)));
+    variables.extend(ours(config, id, port, liked_port(container)));
     if let Some(name) = variables.iter().find_map(|(name, value)| {
         (name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')).then_some(name)
     }) {
         return Err(format!("{name:?} is no environment variable, or its value cannot be one"));
     }
-    let own = memory_limit(container).map_err(|failure| failure.message)?;
-    let objects = app.objects.directory_of(&id.project, &id.domain);
+    let own = memory(container).map_err(|failure| failure.message)?;
+    let objects = state.objects.directory_of(&id.project, &id.domain);
     Ok(Spec {
         command: container.command.iter().chain(&container.args).map(|text| fill(text, value)).collect(),
         environment: variables,
@@ -75,13 +75,12 @@ pub(super) fn spec(
             log: config.runner.max_log_size,
             grace: config.runner.grace_period,
         },
-        sandbox: sandbox(config, objects.as_deref()),
+        sandbox: sandbox(state, objects.as_deref()),
     })
 }
 
 /// What an app is told about itself.
-fn ours(app: &App, id: &AppId, port: u16, liked: Option<u16>) -> BTreeMap<String, String> {
-    let config = &app.config;
+fn ours(config: &Config, id: &AppId, port: u16, liked: Option<u16>) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::from(
         [
             ("PORT", port.to_string()),

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::runner::component;
+use crate::runner::directory::component;
 use flyte_store::AppId;
 
 /// What is there of all apps.
