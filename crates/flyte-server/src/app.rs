@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::runs::{AppHost, LogSource, Runner, Runs};
 use flyte_access::Access;
 use flyte_audit::Audit;
 use flyte_federation::TrustedIssuers;
@@ -10,6 +9,7 @@ use flyte_keys::SigningKeys;
 use flyte_model::{Stopping, clock::Clock};
 use flyte_oauth::AuthorizationServer;
 use flyte_objects::Objects;
+use flyte_runs::{AppHost, LogSource, Runner, Runs};
 use flyte_settings::Config;
 use flyte_store::Store;
 

@@ -15,8 +15,6 @@ use uuid::Uuid;
 use crate::{
     app::App,
     data_dir::{self, DataDir, DataDirError},
-    runner::{self, LocalRunner},
-    runs::{RunIdentities, Runs},
     tls::{Tls, TlsError},
 };
 use flyte_access::Access;
@@ -37,6 +35,8 @@ use flyte_model::{
 use flyte_oauth::AuthorizationServer;
 use flyte_oauth::token::PUBLIC_GRANTS;
 use flyte_objects::{Objects, ObjectsError};
+use flyte_runner_local::{self, LocalRunner};
+use flyte_runs::{RunIdentities, Runs};
 use flyte_secrets::write_atomically;
 use flyte_settings::{Config, PublicClientConfig};
 use flyte_store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User};
@@ -136,10 +136,10 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let issuers = Arc::new(TrustedIssuers::new(config.trust.ca_file.clone(), clock.clone())?);
     let audit = Audit::start(Arc::clone(&store), clock.clone());
     let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
-    runner::libraries::install(&config.data_dir)
+    flyte_runner_local::libraries::install(&config.data_dir)
         .map_err(|source| BootstrapError::File { path: data_dir.file("python"), source })?;
-    runner::authorities::install(&config).map_err(|source| BootstrapError::File {
-        path: runner::authorities::file(&config.data_dir),
+    flyte_runner_local::authorities::install(&config).map_err(|source| BootstrapError::File {
+        path: flyte_runner_local::authorities::file(&config.data_dir),
         source,
     })?;
     let config = Arc::new(config);
@@ -166,7 +166,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let runs = Arc::new(Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)));
     let objects = Arc::new(objects);
     let stopping = Stopping::default();
-    let local = Arc::new(LocalRunner::new(runner::State {
+    let local = Arc::new(LocalRunner::new(flyte_runner_local::State {
         config: Arc::clone(&config),
         clock: clock.clone(),
         store: Arc::clone(&store),

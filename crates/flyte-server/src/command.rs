@@ -19,10 +19,10 @@ use crate::{
     bootstrap::BootstrapError,
     cli::{self, Action, Invocation},
     data_dir,
-    runner::supervise,
 };
 use flyte_audit::Event;
 use flyte_model::clock::Clock;
+use flyte_runner_local::supervise;
 use flyte_settings::{self, Config, Environment};
 use flyte_store::{AuditStore as _, StoreError};
 use flyte_store_sqlite::SqliteStore;

@@ -5,22 +5,15 @@
 
 pub mod api;
 pub mod app;
-#[cfg(test)]
-mod architecture;
 pub mod backup;
 pub mod bootstrap;
 pub mod cli;
-
 pub mod command;
-
 pub mod data_dir;
 pub mod logging;
 mod panic;
 pub mod router;
-pub mod runner;
-pub mod runs;
 pub mod serve;
-
 #[cfg(test)]
 mod testing;
 pub mod tls;

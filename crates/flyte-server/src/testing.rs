@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::{
-    app::App,
-    data_dir,
-    runner::{self, LocalRunner},
-    runs::{RunIdentities, Runs},
-};
+use crate::{app::App, data_dir};
 use flyte_access::testing::Parts;
 use flyte_federation::TrustedIssuers;
 use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_model::Stopping;
 use flyte_oauth::AuthorizationServer;
 use flyte_objects::Objects;
+use flyte_runner_local::{self, LocalRunner};
+use flyte_runs::{RunIdentities, Runs};
 use flyte_settings::Config;
 
 pub(crate) use flyte_testing::{NOW, api_key, user};
@@ -29,7 +26,7 @@ pub(crate) fn app_of(Parts { config, clock, store, keys, audit, access }: Parts)
     // Not prepared: tests of objects give a data directory and do that.
     let objects = Arc::new(Objects::new(&config).unwrap());
     let stopping = Stopping::default();
-    let local = Arc::new(LocalRunner::new(runner::State {
+    let local = Arc::new(LocalRunner::new(flyte_runner_local::State {
         config: Arc::clone(&config),
         clock: clock.clone(),
         store: Arc::clone(&store),
@@ -72,8 +69,8 @@ pub(crate) fn app_of(Parts { config, clock, store, keys, audit, access }: Parts)
 }
 
 /// What a runner of this server uses.
-pub(crate) fn runner_state(app: &App) -> runner::State {
-    runner::State {
+pub(crate) fn runner_state(app: &App) -> flyte_runner_local::State {
+    flyte_runner_local::State {
         config: Arc::clone(&app.config),
         clock: app.clock.clone(),
         store: Arc::clone(&app.store),

@@ -26,13 +26,11 @@ use super::{
     },
     store_error, unsupported,
 };
-use crate::{
-    app::App,
-    runs::{NewTask, result},
-};
+use crate::app::App;
 use flyte_access::policy;
 use flyte_audit::{Detail, Kind};
 use flyte_model::clock::UnixMillis;
+use flyte_runs::{NewTask, result};
 use flyte_store::{self, ActionId, ActionKind, Enqueued, Failure, NewAction, Phase, Run, TaskRef};
 
 /// How many children one look reads.

@@ -15,11 +15,9 @@ use flyte_idl::flyteidl2::{
 use futures_util::{Stream, StreamExt as _};
 
 use super::{caller, invalid, store_error};
-use crate::{
-    app::App,
-    runs::log_source::{Line, Stream as Source, TailError},
-};
+use crate::app::App;
 use flyte_access::policy;
+use flyte_runs::log_source::{Line, Stream as Source, TailError};
 use flyte_store::{ActionId, RunId};
 
 pub(super) struct Service {

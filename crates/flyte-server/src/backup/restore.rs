@@ -12,12 +12,10 @@ use super::{
     BackupError, at,
     manifest::{DATABASE, Entry, Manifest, hash},
 };
-use crate::{
-    data_dir::{DataDir, RESTORING},
-    runner::process,
-};
+use crate::data_dir::{DataDir, RESTORING};
 use flyte_audit::{Event, Kind};
 use flyte_model::clock::Clock;
+use flyte_runner_local::process;
 use flyte_store::AuditStore as _;
 use flyte_store_sqlite::{CutOff, SqliteStore};
 

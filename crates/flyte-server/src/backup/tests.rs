@@ -8,11 +8,9 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
-    bootstrap,
-    runner::process::{self, Found},
-};
+use crate::bootstrap;
 use flyte_model::{Limit, Rights, Role, clock::Clock};
+use flyte_runner_local::process::{self, Found};
 use flyte_secrets::opaque_token;
 use flyte_settings::Config;
 use flyte_store::{ApiKey, ApiKeyStore as _, UserStore as _};

@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::runner::process;
+use flyte_runner_local::process;
 
 /// Descriptors that connections leave to the rest: the database and its readers, the log, uploads and downloads, runs.
 pub(super) const RESERVE: usize = 192;

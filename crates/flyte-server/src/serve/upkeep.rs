@@ -8,7 +8,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior},
 };
 
-use crate::{app::App, runner, tls::Tls};
+use crate::{app::App, tls::Tls};
 
 /// Revocations by other replicas are to take effect within a second.
 const REVOCATIONS: Duration = Duration::from_millis(500);
@@ -127,7 +127,8 @@ async fn clean_up(app: Arc<App>) {
 /// The system's authorities may have changed, or the server's own.
 async fn renew_authorities(app: &Arc<App>) {
     let app = Arc::clone(app);
-    let written = tokio::task::spawn_blocking(move || runner::authorities::install(&app.config)).await;
+    let written =
+        tokio::task::spawn_blocking(move || flyte_runner_local::authorities::install(&app.config)).await;
     if let Err(error) = written.map_err(io::Error::other).flatten() {
         tracing::error!(%error, "the authorities that tasks trust could not be written");
     }

@@ -1,4 +1,4 @@
-//! `flyteidl2.app.AppService`: apps, which this server keeps running itself ([`crate::runs::AppHost`]).
+//! `flyteidl2.app.AppService`: apps, which this server keeps running itself ([`flyte_runs::AppHost`]).
 //!
 //! A hosted control plane leases its apps to clusters, which report their status. Here is one machine: `Lease` and
 //! `UpdateStatus` have no meaning, and say so.

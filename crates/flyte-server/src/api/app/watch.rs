@@ -10,7 +10,8 @@ use flyte_idl::flyteidl2::app::{
 use futures_util::{Stream, StreamExt as _, stream};
 
 use super::{super::store_error, message::Messages};
-use crate::{app::App, runs::Watcher};
+use crate::app::App;
+use flyte_runs::Watcher;
 use flyte_store::{AppId, AppQuery, AppRecord};
 
 /// How many apps are read at a time.

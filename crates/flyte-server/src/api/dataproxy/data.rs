@@ -9,8 +9,9 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::super::{data_error, invalid, place, store_error};
-use crate::{app::App, runs::data::outputs_uri};
+use crate::app::App;
 use flyte_access::Caller;
+use flyte_runs::data::outputs_uri;
 use flyte_store::{Action, ActionId, RunId};
 
 /// The action of a request.

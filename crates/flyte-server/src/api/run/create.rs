@@ -23,10 +23,10 @@ use crate::{
         unsupported::{self, Feature},
     },
     app::App,
-    runs::{NewRun, NewTask, random_name},
 };
 use flyte_access::{Caller, policy};
 use flyte_model::PrincipalKind;
+use flyte_runs::{NewRun, NewTask, random_name};
 use flyte_store::{Action, Creator, CreatorKind, Run, RunId, TaskId, TaskRef};
 
 /// The most labels, annotations or environment variables of a run.

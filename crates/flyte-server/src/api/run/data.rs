@@ -13,10 +13,10 @@ use super::{message::decode, record};
 use crate::{
     api::{data_error, invalid, object_error, store_error},
     app::App,
-    runs::data::outputs_uri,
 };
 use flyte_access::Caller;
 use flyte_audit::Kind;
+use flyte_runs::data::outputs_uri;
 use flyte_store::{self, ActionKind};
 
 /// The action's inputs; nothing where it has none.

@@ -32,9 +32,10 @@ use futures_util::stream;
 
 use self::message::{Messages, timestamp};
 use super::{caller, invalid, store_error};
-use crate::{app::App, runs::data::outputs_uri};
+use crate::app::App;
 use flyte_access::{Caller, policy};
 use flyte_audit::{Detail, Event, Kind};
+use flyte_runs::data::outputs_uri;
 use flyte_store::{self, ActionId, Phase, RunId, TaskRef};
 
 /// The longest name of an action, in bytes.

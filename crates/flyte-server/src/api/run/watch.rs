@@ -5,7 +5,8 @@ use std::{collections::VecDeque, future::Future, sync::Arc};
 use connectrpc::{ConnectError, ServiceStream};
 use futures_util::stream;
 
-use crate::{app::App, runs::Watcher};
+use crate::app::App;
+use flyte_runs::Watcher;
 
 /// What one look brought.
 pub(in crate::api) struct Look<S, M> {

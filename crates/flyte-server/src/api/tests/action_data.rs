@@ -8,8 +8,8 @@ use flyte_idl::flyteidl2::{
 use serde_json::json;
 
 use super::*;
-use crate::runs::{NewRun, NewTask, Outcome};
 use flyte_model::{Limit, Role};
+use flyte_runs::{NewRun, NewTask, Outcome};
 use flyte_store::{ActionId, Creator, CreatorKind, RunId, TaskRef};
 
 const GET_DATA: &str = "/flyteidl2.dataproxy.DataProxyService/GetActionData";

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::runs::Outcome;
+use flyte_runs::Outcome;
 use flyte_store::{ActionId, RunId};
 
 const CREATE_RUN: &str = "/flyteidl2.workflow.RunService/CreateRun";

@@ -7,14 +7,12 @@ use super::{
     run::{Runs, Stream, action_id},
     *,
 };
-use crate::{
-    runner::{
-        apps,
-        log::{Stream as Source, Writer},
-        of_attempt,
-    },
-    runs::Outcome,
+use flyte_runner_local::{
+    apps,
+    log::{Stream as Source, Writer},
+    of_attempt,
 };
+use flyte_runs::Outcome;
 use flyte_store::{ActionId, AppChange, AppId, AppNote, AppStatus, RunId};
 
 fn root(run: &str) -> ActionId {

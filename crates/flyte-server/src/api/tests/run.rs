@@ -8,9 +8,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::runs::{Outcome, RunIdentities};
 use flyte_audit::Kind;
 use flyte_model::{Limit, Role};
+use flyte_runs::{Outcome, RunIdentities};
 use flyte_store::{ActionId, AuditQuery, Failure, FailureKind, RunId};
 
 const CREATE_RUN: &str = "/flyteidl2.workflow.RunService/CreateRun";

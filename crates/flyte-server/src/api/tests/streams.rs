@@ -13,9 +13,9 @@ use super::{
     run::{Runs, action_id, run_id},
     *,
 };
-use crate::runner::apps;
 use flyte_access::{policy, token::MachineGrant};
 use flyte_model::{Limit, PrincipalKind, Rights, Role};
+use flyte_runner_local::apps;
 use flyte_store::{ActionId, AppChange, AppId, AppNote, AppStatus, TrustRule};
 
 /// Forms of a stream: Connect's, gRPC's and gRPC-Web's.

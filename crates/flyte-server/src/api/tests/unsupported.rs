@@ -109,7 +109,7 @@ async fn tasks_that_ask_for_it_are_neither_deployed_nor_run() {
             "task": {"spec": spec},
         });
         let field = format!("action.task.spec.task_template.{field}");
-        let token = crate::runs::RunIdentities::new(server.app.access.tokens().clone())
+        let token = flyte_runs::RunIdentities::new(server.app.access.tokens().clone())
             .issue(&called_by)
             .unwrap()
             .token;

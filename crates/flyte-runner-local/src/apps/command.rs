@@ -1,0 +1,105 @@
+//! What an app's container becomes on this machine: a command, its environment and its limits. The image is not used.
+
+use std::{collections::BTreeMap, path::Path};
+
+use buffa::Message as _;
+use flyte_idl::flyteidl2::{
+    app::{Spec as AppSpec, spec::AppPayload},
+    core::Container,
+};
+
+use crate::{
+    State,
+    container::{memory, sandbox},
+    environment,
+    process::{Limits, Spec},
+    template::fill,
+};
+use flyte_settings::Config;
+use flyte_store::{AppId, AppRecord};
+
+/// The container of an app; the error is for people.
+pub(super) fn container(record: &AppRecord) -> Result<Container, String> {
+    let spec = AppSpec::decode_from_slice(&record.spec)
+        .map_err(|error| format!("the app's specification cannot be read: {error}"))?;
+    match spec.app_payload {
+        Some(AppPayload::Container(container)) => Ok(*container),
+        _ => Err("the app has no container".to_owned()),
+    }
+}
+
+/// The port that the app would like.
+pub(super) fn liked_port(container: &Container) -> Option<u16> {
+    container.ports.first().and_then(|port| u16::try_from(port.container_port).ok())
+}
+
+/// What is to be started; the error is for people.
+pub(super) fn spec(
+    state: &State,
+    id: &AppId,
+    container: &Container,
+    port: u16,
+    directory: &Path,
+) -> Result<Spec, String> {
+    let config = &state.config;
+    let raw = state
+        .objects
+        .native_url(&id.project, &id.domain, &format!("apps/{}", id.name))
+        .map_err(|error| format!("the app's data has no place: {error}"))?;
+    let value = |name: &str| match name {
+        "rawoutputdataprefix" => Some(raw.clone()),
+        "port" => Some(port.to_string()),
+        "appname" => Some(id.name.clone()),
+        "executionproject" => Some(id.project.clone()),
+        "executiondomain" => Some(id.domain.clone()),
+        _ => None,
+    };
+    let mut variables = environment::base(config, &state.objects, directory);
+    for variable in &container.env {
+        variables.insert(variable.key.clone(), fill(&variable.value, value));
+    }
+    variables.extend(ours(config, id, port, liked_port(container)));
+    if let Some(name) = variables.iter().find_map(|(name, value)| {
+        (name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')).then_some(name)
+    }) {
+        return Err(format!("{name:?} is no environment variable, or its value cannot be one"));
+    }
+    let own = memory(container).map_err(|failure| failure.message)?;
+    let objects = state.objects.directory_of(&id.project, &id.domain);
+    Ok(Spec {
+        command: container.command.iter().chain(&container.args).map(|text| fill(text, value)).collect(),
+        environment: variables,
+        limits: Limits {
+            seconds: None,
+            memory: [own, config.runner.max_memory].into_iter().flatten().min(),
+            log: config.runner.max_log_size,
+            grace: config.runner.grace_period,
+        },
+        sandbox: sandbox(state, objects.as_deref()),
+    })
+}
+
+/// What an app is told about itself.
+fn ours(config: &Config, id: &AppId, port: u16, liked: Option<u16>) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::from(
+        [
+            ("PORT", port.to_string()),
+            ("HOST", "127.0.0.1".to_owned()),
+            ("FLYTE_APP_NAME", id.name.clone()),
+            ("FLYTE_INTERNAL_EXECUTION_PROJECT", id.project.clone()),
+            ("FLYTE_INTERNAL_EXECUTION_DOMAIN", id.domain.clone()),
+            ("_U_EP_OVERRIDE", environment::endpoint(config)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    if !config.org.is_empty() {
+        variables.insert("_U_ORG_NAME".to_owned(), config.org.clone());
+    }
+    // The published package's apps listen where they were declared to, unless a host has assigned another port: so that two
+    // of them that were declared alike can run here.
+    if liked != Some(port) {
+        variables.insert("_F_APPLE_SILICON_ON_HOST".to_owned(), "1".to_owned());
+        variables.insert("_F_APPLE_SILICON_HOST_PORT".to_owned(), port.to_string());
+    }
+    variables
+}

@@ -1,0 +1,22 @@
+//! What tests of this crate run tasks and apps with.
+
+use std::sync::Arc;
+
+use flyte_model::Stopping;
+use flyte_runs::testing::Server;
+
+use crate::State;
+
+/// What a runner of this server uses.
+pub(crate) fn state(server: &Server) -> State {
+    State {
+        config: Arc::clone(&server.config),
+        clock: server.clock.clone(),
+        store: Arc::clone(&server.store),
+        runs: Arc::clone(&server.runs),
+        identities: server.identities(),
+        objects: Arc::clone(&server.objects),
+        stopping: Stopping::default(),
+        backups: |_| Vec::new(),
+    }
+}

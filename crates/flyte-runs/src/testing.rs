@@ -1,0 +1,58 @@
+//! What the tests of this crate, and of those above it, run tasks with.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "for tests")]
+
+use std::sync::Arc;
+
+use flyte_access::{Access, testing::Parts};
+use flyte_audit::Audit;
+use flyte_keys::SigningKeys;
+use flyte_model::clock::Clock;
+use flyte_objects::Objects;
+use flyte_settings::Config;
+use flyte_store::Store;
+
+use crate::{RunIdentities, Runs};
+
+/// The parts of a server in memory that runs need.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// How it is set up.
+    pub config: Arc<Config>,
+    /// Set by hand.
+    pub clock: Clock,
+    /// What it remembers.
+    pub store: Arc<dyn Store>,
+    /// What it signs tokens with.
+    pub keys: Arc<SigningKeys>,
+    /// Who did what.
+    pub audit: Audit,
+    /// Who may call.
+    pub access: Arc<Access>,
+    /// The runs.
+    pub runs: Arc<Runs>,
+    /// The objects of tasks. Not prepared: tests of objects give a data directory and do that.
+    pub objects: Arc<Objects>,
+}
+
+impl Server {
+    /// An empty server at `https://localhost:8443/`, set up as `change` says.
+    pub async fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let Parts { config, clock, store, keys, audit, access } = Parts::new(change).await;
+        Self {
+            runs: Arc::new(Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access))),
+            objects: Arc::new(Objects::new(&config).unwrap()),
+            config,
+            clock,
+            store,
+            keys,
+            audit,
+            access,
+        }
+    }
+
+    /// Issues the tokens of runs.
+    #[must_use]
+    pub fn identities(&self) -> RunIdentities {
+        RunIdentities::new(self.access.tokens().clone())
+    }
+}
