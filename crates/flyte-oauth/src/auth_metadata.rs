@@ -13,16 +13,12 @@ use crate::{AuthorizationServer, metadata::Metadata};
 /// The header that tokens are sent in.
 const METADATA_KEY: &str = "authorization";
 
-/// Answers for [`AuthorizationServer`].
-#[derive(Debug)]
-pub struct Service {
+pub(super) struct Service {
     server: Arc<AuthorizationServer>,
 }
 
 impl Service {
-    /// Of this server.
-    #[must_use]
-    pub fn new(server: Arc<AuthorizationServer>) -> Self {
+    pub(super) fn new(server: Arc<AuthorizationServer>) -> Self {
         Self { server }
     }
 }

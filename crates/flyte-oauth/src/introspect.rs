@@ -131,7 +131,7 @@ mod tests {
     use secrecy::ExposeSecret as _;
     use serde_json::{Value, json};
 
-    use crate::testing::{ISSUER, NOW, Server, VERIFIER, WEB_REDIRECT_URI, api_key};
+    use crate::fixture::{ISSUER, NOW, Server, VERIFIER, WEB_REDIRECT_URI, api_key};
 
     const WEB: (&str, &str) = ("web+app", "p+w%3A%25%2B");
 

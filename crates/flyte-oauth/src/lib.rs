@@ -15,6 +15,8 @@ mod client_throttle;
 mod decision;
 pub mod device;
 pub mod error;
+#[cfg(test)]
+mod fixture;
 pub mod form;
 pub mod id_token;
 mod introspect;
@@ -28,8 +30,8 @@ pub mod resource;
 mod revoke;
 mod sign_in;
 mod state;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 pub mod token;
@@ -46,9 +48,15 @@ use axum::{
 use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
-pub use self::{auth_metadata::Service as AuthMetadata, state::AuthorizationServer};
+pub use self::state::AuthorizationServer;
 use flyte_identity::Failures;
+use flyte_idl::flyteidl2::auth::AuthMetadataServiceExt as _;
 use flyte_settings::endpoints;
+
+/// Adds `flyteidl2.auth.AuthMetadataService` to the services that are called through the control plane.
+pub fn auth_metadata(server: Arc<AuthorizationServer>, services: connectrpc::Router) -> connectrpc::Router {
+    Arc::new(auth_metadata::Service::new(server)).register(services)
+}
 
 /// The routes of every endpoint.
 pub fn router(server: &AuthorizationServer) -> Router<Arc<AuthorizationServer>> {

@@ -155,7 +155,7 @@ pub(super) async fn get(State(server): State<Arc<AuthorizationServer>>) -> impl 
 mod tests {
     use serde_json::json;
 
-    use crate::testing::Server;
+    use crate::fixture::Server;
 
     #[test]
     fn each_algorithm_is_told_once() {

@@ -84,7 +84,7 @@ async fn access_token(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Answer, Server};
+    use crate::fixture::{Answer, Server};
 
     async fn revoke(server: &Server, client: &str, token: &str) -> Answer {
         server.post("/oauth2/revoke", &[("client_id", client), ("token", token)]).await

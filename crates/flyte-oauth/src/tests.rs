@@ -1,6 +1,6 @@
 //! A whole sign-in, from the first look at the server to signing out.
 
-use super::testing::{CHALLENGE, Server, VERIFIER};
+use super::fixture::{CHALLENGE, Server, VERIFIER};
 
 /// Path and query of a URL of this server.
 fn path(url: &serde_json::Value) -> &str {
@@ -16,7 +16,7 @@ async fn from_discovery_to_signing_out() {
 
     // The program listens on a free port and sends the browser off; the person signs in.
     let redirect_uri = "http://127.0.0.1:40123/callback";
-    let query = super::testing::encode(&[
+    let query = super::fixture::encode(&[
         ("client_id", "flyte"),
         ("response_type", "code"),
         ("scope", "openid profile email offline_access all"),

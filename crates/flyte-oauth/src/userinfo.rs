@@ -79,7 +79,7 @@ fn insufficient_scope() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Server;
+    use crate::fixture::Server;
 
     #[test]
     fn a_scope_tells_its_claims_and_no_others() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flyte_access::Access;
 use flyte_audit::Audit;
+use flyte_control_plane::ControlPlane;
 use flyte_federation::TrustedIssuers;
 use flyte_keys::SigningKeys;
 use flyte_model::{Stopping, clock::Clock};
@@ -22,6 +23,8 @@ pub struct App {
     pub clock: Clock,
     /// Signs people in, and gives clients tokens.
     pub authorization_server: Arc<AuthorizationServer>,
+    /// Answers Flyte's own calls.
+    pub control_plane: Arc<ControlPlane>,
     /// What it remembers.
     pub store: Arc<dyn Store>,
     /// What it signs tokens with.

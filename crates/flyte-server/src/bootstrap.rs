@@ -19,6 +19,7 @@ use crate::{
 };
 use flyte_access::Access;
 use flyte_audit::{Audit, Detail, Event, Kind};
+use flyte_control_plane::ControlPlane;
 use flyte_federation::{TrustedIssuers, issuers::CaFileError};
 use flyte_identity::{
     PasswordError, Passwords, Throttle,
@@ -176,6 +177,20 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         stopping: stopping.clone(),
         backups: data_dir::backups,
     }));
+    let control_plane = Arc::new(ControlPlane {
+        config: Arc::clone(&config),
+        clock: clock.clone(),
+        store: Arc::clone(&store),
+        keys: Arc::clone(&keys),
+        audit: audit.clone(),
+        access: Arc::clone(&access),
+        runs: Arc::clone(&runs),
+        runner: local.clone(),
+        apps: local.clone(),
+        logs: local.clone(),
+        objects: Arc::clone(&objects),
+        stopping: stopping.clone(),
+    });
     let app = Arc::new(App {
         runs,
         runner: local.clone(),
@@ -183,6 +198,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         logs: local,
         stopping,
         authorization_server,
+        control_plane,
         audit,
         issuers,
         access,

@@ -3,7 +3,6 @@
 //! `docs/architecture.md` follows a request through these modules in order.
 #![forbid(unsafe_code)]
 
-pub mod api;
 pub mod app;
 pub mod backup;
 pub mod bootstrap;

@@ -19,7 +19,7 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use crate::{api, app::App, panic};
+use crate::{app::App, panic};
 use flyte_http::{
     Readiness, ambiguity, edge, finish, health,
     limits::{self, Slots},
@@ -40,13 +40,16 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(CatchPanicLayer::custom(panic::page))
         .layer(RequestBodyLimitLayer::new(form::MAX_BYTES))
         .layer(middleware::from_fn(limits::limit_form_time));
-    let control_plane = api::router(Arc::clone(&app))
+    let services =
+        flyte_oauth::auth_metadata(Arc::clone(&app.authorization_server), connectrpc::Router::new());
+    let control_plane = flyte_control_plane::router(Arc::clone(&app.control_plane), services)
         .layer(CatchPanicLayer::custom(panic::connect_error))
         .layer(DefaultBodyLimit::disable());
 
-    let downloads = api::objects::downloads(Arc::clone(&app)).layer(CatchPanicLayer::custom(panic::page));
+    let downloads = flyte_control_plane::objects::downloads(Arc::clone(&app.control_plane))
+        .layer(CatchPanicLayer::custom(panic::page));
     // They take the time that they take, and have limits of their own.
-    let uploads = api::objects::uploads(Arc::clone(&app))
+    let uploads = flyte_control_plane::objects::uploads(Arc::clone(&app.control_plane))
         .layer(CatchPanicLayer::custom(panic::page))
         .layer(middleware::from_fn(finish::finish));
 

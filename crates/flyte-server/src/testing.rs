@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{app::App, data_dir};
 use flyte_access::testing::Parts;
+use flyte_control_plane::ControlPlane;
 use flyte_federation::TrustedIssuers;
 use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_model::Stopping;
@@ -13,7 +14,7 @@ use flyte_runner_local::{self, LocalRunner};
 use flyte_runs::{RunIdentities, Runs};
 use flyte_settings::Config;
 
-pub(crate) use flyte_testing::{NOW, api_key, user};
+pub(crate) use flyte_testing::{NOW, user};
 
 /// An empty server at `https://localhost:8443/` whose clock stands at [`NOW`].
 pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
@@ -50,11 +51,26 @@ pub(crate) fn app_of(Parts { config, clock, store, keys, audit, access }: Parts)
         passwords: Passwords::new(1),
         throttle: Throttle::new(clock.clone()),
     });
+    let control_plane = Arc::new(ControlPlane {
+        config: Arc::clone(&config),
+        clock: clock.clone(),
+        store: Arc::clone(&store),
+        keys: Arc::clone(&keys),
+        audit: audit.clone(),
+        access: Arc::clone(&access),
+        runs: Arc::clone(&runs),
+        runner: local.clone(),
+        apps: local.clone(),
+        logs: local.clone(),
+        objects: Arc::clone(&objects),
+        stopping: stopping.clone(),
+    });
     App {
         audit,
         issuers,
         objects,
         authorization_server,
+        control_plane,
         config,
         keys,
         runs,
@@ -65,19 +81,5 @@ pub(crate) fn app_of(Parts { config, clock, store, keys, audit, access }: Parts)
         access,
         clock,
         store,
-    }
-}
-
-/// What a runner of this server uses.
-pub(crate) fn runner_state(app: &App) -> flyte_runner_local::State {
-    flyte_runner_local::State {
-        config: Arc::clone(&app.config),
-        clock: app.clock.clone(),
-        store: Arc::clone(&app.store),
-        runs: Arc::clone(&app.runs),
-        identities: RunIdentities::new(app.access.tokens().clone()),
-        objects: Arc::clone(&app.objects),
-        stopping: app.stopping.clone(),
-        backups: data_dir::backups,
     }
 }

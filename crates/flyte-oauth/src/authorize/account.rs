@@ -55,7 +55,7 @@ pub(super) fn is_chosen(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Answer, Browser, Server, authorize_query};
+    use crate::fixture::{Answer, Browser, Server, authorize_query};
     use flyte_settings::endpoints;
 
     const CHOOSE: (&str, &str) = ("prompt", "select_account");

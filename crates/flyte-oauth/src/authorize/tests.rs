@@ -1,8 +1,8 @@
 //! The authorization endpoint and the consent page, through the router.
 
 use crate::{
+    fixture::{Answer, REDIRECT_URI, Server, WEB_REDIRECT_URI, authorize_query, encode},
     parameters::MAX_QUERY_BYTES,
-    testing::{Answer, REDIRECT_URI, Server, WEB_REDIRECT_URI, authorize_query, encode},
 };
 
 /// A request of the client that is not ours.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::testing::{Browser, Server, encode};
+use crate::fixture::{Browser, Server, encode};
 
 /// Signs in at `flyte` with this browser; the tokens.
 async fn tokens(server: &Server, browser: &mut Browser<'_>) -> Value {

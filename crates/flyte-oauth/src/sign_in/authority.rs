@@ -57,7 +57,7 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::testing;
+    use crate::fixture;
 
     #[tokio::test]
     async fn it_is_offered_while_it_is_in_use() {
@@ -65,7 +65,7 @@ mod tests {
         let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
         std::fs::write(home.path().join("ca.pem"), &authority).unwrap();
         let directory = home.path().to_owned();
-        let state = Arc::new(testing::authorization_server(move |config| config.data_dir = directory).await);
+        let state = Arc::new(fixture::authorization_server(move |config| config.data_dir = directory).await);
         let shown = fingerprint(&state.config).unwrap();
         let bytes: Vec<_> = shown.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
         let certificate = CertificateDer::from_pem_slice(authority.as_bytes()).unwrap();
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(body, authority);
 
         let directory = home.path().to_owned();
-        let state = testing::authorization_server(move |config| {
+        let state = fixture::authorization_server(move |config| {
             config.data_dir = directory;
             config.tls.source = TlsSource::Files { certificate: "c".into(), key: "k".into() };
         });

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flyte_server::runner::{
+use flyte_runner_local::{
     log::{self, Stream},
     process::{self, Exit, Found, How, Limits, Process, Sandbox, Spec, Supervisor},
 };

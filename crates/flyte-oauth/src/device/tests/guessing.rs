@@ -7,7 +7,7 @@ use http::header;
 use super::text;
 use crate::{
     device::user_code::UserCode,
-    testing::{Server, user},
+    fixture::{Server, user},
 };
 use flyte_store::{BrowserSession, User};
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::text;
-use crate::testing::{NOW, Server};
+use crate::fixture::{NOW, Server};
 use flyte_store::{AuditQuery, DeviceAuthorization, DevicePoll};
 
 #[tokio::test]

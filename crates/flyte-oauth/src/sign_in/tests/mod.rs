@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 use url::form_urlencoded;
 
-use crate::{AuthorizationServer, testing};
+use crate::{AuthorizationServer, fixture};
 use flyte_model::ClientAddr;
 use flyte_store::{Client, ClientKind, User};
 
@@ -38,7 +38,7 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let state = testing::authorization_server(|_| {}).await;
+        let state = fixture::authorization_server(|_| {}).await;
         let hash = state.passwords.hash(PASSWORD.into()).await.unwrap();
         for (name, password_hash, disabled_at) in
             [("Ada", Some(&hash), None), ("Disabled", Some(&hash), Some(1)), ("Elsewhere", None, None)]

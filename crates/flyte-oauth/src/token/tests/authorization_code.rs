@@ -7,7 +7,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::text;
-use crate::testing::{Answer, CHALLENGE, ISSUER, REDIRECT_URI, Server, VERIFIER};
+use crate::fixture::{Answer, CHALLENGE, ISSUER, REDIRECT_URI, Server, VERIFIER};
 
 const OTHER_VERIFIER: &str = "eBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 

@@ -21,7 +21,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     client_assertion::TYPE,
-    testing::{Answer, ISSUER, NOW, api_key},
+    fixture::{Answer, ISSUER, NOW, api_key},
 };
 
 /// A key pair for tests: made once, since parsing it is what takes time.

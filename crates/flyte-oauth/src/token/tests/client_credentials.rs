@@ -4,7 +4,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::*;
-use crate::testing::{NOW, api_key};
+use crate::fixture::{NOW, api_key};
 use flyte_access::policy;
 use flyte_model::{Limit, PrincipalKind, Role};
 use flyte_secrets::api_key_secret;

@@ -4,7 +4,7 @@ use http::header;
 use serde_json::{Value, json};
 
 use super::text;
-use crate::testing::{Answer, DEVICE_GRANT, ISSUER, Server, WEB_SECRET};
+use crate::fixture::{Answer, DEVICE_GRANT, ISSUER, Server, WEB_SECRET};
 
 /// A device that Ada approved.
 async fn approved(server: &Server) -> Value {

@@ -10,7 +10,7 @@ mod token_exchange;
 use http::{Method, header};
 use serde_json::Value;
 
-use crate::testing::{Server, VERIFIER, WEB_REDIRECT_URI, WEB_SECRET, encode, request};
+use crate::fixture::{Server, VERIFIER, WEB_REDIRECT_URI, WEB_SECRET, encode, request};
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()

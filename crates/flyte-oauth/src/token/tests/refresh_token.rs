@@ -4,7 +4,7 @@ use http::header;
 use serde_json::json;
 
 use super::text;
-use crate::testing::{Answer, ISSUER, Server};
+use crate::fixture::{Answer, ISSUER, Server};
 
 #[tokio::test]
 async fn a_refresh_rotates() {

@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
-use crate::testing::{Answer, NOW, Server};
+use crate::fixture::{Answer, NOW, Server};
 use flyte_federation::testing::{Answer as IssuerAnswer, Issuer, Key, claims, rule};
 use flyte_model::{Limit, Rights, Role};
 use flyte_store::{AuditQuery, AuditRecord, TrustRule};

@@ -1,0 +1,78 @@
+//! `flyteauth.AuditService`: what happened, for administrators.
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
+use flyte_idl::flyteauth::{AuditService, Event, ListEventsRequest, ListEventsResponse};
+
+use super::{allow, caller, store_error};
+use crate::ControlPlane;
+use flyte_access::policy;
+use flyte_store::{AuditQuery, StoredAuditRecord};
+
+/// How many events a page has where the request does not say.
+const DEFAULT_PAGE: u32 = 100;
+/// The most events that a page has.
+const MAX_PAGE: u32 = 1000;
+
+pub(super) struct Service {
+    plane: Arc<ControlPlane>,
+}
+
+impl Service {
+    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
+        Self { plane }
+    }
+}
+
+fn message(stored: StoredAuditRecord) -> Event {
+    let record = stored.record;
+    Event {
+        id: stored.id,
+        at: record.at,
+        event: record.event,
+        subject: record.subject.unwrap_or_default(),
+        client_id: record.client_id.unwrap_or_default(),
+        address: record.address.unwrap_or_default(),
+        object: record.object.unwrap_or_default(),
+        details: record.details.into_iter().collect(),
+        email: stored.email.unwrap_or_default(),
+        name: stored.name.unwrap_or_default(),
+        on_behalf_of_email: stored.on_behalf_of_email.unwrap_or_default(),
+        ..Event::default()
+    }
+}
+
+impl AuditService for Service {
+    async fn list_events<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, ListEventsRequest>,
+    ) -> ServiceResult<impl Encodable<ListEventsResponse> + Send + use<'a>> {
+        let verdict = policy::may_administer(caller(&context)?, "reading the audit log");
+        allow(&self.plane, &context, verdict).await?;
+        let request = request.to_owned_message();
+        let query = flyte_audit::check_query(AuditQuery {
+            limit: match request.limit {
+                0 => DEFAULT_PAGE,
+                limit => limit.min(MAX_PAGE),
+            },
+            page_token: request.token,
+            event: Some(request.event),
+            subject: Some(request.subject),
+            email: Some(request.email),
+            object: Some(request.object),
+            project: Some(request.project),
+            domain: Some(request.domain),
+            address: Some(request.address),
+            since: Some(request.since).filter(|since| *since != 0),
+            until: Some(request.until).filter(|until| *until != 0),
+        });
+        let query = query.map_err(|wrong| ConnectError::invalid_argument(wrong.to_string()))?;
+        // What was recorded before the question belongs into the answer.
+        self.plane.audit.flush().await;
+        let (events, token) = self.plane.store.list_audit_records(&query).await.map_err(store_error)?;
+        let events = events.into_iter().map(message).collect();
+        Response::ok(ListEventsResponse { events, token, ..ListEventsResponse::default() })
+    }
+}

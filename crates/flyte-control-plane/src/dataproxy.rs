@@ -1,0 +1,244 @@
+//! `flyteidl2.dataproxy.DataProxyService`: the way of data in and out for who is no task.
+
+mod data;
+pub(crate) mod inputs;
+mod link;
+
+use std::sync::Arc;
+
+use buffa::MessageField;
+use buffa_types::google::protobuf::Duration;
+use bytes::Bytes;
+use connectrpc::{
+    ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
+};
+use flyte_idl::flyteidl2::{
+    common::OffloadedInputData,
+    dataproxy::{
+        CreateDownloadLinkRequest, CreateDownloadLinkResponse, CreateUploadLocationRequest,
+        CreateUploadLocationResponse, DataProxyService, GetActionDataRequest, GetActionDataResponse,
+        PreSignedURLs, TailLogsRequest, TailLogsResponse, UploadInputsRequest, UploadInputsResponse,
+        tail_logs_response::Logs,
+        upload_inputs_request::{Id, Task},
+    },
+    task::TaskSpec,
+};
+use futures_util::StreamExt as _;
+use uuid::Uuid;
+
+use super::{caller, invalid, logs, object_error, place, store_error, task::decode, timestamp};
+use crate::{
+    ControlPlane,
+    objects::{download_url, sign},
+};
+use flyte_access::{Caller, policy};
+use flyte_objects::{
+    ObjectKey,
+    signed_url::{MAX_LIFE, Method, Permit, hex, owner},
+};
+use flyte_store::TaskId;
+
+/// Among the headers of an upload location: the same content is there already. What else sends the header along with the
+/// upload does no harm.
+const PRESENT: &str = "x-flyte-present";
+/// How long an upload's URL is good for where the request does not say, in seconds.
+const DEFAULT_LIFE: i64 = 900;
+
+pub(super) struct Service {
+    plane: Arc<ControlPlane>,
+}
+
+impl Service {
+    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
+        Self { plane }
+    }
+
+    /// The inputs that are not told apart when the task's results are looked for in the cache.
+    async fn ignored_inputs(
+        &self,
+        caller: &Caller,
+        task: Option<&Task>,
+    ) -> Result<Vec<String>, ConnectError> {
+        let ignored = |spec: &TaskSpec| spec.task_template.metadata.cache_ignore_input_vars.clone();
+        match task {
+            Some(Task::TaskSpec(spec)) => Ok(ignored(spec)),
+            // Whether the task can be run is told when it is run.
+            Some(Task::TaskId(id)) if policy::may_see(caller, &id.project, Some(&id.domain)) => {
+                let id = TaskId {
+                    project: id.project.clone(),
+                    domain: id.domain.clone(),
+                    name: id.name.clone(),
+                    version: id.version.clone(),
+                };
+                let found = self.plane.store.task_by_id(&id).await.map_err(store_error)?;
+                found.map_or(Ok(Vec::new()), |task| Ok(ignored(&decode(&task.spec)?)))
+            }
+            Some(Task::TaskId(_) | Task::TriggerName(_)) | None => Ok(Vec::new()),
+        }
+    }
+
+    /// Where the upload goes: content that is named by its hash, or a name of the caller's.
+    fn upload_key(
+        request: &CreateUploadLocationRequest,
+        md5: Option<&[u8; 16]>,
+    ) -> Result<ObjectKey, ConnectError> {
+        let name = match request.filename.as_str() {
+            "" => Uuid::new_v4().simple().to_string(),
+            name => name.trim_start_matches('/').to_owned(),
+        };
+        let path = match (request.filename_root.trim_matches('/'), md5) {
+            ("", Some(md5)) => format!("content/{}/{name}", hex(md5)),
+            ("", None) => format!("uploads/{}/{name}", Uuid::new_v4().simple()),
+            (root, _) => format!("uploads/{root}/{name}"),
+        };
+        ObjectKey::new(&request.project, &request.domain, &path)
+            .map_err(|why| invalid("filename_root or filename", &why.to_string()))
+    }
+}
+
+/// How long a URL is to be good for, in seconds.
+fn life(expires_in: Option<&Duration>) -> Result<i64, ConnectError> {
+    let life = match expires_in {
+        None => DEFAULT_LIFE,
+        // Part of a second counts as one.
+        Some(given) => given.seconds.saturating_add(i64::from(given.nanos > 0)),
+    };
+    if (1..=MAX_LIFE).contains(&life) {
+        return Ok(life);
+    }
+    Err(invalid("expires_in", &format!("is not between 1 and {MAX_LIFE} seconds")))
+}
+
+impl DataProxyService for Service {
+    async fn create_upload_location<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, CreateUploadLocationRequest>,
+    ) -> ServiceResult<impl Encodable<CreateUploadLocationResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        place::check(&self.plane, caller, "request", &request.project, &request.domain).await?;
+        let md5 = match request.content_md5.as_slice() {
+            [] => None,
+            md5 => Some(md5.try_into().map_err(|_| invalid("content_md5", "is not 16 bytes long"))?),
+        };
+        let length = match u64::try_from(request.content_length) {
+            Ok(0) => None,
+            Ok(length) if length <= self.plane.config.objects.max_upload_size as u64 => Some(length),
+            Ok(_) => {
+                let most = self.plane.config.objects.max_upload_size;
+                return Err(invalid(
+                    "content_length",
+                    &format!("is more than {most}, the most that can be uploaded"),
+                ));
+            }
+            Err(_) => return Err(invalid("content_length", "is negative")),
+        };
+        let life = life(request.expires_in.as_option())?;
+        let key = Self::upload_key(&request, md5.as_ref())?;
+        let native_url = self.plane.objects.url_of(&key);
+        let expires_at = self.plane.clock.now() + life;
+        // At an address made from the content there is nothing else: our client does not send it again.
+        let present = request.filename_root.is_empty() && md5.is_some() && {
+            let there = self.plane.objects.length(&key).await.map_err(object_error)?;
+            there.is_some_and(|there| length.is_none_or(|length| length == there))
+        };
+        let permit =
+            Permit { method: Method::Put, key, expires_at, md5, length, owner: Some(owner(&caller.subject)) };
+        let headers = present.then(|| (PRESENT.to_owned(), "true".to_owned()));
+        Response::ok(CreateUploadLocationResponse {
+            headers: headers.into_iter().collect(),
+            signed_url: sign(&self.plane, &permit),
+            native_url,
+            expires_at: timestamp::at(expires_at),
+            ..CreateUploadLocationResponse::default()
+        })
+    }
+
+    async fn upload_inputs<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, UploadInputsRequest>,
+    ) -> ServiceResult<impl Encodable<UploadInputsResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let raw = inputs::of_request(request.bytes())
+            .ok_or_else(|| ConnectError::invalid_argument("the request is not well-formed"))?;
+        let request = request.to_owned_message();
+        let (project, domain) = match &request.id {
+            Some(Id::RunId(run)) => (&run.project, &run.domain),
+            Some(Id::ProjectId(project)) => (&project.name, &project.domain),
+            None => return Err(invalid("id", "is missing: give run_id or project_id")),
+        };
+        place::check(&self.plane, caller, "id", project, domain).await?;
+        let ignored = self.ignored_inputs(caller, request.task.as_ref()).await?;
+        let path = format!("inputs/{}/inputs.pb", inputs::address(&raw));
+        let key = match request.base_dir.as_str() {
+            "" => ObjectKey::new(project, domain, &path),
+            base => {
+                let base =
+                    self.plane.objects.key_of(base).map_err(|why| invalid("base_dir", &why.to_string()))?;
+                if !base.is_in(project, domain) {
+                    return Err(invalid("base_dir", "is outside of the project and domain of the request"));
+                }
+                ObjectKey::new(project, domain, &format!("{}/{path}", base.path()))
+            }
+        }
+        .map_err(|why| invalid("base_dir", &why.to_string()))?;
+        let uri = self.plane.objects.url_of(&key);
+        let hash = inputs::hash(&raw, &ignored);
+        self.plane.objects.put(&uri, Bytes::from(raw)).await.map_err(object_error)?;
+        Response::ok(UploadInputsResponse {
+            offloaded_input_data: MessageField::some(OffloadedInputData {
+                uri,
+                inputs_hash: hash,
+                ..OffloadedInputData::default()
+            }),
+            ..UploadInputsResponse::default()
+        })
+    }
+
+    async fn create_download_link<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, CreateDownloadLinkRequest>,
+    ) -> ServiceResult<impl Encodable<CreateDownloadLinkResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let life = life(request.expires_in.as_option())?;
+        let key = link::object(&self.plane, caller, &request).await?;
+        let (url, expires_at) = download_url(&self.plane, key, life);
+        Response::ok(CreateDownloadLinkResponse {
+            pre_signed_urls: MessageField::some(PreSignedURLs {
+                signed_url: vec![url],
+                expires_at: timestamp::at(expires_at),
+                ..PreSignedURLs::default()
+            }),
+            ..CreateDownloadLinkResponse::default()
+        })
+    }
+
+    async fn get_action_data<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, GetActionDataRequest>,
+    ) -> ServiceResult<impl Encodable<GetActionDataResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let action = data::action(&self.plane, caller, "action_id", request.action_id.as_option()).await?;
+        Response::ok(data::of_action(&self.plane, &action).await?)
+    }
+
+    async fn tail_logs(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, TailLogsRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<TailLogsResponse> + Send + use<>>> {
+        let request = request.to_owned_message();
+        let action = request.action_id.as_option().cloned().unwrap_or_default();
+        let lines = logs::tail(&self.plane, &context, &action, request.attempt).await?;
+        Response::stream_ok(lines.map(|lines| {
+            let logs = vec![Logs { lines: lines?, ..Logs::default() }];
+            Ok(TailLogsResponse { logs, ..TailLogsResponse::default() })
+        }))
+    }
+}

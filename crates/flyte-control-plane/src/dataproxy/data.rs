@@ -1,0 +1,92 @@
+//! The inputs and outputs of actions.
+
+use buffa::Message;
+use connectrpc::ConnectError;
+use flyte_idl::flyteidl2::{
+    common::ActionIdentifier,
+    dataproxy::GetActionDataResponse,
+    task::{Inputs, Outputs},
+};
+
+use super::super::{data_error, invalid, place, store_error};
+use crate::ControlPlane;
+use flyte_access::Caller;
+use flyte_runs::data::outputs_uri;
+use flyte_store::{Action, ActionId, RunId};
+
+/// The action of a request.
+///
+/// # Errors
+/// `invalid_argument` and `not_found`.
+pub(super) async fn action(
+    plane: &ControlPlane,
+    caller: &Caller,
+    field: &str,
+    id: Option<&ActionIdentifier>,
+) -> Result<Action, ConnectError> {
+    let id = id.ok_or_else(|| invalid(field, "is missing"))?;
+    let run = id.run.as_option().ok_or_else(|| invalid(&format!("{field}.run"), "is missing"))?;
+    place::check(plane, caller, &format!("{field}.run"), &run.project, &run.domain).await?;
+    let id = ActionId {
+        run: RunId { project: run.project.clone(), domain: run.domain.clone(), name: run.name.clone() },
+        name: id.name.clone(),
+    };
+    let found = plane.runs.action(&id).await.map_err(store_error)?;
+    found.ok_or_else(|| {
+        ConnectError::not_found(format!(
+            "there is no action {:?} of a run {:?} in project {:?}, domain {:?}",
+            id.name, id.run.name, id.run.project, id.run.domain
+        ))
+    })
+}
+
+/// What the action was given, and, once it has succeeded, what came of it.
+///
+/// # Errors
+/// `not_found` where the inputs are gone; its message has the word `inputs`, which the published client looks for.
+pub(super) async fn of_action(
+    plane: &ControlPlane,
+    action: &Action,
+) -> Result<GetActionDataResponse, ConnectError> {
+    let inputs_uri = action.input_uri.clone();
+    let inputs = match inputs_uri.as_str() {
+        "" => Inputs::default(),
+        uri => read(plane, action, uri, "inputs").await?.ok_or_else(|| {
+            ConnectError::not_found(format!("the inputs of the action are no longer at {uri}"))
+        })?,
+    };
+    let outputs_uri = outputs_uri(action);
+    let outputs = match &outputs_uri {
+        // A task without outputs need not write any.
+        Some(uri) => read(plane, action, uri, "outputs").await?.unwrap_or_default(),
+        None => Outputs::default(),
+    };
+    Ok(GetActionDataResponse {
+        inputs: inputs.into(),
+        outputs: outputs.into(),
+        inputs_uri,
+        outputs_uri: outputs_uri.unwrap_or_default(),
+        ..GetActionDataResponse::default()
+    })
+}
+
+/// The message at a native URL; `None` where there is none. A client may have named the URL: what is not of the action's own
+/// project and domain is not read for it.
+async fn read<M: Message>(
+    plane: &ControlPlane,
+    action: &Action,
+    uri: &str,
+    what: &str,
+) -> Result<Option<M>, ConnectError> {
+    let elsewhere = || {
+        ConnectError::failed_precondition(format!(
+            "the {what} of the action are at {uri}, which is not among the objects of its project and domain here"
+        ))
+    };
+    let key = plane.objects.key_of(uri).map_err(|_| elsewhere())?;
+    if !key.is_in(&action.id.run.project, &action.id.run.domain) {
+        return Err(elsewhere());
+    }
+    let message = plane.objects.decode(uri).await;
+    message.map_err(|error| data_error(error, &format!("the {what} of the action"), uri))
+}

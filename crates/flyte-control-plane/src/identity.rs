@@ -1,0 +1,65 @@
+//! `flyteidl2.auth.IdentityService`: who the caller is.
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
+use flyte_idl::flyteidl2::auth::{IdentityService, UserInfoRequest, UserInfoResponse};
+
+use super::{caller, store_error};
+use crate::ControlPlane;
+use flyte_model::PrincipalKind;
+
+pub(super) struct Service {
+    plane: Arc<ControlPlane>,
+}
+
+impl Service {
+    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
+        Self { plane }
+    }
+}
+
+impl IdentityService for Service {
+    async fn user_info<'a>(
+        &'a self,
+        context: RequestContext,
+        _: ServiceRequest<'_, UserInfoRequest>,
+    ) -> ServiceResult<impl Encodable<UserInfoResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        if caller.principal == PrincipalKind::ApiKey {
+            let key = self.plane.store.api_key_by_id(&caller.subject).await.map_err(store_error)?;
+            let key = key.ok_or_else(|| ConnectError::unauthenticated("the API key is gone"))?;
+            return Response::ok(UserInfoResponse {
+                subject: key.client_id,
+                name: key.name,
+                ..UserInfoResponse::default()
+            });
+        }
+        if caller.principal == PrincipalKind::Run {
+            return Response::ok(UserInfoResponse {
+                subject: caller.subject.clone(),
+                name: format!("run {}", caller.subject),
+                ..UserInfoResponse::default()
+            });
+        }
+        if caller.principal == PrincipalKind::Federated {
+            // The name of the rule, a colon, and what the CI system calls the job.
+            let name = caller.subject.split_once(':').map_or(caller.subject.as_str(), |(_, job)| job);
+            return Response::ok(UserInfoResponse {
+                subject: caller.subject.clone(),
+                name: name.to_owned(),
+                ..UserInfoResponse::default()
+            });
+        }
+        let user = self.plane.store.user_by_id(&caller.subject).await.map_err(store_error)?;
+        // The account may go away after its token was checked.
+        let user = user.ok_or_else(|| ConnectError::unauthenticated("the account is gone"))?;
+        Response::ok(UserInfoResponse {
+            subject: user.id,
+            name: user.name,
+            preferred_username: user.email.clone(),
+            email: user.email,
+            ..UserInfoResponse::default()
+        })
+    }
+}

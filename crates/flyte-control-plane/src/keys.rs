@@ -1,0 +1,410 @@
+//! What both services of API keys do: `flyteauth.ApiKeyService`, which knows everything about a key, and
+//! `cloudidl.identity.AppsService`, which the published plugin calls.
+//!
+//! Whoever may keep keys sees those that they made; administrators of the whole server see all of them. A key can do no more
+//! than whoever makes it, or rotates it, can at that moment, and ends with the key that made it.
+
+mod name;
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, RequestContext};
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use self::name::{check_client_id, check_name};
+use super::{MACHINE_SCOPES, allow, caller, invalid, is_keeper, project::DOMAINS, store_error};
+use crate::ControlPlane;
+use flyte_access::{
+    Caller,
+    policy::{self, Issuance},
+};
+use flyte_audit::{Detail, Event, Kind};
+use flyte_model::{
+    Limit, PrincipalKind, Rights, Role,
+    clock::{UnixTime, rfc3339},
+    scope,
+};
+use flyte_secrets::{api_key_secret, opaque_token};
+use flyte_store::{ApiKey, ApiKeyQuery, Rotation, SecretRotation};
+
+/// How many keys a page has where the request does not say.
+const DEFAULT_PAGE: u32 = 100;
+/// The most keys that a page has.
+const MAX_PAGE: u32 = 1000;
+/// The longest life of a key, in seconds: 100 years, beyond which somebody mistook the unit.
+const MAX_LIFETIME: i64 = 100 * 366 * 86_400;
+/// The longest overlap of two secrets, in seconds.
+const MAX_OVERLAP: i64 = 90 * 86_400;
+
+/// How long a key is to work, as a request has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    /// The request leaves it open: the setting `api-keys.default-lifetime`.
+    #[default]
+    Default,
+    /// As long as it is not deleted.
+    NoExpiry,
+    /// This many seconds.
+    Seconds(i64),
+}
+
+impl Lifetime {
+    /// What two fields of a request say, where 0 says nothing.
+    pub(super) fn of(seconds: i64, no_expiry: bool) -> Result<Self, ConnectError> {
+        match (seconds, no_expiry) {
+            (0, false) => Ok(Self::Default),
+            (0, true) => Ok(Self::NoExpiry),
+            (1..=MAX_LIFETIME, false) => Ok(Self::Seconds(seconds)),
+            (_, true) => Err(invalid("no_expiry", "cannot be with a lifetime")),
+            _ => Err(invalid("lifetime", "must be 0 to 100 years, in seconds")),
+        }
+    }
+}
+
+/// A key to make, as a request has it.
+#[derive(Debug, Default)]
+pub(super) struct NewKey {
+    pub(super) name: String,
+    /// Made from the name where it is empty.
+    pub(super) client_id: String,
+    pub(super) role: Option<Role>,
+    pub(super) scopes: Vec<String>,
+    pub(super) project: String,
+    pub(super) domain: String,
+    pub(super) lifetime: Lifetime,
+    /// Public keys instead of a secret; empty for a secret.
+    pub(super) jwks: String,
+}
+
+/// Names of the request's fields, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields {
+    pub(super) name: &'static str,
+    pub(super) client_id: &'static str,
+}
+
+fn not_found(text: &str) -> ConnectError {
+    ConnectError::not_found(format!("there is no API key {text:?}"))
+}
+
+/// The keys of a server.
+pub(super) struct Keys {
+    plane: Arc<ControlPlane>,
+    /// Whether requests may name a key by its name as well as by its `client_id`.
+    by_name: bool,
+}
+
+impl Keys {
+    pub(super) fn by_id_or_name(plane: Arc<ControlPlane>) -> Self {
+        Self { plane, by_name: true }
+    }
+
+    pub(super) fn by_id(plane: Arc<ControlPlane>) -> Self {
+        Self { plane, by_name: false }
+    }
+
+    /// The caller, who may see keys.
+    async fn reader<'a>(&self, context: &'a RequestContext) -> Result<&'a Arc<Caller>, ConnectError> {
+        let caller = caller(context)?;
+        allow(&self.plane, context, policy::may_see_api_keys(caller)).await?;
+        Ok(caller)
+    }
+
+    /// The caller, who may make, change and end keys.
+    async fn keeper<'a>(&self, context: &'a RequestContext) -> Result<&'a Arc<Caller>, ConnectError> {
+        let caller = caller(context)?;
+        let by_keeper = is_keeper(&self.plane, caller).await?;
+        allow(&self.plane, context, policy::may_keep_api_keys(caller, by_keeper)).await?;
+        Ok(caller)
+    }
+
+    /// When a key ends that is to work so long.
+    fn end(&self, lifetime: Lifetime, own_end: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
+        match lifetime {
+            Lifetime::NoExpiry => None,
+            Lifetime::Seconds(seconds) => Some(now.saturating_add(seconds)),
+            Lifetime::Default => {
+                let end = now.saturating_add(self.plane.config.api_keys.default_lifetime);
+                Some(own_end.map_or(end, |own| own.min(end)))
+            }
+        }
+    }
+
+    /// When the API key that calls ends; `None` where it does not, or a person calls.
+    async fn end_of(&self, caller: &Caller) -> Result<Option<UnixTime>, ConnectError> {
+        if caller.principal != PrincipalKind::ApiKey {
+            return Ok(None);
+        }
+        match self.plane.store.api_key_by_id(&caller.subject).await.map_err(store_error)? {
+            Some(key) if key.family_id == caller.family_id => Ok(key.expires_at),
+            _ => Err(ConnectError::unauthenticated("the API key that calls is gone")),
+        }
+    }
+
+    /// Makes a key; its secret is there unless it has public keys.
+    pub(super) async fn create(
+        &self,
+        context: &RequestContext,
+        new: NewKey,
+        fields: Fields,
+    ) -> Result<(ApiKey, Option<SecretString>), ConnectError> {
+        let caller = self.keeper(context).await?;
+        let now = self.plane.clock.now();
+        check_name(fields.name, &new.name)?;
+        let client_id = check_client_id(&new, fields)?;
+        let rights = self.rights(caller, &new).await?;
+        allow(&self.plane, context, policy::may_grant(caller, &rights)).await?;
+        let own_end = self.end_of(caller).await?;
+        let expires_at = self.end(new.lifetime, own_end, now);
+        let issuance = Issuance { rights: &rights, end: expires_at, own_end, now };
+        allow(&self.plane, context, policy::may_issue(caller, &issuance)).await?;
+        let (secret, jwks) = if new.jwks.is_empty() {
+            (Some(generate()?), None)
+        } else {
+            flyte_keys::jwks::parse(&new.jwks).map_err(|what| invalid("jwks", what))?;
+            (None, Some(new.jwks))
+        };
+        let key = ApiKey {
+            client_id,
+            name: new.name,
+            secret_hash: secret.as_ref().map(|secret| opaque_token::hash(secret.expose_secret())),
+            previous_secret: None,
+            jwks,
+            rights,
+            created_by: caller.subject.clone(),
+            created_at: now,
+            expires_at,
+            last_used_at: None,
+            family_id: Uuid::new_v4().to_string(),
+        };
+        self.plane.store.create_api_key(&key).await.map_err(store_error)?;
+        let mut event = event(Kind::ApiKeyCreated, caller, &key)
+            .detail(Detail::Role, key.rights.role)
+            .detail(Detail::Scope, scope::join(&key.rights.scopes));
+        if let Some(end) = key.expires_at {
+            event = event.detail(Detail::ExpiresAt, end);
+        }
+        self.plane.audit.record(event).await;
+        Ok((key, secret))
+    }
+
+    /// The rights that a request asks for. A role that it leaves open is a contributor's, or less where the caller is less: to
+    /// make an administrator takes saying so. What else it leaves open is as the caller's own.
+    async fn rights(&self, caller: &Caller, new: &NewKey) -> Result<Rights, ConnectError> {
+        if let Some(scope) = new.scopes.iter().find(|scope| !MACHINE_SCOPES.contains(&scope.as_str())) {
+            let what = format!("has {scope:?}: an API key can have {}", MACHINE_SCOPES.join(" and "));
+            return Err(invalid("access.scopes", &what));
+        }
+        let mut scopes = new.scopes.clone();
+        scopes.sort_unstable();
+        scopes.dedup();
+        if scopes.is_empty() {
+            scopes.push(scope::ALL.to_owned());
+        }
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let limit = Limit { project: given(&new.project), domain: given(&new.domain) };
+        if let Some(domain) = &limit.domain {
+            if limit.project.is_none() {
+                return Err(invalid("access.domain", "needs access.project: a domain is one of a project"));
+            }
+            if !DOMAINS.iter().any(|(id, _)| id == domain) {
+                let ids: Vec<_> = DOMAINS.iter().map(|(id, _)| *id).collect();
+                return Err(invalid("access.domain", &format!("is not one of {}", ids.join(", "))));
+            }
+        }
+        if let Some(project) = &limit.project {
+            let there = policy::may_see(caller, project, limit.domain.as_deref())
+                && self.plane.store.project_by_id(project).await.map_err(store_error)?.is_some();
+            if !there {
+                return Err(invalid("access.project", "names no project"));
+            }
+        }
+        let limit = if limit.is_none() { caller.limit.clone() } else { limit };
+        Ok(Rights { role: new.role.unwrap_or(caller.role.min(Role::Contributor)), scopes, limit })
+    }
+
+    /// The key with this `client_id` or name, where it is there for the caller.
+    async fn visible(
+        &self,
+        caller: &Caller,
+        text: &str,
+        field: &'static str,
+    ) -> Result<ApiKey, ConnectError> {
+        if text.is_empty() {
+            return Err(invalid(field, "is missing"));
+        }
+        let found = if self.by_name {
+            self.plane.store.api_keys_by_id_or_name(text).await
+        } else {
+            self.plane.store.api_key_by_id(text).await.map(|key| key.into_iter().collect())
+        };
+        let mut found: Vec<ApiKey> = found.map_err(store_error)?;
+        found.retain(|key| policy::sees_all_api_keys(caller) || key.created_by == caller.subject);
+        match (found.pop(), found.pop()) {
+            (Some(key), None) => Ok(key),
+            (None, _) => Err(not_found(text)),
+            // To choose could end a key that nobody meant.
+            (Some(one), Some(other)) => {
+                let (with_id, with_name) = if one.client_id == text { (one, other) } else { (other, one) };
+                Err(ConnectError::failed_precondition(format!(
+                    "{text:?} is the client_id of the API key named {:?}, and the name of the one with the client_id {:?}: \
+                     say {0:?} or {1:?}",
+                    with_id.name, with_name.client_id
+                )))
+            }
+        }
+    }
+
+    pub(super) async fn get(&self, context: &RequestContext, text: &str) -> Result<ApiKey, ConnectError> {
+        let caller = self.reader(context).await?;
+        self.visible(caller, text, "client_id").await
+    }
+
+    pub(super) async fn list(
+        &self,
+        context: &RequestContext,
+        limit: u32,
+        token: String,
+    ) -> Result<(Vec<ApiKey>, String), ConnectError> {
+        let caller = self.reader(context).await?;
+        let query = ApiKeyQuery {
+            created_by: (!policy::sees_all_api_keys(caller)).then(|| caller.subject.clone()),
+            limit: match limit {
+                0 => DEFAULT_PAGE,
+                limit => limit.min(MAX_PAGE),
+            },
+            page_token: token,
+        };
+        self.plane.store.list_api_keys(&query).await.map_err(store_error)
+    }
+
+    pub(super) async fn delete(&self, context: &RequestContext, text: &str) -> Result<(), ConnectError> {
+        let caller = self.keeper(context).await?;
+        let key = self.visible(caller, text, "client_id").await?;
+        let now = self.plane.clock.now();
+        let ended = self.plane.store.delete_api_key(&key.client_id, now).await.map_err(store_error)?;
+        // Somebody else may have been faster.
+        if ended.is_empty() {
+            return Err(not_found(text));
+        }
+        for ended in &ended {
+            self.plane.access.revoke_family(&ended.family_id);
+            let mut event =
+                event(Kind::ApiKeyDeleted, caller, ended).detail(Detail::Family, &ended.family_id);
+            if ended.client_id != key.client_id {
+                event = event.detail(Detail::Reason, format!("made by the API key {}", key.client_id));
+            }
+            self.plane.audit.record(event).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn rename(
+        &self,
+        context: &RequestContext,
+        text: &str,
+        name: &str,
+        fields: Fields,
+    ) -> Result<ApiKey, ConnectError> {
+        let caller = self.keeper(context).await?;
+        let mut key = self.visible(caller, text, fields.client_id).await?;
+        check_name(fields.name, name)?;
+        if !self.plane.store.rename_api_key(&key.client_id, name).await.map_err(store_error)? {
+            return Err(not_found(text));
+        }
+        name.clone_into(&mut key.name);
+        self.plane.audit.record(event(Kind::ApiKeyChanged, caller, &key)).await;
+        Ok(key)
+    }
+
+    pub(super) async fn rotate(
+        &self,
+        context: &RequestContext,
+        text: &str,
+        overlap: i64,
+        lifetime: Lifetime,
+    ) -> Result<(ApiKey, SecretString), ConnectError> {
+        let caller = self.keeper(context).await?;
+        let key = self.visible(caller, text, "client_id").await?;
+        let now = self.plane.clock.now();
+        let own_end = self.end_of(caller).await?;
+        let expires_at = match lifetime {
+            Lifetime::Default => key.expires_at,
+            lifetime => self.end(lifetime, own_end, now),
+        };
+        // Or else whoever made a key as an administrator would stay one by it.
+        allow(&self.plane, context, policy::may_grant(caller, &key.rights)).await?;
+        let issuance = Issuance { rights: &key.rights, end: expires_at, own_end, now };
+        allow(&self.plane, context, policy::may_issue(caller, &issuance)).await?;
+        if !(0..=MAX_OVERLAP).contains(&overlap) {
+            return Err(invalid("overlap", "must be 0 to 90 days, in seconds"));
+        }
+        if key.secret_hash.is_none() {
+            return Err(ConnectError::failed_precondition(format!(
+                "the API key {text:?} has public keys and no secret to rotate: make a new one with the new public keys"
+            )));
+        }
+        if let Some(end) = expires_at.filter(|end| *end <= now) {
+            return Err(ConnectError::failed_precondition(format!(
+                "the API key {text:?} expired at {}: rotate it with a new lifetime (flyte rotate api-key --expires 90d)",
+                rfc3339(end)
+            )));
+        }
+        let secret = generate()?;
+        let rotation = SecretRotation {
+            secret_hash: opaque_token::hash(secret.expose_secret()),
+            previous_until: now.saturating_add(overlap),
+            family_id: Uuid::new_v4().to_string(),
+            expires_at,
+        };
+        let rotated = match self
+            .plane
+            .store
+            .rotate_api_key(&key.client_id, &rotation, now)
+            .await
+            .map_err(store_error)?
+        {
+            Rotation::Rotated(rotated) => rotated,
+            Rotation::Overlapping { until } => {
+                return Err(ConnectError::failed_precondition(format!(
+                    "the API key {text:?} was rotated before, and both secrets work until {}: rotate it after that, \
+                         or with an overlap of 0 (flyte rotate api-key --overlap 0), which ends both secrets, and what \
+                         they gave, at once",
+                    rfc3339(until)
+                )));
+            }
+            Rotation::Unknown => return Err(not_found(text)),
+        };
+        let mut event = event(Kind::ApiKeyRotated, caller, &rotated.key);
+        if expires_at != key.expires_at {
+            let end = expires_at.map_or_else(|| "never".to_owned(), |end| end.to_string());
+            event = event.detail(Detail::ExpiresAt, end);
+        }
+        if let Some(family) = &rotated.revoked_family {
+            self.plane.access.revoke_family(family);
+            event = event.detail(Detail::Family, family);
+        }
+        self.plane.audit.record(event).await;
+        Ok((rotated.key, secret))
+    }
+}
+
+fn event(kind: Kind, caller: &Caller, key: &ApiKey) -> Event {
+    let mut event =
+        Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(&key.client_id);
+    let limit = &key.rights.limit;
+    for (detail, value) in [(Detail::Project, &limit.project), (Detail::Domain, &limit.domain)] {
+        if let Some(value) = value {
+            event = event.detail(detail, value);
+        }
+    }
+    event
+}
+
+fn generate() -> Result<SecretString, ConnectError> {
+    api_key_secret::generate().map_err(|error| {
+        tracing::error!(%error, "no secret could be made");
+        ConnectError::unavailable("the server has no random numbers; try again later")
+    })
+}

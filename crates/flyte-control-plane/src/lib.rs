@@ -1,0 +1,314 @@
+//! The control plane: one module for each flyteidl2 service, over Connect, gRPC and gRPC-Web alike.
+//!
+//! Authentication stands in front of all of it, in one place: what may be called without a token is the list
+//! `ANONYMOUS_SERVICES`, and everything else, known or not, is refused without a good one.
+#![forbid(unsafe_code)]
+
+mod actions;
+mod actor;
+mod api_key;
+mod app;
+mod app_logs;
+mod apps;
+mod audit;
+mod cache_key;
+mod cluster;
+mod dataproxy;
+mod decoding;
+mod filter;
+mod identity;
+mod keys;
+mod list_request;
+mod logs;
+mod maker;
+pub mod objects;
+mod place;
+mod project;
+mod run;
+mod secret;
+mod settings;
+mod state;
+mod streams;
+mod task;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod timestamp;
+mod trigger;
+mod trust;
+mod unsupported;
+
+pub use self::state::ControlPlane;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{any_service, get},
+};
+use connectrpc::{ConnectError, Limits, RequestContext};
+use flyte_idl::{
+    cloudidl::identity::AppsServiceExt as _,
+    flyteauth::{ApiKeyServiceExt as _, AuditServiceExt as _, TrustServiceExt as _},
+    flyteidl2::{
+        actions::ActionsServiceExt as _,
+        app::{AppLogsServiceExt as _, AppServiceExt as _},
+        auth::IdentityServiceExt as _,
+        cluster::ClusterServiceExt as _,
+        dataproxy::DataProxyServiceExt as _,
+        project::ProjectServiceExt as _,
+        secret::SecretServiceExt as _,
+        settings::SettingsServiceExt as _,
+        task::TaskServiceExt as _,
+        trigger::TriggerServiceExt as _,
+        workflow::{RunLogsServiceExt as _, RunServiceExt as _},
+    },
+};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+
+use flyte_access::{
+    AccessError, Caller, RESOURCE_METADATA, Reason,
+    policy::{self, Denied},
+    step_up_challenge,
+};
+use flyte_audit::{Detail, Event, Kind};
+use flyte_model::scope;
+use flyte_objects::ObjectError;
+use flyte_settings::endpoints;
+use flyte_store::StoreError;
+
+/// The scopes that an API key or a trust rule can have: those of people's sign-ins say who somebody is, and a machine is nobody.
+const MACHINE_SCOPES: [&str; 2] = [scope::ALL, scope::READ];
+
+/// Services that can be called without a token: they tell how to get one.
+const ANONYMOUS_SERVICES: [&str; 1] = [flyte_idl::flyteidl2::auth::AUTH_METADATA_SERVICE_SERVICE_NAME];
+
+/// The longest request of an anonymous method, in bytes, as sent and as decompressed: they ask for next to nothing, and
+/// strangers can send as many as they like.
+const ANONYMOUS_MOST: usize = 4 << 10;
+
+/// All calls, `/package.Service/Method`, and the protected resource's metadata (RFC 9728). `services` are those that others
+/// answer; they pass the same door.
+pub fn router(plane: Arc<ControlPlane>, services: connectrpc::Router) -> Router {
+    let services = Arc::new(api_key::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(app::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(app_logs::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(apps::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(audit::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(cluster::Service).register(services);
+    let services = Arc::new(dataproxy::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(identity::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(logs::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(project::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(secret::Service).register(services);
+    let services = Arc::new(settings::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(task::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(actions::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(run::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(trigger::Service::new(Arc::clone(&plane))).register(services);
+    let services = Arc::new(trust::Service::new(Arc::clone(&plane))).register(services);
+    // As sent and as decompressed. Not by a layer in front, whose refusal would be none in the caller's protocol.
+    let most = plane.config.http.max_body_size;
+    let limits = Limits::default().with_max_request_body_size(most).with_max_message_size(most);
+    let service = limit_anonymous(services)
+        .into_axum_service()
+        .with_limits(limits)
+        .with_interceptor(decoding::Frugal)
+        .with_interceptor(streams::Guard::new(Arc::clone(&plane)));
+    let calls = Router::new()
+        .route("/{service}/{method}", any_service(service))
+        .layer(middleware::from_fn_with_state(Arc::clone(&plane), authenticate));
+    Router::new().route(RESOURCE_METADATA, get(resource_metadata)).with_state(plane).merge(calls)
+}
+
+/// Holds the methods that can be called without a token to [`ANONYMOUS_MOST`].
+fn limit_anonymous(mut services: connectrpc::Router) -> connectrpc::Router {
+    let least =
+        Limits::default().with_max_request_body_size(ANONYMOUS_MOST).with_max_message_size(ANONYMOUS_MOST);
+    let anonymous: Vec<String> = services
+        .methods()
+        .filter(|path| path.split('/').next().is_some_and(|service| ANONYMOUS_SERVICES.contains(&service)))
+        .map(str::to_owned)
+        .collect();
+    for path in &anonymous {
+        services = services.with_route_limits(path, least);
+    }
+    services
+}
+
+/// Lets a call through with its [`Caller`], or refuses it in the caller's own protocol.
+async fn authenticate(State(plane): State<Arc<ControlPlane>>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    // Proto packages have dots; a path without one is a page that does not exist.
+    if !path.split('/').nth(1).is_some_and(|service| service.contains('.')) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let service = service_of(path);
+    if service.is_some_and(|service| ANONYMOUS_SERVICES.contains(&service)) {
+        return next.run(request).await;
+    }
+    match plane.access.authenticate(request.headers()).await {
+        Ok(caller) => {
+            let Some(service) = service else {
+                return StatusCode::NOT_FOUND.into_response();
+            };
+            if let Err(denied) = policy::may_call(&caller, path) {
+                return record_denial(&plane, &caller, path, denied)
+                    .await
+                    .into_http_response(request.headers())
+                    .into_response();
+            }
+            if let Err(refusal) = unsupported::check_service(service) {
+                return refusal.into_http_response(request.headers()).into_response();
+            }
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => refuse(&error, request.headers()),
+    }
+}
+
+/// The service of a path that is exactly `/package.Service/Method`. Nothing is decoded, trimmed or repaired: what is judged is
+/// what is called.
+fn service_of(path: &str) -> Option<&str> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let is_service = service.contains('.') && service.split('.').all(is_name);
+    (is_service && is_name(method)).then_some(service)
+}
+
+fn refuse(error: &AccessError, request: &HeaderMap) -> Response {
+    let rpc = match error.reason {
+        Reason::Missing | Reason::Invalid(_) => ConnectError::unauthenticated(error.to_string()),
+        Reason::Store(_) => ConnectError::unavailable(error.to_string()),
+    };
+    let mut response = rpc.into_http_response(request).into_response();
+    if let Some(challenge) = error.challenge() {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// The verdict on a call, in the caller's protocol; a denial is recorded.
+async fn allow(
+    plane: &ControlPlane,
+    context: &RequestContext,
+    verdict: Result<(), Denied>,
+) -> Result<(), ConnectError> {
+    match verdict {
+        Ok(()) => Ok(()),
+        Err(denied) => {
+            let path = context.path().unwrap_or_default();
+            Err(record_denial(plane, caller(context)?, path, denied).await)
+        }
+    }
+}
+
+async fn record_denial(plane: &ControlPlane, caller: &Caller, path: &str, denied: Denied) -> ConnectError {
+    let event = Event::new(Kind::CallDenied).subject(&caller.subject).client(&caller.client_id).object(path);
+    plane.audit.record(event.detail(Detail::Reason, &denied)).await;
+    self::denied(denied)
+}
+
+/// The caller that [`authenticate`] let through.
+fn caller(context: &RequestContext) -> Result<&Arc<Caller>, ConnectError> {
+    context
+        .extensions()
+        .get::<Arc<Caller>>()
+        .ok_or_else(|| ConnectError::unauthenticated("this call needs an access token"))
+}
+
+/// A call that its caller may not make; after another sign-in perhaps.
+fn denied(denied: Denied) -> ConnectError {
+    if !matches!(denied, Denied::StepUp(_)) {
+        return ConnectError::permission_denied(denied.to_string());
+    }
+    let mut error = ConnectError::unauthenticated(denied.to_string());
+    let challenge = step_up_challenge(policy::RECENT_SIGN_IN);
+    error.response_headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    error
+}
+
+/// Whether the client that a person uses may keep what outlives its tokens: API keys and trust rules.
+async fn is_keeper(plane: &ControlPlane, caller: &Caller) -> Result<bool, ConnectError> {
+    if !caller.principal.is_person() {
+        return Ok(false);
+    }
+    let client = plane.store.client_by_id(&caller.client_id).await.map_err(store_error)?;
+    Ok(client.is_some_and(|client| client.first_party || client.may_keep_api_keys))
+}
+
+/// A field of a request that cannot be as it is.
+fn invalid(field: &str, what: &str) -> ConnectError {
+    ConnectError::invalid_argument(format!("{field} {what}"))
+}
+
+/// A failure of the store: its details are for the log, not for the caller.
+fn store_error(error: StoreError) -> ConnectError {
+    match error {
+        StoreError::AlreadyExists { .. } => ConnectError::already_exists(error.to_string()),
+        StoreError::InvalidPageToken => ConnectError::invalid_argument(format!("token: {error}")),
+        StoreError::Backend(_) => {
+            tracing::error!(%error, "a call failed");
+            ConnectError::unavailable("the server's database failed; try again later")
+        }
+    }
+}
+
+/// A failure of the object store: its details are for the log, not for the caller.
+fn object_error(error: ObjectError) -> ConnectError {
+    match error {
+        ObjectError::Io(_) | ObjectError::Bucket(_) => {
+            tracing::error!(%error, "a call failed");
+            ConnectError::unavailable("the server's object store failed; try again later")
+        }
+        ObjectError::Taken => ConnectError::already_exists(error.to_string()),
+        ObjectError::TooLarge { .. } => ConnectError::resource_exhausted(error.to_string()),
+        ObjectError::Undecodable(_) => ConnectError::data_loss(error.to_string()),
+        ObjectError::Elsewhere(..) | ObjectError::Key(_) => ConnectError::invalid_argument(error.to_string()),
+    }
+}
+
+/// Why the message in the object at `uri`, which is `what`, is not told.
+fn data_error(error: ObjectError, what: &str, uri: &str) -> ConnectError {
+    match error {
+        ObjectError::TooLarge { length, most } => ConnectError::resource_exhausted(format!(
+            "{what} at {uri} are {length} bytes, and at most {most} are told in an answer; download that file instead"
+        )),
+        ObjectError::Undecodable(error) => {
+            ConnectError::data_loss(format!("{what} at {uri} cannot be read: {error}"))
+        }
+        error => object_error(error),
+    }
+}
+
+/// RFC 9728 section 2.
+#[derive(Serialize)]
+struct ResourceMetadata<'a> {
+    resource: &'a str,
+    authorization_servers: [&'a str; 1],
+    jwks_uri: String,
+    scopes_supported: [&'static str; 2],
+    bearer_methods_supported: [&'static str; 1],
+    resource_name: &'static str,
+}
+
+async fn resource_metadata(State(plane): State<Arc<ControlPlane>>) -> Response {
+    let issuer = plane.config.issuer();
+    Json(ResourceMetadata {
+        resource: issuer,
+        authorization_servers: [issuer],
+        jwks_uri: plane.config.url(endpoints::JWKS),
+        scopes_supported: [scope::ALL, scope::READ],
+        bearer_methods_supported: ["header"],
+        resource_name: "Flyte control plane",
+    })
+    .into_response()
+}

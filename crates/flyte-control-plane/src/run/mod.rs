@@ -1,0 +1,443 @@
+//! `flyteidl2.workflow.RunService`.
+
+pub(super) mod create;
+pub(super) mod data;
+pub(super) mod message;
+mod query;
+mod read;
+pub(super) mod watch;
+
+use std::sync::Arc;
+
+use buffa::MessageField;
+use connectrpc::{
+    ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
+};
+use flyte_idl::flyteidl2::{
+    common::{ActionIdentifier, RunIdentifier},
+    core::LogContext,
+    workflow::{
+        AbortActionRequest, AbortActionResponse, AbortRunRequest, AbortRunResponse, CreateRunRequest,
+        CreateRunResponse, GetActionDataRequest, GetActionDataResponse, GetActionDataURIsRequest,
+        GetActionDataURIsResponse, GetActionDetailsRequest, GetActionDetailsResponse,
+        GetActionLogContextRequest, GetActionLogContextResponse, GetRunDetailsRequest, GetRunDetailsResponse,
+        ListActionsRequest, ListActionsResponse, ListRunsRequest, ListRunsResponse, RunService,
+        SignalEventRequest, SignalEventResponse, WatchActionDetailsRequest, WatchActionDetailsResponse,
+        WatchActionsRequest, WatchActionsResponse, WatchClusterEventsRequest, WatchClusterEventsResponse,
+        WatchGroupsRequest, WatchGroupsResponse, WatchRunDetailsRequest, WatchRunDetailsResponse,
+        WatchRunsRequest, WatchRunsResponse,
+    },
+};
+use futures_util::stream;
+
+use self::message::{Messages, timestamp};
+use super::{caller, invalid, store_error};
+use crate::ControlPlane;
+use flyte_access::{Caller, policy};
+use flyte_audit::{Detail, Event, Kind};
+use flyte_runs::data::outputs_uri;
+use flyte_store::{self, ActionId, Phase, RunId, TaskRef};
+
+/// The longest name of an action, in bytes.
+const MAX_ACTION_NAME: usize = 128;
+/// The longest reason of an abort, in characters.
+const MAX_REASON: usize = 1024;
+/// Why somebody aborted, where they do not say.
+const NO_REASON: &str = "no reason was given";
+
+pub(super) struct Service {
+    plane: Arc<ControlPlane>,
+}
+
+impl Service {
+    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
+        Self { plane }
+    }
+
+    /// The action of a request, where it is there for the caller.
+    async fn action(
+        &self,
+        caller: &Caller,
+        id: &ActionIdentifier,
+    ) -> Result<flyte_store::Action, ConnectError> {
+        action(&self.plane, caller, id).await
+    }
+
+    /// The run that an action belongs to.
+    async fn run_of(&self, id: &ActionId) -> Result<flyte_store::Run, ConnectError> {
+        let run = self.plane.runs.run(&id.run).await.map_err(store_error)?;
+        run.ok_or_else(|| no_run(&id.run))
+    }
+}
+
+/// The identifier of a run, checked, where its project and domain are there for the caller.
+pub(super) fn run_id(caller: &Caller, id: &RunIdentifier) -> Result<RunId, ConnectError> {
+    for (field, value) in [("project", &id.project), ("domain", &id.domain), ("name", &id.name)] {
+        if value.is_empty() {
+            return Err(invalid(&format!("run_id.{field}"), "is missing"));
+        }
+    }
+    let id = RunId { project: id.project.clone(), domain: id.domain.clone(), name: id.name.clone() };
+    if !policy::may_see(caller, &id.project, Some(&id.domain)) {
+        return Err(no_run(&id));
+    }
+    Ok(id)
+}
+
+/// The identifier of an action, checked, where its project and domain are there for the caller.
+pub(super) fn action_id(caller: &Caller, id: &ActionIdentifier) -> Result<ActionId, ConnectError> {
+    let run = id.run.as_option().ok_or_else(|| invalid("action_id.run", "is missing"))?;
+    let run = run_id(caller, run)?;
+    check_action_name("action_id.name", &id.name)?;
+    Ok(ActionId { run, name: id.name.clone() })
+}
+
+/// The action of a request, where it is there for the caller.
+pub(super) async fn action(
+    plane: &ControlPlane,
+    caller: &Caller,
+    id: &ActionIdentifier,
+) -> Result<flyte_store::Action, ConnectError> {
+    let id = action_id(caller, id)?;
+    plane.runs.action(&id).await.map_err(store_error)?.ok_or_else(|| no_action(&id))
+}
+
+/// Names become parts of paths.
+pub(super) fn check_action_name(field: &str, name: &str) -> Result<(), ConnectError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > MAX_ACTION_NAME || !name.bytes().all(allowed) || name.starts_with('.')
+    {
+        return Err(invalid(
+            field,
+            &format!("must be 1 to {MAX_ACTION_NAME} of A-Z, a-z, 0-9, - _ and ., and not begin with ."),
+        ));
+    }
+    Ok(())
+}
+
+/// The reason of an abort as it is kept.
+pub(super) fn reason(given: Option<&str>) -> Result<&str, ConnectError> {
+    match given.map(str::trim).filter(|reason| !reason.is_empty()) {
+        None => Ok(NO_REASON),
+        Some(reason) if reason.chars().count() > MAX_REASON => {
+            Err(invalid("reason", &format!("is longer than {MAX_REASON} characters")))
+        }
+        Some(reason) => Ok(reason),
+    }
+}
+
+/// Aborts for a caller, and records that; `false` if the action has ended already.
+pub(super) async fn abort(
+    plane: &ControlPlane,
+    caller: &Caller,
+    id: &ActionId,
+    reason: &str,
+) -> Result<bool, ConnectError> {
+    let aborted = plane.runs.abort(id, reason, &caller.subject).await.map_err(store_error)?;
+    if aborted {
+        record(plane, Kind::RunAborted, caller, id, |event| event.detail(Detail::Reason, reason)).await;
+    }
+    Ok(aborted)
+}
+
+/// Aborts for a person, who is told if there is nothing to abort any more.
+async fn abort_unfinished(
+    plane: &ControlPlane,
+    caller: &Caller,
+    id: &ActionId,
+    reason: &str,
+) -> Result<(), ConnectError> {
+    if abort(plane, caller, id, reason).await? {
+        return Ok(());
+    }
+    let action = plane.runs.action(id).await.map_err(store_error)?.ok_or_else(|| no_action(id))?;
+    let what = if id.is_root() { format!("run {:?}", id.run.name) } else { format!("action {:?}", id.name) };
+    let how = match action.phase {
+        Phase::Succeeded | Phase::Recovered => "succeeded",
+        Phase::Failed => "failed",
+        Phase::Aborted => "was aborted",
+        Phase::TimedOut => "timed out",
+        Phase::Queued | Phase::WaitingForResources | Phase::Initializing | Phase::Running | Phase::Paused => {
+            "ended"
+        }
+    };
+    Err(ConnectError::failed_precondition(format!(
+        "{what} has finished: it {how}. There is nothing to abort"
+    )))
+}
+
+pub(super) async fn record(
+    plane: &ControlPlane,
+    kind: Kind,
+    caller: &Caller,
+    id: &ActionId,
+    more: impl FnOnce(Event) -> Event,
+) {
+    let object = if id.is_root() { id.run.to_string() } else { id.to_string() };
+    let event = Event::new(kind)
+        .subject(&caller.subject)
+        .client(&caller.client_id)
+        .object(&object)
+        .detail(Detail::Project, &id.run.project)
+        .detail(Detail::Domain, &id.run.domain);
+    plane.audit.record(more(event)).await;
+}
+
+/// Which code starts.
+pub(super) fn starts(event: Event, task: &TaskRef) -> Event {
+    event.detail(Detail::Task, &task.name).detail(Detail::Version, &task.version)
+}
+
+pub(super) fn no_run(id: &RunId) -> ConnectError {
+    ConnectError::not_found(format!(
+        "there is no run {:?} in the domain {:?} of the project {:?}",
+        id.name, id.domain, id.project
+    ))
+}
+
+pub(super) fn no_action(id: &ActionId) -> ConnectError {
+    ConnectError::not_found(format!("there is no action {:?} of a run {:?}", id.name, id.run.to_string()))
+}
+
+fn required<'a, M: Default>(
+    field: &str,
+    message: &'a MessageField<M, impl buffa::ProtoBox<M>>,
+) -> Result<&'a M, ConnectError> {
+    message.as_option().ok_or_else(|| invalid(field, "is missing"))
+}
+
+impl RunService for Service {
+    async fn create_run<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, CreateRunRequest>,
+    ) -> ServiceResult<impl Encodable<CreateRunResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let (run, root) = create::create(&self.plane, caller, request.to_owned_message()).await?;
+        record(&self.plane, Kind::RunCreated, caller, &root.id, |event| starts(event, &root.task)).await;
+        let run = Messages::new(&self.plane).run(&run, &root).await?;
+        Response::ok(CreateRunResponse { run: MessageField::some(run), ..CreateRunResponse::default() })
+    }
+
+    async fn abort_run<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, AbortRunRequest>,
+    ) -> ServiceResult<impl Encodable<AbortRunResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let id = run_id(caller, required("run_id", &request.run_id)?)?;
+        let reason = reason(request.reason.as_deref())?;
+        self.plane.runs.run(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
+        abort_unfinished(&self.plane, caller, &ActionId::root(id), reason).await?;
+        Response::ok(AbortRunResponse::default())
+    }
+
+    async fn get_run_details<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, GetRunDetailsRequest>,
+    ) -> ServiceResult<impl Encodable<GetRunDetailsResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let id = run_id(caller, required("run_id", &request.run_id)?)?;
+        let details = Messages::new(&self.plane).run_details(&id).await?.ok_or_else(|| no_run(&id))?;
+        Response::ok(GetRunDetailsResponse {
+            details: MessageField::some(details),
+            ..GetRunDetailsResponse::default()
+        })
+    }
+
+    async fn watch_run_details(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, WatchRunDetailsRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<WatchRunDetailsResponse> + Send + use<>>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let id = run_id(caller, required("run_id", &request.run_id)?)?;
+        read::watch_run(&self.plane, id).await
+    }
+
+    async fn get_action_details<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, GetActionDetailsRequest>,
+    ) -> ServiceResult<impl Encodable<GetActionDetailsResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let run = self.run_of(&action.id).await?;
+        let details = Messages::new(&self.plane).action_details(&run, &action).await?;
+        Response::ok(GetActionDetailsResponse {
+            details: MessageField::some(details),
+            ..GetActionDetailsResponse::default()
+        })
+    }
+
+    async fn watch_action_details(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, WatchActionDetailsRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<WatchActionDetailsResponse> + Send + use<>>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let run = self.run_of(&action.id).await?;
+        read::watch_action(&self.plane, run, action.id)
+    }
+
+    async fn get_action_data<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, GetActionDataRequest>,
+    ) -> ServiceResult<impl Encodable<GetActionDataResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        Response::ok(GetActionDataResponse {
+            inputs: data::inputs(&self.plane, &action).await?.into(),
+            outputs: data::outputs(&self.plane, &action).await?.into(),
+            ..GetActionDataResponse::default()
+        })
+    }
+
+    async fn list_runs<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, ListRunsRequest>,
+    ) -> ServiceResult<impl Encodable<ListRunsResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let (runs, token) = match read::run_query(caller, &request.to_owned_message())? {
+            Some(query) => self.plane.runs.list(&query).await.map_err(store_error)?,
+            None => (Vec::new(), String::new()),
+        };
+        let mut messages = Messages::new(&self.plane);
+        let mut answer = ListRunsResponse { token, ..ListRunsResponse::default() };
+        for (run, root) in &runs {
+            answer.runs.push(messages.run(run, root).await?);
+        }
+        Response::ok(answer)
+    }
+
+    async fn watch_runs(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, WatchRunsRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<WatchRunsResponse> + Send + use<>>> {
+        read::watch_runs(&self.plane, caller(&context)?, request.to_owned_message())
+    }
+
+    async fn list_actions<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, ListActionsRequest>,
+    ) -> ServiceResult<impl Encodable<ListActionsResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let id = run_id(caller, required("run_id", &request.run_id)?)?;
+        let query = query::actions(request.request.as_option().unwrap_or(&Default::default()))?;
+        let run = self.plane.runs.run(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
+        let (actions, token) = self.plane.runs.list_actions(&id, &query).await.map_err(store_error)?;
+        let mut messages = Messages::new(&self.plane);
+        let mut answer = ListActionsResponse { token, ..ListActionsResponse::default() };
+        for action in &actions {
+            answer.actions.push(messages.action(&run, action).await?);
+        }
+        Response::ok(answer)
+    }
+
+    async fn watch_actions(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, WatchActionsRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<WatchActionsResponse> + Send + use<>>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let id = run_id(caller, required("run_id", &request.run_id)?)?;
+        read::watch_actions(&self.plane, id, request.filter).await
+    }
+
+    async fn watch_cluster_events(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, WatchClusterEventsRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<WatchClusterEventsResponse> + Send + use<>>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        self.action(caller, required("id", &request.id)?).await?;
+        // Attempts are processes of this machine: there is no cluster in which anything would happen to them.
+        Response::stream_ok(stream::empty::<Result<WatchClusterEventsResponse, _>>())
+    }
+
+    async fn abort_action<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, AbortActionRequest>,
+    ) -> ServiceResult<impl Encodable<AbortActionResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        abort_unfinished(&self.plane, caller, &action.id, reason(Some(&request.reason))?).await?;
+        Response::ok(AbortActionResponse::default())
+    }
+
+    async fn signal_event<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, SignalEventRequest>,
+    ) -> ServiceResult<impl Encodable<SignalEventResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let value = data::payload(required("payload", &request.payload)?)?;
+        data::signal(&self.plane, caller, &action, &value).await?;
+        Response::ok(SignalEventResponse::default())
+    }
+
+    async fn watch_groups(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, WatchGroupsRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<WatchGroupsResponse> + Send + use<>>> {
+        Err::<Response<ServiceStream<WatchGroupsResponse>>, _>(ConnectError::unimplemented(
+            "this server keeps no statistics of tasks: list their runs",
+        ))
+    }
+
+    async fn get_action_data_ur_is<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, GetActionDataURIsRequest>,
+    ) -> ServiceResult<impl Encodable<GetActionDataURIsResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        Response::ok(GetActionDataURIsResponse {
+            outputs_uri: outputs_uri(&action).unwrap_or_default(),
+            inputs_uri: action.input_uri,
+            ..GetActionDataURIsResponse::default()
+        })
+    }
+
+    async fn get_action_log_context<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, GetActionLogContextRequest>,
+    ) -> ServiceResult<impl Encodable<GetActionLogContextResponse> + Send + use<'a>> {
+        let caller = caller(&context)?;
+        let request = request.to_owned_message();
+        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let attempts = self.plane.runs.attempts(&action.id).await.map_err(store_error)?;
+        let attempt = attempts.iter().find(|attempt| attempt.number == request.attempt).ok_or_else(|| {
+            ConnectError::not_found(format!("there is no attempt {} at {}", request.attempt, action.id))
+        })?;
+        // No pods: RunLogsService/TailLogs has the log.
+        Response::ok(GetActionLogContextResponse {
+            log_context: MessageField::some(LogContext::default()),
+            start_time: timestamp(attempt.claimed_at),
+            end_time: attempt.ended_at.map_or_else(MessageField::none, timestamp),
+            ..GetActionLogContextResponse::default()
+        })
+    }
+}

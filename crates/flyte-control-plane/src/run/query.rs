@@ -1,0 +1,315 @@
+//! What a listing asks for: filters, order and page.
+
+use connectrpc::ConnectError;
+use flyte_idl::flyteidl2::common::{Filter, ListRequest, filter::Function, sort::Direction};
+
+use crate::invalid;
+use flyte_model::clock::UnixMillis;
+use flyte_store::{ActionKind, ActionQuery, LabelCondition, Phase, RunQuery, RunSortKey, Span};
+
+/// How many rows a page has where the request does not say.
+const DEFAULT_PAGE: u32 = 100;
+/// The most rows of a page.
+const MAX_PAGE: u32 = 1000;
+/// The most filters of a request.
+const MAX_FILTERS: usize = 64;
+
+/// What a filter of any listing here asks for.
+enum Condition<'a> {
+    Phases { not: bool, phases: Vec<Phase> },
+    From(UnixMillis),
+    To(UnixMillis),
+    Equal(&'a str),
+    Exists,
+}
+
+/// Reads the part of a request that runs and actions have in common.
+struct Request<'a> {
+    request: &'a ListRequest,
+}
+
+impl<'a> Request<'a> {
+    fn limit(&self) -> u32 {
+        match self.request.limit {
+            0 => DEFAULT_PAGE,
+            limit => limit.min(MAX_PAGE),
+        }
+    }
+
+    fn sort(&self) -> Result<Option<(RunSortKey, bool)>, ConnectError> {
+        let sort = match self.request.sort_by_fields.as_slice() {
+            [] => self.request.sort_by.as_option(),
+            [sort] => Some(sort),
+            _ => return Err(invalid("sort_by_fields", "has more than one field")),
+        };
+        let Some(sort) = sort.filter(|sort| !sort.key.is_empty()) else { return Ok(None) };
+        let key = match sort.key.as_str() {
+            "created_at" => RunSortKey::CreatedAt,
+            "updated_at" => RunSortKey::UpdatedAt,
+            "ended_at" | "end_time" => RunSortKey::EndedAt,
+            "name" | "run_name" => RunSortKey::Name,
+            "phase" => RunSortKey::Phase,
+            "task_name" => RunSortKey::TaskName,
+            _ => {
+                return Err(invalid(
+                    "sort_by.key",
+                    "is not one of created_at, updated_at, ended_at, name, phase and task_name",
+                ));
+            }
+        };
+        match sort.direction.as_known() {
+            Some(direction) => Ok(Some((key, direction == Direction::DESCENDING))),
+            None => Err(invalid("sort_by.direction", "is not a direction that there is")),
+        }
+    }
+
+    fn filters(&self) -> Result<&'a [Filter], ConnectError> {
+        if !self.request.raw_filters.is_empty() {
+            return Err(invalid("raw_filters", "are not understood here: give filters"));
+        }
+        if self.request.filters.len() > MAX_FILTERS {
+            return Err(invalid("filters", &format!("has more than {MAX_FILTERS} conditions")));
+        }
+        Ok(&self.request.filters)
+    }
+}
+
+fn condition(filter: &Filter) -> Result<Condition<'_>, ConnectError> {
+    let field = filter.field.as_str();
+    let refused = |what: &str| invalid(&format!("filters: {field}"), what);
+    let one = || match filter.values.as_slice() {
+        [value] => Ok(value.as_str()),
+        _ => Err(refused("is compared with one value")),
+    };
+    let function = filter.function.as_known().ok_or_else(|| refused("has a function that there is not"))?;
+    Ok(match (field, function) {
+        ("phase", Function::EQUAL | Function::NOT_EQUAL) => {
+            // Clients give the number's digits as values of their own.
+            let phases = vec![phase(&filter.values.concat()).ok_or_else(|| refused("is not a phase"))?];
+            Condition::Phases { not: function == Function::NOT_EQUAL, phases }
+        }
+        ("phase", Function::VALUE_IN | Function::VALUE_NOT_IN) => {
+            let phases =
+                filter.values.iter().map(|value| phase(value).ok_or_else(|| refused("is not a phase")));
+            Condition::Phases {
+                not: function == Function::VALUE_NOT_IN,
+                phases: phases.collect::<Result<_, _>>()?,
+            }
+        }
+        ("created_at" | "updated_at", _) => {
+            let at: jiff::Timestamp = one()?.parse().map_err(|_| refused("is no time as RFC 3339 has it"))?;
+            let at = at.as_millisecond();
+            match function {
+                Function::GREATER_THAN_OR_EQUAL => Condition::From(at),
+                Function::GREATER_THAN => Condition::From(at.saturating_add(1)),
+                Function::LESS_THAN => Condition::To(at),
+                Function::LESS_THAN_OR_EQUAL => Condition::To(at.saturating_add(1)),
+                _ => return Err(refused("is compared by less than and greater than")),
+            }
+        }
+        (_, Function::EXISTS) => Condition::Exists,
+        (_, Function::EQUAL) => Condition::Equal(one()?),
+        _ => return Err(refused("is compared by EQUAL only")),
+    })
+}
+
+/// The phase of this number or name.
+fn phase(value: &str) -> Option<Phase> {
+    if let Ok(number) = value.parse() {
+        return Phase::from_number(number);
+    }
+    let name = value.to_ascii_uppercase();
+    Some(match name.strip_prefix("ACTION_PHASE_").unwrap_or(&name) {
+        "QUEUED" => Phase::Queued,
+        "WAITING_FOR_RESOURCES" => Phase::WaitingForResources,
+        "INITIALIZING" => Phase::Initializing,
+        "RUNNING" => Phase::Running,
+        "SUCCEEDED" => Phase::Succeeded,
+        "FAILED" => Phase::Failed,
+        "ABORTED" => Phase::Aborted,
+        "TIMED_OUT" => Phase::TimedOut,
+        "PAUSED" => Phase::Paused,
+        "RECOVERED" => Phase::Recovered,
+        _ => return None,
+    })
+}
+
+fn narrow(span: &mut Span, condition: &Condition<'_>) {
+    match condition {
+        Condition::From(at) => span.from = Some(span.from.map_or(*at, |from| from.max(*at))),
+        Condition::To(at) => span.to = Some(span.to.map_or(*at, |to| to.min(*at))),
+        _ => {}
+    }
+}
+
+/// A condition on a field that can have one value; two different values let nothing through.
+fn equal(field: &str, place: &mut Option<String>, value: &str) -> Result<(), ConnectError> {
+    if place.as_deref().is_some_and(|given| given != value) {
+        return Err(invalid(&format!("filters: {field}"), "is compared with two different values"));
+    }
+    *place = Some(value.to_owned());
+    Ok(())
+}
+
+/// What a listing of runs asks for.
+pub(super) fn runs(request: &ListRequest) -> Result<RunQuery, ConnectError> {
+    let request = Request { request };
+    let mut query =
+        RunQuery { limit: request.limit(), page_token: request.request.token.clone(), ..RunQuery::default() };
+    if let Some((key, descending)) = request.sort()? {
+        (query.sort_key, query.descending) = (key, descending);
+    }
+    for filter in request.filters()? {
+        let field = filter.field.as_str();
+        match (field, condition(filter)?) {
+            (_, Condition::Phases { not: false, phases }) => query.phases.extend(phases),
+            (_, Condition::Phases { not: true, phases }) => query.phases_not.extend(phases),
+            ("created_at", bound) => narrow(&mut query.created, &bound),
+            ("updated_at", bound) => narrow(&mut query.updated, &bound),
+            ("task_name", Condition::Equal(value)) => equal(field, &mut query.task_name, value)?,
+            ("task_version", Condition::Equal(value)) => equal(field, &mut query.task_version, value)?,
+            ("created_by", Condition::Equal(value)) => equal(field, &mut query.created_by, value)?,
+            ("name" | "run_name", Condition::Equal(value)) => equal(field, &mut query.name, value)?,
+            (_, Condition::Equal(value)) if field.starts_with("labels.") => {
+                query.labels.push(LabelCondition {
+                    key: field["labels.".len()..].to_owned(),
+                    value: Some(value.to_owned()),
+                })
+            }
+            (_, Condition::Exists) if field.starts_with("labels.") => {
+                query.labels.push(LabelCondition { key: field["labels.".len()..].to_owned(), value: None });
+            }
+            _ => {
+                return Err(invalid(
+                    &format!("filters: {field}"),
+                    "is not one of phase, task_name, task_version, created_by, created_at, updated_at, name and \
+                     labels.KEY",
+                ));
+            }
+        }
+    }
+    Ok(query)
+}
+
+/// What a listing of actions asks for.
+pub(super) fn actions(request: &ListRequest) -> Result<ActionQuery, ConnectError> {
+    let request = Request { request };
+    let mut query = ActionQuery {
+        limit: request.limit(),
+        page_token: request.request.token.clone(),
+        ..ActionQuery::default()
+    };
+    if let Some((key, descending)) = request.sort()? {
+        (query.sort_key, query.descending) = (key, descending);
+    }
+    for filter in request.filters()? {
+        let field = filter.field.as_str();
+        match (field, condition(filter)?) {
+            (_, Condition::Phases { not: false, phases }) => query.phases.extend(phases),
+            (_, Condition::Phases { not: true, phases }) => query.phases_not.extend(phases),
+            ("created_at", bound) => narrow(&mut query.created, &bound),
+            ("updated_at", bound) => narrow(&mut query.updated, &bound),
+            ("parent_name" | "parent", Condition::Equal(value)) => equal(field, &mut query.parent, value)?,
+            ("name", Condition::Equal(value)) => equal(field, &mut query.name, value)?,
+            ("task_name", Condition::Equal(value)) => equal(field, &mut query.task_name, value)?,
+            ("action_type", Condition::Equal(value)) => {
+                let kind = match value.strip_prefix("ACTION_TYPE_").unwrap_or(value) {
+                    "1" | "TASK" => ActionKind::Task,
+                    "2" | "TRACE" => ActionKind::Trace,
+                    "3" | "CONDITION" => ActionKind::Condition,
+                    _ => return Err(invalid("filters: action_type", "is not a type that there is")),
+                };
+                if query.kind.replace(kind).is_some_and(|given| given != kind) {
+                    return Err(invalid("filters: action_type", "is compared with two different values"));
+                }
+            }
+            _ => {
+                return Err(invalid(
+                    &format!("filters: {field}"),
+                    "is not one of phase, parent_name, action_type, name, task_name, created_at and updated_at",
+                ));
+            }
+        }
+    }
+    Ok(query)
+}
+
+#[cfg(test)]
+mod tests {
+    use buffa::EnumValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn filter(function: Function, field: &str, values: &[&str]) -> Filter {
+        Filter {
+            function: EnumValue::from(function),
+            field: field.to_owned(),
+            values: values.iter().map(ToString::to_string).collect(),
+            ..Filter::default()
+        }
+    }
+
+    fn query(filters: &[Filter]) -> Result<RunQuery, String> {
+        runs(&ListRequest { filters: filters.to_vec(), ..ListRequest::default() })
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_published_clients_filters_are_understood() {
+        let found = query(&[
+            filter(Function::VALUE_IN, "phase", &["4", "ACTION_PHASE_FAILED", "queued"]),
+            filter(Function::EQUAL, "task_name", &["env.main"]),
+            filter(Function::EQUAL, "created_by", &["user-Ada"]),
+            filter(Function::GREATER_THAN_OR_EQUAL, "created_at", &["2026-11-25T00:00:00+00:00"]),
+            filter(Function::LESS_THAN, "created_at", &["2026-11-26T00:00:00.5Z"]),
+            filter(Function::EQUAL, "labels.team", &["a"]),
+            filter(Function::EXISTS, "labels.x.y", &[]),
+        ])
+        .unwrap();
+        assert_eq!(found.phases, [Phase::Running, Phase::Failed, Phase::Queued]);
+        assert_eq!(
+            (found.task_name.as_deref(), found.created_by.as_deref()),
+            (Some("env.main"), Some("user-Ada"))
+        );
+        let day = 1_795_564_800_000;
+        assert_eq!(found.created, Span { from: Some(day), to: Some(day + 86_400_500) });
+        assert_eq!(found.labels[0].value.as_deref(), Some("a"));
+        assert_eq!((found.labels[1].key.as_str(), &found.labels[1].value), ("x.y", &None));
+        assert_eq!((found.limit, found.sort_key, found.descending), (100, RunSortKey::CreatedAt, false));
+        // It passes a string where a list is due, whose members are then its characters.
+        let found = query(&[filter(Function::EQUAL, "phase", &["1", "0"])]).unwrap();
+        assert_eq!(found.phases, [Phase::Recovered]);
+    }
+
+    #[test]
+    fn other_filters_are_refused_by_name() {
+        for (filters, field) in [
+            (vec![filter(Function::EQUAL, "phase", &["99"])], "phase"),
+            (vec![filter(Function::EQUAL, "colour", &["red"])], "colour"),
+            (vec![filter(Function::CONTAINS, "task_name", &["x"])], "task_name"),
+            (vec![filter(Function::EQUAL, "task_name", &["x", "y"])], "task_name"),
+            (vec![filter(Function::LESS_THAN, "created_at", &["yesterday"])], "created_at"),
+            (vec![filter(Function::EQUAL, "created_at", &["2026-11-25T00:00:00Z"])], "created_at"),
+            (vec![filter(Function::EXISTS, "task_name", &[])], "task_name"),
+            (
+                vec![
+                    filter(Function::EQUAL, "task_name", &["x"]),
+                    filter(Function::EQUAL, "task_name", &["y"]),
+                ],
+                "task_name",
+            ),
+        ] {
+            let error = query(&filters).unwrap_err();
+            assert!(error.contains(field), "{filters:?}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_filter_panics(function in 0..20i32, field in "\\PC{0,20}", values in prop::collection::vec("\\PC{0,30}", 0..3)) {
+            let filter = Filter { function: EnumValue::from(function), field, values, ..Filter::default() };
+            let _ = query(&[filter]);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A control plane in memory, with tasks and apps on this machine.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+};
+use flyte_http::{edge, finish};
+use flyte_model::Stopping;
+use flyte_oauth::testing::authorization_server;
+use flyte_runner_local::{LocalRunner, State};
+use flyte_runs::testing::Server;
+use flyte_settings::Config;
+
+use crate::ControlPlane;
+
+/// An empty control plane of the server at `https://localhost:8443/`.
+pub(crate) async fn control_plane(change: impl FnOnce(&mut Config)) -> ControlPlane {
+    let server = Server::new(change).await;
+    let stopping = Stopping::default();
+    let local = Arc::new(LocalRunner::new(State {
+        config: Arc::clone(&server.config),
+        clock: server.clock.clone(),
+        store: Arc::clone(&server.store),
+        runs: Arc::clone(&server.runs),
+        identities: server.identities(),
+        objects: Arc::clone(&server.objects),
+        stopping: stopping.clone(),
+        backups: |_| Vec::new(),
+    }));
+    ControlPlane {
+        config: server.config,
+        clock: server.clock,
+        store: server.store,
+        keys: server.keys,
+        audit: server.audit,
+        access: server.access,
+        runs: server.runs,
+        runner: local.clone(),
+        apps: local.clone(),
+        logs: local,
+        objects: server.objects,
+        stopping,
+    }
+}
+
+/// All that the control plane answers, beside the authorization server, behind the layers that a call needs.
+pub(crate) fn router(plane: &Arc<ControlPlane>) -> Router {
+    let server = Arc::new(authorization_server(
+        &plane.config,
+        &plane.clock,
+        &plane.store,
+        &plane.keys,
+        &plane.audit,
+        &plane.access,
+    ));
+    let services = flyte_oauth::auth_metadata(Arc::clone(&server), connectrpc::Router::new());
+    let trusted_proxies: Arc<[_]> = plane.config.http.trusted_proxies.as_slice().into();
+    crate::router(Arc::clone(plane), services)
+        .layer(DefaultBodyLimit::disable())
+        .merge(crate::objects::downloads(Arc::clone(plane)))
+        .merge(crate::objects::uploads(Arc::clone(plane)))
+        .merge(flyte_oauth::router(&server).with_state(server))
+        .layer(from_fn(finish::finish))
+        .layer(from_fn_with_state(trusted_proxies, edge::identify))
+}

@@ -1,0 +1,211 @@
+//! `flyteauth.TrustService`: whose tokens are exchanged for ours. Administrators only.
+
+use std::sync::Arc;
+
+use buffa::MessageField;
+use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
+use flyte_idl::flyteauth::{
+    Access, CreateTrustRequest, CreateTrustResponse, DeleteTrustRequest, DeleteTrustResponse,
+    GetTrustRequest, GetTrustResponse, ListTrustsRequest, ListTrustsResponse, Trust, TrustService,
+};
+use uuid::Uuid;
+
+use super::{
+    MACHINE_SCOPES, allow, caller, invalid, is_keeper,
+    maker::{Maker, Makers},
+    project::is_domain,
+    store_error,
+};
+use crate::ControlPlane;
+use flyte_access::policy;
+use flyte_audit::{Detail, Event, Kind};
+use flyte_federation::rule;
+use flyte_model::{Limit, Rights, scope};
+use flyte_store::TrustRule;
+
+pub(super) struct Service {
+    plane: Arc<ControlPlane>,
+}
+
+impl Service {
+    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
+        Self { plane }
+    }
+
+    async fn may_administer(&self, context: &RequestContext, what: &'static str) -> Result<(), ConnectError> {
+        let verdict = policy::may_administer(caller(context)?, what);
+        allow(&self.plane, context, verdict).await
+    }
+
+    /// The rule of a request, checked.
+    async fn rule(&self, message: Option<Trust>, created_by: &str) -> Result<TrustRule, ConnectError> {
+        let message = message.ok_or_else(|| invalid("trust", "is missing"))?;
+        let rule = TrustRule {
+            name: message.name,
+            issuer: message.issuer,
+            audience: message.audience,
+            claims: message.claims.into_iter().collect(),
+            jwks_uri: given(message.jwks_uri),
+            rights: self.rights(message.access.into_option().unwrap_or_default()).await?,
+            token_lifetime: Some(message.token_lifetime).filter(|lifetime| *lifetime != 0),
+            created_by: created_by.to_owned(),
+            created_at: self.plane.clock.now(),
+            last_used_at: None,
+            family_id: Uuid::new_v4().to_string(),
+        };
+        rule::check(&rule).map_err(|mistake| ConnectError::invalid_argument(mistake.to_string()))?;
+        Ok(rule)
+    }
+
+    async fn rights(&self, access: Access) -> Result<Rights, ConnectError> {
+        if access.role.is_empty() {
+            return Err(invalid("trust.access.role", "is missing: viewer, contributor or admin"));
+        }
+        let role = access.role.parse().map_err(|error| invalid("trust.access.role", &format!("{error}")))?;
+        if let Some(unknown) = access.scopes.iter().find(|scope| !MACHINE_SCOPES.contains(&scope.as_str())) {
+            let what = format!("has {unknown:?}, which is not one of {}", MACHINE_SCOPES.join(", "));
+            return Err(invalid("trust.access.scopes", &what));
+        }
+        let mut scopes = access.scopes;
+        if scopes.is_empty() {
+            scopes.push(scope::ALL.to_owned());
+        }
+        scopes.sort_unstable();
+        scopes.dedup();
+        let limit = Limit { project: given(access.project), domain: given(access.domain) };
+        match (&limit.project, &limit.domain) {
+            (None, Some(_)) => return Err(invalid("trust.access.domain", "needs trust.access.project too")),
+            (_, Some(domain)) if !is_domain(domain) => {
+                return Err(invalid("trust.access.domain", "is not a domain that projects have"));
+            }
+            _ => {}
+        }
+        if let Some(project) = &limit.project
+            && self.plane.store.project_by_id(project).await.map_err(store_error)?.is_none()
+        {
+            return Err(invalid("trust.access.project", "is not a project that there is"));
+        }
+        Ok(Rights { role, scopes, limit })
+    }
+
+    async fn one(&self, rule: TrustRule) -> Result<Trust, ConnectError> {
+        let maker = Makers::new(&self.plane).of(&rule.created_by).await?;
+        Ok(message(rule, maker))
+    }
+
+    async fn record(&self, kind: Kind, context: &RequestContext, event: impl FnOnce(Event) -> Event) {
+        let mut recorded = Event::new(kind);
+        if let Ok(caller) = caller(context) {
+            recorded = recorded.subject(&caller.subject).client(&caller.client_id);
+        }
+        self.plane.audit.record(event(recorded)).await;
+    }
+}
+
+fn given(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn not_found(name: &str) -> ConnectError {
+    ConnectError::not_found(format!("there is no trust rule {name:?}"))
+}
+
+fn message(rule: TrustRule, maker: Maker) -> Trust {
+    let Rights { role, scopes, limit } = rule.rights;
+    Trust {
+        name: rule.name,
+        issuer: rule.issuer,
+        audience: rule.audience,
+        claims: rule.claims.into_iter().collect(),
+        access: MessageField::some(Access {
+            role: role.to_string(),
+            scopes,
+            project: limit.project.unwrap_or_default(),
+            domain: limit.domain.unwrap_or_default(),
+            ..Access::default()
+        }),
+        token_lifetime: rule.token_lifetime.unwrap_or_default(),
+        jwks_uri: rule.jwks_uri.unwrap_or_default(),
+        created_by: rule.created_by,
+        created_by_email: maker.email,
+        created_by_name: maker.name,
+        created_at: rule.created_at,
+        last_used_at: rule.last_used_at.unwrap_or_default(),
+        ..Trust::default()
+    }
+}
+
+impl TrustService for Service {
+    async fn create_trust<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, CreateTrustRequest>,
+    ) -> ServiceResult<impl Encodable<CreateTrustResponse> + Send + use<'a>> {
+        let by_keeper = is_keeper(&self.plane, caller(&context)?).await?;
+        let now = self.plane.clock.now();
+        let verdict = policy::may_trust(caller(&context)?, by_keeper, now, "creating a trust rule");
+        allow(&self.plane, &context, verdict).await?;
+        let created_by = caller(&context)?.subject.clone();
+        let rule = self.rule(request.to_owned_message().trust.into_option(), &created_by).await?;
+        self.plane.store.create_trust_rule(&rule).await.map_err(store_error)?;
+        let limit = rule.rights.limit.clone();
+        self.record(Kind::TrustCreated, &context, |event| {
+            let event = event.object(&rule.name).detail(Detail::Issuer, &rule.issuer);
+            let event = event.detail(Detail::Role, rule.rights.role).detail(Detail::Family, &rule.family_id);
+            let event = limit.project.iter().fold(event, |event, it| event.detail(Detail::Project, it));
+            limit.domain.iter().fold(event, |event, it| event.detail(Detail::Domain, it))
+        })
+        .await;
+        Response::ok(CreateTrustResponse {
+            trust: MessageField::some(self.one(rule).await?),
+            ..CreateTrustResponse::default()
+        })
+    }
+
+    async fn get_trust<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, GetTrustRequest>,
+    ) -> ServiceResult<impl Encodable<GetTrustResponse> + Send + use<'a>> {
+        self.may_administer(&context, "reading trust rules").await?;
+        let name = request.to_owned_message().name;
+        let rule = self.plane.store.trust_rule_by_name(&name).await.map_err(store_error)?;
+        let rule = rule.ok_or_else(|| not_found(&name))?;
+        Response::ok(GetTrustResponse {
+            trust: MessageField::some(self.one(rule).await?),
+            ..GetTrustResponse::default()
+        })
+    }
+
+    async fn list_trusts<'a>(
+        &'a self,
+        context: RequestContext,
+        _: ServiceRequest<'_, ListTrustsRequest>,
+    ) -> ServiceResult<impl Encodable<ListTrustsResponse> + Send + use<'a>> {
+        self.may_administer(&context, "reading trust rules").await?;
+        let rules = self.plane.store.list_trust_rules().await.map_err(store_error)?;
+        let mut makers = Makers::new(&self.plane);
+        let mut trusts = Vec::with_capacity(rules.len());
+        for rule in rules {
+            let maker = makers.of(&rule.created_by).await?;
+            trusts.push(message(rule, maker));
+        }
+        Response::ok(ListTrustsResponse { trusts, ..ListTrustsResponse::default() })
+    }
+
+    async fn delete_trust<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, DeleteTrustRequest>,
+    ) -> ServiceResult<impl Encodable<DeleteTrustResponse> + Send + use<'a>> {
+        self.may_administer(&context, "deleting a trust rule").await?;
+        let name = request.to_owned_message().name;
+        let family =
+            self.plane.store.delete_trust_rule(&name, self.plane.clock.now()).await.map_err(store_error)?;
+        let family = family.ok_or_else(|| not_found(&name))?;
+        self.plane.access.revoke_family(&family);
+        self.record(Kind::TrustDeleted, &context, |event| event.object(&name).detail(Detail::Family, family))
+            .await;
+        Response::ok(DeleteTrustResponse::default())
+    }
+}
