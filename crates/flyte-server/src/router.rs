@@ -83,3 +83,30 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
 async fn not_found() -> Response {
     flyte_pages::error_page(StatusCode::NOT_FOUND, "Page not found", "There is no page at this address.")
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::Request;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn an_answer_has_the_identifier_of_its_request() {
+        let router = router(Arc::new(testing::app(|_| {}).await), Readiness::default());
+        for (path, id) in [("/healthz", Some("r-1")), ("/oauth2/jwks", Some("r-2")), ("/nowhere", None)] {
+            let mut request = Request::get(path);
+            if let Some(id) = id {
+                request = request.header(edge::REQUEST_ID, id);
+            }
+            let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let answered = answer.headers()[edge::REQUEST_ID].to_str().unwrap();
+            match id {
+                Some(id) => assert_eq!(answered, id, "{path}"),
+                None => assert_eq!(answered.len(), 36, "{path}: a new one"),
+            }
+        }
+    }
+}
