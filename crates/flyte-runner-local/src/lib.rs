@@ -2,7 +2,7 @@
 //!
 //! `scheduler` takes what is queued ([`flyte_runs`]), makes of each task's container a command, an environment and limits
 //! (`container`), and has it started by a supervisor of its own ([`process`], `supervise`), which goes on when the server
-//! does not. What the task writes is kept ([`log`]) and can be followed ([`tail`]); `outcome` tells how it ended. [`libraries`] are given to tasks.
+//! does not. What the task writes is kept ([`log`]) and can be followed (`tail`); `outcome` tells how it ended. [`libraries`] are given to tasks.
 #![forbid(unsafe_code)]
 
 pub mod apps;
