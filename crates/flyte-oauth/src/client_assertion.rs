@@ -93,7 +93,7 @@ pub async fn verify(
     let Some(jti) = claims.jti.filter(|jti| !jti.is_empty()) else {
         return Err(refused("client_assertion has no jti"));
     };
-    if !server.store.spend_assertion(&name(client_id, &jti), claims.exp).await? {
+    if !server.store.consume_jti(&name(client_id, &jti), claims.exp).await? {
         tracing::warn!(client_id, "a client's assertion was presented again");
         return Err(refused("client_assertion was used before: each request needs a new one"));
     }

@@ -107,7 +107,7 @@ async fn refresh_token(
     token: &str,
 ) -> Result<Option<Introspection>, OAuthError> {
     let hash = opaque_token::hash(token);
-    let found = server.store.living_refresh_token(&hash, server.clock.now()).await?;
+    let found = server.store.active_refresh_token(&hash, server.clock.now()).await?;
     let Some((token, expires_at)) = found.filter(|(token, _)| token.client_id == client.id) else {
         return Ok(None);
     };

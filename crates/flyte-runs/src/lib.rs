@@ -162,7 +162,7 @@ impl Runs {
     /// # Errors
     /// [`StoreError`].
     pub async fn not_cached(&self, action: &ActionId, attempt: u32, gone: bool) -> Result<(), StoreError> {
-        if self.store.give_up_cached(action, attempt, gone, self.clock.now_millis()).await? {
+        if self.store.requeue_uncached(action, attempt, gone, self.clock.now_millis()).await? {
             self.feed.tell(&action.run);
             self.feed.tell_runner();
         }
@@ -210,9 +210,9 @@ impl Runs {
     /// [`StoreError`].
     pub async fn maintain(&self) -> Result<(), StoreError> {
         let now = self.clock.now_millis();
-        for (action, late, limit) in self.store.late_actions(now).await? {
-            let failure = retry::late(late, limit);
-            let ended = self.store.time_out_action(&action, late, failure.as_ref(), now).await?;
+        for (action, overdue, limit) in self.store.overdue_actions(now).await? {
+            let failure = retry::overdue_failure(overdue, limit);
+            let ended = self.store.time_out_action(&action, overdue, failure.as_ref(), now).await?;
             self.after(&action.run, &ended);
         }
         Ok(())

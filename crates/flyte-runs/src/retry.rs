@@ -7,7 +7,7 @@ use flyte_idl::flyteidl2::{
 
 use super::time_limit::{TimeLimits, millis, seconds};
 use flyte_model::clock::UnixMillis;
-use flyte_store::{Action, AttemptEnd, Failure, FailureKind, Late, Phase};
+use flyte_store::{Action, AttemptEnd, Failure, FailureKind, Overdue, Phase};
 
 /// How often an action is tried again that failed through what runs it.
 const SYSTEM_RETRIES: u32 = 3;
@@ -111,17 +111,17 @@ fn backoff(strategy: &RetryStrategy, failures: u32) -> i64 {
 
 /// Why an action failed that took longer than `limit` milliseconds; `None` for a condition, which just ends. The codes are
 /// those that the published package makes exceptions of. Such an action is not tried again.
-pub(super) fn late(late: Late, limit: i64) -> Option<Failure> {
-    match late {
-        Late::Deadline => Some(past_deadline(limit)),
-        Late::Queue => Some(limit_exceeded(
+pub(super) fn overdue_failure(overdue: Overdue, limit: i64) -> Option<Failure> {
+    match overdue {
+        Overdue::Deadline => Some(past_deadline(limit)),
+        Overdue::Queue => Some(limit_exceeded(
             "QUEUED_TIMEOUT_EXCEEDED",
             format!(
                 "no attempt began within {} (max_queued_time); other tasks kept the server busy",
                 seconds(limit)
             ),
         )),
-        Late::Condition => None,
+        Overdue::Condition => None,
     }
 }
 

@@ -1,7 +1,8 @@
-//! Refresh rotations by 64 callers at a time, durable each: what the group commit is for.
+//! Durable refresh rotations by 64 callers at the same time, which share commits.
 //!
-//! `cargo bench -p flyte-store-sqlite --bench store`; the database lies in the target directory, so that its disk is measured.
-#![allow(clippy::unwrap_used, reason = "nobody but developers runs this")]
+//! `cargo bench -p flyte-store-sqlite --bench store`. The database is in the target directory, so the benchmark
+//! measures the disk of that directory.
+#![allow(clippy::unwrap_used, reason = "only developers run this")]
 
 use std::{
     sync::Arc,
@@ -18,11 +19,11 @@ use flyte_store_sqlite::SqliteStore;
 use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 
-/// Never reached.
+/// A time that is never reached.
 const LATER: i64 = i64::MAX;
 
 fn token_hash(caller: usize, n: u64) -> SecretHash {
-    // Spread as hashes are; the caller and the number tell them apart.
+    // Spread like real hashes, and different for each caller and number.
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
     hash[8..16].copy_from_slice(&(caller as u64).to_le_bytes());
@@ -33,7 +34,7 @@ fn token(caller: usize, n: u64) -> NewRefreshToken {
     NewRefreshToken { token_hash: token_hash(caller, n), expires_at: LATER }
 }
 
-/// Somebody who is signed in, with the number of the newest refresh token.
+/// A signed-in user, with the number of the newest refresh token.
 struct Caller {
     store: Arc<SqliteStore>,
     number: usize,
@@ -75,7 +76,7 @@ fn measure(runtime: &Runtime, callers: &mut [Caller], rotations: u64) -> Duratio
     let times = rotations.div_ceil(callers.len() as u64);
     let begun = Instant::now();
     runtime.block_on(join_all(callers.iter_mut().map(|caller| caller.rotate(times))));
-    // As many as were asked for, not as many as were made to share the work evenly.
+    // The exact number of rotations, even if the callers cannot share them evenly.
     begun.elapsed().mul_f64(rotations as f64 / (times * callers.len() as u64) as f64)
 }
 

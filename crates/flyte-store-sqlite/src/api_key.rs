@@ -1,4 +1,4 @@
-//! API keys, listed in pages keyed by position.
+//! API keys, listed in pages that begin at a position.
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use flyte_store::{
     SecretRotation, StoreError,
 };
 
-/// How long secrets are remembered that work no more, in seconds.
+/// How long the records of retired secrets are kept, in seconds.
 const RETIRED_RETENTION: i64 = 365 * 86_400;
 
 const COLUMNS: &str =
@@ -54,7 +54,7 @@ fn insert(connection: &Connection, key: &ApiKey) -> Result<(), SqliteError> {
     if client.is_some() {
         return Err(StoreError::AlreadyExists { kind: "client", id: key.client_id.clone() }.into());
     }
-    // Its subject would be that of a person, in whose name it would then seem to act.
+    // The subject would be that of a user, and the key would seem to act in the user's name.
     let account = one(connection, "SELECT 1 FROM users WHERE id = ?1", [&key.client_id], |_| Ok(()))?;
     if account.is_some() {
         return Err(StoreError::AlreadyExists { kind: "account", id: key.client_id.clone() }.into());
@@ -129,7 +129,7 @@ fn rotate(
     Ok(Rotation::Rotated(RotatedKey { key, revoked_family }))
 }
 
-/// Remembers a secret that works no more from `at` on.
+/// Records a secret that is retired at `at`.
 fn retire(
     connection: &Connection,
     hash: &SecretHash,
@@ -146,9 +146,9 @@ fn retire(
     Ok(())
 }
 
-/// The keys that this subject made, and those that they made.
+/// Returns the keys that this subject created, and the keys that those created.
 fn made_by(connection: &Connection, subject: &str) -> Result<Vec<ApiKey>, SqliteError> {
-    // No person's identifier is a key's: those are UUIDs, which keys cannot have.
+    // An identifier of a user is never that of a key: it is a UUID, and keys cannot have UUIDs.
     let sql = format!(
         "WITH RECURSIVE made (id) AS (
              SELECT client_id FROM api_keys WHERE created_by = ?1
@@ -173,7 +173,7 @@ fn delete(connection: &Connection, keys: &[ApiKey], now: UnixTime) -> Result<(),
     forget_retired(connection, now)
 }
 
-/// Deletes the keys that this subject made, and those that they made.
+/// Deletes the keys that this subject created, and the keys that those created.
 pub(super) fn delete_made_by(
     connection: &Connection,
     subject: &str,
@@ -190,7 +190,8 @@ fn forget_retired(connection: &Connection, now: UnixTime) -> Result<(), SqliteEr
     Ok(())
 }
 
-/// What a page token says: whose keys are listed, and the position of the last one of the page before.
+/// The content of a page token: the creator whose keys are listed, and the position of the last key of the previous
+/// page.
 type Position = (Option<String>, UnixTime, String);
 
 fn decode(token: &str, query: &ApiKeyQuery) -> Result<Position, SqliteError> {
@@ -214,7 +215,7 @@ fn list(connection: &Connection, query: &ApiKeyQuery) -> Result<(Vec<ApiKey>, St
         conditions.push("(created_at, client_id) < (?, ?)");
         values.extend([Value::Integer(created_at), Value::Text(client_id)]);
     }
-    // One more than asked for tells whether there is a next page.
+    // One more row than requested shows whether there is a next page.
     values.push(Value::Integer(i64::from(query.limit).saturating_add(1)));
     let sql = format!(
         "SELECT {COLUMNS} FROM api_keys WHERE {} ORDER BY created_at DESC, client_id DESC LIMIT ?",

@@ -15,14 +15,14 @@ use flyte_store::{
     NewApp, StoreError,
 };
 
-/// A number that may be missing.
+/// Reads a number that can be missing.
 fn optional(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
     let number: Option<i64> = row.get(column)?;
     number.map(|number| u64::try_from(number).map_err(|_| unexpected_value(column, number))).transpose()
 }
 
-/// How many conditions are kept of an app.
-const CONDITIONS: usize = 20;
+/// The number of conditions that are kept for each app.
+const MAX_CONDITIONS: usize = 20;
 const COLUMNS: &str =
     "project, domain, name, revision, metadata, spec, wanted, conditions, created_by, created_by_kind,
      created_at, updated_at, started_at, port, process, process_revision, processes, id";
@@ -55,7 +55,7 @@ fn find(connection: &Connection, id: &AppId) -> Result<Option<AppRecord>, Sqlite
 
 fn add(conditions: &mut Vec<AppCondition>, condition: AppCondition) {
     conditions.push(condition);
-    let surplus = conditions.len().saturating_sub(CONDITIONS);
+    let surplus = conditions.len().saturating_sub(MAX_CONDITIONS);
     conditions.drain(..surplus);
 }
 
@@ -102,7 +102,7 @@ fn update(connection: &Connection, new: &NewApp, seen: u64) -> Result<AppUpdate,
     }
     there.revision += 1;
     let mut condition = asked(new, there.revision);
-    // It goes on until its process is gone.
+    // It keeps running until its process has ended.
     if !new.wanted && there.process.is_some() {
         condition.status = there.status();
     }

@@ -10,7 +10,7 @@ use flyte_store::{AssertionStore, StoreError};
 
 #[async_trait]
 impl AssertionStore for SqliteStore {
-    async fn spend_assertion(&self, hash: &SecretHash, expires_at: UnixTime) -> Result<bool, StoreError> {
+    async fn consume_jti(&self, hash: &SecretHash, expires_at: UnixTime) -> Result<bool, StoreError> {
         let hash = *hash;
         self.write(move |connection| {
             let sql =

@@ -1,4 +1,5 @@
-//! The audit log. Triggers of the schema refuse to change a record, and to remove one that is not old enough.
+//! The audit log. Triggers of the schema prevent changes of records, and the removal of records that are not old
+//! enough.
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
@@ -12,12 +13,12 @@ use super::{
 use flyte_model::clock::UnixTime;
 use flyte_store::{AuditQuery, AuditRecord, AuditStore, StoreError, StoredAuditRecord};
 
-/// How many records one step of the clean-up removes, so that other writers get their turn between steps.
+/// The number of records that one step of the clean-up removes, so that other writers get their turn between steps.
 const CLEAN_UP_STEP: usize = 2000;
 
-/// A record and who its subject is. The subject of an API key's tokens is its `client_id` (RFC 9068 section 2.2), that of a
-/// person's never is: so neither is taken for the other. An account is asked for its address of today; the record knows
-/// that of an account which is gone.
+/// Selects records with the names of their subjects. The subject of an API key's tokens is its `client_id` (RFC 9068
+/// section 2.2); that of a user's tokens never is, so the two are never confused. An existing account has its current
+/// address; for a deleted account, the record has the last one.
 const SELECT: &str = "
     SELECT r.id, r.at, r.event, r.subject, r.client_id, r.address, r.object, r.details,
            coalesce(person.email, r.email), coalesce(person.name, r.name, key.name), starter.email
@@ -67,7 +68,7 @@ fn append(connection: &Connection, records: &[AuditRecord]) -> Result<(), Sqlite
     Ok(())
 }
 
-/// The subjects of the people that have this e-mail address, or had it when they did something.
+/// Returns the subjects of the users who have this e-mail address, or had it when they acted.
 fn subjects_of(connection: &Connection, email: &str) -> Result<Vec<Value>, SqliteError> {
     let mut statement = connection.prepare_cached(
         "SELECT id FROM users WHERE email_key = ?1
@@ -77,7 +78,7 @@ fn subjects_of(connection: &Connection, email: &str) -> Result<Vec<Value>, Sqlit
     Ok(subjects.collect::<Result<_, _>>()?)
 }
 
-/// Conditions of SQL, all of which hold, and the values that they compare with.
+/// Conditions of SQL, all of which must hold, and the values that they compare with.
 struct Conditions {
     sql: Vec<String>,
     values: Vec<Value>,
@@ -106,12 +107,12 @@ impl Conditions {
         if let Some(email) = &query.email {
             let subjects = subjects_of(connection, email)?;
             let marks = vec!["?"; subjects.len()].join(", ");
-            // An API key may have been named like a person's identifier.
+            // An API key may have the identifier of a user as its name.
             all.add(&format!("r.subject IN ({marks}) AND r.subject IS NOT r.client_id"), subjects);
         }
         match query.object.as_deref().map(|object| (object, object.strip_suffix('*'))) {
             Some((_, Some(prefix))) => {
-                // No text that begins with the prefix sorts behind it with the last of all characters.
+                // Texts with the prefix never sort after the prefix followed by the last of all characters.
                 let end = format!("{prefix}{}", char::MAX);
                 all.add(
                     "r.object >= ? AND r.object <= ?",
@@ -130,7 +131,7 @@ impl Conditions {
     }
 }
 
-/// The statement that reads a page, and its values but for the last one, the limit.
+/// Returns the statement that reads a page, and its values except for the last one, the limit.
 pub(super) fn statement(
     connection: &Connection,
     query: &AuditQuery,
@@ -145,7 +146,7 @@ pub(super) fn statement(
     Ok((format!("{SELECT} WHERE {} ORDER BY r.id DESC LIMIT ?", sql.join(" AND ")), values))
 }
 
-/// What all pages of a query have in common.
+/// Returns the name of the listing, which all pages of a query have in common.
 fn listing(query: &AuditQuery) -> String {
     page::listing(AuditQuery { limit: 0, page_token: String::new(), ..query.clone() })
 }
@@ -155,7 +156,7 @@ fn list(
     query: &AuditQuery,
 ) -> Result<(Vec<StoredAuditRecord>, String), SqliteError> {
     let (sql, mut values) = statement(connection, query)?;
-    // One more than asked for tells whether there is a next page.
+    // One more row than requested shows whether there is a next page.
     values.push(Value::Integer(i64::from(query.limit).saturating_add(1)));
     let records: Vec<_> = connection
         .prepare_cached(&sql)?
@@ -164,7 +165,7 @@ fn list(
     page::cut(records, query.limit, &listing(query), |last| vec![Key::Number(last.id)])
 }
 
-/// Removes a bounded number of records from before `before`; returns how many.
+/// Removes a limited number of records from before `before`; returns their number.
 fn clean_up(connection: &Connection, before: UnixTime) -> Result<usize, SqliteError> {
     change(connection, "UPDATE audit_retention SET before = ?1", [before])?;
     Ok(change(

@@ -1,4 +1,4 @@
-//! Copies of the database, and what ends when one is restored.
+//! Copies of the database, and the revocations after one is restored.
 
 use crate::error::SqliteError;
 use std::path::Path;
@@ -9,29 +9,30 @@ use super::{SqliteStore, change, connection::OpenError, one, revocation};
 use flyte_model::clock::UnixTime;
 use flyte_store::{FAMILY_RETENTION, StoreError};
 
-/// What ended when a database was restored.
+/// The result of [`SqliteStore::cut_off`]: what ended when a database was restored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CutOff {
-    /// Sessions of browsers, and sign-ins of clients.
+    /// The number of browser sessions, or of clients' sign-ins if there are more.
     pub sessions: usize,
-    /// API keys that were deleted since the backup.
+    /// The number of API keys that were deleted since the backup.
     pub keys_deleted: usize,
-    /// API keys whose secret was replaced since the backup: the newer secret works.
+    /// The number of API keys whose secret was replaced since the backup; the newer secret is valid.
     pub keys_rotated: usize,
-    /// Accounts that were disabled since the backup.
+    /// The number of accounts that were disabled since the backup.
     pub users_disabled: usize,
-    /// Accounts whose password was changed since the backup: the newer one works.
+    /// The number of accounts whose password was changed since the backup; the newer password is valid.
     pub passwords: usize,
-    /// API keys that work.
+    /// The number of valid API keys.
     pub keys: usize,
-    /// Whether there was a database that tells of all this.
+    /// Whether the newer database could be read.
     pub former_read: bool,
 }
 
-/// Copies the database at `path` as it is at one moment, also while a server writes to it, to the empty file `into`.
+/// Copies the database at `path` to the empty file `into`. The copy is consistent even if a server writes at the same
+/// time.
 ///
 /// # Errors
-/// [`OpenError`] inside [`StoreError::Backend`], also if the copy is not whole.
+/// [`OpenError`] inside [`StoreError::Backend`], also if the copy is damaged.
 pub fn snapshot(path: &Path, into: &Path) -> Result<(), StoreError> {
     let failed = |source| SqliteError::from(OpenError::Sqlite { path: path.to_owned(), source });
     let connection = open(path).map_err(failed)?;
@@ -49,7 +50,7 @@ pub fn snapshot(path: &Path, into: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Opens a database without bringing its schema up to date.
+/// Opens a database without migrating its schema.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -58,10 +59,10 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// An API key's secrets: what is compared with those of the restored database.
+/// An API key's secrets, to be compared with those of the restored database.
 type Secrets = (String, Option<Vec<u8>>, Option<Vec<u8>>, Option<i64>, Option<String>);
 
-/// What a newer database says of accounts and API keys.
+/// The accounts and API keys of a newer database.
 struct Former {
     users: Vec<(String, Option<String>, Option<i64>)>,
     keys: Vec<Secrets>,
@@ -86,8 +87,9 @@ fn secrets(connection: &Connection) -> rusqlite::Result<Vec<Secrets>> {
 }
 
 impl SqliteStore {
-    /// Ends what a restored database must not bring back: sign-ins, unless `keep_sessions`, and what was disabled, deleted or
-    /// replaced since by what the newer database at `former` says. One transaction.
+    /// Ends what a restored database must not bring back: sign-ins, unless `keep_sessions` is set, and everything that
+    /// was disabled, deleted or replaced since the backup according to the newer database at `former`. This is one
+    /// transaction.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -97,7 +99,7 @@ impl SqliteStore {
         keep_sessions: bool,
         now: UnixTime,
     ) -> Result<CutOff, StoreError> {
-        // One of another version, or damaged, tells nothing; the caller says so.
+        // A database of another version, or a damaged one, cannot be read. The caller reports it.
         let former = former.and_then(|path| Former::read(path).ok());
         self.write(move |connection| {
             let mut cut_off = CutOff { former_read: former.is_some(), ..CutOff::default() };
@@ -127,7 +129,7 @@ fn end_sessions(connection: &Connection, now: UnixTime) -> Result<usize, SqliteE
         "UPDATE families SET revoked_at = ?1, ends_at = ?2 WHERE revoked_at IS NULL",
         params![now, now.saturating_add(FAMILY_RETENTION)],
     )?;
-    // Without the keys that signed them no access token is good any more; the next start makes new keys.
+    // Without the keys that signed them, all access tokens are invalid. The next start generates new keys.
     change(connection, "DELETE FROM signing_keys", [])?;
     Ok(sessions.max(families))
 }

@@ -50,9 +50,9 @@ const REPLACE: &str =
          jwks = excluded.jwks, may_keep_api_keys = excluded.may_keep_api_keys,
          id_token_signed_response_alg = excluded.id_token_signed_response_alg";
 
-/// Adds a client; `conflict` says what becomes of one with its identifier.
+/// Adds a client; `conflict` is the SQL for an existing client with its identifier.
 fn insert(connection: &Connection, client: &Client, conflict: &str) -> Result<(), SqliteError> {
-    // Its secret would else open what the other one may do.
+    // Otherwise the secret of one of them would give the rights of the other.
     let key = one(connection, "SELECT 1 FROM api_keys WHERE client_id = ?1", [&client.id], |_| Ok(()))?;
     if key.is_some() {
         return Err(StoreError::AlreadyExists { kind: "API key", id: client.id.clone() }.into());
@@ -99,7 +99,7 @@ impl ClientStore for SqliteStore {
         let id = id.to_owned();
         self.write(move |connection| {
             grant::revoke_all_of_client(connection, &id, now)?;
-            // What people agreed to goes with it.
+            // Deleting the client also deletes the consents to it.
             Ok(change(connection, "DELETE FROM clients WHERE id = ?1", [id])? > 0)
         })
         .await

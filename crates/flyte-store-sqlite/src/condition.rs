@@ -4,7 +4,8 @@ use rusqlite::types::Value;
 
 use flyte_store::Test;
 
-/// The expression that is true where `column` passes the test; what it compares with is added to `values`.
+/// Returns the SQL expression that is true if `column` passes the test, and adds the values of the comparison to
+/// `values`.
 pub(super) fn expression(column: &str, test: &Test, negated: bool, values: &mut Vec<Value>) -> String {
     let mut text = |text: &String| values.push(Value::Text(text.clone()));
     let expression = match test {

@@ -1,4 +1,4 @@
-//! Opening a database file: permissions, settings, and bringing its schema up to date.
+//! Opens a database file: permissions, settings, and migration of its schema.
 
 use std::{
     fs::OpenOptions,
@@ -12,8 +12,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::relative_urls;
 
-/// The schema's history: entry `n` takes a database from `user_version` `n` to `n + 1`. Entries never change once
-/// released; a change to the schema is a new entry.
+/// The schema's history: entry `n` takes a database from `user_version` `n` to `n + 1`. Released entries never change;
+/// a change of the schema is a new entry.
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_revocations.sql"),
@@ -31,17 +31,17 @@ pub(super) const MIGRATIONS: &[&str] = &[
     RELATIVE_URLS,
     include_str!("migrations/0015_audit_people.sql"),
 ];
-/// The entry after which stored paths of objects are rewritten.
+/// The migration after which stored paths of objects are rewritten.
 const RELATIVE_URLS: &str = include_str!("migrations/0014_relative_urls.sql");
 
-/// Marks the file as ours in its header ("FlAu"), so that no other program's database is migrated by accident.
+/// Identifies the file in its header ("FlAu"), so that the database of another program is never migrated by accident.
 pub(super) const APPLICATION_ID: i32 = 0x466c_4175;
 
-/// How long to wait for another process that writes, such as a backup.
+/// How long to wait for another process that writes, for example a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 64;
 
-/// Why a file cannot be used as the database.
+/// The reason why a file cannot be used as the database.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file cannot be created or opened.
@@ -49,15 +49,15 @@ pub enum OpenError {
     File {
         /// The database file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// SQLite does not take the file: damaged, locked, or not a database.
+    /// SQLite rejects the file: it is damaged, locked, or not a database.
     #[error("cannot open the database {}: {source}", path.display())]
     Sqlite {
         /// The database file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
     /// A later release of the server wrote the file.
@@ -74,17 +74,18 @@ pub enum OpenError {
         /// The latest version that this build knows.
         known: i32,
     },
-    /// Another program's database.
-    #[error("{} is a SQLite database, but not one of flyte-server's: choose another path", path.display())]
+    /// The file is the database of another program.
+    #[error("{} is an SQLite database, but not one of flyte-server: choose another path", path.display())]
     Foreign {
         /// The database file.
         path: PathBuf,
     },
 }
 
-/// Opens the file for writing, creates it (mode 0600) where it is missing, and migrates it.
+/// Opens the file for writing and migrates it. If the file does not exist, creates it with mode 0600.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
-    // SQLite would create the file readable by others, as the umask has it; its WAL takes over the file's mode.
+    // SQLite would create the file with the permissions of the umask, readable by other users. The WAL gets the mode of
+    // the file.
     OpenOptions::new()
         .write(true)
         .create(true)
@@ -97,15 +98,15 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
     configure(&connection).map_err(sqlite)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
-    // FULL: each commit reaches the disk before it is answered, so that a rotation that a client was told about
-    // survives the loss of power too, not only of the process.
+    // FULL: each commit reaches the disk before the caller gets its result. So a rotation that a client has seen
+    // survives not only the end of the process, but also a loss of power.
     connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(sqlite)?;
     migrate(&mut connection, path)?;
     Ok(connection)
 }
 
-/// Opens a file that [`open_writer`] has brought up to date, for reading alone.
+/// Opens a file that [`open_writer`] has migrated, for reading only.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(path, flags)
@@ -116,7 +117,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
         .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
 }
 
-/// Opens a database that lives as long as its one connection.
+/// Opens a database that lives as long as its only connection.
 pub(super) fn open_in_memory() -> Result<Connection, OpenError> {
     let path = Path::new(":memory:");
     let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
@@ -130,16 +131,16 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.pragma_update(None, "foreign_keys", true)?;
-    // No code from the file: a damaged or planted schema cannot call functions with side effects.
+    // No code from the file: a damaged or manipulated schema cannot call functions with side effects.
     connection.pragma_update(None, "trusted_schema", false)?;
-    // Deleted records are overwritten where that costs no extra writes. Nothing in the file grants access (secrets are
-    // hashed, keys sealed), so that a stronger setting would buy little for twice the writes.
+    // Overwrites deleted records if that costs no extra writes. The file contains nothing that grants access (secrets
+    // are hashed, keys are encrypted), so a stronger setting would gain little for twice the writes.
     connection.pragma_update(None, "secure_delete", "FAST")
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
-    // Immediate: of two processes that start at once, one migrates and the other finds it done.
+    // Immediate: if two processes start at the same time, one migrates, and the other finds the migration done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
     let pragma =
         |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(sqlite);

@@ -1,8 +1,8 @@
-//! Devices that wait for a person.
+//! Devices that wait for a user.
 //!
-//! A device is a row of `devices` that *waits* (`decided_at` null), is *approved* (by `user_id`) or *denied* (decided,
-//! and no `user_id`). Fetching the tokens turns an approved row into one of `families`, where the device code's hash
-//! stays, so that presenting it again is recognised.
+//! A device is a row of `devices`. It *waits* (`decided_at` is null), is *approved* (by `user_id`) or *denied*
+//! (decided, without `user_id`). Fetching the tokens turns an approved row into a row of `families`. That row keeps the
+//! hash of the device code, so that a second presentation is recognised.
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
@@ -39,12 +39,12 @@ fn device(row: &Row<'_>) -> rusqlite::Result<DeviceAuthorization> {
     })
 }
 
-/// A row as its device finds it.
+/// The row of a device that polls.
 struct Polled {
     device: DeviceAuthorization,
     polled_at: Option<UnixTime>,
     decided: bool,
-    /// Who approved, and when they proved who they are.
+    /// The user who approved, and the time of that user's authentication.
     approved: Option<(String, UnixTime)>,
 }
 
@@ -79,7 +79,7 @@ fn grant_of(device: DeviceAuthorization, (user_id, authenticated_at): (String, U
     }
 }
 
-/// What a spent code gave, unless that is revoked.
+/// Returns the grant of a redeemed code, unless its family is revoked.
 fn spent(connection: &Connection, hash: &SecretHash) -> Result<Option<DeviceGrant>, SqliteError> {
     one(
         connection,
@@ -116,10 +116,10 @@ fn poll(
     match (found.decided, found.approved) {
         (true, None) => Ok(DevicePoll::Denied),
         _ if expired => Ok(DevicePoll::Expired),
-        // However fast it asks: whoever has been approved gets in.
+        // An approved device gets its tokens, however fast it polls.
         (true, Some(approved)) => Ok(DevicePoll::Granted(grant_of(found.device, approved))),
         (false, _) => {
-            // In whole seconds, two moments that are an interval apart may seem one second closer.
+            // In whole seconds, two moments that are one interval apart can seem one second closer.
             let too_soon = found
                 .polled_at
                 .is_some_and(|polled_at| now.saturating_sub(polled_at) < found.device.interval - 1);
@@ -162,7 +162,7 @@ fn redeem(
     Ok(DeviceRedemption::Redeemed)
 }
 
-/// A code that is spent: its answer was lost, or it is a replay.
+/// Handles a code that was already redeemed: its response was lost, or it is a replay.
 fn redeem_again(
     connection: &Connection,
     hash: &SecretHash,
@@ -178,7 +178,7 @@ fn redeem_again(
     )?;
     let Some((pk, family_id, spent_at)) = spent else { return Ok(DeviceRedemption::Unknown) };
     let age = now.saturating_sub(spent_at);
-    // Superseded tokens are forgotten when they would have expired; from then on nobody can tell that one was used.
+    // Superseded tokens are deleted when they would have expired. Afterwards, no record shows that one was used.
     let known_for = refresh.map_or(i64::MAX, |refresh| refresh.expires_at.saturating_sub(now));
     if age >= grace.min(known_for) || family::was_refreshed(connection, pk)? {
         family::revoke(connection, pk, now)?;
@@ -188,7 +188,7 @@ fn redeem_again(
     Ok(DeviceRedemption::Redeemed)
 }
 
-/// Takes back what the person approved and no device has fetched yet.
+/// Denies the devices that the user approved and that have not fetched their tokens yet.
 pub(super) fn deny_all_of(connection: &Connection, user_id: &str) -> Result<(), SqliteError> {
     change(
         connection,
@@ -198,7 +198,8 @@ pub(super) fn deny_all_of(connection: &Connection, user_id: &str) -> Result<(), 
     Ok(())
 }
 
-/// Forgets the client's devices, whatever was decided about them: who registers its identifier next is another client.
+/// Deletes the client's devices, whatever was decided about them: a client that is registered under the same identifier
+/// later is another client.
 pub(super) fn delete_all_of_client(connection: &Connection, client_id: &str) -> Result<(), SqliteError> {
     change(connection, "DELETE FROM devices WHERE client_id = ?1", [client_id])?;
     Ok(())

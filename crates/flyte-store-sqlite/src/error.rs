@@ -1,15 +1,15 @@
-//! What fails inside of a transaction.
+//! Errors inside a transaction.
 
 use flyte_store::StoreError;
 
 use crate::OpenError;
 
-/// A [`StoreError`] that SQLite's own errors convert into by `?`.
+/// A [`StoreError`] that the `?` operator can create from an error of SQLite.
 #[derive(Debug)]
 pub(crate) struct SqliteError(StoreError);
 
 impl SqliteError {
-    /// The database failed.
+    /// Wraps an error of the database.
     pub(crate) fn backend(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(StoreError::Backend(source.into()))
     }

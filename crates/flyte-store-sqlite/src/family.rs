@@ -1,4 +1,4 @@
-//! Families: all that came of one authorization. A code or a device begins one (`grant`, `device`).
+//! Families: everything that came from one authorization. A code (`grant`) or a device (`device`) begins one.
 
 use crate::error::SqliteError;
 use rusqlite::{Connection, params};
@@ -8,10 +8,10 @@ use flyte_model::clock::UnixTime;
 use flyte_secrets::SecretHash;
 use flyte_store::{FAMILY_RETENTION, NewRefreshToken};
 
-/// A family about to begin; the fields are those of [`RefreshToken`].
+/// A family that is about to begin; the fields are those of [`RefreshToken`].
 pub(super) struct NewFamily<'a> {
     pub(super) id: &'a str,
-    /// The code that begins it.
+    /// The hash of the code that begins it.
     pub(super) code_hash: &'a SecretHash,
     pub(super) client_id: &'a str,
     pub(super) user_id: &'a str,
@@ -21,14 +21,14 @@ pub(super) struct NewFamily<'a> {
     pub(super) audience: Option<&'a str>,
 }
 
-/// Begins a family, with a refresh token where one is given.
+/// Begins a family, with a refresh token if one is given.
 pub(super) fn begin(
     connection: &Connection,
     family: &NewFamily<'_>,
     refresh: Option<&NewRefreshToken>,
     now: UnixTime,
 ) -> Result<(), SqliteError> {
-    // Without a refresh token nothing but access tokens come of the family: it may go when those have expired.
+    // A family without a refresh token has only access tokens: it can be deleted when those have expired.
     let ends_at = if refresh.is_none() { Some(now.saturating_add(FAMILY_RETENTION)) } else { None };
     change(
         connection,
@@ -55,13 +55,13 @@ pub(super) fn begin(
     Ok(())
 }
 
-/// Whether a refresh token of the family has ever been used, as far as that is remembered.
+/// Returns whether a refresh token of the family has been used, according to the rows that still exist.
 pub(super) fn was_refreshed(connection: &Connection, family: i64) -> Result<bool, SqliteError> {
     let sql = "SELECT 1 FROM refresh_tokens WHERE family = ?1 AND successor IS NOT NULL LIMIT 1";
     Ok(one(connection, sql, [family], |_| Ok(()))?.is_some())
 }
 
-/// Puts `refresh` in the place of the family's refresh token, which has not been used and is void from now on.
+/// Replaces the family's refresh token, which is unused and void from now on, with `refresh`.
 pub(super) fn replace_unused(
     connection: &Connection,
     family: i64,
@@ -95,7 +95,7 @@ pub(super) fn insert_token(
     Ok(())
 }
 
-/// Revokes a family unless it already is; its refresh tokens die with it.
+/// Revokes a family unless it is already revoked, and deletes its refresh tokens.
 pub(super) fn revoke(connection: &Connection, family: i64, now: UnixTime) -> Result<(), SqliteError> {
     let revoked = change(
         connection,

@@ -1,9 +1,9 @@
 //! Authorization codes, refresh tokens and families.
 //!
-//! A code is a row of `codes` until it is redeemed, when that row becomes one of `families`; the code's hash stays
-//! there, so that presenting it again is recognised as a replay. A refresh token is a row that is *newest*
-//! (`superseded_at` null), *superseded* (by `successor`) or *void* (`superseded_at` set and no successor: it was
-//! replaced unused within the grace period).
+//! A code is a row of `codes` until it is redeemed. Then it becomes a row of `families` that keeps the hash of the
+//! code, so that a second presentation is recognised as a replay. A refresh token is a row that is *newest*
+//! (`superseded_at` is null), *superseded* (has a `successor`) or *void* (`superseded_at` is set without a successor:
+//! the token was replaced unused within the grace period).
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
@@ -21,7 +21,7 @@ use flyte_store::{
     RefreshToken, RevokedBy, StoreError,
 };
 
-/// How many rows one clean-up step removes, so that other writers get their turn between steps.
+/// The number of rows that one step of the clean-up removes, so that other writers get their turn between steps.
 const CLEAN_UP_STEP: u32 = 500;
 
 const CODE_COLUMNS: &str =
@@ -45,7 +45,7 @@ fn code(row: &Row<'_>) -> rusqlite::Result<AuthorizationCode> {
     })
 }
 
-/// A refresh token's row joined with its family's.
+/// A refresh token's row, joined with that of its family.
 struct Presented {
     family: i64,
     expires_at: UnixTime,
@@ -83,7 +83,7 @@ fn presented(connection: &Connection, hash: &SecretHash) -> Result<Option<Presen
     )
 }
 
-/// Revokes everything that the person authorized, codes on their way and devices that have not asked since included.
+/// Revokes everything that the user authorized, including unredeemed codes and devices that have not polled since.
 pub(super) fn revoke_all_of(
     connection: &Connection,
     user_id: &str,
@@ -94,7 +94,7 @@ pub(super) fn revoke_all_of(
     revoke_each(connection, "SELECT pk FROM families WHERE user_id = ?1 AND revoked_at IS NULL", user_id, now)
 }
 
-/// Revokes everything that the client got, codes on their way included.
+/// Revokes everything that the client obtained, including unredeemed codes.
 pub(super) fn revoke_all_of_client(
     connection: &Connection,
     client_id: &str,
@@ -177,7 +177,7 @@ fn rotate(
         }
         Some(superseded_at) => {
             let lost = match presented.successor {
-                // Also where the clock was set back a little.
+                // This also holds if the clock was set back a little.
                 Some(successor) if grace > 0 && now.saturating_sub(superseded_at) < grace => {
                     void_if_unused(connection, &successor, now)?
                 }
@@ -191,7 +191,7 @@ fn rotate(
                     client_id: presented.token.client_id,
                 });
             }
-            // `superseded_at` stays: rotating again does not extend the grace period.
+            // `superseded_at` does not change: rotating again does not extend the grace period.
             change(
                 connection,
                 "UPDATE refresh_tokens SET successor = ?2 WHERE token_hash = ?1",
@@ -203,7 +203,7 @@ fn rotate(
     Ok(RefreshRotation::Rotated(presented.token))
 }
 
-/// Voids a token that has not been used; `false` where it has been.
+/// Voids an unused token. Returns `false` if the token has been used.
 fn void_if_unused(connection: &Connection, hash: &SecretHash, now: UnixTime) -> Result<bool, SqliteError> {
     let voided = change(
         connection,
@@ -228,7 +228,7 @@ fn revoke_if_owned(
     }
 }
 
-/// The client whose wish a revocation is; `None` for the server.
+/// Returns the client that asks for a revocation, or `None` for the server.
 fn revoker(by: RevokedBy<'_>) -> Option<String> {
     match by {
         RevokedBy::Client(id) => Some(id.to_owned()),
@@ -236,7 +236,7 @@ fn revoker(by: RevokedBy<'_>) -> Option<String> {
     }
 }
 
-/// Removes a bounded number of expired rows; returns how many.
+/// Removes a limited number of expired rows; returns their number.
 fn clean_up(connection: &Connection, now: UnixTime) -> Result<usize, SqliteError> {
     let mut removed = change(
         connection,
@@ -347,7 +347,7 @@ impl GrantStore for SqliteStore {
         .await
     }
 
-    async fn living_refresh_token(
+    async fn active_refresh_token(
         &self,
         hash: &SecretHash,
         now: UnixTime,
@@ -412,7 +412,7 @@ impl GrantStore for SqliteStore {
     ) -> Result<Vec<String>, StoreError> {
         let session_id = session_id.to_owned();
         self.write(move |connection| {
-            // A code on its way to the client must not outlive the session either.
+            // An unredeemed code must not outlive the session either.
             change(connection, "DELETE FROM codes WHERE session_id = ?1", [&session_id])?;
             let families: Vec<(i64, String)> = connection
                 .prepare_cached("SELECT pk, id FROM families WHERE session_id = ?1 AND revoked_at IS NULL")?

@@ -1,4 +1,4 @@
-//! Work for a database thread: a closure, and where its answer goes.
+//! Work for a database thread: a closure and a channel for its result.
 
 use std::{
     any::Any,
@@ -13,17 +13,17 @@ use flyte_store::StoreError;
 
 use crate::error::SqliteError;
 
-/// A closure that waits for a connection, whatever its answer's type.
+/// A closure that waits for a connection, for any type of result.
 pub(super) trait Job: Send {
-    /// Whether nobody waits for the answer any more, so that the closure need not run at all.
+    /// Returns whether the caller has gone away, so that the closure need not run.
     fn abandoned(&self) -> bool;
-    /// Runs the closure; `false` where it failed, or panicked, and its changes must be undone.
+    /// Runs the closure. Returns `false` if it failed or panicked, and its changes must be undone.
     fn run(&mut self, connection: &Connection) -> bool;
-    /// Sends the closure's answer, or `failure` where its changes did not become durable.
+    /// Sends the closure's result, or `failure` if its changes did not become durable.
     fn answer(self: Box<Self>, failure: Option<&SharedFailure>);
 }
 
-/// One failure that many callers are told about, such as that of the commit that they shared.
+/// A failure that many callers receive, for example that of a shared commit.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct SharedFailure(#[source] Arc<rusqlite::Error>);
@@ -34,17 +34,17 @@ impl From<rusqlite::Error> for SharedFailure {
     }
 }
 
-/// A bug in a closure, reported instead of taking the database thread down.
+/// A bug in a closure. It is reported and does not end the database thread.
 #[derive(Debug, thiserror::Error)]
 #[error("a database operation panicked: {0}")]
 struct Panicked(String);
 
-/// The database thread is gone: the server is shutting down.
+/// The database thread has ended, because the server is shutting down.
 #[derive(Debug, thiserror::Error)]
 #[error("the database has been closed")]
 struct Closed;
 
-/// Makes a job of a closure and the future of its answer.
+/// Makes a job from a closure, and the future of its result.
 pub(super) fn job<T, F>(work: F) -> (Box<dyn Job>, Answer<T>)
 where
     T: Send + 'static,
@@ -54,17 +54,17 @@ where
     (Box::new(Pending { work: Some(work), outcome: None, reply }), Answer(answer))
 }
 
-/// The answer to a job, in the future.
+/// The future result of a job.
 pub(super) struct Answer<T>(oneshot::Receiver<Result<T, SqliteError>>);
 
 impl<T> Answer<T> {
-    /// Waits for the answer.
+    /// Waits for the result.
     pub(super) async fn wait(self) -> Result<T, StoreError> {
         Ok(self.0.await.unwrap_or_else(|_| Err(closed()))?)
     }
 }
 
-/// The error of a store whose thread is gone.
+/// Returns the error of a store whose thread has ended.
 pub(super) fn closed() -> SqliteError {
     SqliteError::backend(Closed)
 }
@@ -86,7 +86,7 @@ where
 
     fn run(&mut self, connection: &Connection) -> bool {
         let Some(work) = self.work.take() else { return false };
-        // Unwind safety: a closure owns what it captured, and its changes to the database are rolled back.
+        // Unwind safety: a closure owns its captured values, and its changes to the database are rolled back.
         let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)))
             .unwrap_or_else(|panic| Err(SqliteError::backend(Panicked(message(panic.as_ref())))));
         let succeeded = outcome.is_ok();
@@ -96,13 +96,13 @@ where
 
     fn answer(self: Box<Self>, failure: Option<&SharedFailure>) {
         let outcome = match (self.outcome, failure) {
-            // A failure of its own says more than that of the transaction.
+            // The closure's own failure says more than that of the transaction.
             (Some(Err(error)), _) => Err(error),
             (_, Some(failure)) => Err(SqliteError::backend(failure.clone())),
             (Some(Ok(value)), None) => Ok(value),
             (None, None) => Err(closed()),
         };
-        // A caller that has gone away meanwhile needs no answer.
+        // A caller that has gone away needs no result.
         let _ = self.reply.send(outcome);
     }
 }

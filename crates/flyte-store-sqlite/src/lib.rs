@@ -1,7 +1,7 @@
 //! The embedded backend: one SQLite file in write-ahead-log mode.
 //!
-//! One thread writes (`writer`), a few read (`reader`); each statement is prepared once per thread. A write has
-//! happened, durably, when its method returns; `docs/reference/database.md` says what that means.
+//! One thread writes (`writer`), a few threads read (`reader`), and each thread prepares a statement only once. When
+//! the method of a write returns, the write is durable; `docs/reference/database.md` explains this.
 #![forbid(unsafe_code)]
 
 mod actor;
@@ -48,12 +48,13 @@ pub use relative_urls::ObjectDirectories;
 use self::{error::SqliteError, reader::Readers, writer::Writer};
 use flyte_store::StoreError;
 
-/// How many threads read; lookups are short, so that a few keep all cores busy.
+/// The number of reading threads. Reads are short, so a few threads keep all cores busy.
 const READERS: usize = 4;
 
 /// The store in an SQLite database.
 pub struct SqliteStore {
-    // Readers first: fields are dropped in order, and the last connection to close, the writer's, empties the WAL.
+    // The readers come first: fields are dropped in order, and the last connection to close, that of the writer,
+    // empties the WAL.
     readers: Option<Readers>,
     writer: Writer,
 }
@@ -62,7 +63,7 @@ impl SqliteStore {
     /// Opens the database file, creating or migrating it as needed.
     ///
     /// # Errors
-    /// [`OpenError`] inside [`StoreError::Backend`] where the file cannot be used.
+    /// [`OpenError`] inside [`StoreError::Backend`] if the file cannot be used.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let writer = connection::open_writer(path).map_err(SqliteError::from)?;
         let readers = (0..READERS).map(|_| connection::open_reader(path)).collect::<Result<_, _>>();
@@ -70,10 +71,10 @@ impl SqliteStore {
         Ok(Self { readers: Some(Readers::start(readers)?), writer: Writer::start(writer)? })
     }
 
-    /// A database in memory, for tests: one connection reads and writes it.
+    /// Creates a database in memory, for tests. One connection reads and writes it.
     ///
     /// # Errors
-    /// [`StoreError::Backend`] where there is no memory or no thread to be had.
+    /// [`StoreError::Backend`] if there is not enough memory, or no thread can be started.
     pub fn in_memory() -> Result<Self, StoreError> {
         Ok(Self {
             readers: None,
@@ -81,7 +82,7 @@ impl SqliteStore {
         })
     }
 
-    /// Runs `work` as one transaction; answers when it is durable.
+    /// Runs `work` as one transaction, and returns when it is durable.
     async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -109,7 +110,7 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-/// The statement's first row, if it has one.
+/// Returns the statement's first row, if it has one.
 fn one<T>(
     connection: &Connection,
     sql: &str,
@@ -119,12 +120,12 @@ fn one<T>(
     Ok(connection.prepare_cached(sql)?.query_row(params, row).optional()?)
 }
 
-/// Runs a statement that changes rows; returns how many.
+/// Runs a statement that changes rows; returns their number.
 fn change(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, rusqlite::Error> {
     connection.prepare_cached(sql)?.execute(params)
 }
 
-/// [`StoreError::AlreadyExists`] where the error says that a unique value is taken.
+/// Returns [`StoreError::AlreadyExists`] if the error means that a unique value is taken.
 fn already_exists(error: rusqlite::Error, kind: &'static str, id: &str) -> SqliteError {
     match error.sqlite_error().map(|error| error.extended_code) {
         Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE) => {
@@ -134,19 +135,19 @@ fn already_exists(error: rusqlite::Error, kind: &'static str, id: &str) -> Sqlit
     }
 }
 
-/// A list or map as it stands in a column: JSON.
+/// Encodes a list or map as JSON, for a column.
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String, SqliteError> {
     serde_json::to_string(value).map_err(SqliteError::backend)
 }
 
-/// Reads back what [`to_json`] wrote.
+/// Decodes a column that [`to_json`] encoded.
 fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
     })
 }
 
-/// A number that no version of the server writes.
+/// Returns the error for a number that no version of the server writes.
 fn unexpected_value(column: usize, value: i64) -> rusqlite::Error {
     rusqlite::Error::IntegralValueOutOfRange(column, value)
 }

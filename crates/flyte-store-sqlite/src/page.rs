@@ -1,4 +1,4 @@
-//! Pages keyed by position: a token says where the page before ended, and which listing it belongs to.
+//! Pages that begin at a position. A token holds the end of the previous page and the name of its listing.
 
 use crate::error::SqliteError;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::to_json;
 use flyte_store::StoreError;
 
-/// A value that items are sorted by.
+/// A value by which items are sorted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Key {
@@ -28,28 +28,28 @@ impl From<Key> for Value {
     }
 }
 
-/// What a page token says.
+/// The content of a page token.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Position {
     /// The listing's name.
     q: String,
-    /// The sort values of the last item of the page before.
+    /// The sort values of the last item of the previous page.
     k: Vec<Key>,
 }
 
-/// The name of a listing: of its order and conditions, which must be the same for all its pages.
+/// Returns the name of a listing: its order and conditions, which must be the same for all pages.
 pub(super) fn listing(query: impl fmt::Debug) -> String {
     let hash = digest::digest(&digest::SHA256, format!("{query:?}").as_bytes());
     BASE64_URL_SAFE_NO_PAD.encode(&hash.as_ref()[..12])
 }
 
-/// The token of the page after the item with these sort values.
+/// Returns the token of the page after the item with these sort values.
 pub(super) fn token(listing: &str, keys: Vec<Key>) -> Result<String, SqliteError> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(to_json(&Position { q: listing.to_owned(), k: keys })?))
 }
 
-/// The sort values of a token, of the same types as those of an item such as `like`.
+/// Returns the sort values in a token. They must have the same types as those in `like`.
 pub(super) fn position(token: &str, listing: &str, like: &[Key]) -> Result<Vec<Key>, SqliteError> {
     let same = |keys: &[Key]| {
         keys.len() == like.len()
@@ -64,7 +64,8 @@ pub(super) fn position(token: &str, listing: &str, like: &[Key]) -> Result<Vec<K
         .ok_or_else(|| StoreError::InvalidPageToken.into())
 }
 
-/// The items of a page, of which one more than `limit` were read, and the token of the next page, empty on the last one.
+/// Cuts a page from items of which one more than `limit` were read. Returns the page and the next page's token, which
+/// is empty on the last page.
 pub(super) fn cut<T>(
     mut items: Vec<T>,
     limit: u32,

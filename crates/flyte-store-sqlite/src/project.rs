@@ -1,4 +1,4 @@
-//! Projects, listed in pages keyed by position.
+//! Projects, listed in pages that begin at a position.
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
@@ -29,7 +29,7 @@ fn project(row: &Row<'_>) -> rusqlite::Result<Project> {
     })
 }
 
-/// A value that projects are sorted by.
+/// A value by which projects are sorted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum SortValue {
@@ -64,11 +64,11 @@ impl From<SortValue> for Value {
     }
 }
 
-/// What a page token says: the listing that it belongs to, and the last project of the page before.
+/// The content of a page token: the name of the listing, and the last project of the previous page.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Position {
-    /// Order and conditions, which must be the same for all pages of a listing.
+    /// The order and the conditions, which must be the same for all pages of a listing.
     q: String,
     /// The last project's sort value.
     v: SortValue,
@@ -91,7 +91,7 @@ impl Position {
     }
 }
 
-/// The order and conditions of a query, as they stand in its page tokens.
+/// Returns the order and the conditions of a query in the form of its page tokens.
 fn listing(query: &ProjectQuery) -> String {
     let states: Vec<_> = query.states.iter().map(|state| (*state as i64).to_string()).collect();
     format!(
@@ -132,7 +132,7 @@ fn list(connection: &Connection, query: &ProjectQuery) -> Result<(Vec<Project>, 
         conditions.push(format!("({column}, id) {} (?, ?)", if query.descending { "<" } else { ">" }));
         values.extend([position.v.into(), Value::Text(position.i)]);
     }
-    // One more than asked for tells whether there is a next page.
+    // One more row than requested shows whether there is a next page.
     values.push(Value::Integer(i64::from(query.limit).saturating_add(1)));
     let direction = if query.descending { "DESC" } else { "ASC" };
     let sql = format!(

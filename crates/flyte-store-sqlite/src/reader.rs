@@ -1,4 +1,4 @@
-//! The threads that only read, each with a snapshot of its own, so that a read never waits for a write.
+//! The threads that only read. Each has its own snapshot, so a read never waits for a write.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -16,7 +16,7 @@ use super::{
 
 type Queue = Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>;
 
-/// The handle of the reading threads; dropping it lets them finish what is queued and waits for them.
+/// The handle of the reading threads. Dropping it waits until they have finished the queued work.
 pub(super) struct Readers {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     threads: Vec<JoinHandle<()>>,
@@ -55,7 +55,7 @@ impl Drop for Readers {
     fn drop(&mut self) {
         self.queue.take();
         for thread in self.threads.drain(..) {
-            // As with the writer: callers of a thread that panicked have been told.
+            // As with the writer: if a thread panicked, its callers have seen that their channels closed.
             let _ = thread.join();
         }
     }
@@ -63,7 +63,8 @@ impl Drop for Readers {
 
 fn run(connection: &Connection, jobs: &Queue) {
     loop {
-        // The lock is held while waiting: the other threads then wait for the lock, in effect for the same queue.
+        // The thread holds the lock while it waits. The other threads wait for the lock, which has the same effect as
+        // waiting for the queue.
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut job) = next else { return };
         if !job.abandoned() {

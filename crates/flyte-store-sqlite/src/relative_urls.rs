@@ -1,8 +1,8 @@
-//! The migration of paths of objects to native URLs that do not name the data directory, and the directories that objects
-//! were kept in.
+//! The migration from paths of objects to native URLs without the data directory, and the directories that objects were
+//! stored in.
 //!
-//! Which directories those were is known by the database's own place, and by the runs: the prefix of a run's outputs is the
-//! directory, project, domain, and the run. So a database that was moved before it was migrated is migrated as well.
+//! The location of the database and its runs show which directories those were: the prefix of a run's outputs consists
+//! of the directory, project, domain and run. So the migration also works on a database that was moved before.
 
 use std::{
     collections::BTreeSet,
@@ -29,7 +29,7 @@ const URL_COLUMNS: [(&str, &str); 4] = [
     ("actions", "output_uri"),
 ];
 
-/// Rewrites everything that the database at `database` names by a path.
+/// Rewrites all paths in the database at `database`.
 pub(super) fn rewrite(connection: &Connection, database: &Path) -> rusqlite::Result<()> {
     let mut directories = of_runs(connection)?;
     if let Some(parent) = path::absolute(database).ok().as_deref().and_then(Path::parent) {
@@ -56,8 +56,8 @@ pub(super) fn rewrite(connection: &Connection, database: &Path) -> rusqlite::Res
     task_versions(connection, &mut relocation)
 }
 
-/// Directories of objects that runs name. The published package's runs may have a base of their own; the usual one has the
-/// form that is looked for.
+/// Returns the directories of objects that the runs name. Runs of the published package can have another base; this
+/// function looks for the usual form.
 fn of_runs(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
     let mut statement = connection.prepare("SELECT DISTINCT output_base, project, domain, name FROM runs")?;
     let rows = statement.query_map([], |row| {
@@ -82,7 +82,7 @@ fn urls(connection: &Connection, table: &str, column: &str, relocation: &Relocat
     Ok(())
 }
 
-/// The encoded message with its paths replaced; `None` if it has none, or cannot be decoded.
+/// Returns the encoded message with its paths replaced, or `None` if it has no paths or cannot be decoded.
 fn rewritten<M: Message + Default>(
     encoded: &[u8],
     relocation: &mut Relocation,
@@ -182,17 +182,17 @@ fn task_versions(connection: &Connection, relocation: &mut Relocation) -> rusqli
     Ok(())
 }
 
-/// The directories that objects are and were kept in.
+/// The directories that objects are and were stored in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectDirectories {
-    /// All of them.
+    /// All directories.
     pub all: Vec<String>,
-    /// Former ones that inputs and outputs may still name.
+    /// Former directories that inputs and outputs may still name.
     pub pending: Vec<String>,
 }
 
 impl SqliteStore {
-    /// Notes where objects are kept now, and returns all directories that they were kept in.
+    /// Records the current directory of objects, and returns all directories that they were stored in.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -200,7 +200,7 @@ impl SqliteStore {
         let current = current.map(str::to_owned);
         self.write(move |connection| {
             if let Some(current) = &current {
-                // Tasks may store its paths from now on.
+                // From now on, tasks may store paths in this directory.
                 connection.execute(
                     "INSERT INTO object_directories (path, rewritten) VALUES (?1, 0)
                      ON CONFLICT (path) DO UPDATE SET rewritten = 0",
@@ -223,7 +223,7 @@ impl SqliteStore {
         .await
     }
 
-    /// Notes that inputs and outputs no longer name these directories.
+    /// Records that inputs and outputs no longer name these directories.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,4 +1,4 @@
-//! Revocations by identifier alone.
+//! Revocations that consist of an identifier.
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use flyte_store::{FAMILY_RETENTION, RevocationStore, StoreError};
 
 /// Revokes within the caller's transaction.
 pub(super) fn revoke(connection: &Connection, id: &str, now: UnixTime) -> Result<(), SqliteError> {
-    // The first revocation counts: repeating it does not keep the row alive.
+    // The first revocation counts: repeating it does not keep the row longer.
     change(
         connection,
         "INSERT INTO revocations (id, revoked_at) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",

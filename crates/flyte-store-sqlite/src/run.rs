@@ -4,8 +4,8 @@ mod attempt;
 mod cache;
 mod claim;
 mod ending;
-mod late;
 mod listing;
+mod overdue;
 mod row;
 
 use crate::error::SqliteError;
@@ -17,7 +17,7 @@ use self::row::{RUN_COLUMNS, keys, run_key};
 use super::{SqliteStore, change, one};
 use flyte_model::clock::UnixMillis;
 use flyte_store::{
-    Action, ActionId, ActionQuery, Attempt, AttemptEnd, Ended, Enqueued, Failure, Late, NewAction, Phase,
+    Action, ActionId, ActionQuery, Attempt, AttemptEnd, Ended, Enqueued, Failure, NewAction, Overdue, Phase,
     QueuedAttempt, Run, RunId, RunQuery, RunStore, StoreError,
 };
 
@@ -228,7 +228,7 @@ impl RunStore for SqliteStore {
         self.write(move |connection| cache::take(connection, &id, attempt, now)).await
     }
 
-    async fn give_up_cached(
+    async fn requeue_uncached(
         &self,
         id: &ActionId,
         attempt: u32,
@@ -236,7 +236,7 @@ impl RunStore for SqliteStore {
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
         let id = id.clone();
-        self.write(move |connection| cache::give_up(connection, &id, attempt, gone, now)).await
+        self.write(move |connection| cache::requeue(connection, &id, attempt, gone, now)).await
     }
 
     async fn delete_unused_results(&self, since: UnixMillis, most: u32) -> Result<u64, StoreError> {
@@ -269,19 +269,19 @@ impl RunStore for SqliteStore {
         self.write(move |connection| signal(connection, &id, &value, &subject, now)).await
     }
 
-    async fn late_actions(&self, now: UnixMillis) -> Result<Vec<(ActionId, Late, i64)>, StoreError> {
-        self.read(move |connection| late::find(connection, now)).await
+    async fn overdue_actions(&self, now: UnixMillis) -> Result<Vec<(ActionId, Overdue, i64)>, StoreError> {
+        self.read(move |connection| overdue::find(connection, now)).await
     }
 
     async fn time_out_action(
         &self,
         id: &ActionId,
-        late: Late,
+        overdue: Overdue,
         failure: Option<&Failure>,
         now: UnixMillis,
     ) -> Result<Ended, StoreError> {
         let (id, failure) = (id.clone(), failure.cloned());
-        self.write(move |connection| late::time_out(connection, &id, late, failure.as_ref(), now)).await
+        self.write(move |connection| overdue::time_out(connection, &id, overdue, failure.as_ref(), now)).await
     }
 
     async fn running_attempts(&self) -> Result<Vec<(ActionId, u32)>, StoreError> {

@@ -1,4 +1,4 @@
-//! Sealed signing keys.
+//! Encrypted signing keys.
 
 use crate::error::SqliteError;
 use async_trait::async_trait;

@@ -1,4 +1,4 @@
-//! Deployed tasks. A task's row names its latest version, so that listings never look at the others.
+//! Deployed tasks. A task's row names its latest version, so listings never read the other versions.
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use flyte_store::{
     TaskQuery, TaskStore, TaskVersionQuery, TriggersSummary,
 };
 
-/// All but digest and specification, of `task_versions` as `v`.
+/// All columns of `task_versions` (as `v`) except digest and specification.
 const COLUMNS: &str =
     "v.project, v.domain, v.name, v.version, v.short_name, v.environment, v.short_description,
      v.entrypoint, v.deployed_by, v.deployed_by_kind, v.deployed_at";
@@ -31,7 +31,7 @@ fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
     })
 }
 
-/// A version, and where it stands in the order of deployment.
+/// Reads a version and its position in the order of deployment.
 fn ordered(row: &Row<'_>) -> rusqlite::Result<(Task, i64)> {
     Ok((task(row)?, row.get(11)?))
 }
@@ -115,7 +115,7 @@ fn column(field: TaskField) -> &'static str {
 
 fn add_conditions(given: &[Condition<TaskField>], conditions: &mut Vec<String>, values: &mut Vec<Value>) {
     for condition in given {
-        // By the index of names, not by the versions, where it is all the same.
+        // If both give the same result, the index of names is used and not the versions.
         let column = match condition.field {
             TaskField::Name => "t.name",
             field => column(field),
@@ -124,7 +124,7 @@ fn add_conditions(given: &[Condition<TaskField>], conditions: &mut Vec<String>, 
     }
 }
 
-/// What narrows a listing, of its page where it has one.
+/// Returns the conditions of a listing and, if there is a page token, of its page.
 fn conditions(query: &TaskQuery) -> (Vec<String>, Vec<Value>) {
     let mut conditions = vec!["TRUE".to_owned()];
     let mut values = Vec::new();
@@ -142,7 +142,7 @@ fn conditions(query: &TaskQuery) -> (Vec<String>, Vec<Value>) {
     (conditions, values)
 }
 
-/// What a task is sorted by.
+/// Returns the values by which a task is sorted.
 fn keys(query: &TaskQuery, task: &Task, latest: i64) -> Vec<Key> {
     let TaskId { project, domain, name, .. } = &task.id;
     match query.by_name {

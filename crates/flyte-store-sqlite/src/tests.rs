@@ -1,4 +1,4 @@
-//! What is SQLite's own: group commit, opening files, and being killed.
+//! Tests of SQLite's own behaviour: group commit, opening files, and killed processes.
 
 mod audit;
 mod contract;
@@ -28,7 +28,7 @@ async fn ids(store: &SqliteStore) -> Vec<String> {
     projects.into_iter().map(|project| project.id).collect()
 }
 
-/// Holds the writer up until what is returned is dropped: what is queued meanwhile shares a commit.
+/// Blocks the writer until the returned value is dropped. Operations that are queued in the meantime share a commit.
 async fn hold(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
     let (release, released) = mpsc::channel();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
@@ -45,10 +45,10 @@ async fn hold(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
     release
 }
 
-/// Ways for one of the operations that share a commit to go wrong.
-type Mishap = fn(&Connection) -> Result<(), SqliteError>;
+/// A way in which one of the operations that share a commit can fail.
+type Failing = fn(&Connection) -> Result<(), SqliteError>;
 
-const MISHAPS: [Mishap; 4] = [
+const FAILING: [Failing; 4] = [
     |connection| {
         insert(connection, "undone", "")?;
         panic!("a bug");
@@ -61,7 +61,7 @@ const MISHAPS: [Mishap; 4] = [
         insert(connection, "undone", "")?;
         insert(connection, "undone", "")
     },
-    // No such user: the constraint fails here, not when the neighbours commit.
+    // The user does not exist: the constraint fails here, not at the commit of all operations.
     |connection| {
         insert(connection, "undone", "")?;
         let sql = "INSERT INTO sessions VALUES (x'00', 'id', 'nobody', 0, 0)";
@@ -70,9 +70,9 @@ const MISHAPS: [Mishap; 4] = [
 ];
 
 #[tokio::test]
-async fn a_failing_or_panicking_operation_undoes_itself_alone() {
+async fn a_failing_or_panicking_operation_undoes_only_itself() {
     let directory = tempfile::tempdir().unwrap();
-    for (n, mishap) in MISHAPS.into_iter().enumerate() {
+    for (n, mishap) in FAILING.into_iter().enumerate() {
         let store = SqliteStore::open(&directory.path().join(format!("{n}.db"))).unwrap();
         let store = Arc::new(store);
         let hold = hold(&store).await;
@@ -96,7 +96,7 @@ async fn a_failing_or_panicking_operation_undoes_itself_alone() {
 }
 
 #[tokio::test]
-async fn a_panic_is_told_as_an_error_by_readers_too() {
+async fn a_panic_of_a_reader_becomes_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&directory.path().join("flyte.db")).unwrap();
     // More often than there are readers.
@@ -110,7 +110,7 @@ async fn a_panic_is_told_as_an_error_by_readers_too() {
 }
 
 #[tokio::test]
-async fn an_operation_that_nobody_waits_for_any_more_does_not_happen() {
+async fn an_operation_without_a_caller_does_not_run() {
     let store = Arc::new(SqliteStore::in_memory().unwrap());
     let hold = hold(&store).await;
     let mut abandoned = Box::pin(store.write(|connection| insert(connection, "abandoned", "")));
@@ -122,7 +122,7 @@ async fn an_operation_that_nobody_waits_for_any_more_does_not_happen() {
 }
 
 #[tokio::test]
-async fn a_full_disk_fails_what_was_lost_and_nothing_else() {
+async fn a_full_disk_fails_only_the_lost_writes() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(SqliteStore::open(&directory.path().join("flyte.db")).unwrap());
     let limit = |connection: &Connection| {
@@ -142,14 +142,14 @@ async fn a_full_disk_fails_what_was_lost_and_nothing_else() {
     let (outcomes, ()) = join(join_all(operations), async { drop(hold) }).await;
     let answered: Vec<_> = outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_ok()).collect();
     let answered: Vec<_> = answered.into_iter().map(|(at, _)| format!("p{at:02}")).collect();
-    assert_eq!(ids(&store).await, answered, "what was answered is there, what failed is not");
-    assert!(answered.contains(&"p21".to_owned()), "nothing took those behind the last failure with it");
+    assert_eq!(ids(&store).await, answered, "confirmed writes are stored, failed writes are not");
+    assert!(answered.contains(&"p21".to_owned()), "the writes after the last failure are stored");
     assert!(outcomes.iter().skip(4).step_by(5).all(Result::is_err));
     store.write(|connection| insert(connection, "after", "")).await.unwrap();
 }
 
 #[tokio::test]
-async fn the_last_to_leave_empties_the_log() {
+async fn the_last_connection_empties_the_log() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flyte.db");
     let store = SqliteStore::open(&path).unwrap();
@@ -159,7 +159,7 @@ async fn the_last_to_leave_empties_the_log() {
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
     }
     drop(store);
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "the file alone is a whole backup");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "the file alone is a complete backup");
     let store = SqliteStore::open(&path).unwrap();
     let expected = Project {
         id: "p".to_owned(),
@@ -174,7 +174,7 @@ async fn the_last_to_leave_empties_the_log() {
 }
 
 #[test]
-fn other_files_are_refused_and_left_as_they_are() {
+fn other_files_are_rejected_and_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flyte.db");
     drop(SqliteStore::open(&path).unwrap());
@@ -188,7 +188,7 @@ fn other_files_are_refused_and_left_as_they_are() {
     let path = directory.path().join("other.db");
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE notes (text)").unwrap();
     let error = SqliteStore::open(&path).unwrap_err().to_string();
-    assert!(error.contains("not one of flyte-server's"), "{error}");
+    assert!(error.contains("not one of flyte-server"), "{error}");
 
     let path = directory.path().join("text");
     fs::write(&path, "not a database, and longer than the header of one would be: ".repeat(20)).unwrap();

@@ -15,7 +15,7 @@ use flyte_store::{
     TriggerQuery, TriggerRevision, TriggerStore, TriggersSummary,
 };
 
-/// What both tables have.
+/// The columns that both tables have.
 const COLUMNS: &str =
     "project, domain, task, name, revision, task_version, active, spec, automation, deployed_by,
      deployed_by_kind, deployed_at, updated_by, updated_by_kind, updated_at, triggered_at";
@@ -63,7 +63,7 @@ fn find(connection: &Connection, id: &TriggerId) -> Result<Option<Trigger>, Sqli
     one(connection, &sql, [&id.project, &id.domain, &id.task, &id.name], trigger)
 }
 
-/// What triggers a task has.
+/// Returns a summary of a task's triggers.
 pub(super) fn summary(
     connection: &Connection,
     project: &str,
@@ -83,7 +83,7 @@ pub(super) fn summary(
     Ok(summary)
 }
 
-/// Makes `triggers` the task's triggers; those of other names go.
+/// Makes `triggers` the task's triggers, and deletes triggers of other names.
 pub(super) fn replace_all(
     connection: &Connection,
     task: &TaskId,
@@ -110,7 +110,7 @@ pub(super) fn replace_all(
                 && there.spec == new.spec
                 && there.automation == new.automation
         });
-        // Deployed again by a client that had no answer: no revision of its own.
+        // Deployed again by a client that got no response: there is no new revision.
         if !same {
             deploy(connection, new, 0)?;
         }
@@ -162,7 +162,7 @@ fn put(connection: &Connection, trigger: &Trigger) -> Result<(), SqliteError> {
     insert(connection, &sql, trigger, trigger.due_at)
 }
 
-/// Writes the revision that the trigger is at.
+/// Writes the trigger's current revision.
 fn note(connection: &Connection, trigger: &Trigger, what: TriggerChange) -> Result<(), SqliteError> {
     let sql = format!(
         "INSERT INTO trigger_revisions ({COLUMNS}, action)

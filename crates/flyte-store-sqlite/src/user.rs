@@ -1,4 +1,4 @@
-//! People who can sign in.
+//! User accounts.
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
@@ -22,7 +22,8 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     })
 }
 
-/// What e-mail addresses are compared by: lower case in all of Unicode, which SQLite's own `lower` is not.
+/// Returns the value by which e-mail addresses are compared: lower case in all of Unicode, unlike the `lower` function
+/// of SQLite.
 pub(super) fn email_key(email: &str) -> String {
     email.to_lowercase()
 }
@@ -47,7 +48,7 @@ fn insert(connection: &Connection, user: &User) -> Result<(), SqliteError> {
     Ok(())
 }
 
-/// Ends everything that the person has open.
+/// Ends everything that the user has open.
 fn end_all_of(connection: &Connection, id: &str, now: UnixTime) -> Result<(), SqliteError> {
     change(connection, "DELETE FROM sessions WHERE user_id = ?1", [id])?;
     grant::revoke_all_of(connection, id, now)

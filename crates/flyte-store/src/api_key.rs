@@ -12,104 +12,108 @@ use flyte_secrets::SecretHash;
 pub struct ApiKey {
     /// `client_id`, unique among all clients; also the `sub` of its tokens (RFC 9068 section 2.2).
     pub client_id: String,
-    /// Its name, unique among the keys.
+    /// The name, unique among API keys.
     pub name: String,
-    /// SHA-256 of its secret; `None` where it proves itself by `jwks`.
+    /// SHA-256 of the secret; `None` if the key authenticates with `jwks`.
     pub secret_hash: Option<SecretHash>,
-    /// The secret before the last rotation, as long as it works.
+    /// The secret before the last rotation, while it is still valid.
     pub previous_secret: Option<PreviousSecret>,
-    /// The public keys of a key that proves itself by signing (RFC 7523 section 2.2), a JSON Web Key Set.
+    /// The public keys (a JSON Web Key Set) of an API key that authenticates with signed assertions (RFC 7523 section
+    /// 2.2).
     pub jwks: Option<String>,
-    /// What it may do.
+    /// The rights of its tokens.
     pub rights: Rights,
-    /// Subject of who made it.
+    /// Subject of the principal that created it.
     pub created_by: String,
-    /// When it was made.
+    /// The time at which it was created.
     pub created_at: UnixTime,
-    /// When it ceases to work; `None` where it does not by itself.
+    /// The time at which it expires; `None` if it never does.
     pub expires_at: Option<UnixTime>,
-    /// When it last gave a token, exact to a minute.
+    /// The time at which it last obtained a token, exact to a minute.
     pub last_used_at: Option<UnixTime>,
-    /// The family of all its tokens, a UUID; revoked when the key is deleted or its secret replaced at once.
+    /// The family of all its tokens, a UUID. It is revoked when the key is deleted, or when its secret is replaced
+    /// without an overlap.
     pub family_id: String,
 }
 
 /// A secret that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviousSecret {
-    /// SHA-256 of it.
+    /// SHA-256 of the secret.
     pub hash: SecretHash,
-    /// When it ceases to work.
+    /// The time at which it expires.
     pub expires_at: UnixTime,
 }
 
-/// Which keys to list, the newest first.
+/// A query for API keys, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiKeyQuery {
-    /// Only keys that this subject made.
+    /// Only keys that this subject created.
     pub created_by: Option<String>,
     /// The most keys to return.
     pub limit: u32,
-    /// The page token of the page before; empty for the first page.
+    /// The page token of the previous page; empty for the first page.
     pub page_token: String,
 }
 
-/// What replaces a key's secret.
+/// The replacement of a key's secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretRotation {
     /// SHA-256 of the new secret.
     pub secret_hash: SecretHash,
-    /// Until when the secret in use now works on. Where that is over already, what it gave is revoked.
+    /// The time until which the current secret stays valid. If it is not in the future, the tokens of that secret are
+    /// revoked.
     pub previous_until: UnixTime,
-    /// The family of tokens from now on, where those given so far are revoked; a UUID.
+    /// The family of future tokens if the existing tokens are revoked; a UUID.
     pub family_id: String,
-    /// When the key ends from now on.
+    /// The new expiry of the key.
     pub expires_at: Option<UnixTime>,
 }
 
-/// What came of replacing a key's secret.
+/// The result of replacing a key's secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// It is replaced.
+    /// The secret was replaced.
     Rotated(RotatedKey),
-    /// Nothing has changed: the secret before the last rotation works until then, and a second overlap would end it early.
+    /// Nothing has changed. The secret before the last rotation is still valid, and a second overlap would end it
+    /// early.
     Overlapping {
-        /// When it ends.
+        /// The time at which the current overlap ends.
         until: UnixTime,
     },
-    /// There is no such key, or it has no secret.
+    /// The key does not exist or has no secret.
     Unknown,
 }
 
 /// A key whose secret was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotatedKey {
-    /// The key as it is now.
+    /// The key after the replacement.
     pub key: ApiKey,
     /// The family that was revoked.
     pub revoked_family: Option<String>,
 }
 
-/// A secret that works no more.
+/// A secret that is no longer valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetiredSecret {
-    /// `client_id` of the key that had it.
+    /// `client_id` of the key that the secret belonged to.
     pub client_id: String,
-    /// Why it does not.
+    /// The reason why the secret is no longer valid.
     pub why: Retired,
 }
 
-/// Why a secret works no more.
+/// The reason why a secret is no longer valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retired {
-    /// Its key was deleted.
+    /// The key was deleted.
     Deleted,
-    /// Another one took its place.
+    /// The secret was replaced.
     Rotated,
 }
 
 impl Retired {
-    /// As it is stored, and as the audit log's `reason`.
+    /// Returns the name in the database and in the `reason` of audit records.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -125,39 +129,42 @@ pub trait ApiKeyStore: Send + Sync + 'static {
     /// Adds a key.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where the name, or the `client_id` among keys, other clients and accounts, is taken.
+    /// [`StoreError::AlreadyExists`] if the name is taken, or the `client_id` is that of an API key, another client or
+    /// an account.
     async fn create_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
-    /// The key with this `client_id`.
+    /// Returns the key with this `client_id`.
     async fn api_key_by_id(&self, client_id: &str) -> Result<Option<ApiKey>, StoreError>;
-    /// The keys whose `client_id` or name this is: one may have the one, and another the other.
+    /// Returns the keys whose `client_id` or name is `text`. Two keys can match: one by `client_id`, the other by name.
     async fn api_keys_by_id_or_name(&self, text: &str) -> Result<Vec<ApiKey>, StoreError>;
-    /// A page of keys and the next page's token, empty on the last page.
+    /// Returns a page of keys and the next page's token, which is empty on the last page.
     ///
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another listing.
     async fn list_api_keys(&self, query: &ApiKeyQuery) -> Result<(Vec<ApiKey>, String), StoreError>;
-    /// Gives a key another name; `false` where there is no such key.
+    /// Renames a key. Returns `false` if the key does not exist.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where the name is taken.
+    /// [`StoreError::AlreadyExists`] if the name is taken.
     async fn rename_api_key(&self, client_id: &str, name: &str) -> Result<bool, StoreError>;
-    /// Replaces a key's secret. While two work, only by one that ends both at once.
+    /// Replaces a key's secret. While two secrets are valid, only a replacement that ends both is accepted.
     async fn rotate_api_key(
         &self,
         client_id: &str,
         rotation: &SecretRotation,
         now: UnixTime,
     ) -> Result<Rotation, StoreError>;
-    /// Deletes a key with all keys that it made, and those that they made, and revokes the families of their tokens. The keys
-    /// as they were, this one first; none where there is no such key.
+    /// Deletes a key, the keys that it created, and the keys that those created, and revokes the families of their
+    /// tokens. Returns the deleted keys, this one first, or nothing if the key does not exist.
     async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Vec<ApiKey>, StoreError>;
-    /// The keys that this subject made, and those that these keys made, the oldest first.
+    /// Returns the keys that this subject created, and the keys that those created, the oldest first.
     async fn api_keys_of(&self, subject: &str) -> Result<Vec<ApiKey>, StoreError>;
-    /// Deletes what [`ApiKeyStore::api_keys_of`] tells, as [`ApiKeyStore::delete_api_key`] does.
+    /// Deletes the keys that [`ApiKeyStore::api_keys_of`] returns, in the way of [`ApiKeyStore::delete_api_key`].
     async fn delete_api_keys_of(&self, subject: &str, now: UnixTime) -> Result<Vec<ApiKey>, StoreError>;
-    /// Whose this secret was, which a key had that was deleted or got another one; within a year of its end, for the audit log.
-    /// During an overlap, also the secret that still works.
+    /// Returns the key that had this secret before the key was deleted or got another secret, for the audit log. The
+    /// record is kept for a year after the end of the secret. During an overlap, the method also returns the secret
+    /// that is still valid.
     async fn retired_secret(&self, secret_hash: &SecretHash) -> Result<Option<RetiredSecret>, StoreError>;
-    /// Notes when keys last gave a token; a time before the one that is known is ignored, as is a key that is gone.
+    /// Records when keys last obtained a token. Earlier times than the recorded one, and keys that no longer exist, are
+    /// ignored.
     async fn note_api_keys_used(&self, used: &[(String, UnixTime)]) -> Result<(), StoreError>;
 }

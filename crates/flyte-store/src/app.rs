@@ -1,4 +1,4 @@
-//! Apps: processes that are kept running until somebody stops them.
+//! Apps: processes that run until they are stopped.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -7,35 +7,36 @@ use super::{Condition, StoreError};
 use flyte_model::Actor;
 use flyte_model::clock::UnixTime;
 
-/// Which app.
+/// The identifier of an app.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppId {
-    /// The project that it is in.
+    /// The project of the app.
     pub project: String,
     /// The domain of the project.
     pub domain: String,
-    /// Its name.
+    /// The name of the app.
     pub name: String,
 }
 
-/// Where an app stands.
+/// The status of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppStatus {
-    /// It is to run, and nothing has been done about it.
+    /// The app should run, but the server has not started it yet.
     Pending,
-    /// Its process was started and does not answer yet.
+    /// Its process was started but does not answer yet.
     Deploying,
     /// Its process answers at its port.
     Active,
-    /// Its process has ended, or none could be started.
+    /// Its process has ended, or could not be started.
     Failed,
-    /// It is not to run, and does not.
+    /// The app should not run, and has no process.
     Stopped,
 }
 
 impl AppStatus {
-    /// The name in the database, and the published API's after its prefix in lower case.
+    /// Returns the name in the database, which is also the name in the published API in lower case and without its
+    /// prefix.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,147 +49,147 @@ impl AppStatus {
     }
 }
 
-/// A moment in an app's life.
+/// A change of an app's status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppCondition {
-    /// When it came to it.
+    /// The time of the change.
     pub at: UnixTime,
-    /// Where the app stood then.
+    /// The new status.
     pub status: AppStatus,
-    /// Why, for people.
+    /// The reason, for people.
     pub message: String,
-    /// The app's revision then.
+    /// The app's revision at that time.
     pub revision: u64,
-    /// Who made it so; `None` for the server itself.
+    /// The principal that caused the change; `None` for the server itself.
     pub actor: Option<Actor>,
 }
 
 /// An app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppRecord {
-    /// Which one.
+    /// The identifier.
     pub id: AppId,
-    /// How often it was changed by somebody, its creation included.
+    /// The number of changes by principals, including the creation.
     pub revision: u64,
-    /// The encoded `flyteidl2.app.Meta`, whose identifier and revision are the fields here.
+    /// The encoded `flyteidl2.app.Meta`. Its identifier and revision are the fields of this record.
     pub metadata: Vec<u8>,
     /// The encoded `flyteidl2.app.Spec`.
     pub spec: Vec<u8>,
-    /// Whether it is to run.
+    /// Whether the app should run.
     pub wanted: bool,
-    /// What has become of it, the latest last; never empty.
+    /// The changes of its status, the latest last; never empty.
     pub conditions: Vec<AppCondition>,
-    /// Who created it.
+    /// The principal that created the app.
     pub created_by: Actor,
-    /// When.
+    /// The time at which it was created.
     pub created_at: UnixTime,
-    /// When anything of it last changed.
+    /// The time of the last change.
     pub updated_at: UnixTime,
-    /// When its process was last started.
+    /// The time at which its process was last started.
     pub started_at: Option<UnixTime>,
-    /// The port of the loopback interface that its process was given.
+    /// The loopback port of its process.
     pub port: Option<u16>,
-    /// The number of its process, where it may have one.
+    /// The number of its process; `None` if it has none.
     pub process: Option<u64>,
     /// The revision that its process was started for.
     pub process_revision: Option<u64>,
-    /// How many processes it has had: the number of the last one.
+    /// The number of processes so far, which is also the number of the last one.
     pub processes: u64,
 }
 
 impl AppRecord {
-    /// Where it stands.
+    /// Returns the current status.
     #[must_use]
     pub fn status(&self) -> AppStatus {
         self.conditions.last().map_or(AppStatus::Pending, |condition| condition.status)
     }
 }
 
-/// What somebody makes of an app.
+/// A change of an app by a principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewApp {
-    /// Which one.
+    /// The identifier.
     pub id: AppId,
     /// The encoded `flyteidl2.app.Meta`.
     pub metadata: Vec<u8>,
     /// The encoded `flyteidl2.app.Spec`.
     pub spec: Vec<u8>,
-    /// Whether it is to run.
+    /// Whether the app should run.
     pub wanted: bool,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
-    /// Who.
+    /// The principal.
     pub by: Actor,
-    /// When.
+    /// The time of the change.
     pub at: UnixTime,
 }
 
-/// What came of changing an app.
+/// The result of changing an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppUpdate {
-    /// This is it now.
+    /// The app was changed; this is its new state.
     Updated(Box<AppRecord>),
-    /// Nothing has changed: whoever changes it has seen another revision than there is.
+    /// Nothing has changed: the caller has seen another revision than the current one.
     OtherRevision {
-        /// The revision that there is.
+        /// The current revision.
         current: u64,
     },
-    /// There is no such app.
+    /// The app does not exist.
     Unknown,
 }
 
-/// What the server notes of an app's process.
+/// A report of the server about an app's process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppNote {
-    /// Where the app stands now, and why. A condition of its own unless it says the same as the last one.
+    /// The status of the app. It is added to the conditions unless the last one has the same status and message.
     pub status: AppStatus,
-    /// Why, for people.
+    /// The reason, for people.
     pub message: String,
-    /// What has become of the process.
+    /// The change of the process.
     pub change: AppChange,
 }
 
-/// What has become of an app's process.
+/// A change of an app's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppChange {
-    /// Nothing.
+    /// The process did not change.
     None,
-    /// It is about to be started, at this port. It gets the next number.
+    /// The process is about to be started at this port. It gets the next number.
     Starts {
         /// The port.
         port: u16,
     },
-    /// It is gone.
+    /// The process has ended.
     Gone,
 }
 
-/// What apps are listed by.
+/// The fields by which apps can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppField {
     /// The name.
     Name,
-    /// The subject of who created it.
+    /// The subject that created the app.
     CreatedBy,
-    /// Where it stands, by the names of [`AppStatus::as_str`].
+    /// The status, by the names of [`AppStatus::as_str`].
     Status,
 }
 
-/// Which apps to list.
+/// A query for apps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppQuery {
-    /// Only those of this project.
+    /// Only apps of this project.
     pub project: Option<String>,
-    /// Only those of this domain.
+    /// Only apps of this domain.
     pub domain: Option<String>,
-    /// What all of them meet.
+    /// Conditions that each app must meet.
     pub conditions: Vec<Condition<AppField>>,
-    /// By name, rather than by when they were created.
+    /// Whether to sort by name, in place of the time of creation.
     pub by_name: bool,
-    /// Highest first.
+    /// Whether to sort in descending order.
     pub descending: bool,
     /// The most apps to return.
     pub limit: u32,
-    /// The page token of the page before; empty for the first page.
+    /// The page token of the previous page; empty for the first page.
     pub page_token: String,
 }
 
@@ -198,26 +199,26 @@ pub trait AppStore: Send + Sync + 'static {
     /// Adds an app.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where there is one of that name in the domain.
+    /// [`StoreError::AlreadyExists`] if the domain has an app of that name.
     async fn create_app(&self, app: &NewApp) -> Result<AppRecord, StoreError>;
-    /// Changes what an app is, and whether it is to run. `seen` is the revision that the caller means to change; 0 for
-    /// whichever.
+    /// Changes an app's definition and whether it should run. `seen` is the revision that the caller wants to change,
+    /// or 0 for any revision.
     async fn update_app(&self, app: &NewApp, seen: u64) -> Result<AppUpdate, StoreError>;
-    /// Removes an app, and returns what it was.
+    /// Removes an app and returns its last state.
     async fn delete_app(&self, id: &AppId) -> Result<Option<AppRecord>, StoreError>;
-    /// The app.
+    /// Returns the app.
     async fn app_by_id(&self, id: &AppId) -> Result<Option<AppRecord>, StoreError>;
-    /// A page of apps and the next page's token, empty on the last page.
+    /// Returns a page of apps and the next page's token, which is empty on the last page.
     ///
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another listing.
     async fn list_apps(&self, query: &AppQuery) -> Result<(Vec<AppRecord>, String), StoreError>;
-    /// How many apps all pages of the listing hold.
+    /// Returns the number of apps on all pages of the listing.
     async fn count_apps(&self, query: &AppQuery) -> Result<u32, StoreError>;
-    /// The apps that are to run or may have a process.
+    /// Returns the apps that should run or may have a process.
     async fn busy_apps(&self) -> Result<Vec<AppId>, StoreError>;
-    /// Notes what has become of the process of an app at this revision; `None` where the app is at another one by now, or
-    /// gone, and nothing is noted.
+    /// Records a report about the process of an app at this revision. Returns `None`, and records nothing, if the app
+    /// has another revision or no longer exists.
     async fn note_app(
         &self,
         id: &AppId,

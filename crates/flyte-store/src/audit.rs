@@ -1,4 +1,4 @@
-//! The audit log at rest: what happened, only ever added to.
+//! The stored audit log, to which records are only added.
 
 use std::collections::BTreeMap;
 
@@ -7,74 +7,74 @@ use async_trait::async_trait;
 use super::StoreError;
 use flyte_model::clock::UnixTime;
 
-/// Something that happened; what it means is `audit::Event`'s to say.
+/// A record of an event; `flyte_audit::Event` defines the meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRecord {
-    /// When.
+    /// The time of the event.
     pub at: UnixTime,
-    /// What, in snake case, such as `signed_in`.
+    /// The kind of event, in snake case, for example `signed_in`.
     pub event: String,
-    /// Subject of who did it; `None` where nobody could be told.
+    /// Subject of the principal that acted; `None` if it is unknown.
     pub subject: Option<String>,
-    /// `client_id` by which it was done.
+    /// `client_id` of the client through which it acted.
     pub client_id: Option<String>,
-    /// The address that it came from; `None` for what the server's own machine did.
+    /// The address that the request came from; `None` for actions on the server's own machine.
     pub address: Option<String>,
-    /// What it was done to.
+    /// The thing that was acted on.
     pub object: Option<String>,
-    /// Anything else worth knowing; never a secret.
+    /// Further facts; never a secret.
     pub details: BTreeMap<String, String>,
 }
 
-/// A record and its place in the log.
+/// A record and its position in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAuditRecord {
-    /// Grows with each record and is never used again.
+    /// The position. It grows with each record and is never reused.
     pub id: i64,
     /// The record.
     pub record: AuditRecord,
-    /// E-mail address of the person that `subject` is: the account's own, or the last one that the log knows of an account
-    /// that is gone. `None` for machines.
+    /// E-mail address of the user `subject`: the account's own, or the last one in the log if the account no longer
+    /// exists. `None` for machines.
     pub email: Option<String>,
-    /// Name of the person or the API key that `subject` is, as long as the log knows it.
+    /// Name of the user or API key `subject`, if the log knows it.
     pub name: Option<String>,
-    /// E-mail address of the person whose run acted.
+    /// E-mail address of the user whose run acted.
     pub on_behalf_of_email: Option<String>,
 }
 
-/// Which records are asked for: those that meet all conditions, the newest first.
+/// A query for records that meet all conditions, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditQuery {
     /// The most records of one page.
     pub limit: u32,
-    /// What the page before led to; empty for the first page.
+    /// The page token of the previous page; empty for the first page.
     pub page_token: String,
     /// Only this event.
     pub event: Option<String>,
     /// Only this subject.
     pub subject: Option<String>,
-    /// Only of the person with this e-mail address, now or when it happened, in any case.
+    /// Only events of the user who has this e-mail address now, or had it at the time of the event; case is ignored.
     pub email: Option<String>,
-    /// Only what was done to this; with `*` at the end, to whatever begins so.
+    /// Only events that acted on this object. A `*` at the end matches all objects with that prefix.
     pub object: Option<String>,
-    /// Only in this project.
+    /// Only events in this project.
     pub project: Option<String>,
-    /// Only in the domain of this name, of any project.
+    /// Only events in a domain of this name, in any project.
     pub domain: Option<String>,
-    /// Only from this address, written as [`IpAddr`](std::net::IpAddr) writes it.
+    /// Only events from this address, in the format of [`IpAddr`](std::net::IpAddr).
     pub address: Option<String>,
-    /// Only since then.
+    /// Only events at or after this time.
     pub since: Option<UnixTime>,
-    /// Only before then.
+    /// Only events before this time.
     pub until: Option<UnixTime>,
 }
 
 /// Storage of the audit log.
 #[async_trait]
 pub trait AuditStore: Send + Sync + 'static {
-    /// Adds records in this order, all of them or none.
+    /// Adds records in this order: all of them or none.
     async fn append_audit_records(&self, records: &[AuditRecord]) -> Result<(), StoreError>;
-    /// A page of records, the newest first, and the token of the next page, empty on the last.
+    /// Returns a page of records, the newest first, and the next page's token, which is empty on the last page.
     ///
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another query.
@@ -82,6 +82,6 @@ pub trait AuditStore: Send + Sync + 'static {
         &self,
         query: &AuditQuery,
     ) -> Result<(Vec<StoredAuditRecord>, String), StoreError>;
-    /// Removes records from before `before`, the only removal that there is; returns how many.
+    /// Removes the records from before `before` and returns their number. Records are removed in no other way.
     async fn delete_audit_records_before(&self, before: UnixTime) -> Result<u64, StoreError>;
 }

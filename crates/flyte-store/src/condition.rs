@@ -1,29 +1,29 @@
-//! Conditions of listings: a field, and what it is compared with.
+//! Conditions of listings: a field and a test of its value.
 
-/// What each item of a listing must meet. `F` names the fields that the listing can be narrowed by.
+/// A condition that each item of a listing must meet. `F` names the fields that the listing can be filtered by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition<F> {
     /// The field.
     pub field: F,
-    /// How its value is looked at.
+    /// The test of the field's value.
     pub test: Test,
-    /// The test is to fail.
+    /// Whether the test must fail.
     pub negated: bool,
 }
 
-/// How a field's value is looked at.
+/// A test of a field's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Test {
-    /// It is one of these texts.
+    /// The value is one of these texts.
     OneOf(Vec<String>),
-    /// It has this text in it.
+    /// The value contains this text.
     Contains(String),
-    /// It has this text in it, whatever the case of its ASCII letters.
+    /// The value contains this text; the case of ASCII letters is ignored.
     ContainsIgnoringCase(String),
-    /// It ends with this text.
+    /// The value ends with this text.
     EndsWith(String),
-    /// It is this number or a greater one.
+    /// The value is this number or greater.
     AtLeast(i64),
-    /// It is a greater number.
+    /// The value is greater than this number.
     MoreThan(i64),
 }

@@ -1,7 +1,7 @@
-//! What every backend must do, run on each of them.
+//! The contract of the store: tests that every backend must pass.
 //!
-//! A backend's tests call [`contract!`](crate::contract!) with a function that returns an empty [`Backend`]; each function of the
-//! modules below becomes a test of its own.
+//! A backend's tests call [`contract!`](crate::contract!) with a function that returns an empty [`Backend`]. The macro
+//! makes a test of each function in the modules below.
 #![expect(
     missing_docs,
     clippy::missing_panics_doc,
@@ -30,14 +30,14 @@ use std::{any::Any, fmt, ops::Deref, sync::Arc};
 use super::{AuthorizationCode, BrowserSession, Client, ClientKind, NewRefreshToken, Store, User};
 use flyte_secrets::SecretHash;
 
-/// An empty store of the backend under test, and what has to live as long.
+/// An empty store of the backend under test, and resources that must live as long as the store.
 pub struct Backend {
     store: Arc<dyn Store>,
     _holds: Box<dyn Any + Send + Sync>,
 }
 
 impl Backend {
-    /// A store, and what is dropped after it: for example its temporary directory.
+    /// Creates a backend from a store and resources to drop after it, for example its temporary directory.
     pub fn new(store: impl Store + 'static, holds: impl Any + Send + Sync) -> Self {
         Self { store: Arc::new(store), _holds: Box::new(holds) }
     }
@@ -57,162 +57,162 @@ impl Deref for Backend {
     }
 }
 
-/// Makes a test of each function of the contract; `$backend` is the name of a function without arguments that returns a
-/// [`Backend`](crate::contract::Backend).
+/// Makes a test of each function of the contract. `$backend` is the name of a function that takes no arguments and
+/// returns a [`Backend`](crate::contract::Backend).
 #[macro_export]
 macro_rules! contract {
     ($backend:ident) => {
         #[test]
-        fn turns_are_fair_as_the_model_says() {
-            $crate::contract::turns::turns_are_fair_as_the_model_says($backend);
+        fn turns_match_the_fair_model() {
+            $crate::contract::turns::turns_match_the_fair_model($backend);
         }
         $crate::contract! { $backend,
             account: [
                 addresses_are_compared_without_regard_to_case,
-                a_user_comes_back_as_given,
+                a_user_is_read_back_unchanged,
                 sessions_end_at_their_expiry,
-                a_session_needs_the_password_that_was_proved,
-                a_new_password_ends_what_the_old_one_began,
-                a_new_hash_of_the_same_password_ends_nothing,
-                a_disabled_account_has_nothing_open,
+                a_session_needs_the_current_password,
+                a_new_password_ends_all_sign_ins,
+                a_new_hash_of_the_same_password_keeps_sign_ins,
+                disabling_an_account_ends_all_its_sign_ins,
                 users_are_listed_by_address,
-                a_client_is_added_once_and_removed_with_all_it_got,
-                clients_are_replaced_whole,
-                consents_add_up,
+                deleting_a_client_revokes_all_its_tokens,
+                put_client_replaces_every_field,
+                consents_are_added_together,
             ],
             api_key: [
-                a_key_comes_back_as_given,
-                names_and_identifiers_are_taken_once,
-                pages_hold_every_key_once_the_newest_first,
-                a_rotation_keeps_the_secret_before_it_for_a_while,
-                an_overlap_is_not_cut_short_by_another,
-                a_rotation_at_once_ends_what_the_old_secret_gave,
-                secrets_that_were_rotated_out_are_known,
+                a_key_is_read_back_unchanged,
+                names_and_identifiers_are_unique,
+                pages_list_every_key_once_newest_first,
+                the_previous_secret_stays_valid_during_the_overlap,
+                a_second_overlap_does_not_shorten_the_first,
+                a_rotation_without_overlap_revokes_tokens,
+                rotated_secrets_are_recorded,
                 deleting_a_key_revokes_its_family,
-                a_key_takes_those_that_it_made_with_it,
-                disabling_an_account_ends_its_keys,
-                a_rotation_can_move_the_end,
-                the_latest_use_is_kept,
-                an_assertion_is_spent_once,
+                deleting_a_key_deletes_the_keys_that_it_created,
+                disabling_an_account_deletes_its_keys,
+                a_rotation_can_change_the_expiry,
+                only_the_latest_use_is_kept,
+                an_assertion_is_accepted_once,
             ],
             app: [
-                an_app_comes_back_as_given,
+                an_app_is_read_back_unchanged,
                 each_change_is_a_revision,
-                notes_are_of_one_revision,
-                processes_are_never_numbered_alike,
-                pages_hold_every_app_once,
+                reports_count_only_for_their_revision,
+                process_numbers_are_never_reused,
+                pages_list_every_app_once,
             ],
             audit: [
-                records_come_back_as_given_the_newest_first,
-                pages_hold_every_record_once_while_more_are_added,
+                records_are_read_back_unchanged_newest_first,
+                pages_list_every_record_once_while_more_are_added,
                 conditions_hold_together,
-                what_happened_is_found_by_where_to_what_and_from_where,
-                people_and_keys_are_named,
-                a_page_token_of_another_query_is_refused,
-                only_what_is_old_enough_is_removed,
+                records_are_found_by_object_place_and_address,
+                records_have_the_names_of_users_and_keys,
+                a_page_token_of_another_query_is_rejected,
+                only_old_records_are_removed,
             ],
             cache: [
-                results_are_taken_in_their_domain,
-                only_what_succeeded_is_kept,
-                a_run_can_compute_again,
-                results_grow_old,
-                results_that_are_gone_are_not_taken,
+                results_are_used_within_their_domain,
+                only_successful_results_are_cached,
+                a_run_can_skip_the_lookup,
+                results_expire_by_age,
+                unreadable_results_are_not_used,
                 serialized_tasks_wait_for_one,
-                nobody_waits_for_who_waits_for_them,
-                unused_results_are_forgotten,
+                serialized_actions_never_wait_for_each_other,
+                unused_results_are_removed,
             ],
             device: [
-                a_device_waits_until_somebody_decides,
-                no_two_devices_share_a_code,
-                a_decision_is_made_once,
-                who_has_signed_out_approves_nothing,
-                a_device_goes_with_its_client,
+                a_device_waits_for_a_decision,
+                device_codes_are_unique,
+                a_decision_is_final,
+                an_ended_session_cannot_approve,
+                deleting_a_client_deletes_its_devices,
                 a_device_ends_at_its_expiry,
-                asking_too_soon_lengthens_the_interval,
-                another_clients_device_is_unknown_and_left_alone,
-                an_approved_device_begins_a_family_of_its_own,
-                of_a_hundred_redemptions_one_family_is_left,
-                a_lost_answer_is_given_again_within_the_grace_period,
-                a_replay_ends_the_family,
-                what_is_not_approved_cannot_be_redeemed,
-                a_new_password_takes_back_what_was_approved,
-                what_expired_long_ago_is_forgotten,
+                polling_too_soon_lengthens_the_interval,
+                another_clients_device_is_unknown_and_unchanged,
+                an_approved_device_begins_its_own_family,
+                a_hundred_redemptions_leave_one_family,
+                a_lost_response_is_repeated_within_the_grace_period,
+                a_replay_revokes_the_family,
+                only_approved_devices_can_be_redeemed,
+                a_new_password_revokes_approvals,
+                long_expired_devices_are_removed,
             ],
             grant: [
-                a_code_is_redeemed_once_and_a_replay_ends_its_family,
+                a_code_is_redeemed_once_and_a_replay_revokes_its_family,
                 a_code_ends_at_its_expiry,
                 a_code_needs_the_session_that_authorized_it,
-                peeking_spends_nothing,
-                of_a_hundred_redemptions_one_wins,
-                of_a_hundred_successors_one_is_good,
-                without_a_grace_period_any_reuse_ends_the_family,
-                a_rotation_supersedes_and_reuse_ends_the_family,
-                a_lost_answer_is_forgiven_within_the_grace_period,
+                peeking_does_not_redeem,
+                one_of_a_hundred_redemptions_wins,
+                one_of_a_hundred_successors_is_valid,
+                without_a_grace_period_any_reuse_revokes_the_family,
+                a_rotation_supersedes_and_reuse_revokes_the_family,
+                a_lost_response_can_be_retried_within_the_grace_period,
                 a_used_successor_ends_the_grace_period,
                 a_refresh_token_ends_at_its_expiry,
-                another_clients_token_is_unknown_and_left_alone,
+                another_clients_token_is_unknown_and_unchanged,
                 a_client_revokes_only_its_own,
-                signing_out_ends_what_the_session_authorized,
-                revocations_are_told_since,
-                what_nothing_can_use_is_cleaned_up,
+                signing_out_revokes_the_families_of_the_session,
+                revocations_are_listed_since_a_time,
+                unusable_grants_are_cleaned_up,
             ],
             project: [
-                a_project_comes_back_as_given,
-                pages_hold_every_project_once_in_every_order,
+                a_project_is_read_back_unchanged,
+                pages_list_every_project_once_in_every_order,
                 pages_are_stable_while_projects_come_and_go,
-                a_page_token_of_another_listing_is_refused,
+                a_page_token_of_another_listing_is_rejected,
                 conditions_hold_together,
             ],
             revocation: [
-                what_has_no_family_is_revoked_too,
-                a_revocation_is_remembered_as_long_as_tokens_may_live,
+                identifiers_without_a_family_can_be_revoked,
+                revocations_are_kept_as_long_as_tokens_can_live,
             ],
             run: [
                 a_run_is_created_once,
-                actions_are_enqueued_once_under_what_goes_on,
+                actions_are_enqueued_once_under_unfinished_parents,
                 tasks_are_claimed_oldest_run_first,
-                who_waits_for_children_takes_no_slot,
-                a_run_can_limit_itself,
-                an_attempt_is_followed_by_another,
-                ending_ends_what_was_called,
-                aborted_attempts_stay_to_be_killed,
+                an_action_that_waits_for_children_takes_no_slot,
+                a_run_can_limit_its_concurrency,
+                a_failed_attempt_can_be_retried,
+                ending_an_action_ends_the_actions_it_called,
+                aborted_attempts_are_listed_until_they_end,
                 changes_are_read_by_version,
                 runs_are_listed,
                 actions_are_listed,
                 conditions_are_answered_once,
-                conditions_are_given_up,
+                conditions_time_out,
                 tasks_end_at_their_time_limits,
             ],
             signing_key: [
-                a_set_is_replaced_only_if_it_is_the_expected_one,
-                of_many_replacements_one_wins,
+                a_set_is_replaced_only_if_it_is_as_expected,
+                one_of_many_replacements_wins,
             ],
             task: [
                 a_version_never_changes,
                 the_latest_version_is_the_one_deployed_last,
-                pages_hold_every_task_once_in_every_order,
-                a_page_token_of_another_listing_is_refused,
+                pages_list_every_task_once_in_every_order,
+                a_page_token_of_another_listing_is_rejected,
                 conditions_hold_together,
                 versions_are_listed_in_the_order_of_deployment,
-                triggers_come_and_go_with_a_deployment,
-                a_listing_of_many_is_read_by_its_index,
+                a_deployment_replaces_the_triggers,
+                listings_use_their_index,
             ],
             trigger: [
-                a_trigger_comes_back_as_given,
+                a_trigger_is_read_back_unchanged,
                 each_change_is_a_revision,
-                all_are_switched_or_none,
-                pages_hold_every_trigger_once,
+                triggers_are_switched_all_or_none,
+                pages_list_every_trigger_once,
                 a_due_trigger_fires_once,
             ],
             trust: [
-                a_rule_comes_back_as_given,
+                a_rule_is_read_back_unchanged,
                 rules_are_found_by_issuer_in_order,
-                deleting_a_rule_revokes_its_tokens_with_it,
-                its_last_use_only_moves_on,
+                deleting_a_rule_revokes_its_tokens,
+                the_last_use_only_moves_forward,
             ],
             turns: [
-                places_are_kept_for_runs_and_people_without,
-                a_fan_out_leaves_turns_to_others,
+                slots_are_reserved_for_runs_and_users_without_one,
+                a_fan_out_does_not_block_others,
             ],
         }
     };
@@ -226,7 +226,7 @@ macro_rules! contract {
 
 const NOW: i64 = 1_800_000_000;
 
-/// A hash that differs for each name.
+/// Returns a hash that differs for each name.
 fn hash(name: &str) -> SecretHash {
     let mut hash = [0; 32];
     hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes()).as_ref());
@@ -255,7 +255,7 @@ fn session(name: &str, user: &str, expires_at: i64) -> BrowserSession {
     }
 }
 
-/// The account `name`, signed in at a browser.
+/// Creates the account `name` and signs it in at a browser.
 async fn sign_in(store: &Backend, name: &str) {
     store.create_user(&user(name)).await.unwrap();
     assert!(store.create_session(&session(name, name, i64::MAX), Some("$hash")).await.unwrap());
@@ -279,7 +279,7 @@ fn client(id: &str) -> Client {
     }
 }
 
-/// A code of Ada's for the client `flyte`, good for a minute.
+/// Returns a code of Ada for the client `flyte`, valid for a minute.
 fn code(name: &str) -> AuthorizationCode {
     AuthorizationCode {
         code_hash: hash(&format!("code-{name}")),
@@ -297,7 +297,7 @@ fn code(name: &str) -> AuthorizationCode {
     }
 }
 
-/// A refresh token good for an hour.
+/// Returns a refresh token that is valid for an hour.
 fn token(name: &str) -> NewRefreshToken {
     NewRefreshToken { token_hash: hash(name), expires_at: NOW + 3600 }
 }

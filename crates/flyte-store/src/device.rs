@@ -1,7 +1,7 @@
-//! Devices that wait for a person to approve them on another one (RFC 8628).
+//! Devices that wait for a user to approve them on another device (RFC 8628).
 //!
-//! A record begins with the device's request and waits for a person's decision. An approved one becomes a token family
-//! when the device fetches its tokens, as an authorization code does.
+//! A record begins with the device's request and waits for a user's decision. When an approved device fetches its
+//! tokens, the record becomes a token family, as an authorization code does.
 
 use async_trait::async_trait;
 
@@ -9,142 +9,144 @@ use super::{NewRefreshToken, StoreError};
 use flyte_model::clock::UnixTime;
 use flyte_secrets::SecretHash;
 
-/// How long an expired record is remembered, in seconds: a device that asks late is told that its code has expired, or
-/// that it was denied, rather than that there never was such a code.
+/// How long an expired record is kept, in seconds. During this time, a device that polls late learns that its code
+/// expired or was denied, and not only that the code is unknown.
 pub const DEVICE_RETENTION: i64 = 3600;
 
-/// By how many seconds a device that asks too often has to slow down (RFC 8628 section 3.5).
+/// The seconds that are added to a device's poll interval if it polls too often (RFC 8628 section 3.5).
 pub const SLOW_DOWN: i64 = 5;
 
-/// A device's request (RFC 8628 section 3.1), waiting for a person.
+/// A device's request (RFC 8628 section 3.1) that waits for a user's decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceAuthorization {
     /// SHA-256 of the device code.
     pub device_code_hash: SecretHash,
     /// SHA-256 of the user code.
     pub user_code_hash: SecretHash,
-    /// The family that approving and fetching it begins; a UUID.
+    /// The token family that begins when the approved code is redeemed; a UUID.
     pub family_id: String,
-    /// The client that asks.
+    /// The client that sent the request.
     pub client_id: String,
-    /// The scopes asked for.
+    /// The requested scopes.
     pub scopes: Vec<String>,
     /// `resource` (RFC 8707) or `audience` that the access tokens are for.
     pub audience: Option<String>,
-    /// `max_age`: how many seconds ago whoever approves may have signed in; any time for `None`.
+    /// `max_age`: how many seconds ago the approving user may have signed in at most. With `None`, any time is
+    /// accepted.
     pub max_age: Option<i64>,
-    /// The address that the device asked from, for display.
+    /// The address of the device, for display.
     pub address: String,
-    /// Seconds that the device must wait between two polls, before it was ever told to slow down.
+    /// The first poll interval of the device, in seconds.
     pub interval: i64,
-    /// When it asked.
+    /// The time of the request.
     pub created_at: UnixTime,
-    /// When both codes cease to be good.
+    /// The time at which both codes expire.
     pub expires_at: UnixTime,
 }
 
-/// What a person decides about a device.
+/// A user's decision about a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceDecision {
-    /// It may act for this person.
+    /// The device may act for this user.
     Approve {
-        /// Who approves.
+        /// The user who approves.
         user_id: String,
-        /// The browser session by which they do.
+        /// The browser session of the approval.
         session_id: String,
-        /// When they proved who they are.
+        /// The time at which the user authenticated.
         authenticated_at: UnixTime,
     },
-    /// It may not act for anybody.
+    /// The device is denied.
     Deny,
 }
 
-/// What an approved device gets tokens for.
+/// The grant of an approved device.
 ///
-/// The sign-in at a device is a session of its own, named as its family is: it does not end with the browser session
-/// that approved it.
+/// The sign-in at a device is a session of its own, and its identifier is that of the family. It does not end with the
+/// browser session that approved it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceGrant {
-    /// The family.
+    /// The token family.
     pub family_id: String,
-    /// The client that asked.
+    /// The client that sent the request.
     pub client_id: String,
-    /// Who approved.
+    /// The user who approved.
     pub user_id: String,
-    /// When they proved who they are.
+    /// The time at which the user authenticated.
     pub authenticated_at: UnixTime,
     /// The scopes granted.
     pub scopes: Vec<String>,
-    /// What the access tokens are for.
+    /// The audience of the access tokens.
     pub audience: Option<String>,
 }
 
-/// What came of a device's asking for its tokens.
+/// The result of a device's poll for its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DevicePoll {
-    /// Nobody has decided yet.
+    /// No user has decided yet.
     Pending,
-    /// Nobody has decided yet, and it asked too soon: from now on it must wait [`SLOW_DOWN`] seconds longer.
+    /// No user has decided yet, and the device polled too soon. From now on it must wait [`SLOW_DOWN`] seconds longer.
     TooSoon,
-    /// Somebody denied it.
+    /// A user denied the request.
     Denied,
-    /// Nobody decided in time, or it did not fetch its tokens in time.
+    /// The time for the decision, or for fetching the tokens, is over.
     Expired,
-    /// Somebody approved it: it may have tokens, or had them, which [`DeviceStore::redeem_device_code`] tells.
+    /// A user approved the request. [`DeviceStore::redeem_device_code`] decides whether the device still gets its
+    /// tokens.
     Granted(DeviceGrant),
-    /// The code was never issued, was forgotten, gave what has been revoked since, or is another client's.
+    /// The code was never issued or is no longer stored, its family was revoked, or it belongs to another client.
     Unknown,
 }
 
-/// What came of spending a device code.
+/// The result of redeeming a device code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceRedemption {
-    /// The family has begun, or an answer that was lost is given again.
+    /// The family has begun, or a lost response is repeated.
     Redeemed,
-    /// It had been spent before: all that it gave is revoked now.
+    /// The code was redeemed before: everything that it gave is revoked now.
     Replayed {
         /// The family that was revoked.
         family_id: String,
     },
-    /// It is not an approved one's, or has expired, since it was asked for.
+    /// The code is not that of an approved device, or it has expired since the poll.
     Unknown,
 }
 
 /// Storage of [`DeviceAuthorization`]s.
 #[async_trait]
 pub trait DeviceStore: Send + Sync + 'static {
-    /// Adds a device that waits. [`StoreError::AlreadyExists`] where one of its codes is in use: make new ones.
+    /// Adds a device that waits. [`StoreError::AlreadyExists`] if one of its codes is in use: generate new codes.
     async fn create_device(&self, device: &DeviceAuthorization) -> Result<(), StoreError>;
-    /// The device that waits with this user code; `None` alike where there never was one, it has expired, or somebody
-    /// has decided.
+    /// Returns the device that waits with this user code. Returns `None` if the code is unknown or has expired, and if
+    /// a user has already decided.
     async fn waiting_device(
         &self,
         user_code_hash: &SecretHash,
         now: UnixTime,
     ) -> Result<Option<DeviceAuthorization>, StoreError>;
-    /// Decides about the device that waits with this user code, once and for all; the device, `None` as with
-    /// [`DeviceStore::waiting_device`], and where the session that approves has ended meanwhile: what ended it would have
-    /// taken the approval back too.
+    /// Records the final decision about the device that waits with this user code, and returns the device. Returns
+    /// `None` in the cases of [`DeviceStore::waiting_device`]. It also returns `None` if the approving session has
+    /// ended in the meantime, because its end would have revoked the approval too.
     async fn decide_device(
         &self,
         user_code_hash: &SecretHash,
         decision: &DeviceDecision,
         now: UnixTime,
     ) -> Result<Option<DeviceAuthorization>, StoreError>;
-    /// What the device with this device code is to be told, if it is `client_id`'s. Nothing is spent; that it asked is
-    /// noted while it waits.
+    /// Returns what to answer to the device with this device code, if the code belongs to `client_id`. The code is not
+    /// redeemed; the time of the poll is recorded while the device waits.
     async fn poll_device(
         &self,
         device_code_hash: &SecretHash,
         client_id: &str,
         now: UnixTime,
     ) -> Result<DevicePoll, StoreError>;
-    /// Spends the device code of an approved device and begins its family, with `refresh` where it is given. One
-    /// transaction: a code is never spent without its family being there.
+    /// Redeems the device code of an approved device and begins its family, with the refresh token `refresh` if there
+    /// is one. This is one transaction, so a code is never redeemed without its family.
     ///
-    /// A code that was spent less than `grace` seconds ago, and whose refresh token has not been used, gives its
-    /// family once more: the answer was lost, and the refresh token in it is then void. Presented later, it is a replay
-    /// and revokes the family.
+    /// A code that was redeemed less than `grace` seconds ago, and whose refresh token is unused, begins its family
+    /// once more: the response was lost, and its refresh token becomes void. A later presentation is a replay and
+    /// revokes the family.
     async fn redeem_device_code(
         &self,
         device_code_hash: &SecretHash,
@@ -152,6 +154,6 @@ pub trait DeviceStore: Send + Sync + 'static {
         grace: i64,
         now: UnixTime,
     ) -> Result<DeviceRedemption, StoreError>;
-    /// Removes what expired [`DEVICE_RETENTION`] ago; returns how many.
+    /// Removes the records that expired [`DEVICE_RETENTION`] ago; returns their number.
     async fn delete_expired_devices(&self, now: UnixTime) -> Result<u64, StoreError>;
 }

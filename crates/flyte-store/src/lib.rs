@@ -1,12 +1,12 @@
-//! What the server remembers, as traits over plain data.
+//! The interface to everything that the server stores: traits over plain data.
 //!
-//! Each method is one transaction: it has happened whole or not at all, also when the process is killed. "Not found"
-//! is `Option`, failure is [`StoreError`]. Time comes in as a parameter, never from the system. Secrets come in
-//! hashed ([`SecretHash`](flyte_secrets::SecretHash)); nothing that grants access can be read back out of a store.
+//! Each method is one transaction: it happens completely or not at all, even if the process is killed. "Not found" is
+//! `Option`; failure is [`StoreError`]. Time is a parameter and never comes from the system. Secrets are hashed
+//! ([`SecretHash`]); a store contains nothing that grants access.
 //!
-//! To add a kind of record: its data in a module here, its trait beside it, the trait in [`Store`]'s bounds, the
-//! implementation under `sqlite/` with the same file name, a migration, and a test in `contract.rs`, which every
-//! backend runs.
+//! To add a kind of record, write: its data in a module here and its trait beside the data, the trait in the bounds of
+//! [`Store`], the implementation in the file of the same name in `flyte-store-sqlite`, a migration, and tests in
+//! `contract/`, which run on every backend.
 #![forbid(unsafe_code)]
 
 mod api_key;
@@ -53,7 +53,7 @@ pub use project::{Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectSt
 pub use revocation::RevocationStore;
 pub use run::{
     Action, ActionId, ActionKind, ActionQuery, Attempt, AttemptEnd, CacheStatus, Caching, Creator,
-    CreatorKind, Ended, Enqueued, Failure, FailureKind, LabelCondition, Late, NewAction, Phase,
+    CreatorKind, Ended, Enqueued, Failure, FailureKind, LabelCondition, NewAction, Overdue, Phase,
     QueuedAttempt, ROOT_ACTION, Run, RunId, RunQuery, RunSortKey, RunStore, Span, TaskRef,
 };
 pub use session::{BrowserSession, SessionStore};
@@ -69,21 +69,21 @@ pub use trigger::{
 pub use trust::{TrustRule, TrustStore};
 pub use user::{User, UserStore};
 
-/// Why a store could not do as asked.
+/// The reason why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The identifier that a new record should have is taken.
+    /// The identifier of the new record is taken.
     #[error("{kind} {id:?} already exists")]
     AlreadyExists {
-        /// What kind of record.
+        /// The kind of record.
         kind: &'static str,
         /// The identifier that is taken.
         id: String,
     },
-    /// A page token that this store did not issue, or issued for another query.
-    #[error("the page token is not one of this listing's")]
+    /// The page token is not from this store, or is from another query.
+    #[error("the page token belongs to another listing")]
     InvalidPageToken,
-    /// The backend failed: disk full, database locked or damaged.
+    /// The backend failed; for example, the disk is full, or the database is locked or damaged.
     #[error("the database failed: {0}")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

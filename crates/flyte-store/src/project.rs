@@ -7,53 +7,53 @@ use async_trait::async_trait;
 use super::StoreError;
 use flyte_model::clock::UnixTime;
 
-/// Where a project stands; the numbers are those of `flyteidl2.project.ProjectState`.
+/// The state of a project; the numbers are those of `flyteidl2.project.ProjectState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProjectState {
-    /// In use.
+    /// The project is in use.
     Active = 0,
-    /// Hidden unless asked for.
+    /// The project is hidden from listings that do not ask for archived projects.
     Archived = 1,
-    /// Made by the system.
+    /// The system created the project.
     SystemGenerated = 2,
-    /// Made, and archived, by the system.
+    /// The system created the project and archived it.
     SystemArchived = 3,
 }
 
 /// A project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
-    /// Identifier, unique in the server.
+    /// The identifier, unique on the server.
     pub id: String,
-    /// Name for display.
+    /// The name for display.
     pub name: String,
-    /// What it is for.
+    /// The purpose of the project.
     pub description: String,
     /// Free-form labels.
     pub labels: BTreeMap<String, String>,
-    /// Where it stands.
+    /// The state.
     pub state: ProjectState,
-    /// When it was created.
+    /// The time at which it was created.
     pub created_at: UnixTime,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: UnixTime,
 }
 
-/// What a listing can be sorted by; equal values are told apart by the identifier.
+/// The sort key of a listing; projects with equal values are sorted by identifier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProjectSortKey {
-    /// By the time of creation.
+    /// The time of creation.
     #[default]
     CreatedAt,
-    /// By the time of the last change.
+    /// The time of the last change.
     UpdatedAt,
-    /// By identifier.
+    /// The identifier.
     Id,
-    /// By name.
+    /// The name.
     Name,
 }
 
-/// Which projects to list.
+/// A query for projects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProjectQuery {
     /// Only projects in one of these states; empty for all.
@@ -62,13 +62,13 @@ pub struct ProjectQuery {
     pub id: Option<String>,
     /// Only projects with this name.
     pub name: Option<String>,
-    /// What to sort by.
+    /// The sort key.
     pub sort_key: ProjectSortKey,
-    /// Highest first.
+    /// Whether to sort in descending order.
     pub descending: bool,
     /// The most projects to return.
     pub limit: u32,
-    /// The page token of the page before; empty for the first page.
+    /// The page token of the previous page; empty for the first page.
     pub page_token: String,
 }
 
@@ -78,14 +78,15 @@ pub trait ProjectStore: Send + Sync + 'static {
     /// Adds a project.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where the identifier is taken.
+    /// [`StoreError::AlreadyExists`] if the identifier is taken.
     async fn create_project(&self, project: &Project) -> Result<(), StoreError>;
-    /// Replaces name, description, labels, state and the time of change; `false` where there is no such project.
+    /// Replaces name, description, labels, state and time of change. Returns `false` if the project does not exist.
     async fn update_project(&self, project: &Project) -> Result<bool, StoreError>;
-    /// The project with this identifier.
+    /// Returns the project with this identifier.
     async fn project_by_id(&self, id: &str) -> Result<Option<Project>, StoreError>;
-    /// A page of projects and the next page's token, empty on the last page. Pages are keyed by position in the order,
-    /// not by number, so that a project created meanwhile neither repeats nor hides another.
+    /// Returns a page of projects and the next page's token, which is empty on the last page. A page begins at a
+    /// position in the order, not at a number, so a project created in the meantime neither repeats nor hides another
+    /// one.
     ///
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another listing.

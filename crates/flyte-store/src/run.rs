@@ -1,9 +1,9 @@
-//! Runs, their actions, and the attempts at these.
+//! Runs, their actions, and the attempts at the actions.
 //!
-//! A *run* is what somebody started: one task, the root action, and whatever that calls. An *action* is one call of a task,
-//! a recorded step of one (a trace), or a wait for a person (a condition). An *attempt* is one process that works on an
-//! action. Only `crate::runs` changes what stands here; each change raises the run's version, by which watchers read what is
-//! new.
+//! A *run* is what a principal started: one task, the root action, and everything that this task calls. An *action* is
+//! one call of a task, a recorded step of a task (a trace), or a wait for a user's answer (a condition). An *attempt*
+//! is one process that works on an action. Only the code that owns the life of runs changes these records. Each change
+//! increments the run's version, and watchers use the version to read what is new.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -14,10 +14,10 @@ use super::StoreError;
 use flyte_model::clock::UnixMillis;
 use flyte_model::{Limit, Role};
 
-/// The name of a run's first action, as the published client expects it.
+/// The name of a run's first action, which the published client expects.
 pub const ROOT_ACTION: &str = "a0";
 
-/// Names a run.
+/// The identifier of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId {
     /// The project that it runs in.
@@ -34,7 +34,7 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Names an action.
+/// The identifier of an action.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ActionId {
     /// The run that it belongs to.
@@ -44,13 +44,13 @@ pub struct ActionId {
 }
 
 impl ActionId {
-    /// The run's first action.
+    /// Returns the identifier of the run's first action.
     #[must_use]
     pub fn root(run: RunId) -> Self {
         Self { run, name: ROOT_ACTION.to_owned() }
     }
 
-    /// Whether it is its run's first action.
+    /// Returns whether this is the run's first action.
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.name == ROOT_ACTION
@@ -63,33 +63,33 @@ impl fmt::Display for ActionId {
     }
 }
 
-/// Where an action stands; the numbers are those of `flyteidl2.common.ActionPhase`, and are stored.
+/// The phase of an action. The numbers are those of `flyteidl2.common.ActionPhase`, and are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Waits for the runner.
+    /// It waits for the runner.
     Queued = 1,
-    /// Waits for the machine to have room.
+    /// It waits for free resources on the machine.
     WaitingForResources = 2,
     /// The runner prepares it.
     Initializing = 3,
     /// Its process runs.
     Running = 4,
-    /// It ended well.
+    /// It succeeded.
     Succeeded = 5,
-    /// It failed for good.
+    /// It failed and is not retried.
     Failed = 6,
-    /// Somebody ended it, or what it was a part of ended.
+    /// It was ended by a principal, or because the action above it ended.
     Aborted = 7,
-    /// It took longer than it may.
+    /// It exceeded its time limit.
     TimedOut = 8,
-    /// It waits for a person.
+    /// It waits for a user's answer.
     Paused = 9,
-    /// Its result is that of another run's action.
+    /// It has the result of another run's action.
     Recovered = 10,
 }
 
 impl Phase {
-    /// All of them.
+    /// All phases.
     pub const ALL: [Self; 10] = [
         Self::Queued,
         Self::WaitingForResources,
@@ -103,54 +103,54 @@ impl Phase {
         Self::Recovered,
     ];
 
-    /// The phase with this number; `None` where there is none.
+    /// Returns the phase with this number, or `None` if no phase has it.
     #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|phase| *phase as i64 == number)
     }
 
-    /// Whether nothing comes after it.
+    /// Returns whether this phase is final.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Aborted | Self::TimedOut | Self::Recovered)
     }
 }
 
-/// Who is to blame; the numbers are those of `flyteidl2.core.ExecutionError.ErrorKind`, and are stored.
+/// The origin of a failure. The numbers are those of `flyteidl2.core.ExecutionError.ErrorKind`, and are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// What was run.
+    /// The user's code.
     User = 1,
-    /// What ran it.
+    /// The system that runs the code.
     System = 2,
 }
 
-/// Why an attempt or an action did not succeed.
+/// The reason why an attempt or an action did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Who is to blame.
+    /// The origin of the failure.
     pub kind: FailureKind,
-    /// What sort of error, such as the name of an exception.
+    /// The sort of error, for example the name of an exception.
     pub code: String,
-    /// What happened, for people.
+    /// The message, for people.
     pub message: String,
-    /// Whether trying again could help.
+    /// Whether a retry could help.
     pub recoverable: bool,
 }
 
 impl Failure {
-    /// The longest [`Failure::message`] that is kept, in bytes, without the words that say that it was cut.
+    /// The longest [`Failure::message`] that is stored, in bytes, without the note that the message was cut.
     pub const MAX_MESSAGE: usize = 64 << 10;
-    /// The longest [`Failure::code`] that is kept, in bytes.
+    /// The longest [`Failure::code`] that is stored, in bytes.
     pub const MAX_CODE: usize = 256;
 
-    /// A failure of what runs tasks; trying again could help.
+    /// Creates a failure of the system that runs tasks; a retry could help.
     #[must_use]
     pub fn system(code: &str, message: String) -> Self {
         Self { kind: FailureKind::System, code: code.to_owned(), message, recoverable: true }
     }
 
-    /// As it is kept: tasks write their errors themselves, as long as they like.
+    /// Cuts the failure to the stored lengths. Tasks write their errors themselves, of any length.
     #[must_use]
     pub fn cut(mut self) -> Self {
         self.code.truncate(self.code.floor_char_boundary(Self::MAX_CODE));
@@ -164,21 +164,21 @@ impl Failure {
     }
 }
 
-/// What an action is; the numbers are those of `flyteidl2.workflow.ActionType`, and are stored.
+/// The kind of an action. The numbers are those of `flyteidl2.workflow.ActionType`, and are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionKind {
     /// A call of a task.
     Task = 1,
     /// A recorded step of a task.
     Trace = 2,
-    /// A wait for a person.
+    /// A wait for a user's answer.
     Condition = 3,
 }
 
-/// What kind of principal started a run; stored by number.
+/// The kind of principal that started a run; the number is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreatorKind {
-    /// A person.
+    /// A user.
     Person = 0,
     /// An API key.
     ApiKey = 1,
@@ -186,27 +186,27 @@ pub enum CreatorKind {
     Federated = 2,
 }
 
-/// Who started a run, and what they could do when they did.
+/// The principal that started a run, and its rights at that time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Creator {
     /// `sub`.
     pub subject: String,
-    /// What kind of principal that is.
+    /// The kind of principal.
     pub kind: CreatorKind,
-    /// Through which client.
+    /// The client that it used.
     pub client_id: String,
-    /// The family of the token that they came with.
+    /// The family of its token.
     pub family_id: String,
-    /// What they could do at most.
+    /// Its role.
     pub role: Role,
-    /// Where.
+    /// Its part of the control plane.
     pub limit: Limit,
 }
 
-/// Names a version of a task.
+/// The identifier of a version of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskRef {
-    /// The project that it is in; may be another than its run's.
+    /// The project of the task, which can differ from the run's.
     pub project: String,
     /// The domain of that project.
     pub domain: String,
@@ -219,83 +219,82 @@ pub struct TaskRef {
 /// A run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// What it is called.
+    /// The identifier.
     pub id: RunId,
-    /// Who started it.
+    /// The principal that started it.
     pub creator: Creator,
     /// `flyteidl2.task.RunSpec`, encoded.
     pub spec: Bytes,
-    /// Its labels, as they stand in the specification.
+    /// Its labels, as in the specification.
     pub labels: BTreeMap<String, String>,
     /// `flyteidl2.workflow.RunSource`.
     pub source: i32,
     /// The trigger that started it, as `task/trigger`.
     pub trigger: Option<String>,
-    /// All tokens of its identity; a UUID.
+    /// The family of all tokens of the run's identity; a UUID.
     pub family_id: String,
-    /// The prefix that all its actions' inputs and outputs lie under; no slash at the end.
+    /// The prefix of the inputs and outputs of all its actions, without a slash at the end.
     pub output_base: String,
-    /// The most actions of it that are worked on at once; 0 for no limit of its own.
+    /// The most actions of the run that are worked on at the same time; 0 for no limit.
     pub max_concurrency: u32,
-    /// When it was started.
+    /// The time at which it was started.
     pub created_at: UnixMillis,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended_at: Option<UnixMillis>,
 }
 
-/// How the result of an action is kept for later calls of the same task with the same inputs.
+/// How the result of an action is cached for later calls of the same task with the same inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caching {
-    /// Names what is computed: a hash of the task, its version and interface, and the inputs.
+    /// The cache key: a hash of the task, its version and interface, and the inputs.
     pub key: String,
-    /// Whether a result that is kept is taken.
+    /// Whether a cached result may be used.
     pub lookup: bool,
-    /// Whether it waits while another action of the same key is worked on.
+    /// Whether the action waits while another action with the same key is worked on.
     pub serialize: bool,
-    /// How old a result may be that it takes, in milliseconds.
+    /// The maximum age of a cached result, in milliseconds.
     pub max_age: Option<i64>,
 }
 
-/// What came of looking for a result in the cache; the numbers are those of `flyteidl2.core.CatalogCacheStatus`, and are
-/// stored.
+/// The result of the cache lookup. The numbers are those of `flyteidl2.core.CatalogCacheStatus`, and are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheStatus {
-    /// The task's results are not kept.
+    /// The task's results are not cached.
     Disabled = 0,
-    /// No result was there.
+    /// The cache had no result.
     Miss = 1,
-    /// The result of another action was taken.
+    /// The result of another action was used.
     Hit = 2,
-    /// The action's result is kept.
+    /// The action's result was put into the cache.
     Populated = 3,
-    /// No result was looked for, as the run asked.
+    /// The lookup was skipped because the run asked for it.
     Skipped = 6,
 }
 
 impl CacheStatus {
     const ALL: [Self; 5] = [Self::Disabled, Self::Miss, Self::Hit, Self::Populated, Self::Skipped];
 
-    /// The status with this number; `None` if there is none.
+    /// Returns the status with this number, or `None` if no status has it.
     #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|status| *status as i64 == number)
     }
 }
 
-/// An action about to be added.
+/// An action that is about to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewAction {
-    /// What it is called.
+    /// The identifier.
     pub id: ActionId,
-    /// The action that called it; empty for the root.
+    /// The name of the action that called it; empty for the root.
     pub parent: String,
-    /// The group that it is shown in, where it is in one.
+    /// The group that the action is displayed in; empty if there is none.
     pub group: String,
-    /// What it is.
+    /// The kind of action.
     pub kind: ActionKind,
-    /// The task, or under `name` the name of a trace or condition.
+    /// The task. For a trace or a condition, `name` is its name.
     pub task: TaskRef,
-    /// The task's type, such as `python`.
+    /// The task's type, for example `python`.
     pub task_type: String,
     /// The task's name for display.
     pub short_name: String,
@@ -303,44 +302,44 @@ pub struct NewAction {
     pub environment: String,
     /// `TaskSpec`, `TraceSpec` or `ConditionAction`, encoded.
     pub spec: Bytes,
-    /// Where its inputs are: the native URL of `inputs.pb`.
+    /// The native URL of its `inputs.pb`.
     pub input_uri: String,
-    /// The prefix that `<action>/<attempt>` is put under.
+    /// The prefix of `<action>/<attempt>`.
     pub output_base: String,
-    /// Where a trace's outputs are.
+    /// The location of a trace's outputs.
     pub output_uri: String,
-    /// How its result is kept, for tasks whose results are.
+    /// How its result is cached; `None` if it is not cached.
     pub caching: Option<Caching>,
-    /// Where it begins: queued for a task, paused for a condition, its end for a trace.
+    /// The first phase: queued for a task, paused for a condition, a final phase for a trace.
     pub phase: Phase,
-    /// Why it failed, for a trace that did.
+    /// The failure of a failed trace.
     pub failure: Option<Failure>,
-    /// When it began, for a trace.
+    /// The time at which a trace began.
     pub started_at: Option<UnixMillis>,
-    /// When it ended, for a trace.
+    /// The time at which a trace ended.
     pub ended_at: Option<UnixMillis>,
-    /// Until when a condition waits, where it does not wait for ever.
+    /// The time until which a condition waits; `None` for no limit.
     pub waits_until: Option<UnixMillis>,
-    /// How long a task waits at most for the beginning of an attempt, in milliseconds.
+    /// The longest wait for the beginning of an attempt, in milliseconds.
     pub max_queued: Option<i64>,
-    /// How long after its call a task must have ended, in milliseconds.
+    /// The deadline of a task, in milliseconds after its call.
     pub deadline: Option<i64>,
-    /// Who called it: `sub`.
+    /// The principal that called it: `sub`.
     pub subject: String,
 }
 
 /// An action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
-    /// What it is called.
+    /// The identifier.
     pub id: ActionId,
-    /// The action that called it; empty for the root.
+    /// The name of the action that called it; empty for the root.
     pub parent: String,
-    /// The group that it is shown in, where it is in one.
+    /// The group that the action is displayed in; empty if there is none.
     pub group: String,
-    /// What it is.
+    /// The kind of action.
     pub kind: ActionKind,
-    /// The task, or under `name` the name of a trace or condition.
+    /// The task. For a trace or a condition, `name` is its name.
     pub task: TaskRef,
     /// The task's type.
     pub task_type: String,
@@ -348,54 +347,54 @@ pub struct Action {
     pub short_name: String,
     /// The environment that the task is defined in.
     pub environment: String,
-    /// Where its inputs are: the native URL of `inputs.pb`.
+    /// The native URL of its `inputs.pb`.
     pub input_uri: String,
-    /// The prefix that `<action>/<attempt>` is put under.
+    /// The prefix of `<action>/<attempt>`.
     pub output_base: String,
-    /// For a trace where its outputs are, for a task that succeeded the prefix that `outputs.pb` is under.
+    /// For a trace, the location of its outputs. For a task that succeeded, the prefix of `outputs.pb`.
     pub output_uri: String,
-    /// Names what is computed, for tasks whose results are kept.
+    /// The cache key; `None` if the task's results are not cached.
     pub cache_key: Option<String>,
-    /// What came of looking for its result in the cache.
+    /// The result of the cache lookup.
     pub cache_status: CacheStatus,
-    /// The prefix of the outputs of the action whose result it takes, or took.
+    /// The prefix of the outputs of the action whose cached result this one uses.
     pub cached_outputs: Option<String>,
-    /// Where it stands.
+    /// The current phase.
     pub phase: Phase,
-    /// How many attempts were begun.
+    /// The number of attempts that were begun.
     pub attempts: u32,
-    /// How many of them failed through what was run.
+    /// The number of attempts that failed because of the user's code.
     pub user_failures: u32,
-    /// How many of them failed through what ran it.
+    /// The number of attempts that failed because of the system.
     pub system_failures: u32,
-    /// Why it failed, or why the last attempt did where another follows.
+    /// The failure of the action or, if another attempt follows, of the last attempt.
     pub failure: Option<Failure>,
-    /// Why it was aborted.
+    /// The reason for aborting it.
     pub abort_reason: Option<String>,
-    /// Who aborted it: `sub`; `None` where what it was a part of ended.
+    /// The principal that aborted it: `sub`. It is `None` if the action ended because the action above it ended.
     pub aborted_by: Option<String>,
-    /// What a condition was answered: `flyteidl2.core.Literal`, encoded.
+    /// The answer to a condition: `flyteidl2.core.Literal`, encoded.
     pub signal: Option<Bytes>,
-    /// Who answered it.
+    /// The principal that answered the condition.
     pub signalled_by: Option<String>,
-    /// Who called it: `sub`.
+    /// The principal that called it: `sub`.
     pub subject: String,
-    /// When it was called.
+    /// The time of the call.
     pub created_at: UnixMillis,
-    /// Since when it waits, or last waited, for the runner.
+    /// The time since which it waits, or last waited, for the runner.
     pub queued_at: UnixMillis,
-    /// When its first attempt began.
+    /// The time at which its first attempt began.
     pub started_at: Option<UnixMillis>,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended_at: Option<UnixMillis>,
-    /// When it last changed.
+    /// The time of the last change.
     pub updated_at: UnixMillis,
-    /// The run's version that it last changed with.
+    /// The run's version at the last change.
     pub version: i64,
 }
 
 impl Action {
-    /// The prefix that an attempt's outputs are put under; no slash at the end.
+    /// Returns the prefix of an attempt's outputs, without a slash at the end.
     #[must_use]
     pub fn output_prefix(&self, attempt: u32) -> String {
         format!("{}/{}/{attempt}", self.output_base, self.id.name)
@@ -405,23 +404,23 @@ impl Action {
 /// An attempt at an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Its number, from 1.
+    /// The number, from 1.
     pub number: u32,
-    /// Where it stands: initializing, running, or its end.
+    /// The phase: initializing, running, or a final phase.
     pub phase: Phase,
-    /// Since when its action had waited for it.
+    /// The time since which the action waited for this attempt.
     pub queued_at: UnixMillis,
-    /// When the runner took it.
+    /// The time at which the runner claimed it.
     pub claimed_at: UnixMillis,
-    /// When its process started.
+    /// The time at which its process started.
     pub started_at: Option<UnixMillis>,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended_at: Option<UnixMillis>,
-    /// Why it failed.
+    /// The failure, if it failed.
     pub failure: Option<Failure>,
 }
 
-/// An attempt that the runner has taken and is to work on.
+/// An attempt that the runner has claimed and must work on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedAttempt {
     /// The action.
@@ -435,28 +434,28 @@ pub struct QueuedAttempt {
 }
 
 impl QueuedAttempt {
-    /// The prefix that the attempt's outputs are put under; no slash at the end.
+    /// Returns the prefix of the attempt's outputs, without a slash at the end.
     #[must_use]
     pub fn output_prefix(&self) -> String {
         self.action.output_prefix(self.attempt)
     }
 }
 
-/// How an attempt ended, and what follows.
+/// The end of an attempt, and what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptEnd {
-    /// The attempt's end.
+    /// The final phase of the attempt.
     pub phase: Phase,
-    /// Why it failed.
+    /// The failure, if it failed.
     pub failure: Option<Failure>,
-    /// Where another attempt is to follow: not before this moment.
+    /// The earliest time of the next attempt; `None` if there is none.
     pub retry_at: Option<UnixMillis>,
 }
 
-/// Which time limit an action has passed.
+/// The time limit that an action has exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Late {
-    /// A condition that nobody has answered.
+pub enum Overdue {
+    /// A condition that no user has answered.
     Condition,
     /// The action's deadline.
     Deadline,
@@ -464,28 +463,28 @@ pub enum Late {
     Queue,
 }
 
-impl Late {
-    /// All of them; an action that has passed several counts under the first.
+impl Overdue {
+    /// All limits. If an action exceeds several, the first in this list counts.
     pub const ALL: [Self; 3] = [Self::Condition, Self::Deadline, Self::Queue];
 }
 
-/// What came of ending something.
+/// The result of ending something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
     /// Whether anything changed.
     pub changed: bool,
-    /// The family that was revoked, where the run ended with it.
+    /// The family that was revoked because the run ended too.
     pub revoked_family: Option<String>,
 }
 
-/// What came of adding an action to a run.
+/// The result of adding an action to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enqueued {
-    /// It is there now.
+    /// The action was added.
     Added,
-    /// There was one of that name already; it was left as it is.
+    /// An action of that name already existed and was not changed.
     Existing,
-    /// There is no such run.
+    /// The run does not exist.
     NoRun,
     /// The run has no such parent action.
     NoParent,
@@ -493,34 +492,34 @@ pub enum Enqueued {
     ParentEnded,
 }
 
-/// What a listing of runs or actions is sorted by; equal values are told apart by age.
+/// The sort key of a listing of runs or actions; items with equal values are sorted by age.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RunSortKey {
-    /// By the time of creation.
+    /// The time of creation.
     #[default]
     CreatedAt,
-    /// By the time of the last change.
+    /// The time of the last change.
     UpdatedAt,
-    /// By the time of the end; what has not ended comes last.
+    /// The time of the end; items that have not ended come last.
     EndedAt,
-    /// By name.
+    /// The name.
     Name,
-    /// By phase.
+    /// The phase.
     Phase,
-    /// By the task's name.
+    /// The task's name.
     TaskName,
 }
 
-/// What a label must be.
+/// A condition on a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelCondition {
     /// The label.
     pub key: String,
-    /// Its value; `None` for any.
+    /// The value; `None` for any value.
     pub value: Option<String>,
 }
 
-/// Which runs to list. An empty or absent condition lets all through.
+/// A query for runs. Empty or absent conditions match all runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunQuery {
     /// Only runs in this project.
@@ -547,28 +546,28 @@ pub struct RunQuery {
     pub updated: Span,
     /// Only runs with these labels.
     pub labels: Vec<LabelCondition>,
-    /// Only runs that wait for a person.
+    /// Only runs that wait for a user's answer.
     pub paused_only: bool,
-    /// What to sort by.
+    /// The sort key.
     pub sort_key: RunSortKey,
-    /// Highest first.
+    /// Whether to sort in descending order.
     pub descending: bool,
     /// The most runs to return.
     pub limit: u32,
-    /// The page token of the page before; empty for the first page.
+    /// The page token of the previous page; empty for the first page.
     pub page_token: String,
 }
 
-/// A stretch of time.
+/// A period of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// From this moment on.
+    /// The inclusive start.
     pub from: Option<UnixMillis>,
-    /// To just before this moment.
+    /// The exclusive end.
     pub to: Option<UnixMillis>,
 }
 
-/// Which actions of a run to list. An empty or absent condition lets all through.
+/// A query for actions of a run. Empty or absent conditions match all actions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ActionQuery {
     /// Only actions in one of these phases.
@@ -587,38 +586,38 @@ pub struct ActionQuery {
     pub created: Span,
     /// Only actions last changed in this span.
     pub updated: Span,
-    /// What to sort by.
+    /// The sort key.
     pub sort_key: RunSortKey,
-    /// Highest first.
+    /// Whether to sort in descending order.
     pub descending: bool,
     /// The most actions to return.
     pub limit: u32,
-    /// The page token of the page before; empty for the first page.
+    /// The page token of the previous page; empty for the first page.
     pub page_token: String,
 }
 
 /// Storage of runs.
 #[async_trait]
 pub trait RunStore: Send + Sync + 'static {
-    /// Adds a run with its root action, and returns that.
+    /// Adds a run with its root action, and returns that action.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] if there is a run of that name in the domain.
+    /// [`StoreError::AlreadyExists`] if the domain has a run of that name.
     async fn create_run(&self, run: &Run, root: &NewAction) -> Result<Action, StoreError>;
-    /// Adds an action to a run that goes on; what is there already stays as it is.
+    /// Adds an action to a run that has not ended. An existing action of that name does not change.
     async fn enqueue_action(&self, action: &NewAction, now: UnixMillis) -> Result<Enqueued, StoreError>;
-    /// The run of this name.
+    /// Returns the run of this name.
     async fn run_by_id(&self, id: &RunId) -> Result<Option<Run>, StoreError>;
-    /// The run whose identity has this family.
+    /// Returns the run whose identity has this family.
     async fn run_by_family(&self, family_id: &str) -> Result<Option<Run>, StoreError>;
-    /// The action of this name.
+    /// Returns the action of this name.
     async fn action_by_id(&self, id: &ActionId) -> Result<Option<Action>, StoreError>;
-    /// The action's `TaskSpec`, `TraceSpec` or `ConditionAction`, encoded.
+    /// Returns the action's `TaskSpec`, `TraceSpec` or `ConditionAction`, encoded.
     async fn action_spec(&self, id: &ActionId) -> Result<Option<Bytes>, StoreError>;
-    /// The attempts at an action, the first one first.
+    /// Returns the attempts at an action, the first one first.
     async fn attempts(&self, id: &ActionId) -> Result<Vec<Attempt>, StoreError>;
-    /// The run's actions that changed with a version above `after`, only those that `parent` called where one is given, in
-    /// the order of their last changes; at most `limit`.
+    /// Returns at most `limit` of the run's actions that changed with a version above `after`, in the order of their
+    /// last changes. With `parent`, it returns only actions that this one called.
     async fn actions_since(
         &self,
         run: &RunId,
@@ -626,12 +625,12 @@ pub trait RunStore: Send + Sync + 'static {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Action>, StoreError>;
-    /// A page of runs, each with its root action, and the next page's token, empty on the last page.
+    /// Returns a page of runs, each with its root action, and the next page's token, which is empty on the last page.
     ///
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another listing.
     async fn list_runs(&self, query: &RunQuery) -> Result<(Vec<(Run, Action)>, String), StoreError>;
-    /// A page of a run's actions and the next page's token, empty on the last page.
+    /// Returns a page of a run's actions and the next page's token, which is empty on the last page.
     ///
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another listing.
@@ -640,22 +639,25 @@ pub trait RunStore: Send + Sync + 'static {
         run: &RunId,
         query: &ActionQuery,
     ) -> Result<(Vec<Action>, String), StoreError>;
-    /// How many of an action's children are in which phase.
+    /// Returns the number of an action's children in each phase.
     async fn count_children(&self, id: &ActionId) -> Result<Vec<(Phase, u32)>, StoreError>;
-    /// Begins attempts at queued tasks, so that no more than `slots` are worked on at once. An action with children that have
-    /// not ended waits for them and takes no slot, nor does one that takes a cached result ([`Action::cached_outputs`]).
+    /// Begins attempts at queued tasks, so that at most `slots` attempts are worked on at the same time. An action with
+    /// unfinished children waits for them and takes no slot. An action that uses a cached result
+    /// ([`Action::cached_outputs`]) takes no slot either.
     ///
-    /// The next slot goes to the person who has the fewest, then to whoever was served longest ago; among their runs in the
-    /// same way; and within a run in the order of calls. Of eight slots or more the last goes only to a person who has none,
-    /// and the one before it only to a run that has none; of four or more the last goes only to a run that has none.
+    /// The next slot goes to the principal with the fewest slots, and among equals to the one served longest ago. The
+    /// same rule applies to that principal's runs. Within a run, the order of calls decides. With eight or more slots,
+    /// the last is reserved for principals without a slot, and the one before it for runs without a slot. With four to
+    /// seven, the last is reserved for runs without a slot.
     async fn claim_actions(&self, slots: u32, now: UnixMillis) -> Result<Vec<QueuedAttempt>, StoreError>;
-    /// When the next queued task may be claimed at the earliest, room provided; `None` where none is queued.
+    /// Returns the earliest time at which a queued task may be claimed if a slot is free, or `None` if no task is
+    /// queued.
     async fn next_claim_at(&self) -> Result<Option<UnixMillis>, StoreError>;
-    /// Notes that an attempt's process has started; `false` where the attempt has ended or there is none.
+    /// Records that an attempt's process has started. Returns `false` if the attempt has ended or does not exist.
     async fn start_attempt(&self, id: &ActionId, attempt: u32, now: UnixMillis) -> Result<bool, StoreError>;
-    /// Ends an attempt, and with it its action, unless another one is to follow or the action has ended already. Where an
-    /// action ends, what it called and has not ended is aborted; where the root ends, so does the run, and the run's family
-    /// is revoked. Nothing changes where the attempt has ended.
+    /// Ends an attempt. The action ends too, unless another attempt follows or the action has already ended. When an
+    /// action ends, the unfinished actions that it called are aborted. When the root ends, the run ends and its family
+    /// is revoked. Nothing changes if the attempt has already ended.
     async fn end_attempt(
         &self,
         id: &ActionId,
@@ -663,22 +665,23 @@ pub trait RunStore: Send + Sync + 'static {
         end: &AttemptEnd,
         now: UnixMillis,
     ) -> Result<Ended, StoreError>;
-    /// Ends an attempt and its action with the cached result that it was begun with.
+    /// Ends an attempt and its action with the cached result that the attempt was begun with.
     async fn take_cached(&self, id: &ActionId, attempt: u32, now: UnixMillis) -> Result<Ended, StoreError>;
-    /// Queues an action again whose attempt was begun with a cached result that cannot be had; the attempt has not been. If
-    /// the result is `gone`, no other action takes it either. `false` if the attempt or the action has ended.
-    async fn give_up_cached(
+    /// Queues an action again if the cached result of its attempt cannot be read; that attempt does not count. If the
+    /// result is `gone`, no other action uses it either. Returns `false` if the attempt or the action has ended.
+    async fn requeue_uncached(
         &self,
         id: &ActionId,
         attempt: u32,
         gone: bool,
         now: UnixMillis,
     ) -> Result<bool, StoreError>;
-    /// Forgets cached results that were not used since `since`, and those used longest ago beyond the `most` latest. Returns
-    /// how many.
+    /// Removes cached results that were not used since `since`, and all but the `most` that were used last. Returns
+    /// their number.
     async fn delete_unused_results(&self, since: UnixMillis, most: u32) -> Result<u64, StoreError>;
-    /// Aborts an action that has not ended, with all that it called, by `subject`. Attempts at them stay to be ended by who
-    /// works on them, see [`RunStore::aborted_attempts`]. Nothing changes where the action has ended or there is none.
+    /// Aborts an unfinished action, with all that it called, for `subject`. Their attempts stay until the process that
+    /// works on them ends them; see [`RunStore::aborted_attempts`]. Nothing changes if the action has ended or does not
+    /// exist.
     async fn abort_action(
         &self,
         id: &ActionId,
@@ -686,7 +689,7 @@ pub trait RunStore: Send + Sync + 'static {
         subject: &str,
         now: UnixMillis,
     ) -> Result<Ended, StoreError>;
-    /// Answers a condition that waits; `false` where it does not.
+    /// Answers a condition that waits. Returns `false` if it does not wait.
     async fn signal_action(
         &self,
         id: &ActionId,
@@ -694,18 +697,19 @@ pub trait RunStore: Send + Sync + 'static {
         subject: &str,
         now: UnixMillis,
     ) -> Result<bool, StoreError>;
-    /// The actions that have passed a time limit but have not ended, each with the limit's length in milliseconds.
-    async fn late_actions(&self, now: UnixMillis) -> Result<Vec<(ActionId, Late, i64)>, StoreError>;
-    /// Times out an action, as [`RunStore::abort_action`] aborts one. Nothing changes if it has ended or is no longer late.
+    /// Returns the unfinished actions that have exceeded a time limit, each with the limit's length in milliseconds.
+    async fn overdue_actions(&self, now: UnixMillis) -> Result<Vec<(ActionId, Overdue, i64)>, StoreError>;
+    /// Times out an action, in the way of [`RunStore::abort_action`]. Nothing changes if it has ended or is not
+    /// overdue.
     async fn time_out_action(
         &self,
         id: &ActionId,
-        late: Late,
+        overdue: Overdue,
         failure: Option<&Failure>,
         now: UnixMillis,
     ) -> Result<Ended, StoreError>;
-    /// Attempts that have not ended.
+    /// Returns the attempts that have not ended.
     async fn running_attempts(&self) -> Result<Vec<(ActionId, u32)>, StoreError>;
-    /// Attempts that have not ended although their actions have: they are to be killed.
+    /// Returns the unfinished attempts whose actions have ended. Their processes must be killed.
     async fn aborted_attempts(&self) -> Result<Vec<(ActionId, u32)>, StoreError>;
 }

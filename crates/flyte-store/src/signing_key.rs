@@ -1,45 +1,45 @@
-//! Keys that sign tokens, sealed.
+//! The server's signing keys, encrypted.
 
 use async_trait::async_trait;
 
 use super::StoreError;
 use flyte_model::clock::UnixTime;
 
-/// Where a signing key stands in its life: published before use, kept until the longest token has expired.
+/// The state of a signing key. It is published before its first use, and kept until its last token has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// In the JWKS, not signing yet, so that every verifier has it by the time it does.
+    /// The key is in the JWKS but does not sign yet, so that every verifier has it in time.
     Published,
-    /// Signs new tokens; one at a time for each algorithm.
+    /// The key signs new tokens. Each algorithm has one active key.
     Active,
-    /// Signs no more; in the JWKS until its last token has expired.
+    /// The key no longer signs. It stays in the JWKS until its last token has expired.
     Retired,
 }
 
-/// A signing key, its private part encrypted by the server's key file.
+/// A signing key whose private part is encrypted with the server's key file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedSigningKey {
     /// `kid`.
     pub id: String,
-    /// `alg` (RFC 7518 section 3.1), such as `ES256`.
+    /// `alg` (RFC 7518 section 3.1), for example `ES256`.
     pub algorithm: String,
-    /// PKCS#8 private key, sealed (AES-256-GCM; the `kid` is the associated data).
+    /// PKCS#8 private key, encrypted with AES-256-GCM; the `kid` is the associated data.
     pub sealed_private_key: Vec<u8>,
-    /// Where it stands.
+    /// The state.
     pub state: KeyState,
-    /// When it was made.
+    /// The time at which the key was generated.
     pub created_at: UnixTime,
-    /// When it entered its state.
+    /// The time of the last change of the state.
     pub state_since: UnixTime,
 }
 
 /// Storage of [`SealedSigningKey`]s.
 #[async_trait]
 pub trait SigningKeyStore: Send + Sync + 'static {
-    /// All keys, oldest first.
+    /// Returns all keys, the oldest first.
     async fn signing_keys(&self) -> Result<Vec<SealedSigningKey>, StoreError>;
-    /// Replaces the whole set in one transaction, provided that the set is still the one with identifiers and states
-    /// `expected`; `false` where another replica changed it meanwhile.
+    /// Replaces the whole set in one transaction, if the stored set still has the identifiers and states in `expected`.
+    /// Returns `false` if another replica has changed it in the meantime.
     async fn replace_signing_keys(
         &self,
         expected: &[(String, KeyState)],

@@ -1,4 +1,4 @@
-//! Deployed tasks: versions that never change, and of each name the one deployed last.
+//! Deployed tasks. Versions never change; of each name, the version deployed last is the latest.
 
 use async_trait::async_trait;
 use aws_lc_rs::digest;
@@ -7,14 +7,14 @@ use super::{Condition, NewTrigger, StoreError};
 use flyte_model::Actor;
 use flyte_model::clock::UnixTime;
 
-/// Which version of which task.
+/// The identifier of a version of a task.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId {
-    /// The project that it is in.
+    /// The project of the task.
     pub project: String,
     /// The domain of the project.
     pub domain: String,
-    /// The task's name, such as `environment.function`.
+    /// The task's name, for example `environment.function`.
     pub name: String,
     /// The version.
     pub version: String,
@@ -23,76 +23,76 @@ pub struct TaskId {
 /// A version of a task, without its specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Which one.
+    /// The identifier.
     pub id: TaskId,
     /// The name without its environment.
     pub short_name: String,
-    /// The environment that it is of.
+    /// The environment of the task.
     pub environment: String,
-    /// What it does, in a line.
+    /// A description of one line.
     pub short_description: String,
-    /// Whether it is meant to be started by itself.
+    /// Whether the task is meant to be started directly.
     pub entrypoint: bool,
-    /// Who deployed it.
+    /// The principal that deployed it.
     pub deployed_by: Actor,
-    /// When.
+    /// The time of the deployment.
     pub deployed_at: UnixTime,
 }
 
-/// A version of a task that is to be deployed.
+/// A version of a task that is about to be deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTask {
-    /// All but the specification.
+    /// Everything except the specification.
     pub task: Task,
-    /// SHA-256 of what the specification says, the same for every encoding of it.
+    /// SHA-256 of the specification's content; all encodings of it have the same digest.
     pub digest: [u8; 32],
     /// The encoded `flyteidl2.task.TaskSpec`.
     pub spec: Vec<u8>,
 }
 
-/// A version of a task, and what it is.
+/// A version of a task, with its specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeployedTask {
-    /// All but the specification.
+    /// Everything except the specification.
     pub task: Task,
     /// The encoded `flyteidl2.task.TaskSpec`.
     pub spec: Vec<u8>,
-    /// What triggers the task has, whichever version they start.
+    /// The task's triggers, for all versions.
     pub triggers: TriggersSummary,
 }
 
-/// A task in a listing: the version deployed last.
+/// A task in a listing: the latest version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedTask {
-    /// The version deployed last.
+    /// The latest version.
     pub task: Task,
-    /// What triggers the task has, whichever version they start.
+    /// The task's triggers, for all versions.
     pub triggers: TriggersSummary,
 }
 
-/// What triggers a task has.
+/// The triggers of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TriggersSummary {
-    /// How many.
+    /// The number of triggers.
     pub total: u32,
-    /// How many of them are active.
+    /// The number of active triggers.
     pub active: u32,
-    /// Name and encoded `flyteidl2.task.TriggerAutomationSpec` of the only one.
+    /// Name and encoded `flyteidl2.task.TriggerAutomationSpec`, if the task has exactly one trigger.
     pub only: Option<(String, Vec<u8>)>,
 }
 
-/// What came of deploying a task.
+/// The result of deploying a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deployed {
-    /// The version is there, and the latest one.
+    /// The version was added and is the latest one.
     New,
-    /// The version was there with the same specification, and stays where it is in the order.
+    /// The version existed with the same specification, and keeps its position in the order.
     Same,
-    /// The version was there with another specification. Nothing has changed, its triggers neither.
+    /// The version existed with another specification. Nothing has changed, and the triggers have not changed either.
     Different,
 }
 
-/// What tasks are listed by.
+/// The fields by which tasks can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskField {
     /// The name.
@@ -103,34 +103,34 @@ pub enum TaskField {
     ShortName,
     /// The environment.
     Environment,
-    /// The subject of who deployed the latest version.
+    /// The subject that deployed the latest version.
     DeployedBy,
-    /// When the latest version was deployed.
+    /// The time at which the latest version was deployed.
     DeployedAt,
 }
 
-/// Which tasks to list, in which order.
+/// A query for tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskQuery {
-    /// Only those of this project.
+    /// Only tasks of this project.
     pub project: Option<String>,
-    /// Only those of this domain.
+    /// Only tasks of this domain.
     pub domain: Option<String>,
-    /// What all of them meet.
+    /// Conditions that each task must meet.
     pub conditions: Vec<Condition<TaskField>>,
-    /// Only those that are, or are not, meant to be started by themselves.
+    /// Only tasks that are, or are not, meant to be started directly.
     pub entrypoint: Option<bool>,
-    /// By name, rather than by the deployment of the latest version.
+    /// Whether to sort by name, in place of the deployment of the latest version.
     pub by_name: bool,
-    /// Highest first.
+    /// Whether to sort in descending order.
     pub descending: bool,
     /// The most tasks to return.
     pub limit: u32,
-    /// The page token of the page before; empty for the first page.
+    /// The page token of the previous page; empty for the first page.
     pub page_token: String,
 }
 
-/// Which versions of a task to list: by deployment.
+/// A query for the versions of a task, sorted by deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskVersionQuery {
     /// The task's project.
@@ -139,47 +139,50 @@ pub struct TaskVersionQuery {
     pub domain: String,
     /// The task's name.
     pub name: String,
-    /// Only versions that meet this; [`TaskField::Version`] and those of the deployment mean each version's own.
+    /// Conditions that each version must meet. [`TaskField::Version`] and the fields of the deployment refer to the
+    /// version itself.
     pub conditions: Vec<Condition<TaskField>>,
-    /// Last deployed first.
+    /// Whether the latest deployment comes first.
     pub descending: bool,
     /// The most versions to return.
     pub limit: u32,
-    /// The page token of the page before; empty for the first page.
+    /// The page token of the previous page; empty for the first page.
     pub page_token: String,
 }
 
 /// Storage of tasks.
 #[async_trait]
 pub trait TaskStore: Send + Sync + 'static {
-    /// Adds a version of a task, and, where triggers are given, makes them the task's triggers: those of other names go.
-    /// A version that is there with the same digest is left as it is; one with another digest is left, and the triggers too.
+    /// Adds a version of a task. If `triggers` is not empty, the task gets exactly these triggers, and others are
+    /// removed. An existing version with the same digest does not change. If the digest differs, neither the version
+    /// nor the triggers change.
     async fn deploy_task(&self, task: &NewTask, triggers: &[NewTrigger]) -> Result<Deployed, StoreError>;
-    /// This version of the task.
+    /// Returns this version of the task.
     async fn task_by_id(&self, id: &TaskId) -> Result<Option<DeployedTask>, StoreError>;
-    /// The version of the task that was deployed last.
+    /// Returns the latest version of the task.
     async fn latest_task(
         &self,
         project: &str,
         domain: &str,
         name: &str,
     ) -> Result<Option<DeployedTask>, StoreError>;
-    /// A page of tasks, each once with its latest version, and the next page's token, empty on the last page.
+    /// Returns a page of tasks, each once with its latest version, and the next page's token, which is empty on the
+    /// last page.
     ///
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another listing.
     async fn list_tasks(&self, query: &TaskQuery) -> Result<(Vec<ListedTask>, String), StoreError>;
-    /// How many tasks all pages of the listing hold.
+    /// Returns the number of tasks on all pages of the listing.
     async fn count_tasks(&self, query: &TaskQuery) -> Result<u32, StoreError>;
-    /// A page of a task's versions and the next page's token, empty on the last page.
+    /// Returns a page of a task's versions and the next page's token, which is empty on the last page.
     ///
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another listing.
     async fn list_task_versions(&self, query: &TaskVersionQuery) -> Result<(Vec<Task>, String), StoreError>;
 }
 
-/// SHA-256 of what a specification says; `canonical` is its one form (`flyte_idl::canonical`), for in encodings the entries of
-/// maps come in any order.
+/// Returns SHA-256 of a specification. `canonical` is its canonical form (`flyte_idl::canonical`), because encodings
+/// can have the entries of maps in any order.
 #[must_use]
 pub fn task_digest(canonical: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];

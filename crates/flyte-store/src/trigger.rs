@@ -1,4 +1,4 @@
-//! Triggers: what starts a task by itself. Each change makes a revision, and revisions stay.
+//! Triggers, which start tasks automatically. Each change makes a revision, and revisions are kept.
 
 use async_trait::async_trait;
 
@@ -6,7 +6,7 @@ use super::{Condition, StoreError};
 use flyte_model::Actor;
 use flyte_model::clock::UnixTime;
 
-/// Which trigger of which task.
+/// The identifier of a trigger.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TriggerId {
     /// The task's project.
@@ -19,91 +19,91 @@ pub struct TriggerId {
     pub name: String,
 }
 
-/// A trigger that is to be deployed.
+/// A trigger that is about to be deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTrigger {
-    /// Which one.
+    /// The identifier.
     pub id: TriggerId,
     /// The version of the task that it starts.
     pub task_version: String,
-    /// Whether it fires.
+    /// Whether it is active.
     pub active: bool,
     /// The encoded `flyteidl2.trigger.TriggerSpec`.
     pub spec: Vec<u8>,
     /// The encoded `flyteidl2.task.TriggerAutomationSpec`.
     pub automation: Vec<u8>,
-    /// When it is due first; `None` where it is not active, or is no schedule.
+    /// The first due time; `None` if it is inactive or is not a schedule.
     pub due_at: Option<UnixTime>,
-    /// Who deploys it.
+    /// The principal that deploys it.
     pub by: Actor,
-    /// When.
+    /// The time of the deployment.
     pub at: UnixTime,
 }
 
 /// A trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
-    /// Which one.
+    /// The identifier.
     pub id: TriggerId,
-    /// How often it was changed, itself included; goes on where a deleted trigger is deployed again.
+    /// The number of changes, including its creation. The count continues if a deleted trigger is deployed again.
     pub revision: u64,
     /// The version of the task that it starts.
     pub task_version: String,
-    /// Whether it fires.
+    /// Whether it is active.
     pub active: bool,
-    /// The encoded `flyteidl2.trigger.TriggerSpec`, whose `active` and `task_version` are the fields here.
+    /// The encoded `flyteidl2.trigger.TriggerSpec`. Its `active` and `task_version` are the fields of this record.
     pub spec: Vec<u8>,
     /// The encoded `flyteidl2.task.TriggerAutomationSpec`.
     pub automation: Vec<u8>,
-    /// Who deployed it last.
+    /// The principal that last deployed it.
     pub deployed_by: Actor,
-    /// When.
+    /// The time of that deployment.
     pub deployed_at: UnixTime,
-    /// Who changed it last.
+    /// The principal that last changed it.
     pub updated_by: Actor,
-    /// When.
+    /// The time of that change.
     pub updated_at: UnixTime,
-    /// When it last fired.
+    /// The time at which it last fired.
     pub triggered_at: Option<UnixTime>,
-    /// When it is due.
+    /// The time at which it is due.
     pub due_at: Option<UnixTime>,
 }
 
-/// What made a revision; the numbers are those of `flyteidl2.trigger.TriggerRevisionAction`.
+/// The change that made a revision. The numbers are those of `flyteidl2.trigger.TriggerRevisionAction`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TriggerChange {
     /// It was deployed.
     Deployed = 1,
-    /// It was switched on.
+    /// It was activated.
     Activated = 2,
-    /// It was switched off.
+    /// It was deactivated.
     Deactivated = 3,
     /// It was deleted.
     Deleted = 4,
 }
 
-/// What a trigger was.
+/// A revision of a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TriggerRevision {
-    /// The trigger after the change; `updated_at` and `updated_by` tell when and who.
+    /// The trigger after the change; `updated_at` and `updated_by` are the time and the principal of the change.
     pub trigger: Trigger,
-    /// What made it.
+    /// The change.
     pub change: TriggerChange,
 }
 
-/// What came of deploying a trigger.
+/// The result of deploying a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TriggerDeployment {
-    /// It is there.
+    /// The trigger was deployed.
     Deployed(Trigger),
-    /// Nothing has changed: whoever deploys it has seen another revision than there is.
+    /// Nothing has changed: the caller has seen another revision than the current one.
     OtherRevision {
-        /// The revision that there is; 0 where there is no such trigger.
+        /// The current revision; 0 if the trigger does not exist.
         current: u64,
     },
 }
 
-/// What triggers are listed by.
+/// The fields by which triggers can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TriggerField {
     /// The trigger's name.
@@ -114,46 +114,47 @@ pub enum TriggerField {
     TaskVersion,
 }
 
-/// Which triggers to list.
+/// A query for triggers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TriggerQuery {
-    /// Only those of this project.
+    /// Only triggers of this project.
     pub project: Option<String>,
-    /// Only those of this domain.
+    /// Only triggers of this domain.
     pub domain: Option<String>,
-    /// What all of them meet.
+    /// Conditions that each trigger must meet.
     pub conditions: Vec<Condition<TriggerField>>,
-    /// Only those that fire, or only those that do not.
+    /// Only active triggers, or only inactive ones.
     pub active: Option<bool>,
-    /// By task and name, rather than by when they were first deployed.
+    /// Whether to sort by task and name, in place of the time of the first deployment.
     pub by_name: bool,
-    /// Highest first.
+    /// Whether to sort in descending order.
     pub descending: bool,
     /// The most triggers to return.
     pub limit: u32,
-    /// The page token of the page before; empty for the first page.
+    /// The page token of the previous page; empty for the first page.
     pub page_token: String,
 }
 
 /// Storage of [`Trigger`]s.
 #[async_trait]
 pub trait TriggerStore: Send + Sync + 'static {
-    /// Adds a trigger or replaces what it is. `seen` is the revision that the caller means to replace; 0 for whichever.
+    /// Adds or replaces a trigger. `seen` is the revision that the caller wants to replace, or 0 for any revision.
     async fn deploy_trigger(&self, trigger: &NewTrigger, seen: u64) -> Result<TriggerDeployment, StoreError>;
-    /// The trigger.
+    /// Returns the trigger.
     async fn trigger_by_id(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError>;
-    /// What the trigger was.
+    /// Returns a revision of the trigger.
     async fn trigger_revision(
         &self,
         id: &TriggerId,
         revision: u64,
     ) -> Result<Option<TriggerRevision>, StoreError>;
-    /// A page of triggers and the next page's token, empty on the last page.
+    /// Returns a page of triggers and the next page's token, which is empty on the last page.
     ///
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another listing.
     async fn list_triggers(&self, query: &TriggerQuery) -> Result<(Vec<Trigger>, String), StoreError>;
-    /// A page of what a trigger was, last first, and the next page's token, empty on the last page.
+    /// Returns a page of a trigger's revisions, the latest first, and the next page's token, which is empty on the last
+    /// page.
     ///
     /// # Errors
     /// [`StoreError::InvalidPageToken`] for a token of another listing.
@@ -163,8 +164,8 @@ pub trait TriggerStore: Send + Sync + 'static {
         limit: u32,
         page_token: &str,
     ) -> Result<(Vec<TriggerRevision>, String), StoreError>;
-    /// Switches triggers on, to be due as given, or off; those that are so already stay as they are. All of them or, where
-    /// one does not exist, none: then that one is returned.
+    /// Activates triggers with the given due times, or deactivates them. Triggers already in that state do not change.
+    /// If one of the triggers does not exist, nothing changes, and the method returns that one.
     async fn switch_triggers(
         &self,
         triggers: &[(TriggerId, Option<UnixTime>)],
@@ -172,17 +173,17 @@ pub trait TriggerStore: Send + Sync + 'static {
         by: &Actor,
         now: UnixTime,
     ) -> Result<Option<TriggerId>, StoreError>;
-    /// Deletes triggers. All of them or, where one does not exist, none: then that one is returned.
+    /// Deletes triggers. If one of them does not exist, nothing changes, and the method returns that one.
     async fn delete_triggers(
         &self,
         triggers: &[TriggerId],
         by: &Actor,
         now: UnixTime,
     ) -> Result<Option<TriggerId>, StoreError>;
-    /// The active triggers that are due, longest due first.
+    /// Returns the active triggers that are due, the longest overdue first.
     async fn due_triggers(&self, now: UnixTime, limit: u32) -> Result<Vec<Trigger>, StoreError>;
-    /// Notes that a trigger fired, and when it is due next; `false` where it was changed meanwhile, or fired already, and
-    /// nothing is noted.
+    /// Records that a trigger fired, and when it is due next. Returns `false`, and records nothing, if the trigger was
+    /// changed in the meantime or has already fired.
     async fn note_trigger_fired(
         &self,
         trigger: &Trigger,

@@ -1,4 +1,4 @@
-//! Trust rules: whose tokens are exchanged for ours (RFC 8693).
+//! Trust rules: which tokens of other issuers are exchanged for tokens of this server (RFC 8693).
 
 use std::collections::BTreeMap;
 
@@ -8,30 +8,30 @@ use super::StoreError;
 use flyte_model::Rights;
 use flyte_model::clock::UnixTime;
 
-/// A rule: tokens of an issuer, for an audience, whose claims match, may do this.
+/// A trust rule: the holder of a token with this issuer, this audience and these claims gets these rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustRule {
-    /// Its name, unique among the rules.
+    /// The name, unique among the rules.
     pub name: String,
-    /// `iss` of the tokens, exactly.
+    /// The exact `iss` of the tokens.
     pub issuer: String,
-    /// `aud` that the tokens have, exactly.
+    /// The exact `aud` of the tokens.
     pub audience: String,
-    /// Claims that the tokens have, and the pattern that each matches (`trust::Pattern`).
+    /// Claims of the tokens, and the pattern that each must match (`flyte_federation::Pattern`).
     pub claims: BTreeMap<String, String>,
-    /// Where the issuer's keys are; `None` where its discovery document tells.
+    /// The URL of the issuer's keys. With `None`, the issuer's discovery document has it.
     pub jwks_uri: Option<String>,
-    /// What the holder may do.
+    /// The rights of the holder.
     pub rights: Rights,
-    /// How long our tokens live, in seconds; `None` for as long as the server's others.
+    /// The lifetime of the issued tokens, in seconds. With `None`, it is that of other tokens of the server.
     pub token_lifetime: Option<i64>,
-    /// Subject of who made it.
+    /// Subject of the principal that created the rule.
     pub created_by: String,
-    /// When it was made.
+    /// The time at which it was created.
     pub created_at: UnixTime,
-    /// When it last gave a token, exact to a minute.
+    /// The time at which it was last used, exact to a minute.
     pub last_used_at: Option<UnixTime>,
-    /// The family of all tokens that it gave, a UUID; revoked when the rule is deleted.
+    /// The family of all tokens issued through the rule, a UUID; revoked when the rule is deleted.
     pub family_id: String,
 }
 
@@ -41,19 +41,19 @@ pub trait TrustStore: Send + Sync + 'static {
     /// Adds a rule.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where its name is taken.
+    /// [`StoreError::AlreadyExists`] if the name is taken.
     async fn create_trust_rule(&self, rule: &TrustRule) -> Result<(), StoreError>;
-    /// The rule with this name.
+    /// Returns the rule with this name.
     async fn trust_rule_by_name(&self, name: &str) -> Result<Option<TrustRule>, StoreError>;
-    /// The rule whose tokens are of this family.
+    /// Returns the rule whose tokens have this family.
     async fn trust_rule_by_family(&self, family_id: &str) -> Result<Option<TrustRule>, StoreError>;
-    /// The rules for tokens of this issuer, by name.
+    /// Returns the rules for tokens of this issuer, sorted by name.
     async fn trust_rules_of_issuer(&self, issuer: &str) -> Result<Vec<TrustRule>, StoreError>;
-    /// All rules, by name.
+    /// Returns all rules, sorted by name.
     async fn list_trust_rules(&self) -> Result<Vec<TrustRule>, StoreError>;
-    /// Deletes a rule and revokes the family of its tokens; returns the family, `None` where there is no such rule.
+    /// Deletes a rule and revokes the family of its tokens. Returns the family, or `None` if the rule does not exist.
     async fn delete_trust_rule(&self, name: &str, now: UnixTime) -> Result<Option<String>, StoreError>;
-    /// Notes when rules, by their families, last gave a token; a time before the one that is known is ignored, as is a rule
-    /// that is gone.
+    /// Records when rules, named by their families, were last used. Earlier times than the recorded one, and rules that
+    /// no longer exist, are ignored.
     async fn note_trust_rules_used(&self, used: &[(String, UnixTime)]) -> Result<(), StoreError>;
 }

@@ -35,7 +35,7 @@ fn trigger(root: &str) -> TriggerSpec {
     }
 }
 
-/// A database as the version before this migration left it, whose objects were in `root`.
+/// Creates a database of the version before this migration, whose objects were in `root`.
 fn previous(path: &Path, root: &str) {
     let connection = Connection::open(path).unwrap();
     for migration in &connection::MIGRATIONS[..9] {
@@ -99,7 +99,7 @@ fn previous(path: &Path, root: &str) {
         .unwrap();
 }
 
-/// Whether any value of the database has this text.
+/// Returns the columns that contain this text.
 fn names(path: &Path, text: &str) -> Vec<String> {
     let connection = Connection::open(path).unwrap();
     let list = |sql: &str| -> Vec<String> {
@@ -127,10 +127,10 @@ fn names(path: &Path, text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_database_of_the_version_before_names_no_directory_afterwards() {
+async fn the_migration_removes_directory_names() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("flyte.db");
-    // Also where it has been moved since.
+    // This also works if the database has been moved.
     for root in [home.path().join("objects").display().to_string(), "/elsewhere/objects".to_owned()] {
         let _ = std::fs::remove_file(&path);
         previous(&path, &root);
@@ -174,7 +174,7 @@ async fn a_database_of_the_version_before_names_no_directory_afterwards() {
         assert_eq!(
             digest,
             task_digest(&flyte_idl::canonical(&expected)),
-            "deploying the same again is the same"
+            "deploying the same task again changes nothing"
         );
         for table in ["triggers", "trigger_revisions"] {
             let sql = format!("SELECT spec FROM {table}");

@@ -1,4 +1,4 @@
-//! Attempts: started, ended.
+//! The start and the end of attempts.
 
 use crate::error::SqliteError;
 use rusqlite::{Connection, params};
@@ -67,7 +67,7 @@ pub(super) fn end(
         return Ok(Ended::default());
     }
     if keys.ended {
-        // Aborted before: now its process is gone, too. Watchers see the attempt's end.
+        // The action was aborted before, and now its process has ended too. Watchers see the end of the attempt.
         touch(connection, &keys, now)?;
         return Ok(Ended { changed: true, revoked_family: None });
     }
@@ -87,7 +87,7 @@ pub(super) fn end(
                 ],
             )?;
             ending::show_root(connection, keys.run)?;
-            // Another action may have come to the result meanwhile.
+            // Another action may have stored the result in the meantime.
             cache::look_up(connection, keys.action, now)?;
             Ok(Ended { changed: true, revoked_family: None })
         }
@@ -105,7 +105,7 @@ pub(super) fn end(
     }
 }
 
-/// The action's failure is that of its last attempt.
+/// Sets the action's failure to that of its last attempt.
 pub(super) fn set_failure(
     connection: &Connection,
     keys: &Keys,
@@ -139,7 +139,7 @@ fn touch(connection: &Connection, keys: &Keys, now: UnixMillis) -> Result<(), Sq
     Ok(())
 }
 
-/// Attempts that have not ended, of actions that meet `condition`.
+/// Returns unfinished attempts of actions that meet `condition`.
 pub(super) fn unfinished(
     connection: &Connection,
     condition: &str,

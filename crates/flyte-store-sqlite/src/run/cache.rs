@@ -1,7 +1,8 @@
-//! Cached results: kept when a task succeeds, and taken by queued actions of the same key.
+//! Cached results. They are stored when a task succeeds, and used by queued actions with the same key.
 //!
-//! An entry belongs to a project's domain and to a task; the key, which clients make, counts within those only. A queued
-//! action is told of its result when it is queued or when the result comes (`cached_from`), so that nothing searches.
+//! An entry belongs to a domain of a project and to a task; the key, which clients make, is valid only within those. A
+//! queued action gets a reference to its result (`cached_from`) when it is queued or when the result is stored, so
+//! later steps need no search.
 
 use crate::error::SqliteError;
 use rusqlite::{Connection, params};
@@ -14,10 +15,10 @@ use super::{
 use flyte_model::clock::UnixMillis;
 use flyte_store::{ActionId, CacheStatus, Ended, Phase};
 
-/// What an action `a` of a run `r` shares with the entries and actions that are about the same result.
+/// The name of the task of an action `a`, which the entries and actions for the same result have in common.
 const TASK: &str = "a.task_project || '/' || a.task_domain || '/' || a.task_name";
 
-/// Notes the result that a queued action can take, if there is one.
+/// Sets the result that a queued action can use, if there is one.
 pub(super) fn look_up(connection: &Connection, action: i64, now: UnixMillis) -> Result<(), SqliteError> {
     change(
         connection,
@@ -34,7 +35,7 @@ pub(super) fn look_up(connection: &Connection, action: i64, now: UnixMillis) -> 
     Ok(())
 }
 
-/// Keeps the result of an action that has succeeded, and notes it with those that wait for it.
+/// Stores the result of an action that has succeeded, and sets it on the actions that wait for it.
 pub(super) fn keep(connection: &Connection, action: i64, now: UnixMillis) -> Result<(), SqliteError> {
     let kept = change(
         connection,
@@ -70,7 +71,7 @@ pub(super) fn keep(connection: &Connection, action: i64, now: UnixMillis) -> Res
     Ok(())
 }
 
-/// Ends an action with the result that it was told of.
+/// Ends an action with its cached result.
 pub(super) fn take(
     connection: &Connection,
     id: &ActionId,
@@ -103,8 +104,9 @@ pub(super) fn take(
     ending::end(connection, id, &keys, Phase::Succeeded, now)
 }
 
-/// Queues an action again that cannot take the result that it was told of; if it is `gone`, nobody is told of it any more.
-pub(super) fn give_up(
+/// Queues an action again that cannot use its cached result. If the result is `gone`, it is also removed from all other
+/// actions.
+pub(super) fn requeue(
     connection: &Connection,
     id: &ActionId,
     attempt: u32,
@@ -145,7 +147,7 @@ fn forget(connection: &Connection, keys: &Keys) -> Result<(), SqliteError> {
     Ok(())
 }
 
-/// Removes the entries that were not used since `since`, and of the rest those used longest ago beyond `most`.
+/// Removes the entries that were not used since `since`, and all but the `most` that were used last.
 pub(super) fn clean_up(connection: &Connection, since: UnixMillis, most: u32) -> Result<u64, SqliteError> {
     let unused = change(connection, "DELETE FROM cached_results WHERE used_at < ?1", [since])?;
     let beyond = change(

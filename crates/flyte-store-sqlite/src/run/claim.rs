@@ -1,4 +1,4 @@
-//! Which queued task is worked on next: fair turns between people, then between their runs, then in the order of calls.
+//! The choice of the next queued task: fair turns between principals, then between their runs, then the order of calls.
 
 use crate::error::SqliteError;
 use rusqlite::{Connection, params};
@@ -11,21 +11,22 @@ use super::{
 use flyte_model::clock::UnixMillis;
 use flyte_store::{CacheStatus, Phase, QueuedAttempt};
 
-/// Attempts `t` at actions `a` that take a place: those that have not ended, without those whose actions wait for children
-/// or take a cached result.
+/// Attempts `t` at actions `a` that take a slot: unfinished attempts, without those whose actions wait for children or
+/// use a cached result.
 const BUSY: &str = "attempts t JOIN actions a ON a.pk = t.action
      WHERE t.ended_at IS NULL AND a.cached_from IS NULL
        AND NOT EXISTS (SELECT 1 FROM actions c WHERE c.run = a.run AND c.parent = a.name AND c.ended_at IS NULL)";
-/// From how many places on the last one is kept for runs that have none.
-const ONE_IS_KEPT: u32 = 4;
-/// From how many places on the last one is kept for people who have none, and the one before it for runs that have none.
-const TWO_ARE_KEPT: u32 = 8;
-/// Cached results that are taken at a time.
-const MOST_CACHED: u32 = 100;
+/// With this many slots or more, the last one is reserved for runs without a slot.
+const RESERVE_ONE_FROM_SLOTS: u32 = 4;
+/// With this many slots or more, the last one is reserved for principals without a slot, and the one before it for runs
+/// without a slot.
+const RESERVE_TWO_FROM_SLOTS: u32 = 8;
+/// The most cached results that are used in one step.
+const MAX_CACHED: u32 = 100;
 
-/// An action that calls the same task with the same inputs, in the project's domain, and is worked on: one that is to be
-/// serialized waits for its result. An action does not wait for those that wait for it.
-const SAME_IS_WORKED_ON: &str = "EXISTS (
+/// True if an action calls the same task with the same inputs in the project's domain, and is worked on; a serialized
+/// action waits for its result. An action does not wait for actions that wait for it.
+const SAME_CALL_IN_PROGRESS: &str = "EXISTS (
     SELECT 1 FROM actions o JOIN runs q ON q.pk = o.run
     WHERE o.cache_key = a.cache_key AND o.ended_at IS NULL AND o.phase IN (3, 4)
       AND q.project = r.project AND q.domain = r.domain
@@ -39,7 +40,7 @@ const SAME_IS_WORKED_ON: &str = "EXISTS (
           SELECT p.pk FROM actions p WHERE p.run = a.run AND p.name IN (SELECT name FROM above)
       ))";
 
-/// Takes what is queued, see [`flyte_store::RunStore::claim_actions`].
+/// Claims queued actions; see [`flyte_store::RunStore::claim_actions`].
 pub(super) fn claim(
     connection: &Connection,
     slots: u32,
@@ -58,27 +59,28 @@ pub(super) fn claim(
     Ok(claimed)
 }
 
-/// Those that take cached results need no place.
+/// Claims the actions that use cached results, which need no slot.
 fn cached(connection: &Connection, now: UnixMillis) -> Result<Vec<QueuedAttempt>, SqliteError> {
     let found: Vec<(i64, i64)> = connection
         .prepare_cached(
             "SELECT pk, run FROM actions WHERE phase = 1 AND cached_from IS NOT NULL AND not_before <= ?1
              ORDER BY pk LIMIT ?2",
         )?
-        .query_map(params![now, MOST_CACHED], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map(params![now, MAX_CACHED], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     found.into_iter().filter_map(|(action, run)| begin(connection, action, run, now).transpose()).collect()
 }
 
-/// The task whose turn it is, while `free` of the places are.
+/// Returns the task whose turn it is, while `free` of the slots are free.
 fn next(
     connection: &Connection,
     slots: u32,
     free: u32,
     now: UnixMillis,
 ) -> Result<Option<QueuedAttempt>, SqliteError> {
-    let only_new_people = slots >= TWO_ARE_KEPT && free == 1;
-    let only_new_runs = slots >= TWO_ARE_KEPT && free == 2 || slots >= ONE_IS_KEPT && free == 1;
+    let only_new_people = slots >= RESERVE_TWO_FROM_SLOTS && free == 1;
+    let only_new_runs =
+        slots >= RESERVE_TWO_FROM_SLOTS && free == 2 || slots >= RESERVE_ONE_FROM_SLOTS && free == 1;
     let sql = format!(
         "WITH busy (run, n) AS MATERIALIZED (SELECT a.run, count(*) FROM {BUSY} GROUP BY a.run),
               people (creator, n) AS MATERIALIZED (
@@ -88,7 +90,7 @@ fn next(
                   SELECT r.pk AS run, r.creator, r.served, coalesce(b.n, 0) AS n, (
                       SELECT a.pk FROM actions a
                       WHERE a.run = r.pk AND a.phase = 1 AND a.not_before <= ?1
-                        AND (a.cache_serialize = 0 OR NOT {SAME_IS_WORKED_ON})
+                        AND (a.cache_serialize = 0 OR NOT {SAME_CALL_IN_PROGRESS})
                       ORDER BY a.pk LIMIT 1
                   ) AS action
                   FROM runs r LEFT JOIN busy b ON b.run = r.pk
@@ -108,7 +110,7 @@ fn next(
     begin(connection, action, run, now)
 }
 
-/// Notes a turn of a run and of who started it.
+/// Records a turn of a run and of its creator.
 fn serve(connection: &Connection, run: i64, creator: &str) -> Result<(), SqliteError> {
     let sql =
         "INSERT INTO turns (creator, served) VALUES (?1, (SELECT coalesce(max(served), 0) + 1 FROM turns))
@@ -118,7 +120,7 @@ fn serve(connection: &Connection, run: i64, creator: &str) -> Result<(), SqliteE
     Ok(())
 }
 
-/// Has a new run wait for its turn behind those that wait already.
+/// Puts a new run behind the runs that already wait for their turn.
 pub(super) fn enter(connection: &Connection, run: i64, creator: &str) -> Result<(), SqliteError> {
     change(
         connection,
@@ -134,7 +136,7 @@ pub(super) fn enter(connection: &Connection, run: i64, creator: &str) -> Result<
     Ok(())
 }
 
-/// Forgets the turns of those who have no runs that go on.
+/// Deletes the turns of principals that have no unfinished runs.
 pub(super) fn clean_up(connection: &Connection) -> Result<(), SqliteError> {
     change(
         connection,

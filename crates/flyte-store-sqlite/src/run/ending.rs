@@ -1,4 +1,4 @@
-//! Ends: of an action, of all that it called, and of the run.
+//! The end of an action, of all actions that it called, and of the run.
 
 use crate::error::SqliteError;
 use rusqlite::{Connection, params};
@@ -10,17 +10,17 @@ use super::{
 use flyte_model::clock::UnixMillis;
 use flyte_store::{ActionId, Ended, Phase};
 
-/// Milliseconds of a second.
-const MILLIS: i64 = 1000;
+/// Milliseconds per second.
+const MILLIS_PER_SECOND: i64 = 1000;
 
-/// All actions below the one named `?2` of the run `?1`.
+/// All actions below the action `?2` of the run `?1`.
 const DESCENDANTS: &str = "WITH RECURSIVE below (name) AS (
          SELECT name FROM actions WHERE run = ?1 AND parent = ?2
          UNION
          SELECT c.name FROM actions c JOIN below ON c.parent = below.name WHERE c.run = ?1
      )";
 
-/// Ends an action that has not, in `phase`, and what goes with it.
+/// Ends an unfinished action in `phase`, with all actions that it called.
 pub(super) fn end(
     connection: &Connection,
     id: &ActionId,
@@ -34,7 +34,7 @@ pub(super) fn end(
         "UPDATE actions SET phase = ?2, ended_at = ?3, updated_at = ?3, version = ?4 WHERE pk = ?1",
         params![keys.action, phase as i64, now, version],
     )?;
-    // Numbered one by one, so that a reader of so many changes at a time misses none.
+    // Each change has its own number, so that a client that reads a limited number at a time misses none.
     let unfinished: Vec<i64> = connection
         .prepare_cached(&format!(
             "{DESCENDANTS} SELECT pk FROM actions
@@ -57,7 +57,7 @@ pub(super) fn end(
         let sql = "UPDATE runs SET ended_at = ?2 WHERE pk = ?1 RETURNING family_id";
         let family: String =
             connection.prepare_cached(sql)?.query_row(params![keys.run, now], |row| row.get(0))?;
-        revocation::revoke(connection, &family, now / MILLIS)?;
+        revocation::revoke(connection, &family, now / MILLIS_PER_SECOND)?;
         ended.revoked_family = Some(family);
     }
     Ok(ended)
@@ -79,7 +79,7 @@ pub(super) fn abort(
     end(connection, id, &keys, Phase::Aborted, now)
 }
 
-/// Copies what listings show of the root action to its run.
+/// Copies the columns of the root action that listings display to its run.
 pub(super) fn show_root(connection: &Connection, run: i64) -> Result<(), SqliteError> {
     change(
         connection,
@@ -91,7 +91,7 @@ pub(super) fn show_root(connection: &Connection, run: i64) -> Result<(), SqliteE
     Ok(())
 }
 
-/// When the next queued task is due.
+/// Returns the time at which the next queued task is due.
 pub(super) fn next_due(connection: &Connection) -> Result<Option<UnixMillis>, SqliteError> {
     let sql = "SELECT not_before FROM actions WHERE phase = 1 ORDER BY not_before LIMIT 1";
     one(connection, sql, [], |row| row.get(0))

@@ -1,4 +1,4 @@
-//! Listings of runs and actions, in pages keyed by position.
+//! Listings of runs and actions, in pages that begin at a position.
 
 use crate::error::SqliteError;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -11,11 +11,11 @@ use super::{
 };
 use flyte_store::{Action, ActionQuery, Phase, Run, RunId, RunQuery, RunSortKey, Span, StoreError};
 
-/// What a page token says: the listing that it belongs to, and where the page before ended.
+/// The content of a page token: the listing, and the end of the previous page.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Position {
-    /// SHA-256 of order and conditions, which must be the same for all pages of a listing.
+    /// SHA-256 of the order and the conditions, which must be the same for all pages of a listing.
     q: String,
     /// The last row's sort value.
     v: SortValue,
@@ -23,7 +23,7 @@ struct Position {
     i: i64,
 }
 
-/// A value that rows are sorted by.
+/// A value by which rows are sorted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum SortValue {
@@ -51,7 +51,7 @@ impl Position {
     }
 }
 
-/// Conditions of a `WHERE` and the values in them.
+/// Conditions of a `WHERE` clause, and their values.
 struct Conditions {
     sql: Vec<String>,
     values: Vec<Value>,
@@ -90,7 +90,7 @@ impl Conditions {
     }
 }
 
-/// The SQL of what rows are sorted by; never null.
+/// Returns the SQL expression by which rows are sorted; it is never null.
 fn column(key: RunSortKey, runs: bool) -> &'static str {
     match (key, runs) {
         (RunSortKey::CreatedAt, true) => "r.created_at",
@@ -108,14 +108,14 @@ fn column(key: RunSortKey, runs: bool) -> &'static str {
     }
 }
 
-/// The order, the page and its size.
+/// The order, the position and the size of a page.
 struct Page<'a> {
     sort: &'static str,
     key: &'static str,
     descending: bool,
     limit: u32,
     token: &'a str,
-    /// Names order and conditions.
+    /// The name of the order and the conditions.
     listing: String,
 }
 
@@ -135,7 +135,7 @@ fn select<T>(
             [position.v.into(), Value::Integer(position.i)],
         );
     }
-    // One more than asked for tells whether there is a next page.
+    // One more row than requested shows whether there is a next page.
     conditions.values.push(Value::Integer(i64::from(page.limit).saturating_add(1)));
     let direction = if page.descending { "DESC" } else { "ASC" };
     let sql = format!(
@@ -167,7 +167,7 @@ fn select<T>(
     Ok((rows.into_iter().map(|(row, _, _)| row).collect(), token))
 }
 
-/// A short name for order and conditions.
+/// Returns a short name for an order and conditions.
 fn fingerprint(text: &str) -> String {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
     BASE64_URL_SAFE_NO_PAD.encode(&hash.as_ref()[..12])

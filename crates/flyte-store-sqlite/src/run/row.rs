@@ -15,10 +15,10 @@ pub(super) const RUN_COLUMNS: &str =
     "r.project, r.domain, r.name, r.creator, r.creator_kind, r.creator_client,
      r.creator_family, r.creator_role, r.creator_project, r.creator_domain, r.spec, r.labels, r.source,
      r.trigger_name, r.family_id, r.output_base, r.max_concurrency, r.created_at, r.ended_at";
-/// How many columns [`RUN_COLUMNS`] has.
+/// The number of columns in [`RUN_COLUMNS`].
 pub(super) const RUN_WIDTH: usize = 19;
 
-/// Columns of an action `a` and its run `r`.
+/// The columns of an action `a` and its run `r`.
 pub(super) const ACTION_COLUMNS: &str = "r.project, r.domain, r.name, a.name, a.parent, a.\"group\", a.kind,
      a.task_project, a.task_domain, a.task_name, a.task_version, a.task_type, a.short_name, a.environment,
      a.input_uri, a.output_base, a.output_uri, a.cache_key, a.phase, a.attempts, a.user_failures,
@@ -60,7 +60,7 @@ pub(super) fn action(row: &Row<'_>) -> rusqlite::Result<Action> {
     action_from(row, 0)
 }
 
-/// An action whose columns begin at `at`.
+/// Reads an action whose columns begin at `at`.
 pub(super) fn action_from(row: &Row<'_>, at: usize) -> rusqlite::Result<Action> {
     Ok(Action {
         id: ActionId {
@@ -131,7 +131,7 @@ fn cache_status(row: &Row<'_>, column: usize) -> rusqlite::Result<CacheStatus> {
     CacheStatus::from_number(number).ok_or_else(|| unexpected_value(column, number))
 }
 
-/// The four columns of a failure, from `column` on.
+/// Reads the four columns of a failure, beginning at `column`.
 fn failure(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Failure>> {
     let Some(kind) = row.get(column)? else { return Ok(None) };
     Ok(Some(Failure {
@@ -150,7 +150,7 @@ pub(super) fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
     row.get::<_, Vec<u8>>(column).map(Bytes::from)
 }
 
-/// An action's and its run's keys, and where the action stands.
+/// The primary keys of an action and its run, and whether the action has ended.
 pub(super) struct Keys {
     pub(super) action: i64,
     pub(super) run: i64,
@@ -167,7 +167,7 @@ pub(super) fn keys(connection: &Connection, id: &ActionId) -> Result<Option<Keys
     )
 }
 
-/// A run's key, and whether it has ended.
+/// Returns a run's primary key, and whether the run has ended.
 pub(super) fn run_key(connection: &Connection, id: &RunId) -> Result<Option<(i64, bool)>, SqliteError> {
     one(
         connection,
@@ -177,7 +177,7 @@ pub(super) fn run_key(connection: &Connection, id: &RunId) -> Result<Option<(i64
     )
 }
 
-/// A new version of the run, for what changes now.
+/// Returns a new version of the run, for a change.
 pub(super) fn next_version(connection: &Connection, run: i64) -> Result<i64, SqliteError> {
     let sql = "UPDATE runs SET version = version + 1 WHERE pk = ?1 RETURNING version";
     Ok(connection.prepare_cached(sql)?.query_row([run], |row| row.get(0))?)
@@ -193,7 +193,7 @@ pub(super) fn actions(
     Ok(actions)
 }
 
-/// The action with this primary key.
+/// Returns the action with this primary key.
 pub(super) fn action_by_key(connection: &Connection, key: i64) -> Result<Action, SqliteError> {
     let sql = format!("SELECT {ACTION_COLUMNS} FROM actions a JOIN runs r ON r.pk = a.run WHERE a.pk = ?1");
     Ok(connection.prepare_cached(&sql)?.query_row([key], action)?)
@@ -287,7 +287,7 @@ pub(super) fn insert_action(
             action.started_at,
             action.ended_at,
             next_version(connection, run)?,
-            // A task may be taken from now on; a condition is given up then.
+            // A task may be claimed from this time on; a condition times out at it.
             match action.kind {
                 ActionKind::Condition => action.waits_until.unwrap_or(UnixMillis::MAX),
                 ActionKind::Task | ActionKind::Trace => now,

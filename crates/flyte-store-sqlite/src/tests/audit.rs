@@ -1,4 +1,4 @@
-//! The audit log's triggers and indices, and the people that it remembers.
+//! The audit log's triggers and indices, and the users in its records.
 
 use rusqlite::Connection;
 
@@ -13,7 +13,7 @@ fn refused(connection: &Connection, sql: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_record_cannot_be_changed_or_removed_by_sql() {
+async fn sql_cannot_change_or_remove_a_record() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flyte.db");
     let store = SqliteStore::open(&path).unwrap();
@@ -70,14 +70,14 @@ fn ada() -> User {
     }
 }
 
-async fn told(store: &SqliteStore, email: Option<&str>) -> Vec<(Option<String>, Option<String>)> {
+async fn names(store: &SqliteStore, email: Option<&str>) -> Vec<(Option<String>, Option<String>)> {
     let query = AuditQuery { limit: 10, email: email.map(str::to_owned), ..AuditQuery::default() };
     let (records, _) = store.list_audit_records(&query).await.unwrap();
     records.into_iter().map(|StoredAuditRecord { email, name, .. }| (email, name)).collect()
 }
 
 #[tokio::test]
-async fn an_address_is_that_of_today_and_an_account_that_is_gone_is_still_named() {
+async fn records_have_the_current_address_and_name_deleted_accounts() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flyte.db");
     let store = SqliteStore::open(&path).unwrap();
@@ -88,18 +88,18 @@ async fn an_address_is_that_of_today_and_an_account_that_is_gone_is_still_named(
     let connection = Connection::open(&path).unwrap();
     let rename = "UPDATE users SET email = 'lovelace@example.com', email_key = 'lovelace@example.com', name = 'Ada L.'";
     change(&connection, rename, []).unwrap();
-    // By the address of then, in any case, and by that of today.
+    // By the address at that time, in any case, and by the current one.
     for email in [None, Some("\u{e4}DA@example.com"), Some("lovelace@example.com")] {
-        assert_eq!(told(&store, email).await, named("lovelace@example.com", "Ada L."), "{email:?}");
+        assert_eq!(names(&store, email).await, named("lovelace@example.com", "Ada L."), "{email:?}");
     }
     change(&connection, "DELETE FROM users", []).unwrap();
     for email in [None, Some("\u{e4}da@example.com")] {
-        assert_eq!(told(&store, email).await, named("\u{c4}da@example.com", "Ada"), "{email:?}");
+        assert_eq!(names(&store, email).await, named("\u{c4}da@example.com", "Ada"), "{email:?}");
     }
-    assert_eq!(told(&store, Some("lovelace@example.com")).await, []);
+    assert_eq!(names(&store, Some("lovelace@example.com")).await, []);
 }
 
-/// A database of the release before keeps its records, which are found by what they say.
+/// A database of an earlier release keeps its records, and queries find them.
 #[tokio::test]
 async fn records_of_earlier_releases_are_found() {
     let directory = tempfile::tempdir().unwrap();
@@ -122,13 +122,13 @@ async fn records_of_earlier_releases_are_found() {
         .unwrap();
     drop(connection);
     let store = SqliteStore::open(&path).unwrap();
-    assert_eq!(told(&store, Some("ada@example.com")).await.len(), 3);
+    assert_eq!(names(&store, Some("ada@example.com")).await.len(), 3);
     let query = AuditQuery { limit: 10, project: Some("p".to_owned()), ..AuditQuery::default() };
     assert_eq!(store.list_audit_records(&query).await.unwrap().0.len(), 2);
 }
 
 #[tokio::test]
-async fn each_condition_of_a_value_has_an_index_that_is_in_order() {
+async fn each_condition_has_a_sorted_index() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flyte.db");
     let store = SqliteStore::open(&path).unwrap();

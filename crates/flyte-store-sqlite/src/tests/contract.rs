@@ -1,4 +1,4 @@
-//! The contract of every backend, in memory and on a file.
+//! The contract of the store, in memory and with a file.
 
 use flyte_store::contract::Backend;
 

@@ -1,4 +1,4 @@
-//! The process is killed at any moment, time and again: what was answered is there, and nothing is there by half.
+//! The process is killed again and again at random moments. Confirmed writes must survive, and no write may be partial.
 
 use std::{
     env,
@@ -19,7 +19,7 @@ use flyte_store::{
 const DATABASE: &str = "FLYTE_SERVER_TEST_DATABASE";
 const ROUND: &str = "FLYTE_SERVER_TEST_ROUND";
 const KILLS: usize = 20;
-/// Callers at a time in the child.
+/// The number of concurrent callers in the child process.
 const CALLERS: usize = 8;
 
 fn hash(round: &str, caller: usize, n: usize) -> SecretHash {
@@ -51,7 +51,7 @@ fn code(round: &str, caller: usize) -> AuthorizationCode {
 }
 
 #[tokio::test]
-#[ignore = "run by `nothing_answered_is_lost_when_killed`, in a process of its own"]
+#[ignore = "run by `confirmed_writes_survive_a_kill`, in its own process"]
 async fn child_that_writes_until_it_is_killed() {
     let (path, round) = (env::var_os(DATABASE).unwrap(), env::var(ROUND).unwrap());
     let store = SqliteStore::open(path.as_ref()).unwrap();
@@ -72,7 +72,7 @@ async fn child_that_writes_until_it_is_killed() {
 }
 
 #[tokio::test]
-async fn nothing_answered_is_lost_when_killed() {
+async fn confirmed_writes_survive_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flyte.db");
     let ada = User {
@@ -115,7 +115,7 @@ async fn nothing_answered_is_lost_when_killed() {
             answered[caller.parse::<usize>().unwrap()] = Some(n.parse::<usize>().unwrap());
             true
         };
-        // At another moment each time, also before the first answer of some callers.
+        // At another moment each time, also before the first result of some callers.
         let mut until = 1 + kill * 7;
         while until > 0 {
             let line = lines.next().expect("the child writes until it is killed");
@@ -124,7 +124,7 @@ async fn nothing_answered_is_lost_when_killed() {
         child.kill().unwrap();
         child.wait().unwrap();
         lines.for_each(|line| {
-            // The last line may be cut off in the middle of a number; it then claims less, not more.
+            // The last line may end in the middle of a number; it then claims less, not more.
             if line.split(' ').count() >= 3 {
                 read(&line);
             }
@@ -134,14 +134,14 @@ async fn nothing_answered_is_lost_when_killed() {
         for (caller, n) in answered.iter().enumerate() {
             let Some(n) = n else { continue };
             let known = store.peek_refresh_token(&hash(&round, caller, *n), "flyte", 2).await.unwrap();
-            assert!(known.is_some(), "kill {kill}: token {n} of caller {caller} was answered and is lost");
+            assert!(known.is_some(), "kill {kill}: token {n} of caller {caller} was confirmed and is lost");
         }
         drop(store);
         check(&path);
     }
 }
 
-/// The file is sound, and nothing in it is there by half.
+/// Checks that the file is sound and has no partial writes.
 fn check(path: &std::path::Path) {
     let connection = Connection::open(path).unwrap();
     let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
@@ -150,10 +150,10 @@ fn check(path: &std::path::Path) {
     assert_eq!(count("SELECT count(*) FROM pragma_foreign_key_check"), 0);
     let torn = "SELECT count(*) FROM families WHERE revoked_at IS NULL AND 1 <>
         (SELECT count(*) FROM refresh_tokens WHERE family = pk AND superseded_at IS NULL)";
-    assert_eq!(count(torn), 0, "a family without exactly one good refresh token");
+    assert_eq!(count(torn), 0, "a family without exactly one valid refresh token");
     let dangling = "SELECT count(*) FROM refresh_tokens t WHERE successor IS NOT NULL AND NOT EXISTS
         (SELECT 1 FROM refresh_tokens WHERE token_hash = t.successor)";
-    assert_eq!(count(dangling), 0, "a token superseded by one that is not there");
+    assert_eq!(count(dangling), 0, "a token whose successor does not exist");
     let both = "SELECT count(*) FROM codes JOIN families USING (code_hash)";
-    assert_eq!(count(both), 0, "a code both spent and unspent");
+    assert_eq!(count(both), 0, "a code both redeemed and unredeemed");
 }

@@ -1,4 +1,4 @@
-//! People, browser sessions, clients and consents.
+//! Users, browser sessions, clients and consents.
 
 use super::{Backend, NOW, client, code, hash, session, sign_in, token, user};
 use crate::{AuthorizationCode, CodeRedemption, Consent, StoreError, User};
@@ -20,7 +20,7 @@ pub async fn addresses_are_compared_without_regard_to_case(store: Backend) {
     assert!(matches!(store.create_user(&double).await, Err(StoreError::AlreadyExists { .. })));
 }
 
-pub async fn a_user_comes_back_as_given(store: Backend) {
+pub async fn a_user_is_read_back_unchanged(store: Backend) {
     for given in [
         user("admin"),
         User {
@@ -44,7 +44,7 @@ pub async fn sessions_end_at_their_expiry(store: Backend) {
     let other = hash("another cookie");
     let found = async |cookie, now| store.session_by_cookie(cookie, now).await.unwrap();
     assert_eq!(found(&short.cookie_hash, NOW + 9).await, Some(short.clone()));
-    assert_eq!(found(&short.cookie_hash, NOW + 10).await, None, "not in the second of its expiry either");
+    assert_eq!(found(&short.cookie_hash, NOW + 10).await, None, "not in the second of its expiry");
     assert_eq!(found(&other, NOW).await, None);
 
     assert_eq!(store.delete_expired_sessions(NOW + 9).await.unwrap(), 0);
@@ -55,7 +55,7 @@ pub async fn sessions_end_at_their_expiry(store: Backend) {
     assert_eq!(found(&long.cookie_hash, NOW).await, None);
 }
 
-pub async fn a_session_needs_the_password_that_was_proved(store: Backend) {
+pub async fn a_session_needs_the_current_password(store: Backend) {
     store.create_user(&user("ada")).await.unwrap();
     store.create_user(&User { password_hash: None, ..user("elsewhere") }).await.unwrap();
     store.create_user(&User { disabled_at: Some(NOW), ..user("disabled") }).await.unwrap();
@@ -76,7 +76,7 @@ pub async fn a_session_needs_the_password_that_was_proved(store: Backend) {
     }
 }
 
-pub async fn a_new_password_ends_what_the_old_one_began(store: Backend) {
+pub async fn a_new_password_ends_all_sign_ins(store: Backend) {
     for name in ["ada", "bob"] {
         sign_in(&store, name).await;
         let (user_id, session_id) = (format!("id-{name}"), format!("session-{name}"));
@@ -107,7 +107,7 @@ pub async fn a_new_password_ends_what_the_old_one_began(store: Backend) {
     assert!(!store.set_password_hash("id-nobody", "new", NOW).await.unwrap());
 }
 
-pub async fn a_new_hash_of_the_same_password_ends_nothing(store: Backend) {
+pub async fn a_new_hash_of_the_same_password_keeps_sign_ins(store: Backend) {
     store.create_user(&user("ada")).await.unwrap();
     let session = session("ada", "ada", NOW + 10);
     assert!(store.create_session(&session, Some("$hash")).await.unwrap());
@@ -117,7 +117,7 @@ pub async fn a_new_hash_of_the_same_password_ends_nothing(store: Backend) {
     assert!(store.session_by_cookie(&session.cookie_hash, NOW).await.unwrap().is_some());
 }
 
-pub async fn clients_are_replaced_whole(store: Backend) {
+pub async fn put_client_replaces_every_field(store: Backend) {
     assert_eq!(store.client_by_id("web").await.unwrap(), None);
     let first = client("web");
     store.put_client(&first).await.unwrap();
@@ -143,7 +143,7 @@ pub async fn clients_are_replaced_whole(store: Backend) {
     assert_eq!(store.consent("id-ada", "web").await.unwrap(), Some(consent), "consents outlive a change");
 }
 
-pub async fn consents_add_up(store: Backend) {
+pub async fn consents_are_added_together(store: Backend) {
     store.create_user(&user("ada")).await.unwrap();
     store.put_client(&client("web")).await.unwrap();
     let give = async |scopes: &[&str], granted_at| {
@@ -163,7 +163,7 @@ pub async fn consents_add_up(store: Backend) {
     assert_eq!(store.consent("id-bob", "web").await.unwrap(), None);
 }
 
-pub async fn a_disabled_account_has_nothing_open(store: Backend) {
+pub async fn disabling_an_account_ends_all_its_sign_ins(store: Backend) {
     sign_in(&store, "ada").await;
     assert!(store.create_code(&code("a")).await.unwrap());
     assert!(store.create_code(&code("waiting")).await.unwrap());
@@ -193,7 +193,7 @@ pub async fn users_are_listed_by_address(store: Backend) {
     assert_eq!(store.users().await.unwrap(), [ada, bob]);
 }
 
-pub async fn a_client_is_added_once_and_removed_with_all_it_got(store: Backend) {
+pub async fn deleting_a_client_revokes_all_its_tokens(store: Backend) {
     sign_in(&store, "ada").await;
     for id in ["flyte", "other"] {
         store.create_client(&client(id)).await.unwrap();
@@ -224,7 +224,7 @@ pub async fn a_client_is_added_once_and_removed_with_all_it_got(store: Backend) 
     let waiting = store.redeem_code(&code("waiting").code_hash, None, NOW).await.unwrap();
     assert_eq!(waiting, CodeRedemption::Unknown);
     assert!(store.peek_refresh_token(&hash("others"), "other", NOW).await.unwrap().is_some());
-    // One that is registered under the same identifier again is another client.
+    // A client that is registered again under the same identifier is another client.
     store.create_client(&client("flyte")).await.unwrap();
     assert_eq!(store.consent("id-ada", "flyte").await.unwrap(), None);
     assert!(store.peek_refresh_token(&hash("a"), "flyte", NOW).await.unwrap().is_none());

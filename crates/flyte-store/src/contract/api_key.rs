@@ -1,4 +1,4 @@
-//! API keys, their secrets' rotation and their pages.
+//! API keys, the rotation of their secrets, and their pages.
 
 use super::*;
 use crate::{ApiKey, ApiKeyQuery, Retired, RetiredSecret, RotatedKey, Rotation, SecretRotation, StoreError};
@@ -24,7 +24,7 @@ fn key(n: i64) -> ApiKey {
     }
 }
 
-pub async fn a_key_comes_back_as_given(store: Backend) {
+pub async fn a_key_is_read_back_unchanged(store: Backend) {
     let signing = ApiKey {
         secret_hash: None,
         jwks: Some("{\"keys\":[]}".to_owned()),
@@ -45,7 +45,7 @@ pub async fn a_key_comes_back_as_given(store: Backend) {
     assert_eq!(store.api_keys_by_id_or_name("key-1").await.unwrap().len(), 2);
 }
 
-pub async fn names_and_identifiers_are_taken_once(store: Backend) {
+pub async fn names_and_identifiers_are_unique(store: Backend) {
     store.put_client(&client("flyte")).await.unwrap();
     store.create_user(&user("ada")).await.unwrap();
     for n in [1, 2] {
@@ -55,7 +55,7 @@ pub async fn names_and_identifiers_are_taken_once(store: Backend) {
         ApiKey { name: "Key 1".to_owned(), ..key(3) },
         ApiKey { client_id: "key-1".to_owned(), ..key(3) },
         ApiKey { client_id: "flyte".to_owned(), ..key(3) },
-        // Its subject would be that person's.
+        // Its subject would be that of the user.
         ApiKey { client_id: "id-ada".to_owned(), ..key(3) },
     ] {
         let error = store.create_api_key(&taken).await.unwrap_err();
@@ -72,7 +72,7 @@ pub async fn names_and_identifiers_are_taken_once(store: Backend) {
     assert_eq!(store.api_keys_by_id_or_name("other").await.unwrap()[0].client_id, "key-2");
 }
 
-pub async fn pages_hold_every_key_once_the_newest_first(store: Backend) {
+pub async fn pages_list_every_key_once_newest_first(store: Backend) {
     for n in 0..10 {
         store.create_api_key(&key(n)).await.unwrap();
     }
@@ -123,7 +123,7 @@ async fn rotate(store: &Backend, secret: &str, previous_until: i64, now: i64) ->
     }
 }
 
-pub async fn a_rotation_keeps_the_secret_before_it_for_a_while(store: Backend) {
+pub async fn the_previous_secret_stays_valid_during_the_overlap(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
     for (secret, before, now) in [("second", "secret-1", NOW), ("third", "second", NOW + 60)] {
         let rotated = rotate(&store, secret, now + 60, now).await;
@@ -138,7 +138,7 @@ pub async fn a_rotation_keeps_the_secret_before_it_for_a_while(store: Backend) {
     assert_eq!(store.families_revoked_since(0).await.unwrap(), [""; 0]);
 }
 
-pub async fn an_overlap_is_not_cut_short_by_another(store: Backend) {
+pub async fn a_second_overlap_does_not_shorten_the_first(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
     let before = rotate(&store, "second", NOW + 60, NOW).await.key;
     for until in [NOW + 60, NOW + 1000] {
@@ -149,7 +149,7 @@ pub async fn an_overlap_is_not_cut_short_by_another(store: Backend) {
     rotate(&store, "third", NOW + 120, NOW + 60).await;
 }
 
-pub async fn a_rotation_at_once_ends_what_the_old_secret_gave(store: Backend) {
+pub async fn a_rotation_without_overlap_revokes_tokens(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
     rotate(&store, "second", NOW + 60, NOW).await;
     let rotated = rotate(&store, "third", NOW, NOW).await;
@@ -162,7 +162,7 @@ pub async fn a_rotation_at_once_ends_what_the_old_secret_gave(store: Backend) {
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-1"]);
 }
 
-pub async fn secrets_that_were_rotated_out_are_known(store: Backend) {
+pub async fn rotated_secrets_are_recorded(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
     rotate(&store, "second", NOW + 60, NOW).await;
     rotate(&store, "third", NOW + 120, NOW + 60).await;
@@ -172,7 +172,7 @@ pub async fn secrets_that_were_rotated_out_are_known(store: Backend) {
     for secret in ["secret-1", "second", "third"] {
         assert_eq!(retired(secret).await, of_key_1(Retired::Rotated), "{secret}");
     }
-    assert_eq!(retired("fourth").await, None, "it works");
+    assert_eq!(retired("fourth").await, None, "it is still valid");
     store.delete_api_key("key-1", NOW + 80).await.unwrap();
     assert_eq!(retired("fourth").await, of_key_1(Retired::Deleted));
     assert_eq!(retired("third").await, of_key_1(Retired::Rotated));
@@ -196,7 +196,7 @@ pub async fn deleting_a_key_revokes_its_family(store: Backend) {
     assert_eq!(store.retired_secret(&hash("secret-1")).await.unwrap(), None, "not for ever");
 }
 
-/// Keys 1, 2 and 3, each made by the one before, the first by Ada; and key 9, by Bob.
+/// Creates keys 1, 2 and 3, each created by the key before, the first one by Ada, and key 9, created by Bob.
 async fn chain(store: &Backend) {
     for (n, created_by) in [(1, "id-ada"), (2, "key-1"), (3, "key-2"), (9, "id-bob")] {
         store.create_api_key(&ApiKey { created_by: created_by.to_owned(), ..key(n) }).await.unwrap();
@@ -207,7 +207,7 @@ fn ids(keys: &[ApiKey]) -> Vec<&str> {
     keys.iter().map(|key| key.client_id.as_str()).collect()
 }
 
-pub async fn a_key_takes_those_that_it_made_with_it(store: Backend) {
+pub async fn deleting_a_key_deletes_the_keys_that_it_created(store: Backend) {
     chain(&store).await;
     assert_eq!(ids(&store.api_keys_of("id-ada").await.unwrap()), ["key-1", "key-2", "key-3"]);
     assert_eq!(ids(&store.delete_api_key("key-2", NOW).await.unwrap()), ["key-2", "key-3"]);
@@ -215,7 +215,7 @@ pub async fn a_key_takes_those_that_it_made_with_it(store: Backend) {
     let retired = store.retired_secret(&hash("secret-3")).await.unwrap().unwrap();
     assert_eq!(retired, RetiredSecret { client_id: "key-3".to_owned(), why: Retired::Deleted });
     assert_eq!(ids(&store.api_keys_of("id-ada").await.unwrap()), ["key-1"]);
-    // Two that made each other do not make it go round for ever.
+    // A cycle of two keys that created each other must not make it loop forever.
     for (n, created_by) in [(4, "key-5"), (5, "key-4")] {
         store.create_api_key(&ApiKey { created_by: created_by.to_owned(), ..key(n) }).await.unwrap();
     }
@@ -224,7 +224,7 @@ pub async fn a_key_takes_those_that_it_made_with_it(store: Backend) {
     assert_eq!(store.delete_api_keys_of("id-bob", NOW).await.unwrap(), []);
 }
 
-pub async fn disabling_an_account_ends_its_keys(store: Backend) {
+pub async fn disabling_an_account_deletes_its_keys(store: Backend) {
     store.create_user(&user("ada")).await.unwrap();
     chain(&store).await;
     let ended = store.disable_user("id-ada", NOW + 1).await.unwrap().unwrap();
@@ -233,13 +233,13 @@ pub async fn disabling_an_account_ends_its_keys(store: Backend) {
     for id in ["key-1", "key-2", "key-3"] {
         assert_eq!(store.api_key_by_id(id).await.unwrap(), None, "{id}");
     }
-    assert!(store.api_key_by_id("key-9").await.unwrap().is_some(), "another person's");
+    assert!(store.api_key_by_id("key-9").await.unwrap().is_some(), "the key of another user");
     assert!(store.enable_user("id-ada").await.unwrap());
     assert_eq!(store.api_keys_of("id-ada").await.unwrap(), [], "nothing comes back");
     assert_eq!(store.disable_user("id-ada", NOW + 2).await.unwrap(), Some(vec![]));
 }
 
-pub async fn a_rotation_can_move_the_end(store: Backend) {
+pub async fn a_rotation_can_change_the_expiry(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
     for (secret, end) in [("second", Some(NOW + 5000)), ("third", None), ("fourth", Some(NOW + 1))] {
         let rotation = SecretRotation { expires_at: end, ..rotation(secret, NOW) };
@@ -248,7 +248,7 @@ pub async fn a_rotation_can_move_the_end(store: Backend) {
     }
 }
 
-pub async fn the_latest_use_is_kept(store: Backend) {
+pub async fn only_the_latest_use_is_kept(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
     let used = |at| [("key-1".to_owned(), at), ("gone".to_owned(), at)];
     for (at, expected) in [(NOW + 5, NOW + 5), (NOW, NOW + 5), (NOW + 9, NOW + 9)] {
@@ -257,11 +257,11 @@ pub async fn the_latest_use_is_kept(store: Backend) {
     }
 }
 
-pub async fn an_assertion_is_spent_once(store: Backend) {
-    assert!(store.spend_assertion(&hash("one"), NOW + 60).await.unwrap());
-    assert!(store.spend_assertion(&hash("two"), NOW + 90).await.unwrap());
-    assert!(!store.spend_assertion(&hash("one"), NOW + 60).await.unwrap());
+pub async fn an_assertion_is_accepted_once(store: Backend) {
+    assert!(store.consume_jti(&hash("one"), NOW + 60).await.unwrap());
+    assert!(store.consume_jti(&hash("two"), NOW + 90).await.unwrap());
+    assert!(!store.consume_jti(&hash("one"), NOW + 60).await.unwrap());
     assert_eq!(store.delete_expired_assertions(NOW + 59).await.unwrap(), 0);
     assert_eq!(store.delete_expired_assertions(NOW + 60).await.unwrap(), 1);
-    assert!(!store.spend_assertion(&hash("two"), NOW + 90).await.unwrap());
+    assert!(!store.consume_jti(&hash("two"), NOW + 90).await.unwrap());
 }

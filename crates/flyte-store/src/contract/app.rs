@@ -1,4 +1,4 @@
-//! Apps: what somebody makes of them, and what becomes of their processes.
+//! Apps: their changes, and the reports about their processes.
 
 use super::{Backend, NOW, task::ada};
 use crate::{
@@ -29,7 +29,7 @@ async fn update(store: &Backend, app: &NewApp, seen: u64) -> AppRecord {
     }
 }
 
-pub async fn an_app_comes_back_as_given(store: Backend) {
+pub async fn an_app_is_read_back_unchanged(store: Backend) {
     let given = new("web", true);
     let created = store.create_app(&given).await.unwrap();
     assert_eq!(store.app_by_id(&given.id).await.unwrap().as_ref(), Some(&created));
@@ -64,7 +64,7 @@ pub async fn each_change_is_a_revision(store: Backend) {
     assert_eq!(messages, (10..30).map(|n| n.to_string()).collect::<Vec<_>>(), "the latest are kept");
 }
 
-pub async fn notes_are_of_one_revision(store: Backend) {
+pub async fn reports_count_only_for_their_revision(store: Backend) {
     let id = store.create_app(&new("web", true)).await.unwrap().id;
     let starts = noted(AppStatus::Deploying, AppChange::Starts { port: 8080 });
     let started = store.note_app(&id, 1, &starts, NOW + 5).await.unwrap().unwrap();
@@ -76,20 +76,24 @@ pub async fn notes_are_of_one_revision(store: Backend) {
         (active_now.status(), active_now.conditions.len(), active_now.revision),
         (AppStatus::Active, 3, 1)
     );
-    // Said again, it is nothing new.
+    // The same report again adds nothing.
     assert_eq!(store.note_app(&id, 1, &active, NOW + 7).await.unwrap().unwrap(), active_now);
 
     let stopping = update(&store, &new("web", false), 1).await;
-    assert_eq!((stopping.wanted, stopping.status()), (false, AppStatus::Active), "until its process is gone");
+    assert_eq!(
+        (stopping.wanted, stopping.status()),
+        (false, AppStatus::Active),
+        "until its process has ended"
+    );
     assert_eq!(store.busy_apps().await.unwrap(), std::slice::from_ref(&id));
-    assert_eq!(store.note_app(&id, 1, &active, NOW + 8).await.unwrap(), None, "of another revision");
+    assert_eq!(store.note_app(&id, 1, &active, NOW + 8).await.unwrap(), None, "for another revision");
     let gone = noted(AppStatus::Stopped, AppChange::Gone);
     let stopped = store.note_app(&id, 2, &gone, NOW + 9).await.unwrap().unwrap();
     assert_eq!((stopped.status(), stopped.port, stopped.process), (AppStatus::Stopped, None, None));
     assert!(store.busy_apps().await.unwrap().is_empty());
 }
 
-pub async fn processes_are_never_numbered_alike(store: Backend) {
+pub async fn process_numbers_are_never_reused(store: Backend) {
     let id = store.create_app(&new("web", true)).await.unwrap().id;
     for expected in 1..4 {
         let starts = noted(AppStatus::Deploying, AppChange::Starts { port: 1 });
@@ -100,7 +104,7 @@ pub async fn processes_are_never_numbered_alike(store: Backend) {
     }
 }
 
-pub async fn pages_hold_every_app_once(store: Backend) {
+pub async fn pages_list_every_app_once(store: Backend) {
     for name in ["c", "a", "d", "b", "e"] {
         store.create_app(&new(name, name != "d")).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! The audit log: in order, in pages, by condition, and removed by age alone.
+//! The audit log: its order, pages and conditions, and the removal of old records.
 
 use super::{Backend, NOW, user};
 use crate::{AuditQuery, AuditRecord, StoreError, User};
@@ -20,7 +20,7 @@ async fn append(store: &Backend, numbers: impl IntoIterator<Item = i64>) {
     store.append_audit_records(&records).await.unwrap();
 }
 
-/// When the records on all pages happened, counted from [`NOW`].
+/// Returns the times of the records on all pages, relative to [`NOW`].
 async fn all(store: &Backend, mut query: AuditQuery) -> Vec<i64> {
     let mut times = Vec::new();
     loop {
@@ -38,7 +38,7 @@ fn query(limit: u32) -> AuditQuery {
     AuditQuery { limit, ..AuditQuery::default() }
 }
 
-pub async fn records_come_back_as_given_the_newest_first(store: Backend) {
+pub async fn records_are_read_back_unchanged_newest_first(store: Backend) {
     assert_eq!(store.list_audit_records(&query(10)).await.unwrap(), (Vec::new(), String::new()));
     let bare = AuditRecord {
         at: NOW,
@@ -57,7 +57,7 @@ pub async fn records_come_back_as_given_the_newest_first(store: Backend) {
     assert_eq!(records, [bare, record(2), record(1)]);
 }
 
-pub async fn pages_hold_every_record_once_while_more_are_added(store: Backend) {
+pub async fn pages_list_every_record_once_while_more_are_added(store: Backend) {
     append(&store, 0..10).await;
     for limit in [1, 3, 5, 10, 100] {
         assert_eq!(all(&store, query(limit)).await, (0..10).rev().collect::<Vec<_>>(), "{limit}");
@@ -79,12 +79,12 @@ pub async fn conditions_hold_together(store: Backend) {
     assert_eq!(all(&store, AuditQuery { since: Some(NOW + 7), ..of_ada }).await, [0; 0]);
 }
 
-pub async fn what_happened_is_found_by_where_to_what_and_from_where(store: Backend) {
-    let at = |n: i64, event: &str, object: &str, place: Option<(&str, &str)>| AuditRecord {
+pub async fn records_are_found_by_object_place_and_address(store: Backend) {
+    let at = |n: i64, event: &str, object: &str, project_domain: Option<(&str, &str)>| AuditRecord {
         event: event.to_owned(),
         object: Some(object.to_owned()),
         address: Some(format!("203.0.113.{}", n % 3)),
-        details: place
+        details: project_domain
             .into_iter()
             .flat_map(|(project, domain)| [("project", project), ("domain", domain)])
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -120,15 +120,15 @@ pub async fn what_happened_is_found_by_where_to_what_and_from_where(store: Backe
     }
 }
 
-/// Who the newest records are by: subject, e-mail address and name.
+/// Returns subject, e-mail address and name of the newest records.
 async fn people(store: &Backend, query: AuditQuery) -> Vec<[String; 3]> {
     let (records, _) = store.list_audit_records(&query).await.unwrap();
-    let told =
+    let rows =
         records.into_iter().map(|it| [it.record.subject, it.email, it.name].map(Option::unwrap_or_default));
-    told.collect()
+    rows.collect()
 }
 
-pub async fn people_and_keys_are_named(store: Backend) {
+pub async fn records_have_the_names_of_users_and_keys(store: Backend) {
     store.create_user(&User { name: "Ada Lovelace".to_owned(), ..user("ada") }).await.unwrap();
     let by = |subject: &str, client: &str| AuditRecord {
         subject: Some(subject.to_owned()),
@@ -139,7 +139,7 @@ pub async fn people_and_keys_are_named(store: Backend) {
         details: [("on_behalf_of".to_owned(), "id-ada".to_owned())].into(),
         ..by("p/d/r", "flyte-run")
     };
-    // A client that has the identifier of an account is not that person.
+    // A client whose identifier is that of an account is not that user.
     let records = [by("id-ada", "flyte"), by("nobody", "flyte"), by("id-ada", "id-ada"), started];
     store.append_audit_records(&records).await.unwrap();
     let ada = ["id-ada", "ada@example.com", "Ada Lovelace"].map(str::to_owned);
@@ -155,7 +155,7 @@ pub async fn people_and_keys_are_named(store: Backend) {
     }
 }
 
-pub async fn a_page_token_of_another_query_is_refused(store: Backend) {
+pub async fn a_page_token_of_another_query_is_rejected(store: Backend) {
     append(&store, 0..5).await;
     let (_, token) = store.list_audit_records(&query(2)).await.unwrap();
     for wrong in [
@@ -172,11 +172,11 @@ pub async fn a_page_token_of_another_query_is_refused(store: Backend) {
     assert_eq!(
         all(&store, AuditQuery { page_token: token, ..query(7) }).await,
         [2, 1, 0],
-        "another size is fine"
+        "another page size is allowed"
     );
 }
 
-pub async fn only_what_is_old_enough_is_removed(store: Backend) {
+pub async fn only_old_records_are_removed(store: Backend) {
     append(&store, 0..5000).await;
     assert_eq!(store.delete_audit_records_before(NOW).await.unwrap(), 0);
     assert_eq!(store.delete_audit_records_before(NOW + 4500).await.unwrap(), 4500);
@@ -185,5 +185,5 @@ pub async fn only_what_is_old_enough_is_removed(store: Backend) {
     assert_eq!(store.delete_audit_records_before(NOW + 9999).await.unwrap(), 500);
     append(&store, [1]).await;
     let (again, _) = store.list_audit_records(&query(1)).await.unwrap();
-    assert!(again[0].id > newest[0].id, "an identifier is never used again");
+    assert!(again[0].id > newest[0].id, "an identifier is never reused");
 }

@@ -10,14 +10,14 @@ fn caching() -> Caching {
     Caching { key: "key".to_owned(), lookup: true, serialize: false, max_age: None }
 }
 
-/// A call of the same task in any run.
+/// Returns a call of the same task in any run.
 fn call(run: &str, name: &str, parent: &str, caching: Caching) -> NewAction {
     let mut action = NewAction { caching: Some(caching), ..action(run, name, parent) };
     action.task.name = "task".to_owned();
     action
 }
 
-/// A run whose root is a call of that task.
+/// Begins a run whose root is a call of that task.
 async fn begin(store: &Backend, name: &str, at: i64, caching: Caching) {
     store.create_run(&run(name, at), &call(name, "a0", "", caching)).await.unwrap();
 }
@@ -26,14 +26,14 @@ async fn succeed(store: &Backend, run: &str, at: i64) {
     assert!(store.end_attempt(&id(run, "a0"), 1, &ended(Phase::Succeeded), at).await.unwrap().changed);
 }
 
-/// Begins, works on and ends a run of that name, whose result is kept.
+/// Begins, works on and ends a run of that name, whose result is cached.
 async fn compute(store: &Backend, name: &str, at: i64) {
     begin(store, name, at, Caching { lookup: false, ..caching() }).await;
     assert_eq!(claim(store, 9, at).await, [format!("{name}/a0/1")]);
     succeed(store, name, at).await;
 }
 
-/// What is claimed by its run's name, with the outputs that it comes with.
+/// Claims actions and returns the run's name and the cached outputs of each.
 async fn outputs(store: &Backend, at: i64) -> Vec<(String, Option<String>)> {
     let claimed = store.claim_actions(1, at).await.unwrap();
     claimed.into_iter().map(|one| (one.run.id.name, one.action.cached_outputs)).collect()
@@ -47,18 +47,18 @@ fn not_cached(run: &str) -> (String, Option<String>) {
     (run.to_owned(), None)
 }
 
-pub async fn results_are_taken_in_their_domain(store: Backend) {
+pub async fn results_are_used_within_their_domain(store: Backend) {
     begin(&store, "r1", AT, caching()).await;
     assert_eq!(outputs(&store, AT).await, [not_cached("r1")]);
     assert_eq!(get(&store, "r1", "a0").await.cache_status, CacheStatus::Miss);
-    // Whether called before or after the result is there.
+    // Calls before and after the result exists both get it.
     begin(&store, "r2", AT, caching()).await;
-    assert_eq!(outputs(&store, AT).await, [], "there is one place");
+    assert_eq!(outputs(&store, AT).await, [], "there is one slot");
     succeed(&store, "r1", AT).await;
     assert_eq!(get(&store, "r1", "a0").await.cache_status, CacheStatus::Populated);
     begin(&store, "r3", AT, caching()).await;
     let claimed = store.claim_actions(0, AT).await.unwrap();
-    assert_eq!(claimed.len(), 2, "what is there needs no place");
+    assert_eq!(claimed.len(), 2, "a cached result needs no slot");
     for (claimed, name) in claimed.iter().zip(["r2", "r3"]) {
         assert_eq!(
             (&claimed.run.id.name, &claimed.action.cached_outputs),
@@ -76,7 +76,7 @@ pub async fn results_are_taken_in_their_domain(store: Backend) {
     assert!(store.take_cached(&id("r3", "a0"), 1, AT).await.unwrap().changed);
     assert_eq!(get(&store, "r3", "a0").await.phase, Phase::Aborted);
 
-    // Neither in another domain or project, nor for another task or key.
+    // Not in another domain or project, and not for another task or key.
     for (n, change) in [
         (|run: &mut Run, _: &mut NewAction| run.id.domain = "production".to_owned()) as fn(&mut _, &mut _),
         |run, _| run.id.project = "q".to_owned(),
@@ -98,13 +98,13 @@ pub async fn results_are_taken_in_their_domain(store: Backend) {
     }
 }
 
-pub async fn only_what_succeeded_is_kept(store: Backend) {
+pub async fn only_successful_results_are_cached(store: Backend) {
     for (name, phase) in [("f1", Phase::Failed), ("f2", Phase::TimedOut), ("f3", Phase::Aborted)] {
         begin(&store, name, AT, caching()).await;
         assert_eq!(outputs(&store, AT).await, [not_cached(name)]);
         store.end_attempt(&id(name, "a0"), 1, &ended(phase), AT).await.unwrap();
     }
-    // One that ended before its action could say so.
+    // An action that ended before its attempt did.
     begin(&store, "f4", AT, caching()).await;
     assert_eq!(outputs(&store, AT).await, [not_cached("f4")]);
     store.abort_action(&id("f4", "a0"), "enough", "id-ada", AT).await.unwrap();
@@ -113,7 +113,7 @@ pub async fn only_what_succeeded_is_kept(store: Backend) {
     assert_eq!(outputs(&store, AT).await, [not_cached("r1")]);
 }
 
-pub async fn a_run_can_compute_again(store: Backend) {
+pub async fn a_run_can_skip_the_lookup(store: Backend) {
     compute(&store, "r0", AT).await;
     begin(&store, "r1", AT, Caching { lookup: false, ..caching() }).await;
     assert_eq!(outputs(&store, AT).await, [not_cached("r1")]);
@@ -123,7 +123,7 @@ pub async fn a_run_can_compute_again(store: Backend) {
     assert_eq!(outputs(&store, AT).await, [cached("r2")], "the latest");
 }
 
-pub async fn results_grow_old(store: Backend) {
+pub async fn results_expire_by_age(store: Backend) {
     compute(&store, "r1", AT).await;
     let young = |max_age| Caching { max_age: Some(max_age), ..caching() };
     begin(&store, "r2", AT + 100, young(99)).await;
@@ -132,21 +132,21 @@ pub async fn results_grow_old(store: Backend) {
     assert_eq!(outputs(&store, AT + 100).await, [cached("r3")]);
 }
 
-pub async fn results_that_are_gone_are_not_taken(store: Backend) {
+pub async fn unreadable_results_are_not_used(store: Backend) {
     compute(&store, "r1", AT).await;
     for name in ["r2", "r3"] {
         begin(&store, name, AT, caching()).await;
     }
     create(&store, "r4", AT).await;
     assert_eq!(claim(&store, 0, AT).await, ["r2/a0/1", "r3/a0/1"]);
-    // The store of objects does not answer: others may have more luck.
-    assert!(store.give_up_cached(&id("r2", "a0"), 1, false, AT + 1).await.unwrap());
+    // The store of objects does not respond: other actions may still read the result.
+    assert!(store.requeue_uncached(&id("r2", "a0"), 1, false, AT + 1).await.unwrap());
     let r2 = get(&store, "r2", "a0").await;
     assert_eq!((r2.phase, r2.attempts, r2.started_at, r2.cached_outputs), (Phase::Queued, 0, None, None));
     assert_eq!(store.attempts(&id("r2", "a0")).await.unwrap(), []);
-    assert!(!store.give_up_cached(&id("r2", "a0"), 1, true, AT + 1).await.unwrap(), "once");
+    assert!(!store.requeue_uncached(&id("r2", "a0"), 1, true, AT + 1).await.unwrap(), "once");
     begin(&store, "r5", AT, caching()).await;
-    assert!(store.give_up_cached(&id("r3", "a0"), 1, true, AT + 2).await.unwrap());
+    assert!(store.requeue_uncached(&id("r3", "a0"), 1, true, AT + 2).await.unwrap());
     assert_eq!(claim(&store, 0, AT + 2).await, [""; 0]);
     let all = store.claim_actions(7, AT + 2).await.unwrap();
     let all: Vec<_> = all.into_iter().map(|one| (one.run.id.name, one.action.cached_outputs)).collect();
@@ -162,7 +162,7 @@ pub async fn serialized_tasks_wait_for_one(store: Backend) {
     assert_eq!(claim(&store, 7, AT).await, ["r1/a0/1", "r5/a0/1"]);
     assert!(store.start_attempt(&id("r1", "a0"), 1, AT).await.unwrap());
     assert_eq!(claim(&store, 7, AT).await, [""; 0]);
-    // It has failed: the next one tries.
+    // It has failed, so the next one tries.
     store.end_attempt(&id("r1", "a0"), 1, &ended(Phase::Failed), AT).await.unwrap();
     assert_eq!(claim(&store, 7, AT).await, ["r2/a0/1"]);
     succeed(&store, "r2", AT).await;
@@ -173,7 +173,7 @@ pub async fn serialized_tasks_wait_for_one(store: Backend) {
     }
 }
 
-pub async fn nobody_waits_for_who_waits_for_them(store: Backend) {
+pub async fn serialized_actions_never_wait_for_each_other(store: Backend) {
     let one_by_one = || Caching { serialize: true, ..caching() };
     begin(&store, "r1", AT, one_by_one()).await;
     assert_eq!(claim(&store, 1, AT).await, ["r1/a0/1"]);
@@ -183,7 +183,7 @@ pub async fn nobody_waits_for_who_waits_for_them(store: Backend) {
     }
 }
 
-pub async fn unused_results_are_forgotten(store: Backend) {
+pub async fn unused_results_are_removed(store: Backend) {
     for (n, used_at) in [(1, AT), (2, AT + 10), (3, AT + 20), (4, AT + 30)] {
         let (name, key) = (format!("r{n}"), Caching { key: format!("k{n}"), ..caching() });
         begin(&store, &name, used_at, key).await;
@@ -200,7 +200,7 @@ pub async fn unused_results_are_forgotten(store: Backend) {
         store.abort_action(&id(&name, "a0"), "enough", "id-ada", AT).await.unwrap();
         store.end_attempt(&id(&name, "a0"), 1, &ended(Phase::Aborted), AT).await.unwrap();
     }
-    // Its use keeps it.
+    // Using a result keeps it.
     begin(&store, "t3", AT + 90, Caching { key: "k3".to_owned(), ..caching() }).await;
     claim(&store, 1, AT + 90).await;
     store.take_cached(&id("t3", "a0"), 1, AT + 90).await.unwrap();

@@ -1,4 +1,4 @@
-//! Devices that wait for a person.
+//! Devices that wait for a user.
 
 use futures_util::future::join_all;
 
@@ -8,7 +8,7 @@ use crate::{
     RefreshRotation, RevokedBy, SLOW_DOWN, StoreError,
 };
 
-/// A device of the client `flyte`, good for ten minutes.
+/// Returns a device of the client `flyte`, valid for ten minutes.
 fn device(name: &str) -> DeviceAuthorization {
     DeviceAuthorization {
         device_code_hash: hash(&format!("device-{name}")),
@@ -53,7 +53,7 @@ async fn redeem(store: &Backend, name: &str, refresh: &str, grace: i64, now: i64
     store.redeem_device_code(&device(name).device_code_hash, Some(&refresh), grace, now).await.unwrap()
 }
 
-/// A device that Ada approved, and that has its tokens: the family `family-NAME` with the refresh token `NAME`.
+/// Creates a device that Ada approved and that has its tokens: the family `family-NAME` with the refresh token `NAME`.
 async fn signed_in(store: &Backend, name: &str) {
     create(store, name).await;
     assert!(decide(store, name, approve(), NOW).await);
@@ -72,7 +72,7 @@ fn replayed(name: &str) -> DeviceRedemption {
     DeviceRedemption::Replayed { family_id: format!("family-{name}") }
 }
 
-pub async fn a_device_waits_until_somebody_decides(store: Backend) {
+pub async fn a_device_waits_for_a_decision(store: Backend) {
     for name in ["a", "b"] {
         create(&store, name).await;
         let found = store.waiting_device(&device(name).user_code_hash, NOW + 1).await.unwrap();
@@ -91,7 +91,7 @@ pub async fn a_device_waits_until_somebody_decides(store: Backend) {
         audience: device("a").audience,
     });
     for _ in 0..3 {
-        assert_eq!(poll(&store, "a", NOW + 2).await, granted, "polling spends nothing");
+        assert_eq!(poll(&store, "a", NOW + 2).await, granted, "polling does not redeem the code");
         assert_eq!(poll(&store, "b", NOW + 2).await, DevicePoll::Denied);
     }
     for name in ["a", "b"] {
@@ -101,7 +101,7 @@ pub async fn a_device_waits_until_somebody_decides(store: Backend) {
     assert_eq!(poll(&store, "never issued", NOW).await, DevicePoll::Unknown);
 }
 
-pub async fn no_two_devices_share_a_code(store: Backend) {
+pub async fn device_codes_are_unique(store: Backend) {
     create(&store, "a").await;
     for double in [
         DeviceAuthorization { user_code_hash: device("a").user_code_hash, ..device("b") },
@@ -113,11 +113,11 @@ pub async fn no_two_devices_share_a_code(store: Backend) {
     assert_eq!(
         store.waiting_device(&device("a").user_code_hash, NOW).await.unwrap(),
         Some(device("a")),
-        "the first one stays"
+        "the first one does not change"
     );
 }
 
-pub async fn a_decision_is_made_once(store: Backend) {
+pub async fn a_decision_is_final(store: Backend) {
     for (name, first, second) in
         [("a", approve(), DeviceDecision::Deny), ("b", DeviceDecision::Deny, approve())]
     {
@@ -134,7 +134,7 @@ pub async fn a_decision_is_made_once(store: Backend) {
     assert_eq!(outcomes.iter().filter(|outcome| outcome.as_ref().unwrap().is_some()).count(), 1);
 }
 
-pub async fn who_has_signed_out_approves_nothing(store: Backend) {
+pub async fn an_ended_session_cannot_approve(store: Backend) {
     for name in ["a", "b"] {
         create(&store, name).await;
     }
@@ -144,14 +144,14 @@ pub async fn who_has_signed_out_approves_nothing(store: Backend) {
         session_id: "session-bob".to_owned(),
         authenticated_at: NOW,
     };
-    assert!(!decide(&store, "a", bobs, NOW).await, "another's session");
+    assert!(!decide(&store, "a", bobs, NOW).await, "the session of another user");
     store.set_password_hash("id-ada", "$new", NOW).await.unwrap();
     assert!(!decide(&store, "a", approve(), NOW).await, "a new password ended it");
     assert_eq!(poll(&store, "a", NOW).await, DevicePoll::Pending);
-    assert!(decide(&store, "b", DeviceDecision::Deny, NOW).await, "refusing gives nothing away");
+    assert!(decide(&store, "b", DeviceDecision::Deny, NOW).await, "denying grants nothing");
 }
 
-pub async fn a_device_goes_with_its_client(store: Backend) {
+pub async fn deleting_a_client_deletes_its_devices(store: Backend) {
     for id in ["flyte", "other"] {
         store.create_client(&client(id)).await.unwrap();
     }
@@ -185,38 +185,38 @@ pub async fn a_device_ends_at_its_expiry(store: Backend) {
     for name in ["waiting", "approved", "late"] {
         assert_eq!(poll(&store, name, NOW + 600).await, DevicePoll::Expired, "{name}");
     }
-    assert_eq!(poll(&store, "denied", NOW + 600).await, DevicePoll::Denied, "it is told why");
+    assert_eq!(poll(&store, "denied", NOW + 600).await, DevicePoll::Denied, "the device learns the reason");
     assert_eq!(redeem(&store, "approved", "x", 60, NOW + 600).await, DeviceRedemption::Unknown);
     assert!(!lives(&store, "x").await);
 }
 
-pub async fn asking_too_soon_lengthens_the_interval(store: Backend) {
+pub async fn polling_too_soon_lengthens_the_interval(store: Backend) {
     create(&store, "a").await;
     let mut now = NOW;
-    assert_eq!(poll(&store, "a", now).await, DevicePoll::Pending, "the first one may come at once");
+    assert_eq!(poll(&store, "a", now).await, DevicePoll::Pending, "the first poll may come at once");
     let mut interval = device("a").interval;
     for _ in 0..3 {
-        // A clock of whole seconds may show one too few.
+        // A clock with whole seconds can show one second too few.
         now += interval - 1;
         assert_eq!(poll(&store, "a", now).await, DevicePoll::Pending, "{interval}");
         now += interval - 2;
         assert_eq!(poll(&store, "a", now).await, DevicePoll::TooSoon, "{interval}");
         interval += SLOW_DOWN;
     }
-    // Who never slows down gets in all the same.
+    // A device that never slows down is still approved.
     assert_eq!(poll(&store, "a", now).await, DevicePoll::TooSoon);
     assert!(decide(&store, "a", approve(), now).await);
     assert!(matches!(poll(&store, "a", now).await, DevicePoll::Granted(_)));
     assert_eq!(redeem(&store, "a", "a", 60, now).await, DeviceRedemption::Redeemed);
 }
 
-pub async fn another_clients_device_is_unknown_and_left_alone(store: Backend) {
+pub async fn another_clients_device_is_unknown_and_unchanged(store: Backend) {
     create(&store, "a").await;
     let stolen = async |now| store.poll_device(&device("a").device_code_hash, "other", now).await.unwrap();
     assert_eq!(stolen(NOW).await, DevicePoll::Unknown);
     assert_eq!(poll(&store, "a", NOW).await, DevicePoll::Pending);
     assert_eq!(stolen(NOW + 1).await, DevicePoll::Unknown);
-    assert_eq!(poll(&store, "a", NOW + 4).await, DevicePoll::Pending, "nor can another client slow it down");
+    assert_eq!(poll(&store, "a", NOW + 4).await, DevicePoll::Pending, "another client cannot slow it down");
     assert!(decide(&store, "a", approve(), NOW).await);
     assert_eq!(stolen(NOW).await, DevicePoll::Unknown);
     assert_eq!(redeem(&store, "a", "a", 0, NOW).await, DeviceRedemption::Redeemed);
@@ -224,13 +224,13 @@ pub async fn another_clients_device_is_unknown_and_left_alone(store: Backend) {
     assert!(lives(&store, "a").await);
 }
 
-pub async fn an_approved_device_begins_a_family_of_its_own(store: Backend) {
+pub async fn an_approved_device_begins_its_own_family(store: Backend) {
     signed_in(&store, "a").await;
     let given = store.peek_refresh_token(&hash("a"), "flyte", NOW).await.unwrap().unwrap();
     assert_eq!((given.family_id.as_str(), given.user_id.as_str()), ("family-a", "id-ada"));
     assert_eq!((given.authenticated_at, given.scopes), (NOW - 5, device("a").scopes));
     assert_eq!(given.audience, device("a").audience);
-    // It is no part of the browser session that approved it, and signing out there does not end it.
+    // The family does not belong to the browser session that approved it, so signing out there does not end it.
     assert_eq!(given.session_id, "family-a");
     assert!(store.revoke_session_families("session-ada", NOW).await.unwrap().is_empty());
     assert!(lives(&store, "a").await);
@@ -246,12 +246,12 @@ pub async fn an_approved_device_begins_a_family_of_its_own(store: Backend) {
     assert_eq!(again, replayed("no refresh"));
 }
 
-pub async fn of_a_hundred_redemptions_one_family_is_left(store: Backend) {
+pub async fn a_hundred_redemptions_leave_one_family(store: Backend) {
     create(&store, "a").await;
     assert!(decide(&store, "a", approve(), NOW).await);
     let names: Vec<_> = (0..100).map(|n| n.to_string()).collect();
     let outcomes = join_all(names.iter().map(|name| redeem(&store, "a", name, 60, NOW))).await;
-    // All within the grace period of the first: each voids what the one before it got.
+    // All are within the grace period of the first, and each voids the token of the one before.
     assert!(outcomes.iter().all(|outcome| *outcome == DeviceRedemption::Redeemed));
     let mut rotated = 0;
     for name in &names {
@@ -262,22 +262,22 @@ pub async fn of_a_hundred_redemptions_one_family_is_left(store: Backend) {
     assert!(rotated <= 1, "{rotated} of the tokens could be used");
 }
 
-pub async fn a_lost_answer_is_given_again_within_the_grace_period(store: Backend) {
+pub async fn a_lost_response_is_repeated_within_the_grace_period(store: Backend) {
     signed_in(&store, "a").await;
     assert!(matches!(poll(&store, "a", NOW + 59).await, DevicePoll::Granted(_)));
     assert_eq!(redeem(&store, "a", "again", 60, NOW + 59).await, DeviceRedemption::Redeemed);
     assert!(matches!(rotate(&store, "again", "next", NOW + 61).await, RefreshRotation::Rotated(_)));
-    // What was lost is void: only a thief can have it.
+    // The lost token is void: only a thief can have it.
     assert!(matches!(rotate(&store, "a", "x", NOW + 62).await, RefreshRotation::Reused { .. }));
     assert!(!lives(&store, "next").await);
 
-    // Trying again extends nothing.
+    // A retry does not extend the grace period.
     signed_in(&store, "b").await;
     assert_eq!(redeem(&store, "b", "b2", 60, NOW + 59).await, DeviceRedemption::Redeemed);
     assert_eq!(redeem(&store, "b", "b3", 60, NOW + 61).await, replayed("b"));
 }
 
-pub async fn a_replay_ends_the_family(store: Backend) {
+pub async fn a_replay_revokes_the_family(store: Backend) {
     for name in ["late", "used", "other"] {
         signed_in(&store, name).await;
     }
@@ -286,7 +286,7 @@ pub async fn a_replay_ends_the_family(store: Backend) {
     assert_eq!(
         redeem(&store, "used", "used-3", 60, NOW + 2).await,
         replayed("used"),
-        "the answer had arrived"
+        "the response had arrived"
     );
     for dead in ["late", "late-2", "used", "used-2", "used-3"] {
         assert!(!lives(&store, dead).await, "{dead}");
@@ -300,20 +300,21 @@ pub async fn a_replay_ends_the_family(store: Backend) {
     revoked.sort_unstable();
     assert_eq!(revoked, ["family-late", "family-used"]);
 
-    // A grace period longer than a refresh token lives ends with the token: nobody knows any more whether it was used.
+    // A grace period longer than the lifetime of a refresh token ends with the token: afterwards no record shows
+    // whether it was used.
     signed_in(&store, "long").await;
     assert!(matches!(rotate(&store, "long", "long-2", NOW + 1).await, RefreshRotation::Rotated(_)));
     store.delete_expired_grants(NOW + 3600).await.unwrap();
     assert_eq!(redeem(&store, "long", "long-3", 100_000, NOW + 3600).await, replayed("long"));
 
-    // What was revoked gives nothing, in the grace period neither.
+    // A revoked family is not repeated, not even in the grace period.
     signed_in(&store, "revoked").await;
     assert!(store.revoke_family("family-revoked", RevokedBy::Client("flyte"), NOW).await.unwrap());
     assert_eq!(poll(&store, "revoked", NOW).await, DevicePoll::Unknown);
     assert_eq!(redeem(&store, "revoked", "x", 60, NOW).await, DeviceRedemption::Unknown);
 }
 
-pub async fn what_is_not_approved_cannot_be_redeemed(store: Backend) {
+pub async fn only_approved_devices_can_be_redeemed(store: Backend) {
     create(&store, "waiting").await;
     create(&store, "denied").await;
     assert!(decide(&store, "denied", DeviceDecision::Deny, NOW).await);
@@ -321,14 +322,14 @@ pub async fn what_is_not_approved_cannot_be_redeemed(store: Backend) {
         assert_eq!(redeem(&store, name, name, 60, NOW).await, DeviceRedemption::Unknown, "{name}");
         assert!(!lives(&store, name).await, "{name}");
     }
-    // Codes of one kind are not codes of the other.
+    // An authorization code is not a device code.
     assert!(store.create_code(&code("a")).await.unwrap());
     let outcome = store.redeem_device_code(&code("a").code_hash, None, 60, NOW).await.unwrap();
     assert_eq!(outcome, DeviceRedemption::Unknown);
     assert!(store.peek_code(&code("a").code_hash, NOW).await.unwrap().is_some());
 }
 
-pub async fn a_new_password_takes_back_what_was_approved(store: Backend) {
+pub async fn a_new_password_revokes_approvals(store: Backend) {
     create(&store, "waiting").await;
     create(&store, "approved").await;
     assert!(decide(&store, "approved", approve(), NOW).await);
@@ -337,10 +338,10 @@ pub async fn a_new_password_takes_back_what_was_approved(store: Backend) {
     assert_eq!(poll(&store, "approved", NOW + 2).await, DevicePoll::Denied);
     assert_eq!(redeem(&store, "approved", "x", 60, NOW + 2).await, DeviceRedemption::Unknown);
     assert!(!lives(&store, "fetched").await);
-    assert_eq!(poll(&store, "waiting", NOW + 2).await, DevicePoll::Pending, "nobody's yet");
+    assert_eq!(poll(&store, "waiting", NOW + 2).await, DevicePoll::Pending, "no user has decided");
 }
 
-pub async fn what_expired_long_ago_is_forgotten(store: Backend) {
+pub async fn long_expired_devices_are_removed(store: Backend) {
     for name in ["waiting", "approved", "denied"] {
         create(&store, name).await;
     }

@@ -1,11 +1,11 @@
-//! Codes, refresh tokens, families.
+//! Authorization codes, refresh tokens and families.
 
 use futures_util::future::join_all;
 
 use super::{Backend, NOW, code, hash, session, sign_in, token};
 use crate::{CodeRedemption, FAMILY_RETENTION, NewRefreshToken, RefreshRotation, RevokedBy};
 
-/// Signs Ada in: the family `family-NAME` with the refresh token `NAME`.
+/// Signs Ada in: creates the family `family-NAME` with the refresh token `NAME`.
 async fn family(store: &Backend, name: &str) {
     if !store.any_user().await.unwrap() {
         sign_in(store, "ada").await;
@@ -35,7 +35,7 @@ async fn lives(store: &Backend, token: &str) -> bool {
     store.peek_refresh_token(&hash(token), "flyte", NOW).await.unwrap().is_some()
 }
 
-pub async fn a_code_is_redeemed_once_and_a_replay_ends_its_family(store: Backend) {
+pub async fn a_code_is_redeemed_once_and_a_replay_revokes_its_family(store: Backend) {
     family(&store, "a").await;
     family(&store, "b").await;
     let again = store.redeem_code(&code("a").code_hash, Some(&token("a2")), NOW + 1).await.unwrap();
@@ -57,7 +57,7 @@ pub async fn a_code_ends_at_its_expiry(store: Backend) {
         assert_eq!(matches!(redeemed, CodeRedemption::Redeemed(_)), good, "{name}");
         assert_eq!(lives(&store, name).await, good, "{name}");
     }
-    // An expired code that is presented again was never redeemed: there is nothing to revoke.
+    // An expired code that is presented again was never redeemed, so there is nothing to revoke.
     let again = store.redeem_code(&code("too late").code_hash, None, NOW).await.unwrap();
     assert_eq!(again, CodeRedemption::Unknown);
 }
@@ -67,7 +67,7 @@ pub async fn a_code_needs_the_session_that_authorized_it(store: Backend) {
     sign_in(&store, "bob").await;
     let mut others = code("others");
     others.session_id = "session-bob".to_owned();
-    assert!(!store.create_code(&others).await.unwrap(), "another person's session");
+    assert!(!store.create_code(&others).await.unwrap(), "the session of another user");
     store.delete_session("session-ada").await.unwrap();
     assert!(!store.create_code(&code("late")).await.unwrap());
     for name in ["others", "late"] {
@@ -76,7 +76,7 @@ pub async fn a_code_needs_the_session_that_authorized_it(store: Backend) {
     }
 }
 
-pub async fn peeking_spends_nothing(store: Backend) {
+pub async fn peeking_does_not_redeem(store: Backend) {
     sign_in(&store, "ada").await;
     assert!(store.create_code(&code("a")).await.unwrap());
     for _ in 0..3 {
@@ -89,10 +89,10 @@ pub async fn peeking_spends_nothing(store: Backend) {
         assert_eq!((peeked.family_id.as_str(), peeked.scopes), ("family-a", code("a").scopes));
     }
     assert!(is_rotated(&rotate(&store, "a", "b", 0, NOW).await));
-    assert!(lives(&store, "a").await, "a superseded token is still known for what it stands for");
+    assert!(lives(&store, "a").await, "a superseded token still has its grant");
 }
 
-pub async fn of_a_hundred_redemptions_one_wins(store: Backend) {
+pub async fn one_of_a_hundred_redemptions_wins(store: Backend) {
     sign_in(&store, "ada").await;
     assert!(store.create_code(&code("a")).await.unwrap());
     let tokens: Vec<_> = (0..100).map(|n| token(&n.to_string())).collect();
@@ -103,44 +103,44 @@ pub async fn of_a_hundred_redemptions_one_wins(store: Backend) {
     assert_eq!(outcomes.iter().filter(redeemed).count(), 1);
     assert_eq!(outcomes.iter().filter(replayed).count(), 99);
     for n in 0..100 {
-        assert!(!lives(&store, &n.to_string()).await, "the replays revoked what the winner got");
+        assert!(!lives(&store, &n.to_string()).await, "the replays revoked the tokens of the winner");
     }
 }
 
-pub async fn of_a_hundred_successors_one_is_good(store: Backend) {
+pub async fn one_of_a_hundred_successors_is_valid(store: Backend) {
     family(&store, "a").await;
     let tokens: Vec<_> = (0..100).map(|n| token(&n.to_string())).collect();
     let old = hash("a");
     let rotations = tokens.iter().map(|next| store.rotate_refresh_token(&old, "flyte", next, 60, NOW + 1));
     let outcomes = join_all(rotations).await;
-    // Each was rotated, in place of the one before, which nobody had used.
+    // Each rotation replaced the successor of the one before, which was unused.
     assert!(outcomes.iter().all(|outcome| is_rotated(outcome.as_ref().unwrap())));
-    // The writer takes them in turn: the last one's successor stayed.
+    // The writer runs them in turn, so the last successor is valid.
     assert!(is_rotated(&rotate(&store, "99", "next", 60, NOW + 2).await));
-    // Any of the others is void, and presenting it ends them all.
+    // All others are void, and presenting one ends the family.
     assert_eq!(rotate(&store, "42", "x", 60, NOW + 2).await, reused("a"));
     assert!(!lives(&store, "next").await);
 }
 
-pub async fn without_a_grace_period_any_reuse_ends_the_family(store: Backend) {
+pub async fn without_a_grace_period_any_reuse_revokes_the_family(store: Backend) {
     family(&store, "a").await;
     let tokens: Vec<_> = (0..100).map(|n| token(&n.to_string())).collect();
     let old = hash("a");
     let rotations = tokens.iter().map(|next| store.rotate_refresh_token(&old, "flyte", next, 0, NOW));
     let outcomes: Vec<_> = join_all(rotations).await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(outcomes.iter().filter(|outcome| is_rotated(outcome)).count(), 1, "in the same second, too");
+    assert_eq!(outcomes.iter().filter(|outcome| is_rotated(outcome)).count(), 1, "also in the same second");
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == reused("a")).count(), 1);
     for n in 0..100 {
         assert!(!lives(&store, &n.to_string()).await, "{n}");
     }
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-a"]);
-    // Nor where the clock was set back in between.
+    // The same holds if the clock was set back in between.
     family(&store, "b").await;
     assert!(is_rotated(&rotate(&store, "b", "b1", 0, NOW).await));
     assert_eq!(rotate(&store, "b", "b2", 0, NOW - 5).await, reused("b"));
 }
 
-pub async fn a_rotation_supersedes_and_reuse_ends_the_family(store: Backend) {
+pub async fn a_rotation_supersedes_and_reuse_revokes_the_family(store: Backend) {
     family(&store, "a").await;
     let RefreshRotation::Rotated(rotated) = rotate(&store, "a", "b", 60, NOW + 1).await else { panic!() };
     let given = code("a");
@@ -162,21 +162,25 @@ pub async fn a_rotation_supersedes_and_reuse_ends_the_family(store: Backend) {
     assert_eq!(store.families_revoked_since(NOW + 62).await.unwrap(), ["family-a"]);
 }
 
-pub async fn a_lost_answer_is_forgiven_within_the_grace_period(store: Backend) {
+pub async fn a_lost_response_can_be_retried_within_the_grace_period(store: Backend) {
     family(&store, "a").await;
     assert!(is_rotated(&rotate(&store, "a", "lost", 60, NOW).await));
     assert!(is_rotated(&rotate(&store, "a", "lost too", 60, NOW + 30).await));
-    assert!(is_rotated(&rotate(&store, "a", "got", 60, NOW + 59).await), "in its last second too");
+    assert!(is_rotated(&rotate(&store, "a", "got", 60, NOW + 59).await), "also in its last second");
     assert!(is_rotated(&rotate(&store, "got", "next", 60, NOW + 61).await));
     assert!(lives(&store, "next").await);
-    // The void successor was lost; or else it arrived, and two hold tokens: a thief, or programs that raced.
+    // The void successor arrived after all, and two parties hold tokens: a thief, or two programs that raced.
     assert_eq!(rotate(&store, "lost", "x", 60, NOW + 62).await, reused("a"));
     assert!(!lives(&store, "next").await);
 
     family(&store, "b").await;
     assert!(is_rotated(&rotate(&store, "b", "b1", 60, NOW).await));
     assert!(is_rotated(&rotate(&store, "b", "b2", 60, NOW + 59).await));
-    assert_eq!(rotate(&store, "b", "b3", 60, NOW + 60).await, reused("b"), "trying again extends nothing");
+    assert_eq!(
+        rotate(&store, "b", "b3", 60, NOW + 60).await,
+        reused("b"),
+        "a retry does not extend the grace period"
+    );
 }
 
 pub async fn a_used_successor_ends_the_grace_period(store: Backend) {
@@ -196,13 +200,13 @@ pub async fn a_refresh_token_ends_at_its_expiry(store: Backend) {
     assert_eq!(rotate(&store, "never issued", "x", 60, NOW).await, RefreshRotation::Unknown);
 }
 
-pub async fn another_clients_token_is_unknown_and_left_alone(store: Backend) {
+pub async fn another_clients_token_is_unknown_and_unchanged(store: Backend) {
     family(&store, "a").await;
     let stolen = store.rotate_refresh_token(&hash("a"), "other", &token("x"), 60, NOW).await.unwrap();
     assert_eq!(stolen, RefreshRotation::Unknown);
     assert!(store.peek_refresh_token(&hash("a"), "other", NOW).await.unwrap().is_none());
     assert!(is_rotated(&rotate(&store, "a", "b", 0, NOW).await));
-    // Nor can another client end the family by presenting a superseded one.
+    // Another client cannot end the family by presenting a superseded token either.
     let stolen = store.rotate_refresh_token(&hash("a"), "other", &token("x"), 0, NOW + 9).await.unwrap();
     assert_eq!(stolen, RefreshRotation::Unknown);
     assert!(lives(&store, "b").await);
@@ -219,7 +223,7 @@ pub async fn a_client_revokes_only_its_own(store: Backend) {
     assert!(!store.revoke_family("family-never", RevokedBy::Server, NOW).await.unwrap());
     assert!(store.families_revoked_since(0).await.unwrap().is_empty());
 
-    // A superseded token revokes too.
+    // A superseded token also revokes its family.
     assert!(is_rotated(&rotate(&store, "a", "a2", 60, NOW).await));
     let revoked = store.revoke_refresh_token(&hash("a"), own, NOW).await.unwrap();
     assert_eq!(revoked.as_deref(), Some("family-a"));
@@ -230,7 +234,7 @@ pub async fn a_client_revokes_only_its_own(store: Backend) {
     }
 }
 
-pub async fn signing_out_ends_what_the_session_authorized(store: Backend) {
+pub async fn signing_out_revokes_the_families_of_the_session(store: Backend) {
     family(&store, "a").await;
     family(&store, "b").await;
     assert!(store.create_code(&code("waiting")).await.unwrap());
@@ -249,25 +253,25 @@ pub async fn signing_out_ends_what_the_session_authorized(store: Backend) {
     assert!(store.revoke_session_families("session-ada", NOW).await.unwrap().is_empty());
 }
 
-pub async fn revocations_are_told_since(store: Backend) {
+pub async fn revocations_are_listed_since_a_time(store: Backend) {
     for (name, at) in [("a", NOW), ("b", NOW + 10), ("c", NOW + 20)] {
         family(&store, name).await;
         store.revoke_family(&format!("family-{name}"), RevokedBy::Server, at).await.unwrap();
     }
-    // Revoking again does not move it.
+    // Revoking again does not change the time.
     store.revoke_family("family-a", RevokedBy::Server, NOW + 30).await.unwrap();
-    let told = async |since| {
-        let mut told = store.families_revoked_since(since).await.unwrap();
-        told.sort_unstable();
-        told.join(" ")
+    let revoked = async |since| {
+        let mut revoked = store.families_revoked_since(since).await.unwrap();
+        revoked.sort_unstable();
+        revoked.join(" ")
     };
-    assert_eq!(told(NOW).await, "family-a family-b family-c");
-    assert_eq!(told(NOW + 1).await, "family-b family-c");
-    assert_eq!(told(NOW + 20).await, "family-c");
-    assert_eq!(told(NOW + 21).await, "");
+    assert_eq!(revoked(NOW).await, "family-a family-b family-c");
+    assert_eq!(revoked(NOW + 1).await, "family-b family-c");
+    assert_eq!(revoked(NOW + 20).await, "family-c");
+    assert_eq!(revoked(NOW + 21).await, "");
 }
 
-pub async fn what_nothing_can_use_is_cleaned_up(store: Backend) {
+pub async fn unusable_grants_are_cleaned_up(store: Backend) {
     family(&store, "a").await;
     family(&store, "revoked").await;
     assert!(store.create_code(&code("waiting")).await.unwrap());
@@ -286,12 +290,16 @@ pub async fn what_nothing_can_use_is_cleaned_up(store: Backend) {
     let until = NOW + FAMILY_RETENTION;
     assert_eq!(store.delete_expired_grants(until - 1).await.unwrap(), 0);
     assert_eq!(store.families_revoked_since(0).await.unwrap(), ["family-revoked"]);
-    assert_eq!(store.delete_expired_grants(until).await.unwrap(), 2, "revoked, and without refresh token");
+    assert_eq!(
+        store.delete_expired_grants(until).await.unwrap(),
+        2,
+        "revoked, and never had a refresh token"
+    );
     assert_eq!(store.delete_expired_grants(NOW + 10_000 + FAMILY_RETENTION).await.unwrap(), 1);
     let replay = store.redeem_code(&code("a").code_hash, None, NOW).await.unwrap();
     assert_eq!(replay, CodeRedemption::Unknown);
 
-    // Many at a time, more than one step of the clean-up.
+    // More rows than one step of the clean-up removes.
     let codes: Vec<_> = (0..1200).map(|n| code(&format!("many-{n}"))).collect();
     for created in join_all(codes.iter().map(|code| store.create_code(code))).await {
         assert!(created.unwrap());

@@ -8,7 +8,7 @@ use crate::{Project, ProjectQuery, ProjectSortKey, ProjectState, StoreError};
 fn project(n: i64) -> Project {
     Project {
         id: format!("p{n:02}"),
-        // Names and times repeat, so that the identifier decides.
+        // Names and times repeat, so the identifier decides the order.
         name: format!("Name {}", n % 3),
         description: "what it is for".to_owned(),
         labels: BTreeMap::from([("team".to_owned(), "\u{1f980}".to_owned())]),
@@ -24,7 +24,7 @@ async fn create(store: &Backend, numbers: impl IntoIterator<Item = i64>) {
     }
 }
 
-/// The identifiers on all pages.
+/// Returns the identifiers on all pages.
 async fn all_pages(store: &Backend, mut query: ProjectQuery) -> Vec<String> {
     let mut ids = Vec::new();
     loop {
@@ -38,7 +38,7 @@ async fn all_pages(store: &Backend, mut query: ProjectQuery) -> Vec<String> {
     }
 }
 
-pub async fn a_project_comes_back_as_given(store: Backend) {
+pub async fn a_project_is_read_back_unchanged(store: Backend) {
     create(&store, [1]).await;
     assert_eq!(store.project_by_id("p01").await.unwrap(), Some(project(1)));
     assert_eq!(store.project_by_id("P01").await.unwrap(), None);
@@ -59,7 +59,7 @@ pub async fn a_project_comes_back_as_given(store: Backend) {
     assert!(!store.update_project(&project(2)).await.unwrap());
 }
 
-pub async fn pages_hold_every_project_once_in_every_order(store: Backend) {
+pub async fn pages_list_every_project_once_in_every_order(store: Backend) {
     create(&store, 0..23).await;
     for sort_key in
         [ProjectSortKey::CreatedAt, ProjectSortKey::UpdatedAt, ProjectSortKey::Id, ProjectSortKey::Name]
@@ -96,7 +96,7 @@ pub async fn pages_are_stable_while_projects_come_and_go(store: Backend) {
     assert_eq!(all_pages(&store, query).await, ["p25", "p30", "p40"]);
 }
 
-pub async fn a_page_token_of_another_listing_is_refused(store: Backend) {
+pub async fn a_page_token_of_another_listing_is_rejected(store: Backend) {
     create(&store, 0..6).await;
     let query = ProjectQuery { limit: 2, ..ProjectQuery::default() };
     let (_, token) = store.list_projects(&query).await.unwrap();

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     Action, ActionId, ActionKind, ActionQuery, AttemptEnd, Creator, CreatorKind, Enqueued, Failure,
-    FailureKind, LabelCondition, Late, NewAction, Phase, Run, RunId, RunQuery, RunSortKey, Span, StoreError,
-    TaskRef,
+    FailureKind, LabelCondition, NewAction, Overdue, Phase, Run, RunId, RunQuery, RunSortKey, Span,
+    StoreError, TaskRef,
 };
 use flyte_model::{Limit, Role};
 
@@ -79,7 +79,7 @@ pub(super) async fn create(store: &Backend, name: &str, created_at: i64) -> Acti
     store.create_run(&run(name, created_at), &action(name, "a0", "")).await.unwrap()
 }
 
-/// What is claimed, as `run/action/attempt`.
+/// Claims actions and returns them as `run/action/attempt`.
 pub(super) async fn claim(store: &Backend, slots: u32, now: i64) -> Vec<String> {
     let claimed = store.claim_actions(slots, now).await.unwrap();
     claimed.iter().map(|one| format!("{}/{}/{}", one.run.id.name, one.action.id.name, one.attempt)).collect()
@@ -120,7 +120,7 @@ pub async fn a_run_is_created_once(store: Backend) {
     store.create_run(&elsewhere, &root).await.unwrap();
 }
 
-pub async fn actions_are_enqueued_once_under_what_goes_on(store: Backend) {
+pub async fn actions_are_enqueued_once_under_unfinished_parents(store: Backend) {
     create(&store, "r1", AT).await;
     let child = action("r1", "c1", "a0");
     assert_eq!(store.enqueue_action(&child, AT + 1).await.unwrap(), Enqueued::Added);
@@ -145,7 +145,7 @@ pub async fn tasks_are_claimed_oldest_run_first(store: Backend) {
     assert_eq!(store.next_claim_at().await.unwrap(), Some(AT));
     assert_eq!(claim(&store, 0, AT).await, [""; 0]);
     assert_eq!(claim(&store, 2, AT).await, ["r1/a0/1", "r2/a0/1"]);
-    assert_eq!(claim(&store, 2, AT).await, [""; 0], "two are worked on");
+    assert_eq!(claim(&store, 2, AT).await, [""; 0], "two are in progress");
     assert_eq!(get(&store, "r1", "a0").await.phase, Phase::Initializing);
     assert!(store.start_attempt(&id("r1", "a0"), 1, AT + 5).await.unwrap());
     assert!(!store.start_attempt(&id("r1", "a0"), 1, AT + 6).await.unwrap(), "once");
@@ -159,26 +159,26 @@ pub async fn tasks_are_claimed_oldest_run_first(store: Backend) {
     assert_eq!(store.next_claim_at().await.unwrap(), None);
 }
 
-pub async fn who_waits_for_children_takes_no_slot(store: Backend) {
+pub async fn an_action_that_waits_for_children_takes_no_slot(store: Backend) {
     create(&store, "r1", AT).await;
     assert_eq!(claim(&store, 1, AT).await, ["r1/a0/1"]);
     store.enqueue_action(&action("r1", "c1", "a0"), AT).await.unwrap();
     store.enqueue_action(&action("r1", "c2", "a0"), AT).await.unwrap();
     create(&store, "r2", AT).await;
-    assert_eq!(claim(&store, 1, AT).await, ["r1/c1/1"], "the parent waits");
+    assert_eq!(claim(&store, 1, AT).await, ["r1/c1/1"], "the parent waits for its child");
     assert_eq!(claim(&store, 1, AT).await, [""; 0]);
     store.end_attempt(&id("r1", "c1"), 1, &ended(Phase::Succeeded), AT).await.unwrap();
-    assert_eq!(claim(&store, 1, AT).await, ["r2/a0/1"], "the turn of the other run");
+    assert_eq!(claim(&store, 1, AT).await, ["r2/a0/1"], "it is the turn of the other run");
     store.end_attempt(&id("r2", "a0"), 1, &ended(Phase::Succeeded), AT).await.unwrap();
     assert_eq!(claim(&store, 1, AT).await, ["r1/c2/1"]);
     store.end_attempt(&id("r1", "c2"), 1, &ended(Phase::Failed), AT).await.unwrap();
     create(&store, "r3", AT).await;
-    assert_eq!(claim(&store, 1, AT).await, [""; 0], "the parent goes on");
+    assert_eq!(claim(&store, 1, AT).await, [""; 0], "the parent takes a slot again");
     store.end_attempt(&id("r1", "a0"), 1, &ended(Phase::Succeeded), AT).await.unwrap();
     assert_eq!(claim(&store, 1, AT).await, ["r3/a0/1"]);
 }
 
-pub async fn a_run_can_limit_itself(store: Backend) {
+pub async fn a_run_can_limit_its_concurrency(store: Backend) {
     let limited = Run { max_concurrency: 1, ..run("r1", AT) };
     store.create_run(&limited, &action("r1", "a0", "")).await.unwrap();
     assert_eq!(claim(&store, 9, AT).await, ["r1/a0/1"]);
@@ -191,7 +191,7 @@ pub async fn a_run_can_limit_itself(store: Backend) {
     assert_eq!(claim(&store, 9, AT).await, ["r1/c2/1"]);
 }
 
-pub async fn an_attempt_is_followed_by_another(store: Backend) {
+pub async fn a_failed_attempt_can_be_retried(store: Backend) {
     create(&store, "r1", AT).await;
     claim(&store, 1, AT).await;
     let again =
@@ -221,7 +221,7 @@ pub async fn an_attempt_is_followed_by_another(store: Backend) {
     assert_eq!((attempts[2].started_at, attempts[2].ended_at), (Some(AT + 700), Some(AT + 800)));
 }
 
-pub async fn ending_ends_what_was_called(store: Backend) {
+pub async fn ending_an_action_ends_the_actions_it_called(store: Backend) {
     create(&store, "r1", AT).await;
     for (name, parent) in [("c1", "a0"), ("d1", "c1"), ("d2", "c1"), ("e1", "d2"), ("c2", "a0")] {
         store.enqueue_action(&action("r1", name, parent), AT).await.unwrap();
@@ -230,7 +230,7 @@ pub async fn ending_ends_what_was_called(store: Backend) {
     store.end_attempt(&id("r1", "d1"), 1, &ended(Phase::Succeeded), AT + 1).await.unwrap();
     store.end_attempt(&id("r1", "d2"), 1, &ended(Phase::Succeeded), AT + 1).await.unwrap();
     let end = store.end_attempt(&id("r1", "c1"), 1, &ended(Phase::Failed), AT + 2).await.unwrap();
-    assert_eq!(end.revoked_family, None, "the run goes on");
+    assert_eq!(end.revoked_family, None, "the run has not ended");
     for (name, phase) in [
         ("a0", Phase::Initializing),
         ("c1", Phase::Failed),
@@ -253,7 +253,7 @@ pub async fn ending_ends_what_was_called(store: Backend) {
     assert!(!store.abort_action(&id("r1", "a0"), "again", "id-bob", AT + 4).await.unwrap().changed);
 }
 
-pub async fn aborted_attempts_stay_to_be_killed(store: Backend) {
+pub async fn aborted_attempts_are_listed_until_they_end(store: Backend) {
     create(&store, "r1", AT).await;
     claim(&store, 1, AT).await;
     assert_eq!(store.aborted_attempts().await.unwrap(), []);
@@ -261,7 +261,7 @@ pub async fn aborted_attempts_stay_to_be_killed(store: Backend) {
     assert_eq!(store.aborted_attempts().await.unwrap(), [(id("r1", "a0"), 1)]);
     assert!(store.end_attempt(&id("r1", "a0"), 1, &ended(Phase::Succeeded), AT + 2).await.unwrap().changed);
     let root = get(&store, "r1", "a0").await;
-    assert_eq!((root.phase, root.ended_at), (Phase::Aborted, Some(AT + 1)), "what was told first counts");
+    assert_eq!((root.phase, root.ended_at), (Phase::Aborted, Some(AT + 1)), "the first end counts");
     assert_eq!(store.aborted_attempts().await.unwrap(), []);
     assert_eq!(store.running_attempts().await.unwrap(), []);
 }
@@ -390,13 +390,13 @@ pub async fn conditions_are_answered_once(store: Backend) {
     assert_eq!(answered.signalled_by.as_deref(), Some("id-ada"));
 }
 
-/// Times out what is late, as `action limit length`.
+/// Times out overdue actions and returns them as `action limit length`.
 async fn time_out(store: &Backend, now: i64) -> Vec<String> {
     let mut ended = Vec::new();
-    for (id, late, limit) in store.late_actions(now).await.unwrap() {
-        let failure = (late != Late::Condition).then(|| failure(FailureKind::User));
-        if store.time_out_action(&id, late, failure.as_ref(), now).await.unwrap().changed {
-            ended.push(format!("{} {late:?} {limit}", id.name));
+    for (id, overdue, limit) in store.overdue_actions(now).await.unwrap() {
+        let failure = (overdue != Overdue::Condition).then(|| failure(FailureKind::User));
+        if store.time_out_action(&id, overdue, failure.as_ref(), now).await.unwrap().changed {
+            ended.push(format!("{} {overdue:?} {limit}", id.name));
         }
     }
     ended
@@ -419,7 +419,7 @@ pub async fn tasks_end_at_their_time_limits(store: Backend) {
     assert_eq!(time_out(&store, AT + 50).await, ["c2 Queue 50"]);
     let c2 = get(&store, "r1", "c2").await;
     assert_eq!((c2.phase, c2.attempts, c2.failure), (Phase::TimedOut, 0, Some(failure(FailureKind::User))));
-    // An action that runs is ended as well, and what it called with it; its process is to be stopped.
+    // A running action ends too, with the actions that it called. Its process must be stopped.
     assert_eq!(claim(&store, 1, AT + 60).await, ["r1/c1/1"]);
     assert_eq!(time_out(&store, AT + 100).await, ["c1 Deadline 100"]);
     assert_eq!(store.aborted_attempts().await.unwrap(), [(id("r1", "c1"), 1)]);
@@ -430,7 +430,7 @@ pub async fn tasks_end_at_their_time_limits(store: Backend) {
     assert_eq!(get(&store, "r1", "c1").await.user_failures, 1, "counted once");
     assert_eq!(time_out(&store, AT + 999).await, [""; 0]);
 
-    // The wait is that of each attempt, and begins when the attempt may.
+    // The wait is measured for each attempt, from the time at which the attempt may begin.
     store.enqueue_action(&limited("c3", "a0", Some(50), None), AT + 1000).await.unwrap();
     assert_eq!(claim(&store, 9, AT + 1049).await, ["r1/c3/1"]);
     assert_eq!(time_out(&store, AT + 1060).await, [""; 0]);
@@ -439,18 +439,18 @@ pub async fn tasks_end_at_their_time_limits(store: Backend) {
     assert_eq!(time_out(&store, AT + 2049).await, [""; 0]);
     assert_eq!(time_out(&store, AT + 2050).await, ["c3 Queue 50"]);
 
-    // The root's deadline is the run's end.
+    // The root's deadline ends the run.
     let root = NewAction { deadline: Some(10), ..action("r2", "a0", "") };
     store.create_run(&run("r2", AT), &root).await.unwrap();
-    let late = store.late_actions(AT + 10).await.unwrap();
-    assert_eq!(late, [(id("r2", "a0"), Late::Deadline, 10)]);
-    let ended = store.time_out_action(&late[0].0, Late::Deadline, None, AT + 10).await.unwrap();
+    let overdue = store.overdue_actions(AT + 10).await.unwrap();
+    assert_eq!(overdue, [(id("r2", "a0"), Overdue::Deadline, 10)]);
+    let ended = store.time_out_action(&overdue[0].0, Overdue::Deadline, None, AT + 10).await.unwrap();
     assert_eq!(ended.revoked_family.as_deref(), Some("family-r2"));
-    let again = store.time_out_action(&late[0].0, Late::Deadline, None, AT + 11).await.unwrap();
+    let again = store.time_out_action(&overdue[0].0, Overdue::Deadline, None, AT + 11).await.unwrap();
     assert!(!again.changed);
 }
 
-pub async fn conditions_are_given_up(store: Backend) {
+pub async fn conditions_time_out(store: Backend) {
     create(&store, "r1", AT).await;
     let condition = |name: &str, waits_until| NewAction {
         kind: ActionKind::Condition,
@@ -467,5 +467,5 @@ pub async fn conditions_are_given_up(store: Backend) {
     for (name, expected) in [("w1", Phase::TimedOut), ("w2", Phase::TimedOut), ("w3", Phase::Paused)] {
         assert_eq!(get(&store, "r1", name).await.phase, expected, "{name}");
     }
-    assert_eq!(claim(&store, 9, AT).await, ["r1/a0/1"], "tasks are not touched");
+    assert_eq!(claim(&store, 9, AT).await, ["r1/a0/1"], "tasks do not change");
 }

@@ -1,4 +1,4 @@
-//! Sealed signing keys.
+//! Encrypted signing keys.
 
 use futures_util::future::join_all;
 
@@ -16,7 +16,7 @@ fn key(id: &str, state: KeyState, created_at: i64) -> SealedSigningKey {
     }
 }
 
-pub async fn a_set_is_replaced_only_if_it_is_the_expected_one(store: Backend) {
+pub async fn a_set_is_replaced_only_if_it_is_as_expected(store: Backend) {
     assert!(store.signing_keys().await.unwrap().is_empty());
     let (a, b) = (key("a", KeyState::Active, NOW + 1), key("b", KeyState::Published, NOW));
     assert!(store.replace_signing_keys(&[], &[a.clone(), b.clone()]).await.unwrap());
@@ -35,13 +35,13 @@ pub async fn a_set_is_replaced_only_if_it_is_the_expected_one(store: Backend) {
         );
     }
     assert_eq!(store.signing_keys().await.unwrap(), [b, a]);
-    // In any order.
+    // The order does not matter.
     let expected = [("a".to_owned(), KeyState::Active), ("b".to_owned(), KeyState::Published)];
     assert!(store.replace_signing_keys(&expected, std::slice::from_ref(&retired)).await.unwrap());
     assert_eq!(store.signing_keys().await.unwrap(), [retired]);
 }
 
-pub async fn of_many_replacements_one_wins(store: Backend) {
+pub async fn one_of_many_replacements_wins(store: Backend) {
     let keys: Vec<_> = (0..20).map(|n| [key(&n.to_string(), KeyState::Active, NOW)]).collect();
     let outcomes = join_all(keys.iter().map(|keys| store.replace_signing_keys(&[], keys))).await;
     assert_eq!(outcomes.into_iter().filter(|outcome| *outcome.as_ref().unwrap()).count(), 1);

@@ -60,7 +60,7 @@ fn query() -> TaskQuery {
     }
 }
 
-/// Names and versions on all pages.
+/// Returns names and versions on all pages.
 async fn all_pages(store: &Backend, mut query: TaskQuery) -> Vec<String> {
     let mut found = Vec::new();
     loop {
@@ -97,7 +97,7 @@ pub async fn the_latest_version_is_the_one_deployed_last(store: Backend) {
     for version in ["v2", "v10", "v1"] {
         deploy(&store, "e.f", version).await;
     }
-    // Again, as by a client that had no answer.
+    // The same version again, from a client that got no response.
     assert_eq!(store.deploy_task(&task("e.f", "v2"), &[]).await.unwrap(), Deployed::Same);
     let latest = store.latest_task("p", "d", "e.f").await.unwrap().unwrap();
     assert_eq!((latest.task.id.version.as_str(), latest.spec.as_slice()), ("v1", b"v1".as_slice()));
@@ -105,7 +105,7 @@ pub async fn the_latest_version_is_the_one_deployed_last(store: Backend) {
     assert_eq!(all_pages(&store, query()).await, ["e.f:v1"]);
 }
 
-pub async fn pages_hold_every_task_once_in_every_order(store: Backend) {
+pub async fn pages_list_every_task_once_in_every_order(store: Backend) {
     for name in ["e.c", "e.a", "f.d", "e.b", "f.e"] {
         deploy(&store, name, "v1").await;
     }
@@ -131,7 +131,7 @@ pub async fn pages_hold_every_task_once_in_every_order(store: Backend) {
     assert_eq!(store.count_tasks(&query()).await.unwrap(), 5);
 }
 
-pub async fn a_page_token_of_another_listing_is_refused(store: Backend) {
+pub async fn a_page_token_of_another_listing_is_rejected(store: Backend) {
     for name in ["a", "b", "c"] {
         deploy(&store, name, "v1").await;
     }
@@ -223,18 +223,18 @@ pub async fn versions_are_listed_in_the_order_of_deployment(store: Backend) {
     }
 }
 
-pub async fn triggers_come_and_go_with_a_deployment(store: Backend) {
+pub async fn a_deployment_replaces_the_triggers(store: Backend) {
     let summary = async |store: &Backend| store.latest_task("p", "d", "e.f").await.unwrap().unwrap().triggers;
     let first = task("e.f", "v1");
     let given = [trigger(&first, "daily", true), trigger(&first, "hourly", false)];
     assert_eq!(store.deploy_task(&first, &given).await.unwrap(), Deployed::New);
     assert_eq!(summary(&store).await, TriggersSummary { total: 2, active: 1, only: None });
 
-    // Deployed again by a client that had no answer: no further revision.
+    // The same again, from a client that got no response: there is no new revision.
     assert_eq!(store.deploy_task(&first, &given).await.unwrap(), Deployed::Same);
     assert_eq!(store.trigger_by_id(&given[0].id).await.unwrap().unwrap().revision, 1);
 
-    // A version without triggers says nothing about them.
+    // A version without triggers does not change them.
     deploy(&store, "e.f", "v2").await;
     assert_eq!(summary(&store).await.total, 2);
 
@@ -247,7 +247,7 @@ pub async fn triggers_come_and_go_with_a_deployment(store: Backend) {
     assert_eq!(store.trigger_by_id(&given[1].id).await.unwrap(), None);
 }
 
-pub async fn a_listing_of_many_is_read_by_its_index(store: Backend) {
+pub async fn listings_use_their_index(store: Backend) {
     for n in 0..300 {
         deploy(&store, &format!("e.f{n:03}"), "v1").await;
     }

@@ -25,7 +25,7 @@ async fn deploy(store: &Backend, trigger: &NewTrigger) -> Trigger {
     }
 }
 
-pub async fn a_trigger_comes_back_as_given(store: Backend) {
+pub async fn a_trigger_is_read_back_unchanged(store: Backend) {
     let given = new("daily");
     let deployed = deploy(&store, &given).await;
     assert_eq!(store.trigger_by_id(&given.id).await.unwrap().as_ref(), Some(&deployed));
@@ -70,7 +70,7 @@ pub async fn each_change_is_a_revision(store: Backend) {
         store.delete_triggers(std::slice::from_ref(id), &bob(), NOW + 6).await.unwrap().as_ref(),
         Some(id)
     );
-    assert_eq!(deploy(&store, &given).await.revision, 6, "revisions go on");
+    assert_eq!(deploy(&store, &given).await.revision, 6, "revision numbers continue");
 
     use TriggerChange::{Activated, Deactivated, Deleted, Deployed};
     let (first, token) = store.list_trigger_revisions(id, 4, "").await.unwrap();
@@ -87,7 +87,7 @@ pub async fn each_change_is_a_revision(store: Backend) {
     assert!(matches!(error, StoreError::InvalidPageToken), "{error}");
 }
 
-pub async fn all_are_switched_or_none(store: Backend) {
+pub async fn triggers_are_switched_all_or_none(store: Backend) {
     let (a, b) = (new("a"), new("b"));
     deploy(&store, &a).await;
     let both = [(a.id.clone(), None), (b.id.clone(), None)];
@@ -102,7 +102,7 @@ pub async fn all_are_switched_or_none(store: Backend) {
     assert_eq!(store.trigger_by_id(&a.id).await.unwrap(), None);
 }
 
-pub async fn pages_hold_every_trigger_once(store: Backend) {
+pub async fn pages_list_every_trigger_once(store: Backend) {
     for name in ["c", "a", "d", "b"] {
         deploy(&store, &new(name)).await;
     }
@@ -148,5 +148,5 @@ pub async fn a_due_trigger_fires_once(store: Backend) {
     let off = [(daily.id.clone(), None)];
     store.switch_triggers(&off, false, &ada(), NOW).await.unwrap();
     assert!(store.due_triggers(i64::MAX, 10).await.unwrap().is_empty());
-    assert!(!store.note_trigger_fired(&fired, NOW + 121, None).await.unwrap(), "changed meanwhile");
+    assert!(!store.note_trigger_fired(&fired, NOW + 121, None).await.unwrap(), "changed in the meantime");
 }

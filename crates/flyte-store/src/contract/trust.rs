@@ -1,4 +1,4 @@
-//! Trust rules, and the end of their tokens.
+//! Trust rules, and the revocation of their tokens.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn rule(name: &str) -> TrustRule {
     }
 }
 
-pub async fn a_rule_comes_back_as_given(store: Backend) {
+pub async fn a_rule_is_read_back_unchanged(store: Backend) {
     let bare = TrustRule {
         jwks_uri: None,
         rights: Rights { role: Role::Admin, scopes: Vec::new(), limit: Limit::default() },
@@ -58,18 +58,18 @@ pub async fn rules_are_found_by_issuer_in_order(store: Backend) {
     assert_eq!(names(store.trust_rules_of_issuer("HTTPS://ci.example").await.unwrap()), "");
 }
 
-pub async fn deleting_a_rule_revokes_its_tokens_with_it(store: Backend) {
+pub async fn deleting_a_rule_revokes_its_tokens(store: Backend) {
     store.create_trust_rule(&rule("a")).await.unwrap();
     assert_eq!(store.delete_trust_rule("b", NOW).await.unwrap(), None);
     assert_eq!(store.delete_trust_rule("a", NOW + 1).await.unwrap().as_deref(), Some("family-a"));
     assert_eq!(store.delete_trust_rule("a", NOW + 2).await.unwrap(), None);
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-a"]);
     assert_eq!(store.list_trust_rules().await.unwrap(), []);
-    // Its name is free; the new rule's tokens are another family.
+    // The name is free again. Tokens of the new rule belong to another family.
     store.create_trust_rule(&TrustRule { family_id: "family-2".to_owned(), ..rule("a") }).await.unwrap();
 }
 
-pub async fn its_last_use_only_moves_on(store: Backend) {
+pub async fn the_last_use_only_moves_forward(store: Backend) {
     store.create_trust_rule(&rule("a")).await.unwrap();
     for (at, expected) in [(NOW, NOW), (NOW + 60, NOW + 60), (NOW + 1, NOW + 60)] {
         let used = [("family-a".to_owned(), at), ("gone".to_owned(), at)];

@@ -1,4 +1,4 @@
-//! Whose turn it is, compared with a model.
+//! The order in which queued tasks are claimed, compared with a model.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{Phase, Run};
 
-/// Starts a run of a person's, in which at most `most` actions are worked on at once, 0 for no limit.
-async fn begin(store: &Backend, person: &str, name: &str, most: u32) {
+/// Starts a run of a user in which at most `most` actions are worked on at the same time; 0 means no limit.
+async fn begin(store: &Backend, user: &str, name: &str, most: u32) {
     let mut run = Run { max_concurrency: most, ..run(name, AT) };
-    run.creator.subject = person.to_owned();
+    run.creator.subject = user.to_owned();
     store.create_run(&run, &action(name, "a0", "")).await.unwrap();
 }
 
@@ -21,16 +21,16 @@ async fn end(store: &Backend, run: &str, name: &str, phase: Phase) {
     store.end_attempt(&id(run, name), 1, &ended(phase), AT).await.unwrap();
 }
 
-pub async fn a_fan_out_leaves_turns_to_others(store: Backend) {
+pub async fn a_fan_out_does_not_block_others(store: Backend) {
     begin(&store, "ada", "r1", 0).await;
     assert_eq!(claim(&store, 2, AT).await, ["r1/a0/1"]);
     for n in 0..100 {
         store.enqueue_action(&action("r1", &format!("c{n}"), "a0"), AT).await.unwrap();
     }
-    assert_eq!(claim(&store, 2, AT).await, ["r1/c0/1", "r1/c1/1"], "in the order of their calls");
+    assert_eq!(claim(&store, 2, AT).await, ["r1/c0/1", "r1/c1/1"], "in the order of calls");
     begin(&store, "ada", "r2", 0).await;
     begin(&store, "bob", "r3", 0).await;
-    // The other person's first, for they have none; then those of Ada's runs in turn.
+    // The other user's first, because that user has none; then those of Ada's runs in turn.
     end(&store, "r1", "c0", Phase::Succeeded).await;
     assert_eq!(claim(&store, 2, AT).await, ["r3/a0/1"]);
     end(&store, "r3", "a0", Phase::Succeeded).await;
@@ -39,26 +39,26 @@ pub async fn a_fan_out_leaves_turns_to_others(store: Backend) {
     assert_eq!(claim(&store, 2, AT).await, ["r1/c2/1"]);
 }
 
-pub async fn places_are_kept_for_runs_and_people_without(store: Backend) {
+pub async fn slots_are_reserved_for_runs_and_users_without_one(store: Backend) {
     for name in ["r1", "r2"] {
         begin(&store, "ada", name, 0).await;
         assert_eq!(claim(&store, 9, AT).await, [format!("{name}/a0/1")]);
         for n in 0..20 {
             store.enqueue_action(&action(name, &format!("c{n}"), "a0"), AT).await.unwrap();
         }
-        // The second run has the place that the first one could not have, and no more.
+        // The second run has the slot that the first one could not have, and no other.
         let expected = if name == "r1" { 6 } else { 1 };
         assert_eq!(claim(&store, 8, AT).await.len(), expected, "{name}");
     }
     begin(&store, "ada", "r3", 0).await;
-    assert_eq!(claim(&store, 8, AT).await, [""; 0], "the last one is for somebody else");
+    assert_eq!(claim(&store, 8, AT).await, [""; 0], "the last slot is for another user");
     begin(&store, "bob", "r4", 0).await;
     assert_eq!(claim(&store, 8, AT).await, ["r4/a0/1"]);
 }
 
 /// An action of the model.
 #[derive(Clone, Debug)]
-struct Called {
+struct ModelAction {
     name: String,
     parent: Option<usize>,
     state: State,
@@ -73,14 +73,14 @@ enum State {
 
 /// A run of the model.
 #[derive(Debug)]
-struct Going {
-    person: usize,
+struct ModelRun {
+    user: usize,
     most: u32,
     served: u64,
-    actions: Vec<Called>,
+    actions: Vec<ModelAction>,
 }
 
-impl Going {
+impl ModelRun {
     fn has_children(&self, action: usize) -> bool {
         self.actions.iter().any(|one| one.parent == Some(action) && one.state != State::Ended)
     }
@@ -94,9 +94,9 @@ impl Going {
 
 #[derive(Debug, Default)]
 struct Model {
-    /// The number of each person's last turn.
+    /// The number of each user's last turn.
     turns: BTreeMap<usize, u64>,
-    runs: Vec<Going>,
+    runs: Vec<ModelRun>,
 }
 
 impl Model {
@@ -104,36 +104,36 @@ impl Model {
         self.turns.values().copied().max().unwrap_or(0)
     }
 
-    fn begin(&mut self, person: usize, most: u32) {
+    fn begin(&mut self, user: usize, most: u32) {
         let served = self.latest();
-        self.turns.entry(person).or_insert(served);
-        let root = Called { name: "a0".to_owned(), parent: None, state: State::Queued };
-        self.runs.push(Going { person, most, served, actions: vec![root] });
+        self.turns.entry(user).or_insert(served);
+        let root = ModelAction { name: "a0".to_owned(), parent: None, state: State::Queued };
+        self.runs.push(ModelRun { user, most, served, actions: vec![root] });
     }
 
     fn claim(&mut self, slots: u32) -> Vec<String> {
         let mut claimed = Vec::new();
-        let taken: u32 = self.runs.iter().map(Going::busy).sum();
+        let taken: u32 = self.runs.iter().map(ModelRun::busy).sum();
         for taken in taken..slots {
             let free = slots - taken;
-            let of_person = |person: usize| -> u32 {
-                self.runs.iter().filter(|run| run.person == person).map(Going::busy).sum()
+            let of_user = |user: usize| -> u32 {
+                self.runs.iter().filter(|run| run.user == user).map(ModelRun::busy).sum()
             };
             let next = (0..self.runs.len())
                 .filter_map(|n| {
                     let run = &self.runs[n];
                     let action = run.actions.iter().position(|one| one.state == State::Queued)?;
-                    let (own, all) = (run.busy(), of_person(run.person));
+                    let (own, all) = (run.busy(), of_user(run.user));
                     let allowed = (run.most == 0 || own < run.most)
                         && !(slots >= 4 && free == 1 && own > 0)
                         && !(slots >= 8 && free == 1 && all > 0)
                         && !(slots >= 8 && free == 2 && own > 0);
-                    allowed.then_some(((all, self.turns[&run.person], own, run.served, n), action))
+                    allowed.then_some(((all, self.turns[&run.user], own, run.served, n), action))
                 })
                 .min();
             let Some(((.., run), action)) = next else { break };
             let turn = self.latest() + 1;
-            self.turns.insert(self.runs[run].person, turn);
+            self.turns.insert(self.runs[run].user, turn);
             self.runs[run].served = turn;
             self.runs[run].actions[action].state = State::Working;
             claimed.push(format!("r{run}/{}/1", self.runs[run].actions[action].name));
@@ -141,7 +141,7 @@ impl Model {
         claimed
     }
 
-    /// Ends an action and what it called; which of them were worked on.
+    /// Ends an action and the actions that it called. Returns those that were in progress.
     fn end(&mut self, run: usize, action: usize) -> Vec<String> {
         let mut worked_on = Vec::new();
         if self.runs[run].actions[action].state == State::Working {
@@ -160,7 +160,7 @@ impl Model {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Begin { person: usize, most: u32 },
+    Begin { user: usize, most: u32 },
     Call { run: prop::sample::Index, parent: prop::sample::Index },
     Claim { slots: u32 },
     End { run: prop::sample::Index, action: prop::sample::Index },
@@ -169,7 +169,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let index = any::<prop::sample::Index>;
     let step = prop_oneof![
-        2 => (0..3_usize, 0..3_u32).prop_map(|(person, most)| Step::Begin { person, most }),
+        2 => (0..3_usize, 0..3_u32).prop_map(|(user, most)| Step::Begin { user, most }),
         6 => (index(), index()).prop_map(|(run, parent)| Step::Call { run, parent }),
         4 => (0..10_u32).prop_map(|slots| Step::Claim { slots }),
         3 => (index(), index()).prop_map(|(run, action)| Step::End { run, action }),
@@ -181,9 +181,9 @@ async fn play(store: Backend, steps: Vec<Step>) {
     let mut model = Model::default();
     for step in steps {
         match step {
-            Step::Begin { person, most } => {
-                begin(&store, &format!("person-{person}"), &format!("r{}", model.runs.len()), most).await;
-                model.begin(person, most);
+            Step::Begin { user, most } => {
+                begin(&store, &format!("user-{user}"), &format!("r{}", model.runs.len()), most).await;
+                model.begin(user, most);
             }
             Step::Claim { slots } => {
                 assert_eq!(claim(&store, slots, AT).await, model.claim(slots), "{slots} {model:?}");
@@ -196,14 +196,14 @@ async fn play(store: Backend, steps: Vec<Step>) {
                     let name = format!("c{}", going.actions.len());
                     let new = action(&format!("r{n}"), &name, &going.actions[parent].name);
                     store.enqueue_action(&new, AT).await.unwrap();
-                    going.actions.push(Called { name, parent: Some(parent), state: State::Queued });
+                    going.actions.push(ModelAction { name, parent: Some(parent), state: State::Queued });
                 }
             }
             Step::End { run, action } if !model.runs.is_empty() => {
                 let n = run.index(model.runs.len());
                 let action = action.index(model.runs[n].actions.len());
                 if model.runs[n].actions[action].state == State::Working {
-                    // Its own end first: that of the others follows from it.
+                    // The order matters: the end of this action causes the end of the others.
                     for name in model.end(n, action) {
                         end(&store, &format!("r{n}"), &name, Phase::Succeeded).await;
                     }
@@ -214,8 +214,8 @@ async fn play(store: Backend, steps: Vec<Step>) {
     }
 }
 
-/// Plays random steps on empty stores and on a model of them.
-pub fn turns_are_fair_as_the_model_says(backend: fn() -> Backend) {
+/// Runs random steps on empty stores and on a model of them.
+pub fn turns_match_the_fair_model(backend: fn() -> Backend) {
     let mut runner = TestRunner::new(ProptestConfig { cases: 64, ..ProptestConfig::default() });
     let outcome = runner.run(&steps(), |steps| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
