@@ -1,15 +1,15 @@
-//! What can be recorded. Kinds and details are closed lists: whoever searches the log can rely on them, and a secret does
-//! not get in by accident.
+//! The events that can be recorded. Kinds and details are closed lists, so searches of the log can rely on them, and no
+//! secret gets in by accident.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use flyte_model::{ClientAddr, clock::UnixTime};
 use flyte_store::AuditRecord;
 
-/// The longest text of an event, in bytes: much of it comes from strangers.
+/// The longest text in an event, in bytes. Much of the text comes from strangers.
 const MAX_TEXT: usize = 512;
 
-/// Declares an enumeration of names with the list of all of them.
+/// Declares an enumeration of names and a list of all of them.
 macro_rules! names {
     ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$outer])*
@@ -17,10 +17,10 @@ macro_rules! names {
         pub enum $name { $($(#[$inner])* $variant,)* }
 
         impl $name {
-            /// All of them.
+            /// All values.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// The name in the log and in the database.
+            /// Returns the name in the log and in the database.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
@@ -30,57 +30,57 @@ macro_rules! names {
 }
 
 names! {
-    /// What happened.
+    /// The kind of event.
     Kind {
-        /// Somebody signed in at the page.
+        /// A user signed in at the page.
         SignedIn = "signed_in",
-        /// A wrong password, or no such account.
+        /// A sign-in failed: wrong password or unknown account.
         SignInFailed = "sign_in_failed",
-        /// An attempt was not even looked at: throttled, or the form was not this server's.
+        /// A sign-in attempt was rejected without a check: it was throttled, or the form was not from this server.
         SignInRefused = "sign_in_refused",
-        /// A browser session ended, and what it had authorized.
+        /// A browser session ended, with everything that it had authorized.
         SignedOut = "signed_out",
-        /// A spent authorization code was presented again; what it gave is revoked.
+        /// A redeemed authorization code was presented again; everything that it gave is revoked.
         CodeReplayed = "authorization_code_replayed",
         /// A superseded refresh token was presented; its family is revoked.
         RefreshReused = "refresh_token_reused",
-        /// A client gave its tokens back.
+        /// A client revoked its tokens.
         TokenRevoked = "token_revoked",
-        /// Somebody agreed to what a client asked for.
+        /// A user consented to a client's request.
         ConsentGiven = "consent_given",
-        /// Somebody did not.
+        /// A user denied a client's request.
         ConsentDenied = "consent_denied",
         /// An account has a new password.
         PasswordReset = "password_reset",
-        /// An account was made.
+        /// An account was created.
         UserCreated = "user_created",
-        /// An account was disabled, and all that it had open ended.
+        /// An account was disabled, and all its sign-ins ended.
         UserDisabled = "user_disabled",
         /// An account was enabled again.
         UserEnabled = "user_enabled",
         /// A client was registered.
         ClientRegistered = "client_registered",
-        /// A client was removed, and all that it got ended.
+        /// A client was deleted, and all its tokens were revoked.
         ClientRemoved = "client_removed",
-        /// A new signing key was made by hand.
+        /// A signing key was rotated manually.
         KeysRotated = "keys_rotated",
-        /// Every signing key was dropped for a new one.
+        /// All signing keys were replaced with a new one.
         KeysReplaced = "keys_replaced",
-        /// A backup became this data directory.
+        /// A backup was restored to this data directory.
         BackupRestored = "backup_restored",
-        /// The first start made the administrator.
+        /// The first start created the administrator.
         FirstAdminCreated = "first_admin_created",
-        /// A call that its caller may not make.
+        /// A call was denied.
         CallDenied = "call_denied",
-        /// A project was made.
+        /// A project was created.
         ProjectCreated = "project_created",
         /// A project was changed.
         ProjectChanged = "project_changed",
-        /// A version of a task was deployed, or triggers with one that there was.
+        /// A version of a task was deployed, or triggers with an existing version.
         TaskDeployed = "task_deployed",
         /// A trigger was deployed.
         TriggerDeployed = "trigger_deployed",
-        /// A trigger was switched on or off.
+        /// A trigger was activated or deactivated.
         TriggerSwitched = "trigger_switched",
         /// A trigger was deleted.
         TriggerDeleted = "trigger_deleted",
@@ -90,19 +90,19 @@ names! {
         AppChanged = "app_changed",
         /// An app was deleted.
         AppDeleted = "app_deleted",
-        /// Somebody let a device in (RFC 8628).
+        /// A user approved a device (RFC 8628).
         DeviceApproved = "device_approved",
-        /// Somebody did not.
+        /// A user denied a device.
         DeviceDenied = "device_denied",
-        /// Somebody entered a user code that no device waits with.
+        /// A user entered an unknown user code.
         DeviceCodeFailed = "device_code_failed",
-        /// A user code was not even looked at: throttled, or the form was not this server's.
+        /// A user code was rejected without a check: it was throttled, or the form was not from this server.
         DeviceCodeRefused = "device_code_refused",
-        /// A device that asks for too many codes.
+        /// A device asked for too many codes.
         DeviceRefused = "device_refused",
-        /// A spent device code was presented again; what it gave is revoked.
+        /// A redeemed device code was presented again; everything that it gave is revoked.
         DeviceCodeReplayed = "device_code_replayed",
-        /// An API key was made.
+        /// An API key was created.
         ApiKeyCreated = "api_key_created",
         /// An API key was deleted.
         ApiKeyDeleted = "api_key_deleted",
@@ -112,27 +112,28 @@ names! {
         ApiKeyRotated = "api_key_rotated",
         /// A deleted or expired API key was presented.
         ApiKeyUsedAfterDeletion = "api_key_used_after_deletion",
-        /// Somebody started a run.
+        /// A run was started.
         RunCreated = "run_created",
         /// A run called a task.
         ActionEnqueued = "action_enqueued",
-        /// Somebody aborted a run, or a part of one.
+        /// A run, or a part of one, was aborted.
         RunAborted = "run_aborted",
-        /// Somebody answered a condition that a run waits for.
+        /// A condition that a run waits for was answered.
         RunSignalled = "run_signalled",
-        /// A trust rule was made.
+        /// A trust rule was created.
         TrustCreated = "trust_created",
         /// A trust rule was deleted.
         TrustDeleted = "trust_deleted",
-        /// A trusted issuer's token was exchanged for ours (RFC 8693).
+        /// A token of a trusted issuer was exchanged for a token of this server (RFC 8693).
         TokenExchanged = "token_exchanged",
-        /// A trusted issuer's token was good, but no rule takes it.
+        /// A token of a trusted issuer was valid, but no rule matches it.
         TokenExchangeRefused = "token_exchange_refused",
     }
 }
 
 impl Kind {
-    /// Whether it changes what somebody may do from now on, so that the record has to be there before the answer is.
+    /// Returns whether the event changes what a principal may do. Its record must be stored before the response is
+    /// sent.
     #[must_use]
     pub fn changes_rights(self) -> bool {
         match self {
@@ -187,20 +188,21 @@ impl Kind {
         }
     }
 
-    /// Whether it is a record of the database too: not what anybody can make happen without limit, or the disk would be
-    /// theirs to fill.
+    /// Returns whether the event is also stored in the database. Events that anyone can cause without limit are not:
+    /// they could fill the disk.
     #[must_use]
     pub fn is_stored(self) -> bool {
         !matches!(self, Self::SignInRefused | Self::DeviceCodeRefused | Self::DeviceRefused)
     }
 
-    /// Whether whoever gets it once can have it again without limit, so that repeats are counted (`fold`).
+    /// Returns whether a caller that can cause the event once can cause it again without limit, so that repeats are
+    /// counted (`fold`).
     #[must_use]
     pub fn is_repeatable(self) -> bool {
         matches!(self, Self::CallDenied | Self::ApiKeyUsedAfterDeletion | Self::TokenExchangeRefused)
     }
 
-    /// Whether somebody should look: it was refused, or it shows that something leaked.
+    /// Returns whether an administrator should look at the event: it was denied, or it shows that something leaked.
     #[must_use]
     pub fn is_suspicious(self) -> bool {
         matches!(
@@ -221,17 +223,17 @@ impl Kind {
 }
 
 names! {
-    /// What else is worth knowing.
+    /// Further facts about an event.
     Detail {
-        /// Why.
+        /// The reason.
         Reason = "reason",
-        /// The e-mail address of an account that there is.
+        /// The e-mail address of an existing account.
         Email = "email",
         /// The browser session.
         Session = "session_id",
         /// The family of tokens.
         Family = "family_id",
-        /// How many families ended.
+        /// The number of families that ended.
         Families = "families",
         /// The address that a device asked from.
         DeviceAddress = "device_address",
@@ -241,9 +243,9 @@ names! {
         Task = "task",
         /// A version of a task.
         Version = "version",
-        /// `sub` of who started the run that acts.
+        /// `sub` of the principal that started the acting run.
         OnBehalfOf = "on_behalf_of",
-        /// What an app is to be, such as `active`.
+        /// The wanted state of an app, for example `active`.
         State = "state",
         /// A role.
         Role = "role",
@@ -251,24 +253,24 @@ names! {
         Project = "project",
         /// A domain of a project.
         Domain = "domain",
-        /// When something ends, Unix time in seconds.
+        /// The expiry, Unix time in seconds.
         ExpiresAt = "expires_at",
         /// The trust rule.
         Trust = "trust",
-        /// `iss` of a foreign token.
+        /// `iss` of the issuer's token.
         Issuer = "issuer",
-        /// `sub` of a foreign token.
+        /// `sub` of the issuer's token.
         ForeignSubject = "foreign_subject",
-        /// Name of our access token, its `jti`.
+        /// `jti` of the access token of this server.
         Token = "jti",
-        /// How often it came again: the record is about all of them.
+        /// The number of repeats; the record covers all of them.
         Repeated = "repeated",
-        /// When the first of the repeats came, Unix time in seconds; the record's own time is that of the last.
+        /// The time of the first repeat, Unix time in seconds. The record's own time is that of the last one.
         Since = "since",
     }
 }
 
-/// Something that happened, about to be recorded.
+/// An event that is about to be recorded.
 #[derive(Clone, Debug)]
 pub struct Event {
     kind: Kind,
@@ -280,7 +282,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event, from the address of the request that is being answered.
+    /// Creates an event. Its address is that of the current request.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         Self {
@@ -293,48 +295,48 @@ impl Event {
         }
     }
 
-    /// Who did it, or in whose name: `sub`.
+    /// Sets the principal that acted, or in whose name the client acted: `sub`.
     #[must_use]
     pub fn subject(mut self, subject: &str) -> Self {
         self.subject = Some(clip(subject));
         self
     }
 
-    /// By which client.
+    /// Sets the client.
     #[must_use]
     pub fn client(mut self, client_id: &str) -> Self {
         self.client_id = Some(clip(client_id));
         self
     }
 
-    /// From where, where the request does not tell.
+    /// Sets the address, if the current request does not have it.
     #[must_use]
     pub fn from(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// To what, such as a key's name or a method's path.
+    /// Sets the object, for example the name of an API key or the path of a method.
     #[must_use]
     pub fn object(mut self, object: &str) -> Self {
         self.object = Some(clip(object));
         self
     }
 
-    /// Something else that is worth knowing.
+    /// Adds a further fact.
     #[must_use]
     pub fn detail(mut self, detail: Detail, value: impl ToString) -> Self {
         self.details.insert(detail.as_str().to_owned(), clip(&value.to_string()));
         self
     }
 
-    /// What it is.
+    /// Returns the kind of event.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What is stored of it.
+    /// Returns the record to store.
     #[must_use]
     pub fn into_record(self, at: UnixTime) -> AuditRecord {
         AuditRecord {
@@ -349,7 +351,7 @@ impl Event {
     }
 }
 
-/// The text, cut where it is too long to keep.
+/// Cuts a text that is too long.
 fn clip(text: &str) -> String {
     if text.len() <= MAX_TEXT {
         return text.to_owned();

@@ -1,9 +1,9 @@
-//! Repeats of what whoever has a good token, or a token of somebody else, can make happen as often as they like.
+//! Counts repeated events. The bearer of a token can cause some events as often as it likes.
 //!
-//! The first of its kind is recorded at once. The same again within a window (same caller, same object, same reason) is
-//! counted, and the count becomes one record at the window's end, when somebody reads the log, or when the server stops. A
-//! caller that varies the object or the reason gets [`MOST_DISTINCT`] records of its own in a window; the rest is counted
-//! together. So each caller adds a few records a window to the log, whatever it does.
+//! The first event is recorded at once. Equal events within a window (same caller, same object, same reason) are
+//! counted. The count becomes one record at the end of the window, when the log is read, or when the server stops. A
+//! caller that varies the object or the reason gets [`MAX_DISTINCT`] separate records in a window; the rest is counted
+//! together. So each caller adds only a few records to the log in each window.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,14 +16,14 @@ use super::{Detail, Kind};
 use flyte_model::{AddressBlock, clock::UnixTime};
 use flyte_store::AuditRecord;
 
-/// How long repeats are counted, in seconds.
+/// The length of a window, in seconds.
 const WINDOW: i64 = 300;
-/// The most different things of one kind by one caller that have records of their own in a window.
-const MOST_DISTINCT: usize = 16;
-/// The most callers whose repeats are counted at a time; beyond that, counting begins again.
-const MOST_CALLERS: usize = 4096;
+/// The most different events of one kind by one caller that have separate records in a window.
+const MAX_DISTINCT: usize = 16;
+/// The most callers whose repeats are counted at the same time. Beyond that, counting starts again.
+const MAX_CALLERS: usize = 4096;
 
-/// Who did what kind of thing, from where.
+/// A caller, its address and its kind of event.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Caller {
     event: String,
@@ -33,15 +33,15 @@ struct Caller {
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct What {
+struct Occurrence {
     object: Option<String>,
     details: BTreeMap<String, String>,
 }
 
-/// What came again, and how often.
+/// A repeated event and its number.
 #[derive(Debug)]
 struct Repeats {
-    /// The latest of them.
+    /// The latest of the repeats.
     last: AuditRecord,
     first_at: UnixTime,
     count: u64,
@@ -51,23 +51,23 @@ struct Repeats {
 struct Window {
     kind: Kind,
     since: UnixTime,
-    /// `None` of what came once.
-    seen: HashMap<What, Option<Repeats>>,
+    /// The value is `None` if the event happened once.
+    seen: HashMap<Occurrence, Option<Repeats>>,
     others: Option<Repeats>,
 }
 
-/// Counts repeats.
+/// Counts repeated events.
 #[derive(Debug, Default)]
 pub(super) struct Fold(Mutex<HashMap<Caller, Window>>);
 
 impl Fold {
-    /// What is to be recorded now that `record` happened: mostly the record itself, or nothing.
+    /// Returns the records to store after the event `record`: usually the record itself, or nothing.
     pub(super) fn admit(&self, kind: Kind, record: AuditRecord) -> Vec<(Kind, AuditRecord)> {
         let mut windows = self.windows();
         let caller = Caller::of(&record);
         let now = record.at;
         let mut due = Vec::new();
-        if windows.len() >= MOST_CALLERS && !windows.contains_key(&caller) {
+        if windows.len() >= MAX_CALLERS && !windows.contains_key(&caller) {
             windows.drain().for_each(|(_, window)| window.end(&mut due));
         }
         if windows.get(&caller).is_some_and(|window| window.is_over(now))
@@ -81,8 +81,8 @@ impl Fold {
             seen: HashMap::new(),
             others: None,
         });
-        let what = What { object: record.object.clone(), details: record.details.clone() };
-        let many = window.seen.len() >= MOST_DISTINCT;
+        let what = Occurrence { object: record.object.clone(), details: record.details.clone() };
+        let many = window.seen.len() >= MAX_DISTINCT;
         match window.seen.get_mut(&what) {
             Some(repeats) => Repeats::add(repeats, record),
             None if many => Repeats::add(&mut window.others, record),
@@ -94,7 +94,7 @@ impl Fold {
         due
     }
 
-    /// The counts of windows that are over or, with `all`, of every window.
+    /// Returns the counts of the windows that are over or, with `all`, of every window.
     pub(super) fn take(&self, now: UnixTime, all: bool) -> Vec<(Kind, AuditRecord)> {
         let mut due = Vec::new();
         self.windows().retain(|_, window| {
@@ -125,7 +125,7 @@ impl Caller {
 }
 
 impl Window {
-    /// Also when the clock was set back.
+    /// This also holds if the clock was set back.
     fn is_over(&self, now: UnixTime) -> bool {
         !(0..WINDOW).contains(&now.saturating_sub(self.since))
     }
@@ -161,7 +161,7 @@ impl Repeats {
         }
     }
 
-    /// The latest of them, with how many there were and since when.
+    /// Returns the latest record with the number of repeats and the time of the first one.
     fn record(self) -> AuditRecord {
         let mut record = self.last;
         record.details.insert(Detail::Repeated.as_str().to_owned(), self.count.to_string());
@@ -186,25 +186,25 @@ mod tests {
         }
     }
 
-    fn told(due: &[(Kind, AuditRecord)]) -> Vec<(Option<&str>, Option<&str>)> {
-        let mut told: Vec<_> = due
+    fn summary(due: &[(Kind, AuditRecord)]) -> Vec<(Option<&str>, Option<&str>)> {
+        let mut summary: Vec<_> = due
             .iter()
             .map(|(_, record)| (record.object.as_deref(), record.details.get("repeated").map(String::as_str)))
             .collect();
-        told.sort_unstable();
-        told
+        summary.sort_unstable();
+        summary
     }
 
     #[test]
     fn repeats_become_one_record_with_their_number() {
         let fold = Fold::default();
         let mut due = fold.admit(Kind::CallDenied, record(0, "eve", "203.0.113.1", "/a"));
-        assert_eq!(told(&due), [(Some("/a"), None)], "at once");
+        assert_eq!(summary(&due), [(Some("/a"), None)], "recorded at once");
         for at in 1..=100 {
             due = fold.admit(Kind::CallDenied, record(at, "eve", "203.0.113.1", "/a"));
             assert!(due.is_empty());
         }
-        // Somebody else, from elsewhere, or something else is told at once.
+        // Another caller, address or kind of event is recorded at once.
         for other in [
             record(100, "ada", "203.0.113.1", "/a"),
             record(100, "eve", "203.0.113.2", "/a"),
@@ -212,45 +212,46 @@ mod tests {
         ] {
             assert_eq!(fold.admit(Kind::CallDenied, other.clone()), [(Kind::CallDenied, other)]);
         }
-        assert!(fold.take(WINDOW - 1, false).is_empty(), "not over");
+        assert!(fold.take(WINDOW - 1, false).is_empty(), "the window is not over");
         let due = fold.take(WINDOW, false);
-        assert_eq!(told(&due), [(Some("/a"), Some("100"))]);
+        assert_eq!(summary(&due), [(Some("/a"), Some("100"))]);
         assert_eq!((due[0].1.at, due[0].1.details["since"].as_str()), (100, "1"));
-        assert!(fold.take(WINDOW, true).is_empty(), "told once");
+        assert!(fold.take(WINDOW, true).is_empty(), "recorded once");
         assert_eq!(fold.admit(Kind::CallDenied, record(WINDOW, "eve", "203.0.113.1", "/a")).len(), 1);
     }
 
     #[test]
-    fn who_reads_the_log_gets_the_count_so_far() {
+    fn reading_the_log_records_the_count_so_far() {
         let fold = Fold::default();
         for at in 0..3 {
             fold.admit(Kind::CallDenied, record(at, "eve", "203.0.113.1", "/a"));
         }
-        assert_eq!(told(&fold.take(3, true)), [(Some("/a"), Some("2"))]);
+        assert_eq!(summary(&fold.take(3, true)), [(Some("/a"), Some("2"))]);
         assert!(fold.admit(Kind::CallDenied, record(4, "eve", "203.0.113.1", "/a")).is_empty());
         let due = fold.admit(Kind::CallDenied, record(WINDOW, "eve", "203.0.113.1", "/a"));
-        assert_eq!(told(&due), [(Some("/a"), None), (Some("/a"), Some("1"))]);
+        assert_eq!(summary(&due), [(Some("/a"), None), (Some("/a"), Some("1"))]);
     }
 
     #[test]
-    fn who_varies_what_it_does_is_counted_too_and_memory_is_bounded() {
+    fn varied_events_are_counted_and_memory_is_limited() {
         let fold = Fold::default();
-        let mut told_at_once = 0;
+        let mut recorded_at_once = 0;
         for n in 0..10_000_i64 {
             let address = format!("2001:db8::{:x}", n % 0xffff);
-            told_at_once += fold.admit(Kind::CallDenied, record(1, "eve", &address, &format!("/{n}"))).len();
+            recorded_at_once +=
+                fold.admit(Kind::CallDenied, record(1, "eve", &address, &format!("/{n}"))).len();
         }
-        assert_eq!(told_at_once, MOST_DISTINCT, "one party has 64 bits' worth of addresses");
+        assert_eq!(recorded_at_once, MAX_DISTINCT, "a /64 of addresses counts as one caller");
         let due = fold.take(1, true);
-        assert_eq!(told(&due), [(None, Some((10_000 - MOST_DISTINCT).to_string().as_str()))]);
+        assert_eq!(summary(&due), [(None, Some((10_000 - MAX_DISTINCT).to_string().as_str()))]);
         assert_eq!(due[0].1.subject.as_deref(), Some("eve"));
         let mut all = 0;
-        for n in 0..3 * MOST_CALLERS {
+        for n in 0..3 * MAX_CALLERS {
             for _ in 0..2 {
                 all += fold.admit(Kind::CallDenied, record(1, &n.to_string(), "203.0.113.1", "/a")).len();
             }
-            assert!(fold.windows().len() <= MOST_CALLERS);
+            assert!(fold.windows().len() <= MAX_CALLERS);
         }
-        assert_eq!(all + fold.take(1, true).len(), 2 * 3 * MOST_CALLERS, "none is lost");
+        assert_eq!(all + fold.take(1, true).len(), 2 * 3 * MAX_CALLERS, "no event is lost");
     }
 }

@@ -1,10 +1,9 @@
-//! An event as a line of the log.
+//! Events as lines of the log.
 
 use super::{Detail, Kind};
 use flyte_store::AuditRecord;
 
-/// Writes the line. Each detail is a field of its own, so that JSON lines can be searched by them; one that is not there is
-/// left out.
+/// Writes the line. Each detail has its own field, so that JSON lines can be searched; absent details are left out.
 pub(super) fn write(kind: Kind, record: &AuditRecord) {
     let detail = |detail: Detail| record.details.get(detail.as_str()).map(String::as_str);
     macro_rules! line {

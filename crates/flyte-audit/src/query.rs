@@ -1,4 +1,4 @@
-//! What may be asked of the audit log.
+//! Checks of queries of the audit log.
 
 use std::net::IpAddr;
 
@@ -6,17 +6,17 @@ use super::Kind;
 use flyte_settings::settings;
 use flyte_store::AuditQuery;
 
-/// A condition that no record can meet because it is written wrong.
+/// An invalid condition, which no record could meet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
 pub struct WrongCondition {
-    /// Which condition.
+    /// The condition.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: String,
 }
 
-/// The query with its conditions as records have them: without empty ones, and the address in its usual form.
+/// Returns the query with normalized conditions: empty ones are removed, and the address has its canonical form.
 ///
 /// # Errors
 /// [`WrongCondition`].
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_wrong_is_named() {
+    fn invalid_conditions_are_named() {
         let text = |text: &str| Some(text.to_owned());
         for (query, told) in [
             (
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_written_as_records_are() {
+    fn conditions_are_normalized() {
         for (given, kept) in [
             ("", None),
             ("203.0.113.9", Some("203.0.113.9")),

@@ -10,7 +10,7 @@ use flyte_store::AuditQuery;
 use flyte_store_sqlite::SqliteStore;
 use flyte_testing::{NOW, log_to};
 
-/// An audit log, and what it writes to.
+/// An audit log and its store.
 struct World {
     clock: Clock,
     store: Arc<dyn Store>,
@@ -56,7 +56,7 @@ async fn an_event_becomes_a_record_with_time_and_address() {
 }
 
 #[tokio::test]
-async fn what_changes_rights_is_stored_when_it_returns_and_floods_are_not_stored() {
+async fn changes_of_rights_are_stored_at_once_and_floods_are_not() {
     let app = World::new();
     for (n, kind) in Kind::ALL.iter().filter(|kind| kind.changes_rights()).enumerate() {
         assert!(kind.is_stored());
@@ -71,9 +71,9 @@ async fn what_changes_rights_is_stored_when_it_returns_and_floods_are_not_stored
 }
 
 #[tokio::test]
-async fn more_events_than_the_queue_holds_wait_and_none_is_lost() {
+async fn a_full_queue_makes_callers_wait_and_loses_no_event() {
     let app = World::new();
-    let most = 3 * QUEUE;
+    let most = 3 * QUEUE_LENGTH;
     let tasks: Vec<_> = (0..most)
         .map(|n| {
             let audit = app.audit.clone();
@@ -93,7 +93,7 @@ async fn more_events_than_the_queue_holds_wait_and_none_is_lost() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_denied_again_and_again_is_a_few_records() {
+async fn repeated_denied_calls_become_few_records() {
     let app = World::new();
     for n in 0..3000 {
         let event = Event::new(Kind::CallDenied).subject("user-Eve").client("flyte");
@@ -109,12 +109,12 @@ async fn a_call_that_is_denied_again_and_again_is_a_few_records() {
         .iter()
         .map(|record| record.details.get("repeated").map_or(1, |count| count.parse().unwrap()))
         .sum();
-    assert_eq!(counted, 6000, "none is lost");
+    assert_eq!(counted, 6000, "no event is lost");
 }
 
-/// A database that another process has locked for longer than the server waits, and then gives back.
+/// Locks the database in another process for longer than the server waits, and then releases it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_fails_costs_no_event() {
+async fn a_failing_database_loses_no_event() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flyte.db");
     let store = Arc::new(SqliteStore::open(&path).unwrap());
@@ -127,7 +127,7 @@ async fn a_database_that_fails_costs_no_event() {
         async move { audit.record(Event::new(Kind::TrustDeleted)).await }
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!waiting.is_finished(), "it changes rights, and is not stored yet");
+    assert!(!waiting.is_finished(), "the event changes rights and is not stored yet");
     other.execute_batch("ALTER TABLE elsewhere RENAME TO audit_records").unwrap();
     waiting.await.unwrap();
     audit.flush().await;

@@ -1,8 +1,9 @@
-//! Refuses requests that two readers may understand differently.
+//! Rejects requests that two readers may understand differently.
 //!
-//! A proxy in front of the server may judge a request by one of two `Authorization` headers, hosts or targets, and the
-//! server act by the other. None of these is ever repaired or chosen from: RFC 9110 and RFC 9112 allow to refuse them all.
-//! What hyper resolves before a request gets here (two lengths of a body) is refused in `serve/framing.rs`.
+//! If a request has two `Authorization` headers, hosts or targets, a proxy in front of the server may use one of them,
+//! and the server the other. So the server never repairs such a request or chooses a value: RFC 9110 and RFC 9112 allow
+//! it to reject all of them. Cases that hyper resolves earlier (two lengths of a body) are rejected in
+//! `serve/framing.rs`.
 
 use std::net::SocketAddr;
 
@@ -16,7 +17,7 @@ use connectrpc::ConnectError;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header, uri::Authority};
 use serde_json::json;
 
-/// Fields of one value by which the server, or something in front of it, decides (RFC 9110 section 5.3).
+/// Single-value fields on which the server, or something in front of it, bases decisions (RFC 9110 section 5.3).
 const SINGLE: [&str; 22] = [
     "authorization",
     "flyte-authorization",
@@ -42,8 +43,8 @@ const SINGLE: [&str; 22] = [
     "dpop",
 ];
 
-/// Fields of proxies that the server does not read. Proxies in a row may repeat them, but not contradict each other.
-/// `X-Forwarded-For` is not one of them: it is a list, also over several lines.
+/// Fields of proxies that the server does not read. A chain of proxies may repeat them, but the values must be equal.
+/// `X-Forwarded-For` is not in this list, because it is a list that may have several lines.
 const FORWARDED: [&str; 7] = [
     "x-forwarded-host",
     "x-forwarded-proto",
@@ -54,18 +55,18 @@ const FORWARDED: [&str; 7] = [
     "x-real-ip",
 ];
 
-/// Answers 400 to a request with two meanings, on every route.
+/// Responds with 400 to a request with two meanings, on every route.
 pub async fn refuse(request: Request, next: Next) -> Response {
     match judge(&request) {
         Ok(()) => next.run(request).await,
         Err(why) => {
-            tracing::debug!(why, "a request with two meanings is refused");
+            tracing::debug!(why, "rejected a request with two meanings");
             answer(&request, &why)
         }
     }
 }
 
-/// Why a request has more than one meaning.
+/// Returns the reason why a request has more than one meaning.
 fn judge(request: &Request) -> Result<(), String> {
     let headers = request.headers();
     for name in SINGLE {
@@ -82,12 +83,12 @@ fn judge(request: &Request) -> Result<(), String> {
     }
     connection(headers)?;
     target(request.uri(), request.version())?;
-    // A request that came over no connection, as those of tests, was not written with a host.
+    // A request without a connection, as in tests, has no host.
     let needs_host = request.extensions().get::<ConnectInfo<SocketAddr>>().is_some();
     host(request, needs_host)
 }
 
-/// `Connection` and what it may name (RFC 9110 section 7.6.1).
+/// Checks `Connection` and the fields that it may name (RFC 9110 section 7.6.1).
 fn connection(headers: &HeaderMap) -> Result<(), String> {
     let options = headers.get_all(header::CONNECTION).iter().flat_map(list);
     for option in options {
@@ -95,7 +96,7 @@ fn connection(headers: &HeaderMap) -> Result<(), String> {
             || FORWARDED.contains(&option.as_str())
             || matches!(option.as_str(), "cookie" | "x-forwarded-for" | "forwarded");
         if end_to_end {
-            return Err(format!("the Connection header names {option}, which is for the server"));
+            return Err(format!("the Connection header names {option}, which is meant for the server"));
         }
     }
     let mut protocols = headers.get_all(header::UPGRADE).iter().flat_map(list);
@@ -110,7 +111,7 @@ fn list(value: &HeaderValue) -> Vec<String> {
     text.split(',').map(|member| member.trim().to_ascii_lowercase()).collect()
 }
 
-/// The target is a path: in HTTP/1, an absolute form would be a second host (RFC 9112 section 3.2).
+/// Checks that the target is a path: in HTTP/1, the absolute form would be a second host (RFC 9112 section 3.2).
 fn target(uri: &Uri, version: Version) -> Result<(), String> {
     if version < Version::HTTP_2 && (uri.scheme().is_some() || uri.authority().is_some()) {
         return Err("the request's target is not a path".to_owned());
@@ -121,7 +122,8 @@ fn target(uri: &Uri, version: Version) -> Result<(), String> {
     Ok(())
 }
 
-/// One valid host (RFC 9112 section 3.2), which in HTTP/2 is that of `:authority` (RFC 9113 section 8.3.1).
+/// Checks that there is one valid host (RFC 9112 section 3.2). In HTTP/2 it must be that of `:authority` (RFC 9113
+/// section 8.3.1).
 fn host(request: &Request, needs_host: bool) -> Result<(), String> {
     let host = match request.headers().get(header::HOST) {
         Some(value) => Some(parse_host(value).ok_or("the Host header is not a host")?),
@@ -134,9 +136,9 @@ fn host(request: &Request, needs_host: bool) -> Result<(), String> {
     let scheme = request.uri().scheme_str();
     match (&host, authority) {
         (Some(Some(host)), Some(authority)) if !same_host(host, authority, scheme) => {
-            Err("the Host header is not what :authority says".to_owned())
+            Err("the Host header differs from :authority".to_owned())
         }
-        (Some(None), Some(_)) => Err("the Host header is not what :authority says".to_owned()),
+        (Some(None), Some(_)) => Err("the Host header differs from :authority".to_owned()),
         (None, None) if needs_host && request.version() >= Version::HTTP_11 => {
             Err("the request has no Host header".to_owned())
         }
@@ -144,7 +146,7 @@ fn host(request: &Request, needs_host: bool) -> Result<(), String> {
     }
 }
 
-/// The authority in a `Host` header, `Some(None)` where it is empty, `None` where it is not one.
+/// Returns the authority in a `Host` header: `Some(None)` if it is empty, and `None` if it is invalid.
 fn parse_host(value: &HeaderValue) -> Option<Option<Authority>> {
     if value.is_empty() {
         return Some(None);
@@ -153,7 +155,7 @@ fn parse_host(value: &HeaderValue) -> Option<Option<Authority>> {
     is_host(&authority).then_some(Some(authority))
 }
 
-/// Whether it is a host and perhaps a port; a comma is left of two hosts that were joined.
+/// Returns whether this is a host with an optional port. A comma means that two hosts were joined.
 fn is_host(authority: &Authority) -> bool {
     let port = authority.as_str().strip_prefix(authority.host());
     !authority.host().is_empty()
@@ -174,7 +176,7 @@ fn same_host(one: &Authority, other: &Authority, scheme: Option<&str>) -> bool {
         && one.port_u16().or(default) == other.port_u16().or(default)
 }
 
-/// 400, in words that clients of OAuth, Connect and gRPC read alike.
+/// Returns a 400 response that clients of OAuth, Connect and gRPC all understand.
 fn answer(request: &Request, why: &str) -> Response {
     let headers = request.headers();
     let grpc = headers
@@ -192,7 +194,7 @@ fn answer(request: &Request, why: &str) -> Response {
     let mut response = (StatusCode::BAD_REQUEST, Json(body)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if request.version() < Version::HTTP_2 {
-        // What else comes over the connection of such a request is not trusted either.
+        // Further requests on the connection of such a request are not trusted either.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_with_two_meanings_do_not() {
+    fn requests_with_two_meanings_are_rejected() {
         for name in SINGLE {
             for values in [["x", "x"], ["x", "y"]] {
                 let headers = values.map(|value| (name, value));
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_gives_a_host() {
+    fn requests_over_a_connection_need_a_host() {
         let over_a_connection = |version, uri: &str, headers: &[(&str, &str)]| {
             let mut request = request(version, uri, headers);
             request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
@@ -279,7 +281,7 @@ mod tests {
         };
         assert!(!over_a_connection(Version::HTTP_11, "/", &[]));
         assert!(over_a_connection(Version::HTTP_11, "/", &[("host", "a")]));
-        assert!(over_a_connection(Version::HTTP_10, "/", &[]), "it was not yet there");
+        assert!(over_a_connection(Version::HTTP_10, "/", &[]), "HTTP/1.0 has no Host header");
         assert!(!over_a_connection(Version::HTTP_2, "/", &[]));
         assert!(over_a_connection(Version::HTTP_2, "https://a/", &[]));
     }

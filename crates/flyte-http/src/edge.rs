@@ -1,4 +1,4 @@
-//! What is known of a request before anything is done with it: who sent it, its identifier, its line in the log.
+//! Facts about a request that are known before it is handled: the client, the identifier, the line in the log.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,13 +16,13 @@ use tracing::Span;
 
 use flyte_model::{ClientAddr, Network};
 
-/// Identifies a request in the logs of everything that it passes.
+/// Identifies a request in the logs of all systems that it passes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest request identifier that is taken over from a client.
+/// The longest request identifier that is accepted from a client, in bytes.
 const REQUEST_ID_LENGTH: usize = 128;
 
-/// Adds [`ClientAddr`], and drops a request identifier that does not belong into a log.
+/// Adds [`ClientAddr`], and removes a request identifier that is not suitable for a log.
 pub async fn identify(
     State(trusted_proxies): State<Arc<[Network]>>,
     mut request: Request,
@@ -41,8 +41,8 @@ pub async fn identify(
     client.answer(next.run(request)).await
 }
 
-/// A span around each request, and a line when it is answered. Neither holds the query or a header, which carry codes
-/// and tokens.
+/// Creates a span for each request, and a line of the log for each response. They contain neither the query nor
+/// headers, because those carry codes and tokens.
 pub fn trace() -> TraceLayer<SharedClassifier<ServerErrorsAsFailures>, RequestSpan, (), Answered, (), (), ()>
 {
     TraceLayer::new_for_http()
@@ -54,7 +54,7 @@ pub fn trace() -> TraceLayer<SharedClassifier<ServerErrorsAsFailures>, RequestSp
         .on_failure(())
 }
 
-/// Makes the span of a request.
+/// Creates the span of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestSpan;
 
@@ -72,7 +72,7 @@ impl<B> MakeSpan<B> for RequestSpan {
     }
 }
 
-/// Writes the line of an answered request.
+/// Writes the line of the log for a response.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered;
 
@@ -87,6 +87,6 @@ impl OnResponse<Body> for Answered {
     }
 }
 
-/// Tells browsers never to reach the host unencrypted (RFC 6797), for two years.
+/// Instructs browsers to use only encrypted connections to this host (RFC 6797), for two years.
 pub const STRICT_TRANSPORT_SECURITY: (HeaderName, &str) =
     (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000");

@@ -1,4 +1,4 @@
-//! What began is finished, also when whoever asked for it hangs up.
+//! Finishes requests whose client has gone away.
 
 use axum::{
     BoxError,
@@ -14,12 +14,12 @@ use tracing::Instrument as _;
 
 use flyte_model::ClientAddr;
 
-/// Answers a request in a task of its own. A client that resets its stream, or a time limit, drops the future that answers it,
-/// at whatever it waits for: between a change and its audit record, for one. Such a request is worked on to its end, and
-/// only the answer is dropped.
+/// Handles a request in its own task. If a client resets its stream, or a time limit passes, the future of the response
+/// is dropped at any point where it waits: for example between a change and its audit record. With this layer, the
+/// request is handled to its end, and only the response is dropped.
 ///
-/// What is not yet read of the request does not come any more then, and whoever reads it fails. To be placed outside of what
-/// limits requests at a time, so that work whose client has gone is still counted.
+/// Parts of the request that were not read yet no longer arrive, and reading them fails. Place this layer outside the
+/// limit of concurrent requests, so that a request whose client has gone still counts.
 pub async fn finish(request: Request, next: Next) -> Response {
     let (waiting, gone) = oneshot::channel();
     let work = next.run(request.map(|body| while_waited_for(body, gone))).in_current_span();
@@ -29,18 +29,18 @@ pub async fn finish(request: Request, next: Next) -> Response {
     };
     match task.await {
         Ok(response) => {
-            // What is read while the response is streamed ends with the connection.
+            // Reading while the response is streamed ends with the connection.
             let _ = waiting.send(());
             response
         }
         Err(error) => {
-            tracing::error!(%error, "a request was not answered");
+            tracing::error!(%error, "a request got no response");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }
 
-/// The body, which fails once the other end of `gone` was dropped without a word.
+/// Returns the body. It fails when the other end of `gone` is dropped without a message.
 fn while_waited_for(body: Body, gone: oneshot::Receiver<()>) -> Body {
     if body.is_end_stream() {
         return body;
@@ -76,7 +76,7 @@ mod tests {
     const CLIENT: ClientAddr = ClientAddr(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
     #[tokio::test]
-    async fn who_hangs_up_ends_nothing_that_began() {
+    async fn a_request_whose_client_has_gone_is_finished() {
         let go_on = Arc::new(Notify::new());
         let handler_goes_on = Arc::clone(&go_on);
         let (told, mut finished) = mpsc::unbounded_channel();
@@ -88,15 +88,15 @@ mod tests {
         let router = Router::new().route("/", post(handler)).layer(middleware::from_fn(finish));
         let answer = router.oneshot(Request::post("/").body(Body::empty()).unwrap());
         let waiting = tokio::spawn(CLIENT.answer(answer));
-        assert_eq!(finished.recv().await, Some(None), "it began");
+        assert_eq!(finished.recv().await, Some(None), "the request began");
         waiting.abort();
         assert!(waiting.await.unwrap_err().is_cancelled());
         go_on.notify_one();
-        assert_eq!(finished.recv().await, Some(Some(CLIENT)), "and ended, in its client's name");
+        assert_eq!(finished.recv().await, Some(Some(CLIENT)), "the request ended, with its client");
     }
 
     #[tokio::test]
-    async fn what_is_not_read_when_the_client_hangs_up_does_not_come() {
+    async fn reading_fails_after_the_client_has_gone() {
         let body = || {
             let begun = stream::iter([Ok::<_, BoxError>(Bytes::from("half"))]);
             Body::from_stream(begun.chain(stream::pending()))
@@ -106,12 +106,15 @@ mod tests {
         drop(waiting);
         let read = tokio::time::timeout(Duration::from_secs(60), read).await;
         assert!(read.expect("it ends").unwrap().is_err());
-        // Answering is not hanging up.
+        // A finished response does not mean that the client has gone.
         let (waiting, gone) = oneshot::channel();
         let mut body = while_waited_for(body(), gone).into_data_stream();
         assert_eq!(body.next().await.unwrap().unwrap(), "half");
         waiting.send(()).unwrap();
-        assert!(tokio::time::timeout(Duration::from_millis(10), body.next()).await.is_err(), "goes on");
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), body.next()).await.is_err(),
+            "the body can still be read"
+        );
         let whole = while_waited_for(Body::from("a=b"), oneshot::channel().1);
         assert_eq!(axum::body::to_bytes(whole, 100).await.unwrap(), "a=b");
     }

@@ -1,4 +1,4 @@
-//! Whether the server is alive, and whether it should get requests.
+//! Health checks: whether the server runs, and whether it should get requests.
 
 use std::sync::{
     Arc,
@@ -9,12 +9,12 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 
 use flyte_store::Store;
 
-/// Whether the server is about to stop; clones share it.
+/// Whether the server is about to stop; clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<AtomicBool>);
 
 impl Readiness {
-    /// From now on `/readyz` answers 503.
+    /// Makes `/readyz` answer 503 from now on.
     pub fn drain(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -24,8 +24,8 @@ impl Readiness {
     }
 }
 
-/// `GET /healthz`: 200 as long as the process answers at all. `GET /readyz`: 200 while the database answers and the
-/// server is not about to stop.
+/// `GET /healthz` answers 200 as long as the process responds at all. `GET /readyz` answers 200 while the database
+/// works and the server is not about to stop.
 pub fn router(store: Arc<dyn Store>, readiness: Readiness) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))

@@ -1,5 +1,5 @@
-//! What every request passes before it reaches a handler: the client's address and the request's identifier, the refusal of
-//! requests with two meanings, the span of its log lines, the task that works on it, limits, health.
+//! The layers that every request passes before its handler: client address and request identifier, rejection of
+//! ambiguous requests, log span, own task, limits. Also the health checks.
 #![forbid(unsafe_code)]
 
 pub mod ambiguity;

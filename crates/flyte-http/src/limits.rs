@@ -1,4 +1,4 @@
-//! What a request may cost.
+//! Limits on the cost of requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,10 +19,10 @@ use tokio::{
 use super::Shares;
 use flyte_model::ClientAddr;
 
-/// How long the body of a form or token request may take: it is a few short fields.
-const FORM_TIME: Duration = Duration::from_secs(10);
+/// How long the body of a form or token request may take. Such a body has only a few short fields.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Places for the requests that are worked on.
+/// The slots for concurrent requests.
 #[derive(Debug)]
 pub struct Slots {
     all: Semaphore,
@@ -30,24 +30,24 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Places for `most` requests at a time.
+    /// Creates `most` slots.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { all: Semaphore::new(most), shares: Shares::of(most) }
     }
 }
 
-/// Lets a request pass while fewer than the limit are worked on, and fewer than its share from the same client. Further
-/// ones get 503 or 429 at once, which clients try again, rather than pile up. A response that is streamed no longer counts
+/// Handles a request if there are fewer concurrent requests than the limit, and fewer than the share of its client.
+/// Further requests get 503 or 429 at once and do not pile up; clients retry them. A streamed response no longer counts
 /// once it has begun.
 pub async fn limit_concurrency(State(slots): State<Arc<Slots>>, request: Request, next: Next) -> Response {
     let share = request.extensions().get::<ClientAddr>().map(|client| slots.shares.take(client.0));
     if matches!(share, Some(None)) {
-        tracing::warn!("too many requests of one client at a time: answering 429");
-        return busy(StatusCode::TOO_MANY_REQUESTS, "too many requests at a time; try again\n");
+        tracing::warn!("too many concurrent requests of one client: responding with 429");
+        return busy(StatusCode::TOO_MANY_REQUESTS, "too many concurrent requests; try again\n");
     }
     let Ok(_slot) = slots.all.try_acquire() else {
-        tracing::warn!("too many requests at a time: answering 503");
+        tracing::warn!("too many concurrent requests: responding with 503");
         return busy(StatusCode::SERVICE_UNAVAILABLE, "the server is busy; try again\n");
     };
     next.run(request).await
@@ -59,10 +59,10 @@ fn busy(status: StatusCode, text: &'static str) -> Response {
     response
 }
 
-/// Lets a form take no longer to arrive than `FORM_TIME`, however many bytes come meanwhile: who sends slowly holds a
-/// slot. The handler then finds that it did not arrive whole.
+/// Limits the time in which a form must arrive to [`FORM_TIMEOUT`], because a slow client occupies a slot. After that
+/// time, the handler gets an error in place of the rest of the form.
 pub async fn limit_form_time(request: Request, next: Next) -> Response {
-    next.run(request.map(|body| with_deadline(body, FORM_TIME))).await
+    next.run(request.map(|body| with_deadline(body, FORM_TIMEOUT))).await
 }
 
 fn with_deadline(body: Body, time: Duration) -> Body {
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_body_that_takes_too_long_is_not_taken_for_whole() {
+    async fn a_body_that_takes_too_long_fails() {
         let slow = stream::iter([Ok::<_, BoxError>(Bytes::from("half"))]).chain(stream::pending());
         let read = to_bytes(with_deadline(Body::from_stream(slow), Duration::from_millis(10)), 100).await;
         assert!(read.is_err());
@@ -94,7 +94,7 @@ mod tests {
         });
         let read = to_bytes(with_deadline(Body::from_stream(dribble), Duration::from_millis(50)), 10_000);
         assert!(read.await.is_err());
-        let whole = to_bytes(with_deadline(Body::from("a=b"), FORM_TIME), 100).await;
+        let whole = to_bytes(with_deadline(Body::from("a=b"), FORM_TIMEOUT), 100).await;
         assert_eq!(whole.unwrap(), "a=b");
     }
 }

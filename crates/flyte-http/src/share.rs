@@ -1,4 +1,4 @@
-//! No client holds more than its share of what all of them need.
+//! Shares of limited resources, so that no client can use all of them.
 
 use std::{
     collections::HashMap,
@@ -8,18 +8,18 @@ use std::{
 
 use flyte_model::AddressBlock;
 
-/// One client may hold a quarter: it takes four that conspire to keep everybody else out, and who shares an address with
-/// many others still has plenty.
-const PART: usize = 4;
+/// One client may hold a quarter. So it takes four clients together to block all others, and a client that shares its
+/// address with many others still has enough.
+const SHARES: usize = 4;
 
-/// How much each client holds of something that is limited, such as connections.
+/// The amount of a limited resource, for example connections, that each client holds.
 #[derive(Debug)]
 pub struct Shares {
     most: usize,
     held: Mutex<HashMap<AddressBlock, usize>>,
 }
 
-/// What one client holds; given back when dropped.
+/// The share of one client. Dropping it returns the share.
 #[derive(Debug)]
 pub struct Share {
     shares: Arc<Shares>,
@@ -27,13 +27,13 @@ pub struct Share {
 }
 
 impl Shares {
-    /// Each client may hold a quarter of `total`, and at least one.
+    /// Creates shares of a quarter of `total`, but at least one, for each client.
     #[must_use]
     pub fn of(total: usize) -> Arc<Self> {
-        Arc::new(Self { most: (total / PART).max(1), held: Mutex::default() })
+        Arc::new(Self { most: (total / SHARES).max(1), held: Mutex::default() })
     }
 
-    /// One more for the client at this address; `None` where it holds its share already.
+    /// Takes one more for the client at this address. Returns `None` if the client already holds its share.
     #[must_use]
     pub fn take(self: &Arc<Self>, client: IpAddr) -> Option<Share> {
         let client = AddressBlock::of(client);
@@ -68,12 +68,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_holds_its_share_and_leaves_the_rest() {
+    fn a_client_cannot_hold_more_than_its_share() {
         let shares = Shares::of(8);
         let [greedy, modest] = ["2001:db8::1", "203.0.113.9"].map(|text| text.parse::<IpAddr>().unwrap());
         let first = shares.take(greedy).unwrap();
         let _second = shares.take("2001:db8::2".parse().unwrap()).unwrap();
-        assert!(shares.take(greedy).is_none(), "one party commands 64 bits' worth of addresses");
+        assert!(shares.take(greedy).is_none(), "one client can use all addresses of a /64");
         let _other = shares.take(modest).unwrap();
         drop(first);
         let _again = shares.take(greedy).unwrap();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_who_holds_nothing() {
+    fn clients_without_a_share_are_not_stored() {
         let shares = Shares::of(1);
         for _ in 0..3 {
             let _only = shares.take("203.0.113.9".parse().unwrap()).expect("at least one");

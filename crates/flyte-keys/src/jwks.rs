@@ -1,21 +1,21 @@
-//! JSON Web Key Sets (RFC 7517) that clients register.
+//! JSON Web Key Sets (RFC 7517) of client registrations.
 
 use jsonwebtoken::{
     DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
 };
 
-/// The longest key set, in bytes.
+/// The longest JWKS, in bytes.
 const MAX_JWKS: usize = 16 * 1024;
-/// The most keys of a set: enough for a rotation.
+/// The most keys in a JWKS: enough for a rotation.
 const MAX_KEYS: usize = 8;
-/// The least size of an RSA modulus, in bytes.
+/// The smallest RSA modulus, in bytes.
 const MIN_MODULUS: usize = 256;
 
-/// The keys of a registration (RFC 7591 section 2, `jwks`).
+/// Parses the public keys of a registration (RFC 7591 section 2, `jwks`).
 ///
 /// # Errors
-/// What is wrong with it, to stand after the name of the field.
+/// The problem, worded to follow the name of the field.
 pub fn parse(text: &str) -> Result<Vec<Jwk>, &'static str> {
     if text.len() > MAX_JWKS {
         return Err("is longer than 16 KiB");
@@ -25,11 +25,11 @@ pub fn parse(text: &str) -> Result<Vec<Jwk>, &'static str> {
     let members = raw["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     if members.iter().any(|key| key.get("d").is_some() || key.get("k").is_some()) {
         return Err(
-            "has a private or shared key in it: register the public key alone, and treat that one as leaked",
+            "contains a private or shared key: register only the public key, and treat the other one as leaked",
         );
     }
     if set.keys.is_empty() || set.keys.len() > MAX_KEYS || members.len() != set.keys.len() {
-        return Err("must have 1 to 8 keys, each of a kind that is known");
+        return Err("must have 1 to 8 keys of known types");
     }
     for (key, raw) in set.keys.iter().zip(members) {
         if key.common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
@@ -39,13 +39,13 @@ pub fn parse(text: &str) -> Result<Vec<Jwk>, &'static str> {
             AlgorithmParameters::EllipticCurve(key) => key.curve == EllipticCurve::P256,
             AlgorithmParameters::OctetKeyPair(key) => key.curve == EllipticCurve::Ed25519,
             AlgorithmParameters::RSA(_) => {
-                // In base64url, four characters for three bytes.
+                // In base64url, four characters encode three bytes.
                 raw["n"].as_str().is_some_and(|n| n.len() * 3 / 4 >= MIN_MODULUS)
             }
             _ => false,
         };
         if !good || DecodingKey::from_jwk(key).is_err() {
-            return Err("has a key that is none of P-256, Ed25519, and RSA of 2048 bits or more");
+            return Err("has a key other than P-256, Ed25519, or RSA with at least 2048 bits");
         }
     }
     Ok(set.keys)

@@ -1,8 +1,8 @@
-//! Keys that sign tokens.
+//! The keys that sign tokens.
 //!
-//! The keys live in the store, sealed; each process keeps the opened set in memory and replaces it whole, so that
-//! signing and verifying never wait. [`SigningKeys::maintain`], called every so often, moves keys through their life
-//! (`lifecycle`) and takes over what another replica changed. Replicas agree by compare-and-set on the stored set.
+//! The store has the keys in encrypted form. Each process keeps the decrypted set in memory and replaces it as a whole,
+//! so signing and verifying never wait. [`SigningKeys::maintain`], called periodically, moves keys through their states
+//! (`lifecycle`) and loads the changes of other replicas. Replicas agree by compare-and-set on the stored set.
 #![forbid(unsafe_code)]
 
 pub mod jwks;
@@ -37,13 +37,13 @@ use flyte_model::clock::{Clock, UnixTime};
 use flyte_settings::TokenConfig;
 use flyte_store::{SealedSigningKey, Store, StoreError};
 
-/// How many times to try again where another replica changes the keys at the same moment.
+/// How many times an update is retried if another replica changes the keys at the same moment.
 const ATTEMPTS: usize = 5;
 
-/// Unknown `kid`s cause at most one look into the store in so many seconds.
+/// Unknown `kid`s cause at most one read of the store in this many seconds.
 const RELOAD_INTERVAL: i64 = 10;
 
-/// Why keys could not be had or used.
+/// The reason why keys could not be loaded or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The key file cannot be used.
@@ -51,25 +51,25 @@ pub enum KeyError {
     KeyFile {
         /// The key file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         source: std::io::Error,
     },
-    /// The stored keys do not open with the key file.
+    /// The stored keys cannot be decrypted with the key file.
     #[error(
-        "the signing key {kid} in the database was not sealed with this server's key file: restore the key file \
+        "the signing key {kid} in the database was not encrypted with this server's key file: restore the key file \
          that belongs to the database from a backup"
     )]
     WrongSealingKey {
-        /// The key that does not open.
+        /// The key that cannot be decrypted.
         kid: String,
     },
-    /// The configuration names an algorithm that the server does not sign with.
+    /// The configuration names an algorithm that the server does not support.
     #[error("cannot sign with {0:?}: choose one of ES256, EdDSA and RS256")]
     UnsupportedAlgorithm(String),
-    /// There is no key for an algorithm that somebody chose.
+    /// There is no key for a requested algorithm.
     #[error("there is no signing key for {0:?}")]
     NoKeyFor(String),
-    /// Replicas kept changing the keys at the same time.
+    /// Other replicas kept changing the keys at the same time.
     #[error("other replicas kept changing the signing keys at the same time")]
     Contended,
     /// The store failed.
@@ -81,53 +81,53 @@ pub enum KeyError {
     /// The JWT library failed.
     #[error("preparing a token failed: {0}")]
     Jwt(#[source] jsonwebtoken::errors::Error),
-    /// Claims that are not JSON.
+    /// The claims cannot be encoded as JSON.
     #[error("preparing a token failed: {0}")]
     Json(#[from] serde_json::Error),
 }
 
-/// Why a token does not verify. Says nothing that an attacker could use.
+/// The reason why a token does not verify. It reveals nothing that an attacker could use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// Not a signed JWT.
+    /// The token is not a signed JWT.
     #[error("the token is not a signed JWT")]
     Malformed,
-    /// A JWT for another purpose, such as an ID token where an access token is due.
+    /// The token is a JWT for another purpose, for example an ID token in place of an access token.
     #[error("the token is of another type")]
     WrongType,
-    /// Signed by a key that this server does not know.
-    #[error("the token was signed by a key that is not, or no longer, this server's")]
+    /// The token was signed by a key that this server does not know.
+    #[error("the token was signed by a key that does not, or no longer, belong to this server")]
     UnknownKey,
-    /// The header names another algorithm than that of its key.
+    /// The algorithm in the header is not that of the key.
     #[error("the token's algorithm is not that of its key")]
     WrongAlgorithm,
-    /// Altered, or signed by another key than it says.
+    /// The token was altered, or was signed by another key than its header names.
     #[error("the token's signature does not verify")]
     BadSignature,
-    /// The claims are not those of such a token.
+    /// The claims do not have the expected form.
     #[error("the token's claims are not understood")]
     BadClaims,
 }
 
-/// The keys that sign tokens.
+/// The server's keys that sign tokens.
 pub struct SigningKeys {
     store: Arc<dyn Store>,
     sealing: SealingKey,
     clock: Clock,
     config: TokenConfig,
     set: RwLock<Arc<KeySet>>,
-    /// How often `set` was replaced.
+    /// The number of times that `set` was replaced.
     generation: AtomicU64,
-    /// When an unknown `kid` last caused a look into the store.
+    /// The time at which an unknown `kid` last caused a read of the store.
     reloaded_at: AtomicI64,
 }
 
 impl SigningKeys {
-    /// Opens the stored keys; makes the first one where there is none.
+    /// Loads the stored keys, and generates the first one if there are none.
     ///
     /// # Errors
-    /// [`KeyError`] where the store fails, the key file is not the one that sealed them, or the configured algorithm
-    /// is not supported.
+    /// [`KeyError`] if the store fails, the key file cannot decrypt the keys, or the configured algorithm is not
+    /// supported.
     pub async fn load(
         store: Arc<dyn Store>,
         sealing: SealingKey,
@@ -150,30 +150,30 @@ impl SigningKeys {
         Ok(keys)
     }
 
-    /// Signs `claims` as a JWT of type `typ` (such as `at+jwt`, RFC 9068 section 2.1).
+    /// Signs `claims` as a JWT of type `typ` (for example `at+jwt`, RFC 9068 section 2.1).
     ///
     /// # Errors
-    /// [`KeyError`] where the claims are not JSON or the cryptographic library fails.
+    /// [`KeyError`] if the claims cannot be encoded as JSON, or the cryptographic library fails.
     pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
         self.current().sign(None, typ, claims)
     }
 
-    /// Signs as [`SigningKeys::sign`] does, with the key for `algorithm`, such as [`RS256`].
+    /// Signs like [`SigningKeys::sign`], with the key for `algorithm`, for example [`RS256`].
     ///
     /// # Errors
-    /// [`KeyError::NoKeyFor`] where there is no such key, and those of [`SigningKeys::sign`].
+    /// [`KeyError::NoKeyFor`] if there is no such key, and the errors of [`SigningKeys::sign`].
     pub fn sign_by(&self, algorithm: &str, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
         self.current().sign(Some(algorithm), typ, claims)
     }
 
-    /// `alg` of what [`SigningKeys::sign`] signs now.
+    /// Returns the `alg` that [`SigningKeys::sign`] uses now.
     #[must_use]
     pub fn algorithm(&self) -> String {
         self.current().algorithm().unwrap_or(&self.config.signing_algorithm).to_owned()
     }
 
-    /// Verifies that the token is a JWT of type `typ` signed by one of the keys, with that key's algorithm, and
-    /// returns its claims. Time, issuer and audience are the caller's to check, against its own clock.
+    /// Verifies that the token is a JWT of type `typ` and is signed by one of the keys with that key's algorithm.
+    /// Returns its claims. The caller must check time, issuer and audience against its own clock.
     ///
     /// # Errors
     /// [`VerifyError`]; on [`VerifyError::UnknownKey`], [`SigningKeys::reload`] may help.
@@ -181,62 +181,62 @@ impl SigningKeys {
         self.current().verify(token, typ)
     }
 
-    /// Whether there is a key with this `kid`: what it signed verifies.
+    /// Returns whether there is a key with this `kid`, so that its signatures verify.
     #[must_use]
     pub fn knows(&self, kid: &str) -> bool {
         self.current().pair(kid).is_some()
     }
 
-    /// The public keys as a JSON Web Key Set (RFC 7517 section 5).
+    /// Returns the public keys as a JSON Web Key Set (RFC 7517 section 5).
     #[must_use]
     pub fn jwks(&self) -> Bytes {
         self.current().jwks()
     }
 
-    /// Moves the keys through their life as far as they are due, and takes over what another replica changed.
+    /// Moves the keys to the states that are due, and loads the changes of other replicas.
     ///
     /// # Errors
-    /// [`KeyError`]; the keys in memory are then as before.
+    /// [`KeyError`]; the keys in memory then do not change.
     pub async fn maintain(&self) -> Result<(), KeyError> {
         self.update(|stored, now| advance(stored, &Policy::of(&self.config), now)).await
     }
 
-    /// Makes a key that signs from now on, without waiting for verifiers to have seen it: for when the active key
-    /// may have leaked. Tokens signed so far stay valid until they expire.
+    /// Generates a key that signs immediately, without waiting until verifiers have seen it. Use it if the active key
+    /// may have leaked. Existing tokens stay valid until they expire.
     ///
     /// # Errors
-    /// [`KeyError`]; the keys in memory are then as before.
+    /// [`KeyError`]; the keys in memory then do not change.
     pub async fn rotate_now(&self) -> Result<(), KeyError> {
         self.update(|stored, now| supersede(stored, &Policy::of(&self.config), now)).await
     }
 
-    /// Makes a key that signs from now on and drops all others, so that no token they signed verifies any more: for when a
-    /// key has leaked. Whoever holds a refresh token gets new tokens by it.
+    /// Generates a key that signs immediately and removes all others, so that none of their tokens verifies. Use it if
+    /// a key has leaked. Holders of refresh tokens get new access tokens with them.
     ///
     /// # Errors
-    /// [`KeyError`]; the keys in memory are then as before.
+    /// [`KeyError`]; the keys in memory then do not change.
     pub async fn replace_all(&self) -> Result<(), KeyError> {
         self.update(|_, _| start_over(&Policy::of(&self.config))).await
     }
 
-    /// HMAC-SHA-256 of a message by the key file, for what must outlive the signing keys. A MAC for one `purpose` is none for
-    /// another.
+    /// Returns the HMAC-SHA-256 of a message with the key file, for values that must outlive the signing keys. A MAC
+    /// for one `purpose` is not valid for another.
     #[must_use]
     pub fn mac(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
         self.sealing.mac(purpose, message)
     }
 
-    /// A number that changes whenever the keys do, for whoever remembers what they verified.
+    /// Returns a number that changes whenever the keys do. Caches of verified tokens depend on it.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }
 
-    /// Takes over what another replica changed, on meeting an unknown key; `false` where the store was looked into
-    /// too recently for that, so that made-up `kid`s cost nothing.
+    /// Loads the changes of other replicas after an unknown key. Returns `false` if the store was read too recently, so
+    /// that made-up `kid`s cost nothing.
     ///
     /// # Errors
-    /// [`KeyError`]; the keys in memory are then as before.
+    /// [`KeyError`]; the keys in memory then do not change.
     pub async fn reload(&self) -> Result<bool, KeyError> {
         let now = self.clock.now();
         let last = self.reloaded_at.load(Ordering::SeqCst);
@@ -254,7 +254,7 @@ impl SigningKeys {
         Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the stored set as `decide` says, again from the start where another replica was faster.
+    /// Changes the stored set with `decide`, and starts again if another replica was faster.
     async fn update(
         &self,
         decide: impl Fn(&[SealedSigningKey], UnixTime) -> Advance,
@@ -262,8 +262,8 @@ impl SigningKeys {
         for _ in 0..ATTEMPTS {
             let stored = self.store.signing_keys().await?;
             if !stored.is_empty() {
-                // With another server's key file nothing is changed: a key sealed with it would keep the right key file
-                // from opening the set for good.
+                // With the key file of another server, nothing changes: a key encrypted with that file could not be
+                // decrypted with the right one afterwards.
                 self.install(&stored)?;
             }
             let now = self.clock.now();
@@ -274,7 +274,7 @@ impl SigningKeys {
             for new in std::mem::take(&mut next.create) {
                 next.keys.push(self.generate(new, now).await?);
             }
-            // In the store's order: every replica then publishes the same set, byte for byte.
+            // The order is that of the store, so every replica publishes the same set, byte for byte.
             next.keys.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
             let expected: Vec<_> = stored.iter().map(|key| (key.id.clone(), key.state)).collect();
             if self.store.replace_signing_keys(&expected, &next.keys).await? {
@@ -290,7 +290,7 @@ impl SigningKeys {
     async fn generate(&self, new: NewKey, now: UnixTime) -> Result<SealedSigningKey, KeyError> {
         let NewKey { algorithm, state } = new;
         let alg = algorithm.clone();
-        // An RSA key takes a good part of a second.
+        // Generating an RSA key takes a large part of a second.
         let (pair, pkcs8) = tokio::task::spawn_blocking(move || KeyPair::generate(&alg))
             .await
             .map_err(|_| KeyError::Crypto("generating a signing key"))??;
@@ -305,7 +305,7 @@ impl SigningKeys {
         })
     }
 
-    /// Replaces the set in memory by the stored one, unless it is that already.
+    /// Replaces the set in memory with the stored one, if they differ.
     fn install(&self, stored: &[SealedSigningKey]) -> Result<(), KeyError> {
         let current = self.current();
         if current.is(stored) {
@@ -318,7 +318,7 @@ impl SigningKeys {
         Ok(())
     }
 
-    /// Opens a stored key, or takes it from the set in memory where it is there.
+    /// Decrypts a stored key, or takes it from the set in memory.
     fn open(&self, stored: &SealedSigningKey, current: &KeySet) -> Result<Key, KeyError> {
         let pair = match current.pair(&stored.id) {
             Some(pair) => pair,

@@ -1,20 +1,20 @@
-//! When keys are published, used, retired and dropped: a decision on plain data.
+//! Decides when keys are published, used, retired and removed; works on plain data.
 
 use super::RS256;
 use flyte_model::clock::UnixTime;
 use flyte_settings::TokenConfig;
 use flyte_store::{KeyState, SealedSigningKey};
 
-/// For how long a key is published before it signs, in seconds, unless keys rotate faster than that allows: whoever
-/// caches the JWKS for no longer has every key by the time that it is used.
+/// How long a key is published before it signs, in seconds, unless the rotation interval is too short. Verifiers that
+/// cache the JWKS for at most this time have every key before it is used.
 pub const PUBLISH_LEAD: i64 = 3600;
 
-/// Allowance for clocks that disagree, in seconds, added to the longest token's life.
+/// Tolerance for clocks that differ, in seconds, added to the lifetime of the longest token.
 const RETIREMENT_MARGIN: i64 = 300;
 
-/// The rules, in seconds.
+/// The rules; times are in seconds.
 pub(super) struct Policy<'a> {
-    /// `alg` of the key that signs unless a client chose another one.
+    /// `alg` of the key that signs unless a client has chosen another one.
     algorithm: &'a str,
     rotation_interval: i64,
     publish_lead: i64,
@@ -31,34 +31,34 @@ impl<'a> Policy<'a> {
         }
     }
 
-    /// The algorithms that there is to be a key for, the one that signs first.
+    /// Returns the algorithms that need a key, the signing one first.
     fn algorithms(&self) -> impl Iterator<Item = &'a str> {
         let beside = (self.algorithm != RS256).then_some(RS256);
         [self.algorithm].into_iter().chain(beside)
     }
 }
 
-/// A key to make.
+/// A key to generate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NewKey {
     /// `alg`.
     pub(super) algorithm: String,
-    /// The state that it begins in.
+    /// The first state of the key.
     pub(super) state: KeyState,
 }
 
-/// What is to become of the keys.
+/// The result of a decision about the keys.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Advance {
-    /// The keys that stay, in their new states.
+    /// The remaining keys, in their new states.
     pub(super) keys: Vec<SealedSigningKey>,
-    /// The keys to make.
+    /// The keys to generate.
     pub(super) create: Vec<NewKey>,
-    /// Whether anything differs from before.
+    /// Whether anything has changed.
     pub(super) changed: bool,
 }
 
-/// Decides what the keys should be at `now`. Each algorithm's keys go through their life independently of the others'.
+/// Decides which keys should exist at `now`. The keys of each algorithm move through their states independently.
 pub(super) fn advance(keys: &[SealedSigningKey], policy: &Policy<'_>, now: UnixTime) -> Advance {
     let mut next: Vec<SealedSigningKey> =
         keys.iter().filter(|key| !is_over(key, policy, now)).cloned().collect();
@@ -68,7 +68,7 @@ pub(super) fn advance(keys: &[SealedSigningKey], policy: &Policy<'_>, now: UnixT
             create.push(NewKey { algorithm: algorithm.to_owned(), state });
         }
     }
-    // A key of an algorithm that is no longer wanted signs until the one that was configured instead does.
+    // A key of an algorithm that is no longer configured signs until a key of the new algorithm does.
     if position(&next, policy.algorithm, KeyState::Active).is_some() {
         let wanted: Vec<_> = policy.algorithms().collect();
         for key in &mut next {
@@ -81,7 +81,7 @@ pub(super) fn advance(keys: &[SealedSigningKey], policy: &Policy<'_>, now: UnixT
     Advance { keys: next, create, changed }
 }
 
-/// Moves one algorithm's keys; the state of the key to make, if one is to be made.
+/// Moves the keys of one algorithm. Returns the state of a key to generate, if one is needed.
 fn advance_one(
     keys: &mut [SealedSigningKey],
     algorithm: &str,
@@ -92,7 +92,7 @@ fn advance_one(
         |key: &SealedSigningKey| now >= key.state_since.saturating_add(policy.publish_lead);
     let successor = position(keys, algorithm, KeyState::Published);
     let Some(active) = position(keys, algorithm, KeyState::Active) else {
-        // Whether another key signs meanwhile, what verifiers have not seen can wait until they have.
+        // If another key can sign in the meantime, a key that verifiers have not seen yet waits until they have.
         let covered = algorithm == policy.algorithm && keys.iter().any(|key| key.state == KeyState::Active);
         return match successor {
             Some(successor) if covered && !published_long_enough(&keys[successor]) => None,
@@ -120,7 +120,7 @@ fn position(keys: &[SealedSigningKey], algorithm: &str, state: KeyState) -> Opti
     keys.iter().position(|key| key.state == state && key.algorithm == algorithm)
 }
 
-/// Makes way for new keys that sign at once: what rotation by hand does.
+/// Retires the active keys in favour of new keys that sign immediately: a manual rotation.
 pub(super) fn supersede(keys: &[SealedSigningKey], policy: &Policy<'_>, now: UnixTime) -> Advance {
     let mut next = keys.to_vec();
     for key in next.iter_mut().filter(|key| key.state == KeyState::Active) {
@@ -129,7 +129,7 @@ pub(super) fn supersede(keys: &[SealedSigningKey], policy: &Policy<'_>, now: Uni
     Advance { keys: next, ..start_over(policy) }
 }
 
-/// Drops every key for new ones that sign at once: what is done when one has leaked.
+/// Removes all keys in favour of new keys that sign immediately, for the case that a key has leaked.
 pub(super) fn start_over(policy: &Policy<'_>) -> Advance {
     let active = |algorithm: &str| NewKey { algorithm: algorithm.to_owned(), state: KeyState::Active };
     Advance { keys: Vec::new(), create: policy.algorithms().map(active).collect(), changed: true }
@@ -138,7 +138,7 @@ pub(super) fn start_over(policy: &Policy<'_>) -> Advance {
 fn is_over(key: &SealedSigningKey, policy: &Policy<'_>, now: UnixTime) -> bool {
     match key.state {
         KeyState::Retired => now >= key.state_since.saturating_add(policy.retirement),
-        // Published for an algorithm that was configured for a while, and never used.
+        // The key was published for an algorithm that was configured for a short time, and was never used.
         KeyState::Published => {
             policy.algorithms().all(|wanted| wanted != key.algorithm)
                 && now >= key.state_since.saturating_add(policy.rotation_interval)
@@ -171,7 +171,7 @@ mod tests {
         }
     }
 
-    /// A key for those who want RS256, whose rotation is not due.
+    /// Returns a key for clients that chose RS256, whose rotation is not due.
     fn beside(now: UnixTime) -> SealedSigningKey {
         key("r", RS256, Active, now)
     }
@@ -193,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_from_before_gets_a_key_for_rs256() {
+    fn an_upgraded_server_gets_a_key_for_rs256() {
         let keys = [key("a", "ES256", Active, 0)];
         let next = advance(&keys, &POLICY, 50);
         assert_eq!((states(&next), made(&next)), (vec![("a", Active)], vec![(RS256, Active)]));
     }
 
     #[test]
-    fn a_key_walks_through_its_life() {
+    fn a_key_moves_through_its_states() {
         for algorithm in ["ES256", RS256] {
             let other = |now| key("o", if algorithm == RS256 { "ES256" } else { RS256 }, Active, now);
             let mut keys = vec![key("a", algorithm, Active, 0), other(5000)];
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_successor_is_still_published_for_its_lead() {
+    fn a_late_successor_is_still_published_in_advance() {
         // The server was down when the rotation was due.
         let keys = [key("a", "ES256", Active, 0), key("b", "ES256", Published, 50_000), beside(50_000)];
         assert!(!advance(&keys, &POLICY, 50_999).changed);
@@ -239,11 +239,14 @@ mod tests {
             }
             assert_eq!(made(&advance(&keys, &POLICY, 10)), [("ES256", Published)]);
             keys.push(key("b", "ES256", Published, 10));
-            assert!(!advance(&keys, &POLICY, 1009).changed, "the old key signs until the new one is known");
+            assert!(
+                !advance(&keys, &POLICY, 1009).changed,
+                "the old key signs until verifiers know the new one"
+            );
             let next = advance(&keys, &POLICY, 1010);
             assert_eq!((states(&next)[0], states(&next).last()), (("a", then), Some(&("b", Active))));
         }
-        // What is there beside for others takes over at once.
+        // A key that exists for the clients of RS256 takes over immediately.
         let policy = Policy { algorithm: RS256, ..POLICY };
         let next = advance(&[key("a", "ES256", Active, 0), beside(0)], &policy, 10);
         assert_eq!((states(&next), made(&next)), (vec![("a", Retired), ("r", Active)], vec![]));
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn rotation_by_hand_retires_the_active_keys() {
+    fn a_manual_rotation_retires_the_active_keys() {
         let keys = [key("a", "ES256", Active, 0), key("b", "ES256", Published, 0), beside(0)];
         let next = supersede(&keys, &POLICY, 5);
         assert_eq!(states(&next), [("a", Retired), ("b", Published), ("r", Retired)]);

@@ -1,4 +1,4 @@
-//! One key pair: made, stored and used with an algorithm that never changes.
+//! A key pair and its algorithm, which never changes.
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -22,17 +22,17 @@ use zeroize::Zeroizing;
 
 use super::KeyError;
 
-/// What the server can sign with (`alg`, RFC 7518 section 3.1 and RFC 8037 section 3.1).
+/// The algorithms that the server can sign with (`alg`, RFC 7518 section 3.1 and RFC 8037 section 3.1).
 pub const ALGORITHMS: [&str; 3] = ["ES256", "EdDSA", "RS256"];
 
-/// The algorithm that every OpenID Connect client understands, and that a provider must support (OpenID Connect Core section
-/// 15.1, Discovery section 3): there is always a key for it, whatever signs access tokens.
+/// The algorithm that every OpenID Connect client understands and every provider must support (OpenID Connect Core
+/// section 15.1, Discovery section 3). So there is always a key for it, whatever algorithm signs access tokens.
 pub const RS256: &str = "RS256";
 
-/// RSA keys are of the least size that is still recommended for the decade: each verifier pays for more.
+/// The smallest size of RSA keys that is recommended for this decade. A larger size would cost every verifier more.
 const RSA_SIZE: KeySize = KeySize::Rsa2048;
 
-/// A private key, parsed once: parsing costs more than signing.
+/// A private key. It is parsed only once, because parsing costs more than signing.
 pub(super) enum KeyPair {
     Es256(EcdsaKeyPair),
     EdDsa(Ed25519KeyPair),
@@ -40,7 +40,7 @@ pub(super) enum KeyPair {
 }
 
 impl KeyPair {
-    /// Makes a key for `alg`; returns its PKCS#8 form too, which is all that is ever stored.
+    /// Generates a key for `alg`. Also returns its PKCS#8 form, the only form that is ever stored.
     pub(super) fn generate(alg: &str) -> Result<(Self, Zeroizing<Vec<u8>>), KeyError> {
         let failed = |_| KeyError::Crypto("generating a signing key");
         let random = SystemRandom::new();
@@ -73,7 +73,7 @@ impl KeyPair {
         })
     }
 
-    /// The name of the algorithm, as in `alg`.
+    /// Returns the name of the algorithm, as in `alg`.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Es256(_) => "ES256",
@@ -82,7 +82,7 @@ impl KeyPair {
         }
     }
 
-    /// The algorithm that the key is for.
+    /// Returns the algorithm of the key.
     pub(super) fn algorithm(&self) -> Algorithm {
         match self {
             Self::Es256(_) => Algorithm::ES256,
@@ -91,7 +91,7 @@ impl KeyPair {
         }
     }
 
-    /// The JWS signature of `message` (RFC 7515 section 5.1).
+    /// Returns the JWS signature of `message` (RFC 7515 section 5.1).
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let failed = |_| KeyError::Crypto("signing");
         Ok(match self {
@@ -106,12 +106,12 @@ impl KeyPair {
         })
     }
 
-    /// The public key as published (RFC 7517), its `kid` being its thumbprint (RFC 7638): the same key has the same
-    /// name in every replica.
+    /// Returns the public key in its published form (RFC 7517). Its `kid` is its thumbprint (RFC 7638), so a key has
+    /// the same name in every replica.
     pub(super) fn jwk(&self) -> Result<Jwk, KeyError> {
         let algorithm = match self {
             Self::Es256(pair) => {
-                // An uncompressed point: 0x04, then x and y of 32 bytes each (SEC 1 section 2.3.3).
+                // An uncompressed point is 0x04, then x and y with 32 bytes each (SEC 1 section 2.3.3).
                 let point = pair.public_key().as_ref();
                 let [4, coordinates @ ..] = point else {
                     return Err(KeyError::Crypto("reading a public key"));

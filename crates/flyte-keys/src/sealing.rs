@@ -1,4 +1,4 @@
-//! The key file that seals signing keys in the database, so that a copy of the database alone signs nothing.
+//! The key file, which encrypts the signing keys in the database. A copy of the database alone cannot sign anything.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use super::KeyError;
 
 const KEY_LEN: usize = 32;
 
-/// What the key file seals and authenticates with.
+/// The key that encrypts and authenticates, from the key file.
 pub struct SealingKey {
     sealing: RandomizedNonceKey,
     /// Another key, derived from that of the file.
@@ -24,15 +24,15 @@ pub struct SealingKey {
 }
 
 impl SealingKey {
-    /// Reads the key file, or creates it (32 random bytes, mode 0600) where it is missing.
+    /// Reads the key file. If it does not exist, creates it (32 random bytes, mode 0600).
     ///
     /// # Errors
-    /// [`KeyError::KeyFile`] where the file cannot be read or written, holds anything but a key, or can be read by
-    /// others than its owner.
+    /// [`KeyError::KeyFile`] if the file cannot be read or written, does not hold a key, or can be read by other users
+    /// than its owner.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
         match load(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => match create(path) {
-                // Another process created it at the same moment.
+                // Another process has created it at the same moment.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => load(path),
                 created => created,
             },
@@ -42,10 +42,10 @@ impl SealingKey {
         .and_then(|key| Self::from_bytes(&key))
     }
 
-    /// A key that is kept nowhere, for tests.
+    /// Generates a key that is not stored, for tests.
     ///
     /// # Errors
-    /// [`KeyError::Crypto`] where the system has no randomness to give.
+    /// [`KeyError::Crypto`] if the system's random number generator fails.
     pub fn generate() -> Result<Self, KeyError> {
         let mut key = Zeroizing::new([0; KEY_LEN]);
         aws_lc_rs::rand::fill(&mut *key).map_err(|_| KeyError::Crypto("generating a sealing key"))?;
@@ -61,7 +61,7 @@ impl SealingKey {
         Ok(Self { sealing, authentication })
     }
 
-    /// HMAC-SHA-256 of a message; one for another `purpose` does not pass for it.
+    /// Returns the HMAC-SHA-256 of a message. It is not valid for another `purpose`.
     pub(super) fn mac(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.authentication);
         context.update(purpose.as_bytes());
@@ -72,7 +72,7 @@ impl SealingKey {
         mac
     }
 
-    /// Encrypts `secret`; it can be opened only with the same `context`. The nonce stands in front.
+    /// Encrypts `secret`. It can be decrypted only with the same `context`. The result begins with the nonce.
     pub(super) fn seal(&self, context: &str, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
         let mut sealed = secret.to_vec();
         let nonce = self
@@ -82,7 +82,8 @@ impl SealingKey {
         Ok([nonce.as_ref().as_slice(), &sealed].concat())
     }
 
-    /// Decrypts what [`SealingKey::seal`] made; `None` where it was made with another key or context, or was altered.
+    /// Decrypts the result of [`SealingKey::seal`]. Returns `None` if it was made with another key or context, or was
+    /// altered.
     pub(super) fn open(&self, context: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut secret = Zeroizing::new(ciphertext.to_vec());
@@ -105,7 +106,8 @@ impl std::fmt::Debug for SealingKey {
 fn load(path: &Path) -> io::Result<Zeroizing<[u8; KEY_LEN]>> {
     let mut file = File::open(path)?;
     refuse_if_shared(&file)?;
-    // One byte more than a key, so that a longer file is noticed; the buffer never grows and leaves no copies behind.
+    // One byte more than a key, so that a longer file is detected. The buffer never grows, so it leaves no copies in
+    // memory.
     let mut content = Zeroizing::new([0; KEY_LEN + 1]);
     let mut length = 0;
     while length < content.len() {
@@ -132,7 +134,7 @@ fn refuse_if_shared(file: &File) -> io::Result<()> {
     }
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
-        format!("others than its owner have access to it (mode {mode:03o}); run `chmod 600` on it"),
+        format!("users other than its owner have access to it (mode {mode:03o}); run `chmod 600` on it"),
     ))
 }
 
@@ -141,13 +143,14 @@ fn refuse_if_shared(_: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a new key beside the path and moves it there whole, unless a file is there by then.
+/// Writes a new key to a temporary file, and then renames it, unless a file exists at the path by then.
 fn create(path: &Path) -> io::Result<Zeroizing<[u8; KEY_LEN]>> {
     let mut key = Zeroizing::new([0; KEY_LEN]);
-    aws_lc_rs::rand::fill(&mut *key).map_err(|_| io::Error::other("the system has no randomness to give"))?;
+    aws_lc_rs::rand::fill(&mut *key)
+        .map_err(|_| io::Error::other("the system's random number generator failed"))?;
     let directory =
         path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    // Temporary files are made with mode 0600.
+    // Temporary files have mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(&*key)?;
     file.as_file().sync_all()?;
@@ -163,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn created_once_and_readable_by_the_owner_alone() {
+    fn the_file_is_created_once_and_only_its_owner_can_read_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sealing.key");
         let sealed = SealingKey::load_or_create(&path).unwrap().seal("kid", b"secret").unwrap();
@@ -174,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_file_that_others_can_read() {
+    fn a_file_that_others_can_read_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sealing.key");
         SealingKey::load_or_create(&path).unwrap();
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_file_of_another_length() {
+    fn a_file_of_another_length_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sealing.key");
         for length in [0, 31, 33, 4096] {
@@ -194,12 +197,12 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
             let error = SealingKey::load_or_create(&path).unwrap_err().to_string();
             assert!(error.contains("32 bytes"), "{error}");
-            assert_eq!(fs::metadata(&path).unwrap().len(), length as u64, "the file is left as it was");
+            assert_eq!(fs::metadata(&path).unwrap().len(), length as u64, "the file does not change");
         }
     }
 
     #[test]
-    fn opens_nothing_sealed_otherwise() {
+    fn another_key_or_context_decrypts_nothing() {
         let key = SealingKey::generate().unwrap();
         let sealed = key.seal("kid", b"secret").unwrap();
         assert!(key.open("other", &sealed).is_none());

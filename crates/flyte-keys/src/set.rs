@@ -1,4 +1,4 @@
-//! The opened keys as they stand in memory: never changed, only replaced.
+//! The decrypted keys in memory: never changed, only replaced.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{KeyError, RS256, VerifyError, pair::KeyPair};
 use flyte_store::{KeyState, SealedSigningKey};
 
-/// One opened key.
+/// One decrypted key.
 pub(super) struct Key {
     id: String,
     state: KeyState,
@@ -28,7 +28,7 @@ impl Key {
     pub(super) fn new(id: String, state: KeyState, pair: Arc<KeyPair>) -> Result<Self, KeyError> {
         let jwk = pair.jwk()?;
         let decoding = DecodingKey::from_jwk(&jwk).map_err(KeyError::Jwt)?;
-        // The algorithm is pinned to the key's. Claims are checked by the caller, against the injected clock.
+        // The algorithm must be that of the key. The caller checks the claims against the injected clock.
         let mut validation = Validation::new(pair.algorithm());
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
@@ -43,17 +43,17 @@ impl Key {
     }
 }
 
-/// All opened keys.
+/// All decrypted keys.
 pub(super) struct KeySet {
     keys: Vec<Key>,
-    /// Position of the key that signs where nobody chose an algorithm.
+    /// Position of the key that signs if no algorithm is chosen.
     signing: Option<usize>,
     jwks: Bytes,
 }
 
 impl KeySet {
-    /// The keys, of which the active one for `algorithm` signs. While there is none yet, it is the one that is being replaced,
-    /// and the one that is there for RS256 only where there is no other.
+    /// Creates a set in which the active key for `algorithm` signs. While there is none yet, the key that is being
+    /// replaced signs; the key for RS256 signs only if there is no other.
     pub(super) fn new(algorithm: &str, keys: Vec<Key>) -> Result<Self, KeyError> {
         let jwks = JwkSet { keys: keys.iter().map(|key| key.jwk.clone()).collect() };
         let active = keys.iter().enumerate().filter(|(_, key)| key.state == KeyState::Active);
@@ -66,12 +66,12 @@ impl KeySet {
         Ok(Self { jwks: serde_json::to_vec(&jwks)?.into(), signing, keys })
     }
 
-    /// `alg` of the key that signs where nobody chose one.
+    /// Returns the `alg` of the key that signs if no algorithm is chosen.
     pub(super) fn algorithm(&self) -> Option<&'static str> {
         self.signing.and_then(|at| self.keys.get(at)).map(Key::algorithm)
     }
 
-    /// Whether this is what is stored.
+    /// Returns whether this is the stored set.
     pub(super) fn is(&self, stored: &[SealedSigningKey]) -> bool {
         !stored.is_empty()
             && self.keys.len() == stored.len()
@@ -90,7 +90,8 @@ impl KeySet {
         self.jwks.clone()
     }
 
-    /// Signs with the active key for `algorithm`, if one is chosen (RFC 7515 section 7.1, compact serialization).
+    /// Signs with the active key, or with that for `algorithm` if it is set (RFC 7515 section 7.1, compact
+    /// serialization).
     pub(super) fn sign(
         &self,
         algorithm: Option<&str>,
@@ -111,7 +112,7 @@ impl KeySet {
         let mut header = Header::new(key.pair.algorithm());
         header.typ = Some(typ.to_owned());
         header.kid = Some(key.id.clone());
-        // `jsonwebtoken::encode` would parse the private key anew for each token, which costs more than the signature.
+        // `jsonwebtoken::encode` would parse the private key again for each token, which costs more than the signature.
         let mut token = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);
         token.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(claims)?, &mut token);
@@ -122,9 +123,9 @@ impl KeySet {
     }
 
     pub(super) fn verify<T: DeserializeOwned>(&self, token: &str, typ: &str) -> Result<T, VerifyError> {
-        // `alg` values that the library does not know, `none` among them, do not get past this line.
+        // `alg` values that the library does not know, for example `none`, are rejected here.
         let header = jsonwebtoken::decode_header(token).map_err(|_| VerifyError::Malformed)?;
-        // RFC 7515 section 4.1.11: what must be understood, and is not, makes the token invalid.
+        // RFC 7515 section 4.1.11: a critical header that is not understood makes the token invalid.
         if header.crit.is_some() {
             return Err(VerifyError::Malformed);
         }
@@ -146,7 +147,7 @@ impl KeySet {
     }
 }
 
-/// Whether a `typ` is the wanted one: a media type, so without regard to case, and `application/` may be left out
+/// Returns whether a `typ` is the expected one. It is a media type: case is ignored, and `application/` may be omitted
 /// (RFC 7515 section 4.1.9).
 fn is_type(found: &str, wanted: &str) -> bool {
     let bare = match found.split_at_checked("application/".len()) {

@@ -1,4 +1,4 @@
-//! Signing, verifying, and the life of keys in a store that several servers share.
+//! Tests of signing, verifying, and the states of keys in a store that several servers share.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use flyte_store_sqlite::SqliteStore;
 const NOW: i64 = 1_800_000_000;
 const TYP: &str = "at+jwt";
 
-/// A store, a clock and a key file that servers share.
+/// The store, the clock and the key file that the servers share.
 struct Shared {
     store: Arc<dyn Store>,
     clock: Clock,
@@ -38,13 +38,13 @@ impl Shared {
         SealingKey::load_or_create(&self.directory.path().join("sealing.key")).unwrap()
     }
 
-    /// One more server.
+    /// Starts another server.
     async fn server(&self) -> SigningKeys {
         let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
         SigningKeys::load(store, self.sealing(), clock, &self.config).await.unwrap()
     }
 
-    /// The stored keys of the configured algorithm; another one, for RS256, is beside them.
+    /// Returns the stored keys of the configured algorithm. The store has another key for RS256.
     async fn stored(&self) -> Vec<SealedSigningKey> {
         let mut keys = self.store.signing_keys().await.unwrap();
         keys.retain(|key| key.algorithm == self.config.signing_algorithm);
@@ -56,7 +56,7 @@ impl Shared {
     }
 }
 
-/// The published keys of the algorithm that signs.
+/// Returns the published keys of the signing algorithm.
 fn published(keys: &SigningKeys) -> Vec<Value> {
     let jwks: Value = serde_json::from_slice(&keys.jwks()).unwrap();
     let all = jwks["keys"].as_array().unwrap().iter();
@@ -76,7 +76,7 @@ fn kid(token: &str) -> String {
     part(token, 0)["kid"].as_str().unwrap().to_owned()
 }
 
-/// A token with this header and signature, the claims being those of `token`.
+/// Returns a token with this header and signature, and the claims of `token`.
 fn forged(token: &str, header: &Value, signature: &[u8]) -> String {
     let header = BASE64_URL_SAFE_NO_PAD.encode(header.to_string());
     let claims = token.split('.').nth(1).unwrap();
@@ -84,14 +84,14 @@ fn forged(token: &str, header: &Value, signature: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn each_algorithm_signs_and_anybody_can_verify() {
+async fn each_algorithm_signs_tokens_that_the_jwks_verifies() {
     for alg in ALGORITHMS {
         let keys = Shared::new(alg).server().await;
         let claims = json!({"sub": "ada", "exp": 1});
         let token = keys.sign(TYP, &claims).unwrap();
         assert_eq!(part(&token, 0), json!({"typ": TYP, "alg": alg, "kid": kids(&keys)[0]}));
         assert_eq!(keys.verify::<Value>(&token, TYP), Ok(claims.clone()), "{alg}");
-        // Somebody who has nothing but the JWKS.
+        // A verifier that has only the JWKS.
         let jwks: JwkSet = serde_json::from_slice(&keys.jwks()).unwrap();
         let mut validation = Validation::new(alg.parse().unwrap());
         validation.required_spec_claims.clear();
@@ -103,7 +103,7 @@ async fn each_algorithm_signs_and_anybody_can_verify() {
 }
 
 #[tokio::test]
-async fn a_client_can_choose_rs256_whatever_signs_otherwise() {
+async fn a_client_can_choose_rs256() {
     for alg in ALGORITHMS {
         let shared = Shared::new(alg);
         let keys = shared.server().await;
@@ -124,7 +124,7 @@ async fn a_client_can_choose_rs256_whatever_signs_otherwise() {
             matches!(keys.sign_by("ES384", TYP, &json!({})), Err(KeyError::NoKeyFor(alg)) if alg == "ES384")
         );
 
-        // By hand and at once: the new keys sign, for RS256 too.
+        // After a manual rotation the new keys sign immediately, including the one for RS256.
         keys.replace_all().await.unwrap();
         assert_eq!(keys.verify::<Value>(&token, TYP), Err(VerifyError::UnknownKey), "{alg}");
         let token = keys.sign_by(RS256, TYP, &json!({})).unwrap();
@@ -134,7 +134,7 @@ async fn a_client_can_choose_rs256_whatever_signs_otherwise() {
 }
 
 #[tokio::test]
-async fn a_database_from_before_gets_a_key_for_rs256_and_keeps_its_own() {
+async fn an_older_database_gets_a_key_for_rs256_and_keeps_its_own() {
     let shared = Shared::new("ES256");
     let before = shared.server().await;
     let token = before.sign(TYP, &json!({})).unwrap();
@@ -148,7 +148,7 @@ async fn a_database_from_before_gets_a_key_for_rs256_and_keeps_its_own() {
 }
 
 #[tokio::test]
-async fn the_published_keys_hold_no_secret_and_are_named_by_their_thumbprint() {
+async fn published_keys_have_no_secret_and_thumbprints_as_names() {
     for (alg, members, use_order) in [
         ("ES256", &["alg", "crv", "kid", "kty", "use", "x", "y"][..], &["crv", "kty", "x", "y"][..]),
         ("EdDSA", &["alg", "crv", "kid", "kty", "use", "x"], &["crv", "kty", "x"]),
@@ -167,7 +167,7 @@ async fn the_published_keys_hold_no_secret_and_are_named_by_their_thumbprint() {
         let canonical = format!("{{{}}}", canonical.join(","));
         let thumbprint = digest::digest(&digest::SHA256, canonical.as_bytes());
         assert_eq!(key["kid"], BASE64_URL_SAFE_NO_PAD.encode(thumbprint), "{alg}");
-        // Neither what is stored nor what is printed holds the private key.
+        // The private key is neither in the stored form nor in the debug output.
         let stored = shared.stored().await.remove(0);
         assert!(KeyPair::from_pkcs8(alg, &stored.sealed_private_key).is_err());
         let debug = format!("{keys:?}");
@@ -176,9 +176,9 @@ async fn the_published_keys_hold_no_secret_and_are_named_by_their_thumbprint() {
 }
 
 #[tokio::test]
-async fn coordinates_are_of_full_length() {
-    // One in 128 P-256 keys has a coordinate that begins with a zero byte, which must not be left out (RFC 7518
-    // section 6.2.1.2).
+async fn coordinates_have_their_full_length() {
+    // One in 128 P-256 keys has a coordinate that begins with a zero byte. It must not be left out (RFC 7518 section
+    // 6.2.1.2).
     for _ in 0..300 {
         let (pair, _) = KeyPair::generate("ES256").unwrap();
         let jwk = serde_json::to_value(pair.jwk().unwrap()).unwrap();
@@ -190,7 +190,7 @@ async fn coordinates_are_of_full_length() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_type_does_not_pass() {
+async fn a_token_of_another_type_is_rejected() {
     let keys = Shared::new("ES256").server().await;
     let claims = json!({"sub": "ada"});
     for typ in ["JWT", "logout+jwt", "at", "at+jwt ", "", "application/jwt", "application/"] {
@@ -227,7 +227,7 @@ async fn the_algorithm_is_that_of_the_key_whatever_the_header_says() {
                 );
             }
         }
-        // The classic: an HMAC keyed with the public key, in each form that a careless verifier might take it.
+        // A known attack: an HMAC with the public key as its key, in each form that a careless verifier could use.
         let jwk = &published(&keys)[0];
         let raw = jwk.get("x").or(jwk.get("n")).unwrap().as_str().unwrap();
         for secret in [jwk.to_string().into_bytes(), raw.into(), BASE64_URL_SAFE_NO_PAD.decode(raw).unwrap()]
@@ -280,18 +280,18 @@ async fn an_altered_token_does_not_verify() {
         };
         assert_eq!(with(("crit", json!(["exp"]))), Err(VerifyError::Malformed));
         assert_eq!(with(("kid", json!("unknown"))), Err(VerifyError::UnknownKey));
-        // A key that the token brings along is nobody's.
+        // A key in the token itself is not trusted.
         assert_eq!(with(("jwk", published(&keys)[0].clone())), Err(VerifyError::BadSignature));
         assert_eq!(
             Shared::new(alg).server().await.verify::<Value>(&token, TYP),
             Err(VerifyError::UnknownKey),
-            "another server's token"
+            "a token of another server"
         );
     }
 }
 
 #[tokio::test]
-async fn a_key_is_published_before_its_use_and_dropped_after_its_last_token() {
+async fn a_key_is_published_before_its_use_and_removed_after_its_last_token() {
     use KeyState::{Active, Published, Retired};
     let shared = Shared::new("ES256");
     let keys = shared.server().await;
@@ -304,7 +304,7 @@ async fn a_key_is_published_before_its_use_and_dropped_after_its_last_token() {
     shared.clock.advance(1);
     keys.maintain().await.unwrap();
     assert_eq!(shared.states().await, [Active, Published]);
-    assert_eq!(kids(&keys).len(), 2, "verifiers see it an hour ahead");
+    assert_eq!(kids(&keys).len(), 2, "verifiers see it an hour in advance");
     assert_eq!(kid(&keys.sign(TYP, &json!({})).unwrap()), kid(&early), "it does not sign yet");
 
     shared.clock.advance(PUBLISH_LEAD - 1);
@@ -318,7 +318,7 @@ async fn a_key_is_published_before_its_use_and_dropped_after_its_last_token() {
     assert_ne!(kid(&next), kid(&last));
     assert_eq!(kid(&next), kids(&keys)[1]);
 
-    // The last token signed expires now; clocks may differ.
+    // The last signed token expires now; clocks can differ.
     shared.clock.advance(shared.config.access_token_ttl);
     keys.maintain().await.unwrap();
     assert!(keys.verify::<Value>(&last, TYP).is_ok());
@@ -334,7 +334,7 @@ async fn servers_on_one_store_agree() {
     let shared = Shared::new("ES256");
     let (store, clock) = (&shared.store, &shared.clock);
     let load = || SigningKeys::load(Arc::clone(store), shared.sealing(), clock.clone(), &shared.config);
-    // The first start of several at once makes one key.
+    // If several servers start for the first time at once, they generate one key.
     let _ = shared.sealing();
     let servers = futures_util::future::join_all((0..4).map(|_| load())).await;
     let servers: Vec<_> = servers.into_iter().map(Result::unwrap).collect();
@@ -344,14 +344,14 @@ async fn servers_on_one_store_agree() {
         assert!(pair[1].verify::<Value>(&pair[0].sign(TYP, &json!({})).unwrap(), TYP).is_ok());
     }
 
-    // One rotates; another meets a token by a key that it has never seen.
+    // One server rotates; another one sees a token by an unknown key.
     servers[0].rotate_now().await.unwrap();
     let token = servers[0].sign(TYP, &json!({})).unwrap();
     assert_eq!(servers[1].verify::<Value>(&token, TYP), Err(VerifyError::UnknownKey));
     assert!(servers[1].reload().await.unwrap());
     assert!(servers[1].verify::<Value>(&token, TYP).is_ok());
     assert_eq!(kid(&servers[1].sign(TYP, &json!({})).unwrap()), kid(&token), "it signs with the new key");
-    // Made-up identifiers cost one look at the store in ten seconds.
+    // Made-up identifiers cause one read of the store in ten seconds.
     assert!(!servers[1].reload().await.unwrap());
     clock.advance(9);
     assert!(!servers[1].reload().await.unwrap());
@@ -359,9 +359,9 @@ async fn servers_on_one_store_agree() {
     assert!(servers[1].reload().await.unwrap());
 
     servers[2].maintain().await.unwrap();
-    assert!(servers[2].verify::<Value>(&token, TYP).is_ok(), "upkeep brings it too");
+    assert!(servers[2].verify::<Value>(&token, TYP).is_ok(), "maintenance also loads it");
 
-    // All do their upkeep at the moment when a rotation is due.
+    // All servers do their maintenance at the moment when a rotation is due.
     clock.advance(shared.config.key_rotation_interval);
     for _ in 0..3 {
         let upkeep = servers.iter().map(SigningKeys::maintain);
@@ -376,7 +376,7 @@ async fn servers_on_one_store_agree() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_file_is_told_and_changes_nothing() {
+async fn a_wrong_key_file_is_reported_and_changes_nothing() {
     let shared = Shared::new("ES256");
     let keys = shared.server().await;
     let token = keys.sign(TYP, &json!({})).unwrap();
@@ -389,12 +389,12 @@ async fn a_wrong_key_file_is_told_and_changes_nothing() {
     assert!(matches!(&error, KeyError::WrongSealingKey { kid } if *kid == stored[0].id), "{error}");
     assert!(error.to_string().contains("restore the key file"), "{error}");
     assert_eq!(shared.store.signing_keys().await.unwrap(), stored);
-    // With the right one it goes on.
+    // It works again with the right key file.
     assert!(shared.server().await.verify::<Value>(&token, TYP).is_ok());
 }
 
 #[tokio::test]
-async fn an_unknown_algorithm_is_refused_by_name() {
+async fn an_unknown_algorithm_is_rejected_by_name() {
     let shared = Shared::new("HS256");
     let (store, clock) = (Arc::clone(&shared.store), shared.clock.clone());
     let error = SigningKeys::load(store, shared.sealing(), clock, &shared.config).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Objects in a bucket of S3, or of what speaks its protocol.
+//! Objects in a bucket of S3 or of a service with the same protocol.
 
 use std::{
     collections::BTreeMap, env, fs, io, os::unix::fs::FileExt as _, path::Path as FilePath, sync::Arc,
@@ -22,23 +22,23 @@ use super::{
 };
 use flyte_settings::{BucketUrl, ObjectsConfig};
 
-/// What is larger is uploaded in parts of this size, in bytes. At most 10000 of them, which is more than a single object of
-/// S3 may have.
-const PART: u64 = 64 << 20;
-/// Parts on their way at a time.
-const PARTS_AT_A_TIME: usize = 2;
-/// How long requests that failed are tried again.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Where neither the settings nor the environment say.
+/// Larger objects are uploaded in parts of this size, in bytes. 10000 parts are allowed, which is more than an object
+/// of S3 can have.
+const PART_SIZE: u64 = 64 << 20;
+/// The most parts that are uploaded at the same time.
+const MAX_CONCURRENT_PARTS: usize = 2;
+/// How long failed requests are retried.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
+/// The region if neither the settings nor the environment have one.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// A bucket, or a part of it.
+/// A bucket, or the objects with one prefix in it.
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
     store: Arc<dyn ObjectStore>,
-    /// Before each key, with a slash at its end where it is not empty.
+    /// The prefix of all keys: empty, or with a slash at its end.
     prefix: String,
-    /// What a process needs to read and write it.
+    /// The environment variables that a process needs to read and write the bucket.
     environment: Vec<(String, SecretString)>,
 }
 
@@ -82,7 +82,7 @@ impl Bucket {
             let text = endpoint.as_str().trim_end_matches('/');
             let plain = endpoint.scheme() == "http";
             builder = builder.with_endpoint(text).with_allow_http(plain);
-            // As AWS's own libraries and as the published client's call it.
+            // AWS's own libraries and the published client use this name.
             for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "FLYTE_AWS_ENDPOINT"] {
                 tell(variable, text);
             }
@@ -90,7 +90,7 @@ impl Bucket {
                 tell("AWS_ALLOW_HTTP", "true");
             }
         }
-        let retry = RetryConfig { max_retries: 5, retry_timeout: PATIENCE, ..RetryConfig::default() };
+        let retry = RetryConfig { max_retries: 5, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
         let store = builder
             .with_retry(retry)
             .build()
@@ -102,12 +102,12 @@ impl Bucket {
         })
     }
 
-    /// What a process needs in its environment to read and write it.
+    /// Returns the environment variables that a process needs to read and write the bucket.
     pub(super) fn environment(&self) -> &[(String, SecretString)] {
         &self.environment
     }
 
-    /// Whether it answers.
+    /// Returns an error if the bucket does not respond.
     pub(super) async fn probe(&self) -> Result<(), Error> {
         let prefix = Path::parse(self.prefix.trim_end_matches('/'))?;
         self.store.list_with_delimiter(Some(&prefix)).await.map(drop)
@@ -125,7 +125,7 @@ impl Bucket {
         }
     }
 
-    /// Whether there is an object of this key, or one below it.
+    /// Returns whether an object with this key, or one below it, exists.
     pub(super) async fn exists(&self, key: &ObjectKey) -> Result<bool, Error> {
         if self.length(key).await?.is_some() {
             return Ok(true);
@@ -155,7 +155,7 @@ impl Bucket {
         }
     }
 
-    /// Makes finished content an object; `replace` what is there, or leave it.
+    /// Publishes finished content as an object. `replace` decides whether an existing object is replaced.
     pub(super) async fn publish(
         &self,
         staged: Staged,
@@ -165,7 +165,7 @@ impl Bucket {
         let path = self.path(key)?;
         let length = staged.length();
         let mut content = Content { staged: Some(staged), at: 0 };
-        if length <= PART {
+        if length <= PART_SIZE {
             let whole = content.next(length).await?;
             let mode = if replace { PutMode::Overwrite } else { PutMode::Create };
             return match self.store.put_opts(&path, whole.into(), PutOptions::from(mode)).await {
@@ -176,18 +176,19 @@ impl Bucket {
                 Err(error) => Err(error),
             };
         }
-        // Two uploads of one name at a time may both get here; that of content which is named by its hash is the same.
+        // Two uploads of the same name can both get here. If the name contains the hash of the content, their contents
+        // are the same.
         if !replace && self.length(key).await?.is_some() {
             return self.compare(key, content).await;
         }
         let upload = self.store.put_multipart(&path).await?;
-        let size = usize::try_from(PART).unwrap_or(usize::MAX);
+        let size = usize::try_from(PART_SIZE).unwrap_or(usize::MAX);
         let mut upload = WriteMultipart::new_with_chunk_size(upload, size);
         loop {
             match content.next(1 << 20).await {
                 Ok(chunk) if chunk.is_empty() => break,
                 Ok(chunk) => {
-                    upload.wait_for_capacity(PARTS_AT_A_TIME).await?;
+                    upload.wait_for_capacity(MAX_CONCURRENT_PARTS).await?;
                     upload.put(chunk);
                 }
                 Err(error) => {
@@ -200,7 +201,7 @@ impl Bucket {
         Ok(Published::Yes)
     }
 
-    /// Whether the content is what is there already.
+    /// Returns whether the content is the same as that of the existing object.
     async fn compare(&self, key: &ObjectKey, mut content: Content) -> Result<Published, Error> {
         content.at = 0;
         let Some(mut existing) = self.read(key, 0, None).await? else { return Ok(Published::Taken) };
@@ -216,7 +217,7 @@ impl Bucket {
     }
 }
 
-/// Staged content that is read from the beginning to its end.
+/// Staged content that is read from beginning to end.
 struct Content {
     staged: Option<Staged>,
     at: u64,
@@ -227,7 +228,7 @@ impl Content {
         self.staged.as_ref().map_or(0, Staged::length)
     }
 
-    /// The next `most` bytes; fewer only at the end.
+    /// Returns the next `most` bytes, or fewer at the end.
     async fn next(&mut self, most: u64) -> Result<Bytes, Error> {
         let Some(staged) = self.staged.take() else { return Ok(Bytes::new()) };
         let most = usize::try_from(most.min(staged.length() - self.at)).unwrap_or(usize::MAX);
@@ -249,14 +250,14 @@ fn generic(error: io::Error) -> Error {
     Error::Generic { store: "S3", source: error.into() }
 }
 
-/// The variables of this process that AWS's libraries read.
+/// Returns the variables of this process that AWS's libraries read.
 fn of_process() -> BTreeMap<String, SecretString> {
     let variables = env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
     let ours = variables.filter(|(name, _)| name.starts_with("AWS_") || name.starts_with("FLYTE_AWS_"));
     ours.map(|(name, value)| (name, SecretString::from(value))).collect()
 }
 
-/// The values of the profile `default` of a file like `~/.aws/credentials`.
+/// Returns the values of the profile `default` in a file with the format of `~/.aws/credentials`.
 fn read_credentials(path: &FilePath) -> Result<BTreeMap<String, SecretString>, ObjectsError> {
     let wrong = |why: String| ObjectsError::Credentials(path.to_owned(), why);
     let text = fs::read_to_string(path).map(SecretString::from).map_err(|error| wrong(error.to_string()))?;
@@ -285,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_those_of_the_default_profile() {
+    fn credentials_come_from_the_default_profile() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("credentials");
         fs::write(
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tasks_are_told_follows_the_settings() {
+    fn the_environment_of_tasks_follows_the_settings() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("credentials");
         fs::write(&path, "[default]\naws_access_key_id = AKIA\naws_secret_access_key = secret\n").unwrap();

@@ -1,4 +1,4 @@
-//! Inputs and outputs that name objects by paths of a directory which has been moved, made to name them by native URLs.
+//! Rewrites inputs and outputs that name objects by paths in a former directory, so that they use native URLs.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -11,8 +11,8 @@ use super::{MAX_MESSAGE, directory::Directory, key::ObjectKey, relocate::Relocat
 use crate::walk;
 use flyte_secrets::UNFINISHED;
 
-/// Rewrites all inputs and outputs that name one of the `former` directories; returns how many. Each is replaced in one step,
-/// so that it can be interrupted and done again.
+/// Rewrites all inputs and outputs that name one of the `former` directories; returns their number. Each file is
+/// replaced in one step, so the work can be interrupted and repeated.
 pub(super) fn rewrite(directory: &Directory, unfinished: &Path, former: &[String]) -> io::Result<usize> {
     let mut rewritten = 0;
     walk::files(directory.root(), &mut |found| {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_of_before_the_move_name_objects_that_are_there() {
+    fn old_outputs_name_existing_objects_after_the_move() {
         let home = tempfile::tempdir().unwrap();
         let directory = Directory::new(home.path().to_owned());
         let unfinished = home.path().join(".unfinished");

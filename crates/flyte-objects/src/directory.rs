@@ -1,7 +1,7 @@
 //! Objects as files below a directory.
 //!
-//! Tasks write here too, as they like: nothing that one of them plants (a symbolic link, a pipe, a device) is followed. Each
-//! path is walked from the directory's own descriptor, part by part.
+//! Tasks write to this directory too, without restrictions. So symbolic links, pipes and devices are never followed or
+//! opened: each path is walked from the directory's own descriptor, part by part.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -24,9 +24,9 @@ use tempfile::NamedTempFile;
 use super::{Published, key::ObjectKey, staged::blocking};
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
-/// Not waiting for a pipe's other end.
+/// These flags do not wait for the other end of a pipe.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
-const CHUNK: usize = 64 << 10;
+const CHUNK_SIZE: usize = 64 << 10;
 
 /// A directory of objects.
 #[derive(Clone, Debug)]
@@ -43,17 +43,17 @@ impl Directory {
         &self.root
     }
 
-    /// The object's file and its length; `None` where there is none, or what is there is no file.
+    /// Returns the object's file and its length, or `None` if there is no file.
     pub(super) fn open(&self, key: &ObjectKey) -> io::Result<Option<(File, u64)>> {
         match self.parent(key, false).and_then(|parent| open_in(&parent, key.file_name())) {
             Ok(file) => Ok(file),
-            // A link where a directory was expected is ENOTDIR.
+            // A link in the place of a directory is ENOTDIR.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Whether there is a file of this key, or a directory that is not empty.
+    /// Returns whether there is a file with this key, or a directory that is not empty.
     pub(super) fn exists(&self, key: &ObjectKey) -> io::Result<bool> {
         if self.open(key)?.is_some() {
             return Ok(true);
@@ -71,7 +71,8 @@ impl Directory {
         Ok(false)
     }
 
-    /// Makes a file that is whole and synchronized the object; `replace` what is there, or leave it.
+    /// Publishes a complete and synchronized file as the object. `replace` decides whether an existing object is
+    /// replaced.
     pub(super) fn publish(
         &self,
         file: &NamedTempFile,
@@ -83,7 +84,7 @@ impl Directory {
         match rustix::fs::linkat(CWD, file.path(), &parent, name, AtFlags::empty()) {
             Ok(()) => {}
             Err(Errno::EXIST) if replace => {
-                // The temporary name goes with it; removing it afterwards finds nothing.
+                // The temporary name disappears here, so removing it afterwards finds nothing.
                 rustix::fs::renameat(CWD, file.path(), &parent, name)?;
             }
             Err(Errno::EXIST) => {
@@ -101,27 +102,27 @@ impl Directory {
         Ok(Published::Yes)
     }
 
-    /// Makes durable what was written to the file system so far, by whomever.
+    /// Makes durable all earlier writes to the file system, by any process.
     pub(super) fn synchronize(&self) -> io::Result<()> {
         let root = rustix::fs::open(&self.root, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty())?;
         Ok(rustix::fs::syncfs(&root)?)
     }
 
-    /// Makes the directory of this key where it is missing, and those above it.
+    /// Creates the directory of this key, and those above it, if they do not exist.
     pub(super) fn make(&self, key: &ObjectKey) -> io::Result<()> {
         self.walk(key.segments(), true)?;
         Ok(())
     }
 
-    /// The directory that the object is in.
+    /// Returns the directory that contains the object.
     fn parent(&self, key: &ObjectKey, make: bool) -> Result<OwnedFd, Errno> {
         let depth = key.segments().count().saturating_sub(1);
         self.walk(key.segments().take(depth), make)
     }
 
-    /// The directory at the end of these names.
+    /// Returns the directory at the end of these names.
     fn walk<'a>(&self, names: impl Iterator<Item = &'a str>, make: bool) -> Result<OwnedFd, Errno> {
-        // The way to the root is the administrator's, who may have links there.
+        // The path to the root belongs to the administrator, who may use links in it.
         let mut directory =
             rustix::fs::open(&self.root, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty())?;
         for segment in names {
@@ -129,7 +130,7 @@ impl Directory {
                 Err(Errno::NOENT) if make => {
                     match rustix::fs::mkdirat(&directory, segment, Mode::RWXU) {
                         Ok(()) => rustix::fs::fsync(&directory)?,
-                        // Another upload was faster.
+                        // Another upload has created it in the meantime.
                         Err(Errno::EXIST) => {}
                         Err(error) => return Err(error),
                     }
@@ -142,12 +143,12 @@ impl Directory {
     }
 }
 
-/// Makes a directory of the administrator's where it is missing, for its owner alone.
+/// Creates a directory of the administrator, which only its owner can read, if it does not exist.
 pub(super) fn make(directory: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).recursive(true).create(directory)
 }
 
-/// Reads `length` bytes of a file from `from` on, in chunks; less where it became shorter.
+/// Reads `length` bytes of a file in chunks, beginning at `from`. It reads fewer if the file became shorter.
 pub(super) fn stream(
     file: File,
     from: u64,
@@ -183,8 +184,8 @@ fn same_content(mut one: File, other: &Path) -> io::Result<bool> {
     loop {
         left.clear();
         right.clear();
-        one.by_ref().take(CHUNK as u64).read_to_end(&mut left)?;
-        other.by_ref().take(CHUNK as u64).read_to_end(&mut right)?;
+        one.by_ref().take(CHUNK_SIZE as u64).read_to_end(&mut left)?;
+        other.by_ref().take(CHUNK_SIZE as u64).read_to_end(&mut right)?;
         if left != right {
             return Ok(false);
         }
@@ -229,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_replaced_only_when_asked_for() {
+    fn an_object_is_replaced_only_on_request() {
         let (home, directory) = directory();
         let put = |text: &str, replace| {
             directory.publish(&file(home.path(), text.as_bytes()), &key("a/b"), replace).unwrap()
         };
         assert_eq!(content(&directory, "a/b"), None);
         assert_eq!(put("one", false), Published::Yes);
-        assert_eq!(put("one", false), Published::Yes, "the same again");
+        assert_eq!(put("one", false), Published::Yes, "the same content again");
         assert_eq!(put("two", false), Published::Taken);
         assert_eq!(put("longer", false), Published::Taken);
         assert_eq!(content(&directory, "a/b").unwrap(), "one");
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_task_plants_is_not_followed() {
+    fn links_and_pipes_of_tasks_are_not_followed() {
         let (home, directory) = directory();
         let secret = home.path().join("sealing.key");
         fs::write(&secret, "secret").unwrap();
@@ -272,7 +273,7 @@ mod tests {
         assert_eq!(directory.publish(&planted, &key("file"), false).unwrap(), Published::Taken);
         assert!(directory.publish(&planted, &key("folder/sealing.key"), true).is_err());
         assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
-        // Replacing a link replaces the link.
+        // Replacing a link replaces the link itself, not its target.
         directory.publish(&planted, &key("file"), true).unwrap();
         assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
         assert_eq!(content(&directory, "file").unwrap(), "planted");

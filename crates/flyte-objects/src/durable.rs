@@ -1,4 +1,4 @@
-//! What tasks have written themselves, made durable.
+//! Durability of files that tasks have written themselves.
 
 use std::{
     io,
@@ -7,18 +7,18 @@ use std::{
 
 use tokio::sync::Mutex;
 
-/// Shares one synchronization, which takes long, among all that wait for one.
+/// Shares one synchronization, which takes long, among all callers that wait for one.
 #[derive(Debug, Default)]
 pub(super) struct Durable {
-    /// How many were asked for.
+    /// The number of calls so far.
     asked: AtomicU64,
-    /// How many of them are met.
+    /// The number of calls that are complete.
     met: Mutex<u64>,
 }
 
 impl Durable {
-    /// Waits until a synchronization that began after this call has ended well; begins it by `synchronize` where no other
-    /// call does.
+    /// Waits for the successful end of a synchronization that began after this call. If no other call starts one, this
+    /// call does, with `synchronize`.
     pub(super) async fn after<F>(&self, synchronize: impl FnOnce() -> F) -> io::Result<()>
     where
         F: Future<Output = io::Result<()>>,
@@ -34,7 +34,7 @@ impl Durable {
         Ok(())
     }
 
-    /// How many calls were met.
+    /// The number of complete calls.
     #[cfg(any(test, feature = "testing"))]
     pub(super) async fn met(&self) -> u64 {
         *self.met.lock().await
@@ -50,14 +50,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn those_who_wait_share_one() {
+    async fn waiting_callers_share_one_synchronization() {
         let (durable, begun) = (Durable::default(), Cell::new(0));
         let synchronize = || async {
             begun.set(begun.get() + 1);
             tokio::task::yield_now().await;
             Ok(())
         };
-        // The first begins before it knows of the others, who share the next.
+        // The first synchronization begins before the other calls, which share the next one.
         for result in join_all((0..9).map(|_| durable.after(synchronize))).await {
             result.unwrap();
         }
@@ -65,6 +65,6 @@ mod tests {
         let failing = || async { Err(io::Error::other("the disk failed")) };
         durable.after(failing).await.unwrap_err();
         durable.after(synchronize).await.unwrap();
-        assert_eq!((begun.get(), durable.met().await), (3, 11), "a failure meets nobody");
+        assert_eq!((begun.get(), durable.met().await), (3, 11), "a failure completes no call");
     }
 }

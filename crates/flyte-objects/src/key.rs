@@ -1,32 +1,33 @@
-//! Where an object is: its project, its domain, and its path below them.
+//! The key of an object: its project, its domain, and its path below them.
 
 use std::fmt;
 
-/// The longest path of an object, in bytes: S3's keys have 1024, project, domain and the bucket's prefix included.
+/// The longest path of an object, in bytes. Keys of S3 have 1024, which includes project, domain and the bucket's
+/// prefix.
 const MAX_PATH: usize = 700;
-/// The longest part of it: that of a file's name.
+/// The longest part of a path, in bytes: the limit of file names.
 const MAX_SEGMENT: usize = 255;
 
-/// Why a text names no object.
+/// The reason why a text is not the key of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// It, or one of its parts, is empty.
+    /// The text, or one of its parts, is empty.
     #[error("has an empty part: its parts are separated by single slashes")]
     Empty,
-    /// It would lead elsewhere.
-    #[error("has the part . or .., which names nothing")]
+    /// The path would leave its directory.
+    #[error("has the part . or .., which is not allowed")]
     Climbs,
-    /// It has characters that names of files do not have.
+    /// The text has characters that file names cannot have.
     #[error(
         "has a character that names of objects cannot have: a control character, a slash in a part, or \\"
     )]
     Character,
-    /// It is too long.
+    /// The text is too long.
     #[error("is too long: at most 700 bytes in parts of at most 255 are expected")]
     TooLong,
 }
 
-/// An object's place: never outside of its project and domain, whatever a caller wrote.
+/// The key of an object. It never leaves its project and domain, whatever a caller wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
     project: String,
@@ -35,7 +36,7 @@ pub struct ObjectKey {
 }
 
 impl ObjectKey {
-    /// The object at `path` of a project's domain; its parts are separated by `/`.
+    /// Creates the key of the object at `path` in a domain of a project. The parts of the path are separated by `/`.
     ///
     /// # Errors
     /// [`InvalidKey`].
@@ -49,7 +50,7 @@ impl ObjectKey {
         Ok(Self { project: project.to_owned(), domain: domain.to_owned(), path: path.to_owned() })
     }
 
-    /// Reads what [`fmt::Display`] writes: `project/domain/path`.
+    /// Parses the format of [`fmt::Display`]: `project/domain/path`.
     ///
     /// # Errors
     /// [`InvalidKey`].
@@ -59,36 +60,36 @@ impl ObjectKey {
         Self::new(project, domain, path)
     }
 
-    /// Its project.
+    /// Returns the project.
     #[must_use]
     pub fn project(&self) -> &str {
         &self.project
     }
 
-    /// Its domain.
+    /// Returns the domain.
     #[must_use]
     pub fn domain(&self) -> &str {
         &self.domain
     }
 
-    /// Its path below project and domain.
+    /// Returns the path below project and domain.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The last part of its path.
+    /// Returns the last part of the path.
     #[must_use]
     pub fn file_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
-    /// All of its parts, the project first.
+    /// Returns all parts, beginning with the project.
     pub(super) fn segments(&self) -> impl Iterator<Item = &str> {
         [self.project.as_str(), self.domain.as_str()].into_iter().chain(self.path.split('/'))
     }
 
-    /// Whether it lies in the project's domain.
+    /// Returns whether the object is in this domain of the project.
     #[must_use]
     pub fn is_in(&self, project: &str, domain: &str) -> bool {
         self.project == project && self.domain == domain
@@ -148,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_climbs(text in "[./\\\\a%\u{0}-]{0,24}|.*") {
+        fn no_text_leaves_its_directory(text in "[./\\\\a%\u{0}-]{0,24}|.*") {
             if let Ok(key) = ObjectKey::parse(&text) {
                 prop_assert_eq!(key.to_string(), text.clone());
                 prop_assert!(Path::new(&text).components().all(|part| matches!(part, Component::Normal(_))));

@@ -1,13 +1,14 @@
-//! The objects of tasks: code bundles, inputs, outputs, reports, files.
+//! The objects of tasks: code bundles, inputs, outputs, reports and files.
 //!
-//! An object lies in a project's domain ([`ObjectKey`]) and has a *native URL*, which tasks read and write themselves:
-//! `objects://PROJECT/DOMAIN/PATH`, a file below `objects` in the data directory, or `s3://BUCKET/PREFIX/PROJECT/DOMAIN/PATH`.
-//! The native URL of a file does not name the data directory, so that everything that is stored (the database, inputs, outputs)
-//! stays valid when the directory is moved or restored elsewhere. Commands of tasks get the file's path ([`Objects::for_command`]).
-//! Clients that are not tasks get a signed URL of this server ([`signed_url`]) from `DataProxyService`, for one object, one
-//! method and a limited time; the control plane answers those.
+//! An object belongs to a domain of a project ([`ObjectKey`]) and has a *native URL*, which tasks read and write
+//! directly. It is `objects://PROJECT/DOMAIN/PATH` for a file below `objects` in the data directory, or
+//! `s3://BUCKET/PREFIX/PROJECT/DOMAIN/PATH`. The native URL of a file does not contain the data directory. So
+//! everything that stores URLs (the database, inputs, outputs) stays valid if the directory is moved, or restored
+//! elsewhere. Commands of tasks get the file's path ([`Objects::for_command`]). Clients other than tasks get a signed
+//! URL of this server ([`signed_url`]) from `DataProxyService`, for one object, one method and a limited time. The
+//! control plane serves those URLs.
 //!
-//! What is uploaded is staged in a file of its own until it is whole, checked, and on the disk; only then is it an object.
+//! An upload is staged in its own file until it is complete, checked, and on the disk; only then it becomes an object.
 #![forbid(unsafe_code)]
 
 mod bucket;
@@ -40,57 +41,57 @@ pub use self::{
 };
 use flyte_settings::Config;
 
-/// The largest object that is read into memory: messages such as inputs and outputs.
+/// The largest object that is read into memory, in bytes: messages, for example inputs and outputs.
 pub const MAX_MESSAGE: u64 = 64 << 20;
-/// The largest message that is decoded for an answer: decoded and encoded again it takes many times that.
+/// The largest message that is decoded for a response, in bytes. Decoding and encoding it takes many times that memory.
 pub const MAX_DECODED: u64 = 8 << 20;
-/// Messages decoded at a time; further ones wait.
+/// The most messages that are decoded at the same time. Further ones wait.
 const MAX_DECODES: usize = 4;
 /// The scheme of the native URLs of files.
 pub const SCHEME: &str = "objects://";
-/// Schemes that may precede the path of an object's file.
+/// Schemes that can precede the path of an object's file.
 const PATH_SCHEMES: [&str; 2] = ["file://", SCHEME];
-/// The environment variable that lists the directories of objects for the libraries of tasks, as a JSON array: the current
-/// one first, then former ones, which stored values of earlier runs may name.
+/// The environment variable that lists the directories of objects for the libraries of tasks, as a JSON array. The
+/// current directory comes first. Stored values of earlier runs can name the former ones.
 const DIRECTORIES_VARIABLE: &str = "FLYTE_OBJECTS";
-/// How long the bucket may take to answer for the first time.
-const PROBE: Duration = Duration::from_secs(30);
-/// How much of an object is read at a time, in bytes.
-const CHUNK: usize = 256 << 10;
+/// How long the bucket may take for its first response.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many bytes of an object are read at a time.
+const CHUNK_SIZE: usize = 256 << 10;
 
-/// Why objects cannot be kept as configured.
+/// The reason why the configured storage of objects cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectsError {
-    /// The credentials file.
+    /// The credentials file cannot be used.
     #[error("cannot use the credentials in {file}: {1}; see \"objects.credentials-file\"", file = .0.display())]
     Credentials(PathBuf, String),
-    /// The bucket's settings.
+    /// The settings of the bucket are invalid.
     #[error("cannot use the bucket {0}: {1}")]
     Bucket(String, String),
 }
 
-/// Why an object cannot be had or kept.
+/// The reason why an object cannot be read or stored.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
-    /// The URL is none of this server's objects.
-    #[error("{0:?} is not among this server's objects, which are below {1}")]
+    /// The URL is not that of an object of this server.
+    #[error("{0:?} is not an object of this server: its objects are below {1}")]
     Elsewhere(String, String),
-    /// The URL names no object.
+    /// The URL is not that of an object.
     #[error("the name of the object {0}")]
     Key(#[from] InvalidKey),
-    /// It is too large to be read at once.
+    /// The object is too large to be read at once.
     #[error("the object is {length} bytes long; at most {most} are read at once")]
     TooLarge {
         /// Its length, in bytes.
         length: u64,
-        /// How long it may be, in bytes.
+        /// The longest allowed length, in bytes.
         most: u64,
     },
-    /// It is no message of the kind that it should be.
+    /// The object is not a message of the expected type.
     #[error("the object cannot be decoded: {0}")]
     Undecodable(#[from] buffa::DecodeError),
-    /// Another content is there.
-    #[error("there is another object of this name with other content, which stays; take another name")]
+    /// An object of this name with other content exists.
+    #[error("an object of this name with other content already exists; use another name")]
     Taken,
     /// The disk failed.
     #[error("the object store failed: {0}")]
@@ -102,18 +103,18 @@ pub enum ObjectError {
 
 /// An object that is being read.
 pub struct Object {
-    /// All of its length, in bytes.
+    /// The length of the whole object, in bytes.
     pub length: u64,
-    /// The part that was asked for.
+    /// The requested part.
     pub content: BoxStream<'static, io::Result<Bytes>>,
 }
 
-/// What came of publishing content.
+/// The result of publishing content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Published {
-    /// It is there now, or was there before.
+    /// The object exists now, or existed before with the same content.
     Yes,
-    /// Something else is there.
+    /// An object with other content exists.
     Taken,
 }
 
@@ -123,14 +124,14 @@ enum Backend {
     Bucket(Bucket),
 }
 
-/// All objects.
+/// The storage of all objects.
 #[derive(Debug)]
 pub struct Objects {
     backend: Backend,
     unfinished: PathBuf,
     /// Prefix of the native URLs of all objects, without the slash at its end.
     base: String,
-    /// Paths of the directory of objects, now and before it was moved. Empty if objects are in a bucket.
+    /// Current and former paths of the directory of objects. Empty if objects are in a bucket.
     directories: Vec<String>,
     environment: Vec<(String, SecretString)>,
     uploads: Turns,
@@ -139,20 +140,20 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The turns of uploads.
+    /// Returns the turns of uploads.
     #[must_use]
     pub fn uploads(&self) -> &Turns {
         &self.uploads
     }
 
-    /// The objects of a server that is set up so. Touches neither directory nor bucket yet.
+    /// Creates the storage from the configuration. It accesses neither directory nor bucket yet.
     ///
     /// # Errors
     /// [`ObjectsError`].
     pub fn new(config: &Config) -> Result<Self, ObjectsError> {
         let root = config.data_dir.join("objects");
         let root = path::absolute(&root).unwrap_or(root);
-        // No project's name begins with a dot.
+        // The name of a project never begins with a dot.
         let unfinished = root.join(".unfinished");
         let (base, directories, backend) = match &config.objects.url {
             Some(url) => (url.to_string(), Vec::new(), Backend::Bucket(Bucket::open(url, &config.objects)?)),
@@ -177,7 +178,7 @@ impl Objects {
         })
     }
 
-    /// Adds earlier paths of the directory of objects: URLs of files that name them are about the same objects.
+    /// Adds former paths of the directory of objects. URLs with these paths name the same objects.
     #[must_use]
     pub fn with_former_directories(mut self, former: Vec<String>) -> Self {
         if let Backend::Directory(_) = &self.backend {
@@ -191,29 +192,29 @@ impl Objects {
         self
     }
 
-    /// The path of the directory of objects; `None` if they are in a bucket.
+    /// Returns the path of the directory of objects, or `None` if they are in a bucket.
     #[must_use]
     pub fn directory(&self) -> Option<&str> {
         self.directories.first().map(String::as_str)
     }
 
-    /// Makes what must be there, and removes the uploads that a killed process left unfinished.
+    /// Creates the directories, and removes the unfinished uploads of a killed process.
     ///
     /// # Errors
-    /// When the data directory cannot be written to.
+    /// The data directory is not writable.
     pub fn prepare(&self) -> io::Result<()> {
-        // Uploads are staged here on their way to a bucket too.
+        // Uploads to a bucket are staged here too.
         if let Some(root) = self.unfinished.parent() {
             directory::make(root)?;
         }
         staged::clear(&self.unfinished)
     }
 
-    /// Makes inputs and outputs that name objects by paths of these former directories name them by native URLs; returns how
-    /// many. Waits for the disk.
+    /// Rewrites inputs and outputs that name objects by paths in these former directories, so that they use native
+    /// URLs. Returns their number. Blocks on the disk.
     ///
     /// # Errors
-    /// When the disk fails; it can be done again.
+    /// The disk fails; the work can be repeated.
     pub fn rewrite_contents(&self, former: &[String]) -> io::Result<usize> {
         match &self.backend {
             Backend::Directory(directory) => contents::rewrite(directory, &self.unfinished, former),
@@ -221,26 +222,26 @@ impl Objects {
         }
     }
 
-    /// Tells the log where the bucket does not answer as it should. The server starts all the same, without waiting for it:
-    /// signing in does not depend on it.
+    /// Logs an error if the bucket does not respond correctly. The server starts anyway and does not wait, because
+    /// signing in does not depend on the bucket.
     pub async fn probe(&self) {
         let Backend::Bucket(bucket) = &self.backend else { return };
-        match timeout(PROBE, bucket.probe()).await {
+        match timeout(PROBE_TIMEOUT, bucket.probe()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::error!(%error, url = self.base, "the bucket of objects cannot be used")
             }
-            Err(_) => tracing::error!(url = self.base, "the bucket of objects does not answer"),
+            Err(_) => tracing::error!(url = self.base, "the bucket of objects does not respond"),
         }
     }
 
-    /// The environment that lets a task's process read and write objects.
+    /// Returns the environment variables with which a task's process can read and write objects.
     #[must_use]
     pub fn environment(&self) -> &[(String, SecretString)] {
         &self.environment
     }
 
-    /// The native URL of an object, or of what is common to the URLs of several (`runs/NAME`), in a project's domain.
+    /// Returns the native URL of an object, or the common prefix of several (`runs/NAME`), in a domain of a project.
     ///
     /// # Errors
     /// [`InvalidKey`].
@@ -248,14 +249,16 @@ impl Objects {
         Ok(self.url_of(&ObjectKey::new(project, domain, path)?))
     }
 
-    /// The native URL of a key. Nothing in it is escaped: that is how tasks' libraries read such URLs.
+    /// Returns the native URL of a key. Nothing in it is escaped, because the libraries of tasks read such URLs without
+    /// unescaping.
     #[must_use]
     pub fn url_of(&self, key: &ObjectKey) -> String {
         format!("{}/{key}", self.base)
     }
 
-    /// Which object a native URL is about. One of a client's is to be compared with what its caller may see
-    /// ([`ObjectKey::is_in`]). The path of a file, by which tasks know the same object, is accepted too.
+    /// Returns the key of the object with this native URL. If the URL comes from a client, the caller must compare the
+    /// key with what the client may access ([`ObjectKey::is_in`]). Tasks know the same object by the path of its file,
+    /// so that path is accepted too.
     ///
     /// # Errors
     /// [`ObjectError::Elsewhere`] and [`ObjectError::Key`].
@@ -265,7 +268,7 @@ impl Objects {
         Ok(ObjectKey::parse(rest.strip_suffix('/').unwrap_or(rest))?)
     }
 
-    /// The part of a URL below the base.
+    /// Returns the part of a URL below the base.
     fn below<'a>(&self, native_url: &'a str) -> Option<&'a str> {
         if let Some(rest) = native_url.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'))
             && (!rest.starts_with('/') || self.directories.is_empty())
@@ -277,7 +280,8 @@ impl Objects {
         below_one(&self.directories, path)
     }
 
-    /// A native URL as commands of tasks get it: the path of the file, if objects are files. Everything else is unchanged.
+    /// Returns a native URL in the form for commands of tasks: the path of the file, if objects are files. Other texts
+    /// are unchanged.
     #[must_use]
     pub fn for_command(&self, native_url: &str) -> String {
         match (self.directory(), self.key_of(native_url)) {
@@ -286,7 +290,7 @@ impl Objects {
         }
     }
 
-    /// The directory that holds the objects of a project's domain, where objects are files; it may not be there yet.
+    /// Returns the directory for the objects of a domain of a project, if objects are files. It may not exist yet.
     #[must_use]
     pub fn directory_of(&self, project: &str, domain: &str) -> Option<PathBuf> {
         match &self.backend {
@@ -295,10 +299,11 @@ impl Objects {
         }
     }
 
-    /// Makes durable what tasks have written to files so far: they do not do so themselves. Nothing where objects are not files.
+    /// Makes durable what tasks have written to files so far, because they do not do so themselves. It does nothing if
+    /// objects are in a bucket.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// The disk fails.
     pub async fn synchronize(&self) -> io::Result<()> {
         let Backend::Directory(directory) = &self.backend else { return Ok(()) };
         self.durable
@@ -309,8 +314,7 @@ impl Objects {
             .await
     }
 
-    /// Makes the directory at a native URL, where objects are files; what a task has planted on the way is not followed.
-    /// Waits for the disk.
+    /// Creates the directory at a native URL, if objects are files, and follows no links of tasks. Blocks on the disk.
     ///
     /// # Errors
     /// [`ObjectError`].
@@ -322,18 +326,18 @@ impl Objects {
         }
     }
 
-    /// The object at a native URL, whole; `None` where there is none.
+    /// Returns the whole object at a native URL, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`ObjectError`]; one longer than [`MAX_MESSAGE`] is not read.
+    /// [`ObjectError`]; an object longer than [`MAX_MESSAGE`] is not read.
     pub async fn get(&self, native_url: &str) -> Result<Option<Bytes>, ObjectError> {
         self.get_at_most(native_url, MAX_MESSAGE).await
     }
 
-    /// The message in the object at a native URL; `None` where there is none.
+    /// Returns the message in the object at a native URL, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`ObjectError`]; one longer than [`MAX_DECODED`] is not read.
+    /// [`ObjectError`]; an object longer than [`MAX_DECODED`] is not read.
     pub async fn decode<M: Message>(&self, native_url: &str) -> Result<Option<M>, ObjectError> {
         let _permit = self.decodes.acquire().await.map_err(io::Error::other)?;
         let Some(content) = self.get_at_most(native_url, MAX_DECODED).await? else { return Ok(None) };
@@ -349,7 +353,7 @@ impl Objects {
         let mut chunks = object.content;
         while let Some(chunk) = chunks.try_next().await? {
             content.extend_from_slice(&chunk);
-            // Its writer may not have finished.
+            // Its writer may still be writing.
             if content.len() as u64 > most {
                 return Err(ObjectError::TooLarge { length: content.len() as u64, most });
             }
@@ -357,7 +361,7 @@ impl Objects {
         Ok(Some(content.into()))
     }
 
-    /// Makes `content` the object at a native URL, whatever was there.
+    /// Stores `content` as the object at a native URL, and replaces any existing object.
     ///
     /// # Errors
     /// [`ObjectError`].
@@ -367,7 +371,8 @@ impl Objects {
         self.publish(staged, &key, true).await
     }
 
-    /// An object from `from` on, for `length` bytes where that is given; `None` where there is none.
+    /// Returns an object, beginning at the byte `from`, with at most `length` bytes if that is set. Returns `None` if
+    /// the object does not exist.
     ///
     /// # Errors
     /// [`ObjectError::Io`] and [`ObjectError::Bucket`].
@@ -384,10 +389,10 @@ impl Objects {
         let key = key.clone();
         let Some((file, whole)) = blocking(move || directory.open(&key)).await? else { return Ok(None) };
         let rest = length.unwrap_or(u64::MAX).min(whole.saturating_sub(from));
-        Ok(Some(Object { length: whole, content: directory::stream(file, from, rest, CHUNK).boxed() }))
+        Ok(Some(Object { length: whole, content: directory::stream(file, from, rest, CHUNK_SIZE).boxed() }))
     }
 
-    /// The length of an object, in bytes; `None` where there is none.
+    /// Returns the length of an object, in bytes, or `None` if it does not exist.
     ///
     /// # Errors
     /// [`ObjectError::Io`] and [`ObjectError::Bucket`].
@@ -400,7 +405,7 @@ impl Objects {
         Ok(blocking(move || directory.open(&key)).await?.map(|(_, length)| length))
     }
 
-    /// Whether there is an object of this key, or are any below it: values name directories, too.
+    /// Returns whether an object with this key, or any object below it, exists. Values can name directories too.
     ///
     /// # Errors
     /// [`ObjectError::Io`] and [`ObjectError::Bucket`].
@@ -413,15 +418,15 @@ impl Objects {
         Ok(blocking(move || directory.exists(&key)).await?)
     }
 
-    /// A place for content that is not whole yet.
+    /// Begins to stage content.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// The disk fails.
     pub async fn stage(&self) -> io::Result<Staged> {
         Staged::begin(self.unfinished.clone()).await
     }
 
-    /// Makes finished content an object; `replace` what is there, or leave it.
+    /// Publishes finished content as an object. `replace` decides whether an existing object is replaced.
     pub async fn publish(&self, staged: Staged, key: &ObjectKey, replace: bool) -> Result<(), ObjectError> {
         let published = match &self.backend {
             Backend::Directory(directory) => {
@@ -437,7 +442,7 @@ impl Objects {
     }
 }
 
-/// The part of `path` below one of these directories.
+/// Returns the part of `path` below one of these directories.
 pub fn below_one<'a>(directories: &[String], path: &'a str) -> Option<&'a str> {
     directories.iter().find_map(|directory| path.strip_prefix(directory)?.strip_prefix('/'))
 }
@@ -450,7 +455,7 @@ fn environment_of(directories: &[String]) -> Vec<(String, SecretString)> {
 /// For tests.
 #[cfg(any(test, feature = "testing"))]
 impl Objects {
-    /// The number of times that the files which tasks have written were made durable.
+    /// Returns how many times the files of tasks were made durable.
     pub async fn synchronized(&self) -> u64 {
         self.durable.met().await
     }

@@ -1,5 +1,5 @@
-//! Messages that name objects by the path of their file, as earlier versions wrote them, made to name them by native URLs,
-//! which stay valid when the data directory is moved.
+//! Rewrites messages of earlier versions that name objects by file paths, so that they use native URLs. Those stay
+//! valid if the data directory is moved.
 
 use flyte_idl::flyteidl2::{
     app::{Spec as AppSpec, spec::AppPayload},
@@ -11,7 +11,7 @@ use flyte_idl::flyteidl2::{
 
 use super::{PATH_SCHEMES, SCHEME, below_one, key::ObjectKey};
 
-/// The directories of objects whose paths are replaced.
+/// The directories of objects whose paths are replaced, and the number of replacements.
 #[derive(Debug)]
 pub struct Relocation {
     directories: Vec<String>,
@@ -19,18 +19,19 @@ pub struct Relocation {
 }
 
 impl Relocation {
-    /// Replaces paths below these directories.
+    /// Creates a relocation that replaces paths below these directories.
     #[must_use]
     pub fn new(directories: Vec<String>) -> Self {
         Self { directories, changes: 0 }
     }
 
-    /// Counts what was replaced so far.
+    /// Returns the number of replacements so far.
     pub fn changes(&self) -> usize {
         self.changes
     }
 
-    /// The native URL of an object that is named by its file's path; `None` if it is not, or is none of the directories'.
+    /// Returns the native URL of the object with this file path, or `None` if the text is not a path below one of the
+    /// directories.
     pub fn native_url(&self, text: &str) -> Option<String> {
         let path = PATH_SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
         let rest = below_one(&self.directories, path)?;
@@ -38,7 +39,7 @@ impl Relocation {
         Some(format!("{SCHEME}{rest}"))
     }
 
-    /// A URL, or a path without a scheme.
+    /// Rewrites a URL, or a path without a scheme.
     pub fn url(&mut self, url: &mut String) {
         if let Some(native) = self.native_url(url) {
             *url = native;
@@ -46,7 +47,7 @@ impl Relocation {
         }
     }
 
-    /// An argument of a command: a URL, or a flag with one.
+    /// Rewrites an argument of a command: a URL, or a flag with a URL.
     fn argument(&mut self, argument: &mut String) {
         match argument.split_once('=') {
             Some((flag, value)) if flag.starts_with('-') => {
@@ -68,7 +69,7 @@ impl Relocation {
         }
     }
 
-    /// A task's specification: its inputs' defaults and its container's arguments.
+    /// Rewrites a task's specification: the defaults of its inputs, and the arguments of its container.
     pub fn task_spec(&mut self, spec: &mut TaskSpec) {
         if let Some(template) = spec.task_template.as_option_mut() {
             if let Some(metadata) = template.metadata.as_option_mut() {
@@ -87,7 +88,7 @@ impl Relocation {
         }
     }
 
-    /// A run's specification.
+    /// Rewrites a run's specification.
     pub fn run_spec(&mut self, spec: &mut RunSpec) {
         self.url(&mut spec.run_base_dir);
         if let Some(storage) = spec.raw_data_storage.as_option_mut() {
@@ -98,7 +99,7 @@ impl Relocation {
         }
     }
 
-    /// A trigger's specification.
+    /// Rewrites a trigger's specification.
     pub fn trigger_spec(&mut self, spec: &mut TriggerSpec) {
         match &mut spec.input_wrapper {
             Some(trigger_spec::InputWrapper::Inputs(inputs)) => self.inputs(inputs),
@@ -113,19 +114,19 @@ impl Relocation {
         }
     }
 
-    /// An app's specification.
+    /// Rewrites an app's specification.
     pub fn app_spec(&mut self, spec: &mut AppSpec) {
         if let Some(AppPayload::Container(container)) = &mut spec.app_payload {
             self.container(container);
         }
     }
 
-    /// Inputs: each literal that names an object.
+    /// Rewrites each literal of the inputs that names an object.
     pub fn inputs(&mut self, inputs: &mut Inputs) {
         self.named(&mut inputs.literals);
     }
 
-    /// Outputs: each literal that names an object.
+    /// Rewrites each literal of the outputs that names an object.
     pub fn outputs(&mut self, outputs: &mut Outputs) {
         self.named(&mut outputs.literals);
     }

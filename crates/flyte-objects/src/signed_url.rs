@@ -1,11 +1,11 @@
-//! URLs that let whoever has them up- or download one object for a while, with no other credential.
+//! Signed URLs. The bearer can upload or download one object for a limited time, with no other credential.
 //!
 //! ```text
 //! /objects/PROJECT/DOMAIN/PATH?method=PUT&expires=1800000900&md5=HEX&length=12&owner=BASE64URL&signature=BASE64URL
 //! ```
-//!
-//! The signature, an HMAC-SHA-256 by a key that only the server has, covers everything else: the object as it reads once
-//! decoded, so that a client that escapes the path in another way signs nothing new. What is not exactly of this form, or has
+//! The signature is an HMAC-SHA-256 with a key that only the server has. It covers everything else in the URL. The
+//! object is signed in its decoded form, so a client may escape the path in another way. A URL that does not have
+//! exactly this form, or has a parameter twice, is invalid.
 //! a parameter twice, is no such URL.
 
 use std::fmt::Write as _;
@@ -19,17 +19,17 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::key::ObjectKey;
 use flyte_model::clock::UnixTime;
 
-/// Where the paths of such URLs begin.
+/// The prefix of the paths of signed URLs.
 pub const PREFIX: &str = "/objects/";
-/// The longest life of such a URL, in seconds.
+/// The longest lifetime of a signed URL, in seconds.
 pub const MAX_LIFE: i64 = 3600;
 
-/// What a signed URL is good for.
+/// The method that a signed URL permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// Downloading.
+    /// Download.
     Get,
-    /// Uploading.
+    /// Upload.
     Put,
 }
 
@@ -42,10 +42,11 @@ impl Method {
     }
 }
 
-/// Who asked for a URL: the first bytes of the SHA-256 of its subject, which the URL does not tell to others.
+/// The principal that asked for a URL: the first bytes of the SHA-256 of its subject. The URL does not reveal the
+/// subject.
 pub type Owner = [u8; 12];
 
-/// The owner that a subject is.
+/// Returns the owner for a subject.
 #[must_use]
 pub fn owner(subject: &str) -> Owner {
     let mut owner = [0; 12];
@@ -53,39 +54,39 @@ pub fn owner(subject: &str) -> Owner {
     owner
 }
 
-/// What a URL permits.
+/// The permission that a signed URL gives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Permit {
-    /// What may be done.
+    /// The permitted method.
     pub method: Method,
-    /// With which object.
+    /// The object.
     pub key: ObjectKey,
-    /// Until when, exclusively.
+    /// The time at which the URL expires; it is invalid from then on.
     pub expires_at: UnixTime,
-    /// MD5 of the only content that may be uploaded (RFC 1321: a checksum against accidents, not against attacks).
+    /// MD5 of the only content that may be uploaded (RFC 1321). It protects against accidents, not against attacks.
     pub md5: Option<[u8; 16]>,
     /// The only length that may be uploaded, in bytes.
     pub length: Option<u64>,
-    /// Who asked for it, whose share of what is limited an upload takes.
+    /// The principal that asked for the URL. An upload counts against the limits of this owner.
     pub owner: Option<Owner>,
 }
 
-/// Why a URL permits nothing.
+/// The reason why a URL permits nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It was not made by this server, or was altered.
+    /// The URL was not made by this server, or was altered.
     #[error("the URL's signature does not verify: ask for a new URL")]
     Signature,
-    /// It is too old. Clients of S3 look for the first words.
-    #[error("Request has expired: the URL was good until then; ask for a new one")]
+    /// The URL has expired. Clients of S3 look for the first words of this message.
+    #[error("Request has expired: the URL is no longer valid; ask for a new one")]
     Expired,
-    /// It is for something else.
+    /// The URL is for another method.
     #[error("the URL was signed for another method")]
     Method,
 }
 
 impl Permit {
-    /// Path and query of the URL; `mac` authenticates.
+    /// Returns path and query of the URL; `mac` computes the signature.
     #[must_use]
     pub fn to_path(&self, mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
         let mut path = String::from(PREFIX.trim_end_matches('/'));
@@ -93,7 +94,7 @@ impl Permit {
             path.push('/');
             encode(segment, &mut path);
         }
-        // Writing to a String does not fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(path, "?method={}&expires={}", self.method.as_str(), self.expires_at);
         if let Some(md5) = &self.md5 {
             let _ = write!(path, "&md5={}", hex(md5));
@@ -108,10 +109,10 @@ impl Permit {
         path
     }
 
-    /// What path and query of a URL permit at `now` by `method`.
+    /// Returns the permission of a URL's path and query, if it is valid at `now` for `method`.
     ///
     /// # Errors
-    /// [`Refused`]; nothing is told about a URL whose signature does not verify.
+    /// [`Refused`]. Nothing is revealed about a URL whose signature does not verify.
     pub fn verify(
         path: &str,
         query: &str,
@@ -124,29 +125,29 @@ impl Permit {
         if permit.method != method {
             return Err(Refused::Method);
         }
-        // The second can only be a URL of another time's server, whose limit was another.
+        // The second condition only holds for the URL of an earlier server with another limit.
         if permit.expires_at <= now || permit.expires_at - now > MAX_LIFE {
             return Err(Refused::Expired);
         }
         Ok(permit)
     }
 
-    /// What is signed. No part of it has a line break.
+    /// Returns the signed text. None of its parts contains a line break.
     fn message(&self) -> Vec<u8> {
         let length = self.length.map(|length| length.to_string()).unwrap_or_default();
         let md5 = self.md5.as_ref().map(|md5| hex(md5)).unwrap_or_default();
-        // As a URL without an owner was signed before there were any.
+        // URLs of earlier versions have no owner, and are signed without this line.
         let owner = self.owner.map(|owner| format!("\n{}", hex(&owner))).unwrap_or_default();
         format!("{}\n{}\n{md5}\n{length}\n{}{owner}", self.method.as_str(), self.expires_at, self.key)
             .into_bytes()
     }
 }
 
-/// The parts of a URL of this form, believed by nobody yet.
+/// Parses a URL of this form; its signature is not verified yet.
 fn read(path: &str, query: &str) -> Option<(Permit, [u8; 32])> {
     let segments = path.strip_prefix(PREFIX)?.split('/').map(decode).collect::<Option<Vec<_>>>()?;
     let [project, domain, rest @ ..] = segments.as_slice() else { return None };
-    // A slash that was escaped does not separate.
+    // An escaped slash is not a separator.
     if rest.iter().any(|segment| segment.contains('/')) {
         return None;
     }
@@ -178,12 +179,12 @@ fn read_method(text: &str) -> Option<Method> {
     [Method::Get, Method::Put].into_iter().find(|method| method.as_str() == text)
 }
 
-/// A decimal number as it is written by us: without sign and leading zeros.
+/// Parses a decimal number in the only form that this server writes: without sign and leading zeros.
 fn number<T: std::str::FromStr + ToString>(text: &str) -> Option<T> {
     text.parse::<T>().ok().filter(|number| number.to_string() == text)
 }
 
-/// Lower-case hexadecimal digits.
+/// Encodes bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -202,7 +203,7 @@ fn unhex(text: &str) -> Option<[u8; 16]> {
     Some(bytes)
 }
 
-/// Escapes everything but RFC 3986's unreserved characters.
+/// Escapes all characters except the unreserved characters of RFC 3986.
 fn encode(segment: &str, into: &mut String) {
     for byte in segment.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -263,18 +264,18 @@ mod tests {
     }
 
     #[test]
-    fn it_permits_what_was_signed() {
+    fn a_url_permits_what_was_signed() {
         let url = permit().to_path(mac);
         let expected = "/objects/p/d/content/%C3%A9%20b.tar.gz?method=PUT&expires=1800000060\
                         &md5=abababababababababababababababab&length=12&owner=zc3Nzc3Nzc3Nzc3N&signature=";
         assert_eq!(&url[..expected.len()], expected);
         assert_eq!(verify(&url, Method::Put, NOW), Ok(permit()));
-        // As another client escapes the same path.
+        // Another client may escape the same path in this way.
         assert_eq!(verify(&url.replace("%C3%A9%20b", "%c3%a9%20%62"), Method::Put, NOW), Ok(permit()));
     }
 
     #[test]
-    fn it_ends_and_is_for_one_method() {
+    fn a_url_expires_and_is_for_one_method() {
         let url = permit().to_path(mac);
         assert_eq!(verify(&url, Method::Get, NOW), Err(Refused::Method));
         assert!(verify(&url, Method::Put, NOW + 59).is_ok());
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_changed_breaks_it() {
+    fn any_change_invalidates_the_signature() {
         let url = permit().to_path(mac);
         for (from, to) in [
             ("method=PUT", "method=GET"),
@@ -342,21 +343,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(permit in any_permit()) {
+        fn permits_are_read_back_unchanged(permit in any_permit()) {
             let url = permit.to_path(mac);
             prop_assert!(url.parse::<http::Uri>().is_ok(), "{}", url);
             prop_assert_eq!(verify(&url, permit.method, NOW), Ok(permit));
         }
 
         #[test]
-        fn one_changed_byte_breaks_it(permit in any_permit(), at in any::<prop::sample::Index>(), byte in 0x21_u8..0x7f) {
+        fn one_changed_byte_invalidates_the_url(permit in any_permit(), at in any::<prop::sample::Index>(), byte in 0x21_u8..0x7f) {
             let url = permit.to_path(mac);
             let mut altered = url.clone().into_bytes();
             let at = at.index(altered.len());
             altered[at] = byte;
             let altered = String::from_utf8(altered).unwrap();
             if let Some((path, query)) = altered.split_once('?') {
-                // Another way to escape the same object is no change.
+                // Another escape of the same object is not a change.
                 if let Ok(read) = Permit::verify(path, query, permit.method, NOW, mac) {
                     prop_assert_eq!(read, permit);
                 }

@@ -1,4 +1,4 @@
-//! Content on its way in: in a file that nobody reads, until it is whole.
+//! Staged uploads: content in a file of its own, which is not an object until it is complete.
 
 use std::{
     io::{self, Write as _},
@@ -12,11 +12,11 @@ use tempfile::NamedTempFile;
 use super::signed_url::hex;
 use flyte_secrets::UNFINISHED;
 
-/// How much is written at a time, in bytes.
-const CHUNK: usize = 256 << 10;
+/// How many bytes are written at a time.
+const CHUNK_SIZE: usize = 256 << 10;
 
-/// An upload that has not become an object yet. Dropped, it leaves nothing behind; what a killed process leaves is removed
-/// by `clear` at the next start.
+/// An upload that is not an object yet. Dropping it removes its file. The next start removes the files of a killed
+/// process (`clear`).
 #[derive(Debug)]
 pub struct Staged {
     file: NamedTempFile,
@@ -28,24 +28,24 @@ pub struct Staged {
 impl Staged {
     pub(super) async fn begin(directory: PathBuf) -> io::Result<Self> {
         let file = blocking(move || {
-            // Mode 0600.
+            // The file has mode 0600.
             tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)
         })
         .await?;
         Ok(Self { file, buffer: Vec::new(), md5: Md5::new(), length: 0 })
     }
 
-    /// Adds to it. To be given up after an error.
+    /// Appends a chunk. After an error, the upload cannot be continued.
     ///
     /// # Errors
-    /// When the disk is full, for one.
+    /// A disk error, for example a full disk.
     pub async fn write(mut self, chunk: &Bytes) -> io::Result<Self> {
         self.length += chunk.len() as u64;
         self.buffer.extend_from_slice(chunk);
-        if self.buffer.len() < CHUNK { Ok(self) } else { blocking(move || self.flush()).await }
+        if self.buffer.len() < CHUNK_SIZE { Ok(self) } else { blocking(move || self.flush()).await }
     }
 
-    /// Makes it durable.
+    /// Makes the content durable.
     pub async fn finish(self) -> io::Result<Self> {
         blocking(move || {
             let staged = self.flush()?;
@@ -55,13 +55,13 @@ impl Staged {
         .await
     }
 
-    /// Its length so far, in bytes.
+    /// Returns the length so far, in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// The MD5 of all of it, once finished.
+    /// Returns the MD5 of the whole content, after [`Staged::finish`].
     #[must_use]
     pub fn md5(&self) -> [u8; 16] {
         self.md5.clone().finalize().into()
@@ -79,12 +79,12 @@ impl Staged {
     }
 }
 
-/// The text of an MD5.
+/// Returns an MD5 as text.
 pub fn etag(md5: &[u8; 16]) -> String {
     format!("\"{}\"", hex(md5))
 }
 
-/// Makes the directory of what is on its way, and removes what an earlier process left there.
+/// Creates the directory of staged uploads, and removes what an earlier process left there.
 pub(super) fn clear(directory: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -94,7 +94,7 @@ pub(super) fn clear(directory: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().mode(0o700).create(directory)
 }
 
-/// Runs what waits for the disk beside the threads that answer requests.
+/// Runs work that waits for the disk on another thread than those that serve requests.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

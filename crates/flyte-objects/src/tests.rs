@@ -14,7 +14,7 @@ fn unfinished(objects: &Objects) -> usize {
 }
 
 #[tokio::test]
-async fn what_is_put_can_be_had_by_its_native_url_and_as_a_file() {
+async fn an_object_is_read_by_its_native_url_and_as_a_file() {
     let (home, objects) = objects();
     let url = objects.native_url("p", "d", "runs/r1/a0/out puts.pb").unwrap();
     let file = home.path().join("objects/p/d/runs/r1/a0/out puts.pb");
@@ -27,11 +27,11 @@ async fn what_is_put_can_be_had_by_its_native_url_and_as_a_file() {
         assert_eq!(objects.get(&url).await.unwrap().unwrap(), content);
         assert_eq!(fs::read_to_string(&file).unwrap(), content);
     }
-    // As a task does.
+    // A task writes the file directly.
     fs::write(&file, "two").unwrap();
     assert_eq!(objects.get(&url).await.unwrap().unwrap(), "two");
     assert_eq!(unfinished(&objects), 0);
-    // As tasks know the file.
+    // Tasks use the path of the file.
     for scheme in ["", "file://", "objects://"] {
         let path = format!("{scheme}{}", file.display());
         assert_eq!(objects.url_of(&objects.key_of(&path).unwrap()), url);
@@ -41,7 +41,7 @@ async fn what_is_put_can_be_had_by_its_native_url_and_as_a_file() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_none_of_ours_is_refused() {
+async fn a_foreign_url_is_rejected() {
     let (home, objects) = objects();
     let base = home.path().display();
     for url in [
@@ -68,7 +68,7 @@ async fn a_url_that_is_none_of_ours_is_refused() {
 }
 
 #[tokio::test]
-async fn a_path_of_before_the_move_is_about_the_same_object() {
+async fn a_former_path_names_the_same_object() {
     let (home, objects) = objects();
     let objects = objects.with_former_directories(vec!["/former/objects".to_owned()]);
     for url in ["/former/objects/p/d/x", "objects:///former/objects/p/d/x", "file:///former/objects/p/d/x"] {
@@ -97,7 +97,7 @@ async fn an_unfinished_upload_leaves_nothing() {
     assert_eq!((staged.length(), unfinished(&objects)), (4, 1));
     drop(staged);
     assert_eq!(unfinished(&objects), 0);
-    // A process that is killed does not get to that.
+    // A killed process does not drop it.
     fs::write(objects.unfinished.join(".unfinished-x"), "half").unwrap();
     objects.prepare().unwrap();
     assert_eq!(unfinished(&objects), 0);

@@ -1,7 +1,7 @@
-//! Who may upload now.
+//! The turns of uploads.
 //!
-//! So many uploads are worked on at a time. Each of those who asked for URLs has a share of them, and each URL takes one
-//! upload at a time: however many stall, others find a place.
+//! The number of concurrent uploads is limited. Each owner of URLs has a share of them, and each URL accepts one upload
+//! at a time. So stalled uploads cannot block those of other owners.
 
 use std::{
     collections::HashMap,
@@ -17,28 +17,28 @@ use tokio::{
 
 use super::signed_url::{Owner, Permit};
 
-/// Uploads worked on at a time.
-pub const MOST: usize = 64;
-/// A quarter for each of those who asked for URLs.
-const MOST_OF_ONE: usize = MOST / 4;
-/// How many of one owner wait, and of one URL.
-const WAITING_OF_ONE: usize = 2 * MOST;
-const WAITING_OF_URL: usize = 4;
+/// The most concurrent uploads.
+pub const MAX_UPLOADS: usize = 64;
+/// The most concurrent uploads of one owner: a quarter.
+const MAX_UPLOADS_PER_OWNER: usize = MAX_UPLOADS / 4;
+/// The most uploads of one owner that wait.
+const MAX_WAITING_PER_OWNER: usize = 2 * MAX_UPLOADS;
+const MAX_WAITING_PER_URL: usize = 4;
 /// How long an upload waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The least that comes in [`PACE`], in bytes: some 4 KiB a second.
-const LEAST: u64 = 128 << 10;
-/// How long an upload may take for [`LEAST`].
-const PACE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The least number of bytes that must arrive within [`MIN_BYTES_TIMEOUT`]: about 4 KiB per second.
+const MIN_BYTES: u64 = 128 << 10;
+/// How long an upload may take for [`MIN_BYTES`] bytes.
+const MIN_BYTES_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why an upload has no turn.
+/// The reason why an upload gets no turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoTurn {
-    /// There are others to the same URL.
+    /// Too many other uploads use the same URL.
     Url,
-    /// There are too many of the same owner.
+    /// The owner has too many uploads.
     Owner,
-    /// There are too many of all.
+    /// There are too many uploads in total.
     All,
 }
 
@@ -48,38 +48,38 @@ pub struct Turns {
     all: Arc<Semaphore>,
     owners: Arc<Queues<Option<Owner>>>,
     urls: Arc<Queues<Permit>>,
-    patience: Duration,
+    wait_timeout: Duration,
 }
 
-/// The turn of one upload; it ends when dropped.
+/// The turn of one upload. Dropping it ends the turn.
 #[derive(Debug)]
 pub struct Turn {
     _all: OwnedSemaphorePermit,
-    _owner: Place<Option<Owner>>,
-    _url: Place<Permit>,
+    _owner: QueueSlot<Option<Owner>>,
+    _url: QueueSlot<Permit>,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self::with_patience(PATIENCE)
+        Self::with_wait_timeout(WAIT_TIMEOUT)
     }
 }
 
 impl Turns {
-    fn with_patience(patience: Duration) -> Self {
+    fn with_wait_timeout(wait_timeout: Duration) -> Self {
         Self {
-            patience,
-            all: Arc::new(Semaphore::new(MOST)),
-            owners: Queues::of(MOST_OF_ONE, WAITING_OF_ONE),
-            urls: Queues::of(1, WAITING_OF_URL),
+            wait_timeout,
+            all: Arc::new(Semaphore::new(MAX_UPLOADS)),
+            owners: Queues::of(MAX_UPLOADS_PER_OWNER, MAX_WAITING_PER_OWNER),
+            urls: Queues::of(1, MAX_WAITING_PER_URL),
         }
     }
 
-    /// Waits for a turn with this URL.
+    /// Waits for a turn to upload with this URL.
     pub async fn take(&self, permit: &Permit) -> Result<Turn, NoTurn> {
-        let deadline = Instant::now() + self.patience;
-        let url = self.urls.place(permit.clone(), deadline).await.ok_or(NoTurn::Url)?;
-        let owner = self.owners.place(permit.owner, deadline).await.ok_or(NoTurn::Owner)?;
+        let deadline = Instant::now() + self.wait_timeout;
+        let url = self.urls.enter(permit.clone(), deadline).await.ok_or(NoTurn::Url)?;
+        let owner = self.owners.enter(permit.owner, deadline).await.ok_or(NoTurn::Owner)?;
         match timeout_at(deadline, Arc::clone(&self.all).acquire_owned()).await {
             Ok(Ok(all)) => Ok(Turn { _all: all, _owner: owner, _url: url }),
             _ => Err(NoTurn::All),
@@ -87,7 +87,7 @@ impl Turns {
     }
 }
 
-/// A queue for each key that has one.
+/// The queues of all keys that are in use.
 #[derive(Debug)]
 struct Queues<K> {
     at_a_time: usize,
@@ -98,13 +98,13 @@ struct Queues<K> {
 #[derive(Debug)]
 struct Queue {
     turns: Arc<Semaphore>,
-    /// Those who have a turn or wait.
+    /// The number of members that have a turn or wait for one.
     members: usize,
 }
 
-/// A place in a queue; left when dropped.
+/// A member's slot in a queue. Dropping it leaves the queue.
 #[derive(Debug)]
-struct Place<K: Eq + Hash> {
+struct QueueSlot<K: Eq + Hash> {
     queues: Arc<Queues<K>>,
     key: K,
     turn: Option<OwnedSemaphorePermit>,
@@ -115,9 +115,10 @@ impl<K: Clone + Eq + Hash> Queues<K> {
         Arc::new(Self { at_a_time, waiting, queues: Mutex::default() })
     }
 
-    /// A turn in the queue of `key`; `None` where too many wait, or it did not come in time.
-    async fn place(self: &Arc<Self>, key: K, deadline: Instant) -> Option<Place<K>> {
-        let (turns, mut place) = {
+    /// Waits for a turn in the queue of `key`. Returns `None` if too many members wait, or if the turn does not come in
+    /// time.
+    async fn enter(self: &Arc<Self>, key: K, deadline: Instant) -> Option<QueueSlot<K>> {
+        let (turns, mut slot) = {
             let mut queues = self.queues();
             let queue = queues
                 .entry(key.clone())
@@ -126,10 +127,10 @@ impl<K: Clone + Eq + Hash> Queues<K> {
                 return None;
             }
             queue.members += 1;
-            (Arc::clone(&queue.turns), Place { queues: Arc::clone(self), key, turn: None })
+            (Arc::clone(&queue.turns), QueueSlot { queues: Arc::clone(self), key, turn: None })
         };
-        place.turn = Some(timeout_at(deadline, turns.acquire_owned()).await.ok()?.ok()?);
-        Some(place)
+        slot.turn = Some(timeout_at(deadline, turns.acquire_owned()).await.ok()?.ok()?);
+        Some(slot)
     }
 }
 
@@ -139,7 +140,7 @@ impl<K> Queues<K> {
     }
 }
 
-impl<K: Eq + Hash> Drop for Place<K> {
+impl<K: Eq + Hash> Drop for QueueSlot<K> {
     fn drop(&mut self) {
         self.turn = None;
         let mut queues = self.queues.queues();
@@ -152,30 +153,30 @@ impl<K: Eq + Hash> Drop for Place<K> {
     }
 }
 
-/// How fast an upload comes. What the disk takes does not count.
+/// The speed of an upload. Time that the disk takes does not count.
 #[derive(Debug)]
 pub struct Pace {
     left: Duration,
-    come: u64,
+    arrived: u64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { left: PACE, come: 0 }
+        Self { left: MIN_BYTES_TIMEOUT, arrived: 0 }
     }
 }
 
 impl Pace {
-    /// How long the next bytes may take.
+    /// Returns how long the next bytes may take.
     pub fn left(&self) -> Duration {
         self.left
     }
 
-    /// Notes that bytes came after this time.
+    /// Records that bytes arrived after this time.
     pub fn note(&mut self, waited: Duration, bytes: usize) {
         self.left = self.left.saturating_sub(waited);
-        self.come += bytes as u64;
-        if self.come >= LEAST {
+        self.arrived += bytes as u64;
+        if self.arrived >= MIN_BYTES {
             *self = Self::default();
         }
     }
@@ -186,7 +187,7 @@ mod tests {
     use super::*;
     use crate::{ObjectKey, signed_url::Method};
 
-    /// How long the tests wait for a turn that does not come.
+    /// How long the tests wait for a turn that must not arrived.
     const SHORT: Duration = Duration::from_millis(100);
 
     fn permit(owner: u8, object: usize) -> Permit {
@@ -201,8 +202,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_url_takes_one_upload_and_stalled_ones_keep_nobody_else_out() {
-        let turns = Arc::new(Turns::with_patience(SHORT));
+    async fn stalled_uploads_of_one_url_do_not_block_others() {
+        let turns = Arc::new(Turns::with_wait_timeout(SHORT));
         let stalled = turns.take(&permit(1, 0)).await.unwrap();
         let waiting: Vec<_> = (0..100)
             .map(|_| {
@@ -211,7 +212,7 @@ mod tests {
             })
             .collect();
         tokio::task::yield_now().await;
-        // The stalled one has not ended.
+        // The stalled upload has not ended.
         let other = turns.take(&permit(2, 1)).await.unwrap();
         let own = turns.take(&permit(1, 2)).await.unwrap();
         drop((other, own));
@@ -219,22 +220,25 @@ mod tests {
         for waiting in waiting {
             refused += usize::from(waiting.await.unwrap() == Err(NoTurn::Url));
         }
-        assert_eq!(refused, 100, "too many, or too long");
+        assert_eq!(refused, 100, "too many uploads, or too long a wait");
         drop(stalled);
         assert!(turns.take(&permit(1, 0)).await.is_ok());
-        assert!(turns.urls.queues().is_empty() && turns.owners.queues().is_empty(), "nothing is kept");
+        assert!(
+            turns.urls.queues().is_empty() && turns.owners.queues().is_empty(),
+            "unused queues are removed"
+        );
     }
 
     #[tokio::test]
     async fn one_owner_has_a_share() {
-        let turns = Turns::with_patience(SHORT);
+        let turns = Turns::with_wait_timeout(SHORT);
         let mut held = Vec::new();
-        for object in 0..MOST_OF_ONE {
+        for object in 0..MAX_UPLOADS_PER_OWNER {
             held.push(turns.take(&permit(1, object)).await.unwrap());
         }
         assert_eq!(turns.take(&permit(1, 1000)).await.unwrap_err(), NoTurn::Owner);
         for owner in 2..=4 {
-            for object in 0..MOST_OF_ONE {
+            for object in 0..MAX_UPLOADS_PER_OWNER {
                 held.push(turns.take(&permit(owner, 100 * usize::from(owner) + object)).await.unwrap());
             }
         }
@@ -244,14 +248,14 @@ mod tests {
     }
 
     #[test]
-    fn a_dribble_has_an_end_and_a_slow_line_has_none() {
-        let mut dribble = Pace::default();
+    fn a_trickle_times_out_and_a_slow_upload_does_not() {
+        let mut trickle = Pace::default();
         let mut taken = Duration::ZERO;
-        while dribble.left() > Duration::ZERO {
-            dribble.note(Duration::from_secs(1), 1);
+        while trickle.left() > Duration::ZERO {
+            trickle.note(Duration::from_secs(1), 1);
             taken += Duration::from_secs(1);
         }
-        assert_eq!(taken, PACE);
+        assert_eq!(taken, MIN_BYTES_TIMEOUT);
         let mut slow = Pace::default();
         for _ in 0..10_000 {
             slow.note(Duration::from_secs(1), 8 << 10);

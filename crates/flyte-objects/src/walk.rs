@@ -1,5 +1,5 @@
-//! The files below a directory that tasks write to: nothing that one of them plants (a symbolic link, a pipe, a device) is
-//! followed or opened for reading.
+//! Lists the files below a directory that tasks write to. Symbolic links, pipes and devices are not followed or opened
+//! for reading.
 
 use std::{
     ffi::{CString, OsStr},
@@ -14,23 +14,24 @@ use rustix::{
     io::Errno,
 };
 
-/// The deepest directory that is looked into, in levels. Objects have no more, and each level takes a file descriptor.
+/// The deepest level of directories that is read. Keys of objects have no more levels, and each level takes a file
+/// descriptor.
 const MAX_DEPTH: usize = 360;
 
-/// A file that was found.
+/// A file below the directory.
 #[derive(Debug)]
 pub struct Found<'a> {
-    /// Its path below the directory.
+    /// The path below the directory.
     pub path: &'a Path,
-    /// The open file, or why it cannot be opened.
+    /// The open file, or the error that prevents opening it.
     pub file: io::Result<File>,
 }
 
-/// Calls `visit` for each regular file below `root`, in the order of their names. Files that vanish meanwhile are left out; so is
-/// everything if `root` is missing.
+/// Calls `visit` for each regular file below `root`, in the order of their names. It skips files that disappear in the
+/// meantime, and does nothing if `root` does not exist.
 ///
 /// # Errors
-/// When a directory cannot be read, or `visit` fails.
+/// A directory cannot be read, or `visit` fails.
 pub fn files(root: &Path, visit: &mut dyn FnMut(Found<'_>) -> io::Result<()>) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::open(root, flags, Mode::empty()) {
@@ -56,7 +57,7 @@ fn descend(
             continue;
         }
         at.push(OsStr::from_bytes(name.to_bytes()));
-        // Not waiting for a pipe's other end.
+        // This flag avoids waiting for the other end of a pipe.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         match rustix::fs::openat(directory, &name, flags, Mode::empty()) {
             Ok(opened) => match FileType::from_raw_mode(rustix::fs::fstat(&opened)?.st_mode) {
@@ -64,7 +65,7 @@ fn descend(
                 FileType::RegularFile => visit(Found { path: at, file: Ok(File::from(opened)) })?,
                 _ => {}
             },
-            // Vanished, or a link or socket.
+            // The file has disappeared, or is a link or socket.
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => {}
             Err(error) => visit(Found { path: at, file: Err(error.into()) })?,
         }
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_and_pipes_are_left_alone() {
+    fn links_and_pipes_are_skipped() {
         let home = tempfile::tempdir().unwrap();
         let root = home.path().join("root");
         fs::create_dir_all(root.join("a/b")).unwrap();
@@ -99,6 +100,6 @@ mod tests {
         })
         .unwrap();
         assert_eq!(found, [("a/b/file".to_owned(), "1".to_owned()), ("z".to_owned(), "2".to_owned())]);
-        files(&home.path().join("none"), &mut |_| panic!("there is nothing")).unwrap();
+        files(&home.path().join("none"), &mut |_| panic!("the directory does not exist")).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of several crates share: a moment, accounts, API keys, a log that a test reads.
+//! Helpers for the tests of several crates: a moment, accounts, API keys, and a log that a test reads.
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "for tests")]
 
@@ -12,19 +12,20 @@ use flyte_model::{Limit, Rights, Role, clock::UnixTime};
 use flyte_secrets::{api_key_secret, opaque_token};
 use flyte_store::{ApiKey, Store, User};
 
-/// When tests begin.
+/// The time at which tests begin.
 pub const NOW: UnixTime = 1_800_000_000;
 
-/// Has what this thread logs go to `subscriber` until what is returned is dropped.
+/// Sends what this thread logs to `subscriber` until the returned value is dropped.
 ///
-/// The second dispatcher, to nobody, is needed: where there is just one, `tracing` asks the thread that comes to an event first
-/// whether anybody wants it, and remembers the answer for all threads. That may be the thread of another test.
+/// The second dispatcher, which discards everything, is necessary. With only one dispatcher, `tracing` asks the first
+/// thread that reaches an event whether its subscriber is interested, and stores that answer for all threads. That
+/// thread may belong to another test.
 pub fn log_to(subscriber: impl Subscriber + Send + Sync + 'static) -> (tracing::Dispatch, DefaultGuard) {
-    let nobody = tracing::Dispatch::new(NoSubscriber::default());
-    (nobody, tracing::subscriber::set_default(subscriber))
+    let discarding = tracing::Dispatch::new(NoSubscriber::default());
+    (discarding, tracing::subscriber::set_default(subscriber))
 }
 
-/// The account `user-NAME` with the address `name@example.com`, without password.
+/// Returns the account `user-NAME` with the address `name@example.com` and no password.
 pub fn user(name: &str) -> User {
     User {
         id: format!("user-{name}"),
@@ -37,7 +38,7 @@ pub fn user(name: &str) -> User {
     }
 }
 
-/// The API key `name` of a contributor with the scope `all`, with changes; and its secret.
+/// Creates the API key `name` of a contributor with the scope `all` and the given changes. Returns it with its secret.
 pub async fn api_key(
     store: &dyn Store,
     name: &str,
