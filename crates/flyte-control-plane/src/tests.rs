@@ -126,7 +126,7 @@ fn client(id: &str, first_party: bool) -> Client {
         jwks: None,
         redirect_uris: vec!["http://127.0.0.1/callback".to_owned()],
         post_logout_redirect_uris: vec![],
-        grant_types: vec!["authorization_code".to_owned()],
+        grant_types: vec![flyte_model::GrantType::AuthorizationCode],
         scopes: vec!["all".to_owned()],
         first_party,
         may_keep_api_keys: false,

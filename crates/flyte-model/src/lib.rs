@@ -4,6 +4,7 @@
 mod address_block;
 mod client_addr;
 pub mod clock;
+mod grant_type;
 mod loopback;
 mod network;
 mod principal;
@@ -13,6 +14,7 @@ mod stopping;
 
 pub use address_block::AddressBlock;
 pub use client_addr::ClientAddr;
+pub use grant_type::{GrantType, UnknownGrantType};
 pub use loopback::is_loopback;
 pub use network::Network;
 pub use principal::{Actor, PrincipalKind};

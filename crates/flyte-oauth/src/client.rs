@@ -17,7 +17,10 @@ use super::{
 };
 use crate::AuthorizationServer;
 use flyte_audit::{Detail, Event, Kind};
-use flyte_model::clock::{UnixTime, rfc3339};
+use flyte_model::{
+    GrantType,
+    clock::{UnixTime, rfc3339},
+};
 use flyte_secrets::SecretHash;
 use flyte_secrets::{api_key_secret, opaque_token};
 use flyte_settings::reserved;
@@ -88,7 +91,7 @@ impl From<ApiKey> for Authenticated {
             jwks: key.jwks.clone(),
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
-            grant_types: vec![token::CLIENT_CREDENTIALS.to_owned()],
+            grant_types: vec![GrantType::ClientCredentials],
             scopes: key.rights.scopes.clone(),
             first_party: false,
             may_keep_api_keys: false,

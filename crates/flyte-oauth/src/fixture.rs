@@ -16,7 +16,7 @@ use url::{Url, form_urlencoded};
 use crate::AuthorizationServer;
 use flyte_access::Caller;
 use flyte_access::testing::Parts;
-use flyte_model::ClientAddr;
+use flyte_model::{ClientAddr, GrantType};
 use flyte_pages::ReturnTo;
 use flyte_secrets::opaque_token;
 use flyte_settings::Config;
@@ -180,7 +180,7 @@ fn clients() -> [Client; 3] {
         jwks: None,
         redirect_uris: owned(&["http://127.0.0.1/cb", REDIRECT_URI]),
         post_logout_redirect_uris: owned(&["http://127.0.0.1/bye"]),
-        grant_types: owned(&["authorization_code", "refresh_token", DEVICE_GRANT]),
+        grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
         scopes,
         first_party: false,
         may_keep_api_keys: false,
@@ -191,7 +191,12 @@ fn clients() -> [Client; 3] {
         id: "flyte".into(),
         name: "Flyte".into(),
         redirect_uris: owned(&[REDIRECT_URI, "http://127.0.0.1/callback"]),
-        grant_types: owned(&["authorization_code", "refresh_token", DEVICE_GRANT, EXCHANGE_GRANT]),
+        grant_types: vec![
+            GrantType::AuthorizationCode,
+            GrantType::RefreshToken,
+            GrantType::DeviceCode,
+            GrantType::TokenExchange,
+        ],
         first_party: true,
         ..native.clone()
     };
@@ -201,7 +206,7 @@ fn clients() -> [Client; 3] {
         secret_hash: Some(opaque_token::hash(WEB_SECRET)),
         redirect_uris: owned(&[WEB_REDIRECT_URI]),
         post_logout_redirect_uris: owned(&["https://web.example/bye?x=1"]),
-        grant_types: owned(&["authorization_code", DEVICE_GRANT]),
+        grant_types: vec![GrantType::AuthorizationCode, GrantType::DeviceCode],
         scopes: owned(&["openid", "email"]),
         ..native.clone()
     };

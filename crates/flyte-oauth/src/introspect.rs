@@ -145,7 +145,7 @@ mod tests {
     /// Tokens of `web app`, which may refresh them.
     async fn web_tokens(server: &Server) -> Value {
         let mut web = server.state.store.client_by_id("web app").await.unwrap().unwrap();
-        web.grant_types.push("refresh_token".to_owned());
+        web.grant_types.push(flyte_model::GrantType::RefreshToken);
         web.scopes.push("offline_access".to_owned());
         // Nobody is asked.
         web.first_party = true;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{client_assertion, pkce};
 use crate::AuthorizationServer;
-use flyte_model::scope;
+use flyte_model::{GrantType, scope};
 use flyte_settings::endpoints;
 
 /// The server's metadata; the fields are those of RFC 8414 section 2 and OpenID Connect Discovery section 3.
@@ -93,7 +93,7 @@ impl Metadata {
             scopes_supported: scope::SUPPORTED.to_vec(),
             response_types_supported: vec!["code"],
             response_modes_supported: vec!["query"],
-            grant_types_supported: super::token::GRANTS.to_vec(),
+            grant_types_supported: GrantType::ALL.map(GrantType::as_str).to_vec(),
             token_endpoint_auth_methods_supported: authentication.clone(),
             token_endpoint_auth_signing_alg_values_supported: algorithms_of_clients.clone(),
             introspection_endpoint_auth_methods_supported: authentication[1..].to_vec(),

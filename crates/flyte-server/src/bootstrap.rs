@@ -34,7 +34,7 @@ use flyte_model::{
     scope,
 };
 use flyte_oauth::AuthorizationServer;
-use flyte_oauth::token::PUBLIC_GRANTS;
+use flyte_oauth::token::REGISTRABLE_GRANTS;
 use flyte_objects::{Objects, ObjectsError};
 use flyte_runner_local::{self, LocalRunner};
 use flyte_runs::{RunIdentities, Runs};
@@ -249,7 +249,7 @@ fn public_client(config: &PublicClientConfig, now: UnixTime) -> Client {
         jwks: None,
         redirect_uris,
         post_logout_redirect_uris: Vec::new(),
-        grant_types: PUBLIC_GRANTS.map(str::to_owned).to_vec(),
+        grant_types: REGISTRABLE_GRANTS.to_vec(),
         scopes: scope::SUPPORTED.map(str::to_owned).to_vec(),
         first_party: true,
         may_keep_api_keys: false,

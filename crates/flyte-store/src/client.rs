@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use flyte_model::clock::UnixTime;
+use flyte_model::{GrantType, clock::UnixTime};
 
 /// Whether a client can keep a secret (RFC 6749 section 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Client {
     /// `post_logout_redirect_uris` (OpenID Connect RP-Initiated Logout section 3.1), compared in the same way.
     pub post_logout_redirect_uris: Vec<String>,
     /// `grant_types` that the client may use.
-    pub grant_types: Vec<String>,
+    pub grant_types: Vec<GrantType>,
     /// Scopes that the client may ask for.
     pub scopes: Vec<String>,
     /// Whether this is a client of this project. Users are not asked for consent to it, and it may manage API keys.

@@ -270,7 +270,7 @@ fn client(id: &str) -> Client {
         jwks: Some("{}".to_owned()),
         redirect_uris: vec!["http://127.0.0.1/cb".to_owned()],
         post_logout_redirect_uris: vec!["http://127.0.0.1/bye".to_owned()],
-        grant_types: vec!["authorization_code".to_owned()],
+        grant_types: vec![flyte_model::GrantType::AuthorizationCode],
         scopes: vec!["openid".to_owned(), "all".to_owned()],
         first_party: true,
         may_keep_api_keys: true,

@@ -8,7 +8,7 @@ use crate::{
     parameters::{ParameterError, Parameters},
     pkce, redirect_uri, resource,
 };
-use flyte_model::scope;
+use flyte_model::{GrantType, scope};
 use flyte_store::Client;
 
 /// Where the answer goes, as the request has it. Until both are known to belong together, nothing is redirected.
@@ -106,7 +106,7 @@ impl AuthorizationRequest {
     pub fn parse(parameters: &Parameters<'_>, client: &Client, issuer: &str) -> Result<Self, OAuthError> {
         refuse_unsupported(parameters)?;
         refuse_other_responses(parameters)?;
-        if !scope::contains(&client.grant_types, "authorization_code") {
+        if !client.grant_types.contains(&GrantType::AuthorizationCode) {
             return Err(OAuthError::new(
                 ErrorCode::UnauthorizedClient,
                 "the client is not registered for authorization_code",
@@ -220,7 +220,7 @@ mod tests {
             jwks: None,
             redirect_uris: vec!["http://localhost:53593/callback".into()],
             post_logout_redirect_uris: vec![],
-            grant_types: vec!["authorization_code".into(), "refresh_token".into()],
+            grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             scopes: vec!["openid".into(), "all".into()],
             first_party: true,
             may_keep_api_keys: false,
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_client_without_the_grant_is_refused() {
-        let client = Client { grant_types: vec!["client_credentials".into()], ..client() };
+        let client = Client { grant_types: vec![GrantType::ClientCredentials], ..client() };
         let query = encode(&good());
         let parameters = Parameters::parse(query.as_bytes()).unwrap();
         let error = AuthorizationRequest::parse(&parameters, &client, ISSUER).unwrap_err();

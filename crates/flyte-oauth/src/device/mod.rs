@@ -25,12 +25,11 @@ use super::{
     error::{self, ErrorCode, OAuthError},
     form::Form,
     parameters, resource,
-    token::{device_code, require_grant},
+    token::require_grant,
 };
 use crate::AuthorizationServer;
 use flyte_audit::{Detail, Event, Kind};
-use flyte_model::ClientAddr;
-use flyte_model::scope;
+use flyte_model::{ClientAddr, GrantType, scope};
 use flyte_secrets::opaque_token;
 use flyte_settings::endpoints;
 use flyte_store::{DeviceAuthorization, StoreError};
@@ -65,7 +64,7 @@ pub(super) async fn post(
     }
     let form = form.parameters()?;
     let client = client::authenticate(&server, &headers, &form).await?;
-    require_grant(&client, device_code::NAME)?;
+    require_grant(&client, GrantType::DeviceCode)?;
     let scopes = scope::parse(form.one("scope")?.unwrap_or_default())?;
     scope::within(&scopes, &client.scopes)?;
     let audience = resource::requested(&form, server.config.issuer())?;

@@ -4,10 +4,9 @@ use super::{Tokens, may_refresh, new_refresh_token, require_active, require_gran
 use crate::{AuthorizationServer, error::OAuthError, parameters::Parameters, pkce, resource};
 use flyte_access::token::TokenGrant;
 use flyte_audit::{Detail, Event, Kind};
+use flyte_model::GrantType;
 use flyte_secrets::opaque_token;
 use flyte_store::{AuthorizationCode, Client, CodeRedemption};
-
-pub(super) const NAME: &str = "authorization_code";
 
 /// One answer to everything that may be wrong with a code, so that nobody learns which codes there are.
 const REFUSED: &str = "the code is unknown, expired, used, or was not issued for this request";
@@ -21,7 +20,7 @@ pub(super) async fn exchange(
     client: &Client,
     form: &Parameters<'_>,
 ) -> Result<Tokens, OAuthError> {
-    require_grant(client, NAME)?;
+    require_grant(client, GrantType::AuthorizationCode)?;
     let required = |name: &'static str| {
         form.one(name)?.ok_or_else(|| OAuthError::invalid_request(format!("{name} is missing")))
     };

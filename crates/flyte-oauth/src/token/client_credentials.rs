@@ -14,8 +14,6 @@ use flyte_model::{
     scope::{self, ScopeError},
 };
 
-pub(super) const NAME: &str = "client_credentials";
-
 /// Gives an access token, and never a refresh token (RFC 6749 section 4.4.3): the key itself is good for the next one.
 pub(super) fn exchange(
     server: &AuthorizationServer,

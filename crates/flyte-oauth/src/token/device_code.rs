@@ -9,10 +9,9 @@ use crate::{
 };
 use flyte_access::token::TokenGrant;
 use flyte_audit::{Detail, Event, Kind};
+use flyte_model::GrantType;
 use flyte_secrets::opaque_token;
 use flyte_store::{Client, DeviceGrant, DevicePoll, DeviceRedemption, SLOW_DOWN};
-
-pub(crate) const NAME: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// One answer to everything that may be wrong with a device code, save what the device is to act on.
 const REFUSED: &str = "the device code is unknown, used, revoked, or not this client's; ask for a new one";
@@ -25,7 +24,7 @@ pub(super) async fn exchange(
     client: &Client,
     form: &Parameters<'_>,
 ) -> Result<Tokens, OAuthError> {
-    require_grant(client, NAME)?;
+    require_grant(client, GrantType::DeviceCode)?;
     let code =
         form.one("device_code")?.ok_or_else(|| OAuthError::invalid_request("device_code is missing"))?;
     // The server's one audience is the audience of every device.

@@ -29,24 +29,13 @@ use super::{
 };
 use crate::AuthorizationServer;
 use flyte_access::token::{IssuedAccessToken, TokenGrant};
-use flyte_model::clock::UnixTime;
-use flyte_model::scope;
+use flyte_model::{GrantType, UnknownGrantType, clock::UnixTime, scope};
 use flyte_secrets::opaque_token;
 use flyte_store::{Client, NewRefreshToken};
 
-/// The grants that there are, as `grant_type` and as the registration of a client name them.
-pub const GRANTS: [&str; 5] = [
-    authorization_code::NAME,
-    refresh_token::NAME,
-    device_code::NAME,
-    client_credentials::NAME,
-    token_exchange::NAME,
-];
-/// Those of them that a public client can use.
-pub const PUBLIC_GRANTS: [&str; 4] =
-    [authorization_code::NAME, refresh_token::NAME, device_code::NAME, token_exchange::NAME];
-/// The grant of API keys.
-pub const CLIENT_CREDENTIALS: &str = client_credentials::NAME;
+/// The grant types that a client can be registered for. Only API keys have `client_credentials`.
+pub const REGISTRABLE_GRANTS: [GrantType; 4] =
+    [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode, GrantType::TokenExchange];
 
 /// Answers a token request.
 pub(super) async fn post(
@@ -55,8 +44,8 @@ pub(super) async fn post(
     form: Form,
 ) -> Result<Response, OAuthError> {
     let form = form.parameters()?;
-    let grant = form.one("grant_type")?;
-    if grant == Some(token_exchange::NAME) {
+    let grant = form.one("grant_type")?.map(str::parse::<GrantType>);
+    if grant == Some(Ok(GrantType::TokenExchange)) {
         // Its client need not say who it is.
         return Ok(match token_exchange::exchange(&server, &headers, &form).await {
             Ok(exchanged) => exchanged.into_response(),
@@ -65,12 +54,14 @@ pub(super) async fn post(
     }
     let client = client::authenticate(&server, &headers, &form).await?;
     let tokens = match grant {
-        Some(authorization_code::NAME) => authorization_code::exchange(&server, &client, &form).await?,
-        Some(refresh_token::NAME) => refresh_token::exchange(&server, &client, &form).await?,
-        Some(device_code::NAME) => device_code::exchange(&server, &client, &form).await?,
-        Some(client_credentials::NAME) => client_credentials::exchange(&server, &client, &form)?,
+        Some(Ok(GrantType::AuthorizationCode)) => {
+            authorization_code::exchange(&server, &client, &form).await?
+        }
+        Some(Ok(GrantType::RefreshToken)) => refresh_token::exchange(&server, &client, &form).await?,
+        Some(Ok(GrantType::DeviceCode)) => device_code::exchange(&server, &client, &form).await?,
+        Some(Ok(GrantType::ClientCredentials)) => client_credentials::exchange(&server, &client, &form)?,
         Some(_) => {
-            let description = format!("grant_type must be one of {}", GRANTS.join(", "));
+            let description = format!("grant_type {UnknownGrantType}");
             return Err(OAuthError::new(ErrorCode::UnsupportedGrantType, description));
         }
         None => return Err(OAuthError::invalid_request("grant_type is missing")),
@@ -168,16 +159,16 @@ fn new_refresh_token(server: &AuthorizationServer) -> Result<(SecretString, NewR
 /// Whether a client gets a refresh token: it must be registered for the grant, and either the person granted
 /// `offline_access` (OpenID Connect Core section 11) or the client is ours, which the published one is and does not ask.
 fn may_refresh(client: &Client, scopes: &[String]) -> bool {
-    scope::contains(&client.grant_types, refresh_token::NAME)
+    client.grant_types.contains(&GrantType::RefreshToken)
         && (client.first_party || scope::contains(scopes, scope::OFFLINE_ACCESS))
 }
 
 /// Refuses a client that is not registered for a grant.
-pub(super) fn require_grant(client: &Client, name: &'static str) -> Result<(), OAuthError> {
-    if scope::contains(&client.grant_types, name) {
+pub(super) fn require_grant(client: &Client, grant: GrantType) -> Result<(), OAuthError> {
+    if client.grant_types.contains(&grant) {
         return Ok(());
     }
-    let description = format!("the client is not registered for {name}");
+    let description = format!("the client is not registered for {grant}");
     Err(OAuthError::new(ErrorCode::UnauthorizedClient, description))
 }
 

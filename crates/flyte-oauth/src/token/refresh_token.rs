@@ -9,11 +9,9 @@ use crate::{
 };
 use flyte_access::token::TokenGrant;
 use flyte_audit::{Detail, Event, Kind};
-use flyte_model::scope;
+use flyte_model::{GrantType, scope};
 use flyte_secrets::opaque_token;
 use flyte_store::{Client, RefreshRotation, RefreshToken, RevokedBy};
-
-pub(super) const NAME: &str = "refresh_token";
 
 /// One answer to everything that may be wrong with a refresh token.
 const REFUSED: &str = "the refresh token is unknown, expired, revoked, or not this client's; sign in again";
@@ -24,7 +22,7 @@ pub(super) async fn exchange(
     client: &Client,
     form: &Parameters<'_>,
 ) -> Result<Tokens, OAuthError> {
-    require_grant(client, NAME)?;
+    require_grant(client, GrantType::RefreshToken)?;
     let presented =
         form.one("refresh_token")?.ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
     let wanted = form.one("scope")?.map(scope::parse).transpose()?;

@@ -23,10 +23,8 @@ use crate::{
 use flyte_access::token::{IssuedAccessToken, MachineGrant};
 use flyte_audit::{Detail, Event, Kind};
 use flyte_federation::{IssuerError, SubjectToken, SubjectTokenError, rule, subject_token::Verified};
-use flyte_model::{PrincipalKind, scope};
+use flyte_model::{GrantType, PrincipalKind, scope};
 use flyte_store::TrustRule;
-
-pub(super) const NAME: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 /// Token types (RFC 8693 section 3).
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
@@ -114,7 +112,7 @@ async fn client_id(
         return Ok(server.config.public_client.client_id.clone());
     }
     let client = client::authenticate(server, headers, form).await?;
-    require_grant(&client, NAME)?;
+    require_grant(&client, GrantType::TokenExchange)?;
     Ok(client.id.clone())
 }
 

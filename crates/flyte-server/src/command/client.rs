@@ -10,10 +10,10 @@ use crate::{
 };
 use flyte_audit::{Event, Kind};
 use flyte_keys::RS256;
-use flyte_model::{clock::Clock, scope};
+use flyte_model::{GrantType, UnknownGrantType, clock::Clock, scope};
 use flyte_oauth::{
     redirect_uri::{self, RegistrationError},
-    token::{CLIENT_CREDENTIALS, PUBLIC_GRANTS},
+    token::REGISTRABLE_GRANTS,
 };
 use flyte_secrets::opaque_token;
 use flyte_settings::Config;
@@ -67,7 +67,7 @@ pub(super) enum ClientError {
     NoRedirectUri,
     /// The grant of API keys.
     #[error(
-        "--grant-type {CLIENT_CREDENTIALS}: only API keys act as themselves: make an API key (flyte create api-key {0})"
+        "--grant-type client_credentials: only API keys act as themselves: make an API key (flyte create api-key {0})"
     )]
     ForKeys(String),
     /// The file of public keys cannot be read.
@@ -158,15 +158,26 @@ fn check(new: &NewClient, config: &Config) -> Result<(), ClientError> {
             redirect_uri::check(uri).map_err(|why| ClientError::Uri { flag, uri: uri.clone(), why })?;
         }
     }
-    if scope::contains(&new.grant_types, CLIENT_CREDENTIALS) {
-        return Err(ClientError::ForKeys(new.id.clone()));
-    }
-    among("--grant-type", &new.grant_types, &PUBLIC_GRANTS)?;
+    let grant_types = grant_types(new)?;
     among("--scope", &new.scopes, &scope::SUPPORTED)?;
-    if new.redirect_uris.is_empty() && scope::contains(&new.grant_types, "authorization_code") {
+    if new.redirect_uris.is_empty() && grant_types.contains(&GrantType::AuthorizationCode) {
         return Err(ClientError::NoRedirectUri);
     }
     Ok(())
+}
+
+/// Parses the grant types of a registration.
+fn grant_types(new: &NewClient) -> Result<Vec<GrantType>, ClientError> {
+    let parse = |name: &String| match name.parse() {
+        Ok(GrantType::ClientCredentials) => Err(ClientError::ForKeys(new.id.clone())),
+        Ok(grant) => Ok(grant),
+        Err(UnknownGrantType) => Err(ClientError::Unknown {
+            flag: "--grant-type",
+            value: name.clone(),
+            known: REGISTRABLE_GRANTS.map(GrantType::as_str).join(", "),
+        }),
+    };
+    new.grant_types.iter().map(parse).collect()
 }
 
 fn among(flag: &'static str, values: &[String], known: &[&str]) -> Result<(), ClientError> {
@@ -177,6 +188,7 @@ fn among(flag: &'static str, values: &[String], known: &[&str]) -> Result<(), Cl
 }
 
 async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError> {
+    let grant_types = grant_types(&new)?;
     let jwks = new.jwks.map(public_keys).transpose()?;
     let secret = if new.public || jwks.is_some() {
         None
@@ -190,7 +202,7 @@ async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError>
         secret_hash: secret.as_ref().map(|secret| opaque_token::hash(secret.expose_secret())),
         redirect_uris: new.redirect_uris,
         post_logout_redirect_uris: new.post_logout_redirect_uris,
-        grant_types: new.grant_types,
+        grant_types,
         scopes: new.scopes,
         first_party: false,
         may_keep_api_keys: new.may_keep_api_keys,
@@ -251,7 +263,7 @@ fn table(clients: Vec<Client>, wide: bool, width: Option<u16>) -> String {
             client.id,
             client.name,
             kind,
-            client.grant_types.join(" "),
+            client.grant_types.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(" "),
             client.scopes.join(" "),
             client.redirect_uris.join(" "),
         ]
@@ -275,7 +287,7 @@ mod tests {
             jwks: None,
             redirect_uris: vec![text("https://web.example.com/callback")],
             post_logout_redirect_uris: vec![],
-            grant_types: vec![text("authorization_code"), text("refresh_token")],
+            grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             scopes: vec![text("openid"), text("all")],
             first_party: false,
             may_keep_api_keys: true,

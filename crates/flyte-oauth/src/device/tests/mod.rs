@@ -69,7 +69,7 @@ async fn what_a_device_must_say() {
     let server = Server::start().await;
     let mut client = server.state.store.client_by_id("native").await.unwrap().unwrap();
     client.id = "browser only".to_owned();
-    client.grant_types.retain(|grant| grant != DEVICE_GRANT);
+    client.grant_types.retain(|grant| *grant != flyte_model::GrantType::DeviceCode);
     server.state.store.put_client(&client).await.unwrap();
     for (name, value, status, error) in [
         ("client_id", "", 400, "invalid_request"),

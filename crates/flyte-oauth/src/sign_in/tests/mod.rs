@@ -75,7 +75,7 @@ fn client(id: &str, name: &str) -> Client {
             .map(str::to_owned)
             .to_vec(),
         post_logout_redirect_uris: Vec::new(),
-        grant_types: vec!["authorization_code".to_owned()],
+        grant_types: vec![flyte_model::GrantType::AuthorizationCode],
         scopes: vec!["openid".to_owned()],
         first_party: true,
         may_keep_api_keys: false,

@@ -278,7 +278,7 @@ async fn a_client_that_lost_the_grant_gets_nothing() {
     let server = Server::start().await;
     let device = approved(&server).await;
     let mut client = server.state.store.client_by_id("flyte").await.unwrap().unwrap();
-    client.grant_types.retain(|grant| grant != DEVICE_GRANT);
+    client.grant_types.retain(|grant| *grant != flyte_model::GrantType::DeviceCode);
     server.state.store.put_client(&client).await.unwrap();
     assert_eq!(server.poll(&device).await.error(), "unauthorized_client");
 }
