@@ -1,7 +1,7 @@
 //! Rejects requests that two readers may understand differently.
 //!
 //! If a request has two `Authorization` headers, hosts or targets, a proxy in front of the server may use one of them,
-//! and the server the other. So the server never repairs such a request or chooses a value: RFC 9110 and RFC 9112 allow
+//! and the server the other. So the server never repairs these requests or chooses a value: RFC 9110 and RFC 9112 allow
 //! it to reject all of them. Cases that hyper resolves earlier (two lengths of a body) are rejected in
 //! `serve/framing.rs`.
 
@@ -194,7 +194,7 @@ fn answer(request: &Request, why: &str) -> Response {
     let mut response = (StatusCode::BAD_REQUEST, Json(body)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if request.version() < Version::HTTP_2 {
-        // Further requests on the connection of such a request are not trusted either.
+        // Further requests on this connection are not trusted either.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

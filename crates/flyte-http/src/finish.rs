@@ -77,12 +77,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_whose_client_has_gone_is_finished() {
-        let go_on = Arc::new(Notify::new());
-        let handler_goes_on = Arc::clone(&go_on);
+        let resume = Arc::new(Notify::new());
+        let handler_resumes = Arc::clone(&resume);
         let (told, mut finished) = mpsc::unbounded_channel();
         let handler = async move || {
             told.send(None).unwrap();
-            handler_goes_on.notified().await;
+            handler_resumes.notified().await;
             told.send(ClientAddr::current()).unwrap();
         };
         let router = Router::new().route("/", post(handler)).layer(middleware::from_fn(finish));
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(finished.recv().await, Some(None), "the request began");
         waiting.abort();
         assert!(waiting.await.unwrap_err().is_cancelled());
-        go_on.notify_one();
+        resume.notify_one();
         assert_eq!(finished.recv().await, Some(Some(CLIENT)), "the request ended, with its client");
     }
 

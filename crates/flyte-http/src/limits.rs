@@ -19,7 +19,7 @@ use tokio::{
 use super::Shares;
 use flyte_model::ClientAddr;
 
-/// How long the body of a form or token request may take. Such a body has only a few short fields.
+/// How long the body of a form or token request may take. The body has only a few short fields.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The slots for concurrent requests.

@@ -13,7 +13,6 @@ use super::{
     client_assertion,
     error::{ErrorCode, OAuthError},
     parameters::Parameters,
-    token,
 };
 use crate::AuthorizationServer;
 use flyte_audit::{Detail, Event, Kind};

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::{ObjectKey, signed_url::Method};
 
-    /// How long the tests wait for a turn that must not arrived.
+    /// How long the tests wait for a turn that must not come.
     const SHORT: Duration = Duration::from_millis(100);
 
     fn permit(owner: u8, object: usize) -> Permit {

@@ -64,7 +64,7 @@ const FAILING: [Failing; 4] = [
     // The user does not exist: the constraint fails here, not at the commit of all operations.
     |connection| {
         insert(connection, "undone", "")?;
-        let sql = "INSERT INTO sessions VALUES (x'00', 'id', 'nobody', 0, 0)";
+        let sql = "INSERT INTO sessions VALUES (x'00', 'id', 'unknown', 0, 0)";
         Ok(change(connection, sql, []).map(drop)?)
     },
 ];

@@ -44,7 +44,7 @@ CREATE TABLE consents (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX consents_client ON consents (client_id);
 
--- Codes that nobody redeemed yet; redeeming one turns its row into a row of `families`.
+-- Unredeemed codes; redeeming one turns its row into a row of `families`.
 CREATE TABLE codes (
     code_hash        BLOB PRIMARY KEY,       -- SHA-256 of the code
     family_id        TEXT NOT NULL,

@@ -22,7 +22,7 @@ CREATE TABLE api_keys (
 CREATE INDEX api_keys_created ON api_keys (created_at, client_id);
 CREATE INDEX api_keys_creator ON api_keys (created_by, created_at, client_id);
 
--- Secrets of deleted keys, so that their use can be told from a stranger's guess; kept for a year.
+-- Secrets of deleted keys, so that their use is not mistaken for a stranger's guess; kept for a year.
 CREATE TABLE deleted_api_keys (
     secret_hash BLOB PRIMARY KEY,
     client_id   TEXT NOT NULL,

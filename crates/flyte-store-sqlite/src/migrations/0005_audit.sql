@@ -1,5 +1,5 @@
 -- What happened: only ever added to, and removed by age alone. The triggers are against mistakes of this program and of
--- people with a shell, not against whoever may write to the file and change the schema.
+-- people with a shell, not against users who may write to the file and change the schema.
 CREATE TABLE audit_records (
     id        INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again, so that a gap shows
     at        INTEGER NOT NULL,

@@ -83,7 +83,7 @@ CREATE TABLE apps (
     metadata        BLOB NOT NULL,                        -- flyteidl2.app.Meta
     spec            BLOB NOT NULL,                        -- flyteidl2.app.Spec
     wanted          INTEGER NOT NULL,                     -- whether it is to run
-    status          TEXT NOT NULL,                        -- where it stands, the last condition's
+    status          TEXT NOT NULL,                        -- the status of the last condition
     conditions      TEXT NOT NULL,                        -- JSON array, the latest last
     created_by      TEXT NOT NULL,
     created_by_kind TEXT NOT NULL,

@@ -33,7 +33,7 @@ pub async fn a_user_is_read_back_unchanged(store: Backend) {
         store.create_user(&given).await.unwrap();
         assert_eq!(store.user_by_id(&given.id).await.unwrap(), Some(given));
     }
-    assert_eq!(store.user_by_id("nobody").await.unwrap(), None);
+    assert_eq!(store.user_by_id("unknown").await.unwrap(), None);
 }
 
 pub async fn sessions_end_at_their_expiry(store: Backend) {
@@ -67,7 +67,7 @@ pub async fn a_session_needs_the_current_password(store: Backend) {
         ("elsewhere", Some("$hash"), false),
         ("elsewhere", None, true),
         ("disabled", Some("$hash"), false),
-        ("nobody", None, false),
+        ("unknown", None, false),
     ] {
         let session = session(name, name, NOW + 10);
         assert_eq!(store.create_session(&session, proved).await.unwrap(), expected, "{name} {proved:?}");
@@ -104,7 +104,7 @@ pub async fn a_new_password_ends_all_sign_ins(store: Backend) {
         assert_eq!(matches!(redeemed, CodeRedemption::Redeemed(_)), lives, "{name}: {redeemed:?}");
     }
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-ada"]);
-    assert!(!store.set_password_hash("id-nobody", "new", NOW).await.unwrap());
+    assert!(!store.set_password_hash("id-unknown", "new", NOW).await.unwrap());
 }
 
 pub async fn a_new_hash_of_the_same_password_keeps_sign_ins(store: Backend) {
@@ -113,7 +113,7 @@ pub async fn a_new_hash_of_the_same_password_keeps_sign_ins(store: Backend) {
     assert!(store.create_session(&session, Some("$hash")).await.unwrap());
     assert!(!store.upgrade_password_hash("id-ada", "$stale", "$new").await.unwrap());
     assert!(store.upgrade_password_hash("id-ada", "$hash", "$new").await.unwrap());
-    assert!(!store.upgrade_password_hash("id-nobody", "$hash", "$new").await.unwrap());
+    assert!(!store.upgrade_password_hash("id-unknown", "$hash", "$new").await.unwrap());
     assert!(store.session_by_cookie(&session.cookie_hash, NOW).await.unwrap().is_some());
 }
 
@@ -180,8 +180,8 @@ pub async fn disabling_an_account_ends_all_its_sign_ins(store: Backend) {
     assert!(store.enable_user("id-ada").await.unwrap());
     assert_eq!(store.user_by_id("id-ada").await.unwrap().unwrap().disabled_at, None);
     assert!(store.session_by_cookie(&hash("cookie-ada"), NOW).await.unwrap().is_none());
-    assert_eq!(store.disable_user("id-nobody", NOW).await.unwrap(), None);
-    assert!(!store.enable_user("id-nobody").await.unwrap());
+    assert_eq!(store.disable_user("id-unknown", NOW).await.unwrap(), None);
+    assert!(!store.enable_user("id-unknown").await.unwrap());
 }
 
 pub async fn users_are_listed_by_address(store: Backend) {

@@ -140,13 +140,13 @@ pub async fn records_have_the_names_of_users_and_keys(store: Backend) {
         ..by("p/d/r", "flyte-run")
     };
     // A client whose identifier is that of an account is not that user.
-    let records = [by("id-ada", "flyte"), by("nobody", "flyte"), by("id-ada", "id-ada"), started];
+    let records = [by("id-ada", "flyte"), by("stranger", "flyte"), by("id-ada", "id-ada"), started];
     store.append_audit_records(&records).await.unwrap();
     let ada = ["id-ada", "ada@example.com", "Ada Lovelace"].map(str::to_owned);
     let unknown = |subject: &str| [subject.to_owned(), String::new(), String::new()];
     assert_eq!(
         people(&store, query(10)).await,
-        [unknown("p/d/r"), unknown("id-ada"), unknown("nobody"), ada.clone()]
+        [unknown("p/d/r"), unknown("id-ada"), unknown("stranger"), ada.clone()]
     );
     let (records, _) = store.list_audit_records(&query(1)).await.unwrap();
     assert_eq!(records[0].on_behalf_of_email.as_deref(), Some("ada@example.com"));
