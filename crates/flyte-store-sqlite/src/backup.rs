@@ -9,21 +9,21 @@ use super::{SqliteStore, change, connection::OpenError, one, revocation};
 use flyte_model::clock::UnixTime;
 use flyte_store::{FAMILY_RETENTION, StoreError};
 
-/// The result of [`SqliteStore::cut_off`]: what ended when a database was restored.
+/// The result of [`SqliteStore::revoke_after_restore`]: what ended when a database was restored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CutOff {
+pub struct RestoreRevocations {
     /// The number of browser sessions, or of clients' sign-ins if there are more.
     pub sessions: usize,
     /// The number of API keys that were deleted since the backup.
-    pub keys_deleted: usize,
+    pub api_keys_deleted: usize,
     /// The number of API keys whose secret was replaced since the backup; the newer secret is valid.
-    pub keys_rotated: usize,
+    pub api_keys_rotated: usize,
     /// The number of accounts that were disabled since the backup.
     pub users_disabled: usize,
     /// The number of accounts whose password was changed since the backup; the newer password is valid.
-    pub passwords: usize,
+    pub passwords_changed: usize,
     /// The number of valid API keys.
-    pub keys: usize,
+    pub api_keys: usize,
     /// Whether the newer database could be read.
     pub former_read: bool,
 }
@@ -65,7 +65,7 @@ type Secrets = (String, Option<Vec<u8>>, Option<Vec<u8>>, Option<i64>, Option<St
 /// The accounts and API keys of a newer database.
 struct Former {
     users: Vec<(String, Option<String>, Option<i64>)>,
-    keys: Vec<Secrets>,
+    api_keys: Vec<Secrets>,
 }
 
 impl Former {
@@ -75,7 +75,7 @@ impl Former {
             .prepare("SELECT id, password_hash, disabled_at FROM users")?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<_, _>>()?;
-        Ok(Self { users, keys: secrets(&connection)? })
+        Ok(Self { users, api_keys: secrets(&connection)? })
     }
 }
 
@@ -93,27 +93,29 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn cut_off(
+    pub async fn revoke_after_restore(
         &self,
         former: Option<&Path>,
         keep_sessions: bool,
         now: UnixTime,
-    ) -> Result<CutOff, StoreError> {
+    ) -> Result<RestoreRevocations, StoreError> {
         // A database of another version, or a damaged one, cannot be read. The caller reports it.
         let former = former.and_then(|path| Former::read(path).ok());
         self.write(move |connection| {
-            let mut cut_off = CutOff { former_read: former.is_some(), ..CutOff::default() };
+            let mut revoked =
+                RestoreRevocations { former_read: former.is_some(), ..RestoreRevocations::default() };
             if !keep_sessions {
-                cut_off.sessions = end_sessions(connection, now)?;
+                revoked.sessions = end_sessions(connection, now)?;
             }
             if let Some(former) = former {
-                accounts(connection, &former, now, &mut cut_off)?;
-                api_keys(connection, &former, now, &mut cut_off)?;
+                apply_accounts(connection, &former, now, &mut revoked)?;
+                apply_api_keys(connection, &former, now, &mut revoked)?;
             }
-            cut_off.keys = one(connection, "SELECT count(*) FROM api_keys", [], |row| row.get::<_, i64>(0))?
-                .and_then(|keys| usize::try_from(keys).ok())
-                .unwrap_or_default();
-            Ok(cut_off)
+            revoked.api_keys =
+                one(connection, "SELECT count(*) FROM api_keys", [], |row| row.get::<_, i64>(0))?
+                    .and_then(|keys| usize::try_from(keys).ok())
+                    .unwrap_or_default();
+            Ok(revoked)
         })
         .await
     }
@@ -134,37 +136,37 @@ fn end_sessions(connection: &Connection, now: UnixTime) -> Result<usize, SqliteE
     Ok(sessions.max(families))
 }
 
-fn accounts(
+fn apply_accounts(
     connection: &Connection,
     former: &Former,
     now: UnixTime,
-    cut_off: &mut CutOff,
+    revoked: &mut RestoreRevocations,
 ) -> Result<(), SqliteError> {
     for (id, password, disabled_at) in &former.users {
         if disabled_at.is_some() {
             let sql = "UPDATE users SET disabled_at = ?2 WHERE id = ?1 AND disabled_at IS NULL";
-            cut_off.users_disabled += change(connection, sql, params![id, now])?;
+            revoked.users_disabled += change(connection, sql, params![id, now])?;
         }
         let sql = "UPDATE users SET password_hash = ?2 WHERE id = ?1 AND password_hash IS NOT ?2";
-        cut_off.passwords += change(connection, sql, params![id, password])?;
+        revoked.passwords_changed += change(connection, sql, params![id, password])?;
     }
     Ok(())
 }
 
-fn api_keys(
+fn apply_api_keys(
     connection: &Connection,
     former: &Former,
     now: UnixTime,
-    cut_off: &mut CutOff,
+    revoked: &mut RestoreRevocations,
 ) -> Result<(), SqliteError> {
     for (id, secret, ..) in secrets(connection)? {
-        match former.keys.iter().find(|(known, ..)| *known == id) {
+        match former.api_keys.iter().find(|(known, ..)| *known == id) {
             None => {
                 let sql = "DELETE FROM api_keys WHERE client_id = ?1 RETURNING family_id";
                 if let Some(family) = one(connection, sql, [&id], |row| row.get::<_, String>(0))? {
                     revocation::revoke(connection, &family, now)?;
                 }
-                cut_off.keys_deleted += 1;
+                revoked.api_keys_deleted += 1;
             }
             Some((_, newer, previous, previous_expires_at, jwks)) if *newer != secret => {
                 change(
@@ -173,7 +175,7 @@ fn api_keys(
                      WHERE client_id = ?1",
                     params![id, newer, previous, previous_expires_at, jwks],
                 )?;
-                cut_off.keys_rotated += 1;
+                revoked.api_keys_rotated += 1;
             }
             Some(_) => {}
         }

@@ -41,7 +41,7 @@ use rusqlite::{
     ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE},
 };
 
-pub use backup::{CutOff, snapshot};
+pub use backup::{RestoreRevocations, snapshot};
 pub use connection::OpenError;
 pub use relative_urls::ObjectDirectories;
 

@@ -17,7 +17,7 @@ use flyte_audit::{Event, Kind};
 use flyte_model::clock::Clock;
 use flyte_runner_local::process;
 use flyte_store::AuditStore as _;
-use flyte_store_sqlite::{CutOff, SqliteStore};
+use flyte_store_sqlite::{RestoreRevocations, SqliteStore};
 
 /// What came of a restore.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Restored {
     /// Where revocations since the backup were taken from.
     pub revoked_in: Option<PathBuf>,
     /// What ended.
-    pub cut_off: CutOff,
+    pub revoked: RestoreRevocations,
 }
 
 /// Restores the backup in `directory` as the data directory `target`, which must be new or empty.
@@ -65,14 +65,14 @@ pub async fn restore(
     let former = former(&manifest, target, revoked_in);
     let now = clock.now();
     let store = SqliteStore::open(&target.join(DATABASE))?;
-    let cut_off = store.cut_off(former.as_deref(), keep_sessions, now).await?;
+    let revoked = store.revoke_after_restore(former.as_deref(), keep_sessions, now).await?;
     let event = Event::new(Kind::BackupRestored).object(&manifest.created_at).into_record(now);
     store.append_audit_records(&[event]).await?;
     drop(store);
     let opened = File::open(target).map_err(at(target))?;
     rustix::fs::syncfs(&opened).map_err(io::Error::from).map_err(at(target))?;
     data_dir.restored()?;
-    Ok(Restored { manifest, revoked_in: former.filter(|_| cut_off.former_read), cut_off })
+    Ok(Restored { manifest, revoked_in: former.filter(|_| revoked.former_read), revoked })
 }
 
 /// The backup's files by their paths in the data directory.

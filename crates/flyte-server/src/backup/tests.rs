@@ -245,8 +245,14 @@ async fn a_restore_brings_back_nothing_that_was_revoked() {
     let (restored, config) = world.restore("new", false).await.unwrap();
     assert_eq!(restored.revoked_in, Some(world.data().join("flyte.db")));
     let expected = (1, 1, 0, 1, 2);
-    let ended = restored.cut_off;
-    let told = (ended.keys_deleted, ended.keys_rotated, ended.users_disabled, ended.passwords, ended.keys);
+    let ended = restored.revoked;
+    let told = (
+        ended.api_keys_deleted,
+        ended.api_keys_rotated,
+        ended.users_disabled,
+        ended.passwords_changed,
+        ended.api_keys,
+    );
     assert_eq!(told, expected);
     let restored = SqliteStore::open(&config.data_dir.join("flyte.db")).unwrap();
     assert!(restored.api_key_by_id("deleted").await.unwrap().is_none());

@@ -60,7 +60,7 @@ pub(super) async fn restore(config: &Config, asked: Restore) -> Result<String, B
         &Clock::default(),
     )
     .await?;
-    let (manifest, ended) = (restored.manifest, restored.cut_off);
+    let (manifest, ended) = (restored.manifest, restored.revoked);
     let mut message = format!(
         "Restored the backup of {} to {}: {} files.\n",
         manifest.created_at,
@@ -78,16 +78,16 @@ pub(super) async fn restore(config: &Config, asked: Restore) -> Result<String, B
             "From {}: {} API keys stay deleted and {} keep their newer secret; {} accounts stay disabled and {} keep \
              their newer password.",
             former.display(),
-            ended.keys_deleted,
-            ended.keys_rotated,
+            ended.api_keys_deleted,
+            ended.api_keys_rotated,
             ended.users_disabled,
-            ended.passwords
+            ended.passwords_changed
         ),
-        None if ended.keys > 0 => writeln!(
+        None if ended.api_keys > 0 => writeln!(
             message,
             "{} API keys and all passwords are as they were then. If one was revoked since, revoke it again: flyte get \
              api-key",
-            ended.keys
+            ended.api_keys
         ),
         None => writeln!(message, "Passwords are as they were then."),
     };
