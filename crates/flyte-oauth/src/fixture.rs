@@ -33,7 +33,6 @@ pub(super) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 pub(super) const WEB_SECRET: &str = "p w:%+";
 
 pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
-pub(super) const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 /// Parameters as they are written in tests.
 pub(super) type Pairs<'a> = &'a [(&'a str, &'a str)];

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     device::user_code::UserCode,
-    fixture::{Answer, DEVICE_GRANT, Pairs, Server, encode},
+    fixture::{Answer, Pairs, Server, encode},
 };
 use flyte_model::ClientAddr;
 use flyte_secrets::opaque_token;
