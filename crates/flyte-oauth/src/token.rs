@@ -135,7 +135,7 @@ impl IntoResponse for Tokens {
             access_token: self.access_token.token.expose_secret(),
             token_type: "Bearer",
             expires_in: self.access_token.expires_in,
-            refresh_token: self.refresh_token.as_ref().map(|token| token.expose_secret()),
+            refresh_token: self.refresh_token.as_ref().map(secrecy::ExposeSecret::expose_secret),
             id_token: self.id_token.as_deref(),
             scope: &self.scope,
             client_secret_expires_at: self.client_secret_expires_at,

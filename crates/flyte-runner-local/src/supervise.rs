@@ -47,12 +47,14 @@ const YEAR: u64 = 366 * 86_400;
 
 /// The arguments of this process, where it is to be a supervisor: read before the command line is, which would take longer
 /// than everything else that a supervisor does.
+#[must_use]
 pub fn asked_for() -> Option<Vec<std::ffi::OsString>> {
     let mut arguments = std::env::args_os().skip(1);
     (arguments.next()? == "supervise").then(|| arguments.collect())
 }
 
 /// Does what the arguments after `supervise` say.
+#[must_use]
 pub fn run(arguments: &[std::ffi::OsString]) -> ExitCode {
     let outcome = match arguments {
         [flag, parent, directory] if flag == "--launch" => {
