@@ -2,7 +2,7 @@
 //!
 //! The flow is the same for every server: one authorization code with PKCE for each connection, then refresh-token
 //! rotation in a loop on each, until the time is up. For a client with a secret it is the client credentials grant in a
-//! loop, and nobody signs in. It prints one JSON object, so that `bench/run` can compare two servers in one run.
+//! loop, and no user signs in. It prints one JSON object, so that `bench/run` can compare two servers in one run.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "printing the measurement is what this program is for")]
 
@@ -18,7 +18,7 @@ use url::Url;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// Issuer identifier of the server; its `/.well-known/openid-configuration` tells the endpoints.
+    /// Issuer identifier of the server; its `/.well-known/openid-configuration` lists the endpoints.
     #[arg(long)]
     issuer: Url,
     /// PEM file with the CA that the server's certificate is signed by.
@@ -27,7 +27,7 @@ struct Arguments {
     /// `client_id` of a public client, or of one of the client credentials grant.
     #[arg(long)]
     client_id: String,
-    /// File with the secret of a client of the client credentials grant: that grant is measured, and nobody signs in.
+    /// File with the secret of a client of the client credentials grant: that grant is measured, without a user.
     #[arg(long)]
     client_secret_file: Option<PathBuf>,
     /// Redirect URI of that client.

@@ -1,4 +1,4 @@
-//! An endpoint as somebody typed or pasted it.
+//! An endpoint as a user typed or pasted it.
 #![no_main]
 
 use flyte_config::Endpoint;

@@ -1,4 +1,4 @@
-//! A user code as somebody typed or pasted it.
+//! A user code as a user typed or pasted it.
 #![no_main]
 
 use flyte_oauth::device::user_code::UserCode;
