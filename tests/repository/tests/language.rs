@@ -102,6 +102,7 @@ fn is_read(file: &str) -> bool {
         "proto/flyteidl2/",
         "proto/google/",
         "proto/cloudidl/",
+        "LICENSE",
         "tests/repository/words",
         "tests/repository/tests/language.rs",
     ];
