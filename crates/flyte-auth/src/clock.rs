@@ -25,6 +25,7 @@ impl Clock {
 
     /// The time now.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the source of the time")]
     pub fn now(&self) -> UnixTime {
         match &self.0 {
             Some(hands) => hands.load(Ordering::SeqCst),

@@ -160,6 +160,7 @@ impl<T: Transport> AppLog<T> {
 
 /// The end of the second in which an answer began: the server's `Date` (RFC 9110 section 6.6.1) stamps lines as well. This
 /// machine's clock may be another.
+#[expect(clippy::disallowed_methods, reason = "the lines are stamped by real clocks")]
 fn now(headers: &http::HeaderMap) -> f64 {
     let date = headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now);

@@ -152,7 +152,7 @@ impl EncryptedFile {
     fn try_writing(&self) -> Result<(), StoreError> {
         self.key()?;
         let mut file = temporary(&self.path)?;
-        file.write_all(&[0; PROBE])
+        file.write_all(&vec![0; PROBE])
             .and_then(|()| file.as_file().sync_data())
             .map_err(|source| StoreError::file("write", &self.path, source))
     }
@@ -207,9 +207,10 @@ fn can_create_in(_: &Path) -> io::Result<()> {
 }
 
 /// A name for a damaged file that no other has: `....corrupt-TIME`.
+#[expect(clippy::disallowed_methods, reason = "a name, which nothing compares with a clock")]
 fn aside(path: &Path) -> PathBuf {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    (0_u32..)
+    (0..=u32::MAX)
         .map(|n| match n {
             0 => path.with_extension(format!("corrupt-{now}")),
             n => path.with_extension(format!("corrupt-{now}-{n}")),
@@ -260,7 +261,7 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
 /// What temporary files are called until they are whole.
 const UNFINISHED: &str = ".unfinished-";
 /// When a temporary file is what a killed process left behind: writing one takes a moment.
-const ABANDONED: Duration = Duration::from_secs(600);
+const ABANDONED: Duration = Duration::from_mins(10);
 
 /// Removes what killed processes left behind; each file is encrypted or a key that nothing was written with.
 fn sweep(directory: &Path) {

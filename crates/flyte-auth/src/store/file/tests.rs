@@ -140,6 +140,7 @@ fn damage_is_set_aside_and_signing_in_again_works() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "it is the file's time")]
 fn what_killed_processes_left_behind_is_swept_up() {
     let home = tempfile::tempdir().unwrap();
     let file = new(&options(home.path(), "flyte.example"));
