@@ -21,6 +21,7 @@ use std::{
     env, fs,
     hash::{BuildHasher as _, RandomState},
     net::TcpListener,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::{Duration, Instant},
@@ -87,7 +88,7 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub struct Told {
     /// Standard output.
     pub out: String,
-    /// Standard error.
+    /// Standard error, and the signal that ended the command, if one did.
     pub err: String,
     /// The exit code; `None` where a signal ended it.
     pub code: Option<i32>,
@@ -118,11 +119,11 @@ impl Told {
 
 impl From<Output> for Told {
     fn from(output: Output) -> Self {
-        Self {
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-            code: output.status.code(),
+        let mut err = String::from_utf8_lossy(&output.stderr).into_owned();
+        if let Some(signal) = output.status.signal() {
+            err.push_str(&format!("\n[ended by signal {signal}]"));
         }
+        Self { out: String::from_utf8_lossy(&output.stdout).into_owned(), err, code: output.status.code() }
     }
 }
 
