@@ -1,4 +1,4 @@
-//! The person's Python, asked about their file: `docs/reference/bridge.md`.
+//! Asks the user's Python about their file; the protocol is in `docs/reference/bridge.md`.
 
 use std::io::{self, BufRead as _, BufReader, PipeReader, Write as _};
 use std::path::Path;
@@ -20,15 +20,15 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::python::Python;
 
-/// The longest traceback that is shown, in lines from its end.
+/// The number of lines of a traceback that are shown, from its end.
 const TRACEBACK: usize = 40;
-/// What follows the last answer: Python has ended.
+/// The error after the last answer, when Python has ended.
 const ENDED: &str = "\0\n";
-/// How long a task that has run here may take to end what it has left behind.
+/// How long Python can run after a local task, for its `atexit` functions and threads.
 const GRACE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(10);
 
-/// A file's environments, as Python tells them.
+/// A file's environments, as Python describes them.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Described {
     pub(crate) environments: Vec<Environment>,
@@ -38,7 +38,7 @@ pub(crate) struct Described {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Environment {
     pub(crate) name: String,
-    /// Whether the file itself made it, or one of its tasks.
+    /// Whether the file itself defines it, or one of its tasks.
     #[serde(default = "yes")]
     pub(crate) own: bool,
     #[serde(default)]
@@ -70,7 +70,7 @@ pub(crate) struct Task {
     pub(crate) inputs: Vec<Input>,
 }
 
-/// Something that a task takes.
+/// An input of a task.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub(crate) struct Input {
     pub(crate) name: String,
@@ -88,7 +88,7 @@ pub(crate) struct Input {
     pub(crate) choices: Option<Vec<String>>,
 }
 
-/// What was wrong, as Python tells it.
+/// An error, as Python describes it.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Refused {
     #[serde(default)]
@@ -99,7 +99,7 @@ pub(crate) struct Refused {
     pub(crate) traceback: String,
 }
 
-/// A file of this machine that a value names.
+/// A local file that a value names.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Upload {
     pub(crate) path: String,
@@ -109,7 +109,7 @@ pub(crate) struct Upload {
     pub(crate) directory: bool,
 }
 
-/// A line that a task prints when it runs here.
+/// A line that a local task prints.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Printed {
     #[serde(default)]
@@ -119,27 +119,27 @@ pub(crate) struct Printed {
 
 /// Why there is no answer.
 pub(crate) enum Unanswered {
-    /// It was told why.
+    /// Python answered with an error.
     Refused(Refused),
     /// Python itself failed.
     Failed(Failure),
 }
 
-/// What Python wants before it answers.
+/// Handles what Python requests before it answers.
 pub(crate) trait Helper {
     /// Uploads a file or directory and returns its address.
     fn upload(&mut self, upload: &Upload) -> Result<String, String>;
 
-    /// Shows what a task prints.
+    /// Shows the output of a task.
     fn print(&mut self, printed: &Printed);
 }
 
-/// For requests that want nothing.
+/// For requests during which Python requests nothing.
 pub(crate) struct Nothing;
 
 impl Helper for Nothing {
     fn upload(&mut self, _: &Upload) -> Result<String, String> {
-        Err("nothing is uploaded for a run on this machine".to_owned())
+        Err("a local run does not upload files".to_owned())
     }
 
     fn print(&mut self, printed: &Printed) {
@@ -147,21 +147,21 @@ impl Helper for Nothing {
     }
 }
 
-/// A running Python.
+/// A running Python process.
 pub(crate) struct Bridge {
     python: Python,
     child: Arc<SharedChild>,
     requests: Option<ChildStdin>,
     answers: BufReader<PipeReader>,
-    /// Passes on what Python writes to standard error.
+    /// Shows what Python writes to standard error.
     errors: ChildOutput,
-    /// Whether a mark in it ends a line.
+    /// Whether a marker in the stream ends a line.
     unfinished: Arc<AtomicBool>,
     answered: bool,
 }
 
 impl Bridge {
-    /// Starts it in the current directory.
+    /// Starts Python in the current directory.
     pub(crate) fn start(python: Python) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::new("cannot start Python").why(error);
         let unfinished = Arc::new(AtomicBool::new(true));
@@ -176,7 +176,7 @@ impl Bridge {
         let child = Arc::new(child);
         let requests = child.take_stdin();
         let ended = Arc::clone(&child);
-        // A process that the person's code has started may hold the pipe open: its end does not show Python's.
+        // A process started by the user's code can hold the pipe open, so the end of the pipe does not mean that Python ended.
         thread::spawn(move || {
             let _ = ended.wait();
             let _ = write!(end, "\n{ENDED}");
@@ -192,7 +192,7 @@ impl Bridge {
         })
     }
 
-    /// Imports a file and tells what is in it.
+    /// Imports a file and describes its content.
     pub(crate) fn describe(&mut self, file: &Path, root: &Path) -> Result<Described, Failure> {
         let request = json!({"do": "describe", "file": file, "root": root});
         self.ask(&request, &mut Nothing).map_err(|unanswered| match unanswered {
@@ -203,7 +203,7 @@ impl Bridge {
         })
     }
 
-    /// Asks, and does what is wanted until there is an answer.
+    /// Sends a request and handles what Python requests, until the answer comes.
     pub(crate) fn ask<A: DeserializeOwned>(
         &mut self,
         request: &Value,
@@ -249,19 +249,19 @@ impl Bridge {
         }
         let message: Value = serde_json::from_str(&line).map_err(|error| self.garbled(&error.to_string()))?;
         self.answered = true;
-        // What it wrote to standard error before is shown before anything that comes of this message. While a task prints, the
-        // beginning of a line waits for its end.
+        // Show what Python wrote to standard error before this message, before acting on the message. While a task prints, the
+        // start of a line waits for its end.
         self.show_errors(message.get("log").is_none());
         Ok(message)
     }
 
-    /// Waits until what Python has written to standard error is shown, an unfinished line with it if `unfinished`.
+    /// Waits until everything that Python wrote to standard error is shown, including an unfinished line if `unfinished`.
     fn show_errors(&mut self, unfinished: bool) {
         self.unfinished.store(unfinished, Ordering::Relaxed);
         self.errors.sync();
     }
 
-    /// Python has ended.
+    /// The error if Python ended without an answer.
     fn silent(&mut self) -> Unanswered {
         self.requests = None;
         let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
@@ -270,13 +270,13 @@ impl Bridge {
             return Unanswered::Failed(self.python.diagnose());
         }
         Unanswered::Failed(
-            Failure::new("Python has ended before it had answered")
+            Failure::new("Python ended before it answered")
                 .why(format!("{}: {status}", self.python.path.display()))
-                .next("Look above for what it says, or run the file itself: python FILE.py"),
+                .next("See its output above, or run the file itself: python FILE.py"),
         )
     }
 
-    /// Lets a task that has run here end as it would by itself: its `atexit` functions write what is not written yet.
+    /// Lets Python end by itself after a local task, so that `atexit` functions can write their output.
     pub(crate) fn finish(&mut self) {
         self.requests = None;
         for _ in 0..GRACE.as_millis() / LOOK.as_millis() {
@@ -287,7 +287,7 @@ impl Bridge {
         }
         self.show_errors(true);
         output::tell(&format!(
-            "note: Python was ended: the task is done, but its threads still run after {} seconds.",
+            "note: Python was stopped. The task is done, but its threads were still running after {} seconds.",
             GRACE.as_secs()
         ));
     }
@@ -295,7 +295,7 @@ impl Bridge {
     fn garbled(&self, why: &str) -> Unanswered {
         Unanswered::Failed(
             Failure::new(format!(
-                "{} answers in another way than this command reads",
+                "{} sent an answer that this command cannot read",
                 self.python.path.display()
             ))
             .why(why)
@@ -306,20 +306,20 @@ impl Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        // The end of its input ends it, unless the person's code keeps it.
+        // The end of its input ends Python, unless the user's code prevents that.
         self.requests = None;
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
             let _ = self.child.kill();
         }
         self.unfinished.store(true, Ordering::Relaxed);
-        // What it wrote is passed on when `errors` is dropped.
+        // Dropping `errors` shows the rest of what Python wrote.
         let _ = self.child.wait();
     }
 }
 
 /// Shows what Python writes to standard error, line by line.
 struct Lines {
-    /// The beginning of a line.
+    /// The start of an unfinished line.
     rest: Vec<u8>,
     unfinished: Arc<AtomicBool>,
 }
@@ -341,7 +341,7 @@ impl Lines {
     fn show(&mut self) {
         let line = std::mem::take(&mut self.rest);
         let text = String::from_utf8_lossy(&line);
-        // What is missing is told in other words.
+        // `Python::diagnose` reports a missing package in better words.
         if !text.contains("No module named flyte") && !text.contains("No module named 'flyte") {
             output::say(&text);
         }
@@ -349,7 +349,7 @@ impl Lines {
 }
 
 impl Refused {
-    /// A failure that shows the traceback of the person's code.
+    /// A failure that shows the traceback of the user's code.
     pub(crate) fn failure(&self, what: impl Into<String>) -> Failure {
         if !self.traceback.is_empty() {
             let lines: Vec<_> = self.traceback.lines().collect();
@@ -360,7 +360,7 @@ impl Refused {
     }
 }
 
-/// Bytes of an answer.
+/// Decodes bytes of an answer.
 pub(crate) fn decoded(text: &str) -> Result<Vec<u8>, Failure> {
     STANDARD.decode(text).map_err(|error| Failure::new("cannot read Python's answer").why(error))
 }

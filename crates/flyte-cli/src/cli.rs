@@ -21,12 +21,12 @@ Exit codes:
 
 Configuration: the first of ./config.yaml, ./.flyte/config.yaml, .flyte/config.yaml at the root of the git \
 repository, $UCTL_CONFIG, $FLYTECTL_CONFIG, ~/.union/config.yaml and ~/.flyte/config.yaml. Any key can be \
-overridden by a variable such as FLYTE_ADMIN_ENDPOINT.";
+overridden by an environment variable, for example FLYTE_ADMIN_ENDPOINT.";
 
 /// The command line interface of Flyte.
 ///
-/// Start with `flyte create config --endpoint HOST`, then run any command, such as `flyte get project`: it signs
-/// you in by itself where that is needed.
+/// Start with `flyte create config --endpoint HOST`. Then run any command, for example `flyte get project`: it signs
+/// you in if needed.
 #[derive(Debug, Parser)]
 #[command(name = "flyte", version, after_help = EXIT_CODES, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
@@ -59,11 +59,11 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "TYPE", help = AUTH_TYPE_HELP)]
     pub(crate) auth_type: Option<AuthType>,
 
-    /// Where you have to sign in, do it on another device: for SSH, containers and notebooks
+    /// If a sign-in is needed, use another device: for SSH, containers and notebooks
     #[arg(long, global = true, conflicts_with = "auth_type")]
     pub(crate) headless: bool,
 
-    /// Organization to ask about
+    /// Organization to use instead of the configured one
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) org: Option<String>,
 
@@ -71,7 +71,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) project: Option<String>,
 
-    /// Domain to work in instead of the configured one, such as development
+    /// Domain to work in instead of the configured one, for example development
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) domain: Option<String>,
 
@@ -80,17 +80,17 @@ pub(crate) struct Global {
     #[arg(value_name = "FORMAT", value_enum, default_value_t)]
     pub(crate) format: Format,
 
-    /// Whether tables have all their columns: `-o wide`, see [`Global::settled`].
+    /// Whether tables have all columns: `-o wide`, see [`Global::settled`].
     #[arg(skip)]
     pub(crate) wide: bool,
 
-    /// Tell more about what is done; twice or three times for even more
+    /// Log more details; repeat it for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }
 
 impl Global {
-    /// The options with `-o wide` as what it is: a table, with more columns.
+    /// The options with `-o wide` replaced by a table with all columns.
     #[must_use]
     pub(crate) fn settled(mut self) -> Self {
         if self.format == Format::Wide {
@@ -101,7 +101,7 @@ impl Global {
 }
 
 pub(crate) const AUTH_TYPE_HELP: &str = "How to sign in: pkce (browser on this machine), headless (browser on another \
-    device), client-secret, external-command, passthrough or token-exchange (the token of a CI job); other spellings such as device-flow work too";
+    device), client-secret, external-command, passthrough or token-exchange (the token of a CI job); other spellings, for example device-flow, work too";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -109,7 +109,7 @@ pub(crate) enum Command {
     /// Stop a run or one of its actions
     #[command(subcommand, arg_required_else_help = true)]
     Abort(abort::Command),
-    /// Sign in and out, and look at the sign-in
+    /// Sign in and out, and show or diagnose the sign-in
     #[command(subcommand, arg_required_else_help = true)]
     Auth(auth::Command),
     /// Create a configuration or a resource
@@ -124,13 +124,13 @@ pub(crate) enum Command {
     /// Show resources
     #[command(subcommand, arg_required_else_help = true)]
     Get(get::Command),
-    /// Replace a secret by a new one
+    /// Replace a secret with a new one
     #[command(subcommand, arg_required_else_help = true)]
     Rotate(rotate::Command),
-    /// Run a task of a file, or one that is deployed
+    /// Run a task of a file, or a deployed task
     #[command(after_help = run::HELP)]
     Run(run::Arguments),
-    /// Show who you are to the server
+    /// Show the account that you are signed in with
     Whoami,
     /// Print a completion script for a shell
     #[command(after_help = completion::HELP)]
@@ -144,7 +144,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
     pub(crate) endpoint: Endpoint,
-    /// Whether it was typed as `http://`, which names an address but does not turn TLS off.
+    /// Whether it was typed as `http://`. This does not turn TLS off.
     pub(crate) plain_http: bool,
 }
 
@@ -164,11 +164,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_is_consistent() {
+    fn definition_is_consistent() {
         Cli::command().debug_assert();
     }
 
-    /// The help of a command and of all below it, in both lengths.
+    /// The short and long help of a command and of all its subcommands.
     fn helps(command: &mut clap::Command, parents: &str, found: &mut Vec<(String, String)>) {
         let name = format!("{parents}{}", command.get_name());
         found.push((format!("{name} -h"), command.render_help().to_string()));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn every_help_fits_a_terminal_of_80_columns() {
+    fn help_fits_80_columns() {
         let mut command = Cli::command().term_width(80);
         command.build();
         let mut found = Vec::new();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_table_is_a_table() {
+    fn wide_format_is_a_table() {
         let global = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().global.settled();
         let (wide, table) = (global("flyte get run -o wide"), global("flyte get run"));
         assert_eq!((wide.format, wide.wide), (Format::Table, true));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn global_options_stand_before_or_after_the_command() {
+    fn global_options_work_before_and_after_the_command() {
         for line in ["flyte -o json --endpoint h get project", "flyte get project --endpoint h -o json"] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             assert_eq!(cli.global.format, Format::Json);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn in_create_config_the_short_o_is_the_file() {
+    fn o_is_the_file_in_create_config() {
         let line = "flyte -o json --endpoint h create config -o file.yaml --auth-type headless -p p";
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         assert_eq!(cli.global.format, Format::Json);

@@ -1,4 +1,4 @@
-//! The person's code on its way to the server: which directory, the bundle, the upload.
+//! Bundles the user's code and uploads it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,43 +18,43 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::python::Python;
 
-/// How code gets where it runs, for `run` and `deploy`.
+/// Options of `run` and `deploy` about the code.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Python to run the file with, or its virtual environment. Without it that of the active virtual environment, of .venv
-    /// beside the file, or python3
+    /// Python to run the file with, or its virtual environment. By default that of the active virtual environment, of .venv
+    /// in the file's directory or above it, or python3
     #[arg(long, value_name = "PATH", env = "FLYTE_PYTHON", hide_env_values = true)]
     python: Option<PathBuf>,
 
-    /// Directory of the code that is taken along. The working directory without it, or the file's own where that lies elsewhere
+    /// Directory of the code. By default the working directory, or the file's own directory if the file is elsewhere
     #[arg(long, value_name = "DIR")]
     root_dir: Option<PathBuf>,
 
-    /// Which files are taken along
+    /// Which files the code bundle contains
     #[arg(long, value_enum, default_value_t)]
     copy_style: CopyStyle,
 
-    /// Version to give the code. A hash of the files without it
+    /// Version of the code. By default a hash of the files
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
 
-    /// Image for the containers of all environments, where the server runs containers
+    /// Image for the containers of all environments, if the server runs containers
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
 }
 
-/// Which files are taken along.
+/// Which files the code bundle contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CopyStyle {
-    /// All below the directory that .gitignore and .flyteignore do not name
+    /// All files below the directory, except those that .gitignore and .flyteignore name
     #[default]
     #[value(alias = "loaded_modules")]
     All,
-    /// None: the code is where it runs already; needs --version
+    /// None: the code is already on the machine that runs it; needs --version
     None,
 }
 
-/// A file that was imported, and what is beside it.
+/// An imported file and its directory.
 pub(crate) struct Program {
     pub(crate) bridge: Bridge,
     pub(crate) file: PathBuf,
@@ -62,7 +62,7 @@ pub(crate) struct Program {
     pub(crate) described: crate::bridge::Described,
 }
 
-/// Code that has a version, and an address where it was uploaded.
+/// Code with a version, and the address of its upload.
 #[derive(Clone, Debug)]
 pub(crate) struct Code {
     pub(crate) version: String,
@@ -70,34 +70,34 @@ pub(crate) struct Code {
 }
 
 impl Options {
-    /// Checks what does not go together before anything is done.
+    /// Refuses options that contradict each other, before anything is done.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         if self.copy_style == CopyStyle::None && self.version.is_none() {
             return Err(Failure::new("the code has no version")
-                .why("with --copy-style none there are no files to make one of")
-                .next("Say which version it is: --version VERSION")
+                .why("with --copy-style none there are no files to compute it from")
+                .next("Give a version: --version VERSION")
                 .exit(Exit::Usage));
         }
         Ok(())
     }
 
-    /// Has Python import the file.
+    /// Imports the file in Python.
     pub(crate) fn import(&self, file: &Path, context: &Context) -> Result<Program, Failure> {
         let missing = |error: std::io::Error| {
             Failure::new(format!("cannot run {}", file.display()))
                 .why(error)
-                .next("Give a file of Python code, as in: flyte run app.py main; or a task that is deployed: flyte run deployed-task NAME")
+                .next("Give a Python file (flyte run app.py main) or a deployed task (flyte run deployed-task NAME)")
                 .exit(Exit::Usage)
         };
         let path = file.canonicalize().map_err(missing)?;
         if path.is_dir() {
             return Err(Failure::new(format!("{} is a directory", file.display()))
-                .next("Give a file of it, as in: flyte run app.py main")
+                .next("Give a file in it, for example: flyte run app.py main")
                 .exit(Exit::Usage));
         }
         let root = self.root(&path)?;
         let python = Python::find(self.python.as_deref(), &root, &context.environment)?;
-        tracing::info!(python = %python.path.display(), root = %root.display(), "the file is imported");
+        tracing::info!(python = %python.path.display(), root = %root.display(), "importing the file");
         let mut bridge = Bridge::start(python)?;
         context.progress.show("Importing the file");
         let described = bridge.describe(&path, &root);
@@ -109,7 +109,7 @@ impl Options {
         let own = file.parent().unwrap_or(file).to_owned();
         let Some(chosen) = &self.root_dir else {
             let here = std::env::current_dir().and_then(|here| here.canonicalize()).ok();
-            // A home is no project, even where a file lies in it.
+            // A home directory is not a project, even if the file is in it.
             let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
             return Ok(here
                 .filter(|here| file.starts_with(here) && home.as_ref() != Some(here))
@@ -120,14 +120,13 @@ impl Options {
         };
         let root = chosen.canonicalize().map_err(|error| failure(error.to_string()))?;
         if !file.starts_with(&root) {
-            return Err(
-                failure(format!("{} is not in it", file.display())).next("Give a directory above the file.")
-            );
+            return Err(failure(format!("{} is not in this directory", file.display()))
+                .next("Give a directory that contains the file."));
         }
         Ok(root)
     }
 
-    /// Makes the bundle and its version. `chosen` has the keys of the bridge's request `include`: a task, or environments.
+    /// Creates the bundle and its version. `chosen` has the keys of the bridge's request `include`: a task, or environments.
     pub(crate) fn pack(
         &self,
         program: &mut Program,
@@ -156,7 +155,7 @@ impl Options {
         })?;
         if !bundle.kept_back.is_empty() {
             output::tell(&format!(
-                "Left out of the code, as secrets or links out of the directory: {}.",
+                "Left out of the bundle, as possible secrets or links out of the directory: {}.",
                 output::printable(&bundle.kept_back.join(", "))
             ));
         }
@@ -166,11 +165,11 @@ impl Options {
             && !bundle.files.iter().any(|file| file.path == own)
         {
             return Err(Failure::new(format!("{} is not in the bundle", program.file.display()))
-                .why("a .gitignore or .flyteignore leaves it out")
-                .next("Have it back in .flyteignore, with a ! before its name, or give its own directory: --root-dir DIR"));
+                .why("a .gitignore or .flyteignore excludes it")
+                .next("Include it in .flyteignore (!NAME), or give its own directory: --root-dir DIR"));
         }
         let (count, size) = (bundle.files.len(), bundle.archive.len());
-        tracing::info!(files = count, bytes = bundle.size, compressed = size, "the code is bundled");
+        tracing::info!(files = count, bytes = bundle.size, compressed = size, "bundled the code");
         Ok((self.version.clone().unwrap_or_else(|| bundle.version()), Some(bundle)))
     }
 
@@ -185,23 +184,21 @@ struct Included {
     files: Vec<PathBuf>,
 }
 
-/// What the person can do about a bundle that cannot be made.
+/// The advice for a bundle that cannot be created.
 fn hint(error: &BundleError) -> Option<String> {
     Some(match error {
-        BundleError::Read { .. } => format!("Make it readable, or leave it out: name it in {IGNORE_FILE}."),
+        BundleError::Read { .. } => format!("Make it readable, or exclude it in {IGNORE_FILE}."),
         BundleError::Empty { .. } => {
-            format!(
-                "Look at .gitignore and {IGNORE_FILE}, or give the directory of the code: --root-dir DIR."
-            )
+            format!("Check .gitignore and {IGNORE_FILE}, or give the directory of the code: --root-dir DIR.")
         }
         BundleError::TooLarge { .. } => format!(
-            "Name what the run does not need in {IGNORE_FILE} (written as .gitignore), or give a smaller directory: --root-dir DIR."
+            "Exclude files that the run does not need in {IGNORE_FILE} (syntax of .gitignore), or give a smaller directory: --root-dir DIR."
         ),
         _ => return None,
     })
 }
 
-/// The way to the server for code and for files.
+/// Uploads code and files to the server.
 pub(crate) struct Sender<'a> {
     context: &'a Context,
     session: Arc<Session>,
@@ -210,7 +207,7 @@ pub(crate) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    /// Signs in first, so that nothing is made for nothing.
+    /// Signs in first, so that no work is done in vain.
     pub(crate) fn new(context: &'a Context) -> Result<Self, Failure> {
         let place = context.place()?;
         let session =
@@ -226,8 +223,7 @@ impl<'a> Sender<'a> {
         let uploaded = self
             .upload("Uploading the code", &name, Content::Bytes(bundle.archive))
             .map_err(|error| failed("cannot upload the code", &error))?;
-        let what =
-            if uploaded.was_there { "the server has this code already" } else { "the code is uploaded" };
+        let what = if uploaded.was_there { "the server already has this code" } else { "uploaded the code" };
         tracing::info!(uri = %uploaded.native_url, "{what}");
         Ok(Code { version, bundle: Some(uploaded.native_url) })
     }
@@ -245,7 +241,7 @@ impl<'a> Sender<'a> {
             Content::File(path) => path.metadata().map_or(0, |metadata| metadata.len()),
         };
         let shown = doing.clone();
-        let told: flyte_client::upload::Progress = Arc::new(move |more| {
+        let report: flyte_client::upload::Progress = Arc::new(move |more| {
             let sent = sent.fetch_add(more, Ordering::Relaxed) + more;
             if let Some(percent) = sent.saturating_mul(100).checked_div(length) {
                 progress.show(format!("{shown} ({}%)", percent.min(100)));
@@ -254,7 +250,7 @@ impl<'a> Sender<'a> {
         let uploads = self.client.uploads();
         let mut outcome = None;
         let ran = self.context.run(&doing, async {
-            outcome = Some(uploads.upload(&self.place, name, &content, http, told).await);
+            outcome = Some(uploads.upload(&self.place, name, &content, http, report).await);
             Ok(())
         });
         match (outcome, ran) {

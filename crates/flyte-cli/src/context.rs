@@ -1,4 +1,4 @@
-//! What commands share: the configuration in effect and the way to the server.
+//! The configuration and the clients that all commands share.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -17,23 +17,23 @@ use crate::output::{self, Format};
 use crate::person::Terminal;
 use crate::progress::Progress;
 
-/// How long a server may take to say where to sign in, where something else is told in any case.
+/// How long a server can take to say where to sign in, if there is another message to show anyway.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The configuration in effect, and what is built from it on demand.
+/// The effective configuration, and what is built from it on demand.
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) config: Config,
     pub(crate) environment: Environment,
-    /// The control plane of the configuration, before a key or the command line took its place.
+    /// The control plane of the configuration, before a key or the command line replaced it.
     pub(crate) configured: Option<Endpoint>,
-    /// What `FLYTE_API_KEY` holds, where that is what counts.
+    /// The key in `FLYTE_API_KEY`, if it is used.
     api_key: Option<ApiKey>,
     pub(crate) progress: Progress,
 }
 
 impl Context {
-    /// Reads the configuration and lets the command line override it.
+    /// Reads the configuration and applies the command line to it.
     pub(crate) fn load(global: Global) -> Result<Self, Failure> {
         log(global.verbose);
         let environment = environment()?;
@@ -43,7 +43,7 @@ impl Context {
         Ok(Self::with(global, config, environment, api_key))
     }
 
-    /// What a configuration makes with what overrides it: an API key, and the command line.
+    /// Applies an API key and the command line to a configuration.
     pub(crate) fn with(
         global: Global,
         mut config: Config,
@@ -55,7 +55,7 @@ impl Context {
             None => tracing::info!("no configuration file"),
         }
         for unknown in &config.unknown_keys {
-            // Another tool's keys are no news; a slip of the pen and a secret are.
+            // Keys of other tools are normal. Misspelled keys and secrets need a warning.
             if unknown.meant().is_some() || unknown.names_a_secret() {
                 tracing::warn!("{unknown}");
             } else {
@@ -65,8 +65,8 @@ impl Context {
         let configured = config.admin.endpoint.clone();
         let admin = &mut config.admin;
         if let Some(key) = &api_key {
-            tracing::info!(endpoint = %key.endpoint, client = %key.client_id, "FLYTE_API_KEY is used");
-            // As in the published client, the key says where it is for; the file's address may be another server's.
+            tracing::info!(endpoint = %key.endpoint, client = %key.client_id, "using FLYTE_API_KEY");
+            // As in the published client, the key names its server; the file's address may be another server's.
             admin.endpoint = Some(key.endpoint.clone());
             admin.insecure = false;
             admin.auth_type = AuthType::ClientSecret;
@@ -109,20 +109,20 @@ impl Context {
         })
     }
 
-    /// Makes sure that settings which came with a checkout are approved by the person before they are acted on.
+    /// Asks the user to approve settings that came with a checkout, before they take effect.
     fn approve(&self) -> Result<(), Failure> {
         let Some(approval) = Approval::needed(&self.config, state_dir(&self.environment).as_deref()) else {
             return Ok(());
         };
         let file = approval.file().display();
         let what = format!(
-            "{file} was found here and says whom your tokens are shown to or what runs as you:\n\n{}\n",
+            "{file} was found here. It decides who gets your tokens, or which command runs as you:\n\n{}\n",
             approval.settings()
         );
         let refused = Failure::new(format!("{file} is not used before you have approved it"))
             .next(format!("Name it if you trust it: --config {file} (or FLYTECTL_CONFIG={file})."));
         if !confirm::possible() {
-            return Err(refused.why(format!("{what}\nNobody can be asked here.")));
+            return Err(refused.why(format!("{what}\nThere is no terminal to ask you.")));
         }
         self.progress.clear();
         output::tell(&what);
@@ -130,14 +130,14 @@ impl Context {
             return Err(refused.why("you said no"));
         }
         if let Err(error) = approval.record() {
-            // The yes counts; only remembering it does not work.
+            // The answer counts for this command, although it cannot be stored.
             self.progress
-                .tell(&format!("You will be asked again: the approval cannot be remembered ({error})."));
+                .tell(&format!("You will be asked again, because the approval cannot be stored ({error})."));
         }
         Ok(())
     }
 
-    /// The login of the control plane. `asked` tells that the person has asked to sign in.
+    /// The login of the control plane. `asked` says that the user asked to sign in.
     pub(crate) fn session(&self, asked: bool) -> Result<Arc<Session>, Failure> {
         let person = Terminal::new(self.progress.clone(), asked || self.global.headless);
         let person = if self.global.format == Format::Json { person.with_events() } else { person };
@@ -169,29 +169,26 @@ impl Context {
             },
             AuthType::ExternalCommand => "the configured command (admin.command)".to_owned(),
             AuthType::TokenExchange => "the token of this CI job".to_owned(),
-            _ => {
-                "none: authType Passthrough sends what a program gives its calls, and flyte is given nothing"
-                    .to_owned()
-            }
+            _ => "none: authType Passthrough is for programs that set the headers of each call".to_owned(),
         }
     }
 
-    /// The options with the API key, where that is what counts.
+    /// The options with the API key, if it is used.
     pub(crate) fn with_key(&self, options: SessionOptions) -> SessionOptions {
         match &self.api_key {
-            // With --insecure nothing is sent along.
+            // With --insecure, no credentials are sent.
             Some(key) if !options.endpoint.is_insecure() => options.with_api_key(key.clone()),
             _ => options,
         }
     }
 
-    /// The login, where the endpoint takes one.
+    /// The login, if the endpoint uses TLS.
     pub(crate) fn encrypted_session(&self, asked: bool) -> Result<Arc<Session>, Failure> {
         self.refuse_plain_http()?;
         self.session(asked)
     }
 
-    /// The login for `flyte auth login`, which the person has asked for.
+    /// The login for `flyte auth login`, which the user asked for.
     pub(crate) fn login_session(&self, selects_account: bool) -> Result<Arc<Session>, Failure> {
         self.refuse_plain_http()?;
         let person = Terminal::new(self.progress.clone(), true);
@@ -201,21 +198,21 @@ impl Context {
     fn refuse_plain_http(&self) -> Result<(), Failure> {
         let endpoint = self.endpoint()?;
         if endpoint.is_insecure() {
-            let what = format!("there is no signing in at {endpoint}");
-            // It would have none over TLS either.
+            let what = format!("cannot sign in to {endpoint}");
+            // It has no sign-in over TLS either.
             let session = self.session(false)?;
             if let Some(error) = self.no_sign_in(&session)? {
                 return Err(Failure::auth(what, &error));
             }
             return Err(Failure::new(what)
-                .why("plain HTTP is used (admin.insecure or --insecure), and credentials are never sent over it")
+                .why("the connection is plain HTTP (admin.insecure or --insecure), and credentials are never sent over it")
                 .next(format!("Run `flyte create config --endpoint {}` if the server has TLS.", endpoint.authority()))
                 .exit(Exit::Authentication));
         }
         Ok(())
     }
 
-    /// Why nobody can sign in to the control plane at all; `None` where they can, and where that cannot be told now.
+    /// The reason if the control plane has no sign-in; `None` if it has one, or if this is unknown.
     pub(crate) fn no_sign_in(&self, session: &Session) -> Result<Option<AuthError>, Failure> {
         self.run("Asking where to sign in", async {
             Ok(match tokio::time::timeout(PATIENCE, session.provider()).await {
@@ -225,8 +222,8 @@ impl Context {
         })
     }
 
-    /// The login with a token in hand, for commands that make something before they call the server: whoever breaks off the
-    /// sign-in leaves nothing of it. A control plane without a sign-in needs no token.
+    /// The login with a token, for commands that create something before they call the server. If the user cancels the
+    /// sign-in, nothing was created. A control plane without a sign-in needs no token.
     pub(crate) fn signed_in(&self) -> Result<Arc<Session>, Failure> {
         let session = self.encrypted_session(false)?;
         if self.config.admin.auth_type != AuthType::Passthrough {
@@ -245,15 +242,15 @@ impl Context {
         self.client_of(self.session(false)?)
     }
 
-    /// A client that uses a session that is there already.
+    /// A client that uses an existing session.
     pub(crate) fn client_of(&self, session: Arc<Session>) -> Result<Client<Transport>, Failure> {
         let client = Client::new(Transport::new(session), self.endpoint()?)
             .map_err(|error| Failure::client("cannot talk to the control plane", &error))?;
-        // Like the published client, only an organization that was asked for is sent: the server knows the caller's.
+        // As in the published client, an organization is sent only if the user names one: the server knows the caller's.
         Ok(client.with_org(self.global.org.clone()))
     }
 
-    /// A client for what lives in a project and domain. Identifiers there carry the configured organization, as the published
+    /// A client for resources of a project and domain. Their identifiers have the configured organization, as those of the published
     /// client's do.
     pub(crate) fn place_client(&self) -> Result<Client<Transport>, Failure> {
         Ok(self.client()?.with_org(self.config.task.org.clone()))
@@ -268,7 +265,7 @@ impl Context {
                     None => format!("there is no configuration file, and no --{name}"),
                 };
                 Failure::new(format!("no {name} is chosen")).why(why).exit(Exit::Usage).next(format!(
-                    "Give --{name} {example}, or keep one: flyte create config --endpoint HOST --project flytesnacks --domain \
+                    "Give --{name} {example}, or store one: flyte create config --endpoint HOST --project flytesnacks --domain \
                      development"
                 ))
             })
@@ -278,7 +275,7 @@ impl Context {
         Ok(Place::new(project, chosen(&task.domain, "domain", "development")?))
     }
 
-    /// Runs what needs the network, showing `doing` meanwhile.
+    /// Runs a future that needs the network, and shows `doing` meanwhile.
     pub(crate) fn run<T>(
         &self,
         doing: &str,
@@ -291,13 +288,13 @@ impl Context {
         self.progress.show(doing);
         let result = runtime.block_on(work);
         self.progress.clear();
-        // A thread that looks up a host name or opens a browser is not waited for.
+        // Do not wait for threads that look up a host name or open a browser.
         runtime.shutdown_background();
         result
     }
 }
 
-/// The key in `FLYTE_API_KEY`, unless another way to sign in was asked for. It comes before the file, like every variable.
+/// The key in `FLYTE_API_KEY`, unless the user asked for another way to sign in. It takes precedence over the file, like every variable.
 pub(crate) fn api_key(global: &Global, environment: &Environment) -> Result<Option<ApiKey>, Failure> {
     if global.headless || global.auth_type.is_some_and(|auth_type| auth_type != AuthType::ClientSecret) {
         return Ok(None);
@@ -308,25 +305,25 @@ pub(crate) fn api_key(global: &Global, environment: &Environment) -> Result<Opti
     if let (Some(key), Some(address)) = (&key, &global.endpoint)
         && key.endpoint.url() != address.endpoint.url()
     {
-        // Whoever is at that address would be shown the secret.
+        // The secret must not go to that address.
         return Err(Failure::new(format!("FLYTE_API_KEY is not for {}", address.endpoint))
-            .why(format!("it is for {}, and its secret goes nowhere else", key.endpoint))
-            .next("Leave --endpoint out, or run: unset FLYTE_API_KEY")
+            .why(format!("it is for {}, and its secret is sent only there", key.endpoint))
+            .next("Remove --endpoint, or run: unset FLYTE_API_KEY")
             .exit(Exit::Authentication));
     }
     Ok(key)
 }
 
-/// What the process was started with.
+/// The environment of the process.
 pub(crate) fn environment() -> Result<Environment, Failure> {
     Environment::current().map_err(|error| {
-        Failure::new("cannot tell the working directory")
+        Failure::new("cannot find the working directory")
             .why(error)
             .next("Change to a directory that exists: cd ~")
     })
 }
 
-/// Sends log lines to standard error; `RUST_LOG` wins over `-v`.
+/// Sends log lines to standard error; `RUST_LOG` takes precedence over `-v`.
 pub(crate) fn log(verbose: u8) {
     let level = match verbose {
         0 => "warn",
@@ -339,6 +336,6 @@ pub(crate) fn log(verbose: u8) {
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let format =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    // Another subscriber can only be a test's.
+    // Only a test can have set another subscriber.
     let _ = format.without_time().with_target(verbose > 1).try_init();
 }

@@ -1,7 +1,7 @@
-//! Where a new secret goes: to standard output, into a file, or to a command's standard input. Never anywhere else.
+//! Delivers a new secret to standard output, a file, or a command's standard input, and nowhere else.
 //!
-//! Everything that can fail is tried before the secret is made ([`Delivery::prepare`]), so that what fails later is as
-//! little as can be.
+//! [`Delivery::prepare`] tries everything that can fail before the secret is created, so that little can
+//! fail later.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -15,39 +15,39 @@ use tempfile::NamedTempFile;
 use crate::failure::Failure;
 use crate::output::Format;
 
-/// Options of commands that make a secret.
+/// Options of commands that create a secret.
 #[derive(Args, Debug)]
 pub(crate) struct Delivery {
-    /// File to write the key to, readable by you only, instead of standard output. For the format of results there is
-    /// --output-format here
+    /// File to write the key to, readable only by you, instead of standard output. For the format of results, use
+    /// --output-format
     #[arg(short, long, value_name = "FILE", value_parser = file, conflicts_with = "pipe_to")]
     output: Option<PathBuf>,
 
-    /// Overwrite FILE where it exists
+    /// Overwrite FILE if it exists
     #[arg(long, requires = "output")]
     force: bool,
 
-    /// Command that reads the key from its standard input, instead of standard output; stands last, with its arguments
+    /// Command that reads the key from its standard input, instead of standard output; comes last, with its arguments
     #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
     pipe_to: Vec<OsString>,
 
-    /// Stands in for the global option of that name, whose short form is the file here.
+    /// Replaces the global option of that name, because its short form names the file here.
     #[arg(id = "format", long = "output-format", hide = true, value_enum, default_value_t)]
     _format: Format,
 }
 
-/// `-o json` is how every other command is asked for JSON: a secret in a file of that name would be a bad surprise.
+/// In every other command, `-o json` asks for JSON. It must not write a secret to a file of that name.
 fn file(text: &str) -> Result<PathBuf, String> {
     if Format::from_str(text, true).is_ok() {
         return Err(format!(
-            "here it is the file to write the key to. Use --output-format {text} for the format, or ./{text} for a file of \
+            "-o names the file to write the key to. Use --output-format {text} for the format, or ./{text} for a file of \
              that name"
         ));
     }
     Ok(PathBuf::from(text))
 }
 
-/// A place that waits for its secret. Dropped without one, it leaves no trace.
+/// A destination that waits for its secret. If it is dropped without one, it leaves no trace.
 #[derive(Debug)]
 pub(crate) enum Outlet {
     Stdout,
@@ -65,7 +65,7 @@ pub(crate) struct Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        // Killed before its input ends: an empty secret must not be taken for one.
+        // Kill it before its input ends, so that it does not use an empty secret.
         if self.input.is_some() {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -74,19 +74,19 @@ impl Drop for Receiver {
 }
 
 impl Delivery {
-    /// Fails where the secret could not be taken, and leaves nothing behind: for the time before the person signs in, in which
-    /// they may well break it off.
+    /// Fails if the secret could not be delivered, and leaves nothing behind. This check runs before the sign-in, which the
+    /// user can cancel.
     pub(crate) fn examine(&self) -> Result<(), Failure> {
         if let Some(path) = &self.output {
             return prepare_file(path, self.force).map(drop);
         }
         match self.pipe_to.first() {
-            Some(program) if !is_there(program) => Err(not_run(program, &"there is no such program")),
+            Some(program) if !is_on_path(program) => Err(not_run(program, &"there is no such program")),
             _ => Ok(()),
         }
     }
 
-    /// Makes sure that the secret can be taken, before it is made.
+    /// Makes sure that the secret can be delivered, before it is created.
     pub(crate) fn prepare(&self) -> Result<Outlet, Failure> {
         if let Some(path) = &self.output {
             return prepare_file(path, self.force);
@@ -106,15 +106,15 @@ fn prepare_file(path: &Path, force: bool) -> Result<Outlet, Failure> {
         return Err(failed(&"it is a directory").next("Give a file's name with --output FILE."));
     }
     if path.symlink_metadata().is_ok() && !force {
-        return Err(failed(&"it exists already, and no key was made")
+        return Err(failed(&"it already exists; no key was created")
             .next("Give another name, or --force to overwrite it."));
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Created 0600.
     let temporary =
         tempfile::Builder::new().prefix(".flyte-key-").tempfile_in(directory).map_err(|error| {
-            failed(&format!("{error}; no key was made"))
-                .next(format!("Check that {} exists, is yours and is not full.", directory.display()))
+            failed(&format!("{error}; no key was created"))
+                .next(format!("Check that {} exists, is writable and is not full.", directory.display()))
         })?;
     Ok(Outlet::File { temporary, path: path.to_owned(), force })
 }
@@ -134,15 +134,15 @@ fn prepare_command(program: &OsString, arguments: &[OsString]) -> Result<Outlet,
 
 fn not_run(program: &OsString, why: &dyn std::fmt::Display) -> Failure {
     Failure::new(format!("cannot run {}", program.to_string_lossy()))
-        .why(format!("{why}; no key was made"))
-        .next("Check the command behind --pipe-to.")
+        .why(format!("{why}; no key was created"))
+        .next("Check the command after --pipe-to.")
 }
 
-/// Whether a program is where it would be looked for.
-fn is_there(program: &OsString) -> bool {
+/// Whether a program is on the search path.
+fn is_on_path(program: &OsString) -> bool {
     let program = Path::new(program);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // One that is named with a directory is not looked for.
+    // A path with a directory is not searched for.
     let looked_for = program.components().count() == 1;
     if looked_for {
         std::env::split_paths(&path).any(|directory| directory.join(program).exists())
@@ -152,7 +152,7 @@ fn is_there(program: &OsString) -> bool {
 }
 
 impl Outlet {
-    /// Hands the key over; `result` is what goes to standard output where the key goes there.
+    /// Delivers the key; `result` is the text for standard output, if the key goes there.
     pub(crate) fn hand_over(self, key: &SecretString, result: &SecretString) -> Result<(), Failure> {
         match self {
             Self::Stdout => print(result).map_err(|error| Failure::new("cannot write the key").why(error)),
@@ -167,7 +167,7 @@ impl Outlet {
         matches!(self, Self::Stdout)
     }
 
-    /// Where the key went, for people.
+    /// Describes where the key went.
     pub(crate) fn place(&self) -> String {
         match self {
             Self::Stdout => "standard output".to_owned(),
@@ -189,7 +189,7 @@ fn write(mut temporary: NamedTempFile, path: &Path, force: bool, key: &SecretStr
     temporary.as_file().sync_all()?;
     match force {
         true => temporary.persist(path).map_err(|error| error.error)?,
-        // Somebody may have made it since.
+        // The file may have been created meanwhile.
         false => temporary.persist_noclobber(path).map_err(|error| error.error)?,
     };
     Ok(())
@@ -198,10 +198,10 @@ fn write(mut temporary: NamedTempFile, path: &Path, force: bool, key: &SecretStr
 impl Receiver {
     fn take(mut self, key: &SecretString) -> Result<(), Failure> {
         let failed = |name: &str, why: &dyn std::fmt::Display| {
-            Failure::new(format!("cannot hand the key to {name}")).why(why)
+            Failure::new(format!("cannot pass the key to {name}")).why(why)
         };
         let Some(mut input) = self.input.take() else { return Err(failed(&self.name, &"it has no input")) };
-        // Without a newline: what reads it may well keep it as it is.
+        // Without a newline, because the command may store its input unchanged.
         let written = input.write_all(key.expose_secret().as_bytes()).and_then(|()| input.flush());
         drop(input);
         let status = self.child.wait().map_err(|error| failed(&self.name, &error))?;

@@ -14,12 +14,12 @@ use flyte_config::ConfigError;
 pub(crate) enum Exit {
     Success = 0,
     Failure = 1,
-    /// A mistake in the command line, as clap ends the process with.
+    /// A wrong command line; clap uses the same code.
     Usage = 2,
-    /// What the command ran, and waited for, has failed; the command itself has not.
+    /// The run that the command followed has failed; the command itself has not.
     Run = 3,
     Authentication = 4,
-    /// The person has interrupted it (128 + SIGINT).
+    /// The user interrupted the command (128 + SIGINT).
     Interrupted = 130,
 }
 
@@ -29,7 +29,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A failure as the person is told it: what did not work, why, and what to do next.
+/// A failure as the user sees it: what failed, why, and what to do next.
 #[derive(Debug)]
 pub(crate) struct Failure {
     what: String,
@@ -74,13 +74,13 @@ impl Failure {
         Self { next: error.hint().map(str::to_owned), ..Self::new(what).why(error).exit(exit) }
     }
 
-    /// A call about a resource failed; `kind` is its word in commands, such as `api-key`.
+    /// A failed call about a resource; `kind` is its word in commands, for example `api-key`.
     pub(crate) fn resource(what: impl Into<String>, error: &ClientError, kind: &str) -> Self {
         let failure = Self::client(what, error);
         match error {
-            ClientError::NotFound { .. } => failure.next(format!("List what there is: flyte get {kind}")),
+            ClientError::NotFound { .. } => failure.next(format!("List existing ones: flyte get {kind}")),
             ClientError::AlreadyExists { .. } => {
-                failure.next(format!("Choose another name, or look at what there is: flyte get {kind}"))
+                failure.next(format!("Choose another name, or list existing ones: flyte get {kind}"))
             }
             _ => failure,
         }
@@ -90,7 +90,7 @@ impl Failure {
         Self::new(what).why(error).next(error.hint())
     }
 
-    /// Standard output could not be written. A reader that has gone away, as in `flyte ... | head`, is no failure.
+    /// A failed write to standard output. A closed reader, as in `flyte ... | head`, is not a failure.
     pub(crate) fn output(error: &io::Error) -> Self {
         let exit = if error.kind() == io::ErrorKind::BrokenPipe { Exit::Success } else { Exit::Failure };
         Self::new("cannot write the result").why(error).next("Check that the disk is not full.").exit(exit)
@@ -101,17 +101,17 @@ impl Failure {
         self.next.as_deref()
     }
 
-    /// Whether it fails for who the caller is, or is not.
+    /// Whether the cause is missing or rejected credentials.
     pub(crate) fn is_of_authentication(&self) -> bool {
         self.exit == Exit::Authentication
     }
 
-    /// Why it did not work, without what did not.
+    /// Only the cause.
     pub(crate) fn cause(self) -> String {
         self.why.unwrap_or(self.what)
     }
 
-    /// What did not work and why, in one line.
+    /// What failed and why, in one line.
     pub(crate) fn summary(&self) -> String {
         match &self.why {
             Some(why) => format!("{}: {why}", self.what),
@@ -119,16 +119,16 @@ impl Failure {
         }
     }
 
-    /// What did not work and what to do next.
+    /// What failed and what to do next.
     #[cfg(test)]
     pub(crate) fn advice(&self) -> String {
         format!("{}\n{}", self.what, self.next.as_deref().unwrap_or_default())
     }
 
-    /// Tells the person, on standard error.
+    /// Reports the failure on standard error.
     pub(crate) fn report(self) -> ExitCode {
         if self.exit != Exit::Success {
-            // There is nowhere left to say that this did not work either.
+            // If standard error fails too, there is nowhere to report it.
             let _ = anstream::stderr().write_all(self.text().as_bytes());
         }
         self.exit.into()
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_has_three_parts() {
+    fn failure_has_three_parts() {
         let error = AuthError::LoginRequired {
             endpoint: "flyte.example.com".into(),
             absence: flyte_auth::Absence::NoTerminal,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_you_are_is_an_authentication_failure() {
+    fn only_credentials_are_an_authentication_failure() {
         let denied = ClientError::PermissionDenied { message: "no".into() };
         assert_eq!(Failure::client("x", &denied).exit, Exit::Failure);
         let unauthenticated = ClientError::Unauthenticated { endpoint: "h".into(), message: "no".into() };
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_gone_away_is_no_failure() {
+    fn closed_reader_is_not_a_failure() {
         assert_eq!(Failure::output(&io::ErrorKind::BrokenPipe.into()).exit, Exit::Success);
         assert_eq!(Failure::output(&io::ErrorKind::StorageFull.into()).exit, Exit::Failure);
     }

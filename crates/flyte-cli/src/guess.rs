@@ -1,4 +1,4 @@
-//! Commands that people guess, and those that they mean.
+//! Suggests the right command for a common wrong guess.
 
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -6,8 +6,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::cli::Cli;
 use crate::failure::{Exit, Failure};
 
-/// What is typed after `flyte`, and the command that is meant. A resource is told in the singular: its plural and its place
-/// before or behind a verb make no difference.
+/// What users type after `flyte`, and the command that they mean. Resources are in the singular: the plural, and the position
+/// before or after a verb, make no difference.
 const GUESSES: [(&str, &str); 77] = [
     ("login", "flyte auth login"),
     ("signin", "flyte auth login"),
@@ -88,7 +88,7 @@ const GUESSES: [(&str, &str); 77] = [
     ("version", "flyte --version"),
 ];
 
-/// The failure of a command line whose command is a guess that is known; `None` for any other mistake.
+/// The failure for a known wrong guess; `None` for any other mistake.
 pub(crate) fn failure(error: &clap::Error, arguments: &[String]) -> Option<Failure> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
@@ -97,19 +97,19 @@ pub(crate) fn failure(error: &clap::Error, arguments: &[String]) -> Option<Failu
     let at = arguments.iter().skip(1).position(|argument| argument == wrong)? + 1;
     let verb = arguments[1..at].iter().find(|word| VERBS.contains(&word.as_str())).map(String::as_str);
     let next = arguments.get(at + 1).map(String::as_str).filter(|next| !next.starts_with('-'));
-    let (typed, command) = meant(verb, wrong, next)?;
+    let (typed, command) = find_meant(verb, wrong, next)?;
     Some(
-        Failure::new(format!("there is no command `flyte {typed}`"))
+        Failure::new(format!("unknown command `flyte {typed}`"))
             .next(format!("Run `{command}`, or see `flyte --help`."))
             .exit(Exit::Usage),
     )
 }
 
-/// Commands that have commands of their own.
+/// Commands with subcommands.
 const VERBS: [&str; 6] = ["abort", "auth", "create", "delete", "get", "rotate"];
 
-/// What was typed, as far as it is judged, and the command that is meant.
-fn meant(verb: Option<&str>, wrong: &str, next: Option<&str>) -> Option<(String, String)> {
+/// Returns the relevant part of what was typed, and the command that the user means.
+fn find_meant(verb: Option<&str>, wrong: &str, next: Option<&str>) -> Option<(String, String)> {
     if let Some(verb) = verb {
         let typed = format!("{verb} {wrong}");
         return of_verb(verb, wrong).or_else(|| known(&typed)).map(|command| (typed, command));
@@ -167,16 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn every_guess_names_a_command_that_there_is() {
+    fn guesses_name_existing_commands() {
         for (guess, command) in GUESSES {
             let mut found = Cli::command();
             for word in command.split(' ').skip(1).filter(|word| !word.starts_with('-')) {
                 found = found.find_subcommand(word).unwrap_or_else(|| panic!("{command}")).clone();
             }
-            let told = of(&format!("flyte {guess}")).unwrap_or_else(|| panic!("{guess}")).advice();
+            let advice = of(&format!("flyte {guess}")).unwrap_or_else(|| panic!("{guess}")).advice();
             assert_eq!(
-                told,
-                format!("there is no command `flyte {guess}`\nRun `{command}`, or see `flyte --help`.")
+                advice,
+                format!("unknown command `flyte {guess}`\nRun `{command}`, or see `flyte --help`.")
             );
         }
         for verb in VERBS {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn verbs_and_resources_are_told_apart_in_any_order_and_number() {
+    fn verbs_and_resources_work_in_any_order_and_number() {
         for (line, command) in [
             ("flyte projects", "flyte get project"),
             ("flyte get Runs --limit 3", "flyte get run"),
@@ -212,13 +212,16 @@ mod tests {
             ("flyte auth signin", "flyte auth login"),
             ("flyte signin", "flyte auth login"),
         ] {
-            let told = of(line).unwrap_or_else(|| panic!("{line}")).advice();
-            assert!(told.ends_with(&format!("\nRun `{command}`, or see `flyte --help`.")), "{line}: {told}");
+            let advice = of(line).unwrap_or_else(|| panic!("{line}")).advice();
+            assert!(
+                advice.ends_with(&format!("\nRun `{command}`, or see `flyte --help`.")),
+                "{line}: {advice}"
+            );
         }
     }
 
     #[test]
-    fn other_mistakes_are_claps() {
+    fn other_mistakes_are_left_to_clap() {
         for line in ["flyte get login", "flyte frobnicate", "flyte auth login --nothing", "flyte get projcet"]
         {
             assert!(of(line).is_none(), "{line}");

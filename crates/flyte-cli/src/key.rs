@@ -1,4 +1,4 @@
-//! An API key that was just issued: how it is handed over and told about.
+//! Delivers and describes a newly issued API key.
 
 use flyte_auth::api_key;
 use flyte_client::api_key::ApiKey;
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::time;
 
-/// A key with its secret, as the one string that is used everywhere.
+/// A key with its secret, as one string.
 pub(crate) struct Issued {
     api_key: ApiKey,
     key: SecretString,
@@ -34,7 +34,7 @@ impl Issued {
         Ok(Self { api_key, key, portable: parts.is_portable() })
     }
 
-    /// Hands the key over, and tells the person about it; `done` is what was done to it.
+    /// Delivers the key and describes it to the user; `done` is what happened to it.
     pub(crate) fn hand_over(
         &self,
         outlet: Outlet,
@@ -45,28 +45,28 @@ impl Issued {
         let format = context.global.format;
         let (to_stdout, place) = (outlet.is_stdout(), outlet.place());
         outlet.hand_over(&self.key, &self.result(format)?)?;
-        // The key is where it belongs; what follows only tells about it.
-        output::tell(&told(&self.api_key, done, now));
+        // The key is delivered; the rest only describes it.
+        output::tell(&describe(&self.api_key, done, now));
         if to_stdout {
-            output::tell("The key is shown this once. To use it: export FLYTE_API_KEY=KEY");
+            output::tell("The key is shown only once. To use it: export FLYTE_API_KEY=KEY");
         } else {
-            output::tell(&format!("The key went to {place}; it cannot be shown again."));
-            // Whoever has the key has it, whatever becomes of the rest: it must not be taken back because of that.
+            output::tell(&format!("Wrote the key to {place}. It cannot be shown again."));
+            // The key is delivered. A later failure must not delete it.
             if format != Format::Table
                 && let Err(failure) = output::print(format, &self.api_key, |_| String::new())
             {
-                output::tell(&format!("The key is in its place, but {}", failure.summary()));
+                output::tell(&format!("The key was delivered, but {}", failure.summary()));
             }
         }
         if !self.portable {
             output::tell(
-                "Note: the published Python client reads no key of a server on a port other than 443, nor of an IPv6 address.",
+                "Note: the published Python client can read a key only if its server has port 443 and no IPv6 address.",
             );
         }
         Ok(())
     }
 
-    /// What goes to standard output where the key does.
+    /// The text for standard output, if the key goes there.
     fn result(&self, format: Format) -> Result<SecretString, Failure> {
         let key = self.key.expose_secret();
         let text = match format {
@@ -80,8 +80,8 @@ impl Issued {
     }
 }
 
-/// One line about what was done.
-pub(crate) fn told(api_key: &ApiKey, done: &str, now: i64) -> String {
+/// Describes the key and what happened to it, in one line.
+pub(crate) fn describe(api_key: &ApiKey, done: &str, now: i64) -> String {
     let ApiKey { name, expires_at, previous_secret_expires_at, .. } = api_key;
     let mut line = match expires_at {
         Some(at) => format!("API key {name} {done}; it works until {}", time::moment(*at, now)),
@@ -93,7 +93,7 @@ pub(crate) fn told(api_key: &ApiKey, done: &str, now: i64) -> String {
     }
     line.push('.');
     if let Some(at) = previous_secret_expires_at.filter(|at| *at > now) {
-        line.push_str(&format!(" The key before works until {}.", time::moment(at, now)));
+        line.push_str(&format!(" The old secret works until {}.", time::moment(at, now)));
     }
     line
 }
@@ -110,9 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn the_person_is_told_what_the_key_is_without_the_key() {
+    fn description_does_not_contain_the_key() {
         assert_eq!(
-            told(&issued(None, Access::default()).api_key, "created", 0),
+            describe(&issued(None, Access::default()).api_key, "created", 0),
             "API key ci created; it works until it is deleted."
         );
         let access =
@@ -120,14 +120,14 @@ mod tests {
         let mut issued = issued(Some(86_400 * 3), access);
         issued.api_key.previous_secret_expires_at = Some(7200);
         assert_eq!(
-            told(&issued.api_key, "rotated", 0),
+            describe(&issued.api_key, "rotated", 0),
             "API key ci rotated; it works until 1970-01-04 00:00:00 UTC (in 3 days), with role viewer, project p, domain d. \
-             The key before works until 1970-01-01 02:00:00 UTC (in 2 hours)."
+             The old secret works until 1970-01-01 02:00:00 UTC (in 2 hours)."
         );
     }
 
     #[test]
-    fn the_result_is_the_key_alone_or_a_value_for_programs() {
+    fn result_is_the_key_or_json() {
         let issued = issued(None, Access::default());
         assert_eq!(issued.result(Format::Table).unwrap().expose_secret(), "a2V5\n");
         let json = issued.result(Format::Json).unwrap();

@@ -1,5 +1,5 @@
-//! Lines that the person types: one reader for the whole process. Two would take each other's lines, and the one that holds
-//! standard input would leave the other waiting for ever.
+//! Reads the lines that the user types, with one reader for the whole process. Two readers would take each other's lines, and
+//! the one that holds standard input would block the other forever.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::OnceLock;
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Mutex, mpsc};
 
-/// How long somebody may take to answer a question. A pseudo-terminal that nobody sits at looks like a terminal.
+/// How long a question waits for an answer. A pseudo-terminal without a user looks like a terminal.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Whether somebody sees what is written: there is a terminal, and this is no CI job, which may have a pseudo-terminal.
-pub(crate) fn somebody_watches() -> bool {
+/// Whether a user can see the output: there is a terminal, and this is not a CI job, which may have a pseudo-terminal.
+pub(crate) fn user_can_read() -> bool {
     (io::stdin().is_terminal() || io::stderr().is_terminal()) && !flyte_auth::in_ci()
 }
 
-/// Whether somebody can type an answer.
-pub(crate) fn somebody_types() -> bool {
+/// Whether a user can type an answer.
+pub(crate) fn user_can_answer() -> bool {
     io::stdin().is_terminal() && !flyte_auth::in_ci()
 }
 
-/// Lines of standard input, once somebody has asked for one, and only where it is a terminal: what is piped in is for the
+/// Lines of standard input. They are read from the first request on, and only from a terminal: piped input is for the
 /// command.
 static LINES: OnceLock<Mutex<UnboundedReceiver<String>>> = OnceLock::new();
 
@@ -29,7 +29,7 @@ fn lines() -> &'static Mutex<UnboundedReceiver<String>> {
     LINES.get_or_init(|| Mutex::new(read_lines()))
 }
 
-/// The next line; `None` where there is nobody to type one, or they have ended the input (Ctrl-D).
+/// The next line; `None` if no user can type one, or if the user ended the input (Ctrl-D).
 pub(crate) async fn line() -> Option<String> {
     if !io::stdin().is_terminal() {
         return None;
@@ -37,7 +37,7 @@ pub(crate) async fn line() -> Option<String> {
     lines().lock().await.recv().await
 }
 
-/// A line that was typed already.
+/// A line that was already typed.
 pub(crate) fn waiting_line() -> Option<String> {
     if !io::stdin().is_terminal() {
         return None;
@@ -45,7 +45,7 @@ pub(crate) fn waiting_line() -> Option<String> {
     lines().try_lock().ok()?.try_recv().ok()
 }
 
-/// Forgets what was typed before, while a sign-in was read: it answers no question that is still to be asked.
+/// Discards lines that were typed earlier, for example during a sign-in: they do not answer a new question.
 pub(crate) fn forget() {
     if let Some(lines) = LINES.get() {
         let mut lines = lines.blocking_lock();
@@ -53,7 +53,7 @@ pub(crate) fn forget() {
     }
 }
 
-/// The next line, waited for outside of the runtime, for [`PATIENCE`] at most.
+/// Waits for the next line, for at most [`PATIENCE`]. It blocks, so do not call it inside the runtime.
 pub(crate) fn answer() -> Option<String> {
     if !io::stdin().is_terminal() {
         return None;
@@ -66,7 +66,7 @@ pub(crate) fn answer() -> Option<String> {
     })
 }
 
-/// The next line, until `pause`, which lets some time go by and says how much has gone by in all, has reached [`PATIENCE`].
+/// Waits for the next line. `pause` waits a moment and returns the total time; the wait ends when that reaches [`PATIENCE`].
 fn next_line(lines: &mut UnboundedReceiver<String>, mut pause: impl FnMut() -> Duration) -> Option<String> {
     let mut waited = Duration::ZERO;
     loop {
@@ -78,13 +78,13 @@ fn next_line(lines: &mut UnboundedReceiver<String>, mut pause: impl FnMut() -> D
     }
 }
 
-/// They are read by a thread of its own, which the end of the process does not wait for, unlike the runtime's.
+/// Reads lines in a separate thread. The process does not wait for it at its end, unlike for the runtime's threads.
 fn read_lines() -> UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         let mut input = io::stdin().lock();
         let mut line = Vec::new();
-        // A line that is no text is one nevertheless.
+        // A line that is not valid text still counts as a line.
         while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
             let text = String::from_utf8_lossy(&line);
             if sender.send(text.trim_end_matches(['\r', '\n']).to_owned()).is_err() {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_that_nobody_answers_has_an_end() {
+    fn unanswered_question_times_out() {
         let (typing, mut lines) = mpsc::unbounded_channel();
         let mut minutes = 0;
         let mut clock = |typed_after| {

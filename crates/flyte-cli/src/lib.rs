@@ -1,4 +1,4 @@
-//! The `flyte` command: reads the command line (`cli`), runs the verb (`command`) and tells a failure in
+//! The `flyte` command: reads the command line (`cli`), runs the verb (`command`) and reports a failure in
 //! three parts (what, why, what next).
 //!
 //! Results go to standard output, everything else to standard error. Nothing is set up before it is needed:
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
                 None => error.exit(),
             }
         }
-        // Prints help and the version to standard output, mistakes to standard error with exit code 2.
+        // Prints help and the version to standard output, and mistakes to standard error with exit code 2.
         Err(error) => error.exit(),
     };
     match command::run(cli) {
@@ -54,12 +54,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Has a write beyond a limit of file sizes (`ulimit -f`) fail like one on a full disk. By default its signal ends the process,
-/// also where what is written is only a cache. Programs that this one starts get the default back.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail like one on a full disk. By default, its signal ends the process,
+/// even if the file is only a cache. Child processes get the default back.
 fn outlive_file_limits() {
     #[cfg(unix)]
     if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default()) {
-        tracing::debug!(%error, "a write beyond a limit of file sizes ends this process");
+        tracing::debug!(%error, "a write beyond the file size limit will end this process");
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_published_spelling_of_the_output_format_is_taken() {
+    fn published_spelling_of_the_output_format_works() {
         let spelled = |line: &str| {
             let words = spelled_out(line.split(' ').map(OsString::from));
             words.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! Results: tables for people, JSON and YAML for programs.
+//! Results: tables for users, JSON and YAML for programs.
 
 use std::io::{self, Write as _};
 
@@ -12,25 +12,25 @@ use crate::failure::Failure;
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people
+    /// For users
     #[default]
     #[value(alias = "table-simple")]
     Table,
-    /// For people, with more columns
+    /// For users, with more columns
     Wide,
     /// For programs
     #[value(alias = "json-raw")]
     Json,
-    /// For programs and people
+    /// For programs and users
     Yaml,
 }
 
 impl Format {
-    /// Every word that is taken for a format.
+    /// Every accepted word for a format.
     pub(crate) const NAMES: [&str; 6] = ["table", "table-simple", "wide", "json", "json-raw", "yaml"];
 }
 
-/// Writes text to standard output; colours go to terminals that want them only.
+/// Writes text to standard output; colours go only to terminals that support them.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
     let written = || -> io::Result<()> {
         let mut out = anstream::stdout().lock();
@@ -40,19 +40,19 @@ pub(crate) fn write(text: &str) -> Result<(), Failure> {
     written().map_err(|error| Failure::output(&error))
 }
 
-/// Tells the person something that is no result, on standard error.
+/// Shows the user a message that is not a result, on standard error.
 pub(crate) fn tell(text: &str) {
-    // Where nobody can be told, nobody can be told that either.
+    // If standard error fails, there is nowhere to report it.
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
-/// Passes on what another program tells the person, as it is.
+/// Shows another program's message to the user, unchanged.
 pub(crate) fn say(text: &str) {
     let mut stderr = anstream::stderr();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
-/// Prints a value in a format for programs, or as `table` makes it.
+/// Prints a value in a format for programs, or as `table` formats it.
 pub(crate) fn print<T: Serialize>(
     format: Format,
     value: &T,
@@ -75,7 +75,7 @@ pub(crate) fn written<T: Serialize>(format: Format, value: &T) -> Result<String,
     }
 }
 
-/// Rows below a heading, without borders; broken where the terminal is too narrow for them.
+/// Formats rows below a heading, without borders, and wraps them if the terminal is too narrow.
 pub(crate) fn table<const COLUMNS: usize>(
     heading: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
@@ -92,17 +92,17 @@ pub(crate) fn headed(table: &str) -> String {
     }
 }
 
-/// How wide tables may be. Tests that run at a terminal make the same ones as those that do not.
+/// The maximum width of tables. In tests it does not depend on the terminal.
 pub(crate) fn width() -> Option<u16> {
     if cfg!(test) { None } else { flyte_table::terminal_width() }
 }
 
-/// Names with their values, one in a line; what has no value is left out.
+/// Formats names with their values, one for each line, without empty values.
 pub(crate) fn details<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     flyte_table::details(rows)
 }
 
-/// Text of several lines from elsewhere, such as a traceback, each line indented; nothing in it can move the cursor.
+/// Indents external text, for example a traceback, and removes control characters.
 pub(crate) fn block(text: &str) -> String {
     text.trim_end()
         .lines()
@@ -111,7 +111,7 @@ pub(crate) fn block(text: &str) -> String {
         .collect()
 }
 
-/// A table of ordinary things as it is read, which fits a terminal of 80 columns.
+/// Returns the plain text of a table, and checks that it fits 80 columns.
 #[cfg(test)]
 #[track_caller]
 pub(crate) fn fits(table: &str) -> String {
@@ -126,21 +126,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_of_a_format_is_one() {
+    fn all_format_names_parse() {
         for name in Format::NAMES {
             assert!(Format::from_str(name, false).is_ok(), "{name}");
         }
     }
 
     #[test]
-    fn tables_are_clean_and_lined_up() {
+    fn tables_are_clean_and_aligned() {
         let rows = [["a".into(), "first\u{1b}[2J\nproject".into()], ["longer".into(), String::new()]];
         let text = anstream::adapter::strip_str(&table(["ID", "NAME"], rows)).to_string();
         assert_eq!(text, "ID      NAME\na       first [2J project\nlonger\n");
     }
 
     #[test]
-    fn a_block_keeps_its_lines_and_nothing_else_that_controls() {
+    fn block_keeps_lines_but_no_control_characters() {
         assert_eq!(
             block("Traceback:\r\n\tin f\x1b[2J\n\nValueError\n\n"),
             "  Traceback:\n      in f [2J\n\n  ValueError\n"

@@ -1,4 +1,4 @@
-//! The person at the terminal, as far as signing in needs one.
+//! Interaction with the user at the terminal during a sign-in.
 
 mod clipboard;
 mod device;
@@ -19,34 +19,34 @@ use crate::output;
 use crate::progress::Progress;
 use crate::time;
 
-/// Talks to the person over standard error; standard output is for results.
+/// Talks to the user over standard error; standard output is for results.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     progress: Progress,
     interactive: bool,
-    /// Events for programs, where they are wanted.
+    /// The destination of events for programs, if requested.
     events: Option<Events>,
-    /// Whether standard error is for people; with events for programs it is only if it is a terminal.
+    /// Whether messages for users go to standard error. With events for programs, only if it is a terminal.
     speaks: bool,
     selects_account: bool,
-    /// Whether it tells how a sign-in ended. `flyte auth login` tells that itself: it is the command's result.
-    tells_end: bool,
+    /// Whether to report how a sign-in ended. `flyte auth login` reports it itself as its result.
+    reports_end: bool,
     /// The link to copy, while one is shown.
     link: std::sync::Mutex<Option<Url>>,
 }
 
 impl Terminal {
-    /// `asked` tells that the person has asked to sign in, so that there is somebody even without a terminal: an editor, for one.
-    /// In a CI job nobody is.
+    /// `asked` says that the user asked to sign in. Then a user is assumed even without a terminal, for example in an editor,
+    /// but never in a CI job.
     pub(crate) fn new(progress: Progress, asked: bool) -> Self {
-        let interactive = (asked && !flyte_auth::in_ci()) || keyboard::somebody_watches();
+        let interactive = (asked && !flyte_auth::in_ci()) || keyboard::user_can_read();
         Self {
             progress,
             interactive,
             events: None,
             speaks: true,
             selects_account: false,
-            tells_end: true,
+            reports_end: true,
             link: std::sync::Mutex::default(),
         }
     }
@@ -59,10 +59,10 @@ impl Terminal {
         self
     }
 
-    /// The person of `flyte auth login`. Its events, if they are wanted, are its result.
+    /// The interaction of `flyte auth login`. If events are requested, they are the command's result.
     #[must_use]
     pub(crate) fn of_login(mut self, selects_account: bool, events: bool) -> Self {
-        self.tells_end = false;
+        self.reports_end = false;
         self.selects_account = selects_account;
         if events {
             self.speaks = std::io::stderr().is_terminal();
@@ -105,16 +105,16 @@ impl Interaction for Terminal {
         let first = if opened {
             "A browser was opened for you to sign in. If you do not see it, open this link:"
         } else {
-            "Please open the following link in your browser to authenticate:"
+            "Open this link in your browser to sign in:"
         };
         self.tell(&format!("{first}\n\n{url}\n"));
         if std::io::stdin().is_terminal() {
             self.tell(
-                "If that browser is on another machine, its last page will not load: copy the address of that page, \
+                "If the browser is on another machine, its last page does not load. Copy the address of that page, \
                  paste it here and press Enter.\n",
             );
         }
-        self.progress.show("Waiting for you to sign in in the browser");
+        self.progress.show("Waiting for your sign-in in the browser");
     }
 
     fn selects_account(&self) -> bool {
@@ -124,9 +124,11 @@ impl Interaction for Terminal {
     fn waiting(&self, holder: Option<&Holder>) {
         self.event(&Event::Waiting { process: holder.map(ToString::to_string) });
         match holder {
-            // It may take minutes, and somebody has to do something elsewhere: that stays on the screen.
+            // This can take minutes and needs the user elsewhere, so the message stays on the screen.
             Some(holder) if holder.doing == Doing::SigningIn => {
-                self.tell(&format!("Waiting for {holder}, which is signing in. Finish that, or stop it."));
+                self.tell(&format!(
+                    "Waiting for {holder}, which is signing in. Finish that sign-in, or stop it."
+                ));
             }
             Some(holder) => self.progress.show(format!("Waiting for {holder}, which is {}", holder.doing)),
             None => self.progress.show("Waiting for another flyte process"),
@@ -150,14 +152,14 @@ impl Interaction for Terminal {
     }
 
     fn signed_in(&self, endpoint: &str, name: Option<&str>) {
-        if self.tells_end {
+        if self.reports_end {
             self.event(&Event::Done { endpoint, name });
             self.tell(&signed_in(endpoint, name));
         }
     }
 
     fn failed(&self, error: &AuthError) {
-        if self.tells_end {
+        if self.reports_end {
             self.event(&Event::Failed { error: error.to_string(), next: error.hint().as_deref() });
         }
     }
@@ -168,14 +170,14 @@ impl Interaction for Terminal {
                 return line;
             }
         }
-        // Nobody types any more; the browser may still come back.
+        // No more input; the browser may still return.
         std::future::pending().await
     }
 
     fn device_instead(&self) {
         self.tell(
-            "There is no browser on this machine, so you sign in on another device. \
-             (For a link that ends on this machine: flyte --auth-type pkce ...)",
+            "No browser found here; sign in on another device. \
+             (To use a browser link instead: `flyte --auth-type pkce ...`)",
         );
     }
 
@@ -186,10 +188,10 @@ impl Interaction for Terminal {
             user_code: &code.user_code,
             expires_in: code.expires_in.as_secs(),
         });
-        self.tell(&device::prompt(code, qr::fitting(code.url.as_str()), clipboard::is_there()));
+        self.tell(&device::prompt(code, qr::fitting(code.url.as_str()), clipboard::is_available()));
         if self.selects_account {
             self.tell(
-                "Before you approve, check which account that page shows: you can use another one there.\n",
+                "Before you approve, check the account on that page. You can choose another one there.\n",
             );
         }
         *self.link() = Some(code.url.clone());
@@ -198,7 +200,7 @@ impl Interaction for Terminal {
 
     fn code_expires_in(&self, left: Duration) {
         let Some(link) = self.link().clone() else { return };
-        // Without a terminal there is neither a countdown to see nor a line to read.
+        // Without a terminal, there is no countdown to show and no line to read.
         if std::io::stdin().is_terminal() && keyboard::waiting_line().is_some_and(|line| line.trim() == "c") {
             clipboard::copy(&self.progress, link.as_str());
         }
@@ -208,8 +210,8 @@ impl Interaction for Terminal {
     async fn new_code(&self, reason: &str) -> bool {
         *self.link() = None;
         self.progress.clear();
-        // A program that reads events starts again by itself.
-        if self.events.is_some() || !self.interactive || !keyboard::somebody_types() {
+        // A program that reads events starts the sign-in again by itself.
+        if self.events.is_some() || !self.interactive || !keyboard::user_can_answer() {
             return false;
         }
         while keyboard::waiting_line().is_some() {}
@@ -224,20 +226,20 @@ impl Interaction for Terminal {
     fn step_up(&self, endpoint: &str, step_up: &StepUp) {
         let wanted = step_up.in_words();
         self.event(&Event::StepUp { endpoint, wanted: &wanted });
-        self.tell(&format!("{endpoint} asks for {wanted} before it does this."));
+        self.tell(&format!("{endpoint} requires {wanted} for this."));
     }
 
     fn credentials_end(&self, client_id: &str, at: i64, left: Duration) {
         let left = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
         let when = time::moment(at, at.saturating_sub(left));
         self.progress.tell(&format!(
-            "The API key {client_id} stops working at {when}. A new secret and a new end: flyte rotate api-key {client_id} \
+            "The API key {client_id} stops working at {when}. To renew it: flyte rotate api-key {client_id} \
              --expires 90d"
         ));
     }
 
     fn command_says(&self, text: &str) {
-        // As it is: it may be a question, which has no newline at its end.
+        // Unchanged: it may be a question without a newline at its end.
         self.progress.around(|| output::say(text));
     }
 }

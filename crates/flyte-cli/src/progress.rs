@@ -1,4 +1,4 @@
-//! Shows that something is being waited for.
+//! Shows that the command is waiting.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output;
 
-/// A spinner on standard error, where that is a terminal; nothing elsewhere. Clones show on the same line.
+/// A spinner on standard error if that is a terminal, or else nothing. Clones share one line.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress(Arc<ProgressBar>);
 
 impl Progress {
-    /// One that shows nothing yet.
+    /// Creates a spinner that shows nothing yet.
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::no_length();
         if !std::io::stderr().is_terminal() {
@@ -31,22 +31,22 @@ impl Progress {
         }
     }
 
-    /// Tells the person something that stays.
+    /// Shows the user a message that stays on the screen.
     pub(crate) fn tell(&self, text: &str) {
         self.0.suspend(|| output::tell(text));
     }
 
-    /// Does something with the terminal while the spinner is not in the way.
+    /// Hides the spinner while `work` uses the terminal.
     pub(crate) fn around(&self, work: impl FnOnce()) {
         self.0.suspend(work);
     }
 
-    /// As [`Self::around`], for what can fail.
+    /// Like [`Self::around`], but returns the result of `work`.
     pub(crate) fn around_result<T>(&self, work: impl FnOnce() -> T) -> T {
         self.0.suspend(work)
     }
 
-    /// Takes the spinner away.
+    /// Removes the spinner.
     pub(crate) fn clear(&self) {
         self.0.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! Public keys of a client that signs (RFC 7523), read from a file as a JSON Web Key Set (RFC 7517).
+//! Reads a signing client's public keys (RFC 7523) from a file, as a JSON Web Key Set (RFC 7517).
 
 use std::fs;
 use std::io::Read as _;
@@ -14,28 +14,26 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
 
-/// The longest file that is read, in bytes.
+/// The maximum size of the file, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// The key set in a file: a JWK set, a single JWK, or a public key as PEM (`BEGIN PUBLIC KEY`).
+/// Reads a JWK set, a single JWK, or a PEM public key (`BEGIN PUBLIC KEY`) as a key set.
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     let failed = |why: String| Failure::new(format!("cannot use the public key {}", path.display())).why(why);
-    // It may be the private key by mistake.
+    // The file may be the private key by mistake.
     let mut text = Zeroizing::new(String::new());
     fs::File::open(path)
         .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
         .map_err(|error| failed(error.to_string()).next("Check the name of the file."))?;
     key_set(&text).map_err(|why| {
-        let public = format!(
-            "Make the public key of a private one: openssl pkey -in PRIVATE.pem -pubout -out {}",
-            path.display()
-        );
+        let public =
+            format!("Extract the public key: openssl pkey -in PRIVATE.pem -pubout -out {}", path.display());
         failed(why.to_owned()).next(public).exit(Exit::Usage)
     })
 }
 
 fn key_set(text: &str) -> Result<String, &'static str> {
-    const PRIVATE: &str = "it holds a private key, which stays with the client: nothing of it was sent";
+    const PRIVATE: &str = "it contains a private key, which must stay with the client; nothing was sent";
     if text.contains("PRIVATE KEY-----") {
         return Err(PRIVATE);
     }
@@ -47,9 +45,9 @@ fn key_set(text: &str) -> Result<String, &'static str> {
     let keys = match value.get("keys") {
         Some(Value::Array(keys)) if !keys.is_empty() => keys.clone(),
         None if value.get("kty").is_some() => vec![value],
-        _ => return Err("it is no JSON Web Key Set: it has no keys"),
+        _ => return Err("it is not a JSON Web Key Set, because it has no keys"),
     };
-    // RFC 7518 section 6: what private and symmetric keys have.
+    // Members of private and symmetric keys (RFC 7518 section 6).
     if keys.iter().any(|key| ["d", "p", "q", "k"].into_iter().any(|name| key.get(name).is_some())) {
         return Err(PRIVATE);
     }
@@ -58,9 +56,9 @@ fn key_set(text: &str) -> Result<String, &'static str> {
 
 /// RFC 7518 section 6.
 fn jwk(pem: &Pem) -> Result<Value, &'static str> {
-    const OTHER: &str = "it is no public key that servers take: EC P-256 or RSA";
+    const OTHER: &str = "it is not an EC P-256 or RSA public key";
     if pem.label != "PUBLIC KEY" {
-        return Err("it is PEM, but not of a public key (BEGIN PUBLIC KEY)");
+        return Err("it is PEM, but not a public key (BEGIN PUBLIC KEY)");
     }
     let (_, info) = SubjectPublicKeyInfo::from_der(&pem.contents).map_err(|_| OTHER)?;
     let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -95,7 +93,7 @@ mod tests {
         -----END PUBLIC KEY-----\n";
 
     #[test]
-    fn a_public_key_becomes_a_key_set() {
+    fn public_key_becomes_a_key_set() {
         let set: Value = serde_json::from_str(&key_set(EC).unwrap()).unwrap();
         let key = &set["keys"][0];
         assert_eq!((&key["kty"], &key["crv"]), (&json!("EC"), &json!("P-256")));
@@ -106,14 +104,14 @@ mod tests {
                 &json!("RxLTSh9gmq9bs3iZrmvhhWYybHCV95OLDGejGSa-1Ho")
             )
         );
-        // JSON stays what it is; a single key is one of a set.
+        // JSON is unchanged; a single key becomes a set.
         assert_eq!(key_set(&set.to_string()).unwrap(), set.to_string());
         assert_eq!(key_set(&key.to_string()).unwrap(), set.to_string());
     }
 
     #[test]
-    fn what_is_no_public_key_is_told_and_not_sent() {
-        for (text, told) in [
+    fn anything_except_a_public_key_is_refused() {
+        for (text, expected) in [
             ("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n", "private key"),
             (r#"{"kty":"EC","crv":"P-256","x":"a","y":"b","d":"s3cret"}"#, "private key"),
             (r#"{"keys":[{"kty":"oct","k":"s3cret"}]}"#, "private key"),
@@ -123,7 +121,7 @@ mod tests {
             ("-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n", "BEGIN PUBLIC KEY"),
         ] {
             let error = key_set(text).unwrap_err();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

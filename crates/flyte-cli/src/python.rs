@@ -1,4 +1,4 @@
-//! Which Python runs the person's files.
+//! Finds the Python that runs the user's files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use flyte_config::Environment;
 
 use crate::failure::{Exit, Failure};
 
-/// How the package that files import is installed, in a checkout of this project.
+/// How to install the package that files import, in a checkout of this project.
 const INSTALL: &str = "-m pip install ./python (in a checkout of this command's project)";
 
-/// A Python and how it was found.
+/// A Python interpreter and how it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Python {
     pub(crate) path: PathBuf,
@@ -21,15 +21,15 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// The one that was asked for, else that of the active virtual environment, of `.venv` beside the code or above it, or
-    /// the one on the search path.
+    /// Finds the requested Python, or that of the active virtual environment, of `.venv` in the code's directory or above it, or
+    /// the one on the search path, in this order.
     pub(crate) fn find(
         chosen: Option<&Path>,
         root: &Path,
         environment: &Environment,
     ) -> Result<Self, Failure> {
         if let Some(path) = chosen {
-            // A virtual environment's directory stands for its Python.
+            // A virtual environment's directory means its Python.
             let path = if path.is_dir() { interpreter(path) } else { path.to_owned() };
             return Ok(Self { path, why: "--python or FLYTE_PYTHON" });
         }
@@ -52,28 +52,28 @@ impl Python {
             }
         }
         Err(Failure::new("no Python was found")
-            .why("no virtual environment is active, there is no .venv beside the code, and no python3 is on the search path")
-            .next(format!("Make one: python3 -m venv .venv && .venv/bin/python {INSTALL}; or name one: --python PATH")))
+            .why("no virtual environment is active, there is no .venv in the code's directory, and no python3 is on the search path")
+            .next(format!("Create one: python3 -m venv .venv && .venv/bin/python {INSTALL}; or name one: --python PATH")))
     }
 
-    /// Why it does not answer as ours would: what it has instead.
+    /// Explains why this Python does not answer like one with our package.
     pub(crate) fn diagnose(&self) -> Failure {
         let path = self.path.display();
         let failure = Failure::new(format!("{path} cannot run this file")).exit(Exit::Failure);
-        const TELL: &str = "import flyte; print(getattr(flyte, '__version__', 'unknown'))";
-        let told = self.tell(TELL);
+        const PRINT_VERSION: &str = "import flyte; print(getattr(flyte, '__version__', 'unknown'))";
+        let version = self.print(PRINT_VERSION);
         let another = format!("or name another Python: --python PATH (this one is {})", self.why);
-        match told {
+        match version {
             Err(error) => failure.why(format!("it cannot be started: {error}")).next(format!(
-                "Make a virtual environment: python3 -m venv .venv && .venv/bin/python {INSTALL}; {another}"
+                "Create a virtual environment: python3 -m venv .venv && .venv/bin/python {INSTALL}; {another}"
             )),
             Ok(Some(version)) => {
                 let version = version.trim();
                 failure
                     .why(format!(
-                        "its package flyte ({version}) is not the one that this command works with: it has no flyte._bridge"
+                        "its package flyte ({version}) does not work with this command: it has no flyte._bridge"
                     ))
-                    .next(format!("Install ours in a virtual environment of its own: python3 -m venv .venv && .venv/bin/python {INSTALL}; {another}"))
+                    .next(format!("Install ours in a separate virtual environment: python3 -m venv .venv && .venv/bin/python {INSTALL}; {another}"))
             }
             Ok(None) => failure
                 .why("the package flyte is not installed there")
@@ -83,8 +83,8 @@ impl Python {
 }
 
 impl Python {
-    /// What a line of Python prints; `None` if it fails.
-    fn tell(&self, line: &str) -> io::Result<Option<String>> {
+    /// Runs a line of Python and returns its output; `None` if it fails.
+    fn print(&self, line: &str) -> io::Result<Option<String>> {
         let printed = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&printed);
         let output = ChildOutput::read(move |piece| {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_python_is_taken() {
+    fn nearest_python_is_used() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("project/src");
         let bin = directory.path().join("bin");

@@ -7,7 +7,7 @@ use flyte_config::key::{self, Kind};
 
 use crate::cli::Cli;
 
-/// The content of `docs/reference/cli.md`.
+/// Writes the content of `docs/reference/cli.md`.
 pub fn command_line() -> String {
     let mut root = Cli::command();
     root.build();
@@ -15,9 +15,9 @@ pub fn command_line() -> String {
         "<!-- Written by `flyte gen cli-reference`; edit crates/flyte-cli/src/cli.rs and src/command/ instead. -->\n\
          # The flyte command\n",
     );
-    // Writing to a String does not fail, here and below.
+    // Writing to a String cannot fail, here and below.
     let about = root.get_long_about().or(root.get_about()).map(ToString::to_string).unwrap_or_default();
-    let _ = write!(page, "\n{about}\n\n## Global options\n\nThey stand before or after the command.\n\n");
+    let _ = write!(page, "\n{about}\n\n## Global options\n\nUse them before or after the command.\n\n");
     options(&mut page, root.get_arguments().filter(|argument| argument.is_global_set()));
     if let Some(after) = root.get_after_help() {
         let _ = write!(page, "\n```text\n{after}\n```\n");
@@ -82,26 +82,26 @@ fn options<'a>(page: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
     }
 }
 
-/// The content of `docs/reference/config.md`.
+/// Writes the content of `docs/reference/config.md`.
 pub fn configuration() -> String {
     let mut page = String::from(
         "<!-- Written by `flyte gen config-reference`; edit crates/flyte-config/src/key.rs instead. -->\n\
          # Keys of config.yaml\n\n\
-         Every Flyte tool reads the same file. It is the one that `--config` names, else the first of these that exists:\n\n\
+         Every Flyte tool reads the same file: the one that `--config` names, or else the first of these that exists:\n\n\
          1. `./config.yaml`, if it has one of the keys `admin`, `console`, `image`, `local` or `task` at the top; \
-         another program's file of this name is passed over\n\
+         a file of this name from another program is skipped\n\
          2. `./.flyte/config.yaml`\n\
          3. `.flyte/config.yaml` at the root of the git repository that the working directory is in\n\
-         4. the file that `$UCTL_CONFIG` names, which has to exist\n\
-         5. the file that `$FLYTECTL_CONFIG` names, which has to exist\n\
+         4. the file that `$UCTL_CONFIG` names; it must exist\n\
+         5. the file that `$FLYTECTL_CONFIG` names; it must exist\n\
          6. `~/.union/config.yaml`\n\
          7. `~/.flyte/config.yaml`\n\n\
-         An option of the command line wins over an environment variable, and that over the file. An empty variable, and \
+         A command line option takes precedence over an environment variable, and the variable over the file. An empty variable, and \
          an empty or null value in the file, count as not set. A value of the wrong type is an error that names file, line \
-         and key; the published Python client ignores some of them silently. Unknown keys are left alone (`-v` lists them).\n\n\
-         Relative paths count from the working directory, and `~` is the home directory.\n\n\
-         The file holds no secrets: they are in the keyring, or in a file, variable or command that the file names. \
-         `flyte create config` writes and changes it.\n",
+         and key; the published Python client ignores some of them silently. Unknown keys are ignored (`-v` lists them).\n\n\
+         Relative paths are relative to the working directory, and `~` is the home directory.\n\n\
+         The file contains no secrets: they are in the keyring, or in a file, variable or command that the file names. \
+         `flyte create config` creates and changes it.\n",
     );
     let mut section = "";
     for key in key::ALL {
@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_in_the_repository_are_current() {
+    fn committed_pages_are_current() {
         assert_current("cli.md", &command_line(), "cli-reference");
         assert_current("config.md", &configuration(), "config-reference");
     }
 
     #[test]
-    fn every_key_and_every_command_is_in_its_page() {
+    fn pages_have_all_keys_and_commands() {
         let page = configuration();
         for key in key::ALL {
             assert_eq!(page.matches(&format!("### `{key}`\n")).count(), 1, "{key}");

@@ -1,4 +1,4 @@
-//! Periods and moments, as people write and read them.
+//! Parses and formats durations and times for users.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 const YEAR: u64 = 365 * DAY;
 
-/// A length of time as typed: whole numbers with units, such as `90d`, `12h` or `1h30m`.
+/// A duration as typed: whole numbers with units, for example `90d`, `12h` or `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Period(u64);
 
@@ -17,7 +17,7 @@ impl Period {
         Duration::from_secs(self.0)
     }
 
-    /// The moment that is this long before `now`, Unix time in seconds.
+    /// The time this long before `now`, in Unix seconds.
     pub(crate) fn before(self, now: i64) -> i64 {
         now.saturating_sub_unsigned(self.0)
     }
@@ -27,7 +27,7 @@ impl FromStr for Period {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXAMPLE: &str = "write it like 90d, 12h, 30m or 1h30m (s, m, h, d, w or y)";
+        const EXAMPLE: &str = "write it as 90d, 12h, 30m or 1h30m (units: s, m, h, d, w, y)";
         let text = text.trim();
         if text.is_empty() {
             return Err(format!("the duration is empty; {EXAMPLE}"));
@@ -44,7 +44,7 @@ impl FromStr for Period {
                 return Err(format!("{rest:?} does not begin with a number; {EXAMPLE}"));
             }
             let Some(unit) = after.chars().next() else {
-                return Err(format!("{digits} of what? The unit is missing; {EXAMPLE}"));
+                return Err(format!("the unit is missing after {digits}; {EXAMPLE}"));
             };
             let seconds = match unit {
                 's' => 1,
@@ -53,10 +53,10 @@ impl FromStr for Period {
                 'd' => DAY,
                 'w' => 7 * DAY,
                 'y' => YEAR,
-                other => return Err(format!("{other:?} is no unit of time; {EXAMPLE}")),
+                other => return Err(format!("{other:?} is not a unit of time; {EXAMPLE}")),
             };
             let part = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(seconds));
-            // A century is more than any server takes, and far from where arithmetic on moments could overflow.
+            // A century is more than any server accepts, and arithmetic on times cannot overflow.
             let sum = part.and_then(|part| total.checked_add(part)).filter(|sum| *sum <= 100 * YEAR);
             total = sum.ok_or_else(|| format!("{text} is longer than a hundred years"))?;
             rest = &after[unit.len_utf8()..];
@@ -65,15 +65,15 @@ impl FromStr for Period {
     }
 }
 
-/// A period as typed that is not nothing.
+/// Parses a duration that must be longer than zero.
 pub(crate) fn lasting(text: &str) -> Result<Period, String> {
     match text.parse()? {
-        Period(0) => Err("it has to be longer than nothing".to_owned()),
+        Period(0) => Err("it must be longer than zero".to_owned()),
         period => Ok(period),
     }
 }
 
-/// A moment as typed: how long ago it is (`2h`, `7d`), a time with its zone (RFC 3339), or a day, which begins at midnight UTC.
+/// A time as typed: a duration before now (`2h`, `7d`), a time with its zone (RFC 3339), or a day, which begins at midnight UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     Ago(Period),
@@ -81,7 +81,7 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
-    /// In Unix time, in seconds; what is older begins at 0.
+    /// In Unix seconds; earlier times become 0.
     pub(crate) fn at(self, now: i64) -> i64 {
         match self {
             Self::Ago(period) => period.before(now).max(0),
@@ -103,14 +103,14 @@ impl FromStr for Moment {
         match at.map(jiff::Timestamp::as_second) {
             Some(at @ 0..) => Ok(Self::At(at)),
             Some(_) => Err("it is before 1970".to_owned()),
-            None => Err("write how long ago it is, like 2h or 7d, or a time like 2026-11-24T22:00:00Z (or with a zone like \
-                         +01:00), or a day like 2026-11-24"
+            None => Err("write a duration before now (2h, 7d), a time such as 2026-11-24T22:00:00Z (or with a zone such as \
+                         +01:00), or a day such as 2026-11-24"
                 .to_owned()),
         }
     }
 }
 
-/// How long something is to work, as typed: a period, or `never` for no end.
+/// An expiry as typed: a duration, or `never`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expiry {
     After(Period),
@@ -124,11 +124,11 @@ impl FromStr for Expiry {
         if text.trim().eq_ignore_ascii_case("never") {
             return Ok(Self::Never);
         }
-        lasting(text).map(Self::After).map_err(|error| format!("{error}; or write never for no end"))
+        lasting(text).map(Self::After).map_err(|error| format!("{error}; or write never for no expiry"))
     }
 }
 
-/// Seconds as people say them, in the largest unit that fits.
+/// Formats seconds in the largest unit that fits.
 pub(crate) fn spoken(seconds: i64) -> String {
     let (count, unit) = match seconds {
         ..120 => (seconds, "second"),
@@ -140,7 +140,7 @@ pub(crate) fn spoken(seconds: i64) -> String {
     format!("{count} {unit}{plural}")
 }
 
-/// How long something took, in milliseconds, exact enough to compare: `0.4s`, `12.3s`, `4m 05s`, `2h 10m`.
+/// Formats milliseconds, precise enough to compare: `0.4s`, `12.3s`, `4m 05s`, `2h 10m`.
 pub(crate) fn took(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     match seconds {
@@ -150,7 +150,7 @@ pub(crate) fn took(milliseconds: u64) -> String {
     }
 }
 
-/// How far a moment is from `now`: `in 3 days`, `5 minutes ago`.
+/// Formats a time relative to `now`: `in 3 days`, `5 minutes ago`.
 pub(crate) fn relative(moment: i64, now: i64) -> String {
     match moment.saturating_sub(now) {
         0 => "now".to_owned(),
@@ -159,13 +159,13 @@ pub(crate) fn relative(moment: i64, now: i64) -> String {
     }
 }
 
-/// A moment by the calendar, in UTC.
+/// Formats a time as a date, in UTC.
 pub(crate) fn date(moment: i64) -> String {
     jiff::Timestamp::from_second(moment)
         .map_or_else(|_| moment.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
-/// A moment by the calendar and by its distance.
+/// Formats a time as a date and relative to `now`.
 pub(crate) fn moment(moment: i64, now: i64) -> String {
     format!("{} ({})", date(moment), relative(moment, now))
 }
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn periods_are_numbers_with_units() {
+    fn durations_are_numbers_with_units() {
         for (text, seconds) in [
             ("90d", 90 * DAY),
             ("12h", 12 * HOUR),
@@ -193,30 +193,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_period_is_told_exactly() {
-        for (text, told) in [
+    fn wrong_durations_have_exact_errors() {
+        for (text, expected) in [
             ("", "the duration is empty"),
-            ("90", "90 of what?"),
-            ("1h30", "30 of what?"),
+            ("90", "the unit is missing after 90"),
+            ("1h30", "the unit is missing after 30"),
             ("soon", "\"soon\" does not begin with a number"),
             ("-1d", "\"-1d\" does not begin with a number"),
-            ("1 d", "' ' is no unit of time"),
+            ("1 d", "' ' is not a unit of time"),
             ("1month", "\"onth\" does not begin with a number"),
-            ("3D", "'D' is no unit of time"),
-            ("1.5h", "'.' is no unit of time"),
+            ("3D", "'D' is not a unit of time"),
+            ("1.5h", "'.' is not a unit of time"),
             ("101y", "101y is longer than a hundred years"),
             ("99999999999999999999d", "is longer than a hundred years"),
-            ("5天", "'天' is no unit of time"),
+            ("5天", "'天' is not a unit of time"),
         ] {
             let error = text.parse::<Period>().unwrap_err();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
-        assert_eq!(lasting("0d"), Err("it has to be longer than nothing".to_owned()));
+        assert_eq!(lasting("0d"), Err("it must be longer than zero".to_owned()));
         assert_eq!(lasting("1s"), Ok(Period(1)));
     }
 
     #[test]
-    fn a_moment_is_an_age_a_time_or_a_day() {
+    fn time_is_a_duration_a_timestamp_or_a_day() {
         let now = 1_795_557_600;
         for (text, at) in [
             ("2h", now - 7200),
@@ -235,17 +235,19 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_a_period_or_never() {
+    fn expiry_is_a_duration_or_never() {
         assert_eq!("90d".parse(), Ok(Expiry::After(Period(90 * DAY))));
         assert_eq!(" Never ".parse(), Ok(Expiry::Never));
-        for (text, told) in [("0", "longer than nothing"), ("90", "90 of what?"), ("none", "write never")] {
+        for (text, expected) in
+            [("0", "longer than zero"), ("90", "the unit is missing after 90"), ("none", "write never")]
+        {
             let error = text.parse::<Expiry>().unwrap_err();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 
     #[test]
-    fn periods_are_said_in_their_largest_unit() {
+    fn durations_use_the_largest_unit() {
         for (seconds, text) in [
             (1, "1 second"),
             (90, "90 seconds"),
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_took_long_is_told_in_larger_units() {
+    fn long_times_use_larger_units() {
         for (milliseconds, text) in [
             (0, "0.0s"),
             (449, "0.4s"),
@@ -272,11 +274,11 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_dated_and_placed() {
+    fn times_are_absolute_and_relative() {
         assert_eq!(moment(1_795_557_600, 1_795_557_600 + 300), "2026-11-24 22:00:00 UTC (5 minutes ago)");
         assert_eq!(relative(1_000, 1_000), "now");
         assert_eq!(relative(1_000 + 3 * 86_400, 1_000), "in 3 days");
-        // A server's nonsense is shown, not a reason to fail.
+        // An implausible time from a server is shown and does not fail.
         assert_eq!(date(i64::MAX), i64::MAX.to_string());
         assert!(relative(i64::MIN, i64::MAX).ends_with("days ago"));
     }

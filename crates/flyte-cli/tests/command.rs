@@ -1,4 +1,4 @@
-//! The `flyte` binary as it is run: what it prints where, and how it ends, without any server.
+//! Tests the output and exit codes of the `flyte` binary, without a server.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "clippy.toml knows only functions marked as tests")]
 
@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A home with nothing in it.
+/// An empty home directory.
 struct Home(TempDir);
 
-struct Told {
+struct CommandOutput {
     out: String,
     err: String,
     code: Option<i32>,
@@ -40,11 +40,11 @@ impl Home {
         command
     }
 
-    fn run(&self, line: &str) -> Told {
-        self.told(&mut self.command(&line.split_whitespace().collect::<Vec<_>>()), "")
+    fn run(&self, line: &str) -> CommandOutput {
+        self.run_with_input(&mut self.command(&line.split_whitespace().collect::<Vec<_>>()), "")
     }
 
-    fn told(&self, command: &mut Command, input: &str) -> Told {
+    fn run_with_input(&self, command: &mut Command, input: &str) -> CommandOutput {
         if !input.is_empty() {
             command.stdin(Stdio::piped());
         }
@@ -53,15 +53,15 @@ impl Home {
             stdin.write_all(input.as_bytes()).unwrap();
         }
         let output = process.wait_with_output().unwrap();
-        // The directory is another one each time.
+        // The directory differs in each run.
         let text =
             |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(self.path().to_str().unwrap(), "~");
-        Told { out: text(output.stdout), err: text(output.stderr), code: output.status.code() }
+        CommandOutput { out: text(output.stdout), err: text(output.stderr), code: output.status.code() }
     }
 }
 
 #[test]
-fn help_is_what_it_was() {
+fn help_matches_snapshots() {
     let home = Home::new();
     for (name, line) in [
         ("flyte", "--help"),
@@ -89,21 +89,21 @@ fn help_is_what_it_was() {
         ("delete_api_key", "delete api-key --help"),
         ("rotate_api_key", "rotate api-key --help"),
     ] {
-        let told = home.run(line);
-        assert_eq!((told.code, told.err.as_str()), (Some(0), ""), "{line}");
-        // The global options are the same everywhere.
-        let own = match told.out.split_once("Global options:\n") {
+        let output = home.run(line);
+        assert_eq!((output.code, output.err.as_str()), (Some(0), ""), "{line}");
+        // All commands have the same global options.
+        let own = match output.out.split_once("Global options:\n") {
             Some((before, after)) if name != "flyte" => {
-                format!("{before}{}", after.split_once("for even more\n").unwrap().1)
+                format!("{before}{}", after.split_once("repeat it for even more\n").unwrap().1)
             }
-            _ => told.out,
+            _ => output.out,
         };
         insta::assert_snapshot!(format!("help_{name}"), own);
     }
 }
 
 #[test]
-fn mistakes_in_the_command_line_end_with_2_and_print_no_result() {
+fn wrong_command_lines_exit_with_2_without_result() {
     let home = Home::new();
     for line in [
         "",
@@ -119,15 +119,19 @@ fn mistakes_in_the_command_line_end_with_2_and_print_no_result() {
         "create trust ci",
         "rotate api-key ci --overlap 3",
     ] {
-        let told = home.run(line);
-        assert_eq!((told.code, told.out.as_str()), (Some(2), ""), "{line}: {}", told.err);
-        assert!(told.err.contains("Usage: flyte") || told.err.contains("error:"), "{line}: {}", told.err);
+        let output = home.run(line);
+        assert_eq!((output.code, output.out.as_str()), (Some(2), ""), "{line}: {}", output.err);
+        assert!(
+            output.err.contains("Usage: flyte") || output.err.contains("error:"),
+            "{line}: {}",
+            output.err
+        );
     }
-    assert!(home.path().read_dir().unwrap().next().is_none(), "a mistake writes nothing");
+    assert!(home.path().read_dir().unwrap().next().is_none(), "a mistake must not write files");
 }
 
 #[test]
-fn without_a_configuration_every_command_says_what_to_do() {
+fn missing_configuration_has_a_hint() {
     let home = Home::new();
     for line in [
         "whoami",
@@ -143,10 +147,10 @@ fn without_a_configuration_every_command_says_what_to_do() {
         "auth status",
         "auth token",
     ] {
-        let told = home.run(line);
-        assert_eq!((told.code, told.out.as_str()), (Some(1), ""), "{line}: {}", told.err);
+        let output = home.run(line);
+        assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{line}: {}", output.err);
         assert_eq!(
-            told.err,
+            output.err,
             "error: no control plane is configured\n  cause: there is no configuration file\n  \
              next: Run `flyte create config --endpoint HOST`, or give --endpoint HOST.\n",
             "{line}"
@@ -155,36 +159,40 @@ fn without_a_configuration_every_command_says_what_to_do() {
 }
 
 #[test]
-fn who_is_nobody_ends_with_4() {
+fn missing_sign_in_exits_with_4() {
     let home = Home::new();
-    let told = home.run("auth status --endpoint flyte.example.com --json");
-    assert_eq!(told.code, Some(4), "{}", told.err);
-    let status: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let output = home.run("auth status --endpoint flyte.example.com --json");
+    assert_eq!(output.code, Some(4), "{}", output.err);
+    let status: serde_json::Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!((&status["signed_in"], &status["auth_type"]), (&false.into(), &"Pkce".into()));
-    assert_eq!(told.err, "Sign in with: flyte auth login\n");
-    // Plain HTTP takes no credentials.
-    let told = home.run("auth login --endpoint flyte.example.com --insecure");
-    assert_eq!(told.code, Some(4));
-    assert!(told.err.contains("credentials are never sent over it"), "{}", told.err);
+    assert_eq!(output.err, "Sign in with: flyte auth login\n");
+    // No credentials are sent over plain HTTP.
+    let output = home.run("auth login --endpoint flyte.example.com --insecure");
+    assert_eq!(output.code, Some(4));
+    assert!(output.err.contains("credentials are never sent over it"), "{}", output.err);
 }
 
 #[test]
-fn nobody_answering_is_a_failure_that_names_the_address() {
+fn unreachable_server_names_the_address() {
     let home = Home::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let told = home.run(&format!("get project --endpoint 127.0.0.1:{port} --insecure"));
-    assert_eq!((told.code, told.out.as_str()), (Some(1), ""));
-    assert!(told.err.starts_with("error: cannot list projects\n"), "{}", told.err);
-    assert!(told.err.contains(&format!("127.0.0.1:{port}")) && told.err.contains("refused"), "{}", told.err);
+    let output = home.run(&format!("get project --endpoint 127.0.0.1:{port} --insecure"));
+    assert_eq!((output.code, output.out.as_str()), (Some(1), ""));
+    assert!(output.err.starts_with("error: cannot list projects\n"), "{}", output.err);
+    assert!(
+        output.err.contains(&format!("127.0.0.1:{port}")) && output.err.contains("refused"),
+        "{}",
+        output.err
+    );
 }
 
 #[test]
-fn a_configuration_is_written_once_and_changed_only_when_asked() {
+fn configuration_is_changed_only_with_force() {
     let home = Home::new();
     let file = home.path().join(".flyte/config.yaml");
     let line = "create config --endpoint https://acme.hosted.example.com -p flytesnacks";
-    let told = home.run(line);
-    assert_eq!(told.code, Some(0), "{}", told.err);
+    let output = home.run(line);
+    assert_eq!(output.code, Some(0), "{}", output.err);
     let written = fs::read_to_string(&file).unwrap();
     insta::assert_snapshot!(written, @r"
     admin:
@@ -196,12 +204,12 @@ fn a_configuration_is_written_once_and_changed_only_when_asked() {
       project: flytesnacks
     ");
 
-    let told = home.run(&format!("{line} --auth-type headless"));
-    assert_eq!(told.code, Some(1));
+    let output = home.run(&format!("{line} --auth-type headless"));
+    assert_eq!(output.code, Some(1));
     assert!(
-        told.err.contains("exists already") && told.err.contains("--auth-type headless --force"),
+        output.err.contains("already exists") && output.err.contains("--auth-type headless --force"),
         "{}",
-        told.err
+        output.err
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), written);
 
@@ -212,15 +220,15 @@ fn a_configuration_is_written_once_and_changed_only_when_asked() {
 }
 
 #[test]
-fn a_broken_configuration_is_told_by_its_line() {
+fn broken_configuration_names_the_line() {
     let home = Home::new();
     fs::write(home.path().join("bad.yaml"), "admin:\n  endpoint: [a, b]\n").unwrap();
-    let told = home.run("-c bad.yaml whoami");
-    assert_eq!(told.code, Some(1));
-    assert!(told.err.contains("bad.yaml:2"), "{}", told.err);
-    let told = home.run("-c missing.yaml whoami");
-    assert_eq!(told.code, Some(1));
-    assert!(told.err.contains("missing.yaml"), "{}", told.err);
+    let output = home.run("-c bad.yaml whoami");
+    assert_eq!(output.code, Some(1));
+    assert!(output.err.contains("bad.yaml:2"), "{}", output.err);
+    let output = home.run("-c missing.yaml whoami");
+    assert_eq!(output.code, Some(1));
+    assert!(output.err.contains("missing.yaml"), "{}", output.err);
 }
 
 #[test]
@@ -230,30 +238,30 @@ fn deleting_without_a_terminal_needs_yes() {
         ("api-key", "delete api-key ci --endpoint flyte.example.com"),
         ("trust", "delete trust ci --endpoint flyte.example.com"),
     ] {
-        let told = home.run(line);
-        assert_eq!((told.code, told.out.as_str()), (Some(2), ""), "{line}");
+        let output = home.run(line);
+        assert_eq!((output.code, output.out.as_str()), (Some(2), ""), "{line}");
         assert_eq!(
-            told.err,
+            output.err,
             format!(
-                "error: ci was not deleted\n  cause: deleting has to be confirmed, and nobody can be asked here\n  \
-                 next: If you are sure: flyte delete {kind} ci --yes\n"
+                "error: ci was not deleted\n  cause: deleting needs a confirmation, and there is no terminal to ask for it\n  \
+                 next: To delete it without a question: flyte delete {kind} ci --yes\n"
             )
         );
     }
 }
 
 #[test]
-fn a_key_is_not_made_where_it_could_not_be_written() {
+fn key_is_not_created_if_it_cannot_be_written() {
     let home = Home::new();
     fs::write(home.path().join("there"), "another's").unwrap();
     for (options, told_why) in [
-        ("--output there", "it exists already, and no key was made"),
-        ("--output no/such/directory/key", "no key was made"),
-        ("--pipe-to no-such-program", "no key was made"),
+        ("--output there", "it already exists; no key was created"),
+        ("--output no/such/directory/key", "no key was created"),
+        ("--pipe-to no-such-program", "no key was created"),
     ] {
-        let told = home.run(&format!("create api-key ci --endpoint flyte.example.com {options}"));
-        assert_eq!((told.code, told.out.as_str()), (Some(1), ""), "{options}");
-        assert!(told.err.contains(told_why), "{options}: {}", told.err);
+        let output = home.run(&format!("create api-key ci --endpoint flyte.example.com {options}"));
+        assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{options}");
+        assert!(output.err.contains(told_why), "{options}: {}", output.err);
     }
     assert_eq!(fs::read_to_string(home.path().join("there")).unwrap(), "another's");
     let names: Vec<_> = home.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -264,32 +272,34 @@ fn a_key_is_not_made_where_it_could_not_be_written() {
 const KEY: &str = "Zmx5dGUuZXhhbXBsZS5jb206Y2k6aHVudGVyMjpOb25l";
 
 #[test]
-fn a_key_is_inspected_wherever_it_comes_from_and_its_secret_never_shown() {
+fn inspect_key_reads_all_sources_and_hides_the_secret() {
     let home = Home::new();
     let arguments = ["auth", "inspect-key", "-o", "json"];
-    let from_variable = home.told(home.command(&arguments).env("FLYTE_API_KEY", KEY), "");
-    let from_input = home.told(&mut home.command(&arguments), &format!("{KEY}\n"));
-    let dash = home.told(&mut home.command(&["auth", "inspect-key", "-", "-o", "json"]), KEY);
+    let from_variable = home.run_with_input(home.command(&arguments).env("FLYTE_API_KEY", KEY), "");
+    let from_input = home.run_with_input(&mut home.command(&arguments), &format!("{KEY}\n"));
+    let dash = home.run_with_input(&mut home.command(&["auth", "inspect-key", "-", "-o", "json"]), KEY);
     let argument = home.run(&format!("auth inspect-key {KEY} -o json"));
-    for (told, source) in [
+    for (output, source) in [
         (&from_variable, "FLYTE_API_KEY"),
         (&from_input, "standard input"),
         (&dash, "standard input"),
         (&argument, "the command line"),
     ] {
-        assert_eq!(told.code, Some(0), "{}", told.err);
-        let report: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+        assert_eq!(output.code, Some(0), "{}", output.err);
+        let report: serde_json::Value = serde_json::from_str(&output.out).unwrap();
         assert_eq!(report["endpoint"], "https://flyte.example.com");
         assert_eq!((&report["client_id"], &report["org"]), (&"ci".into(), &serde_json::Value::Null));
         assert_eq!(report["source"], source);
-        assert!(!told.out.contains("hunter2") && !told.err.contains("hunter2") && !told.err.contains(KEY));
+        assert!(
+            !output.out.contains("hunter2") && !output.err.contains("hunter2") && !output.err.contains(KEY)
+        );
     }
     assert_eq!(from_variable.err, "");
     assert!(argument.err.contains("shell's history"), "{}", argument.err);
 }
 
 #[test]
-fn a_broken_key_is_told_exactly_and_not_repeated() {
+fn broken_key_has_exact_error_without_the_key() {
     let home = Home::new();
     for (key, told_why) in [
         (&KEY[..20], "cut off or none: it has 1 of the four parts"),
@@ -297,20 +307,21 @@ fn a_broken_key_is_told_exactly_and_not_repeated() {
         ("Zmx5 dGU=", "white space after 4 characters"),
         ("\"Zmx5dGU=\"", "a quotation mark after 0 characters"),
     ] {
-        let told = home.told(home.command(&["auth", "inspect-key"]).env("FLYTE_API_KEY", key), "");
-        assert_eq!((told.code, told.out.as_str()), (Some(1), ""), "{}", told.err);
-        assert!(told.err.contains(told_why) && told.err.contains("next: "), "{key}: {}", told.err);
-        assert!(!told.err.contains(key), "{}", told.err);
+        let output =
+            home.run_with_input(home.command(&["auth", "inspect-key"]).env("FLYTE_API_KEY", key), "");
+        assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{}", output.err);
+        assert!(output.err.contains(told_why) && output.err.contains("next: "), "{key}: {}", output.err);
+        assert!(!output.err.contains(key), "{}", output.err);
     }
 }
 
 #[test]
-fn completions_and_the_version_need_nothing() {
+fn completions_and_version_need_no_files() {
     let home = Home::new();
     for shell in ["bash", "zsh", "fish"] {
-        let told = home.run(&format!("completion {shell}"));
-        assert_eq!(told.code, Some(0));
-        assert!(told.out.contains("inspect-key") && told.err.is_empty(), "{shell}");
+        let output = home.run(&format!("completion {shell}"));
+        assert_eq!(output.code, Some(0));
+        assert!(output.out.contains("inspect-key") && output.err.is_empty(), "{shell}");
     }
     assert_eq!(home.run("--version").out, format!("flyte {}\n", env!("CARGO_PKG_VERSION")));
 }

@@ -1,4 +1,4 @@
-//! `flyte create config` without settings, with a person at a real pseudo-terminal.
+//! Tests `flyte create config` without options, with answers at a real pseudo-terminal.
 #![forbid(unsafe_code)]
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "clippy.toml knows only functions marked as tests")]
@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// Runs a command at a terminal of its own and answers its questions: pairs of what it shows and what is typed then. What it
-/// showed goes to standard output.
+/// Runs a command at its own terminal and answers its questions: pairs of the shown text and the typed answer. The shown
+/// text goes to standard output.
 const TERMINAL: &str = r#"
 import json, os, pty, signal, sys
 
@@ -44,7 +44,7 @@ code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 sys.exit(128 - code if code < 0 else code)
 "#;
 
-struct Told {
+struct CommandOutput {
     out: String,
     code: Option<i32>,
 }
@@ -60,14 +60,14 @@ impl Home {
         self.0.path().join(".flyte/config.yaml")
     }
 
-    fn told(&self, command: &mut Command) -> Told {
+    fn run(&self, command: &mut Command) -> CommandOutput {
         command.env_clear().env("HOME", self.0.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
         let output = command.current_dir(self.0.path()).stdin(Stdio::null()).output().unwrap();
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        Told { out: text.replace(self.0.path().to_str().unwrap(), "~"), code: output.status.code() }
+        CommandOutput { out: text.replace(self.0.path().to_str().unwrap(), "~"), code: output.status.code() }
     }
 
-    /// A command at a terminal.
+    /// A command that runs at a terminal.
     fn terminal(&self, line: &str, answers: &[(&str, &str)]) -> Command {
         let mut command = Command::new("python3");
         let answers = serde_json::to_string(answers).unwrap();
@@ -75,8 +75,8 @@ impl Home {
         command
     }
 
-    fn asked(&self, line: &str, answers: &[(&str, &str)]) -> Told {
-        self.told(&mut self.terminal(line, answers))
+    fn answer(&self, line: &str, answers: &[(&str, &str)]) -> CommandOutput {
+        self.run(&mut self.terminal(line, answers))
     }
 }
 
@@ -84,13 +84,13 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// Port 9 (discard) answers nothing here.
+/// Nothing listens on port 9 (discard) here.
 const NEW: &str = "admin:\n  endpoint: dns:///localhost:9\nimage:\n  builder: local\n";
 
 #[test]
-fn the_endpoint_is_asked_for_until_it_is_one() {
+fn endpoint_is_asked_for_until_it_is_valid() {
     let home = Home::new();
-    let told = home.asked(
+    let output = home.answer(
         "create config",
         &[
             ("Endpoint: ", "\n"),
@@ -102,26 +102,26 @@ fn the_endpoint_is_asked_for_until_it_is_one() {
             ("Endpoint: ", " https://localhost:9/ \n"),
         ],
     );
-    assert_eq!(told.code, Some(0), "{}", told.out);
+    assert_eq!(output.code, Some(0), "{}", output.out);
     assert!(
-        told.out.contains("note: cannot reach https://localhost:9 now: the connection was refused"),
+        output.out.contains("note: cannot reach https://localhost:9: the connection was refused"),
         "{}",
-        told.out
+        output.out
     );
-    assert!(told.out.contains("\nConfig file written to ~/.flyte/config.yaml\n"), "{}", told.out);
+    assert!(output.out.contains("\nConfig file written to ~/.flyte/config.yaml\n"), "{}", output.out);
     assert_eq!(text(&home.config()), NEW);
 }
 
 #[test]
-fn an_empty_answer_takes_what_was_found() {
+fn empty_answer_means_the_suggestion() {
     let home = Home::new();
     fs::create_dir(home.config().parent().unwrap()).unwrap();
     let old = "# ours\nadmin:\n  endpoint: dns:///localhost:9\n  insecureSkipVerify: true\n";
     fs::write(home.config(), old).unwrap();
-    let told = home.asked("create config", &[("Change it in place? [y/N] ", "n\n")]);
-    assert!(told.out.contains("config.yaml was not changed") && told.code == Some(0), "{}", told.out);
+    let output = home.answer("create config", &[("Change it in place? [y/N] ", "n\n")]);
+    assert!(output.out.contains("config.yaml was not changed") && output.code == Some(0), "{}", output.out);
     assert_eq!(text(&home.config()), old);
-    let told = home.asked(
+    let output = home.answer(
         "create config --registry ghcr.io/acme",
         &[
             ("Change it in place? [y/N] ", "y\n"),
@@ -129,52 +129,53 @@ fn an_empty_answer_takes_what_was_found() {
             ("Endpoint [localhost:9]: ", "\n"),
         ],
     );
-    assert_eq!(told.code, Some(0), "{}", told.out);
+    assert_eq!(output.code, Some(0), "{}", output.out);
     assert_eq!(text(&home.config()), format!("{old}image:\n  registry: ghcr.io/acme\n"));
     let mut command = home.terminal(
         "create config -o new.yaml",
         &[
-            ("FLYTE_ADMIN_ENDPOINT, which comes before any file: https://localhost:10", ""),
+            ("FLYTE_ADMIN_ENDPOINT, which takes precedence over files: https://localhost:10", ""),
             (".flyte/config.yaml: https://localhost:9", ""),
             ("Endpoint [localhost:10]: ", "localhost:9\n"),
         ],
     );
-    // Set after the environment was cleared.
+    // Set after clearing the environment.
     command.arg("--force");
     let command = with(&home, command, "FLYTE_ADMIN_ENDPOINT", "localhost:10");
     assert_eq!(command.code, Some(0), "{}", command.out);
     assert_eq!(text(&home.0.path().join("new.yaml")), NEW);
 }
 
-/// A command with a variable.
-fn with(home: &Home, command: Command, name: &str, value: &str) -> Told {
+/// Runs a command with an environment variable.
+fn with(home: &Home, command: Command, name: &str, value: &str) -> CommandOutput {
     let mut env = Command::new("env");
     env.arg(format!("{name}={value}")).arg(command.get_program()).args(command.get_args());
-    home.told(&mut env)
+    home.run(&mut env)
 }
 
 #[test]
-fn who_breaks_off_writes_nothing() {
+fn cancelling_writes_no_file() {
     let home = Home::new();
-    for (typed, code, told_so) in [("\u{3}", 130, ""), ("\u{4}", 2, "the question was not answered: nothing")]
+    for (typed, code, expected) in
+        [("\u{3}", 130, ""), ("\u{4}", 2, "the question was not answered: no file")]
     {
-        let told = home.asked("create config", &[("Endpoint: ", typed)]);
-        assert_eq!(told.code, Some(code), "{}", told.out);
-        assert!(told.out.replace("\n  cause", "").contains(told_so), "{}", told.out);
+        let output = home.answer("create config", &[("Endpoint: ", typed)]);
+        assert_eq!(output.code, Some(code), "{}", output.out);
+        assert!(output.out.replace("\n  cause", "").contains(expected), "{}", output.out);
         assert!(!home.config().exists(), "{typed:?}");
     }
 }
 
 #[test]
-fn without_anybody_to_ask_the_flag_is_named() {
+fn missing_terminal_names_the_flag() {
     let home = Home::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_flyte"));
-    let told = home.told(command.args(["create", "config"]));
-    assert_eq!(told.code, Some(2));
-    assert!(told.out.contains("--endpoint HOST"), "{}", told.out);
-    // A job of a CI system may have a terminal that nobody sits at.
-    let told = with(&home, home.terminal("create config", &[]), "CI", "true");
-    assert_eq!(told.code, Some(2), "{}", told.out);
-    assert!(told.out.contains("--endpoint HOST") && !told.out.contains("Endpoint:"), "{}", told.out);
+    let output = home.run(command.args(["create", "config"]));
+    assert_eq!(output.code, Some(2));
+    assert!(output.out.contains("--endpoint HOST"), "{}", output.out);
+    // A CI job can have a terminal without a user.
+    let output = with(&home, home.terminal("create config", &[]), "CI", "true");
+    assert_eq!(output.code, Some(2), "{}", output.out);
+    assert!(output.out.contains("--endpoint HOST") && !output.out.contains("Endpoint:"), "{}", output.out);
     assert!(!home.config().exists());
 }

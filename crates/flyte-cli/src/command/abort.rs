@@ -9,9 +9,9 @@ use crate::output;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Stop a run with all its actions
+    /// Stop a run and all its actions
     Run(RunArguments),
-    /// Stop one action of a run with those that it called
+    /// Stop one action of a run and the actions that it called
     Action(ActionArguments),
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct ActionArguments {
 
 #[derive(Args, Debug)]
 struct Reason {
-    /// Why, for whoever looks at the run later
+    /// Reason, shown with the run
     #[arg(long, value_name = "TEXT", default_value = "Aborted from the command line")]
     reason: String,
 }
@@ -51,7 +51,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
             let runs = context.place_client()?.runs();
             let id = RunId::new(place, &name);
             let over = context.run("Stopping the run", async {
-                // Whatever the server answers to an abort that comes too late: some say that it worked.
+                // Check the phase first, because some servers report success for an abort that comes too late.
                 let stop = async {
                     let phase = runs.get(&id).await?.run.phase;
                     if phase.is_over() {
@@ -60,13 +60,13 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
                     runs.abort(&id, &reason.reason).await.map(|()| None)
                 };
                 stop.await
-                    .map_err(|error| Failure::resource(format!("cannot stop the run {name}"), &error, "run"))
+                    .map_err(|error| Failure::resource(format!("cannot stop run {name}"), &error, "run"))
             })?;
             output::tell(&match over {
                 Some(phase) => {
-                    format!("Run {name} has already finished ({phase}). Look at it: flyte get run {name}")
+                    format!("Run {name} has already ended ({phase}). See its state: flyte get run {name}")
                 }
-                None => format!("Run {name} stops. Look at it: flyte get run {name}"),
+                None => format!("Stopping run {name}. See its state: flyte get run {name}"),
             });
         }
         Command::Action(ActionArguments { run, action, reason }) => {
@@ -82,16 +82,16 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
                 };
                 stop.await.map_err(|error| {
                     Failure::resource(
-                        format!("cannot stop the action {action} of {run}"),
+                        format!("cannot stop action {action} of run {run}"),
                         &error,
                         &format!("action {run}"),
                     )
                 })
             })?;
-            let next = format!("Look at it: flyte get action {run} {action}");
+            let next = format!("See its state: flyte get action {run} {action}");
             output::tell(&match over {
-                Some(phase) => format!("Action {action} of run {run} has already finished ({phase}). {next}"),
-                None => format!("Action {action} of run {run} stops. {next}"),
+                Some(phase) => format!("Action {action} of run {run} has already ended ({phase}). {next}"),
+                None => format!("Stopping action {action} of run {run}. {next}"),
             });
         }
     }

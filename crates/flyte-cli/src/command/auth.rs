@@ -17,32 +17,32 @@ use crate::time::Period;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Sign in, also where you are signed in already
+    /// Sign in, even if you are already signed in
     ///
-    /// With --output json the events of the sign-in are written as JSON lines, for editors and other programs: link, code, waiting,
+    /// With --output json, the events of the sign-in are written as JSON lines, for editors and other programs: link, code, waiting,
     /// done and failed.
     Login {
-        /// Choose the account, also if the browser is signed in with one
+        /// Choose the account, even if the browser is signed in
         #[arg(long, alias = "switch-account")]
         select_account: bool,
 
-        /// Prove again who you are unless you have done so within this time, such as 15m; 0 for in any case. Servers want that
-        /// for what outlives a token, such as an API key without an end
+        /// Sign in again unless you did so within this time, for example 15m; 0 means always. Servers require a recent sign-in
+        /// for some commands, for example to create an API key that does not expire
         #[arg(long, value_name = "DURATION")]
         max_age: Option<Period>,
-        /// Keep the login there from now on: keyring, file (encrypted) or memory. Written to the configuration file as
-        /// admin.tokenStore, so that later commands find it
+        /// Where to store the login from now on: keyring, file (encrypted) or memory. Written to the configuration file as
+        /// admin.tokenStore for later commands
         #[arg(long, value_name = "STORE")]
         token_store: Option<StoreKind>,
     },
-    /// Sign out: revoke the tokens at the server and remove them here
+    /// Sign out: revoke the tokens at the server and delete them here
     Logout,
-    /// Show whether you are signed in and where tokens are kept; exit code 4 where you are not
+    /// Show whether you are signed in and where tokens are stored; exit code 4 if you are not
     ///
-    /// Asks the server whether it accepts the login, and whose it is. If the server cannot be asked, shows what is known here and
+    /// Asks the server whether it accepts the login, and for the account. If the server does not answer, shows what is known locally and
     /// ends with exit code 1.
     Status {
-        /// Show what is known here, without asking the server
+        /// Show what is known locally, without asking the server
         #[arg(long)]
         offline: bool,
 
@@ -50,22 +50,23 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Look for what keeps you from signing in, and say how to mend it; exit code 1 where something does
+    /// Diagnose sign-in problems
     ///
-    /// Looks at the configuration, the way to the server, its certificate, the clock, the servers that take part in signing in,
-    /// the keyring, the browser, the API key and the sign-in, one after the other; what cannot be looked at because of an
-    /// earlier failure is skipped, and so is what this way to sign in does not need. No setting is changed, and no sign-in begun.
+    /// Checks the configuration, the connection to the server, its certificate, the clock, the servers involved in a sign-in,
+    /// the keyring, the browser, the API key and the sign-in, in this order. Checks that are impossible after an
+    /// earlier failure, or not needed for this way to sign in, are skipped. Changes no setting and starts no sign-in. The exit
+    /// code is 1 if a check fails.
     Doctor,
-    /// Show what an API key holds, without its secret
+    /// Show the content of an API key, without its secret
     InspectKey {
-        /// The key; - reads it from standard input. FLYTE_API_KEY without it
+        /// The key, or - to read it from standard input. By default FLYTE_API_KEY
         #[arg(value_name = "KEY", allow_hyphen_values = true)]
         key: Option<String>,
     },
     /// Print an access token, for programs that call the server themselves
     ///
-    /// The token is renewed or you are asked to sign in where that is needed. Whoever has the token is you until it
-    /// expires: do not put it into files or logs.
+    /// Renews the token, or asks you to sign in, if needed. Anyone with the token can act as you until it
+    /// expires, so do not write it to files or logs.
     Token {
         /// Fail instead of asking you to sign in
         #[arg(long)]
@@ -84,18 +85,18 @@ pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
         Command::Logout => logout(&Context::load(global)?),
         Command::Status { offline, json } => status::run(&Context::load(global)?, offline, json),
         Command::Token { no_login } => token(&Context::load(global)?, no_login),
-        // These two work where the configuration does not.
+        // These two work even if the configuration is unusable.
         Command::Doctor => doctor::run(global),
         Command::InspectKey { key } => inspect_key::run(key, global.format),
     }
 }
 
-/// The end of `flyte auth login`.
+/// The result of `flyte auth login`.
 struct SignedIn {
     endpoint: String,
-    /// The account, if the server says it.
+    /// The account, if the server reports it.
     name: Option<String>,
-    /// What is left to do: have later commands look for the login there.
+    /// The store to write to the configuration, for later commands.
     remembers: Option<(Context, StoreKind)>,
 }
 
@@ -108,9 +109,9 @@ fn login(
     context.config.admin.token_store = token_store.or(context.config.admin.token_store);
     let session = context.login_session(selects_account)?;
     if selects_account && !session.options().auth_type.is_a_persons() {
-        return Err(Failure::new("there is no account to select")
-            .why(format!("a machine's credentials are used: {}", context.credentials()))
-            .next("Leave --select-account out, or give --auth-type pkce")
+        return Err(Failure::new("cannot select an account")
+            .why(format!("the command uses a machine's credentials: {}", context.credentials()))
+            .next("Remove --select-account, or add --auth-type pkce")
             .exit(Exit::Usage));
     }
     let endpoint = context.endpoint()?;
@@ -121,7 +122,7 @@ fn login(
             .login_with(step_up)
             .await
             .map_err(|error| Failure::auth(format!("cannot sign in to {endpoint}"), &error))?;
-        // Signed in already: not knowing the account is no failure.
+        // The sign-in succeeded, so an unknown account is not a failure.
         let user = client.identity().user_info().await.ok();
         let names = user.map(|user| [user.email, user.preferred_username, user.name, user.subject]);
         let name = names.and_then(|names| names.into_iter().find(|name| !name.is_empty()));
@@ -134,7 +135,7 @@ fn login(
     Ok(SignedIn { endpoint: endpoint.to_string(), name, remembers })
 }
 
-/// Writes how a sign-in ended: as an event for programs, in words for people.
+/// Writes how a sign-in ended: as an event for programs, or as text for users.
 fn tell_end(format: Format, outcome: Result<SignedIn, Failure>) -> Result<Exit, Failure> {
     let event = |event: &Event<'_>| {
         if format == Format::Json {
@@ -155,18 +156,18 @@ fn tell_end(format: Format, outcome: Result<SignedIn, Failure>) -> Result<Exit, 
     Ok(Exit::Success)
 }
 
-/// Has later commands look for the login where it is now.
+/// Writes the store to the configuration, so that later commands find the login.
 fn remember(context: &Context, kind: StoreKind) -> Result<(), Failure> {
     if let Some(value) = context.environment.variable("FLYTE_TOKEN_STORE")
         && !value.eq_ignore_ascii_case(kind.as_str())
     {
         output::tell(&format!(
-            "FLYTE_TOKEN_STORE is {value} here and comes before the file: later commands need FLYTE_TOKEN_STORE={kind}."
+            "FLYTE_TOKEN_STORE is {value}, which takes precedence over the file. Set FLYTE_TOKEN_STORE={kind} for later commands."
         ));
     }
     let Some(path) = &context.config.source else {
         output::tell(&format!(
-            "There is no configuration file to keep that in: later commands need FLYTE_TOKEN_STORE={kind}."
+            "There is no configuration file to store this in. Set FLYTE_TOKEN_STORE={kind} for later commands."
         ));
         return Ok(());
     };
@@ -180,7 +181,7 @@ fn remember(context: &Context, kind: StoreKind) -> Result<(), Failure> {
     }
     document.set(key::TOKEN_STORE, Setting::Text(kind.as_str())).map_err(|error| unusable(&error))?;
     document.save().map_err(|error| unusable(&error))?;
-    output::tell(&format!("admin.tokenStore is {kind} from now on ({}).", path.display()));
+    output::tell(&format!("Set admin.tokenStore to {kind} in {}.", path.display()));
     Ok(())
 }
 
@@ -190,7 +191,7 @@ fn logout(context: &Context) -> Result<Exit, Failure> {
     let auth_type = session.options().auth_type;
     if !auth_type.is_a_persons() {
         output::write(&format!(
-            "There is no login to end: a machine's credentials are used at {endpoint} ({auth_type}).\n"
+            "You have no login at {endpoint}: it is used with a machine's credentials ({auth_type}).\n"
         ))?;
         return Ok(Exit::Success);
     }
@@ -204,8 +205,8 @@ fn logout(context: &Context) -> Result<Exit, Failure> {
         (false, _) => format!("You were not signed in to {endpoint}.\n"),
         (true, true) => format!("Signed out of {endpoint}.\n"),
         (true, false) => format!(
-            "Signed out of {endpoint}. The tokens are gone from this machine, but the server did not confirm that they \
-             are revoked.\n"
+            "Signed out of {endpoint}. The tokens were deleted from this machine, but the server did not confirm that it \
+             revoked them.\n"
         ),
     };
     output::write(&text)?;

@@ -16,11 +16,11 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Create an API key for machines that cannot sign in, such as CI
+    /// Create an API key for machines that cannot sign in, for example CI
     #[command(after_help = api_key::HELP)]
     ApiKey(api_key::Arguments),
     /// Write a configuration file, or change one
-    // Clap's own usage lists each option of which one is needed, in one line of 340 characters.
+    // Clap's own usage would list all options of the required group in one line of 340 characters.
     #[command(after_help = config::HELP, override_usage = "flyte create config [OPTIONS]")]
     Config(config::Arguments),
     /// Create a project
@@ -33,7 +33,7 @@ pub(crate) enum Command {
 pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     match command {
         Command::ApiKey(arguments) => api_key::run(arguments, &Context::load(global)?),
-        // Does not read the configuration in effect: it may be what is to be mended.
+        // Does not read the effective configuration, because this command may have to repair it.
         Command::Config(arguments) => config::run(arguments),
         Command::Project(arguments) => project::run(arguments, &Context::load(global)?),
         Command::Trust(arguments) => trust::run(arguments, &Context::load(global)?),

@@ -16,21 +16,21 @@ pub(crate) enum Command {
     /// Delete an API key; it and its tokens stop working at once
     #[command(visible_alias = "api-keys")]
     ApiKey(Arguments),
-    /// Delete an app, which stops it
+    /// Stop and delete an app
     #[command(visible_alias = "apps")]
     App(Arguments),
-    /// Delete a trust rule; it gives no more tokens, and those that it gave stop working at once
+    /// Delete a trust rule; its tokens stop working at once
     #[command(visible_alias = "trusts")]
     Trust(Arguments),
 }
 
-/// What every deletion is told.
+/// The arguments of every deletion.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Name of what to delete
+    /// Name of the resource
     name: String,
 
-    /// Do not ask
+    /// Delete without asking
     #[arg(short, long)]
     yes: bool,
 }
@@ -44,18 +44,18 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
 }
 
 impl Arguments {
-    /// Fails where the person would have to be asked and cannot be; before anything is done.
+    /// Fails early if a confirmation is needed and no user can answer.
     fn askable(&self, kind: &str) -> Result<(), Failure> {
         if self.yes || confirm::possible() {
             return Ok(());
         }
         Err(Failure::new(format!("{} was not deleted", self.name))
-            .why("deleting has to be confirmed, and nobody can be asked here")
-            .next(format!("If you are sure: flyte delete {kind} {} --yes", self.name))
+            .why("deleting needs a confirmation, and there is no terminal to ask for it")
+            .next(format!("To delete it without a question: flyte delete {kind} {} --yes", self.name))
             .exit(Exit::Usage))
     }
 
-    /// Whether to go on.
+    /// Whether the user confirms.
     fn confirmed(&self, question: &str) -> Result<bool, Failure> {
         if self.yes || confirm::ask(question)? {
             return Ok(true);

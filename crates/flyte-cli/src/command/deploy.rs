@@ -22,8 +22,8 @@ For example:
   flyte deploy app.py hello --version v2
   flyte deploy --dry-run app.py
 
-Without ENV all environments that the file makes are deployed, with those that they need; with --all also those that it \
-only imports. What is deployed in this version already stays as it is.";
+Without ENV, the command deploys all environments that the file defines and those that they depend on; with --all also those \
+that it imports. Deploying the same version again changes nothing.";
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -31,15 +31,15 @@ pub(crate) struct Arguments {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Name of the one environment to deploy, with those that it needs
+    /// Deploy only this environment and those that it depends on
     #[arg(value_name = "ENV", conflicts_with = "all")]
     environment: Option<String>,
 
-    /// Deploy the environments that the file imports, too
+    /// Also deploy the environments that the file imports
     #[arg(long)]
     all: bool,
 
-    /// Say what would be deployed, and do nothing
+    /// Show what would be deployed, and change nothing
     #[arg(long, visible_alias = "dryrun")]
     dry_run: bool,
 
@@ -71,7 +71,7 @@ struct App {
     spec: String,
 }
 
-/// One thing that was deployed.
+/// A deployed task or app.
 #[derive(Debug, Serialize)]
 struct Deployed {
     kind: &'static str,
@@ -91,11 +91,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let names: Vec<_> = environments.iter().map(|environment| environment.name.as_str()).collect();
         return Err(Failure::new(format!("{} has no environment {name}", arguments.file.display()))
             .why(if names.is_empty() {
-                "there are none in it".to_owned()
+                "it has no environments".to_owned()
             } else {
-                format!("there are {}", names.join(", "))
+                format!("it has {}", names.join(", "))
             })
-            .next("Name one of them, or leave it out.")
+            .next("Name one of them, or none.")
             .exit(Exit::Usage));
     }
     let has_apps = environments.iter().any(|environment| environment.app.is_some());
@@ -122,8 +122,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     drop(program);
     if specs.specs.is_empty() && apps.is_empty() {
         return Err(Failure::new(format!("there is nothing to deploy in {}", arguments.file.display()))
-            .why("the file makes no environment with tasks, and no app")
-            .next("Deploy what it imports as well: --all")
+            .why("the file defines no tasks and no apps")
+            .next("Also deploy the environments that it imports: --all")
             .exit(Exit::Usage));
     }
     let mut deployed = Vec::new();
@@ -153,9 +153,9 @@ fn deploy_task(
     let outcome = context.run(&format!("Deploying {name}"), async {
         match tasks.deploy(&id, spec, triggers).await {
             Ok(()) => Ok("deployed"),
-            // The published client takes it so as well: a version is deployed once.
-            Err(ClientError::AlreadyExists { .. }) => Ok("already there"),
-            Err(error) => Err(Failure::resource(format!("cannot deploy the task {name}"), &error, "project")),
+            // As in the published client: a version is deployed once.
+            Err(ClientError::AlreadyExists { .. }) => Ok("already deployed"),
+            Err(error) => Err(Failure::resource(format!("cannot deploy task {name}"), &error, "project")),
         }
     })?;
     Ok(Deployed { kind: "task", name, version: version.to_owned(), outcome })
@@ -167,8 +167,7 @@ fn deploy_app(app: App, version: &str, sender: &Sender<'_>, context: &Context) -
     let apps = sender.client.apps();
     context.run(&format!("Deploying {name}"), async {
         let deployed = apps.deploy(&AppId::new(sender.place.clone(), &name), spec).await;
-        deployed
-            .map_err(|error| Failure::resource(format!("cannot deploy the app {name}"), &error, "project"))
+        deployed.map_err(|error| Failure::resource(format!("cannot deploy app {name}"), &error, "project"))
     })?;
     Ok(Deployed { kind: "app", name, version: version.to_owned(), outcome: "deployed" })
 }
@@ -199,7 +198,7 @@ fn dry_run(
         && context.global.format == Format::Table
     {
         output::tell(&format!(
-            "{} files would be taken along from {}:",
+            "The bundle would contain {} files from {}:",
             bundle.files.len(),
             program.root.display()
         ));

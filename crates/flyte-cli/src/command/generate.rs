@@ -1,4 +1,4 @@
-//! `flyte gen`: what packagers and the documentation need.
+//! `flyte gen`: manual pages and references, for packagers and the documentation.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::{output, reference};
 pub(crate) enum Command {
     /// Write a manual page for each command
     Man {
-        /// Directory to write to; it is made where it is missing
+        /// Directory to write to; created if it does not exist
         directory: PathBuf,
     },
     /// Print the reference of the command line in Markdown (docs/reference/cli.md)
@@ -29,7 +29,7 @@ pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
                 .map_err(|error| {
                     Failure::new(format!("cannot write manual pages to {}", directory.display()))
                         .why(error)
-                        .next("Give a directory that you may write to.")
+                        .next("Give a writable directory.")
                 })?;
         }
         Command::CliReference => output::write(&reference::command_line())?,

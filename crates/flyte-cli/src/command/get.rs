@@ -27,12 +27,12 @@ pub(crate) enum Command {
     /// Show apps, or one app in detail
     #[command(visible_alias = "apps")]
     App(app::Arguments),
-    /// Show who did what, from where, and when; for administrators
+    /// Show the audit log: who did what, from which address, and when; for administrators
     #[command(after_help = audit::HELP)]
     Audit(audit::Arguments),
-    /// Show what an action was given and what it returned
+    /// Show the inputs and outputs of an action
     Io(io::Arguments),
-    /// Show what a run or one of its actions writes
+    /// Show the log of a run or of one of its actions
     #[command(visible_alias = "log")]
     Logs(logs::Arguments),
     /// Show projects, or one project in detail

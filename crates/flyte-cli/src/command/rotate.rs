@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Give an API key a new secret; the old one works on for a while
+    /// Give an API key a new secret; the old one works for a while
     #[command(visible_alias = "api-keys", after_help = api_key::HELP)]
     ApiKey(api_key::Arguments),
 }

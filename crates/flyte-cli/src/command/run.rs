@@ -22,11 +22,11 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 
-/// What stands where a file would: a task that is deployed.
+/// The word in place of a file, for a deployed task.
 const DEPLOYED: &str = "deployed-task";
 
 pub(crate) const HELP: &str = "\
-Options of the command stand before the file, or between it and the task; what follows the task are the task's own \
+Write the command's options before the file, or between the file and the task. The options after the task are the task's own \
 inputs. `flyte run app.py` lists the tasks of a file, and `flyte run app.py main --help` the inputs of one.
 
 For example:
@@ -36,15 +36,15 @@ For example:
   flyte run deployed-task hello.main --name Ada
   flyte run deployed-task hello.main:v2 --name Ada
 
-The code is bundled first: all files below the working directory that .gitignore and .flyteignore do not name. The same \
-files make the same version, and are uploaded once.
+First, the command bundles all files below the working directory, except those that .gitignore and .flyteignore name. The same \
+files give the same version, and are uploaded only once.
 
-With --follow the command ends with 0 where the run succeeded, with 3 where it did not, and with 130 after Ctrl-C, \
-which leaves the run as it is.";
+With --follow, the exit code is 0 if the run succeeded, 3 if it did not, and 130 after Ctrl-C, \
+which does not stop the run.";
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// File of Python code, or `deployed-task` for a task that is deployed
+    /// Python file, or `deployed-task` for a deployed task
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -52,42 +52,42 @@ pub(crate) struct Arguments {
     #[arg(value_name = "TASK [--INPUT VALUE]...", trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<OsString>,
 
-    /// Run it on this machine, without any server
+    /// Run the task on this machine, without a server
     #[arg(long)]
     local: bool,
 
-    /// Show what the run does until it is over
+    /// Follow the run until it ends
     #[arg(short, long, conflicts_with = "local")]
     follow: bool,
 
-    /// Name of the run. The server makes one without it
+    /// Name of the run. By default the server chooses one
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
     #[command(flatten)]
     code: code::Options,
 
-    /// Environment variable for the tasks; can be given many times
+    /// Environment variable for the tasks; can be repeated
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = label)]
     env: Vec<(String, String)>,
 
-    /// Label of the run; can be given many times
+    /// Label of the run; can be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
 
-    /// Where the tasks put large data, such as s3://bucket/prefix. The server's own place without it
+    /// Where the tasks store large data, for example s3://bucket/prefix. By default the server's own storage
     #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
     raw_data_path: String,
 
-    /// The queue that the run waits in
+    /// Queue of the run
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     queue: String,
 
-    /// How many of its actions run at a time, at most
+    /// Maximum number of concurrent actions of the run
     #[arg(long, value_name = "COUNT", default_value_t = 0, hide_default_value = true)]
     max_action_concurrency: u32,
 
-    /// Compute again what a cache has
+    /// Ignore cached results, and replace them
     #[arg(long)]
     overwrite_cache: bool,
 }
@@ -103,7 +103,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     };
     let asks_for_help = typed.iter().any(|word| word == "--help" || word == "-h");
     let task = task.to_string_lossy().into_owned();
-    // Whoever is not signed in does so first, not after the work.
+    // Sign in first, not after the work.
     let sender = if arguments.local || asks_for_help || task.starts_with('-') {
         None
     } else {
@@ -161,7 +161,7 @@ struct LocalOutputs {
     outputs: BTreeMap<String, Value>,
 }
 
-/// What Python needs to know to describe tasks.
+/// The request for the specification of tasks.
 pub(crate) fn specification(
     code: &Code,
     sender: &Sender<'_>,
@@ -178,7 +178,7 @@ pub(crate) fn specification(
     })
 }
 
-/// Asks Python; `refused` makes of what is wrong what the person is told.
+/// Sends a request to Python; `refused` turns an error into a failure.
 pub(crate) fn ask<A: serde::de::DeserializeOwned>(
     bridge: &mut Bridge,
     request: &Value,
@@ -197,7 +197,7 @@ pub(crate) fn unreadable(why: String) -> Failure {
         .next("Use the package flyte of the same version as the command: flyte --version")
 }
 
-/// Texts as Python takes them: one, or several for a list.
+/// The texts in the form for Python: one, or several for a list.
 fn values(given: &BTreeMap<String, Vec<String>>, inputs: &[Input]) -> Value {
     let value = |(name, texts): (&String, &Vec<String>)| {
         let is_list = inputs.iter().any(|input| input.name == *name && input.is_list);
@@ -210,7 +210,7 @@ fn values(given: &BTreeMap<String, Vec<String>>, inputs: &[Input]) -> Value {
     given.iter().map(value).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// The task of a name: its full one, its function's, or its short one.
+/// Finds a task by its full name, its function's name, or its short name.
 fn choose(described: &Described, name: &str, file: &Path) -> Result<Task, Failure> {
     let all = || described.environments.iter().flat_map(|environment| &environment.tasks);
     let usage = |why: String| {
@@ -236,26 +236,26 @@ fn choose(described: &Described, name: &str, file: &Path) -> Result<Task, Failur
             .any(|environment| environment.app.is_some() && environment.name == name) =>
         {
             Err(Failure::new(format!("{name} is an app"))
-                .why("apps are served for as long as they are wanted, and not run")
+                .why("an app is deployed, not run")
                 .next(format!("Deploy it: flyte deploy {} {name}", file.display()))
                 .exit(Exit::Usage))
         }
         [] => {
             let near = all().map(|task| task.name.as_str()).collect::<Vec<_>>().join(", ");
             Err(usage(if near.is_empty() {
-                "there are no tasks in it: a task is a function with @env.task".to_owned()
+                "it has no tasks: a task is a function with @env.task".to_owned()
             } else {
-                format!("there is no {name}; there are {near}")
+                format!("it has no task {name}; its tasks are {near}")
             }))
         }
         several => {
             let names: Vec<_> = several.iter().map(|task| task.name.as_str()).collect();
-            Err(usage(format!("{name} can be any of {}", names.join(", "))))
+            Err(usage(format!("the name {name} matches {}", names.join(", "))))
         }
     }
 }
 
-/// What a file has to run.
+/// Lists the tasks of a file.
 fn list(described: &Described, file: &Path) -> Result<Exit, Failure> {
     let tasks: Vec<_> = described.environments.iter().flat_map(|environment| &environment.tasks).collect();
     if tasks.is_empty() {
@@ -274,7 +274,7 @@ fn list(described: &Described, file: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Shows what a task prints here, where it prints it.
+/// Shows the output of a local task on the stream where it was printed.
 struct Printer(Format);
 
 impl Helper for Printer {
@@ -287,7 +287,7 @@ impl Helper for Printer {
         if printed.stream == "stderr" || self.0 != Format::Table {
             output::say(&text);
         } else {
-            // A reader that has gone away is told when the outputs are written.
+            // A closed reader is noticed when the outputs are written.
             let _ = output::write(&text);
         }
     }
@@ -303,7 +303,7 @@ fn local(
     let format = context.global.format;
     let request = json!({"do": "run_local", "task": task.name, "values": values});
     let found: Result<LocalOutputs, _> = ask(bridge, &request, &mut Printer(format), |error| {
-        refused(error, &format!("the task {} has failed", task.name)).exit(Exit::Run)
+        refused(error, &format!("task {} failed", task.name)).exit(Exit::Run)
     });
     bridge.finish();
     let found = found?;
@@ -343,14 +343,14 @@ fn start(
         runs.create(new).await.map_err(|error| Failure::resource("cannot start the run", &error, "run"))
     })?;
     if arguments.follow {
-        output::tell(&format!("Run {} is started in {}.", run.name, run.place));
+        output::tell(&format!("Started run {} in {}.", run.name, run.place));
         return watch::watch(context, &sender.client, &run.id());
     }
     output::print(context.global.format, &run, started)?;
     if context.global.format == Format::Table {
         let name = &run.name;
         output::tell(&format!(
-            "Follow it: flyte get logs {name} --follow\nSee how it stands: flyte get run {name}"
+            "Follow it: flyte get logs {name} --follow\nSee its state: flyte get run {name}"
         ));
     }
     Ok(Exit::Success)
@@ -366,24 +366,27 @@ fn started(run: &Run) -> String {
     ])
 }
 
-/// Runs a task that is deployed.
+/// Runs a deployed task.
 fn deployed(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let usage = |what: &str, why: &str| {
-        Failure::new(what).why(why).exit(Exit::Usage).next("List what is deployed: flyte get task")
+        Failure::new(what).why(why).exit(Exit::Usage).next("List deployed tasks: flyte get task")
     };
     if arguments.local {
-        return Err(usage("a deployed task cannot be run here", "its code is with the server")
+        return Err(usage("cannot run a deployed task locally", "its code is at the server")
             .next("Run the file: flyte run --local FILE.py TASK"));
     }
     let Some((task, typed)) = arguments.rest.split_first() else {
-        return Err(usage("no task is named", "a deployed task has a name such as hello.main"));
+        return Err(usage(
+            "the name of the task is missing",
+            "a deployed task has a name such as hello.main",
+        ));
     };
     let task = task.to_string_lossy().into_owned();
     let sender = Sender::new(context)?;
     let tasks = sender.client.tasks();
     let place = sender.place.clone();
     let details = context.run("Fetching the task", async {
-        let failed = |error| Failure::resource(format!("cannot run the task {task}"), &error, "task");
+        let failed = |error| Failure::resource(format!("cannot run task {task}"), &error, "task");
         let id = match task.split_once(':') {
             Some((name, version)) => TaskId { place, name: name.to_owned(), version: version.to_owned() },
             None => tasks.latest(&place, &task).await.map_err(failed)?,
@@ -398,7 +401,7 @@ fn deployed(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     start(arguments, context, &sender, Runnable::Deployed(details.task.id()), values)
 }
 
-/// A deployed task's input, as Python would describe it.
+/// The input of a deployed task, as Python would describe it.
 fn of_variable(variable: &Variable) -> Input {
     Input {
         name: variable.name.clone(),

@@ -13,7 +13,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
             .identity()
             .user_info()
             .await
-            .map_err(|error| Failure::client("cannot tell who you are", &error))
+            .map_err(|error| Failure::client("cannot find out who you are", &error))
     })?;
     output::print(context.global.format, &user, table)?;
     Ok(Exit::Success)

@@ -22,7 +22,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_file_is_private_whole_and_never_overwritten_unasked() {
+fn file_is_private_and_not_overwritten_without_force() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
     to_file(&path, false).prepare().unwrap().hand_over(&secret("one"), &secret("")).unwrap();
@@ -30,7 +30,7 @@ fn a_file_is_private_whole_and_never_overwritten_unasked() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
     let failure = to_file(&path, false).prepare().unwrap_err();
-    assert!(format!("{failure:?}").contains("it exists already, and no key was made"), "{failure:?}");
+    assert!(format!("{failure:?}").contains("it already exists; no key was created"), "{failure:?}");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     to_file(&path, true).prepare().unwrap().hand_over(&secret("two"), &secret("")).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
@@ -39,7 +39,7 @@ fn a_file_is_private_whole_and_never_overwritten_unasked() {
 }
 
 #[test]
-fn a_file_that_appears_meanwhile_is_not_overwritten() {
+fn file_created_meanwhile_is_not_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
     let outlet = to_file(&path, false).prepare().unwrap();
@@ -50,10 +50,10 @@ fn a_file_that_appears_meanwhile_is_not_overwritten() {
 }
 
 #[test]
-fn a_place_without_its_secret_leaves_no_trace() {
+fn dropped_outlet_leaves_no_trace() {
     let directory = tempfile::tempdir().unwrap();
     drop(to_file(&directory.path().join("key"), false).prepare().unwrap());
-    // It would take the end of its input for an empty secret.
+    // The end of its input would look like an empty secret.
     let line = format!("cat && touch {}/taken", directory.path().display());
     drop(to_shell(&line).prepare().unwrap());
     assert_eq!(names(directory.path()), Vec::<String>::new());
@@ -62,7 +62,7 @@ fn a_place_without_its_secret_leaves_no_trace() {
 }
 
 #[test]
-fn a_command_reads_exactly_the_key() {
+fn command_reads_exactly_the_key() {
     let directory = tempfile::tempdir().unwrap();
     let taken = directory.path().join("taken");
     let outlet = to_shell(&format!("cat > {}", taken.display())).prepare().unwrap();
@@ -71,20 +71,20 @@ fn a_command_reads_exactly_the_key() {
 }
 
 #[test]
-fn a_command_that_fails_is_a_failure() {
+fn failing_command_is_a_failure() {
     let failure = to_shell("cat > /dev/null; exit 3").prepare().unwrap().hand_over(&secret("k"), &secret(""));
     let failure = format!("{:?}", failure.unwrap_err());
-    assert!(failure.contains("cannot hand the key to sh") && failure.contains("exit status: 3"), "{failure}");
-    // Longer than a pipe holds: it shows that nobody reads.
+    assert!(failure.contains("cannot pass the key to sh") && failure.contains("exit status: 3"), "{failure}");
+    // Longer than the buffer of a pipe, so that a missing reader is noticed.
     let long = secret(&"x".repeat(1 << 20));
     let failure = to_shell("exec <&-; exit 0").prepare().unwrap().hand_over(&long, &secret("")).unwrap_err();
     assert!(format!("{failure:?}").contains("it did not read the key"), "{failure:?}");
     let missing = Delivery { pipe_to: vec!["/no/such/program".into()], ..to_shell("") };
-    assert!(format!("{:?}", missing.prepare().unwrap_err()).contains("no key was made"));
+    assert!(format!("{:?}", missing.prepare().unwrap_err()).contains("no key was created"));
 }
 
 #[test]
-fn a_format_is_not_taken_for_a_file() {
+fn format_is_not_mistaken_for_a_file() {
     for word in ["json", "yaml", "table", "JSON"] {
         assert!(file(word).unwrap_err().contains(&format!("--output-format {word}")));
     }

@@ -1,13 +1,13 @@
-//! What the person reads when they sign in on another device.
+//! The messages of a sign-in on another device.
 
 use std::time::Duration;
 
 use flyte_auth::flows::device::DeviceCode;
 
-/// Where to go, in the words of the user guide; then the code alone, a picture of the link, and how to copy it.
+/// The prompt: the link in the words of the user guide, the code, a QR code, and how to copy the link.
 pub(super) fn prompt(code: &DeviceCode, picture: Option<String>, can_copy: bool) -> String {
     let mut text = format!("\nTo Authenticate, navigate in a browser to the following URL:\n{}\n", code.url);
-    text.push_str(&format!("\nThe page shows this code: {}\n", code.user_code));
+    text.push_str(&format!("\nCheck that the page shows this code: {}\n", code.user_code));
     if let Some(picture) = picture {
         text.push_str(&format!("\n{picture}"));
     }
@@ -17,10 +17,10 @@ pub(super) fn prompt(code: &DeviceCode, picture: Option<String>, can_copy: bool)
     text
 }
 
-/// How much time is left.
+/// The remaining time.
 pub(super) fn countdown(left: Duration) -> String {
     let seconds = left.as_secs();
-    format!("Waiting for you to sign in; the code expires in {}:{:02}", seconds / 60, seconds % 60)
+    format!("Waiting for your sign-in; the code expires in {}:{:02}", seconds / 60, seconds % 60)
 }
 
 #[cfg(test)]
@@ -37,20 +37,20 @@ mod tests {
     }
 
     #[test]
-    fn the_prompt_is_the_user_guides() {
+    fn prompt_is_that_of_the_user_guide() {
         let text = prompt(&code(), None, false);
         assert_eq!(
             text,
             "\nTo Authenticate, navigate in a browser to the following URL:\n\
              https://signin.example.com/activate?user_code=TKBJXFFW\n\
-             \nThe page shows this code: TKBJXFFW\n"
+             \nCheck that the page shows this code: TKBJXFFW\n"
         );
         let more = prompt(&code(), Some("PICTURE\n".to_owned()), true);
         assert!(more.starts_with(&text) && more.contains("\nPICTURE\n") && more.contains("type c"), "{more}");
     }
 
     #[test]
-    fn the_time_left_is_readable() {
+    fn remaining_time_is_readable() {
         assert!(countdown(Duration::from_secs(600)).ends_with("10:00"));
         assert!(countdown(Duration::from_secs(65)).ends_with("1:05"));
         assert!(countdown(Duration::ZERO).ends_with("0:00"));

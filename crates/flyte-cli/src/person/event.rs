@@ -1,4 +1,4 @@
-//! What happens in a sign-in, for programs: one JSON object in a line.
+//! Events of a sign-in for programs: one JSON object for each line.
 
 use serde::Serialize;
 
@@ -8,63 +8,63 @@ use crate::output;
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event<'a> {
-    /// The person has to open this link; `opened` tells that a browser was opened there.
+    /// The user must open this link.
     Link {
         /// The authorization request.
         url: &'a str,
         /// Whether a browser was opened.
         opened: bool,
     },
-    /// The person has to open this link on any device, and to check the code.
+    /// The user must open this link on any device, and check the code.
     Code {
-        /// The link with the code in it.
+        /// The link with the code.
         url: &'a str,
         /// The link without the code.
         verification_uri: &'a str,
         /// The code.
         user_code: &'a str,
-        /// How long the code can be used, in seconds.
+        /// How long the code is valid, in seconds.
         expires_in: u64,
     },
-    /// The server wants a more recent sign-in, or another kind of it, for what the command does (RFC 9470).
+    /// The command needs a more recent or a different sign-in (RFC 9470).
     StepUp {
         /// The control plane.
         endpoint: &'a str,
-        /// What it wants, in words.
+        /// What the server requires, in words.
         wanted: &'a str,
     },
-    /// Another process signs in to the same control plane, and this one waits for it.
+    /// This process waits for another one that is signing in to the same control plane.
     Waiting {
-        /// Which one; `null` if that is not known.
+        /// The other process; `null` if it is unknown.
         process: Option<String>,
     },
-    /// Something that the person should know before they go on.
+    /// Information for the user before they continue.
     Notice {
-        /// Whole sentences.
+        /// Complete sentences.
         text: &'a str,
     },
-    /// The person is signed in.
+    /// The user is signed in.
     Done {
         /// The control plane.
         endpoint: &'a str,
-        /// As whom: the e-mail address, user name or subject; `null` if the server does not say.
+        /// The user's e-mail address, user name or subject; `null` if the server does not say.
         name: Option<&'a str>,
     },
     /// The sign-in failed.
     Failed {
         /// What happened.
         error: String,
-        /// What to do next; `null` if there is nothing.
+        /// What to do next, or `null`.
         next: Option<&'a str>,
     },
 }
 
-/// Where events go.
+/// The destination of events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Events {
-    /// To standard output: they are the command's result.
+    /// Standard output: the events are the command's result.
     Result,
-    /// To standard error: the result is something else.
+    /// Standard error: the result is something else.
     Aside,
 }
 
@@ -73,7 +73,7 @@ impl Events {
     pub(crate) fn write(self, event: &Event<'_>) {
         let Ok(line) = serde_json::to_string(event) else { return };
         match self {
-            // A reader that has gone away does not end the sign-in.
+            // A closed reader does not end the sign-in.
             Self::Result => drop(output::write(&format!("{line}\n"))),
             Self::Aside => output::tell(&line),
         }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_objects_in_one_line() {
+    fn events_are_one_line_of_json() {
         let line = |event: Event<'_>| serde_json::to_string(&event).unwrap();
         assert_eq!(line(Event::Waiting { process: None }), r#"{"event":"waiting","process":null}"#);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! `flyte auth doctor`: one check after the other, from the configuration to the server's answer.
+//! `flyte auth doctor`: runs all checks in order, from the configuration to the server's answer.
 
 mod configuration;
 mod endpoints;
@@ -27,7 +27,7 @@ pub(super) fn run(global: Global) -> Result<Exit, Failure> {
             findings.push(sign_in::api_key(&context).await);
             return Ok(findings);
         };
-        // Nobody is asked: what needs a person is a finding.
+        // Do not prompt: if a check needs the user, that is a finding.
         let options = context.with_key(SessionOptions::from_config(
             endpoint,
             &context.config,
@@ -38,7 +38,7 @@ pub(super) fn run(global: Global) -> Result<Exit, Failure> {
         findings.extend(network);
         if let Some(approval) = Approval::needed(&context.config, state_dir(&context.environment).as_deref())
         {
-            // It may name commands: nothing of it is run.
+            // The configuration may name commands. None of them is run.
             findings.push(sign_in::unapproved(&approval));
             findings.extend(machine::examine(&options).await);
             findings.push(sign_in::api_key(&context).await);

@@ -10,18 +10,18 @@ use zeroize::Zeroizing;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 
-/// The longest input that is read, in bytes: more than any key.
+/// The maximum size of the input, in bytes. Every key is smaller.
 const MAX_INPUT: u64 = 1 << 20;
 
-/// What a key holds, without the secret.
+/// The content of a key, without the secret.
 #[derive(Debug, Serialize)]
 struct Report {
     endpoint: String,
     client_id: String,
     org: Option<String>,
-    /// How long the secret is, in characters.
+    /// The length of the secret, in characters.
     secret_length: usize,
-    /// Whether the published Python client reads the same out of it.
+    /// Whether the published Python client can read the key.
     read_by_published_client: bool,
     source: &'static str,
 }
@@ -35,13 +35,13 @@ pub(super) fn run(given: Option<String>, format: Format) -> Result<Exit, Failure
     Ok(Exit::Success)
 }
 
-/// The key's text, and where it is from.
+/// Returns the key's text and its source.
 fn find(given: Option<String>) -> Result<(SecretString, &'static str), Failure> {
     match given {
         Some(dash) if dash == "-" => Ok((read()?, "standard input")),
         Some(key) => {
             output::tell(
-                "Warning: the key stands in the shell's history and in the list of processes now. Rather pipe it in, or set \
+                "Warning: the key is now in the shell's history and in the list of processes. Pipe it to standard input instead, or set \
                  FLYTE_API_KEY.",
             );
             Ok((key.into(), "the command line"))
@@ -49,8 +49,8 @@ fn find(given: Option<String>) -> Result<(SecretString, &'static str), Failure> 
         None => match std::env::var(api_key::VARIABLE) {
             Ok(key) if !key.trim().is_empty() => Ok((key.into(), api_key::VARIABLE)),
             _ if !io::stdin().is_terminal() => Ok((read()?, "standard input")),
-            _ => Err(Failure::new("there is no API key to look at")
-                .why("FLYTE_API_KEY is not set, and nothing is piped in")
+            _ => Err(Failure::new("there is no API key to inspect")
+                .why("FLYTE_API_KEY is not set, and standard input is a terminal")
                 .next("flyte auth inspect-key - < FILE")
                 .exit(Exit::Usage)),
         },
@@ -82,7 +82,7 @@ impl Report {
     fn table(&self) -> String {
         let python = match self.read_by_published_client {
             true => "yes",
-            false => "no: it cannot tell the endpoint's port from the client ID",
+            false => "no: it confuses the endpoint's port with the client ID",
         };
         output::details([
             ("Endpoint", self.endpoint.clone()),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_but_the_secret_is_shown() {
+    fn everything_except_the_secret_is_shown() {
         assert_eq!(
             report("flyte.example.com").table(),
             "Endpoint:        https://flyte.example.com\nClient ID:       ci\nSecret:          7 characters, not shown\n\

@@ -11,15 +11,15 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::time::spoken;
 
-/// What the command cannot do without the server.
+/// The error message if the server does not answer.
 const CANNOT_ASK: &str = "cannot ask the server whether you are signed in";
 
-/// What `flyte auth status` tells programs.
+/// The output of `flyte auth status` for programs.
 #[derive(Debug, Serialize)]
 struct Report {
     endpoint: String,
     auth_type: &'static str,
-    /// Where what proves the caller's identity comes from.
+    /// The source of the credentials.
     credentials: String,
     storage: String,
     signed_in: bool,
@@ -27,18 +27,18 @@ struct Report {
     expires_at: Option<i64>,
     expired: bool,
     renews_itself: bool,
-    /// Who is signed in, where the server told.
+    /// The signed-in user, if the server said it.
     subject: Option<String>,
     issuer: Option<String>,
     client_id: Option<String>,
     scopes: Vec<String>,
     /// Whether the server was asked, and answered.
     checked: bool,
-    /// Why the server rejects the credentials; `None` if it accepts them, or was not asked.
+    /// Why the server rejected the credentials; `None` if it accepted them, or was not asked.
     rejected: Option<String>,
-    /// E-mail address of the person, by the server.
+    /// The user's e-mail address, as the server says.
     email: Option<String>,
-    /// Name of the person or machine, by the server.
+    /// The name of the user or machine, as the server says.
     name: Option<String>,
     #[serde(skip)]
     expires_in: Option<i64>,
@@ -50,7 +50,7 @@ struct Report {
 impl Report {
     fn new(endpoint: String, auth_type: &'static str, credentials: String, status: Status, now: i64) -> Self {
         let expires_in = status.expires_at.map(|at| at - now);
-        // A job's own token stands in for a login that is not there.
+        // Without a login, a job's own token is used.
         let (auth_type, credentials) = match &status.job {
             Some(place) => (AuthType::TokenExchange.as_str(), format!("the token of this CI job ({place})")),
             None => (auth_type, credentials),
@@ -77,10 +77,10 @@ impl Report {
         }
     }
 
-    /// Takes what the server says of the credentials.
+    /// Records the server's answer about the credentials.
     ///
     /// # Errors
-    /// When it could not be asked.
+    /// If the server could not be asked.
     fn take(&mut self, answer: Result<UserInfo, ClientError>) -> Result<(), Failure> {
         let text = |text: String| (!text.is_empty()).then_some(text);
         match answer {
@@ -90,7 +90,7 @@ impl Report {
                     (text(user.email), text(user.name).or_else(|| text(user.preferred_username)));
                 self.subject = self.subject.take().or_else(|| text(user.subject));
             }
-            // The control plane accepts the credentials, and does not say whose they are.
+            // The control plane accepts the credentials, but does not name the user.
             Err(ClientError::Unsupported { .. } | ClientError::PermissionDenied { .. }) => {
                 self.checked = true;
             }
@@ -99,13 +99,13 @@ impl Report {
         Ok(())
     }
 
-    /// Takes a failure on the way to the server's answer: a rejection of the credentials is an answer too.
+    /// Records a failed request: a rejection of the credentials is an answer, too.
     ///
     /// # Errors
-    /// The failure, if it says nothing about the credentials.
+    /// The failure, if it is not about the credentials.
     fn take_failure(&mut self, failure: Failure) -> Result<(), Failure> {
         if !failure.is_of_authentication() {
-            return Err(failure.next("See what is known here: flyte auth status --offline"));
+            return Err(failure.next("Show what is known locally: flyte auth status --offline"));
         }
         (self.checked, self.signed_in) = (true, false);
         self.next = failure.next_step().map(str::to_owned);
@@ -113,21 +113,21 @@ impl Report {
         Ok(())
     }
 
-    /// Whether the next command works without asking the person, as far as is known here.
+    /// Whether the next command works without a sign-in, as far as is known locally.
     fn usable(&self) -> bool {
         self.signed_in && (!self.expired || self.renews_itself)
     }
 
     fn table(&self) -> String {
         let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-        // What is kept here is not what the server thinks of it.
+        // The stored login may be rejected by the server.
         let signed_in = match (self.signed_in, self.checked) {
-            (true, false) => "yes, by what is kept here (the server was not asked)".to_owned(),
+            (true, false) => "yes, by the stored login (the server was not asked)".to_owned(),
             (signed_in, _) => yes_no(signed_in),
         };
         let token = match (self.signed_in, self.expires_in) {
             (false, _) => String::new(),
-            (true, None) => "expiry not known".to_owned(),
+            (true, None) => "unknown expiry".to_owned(),
             (true, Some(left)) if left > 0 => format!("expires in {}", spoken(left)),
             (true, Some(left)) => format!("expired {} ago", spoken(-left)),
         };
@@ -157,17 +157,17 @@ pub(super) fn run(context: &Context, offline: bool, json: bool) -> Result<Exit, 
     let options = session.options();
     let look = async || {
         let status = session.status().await;
-        let status = status.map_err(|error| Failure::auth("cannot look at the sign-in", &error))?;
+        let status = status.map_err(|error| Failure::auth("cannot check the sign-in", &error))?;
         let (auth_type, now) = (options.auth_type.as_str(), options.clock.now());
         Ok::<_, Failure>(Report::new(endpoint.clone(), auth_type, context.credentials(), status, now))
     };
-    // In one go: the connection to the keyring does not outlive it.
-    let (report, asked) = context.run("Looking at the sign-in", async {
+    // In one call, because the connection to the keyring ends with it.
+    let (report, asked) = context.run("Checking the sign-in", async {
         let mut report = look().await?;
         if offline || !report.usable() || options.auth_type == AuthType::Passthrough {
             return Ok((report, Ok(())));
         }
-        // Looking at the sign-in does not begin one; it may renew the token that the server is asked with.
+        // This does not start a sign-in, but it can renew the token for the request.
         let asked = match session.cached().await {
             Ok(_) => {
                 report = look().await?;
@@ -190,7 +190,7 @@ pub(super) fn run(context: &Context, offline: bool, json: bool) -> Result<Exit, 
         && let Some(error) = context.no_sign_in(&session)?
     {
         output::tell(&format!(
-            "There is nothing to sign in to: {error}. {}",
+            "This control plane has no sign-in: {error}. {}",
             error.hint().unwrap_or_default()
         ));
         return Ok(Exit::Authentication);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_usable_while_it_can_be_renewed() {
+    fn login_is_usable_while_it_can_be_renewed() {
         assert!(report(true, Some(1_000_100), false).usable());
         assert!(report(true, None, false).usable());
         assert!(report(true, Some(999_999), true).usable());
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_word_counts() {
+    fn answer_of_the_server_decides() {
         let server = |answer| {
             let mut report = report(true, Some(1_000_100), true);
             report.take(answer).map(|()| report)
@@ -257,7 +257,7 @@ mod tests {
                 && refused.table().contains("disabled")
         );
         let away = ClientError::Unavailable { endpoint: "h".into(), message: "refused".into() };
-        assert!(server(Err(away)).is_err(), "not knowing is neither yes nor no");
+        assert!(server(Err(away)).is_err(), "an unknown state is neither yes nor no");
         assert!(
             server(Err(ClientError::Unsupported { endpoint: "h".into(), message: "no".into() }))
                 .unwrap()
@@ -266,12 +266,12 @@ mod tests {
     }
 
     #[test]
-    fn the_status_says_how_it_stands() {
+    fn table_shows_the_state() {
         let unchecked = report(true, Some(1_003_600), true);
         assert!(
             unchecked
                 .table()
-                .contains("Signed in:       yes, by what is kept here (the server was not asked)\n")
+                .contains("Signed in:       yes, by the stored login (the server was not asked)\n")
         );
         assert_eq!(
             Report { checked: true, ..unchecked }.table(),

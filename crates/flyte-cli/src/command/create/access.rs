@@ -1,9 +1,9 @@
-//! Options that limit what a key or rule may do.
+//! Options that limit the rights of a key or rule.
 
 use clap::{Args, ValueEnum};
 use flyte_client::Access;
 
-/// What may be done.
+/// The role of a key or rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
     /// Reads
@@ -24,18 +24,18 @@ impl Role {
     }
 }
 
-/// Limits beside the role.
+/// Limits in addition to the role.
 #[derive(Args, Debug)]
 pub(crate) struct Limits {
-    /// OAuth scope that tokens may have; can be given many times. All that the server gives without it
+    /// OAuth scope of its tokens; can be repeated. By default all scopes
     #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
     scope: Vec<String>,
 
-    /// The one project to be used in. Any without it, whatever the configuration says
+    /// Limit it to this project. By default all projects, regardless of the configuration
     #[arg(short, long, value_name = "NAME")]
     project: Option<String>,
 
-    /// The one domain of that project to be used in, such as development
+    /// Limit it to this domain of the project, for example development
     #[arg(short, long, value_name = "NAME", requires = "project")]
     domain: Option<String>,
 }

@@ -17,12 +17,12 @@ use crate::public_key;
 use crate::time::Expiry;
 
 pub(crate) const HELP: &str = "\
-Without --expires the key works for 90 days. For one without an end, and for an administrator's, the server wants you to \
-have signed in within the last 15 minutes: where you have not, you sign in again.
+Without --expires the key works for 90 days. For a key that does not expire, or an administrator's key, you must have signed \
+in within the last 15 minutes. If you have not, you sign in again.
 
-The key holds the server's address, the client ID and the secret: whoever has it needs nothing else. It is shown once \
-and cannot be shown again. Only the key goes to standard output, so that it can be piped; -o is the file to write it \
-to, and the format of results is --output-format here.
+The key contains the server's address, the client ID and the secret, and gives access without anything else. It is shown once \
+and cannot be shown again. Only the key goes to standard output, so you can pipe it. -o names the file to write it \
+to; use --output-format for the format of the result.
 
 For example:
   flyte create api-key ci --expires 90d --role contributor | gh secret set FLYTE_API_KEY
@@ -34,7 +34,7 @@ For example:
 #[derive(Args, Debug)]
 #[group(skip)]
 pub(crate) struct Arguments {
-    /// Name of the key; its client ID is made from it
+    /// Name of the key, from which its client ID is derived
     #[arg(id = "key_name", value_name = "NAME", required_unless_present = "name", conflicts_with = "name")]
     key_name: Option<String>,
 
@@ -42,19 +42,19 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// How long the key works, such as 30d, 12h or 1y, or never for as long as it is not deleted. 90 days without it
+    /// How long the key works, for example 30d, 12h or 1y, or never for no expiry. By default 90 days
     #[arg(long, value_name = "DURATION")]
     expires: Option<Expiry>,
 
-    /// The most that the key may do. Without it, contributor: an administrator's key is made by saying so
+    /// Role of the key. By default contributor; only --role admin creates an administrator's key
     #[arg(long, value_enum)]
     role: Option<Role>,
 
     #[command(flatten)]
     limits: Limits,
 
-    /// File with the client's public key (PEM, or a JSON Web Key Set): the key has no secret then and signs with the private
-    /// key, which stays where it is
+    /// File with the client's public key (PEM, or a JSON Web Key Set). The API key then has no secret, and the client signs with its
+    /// private key
     #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "pipe_to"])]
     public_key: Option<PathBuf>,
 
@@ -96,7 +96,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             .and_then(|issued| issued.hand_over(outlet, "created", context, Clock::default().now()));
         match handed_over {
             Ok(()) => {
-                tell_of_usual_end(unsaid && ends);
+                report_default_expiry(unsaid && ends);
                 Ok(())
             }
             Err(failure) => Err(undo(&keys, &client_id, failure).await),
@@ -105,7 +105,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     Ok(Exit::Success)
 }
 
-/// Creates a key that signs: nothing is secret, and nothing has to be handed over.
+/// Creates a key for a client that signs. It has no secret to deliver.
 fn run_signing(new: NewApiKey, unsaid: bool, path: &Path, context: &Context) -> Result<Exit, Failure> {
     let name = new.name.clone();
     let jwks = public_key::read(path)?;
@@ -113,10 +113,10 @@ fn run_signing(new: NewApiKey, unsaid: bool, path: &Path, context: &Context) -> 
     let made = context.run("Creating the API key", async {
         keys.create_signing(new, jwks).await.map_err(|error| failed(&name, &error))
     })?;
-    output::tell(&key::told(&made, "created", Clock::default().now()));
-    tell_of_usual_end(unsaid && made.expires_at.is_some());
+    output::tell(&key::describe(&made, "created", Clock::default().now()));
+    report_default_expiry(unsaid && made.expires_at.is_some());
     output::tell(&format!(
-        "It has no secret and signs with its private key. Where that is:  flyte create config --endpoint {} --client-id {} \
+        "The client signs with its private key. On its machine, run:  flyte create config --endpoint {} --client-id {} \
          --client-private-key-file PRIVATE.pem\n(which sets admin.authType ClientSecret, admin.clientId and \
          admin.clientPrivateKeyLocation)",
         context.endpoint()?.dns(),
@@ -126,23 +126,23 @@ fn run_signing(new: NewApiKey, unsaid: bool, path: &Path, context: &Context) -> 
     Ok(Exit::Success)
 }
 
-/// Says that an end was chosen for the person, who said nothing about it.
-fn tell_of_usual_end(chosen: bool) {
+/// Informs the user about the default expiry.
+fn report_default_expiry(chosen: bool) {
     if chosen {
-        output::tell("90 days are usual; --expires gives another end, and --expires never gives none.");
+        output::tell("The default is 90 days. Use --expires for another lifetime, or --expires never.");
     }
 }
 
 fn failed(name: &str, error: &ClientError) -> Failure {
-    Failure::resource(format!("cannot create the API key {name}"), error, "api-key")
+    Failure::resource(format!("cannot create API key {name}"), error, "api-key")
 }
 
-/// Deletes a key whose secret nobody got.
+/// Deletes a key whose secret could not be delivered.
 async fn undo<T: flyte_client::Transport>(keys: &ApiKeys<T>, client_id: &str, failure: Failure) -> Failure {
     match keys.delete(client_id).await {
-        Ok(()) => failure.next("The key was deleted again: nothing is left behind. Mend it, then create the key anew."),
+        Ok(()) => failure.next("The key was deleted again. Fix the problem, then create the key again."),
         Err(error) => failure.next(format!(
-            "Nobody has the key, but it is still at the server ({error}). Delete it: flyte delete api-key {client_id} --yes"
+            "The key was lost, but still exists at the server ({error}). Delete it: flyte delete api-key {client_id} --yes"
         )),
     }
 }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_asked_for_only_where_they_are_given() {
+    fn limits_are_requested_only_if_given() {
         let arguments = parse("ci --scope a --scope b,c --role viewer --project p --domain d").unwrap();
         let access = arguments.limits.with(arguments.role);
         assert_eq!(access.scopes, ["a", "b", "c"]);
@@ -176,11 +176,11 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for (line, told) in [
+        for (line, expected) in [
             ("ci --domain d", "--project <NAME>"),
-            ("ci --expires 90", "90 of what? The unit is missing"),
-            ("ci --expires 0d", "longer than nothing"),
-            ("ci --expires soon", "write never for no end"),
+            ("ci --expires 90", "the unit is missing after 90"),
+            ("ci --expires 0d", "longer than zero"),
+            ("ci --expires soon", "write never for no expiry"),
             ("ci --role owner", "possible values: viewer, contributor, admin"),
             ("ci --name ci", "cannot be used with"),
             ("ci -o json", "Use --output-format json for the format"),
@@ -188,12 +188,12 @@ mod tests {
             ("ci -o f --pipe-to cat", "cannot be used with"),
         ] {
             let error = parse(line).unwrap_err();
-            assert!(error.contains(told), "{line}: {error}");
+            assert!(error.contains(expected), "{line}: {error}");
         }
     }
 
     #[test]
-    fn what_stands_behind_pipe_to_is_the_commands() {
+    fn arguments_after_pipe_to_belong_to_the_command() {
         let arguments = parse("ci --pipe-to gh secret set KEY --repo acme/app -o x").unwrap();
         let shown = format!("{:?}", arguments.delivery);
         assert!(

@@ -15,10 +15,10 @@ use crate::output::{self, Format};
 use crate::{confirm, context};
 
 pub(crate) const HELP: &str = "\
-Without a setting it asks for the control plane, at a terminal.
+Without options, the command asks for the control plane at a terminal.
 
-An existing file is changed in place: comments, other settings and their order stay. With --endpoint the mode of \
-signing in becomes the one of --auth-type, or the default (pkce), and plain HTTP is turned off unless --insecure \
+An existing file is changed in place: comments, other settings and their order stay. With --endpoint, the way to \
+sign in becomes that of --auth-type, or the default (pkce), and plain HTTP is turned off unless --insecure \
 is given.
 
 The file holds no secrets, so that it can be kept in source control.
@@ -34,7 +34,7 @@ const DEVBOX_DOMAIN: &str = "development";
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Control plane: host, host:port, https://host or dns:///host. `http://` names a host too, but only --insecure
+    /// Control plane: host, host:port, https://host or dns:///host. `http://` works too, but only --insecure
     /// turns TLS off
     #[arg(long, value_name = "HOST")]
     pub(crate) endpoint: Option<Address>,
@@ -51,24 +51,24 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ID")]
     pub(super) client_id: Option<String>,
 
-    /// File that holds the client's secret; means --auth-type client-secret
+    /// File with the client's secret; implies --auth-type client-secret
     #[arg(long, value_name = "FILE")]
     pub(super) client_secret_file: Option<PathBuf>,
 
-    /// Environment variable that holds the client's secret; means --auth-type client-secret
+    /// Environment variable with the client's secret; implies --auth-type client-secret
     #[arg(long, value_name = "NAME", group = "content", conflicts_with = "client_secret_file")]
     pub(super) client_secret_env_var: Option<String>,
 
-    /// PEM file of the private key that the client signs with instead of a secret; means --auth-type client-secret
+    /// PEM file of the client's private key, instead of a secret; implies --auth-type client-secret
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["client_secret_file", "client_secret_env_var"])]
     pub(super) client_private_key_file: Option<PathBuf>,
 
-    /// Command that prints the access token, as one argument quoted as in a shell; means --auth-type external-command
+    /// Command that prints the access token, as one quoted argument; implies --auth-type external-command
     #[arg(long, value_name = "LINE")]
     pub(super) command: Option<String>,
 
-    /// Organization; by default the first label of a host name of three labels or more
+    /// Organization. By default the first label of a host name with three labels or more
     #[arg(long, value_name = "NAME")]
     pub(crate) org: Option<String>,
 
@@ -76,7 +76,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "NAME")]
     pub(crate) project: Option<String>,
 
-    /// Domain to work in, such as development
+    /// Domain to work in, for example development
     #[arg(short, long, value_name = "NAME")]
     pub(crate) domain: Option<String>,
 
@@ -88,7 +88,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     ca_cert_file: Option<PathBuf>,
 
-    /// Accept any certificate. Whoever is between you and the server can then read everything
+    /// Accept any certificate. An attacker on the network can then read everything
     #[arg(long)]
     insecure_skip_verify: bool,
 
@@ -96,7 +96,7 @@ pub(crate) struct Arguments {
     #[arg(long, visible_alias = "builder", value_name = "BUILDER", value_enum)]
     image_builder: Option<ImageBuilder>,
 
-    /// Registry that built images are pushed to, such as ghcr.io/my-org
+    /// Registry for built images, for example ghcr.io/my-org
     #[arg(long, value_name = "REGISTRY")]
     registry: Option<String>,
 
@@ -108,8 +108,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     local_tracked: bool,
 
-    /// File to write. Without it: .flyte/config.yaml of the project that you are in (a directory with .flyte, or a git
-    /// repository), else ~/.flyte/config.yaml
+    /// File to write. By default .flyte/config.yaml of the project that you are in (a directory with .flyte, or a git
+    /// repository), or else ~/.flyte/config.yaml
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
@@ -117,11 +117,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     force: bool,
 
-    /// Stands in for the global option of that name, whose short form is the file here.
+    /// Replaces the global option of that name, because its short form names the file here.
     #[arg(id = "format", long = "output-format", hide = true, value_enum, default_value_t)]
     _format: Format,
 
-    /// Stands in for the global option, which is another spelling of --output here.
+    /// Replaces the global option, which is another spelling of --output here.
     #[arg(short, long, hide = true, conflicts_with = "output")]
     config: Option<PathBuf>,
 }
@@ -147,7 +147,7 @@ impl ImageBuilder {
 }
 
 impl Arguments {
-    /// Whether nothing is said about the control plane and how to use it.
+    /// Whether no option names the control plane or how to use it.
     fn says_nothing(&self) -> bool {
         let Self {
             endpoint,
@@ -212,13 +212,13 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
     let authority = document.get(key::CA_CERT_FILE_PATH).map(str::to_owned);
     fill_in(&mut document, arguments, &sign_in, ca_cert_file.as_deref(), exists)
         .map_err(|error| unusable(&error))?;
-    // Settings that came with the file stay to be approved; those that this command line writes are the person's own.
+    // Settings that came with the file still need approval. Those of this command line are the user's own.
     let approved = !exists || approval(&path, &environment).is_none();
     document.save().map_err(|error| {
         let failure = Failure::config(format!("cannot write {}", path.display()), &error);
         if exists {
             failure
-                .next("Check that the disk is not full and that you may write there; the file is as it was.")
+                .next("Check that the disk is not full and that the directory is writable. The file was not changed.")
         } else {
             failure
         }
@@ -231,17 +231,17 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
         && document.get(key::CA_CERT_FILE_PATH).is_none()
     {
         output::tell(&format!(
-            "note: admin.caCertFilePath was the other server's and is gone; to trust it here too, add --ca-cert-file {file}."
+            "note: removed admin.caCertFilePath, which belonged to the other server. To trust it here too, add --ca-cert-file {file}."
         ));
     }
     if arguments.endpoint.as_ref().is_some_and(|address| address.plain_http) && !arguments.insecure {
         output::tell(
-            "note: TLS is used although the address begins with http://; for plain HTTP add --insecure.",
+            "note: the connection uses TLS, although the address begins with http://. For plain HTTP, add --insecure.",
         );
     }
     match search::find(None, &environment) {
         Ok(Some(found)) if !same_file(&found, &path) => output::tell(&format!(
-            "note: {} is found before it from here; use this file with --config {}.",
+            "note: {} takes precedence in this directory. To use the new file: --config {}",
             found.display(),
             path.display()
         )),
@@ -250,14 +250,14 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// What of the file has to be approved before commands that find it here act on it.
+/// The settings of the file that need approval before commands that find it here use them.
 fn approval(path: &Path, environment: &Environment) -> Option<Approval> {
     let config = Config::load(None, environment).ok()?;
     let found = config.source.as_deref().is_some_and(|found| same_file(found, path));
     if found { Approval::needed(&config, state_dir(environment).as_deref()) } else { None }
 }
 
-/// Sets what the command line says. For a new file keys are set in the order in which they are to stand: sorted.
+/// Sets the values of the command line. For a new file, keys are set in sorted order.
 fn fill_in(
     document: &mut Document,
     arguments: &Arguments,
@@ -268,7 +268,7 @@ fn fill_in(
     let devbox = arguments.devbox;
     let given = match &arguments.endpoint {
         Some(address) => Some(address.endpoint.clone()),
-        // A literal that parses; were it not to, no endpoint would be written.
+        // A valid literal. If it did not parse, no endpoint would be written.
         None => devbox.then(|| DEVBOX_ENDPOINT.parse().ok()).flatten(),
     };
     let old: Option<Endpoint> = document.get(key::ENDPOINT).and_then(|text| text.parse().ok());
@@ -293,7 +293,7 @@ fn fill_in(
     sign_in.fill_in(document, given.is_some())?;
     match ca_cert_file {
         Some(file) => document.set(key::CA_CERT_FILE_PATH, Setting::Text(file))?,
-        // Nor does the authority of one server vouch for another.
+        // The authority of one server must not be trusted for another.
         None if moved => clear(document, key::CA_CERT_FILE_PATH, Setting::Text(""))?,
         None => {}
     }
@@ -305,7 +305,7 @@ fn fill_in(
     }
     match arguments.insecure_skip_verify {
         true => document.set(key::INSECURE_SKIP_VERIFY, Setting::Boolean(true))?,
-        // That it was accepted for one server says nothing about another.
+        // Accepting any certificate was meant for the other server only.
         false if moved => clear(document, key::INSECURE_SKIP_VERIFY, Setting::Boolean(false))?,
         false => {}
     }
@@ -319,7 +319,7 @@ fn fill_in(
     match (&arguments.org, implied) {
         (Some(org), _) => document.set(key::ORG, Setting::Text(org))?,
         (None, Some(Some(org))) => document.set(key::ORG, Setting::Text(&org))?,
-        // The organization that the address before implied is not the new one's.
+        // The organization implied by the old address does not belong to the new one.
         (None, Some(None)) if old.as_ref().and_then(Endpoint::default_org) == document.get(key::ORG) => {
             clear(document, key::ORG, Setting::Text(""))?;
         }
@@ -328,13 +328,13 @@ fn fill_in(
     text(document, key::PROJECT, arguments.project.as_deref().or(devbox.then_some(DEVBOX_PROJECT)))
 }
 
-/// The authority's file that a document names for an endpoint.
+/// The file of the certificate authority that a document names for an endpoint.
 fn authority_of<'a>(document: &'a Document, endpoint: &Endpoint) -> Option<&'a str> {
     let named: Endpoint = document.get(key::ENDPOINT)?.parse().ok()?;
     document.get(key::CA_CERT_FILE_PATH).filter(|_| named.authority() == endpoint.authority())
 }
 
-/// Removes a key, or sets it to its default where it cannot be removed without touching something else.
+/// Removes a key, or sets it to its default if it cannot be removed without other changes.
 fn clear(document: &mut Document, key: &Key, default: Setting<'_>) -> Result<(), ConfigError> {
     document.remove(key).or_else(|_| document.set(key, default))
 }
@@ -349,7 +349,7 @@ fn target(arguments: &Arguments, environment: &Environment) -> PathBuf {
     }
 }
 
-/// The path as text, if there is a certificate file.
+/// Returns the path as text, if it is a certificate file.
 pub(super) fn readable(path: &Path) -> Result<String, Failure> {
     let unusable = |why: &dyn std::fmt::Display| {
         Failure::new(format!("cannot use the CA file {}", path.display()))
@@ -358,19 +358,19 @@ pub(super) fn readable(path: &Path) -> Result<String, Failure> {
     };
     let content = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
     if !content.contains("-----BEGIN CERTIFICATE-----") {
-        return Err(unusable(&"there is no certificate in PEM form in it"));
+        return Err(unusable(&"it contains no certificate in PEM format"));
     }
     path.to_str()
         .map(str::to_owned)
-        .ok_or_else(|| unusable(&"its name is not Unicode, and cannot be written to the file"))
+        .ok_or_else(|| unusable(&"its name is not Unicode, so it cannot be written to the file"))
 }
 
-/// Asks whether an existing file may be changed; without a terminal nobody can be asked, and it may not.
+/// Asks whether to change an existing file. Without a terminal, this is an error.
 fn consent(path: &Path, retry: &str) -> Result<bool, Failure> {
     if !confirm::possible() {
-        return Err(Failure::new(format!("{} exists already", path.display()))
-            .why("nothing was changed, because nobody can be asked here")
-            .next(format!("To change it in place, keeping its other settings: {retry}")));
+        return Err(Failure::new(format!("{} already exists", path.display()))
+            .why("it was not changed, because there is no terminal to ask for confirmation")
+            .next(format!("To change it in place and keep its other settings: {retry}")));
     }
     let yes = confirm::ask(&format!("{} exists. Change it in place?", path.display()))?;
     if !yes {
@@ -379,7 +379,7 @@ fn consent(path: &Path, retry: &str) -> Result<bool, Failure> {
     Ok(yes)
 }
 
-/// The command line as it was, with --force.
+/// The command line with --force.
 fn retry_line() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     let words = std::env::args().skip(1).map(|word| {

@@ -1,4 +1,4 @@
-//! What `flyte create config` asks at a terminal if the command line does not say which control plane it is for.
+//! The questions of `flyte create config` at a terminal, if the command line does not name a control plane.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,23 +14,21 @@ use crate::cli::Address;
 use crate::failure::{Exit, Failure};
 use crate::{confirm, output};
 
-/// How long a server may take to answer.
+/// The time limit for the server's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The failure if nobody can be asked.
+/// The failure if there is no terminal to ask.
 pub(super) fn impossible() -> Failure {
     Failure::new("the control plane is missing: --endpoint HOST")
-        .why("nobody can be asked here")
+        .why("there is no terminal to ask for it")
         .next("Run `flyte create config --endpoint HOST`; see `flyte create config --help`.")
         .exit(Exit::Usage)
 }
 
-/// Asks for the endpoint until it is one; an empty answer takes the one that was found.
+/// Asks for the endpoint until the answer is valid; an empty answer means the suggested one.
 pub(super) fn endpoint(target: &Path, environment: &Environment) -> Result<Address, Failure> {
     let found = found(target, environment);
-    output::tell(
-        "Which control plane is it for? Give its address, such as flyte.example.com or localhost:8443.",
-    );
+    output::tell("Enter the address of the control plane, for example flyte.example.com or localhost:8443.");
     for (place, endpoint) in &found {
         output::tell(&format!("{place}: {endpoint}"));
     }
@@ -50,8 +48,8 @@ pub(super) fn endpoint(target: &Path, environment: &Environment) -> Result<Addre
     }
 }
 
-/// Asks for the file of the server's authority if its certificate is not trusted here. What else is wrong with the server is
-/// told: the configuration is right without it.
+/// Asks for the file of the server's certificate authority if this machine does not trust its certificate. Other problems with
+/// the server are only reported, because the configuration is valid anyway.
 pub(super) fn authority(
     endpoint: &Endpoint,
     known: Option<&str>,
@@ -63,18 +61,19 @@ pub(super) fn authority(
     match reach(&options)? {
         Some(ConnectFailure::UnknownAuthority) => {}
         Some(failure) => {
-            output::tell(&format!("note: cannot reach {endpoint} now: {failure}."));
+            output::tell(&format!("note: cannot reach {endpoint}: {failure}."));
             return Ok(None);
         }
         None => return Ok(None),
     }
     let page = endpoint.url().as_str();
     output::tell(&format!(
-        "The certificate of {endpoint} is from an authority that this machine does not trust. A flyte-server names the \
-         authority's file when it starts, and offers it as ca.pem on its page {page}."
+        "This machine does not trust the authority that issued the certificate of {endpoint}. A flyte-server names the \
+         authority's file when it starts, and offers it as ca.pem at {page}."
     ));
     loop {
-        let typed = confirm::question("File of the authority (Enter for none):")?.ok_or_else(ended)?;
+        let typed =
+            confirm::question("File of the certificate authority (Enter for none):")?.ok_or_else(ended)?;
         if typed.trim().is_empty() {
             return Ok(None);
         }
@@ -85,9 +84,9 @@ pub(super) fn authority(
     }
 }
 
-/// Why the server cannot be reached; nothing is sent but a request for its root.
+/// Returns why the server cannot be reached. Sends only a request for its root.
 fn reach(options: &SessionOptions) -> Result<Option<ConnectFailure>, Failure> {
-    let failed = |error: &AuthError| Failure::auth("cannot look at the server", error);
+    let failed = |error: &AuthError| Failure::auth("cannot check the server", error);
     let url = options.endpoint.url();
     let http = Http::new(&options.http, url.clone()).map_err(|error| failed(&error))?;
     let client = http.client_for(url).map_err(|error| failed(&error))?;
@@ -100,17 +99,17 @@ fn reach(options: &SessionOptions) -> Result<Option<ConnectFailure>, Failure> {
     Ok(answer.err().map(|error| http.failure(url, &error)))
 }
 
-/// The failure if the person has ended the input instead of answering.
+/// The failure if the user ended the input instead of answering.
 fn ended() -> Failure {
-    // The prompt is a line without an end.
+    // The prompt does not end with a newline.
     output::tell("");
     Failure::new("the question was not answered")
-        .why("nothing was written")
+        .why("no file was written")
         .next("Run `flyte create config --endpoint HOST`.")
         .exit(Exit::Usage)
 }
 
-/// Endpoints that this machine knows, each once and with where it is from, the best one first.
+/// Endpoints that are configured on this machine, without duplicates, with their source, the best one first.
 fn found(target: &Path, environment: &Environment) -> Vec<(String, Endpoint)> {
     let mut found: Vec<(String, Endpoint)> = Vec::new();
     let mut add = |place: String, endpoint: Option<Endpoint>| {
@@ -122,7 +121,7 @@ fn found(target: &Path, environment: &Environment) -> Vec<(String, Endpoint)> {
     };
     for name in key::ENDPOINT.variables() {
         let endpoint = environment.variable(&name).and_then(|text| text.parse().ok());
-        add(format!("{name}, which comes before any file"), endpoint);
+        add(format!("{name}, which takes precedence over files"), endpoint);
     }
     let key = ApiKey::from_environment(environment).ok().flatten();
     add(api_key::VARIABLE.to_owned(), key.map(|key| key.endpoint));
@@ -142,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_machine_knows_is_told_once_and_the_nearest_first() {
+    fn endpoints_are_unique_and_nearest_first() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("config.yaml");
         let mut environment = Environment {
@@ -150,27 +149,27 @@ mod tests {
             home: Some(home.path().to_owned()),
             ..Environment::default()
         };
-        let told = |environment: &Environment| {
+        let list = |environment: &Environment| {
             let found = found(&path, environment).into_iter();
-            let told = found.map(|(place, endpoint)| format!("{place}: {}", endpoint.authority()));
-            told.collect::<Vec<_>>().join("\n").replace(home.path().to_str().unwrap(), "~")
+            let list = found.map(|(place, endpoint)| format!("{place}: {}", endpoint.authority()));
+            list.collect::<Vec<_>>().join("\n").replace(home.path().to_str().unwrap(), "~")
         };
-        assert_eq!(told(&environment), "");
+        assert_eq!(list(&environment), "");
         fs::create_dir(home.path().join(".flyte")).unwrap();
         fs::write(home.path().join(".flyte/config.yaml"), "admin:\n  endpoint: dns:///home\n").unwrap();
-        assert_eq!(told(&environment), "~/.flyte/config.yaml: home");
+        assert_eq!(list(&environment), "~/.flyte/config.yaml: home");
         fs::write(&path, "admin:\n  endpoint: https://target/\n").unwrap();
-        assert_eq!(told(&environment), "~/config.yaml: target");
+        assert_eq!(list(&environment), "~/config.yaml: target");
         fs::write(&path, "admin:\n  endpoint: 'no endpoint'\n").unwrap();
-        assert_eq!(told(&environment), "");
+        assert_eq!(list(&environment), "");
         fs::remove_file(&path).unwrap();
         let variable = |endpoint: &str| [("FLYTE_ADMIN_ENDPOINT".to_owned(), endpoint.to_owned())].into();
         environment.variables = variable("dns:///home");
-        assert_eq!(told(&environment), "FLYTE_ADMIN_ENDPOINT, which comes before any file: home");
+        assert_eq!(list(&environment), "FLYTE_ADMIN_ENDPOINT, which takes precedence over files: home");
         environment.variables = variable("other:1");
         assert_eq!(
-            told(&environment),
-            "FLYTE_ADMIN_ENDPOINT, which comes before any file: other:1\n~/.flyte/config.yaml: home"
+            list(&environment),
+            "FLYTE_ADMIN_ENDPOINT, which takes precedence over files: other:1\n~/.flyte/config.yaml: home"
         );
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ID")]
     id: Option<String>,
 
-    /// Name for display; the identifier without it
+    /// Name for display. By default the identifier
     #[arg(long)]
     name: Option<String>,
 
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
 
-    /// A label; can be given many times
+    /// Label; can be repeated
     #[arg(short, long, value_name = "KEY=VALUE")]
     label: Vec<Label>,
 }
@@ -46,7 +46,7 @@ impl FromStr for Label {
             Some((name, value)) if !name.trim().is_empty() => {
                 Ok(Self(name.trim().to_owned(), value.trim().to_owned()))
             }
-            _ => Err("a label is written as key=value"),
+            _ => Err("write a label as key=value"),
         }
     }
 }
@@ -63,10 +63,10 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     let id = new.id.clone();
     let created = context.run("Creating the project", async {
         let created = client.projects().create(new).await;
-        created.map_err(|error| Failure::client(format!("cannot create the project {id}"), &error))
+        created.map_err(|error| Failure::client(format!("cannot create project {id}"), &error))
     })?;
     if context.global.format == Format::Table {
-        output::tell(&format!("Project {id} created."));
+        output::tell(&format!("Created project {id}."));
     }
     output::print(context.global.format, &created, get::project::details)?;
     Ok(Exit::Success)
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_a_name_and_a_value() {
+    fn label_is_a_name_and_a_value() {
         assert_eq!("team=ml".parse(), Ok(Label("team".into(), "ml".into())));
         assert_eq!(" a = b=c ".parse(), Ok(Label("a".into(), "b=c".into())));
         assert_eq!("a=".parse(), Ok(Label("a".into(), String::new())));

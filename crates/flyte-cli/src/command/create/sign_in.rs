@@ -1,4 +1,4 @@
-//! How the caller proves who it is, as `flyte create config` writes it.
+//! The settings for authentication, as `flyte create config` writes them.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use flyte_config::{AuthType, ConfigError, Document, Environment, Setting};
 use super::config::Arguments;
 use crate::failure::{Exit, Failure};
 
-/// The mode and what goes with it.
+/// The mode and its settings.
 #[derive(Debug, Default)]
 pub(super) struct SignIn {
     pub(super) auth_type: Option<AuthType>,
@@ -19,7 +19,7 @@ pub(super) struct SignIn {
     command: Vec<String>,
 }
 
-/// Keys that make the mode `ClientSecret` wherever they stand.
+/// Keys that imply the mode `ClientSecret`.
 const OF_A_CLIENT: [&Key; 4] = [
     key::CLIENT_ID,
     key::CLIENT_PRIVATE_KEY_LOCATION,
@@ -28,7 +28,7 @@ const OF_A_CLIENT: [&Key; 4] = [
 ];
 
 impl SignIn {
-    /// What the command line says, checked as far as that can be done here.
+    /// Reads and checks the command line.
     pub(super) fn of(arguments: &Arguments, environment: &Environment) -> Result<Self, Failure> {
         let file = |option: &str, path: &Option<std::path::PathBuf>| match path {
             Some(path) => absolute(option, &environment.directory.join(path)).map(Some),
@@ -46,8 +46,8 @@ impl SignIn {
         let implied = match (of_a_client, command.is_empty()) {
             (true, false) => {
                 return Err(usage(
-                    "a client's secret and --command are two ways to sign in",
-                    "Give one of them.",
+                    "a client secret and --command cannot be used together",
+                    "Use only one of them.",
                 ));
             }
             (true, true) => Some(AuthType::ClientSecret),
@@ -58,8 +58,8 @@ impl SignIn {
             && given != implied
         {
             return Err(usage(
-                format!("--auth-type {given} does not go with the other options"),
-                format!("They mean {implied}: leave --auth-type out, or leave them out."),
+                format!("--auth-type {given} contradicts the other options"),
+                format!("They imply {implied}. Remove --auth-type or the other options."),
             ));
         }
         Ok(Self {
@@ -72,7 +72,7 @@ impl SignIn {
         })
     }
 
-    /// Sets what is given; what belongs to the mode before and would bring that back goes.
+    /// Sets the given values, and removes settings that would imply the previous mode.
     pub(super) fn fill_in(&self, document: &mut Document, mode_is_new: bool) -> Result<(), ConfigError> {
         let values = [
             (key::CLIENT_ID, &self.client_id),
@@ -85,7 +85,7 @@ impl SignIn {
         for (key, value) in values {
             match value {
                 Some(value) => document.set(key, Setting::Text(value))?,
-                // One proof takes the place of another.
+                // One way of authentication replaces another.
                 None if proof_given && key != key::CLIENT_ID => clear(document, key)?,
                 None => {}
             }
@@ -102,7 +102,7 @@ impl SignIn {
     }
 }
 
-/// Removes a key, or empties it where it cannot be removed without touching something else.
+/// Removes a key, or empties it if it cannot be removed without other changes.
 fn clear(document: &mut Document, key: &Key) -> Result<(), ConfigError> {
     document.remove(key).or_else(|_| document.set(key, Setting::Text("")))
 }
@@ -111,26 +111,26 @@ fn usage(what: impl Into<String>, next: impl Into<String>) -> Failure {
     Failure::new(what).next(next.into()).exit(Exit::Usage)
 }
 
-/// The path of a file that can be read, as text.
+/// Returns the absolute path of a readable file as text.
 fn absolute(option: &str, path: &Path) -> Result<String, Failure> {
     let unusable = |why: &dyn std::fmt::Display| {
-        Failure::new(format!("cannot use the file {}", path.display()))
+        Failure::new(format!("cannot use {}", path.display()))
             .why(why)
-            .next(format!("Give a file that exists with {option} FILE."))
+            .next(format!("Give an existing file: {option} FILE"))
     };
     std::fs::File::open(path).map_err(|error| unusable(&error))?;
     path.to_str()
         .map(str::to_owned)
-        .ok_or_else(|| unusable(&"its name is not Unicode, and cannot be written to the file"))
+        .ok_or_else(|| unusable(&"its name is not Unicode, so it cannot be written to the file"))
 }
 
-/// The words of a command line, which no shell will see.
+/// Splits a command line into words. No shell is involved.
 fn words(line: &str) -> Result<Vec<String>, Failure> {
     match shlex::split(line) {
         Some(words) if !words.is_empty() => Ok(words),
         _ => Err(usage(
-            "--command is not a command",
-            "Quote it as one argument, such as --command 'gcloud auth print-access-token'.",
+            "--command has no valid command line",
+            "Quote it as one argument: --command 'gcloud auth print-access-token'",
         )),
     }
 }

@@ -20,9 +20,9 @@ use crate::output::{self, Format};
 use crate::time::{self, Period};
 
 pub(crate) const HELP: &str = "\
-A CI system gives its jobs OpenID Connect tokens. Under a trust rule the server takes such a token, where all of the \
-rule's claims match, and gives one of its own for it: CI needs no key, and there is none to leak. In a pattern, * \
-stands for any characters but /, and ** for any characters.
+A CI system gives its jobs OpenID Connect tokens. By a trust rule, the server exchanges a token, if all claims of the \
+rule match, for an access token: CI needs no key that could leak. In a pattern, * \
+matches any characters except /, and ** matches any characters.
 
 For example:
   flyte create trust deploy --github acme/app --ref refs/heads/main --project flytesnacks
@@ -41,20 +41,20 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", hide = true)]
     name: Option<String>,
 
-    /// Who issues the tokens: their iss claim, exactly
+    /// Issuer of the tokens: exactly their iss claim
     #[arg(long, value_name = "URL", value_parser = https, required_unless_present_any = ["github", "gitlab"])]
     issuer: Option<String>,
 
-    /// Whom the tokens are issued for: their aud claim, exactly. The server's issuer name without it,
-    /// which our side of CI asks its tokens for
+    /// Audience of the tokens: exactly their aud claim. By default the server's issuer,
+    /// which flyte requests in CI
     #[arg(long, value_name = "TEXT")]
     audience: Option<String>,
 
-    /// A claim that tokens must have; can be given many times, and all must match
+    /// Claim that tokens must have; can be repeated, and all must match
     #[arg(long, value_name = "NAME=PATTERN")]
     claim: Vec<Claim>,
 
-    /// Where the issuer's keys are, for an issuer without a discovery document that the server can read
+    /// Address of the issuer's JWKS, if the server cannot read a discovery document of the issuer
     #[arg(long, value_name = "URL", value_parser = https)]
     jwks_uri: Option<String>,
 
@@ -70,7 +70,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = path, group = "known")]
     kubernetes_service_account: Option<String>,
 
-    /// Only jobs of this branch or tag, such as refs/heads/main (GitHub and GitLab)
+    /// Only jobs of this branch or tag, for example refs/heads/main (GitHub and GitLab)
     #[arg(long, value_name = "REF", requires = "known", conflicts_with = "kubernetes_service_account")]
     r#ref: Option<String>,
 
@@ -78,14 +78,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", requires = "known", conflicts_with = "kubernetes_service_account")]
     environment: Option<String>,
 
-    /// The most that the holder of a token may do
+    /// Role of the job
     #[arg(long, value_enum, default_value = "contributor")]
     role: Role,
 
     #[command(flatten)]
     limits: Limits,
 
-    /// How long the tokens that the server gives live, such as 15m. The server's default without it
+    /// Lifetime of the access tokens, for example 15m. By default that of the server
     #[arg(long, value_name = "DURATION", value_parser = time::lasting)]
     token_lifetime: Option<Period>,
 }
@@ -102,19 +102,20 @@ impl FromStr for Claim {
             Some((name, pattern)) if !name.trim().is_empty() && !pattern.is_empty() => {
                 Ok(Self(name.trim().to_owned(), pattern.to_owned()))
             }
-            _ => Err("a claim is written as name=pattern, such as sub='repo:acme/*'"),
+            _ => Err("write a claim as name=pattern, for example sub='repo:acme/*'"),
         }
     }
 }
 
 fn https(text: &str) -> Result<String, String> {
-    let url: Url =
-        text.parse().map_err(|error| format!("it is no URL such as https://ci.example.com ({error})"))?;
+    let url: Url = text
+        .parse()
+        .map_err(|error| format!("it is not a URL ({error}); write it as https://ci.example.com"))?;
     let local = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
     if url.scheme() != "https" && !(url.scheme() == "http" && local) {
-        return Err("it has to start with https://: keys are fetched from there".to_owned());
+        return Err("it must start with https://, because the server fetches keys from it".to_owned());
     }
-    // As typed: `iss` is compared character by character, and a URL's own text gains a slash.
+    // As typed, because `iss` is compared character by character, and parsing a URL adds a slash.
     Ok(text.to_owned())
 }
 
@@ -123,7 +124,7 @@ fn path(text: &str) -> Result<String, &'static str> {
     if parts.len() >= 2 && parts.iter().all(|part| !part.is_empty() && !part.contains(char::is_whitespace)) {
         Ok(text.to_owned())
     } else {
-        Err("it has two parts, as in acme/app")
+        Err("write it as two parts, for example acme/app")
     }
 }
 
@@ -137,17 +138,16 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     let session = context.encrypted_session(false)?;
     let trusts = context.client_of(session.clone())?.trusts();
     let created = context.run("Creating the trust rule", async {
-        // As the job's side asks for its token: the server by its own name, which may differ from its address here.
+        // As the job requests its token: the audience is the server's issuer, which may differ from its address here.
         if by_default && let Ok(provider) = session.provider().await {
             new.audience = token_exchange::audience(&provider, &control_plane);
         }
         let created = trusts.create(new).await;
-        created.map_err(|error| {
-            Failure::resource(format!("cannot create the trust rule {name}"), &error, "trust")
-        })
+        created
+            .map_err(|error| Failure::resource(format!("cannot create trust rule {name}"), &error, "trust"))
     })?;
     if context.global.format == Format::Table {
-        output::tell(&format!("Trust rule {name} created."));
+        output::tell(&format!("Created trust rule {name}."));
         if let Some(known) = known {
             output::tell(&known.next_step(&endpoint, &created.audience));
         }
@@ -167,7 +167,7 @@ impl Arguments {
         chosen.into_iter().find_map(|(given, known)| given.is_some().then_some(known))
     }
 
-    /// The rule that the options make.
+    /// The rule that the options define.
     fn rule(self, endpoint: &str) -> Result<NewTrust, Failure> {
         let known = self.known();
         let path = self.github.or(self.gitlab).or(self.kubernetes_service_account);
@@ -179,19 +179,19 @@ impl Arguments {
             if let Some(before) = claims.insert(name.clone(), pattern.clone())
                 && before != pattern
             {
-                return Err(mistake(format!("the claim {name} is to match both {before:?} and {pattern:?}"))
-                    .next("Give each claim once."));
+                return Err(mistake(format!(
+                    "the claim {name} has two patterns, {before:?} and {pattern:?}"
+                ))
+                .next("Use each claim once."));
             }
         }
         if claims.is_empty() {
-            return Err(mistake(
-                "no --claim is given, so that everybody with a token of the issuer would be trusted".into(),
-            )
-            .next("Say whose tokens: --claim sub='repo:acme/*'"));
+            return Err(mistake("without --claim, the rule would trust every token of the issuer".into())
+                .next("Name the trusted jobs: --claim sub='repo:acme/*'"));
         }
         if claims.values().all(|pattern| pattern.chars().all(|c| c == '*')) {
-            return Err(mistake("the claims match everybody with a token of the issuer".into())
-                .next("Say whose tokens: --claim sub='repo:acme/*'"));
+            return Err(mistake("the claims match every token of the issuer".into())
+                .next("Name the trusted jobs: --claim sub='repo:acme/*'"));
         }
         Ok(NewTrust {
             name: self.name.or(self.rule_name).unwrap_or_default(),
@@ -206,7 +206,7 @@ impl Arguments {
 }
 
 fn mistake(why: String) -> Failure {
-    Failure::new("this would be no safe trust rule").why(why).exit(Exit::Usage)
+    Failure::new("the trust rule would not be safe").why(why).exit(Exit::Usage)
 }
 
 #[cfg(test)]

@@ -16,14 +16,14 @@ pub(crate) struct Arguments {
     /// Name of the run
     run: String,
 
-    /// Name of the one action to show; all are listed without it
+    /// Name of the action to show in detail. By default all actions are listed
     action: Option<String>,
 
-    /// Only actions in this phase, such as running or failed; can be given many times
+    /// Only actions in this phase, for example running or failed; can be repeated
     #[arg(long, value_name = "PHASE", conflicts_with = "action")]
     in_phase: Vec<Phase>,
 
-    /// The most actions to list; all without it
+    /// Maximum number of actions to list. By default all
     #[arg(long, value_name = "COUNT", conflicts_with = "action")]
     limit: Option<u32>,
 }
@@ -37,7 +37,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         let action = context.run("Fetching the action", async {
             let found = actions.get(&run.action(&name)).await;
             found.map_err(|error| {
-                let what = format!("cannot show the action {name} of the run {}", run.name);
+                let what = format!("cannot show action {name} of run {}", run.name);
                 Failure::resource(what, &error, &format!("action {}", run.name))
             })
         })?;
@@ -47,11 +47,11 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     let found = context.run("Listing actions", async {
         let listed = actions.list(run.clone(), arguments.in_phase, arguments.limit).collect().await;
         listed.map_err(|error| {
-            Failure::resource(format!("cannot list the actions of the run {}", run.name), &error, "run")
+            Failure::resource(format!("cannot list the actions of run {}", run.name), &error, "run")
         })
     })?;
     if found.is_empty() {
-        output::tell(&format!("The run {} has no such actions.", run.name));
+        output::tell(&format!("Run {} has no matching actions.", run.name));
         if format == Format::Table {
             return Ok(Exit::Success);
         }
@@ -78,12 +78,12 @@ fn table(actions: &[Action], now: i64, wide: bool) -> String {
     output::table(["NAME", "TASK", "CALLED BY", "GROUP", "PHASE", "ATTEMPTS", "STARTED", "TOOK"], rows)
 }
 
-/// Where it stands, and whether it is the result of an earlier call.
+/// The phase, and whether the result comes from the cache.
 fn phase(action: &Action) -> String {
     if action.cached { format!("{} (cached)", action.phase) } else { action.phase.to_string() }
 }
 
-/// One action, one field in a line, its attempts, and why it failed.
+/// One action, with one field for each line, its attempts, and why it failed.
 fn details(details: &ActionDetails, now: i64) -> String {
     let action = &details.action;
     let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now)).unwrap_or_default();
@@ -103,7 +103,7 @@ fn details(details: &ActionDetails, now: i64) -> String {
     if !details.history.is_empty() {
         let rows = details.history.iter().map(|attempt| {
             let error = attempt.error.as_ref().map(|error| error.message.as_str()).unwrap_or_default();
-            // The last line of a traceback says what is wrong.
+            // The last line of a traceback is the error.
             let reason = error.trim_end().lines().last().unwrap_or_default().to_owned();
             let (phase, started) = (attempt.phase.to_string(), since(attempt.started_at, now));
             [attempt.attempt.to_string(), phase, started, reason]
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn actions_are_a_table_and_one_is_shown_in_detail() {
+    fn actions_have_a_table_and_details() {
         let action = Action {
             name: "a1".into(),
             run: "rabc".into(),

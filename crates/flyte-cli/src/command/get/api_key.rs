@@ -10,15 +10,15 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::time;
 
-/// How long before its end a key is warned of, in seconds.
+/// Warn about a key that expires within this time, in seconds.
 const LAST_WEEK: i64 = 7 * 86_400;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Name or client ID of the one key to show; all that you may see are listed without it
+    /// Name or client ID of the key to show in detail. By default all keys that you can see are listed
     name: Option<String>,
 
-    /// The most keys to list; all without it
+    /// Maximum number of keys to list. By default all
     #[arg(long, value_name = "COUNT", conflicts_with = "name")]
     limit: Option<u32>,
 }
@@ -30,12 +30,10 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     if let Some(name) = arguments.name {
         let key = context.run("Fetching the API key", async {
             let found = keys.get(&name).await;
-            found.map_err(|error| {
-                Failure::resource(format!("cannot show the API key {name}"), &error, "api-key")
-            })
+            found.map_err(|error| Failure::resource(format!("cannot show API key {name}"), &error, "api-key"))
         })?;
         output::print(format, &key, |key| details(key, now))?;
-        warn_of_ends(std::slice::from_ref(&key), now);
+        warn_of_expiry(std::slice::from_ref(&key), now);
         return Ok(Exit::Success);
     }
     let found = context.run("Listing API keys", async {
@@ -43,18 +41,18 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         listed.map_err(|error| Failure::resource("cannot list API keys", &error, "api-key"))
     })?;
     if found.is_empty() {
-        output::tell("No API keys found. Create one: flyte create api-key NAME");
+        output::tell("You have no API keys yet. Create one: flyte create api-key NAME");
         if format == Format::Table {
             return Ok(Exit::Success);
         }
     }
     output::print(format, &found, |keys| table(keys, now, context.global.wide))?;
-    warn_of_ends(&found, now);
+    warn_of_expiry(&found, now);
     Ok(Exit::Success)
 }
 
-/// Warns of the keys that are in their last week, on standard error.
-fn warn_of_ends(keys: &[ApiKey], now: i64) {
+/// Warns about keys in their last week, on standard error.
+fn warn_of_expiry(keys: &[ApiKey], now: i64) {
     if let Some(warning) = warning(keys, now) {
         output::tell(&warning);
     }
@@ -63,7 +61,7 @@ fn warn_of_ends(keys: &[ApiKey], now: i64) {
 fn warning(keys: &[ApiKey], now: i64) -> Option<String> {
     let soon = |key: &&ApiKey| key.expires_at.is_some_and(|at| (now..=now + LAST_WEEK).contains(&at));
     let ending: Vec<_> = keys.iter().filter(soon).collect();
-    let next = "A new secret and a new end: flyte rotate api-key";
+    let next = "To renew: flyte rotate api-key";
     match ending.as_slice() {
         [] => None,
         [key] => {
@@ -89,7 +87,7 @@ fn table(keys: &[ApiKey], now: i64, wide: bool) -> String {
     let relative = |moment: Option<i64>, none: &str| {
         moment.map_or_else(|| none.to_owned(), |at| time::relative(at, now))
     };
-    // Where the server does not tell when a key was made, it does not tell of its end and use either.
+    // A server that does not report when a key was created does not report its expiry and last use either.
     let used =
         |key: &ApiKey| relative(key.last_used_at, if key.created_at.is_some() { "never" } else { "-" });
     let creator = |key: &ApiKey| {
@@ -133,12 +131,12 @@ fn table(keys: &[ApiKey], now: i64, wide: bool) -> String {
     output::table(heading, rows)
 }
 
-/// One key, one field in a line; never its secret, which the server does not have.
+/// One key, with one field for each line; never its secret, which the server does not have.
 fn details(key: &ApiKey, now: i64) -> String {
     let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now));
-    let told = key.created_at.is_some();
+    let reported = key.created_at.is_some();
     let rotation = key.previous_secret_expires_at.filter(|at| *at > now);
-    let otherwise = |text: &str| if told { text.to_owned() } else { String::new() };
+    let otherwise = |text: &str| if reported { text.to_owned() } else { String::new() };
     output::details([
         ("Name", key.name.clone()),
         ("Client ID", key.client_id.clone()),
@@ -151,13 +149,13 @@ fn details(key: &ApiKey, now: i64) -> String {
         ("Project", key.access.project.clone()),
         ("Domain", key.access.domain.clone()),
         (
-            "Secret before",
+            "Old secret",
             rotation.map(|at| format!("works until {}", time::moment(at, now))).unwrap_or_default(),
         ),
     ])
 }
 
-/// Who made something: the name, the e-mail address and the subject, as far as they are known.
+/// The creator: name, e-mail address and subject, as far as they are known.
 pub(crate) fn maker(name: &str, email: &str, subject: &str) -> String {
     match (name, email) {
         ("", "") => subject.to_owned(),
@@ -188,7 +186,7 @@ fn place(access: &Access) -> String {
     }
 }
 
-/// What limits a key or a rule, in words.
+/// The limits of a key or rule, in words.
 pub(crate) fn limits(access: &Access) -> String {
     let scopes = access.scopes.join(" ");
     [("role", &access.role), ("scopes", &scopes), ("project", &access.project), ("domain", &access.domain)]
@@ -224,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_in_their_last_week_are_warned_of() {
+    fn warning_names_keys_in_their_last_week() {
         let ends =
             |name: &str, at| ApiKey { name: name.into(), client_id: name.into(), expires_at: at, ..key() };
         let now = 1_000_000;
@@ -235,7 +233,7 @@ mod tests {
         assert_eq!(
             warning(&[gone, soon.clone(), later], now).as_deref(),
             Some(
-                "The API key soon stops working in 7 days. A new secret and a new end: flyte rotate api-key soon --expires 90d"
+                "The API key soon stops working in 7 days. To renew: flyte rotate api-key soon --expires 90d"
             )
         );
         let text = warning(&[soon, ends("at-once", Some(now)), never], now).unwrap();
@@ -243,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_a_table() {
+    fn keys_have_a_table() {
         let hosted = ApiKey { client_id: "old".into(), name: "old".into(), ..ApiKey::default() };
         let expired = ApiKey { expires_at: Some(1_000_100), last_used_at: Some(1_000_140), ..key() };
         let keys = [key(), hosted, expired];
@@ -253,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_maker_is_told_as_far_as_known() {
+    fn maker_has_the_known_parts() {
         assert_eq!(maker("Ada", "ada@example.com", "7c1"), "Ada <ada@example.com> (7c1)");
         assert_eq!(maker("CI", "", "ci"), "CI (ci)");
         assert_eq!(maker("", "ada@example.com", "7c1"), "ada@example.com (7c1)");
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_shown_in_detail() {
+    fn key_has_details() {
         insta::assert_snapshot!(details(&key(), 1_000_200));
     }
 }

@@ -12,10 +12,10 @@ use crate::time;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Name of the one app to show; all are listed without it
+    /// Name of the app to show in detail. By default all apps are listed
     name: Option<String>,
 
-    /// The most apps to list
+    /// Maximum number of apps to list
     #[arg(long, value_name = "COUNT", default_value_t = 100, conflicts_with = "name")]
     limit: u32,
 }
@@ -27,12 +27,12 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         let (place, apps) = (context.place()?, context.place_client()?.apps());
         let app = context.run("Fetching the app", async {
             let found = apps.get(&AppId::new(place, &name)).await;
-            found.map_err(|error| Failure::resource(format!("cannot show the app {name}"), &error, "app"))
+            found.map_err(|error| Failure::resource(format!("cannot show app {name}"), &error, "app"))
         })?;
         output::print(format, &app, |app| details(app, now))?;
         return Ok(Exit::Success);
     }
-    // Where no project is chosen, those of all projects, as the published command does.
+    // Without a project, list the apps of all projects, as the published command does.
     let task = &context.config.task;
     let place = match (&task.project, &task.domain) {
         (None, None) => None,
@@ -45,9 +45,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     })?;
     if found.is_empty() {
         let within = place.as_ref().map(|place| format!(" in {place}")).unwrap_or_default();
-        output::tell(&format!(
-            "There are no apps{within} that you can see. Deploy one: flyte deploy FILE.py"
-        ));
+        output::tell(&format!("No apps{within} yet. Deploy one: flyte deploy FILE.py"));
         if format == Format::Table {
             return Ok(Exit::Success);
         }
@@ -56,7 +54,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     Ok(Exit::Success)
 }
 
-/// Many apps; `placed` where their projects differ.
+/// Several apps; `placed` if they can have different projects.
 fn table(apps: &[App], now: i64, placed: bool, wide: bool) -> String {
     if !wide {
         let place_or_url = |app: &App| if placed { app.place.to_string() } else { app.url.clone() };
@@ -89,7 +87,7 @@ fn state(app: &App) -> String {
     }
 }
 
-/// One app, one field in a line.
+/// One app, with one field for each line.
 pub(crate) fn details(app: &App, now: i64) -> String {
     let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now)).unwrap_or_default();
     output::details([
@@ -114,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn apps_are_a_table_and_one_is_shown_in_detail() {
+    fn apps_have_a_table_and_details() {
         let app = App {
             name: "board".into(),
             place: Place::new("flytesnacks", "development"),

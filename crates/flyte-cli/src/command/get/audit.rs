@@ -12,8 +12,8 @@ use crate::output::{self, Format};
 use crate::time::Moment;
 
 pub(crate) const HELP: &str = "\
-Events must meet all conditions. A TIME is how long ago it is (2h, 7d), a time with its zone (2026-11-24T22:00:00Z), or a day \
-(2026-11-24, from midnight UTC). With --output wide the table has all that is known of each event.
+Events must match all filters. A TIME is a duration before now (2h, 7d), a time with its zone (2026-11-24T22:00:00Z), or a day \
+(2026-11-24, from midnight UTC). With --output wide, the table shows all fields of each event.
 
 For example:
   flyte get audit --email ada@example.com --since 7d
@@ -22,19 +22,19 @@ For example:
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Only events of this kind, such as signed_in or api_key_created
+    /// Only events of this kind, for example signed_in or api_key_created
     #[arg(long, value_name = "EVENT", default_value = "", hide_default_value = true)]
     event: String,
 
-    /// Only what this one did: the subject of a person, or the client ID of a key
+    /// Only events of this subject: the subject of a user, or the client ID of a key
     #[arg(long, value_name = "SUBJECT", default_value = "", hide_default_value = true)]
     subject: String,
 
-    /// Only what the person with this e-mail address did, in any case; an address that they had counts too
+    /// Only events of the user with this e-mail address, ignoring case; earlier addresses match, too
     #[arg(long, value_name = "EMAIL", value_parser = email)]
     email: Option<String>,
 
-    /// Only what was done to this, such as a key's client ID; with * at the end, to whatever begins so
+    /// Only events with this object, for example a key's client ID; * at the end matches any continuation
     #[arg(long, value_name = "OBJECT", default_value = "", hide_default_value = true)]
     object: String,
 
@@ -42,11 +42,11 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "NAME")]
     project: Option<String>,
 
-    /// Only events in the domain of this name
+    /// Only events in this domain
     #[arg(short, long, value_name = "NAME")]
     domain: Option<String>,
 
-    /// Only what came from this IP address
+    /// Only events from this IP address
     #[arg(long, value_name = "ADDRESS")]
     address: Option<IpAddr>,
 
@@ -58,12 +58,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
 
-    /// The most events to show, the newest first
+    /// Maximum number of events to show, newest first
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: u32,
 }
 
-/// An e-mail address, so far as it can be told here.
+/// Checks that a text looks like an e-mail address.
 fn email(text: &str) -> Result<String, &'static str> {
     match text.split_once('@') {
         Some((name, host)) if !name.is_empty() && !host.is_empty() => Ok(text.to_owned()),
@@ -77,7 +77,7 @@ impl Arguments {
         if let (Some(since), Some(until)) = (since, until)
             && until <= since
         {
-            return Err(Failure::new("--until is not after --since").exit(Exit::Usage));
+            return Err(Failure::new("--until must be after --since").exit(Exit::Usage));
         }
         Ok(Filter {
             event: self.event,
@@ -104,14 +104,14 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         listed.map_err(|error| Failure::client("cannot read the audit log", &error))
     })?;
     if events.is_empty() {
-        output::tell("No events meet these conditions.");
+        output::tell("No matching events.");
         if format == Format::Table {
             return Ok(Exit::Success);
         }
     }
     output::print(format, &events, |events| table(events, context.global.wide))?;
     if format == Format::Table && u32::try_from(events.len()) == Ok(limit) {
-        output::tell(&format!("These are the newest {limit}; there may be more: --limit COUNT."));
+        output::tell(&format!("Showing the newest {limit}; there may be more. To see more: --limit COUNT"));
     }
     Ok(Exit::Success)
 }
@@ -141,7 +141,7 @@ mod tests {
     use crate::command::get;
 
     #[test]
-    fn events_are_a_table_that_fits() {
+    fn table_of_events_fits() {
         let event = Event {
             id: 7,
             at: 1_795_557_600,
@@ -175,10 +175,10 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_those_that_were_typed() {
+    fn filter_has_the_typed_values() {
         let line = "--email ada@example.com --object r* -p p -d d --address ::1 --since 1h --until 2001-09-09 --limit 7";
         let refused = arguments(line).unwrap().filter(2_000_000_000).unwrap_err();
-        assert_eq!(refused.summary(), "--until is not after --since");
+        assert_eq!(refused.summary(), "--until must be after --since");
         let filter = arguments(&line.replace("1h", "2001-09-08")).unwrap().filter(0).unwrap();
         let expected = Filter {
             email: "ada@example.com".into(),
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_wrong_is_named() {
+    fn mistakes_are_named() {
         for (line, flag) in [
             ("--email ada", "--email <EMAIL>"),
             ("--address localhost", "--address <ADDRESS>"),

@@ -16,15 +16,15 @@ pub(crate) struct Arguments {
     /// Name of the run
     run: String,
 
-    /// Name of the action; the run's own without it
+    /// Name of the action. By default the root action of the run
     #[arg(default_value = ROOT, hide_default_value = true)]
     action: String,
 
-    /// Only what it was given
+    /// Only the inputs
     #[arg(short, long, conflicts_with = "outputs_only")]
     inputs_only: bool,
 
-    /// Only what it returned
+    /// Only the outputs
     #[arg(long)]
     outputs_only: bool,
 }
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let found = context.run("Fetching inputs and outputs", async {
         let found = data.get(&id).await;
         found.map_err(|error| {
-            let what = format!("cannot show what the action {action} of the run {run} was given");
+            let what = format!("cannot show the inputs and outputs of action {action} of run {run}");
             Failure::resource(what, &error, &format!("action {run}"))
         })
     })?;
@@ -60,7 +60,7 @@ fn table(data: &Data) -> String {
     text
 }
 
-/// Names with their values as JSON has them, texts as they are.
+/// Names with their values: texts unchanged, everything else as JSON.
 pub(crate) fn named(values: &BTreeMap<String, Value>) -> String {
     let rows = values.iter().map(|(name, value)| (name.as_str(), shown(value)));
     output::details(rows)
@@ -68,7 +68,7 @@ pub(crate) fn named(values: &BTreeMap<String, Value>) -> String {
 
 fn shown(value: &Value) -> String {
     match value {
-        // An empty text would look like nothing at all.
+        // An empty text would be invisible.
         Value::String(text) if !text.is_empty() => text.clone(),
         value => value.to_string(),
     }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_and_outputs_are_shown_by_name() {
+    fn table_has_inputs_and_outputs_by_name() {
         let data = Data {
             inputs: [
                 ("name".to_owned(), json!("Ada")),

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 
-/// How long a log is silent before what it has is taken to be all, without --follow.
+/// Without --follow, the log counts as complete after this silence.
 const SILENCE: Duration = Duration::from_millis(700);
 
 #[derive(Args, Debug)]
@@ -22,15 +22,15 @@ pub(crate) struct Arguments {
     /// Name of the run
     run: String,
 
-    /// Name of the action; the run's own without it
+    /// Name of the action. By default the root action of the run
     #[arg(default_value = ROOT, hide_default_value = true)]
     action: String,
 
-    /// Go on until the action is over, through its retries
+    /// Follow the log until the action ends, including its retries
     #[arg(short, long)]
     follow: bool,
 
-    /// Only the last lines, before what is still to come
+    /// Show only this number of existing lines, from the end
     #[arg(short, long, value_name = "COUNT")]
     lines: Option<usize>,
 
@@ -38,11 +38,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     show_ts: bool,
 
-    /// Which attempt; the latest without it
+    /// Number of the attempt. By default the latest
     #[arg(short, long, value_name = "NUMBER", conflicts_with = "follow", value_parser = clap::value_parser!(u32).range(1..))]
     attempt: Option<u32>,
 
-    /// Leave out what comes from the system and not from the task
+    /// Leave out lines of the system, and show only those of the task
     #[arg(long)]
     filter_system: bool,
 }
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let id = RunId::new(context.place()?, run).action(action);
     let client = context.place_client()?;
     let failed = |error: ClientError| {
-        let what = format!("cannot show what the action {action} of the run {run} writes");
+        let what = format!("cannot show the log of action {action} of run {run}");
         Failure::resource(what, &error, &format!("action {run}"))
     };
     let mut printer = Printer {
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
                     _ = &mut stop => return Ok(None),
                 };
                 match event {
-                    // What was written before has come.
+                    // The existing lines have arrived.
                     Err(_) => context.progress.around_result(|| printer.go_live())?,
                     Ok(Ok(Some(Event::Line(_, line)))) => {
                         context.progress.around_result(|| printer.line(line))?
@@ -91,20 +91,20 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         return Ok(match over {
             Some(phase) if phase.is_a_success() => Exit::Success,
             Some(phase) => {
-                output::tell(&format!("The action {action} of the run {run} has ended: {phase}."));
+                output::tell(&format!("Action {action} of run {run} ended: {phase}."));
                 Exit::Run
             }
             None => Exit::Interrupted,
         });
     }
-    let told = context.run("Fetching the log", async {
+    let message = context.run("Fetching the log", async {
         let details = client.actions().get(&id).await.map_err(failed)?;
         let attempt = arguments.attempt.unwrap_or(details.action.attempts);
         if attempt == 0 {
-            return Ok(Some(format!("The action {action} of the run {run} has not started yet.")));
+            return Ok(Some(format!("Action {action} of run {run} has not started yet.")));
         }
         let (logs, over) = (client.logs(), details.action.phase.is_over());
-        // The log of what is over ends by itself; that of what runs goes on, and is not waited for.
+        // The log of an ended action ends by itself. Do not wait for that of a running one.
         let (log, silence) = if over {
             (logs.of_action(&id, attempt).await, SILENCE * 8)
         } else {
@@ -121,13 +121,13 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         }
     })?;
     printer.go_live()?;
-    if let Some(told) = told {
-        output::tell(&told);
+    if let Some(message) = message {
+        output::tell(&message);
     }
     Ok(Exit::Success)
 }
 
-/// Writes lines, at first only the last ones where that is wanted.
+/// Writes lines, at first only the last ones if requested.
 struct Printer<'a> {
     arguments: &'a Arguments,
     format: Format,
@@ -150,7 +150,7 @@ impl Printer<'_> {
         Ok(())
     }
 
-    /// Writes what is kept, and from now on every line at once.
+    /// Writes the buffered lines, and from now on every line at once.
     fn go_live(&mut self) -> Result<(), Failure> {
         self.live = true;
         while let Some(line) = self.kept.pop_front() {
@@ -161,7 +161,7 @@ impl Printer<'_> {
 
     fn write(&self, line: &Line) -> Result<(), Failure> {
         if self.format != Format::Table {
-            // One object in a line: a log has no end that a list could wait for.
+            // One object for each line, because a log may not end.
             let text = serde_json::to_string(line)
                 .map_err(|error| Failure::new("cannot write the log").why(error))?;
             return output::write(&format!("{text}\n"));

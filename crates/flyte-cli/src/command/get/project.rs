@@ -11,18 +11,18 @@ use crate::output::{self, Format};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Identifier of the one project to show; all are listed without it
+    /// Identifier of the project to show in detail. By default all projects are listed
     name: Option<String>,
 
-    /// List the archived projects instead of those in use
+    /// List archived projects instead of active ones
     #[arg(long, conflicts_with = "name")]
     archived: bool,
 
-    /// The most projects to list; all without it
+    /// Maximum number of projects to list. By default all
     #[arg(long, value_name = "COUNT", conflicts_with = "name")]
     limit: Option<u32>,
 
-    /// Field to sort by, such as id, name or created_at; with `:desc` the other way round
+    /// Field to sort by, for example id, name or created_at; append `:desc` for descending order
     #[arg(long, value_name = "FIELD[:asc|:desc]", default_value = "created_at", conflicts_with = "name")]
     sort_by: Order,
 }
@@ -41,7 +41,7 @@ impl FromStr for Order {
         let (field, descending) = match text.split_once(':') {
             None | Some((_, "asc")) => (text.trim_end_matches(":asc"), false),
             Some((field, "desc")) => (field, true),
-            Some(_) => return Err("the direction is asc or desc, as in name:desc"),
+            Some(_) => return Err("the direction must be asc or desc, as in name:desc"),
         };
         if field.is_empty() {
             Err("the field is missing")
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             projects
                 .get(&id)
                 .await
-                .map_err(|error| Failure::client(format!("cannot show the project {id}"), &error))
+                .map_err(|error| Failure::client(format!("cannot show project {id}"), &error))
         })?;
         output::print(format, &project, details)?;
         return Ok(Exit::Success);
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     })?;
     if found.is_empty() {
         let kind = if arguments.archived { "archived projects" } else { "projects" };
-        output::tell(&format!("There are no {kind} that you can see. Create one: flyte create project NAME"));
+        output::tell(&format!("No {kind} yet. Create one: flyte create project NAME"));
         if format == Format::Table {
             return Ok(Exit::Success);
         }
@@ -101,7 +101,7 @@ fn table(projects: &[Project], wide: bool) -> String {
     output::table(["ID", "NAME", "DOMAINS", "STATE", "DESCRIPTION"], rows)
 }
 
-/// One project, one field in a line.
+/// One project, with one field for each line.
 pub(crate) fn details(project: &Project) -> String {
     let labels: Vec<_> = project.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     output::details([
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn projects_are_a_table() {
+    fn projects_have_a_table() {
         let text = output::fits(&table(&[project()], false));
         let expected = "ID           NAME          DOMAINS                           STATE\n\
                         flytesnacks  Flyte snacks  development, staging, production  active\n";
@@ -150,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn a_project_is_shown_in_detail() {
+    fn project_has_details() {
         let expected = "ID:       flytesnacks\nName:     Flyte snacks\nState:    active\n\
                         Domains:  development, staging, production\nLabels:   team=ml\n";
         assert_eq!(details(&project()), expected);
     }
 
     #[test]
-    fn an_order_is_a_field_and_a_direction() {
+    fn order_is_a_field_and_a_direction() {
         let order = |field: &str, descending| Ok(Order { field: field.into(), descending });
         assert_eq!("name".parse(), order("name", false));
         assert_eq!("name:asc".parse(), order("name", false));

@@ -13,22 +13,22 @@ use crate::time;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Name of the one run to show; all are listed without it
+    /// Name of the run to show in detail. By default all runs are listed
     name: Option<String>,
 
-    /// The most runs to list
+    /// Maximum number of runs to list
     #[arg(long, value_name = "COUNT", default_value_t = 100, conflicts_with = "name")]
     limit: u32,
 
-    /// Only runs in this phase, such as running or failed; can be given many times
+    /// Only runs in this phase, for example running or failed; can be repeated
     #[arg(long, value_name = "PHASE", conflicts_with = "name")]
     in_phase: Vec<Phase>,
 
-    /// Only runs that you have started
+    /// Only runs that you started
     #[arg(long, conflicts_with = "name")]
     only_mine: bool,
 
-    /// Only runs of this task, by its full name, such as env.main
+    /// Only runs of the task with this full name, for example env.main
     #[arg(long, value_name = "NAME", conflicts_with = "name")]
     task_name: Option<String>,
 
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "VERSION", conflicts_with = "name")]
     task_version: Option<String>,
 
-    /// Only runs with this label; can be given many times, and all must match
+    /// Only runs with this label; can be repeated, and all labels must match
     #[arg(long, value_name = "KEY=VALUE", value_parser = label, conflicts_with = "name")]
     with_label: Vec<(String, String)>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 pub(crate) fn label(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
-        _ => Err("it is written as NAME=VALUE"),
+        _ => Err("write it as NAME=VALUE"),
     }
 }
 
@@ -58,15 +58,20 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     if let Some(name) = arguments.name {
         let run = context.run("Fetching the run", async {
             let found = runs.get(&RunId::new(place, &name)).await;
-            found.map_err(|error| Failure::resource(format!("cannot show the run {name}"), &error, "run"))
+            found.map_err(|error| Failure::resource(format!("cannot show run {name}"), &error, "run"))
         })?;
         output::print(format, &run, |run| details(run, now))?;
         return Ok(Exit::Success);
     }
+    let filtered = arguments.only_mine
+        || arguments.task_name.is_some()
+        || arguments.task_version.is_some()
+        || !arguments.in_phase.is_empty()
+        || !arguments.with_label.is_empty();
     let found = context.run("Listing runs", async {
         let created_by = if arguments.only_mine {
-            let told = client.identity().user_info().await;
-            Some(told.map_err(|error| Failure::client("cannot tell who you are", &error))?.subject)
+            let user = client.identity().user_info().await;
+            Some(user.map_err(|error| Failure::client("cannot find out who you are", &error))?.subject)
         } else {
             None
         };
@@ -82,14 +87,20 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         listed.map_err(|error| Failure::resource("cannot list runs", &error, "project"))
     })?;
     if found.is_empty() {
-        output::tell(&format!("No such runs found in {place}. Start one: flyte run FILE.py TASK"));
+        output::tell(&match filtered {
+            true => format!("No matching runs in {place}. See all runs: flyte get run"),
+            false => format!("No runs in {place} yet. Start one: flyte run FILE.py TASK"),
+        });
         if format == Format::Table {
             return Ok(Exit::Success);
         }
     }
     output::print(format, &found, |runs| table(runs, now, context.global.wide))?;
     if format == Format::Table && u32::try_from(found.len()) == Ok(arguments.limit) {
-        output::tell(&format!("These are the newest {}; there may be more: --limit COUNT.", arguments.limit));
+        output::tell(&format!(
+            "Showing the newest {}; there may be more. To see more: --limit COUNT",
+            arguments.limit
+        ));
     }
     Ok(Exit::Success)
 }
@@ -118,7 +129,7 @@ fn table(runs: &[Run], now: i64, wide: bool) -> String {
     output::table(["NAME", "TASK", "VERSION", "PHASE", "STARTED", "TOOK", "STARTED BY"], rows)
 }
 
-/// A phase in one word.
+/// A phase as one word.
 pub(crate) fn short(phase: Phase) -> String {
     match phase {
         Phase::WaitingForResources => "waiting".to_owned(),
@@ -134,7 +145,7 @@ pub(crate) fn took(milliseconds: Option<u64>) -> String {
     milliseconds.map(time::took).unwrap_or_default()
 }
 
-/// One run, one field in a line, and why it failed.
+/// One run, with one field for each line, and why it failed.
 fn details(details: &RunDetails, now: i64) -> String {
     let RunDetails { run, action, env } = details;
     let pairs = |pairs: &std::collections::BTreeMap<String, String>| {
@@ -158,7 +169,7 @@ fn details(details: &RunDetails, now: i64) -> String {
     text + &ending(action)
 }
 
-/// Why something failed or was stopped; nothing otherwise.
+/// Why something failed or was aborted, or else an empty text.
 pub(crate) fn ending(details: &ActionDetails) -> String {
     if let Some(error) = &details.error {
         let code = if error.code.is_empty() { String::new() } else { format!(" ({})", error.code) };
@@ -179,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_a_table_and_one_is_shown_in_detail() {
+    fn runs_have_a_table_and_details() {
         let run = Run {
             name: "r8d1f0c2a9b7e6f5d4c3b".into(),
             place: Place::new("flytesnacks", "development"),
@@ -214,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_a_name_and_a_value() {
+    fn label_is_a_name_and_a_value() {
         assert_eq!(label("team=ml=x"), Ok(("team".to_owned(), "ml=x".to_owned())));
         assert_eq!(label("team="), Ok(("team".to_owned(), String::new())));
         assert!(label("team").is_err() && label("=ml").is_err());

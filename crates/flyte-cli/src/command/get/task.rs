@@ -11,17 +11,17 @@ use crate::time;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Full name of a task, such as env.main, to show its versions; all tasks are listed without it
+    /// Full name of the task whose versions to list, for example env.main. By default all tasks are listed
     name: Option<String>,
 
     /// The version to show in detail
     version: Option<String>,
 
-    /// The most tasks to list
+    /// Maximum number of tasks to list
     #[arg(long, value_name = "COUNT", default_value_t = 100, conflicts_with = "version")]
     limit: u32,
 
-    /// Only tasks that are meant to be started by people
+    /// Only tasks that users are meant to start
     #[arg(long, conflicts_with = "version")]
     entrypoint: bool,
 }
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         let task = context.run("Fetching the task", async {
             let found = tasks.get(&id).await;
             found.map_err(|error| {
-                let what = format!("cannot show the task {name} in version {}", id.version);
+                let what = format!("cannot show task {name} in version {}", id.version);
                 Failure::resource(what, &error, &format!("task {name}"))
             })
         })?;
@@ -54,9 +54,9 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     })?;
     if found.is_empty() {
         output::tell(&match &arguments.name {
-            Some(name) => format!("There is no task {name} in {place}. List what there is: flyte get task"),
+            Some(name) => format!("No task {name} in {place}. List existing ones: flyte get task"),
             None => {
-                format!("There are no tasks in {place} that you can see. Deploy some: flyte deploy FILE.py")
+                format!("No tasks in {place} yet. Deploy some: flyte deploy FILE.py")
             }
         });
         if format == Format::Table {
@@ -83,7 +83,7 @@ fn table(tasks: &[Task], now: i64, wide: bool) -> String {
     output::table(["NAME", "VERSION", "ENVIRONMENT", "DEPLOYED", "DEPLOYED BY", "DESCRIPTION"], rows)
 }
 
-/// One task, one field in a line.
+/// One task, with one field for each line.
 fn details(task: &TaskDetails, now: i64) -> String {
     let TaskDetails { task: summary, documentation, task_type, image, retries, inputs, outputs } = task;
     let mut text = output::details([
@@ -139,7 +139,7 @@ mod tests {
         let inputs = vec![variable("name", "str", None), variable("times", "int", Some(3.into()))];
         let whole = TaskDetails {
             task: task.clone(),
-            documentation: "Greets.\n\nAs often as wanted.".into(),
+            documentation: "Greets.\n\nAs often as you want.".into(),
             task_type: "python".into(),
             image: "auto".into(),
             retries: 2,

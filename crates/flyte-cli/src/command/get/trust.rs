@@ -12,7 +12,7 @@ use crate::time;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Name of the one rule to show; all are listed without it
+    /// Name of the rule to show in detail. By default all rules are listed
     name: Option<String>,
 }
 
@@ -23,9 +23,8 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     if let Some(name) = arguments.name {
         let trust = context.run("Fetching the trust rule", async {
             let found = trusts.get(&name).await;
-            found.map_err(|error| {
-                Failure::resource(format!("cannot show the trust rule {name}"), &error, "trust")
-            })
+            found
+                .map_err(|error| Failure::resource(format!("cannot show trust rule {name}"), &error, "trust"))
         })?;
         output::print(format, &trust, |trust| details(trust, now))?;
         return Ok(Exit::Success);
@@ -35,7 +34,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         listed.map_err(|error| Failure::resource("cannot list trust rules", &error, "trust"))
     })?;
     if found.is_empty() {
-        output::tell("No trust rules found. Create one: flyte create trust NAME --github ORG/REPO");
+        output::tell("No trust rules yet. Create one: flyte create trust NAME --github ORG/REPO");
         if format == Format::Table {
             return Ok(Exit::Success);
         }
@@ -63,10 +62,10 @@ fn table(trusts: &[Trust], now: i64, wide: bool) -> String {
             used(trust),
         ]
     });
-    output::table(["NAME", "ISSUER", "CLAIMS", "MAY ACT WITH", "LAST USED"], rows)
+    output::table(["NAME", "ISSUER", "CLAIMS", "RIGHTS", "LAST USED"], rows)
 }
 
-/// One rule, one field in a line.
+/// One rule, with one field for each line.
 pub(crate) fn details(trust: &Trust, now: i64) -> String {
     let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now)).unwrap_or_default();
     let lifetime = trust.token_lifetime.map(time::spoken).unwrap_or_default();
@@ -77,11 +76,11 @@ pub(crate) fn details(trust: &Trust, now: i64) -> String {
     output::details([
         ("Name", trust.name.clone()),
         ("Issuer", trust.issuer.clone()),
-        ("Keys at", trust.jwks_uri.clone()),
+        ("JWKS", trust.jwks_uri.clone()),
         ("Audience", trust.audience.clone()),
         ("Claims", claims(trust, ", ")),
-        ("May act with", api_key::limits(&trust.access)),
-        ("Tokens live", lifetime),
+        ("Rights", api_key::limits(&trust.access)),
+        ("Token lifetime", lifetime),
         ("Created", moment(trust.created_at)),
         ("Created by", api_key::maker(&trust.created_by_name, &trust.created_by_email, &trust.created_by)),
         ("Last used", used),
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_a_table_and_one_is_shown_in_detail() {
+    fn rules_have_a_table_and_details() {
         let trust = Trust {
             name: "deploy".into(),
             issuer: "https://token.actions.githubusercontent.com".into(),

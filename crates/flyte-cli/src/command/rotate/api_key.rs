@@ -11,7 +11,7 @@ use crate::key::Issued;
 use crate::time::{Expiry, Period};
 
 pub(crate) const HELP: &str = "\
-Put the new key everywhere within the overlap; then the old one ends by itself. `flyte get api-key NAME` tells when.
+Replace the old key everywhere during the overlap; then it stops working. `flyte get api-key NAME` shows when.
 
 For example:
   flyte rotate api-key ci --expires 90d | gh secret set FLYTE_API_KEY
@@ -23,12 +23,12 @@ pub(crate) struct Arguments {
     /// The key's name or client ID
     name: String,
 
-    /// How long the secret in use now works on, such as 24h; 0 ends it at once
+    /// How long the old secret works, for example 24h; 0 ends it at once
     #[arg(long, value_name = "DURATION", default_value = "24h")]
     overlap: Period,
 
-    /// How long the key works from now on, such as 90d, or never for as long as it is not deleted. Its end stays as it is
-    /// without it
+    /// How long the key works from now on, for example 90d, or never for no expiry. By default the expiry does not
+    /// change
     #[arg(long, value_name = "DURATION")]
     expires: Option<Expiry>,
 
@@ -44,9 +44,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     let keys = context.client_of(session)?.api_keys();
     let issued = context.run("Rotating the API key", async {
         let rotated = keys.rotate(&name, overlap.duration(), expires.map(Lifetime::from)).await;
-        rotated.map_err(|error| {
-            Failure::resource(format!("cannot rotate the API key {name}"), &error, "api-key")
-        })
+        rotated.map_err(|error| Failure::resource(format!("cannot rotate API key {name}"), &error, "api-key"))
     })?;
     Issued::new(issued.api_key, &issued.secret, context)
         .and_then(|issued| issued.hand_over(outlet, "rotated", context, Clock::default().now()))
@@ -54,17 +52,17 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     Ok(Exit::Success)
 }
 
-/// What to do about a new secret that nobody got. The server rotates no key whose overlap still runs, but at once.
+/// The advice if the new secret could not be delivered. During an overlap, the server allows only a rotation without an overlap.
 fn lost(name: &str, overlap: Period) -> String {
-    let mend = format!("flyte rotate api-key {name} --overlap 0");
+    let retry = format!("flyte rotate api-key {name} --overlap 0");
     if overlap.duration().is_zero() {
         return format!(
-            "Nobody has the new secret, and the old one has ended. Mend it, then rotate again: {mend}"
+            "The new secret was lost, and the old one no longer works. Fix the problem, then rotate again: {retry}"
         );
     }
     format!(
-        "Nobody has the new secret. The old one works until its overlap ends (`flyte get api-key {name}` tells when): mend it, \
-         and once those who use the key can be switched, run: {mend}"
+        "The new secret was lost. The old one works until its overlap ends (`flyte get api-key {name}` shows when). Fix the problem, \
+         and when you can replace the key everywhere, run: {retry}"
     )
 }
 
@@ -73,10 +71,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lost_secret_is_replaced_without_an_overlap() {
-        let told = lost("ci", "24h".parse().unwrap());
-        assert!(told.contains("works until its overlap ends") && told.ends_with("--overlap 0"), "{told}");
-        let told = lost("ci", "0".parse().unwrap());
-        assert!(told.contains("has ended") && told.ends_with("--overlap 0"), "{told}");
+    fn lost_secret_is_replaced_without_an_overlap() {
+        let hint = lost("ci", "24h".parse().unwrap());
+        assert!(hint.contains("works until its overlap ends") && hint.ends_with("--overlap 0"), "{hint}");
+        let hint = lost("ci", "0".parse().unwrap());
+        assert!(hint.contains("no longer works") && hint.ends_with("--overlap 0"), "{hint}");
     }
 }

@@ -1,4 +1,4 @@
-//! The inputs of a task as options of the command line.
+//! The inputs of a task as command line options.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, Command};
 
 use crate::bridge::Input;
 
-/// What begins the name of the option that stands for the opposite of another one.
+/// The prefix of an option that negates another one.
 const NOT: &str = "no-";
 
 /// A command whose options are the inputs of a task.
@@ -21,7 +21,7 @@ pub(super) fn command(name: &str, about: &str, inputs: &[Input]) -> Command {
         .max_term_width(100)
         .override_usage(usage(name, inputs));
     if !about.is_empty() {
-        // The first paragraph is what a list of commands shows; the help of the command itself shows all.
+        // A list of commands shows the first paragraph; the command's own help shows everything.
         command = command.about(about.to_owned());
     }
     for input in inputs {
@@ -43,13 +43,13 @@ fn usage(name: &str, inputs: &[Input]) -> String {
     usage
 }
 
-/// An input's name as an option's.
+/// The name of the option for an input.
 fn long(name: &str) -> String {
     name.replace('_', "-")
 }
 
 fn value_name(input: &Input) -> String {
-    // What angle brackets enclose: a type's own are left as they are.
+    // The text in angle brackets. The type's own brackets are unchanged.
     if input.python_type.is_empty() { "VALUE".to_owned() } else { input.python_type.clone() }
 }
 
@@ -61,7 +61,7 @@ fn arguments(input: &Input) -> Vec<Arg> {
         help.push_str(&format!("{}[default: {shown}]", if help.is_empty() { "" } else { " " }));
     }
     if input.is_list {
-        help.push_str(&format!("{}[can be given many times]", if help.is_empty() { "" } else { " " }));
+        help.push_str(&format!("{}[can be repeated]", if help.is_empty() { "" } else { " " }));
     }
     let mut argument = Arg::new(input.name.clone())
         .long(long(&input.name))
@@ -94,7 +94,7 @@ fn arguments(input: &Input) -> Vec<Arg> {
     vec![argument, no]
 }
 
-/// The texts that were given, by the names of inputs. Help and mistakes are clap's errors.
+/// Parses the arguments into texts by input name. Help and mistakes are clap's errors.
 pub(super) fn parse(
     mut command: Command,
     inputs: &[Input],
@@ -113,7 +113,7 @@ pub(super) fn parse(
     Ok(given)
 }
 
-/// A mistake in an input that only the task's own types show.
+/// The error for an input that only the task's types can find.
 pub(super) fn wrong(mut command: Command, inputs: &[Input], field: &str, why: &str) -> clap::Error {
     let option = inputs.iter().find(|input| input.name == field);
     let what = match option {
@@ -137,8 +137,8 @@ mod tests {
             ..Input::default()
         };
         vec![
-            Input { required: true, help: "Whom to greet.".into(), ..input("first_name", "str") },
-            Input { default: Some("3".into()), help: "How often.".into(), ..input("times", "int") },
+            Input { required: true, help: "The person to greet.".into(), ..input("first_name", "str") },
+            Input { default: Some("3".into()), help: "How many times.".into(), ..input("times", "int") },
             Input { default: Some("false".into()), ..input("loud", "bool") },
             Input { is_list: true, default: Some("[]".into()), ..input("tags", "list[str]") },
             Input {
@@ -149,7 +149,7 @@ mod tests {
         ]
     }
 
-    fn given(line: &str) -> Result<Vec<(String, String)>, clap::Error> {
+    fn parse_line(line: &str) -> Result<Vec<(String, String)>, clap::Error> {
         let arguments: Vec<_> = line.split_whitespace().map(OsString::from).collect();
         let parsed = parse(command("flyte run app.py main", "Greets.", &inputs()), &inputs(), &arguments)?;
         Ok(parsed.into_iter().map(|(name, texts)| (name, texts.join(","))).collect())
@@ -161,9 +161,9 @@ mod tests {
 
     #[test]
     fn inputs_are_options() {
-        assert_eq!(given("--first-name Ada").unwrap(), pairs(&[("first_name", "Ada")]));
+        assert_eq!(parse_line("--first-name Ada").unwrap(), pairs(&[("first_name", "Ada")]));
         assert_eq!(
-            given("--first_name=Ada --times -2 --loud --tags a --tags b --colour BLUE").unwrap(),
+            parse_line("--first_name=Ada --times -2 --loud --tags a --tags b --colour BLUE").unwrap(),
             pairs(&[
                 ("colour", "BLUE"),
                 ("first_name", "Ada"),
@@ -173,45 +173,47 @@ mod tests {
             ])
         );
         assert_eq!(
-            given("--first-name A --no-loud").unwrap(),
+            parse_line("--first-name A --no-loud").unwrap(),
             pairs(&[("first_name", "A"), ("loud", "false")])
         );
         assert_eq!(
-            given("--first-name A --loud false").unwrap(),
+            parse_line("--first-name A --loud false").unwrap(),
             pairs(&[("first_name", "A"), ("loud", "false")])
         );
     }
 
     #[test]
     fn mistakes_name_the_option() {
-        for (line, told) in [
+        for (line, expected) in [
             ("", "--first-name <str>"),
             ("--first-name A --colour GREEN", "[possible values: RED, BLUE]"),
             ("--first-name A --nonsense 1", "unexpected argument '--nonsense'"),
             ("--first-name", "a value is required for '--first-name <str>'"),
             ("--first-name A --loud --no-loud", "cannot be used with"),
         ] {
-            let error = given(line).unwrap_err();
+            let error = parse_line(line).unwrap_err();
             assert_eq!(error.exit_code(), 2);
-            assert!(error.to_string().contains(told), "{line}: {error}");
+            assert!(error.to_string().contains(expected), "{line}: {error}");
         }
         let command = command("flyte run app.py main", "", &inputs());
-        let error = wrong(command, &inputs(), "times", "'x' is no whole number");
+        let error = wrong(command, &inputs(), "times", "'x' is not a whole number");
         assert!(
-            error.to_string().starts_with("error: invalid value for '--times <int>': 'x' is no whole number"),
+            error
+                .to_string()
+                .starts_with("error: invalid value for '--times <int>': 'x' is not a whole number"),
             "{error}"
         );
         assert_eq!(error.exit_code(), 2);
     }
 
     #[test]
-    fn help_has_what_the_signature_and_the_docstring_say() {
-        let mut command = command("flyte run app.py main", "Greets.\n\nAs often as wanted.", &inputs());
+    fn help_shows_signature_and_docstring() {
+        let mut command = command("flyte run app.py main", "Greets.\n\nAs often as you want.", &inputs());
         insta::assert_snapshot!(command.render_help().to_string());
     }
 
     #[test]
-    fn the_definition_is_consistent() {
+    fn definition_is_consistent() {
         command("flyte run app.py main", "", &inputs()).debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! A run that is followed, as the person sees it.
+//! Shows a followed run to the user.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ struct Ended<'a> {
     outputs: &'a BTreeMap<String, Value>,
 }
 
-/// Shows what a run does until it is over, or the person has seen enough.
+/// Follows a run until it ends or the user stops following.
 pub(crate) fn watch(context: &Context, client: &Client<Transport>, id: &RunId) -> Result<Exit, Failure> {
     let name = &id.name;
     let format = context.global.format;
@@ -62,7 +62,7 @@ pub(crate) fn watch(context: &Context, client: &Client<Transport>, id: &RunId) -
     })?;
     let Some(details) = followed else {
         output::tell(&format!(
-            "\nThe run {name} goes on.\n  Follow it again: flyte get logs {name} --follow\n  Stop it: flyte abort run {name}"
+            "\nRun {name} continues.\n  Follow it again: flyte get logs {name} --follow\n  Stop it: flyte abort run {name}"
         ));
         return Ok(Exit::Interrupted);
     };
@@ -72,7 +72,7 @@ pub(crate) fn watch(context: &Context, client: &Client<Transport>, id: &RunId) -
         let found = context.run("Fetching the outputs", async {
             data.get(&id.action(ROOT)).await.map_err(|error| {
                 Failure::resource(
-                    format!("the run {name} has succeeded, but its outputs cannot be shown"),
+                    format!("run {name} succeeded, but its outputs cannot be shown"),
                     &error,
                     "run",
                 )
@@ -94,31 +94,29 @@ pub(crate) fn watch(context: &Context, client: &Client<Transport>, id: &RunId) -
     Ok(if succeeded { Exit::Success } else { Exit::Run })
 }
 
-/// What a person is told if the server answers again.
+/// The message when the server answers again.
 pub(crate) const FOUND: &str = "The server answers again.";
 
-/// What a person is told if the server does not answer.
+/// The message when the server does not answer.
 pub(crate) fn away(why: &str) -> String {
-    format!("The server does not answer: {why}. Trying again for up to a minute ...")
+    format!("The server does not answer: {why}. Retrying for up to a minute ...")
 }
 
-/// The failure of following an action, which does not end the action itself.
+/// The failure if an action cannot be followed any longer. The action itself continues.
 pub(crate) fn lost(run: &str, action: &str, follow: &Follow<Transport>, error: &ClientError) -> Failure {
     let (what, again) = match action {
-        ROOT => (format!("the run {run}"), run.to_owned()),
-        action => (format!("the action {action} of the run {run}"), format!("{run} {action}")),
+        ROOT => (format!("run {run}"), run.to_owned()),
+        action => (format!("action {action} of run {run}"), format!("{run} {action}")),
     };
     let failure = Failure::resource(format!("cannot follow {what}"), error, &format!("action {run}"));
     match follow.last() {
         _ if !error.is_temporary() => failure,
-        // Whether it is there at all is not known.
+        // It is unknown whether the run exists.
         None => failure,
         Some(details) if details.action.phase.is_over() => {
-            failure.next(format!("It has ended. See all of its log: flyte get logs {again}"))
+            failure.next(format!("It has ended. See its whole log: flyte get logs {again}"))
         }
-        Some(_) => {
-            failure.next(format!("It goes on nevertheless. Follow it again: flyte get logs {again} --follow"))
-        }
+        Some(_) => failure.next(format!("It continues. Follow it again: flyte get logs {again} --follow")),
     }
 }
 
@@ -128,9 +126,9 @@ fn tell_phase(context: &Context, name: &str, details: &ActionDetails) {
     if action.phase.is_over() {
         let took = action.duration_ms.map(|ms| format!(" after {}", time::took(ms))).unwrap_or_default();
         let verb = match action.phase {
-            Phase::Aborted => "was stopped".to_owned(),
-            Phase::TimedOut => "has timed out".to_owned(),
-            phase => format!("has {phase}"),
+            Phase::Aborted => "was aborted".to_owned(),
+            Phase::TimedOut => "timed out".to_owned(),
+            phase => phase.to_string(),
         };
         context.progress.tell(&format!("Run {name} {verb}{took}."));
         return;

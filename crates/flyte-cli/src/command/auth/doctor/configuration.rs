@@ -1,4 +1,4 @@
-//! The configuration: found, readable, understood, and without secrets.
+//! Checks of the configuration: it exists, is readable and valid, and has no secrets.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 const CHECK: &str = "configuration";
 const SECRETS: &str = "secrets";
 
-/// The configuration in effect, as far as there is one, and what was found about it.
+/// The effective configuration, if there is one, and the findings about it.
 pub(super) struct Examined {
     pub(super) context: Context,
     pub(super) findings: Vec<Finding>,
@@ -25,10 +25,10 @@ pub(super) fn examine(global: Global) -> Result<Examined, Failure> {
     let loaded = Config::load(global.config.as_deref(), &environment);
     let (config, broken) = match loaded {
         Ok(config) => (config, None),
-        // What the command line and the machine tell can still be looked at.
+        // The command line and the machine can still be checked.
         Err(error) => (Config::default(), Some(Finding::fail(CHECK, &error).fix(error.hint()))),
     };
-    // One that is not usable has a check of its own.
+    // An unusable key has its own check.
     let key = context::api_key(&global, &environment).ok().flatten();
     let context = Context::with(global, config, environment, key);
     let findings = match broken {
@@ -44,7 +44,9 @@ fn found(context: &Context) -> Finding {
     let Some(path) = &config.source else {
         let key = context.environment.variable(api_key::VARIABLE).is_some();
         return match (&config.admin.endpoint, key) {
-            (Some(endpoint), _) => Finding::pass(CHECK, format!("no file; {endpoint} was given otherwise")),
+            (Some(endpoint), _) => {
+                Finding::pass(CHECK, format!("no file; {endpoint} comes from an option or variable"))
+            }
             (None, true) => {
                 Finding::pass(CHECK, format!("no file; {} names the control plane", api_key::VARIABLE))
             }
@@ -63,24 +65,24 @@ fn found(context: &Context) -> Finding {
                 more => format!(" (and {more} more)"),
             };
             Finding::warn(CHECK, format!("{first}{more}"))
-                .fix("Check its spelling; leave it where it belongs to another tool. docs/reference/config.md has all keys.")
+                .fix("Check its spelling, or keep it if it belongs to another tool. All keys are in docs/reference/config.md.")
         }
     }
 }
 
-/// Whether secrets are in the file, or lie open beside it.
+/// Checks whether secrets are in the file, or in a file that others can read.
 fn secrets(config: &Config) -> Finding {
     let exposed = config.unknown_keys.iter().find(|key| key.names_a_secret());
     if let Some(key) = exposed {
         return Finding::fail(SECRETS, format!("{}: {} looks like a secret", key.origin, key.key)).fix(
-            "Take it out and replace it by a new one (flyte rotate api-key NAME): copies of the file have it. Name a file \
-             (admin.clientSecretLocation) or a variable (admin.clientSecretEnvVar) that holds it instead.",
+            "Remove it and replace it with a new secret (flyte rotate api-key NAME), because copies of the file contain it. Name a file \
+             (admin.clientSecretLocation) or a variable (admin.clientSecretEnvVar) with the secret instead.",
         );
     }
     let proxy = config.admin.http_proxy_url.as_ref();
     if proxy.is_some_and(|url| url.password().is_some()) {
         return Finding::warn(SECRETS, "admin.httpProxyURL has a password in it")
-            .fix("Take the proxy's URL out of the file and put it into the variable HTTPS_PROXY.");
+            .fix("Move the proxy's URL from the file to the variable HTTPS_PROXY.");
     }
     match &config.admin.client_secret_location {
         Some(path) => secret_file(path),
@@ -88,7 +90,7 @@ fn secrets(config: &Config) -> Finding {
     }
 }
 
-/// The file that admin.clientSecretLocation names.
+/// Checks the file that admin.clientSecretLocation names.
 fn secret_file(path: &Path) -> Finding {
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -97,17 +99,17 @@ fn secret_file(path: &Path) -> Finding {
                 SECRETS,
                 format!("{} (admin.clientSecretLocation): {error}", path.display()),
             )
-            .fix("Put the client's secret into that file, or correct its name.");
+            .fix("Write the client's secret to that file, or correct its name.");
         }
     };
     #[cfg(unix)]
     if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
-        return Finding::warn(SECRETS, format!("{} can be read by others", path.display()))
+        return Finding::warn(SECRETS, format!("other users can read {}", path.display()))
             .fix(format!("chmod 600 {}", path.display()));
     }
     match metadata.len() {
         0 => Finding::fail(SECRETS, format!("{} (admin.clientSecretLocation) is empty", path.display()))
-            .fix("Put the client's secret into that file."),
+            .fix("Write the client's secret to that file."),
         _ => Finding::pass(SECRETS, format!("in {}, which only you can read", path.display())),
     }
 }

@@ -1,4 +1,4 @@
-//! The servers that discovery names: each is connected to as signing in does, with the trust that holds for it.
+//! Checks of the servers that discovery names: connects to each as a sign-in does, with the same certificate trust.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::finding::Finding;
 
 const ENDPOINTS: &str = "endpoints";
 
-/// How long each server may take.
+/// The time limit for each server.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server with the endpoints that it has.
+/// A server and its endpoints.
 struct Origin<'a> {
     names: Vec<&'a str>,
-    /// The address of the first.
+    /// The address of the first endpoint.
     url: &'a Url,
 }
 
-/// Connects to each origin once. One that signing in needs and that cannot be reached is a failure, another one a warning.
+/// Connects to each origin once. An unreachable origin is a failure if the sign-in needs it, and otherwise a warning.
 pub(super) async fn examine(options: &SessionOptions, provider: &Provider) -> Vec<Finding> {
     let http = match Http::new(&options.http, options.endpoint.url().clone()) {
         Ok(http) => http,
@@ -39,7 +39,7 @@ pub(super) async fn examine(options: &SessionOptions, provider: &Provider) -> Ve
                     true => Finding::fail,
                     false => Finding::warn,
                 };
-                let fix = fix.unwrap_or_else(|| "Ask the server's administrator to look at it.".to_owned());
+                let fix = fix.unwrap_or_else(|| "Ask the server's administrator to check it.".to_owned());
                 findings.push(finding(ENDPOINTS, format!("{shown}: {why}")).fix(fix));
             }
         }
@@ -61,7 +61,7 @@ fn origins(provider: &Provider) -> Vec<Origin<'_>> {
     origins
 }
 
-/// Whether a mode cannot do without an endpoint. The authorization endpoint is the browser's to open, which may be on another
+/// Whether a mode needs an endpoint. The browser opens the authorization endpoint, and may be on another
 /// machine.
 fn needs(auth_type: AuthType, name: &str) -> bool {
     match name {
@@ -79,7 +79,7 @@ fn list(names: &[&str]) -> String {
     names.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
-/// Asks for the head of an address, which changes nothing there. Any answer of the server itself will do.
+/// Sends a HEAD request, which changes nothing. Any answer of the server itself is accepted.
 async fn connect(http: &Http, url: &Url) -> Result<(), (String, Option<String>)> {
     let mut bare = url.clone();
     bare.set_query(None);
@@ -87,7 +87,7 @@ async fn connect(http: &Http, url: &Url) -> Result<(), (String, Option<String>)>
     match client.head(bare).timeout(PATIENCE).send().await {
         Ok(answer) if matches!(answer.status().as_u16(), 407 | 502..=504 | 511) => {
             let status = answer.status();
-            Err((format!("something in front of it answers {status}"), None))
+            Err((format!("a proxy in front of it answers {status}"), None))
         }
         Ok(_) => Ok(()),
         Err(source) => {
@@ -97,7 +97,7 @@ async fn connect(http: &Http, url: &Url) -> Result<(), (String, Option<String>)>
     }
 }
 
-/// Why it cannot be reached, without its address, which is told already.
+/// Why the server cannot be reached, without its address, which is already in the message.
 fn http_reason(error: &flyte_auth::AuthError) -> String {
     match error {
         flyte_auth::AuthError::Unreachable { failure, .. } => failure.to_string(),
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_mode_needs_differs() {
+    fn modes_need_different_endpoints() {
         assert!(needs(AuthType::Pkce, TOKEN_ENDPOINT) && needs(AuthType::ClientSecret, TOKEN_ENDPOINT));
         assert!(needs(AuthType::DeviceFlow, DEVICE_ENDPOINT) && !needs(AuthType::Pkce, DEVICE_ENDPOINT));
         assert!(!needs(AuthType::Pkce, AUTHORIZATION_ENDPOINT) && !needs(AuthType::Pkce, "jwks_uri"));

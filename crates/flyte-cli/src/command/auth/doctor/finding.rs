@@ -1,4 +1,4 @@
-//! What a check found.
+//! The result of a check.
 
 use std::fmt::Display;
 
@@ -7,21 +7,21 @@ use serde::Serialize;
 
 use crate::output;
 
-/// How a check ended.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
-    /// It is as it should be.
+    /// Everything is in order.
     Pass,
-    /// It works, but it may surprise.
+    /// It works, but may cause surprises.
     Warn,
-    /// It keeps the person from signing in.
+    /// It prevents the user from signing in.
     Fail,
-    /// It was not looked at.
+    /// It was not checked.
     Skip,
 }
 
-/// What a check found, and what to do about it.
+/// What a check found, and how to fix it.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) check: &'static str,
@@ -62,10 +62,10 @@ impl Finding {
     }
 }
 
-/// All that was found.
+/// All findings.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// Whether nothing failed.
+    /// Whether no check failed.
     pub(super) ok: bool,
     checks: Vec<Finding>,
 }
@@ -99,8 +99,8 @@ impl Report {
         let some = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         let (failures, warnings) = (count(Verdict::Fail), count(Verdict::Warn));
         let sum = match (failures, warnings) {
-            (0, 0) => "All is well.".to_owned(),
-            (0, warnings) => format!("Nothing fails; {}.", some(warnings, "warning")),
+            (0, 0) => "Everything works.".to_owned(),
+            (0, warnings) => format!("Nothing failed; {}.", some(warnings, "warning")),
             (failures, 0) => format!("{}.", some(failures, "failure")),
             (failures, warnings) => format!("{}, {}.", some(failures, "failure"), some(warnings, "warning")),
         };
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_line_has_its_fix_below_it() {
+    fn fix_is_below_its_finding() {
         let report = Report::new(vec![
             Finding::pass("clock", "right"),
             Finding::fail("certificate", "expired").fix("Renew it."),

@@ -1,4 +1,4 @@
-//! This machine: where it keeps tokens, and whether it has a browser.
+//! Checks of this machine: where it stores tokens, and whether it has a browser.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::context::Context;
 const KEYRING: &str = "keyring";
 const BROWSER: &str = "browser";
 const DISPLAYS: [&str; 3] = ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"];
-/// What desktops open links with; the first that is there is used.
+/// Programs with which desktops open links; the first one found is used.
 const OPENERS: [&str; 6] = ["xdg-open", "gio", "gnome-open", "kde-open", "x-www-browser", "wslview"];
 
 pub(super) async fn examine(options: &SessionOptions) -> [Finding; 2] {
@@ -23,13 +23,13 @@ pub(super) async fn examine(options: &SessionOptions) -> [Finding; 2] {
         state_dir: options.state_dir.clone(),
         kind: options.token_store,
         keyring_timeout: store::KEYRING_TIMEOUT,
-        // Nobody is asked: a keyring that is locked is a finding.
+        // Do not prompt: a locked keyring is a finding.
         unlock_timeout: Duration::ZERO,
     };
     let browser = browser(options.auth_type, &options.endpoint.dns(), variable, is_program);
     let keyring = match options.auth_type.is_a_persons() {
         true => keyring(&store).await,
-        false => Finding::skip(KEYRING, format!("not needed here: {} keeps no login", options.auth_type)),
+        false => Finding::skip(KEYRING, format!("not needed: {} stores no login", options.auth_type)),
     };
     [keyring, browser]
 }
@@ -49,9 +49,11 @@ async fn keyring(options: &StoreOptions) -> Finding {
         Ok::<_, StoreError>(store.backend())
     };
     match opened.await {
-        Ok(backend @ Backend::Keyring(_)) => Finding::pass(KEYRING, format!("{backend}: tokens can be kept")),
+        Ok(backend @ Backend::Keyring(_)) => {
+            Finding::pass(KEYRING, format!("{backend}: tokens can be stored"))
+        }
         Ok(backend @ Backend::EncryptedFile(_)) if options.kind == Some(StoreKind::File) => {
-            Finding::pass(KEYRING, format!("not used, as the configuration says: {backend}"))
+            Finding::pass(KEYRING, format!("not used, because of the configuration: {backend}"))
         }
         Ok(Backend::EncryptedFile(path)) => {
             let why = if cfg!(target_os = "linux") && variable("DBUS_SESSION_BUS_ADDRESS").is_none() {
@@ -61,25 +63,25 @@ async fn keyring(options: &StoreOptions) -> Finding {
             };
             Finding::warn(
                 KEYRING,
-                format!("none: {why}. Tokens are kept in an encrypted file instead, which works: {}", path.display()),
+                format!("none: {why}. Tokens are stored in an encrypted file instead: {}", path.display()),
             )
-            .fix("Nothing has to be done. For a keyring, install gnome-keyring (or KWallet) and sign in to a desktop session.")
+            .fix("You need to do nothing. To use a keyring, install gnome-keyring (or KWallet) and log in to a desktop session.")
         }
         Ok(Backend::Memory(MemoryReason::Chosen) | Backend::Nowhere) => Finding::warn(
             KEYRING,
-            "the configuration keeps tokens in memory: each command has to sign in again",
+            "the configuration stores tokens in memory, so you must sign in for each command",
         )
-        .fix("Remove tokenStore: memory (or disableKeyring, or FLYTE_TOKEN_STORE), to stay signed in."),
+        .fix("To stay signed in, remove tokenStore: memory (or disableKeyring, or FLYTE_TOKEN_STORE)."),
         Ok(Backend::Memory(reason)) => Finding::warn(
             KEYRING,
-            format!("tokens are kept in memory, and each command has to sign in again: {reason}"),
+            format!("tokens are stored in memory, so you must sign in for each command: {reason}"),
         )
-        .fix("Set HOME (or XDG_DATA_HOME and XDG_STATE_HOME) to a directory that can be written to."),
+        .fix("Set HOME (or XDG_DATA_HOME and XDG_STATE_HOME) to a writable directory."),
         Err(error) => Finding::fail(KEYRING, &error).maybe_fix(error.hint()),
     }
 }
 
-/// Whether a browser can be opened. Nothing is opened.
+/// Checks whether a browser can be opened, without opening one.
 fn browser(
     auth_type: AuthType,
     endpoint: &str,
@@ -87,7 +89,7 @@ fn browser(
     is_program: impl Fn(&str) -> bool,
 ) -> Finding {
     if auth_type != AuthType::Pkce {
-        return Finding::skip(BROWSER, format!("not needed here: authType is {auth_type}"));
+        return Finding::skip(BROWSER, format!("not needed: authType is {auth_type}"));
     }
     let by_hand = format!(
         "Open the link that `flyte auth login` prints, in any browser; or sign in on another device: flyte create config \
@@ -98,14 +100,12 @@ fn browser(
         return match commands.iter().filter_map(|command| command.first()).any(|program| is_program(program))
         {
             true => Finding::pass(BROWSER, format!("by BROWSER ({browsers})")),
-            false => {
-                Finding::warn(BROWSER, format!("BROWSER is set to {browsers}, which is no program here"))
-                    .fix(format!("Correct or unset BROWSER. {by_hand}"))
-            }
+            false => Finding::warn(BROWSER, format!("BROWSER is {browsers}, but there is no such program"))
+                .fix(format!("Correct or unset BROWSER. {by_hand}")),
         };
     }
     if !cfg!(target_os = "linux") && flyte_auth::has_browser() {
-        return Finding::pass(BROWSER, "the system's");
+        return Finding::pass(BROWSER, "the system's browser");
     }
     if !DISPLAYS.iter().any(|name| variable(name).is_some()) {
         let place = if variable("SSH_CONNECTION").or_else(|| variable("SSH_TTY")).is_some() {
@@ -113,11 +113,11 @@ fn browser(
         } else {
             "there is no display (DISPLAY and WAYLAND_DISPLAY are not set)"
         };
-        return Finding::warn(BROWSER, format!("none can be opened: {place}")).fix(by_hand);
+        return Finding::warn(BROWSER, format!("no browser can be opened: {place}")).fix(by_hand);
     }
     match OPENERS.into_iter().find(|program| is_program(program)) {
         Some(program) => Finding::pass(BROWSER, format!("by {program}")),
-        None => Finding::warn(BROWSER, "there is a display, but no program that opens links (xdg-open)")
+        None => Finding::warn(BROWSER, "no program opens links (xdg-open), although there is a display")
             .fix(format!("Install xdg-utils, or set BROWSER. {by_hand}")),
     }
 }
@@ -126,7 +126,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Whether a word names a program that can be run.
+/// Whether a word names an executable program.
 fn is_program(word: &str) -> bool {
     if word.contains('/') {
         return is_executable(Path::new(word));
@@ -157,9 +157,9 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_is_one_that_can_be_opened() {
+    fn browser_check_depends_on_mode_and_machine() {
         use Verdict::{Pass, Skip, Warn};
-        for (auth_type, variables, programs, verdict, told) in [
+        for (auth_type, variables, programs, verdict, expected) in [
             (AuthType::Pkce, vec![("DISPLAY", ":0")], vec!["xdg-open"], Pass, "by xdg-open"),
             (AuthType::Pkce, vec![("DISPLAY", ":0")], vec![], Warn, "Install xdg-utils"),
             (AuthType::Pkce, vec![], vec!["xdg-open"], Warn, "there is no display"),
@@ -171,18 +171,18 @@ mod tests {
                 vec![("BROWSER", "nope"), ("DISPLAY", ":0")],
                 vec!["xdg-open"],
                 Warn,
-                "no program",
+                "no such program",
             ),
-            (AuthType::DeviceFlow, vec![], vec![], Skip, "not needed here: authType is DeviceFlow"),
+            (AuthType::DeviceFlow, vec![], vec![], Skip, "not needed: authType is DeviceFlow"),
         ] {
             let (found, text) = look(auth_type, &variables, &programs);
             assert_eq!(found, verdict, "{variables:?} {text}");
-            assert!(text.contains(told), "{variables:?} {text}");
+            assert!(text.contains(expected), "{variables:?} {text}");
         }
     }
 
     #[test]
-    fn a_program_is_an_executable_file() {
+    fn program_is_an_executable_file() {
         assert!(is_program("sh") && is_program("/bin/sh"));
         assert!(!is_program("no-such-program") && !is_program("/etc/passwd") && !is_program("/bin"));
     }

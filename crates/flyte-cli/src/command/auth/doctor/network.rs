@@ -1,4 +1,4 @@
-//! The way to the server: its address, the connection, the certificate, and its clock.
+//! Checks of the network: the server's address, the connection, the certificate, and the clock.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,14 +16,14 @@ const CONNECTION: &str = "connection";
 const CERTIFICATE: &str = "certificate";
 const CLOCK: &str = "clock";
 
-/// How long each step may take.
+/// The time limit of each step.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Clocks that differ by less are not to blame for anything, in seconds.
+/// A smaller clock difference causes no problems, in seconds.
 const TOLERATED_SKEW: u64 = 60;
-/// A certificate that expires this soon is warned about, in seconds.
+/// Warn about a certificate that expires within this time, in seconds.
 const SOON: i64 = 14 * 86_400;
 
-/// Looks at the whole way; whether the server can be reached, and what was found.
+/// Runs all checks. Returns whether the server can be reached, and the findings.
 pub(super) async fn examine(options: &SessionOptions) -> (bool, Vec<Finding>) {
     let proxies = proxies(options);
     let proxy = match proxies.of(options.endpoint.url()) {
@@ -38,7 +38,7 @@ pub(super) async fn examine(options: &SessionOptions) -> (bool, Vec<Finding>) {
         Some(proxy) => proxy.address(),
         None => target(options),
     };
-    let via = proxy.map_or_else(String::new, |proxy| format!("the proxy of {} ", proxy.setting()));
+    let via = proxy.map_or_else(String::new, |proxy| format!("the proxy in {} ", proxy.setting()));
     let via = via.as_str();
     let resolved = resolve(&host, port).await;
     let mut findings = Vec::new();
@@ -53,7 +53,7 @@ pub(super) async fn examine(options: &SessionOptions) -> (bool, Vec<Finding>) {
             return (false, findings);
         }
     };
-    findings.push(Finding::pass(ADDRESS, told_address(via, &host, &addresses)));
+    findings.push(Finding::pass(ADDRESS, describe_address(via, &host, &addresses)));
     if let Err(failure) = connect(&addresses).await {
         findings.push(
             Finding::fail(CONNECTION, format!("{via}{host}:{port}: {failure}")).maybe_fix(failure.hint()),
@@ -79,7 +79,7 @@ fn target(options: &SessionOptions) -> (String, u16) {
     (options.endpoint.host().to_owned(), url.port().unwrap_or(default))
 }
 
-/// The proxies that requests go through: the configuration's, else the environment's.
+/// The proxies for requests: from the configuration, or else from the environment.
 fn proxies(options: &SessionOptions) -> Proxies {
     Proxies::new(options.http.proxy_url.as_ref(), &options.http.proxy_variables)
 }
@@ -95,9 +95,9 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     }
 }
 
-fn told_address(via: &str, host: &str, addresses: &[SocketAddr]) -> String {
+fn describe_address(via: &str, host: &str, addresses: &[SocketAddr]) -> String {
     if host.parse::<IpAddr>().is_ok() {
-        return format!("{via}{host} is one already");
+        return format!("{via}{host} is an IP address");
     }
     let shown: Vec<_> = addresses.iter().take(3).map(|address| address.ip().to_string()).collect();
     let more = if addresses.len() > shown.len() { ", …" } else { "" };
@@ -120,12 +120,12 @@ async fn connect(addresses: &[SocketAddr]) -> Result<(), ConnectFailure> {
     Err(failure)
 }
 
-/// Any answer of the server; nothing is sent but the request for its root.
+/// Requests the server's root. Any answer is accepted.
 async fn ask(client: &Client, options: &SessionOptions) -> Result<Response, reqwest::Error> {
     client.head(options.endpoint.url().clone()).timeout(PATIENCE).send().await
 }
 
-/// Asks as every command does; the answer, where the server can be trusted.
+/// Connects as every command does. Returns the answer, if the server can be trusted.
 async fn certificate(options: &SessionOptions) -> (Option<Response>, Finding) {
     let endpoint = &options.endpoint;
     let http = match Http::new(&options.http, endpoint.url().clone()) {
@@ -142,7 +142,7 @@ async fn certificate(options: &SessionOptions) -> (Option<Response>, Finding) {
             let failure = http.failure(endpoint.url(), &error);
             let seen = match untrusting(options).await {
                 Some((_, seen)) if !endpoint.is_insecure() => {
-                    format!(" ({})", seen.told(options.clock.now()))
+                    format!(" ({})", seen.describe(options.clock.now()))
                 }
                 _ => String::new(),
             };
@@ -151,35 +151,34 @@ async fn certificate(options: &SessionOptions) -> (Option<Response>, Finding) {
         }
     };
     if endpoint.is_insecure() {
-        let finding =
-            Finding::warn(CERTIFICATE, "plain HTTP is used (admin.insecure): no credentials are sent at all")
-                .fix(format!(
-                    "flyte create config --endpoint {} if the server has TLS",
-                    endpoint.authority()
-                ));
+        let finding = Finding::warn(
+            CERTIFICATE,
+            "the connection is plain HTTP (admin.insecure), so no credentials are sent",
+        )
+        .fix(format!("flyte create config --endpoint {} if the server has TLS", endpoint.authority()));
         return (Some(answer), finding);
     }
     if options.http.insecure_skip_verify && options.http.ca_cert_file.is_none() {
         let finding = Finding::warn(
             CERTIFICATE,
-            "any is accepted (admin.insecureSkipVerify): whoever is on the way can read everything",
+            "any certificate is accepted (admin.insecureSkipVerify), so an attacker on the network can read everything",
         )
         .fix(format!("flyte create config --endpoint {} --ca-cert-file FILE", endpoint.authority()));
         return (Some(answer), finding);
     }
     let Some((_, seen)) = untrusting(options).await else {
-        return (Some(answer), Finding::pass(CERTIFICATE, "it is trusted"));
+        return (Some(answer), Finding::pass(CERTIFICATE, "the certificate is trusted"));
     };
     let now = options.clock.now();
     let finding = if seen.expires_at - now < SOON {
-        Finding::warn(CERTIFICATE, seen.told(now)).fix("Tell who runs the server that it has to be renewed.")
+        Finding::warn(CERTIFICATE, seen.describe(now)).fix("Ask the server's administrator to renew it.")
     } else {
-        Finding::pass(CERTIFICATE, seen.told(now))
+        Finding::pass(CERTIFICATE, seen.describe(now))
     };
     (Some(answer), finding)
 }
 
-/// The server's clock, also where its certificate cannot be trusted: a wrong clock may be why.
+/// Compares the server's clock, even if its certificate is not trusted: a wrong clock may be the cause.
 async fn clock(options: &SessionOptions, answer: Option<&Response>) -> Finding {
     let own = match answer {
         Some(_) => None,
@@ -193,27 +192,27 @@ async fn clock(options: &SessionOptions, answer: Option<&Response>) -> Finding {
     let server = server.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
     match server.and_then(|at| i64::try_from(at.as_secs()).ok()) {
         Some(server) => skew(options.clock.now() - server),
-        None => Finding::skip(CLOCK, "the server does not tell its time"),
+        None => Finding::skip(CLOCK, "the server does not send its time"),
     }
 }
 
 /// `difference` is how far this machine's clock is ahead of the server's, in seconds.
 fn skew(difference: i64) -> Finding {
     if difference.unsigned_abs() <= TOLERATED_SKEW {
-        return Finding::pass(CLOCK, "it agrees with the server's");
+        return Finding::pass(CLOCK, "this machine's clock agrees with the server's");
     }
     let way = if difference > 0 { "ahead of" } else { "behind" };
     let distance = time::spoken(difference.saturating_abs());
     Finding::fail(
         CLOCK,
         format!(
-            "this machine's clock is {distance} {way} the server's: tokens look expired, or not valid yet"
+            "this machine's clock is {distance} {way} the server's, so tokens look expired or not yet valid"
         ),
     )
-    .fix("Set it, for example with `timedatectl set-ntp true`.")
+    .fix("Set the clock, for example with `timedatectl set-ntp true`.")
 }
 
-/// What a certificate says.
+/// The content of a certificate.
 #[derive(Debug)]
 struct Seen {
     subject: String,
@@ -235,7 +234,7 @@ impl Seen {
         })
     }
 
-    fn told(&self, now: i64) -> String {
+    fn describe(&self, now: i64) -> String {
         let expiry = if self.expires_at <= now { "expired" } else { "expires" };
         let when = time::relative(self.expires_at, now);
         let subject =
@@ -244,7 +243,7 @@ impl Seen {
     }
 }
 
-/// An answer of whoever is there, and the certificate, without trusting either: nothing secret is sent.
+/// Gets an answer and the certificate without verifying them. Sends no secret.
 async fn untrusting(options: &SessionOptions) -> Option<(Response, Seen)> {
     let builder = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -262,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_may_differ_by_a_minute() {
+    fn clocks_can_differ_by_a_minute() {
         assert_eq!(skew(60).verdict, Verdict::Pass);
         assert_eq!(skew(-60).verdict, Verdict::Pass);
         let ahead = skew(3 * 3600);
@@ -272,19 +271,22 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_told_shortly() {
+    fn address_description_is_short() {
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
-        assert_eq!(told_address("", "127.0.0.1", &[address("127.0.0.1:1")]), "127.0.0.1 is one already");
+        assert_eq!(
+            describe_address("", "127.0.0.1", &[address("127.0.0.1:1")]),
+            "127.0.0.1 is an IP address"
+        );
         let many =
             [address("10.0.0.1:1"), address("10.0.0.2:1"), address("10.0.0.3:1"), address("10.0.0.4:1")];
-        assert_eq!(told_address("", "h", &many), "h is 10.0.0.1, 10.0.0.2, 10.0.0.3, …");
+        assert_eq!(describe_address("", "h", &many), "h is 10.0.0.1, 10.0.0.2, 10.0.0.3, …");
     }
 
     #[test]
-    fn a_certificate_is_told_by_its_names_and_its_end() {
+    fn certificate_description_has_names_and_expiry() {
         let seen = |expires_at| Seen { subject: "flyte".into(), issuer: "our CA".into(), expires_at };
-        assert_eq!(seen(90 * 86_400).told(0), "of flyte, by our CA, expires in 90 days");
-        assert_eq!(seen(0).told(300), "of flyte, by our CA, expired 5 minutes ago");
+        assert_eq!(seen(90 * 86_400).describe(0), "of flyte, by our CA, expires in 90 days");
+        assert_eq!(seen(0).describe(300), "of flyte, by our CA, expired 5 minutes ago");
         assert!(Seen::parse(b"nonsense").is_none());
     }
 }

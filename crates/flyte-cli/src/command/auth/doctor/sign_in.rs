@@ -1,4 +1,4 @@
-//! Signing in: where the server tells to do it, the login that is there, and the API key in the environment.
+//! Checks of the sign-in: discovery, the stored login, and the API key in the environment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,28 +19,27 @@ const DEVICE_CODE: &str = "device code";
 const API_KEY: &str = "API key";
 const SIGN_IN: &str = "sign-in";
 
-/// How long a request may take.
+/// The time limit of a request.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A device code that ends sooner is likely to end before a person is done.
+/// A device code with a shorter lifetime probably expires before the user has finished.
 const SHORT: Duration = Duration::from_secs(120);
 
-/// Settings that came with a checkout and that nobody has approved: every command stops before it acts on them.
+/// The finding for settings of a checkout that are not approved: every command stops before it uses them.
 pub(super) fn unapproved(approval: &Approval) -> Finding {
     let file = approval.file().display();
-    Finding::fail(
-        SIGN_IN,
-        format!("{file} came with this directory, and you have not approved its settings yet"),
-    )
-    .fix(format!("Run `flyte auth login` in a terminal and approve them, or name the file: --config {file}"))
+    Finding::fail(SIGN_IN, format!("{file} is in this directory, and you have not approved its settings yet"))
+        .fix(format!(
+            "Run `flyte auth login` in a terminal and approve them, or name the file: --config {file}"
+        ))
 }
 
-/// What became of asking where to sign in.
+/// The result of discovery.
 pub(super) enum Discovered {
     Found(Arc<Provider>),
     Failed(AuthError),
-    /// It took too long.
+    /// Discovery took too long.
     Silent,
-    /// The server cannot be reached, which is told already.
+    /// The server cannot be reached, which another finding reports.
     NotAsked,
 }
 
@@ -52,13 +51,13 @@ impl Discovered {
         }
     }
 
-    /// Whether the control plane has no sign-in at all.
-    fn is_none_there(&self) -> bool {
+    /// Whether the control plane has no sign-in.
+    fn has_no_sign_in(&self) -> bool {
         matches!(self, Self::Failed(AuthError::NoSignIn { .. }))
     }
 }
 
-/// Asks where to sign in, as the server tells it now: what was found last time is left aside.
+/// Asks the server where to sign in, without the cached answer.
 pub(super) async fn discover(options: &SessionOptions, reached: bool) -> Discovered {
     if !reached {
         return Discovered::NotAsked;
@@ -71,12 +70,12 @@ pub(super) async fn discover(options: &SessionOptions, reached: bool) -> Discove
     }
 }
 
-/// Whether a mode gets its tokens from the token endpoint that discovery names.
+/// Whether a mode gets its tokens from the discovered token endpoint.
 pub(super) fn is_by_token_endpoint(auth_type: AuthType) -> bool {
     !matches!(auth_type, AuthType::ExternalCommand | AuthType::Passthrough)
 }
 
-/// Judges discovery by what the mode needs, and by whether the server took the sign-in (`token`) without it.
+/// Judges discovery by what the mode needs, and by whether the sign-in (`token`) succeeded without it.
 pub(super) fn discovery(options: &SessionOptions, discovered: &Discovered, token: &Finding) -> Finding {
     let (why, fix) = match discovered {
         Discovered::NotAsked => return Finding::skip(DISCOVERY, "the server cannot be reached"),
@@ -95,7 +94,7 @@ pub(super) fn discovery(options: &SessionOptions, discovered: &Discovered, token
                     DISCOVERY,
                     format!("sign in at {issuer}{client}, but {}", unusable.join(", and ")),
                 )
-                .fix("Tell the server's administrator: that is left out."),
+                .fix("Report this to the server's administrator. It is ignored."),
             };
         }
         Discovered::Failed(error) => (error.to_string(), error.hint()),
@@ -104,29 +103,29 @@ pub(super) fn discovery(options: &SessionOptions, discovered: &Discovered, token
         }
     };
     let auth_type = options.auth_type;
-    let none_there = discovered.is_none_there();
+    let none_there = discovered.has_no_sign_in();
     let is_optional = !is_by_token_endpoint(auth_type) || token.verdict == Verdict::Pass;
     match discovered {
-        // Over plain HTTP nobody signs in.
+        // There is no sign-in over plain HTTP.
         _ if options.endpoint.is_insecure() && none_there => Finding::skip(DISCOVERY, why),
         _ if !options.endpoint.is_insecure() && is_optional => {
             Finding::skip(DISCOVERY, format!("not needed by authType {auth_type}: {why}"))
         }
-        // Calls go without a token there.
+        // Calls are sent without a token there.
         _ if none_there && auth_type.is_a_persons() => {
-            Finding::warn(DISCOVERY, format!("{why}: it does not tell callers apart")).maybe_fix(fix)
+            Finding::warn(DISCOVERY, format!("{why}, so it does not identify callers")).maybe_fix(fix)
         }
         _ => Finding::fail(DISCOVERY, why).maybe_fix(fix),
     }
 }
 
-/// Whether the server gives device codes, and for how long they work. Looked at where people sign in by them.
+/// Checks whether the server issues device codes, and their lifetime. Only for modes that use them.
 pub(super) async fn device_code(options: &SessionOptions, provider: Option<&Provider>) -> Option<Finding> {
     if options.auth_type != AuthType::DeviceFlow {
         return None;
     }
     let Some(provider) = provider else {
-        return Some(Finding::skip(DEVICE_CODE, "it is not known where to sign in"));
+        return Some(Finding::skip(DEVICE_CODE, "discovery did not say where to sign in"));
     };
     if provider.device_authorization_endpoint.is_none() {
         return Some(
@@ -144,13 +143,14 @@ pub(super) async fn device_code(options: &SessionOptions, provider: Option<&Prov
     })
 }
 
-/// What an answer to a device authorization request says (RFC 8628 section 3.2).
+/// Judges the answer to a device authorization request (RFC 8628 section 3.2).
 fn judge_code(life: Result<Duration, AuthError>) -> Finding {
-    let again = "A code that expired is replaced by running the command again, and while it waits, by the command itself.";
+    let again =
+        "If a code expires, the waiting command offers a new one. You can also run the command again.";
     match life {
         Ok(life) => {
             let left = time::spoken(i64::try_from(life.as_secs()).unwrap_or(i64::MAX));
-            let found = format!("codes work for {left}");
+            let found = format!("codes are valid for {left}");
             if life < SHORT {
                 Finding::warn(DEVICE_CODE, found).fix(again)
             } else {
@@ -158,8 +158,8 @@ fn judge_code(life: Result<Duration, AuthError>) -> Finding {
             }
         }
         Err(AuthError::Refused { code, .. }) => {
-            Finding::fail(DEVICE_CODE, format!("the server gives no code: {code}"))
-                .fix("Ask who runs the server to let this client sign in by device codes.")
+            Finding::fail(DEVICE_CODE, format!("the server issues no device code: {code}"))
+                .fix("Ask the server's administrator to allow device codes for this client.")
         }
         Err(error) => Finding::fail(DEVICE_CODE, &error).maybe_fix(error.hint()),
     }
@@ -176,7 +176,7 @@ pub(super) async fn api_key(context: &Context) -> Finding {
             match &context.configured {
                 Some(endpoint) if !is_same(endpoint, &key.endpoint) => {
                     Finding::warn(API_KEY, format!("{found}, but {endpoint} is configured")).fix(format!(
-                        "The key is what counts. Unset {}, or change admin.endpoint: they are two control planes.",
+                        "The key takes precedence. Unset {} or change admin.endpoint.",
                         api_key::VARIABLE
                     ))
                 }
@@ -187,13 +187,13 @@ pub(super) async fn api_key(context: &Context) -> Finding {
     }
 }
 
-/// Whether two endpoints are one control plane. Port 443 goes without saying.
+/// Whether two endpoints are the same control plane. Port 443 is the default.
 fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
     let port = |endpoint: &Endpoint| endpoint.port().unwrap_or(443);
     one.host() == other.host() && port(one) == port(other)
 }
 
-/// The login: what is kept, and whether the server takes it.
+/// Checks the stored login, and whether the server accepts it.
 pub(super) async fn token(
     context: &Context,
     options: &SessionOptions,
@@ -201,10 +201,10 @@ pub(super) async fn token(
     discovered: &Discovered,
 ) -> Finding {
     if options.endpoint.is_insecure() {
-        return Finding::skip(SIGN_IN, "over plain HTTP there is none");
+        return Finding::skip(SIGN_IN, "there is no sign-in over plain HTTP");
     }
-    if discovered.is_none_there() && options.auth_type.is_a_persons() {
-        return Finding::skip(SIGN_IN, "this control plane has none, and calls need none");
+    if discovered.has_no_sign_in() && options.auth_type.is_a_persons() {
+        return Finding::skip(SIGN_IN, "this control plane has no sign-in, and calls need none");
     }
     let session = Session::new(options.clone());
     let status = match session.status().await {
@@ -227,12 +227,12 @@ pub(super) async fn token(
         Ok(Ok(user)) => {
             let names = [user.email, user.preferred_username, user.name, user.subject];
             let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-            Finding::pass(SIGN_IN, format!("the server takes you for {name}; {kept}"))
+            Finding::pass(SIGN_IN, format!("the server accepts you as {name}; {kept}"))
         }
-        // Programs that use the package give their own headers.
+        // Programs that use the package set their own headers.
         Ok(Err(_)) if options.auth_type == AuthType::Passthrough => Finding::skip(
             SIGN_IN,
-            "authType Passthrough: flyte sends no credentials, and the server wants some to say who you are",
+            "authType Passthrough: flyte sends no credentials, but the server needs them to identify you",
         ),
         Ok(Err(error)) => refused(&error),
         Err(_) => Finding::fail(SIGN_IN, "the server did not answer in time").fix("Try again later."),
@@ -246,7 +246,7 @@ fn refused(error: &ClientError) -> Finding {
     }
 }
 
-/// What is known about the token that is kept.
+/// Describes the stored token.
 fn kept(status: &Status, now: i64) -> String {
     match (status.expires_at, status.has_refresh_token) {
         (Some(at), true) if at <= now => "the token has expired and renews itself".to_owned(),
@@ -254,7 +254,7 @@ fn kept(status: &Status, now: i64) -> String {
         (Some(at), true) => format!("the token expires {} and renews itself", time::relative(at, now)),
         (Some(at), false) => format!("the token expires {} and cannot be renewed", time::relative(at, now)),
         (None, true) => "the token renews itself".to_owned(),
-        (None, false) => "a token is got for each command".to_owned(),
+        (None, false) => "each command gets its own token".to_owned(),
     }
 }
 
@@ -264,12 +264,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_judged_by_how_long_they_work() {
+    fn codes_are_judged_by_their_lifetime() {
         let good = judge_code(Ok(Duration::from_secs(600)));
-        assert_eq!((good.verdict, good.found.as_str()), (Verdict::Pass, "codes work for 10 minutes"));
+        assert_eq!((good.verdict, good.found.as_str()), (Verdict::Pass, "codes are valid for 10 minutes"));
         let short = judge_code(Ok(Duration::from_secs(60)));
-        assert_eq!((short.verdict, short.found.as_str()), (Verdict::Warn, "codes work for 60 seconds"));
-        assert!(short.fix.unwrap().contains("running the command again"));
+        assert_eq!((short.verdict, short.found.as_str()), (Verdict::Warn, "codes are valid for 60 seconds"));
+        assert!(short.fix.unwrap().contains("run the command again"));
         let refused =
             judge_code(Err(AuthError::Refused { code: "unauthorized_client".to_owned(), description: None }));
         assert_eq!(refused.verdict, Verdict::Fail);

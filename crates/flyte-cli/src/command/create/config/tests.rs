@@ -12,7 +12,7 @@ fn arguments(line: &str) -> Arguments {
     }
 }
 
-/// What a command line makes of a text.
+/// Applies a command line to a text.
 fn apply(text: &str, line: &str) -> String {
     let mut document = Document::parse(text.to_owned(), Path::new("config.yaml")).unwrap();
     let (arguments, environment) = (arguments(line), Environment::current().unwrap());
@@ -22,7 +22,7 @@ fn apply(text: &str, line: &str) -> String {
 }
 
 #[test]
-fn a_new_file_is_the_documented_one() {
+fn new_file_is_the_documented_one() {
     insta::assert_snapshot!(apply("", "--endpoint https://acme.hosted.example.com"), @r"
     admin:
       endpoint: dns:///acme.hosted.example.com
@@ -83,7 +83,7 @@ task:
 ";
 
 #[test]
-fn switching_the_mode_loses_nothing_else() {
+fn switching_the_mode_keeps_other_settings() {
     let there = apply(EXISTING, "--endpoint acme.hosted.example.com --auth-type pkce");
     assert_eq!(there, EXISTING.replace("authType: DeviceFlow", "authType: Pkce"));
     let back = apply(&there, "--endpoint acme.hosted.example.com --auth-type headless");
@@ -93,7 +93,7 @@ fn switching_the_mode_loses_nothing_else() {
 }
 
 #[test]
-fn another_server_gets_its_own_organization_and_has_its_certificate_checked() {
+fn new_server_gets_its_own_organization_and_certificate_check() {
     let moved = apply(EXISTING, "--endpoint localhost:8443 --auth-type headless");
     let expected = EXISTING
         .replace("dns:///acme.hosted.example.com", "dns:///localhost:8443")
@@ -108,7 +108,7 @@ fn another_server_gets_its_own_organization_and_has_its_certificate_checked() {
 }
 
 #[test]
-fn plain_http_does_not_stay_behind() {
+fn plain_http_is_turned_off() {
     let devbox = apply("", "--devbox");
     assert!(devbox.contains("insecure: true"));
     assert!(!apply(&devbox, "--endpoint acme.hosted.example.com").contains("insecure"));
@@ -117,12 +117,12 @@ fn plain_http_does_not_stay_behind() {
 }
 
 #[test]
-fn what_is_not_given_stays() {
+fn other_settings_are_kept() {
     assert_eq!(apply(EXISTING, "--project other"), EXISTING.replace("project: mine", "project: other"));
 }
 
 #[test]
-fn every_spelling_of_the_mode_is_taken() {
+fn every_spelling_of_the_mode_works() {
     for word in ["headless", "device-flow", "device_flow", "DeviceFlow", "HEADLESS"] {
         assert!(apply("", &format!("--auth-type {word}")).contains("authType: DeviceFlow\n"), "{word}");
     }
@@ -135,7 +135,7 @@ fn every_spelling_of_the_mode_is_taken() {
 }
 
 #[test]
-fn a_client_and_a_command_are_written_and_give_way_to_another_mode() {
+fn client_and_command_are_written_and_replaced_by_another_mode() {
     let client = apply("", "--endpoint acme.example.com --client-id ci --client-secret-env-var CI_SECRET");
     insta::assert_snapshot!(client, @r"
     admin:
@@ -151,7 +151,7 @@ fn a_client_and_a_command_are_written_and_give_way_to_another_mode() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let other = apply(&client, &format!("--client-secret-file {file}"));
     assert!(other.contains(&format!("clientSecretLocation: {file}")) && !other.contains("EnvVar"), "{other}");
-    // A place for a secret means ClientSecret wherever it stands: it has to go.
+    // A setting for a secret implies ClientSecret, so it must be removed.
     for line in ["--auth-type headless", "--endpoint acme.example.com"] {
         let person = apply(&other, line);
         assert!(!person.contains("clientSecret") && !person.contains("ClientSecret"), "{person}");
@@ -173,7 +173,7 @@ fn a_client_and_a_command_are_written_and_give_way_to_another_mode() {
 }
 
 #[test]
-fn ways_to_sign_in_that_exclude_each_other_are_refused() {
+fn contradicting_ways_to_sign_in_are_refused() {
     for line in [
         "--auth-type pkce --client-secret-env-var X",
         "--auth-type headless --command x",

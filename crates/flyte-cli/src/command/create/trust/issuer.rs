@@ -1,4 +1,4 @@
-//! CI systems whose tokens we know.
+//! CI systems with known claims.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub(super) enum Known {
 }
 
 impl Known {
-    /// Its issuer; `None` where each installation has its own.
+    /// The issuer of the CI system; `None` if each installation has its own.
     pub(super) fn issuer(self) -> Option<&'static str> {
         match self {
             Self::GitHub => Some("https://token.actions.githubusercontent.com"),
@@ -20,9 +20,9 @@ impl Known {
         }
     }
 
-    /// The claims of jobs of a repository, project or service account.
+    /// The claims that identify jobs of a repository, project or service account.
     ///
-    /// Where there is a claim for just that, it is taken rather than `sub`, whose form GitHub lets each organization change.
+    /// Uses a specific claim if there is one, rather than `sub`, because at GitHub each organization can change the form of `sub`.
     pub(super) fn claims(
         self,
         path: &str,
@@ -32,7 +32,7 @@ impl Known {
         let (owner, name) = path.split_once('/').unwrap_or((path, ""));
         let (claim, pattern, ref_claim) = match self {
             Self::GitHub => ("repository", path.to_owned(), "ref"),
-            // GitLab's `ref` is the branch's bare name, which a tag may have too.
+            // GitLab's `ref` is the name of the branch without a prefix, which a tag can also have.
             Self::GitLab => ("project_path", path.to_owned(), "ref_path"),
             Self::Kubernetes => ("sub", format!("system:serviceaccount:{owner}:{name}"), "ref"),
         };
@@ -45,22 +45,22 @@ impl Known {
         claims
     }
 
-    /// What remains to be done at the CI system, for a rule with this audience.
+    /// The remaining steps at the CI system, for a rule with this audience.
     pub(super) fn next_step(self, endpoint: &str, audience: &str) -> String {
         let endpoint = endpoint.strip_prefix("https://").unwrap_or(endpoint);
-        let told = match self {
+        let step = match self {
             Self::GitHub => {
-                "In the workflow, let the job have a token:  permissions: { id-token: write }".to_owned()
+                "In the workflow, allow the job to get a token:  permissions: { id-token: write }".to_owned()
             }
             Self::GitLab => format!(
-                "In .gitlab-ci.yml, let the job have a token:  id_tokens: {{ FLYTE_ID_TOKEN: {{ aud: {audience} }} }}"
+                "In .gitlab-ci.yml, request a token for the job:  id_tokens: {{ FLYTE_ID_TOKEN: {{ aud: {audience} }} }}"
             ),
             Self::Kubernetes => format!(
-                "In the pod, mount a token as /var/run/secrets/flyte/token (or name its file in FLYTE_ID_TOKEN_FILE):  \
+                "In the pod, mount a token as /var/run/secrets/flyte/token (or set FLYTE_ID_TOKEN_FILE to its file):  \
                  a projected volume with serviceAccountToken: {{ path: token, audience: {audience} }}"
             ),
         };
-        format!("{told}\nAnd tell it where the server is:  FLYTE_ADMIN_ENDPOINT={endpoint}")
+        format!("{step}\nAnd set the address of the server:  FLYTE_ADMIN_ENDPOINT={endpoint}")
     }
 }
 
@@ -69,8 +69,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_step_names_what_the_job_reads() {
-        let told = |known: Known| known.next_step("https://flyte.example.com", "https://login.example.com");
+    fn next_step_names_the_variables_of_the_job() {
+        let step = |known: Known| known.next_step("https://flyte.example.com", "https://login.example.com");
         for (known, parts) in [
             (Known::GitHub, &["id-token: write"][..]),
             (Known::GitLab, &["FLYTE_ID_TOKEN: { aud: https://login.example.com }"]),
@@ -84,7 +84,7 @@ mod tests {
             ),
         ] {
             for part in parts.iter().chain(&["FLYTE_ADMIN_ENDPOINT=flyte.example.com"]) {
-                assert!(told(known).contains(part), "{part}: {}", told(known));
+                assert!(step(known).contains(part), "{part}: {}", step(known));
             }
         }
     }

@@ -21,7 +21,7 @@ fn claims(rule: &NewTrust) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn github_is_its_repository() {
+fn github_rule_names_the_repository() {
     let rule = rule("deploy --github acme/app --ref refs/heads/main --environment production -p flytesnacks");
     assert_eq!(rule.issuer, "https://token.actions.githubusercontent.com");
     assert_eq!(rule.audience, "https://flyte.example.com");
@@ -33,7 +33,7 @@ fn github_is_its_repository() {
 }
 
 #[test]
-fn gitlab_is_its_project_also_at_home() {
+fn gitlab_rule_names_the_project() {
     let gitlab = rule("review --gitlab acme/tools/app --ref refs/heads/main --role viewer");
     assert_eq!(gitlab.issuer, "https://gitlab.com");
     assert_eq!(claims(&gitlab), [("project_path", "acme/tools/app"), ("ref_path", "refs/heads/main")]);
@@ -43,7 +43,7 @@ fn gitlab_is_its_project_also_at_home() {
 }
 
 #[test]
-fn kubernetes_is_a_service_account_of_a_cluster() {
+fn kubernetes_rule_names_the_service_account() {
     let line =
         "batch --kubernetes-service-account jobs/nightly --issuer https://k8s.example --token-lifetime 15m";
     let rule = rule(line);
@@ -54,37 +54,37 @@ fn kubernetes_is_a_service_account_of_a_cluster() {
 }
 
 #[test]
-fn any_issuer_with_claims_of_its_own() {
+fn any_issuer_needs_claims() {
     let rule = rule("ci --issuer https://ci.example --audience flyte --claim sub=repo:acme/* --claim a=b=c");
     assert_eq!((rule.issuer.as_str(), rule.audience.as_str()), ("https://ci.example", "flyte"));
     assert_eq!(claims(&rule), [("a", "b=c"), ("sub", "repo:acme/*")]);
 }
 
 #[test]
-fn a_rule_that_trusts_everybody_is_refused() {
-    for (line, told) in [
-        ("ci --issuer https://ci.example", "no --claim is given"),
-        ("ci --issuer https://ci.example --claim sub=** --claim aud=*", "match everybody"),
-        ("ci --github acme/app --claim repository=acme/*", "is to match both"),
+fn rule_that_trusts_every_token_is_refused() {
+    for (line, expected) in [
+        ("ci --issuer https://ci.example", "without --claim"),
+        ("ci --issuer https://ci.example --claim sub=** --claim aud=*", "match every token"),
+        ("ci --github acme/app --claim repository=acme/*", "has two patterns"),
     ] {
         let failure = format!("{:?}", parse(line).unwrap().rule("https://h").unwrap_err());
-        assert!(failure.contains(told) && failure.contains("Usage"), "{failure}");
+        assert!(failure.contains(expected) && failure.contains("Usage"), "{failure}");
     }
 }
 
 #[test]
 fn mistakes_are_named() {
-    for (line, told) in [
+    for (line, expected) in [
         ("ci", "--issuer <URL>"),
         ("ci --issuer http://ci.example --claim a=b", "start with https://"),
-        ("ci --issuer ci.example --claim a=b", "no URL such as"),
-        ("ci --github acme", "it has two parts"),
+        ("ci --issuer ci.example --claim a=b", "not a URL"),
+        ("ci --github acme", "write it as two parts"),
         ("ci --github acme/app --gitlab acme/app", "cannot be used with"),
-        ("ci --issuer https://i --claim sub", "written as name=pattern"),
+        ("ci --issuer https://i --claim sub", "name=pattern"),
         ("ci --issuer https://i --ref main --claim a=b", "--github <OWNER/REPO>"),
         ("ci --kubernetes-service-account a/b --issuer https://i --ref main", "cannot be used with"),
     ] {
         let error = parse(line).unwrap_err();
-        assert!(error.contains(told), "{line}: {error}");
+        assert!(error.contains(expected), "{line}: {error}");
     }
 }
