@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flyte._timeout import Timeout, TimeoutType
     from flyte._trigger import Cron, FixedRate, Trigger, TriggerTime
 
-# Where each name is. Names that other modules bring are added here, in the order of the alphabet.
+# The module of each name. Add new names here, in alphabetical order.
 _PLACES = {
     "Backoff": "flyte._retry",
     "Cache": "flyte._cache",

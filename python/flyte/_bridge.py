@@ -56,7 +56,7 @@ class Bridge:
             self.answers.flush()
 
     def serve(self) -> None:
-        """Answers requests until there are no more."""
+        """Answers requests until the input ends."""
         while line := self.requests.readline():
             if line.strip():
                 self.send(self.answered(line))
@@ -71,23 +71,23 @@ class Bridge:
             do = request.get("do") if isinstance(request, dict) else None
             method = getattr(self, f"do_{do}", None)
             if method is None:
-                raise Refused(f"there is no request {do!r}", "do")
+                raise Refused(f"unknown request {do!r}", "do")
             answer: Message = method(request)
             return answer
         except Refused as error:
-            told = {"message": str(error), "field": error.field, "traceback": error.traceback}
+            described = {"message": str(error), "field": error.field, "traceback": error.traceback}
         except BaseRuntimeError as error:
             message, _, traceback = str(error).partition("\n")
-            told = {"message": message, "code": error.code, "traceback": traceback.strip()}
+            described = {"message": message, "code": error.code, "traceback": traceback.strip()}
         except (Exception, SystemExit) as error:
             lines = own_traceback(error)
-            told = {"message": f"{type(error).__name__}: {error}", "traceback": "".join(lines).rstrip()}
-        return {"error": {key: value for key, value in told.items() if value}}
+            described = {"message": f"{type(error).__name__}: {error}", "traceback": "".join(lines).rstrip()}
+        return {"error": {key: value for key, value in described.items() if value}}
 
     # ---- requests
 
     def do_describe(self, request: Message) -> Message:
-        """Imports a file and tells its environments and tasks."""
+        """Imports a file and describes its environments and tasks."""
         self.root = pathlib.Path(
             request.get("root") or pathlib.Path(request["file"]).resolve().parent
         ).resolve()
@@ -135,7 +135,7 @@ class Bridge:
         return {"task": task.name, "spec": self.encoded(task_spec(task, self.serialization(request, task)))}
 
     def do_specs(self, request: Message) -> Message:
-        """The specs of all tasks, encoded, as they are deployed: of the file's own environments and what these need, or of `all`."""
+        """The specs of all tasks, encoded, for a deployment: of the file's own environments and those that they depend on, or of `all`."""
         from flyte._runtime.spec import deployed_spec
 
         specs = []
@@ -171,7 +171,7 @@ class Bridge:
             one for one in self.do_apps({**request, "all": True})["apps"] if one["name"] == request.get("app")
         ]
         if not found:
-            raise Refused(f"there is no app {request.get('app')!r}", "app")
+            raise Refused(f"unknown app {request.get('app')!r}", "app")
         return dict(found[0])
 
     def do_run_local(self, request: Message) -> Message:
@@ -196,7 +196,7 @@ class Bridge:
 
     def described(self, environment: Environment) -> Message:
         """An environment for people to choose from."""
-        told: Message = {
+        described: Message = {
             "name": environment.name,
             "description": environment.description or "",
             "file": environment.declared_in,
@@ -204,10 +204,10 @@ class Bridge:
             "own": self.is_own(environment),
         }
         if isinstance(environment, TaskEnvironment):
-            told["tasks"] = [self.described_task(task) for task in environment.tasks.values()]
+            described["tasks"] = [self.described_task(task) for task in environment.tasks.values()]
         else:
-            told["app"] = {"name": environment.name}
-        return told
+            described["app"] = {"name": environment.name}
+        return described
 
     def is_own(self, environment: Environment) -> bool:
         """Whether the file that was asked about made it, or one of its tasks."""
@@ -267,17 +267,17 @@ class Bridge:
             return tasks[name]
         found = [task for task in tasks.values() if name == task.func.__name__]
         if len(found) != 1:
-            which = "several tasks have the function" if found else "there is no task"
+            which = "several tasks have the function" if found else "no task"
             raise Refused(f"{which} {name!r}; there are {', '.join(tasks) or 'none'}", "task")
         return found[0]
 
     def values(self, interface: NativeInterface, given: Message) -> dict[str, Any]:
-        """Texts as the values that they stand for."""
+        """Converts texts to values."""
         found = {}
         for name, text in given.items():
             if name not in interface.inputs:
                 names = ", ".join(interface.inputs) or "none"
-                raise Refused(f"there is no input {name}; there are {names}", name)
+                raise Refused(f"unknown input {name}; the inputs are {names}", name)
             try:
                 found[name] = texts.parse(text, interface.inputs[name][0])
             except (TypeError, ValueError) as error:
@@ -427,7 +427,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    # The bridge's own directory is no place to import from.
+    # Do not import from the bridge's own directory.
     if sys.path and sys.path[0] in ("", os.getcwd()):
         sys.path.pop(0)
     Bridge(requests, answers).serve()

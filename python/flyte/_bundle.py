@@ -98,7 +98,7 @@ def _included(root: pathlib.Path, environment: Environment) -> set[pathlib.Path]
         matches = [path] if path.exists() else [pathlib.Path(one) for one in _glob(path)]
         if not matches:
             raise DeploymentError(
-                f"the environment {environment.name} includes {include}, and there is no {path}"
+                f"the environment {environment.name} includes {include}, but {path} does not exist"
             )
         for match in matches:
             files = match.rglob("*") if match.is_dir() else [match]

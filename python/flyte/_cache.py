@@ -37,7 +37,7 @@ class FunctionBodyPolicy:
     """A task has changed when its function has: not by comments and spaces, and not by what it calls."""
 
     def get_version(self, salt: str, params: VersionParameters) -> str:
-        """The hash of the function's syntax tree. Raises OSError where its source is not known."""
+        """The hash of the function's syntax tree. Raises OSError if its source is not known."""
         if params.func is None:
             return ""
         tree = ast.parse(textwrap.dedent(inspect.getsource(params.func)))
@@ -79,7 +79,7 @@ class Cache:
         return self.behavior != "disable"
 
     def get_version(self, params: VersionParameters) -> str:
-        """The version of a task's code. Raises OSError where a policy needs the function's source, and that is not known."""
+        """The version of a task's code. Raises OSError if a policy needs the function's source, and that is not known."""
         if self.version_override is not None:
             return self.version_override
         policies: Sequence[CachePolicy]

@@ -1,4 +1,4 @@
-"""What code can know about where it runs: the task it is in, where its data goes, and how to upload."""
+"""The context of running code: its task, the place for its data, and how to upload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flyte.models import TaskContext
 
-# Takes bytes or a path, and a name; gives the URL where they are stored.
+# Stores bytes or a file under a name, and returns their URL.
 Uploader = Callable[["bytes | pathlib.Path", str], Awaitable[str]]
 
 
@@ -24,10 +24,10 @@ class Surroundings:
     task: TaskContext | None = None
     # Runs the tasks that the running task calls; None outside of tasks, and in tasks that were called as plain functions.
     controller: Any = None
-    # Where calls of tasks are grouped.
+    # The group for calls of tasks.
     group: str | None = None
     upload: Uploader | None = None
-    # Whether what is read may be anybody's: pickles stay unread, for reading one runs what is in it.
+    # Whether the data may come from an untrusted party. Then pickles stay unread, because reading one executes code.
     foreign: bool = False
 
 
@@ -65,19 +65,19 @@ def ctx() -> TaskContext:
 
 
 def raw_data_path() -> str | None:
-    """Where the running task keeps its data; None outside of tasks."""
+    """The URL prefix for the running task's data; None outside of tasks."""
     task = _surroundings.get().task
     return task.raw_data_path.path if task is not None else None
 
 
 def uploader() -> Uploader | None:
-    """How data gets to where a task elsewhere reads it; None where nothing has to be uploaded."""
+    """Uploads data for a task that runs elsewhere; None if no upload is needed."""
     here = _surroundings.get()
     return here.upload if here.task is None else None
 
 
 def trusted_authority() -> str | None:
-    """The file with the authority that signed the control plane's certificate, where the configuration names one."""
+    """The file of the certificate authority of the control plane, if the configuration names one."""
     initialize = sys.modules.get("flyte._initialize")
     if initialize is None or not initialize.is_initialized():
         return None

@@ -29,7 +29,7 @@ class Controller(Protocol):
 
 
 class BlockingCalls:
-    """What code that blocks submits by: an event loop in a thread of its own, made when it is first needed."""
+    """Runs coroutines for blocking code, in an event loop in a separate thread that is created on first use."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -86,7 +86,7 @@ class LocalController:
     async def execute(
         self, task: Task[Any, Any], action: ActionID, inputs: dict[str, Any], parent: TaskContext | None
     ) -> dict[str, Any]:
-        """Runs one task, again where it fails and may be run again."""
+        """Runs one task, and retries it if it fails and can be retried."""
         from flyte._runtime.execute import execute
         from flyte.errors import NonRecoverableError, RuntimeSystemError
 

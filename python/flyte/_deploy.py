@@ -122,10 +122,10 @@ class _Deploy:
     ) -> list[Deployment]:
         """Deploys environments, each with those that it depends on, and gives what was deployed.
 
-        The version is a hash of the code where none is given; a task that is there in this version already stays as it is. With `dryrun`
+        The default version is a hash of the code. A task that is already deployed in this version does not change. With `dryrun`
         nothing is sent.
 
-        Raises DeploymentError where something cannot be deployed, another error of `flyte.errors` where the control plane refuses.
+        Raises DeploymentError if something cannot be deployed, another error of `flyte.errors` if the control plane refuses.
         """
         return run_coroutine(_deploy(envs, dryrun, version, copy_style, project, domain))
 

@@ -29,7 +29,7 @@ class Docstring:
 
 
 def parse(function: Callable[..., Any]) -> Docstring:
-    """What the function's docstring says; all of it empty where there is none."""
+    """Parses the function's docstring; everything is empty without a docstring."""
     lines = inspect.cleandoc(function.__doc__ or "").splitlines()
     about: list[str] = []
     inputs: dict[str, list[str]] = {}
@@ -59,7 +59,7 @@ def parse(function: Callable[..., Any]) -> Docstring:
 def _section(
     lines: list[str], index: int, found: dict[str, list[str]] | None, parameter: re.Pattern[str]
 ) -> int:
-    """Reads an indented section and returns where it ends."""
+    """Reads an indented section and returns its end."""
     depth: int | None = None
     current: list[str] = []
     while index < len(lines):

@@ -2,8 +2,8 @@
 
 A function is written once, as a coroutine (or asynchronous generator) that waits for nothing but calls (`Call`, `Stream`).
 Awaited, these wait in the running event loop. Blocking, there is no event loop at all: the coroutine is driven by hand, and
-each call is made where it is reached, in the caller's own thread. So blocking forms work inside a running loop (a notebook),
-end at Ctrl-C, show prompts where they were called, and survive a fork.
+each call is made directly, in the caller's own thread. Blocking forms therefore work inside a running loop (a notebook),
+end at Ctrl-C, show prompts in the calling thread, and survive a fork.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def anything(start: Callable[[], Coroutine[Any, Any, R]]) -> Waiting[R]:
             except BaseException as error:
                 failure.append(error)
 
-        # A thread of its own: an event loop may run in this one.
+        # In a separate thread, because an event loop may run in this one.
         thread = threading.Thread(target=work, name="flyte-wait", daemon=True)
         thread.start()
         thread.join()

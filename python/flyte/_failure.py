@@ -1,4 +1,4 @@
-"""From the native half's failures to the errors of `flyte.errors`: the one place where they are translated."""
+"""Translates the native module's failures to the errors of `flyte.errors`. No other module does this."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_THE_CONFIGURATION = frozenset({"approval", "configuration", "no_endpoint"})
 
 
 def translated(error: CallError, what: str = "") -> errors.FlyteError:
-    """The error that people see. `what` says what did not work, such as "cannot list projects"."""
+    """The error that users see. `what` says what failed, for example "cannot list projects"."""
     code, why, hint, temporary = error.args
     message = f"{what}: {why}" if what else why
     found: errors.FlyteError

@@ -48,7 +48,7 @@ class Image:
     def from_base(cls, image_uri: str) -> Image:
         """An image that is there already. Raises ValueError for an empty name."""
         if not image_uri:
-            raise ValueError("an image needs a name, such as registry/name:tag")
+            raise ValueError("an image needs a name, for example registry/name:tag")
         return cls(image_uri)
 
     def clone(self, registry: str | None = None, name: str | None = None, **ignored: Any) -> Image:

@@ -1,4 +1,4 @@
-"""Which control plane to talk to, and as whom: `init` and its siblings, and what the rest of the package reads of it."""
+"""Connects to a control plane: `init` and its variants, and the settings that the rest of the package reads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Initialized:
-    """What `init` was told. Without a session everything runs locally."""
+    """The arguments of `init`. Without a session, everything runs locally."""
 
     session: Session | None = None
     org: str | None = None
@@ -63,15 +63,15 @@ _state: Initialized | None = None
 
 
 def initialized() -> Initialized:
-    """What `init` was told.
+    """The arguments of `init`.
 
-    Raises `InitializationError` where nothing was called yet.
+    Raises `InitializationError` if `init` was not called yet.
     """
     if _state is None:
         raise InitializationError(
             "NotInitialized",
             "user",
-            "flyte was not told which control plane to talk to",
+            "flyte is not initialized",
             "Call flyte.init_from_config(), or flyte.init(endpoint=...), first.",
         )
     return _state
@@ -85,7 +85,7 @@ def is_initialized() -> bool:
 def session() -> Session:
     """The session with the control plane.
 
-    Raises `InitializationError` where there is none: nothing was called yet, or `init` without an endpoint.
+    Raises `InitializationError` if there is none: `init` was not called yet, or without an endpoint.
     """
     state = initialized()
     if state.session is None:
@@ -101,7 +101,7 @@ def session() -> Session:
 def scope(project: str | None = None, domain: str | None = None) -> dict[str, str]:
     """The organization, project and domain that a request is about: those given, else those of `init`.
 
-    Raises `InitializationError` where one of the latter two is told nowhere.
+    Raises `InitializationError` if one of the latter two is not set.
     """
     state = initialized()
     project, domain = project or state.project, domain or state.domain
@@ -117,12 +117,12 @@ def scope(project: str | None = None, domain: str | None = None) -> dict[str, st
 
 
 def current_project() -> str:
-    """The project of `init`, or of the task that runs. Raises `InitializationError` where there is none."""
+    """The project of `init`, or of the task that runs. Raises `InitializationError` if there is none."""
     return scope(domain="-")["project"]
 
 
 def current_domain() -> str:
-    """The domain of `init`, or of the task that runs. Raises `InitializationError` where there is none."""
+    """The domain of `init`, or of the task that runs. Raises `InitializationError` if there is none."""
     return scope(project="-")["domain"]
 
 
@@ -133,7 +133,7 @@ def _open(
     client_secret: str | None = None,
     asked: bool = False,
 ) -> Session:
-    """A session by these parameters. `asked` tells that somebody wants to sign in and watches, wherever output goes."""
+    """A session with these parameters. `asked` says that the user asked to sign in and sees the output."""
     given = {name: value for name, value in parameters.items() if value is not None}
     try:
         native = _native.Session(
@@ -155,7 +155,7 @@ def _begin(state: Initialized) -> None:
 
 
 def _first_label(endpoint: str) -> str | None:
-    """The organization that an endpoint tells, as hosted control planes name theirs."""
+    """The organization in an endpoint, as in the names of hosted control planes."""
     host = (
         endpoint.rpartition("://")[2].split("/")[0].rpartition(":")[0]
         or endpoint.rpartition("://")[2].split("/")[0]
@@ -165,7 +165,7 @@ def _first_label(endpoint: str) -> str | None:
 
 
 def _described(session: Session | None, config: Message, **more: Any) -> Initialized:
-    """What `init` was told, joined with what the configuration says."""
+    """Combines the arguments of `init` with the configuration."""
     task, image, local = config["task"], config["image"], config["local"]
     settings: dict[str, Any] = {
         "org": task["org"] or _first_label(config["admin"]["endpoint"] or ""),
@@ -222,14 +222,14 @@ async def init(
     scopes: Sequence[str] | None = None,
     token_store: str | None = None,
 ) -> None:
-    """Says which control plane to talk to, and as whom. No configuration file is read.
+    """Connects to a control plane, without a configuration file.
 
     Without `endpoint` and `api_key` there is none: tasks run locally. The network is not touched, with one exception: with
     `headless=True` a person who is not signed in does that now, so that the link appears here.
 
     Args:
-        org, project, domain: What requests are about where they do not say.
-        root_dir: Where the code is that runs take along; the working directory without it.
+        org, project, domain: The defaults for requests that do not name them.
+        root_dir: The directory of the code for runs. By default the working directory.
         log_level, log_format, reset_root_logger, user_log_level: How the package logs (`console` or `json`).
         endpoint: The control plane: `https://host`, `dns:///host` or `host:port`.
         headless: Sign in on another device: a link and a code are shown here.
@@ -237,27 +237,27 @@ async def init(
         insecure_skip_verify: Accept any certificate, for a quick try.
         ca_cert_file_path: PEM file of the authorities to trust instead of the system's.
         auth_type: `Pkce` (a person's browser; the default), `DeviceFlow`, `ClientSecret`, `ExternalCommand`, `Passthrough` or
-            `TokenExchange`. Whoever gives `client_credentials_secret` means `ClientSecret`.
+            `TokenExchange`. `client_credentials_secret` implies `ClientSecret`.
         command: What prints the token, for `ExternalCommand`.
         proxy_command: What prints the token for a proxy in front of the control plane.
         api_key: One string that holds endpoint, client and secret.
         client_id, client_credentials_secret: For `ClientSecret`.
-        auth_client_config: Anything with `client_id` and `scopes`, which then stand in for what the server says.
+        auth_client_config: Anything with `client_id` and `scopes`, which replace those of the server.
         rpc_retries: Taken for compatibility: what could not be reached is tried up to four times, and only calls that read are
             repeated.
         http_proxy_url: Proxy for every request; otherwise `HTTPS_PROXY` and its like.
         disable_keyring: Keep tokens in this process only.
         storage, batch_size, image_builder, images, image_registry, sync_local_sys_paths, local_persistence, local_tracked,
             local_tracked_strict: For runs.
-        source_config_path: Where the parameters came from, for the reader of a run.
+        source_config_path: The source of the parameters, shown with a run.
         load_plugin_type_transformers: Taken for compatibility.
-        scopes: Scopes to ask for instead of those that the server tells.
-        token_store: Where a login is kept: `keyring`, `file` (encrypted) or `memory`. Without it `FLYTE_TOKEN_STORE`, else the
-            keyring, or the file where there is none.
+        scopes: Scopes to request instead of those that the server advertises.
+        token_store: Where to store a login: `keyring`, `file` (encrypted) or `memory`. By default `FLYTE_TOKEN_STORE`, or else the
+            keyring, or the file if there is no keyring.
 
     Raises:
         InitializationError: A parameter cannot be used.
-        AuthenticationError: The API key cannot be used; or, with `headless=True`, nobody signed in.
+        AuthenticationError: The API key cannot be used; or, with `headless=True`, the sign-in failed.
     """
     initialize_logger(log_level, log_format, reset_root_logger, user_log_level)
     common: dict[str, Any] = {
@@ -328,9 +328,9 @@ async def init_from_config(
 ) -> None:
     """Reads the configuration file (`flyte create config` writes one) and talks to the control plane that it names.
 
-    Without a path the file is looked for in the usual places. `FLYTE_API_KEY`, where it is set and no way to sign in is asked
+    Without a path, the file is searched in the usual places. `FLYTE_API_KEY`, if it is set and no other way to sign in is asked
     for, comes before the file, as for the `flyte` command. Other parameters as in `init`, and they come before the file.
-    Where no control plane is named anywhere, tasks run locally.
+    If no control plane is configured, tasks run locally.
 
     Raises:
         InitializationError: The file is missing or malformed.
@@ -347,7 +347,7 @@ async def init_from_config(
         raise InitializationError(
             "ConfigFileNotFoundError",
             "user",
-            f"cannot initialize flyte: there is no file {named}",
+            f"cannot initialize flyte: the file {named} does not exist",
             "Write one: `flyte create config --endpoint HOST`, or call flyte.init_from_config() to look for it.",
         )
     settings: dict[str, Any] = {
@@ -412,10 +412,10 @@ async def init_from_api_key(
     insecure_skip_verify: bool = False,
     ca_cert_file_path: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Talks to the control plane that an API key is for, as that key; `FLYTE_API_KEY` where none is given.
+    """Connects to the control plane of an API key. The default key is `FLYTE_API_KEY`.
 
     Raises:
-        InitializationError: There is no key.
+        InitializationError: The key is missing.
         AuthenticationError: The key cannot be used.
     """
     key = api_key or os.environ.get("FLYTE_API_KEY")
@@ -459,7 +459,7 @@ async def init_in_cluster(
     """Talks to the control plane from within a task, by what the task's environment says.
 
     The first of these counts: `api_key`; a configuration file that `UCTL_CONFIG` or `FLYTECTL_CONFIG` names; `FLYTE_AUTH_TYPE`
-    and its like; the key in `_UNION_EAGER_API_KEY` or `EAGER_API_KEY`. Nobody is asked to sign in.
+    and its like; the key in `_UNION_EAGER_API_KEY` or `EAGER_API_KEY`. The user is never asked to sign in.
 
     Returns:
         How the control plane is reached: `endpoint`, `insecure` and the like; no secret but the given key.
@@ -470,7 +470,7 @@ async def init_in_cluster(
     domain = domain or variable("FLYTE_INTERNAL_EXECUTION_DOMAIN") or None
     override = endpoint or variable("_U_EP_OVERRIDE") or None
     parameters: dict[str, Any] = {"org": org, "project": project, "domain": domain}
-    told: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     file = variable("UCTL_CONFIG") or variable("FLYTECTL_CONFIG")
     if api_key is None and file:
         parameters |= {"use_config": True, "config": file, "endpoint": endpoint}
@@ -483,7 +483,7 @@ async def init_in_cluster(
             insecure = insecure or "localhost" in override or "docker" in override or _is_true("_U_INSECURE")
             parameters |= {"environment": True, "endpoint": override}
         else:
-            told["api_key"] = api_key
+            settings["api_key"] = api_key
         parameters |= {
             "insecure": insecure,
             "insecure_skip_verify": _is_true("_U_INSECURE_SKIP_VERIFY"),
@@ -491,14 +491,14 @@ async def init_in_cluster(
         }
     client = _open(parameters, api_key=api_key)
     admin = client.config["admin"]
-    told |= {
+    settings |= {
         "endpoint": admin["endpoint"],
         "insecure": admin["insecure"],
         "insecure_skip_verify": admin["insecureSkipVerify"],
         "auth_type": admin["authType"],
     }
     _begin(_described(client, client.config, root_dir=Path.cwd()))
-    return told
+    return settings
 
 
 @dual
@@ -509,14 +509,14 @@ async def init_passthrough(
     domain: str | None = None,
     insecure: bool = False,
 ) -> dict[str, Any]:
-    """Talks to a control plane with the credentials of whoever this program works for: `flyte.remote.auth_metadata` gives them,
-    call by call. The endpoint is `_U_EP_OVERRIDE` where it is not given.
+    """Connects to a control plane with credentials that the program sets with `flyte.remote.auth_metadata`,
+    call by call. The default endpoint is `_U_EP_OVERRIDE`.
 
     Returns:
         How the control plane is reached.
 
     Raises:
-        InitializationError: There is no endpoint.
+        InitializationError: The endpoint is missing.
     """
     endpoint = endpoint or os.environ.get("_U_EP_OVERRIDE") or None
     if endpoint is None:

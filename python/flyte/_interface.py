@@ -15,7 +15,7 @@ from flyte._docstring import Docstring, parse
 from flyte.types import _hints
 from flyte.types._simple import LITERAL_ENUM
 
-# What stands for "no default".
+# Marks an input without a default.
 EMPTY = inspect.Parameter.empty
 
 
@@ -31,7 +31,7 @@ class NativeInterface:
     def from_callable(cls, function: Callable[..., Any]) -> NativeInterface:
         """The interface of a function.
 
-        Raises TypeError where it cannot be a task's: it takes any number of arguments, or its annotations cannot be read.
+        Raises TypeError if the function cannot be a task: it has variable arguments, or its annotations cannot be read.
         """
         name = getattr(function, "__name__", repr(function))
         signature = inspect.signature(function)
@@ -50,7 +50,7 @@ class NativeInterface:
                     "Parameter %s of %s has no type: its value is pickled.", parameter.name, name
                 )
             hint = hints.get(parameter.name, Any)
-            # `x: int = None` is read as it stands: get_type_hints of Python 3.10 would make it optional.
+            # `x: int = None` keeps its type. get_type_hints of Python 3.10 would make it optional.
             inputs[parameter.name] = (_named(hint), parameter.default)
         returned = hints.get("return", signature.return_annotation)
         return cls(inputs, _outputs(returned, name), parse(function))
@@ -71,7 +71,7 @@ class NativeInterface:
     def convert_to_kwargs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments of a call by their names.
 
-        Raises TypeError where there are too many, or one is given twice or is not known.
+        Raises TypeError if there are too many, or one is given twice or is unknown.
         """
         names = list(self.inputs)
         if len(args) > len(names):
@@ -81,7 +81,7 @@ class NativeInterface:
             if name in given:
                 raise TypeError(f"{name} was given twice")
             if name not in self.inputs:
-                raise TypeError(f"there is no input {name}; there are {', '.join(names) or 'none'}")
+                raise TypeError(f"unknown input {name}; the inputs are: {', '.join(names) or 'none'}")
             given[name] = value
         return given
 
@@ -121,7 +121,7 @@ def _outputs(returned: Any, function: str) -> dict[str, Any]:
 
 
 def _named(hint: Any) -> Any:
-    """`Literal["a", "b"]` as the enum that stands for it; others as they are."""
+    """`Literal["a", "b"]` as an enum; other types unchanged."""
     if typing.get_origin(hint) is not typing.Literal:
         return hint
     values = typing.get_args(hint)

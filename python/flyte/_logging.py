@@ -16,15 +16,15 @@ class _Json(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        fields = {
             "timestamp": self.formatTime(record),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
         if record.exc_info:
-            told["exception"] = self.formatException(record.exc_info)
-        return json.dumps(told)
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
 
 
 def initialize_logger(
@@ -33,7 +33,7 @@ def initialize_logger(
     reset_root_logger: bool = False,
     user_log_level: int | None = None,
 ) -> None:
-    """Sets the level and format of this package's log; `LOG_LEVEL` and `LOG_FORMAT` where they are not given.
+    """Sets the level and format of this package's log; by default from `LOG_LEVEL` and `LOG_FORMAT`.
 
     `user_log_level` is the level of `flyte.user`, the logger for tasks. With `reset_root_logger`, other libraries' lines are
     formatted the same way.

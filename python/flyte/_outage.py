@@ -1,4 +1,4 @@
-"""Following something on a control plane that is away for a while: what is asked again, and where a log goes on."""
+"""Continues to follow a run or log while the control plane is away for a short time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from flyte import errors
 from flyte._dual import Waiting, pause
 from flyte._session import Message
 
-# How long a control plane may be away before following ends, and before it is said, in seconds.
-PATIENCE, _UNTOLD = 60.0, 2.0
-# The first pause between two tries, and the longest; each further one is twice as long.
+# How long the control plane can be away until following ends, and until a message is shown, in seconds.
+PATIENCE, _QUIET = 60.0, 2.0
+# The first and the longest pause between two tries. Each pause is twice as long as the previous one.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
 
 log = logging.getLogger("flyte")
@@ -20,7 +20,7 @@ clock = time.monotonic
 
 
 class Outage:
-    """What is known of the control plane being away while something is followed: nothing as long as it answers.
+    """Tracks how long the control plane has been away while a run or log is followed.
 
     `hint` says how to follow it again.
     """
@@ -28,15 +28,15 @@ class Outage:
     def __init__(self, hint: str) -> None:
         self._hint = hint
         self._since: float | None = None
-        self._told = False
+        self._reported = False
         self._worked = False
         self._pause = _FIRST_PAUSE
 
     def answered(self) -> None:
         """The control plane has answered."""
-        if self._told:
+        if self._reported:
             log.warning("the control plane answers again")
-        self._since, self._told, self._worked, self._pause = None, False, True, _FIRST_PAUSE
+        self._since, self._reported, self._worked, self._pause = None, False, True, _FIRST_PAUSE
 
     def failed(self, error: errors.FlyteError) -> Waiting[None]:
         """Waits before the next try; to be awaited in a dual function.
@@ -55,11 +55,11 @@ class Outage:
         away = now - self._since
         if away >= PATIENCE:
             raise errors.UnavailableError(error.message, self._hint, "unavailable") from error
-        if away >= _UNTOLD and not self._told:
-            self._told = True
-            log.warning("%s; trying again for up to a minute", error.message)
-        # The word is not put off by a pause, and no try is left out at the end.
-        until = PATIENCE if self._told else _UNTOLD
+        if away >= _QUIET and not self._reported:
+            self._reported = True
+            log.warning("%s; retrying for up to a minute", error.message)
+        # The pause must not delay the message or skip the last try.
+        until = PATIENCE if self._reported else _QUIET
         chosen = min(self._pause, max(until - away, 0.01))
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         return pause(chosen)

@@ -26,7 +26,7 @@ def in_notebook() -> bool:
 
 
 def is_interactive() -> bool:
-    """Whether somebody is there to sign in."""
+    """Whether a user can sign in."""
     if in_notebook():
         return True
     return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
@@ -42,23 +42,23 @@ class Prompt:
         self._minutes_left = -1
 
     def __call__(self, event: str) -> None:
-        told: dict[str, Any] = json.loads(event)
-        handler = getattr(self, "_" + told.pop("event"), None)
+        fields: dict[str, Any] = json.loads(event)
+        handler = getattr(self, "_" + fields.pop("event"), None)
         if handler is not None:
-            handler(**told)
+            handler(**fields)
 
     def _device_instead(self) -> None:
-        _tell("There is no browser on this machine, so you sign in on another device.")
+        _tell("No browser found here; sign in on another device.")
 
     def _device_code(self, url: str, user_code: str, verification_uri: str, expires_in: int) -> None:
         if in_notebook():
             self._page = device_page(url, user_code)
             self._minutes_left = -1
-            self._plain = f"{_words(url)}\nThe page shows this code: {user_code}"
+            self._plain = f"{_words(url)}\nCheck that the page shows this code: {user_code}"
             self._shown = _display(self._page, self._plain)
             self._code_expires_in(expires_in)
         else:
-            _tell(f"\n{_words(url)}\n\nThe page shows this code: {user_code}\n")
+            _tell(f"\n{_words(url)}\n\nCheck that the page shows this code: {user_code}\n")
 
     def _code_expires_in(self, seconds: int) -> None:
         minutes = -(-seconds // 60)
@@ -66,13 +66,13 @@ class Prompt:
             return
         self._minutes_left = minutes
         left = "one minute" if minutes == 1 else f"{minutes} minutes"
-        self._change(f"{self._page}<div><small>The code can be used for {left}.</small></div>")
+        self._change(f"{self._page}<div><small>The code is valid for {left}.</small></div>")
 
     def _authorize_url(self, url: str, opened: bool) -> None:
         if opened:
             first = "A browser was opened for you to sign in. If you do not see it, open this link:"
         else:
-            first = "Please open the following link in your browser to authenticate:"
+            first = "Open this link in your browser to sign in:"
         if in_notebook():
             link = f"<a href='{html.escape(url, quote=True)}' target='_blank' rel='noopener'>Sign in</a>"
             self._shown = _display(f"<div>{first} {link}</div>", f"{first}\n{url}")
@@ -80,12 +80,12 @@ class Prompt:
             _tell(f"{first}\n\n{url}\n")
 
     def _step_up(self, endpoint: str, wanted: str) -> None:
-        _tell(f"{endpoint} asks for {wanted} before it does this.")
+        _tell(f"{endpoint} requires {wanted} for this.")
 
     def _credentials_end(self, client_id: str, at: int, left: int) -> None:
         when = datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
         _tell(
-            f"The API key {client_id} stops working at {when} (in {left // 86_400} days). A new secret and a new end: "
+            f"The API key {client_id} stops working at {when} (in {left // 86_400} days). To renew it: "
             f"flyte rotate api-key {client_id} --expires 90d"
         )
 
@@ -127,7 +127,7 @@ def _tell(text: str) -> None:
 
 
 def _display(page: str, words: str) -> Any:
-    """Shows HTML in the cell (words where there is no HTML) and returns its handle."""
+    """Shows HTML in the cell (or text without HTML support) and returns its handle."""
     show: Any = importlib.import_module("IPython.display").display
     return show({"text/html": page, "text/plain": words}, raw=True, display_id=True)
 
@@ -144,7 +144,7 @@ def device_page(url: str, user_code: str) -> str:
 
 
 def picture(url: str) -> str:
-    """A QR code of a link as SVG; empty where it is too long for one."""
+    """A QR code of a link as SVG; empty if the link is too long."""
     try:
         rows = _native.qr(url)
     except ValueError:

@@ -56,12 +56,12 @@ class Device:
 
 
 def GPU(device: str, quantity: int, partition: str | None = None) -> Device:
-    """Graphics processors of a kind, such as `GPU("A100", 2)`."""
+    """GPUs of a kind, for example `GPU("A100", 2)`."""
     return Device(quantity, "GPU", device, partition)
 
 
 def TPU(device: str, partition: str | None = None) -> Device:
-    """Tensor processors, such as `TPU("V5E", "2x2")`."""
+    """TPUs, for example `TPU("V5E", "2x2")`."""
     return Device(1, "TPU", device, partition)
 
 
@@ -92,23 +92,27 @@ class Resources:
         self.get_device()
 
     def get_device(self) -> Device | None:
-        """The accelerators, or None. Raises ValueError where `gpu` names none."""
+        """The accelerators, or None. Raises ValueError if `gpu` names none."""
         if self.gpu is None or isinstance(self.gpu, Device):
             return self.gpu
         if isinstance(self.gpu, bool) or not isinstance(self.gpu, (int, str)):
-            raise ValueError(f"gpu is a number, a name such as 'A100:2', or a Device, not {self.gpu!r}")
+            raise ValueError(
+                f"gpu must be a number, a name (for example 'A100:2') or a Device, not {self.gpu!r}"
+            )
         if isinstance(self.gpu, int):
             if self.gpu < 0:
                 raise ValueError("gpu is not negative")
             return Device(self.gpu) if self.gpu else None
         name, _, count = self.gpu.partition(":")
         if not name or (count and not count.isdigit()):
-            raise ValueError(f"gpu is a number, a name such as 'A100:2', or a Device, not {self.gpu!r}")
+            raise ValueError(
+                f"gpu must be a number, a name (for example 'A100:2') or a Device, not {self.gpu!r}"
+            )
         kind = "TPU" if re.fullmatch(r"V\d[EP]", name) else "GPU"
         return Device(int(count or 1), kind, name)
 
     def to_wire(self) -> dict[str, object] | None:
-        """`flyteidl2.core.Resources`, or None where nothing is asked for."""
+        """`flyteidl2.core.Resources`, or None if nothing is requested."""
         requests: list[dict[str, str]] = []
         limits: list[dict[str, str]] = []
         for name, value in (("CPU", self.cpu), ("MEMORY", self.memory)):
@@ -126,7 +130,7 @@ class Resources:
         return {key: value for key, value in found.items() if value} or None
 
     def extended_to_wire(self) -> dict[str, object] | None:
-        """`flyteidl2.core.ExtendedResources`, or None where nothing of that kind is asked for."""
+        """`flyteidl2.core.ExtendedResources`, or None if nothing of that kind is requested."""
         found: dict[str, object] = {}
         device = self.get_device()
         if device is not None and device.device is not None and not isinstance(self.gpu, int):
@@ -154,4 +158,6 @@ def _check(name: str, value: object) -> None:
     if name == "cpu" and isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
         return
     if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
-        raise ValueError(f"{name} is a quantity such as {'500m' if name == 'cpu' else '1Gi'}, not {value!r}")
+        raise ValueError(
+            f"{name} must be a quantity, for example {'500m' if name == 'cpu' else '1Gi'}, not {value!r}"
+        )

@@ -37,7 +37,7 @@ class Backoff:
 
 @dataclass(frozen=True)
 class RetryStrategy:
-    """Runs a failed task up to `count` times more. Raises ValueError for a count that is no whole number, or negative."""
+    """Runs a failed task up to `count` times more. Raises ValueError if the count is negative or not a whole number."""
 
     count: int
     backoff: Backoff | None = None

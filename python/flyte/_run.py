@@ -55,7 +55,7 @@ class LocalRun:
 
     @property
     def url(self) -> str:
-        """Nothing: there is no page about it."""
+        """None, because a local run has no page."""
         return ""
 
     @property
@@ -95,7 +95,7 @@ class LocalOutputs(tuple[Any, ...]):
 class RunContext:
     """How a task is to be run: `flyte.with_runcontext(...).run(task, ...)`.
 
-    `mode` is `local` or `remote`; without it, tasks run remotely where `flyte.init` named a control plane. `copy_style` says which
+    `mode` is `local` or `remote`; by default, tasks run remotely if `flyte.init` named a control plane. `copy_style` says which
     files go along: `loaded_modules` (the imported ones), `all` (below the root directory) or `none` (the image has them).
     """
 
@@ -119,9 +119,9 @@ class RunContext:
     dry_run: bool = False
 
     def run(self, task: Any, *args: Any, **kwargs: Any) -> Any:
-        """Runs a task with these inputs and gives its run: at once where it runs elsewhere, when it is done where it runs here.
+        """Runs a task with these inputs and returns its run: at once for a remote run, and at its end for a local run.
 
-        Raises TypeError where inputs are missing or not known, TypeTransformerFailedError where one is not of its type; for a run
+        Raises TypeError if inputs are missing or unknown, TypeTransformerFailedError if one has the wrong type; for a run
         here, the error of `flyte.errors` that the task ends in; for one elsewhere, why it could not be started.
         """
         return run_coroutine(self._run(task, args, kwargs))
@@ -153,7 +153,9 @@ class RunContext:
         if not hasattr(details, "task_id") or not hasattr(details, "spec"):
             raise TypeError(f"a task is run, not {task!r}: decorate the function with @env.task")
         if self.mode == "local":
-            raise TypeError(f"{details.name} was deployed and is run where that was; it has no function here")
+            raise TypeError(
+                f"{details.name} is a deployed task without a local function, so it can only run remotely"
+            )
         where = scope(self.project, self.domain)
         with within(upload=lambda what, name: upload(what, name, where)):
             inputs = await inputs_of(details.spec, args, kwargs, self.custom_context)
@@ -268,7 +270,7 @@ def images_of(environments: Sequence[Any]) -> dict[str, str]:
 
 
 def paths_of(root: pathlib.Path) -> str:
-    """Where modules are looked for below the root, unless that is not to go along."""
+    """The import paths below the root, unless they are not to be sent."""
     from flyte._initialize import initialized
     from flyte._runtime.module import local_paths
 
@@ -292,7 +294,7 @@ class _Run:
     def __call__(self, task: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs a task with these inputs and gives its run.
 
-        Where `flyte.init` (or one of its siblings) named a control plane, it runs there, and the run is given at once: `run.wait()`,
+        If `flyte.init` (or one of its variants) named a control plane, the task runs there, and the run is returned at once: `run.wait()`,
         `run.outputs()`. Otherwise it runs here, and is done.
         """
         return RunContext().run(task, *args, **kwargs)

@@ -19,7 +19,7 @@ class BaseRuntimeError(RuntimeError):
         self.worker = worker
 
     def _raise(self, *_: Any) -> Any:
-        """An error that `flyte.map(..., return_exceptions=True)` gave is raised where it is calculated with."""
+        """An error from `flyte.map(..., return_exceptions=True)` is raised when it is used as a value."""
         raise self
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _raise
@@ -40,7 +40,7 @@ class RuntimeUserError(BaseRuntimeError):
 
 
 class RuntimeUnknownError(BaseRuntimeError):
-    """Nobody knows whose fault it is."""
+    """The cause is unknown."""
 
     def __init__(self, code: str, message: str, worker: str | None = None) -> None:
         super().__init__(code, "unknown", message, worker)

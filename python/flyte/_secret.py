@@ -16,7 +16,7 @@ _MOUNT = pathlib.PurePosixPath("/etc/flyte/secrets")
 class Secret:
     """A secret by its key, given to the task in an environment variable: `as_env_var`, or the key in capitals with `_` for `-`.
 
-    Raises ValueError where that is no name for a variable, or `mount` is another place than /etc/flyte/secrets.
+    Raises ValueError if this is not a valid name of a variable, or `mount` is not /etc/flyte/secrets.
     """
 
     key: str
@@ -32,7 +32,7 @@ class Secret:
             object.__setattr__(self, "as_env_var", name.replace("-", "_").upper())
         if self.as_env_var is not None and not _VARIABLE.fullmatch(self.as_env_var):
             raise ValueError(
-                f"{self.as_env_var!r} is no name for an environment variable: capitals, digits and _ alone; give as_env_var"
+                f"{self.as_env_var!r} is not a valid name of an environment variable (only capitals, digits and _): set as_env_var"
             )
 
 

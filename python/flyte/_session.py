@@ -20,7 +20,7 @@ headers: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("flyte_headers", d
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _IN_WORDS = {
-    "flyteidl2.auth.IdentityService/UserInfo": "tell who you are",
+    "flyteidl2.auth.IdentityService/UserInfo": "find out who you are",
     "flyteidl2.app.AppService/List": "list apps",
     "flyteidl2.workflow.RunLogsService/TailLogs": "read logs",
     "flyteidl2.app.AppService/Get": "get app",
@@ -33,7 +33,7 @@ def in_words(method: str) -> str:
 
 
 def waiting(block: Callable[[], R], start: Callable[[], Awaitable[R]], what: str) -> Waiting[R]:
-    """Waits for the native half in either form; `what` says what did not work where it fails."""
+    """Waits for the native module in either form; `what` says what failed."""
 
     def blocking() -> R:
         try:
@@ -58,7 +58,7 @@ class Session:
         self.config: Message = json.loads(native.config())
 
     def sign_in(self) -> Waiting[None]:
-        """Makes sure that there is a token, asking the person where that is needed; to be awaited in a dual function.
+        """Makes sure that there is a token, and asks the user to sign in if needed; to be awaited in a dual function.
 
         Raises `AuthenticationError`.
         """

@@ -117,7 +117,7 @@ class Task(Generic[P, R]):
         )
 
     async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Calls a task that is no coroutine function from one."""
+        """Calls a blocking task from a coroutine."""
         controller = surroundings().controller
         if controller is not None:
             result: R = await controller.submit(self, args, kwargs)
@@ -149,7 +149,7 @@ class Task(Generic[P, R]):
         return replace(self, **changes)
 
     async def execute(self, **inputs: Any) -> Any:
-        """Runs the function, one that is no coroutine function in a thread of its own."""
+        """Runs the function; a blocking function runs in a separate thread."""
         if self.is_async:
             return await self.func(**inputs)  # type: ignore[call-arg]
         from flyte._threads import run_in_thread
@@ -163,7 +163,7 @@ class Task(Generic[P, R]):
 
 
 def make_task(function: Callable[P, Any], environment: TaskEnvironment, **settings: Any) -> Task[P, Any]:
-    """A task of a function in an environment. Raises TypeError where the function cannot be one."""
+    """A task of a function in an environment. Raises TypeError if the function cannot be a task."""
     if not callable(function) or not hasattr(function, "__name__"):
         raise TypeError(f"a task is made of a function, not of {function!r}")
     short_name = settings.pop("short_name", None) or function.__name__

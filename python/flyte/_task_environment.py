@@ -82,7 +82,7 @@ class TaskEnvironment(Environment):
 
         What is not given here is the environment's. The interface is the function's annotations, the documentation its docstring.
 
-        Raises TypeError where the function cannot be a task, ValueError naming a setting that is wrong.
+        Raises TypeError if the function cannot be a task, or ValueError with the name of a wrong setting.
         """
 
         def decorate(function: Callable[..., Any]) -> Task[..., Any]:

@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 async def run_in_thread(function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-    """Calls the function in a thread of its own, with this context, and waits for it."""
+    """Calls the function in a separate thread, with this context, and waits for it."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[R] = loop.create_future()
     context = contextvars.copy_context()
@@ -66,7 +66,7 @@ def run_coroutine(coroutine: Coroutine[Any, Any, R]) -> R:
 
 
 class LoopThread:
-    """An event loop in a thread of its own, for coroutines that code without one waits for."""
+    """An event loop in a separate thread, for blocking code that waits for coroutines."""
 
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()

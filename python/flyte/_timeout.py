@@ -30,7 +30,7 @@ TimeoutType = Union[Timeout, timedelta, int]  # noqa: UP007
 
 
 def seconds(value: timedelta | int | None) -> timedelta | None:
-    """The time, or None where there is no bound."""
+    """The time, or None if there is no limit."""
     if value is None:
         return None
     value = timedelta(seconds=value) if isinstance(value, (int, float)) else value

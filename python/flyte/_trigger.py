@@ -12,7 +12,7 @@ from flyte._task import Task
 from flyte.types._simple import write_timestamp
 
 _FIELD = re.compile(r"[\d*/,\-A-Za-z?#]+")
-# Where the name of the input that takes the schedule's time travels.
+# The key for the name of the input that gets the schedule's time.
 _KICKOFF = "_u_kickoff_time_input_arg"
 
 
@@ -28,7 +28,7 @@ TriggerTime = _TriggerTime()
 
 @dataclass(frozen=True)
 class Cron:
-    """A schedule such as `Cron("0 9 * * 1-5", "Europe/London")`: minute, hour, day, month, weekday.
+    """A schedule, for example `Cron("0 9 * * 1-5", "Europe/London")`: minute, hour, day, month, weekday.
 
     Raises ValueError for another number of fields.
     """
@@ -71,7 +71,7 @@ class FixedRate:
 
 @dataclass(frozen=True, kw_only=True)
 class Trigger:
-    """Starts a task with these inputs, by a schedule; without one, when somebody fires it: `@env.task(triggers=flyte.Trigger(...))`.
+    """Starts a task with these inputs, by a schedule; without a schedule, when a user fires it: `@env.task(triggers=flyte.Trigger(...))`.
 
     An input that is `flyte.TriggerTime` takes the time that it fires at. With `auto_activate=False` it waits to be activated.
     """
@@ -132,13 +132,13 @@ class Trigger:
         if self.automation is not None:
             schedule = self.automation.to_wire() | ({"kickoffTimeInputArg": times[0]} if times else {})
             automation = {"type": "TYPE_SCHEDULE", "schedule": schedule}
-        told = {
+        spec = {
             "active": self.auto_activate,
             "inputs": inputs,
             "runSpec": run,
             "description": self.description,
         }
-        return {"name": self.name, "spec": told, "automationSpec": automation}
+        return {"name": self.name, "spec": spec, "automationSpec": automation}
 
     async def _inputs(self, task: Task[Any, Any], times: list[str]) -> dict[str, Any]:
         from flyte._interface import NativeInterface

@@ -1,4 +1,4 @@
-"""Uploading files to where tasks read them: the control plane says where, and the file goes there."""
+"""Uploads files for tasks, to the location that the control plane chooses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from flyte import storage
 
 _DATA_PROXY = "flyteidl2.dataproxy.DataProxyService"
-# Seconds until an upload that does not get on is given up.
+# Seconds until an upload without progress fails.
 _PATIENCE = 300
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
@@ -24,7 +24,7 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 async def upload(what: bytes | pathlib.Path, name: str, where: Mapping[str, str], below: str = "") -> str:
     """Uploads a file, a directory or bytes to a project and domain, and returns its URL there.
 
-    `below` is the path that it is put under. Raises StorageError where it cannot be sent, an error of `flyte.errors` where the control
+    `below` is the path that it is put under. Raises StorageError if it cannot be sent, an error of `flyte.errors` if the control
     plane takes none.
     """
     if isinstance(what, pathlib.Path) and what.is_dir():
@@ -80,7 +80,7 @@ def _measured(what: bytes | pathlib.Path) -> tuple[int, bytes]:
 
 
 def _checked(url: str, insecure: bool) -> str:
-    """The URL, where a file may be sent to it: by HTTPS, or by HTTP within this machine or as all else in an insecure session is.
+    """Returns the URL if a file can be sent to it: by HTTPS, or by HTTP on this machine or in an insecure session.
 
     Raises StorageError for any other: least of all is it the control plane's to name a file of this machine.
     """
@@ -92,7 +92,7 @@ def _checked(url: str, insecure: bool) -> str:
     if host and (scheme == "https" or (scheme == "http" and (insecure or host in _THIS_MACHINE))):
         return url
     raise storage.StorageError(
-        f"the control plane names {storage.shown(url)} to upload to, which is no https:// URL: nothing was sent"
+        f"the control plane names {storage.shown(url)} to upload to, which is not an https:// URL; nothing was sent"
     )
 
 
@@ -105,9 +105,9 @@ def _put(url: str, what: bytes | pathlib.Path, headers: Mapping[str, str]) -> No
                 answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                told = error.read(2000).decode(errors="replace").strip()
+                answer = error.read(2000).decode(errors="replace").strip()
             raise storage.StorageError(
-                f"{storage.shown(url)} does not take the upload: {error.code} {error.reason}{': ' + told if told else ''}"
+                f"{storage.shown(url)} refused the upload: {error.code} {error.reason}{': ' + answer if answer else ''}"
             ) from None
         except urllib.error.URLError as error:
             raise storage.StorageError(f"{storage.shown(url)} cannot be reached: {error.reason}") from None

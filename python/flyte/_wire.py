@@ -14,7 +14,7 @@ def encode(message: str, value: dict[str, Any]) -> bytes:
 
 
 def decode(message: str, data: bytes) -> dict[str, Any]:
-    """The message in the bytes. Raises ValueError where they are none."""
+    """The message in the bytes. Raises ValueError if they are invalid."""
     from flyte import _native
 
     found: dict[str, Any] = json.loads(_native.decode(message, data))

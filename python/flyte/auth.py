@@ -1,4 +1,4 @@
-"""The login of the control plane: how it stands, signing in and out. What `flyte auth` is on the command line."""
+"""The login of the control plane: its status, signing in and out. The same as `flyte auth` on the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["SignedOut", "Status", "login", "logout", "status"]
 
 @dataclass(frozen=True)
 class Status:
-    """How a login stands; nothing of it is secret."""
+    """The status of a login, without secrets."""
 
     endpoint: str
     """The control plane."""
@@ -24,17 +24,17 @@ class Status:
     signed_in: bool
     """Whether there is a login, or a machine's credentials."""
     kept_in: str
-    """Where tokens are kept: the system's keyring, an encrypted file, or nowhere."""
+    """Where tokens are stored: the system's keyring, an encrypted file, or nowhere."""
     expires_at: datetime | None
-    """When the access token expires; None where that is not known."""
+    """The time at which the access token expires; None if it is unknown."""
     renews_itself: bool
-    """Whether the access token is renewed without anybody."""
+    """Whether the access token is renewed without a sign-in."""
     issuer: str | None
-    """Who gave the tokens; None where another tool signed in."""
+    """The issuer of the tokens; None if another tool signed in."""
     client_id: str | None
     """The client that was signed in as."""
     subject: str | None
-    """Who is signed in, by e-mail address or name; None where that was not told."""
+    """The e-mail address or name of the user; None if it is unknown."""
     scopes: tuple[str, ...]
     """The scopes granted."""
 
@@ -46,27 +46,27 @@ class SignedOut:
     was_signed_in: bool
     """Whether there was a login to end."""
     revoked: bool
-    """Whether the control plane confirmed it. Where not, the access token lives until it expires."""
+    """Whether the control plane confirmed it. If not, the access token works until it expires."""
 
 
 @dual
 async def status() -> Status:
-    """How the login stands, without the network.
+    """Returns the status of the login, without using the network.
 
-    Raises `flyte.errors.FlyteError` where the keyring, or what takes its place, cannot be read.
+    Raises `flyte.errors.FlyteError` if the keyring or the file cannot be read.
     """
     native = session().native
-    told = json.loads(
-        await waiting(native.status, native.status_async, "cannot tell whether you are signed in")
+    status = json.loads(
+        await waiting(native.status, native.status_async, "cannot find out whether you are signed in")
     )
-    expires = told.pop("expires_at")
+    expires = status.pop("expires_at")
     when = datetime.fromtimestamp(expires, timezone.utc) if expires else None
-    return Status(**{**told, "scopes": tuple(told["scopes"])}, expires_at=when)
+    return Status(**{**status, "scopes": tuple(status["scopes"])}, expires_at=when)
 
 
 @dual
 async def login() -> None:
-    """Signs in, also where somebody is signed in already. A machine gets a new token.
+    """Signs in, even if there is already a login. A machine gets a new token.
 
     Raises `flyte.errors.AuthenticationError`; the login before stays then.
     """

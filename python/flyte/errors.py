@@ -1,4 +1,4 @@
-"""What can go wrong. Each error says what happened, why, and, where there is something to do, the next command."""
+"""The errors of this package. Each says what happened, why, and what to do next."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ from flyte._runtime_errors import (
 class FlyteError(Exception):
     """The root of all errors of this package.
 
-    `message` says what happened and why, `hint` what to do next (empty where there is nothing), `code` tells errors of one
+    `message` says what happened and why, `hint` what to do next (may be empty), `code` distinguishes errors of one
     class apart. No part of it ever holds a secret.
     """
 
@@ -86,7 +86,7 @@ class FlyteError(Exception):
 
 
 class InitializationError(FlyteError):
-    """`flyte.init` was given something that does not work, or was not called where it is needed."""
+    """`flyte.init` was not called, or its arguments do not work."""
 
     def __init__(self, code: str, kind: str = "user", message: str = "", hint: str = "") -> None:
         super().__init__(message, hint, code)
@@ -103,7 +103,7 @@ class AuthenticationError(FlyteError):
 
 
 class LoginRequiredError(AuthenticationError):
-    """A person has to sign in, and nobody is there to ask."""
+    """A sign-in is needed, but no user can be asked."""
 
 
 class CallError(FlyteError):
@@ -111,7 +111,7 @@ class CallError(FlyteError):
 
 
 class NotFoundError(CallError):
-    """There is no such thing."""
+    """The resource does not exist."""
 
 
 class RemoteTaskNotFoundError(NotFoundError):
@@ -131,7 +131,7 @@ class PermissionDeniedError(CallError):
 
 
 class UnavailableError(CallError, ConnectionError):
-    """Nobody answers, or not in time."""
+    """The control plane does not answer, or not in time."""
 
 
 class UnsupportedError(CallError):

@@ -43,7 +43,7 @@ class ActionID:
 
 @dataclass(frozen=True, kw_only=True)
 class RawDataPath:
-    """Where a task keeps its files."""
+    """The locations of a task's files."""
 
     path: str
 
@@ -68,7 +68,7 @@ class CodeBundle:
 
 @dataclass(frozen=True)
 class CheckpointPaths:
-    """Where this attempt may keep what it has got to, and where the one before did."""
+    """The checkpoint locations of this attempt and of the previous one."""
 
     prev_checkpoint_path: str | None
     checkpoint_path: str | None

@@ -1,4 +1,4 @@
-"""Reading and writing stored data by its URL: files of this machine, signed HTTPS URLs, and whatever fsspec knows where it is installed."""
+"""Reading and writing stored data by its URL: files of this machine, signed HTTPS URLs, and all that fsspec supports, if it is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import IO, Any
 
-# Seconds without a byte until a download is given up.
+# Seconds without a byte until a download fails.
 _PATIENCE = 60
 
 # Schemes of this machine's files. `objects` is what flyte-server calls its own, where the published runtime is to copy to them.
@@ -42,7 +42,7 @@ def is_object(url: str) -> bool:
 def local_path(url: str) -> pathlib.Path:
     """The file that a `file://` URL, an `objects://` URL or a plain path names.
 
-    `objects://PROJECT/DOMAIN/PATH` is a file of flyte-server's, which tells its tasks the directory. Raises StorageError elsewhere.
+    `objects://PROJECT/DOMAIN/PATH` is a file of flyte-server, which passes the directory to its tasks. Raises StorageError elsewhere.
     """
     if is_object(url):
         return _object_path(url)
@@ -125,7 +125,7 @@ def _http(url: str) -> Any:
 def read_sync(url: str, at_most: int = -1) -> bytes:
     """What is stored at `url`.
 
-    Raises FileNotFoundError where nothing is, StorageError where it cannot be reached or has more than `at_most` bytes (-1: any
+    Raises FileNotFoundError if it does not exist, StorageError if it cannot be reached or has more than `at_most` bytes (-1: any
     number).
     """
     with open_sync(url, "rb") as file:
@@ -136,7 +136,7 @@ def read_sync(url: str, at_most: int = -1) -> bytes:
 
 
 def write_sync(url: str, data: bytes) -> None:
-    """Stores `data` at `url`: whole, or not at all. Raises StorageError where it cannot."""
+    """Stores `data` at `url` completely or not at all. Raises StorageError if that fails."""
     if _is_http(url):
         raise StorageError(f"{shown(url)} is written by uploading, not by its URL")
     if is_remote(url):
@@ -157,7 +157,7 @@ def write_sync(url: str, data: bytes) -> None:
 def open_sync(url: str, mode: str = "rb", **options: Any) -> Iterator[IO[Any]]:
     """The stored data as an open file.
 
-    Raises FileNotFoundError where nothing is stored, StorageError where it cannot be reached.
+    Raises FileNotFoundError if it does not exist, StorageError if it cannot be reached.
     """
     if _is_http(url):
         if mode not in ("rb", "r", "rt"):
@@ -197,7 +197,7 @@ def exists_sync(url: str) -> bool:
 def get_sync(url: str, destination: str | os.PathLike[str], recursive: bool = False) -> pathlib.Path:
     """Copies what is stored at `url` to a file (or, `recursive`, a directory) of this machine, and returns its path.
 
-    Raises StorageError, before anything is copied, where a name would lead out of the directory.
+    Raises StorageError, before anything is copied, if a name would lead out of the directory.
     """
     target = pathlib.Path(destination)
     if recursive:
@@ -248,7 +248,7 @@ def list_sync(url: str, recursive: bool = True) -> list[str]:
 
 
 def new_url(name: str | None = None) -> str:
-    """A URL that nothing is stored at yet, below where the running task keeps its data; outside of tasks, in a temporary directory."""
+    """An unused URL in the running task's data; outside of tasks, in a temporary directory."""
     from flyte._context import raw_data_path
 
     base = raw_data_path()
@@ -284,7 +284,7 @@ async def put(source: str | os.PathLike[str], url: str, recursive: bool = False)
 
 
 async def put_new(data: bytes, name: str) -> str:
-    """Stores data of the running task, or of whoever starts one, and returns where that is."""
+    """Stores data of the running task, or of the program that starts one, and returns its URL."""
     from flyte._context import uploader
 
     upload = uploader()

@@ -43,8 +43,8 @@ where
     Ok(future)
 }
 
-/// Where the outcome is awaited. Nothing can be told to an event loop that was closed, or an interpreter that ends: nobody
-/// waits there any more.
+/// The future that awaits the outcome. If its event loop was closed, or the interpreter ends, the outcome is dropped,
+/// because nothing waits for it.
 struct Place {
     event_loop: Py<PyAny>,
     context: Py<PyAny>,
@@ -90,7 +90,7 @@ impl Place {
     }
 }
 
-/// Settles a future that nobody has cancelled meanwhile.
+/// Settles a future, unless it was cancelled meanwhile.
 #[pyclass(frozen)]
 struct Settle;
 

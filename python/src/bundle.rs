@@ -32,7 +32,7 @@ impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Self {
         let hint = match &error {
             BundleError::Read { .. } => {
-                format!("Make it readable, or leave it out: name it in {IGNORE_FILE}.")
+                format!("Make it readable, or exclude it in {IGNORE_FILE}.")
             }
             BundleError::Empty { .. } => {
                 "Start from the directory of your code, or give root_dir to flyte.init.".to_owned()

@@ -1,4 +1,4 @@
-//! Failures on their way into Python: what happened and why, the next command, and a code to tell them apart by.
+//! Converts failures to Python: what happened and why, the next command, and a code that distinguishes them.
 
 use flyte_auth::AuthError;
 use flyte_auth::api_key::ApiKeyError;
@@ -40,7 +40,7 @@ impl Failure {
 
     /// Something that should not happen.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::new("internal", message, "Run it again; if it stays, tell who runs the server.")
+        Self::new("internal", message, "Run it again. If it fails again, contact the server's administrator.")
     }
 
     pub(crate) fn into_value_error(self) -> PyErr {

@@ -18,7 +18,7 @@ mod wire;
 
 use pyo3::prelude::*;
 
-/// `flyte._native`; what is public of it is told by the Python package.
+/// `flyte._native`. The Python package defines the public interface.
 #[pymodule]
 mod _native {
     use pyo3::prelude::*;

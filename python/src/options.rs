@@ -17,11 +17,11 @@ use crate::prompt::Prompt;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Parameters {
-    /// Whether a configuration file is looked for; without one only variables count where `environment` is set.
+    /// Whether to search a configuration file. Without one, only variables are read, if `environment` is set.
     use_config: bool,
-    /// The file, where it is named.
+    /// The file, if the caller names one.
     config: Option<PathBuf>,
-    /// Whether environment variables stand in for parameters where there is no file (`FLYTE_AUTH_TYPE` and the like).
+    /// Whether environment variables (for example `FLYTE_AUTH_TYPE`) replace missing parameters if there is no file.
     environment: bool,
     /// Whether `FLYTE_API_KEY` counts.
     environment_key: bool,
@@ -100,11 +100,11 @@ impl Parameters {
         if let (Some(key), Some(endpoint)) = (&key, &self.endpoint)
             && parse_endpoint(endpoint)?.url() != key.endpoint.url()
         {
-            // Whoever is at that address would be shown the secret.
+            // The secret must not go to that address.
             return Err(Failure::new(
                 "unauthenticated",
                 format!(
-                    "FLYTE_API_KEY is not for {endpoint}: it is for {}, and its secret goes nowhere else",
+                    "FLYTE_API_KEY is not for {endpoint}: it is for {}, and its secret is sent only there",
                     key.endpoint
                 ),
                 "Leave the endpoint out, or run: unset FLYTE_API_KEY",
@@ -121,7 +121,7 @@ impl Parameters {
     ) -> Result<(), Failure> {
         let admin = &mut config.admin;
         if let Some(key) = key {
-            // As in the published client, the key says where it is for; the file's address may be another server's.
+            // As in the published client, the key names its server; the file's address may be another server's.
             admin.endpoint = Some(key.endpoint.clone());
             admin.insecure = false;
             admin.auth_type = AuthType::ClientSecret;
@@ -137,7 +137,7 @@ impl Parameters {
                 return Err(Failure::new(
                     "unauthenticated",
                     format!("the API key is for {}, not for {endpoint}", key.endpoint),
-                    "Leave the endpoint out: the key tells it.",
+                    "Remove the endpoint: the key contains it.",
                 ));
             }
             admin.endpoint = Some(endpoint);
@@ -150,7 +150,7 @@ impl Parameters {
         } else if self.disable_keyring {
             admin.token_store = Some(StoreKind::Memory);
         } else if let (None, Some(kind)) = (admin.token_store, environment.variable("FLYTE_TOKEN_STORE")) {
-            // Where no file is read either: it says something about this machine.
+            // Even if no file is read, because it describes this machine.
             let kind =
                 kind.parse().map_err(|error| Failure::argument(format!("FLYTE_TOKEN_STORE: {error}")))?;
             admin.token_store = Some(kind);
@@ -170,7 +170,7 @@ impl Parameters {
         if let Some(url) = &self.http_proxy_url {
             // The text may hold a password, so that the error does not repeat it.
             let url = url.parse().map_err(|error| {
-                Failure::argument(format!("http_proxy_url is no URL such as http://proxy:3128 ({error})"))
+                Failure::argument(format!("http_proxy_url is not a URL such as http://proxy:3128 ({error})"))
             })?;
             admin.http_proxy_url = Some(url);
         }
@@ -203,7 +203,7 @@ pub(crate) fn environment() -> Result<Environment, Failure> {
     Environment::current().map_err(|error| {
         Failure::new(
             "configuration",
-            format!("cannot tell the working directory: {error}"),
+            format!("cannot find the working directory: {error}"),
             "Change to one that exists.",
         )
     })
@@ -213,7 +213,7 @@ pub(crate) fn environment() -> Result<Environment, Failure> {
 fn without_file(environment: &Environment) -> Result<Config, Failure> {
     let mut variables = environment.variables.clone();
     variables.retain(|name, _| name != "UCTL_CONFIG" && name != "FLYTECTL_CONFIG");
-    // Below a file there is no file to be found.
+    // A path below a file cannot contain a file.
     let nowhere = Environment { variables, directory: PathBuf::from("/dev/null"), home: None };
     Config::load(None, &nowhere).map_err(|error| Failure::from(&error))
 }
@@ -247,7 +247,7 @@ fn approve(config: &Config, environment: &Environment) -> Result<(), Failure> {
     Err(Failure::new(
         "approval",
         format!(
-            "{} was found here and says whom your tokens are shown to or what runs as you, and you have not approved it:\n\n{}\n",
+            "{} was found here. It decides who gets your tokens, or which command runs as you, and you have not approved it:\n\n{}\n",
             file.display(),
             approval.settings()
         ),

@@ -27,7 +27,7 @@ pub(crate) struct Prompt {
 impl Prompt {
     pub(crate) fn new(show: Option<Py<PyAny>>, interactive: bool) -> Arc<Self> {
         Arc::new(Self {
-            // A CI job has nobody, whatever terminal it was given.
+            // A CI job has no user, even if it has a terminal.
             interactive: interactive && show.is_some() && !in_ci(),
             show,
             events: Mutex::default(),
@@ -50,7 +50,7 @@ impl Prompt {
         self.arrived.notify_one();
     }
 
-    /// Tells that a thread shows what there is, until what is returned is dropped.
+    /// Records that a thread shows the prompts, until the returned guard is dropped.
     pub(crate) fn watched(&self) -> Watch<'_> {
         self.watched.fetch_add(1, Ordering::Relaxed);
         Watch(self)

@@ -6,7 +6,7 @@ use qrcode::{Color, EcLevel, QrCode};
 
 /// A QR code of a text: rows of `1` (dark) and `0`, without the light margin of four that belongs around it.
 ///
-/// Raises `ValueError` where the text is longer than one holds.
+/// Raises `ValueError` if the text is too long for a QR code.
 #[pyfunction]
 pub(crate) fn qr(text: &str) -> PyResult<Vec<String>> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L)

@@ -1,5 +1,5 @@
-//! Where the work is done: one runtime for each process, made when it is first needed, and made anew in a forked child, whose
-//! threads did not come along.
+//! The runtime that does the work: one for each process, created on first use. A forked child creates its own, because it
+//! does not have the parent's threads.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -49,12 +49,12 @@ fn begin_child() {
     ENDING.store(false, Ordering::SeqCst);
 }
 
-/// Has Python tell when the interpreter ends, and when it is forked.
+/// Registers callbacks for the end of the interpreter and for forks.
 pub(crate) fn follow_the_interpreter(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     py.import("atexit")?.call_method1("register", (wrap_pyfunction!(end, module)?,))?;
     let os = py.import("os")?;
-    // Not where processes cannot be forked.
+    // Not on systems without fork.
     if os.hasattr("register_at_fork")? {
         let hooks = PyDict::new(py);
         hooks.set_item("after_in_child", wrap_pyfunction!(begin_child, module)?)?;
@@ -84,7 +84,7 @@ pub(crate) fn runtime(_py: Python<'_>) -> Result<&'static Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::internal(format!("cannot start threads: {error}")))?;
-    // Never ended: ending it would wait for work that nobody waits for any more. The parent's, in a child, cannot be ended.
+    // Never shut down: that would wait for abandoned work. In a child process, the parent's runtime cannot be shut down.
     let runtime: &'static Runtime = Box::leak(Box::new(runtime));
     *held = Some((process, runtime));
     Ok(runtime)

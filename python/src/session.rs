@@ -22,7 +22,7 @@ use crate::settings;
 use crate::stream::Stream;
 use crate::wire::Method;
 
-/// The login of one control plane, and calls to it. Making one touches neither the network nor the keyring.
+/// The login of one control plane, and calls to it. Creating it uses neither the network nor the keyring.
 #[pyclass(frozen, module = "flyte._native")]
 pub(crate) struct Session {
     options: SessionOptions,
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// Calls a method (`package.Service/Method`) with a request in proto-JSON and returns the answer in proto-JSON. Signs the
-    /// person in where that is needed. `headers` go with this call alone.
+    /// user in if needed. `headers` are sent only with this call.
     ///
     /// Raises `CallError`, and `KeyboardInterrupt` at Ctrl-C, which ends the call.
     #[pyo3(signature = (method, request="{}", headers=None))]
@@ -122,7 +122,7 @@ impl Session {
 
     /// An API key of this control plane as one string, of a client and the secret that it was just given.
     ///
-    /// Raises `CallError` where that cannot be written as one.
+    /// Raises `CallError` if that cannot be written as one string.
     fn api_key(&self, client_id: String, client_secret: String) -> PyResult<String> {
         let key = ApiKey {
             endpoint: self.options.endpoint.clone(),
@@ -134,7 +134,7 @@ impl Session {
         Ok(text.expose_secret().to_owned())
     }
 
-    /// Makes sure that there is a token, signing the person in where that is needed.
+    /// Makes sure that there is a token, and signs the user in if needed.
     ///
     /// Raises `CallError`.
     fn sign_in(&self, py: Python<'_>) -> PyResult<()> {
@@ -164,9 +164,9 @@ impl Session {
         awaitable(py, live.prompt, async move { work.await.map(Some) })
     }
 
-    /// Signs out: revokes the tokens at the server where that can be reached, and removes them here. JSON of what it did.
+    /// Signs out: revokes the tokens at the server if it can be reached, and deletes them here. Returns the result as JSON.
     ///
-    /// Raises `CallError` where they could not be removed.
+    /// Raises `CallError` if they could not be deleted.
     fn logout(&self, py: Python<'_>) -> PyResult<String> {
         let live = self.live(py)?;
         wait(py, &live.prompt, live.sign_out())
@@ -179,9 +179,9 @@ impl Session {
         awaitable(py, live.prompt, async move { work.await.map(Some) })
     }
 
-    /// How the login stands, as JSON, without the network; nothing of it is secret.
+    /// Returns the status of the login as JSON, without secrets and without using the network.
     ///
-    /// Raises `CallError` where the store cannot be read.
+    /// Raises `CallError` if the store cannot be read.
     fn status(&self, py: Python<'_>) -> PyResult<String> {
         let live = self.live(py)?;
         wait(py, &live.prompt, live.standing())
@@ -196,7 +196,7 @@ impl Session {
 }
 
 impl Session {
-    /// What works in this process, made where it is not there yet.
+    /// Returns the parts for this process, and creates them if they do not exist yet.
     pub(crate) fn live(&self, py: Python<'_>) -> Result<Live, Failure> {
         let process = std::process::id();
         let mut held = self.live.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,7 +219,7 @@ impl Session {
 }
 
 impl Live {
-    /// Makes sure that there is a token. Over plain HTTP none is sent, and a caller of its own gives its own.
+    /// Makes sure that there is a token. Over plain HTTP none is sent, and with Passthrough the caller sends its own.
     fn token(&self) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
         let login = Arc::clone(&self.login);
         async move {

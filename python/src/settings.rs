@@ -11,7 +11,7 @@ use crate::options::environment;
 
 /// Reads the configuration in effect and returns it as JSON: sections and keys as in the file, absent ones null, and `source`.
 ///
-/// Raises `CallError` where a named file is missing or malformed.
+/// Raises `CallError` if a named file is missing or malformed.
 #[pyfunction]
 #[pyo3(signature = (path=None))]
 pub(crate) fn config(path: Option<&str>) -> PyResult<String> {

@@ -16,7 +16,7 @@ static POOL: Mutex<Option<Arc<DescriptorPool>>> = Mutex::new(None);
 /// A method, and what it takes and gives.
 #[derive(Clone, Debug)]
 pub(crate) struct Method {
-    /// Where it is called, such as `/flyteidl2.task.TaskService/ListTasks`.
+    /// The path of the method, for example `/flyteidl2.task.TaskService/ListTasks`.
     pub(crate) procedure: &'static str,
     input: MessageIndex,
     output: MessageIndex,
@@ -29,7 +29,7 @@ impl Method {
     /// The method that `name` (`package.Service/Method`) is of.
     pub(crate) fn find(py: Python<'_>, name: &str) -> Result<Self, Failure> {
         let pool = pool(py)?;
-        let unknown = || Failure::argument(format!("there is no method {name:?}"));
+        let unknown = || Failure::argument(format!("unknown method {name:?}"));
         let (service_name, method_name) = name.split_once('/').ok_or_else(unknown)?;
         let service = pool.service_by_name(service_name).ok_or_else(unknown)?;
         let method =
@@ -61,7 +61,7 @@ impl Method {
 
 /// Encodes a message that is given as proto-JSON; bytes in it are base64 and 64-bit integers text.
 ///
-/// Raises `ValueError` where there is no such message or the text is not one.
+/// Raises `ValueError` if the message is unknown or the text is not a valid one.
 #[pyfunction]
 pub(crate) fn encode<'py>(py: Python<'py>, message: &str, json: Text) -> PyResult<Bound<'py, PyBytes>> {
     let (pool, index) = known(py, message)?;
@@ -71,7 +71,7 @@ pub(crate) fn encode<'py>(py: Python<'py>, message: &str, json: Text) -> PyResul
 
 /// Decodes a message into proto-JSON.
 ///
-/// Raises `ValueError` where there is no such message or the bytes are not one.
+/// Raises `ValueError` if the message is unknown or the bytes are not a valid one.
 #[pyfunction]
 pub(crate) fn decode(py: Python<'_>, message: &str, data: &[u8]) -> PyResult<String> {
     let (pool, index) = known(py, message)?;
@@ -87,7 +87,7 @@ impl FromPyObject<'_, '_> for Text {
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         if let Ok(bytes) = object.cast::<PyBytes>() {
             let text = std::str::from_utf8(bytes.as_bytes());
-            let text = text.map_err(|error| PyValueError::new_err(format!("this is no text: {error}")))?;
+            let text = text.map_err(|error| PyValueError::new_err(format!("this is not text: {error}")))?;
             return Ok(Self(text.to_owned()));
         }
         object.extract().map(Self)
@@ -98,11 +98,11 @@ fn known(py: Python<'_>, message: &str) -> PyResult<(Arc<DescriptorPool>, Messag
     let pool = pool(py).map_err(Failure::into_value_error)?;
     let index = pool
         .message_index(message)
-        .ok_or_else(|| Failure::argument(format!("there is no message {message:?}")).into_value_error())?;
+        .ok_or_else(|| Failure::argument(format!("unknown message {message:?}")).into_value_error())?;
     Ok((pool, index))
 }
 
-/// The descriptors; `_py` tells that the interpreter is locked meanwhile.
+/// The descriptors; `_py` proves that the interpreter is locked.
 fn pool(_py: Python<'_>) -> Result<Arc<DescriptorPool>, Failure> {
     let mut held = POOL.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(pool) = &*held {
@@ -128,13 +128,13 @@ fn procedure(_py: Python<'_>, name: &str) -> &'static str {
 fn write(pool: &Arc<DescriptorPool>, index: MessageIndex, json: &str) -> Result<Vec<u8>, Failure> {
     let name = pool.message(index).full_name();
     let message = DynamicMessage::from_json(Arc::clone(pool), index, json)
-        .map_err(|error| Failure::argument(format!("this is no {name}: {error}")))?;
+        .map_err(|error| Failure::argument(format!("this is not a {name}: {error}")))?;
     message.try_encode_to_vec().map_err(|error| Failure::argument(format!("{name} cannot be sent: {error}")))
 }
 
 fn read(pool: &Arc<DescriptorPool>, index: MessageIndex, bytes: &[u8]) -> Result<String, Failure> {
     let name = pool.message(index).full_name();
-    let bad = |error: &dyn std::fmt::Display| Failure::internal(format!("this is no {name}: {error}"));
+    let bad = |error: &dyn std::fmt::Display| Failure::internal(format!("this is not a {name}: {error}"));
     let message = DynamicMessage::decode(Arc::clone(pool), index, bytes).map_err(|error| bad(&error))?;
     message.to_json().map_err(|error| bad(&error))
 }

@@ -29,7 +29,7 @@ os.environ["FLYTE_SERVER_RUNNER_ALLOW_ROOT"] = "true"
 
 @dataclass
 class Server:
-    """A running `flyte-server` with a data directory of its own."""
+    """A running `flyte-server` with its own data directory."""
 
     directory: pathlib.Path
     port: int
@@ -62,7 +62,7 @@ class Server:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def stop(self) -> None:
-        """Stops the server, and what its supervisors run: that would go on without it."""
+        """Stops the server, and the tasks of its supervisors, which would otherwise continue."""
         self.process.kill()
         self.process.wait()
         for pid in self.supervisors():
@@ -104,7 +104,7 @@ def eventually(what: str, happens, seconds: float = 60):
 
 @contextlib.contextmanager
 def running(directory: pathlib.Path, **environment: str) -> Iterator[Server]:
-    """A server with a data directory of its own, and these variables."""
+    """A server with its own data directory and these variables."""
     (directory / "password").write_text(PASSWORD)
     port = free_port()
     redirect = f"http://localhost:{free_port()}/callback"
@@ -151,7 +151,7 @@ def home(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
         if name.startswith(("FLYTE", "UCTL", "_U_", "XDG_", "DISPLAY", "WAYLAND", "BROWSER", "DBUS", "SSH_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
-    # The tests may run in a CI job, where nobody could sign in.
+    # The tests can run in a CI job, in which no user can sign in.
     monkeypatch.setenv("CI", "false")
     monkeypatch.chdir(home)
     import flyte._initialize
@@ -188,13 +188,13 @@ def sign_in(server: Server, home: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def signed_in(server: Server, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A home where the administrator is signed in."""
+    """A home directory with the administrator's login."""
     return sign_in(server, tmp_path_factory.mktemp("signed-in"))
 
 
 def make_key(home: pathlib.Path) -> str:
-    """A key of a machine that may write, made by whoever is signed in."""
-    told = subprocess.run(
+    """A machine's key that can write, created by the signed-in user."""
+    output = subprocess.run(
         [COMMAND, "create", "api-key", "python-tests", "--role", "admin"],
         env={"HOME": str(home), "PATH": os.environ["PATH"]},
         cwd=home,
@@ -203,7 +203,9 @@ def make_key(home: pathlib.Path) -> str:
         text=True,
     )
     return (
-        told.stdout.strip().rpartition("=")[2].strip('"') if "export" in told.stdout else told.stdout.strip()
+        output.stdout.strip().rpartition("=")[2].strip('"')
+        if "export" in output.stdout
+        else output.stdout.strip()
     )
 
 

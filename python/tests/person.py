@@ -1,4 +1,4 @@
-"""Stands in for a person with a telephone: opens the link of a sign-in on another device, signs in and agrees.
+"""Simulates a user with a phone: opens the link of a sign-in on another device, signs in and agrees.
 
 Usage: person.py CA PASSWORD URL. Prints the last page's title. The server's pages work without a script, so no browser is
 needed: each is a form whose hidden fields are sent back.

@@ -77,12 +77,12 @@ def test_a_file_is_described(bridge: Bridge) -> None:
         "help": "a number",
         "is_list": False,
     }
-    assert (name["default"], name["help"]) == ("w", "whom")
+    assert (name["default"], name["help"]) == ("w", "a name")
     assert (maybe["python_type"], maybe["default"]) == ("int | None", "none")
     assert main["outputs"] == [{"name": "o0", "type": {"simple": "STRING"}, "python_type": "str"}]
 
 
-def test_what_a_file_prints_is_no_answer(bridge: Bridge, tmp_path: pathlib.Path) -> None:
+def test_output_of_a_file_is_not_an_answer(bridge: Bridge, tmp_path: pathlib.Path) -> None:
     (tmp_path / "loud.py").write_text(
         "import os, sys, flyte\nprint('{}')\nos.system('echo from a program')\nassert sys.stdin.read() == ''\n"
         "env = flyte.TaskEnvironment(name='loud')\n"
@@ -97,7 +97,7 @@ def test_what_a_file_prints_is_no_answer(bridge: Bridge, tmp_path: pathlib.Path)
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "expected"),
     [
         ("import nothing_of_the_kind\n", "No module named 'nothing_of_the_kind'"),
         ("def f(:", "invalid syntax"),
@@ -105,10 +105,12 @@ def test_what_a_file_prints_is_no_answer(bridge: Bridge, tmp_path: pathlib.Path)
         ("import flyte\nenv = flyte.TaskEnvironment(name='Not Good')", "small letters"),
     ],
 )
-def test_a_file_that_cannot_be_imported(bridge: Bridge, tmp_path: pathlib.Path, code: str, told: str) -> None:
+def test_a_file_that_cannot_be_imported(
+    bridge: Bridge, tmp_path: pathlib.Path, code: str, expected: str
+) -> None:
     (tmp_path / "broken.py").write_text(code)
     error = bridge.ask(do="describe", file=str(tmp_path / "broken.py"))["error"]
-    assert told in error["message"], error
+    assert expected in error["message"], error
     assert "site-packages" not in error.get("traceback", "") and "importlib" not in error.get("traceback", "")
 
 
@@ -160,7 +162,7 @@ def test_specs_are_the_published_ones(bridge: Bridge) -> None:
         for each in (spec, theirs):
             del each["taskTemplate"]["metadata"]["runtime"]["version"]
         container = spec["taskTemplate"]["container"]
-        # Where modules are looked for is told in a variable; the published package adds it as it deploys.
+        # A variable has the import paths; the published package adds it when it deploys.
         container["env"].remove({"key": "_F_SYS_PATH", "value": "./."})
         if not container["env"]:
             del container["env"]

@@ -85,7 +85,7 @@ class Place:
     def outputs(self, name: str, *types: Any) -> tuple[Any, ...]:
         """What the run returned, of these types, as the server keeps it."""
         run = self.outcome(name)
-        assert run.phase == "succeeded", (run.phase, self.told(run))
+        assert run.phase == "succeeded", (run.phase, self.describe(run))
         (path,) = [
             path for path in self.server.directory.rglob("outputs.pb") if {name, "a0"} <= set(path.parts)
         ][-1:]
@@ -95,7 +95,7 @@ class Place:
             for one, python_type in zip(literals, types, strict=True)
         )
 
-    def told(self, run: Any) -> str:
+    def describe(self, run: Any) -> str:
         """Why it ended as it did, and the server's last words."""
         details = flyte.remote.Run.get(run.name).details().to_dict()
         return json.dumps(details)[:3000] + (self.server.directory / "log").read_text()[-2000:]
@@ -129,22 +129,20 @@ def test_a_task_that_blocks_maps(place: Place, package: str) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_what_a_child_ends_in_is_caught(place: Place, package: str) -> None:
+def test_parent_catches_the_error_of_a_child(place: Place, package: str) -> None:
     name = place.drive(package, "run", "flow.catching", "{}")
     assert place.outputs(name, str) == ("ValueError: of no value",)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_parent_that_is_run_again_finds_its_children(
-    place: Place, package: str, tmp_path: pathlib.Path
-) -> None:
+def test_retried_parent_finds_its_children(place: Place, package: str, tmp_path: pathlib.Path) -> None:
     name = place.drive(package, "run", "flow.second_time", json.dumps({"directory": str(tmp_path)}))
     assert place.outputs(name, str) == ("3",)
     assert len(list(flyte.remote.Action.listall(for_run_name=name))) == 2
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_run_that_fails_says_why(place: Place, package: str) -> None:
+def test_failed_run_has_its_error(place: Place, package: str) -> None:
     name = place.drive(package, "run", "flow.broken", json.dumps({"how": "never"}))
     run = place.outcome(name)
     assert run.phase == "failed"
@@ -171,7 +169,7 @@ def test_a_deployed_task_is_run_by_its_name(place: Place) -> None:
     assert place.outcome("by-name").phase == "succeeded"
 
 
-def test_nothing_outlives_its_server(tmp_path: pathlib.Path) -> None:
+def test_server_fixture_stops_all_processes(tmp_path: pathlib.Path) -> None:
     for name in ("home", "server"):
         (tmp_path / name).mkdir()
     with conftest.running(tmp_path / "server", FLYTE_SERVER_RUNNER_PYTHON=str(PACKAGES["ours"])) as server:
@@ -185,7 +183,7 @@ def test_nothing_outlives_its_server(tmp_path: pathlib.Path) -> None:
 
 
 def test_an_app_is_served(place: Place) -> None:
-    """By this package's `fserve` where it runs apps; the published one is started alike."""
+    """Served by this package's `fserve`; the published one is started in the same way."""
     place.drive("ours", "serve", "web.env", "{}")
     flyte.init_from_config(str(place.config))
 

@@ -17,7 +17,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs/guide/python.md").re
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_guides_examples_run(example: str, signed_in: pathlib.Path) -> None:
     environment = {"HOME": str(signed_in), "PATH": os.environ["PATH"]}
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", example],
         cwd=signed_in,
         env=environment,
@@ -25,5 +25,5 @@ def test_the_guides_examples_run(example: str, signed_in: pathlib.Path) -> None:
         text=True,
         timeout=60,
     )
-    assert told.returncode == 0, told.stderr
+    assert output.returncode == 0, output.stderr
     assert len(EXAMPLES) > 4

@@ -37,7 +37,7 @@ def call(
 
 
 @pytest.mark.parametrize("place", ["below a file", "no room", "a file in the way"])
-def test_a_machine_needs_no_place(
+def test_machine_needs_no_writable_directory(
     server: Server, api_key: str, signed_in: pathlib.Path, tmp_path: pathlib.Path, place: str
 ) -> None:
     home, work = tmp_path / "home", tmp_path / "work"
@@ -62,7 +62,7 @@ def test_a_machine_needs_no_place(
         if place == "no room":
             # CPython ignores the signal of a file that grows beyond its limit.
             script = f'ulimit -f 0; exec {sys.executable} -c "$0" "$1"'
-            told = subprocess.run(
+            output = subprocess.run(
                 ["sh", "-c", script, CALL, json.dumps(parameters, default=str)],
                 env={"PATH": os.environ["PATH"], **environment},
                 cwd=work,
@@ -72,16 +72,14 @@ def test_a_machine_needs_no_place(
                 timeout=60,
             )
         else:
-            told = call(environment, work, **parameters)
-        assert told.returncode == 0, told.stderr
-        assert "flytesnacks" in told.stdout
-        assert told.stderr == ""
+            output = call(environment, work, **parameters)
+        assert output.returncode == 0, output.stderr
+        assert "flytesnacks" in output.stdout
+        assert output.stderr == ""
     assert list(work.iterdir()) == []
 
 
-def test_an_unfinished_sign_in_is_named_and_waited_for_by_nobody(
-    server: Server, tmp_path: pathlib.Path
-) -> None:
+def test_unfinished_sign_in_is_named_and_not_waited_for(server: Server, tmp_path: pathlib.Path) -> None:
     environment = {
         "HOME": str(tmp_path),
         "FLYTE_ADMIN_ENDPOINT": server.endpoint,
@@ -101,17 +99,17 @@ def test_an_unfinished_sign_in_is_named_and_waited_for_by_nobody(
         while not login.stderr.readline().startswith("https://"):
             assert login.poll() is None
         parameters = {"endpoint": server.endpoint, "ca_cert_file_path": server.ca}
-        told = call(environment, tmp_path, **parameters)
-        assert f"process {login.pid} (flyte) is still signing in" in told.stderr, told.stderr
+        output = call(environment, tmp_path, **parameters)
+        assert f"process {login.pid} (flyte) is still signing in" in output.stderr, output.stderr
         os.kill(login.pid, signal.SIGSTOP)
         eventually(
             "the command is stopped", lambda: ") T" in pathlib.Path(f"/proc/{login.pid}/stat").read_text()
         )
-        told = call(environment, tmp_path, **parameters)
-        assert f"process {login.pid} (flyte) is suspended in the middle of a sign-in" in told.stderr, (
-            told.stderr
+        output = call(environment, tmp_path, **parameters)
+        assert f"process {login.pid} (flyte) is suspended in the middle of a sign-in" in output.stderr, (
+            output.stderr
         )
-        assert f"kill -9 {login.pid}" in told.stderr
+        assert f"kill -9 {login.pid}" in output.stderr
     finally:
         login.kill()
         login.wait()

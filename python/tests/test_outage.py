@@ -80,13 +80,13 @@ def readings(*logs: list[tuple[str, str]]) -> list[list[str]]:
     return found
 
 
-def test_a_log_goes_on_where_it_was_read_to() -> None:
+def test_log_continues_after_an_outage() -> None:
     a, b, c = ("", "a"), ("", "a"), ("", "c")
     assert readings([a, b], [a, b, c], [a], [a, b, c, a]) == [["a", "a"], ["c"], [], ["a"]]
     assert readings([], [a]) == [[], ["a"]]
 
 
-def test_a_log_that_has_lost_its_beginning_goes_on_by_its_times() -> None:
+def test_truncated_log_continues_by_its_times() -> None:
     at = "2026-11-25T08:00:0{}Z".format
     whole = [(at(1), "a"), (at(2), "b"), (at("2.500"), "c"), (at("2.500"), "d")]
     later = [(at(2), "earlier lines are not kept"), *whole[1:], (at("2.500"), "e"), (at("2.500001"), "f")]

@@ -56,22 +56,22 @@ run.abort(why=1)  # type: ignore[call-arg]
 
 def python(*arguments: str, **variables: str) -> str:
     environment = {**os.environ, **variables}
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=300
     )
-    assert told.returncode == 0, told.stderr + told.stdout
-    return told.stdout
+    assert output.returncode == 0, output.stderr + output.stdout
+    return output.stdout
 
 
-def test_importing_it_takes_next_to_no_time() -> None:
+def test_import_is_fast() -> None:
     program = (
         "import sys, time; before = set(sys.modules); began = time.process_time(); import flyte; "
         "print(time.process_time() - began, *sorted(set(sys.modules) - before))"
     )
-    told = [python("-c", program).split() for _ in range(5)]
+    output = [python("-c", program).split() for _ in range(5)]
     # The machine may be busy: what counts is the processor's time, of the quickest run.
-    assert min(float(words[0]) for words in told) < 0.020
-    brought = set(told[0][1:])
+    assert min(float(words[0]) for words in output) < 0.020
+    brought = set(output[0][1:])
     assert not brought & {
         "typing",
         "asyncio",
@@ -90,7 +90,7 @@ def test_blocking_calls_need_no_event_loop() -> None:
     assert python("-c", program) == "False\n"
 
 
-def test_everything_it_promises_is_there() -> None:
+def test_all_public_names_exist() -> None:
     for module in (flyte, flyte.remote, flyte.config, flyte.errors):
         for name in getattr(module, "__all__", []):
             assert getattr(module, name) is not None, name
@@ -143,7 +143,7 @@ def test_a_wheel_installs_and_imports(tmp_path: pathlib.Path) -> None:
         "import flyte, flyte.remote, importlib.metadata as metadata; flyte.init(endpoint='https://example.com'); "
         "assert metadata.version('flyte') == flyte.__version__; print(flyte.__file__)"
     )
-    told = subprocess.run([installed, "-I", "-c", program], cwd=tmp_path, capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith(str(tmp_path / "venv"))
+    output = subprocess.run([installed, "-I", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert output.returncode == 0, output.stderr
+    assert output.stdout.startswith(str(tmp_path / "venv"))
     assert (tmp_path / "venv/bin/a0").exists()

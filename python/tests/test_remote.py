@@ -103,7 +103,7 @@ def test_resources_show_themselves() -> None:
 
 
 @pytest.mark.usefixtures("initialized")
-def test_what_a_server_cannot_do_is_told() -> None:
+def test_unsupported_call_is_an_error() -> None:
     with pytest.raises(errors.FlyteError) as raised:
         remote.Run.get("absent")
     assert str(raised.value).startswith("cannot get run details: ")

@@ -111,7 +111,7 @@ def test_outputs_have_their_names(tasks) -> None:  # type: ignore[no-untyped-def
     assert run.outputs() == (1, "a") and run.outputs().named_outputs == {"o0": 1, "o1": "a"}
 
 
-def test_a_failure_is_told(tasks, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+def test_failure_is_shown(tasks, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
     run = flyte.run(tasks.fails, reason="the moon is full")
     run.wait()
     assert run.phase == "failed" and "the moon is full" in capsys.readouterr().err
@@ -166,7 +166,7 @@ def test_it_is_awaited_too(tasks) -> None:  # type: ignore[no-untyped-def]
     assert asyncio.run(work()) == (2, "b")
 
 
-def test_following_goes_on_where_it_was_when_the_server_was_away(tasks, place) -> None:  # type: ignore[no-untyped-def]
+def test_following_continues_after_an_outage(tasks, place) -> None:  # type: ignore[no-untyped-def]
     run = flyte.run(tasks.counts, to=80)
     lines, phases = [], []
     for line in run.action.get_logs():

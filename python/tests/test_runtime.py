@@ -139,19 +139,19 @@ def test_errors_are_written(attempt: Attempt) -> None:
         assert 'flow.py", line' in error["message"] and "site-packages" not in error["message"]
 
 
-def test_errors_that_are_final_are_told(attempt: Attempt) -> None:
+def test_final_errors_are_written(attempt: Attempt) -> None:
     how = {"scalar": {"primitive": {"stringValue": "never"}}}
     _, document = attempt.run("flow", "broken", how=how)
     assert document["error"]["code"] == "NonRecoverableError" and "kind" not in document["error"]
 
 
 @pytest.mark.parametrize(
-    ("module", "task", "told"),
-    [("nowhere", "main", "nowhere"), ("app", "nobody", "nobody"), ("app", "env", "no task")],
+    ("module", "task", "expected"),
+    [("nowhere", "main", "nowhere"), ("app", "missing", "missing"), ("app", "env", "not a task")],
 )
-def test_a_task_that_is_not_there(tmp_path: pathlib.Path, module: str, task: str, told: str) -> None:
+def test_missing_task_is_an_error(tmp_path: pathlib.Path, module: str, task: str, expected: str) -> None:
     name, document = Attempt(tmp_path, "ours").run(module, task)
-    assert name == "error" and told in document["error"]["message"]
+    assert name == "error" and expected in document["error"]["message"]
 
 
 def test_an_input_of_another_type(tmp_path: pathlib.Path) -> None:
@@ -171,12 +171,12 @@ def test_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found is not None
     assert (found.inputs, found.outputs_path, found.domain, found.run_name) == ("i", "out", "d", "r9")
     assert found.resolver_args == ("mod", "--x", "y") and found.started.year == 1970
-    for arguments, told in (
+    for arguments, expected in (
         ([], "--inputs"),
-        ([*NEEDED, "--nope", "1"], "no option --nope"),
+        ([*NEEDED, "--nope", "1"], "unknown option --nope"),
         (["--name"], "needs a value"),
     ):
-        with pytest.raises(command.Wrong, match=told):
+        with pytest.raises(command.Wrong, match=expected):
             command.read(arguments)
 
 
@@ -321,7 +321,7 @@ def test_the_command_packs_the_same(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("git", [True, False])
-def test_secrets_and_what_is_elsewhere_stay_here(
+def test_bundle_leaves_out_secrets_and_links(
     tmp_path: pathlib.Path, git: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = tmp_path / "checkout"
@@ -376,7 +376,7 @@ def test_secrets_and_what_is_elsewhere_stay_here(
         ("http://[x", True, False),
     ],
 )
-def test_uploads_go_where_they_are_safe(
+def test_uploads_need_safe_urls(
     tmp_path: pathlib.Path, url: str, insecure: bool, taken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the control plane names; and files of this machine are never written."""
@@ -449,8 +449,11 @@ def test_an_app_is_started(tmp_path: pathlib.Path) -> None:
         "served:env",
     ]
     start = [sys.executable, "-m", "flyte._bin.serve", "--version", "1"]
-    for arguments, told in (([*resolver, "--"], "start\nserve\nstop\n"), (["--", "echo", "own"], "own\n")):
+    for arguments, expected in (
+        ([*resolver, "--"], "start\nserve\nstop\n"),
+        (["--", "echo", "own"], "own\n"),
+    ):
         run = subprocess.run(
             [*start, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
-        assert (run.returncode, run.stdout) == (0, told), run.stderr
+        assert (run.returncode, run.stdout) == (0, expected), run.stderr

@@ -33,17 +33,17 @@ def test_a_script_signs_in_on_another_device(server: Server, home: pathlib.Path)
         arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert script.stderr is not None
-    told = ""
+    output = ""
     for line in script.stderr:
-        told += line
+        output += line
         if line.startswith("https://"):
             assert person.approve(str(server.ca), PASSWORD, line.strip()).startswith("Device connected")
     out, _ = script.communicate(timeout=60)
-    assert script.returncode == 0, told
+    assert script.returncode == 0, output
     assert "flytesnacks" in out
-    assert "To Authenticate, navigate in a browser to the following URL:\nhttps://" in told
-    assert told.count("Signed in to") == 1
-    assert f"Signed in to https://{server.endpoint} as admin@localhost.\n" in told
+    assert "To Authenticate, navigate in a browser to the following URL:\nhttps://" in output
+    assert output.count("Signed in to") == 1
+    assert f"Signed in to https://{server.endpoint} as admin@localhost.\n" in output
     # The next one is signed in already, and says nothing.
     again = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert again.stdout == out and again.stderr == ""
@@ -62,16 +62,16 @@ def test_a_person_says_no(server: Server, home: pathlib.Path) -> None:
     arguments = [sys.executable, "-c", SCRIPT, f"dns:///{server.endpoint}", str(server.ca)]
     script = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert script.stderr is not None
-    told = ""
+    output = ""
     for line in script.stderr:
-        told += line
+        output += line
         if line.startswith("https://"):
             person.approve(str(server.ca), PASSWORD, line.strip(), deny=True)
     assert script.wait(60) == 1
-    assert "flyte.errors.AuthenticationError: cannot sign in: the sign-in was denied" in told, told
+    assert "flyte.errors.AuthenticationError: cannot sign in: the sign-in was denied" in output, output
 
 
-def test_where_nobody_is_it_fails_at_once(server: Server, home: pathlib.Path) -> None:
+def test_call_without_terminal_fails_at_once(server: Server, home: pathlib.Path) -> None:
     flyte.init(endpoint=server.endpoint, ca_cert_file_path=server.ca)
     with pytest.raises(errors.LoginRequiredError) as raised:
         list(remote.Project.listall())
@@ -91,7 +91,7 @@ def test_a_notebook_shows_the_link_and_a_picture_of_it(server: Server, home: pat
     approved: list[str] = []
 
     class Client(NotebookClient):  # type: ignore[misc]
-        """Stands in for the person who reads the cell while it runs."""
+        """Simulates the user who reads the cell while it runs."""
 
         def output(self, outs, msg, display_id, cell_index):  # type: ignore[no-untyped-def]
             page = msg["content"].get("data", {}).get("text/html", "")
@@ -106,7 +106,7 @@ def test_a_notebook_shows_the_link_and_a_picture_of_it(server: Server, home: pat
 
     client = Client(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(home)}})
     client.execute()
-    assert approved and "<svg" in shown[0] and "The page shows this code: <code" in shown[0]
+    assert approved and "<svg" in shown[0] and "Check that the page shows this code: <code" in shown[0]
     # Once it is done, the link is gone from the cell.
     html = [out.get("data", {}).get("text/html", "") for out in notebook.cells[1].outputs]
     assert html == [f"<div>Signed in to https://{server.endpoint} as admin@localhost.</div>"]
@@ -115,14 +115,14 @@ def test_a_notebook_shows_the_link_and_a_picture_of_it(server: Server, home: pat
     assert notebook.cells[4].outputs[0].text == "listed flytesnacks\n"
 
 
-def test_an_altered_key_is_told_apart(api_key: str, home: pathlib.Path) -> None:
+def test_altered_key_has_its_own_error(api_key: str, home: pathlib.Path) -> None:
     for broken in ("no key", api_key[:-6]):
         with pytest.raises(errors.FlyteError) as raised:
             flyte.init(api_key=broken)
         assert "API key" in str(raised.value) and broken not in str(raised.value)
 
 
-def test_a_key_goes_to_its_own_endpoint_only(api_key: str, home: pathlib.Path) -> None:
+def test_key_is_sent_only_to_its_endpoint(api_key: str, home: pathlib.Path) -> None:
     with pytest.raises(errors.AuthenticationError, match="the API key is for"):
         flyte.init(api_key=api_key, endpoint="https://elsewhere.example.com")
 
@@ -151,13 +151,13 @@ def test_local_mode_has_no_control_plane(home: pathlib.Path) -> None:
     with pytest.raises(errors.InitializationError, match=r"broken\.yaml:1"):
         (home / "broken.yaml").write_text("admin: [\n")
         flyte.init_from_config("broken.yaml")
-    with pytest.raises(errors.InitializationError, match=r"there is no file absent\.yaml"):
+    with pytest.raises(errors.InitializationError, match=r"absent\.yaml does not exist"):
         flyte.init_from_config("absent.yaml")
     with pytest.raises(errors.InitializationError, match="FLYTE_API_KEY"):
         flyte.init_from_api_key()
 
 
-def test_a_login_is_told_and_ended(server: Server, home: pathlib.Path) -> None:
+def test_status_and_logout(server: Server, home: pathlib.Path) -> None:
     import flyte.auth
 
     flyte.init(endpoint=server.endpoint, ca_cert_file_path=server.ca)

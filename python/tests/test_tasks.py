@@ -140,7 +140,7 @@ def test_map() -> None:
         list(flyte.map(triple, [1], [2]))
 
 
-def test_a_sync_task_in_a_coroutine_is_told() -> None:
+def test_blocking_call_in_a_coroutine_is_an_error() -> None:
     @env.task
     async def outer() -> int:
         return triple(1)
@@ -156,7 +156,7 @@ def test_what_is_not_as_annotated_is_refused() -> None:
         run(double, x="one")
     with pytest.raises(TypeError, match="x is missing"):
         run(double)
-    with pytest.raises(TypeError, match="no input z"):
+    with pytest.raises(TypeError, match="unknown input z"):
         run(double, x=1, z=2)
 
 
@@ -214,15 +214,15 @@ def test_overrides_leave_the_task_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "expected"),
     [
         (lambda: flyte.TaskEnvironment(name="Bad Name"), "small letters"),
         (lambda: flyte.TaskEnvironment(name="a", image=3), "image of the environment a"),  # type: ignore[arg-type]
         (lambda: flyte.TaskEnvironment(name="a", env_vars={"A": 1}), "env_vars"),  # type: ignore[dict-item]
         (lambda: flyte.TaskEnvironment(name="a", depends_on=["b"]), "depends_on"),  # type: ignore[list-item]
-        (lambda: flyte.Resources(memory="lots"), "memory is a quantity"),
+        (lambda: flyte.Resources(memory="lots"), "memory must be a quantity"),
         (lambda: flyte.Resources(cpu=("1",)), "cpu is one quantity or a pair"),  # type: ignore[arg-type]
-        (lambda: flyte.Resources(gpu="A100:many"), "gpu is a number"),
+        (lambda: flyte.Resources(gpu="A100:many"), "gpu must be a number"),
         (lambda: flyte.RetryStrategy(-1), "count of a RetryStrategy"),
         (lambda: flyte.Backoff(datetime.timedelta(1), 2.0), "needs a cap"),
         (lambda: flyte.Timeout(-1), "max_runtime"),
@@ -232,8 +232,8 @@ def test_overrides_leave_the_task_alone() -> None:
         (lambda: env.task(retries="3")(len), "retries"),  # type: ignore[arg-type]
     ],
 )
-def test_wrong_settings_are_named(make: Any, told: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=told):
+def test_wrong_settings_are_named(make: Any, expected: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=expected):
         make()
 
 
@@ -250,7 +250,7 @@ def test_interfaces() -> None:
 
         Args:
             a (int): the first,
-                going on
+                continued
             b: the second
         """
         raise NotImplementedError
@@ -259,7 +259,7 @@ def test_interfaces() -> None:
     assert interface.required_inputs() == ["a"]
     assert issubclass(interface.inputs["b"][0], enum.Enum)
     assert list(interface.outputs) == ["left", "right"]
-    assert interface.docstring.input_descriptions == {"a": "the first, going on", "b": "the second"}
+    assert interface.docstring.input_descriptions == {"a": "the first, continued", "b": "the second"}
     with pytest.raises(TypeError, match="any number"):
         NativeInterface.from_callable(lambda *many: None)
 
@@ -333,21 +333,21 @@ def test_texts_stand_for_values(text: Any, python_type: Any, value: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "python_type", "told"),
+    ("text", "python_type", "expected"),
     [
         ("3.5", int, "a whole number"),
         ("x", float, "a number"),
         ("perhaps", bool, "true or false"),
         ("GREY", Shade, "one of LIGHT, DARK"),
-        ("soon", datetime.datetime, "a time such as"),
-        ("1 fortnight", datetime.timedelta, "a length of time"),
+        ("soon", datetime.datetime, r"a time \(for example"),
+        ("1 fortnight", datetime.timedelta, "a duration"),
         ("{", dict[str, int], "as JSON"),
         (["1", "2"], int, "one value"),
         ("/no/such/file", File, "that is there"),
     ],
 )
-def test_texts_that_stand_for_nothing(text: Any, python_type: Any, told: str) -> None:
-    with pytest.raises(TypeTransformerFailedError, match=told):
+def test_invalid_texts_have_errors(text: Any, python_type: Any, expected: str) -> None:
+    with pytest.raises(TypeTransformerFailedError, match=expected):
         texts.parse(text, python_type)
 
 
@@ -413,12 +413,15 @@ def test_triggers() -> None:
     assert found["spec"]["active"] and found["spec"]["runSpec"]["envs"]["values"] == [
         {"key": "A", "value": "b"}
     ]
-    # What comes of it where it runs.
+    # The value on the machine that runs the task.
     moment = datetime.datetime(2026, 1, 2, tzinfo=UTC)
     given = asyncio.run(convert.from_inputs(due.interface, found["spec"]["inputs"], moment))
     assert given == {"n": 3, "word": "w", "when": moment}
-    for inputs, told in (({"m": 1}, "m"), ({"when": flyte.TriggerTime, "n": "x"}, "n is not of type int")):
-        with pytest.raises(flyte.errors.DeploymentError, match=told):
+    for inputs, expected in (
+        ({"m": 1}, "m"),
+        ({"when": flyte.TriggerTime, "n": "x"}, "n is not of type int"),
+    ):
+        with pytest.raises(flyte.errors.DeploymentError, match=expected):
             flyte.Trigger(name="t", automation=flyte.FixedRate(5), inputs=inputs).to_wire(due, {})
     with pytest.raises(ValueError, match="five fields"):
         flyte.Cron("0 9 * *")
@@ -436,10 +439,10 @@ def test_deployed_tasks_are_called_by_what_is_known_of_them() -> None:
         {"name": "x", "value": {"scalar": {"primitive": {"integer": "5"}}}},
         {"name": "y", "value": {"scalar": {"primitive": {"integer": "1"}}}},
     ]
-    for given, told in (
+    for given, expected in (
         ({}, "x is missing"),
-        ({"x": 1, "z": 1}, "no input z"),
+        ({"x": 1, "z": 1}, "unknown input z"),
         ({"x": "s"}, "x is not of type"),
     ):
-        with pytest.raises(TypeError, match=told):
+        with pytest.raises(TypeError, match=expected):
             asyncio.run(inputs_of(spec, (), given, {}))

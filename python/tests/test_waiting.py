@@ -1,4 +1,4 @@
-"""Waiting: other threads run meanwhile, Ctrl-C ends it, event loops and forked children are no obstacle."""
+"""Blocking calls: other threads run meanwhile, Ctrl-C ends them, and they work in event loops and forked children."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def initialized(api_key: str, server: Server, home: pathlib.Path) -> None:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The address of somebody who takes connections and never answers."""
+    """The address of a server that accepts connections but never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
@@ -80,9 +80,11 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_ends_a_call_at_once(silent: str, home: pathlib.Path) -> None:
-    told = subprocess.run([sys.executable, "-c", CTRL_C, silent], capture_output=True, text=True, timeout=60)
-    assert told.stdout.startswith("interrupted"), told.stderr
-    assert float(told.stdout.split()[1]) < 2
+    output = subprocess.run(
+        [sys.executable, "-c", CTRL_C, silent], capture_output=True, text=True, timeout=60
+    )
+    assert output.stdout.startswith("interrupted"), output.stderr
+    assert float(output.stdout.split()[1]) < 2
 
 
 @pytest.mark.usefixtures("initialized")
@@ -154,7 +156,7 @@ def test_a_cancelled_call_ends(silent: str, home: pathlib.Path) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_nobody_there_is_told(home: pathlib.Path) -> None:
+def test_unreachable_server_is_an_error(home: pathlib.Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -178,7 +180,7 @@ async def main():
     try:
         await remote.Project.get.aio("x")
     except errors.UnavailableError:
-        print("told")
+        print("output")
 
 asyncio.run(main())
 """
@@ -188,5 +190,5 @@ def test_an_interpreter_ends_well_right_after_a_call(home: pathlib.Path) -> None
     # A thread of ours that is still at it when the interpreter ends must not be caught within it.
     for _ in range(15):
         program = [sys.executable, "-c", AT_ITS_END, "127.0.0.1:9"]
-        told = subprocess.run(program, capture_output=True, text=True, timeout=60)
-        assert (told.returncode, told.stdout) == (0, "told\n"), told
+        output = subprocess.run(program, capture_output=True, text=True, timeout=60)
+        assert (output.returncode, output.stdout) == (0, "output\n"), output

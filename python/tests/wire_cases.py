@@ -221,6 +221,6 @@ async def _all() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    # Pickled classes are told by the module's name, which is the same for both.
+    # Pickled classes are distinguished by the module's name, which is the same for both.
     sys.modules["wire_cases"] = sys.modules["__main__"]
     print(json.dumps(asyncio.run(_all())))

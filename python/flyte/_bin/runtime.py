@@ -1,4 +1,4 @@
-"""`a0`: runs one task, in a container or a process of its own. Its options are those of the published package, so that each runs what
+"""`a0`: runs one task, in a container or a separate process. Its options are those of the published package, so that each runs what
 the other deployed."""
 
 from __future__ import annotations

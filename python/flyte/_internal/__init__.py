@@ -1,1 +1,1 @@
-"""Names that the published package has, where commands of tasks name them."""
+"""Modules that the commands of tasks name, with the names of the published package."""

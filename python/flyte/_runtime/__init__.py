@@ -1,1 +1,1 @@
-"""Tasks on their way to where they run, and running there."""
+"""Prepares tasks for running elsewhere, and runs them there."""

@@ -1,4 +1,4 @@
-"""A task's code, where it runs: fetched, unpacked and imported."""
+"""Fetches, unpacks and imports a task's code on the machine that runs it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flyte._task import Task
 def unpack(url: str, destination: str) -> None:
     """Fetches an archive and unpacks it into a directory, over what is there.
 
-    Raises StorageError or FileNotFoundError where it cannot be fetched, DeploymentError where it is no archive or has a path that
+    Raises StorageError or FileNotFoundError if it cannot be fetched, DeploymentError if it is not an archive or has a path that
     leads out of the directory.
     """
     from flyte.errors import DeploymentError
@@ -55,7 +55,7 @@ def _checked(member: tarfile.TarInfo, target: pathlib.Path) -> tarfile.TarInfo:
     elif member.islnk():
         leads_to.append(target / member.linkname)
     elif not (member.isfile() or member.isdir()):
-        raise DeploymentError(f"the code has {member.name}, which is neither a file nor a directory")
+        raise DeploymentError(f"the code has {member.name}, which is not a file or a directory")
     for path in leads_to:
         if not pathlib.Path(os.path.normpath(path)).is_relative_to(target):
             raise DeploymentError(f"the code has {member.name}, which leads out of its directory")
@@ -82,7 +82,7 @@ def _held(member: tarfile.TarInfo, target: pathlib.Path) -> None:
 
 
 def load_pickled(url: str, destination: str) -> Task[Any, Any]:
-    """The task in a pickle. Raises DeploymentError where it cannot be read."""
+    """The task in a pickle. Raises DeploymentError if it cannot be read."""
     from flyte.errors import DeploymentError
     from flyte.types._pickle import loads
 
@@ -93,7 +93,7 @@ def load_pickled(url: str, destination: str) -> Task[Any, Any]:
         raise DeploymentError(f"the task at {storage.shown(url)} cannot be read: {error}") from error
     if not isinstance(task, Task):
         raise DeploymentError(
-            f"what is at {storage.shown(url)} is no task of this package, but {type(task).__name__}"
+            f"{storage.shown(url)} does not contain a task of this package, but {type(task).__name__}"
         )
     return task
 
@@ -101,7 +101,7 @@ def load_pickled(url: str, destination: str) -> Task[Any, Any]:
 def load_task(resolver: str, arguments: Sequence[str]) -> Task[Any, Any]:
     """The task that a resolver finds by these arguments.
 
-    Raises DeploymentError where there is no such resolver, module or task; an exception that the module raises is raised as it is.
+    Raises DeploymentError if the resolver, module or task does not exist. An exception of the module is raised unchanged.
     """
     from flyte.errors import DeploymentError
 
@@ -109,9 +109,7 @@ def load_task(resolver: str, arguments: Sequence[str]) -> Task[Any, Any]:
     try:
         finder = getattr(importlib.import_module(module), name)()
     except (ImportError, AttributeError, ValueError) as error:
-        raise DeploymentError(
-            f"the task cannot be found: there is no resolver {resolver} ({error})"
-        ) from error
+        raise DeploymentError(f"cannot find the task: unknown resolver {resolver} ({error})") from error
     wanted = " ".join(arguments)
     try:
         task = finder.load_task(list(arguments))
@@ -125,5 +123,5 @@ def load_task(resolver: str, arguments: Sequence[str]) -> Task[Any, Any]:
     except AttributeError as error:
         raise DeploymentError(f"the task ({wanted}) cannot be found: {error}") from error
     if not isinstance(task, Task):
-        raise DeploymentError(f"what {wanted} names is no task, but {type(task).__name__}")
+        raise DeploymentError(f"{wanted} is not a task, but {type(task).__name__}")
     return task

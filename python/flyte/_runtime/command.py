@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 
-# Option: (field, other spelling, the variable that stands in for it).
+# Option: (field, other spelling, the variable for its default).
 _OPTIONS = {
     "--inputs": ("inputs", "-i", None),
     "--outputs-path": ("outputs_path", "-o", None),
@@ -66,7 +66,7 @@ class Command:
 
     @property
     def started(self) -> datetime:
-        """When the run was started. Where that is not told, always the same moment: a retried task then calls others with the same
+        """The start time of the run. If it is unknown, a constant time: a retried task then calls others with the same
         inputs as before."""
         text = self.run_start_time.strip()
         text = text[:-1] + "+00:00" if text.endswith("Z") else text
@@ -80,7 +80,7 @@ class Command:
 
 
 def read(arguments: Sequence[str]) -> Command | None:
-    """The command, or None where help was asked for, which is printed.
+    """The command; or None after printing help, if it was requested.
 
     Raises Wrong for an option that there is not, one without a value, and one that is missing.
     """
@@ -114,11 +114,11 @@ def read(arguments: Sequence[str]) -> Command | None:
                 at += 1
             found[named[option]] = value
         elif argument.startswith("--") and not found.get("resolver"):
-            raise Wrong(f"there is no option {argument}")
+            raise Wrong(f"unknown option {argument}")
         else:
             rest.append(argument)
     for field, _, variable in _OPTIONS.values():
-        # A placeholder that nobody filled in is none.
+        # An unfilled placeholder counts as absent.
         if variable and (field not in found or found[field].startswith("{{")):
             value = os.environ.get(variable, "")
             if value:

@@ -31,7 +31,7 @@ async def to_inputs(
     for name, (python_type, default) in interface.inputs.items():
         value = given[name] if name in given else default
         if value is None and name not in given and not _takes_none(python_type):
-            # `x: int = None` says that there need not be one; the function's own default stays in force.
+            # `x: int = None` means that the input is optional; the function's own default applies.
             continue
         try:
             literal = await TypeEngine.to_literal(value, python_type)
@@ -80,7 +80,7 @@ def context_of(inputs: dict[str, Any]) -> dict[str, str]:
 async def to_outputs(interface: NativeInterface, returned: Any, task: str) -> dict[str, Any]:
     """`flyteidl2.task.Outputs` of what a task returned.
 
-    Raises RuntimeDataValidationError where that is not what its annotations say.
+    Raises RuntimeDataValidationError if the value does not match the annotations.
     """
     from flyte.errors import RuntimeDataValidationError
 
@@ -123,7 +123,7 @@ async def from_outputs(interface: NativeInterface, outputs: dict[str, Any]) -> A
     return tuple(values[name] for name in interface.outputs)
 
 
-# ---- hashes: what tells executions apart, the same in every attempt
+# ---- hashes: they distinguish executions, and are equal in every attempt
 
 
 def digest(value: Any) -> str:
@@ -133,7 +133,7 @@ def digest(value: Any) -> str:
 
 
 def inputs_digest(inputs: dict[str, Any], ignored: list[str] | tuple[str, ...] = ()) -> str:
-    """A hash of inputs: of their contents' hashes, where values have one of their own. Empty for none."""
+    """A hash of inputs. It uses the content hash of a value that has one. Empty without inputs."""
     literals = [one for one in inputs.get("literals", []) if one["name"] not in ignored]
     return digest([(one["name"], _content(one["value"])) for one in literals]) if literals else ""
 
@@ -195,7 +195,7 @@ def _is_ours(error: BaseException) -> bool:
 
 
 def own_traceback(error: BaseException) -> list[str]:
-    """The traceback without the frames of this package and of asyncio; nothing where no others are in it."""
+    """The traceback without the frames of this package and of asyncio; empty if there are no others."""
     import asyncio
     import importlib
     import pathlib

@@ -27,7 +27,7 @@ _ERROR = "flyteidl2.core.ErrorDocument"
 
 
 def run(command: Command) -> int:
-    """Runs the task and writes its outputs or its error. Returns 0 where one of them is written."""
+    """Runs the task and writes its outputs or its error. Returns 0 if one of them is written."""
     if hasattr(signal, "SIGUSR1"):
         # For a look at a task that hangs.
         faulthandler.register(signal.SIGUSR1)
@@ -43,10 +43,10 @@ def run(command: Command) -> int:
 
 
 def _failed(command: Command, error: BaseException) -> int:
-    """Writes the error, for people to standard error and for the control plane beside where the outputs would be."""
+    """Writes the error to standard error for users, and next to the outputs for the control plane."""
     document = error_document(error)
-    told = document["error"]
-    print(f"{told['code']}: {told['message']}", file=sys.stderr, flush=True)
+    written = document["error"]
+    print(f"{written['code']}: {written['message']}", file=sys.stderr, flush=True)
     try:
         storage.write_sync(storage.join(command.outputs_path, "error.pb"), encode(_ERROR, document))
     except OSError as failure:
@@ -78,7 +78,7 @@ def _run(command: Command) -> bytes:
 
 
 def _at_most(limit: int) -> int:
-    # Whoever wrote the inputs kept to the limit that was in force then, which may have been another.
+    # The writer of the inputs enforced its own limit, which may differ from the current one.
     return max(limit, 1 << 20) * 4
 
 

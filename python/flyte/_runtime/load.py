@@ -1,4 +1,4 @@
-"""Importing the file that tasks are in, as it is imported where they run."""
+"""Imports the file of tasks in the same way as on the machine that runs them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flyte._environment import Environment, environments
 def load(
     file: str | pathlib.Path, root: str | pathlib.Path | None = None
 ) -> tuple[ModuleType, list[Environment]]:
-    """Imports a file below `root` (its own directory where none is given), and returns its module and the environments that there are.
+    """Imports a file below `root` (by default its own directory), and returns its module and the environments.
 
     Raises ModuleLoadError saying why it cannot be imported.
     """
@@ -23,7 +23,7 @@ def load(
     path = pathlib.Path(file).resolve()
     base = pathlib.Path(root).resolve() if root is not None else path.parent
     if not path.is_file():
-        raise ModuleLoadError(f"there is no file {file}")
+        raise ModuleLoadError(f"the file {file} does not exist")
     if not path.is_relative_to(base):
         raise ModuleLoadError(f"{file} is not below the root {base}")
     parts = list(path.relative_to(base).with_suffix("").parts)
@@ -46,10 +46,8 @@ def load(
         raise
     except BaseException as error:
         lines = "".join(own_traceback(error)).rstrip()
-        told = f"{type(error).__name__}: {error}" if not isinstance(error, SyntaxError) else str(error)
-        raise ModuleLoadError(
-            f"{file} cannot be imported: {told}" + (f"\n{lines}" if lines else "")
-        ) from error
+        cause = f"{type(error).__name__}: {error}" if not isinstance(error, SyntaxError) else str(error)
+        raise ModuleLoadError(f"cannot import {file}: {cause}" + (f"\n{lines}" if lines else "")) from error
     if pathlib.Path(module.__file__ or "").resolve() != path:
         raise ModuleLoadError(
             f"{file} cannot be imported: the name {name} is taken by {module.__file__}; rename the file"

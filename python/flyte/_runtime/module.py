@@ -1,4 +1,4 @@
-"""What a function's module is called where its code is unpacked."""
+"""The name of a function's module after its code is unpacked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 def module_of(function: Callable[..., Any], root: pathlib.Path) -> str:
     """The module's name as seen from `root`, the directory that is bundled.
 
-    Raises DeploymentError where its file is neither below `root` nor of an installed package.
+    Raises DeploymentError if its file is not below `root` and not in an installed package.
     """
     from flyte.errors import DeploymentError
 

@@ -31,14 +31,14 @@ _SUCCEEDED = {"ACTION_PHASE_SUCCEEDED", "ACTION_PHASE_RECOVERED"}
 _DONE = _SUCCEEDED | {"ACTION_PHASE_FAILED", "ACTION_PHASE_ABORTED", "ACTION_PHASE_TIMED_OUT"}
 # Seconds to wait before trying again; about twenty minutes in all.
 _FIRST_WAIT, _LONGEST_WAIT, _TRIES = 0.5, 10.0, 120
-# Seconds until the control plane has told what children there are from an attempt before.
+# Seconds until the control plane must have listed the children of an earlier attempt.
 _SYNC = 5.0
 
 log = logging.getLogger("flyte")
 
 
 class RemoteController:
-    """The children of one task's execution. Calls are made and watched in a thread of its own, so that a task that blocks, or is busy,
+    """The children of one task's execution. Calls are made and watched in a separate thread, so that a task that blocks, or is busy,
     holds nothing up."""
 
     def __init__(self, parent: TaskContext) -> None:
@@ -94,24 +94,26 @@ class RemoteController:
         request = self._request(task, spec, inputs, action, inputs_url)
         state = await self._children.run(action.name, request)
         phase = state.get("phase")
-        told = f"{task.name} ({action.name})"
+        call = f"{task.name} ({action.name})"
         if phase == "ACTION_PHASE_ABORTED":
             raise ActionAbortedError(
-                f"{told} was aborted, and with it {self.parent.action.name}, which waits for it"
+                f"{call} was aborted, and with it {self.parent.action.name}, which waits for it"
             )
         if phase == "ACTION_PHASE_TIMED_OUT":
             error = state.get("error", {})
             raise native_error(
                 error.get("code") or "TaskTimeoutError",
-                f"{told}: {error.get('message') or 'it took too long'}",
+                f"{call}: {error.get('message') or 'it took too long'}",
                 "USER",
             )
         if phase not in _SUCCEEDED:
-            raise await _failure(state, base, action.name, told)
+            raise await _failure(state, base, action.name, call)
         if not task.interface.has_outputs():
             return None
         if not state.get("outputUri"):
-            raise RuntimeSystemError("NoOutputs", f"{told} succeeded, and where its outputs are was not told")
+            raise RuntimeSystemError(
+                "NoOutputs", f"{call} succeeded, but the control plane did not say where its outputs are"
+            )
         outputs = await storage.read(
             storage.join(state["outputUri"], "outputs.pb"), task.max_inline_io_bytes * 4
         )
@@ -131,7 +133,7 @@ class RemoteController:
         )
 
     def _named(self, task: Task[Any, Any], spec: dict[str, Any], inputs: dict[str, Any]) -> ActionID:
-        """The child's name: of the task, its code's version and its inputs, and the how-many-th such call it is."""
+        """The child's name: of the task, its code's version and its inputs, and the number of equal calls before it."""
         template = spec["taskTemplate"]
         identity = digest([task.name, template["interface"], template["metadata"]["discoveryVersion"]])
         content = inputs_digest(inputs, template["metadata"].get("cacheIgnoreInputVars", ()))
@@ -176,11 +178,11 @@ def _identifier(action: ActionID) -> dict[str, Any]:
     return {"run": {key: value for key, value in run.items() if value}, "name": action.name}
 
 
-async def _failure(state: dict[str, Any], base: str, name: str, told: str) -> Exception:
-    """The error that a child ended in: as it was told, or as it was written."""
+async def _failure(state: dict[str, Any], base: str, name: str, call: str) -> Exception:
+    """The error of a child: as the control plane reports it, or as the child wrote it."""
     error = state.get("error")
     if error:
-        return native_error(error.get("code", ""), error.get("message") or told, error.get("kind", "UNKNOWN"))
+        return native_error(error.get("code", ""), error.get("message") or call, error.get("kind", "UNKNOWN"))
     try:
         data = await storage.read(
             storage.join(state.get("outputUri") or storage.join(base, name, "1"), "error.pb")
@@ -188,15 +190,15 @@ async def _failure(state: dict[str, Any], base: str, name: str, told: str) -> Ex
     except OSError as failure:
         from flyte.errors import RuntimeSystemError
 
-        return RuntimeSystemError("NoError", f"{told} failed, and why cannot be read: {failure}")
+        return RuntimeSystemError("NoError", f"{call} failed, and its error cannot be read: {failure}")
     written = decode("flyteidl2.core.ErrorDocument", data).get("error", {})
     return native_error(
-        written.get("code", ""), written.get("message") or told, written.get("origin", "UNKNOWN")
+        written.get("code", ""), written.get("message") or call, written.get("origin", "UNKNOWN")
     )
 
 
 class _Children:
-    """The states of a task's children, as the control plane tells them. All of it runs in one event loop."""
+    """The states of a task's children, as the control plane reports them. Everything runs in one event loop."""
 
     def __init__(self, parent: ActionID) -> None:
         self.parent = parent
@@ -273,17 +275,17 @@ class _Children:
 
     @contextlib.contextmanager
     def _headers(self) -> Any:
-        """Tells a control plane of several parts which of them has the run."""
+        """Headers that say which part of a distributed control plane has the run."""
         from flyte import _session
 
         action = self.parent
-        told = (
+        metadata = (
             ("x-actions-project", action.project or ""),
             ("x-actions-domain", action.domain or ""),
             ("x-actions-run", action.run_name or ""),
             ("x-actions-parent-action", action.name),
         )
-        token = _session.headers.set((*_session.headers.get(), *told))
+        token = _session.headers.set((*_session.headers.get(), *metadata))
         try:
             yield
         finally:
@@ -305,14 +307,14 @@ class _Children:
                         failed = 0
                         self._take(update)
                 failed += 1
-                told = "the control plane stopped telling"
+                cause = "the control plane ended the stream"
             except errors.FlyteError as error:
                 failed += 1
-                told = str(error)
+                cause = str(error)
             if failed >= _TRIES:
-                self._give_up(told)
+                self._fail_all(cause)
                 return
-            log.warning("children of %s are watched again: %s", self.parent.name, told)
+            log.warning("watching the children of %s again: %s", self.parent.name, cause)
             await asyncio.sleep(_pause(failed))
 
     def _take(self, update: dict[str, Any]) -> None:
@@ -327,13 +329,13 @@ class _Children:
         if state.get("phase") in _DONE and future is not None and not future.done():
             future.set_result(state)
 
-    def _give_up(self, told: str) -> None:
+    def _fail_all(self, cause: str) -> None:
         from flyte.errors import RuntimeSystemError
 
         for future in self.waiting.values():
             if not future.done():
                 future.set_exception(
-                    RuntimeSystemError("WatchFailed", f"what became of a task is not told: {told}")
+                    RuntimeSystemError("WatchFailed", f"the result of a task is unknown: {cause}")
                 )
 
 

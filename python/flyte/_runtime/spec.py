@@ -38,7 +38,7 @@ class Serialization:
     bundle: CodeBundle | None = None
     images: dict[str, str] = field(default_factory=dict)
     root: pathlib.Path = field(default_factory=pathlib.Path.cwd)
-    # What finds the modules of the bundle's code, where they are not all in its root.
+    # The import paths of the bundle's code, if not all modules are in its root.
     paths: str = ""
 
 
@@ -54,7 +54,7 @@ def write_images(images: dict[str, str]) -> str:
 
 
 def read_images(text: str | None) -> dict[str, str]:
-    """The images again. Raises ValueError where the text is none of `write_images`."""
+    """Reads the images. Raises ValueError if the text is not from `write_images`."""
     if not text:
         return {}
     try:
@@ -85,7 +85,7 @@ def interface_of(interface: NativeInterface, described: bool = False) -> dict[st
 async def default_inputs(interface: NativeInterface) -> list[dict[str, Any]]:
     """`flyteidl2.task.NamedParameter` for each input with a default.
 
-    Raises TypeTransformerFailedError where a default is not of its input's type.
+    Raises TypeTransformerFailedError if a default does not match its input's type.
     """
     found = []
     for name, (python_type, default) in interface.inputs.items():
@@ -102,7 +102,7 @@ async def default_inputs(interface: NativeInterface) -> list[dict[str, Any]]:
 
 
 def task_version(task: Task[Any, Any], bundle: CodeBundle | None = None) -> str:
-    """What tells the task's code from another: its cache's version, or that of its function."""
+    """The version of the task's code: that of its cache, or that of its function."""
     if bundle is not None and bundle.pkl:
         return bundle.computed_version
     cache = task.cache_settings if task.cache_settings.is_enabled() else Cache("auto")
@@ -117,7 +117,7 @@ def image_name(task: Task[Any, Any], images: dict[str, str]) -> str:
 
 
 def container_args(task: Task[Any, Any], serialization: Serialization) -> list[str]:
-    """The command that runs the task, with the placeholders that whoever runs it fills in."""
+    """The command that runs the task, with placeholders that the control plane fills in."""
     args = ["a0", "--inputs", "{{.input}}", "--outputs-path", "{{.outputPrefix}}"]
     args += ["--version", serialization.version, "--raw-data-path", "{{.rawOutputDataPrefix}}"]
     args += [
@@ -150,7 +150,7 @@ def container_args(task: Task[Any, Any], serialization: Serialization) -> list[s
 def task_spec(task: Task[Any, Any], serialization: Serialization) -> dict[str, Any]:
     """The spec, without what only a deployment says: default inputs and documentation.
 
-    Raises DeploymentError where the task's code cannot be found from the root, TypeTransformerFailedError for a type that cannot
+    Raises DeploymentError if the task's code cannot be found from the root, TypeTransformerFailedError for a type that cannot
     travel.
     """
     bundle = serialization.bundle
@@ -257,7 +257,7 @@ def _security(task: Task[Any, Any]) -> dict[str, Any] | None:
 
 
 async def deployed_spec(task: Task[Any, Any], serialization: Serialization) -> dict[str, Any]:
-    """The spec as it is deployed: with default inputs and what the docstring and the environment say."""
+    """The spec for a deployment, with default inputs and the texts of the docstring and the environment."""
     spec = task_spec(task, serialization)
     defaults = await default_inputs(task.interface)
     if defaults:

@@ -1,4 +1,4 @@
-"""Values as a person types them at a command line, and as they are shown there."""
+"""Converts between values and the texts of a command line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UNITS |= {
 
 
 def parse(given: str | Sequence[str] | None, python_type: Any) -> Any:
-    """The value that a text, or several for a list, stands for.
+    """Converts a text, or several for a list, to a value.
 
     Raises TypeTransformerFailedError saying what is expected.
     """
@@ -130,7 +130,7 @@ def _moment(given: str, kind: type) -> Any:
         return kind.fromisoformat(text)  # type: ignore[attr-defined]
     except ValueError:
         example = "2026-01-31T12:00:00Z" if kind is datetime.datetime else "2026-01-31"
-        raise _expected(f"a time such as {example}, or now", given) from None
+        raise _expected(f"a time (for example {example}) or now", given) from None
 
 
 def _length(given: str) -> datetime.timedelta:
@@ -151,7 +151,7 @@ def _length(given: str) -> datetime.timedelta:
         seconds += float(match[1]) * unit
         at = match.end()
     if not at or text[at:].strip():
-        raise _expected("a length of time such as 90s, 1h30m or 2 days", given)
+        raise _expected("a duration, for example 90s, 1h30m or 2 days", given)
     return datetime.timedelta(seconds=sign * seconds)
 
 
@@ -199,7 +199,7 @@ def _keys(value: Any, python_type: Any) -> Any:
 
 
 def choices(python_type: Any) -> list[str] | None:
-    """The texts to choose from, where there are so many and no others."""
+    """The accepted texts, if only a fixed set is accepted."""
     python_type = _hints.bare(python_type)
     if _hints.is_union(python_type):
         variants = [one for one in typing.get_args(python_type) if one is not type(None)]
@@ -235,7 +235,7 @@ def show(value: Any, python_type: Any) -> str:
 
 
 def plain(value: Any, python_type: Any = Any) -> Any:
-    """The value as JSON has it. Raises TypeError where it has no such form."""
+    """The value as JSON. Raises TypeError if it has no JSON form."""
     if value is None or (isinstance(value, (bool, int, float, str)) and not isinstance(value, enum.Enum)):
         return value
     if isinstance(value, enum.Enum):

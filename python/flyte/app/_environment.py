@@ -55,7 +55,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Domain:
-    """Where an app is found: a name below the control plane's, or a domain of its own."""
+    """The address of an app: a name below that of the control plane, or its own domain."""
 
     subdomain: str | None = None
     custom_domain: str | None = None
@@ -88,7 +88,7 @@ class AppEnvironment(Environment):
     """An app: the command `args` (or a function decorated with `@env.server`) that listens on `port`, or, where that is taken on the
     machine that it runs on, on the one in the variable `PORT`.
 
-    `command` replaces the command line whole, so that nothing of this package is needed where the app runs. `requires_auth` says
+    `command` replaces the whole command line, so the app's machine does not need this package. `requires_auth` says
     whether only those who may read the project reach it.
     """
 
@@ -248,7 +248,7 @@ class AppEnvironment(Environment):
         except AlreadyExistsError:
             identifier = app["metadata"]["id"]
             there = (await session.call(f"{service}/Get", {"appId": identifier})).get("app", {})
-            # Told which one it is a change of, so that a change of somebody else's is not undone.
+            # Name the version that this changes, so that another user's change is not undone.
             app["metadata"]["revision"] = there.get("metadata", {}).get("revision", "0")
             created = await session.call(f"{service}/Update", {"app": app, "reason": "deployed again"})
         return dict(created.get("app", {}))

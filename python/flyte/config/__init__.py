@@ -79,8 +79,8 @@ class Config:
             text = _native.config(None if config_file is None else os.fspath(config_file))
         except _native.CallError as error:
             raise translated(error, "cannot use the configuration") from None
-        told: dict[str, Any] = json.loads(text)
-        admin = told["admin"]
+        values: dict[str, Any] = json.loads(text)
+        admin = values["admin"]
         return cls(
             platform=PlatformConfig(
                 endpoint=admin["endpoint"],
@@ -94,10 +94,10 @@ class Config:
                 scopes=admin["scopes"],
                 disable_keyring=admin["disableKeyring"],
             ),
-            task=TaskConfig(**told["task"]),
-            image=ImageConfig(**told["image"]),
-            local=LocalConfig(**told["local"]),
-            source=Path(told["source"]) if told["source"] else None,
+            task=TaskConfig(**values["task"]),
+            image=ImageConfig(**values["image"]),
+            local=LocalConfig(**values["local"]),
+            source=Path(values["source"]) if values["source"] else None,
         )
 
 

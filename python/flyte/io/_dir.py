@@ -29,7 +29,7 @@ class Dir(Reference[T]):
 
     @classmethod
     def from_existing_remote(cls, remote_path: str, dir_cache_key: str | None = None) -> Dir[T]:
-        """A directory that is stored already. `dir_cache_key` stands for what is in it where results are cached."""
+        """A stored directory. `dir_cache_key` represents its content in cache keys."""
         return cls(path=remote_path, hash=dir_cache_key)
 
     @classmethod
@@ -41,16 +41,16 @@ class Dir(Reference[T]):
     ) -> Dir[T]:
         """A directory of this machine.
 
-        In a task, it is stored among the task's data, or at `remote_destination`. Outside, it stays where it is until a run
+        In a task, it is stored among the task's data, or at `remote_destination`. Outside of a task, it is uploaded only when a run
         elsewhere needs it.
 
-        Raises FileNotFoundError where there is none.
+        Raises FileNotFoundError if there is none.
         """
         from flyte._context import raw_data_path
 
         path = pathlib.Path(local_path)
         if not path.is_dir():
-            raise FileNotFoundError(f"there is no directory {path}")
+            raise FileNotFoundError(f"the directory {path} does not exist")
         if remote_destination is None and raw_data_path() is None:
             return cls(path=str(path.absolute()), name=path.name, hash=dir_cache_key)
         url = remote_destination or storage.new_url(path.name)
@@ -106,7 +106,7 @@ class Dir(Reference[T]):
     def download_sync(self, local_path: str | os.PathLike[str] | None = None) -> str:
         """Brings all files to this machine, to `local_path`, and returns the directory's path.
 
-        A directory that is on this machine is left where it is, unless a path is given.
+        A local directory is not copied, unless a path is given.
         """
         if not storage.is_remote(self.path) and local_path is None:
             return str(storage.local_path(self.path))
@@ -118,7 +118,7 @@ class Dir(Reference[T]):
         return await asyncio.to_thread(self.download_sync, local_path)
 
     def exists_sync(self) -> bool:
-        """Whether there is such a directory, with a file in it or without."""
+        """Whether the directory exists, even if it is empty."""
         if storage.is_remote(self.path):
             return bool(storage.list_sync(self.path))
         return storage.local_path(self.path).is_dir()

@@ -66,12 +66,12 @@ class File(Reference[T]):
 
     @classmethod
     def named_remote(cls, name: str) -> File[T]:
-        """A file of a name of its own, among the data of the running task."""
+        """A new file with a unique name, in the data of the running task."""
         return cls.new_remote(name)
 
     @classmethod
     def from_existing_remote(cls, remote_path: str, file_cache_key: str | None = None) -> File[T]:
-        """A file that is stored already. `file_cache_key` stands for what is in it where results are cached."""
+        """A stored file. `file_cache_key` represents its content in cache keys."""
         return cls(path=remote_path, hash=file_cache_key)
 
     @classmethod
@@ -83,16 +83,16 @@ class File(Reference[T]):
     ) -> File[T]:
         """A file of this machine.
 
-        In a task, it is stored among the task's data, or at `remote_destination`. Outside, it stays where it is until a run
-        elsewhere needs it. `hash_method` stands for what is in it where results are cached.
+        In a task, it is stored among the task's data, or at `remote_destination`. Outside of a task, it is uploaded only when a run
+        elsewhere needs it. `hash_method` represents its content in cache keys.
 
-        Raises FileNotFoundError where there is none.
+        Raises FileNotFoundError if there is none.
         """
         from flyte._context import raw_data_path
 
         path = pathlib.Path(local_path)
         if not path.is_file():
-            raise FileNotFoundError(f"there is no file {path}")
+            raise FileNotFoundError(f"the file {path} does not exist")
         if remote_destination is None and raw_data_path() is None:
             return cls(path=str(path.absolute()), name=path.name, hash=hash_method)
         url = remote_destination or storage.new_url(path.name)
@@ -109,7 +109,7 @@ class File(Reference[T]):
         return await asyncio.to_thread(cls.from_local_sync, local_path, remote_destination, hash_method)
 
     def open_sync(self, mode: str = "rb", **options: Any) -> AbstractContextManager[IO[Any]]:
-        """The file, open. Options are handed to fsspec where it opens the file."""
+        """Opens the file. Options are passed to fsspec if it opens the file."""
         return storage.open_sync(self.path, mode, **options)
 
     @asynccontextmanager
@@ -125,7 +125,7 @@ class File(Reference[T]):
     def download_sync(self, local_path: str | os.PathLike[str] | None = None) -> str:
         """Brings the file to this machine, to `local_path` (a file, or a directory to put it in), and returns its path.
 
-        A file that is on this machine is left where it is, unless a path is given. Raises StorageError where its name is none.
+        A local file is not copied, unless a path is given. Raises StorageError if its name is invalid.
         """
         if not storage.is_remote(self.path) and local_path is None:
             return str(storage.local_path(self.path))
@@ -148,7 +148,7 @@ class File(Reference[T]):
         """What it is called within a directory of this machine: one component, whatever the name leads to."""
         name = pathlib.PurePosixPath(self.name).name if self.name else "file"
         if name in ("", ".", ".."):
-            raise storage.StorageError(f"{self.name!r} is no name for a file: give download the path of one")
+            raise storage.StorageError(f"{self.name!r} is not a valid file name; pass a path to download")
         return name
 
     async def download(self, local_path: str | os.PathLike[str] | None = None) -> str:
@@ -197,9 +197,9 @@ class ReferenceTransformer(TypeTransformer[Any]):
     def guess_python_type(self, literal_type: LiteralType) -> Any:
         blob = literal_type.get("blob")
         if blob is None or blob.get("format") == "PythonPickle":
-            raise ValueError(f"{literal_type} is no {self.name}")
+            raise ValueError(f"{literal_type} is not a {self.name}")
         if blob.get("dimensionality", "SINGLE") != self._dimensionality.get("dimensionality", "SINGLE"):
-            raise ValueError(f"{literal_type} is no {self.name}")
+            raise ValueError(f"{literal_type} is not a {self.name}")
         return self.python_type
 
 

@@ -55,7 +55,7 @@ class Reference(Generic[T]):
         if isinstance(plain, cls):
             return plain
         if not isinstance(plain, dict) or not isinstance(plain.get("path"), str):
-            raise TypeTransformerFailedError(f"expected {cls.__name__}, which has a path, got {plain!r}")
+            raise TypeTransformerFailedError(f"expected {cls.__name__} with a path, got {plain!r}")
         known = {key: plain[key] for key in ("path", "name", "format", "hash") if key in plain}
         return cls(**known)._as_settled()
 
@@ -89,7 +89,7 @@ class Reference(Generic[T]):
             serialization=core_schema.plain_serializer_function_ser_schema(
                 lambda value: value.__flyte_plain__()
             ),
-            # A definition of its own in schemas, as models have.
+            # A separate definition in schemas, as for models.
             ref=f"{cls.__module__}.{cls.__name__}:{id(cls)}",
         )
 
@@ -99,7 +99,7 @@ class Reference(Generic[T]):
         return {**cls.__flyte_schema__(), "x-flyte-type": title.lower()}
 
     async def __flyte_settle__(self) -> None:
-        """Uploads what is on this machine alone, where a task elsewhere is about to get it.
+        """Uploads local data before a task elsewhere gets it.
 
         Only what was made here: a reference of another run is handed on as it came.
         """

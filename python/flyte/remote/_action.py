@@ -54,7 +54,7 @@ class Action(Resource):
 
     @property
     def task_name(self) -> str | None:
-        """The task that it runs; None where it is no task's."""
+        """The task that it runs; None if it is not a task."""
         return path(self._message, "metadata", "task", "id", "name") or None
 
     @property
@@ -69,7 +69,7 @@ class Action(Resource):
 
     @property
     def phase(self) -> str:
-        """Where it stands, such as `running` or `succeeded`."""
+        """The phase, for example `running` or `succeeded`."""
         return phase_of(self._message.get("status", {}))
 
     @property
@@ -124,7 +124,7 @@ class Action(Resource):
     ) -> Action:
         """An action of a run; the first without a name.
 
-        Raises `flyte.errors.NotFoundError` where there is none.
+        Raises `flyte.errors.NotFoundError` if there is none.
         """
         return cls._of(await _details({"run": {**scope(project, domain), "name": run_name}, "name": name}))
 
@@ -167,23 +167,23 @@ class Action(Resource):
 
     @dual
     async def details(self) -> ActionDetails:
-        """Everything about it, as it is now."""
+        """The current details."""
         return ActionDetails(await _details(self.action_id))
 
     @dual
     async def sync(self) -> Action:
-        """Asks again where it stands, and returns itself."""
+        """Refreshes the state, and returns itself."""
         self._take(await _details(self.action_id))
         return self
 
     @dual_iterator
     async def watch(self, wait_for: WaitFor = "terminal") -> AsyncIterator[ActionDetails]:
-        """Its details now and at each change, until it has ended (or runs, where that is waited for). It follows itself.
+        """Its details now and at each change, until it has ended (or runs, if the caller waits for that). It also updates itself.
 
-        A control plane that is away is asked again for a minute. Raises an error of `flyte.errors` where that does not work; the
-        action goes on nevertheless.
+        If the control plane is away, retries for a minute. Raises an error of `flyte.errors` if that fails; the
+        action continues.
         """
-        outage = Outage(f"It goes on nevertheless. See how it stands: flyte get run {self.run_name}")
+        outage = Outage(f"It continues. See its state: flyte get run {self.run_name}")
         while True:
             try:
                 async for answer in session().stream(
@@ -203,16 +203,16 @@ class Action(Resource):
 
     @dual
     async def wait(self, quiet: bool = False, wait_for: WaitFor = "terminal") -> None:
-        """Waits until it has ended, or runs where that is waited for; tells how it goes on standard error unless `quiet`.
+        """Waits until it has ended, or runs if the caller waits for that. Shows its phases on standard error unless `quiet`.
 
-        That it failed is no error of waiting: `raise_for_status` makes it one.
+        A failed action is not an error here; see `raise_for_status`.
         """
-        told = ""
+        shown = ""
         if not self.done():
             async for details in self.watch.aio(wait_for):
-                if not quiet and details.phase != told:
-                    told = details.phase
-                    _tell(f"{self.run_name} {self.name}: {told}")
+                if not quiet and details.phase != shown:
+                    shown = details.phase
+                    _tell(f"{self.run_name} {self.name}: {shown}")
         if not quiet and self.done() and self.phase not in ("succeeded", "recovered"):
             reason = (await self.details.aio()).error_message
             _tell(
@@ -223,17 +223,15 @@ class Action(Resource):
 
     @dual_iterator
     async def get_logs(self, attempt: int | None = None, show_ts: bool = False) -> AsyncIterator[str]:
-        """The lines of its log, those to come too, until it has ended; of the last attempt where none is given.
+        """The lines of its log, including future ones, until it has ended. By default of the last attempt.
 
-        Waits for it to start. A control plane that is away is asked again for a minute, and the log goes on where it was. With `show_ts`, each line begins with its time. Raises `flyte.errors.NotFoundError` where that
+        Waits for it to start. If the control plane is away, retries for a minute and continues the log without a gap. With `show_ts`, each line begins with its time. Raises `flyte.errors.NotFoundError` where that
         attempt has no log.
         """
         async for details in self.watch.aio("logs-ready"):
             attempt = attempt or details.attempts
         request = {"actionId": self.action_id, "attempt": attempt or 1}
-        outage = Outage(
-            f"It goes on nevertheless. Follow it again: flyte get logs {self.run_name} {self.name} --follow"
-        )
+        outage = Outage(f"It continues. Follow it again: flyte get logs {self.run_name} {self.name} --follow")
         position = Position()
         while True:
             position.begin_again()
@@ -256,7 +254,7 @@ class Action(Resource):
 
     @dual
     async def abort(self, reason: str = "aborted from Python") -> None:
-        """Ends it, and what it called. One that has ended already stays as it is."""
+        """Aborts it and the actions that it called. An action that has already ended does not change."""
         try:
             await session().call(f"{SERVICE}/AbortAction", {"actionId": self.action_id, "reason": reason})
         except errors.NotFoundError:
@@ -269,7 +267,7 @@ class Action(Resource):
 
     @dual
     async def outputs(self) -> ActionOutputs:
-        """What it returned. Raises `flyte.errors.NotFoundError` where it has not ended well."""
+        """The outputs. Raises `flyte.errors.NotFoundError` if it did not succeed."""
         return await (await self.details.aio()).outputs.aio()
 
     @classmethod
@@ -285,23 +283,23 @@ class ActionDetails(Action):
 
     @property
     def spec(self) -> Message:
-        """The task that it runs (`flyteidl2.task.TaskSpec`); empty where it is no task's."""
+        """The task that it runs (`flyteidl2.task.TaskSpec`); empty if it is not a task."""
         return dict(self._message.get("task", {}))
 
     @property
     def error_message(self) -> str:
-        """Why it failed or was aborted; empty where it was not."""
+        """Why it failed or was aborted, or else empty."""
         failed, aborted = self._message.get("errorInfo", {}), self._message.get("abortInfo", {})
         return str(failed.get("message") or aborted.get("reason") or "")
 
     @property
     def error_kind(self) -> str:
-        """Whose fault it was: `user` or `system`; empty where it did not fail."""
+        """The kind of the failure: `user` or `system`; empty if it did not fail."""
         return str(path(self._message, "errorInfo", "kind") or "").removeprefix("KIND_").lower()
 
     @property
     def error_code(self) -> str:
-        """The error's class, such as `ValueError`."""
+        """The error's class, for example `ValueError`."""
         return str(path(self._message, "errorInfo", "code") or "")
 
     @property
@@ -330,7 +328,7 @@ class ActionDetails(Action):
 
     @dual
     async def outputs(self) -> ActionOutputs:
-        """What it returned. Raises `flyte.errors.NotFoundError` where it has not ended well."""
+        """The outputs. Raises `flyte.errors.NotFoundError` if it did not succeed."""
         if self.phase not in ("succeeded", "recovered"):
             raise errors.NotFoundError(
                 f"{self.run_name} {self.name} has returned nothing: it is {self.phase}"
@@ -345,7 +343,7 @@ class ActionDetails(Action):
         try:
             return await session().call("flyteidl2.dataproxy.DataProxyService/GetActionData", request)
         except errors.UnsupportedError:
-            # Where older servers have it.
+            # The place of this field in older servers.
             return await session().call(f"{SERVICE}/GetActionData", request)
 
     @classmethod

@@ -25,7 +25,7 @@ class ApiKey(Resource):
     def key(self) -> str:
         """The key itself: endpoint, client and secret in one string, as `FLYTE_API_KEY` takes it. Keep it secret.
 
-        Raises ValueError where it was not just made: nobody has it any more but whoever kept it.
+        Raises ValueError unless the key was just created: the server does not store the secret.
         """
         if self._key is None:
             raise ValueError(
@@ -77,7 +77,7 @@ class ApiKey(Resource):
     async def get(cls, client_id: str) -> ApiKey:
         """The key of a client ID, without its secret.
 
-        Raises `flyte.errors.NotFoundError` where there is none.
+        Raises `flyte.errors.NotFoundError` if there is none.
         """
         answer = await session().call(f"{SERVICE}/GetApiKey", {"clientId": client_id})
         return cls(answer.get("apiKey", {}))
@@ -110,15 +110,15 @@ class ApiKey(Resource):
         expires_in: timedelta | None = None,
         no_expiry: bool = False,
     ) -> ApiKey:
-        """Makes a key; `key` of what is returned is shown nowhere else.
+        """Creates a key. Only the returned object has its secret (`key`).
 
-        `role` is the most that it may do (`viewer`, `contributor`, `admin`; a contributor without it), `project` and `domain`
-        where. Without `expires_in` it works as long as the server's setting says, 90 days usually; with `no_expiry` for as
-        long as it is not deleted. For a key without an end, and for an administrator's, the server wants you to have signed in
-        within the last 15 minutes: at a terminal you sign in again.
+        `role` is `viewer`, `contributor` (the default) or `admin`. `project` and `domain` limit the key to a project and
+        one of its domains. By default the server's setting decides the lifetime, usually 90 days; with `no_expiry` the key
+        works until it is deleted. A key that does not expire, and an administrator's key, need a sign-in within the last 15
+        minutes: at a terminal you sign in again.
 
-        Raises `flyte.errors.LoginRequiredError` where that is needed and nobody is there, and
-        `flyte.errors.AlreadyExistsError` where the name is taken.
+        Raises `flyte.errors.LoginRequiredError` if a sign-in is needed without a terminal, and
+        `flyte.errors.AlreadyExistsError` if the name is taken.
         """
         request = {
             "name": name,
@@ -146,7 +146,7 @@ class ApiKey(Resource):
 
         The key ends as before, or `expires_in` from now, or not by itself with `no_expiry`.
 
-        Raises `flyte.errors.NotFoundError` where there is none.
+        Raises `flyte.errors.NotFoundError` if there is none.
         """
         request = {
             "clientId": client_id,
@@ -161,7 +161,7 @@ class ApiKey(Resource):
     async def delete(cls, client_id: str) -> None:
         """Ends a key: its tokens stop working at once.
 
-        Raises `flyte.errors.NotFoundError` where there is none.
+        Raises `flyte.errors.NotFoundError` if there is none.
         """
         await session().call(f"{SERVICE}/DeleteApiKey", {"clientId": client_id})
 

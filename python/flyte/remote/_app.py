@@ -1,4 +1,4 @@
-"""Apps: what is served for as long as it is wanted."""
+"""Apps: long-running services."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVICE = "flyteidl2.app.AppService"
 
 WaitFor = Literal["activated", "deactivated"]
 
-# Somebody else changed the app in between: how often it is tried anew.
+# The number of retries after a concurrent change of the app.
 _TRIES = 3
 _PAUSE = 1.0
 
@@ -39,12 +39,12 @@ class App(Resource):
 
     @property
     def project(self) -> str:
-        """Where it is served."""
+        """The project and domain of the app."""
         return str(self.app_id.get("project", ""))
 
     @property
     def domain(self) -> str:
-        """Where it is served."""
+        """The project and domain of the app."""
         return str(self.app_id.get("domain", ""))
 
     @property
@@ -54,12 +54,12 @@ class App(Resource):
 
     @property
     def endpoint(self) -> str:
-        """Its address; empty where it has none yet."""
+        """Its address; empty if it has none yet."""
         return str(path(self._message, "status", "ingress", "publicUrl") or "")
 
     @property
     def deployment_status(self) -> str:
-        """Where it stands, such as `active` or `stopped`."""
+        """The state, for example `active` or `stopped`."""
         conditions = path(self._message, "status", "conditions") or []
         name = conditions[-1].get("deploymentStatus", "") if conditions else ""
         return str(name).removeprefix("DEPLOYMENT_STATUS_").lower() or "unspecified"
@@ -72,7 +72,7 @@ class App(Resource):
 
     @property
     def message(self) -> str:
-        """What the control plane says about where it stands."""
+        """The control plane's message about the state."""
         conditions = path(self._message, "status", "conditions") or []
         return str(conditions[-1].get("message", "")) if conditions else ""
 
@@ -112,7 +112,7 @@ class App(Resource):
     async def get(cls, name: str, project: str | None = None, domain: str | None = None) -> App:
         """The app of a name.
 
-        Raises `flyte.errors.NotFoundError` where there is none.
+        Raises `flyte.errors.NotFoundError` if there is none.
         """
         answer = await session().call(f"{SERVICE}/Get", {"appId": {**scope(project, domain), "name": name}})
         return cls(answer.get("app", {}))
@@ -179,7 +179,7 @@ class App(Resource):
     async def delete(cls, name: str, project: str | None = None, domain: str | None = None) -> None:
         """Stops an app and forgets it.
 
-        Raises `flyte.errors.NotFoundError` where there is none.
+        Raises `flyte.errors.NotFoundError` if there is none.
         """
         await session().call(f"{SERVICE}/Delete", {"appId": {**scope(project, domain), "name": name}})
 
@@ -195,11 +195,11 @@ class App(Resource):
 
     @dual
     async def watch(self, wait_for: WaitFor = "activated") -> App:
-        """Waits until it serves, or has stopped, and returns it. Raises `flyte.errors.RunFailedError` where it cannot be served.
+        """Waits until it serves, or has stopped, and returns it. Raises `flyte.errors.RunFailedError` if it fails.
 
         A control plane that is away is asked again for a minute.
         """
-        outage = Outage(f"See how it stands: flyte get app {self.name}")
+        outage = Outage(f"See its state: flyte get app {self.name}")
         while True:
             try:
                 found = await App.get.aio(self.name, self.project, self.domain)
@@ -226,7 +226,7 @@ class App(Resource):
 
 
 async def _change(cls: type[App], app_id: Message, changed: Any, reason: str) -> App:
-    """Changes an app as it is now; anew where somebody else did in between."""
+    """Changes the current version of an app, and retries after a concurrent change."""
     for left in reversed(range(_TRIES)):
         now = (await session().call(f"{SERVICE}/Get", {"appId": app_id})).get("app", {})
         try:

@@ -1,4 +1,4 @@
-"""Credentials of whoever a program works for, call by call."""
+"""Credentials for each call, set by the program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flyte._session import headers
 def auth_metadata(*pairs: tuple[str, str]) -> Iterator[None]:
     """Sends these headers with each call made within; meant for `flyte.init_passthrough`.
 
-    It holds for this thread, or for this asyncio task and what it starts. Raises ValueError where there are none.
+    They apply to this thread, or to this asyncio task and the tasks that it starts. Raises ValueError without headers.
     """
     if not pairs:
         raise ValueError("auth_metadata needs at least one pair of a header's name and its value")

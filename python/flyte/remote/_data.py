@@ -49,9 +49,9 @@ class ActionOutputs(tuple[Any, ...]):
 
 
 async def inputs(message: Message, task: Message | None) -> ActionInputs:
-    """The values of a `flyteidl2.task.Inputs`; `task` is the task's specification, which tells their types.
+    """The values of a `flyteidl2.task.Inputs`; `task` is the task's specification, which has their types.
 
-    Pickled ones are `flyte.types.Pickled`, which loads them when told to.
+    Pickled values are `flyte.types.Pickled`, which loads them on request.
     """
     types = variables(path(task or {}, "taskTemplate", "interface", "inputs"))
     return ActionInputs(await _values(message, types), message)
@@ -72,7 +72,7 @@ async def _values(message: Message, types: dict[str, Message]) -> dict[str, Any]
         from flyte.types import TypeEngine
 
         values = {}
-        # Whoever may start runs wrote them.
+        # They come from a user who can start runs, so they are not trusted.
         with within(foreign=True):
             for name, literal in named.items():
                 python_type = TypeEngine.guess_python_type(types.get(name, {}))

@@ -43,7 +43,7 @@ def sort(sort_by: SortBy | None, default: SortBy = ("created_at", "asc")) -> Mes
 
 
 def equal(field: str, *values: str | None) -> list[Message]:
-    """A filter for one of these values; none where there are none."""
+    """A filter for one of these values; no filter without values."""
     wanted = [value for value in values if value]
     if not wanted:
         return []
@@ -78,12 +78,12 @@ def in_phase(phases: str | Iterable[Any] | None) -> list[Message]:
 def _name(phase: Any) -> str:
     name = str(getattr(phase, "value", phase)).lower().removeprefix("action_phase_")
     if name not in PHASES:
-        raise ValueError(f"there is no phase {name!r}; there are {', '.join(PHASES[1:])}")
+        raise ValueError(f"unknown phase {name!r}; the phases are {', '.join(PHASES[1:])}")
     return name
 
 
 def phase_of(message: Message) -> str:
-    """The phase in an `ActionStatus`, such as `running`."""
+    """The phase in an `ActionStatus`, for example `running`."""
     name = str(message.get("phase", "")).lower().removeprefix("action_phase_")
     return name if name in PHASES else "unspecified"
 

@@ -73,7 +73,7 @@ class Project(Resource):
     async def get(cls, name: str, org: str | None = None) -> Project:
         """The project of an identifier.
 
-        Raises `flyte.errors.NotFoundError` where there is none.
+        Raises `flyte.errors.NotFoundError` if there is none.
         """
         answer = await session().call(f"{SERVICE}/GetProject", {"id": name, "org": _org(org)})
         return cls(answer.get("project", {}))

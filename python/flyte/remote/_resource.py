@@ -20,7 +20,7 @@ PAGE = 100
 
 
 class Resource:
-    """Something at the control plane. Two are equal where the control plane said the same of them."""
+    """A resource of the control plane. Two are equal if the control plane's answers are equal."""
 
     def __init__(self, message: Mapping[str, Any]) -> None:
         self._message: Message = dict(message)
@@ -45,10 +45,10 @@ class Resource:
         return hash((type(self), self.to_json()))
 
     def __repr__(self) -> str:
-        told = ", ".join(
+        fields = ", ".join(
             f"{name}={value!r}" for name, value in self._columns() if value not in (None, "", [], {})
         )
-        return f"{type(self).__name__}({told})"
+        return f"{type(self).__name__}({fields})"
 
     def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
         yield from self._columns()
@@ -106,7 +106,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z$")
 
 
 def time_of(value: Any) -> datetime | None:
-    """A time in proto-JSON (RFC 3339, up to nanoseconds); None where there is none."""
+    """A time in proto-JSON (RFC 3339, up to nanoseconds); None if it is missing."""
     match = _TIME.match(value) if isinstance(value, str) else None
     if match is None:
         return None
@@ -120,7 +120,7 @@ def seconds_of(value: Any) -> datetime | None:
 
 
 def path(message: Mapping[str, Any], *keys: str) -> Any:
-    """What is at a path of nested messages; None where any of it is missing."""
+    """What is at a path of nested messages; None if a part of it is missing."""
     value: Any = message
     for key in keys:
         if not isinstance(value, Mapping):

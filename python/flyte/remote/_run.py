@@ -33,12 +33,12 @@ class Run(Resource):
 
     @property
     def project(self) -> str:
-        """Where it runs."""
+        """The project and domain of the run."""
         return str(path(self.action.action_id, "run", "project") or "")
 
     @property
     def domain(self) -> str:
-        """Where it runs."""
+        """The project and domain of the run."""
         return str(path(self.action.action_id, "run", "domain") or "")
 
     @property
@@ -53,7 +53,7 @@ class Run(Resource):
 
     @property
     def phase(self) -> str:
-        """Where it stands, such as `running` or `succeeded`."""
+        """The phase, for example `running` or `succeeded`."""
         return self.action.phase
 
     @property
@@ -86,7 +86,7 @@ class Run(Resource):
         return self.action.done()
 
     def to_dict(self) -> Message:
-        """What the control plane said, as it stands now."""
+        """The control plane's last answer."""
         return {**super().to_dict(), "action": self.action.to_dict()}
 
     def _columns(self) -> list[tuple[str, Any]]:
@@ -106,7 +106,7 @@ class Run(Resource):
     async def get(cls, name: str, project: str | None = None, domain: str | None = None) -> Run:
         """The run of a name.
 
-        Raises `flyte.errors.NotFoundError` where there is none.
+        Raises `flyte.errors.NotFoundError` if there is none.
         """
         request = {"runId": {**scope(project, domain), "name": name}}
         details = (await session().call(f"{SERVICE}/GetRunDetails", request)).get("details", {})
@@ -167,13 +167,13 @@ class Run(Resource):
 
     @dual
     async def sync(self) -> Run:
-        """Asks again where it stands, and returns itself."""
+        """Refreshes the state, and returns itself."""
         await self.action.sync.aio()
         return self
 
     @dual
     async def details(self) -> ActionDetails:
-        """Everything about its first action, as it is now."""
+        """The current details of its root action."""
         return await self.action.details.aio()
 
     @dual_iterator
@@ -184,7 +184,7 @@ class Run(Resource):
 
     @dual
     async def wait(self, quiet: bool = False, wait_for: WaitFor = "terminal") -> None:
-        """Waits until it has ended, or runs where that is waited for; see `Action.wait`."""
+        """Waits until it has ended, or runs if the caller waits for that; see `Action.wait`."""
         await self.action.wait.aio(quiet, wait_for)
 
     @dual_iterator
@@ -200,7 +200,7 @@ class Run(Resource):
 
     @dual
     async def abort(self, reason: str = "aborted from Python") -> None:
-        """Ends it. One that has ended already stays as it is."""
+        """Aborts it. A run that has already ended does not change."""
         try:
             await session().call(f"{SERVICE}/AbortRun", {"runId": self.run_id, "reason": reason})
         except errors.NotFoundError:
@@ -213,7 +213,7 @@ class Run(Resource):
 
     @dual
     async def outputs(self) -> ActionOutputs:
-        """What it returned. Raises `flyte.errors.NotFoundError` where it has not ended well."""
+        """The outputs. Raises `flyte.errors.NotFoundError` if it did not succeed."""
         return await self.action.outputs.aio()
 
     @dual_iterator
@@ -225,7 +225,7 @@ class Run(Resource):
 
     @dual
     async def raise_for_status(self) -> None:
-        """Waits until it has ended. Raises `flyte.errors.RunFailedError` where it did not end well."""
+        """Waits until it has ended. Raises `flyte.errors.RunFailedError` if it did not succeed."""
         await self.wait.aio(quiet=True)
         if self.phase not in ("succeeded", "recovered"):
             _raise(self, await self.details.aio())

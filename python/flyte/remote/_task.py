@@ -38,12 +38,12 @@ class Task(Resource):
 
     @property
     def project(self) -> str:
-        """Where it was deployed."""
+        """The project and domain of the task."""
         return str(self.task_id.get("project", ""))
 
     @property
     def domain(self) -> str:
-        """Where it was deployed."""
+        """The project and domain of the task."""
         return str(self.task_id.get("domain", ""))
 
     @property
@@ -91,7 +91,7 @@ class Task(Resource):
 
         `auto_version` chooses the version: the `latest`, or the `current` one, which is that of the task that asks.
 
-        Raises ValueError where neither a version nor a way to choose one is given.
+        Raises ValueError without a version and without a way to choose one.
         """
         if version is None and auto_version is None:
             raise ValueError(
@@ -161,7 +161,7 @@ class LazyEntity:
     async def fetch(self) -> TaskDetails:
         """The task as it was deployed.
 
-        Raises `flyte.errors.RemoteTaskNotFoundError` where there is none.
+        Raises `flyte.errors.RemoteTaskNotFoundError` if there is none.
         """
         if self._fetched is None:
             self._fetched = await self._fetch()
@@ -175,14 +175,14 @@ class LazyEntity:
             answer = await session().call(f"{SERVICE}/GetTaskDetails", request)
         except errors.NotFoundError as error:
             raise errors.RemoteTaskNotFoundError(
-                error.message, "List what there is: flyte get task", error.code
+                error.message, "List existing ones: flyte get task", error.code
             ) from None
         return TaskDetails(answer.get("details", {}))
 
     async def _chosen(self) -> str:
         """The version that `auto_version` asks for."""
         if self._auto_version == "current":
-            # Told by whoever runs tasks.
+            # Set by the control plane.
             from flyte import ctx
 
             context = ctx()
@@ -200,8 +200,8 @@ class LazyEntity:
             return task.version
         place = scope(self._project, self._domain)
         raise errors.RemoteTaskNotFoundError(
-            f"there is no task {self.name} in {place['project']}/{place['domain']}",
-            "List what there is: flyte get task",
+            f"no task {self.name} in {place['project']}/{place['domain']}",
+            "List existing ones: flyte get task",
         )
 
     def __repr__(self) -> str:
@@ -219,7 +219,7 @@ class TaskDetails(Task):
 
     @property
     def task_type(self) -> str:
-        """What kind of task it is, such as `python`."""
+        """The kind of task, for example `python`."""
         return str(path(self.spec, "taskTemplate", "type") or "")
 
     @property
@@ -245,8 +245,8 @@ class TaskDetails(Task):
     @property
     def documentation(self) -> str:
         """What it says about itself."""
-        told = self.spec.get("documentation", {})
-        return str(told.get("longDescription") or told.get("shortDescription") or "")
+        documentation = self.spec.get("documentation", {})
+        return str(documentation.get("longDescription") or documentation.get("shortDescription") or "")
 
     def _columns(self) -> list[tuple[str, Any]]:
         return [

@@ -17,7 +17,7 @@ class User(Resource):
     async def get(cls) -> User:
         """Who the caller is.
 
-        Raises `flyte.errors.AuthenticationError` where the control plane does not know.
+        Raises `flyte.errors.AuthenticationError` if the control plane does not know.
         """
         return cls(await session().call("flyteidl2.auth.IdentityService/UserInfo"))
 
@@ -30,7 +30,7 @@ class User(Resource):
         return str(self._message.get("name", ""))
 
     def email(self) -> str:
-        """E-mail address; empty where the control plane has none."""
+        """The e-mail address; empty if the control plane has none."""
         return str(self._message.get("email", ""))
 
     def _columns(self) -> list[tuple[str, Any]]:

@@ -2,7 +2,7 @@
 
 Numbers, texts, times, enums, lists, dictionaries, `Optional`, `Union`, `Literal`, dataclasses, pydantic models, tuples,
 `flyte.io.File` and `flyte.io.Dir` travel in forms that any client reads. Whatever else is pickled,
-and stays a `Pickled` where another's run is read.
+and stays a `Pickled` if it comes from another user's run.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class ListTransformer(TypeTransformer[list[Any]]):
     def guess_python_type(self, literal_type: LiteralType) -> Any:
         if "collectionType" in literal_type:
             return list[_engine().guess_python_type(literal_type["collectionType"])]  # type: ignore[misc]
-        raise ValueError(f"{literal_type} is no list")
+        raise ValueError(f"{literal_type} is not a list")
 
 
 class DictTransformer(TypeTransformer[dict[Any, Any]]):
@@ -77,7 +77,7 @@ class DictTransformer(TypeTransformer[dict[Any, Any]]):
 
     @staticmethod
     def parts(t: Any) -> tuple[Any, Any] | None:
-        """The types of keys and values, or None where they are not told."""
+        """The types of keys and values, or None if they are unknown."""
         arguments = typing.get_args(_hints.bare(t))
         return (arguments[0], arguments[1]) if arguments else None
 
@@ -136,7 +136,7 @@ class DictTransformer(TypeTransformer[dict[Any, Any]]):
             return dict[str, _engine().guess_python_type(literal_type["mapValueType"])]  # type: ignore[misc]
         if literal_type.get("simple") == "STRUCT" and "metadata" not in literal_type:
             return dict
-        raise ValueError(f"{literal_type} is no dict")
+        raise ValueError(f"{literal_type} is not a dict")
 
 
 class UnionTransformer(TypeTransformer[Any]):
@@ -203,13 +203,13 @@ class UnionTransformer(TypeTransformer[Any]):
             for variant, one in own
             if _essence(one) == _essence(written) or _castable(written, one)
         ]
-        # Where none is of the kind that wrote it, as with types made from what is on the wire, any that fits will do.
+        # If no candidate is the type that wrote it, for example for types from the wire, use any that fits.
         tagged = [(variant, one) for variant, one in fitting if tag in (None, one["structure"]["tag"])]
         candidates = [(variant, one == written) for variant, one in tagged or fitting]
         return await self._first(union.get("value", {}), candidates)
 
     async def _first(self, literal: Literal, candidates: list[tuple[Any, bool]]) -> Any:
-        """The value as the one candidate that can be it; where several can, as the one of exactly the written type."""
+        """The value as the candidate that fits; if several fit, as the one with exactly the written type."""
         found: list[tuple[Any, bool, Any]] = []
         reasons = []
         for variant, exact in candidates:
@@ -230,7 +230,7 @@ class UnionTransformer(TypeTransformer[Any]):
         if "unionType" in literal_type:
             variants = literal_type["unionType"].get("variants", [])
             return functools.reduce(operator.or_, map(_engine().guess_python_type, variants))
-        raise ValueError(f"{literal_type} is no union")
+        raise ValueError(f"{literal_type} is not a union")
 
 
 def _tagged(variant: Any) -> LiteralType:

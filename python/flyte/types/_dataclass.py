@@ -54,11 +54,11 @@ class DataclassTransformer(TypeTransformer[Any]):
             from flyte.types._guess import class_of
 
             return class_of(metadata)
-        raise ValueError(f"{literal_type} is no dataclass")
+        raise ValueError(f"{literal_type} is not a dataclass")
 
 
 async def _settle(value: Any) -> None:
-    """Files and directories in the value are brought to where the task that gets them can read them."""
+    """Uploads files and directories in the value, so that the receiving task can read them."""
     import dataclasses
 
     settle = getattr(value, "__flyte_settle__", None)

@@ -44,7 +44,7 @@ class TypeEngine:
     def register(cls, transformer: TypeTransformer[Any], additional_types: Iterable[Any] = ()) -> None:
         """Lets tasks take and return the transformer's type.
 
-        Raises ValueError where the type has a transformer already.
+        Raises ValueError if the type has a transformer already.
         """
         for t in (transformer.python_type, *additional_types):
             if t in cls._registered:
@@ -115,7 +115,7 @@ class TypeEngine:
     async def to_literal(
         cls, python_val: Any, python_type: Any, expected: LiteralType | None = None
     ) -> Literal:
-        """The value on the wire. Raises TypeTransformerFailedError where it is not of the type."""
+        """The value on the wire. Raises TypeTransformerFailedError if it is not of the type."""
         transformer = cls.get_transformer(python_type)
         if transformer.type_assertions_enabled:
             transformer.assert_type(python_type, python_val)
@@ -125,7 +125,7 @@ class TypeEngine:
 
     @classmethod
     async def to_python_value(cls, lv: Literal, expected_python_type: Any) -> Any:
-        """The Python value of a literal. Raises TypeTransformerFailedError where it is not of the type."""
+        """The Python value of a literal. Raises TypeTransformerFailedError if it is not of the type."""
         if "offloadedMetadata" in lv:
             from flyte import storage
             from flyte._wire import decode
@@ -136,7 +136,7 @@ class TypeEngine:
 
     @classmethod
     def guess_python_type(cls, literal_type: LiteralType) -> Any:
-        """A Python type that has this type on the wire. Raises ValueError where there is none."""
+        """A Python type that has this type on the wire. Raises ValueError if there is none."""
         tag = literal_type.get("structure", {}).get("tag")
         transformers = [*dict.fromkeys(cls._registered.values()), cls._enum, cls._dataclass]
         for transformer in (cls._pickle, *sorted(transformers, key=lambda one: one.name != tag)):
@@ -154,7 +154,9 @@ class TypeEngine:
         values = {}
         for key, literal in literals.items():
             if key not in python_types:
-                raise TypeTransformerFailedError(f"there is no {key!r}; there are {', '.join(python_types)}")
+                raise TypeTransformerFailedError(
+                    f"unknown value {key!r}; the values are {', '.join(python_types)}"
+                )
             try:
                 values[key] = await cls.to_python_value(literal, python_types[key])
             except Exception as error:

@@ -1,4 +1,4 @@
-"""Python types for types of the wire, where the ones that a task was written with are not at hand."""
+"""Python types for types of the wire, if the original types of a task are not available."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class _Classes:
 
     def of_reference(self, name: str) -> Any:
         if name not in self.made:
-            # What refers to itself is left open where it does.
+            # A reference to itself is left open.
             self.made[name] = Any
             self.made[name] = self.of(self.definitions.get(name, {}))
         return self.made[name]

@@ -53,7 +53,7 @@ def is_named_tuple(annotation: Any) -> bool:
 
 
 def is_typed_tuple(annotation: Any) -> bool:
-    """Whether it is a tuple of a known number of elements, such as `tuple[int, str]`."""
+    """Whether it is a tuple of a known number of elements, for example `tuple[int, str]`."""
     arguments = typing.get_args(annotation)
     return typing.get_origin(annotation) is tuple and bool(arguments) and arguments[-1] is not Ellipsis
 

@@ -84,7 +84,7 @@ def _pack(value: Any, out: bytearray) -> None:
 def unpack(data: bytes) -> Any:
     """The value in `data`.
 
-    Raises ValueError where `data` is not one whole MessagePack value, or has an extension type.
+    Raises ValueError if `data` is not exactly one MessagePack value, or has an extension type.
     """
     reader = _Reader(data)
     try:
@@ -97,7 +97,7 @@ def unpack(data: bytes) -> Any:
 
 
 class _Reader:
-    """Where reading has got to."""
+    """The position of the reader."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data

@@ -15,15 +15,15 @@ from flyte.types._error import TypeTransformerFailedError
 from flyte.types._transformer import Literal, LiteralType, TypeTransformer, binary_of
 
 _FORMAT = "PythonPickle"
-# Larger values, in bytes as Python counts them, become a file of their own.
+# Values of more bytes than this, by Python's count, become a separate file.
 _INLINE = 10 * 1024
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
 def dumps(value: Any) -> bytes:
-    """The pickled value; with cloudpickle, where it is installed, functions and classes of a script are in it too.
+    """The pickled value; with cloudpickle, if it is installed, it includes functions and classes of a script.
 
-    Raises TypeTransformerFailedError where it cannot be pickled.
+    Raises TypeTransformerFailedError if it cannot be pickled.
     """
     try:
         try:
@@ -38,7 +38,7 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(data: bytes) -> Any:
-    """The value again. Only for data of one's own run: reading a pickle runs what is in it."""
+    """Loads the value. Only for data of the user's own run, because reading a pickle executes code."""
     return pickle.loads(data)
 
 
@@ -52,8 +52,8 @@ async def read_pickle(uri: str) -> Any:
 class Pickled:
     """A pickled value of a run, as it came: `load()` makes the value of it.
 
-    Loading runs whatever the pickle says, on this machine and as whoever loads it: load only what comes from a run that you trust.
-    Given to a task, it is handed on as it is.
+    Loading executes code from the pickle on this machine, with your rights: load it only if you trust the run.
+    It is passed to tasks unchanged.
     """
 
     def __init__(self, literal: Literal) -> None:
@@ -62,7 +62,7 @@ class Pickled:
     def load(self) -> Any:
         """The value. Runs what is in the pickle; only for runs whose code and authors you trust.
 
-        Raises whatever loading it raises, where this Python is not the one that wrote it or a module is missing.
+        Raises any error of loading, for example if a module is missing or another Python version wrote it.
         """
         uri = self._uri
         if not uri:
@@ -82,11 +82,11 @@ class Pickled:
             where = f"at {storage.shown(self._uri)}"
         else:
             where = f"of {len(binary_of(self._literal) or b'')} bytes"
-        return f"<a pickled value {where}, not loaded: .load() runs what is in it, so trust its run first>"
+        return f"<a pickled value {where}, not loaded: .load() executes its code, so call it only if you trust the run>"
 
 
 class FlytePickle:
-    """Stands for any Python value, where its type is not known."""
+    """Any Python value of unknown type."""
 
 
 class FlytePickleTransformer(TypeTransformer[Any]):
@@ -100,8 +100,8 @@ class FlytePickleTransformer(TypeTransformer[Any]):
 
     def get_literal_type(self, t: Any) -> LiteralType:
         name = str(t)
-        if name not in _told and t is not FlytePickle:
-            _told.add(name)
+        if name not in _warned and t is not FlytePickle:
+            _warned.add(name)
             logging.getLogger("flyte").warning(
                 "Values of type %s are pickled: only the same version of Python reads them. Give the type of the value, or use a "
                 "dataclass.",

@@ -131,7 +131,7 @@ class PydanticTransformer(TypeTransformer[Any]):
 
 
 def validated(model: Any, plain: Any) -> Any:
-    """The model of plain values. Raises TypeTransformerFailedError where they do not fit."""
+    """The model of plain values. Raises TypeTransformerFailedError if they do not fit."""
     try:
         return model.model_validate(plain, strict=False, context={"deserialize": True})
     except Exception as error:  # pydantic's own, which cannot be named without importing it
@@ -171,7 +171,7 @@ class _Wrapped(TypeTransformer[Any]):
 
 
 class TupleTransformer(_Wrapped):
-    """Tuples such as `tuple[int, str]`."""
+    """Tuples, for example `tuple[int, str]`."""
 
     def __init__(self) -> None:
         super().__init__("Typed Tuple", tuple)

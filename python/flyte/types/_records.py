@@ -50,7 +50,7 @@ _SIMPLE: dict[Any, str] = {int: "integer", float: "number", bool: "boolean", str
 def schema(annotation: Any) -> dict[str, Any]:
     """The JSON schema of a dataclass.
 
-    Raises TypeTransformerFailedError where a field has a type that cannot travel.
+    Raises TypeTransformerFailedError if a field has an unsupported type.
     """
     builder = _Schemas()
     found = builder.of(annotation)
@@ -213,7 +213,7 @@ def _literal(value: Any) -> Any:
 def to_plain(value: Any, annotation: Any) -> Any:
     """The value as lists, dicts, texts and numbers, which can be packed.
 
-    Raises TypeTransformerFailedError where it is not of the annotated type, or has no such form.
+    Raises TypeTransformerFailedError if it does not have the annotated type, or has no such form.
     """
     return _plain(value, annotation, for_json=False)
 
@@ -448,7 +448,7 @@ def _tuple_from(plain: Any, annotation: Any, origin: type, arguments: tuple[Any,
 
 
 def _concrete(origin: type, fallback: type) -> Any:
-    """The class to make: an abstract one such as `Sequence` cannot be made itself."""
+    """The class to create: an abstract one, for example `Sequence`, has no instances."""
     return fallback if getattr(origin, "__abstractmethods__", None) else origin
 
 

@@ -12,7 +12,7 @@ from flyte.types import _hints
 from flyte.types._error import TypeTransformerFailedError
 from flyte.types._transformer import Literal, LiteralType, TypeTransformer, unpacked
 
-# The name of the enum that stands for `Literal["a", "b"]` in an interface.
+# The name of the enum for `Literal["a", "b"]` in an interface.
 LITERAL_ENUM = "LiteralEnum"
 
 
@@ -33,7 +33,7 @@ class SimpleTransformer(TypeTransformer[Any]):
         self._read = read
 
     def assert_type(self, t: Any, v: Any) -> None:
-        # A whole number is a float to everybody who writes one.
+        # Users write whole numbers for floats.
         if self._type is float and isinstance(v, int) and not isinstance(v, bool):
             return
         super().assert_type(self._type, v)
@@ -115,7 +115,7 @@ def read_timestamp(text: str) -> datetime.datetime:
 
 
 def write_duration(value: datetime.timedelta) -> str:
-    """A length of time as proto-JSON has it, such as `1.500s`."""
+    """A duration in proto-JSON, for example `1.500s`."""
     microseconds = value // datetime.timedelta(microseconds=1)
     seconds, rest = divmod(abs(microseconds), 1_000_000)
     return f"{'-' if microseconds < 0 else ''}{seconds}{_fraction(rest * 1000)}s"
@@ -236,13 +236,13 @@ class EnumTransformer(TypeTransformer[enum.Enum]):
     def guess_python_type(self, literal_type: LiteralType) -> Any:
         if "enumType" in literal_type:
             return enum.Enum("DynamicEnum", {value: value for value in literal_type["enumType"]["values"]})
-        raise ValueError(f"{literal_type} is no enum")
+        raise ValueError(f"{literal_type} is not an enum")
 
 
 def _choices(members: type[enum.Enum]) -> list[str]:
-    """What stands for the members on the wire.
+    """The form of the members on the wire.
 
-    Raises TypeTransformerFailedError for an enum whose members cannot all be told by that.
+    Raises TypeTransformerFailedError if the members cannot be distinguished by that.
     """
     name = members.__name__
     values = [member.value for member in members]
@@ -253,7 +253,7 @@ def _choices(members: type[enum.Enum]) -> list[str]:
     if not isinstance(values[0], str):
         if issubclass(members, enum.Flag):
             raise TypeTransformerFailedError(
-                f"{name} is a Flag: combinations of its members have no name of their own to travel by; use an IntEnum, or an int"
+                f"{name} is a Flag: combinations of its members have no name; use an IntEnum, or an int"
             )
         if not issubclass(members, enum.IntEnum):
             raise TypeTransformerFailedError(

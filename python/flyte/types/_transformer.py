@@ -23,7 +23,7 @@ STRUCT_ANNOTATION = {"annotations": {"cache-key-metadata": {"serialization-forma
 class TypeTransformer(ABC, Generic[T]):
     """Knows one Python type: its type on the wire, its values, and the way back.
 
-    Make a subclass and hand it to `TypeEngine.register` to let tasks take and return a type of your own. Types and literals are
+    To support your own type in tasks, create a subclass and pass it to `TypeEngine.register`. Types and literals are
     `flyteidl2.core.LiteralType` and `flyteidl2.core.Literal` as proto-JSON dictionaries.
     """
 
@@ -48,7 +48,7 @@ class TypeTransformer(ABC, Generic[T]):
         return self._assertions
 
     def assert_type(self, t: Any, v: Any) -> None:
-        """Raises TypeTransformerFailedError where `v` is not of type `t`."""
+        """Raises TypeTransformerFailedError if `v` is not of type `t`."""
         origin = typing.get_origin(t)
         expected = origin if isinstance(origin, type) else t
         if isinstance(expected, type) and not isinstance(v, expected):
@@ -62,14 +62,14 @@ class TypeTransformer(ABC, Generic[T]):
 
     @abstractmethod
     async def to_literal(self, python_val: Any, python_type: Any, expected: LiteralType) -> Literal:
-        """The value on the wire. Raises TypeTransformerFailedError where it does not fit."""
+        """The value on the wire. Raises TypeTransformerFailedError if it does not fit."""
 
     @abstractmethod
     async def to_python_value(self, lv: Literal, expected_python_type: Any) -> Any:
-        """The Python value of a literal. Raises TypeTransformerFailedError where it does not fit."""
+        """The Python value of a literal. Raises TypeTransformerFailedError if it does not fit."""
 
     def guess_python_type(self, literal_type: LiteralType) -> Any:
-        """The Python type that has this type on the wire. Raises ValueError where there is none of this kind."""
+        """The Python type that has this type on the wire. Raises ValueError if there is none of this kind."""
         raise ValueError(f"{self.name} makes no Python type of {literal_type}")
 
     def __repr__(self) -> str:

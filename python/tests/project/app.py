@@ -29,7 +29,7 @@ async def main(x: int, name: str = "w", y: int | None = None) -> str:
 
     Args:
         x: a number
-        name: whom
+        name: a name
     """
     return f"{name} {x}"
 

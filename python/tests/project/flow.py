@@ -11,7 +11,7 @@ import flyte
 import flyte.errors
 import flyte.io
 
-# An image by its name, so that nobody builds one.
+# An image by its name, so that none is built.
 env = flyte.TaskEnvironment(name="flow", image="registry.example/flow:1")
 
 
@@ -33,7 +33,7 @@ def total(items: list[Item], extra: dict[str, int]) -> int:
 
 @env.task
 async def store(text: str) -> flyte.io.File:
-    # Not `from_local`: where files are stored on this machine, the published package hands on the file of the task's own directory.
+    # Not `from_local`: if files are stored on this machine, the published package passes on the file of the task's own directory.
     file = flyte.io.File.new_remote("text.txt")
     async with file.open("wb") as opened:
         await opened.write(text.encode())

@@ -14,14 +14,14 @@ class AppEnvResolver:
     import_path = "flyte._internal.resolvers.app_env.AppEnvResolver"
 
     def load_app_env(self, loader_args: str) -> Any:
-        """The app. Raises ImportError where there is no such module, AttributeError where there is no such name in it."""
+        """The app. Raises ImportError if the module does not exist, AttributeError if it has no such name."""
         module, colon, name = loader_args.partition(":")
         if not colon:
             raise ValueError(f"an app is named by MODULE:NAME, not {loader_args!r}")
         return getattr(importlib.import_module(module), name)
 
     def loader_args(self, app: Any, root_dir: pathlib.Path) -> str | None:
-        """What names the app, for code that is unpacked from `root_dir` on; None where no name of a module is it."""
+        """The names of the module and the app, for code that is unpacked at `root_dir`; None if no module has the app."""
         root = pathlib.Path(root_dir).resolve()
         found: list[tuple[pathlib.Path, str]] = []
         for module in list(sys.modules.values()):

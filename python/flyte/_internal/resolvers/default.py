@@ -14,7 +14,7 @@ class DefaultTaskResolver:
     import_path = "flyte._internal.resolvers.default.DefaultTaskResolver"
 
     def load_task(self, loader_args: Sequence[str]) -> Any:
-        """The task. Raises ImportError where there is no such module, AttributeError where there is no such name in it."""
+        """The task. Raises ImportError if the module does not exist, AttributeError if it has no such name."""
         if len(loader_args) < 4 or loader_args[0] != "mod" or loader_args[2] != "instance":
             raise ValueError(f"a task is named by `mod MODULE instance NAME`, not {' '.join(loader_args)!r}")
         return getattr(importlib.import_module(loader_args[1]), loader_args[3])
