@@ -18,7 +18,7 @@ use url::Url;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// Issuer identifier of the server; its `/.well-known/openid-configuration` lists the endpoints.
+    /// Issuer identifier of the server; its `/.well-known/openid-configuration` names the endpoints.
     #[arg(long)]
     issuer: Url,
     /// PEM file with the CA that the server's certificate is signed by.
@@ -27,7 +27,7 @@ struct Arguments {
     /// `client_id` of a public client, or of one of the client credentials grant.
     #[arg(long)]
     client_id: String,
-    /// File with the secret of a client of the client credentials grant: that grant is measured, without a user.
+    /// File with the secret of a client: measures the client credentials grant, without a sign-in.
     #[arg(long)]
     client_secret_file: Option<PathBuf>,
     /// Redirect URI of that client.
@@ -42,7 +42,7 @@ struct Arguments {
     /// File with the password to sign in with.
     #[arg(long, required_unless_present = "client_secret_file")]
     password_file: Option<PathBuf>,
-    /// Connections, each with a session of its own, rotating at the same time.
+    /// Number of concurrent connections, each with its own session.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     connections: u16,
     /// How long to measure, in seconds.

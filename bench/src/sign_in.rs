@@ -66,7 +66,7 @@ impl Flow<'_> {
             .append_pair("state", &random()?)
             .append_pair("code_challenge", &challenge)
             .append_pair("code_challenge_method", "S256")
-            // Providers hand out `offline_access` only where consent is asked for (OpenID Connect Core section 11).
+            // Providers grant `offline_access` only with a consent prompt (OpenID Connect Core section 11).
             .append_pair("prompt", "consent");
         let code = self.code(url, browser).await?;
         let response = self
@@ -141,7 +141,7 @@ impl Flow<'_> {
     }
 }
 
-/// An HTML form: where it goes and its fields as (name, type, value).
+/// An HTML form: its address and its fields as (name, type, value).
 struct Form {
     action: String,
     fields: Vec<(String, String, String)>,

@@ -1,4 +1,4 @@
-//! An API key as a user pasted it, and its text before base64.
+//! An API key as pasted by a user, and its text before base64.
 #![no_main]
 
 use flyte_auth::api_key::ApiKey;

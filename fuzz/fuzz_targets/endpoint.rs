@@ -1,4 +1,4 @@
-//! An endpoint as a user typed or pasted it.
+//! An endpoint as typed or pasted by a user.
 #![no_main]
 
 use flyte_config::Endpoint;

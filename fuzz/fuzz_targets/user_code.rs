@@ -1,4 +1,4 @@
-//! A user code as a user typed or pasted it.
+//! A user code as typed or pasted by a user.
 #![no_main]
 
 use flyte_oauth::device::user_code::UserCode;

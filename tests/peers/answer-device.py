@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stands in for a person who answers for a device on another one, at a headless Chromium: opens the URL that the device
+"""Simulates a user who answers for a device on another one, with a headless Chromium: opens the URL that the device
 showed, signs in, compares the code, and approves or denies.
 
 Usage: answer-device.py PASSWORD_FILE URL CODE approve|deny. Where the URL has no code in it, CODE is typed as people type:

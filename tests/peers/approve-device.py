@@ -1,4 +1,4 @@
-"""Stands in for a person with a telephone at oidc-provider's development pages: opens the link, signs in, agrees.
+"""Simulates a user with a phone at oidc-provider's development pages: opens the link, signs in, agrees.
 
 Usage: python approve-device.py [--deny] CA URL. Prints the last page's text. The pages need no script, so no browser either:
 each is a form whose hidden fields are sent back.

@@ -3,7 +3,7 @@
 
 Usage: WORLD=JSON REQUESTS_CA_BUNDLE=ca.pem authlib-client.py sign-in|device|machine|exchange
 
-WORLD is what the test tells (tests/tests/client_libraries.rs). What a person has to do, and each step that went well, is a
+WORLD is the input from the test (tests/tests/client_libraries.rs). What a person has to do, and each step that went well, is a
 line of JSON on standard output; what the person saw in the end comes back as a line on standard input.
 """
 
@@ -118,7 +118,7 @@ def introspect(session: OAuth2Session, token: str) -> dict:
 
 
 class Callback(http.server.ThreadingHTTPServer):
-    """Where the browser comes back to: the client's own web server at the loopback address."""
+    """The callback: the client's own web server at the loopback address."""
 
     daemon_threads = True
 
@@ -141,7 +141,7 @@ class Callback(http.server.ThreadingHTTPServer):
             pass
 
     def visited(self, url: str) -> str:
-        """Where the browser comes back to, sent to an address."""
+        """The callback of a browser that was sent to an address."""
         assert ask({"visit": url}) == "Back at the client"
         return self.seen.get(timeout=120)
 
@@ -170,7 +170,7 @@ def sign_in() -> None:
         assert parse_qs(urlsplit(came).query)["error"] == ["login_required"]
 
     silently()
-    did("nobody is signed in")
+    did("no user is signed in")
 
     asked, came = authorize(max_age=3600)
     with refused(MismatchingStateException):
@@ -226,7 +226,7 @@ def sign_in() -> None:
     for name in ["access_token", "refresh_token"]:
         introspection = introspect(asks, tokens[name])
         if name == "refresh_token" and asks is not session:
-            # Another client's is nobody's business.
+            # A client gets nothing about tokens of another client.
             assert introspection == {"active": False}, name
             continue
         assert introspection["active"], name
@@ -279,7 +279,7 @@ def device() -> None:
     # Too early, unless this machine is so busy that the interval has passed.
     for _ in range(20):
         try:
-            raise AssertionError(f"nobody has approved it: {poll(approved)}")
+            raise AssertionError(f"it was not approved: {poll(approved)}")
         except OAuthError as error:
             if error.error == "slow_down":
                 break
@@ -287,7 +287,7 @@ def device() -> None:
     else:
         raise AssertionError("it was never told to slow down")
     assert answer(approved, "approve").endswith("is connected")
-    # It was told to slow down, by 5 seconds (RFC 8628 section 3.5); the server counts whole ones.
+    # The server asked it to slow down, by 5 seconds (RFC 8628 section 3.5); the server counts whole ones.
     time.sleep(approved["interval"] + 6)
     tokens = poll(approved)
     claims = client.parse_id_token(tokens, None)

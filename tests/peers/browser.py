@@ -21,7 +21,7 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
 def driver() -> tuple[subprocess.Popen, int]:
-    """A chromedriver and its port. It chooses one for IPv4 and gives up where that is taken for IPv6: then once more."""
+    """A chromedriver and its port. It chooses a port for IPv4 and fails if that is in use for IPv6. Then it is started again."""
     said = ""
     for _ in range(10):
         process = subprocess.Popen(
@@ -79,7 +79,7 @@ class Browser:
         return [f"/element/{element[ELEMENT]}" for element in found]
 
     def text(self, element: str) -> str:
-        """Its text as it is seen."""
+        """Its visible text."""
         return self._call("GET", element + "/text")
 
     def fill(self, element: str, text: str) -> None:

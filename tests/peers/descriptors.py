@@ -22,7 +22,7 @@ def fields(message):
             "type": field.type,
             "label": field.label,
             "type_name": field.type_name,
-            # A field marked `optional` sits in a oneof of its own that nobody wrote.
+            # A field marked `optional` is in a separate synthetic oneof.
             "oneof": oneofs[field.oneof_index] if field.HasField("oneof_index") else None,
             "optional": field.proto3_optional,
         }

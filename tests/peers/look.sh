@@ -1,3 +1,3 @@
 #!/bin/sh
-# Stands in for a browser that only notes where it was sent: look.sh FILE URL
+# Simulates a browser that only writes its URL to a file: look.sh FILE URL
 printf '%s' "$2" > "$1.tmp" && mv "$1.tmp" "$1"

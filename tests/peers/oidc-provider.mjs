@@ -4,7 +4,7 @@
 //
 //   PORT=3000 [TLS_CERT=cert.pem TLS_KEY=key.pem] [ACCESS_TOKEN_TTL=3600] [CLIENT_KEY=key.pem] [DEVICE_TTL=600] node oidc-provider.mjs
 //
-// Anybody can sign in at its development pages with any password.
+// Its development pages accept any password.
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer as createHttp } from 'node:http';

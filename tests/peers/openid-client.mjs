@@ -2,7 +2,7 @@
 //
 //   WORLD=JSON NODE_EXTRA_CA_CERTS=ca.pem node openid-client.mjs sign-in|device|machine|exchange
 //
-// WORLD is what the test tells (tests/tests/client_libraries.rs). What a person has to do, and each step that went well,
+// WORLD is the input from the test (tests/tests/client_libraries.rs). What a person has to do, and each step that went well,
 // is a line of JSON on standard output; what the person saw in the end comes back as a line on standard input.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -122,7 +122,7 @@ async function signIn() {
     await refused(client.authorizationCodeGrant(config, url, checks), { error: 'login_required' });
   };
   await silently();
-  did('nobody is signed in');
+  did('no user is signed in');
 
   const { checks, url } = await authorize({ max_age: '3600' });
   const changed = (change) => {
@@ -160,7 +160,7 @@ async function signIn() {
   assert.equal(access.client_id, id);
   const me = await client.fetchUserInfo(config, tokens.access_token, claims.sub);
   assert.equal(me.email, 'admin@localhost');
-  await refused(client.fetchUserInfo(config, tokens.access_token, 'somebody else'), {
+  await refused(client.fetchUserInfo(config, tokens.access_token, 'another user'), {
     code: 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED',
   });
   assert.equal((await projects(config, tokens.access_token)).status, 200);
@@ -181,7 +181,7 @@ async function signIn() {
   for (const token of [tokens.access_token, tokens.refresh_token]) {
     const introspection = await client.tokenIntrospection(asks, token);
     if (token === tokens.refresh_token && asks !== config) {
-      // Another client's is nobody's business.
+      // A client gets nothing about tokens of another client.
       assert.deepEqual(introspection, { active: false });
       continue;
     }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Stands in for a person at a browser: opens the URL in a headless Chromium, signs in and agrees.
+"""Simulates a user at a browser: opens the URL in a headless Chromium, signs in and agrees.
 
 Usage: sign-in.py [--mistype] PASSWORD_FILE URL, as the BROWSER of `flyte`. With --mistype the first password is wrong. What
-went wrong stands in ~/browser.log, because the openers of browsers throw their output away.
+went wrong is in ~/browser.log, because the programs that open browsers discard their output.
 """
 
 import pathlib

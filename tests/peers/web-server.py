@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A web server that is no control plane: over TLS, answers every request with the same status and page.
+"""A web server that is not a control plane: over TLS, it answers every request with the same status and page.
 
-Usage: web-server.py PORT CERTIFICATE_AND_KEY.pem STATUS. Tells each request on standard error.
+Usage: web-server.py PORT CERTIFICATE_AND_KEY.pem STATUS. Writes each request to standard error.
 """
 
 import http.server

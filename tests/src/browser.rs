@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::eventually;
 
-/// How WebDriver calls the reference of an element.
+/// WebDriver's name for the reference of an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// The Tab key (WebDriver section 17.4.2).
@@ -30,13 +30,13 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser as it comes.
+    /// Opens a browser with default settings.
     #[must_use]
     pub fn open() -> Self {
         Self::with(&json!({}))
     }
 
-    /// A browser in which somebody has turned JavaScript off.
+    /// Opens a browser without JavaScript.
     #[must_use]
     pub fn without_javascript() -> Self {
         let browser = Self::with(&json!({ "profile.managed_default_content_settings.javascript": 2 }));
@@ -78,7 +78,7 @@ impl Browser {
         browser
     }
 
-    /// A command; the error code where it failed.
+    /// Sends a command; returns the error code if it failed.
     fn attempt(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.session));
         let request = if method == "POST" { request.body(body.to_string()) } else { request };
@@ -98,8 +98,8 @@ impl Browser {
         self.call("GET", path, &Value::Null).as_str().unwrap_or_default().to_owned()
     }
 
-    /// Does something with the first element that a CSS selector finds, as soon as there is one. Where the page changes
-    /// between the looking and the doing, nothing has been done, and it looks again.
+    /// Acts on the first element that matches a CSS selector, as soon as it exists. If the page changes
+    /// between finding the element and acting on it, it tries again.
     fn with_element(&self, selector: &str, method: &str, action: &str, body: &Value) -> Value {
         let query = json!({ "using": "css selector", "value": selector });
         eventually(selector, || {
@@ -114,7 +114,7 @@ impl Browser {
         self.call("POST", "/url", &json!({ "url": url }));
     }
 
-    /// The address it is at.
+    /// The current address.
     #[must_use]
     pub fn url(&self) -> String {
         self.get("/url")
@@ -126,7 +126,7 @@ impl Browser {
         self.get("/title")
     }
 
-    /// Waits until the address contains `part`; the address.
+    /// Waits until the address contains `part`, and returns the address.
     #[must_use]
     pub fn arrives(&self, part: &str) -> String {
         eventually(&format!("the browser is at {part}"), || Some(self.url()).filter(|url| url.contains(part)))
@@ -143,7 +143,7 @@ impl Browser {
         self.with_element(selector, "GET", "/text", &Value::Null).as_str().unwrap().to_owned()
     }
 
-    /// The text, or where it has none the name, of what has the keyboard's focus.
+    /// The text of the focused element, or its name if it has no text.
     #[must_use]
     pub fn focus(&self) -> String {
         eventually("something has the focus", || {
@@ -168,7 +168,7 @@ impl Browser {
         self.with_element(selector, "POST", "/click", &json!({}));
     }
 
-    /// Presses keys, one after another, wherever the focus is.
+    /// Presses keys, one after another, in the focused element.
     pub fn press(&self, keys: &str) {
         let strokes: Vec<_> = keys
             .chars()
@@ -184,7 +184,7 @@ impl Browser {
     }
 }
 
-/// A chromedriver and its port. It chooses one for IPv4 and gives up where that is taken for IPv6: then once more.
+/// Starts a chromedriver and returns its port. It chooses a port for IPv4 and fails if that is in use for IPv6. Then it is started again.
 fn driver() -> (Child, u16) {
     for _ in 0..10 {
         let mut process = Command::new("chromedriver")

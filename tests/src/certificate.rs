@@ -1,4 +1,4 @@
-//! Certificates that a server may show, good and bad.
+//! Valid and invalid server certificates.
 
 use std::{fs, path::PathBuf};
 
@@ -10,15 +10,15 @@ use tempfile::TempDir;
 pub enum Flaw {
     /// Nothing: clients that trust its authority accept it.
     None,
-    /// It was good until 2001.
+    /// It was valid until 2001.
     Expired,
-    /// It will be good from 2099 on; or the clock of this machine is wrong.
+    /// It is valid from 2099 on.
     NotYetValid,
-    /// Nobody signed it but itself.
+    /// It is self-signed.
     SelfSigned,
     /// It is for `other.example`.
     AnotherName,
-    /// It is marked as an authority, as `openssl req -x509` makes it.
+    /// It is marked as an authority, as with `openssl req -x509`.
     Authority,
 }
 

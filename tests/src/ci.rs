@@ -1,4 +1,4 @@
-//! A CI system that gives its jobs tokens (OpenID Connect).
+//! A CI system that issues tokens to its jobs (OpenID Connect).
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -27,7 +27,7 @@ struct Signer {
 }
 
 impl Ci {
-    /// One with its first key.
+    /// Starts a CI system with its first key.
     #[must_use]
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -52,7 +52,7 @@ impl Ci {
         &self.url
     }
 
-    /// Signs with a new key from now on, and publishes it beside the old one.
+    /// Signs with a new key from now on, and publishes it together with the old one.
     pub fn rotate(&mut self, kid: &str) {
         let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
         let x = BASE64_URL_SAFE_NO_PAD.encode(key.public_key_raw());
@@ -67,7 +67,7 @@ impl Ci {
         self.signer.lock().unwrap().token(&self.url, audience, claims)
     }
 
-    /// What GitHub gives a job with the permission `id-token: write` to ask for its tokens by.
+    /// The variables with which a GitHub job with `id-token: write` requests its tokens.
     #[must_use]
     pub fn github_variables(&self) -> [(&'static str, String); 2] {
         [

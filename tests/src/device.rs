@@ -1,4 +1,4 @@
-//! A device that shows a code, and the person who answers for it on another one.
+//! A device that shows a code, and the user who answers for it on another device.
 
 use std::{
     io::Read,
@@ -8,32 +8,32 @@ use std::{
     time::Duration,
 };
 
-use crate::{Server, Told, repository};
+use crate::{CommandOutput, Server, repository};
 
-/// What a device shows: where to go, and the code to compare.
+/// What a device shows: the URL, and the code to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownDevice {
-    /// The URL, with the code in it or not.
+    /// The URL, with or without the code.
     pub url: String,
     /// The code.
     pub code: String,
 }
 
-/// What the person does.
+/// What the user does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Presses the button that approves.
     Approve,
-    /// Presses the other one.
+    /// Presses the button that denies.
     Deny,
 }
 
 impl ShownDevice {
-    /// Reads a program's output until the URL with the code stands there, whatever lines it is broken into by then. What
-    /// comes after is read too, so that the program does not wait for a reader, and returned at its end.
+    /// Reads a program's output until it has the URL with the code, even if it is wrapped. The output
+    /// after that is read too, so that the program does not block, and returned at its end.
     ///
     /// # Panics
-    /// When it does not come within two minutes.
+    /// If it does not appear within two minutes.
     #[must_use]
     pub fn in_output(mut output: impl Read + Send + 'static) -> (Self, thread::JoinHandle<String>) {
         let (found, wait) = mpsc::channel();
@@ -66,14 +66,14 @@ impl ShownDevice {
         })
     }
 
-    /// The same where the person types the code.
+    /// The same device, for a user who types the code.
     #[must_use]
     pub fn typed(self) -> Self {
         let url = self.url.split('?').next().unwrap_or_default().to_owned();
         Self { url, ..self }
     }
 
-    /// Answers for it with a real browser, signed in as the administrator; the heading of the page that it ends at.
+    /// Answers for the device with a real browser, signed in as the administrator. Returns the heading of the last page.
     #[must_use]
     pub fn answer(&self, server: &Server, answer: Answer) -> String {
         let mut command = Command::new(repository().join("tests/peers/answer-device.py"));
@@ -85,6 +85,6 @@ impl ShownDevice {
                 Answer::Deny => "deny",
             })
             .stdin(Stdio::null());
-        Told::by(&mut command).ok().out.trim().to_owned()
+        CommandOutput::of(&mut command).ok().out.trim().to_owned()
     }
 }

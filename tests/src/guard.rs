@@ -1,13 +1,13 @@
-//! An end for tests that wait for ever: libtest has none.
+//! A time limit for tests that hang, because libtest has none.
 
 use std::{process, sync::Once, thread, time::Duration};
 
-/// How long the tests of one binary may take together. The slowest take three minutes on two cores.
+/// The time limit for all tests of one binary. The slowest take three minutes on two cores.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 static STARTED: Once = Once::new();
 
-/// Ends this process with a failure once its tests have taken longer than [`LIMIT`]. Called by whatever starts a process.
+/// Ends this process with a failure when its tests take longer than [`LIMIT`]. All functions that start processes call it.
 pub(crate) fn start() {
     STARTED.call_once(|| {
         thread::spawn(|| {

@@ -1,8 +1,8 @@
-//! The world that the end-to-end tests play in: servers, machines with people at them, and peers.
+//! The environment of the end-to-end tests: servers, machines with users, and peers.
 //!
 //! Everything is real: the binaries that `cargo build` made, sockets on the loopback address, Chromium, gnome-keyring, and
-//! the published packages that `./test --setup` installs. What is missing is an error that names what to install, never a
-//! test that is skipped.
+//! the published packages that `./test --setup` installs. If a tool is missing, the test fails and names what to install. It is
+//! never skipped.
 #![forbid(unsafe_code)]
 #![allow(clippy::missing_panics_doc, reason = "a test that cannot set up its world fails")]
 
@@ -37,7 +37,7 @@ pub use project::Project;
 pub use server::{Server, sign_in_elsewhere};
 pub use stand_in::{Asked, Reply, StandIn};
 
-/// What the administrator of a test's server signs in with.
+/// The administrator's password at a test server.
 pub const PASSWORD: &str = "correct-horse-battery-staple";
 
 /// The repository.
@@ -46,14 +46,14 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The directory that cargo builds into: the tests run from within it.
+/// The build directory of cargo, which contains the tests.
 #[must_use]
 pub fn target() -> PathBuf {
     let test = env::current_exe().unwrap();
     test.ancestors().find(|path| path.join("debug").is_dir()).unwrap().to_owned()
 }
 
-/// One of our binaries, as last built.
+/// One of our binaries from the last build.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let path = target().join("debug").join(name);
@@ -61,17 +61,17 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// A port that was free a moment ago. Not one of those that the system gives to whoever connects: it could not be had again
+/// Finds a free port outside of the system's range for outgoing connections. A port of that range could be in use
 /// after a restart.
 #[must_use]
 pub fn free_port() -> u16 {
-    // The hasher's keys are random, and differ between the processes that tests are.
+    // The hasher's keys are random, so they differ between test processes.
     let start = RandomState::new().hash_one(std::process::id());
     let mut ports = (0..).map(|step: u64| 12_000 + (start.wrapping_add(step * 7) % 20_000) as u16);
     ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
-/// Waits for something to become true; panics with `what` after two minutes.
+/// Waits for a condition; panics with `what` after two minutes.
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
@@ -83,33 +83,33 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// What a command printed, for assertions.
+/// The output and exit code of a command, for assertions.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct CommandOutput {
     /// Standard output.
     pub out: String,
     /// Standard error, and the signal that ended the command, if one did.
     pub err: String,
-    /// The exit code; `None` where a signal ended it.
+    /// The exit code; `None` if a signal ended the command.
     pub code: Option<i32>,
 }
 
-impl Told {
+impl CommandOutput {
     /// Runs a command to its end.
     #[must_use]
-    pub fn by(command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self::from(output)
     }
 
-    /// The same, where it succeeded.
+    /// Asserts that the command succeeded.
     #[must_use]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
         self
     }
 
-    /// The same, where it failed with this exit code.
+    /// Asserts that the command failed with this exit code.
     #[must_use]
     pub fn failed(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
@@ -117,7 +117,7 @@ impl Told {
     }
 }
 
-impl From<Output> for Told {
+impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
         let mut err = String::from_utf8_lossy(&output.stderr).into_owned();
         if let Some(signal) = output.status.signal() {
@@ -127,7 +127,7 @@ impl From<Output> for Told {
     }
 }
 
-/// Every file below a directory with its content, for proving that nothing was lost or left.
+/// All files below a directory with their content, to check that nothing was lost or left behind.
 #[must_use]
 pub fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Somebody's machine: a home of its own, with or without a keyring, and a person at its browser.
+//! A user's machine: its own home directory, with or without a keyring, and a user at its browser.
 
 use std::{
     ffi::OsStr,
@@ -11,9 +11,9 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Server, Told, binary, eventually, guard, peer, repository, sign_in_elsewhere};
+use crate::{CommandOutput, Server, binary, eventually, guard, peer, repository, sign_in_elsewhere};
 
-/// A machine with nothing on it but our binaries.
+/// A machine with only our binaries.
 #[derive(Debug)]
 pub struct Machine {
     home: TempDir,
@@ -28,7 +28,7 @@ struct Session {
     address: String,
 }
 
-/// What the person at the browser does, as a `BROWSER` command.
+/// What the user at the browser does, as a `BROWSER` command.
 #[derive(Clone, Debug)]
 pub enum Person {
     /// There is no browser.
@@ -37,7 +37,7 @@ pub enum Person {
     SignsIn(PathBuf),
     /// Gets the password wrong first.
     MistypesFirst(PathBuf),
-    /// Notes the URL in this file and does nothing.
+    /// Writes the URL to this file and does nothing else.
     Looks(PathBuf),
 }
 
@@ -58,7 +58,7 @@ impl Person {
 }
 
 impl Machine {
-    /// A machine without a keyring, such as a container.
+    /// A machine without a keyring, for example a container.
     #[must_use]
     pub fn bare() -> Self {
         guard::start();
@@ -69,7 +69,7 @@ impl Machine {
         Self { home, session: None }
     }
 
-    /// A machine with an unlocked gnome-keyring, such as a desktop.
+    /// A machine with an unlocked gnome-keyring, for example a desktop.
     #[must_use]
     pub fn with_keyring() -> Self {
         let mut machine = Self::bare();
@@ -109,9 +109,9 @@ impl Machine {
     }
 
     fn wait_for_keyring(&self) {
-        // Whoever asks before it has taken its name on the bus has the bus start another one, which nobody unlocks.
+        // A request before the keyring has its name on the bus would make the bus start another one, which is locked.
         eventually("the keyring is on the bus", || {
-            let owned = Told::by(self.command("dbus-send").args([
+            let owned = CommandOutput::of(self.command("dbus-send").args([
                 "--session",
                 "--print-reply",
                 "--dest=org.freedesktop.DBus",
@@ -121,7 +121,7 @@ impl Machine {
             ]));
             owned.out.contains("boolean true").then_some(())
         });
-        // The default collection is made at the first unlocking; an item shows that it is there.
+        // The default collection is created at the first unlocking. An item shows that it exists.
         eventually("the keyring is there", || {
             let mut store = self
                 .command("secret-tool")
@@ -141,7 +141,7 @@ impl Machine {
         self.home.path()
     }
 
-    /// A command with this machine's environment and nothing of the tester's.
+    /// A command with only this machine's environment.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -160,15 +160,15 @@ impl Machine {
         command
     }
 
-    /// The same for a program that a person could interrupt at a terminal. A shell has what it starts in the background
-    /// (`./test &`) ignore SIGINT, and what ignores a signal hands that down to all that it starts.
+    /// The same for a program that a user can interrupt at a terminal. A shell makes its background processes
+    /// (`./test &`) ignore SIGINT, and child processes inherit that.
     fn interruptible(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.command("/usr/bin/env");
         command.arg("--default-signal=INT,QUIT").arg(program);
         command
     }
 
-    /// The `flyte` command with nobody at the browser.
+    /// The `flyte` command without a user at the browser.
     #[must_use]
     pub fn flyte(&self, arguments: &[&str]) -> Command {
         let mut command = self.interruptible(binary("flyte"));
@@ -176,7 +176,7 @@ impl Machine {
         command
     }
 
-    /// The `flyte` command with this person at the browser.
+    /// The `flyte` command with this user at the browser.
     #[must_use]
     pub fn flyte_with(&self, person: &Person, arguments: &[&str]) -> Command {
         let mut command = self.command_with(person, binary("flyte"));
@@ -184,7 +184,7 @@ impl Machine {
         command
     }
 
-    /// Any command with this person at the browser.
+    /// Any command with this user at the browser.
     #[must_use]
     pub fn command_with(&self, person: &Person, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.interruptible(program);
@@ -194,14 +194,14 @@ impl Machine {
         command
     }
 
-    /// The published Python `flyte`, unmodified, with this person at the browser.
+    /// The published Python `flyte`, unmodified, with this user at the browser.
     #[must_use]
     pub fn published_flyte(&self, server: &Server, person: &Person, arguments: &[&str]) -> Command {
         let mut command = self.command(peer::python().with_file_name("flyte"));
-        // Its RPC transport takes the CA of the configuration, its OAuth client the system's.
+        // Its RPC transport uses the CA of the configuration, its OAuth client that of the system.
         command.env("SSL_CERT_FILE", server.ca()).args(arguments);
         if let Some(browser) = person.command() {
-            // Python waits for a browser that is not sent to the background.
+            // Python waits for a browser in the foreground.
             command.env("BROWSER", format!("{browser} &"));
         }
         command
@@ -210,7 +210,7 @@ impl Machine {
     /// Runs `flyte create config` for a server.
     pub fn configure(&self, server: &Server) {
         let ca = server.ca();
-        let told = Told::by(&mut self.flyte(&[
+        let output = CommandOutput::of(&mut self.flyte(&[
             "create",
             "config",
             "--endpoint",
@@ -222,18 +222,18 @@ impl Machine {
             "--domain",
             "development",
         ]));
-        let _ = told.ok();
+        let _ = output.ok();
     }
 
     /// Configures the machine for a server and signs in there, in Chromium.
     pub fn sign_in(&self, server: &Server) {
         self.configure(server);
         let person = Person::SignsIn(server.password_file());
-        let _ = Told::by(&mut self.flyte_with(&person, &["auth", "login"])).ok();
+        let _ = CommandOutput::of(&mut self.flyte_with(&person, &["auth", "login"])).ok();
     }
 
-    /// The same without Chromium, for tests that are about something else: the forms are filled in over HTTP. Configures
-    /// the machine unless it is.
+    /// The same without Chromium, for tests about other things: fills in the forms over HTTP. Configures
+    /// the machine if needed.
     pub fn sign_in_by_forms(&self, server: &Server) {
         if !self.config().exists() {
             self.configure(server);
@@ -241,9 +241,9 @@ impl Machine {
         let _ = self.sign_in_by(server, &["auth", "login"]).ok();
     }
 
-    /// Signs in by this command of `flyte`, which opens a browser, by the forms; what it told.
+    /// Runs a `flyte` command that opens a browser, and signs in with the forms. Returns the command's output.
     #[must_use]
-    pub fn sign_in_by(&self, server: &Server, arguments: &[&str]) -> Told {
+    pub fn sign_in_by(&self, server: &Server, arguments: &[&str]) -> CommandOutput {
         let seen = self.home().join("authorization-url");
         let login = self
             .flyte_with(&Person::Looks(seen.clone()), arguments)
@@ -257,35 +257,36 @@ impl Machine {
         let page = http.get(callback).send().unwrap();
         assert!(page.status().is_success(), "{page:?}");
         fs::remove_file(seen).unwrap();
-        Told::from(login.wait_with_output().unwrap())
+        CommandOutput::from(login.wait_with_output().unwrap())
     }
 
-    /// The configuration that [`Machine::configure`] wrote.
+    /// The configuration file that [`Machine::configure`] wrote.
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.home().join(".flyte/config.yaml")
     }
 
-    /// What the keyring keeps under a user name for an endpoint, all items of it.
+    /// The number of items in the keyring for a user name and an endpoint.
     #[must_use]
     pub fn keyring_items(&self, endpoint: &str, user: &str) -> usize {
-        let told = Told::by(
+        let output = CommandOutput::of(
             self.command("secret-tool").args(["search", "--all", "service", endpoint, "username", user]),
         );
-        told.out.lines().filter(|line| line.starts_with("secret = ")).count()
+        output.out.lines().filter(|line| line.starts_with("secret = ")).count()
     }
 
-    /// The secret of the keyring's item under a user name for an endpoint.
+    /// The secret of the keyring's item for a user name and an endpoint.
     #[must_use]
     pub fn keyring_secret(&self, endpoint: &str, user: &str) -> Option<String> {
-        let told =
-            Told::by(self.command("secret-tool").args(["lookup", "service", endpoint, "username", user]));
-        (told.code == Some(0)).then_some(told.out)
+        let output = CommandOutput::of(
+            self.command("secret-tool").args(["lookup", "service", endpoint, "username", user]),
+        );
+        (output.code == Some(0)).then_some(output.out)
     }
 
     /// Locks the keyring.
     pub fn lock_keyring(&self) {
-        let _ = Told::by(self.command("dbus-send").args([
+        let _ = CommandOutput::of(self.command("dbus-send").args([
             "--session",
             "--print-reply",
             "--dest=org.freedesktop.secrets",
@@ -294,17 +295,17 @@ impl Machine {
             "array:objpath:/org/freedesktop/secrets/collection/login",
         ]))
         .ok();
-        let told = Told::by(self.command("secret-tool").args(["lookup", "first", "item"]));
-        assert_ne!(told.out, "x", "the keyring is still unlocked");
+        let output = CommandOutput::of(self.command("secret-tool").args(["lookup", "first", "item"]));
+        assert_ne!(output.out, "x", "the keyring is still unlocked");
     }
 
-    /// Sends a signal to the keyring: stopped (`STOP`), it takes calls and never answers.
+    /// Sends a signal to the keyring. A stopped one (`STOP`) accepts calls and never answers.
     pub fn signal_keyring(&self, name: &str) {
         let keyring = self.session.as_ref().unwrap().keyring.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &keyring]).status().unwrap().success());
     }
 
-    /// Unlocks it by these lines of a shell, which read the password, as a person does who has no desktop.
+    /// Unlocks the keyring with these shell lines, which read the password, like a user without a desktop.
     pub fn unlock_keyring_by(&mut self, lines: &str) {
         let mut shell = self
             .command("bash")
@@ -316,13 +317,13 @@ impl Machine {
             .unwrap();
         shell.stdin.take().unwrap().write_all(b"password of the keyring\n").unwrap();
         assert!(shell.wait().unwrap().success());
-        // The daemon before gives way to the new one, which ends with the bus.
+        // The new daemon, which ends with the bus, replaces the old one.
         let session = self.session.as_mut().unwrap();
         eventually("the locked keyring has ended", || session.keyring.try_wait().unwrap());
         self.wait_for_keyring();
     }
 
-    /// Unlocks it, by a new daemon, as logging in to the desktop does.
+    /// Unlocks the keyring with a new daemon, as a desktop login does.
     pub fn unlock_keyring(&mut self) {
         let session = self.session.as_mut().unwrap();
         session.keyring.kill().unwrap();
@@ -333,11 +334,12 @@ impl Machine {
         self.wait_for_keyring();
     }
 
-    /// Waits until the access token that it has is expired: for servers whose tokens live a second.
+    /// Waits until the stored access token has expired, for servers with short-lived tokens.
     pub fn wait_until_expired(&self) {
         eventually("the access token is expired", || {
-            let told = Told::by(&mut self.flyte(&["-o", "json", "auth", "status", "--offline"])).ok();
-            let status: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+            let output =
+                CommandOutput::of(&mut self.flyte(&["-o", "json", "auth", "status", "--offline"])).ok();
+            let status: serde_json::Value = serde_json::from_str(&output.out).unwrap();
             (status["expired"] == true).then_some(())
         });
     }
@@ -348,9 +350,9 @@ impl Drop for Machine {
         if std::thread::panicking()
             && let Ok(seen) = fs::read_to_string(self.home().join("browser.log"))
         {
-            #[allow(clippy::print_stderr, reason = "the test has failed: show what the person saw")]
+            #[allow(clippy::print_stderr, reason = "the test has failed: show what the user saw")]
             {
-                eprintln!("the browser's last words:\n{seen}");
+                eprintln!("the browser's log:\n{seen}");
             }
         }
     }

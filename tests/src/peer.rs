@@ -1,4 +1,4 @@
-//! Peers that we did not write.
+//! Third-party peers.
 
 use std::{
     fs::File,
@@ -28,13 +28,13 @@ pub struct OidcProvider {
 }
 
 impl OidcProvider {
-    /// A provider over TLS with this certificate, whose access tokens live `ttl` seconds.
+    /// Starts a provider over TLS with this certificate. Its access tokens live `ttl` seconds.
     #[must_use]
     pub fn start(certificate: &Certificate, ttl: u32) -> Self {
         Self::start_with(certificate, ttl, &[])
     }
 
-    /// The same with further settings of `oidc-provider.mjs`.
+    /// The same, with further settings of `oidc-provider.mjs`.
     #[must_use]
     pub fn start_with(certificate: &Certificate, ttl: u32, settings: &[(&str, &str)]) -> Self {
         let directory = TempDir::new().unwrap();
@@ -61,7 +61,7 @@ impl OidcProvider {
         provider
     }
 
-    /// What it has printed: a line for each grant.
+    /// Its output: a line for each grant.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
@@ -87,7 +87,7 @@ impl Drop for OidcProvider {
     }
 }
 
-/// A web server that is no control plane: it answers everything with the same page. Killed when dropped.
+/// A web server that is not a control plane and always answers with the same page; killed when dropped.
 #[derive(Debug)]
 pub struct WebServer {
     directory: TempDir,
@@ -96,13 +96,13 @@ pub struct WebServer {
 }
 
 impl WebServer {
-    /// One at a free port that shows this certificate and answers with this HTTP status.
+    /// Starts one at a free port with this certificate and HTTP status.
     #[must_use]
     pub fn start(certificate: &Certificate, status: u16) -> Self {
         Self::at(free_port(), &certificate.pem(), status)
     }
 
-    /// One at a port, with the file that has its certificate and key.
+    /// Starts one at this port, with a file that has its certificate and key.
     #[must_use]
     pub fn at(port: u16, pem: &Path, status: u16) -> Self {
         let directory = TempDir::new().unwrap();
@@ -124,7 +124,7 @@ impl WebServer {
         server
     }
 
-    /// What it was asked: a line for each request.
+    /// Its requests, one in each line.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
@@ -152,7 +152,7 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// An empty one.
+    /// Starts an empty S3.
     #[must_use]
     pub fn start() -> Self {
         let program = target().join("peers/s3/bin/moto_server");
@@ -179,7 +179,7 @@ impl S3 {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// What is kept under a key, as AWS's own library reads it: not everything is everybody's to read.
+    /// The object of a key, read with AWS's own library, because not all objects are public.
     #[must_use]
     pub fn content(&self, bucket: &str, key: &str) -> Vec<u8> {
         const READ: &str = "import boto3, sys; s3 = boto3.client('s3', endpoint_url=sys.argv[1]); \

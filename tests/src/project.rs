@@ -1,4 +1,4 @@
-//! Somebody's project: a directory with code on a machine, and the published command in it.
+//! A user's project: a directory with code on a machine, and the published command in it.
 
 use std::{
     fs,
@@ -8,9 +8,9 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Machine, Server, Told, python, repository};
+use crate::{CommandOutput, Machine, Server, python, repository};
 
-/// A directory `project` in a machine's home with the files of `tests/peers/apps`, whose person is signed in.
+/// A directory `project` in a machine's home with the files of `tests/peers/apps`, with a signed-in user.
 #[derive(Debug)]
 pub struct Project {
     ca: PathBuf,
@@ -18,7 +18,7 @@ pub struct Project {
 }
 
 impl Project {
-    /// One on a machine with a keyring, signed in at this server as the administrator.
+    /// Creates one on a machine with a keyring, signed in at this server as the administrator.
     #[must_use]
     pub fn at(server: &Server) -> Self {
         let machine = Machine::with_keyring();
@@ -34,7 +34,7 @@ impl Project {
         project
     }
 
-    /// The machine that it is on.
+    /// The machine of the project.
     #[must_use]
     pub fn machine(&self) -> &Machine {
         &self.machine
@@ -50,7 +50,7 @@ impl Project {
     #[must_use]
     pub fn published(&self, arguments: &[&str]) -> Command {
         let mut command = self.machine.command(python().with_file_name("flyte"));
-        // Its RPC transport takes the CA of the configuration, its HTTP client the system's.
+        // Its RPC transport uses the CA of the configuration, its HTTP client that of the system.
         command.env("SSL_CERT_FILE", &self.ca).current_dir(self.path()).args(arguments);
         // Tables and panels are as wide as the terminal.
         command.env("COLUMNS", "400");
@@ -65,20 +65,20 @@ impl Project {
         command
     }
 
-    /// Runs the published `flyte run` with these arguments after it; the run's name.
+    /// Runs the published `flyte run` with these arguments, and returns the run's name.
     #[must_use]
     pub fn run(&self, arguments: &[&str]) -> String {
-        let told = Told::by(&mut self.published(&[&["run"], arguments].concat())).ok();
-        let name = told.out.split("Created Run: ").nth(1).unwrap_or_else(|| panic!("{told:?}"));
+        let output = CommandOutput::of(&mut self.published(&[&["run"], arguments].concat())).ok();
+        let name = output.out.split("Created Run: ").nth(1).unwrap_or_else(|| panic!("{output:?}"));
         name.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next().unwrap().to_owned()
     }
 
-    /// Waits for a run's end; what the published `flyte.remote` says of it (`tests/peers/run-details.py`).
+    /// Waits for a run's end, and returns its details from the published `flyte.remote` (`tests/peers/run-details.py`).
     #[must_use]
     pub fn ended(&self, run: &str) -> Value {
         let script = repository().join("tests/peers/run-details.py");
-        let told = Told::by(&mut self.python(&script, &[run])).ok();
-        serde_json::from_str(&told.out).unwrap_or_else(|error| panic!("{error}: {told:?}"))
+        let output = CommandOutput::of(&mut self.python(&script, &[run])).ok();
+        serde_json::from_str(&output.out).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
 
     /// A script with the published package.

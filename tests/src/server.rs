@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{Certificate, PASSWORD, binary, eventually, free_port, guard};
 
-/// A server with a data directory of its own; killed when dropped.
+/// A server with its own data directory; killed when dropped.
 #[derive(Debug)]
 pub struct Server {
     directory: TempDir,
@@ -21,7 +21,7 @@ pub struct Server {
     proxy: Option<Proxy>,
 }
 
-/// What stands between clients and the server.
+/// A proxy in front of the server.
 #[derive(Debug)]
 struct Proxy {
     process: Child,
@@ -51,7 +51,7 @@ impl Server {
         server
     }
 
-    /// A server without TLS behind a proxy, through which everything here goes. The proxy is started with its port and the
+    /// Starts a server without TLS behind a proxy, which all requests pass. The proxy is started with its port and the
     /// server's, and shows `certificate`.
     #[must_use]
     pub fn behind(certificate: &Certificate, start_proxy: impl FnOnce(u16, u16) -> Child) -> Self {
@@ -94,7 +94,7 @@ impl Server {
         self.proxy.as_ref().map_or(self.port, |proxy| proxy.port)
     }
 
-    /// The port at which it tells clients to wait for the browser.
+    /// The port of the callback that it announces to clients.
     #[must_use]
     pub fn callback_port(&self) -> u16 {
         self.callback_port
@@ -106,7 +106,7 @@ impl Server {
         self.directory.path().join("data")
     }
 
-    /// Its certificate and key in one file, for whoever takes its place.
+    /// Its certificate and key in one file, for a server that replaces it.
     #[must_use]
     pub fn pem(&self) -> PathBuf {
         self.directory.path().join("data/tls/server.pem")
@@ -133,7 +133,7 @@ impl Server {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// How many lines of the log hold all of `words`.
+    /// The number of log lines that contain all of `words`.
     #[must_use]
     pub fn logged(&self, words: &[&str]) -> usize {
         self.log().lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
@@ -151,7 +151,7 @@ impl Server {
             .unwrap()
     }
 
-    /// A command of the operator's beside it, on the same data directory.
+    /// A server command on the same data directory.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary("flyte-server"));
@@ -166,7 +166,7 @@ impl Server {
         self.process.id()
     }
 
-    /// Sends a signal, such as `TERM`.
+    /// Sends a signal, for example `TERM`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
         assert!(status.success());
@@ -209,7 +209,7 @@ fn spawn(directory: &TempDir, port: u16, callback_port: u16, arguments: &[String
         .args(["--log", "flyte=debug"])
         // The tests may run as root.
         .env("FLYTE_SERVER_RUNNER_ALLOW_ROOT", "true")
-        // One of its own: the published client insists on the port that the server names.
+        // A separate port for each server, because the published client requires the port that the server names.
         .env("FLYTE_SERVER_CLIENT_REDIRECT_URI", format!("http://localhost:{callback_port}/callback"))
         .args(arguments)
         .stdin(Stdio::null())
@@ -237,8 +237,8 @@ impl Drop for Server {
     }
 }
 
-/// Signs the administrator in at an authorization URL as a browser on another machine would, by the forms of the pages;
-/// the callback URL that the browser ends at, which nobody serves there.
+/// Signs the administrator in at an authorization URL with the forms of the pages, like a browser on another machine.
+/// Returns the callback URL, which does not work on that machine.
 #[must_use]
 pub fn sign_in_elsewhere(server: &Server, url: &str) -> String {
     let http = server.http();

@@ -1,4 +1,4 @@
-//! HTTP servers that answer as a test says: control planes that are not ours, identity providers, and what stands in between.
+//! Simulated HTTP servers: other control planes, identity providers, and proxies.
 
 use std::{
     sync::{Arc, Mutex, mpsc},
@@ -23,12 +23,12 @@ use crate::{Certificate, guard};
 /// The longest request that is read, in bytes.
 const MAX_REQUEST: usize = 1 << 20;
 
-/// What was asked.
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// The path, without the query.
     pub path: String,
-    /// The query, empty where there is none.
+    /// The query, or an empty text.
     pub query: String,
     /// The headers.
     pub headers: HeaderMap,
@@ -39,20 +39,20 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// A header's value; empty where it is not there.
+    /// A header's value, or an empty text.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Whether it is a call by gRPC.
+    /// Whether it is a gRPC call.
     #[must_use]
     pub fn is_grpc(&self) -> bool {
         self.header("content-type").starts_with("application/grpc")
     }
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Clone, Debug)]
 pub struct Reply {
     status: u16,
@@ -79,7 +79,7 @@ impl Reply {
         Self::new(200, "application/proto", message.encode_to_vec())
     }
 
-    /// An error of the Connect protocol, or of gRPC where that was asked.
+    /// An error of the Connect protocol, or of gRPC for a gRPC request.
     #[must_use]
     pub fn error(asked: &Asked, code: &str, words: &str) -> Self {
         let (status, grpc) = match code {
@@ -103,7 +103,7 @@ impl Reply {
     }
 }
 
-/// A server that answers by a function; stopped when dropped.
+/// A server that answers with a function; stopped when dropped.
 #[derive(Debug)]
 pub struct StandIn {
     port: u16,
@@ -182,13 +182,13 @@ impl StandIn {
         self.port
     }
 
-    /// What it was asked so far.
+    /// The requests so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
-    /// The same, of one path's last part, such as a method.
+    /// The requests whose path ends with this part, for example a method.
     #[must_use]
     pub fn asked_for(&self, last: &str) -> Vec<Asked> {
         self.asked().into_iter().filter(|asked| asked.path.ends_with(&format!("/{last}"))).collect()
@@ -221,7 +221,7 @@ fn respond(reply: Reply) -> Response {
     response.body(Body::from(reply.body)).unwrap()
 }
 
-/// The answers of a plain Flyte 2 backend: no service for discovery, no caller, everything else for everybody.
+/// The answers of a plain Flyte 2 backend: no discovery service, no identity, and everything else for every caller.
 fn plain_backend(asked: &Asked) -> Reply {
     match asked.path.rsplit('/').next().unwrap_or_default() {
         "GetOAuth2Metadata" => Reply::error(
@@ -229,7 +229,7 @@ fn plain_backend(asked: &Asked) -> Reply {
             "unimplemented",
             "flyteidl2.auth.AuthMetadataService.GetOAuth2Metadata is not implemented",
         ),
-        // That is all that it says about clients.
+        // It says nothing else about clients.
         "GetPublicClientConfig" => Reply::message(&GetPublicClientConfigResponse {
             dataplane_domain: "http://localhost:8090".to_owned(),
             ..Default::default()

@@ -7,12 +7,12 @@ use std::{
 };
 
 use flyte_e2e::{
-    Answer, Browser, ENTER, Machine, PASSWORD, Person, Server, ShownDevice, TAB, Told, eventually,
+    Answer, Browser, CommandOutput, ENTER, Machine, PASSWORD, Person, Server, ShownDevice, TAB, eventually,
     sign_in_elsewhere,
 };
 use serde_json::Value;
 
-/// Starts a command that signs in; the command, and where it sends the browser.
+/// Starts a command that signs in. Returns the command and the URL for the browser.
 fn signs_in(machine: &Machine, arguments: &[&str]) -> (Child, String) {
     let seen = machine.home().join("seen");
     let mut command = machine.flyte_with(&Person::Looks(seen.clone()), arguments);
@@ -22,83 +22,84 @@ fn signs_in(machine: &Machine, arguments: &[&str]) -> (Child, String) {
     (process, url)
 }
 
-/// The same, signed in as the administrator; how it ended.
-fn signed_in(server: &Server, machine: &Machine, arguments: &[&str]) -> Told {
+/// The same, signed in as the administrator. Returns the command's output.
+fn signed_in(server: &Server, machine: &Machine, arguments: &[&str]) -> CommandOutput {
     let (process, url) = signs_in(machine, arguments);
     let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
     assert!(http.get(sign_in_elsewhere(server, &url)).send().unwrap().status().is_success());
-    Told::from(process.wait_with_output().unwrap()).ok()
+    CommandOutput::from(process.wait_with_output().unwrap()).ok()
 }
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// Objects, one in a line.
+/// Parses JSON lines.
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(json).collect()
 }
 
 #[test]
-fn the_server_is_asked_who_is_signed_in() {
+fn status_asks_the_server() {
     let (mut server, machine) = (Server::start(), Machine::bare());
     machine.sign_in_by_forms(&server);
-    let status =
-        |arguments: &[&str]| Told::by(&mut machine.flyte(&[&["auth", "status"], arguments].concat()));
+    let status = |arguments: &[&str]| {
+        CommandOutput::of(&mut machine.flyte(&[&["auth", "status"], arguments].concat()))
+    };
     let said = status(&[]).ok().out;
     assert!(
         said.contains("Signed in:       yes\n") && said.contains("E-mail:          admin@localhost\n"),
         "{said}"
     );
 
-    let key = Told::by(&mut machine.flyte(&["create", "api-key", "ci"])).ok().out;
+    let key = CommandOutput::of(&mut machine.flyte(&["create", "api-key", "ci"])).ok().out;
     let job = |arguments: &[&str]| {
         let mut command = machine.flyte(&[&["auth", "status"], arguments].concat());
         command.env("FLYTE_API_KEY", key.trim()).env("FLYTE_ADMIN_CACERTFILEPATH", server.ca());
-        Told::by(&mut command)
+        CommandOutput::of(&mut command)
     };
     let said = json(&job(&["--json"]).ok().out);
     assert_eq!(
         (&said["signed_in"], &said["checked"], &said["rejected"]),
         (&true.into(), &true.into(), &Value::Null)
     );
-    let _ = Told::by(&mut machine.flyte(&["delete", "api-key", "ci", "--yes"])).ok();
-    let told = job(&["--json"]).failed(4);
-    let said = json(&told.out);
+    let _ = CommandOutput::of(&mut machine.flyte(&["delete", "api-key", "ci", "--yes"])).ok();
+    let output = job(&["--json"]).failed(4);
+    let said = json(&output.out);
     assert_eq!((&said["signed_in"], &said["checked"]), (&false.into(), &true.into()));
     assert!(
-        said["rejected"].as_str().unwrap().contains("ci") && !told.err.contains("auth login"),
-        "{told:?}"
+        said["rejected"].as_str().unwrap().contains("ci") && !output.err.contains("auth login"),
+        "{output:?}"
     );
     assert_eq!(json(&job(&["--json", "--offline"]).ok().out)["checked"], false);
 
-    // A server that is away says neither yes nor no.
+    // If the server is away, the answer is neither yes nor no.
     server.signal("KILL");
     let _ = server.wait();
-    let told = status(&[]).failed(1);
-    assert!(told.out.contains("(the server was not asked)"), "{told:?}");
-    assert!(told.err.contains("cannot ask the server") && told.err.contains("--offline"), "{told:?}");
+    let output = status(&[]).failed(1);
+    assert!(output.out.contains("(the server was not asked)"), "{output:?}");
+    assert!(output.err.contains("cannot ask the server") && output.err.contains("--offline"), "{output:?}");
     assert_eq!(status(&["--offline"]).ok().err, "");
     server.start_again();
 
-    let _ = Told::by(&mut server.command(&["user", "disable", "admin@localhost"])).ok();
-    let told = eventually("the account is refused", || {
-        let told = status(&[]);
-        (told.code != Some(0)).then_some(told)
+    let _ = CommandOutput::of(&mut server.command(&["user", "disable", "admin@localhost"])).ok();
+    let output = eventually("the account is refused", || {
+        let output = status(&[]);
+        (output.code != Some(0)).then_some(output)
     });
-    let told = told.failed(4);
+    let output = output.failed(4);
     assert!(
-        told.out.contains("Signed in:       no\nWhy not:") && told.err.contains("flyte auth login"),
-        "{told:?}"
+        output.out.contains("Signed in:       no\nWhy not:") && output.err.contains("flyte auth login"),
+        "{output:?}"
     );
 }
 
 #[test]
-fn another_account_is_chosen_and_the_first_login_stays() {
+fn choosing_another_account_keeps_the_first_login() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.configure(&server);
     let mut add = server.command(&["user", "add", "grace@example.com", "--name", "Grace", "--password-file"]);
-    let _ = Told::by(add.arg(server.password_file())).ok();
+    let _ = CommandOutput::of(add.arg(server.password_file())).ok();
     let browser = Browser::without_javascript();
     let sign_in = |email: &str| {
         browser.fill("input[name=email]", email);
@@ -106,10 +107,10 @@ fn another_account_is_chosen_and_the_first_login_stays() {
         browser.click("button[type=submit]");
         let _ = browser.arrives("/callback?");
     };
-    let end = |process: Child| Told::from(process.wait_with_output().unwrap()).ok().out;
+    let end = |process: Child| CommandOutput::from(process.wait_with_output().unwrap()).ok().out;
     let choose = ["auth", "login", "--select-account"];
 
-    // Nobody is signed in: there is nothing to choose from.
+    // No user is signed in, so there is no account to choose.
     let (process, url) = signs_in(&machine, &choose);
     assert!(url.contains("prompt=select_account"), "{url}");
     browser.go(&url);
@@ -128,7 +129,7 @@ fn another_account_is_chosen_and_the_first_login_stays() {
     browser.shows("Sign in");
     sign_in("grace@example.com");
     assert!(end(process).contains("as grace@example.com."));
-    let who = |machine: &Machine| Told::by(&mut machine.flyte(&["whoami"])).ok().out;
+    let who = |machine: &Machine| CommandOutput::of(&mut machine.flyte(&["whoami"])).ok().out;
     assert!(who(&machine).contains("admin@localhost"), "the first terminal stays signed in");
     assert!(who(&other).contains("grace@example.com"));
 
@@ -145,18 +146,18 @@ fn another_account_is_chosen_and_the_first_login_stays() {
 }
 
 #[test]
-fn the_events_of_a_sign_in_are_json_lines() {
+fn sign_in_events_are_json_lines() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.configure(&server);
-    let told = signed_in(&server, &machine, &["auth", "login", "-o", "json"]);
-    assert_eq!(told.err, "");
-    let events = lines(&told.out);
-    assert_eq!(events.len(), 2, "{told:?}");
+    let output = signed_in(&server, &machine, &["auth", "login", "-o", "json"]);
+    assert_eq!(output.err, "");
+    let events = lines(&output.out);
+    assert_eq!(events.len(), 2, "{output:?}");
     assert_eq!((&events[0]["event"], &events[0]["opened"]), (&"link".into(), &true.into()));
     assert!(events[0]["url"].as_str().unwrap().starts_with(&server.url("/oauth2/authorize?")));
     assert_eq!((&events[1]["event"], &events[1]["name"]), (&"done".into(), &"admin@localhost".into()));
-    let token = Told::by(&mut machine.flyte(&["auth", "token"])).ok().out;
-    assert!(!told.out.contains(token.trim()) && !told.out.contains("verifier="), "{told:?}");
+    let token = CommandOutput::of(&mut machine.flyte(&["auth", "token"])).ok().out;
+    assert!(!output.out.contains(token.trim()) && !output.out.contains("verifier="), "{output:?}");
 
     // With a code, and denied.
     let mut command = machine.flyte(&["auth", "login", "-o", "json", "--headless"]);
@@ -176,13 +177,14 @@ fn the_events_of_a_sign_in_are_json_lines() {
     assert!(events[0]["error"].as_str().unwrap().contains("denied"), "{line}");
     assert_eq!(login.wait().unwrap().code(), Some(4));
 
-    // What fails before it begins is told in the same way.
-    let told = Told::by(&mut machine.flyte(&["auth", "login", "-o", "json", "--insecure"])).failed(4);
-    assert_eq!(lines(&told.out)[0]["event"], "failed", "{told:?}");
+    // A failure before the start is reported in the same way.
+    let output =
+        CommandOutput::of(&mut machine.flyte(&["auth", "login", "-o", "json", "--insecure"])).failed(4);
+    assert_eq!(lines(&output.out)[0]["event"], "failed", "{output:?}");
 }
 
 #[test]
-fn a_sign_in_on_the_way_says_who_has_signed_in() {
+fn implicit_sign_in_names_the_account() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.configure(&server);
     let arguments = ["get", "project", "-o", "json", "--headless"];
@@ -191,12 +193,12 @@ fn a_sign_in_on_the_way_says_who_has_signed_in() {
     let mut process = command.spawn().unwrap();
     let (shown, said) = ShownDevice::in_output(process.stderr.take().unwrap());
     assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
-    let told = Told::from(process.wait_with_output().unwrap()).ok();
+    let output = CommandOutput::from(process.wait_with_output().unwrap()).ok();
     let said = said.join().unwrap();
     assert_eq!(said.matches("Signed in to").count(), 1, "{said}");
     let line = format!("Signed in to {} as admin@localhost.\n", server.url(""));
-    assert!(said.contains(&line) && !told.out.contains("Signed in"), "{said}{told:?}");
-    assert_eq!(Told::by(&mut machine.flyte(&["get", "project"])).ok().err, "");
+    assert!(said.contains(&line) && !output.out.contains("Signed in"), "{said}{output:?}");
+    assert_eq!(CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok().err, "");
 
     // For programs it is an event, beside the result.
     let other = Machine::bare();
@@ -213,5 +215,5 @@ fn a_sign_in_on_the_way_says_who_has_signed_in() {
     line.clear();
     err.read_to_string(&mut line).unwrap();
     assert_eq!(lines(&line).last().unwrap()["event"], "done", "{line}");
-    assert!(json(&Told::from(process.wait_with_output().unwrap()).ok().out).is_array());
+    assert!(json(&CommandOutput::from(process.wait_with_output().unwrap()).ok().out).is_array());
 }

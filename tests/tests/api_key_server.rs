@@ -1,9 +1,9 @@
-//! API keys at the real server: kept by the published plugin, used by the published client, and gone when they are deleted.
+//! API keys at the real server: managed by the published plugin, used by the published client, and invalid after deletion.
 
 use std::time::{Duration, Instant};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use flyte_e2e::{Machine, Person, Server, Told, eventually};
+use flyte_e2e::{CommandOutput, Machine, Person, Server, eventually};
 use serde_json::{Value, json};
 
 /// A call of Connect with JSON; the status and the body.
@@ -12,7 +12,7 @@ fn call(server: &Server, token: &str, method: &str, request: &Value) -> (u16, Va
     (answer.status().as_u16(), answer.json().unwrap())
 }
 
-/// What the token endpoint answers an API key.
+/// The token endpoint's answer to an API key.
 fn token(server: &Server, id: &str, secret: &str) -> (u16, Value) {
     let form = [("grant_type", "client_credentials"), ("scope", "openid offline_access all")];
     let answer = server
@@ -29,7 +29,7 @@ fn token(server: &Server, id: &str, secret: &str) -> (u16, Value) {
 fn administrator(server: &Server) -> (Machine, String) {
     let machine = Machine::with_keyring();
     machine.sign_in_by_forms(server);
-    let token = Told::by(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
+    let token = CommandOutput::of(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
     (machine, token)
 }
 
@@ -45,12 +45,12 @@ fn projects(server: &Server, token: &str) -> u16 {
 }
 
 #[test]
-fn the_published_plugin_keeps_keys_and_the_published_client_uses_one() {
+fn published_plugin_manages_keys_for_the_published_client() {
     let server = Server::start();
     let (machine, _) = administrator(&server);
     let published = |arguments: &[&str]| {
-        // So wide that the key stands on one line.
-        Told::by(machine.published_flyte(&server, &Person::Absent, arguments).env("COLUMNS", "400"))
+        // So wide that the key fits on one line.
+        CommandOutput::of(machine.published_flyte(&server, &Person::Absent, arguments).env("COLUMNS", "400"))
     };
     assert!(published(&["get", "api-key"]).ok().out.contains("No API keys found."));
     let made = plain(&published(&["create", "api-key", "--name", "My CI"]).ok().out);
@@ -60,32 +60,34 @@ fn the_published_plugin_keeps_keys_and_the_published_client_uses_one() {
     let key = made.split("FLYTE_API_KEY=\"").nth(1).unwrap().split('"').next().unwrap();
     let key = String::from_utf8(STANDARD.decode(key).unwrap()).unwrap();
     let parts: Vec<_> = key.split(':').collect();
-    // The plugin puts the port into the key, where the client that reads it takes it for the client ID.
+    // The plugin writes the port into the key, and the client reads it as the client ID.
     let [host, port, id, secret, org] = parts[..] else { panic!("{key}") };
     assert_eq!((format!("{host}:{port}"), id, org), (server.endpoint(), "my-ci", "None"));
     assert!(secret.starts_with("flyte_key_") && secret.len() == 59, "{secret}");
 
     let listed = published(&["get", "api-key"]).ok().out;
     assert!(listed.contains("my-ci") && !listed.contains(secret), "{listed}");
-    // The plugin can say neither: an administrator's key is a contributor's, and it ends.
-    let ours = Told::by(&mut machine.flyte(&["get", "api-key", "my-ci", "-o", "json"])).ok().out;
+    // The plugin cannot choose the role or expiry, so an administrator gets a contributor's key with an expiry.
+    let ours = CommandOutput::of(&mut machine.flyte(&["get", "api-key", "my-ci", "-o", "json"])).ok().out;
     let ours: Value = serde_json::from_str(&ours).unwrap();
     let lifetime = ours["expires_at"].as_i64().unwrap() - ours["created_at"].as_i64().unwrap();
     assert_eq!((lifetime, &ours["access"]["role"]), (90 * 86_400, &"contributor".into()));
     let shown = published(&["get", "api-key", "my-ci"]).ok().out;
     assert!(shown.contains("my-ci") && !shown.contains(secret), "{shown}");
 
-    // Another machine, with nothing but the key and the address. No port in the key, since the client cannot read one.
+    // Another machine with only the key and the address. The key has no port, because the client cannot read one.
     let job = Machine::bare();
     job.configure(&server);
     let key = STANDARD.encode(format!("localhost:{id}:{secret}:None"));
     let get = || {
         let arguments = ["--endpoint", &server.endpoint(), "get", "project"];
-        Told::by(job.published_flyte(&server, &Person::Absent, &arguments).env("FLYTE_API_KEY", &key))
+        CommandOutput::of(
+            job.published_flyte(&server, &Person::Absent, &arguments).env("FLYTE_API_KEY", &key),
+        )
     };
     let used = get().ok();
     assert!(used.out.contains("flytesnacks"), "{used:?}");
-    let me = Told::by(
+    let me = CommandOutput::of(
         job.published_flyte(&server, &Person::Absent, &["--endpoint", &server.endpoint(), "whoami"])
             .env("FLYTE_API_KEY", &key),
     );
@@ -102,7 +104,7 @@ fn the_published_plugin_keeps_keys_and_the_published_client_uses_one() {
 }
 
 #[test]
-fn a_deleted_key_is_dead_within_a_second_also_after_a_crash() {
+fn deleted_key_is_invalid_within_a_second_and_after_a_crash() {
     let mut server = Server::start();
     let (_machine, admin) = administrator(&server);
     let (status, made) =
@@ -124,7 +126,7 @@ fn a_deleted_key_is_dead_within_a_second_also_after_a_crash() {
 }
 
 #[test]
-fn both_secrets_work_during_the_overlap_and_then_the_new_one_alone() {
+fn old_secret_ends_with_the_overlap() {
     let server = Server::start();
     let (_machine, admin) = administrator(&server);
     let (_, made) = call(&server, &admin, "/flyteauth.ApiKeyService/CreateApiKey", &json!({"name": "ci"}));
@@ -138,7 +140,7 @@ fn both_secrets_work_during_the_overlap_and_then_the_new_one_alone() {
 }
 
 #[test]
-fn an_expired_key_says_so_and_its_tokens_end_with_it() {
+fn expired_key_has_its_own_error_and_its_tokens_end() {
     let server = Server::start();
     let (_machine, admin) = administrator(&server);
     let create = json!({"name": "ci", "lifetime": "3"});

@@ -1,10 +1,10 @@
-//! A checked-out repository decides nothing about tokens before the person has agreed.
+//! Settings of a checked-out repository about tokens need the user's approval.
 
 use std::{fs, process::Command};
 
-use flyte_e2e::{Machine, Server, Told};
+use flyte_e2e::{CommandOutput, Machine, Server};
 
-/// A repository on the machine whose configuration names a server and, in one more line, something that matters.
+/// A repository whose configuration names a server and has one more setting, which needs approval.
 fn checkout(machine: &Machine, server: &Server, line: &str) -> std::path::PathBuf {
     let repository = machine.home().join("repository");
     fs::create_dir_all(repository.join(".git")).unwrap();
@@ -14,12 +14,12 @@ fn checkout(machine: &Machine, server: &Server, line: &str) -> std::path::PathBu
     repository
 }
 
-fn run_there(command: &mut Command, repository: &std::path::Path) -> Told {
-    Told::by(command.current_dir(repository))
+fn run_there(command: &mut Command, repository: &std::path::Path) -> CommandOutput {
+    CommandOutput::of(command.current_dir(repository))
 }
 
 #[test]
-fn a_command_in_a_checkouts_configuration_is_not_run_before_it_is_approved() {
+fn command_of_a_checkout_runs_only_after_approval() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.sign_in(&server);
     let mark = machine.home().join("mark");
@@ -29,31 +29,31 @@ fn a_command_in_a_checkouts_configuration_is_not_run_before_it_is_approved() {
         mark.display()
     );
     let repository = checkout(&machine, &server, &line);
-    let told = run_there(&mut machine.flyte(&["get", "project"]), &repository).failed(1);
-    assert!(told.err.contains("admin.command: touch") && told.err.contains("--config"), "{told:?}");
+    let output = run_there(&mut machine.flyte(&["get", "project"]), &repository).failed(1);
+    assert!(output.err.contains("admin.command: touch") && output.err.contains("--config"), "{output:?}");
     assert!(!mark.exists());
-    // Changed by the person's own hand, it is still to be looked at: what was there before is not theirs.
+    // After the user changes the file, the old settings in it still need approval.
     let _ =
         run_there(&mut machine.flyte(&["create", "config", "--project", "p", "--force"]), &repository).ok();
-    let told = run_there(&mut machine.flyte(&["get", "project"]), &repository).failed(1);
-    assert!(told.err.contains("before you have approved it"), "{told:?}");
+    let output = run_there(&mut machine.flyte(&["get", "project"]), &repository).failed(1);
+    assert!(output.err.contains("before you have approved it"), "{output:?}");
     assert!(!mark.exists());
 }
 
 #[test]
-fn what_the_person_names_or_writes_is_theirs() {
+fn named_and_written_files_need_no_approval() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.sign_in(&server);
     let repository = checkout(&machine, &server, &format!("caCertFilePath: {}", server.ca().display()));
     let _ = run_there(&mut machine.flyte(&["get", "project"]), &repository).failed(1);
     let named = ["--config", ".flyte/config.yaml", "get", "project"];
     let _ = run_there(&mut machine.flyte(&named), &repository).ok();
-    // Written by `create config`, it needs no second look.
+    // A file written by `create config` needs no approval.
     fs::remove_file(repository.join(".flyte/config.yaml")).unwrap();
     let (url, ca) = (server.url(""), server.ca());
     let write = ["create", "config", "--endpoint", &url, "--ca-cert-file", ca.to_str().unwrap()];
     let _ = run_there(&mut machine.flyte(&write), &repository).ok();
     assert!(repository.join(".flyte/config.yaml").exists());
-    let told = run_there(&mut machine.flyte(&["get", "project"]), &repository).ok();
-    assert!(told.out.contains("flytesnacks"), "{told:?}");
+    let output = run_there(&mut machine.flyte(&["get", "project"]), &repository).ok();
+    assert!(output.out.contains("flytesnacks"), "{output:?}");
 }

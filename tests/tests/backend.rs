@@ -1,8 +1,8 @@
-//! A plain Flyte 2 backend, which has no sign-in: what works there works, and what cannot is told as that.
+//! A plain Flyte 2 backend, which has no sign-in: most commands work, and the others explain why they cannot.
 
 use std::process::Command;
 
-use flyte_e2e::{Certificate, Flaw, Machine, StandIn, Told};
+use flyte_e2e::{Certificate, CommandOutput, Flaw, Machine, StandIn};
 use serde_json::Value;
 
 /// A machine's command for a backend, without any login.
@@ -21,38 +21,39 @@ fn flyte(
     command
 }
 
-/// The command says that there is no sign-in, and what to put in front.
+/// Asserts that the command says that there is no sign-in, and how to add one.
 #[track_caller]
-fn tells_that_there_is_none(told: &Told) {
-    let text = &told.err;
-    assert!(text.contains("has no sign-in") && text.contains("docs/guide/backend.md"), "{told:?}");
+fn assert_no_sign_in(output: &CommandOutput) {
+    let text = &output.err;
+    assert!(text.contains("has no sign-in") && text.contains("docs/guide/backend.md"), "{output:?}");
     for wrong in
         ["Log in again", "Check admin.endpoint", "not a Flyte control plane", "not signed in", "auth login`"]
     {
-        assert!(!text.contains(wrong), "{wrong}: {told:?}");
+        assert!(!text.contains(wrong), "{wrong}: {output:?}");
     }
 }
 
 #[test]
-fn commands_work_and_the_missing_sign_in_is_told() {
+fn commands_work_and_explain_the_missing_sign_in() {
     let certificate = Certificate::new(Flaw::None);
     for certificate in [None, Some(&certificate)] {
         let (backend, machine) = (StandIn::plain_backend(certificate), Machine::bare());
-        let run = |arguments: &[&str]| Told::by(&mut flyte(&machine, &backend, certificate, arguments));
+        let run =
+            |arguments: &[&str]| CommandOutput::of(&mut flyte(&machine, &backend, certificate, arguments));
         let projects = run(&["get", "project"]).ok();
         assert!(projects.out.contains("flytesnacks"), "{projects:?}");
         for command in [&["whoami"][..], &["auth", "login"], &["auth", "token"]] {
-            tells_that_there_is_none(&run(command).failed(1));
+            assert_no_sign_in(&run(command).failed(1));
         }
         let status = run(&["auth", "status"]);
-        tells_that_there_is_none(&status);
+        assert_no_sign_in(&status);
         assert_ne!(status.code, Some(0));
         let doctor = run(&["auth", "doctor", "-o", "json"]).ok();
         let report: Value = serde_json::from_str(&doctor.out).unwrap();
         let discovery =
             report["checks"].as_array().unwrap().iter().find(|check| check["check"] == "discovery");
         assert!(discovery.unwrap()["found"].as_str().unwrap().contains("has no sign-in"), "{report}");
-        // What it does not have at all.
+        // A service that it does not have.
         let missing = run(&["get", "api-key"]).failed(1);
         assert!(missing.err.contains("switched off") && missing.err.contains("older"), "{missing:?}");
         assert!(backend.asked().iter().all(|asked| asked.header("authorization").is_empty()));
@@ -60,12 +61,12 @@ fn commands_work_and_the_missing_sign_in_is_told() {
 }
 
 #[test]
-fn other_modes_are_judged_by_what_they_need() {
+fn doctor_checks_what_each_mode_needs() {
     let certificate = Certificate::new(Flaw::None);
     let (backend, machine) = (StandIn::plain_backend(Some(&certificate)), Machine::bare());
     let run = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mut command = flyte(&machine, &backend, Some(&certificate), arguments);
-        Told::by(command.envs(variables.iter().copied()))
+        CommandOutput::of(command.envs(variables.iter().copied()))
     };
     let by_command: &[_] =
         &[("FLYTE_AUTH_TYPE", "ExternalCommand"), ("FLYTE_AUTH_COMMAND", "echo from-outside")];
@@ -74,25 +75,25 @@ fn other_modes_are_judged_by_what_they_need() {
         let projects = run(&["get", "project"], mode).ok();
         assert!(projects.out.contains("flytesnacks"), "{projects:?}");
     }
-    let told = backend.asked_for("ListProjects");
-    let tokens: Vec<_> = told.iter().map(|asked| asked.header("authorization")).collect();
+    let output = backend.asked_for("ListProjects");
+    let tokens: Vec<_> = output.iter().map(|asked| asked.header("authorization")).collect();
     assert_eq!(tokens, ["Bearer from-outside", ""]);
     let doctor = run(&["auth", "doctor", "-o", "json"], passthrough).ok();
     assert!(doctor.out.contains("not needed by authType Passthrough"), "{doctor:?}");
-    // The token is not accepted: that is what fails, not discovery.
+    // The rejected token is the failure, not discovery.
     let doctor = run(&["auth", "doctor", "-o", "json"], by_command).failed(1);
     let report: Value = serde_json::from_str(&doctor.out).unwrap();
     for check in report["checks"].as_array().unwrap() {
         assert_eq!(check["verdict"] == "fail", check["check"] == "sign-in", "{check}");
     }
-    // Credentials that were given are not left out silently.
+    // Configured credentials are not dropped silently.
     let key = "bG9jYWxob3N0OjE6Y2k6czNjcmV0Ok5vbmU=";
-    let told = Told::by(machine.flyte(&["get", "project"]).env("FLYTE_API_KEY", key));
-    assert_eq!(told.code, Some(1), "{told:?}");
+    let output = CommandOutput::of(machine.flyte(&["get", "project"]).env("FLYTE_API_KEY", key));
+    assert_eq!(output.code, Some(1), "{output:?}");
 }
 
 #[test]
-fn the_package_works_there_too() {
+fn python_package_works_without_a_sign_in() {
     let certificate = Certificate::new(Flaw::None);
     let (backend, machine) = (StandIn::plain_backend(Some(&certificate)), Machine::bare());
     let python = flyte_e2e::target().join("peers/ours/bin/python");
@@ -106,7 +107,10 @@ fn the_package_works_there_too() {
         backend.endpoint(),
         certificate.ca().display()
     );
-    let told = Told::by(machine.command(python).args(["-c", &script])).ok();
-    assert!(told.out.contains("['flytesnacks']"), "{told:?}");
-    assert!(told.out.contains("has no sign-in") && told.out.contains("docs/guide/backend.md"), "{told:?}");
+    let output = CommandOutput::of(machine.command(python).args(["-c", &script])).ok();
+    assert!(output.out.contains("['flytesnacks']"), "{output:?}");
+    assert!(
+        output.out.contains("has no sign-in") && output.out.contains("docs/guide/backend.md"),
+        "{output:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! What is wrong with the configuration, the endpoint, the machine: each is told with what to do next, and loses nothing.
+//! Problems of the configuration, the endpoint and the machine: each error says what to do next, and nothing is lost.
 
 use std::{
     fs,
@@ -6,15 +6,15 @@ use std::{
     process::Command,
 };
 
-use flyte_e2e::{Certificate, Flaw, Machine, Server, Told, WebServer, binary, files};
+use flyte_e2e::{Certificate, CommandOutput, Flaw, Machine, Server, WebServer, binary, files};
 
 const TOKEN: [&str; 3] = ["auth", "token", "--no-login"];
 
-/// The three parts of a failure as the person reads them.
-fn parts(told: &Told) -> (&str, &str, &str) {
+/// The three parts of a failure as the user reads them.
+fn parts(output: &CommandOutput) -> (&str, &str, &str) {
     let line = |label: &str| {
-        let found = told.err.lines().find_map(|line| line.trim_start().strip_prefix(label));
-        found.unwrap_or_else(|| panic!("no {label} in {told:?}"))
+        let found = output.err.lines().find_map(|line| line.trim_start().strip_prefix(label));
+        found.unwrap_or_else(|| panic!("no {label} in {output:?}"))
     };
     (line("error: "), line("cause: "), line("next: "))
 }
@@ -29,13 +29,13 @@ fn about_to_renew() -> (Server, Machine, usize) {
     (server, machine, before)
 }
 
-/// How many token requests the server has answered well.
+/// The number of successful token requests at the server.
 fn issued(server: &Server) -> usize {
     server.logged(&["path=\"/oauth2/token\"", "status=200"])
 }
 
 #[test]
-fn a_mistake_in_the_configuration_is_told_by_file_line_and_key() {
+fn wrong_configuration_names_file_line_and_key() {
     let machine = Machine::bare();
     fs::create_dir(machine.home().join(".flyte")).unwrap();
     let path = machine.config();
@@ -53,37 +53,37 @@ fn a_mistake_in_the_configuration_is_told_by_file_line_and_key() {
     ] {
         fs::write(&path, text).unwrap();
         for command in [&["get", "project"][..], &["auth", "login"], &["whoami"]] {
-            let told = Told::by(&mut machine.flyte(command)).failed(1);
-            let (what, why, next) = parts(&told);
+            let output = CommandOutput::of(&mut machine.flyte(command)).failed(1);
+            let (what, why, next) = parts(&output);
             assert_eq!(what, "cannot use the configuration");
-            assert!(why.starts_with(&format!("{}{place}", path.display())), "{told:?}");
-            assert!(why.contains(reason), "{told:?}");
+            assert!(why.starts_with(&format!("{}{place}", path.display())), "{output:?}");
+            assert!(why.contains(reason), "{output:?}");
             assert_eq!(next, format!("Correct that line of {}.", path.display()));
         }
-        // What cannot be understood is not overwritten either.
+        // An unreadable file is not overwritten either.
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 }
 
 #[test]
-fn a_web_console_is_told_from_a_control_plane() {
+fn web_console_is_recognized() {
     let certificate = Certificate::new(Flaw::None);
     let console = WebServer::start(&certificate, 200);
     let machine = Machine::bare();
-    let told = Told::by(
+    let output = CommandOutput::of(
         machine
             .flyte(&["--endpoint", &console.endpoint(), "auth", "login"])
             .env("FLYTE_ADMIN_CACERTFILEPATH", certificate.ca()),
     )
     .failed(1);
-    let (what, why, next) = parts(&told);
+    let (what, why, next) = parts(&output);
     assert_eq!(what, format!("cannot sign in to https://{}", console.endpoint()));
-    assert!(why.contains("is not a Flyte control plane: it answered with a web page"), "{told:?}");
-    assert!(next.contains("not the web console's") && next.contains("flyte create config"), "{told:?}");
+    assert!(why.contains("is not a Flyte control plane: it answered with a web page"), "{output:?}");
+    assert!(next.contains("not the web console's") && next.contains("flyte create config"), "{output:?}");
 }
 
 #[test]
-fn a_bad_certificate_is_told_and_ends_no_session() {
+fn invalid_certificate_is_explained_and_keeps_the_session() {
     let (mut server, machine, _) = about_to_renew();
     server.signal("KILL");
     server.wait();
@@ -97,35 +97,37 @@ fn a_bad_certificate_is_told_and_ends_no_session() {
     ] {
         let certificate = Certificate::new(flaw);
         let impostor = WebServer::at(server.port(), &certificate.pem(), 200);
-        let told = Told::by(machine.flyte(&TOKEN).env("FLYTE_ADMIN_CACERTFILEPATH", certificate.ca()));
-        let told = told.failed(1);
-        let (what, why, next) = parts(&told);
+        let output =
+            CommandOutput::of(machine.flyte(&TOKEN).env("FLYTE_ADMIN_CACERTFILEPATH", certificate.ca()));
+        let output = output.failed(1);
+        let (what, why, next) = parts(&output);
         assert_eq!(what, "cannot get a token");
-        assert!(why.contains(&server.endpoint()) && why.contains(reason), "{flaw:?}: {told:?}");
-        assert!(next.contains(advice), "{flaw:?}: {told:?}");
-        // Nothing was said to it: neither a token nor anything else.
+        assert!(why.contains(&server.endpoint()) && why.contains(reason), "{flaw:?}: {output:?}");
+        assert!(next.contains(advice), "{flaw:?}: {output:?}");
+        // Nothing was sent to it, not even a token.
         assert!(!impostor.log().contains("HTTP/1.1"), "{flaw:?}: {}", impostor.log());
     }
     server.start_again();
-    let _ = Told::by(&mut machine.flyte(&TOKEN)).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&TOKEN)).ok();
 }
 
 #[test]
-fn a_ca_file_that_is_none_is_told() {
+fn invalid_ca_file_is_an_error() {
     let (server, machine, before) = about_to_renew();
     let rubbish = machine.home().join("rubbish.pem");
     fs::write(&rubbish, "no certificate").unwrap();
     for file in [&rubbish, Path::new("/nowhere/ca.pem")] {
-        let told = Told::by(machine.flyte(&TOKEN).env("FLYTE_ADMIN_CACERTFILEPATH", file)).failed(1);
-        let (_, why, next) = parts(&told);
-        assert!(why.contains(&format!("cannot use the CA file {}", file.display())), "{told:?}");
-        assert!(next.contains("--ca-cert-file FILE"), "{told:?}");
+        let output =
+            CommandOutput::of(machine.flyte(&TOKEN).env("FLYTE_ADMIN_CACERTFILEPATH", file)).failed(1);
+        let (_, why, next) = parts(&output);
+        assert!(why.contains(&format!("cannot use the CA file {}", file.display())), "{output:?}");
+        assert!(next.contains("--ca-cert-file FILE"), "{output:?}");
     }
-    let _ = Told::by(&mut machine.flyte(&TOKEN)).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&TOKEN)).ok();
     assert_eq!(issued(&server), before + 1);
 }
 
-/// `flyte` on a machine whose clock is wrong by this much, such as `+2h`.
+/// `flyte` on a machine whose clock is wrong by this amount, for example `+2h`.
 fn at_another_time(machine: &Machine, offset: &str, arguments: &[&str]) -> Command {
     let mut command = machine.command("faketime");
     command.args(["--exclude-monotonic", "-f", offset]).arg(binary("flyte")).args(arguments);
@@ -133,38 +135,38 @@ fn at_another_time(machine: &Machine, offset: &str, arguments: &[&str]) -> Comma
 }
 
 #[test]
-fn a_wrong_clock_costs_no_login() {
+fn wrong_clock_keeps_the_login() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.sign_in_by_forms(&server);
     // A clock that is fast: the token looks expired and is renewed, once.
     for _ in 0..3 {
-        let _ = Told::by(&mut at_another_time(&machine, "+2h", &["get", "project"])).ok();
+        let _ = CommandOutput::of(&mut at_another_time(&machine, "+2h", &["get", "project"])).ok();
     }
     assert_eq!(issued(&server), 2);
     // Slow by years: the server's certificate lies in the future, and that says why.
-    let told = Told::by(&mut at_another_time(&machine, "-3650d", &["get", "project"])).failed(1);
-    let (_, why, next) = parts(&told);
-    assert!(why.contains("is not valid yet; one of the two clocks is wrong"), "{told:?}");
-    assert!(next.contains("Check this machine's clock"), "{told:?}");
-    // Set right again, the login is there.
-    let _ = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+    let output = CommandOutput::of(&mut at_another_time(&machine, "-3650d", &["get", "project"])).failed(1);
+    let (_, why, next) = parts(&output);
+    assert!(why.contains("is not valid yet; one of the two clocks is wrong"), "{output:?}");
+    assert!(next.contains("Check this machine's clock"), "{output:?}");
+    // With the right time, the login still exists.
+    let _ = CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok();
 }
 
 #[test]
-fn a_full_disk_spends_no_refresh_token() {
+fn full_disk_keeps_the_refresh_token() {
     let (server, machine, before) = about_to_renew();
     let kept = files(&machine.home().join(".local/share"));
     // Every write fails as on a full disk.
     let mut command = machine.command("sh");
     command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""]).arg(binary("flyte")).args(TOKEN);
-    let told = Told::by(&mut command).failed(4);
-    let (what, why, next) = parts(&told);
+    let output = CommandOutput::of(&mut command).failed(4);
+    let (what, why, next) = parts(&output);
     assert_eq!(what, "cannot get a token");
-    assert!(why.contains("there is no room left to keep the tokens"), "{told:?}");
-    assert!(next.contains("Make room on that disk") && next.contains("Your login was kept."), "{told:?}");
+    assert!(why.contains("there is no room left to keep the tokens"), "{output:?}");
+    assert!(next.contains("Make room on that disk") && next.contains("Your login was kept."), "{output:?}");
     assert_eq!(issued(&server), before, "nothing was asked for that could not be kept");
     assert_eq!(files(&machine.home().join(".local/share")), kept);
-    let _ = Told::by(&mut machine.flyte(&TOKEN)).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&TOKEN)).ok();
 }
 
 /// The encrypted file of a machine that has signed in once.
@@ -174,7 +176,7 @@ fn token_file(machine: &Machine) -> PathBuf {
 }
 
 #[test]
-fn a_damaged_token_file_is_set_aside_and_said() {
+fn damaged_token_file_is_renamed_with_a_warning() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.sign_in_by_forms(&server);
     let path = token_file(&machine);
@@ -182,39 +184,39 @@ fn a_damaged_token_file_is_set_aside_and_said() {
     let mut bad = good.clone();
     *bad.last_mut().unwrap() ^= 1;
     fs::write(&path, &bad).unwrap();
-    let told = Told::by(&mut machine.flyte(&["get", "project"])).failed(4);
+    let output = CommandOutput::of(&mut machine.flyte(&["get", "project"])).failed(4);
     assert!(
-        told.err.contains("the stored login is damaged or its key is gone; it was set aside"),
-        "{told:?}"
+        output.err.contains("the stored login is damaged or its key is gone; it was set aside"),
+        "{output:?}"
     );
-    assert!(parts(&told).2.contains("flyte auth login"), "{told:?}");
-    // It is not lost: what was damaged may be mended.
+    assert!(parts(&output).2.contains("flyte auth login"), "{output:?}");
+    // The file is not lost, so it can be repaired.
     let aside: Vec<_> = files(path.parent().unwrap());
     assert_eq!(aside.len(), 1, "{aside:?}");
     assert!(aside[0].0.to_string_lossy().contains(".corrupt-") && aside[0].1 == bad);
     fs::write(&path, &good).unwrap();
-    let _ = Told::by(&mut machine.flyte(&["get", "project"])).ok();
-    // Or one signs in again.
+    let _ = CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok();
+    // Or the user signs in again.
     fs::write(&path, b"").unwrap();
     machine.sign_in_by_forms(&server);
-    let _ = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok();
 }
 
 #[test]
-fn what_is_wrong_with_the_server_settings_is_told_by_file_and_line() {
+fn wrong_server_settings_name_file_and_line() {
     let machine = Machine::bare();
     let file = machine.home().join("server.toml");
     fs::write(&file, "[tokens]\naccess-token-ttl = \"soon\"\nacces-token-ttl = \"1h\"\n").unwrap();
     let mut command = machine.command(binary("flyte-server"));
-    let told = Told::by(command.arg("--config").arg(&file)).failed(2);
+    let output = CommandOutput::of(command.arg("--config").arg(&file)).failed(2);
     assert!(
-        told.err.contains(&format!("{}:2: \"tokens.access-token-ttl\" is \"soon\"", file.display())),
-        "{told:?}"
+        output.err.contains(&format!("{}:2: \"tokens.access-token-ttl\" is \"soon\"", file.display())),
+        "{output:?}"
     );
     assert!(
-        told.err.contains(&format!("{}:3: there is no setting \"tokens.acces-token-ttl\"", file.display())),
-        "{told:?}"
+        output.err.contains(&format!("{}:3: there is no setting \"tokens.acces-token-ttl\"", file.display())),
+        "{output:?}"
     );
-    // It had begun nothing.
+    // The server had not started anything.
     assert_eq!(files(&machine.home().join(".local")), Vec::new());
 }

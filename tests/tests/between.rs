@@ -1,4 +1,4 @@
-//! What stands between this machine and the control plane: its answers, and proxies.
+//! Proxies and other servers between this machine and the control plane.
 
 use std::{
     io::{Read as _, Write as _},
@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use flyte_e2e::{Certificate, Flaw, Machine, Reply, StandIn, Told, free_port};
+use flyte_e2e::{Certificate, CommandOutput, Flaw, Machine, Reply, StandIn, free_port};
 
 const PAGE: &str = "text/html; charset=utf-8";
 
@@ -22,7 +22,7 @@ fn by_command(machine: &Machine, endpoint: &str, certificate: &Certificate) -> C
 }
 
 #[test]
-fn answers_of_what_is_in_front_are_told_as_theirs() {
+fn answers_of_proxies_are_recognized() {
     let certificate = Certificate::new(Flaw::None);
     for (reply, exit, expected) in [
         (
@@ -76,46 +76,53 @@ fn answers_of_what_is_in_front_are_told_as_theirs() {
         let shown = format!("{reply:?}");
         let front = StandIn::start(Some(&certificate), move |_| reply.clone());
         let machine = Machine::bare();
-        // With a token in hand, and where it is still to be found out how to get one.
-        let with_token =
-            Told::by(by_command(&machine, &front.endpoint(), &certificate).args(["get", "run"]).args([
+        // With a token, and before the client knows how to get one.
+        let with_token = CommandOutput::of(
+            by_command(&machine, &front.endpoint(), &certificate).args(["get", "run"]).args([
                 "--project",
                 "p",
                 "--domain",
                 "d",
-            ]));
-        let login = Told::by(
+            ]),
+        );
+        let login = CommandOutput::of(
             machine
                 .flyte(&["--endpoint", &front.endpoint(), "auth", "login"])
                 .env("FLYTE_ADMIN_CACERTFILEPATH", certificate.ca()),
         );
-        for told in [with_token, login] {
-            assert_eq!(told.code, Some(exit), "{shown}: {told:?}");
+        for output in [with_token, login] {
+            assert_eq!(output.code, Some(exit), "{shown}: {output:?}");
             for expected in expected {
-                assert!(told.err.contains(expected), "{expected}: {told:?}");
+                assert!(output.err.contains(expected), "{expected}: {output:?}");
             }
             for wrong in ["not a Flyte control plane", "t0ken", "\u{1b}", "\u{202e}", "admin.endpoint"] {
-                assert!(!told.err.contains(wrong), "{wrong}: {told:?}");
+                assert!(!output.err.contains(wrong), "{wrong}: {output:?}");
             }
         }
     }
 }
 
 #[test]
-fn tls_and_plain_http_that_are_mixed_up_are_told() {
+fn mixed_up_tls_and_plain_http_are_explained() {
     let machine = Machine::bare();
     let plain = StandIn::plain_backend(None);
-    let told = Told::by(&mut machine.flyte(&["--endpoint", &plain.endpoint(), "get", "project"])).failed(1);
-    assert!(told.err.contains("does not speak TLS") && told.err.contains("--insecure"), "{told:?}");
+    let output =
+        CommandOutput::of(&mut machine.flyte(&["--endpoint", &plain.endpoint(), "get", "project"])).failed(1);
+    assert!(output.err.contains("does not speak TLS") && output.err.contains("--insecure"), "{output:?}");
     let nginx = StandIn::start(None, |_| {
         Reply::new(400, PAGE, "<title>400 The plain HTTP request was sent to HTTPS port</title>")
     });
-    let told =
-        Told::by(&mut machine.flyte(&["--insecure", "--endpoint", &nginx.endpoint(), "get", "project"]));
-    assert!(told.failed(1).err.contains("The server has TLS: leave out --insecure"));
+    let output = CommandOutput::of(&mut machine.flyte(&[
+        "--insecure",
+        "--endpoint",
+        &nginx.endpoint(),
+        "get",
+        "project",
+    ]));
+    assert!(output.failed(1).err.contains("The server has TLS: leave out --insecure"));
 }
 
-/// A proxy that notes what it is asked, and takes every tunnel to one port of this machine.
+/// A proxy that records its requests, and connects every tunnel to one port of this machine.
 struct Proxy {
     port: u16,
     asked: Arc<Mutex<Vec<String>>>,
@@ -156,21 +163,21 @@ impl Proxy {
 }
 
 #[test]
-fn a_proxy_is_used_with_any_password_and_passed_where_it_should_be() {
+fn proxy_works_with_any_password_and_no_proxy_bypasses_it() {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
-    // The certificate is for other.example, which is nowhere but behind the proxy.
+    // The certificate is for other.example, which exists only behind the proxy.
     let certificate = Certificate::new(Flaw::AnotherName);
     let backend = StandIn::plain_backend(Some(&certificate));
     let (proxy, machine) = (Proxy::to(backend.port()), Machine::bare());
     let run = |variables: &[(&str, &str)]| {
         let mut command = machine.flyte(&["--endpoint", "other.example:8443", "get", "project"]);
         command.env("FLYTE_ADMIN_CACERTFILEPATH", certificate.ca());
-        Told::by(command.envs(variables.iter().copied()))
+        CommandOutput::of(command.envs(variables.iter().copied()))
     };
     let address = format!("http://ada:p@ss:w/rd#%?&@127.0.0.1:{}", proxy.port);
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "FLYTE_ADMIN_HTTPPROXYURL"] {
-        let told = run(&[(name, &address), ("NO_PROXY", "other.example:443,*.example.org")]).ok();
-        assert!(told.out.contains("flytesnacks"), "{name}: {told:?}");
+        let output = run(&[(name, &address), ("NO_PROXY", "other.example:443,*.example.org")]).ok();
+        assert!(output.out.contains("flytesnacks"), "{name}: {output:?}");
         let asked = proxy.asked();
         let credentials = format!("proxy-authorization: Basic {}", STANDARD.encode("ada:p@ss:w/rd#%?&"));
         assert!(
@@ -180,41 +187,44 @@ fn a_proxy_is_used_with_any_password_and_passed_where_it_should_be() {
             "{name}: {asked:?}"
         );
     }
-    // Around it, where NO_PROXY says so: nothing has that name there.
+    // NO_PROXY bypasses the proxy, so the name cannot be resolved.
     for exempt in ["other.example:8443", "*.example", ".example", "example", "OTHER.EXAMPLE", "*"] {
-        let told = run(&[("HTTPS_PROXY", &address), ("no_proxy", exempt)]).failed(1);
-        assert!(told.err.contains("the host name cannot be resolved"), "{exempt}: {told:?}");
+        let output = run(&[("HTTPS_PROXY", &address), ("no_proxy", exempt)]).failed(1);
+        assert!(output.err.contains("the host name cannot be resolved"), "{exempt}: {output:?}");
         assert_eq!(proxy.asked(), Vec::<String>::new(), "{exempt}");
     }
 }
 
 #[test]
-fn a_dead_proxy_is_named_with_its_setting_and_is_no_way_to_this_machine() {
+fn dead_proxy_is_named_and_not_used_for_this_machine() {
     let certificate = Certificate::new(Flaw::None);
     let (backend, machine) = (StandIn::plain_backend(Some(&certificate)), Machine::bare());
     let dead = format!("http://ada:hunter2@127.0.0.1:{}", free_port());
     let run = |endpoint: &str, name: &str, value: &str| {
         let mut command = machine.flyte(&["--endpoint", endpoint, "get", "project"]);
-        Told::by(command.env("FLYTE_ADMIN_CACERTFILEPATH", certificate.ca()).env(name, value))
+        CommandOutput::of(command.env("FLYTE_ADMIN_CACERTFILEPATH", certificate.ca()).env(name, value))
     };
     for name in ["HTTPS_PROXY", "https_proxy", "all_proxy"] {
-        let told = run("flyte.example.com", name, &dead).failed(1);
+        let output = run("flyte.example.com", name, &dead).failed(1);
         let place = dead.rsplit('@').next().unwrap();
-        assert!(told.err.contains(&format!("the proxy {place} ({name}) cannot be used")), "{told:?}");
-        assert!(told.err.contains("refused") && told.err.contains(&format!("Check {name}")), "{told:?}");
-        assert!(!told.err.contains("hunter2"), "{told:?}");
-        // This machine is reached without it, whatever it is.
+        assert!(output.err.contains(&format!("the proxy {place} ({name}) cannot be used")), "{output:?}");
+        assert!(
+            output.err.contains("refused") && output.err.contains(&format!("Check {name}")),
+            "{output:?}"
+        );
+        assert!(!output.err.contains("hunter2"), "{output:?}");
+        // This machine is always reached without the proxy.
         for value in [dead.as_str(), "no proxy at all"] {
-            let told = run(&backend.endpoint(), name, value).ok();
-            assert!(told.out.contains("flytesnacks"), "{told:?}");
+            let output = run(&backend.endpoint(), name, value).ok();
+            assert!(output.out.contains("flytesnacks"), "{output:?}");
         }
     }
-    let told = run(&backend.endpoint(), "FLYTE_ADMIN_HTTPPROXYURL", &dead).failed(1);
-    assert!(told.err.contains("(admin.httpProxyURL) cannot be used"), "{told:?}");
-    let told = run("127.1.2.3.example.invalid", "ALL_PROXY", &dead.replace("http:", "socks5h:")).failed(1);
-    assert!(told.err.contains("(ALL_PROXY) cannot be used: nothing answers"), "{told:?}");
-    let told = run("flyte.example.invalid", "ALL_PROXY", &dead.replace("http:", "socks5:")).failed(1);
-    assert!(told.err.contains("cannot be resolved") && told.err.contains("socks5h://"), "{told:?}");
-    let told = run("flyte.example.com", "HTTPS_PROXY", "http://ada:hunter2@:1").failed(1);
-    assert!(told.err.contains("HTTPS_PROXY") && !told.err.contains("hunter2"), "{told:?}");
+    let output = run(&backend.endpoint(), "FLYTE_ADMIN_HTTPPROXYURL", &dead).failed(1);
+    assert!(output.err.contains("(admin.httpProxyURL) cannot be used"), "{output:?}");
+    let output = run("127.1.2.3.example.invalid", "ALL_PROXY", &dead.replace("http:", "socks5h:")).failed(1);
+    assert!(output.err.contains("(ALL_PROXY) cannot be used: nothing answers"), "{output:?}");
+    let output = run("flyte.example.invalid", "ALL_PROXY", &dead.replace("http:", "socks5:")).failed(1);
+    assert!(output.err.contains("cannot be resolved") && output.err.contains("socks5h://"), "{output:?}");
+    let output = run("flyte.example.com", "HTTPS_PROXY", "http://ada:hunter2@:1").failed(1);
+    assert!(output.err.contains("HTTPS_PROXY") && !output.err.contains("hunter2"), "{output:?}");
 }

@@ -1,17 +1,17 @@
-//! CI jobs with a pseudo-terminal (Buildkite, `docker run -t`): nobody sits at it, so nothing is asked.
+//! CI jobs with a pseudo-terminal (Buildkite, `docker run -t`) have no user, so `flyte` asks no questions.
 
 use std::{fs, process::Stdio};
 
-use flyte_e2e::{Machine, Server, Told, binary, eventually};
+use flyte_e2e::{CommandOutput, Machine, Server, binary, eventually};
 
-/// What `flyte` shows at a terminal whose input never ends, with one more variable; its exit code.
+/// Runs `flyte` at a terminal whose input never ends, with more variables. Returns its exit code and output.
 fn in_a_job(machine: &Machine, variables: &[(&str, &str)], arguments: &str) -> (Option<i32>, String) {
     let line = format!("{} {arguments}", binary("flyte").display());
     let shown = machine.home().join("shown");
     let mut command = machine.command("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     command.envs(variables.iter().copied());
-    // Where it could open one, it would wait for somebody to come back from it.
+    // If it opened a browser, it would wait for a user.
     command.env("BROWSER", "true %s");
     let output = fs::File::create(&shown).unwrap();
     let mut job = command.stdin(Stdio::piped()).stdout(output).spawn().unwrap();
@@ -20,7 +20,7 @@ fn in_a_job(machine: &Machine, variables: &[(&str, &str)], arguments: &str) -> (
 }
 
 #[test]
-fn a_ci_job_is_told_at_once_what_it_needs() {
+fn ci_job_fails_at_once_with_a_hint() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.configure(&server);
     let ci = [("CI", "true")];
@@ -41,7 +41,7 @@ fn a_ci_job_is_told_at_once_what_it_needs() {
             }
         }
     }
-    // By the name that the CI system sets, too.
+    // Also with the variable of the CI system.
     for (name, value) in [
         ("BUILDKITE", "true"),
         ("GITHUB_ACTIONS", "true"),
@@ -58,7 +58,7 @@ fn a_ci_job_is_told_at_once_what_it_needs() {
 }
 
 #[test]
-fn a_ci_job_is_asked_no_question() {
+fn ci_job_gets_no_questions() {
     let (server, machine) = (Server::start(), Machine::bare());
     let ci = [("CI", "1")];
     let (code, text) = in_a_job(&machine, &ci, "create config");
@@ -67,7 +67,7 @@ fn a_ci_job_is_asked_no_question() {
     assert!(!machine.config().exists());
 
     machine.sign_in_by_forms(&server);
-    let _ = Told::by(&mut machine.flyte(&["create", "api-key", "kept"])).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&["create", "api-key", "kept"])).ok();
     let (code, text) = in_a_job(&machine, &ci, "delete api-key kept");
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("--yes") && !text.contains("[y/N]"), "{text}");
@@ -83,6 +83,6 @@ fn a_ci_job_is_asked_no_question() {
     let line = format!("sh -c 'cd checkout && {} get project'", binary("flyte").display());
     let mut command = machine.command("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("CI", "true");
-    let told = Told::by(command.stdin(Stdio::null()));
-    assert!(told.code != Some(0) && told.out.contains("Nobody can be asked here"), "{told:?}");
+    let output = CommandOutput::of(command.stdin(Stdio::null()));
+    assert!(output.code != Some(0) && output.out.contains("There is no terminal to ask you"), "{output:?}");
 }

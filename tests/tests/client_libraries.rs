@@ -1,5 +1,5 @@
-//! Client libraries that we did not write, through every grant: npm's `openid-client` on `oauth4webapi`, and PyPI's
-//! `authlib`. What they check by themselves stands in `tests/peers/openid-client.mjs` and `authlib-client.py`.
+//! Third-party client libraries with every grant: npm's `openid-client` on `oauth4webapi`, and PyPI's
+//! `authlib`. Their own checks are in `tests/peers/openid-client.mjs` and `authlib-client.py`.
 
 use std::{
     cell::OnceCell,
@@ -14,7 +14,8 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use flyte_e2e::{
-    Answer, Browser, Ci, Machine, PASSWORD, Server, ShownDevice, Told, eventually, python, repository,
+    Answer, Browser, Ci, CommandOutput, Machine, PASSWORD, Server, ShownDevice, eventually, python,
+    repository,
 };
 use rcgen::KeyPair;
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ impl Library {
 struct World {
     server: Server,
     admin: Machine,
-    told: Value,
+    setup: Value,
     _settings: TempDir,
 }
 
@@ -53,19 +54,19 @@ impl World {
         fs::write(&settings, format!("[tokens]\n{tokens}")).unwrap();
         let (server, admin) = (Server::with(&["--config", settings.to_str().unwrap()]), Machine::bare());
         admin.sign_in_by_forms(&server);
-        let key = Told::by(&mut admin.flyte(&["create", "api-key", "ci"])).ok().out;
+        let key = CommandOutput::of(&mut admin.flyte(&["create", "api-key", "ci"])).ok().out;
         let key = String::from_utf8(BASE64_STANDARD.decode(key.trim()).unwrap()).unwrap();
         let parts: Vec<_> = key.split(':').collect();
         let [_, _, id, secret, _] = parts[..] else { panic!("a key of {} parts", parts.len()) };
-        let told = json!({
+        let setup = json!({
             "issuer": server.url(""),
             "client": { "id": "flyte" },
             "key": { "id": id, "secret": secret },
         });
-        Self { server, admin, told, _settings: directory }
+        Self { server, admin, setup, _settings: directory }
     }
 
-    /// Registers a confidential client that is not ours, whose identifier must be escaped in HTTP Basic; not all libraries do.
+    /// Registers a third-party confidential client whose identifier must be escaped in HTTP Basic; not all libraries do.
     fn with_portal(mut self) -> Self {
         let scopes = "openid,profile,email,offline_access,all";
         let arguments = ["client", "add", "portal+v1", "--name", "A portal", "--scope", scopes];
@@ -73,45 +74,45 @@ impl World {
         add.args(["--redirect-uri", "http://127.0.0.1/callback"]);
         add.args(["--id-token-signed-response-alg", "RS256"]);
         add.args(["--post-logout-redirect-uri", "http://127.0.0.1/signed-out"]);
-        let told = Told::by(&mut add).ok().out;
-        self.told["client"] =
-            json!({ "id": "portal+v1", "secret": told.lines().last().unwrap(), "alg": "RS256" });
+        let output = CommandOutput::of(&mut add).ok().out;
+        self.setup["client"] =
+            json!({ "id": "portal+v1", "secret": output.lines().last().unwrap(), "alg": "RS256" });
         self
     }
 
-    /// Makes an API key that has a key pair instead of a secret.
+    /// Creates an API key with a key pair instead of a secret.
     fn with_signer(mut self) -> Self {
         let pair = KeyPair::generate().unwrap();
         let part = |range| BASE64_URL_SAFE_NO_PAD.encode(&pair.public_key_raw()[range]);
         let jwk = json!({
             "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "k1", "x": part(1..33), "y": part(33..65),
         });
-        let token = Told::by(&mut self.admin.flyte(&["auth", "token"])).ok().out;
+        let token = CommandOutput::of(&mut self.admin.flyte(&["auth", "token"])).ok().out;
         let request = json!({ "name": "signer", "jwks": json!({ "keys": [jwk] }).to_string() });
         let call = self.server.http().post(self.server.url("/flyteauth.ApiKeyService/CreateApiKey"));
         let made = call.bearer_auth(token.trim()).json(&request).send().unwrap();
         assert_eq!(made.status().as_u16(), 200, "{}", made.text().unwrap());
-        self.told["signer"] = json!({ "id": "signer", "kid": "k1", "pem": pair.serialize_pem() });
+        self.setup["signer"] = json!({ "id": "signer", "kid": "k1", "pem": pair.serialize_pem() });
         self
     }
 
-    /// Trusts a CI system's jobs of one repository, and has a token of one, and one of a job of another repository.
+    /// Trusts a CI system's jobs of one repository, with tokens of a trusted job and of a job of another repository.
     fn with_ci(mut self) -> Self {
         let ci = Ci::start();
         let trust = ["create", "trust", "deploy", "--claim", "repository=acme/app", "--issuer", ci.issuer()];
-        let _ = Told::by(&mut self.admin.flyte(&trust)).ok();
+        let _ = CommandOutput::of(&mut self.admin.flyte(&trust)).ok();
         let audience = self.server.url("");
-        self.told["subject_token"] = json!(ci.token(&audience, json!({})));
-        self.told["other_token"] = json!(ci.token(&audience, json!({ "repository": "evil/app" })));
+        self.setup["subject_token"] = json!(ci.token(&audience, json!({})));
+        self.setup["other_token"] = json!(ci.token(&audience, json!({ "repository": "evil/app" })));
         self
     }
 
-    /// Has a program walk through one part with its library, and a person do what it asks for; the steps that it did.
+    /// Runs one part of a program with its library, with a user who does what it asks. Returns its steps.
     fn walk(&self, library: Library, part: &str) -> Vec<String> {
         let (interpreter, program) = library.program();
         let mut command = self.admin.command(interpreter);
-        command.arg(program).arg(part).env("WORLD", self.told.to_string());
-        // Each library has its own way to be told whom to trust.
+        command.arg(program).arg(part).env("WORLD", self.setup.to_string());
+        // Each library has its own setting for certificate authorities.
         for name in ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
             command.env(name, self.server.ca());
         }
@@ -138,7 +139,7 @@ impl World {
     }
 }
 
-/// Goes to an address, and through the pages that the server shows on the way; the heading of the last one.
+/// Opens an address and completes the server's pages. Returns the heading of the last one.
 fn visit(browser: &Browser, url: &str) -> String {
     browser.go(url);
     let leaves = |page: &str| {
@@ -159,7 +160,7 @@ fn visit(browser: &Browser, url: &str) -> String {
 
 const SIGN_IN: [&str; 9] = [
     "discovery",
-    "nobody is signed in",
+    "no user is signed in",
     "authorization code",
     "refusals of the library",
     "userinfo",
@@ -188,7 +189,7 @@ fn signs_in_as_a_portal(library: Library) {
 }
 
 fn connects_devices(library: Library) {
-    // Asked often, or the test takes too long.
+    // A short interval, so that the test is fast.
     let world = World::new("signing-algorithm = \"EdDSA\"\ndevice-poll-interval = \"2s\"");
     assert_eq!(world.walk(library, "device"), DEVICE);
 }
@@ -196,7 +197,7 @@ fn connects_devices(library: Library) {
 fn uses_api_keys(library: Library) {
     let world = World::new("").with_signer();
     assert_eq!(world.walk(library, "machine"), MACHINE);
-    let secret = world.told["key"]["secret"].as_str().unwrap();
+    let secret = world.setup["key"]["secret"].as_str().unwrap();
     assert_eq!(world.server.logged(&[secret]), 0, "no secret is in the log");
 }
 

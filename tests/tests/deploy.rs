@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use flyte_e2e::{Machine, Person, Server, Told, eventually};
+use flyte_e2e::{CommandOutput, Machine, Person, Server, eventually};
 
 const PROJECT: &str = r#"
 import flyte
@@ -15,7 +15,7 @@ hourly = flyte.Trigger("hourly", flyte.Cron("0 * * * *"), inputs={"name": "world
 
 @env.task(triggers=hourly, entrypoint=True)
 async def hello(name: str = "you") -> str:
-    """Greets somebody."""
+    """Greets a person."""
     return f"hello {name}"
 
 
@@ -29,12 +29,12 @@ web = flyte.app.AppEnvironment(
 fn published(machine: &Machine, server: &Server, arguments: &[&str]) -> String {
     let mut command = machine.published_flyte(server, &Person::Absent, &["-c"]);
     command.arg(machine.config()).args(arguments).current_dir(machine.home().join("project"));
-    let told = Told::by(&mut command).ok();
-    told.out
+    let output = CommandOutput::of(&mut command).ok();
+    output.out
 }
 
 #[test]
-fn the_published_client_deploys_and_lists_what_it_deployed() {
+fn published_client_deploys_and_lists() {
     let (mut server, machine) = (Server::start(), Machine::with_keyring());
     machine.sign_in_by_forms(&server);
     let project = machine.home().join("project");
@@ -50,17 +50,17 @@ fn the_published_client_deploys_and_lists_what_it_deployed() {
     assert!(tasks.contains("greet.hello") && tasks.contains("v1"), "{tasks}");
     let triggers = run(&server, &["get", "trigger"], &[]);
     assert!(triggers.contains("hourly"), "{triggers}");
-    // Again, which is no error; and another version, which is the latest then.
+    // Deploying again is not an error. Then deploy another version, which becomes the latest.
     run(&server, &["deploy", "--version", "v1"], &["greet.py", "env"]);
     run(&server, &["deploy", "--version", "v2"], &["greet.py", "env"]);
     let tasks = run(&server, &["--output-format", "json", "get", "task"], &["greet.hello"]);
     assert!(tasks.contains("v2") && !tasks.contains("v1"), "{tasks}");
     let details = run(&server, &["get", "task"], &["greet.hello", "v1"]);
-    assert!(details.contains("Greets somebody."), "{details}");
+    assert!(details.contains("Greets a person."), "{details}");
 
     run(&server, &["deploy", "--version", "v1"], &["greet.py", "web"]);
     let url = eventually("the app answers", || {
-        // Python's notation of the message; what it stands at comes last.
+        // Python's notation of the message; the current state comes last.
         let app = run(&server, &["get", "app"], &["web"]);
         let last = app.rsplit("'deploymentStatus': '").next()?.to_owned();
         let url = app.split("'publicUrl': '").nth(1)?.split('\'').next()?.to_owned();
@@ -69,7 +69,7 @@ fn the_published_client_deploys_and_lists_what_it_deployed() {
     let answers = || reqwest::blocking::get(&url).is_ok_and(|answer| answer.status().is_success());
     assert!(answers());
 
-    // It outlives the server, and the next one has it still.
+    // It outlives the server, and the next server still has it.
     server.signal("KILL");
     server.wait();
     assert!(answers(), "the app does not need the server");

@@ -1,11 +1,11 @@
-//! `proto/` says what the published flyteidl2 says, and what the published plugin says of `cloudidl`.
+//! `proto/` matches the published flyteidl2, and `cloudidl` of the published plugin.
 
 use std::{
     io::Write as _,
     process::{Command, Stdio},
 };
 
-use flyte_e2e::{Told, files, python, repository};
+use flyte_e2e::{CommandOutput, files, python, repository};
 use serde_json::Value;
 
 /// The published Python module of each file below `proto/` that is not ours alone.
@@ -26,9 +26,10 @@ fn modules() -> Vec<String> {
 }
 
 fn published() -> Value {
-    let told =
-        Told::by(Command::new(python()).arg(repository().join("tests/peers/descriptors.py")).args(modules()));
-    serde_json::from_str(&told.ok().out).unwrap()
+    let output = CommandOutput::of(
+        Command::new(python()).arg(repository().join("tests/peers/descriptors.py")).args(modules()),
+    );
+    serde_json::from_str(&output.ok().out).unwrap()
 }
 
 fn ours() -> Value {
@@ -39,18 +40,18 @@ fn ours() -> Value {
         .spawn()
         .unwrap();
     process.stdin.take().unwrap().write_all(flyte_idl::FILE_DESCRIPTOR_SET).unwrap();
-    serde_json::from_str(&Told::from(process.wait_with_output().unwrap()).ok().out).unwrap()
+    serde_json::from_str(&CommandOutput::from(process.wait_with_output().unwrap()).ok().out).unwrap()
 }
 
 #[test]
-fn every_message_field_enum_and_method_is_as_published() {
+fn descriptors_match_the_published_ones() {
     let (ours, published) = (ours(), published());
     let mut compared = 0;
     for kind in ["messages", "enums", "methods"] {
         for (name, mine) in ours[kind].as_object().unwrap() {
             let theirs = &published[kind][name];
             assert!(!theirs.is_null(), "{name} is not in the published package");
-            // Both ways: a field that we lack would be dropped silently.
+            // In both directions, because a field that we lack would be dropped silently.
             assert_eq!(mine, theirs, "{name}");
             compared += 1;
         }

@@ -3,7 +3,7 @@
 
 use std::{fs, process::Stdio};
 
-use flyte_e2e::{Answer, Machine, Person, Server, ShownDevice, Told};
+use flyte_e2e::{Answer, CommandOutput, Machine, Person, Server, ShownDevice};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -17,8 +17,8 @@ fn headless(machine: Machine, server: &Server) -> Machine {
     machine
 }
 
-/// Runs the published client's `flyte get project`, and what it asks a person for.
-fn published(machine: &Machine, server: &Server) -> (ShownDevice, impl FnOnce() -> Told) {
+/// Runs the published client's `flyte get project`, and returns the device that it shows.
+fn published(machine: &Machine, server: &Server) -> (ShownDevice, impl FnOnce() -> CommandOutput) {
     let mut process = machine
         .published_flyte(server, &Person::Absent, &["get", "project"])
         .env("PYTHONUNBUFFERED", "1")
@@ -29,28 +29,32 @@ fn published(machine: &Machine, server: &Server) -> (ShownDevice, impl FnOnce() 
         .unwrap();
     let (shown, out) = ShownDevice::in_output(process.stdout.take().unwrap());
     let end = move || {
-        let mut told = Told::from(process.wait_with_output().unwrap());
-        told.out = out.join().unwrap();
-        told
+        let mut output = CommandOutput::from(process.wait_with_output().unwrap());
+        output.out = out.join().unwrap();
+        output
     };
     (shown, end)
 }
 
 #[test]
-fn the_published_client_signs_in() {
+fn published_client_signs_in() {
     let server = Server::start();
     let machine = headless(Machine::with_keyring(), &server);
     let (shown, end) = published(&machine, &server);
     assert_eq!(shown.url, server.url(&format!("/device?user_code={}", shown.code)));
     assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
-    let told = end().ok();
-    assert!(told.out.contains("To Authenticate, navigate in a browser to the following URL:"), "{told:?}");
-    assert!(told.out.contains("flytesnacks"), "{told:?}");
+    let output = end().ok();
+    assert!(
+        output.out.contains("To Authenticate, navigate in a browser to the following URL:"),
+        "{output:?}"
+    );
+    assert!(output.out.contains("flytesnacks"), "{output:?}");
     assert_eq!(server.logged(&["device_approved", "admin@localhost", "127.0.0.1"]), 1);
-    // The login is kept, and is our command's, too.
-    let again = Told::by(&mut machine.published_flyte(&server, &Person::Absent, &["get", "project"])).ok();
+    // The login is stored, and our command can use it.
+    let again =
+        CommandOutput::of(&mut machine.published_flyte(&server, &Person::Absent, &["get", "project"])).ok();
     assert!(again.out.contains("flytesnacks") && !again.out.contains("user_code"), "{again:?}");
-    let ours = Told::by(&mut machine.flyte(&["whoami"])).ok();
+    let ours = CommandOutput::of(&mut machine.flyte(&["whoami"])).ok();
     assert!(ours.out.contains("admin@localhost"), "{ours:?}");
 }
 
@@ -59,35 +63,35 @@ fn our_command_signs_in() {
     let server = Server::start();
     let machine = headless(Machine::bare(), &server);
     let mut login = machine.flyte(&["auth", "login"]).stderr(Stdio::piped()).spawn().unwrap();
-    let (shown, told) = ShownDevice::in_output(login.stderr.take().unwrap());
+    let (shown, output) = ShownDevice::in_output(login.stderr.take().unwrap());
     assert_eq!(shown.url, server.url(&format!("/device?user_code={}", shown.code)));
     assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
-    assert!(login.wait().unwrap().success(), "{}", told.join().unwrap());
-    let projects = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+    assert!(login.wait().unwrap().success(), "{}", output.join().unwrap());
+    let projects = CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok();
     assert!(projects.out.contains("flytesnacks"), "{projects:?}");
-    // The device signs out by itself, and so it ends at the server, too.
-    let token = Told::by(&mut machine.flyte(&["auth", "token"])).ok().out;
+    // The device signs out, which ends the session at the server, too.
+    let token = CommandOutput::of(&mut machine.flyte(&["auth", "token"])).ok().out;
     let userinfo = || {
         let answer = server.http().get(server.url("/oauth2/userinfo")).bearer_auth(token.trim()).send();
         answer.unwrap().status().as_u16()
     };
     assert_eq!(userinfo(), 200);
-    let _ = Told::by(&mut machine.flyte(&["auth", "logout"])).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&["auth", "logout"])).ok();
     assert_eq!(userinfo(), 401);
 }
 
 #[test]
-fn the_published_client_is_denied() {
+fn published_client_is_denied() {
     let server = Server::start();
     let machine = headless(Machine::bare(), &server);
     let (shown, end) = published(&machine, &server);
-    // The person types the code.
+    // The user types the code.
     assert_eq!(shown.typed().answer(&server, Answer::Deny), "The device was denied");
-    let told = end();
-    assert_ne!(told.code, Some(0), "{told:?}");
-    let all = format!("{}{}", told.out, told.err).replace('\n', " ");
-    assert!(all.contains("The request was denied on the other device"), "{told:?}");
-    assert!(!told.out.contains("flytesnacks"));
+    let output = end();
+    assert_ne!(output.code, Some(0), "{output:?}");
+    let all = format!("{}{}", output.out, output.err).replace('\n', " ");
+    assert!(all.contains("The request was denied on the other device"), "{output:?}");
+    assert!(!output.out.contains("flytesnacks"));
 }
 
 /// A server with these settings of tokens, and the directory that holds them.
@@ -99,17 +103,17 @@ fn server_with(tokens: &str) -> (Server, TempDir) {
 }
 
 #[test]
-fn the_published_client_waits_too_long() {
+fn published_client_times_out() {
     let (server, _settings) = server_with("device-code-ttl = \"3s\"\ndevice-poll-interval = \"1s\"\n");
     let machine = headless(Machine::bare(), &server);
     let (shown, end) = published(&machine, &server);
-    let told = end();
-    assert_ne!(told.code, Some(0), "{told:?}");
-    // It stops at its own deadline, which is the server's but for a fraction of a second.
-    let all = format!("{}{}", told.out, told.err).replace('\n', " ");
+    let output = end();
+    assert_ne!(output.code, Some(0), "{output:?}");
+    // It stops at its own deadline, a fraction of a second from the server's.
+    let all = format!("{}{}", output.out, output.err).replace('\n', " ");
     let expired = all.contains("The device code expired before the request was approved");
-    assert!(expired || all.contains("Timed out waiting for the request to be approved"), "{told:?}");
-    // Whoever comes late is told so.
+    assert!(expired || all.contains("Timed out waiting for the request to be approved"), "{output:?}");
+    // A late user gets the page for unknown codes.
     assert_eq!(shown.answer(&server, Answer::Approve), "Connect a device");
 }
 
@@ -118,7 +122,7 @@ fn post(server: &Server, path: &str, form: &[(&str, &str)]) -> Value {
 }
 
 #[test]
-fn a_device_outlives_crashes_of_the_server() {
+fn device_survives_crashes_of_the_server() {
     // Long enough for the slowest machine to start a server in.
     let (mut server, _settings) =
         server_with("device-poll-interval = \"60s\"\nrefresh-token-grace = \"10m\"\n");
@@ -132,7 +136,7 @@ fn a_device_outlives_crashes_of_the_server() {
         post(server, "/oauth2/token", &form)
     };
     assert_eq!(poll(&server)["error"], "authorization_pending");
-    // What the server knows of this device's polls is not lost either.
+    // The server also remembers this device's polls.
     server.crash();
     assert_eq!(poll(&server)["error"], "slow_down");
     server.crash();
@@ -149,7 +153,7 @@ fn a_device_outlives_crashes_of_the_server() {
         answer.unwrap().status().as_u16()
     };
     assert_eq!(userinfo(&tokens), 200);
-    // Once the refresh token has been used, the device code is a thief's.
+    // After the refresh token was used, the device code counts as stolen.
     let refresh = tokens["refresh_token"].as_str().unwrap();
     let form = [("client_id", "flyte"), ("grant_type", "refresh_token"), ("refresh_token", refresh)];
     assert!(post(&server, "/oauth2/token", &form)["refresh_token"].is_string());
@@ -159,7 +163,7 @@ fn a_device_outlives_crashes_of_the_server() {
 }
 
 #[test]
-fn a_new_code_is_declined_by_ending_the_input() {
+fn end_of_input_declines_a_new_code() {
     let (server, _settings) = server_with("device-code-ttl = \"3s\"\ndevice-poll-interval = \"1s\"\n");
     let machine = Machine::bare();
     machine.configure(&server);

@@ -1,11 +1,11 @@
-//! A CI job without a key: its own token becomes one of the server's, under a trust rule.
+//! CI jobs without a key: the server exchanges a job's token by a trust rule.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-use flyte_e2e::{Ci, Machine, Server, Told};
+use flyte_e2e::{Ci, CommandOutput, Machine, Server};
 use serde_json::{Value, json};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -25,8 +25,8 @@ impl World {
         Self { server, ci, admin }
     }
 
-    fn admin(&self, arguments: &[&str]) -> Told {
-        Told::by(&mut self.admin.flyte(arguments))
+    fn admin(&self, arguments: &[&str]) -> CommandOutput {
+        CommandOutput::of(&mut self.admin.flyte(arguments))
     }
 
     /// Trusts the main branch of `acme/app`.
@@ -61,9 +61,9 @@ const LIST: &str = "/flyteidl2.project.ProjectService/ListProjects";
 const CREATE: &str = "/flyteidl2.project.ProjectService/CreateProject";
 
 #[test]
-fn a_jobs_token_is_exchanged_by_hand() {
+fn jobs_token_is_exchanged() {
     let mut world = World::new();
-    assert_eq!(world.exchange(&world.token(json!({}))).0, 400, "nobody is trusted yet");
+    assert_eq!(world.exchange(&world.token(json!({}))).0, 400, "no rule exists yet");
     world.trust("deploy", &["--token-lifetime", "10m"]);
     let (status, body) = world.exchange(&world.token(json!({})));
     assert_eq!(status, 200, "{body}");
@@ -82,7 +82,7 @@ fn a_jobs_token_is_exchanged_by_hand() {
         let (status, body) = world.exchange(&world.token(claims.clone()));
         assert_eq!((status, &body["error"]), (400, &json!("invalid_request")), "{claims}: {body}");
     }
-    // The CI system signs with a new key; the server finds it once it may ask again.
+    // The CI system signs with a new key. The server finds it when it can ask again.
     world.ci.rotate("k2");
     let token = world.token(json!({}));
     let begun = Instant::now();
@@ -91,7 +91,7 @@ fn a_jobs_token_is_exchanged_by_hand() {
         thread::sleep(Duration::from_millis(200));
     }
 
-    // The administrator sees it all.
+    // The audit log has all events.
     let audit = world.admin(&["-o", "json", "get", "audit"]).ok().out;
     for event in ["trust_created", "token_exchanged", "token_exchange_refused", "call_denied"] {
         assert!(audit.contains(event), "{event} in {audit}");
@@ -102,7 +102,7 @@ fn a_jobs_token_is_exchanged_by_hand() {
 }
 
 #[test]
-fn deleting_the_rule_ends_its_tokens_within_a_second() {
+fn deleting_a_rule_ends_its_tokens_within_a_second() {
     let world = World::new();
     world.trust("deploy", &[]);
     let token = world.token(json!({}));
@@ -127,23 +127,23 @@ fn rules_and_events_survive_a_crash() {
 }
 
 #[test]
-fn the_command_finds_the_jobs_token_by_itself() {
+fn command_finds_the_jobs_token() {
     let world = World::new();
     world.trust("deploy", &["--role", "viewer"]);
     let job = Machine::bare();
     job.configure(&world.server);
     let flyte = |token: &str, arguments: &[&str]| {
-        Told::by(job.flyte(arguments).env("FLYTE_ID_TOKEN", token).env("CI", "true"))
+        CommandOutput::of(job.flyte(arguments).env("FLYTE_ID_TOKEN", token).env("CI", "true"))
     };
     let projects = flyte(&world.token(json!({})), &["-o", "json", "get", "project"]).ok();
     let projects: Value = serde_json::from_str(&projects.out).unwrap();
     assert_eq!(projects[0]["id"], "flytesnacks");
-    // What the rule does not allow, and a job that no rule takes, are told.
+    // A call that the rule does not allow, and a job without a rule, get clear errors.
     let denied = flyte(&world.token(json!({})), &["create", "project", "p2"]);
     assert_ne!(denied.code, Some(0), "{denied:?}");
     let refused = flyte(&world.token(json!({"repository": "evil/app"})), &["get", "project"]);
     assert!(refused.code != Some(0) && refused.err.contains("trust"), "{refused:?}");
-    // Nothing of it stays behind.
+    // No token is stored.
     let token = world.token(json!({}));
     let _ = flyte(&token, &["get", "project"]).ok();
     for (path, content) in flyte_e2e::files(job.home()) {
@@ -153,11 +153,11 @@ fn the_command_finds_the_jobs_token_by_itself() {
 }
 
 #[test]
-fn the_documented_jobs_need_nothing_but_the_endpoint() {
+fn documented_jobs_need_only_the_endpoint() {
     let world = World::new();
     world.trust("deploy", &["--role", "viewer"]);
     let job = Machine::bare();
-    // As the documentation of GitLab and Kubernetes has it: the public URL, without a slash.
+    // As in the documentation of GitLab and Kubernetes: the public URL, without a slash.
     let token = world.token(json!({}));
     let file = job.home().join("token");
     std::fs::write(&file, format!("{token}\n")).unwrap();
@@ -171,12 +171,12 @@ fn the_documented_jobs_need_nothing_but_the_endpoint() {
         let mut command = job.flyte(arguments);
         command.envs(variables.iter().map(|(name, value)| (name, value))).env("CI", "true");
         command.env("FLYTE_ADMIN_ENDPOINT", world.server.endpoint());
-        Told::by(command.env("FLYTE_ADMIN_CACERTFILEPATH", world.server.ca()))
+        CommandOutput::of(command.env("FLYTE_ADMIN_CACERTFILEPATH", world.server.ca()))
     };
     for (place, variables) in shapes {
         let projects = flyte(&variables, &["get", "project"]).ok();
         assert!(projects.out.contains("flytesnacks"), "{place}: {projects:?}");
-        // It counts as signed in: nobody has to do anything.
+        // It counts as signed in.
         let status = flyte(&variables, &["auth", "status", "--json"]).ok();
         let status: Value = serde_json::from_str(&status.out).unwrap();
         assert_eq!(status["credentials"], format!("the token of this CI job ({place})"));
@@ -188,13 +188,13 @@ fn the_documented_jobs_need_nothing_but_the_endpoint() {
     }
     let _ = flyte(&[], &["auth", "status"]).failed(4);
 
-    // A token for somebody else is not shown to the server.
+    // A token for another server is not sent.
     let others = world.ci.token("https://vault.example.com", json!({}));
     let refused = flyte(&[("FLYTE_ID_TOKEN", others)], &["get", "project"]).failed(4);
-    for told in
+    for output in
         ["is for https://vault.example.com, not for", &world.server.url(""), "FLYTE_ID_TOKEN_AUDIENCE"]
     {
-        assert!(refused.err.contains(told), "{told}: {refused:?}");
+        assert!(refused.err.contains(output), "{output}: {refused:?}");
     }
     let audit = world.admin(&["-o", "json", "get", "audit"]).ok().out;
     assert!(!audit.contains("token_exchange_refused"), "it was sent: {audit}");

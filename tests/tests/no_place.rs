@@ -1,5 +1,5 @@
-//! Machines that have no place for a file: without a home, with one that cannot be written to, on a full disk. What is only a
-//! cache or a lock there ends no command, and nothing lands in the working directory instead.
+//! Machines without a place for files: without a home directory, with a read-only one, or with a full disk. A missing
+//! cache or lock ends no command, and nothing is written to the working directory instead.
 
 use std::{
     fs,
@@ -11,12 +11,12 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use flyte_e2e::{Ci, Machine, Server, Told, binary, files, sign_in_elsewhere};
+use flyte_e2e::{Ci, CommandOutput, Machine, Server, binary, files, sign_in_elsewhere};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Somebody who has no entry among the system's users, and owns nothing.
-const NOBODY: &str = "54321";
+/// A user ID without an account, which owns nothing.
+const UNKNOWN_USER: &str = "54321";
 
 /// A place to run in.
 struct Place {
@@ -44,20 +44,20 @@ impl Place {
         Self { name, by: by.iter().map(|&word| word.to_owned()).collect(), variables, directory }
     }
 
-    /// Every kind of them.
+    /// All kinds of places.
     fn all() -> Vec<Self> {
-        let somebody: Vec<_> = match fs::metadata("/proc/self").unwrap().uid() {
+        let unprivileged: Vec<_> = match fs::metadata("/proc/self").unwrap().uid() {
             // Root can write anywhere.
-            0 => ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"].to_vec(),
+            0 => ["setpriv", "--reuid", UNKNOWN_USER, "--regid", UNKNOWN_USER, "--clear-groups"].to_vec(),
             _ => Vec::new(),
         };
         let no_room = ["sh", "-c", "ulimit -f 0; exec \"$0\" \"$@\""];
         vec![
             // As `unshare` and containers with an arbitrary user have it.
-            Self::new("no HOME and no such user", &somebody, &[]),
-            Self::new("HOME=/", &somebody, &[("HOME", "/")]),
+            Self::new("no HOME and no such user", &unprivileged, &[]),
+            Self::new("HOME=/", &unprivileged, &[("HOME", "/")]),
             Self::new("HOME below a file", &[], &[("HOME", "/dev/null")]),
-            Self::new("a read-only home", &somebody, &[("HOME", "read-only")]),
+            Self::new("a read-only home", &unprivileged, &[("HOME", "read-only")]),
             Self::new("a file where the directories should be", &[], &[("HOME", "file")]),
             Self::new(
                 "XDG directories that cannot be",
@@ -68,7 +68,7 @@ impl Place {
         ]
     }
 
-    /// `flyte` in this place, from a directory that everybody could write to.
+    /// `flyte` in this place, from a directory that every user can write to.
     fn flyte(&self, flyte: &Path, arguments: &[&str]) -> Command {
         let mut words = self.by.iter().map(String::as_str).chain([flyte.to_str().unwrap()]);
         let mut command = Command::new(words.next().unwrap());
@@ -79,14 +79,14 @@ impl Place {
         command
     }
 
-    /// Nothing was written where nobody looks for it.
+    /// Asserts that nothing was written to the working directory.
     fn assert_clean(&self) {
         let left = fs::read_dir(self.directory.path().join("work")).unwrap().count();
         assert_eq!(left, 0, "{}: something is left in the working directory", self.name);
     }
 }
 
-/// What anybody may read: the command, and the authority of a server.
+/// Files that every user can read: the command, and the certificate authority of a server.
 struct Shared {
     directory: TempDir,
 }
@@ -109,7 +109,7 @@ impl Shared {
     }
 }
 
-/// The ways in which a machine says who it is: what each is called, and its variables.
+/// The kinds of a machine's credentials, with their variables.
 fn machines(
     server: &Server,
     ci: &Ci,
@@ -153,13 +153,13 @@ fn machines(
 }
 
 #[test]
-fn a_machines_credentials_need_no_place_at_all() {
+fn machine_credentials_need_no_writable_directory() {
     let (server, ci, admin) = (Server::start(), Ci::start(), Machine::bare());
     admin.sign_in_by_forms(&server);
-    let key = Told::by(&mut admin.flyte(&["create", "api-key", "batch"])).ok().out.trim().to_owned();
+    let key = CommandOutput::of(&mut admin.flyte(&["create", "api-key", "batch"])).ok().out.trim().to_owned();
     let trust = ["create", "trust", "ci", "--issuer", ci.issuer(), "--claim", "repository=acme/app"];
-    let _ = Told::by(&mut admin.flyte(&trust)).ok();
-    let token = Told::by(&mut admin.flyte(&["auth", "token"])).ok().out.trim().to_owned();
+    let _ = CommandOutput::of(&mut admin.flyte(&trust)).ok();
+    let token = CommandOutput::of(&mut admin.flyte(&["auth", "token"])).ok().out.trim().to_owned();
     let (shared, machines) = (Shared::new(&server), machines(&server, &ci, &key, &token));
     thread::scope(|scope| {
         for place in Place::all() {
@@ -169,12 +169,14 @@ fn a_machines_credentials_need_no_place_at_all() {
                     for arguments in [&["get", "project"][..], &["auth", "token"]] {
                         let mut command = place.flyte(&shared.path("flyte"), arguments);
                         command.envs(variables.iter().map(|(name, value)| (name, value)));
-                        let told = Told::by(command.env("FLYTE_ADMIN_CACERTFILEPATH", shared.path("ca.pem")));
-                        let what = format!("{}, {machine}, {arguments:?}: {told:?}", place.name);
-                        assert_eq!(told.code, Some(0), "{what}");
-                        assert_eq!(told.err, "", "a false alarm: {what}");
+                        let output = CommandOutput::of(
+                            command.env("FLYTE_ADMIN_CACERTFILEPATH", shared.path("ca.pem")),
+                        );
+                        let what = format!("{}, {machine}, {arguments:?}: {output:?}", place.name);
+                        assert_eq!(output.code, Some(0), "{what}");
+                        assert_eq!(output.err, "", "a false alarm: {what}");
                         let expected = if arguments[0] == "get" { "flytesnacks" } else { "eyJ" };
-                        assert!(told.out.contains(expected), "{what}");
+                        assert!(output.out.contains(expected), "{what}");
                     }
                 }
                 place.assert_clean();
@@ -184,7 +186,7 @@ fn a_machines_credentials_need_no_place_at_all() {
 }
 
 #[test]
-fn a_person_signs_in_for_one_command_and_is_told_so_once() {
+fn login_in_memory_is_announced_once() {
     let server = Server::start();
     let shared = Shared::new(&server);
     for place in Place::all() {
@@ -213,15 +215,15 @@ fn a_person_signs_in_for_one_command_and_is_told_so_once() {
         let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
         assert!(http.get(callback).send().unwrap().status().is_success());
         reader.read_to_string(&mut said).unwrap();
-        let told = Told::from(login.wait_with_output().unwrap());
-        assert_eq!(told.code, Some(0), "{}: {said} {told:?}", place.name);
-        assert!(told.out.contains("as admin@localhost"), "{}: {told:?}", place.name);
+        let output = CommandOutput::from(login.wait_with_output().unwrap());
+        assert_eq!(output.code, Some(0), "{}: {said} {output:?}", place.name);
+        assert!(output.out.contains("as admin@localhost"), "{}: {output:?}", place.name);
         let words = "This login is kept in memory and ends with this command: there is no keyring";
         assert_eq!(said.matches(words).count(), 1, "{}: {said}", place.name);
         assert_eq!(said.matches("WARN").count(), 0, "{}: {said}", place.name);
 
-        // It has ended with the command, and the status knows.
-        let status = Told::by(&mut flyte(&["-o", "json", "auth", "status"])).failed(4);
+        // The login ended with the command, and the status says so.
+        let status = CommandOutput::of(&mut flyte(&["-o", "json", "auth", "status"])).failed(4);
         let status: Value = serde_json::from_str(&status.out).unwrap();
         assert_eq!(status["signed_in"], false, "{}", place.name);
         place.assert_clean();

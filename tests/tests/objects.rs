@@ -3,22 +3,22 @@
 
 use std::{fs, path::Path};
 
-use flyte_e2e::{Machine, S3, Server, Told, eventually, python, repository};
+use flyte_e2e::{CommandOutput, Machine, S3, Server, eventually, python, repository};
 use reqwest::{StatusCode, blocking::Client};
 use serde_json::{Value, json};
 
-/// A machine whose person is signed in, in a way that the published client shares.
+/// A machine with a login that the published client shares.
 fn signed_in(server: &Server) -> Machine {
     let machine = Machine::with_keyring();
     machine.sign_in_by_forms(server);
     machine
 }
 
-/// Uploads by the published client; the native URLs.
+/// Uploads with the published client. Returns the native URLs.
 fn upload(server: &Server, machine: &Machine, paths: &[&Path]) -> Vec<String> {
     let mut command = machine.command(python());
     command.arg(repository().join("tests/peers/upload.py")).args(paths).env("SSL_CERT_FILE", server.ca());
-    Told::by(&mut command).ok().out.lines().map(str::to_owned).collect()
+    CommandOutput::of(&mut command).ok().out.lines().map(str::to_owned).collect()
 }
 
 /// A call of the control plane in JSON.
@@ -58,7 +58,7 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 /// Up and down again: a file larger than the limit of other requests, one larger than a part of an upload to S3, and a
-/// directory; `kept` tells what is at a native URL.
+/// directory; `kept` returns the object at a native URL.
 fn goes_up_and_down(server: &Server, kept: impl Fn(&str) -> Vec<u8>) {
     let machine = signed_in(server);
     let work = tempfile::tempdir().unwrap();
@@ -81,7 +81,7 @@ fn goes_up_and_down(server: &Server, kept: impl Fn(&str) -> Vec<u8>) {
     assert_eq!(upload(server, &machine, &[&bundle, &large]), urls[..2]);
 
     let http = server.http();
-    let token = Told::by(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
+    let token = CommandOutput::of(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
     let link = link_to_code(server, &http, &token, &urls[0]);
     let whole = http.get(&link).send().unwrap();
     assert_eq!(whole.status(), StatusCode::OK);
@@ -104,7 +104,7 @@ fn goes_up_and_down(server: &Server, kept: impl Fn(&str) -> Vec<u8>) {
 }
 
 #[test]
-fn they_are_kept_as_files() {
+fn objects_are_stored_as_files() {
     let server = Server::start();
     goes_up_and_down(&server, |url| {
         let key = url.strip_prefix("objects://").unwrap_or_else(|| panic!("{url}"));
@@ -114,7 +114,7 @@ fn they_are_kept_as_files() {
 }
 
 #[test]
-fn they_are_kept_in_a_bucket() {
+fn objects_are_stored_in_a_bucket() {
     let s3 = S3::start();
     let http = Client::builder().no_proxy().build().unwrap();
     assert!(http.put(s3.url("/bucket")).send().unwrap().status().is_success());
@@ -144,7 +144,7 @@ fn they_are_kept_in_a_bucket() {
 }
 
 #[test]
-fn a_server_without_its_bucket_starts_and_says_so() {
+fn server_starts_without_its_bucket_and_logs_it() {
     let s3 = S3::start();
     let settings = tempfile::tempdir().unwrap();
     let file = settings.path().join("server.toml");
@@ -153,7 +153,7 @@ fn a_server_without_its_bucket_starts_and_says_so() {
     let credentials = "[default]\naws_access_key_id = x\naws_secret_access_key = y\n";
     fs::write(settings.path().join("credentials"), credentials).unwrap();
     let server = Server::with(&["--config", file.to_str().unwrap()]);
-    eventually("the log tells", || {
+    eventually("the log has the error", || {
         (server.logged(&["the bucket of objects cannot be used", "no-such-bucket"]) == 1).then_some(())
     });
 }

@@ -1,4 +1,4 @@
-//! Several commands that need a person: one asks, the others share the answer, and a refresh and a job wait for nobody.
+//! Several commands that need a sign-in: one asks, the others share the answer, and refreshes and jobs do not wait.
 
 use std::{
     fs::{self, File},
@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use flyte_e2e::{Machine, Person, Server, Told, binary, eventually, sign_in_elsewhere, target};
+use flyte_e2e::{CommandOutput, Machine, Person, Server, binary, eventually, sign_in_elsewhere, target};
 
 fn signal(process: &Child, name: &str) {
     assert!(Command::new("kill").args(["-s", name, &process.id().to_string()]).status().unwrap().success());
@@ -18,7 +18,7 @@ fn open(callback: &str) {
     let _ = http.get(callback).send().unwrap();
 }
 
-/// `flyte auth login` that waits for somebody, and where it sent its browser.
+/// Starts `flyte auth login`, which waits for the user. Returns the command and the URL for the browser.
 fn unfinished(machine: &Machine, name: &str) -> (Child, String) {
     let seen = machine.home().join(name);
     let login = machine
@@ -31,7 +31,7 @@ fn unfinished(machine: &Machine, name: &str) -> (Child, String) {
     (login, url)
 }
 
-/// A browser that appends where it was sent to a file.
+/// A browser that appends its URLs to a file.
 fn counting(machine: &Machine) -> (String, PathBuf) {
     let (script, opened) = (machine.home().join("browser.sh"), machine.home().join("opened"));
     fs::write(&script, format!("#!/bin/sh\necho \"$1\" >> {}\n", opened.display())).unwrap();
@@ -45,28 +45,31 @@ fn at_a_terminal(machine: &Machine, arguments: &str, browser: &str, shown: &Path
     let mut command = machine.command("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("BROWSER", browser);
     let output = File::create(shown).unwrap();
-    // Kept open: a terminal whose input has ended is one that nobody sits at.
+    // Kept open, because a terminal whose input has ended counts as unattended.
     command.stdin(Stdio::piped()).stdout(output).spawn().unwrap()
 }
 
 #[test]
-fn a_suspended_sign_in_holds_nobody_up() {
+fn suspended_sign_in_blocks_no_command() {
     let (server, machine) = (Server::with(&["--access-token-ttl", "1s"]), Machine::bare());
     machine.configure(&server);
     let (mut suspended, _) = unfinished(&machine, "first");
     signal(&suspended, "STOP");
     let named = format!("process {} (flyte)", suspended.id());
 
-    // A job is told at once, and by whom; signing out and looking wait for nobody either.
+    // A job fails at once and names the process. Signing out and the status do not wait either.
     for arguments in [&["get", "project"][..], &["auth", "token"], &["whoami"]] {
-        let told = Told::by(&mut machine.flyte(arguments)).failed(4);
-        assert!(told.err.contains(&format!("{named} is suspended in the middle of a sign-in")), "{told:?}");
-        assert!(told.err.contains(&format!("kill -9 {}", suspended.id())), "{told:?}");
+        let output = CommandOutput::of(&mut machine.flyte(arguments)).failed(4);
+        assert!(
+            output.err.contains(&format!("{named} is suspended in the middle of a sign-in")),
+            "{output:?}"
+        );
+        assert!(output.err.contains(&format!("kill -9 {}", suspended.id())), "{output:?}");
     }
-    let _ = Told::by(&mut machine.flyte(&["auth", "logout"])).ok();
-    let _ = Told::by(&mut machine.flyte(&["auth", "status"])).failed(4);
+    let _ = CommandOutput::of(&mut machine.flyte(&["auth", "logout"])).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&["auth", "status"])).failed(4);
 
-    // A new sign-in steps over it; another one beside that takes its turn after the one that is awake.
+    // A new sign-in ignores the suspended one. Another one waits for the active one.
     let (browser, opened) = counting(&machine);
     let shown: Vec<_> = (0..3).map(|number| machine.home().join(format!("shown-{number}"))).collect();
     let mut commands: Vec<_> =
@@ -85,13 +88,13 @@ fn a_suspended_sign_in_holds_nobody_up() {
     }
     assert_eq!(read(&opened).lines().count(), 1, "one browser for three commands: {}", read(&opened));
 
-    // Whoever has a refresh token waits for nobody, a job as little as a person.
+    // With a refresh token, no command waits, with or without a terminal.
     machine.wait_until_expired();
-    let told = Told::by(&mut machine.flyte(&["get", "project"])).ok();
-    assert_eq!(told.err, "");
-    let _ = Told::by(&mut machine.flyte(&["auth", "logout"])).ok();
+    let output = CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok();
+    assert_eq!(output.err, "");
+    let _ = CommandOutput::of(&mut machine.flyte(&["auth", "logout"])).ok();
 
-    // Resumed, it goes on where it was, and ends like any other.
+    // After it is resumed, it continues and ends normally.
     signal(&suspended, "CONT");
     signal(&suspended, "KILL");
     suspended.wait().unwrap();
@@ -99,7 +102,7 @@ fn a_suspended_sign_in_holds_nobody_up() {
 }
 
 #[test]
-fn five_commands_open_one_browser_and_share_what_came_of_it() {
+fn five_commands_share_one_sign_in() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.configure(&server);
     let (browser, opened) = counting(&machine);
@@ -110,15 +113,15 @@ fn five_commands_open_one_browser_and_share_what_came_of_it() {
         let mut commands: Vec<_> =
             shown.iter().map(|shown| at_a_terminal(&machine, "get project", &browser, shown)).collect();
         let url = eventually("a browser is opened", || read(&opened).lines().next().map(str::to_owned));
-        eventually("the others wait, and say for whom", || {
+        eventually("the others wait, and name the process", || {
             let waiting = |shown: &&PathBuf| {
                 let text = read(shown);
                 text.contains("Waiting for process ") && text.contains("(flyte), which is signing in")
             };
             (shown.iter().filter(waiting).count() == 4).then_some(())
         });
-        // A job behind them does not wait.
-        let job = Told::by(&mut machine.flyte(&["get", "project"])).failed(4);
+        // A job does not wait for them.
+        let job = CommandOutput::of(&mut machine.flyte(&["get", "project"])).failed(4);
         assert!(job.err.contains("(flyte) is still signing in"), "{job:?}");
 
         if denied {
@@ -142,19 +145,19 @@ fn five_commands_open_one_browser_and_share_what_came_of_it() {
 }
 
 #[test]
-fn a_killed_sign_in_is_waited_for_by_nobody() {
+fn no_command_waits_for_a_killed_sign_in() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.configure(&server);
     let (mut killed, _) = unfinished(&machine, "killed");
     killed.kill().unwrap();
     killed.wait().unwrap();
-    let told = Told::by(&mut machine.flyte(&["get", "project"])).failed(4);
-    assert!(told.err.contains("this is not an interactive session"), "{told:?}");
+    let output = CommandOutput::of(&mut machine.flyte(&["get", "project"])).failed(4);
+    assert!(output.err.contains("this is not an interactive session"), "{output:?}");
     machine.sign_in_by_forms(&server);
-    let _ = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok();
 }
 
-/// A library that takes `flock` away from a program, as file systems do that have none.
+/// A library that disables `flock` in a program, as on file systems without locks.
 fn without_flock(machine: &Machine) -> PathBuf {
     let (source, library) = (machine.home().join("flock.c"), target().join("tmp/without-flock.so"));
     fs::write(
@@ -170,7 +173,7 @@ fn without_flock(machine: &Machine) -> PathBuf {
 }
 
 #[test]
-fn file_systems_without_locks_have_one_refresh_and_one_sign_in_too() {
+fn one_refresh_and_one_sign_in_without_file_locks() {
     let mut server = Server::with(&["--access-token-ttl", "1s"]);
     let machine = Machine::bare();
     let library = without_flock(&machine);
@@ -192,13 +195,13 @@ fn file_systems_without_locks_have_one_refresh_and_one_sign_in_too() {
     };
     let processes: Vec<_> = (0..20).map(|_| token()).collect();
     for process in processes {
-        let told = Told::from(process.wait_with_output().unwrap()).ok();
-        assert_eq!(told.err, "");
+        let output = CommandOutput::from(process.wait_with_output().unwrap()).ok();
+        assert_eq!(output.err, "");
     }
     assert_eq!((issued() - before, held()), (1, 0));
 
-    // What a killed sign-in leaves behind is taken over at once: its process is known to be gone.
-    let _ = Told::by(machine.flyte(&["auth", "logout"]).env("LD_PRELOAD", &library)).ok();
+    // The lock of a killed sign-in is taken over at once, because its process no longer exists.
+    let _ = CommandOutput::of(machine.flyte(&["auth", "logout"]).env("LD_PRELOAD", &library)).ok();
     let seen = machine.home().join("killed");
     let mut killed = machine
         .flyte_with(&Person::Looks(seen.clone()), &["auth", "login"])
@@ -207,12 +210,12 @@ fn file_systems_without_locks_have_one_refresh_and_one_sign_in_too() {
         .spawn()
         .unwrap();
     eventually("the browser is opened", || fs::read_to_string(&seen).ok());
-    let job = Told::by(machine.flyte(&["get", "project"]).env("LD_PRELOAD", &library)).failed(4);
+    let job = CommandOutput::of(machine.flyte(&["get", "project"]).env("LD_PRELOAD", &library)).failed(4);
     assert!(job.err.contains(&format!("process {} (flyte) is still signing in", killed.id())), "{job:?}");
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert_eq!(held(), 1);
-    let job = Told::by(machine.flyte(&["get", "project"]).env("LD_PRELOAD", &library)).failed(4);
+    let job = CommandOutput::of(machine.flyte(&["get", "project"]).env("LD_PRELOAD", &library)).failed(4);
     assert!(job.err.contains("this is not an interactive session"), "{job:?}");
     assert_eq!(held(), 0, "nothing is left");
 }

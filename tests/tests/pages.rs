@@ -1,4 +1,4 @@
-//! The pages in a real Chromium: without JavaScript, by keyboard, for clients that are not ours.
+//! The pages in a real Chromium: without JavaScript, with the keyboard, and for third-party clients.
 
 use std::{
     fs,
@@ -8,9 +8,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use flyte_e2e::{Browser, ENTER, Machine, PASSWORD, Person, Server, TAB, Told, eventually};
+use flyte_e2e::{Browser, CommandOutput, ENTER, Machine, PASSWORD, Person, Server, TAB, eventually};
 
-/// `flyte auth login` that waits for its browser, and where it sends that.
+/// Starts `flyte auth login`. Returns the command and the URL for the browser.
 fn login(server: &Server, machine: &Machine) -> (Child, String) {
     machine.configure(server);
     let seen = machine.home().join("url");
@@ -31,7 +31,7 @@ fn sign_in(browser: &Browser) {
 }
 
 #[test]
-fn signing_in_needs_no_javascript() {
+fn sign_in_needs_no_javascript() {
     let (server, machine) = (Server::start(), Machine::bare());
     let (process, url) = login(&server, &machine);
     let browser = Browser::without_javascript();
@@ -40,12 +40,12 @@ fn signing_in_needs_no_javascript() {
     sign_in(&browser);
     let _ = browser.arrives("/callback?");
     assert!(browser.text("body").contains("You are signed in"), "{}", browser.text("body"));
-    let told = Told::from(process.wait_with_output().unwrap()).ok();
-    assert!(told.out.contains("as admin@localhost"), "{told:?}");
+    let output = CommandOutput::from(process.wait_with_output().unwrap()).ok();
+    assert!(output.out.contains("as admin@localhost"), "{output:?}");
 }
 
 #[test]
-fn signing_in_and_out_needs_no_mouse() {
+fn sign_in_and_out_need_no_mouse() {
     let (server, machine) = (Server::start(), Machine::bare());
     let (process, url) = login(&server, &machine);
     let browser = Browser::open();
@@ -57,13 +57,13 @@ fn signing_in_and_out_needs_no_mouse() {
     assert_eq!(browser.focus(), "password");
     browser.press("not the password");
     browser.press(ENTER);
-    // After a mistake, the focus is where it is corrected and the address is still there.
+    // After a mistake, the focus is on the password, and the address is kept.
     assert!(browser.text("[role=alert]").contains("not right"), "{}", browser.text("[role=alert]"));
     eventually("the field has the focus", || (browser.focus() == "password").then_some(()));
     browser.press(PASSWORD);
     browser.press(ENTER);
     let _ = browser.arrives("/callback?");
-    let _ = Told::from(process.wait_with_output().unwrap()).ok();
+    let _ = CommandOutput::from(process.wait_with_output().unwrap()).ok();
 
     browser.go(&server.url("/"));
     browser.shows("You are signed in");
@@ -79,21 +79,21 @@ fn signing_in_and_out_needs_no_mouse() {
 }
 
 #[test]
-fn signing_out_in_the_browser_is_the_end_of_its_session_there() {
+fn signing_out_in_the_browser_ends_its_session() {
     let (server, machine) = (Server::start(), Machine::bare());
     let (process, url) = login(&server, &machine);
     let browser = Browser::open();
     browser.go(&url);
     sign_in(&browser);
     let _ = browser.arrives("/callback?");
-    let _ = Told::from(process.wait_with_output().unwrap()).ok();
+    let _ = CommandOutput::from(process.wait_with_output().unwrap()).ok();
 
     // Signed in: another machine's login goes through without being asked again.
     let other = Machine::bare();
     let (process, url) = login(&server, &other);
     browser.go(&url);
     let _ = browser.arrives("/callback?");
-    let _ = Told::from(process.wait_with_output().unwrap()).ok();
+    let _ = CommandOutput::from(process.wait_with_output().unwrap()).ok();
 
     browser.go(&server.url("/"));
     browser.click("button[type=submit]");
@@ -132,7 +132,7 @@ impl Stranger {
         Self { port, waiting }
     }
 
-    /// Where it sends the browser; the challenge is that of RFC 7636 appendix B.
+    /// The URL for the browser; the challenge is that of RFC 7636 appendix B.
     fn url(&self, server: &Server) -> String {
         server.url(&format!(
             "/oauth2/authorize?response_type=code&client_id=stranger&scope=openid+email&state=s1&\
@@ -148,11 +148,11 @@ fn register_stranger(server: &Server) {
     let arguments = ["client", "add", "stranger", "--public", "--name", "A <b>stranger</b>"];
     let mut add = server.command(&arguments);
     add.args(["--redirect-uri", "http://127.0.0.1/callback", "--scope", "openid,email"]);
-    let _ = Told::by(&mut add).ok();
+    let _ = CommandOutput::of(&mut add).ok();
 }
 
 #[test]
-fn a_public_client_that_is_not_ours_needs_consent_each_time() {
+fn third_party_public_client_needs_consent_each_time() {
     let server = Server::start();
     register_stranger(&server);
     let browser = Browser::open();
@@ -191,7 +191,7 @@ fn a_public_client_that_is_not_ours_needs_consent_each_time() {
         .unwrap();
     assert_eq!(answer.status().as_u16(), 200, "{}", answer.text().unwrap());
 
-    // Any program can say that it is this one, so what was agreed to does not count for the next (RFC 8252 8.6).
+    // Any program can claim to be this client, so an earlier consent does not count (RFC 8252 8.6).
     let stranger = Stranger::waits();
     browser.go(&stranger.url(&server));
     browser.shows("Allow A <b>stranger</b>?");

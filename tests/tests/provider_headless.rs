@@ -1,4 +1,4 @@
-//! Our command without a browser, and without a person, against an authorization server that we did not write: npm's
+//! Our command without a browser, and without a user, with a third-party authorization server: npm's
 //! `oidc-provider`.
 
 use std::{
@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use flyte_e2e::{Certificate, Flaw, Machine, OidcProvider, Told, eventually, python, repository};
+use flyte_e2e::{Certificate, CommandOutput, Flaw, Machine, OidcProvider, eventually, python, repository};
 
 /// A machine without a keyring and without a browser, set up by `flyte create config`.
 fn machine_for(provider: &OidcProvider, certificate: &Certificate, options: &[&str]) -> Machine {
@@ -14,40 +14,40 @@ fn machine_for(provider: &OidcProvider, certificate: &Certificate, options: &[&s
     let (endpoint, ca) = (provider.endpoint(), certificate.ca().display().to_string());
     let mut arguments = vec!["create", "config", "--force", "--endpoint", &endpoint, "--ca-cert-file", &ca];
     arguments.extend(options);
-    let _ = Told::by(&mut machine.flyte(&arguments)).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&arguments)).ok();
     machine
 }
 
-/// A command that asks for a sign-in, with its standard output in a pipe and its standard error in a file.
+/// Starts a command that signs in, with its standard output in a pipe and its standard error in a file.
 fn start(machine: &Machine, arguments: &[&str]) -> Child {
     let err = File::create(machine.home().join("err")).unwrap();
     machine.flyte(arguments).stdout(Stdio::piped()).stderr(err).spawn().unwrap()
 }
 
-fn told(machine: &Machine) -> String {
+fn read_stderr(machine: &Machine) -> String {
     fs::read_to_string(machine.home().join("err")).unwrap_or_default()
 }
 
-/// The last link that was shown, once there are so many.
+/// The last shown link, when `count` links were shown.
 fn link(machine: &Machine, count: usize) -> String {
     const WORDS: &str = "To Authenticate, navigate in a browser to the following URL:\n";
     eventually("the link is shown", || {
-        let told = told(machine);
-        let links: Vec<_> = told.split(WORDS).skip(1).collect();
+        let output = read_stderr(machine);
+        let links: Vec<_> = output.split(WORDS).skip(1).collect();
         let whole = links.last()?.split_once('\n')?.0.to_owned();
         (links.len() == count).then_some(whole)
     })
 }
 
-/// Somebody with a telephone, who approves or denies.
+/// Runs a user with a phone, who approves or denies.
 fn telephone(certificate: &Certificate, options: &[&str], link: &str) -> String {
     let script = repository().join("tests/peers/approve-device.py");
     let mut command = Command::new(python());
-    Told::by(command.arg(script).args(options).arg(certificate.ca()).arg(link)).ok().out
+    CommandOutput::of(command.arg(script).args(options).arg(certificate.ca()).arg(link)).ok().out
 }
 
 #[test]
-fn a_person_signs_in_on_another_device() {
+fn sign_in_on_another_device() {
     let certificate = Certificate::new(Flaw::None);
     let provider = OidcProvider::start(&certificate, 2);
     let machine =
@@ -59,52 +59,53 @@ fn a_person_signs_in_on_another_device() {
     let link = link(&machine, 1);
     assert!(link.starts_with(&format!("https://{}/device?user_code=", provider.endpoint())), "{link}");
     let code = link.split_once("user_code=").unwrap().1;
-    assert!(told(&machine).starts_with("\nTo Authenticate,"), "the user guide's words come first");
-    assert!(told(&machine).contains(&format!("this code: {code}\n")), "{}", told(&machine));
+    assert!(read_stderr(&machine).starts_with("\nTo Authenticate,"), "the user guide's words come first");
+    assert!(read_stderr(&machine).contains(&format!("this code: {code}\n")), "{}", read_stderr(&machine));
     let page = telephone(&certificate, &[], &link);
     assert!(page.starts_with("200 ") && page.contains("Sign-in Success"), "{page}");
-    let output = Told::from(login.wait_with_output().unwrap()).ok();
+    let output = CommandOutput::from(login.wait_with_output().unwrap()).ok();
     assert_eq!(output.out.lines().count(), 1, "the token alone: {}", output.out.lines().count());
     assert_eq!(provider.log().matches("device_code").count(), 1, "{}", provider.log());
 
-    // The login is kept and renewed like any other.
+    // The login is stored and renewed like any other.
     machine.wait_until_expired();
-    let renewed = Told::by(&mut machine.flyte(&["auth", "token", "--no-login"])).ok();
+    let renewed = CommandOutput::of(&mut machine.flyte(&["auth", "token", "--no-login"])).ok();
     assert_ne!(renewed.out, output.out);
     assert!(provider.log().contains("granted refresh_token"), "{}", provider.log());
     // Another mode does not use it.
-    let other = Told::by(&mut machine.flyte(&["auth", "token", "--no-login", "--auth-type", "pkce"]));
+    let other =
+        CommandOutput::of(&mut machine.flyte(&["auth", "token", "--no-login", "--auth-type", "pkce"]));
     let _ = other.failed(4);
 }
 
 #[test]
-fn a_refusal_on_the_other_device_is_told_and_a_code_that_expires_too() {
+fn refused_and_expired_codes_are_reported() {
     let certificate = Certificate::new(Flaw::None);
     let provider = OidcProvider::start_with(&certificate, 60, &[("DEVICE_TTL", "8")]);
-    // Nothing is configured: without a browser, it is chosen, and that is said.
+    // No mode is configured: without a browser, `flyte` uses another device and says so.
     let machine = machine_for(&provider, &certificate, &["--client-id", "flyte-native"]);
     let login = start(&machine, &["auth", "login"]);
     let page = telephone(&certificate, &["--deny"], &link(&machine, 1));
     assert!(page.contains("interrupted"), "{page}");
-    let _ = Told::from(login.wait_with_output().unwrap()).failed(4);
-    let denied = told(&machine);
-    assert!(denied.contains("no browser on this machine") && denied.contains("--auth-type pkce"), "{denied}");
+    let _ = CommandOutput::from(login.wait_with_output().unwrap()).failed(4);
+    let denied = read_stderr(&machine);
+    assert!(denied.contains("No browser found here") && denied.contains("--auth-type pkce"), "{denied}");
     assert!(denied.contains("the sign-in was denied"), "{denied}");
 
     let login = start(&machine, &["auth", "login"]);
     let _ = link(&machine, 1);
-    let _ = Told::from(login.wait_with_output().unwrap()).failed(4);
-    let expired = told(&machine);
+    let _ = CommandOutput::from(login.wait_with_output().unwrap()).failed(4);
+    let expired = read_stderr(&machine);
     assert!(
         expired.contains("expired before anybody approved it") && expired.contains("new code"),
         "{expired}"
     );
-    // Neither left a login behind.
-    let _ = Told::by(&mut machine.flyte(&["auth", "token", "--no-login"])).failed(4);
+    // Neither created a login.
+    let _ = CommandOutput::of(&mut machine.flyte(&["auth", "token", "--no-login"])).failed(4);
 }
 
 #[test]
-fn a_killed_sign_in_leaves_nothing_behind() {
+fn killed_sign_in_leaves_nothing_behind() {
     let certificate = Certificate::new(Flaw::None);
     let provider = OidcProvider::start(&certificate, 60);
     let machine =
@@ -117,18 +118,18 @@ fn a_killed_sign_in_leaves_nothing_behind() {
     let left: Vec<_> =
         fs::read_dir(&data).into_iter().flatten().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
-    // Nor a lock: the next one is asked at once.
+    // No lock remains either: the next command asks at once.
     let second = start(&machine, &["auth", "login"]);
     let page = telephone(&certificate, &[], &link(&machine, 1));
     assert!(page.contains("Sign-in Success"), "{page}");
-    let _ = Told::from(second.wait_with_output().unwrap()).ok();
+    let _ = CommandOutput::from(second.wait_with_output().unwrap()).ok();
 }
 
 #[test]
-fn machines_prove_themselves_as_the_provider_takes_it() {
+fn machines_authenticate_as_the_provider_requires() {
     let certificate = Certificate::new(Flaw::None);
     let provider = OidcProvider::start(&certificate, 60);
-    let token = |machine: &Machine| Told::by(&mut machine.flyte(&["auth", "token"]));
+    let token = |machine: &Machine| CommandOutput::of(&mut machine.flyte(&["auth", "token"]));
 
     let secret = tempfile::NamedTempFile::new().unwrap();
     fs::write(secret.path(), "s3 cr:et%\n").unwrap();
@@ -136,7 +137,7 @@ fn machines_prove_themselves_as_the_provider_takes_it() {
     let basic = machine_for(&provider, &certificate, &["--client-id", "ci", "--client-secret-file", file]);
     let first = token(&basic).ok();
     assert_eq!(first.err, "");
-    let status = Told::by(&mut basic.flyte(&["auth", "status"])).ok();
+    let status = CommandOutput::of(&mut basic.flyte(&["auth", "status"])).ok();
     assert!(status.out.contains("ClientSecret") && status.out.contains("memory only"), "{status:?}");
 
     let key = provider.client_key().to_str().unwrap().to_owned();
@@ -147,22 +148,23 @@ fn machines_prove_themselves_as_the_provider_takes_it() {
     // Two commands for the first machine, of which the status asks the server, and one for the second.
     assert_eq!(granted(), 3, "{}", provider.log());
 
-    // A secret that is wrong, or missing, is told as that; the secret is not.
+    // A wrong or missing secret has its own error, without the secret.
     let variable = ["--client-id", "ci", "--client-secret-env-var", "CI_SECRET"];
     let machine = machine_for(&provider, &certificate, &variable);
-    let wrong = Told::by(machine.flyte(&["auth", "token"]).env("CI_SECRET", "guess")).failed(4);
+    let wrong = CommandOutput::of(machine.flyte(&["auth", "token"]).env("CI_SECRET", "guess")).failed(4);
     assert!(wrong.err.contains("invalid_client") && wrong.err.contains("create api-key"), "{wrong:?}");
     assert!(!wrong.err.contains("guess"), "{wrong:?}");
     let missing = token(&machine).failed(4);
     assert!(missing.err.contains("CI_SECRET"), "{missing:?}");
-    let right = Told::by(machine.flyte(&["auth", "token"]).env("CI_SECRET", "s3 cr:et%")).ok();
+    let right = CommandOutput::of(machine.flyte(&["auth", "token"]).env("CI_SECRET", "s3 cr:et%")).ok();
     assert!(!right.out.trim().is_empty());
-    // No machine's token was kept.
-    let _ = Told::by(&mut machine.flyte(&["auth", "token", "--no-login", "--auth-type", "pkce"])).failed(4);
+    // No machine's token was stored.
+    let _ = CommandOutput::of(&mut machine.flyte(&["auth", "token", "--no-login", "--auth-type", "pkce"]))
+        .failed(4);
 }
 
 #[test]
-fn a_provider_that_takes_the_secret_in_the_body_only_gets_it_there() {
+fn secret_is_in_the_body_if_the_provider_requires_it() {
     let certificate = Certificate::new(Flaw::None);
     let settings = [("CLIENT_AUTH", "none client_secret_post private_key_jwt")];
     let provider = OidcProvider::start_with(&certificate, 60, &settings);
@@ -171,34 +173,35 @@ fn a_provider_that_takes_the_secret_in_the_body_only_gets_it_there() {
         &certificate,
         &["--client-id", "ci-post", "--client-secret-env-var", "CI_SECRET"],
     );
-    let _ = Told::by(machine.flyte(&["auth", "token"]).env("CI_SECRET", "s3 cr:et%")).ok();
+    let _ = CommandOutput::of(machine.flyte(&["auth", "token"]).env("CI_SECRET", "s3 cr:et%")).ok();
     assert!(provider.log().contains("granted client_credentials"), "{}", provider.log());
 }
 
 #[test]
-fn an_api_key_is_all_that_is_needed() {
+fn api_key_is_enough() {
     let certificate = Certificate::new(Flaw::None);
     let provider = OidcProvider::start(&certificate, 60);
     let machine = Machine::bare();
     // The key in its longer form, since the provider has a port and the secret a colon.
     let mut encode = Command::new(python());
     encode.args(["-c", "import base64, sys; print(base64.b64encode(sys.argv[1].encode()).decode())"]);
-    let key = Told::by(encode.arg(format!("{}:ci:s3 cr:et%:None", provider.endpoint()))).ok().out;
+    let key = CommandOutput::of(encode.arg(format!("{}:ci:s3 cr:et%:None", provider.endpoint()))).ok().out;
     let with_key = |arguments: &[&str]| {
         let mut command = machine.flyte(arguments);
         command.env("FLYTE_API_KEY", &key).env("FLYTE_ADMIN_CACERTFILEPATH", certificate.ca());
         command
     };
-    let token = Told::by(&mut with_key(&["auth", "token"])).ok();
+    let token = CommandOutput::of(&mut with_key(&["auth", "token"])).ok();
     assert_eq!((token.out.lines().count(), token.err.as_str()), (1, ""));
     assert!(provider.log().contains("granted client_credentials"), "{}", provider.log());
-    let out = Told::by(&mut with_key(&["auth", "logout"])).ok();
-    assert!(out.out.contains("no login to end"), "{out:?}");
-    // The secret goes to its own endpoint alone.
-    let elsewhere = Told::by(&mut with_key(&["auth", "token", "--endpoint", "evil.example.com"])).failed(4);
+    let out = CommandOutput::of(&mut with_key(&["auth", "logout"])).ok();
+    assert!(out.out.contains("You have no login"), "{out:?}");
+    // The secret is sent only to its own endpoint.
+    let elsewhere =
+        CommandOutput::of(&mut with_key(&["auth", "token", "--endpoint", "evil.example.com"])).failed(4);
     assert!(elsewhere.err.contains("is not for") && !elsewhere.err.contains("s3 cr"), "{elsewhere:?}");
-    // Cut off, it is told as that.
+    // A truncated key has its own error.
     let cut = key.trim()[..key.trim().len() - 3].to_owned();
-    let cut = Told::by(with_key(&["auth", "token"]).env("FLYTE_API_KEY", cut)).failed(4);
+    let cut = CommandOutput::of(with_key(&["auth", "token"]).env("FLYTE_API_KEY", cut)).failed(4);
     assert!(cut.err.contains("cut off"), "{cut:?}");
 }

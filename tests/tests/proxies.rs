@@ -1,5 +1,5 @@
-//! Behind proxies: the examples of the documentation, as they stand there but for addresses and paths, in front of the real
-//! server. Each carries a sign-in, an upload larger than proxies take by default, gRPC where the example says so, and a
+//! The proxy examples of the documentation, with other addresses and paths, in front of the real
+//! server. Each carries a sign-in, an upload larger than the default limit of proxies, gRPC if the example supports it, and a
 //! stream, message by message.
 
 use std::{
@@ -10,11 +10,11 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use flyte_e2e::{Certificate, Flaw, Machine, Server, Told, repository};
+use flyte_e2e::{Certificate, CommandOutput, Flaw, Machine, Server, repository};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// What the examples name, and what it is here.
+/// The addresses and paths that replace those of the examples.
 struct Here<'a> {
     public: u16,
     server: u16,
@@ -98,7 +98,7 @@ fn call(server: &Server, token: &str, method: &str, request: &Value) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Puts a file of 3 MiB where the server says, and is told that it arrived whole.
+/// Uploads a file of 3 MiB, and checks that it arrived completely.
 fn upload(server: &Server, token: &str) {
     let content: Vec<u8> =
         (0..3_u64 << 20).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
@@ -120,7 +120,7 @@ fn upload(server: &Server, token: &str) {
     assert!(answer.status().is_success(), "{}: {}", answer.status(), answer.text().unwrap());
 }
 
-/// Starts a run, which is all that a watch of runs tells of at first.
+/// Starts a run, so that a watch of runs has a first message.
 fn create_run(server: &Server, token: &str) {
     let place =
         json!({"project": "flytesnacks", "domain": "development", "name": "env.main", "version": "1"});
@@ -137,7 +137,7 @@ fn create_run(server: &Server, token: &str) {
     call(server, token, "workflow.RunService/CreateRun", &request);
 }
 
-/// Opens a stream that stays open, and reads its first message while it is.
+/// Opens a stream, and reads its first message while the stream is open.
 fn stream(server: &Server, token: &str) {
     create_run(server, token);
     let request = json!({"projectId": {"name": "flytesnacks", "domain": "development"}}).to_string();
@@ -173,9 +173,9 @@ fn carries_everything(proxy: fn(&Path, &Here<'_>) -> Child, with_grpc: bool) {
     });
     let machine = Machine::bare();
     machine.sign_in_by_forms(&server);
-    let projects = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+    let projects = CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok();
     assert!(projects.out.contains("flytesnacks"), "{projects:?}");
-    let token = Told::by(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
+    let token = CommandOutput::of(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
     upload(&server, &token);
     stream(&server, &token);
     if with_grpc {
@@ -184,7 +184,7 @@ fn carries_everything(proxy: fn(&Path, &Here<'_>) -> Child, with_grpc: bool) {
 }
 
 #[test]
-fn nginx_carries_everything_but_grpc() {
+fn nginx_carries_everything_except_grpc() {
     carries_everything(nginx, false);
 }
 
@@ -199,14 +199,15 @@ fn caddy_carries_everything() {
 }
 
 #[test]
-fn what_no_test_can_start_is_at_least_well_formed() {
+fn other_examples_are_well_formed() {
     let examples = repository().join("docs/examples");
     for name in ["traefik.yaml", "ingress.yaml"] {
         let check =
             "import sys, yaml; print(sum(1 for part in yaml.safe_load_all(open(sys.argv[1])) if part))";
-        let told =
-            Told::by(Command::new(flyte_e2e::python()).args(["-c", check]).arg(examples.join(name))).ok();
-        assert_eq!(told.out.trim(), "1", "{name}");
+        let output =
+            CommandOutput::of(Command::new(flyte_e2e::python()).args(["-c", check]).arg(examples.join(name)))
+                .ok();
+        assert_eq!(output.out.trim(), "1", "{name}");
     }
     // systemd's own reading of the unit, with a program that exists.
     let directory = TempDir::new().unwrap();
@@ -216,8 +217,8 @@ fn what_no_test_can_start_is_at_least_well_formed() {
     assert!(text.contains("KillMode=process\n") && text.contains(user));
     fs::write(&unit, text.replace("/usr/local/bin/flyte-server", "/bin/true").replace(user, "User=root\n"))
         .unwrap();
-    let told = Told::by(Command::new("systemd-analyze").arg("verify").arg(&unit));
-    // Where no systemd runs, it says so about other units.
-    let ours: Vec<_> = told.err.lines().filter(|line| line.contains("flyte-server")).collect();
-    assert_eq!((told.code, ours), (Some(0), vec![]), "{told:?}");
+    let output = CommandOutput::of(Command::new("systemd-analyze").arg("verify").arg(&unit));
+    // If systemd does not run, it reports errors about other units.
+    let ours: Vec<_> = output.err.lines().filter(|line| line.contains("flyte-server")).collect();
+    assert_eq!((output.code, ours), (Some(0), vec![]), "{output:?}");
 }

@@ -1,8 +1,8 @@
-//! What tasks of the published package ask of the embedded control plane is done, or refused in words; both unmodified.
+//! Features that tasks of the published package request from the embedded control plane work, or are refused with a message.
 
 use std::fs;
 
-use flyte_e2e::{Project, Server, Told, eventually, python};
+use flyte_e2e::{CommandOutput, Project, Server, eventually, python};
 use serde_json::Value;
 
 fn server() -> Server {
@@ -10,11 +10,11 @@ fn server() -> Server {
     Server::with(&["--python", environment.to_str().unwrap()])
 }
 
-/// A run's actions of the task `asked.NAME`, as the published command tells them.
+/// A run's actions of the task `asked.NAME`, as the published command lists them.
 fn actions(project: &Project, run: &str, name: &str) -> Vec<Value> {
     let mut command = project.published(&["-of", "json-raw", "get", "action", run]);
-    let told = Told::by(command.env("TERM", "dumb")).ok();
-    let all: Vec<Value> = serde_json::from_str(&told.out).unwrap();
+    let output = CommandOutput::of(command.env("TERM", "dumb")).ok();
+    let all: Vec<Value> = serde_json::from_str(&output.out).unwrap();
     all.into_iter().filter(|action| action["metadata"]["task"]["shortName"] == name).collect()
 }
 
@@ -39,7 +39,7 @@ fn results_are_cached_and_serialized() {
     let one = ["CACHE_HIT", "CACHE_HIT", "CACHE_HIT", "CACHE_POPULATED"];
     assert_eq!(statuses(&project, &at_once, "only_once"), one);
 
-    // The run of a task takes the result that a run of it has left, unless it is told not to.
+    // A run of a task reuses the result of an earlier run, unless it overwrites the cache.
     let ends = |arguments: &[&str]| {
         let run = project.ended(&project.run(arguments));
         assert_eq!(run["phase"], "succeeded", "{run}");
@@ -52,12 +52,12 @@ fn results_are_cached_and_serialized() {
     let program = "import flyte, asked\nflyte.init_from_config()\n\
         run = flyte.with_runcontext(overwrite_cache=True).run(asked.computed, x=7)\nprint(run.name)\n";
     fs::write(&script, program).unwrap();
-    let again = Told::by(&mut project.python(&script, &[])).ok();
+    let again = CommandOutput::of(&mut project.python(&script, &[])).ok();
     let again = project.ended(again.out.trim().lines().last().unwrap());
     let other = again["outputs"].as_str().unwrap().to_owned();
     assert_ne!(other, first);
     assert_eq!(ends(&own), other, "the latest");
-    // What the result names is gone: it is computed again.
+    // The objects of the result no longer exist, so it is computed again.
     for (path, _) in flyte_e2e::files(&server.data().join("objects")) {
         if path.file_name().is_some_and(|name| name == "asked.py") {
             fs::remove_file(path).unwrap();
@@ -67,7 +67,7 @@ fn results_are_cached_and_serialized() {
 }
 
 #[test]
-fn a_deadline_ends_a_task_and_a_task_reaches_the_server_by_tls() {
+fn deadline_ends_a_task_and_tasks_reach_the_server_with_tls() {
     let server = server();
     let project = Project::at(&server);
     let (late, uploads) = (project.run(&["asked.py", "late_child"]), project.run(&["asked.py", "uploads"]));
@@ -88,7 +88,7 @@ fn a_deadline_ends_a_task_and_a_task_reaches_the_server_by_tls() {
 }
 
 #[test]
-fn what_is_not_done_here_is_refused_in_words() {
+fn unsupported_features_are_refused_with_a_message() {
     let server = server();
     let project = Project::at(&server);
     for (arguments, words) in [
@@ -101,23 +101,23 @@ fn what_is_not_done_here_is_refused_in_words() {
         (&["deploy", "asked.py", "scheduled"], "start runs by schedules"),
         (&["deploy", "asked.py", "containers"], "run container and shell tasks"),
     ] {
-        let told = Told::by(&mut project.published(arguments));
-        let said = format!("{}{}", told.out, told.err);
-        assert!(told.code != Some(0) && said.contains(words), "{arguments:?}: {told:?}");
+        let output = CommandOutput::of(&mut project.published(arguments));
+        let said = format!("{}{}", output.out, output.err);
+        assert!(output.code != Some(0) && said.contains(words), "{arguments:?}: {output:?}");
     }
-    // A task that was not looked at before is refused where it is called, and its caller says why.
+    // A task that was not checked before is refused when it is called, and the caller has the error.
     let run = project.ended(&project.run(&["asked.py", "calls_one_with_secret"]));
     assert_eq!(run["phase"], "failed", "{run}");
     assert!(run["error"].as_str().unwrap().contains("give tasks secrets"), "{run}");
-    let tasks = Told::by(&mut project.published(&["get", "task"])).ok();
+    let tasks = CommandOutput::of(&mut project.published(&["get", "task"])).ok();
     assert!(!tasks.out.contains("with_"), "nothing of it is deployed: {tasks:?}");
 
     // A run that has finished is not aborted: the published command says so, and so does ours.
     let name = project.run(&["asked.py", "uploads"]);
     let _ = project.ended(&name);
-    let late = Told::by(&mut project.published(&["abort", "run", &name]));
+    let late = CommandOutput::of(&mut project.published(&["abort", "run", &name]));
     let said = format!("{}{}", late.out, late.err);
     assert!(late.code != Some(0) && said.contains("has finished: it succeeded"), "{late:?}");
-    let ours = Told::by(&mut project.ours(&["abort", "run", &name])).ok();
-    assert!(ours.err.contains("has already finished (succeeded)"), "{ours:?}");
+    let ours = CommandOutput::of(&mut project.ours(&["abort", "run", &name])).ok();
+    assert!(ours.err.contains("has already ended (succeeded)"), "{ours:?}");
 }

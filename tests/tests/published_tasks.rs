@@ -3,10 +3,10 @@
 
 use std::fs;
 
-use flyte_e2e::{Project, Server, Told, eventually, python};
+use flyte_e2e::{CommandOutput, Project, Server, eventually, python};
 use serde_json::Value;
 
-/// A server whose tasks run in the environment of the published packages.
+/// A server that runs tasks in the environment of the published packages.
 ///
 /// A task fails if its runtime's controller does not start within five seconds (`thread_wait_timeout_sec`). It takes 0.3 s, but
 /// 3.5 s among 16 that start at once on two processors, as those of two tests do with the server's own limit of 8 tasks.
@@ -20,13 +20,13 @@ fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_else(|| panic!("{member} of {value}"))
 }
 
-/// How many actions of a run are of a task.
+/// The number of a task's actions in a run.
 fn actions(run: &Value, task: &str) -> usize {
     run["actions"].as_array().unwrap().iter().filter(|action| action["task"] == task).count()
 }
 
 #[test]
-fn a_parent_with_nested_tasks_a_map_and_a_trace_runs_and_tells() {
+fn nested_tasks_maps_and_traces_run() {
     let server = server();
     let project = Project::at(&server);
     let name = project.run(&["--env", "FROM_RUN=something", "app.py", "main", "--n", "5"]);
@@ -45,31 +45,34 @@ fn a_parent_with_nested_tasks_a_map_and_a_trace_runs_and_tells() {
     }
 
     // The command shows the same.
-    let runs = Told::by(&mut project.published(&["get", "run"])).ok();
+    let runs = CommandOutput::of(&mut project.published(&["get", "run"])).ok();
     assert!(runs.out.contains(&name) && runs.out.contains("ACTION_PHASE_SUCCEEDED"), "{runs:?}");
-    let one = Told::by(&mut project.published(&["get", "run", &name])).ok();
+    let one = CommandOutput::of(&mut project.published(&["get", "run", &name])).ok();
     assert!(one.out.contains("peer.main") && one.out.contains("FROM_RUN"), "{one:?}");
-    let logs = Told::by(&mut project.published(&["get", "logs", &name])).ok();
+    let logs = CommandOutput::of(&mut project.published(&["get", "logs", &name])).ok();
     assert!(logs.out.contains("hello world"), "{logs:?}");
-    let io = Told::by(&mut project.published(&["get", "io", &name])).ok();
+    let io = CommandOutput::of(&mut project.published(&["get", "io", &name])).ok();
     assert!(io.out.contains("'n': 5") && io.out.contains("world: 10 2470 6"), "{io:?}");
     let double =
         run["actions"].as_array().unwrap().iter().find(|action| action["task"] == "peer.double").unwrap();
     let child = text(double, "name");
-    let logs = Told::by(&mut project.published(&["get", "logs", &name, child])).ok();
+    let logs = CommandOutput::of(&mut project.published(&["get", "logs", &name, child])).ok();
     assert!(logs.out.contains("doubling 5"), "{logs:?}");
-    let io = Told::by(&mut project.published(&["get", "io", &name, child])).ok();
+    let io = CommandOutput::of(&mut project.published(&["get", "io", &name, child])).ok();
     assert!(io.out.contains("10"), "{io:?}");
-    let listed = Told::by(&mut project.published(&["get", "action", &name, "--in-phase", "succeeded"])).ok();
+    let listed =
+        CommandOutput::of(&mut project.published(&["get", "action", &name, "--in-phase", "succeeded"])).ok();
     assert_eq!(listed.out.matches("peer.square ").count(), 20, "{listed:?}");
     for (phase, found) in [("succeeded", true), ("failed", false)] {
-        let some = Told::by(&mut project.published(&["get", "run", "--in-phase", phase, "--only-mine"])).ok();
+        let some =
+            CommandOutput::of(&mut project.published(&["get", "run", "--in-phase", phase, "--only-mine"]))
+                .ok();
         assert_eq!(some.out.contains(&name), found, "{some:?}");
     }
 }
 
 #[test]
-fn what_fails_says_why() {
+fn failed_runs_have_errors() {
     let server = server();
     let project = Project::at(&server);
     let failing = project.run(&["app.py", "failing", "--x", "3"]);
@@ -81,23 +84,23 @@ fn what_fails_says_why() {
     assert_eq!((&run["phase"], &run["error"]), (&"failed".into(), &"deliberate failure 3".into()));
     assert_eq!(run["attempts"], 1);
     assert!(text(&run, "logs").contains("ValueError: deliberate failure 3"), "{run}");
-    // Its parent catches it as the exception that it was raised as.
+    // Its parent catches the original exception.
     let run = project.ended(&parent);
     assert_eq!(text(&run, "outputs"), "{'o0': 'caught ValueError: deliberate failure 7'}", "{run}");
-    // Not again where the task says that it is hopeless; again where it does not, as often as it may.
+    // An unrecoverable error is not retried. A recoverable one is retried up to the limit.
     let run = project.ended(&hopeless);
     assert_eq!((&run["phase"], &run["attempts"]), (&"failed".into(), &1.into()), "{run}");
     let run = project.ended(&retried);
     assert_eq!((&run["phase"], &run["attempts"]), (&"succeeded".into(), &2.into()), "{run}");
     assert_eq!(text(&run, "outputs"), "{'o0': 1}");
-    let first = Told::by(&mut project.published(&["get", "logs", &retried, "--attempt", "1"])).ok();
+    let first = CommandOutput::of(&mut project.published(&["get", "logs", &retried, "--attempt", "1"])).ok();
     assert!(first.out.contains("attempt 0") && !first.out.contains("attempt 1"), "{first:?}");
     let run = project.ended(&endless);
     assert_eq!(run["phase"], "timed_out", "{run}");
 }
 
 #[test]
-fn data_go_in_and_come_back() {
+fn inputs_and_outputs_round_trip() {
     let server = server();
     let project = Project::at(&server);
     let directory = project.path().join("given");
@@ -134,18 +137,18 @@ fn data_go_in_and_come_back() {
 }
 
 #[test]
-fn what_is_deployed_is_listed_and_runs_by_its_name() {
+fn deployed_tasks_are_listed_and_run_by_name() {
     let server = server();
     let project = Project::at(&server);
-    let deployed = Told::by(&mut project.published(&["deploy", "app.py", "env"])).ok();
+    let deployed = CommandOutput::of(&mut project.published(&["deploy", "app.py", "env"])).ok();
     assert!(deployed.out.contains("peer.main"), "{deployed:?}");
     // Again: nothing changes.
-    let _ = Told::by(&mut project.published(&["deploy", "app.py", "env"])).ok();
-    let tasks = Told::by(&mut project.published(&["get", "task"])).ok();
+    let _ = CommandOutput::of(&mut project.published(&["deploy", "app.py", "env"])).ok();
+    let tasks = CommandOutput::of(&mut project.published(&["get", "task"])).ok();
     for task in ["peer.main", "peer.double", "peer.files"] {
         assert_eq!(tasks.out.matches(&format!(" {task} ")).count(), 1, "{tasks:?}");
     }
-    let one = Told::by(&mut project.published(&["get", "task", "peer.double"])).ok();
+    let one = CommandOutput::of(&mut project.published(&["get", "task", "peer.double"])).ok();
     assert!(one.out.contains("peer.double") && !one.out.contains("peer.main"), "{one:?}");
 
     // The user guide's.
@@ -157,32 +160,32 @@ fn what_is_deployed_is_listed_and_runs_by_its_name() {
         task = remote.Task.get(\"peer.shapes\", auto_version=\"latest\").fetch()\n\
         print(task.interface)\n";
     fs::write(&listall, program).unwrap();
-    let listed = Told::by(&mut project.python(&listall, &[])).ok();
+    let listed = CommandOutput::of(&mut project.python(&listall, &[])).ok();
     assert!(listed.out.contains("'peer.double', 'peer.endless'"), "{listed:?}");
     assert!(listed.out.contains("\n0\n") && listed.out.contains("scale"), "{listed:?}");
     let version = listed.out.lines().next().unwrap().rsplit(' ').next().unwrap();
-    let shown = Told::by(&mut project.published(&["get", "task", "peer.double", version])).ok();
+    let shown = CommandOutput::of(&mut project.published(&["get", "task", "peer.double", version])).ok();
     assert!(shown.out.contains("Twice a number."), "{shown:?}");
 
     let first = project.run(&["deployed-task", "peer.double", "--x", "21"]);
     let run = project.ended(&first);
     assert_eq!(text(&run, "outputs"), "{'o0': 42}", "{run}");
     // What ran before runs again, with the inputs that it had.
-    let again = Told::by(&mut project.published(&["rerun", &first, "--name", "again"])).ok();
+    let again = CommandOutput::of(&mut project.published(&["rerun", &first, "--name", "again"])).ok();
     assert!(again.out.contains("again"), "{again:?}");
     assert_eq!(text(&project.ended("again"), "outputs"), "{'o0': 42}");
 }
 
 #[test]
-fn an_aborted_run_ends_with_everything_in_it() {
+fn aborting_a_run_ends_all_its_tasks() {
     let server = server();
     let project = Project::at(&server);
     let name = project.run(&["--name", "to-be-aborted", "app.py", "slow_parent"]);
     assert_eq!(name, "to-be-aborted");
     let child = eventually("the child runs", || {
         let mut listed = project.published(&["-of", "json-raw", "get", "action", &name]);
-        // Raw only where the terminal knows no styles.
-        let actions = Told::by(listed.env("TERM", "dumb")).ok();
+        // Raw only if the terminal has no styles.
+        let actions = CommandOutput::of(listed.env("TERM", "dumb")).ok();
         let actions: Value = serde_json::from_str(&actions.out).unwrap();
         let child = actions.as_array().unwrap().iter().find(|action| {
             action["metadata"]["task"]["shortName"] == "slow"
@@ -200,7 +203,8 @@ fn an_aborted_run_ends_with_everything_in_it() {
         Some(pid.chars().take_while(char::is_ascii_digit).collect::<String>())
     });
     assert!(fs::exists(format!("/proc/{pid}")).unwrap());
-    let aborted = Told::by(&mut project.published(&["abort", "run", &name, "--reason", "enough"])).ok();
+    let aborted =
+        CommandOutput::of(&mut project.published(&["abort", "run", &name, "--reason", "enough"])).ok();
     assert!(aborted.out.contains("has been aborted"), "{aborted:?}");
     eventually("the child's process is gone", || {
         (!fs::exists(format!("/proc/{pid}")).unwrap()).then_some(())
@@ -212,12 +216,13 @@ fn an_aborted_run_ends_with_everything_in_it() {
     }
     // The name is taken.
     let taken =
-        Told::by(&mut project.published(&["run", "--name", &name, "app.py", "double", "--x", "1"])).failed(1);
+        CommandOutput::of(&mut project.published(&["run", "--name", &name, "app.py", "double", "--x", "1"]))
+            .failed(1);
     assert!(taken.out.contains("already exists"), "{taken:?}");
 }
 
 #[test]
-fn a_task_is_somebody_with_little_to_say() {
+fn tasks_have_limited_rights() {
     let server = server();
     let project = Project::at(&server);
     let name = project.run(&["app.py", "whoami"]);
@@ -226,8 +231,8 @@ fn a_task_is_somebody_with_little_to_say() {
     let said = text(&run, "outputs");
     assert!(said.contains(&format!("flytesnacks/development/{name}: ")), "{run}");
     assert!(!said.contains("made a project"), "{run}");
-    // The person's login on this machine is untouched, and the task left none of its own.
-    let status = Told::by(&mut project.ours(&["auth", "status"])).ok();
+    // The user's login on this machine is unchanged, and the task created none.
+    let status = CommandOutput::of(&mut project.ours(&["auth", "status"])).ok();
     assert!(status.out.contains("Signed in:       yes"), "{status:?}");
 }
 
@@ -237,7 +242,7 @@ fn runs_survive_the_server() {
     let project = Project::at(&server);
     let name = project.run(&["app.py", "slow", "--seconds", "8"]);
     eventually("it runs", || {
-        let run = Told::by(&mut project.published(&["get", "run", "--in-phase", "running"])).ok();
+        let run = CommandOutput::of(&mut project.published(&["get", "run", "--in-phase", "running"])).ok();
         run.out.contains(&name).then_some(())
     });
     server.crash();
@@ -246,7 +251,7 @@ fn runs_survive_the_server() {
 }
 
 #[test]
-fn an_app_is_deployed_answers_and_stops() {
+fn app_is_deployed_and_stopped() {
     let server = server();
     let project = Project::at(&server);
     let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
@@ -254,7 +259,7 @@ fn an_app_is_deployed_answers_and_stops() {
     let published = |arguments: &[&str]| {
         let mut command = project.published(arguments);
         command.env("WEB_PORT", &port);
-        Told::by(&mut command)
+        CommandOutput::of(&mut command)
     };
     let none = published(&["get", "app"]).ok();
     assert!(!none.out.contains("web"), "{none:?}");

@@ -7,26 +7,26 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use flyte_e2e::{Machine, Server, Told, WebServer};
+use flyte_e2e::{CommandOutput, Machine, Server, WebServer};
 
 const TOKEN: [&str; 3] = ["auth", "token", "--no-login"];
 
-/// How many token requests the server has answered well.
+/// The number of successful token requests at the server.
 fn issued(server: &Server) -> usize {
     server.logged(&["path=\"/oauth2/token\"", "status=200"])
 }
 
-/// `flyte auth token` that runs meanwhile.
+/// Starts `flyte auth token`.
 fn start_token(machine: &Machine) -> Child {
     machine.flyte(&TOKEN).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Numbers that nobody chose, below `limit`: where a process is killed.
+/// Random durations below a limit, after which a process is killed.
 fn moments(seed: u64) -> impl FnMut(Duration) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     let mut state = seed ^ u64::try_from(now & u128::from(u64::MAX)).unwrap() | 1;
     move |limit| {
-        // Xorshift: good enough to spread kills.
+        // Xorshift is good enough here.
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
@@ -35,7 +35,7 @@ fn moments(seed: u64) -> impl FnMut(Duration) -> Duration {
 }
 
 #[test]
-fn kill_nine_at_any_moment_of_a_refresh_loses_no_session() {
+fn kill_nine_during_a_refresh_loses_no_session() {
     const MACHINES: usize = 8;
     const ROUNDS: usize = 25;
     let server = Server::with(&["--access-token-ttl", "1s"]);
@@ -58,8 +58,8 @@ fn kill_nine_at_any_moment_of_a_refresh_loses_no_session() {
                 victim.kill().unwrap();
                 killed += usize::from(victim.wait().unwrap().code().is_none());
                 let started = Instant::now();
-                let told = Told::by(&mut machine.flyte(&TOKEN));
-                assert_eq!(told.code, Some(0), "the session is lost in round {round}: {told:?}");
+                let output = CommandOutput::of(&mut machine.flyte(&TOKEN));
+                assert_eq!(output.code, Some(0), "the session is lost in round {round}: {output:?}");
                 whole = (whole + started.elapsed().mul_f64(1.2)) / 2;
             }
             killed
@@ -69,13 +69,13 @@ fn kill_nine_at_any_moment_of_a_refresh_loses_no_session() {
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     let refreshes = issued(&server) - before;
-    // Some died before they had renewed anything and some after, with the answer lost.
+    // Some died before the renewal, and some after it without the answer.
     assert!(killed > MACHINES * ROUNDS / 4, "only {killed} were killed in time");
     assert!(refreshes > MACHINES * ROUNDS, "no process died after its request: {refreshes} refreshes");
 }
 
 #[test]
-fn a_hundred_processes_that_share_an_expired_token_make_one_refresh() {
+fn hundred_processes_with_an_expired_token_refresh_once() {
     let mut server = Server::with(&["--access-token-ttl", "1s"]);
     let machine = Machine::bare();
     machine.sign_in_by_forms(&server);
@@ -86,41 +86,41 @@ fn a_hundred_processes_that_share_an_expired_token_make_one_refresh() {
     let processes: Vec<_> = (0..100).map(|_| start_token(&machine)).collect();
     let tokens: BTreeSet<_> = processes
         .into_iter()
-        .map(|process| Told::from(process.wait_with_output().unwrap()).ok().out)
+        .map(|process| CommandOutput::from(process.wait_with_output().unwrap()).ok().out)
         .collect();
     assert_eq!(tokens.len(), 1, "all have the same token");
     assert_eq!(issued(&server) - before, 1);
 }
 
 #[test]
-fn a_server_that_is_away_ends_no_session() {
+fn unreachable_server_ends_no_session() {
     let mut server = Server::with(&["--access-token-ttl", "1s"]);
     let machine = Machine::bare();
     machine.sign_in_by_forms(&server);
     machine.wait_until_expired();
     server.signal("KILL");
     server.wait();
-    let told = Told::by(&mut machine.flyte(&TOKEN)).failed(1);
-    assert!(told.err.contains("the connection was refused"), "{told:?}");
-    assert!(told.err.contains("next: Check that the server runs"), "{told:?}");
+    let output = CommandOutput::of(&mut machine.flyte(&TOKEN)).failed(1);
+    assert!(output.err.contains("the connection was refused"), "{output:?}");
+    assert!(output.err.contains("next: Check that the server runs"), "{output:?}");
     server.start_again();
-    let _ = Told::by(&mut machine.flyte(&TOKEN)).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&TOKEN)).ok();
 }
 
 #[test]
-fn a_server_that_fails_ends_no_session() {
+fn failing_server_ends_no_session() {
     let mut server = Server::with(&["--access-token-ttl", "1s"]);
     let machine = Machine::bare();
     machine.sign_in_by_forms(&server);
     machine.wait_until_expired();
-    // Its place is taken by a proxy with nothing behind it, which answers with a web page.
+    // A proxy without a backend replaces the server, and answers with a web page.
     server.signal("KILL");
     server.wait();
     let proxy = WebServer::at(server.port(), &server.pem(), 503);
-    let told = Told::by(&mut machine.flyte(&TOKEN)).failed(1);
-    assert!(told.err.contains("503") && told.err.contains("next: "), "{told:?}");
+    let output = CommandOutput::of(&mut machine.flyte(&TOKEN)).failed(1);
+    assert!(output.err.contains("503") && output.err.contains("next: "), "{output:?}");
     assert!(proxy.log().contains("POST /"), "it was asked: {}", proxy.log());
     drop(proxy);
     server.start_again();
-    let _ = Told::by(&mut machine.flyte(&TOKEN)).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&TOKEN)).ok();
 }

@@ -1,4 +1,4 @@
-//! `flyte run`, `deploy` and what belongs to them, with our Python package and our server: tasks are really run.
+//! `flyte run`, `deploy` and related commands, with our Python package and our server. The tasks really run.
 
 use std::{
     fs,
@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use flyte_e2e::{Machine, Server, Told, eventually, target};
+use flyte_e2e::{CommandOutput, Machine, Server, eventually, target};
 use serde_json::Value;
 
 const APP: &str = r#"
@@ -19,14 +19,14 @@ env = flyte.TaskEnvironment(name="hello")
 
 @env.task
 def main(name: str, times: int = 1, loud: bool = False) -> str:
-    """Greets somebody.
+    """Greets a person.
 
     Args:
-        name: Whom to greet.
+        name: The person to greet.
     """
     print("greeting", name)
-    if name == "nobody":
-        raise ValueError("nobody is there")
+    if name == "missing":
+        raise ValueError("no such person")
     greeting = "hello " * times + name
     return greeting.upper() if loud else greeting
 
@@ -64,7 +64,7 @@ struct World {
 }
 
 impl World {
-    /// A person who is signed in, with a project in a directory.
+    /// A signed-in user with a project in a directory.
     fn new() -> Self {
         let server = Server::with(&["--python", ours().to_str().unwrap()]);
         let machine = Machine::bare();
@@ -88,20 +88,20 @@ impl World {
         command
     }
 
-    fn told(&self, arguments: &[&str]) -> Told {
-        Told::by(&mut self.flyte(arguments))
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
+        CommandOutput::of(&mut self.flyte(arguments))
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.told(arguments).ok().out).unwrap()
+        serde_json::from_str(&self.run(arguments).ok().out).unwrap()
     }
 
-    /// Starts a command whose output is read when it has ended.
+    /// Starts a command whose output is read at its end.
     fn start(&self, arguments: &[&str]) -> Child {
         self.flyte(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// What the server was sent as objects below `part` of its paths.
+    /// The uploaded objects below `part` of their paths.
     fn objects(&self, part: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut directories = vec![self.server.data().join("objects/flytesnacks/development").join(part)];
@@ -117,76 +117,76 @@ impl World {
 
 /// The paths in an archive.
 fn listed(archive: &Path) -> Vec<String> {
-    let told = Told::by(Command::new("tar").arg("-tzf").arg(archive)).ok();
-    told.out.lines().map(str::to_owned).collect()
+    let output = CommandOutput::of(Command::new("tar").arg("-tzf").arg(archive)).ok();
+    output.out.lines().map(str::to_owned).collect()
 }
 
 #[test]
-fn a_task_is_run_followed_and_looked_at() {
+fn task_is_run_followed_and_shown() {
     let world = World::new();
-    let told = world
-        .told(&[
+    let output = world
+        .run(&[
             "run", "--follow", "--name", "first", "app.py", "main", "--name", "Ada", "--times", "2", "--loud",
         ])
         .ok();
     assert!(
-        told.out.contains("greeting Ada\n") && told.out.ends_with("Outputs:\n  o0:  HELLO HELLO ADA\n"),
-        "{told:?}"
+        output.out.contains("greeting Ada\n") && output.out.ends_with("Outputs:\n  o0:  HELLO HELLO ADA\n"),
+        "{output:?}"
     );
-    assert!(told.err.contains("Run first has succeeded"), "{told:?}");
+    assert!(output.err.contains("Run first succeeded"), "{output:?}");
     assert!(
-        !told.err.contains('\u{1b}') && !told.out.contains('\u{1b}'),
-        "no terminal, no colours: {told:?}"
+        !output.err.contains('\u{1b}') && !output.out.contains('\u{1b}'),
+        "no terminal, no colours: {output:?}"
     );
 
-    // What .gitignore names stays here, and the same code is sent once.
+    // Files in .gitignore are not sent, and the same code is sent only once.
     let archives = world.objects("content");
     assert_eq!(archives.len(), 1, "{archives:?}");
     assert_eq!(listed(&archives[0]), [".gitignore", "app.py", "lib/x.py"]);
-    let told = world.told(&["run", "-v", "app.py", "main", "--name", "Grace"]).ok();
-    assert!(told.err.contains("the server has this code already"), "{told:?}");
+    let output = world.run(&["run", "-v", "app.py", "main", "--name", "Grace"]).ok();
+    assert!(output.err.contains("the server already has this code"), "{output:?}");
     assert_eq!(world.objects("content"), archives);
 
     let io = world.json(&["get", "io", "first", "-o", "json"]);
     assert_eq!((&io["inputs"]["name"], &io["inputs"]["times"]), (&"Ada".into(), &2.into()));
     assert_eq!(io["outputs"]["o0"], "HELLO HELLO ADA");
-    let log = world.told(&["get", "logs", "first"]).ok();
+    let log = world.run(&["get", "logs", "first"]).ok();
     assert!(log.out.contains("greeting Ada\n"), "{log:?}");
     let run = world.json(&["get", "run", "first", "-o", "json"]);
     assert_eq!((&run["task"], &run["phase"]), (&"hello.main".into(), &"succeeded".into()));
     let runs = world.json(&["get", "run", "-o", "json"]);
     assert_eq!(runs.as_array().unwrap().len(), 2);
-    assert!(world.told(&["get", "action", "first"]).ok().out.contains("hello.main"));
+    assert!(world.run(&["get", "action", "first"]).ok().out.contains("hello.main"));
 }
 
 #[test]
-fn failures_and_mistakes_are_told_and_end_differently() {
+fn failures_and_mistakes_have_different_exit_codes() {
     let world = World::new();
-    let told = world.told(&["run", "--follow", "app.py", "main", "--name", "nobody"]).failed(3);
-    assert!(told.err.contains("nobody is there"), "{told:?}");
-    let told = world.told(&["run", "app.py", "main", "--name", "Ada", "--times", "many"]).failed(2);
-    assert!(told.err.contains("--times <int>"), "{told:?}");
-    let told = world.told(&["run", "app.py", "main"]).failed(2);
-    assert!(told.err.contains("--name <str>"), "{told:?}");
+    let output = world.run(&["run", "--follow", "app.py", "main", "--name", "missing"]).failed(3);
+    assert!(output.err.contains("no such person"), "{output:?}");
+    let output = world.run(&["run", "app.py", "main", "--name", "Ada", "--times", "many"]).failed(2);
+    assert!(output.err.contains("--times <int>"), "{output:?}");
+    let output = world.run(&["run", "app.py", "main"]).failed(2);
+    assert!(output.err.contains("--name <str>"), "{output:?}");
     assert_eq!(
         world.json(&["get", "run", "-o", "json"]).as_array().unwrap().len(),
         1,
         "mistakes start nothing"
     );
     fs::write(world.work.join("broken.py"), "import flyte\n\nundefined_name\n").unwrap();
-    let told = world.told(&["run", "broken.py", "main"]).failed(1);
-    assert!(told.err.contains("undefined_name") && told.err.contains("broken.py"), "{told:?}");
+    let output = world.run(&["run", "broken.py", "main"]).failed(1);
+    assert!(output.err.contains("undefined_name") && output.err.contains("broken.py"), "{output:?}");
 }
 
 #[test]
-fn who_has_seen_enough_leaves_the_run_and_can_stop_it() {
+fn interrupting_leaves_the_run_and_abort_ends_it() {
     let world = World::new();
     let follower = world.start(&["run", "--follow", "--name", "long", "app.py", "sleep", "--seconds", "300"]);
     eventually("the task sleeps", || {
-        let log = world.told(&["get", "logs", "long"]);
+        let log = world.run(&["get", "logs", "long"]);
         log.out.contains("asleep").then_some(())
     });
-    let _ = Told::by(Command::new("kill").args(["-INT", &follower.id().to_string()])).ok();
+    let _ = CommandOutput::of(Command::new("kill").args(["-INT", &follower.id().to_string()])).ok();
     let left = follower.wait_with_output().unwrap();
     assert_eq!(left.status.code(), Some(130));
     let text = String::from_utf8(left.stderr).unwrap();
@@ -195,30 +195,30 @@ fn who_has_seen_enough_leaves_the_run_and_can_stop_it() {
     }
     assert_eq!(world.json(&["get", "run", "long", "-o", "json"])["phase"], "running");
     let again = world.start(&["get", "logs", "long", "--follow"]);
-    let _ = world.told(&["abort", "run", "long", "--reason", "slept enough"]).ok();
+    let _ = world.run(&["abort", "run", "long", "--reason", "slept enough"]).ok();
     let ended = again.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(3), "{}", String::from_utf8_lossy(&ended.stderr));
     assert!(String::from_utf8_lossy(&ended.stdout).contains("asleep"));
-    let shown = world.told(&["get", "run", "long"]).ok();
+    let shown = world.run(&["get", "run", "long"]).ok();
     assert!(shown.out.contains("aborted") && shown.out.contains("slept enough"), "{shown:?}");
-    // Again: there is nothing to do, and the command says so.
+    // Aborting again changes nothing, and the command says so.
     for arguments in [&["abort", "run", "long"][..], &["abort", "action", "long", "a0"]] {
-        let again = world.told(arguments).ok();
-        assert!(again.err.contains("has already finished (aborted)"), "{again:?}");
+        let again = world.run(arguments).ok();
+        assert!(again.err.contains("has already ended (aborted)"), "{again:?}");
     }
 }
 
 #[test]
-fn the_log_of_a_task_that_never_pauses_ends_at_what_was_written_when_it_was_asked() {
+fn log_without_follow_ends_at_the_current_line() {
     let world = World::new();
-    let _ = world.told(&["run", "--name", "noisy", "app.py", "write"]).ok();
+    let _ = world.run(&["run", "--name", "noisy", "app.py", "write"]).ok();
     eventually("the task writes", || {
-        let log = world.told(&["get", "logs", "noisy", "--lines", "2"]);
+        let log = world.run(&["get", "logs", "noisy", "--lines", "2"]);
         log.out.ends_with("without a pause\nwithout a pause\n").then_some(())
     });
     assert_eq!(world.json(&["get", "run", "noisy", "-o", "json"])["phase"], "running");
-    let _ = world.told(&["abort", "run", "noisy"]).ok();
-    // A task outlives its server: it is waited for, so that it does not write on for ever.
+    let _ = world.run(&["abort", "run", "noisy"]).ok();
+    // A task outlives its server, so wait for its end. Otherwise it would write forever.
     let supervisor = format!("supervise {}", world.server.data().display());
     eventually("the task has ended", || {
         let found = Command::new("pgrep").args(["-f", &supervisor]).output().unwrap();
@@ -227,7 +227,7 @@ fn the_log_of_a_task_that_never_pauses_ends_at_what_was_written_when_it_was_aske
 }
 
 #[test]
-fn following_goes_on_where_it_was_when_the_server_was_away() {
+fn following_continues_after_an_outage() {
     let mut world = World::new();
     let start = |world: &World, name: &str, arguments: &[&str]| {
         let path = world.work.join(name);
@@ -243,13 +243,13 @@ fn following_goes_on_where_it_was_when_the_server_was_away() {
     eventually("the log is read", || has(&read, "line 5\n"));
     world.server.crash();
     for path in [&followed, &read] {
-        eventually("the output goes on", || has(path, "line 50\n"));
+        eventually("the output continues", || has(path, "line 50\n"));
     }
     world.server.signal("TERM");
     world.server.wait();
     world.server.start_again();
     for (child, path) in [(follower, followed), (reader, read)] {
-        let ended = Told::from(child.wait_with_output().unwrap()).ok();
+        let ended = CommandOutput::from(child.wait_with_output().unwrap()).ok();
         let text = fs::read_to_string(path).unwrap();
         let lines: Vec<_> = text.lines().filter(|line| line.starts_with("line ")).collect();
         let whole: Vec<_> = (0..100).map(|number| format!("line {number}")).collect();
@@ -258,37 +258,41 @@ fn following_goes_on_where_it_was_when_the_server_was_away() {
 }
 
 #[test]
-fn what_is_deployed_is_listed_and_run() {
+fn deployed_tasks_are_listed_and_run() {
     let world = World::new();
-    let told = world.told(&["deploy", "--dry-run", "app.py"]).ok();
+    let output = world.run(&["deploy", "--dry-run", "app.py"]).ok();
     assert!(
-        told.out.contains("hello.main") && told.err.contains("app.py") && !told.err.contains("secret.txt"),
-        "{told:?}"
+        output.out.contains("hello.main")
+            && output.err.contains("app.py")
+            && !output.err.contains("secret.txt"),
+        "{output:?}"
     );
     for _ in 0..2 {
-        let told = world.told(&["deploy", "--version", "v1", "app.py"]).ok();
-        assert!(told.out.contains("hello.main") && told.out.contains("hello.sleep"), "{told:?}");
+        let output = world.run(&["deploy", "--version", "v1", "app.py"]).ok();
+        assert!(output.out.contains("hello.main") && output.out.contains("hello.sleep"), "{output:?}");
     }
     let tasks = world.json(&["get", "task", "-o", "json"]);
     let names: Vec<_> = tasks.as_array().unwrap().iter().map(|task| task["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"hello.main") && names.contains(&"hello.sleep"), "{names:?}");
-    let task = world.told(&["get", "task", "hello.main", "v1"]).ok();
+    let task = world.run(&["get", "task", "hello.main", "v1"]).ok();
     assert!(task.out.contains("name: str, times: int = 1"), "{task:?}");
-    let told = world.told(&["run", "--follow", "deployed-task", "hello.main", "--name", "Ada"]).ok();
-    assert!(told.out.ends_with("Outputs:\n  o0:  hello Ada\n"), "{told:?}");
-    let told = world.told(&["run", "deployed-task", "hello.main", "--name", "Ada", "--times", "x"]).failed(2);
-    assert!(told.err.contains("--times <int>"), "{told:?}");
-    let told = world.told(&["run", "deployed-task", "hello.gone"]).failed(1);
-    assert!(told.err.contains("hello.gone"), "{told:?}");
+    let output = world.run(&["run", "--follow", "deployed-task", "hello.main", "--name", "Ada"]).ok();
+    assert!(output.out.ends_with("Outputs:\n  o0:  hello Ada\n"), "{output:?}");
+    let output =
+        world.run(&["run", "deployed-task", "hello.main", "--name", "Ada", "--times", "x"]).failed(2);
+    assert!(output.err.contains("--times <int>"), "{output:?}");
+    let output = world.run(&["run", "deployed-task", "hello.gone"]).failed(1);
+    assert!(output.err.contains("hello.gone"), "{output:?}");
 }
 
 #[test]
-fn a_run_here_needs_no_server() {
+fn local_run_needs_no_server() {
     let machine = Machine::bare();
     let work = machine.home().join("work");
     fs::create_dir_all(&work).unwrap();
     fs::write(work.join("app.py"), APP).unwrap();
     let mut command = machine.flyte(&["run", "--local", "app.py", "main", "--name", "Ada"]);
-    let told = Told::by(command.current_dir(&work).env("FLYTE_PYTHON", ours().join("bin/python"))).ok();
-    assert_eq!(told.out, "greeting Ada\nOutputs:\n  o0:  hello Ada\n", "{told:?}");
+    let output =
+        CommandOutput::of(command.current_dir(&work).env("FLYTE_PYTHON", ours().join("bin/python"))).ok();
+    assert_eq!(output.out, "greeting Ada\nOutputs:\n  o0:  hello Ada\n", "{output:?}");
 }

@@ -1,4 +1,4 @@
-//! Tasks on this machine: run, followed, held back, stopped, and neither lost nor run twice when the server is killed.
+//! Tasks on this machine: run, followed, limited and stopped. If the server is killed, none is lost or runs twice.
 
 use std::{
     collections::BTreeSet,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flyte_e2e::{Machine, Server, Told, eventually};
+use flyte_e2e::{CommandOutput, Machine, Server, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -26,13 +26,13 @@ impl World {
         let server = Server::with(arguments);
         let machine = Machine::bare();
         machine.sign_in_by_forms(&server);
-        let token = Told::by(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
+        let token = CommandOutput::of(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
         let http = server.http();
         Self { server, http, token }
     }
 
     fn try_call(&self, token: &str, method: &str, request: &Value) -> (u16, Value) {
-        // A connection of before a crash may be noticed to be dead only when it is used.
+        // A connection from before a crash may fail only when it is used.
         let answer = eventually("the server answers", || {
             self.http.post(self.server.url(method)).bearer_auth(token).json(request).send().ok()
         });
@@ -92,7 +92,7 @@ impl World {
         })
     }
 
-    /// Follows the log of a run's action to its end; each line with when it was heard.
+    /// Follows the log of a run's action to its end. Returns each line with the time of its arrival.
     fn follow(&self, service: &str, name: &str) -> Vec<(Instant, Value)> {
         let request = serde_json::to_vec(&json!({"actionId": Self::action(name), "attempt": 1})).unwrap();
         let mut body = vec![0];
@@ -137,7 +137,7 @@ fn alive(pid: &str) -> bool {
 }
 
 #[test]
-fn a_thousand_runs_outlive_three_crashes_and_none_runs_twice() {
+fn thousand_runs_survive_three_crashes_and_run_once() {
     const RUNS: usize = 1000;
     let mut world = World::new(&["--max-tasks", "4"]);
     let directory = TempDir::new().unwrap();
@@ -191,7 +191,7 @@ fn a_thousand_runs_outlive_three_crashes_and_none_runs_twice() {
 }
 
 #[test]
-fn a_log_is_followed_while_it_is_written() {
+fn log_is_followed_while_it_is_written() {
     let world = World::new(&["--max-tasks", "2"]);
     let directory = TempDir::new().unwrap();
     let go = directory.path().join("go");
@@ -221,11 +221,11 @@ fn a_log_is_followed_while_it_is_written() {
 }
 
 #[test]
-fn a_failure_says_what_happened_and_what_to_do() {
+fn failure_has_cause_and_hint() {
     let world = World::new(&[]);
     world.run("r-failed", "echo so far so good; echo it broke >&2; exit 3", |_| {});
     world.run("r-missing", "", |container| {
-        container["command"] = json!(["a0-of-nobody"]);
+        container["command"] = json!(["a0-missing"]);
         container["args"] = json!(["--inputs", "{{.input}}"]);
     });
     world.run("r-hog", "head -c 300000000 /dev/zero | tail | sleep 1000", |container| {
@@ -238,18 +238,18 @@ fn a_failure_says_what_happened_and_what_to_do() {
     let failed = message("r-failed");
     assert!(failed.contains("exit code 3") && failed.contains("it broke"), "{failed}");
     let missing = message("r-missing");
-    assert!(missing.contains("a0-of-nobody") && missing.contains("runner.python"), "{missing}");
+    assert!(missing.contains("a0-missing") && missing.contains("runner.python"), "{missing}");
     let hog = message("r-hog");
     assert!(hog.contains("its limit is 100 MiB"), "{hog}");
 }
 
 #[test]
-fn aborting_a_run_ends_all_of_it() {
+fn aborting_a_run_ends_all_processes() {
     let directory = TempDir::new().unwrap();
     let config = directory.path().join("server.toml");
     fs::write(&config, "[runner]\ngrace-period = \"1s\"\n").unwrap();
     let world = World::new(&["--config", &config.display().to_string()]);
-    // Not beside the configuration, which tasks cannot see.
+    // Not in the directory of the configuration, which tasks cannot see.
     let scratch = TempDir::new().unwrap();
     let pids = scratch.path().join("pids");
     let script = format!(
@@ -272,19 +272,19 @@ fn aborting_a_run_ends_all_of_it() {
 }
 
 #[test]
-fn a_task_has_an_identity_of_its_own_and_nothing_of_the_servers() {
+fn task_has_its_own_identity_and_no_server_secrets() {
     let mut world = World::new(&[]);
     let directory = TempDir::new().unwrap();
-    let (told, go) = (directory.path().join("told"), directory.path().join("go"));
+    let (dump, go) = (directory.path().join("dump"), directory.path().join("go"));
     let script = format!(
-        "cat {data}/flyte.db {data}/sealing.key > /dev/null 2>&1 && echo read; env > {told}.new; \
-         mv {told}.new {told}; while [ ! -e {go} ]; do sleep 0.05; done; cat $(dirname $FLYTECTL_CONFIG)/token > /dev/null && echo mine",
+        "cat {data}/flyte.db {data}/sealing.key > /dev/null 2>&1 && echo read; env > {dump}.new; \
+         mv {dump}.new {dump}; while [ ! -e {go} ]; do sleep 0.05; done; cat $(dirname $FLYTECTL_CONFIG)/token > /dev/null && echo mine",
         data = world.server.data().display(),
-        told = told.display(),
+        dump = dump.display(),
         go = go.display(),
     );
     world.run("r-identity", &script, |_| {});
-    let environment = eventually("the task has told its environment", || fs::read_to_string(&told).ok());
+    let environment = eventually("the task has written its environment", || fs::read_to_string(&dump).ok());
     let variable = |name: &str| {
         environment
             .lines()
@@ -305,7 +305,7 @@ fn a_task_has_an_identity_of_its_own_and_nothing_of_the_servers() {
         world.try_call(token, "/flyteidl2.project.ProjectService/ListProjects", &json!({})).0
     };
     assert_eq!(projects(&world, &token), 200);
-    // Taken up again by the next server, which also gives it a new token.
+    // The next server takes it over and issues a new token.
     world.server.crash();
     eventually("the token is renewed", || (fs::read_to_string(&file).ok()? != token).then_some(()));
     assert_eq!(projects(&world, &token), 200, "the one before is good until it expires");
@@ -319,7 +319,7 @@ fn a_task_has_an_identity_of_its_own_and_nothing_of_the_servers() {
 }
 
 #[test]
-fn a_task_goes_on_while_the_server_is_stopped() {
+fn task_continues_while_the_server_is_stopped() {
     let mut world = World::new(&[]);
     let directory = TempDir::new().unwrap();
     let (pid, go) = (directory.path().join("pid"), directory.path().join("go"));
@@ -334,11 +334,11 @@ fn a_task_goes_on_while_the_server_is_stopped() {
     assert_eq!(world.server.wait(), Some(0));
     assert!(alive(&process));
     fs::write(&go, "").unwrap();
-    eventually("it has ended, with nobody looking", || (!alive(&process)).then_some(()));
+    eventually("it has ended without a server", || (!alive(&process)).then_some(()));
     world.server.start_again();
     let details = world.until_phase("r-long", "SUCCEEDED");
     assert_eq!(details["status"]["attempts"].as_u64().unwrap_or(1), 1);
-    // Nothing of it is left: the supervisor neither.
+    // Nothing remains of it, including the supervisor.
     let left = Command::new("pgrep")
         .args(["-f", &world.server.data().join("attempts").display().to_string()])
         .output();

@@ -1,4 +1,4 @@
-//! Logins outlast the server: restarts, crashes, rotated keys.
+//! Logins survive restarts, crashes and key rotation of the server.
 
 use std::{
     process::{Command, Stdio},
@@ -7,29 +7,29 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use flyte_e2e::{Machine, Server, Told, binary, eventually};
+use flyte_e2e::{CommandOutput, Machine, Server, binary, eventually};
 
 const TOKEN: [&str; 3] = ["auth", "token", "--no-login"];
 
 fn token(machine: &Machine) -> String {
-    Told::by(&mut machine.flyte(&TOKEN)).ok().out
+    CommandOutput::of(&mut machine.flyte(&TOKEN)).ok().out
 }
 
-fn projects(machine: &Machine) -> Told {
-    Told::by(&mut machine.flyte(&["get", "project"]))
+fn projects(machine: &Machine) -> CommandOutput {
+    CommandOutput::of(&mut machine.flyte(&["get", "project"]))
 }
 
 /// The identifiers of the keys that the server publishes.
 fn published_keys(server: &Server) -> Vec<String> {
     let jwks = server.http().get(server.url("/oauth2/jwks")).send().unwrap().text().unwrap();
     let jwks: serde_json::Value = serde_json::from_str(&jwks).unwrap();
-    // Those of access tokens: keys for RS256 have a life of their own.
+    // Only those of access tokens, because keys for RS256 rotate separately.
     let ids = jwks["keys"].as_array().unwrap().iter().filter(|key| key["alg"] == "ES256");
     ids.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
-fn a_restart_keeps_logins_keys_and_certificate() {
+fn restart_keeps_logins_keys_and_certificate() {
     let (mut server, machine) = (Server::start(), Machine::bare());
     machine.sign_in_by_forms(&server);
     let (before, keys) = (token(&machine), published_keys(&server));
@@ -43,7 +43,7 @@ fn a_restart_keeps_logins_keys_and_certificate() {
 }
 
 #[test]
-fn a_crash_amid_traffic_keeps_logins() {
+fn crash_during_traffic_keeps_logins() {
     let mut server = Server::with(&["--access-token-ttl", "1s"]);
     let machines = [Machine::bare(), Machine::bare()];
     for machine in &machines {
@@ -51,19 +51,19 @@ fn a_crash_amid_traffic_keeps_logins() {
     }
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        // Whatever a command meets, it is no end of a session (exit code 4).
+        // No failure of a command ends the session (exit code 4).
         let traffic = |machine: &Machine| {
             let mut done = 0;
             while !over.load(Ordering::Relaxed) {
-                let told = projects(machine);
-                assert_ne!(told.code, Some(4), "{told:?}");
-                done += usize::from(told.code == Some(0));
+                let output = projects(machine);
+                assert_ne!(output.code, Some(4), "{output:?}");
+                done += usize::from(output.code == Some(0));
             }
             done
         };
         let busy: Vec<_> = machines.iter().map(|machine| scope.spawn(move || traffic(machine))).collect();
         for _ in 0..5 {
-            // Killed while it is renewing tokens: after at least three more of them.
+            // Kill the server during renewals, after at least three more of them.
             let issued = || server.logged(&["path=\"/oauth2/token\"", "status=200"]);
             let before = issued();
             eventually("tokens are being renewed", || (issued() >= before + 3).then_some(()));
@@ -79,7 +79,7 @@ fn a_crash_amid_traffic_keeps_logins() {
     }
 }
 
-/// The key that signed a token, as its header says.
+/// The signing key named in a token's header.
 fn key_of(token: &str) -> String {
     let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
     let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
@@ -87,10 +87,10 @@ fn key_of(token: &str) -> String {
 }
 
 #[test]
-fn keys_rotate_while_it_runs_and_tokens_of_both_are_good() {
+fn keys_rotate_in_a_running_server_and_old_tokens_stay_valid() {
     let (early, late) = (Machine::bare(), Machine::bare());
     let file = early.home().join("server.toml");
-    // The upkeep publishes the next key within a second or two of the start, and signs with it soon after that.
+    // The maintenance task publishes the next key within two seconds of the start, and signs with it soon after.
     std::fs::write(&file, "[tokens]\nkey-rotation-interval = \"2s\"\n").unwrap();
     let server = Server::with(&["--config", file.to_str().unwrap()]);
     early.sign_in_by_forms(&server);
@@ -106,14 +106,14 @@ fn keys_rotate_while_it_runs_and_tokens_of_both_are_good() {
     for machine in [&early, &late] {
         let _ = projects(machine).ok();
     }
-    assert_eq!(token(&early), before, "nobody had to renew");
-    assert_eq!(server.logged(&["flyte_server::serve: serving"]), 1, "nobody restarted it");
+    assert_eq!(token(&early), before, "no renewal was needed");
+    assert_eq!(server.logged(&["flyte_server::serve: serving"]), 1, "it was not restarted");
 }
 
 #[test]
-fn a_second_server_on_the_same_data_is_refused() {
+fn second_server_on_the_same_data_is_refused() {
     let (server, machine) = (Server::start(), Machine::bare());
-    let second = Told::by(
+    let second = CommandOutput::of(
         Command::new(binary("flyte-server"))
             .env("HOME", machine.home())
             .args(["--listen", "127.0.0.1:0", "--data-dir"])
@@ -123,7 +123,7 @@ fn a_second_server_on_the_same_data_is_refused() {
     .failed(1);
     assert!(second.err.contains(&format!("another flyte-server (process {})", server.pid())), "{second:?}");
     assert!(second.err.contains("--data-dir DIRECTORY"), "{second:?}");
-    // The first one did not notice.
+    // The first server is not affected.
     machine.sign_in_by_forms(&server);
     let _ = projects(&machine).ok();
 }

@@ -1,18 +1,18 @@
-//! What an operator does beside the running server, and what comes of it for people and programs.
+//! Server commands next to a running server, and their effect on users and clients.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
 };
 
-use flyte_e2e::{Machine, Person, Server, Told, eventually, repository, sign_in_elsewhere};
+use flyte_e2e::{CommandOutput, Machine, Person, Server, eventually, repository, sign_in_elsewhere};
 use serde_json::Value;
 
 /// RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// A program of somebody else's that the operator registered.
+/// A third-party client that the operator registered.
 struct Client<'a> {
     server: &'a Server,
     secret: String,
@@ -21,12 +21,12 @@ struct Client<'a> {
 
 impl<'a> Client<'a> {
     fn register(server: &'a Server, redirect_uri: String) -> Self {
-        let added = Told::by(&mut server.command(&[
+        let added = CommandOutput::of(&mut server.command(&[
             "client",
             "add",
             "web",
             "--name",
-            "Somebody's app",
+            "Third-party app",
             "--redirect-uri",
             "http://127.0.0.1/callback",
             "--scope",
@@ -70,7 +70,7 @@ fn userinfo(server: &Server, token: &str) -> u16 {
     request.send().unwrap().status().as_u16()
 }
 
-/// The code in what a browser was sent to.
+/// The code in a callback URL.
 fn code(callback: &str) -> String {
     let code = callback.split(['?', '&', ' ']).find_map(|part| part.strip_prefix("code="));
     code.unwrap_or_else(|| panic!("no code in {callback}")).to_owned()
@@ -81,13 +81,13 @@ fn text(answer: &Value, name: &str) -> String {
 }
 
 #[test]
-fn somebody_elses_program_asks_the_person_and_is_removed() {
+fn third_party_client_needs_consent_and_is_removed() {
     let (server, machine) = (Server::start(), Machine::bare());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let redirect_uri = format!("http://{}/callback", listener.local_addr().unwrap());
     let client = Client::register(&server, redirect_uri);
 
-    // In a real browser: the sign-in page, the consent page, and back to the program.
+    // In a real browser: the sign-in page, the consent page, and the redirect to the client.
     let mut person = machine
         .command(repository().join("tests/peers/sign-in.py"))
         .arg(server.password_file())
@@ -100,7 +100,7 @@ fn somebody_elses_program_asks_the_person_and_is_removed() {
         BufReader::new(&stream).read_line(&mut line).unwrap();
         let page = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\ndone";
         stream.write_all(page.as_bytes()).unwrap();
-        // A browser may ask for its icon, or open a connection in advance.
+        // A browser may request an icon, or open a connection in advance.
         if line.starts_with("GET /callback?") {
             break line;
         }
@@ -112,29 +112,36 @@ fn somebody_elses_program_asks_the_person_and_is_removed() {
     let access = text(&tokens, "access_token");
     assert_eq!(userinfo(&server, &access), 200);
 
-    // Who agreed once is not asked again, in another browser either.
+    // A user who agreed once is not asked again, even in another browser.
     let again = client.redeem(&code(&sign_in_elsewhere(&server, &client.authorize())));
     assert_eq!(userinfo(&server, &text(&again, "access_token")), 200);
     assert_eq!(server.logged(&["consent_given"]), 1);
 
-    let _ = Told::by(&mut server.command(&["client", "remove", "web"])).ok();
+    let _ = CommandOutput::of(&mut server.command(&["client", "remove", "web"])).ok();
     eventually("what it got is refused", || (userinfo(&server, &access) == 401).then_some(()));
     assert_eq!(client.refresh(&text(&tokens, "refresh_token"))["error"], "invalid_client");
 
     machine.sign_in(&server);
-    let audit = Told::by(&mut machine.flyte(&["get", "audit"])).ok().out;
+    let audit = CommandOutput::of(&mut machine.flyte(&["get", "audit"])).ok().out;
     for event in ["client_registered", "consent_given", "client_removed"] {
         assert!(audit.contains(event), "no {event} in {audit}");
     }
 }
 
 #[test]
-fn the_audit_log_is_the_same_on_the_server_and_from_afar() {
+fn audit_log_is_the_same_on_the_server_and_remotely() {
     let (mut server, machine) = (Server::start(), Machine::bare());
     machine.sign_in(&server);
-    let _ = Told::by(&mut machine.flyte(&["create", "api-key", "ci", "--project", "flytesnacks"])).ok();
     let _ =
-        Told::by(&mut server.command(&["user", "add", "grace@example.com", "--name", "Grace Hopper"])).ok();
+        CommandOutput::of(&mut machine.flyte(&["create", "api-key", "ci", "--project", "flytesnacks"])).ok();
+    let _ = CommandOutput::of(&mut server.command(&[
+        "user",
+        "add",
+        "grace@example.com",
+        "--name",
+        "Grace Hopper",
+    ]))
+    .ok();
 
     let conditions: [&[&str]; 6] = [
         &[],
@@ -142,16 +149,18 @@ fn the_audit_log_is_the_same_on_the_server_and_from_afar() {
         &["--project", "flytesnacks", "--event", "api_key_created"],
         &["--object", "grace@*", "--until", "2100-01-01"],
         &["--address", "127.0.0.1", "--limit", "2"],
-        &["--email", "nobody@example.com"],
+        &["--email", "unknown@example.com"],
     ];
-    let here =
-        |server: &Server, more: &[&str]| Told::by(&mut server.command(&[&["audit"], more].concat())).ok();
-    let afar = |more: &[&str]| Told::by(&mut machine.flyte(&[&["get", "audit"], more].concat())).ok();
+    let here = |server: &Server, more: &[&str]| {
+        CommandOutput::of(&mut server.command(&[&["audit"], more].concat())).ok()
+    };
+    let afar =
+        |more: &[&str]| CommandOutput::of(&mut machine.flyte(&[&["get", "audit"], more].concat())).ok();
     for conditions in conditions {
         let there = afar(conditions);
-        let told = here(&server, conditions);
-        assert_eq!((&told.out, &told.err), (&there.out, &there.err), "{conditions:?}");
-        assert!(told.out.lines().all(|line| line.chars().count() <= 80), "{conditions:?}: {}", told.out);
+        let output = here(&server, conditions);
+        assert_eq!((&output.out, &output.err), (&there.out, &there.err), "{conditions:?}");
+        assert!(output.out.lines().all(|line| line.chars().count() <= 80), "{conditions:?}: {}", output.out);
         let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         let there = json(&afar(&[conditions, &["-o", "json"]].concat()).out);
         assert_eq!(json(&here(&server, &[conditions, &["--json"]].concat()).out), there, "{conditions:?}");
@@ -160,23 +169,23 @@ fn the_audit_log_is_the_same_on_the_server_and_from_afar() {
     let person = here(&server, &["--event", "signed_in", "--json"]).out;
     let person = serde_json::from_str::<Value>(&person).unwrap()[0].clone();
     assert_eq!(person["email"], "admin@localhost", "{person}");
-    let users = Told::by(&mut server.command(&["user", "list"])).ok().out;
+    let users = CommandOutput::of(&mut server.command(&["user", "list"])).ok().out;
     let listed = |email: &str| users.lines().find(|line| line.contains(email)).unwrap().to_owned();
     assert!(listed("admin@localhost").contains(person["subject"].as_str().unwrap()), "{users}");
     assert!(listed("grace@example.com").contains("Grace Hopper"), "{users}");
     assert!(made.contains(person["subject"].as_str().unwrap()) && made.contains("admin@localhost"), "{made}");
-    let key = Told::by(&mut machine.flyte(&["get", "api-key", "ci", "-o", "json"])).ok().out;
+    let key = CommandOutput::of(&mut machine.flyte(&["get", "api-key", "ci", "-o", "json"])).ok().out;
     let key: Value = serde_json::from_str(&key).unwrap();
     assert_eq!((&key["created_by"], &key["created_by_email"]), (&person["subject"], &person["email"]));
 
     for (wrong, flag) in
         [("--address=here", "--address"), ("--since=soon", "--since"), ("--email=ada", "--email")]
     {
-        for told in [
-            Told::by(&mut server.command(&["audit", wrong])).failed(2),
-            Told::by(&mut machine.flyte(&["get", "audit", wrong])).failed(2),
+        for output in [
+            CommandOutput::of(&mut server.command(&["audit", wrong])).failed(2),
+            CommandOutput::of(&mut machine.flyte(&["get", "audit", wrong])).failed(2),
         ] {
-            assert!(told.err.contains(flag), "{told:?}");
+            assert!(output.err.contains(flag), "{output:?}");
         }
     }
     server.signal("TERM");
@@ -186,28 +195,28 @@ fn the_audit_log_is_the_same_on_the_server_and_from_afar() {
 }
 
 #[test]
-fn a_leaked_key_and_a_disabled_account_lose_their_tokens_at_once() {
+fn revoked_keys_and_disabled_accounts_lose_their_tokens_at_once() {
     let (server, machine) = (Server::start(), Machine::bare());
     machine.sign_in(&server);
-    let token = || Told::by(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
+    let token = || CommandOutput::of(&mut machine.flyte(&["auth", "token"])).ok().out.trim().to_owned();
     let first = token();
     assert_eq!(userinfo(&server, &first), 200);
-    let _ = Told::by(&mut server.command(&["rotate-keys"])).ok();
+    let _ = CommandOutput::of(&mut server.command(&["rotate-keys"])).ok();
     assert_eq!(userinfo(&server, &first), 200, "a new key ends nothing");
-    let _ = Told::by(&mut server.command(&["rotate-keys", "--revoke"])).ok();
+    let _ = CommandOutput::of(&mut server.command(&["rotate-keys", "--revoke"])).ok();
     eventually("its tokens are refused", || (userinfo(&server, &first) == 401).then_some(()));
-    // Nobody has to sign in again.
-    let projects = Told::by(&mut machine.flyte(&["get", "project"])).ok();
+    // No user has to sign in again.
+    let projects = CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok();
     assert!(projects.out.contains("flytesnacks"), "{projects:?}");
     let second = token();
     assert_eq!(userinfo(&server, &second), 200);
-    let key = Told::by(&mut machine.flyte(&["create", "api-key", "ci"])).ok().out;
+    let key = CommandOutput::of(&mut machine.flyte(&["create", "api-key", "ci"])).ok().out;
     let job = |arguments: &[&str]| {
         let mut command = machine.flyte(arguments);
         command.env("FLYTE_API_KEY", key.trim()).env("FLYTE_ADMIN_CACERTFILEPATH", server.ca());
         command
     };
-    let of_key = Told::by(&mut job(&["auth", "token"])).ok().out.trim().to_owned();
+    let of_key = CommandOutput::of(&mut job(&["auth", "token"])).ok().out.trim().to_owned();
     let lists = |token: &str| {
         let call = server.http().post(server.url("/flyteidl2.project.ProjectService/ListProjects"));
         let call = call.bearer_auth(token).header("content-type", "application/json").body("{}");
@@ -215,29 +224,34 @@ fn a_leaked_key_and_a_disabled_account_lose_their_tokens_at_once() {
     };
     assert_eq!(lists(&of_key), 200);
 
-    let disabled = Told::by(&mut server.command(&["user", "disable", "admin@localhost"])).ok();
+    let disabled = CommandOutput::of(&mut server.command(&["user", "disable", "admin@localhost"])).ok();
     assert!(disabled.out.contains("Ended the API key ci."), "{disabled:?}");
     eventually("the account's tokens are refused", || (userinfo(&server, &second) == 401).then_some(()));
     eventually("and its key's", || (lists(&of_key) == 401).then_some(()));
-    let _ = Told::by(&mut job(&["get", "project"])).failed(4);
-    let _ = Told::by(&mut machine.flyte(&["get", "project"])).failed(4);
-    let _ = Told::by(&mut server.command(&["user", "enable", "admin@localhost"])).ok();
-    let _ = Told::by(&mut machine.flyte(&["get", "project"])).failed(4);
+    let _ = CommandOutput::of(&mut job(&["get", "project"])).failed(4);
+    let _ = CommandOutput::of(&mut machine.flyte(&["get", "project"])).failed(4);
+    let _ = CommandOutput::of(&mut server.command(&["user", "enable", "admin@localhost"])).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&["get", "project"])).failed(4);
     let person = Person::SignsIn(server.password_file());
-    let _ = Told::by(&mut machine.flyte_with(&person, &["auth", "login"])).ok();
-    let _ = Told::by(&mut machine.flyte(&["get", "project"])).ok();
-    assert!(Told::by(&mut machine.flyte(&["get", "api-key"])).ok().err.contains("No API keys found"));
+    let _ = CommandOutput::of(&mut machine.flyte_with(&person, &["auth", "login"])).ok();
+    let _ = CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok();
+    assert!(
+        CommandOutput::of(&mut machine.flyte(&["get", "api-key"])).ok().err.contains("No API keys found")
+    );
 
-    // A new password ends what the old one gave, and keys where it is told to.
+    // A new password ends the sign-ins of the old one, and keys if requested.
     let reset = |arguments: &[&str]| {
         let file = server.password_file();
         let mut command = server.command(&["reset-password", "admin@localhost", "--password-file"]);
-        Told::by(command.arg(file).args(arguments)).ok().out
+        CommandOutput::of(command.arg(file).args(arguments)).ok().out
     };
-    let _ = Told::by(&mut machine.flyte(&["create", "api-key", "second", "--expires", "7d"])).ok();
-    let told = reset(&[]);
-    assert!(told.contains("  second  contributor, until 20") && told.contains("--end-keys"), "{told}");
-    let told = reset(&["--end-keys"]);
-    assert!(told.contains("Ended the API key second.") && told.contains("signed out everywhere"), "{told}");
+    let _ = CommandOutput::of(&mut machine.flyte(&["create", "api-key", "second", "--expires", "7d"])).ok();
+    let output = reset(&[]);
+    assert!(output.contains("  second  contributor, until 20") && output.contains("--end-keys"), "{output}");
+    let output = reset(&["--end-keys"]);
+    assert!(
+        output.contains("Ended the API key second.") && output.contains("signed out everywhere"),
+        "{output}"
+    );
     assert!(!reset(&[]).contains("API key"));
 }

@@ -1,4 +1,4 @@
-//! A control plane and an identity provider elsewhere: whom to trust, and what a refusal of the provider leads to.
+//! A control plane with a separate identity provider: certificate trust, and refusals of the provider.
 
 use std::{
     fs,
@@ -7,24 +7,24 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use flyte_e2e::{Asked, Certificate, Flaw, Machine, Reply, StandIn, Told, binary, files, free_port};
+use flyte_e2e::{Asked, Certificate, CommandOutput, Flaw, Machine, Reply, StandIn, binary, files, free_port};
 use flyte_idl::flyteidl2::auth::{
     GetOAuth2MetadataResponse, GetPublicClientConfigResponse, UserInfoResponse,
 };
 use serde_json::{Value, json};
 
-/// An identity provider at a port of its own, and the control plane that names it.
+/// An identity provider at its own port, and the control plane that names it.
 struct Realm {
     plane: StandIn,
     provider: StandIn,
     plane_certificate: Certificate,
     provider_certificate: Certificate,
-    /// What refreshes are answered with, where they are refused.
+    /// The answer to refreshes, if they are refused.
     refusal: Arc<Mutex<Option<Reply>>>,
     machine: Machine,
 }
 
-/// The answers of the provider: whoever comes is signed in at once.
+/// The answers of the provider, which signs in every user at once.
 fn provide(asked: &Asked, refusal: &Mutex<Option<Reply>>) -> Reply {
     let parameters = |text: &str| {
         let url = reqwest::Url::parse(&format!("http://x/?{text}")).unwrap();
@@ -46,7 +46,7 @@ fn provide(asked: &Asked, refusal: &Mutex<Option<Reply>>) -> Reply {
     }
 }
 
-/// The answers of the control plane: it takes any token, over its own header.
+/// The answers of the control plane, which accepts any token in its own header.
 fn control(asked: &Asked, provider: &str, port: u16) -> Reply {
     match asked.path.rsplit('/').next().unwrap_or_default() {
         "GetOAuth2Metadata" => Reply::message(&GetOAuth2MetadataResponse {
@@ -83,7 +83,7 @@ impl Realm {
         let (elsewhere, port) = (provider.endpoint(), free_port());
         let plane = StandIn::start(Some(&plane_certificate), move |asked| control(asked, &elsewhere, port));
         let machine = Machine::bare();
-        // The browser that goes where it is sent; blanks in its path are no reason not to be one.
+        // The browser that follows its URL. Its path contains spaces.
         let directory = machine.home().join("My Browsers");
         fs::create_dir(&directory).unwrap();
         let browser = directory.join("follow it");
@@ -96,7 +96,7 @@ impl Realm {
         Self { plane, provider, plane_certificate, provider_certificate, refusal, machine }
     }
 
-    /// A command of somebody with a browser, who trusts the control plane by the configuration's file.
+    /// A command with a browser and with the control plane's authority in the configuration.
     fn flyte(&self, arguments: &[&str]) -> Command {
         let mut command = self.machine.flyte(&["--endpoint", &self.plane.endpoint()]);
         command
@@ -106,14 +106,14 @@ impl Realm {
         command
     }
 
-    /// The same where the system trusts the provider.
+    /// The same, on a system that trusts the provider.
     fn trusting(&self, arguments: &[&str]) -> Command {
         let mut command = self.flyte(arguments);
         command.env("SSL_CERT_FILE", self.provider_certificate.ca());
         command
     }
 
-    /// How often the browser was opened.
+    /// The number of times that the browser was opened.
     fn opened(&self) -> usize {
         let seen = fs::read_to_string(self.machine.home().join("My Browsers/seen")).unwrap_or_default();
         seen.lines().count()
@@ -130,14 +130,14 @@ impl Realm {
 }
 
 #[test]
-fn each_server_is_trusted_by_what_is_meant_for_it() {
+fn each_server_has_its_own_trust() {
     let realm = Realm::new();
     let provider = realm.provider.endpoint();
-    // The system trusts the provider, the file the control plane: neither is enough alone, together they are.
-    let told = Told::by(&mut realm.trusting(&["auth", "login"])).ok();
-    assert!(told.out.contains("as ada@example.com"), "{told:?}");
+    // The system trusts the provider, and the file the control plane. Both are needed.
+    let output = CommandOutput::of(&mut realm.trusting(&["auth", "login"])).ok();
+    assert!(output.out.contains("as ada@example.com"), "{output:?}");
     assert_eq!(realm.opened(), 1);
-    let doctor = Told::by(&mut realm.trusting(&["auth", "doctor", "-o", "json"])).ok();
+    let doctor = CommandOutput::of(&mut realm.trusting(&["auth", "doctor", "-o", "json"])).ok();
     assert!(
         doctor.out.contains(&format!(
             "token_endpoint, authorization_endpoint (opened by the browser), jwks_uri (https://{provider})"
@@ -145,7 +145,7 @@ fn each_server_is_trusted_by_what_is_meant_for_it() {
         "{doctor:?}"
     );
 
-    // An authority that nobody named: the browser may go there, this program does not. The settings about the control
+    // An authority that is not configured: the browser may go there, this program does not. The settings about the control
     // plane's certificate are no licence for another server, and another port is another server.
     let other = Certificate::new(Flaw::None);
     for setting in [("FLYTE_ADMIN_INSECURESKIPVERIFY", "true"), ("FLYTE_ADMIN_INSECURESKIPVERIFY", "false")] {
@@ -155,13 +155,13 @@ fn each_server_is_trusted_by_what_is_meant_for_it() {
             if setting.1 == "true" {
                 command.env_remove("FLYTE_ADMIN_CACERTFILEPATH");
             }
-            Told::by(&mut command)
+            CommandOutput::of(&mut command)
         };
         let tokens = realm.provider.asked_for("token").len();
-        let told = distrusting(&["auth", "login"]).failed(1);
-        assert!(told.err.contains(&format!("cannot reach https://{provider}/token")), "{told:?}");
-        assert!(told.err.contains("authority that this machine does not trust"), "{told:?}");
-        assert!(told.err.contains("Add its authority to the system's"), "{told:?}");
+        let output = distrusting(&["auth", "login"]).failed(1);
+        assert!(output.err.contains(&format!("cannot reach https://{provider}/token")), "{output:?}");
+        assert!(output.err.contains("authority that this machine does not trust"), "{output:?}");
+        assert!(output.err.contains("Add its authority to the system's"), "{output:?}");
         assert_eq!(realm.provider.asked_for("token").len(), tokens, "nothing was sent there");
         let doctor = distrusting(&["auth", "doctor", "-o", "json"]).failed(1);
         let report: Value = serde_json::from_str(&doctor.out).unwrap();
@@ -177,20 +177,22 @@ fn each_server_is_trusted_by_what_is_meant_for_it() {
     let pem = |certificate: &Certificate| fs::read_to_string(certificate.ca()).unwrap();
     fs::write(&both, pem(&realm.plane_certificate) + &pem(&realm.provider_certificate)).unwrap();
     let mut command = realm.flyte(&["auth", "login"]);
-    let _ = Told::by(command.env("FLYTE_ADMIN_CACERTFILEPATH", &both).env("SSL_CERT_FILE", other.ca())).ok();
+    let _ =
+        CommandOutput::of(command.env("FLYTE_ADMIN_CACERTFILEPATH", &both).env("SSL_CERT_FILE", other.ca()))
+            .ok();
     // The same in a container that has no authorities at all.
     let mut command = realm.flyte(&["auth", "login"]);
     command
         .env("FLYTE_ADMIN_CACERTFILEPATH", &both)
         .env("SSL_CERT_FILE", "/nowhere")
         .env("SSL_CERT_DIR", "/nowhere");
-    let _ = Told::by(&mut command).ok();
+    let _ = CommandOutput::of(&mut command).ok();
 }
 
 #[test]
-fn any_refusal_of_a_refresh_offers_the_sign_in_and_keeps_the_login_until_then() {
+fn refused_refresh_offers_a_sign_in_and_keeps_the_login() {
     let realm = Realm::new();
-    let _ = Told::by(&mut realm.trusting(&["auth", "login"])).ok();
+    let _ = CommandOutput::of(&mut realm.trusting(&["auth", "login"])).ok();
     let kept = || files(&realm.machine.home().join(".local/share"));
     let refuse = |reply: Option<Reply>| *realm.refusal.lock().unwrap() = reply;
     for (reply, words) in [
@@ -226,25 +228,25 @@ fn any_refusal_of_a_refresh_offers_the_sign_in_and_keeps_the_login_until_then() 
         realm.machine_expires();
         refuse(Some(reply));
         let (before, asked) = (kept(), realm.refreshes());
-        // A job is told in the server's own words, and nothing is lost.
-        let told = Told::by(&mut realm.trusting(&["whoami"])).failed(4);
-        assert!(told.err.contains(words) && told.err.contains("flyte auth login"), "{words}: {told:?}");
-        assert!(!told.err.contains('\u{1b}'), "{told:?}");
+        // A job gets the server's own words, and nothing is lost.
+        let output = CommandOutput::of(&mut realm.trusting(&["whoami"])).failed(4);
+        assert!(output.err.contains(words) && output.err.contains("flyte auth login"), "{words}: {output:?}");
+        assert!(!output.err.contains('\u{1b}'), "{output:?}");
         assert!(realm.refreshes() > asked);
         assert_eq!(kept(), before, "{words}");
-        // At a terminal the person reads them and signs in.
+        // At a terminal, the user reads them and signs in.
         let opened = realm.opened();
-        let told = Told::by(&mut realm.at_a_terminal(&["whoami"])).ok();
-        assert!(told.out.contains(words) && told.out.contains("ada@example.com"), "{words}: {told:?}");
+        let output = CommandOutput::of(&mut realm.at_a_terminal(&["whoami"])).ok();
+        assert!(output.out.contains(words) && output.out.contains("ada@example.com"), "{words}: {output:?}");
         assert_eq!(realm.opened(), opened + 1);
         assert_ne!(kept(), before, "the new login took its place");
     }
 }
 
 #[test]
-fn what_is_no_refusal_ends_no_login_and_is_told_with_who_said_it() {
+fn other_answers_keep_the_login_and_name_their_source() {
     let realm = Realm::new();
-    let _ = Told::by(&mut realm.trusting(&["auth", "login"])).ok();
+    let _ = CommandOutput::of(&mut realm.trusting(&["auth", "login"])).ok();
     realm.machine_expires();
     let kept = files(&realm.machine.home().join(".local/share"));
     for (reply, words) in [
@@ -274,26 +276,27 @@ fn what_is_no_refusal_ends_no_login_and_is_told_with_who_said_it() {
         *realm.refusal.lock().unwrap() = Some(reply);
         let opened = realm.opened();
         for mut command in [realm.trusting(&["whoami"]), realm.at_a_terminal(&["whoami"])] {
-            let told = Told::by(&mut command).failed(1);
-            let text = told.out.clone() + &told.err;
+            let output = CommandOutput::of(&mut command).failed(1);
+            let text = output.out.clone() + &output.err;
             for words in words {
-                assert!(text.contains(words), "{words}: {told:?}");
+                assert!(text.contains(words), "{words}: {output:?}");
             }
-            assert!(!text.contains("s3cret") && !text.contains("Sign in again"), "{told:?}");
+            assert!(!text.contains("s3cret") && !text.contains("Sign in again"), "{output:?}");
         }
         assert_eq!(realm.opened(), opened);
         assert_eq!(files(&realm.machine.home().join(".local/share")), kept, "{words:?}");
     }
     *realm.refusal.lock().unwrap() = None;
-    let _ = Told::by(&mut realm.trusting(&["whoami"])).ok();
+    let _ = CommandOutput::of(&mut realm.trusting(&["whoami"])).ok();
 }
 
 impl Realm {
     /// Waits until the token, which lives for a second, is over.
     fn machine_expires(&self) {
         flyte_e2e::eventually("the token is over", || {
-            let told = Told::by(&mut self.trusting(&["-o", "json", "auth", "status", "--offline"]));
-            let status: Value = serde_json::from_str(&told.out).ok()?;
+            let output =
+                CommandOutput::of(&mut self.trusting(&["-o", "json", "auth", "status", "--offline"]));
+            let status: Value = serde_json::from_str(&output.out).ok()?;
             (status["expired"] == true).then_some(())
         });
     }

@@ -1,5 +1,5 @@
 //! The user guide's page on authenticating (`tests/peers/authenticating.md`, as it was given): every snippet of it runs as
-//! printed. Put in are only the host, the one path, and the person where the page waits for one.
+//! printed. Only the host, one path, and the user are added.
 
 use std::{
     fs,
@@ -9,7 +9,9 @@ use std::{
 };
 
 use flyte_config::{AuthType, Config, Environment};
-use flyte_e2e::{Answer, Machine, Person, Server, ShownDevice, Told, binary, eventually, repository, target};
+use flyte_e2e::{
+    Answer, CommandOutput, Machine, Person, Server, ShownDevice, binary, eventually, repository, target,
+};
 
 /// A snippet: its language and its text, without the indentation of the list that it may be in.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ struct Snippet {
     text: String,
 }
 
-/// All that the page has, in its order.
+/// All snippets of the page, in order.
 fn snippets() -> Vec<Snippet> {
     let page = fs::read_to_string(repository().join("tests/peers/authenticating.md")).unwrap();
     let mut snippets: Vec<Snippet> = Vec::new();
@@ -41,7 +43,7 @@ fn snippets() -> Vec<Snippet> {
     snippets
 }
 
-/// The one snippet of a language that begins so.
+/// The snippet of a language with this beginning.
 fn snippet(language: &str, beginning: &str) -> String {
     let found: Vec<_> = snippets()
         .into_iter()
@@ -55,7 +57,7 @@ fn snippet(language: &str, beginning: &str) -> String {
 const HOSTS: [&str; 3] =
     ["your-endpoint.hosted.unionai.cloud", "your-endpoint.unionai.cloud", "your-union-endpoint"];
 
-/// The text with a server's address for the page's.
+/// The text with a server's address instead of the page's.
 fn at(server: &Server, text: &str) -> String {
     HOSTS.iter().fold(text.to_owned(), |text, host| text.replace(host, &server.endpoint()))
 }
@@ -79,7 +81,7 @@ fn shell(machine: &Machine, server: &Server, directory: &Path, person: &Person, 
     command
 }
 
-/// The same for somebody who sits at a terminal; what it shows there is standard output.
+/// The same at a terminal, whose output is standard output.
 fn terminal(machine: &Machine, server: &Server, directory: &Path, person: &Person, script: &str) -> Command {
     fs::write(directory.join("snippet.sh"), script).unwrap();
     shell(machine, server, directory, person, "exec script -qefc 'bash -eu snippet.sh' /dev/null")
@@ -104,7 +106,7 @@ fn server() -> Server {
 }
 
 #[test]
-fn the_page_is_whole() {
+fn page_is_complete() {
     let snippets = snippets();
     let count = |language| snippets.iter().filter(|snippet| snippet.language == language).count();
     assert_eq!((count("bash"), count("python"), count("yaml")), (15, 8, 3), "{snippets:#?}");
@@ -115,14 +117,14 @@ fn the_page_is_whole() {
 fn created(server: &Server, snippet: &str) -> (String, Config) {
     let machine = Machine::bare();
     let script = at(server, snippet);
-    let _ = Told::by(&mut shell(&machine, server, machine.home(), &Person::Absent, &script)).ok();
+    let _ = CommandOutput::of(&mut shell(&machine, server, machine.home(), &Person::Absent, &script)).ok();
     let file = fs::read_to_string(machine.config()).unwrap();
     let config = Config::load(Some(&machine.config()), &Environment::default()).unwrap();
     (file, config)
 }
 
 #[test]
-fn configurations_are_written_as_the_page_says() {
+fn configurations_match_the_page() {
     let server = Server::start();
     let dns = format!("dns:///{}", server.endpoint());
     let yaml = |beginning: &str| {
@@ -163,7 +165,7 @@ fn configurations_are_written_as_the_page_says() {
 }
 
 #[test]
-fn modes_are_switched_by_creating_the_configuration_again() {
+fn creating_the_configuration_again_switches_the_mode() {
     let server = Server::start();
     let machine = Machine::bare();
     machine.configure(&server);
@@ -179,8 +181,8 @@ fn modes_are_switched_by_creating_the_configuration_again() {
             .spawn()
             .unwrap();
         asked.stdin.take().unwrap().write_all(b"y\n").unwrap();
-        let told = Told::from(asked.wait_with_output().unwrap()).ok();
-        assert!(told.out.contains("Config file"), "{told:?}");
+        let output = CommandOutput::from(asked.wait_with_output().unwrap()).ok();
+        assert!(output.out.contains("Config file"), "{output:?}");
         let now = fs::read_to_string(machine.config()).unwrap();
         let mode = if line.contains("headless") { "DeviceFlow" } else { "" };
         assert_eq!(now.contains("authType: DeviceFlow"), mode == "DeviceFlow", "{now}");
@@ -194,7 +196,7 @@ fn modes_are_switched_by_creating_the_configuration_again() {
 }
 
 #[test]
-fn any_command_signs_in_and_runs_and_deploys() {
+fn commands_sign_in_run_and_deploy() {
     let server = server();
     let machine = Machine::with_keyring();
     let directory = work(&machine);
@@ -203,57 +205,60 @@ fn any_command_signs_in_and_runs_and_deploys() {
     // A real browser opens, once.
     let person = Person::SignsIn(server.password_file());
     let first = snippet("bash", "flyte get project");
-    let told = Told::by(&mut terminal(&machine, &server, &directory, &person, &first)).ok();
-    assert!(told.out.contains("flytesnacks"), "{told:?}");
+    let output = CommandOutput::of(&mut terminal(&machine, &server, &directory, &person, &first)).ok();
+    assert!(output.out.contains("flytesnacks"), "{output:?}");
     let all = snippet("bash", "flyte get project\nflyte run app.py main\nflyte deploy app.py");
-    let told = Told::by(&mut shell(&machine, &server, &directory, &Person::Absent, &all)).ok();
-    assert!(told.out.contains("flytesnacks"), "{told:?}");
+    let output = CommandOutput::of(&mut shell(&machine, &server, &directory, &Person::Absent, &all)).ok();
+    assert!(output.out.contains("flytesnacks"), "{output:?}");
     assert_eq!(server.logged(&["event=\"signed_in\""]), 1);
 
     // What ran has succeeded, and what was deployed is listed by the page's Python.
     let run = eventually("the run has ended", || {
-        let runs = Told::by(&mut machine.flyte(&["get", "run", "-o", "json"])).ok().out;
+        let runs = CommandOutput::of(&mut machine.flyte(&["get", "run", "-o", "json"])).ok().out;
         runs.to_lowercase().contains("succeeded").then_some(runs)
     });
     assert!(run.contains("page.main"), "{run}");
     let program = at(&server, &snippet("python", "import flyte\nimport flyte.remote as remote"));
-    let listed = Told::by(&mut python(&machine, &server, &directory, &Person::Absent, &program)).ok();
+    let listed =
+        CommandOutput::of(&mut python(&machine, &server, &directory, &Person::Absent, &program)).ok();
     assert!(listed.out.contains("page.main"), "{listed:?}");
 
-    // From a configuration, at a path and where it is looked for.
+    // From a configuration at a given path, and at the default path.
     let given = snippet("python", "import flyte\n\nflyte.init_from_config(\"/path/to/config.yaml\")")
         .replace("/path/to/config.yaml", machine.config().to_str().unwrap());
     let found = snippet("python", "flyte.init_from_config()");
     let program = format!(
         "{given}\n{found}\nfrom flyte.remote import Project\nprint([p.name for p in Project.listall()])\n"
     );
-    let told = Told::by(&mut python(&machine, &server, &directory, &Person::Absent, &program)).ok();
-    assert!(told.out.contains("flytesnacks"), "{told:?}");
+    let output =
+        CommandOutput::of(&mut python(&machine, &server, &directory, &Person::Absent, &program)).ok();
+    assert!(output.out.contains("flytesnacks"), "{output:?}");
 }
 
 #[test]
-fn python_opens_the_browser_by_itself() {
+fn python_opens_the_browser() {
     let server = Server::start();
     let machine = Machine::bare();
     let program = at(&server, &snippet("python", "import flyte\nimport flyte.remote as remote"));
     let person = Person::SignsIn(server.password_file());
     let directory = work(&machine);
-    let told = Told::by(&mut python(&machine, &server, &directory, &person, &program)).ok();
-    assert!(told.out.contains("A browser was opened") && told.out.trim().ends_with("[]"), "{told:?}");
+    let output = CommandOutput::of(&mut python(&machine, &server, &directory, &person, &program)).ok();
+    assert!(output.out.contains("A browser was opened") && output.out.trim().ends_with("[]"), "{output:?}");
     // The next session is signed in already.
-    let told = Told::by(&mut python(&machine, &server, &directory, &Person::Absent, &program)).ok();
-    assert_eq!((told.out.trim(), server.logged(&["event=\"signed_in\""])), ("[]", 1), "{told:?}");
+    let output =
+        CommandOutput::of(&mut python(&machine, &server, &directory, &Person::Absent, &program)).ok();
+    assert_eq!((output.out.trim(), server.logged(&["event=\"signed_in\""])), ("[]", 1), "{output:?}");
 }
 
 #[test]
-fn a_command_shows_the_code_and_goes_on() {
+fn command_shows_the_code_and_continues() {
     let server = Server::start();
     let machine = Machine::bare();
     let directory = work(&machine);
     let headless =
         snippet("bash", "flyte create config --endpoint http://your-endpoint.unionai.cloud --auth-type");
     let script = at(&server, &headless);
-    let _ = Told::by(&mut shell(&machine, &server, &directory, &Person::Absent, &script)).ok();
+    let _ = CommandOutput::of(&mut shell(&machine, &server, &directory, &Person::Absent, &script)).ok();
     let transcript = snippet("bash", "$ flyte get app");
     let mut lines = transcript.lines();
     let command = lines.next().unwrap().strip_prefix("$ ").unwrap();
@@ -261,18 +266,18 @@ fn a_command_shows_the_code_and_goes_on() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let (shown, told) = ShownDevice::in_output(process.stdout.take().unwrap());
+    let (shown, output) = ShownDevice::in_output(process.stdout.take().unwrap());
     assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
     assert!(process.wait().unwrap().success());
-    let told = told.join().unwrap();
+    let output = output.join().unwrap();
     let sentence = lines.find(|line| line.starts_with("To Authenticate")).unwrap();
-    assert!(told.contains(sentence), "{told}");
-    let url = told.split_whitespace().find(|word| word.contains("?user_code=")).unwrap();
-    assert!(url.ends_with(&shown.code), "{told}");
+    assert!(output.contains(sentence), "{output}");
+    let url = output.split_whitespace().find(|word| word.contains("?user_code=")).unwrap();
+    assert!(url.ends_with(&shown.code), "{output}");
 }
 
 #[test]
-fn python_shows_the_code_where_there_is_no_browser() {
+fn python_shows_the_code_without_a_browser() {
     let server = Server::start();
     let machine = Machine::bare();
     let directory = work(&machine);
@@ -287,20 +292,20 @@ fn python_shows_the_code_where_there_is_no_browser() {
                 .spawn()
                 .unwrap();
         // Once for the machine, not for each session.
-        let told = if approved {
-            let (shown, told) = ShownDevice::in_output(process.stdout.take().unwrap());
+        let output = if approved {
+            let (shown, output) = ShownDevice::in_output(process.stdout.take().unwrap());
             assert_eq!(shown.answer(&server, Answer::Approve), "Flyte CLI is connected");
             assert!(process.wait().unwrap().success());
-            told.join().unwrap()
+            output.join().unwrap()
         } else {
-            Told::from(process.wait_with_output().unwrap()).ok().out
+            CommandOutput::from(process.wait_with_output().unwrap()).ok().out
         };
-        assert!(told.contains("flytesnacks"), "{told}");
-        assert_eq!(told.contains("user_code="), approved, "{told}");
+        assert!(output.contains("flytesnacks"), "{output}");
+        assert_eq!(output.contains("user_code="), approved, "{output}");
     }
 }
 
-/// What pip puts beside, where somebody follows the page: `keyrings.alt` and `flyteplugins-union`, without what they depend on.
+/// The packages that the page installs with pip, `keyrings.alt` and `flyteplugins-union`, without their dependencies.
 fn beside(lines: &str) -> PathBuf {
     let directory = target().join("peers/beside");
     for line in lines.lines() {
@@ -316,26 +321,29 @@ fn beside(lines: &str) -> PathBuf {
 }
 
 #[test]
-fn keys_are_managed_and_used_and_nothing_that_is_installed_beside_changes_that() {
+fn keys_work_with_the_installed_packages() {
     let server = Server::start();
     let machine = Machine::bare();
     machine.sign_in_by_forms(&server);
     let directory = work(&machine);
-    let key = Told::by(&mut machine.flyte(&["create", "api-key", "my-ci-key"])).ok().out.trim().to_owned();
+    let key =
+        CommandOutput::of(&mut machine.flyte(&["create", "api-key", "my-ci-key"])).ok().out.trim().to_owned();
     let mut scripts = Vec::new();
     for (beginning, found) in [("flyte get api-key my-ci-key", true), ("flyte get api-key\n", true)] {
         let script = snippet("bash", beginning);
-        let told = Told::by(&mut shell(&machine, &server, &directory, &Person::Absent, &script)).ok();
-        assert_eq!(told.out.contains("my-ci-key"), found, "{told:?}");
+        let output =
+            CommandOutput::of(&mut shell(&machine, &server, &directory, &Person::Absent, &script)).ok();
+        assert_eq!(output.out.contains("my-ci-key"), found, "{output:?}");
         scripts.push(script);
     }
 
     let elsewhere = Machine::bare();
     let there = work(&elsewhere);
-    let in_environment = |mut command: Command, key: &str| Told::by(command.env("FLYTE_API_KEY", key));
+    let in_environment =
+        |mut command: Command, key: &str| CommandOutput::of(command.env("FLYTE_API_KEY", key));
     let echo = snippet("bash", "echo $FLYTE_API_KEY");
-    let told = in_environment(shell(&elsewhere, &server, &there, &Person::Absent, &echo), &key).ok();
-    assert_eq!(told.out.trim(), key);
+    let output = in_environment(shell(&elsewhere, &server, &there, &Person::Absent, &echo), &key).ok();
+    assert_eq!(output.out.trim(), key);
     let plain = snippet("python", "import flyte\nimport os");
     let script = snippet("python", "#!/usr/bin/env python3");
     let look = "\nfrom flyte.remote import Project, User\nprint([p.name for p in Project.listall()], User.get().subject())\n";
@@ -353,29 +361,29 @@ fn keys_are_managed_and_used_and_nothing_that_is_installed_beside_changes_that()
             if installed {
                 command.env("PYTHONPATH", &union);
             }
-            let told = in_environment(command, &key).ok();
-            assert!(told.out.contains("flytesnacks") && told.out.contains("my-ci-key"), "{told:?}");
+            let output = in_environment(command, &key).ok();
+            assert!(output.out.contains("flytesnacks") && output.out.contains("my-ci-key"), "{output:?}");
         }
     }
     // As it says itself.
-    let none = Told::by(&mut python(&elsewhere, &server, &there, &Person::Absent, &script));
+    let none = CommandOutput::of(&mut python(&elsewhere, &server, &there, &Person::Absent, &script));
     assert!(
         none.code == Some(1) && none.out.contains("FLYTE_API_KEY environment variable not set"),
         "{none:?}"
     );
 
-    // Whoever looks at the keyring sees the one that was installed, and signs in no more often for it.
+    // Programs see the installed keyring, and need no further sign-in.
     let keyring = snippet("python", "import keyring");
     let mut looks = python(&machine, &server, &directory, &Person::Absent, &keyring);
-    let told = Told::by(looks.env("PYTHONPATH", &alternative)).ok();
-    assert!(told.out.contains("keyrings.alt.file.PlaintextKeyring"), "{told:?}");
+    let output = CommandOutput::of(looks.env("PYTHONPATH", &alternative)).ok();
+    assert!(output.out.contains("keyrings.alt.file.PlaintextKeyring"), "{output:?}");
     let mut again = shell(&machine, &server, &directory, &Person::Absent, "flyte get project");
-    let told = Told::by(again.env("PYTHONPATH", &alternative)).ok();
-    assert!(told.out.contains("flytesnacks"), "{told:?}");
+    let output = CommandOutput::of(again.env("PYTHONPATH", &alternative)).ok();
+    assert!(output.out.contains("flytesnacks"), "{output:?}");
     let program = "import flyte\nflyte.init_from_config()\nfrom flyte.remote import Project\nprint([p.name for p in Project.listall()])\n";
     let mut again = python(&machine, &server, &directory, &Person::Absent, program);
-    let told = Told::by(again.env("PYTHONPATH", &alternative)).ok();
-    assert!(told.out.contains("flytesnacks"), "{told:?}");
+    let output = CommandOutput::of(again.env("PYTHONPATH", &alternative)).ok();
+    assert!(output.out.contains("flytesnacks"), "{output:?}");
     assert_eq!(server.logged(&["event=\"signed_in\""]), 1);
 
     // The page's question is answered by a person, at a terminal.
@@ -386,8 +394,8 @@ fn keys_are_managed_and_used_and_nothing_that_is_installed_beside_changes_that()
         .spawn()
         .unwrap();
     asked.stdin.take().unwrap().write_all(b"y\n").unwrap();
-    let _ = Told::from(asked.wait_with_output().unwrap()).ok();
+    let _ = CommandOutput::from(asked.wait_with_output().unwrap()).ok();
     let program = format!("{}{look}", snippet("python", "import flyte\nimport os"));
-    let told = in_environment(python(&elsewhere, &server, &there, &Person::Absent, &program), &key);
-    assert_ne!(told.code, Some(0), "{told:?}");
+    let output = in_environment(python(&elsewhere, &server, &there, &Person::Absent, &program), &key);
+    assert_ne!(output.code, Some(0), "{output:?}");
 }

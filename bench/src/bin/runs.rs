@@ -25,7 +25,7 @@ use flyte_idl::flyteidl2::{
 use futures_util::{StreamExt as _, future::try_join_all};
 use url::Url;
 
-/// What to measure, and where.
+/// What to measure, and at which server.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {

@@ -59,7 +59,7 @@ async def late_child() -> str:
 
 @env.task
 async def uploads() -> str:
-    """Uploads a file by the server's signed URL, and counts whom Python trusts."""
+    """Uploads a file by the server's signed URL, and counts the certificate authorities that Python trusts."""
     import flyte.remote as remote
 
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:

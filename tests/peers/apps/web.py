@@ -5,7 +5,7 @@ import os
 import flyte
 from flyte.app import AppEnvironment
 
-# What the app would like; the server tells the one that it is given.
+# The port that the app requests. The server passes the actual port.
 LIKED = int(os.environ.get("WEB_PORT", "8080"))
 
 web = AppEnvironment(
