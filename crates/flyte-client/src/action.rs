@@ -232,7 +232,7 @@ impl<T: Transport> Actions<T> {
     pub async fn watch(
         &self,
         id: &ActionId,
-    ) -> Result<Watch<T, wire::WatchActionDetailsResponseView<'static>>, ClientError> {
+    ) -> Result<Watch<T, wire::WatchActionDetailsResponse>, ClientError> {
         let action_id = id.identifier(self.org.as_deref()).into();
         let request = wire::WatchActionDetailsRequest { action_id, ..Default::default() };
         let stream = self.service.watch_action_details(request).await.map_err(|error| self.error(error))?;
@@ -255,14 +255,14 @@ impl<T: Transport> Actions<T> {
     }
 }
 
-impl<T: Transport> Watch<T, wire::WatchActionDetailsResponseView<'static>> {
+impl<T: Transport> Watch<T, wire::WatchActionDetailsResponse> {
     /// The next change; `None` where the server has no more to tell.
     ///
     /// # Errors
     /// Those of a call.
     pub async fn next(&mut self) -> Result<Option<ActionDetails>, ClientError> {
         let Some(message) = self.message().await? else { return Ok(None) };
-        answered(message.to_owned_message().details.into_option()).map(Some)
+        answered(message.details.into_option()).map(Some)
     }
 }
 

@@ -8,7 +8,7 @@ mod source;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use flyte_idl::flyteidl2::workflow::WatchActionDetailsResponseView;
+use flyte_idl::flyteidl2::workflow::WatchActionDetailsResponse;
 use tokio::time::{Instant, sleep_until};
 
 use self::outage::Outage;
@@ -47,7 +47,7 @@ pub struct Follow<T: Transport> {
     id: ActionId,
     /// The action is known to be there, so that not even the first call has to succeed at once.
     known: bool,
-    watch: Source<Watch<T, WatchActionDetailsResponseView<'static>>>,
+    watch: Source<Watch<T, WatchActionDetailsResponse>>,
     log: Source<ActionLog<T>>,
     /// The attempt whose log is read, and how far.
     attempt: u32,

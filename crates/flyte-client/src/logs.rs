@@ -96,7 +96,7 @@ impl<T: Transport> Logs<T> {
 
 /// The log of an action as it is written.
 pub struct ActionLog<T: Transport> {
-    watch: Watch<T, dataproxy::TailLogsResponseView<'static>>,
+    watch: Watch<T, dataproxy::TailLogsResponse>,
     lines: VecDeque<Line>,
     /// What was written from then on is left out: Unix time in seconds, by the server's clock.
     end: Option<f64>,
@@ -110,7 +110,7 @@ impl<T: Transport> ActionLog<T> {
     pub async fn next(&mut self) -> Result<Option<Line>, ClientError> {
         while self.lines.is_empty() {
             let Some(message) = self.watch.message().await? else { return Ok(None) };
-            let logs = message.to_owned_message().logs;
+            let logs = message.logs;
             self.lines.extend(logs.into_iter().flat_map(|log| log.lines).flat_map(|line| lines(line, "")));
         }
         let next = self.lines.front();
@@ -123,7 +123,7 @@ impl<T: Transport> ActionLog<T> {
 
 /// The log of an app as it is written.
 pub struct AppLog<T: Transport> {
-    watch: Watch<T, app::TailLogsResponseView<'static>>,
+    watch: Watch<T, app::TailLogsResponse>,
     lines: VecDeque<Line>,
 }
 
@@ -136,7 +136,7 @@ impl<T: Transport> AppLog<T> {
         use app::tail_logs_response::Resp;
         while self.lines.is_empty() {
             let Some(message) = self.watch.message().await? else { return Ok(None) };
-            match message.to_owned_message().resp {
+            match message.resp {
                 Some(Resp::Batches(batches)) => {
                     for batch in batches.logs {
                         let replica = batch.replica_id.into_option().unwrap_or_default().name;

@@ -6,15 +6,18 @@
 //! [`flyteidl2::project::ProjectServiceClient`], over Connect, gRPC or gRPC-Web.
 #![forbid(unsafe_code)]
 
+mod json;
+mod wire;
+
 #[allow(missing_docs, unreachable_pub, rust_2018_idioms, clippy::all)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/protos.rs"));
 }
 
 pub use generated::{cloudidl, flyteauth, flyteidl2};
+pub use wire::{Decoded, Received, WireMessage};
 
-/// The compiled `google.protobuf.FileDescriptorSet` of `proto/`, for comparing it with other
-/// people's descriptors.
+/// The compiled `google.protobuf.FileDescriptorSet` of `proto/` and of all that it imports, without comments.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// What a message says, in one form: encodings of a message differ in the order in which the entries of its maps come.

@@ -61,7 +61,7 @@ impl ApiKeyService for Server {
         _: RequestContext,
         request: ServiceRequest<'_, wire::GetApiKeyRequest>,
     ) -> ServiceResult<impl Encodable<wire::GetApiKeyResponse> + Send + use<'a>> {
-        let api_key = self.find(request.client_id)?;
+        let api_key = self.find(&request.client_id)?;
         Response::ok(wire::GetApiKeyResponse { api_key: api_key.into(), ..Default::default() })
     }
 
@@ -84,7 +84,7 @@ impl ApiKeyService for Server {
         _: RequestContext,
         request: ServiceRequest<'_, wire::DeleteApiKeyRequest>,
     ) -> ServiceResult<impl Encodable<wire::DeleteApiKeyResponse> + Send + use<'a>> {
-        let gone = self.find(request.client_id)?;
+        let gone = self.find(&request.client_id)?;
         self.keys.lock().unwrap().retain(|key| key.client_id != gone.client_id);
         Response::ok(wire::DeleteApiKeyResponse::default())
     }
@@ -94,7 +94,7 @@ impl ApiKeyService for Server {
         _: RequestContext,
         request: ServiceRequest<'_, wire::RotateApiKeyRequest>,
     ) -> ServiceResult<impl Encodable<wire::RotateApiKeyResponse> + Send + use<'a>> {
-        let mut key = self.find(request.client_id)?;
+        let mut key = self.find(&request.client_id)?;
         key.previous_secret_expires_at = 1_000 + request.overlap;
         let answer = wire::RotateApiKeyResponse {
             api_key: key.into(),
@@ -228,7 +228,7 @@ impl apps::AppsService for HostedServer {
         _: RequestContext,
         request: ServiceRequest<'_, apps::GetAppRequest>,
     ) -> ServiceResult<impl Encodable<apps::GetAppResponse> + Send + use<'a>> {
-        let app = self.find(request.client_id)?;
+        let app = self.find(&request.client_id)?;
         Response::ok(apps::GetAppResponse { app: app.into(), ..Default::default() })
     }
 

@@ -60,7 +60,7 @@ impl ProjectService for Server {
         _: RequestContext,
         request: ServiceRequest<'_, wire::GetProjectRequest>,
     ) -> ServiceResult<impl Encodable<wire::GetProjectResponse> + Send + use<'a>> {
-        let project = self.find(request.id)?;
+        let project = self.find(&request.id)?;
         Response::ok(wire::GetProjectResponse { project: project.into(), ..Default::default() })
     }
 

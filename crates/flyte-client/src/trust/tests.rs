@@ -37,7 +37,7 @@ impl TrustService for Server {
         _: RequestContext,
         request: ServiceRequest<'_, wire::GetTrustRequest>,
     ) -> ServiceResult<impl Encodable<wire::GetTrustResponse> + Send + use<'a>> {
-        let trust = self.find(request.name)?;
+        let trust = self.find(&request.name)?;
         Response::ok(wire::GetTrustResponse { trust: trust.into(), ..Default::default() })
     }
 
@@ -55,8 +55,8 @@ impl TrustService for Server {
         _: RequestContext,
         request: ServiceRequest<'_, wire::DeleteTrustRequest>,
     ) -> ServiceResult<impl Encodable<wire::DeleteTrustResponse> + Send + use<'a>> {
-        self.find(request.name)?;
-        self.0.lock().unwrap().remove(request.name);
+        self.find(&request.name)?;
+        self.0.lock().unwrap().remove(&request.name);
         Response::ok(wire::DeleteTrustResponse::default())
     }
 }
