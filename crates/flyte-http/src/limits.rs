@@ -59,7 +59,7 @@ fn busy(status: StatusCode, text: &'static str) -> Response {
     response
 }
 
-/// Limits the time in which a form must arrive to [`FORM_TIMEOUT`], because a slow client occupies a slot. After that
+/// Limits the time in which a form must arrive to 10 seconds, because a slow client occupies a slot. After that
 /// time, the handler gets an error in place of the rest of the form.
 pub async fn limit_form_time(request: Request, next: Next) -> Response {
     next.run(request.map(|body| with_deadline(body, FORM_TIMEOUT))).await

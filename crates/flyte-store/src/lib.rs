@@ -2,7 +2,7 @@
 //!
 //! Each method is one transaction: it happens completely or not at all, even if the process is killed. "Not found" is
 //! `Option`; failure is [`StoreError`]. Time is a parameter and never comes from the system. Secrets are hashed
-//! ([`SecretHash`]); a store contains nothing that grants access.
+//! ([`SecretHash`](flyte_secrets::SecretHash)); a store contains nothing that grants access.
 //!
 //! To add a kind of record, write: its data in a module here and its trait beside the data, the trait in the bounds of
 //! [`Store`], the implementation in the file of the same name in `flyte-store-sqlite`, a migration, and tests in
