@@ -1,4 +1,4 @@
-//! What keeps apps running, as the rest of the server knows it.
+//! The interface of the app host for the rest of the server.
 
 use std::{fmt, sync::Arc};
 
@@ -9,22 +9,22 @@ use flyte_store::AppRecord;
 
 /// Keeps apps running: on this machine, or by another system.
 ///
-/// The database says what people want of an app and how the app fares ([`AppStore`](flyte_store::AppStore)). A host is told
-/// only that something has changed; it reads the rest there, and notes there what it does.
+/// The database stores the desired state of each app and its status ([`AppStore`](flyte_store::AppStore)). [`AppHost::notify`]
+/// only says that something changed; the host reads what changed there, and writes there what it does.
 pub trait AppHost: fmt::Debug + Send + Sync + 'static {
-    /// Why this host runs no app, for people; `None` if it does.
+    /// The reason for which this host runs no app, as text for users; `None` if it runs apps.
     fn refusal(&self) -> Option<String>;
 
-    /// Wakes the host, and all that [`AppHost::watch`], after an app was created, changed or deleted.
+    /// Wakes the host and all watchers ([`AppHost::watch`]) after an app was created, changed or deleted.
     fn notify(&self);
 
-    /// Waits for changes of any app from now on, those that the host makes included. Changes are gathered for a moment.
+    /// Waits for changes of any app from now on, also for those that the host makes. Several changes in a short time wake it once.
     fn watch(&self) -> Watcher;
 
     /// The URL of an app that has a process; `None` if it has none.
     fn url(&self, app: &AppRecord) -> Option<String>;
 
-    /// Removes what is left of an app that was deleted, now or, if it has a process, when that has ended.
+    /// Removes the files of a deleted app: now or, if it has a process, after that process has ended.
     fn remove(&self, app: &AppRecord);
 
     /// Keeps apps running until the future is dropped. Apps that run then continue, and the next call finds them.

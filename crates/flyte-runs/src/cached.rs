@@ -1,4 +1,4 @@
-//! Whether the outputs of an earlier action, which another one takes as its own, are still there.
+//! Checks whether the outputs of an earlier action still exist, before another action takes them as its own.
 
 use flyte_idl::flyteidl2::{
     core::{Literal, literal, scalar},
@@ -9,18 +9,18 @@ use super::result::has_outputs;
 use flyte_objects::{ObjectError, Objects};
 use flyte_store::{QueuedAttempt, RunId};
 
-/// What is left of outputs.
+/// The result of a check of outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// All that they name among this server's objects.
+    /// All of the server's objects that the outputs name exist.
     Whole,
-    /// Something is missing, or cannot be read.
+    /// An object is missing or cannot be read.
     Gone,
     /// The object store failed.
     Unknown,
 }
 
-/// Looks at the outputs below `prefix`, which `attempt` could take.
+/// Checks the outputs below `prefix`, which `attempt` could take.
 pub async fn find(objects: &Objects, attempt: &QueuedAttempt, prefix: &str) -> Found {
     match is_whole(objects, attempt, prefix).await {
         Ok(true) => Found::Whole,
@@ -28,7 +28,7 @@ pub async fn find(objects: &Objects, attempt: &QueuedAttempt, prefix: &str) -> F
             Found::Gone
         }
         Err(error) => {
-            tracing::warn!(%error, action = %attempt.action.id, "a cached result could not be looked at");
+            tracing::warn!(%error, action = %attempt.action.id, "a cached result could not be checked");
             Found::Unknown
         }
     }
@@ -41,13 +41,13 @@ async fn is_whole(objects: &Objects, attempt: &QueuedAttempt, prefix: &str) -> R
     let run = &attempt.action.id.run;
     let url = format!("{prefix}/outputs.pb");
     let key = objects.key_of(&url)?;
-    // Outputs that are there take some bytes.
+    // Existing outputs are never empty.
     if !key.is_in(&run.project, &run.domain) || objects.length(&key).await?.is_none_or(|length| length == 0) {
         return Ok(false);
     }
     let outputs: Outputs = match objects.decode(&url).await {
         Ok(outputs) => outputs.unwrap_or_default(),
-        // Too much to be read here. Its reader will see.
+        // It is too large to be read here. The task that reads it finds out.
         Err(ObjectError::TooLarge { .. }) => return Ok(true),
         Err(error) => return Err(error),
     };
@@ -65,7 +65,7 @@ async fn is_whole(objects: &Objects, attempt: &QueuedAttempt, prefix: &str) -> R
     Ok(true)
 }
 
-/// Whether what a value names is there. What is not among this server's objects is not its business.
+/// Whether the objects that a value names exist. Data outside of this server's objects is not checked.
 async fn is_there(objects: &Objects, run: &RunId, uri: &str) -> Result<bool, ObjectError> {
     match objects.key_of(uri) {
         Ok(key) if key.is_in(&run.project, &run.domain) => objects.exists(&key).await,
@@ -73,7 +73,7 @@ async fn is_there(objects: &Objects, run: &RunId, uri: &str) -> Result<bool, Obj
     }
 }
 
-/// The places of what a value does not hold itself: files, directories, tables, and values that are too large.
+/// The URLs of data that a value refers to: files, directories, tables, and values that are too large to be inline.
 fn collect<'a>(value: &'a Literal, uris: &mut Vec<&'a str>) {
     match &value.value {
         Some(literal::Value::Scalar(scalar)) => match &scalar.value {

@@ -1,4 +1,4 @@
-//! How a run begins.
+//! Creates runs and their actions.
 
 use std::fmt::Write as _;
 
@@ -13,43 +13,43 @@ use flyte_store::{
     ActionId, ActionKind, Caching, Creator, NewAction, Phase, ROOT_ACTION, Run, RunId, TaskRef,
 };
 
-/// Letters and digits of a name that is made up.
+/// The characters of a generated name.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-/// How many of them, after the `r`: 95 bits.
+/// The number of characters after the `r`: 95 random bits.
 const NAME_LENGTH: usize = 19;
 
-/// The name of a run whose creator gives none.
+/// Generates a name for a run whose creator gives none.
 ///
 /// # Errors
-/// The system has no randomness to give.
+/// The system has no random numbers.
 pub fn random_name() -> Result<String, Unspecified> {
     let mut bytes = [0; NAME_LENGTH];
     rand::fill(&mut bytes)?;
     let mut name = String::from("r");
     for byte in bytes {
-        // Writing to a string does not fail.
+        // Writing to a `String` cannot fail.
         let _ = name.write_char(char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
     }
     Ok(name)
 }
 
-/// A task about to be called.
+/// A task that is about to be called.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewTask {
-    /// Which one.
+    /// The task.
     pub task: TaskRef,
-    /// What it is.
+    /// Its specification.
     pub spec: TaskSpec,
-    /// Where its inputs are: the native URL of `inputs.pb`.
+    /// The native URL of `inputs.pb`, which has its inputs.
     pub input_uri: String,
-    /// Names what is computed, if the result is to be kept.
+    /// The cache key, if the result is to be cached.
     pub cache_key: Option<String>,
-    /// Whether a result that is kept already is computed again.
+    /// Whether to compute the result again although it is cached.
     pub overwrite_cache: bool,
 }
 
 impl NewTask {
-    /// The action `name` of `run` that calls it, queued.
+    /// The queued action `name` of `run`, which calls this task.
     #[must_use]
     pub fn into_action(
         self,
@@ -93,7 +93,7 @@ impl NewTask {
     }
 }
 
-/// How the result of a task is kept under `key`.
+/// The caching of the task's result under `key`.
 fn caching(spec: &TaskSpec, key: String, overwrite: bool) -> Caching {
     let metadata = spec.task_template.as_option().and_then(|template| template.metadata.as_option());
     let max_age = metadata.and_then(|metadata| metadata.cache_max_age.as_option()).map(millis);
@@ -106,27 +106,27 @@ fn caching(spec: &TaskSpec, key: String, overwrite: bool) -> Caching {
     }
 }
 
-/// A run about to be created.
+/// A run that is about to be created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewRun {
-    /// What it is called.
+    /// Its identifier.
     pub id: RunId,
-    /// Who starts it.
+    /// The principal that starts it.
     pub creator: Creator,
-    /// How it is to run.
+    /// Its specification.
     pub spec: RunSpec,
     /// `flyteidl2.workflow.RunSource`.
     pub source: i32,
     /// The trigger that starts it, as `task/trigger`.
     pub trigger: Option<String>,
-    /// What its root action calls.
+    /// The task that its root action calls.
     pub task: NewTask,
-    /// The prefix that all its actions' inputs and outputs lie under; no slash at the end.
+    /// The prefix of the inputs and outputs of all its actions, without a slash at the end.
     pub output_base: String,
 }
 
 impl NewRun {
-    /// What is stored of it.
+    /// The records to store.
     pub(super) fn into_records(self, now: UnixMillis) -> (Run, NewAction) {
         let labels = self.spec.labels.as_option().map(|labels| labels.values.clone()).unwrap_or_default();
         let run = Run {

@@ -1,4 +1,4 @@
-//! Where the inputs and outputs of actions are.
+//! The URLs of the inputs and outputs of actions.
 
 use flyte_store::{Action, ActionKind, Phase};
 
@@ -8,7 +8,7 @@ pub fn outputs_uri(action: &Action) -> Option<String> {
     if !matches!(action.phase, Phase::Succeeded | Phase::Recovered) || action.output_uri.is_empty() {
         return None;
     }
-    // A trace names the file, a task the directory that the file is in.
+    // A trace stores the URL of the file, a task the URL of its directory.
     match action.kind {
         ActionKind::Trace if action.output_uri.ends_with(".pb") => Some(action.output_uri.clone()),
         ActionKind::Task | ActionKind::Trace | ActionKind::Condition => {

@@ -14,11 +14,11 @@ use tokio::{
 
 use flyte_store::RunId;
 
-/// How long changes of all runs, or all apps, are gathered: a busy server has many in a second, and each look reads some of all
-/// of them.
+/// The time for which changes of all runs, or of all apps, are gathered. A busy server has many changes a second, and each wake-up
+/// reads some of them.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// Wakes those who watch one thing.
+/// Wakes the watchers of one thing.
 #[derive(Debug, Default)]
 pub struct Changes(watch::Sender<()>);
 
@@ -34,7 +34,7 @@ impl Changes {
         Watcher { changes: self.0.subscribe(), gather: None }
     }
 
-    /// Waits for changes from now on, gathered for a moment.
+    /// Waits for changes from now on. Several changes in a short time wake it once.
     #[must_use]
     pub fn watch_gathered(&self) -> Watcher {
         Watcher { changes: self.0.subscribe(), gather: Some(GATHER) }
@@ -52,7 +52,7 @@ impl Watcher {
     /// Waits for a change since the last call, or since the watcher was made.
     pub async fn changed(&mut self) {
         if self.changes.changed().await.is_err() {
-            // The server is going: there will be no change.
+            // The server is stopping: there will be no more changes.
             std::future::pending::<()>().await;
         }
         if let Some(time) = self.gather {
@@ -61,16 +61,16 @@ impl Watcher {
         }
     }
 
-    /// Takes all changes up to now as seen: [`Watcher::changed`] waits for a later one.
+    /// Marks all changes up to now as seen: [`Watcher::changed`] then waits for a later one.
     pub fn mark_seen(&mut self) {
         self.changes.mark_unchanged();
     }
 }
 
-/// Tells of changes.
+/// Announces changes.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
-    /// Those that are watched.
+    /// The runs that are watched.
     runs: Mutex<HashMap<RunId, watch::Sender<()>>>,
     all: Changes,
     runner: Notify,
@@ -79,7 +79,7 @@ pub(super) struct Feed {
 impl Feed {
     pub(super) fn watch(&self, run: &RunId) -> Watcher {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        // Watchers that have left are forgotten when others come.
+        // Watchers that have ended are removed when new ones come.
         runs.retain(|_, sender| sender.receiver_count() > 0);
         Watcher { changes: runs.entry(run.clone()).or_default().subscribe(), gather: None }
     }

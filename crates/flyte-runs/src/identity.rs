@@ -1,7 +1,7 @@
-//! The identity of a run, under which its processes act.
+//! The identity of a run, which its processes use.
 //!
-//! It is a principal of its own, [`PrincipalKind::Run`], whose tokens the server issues itself: it has no secret that could
-//! be presented for one. It lasts as long as the run: the transaction that ends the run revokes its family.
+//! It is a principal of its own, [`PrincipalKind::Run`], whose tokens the server issues itself. It has no secret that
+//! could be exchanged for a token. It lasts as long as the run: the transaction that ends the run revokes its family.
 
 use flyte_access::token::{IssuedAccessToken, MachineGrant, TokenIssuer};
 use flyte_keys::KeyError;
@@ -18,7 +18,7 @@ pub struct RunIdentities {
 }
 
 impl RunIdentities {
-    /// The identities whose tokens `tokens` issues.
+    /// Issues tokens with `tokens`.
     #[must_use]
     pub fn new(tokens: TokenIssuer) -> Self {
         Self { tokens }

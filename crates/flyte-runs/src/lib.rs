@@ -1,15 +1,14 @@
 //! The life of runs: they are created, their actions are enqueued, worked on in attempts, tried again, aborted, and end.
 //!
-//! [`Runs`] alone changes what [`flyte_store::RunStore`] keeps, and reads it for others (`read`). Each change is one
-//! transaction; when it is durable, `feed` wakes all who watch, and they read what is new. A runner takes attempts by
-//! [`Runs::claim`], reports on them by [`Runs::started`] and [`Runs::ended`], and learns by [`Runs::aborted_attempts`] which of
-//! them it must kill; [`Runs::changed`] says when to look.
+//! Only [`Runs`] changes the records in [`flyte_store::RunStore`], and others read them through it (`read`). Each change is one
+//! transaction. When it is durable, `feed` wakes the watchers, and they read what is new. A runner takes attempts with
+//! [`Runs::claim`] and reports on them with [`Runs::started`] and [`Runs::ended`]. [`Runs::aborted_attempts`] lists the attempts
+//! that it must kill. [`Runs::changed`] waits until there is something to do.
 //!
-//! What is not in the database is among the objects: [`data`] names an action's outputs, [`result`] reads how an attempt ended,
-//! and [`cached`] finds out whether an earlier result can be taken.
+//! Everything else is stored in objects: [`data`] has the URL of an action's outputs, [`result`] reads the result of an attempt,
+//! and [`cached`] checks whether an earlier result still exists.
 //!
-//! What runs tasks and apps is behind traits: [`Runner`], [`AppHost`] and [`LogSource`]. They are all that the control plane
-//! knows of it.
+//! The control plane uses what runs tasks and apps only through the traits [`Runner`], [`AppHost`] and [`LogSource`].
 #![forbid(unsafe_code)]
 
 pub mod app_host;
@@ -54,9 +53,9 @@ use flyte_store::{
     Action, ActionId, Ended, Enqueued, NewAction, QueuedAttempt, Run, RunId, Store, StoreError,
 };
 
-/// How long a cached result is kept that no call takes, in milliseconds: 90 days.
+/// The time after which an unused cached result is deleted, in milliseconds: 90 days.
 const UNUSED_RESULTS: i64 = 90 * 86_400_000;
-/// The most cached results that are kept.
+/// The maximum number of cached results.
 const MOST_RESULTS: u32 = 100_000;
 
 /// The runs of this server.
@@ -69,13 +68,13 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// The runs that `store` keeps; the tokens of those that end are refused by `access` at once.
+    /// The runs in `store`. When a run ends, `access` rejects its tokens at once.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, access: Arc<Access>) -> Self {
         Self { store, clock, access, feed: Feed::default() }
     }
 
-    /// Begins a run; returns it with its root action.
+    /// Creates a run, and returns it with its root action.
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`] if there is a run of that name in the domain.
@@ -87,7 +86,7 @@ impl Runs {
         Ok((run, root))
     }
 
-    /// Adds an action to a run; the action of the same name that is there already is left as it is.
+    /// Adds an action to a run. An existing action of the same name remains unchanged.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -100,14 +99,14 @@ impl Runs {
         Ok(outcome)
     }
 
-    /// Takes queued tasks, in fair turns, so that no more than `slots` are worked on at once, and begins an attempt at each. An
-    /// action whose children have not ended waits for them and takes no slot. One that comes with the outputs of another
-    /// ([`Action::cached_outputs`]) takes none either: [`Runs::cached`] or [`Runs::not_cached`] is told of it.
+    /// Takes queued tasks in fair turns and begins an attempt at each, so that at most `slots` attempts run at a time. An action
+    /// that waits for its children takes no slot. An action with the outputs of another one ([`Action::cached_outputs`]) takes no
+    /// slot either: report the outcome of its check with [`Runs::cached`] or [`Runs::not_cached`].
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn claim(&self, slots: u32) -> Result<Vec<QueuedAttempt>, StoreError> {
-        // Nothing to write, as nearly always: the writer is left alone.
+        // Usually there is nothing to claim. Then the writing thread is not needed.
         let now = self.clock.now_millis();
         if self.store.next_claim_at().await?.is_none_or(|due| due > now) {
             return Ok(Vec::new());
@@ -119,7 +118,7 @@ impl Runs {
         Ok(claimed)
     }
 
-    /// An attempt's process has started.
+    /// Records that an attempt's process has started.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -130,8 +129,8 @@ impl Runs {
         Ok(())
     }
 
-    /// An attempt has ended; its process, and all that this had started, is gone. Either another attempt follows or the
-    /// action ends with it. Telling it twice changes nothing.
+    /// Records that an attempt has ended: its process and all processes that it started are gone. Either another attempt follows,
+    /// or the action ends. A second report of the same attempt changes nothing.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -146,7 +145,7 @@ impl Runs {
         Ok(())
     }
 
-    /// An attempt that was begun with a cached result has it; its action ends with that.
+    /// Records that the cached result of an attempt exists: its action ends with that result.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -156,8 +155,8 @@ impl Runs {
         Ok(())
     }
 
-    /// An attempt that was begun with a cached result cannot have it: its action is queued again. If the result is `gone`,
-    /// it is forgotten.
+    /// Records that the cached result of an attempt cannot be used: its action is queued again. If the result is `gone`, its cache
+    /// entry is deleted.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -169,7 +168,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Forgets cached results that nobody has used for long. Returns how many.
+    /// Deletes cached results that have not been used for a long time. Returns their number.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -178,8 +177,8 @@ impl Runs {
         self.store.delete_unused_results(since, MOST_RESULTS).await
     }
 
-    /// Aborts an action with all that it called; the root action's abort is the run's. `subject` is who did. `false` where
-    /// it has ended already, or there is none.
+    /// Aborts an action and all actions that it called. Aborting the root action aborts the run. `subject` is the principal that
+    /// aborts. Returns `false` if the action has ended already or does not exist.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -189,7 +188,7 @@ impl Runs {
         Ok(ended.changed)
     }
 
-    /// Answers a condition that waits, with an encoded `flyteidl2.core.Literal`; `false` where it does not.
+    /// Answers a waiting condition with an encoded `flyteidl2.core.Literal`. Returns `false` if the condition does not wait.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -202,9 +201,8 @@ impl Runs {
         Ok(answered)
     }
 
-    /// Times out what has taken too long: actions past their deadlines, whose processes are then among
-    /// [`Runs::aborted_attempts`], those that waited too long for an attempt, and conditions that nobody has answered. To be
-    /// called about once a second.
+    /// Ends actions that took too long: actions past their deadlines, whose processes are then among [`Runs::aborted_attempts`],
+    /// actions that waited too long for an attempt, and conditions without an answer. Call it about once a second.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -218,7 +216,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Attempts that have not ended, as a runner that starts finds them.
+    /// The attempts that have not ended. A runner needs them when it starts.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -226,7 +224,7 @@ impl Runs {
         self.store.running_attempts().await
     }
 
-    /// Attempts that must be killed, and then [`Runs::ended`]: their actions have ended without them.
+    /// The attempts whose actions have ended already. The runner must kill them and then report [`Runs::ended`].
     ///
     /// # Errors
     /// [`StoreError`].
@@ -234,14 +232,14 @@ impl Runs {
         self.store.aborted_attempts().await
     }
 
-    /// Waits until there may be something to claim or to kill. For one runner; what happened since it last waited is not
-    /// missed.
+    /// Waits until there may be something to claim or to kill. Only one runner can wait. It misses no change that happened since its
+    /// last wait.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn changed(&self) -> Result<(), StoreError> {
         let now = self.clock.now_millis();
-        // What is due already waits for room, and room is told.
+        // An action that is due already waits for a free slot, and a free slot wakes the runner.
         let due =
             self.store.next_claim_at().await?.map(|due| due.saturating_sub(now)).filter(|wait| *wait > 0);
         match due.and_then(|wait| u64::try_from(wait).ok()) {
@@ -254,19 +252,19 @@ impl Runs {
         Ok(())
     }
 
-    /// Hears of changes to a run from now on: subscribe, read, wait, read again.
+    /// Watches a run from now on. Subscribe first, then read, wait, and read again.
     #[must_use]
     pub fn watch(&self, run: &RunId) -> Watcher {
         self.feed.watch(run)
     }
 
-    /// Hears of changes to any run from now on.
+    /// Watches all runs from now on.
     #[must_use]
     pub fn watch_all(&self) -> Watcher {
         self.feed.watch_all()
     }
 
-    /// Tells of what ended.
+    /// Revokes the identity of a run that ended, and announces the change.
     fn after(&self, run: &RunId, ended: &Ended) {
         if let Some(family) = &ended.revoked_family {
             self.access.revoke_family(family);

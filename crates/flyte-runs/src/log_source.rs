@@ -1,4 +1,4 @@
-//! What tasks and apps have written, as the rest of the server reads it.
+//! The interface to the logs of tasks and apps for the rest of the server.
 
 use std::{fmt, io};
 
@@ -31,7 +31,7 @@ pub struct Line {
     pub text: String,
 }
 
-/// Why a log cannot be followed further.
+/// The reason why a log cannot be followed further.
 #[derive(Debug, thiserror::Error)]
 pub enum TailError {
     /// The server is stopping. A client can continue with the next one.
@@ -48,11 +48,11 @@ pub enum TailError {
 /// A log from its first line to its last, in batches.
 pub type Lines = BoxStream<'static, Result<Vec<Line>, TailError>>;
 
-/// Has the logs of attempts and apps.
+/// Provides the logs of attempts and apps.
 pub trait LogSource: fmt::Debug + Send + Sync + 'static {
-    /// The log of an attempt at an action; ends with the attempt. An attempt that has not begun yet is waited for.
+    /// The log of an attempt at an action. It ends with the attempt. If the attempt has not begun yet, it waits for it.
     fn of_attempt(&self, action: &ActionId, attempt: u32) -> Lines;
 
-    /// The log of an app's process, named by its number; ends with the process. `None` if no such log is kept.
+    /// The log of the app's process with this number. It ends with the process. `None` if there is no log.
     fn of_app(&self, app: &AppId, process: u64) -> Option<Lines>;
 }

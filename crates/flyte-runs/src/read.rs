@@ -1,4 +1,4 @@
-//! Reading runs, their actions and attempts.
+//! Reads runs, their actions and attempts.
 
 use bytes::Bytes;
 
@@ -16,7 +16,7 @@ impl Runs {
         self.store.run_by_id(id).await
     }
 
-    /// The action of this name, as it stands.
+    /// The action of this name.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -40,7 +40,7 @@ impl Runs {
         self.store.attempts(id).await
     }
 
-    /// An attempt that was begun earlier, as [`Runs::claim`] returned it then; `None` if its action or run is gone.
+    /// An attempt that began earlier, as [`Runs::claim`] returned it. `None` if its action or run does not exist.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -66,7 +66,7 @@ impl Runs {
         self.store.actions_since(run, parent, after, limit).await
     }
 
-    /// How many of an action's children are in which phase.
+    /// The number of an action's children in each phase.
     ///
     /// # Errors
     /// [`StoreError`].

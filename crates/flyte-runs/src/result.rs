@@ -1,4 +1,4 @@
-//! What an attempt's objects say of how it ended: the error that its runtime has left, or its outputs.
+//! Reads the result of an attempt from its objects: the error that its runtime wrote, or its outputs.
 
 use buffa::Message as _;
 use flyte_idl::flyteidl2::{
@@ -18,7 +18,7 @@ pub(super) fn has_outputs(attempt: &QueuedAttempt) -> bool {
     outputs.is_some_and(|outputs| !outputs.variables.is_empty())
 }
 
-/// The error that an attempt's runtime has left, or why the object store cannot say; `None` if it left none.
+/// The error that an attempt's runtime wrote, or the failure to read it. `None` if there is no error.
 pub async fn error(objects: &Objects, attempt: &QueuedAttempt) -> Option<Failure> {
     let content = match objects.get(&format!("{}/error.pb", attempt.output_prefix())).await {
         Ok(content) => content?,
@@ -38,7 +38,7 @@ pub async fn error(objects: &Objects, attempt: &QueuedAttempt) -> Option<Failure
     Some(failure(document.error.into_option().unwrap_or_default()))
 }
 
-/// An error as a runtime writes it. If it does not name its origin, the task's code is to blame.
+/// Converts the error of a runtime. An error without an origin counts as one of the task's code.
 #[must_use]
 pub fn failure(error: ContainerError) -> Failure {
     let kind = match error.origin.as_known() {
@@ -49,8 +49,8 @@ pub fn failure(error: ContainerError) -> Failure {
     Failure { kind, code: error.code, message: error.message, recoverable }
 }
 
-/// The outcome of an attempt whose command reports success. It has succeeded if its runtime left no error, the outputs that its
-/// task declares are there, and all that it has written outlasts the machine's power: what has succeeded is not run again.
+/// The outcome of an attempt whose command reports success. It succeeded if its runtime wrote no error, its declared outputs exist,
+/// and everything that it wrote is durable: a task that succeeded is not run again, even after a power failure.
 pub async fn of_success(objects: &Objects, attempt: &QueuedAttempt) -> Outcome {
     if let Some(failure) = error(objects, attempt).await {
         return Outcome::Failed(failure);
@@ -66,7 +66,7 @@ pub async fn of_success(objects: &Objects, attempt: &QueuedAttempt) -> Outcome {
     }
     let url = format!("{}/outputs.pb", attempt.output_prefix());
     match length(objects, &url).await {
-        // Outputs take some bytes: of a file that was not yet on the disk when the power failed, none are left.
+        // Outputs are never empty. An empty file was not yet on the disk when the power failed.
         Ok(None | Some(0)) => Outcome::Failed(Failure::system(
             "MissingOutputs",
             format!("the command ended without an error, but has not written its outputs to {url}"),

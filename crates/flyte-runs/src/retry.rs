@@ -1,4 +1,4 @@
-//! What follows an attempt: another one, or its action's end.
+//! Decides what follows an attempt: another one, or the end of its action.
 
 use flyte_idl::flyteidl2::{
     core::{Backoff, RetryStrategy, TaskMetadata},
@@ -9,41 +9,41 @@ use super::time_limit::{TimeLimits, millis, seconds};
 use flyte_model::clock::UnixMillis;
 use flyte_store::{Action, AttemptEnd, Failure, FailureKind, Overdue, Phase};
 
-/// How often an action is tried again that failed through what runs it.
+/// The number of retries of an action that failed because of the system, not of the task.
 const SYSTEM_RETRIES: u32 = 3;
-/// How long an action waits that is tried again for that reason, in milliseconds; doubled each time.
+/// The wait before the first such retry, in milliseconds. It doubles with each retry.
 const SYSTEM_BACKOFF: i64 = 1000;
-/// How often an action is tried again at most, whatever its task says.
+/// The maximum number of retries, regardless of the task's settings.
 const MOST_RETRIES: u32 = 100;
-/// After how many of its failures an action waits at least [`LEAST_BACKOFF`].
+/// The number of failures after which an action waits at least [`LEAST_BACKOFF`].
 const AT_ONCE: u32 = 10;
-/// The shortest wait after those, in milliseconds.
+/// The minimum wait after that number of failures, in milliseconds.
 const LEAST_BACKOFF: i64 = 1000;
-/// The longest wait between attempts, in milliseconds.
+/// The maximum wait between attempts, in milliseconds.
 const MAX_BACKOFF: i64 = 3_600_000;
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Well.
+    /// It succeeded.
     Succeeded,
     /// It failed.
     Failed(Failure),
-    /// It took longer than it may.
+    /// It exceeded its time limit.
     TimedOut {
-        /// What it took, and what it may.
+        /// The time that it took, and the limit.
         message: String,
     },
-    /// Nobody knows: whatever it was, its process is gone without a word.
+    /// Unknown: its process is gone and left no result.
     Lost {
-        /// How that was found.
+        /// How the server noticed.
         reason: String,
     },
-    /// It was killed, since its action had been aborted.
+    /// It was killed because its action had been aborted.
     Aborted,
 }
 
-/// What `outcome` of an attempt at `action` leads to.
+/// Decides what follows `outcome` of an attempt at `action`.
 pub(super) fn decide(spec: &TaskSpec, action: &Action, outcome: Outcome, now: UnixMillis) -> AttemptEnd {
     let metadata = spec
         .task_template
@@ -84,7 +84,7 @@ pub(super) fn decide(spec: &TaskSpec, action: &Action, outcome: Outcome, now: Un
     AttemptEnd { phase, failure: Some(failure.cut()), retry_at }
 }
 
-/// How long to wait before the next attempt, in milliseconds; `None` where none is to follow.
+/// The wait before the next attempt, in milliseconds. `None` if no attempt follows.
 fn wait(metadata: &TaskMetadata, action: &Action, failure: &Failure) -> Option<i64> {
     match failure.kind {
         FailureKind::System => (action.system_failures < SYSTEM_RETRIES)
@@ -109,8 +109,8 @@ fn backoff(strategy: &RetryStrategy, failures: u32) -> i64 {
     if wait >= cap as f64 { cap } else { wait as i64 }
 }
 
-/// Why an action failed that took longer than `limit` milliseconds; `None` for a condition, which just ends. The codes are
-/// those that the published package makes exceptions of. Such an action is not tried again.
+/// The failure of an action that took longer than `limit` milliseconds. `None` for a condition, which ends without a failure. The
+/// published package turns these codes into exceptions. Such an action is not tried again.
 pub(super) fn overdue_failure(overdue: Overdue, limit: i64) -> Option<Failure> {
     match overdue {
         Overdue::Deadline => Some(past_deadline(limit)),

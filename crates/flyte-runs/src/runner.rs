@@ -1,4 +1,4 @@
-//! What works on attempts, as the rest of the server knows it.
+//! The interface of the runner for the rest of the server.
 
 use std::{fmt, sync::Arc};
 
@@ -8,9 +8,9 @@ use futures_util::future::BoxFuture;
 ///
 /// A runner is not called for single attempts. It takes them itself ([`Runs::claim`](super::Runs::claim)), asks which of them it
 /// must stop ([`Runs::aborted_attempts`](super::Runs::aborted_attempts)), and reports on them; [`Runs::changed`](super::Runs::changed)
-/// wakes it. So what creates or aborts a run does not depend on a runner that answers.
+/// wakes it. Therefore creating or aborting a run never depends on the runner.
 pub trait Runner: fmt::Debug + Send + Sync + 'static {
-    /// Why this runner runs no task, for people. `None` if it runs tasks, and also if its settings leave that to others: the
+    /// The reason for which this runner runs no task, as text for users. `None` if it runs tasks, and also if its settings turn it off:
     /// tasks then wait in the queue.
     fn refusal(&self) -> Option<String>;
 

@@ -1,4 +1,4 @@
-//! What the tests of this crate, and of those above it, run tasks with.
+//! Fixtures for the tests of this crate and of the crates above it.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "for tests")]
 
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use crate::{RunIdentities, Runs};
 /// The parts of a server in memory that runs need.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// How it is set up.
+    /// The settings.
     pub config: Arc<Config>,
-    /// Set by hand.
+    /// The time, which tests set.
     pub clock: Clock,
-    /// What it remembers.
+    /// The database, in memory.
     pub store: Arc<dyn Store>,
-    /// What it signs tokens with.
+    /// Sign the tokens.
     pub keys: Arc<SigningKeys>,
-    /// Who did what.
+    /// The audit log.
     pub audit: Audit,
-    /// Who may call.
+    /// Verifies callers.
     pub access: Arc<Access>,
     /// The runs.
     pub runs: Arc<Runs>,
-    /// The objects of tasks. Not prepared: tests of objects give a data directory and do that.
+    /// The objects of tasks. A test of objects must set a data directory and prepare them.
     pub objects: Arc<Objects>,
 }
 
 impl Server {
-    /// An empty server at `https://localhost:8443/`, set up as `change` says.
+    /// An empty server at `https://localhost:8443/`, with the settings that `change` makes.
     pub async fn new(change: impl FnOnce(&mut Config)) -> Self {
         let Parts { config, clock, store, keys, audit, access } = Parts::new(change).await;
         Self {

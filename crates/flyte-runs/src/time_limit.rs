@@ -1,16 +1,16 @@
-//! How long a task may wait and run, as its metadata says.
+//! The time limits in a task's metadata.
 
 use buffa_types::google::protobuf::Duration;
 use flyte_idl::flyteidl2::{core::TaskMetadata, task::TaskSpec};
 
-/// The time limits of a task, in milliseconds. A limit of zero is none, as in the published package.
+/// The time limits of a task, in milliseconds. Zero means no limit, as in the published package.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeLimits {
-    /// How long one attempt may run (`timeout`, `Timeout.max_runtime`).
+    /// The limit of one attempt (`timeout`, `Timeout.max_runtime`).
     pub run: Option<i64>,
-    /// How long an action may wait for the beginning of an attempt (`Timeout.max_queued_time`).
+    /// The limit of the wait for an attempt (`Timeout.max_queued_time`).
     pub queue: Option<i64>,
-    /// How long an action may take from its call to its end, all waits and attempts together (`Timeout.deadline`).
+    /// The limit of the whole action, from its call to its end, with all waits and attempts (`Timeout.deadline`).
     pub deadline: Option<i64>,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn millis(duration: &Duration) -> i64 {
     duration.seconds.saturating_mul(1000).saturating_add(i64::from(duration.nanos) / 1_000_000).max(0)
 }
 
-/// A number of milliseconds for people: `90s`, `0.25s`.
+/// Formats a number of milliseconds for users: `90s`, `0.25s`.
 pub(super) fn seconds(millis: i64) -> String {
     match millis % 1000 {
         0 => format!("{}s", millis / 1000),
