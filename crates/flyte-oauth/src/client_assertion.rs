@@ -2,15 +2,13 @@
 //! Core section 9).
 
 use aws_lc_rs::digest;
-use jsonwebtoken::{
-    Algorithm, DecodingKey, Header, Validation,
-    jwk::{AlgorithmParameters, Jwk},
-};
+use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
 use super::error::{ErrorCode, OAuthError};
 use crate::AuthorizationServer;
 use flyte_access::token::Audience;
+use flyte_keys::jwks::{self, JwksError};
 use flyte_model::clock::UnixTime;
 use flyte_secrets::SecretHash;
 use flyte_settings::Config;
@@ -129,35 +127,15 @@ fn signed_claims(jwks: &str, assertion: &str) -> Result<Claims, OAuthError> {
     if header.crit.is_some() {
         return Err(refused("client_assertion has a crit header that is not understood"));
     }
-    let keys = flyte_keys::jwks::parse(jwks).map_err(|_| refused("the client has no usable keys"))?;
-    let mut validation = Validation::new(header.alg);
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    keys.iter()
-        .filter(|key| fits(key, &header))
-        .filter_map(|key| DecodingKey::from_jwk(key).ok())
-        .find_map(|key| jsonwebtoken::decode::<Claims>(assertion, &key, &validation).ok())
-        .map(|token| token.claims)
-        .ok_or_else(|| refused("client_assertion was not signed by a key of the client"))
-}
-
-/// Whether a key may have signed a token with this header.
-fn fits(key: &Jwk, header: &Header) -> bool {
-    let named = match (&header.kid, &key.common.key_id) {
-        (Some(wanted), Some(own)) => wanted == own,
-        _ => true,
-    };
-    let kind = match &key.algorithm {
-        AlgorithmParameters::EllipticCurve(_) => header.alg == Algorithm::ES256,
-        AlgorithmParameters::OctetKeyPair(_) => header.alg == Algorithm::EdDSA,
-        AlgorithmParameters::RSA(_) => matches!(header.alg, Algorithm::RS256 | Algorithm::PS256),
-        _ => false,
-    };
-    // A key that says what it is for is used for nothing else (RFC 7517 section 4.4).
-    let meant = key.common.key_algorithm.is_none_or(|own| own.to_string() == format!("{:?}", header.alg));
-    named && kind && meant
+    let keys = jwks::parse(jwks).map_err(|_| refused("the client has no usable keys"))?;
+    jwks::verify(&keys, assertion, header.kid.as_deref(), header.alg).map_err(|error| match error {
+        JwksError::Ambiguous => {
+            refused("client_assertion has no kid, and several keys of the client could have signed it")
+        }
+        JwksError::UnknownKey | JwksError::WrongAlgorithm | JwksError::BadSignature => {
+            refused("client_assertion was not signed by a key of the client")
+        }
+    })
 }
 
 fn refused(description: &'static str) -> OAuthError {
