@@ -11,7 +11,7 @@ const DEFAULT_PAGE: u32 = 100;
 /// The most items that a page has.
 const MAX_PAGE: u32 = 1000;
 /// The most conditions of a listing.
-const MAX_FILTERS: usize = 32;
+const MAX_FILTERS: usize = 64;
 /// The most values of a condition.
 const MAX_VALUES: usize = 100;
 /// The longest value of a condition, in bytes.
@@ -58,6 +58,20 @@ pub(super) fn order<K>(
     }
 }
 
+/// The filters.
+///
+/// # Errors
+/// `invalid_argument` if there are too many, or some in the textual form.
+pub(super) fn filters(request: &ListRequest) -> Result<&[Filter], ConnectError> {
+    if !request.raw_filters.is_empty() {
+        return Err(invalid("request.raw_filters", "cannot be used here: give request.filters"));
+    }
+    if request.filters.len() > MAX_FILTERS {
+        return Err(invalid("request.filters", &format!("has more than {MAX_FILTERS} conditions")));
+    }
+    Ok(&request.filters)
+}
+
 /// The conditions; `field` tells of which fields there can be ones, and `fields` lists them.
 ///
 /// # Errors
@@ -67,14 +81,7 @@ pub(super) fn conditions<F>(
     fields: &str,
     field: impl Fn(&str) -> Option<Field<F>>,
 ) -> Result<Vec<Condition<F>>, ConnectError> {
-    if !request.raw_filters.is_empty() {
-        return Err(invalid("request.raw_filters", "cannot be used here: give request.filters"));
-    }
-    if request.filters.len() > MAX_FILTERS {
-        return Err(invalid("request.filters", &format!("has more than {MAX_FILTERS} conditions")));
-    }
-    request
-        .filters
+    filters(request)?
         .iter()
         .enumerate()
         .map(|(n, filter)| {

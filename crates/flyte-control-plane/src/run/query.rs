@@ -1,18 +1,11 @@
 //! What a listing asks for: filters, order and page.
 
 use connectrpc::ConnectError;
-use flyte_idl::flyteidl2::common::{Filter, ListRequest, filter::Function, sort::Direction};
+use flyte_idl::flyteidl2::common::{Filter, ListRequest, filter::Function};
 
-use crate::invalid;
+use crate::{invalid, list_request};
 use flyte_model::clock::UnixMillis;
 use flyte_store::{ActionKind, ActionQuery, LabelCondition, Phase, RunQuery, RunSortKey, Span};
-
-/// How many rows a page has where the request does not say.
-const DEFAULT_PAGE: u32 = 100;
-/// The most rows of a page.
-const MAX_PAGE: u32 = 1000;
-/// The most filters of a request.
-const MAX_FILTERS: usize = 64;
 
 /// What a filter of any listing here asks for.
 enum Condition<'a> {
@@ -23,55 +16,20 @@ enum Condition<'a> {
     Exists,
 }
 
-/// Reads the part of a request that runs and actions have in common.
-struct Request<'a> {
-    request: &'a ListRequest,
-}
-
-impl<'a> Request<'a> {
-    fn limit(&self) -> u32 {
-        match self.request.limit {
-            0 => DEFAULT_PAGE,
-            limit => limit.min(MAX_PAGE),
-        }
-    }
-
-    fn sort(&self) -> Result<Option<(RunSortKey, bool)>, ConnectError> {
-        let sort = match self.request.sort_by_fields.as_slice() {
-            [] => self.request.sort_by.as_option(),
-            [sort] => Some(sort),
-            _ => return Err(invalid("sort_by_fields", "has more than one field")),
-        };
-        let Some(sort) = sort.filter(|sort| !sort.key.is_empty()) else { return Ok(None) };
-        let key = match sort.key.as_str() {
+/// What listings of runs and actions are sorted by, and whether highest first.
+fn order(request: &ListRequest) -> Result<Option<(RunSortKey, bool)>, ConnectError> {
+    let keys = "created_at, updated_at, ended_at, name, phase and task_name";
+    list_request::order(request, keys, |key| {
+        Some(match key {
             "created_at" => RunSortKey::CreatedAt,
             "updated_at" => RunSortKey::UpdatedAt,
             "ended_at" | "end_time" => RunSortKey::EndedAt,
             "name" | "run_name" => RunSortKey::Name,
             "phase" => RunSortKey::Phase,
             "task_name" => RunSortKey::TaskName,
-            _ => {
-                return Err(invalid(
-                    "sort_by.key",
-                    "is not one of created_at, updated_at, ended_at, name, phase and task_name",
-                ));
-            }
-        };
-        match sort.direction.as_known() {
-            Some(direction) => Ok(Some((key, direction == Direction::DESCENDING))),
-            None => Err(invalid("sort_by.direction", "is not a direction that there is")),
-        }
-    }
-
-    fn filters(&self) -> Result<&'a [Filter], ConnectError> {
-        if !self.request.raw_filters.is_empty() {
-            return Err(invalid("raw_filters", "are not understood here: give filters"));
-        }
-        if self.request.filters.len() > MAX_FILTERS {
-            return Err(invalid("filters", &format!("has more than {MAX_FILTERS} conditions")));
-        }
-        Ok(&self.request.filters)
-    }
+            _ => return None,
+        })
+    })
 }
 
 fn condition(filter: &Filter) -> Result<Condition<'_>, ConnectError> {
@@ -153,13 +111,15 @@ fn equal(field: &str, place: &mut Option<String>, value: &str) -> Result<(), Con
 
 /// What a listing of runs asks for.
 pub(super) fn runs(request: &ListRequest) -> Result<RunQuery, ConnectError> {
-    let request = Request { request };
-    let mut query =
-        RunQuery { limit: request.limit(), page_token: request.request.token.clone(), ..RunQuery::default() };
-    if let Some((key, descending)) = request.sort()? {
+    let mut query = RunQuery {
+        limit: list_request::limit(request),
+        page_token: request.token.clone(),
+        ..RunQuery::default()
+    };
+    if let Some((key, descending)) = order(request)? {
         (query.sort_key, query.descending) = (key, descending);
     }
-    for filter in request.filters()? {
+    for filter in list_request::filters(request)? {
         let field = filter.field.as_str();
         match (field, condition(filter)?) {
             (_, Condition::Phases { not: false, phases }) => query.phases.extend(phases),
@@ -193,16 +153,15 @@ pub(super) fn runs(request: &ListRequest) -> Result<RunQuery, ConnectError> {
 
 /// What a listing of actions asks for.
 pub(super) fn actions(request: &ListRequest) -> Result<ActionQuery, ConnectError> {
-    let request = Request { request };
     let mut query = ActionQuery {
-        limit: request.limit(),
-        page_token: request.request.token.clone(),
+        limit: list_request::limit(request),
+        page_token: request.token.clone(),
         ..ActionQuery::default()
     };
-    if let Some((key, descending)) = request.sort()? {
+    if let Some((key, descending)) = order(request)? {
         (query.sort_key, query.descending) = (key, descending);
     }
-    for filter in request.filters()? {
+    for filter in list_request::filters(request)? {
         let field = filter.field.as_str();
         match (field, condition(filter)?) {
             (_, Condition::Phases { not: false, phases }) => query.phases.extend(phases),
