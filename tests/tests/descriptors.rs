@@ -32,15 +32,37 @@ fn published() -> Value {
     serde_json::from_str(&output.ok().out).unwrap()
 }
 
-fn ours() -> Value {
+/// What a script of the peers prints, given our own descriptors.
+fn by_our_descriptors(script: &str) -> String {
     let mut process = Command::new(python())
-        .arg(repository().join("tests/peers/our-descriptors.py"))
+        .arg(repository().join("tests/peers").join(script))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     process.stdin.take().unwrap().write_all(flyte_idl::FILE_DESCRIPTOR_SET).unwrap();
-    serde_json::from_str(&CommandOutput::from(process.wait_with_output().unwrap()).ok().out).unwrap()
+    CommandOutput::from(process.wait_with_output().unwrap()).ok().out
+}
+
+fn ours() -> Value {
+    serde_json::from_str(&by_our_descriptors("our-descriptors.py")).unwrap()
+}
+
+/// Together with the test of `flyte-access` that each RPC in the file has a row in the table, this finds RPCs that the table lacks.
+#[test]
+fn the_door_knows_every_published_rpc_and_its_requests() {
+    let file = repository().join("crates/flyte-access/src/door/requests.txt");
+    let (known, published) = (std::fs::read_to_string(&file).unwrap(), by_our_descriptors("requests.py"));
+    let rpcs = |text: &str| {
+        text.lines().filter(|line| line.starts_with("rpc ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(rpcs(&known), rpcs(&published));
+    assert!(rpcs(&published).len() > 130, "too few RPCs were found");
+    if known != published {
+        let expected = std::env::temp_dir().join("flyte-requests.txt");
+        std::fs::write(&expected, published).unwrap();
+        panic!("{} differs from the published messages, which are in {}", file.display(), expected.display());
+    }
 }
 
 #[test]

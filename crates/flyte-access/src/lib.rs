@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+pub mod door;
 mod error;
 mod late;
 pub mod policy;

@@ -18,7 +18,7 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::{
-    allow, cache_key, caller, invalid,
+    cache_key, caller, invalid,
     run::{
         self,
         message::Messages,
@@ -27,7 +27,6 @@ use super::{
     store_error, unsupported,
 };
 use crate::ControlPlane;
-use flyte_access::policy;
 use flyte_audit::{Detail, Kind};
 use flyte_model::clock::UnixMillis;
 use flyte_runs::{NewTask, result};
@@ -45,12 +44,6 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
         Self { plane }
-    }
-
-    /// Checks that the caller is that run itself.
-    async fn check(&self, context: &RequestContext, id: &ActionId, what: &str) -> Result<(), ConnectError> {
-        let verdict = policy::may_act_in(caller(context)?, &id.run.to_string(), what);
-        allow(&self.plane, context, verdict).await
     }
 
     /// The native URL of an object of the run's project and domain, from any form in which the task knows it.
@@ -217,9 +210,7 @@ impl ActionsService for Service {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
         let mut action = request.action.into_option().ok_or_else(|| invalid("action", "is missing"))?;
-        let id = action.action_id.as_option().ok_or_else(|| invalid("action.action_id", "is missing"))?;
-        let id = run::action_id(caller, id)?;
-        self.check(&context, &id, "Enqueue").await?;
+        let id = run::action_id("action.action_id", action.action_id.as_option())?;
         let parent = action.parent_action_name.as_deref().unwrap_or_default();
         run::check_action_name("action.parent_action_name", parent)?;
         if parent == id.name {
@@ -269,14 +260,13 @@ impl ActionsService for Service {
 
     async fn watch_for_updates(
         &self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, WatchForUpdatesRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<WatchForUpdatesResponse> + Send + use<>>> {
-        let caller = caller(&context)?;
         let Some(Filter::ParentActionId(id)) = request.to_owned_message().filter else {
             return Err(invalid("parent_action_id", "is missing"));
         };
-        let parent = run::action(&self.plane, caller, &id).await?.id;
+        let parent = run::action(&self.plane, "parent_action_id", Some(&id)).await?.id;
         let watcher = self.plane.runs.watch(&parent.run);
         // The version seen, and whether all that stood at the beginning has been sent.
         let start = (0, false);
@@ -303,9 +293,7 @@ impl ActionsService for Service {
     ) -> ServiceResult<impl Encodable<AbortResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let id = request.action_id.as_option().ok_or_else(|| invalid("action_id", "is missing"))?;
-        let action = run::action(&self.plane, caller, id).await?;
-        self.check(&context, &action.id, "Abort").await?;
+        let action = run::action(&self.plane, "action_id", request.action_id.as_option()).await?;
         run::abort(&self.plane, caller, &action.id, run::reason(request.reason.as_deref())?).await?;
         Response::ok(AbortResponse::default())
     }
@@ -317,9 +305,7 @@ impl ActionsService for Service {
     ) -> ServiceResult<impl Encodable<SignalResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let id = request.action_id.as_option().ok_or_else(|| invalid("action_id", "is missing"))?;
-        let action = run::action(&self.plane, caller, id).await?;
-        self.check(&context, &action.id, "Signal").await?;
+        let action = run::action(&self.plane, "action_id", request.action_id.as_option()).await?;
         let value = request.value.as_option().ok_or_else(|| invalid("value", "is missing"))?;
         run::data::signal(&self.plane, caller, &action, value).await?;
         Response::ok(SignalResponse::default())

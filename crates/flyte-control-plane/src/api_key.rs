@@ -12,12 +12,11 @@ use flyte_idl::flyteauth::{
 use secrecy::ExposeSecret as _;
 
 use super::{
-    invalid,
     keys::{Fields, Keys, Lifetime, NewKey},
     maker::{Maker, Makers},
+    rights,
 };
 use crate::ControlPlane;
-use flyte_model::Role;
 
 const FIELDS: Fields = Fields { name: "name", client_id: "client_id" };
 
@@ -59,16 +58,6 @@ fn message(key: flyte_store::ApiKey, maker: Maker) -> ApiKey {
     }
 }
 
-/// The role that a request names; `None` where it leaves it open.
-fn role(text: &str) -> Result<Option<Role>, ConnectError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse()
-        .map(Some)
-        .map_err(|error: flyte_model::UnknownRole| invalid("access.role", &error.to_string()))
-}
-
 impl ApiKeyService for Service {
     async fn create_api_key<'a>(
         &'a self,
@@ -80,7 +69,7 @@ impl ApiKeyService for Service {
         let new = NewKey {
             name: request.name,
             client_id: String::new(),
-            role: role(&access.role)?,
+            role: rights::role("access.role", &access.role)?,
             scopes: access.scopes,
             project: access.project,
             domain: access.domain,

@@ -15,7 +15,7 @@ use flyte_idl::flyteidl2::{
 };
 use futures_util::StreamExt as _;
 
-use super::{app, caller, invalid, logs, store_error};
+use super::{app, invalid, logs, store_error};
 use crate::ControlPlane;
 
 pub(super) struct Service {
@@ -36,10 +36,9 @@ fn replica(name: &str, number: u64) -> String {
 impl AppLogsService for Service {
     async fn tail_logs(
         &self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, TailLogsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<TailLogsResponse> + Send + use<>>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
         let (field, wanted, name): (_, Option<Identifier>, _) = match request.target {
             Some(Target::AppId(id)) => ("app_id", Some(*id), None),
@@ -48,7 +47,7 @@ impl AppLogsService for Service {
             }
             None => return Err(invalid("app_id", "is missing")),
         };
-        let id = app::id(&self.plane, caller, field, wanted.as_ref()).await?;
+        let id = app::id(&self.plane, field, wanted.as_ref()).await?;
         let record = self.plane.store.app_by_id(&id).await.map_err(store_error)?;
         let record = record.ok_or_else(|| app::not_found(&id))?;
         let none = || {

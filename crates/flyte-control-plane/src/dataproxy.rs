@@ -26,12 +26,11 @@ use flyte_idl::flyteidl2::{
 use futures_util::StreamExt as _;
 use uuid::Uuid;
 
-use super::{caller, invalid, logs, object_error, place, store_error, task::decode, timestamp};
+use super::{caller, invalid, logs, object_error, place, run, store_error, task::decode, timestamp};
 use crate::{
     ControlPlane,
     objects::{download_url, sign},
 };
-use flyte_access::{Caller, policy};
 use flyte_objects::{
     ObjectKey,
     signed_url::{MAX_LIFE, Method, Permit, hex, owner},
@@ -54,16 +53,12 @@ impl Service {
     }
 
     /// The inputs that are not told apart when the task's results are looked for in the cache.
-    async fn ignored_inputs(
-        &self,
-        caller: &Caller,
-        task: Option<&Task>,
-    ) -> Result<Vec<String>, ConnectError> {
+    async fn ignored_inputs(&self, task: Option<&Task>) -> Result<Vec<String>, ConnectError> {
         let ignored = |spec: &TaskSpec| spec.task_template.metadata.cache_ignore_input_vars.clone();
         match task {
             Some(Task::TaskSpec(spec)) => Ok(ignored(spec)),
             // Whether the task can be run is told when it is run.
-            Some(Task::TaskId(id)) if policy::may_see(caller, &id.project, Some(&id.domain)) => {
+            Some(Task::TaskId(id)) => {
                 let id = TaskId {
                     project: id.project.clone(),
                     domain: id.domain.clone(),
@@ -73,7 +68,7 @@ impl Service {
                 let found = self.plane.store.task_by_id(&id).await.map_err(store_error)?;
                 found.map_or(Ok(Vec::new()), |task| Ok(ignored(&decode(&task.spec)?)))
             }
-            Some(Task::TaskId(_) | Task::TriggerName(_)) | None => Ok(Vec::new()),
+            Some(Task::TriggerName(_)) | None => Ok(Vec::new()),
         }
     }
 
@@ -117,7 +112,7 @@ impl DataProxyService for Service {
     ) -> ServiceResult<impl Encodable<CreateUploadLocationResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
-        place::check(&self.plane, caller, "request", &request.project, &request.domain).await?;
+        place::check(&self.plane, "request", &request.project, &request.domain).await?;
         let md5 = match request.content_md5.as_slice() {
             [] => None,
             md5 => Some(md5.try_into().map_err(|_| invalid("content_md5", "is not 16 bytes long"))?),
@@ -157,10 +152,9 @@ impl DataProxyService for Service {
 
     async fn upload_inputs<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, UploadInputsRequest>,
     ) -> ServiceResult<impl Encodable<UploadInputsResponse> + Send + use<'a>> {
-        let caller = caller(&context)?;
         let raw = inputs::of_request(request.bytes())
             .ok_or_else(|| ConnectError::invalid_argument("the request is not well-formed"))?;
         let request = request.to_owned_message();
@@ -169,8 +163,8 @@ impl DataProxyService for Service {
             Some(Id::ProjectId(project)) => (&project.name, &project.domain),
             None => return Err(invalid("id", "is missing: give run_id or project_id")),
         };
-        place::check(&self.plane, caller, "id", project, domain).await?;
-        let ignored = self.ignored_inputs(caller, request.task.as_ref()).await?;
+        place::check(&self.plane, "id", project, domain).await?;
+        let ignored = self.ignored_inputs(request.task.as_ref()).await?;
         let path = format!("inputs/{}/inputs.pb", inputs::address(&raw));
         let key = match request.base_dir.as_str() {
             "" => ObjectKey::new(project, domain, &path),
@@ -219,23 +213,21 @@ impl DataProxyService for Service {
 
     async fn get_action_data<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, GetActionDataRequest>,
     ) -> ServiceResult<impl Encodable<GetActionDataResponse> + Send + use<'a>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let action = data::action(&self.plane, caller, "action_id", request.action_id.as_option()).await?;
+        let action = run::action(&self.plane, "action_id", request.action_id.as_option()).await?;
         Response::ok(data::of_action(&self.plane, &action).await?)
     }
 
     async fn tail_logs(
         &self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, TailLogsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<TailLogsResponse> + Send + use<>>> {
         let request = request.to_owned_message();
-        let action = request.action_id.as_option().cloned().unwrap_or_default();
-        let lines = logs::tail(&self.plane, &context, &action, request.attempt).await?;
+        let lines = logs::tail(&self.plane, request.action_id.as_option(), request.attempt).await?;
         Response::stream_ok(lines.map(|lines| {
             let logs = vec![Logs { lines: lines?, ..Logs::default() }];
             Ok(TailLogsResponse { logs, ..TailLogsResponse::default() })

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use self::name::{check_client_id, check_name};
-use super::{MACHINE_SCOPES, allow, caller, invalid, is_keeper, project::DOMAINS, store_error};
+use super::{allow, caller, invalid, is_keeper, rights::Wanted, store_error};
 use crate::ControlPlane;
 use flyte_access::{
     Caller,
@@ -21,7 +21,7 @@ use flyte_access::{
 };
 use flyte_audit::{Detail, Event, Kind};
 use flyte_model::{
-    Limit, PrincipalKind, Rights, Role,
+    PrincipalKind, Rights, Role,
     clock::{UnixTime, rfc3339},
     scope,
 };
@@ -104,13 +104,6 @@ impl Keys {
         Self { plane, by_name: false }
     }
 
-    /// The caller, who may see keys.
-    async fn reader<'a>(&self, context: &'a RequestContext) -> Result<&'a Arc<Caller>, ConnectError> {
-        let caller = caller(context)?;
-        allow(&self.plane, context, policy::may_see_api_keys(caller)).await?;
-        Ok(caller)
-    }
-
     /// The caller, who may make, change and end keys.
     async fn keeper<'a>(&self, context: &'a RequestContext) -> Result<&'a Arc<Caller>, ConnectError> {
         let caller = caller(context)?;
@@ -189,39 +182,17 @@ impl Keys {
         Ok((key, secret))
     }
 
-    /// The rights that a request asks for. A role that it leaves open is a contributor's, or less where the caller is less: to
-    /// make an administrator takes saying so. What else it leaves open is as the caller's own.
+    /// The rights that a request asks for. A role that it leaves out is a contributor's, or the caller's if that is less: an
+    /// administrator's key must be asked for explicitly. Everything else that it leaves out is as the caller's own.
     async fn rights(&self, caller: &Caller, new: &NewKey) -> Result<Rights, ConnectError> {
-        if let Some(scope) = new.scopes.iter().find(|scope| !MACHINE_SCOPES.contains(&scope.as_str())) {
-            let what = format!("has {scope:?}: an API key can have {}", MACHINE_SCOPES.join(" and "));
-            return Err(invalid("access.scopes", &what));
-        }
-        let mut scopes = new.scopes.clone();
-        scopes.sort_unstable();
-        scopes.dedup();
-        if scopes.is_empty() {
-            scopes.push(scope::ALL.to_owned());
-        }
-        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let limit = Limit { project: given(&new.project), domain: given(&new.domain) };
-        if let Some(domain) = &limit.domain {
-            if limit.project.is_none() {
-                return Err(invalid("access.domain", "needs access.project: a domain is one of a project"));
-            }
-            if !DOMAINS.iter().any(|(id, _)| id == domain) {
-                let ids: Vec<_> = DOMAINS.iter().map(|(id, _)| *id).collect();
-                return Err(invalid("access.domain", &format!("is not one of {}", ids.join(", "))));
-            }
-        }
-        if let Some(project) = &limit.project {
-            let there = policy::may_see(caller, project, limit.domain.as_deref())
-                && self.plane.store.project_by_id(project).await.map_err(store_error)?.is_some();
-            if !there {
-                return Err(invalid("access.project", "names no project"));
-            }
-        }
-        let limit = if limit.is_none() { caller.limit.clone() } else { limit };
-        Ok(Rights { role: new.role.unwrap_or(caller.role.min(Role::Contributor)), scopes, limit })
+        let wanted = Wanted {
+            field: "access",
+            role: new.role.unwrap_or(caller.role.min(Role::Contributor)),
+            scopes: new.scopes.clone(),
+            project: new.project.clone(),
+            domain: new.domain.clone(),
+        };
+        wanted.check(&self.plane, caller).await
     }
 
     /// The key with this `client_id` or name, where it is there for the caller.
@@ -257,7 +228,7 @@ impl Keys {
     }
 
     pub(super) async fn get(&self, context: &RequestContext, text: &str) -> Result<ApiKey, ConnectError> {
-        let caller = self.reader(context).await?;
+        let caller = caller(context)?;
         self.visible(caller, text, "client_id").await
     }
 
@@ -267,7 +238,7 @@ impl Keys {
         limit: u32,
         token: String,
     ) -> Result<(Vec<ApiKey>, String), ConnectError> {
-        let caller = self.reader(context).await?;
+        let caller = caller(context)?;
         let query = ApiKeyQuery {
             created_by: (!policy::sees_all_api_keys(caller)).then(|| caller.subject.clone()),
             limit: match limit {

@@ -1,7 +1,7 @@
 //! The control plane: one module for each flyteidl2 service, over Connect, gRPC and gRPC-Web alike.
 //!
-//! Authentication stands in front of all of it, in one place: what may be called without a token is the list
-//! `ANONYMOUS_SERVICES`, and everything else, known or not, is refused without a good one.
+//! Authentication and the [door](flyte_access::door) are in front of all of it. The table of RPCs has those that need no token;
+//! everything else, known or not, is refused without one.
 #![forbid(unsafe_code)]
 
 mod actions;
@@ -15,6 +15,7 @@ mod cache_key;
 mod cluster;
 mod dataproxy;
 mod decoding;
+mod door;
 mod filter;
 mod identity;
 mod keys;
@@ -24,6 +25,7 @@ mod maker;
 pub mod objects;
 mod place;
 mod project;
+mod rights;
 mod run;
 mod secret;
 mod settings;
@@ -73,20 +75,14 @@ use serde::Serialize;
 
 use flyte_access::{
     AccessError, Caller, RESOURCE_METADATA, Reason,
+    door::{Door, Scope},
     policy::{self, Denied},
     step_up_challenge,
 };
-use flyte_audit::{Detail, Event, Kind};
 use flyte_model::scope;
 use flyte_objects::ObjectError;
 use flyte_settings::endpoints;
 use flyte_store::StoreError;
-
-/// The scopes that an API key or a trust rule can have: those of people's sign-ins say who somebody is, and a machine is nobody.
-const MACHINE_SCOPES: [&str; 2] = [scope::ALL, scope::READ];
-
-/// Services that can be called without a token: they tell how to get one.
-const ANONYMOUS_SERVICES: [&str; 1] = [flyte_idl::flyteidl2::auth::AUTH_METADATA_SERVICE_SERVICE_NAME];
 
 /// The longest request of an anonymous method, in bytes, as sent and as decompressed: they ask for next to nothing, and
 /// strangers can send as many as they like.
@@ -119,6 +115,7 @@ pub fn router(plane: Arc<ControlPlane>, services: connectrpc::Router) -> Router 
         .into_axum_service()
         .with_limits(limits)
         .with_interceptor(decoding::Frugal)
+        .with_interceptor(door::Doorkeeper::new(Arc::clone(&plane)))
         .with_interceptor(streams::Guard::new(Arc::clone(&plane)));
     let calls = Router::new()
         .route("/{service}/{method}", any_service(service))
@@ -130,11 +127,8 @@ pub fn router(plane: Arc<ControlPlane>, services: connectrpc::Router) -> Router 
 fn limit_anonymous(mut services: connectrpc::Router) -> connectrpc::Router {
     let least =
         Limits::default().with_max_request_body_size(ANONYMOUS_MOST).with_max_message_size(ANONYMOUS_MOST);
-    let anonymous: Vec<String> = services
-        .methods()
-        .filter(|path| path.split('/').next().is_some_and(|service| ANONYMOUS_SERVICES.contains(&service)))
-        .map(str::to_owned)
-        .collect();
+    let anonymous: Vec<String> =
+        services.methods().filter(|path| is_anonymous(&format!("/{path}"))).map(str::to_owned).collect();
     for path in &anonymous {
         services = services.with_route_limits(path, least);
     }
@@ -148,20 +142,18 @@ async fn authenticate(State(plane): State<Arc<ControlPlane>>, mut request: Reque
     if !path.split('/').nth(1).is_some_and(|service| service.contains('.')) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let service = service_of(path);
-    if service.is_some_and(|service| ANONYMOUS_SERVICES.contains(&service)) {
+    if is_anonymous(path) {
         return next.run(request).await;
     }
+    let service = service_of(path);
     match plane.access.authenticate(request.headers()).await {
         Ok(caller) => {
             let Some(service) = service else {
                 return StatusCode::NOT_FOUND.into_response();
             };
-            if let Err(denied) = policy::may_call(&caller, path) {
-                return record_denial(&plane, &caller, path, denied)
-                    .await
-                    .into_http_response(request.headers())
-                    .into_response();
+            if let Err(refusal) = Door::published().admit(&caller, path) {
+                let error = door::refuse(&plane.audit, &caller, path, refusal).await;
+                return error.into_http_response(request.headers()).into_response();
             }
             if let Err(refusal) = unsupported::check_service(service) {
                 return refusal.into_http_response(request.headers()).into_response();
@@ -171,6 +163,11 @@ async fn authenticate(State(plane): State<Arc<ControlPlane>>, mut request: Reque
         }
         Err(error) => refuse(&error, request.headers()),
     }
+}
+
+/// Whether the RPC at this path needs no token.
+fn is_anonymous(path: &str) -> bool {
+    Door::published().rpc(path).is_some_and(|rpc| rpc.scope == Scope::None)
 }
 
 /// The service of a path that is exactly `/package.Service/Method`. Nothing is decoded, trimmed or repaired: what is judged is
@@ -206,15 +203,9 @@ async fn allow(
         Ok(()) => Ok(()),
         Err(denied) => {
             let path = context.path().unwrap_or_default();
-            Err(record_denial(plane, caller(context)?, path, denied).await)
+            Err(door::refuse(&plane.audit, caller(context)?, path, denied.into()).await)
         }
     }
-}
-
-async fn record_denial(plane: &ControlPlane, caller: &Caller, path: &str, denied: Denied) -> ConnectError {
-    let event = Event::new(Kind::CallDenied).subject(&caller.subject).client(&caller.client_id).object(path);
-    plane.audit.record(event.detail(Detail::Reason, &denied)).await;
-    self::denied(denied)
 }
 
 /// The caller that [`authenticate`] let through.

@@ -14,11 +14,9 @@ use flyte_idl::flyteidl2::{
 };
 use futures_util::{Stream, StreamExt as _};
 
-use super::{caller, invalid, store_error};
+use super::{run, store_error};
 use crate::ControlPlane;
-use flyte_access::policy;
 use flyte_runs::log_source::{Line, Stream as Source, TailError};
-use flyte_store::{ActionId, RunId};
 
 pub(super) struct Service {
     plane: Arc<ControlPlane>,
@@ -34,41 +32,17 @@ impl Service {
 /// one that was begun. An attempt that is still to begin is waited for.
 pub(super) async fn tail(
     plane: &Arc<ControlPlane>,
-    context: &RequestContext,
-    action: &ActionIdentifier,
+    action: Option<&ActionIdentifier>,
     attempt: u32,
 ) -> Result<impl Stream<Item = Result<Vec<LogLine>, ConnectError>> + Send + 'static + use<>, ConnectError> {
-    let run = action.run.as_option().cloned().unwrap_or_default();
-    for (field, value) in [
-        ("action_id.run.project", &run.project),
-        ("action_id.run.domain", &run.domain),
-        ("action_id.run.name", &run.name),
-        ("action_id.name", &action.name),
-    ] {
-        if value.is_empty() {
-            return Err(invalid(field, "is missing"));
-        }
-    }
-    let missing = || {
-        ConnectError::not_found(format!(
-            "there is no action {:?} in a run {:?} in {}/{}",
-            action.name, run.name, run.project, run.domain
-        ))
-    };
-    if !policy::may_see(caller(context)?, &run.project, Some(&run.domain)) {
-        // As if there were none: what others have is not told.
-        return Err(missing());
-    }
-    let run_id = RunId { project: run.project.clone(), domain: run.domain.clone(), name: run.name.clone() };
-    let id = ActionId { run: run_id, name: action.name.clone() };
-    let known = plane.runs.action(&id).await.map_err(store_error)?.ok_or_else(missing)?;
+    let known = run::action(plane, "action_id", action).await?;
     let attempt = match attempt {
         0 => known.attempts.max(1),
         attempt => attempt,
     };
     Ok(plane
         .logs
-        .of_attempt(&id, attempt)
+        .of_attempt(&known.id, attempt)
         .map(|lines| Ok(lines.map_err(tail_error)?.into_iter().map(message).collect())))
 }
 
@@ -105,12 +79,11 @@ pub(super) fn message(line: Line) -> LogLine {
 impl RunLogsService for Service {
     async fn tail_logs(
         &self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, TailLogsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<TailLogsResponse> + Send + use<>>> {
         let request = request.to_owned_message();
-        let action = request.action_id.as_option().cloned().unwrap_or_default();
-        let lines = tail(&self.plane, &context, &action, request.attempt).await?;
+        let lines = tail(&self.plane, request.action_id.as_option(), request.attempt).await?;
         Response::stream_ok(lines.map(|lines| {
             let logs = vec![Logs { lines: lines?, ..Logs::default() }];
             Ok(TailLogsResponse { logs, ..TailLogsResponse::default() })

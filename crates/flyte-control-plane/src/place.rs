@@ -4,18 +4,18 @@ use connectrpc::ConnectError;
 
 use super::{invalid, project, store_error};
 use crate::ControlPlane;
-use flyte_access::{Caller, policy};
+use flyte_access::door;
 
 /// The longest name and the longest version, in bytes.
 const MAX_NAME: usize = 255;
 
-/// That there is such a project with such a domain for the caller; `field` is the message that names them.
+/// Checks that a project and its domain exist; `field` is the message that names them. Whether the caller may see them, the door
+/// has decided before.
 ///
 /// # Errors
-/// `invalid_argument` where one is missing, `not_found` where one does not exist or is not the caller's to see.
+/// `invalid_argument` if one is missing, `not_found` if one does not exist.
 pub(super) async fn check(
     plane: &ControlPlane,
-    caller: &Caller,
     field: &str,
     project: &str,
     domain: &str,
@@ -25,23 +25,12 @@ pub(super) async fn check(
             return Err(invalid(&format!("{field}.{name}"), "is missing"));
         }
     }
-    let there = policy::may_see(caller, project, None)
-        && plane.store.project_by_id(project).await.map_err(store_error)?.is_some();
-    if !there {
-        return Err(ConnectError::not_found(format!(
-            "there is no project {project:?}: `flyte get project` lists those that there are"
-        )));
+    if plane.store.project_by_id(project).await.map_err(store_error)?.is_none() {
+        return Err(ConnectError::not_found(door::no_project(project)));
     }
-    if !project::is_domain(domain) || !policy::may_see(caller, project, Some(domain)) {
-        let domains: Vec<_> = project::DOMAINS
-            .iter()
-            .map(|(id, _)| *id)
-            .filter(|id| policy::may_see(caller, project, Some(id)))
-            .collect();
-        return Err(ConnectError::not_found(format!(
-            "project {project:?} has no domain {domain:?}, only {}",
-            domains.join(", ")
-        )));
+    if !project::is_domain(domain) {
+        let domains: Vec<_> = project::DOMAINS.iter().map(|(id, _)| *id).collect();
+        return Err(ConnectError::not_found(door::no_domain(project, domain, &domains.join(", "))));
     }
     Ok(())
 }
@@ -69,10 +58,9 @@ mod tests {
 
     use super::*;
     use crate::testing;
-    use flyte_model::Limit;
 
     #[tokio::test]
-    async fn what_is_not_the_callers_is_not_there() {
+    async fn what_does_not_exist_is_not_there() {
         let plane = testing::control_plane(|_| {}).await;
         for id in ["p1", "p2"] {
             let project = flyte_store::Project {
@@ -86,28 +74,21 @@ mod tests {
             };
             plane.store.create_project(&project).await.unwrap();
         }
-        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        for (limit, project, domain, expected) in [
-            (("", ""), "p1", "staging", None),
-            (("", ""), "p3", "staging", Some((ErrorCode::NotFound, "no project \"p3\""))),
-            (("", ""), "p1", "prod", Some((ErrorCode::NotFound, "only development, staging, production"))),
-            (("", ""), "", "prod", Some((ErrorCode::InvalidArgument, "task_id.project is missing"))),
-            (("", ""), "p1", "", Some((ErrorCode::InvalidArgument, "task_id.domain is missing"))),
-            (("p1", "staging"), "p1", "staging", None),
-            (("p1", ""), "p1", "production", None),
-            (("p1", "staging"), "p2", "staging", Some((ErrorCode::NotFound, "no project \"p2\""))),
-            (("p1", "staging"), "p1", "production", Some((ErrorCode::NotFound, "only staging"))),
+        for (project, domain, expected) in [
+            ("p1", "staging", None),
+            ("p3", "staging", Some((ErrorCode::NotFound, "no project \"p3\""))),
+            ("p1", "prod", Some((ErrorCode::NotFound, "only development, staging, production"))),
+            ("", "prod", Some((ErrorCode::InvalidArgument, "task_id.project is missing"))),
+            ("p1", "", Some((ErrorCode::InvalidArgument, "task_id.domain is missing"))),
         ] {
-            let limit = Limit { project: given(limit.0), domain: given(limit.1) };
-            let caller = Caller { limit, ..Caller::nobody() };
-            let outcome = check(&plane, &caller, "task_id", project, domain).await;
+            let outcome = check(&plane, "task_id", project, domain).await;
             match (outcome, expected) {
                 (Ok(()), None) => {}
                 (Err(error), Some((code, message))) => {
                     assert_eq!(error.code, code, "{error}");
                     assert!(error.to_string().contains(message), "{error}");
                 }
-                (outcome, expected) => panic!("{caller:?} {project} {domain}: {outcome:?}, not {expected:?}"),
+                (outcome, expected) => panic!("{project} {domain}: {outcome:?}, not {expected:?}"),
             }
         }
     }

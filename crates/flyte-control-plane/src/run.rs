@@ -33,7 +33,7 @@ use futures_util::stream;
 use self::message::{Messages, timestamp};
 use super::{caller, invalid, store_error};
 use crate::ControlPlane;
-use flyte_access::{Caller, policy};
+use flyte_access::Caller;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_runs::data::outputs_uri;
 use flyte_store::{self, ActionId, Phase, RunId, TaskRef};
@@ -54,15 +54,6 @@ impl Service {
         Self { plane }
     }
 
-    /// The action of a request, where it is there for the caller.
-    async fn action(
-        &self,
-        caller: &Caller,
-        id: &ActionIdentifier,
-    ) -> Result<flyte_store::Action, ConnectError> {
-        action(&self.plane, caller, id).await
-    }
-
     /// The run that an action belongs to.
     async fn run_of(&self, id: &ActionId) -> Result<flyte_store::Run, ConnectError> {
         let run = self.plane.runs.run(&id.run).await.map_err(store_error)?;
@@ -70,35 +61,32 @@ impl Service {
     }
 }
 
-/// The identifier of a run, checked, where its project and domain are there for the caller.
-pub(super) fn run_id(caller: &Caller, id: &RunIdentifier) -> Result<RunId, ConnectError> {
-    for (field, value) in [("project", &id.project), ("domain", &id.domain), ("name", &id.name)] {
+/// Reads the identifier of a run; `field` is the message that has it.
+pub(super) fn run_id(field: &str, id: Option<&RunIdentifier>) -> Result<RunId, ConnectError> {
+    let id = id.ok_or_else(|| invalid(field, "is missing"))?;
+    for (part, value) in [("project", &id.project), ("domain", &id.domain), ("name", &id.name)] {
         if value.is_empty() {
-            return Err(invalid(&format!("run_id.{field}"), "is missing"));
+            return Err(invalid(&format!("{field}.{part}"), "is missing"));
         }
     }
-    let id = RunId { project: id.project.clone(), domain: id.domain.clone(), name: id.name.clone() };
-    if !policy::may_see(caller, &id.project, Some(&id.domain)) {
-        return Err(no_run(&id));
-    }
-    Ok(id)
+    Ok(RunId { project: id.project.clone(), domain: id.domain.clone(), name: id.name.clone() })
 }
 
-/// The identifier of an action, checked, where its project and domain are there for the caller.
-pub(super) fn action_id(caller: &Caller, id: &ActionIdentifier) -> Result<ActionId, ConnectError> {
-    let run = id.run.as_option().ok_or_else(|| invalid("action_id.run", "is missing"))?;
-    let run = run_id(caller, run)?;
-    check_action_name("action_id.name", &id.name)?;
+/// Reads the identifier of an action; `field` is the message that has it.
+pub(super) fn action_id(field: &str, id: Option<&ActionIdentifier>) -> Result<ActionId, ConnectError> {
+    let id = id.ok_or_else(|| invalid(field, "is missing"))?;
+    let run = run_id(&format!("{field}.run"), id.run.as_option())?;
+    check_action_name(&format!("{field}.name"), &id.name)?;
     Ok(ActionId { run, name: id.name.clone() })
 }
 
-/// The action of a request, where it is there for the caller.
+/// Reads the action that a request is about; `field` is the message that names it.
 pub(super) async fn action(
     plane: &ControlPlane,
-    caller: &Caller,
-    id: &ActionIdentifier,
+    field: &str,
+    id: Option<&ActionIdentifier>,
 ) -> Result<flyte_store::Action, ConnectError> {
-    let id = action_id(caller, id)?;
+    let id = action_id(field, id)?;
     plane.runs.action(&id).await.map_err(store_error)?.ok_or_else(|| no_action(&id))
 }
 
@@ -226,7 +214,7 @@ impl RunService for Service {
     ) -> ServiceResult<impl Encodable<AbortRunResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let id = run_id(caller, required("run_id", &request.run_id)?)?;
+        let id = run_id("run_id", request.run_id.as_option())?;
         let reason = reason(request.reason.as_deref())?;
         self.plane.runs.run(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
         abort_unfinished(&self.plane, caller, &ActionId::root(id), reason).await?;
@@ -235,12 +223,11 @@ impl RunService for Service {
 
     async fn get_run_details<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, GetRunDetailsRequest>,
     ) -> ServiceResult<impl Encodable<GetRunDetailsResponse> + Send + use<'a>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let id = run_id(caller, required("run_id", &request.run_id)?)?;
+        let id = run_id("run_id", request.run_id.as_option())?;
         let details = Messages::new(&self.plane).run_details(&id).await?.ok_or_else(|| no_run(&id))?;
         Response::ok(GetRunDetailsResponse {
             details: MessageField::some(details),
@@ -250,23 +237,21 @@ impl RunService for Service {
 
     async fn watch_run_details(
         &self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, WatchRunDetailsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<WatchRunDetailsResponse> + Send + use<>>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let id = run_id(caller, required("run_id", &request.run_id)?)?;
+        let id = run_id("run_id", request.run_id.as_option())?;
         read::watch_run(&self.plane, id).await
     }
 
     async fn get_action_details<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, GetActionDetailsRequest>,
     ) -> ServiceResult<impl Encodable<GetActionDetailsResponse> + Send + use<'a>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let action = action(&self.plane, "action_id", request.action_id.as_option()).await?;
         let run = self.run_of(&action.id).await?;
         let details = Messages::new(&self.plane).action_details(&run, &action).await?;
         Response::ok(GetActionDetailsResponse {
@@ -277,24 +262,22 @@ impl RunService for Service {
 
     async fn watch_action_details(
         &self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, WatchActionDetailsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<WatchActionDetailsResponse> + Send + use<>>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let action = action(&self.plane, "action_id", request.action_id.as_option()).await?;
         let run = self.run_of(&action.id).await?;
         read::watch_action(&self.plane, run, action.id)
     }
 
     async fn get_action_data<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, GetActionDataRequest>,
     ) -> ServiceResult<impl Encodable<GetActionDataResponse> + Send + use<'a>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let action = action(&self.plane, "action_id", request.action_id.as_option()).await?;
         Response::ok(GetActionDataResponse {
             inputs: data::inputs(&self.plane, &action).await?.into(),
             outputs: data::outputs(&self.plane, &action).await?.into(),
@@ -330,12 +313,11 @@ impl RunService for Service {
 
     async fn list_actions<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, ListActionsRequest>,
     ) -> ServiceResult<impl Encodable<ListActionsResponse> + Send + use<'a>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let id = run_id(caller, required("run_id", &request.run_id)?)?;
+        let id = run_id("run_id", request.run_id.as_option())?;
         let query = query::actions(request.request.as_option().unwrap_or(&Default::default()))?;
         let run = self.plane.runs.run(&id).await.map_err(store_error)?.ok_or_else(|| no_run(&id))?;
         let (actions, token) = self.plane.runs.list_actions(&id, &query).await.map_err(store_error)?;
@@ -349,23 +331,21 @@ impl RunService for Service {
 
     async fn watch_actions(
         &self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, WatchActionsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<WatchActionsResponse> + Send + use<>>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let id = run_id(caller, required("run_id", &request.run_id)?)?;
+        let id = run_id("run_id", request.run_id.as_option())?;
         read::watch_actions(&self.plane, id, request.filter).await
     }
 
     async fn watch_cluster_events(
         &self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, WatchClusterEventsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<WatchClusterEventsResponse> + Send + use<>>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        self.action(caller, required("id", &request.id)?).await?;
+        action(&self.plane, "id", request.id.as_option()).await?;
         // Attempts are processes of this machine: there is no cluster in which anything would happen to them.
         Response::stream_ok(stream::empty::<Result<WatchClusterEventsResponse, _>>())
     }
@@ -377,7 +357,7 @@ impl RunService for Service {
     ) -> ServiceResult<impl Encodable<AbortActionResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let action = action(&self.plane, "action_id", request.action_id.as_option()).await?;
         abort_unfinished(&self.plane, caller, &action.id, reason(Some(&request.reason))?).await?;
         Response::ok(AbortActionResponse::default())
     }
@@ -389,7 +369,7 @@ impl RunService for Service {
     ) -> ServiceResult<impl Encodable<SignalEventResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let action = action(&self.plane, "action_id", request.action_id.as_option()).await?;
         let value = data::payload(required("payload", &request.payload)?)?;
         data::signal(&self.plane, caller, &action, &value).await?;
         Response::ok(SignalEventResponse::default())
@@ -407,12 +387,11 @@ impl RunService for Service {
 
     async fn get_action_data_ur_is<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, GetActionDataURIsRequest>,
     ) -> ServiceResult<impl Encodable<GetActionDataURIsResponse> + Send + use<'a>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let action = action(&self.plane, "action_id", request.action_id.as_option()).await?;
         Response::ok(GetActionDataURIsResponse {
             outputs_uri: outputs_uri(&action).unwrap_or_default(),
             inputs_uri: action.input_uri,
@@ -422,12 +401,11 @@ impl RunService for Service {
 
     async fn get_action_log_context<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, GetActionLogContextRequest>,
     ) -> ServiceResult<impl Encodable<GetActionLogContextResponse> + Send + use<'a>> {
-        let caller = caller(&context)?;
         let request = request.to_owned_message();
-        let action = self.action(caller, required("action_id", &request.action_id)?).await?;
+        let action = action(&self.plane, "action_id", request.action_id.as_option()).await?;
         let attempts = self.plane.runs.attempts(&action.id).await.map_err(store_error)?;
         let attempt = attempts.iter().find(|attempt| attempt.number == request.attempt).ok_or_else(|| {
             ConnectError::not_found(format!("there is no attempt {} at {}", request.attempt, action.id))

@@ -11,9 +11,8 @@ use flyte_idl::flyteidl2::settings::{
     UpdateSettingsRequest, UpdateSettingsResponse,
 };
 
-use super::{caller, invalid, place, project::is_domain};
+use super::{invalid, place, project::is_domain};
 use crate::ControlPlane;
-use flyte_access::Caller;
 
 pub(super) struct Service {
     plane: Arc<ControlPlane>,
@@ -25,7 +24,7 @@ impl Service {
     }
 
     /// The organization, domain or project of a request, as it stands in answers.
-    async fn key(&self, caller: &Caller, key: Option<&SettingsKey>) -> Result<SettingsKey, ConnectError> {
+    async fn key(&self, key: Option<&SettingsKey>) -> Result<SettingsKey, ConnectError> {
         let mut key = key.cloned().unwrap_or_default();
         key.org.clone_from(&self.plane.config.org);
         match (key.project.as_str(), key.domain.as_str()) {
@@ -34,7 +33,7 @@ impl Service {
             ("", domain) => Err(ConnectError::not_found(format!("there is no domain {domain:?}"))),
             (_, "") => Err(invalid("key.domain", "is missing: a project's settings are those of one domain")),
             (project, domain) => {
-                place::check(&self.plane, caller, "key", project, domain).await?;
+                place::check(&self.plane, "key", project, domain).await?;
                 Ok(key)
             }
         }
@@ -51,11 +50,11 @@ fn refused() -> ConnectError {
 impl SettingsService for Service {
     async fn get_settings<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, GetSettingsRequest>,
     ) -> ServiceResult<impl Encodable<GetSettingsResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
-        let key = self.key(caller(&context)?, request.key.as_option()).await?;
+        let key = self.key(request.key.as_option()).await?;
         Response::ok(GetSettingsResponse {
             settingsRecord: MessageField::some(SettingsRecord {
                 key: MessageField::some(key),
@@ -68,11 +67,11 @@ impl SettingsService for Service {
 
     async fn get_settings_for_edit<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, GetSettingsForEditRequest>,
     ) -> ServiceResult<impl Encodable<GetSettingsForEditResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
-        let key = self.key(caller(&context)?, request.key.as_option()).await?;
+        let key = self.key(request.key.as_option()).await?;
         Response::ok(GetSettingsForEditResponse {
             requestedKey: MessageField::some(key),
             ..GetSettingsForEditResponse::default()

@@ -11,16 +11,16 @@ use flyte_idl::flyteauth::{
 use uuid::Uuid;
 
 use super::{
-    MACHINE_SCOPES, allow, caller, invalid, is_keeper,
+    allow, caller, invalid, is_keeper,
     maker::{Maker, Makers},
-    project::is_domain,
+    rights::{self, Wanted},
     store_error,
 };
 use crate::ControlPlane;
-use flyte_access::policy;
+use flyte_access::{Caller, policy};
 use flyte_audit::{Detail, Event, Kind};
 use flyte_federation::rule;
-use flyte_model::{Limit, Rights, scope};
+use flyte_model::Rights;
 use flyte_store::TrustRule;
 
 pub(super) struct Service {
@@ -32,13 +32,8 @@ impl Service {
         Self { plane }
     }
 
-    async fn may_administer(&self, context: &RequestContext, what: &'static str) -> Result<(), ConnectError> {
-        let verdict = policy::may_administer(caller(context)?, what);
-        allow(&self.plane, context, verdict).await
-    }
-
     /// The rule of a request, checked.
-    async fn rule(&self, message: Option<Trust>, created_by: &str) -> Result<TrustRule, ConnectError> {
+    async fn rule(&self, message: Option<Trust>, caller: &Caller) -> Result<TrustRule, ConnectError> {
         let message = message.ok_or_else(|| invalid("trust", "is missing"))?;
         let rule = TrustRule {
             name: message.name,
@@ -46,9 +41,9 @@ impl Service {
             audience: message.audience,
             claims: message.claims.into_iter().collect(),
             jwks_uri: given(message.jwks_uri),
-            rights: self.rights(message.access.into_option().unwrap_or_default()).await?,
+            rights: self.rights(caller, message.access.into_option().unwrap_or_default()).await?,
             token_lifetime: Some(message.token_lifetime).filter(|lifetime| *lifetime != 0),
-            created_by: created_by.to_owned(),
+            created_by: caller.subject.clone(),
             created_at: self.plane.clock.now(),
             last_used_at: None,
             family_id: Uuid::new_v4().to_string(),
@@ -57,35 +52,11 @@ impl Service {
         Ok(rule)
     }
 
-    async fn rights(&self, access: Access) -> Result<Rights, ConnectError> {
-        if access.role.is_empty() {
-            return Err(invalid("trust.access.role", "is missing: viewer, contributor or admin"));
-        }
-        let role = access.role.parse().map_err(|error| invalid("trust.access.role", &format!("{error}")))?;
-        if let Some(unknown) = access.scopes.iter().find(|scope| !MACHINE_SCOPES.contains(&scope.as_str())) {
-            let what = format!("has {unknown:?}, which is not one of {}", MACHINE_SCOPES.join(", "));
-            return Err(invalid("trust.access.scopes", &what));
-        }
-        let mut scopes = access.scopes;
-        if scopes.is_empty() {
-            scopes.push(scope::ALL.to_owned());
-        }
-        scopes.sort_unstable();
-        scopes.dedup();
-        let limit = Limit { project: given(access.project), domain: given(access.domain) };
-        match (&limit.project, &limit.domain) {
-            (None, Some(_)) => return Err(invalid("trust.access.domain", "needs trust.access.project too")),
-            (_, Some(domain)) if !is_domain(domain) => {
-                return Err(invalid("trust.access.domain", "is not a domain that projects have"));
-            }
-            _ => {}
-        }
-        if let Some(project) = &limit.project
-            && self.plane.store.project_by_id(project).await.map_err(store_error)?.is_none()
-        {
-            return Err(invalid("trust.access.project", "is not a project that there is"));
-        }
-        Ok(Rights { role, scopes, limit })
+    async fn rights(&self, caller: &Caller, access: Access) -> Result<Rights, ConnectError> {
+        let role = rights::role("trust.access.role", &access.role)?
+            .ok_or_else(|| invalid("trust.access.role", "is missing: viewer, contributor or admin"))?;
+        let Access { scopes, project, domain, .. } = access;
+        Wanted { field: "trust.access", role, scopes, project, domain }.check(&self.plane, caller).await
     }
 
     async fn one(&self, rule: TrustRule) -> Result<Trust, ConnectError> {
@@ -145,8 +116,7 @@ impl TrustService for Service {
         let now = self.plane.clock.now();
         let verdict = policy::may_trust(caller(&context)?, by_keeper, now, "creating a trust rule");
         allow(&self.plane, &context, verdict).await?;
-        let created_by = caller(&context)?.subject.clone();
-        let rule = self.rule(request.to_owned_message().trust.into_option(), &created_by).await?;
+        let rule = self.rule(request.to_owned_message().trust.into_option(), caller(&context)?).await?;
         self.plane.store.create_trust_rule(&rule).await.map_err(store_error)?;
         let limit = rule.rights.limit.clone();
         self.record(Kind::TrustCreated, &context, |event| {
@@ -164,10 +134,9 @@ impl TrustService for Service {
 
     async fn get_trust<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         request: ServiceRequest<'_, GetTrustRequest>,
     ) -> ServiceResult<impl Encodable<GetTrustResponse> + Send + use<'a>> {
-        self.may_administer(&context, "reading trust rules").await?;
         let name = request.to_owned_message().name;
         let rule = self.plane.store.trust_rule_by_name(&name).await.map_err(store_error)?;
         let rule = rule.ok_or_else(|| not_found(&name))?;
@@ -179,10 +148,9 @@ impl TrustService for Service {
 
     async fn list_trusts<'a>(
         &'a self,
-        context: RequestContext,
+        _: RequestContext,
         _: ServiceRequest<'_, ListTrustsRequest>,
     ) -> ServiceResult<impl Encodable<ListTrustsResponse> + Send + use<'a>> {
-        self.may_administer(&context, "reading trust rules").await?;
         let rules = self.plane.store.list_trust_rules().await.map_err(store_error)?;
         let mut makers = Makers::new(&self.plane);
         let mut trusts = Vec::with_capacity(rules.len());
@@ -198,7 +166,6 @@ impl TrustService for Service {
         context: RequestContext,
         request: ServiceRequest<'_, DeleteTrustRequest>,
     ) -> ServiceResult<impl Encodable<DeleteTrustResponse> + Send + use<'a>> {
-        self.may_administer(&context, "deleting a trust rule").await?;
         let name = request.to_owned_message().name;
         let family =
             self.plane.store.delete_trust_rule(&name, self.plane.clock.now()).await.map_err(store_error)?;

@@ -215,9 +215,6 @@ pub(super) fn check_trigger(
 pub(super) fn check_service(name: &str) -> Result<(), ConnectError> {
     let feature = match name {
         "flyteidl2.artifact.ArtifactService" => Feature::Artifacts,
-        "flyteidl2.connector.AsyncConnectorService" | "flyteidl2.connector.ConnectorMetadataService" => {
-            Feature::Cluster
-        }
         _ => return Ok(()),
     };
     Err(ConnectError::unimplemented(feature.refused(name).message.unwrap_or_default()))

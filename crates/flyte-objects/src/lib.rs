@@ -263,21 +263,26 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::Elsewhere`] and [`ObjectError::Key`].
     pub fn key_of(&self, native_url: &str) -> Result<ObjectKey, ObjectError> {
-        let rest = self.below(native_url);
+        let rest = self.below(native_url.as_bytes()).and_then(|rest| std::str::from_utf8(rest).ok());
         let rest = rest.ok_or_else(|| ObjectError::Elsewhere(native_url.to_owned(), self.base.clone()))?;
         Ok(ObjectKey::parse(rest.strip_suffix('/').unwrap_or(rest))?)
     }
 
-    /// Returns the part of a URL below the base.
-    fn below<'a>(&self, native_url: &'a str) -> Option<&'a str> {
-        if let Some(rest) = native_url.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'))
-            && (!rest.starts_with('/') || self.directories.is_empty())
+    /// Returns the path of an object in the store, `PROJECT/DOMAIN/PATH` as in its URL, or `None` for a URL outside of the store.
+    /// Checks only how the URL begins.
+    #[must_use]
+    pub fn below<'a>(&self, native_url: &'a [u8]) -> Option<&'a [u8]> {
+        if let Some(rest) =
+            native_url.strip_prefix(self.base.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"))
+            && (!rest.starts_with(b"/") || self.directories.is_empty())
         {
             return Some(rest);
         }
-        let path =
-            PATH_SCHEMES.iter().find_map(|scheme| native_url.strip_prefix(scheme)).unwrap_or(native_url);
-        below_one(&self.directories, path)
+        let path = PATH_SCHEMES.iter().find_map(|scheme| native_url.strip_prefix(scheme.as_bytes()));
+        let path = path.unwrap_or(native_url);
+        self.directories
+            .iter()
+            .find_map(|directory| path.strip_prefix(directory.as_bytes())?.strip_prefix(b"/"))
     }
 
     /// Returns a native URL in the form for commands of tasks: the path of the file, if objects are files. Other texts

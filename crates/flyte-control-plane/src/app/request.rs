@@ -27,7 +27,7 @@ pub(super) async fn read(
 ) -> Result<(NewApp, u64), ConnectError> {
     let message = message.ok_or_else(|| invalid("app", "is missing"))?;
     let metadata = message.metadata.as_option().ok_or_else(|| invalid("app.metadata", "is missing"))?;
-    let id = id(plane, caller, "app.metadata.id", metadata.id.as_option()).await?;
+    let id = id(plane, "app.metadata.id", metadata.id.as_option()).await?;
     place::check_name("app.metadata.id.name", &id.name)?;
     let spec = message.spec.as_option().ok_or_else(|| invalid("app.spec", "is missing"))?;
     match &spec.app_payload {

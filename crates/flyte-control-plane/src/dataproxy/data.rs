@@ -3,42 +3,14 @@
 use buffa::Message;
 use connectrpc::ConnectError;
 use flyte_idl::flyteidl2::{
-    common::ActionIdentifier,
     dataproxy::GetActionDataResponse,
     task::{Inputs, Outputs},
 };
 
-use super::super::{data_error, invalid, place, store_error};
+use super::super::data_error;
 use crate::ControlPlane;
-use flyte_access::Caller;
 use flyte_runs::data::outputs_uri;
-use flyte_store::{Action, ActionId, RunId};
-
-/// The action of a request.
-///
-/// # Errors
-/// `invalid_argument` and `not_found`.
-pub(super) async fn action(
-    plane: &ControlPlane,
-    caller: &Caller,
-    field: &str,
-    id: Option<&ActionIdentifier>,
-) -> Result<Action, ConnectError> {
-    let id = id.ok_or_else(|| invalid(field, "is missing"))?;
-    let run = id.run.as_option().ok_or_else(|| invalid(&format!("{field}.run"), "is missing"))?;
-    place::check(plane, caller, &format!("{field}.run"), &run.project, &run.domain).await?;
-    let id = ActionId {
-        run: RunId { project: run.project.clone(), domain: run.domain.clone(), name: run.name.clone() },
-        name: id.name.clone(),
-    };
-    let found = plane.runs.action(&id).await.map_err(store_error)?;
-    found.ok_or_else(|| {
-        ConnectError::not_found(format!(
-            "there is no action {:?} of a run {:?} in project {:?}, domain {:?}",
-            id.name, id.run.name, id.run.project, id.run.domain
-        ))
-    })
-}
+use flyte_store::Action;
 
 /// What the action was given, and, once it has succeeded, what came of it.
 ///

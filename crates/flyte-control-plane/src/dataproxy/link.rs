@@ -7,10 +7,7 @@ use flyte_idl::flyteidl2::{
     task::TaskSpec,
 };
 
-use super::{
-    super::{invalid, object_error, place, store_error, task::decode},
-    data,
-};
+use super::super::{invalid, object_error, place, run, store_error, task::decode};
 use crate::ControlPlane;
 use flyte_access::{Caller, policy};
 use flyte_objects::ObjectKey;
@@ -31,8 +28,7 @@ pub(super) async fn object(
     let kind = request.artifact_type.as_known();
     let uri = match (kind, &request.source) {
         (Some(ArtifactType::ARTIFACT_TYPE_REPORT), Some(Source::ActionAttemptId(id))) => {
-            let action =
-                data::action(plane, caller, "action_attempt_id.action_id", id.action_id.as_option()).await?;
+            let action = run::action(plane, "action_attempt_id.action_id", id.action_id.as_option()).await?;
             let attempt = if id.attempt == 0 { action.attempts } else { id.attempt };
             match action.cached_outputs {
                 // Nothing was run: the report is that of the action whose result was taken.
@@ -41,8 +37,7 @@ pub(super) async fn object(
             }
         }
         (Some(ArtifactType::ARTIFACT_TYPE_CODE_BUNDLE), Some(Source::ActionAttemptId(id))) => {
-            let action =
-                data::action(plane, caller, "action_attempt_id.action_id", id.action_id.as_option()).await?;
+            let action = run::action(plane, "action_attempt_id.action_id", id.action_id.as_option()).await?;
             let spec = match action.kind {
                 ActionKind::Task => plane.runs.action_spec(&action.id).await.map_err(store_error)?,
                 ActionKind::Trace | ActionKind::Condition => None,
@@ -51,7 +46,7 @@ pub(super) async fn object(
             spec.as_ref().and_then(bundle).ok_or_else(no_bundle)?
         }
         (Some(ArtifactType::ARTIFACT_TYPE_CODE_BUNDLE), Some(Source::TaskId(id))) => {
-            place::check(plane, caller, "task_id", &id.project, &id.domain).await?;
+            place::check(plane, "task_id", &id.project, &id.domain).await?;
             let id = TaskId {
                 project: id.project.clone(),
                 domain: id.domain.clone(),

@@ -22,7 +22,7 @@ use crate::{
     store_error,
     unsupported::{self, Feature},
 };
-use flyte_access::{Caller, policy};
+use flyte_access::Caller;
 use flyte_model::PrincipalKind;
 use flyte_runs::{NewRun, NewTask, random_name};
 use flyte_store::{Action, Creator, CreatorKind, Run, RunId, TaskId, TaskRef};
@@ -41,14 +41,14 @@ pub(super) async fn create(
         return Err(ConnectError::failed_precondition(why));
     }
     let id = run_id(request.id)?;
-    place::check(plane, caller, "id", &id.project, &id.domain).await?;
+    place::check(plane, "id", &id.project, &id.domain).await?;
     let mut spec = request.run_spec.into_option().unwrap_or_default();
     check_spec(&spec)?;
     unsupported::check_run("run_spec", &spec)?;
     if let Some(start) = request.run_start_time.into_option() {
         spec.run_start_time = MessageField::some(start);
     }
-    let (task, task_spec) = task(plane, caller, request.task, &id).await?;
+    let (task, task_spec) = task(plane, request.task, &id).await?;
     let output_base = output_base(plane, &id, &spec)?;
     // Before anything is written for a run that cannot be: its inputs may be large.
     if plane.runs.run(&id).await.map_err(store_error)?.is_some() {
@@ -121,7 +121,6 @@ fn check_spec(spec: &RunSpec) -> Result<(), ConnectError> {
 /// The task that the run calls. A specification that names no project is of the run's.
 async fn task(
     plane: &ControlPlane,
-    caller: &Caller,
     task: Option<Task>,
     run: &RunId,
 ) -> Result<(TaskRef, TaskSpec), ConnectError> {
@@ -132,7 +131,7 @@ async fn task(
             Ok((task_ref(&spec, run)?, *spec))
         }
         Some(Task::TaskId(id)) => {
-            let (task, spec) = deployed(plane, caller, *id).await?;
+            let (task, spec) = deployed(plane, *id).await?;
             unsupported::check_task("task_id.spec", &spec)?;
             Ok((task, spec))
         }
@@ -140,12 +139,8 @@ async fn task(
     }
 }
 
-/// A task that was deployed, which may be in another project that the caller sees.
-async fn deployed(
-    plane: &ControlPlane,
-    caller: &Caller,
-    id: TaskIdentifier,
-) -> Result<(TaskRef, TaskSpec), ConnectError> {
+/// A deployed task, which may be in another project than the run.
+async fn deployed(plane: &ControlPlane, id: TaskIdentifier) -> Result<(TaskRef, TaskSpec), ConnectError> {
     let TaskIdentifier { project, domain, name, version, .. } = id;
     for (field, value) in [("project", &project), ("domain", &domain), ("name", &name), ("version", &version)]
     {
@@ -154,10 +149,7 @@ async fn deployed(
         }
     }
     let id = TaskId { project, domain, name, version };
-    let found = match policy::may_see(caller, &id.project, Some(&id.domain)) {
-        true => plane.store.task_by_id(&id).await.map_err(store_error)?,
-        false => None,
-    };
+    let found = plane.store.task_by_id(&id).await.map_err(store_error)?;
     let found = found.ok_or_else(|| {
         ConnectError::not_found(format!(
             "there is no version {:?} of a task {:?} in the domain {:?} of the project {:?}",

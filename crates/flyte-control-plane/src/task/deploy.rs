@@ -30,7 +30,7 @@ impl NewDeployment {
         request: &DeployTaskRequest,
     ) -> Result<Self, ConnectError> {
         let id = request.task_id.as_option().ok_or_else(|| invalid("task_id", "is missing"))?;
-        place::check(plane, caller, "task_id", &id.project, &id.domain).await?;
+        place::check(plane, "task_id", &id.project, &id.domain).await?;
         place::check_name("task_id.name", &id.name)?;
         place::check_name("task_id.version", &id.version)?;
         let spec = request.spec.as_option().ok_or_else(|| invalid("spec", "is missing"))?;

@@ -142,6 +142,6 @@ async fn what_cannot_run_is_refused() {
         assert!(message.starts_with(field), "{request}: {message}");
     }
     let (code, message) = server.json(UPDATE_STATUS, Some("Ada"), &app("web")).await.error();
-    assert_eq!(code, "failed_precondition");
-    assert!(message.contains("keeps their status"), "{message}");
+    assert_eq!(code, "permission_denied");
+    assert!(message.contains("only called inside"), "{message}");
 }

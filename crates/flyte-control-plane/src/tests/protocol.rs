@@ -5,11 +5,18 @@ use connectrpc::{CompressionProvider as _, GzipProvider};
 use flyte_idl::flyteidl2::{
     auth::{GetOAuth2MetadataResponse, GetPublicClientConfigResponse, UserInfoResponse},
     project::{GetProjectRequest, GetProjectResponse},
+    workflow::GetRunDetailsRequest,
 };
 use serde_json::json;
 
-use super::*;
+use super::{
+    run::{Runs, run_id},
+    streams::{PROTOCOLS, open, read},
+    *,
+};
 use flyte_access::RESOURCE_METADATA;
+use flyte_model::Role;
+use flyte_store::{AuditQuery, StoredAuditRecord};
 
 /// A protocol and a form of its bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +85,7 @@ impl Protocol {
                 "unimplemented" => 12,
                 "permission_denied" => 7,
                 "not_found" => 5,
+                "invalid_argument" => 3,
                 other => panic!("{other}: {answer:?}"),
             }),
             Grpc | GrpcGzip | GrpcWeb => {
@@ -128,6 +136,7 @@ impl Outcome {
 const UNAUTHENTICATED: Outcome = Outcome::Failed(16);
 const UNIMPLEMENTED: Outcome = Outcome::Failed(12);
 const PERMISSION_DENIED: Outcome = Outcome::Failed(7);
+const NOT_FOUND: Outcome = Outcome::Failed(5);
 
 #[tokio::test]
 async fn anybody_may_ask_how_to_get_a_token() {
@@ -223,6 +232,43 @@ async fn a_good_token_gets_through_in_each_protocol() {
     }
     let answer = server.json(USER_INFO, Some("Ada"), &json!({})).await.json();
     assert_eq!(answer["preferredUsername"], "ada@example.com");
+}
+
+#[tokio::test]
+async fn what_a_request_names_is_checked_in_each_protocol() {
+    let server = Runs::start().await;
+    assert_eq!(server.run("p", "r1").await.status, StatusCode::OK);
+    let (own, other) = (server.key(Role::Viewer, "p").await, server.key(Role::Viewer, "q").await);
+    let id = json!({"runId": run_id("p", "r1")});
+    let message = serde_json::from_value::<GetRunDetailsRequest>(id.clone()).unwrap().encode_to_vec();
+    let details = "/flyteidl2.workflow.RunService/GetRunDetails";
+    for protocol in ALL {
+        let answer = server.send(protocol.request(details, &message, Some(&own))).await;
+        assert!(matches!(protocol.outcome(&answer), Outcome::Ok(_)), "{protocol:?}: {answer:?}");
+        let answer = server.send(protocol.request(details, &message, Some(&other))).await;
+        assert_eq!(protocol.outcome(&answer), NOT_FOUND, "{protocol:?}");
+        let answer = server.send(protocol.request(details, b"\x0a\x05p", Some(&own))).await;
+        assert!(protocol.outcome(&answer) == Outcome::Failed(3), "{protocol:?}: {answer:?}");
+    }
+    let query = format!("connect=v1&encoding=json&message={}", id.to_string().replace('"', "%22"));
+    let request = Request::get(format!("{details}?{query}")).header(header::AUTHORIZATION, bearer(&other));
+    assert_eq!(server.send(request.body(Body::empty()).unwrap()).await.error().0, "not_found");
+    let watch = "/flyteidl2.workflow.RunService/WatchActions";
+    for protocol in PROTOCOLS {
+        let stream = open(server.router.clone(), protocol, watch, &id, &other).await;
+        assert_eq!(read(stream).await, (0, 5), "{protocol}");
+    }
+    // The first attempt is in the audit log with what it was for, and then the count of repeats.
+    server.plane.audit.flush().await;
+    let query = AuditQuery { limit: 1000, ..AuditQuery::default() };
+    let (records, _) = server.plane.store.list_audit_records(&query).await.unwrap();
+    let denied = |path: &str| {
+        let of = |entry: &&StoredAuditRecord| {
+            entry.record.event == "call_denied" && entry.record.object.as_deref() == Some(path)
+        };
+        records.iter().filter(of).map(|entry| entry.record.details["project"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((denied(details), denied(watch)), (vec!["p".to_owned(); 2], vec!["p".to_owned(); 2]));
 }
 
 #[tokio::test]

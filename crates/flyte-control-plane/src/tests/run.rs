@@ -680,9 +680,11 @@ async fn what_lies_elsewhere_is_not_there() {
         let (code, _) = server.as_token(&stranger, method, &request).await.error();
         assert_eq!(code, "not_found", "{method}");
     }
-    for request in
-        [json!({}), json!({"org": "acme"}), json!({"projectId": {"name": "p", "domain": "development"}})]
-    {
+    let elsewhere = json!({"projectId": {"name": "p", "domain": "development"}});
+    assert_eq!(server.as_token(&stranger, LIST_RUNS, &elsewhere).await.error().0, "not_found");
+    let end = server.stream(WATCH_RUNS, &stranger, &elsewhere).await.next().await.unwrap_err();
+    assert_eq!(end["error"]["code"], "not_found", "{end}");
+    for request in [json!({}), json!({"org": "acme"})] {
         let listed = server.as_token(&stranger, LIST_RUNS, &request).await.json();
         assert_eq!(listed.get("runs"), None, "{request}");
     }

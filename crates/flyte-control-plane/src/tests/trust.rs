@@ -118,9 +118,9 @@ async fn a_mistake_is_told_with_its_field() {
         ("/access/role", json!(""), "trust.access.role is missing"),
         ("/access/role", json!("root"), "trust.access.role must be viewer"),
         ("/access/scopes", json!(["openid"]), "trust.access.scopes has \"openid\""),
-        ("/access/project", json!("p2"), "trust.access.project is not a project"),
+        ("/access/project", json!("p2"), "trust.access.project names no project"),
         ("/access/project", json!(""), "trust.access.domain needs"),
-        ("/access/domain", json!("moon"), "trust.access.domain is not a domain"),
+        ("/access/domain", json!("moon"), "trust.access.domain is not one of"),
     ] {
         let mut rule = trust();
         let (parent, name) = pointer.rsplit_once('/').unwrap();

@@ -1,0 +1,79 @@
+//! The rights of API keys and trust rules, as requests ask for them.
+
+use connectrpc::ConnectError;
+
+use super::{invalid, project::DOMAINS, store_error};
+use crate::ControlPlane;
+use flyte_access::{Caller, policy};
+use flyte_model::{Limit, Rights, Role, UnknownRole, scope};
+
+/// The scopes that an API key or a trust rule can have: those of sign-ins say who a user is, and a machine is not a user.
+const SCOPES: [&str; 2] = [scope::ALL, scope::READ];
+
+/// Reads the role in a request; `None` if it is left out.
+///
+/// # Errors
+/// `invalid_argument` that names `field`.
+pub(super) fn role(field: &str, text: &str) -> Result<Option<Role>, ConnectError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error: UnknownRole| invalid(field, &error.to_string()))
+}
+
+/// Rights that a request asks for.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The field of the request that has them.
+    pub(super) field: &'static str,
+    pub(super) role: Role,
+    /// All scopes if it is empty.
+    pub(super) scopes: Vec<String>,
+    /// The caller's own project and domain if both are empty.
+    pub(super) project: String,
+    pub(super) domain: String,
+}
+
+impl Wanted {
+    /// Checks that there can be these rights. Whether the caller may grant them is decided by [`policy::may_grant`].
+    ///
+    /// # Errors
+    /// `invalid_argument` that names the field.
+    pub(super) async fn check(self, plane: &ControlPlane, caller: &Caller) -> Result<Rights, ConnectError> {
+        let Self { field, role, mut scopes, project, domain } = self;
+        if let Some(scope) = scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+            let what = format!("has {scope:?}, which is not one of {}", SCOPES.join(", "));
+            return Err(invalid(&format!("{field}.scopes"), &what));
+        }
+        scopes.sort_unstable();
+        scopes.dedup();
+        if scopes.is_empty() {
+            scopes.push(scope::ALL.to_owned());
+        }
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
+        let limit = Limit { project: given(project), domain: given(domain) };
+        if let Some(domain) = &limit.domain {
+            if limit.project.is_none() {
+                let what = format!("needs {field}.project: a domain is one of a project");
+                return Err(invalid(&format!("{field}.domain"), &what));
+            }
+            if !DOMAINS.iter().any(|(id, _)| id == domain) {
+                let ids: Vec<_> = DOMAINS.iter().map(|(id, _)| *id).collect();
+                return Err(invalid(
+                    &format!("{field}.domain"),
+                    &format!("is not one of {}", ids.join(", ")),
+                ));
+            }
+        }
+        if let Some(project) = &limit.project {
+            // Rights are no identifier, so that the door leaves them to this.
+            let exists = policy::may_see(caller, project, limit.domain.as_deref())
+                && plane.store.project_by_id(project).await.map_err(store_error)?.is_some();
+            if !exists {
+                return Err(invalid(&format!("{field}.project"), "names no project"));
+            }
+        }
+        let limit = if limit.is_none() { caller.limit.clone() } else { limit };
+        Ok(Rights { role, scopes, limit })
+    }
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Prints every RPC and the messages that its requests can have, for crates/flyte-access/src/door/requests.txt.
+
+The RPCs are those of the published flyteidl2, and of our own cloudidl and flyteauth as a compiled FileDescriptorSet on
+standard input has them. Of a message, only fields are printed that hold text or messages: nothing else can name anything.
+"""
+
+import importlib
+import pkgutil
+import sys
+
+import flyteidl2
+from google.protobuf import descriptor_pb2
+
+TEXT = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
+MESSAGE = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
+REPEATED = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
+
+files = {}
+
+
+def add(file):
+    for dependency in file.dependencies:
+        add(dependency)
+    proto = descriptor_pb2.FileDescriptorProto()
+    file.CopyToProto(proto)
+    files[proto.name] = proto
+
+
+for module in pkgutil.walk_packages(flyteidl2.__path__, "flyteidl2."):
+    if module.name.endswith("_pb2"):
+        add(importlib.import_module(module.name).DESCRIPTOR)
+for file in descriptor_pb2.FileDescriptorSet.FromString(sys.stdin.buffer.read()).file:
+    # What is published counts as published.
+    files.setdefault(file.name, file)
+
+messages = {}
+
+
+def collect(prefix, protos):
+    for message in protos:
+        name = f"{prefix}.{message.name}"
+        messages[name] = message
+        collect(name, message.nested_type)
+
+
+for file in files.values():
+    collect(file.package, file.message_type)
+
+
+def kind(field):
+    if field.type == TEXT:
+        return "text"
+    return field.type_name.removeprefix(".") if field.type == MESSAGE else None
+
+
+def lines(name):
+    """The fields of a message, and the messages in them."""
+    for field in sorted(messages[name].field, key=lambda field: field.number):
+        what, form = kind(field), "*" if field.label == REPEATED else ""
+        if what in messages and messages[what].options.map_entry:
+            value = next(entry for entry in messages[what].field if entry.number == 2)
+            what, form = kind(value), "{}"
+        if what:
+            camel = field.name.split("_")
+            camel = camel[0] + "".join(part[:1].upper() + part[1:] for part in camel[1:])
+            assert field.json_name in ("", camel), f"{name}.{field.name} is called {field.json_name}"
+            yield f"{field.number} {field.name}{form} {what}", what
+
+
+wanted = []
+for file in sorted(files.values(), key=lambda file: file.name):
+    for service in file.service:
+        for method in service.method:
+            request = method.input_type.removeprefix(".")
+            print(f"rpc {file.package}.{service.name}/{method.name} {request}")
+            wanted.append(request)
+
+known = set()
+while wanted:
+    name = wanted.pop()
+    if name not in known and name != "text":
+        known.add(name)
+        wanted.extend(what for _, what in lines(name))
+for name in sorted(known):
+    print(f"\nmessage {name}")
+    for line, _ in lines(name):
+        print(line)
