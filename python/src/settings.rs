@@ -35,7 +35,7 @@ pub(crate) fn text(config: &Config) -> String {
             "proxyCommand": admin.proxy_command,
             "clientId": admin.client_id,
             "scopes": admin.scopes,
-            "tokenStore": admin.token_store.map(|kind| kind.as_str()),
+            "tokenStore": admin.token_store.map(flyte_config::StoreKind::as_str),
             "disableKeyring": admin.store_kind() == Some(StoreKind::Memory),
         },
         "console": {"endpoint": console.endpoint.as_ref().map(ToString::to_string)},

@@ -90,9 +90,8 @@ async fn send(
     // Each remedy is tried once: what it does not help against, it would not help against for ever.
     let (mut renewed, mut stepped_up) = (false, false);
     loop {
-        let token = match session.token_if_asked_for().await? {
-            Some(token) => token,
-            None => return call.without_token().await,
+        let Some(token) = session.token_if_asked_for().await? else {
+            return call.without_token().await;
         };
         let response = match call.attempt(Some(&token)).await {
             // The login is of another control plane that was at this address.

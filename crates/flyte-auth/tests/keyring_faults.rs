@@ -306,7 +306,7 @@ async fn work(job: &Value, options: &StoreOptions) -> Result<Value, StoreError> 
     Ok(json!({
         "backend": store.backend().to_string(),
         "access": login.as_ref().map(|login| login.access_token.expose_secret()),
-        "refresh": login.as_ref().and_then(|login| login.refresh_token.as_ref()).map(|token| token.expose_secret()),
+        "refresh": login.as_ref().and_then(|login| login.refresh_token.as_ref()).map(secrecy::ExposeSecret::expose_secret),
         "details": login.as_ref().and_then(|login| login.details.as_ref()),
     }))
 }

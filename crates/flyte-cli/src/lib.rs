@@ -4,6 +4,10 @@
 //! Results go to standard output, everything else to standard error. Nothing is set up before it is needed:
 //! `flyte --version` and completions touch neither files nor network.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::doc_markdown,
+    reason = "the doc comments of arguments are their help, which shows no backquotes"
+)]
 
 mod bridge;
 pub mod cli;
@@ -32,6 +36,7 @@ use clap::Parser as _;
 use crate::cli::Cli;
 
 /// Runs the command that the process was started with.
+#[must_use]
 pub fn main() -> ExitCode {
     outlive_file_limits();
     let arguments = spelled_out(std::env::args_os());

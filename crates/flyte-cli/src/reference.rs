@@ -83,6 +83,7 @@ fn options<'a>(page: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
 }
 
 /// Writes the content of `docs/reference/config.md`.
+#[must_use]
 pub fn configuration() -> String {
     let mut page = String::from(
         "<!-- Written by `flyte gen config-reference`; edit crates/flyte-config/src/key.rs instead. -->\n\

@@ -124,6 +124,7 @@ pub struct Action {
 
 impl Action {
     /// Which action this is.
+    #[must_use]
     pub fn id(&self) -> ActionId {
         RunId::new(self.place.clone(), &self.run).action(&self.name)
     }

@@ -121,6 +121,7 @@ impl ClientError {
     }
 
     /// What the person can do next.
+    #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotFound { .. } => Some("List what there is: flyte get project"),
@@ -145,6 +146,7 @@ impl ClientError {
     }
 
     /// The first error of type `E` that caused this one, such as the authentication engine's.
+    #[must_use]
     pub fn cause<E: Error + 'static>(&self) -> Option<&E> {
         let mut cause: Option<&(dyn Error + 'static)> = Some(self);
         while let Some(error) = cause {

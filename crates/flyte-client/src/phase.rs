@@ -51,16 +51,19 @@ impl Phase {
     ];
 
     /// Whether nothing will change any more.
+    #[must_use]
     pub fn is_over(self) -> bool {
         self.is_a_success() || matches!(self, Self::Failed | Self::Aborted | Self::TimedOut)
     }
 
     /// Whether there are results.
+    #[must_use]
     pub fn is_a_success(self) -> bool {
         matches!(self, Self::Succeeded | Self::Recovered)
     }
 
     /// Its name on the command line and in JSON, as the published client has it.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",

@@ -53,11 +53,13 @@ pub struct Run {
 
 impl Run {
     /// Which run this is.
+    #[must_use]
     pub fn id(&self) -> RunId {
         RunId::new(self.place.clone(), &self.name)
     }
 
     /// The run whose own action is this.
+    #[must_use]
     pub fn of(action: Action, labels: BTreeMap<String, String>) -> Self {
         Self {
             name: action.run,

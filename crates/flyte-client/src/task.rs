@@ -67,6 +67,7 @@ pub struct Task {
 
 impl Task {
     /// Which task this is.
+    #[must_use]
     pub fn id(&self) -> TaskId {
         let Self { place, name, version, .. } = self;
         TaskId { place: place.clone(), name: name.clone(), version: version.clone() }
@@ -136,11 +137,13 @@ impl Spec {
     }
 
     /// The task's full name.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.0.task_template.id.name
     }
 
     /// The task's version.
+    #[must_use]
     pub fn version(&self) -> &str {
         &self.0.task_template.id.version
     }

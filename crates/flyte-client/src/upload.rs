@@ -228,6 +228,7 @@ impl UploadError {
     }
 
     /// What the person can do next.
+    #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Client(error) => error.hint(),

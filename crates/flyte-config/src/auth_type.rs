@@ -33,11 +33,13 @@ impl AuthType {
     ];
 
     /// Whether a person signs in, rather than a machine that has its own credentials.
+    #[must_use]
     pub const fn is_a_persons(self) -> bool {
         matches!(self, Self::Pkce | Self::DeviceFlow)
     }
 
     /// The spelling that every Flyte tool reads from a file.
+    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pkce => "Pkce",

@@ -76,11 +76,13 @@ impl Document {
     }
 
     /// The text as it is now.
+    #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
     /// The value of a key, where it is set to text.
+    #[must_use]
     pub fn get(&self, key: &Key) -> Option<&str> {
         let section = self.tree.get(self.tree.root(), key.section);
         let value = self.tree.get(section, key.name)?;

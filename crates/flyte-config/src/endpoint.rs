@@ -58,42 +58,50 @@ impl Endpoint {
     }
 
     /// Whether plain HTTP is used.
+    #[must_use]
     pub fn is_insecure(&self) -> bool {
         self.insecure
     }
 
     /// Base URL of the service; its path ends with `/`.
+    #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
     /// Host and port as written, such as `flyte.example.com`, `localhost:8443` or `[::1]:8443`.
+    #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
     /// The service name of the keyring entry that all Flyte tools share: the endpoint without its scheme.
+    #[must_use]
     pub fn keyring_service(&self) -> String {
         format!("{}{}", self.authority, self.path)
     }
 
     /// The host without its port; an IPv6 address is without its brackets.
+    #[must_use]
     pub fn host(&self) -> &str {
         let host = split_authority(&self.authority).0;
         host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host)
     }
 
     /// The port, where it was given.
+    #[must_use]
     pub fn port(&self) -> Option<u16> {
         split_authority(&self.authority).1.and_then(|port| port.parse().ok())
     }
 
     /// The form that is written to a file, `dns:///host:port`.
+    #[must_use]
     pub fn dns(&self) -> String {
         format!("dns:///{}{}", self.authority, self.path)
     }
 
     /// Whether the host is this machine (RFC 6761 section 6.3).
+    #[must_use]
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
         host.eq_ignore_ascii_case("localhost")
@@ -103,6 +111,7 @@ impl Endpoint {
 
     /// The organization that a host name implies: its first label when it has three labels or more.
     /// An IP address implies none.
+    #[must_use]
     pub fn default_org(&self) -> Option<&str> {
         let host = self.host();
         if !matches!(self.url().host(), Some(Host::Domain(_))) {
@@ -317,7 +326,7 @@ mod tests {
         fn parsing_never_panics_and_what_parses_is_usable(text in ".*") {
             if let Ok(endpoint) = text.parse::<Endpoint>() {
                 prop_assert!(endpoint.url().host_str().is_some());
-                endpoint.default_org();
+                let _ = endpoint.default_org();
                 prop_assert_eq!(endpoint.dns().parse::<Endpoint>(), Ok(endpoint.clone()));
                 prop_assert_eq!(endpoint.to_string().parse::<Endpoint>(), Ok(endpoint));
             }

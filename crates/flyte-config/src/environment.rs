@@ -42,6 +42,7 @@ impl Environment {
     }
 
     /// `path` with a leading `~` replaced by the home directory and, when relative, placed in the working directory.
+    #[must_use]
     pub fn resolve(&self, path: &str) -> PathBuf {
         let expanded = match (path.strip_prefix('~'), &self.home) {
             (Some(""), Some(home)) => home.clone(),

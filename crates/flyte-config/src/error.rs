@@ -89,6 +89,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// What to do about it.
+    #[must_use]
     pub fn hint(&self) -> String {
         match self {
             Self::Missing { named_by, .. } => {

@@ -131,6 +131,7 @@ keys! {
 pub const SECTIONS: &[&str] = &["admin", "console", "image", "local", "task"];
 
 /// The key of that name, where there is one.
+#[must_use]
 pub fn find(section: &str, name: &str) -> Option<&'static Key> {
     ALL.iter().copied().find(|key| key.section == section && key.name == name)
 }

@@ -53,12 +53,14 @@ pub(crate) fn of_person(home: &Path) -> [PathBuf; 2] {
 }
 
 /// The file that a project at `root`, or a person whose home is `root`, keeps its configuration in.
+#[must_use]
 pub fn in_project(root: &Path) -> PathBuf {
     root.join(".flyte").join(FILE)
 }
 
 /// Where a new configuration goes: into the project when the working directory is in one (it has a `.flyte`
 /// directory, or is in a git repository), else into the home directory.
+#[must_use]
 pub fn default_target(environment: &Environment) -> PathBuf {
     let directory = &environment.directory;
     let root = if directory.join(".flyte").is_dir() {

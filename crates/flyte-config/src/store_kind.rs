@@ -19,6 +19,7 @@ impl StoreKind {
     pub const ALL: [Self; 3] = [Self::Keyring, Self::File, Self::Memory];
 
     /// The spelling of the file.
+    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Keyring => "keyring",

@@ -228,7 +228,7 @@ impl Builder {
                 }
             }
             Event::DocumentEnd => {
-                self.tree.ended_explicitly = span.slice(text).is_some_and(|end| end == "...")
+                self.tree.ended_explicitly = span.slice(text).is_some_and(|end| end == "...");
             }
             Event::Comment(text, _) => self.tree.comments.push(text.into_owned()),
             Event::Alias(anchor) => {

@@ -35,7 +35,7 @@ pub(super) fn apply(filters: &str, query: &mut ProjectQuery) -> Result<(), Conne
             return Err(refused("there is another condition on the same field"));
         }
         match (function, field) {
-            ("eq", "state") | ("value_in", "state") => {
+            ("eq" | "value_in", "state") => {
                 if function == "eq" {
                     one()?;
                 }

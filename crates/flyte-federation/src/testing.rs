@@ -26,6 +26,7 @@ use flyte_store::TrustRule;
 use flyte_testing::NOW;
 
 /// A rule for `sub` `job-*` of an issuer, with the audience `https://localhost:8443`.
+#[must_use]
 pub fn rule(name: &str, issuer: &str) -> TrustRule {
     TrustRule {
         name: name.to_owned(),
@@ -50,6 +51,7 @@ pub struct Key {
 }
 
 impl Key {
+    #[must_use]
     pub fn new(algorithm: Algorithm, kid: &str) -> Self {
         let random = SystemRandom::new();
         let pkcs8 = match algorithm {
@@ -82,6 +84,7 @@ impl Key {
     }
 
     /// The public key as it is published.
+    #[must_use]
     pub fn jwk(&self) -> Value {
         let mut jwk = Jwk::from_encoding_key(&self.private, self.algorithm).unwrap();
         jwk.common.key_id = Some(self.kid.clone());
@@ -89,6 +92,7 @@ impl Key {
     }
 
     /// A token with these claims.
+    #[must_use]
     pub fn sign(&self, claims: &Value) -> String {
         self.sign_with(claims, |_| {})
     }
@@ -102,6 +106,7 @@ impl Key {
 }
 
 /// Claims of a job's token that is issued now, by `issuer`, with changes; `null` leaves a claim out.
+#[must_use]
 pub fn claims(issuer: &str, changes: Value) -> Value {
     let mut claims = json!({
         "iss": issuer, "sub": "job-1", "aud": "https://localhost:8443", "iat": NOW, "nbf": NOW, "exp": NOW + 300,
@@ -122,6 +127,7 @@ pub struct Answer {
 }
 
 impl Answer {
+    #[must_use]
     pub fn json(body: &Value) -> Self {
         Self { status: 200, location: None, body: body.to_string().into_bytes() }
     }
@@ -172,6 +178,7 @@ impl Issuer {
     }
 
     /// What it was asked for since the last look.
+    #[must_use]
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().asked)
     }

@@ -43,6 +43,7 @@ pub async fn identify(
 
 /// Creates a span for each request, and a line of the log for each response. They contain neither the query nor
 /// headers, because those carry codes and tokens.
+#[must_use]
 pub fn trace() -> TraceLayer<SharedClassifier<ServerErrorsAsFailures>, RequestSpan, (), Answered, (), (), ()>
 {
     TraceLayer::new_for_http()

@@ -3,6 +3,7 @@
 use url::{Host, Url};
 
 /// Returns whether the URL's host is always this machine, however the network is configured.
+#[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

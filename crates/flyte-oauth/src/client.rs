@@ -214,7 +214,7 @@ pub async fn authenticate(
     form: &Parameters<'_>,
 ) -> Result<Authenticated, OAuthError> {
     let credentials = Credentials::parse(headers, form)?;
-    let secret = credentials.secret.as_ref().map(|secret| secret.expose_secret());
+    let secret = credentials.secret.as_ref().map(secrecy::ExposeSecret::expose_secret);
     // The form of a secret of ours tells that the client is an API key, so that a good one costs one look.
     let is_key = secret.is_some_and(|secret| secret.trim_start().starts_with(api_key_secret::PREFIX));
     if let Some(secret) = secret.filter(|_| is_key) {

@@ -229,7 +229,7 @@ impl Objects {
         match timeout(PROBE_TIMEOUT, bucket.probe()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::error!(%error, url = self.base, "the bucket of objects cannot be used")
+                tracing::error!(%error, url = self.base, "the bucket of objects cannot be used");
             }
             Err(_) => tracing::error!(url = self.base, "the bucket of objects does not respond"),
         }
@@ -432,6 +432,9 @@ impl Objects {
     }
 
     /// Publishes finished content as an object. `replace` decides whether an existing object is replaced.
+    ///
+    /// # Errors
+    /// When the disk or the bucket fails.
     pub async fn publish(&self, staged: Staged, key: &ObjectKey, replace: bool) -> Result<(), ObjectError> {
         let published = match &self.backend {
             Backend::Directory(directory) => {
@@ -448,6 +451,7 @@ impl Objects {
 }
 
 /// Returns the part of `path` below one of these directories.
+#[must_use]
 pub fn below_one<'a>(directories: &[String], path: &'a str) -> Option<&'a str> {
     directories.iter().find_map(|directory| path.strip_prefix(directory)?.strip_prefix('/'))
 }

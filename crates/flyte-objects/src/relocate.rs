@@ -26,12 +26,14 @@ impl Relocation {
     }
 
     /// Returns the number of replacements so far.
+    #[must_use]
     pub fn changes(&self) -> usize {
         self.changes
     }
 
     /// Returns the native URL of the object with this file path, or `None` if the text is not a path below one of the
     /// directories.
+    #[must_use]
     pub fn native_url(&self, text: &str) -> Option<String> {
         let path = PATH_SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
         let rest = below_one(&self.directories, path)?;

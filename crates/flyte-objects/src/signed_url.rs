@@ -163,7 +163,7 @@ fn read(path: &str, query: &str) -> Option<(Permit, [u8; 32])> {
             "length" => once(&mut length, number(value)?)?,
             "owner" => once(&mut owner, Owner::try_from(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?)?,
             "signature" => {
-                once(&mut signature, <[u8; 32]>::try_from(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?)?
+                once(&mut signature, <[u8; 32]>::try_from(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?)?;
             }
             _ => return None,
         }
@@ -185,6 +185,7 @@ fn number<T: std::str::FromStr + ToString>(text: &str) -> Option<T> {
 }
 
 /// Encodes bytes as lower-case hexadecimal digits.
+#[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -46,6 +46,9 @@ impl Staged {
     }
 
     /// Makes the content durable.
+    ///
+    /// # Errors
+    /// When the disk fails.
     pub async fn finish(self) -> io::Result<Self> {
         blocking(move || {
             let staged = self.flush()?;
@@ -80,6 +83,7 @@ impl Staged {
 }
 
 /// Returns an MD5 as text.
+#[must_use]
 pub fn etag(md5: &[u8; 16]) -> String {
     format!("\"{}\"", hex(md5))
 }

@@ -76,6 +76,9 @@ impl Turns {
     }
 
     /// Waits for a turn to upload with this URL.
+    ///
+    /// # Errors
+    /// When there is no turn within the patience: which limit was reached.
     pub async fn take(&self, permit: &Permit) -> Result<Turn, NoTurn> {
         let deadline = Instant::now() + self.wait_timeout;
         let url = self.urls.enter(permit.clone(), deadline).await.ok_or(NoTurn::Url)?;
@@ -168,6 +171,7 @@ impl Default for Pace {
 
 impl Pace {
     /// Returns how long the next bytes may take.
+    #[must_use]
     pub fn left(&self) -> Duration {
         self.left
     }

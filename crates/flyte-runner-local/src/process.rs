@@ -324,7 +324,7 @@ pub fn exit(directory: &Path) -> io::Result<Option<Exit>> {
 #[derive(Debug)]
 pub struct Process {
     directory: PathBuf,
-    /// Its file descriptor (pidfd_open(2)), which becomes readable at its end: all that is asked of a pipe here.
+    /// Its file descriptor (`pidfd_open(2)`), which becomes readable at its end: all that is asked of a pipe here.
     supervisor: Receiver,
     /// Where this process has started it, and must see its end for the system to forget it.
     child: Option<Child>,

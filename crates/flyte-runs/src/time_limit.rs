@@ -16,6 +16,7 @@ pub struct TimeLimits {
 
 impl TimeLimits {
     /// The limits in a task's metadata.
+    #[must_use]
     pub fn of(metadata: &TaskMetadata) -> Self {
         let limit = |duration: &Duration| Some(millis(duration)).filter(|limit| *limit > 0);
         let timeouts = metadata.timeouts.as_option();
@@ -34,6 +35,7 @@ impl TimeLimits {
 
     /// The whole seconds that an attempt may run if it begins `age` milliseconds after the action was called. Parts of a
     /// second are rounded up.
+    #[must_use]
     pub fn seconds(&self, age: i64) -> Option<u64> {
         let left = self.deadline.map(|deadline| deadline.saturating_sub(age).max(1));
         let least = self.run.into_iter().chain(left).min()?;

@@ -346,6 +346,7 @@ impl Config {
     /// # Panics
     /// Never: the defaults are valid.
     #[expect(clippy::unwrap_used, reason = "for tests")]
+    #[must_use]
     pub fn for_test(data_dir: &Path) -> Self {
         let settings = BTreeMap::from([(s::DATA_DIR.key, data_dir.display().to_string())]);
         let mut config = load(&Flags { file: None, settings }, &Environment::default()).unwrap().config;

@@ -49,6 +49,10 @@ pub trait AnySetting: Sync {
     /// The type of its values, for the reference page.
     fn description(&self) -> &'static str;
     /// Reads and checks a value, and writes it in the form that `check-config` shows.
+    ///
+    /// # Errors
+    ///
+    /// What the setting expects.
     fn canonical(&self, text: &str) -> Result<String, String>;
 
     /// Returns the value as the file would have it, or `None` for a setting that has neither a value nor a default.

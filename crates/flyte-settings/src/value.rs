@@ -29,7 +29,11 @@ pub trait Value: Sized {
     /// Its name in the reference page.
     const DESCRIPTION: &'static str;
 
-    /// Reads a value. The error says what is expected.
+    /// Reads a value.
+    ///
+    /// # Errors
+    ///
+    /// What is expected.
     fn parse(text: &str) -> Result<Self, String>;
 
     /// Writes the value so that [`Value::parse`] reads it.

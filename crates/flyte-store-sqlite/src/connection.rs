@@ -34,7 +34,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
 /// The migration after which stored paths of objects are rewritten.
 const RELATIVE_URLS: &str = include_str!("migrations/0014_relative_urls.sql");
 
-/// Identifies the file in its header ("FlAu"), so that the database of another program is never migrated by accident.
+/// Identifies the file in its header ("`FlAu`"), so that the database of another program is never migrated by accident.
 pub(super) const APPLICATION_ID: i32 = 0x466c_4175;
 
 /// How long to wait for another process that writes, for example a backup.

@@ -43,13 +43,13 @@ pub(super) fn rewrite(connection: &Connection, database: &Path) -> rusqlite::Res
         urls(connection, table, column, &relocation)?;
     }
     specs(connection, "runs", "pk", &mut relocation, |relocation, spec: &mut RunSpec| {
-        relocation.run_spec(spec)
+        relocation.run_spec(spec);
     })?;
     specs(connection, "triggers", "id", &mut relocation, |relocation, spec: &mut TriggerSpec| {
         relocation.trigger_spec(spec);
     })?;
     specs(connection, "apps", "id", &mut relocation, |relocation, spec: &mut AppSpec| {
-        relocation.app_spec(spec)
+        relocation.app_spec(spec);
     })?;
     revisions(connection, &mut relocation)?;
     action_specs(connection, &mut relocation)?;

@@ -26,6 +26,7 @@ pub fn log_to(subscriber: impl Subscriber + Send + Sync + 'static) -> (tracing::
 }
 
 /// Returns the account `user-NAME` with the address `name@example.com` and no password.
+#[must_use]
 pub fn user(name: &str) -> User {
     User {
         id: format!("user-{name}"),

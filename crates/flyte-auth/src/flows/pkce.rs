@@ -69,9 +69,8 @@ pub(crate) async fn sign_in_within(
     let (listener, redirect_uri) = match Listener::bind(&provider.redirect_uri).await {
         Ok(listener) => (listener, provider.redirect_uri.clone()),
         Err(source) => {
-            let (listener, redirect_uri) = match Listener::bind_any(&provider.redirect_uri).await {
-                Ok(bound) => bound,
-                Err(_) => return Err(port_taken(provider, source)),
+            let Ok((listener, redirect_uri)) = Listener::bind_any(&provider.redirect_uri).await else {
+                return Err(port_taken(provider, source));
             };
             if !accepts(http, &request(&redirect_uri), &redirect_uri).await {
                 return Err(port_taken(provider, source));

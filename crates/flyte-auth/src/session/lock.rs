@@ -232,7 +232,7 @@ mod tests {
         let said = std::sync::atomic::AtomicBool::new(false);
         let patience = QUIET * 2;
         let held = Lock::take(Some(&path), Doing::SigningIn, patience, |_| {
-            said.store(true, std::sync::atomic::Ordering::Relaxed)
+            said.store(true, std::sync::atomic::Ordering::Relaxed);
         })
         .await;
         let Err(Failed::Held(Some(holder))) = held else { panic!("{held:?}") };

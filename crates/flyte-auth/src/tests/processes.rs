@@ -234,7 +234,7 @@ async fn a_process_killed_at_any_moment_of_a_refresh_loses_no_session() {
     assert_eq!(token, format!("a{}", realm.generation.load(Ordering::SeqCst)));
     // What the dead have left behind is swept up in time and is no login.
     let left = std::fs::read_dir(served.directory.path().join("data")).unwrap().count();
-    assert!(left <= rounds as usize + 1);
+    assert!(left <= usize::try_from(rounds).unwrap() + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,7 +72,7 @@ impl<T: Transport> Hosted<T> {
 
     pub(super) async fn page(&self, limit: u32, token: &str) -> Result<Page<ApiKey>, ClientError> {
         let list = ListRequest {
-            limit: i32::try_from(limit).unwrap_or(i32::MAX) as _,
+            limit: limit.min(i32::MAX.unsigned_abs()),
             token: token.to_owned(),
             ..Default::default()
         };

@@ -163,7 +163,7 @@ fn files() -> impl Strategy<Value = String> {
         "\"[a-z #:]{0,6}\"",
         Just("[a, b]".to_owned()),
         Just("{a: b}".to_owned()),
-        Just("".to_owned()),
+        Just(String::new()),
         Just("|\n      block\n      text".to_owned()),
     ];
     let names = prop::sample::subsequence(vec!["endpoint", "authType", "retries", "x-y", "insecure"], 0..=5);

@@ -1,4 +1,4 @@
-//! CreateRun.
+//! `CreateRun`.
 
 use buffa::{Message as _, MessageField};
 use bytes::Bytes;

@@ -134,7 +134,7 @@ pub(super) fn runs(request: &ListRequest) -> Result<RunQuery, ConnectError> {
                 query.labels.push(LabelCondition {
                     key: field["labels.".len()..].to_owned(),
                     value: Some(value.to_owned()),
-                })
+                });
             }
             (_, Condition::Exists) if field.starts_with("labels.") => {
                 query.labels.push(LabelCondition { key: field["labels.".len()..].to_owned(), value: None });

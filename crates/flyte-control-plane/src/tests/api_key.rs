@@ -1,4 +1,4 @@
-//! ApiKeyService and AppsService.
+//! `ApiKeyService` and `AppsService`.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! AppService.
+//! `AppService`.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! AuditService, and what the control plane records.
+//! `AuditService`, and what the control plane records.
 
 use std::net::SocketAddr;
 

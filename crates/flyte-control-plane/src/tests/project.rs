@@ -1,4 +1,4 @@
-//! ProjectService.
+//! `ProjectService`.
 
 use serde_json::json;
 

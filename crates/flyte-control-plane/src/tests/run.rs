@@ -1,4 +1,4 @@
-//! RunService and ActionsService.
+//! `RunService` and `ActionsService`.
 
 use std::time::Duration;
 

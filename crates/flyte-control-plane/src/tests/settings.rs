@@ -1,4 +1,4 @@
-//! SettingsService and SecretService.
+//! `SettingsService` and `SecretService`.
 
 use serde_json::json;
 

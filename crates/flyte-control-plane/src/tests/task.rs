@@ -1,4 +1,4 @@
-//! TaskService.
+//! `TaskService`.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! TriggerService, and triggers that come with tasks.
+//! `TriggerService`, and triggers that come with tasks.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! TrustService.
+//! `TrustService`.
 
 use serde_json::json;
 

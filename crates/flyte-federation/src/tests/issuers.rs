@@ -93,7 +93,7 @@ async fn an_issuer_that_is_away_for_a_while_costs_nothing_but_not_for_ever() {
     let error = world.error().await;
     assert!(error.contains("/keys: it answered 503"), "{error}");
     // It is left alone for some seconds.
-    world.issuer.asked();
+    let _ = world.issuer.asked();
     assert!(matches!(world.issuers.keys(&world.rule, None).await, Err(IssuerError::Paused { .. })));
     assert!(world.issuer.asked().is_empty());
     world.issuer.publish(&[&key("a")]);

@@ -58,9 +58,8 @@ impl Authority {
                 let authority = Self { certificate, pem };
                 // Also that the key is there and can be read.
                 authority.issuer().map_err(|_| damaged())?;
-                let reason = match authority.reason_to_replace(names, now).ok_or_else(damaged)? {
-                    None => return Ok(authority),
-                    Some(reason) => reason,
+                let Some(reason) = authority.reason_to_replace(names, now).ok_or_else(damaged)? else {
+                    return Ok(authority);
                 };
                 tracing::warn!(
                     reason,

@@ -286,7 +286,7 @@ fn fill_in(
     match sign_in.auth_type {
         Some(auth_type) => document.set(key::AUTH_TYPE, Setting::Text(auth_type.as_str()))?,
         None if given.is_some() => {
-            clear(document, key::AUTH_TYPE, Setting::Text(AuthType::default().as_str()))?
+            clear(document, key::AUTH_TYPE, Setting::Text(AuthType::default().as_str()))?;
         }
         None => {}
     }

@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
                     // The existing lines have arrived.
                     Err(_) => context.progress.around_result(|| printer.go_live())?,
                     Ok(Ok(Some(Event::Line(_, line)))) => {
-                        context.progress.around_result(|| printer.line(line))?
+                        context.progress.around_result(|| printer.line(line))?;
                     }
                     Ok(Ok(Some(Event::Changed(_)))) => {}
                     Ok(Ok(Some(Event::Lost(why)))) => context.progress.tell(&watch::away(&why)),
