@@ -1,5 +1,5 @@
-//! `flyteidl2.actions.ActionsService`: by which a task's process calls other tasks, records its steps and hears how its
-//! calls fare. Only the run's own identity changes anything here; people have `RunService` for that.
+//! `flyteidl2.actions.ActionsService`: the API with which a running task enqueues other tasks, records traces and watches its
+//! actions. Only the run's own identity can change anything here. Users call `RunService` instead.
 
 use std::sync::Arc;
 
@@ -32,8 +32,8 @@ use flyte_model::clock::UnixMillis;
 use flyte_runs::{NewTask, result};
 use flyte_store::{self, ActionId, ActionKind, Enqueued, Failure, NewAction, Phase, Run, TaskRef};
 
-/// How many children one look reads.
-const LOOK: u32 = 500;
+/// The number of children that are read at a time.
+const PAGE_SIZE: u32 = 500;
 /// The longest name of a group, in characters.
 const MAX_GROUP: usize = 255;
 
@@ -46,7 +46,7 @@ impl Service {
         Self { plane }
     }
 
-    /// The native URL of an object of the run's project and domain, from any form in which the task knows it.
+    /// Converts any form of the URL of an object to its native URL. The object must be in the run's project and domain.
     fn native_url(&self, field: &str, url: &str, run: &Run) -> Result<String, ConnectError> {
         let key = self.plane.objects.key_of(url).map_err(|why| invalid(field, &why.to_string()))?;
         if key.is_in(&run.id.project, &run.id.domain) {
@@ -91,7 +91,7 @@ impl Service {
         ))
     }
 
-    /// A step that a task has recorded: it comes with its end.
+    /// A trace that a task has recorded. It has already ended.
     async fn trace(
         &self,
         run: &Run,
@@ -117,7 +117,7 @@ impl Service {
         };
         Ok(NewAction {
             kind: ActionKind::Trace,
-            task: TaskRef { name: trace.name, ..task_place(run) },
+            task: TaskRef { name: trace.name, ..task_ref_in(run) },
             spec: trace.spec.into_option().unwrap_or_default().encode_to_bytes(),
             input_uri,
             output_uri,
@@ -129,7 +129,7 @@ impl Service {
         })
     }
 
-    /// Why a recorded step failed: the task has put it beside the step's inputs.
+    /// The error of a failed trace. The task stores it beside the inputs of the trace.
     async fn trace_failure(&self, base: &str, name: &str) -> Option<Failure> {
         let document = self.plane.objects.get(&format!("{base}/{name}/error.pb")).await.ok().flatten()?;
         let error = ErrorDocument::decode_from_slice(&document).ok()?.error.into_option()?;
@@ -137,7 +137,7 @@ impl Service {
     }
 }
 
-/// An action of a request without what depends on its kind.
+/// An action of a request without the fields that depend on its kind.
 fn untyped(action: &Action, id: ActionId, base: &str, subject: &str) -> NewAction {
     NewAction {
         id,
@@ -180,7 +180,7 @@ fn condition(
         return Err(invalid("action.condition.webhook", "is not called by this server: poll or signal it"));
     }
     Ok(NewAction {
-        task: TaskRef { name: condition.name.clone(), ..task_place(run) },
+        task: TaskRef { name: condition.name.clone(), ..task_ref_in(run) },
         spec: condition.encode_to_bytes(),
         started_at: Some(now),
         waits_until: condition
@@ -193,7 +193,7 @@ fn condition(
     })
 }
 
-fn task_place(run: &Run) -> TaskRef {
+fn task_ref_in(run: &Run) -> TaskRef {
     TaskRef { project: run.id.project.clone(), domain: run.id.domain.clone(), ..TaskRef::default() }
 }
 
@@ -248,12 +248,12 @@ impl ActionsService for Service {
                 }
                 Response::ok(EnqueueResponse::default())
             }
-            // What is there already is watched: the task that called it is tried again.
+            // A retried task enqueues the same actions again, and watches the existing ones.
             Enqueued::Existing => Response::ok(EnqueueResponse::default()),
             Enqueued::NoRun => Err(run::no_run(&id.run)),
             Enqueued::NoParent => Err(run::no_action(&ActionId { run: id.run, name: new.parent })),
             Enqueued::ParentEnded => {
-                Err(ConnectError::aborted(format!("{} has ended, and calls nothing any more", new.parent)))
+                Err(ConnectError::aborted(format!("{} has ended, so it cannot enqueue actions", new.parent)))
             }
         }
     }
@@ -268,7 +268,7 @@ impl ActionsService for Service {
         };
         let parent = run::action(&self.plane, "parent_action_id", Some(&id)).await?.id;
         let watcher = self.plane.runs.watch(&parent.run);
-        // The version seen, and whether all that stood at the beginning has been sent.
+        // The version seen last, and whether the initial state has been sent.
         let start = (0, false);
         Response::stream_ok(follow(&self.plane, watcher, start, move |plane, (seen, synced)| {
             let parent = parent.clone();
@@ -282,7 +282,7 @@ impl ActionsService for Service {
         _: ServiceRequest<'_, UpdateRequest>,
     ) -> ServiceResult<impl Encodable<UpdateResponse> + Send + use<'a>> {
         Err::<Response<UpdateResponse>, _>(ConnectError::unimplemented(
-            "this server runs tasks itself, and takes nobody's word for how they fare",
+            "this server runs its tasks itself and keeps their status, so updates are not accepted",
         ))
     }
 
@@ -312,19 +312,22 @@ impl ActionsService for Service {
     }
 }
 
-/// What changed of the parent's children since the version `seen`; after all that stood at the beginning, a sentinel.
+/// The changes of the parent's children since the version `seen`. A sentinel follows the initial state.
 async fn look(
     plane: &ControlPlane,
     parent: &ActionId,
     seen: i64,
     synced: bool,
 ) -> Result<Look<(i64, bool), WatchForUpdatesResponse>, ConnectError> {
-    // Before the changes are read: what changes later is read when it is told.
+    // This comes before the changes are read. The watcher reports later changes.
     let ended =
         plane.runs.action(parent).await.map_err(store_error)?.is_none_or(|one| one.phase.is_terminal());
-    let children: Vec<flyte_store::Action> =
-        plane.runs.actions_since(&parent.run, Some(&parent.name), seen, LOOK).await.map_err(store_error)?;
-    let more = children.len() >= LOOK as usize;
+    let children: Vec<flyte_store::Action> = plane
+        .runs
+        .actions_since(&parent.run, Some(&parent.name), seen, PAGE_SIZE)
+        .await
+        .map_err(store_error)?;
+    let more = children.len() >= PAGE_SIZE as usize;
     let messages = Messages::new(plane);
     let mut responses = Vec::with_capacity(children.len() + 1);
     for child in &children {

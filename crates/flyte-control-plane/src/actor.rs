@@ -1,4 +1,4 @@
-//! Who did something, as answers tell it.
+//! The identities of principals in responses.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use crate::ControlPlane;
 use flyte_access::Caller;
 use flyte_model::{Actor, PrincipalKind};
 
-/// The caller as records name it.
+/// The caller as an actor in stored records.
 pub(super) fn of(caller: &Caller) -> Actor {
     Actor { subject: caller.subject.clone(), kind: caller.principal }
 }
 
-/// Looks up what is known of principals, each once for an answer.
+/// Looks up principals. Each one is read once for a response.
 pub(super) struct Actors<'a> {
     plane: &'a ControlPlane,
     known: BTreeMap<String, EnrichedIdentity>,
@@ -29,9 +29,9 @@ impl<'a> Actors<'a> {
         Self { plane, known: BTreeMap::new() }
     }
 
-    /// The principal with its name and address; only its subject where it is gone.
+    /// The principal with its name and e-mail address; only the subject if it no longer exists.
     pub(super) async fn identity(&mut self, actor: &Actor) -> Result<EnrichedIdentity, ConnectError> {
-        // Subjects of different kinds may be the same text.
+        // Principals of different kinds may have the same subject.
         let key = format!("{:?} {}", actor.kind, actor.subject);
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
@@ -68,7 +68,7 @@ async fn look_up(plane: &ControlPlane, actor: &Actor) -> Result<EnrichedIdentity
             Ok(application(plane, subject, key.map_or_else(|| subject.clone(), |key| key.name)))
         }
         PrincipalKind::Federated => {
-            // The name of the rule, a colon, and what the CI system calls the job.
+            // The subject has the form `rule:job`.
             let name = subject.split_once(':').map_or(subject.as_str(), |(_, job)| job);
             Ok(application(plane, subject, name.to_owned()))
         }

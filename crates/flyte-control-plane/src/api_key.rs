@@ -12,8 +12,8 @@ use flyte_idl::flyteauth::{
 use secrecy::ExposeSecret as _;
 
 use super::{
+    created_by::{CreatedBy, Creators},
     keys::{Fields, Keys, Lifetime, NewKey},
-    maker::{Maker, Makers},
     rights,
 };
 use crate::ControlPlane;
@@ -31,12 +31,12 @@ impl Service {
     }
 
     async fn one(&self, key: flyte_store::ApiKey) -> Result<ApiKey, ConnectError> {
-        let maker = Makers::new(&self.plane).of(&key.created_by).await?;
-        Ok(message(key, maker))
+        let creator = Creators::new(&self.plane).look_up(&key.created_by).await?;
+        Ok(message(key, creator))
     }
 }
 
-fn message(key: flyte_store::ApiKey, maker: Maker) -> ApiKey {
+fn message(key: flyte_store::ApiKey, creator: CreatedBy) -> ApiKey {
     ApiKey {
         client_id: key.client_id,
         name: key.name,
@@ -48,8 +48,8 @@ fn message(key: flyte_store::ApiKey, maker: Maker) -> ApiKey {
             ..Access::default()
         }),
         created_by: key.created_by,
-        created_by_email: maker.email,
-        created_by_name: maker.name,
+        created_by_email: creator.email,
+        created_by_name: creator.name,
         created_at: key.created_at,
         expires_at: key.expires_at.unwrap_or_default(),
         last_used_at: key.last_used_at.unwrap_or_default(),
@@ -103,11 +103,11 @@ impl ApiKeyService for Service {
     ) -> ServiceResult<impl Encodable<ListApiKeysResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
         let (keys, token) = self.keys.list(&context, request.limit, request.token).await?;
-        let mut makers = Makers::new(&self.plane);
+        let mut creators = Creators::new(&self.plane);
         let mut api_keys = Vec::with_capacity(keys.len());
         for key in keys {
-            let maker = makers.of(&key.created_by).await?;
-            api_keys.push(message(key, maker));
+            let creator = creators.look_up(&key.created_by).await?;
+            api_keys.push(message(key, creator));
         }
         Response::ok(ListApiKeysResponse { api_keys, token, ..ListApiKeysResponse::default() })
     }

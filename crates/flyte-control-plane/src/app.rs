@@ -1,7 +1,7 @@
-//! `flyteidl2.app.AppService`: apps, which this server keeps running itself ([`flyte_runs::AppHost`]).
+//! `flyteidl2.app.AppService`: apps. This server runs them itself ([`flyte_runs::AppHost`]).
 //!
-//! A hosted control plane leases its apps to clusters, which report their status. Here is one machine: `Lease` and
-//! `UpdateStatus` have no meaning, and say so.
+//! A hosted control plane leases its apps to clusters, and the clusters report the status. This server has one machine, so
+//! `Lease` and `UpdateStatus` return an error.
 
 mod message;
 mod request;
@@ -24,7 +24,7 @@ use self::message::Messages;
 use super::{
     caller, invalid,
     list_request::{self, Field},
-    place, store_error, task,
+    project_domain, store_error, task,
 };
 use crate::ControlPlane;
 use flyte_access::Caller;
@@ -67,7 +67,7 @@ pub(super) async fn id(
     id: Option<&Identifier>,
 ) -> Result<AppId, ConnectError> {
     let id = id.ok_or_else(|| invalid(field, "is missing"))?;
-    place::check(plane, field, &id.project, &id.domain).await?;
+    project_domain::check(plane, field, &id.project, &id.domain).await?;
     if id.name.is_empty() {
         return Err(invalid(&format!("{field}.name"), "is missing"));
     }
@@ -76,12 +76,12 @@ pub(super) async fn id(
 
 pub(super) fn not_found(id: &AppId) -> ConnectError {
     ConnectError::not_found(format!(
-        "there is no app {:?} in project {:?}, domain {:?}: `flyte get app` lists those that there are",
+        "there is no app {:?} in project {:?}, domain {:?}: `flyte get app` lists the apps",
         id.name, id.project, id.domain
     ))
 }
 
-/// The fields that apps are filtered by, by their names in requests.
+/// The filter field with this name in requests.
 fn field(name: &str) -> Option<Field<AppField>> {
     match name {
         "name" => Some(Field::Text(AppField::Name)),
@@ -115,7 +115,7 @@ impl AppService for Service {
         let wanted = match &request.identifier {
             Some(get_request::Identifier::AppId(id)) => Some(&**id),
             Some(get_request::Identifier::Ingress(_)) => {
-                return Err(invalid("ingress", "cannot be looked up here: give app_id"));
+                return Err(invalid("ingress", "cannot be used to find an app on this server: give app_id"));
             }
             None => None,
         };
@@ -157,7 +157,7 @@ impl AppService for Service {
         _: ServiceRequest<'_, UpdateStatusRequest>,
     ) -> ServiceResult<impl Encodable<UpdateStatusResponse> + Send + use<'a>> {
         Err::<Response<UpdateStatusResponse>, _>(ConnectError::failed_precondition(
-            "this server runs its apps itself and keeps their status: nobody else reports it",
+            "this server runs its apps itself and keeps their status, so reports are not accepted",
         ))
     }
 
@@ -188,7 +188,7 @@ impl AppService for Service {
             Some(FilterBy::Project(project)) => Some(&**project),
             // No app here consumes an artifact.
             Some(FilterBy::Artifact(_)) => return Response::ok(ListResponse::default()),
-            // All apps are on this machine, whatever the cluster is called.
+            // All apps run on this machine, so the cluster makes no difference.
             Some(FilterBy::Org(_) | FilterBy::ClusterId(_)) | None => None,
         };
         let (project, domain) = task::scope(&self.plane, caller, project).await?;
@@ -199,7 +199,7 @@ impl AppService for Service {
         })?;
         let (by_name, descending) = order.unwrap_or((false, true));
         let mut conditions = list_request::conditions(&list, "name, created_by, status_phase", field)?;
-        message::status_names(&mut conditions);
+        message::convert_status_names(&mut conditions);
         let query = AppQuery {
             project,
             domain,
@@ -234,10 +234,10 @@ impl AppService for Service {
                 watch::Watched::App(id(&self.plane, "app_id", Some(wanted)).await?)
             }
             Some(Target::Project(wanted)) => {
-                watch::Watched::place(task::scope(&self.plane, caller, Some(wanted)).await?)
+                watch::Watched::project_domain(task::scope(&self.plane, caller, Some(wanted)).await?)
             }
             Some(Target::Org(_) | Target::ClusterId(_)) | None => {
-                watch::Watched::place(task::scope(&self.plane, caller, None).await?)
+                watch::Watched::project_domain(task::scope(&self.plane, caller, None).await?)
             }
         };
         Response::stream_ok(watch::events(Arc::clone(&self.plane), watched))

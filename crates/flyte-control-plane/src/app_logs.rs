@@ -1,4 +1,4 @@
-//! `flyteidl2.app.AppLogsService`: what apps write.
+//! `flyteidl2.app.AppLogsService`: the logs of apps.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl Service {
     }
 }
 
-/// A process of an app, as logs name it: the app's name, `-`, and the process's number.
+/// The replica name of a process of an app in logs: the name of the app, `-`, and the number of the process.
 fn replica(name: &str, number: u64) -> String {
     format!("{name}-{number}")
 }

@@ -1,9 +1,9 @@
 //! `cloudidl.identity.AppsService`: API keys as the published plugin `flyteplugins-union` manages them.
 //!
-//! To a hosted control plane a key is an OAuth 2 application. What of an application is no part of a key (redirect URIs, the
-//! authorization code grant, contacts and links) is taken and not kept: a key only ever acts as itself. A key made here is a
-//! contributor's at most, so that whoever administers the server does not make administrators by a command that cannot say
-//! so; `skip_default_policy_assignments` makes a viewer's.
+//! A hosted control plane stores a key as an OAuth 2 application. This server ignores the fields that a key does not have
+//! (redirect URIs, the authorization code grant, contacts and links), because a key only acts for itself. Keys that are
+//! created here have the role contributor at most: the plugin cannot ask for a role, so an administrator could otherwise
+//! create admin keys by accident. With `skip_default_policy_assignments`, the role is viewer.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ impl Service {
         }
     }
 
-    /// Clients name the organization that they guess from the host name; a server without one takes any.
+    /// Checks the organization. Clients guess it from the host name, so a server without an organization accepts any.
     fn check_org(&self, org: &str) -> Result<(), ConnectError> {
         let own = &self.plane.config.org;
         if org.is_empty() || own.is_empty() || org == own {
@@ -72,7 +72,7 @@ fn timestamp(at: Option<i64>) -> MessageField<Timestamp, Inline<Timestamp>> {
     })
 }
 
-/// A registration that could not be kept is refused rather than made into something else.
+/// Rejects a registration with properties that an API key cannot have.
 fn check_registration(grants: &[EnumValue<GrantTypes>], jwks_uri: &str) -> Result<(), ConnectError> {
     let wanted = Some(GrantTypes::CLIENT_CREDENTIALS);
     if !grants.is_empty() && !grants.iter().any(|grant| grant.as_known() == wanted) {
@@ -160,10 +160,10 @@ impl AppsService for Service {
         self.check_org(&request.organization)?;
         let page = request.request.as_option().cloned().unwrap_or_default();
         if !page.filters.is_empty() || !page.raw_filters.is_empty() {
-            return Err(invalid("request.filters", "are not known here: ask for all and choose"));
+            return Err(invalid("request.filters", "are not supported: list all keys instead"));
         }
         if page.sort_by.as_option().is_some() || !page.sort_by_fields.is_empty() {
-            return Err(invalid("request.sort_by", "is not known here: the newest come first"));
+            return Err(invalid("request.sort_by", "is not supported: the newest keys come first"));
         }
         let (keys, token) = self.keys.list(&context, page.limit, page.token).await?;
         let apps = keys.into_iter().map(|key| self.message(key, None)).collect();

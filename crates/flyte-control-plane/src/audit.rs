@@ -1,4 +1,4 @@
-//! `flyteauth.AuditService`: what happened, for administrators.
+//! `flyteauth.AuditService`: administrators read the audit log.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::store_error;
 use crate::ControlPlane;
 use flyte_store::{AuditQuery, StoredAuditRecord};
 
-/// How many events a page has where the request does not say.
+/// The default page size.
 const DEFAULT_PAGE: u32 = 100;
 /// The most events that a page has.
 const MAX_PAGE: u32 = 1000;
@@ -66,7 +66,7 @@ impl AuditService for Service {
             until: Some(request.until).filter(|until| *until != 0),
         });
         let query = query.map_err(|wrong| ConnectError::invalid_argument(wrong.to_string()))?;
-        // What was recorded before the question belongs into the answer.
+        // Pending events must be in the response.
         self.plane.audit.flush().await;
         let (events, token) = self.plane.store.list_audit_records(&query).await.map_err(store_error)?;
         let events = events.into_iter().map(message).collect();

@@ -1,5 +1,5 @@
-//! What a run's root action is known by in the cache. The actions that tasks call bring their keys along; this is the same
-//! hash, so that a task has one result however it is called.
+//! The cache key of a run's root action. Tasks send the keys of the actions that they enqueue. The server computes the same
+//! hash here, so that both find the same cached result.
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -16,24 +16,24 @@ use crate::ControlPlane;
 
 /// The inputs of a run.
 pub(super) enum Inputs<'a> {
-    /// As they came with the request, encoded.
+    /// Encoded inputs in the request.
     Given(&'a [u8]),
-    /// In an object, with what the client says that their hash is.
+    /// Inputs in an object, with the hash that the client sent.
     Stored {
         /// The object's native URL.
         uri: &'a str,
-        /// The hash that `UploadInputs` has told, or one that the client made of what the inputs refer to.
+        /// The hash that `UploadInputs` returned, or a hash that the client computed.
         hash: &'a str,
     },
 }
 
-/// Whether results that are kept already are computed again.
+/// Whether cached results are computed again.
 pub(super) fn is_overwritten(spec: &RunSpec) -> bool {
     let config = spec.cache_config.as_option();
     spec.overwrite_cache || config.is_some_and(|config| config.overwrite_cache)
 }
 
-/// The key of a task with these inputs; `None` if its results are not kept.
+/// The cache key of a task with these inputs; `None` if its results are not cached.
 pub(super) async fn of(
     plane: &ControlPlane,
     spec: &TaskSpec,
@@ -62,7 +62,7 @@ pub(super) async fn of(
     Ok(Some(hash(format!("{inputs}{name}{interface}{}", metadata.discovery_version).as_bytes())))
 }
 
-/// The hash of an interface, in whichever order it names its variables.
+/// The hash of an interface. The order of the variables makes no difference.
 fn interface(interface: &TypedInterface) -> String {
     let mut interface = interface.clone();
     let maps = [interface.inputs.as_option_mut(), interface.outputs.as_option_mut()];
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_changes_the_result_changes_the_key() {
+    async fn the_key_depends_on_version_interface_and_inputs() {
         let plane = testing::control_plane(|_| {}).await;
         let key =
             async |task: &TaskSpec, inputs: &[u8]| of(&plane, task, Inputs::Given(inputs)).await.unwrap();

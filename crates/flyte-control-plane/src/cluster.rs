@@ -1,4 +1,4 @@
-//! `flyteidl2.cluster.ClusterService`: this server is the only cluster that there is.
+//! `flyteidl2.cluster.ClusterService`: this server is the only cluster.
 
 use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
 use flyte_idl::flyteidl2::cluster::{
@@ -8,7 +8,7 @@ use flyte_idl::flyteidl2::cluster::{
 pub(super) struct Service;
 
 impl ClusterService for Service {
-    /// Clients stay with the server that they asked where no endpoint is named.
+    /// Returns no endpoint, so that clients continue to use this server.
     async fn select_cluster<'a>(
         &'a self,
         _: RequestContext,
@@ -16,12 +16,12 @@ impl ClusterService for Service {
     ) -> ServiceResult<impl Encodable<SelectClusterResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
         match request.operation.as_known() {
-            // The published client then keeps a trigger's inputs in the trigger, which is where they are looked for.
+            // After this error, the published client puts the inputs into the trigger, where the server reads them.
             Some(Operation::OPERATION_UPLOAD_TRIGGER) => Err(ConnectError::unimplemented(
-                "the inputs of triggers are not kept apart: leave them in the trigger's specification",
+                "this server does not store the inputs of triggers separately: put them in the trigger's specification",
             )),
             Some(Operation::OPERATION_GET_IMAGE) => Err(ConnectError::unimplemented(
-                "this server builds no images: give the environment's image by its name",
+                "this server does not build images: give the name of an existing image in the environment",
             )),
             _ => Response::ok(SelectClusterResponse::default()),
         }

@@ -1,4 +1,4 @@
-//! `flyteidl2.dataproxy.DataProxyService`: the way of data in and out for who is no task.
+//! `flyteidl2.dataproxy.DataProxyService`: uploads and downloads for clients that are not tasks.
 
 mod data;
 pub(crate) mod inputs;
@@ -26,7 +26,7 @@ use flyte_idl::flyteidl2::{
 use futures_util::StreamExt as _;
 use uuid::Uuid;
 
-use super::{caller, invalid, logs, object_error, place, run, store_error, task::decode, timestamp};
+use super::{caller, invalid, logs, object_error, project_domain, run, store_error, task::decode, timestamp};
 use crate::{
     ControlPlane,
     objects::{download_url, sign},
@@ -37,11 +37,11 @@ use flyte_objects::{
 };
 use flyte_store::TaskId;
 
-/// Among the headers of an upload location: the same content is there already. What else sends the header along with the
-/// upload does no harm.
-const PRESENT: &str = "x-flyte-present";
-/// How long an upload's URL is good for where the request does not say, in seconds.
-const DEFAULT_LIFE: i64 = 900;
+/// A header in an upload location: the content is already stored. A client that sends the header with the upload does no
+/// harm.
+const PRESENT_HEADER: &str = "x-flyte-present";
+/// The default lifetime of the URL of an upload, in seconds.
+const DEFAULT_LIFETIME_SECONDS: i64 = 900;
 
 pub(super) struct Service {
     plane: Arc<ControlPlane>,
@@ -52,12 +52,12 @@ impl Service {
         Self { plane }
     }
 
-    /// The inputs that are not told apart when the task's results are looked for in the cache.
+    /// The names of the inputs that the cache key of the task ignores.
     async fn ignored_inputs(&self, task: Option<&Task>) -> Result<Vec<String>, ConnectError> {
         let ignored = |spec: &TaskSpec| spec.task_template.metadata.cache_ignore_input_vars.clone();
         match task {
             Some(Task::TaskSpec(spec)) => Ok(ignored(spec)),
-            // Whether the task can be run is told when it is run.
+            // CreateRun reports whether the task can be run.
             Some(Task::TaskId(id)) => {
                 let id = TaskId {
                     project: id.project.clone(),
@@ -72,7 +72,7 @@ impl Service {
         }
     }
 
-    /// Where the upload goes: content that is named by its hash, or a name of the caller's.
+    /// The key of the uploaded object: named by the hash of the content, or by the caller.
     fn upload_key(
         request: &CreateUploadLocationRequest,
         md5: Option<&[u8; 16]>,
@@ -91,11 +91,11 @@ impl Service {
     }
 }
 
-/// How long a URL is to be good for, in seconds.
+/// The lifetime of a URL, in seconds.
 fn life(expires_in: Option<&Duration>) -> Result<i64, ConnectError> {
     let life = match expires_in {
-        None => DEFAULT_LIFE,
-        // Part of a second counts as one.
+        None => DEFAULT_LIFETIME_SECONDS,
+        // A fraction of a second counts as a whole second.
         Some(given) => given.seconds.saturating_add(i64::from(given.nanos > 0)),
     };
     if (1..=MAX_LIFE).contains(&life) {
@@ -112,7 +112,7 @@ impl DataProxyService for Service {
     ) -> ServiceResult<impl Encodable<CreateUploadLocationResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
-        place::check(&self.plane, "request", &request.project, &request.domain).await?;
+        project_domain::check(&self.plane, "request", &request.project, &request.domain).await?;
         let md5 = match request.content_md5.as_slice() {
             [] => None,
             md5 => Some(md5.try_into().map_err(|_| invalid("content_md5", "is not 16 bytes long"))?),
@@ -133,14 +133,14 @@ impl DataProxyService for Service {
         let key = Self::upload_key(&request, md5.as_ref())?;
         let native_url = self.plane.objects.url_of(&key);
         let expires_at = self.plane.clock.now() + life;
-        // At an address made from the content there is nothing else: our client does not send it again.
+        // A path made from the hash can only have this content, so our client does not upload it again.
         let present = request.filename_root.is_empty() && md5.is_some() && {
             let there = self.plane.objects.length(&key).await.map_err(object_error)?;
             there.is_some_and(|there| length.is_none_or(|length| length == there))
         };
         let permit =
             Permit { method: Method::Put, key, expires_at, md5, length, owner: Some(owner(&caller.subject)) };
-        let headers = present.then(|| (PRESENT.to_owned(), "true".to_owned()));
+        let headers = present.then(|| (PRESENT_HEADER.to_owned(), "true".to_owned()));
         Response::ok(CreateUploadLocationResponse {
             headers: headers.into_iter().collect(),
             signed_url: sign(&self.plane, &permit),
@@ -163,7 +163,7 @@ impl DataProxyService for Service {
             Some(Id::ProjectId(project)) => (&project.name, &project.domain),
             None => return Err(invalid("id", "is missing: give run_id or project_id")),
         };
-        place::check(&self.plane, "id", project, domain).await?;
+        project_domain::check(&self.plane, "id", project, domain).await?;
         let ignored = self.ignored_inputs(request.task.as_ref()).await?;
         let path = format!("inputs/{}/inputs.pb", inputs::address(&raw));
         let key = match request.base_dir.as_str() {

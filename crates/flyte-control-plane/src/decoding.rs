@@ -1,4 +1,4 @@
-//! What decoding a request may cost.
+//! Limits the cost of decoding a request.
 
 use connectrpc::{
     ConnectError, Interceptor, RequestContext,
@@ -8,16 +8,16 @@ use connectrpc::{
 };
 use futures_util::StreamExt as _;
 
-/// The most fields of a request that we do not know, such as those of newer clients. Two bytes make one, which takes forty
-/// once decoded, and a mebibyte of them comes in a kibibyte of gzip.
-const UNKNOWN_FIELDS: usize = 10_000;
+/// The most unknown fields of a request, for example from newer clients. An unknown field of 2 bytes takes 40 bytes after
+/// decoding, and 1 KiB of gzip can hold 1 MiB of such fields.
+const MAX_UNKNOWN_FIELDS: usize = 10_000;
 
-/// Holds the decoder of every request to [`UNKNOWN_FIELDS`].
+/// Limits the unknown fields of every request to [`MAX_UNKNOWN_FIELDS`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frugal;
 
 fn frugal(context: RequestContext) -> RequestContext {
-    let options = context.decode_options().clone().with_unknown_field_limit(UNKNOWN_FIELDS);
+    let options = context.decode_options().clone().with_unknown_field_limit(MAX_UNKNOWN_FIELDS);
     context.with_decode_options(options)
 }
 

@@ -1,4 +1,4 @@
-//! The door in front of all services: every request message passes it, in every protocol, before a service sees it.
+//! Checks every request message at the [door](flyte_access::door) before a service gets it, in every protocol.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use flyte_access::{
 use flyte_audit::{Audit, Detail, Event, Kind};
 use flyte_objects::Objects;
 
-/// Our objects, as the door asks for them.
+/// Locates objects for the door.
 struct Store<'a>(&'a Objects);
 
 impl Storage for Store<'_> {
@@ -28,7 +28,7 @@ impl Storage for Store<'_> {
     }
 }
 
-/// Has the door decide about each request message, after decompression and before it is decoded.
+/// Checks each request message after decompression and before decoding.
 #[derive(Clone)]
 pub(super) struct Doorkeeper {
     plane: Arc<ControlPlane>,
@@ -41,7 +41,7 @@ impl Doorkeeper {
 
     async fn pass(&self, context: &RequestContext, payload: &Payload) -> Result<(), ConnectError> {
         let (door, path) = (Door::published(), context.path().unwrap_or_default());
-        // It says how to get a token, so that there is no caller.
+        // These methods say how to get a token, so they have no caller.
         if door.rpc(path).is_some_and(|rpc| rpc.scope == Scope::None) {
             return Ok(());
         }
@@ -60,7 +60,7 @@ impl Doorkeeper {
     }
 }
 
-/// The answer to a call that does not pass; a denial is recorded.
+/// The error for a rejected call. A denial is recorded in the audit log.
 pub(super) async fn refuse(audit: &Audit, caller: &Caller, path: &str, refusal: Refusal) -> ConnectError {
     let event =
         || Event::new(Kind::CallDenied).subject(&caller.subject).client(&caller.client_id).object(path);
@@ -95,7 +95,7 @@ impl Interceptor for Doorkeeper {
         next.run(request).await
     }
 
-    /// A stream of requests ends with the first message that does not pass.
+    /// Ends a stream of requests at the first rejected message.
     async fn intercept_streaming(
         &self,
         request: StreamRequest,

@@ -1,4 +1,4 @@
-//! Conditions in the textual form of listings: `eq(state, 0)`, `value_in(state, 0;1)`, joined by `+`.
+//! Conditions in the text form of list requests: `eq(state, 0)`, `value_in(state, 0;1)`, joined by `+`.
 
 use connectrpc::ConnectError;
 
@@ -7,10 +7,10 @@ use flyte_store::{ProjectQuery, ProjectState};
 /// The longest filter, in bytes.
 const MAX_FILTER: usize = 4096;
 
-/// Puts the conditions of `filters` into `query`.
+/// Adds the conditions in `filters` to `query`.
 ///
 /// # Errors
-/// `invalid_argument` that names the condition and what can stand there.
+/// `invalid_argument` that names the condition and the allowed form.
 pub(super) fn apply(filters: &str, query: &mut ProjectQuery) -> Result<(), ConnectError> {
     if filters.len() > MAX_FILTER {
         return Err(ConnectError::invalid_argument("filters: too long"));
@@ -54,7 +54,7 @@ pub(super) fn apply(filters: &str, query: &mut ProjectQuery) -> Result<(), Conne
     Ok(())
 }
 
-/// Function, field and values of one condition.
+/// The function, field and values of one condition.
 fn parts(condition: &str) -> Option<(&str, &str, Vec<&str>)> {
     let (function, rest) = condition.split_once('(')?;
     let (field, values) = rest.strip_suffix(')')?.split_once(',')?;
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forms_that_clients_send_are_understood() {
+    fn filters_of_clients_are_accepted() {
         assert_eq!(query("eq(state, 0)").unwrap().states, [ProjectState::Active]);
         assert_eq!(
             query("value_in(state,0;1)").unwrap().states,
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_by_name() {
+    fn errors_name_the_rejected_condition() {
         for bad in [
             "state",
             "eq(state)",

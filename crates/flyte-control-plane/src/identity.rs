@@ -28,7 +28,7 @@ impl IdentityService for Service {
         let caller = caller(&context)?;
         if caller.principal == PrincipalKind::ApiKey {
             let key = self.plane.store.api_key_by_id(&caller.subject).await.map_err(store_error)?;
-            let key = key.ok_or_else(|| ConnectError::unauthenticated("the API key is gone"))?;
+            let key = key.ok_or_else(|| ConnectError::unauthenticated("the API key no longer exists"))?;
             return Response::ok(UserInfoResponse {
                 subject: key.client_id,
                 name: key.name,
@@ -43,7 +43,7 @@ impl IdentityService for Service {
             });
         }
         if caller.principal == PrincipalKind::Federated {
-            // The name of the rule, a colon, and what the CI system calls the job.
+            // The subject has the form `rule:job`.
             let name = caller.subject.split_once(':').map_or(caller.subject.as_str(), |(_, job)| job);
             return Response::ok(UserInfoResponse {
                 subject: caller.subject.clone(),
@@ -52,8 +52,8 @@ impl IdentityService for Service {
             });
         }
         let user = self.plane.store.user_by_id(&caller.subject).await.map_err(store_error)?;
-        // The account may go away after its token was checked.
-        let user = user.ok_or_else(|| ConnectError::unauthenticated("the account is gone"))?;
+        // The account may be deleted after the token was verified.
+        let user = user.ok_or_else(|| ConnectError::unauthenticated("the account no longer exists"))?;
         Response::ok(UserInfoResponse {
             subject: user.id,
             name: user.name,

@@ -1,8 +1,8 @@
-//! What both services of API keys do: `flyteauth.ApiKeyService`, which knows everything about a key, and
+//! The logic of both services of API keys: `flyteauth.ApiKeyService`, which has all fields of a key, and
 //! `cloudidl.identity.AppsService`, which the published plugin calls.
 //!
-//! Whoever may keep keys sees those that they made; administrators of the whole server see all of them. A key can do no more
-//! than whoever makes it, or rotates it, can at that moment, and ends with the key that made it.
+//! Callers see the keys that they created. Administrators of the whole server see all keys. A key cannot have more rights than
+//! the caller who creates or rotates it. A key that another key created ends with that key.
 
 mod name;
 
@@ -28,29 +28,29 @@ use flyte_model::{
 use flyte_secrets::{api_key_secret, opaque_token};
 use flyte_store::{ApiKey, ApiKeyQuery, Rotation, SecretRotation};
 
-/// How many keys a page has where the request does not say.
+/// The default page size.
 const DEFAULT_PAGE: u32 = 100;
 /// The most keys that a page has.
 const MAX_PAGE: u32 = 1000;
-/// The longest life of a key, in seconds: 100 years, beyond which somebody mistook the unit.
+/// The longest lifetime of a key, in seconds: 100 years. A longer one is probably in a wrong unit.
 const MAX_LIFETIME: i64 = 100 * 366 * 86_400;
 /// The longest overlap of two secrets, in seconds.
 const MAX_OVERLAP: i64 = 90 * 86_400;
 
-/// How long a key is to work, as a request has it.
+/// The lifetime of a key in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Lifetime {
-    /// The request leaves it open: the setting `api-keys.default-lifetime`.
+    /// The setting `api-keys.default-lifetime`, because the request has none.
     #[default]
     Default,
-    /// As long as it is not deleted.
+    /// Until the key is deleted.
     NoExpiry,
     /// This many seconds.
     Seconds(i64),
 }
 
 impl Lifetime {
-    /// What two fields of a request say, where 0 says nothing.
+    /// Reads the two fields of a request. A lifetime of 0 means that it is not set.
     pub(super) fn of(seconds: i64, no_expiry: bool) -> Result<Self, ConnectError> {
         match (seconds, no_expiry) {
             (0, false) => Ok(Self::Default),
@@ -62,11 +62,11 @@ impl Lifetime {
     }
 }
 
-/// A key to make, as a request has it.
+/// A request for a new key.
 #[derive(Debug, Default)]
 pub(super) struct NewKey {
     pub(super) name: String,
-    /// Made from the name where it is empty.
+    /// Derived from the name if it is empty.
     pub(super) client_id: String,
     pub(super) role: Option<Role>,
     pub(super) scopes: Vec<String>,
@@ -77,7 +77,7 @@ pub(super) struct NewKey {
     pub(super) jwks: String,
 }
 
-/// Names of the request's fields, for messages.
+/// The names of the request fields, for error messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields {
     pub(super) name: &'static str,
@@ -104,7 +104,7 @@ impl Keys {
         Self { plane, by_name: false }
     }
 
-    /// The caller, who may make, change and end keys.
+    /// The caller, after checking that it may create, change and delete keys.
     async fn keeper<'a>(&self, context: &'a RequestContext) -> Result<&'a Arc<Caller>, ConnectError> {
         let caller = caller(context)?;
         let by_keeper = is_keeper(&self.plane, caller).await?;
@@ -112,7 +112,7 @@ impl Keys {
         Ok(caller)
     }
 
-    /// When a key ends that is to work so long.
+    /// The expiry time of a key with this lifetime.
     fn end(&self, lifetime: Lifetime, own_end: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
         match lifetime {
             Lifetime::NoExpiry => None,
@@ -124,18 +124,18 @@ impl Keys {
         }
     }
 
-    /// When the API key that calls ends; `None` where it does not, or a person calls.
+    /// The expiry time of the calling API key; `None` if it does not expire, or if the caller is a user.
     async fn end_of(&self, caller: &Caller) -> Result<Option<UnixTime>, ConnectError> {
         if caller.principal != PrincipalKind::ApiKey {
             return Ok(None);
         }
         match self.plane.store.api_key_by_id(&caller.subject).await.map_err(store_error)? {
             Some(key) if key.family_id == caller.family_id => Ok(key.expires_at),
-            _ => Err(ConnectError::unauthenticated("the API key that calls is gone")),
+            _ => Err(ConnectError::unauthenticated("the calling API key no longer exists")),
         }
     }
 
-    /// Makes a key; its secret is there unless it has public keys.
+    /// Creates a key. Returns its secret unless the key has public keys.
     pub(super) async fn create(
         &self,
         context: &RequestContext,
@@ -182,8 +182,8 @@ impl Keys {
         Ok((key, secret))
     }
 
-    /// The rights that a request asks for. A role that it leaves out is a contributor's, or the caller's if that is less: an
-    /// administrator's key must be asked for explicitly. Everything else that it leaves out is as the caller's own.
+    /// The rights of a new key. The default role is contributor, or the caller's role if it is lower, so that admin keys need
+    /// an explicit role. Other rights default to the caller's.
     async fn rights(&self, caller: &Caller, new: &NewKey) -> Result<Rights, ConnectError> {
         let wanted = Wanted {
             field: "access",
@@ -195,7 +195,7 @@ impl Keys {
         wanted.check(&self.plane, caller).await
     }
 
-    /// The key with this `client_id` or name, where it is there for the caller.
+    /// The key with this `client_id` or name, if the caller may see it.
     async fn visible(
         &self,
         caller: &Caller,
@@ -215,7 +215,7 @@ impl Keys {
         match (found.pop(), found.pop()) {
             (Some(key), None) => Ok(key),
             (None, _) => Err(not_found(text)),
-            // To choose could end a key that nobody meant.
+            // Choosing one of them could delete the wrong key.
             (Some(one), Some(other)) => {
                 let (with_id, with_name) = if one.client_id == text { (one, other) } else { (other, one) };
                 Err(ConnectError::failed_precondition(format!(
@@ -255,7 +255,7 @@ impl Keys {
         let key = self.visible(caller, text, "client_id").await?;
         let now = self.plane.clock.now();
         let ended = self.plane.store.delete_api_key(&key.client_id, now).await.map_err(store_error)?;
-        // Somebody else may have been faster.
+        // Another call may have deleted it already.
         if ended.is_empty() {
             return Err(not_found(text));
         }
@@ -304,7 +304,7 @@ impl Keys {
             Lifetime::Default => key.expires_at,
             lifetime => self.end(lifetime, own_end, now),
         };
-        // Or else whoever made a key as an administrator would stay one by it.
+        // Otherwise a demoted administrator could keep the role through a key.
         allow(&self.plane, context, policy::may_grant(caller, &key.rights)).await?;
         let issuance = Issuance { rights: &key.rights, end: expires_at, own_end, now };
         allow(&self.plane, context, policy::may_issue(caller, &issuance)).await?;
@@ -375,7 +375,7 @@ fn event(kind: Kind, caller: &Caller, key: &ApiKey) -> Event {
 
 fn generate() -> Result<SecretString, ConnectError> {
     api_key_secret::generate().map_err(|error| {
-        tracing::error!(%error, "no secret could be made");
+        tracing::error!(%error, "creating a secret failed");
         ConnectError::unavailable("the server has no random numbers; try again later")
     })
 }

@@ -1,7 +1,7 @@
 //! The control plane: one module for each flyteidl2 service, over Connect, gRPC and gRPC-Web alike.
 //!
-//! Authentication and the [door](flyte_access::door) are in front of all of it. The table of RPCs has those that need no token;
-//! everything else, known or not, is refused without one.
+//! Authentication and the [door](flyte_access::door) check every call first. The table of RPCs lists the methods that need no
+//! token. Every other method, known or not, rejects a call without a token.
 #![forbid(unsafe_code)]
 
 mod actions;
@@ -13,6 +13,7 @@ mod apps;
 mod audit;
 mod cache_key;
 mod cluster;
+mod created_by;
 mod dataproxy;
 mod decoding;
 mod door;
@@ -21,10 +22,9 @@ mod identity;
 mod keys;
 mod list_request;
 mod logs;
-mod maker;
 pub mod objects;
-mod place;
 mod project;
+mod project_domain;
 mod rights;
 mod run;
 mod secret;
@@ -84,12 +84,12 @@ use flyte_objects::ObjectError;
 use flyte_settings::endpoints;
 use flyte_store::StoreError;
 
-/// The longest request of an anonymous method, in bytes, as sent and as decompressed: they ask for next to nothing, and
-/// strangers can send as many as they like.
-const ANONYMOUS_MOST: usize = 4 << 10;
+/// The longest request of an anonymous method, in bytes, as sent and as decompressed. These requests are small, and anyone can
+/// send them.
+const MAX_ANONYMOUS_REQUEST_BYTES: usize = 4 << 10;
 
-/// All calls, `/package.Service/Method`, and the protected resource's metadata (RFC 9728). `services` are those that others
-/// answer; they pass the same door.
+/// The routes of all calls (`/package.Service/Method`) and of the protected resource metadata (RFC 9728). `services` has the
+/// services of other crates; the same checks apply to them.
 pub fn router(plane: Arc<ControlPlane>, services: connectrpc::Router) -> Router {
     let services = Arc::new(api_key::Service::new(Arc::clone(&plane))).register(services);
     let services = Arc::new(app::Service::new(Arc::clone(&plane))).register(services);
@@ -108,7 +108,7 @@ pub fn router(plane: Arc<ControlPlane>, services: connectrpc::Router) -> Router 
     let services = Arc::new(run::Service::new(Arc::clone(&plane))).register(services);
     let services = Arc::new(trigger::Service::new(Arc::clone(&plane))).register(services);
     let services = Arc::new(trust::Service::new(Arc::clone(&plane))).register(services);
-    // As sent and as decompressed. Not by a layer in front, whose refusal would be none in the caller's protocol.
+    // The limit applies to the request as sent and as decompressed. An HTTP layer could not reject it in the caller's protocol.
     let most = plane.config.http.max_body_size;
     let limits = Limits::default().with_max_request_body_size(most).with_max_message_size(most);
     let service = limit_anonymous(services)
@@ -123,10 +123,11 @@ pub fn router(plane: Arc<ControlPlane>, services: connectrpc::Router) -> Router 
     Router::new().route(RESOURCE_METADATA, get(resource_metadata)).with_state(plane).merge(calls)
 }
 
-/// Holds the methods that can be called without a token to [`ANONYMOUS_MOST`].
+/// Limits the requests of methods that need no token to [`MAX_ANONYMOUS_REQUEST_BYTES`].
 fn limit_anonymous(mut services: connectrpc::Router) -> connectrpc::Router {
-    let least =
-        Limits::default().with_max_request_body_size(ANONYMOUS_MOST).with_max_message_size(ANONYMOUS_MOST);
+    let least = Limits::default()
+        .with_max_request_body_size(MAX_ANONYMOUS_REQUEST_BYTES)
+        .with_max_message_size(MAX_ANONYMOUS_REQUEST_BYTES);
     let anonymous: Vec<String> =
         services.methods().filter(|path| is_anonymous(&format!("/{path}"))).map(str::to_owned).collect();
     for path in &anonymous {
@@ -135,7 +136,7 @@ fn limit_anonymous(mut services: connectrpc::Router) -> connectrpc::Router {
     services
 }
 
-/// Lets a call through with its [`Caller`], or refuses it in the caller's own protocol.
+/// Authenticates a call and adds its [`Caller`], or rejects the call in the caller's protocol.
 async fn authenticate(State(plane): State<Arc<ControlPlane>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // Proto packages have dots; a path without one is a page that does not exist.
@@ -170,8 +171,8 @@ fn is_anonymous(path: &str) -> bool {
     Door::published().rpc(path).is_some_and(|rpc| rpc.scope == Scope::None)
 }
 
-/// The service of a path that is exactly `/package.Service/Method`. Nothing is decoded, trimmed or repaired: what is judged is
-/// what is called.
+/// The service of a path that is exactly `/package.Service/Method`. The path is not decoded or normalized, so that the checked
+/// path is the called path.
 fn service_of(path: &str) -> Option<&str> {
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
     let is_name = |name: &str| {
@@ -193,7 +194,7 @@ fn refuse(error: &AccessError, request: &HeaderMap) -> Response {
     response
 }
 
-/// The verdict on a call, in the caller's protocol; a denial is recorded.
+/// Returns the verdict on a call as an error in the caller's protocol. A denial is recorded in the audit log.
 async fn allow(
     plane: &ControlPlane,
     context: &RequestContext,
@@ -208,7 +209,7 @@ async fn allow(
     }
 }
 
-/// The caller that [`authenticate`] let through.
+/// The caller that [`authenticate`] has added.
 fn caller(context: &RequestContext) -> Result<&Arc<Caller>, ConnectError> {
     context
         .extensions()
@@ -216,7 +217,7 @@ fn caller(context: &RequestContext) -> Result<&Arc<Caller>, ConnectError> {
         .ok_or_else(|| ConnectError::unauthenticated("this call needs an access token"))
 }
 
-/// A call that its caller may not make; after another sign-in perhaps.
+/// The error for a denied call. It has a step-up challenge if a recent sign-in is missing (RFC 9470).
 fn denied(denied: Denied) -> ConnectError {
     if !matches!(denied, Denied::StepUp(_)) {
         return ConnectError::permission_denied(denied.to_string());
@@ -227,7 +228,7 @@ fn denied(denied: Denied) -> ConnectError {
     error
 }
 
-/// Whether the client that a person uses may keep what outlives its tokens: API keys and trust rules.
+/// Whether the user's client may create API keys and trust rules, which outlive its tokens.
 async fn is_keeper(plane: &ControlPlane, caller: &Caller) -> Result<bool, ConnectError> {
     if !caller.principal.is_person() {
         return Ok(false);
@@ -236,12 +237,12 @@ async fn is_keeper(plane: &ControlPlane, caller: &Caller) -> Result<bool, Connec
     Ok(client.is_some_and(|client| client.first_party || client.may_keep_api_keys))
 }
 
-/// A field of a request that cannot be as it is.
+/// The error for an invalid field of a request.
 fn invalid(field: &str, what: &str) -> ConnectError {
     ConnectError::invalid_argument(format!("{field} {what}"))
 }
 
-/// A failure of the store: its details are for the log, not for the caller.
+/// Converts an error of the store. The details go to the log, not to the caller.
 fn store_error(error: StoreError) -> ConnectError {
     match error {
         StoreError::AlreadyExists { .. } => ConnectError::already_exists(error.to_string()),
@@ -253,7 +254,7 @@ fn store_error(error: StoreError) -> ConnectError {
     }
 }
 
-/// A failure of the object store: its details are for the log, not for the caller.
+/// Converts an error of the object store. The details go to the log, not to the caller.
 fn object_error(error: ObjectError) -> ConnectError {
     match error {
         ObjectError::Io(_) | ObjectError::Bucket(_) => {
@@ -267,11 +268,11 @@ fn object_error(error: ObjectError) -> ConnectError {
     }
 }
 
-/// Why the message in the object at `uri`, which is `what`, is not told.
+/// The error if the object at `uri` cannot be returned. `what` names its content.
 fn data_error(error: ObjectError, what: &str, uri: &str) -> ConnectError {
     match error {
         ObjectError::TooLarge { length, most } => ConnectError::resource_exhausted(format!(
-            "{what} at {uri} are {length} bytes, and at most {most} are told in an answer; download that file instead"
+            "{what} at {uri} are {length} bytes, and a response has at most {most}; download the file instead"
         )),
         ObjectError::Undecodable(error) => {
             ConnectError::data_loss(format!("{what} at {uri} cannot be read: {error}"))

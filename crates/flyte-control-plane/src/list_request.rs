@@ -1,4 +1,4 @@
-//! `flyteidl2.common.ListRequest`: page size, order and conditions of a listing.
+//! Reads `flyteidl2.common.ListRequest`: page size, order and conditions.
 
 use connectrpc::ConnectError;
 use flyte_idl::flyteidl2::common::{Filter, ListRequest, Sort, filter::Function, sort::Direction};
@@ -6,7 +6,7 @@ use flyte_idl::flyteidl2::common::{Filter, ListRequest, Sort, filter::Function, 
 use super::invalid;
 use flyte_store::{Condition, Test};
 
-/// How many items a page has where the request does not say.
+/// The default page size.
 const DEFAULT_PAGE: u32 = 100;
 /// The most items that a page has.
 const MAX_PAGE: u32 = 1000;
@@ -22,11 +22,11 @@ const MAX_VALUE: usize = 1024;
 pub(super) enum Field<F> {
     /// A text.
     Text(F),
-    /// A moment; in requests RFC 3339.
+    /// A time. Requests have it in RFC 3339 format.
     Time(F),
 }
 
-/// The page's size.
+/// The page size.
 pub(super) fn limit(request: &ListRequest) -> u32 {
     match request.limit {
         0 => DEFAULT_PAGE,
@@ -34,10 +34,10 @@ pub(super) fn limit(request: &ListRequest) -> u32 {
     }
 }
 
-/// What to sort by, as `key` names it, and whether highest first. `None` where the request leaves it open.
+/// The sort key, converted by `key`, and whether the order is descending. `None` if the request has no order.
 ///
 /// # Errors
-/// `invalid_argument` that names the field and, by `keys`, what can stand there.
+/// `invalid_argument` that names the field and the allowed `keys`.
 pub(super) fn order<K>(
     request: &ListRequest,
     keys: &str,
@@ -54,7 +54,7 @@ pub(super) fn order<K>(
     match sort.direction.as_known() {
         Some(Direction::DESCENDING) => Ok(Some((key, true))),
         Some(Direction::ASCENDING) => Ok(Some((key, false))),
-        None => Err(invalid(&format!("{field}.direction"), "is not a direction that there is")),
+        None => Err(invalid(&format!("{field}.direction"), "is not a known direction")),
     }
 }
 
@@ -128,7 +128,7 @@ fn condition<F>(at: &str, filter: &Filter, field: Field<F>) -> Result<Condition<
         Field::Time(field) => {
             let at = one()?;
             let at: jiff::Timestamp =
-                at.parse().map_err(|_| invalid(&values, "is not a time as RFC 3339 has it"))?;
+                at.parse().map_err(|_| invalid(&values, "is not a time in RFC 3339 format"))?;
             let at = at.as_second();
             let (test, negated) = match function {
                 Function::GREATER_THAN => (Test::MoreThan(at), false),

@@ -1,4 +1,4 @@
-//! `flyteidl2.workflow.RunLogsService`, and what `DataProxyService/TailLogs` shares with it: what tasks have written.
+//! `flyteidl2.workflow.RunLogsService`: the logs of tasks. `DataProxyService/TailLogs` uses the same code.
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ impl Service {
     }
 }
 
-/// What an attempt at an action has written and writes, in batches, until it has ended. Attempts count from 1; 0 is the last
-/// one that was begun. An attempt that is still to begin is waited for.
+/// The log lines of an attempt, in batches, until the attempt has ended. Attempts count from 1, and 0 means the latest attempt.
+/// If the attempt has not started, the stream waits for it.
 pub(super) async fn tail(
     plane: &Arc<ControlPlane>,
     action: Option<&ActionIdentifier>,
@@ -46,7 +46,7 @@ pub(super) async fn tail(
         .map(|lines| Ok(lines.map_err(tail_error)?.into_iter().map(message).collect())))
 }
 
-/// Why a log ends early: details of a failure are for the server's log, not for the caller.
+/// The error for a log that ends early. The details go to the server's log, not to the caller.
 pub(super) fn tail_error(error: TailError) -> ConnectError {
     match error {
         TailError::Store(error) => store_error(error),
@@ -58,7 +58,7 @@ pub(super) fn tail_error(error: TailError) -> ConnectError {
     }
 }
 
-/// A line as it is sent: what the command wrote is the user's, what the supervisor did to it the system's.
+/// Converts a log line. Output of the command has the originator USER; messages of the supervisor have SYSTEM.
 pub(super) fn message(line: Line) -> LogLine {
     let originator = match line.stream {
         Source::Stdout | Source::Stderr => LogLineOriginator::USER,

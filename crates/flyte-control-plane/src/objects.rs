@@ -1,8 +1,8 @@
-//! Signed URLs as clients use them.
+//! The routes of signed URLs.
 //!
-//! No token is asked for: the URL is the credential. It is checked before a byte of the body is read. An upload may be large
-//! and its sender slow, so that neither the limit of the control plane's bodies nor that of a request's time holds for
-//! it; one that stalls or dribbles is refused, and only so many are worked on at a time (`turns`).
+//! The URL is the credential, so no token is needed. The signature is verified before the body is read. An upload may be large
+//! and slow, so the limits on the body size and duration of other requests do not apply. An upload that is too slow is
+//! rejected, and the number of concurrent uploads is limited (`turns`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,20 +28,20 @@ use flyte_objects::{
 
 /// The routes of signed URLs.
 const ROUTE: &str = "/objects/{*object}";
-/// What the signatures of URLs are for, among all that the server's key authenticates.
+/// The purpose that separates URL signatures from other uses of the signing key.
 const PURPOSE: &str = "signed URL of an object";
-/// How long an upload may take.
+/// The longest duration of an upload.
 const MAX_TIME: Duration = Duration::from_secs(MAX_LIFE.unsigned_abs());
-/// How much of the body of a refused upload is read, so that its sender reads the answer rather than a reset connection.
-const DRAINED: usize = 1 << 20;
+/// The number of bytes that are read of a rejected upload, so that the client gets the response and not a connection reset.
+const MAX_DRAINED_BYTES: usize = 1 << 20;
 
-/// The absolute URL that permits this.
+/// The absolute, signed URL of a permit.
 #[must_use]
 pub fn sign(plane: &ControlPlane, permit: &Permit) -> String {
     plane.config.url(&permit.to_path(|message| plane.keys.mac(PURPOSE, message)))
 }
 
-/// A signed URL to download an object for `life` seconds, at most [`MAX_LIFE`], and when it ends.
+/// A signed download URL of an object and its expiry time. It is valid for `life` seconds, at most [`MAX_LIFE`].
 #[must_use]
 pub fn download_url(plane: &ControlPlane, key: ObjectKey, life: i64) -> (String, UnixTime) {
     let expires_at = plane.clock.now() + life.clamp(1, MAX_LIFE);
@@ -49,12 +49,12 @@ pub fn download_url(plane: &ControlPlane, key: ObjectKey, life: i64) -> (String,
     (sign(plane, &permit), expires_at)
 }
 
-/// Uploads, to be placed outside of the limits of other requests.
+/// The upload routes. The limits of other requests must not apply to them.
 pub fn uploads(plane: Arc<ControlPlane>) -> Router {
     Router::new().route(ROUTE, put(upload)).layer(DefaultBodyLimit::disable()).with_state(plane)
 }
 
-/// Downloads.
+/// The download routes.
 pub fn downloads(plane: Arc<ControlPlane>) -> Router {
     Router::new().route(ROUTE, get(download)).with_state(plane)
 }
@@ -99,7 +99,7 @@ async fn upload(State(plane): State<Arc<ControlPlane>>, request: Request) -> Res
         Err(why) => return refuse(StatusCode::BAD_REQUEST, why),
     };
     if permit.md5.zip(md5).is_some_and(|(signed, given)| signed != given) {
-        return refuse(StatusCode::BAD_REQUEST, "Content-MD5 is not that which the URL was signed for");
+        return refuse(StatusCode::BAD_REQUEST, "Content-MD5 is not the hash that the URL was signed for");
     }
     let _turn = match plane.objects.uploads().take(&permit).await {
         Ok(turn) => turn,
@@ -111,7 +111,7 @@ async fn upload(State(plane): State<Arc<ControlPlane>>, request: Request) -> Res
     }
 }
 
-/// The answer to an upload that has no turn; clients send it again.
+/// The response to an upload above the limit of concurrent uploads. Clients try again.
 fn wait(no_turn: NoTurn) -> Response {
     let (status, why) = match no_turn {
         NoTurn::Url => (StatusCode::TOO_MANY_REQUESTS, "another upload to this URL is under way; try again"),
@@ -119,15 +119,15 @@ fn wait(no_turn: NoTurn) -> Response {
             StatusCode::TOO_MANY_REQUESTS,
             "too many of your uploads are under way; try again when they have ended",
         ),
-        NoTurn::All => (StatusCode::SERVICE_UNAVAILABLE, "too many uploads at a time; try again"),
+        NoTurn::All => (StatusCode::SERVICE_UNAVAILABLE, "too many uploads are under way; try again later"),
     };
-    tracing::warn!(status = status.as_u16(), why, "an upload found no turn");
+    tracing::warn!(status = status.as_u16(), why, "an upload was rejected because of the limit");
     let mut response = refuse(status, why);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
 
-/// Stores the body; the answer if it cannot be.
+/// Stores the body. Returns its ETag, or the error response.
 async fn receive(
     plane: &ControlPlane,
     body: Body,
@@ -147,11 +147,14 @@ async fn receive(
             Ok(Some(Ok(chunk))) => chunk,
             Ok(None) => break,
             Ok(Some(Err(error))) => {
-                tracing::debug!(%error, "an upload broke off");
-                return Err(refuse(StatusCode::BAD_REQUEST, "the upload broke off"));
+                tracing::debug!(%error, "the connection of an upload broke");
+                return Err(refuse(
+                    StatusCode::BAD_REQUEST,
+                    "the connection broke during the upload; send it again",
+                ));
             }
             Err(_) => {
-                let why = "the upload stalled, or came too slowly; send it again";
+                let why = "the upload stalled or was too slow; send it again";
                 return Err(refuse(StatusCode::REQUEST_TIMEOUT, why));
             }
         };
@@ -203,7 +206,7 @@ async fn drain(body: Body) {
     let reading = async {
         while let Some(Ok(chunk)) = body.next().await {
             read += chunk.len();
-            if read > DRAINED {
+            if read > MAX_DRAINED_BYTES {
                 break;
             }
         }
@@ -220,7 +223,7 @@ async fn download(State(plane): State<Arc<ControlPlane>>, request: Request) -> R
     match answer(&plane, &permit.key, range).await {
         Ok(Some(response)) => response,
         Ok(None) => {
-            refuse(StatusCode::NOT_FOUND, "there is no such object; it may not have been written yet")
+            refuse(StatusCode::NOT_FOUND, "this object does not exist; it may not have been written yet")
         }
         Err(error) => failed(&error),
     }
@@ -260,7 +263,7 @@ async fn answer(
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Tasks write what they like, and this is the origin of the sign-in pages: a report's scripts run as nobody's.
+    // Tasks control the content, and this is the origin of the sign-in pages. The sandbox gives scripts an opaque origin.
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("sandbox allow-scripts; frame-ancestors 'none'; form-action 'none'"),
@@ -283,8 +286,8 @@ fn text(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("bytes */*"))
 }
 
-/// The first byte and the length of a range (RFC 9110 section 14.2). `None` where it is not to be minded: several ranges, or
-/// another unit; `Some(None)` where the object does not have it.
+/// The first byte and the length of a range (RFC 9110 section 14.2). `None` if the range is ignored: several ranges, or another
+/// unit. `Some(None)` if the range cannot be satisfied.
 fn read_range(range: &str, whole: u64) -> Option<Option<(u64, u64)>> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok());

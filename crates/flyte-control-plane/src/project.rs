@@ -23,11 +23,11 @@ use flyte_store::{self, ProjectQuery, ProjectSortKey};
 /// The stages that every project has, as identifier and name.
 pub(super) const DOMAINS: [(&str, &str); 3] =
     [("development", "Development"), ("staging", "Staging"), ("production", "Production")];
-/// How many projects a page has where the request does not say.
+/// The default page size.
 const DEFAULT_PAGE: u32 = 100;
 /// The most projects that a page has.
 const MAX_PAGE: u32 = 1000;
-/// The longest identifier: that of a DNS label (RFC 1035 section 2.3.4), since it becomes part of names in clusters.
+/// The longest identifier, in bytes. It becomes a DNS label in clusters (RFC 1035 section 2.3.4).
 const MAX_ID: usize = 63;
 /// The longest name, in characters.
 const MAX_NAME: usize = 255;
@@ -45,7 +45,7 @@ impl Service {
         Self { plane }
     }
 
-    /// The project as `caller` may see it: only the domains that it works in.
+    /// The project with the domains that `caller` may see.
     fn message(&self, caller: &Caller, project: flyte_store::Project) -> Project {
         let domains = DOMAINS.iter().filter(|(id, _)| policy::may_see(caller, &project.id, Some(id)));
         Project {
@@ -113,7 +113,7 @@ impl Service {
             Some(ProjectState::PROJECT_STATE_ARCHIVED) => flyte_store::ProjectState::Archived,
             Some(ProjectState::PROJECT_STATE_SYSTEM_GENERATED) => flyte_store::ProjectState::SystemGenerated,
             Some(ProjectState::PROJECT_STATE_SYSTEM_ARCHIVED) => flyte_store::ProjectState::SystemArchived,
-            None => return Err(invalid("project.state", "is not a state that there is")),
+            None => return Err(invalid("project.state", "is not a known state")),
         };
         Ok(flyte_store::Project {
             id: message.id.clone(),
@@ -126,13 +126,13 @@ impl Service {
         })
     }
 
-    /// Clients name the organization that they guess from the host name; a server without one takes any.
+    /// Checks the organization. Clients guess it from the host name, so a server without an organization accepts any.
     fn is_our_org(&self, org: &str) -> bool {
         org.is_empty() || self.plane.config.org.is_empty() || org == self.plane.config.org
     }
 }
 
-/// Whether projects have a domain with this identifier.
+/// Whether this is the ID of a domain.
 pub(super) fn is_domain(id: &str) -> bool {
     DOMAINS.iter().any(|(domain, _)| *domain == id)
 }
@@ -147,7 +147,7 @@ pub(super) fn check_id(field: &str, id: &str) -> Result<(), ConnectError> {
     {
         return Err(invalid(
             field,
-            "must be 1 to 63 of a-z, 0-9 and -, and neither begin nor end with - (a DNS label)",
+            "must be 1 to 63 of a-z, 0-9 and -, and not begin or end with - (a DNS label)",
         ));
     }
     Ok(())
@@ -177,7 +177,7 @@ fn sort(sort: Option<&Sort>, query: &mut ProjectQuery) -> Result<(), ConnectErro
     query.descending = match sort.direction.as_known() {
         Some(Direction::DESCENDING) => true,
         Some(Direction::ASCENDING) => false,
-        None => return Err(invalid("sort_by.direction", "is not a direction that there is")),
+        None => return Err(invalid("sort_by.direction", "is not a known direction")),
     };
     Ok(())
 }

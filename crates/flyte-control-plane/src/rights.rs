@@ -1,4 +1,4 @@
-//! The rights of API keys and trust rules, as requests ask for them.
+//! Reads and checks the rights of API keys and trust rules in requests.
 
 use connectrpc::ConnectError;
 
@@ -7,7 +7,7 @@ use crate::ControlPlane;
 use flyte_access::{Caller, policy};
 use flyte_model::{Limit, Rights, Role, UnknownRole, scope};
 
-/// The scopes that an API key or a trust rule can have: those of sign-ins say who a user is, and a machine is not a user.
+/// The scopes of API keys and trust rules. The other scopes, for example `openid`, describe a user.
 const SCOPES: [&str; 2] = [scope::ALL, scope::READ];
 
 /// Reads the role in a request; `None` if it is left out.
@@ -35,7 +35,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Checks that there can be these rights. Whether the caller may grant them is decided by [`policy::may_grant`].
+    /// Checks that the rights are valid. Whether the caller may grant them is decided by [`policy::may_grant`].
     ///
     /// # Errors
     /// `invalid_argument` that names the field.
@@ -50,8 +50,8 @@ impl Wanted {
         if scopes.is_empty() {
             scopes.push(scope::ALL.to_owned());
         }
-        let given = |text: String| Some(text).filter(|text| !text.is_empty());
-        let limit = Limit { project: given(project), domain: given(domain) };
+        let non_empty = |text: String| Some(text).filter(|text| !text.is_empty());
+        let limit = Limit { project: non_empty(project), domain: non_empty(domain) };
         if let Some(domain) = &limit.domain {
             if limit.project.is_none() {
                 let what = format!("needs {field}.project: a domain is one of a project");
@@ -66,7 +66,7 @@ impl Wanted {
             }
         }
         if let Some(project) = &limit.project {
-            // Rights are no identifier, so that the door leaves them to this.
+            // The door checks only identifiers, and rights are not an identifier.
             let exists = policy::may_see(caller, project, limit.domain.as_deref())
                 && plane.store.project_by_id(project).await.map_err(store_error)?.is_some();
             if !exists {

@@ -42,7 +42,7 @@ use flyte_store::{self, ActionId, Phase, RunId, TaskRef};
 const MAX_ACTION_NAME: usize = 128;
 /// The longest reason of an abort, in characters.
 const MAX_REASON: usize = 1024;
-/// Why somebody aborted, where they do not say.
+/// The reason of an abort if the request has none.
 const NO_REASON: &str = "no reason was given";
 
 pub(super) struct Service {
@@ -90,7 +90,7 @@ pub(super) async fn action(
     plane.runs.action(&id).await.map_err(store_error)?.ok_or_else(|| no_action(&id))
 }
 
-/// Names become parts of paths.
+/// Checks the name of an action. Names become parts of paths.
 pub(super) fn check_action_name(field: &str, name: &str) -> Result<(), ConnectError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > MAX_ACTION_NAME || !name.bytes().all(allowed) || name.starts_with('.')
@@ -103,7 +103,7 @@ pub(super) fn check_action_name(field: &str, name: &str) -> Result<(), ConnectEr
     Ok(())
 }
 
-/// The reason of an abort as it is kept.
+/// The reason of an abort, checked.
 pub(super) fn reason(given: Option<&str>) -> Result<&str, ConnectError> {
     match given.map(str::trim).filter(|reason| !reason.is_empty()) {
         None => Ok(NO_REASON),
@@ -114,7 +114,7 @@ pub(super) fn reason(given: Option<&str>) -> Result<&str, ConnectError> {
     }
 }
 
-/// Aborts for a caller, and records that; `false` if the action has ended already.
+/// Aborts an action and records this in the audit log. Returns `false` if the action has already ended.
 pub(super) async fn abort(
     plane: &ControlPlane,
     caller: &Caller,
@@ -128,7 +128,7 @@ pub(super) async fn abort(
     Ok(aborted)
 }
 
-/// Aborts for a person, who is told if there is nothing to abort any more.
+/// Aborts an action. Returns an error if the action has already ended.
 async fn abort_unfinished(
     plane: &ControlPlane,
     caller: &Caller,
@@ -171,7 +171,7 @@ pub(super) async fn record(
     plane.audit.record(more(event)).await;
 }
 
-/// Which code starts.
+/// Adds the task and its version to an audit event.
 pub(super) fn starts(event: Event, task: &TaskRef) -> Event {
     event.detail(Detail::Task, &task.name).detail(Detail::Version, &task.version)
 }
@@ -346,7 +346,7 @@ impl RunService for Service {
     ) -> ServiceResult<ServiceStream<impl Encodable<WatchClusterEventsResponse> + Send + use<>>> {
         let request = request.to_owned_message();
         action(&self.plane, "id", request.id.as_option()).await?;
-        // Attempts are processes of this machine: there is no cluster in which anything would happen to them.
+        // Attempts are processes on this machine, so they have no cluster events.
         Response::stream_ok(stream::empty::<Result<WatchClusterEventsResponse, _>>())
     }
 
@@ -381,7 +381,7 @@ impl RunService for Service {
         _: ServiceRequest<'_, WatchGroupsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<WatchGroupsResponse> + Send + use<>>> {
         Err::<Response<ServiceStream<WatchGroupsResponse>>, _>(ConnectError::unimplemented(
-            "this server keeps no statistics of tasks: list their runs",
+            "this server does not keep statistics of tasks: list their runs instead",
         ))
     }
 
@@ -410,7 +410,7 @@ impl RunService for Service {
         let attempt = attempts.iter().find(|attempt| attempt.number == request.attempt).ok_or_else(|| {
             ConnectError::not_found(format!("there is no attempt {} at {}", request.attempt, action.id))
         })?;
-        // No pods: RunLogsService/TailLogs has the log.
+        // Attempts have no pods. Clients read the log with `RunLogsService/TailLogs`.
         Response::ok(GetActionLogContextResponse {
             log_context: MessageField::some(LogContext::default()),
             start_time: timestamp(attempt.claimed_at),

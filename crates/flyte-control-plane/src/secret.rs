@@ -1,4 +1,4 @@
-//! `flyteidl2.secret.SecretService`: refused in words, since a secret that nobody keeps must not be believed to be kept.
+//! `flyteidl2.secret.SecretService`: every call is rejected with an explanation, because this server does not store secrets.
 
 use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
 use flyte_idl::flyteidl2::secret::{

@@ -1,5 +1,5 @@
-//! `flyteidl2.settings.SettingsService`: what organizations, domains and projects set for their runs. Here that is nothing:
-//! everybody is told so, and who wants to set something is refused rather than believed to have.
+//! `flyteidl2.settings.SettingsService`: the settings of organizations, domains and projects for runs. This server has none:
+//! reads return empty settings, and changes are rejected.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use flyte_idl::flyteidl2::settings::{
     UpdateSettingsRequest, UpdateSettingsResponse,
 };
 
-use super::{invalid, place, project::is_domain};
+use super::{invalid, project::is_domain, project_domain};
 use crate::ControlPlane;
 
 pub(super) struct Service {
@@ -33,7 +33,7 @@ impl Service {
             ("", domain) => Err(ConnectError::not_found(format!("there is no domain {domain:?}"))),
             (_, "") => Err(invalid("key.domain", "is missing: a project's settings are those of one domain")),
             (project, domain) => {
-                place::check(&self.plane, "key", project, domain).await?;
+                project_domain::check(&self.plane, "key", project, domain).await?;
                 Ok(key)
             }
         }

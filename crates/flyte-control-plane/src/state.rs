@@ -1,4 +1,4 @@
-//! What the services share.
+//! The state that the services share.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use flyte_runs::{AppHost, LogSource, Runner, Runs};
 use flyte_settings::Config;
 use flyte_store::Store;
 
-/// The parts of the control plane; each service has it.
+/// The parts of the control plane. Every service has a reference to it.
 #[derive(Debug)]
 pub struct ControlPlane {
     /// The settings.
@@ -20,17 +20,17 @@ pub struct ControlPlane {
     pub clock: Clock,
     /// Everything that the server stores.
     pub store: Arc<dyn Store>,
-    /// Sign the URLs of objects.
+    /// The keys that sign the URLs of objects.
     pub keys: Arc<SigningKeys>,
     /// The audit log.
     pub audit: Audit,
-    /// Verifies callers.
+    /// Authenticates callers.
     pub access: Arc<Access>,
     /// The runs.
     pub runs: Arc<Runs>,
-    /// Works on tasks.
+    /// Runs tasks.
     pub runner: Arc<dyn Runner>,
-    /// Keeps apps running.
+    /// Runs apps.
     pub apps: Arc<dyn AppHost>,
     /// The logs of tasks and apps.
     pub logs: Arc<dyn LogSource>,

@@ -1,5 +1,4 @@
-//! What every stream of the control plane passes, whatever service it is of: there are so many at a time, and each
-//! ends with its caller's rights.
+//! Limits the number of open streams of all services, and ends a stream when its caller loses access.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::caller;
 use crate::ControlPlane;
 use flyte_access::{Caller, OpenStream, StreamEnd, TooManyStreams};
 
-/// Refuses streams beyond the limits and ends each, in its own protocol, as soon as its caller would no longer be let in.
+/// Rejects streams above the limits, and ends each stream in its protocol as soon as the caller loses access.
 pub(super) struct Guard {
     plane: Arc<ControlPlane>,
 }
@@ -40,7 +39,7 @@ impl Interceptor for Guard {
     }
 }
 
-/// The messages of `body` up to the end of `open`. Nothing is told after that, even if it has been there before.
+/// The messages of `body` until `open` ends. No message is sent after that, even if it was ready before.
 fn guarded(body: PayloadStream, open: OpenStream) -> PayloadStream {
     Box::pin(stream::unfold(Some((body, open)), |rest| async {
         let (mut body, mut open) = rest?;

@@ -1,7 +1,7 @@
 //! `flyteidl2.task.TaskService`: deployed tasks.
 //!
-//! A version never changes. Deploying one again with the same content is no error, since a client that had no answer does
-//! so; with other content it is refused. Listings have each task once, with the version deployed last.
+//! A version never changes. Deploying a version again with the same content succeeds, because a client that got no response
+//! tries again. Different content is rejected. Lists have each task once, with its latest version.
 
 mod deploy;
 
@@ -27,7 +27,7 @@ use super::{
     actor::Actors,
     caller, invalid,
     list_request::{self, Field},
-    place, store_error, timestamp,
+    project_domain, store_error, timestamp,
 };
 use crate::ControlPlane;
 use flyte_access::Caller;
@@ -75,8 +75,8 @@ impl Service {
     }
 
     async fn found(&self, id: &TaskIdentifier) -> Result<DeployedTask, ConnectError> {
-        place::check(&self.plane, "task_id", &id.project, &id.domain).await?;
-        place::check_name("task_id.name", &id.name)?;
+        project_domain::check(&self.plane, "task_id", &id.project, &id.domain).await?;
+        project_domain::check_name("task_id.name", &id.name)?;
         let store = &self.plane.store;
         let found = match id.version.as_str() {
             "" => store.latest_task(&id.project, &id.domain, &id.name).await,
@@ -88,7 +88,7 @@ impl Service {
                 version => format!(" in version {version:?}"),
             };
             ConnectError::not_found(format!(
-                "there is no task {:?}{version} in project {:?}, domain {:?}: `flyte get task` lists those that there are",
+                "there is no task {:?}{version} in project {:?}, domain {:?}: `flyte get task` lists the tasks",
                 id.name, id.project, id.domain
             ))
         })
@@ -124,12 +124,12 @@ fn summary(triggers: TriggersSummary) -> Result<Option<TaskTriggersSummary>, Con
     Ok(Some(TaskTriggersSummary { summary: Some(summary), ..TaskTriggersSummary::default() }))
 }
 
-/// Reads back a message that this server stored.
+/// Decodes a stored message.
 pub(super) fn decode<M: buffa::Message>(stored: &[u8]) -> Result<M, ConnectError> {
     M::decode_from_slice(stored).map_err(|error| store_error(StoreError::Backend(Box::new(error))))
 }
 
-/// The fields that tasks and versions are filtered by, by their names in requests.
+/// The filter field of tasks and versions with this name in requests.
 fn field(name: &str) -> Option<Field<TaskField>> {
     match name {
         "name" => Some(Field::Text(TaskField::Name)),
@@ -144,7 +144,7 @@ fn field(name: &str) -> Option<Field<TaskField>> {
 
 const FIELDS: &str = "name, version, short_name, environment, deployed_by, created_at";
 
-/// The place that a listing is of. `None` where nothing in it is for the caller to see.
+/// The project and domain of a list request, limited to the caller's own. `None` means all.
 pub(super) async fn scope(
     plane: &ControlPlane,
     caller: &Caller,
@@ -153,7 +153,7 @@ pub(super) async fn scope(
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     match project {
         Some(id) if !id.name.is_empty() && !id.domain.is_empty() => {
-            place::check(plane, "project_id", &id.name, &id.domain).await?;
+            project_domain::check(plane, "project_id", &id.name, &id.domain).await?;
             Ok((some(&id.name), some(&id.domain)))
         }
         // Wherever the caller may look.
@@ -184,7 +184,7 @@ impl TaskService for Service {
         let deployed = self.plane.store.deploy_task(&new.task, &new.triggers).await.map_err(store_error)?;
         if deployed == Deployed::Different {
             return Err(ConnectError::already_exists(format!(
-                "version {:?} of task {:?} is deployed with other content: give what changed a version of its own",
+                "version {:?} of task {:?} is deployed with different content: deploy the change as a new version",
                 id.version, id.name
             )));
         }
@@ -292,8 +292,8 @@ impl TaskService for Service {
         let request = request.to_owned_message();
         let list = request.request.as_option().cloned().unwrap_or_default();
         let name = request.task_name.as_option().ok_or_else(|| invalid("task_name", "is missing"))?;
-        place::check(&self.plane, "task_name", &name.project, &name.domain).await?;
-        place::check_name("task_name.name", &name.name)?;
+        project_domain::check(&self.plane, "task_name", &name.project, &name.domain).await?;
+        project_domain::check_name("task_name.name", &name.name)?;
         let order = list_request::order(&list, "created_at", |key| {
             matches!(key, "created_at" | "deployed_at").then_some(())
         })?;

@@ -1,4 +1,4 @@
-//! A control plane in memory, with tasks and apps on this machine.
+//! An in-memory control plane for tests. It runs tasks and apps on this machine.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(crate) async fn control_plane(change: impl FnOnce(&mut Config)) -> ControlPl
     }
 }
 
-/// All that the control plane answers, beside the authorization server, behind the layers that a call needs.
+/// The routes of the control plane and the authorization server, with the layers that a call needs.
 pub(crate) fn router(plane: &Arc<ControlPlane>) -> Router {
     let server = Arc::new(authorization_server(
         &plane.config,

@@ -1,4 +1,4 @@
-//! The control plane as clients reach it: requests in, responses out, in each protocol.
+//! Tests of the control plane through its HTTP routes, in each protocol.
 
 mod action_data;
 mod api_key;
@@ -38,7 +38,7 @@ use flyte_settings::Config;
 use flyte_store::{Client, ClientKind};
 use flyte_testing::NOW;
 
-/// A server with the accounts of Ada and of Root, an administrator.
+/// A server with two accounts: Ada, and the administrator Root.
 struct Server {
     plane: Arc<ControlPlane>,
     router: Router,
@@ -71,7 +71,7 @@ impl Server {
         self.token_by("flyte", user, scopes, NOW)
     }
 
-    /// A token of somebody who signed in to a client at this time.
+    /// A token of a user who signed in to a client at this time.
     fn token_by(&self, client_id: &str, user: &str, scopes: &[&str], authenticated_at: UnixTime) -> String {
         let grant = TokenGrant {
             user_id: format!("user-{user}"),
@@ -85,7 +85,7 @@ impl Server {
         self.plane.access.tokens().issue(&grant).unwrap().token.expose_secret().to_owned()
     }
 
-    /// A token of another sign-in.
+    /// A token of a given token family, that is, of a given sign-in.
     fn token_in(&self, family: &str, user: &str) -> String {
         let grant = TokenGrant {
             user_id: format!("user-{user}"),
@@ -106,7 +106,7 @@ impl Server {
         Answer { status: parts.status, headers: parts.headers, trailers, body: body.to_bytes() }
     }
 
-    /// A call of Connect with a JSON body, by `user` if there is one.
+    /// Sends a Connect call with a JSON body and, if `user` is set, with a token of that user.
     async fn json(&self, method: &str, user: Option<&str>, body: &Value) -> Answer {
         let mut request = Request::post(method).header(header::CONTENT_TYPE, "application/json");
         if let Some(user) = user {
@@ -116,7 +116,7 @@ impl Server {
     }
 }
 
-/// A public client that may ask for anything.
+/// A public client that may request the scope `all`.
 fn client(id: &str, first_party: bool) -> Client {
     Client {
         id: id.to_owned(),
@@ -139,7 +139,7 @@ fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-/// What came back.
+/// The response to a request.
 #[derive(Debug)]
 struct Answer {
     status: StatusCode,
@@ -157,13 +157,13 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
-    /// The message of a call that succeeded over Connect.
+    /// The response message of a Connect call that succeeded.
     fn message<M: Message>(&self) -> M {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
         M::decode_from_slice(&self.body).unwrap()
     }
 
-    /// Code and message of a call that failed over Connect.
+    /// The code and the message of a Connect call that failed.
     fn error(&self) -> (String, String) {
         assert_ne!(self.status, StatusCode::OK, "{self:?}");
         let error = self.json();

@@ -1,4 +1,4 @@
-//! `flyteidl2.trigger.TriggerService`: what starts tasks by itself.
+//! `flyteidl2.trigger.TriggerService`: triggers, which start tasks automatically.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::{
     actor::{self, Actors},
     caller, invalid,
     list_request::{self, Field},
-    place, store_error,
+    project_domain, store_error,
     task::{self, decode},
     timestamp, unsupported,
 };
@@ -50,9 +50,9 @@ impl Service {
     /// The trigger that a request names, in a project and domain that exist.
     async fn id(&self, field: &str, name: Option<&TriggerName>) -> Result<TriggerId, ConnectError> {
         let name = name.ok_or_else(|| invalid(field, "is missing"))?;
-        place::check(&self.plane, field, &name.project, &name.domain).await?;
-        place::check_name(&format!("{field}.task_name"), &name.task_name)?;
-        place::check_name(&format!("{field}.name"), &name.name)?;
+        project_domain::check(&self.plane, field, &name.project, &name.domain).await?;
+        project_domain::check_name(&format!("{field}.task_name"), &name.task_name)?;
+        project_domain::check_name(&format!("{field}.name"), &name.name)?;
         Ok(TriggerId {
             project: name.project.clone(),
             domain: name.domain.clone(),
@@ -151,7 +151,7 @@ fn status(trigger: &Trigger, deleted_at: Option<UnixTime>) -> TriggerStatus {
 
 fn not_found(id: &TriggerId) -> ConnectError {
     ConnectError::not_found(format!(
-        "task {:?} has no trigger {:?} in project {:?}, domain {:?}: `flyte get trigger` lists those that there are",
+        "task {:?} has no trigger {:?} in project {:?}, domain {:?}: `flyte get trigger` lists the triggers",
         id.task, id.name, id.project, id.domain
     ))
 }
@@ -172,7 +172,7 @@ impl TriggerService for Service {
         let spec = request.spec.as_option().ok_or_else(|| invalid("spec", "is missing"))?;
         let automation =
             request.automation_spec.as_option().ok_or_else(|| invalid("automation_spec", "is missing"))?;
-        place::check_name("spec.task_version", &spec.task_version)?;
+        project_domain::check_name("spec.task_version", &spec.task_version)?;
         unsupported::check_trigger("spec.active", spec.active, automation)?;
         let task = TaskId {
             project: id.project.clone(),
@@ -182,7 +182,7 @@ impl TriggerService for Service {
         };
         if self.plane.store.task_by_id(&task).await.map_err(store_error)?.is_none() {
             return Err(ConnectError::not_found(format!(
-                "there is no task {:?} in version {:?} to trigger: deploy it first",
+                "there is no task {:?} in version {:?}: deploy it before its trigger",
                 task.name, task.version
             )));
         }
@@ -268,12 +268,12 @@ impl TriggerService for Service {
             Some(ScopeBy::ProjectId(project)) => task::scope(&self.plane, caller, Some(project)).await?,
             Some(ScopeBy::TaskId(id)) => {
                 let TaskIdentifier { project, domain, name, version, .. } = &**id;
-                place::check(&self.plane, "task_id", project, domain).await?;
+                project_domain::check(&self.plane, "task_id", project, domain).await?;
                 conditions.extend([is(TriggerField::Task, name), is(TriggerField::TaskVersion, version)]);
                 (some(project), some(domain))
             }
             Some(ScopeBy::TaskName(id)) => {
-                place::check(&self.plane, "task_name", &id.project, &id.domain).await?;
+                project_domain::check(&self.plane, "task_name", &id.project, &id.domain).await?;
                 conditions.push(is(TriggerField::Task, &id.name));
                 (some(&id.project), some(&id.domain))
             }

@@ -1,4 +1,4 @@
-//! `flyteauth.TrustService`: whose tokens are exchanged for ours. Administrators only.
+//! `flyteauth.TrustService`: trust rules for workload identity federation. Only administrators may call it.
 
 use std::sync::Arc;
 
@@ -11,8 +11,9 @@ use flyte_idl::flyteauth::{
 use uuid::Uuid;
 
 use super::{
-    allow, caller, invalid, is_keeper,
-    maker::{Maker, Makers},
+    allow, caller,
+    created_by::{CreatedBy, Creators},
+    invalid, is_keeper,
     rights::{self, Wanted},
     store_error,
 };
@@ -60,8 +61,8 @@ impl Service {
     }
 
     async fn one(&self, rule: TrustRule) -> Result<Trust, ConnectError> {
-        let maker = Makers::new(&self.plane).of(&rule.created_by).await?;
-        Ok(message(rule, maker))
+        let creator = Creators::new(&self.plane).look_up(&rule.created_by).await?;
+        Ok(message(rule, creator))
     }
 
     async fn record(&self, kind: Kind, context: &RequestContext, event: impl FnOnce(Event) -> Event) {
@@ -81,7 +82,7 @@ fn not_found(name: &str) -> ConnectError {
     ConnectError::not_found(format!("there is no trust rule {name:?}"))
 }
 
-fn message(rule: TrustRule, maker: Maker) -> Trust {
+fn message(rule: TrustRule, creator: CreatedBy) -> Trust {
     let Rights { role, scopes, limit } = rule.rights;
     Trust {
         name: rule.name,
@@ -98,8 +99,8 @@ fn message(rule: TrustRule, maker: Maker) -> Trust {
         token_lifetime: rule.token_lifetime.unwrap_or_default(),
         jwks_uri: rule.jwks_uri.unwrap_or_default(),
         created_by: rule.created_by,
-        created_by_email: maker.email,
-        created_by_name: maker.name,
+        created_by_email: creator.email,
+        created_by_name: creator.name,
         created_at: rule.created_at,
         last_used_at: rule.last_used_at.unwrap_or_default(),
         ..Trust::default()
@@ -152,11 +153,11 @@ impl TrustService for Service {
         _: ServiceRequest<'_, ListTrustsRequest>,
     ) -> ServiceResult<impl Encodable<ListTrustsResponse> + Send + use<'a>> {
         let rules = self.plane.store.list_trust_rules().await.map_err(store_error)?;
-        let mut makers = Makers::new(&self.plane);
+        let mut creators = Creators::new(&self.plane);
         let mut trusts = Vec::with_capacity(rules.len());
         for rule in rules {
-            let maker = makers.of(&rule.created_by).await?;
-            trusts.push(message(rule, maker));
+            let creator = creators.look_up(&rule.created_by).await?;
+            trusts.push(message(rule, creator));
         }
         Response::ok(ListTrustsResponse { trusts, ..ListTrustsResponse::default() })
     }

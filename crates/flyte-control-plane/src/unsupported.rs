@@ -1,7 +1,7 @@
-//! What the embedded control plane does not do, and what to do instead: one table, and where a request asks for it.
+//! The features that the embedded control plane does not support, with an alternative for each, and the checks of requests.
 //!
-//! A deployment, a run and a call that ask for any of it are refused, in the words of the table. What was asked must not be
-//! ignored: a task that runs without its secret fails later, and one without its schedule never.
+//! A request that needs an unsupported feature is rejected. Ignoring the feature would be worse: a task without its secret
+//! fails later, and a task without its schedule never runs.
 
 use connectrpc::ConnectError;
 use flyte_idl::flyteidl2::{
@@ -14,9 +14,9 @@ use flyte_idl::flyteidl2::{
 
 use super::invalid;
 
-/// Types of tasks whose containers start no Flyte runtime: their inputs and outputs are files that a second container moves.
+/// Types of tasks whose containers do not start the Flyte runtime. A second container copies their inputs and outputs.
 const CONTAINER_TYPES: [&str; 1] = ["raw-container"];
-/// Types of tasks that an operator of a cluster, or a connector, runs.
+/// Types of tasks that a cluster operator or a connector runs.
 const CLUSTER_TYPES: [&str; 11] = [
     "spark",
     "ray",
@@ -31,7 +31,7 @@ const CLUSTER_TYPES: [&str; 11] = [
     "databricks",
 ];
 
-/// What is not done here.
+/// An unsupported feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Feature {
     Secrets,
@@ -52,7 +52,7 @@ pub(super) enum Feature {
 }
 
 impl Feature {
-    /// What a Flyte 2 backend does, and what can be done here.
+    /// The feature of a Flyte 2 backend, and the alternative on this server.
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Secrets => (
@@ -105,7 +105,7 @@ impl Feature {
         }
     }
 
-    /// The refusal of what `field` asks for.
+    /// The error for a `field` that asks for the feature.
     pub(super) fn refused(self, field: &str) -> ConnectError {
         let (does, instead) = self.words();
         invalid(
@@ -115,12 +115,12 @@ impl Feature {
     }
 }
 
-/// Refuses what it is asked for.
+/// Returns the error for a field.
 fn unless(asked: bool, feature: Feature, field: &str) -> Result<(), ConnectError> {
     if asked { Err(feature.refused(field)) } else { Ok(()) }
 }
 
-/// Checks a task's specification, which is the field `at` of a request.
+/// Checks the specification of a task, in the field `at` of a request.
 pub(super) fn check_task(at: &str, spec: &TaskSpec) -> Result<(), ConnectError> {
     let Some(template) = spec.task_template.as_option() else { return Ok(()) };
     let at = format!("{at}.task_template");
@@ -178,7 +178,7 @@ fn check_security(at: &str, context: Option<&SecurityContext>) -> Result<(), Con
     unless(account, Feature::ServiceAccount, &format!("{at}.run_as"))
 }
 
-/// Checks how a run is to run; the specification is the field `at` of a request.
+/// Checks the specification of a run, in the field `at` of a request.
 pub(super) fn check_run(at: &str, spec: &RunSpec) -> Result<(), ConnectError> {
     check_queue(&format!("{at}.queue"), &spec.queue)?;
     check_queue(&format!("{at}.cluster_pool"), &spec.cluster_pool)?;
@@ -193,12 +193,12 @@ pub(super) fn check_run(at: &str, spec: &RunSpec) -> Result<(), ConnectError> {
     unless(recover, Feature::Recover, &format!("{at}.relation"))
 }
 
-/// Checks that no queue is asked for.
+/// Checks that the request names no queue.
 pub(super) fn check_queue(field: &str, queue: &str) -> Result<(), ConnectError> {
     unless(!queue.is_empty(), Feature::Queue, field)
 }
 
-/// Checks a trigger, which is the field `at` of a request. One that is not active starts nothing, and is kept.
+/// Checks a trigger, in the field `at` of a request. An inactive trigger starts nothing, so it is accepted.
 pub(super) fn check_trigger(
     at: &str,
     active: bool,
@@ -211,7 +211,7 @@ pub(super) fn check_trigger(
     unless(active, feature, at)
 }
 
-/// The refusal of a service's calls, if the service is of what is not done here. `SecretService` has words of its own.
+/// Returns an error if the service is not supported. `SecretService` has its own error.
 pub(super) fn check_service(name: &str) -> Result<(), ConnectError> {
     let feature = match name {
         "flyteidl2.artifact.ArtifactService" => Feature::Artifacts,

@@ -1,4 +1,4 @@
-//! Apps as answers show them.
+//! Converts apps to messages.
 
 use buffa::{EnumValue, MessageField};
 use connectrpc::ConnectError;
@@ -11,7 +11,7 @@ use super::super::{actor::Actors, task::decode, timestamp};
 use crate::ControlPlane;
 use flyte_store::{self, AppCondition, AppField, AppRecord, AppStatus, Test};
 
-/// Makes messages of records.
+/// Converts records to messages.
 pub(super) struct Messages<'a> {
     plane: &'a ControlPlane,
     actors: Actors<'a>,
@@ -34,7 +34,7 @@ impl<'a> Messages<'a> {
         metadata.revision = record.revision;
         let mut spec = decode::<Spec>(&record.spec)?;
         spec.creator = MessageField::some(self.actors.identity(&record.created_by).await?);
-        // The published client compares specifications only where this is there.
+        // The published client compares specifications only if `ingress` is set.
         if !spec.ingress.is_set() {
             spec.ingress = MessageField::some(Default::default());
         }
@@ -91,8 +91,8 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// The published client filters by the names of the wire's statuses; the store has ours.
-pub(super) fn status_names(conditions: &mut [flyte_store::Condition<AppField>]) {
+/// Converts the status names of the protocol, which the published client filters by, to the names in the store.
+pub(super) fn convert_status_names(conditions: &mut [flyte_store::Condition<AppField>]) {
     let ours = |name: &mut String| {
         *name = name.strip_prefix("DEPLOYMENT_STATUS_").unwrap_or(name).to_ascii_lowercase();
     };

@@ -1,4 +1,4 @@
-//! What a request makes of an app, checked.
+//! Reads and checks the app in a request.
 
 use buffa::Message as _;
 use connectrpc::ConnectError;
@@ -8,7 +8,7 @@ use flyte_idl::flyteidl2::app::{
 };
 
 use super::{
-    super::{actor, invalid, place},
+    super::{actor, invalid, project_domain},
     id,
 };
 use crate::ControlPlane;
@@ -18,7 +18,7 @@ use flyte_store::NewApp;
 /// The longest reason for a change, in characters.
 const MAX_REASON: usize = 1024;
 
-/// The app, and the revision that the request means to change; 0 where it does not say.
+/// Returns the app, and the revision that the request changes: 0 if the request does not say.
 pub(super) async fn read(
     plane: &ControlPlane,
     caller: &Caller,
@@ -28,7 +28,7 @@ pub(super) async fn read(
     let message = message.ok_or_else(|| invalid("app", "is missing"))?;
     let metadata = message.metadata.as_option().ok_or_else(|| invalid("app.metadata", "is missing"))?;
     let id = id(plane, "app.metadata.id", metadata.id.as_option()).await?;
-    place::check_name("app.metadata.id.name", &id.name)?;
+    project_domain::check_name("app.metadata.id.name", &id.name)?;
     let spec = message.spec.as_option().ok_or_else(|| invalid("app.spec", "is missing"))?;
     match &spec.app_payload {
         Some(AppPayload::Container(container)) => {
@@ -39,7 +39,7 @@ pub(super) async fn read(
         Some(AppPayload::Pod(_)) => {
             return Err(invalid(
                 "app.spec.pod",
-                "cannot be run here: this server runs apps as processes of its own machine; leave out the pod template",
+                "is not supported: this server runs apps as processes on its own machine. Leave out the pod template",
             ));
         }
         None => return Err(invalid("app.spec.container", "is missing")),
@@ -51,7 +51,7 @@ pub(super) async fn read(
             | DesiredState::DESIRED_STATE_STARTED
             | DesiredState::DESIRED_STATE_ACTIVE,
         ) => true,
-        None => return Err(invalid("app.spec.desired_state", "is not a state that there is")),
+        None => return Err(invalid("app.spec.desired_state", "is not a known state")),
     };
     if wanted && let Some(why) = plane.apps.refusal() {
         return Err(ConnectError::failed_precondition(why));

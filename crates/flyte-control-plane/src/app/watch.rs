@@ -1,4 +1,4 @@
-//! Changes of apps, as they happen.
+//! The stream of changes of apps.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,18 +14,18 @@ use crate::ControlPlane;
 use flyte_runs::Watcher;
 use flyte_store::{AppId, AppQuery, AppRecord};
 
-/// How many apps are read at a time.
-const PAGE: u32 = 1000;
+/// The number of apps that are read at a time.
+const PAGE_SIZE: u32 = 1000;
 
-/// What is watched.
+/// The apps to watch.
 pub(super) enum Watched {
     App(AppId),
-    Place { project: Option<String>, domain: Option<String> },
+    ProjectDomain { project: Option<String>, domain: Option<String> },
 }
 
 impl Watched {
-    pub(super) fn place((project, domain): (Option<String>, Option<String>)) -> Self {
-        Self::Place { project, domain }
+    pub(super) fn project_domain((project, domain): (Option<String>, Option<String>)) -> Self {
+        Self::ProjectDomain { project, domain }
     }
 
     async fn read(&self, plane: &ControlPlane) -> Result<BTreeMap<AppId, AppRecord>, ConnectError> {
@@ -35,11 +35,11 @@ impl Watched {
                 let record = plane.store.app_by_id(id).await.map_err(store_error)?;
                 found.extend(record.map(|record| (id.clone(), record)));
             }
-            Self::Place { project, domain } => {
+            Self::ProjectDomain { project, domain } => {
                 let mut query = AppQuery {
                     project: project.clone(),
                     domain: domain.clone(),
-                    limit: PAGE,
+                    limit: PAGE_SIZE,
                     ..AppQuery::default()
                 };
                 loop {
@@ -60,16 +60,16 @@ struct Watch {
     plane: Arc<ControlPlane>,
     watched: Watched,
     watcher: Watcher,
-    /// What was told; `None` before anything was.
+    /// The apps as they were last sent; `None` before the first message.
     known: Option<BTreeMap<AppId, AppRecord>>,
 }
 
-/// First how each app stands, as an update; then each change. Ends with the server.
+/// Sends an update for each existing app, and then each change. Ends when the server stops.
 pub(super) fn events(
     plane: Arc<ControlPlane>,
     watched: Watched,
 ) -> impl Stream<Item = Result<WatchResponse, ConnectError>> + Send + use<> {
-    // From before the first look: a change after that is read by the next one.
+    // The watcher starts before the first read, so no later change is missed.
     let watcher = plane.apps.watch();
     let watch = Watch { plane, watched, watcher, known: None };
     stream::try_unfold(watch, async |mut watch: Watch| {

@@ -12,10 +12,10 @@ use crate::ControlPlane;
 use flyte_runs::data::outputs_uri;
 use flyte_store::Action;
 
-/// What the action was given, and, once it has succeeded, what came of it.
+/// The inputs of the action and, after it has succeeded, its outputs.
 ///
 /// # Errors
-/// `not_found` where the inputs are gone; its message has the word `inputs`, which the published client looks for.
+/// `not_found` if the inputs do not exist. The message has the word `inputs`, which the published client looks for.
 pub(super) async fn of_action(
     plane: &ControlPlane,
     action: &Action,
@@ -42,8 +42,8 @@ pub(super) async fn of_action(
     })
 }
 
-/// The message at a native URL; `None` where there is none. A client may have named the URL: what is not of the action's own
-/// project and domain is not read for it.
+/// The message at a native URL; `None` if there is no object. A client may have named the URL, so it must be in the project and
+/// domain of the action.
 async fn read<M: Message>(
     plane: &ControlPlane,
     action: &Action,
@@ -52,7 +52,7 @@ async fn read<M: Message>(
 ) -> Result<Option<M>, ConnectError> {
     let elsewhere = || {
         ConnectError::failed_precondition(format!(
-            "the {what} of the action are at {uri}, which is not among the objects of its project and domain here"
+            "the {what} of the action are at {uri}, which is outside of its project and domain"
         ))
     };
     let key = plane.objects.key_of(uri).map_err(|_| elsewhere())?;

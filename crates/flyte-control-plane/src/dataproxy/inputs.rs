@@ -1,7 +1,7 @@
-//! `flyteidl2.task.Inputs` as they came, byte by byte.
+//! The encoded bytes of `flyteidl2.task.Inputs`.
 //!
-//! Encoding a message anew may order the entries of its maps anew, and the same inputs would then be others. So they are kept
-//! and hashed as the caller encoded them.
+//! Encoding a message again may change the order of its map entries, and then the hash. So the bytes of the caller are stored
+//! and hashed.
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,9 +15,9 @@ const LITERALS: u64 = 1;
 /// `NamedLiteral.name`.
 const NAME: u64 = 1;
 
-/// The inputs in an encoded `UploadInputsRequest`, empty where there are none; `None` where the bytes are no message.
+/// The inputs in an encoded `UploadInputsRequest`; empty if it has none. `None` if the bytes are not a valid message.
 pub(super) fn of_request(request: &[u8]) -> Option<Vec<u8>> {
-    // More than one would be merged, which is to append them.
+    // Protobuf merges a repeated message field. Appending the bytes does the same.
     let inputs = fields(request).filter_map(|field| match field {
         Some((INPUTS, inputs)) => Some(Some(inputs)),
         Some(_) => None,
@@ -26,13 +26,13 @@ pub(super) fn of_request(request: &[u8]) -> Option<Vec<u8>> {
     inputs.collect::<Option<Vec<_>>>().map(|inputs| inputs.concat())
 }
 
-/// What the object of these inputs is named by: the SHA-256 of all of them.
+/// The name of the object of these inputs: their SHA-256.
 pub(super) fn address(inputs: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, inputs).as_ref())
 }
 
-/// What tells the inputs apart when results are looked for in the cache, without those that the task ignores for that: their
-/// FNV-64a, as the published server makes it. Never empty, since clients take that for missing.
+/// The hash of the inputs for the cache key, without the ignored inputs: FNV-64a, like the published server. Never empty,
+/// because clients treat an empty hash as missing.
 pub(crate) fn hash(inputs: &[u8], ignored: &[String]) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for (_, literal) in fields(inputs).flatten().filter(|(number, _)| *number == LITERALS) {
@@ -47,7 +47,7 @@ pub(crate) fn hash(inputs: &[u8], ignored: &[String]) -> String {
     URL_SAFE_NO_PAD.encode(hash.to_be_bytes())
 }
 
-/// The fields of an encoded message that have a length, with their numbers; the last is `None` where the rest is no message.
+/// The length-delimited fields of an encoded message, with their numbers. The last is `None` if the rest is not valid.
 fn fields(message: &[u8]) -> impl Iterator<Item = Option<(u64, &[u8])>> {
     let mut rest = message;
     std::iter::from_fn(move || {
@@ -65,7 +65,7 @@ fn fields(message: &[u8]) -> impl Iterator<Item = Option<(u64, &[u8])>> {
     })
 }
 
-/// The next field, `Some(None)` where it has no length.
+/// The next field; `Some(None)` if it is not length-delimited.
 fn next<'a>(rest: &mut &'a [u8]) -> Option<Option<(u64, &'a [u8])>> {
     let tag = varint(rest)?;
     match tag & 7 {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_kept_as_they_came() {
+    fn the_bytes_of_the_caller_are_kept() {
         let request = UploadInputsRequest {
             inputs: inputs(&["x", "y"]).into(),
             base_dir: "elsewhere".to_owned(),
@@ -127,12 +127,12 @@ mod tests {
         let raw = of_request(&request.encode_to_vec()).unwrap();
         assert_eq!(raw, inputs(&["x", "y"]).encode_to_vec());
         assert_eq!(of_request(&[]), Some(Vec::new()));
-        assert_eq!(of_request(b"\x32\x05abc"), None, "shorter than it says");
+        assert_eq!(of_request(b"\x32\x05abc"), None, "the field is shorter than its length");
         assert_ne!(address(&raw), address(&[]));
     }
 
     #[test]
-    fn what_the_cache_ignores_is_not_hashed() {
+    fn ignored_inputs_are_not_hashed() {
         let hashed = |names: &[&str], ignored: &[&str]| {
             let ignored: Vec<_> = ignored.iter().map(ToString::to_string).collect();
             hash(&inputs(names).encode_to_vec(), &ignored)

@@ -1,4 +1,4 @@
-//! What can be downloaded by a link: reports of actions, the code of tasks.
+//! The objects of download links: reports of actions, and code bundles of tasks.
 
 use connectrpc::ConnectError;
 use flyte_idl::flyteidl2::{
@@ -7,16 +7,16 @@ use flyte_idl::flyteidl2::{
     task::TaskSpec,
 };
 
-use super::super::{invalid, object_error, place, run, store_error, task::decode};
+use super::super::{invalid, object_error, project_domain, run, store_error, task::decode};
 use crate::ControlPlane;
 use flyte_access::{Caller, policy};
 use flyte_objects::ObjectKey;
 use flyte_store::{ActionKind, TaskId};
 
-/// Flags after which a task's arguments name its code.
+/// The flags of a task's arguments that are followed by the URL of its code bundle.
 const BUNDLE_FLAGS: [&str; 2] = ["--tgz", "--pkl"];
 
-/// The object that a request asks for; it is there.
+/// The existing object that a request asks for.
 ///
 /// # Errors
 /// `invalid_argument` and `not_found`.
@@ -31,7 +31,7 @@ pub(super) async fn object(
             let action = run::action(plane, "action_attempt_id.action_id", id.action_id.as_option()).await?;
             let attempt = if id.attempt == 0 { action.attempts } else { id.attempt };
             match action.cached_outputs {
-                // Nothing was run: the report is that of the action whose result was taken.
+                // The result came from the cache, so the report is that of the cached action.
                 Some(outputs) if attempt == action.attempts => format!("{outputs}/report.html"),
                 _ => format!("{}/report.html", action.output_prefix(attempt)),
             }
@@ -46,7 +46,7 @@ pub(super) async fn object(
             spec.as_ref().and_then(bundle).ok_or_else(no_bundle)?
         }
         (Some(ArtifactType::ARTIFACT_TYPE_CODE_BUNDLE), Some(Source::TaskId(id))) => {
-            place::check(plane, "task_id", &id.project, &id.domain).await?;
+            project_domain::check(plane, "task_id", &id.project, &id.domain).await?;
             let id = TaskId {
                 project: id.project.clone(),
                 domain: id.domain.clone(),
@@ -65,7 +65,7 @@ pub(super) async fn object(
         (_, Some(_)) => return Err(invalid("source", "has no artifact of this type")),
     };
     let missing = || ConnectError::not_found(format!("there is nothing to download at {uri}"));
-    // A task's author names its code: what the caller may not see stays unseen.
+    // The task's author names the URL, so the caller must have access to its project.
     let key = plane.objects.key_of(&uri).map_err(|_| missing())?;
     if !policy::may_see(caller, key.project(), Some(key.domain())) {
         return Err(missing());

@@ -1,4 +1,4 @@
-//! Names of API keys, and the `client_id` that is made from one.
+//! Names of API keys, and the `client_id` that is derived from a name.
 
 use connectrpc::ConnectError;
 use uuid::Uuid;
@@ -55,8 +55,8 @@ pub(super) fn check_client_id(new: &NewKey, fields: Fields) -> Result<String, Co
     if reserved::is_reserved(&id) {
         return Err(invalid(field, "makes a client_id that the server uses itself: choose another one"));
     }
-    // Subjects of people are UUIDs; a resource server that does not look at what kind a subject is must not mistake a key
-    // for a person (RFC 9068 section 5).
+    // Subjects of users are UUIDs. A resource server that does not check the kind of the subject must not mistake a key for a
+    // user (RFC 9068 section 5).
     if Uuid::try_parse(&id).is_ok() {
         return Err(invalid(field, "cannot be a UUID"));
     }

@@ -17,9 +17,9 @@ use super::message::decode;
 use crate::{
     ControlPlane,
     cache_key::{self, Inputs},
-    invalid, object_error, place,
+    invalid, object_error,
     project::check_id,
-    store_error,
+    project_domain, store_error,
     unsupported::{self, Feature},
 };
 use flyte_access::Caller;
@@ -30,7 +30,7 @@ use flyte_store::{Action, Creator, CreatorKind, Run, RunId, TaskId, TaskRef};
 /// The most labels, annotations or environment variables of a run.
 const MAX_ENTRIES: usize = 256;
 
-/// Starts the run of a request for a caller; returns it with its root action.
+/// Creates the run of a request. Returns the run and its root action.
 pub(super) async fn create(
     plane: &ControlPlane,
     caller: &Caller,
@@ -41,7 +41,7 @@ pub(super) async fn create(
         return Err(ConnectError::failed_precondition(why));
     }
     let id = run_id(request.id)?;
-    place::check(plane, "id", &id.project, &id.domain).await?;
+    project_domain::check(plane, "id", &id.project, &id.domain).await?;
     let mut spec = request.run_spec.into_option().unwrap_or_default();
     check_spec(&spec)?;
     unsupported::check_run("run_spec", &spec)?;
@@ -50,7 +50,7 @@ pub(super) async fn create(
     }
     let (task, task_spec) = task(plane, request.task, &id).await?;
     let output_base = output_base(plane, &id, &spec)?;
-    // Before anything is written for a run that cannot be: its inputs may be large.
+    // This check comes before the inputs are stored, because they may be large.
     if plane.runs.run(&id).await.map_err(store_error)?.is_some() {
         return Err(ConnectError::already_exists(format!("run {:?} already exists", id.name)));
     }
@@ -62,14 +62,14 @@ pub(super) async fn create(
     plane.runs.create(new).await.map_err(store_error)
 }
 
-/// Who starts the run. Not a run: what that calls is its own.
+/// The creator of the run. A run cannot create another run: it enqueues actions of its own.
 fn creator(caller: &Caller) -> Result<Creator, ConnectError> {
     let kind = match caller.principal {
         PrincipalKind::Person => CreatorKind::Person,
         PrincipalKind::ApiKey => CreatorKind::ApiKey,
         PrincipalKind::Federated => CreatorKind::Federated,
         PrincipalKind::Run => {
-            return Err(ConnectError::permission_denied("a run's identity starts no runs of its own"));
+            return Err(ConnectError::permission_denied("a run's identity cannot create another run"));
         }
     };
     Ok(Creator {
@@ -118,7 +118,7 @@ fn check_spec(spec: &RunSpec) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// The task that the run calls. A specification that names no project is of the run's.
+/// The task of the run. A task specification without a project belongs to the run's project.
 async fn task(
     plane: &ControlPlane,
     task: Option<Task>,
@@ -161,7 +161,7 @@ async fn deployed(plane: &ControlPlane, id: TaskIdentifier) -> Result<(TaskRef, 
     Ok((TaskRef { project, domain, name, version }, spec))
 }
 
-/// What a task's specification says that it is.
+/// The reference to a task in its specification.
 pub(crate) fn task_ref(spec: &TaskSpec, run: &RunId) -> Result<TaskRef, ConnectError> {
     let template =
         spec.task_template.as_option().ok_or_else(|| invalid("task_spec.task_template", "is missing"))?;
@@ -178,7 +178,7 @@ pub(crate) fn task_ref(spec: &TaskSpec, run: &RunId) -> Result<TaskRef, ConnectE
     })
 }
 
-/// The prefix of all that the run's actions give.
+/// The URL prefix of the outputs of the run's actions.
 fn output_base(plane: &ControlPlane, run: &RunId, spec: &RunSpec) -> Result<String, ConnectError> {
     match spec.run_base_dir.trim_end_matches('/') {
         "" => plane
@@ -198,7 +198,7 @@ fn output_base(plane: &ControlPlane, run: &RunId, spec: &RunSpec) -> Result<Stri
     }
 }
 
-/// Where the root action's inputs are, put there if the request has them, and the task's key with them in the cache.
+/// Stores the inputs of the request, if it has any. Returns the URL of the root action's inputs, and the cache key.
 async fn inputs(
     plane: &ControlPlane,
     run: &RunId,

@@ -1,4 +1,4 @@
-//! What actions take and give.
+//! The inputs and outputs of actions.
 
 use buffa::Message as _;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use flyte_audit::Kind;
 use flyte_runs::data::outputs_uri;
 use flyte_store::{self, ActionKind};
 
-/// The action's inputs; nothing where it has none.
+/// The inputs of the action; empty if it has none.
 pub(super) async fn inputs(
     plane: &ControlPlane,
     action: &flyte_store::Action,
@@ -27,7 +27,7 @@ pub(super) async fn inputs(
     }
 }
 
-/// The action's outputs; nothing where it has none, or none yet.
+/// The outputs of the action; empty if it has none, or none yet.
 pub(super) async fn outputs(
     plane: &ControlPlane,
     action: &flyte_store::Action,
@@ -43,11 +43,11 @@ async fn read<M: buffa::Message + Default>(
     action: &flyte_store::Action,
     uri: &str,
 ) -> Result<M, ConnectError> {
-    // What a task says is where it lies is not read elsewhere for it.
+    // A task names the URL, so only objects of its own project and domain are read.
     let key = plane.objects.key_of(uri).map_err(object_error)?;
     if !key.is_in(&action.id.run.project, &action.id.run.domain) {
         return Err(ConnectError::failed_precondition(format!(
-            "{} has data outside of its domain",
+            "the data of {} is outside of its project and domain",
             action.id
         )));
     }
@@ -56,7 +56,7 @@ async fn read<M: buffa::Message + Default>(
     Ok(message.unwrap_or_default())
 }
 
-/// A person's answer as the waiting task reads it.
+/// Converts the payload of a signal to a literal.
 pub(super) fn payload(payload: &EventPayload) -> Result<Literal, ConnectError> {
     let value: primitive::Value = match &payload.value {
         Some(event_payload::Value::BoolValue(value)) => primitive::Value::Boolean(*value),
@@ -70,7 +70,7 @@ pub(super) fn payload(payload: &EventPayload) -> Result<Literal, ConnectError> {
     Ok(Literal { value: Some(scalar.into()), ..Literal::default() })
 }
 
-/// Answers the condition `action` for a caller, with a value of the type that it waits for.
+/// Signals a condition with a value, which must have the type of the condition.
 pub(crate) async fn signal(
     plane: &ControlPlane,
     caller: &Caller,
@@ -78,7 +78,10 @@ pub(crate) async fn signal(
     value: &Literal,
 ) -> Result<(), ConnectError> {
     if action.kind != ActionKind::Condition {
-        return Err(ConnectError::failed_precondition(format!("{} waits for nobody's answer", action.id)));
+        return Err(ConnectError::failed_precondition(format!(
+            "{} is not a condition, so it cannot be signalled",
+            action.id
+        )));
     }
     let spec = plane.runs.action_spec(&action.id).await.map_err(store_error)?.unwrap_or_default();
     let condition: ConditionAction = decode(&spec)?;

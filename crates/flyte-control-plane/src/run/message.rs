@@ -1,4 +1,4 @@
-//! Runs and actions as messages.
+//! Converts runs and actions to messages.
 
 use buffa::{EnumValue, Inline, MessageField};
 use buffa_types::google::protobuf::Timestamp;
@@ -21,7 +21,7 @@ use flyte_store::{
     self, ActionId, ActionKind, Attempt, CacheStatus, CreatorKind, Failure, FailureKind, Phase, RunId,
 };
 
-/// Makes messages of records.
+/// Converts records to messages.
 pub(crate) struct Messages<'a> {
     plane: &'a ControlPlane,
     actors: Actors<'a>,
@@ -114,7 +114,7 @@ impl<'a> Messages<'a> {
         })
     }
 
-    /// What the task that called the action hears of it.
+    /// The update for the parent of the action.
     pub(crate) fn update(&self, action: &flyte_store::Action) -> Result<ActionUpdate, ConnectError> {
         let failed = matches!(action.phase, Phase::Failed | Phase::TimedOut);
         let value = match &action.signal {
@@ -128,7 +128,7 @@ impl<'a> Messages<'a> {
                 Some(failure) if failed => MessageField::some(execution_error(failure)),
                 _ => MessageField::none(),
             },
-            // Where they will be, until they are there: the published runtime complains of a call that has none.
+            // Before the task has outputs, this is their future URI. The published runtime rejects an update without one.
             output_uri: self.plane.objects.for_command(&match action.kind {
                 ActionKind::Task if action.output_uri.is_empty() => {
                     action.output_prefix(action.attempts.max(1))
@@ -231,7 +231,7 @@ impl<'a> Messages<'a> {
         Ok(SignalInfo { signalled_by, output, ..SignalInfo::default() })
     }
 
-    /// Who that is, as far as it can be told. Where the kind is not kept, it is a person's account or no person.
+    /// The identity of a subject. If the kind was not stored, a subject without an account counts as an API key.
     async fn identity(
         &mut self,
         subject: &str,
@@ -250,12 +250,12 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// A phase as a message has it: the numbers are the same.
+/// Converts a phase. The numbers are the same.
 pub(crate) fn phase(phase: Phase) -> EnumValue<ActionPhase> {
     EnumValue::from(phase as i32)
 }
 
-/// A moment as a message has it.
+/// Converts a time.
 pub(crate) fn timestamp(at: UnixMillis) -> MessageField<Timestamp, Inline<Timestamp>> {
     MessageField::some(Timestamp {
         seconds: at.div_euclid(1000),
@@ -268,7 +268,7 @@ fn optional(at: Option<UnixMillis>) -> MessageField<Timestamp, Inline<Timestamp>
     at.map_or_else(MessageField::none, timestamp)
 }
 
-/// Reads back what was stored.
+/// Decodes a stored message.
 pub(crate) fn decode<M: buffa::Message + Default>(stored: &Bytes) -> Result<M, ConnectError> {
     M::decode_from_slice(stored).map_err(|error| {
         tracing::error!(%error, "a stored message cannot be read");
@@ -279,7 +279,7 @@ pub(crate) fn decode<M: buffa::Message + Default>(stored: &Bytes) -> Result<M, C
 fn status(action: &flyte_store::Action) -> ActionStatus {
     ActionStatus {
         phase: phase(action.phase),
-        // Until it was begun, when it was called: clients reckon from here how long it has been going on.
+        // Before the action starts, this is its creation time. Clients compute the duration from it.
         start_time: timestamp(action.started_at.unwrap_or(action.created_at)),
         end_time: optional(action.ended_at),
         attempts: action.attempts,
@@ -321,7 +321,7 @@ fn execution_error(failure: &Failure) -> ExecutionError {
 }
 
 fn attempt(action: &flyte_store::Action, attempt: &Attempt) -> ActionAttempt {
-    // The action's status is that of its last attempt; those before it found nothing, for they were run.
+    // The cache status belongs to the last attempt. Earlier attempts ran, so they were cache misses.
     let cached = match action.cache_status {
         status if attempt.number == action.attempts => status,
         CacheStatus::Hit | CacheStatus::Populated => CacheStatus::Miss,
@@ -354,7 +354,7 @@ fn attempt(action: &flyte_store::Action, attempt: &Attempt) -> ActionAttempt {
     }
 }
 
-/// A status as a message has it: the numbers are the same.
+/// Converts a cache status. The numbers are the same.
 fn cache_status(status: CacheStatus) -> EnumValue<CatalogCacheStatus> {
     EnumValue::from(status as i32)
 }

@@ -1,4 +1,4 @@
-//! What a listing asks for: filters, order and page.
+//! Reads the filters, order and page of list requests.
 
 use connectrpc::ConnectError;
 use flyte_idl::flyteidl2::common::{Filter, ListRequest, filter::Function};
@@ -7,7 +7,7 @@ use crate::{invalid, list_request};
 use flyte_model::clock::UnixMillis;
 use flyte_store::{ActionKind, ActionQuery, LabelCondition, Phase, RunQuery, RunSortKey, Span};
 
-/// What a filter of any listing here asks for.
+/// The condition of a filter.
 enum Condition<'a> {
     Phases { not: bool, phases: Vec<Phase> },
     From(UnixMillis),
@@ -37,12 +37,12 @@ fn condition(filter: &Filter) -> Result<Condition<'_>, ConnectError> {
     let refused = |what: &str| invalid(&format!("filters: {field}"), what);
     let one = || match filter.values.as_slice() {
         [value] => Ok(value.as_str()),
-        _ => Err(refused("is compared with one value")),
+        _ => Err(refused("needs exactly one value")),
     };
-    let function = filter.function.as_known().ok_or_else(|| refused("has a function that there is not"))?;
+    let function = filter.function.as_known().ok_or_else(|| refused("has an unknown function"))?;
     Ok(match (field, function) {
         ("phase", Function::EQUAL | Function::NOT_EQUAL) => {
-            // Clients give the number's digits as values of their own.
+            // Clients send each digit of the number as a separate value.
             let phases = vec![phase(&filter.values.concat()).ok_or_else(|| refused("is not a phase"))?];
             Condition::Phases { not: function == Function::NOT_EQUAL, phases }
         }
@@ -55,23 +55,24 @@ fn condition(filter: &Filter) -> Result<Condition<'_>, ConnectError> {
             }
         }
         ("created_at" | "updated_at", _) => {
-            let at: jiff::Timestamp = one()?.parse().map_err(|_| refused("is no time as RFC 3339 has it"))?;
+            let at: jiff::Timestamp =
+                one()?.parse().map_err(|_| refused("is not a time in RFC 3339 format"))?;
             let at = at.as_millisecond();
             match function {
                 Function::GREATER_THAN_OR_EQUAL => Condition::From(at),
                 Function::GREATER_THAN => Condition::From(at.saturating_add(1)),
                 Function::LESS_THAN => Condition::To(at),
                 Function::LESS_THAN_OR_EQUAL => Condition::To(at.saturating_add(1)),
-                _ => return Err(refused("is compared by less than and greater than")),
+                _ => return Err(refused("can only be compared with less than and greater than")),
             }
         }
         (_, Function::EXISTS) => Condition::Exists,
         (_, Function::EQUAL) => Condition::Equal(one()?),
-        _ => return Err(refused("is compared by EQUAL only")),
+        _ => return Err(refused("can only be compared with EQUAL")),
     })
 }
 
-/// The phase of this number or name.
+/// The phase with this number or name.
 fn phase(value: &str) -> Option<Phase> {
     if let Ok(number) = value.parse() {
         return Phase::from_number(number);
@@ -100,16 +101,16 @@ fn narrow(span: &mut Span, condition: &Condition<'_>) {
     }
 }
 
-/// A condition on a field that can have one value; two different values let nothing through.
-fn equal(field: &str, place: &mut Option<String>, value: &str) -> Result<(), ConnectError> {
-    if place.as_deref().is_some_and(|given| given != value) {
+/// Sets the condition on a field with one value. A second, different value is an error.
+fn equal(field: &str, slot: &mut Option<String>, value: &str) -> Result<(), ConnectError> {
+    if slot.as_deref().is_some_and(|given| given != value) {
         return Err(invalid(&format!("filters: {field}"), "is compared with two different values"));
     }
-    *place = Some(value.to_owned());
+    *slot = Some(value.to_owned());
     Ok(())
 }
 
-/// What a listing of runs asks for.
+/// The query of a list request for runs.
 pub(super) fn runs(request: &ListRequest) -> Result<RunQuery, ConnectError> {
     let mut query = RunQuery {
         limit: list_request::limit(request),
@@ -151,7 +152,7 @@ pub(super) fn runs(request: &ListRequest) -> Result<RunQuery, ConnectError> {
     Ok(query)
 }
 
-/// What a listing of actions asks for.
+/// The query of a list request for actions.
 pub(super) fn actions(request: &ListRequest) -> Result<ActionQuery, ConnectError> {
     let mut query = ActionQuery {
         limit: list_request::limit(request),
@@ -176,7 +177,7 @@ pub(super) fn actions(request: &ListRequest) -> Result<ActionQuery, ConnectError
                     "1" | "TASK" => ActionKind::Task,
                     "2" | "TRACE" => ActionKind::Trace,
                     "3" | "CONDITION" => ActionKind::Condition,
-                    _ => return Err(invalid("filters: action_type", "is not a type that there is")),
+                    _ => return Err(invalid("filters: action_type", "is not a known type")),
                 };
                 if query.kind.replace(kind).is_some_and(|given| given != kind) {
                     return Err(invalid("filters: action_type", "is compared with two different values"));
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_clients_filters_are_understood() {
+    fn filters_of_the_published_client_are_accepted() {
         let found = query(&[
             filter(Function::VALUE_IN, "phase", &["4", "ACTION_PHASE_FAILED", "queued"]),
             filter(Function::EQUAL, "task_name", &["env.main"]),
@@ -236,13 +237,13 @@ mod tests {
         assert_eq!(found.labels[0].value.as_deref(), Some("a"));
         assert_eq!((found.labels[1].key.as_str(), &found.labels[1].value), ("x.y", &None));
         assert_eq!((found.limit, found.sort_key, found.descending), (100, RunSortKey::CreatedAt, false));
-        // It passes a string where a list is due, whose members are then its characters.
+        // The published client passes a string instead of a list, so each character becomes a value.
         let found = query(&[filter(Function::EQUAL, "phase", &["1", "0"])]).unwrap();
         assert_eq!(found.phases, [Phase::Recovered]);
     }
 
     #[test]
-    fn other_filters_are_refused_by_name() {
+    fn errors_name_the_rejected_filter() {
         for (filters, field) in [
             (vec![filter(Function::EQUAL, "phase", &["99"])], "phase"),
             (vec![filter(Function::EQUAL, "colour", &["red"])], "colour"),

@@ -1,4 +1,4 @@
-//! Which runs a request is about, and the streams of runs and actions.
+//! The query of ListRuns, and the streams of runs and actions.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -26,31 +26,30 @@ use flyte_access::Caller;
 use flyte_model::clock::UnixMillis;
 use flyte_store::{self, ActionId, ActionQuery, RunId, RunQuery, RunSortKey, Span};
 
-/// How many actions or runs one look reads.
-const LOOK: u32 = 500;
-/// How many of the latest runs a watch of runs begins with.
-const LATEST: u32 = 100;
+/// The number of actions or runs that are read at a time.
+const PAGE_SIZE: u32 = 500;
+/// The number of latest runs that a watch of runs sends first.
+const MAX_INITIAL_RUNS: u32 = 100;
 
-/// Adds a condition that the caller, or the request, makes; `false` where it contradicts the one that is there, so that
-/// nothing meets both.
-fn confine(place: &mut Option<String>, wanted: Option<&str>) -> bool {
-    match (place.as_deref(), wanted.filter(|wanted| !wanted.is_empty())) {
+/// Adds a condition. Returns `false` if it contradicts the existing one, so that nothing can match both.
+fn confine(condition: &mut Option<String>, wanted: Option<&str>) -> bool {
+    match (condition.as_deref(), wanted.filter(|wanted| !wanted.is_empty())) {
         (_, None) => true,
         (None, Some(wanted)) => {
-            *place = Some(wanted.to_owned());
+            *condition = Some(wanted.to_owned());
             true
         }
         (Some(own), Some(wanted)) => own == wanted,
     }
 }
 
-/// Keeps a query to what the caller sees.
+/// Limits a query to the project and domain of the caller.
 fn confine_to(caller: &Caller, query: &mut RunQuery) -> bool {
     confine(&mut query.project, caller.limit.project.as_deref())
         && confine(&mut query.domain, caller.limit.domain.as_deref())
 }
 
-/// The query of a listing; `None` where nothing can meet it.
+/// The query of a list request; `None` if nothing can match it.
 pub(super) fn run_query(
     caller: &Caller,
     request: &ListRunsRequest,
@@ -84,7 +83,7 @@ pub(super) fn run_query(
     Ok((possible && confine_to(caller, &mut query)).then_some(query))
 }
 
-/// The run in full, each time its root action changes; ends with that.
+/// Sends the run details each time the root action changes. Ends with the root action.
 pub(super) async fn watch_run(
     plane: &Arc<ControlPlane>,
     id: RunId,
@@ -106,7 +105,7 @@ pub(super) async fn watch_run(
     }))
 }
 
-/// The action in full, each time it changes; ends with it.
+/// Sends the action details each time the action changes. Ends with the action.
 pub(super) fn watch_action(
     plane: &Arc<ControlPlane>,
     run: flyte_store::Run,
@@ -131,19 +130,19 @@ pub(super) fn watch_action(
     }))
 }
 
-/// A look that brought nothing.
+/// The result of a read that found nothing new.
 fn nothing<S, M>(state: S) -> Look<S, M> {
     Look { state, messages: Vec::new(), next: Next::Wait }
 }
 
-/// The action's version where it is not the one seen last, and what follows.
+/// The version of the action if it has changed since `seen`, and the next step.
 async fn news(plane: &ControlPlane, id: &ActionId, seen: i64) -> Result<Option<(i64, Next)>, ConnectError> {
     let action = plane.runs.action(id).await.map_err(store_error)?.ok_or_else(|| no_action(id))?;
     let next = if action.phase.is_terminal() { Next::End } else { Next::Wait };
     Ok((action.version != seen).then_some((action.version, next)))
 }
 
-/// All actions of a run, and then those that change; ends with the run.
+/// Sends all actions of a run, and then each action that changes. Ends with the run.
 pub(super) async fn watch_actions(
     plane: &Arc<ControlPlane>,
     id: RunId,
@@ -156,15 +155,16 @@ pub(super) async fn watch_actions(
         let (run, wanted) = (run.clone(), wanted.clone());
         async move {
             let root = ActionId::root(run.id.clone());
-            // Before the changes are read: what changes later is read when it is told.
+            // This comes before the changes are read. The watcher reports later changes.
             let ended = plane
                 .runs
                 .action(&root)
                 .await
                 .map_err(store_error)?
                 .is_none_or(|root| root.phase.is_terminal());
-            let actions = plane.runs.actions_since(&run.id, None, seen, LOOK).await.map_err(store_error)?;
-            let next = match actions.len() < LOOK as usize {
+            let actions =
+                plane.runs.actions_since(&run.id, None, seen, PAGE_SIZE).await.map_err(store_error)?;
+            let next = match actions.len() < PAGE_SIZE as usize {
                 false => Next::More,
                 true if ended => Next::End,
                 true => Next::Wait,
@@ -191,7 +191,7 @@ pub(super) async fn watch_actions(
     }))
 }
 
-/// Whether an action is one that a listing would have.
+/// Whether an action matches the query.
 fn meets(wanted: &ActionQuery, action: &flyte_store::Action) -> bool {
     let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
     let within = |span: Span, at: UnixMillis| {
@@ -207,16 +207,16 @@ fn meets(wanted: &ActionQuery, action: &flyte_store::Action) -> bool {
         && within(wanted.updated, action.updated_at)
 }
 
-/// Where a watch of runs has come to.
+/// The progress of a watch of runs.
 #[derive(Clone, Default)]
 struct SeenRuns {
-    /// The latest change that was sent; `None` before the first look.
+    /// The time of the latest change that was sent, in milliseconds; `None` before the first read.
     at: Option<UnixMillis>,
-    /// Versions of the root actions that changed at that moment and were sent.
+    /// The versions of the sent root actions that changed at that time.
     then: HashMap<RunId, i64>,
 }
 
-/// The latest runs, and then those that change. Ends only with the server.
+/// Sends the latest runs, and then each run that changes. Ends when the server stops.
 pub(super) fn watch_runs(
     plane: &Arc<ControlPlane>,
     caller: &Arc<Caller>,
@@ -226,7 +226,7 @@ pub(super) fn watch_runs(
     let possible = match &request.target {
         None | Some(Target::Org(_)) => true,
         Some(Target::ClusterId(_)) => {
-            return Err(invalid("cluster_id", "is nothing that runs are watched by here"));
+            return Err(invalid("cluster_id", "is not supported by this server"));
         }
         Some(Target::ProjectId(id)) => {
             confine(&mut wanted.project, Some(&id.name)) && confine(&mut wanted.domain, Some(&id.domain))
@@ -248,7 +248,7 @@ pub(super) fn watch_runs(
             }
             let mut runs = match seen.at {
                 None => {
-                    let latest = RunQuery { descending: true, limit: LATEST, ..wanted };
+                    let latest = RunQuery { descending: true, limit: MAX_INITIAL_RUNS, ..wanted };
                     let mut runs = plane.runs.list(&latest).await.map_err(store_error)?.0;
                     runs.reverse();
                     runs
@@ -282,11 +282,12 @@ async fn changed_since(
     wanted: &RunQuery,
     at: UnixMillis,
 ) -> Result<Vec<(flyte_store::Run, flyte_store::Action)>, ConnectError> {
-    let mut page = RunQuery { updated: Span { from: Some(at), to: None }, limit: LOOK, ..wanted.clone() };
+    let mut page =
+        RunQuery { updated: Span { from: Some(at), to: None }, limit: PAGE_SIZE, ..wanted.clone() };
     let (mut all, mut known) = (Vec::new(), BTreeSet::new());
     loop {
         let (runs, token) = plane.runs.list(&page).await.map_err(store_error)?;
-        // One that changes while pages are read moves to the end of them.
+        // A run that changes while the pages are read moves to the last page.
         all.extend(runs.into_iter().filter(|(run, root)| known.insert((run.id.clone(), root.version))));
         if token.is_empty() {
             return Ok(all);

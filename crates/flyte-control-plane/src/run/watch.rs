@@ -1,4 +1,4 @@
-//! Streams of what stands now, and then of what changes.
+//! Streams that send the current state and then each change.
 
 use std::{collections::VecDeque, future::Future, sync::Arc};
 
@@ -8,28 +8,28 @@ use futures_util::stream;
 use crate::ControlPlane;
 use flyte_runs::Watcher;
 
-/// What one look brought.
+/// The result of one read.
 pub(crate) struct Look<S, M> {
-    /// Where the next look goes on.
+    /// The state from which the next read continues.
     pub(crate) state: S,
-    /// What is to be sent.
+    /// The messages to send.
     pub(crate) messages: Vec<M>,
-    /// What follows.
+    /// The next step.
     pub(crate) next: Next,
 }
 
-/// What follows a look.
+/// The next step after a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Another one at once: there is more than it brought.
+    /// Reads again at once, because there is more.
     More,
-    /// Another one when something has changed.
+    /// Reads again after the next change.
     Wait,
-    /// Nothing: the stream ends.
+    /// Ends the stream.
     End,
 }
 
-/// A stream in the making.
+/// The state of a stream.
 struct Following<S, M, F> {
     plane: Arc<ControlPlane>,
     watcher: Watcher,
@@ -39,8 +39,8 @@ struct Following<S, M, F> {
     next: Next,
 }
 
-/// Looks at once, and again whenever something has changed; sends what that brings. A slow consumer is waited for and then
-/// gets what stands at that time. When the server stops, the stream ends in an error that makes clients come back.
+/// Calls `look` at once and after each change, and sends the messages. A slow reader gets the state at the time when it reads
+/// again. If the server stops, the stream ends with `unavailable`, so that clients watch again.
 pub(crate) fn follow<S, M, F, L>(
     plane: &Arc<ControlPlane>,
     watcher: Watcher,

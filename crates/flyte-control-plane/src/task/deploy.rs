@@ -1,4 +1,4 @@
-//! What a deployment request says, checked.
+//! Reads and checks a deployment request.
 
 use buffa::{Message as _, MessageField};
 use connectrpc::ConnectError;
@@ -7,17 +7,17 @@ use flyte_idl::flyteidl2::{
     trigger::{TriggerSpec, trigger_spec},
 };
 
-use super::super::{actor, invalid, place, unsupported};
+use super::super::{actor, invalid, project_domain, unsupported};
 use crate::ControlPlane;
 use flyte_access::Caller;
 use flyte_store::{NewTask, NewTrigger, Task, TaskId, TriggerId, task_digest};
 
-/// The longest description in listings, in characters; the whole one stays in the specification.
+/// The longest description in lists, in characters. The specification keeps the whole description.
 const MAX_SHORT_DESCRIPTION: usize = 255;
 /// The most triggers of one deployment.
 const MAX_TRIGGERS: usize = 100;
 
-/// A task and its triggers that are to be deployed.
+/// A task and its triggers, ready to be stored.
 pub(super) struct NewDeployment {
     pub(super) task: NewTask,
     pub(super) triggers: Vec<NewTrigger>,
@@ -30,9 +30,9 @@ impl NewDeployment {
         request: &DeployTaskRequest,
     ) -> Result<Self, ConnectError> {
         let id = request.task_id.as_option().ok_or_else(|| invalid("task_id", "is missing"))?;
-        place::check(plane, "task_id", &id.project, &id.domain).await?;
-        place::check_name("task_id.name", &id.name)?;
-        place::check_name("task_id.version", &id.version)?;
+        project_domain::check(plane, "task_id", &id.project, &id.domain).await?;
+        project_domain::check_name("task_id.name", &id.name)?;
+        project_domain::check_name("task_id.version", &id.version)?;
         let spec = request.spec.as_option().ok_or_else(|| invalid("spec", "is missing"))?;
         let template =
             spec.task_template.as_option().ok_or_else(|| invalid("spec.task_template", "is missing"))?;
@@ -79,7 +79,7 @@ impl NewDeployment {
             .collect::<Result<Vec<_>, _>>()?;
         for (n, trigger) in triggers.iter().enumerate() {
             if triggers[..n].iter().any(|other| other.id == trigger.id) {
-                let what = format!("is {:?}, like that of another one", trigger.id.name);
+                let what = format!("is {:?}, which another trigger also has", trigger.id.name);
                 return Err(invalid(&format!("triggers[{n}].name"), &what));
             }
         }
@@ -95,7 +95,7 @@ impl NewDeployment {
 }
 
 fn new_trigger(at: &str, task: &Task, trigger: &TaskTrigger) -> Result<NewTrigger, ConnectError> {
-    place::check_name(&format!("{at}.name"), &trigger.name)?;
+    project_domain::check_name(&format!("{at}.name"), &trigger.name)?;
     let spec = trigger.spec.as_option().cloned().unwrap_or_default();
     let automation = trigger
         .automation_spec

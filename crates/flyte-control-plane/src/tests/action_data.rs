@@ -1,4 +1,4 @@
-//! What an action was given and came to, and links to its report and code.
+//! The inputs and outputs of an action, and download links for its report and code.
 
 use buffa::MessageField;
 use flyte_idl::flyteidl2::{
@@ -15,8 +15,8 @@ use flyte_store::{ActionId, Creator, CreatorKind, RunId, TaskRef};
 const GET_DATA: &str = "/flyteidl2.dataproxy.DataProxyService/GetActionData";
 const CREATE_LINK: &str = "/flyteidl2.dataproxy.DataProxyService/CreateDownloadLink";
 
-/// A server with the run `r1` of Ada's in flytesnacks' development, whose inputs are at `input_uri`, and the directory that
-/// everything is in.
+/// A server and its data directory. The server has Ada's run `r1` in the project flytesnacks, domain development. The inputs of
+/// the run are at `input_uri`.
 async fn server(
     input_uri: impl FnOnce(&ControlPlane) -> String,
     spec: TaskSpec,
@@ -90,7 +90,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn inputs_are_told_at_once_and_outputs_after_success() {
+async fn inputs_are_available_at_once_and_outputs_after_success() {
     let url = |plane: &ControlPlane| {
         plane.objects.native_url("flytesnacks", "development", "inputs/x/inputs.pb").unwrap()
     };
@@ -105,7 +105,7 @@ async fn inputs_are_told_at_once_and_outputs_after_success() {
     server.object("flytesnacks", "runs/r1/a0/1/outputs.pb", outputs.encode_to_vec()).await;
     let answer = get().await.json();
     assert_eq!(answer["inputs"], json!({"literals": [{"name": "x"}]}), "{answer}");
-    assert_eq!(answer["outputs"], json!({}), "it has not ended");
+    assert_eq!(answer["outputs"], json!({}), "the run has not ended");
     server.succeed().await;
     let answer = get().await.json();
     assert_eq!(answer["outputs"], json!({"literals": [{"name": "o0"}]}), "{answer}");
@@ -116,7 +116,7 @@ async fn inputs_are_told_at_once_and_outputs_after_success() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_for_an_answer_is_left_where_it_lies() {
+async fn data_that_is_too_large_for_a_response_is_not_sent() {
     let url = |plane: &ControlPlane| {
         plane.objects.native_url("flytesnacks", "development", "inputs/x/inputs.pb").unwrap()
     };
@@ -147,7 +147,7 @@ async fn a_task_without_inputs_and_outputs_has_none() {
 }
 
 #[tokio::test]
-async fn what_is_not_of_the_actions_project_is_not_read_for_it() {
+async fn data_of_another_project_is_not_read() {
     let url =
         |plane: &ControlPlane| plane.objects.native_url("other", "development", "secret/inputs.pb").unwrap();
     let (_home, server) = server(url, TaskSpec::default()).await;
@@ -163,7 +163,7 @@ async fn what_is_not_of_the_actions_project_is_not_read_for_it() {
 }
 
 #[tokio::test]
-async fn a_link_is_to_the_report_of_the_attempt() {
+async fn a_report_link_downloads_the_report_of_the_attempt() {
     let (_home, server) = server(|_| String::new(), TaskSpec::default()).await;
     server.succeed().await;
     let (_, secret) =
@@ -189,7 +189,7 @@ async fn a_link_is_to_the_report_of_the_attempt() {
 }
 
 #[tokio::test]
-async fn a_link_is_to_the_code_that_the_task_names_where_the_caller_may_see_it() {
+async fn a_code_link_needs_access_to_the_project_of_the_code() {
     let spec = |metadata: &str, args: &[&str]| TaskSpec {
         task_template: MessageField::some(TaskTemplate {
             metadata: MessageField::some(TaskMetadata {
@@ -215,7 +215,7 @@ async fn a_link_is_to_the_code_that_the_task_names_where_the_caller_may_see_it()
         ("", vec!["a0", "--dest", "."], Err("not_found")),
         ("content/none.tar.gz", vec![], Err("not_found")),
     ] {
-        // The URLs are known only once the server is there.
+        // The URLs depend on the data directory of the server, so the run is created after the server.
         let path = home.path().to_owned();
         let absolute = |text: &str| match text.starts_with("content/") {
             true => uri(&format!("flytesnacks/development/{text}")),
@@ -233,7 +233,7 @@ async fn a_link_is_to_the_code_that_the_task_names_where_the_caller_may_see_it()
             Ok(()) => assert_eq!(answer.status, StatusCode::OK, "{metadata} {args:?}: {answer:?}"),
             Err(code) => assert_eq!(answer.error().0, code, "{metadata} {args:?}"),
         }
-        // Who works elsewhere gets no URL of this project's, whatever a task says.
+        // A caller without access to this project gets no URL of it, even if a task names one.
         let (_, secret) = flyte_testing::api_key(&*server.plane.store, "ci", |key| {
             key.rights.limit.project = Some("other".to_owned());
         })

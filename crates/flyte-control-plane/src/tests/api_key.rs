@@ -23,7 +23,7 @@ impl Server {
         answer.json()
     }
 
-    /// The token that a secret gives, or the description of why it gives none.
+    /// The token that the token endpoint issues for a secret, or the description of its error.
     pub(super) async fn token_of(&self, id: &str, secret: &str) -> Result<String, String> {
         let body = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
         let request = Request::post("/oauth2/token")
@@ -49,7 +49,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn a_key_is_made_used_rotated_and_deleted() {
+async fn a_key_is_created_used_rotated_and_deleted() {
     let server = Server::start().await;
     let project = json!({"project": {"id": "p1"}});
     server.ok(CREATE, "Root", project).await;
@@ -64,7 +64,7 @@ async fn a_key_is_made_used_rotated_and_deleted() {
     assert_eq!(made["apiKey"], expected);
     for name in ["my-ci", "My CI"] {
         let found = server.ok(GET_KEY, "Ada", json!({"clientId": name})).await;
-        assert_eq!(found, json!({"apiKey": expected}), "and never the secret");
+        assert_eq!(found, json!({"apiKey": expected}), "the secret is not returned again");
     }
     let first = made["clientSecret"].as_str().unwrap();
     let token = server.token_of("my-ci", first).await.unwrap();
@@ -79,13 +79,13 @@ async fn a_key_is_made_used_rotated_and_deleted() {
         assert!(server.token_of("my-ci", secret).await.is_ok());
     }
     assert_eq!(server.call(&token, USER_INFO, json!({})).await.status, StatusCode::OK);
-    // A second overlap would end the first secret, which was promised to work until then.
+    // A second overlap would end the first secret before its announced time.
     let again = json!({"clientId": "my-ci", "overlap": "60"});
     let (code, message) = server.json(ROTATE_KEY, Some("Ada"), &again).await.error();
     assert_eq!(code, "failed_precondition");
     assert!(message.contains("2027-01-15T08:01:05Z") && message.contains("--overlap 0"), "{message}");
     assert!(server.token_of("my-ci", first).await.is_ok());
-    // Without overlap everything that the old secrets gave ends.
+    // A rotation without overlap also revokes the tokens of the old secrets.
     let rotated = server.ok(ROTATE_KEY, "Ada", json!({"clientId": "my-ci"})).await;
     let third = rotated["clientSecret"].as_str().unwrap();
     for secret in [first, second] {
@@ -111,16 +111,16 @@ async fn a_key_is_made_used_rotated_and_deleted() {
         "api_key_rotated",
         "api_key_rotated",
         "api_key_used_after_deletion", // the first secret
-        "api_key_used_after_deletion", // a token that the first one gave; those that come in the minute after are not told
+        "api_key_used_after_deletion", // a token of the first secret; the tokens of the next minute are only counted
         "api_key_deleted",
         "api_key_used_after_deletion",
-        "api_key_used_after_deletion", // the second secret: how often the first of these came again
+        "api_key_used_after_deletion", // the second secret, with the count of the calls since
     ];
     assert_eq!(events, expected);
 }
 
 #[tokio::test]
-async fn a_deletion_whose_caller_hangs_up_is_finished_and_recorded() {
+async fn a_deletion_is_finished_and_recorded_if_the_caller_disconnects() {
     let server = Server::start().await;
     let (key, _) = flyte_testing::api_key(&*server.plane.store, "ci", |_| {}).await;
     let request = Request::post(DELETE_KEY)
@@ -129,7 +129,7 @@ async fn a_deletion_whose_caller_hangs_up_is_finished_and_recorded() {
         .body(json!({"clientId": "ci"}).to_string().into())
         .unwrap();
     let mut answer = Box::pin(server.send(request));
-    // As when the stream is reset: the future is dropped where it waits.
+    // Dropping the future is what a reset of the HTTP stream causes.
     assert!(futures_util::poll!(&mut answer).is_pending());
     drop(answer);
     let query = flyte_store::AuditQuery { limit: 100, ..Default::default() };
@@ -147,7 +147,7 @@ async fn a_deletion_whose_caller_hangs_up_is_finished_and_recorded() {
 }
 
 #[tokio::test]
-async fn a_limited_key_sees_its_part_and_changes_what_its_role_lets_it() {
+async fn a_limited_key_is_confined_to_its_project_and_role() {
     let server = Server::start().await;
     for id in ["p1", "p2"] {
         server.ok(CREATE, "Root", json!({"project": {"id": id}})).await;
@@ -195,7 +195,7 @@ async fn a_limited_key_sees_its_part_and_changes_what_its_role_lets_it() {
     for token in [&admin, &of_p1] {
         assert_eq!(server.call(token, UPDATE, change("p1")).await.status, StatusCode::OK);
     }
-    // What a limited administrator leaves open is as its own.
+    // Access that a limited administrator does not set is its own.
     let made = server.call(&of_p1, CREATE_KEY, json!({"name": "another"})).await.json();
     assert_eq!(made["apiKey"]["access"]["project"], "p1");
     let listed = server.call(&of_p1, LIST_KEYS, json!({})).await.json();
@@ -203,7 +203,7 @@ async fn a_limited_key_sees_its_part_and_changes_what_its_role_lets_it() {
 }
 
 #[tokio::test]
-async fn keys_are_their_makers_and_the_administrators() {
+async fn a_key_is_visible_to_its_creator_and_to_administrators() {
     let server = Server::start().await;
     for (name, user) in [("of-ada", "Ada"), ("of-root", "Root")] {
         server.ok(CREATE_KEY, user, json!({"name": name})).await;
@@ -219,7 +219,7 @@ async fn keys_are_their_makers_and_the_administrators() {
     assert_eq!(
         made["apiKey"]["access"],
         json!({"role": "contributor", "scopes": ["all"]}),
-        "an administrator's key is made by saying so"
+        "a key is an administrator only if the request says so"
     );
     let (code, _) = server
         .json(CREATE_KEY, Some("Ada"), &json!({"name": "x", "access": {"role": "admin"}}))
@@ -232,7 +232,7 @@ async fn keys_are_their_makers_and_the_administrators() {
 }
 
 #[tokio::test]
-async fn who_administers_no_more_cannot_rotate_an_administrators_key() {
+async fn a_former_administrator_cannot_rotate_an_admin_key() {
     let server = Server::start().await;
     let (key, _) =
         flyte_testing::api_key(&*server.plane.store, "old", |key| key.rights.role = Role::Admin).await;
@@ -243,7 +243,7 @@ async fn who_administers_no_more_cannot_rotate_an_administrators_key() {
 }
 
 #[tokio::test]
-async fn no_key_is_taken_for_the_one_of_its_name() {
+async fn a_key_is_not_found_by_its_name() {
     let server = Server::start().await;
     let key = async |id: &str, name: &str| {
         flyte_testing::api_key(&*server.plane.store, id, |key| {
@@ -262,7 +262,7 @@ async fn no_key_is_taken_for_the_one_of_its_name() {
         let found = server.ok(GET_KEY, "Root", json!({"clientId": text})).await;
         assert_eq!(found["apiKey"]["clientId"], if text == "First" { "ci" } else { "first-2" });
     }
-    // The published plugin says the client_id.
+    // The published plugin sends the client_id.
     assert_eq!(
         server.json(GET_APP, Some("Root"), &json!({"clientId": "First"})).await.error().0,
         "not_found"
@@ -299,23 +299,23 @@ async fn a_deleted_keys_token_is_recorded_once_a_minute() {
 }
 
 #[tokio::test]
-async fn a_machine_does_not_outlive_itself_in_a_key() {
+async fn a_key_does_not_outlive_the_key_that_created_it() {
     let server = Server::start().await;
     let admin = json!({"role": "admin"});
     let contributor = json!({"role": "contributor"});
     let request = json!({"name": "short", "access": admin, "lifetime": 1000});
     let made = server.ok(CREATE_KEY, "Root", request).await;
     let token = server.token_of("short", made["clientSecret"].as_str().unwrap()).await.unwrap();
-    for (access, lifetime, no_expiry, told) in [
+    for (access, lifetime, no_expiry, reason) in [
         (&contributor, 1001, false, "ends at 2027-01-15T08:16:40Z"),
-        (&contributor, 0, true, "the other one would have no end"),
-        (&admin, 1000, false, "administrators' keys are given out by people"),
-        (&admin, 0, false, "administrators' keys are given out by people"),
+        (&contributor, 0, true, "the new key would have no expiry"),
+        (&admin, 1000, false, "only users create admin keys"),
+        (&admin, 0, false, "only users create admin keys"),
     ] {
         let request = json!({"name": "next", "access": access, "lifetime": lifetime, "noExpiry": no_expiry});
         let (code, message) = server.call(&token, CREATE_KEY, request).await.error();
         assert_eq!(code, "permission_denied", "{access} {lifetime} {no_expiry}");
-        assert!(message.contains(told), "{message}");
+        assert!(message.contains(reason), "{message}");
     }
     for (name, lifetime) in [("next", 1000), ("next-2", 0)] {
         let request = json!({"name": name, "access": contributor, "lifetime": lifetime});
@@ -323,10 +323,10 @@ async fn a_machine_does_not_outlive_itself_in_a_key() {
         assert_eq!(
             made["apiKey"]["expiresAt"],
             (NOW + 1000).to_string(),
-            "{name}: its own end, and no later"
+            "{name}: the key expires no later than its creator"
         );
     }
-    // Nor by the new secret of another one.
+    // A rotation does not extend it either.
     server.ok(CREATE_KEY, "Root", json!({"name": "for-ever", "noExpiry": true})).await;
     for (name, expected) in
         [("for-ever", StatusCode::FORBIDDEN), ("short", StatusCode::FORBIDDEN), ("next", StatusCode::OK)]
@@ -347,7 +347,7 @@ async fn a_machine_does_not_outlive_itself_in_a_key() {
     ] {
         assert_eq!(server.call(&token, CREATE_KEY, request.clone()).await.status, expected, "{request}");
     }
-    // What it made ends with it.
+    // The keys that it created end with it.
     let made = server.ok(GET_KEY, "Root", json!({"clientId": "another"})).await;
     assert_eq!(made["apiKey"]["createdBy"], "lasting");
     assert_eq!(
@@ -362,7 +362,7 @@ async fn a_machine_does_not_outlive_itself_in_a_key() {
 }
 
 #[tokio::test]
-async fn the_field_that_is_wrong_is_named() {
+async fn errors_name_the_invalid_field() {
     let server = Server::start().await;
     server.ok(CREATE_KEY, "Root", json!({"name": "taken"})).await;
     let access = |access: Value| json!({"name": "n", "access": access});
@@ -420,7 +420,7 @@ async fn the_field_that_is_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn the_published_plugins_requests_are_understood() {
+async fn requests_of_the_published_plugin_are_accepted() {
     let server = Server::start().await;
     let request = json!({
         "clientId": "my-ci-key", "clientName": "my-ci-key",
@@ -437,7 +437,7 @@ async fn the_published_plugins_requests_are_understood() {
     assert_eq!(
         (caller.principal, caller.role, &caller.limit),
         (PrincipalKind::ApiKey, Role::Contributor, &Limit::default()),
-        "not an administrator's, though one made it"
+        "the key is not an administrator, although its creator is"
     );
     let found = server.ok(GET_APP, "Root", json!({"clientId": "my-ci-key"})).await["app"].clone();
     assert_eq!((&found["clientName"], found.get("clientSecret")), (&json!("my-ci-key"), None));

@@ -1,5 +1,5 @@
-//! What a key, and a trust rule, takes that outlives the token it was asked for with: a recent sign-in (RFC 9470), and a client
-//! that may keep keys.
+//! Requirements for creating API keys and trust rules, which outlive the token of the request: a recent sign-in (RFC 9470),
+//! and a client that may keep API keys.
 
 use flyte_idl::flyteauth::CreateApiKeyRequest;
 use serde_json::json;
@@ -11,14 +11,14 @@ use super::{
     *,
 };
 
-/// The challenge as our client, and any other of RFC 9470, reads it.
+/// Whether the header is a step-up challenge of RFC 9470.
 fn is_challenge(header: &str) -> bool {
     header.starts_with("Bearer error=\"insufficient_user_authentication\"")
         && header.contains("max_age=\"900\"")
 }
 
 #[tokio::test]
-async fn what_lasts_and_what_administers_takes_a_recent_sign_in() {
+async fn long_lived_keys_and_admin_keys_need_a_recent_sign_in() {
     let server = Server::with_project().await;
     let admin = json!({"role": "admin"});
     let request = json!({"name": "old", "access": admin, "noExpiry": true});
@@ -49,7 +49,7 @@ async fn what_lasts_and_what_administers_takes_a_recent_sign_in() {
         let (code, message) = answer.error();
         assert_eq!(code, "unauthenticated");
         assert!(message.contains("a sign-in of the last 15 minutes"), "{message}");
-        // Somebody who has just signed in may; a refresh is no sign-in, and its tokens keep the time of the first.
+        // A user who has just signed in may do this. A refreshed token keeps the time of its sign-in.
         let now = server.plane.clock.now();
         let token = server.token_by("flyte", user, &["all"], now - 900);
         let answer = server.call(&token, method, request.clone()).await;
@@ -61,7 +61,7 @@ async fn what_lasts_and_what_administers_takes_a_recent_sign_in() {
 }
 
 #[tokio::test]
-async fn the_challenge_is_there_in_each_protocol() {
+async fn the_challenge_is_sent_in_each_protocol() {
     let server = Server::start().await;
     server.plane.clock.advance(901);
     let token = server.token("Ada", &["all"]);
@@ -76,7 +76,7 @@ async fn the_challenge_is_there_in_each_protocol() {
 }
 
 #[tokio::test]
-async fn programs_of_others_keep_no_keys_unless_they_are_registered_for_it() {
+async fn third_party_clients_need_may_keep_api_keys() {
     let server = Server::with_project().await;
     server.ok(CREATE_KEY, "Root", json!({"name": "ci", "lifetime": 1000})).await;
     let token = server.token_by("other", "Root", &["all"], NOW);
@@ -106,11 +106,11 @@ async fn programs_of_others_keep_no_keys_unless_they_are_registered_for_it() {
 }
 
 #[tokio::test]
-async fn a_key_whose_request_says_nothing_ends_as_the_setting_says() {
+async fn a_key_gets_the_default_lifetime_of_the_settings() {
     let server = Server::with(|config| config.api_keys.default_lifetime = 5 * 86_400).await;
     for (method, request) in [
         (CREATE_KEY, json!({"name": "ours"})),
-        // The published plugin cannot say it.
+        // The published plugin cannot send a lifetime.
         (CREATE_APP, json!({"clientName": "published"})),
     ] {
         server.ok(method, "Ada", request).await;
@@ -124,7 +124,7 @@ async fn a_key_whose_request_says_nothing_ends_as_the_setting_says() {
 }
 
 #[tokio::test]
-async fn a_rotation_moves_the_end_only_where_it_says_so() {
+async fn a_rotation_changes_the_expiry_only_on_request() {
     let server = Server::start().await;
     server.ok(CREATE_KEY, "Ada", json!({"name": "ci", "lifetime": 1000})).await;
     server.plane.clock.advance(100);
@@ -135,7 +135,7 @@ async fn a_rotation_moves_the_end_only_where_it_says_so() {
     assert_eq!(end(json!({"clientId": "ci", "lifetime": 500})).await, Some((NOW + 600).to_string()));
     assert_eq!(end(json!({"clientId": "ci", "noExpiry": true})).await, None);
     assert_eq!(end(json!({"clientId": "ci", "lifetime": 50})).await, Some((NOW + 150).to_string()));
-    // A secret that is dead already is of no use to anybody.
+    // A new secret of an expired key would be useless.
     server.plane.clock.advance(50);
     let (code, message) = server.json(ROTATE_KEY, Some("Ada"), &json!({"clientId": "ci"})).await.error();
     assert_eq!(code, "failed_precondition");
@@ -144,7 +144,7 @@ async fn a_rotation_moves_the_end_only_where_it_says_so() {
 }
 
 #[tokio::test]
-async fn a_disabled_accounts_keys_end_at_once_and_on_every_replica() {
+async fn keys_of_a_disabled_account_end_at_once_on_every_replica() {
     let server = Server::start().await;
     let admin = json!({"role": "admin"});
     let made = server.ok(CREATE_KEY, "Root", json!({"name": "first", "access": admin})).await;
@@ -155,7 +155,7 @@ async fn a_disabled_accounts_keys_end_at_once_and_on_every_replica() {
     for token in [&first, &second] {
         assert_eq!(server.call(token, USER_INFO, json!({})).await.status, StatusCode::OK);
     }
-    // As the command does it, beside the server: only the database knows.
+    // The command disables the account in the database, without the server.
     let ended =
         server.plane.store.disable_user("user-Root", server.plane.clock.now()).await.unwrap().unwrap();
     assert_eq!(ended.len(), 2);

@@ -45,12 +45,16 @@ async fn an_app_is_created_changed_and_deleted() {
     );
     assert_eq!(created["metadata"]["labels"], json!({"team": "a"}));
     assert_eq!(created["spec"]["creator"]["user"]["spec"]["email"], "ada@example.com");
-    assert_eq!(created["spec"]["ingress"], json!({}), "the published client compares only where it is there");
+    assert_eq!(
+        created["spec"]["ingress"],
+        json!({}),
+        "the published client compares specifications only if `ingress` is set"
+    );
     assert_eq!(created["status"]["conditions"][0]["deploymentStatus"], "DEPLOYMENT_STATUS_PENDING");
     let (code, message) = server.json(CREATE_APP, Some("Ada"), &app("web")).await.error();
     assert_eq!((code.as_str(), message.as_str()), ("already_exists", "app \"web\" already exists"));
 
-    // As the published client stops it.
+    // The published client stops an app this way.
     let mut stopped = created;
     stopped["spec"]["desiredState"] = "DESIRED_STATE_STOPPED".into();
     let request = json!({"app": stopped, "reason": "enough"});
@@ -78,7 +82,7 @@ async fn an_app_is_created_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn listings_tell_apps_by_their_status() {
+async fn apps_are_listed_by_status() {
     let server = Server::for_tasks().await;
     for name in ["web", "api"] {
         server.app_call(CREATE_APP, &app(name)).await;
@@ -120,7 +124,7 @@ async fn listings_tell_apps_by_their_status() {
 }
 
 #[tokio::test]
-async fn what_cannot_run_is_refused() {
+async fn apps_that_cannot_run_are_rejected() {
     let server = Server::for_tasks().await;
     let change = |pointer: &str, value: Value| {
         let mut request = app("web");

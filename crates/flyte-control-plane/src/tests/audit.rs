@@ -10,7 +10,7 @@ use super::*;
 const EVENTS: &str = "/flyteauth.AuditService/ListEvents";
 
 impl Server {
-    /// The events that meet a request's conditions.
+    /// The events that match a request.
     async fn events(&self, request: Value) -> Vec<Value> {
         let answer = self.json(EVENTS, Some("Root"), &request).await;
         assert_eq!(answer.status, StatusCode::OK, "{request}: {answer:?}");
@@ -19,7 +19,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn only_administrators_read_it_and_who_tried_is_in_it() {
+async fn only_administrators_read_the_audit_log_and_denied_attempts_are_recorded() {
     let server = Server::start().await;
     let answer = server.json(EVENTS, None, &json!({})).await;
     assert_eq!(answer.error().0, "unauthenticated");
@@ -46,7 +46,7 @@ async fn only_administrators_read_it_and_who_tried_is_in_it() {
 }
 
 #[tokio::test]
-async fn pages_and_conditions() {
+async fn events_are_filtered_and_paged() {
     let server = Server::start().await;
     for id in ["p1", "p2", "p3"] {
         let create = json!({"project": {"id": id}});
@@ -59,10 +59,10 @@ async fn pages_and_conditions() {
     };
     assert_eq!(objects(server.events(json!({"event": "project_created"})).await), ["p3", "p2", "p1"]);
     let denied = server.events(json!({"subject": "user-Ada"})).await;
-    assert_eq!(denied[0]["details"]["repeated"], "2", "the second and the third time");
+    assert_eq!(denied[0]["details"]["repeated"], "2", "the second and the third call");
     assert_eq!(objects(denied), [CREATE; 2]);
     assert_eq!(server.events(json!({"since": NOW + 10})).await.len(), 3);
-    assert_eq!(server.events(json!({"subject": "nobody"})).await.len(), 0);
+    assert_eq!(server.events(json!({"subject": "user-Unknown"})).await.len(), 0);
 
     let page = server.json(EVENTS, Some("Root"), &json!({"limit": 4})).await.json();
     assert_eq!(page["events"].as_array().unwrap().len(), 4);
@@ -86,7 +86,7 @@ async fn pages_and_conditions() {
 }
 
 #[tokio::test]
-async fn events_name_people_and_are_found_by_them_by_place_and_by_time() {
+async fn events_name_users_and_are_found_by_user_project_and_time() {
     let server = Server::start().await;
     let key = json!({"name": "My CI", "access": {"role": "viewer", "project": "p1"}, "lifetime": 1000});
     for id in ["p1", "p2"] {
@@ -101,9 +101,9 @@ async fn events_name_people_and_are_found_by_them_by_place_and_by_time() {
     );
 
     let events = server.events(json!({})).await;
-    let told = |event: &Value| ["event", "subject", "email", "name"].map(|field| event[field].clone());
+    let summary = |event: &Value| ["event", "subject", "email", "name"].map(|field| event[field].clone());
     assert_eq!(
-        events.iter().map(told).collect::<Vec<_>>(),
+        events.iter().map(summary).collect::<Vec<_>>(),
         [
             [json!("call_denied"), json!("my-ci"), Value::Null, json!("My CI")],
             ["api_key_created", "user-Ada", "ada@example.com", "Ada"].map(|text| json!(text)),
@@ -113,7 +113,7 @@ async fn events_name_people_and_are_found_by_them_by_place_and_by_time() {
     );
     for (request, expected) in [
         (json!({"email": "Ada@Example.com"}), vec!["api_key_created"]),
-        (json!({"email": "nobody@example.com"}), vec![]),
+        (json!({"email": "unknown@example.com"}), vec![]),
         (json!({"project": "p1"}), vec!["api_key_created", "project_created"]),
         (json!({"project": "p1", "email": "root@example.com"}), vec!["project_created"]),
         (json!({"object": "my-ci"}), vec!["api_key_created"]),

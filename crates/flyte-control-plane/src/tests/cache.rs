@@ -1,4 +1,4 @@
-//! Cached results, as clients see them.
+//! Cached results in the responses to clients.
 
 use serde_json::json;
 
@@ -29,8 +29,8 @@ async fn create(server: &Server, name: &str, run_spec: Value) -> ActionId {
     ActionId::root(RunId { project, domain, name: name.to_owned() })
 }
 
-/// The status of the action and that of its last attempt, where that has its outputs, and whether it has a log.
-async fn shown(server: &Server, id: &ActionId) -> (String, String, String, bool) {
+/// The action's cache status, and of its last attempt: the cache status, the output URI and whether it has a log.
+async fn read_cache_status(server: &Server, id: &ActionId) -> (String, String, String, bool) {
     let run = json!({"project": "p1", "domain": "development", "name": id.run.name});
     let request = json!({"actionId": {"run": run, "name": "a0"}});
     let details = server.json(DETAILS, Some("Ada"), &request).await.json()["details"].clone();
@@ -45,7 +45,7 @@ async fn shown(server: &Server, id: &ActionId) -> (String, String, String, bool)
 }
 
 #[tokio::test]
-async fn a_run_of_a_task_with_the_same_inputs_takes_the_result() {
+async fn a_run_with_the_same_task_and_inputs_uses_the_cached_result() {
     let data = tempfile::tempdir().unwrap();
     let path = data.path().to_owned();
     let server = Server::with(|config| config.data_dir = path).await;
@@ -55,13 +55,16 @@ async fn a_run_of_a_task_with_the_same_inputs_takes_the_result() {
     let prefix = server.plane.runs.claim(1).await.unwrap()[0].output_prefix();
     server.plane.runs.ended(&first, 1, Outcome::Succeeded).await.unwrap();
     let (populated, hit) = ("CACHE_POPULATED".to_owned(), "CACHE_HIT".to_owned());
-    assert_eq!(shown(&server, &first).await, (populated.clone(), populated.clone(), prefix.clone(), true));
+    assert_eq!(
+        read_cache_status(&server, &first).await,
+        (populated.clone(), populated.clone(), prefix.clone(), true)
+    );
 
     let second = create(&server, "r2", json!({})).await;
     let claimed = server.plane.runs.claim(1).await.unwrap();
     assert_eq!(claimed[0].action.cached_outputs.as_deref(), Some(prefix.as_str()));
     server.plane.runs.cached(&second, 1).await.unwrap();
-    assert_eq!(shown(&server, &second).await, (hit.clone(), hit, prefix, false));
+    assert_eq!(read_cache_status(&server, &second).await, (hit.clone(), hit, prefix, false));
 
     for (name, spec) in
         [("r3", json!({"overwriteCache": true})), ("r4", json!({"cacheConfig": {"overwriteCache": true}}))]
@@ -69,8 +72,8 @@ async fn a_run_of_a_task_with_the_same_inputs_takes_the_result() {
         let id = create(&server, name, spec).await;
         let claimed = server.plane.runs.claim(1).await.unwrap();
         assert_eq!(claimed[0].action.cached_outputs, None);
-        assert_eq!(shown(&server, &id).await.0, "CACHE_SKIPPED");
+        assert_eq!(read_cache_status(&server, &id).await.0, "CACHE_SKIPPED");
         server.plane.runs.ended(&id, 1, Outcome::Succeeded).await.unwrap();
-        assert_eq!(shown(&server, &id).await.0, populated);
+        assert_eq!(read_cache_status(&server, &id).await.0, populated);
     }
 }

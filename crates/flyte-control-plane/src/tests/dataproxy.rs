@@ -10,7 +10,7 @@ const CREATE_UPLOAD: &str = "/flyteidl2.dataproxy.DataProxyService/CreateUploadL
 const UPLOAD_INPUTS: &str = "/flyteidl2.dataproxy.DataProxyService/UploadInputs";
 const SELECT_CLUSTER: &str = "/flyteidl2.cluster.ClusterService/SelectCluster";
 
-/// A server with objects, a project, and the directory that both are in.
+/// A server with an object store and a project, and its data directory.
 async fn server() -> (tempfile::TempDir, Server) {
     let home = tempfile::tempdir().unwrap();
     let data_dir = home.path().to_owned();
@@ -35,14 +35,14 @@ fn location(filename: &str, content: &str) -> Value {
 }
 
 impl Server {
-    /// The answer to a request for an upload location: signed URL and native URL.
+    /// The signed URL and the native URL of an upload location.
     async fn upload_location(&self, request: &Value) -> (String, String) {
         let answer = self.json(CREATE_UPLOAD, Some("Root"), request).await.json();
         let text = |name: &str| answer[name].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
         (text("signedUrl"), text("nativeUrl"))
     }
 
-    /// A request with no other credential than the URL.
+    /// Sends a request whose only credential is the URL.
     async fn use_url(&self, method: Method, url: &str, headers: &[(&str, &str)], body: Body) -> Answer {
         let path = url.strip_prefix("https://localhost:8443").unwrap();
         let mut request = Request::builder().method(method).uri(path).header(HOST, "localhost:8443");
@@ -58,7 +58,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn an_upload_arrives_whole_and_is_what_was_announced() {
+async fn an_upload_must_match_its_announced_hash_and_length() {
     let (home, server) = server().await;
     let (url, native) = server.upload_location(&location("fast.tar.gz", "bundle")).await;
     assert!(native.starts_with("objects://flytesnacks/development/content/"), "{native}");
@@ -79,7 +79,7 @@ async fn an_upload_arrives_whole_and_is_what_was_announced() {
 }
 
 #[tokio::test]
-async fn a_name_of_the_callers_is_written_once() {
+async fn an_upload_with_a_chosen_name_is_written_once() {
     let (_home, server) = server().await;
     let request = |content: &str| {
         let mut request = location("report.html", content);
@@ -100,7 +100,7 @@ async fn a_name_of_the_callers_is_written_once() {
 }
 
 #[tokio::test]
-async fn a_url_ends_and_cannot_be_altered() {
+async fn a_signed_url_expires_and_cannot_be_altered() {
     let (_home, server) = server().await;
     let mut request = location("x", "x");
     request["expiresIn"] = "60s".into();
@@ -117,7 +117,7 @@ async fn a_url_ends_and_cannot_be_altered() {
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{altered}: {answer:?}");
     }
     let answer = server.use_url(Method::GET, &url, &[], Body::empty()).await;
-    assert_eq!(answer.status, StatusCode::FORBIDDEN, "it is for uploading");
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "the URL is only for uploads");
     server.plane.clock.advance(60);
     let answer = server.upload(&url, "x").await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
@@ -125,7 +125,7 @@ async fn a_url_ends_and_cannot_be_altered() {
 }
 
 #[tokio::test]
-async fn stalled_uploads_of_one_url_keep_nobody_else_out() {
+async fn stalled_uploads_of_one_url_do_not_block_others() {
     let (_home, server) = server().await;
     let server = Arc::new(server);
     let (url, _) = server.upload_location(&location("a", "one")).await;
@@ -135,7 +135,7 @@ async fn stalled_uploads_of_one_url_keep_nobody_else_out() {
             let (server, url, began) = (Arc::clone(&server), url.clone(), began.clone());
             tokio::spawn(async move {
                 let body = futures_util::stream::poll_fn(move |_| {
-                    // It is being read.
+                    // The server reads this upload.
                     let _ = began.send(());
                     std::task::Poll::<Option<Result<Bytes, std::io::Error>>>::Pending
                 });
@@ -150,18 +150,18 @@ async fn stalled_uploads_of_one_url_keep_nobody_else_out() {
         let (url, _) = server.upload_location(&location("b", &content)).await;
         let uploaded =
             tokio::time::timeout(std::time::Duration::from_secs(50), server.upload(&url, &content));
-        assert_eq!(uploaded.await.expect("it need not wait").status, StatusCode::OK);
+        assert_eq!(uploaded.await.expect("the upload does not wait").status, StatusCode::OK);
     }
     stalled.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]
-async fn an_upload_is_not_larger_than_allowed() {
+async fn an_upload_above_the_size_limit_is_rejected() {
     let (home, server) = server().await;
     let large = "x".repeat(4097);
     let (url, native) = server.upload_location(&location("x", &large)).await;
     assert_eq!(server.upload(&url, &large).await.status, StatusCode::PAYLOAD_TOO_LARGE);
-    // Without Content-Length.
+    // The request has no Content-Length.
     let chunks = large
         .clone()
         .into_bytes()
@@ -171,7 +171,7 @@ async fn an_upload_is_not_larger_than_allowed() {
     let body = Body::from_stream(futures_util::stream::iter(chunks));
     let answer = server.use_url(Method::PUT, &url, &[], body).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    // A connection that breaks.
+    // The connection breaks during the upload.
     let broken = [Ok("xxx"), Err(std::io::Error::other("gone"))];
     let body = Body::from_stream(futures_util::stream::iter(broken));
     assert_eq!(server.use_url(Method::PUT, &url, &[], body).await.status, StatusCode::BAD_REQUEST);
@@ -185,7 +185,7 @@ async fn an_upload_is_not_larger_than_allowed() {
 }
 
 #[tokio::test]
-async fn a_location_is_refused_with_the_field_that_is_wrong() {
+async fn a_rejected_upload_location_names_the_invalid_field() {
     let (_home, server) = server().await;
     for (field, value, code, begins) in [
         ("project", json!(""), "invalid_argument", "request.project "),
@@ -209,7 +209,7 @@ async fn a_location_is_refused_with_the_field_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn locations_are_for_contributors_within_their_limit() {
+async fn upload_locations_need_the_contributor_role_and_access_to_the_project() {
     let (_home, server) = server().await;
     let (_, secret) = flyte_testing::api_key(&*server.plane.store, "ci", |key| {
         key.rights.limit = Limit { project: Some("flytesnacks".into()), domain: Some("development".into()) };
@@ -240,7 +240,7 @@ async fn locations_are_for_contributors_within_their_limit() {
 }
 
 #[tokio::test]
-async fn a_download_has_ranges_and_runs_no_scripts_as_this_origin() {
+async fn a_download_supports_ranges_and_cannot_run_scripts() {
     let (_home, server) = server().await;
     let native = server.plane.objects.native_url("flytesnacks", "development", "runs/r/report.html").unwrap();
     let key = server.plane.objects.key_of(&native).unwrap();
@@ -266,7 +266,7 @@ async fn a_download_has_ranges_and_runs_no_scripts_as_this_origin() {
 }
 
 #[tokio::test]
-async fn inputs_are_kept_by_their_content() {
+async fn inputs_are_stored_by_content() {
     let (_home, server) = server().await;
     let inputs = |x: &str| json!({"literals": [{"name": "x", "value": {"scalar": {"primitive": {"stringValue": x}}}}]});
     let mut request = json!({

@@ -1,4 +1,4 @@
-//! What a request may cost, also one by a stranger.
+//! Limits on the size of requests, including requests without a token.
 
 use connectrpc::{CompressionProvider as _, GzipProvider};
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::*;
 const MEBIBYTE: usize = 1 << 20;
 
 #[tokio::test]
-async fn a_long_request_is_refused() {
+async fn a_request_above_the_size_limit_is_rejected() {
     let server = Server::start().await;
     for (path, user) in [(METADATA, None), (CREATE, Some("Root"))] {
         let body = json!({"project": {"id": "p", "description": "x".repeat(5 * MEBIBYTE)}});
@@ -18,7 +18,7 @@ async fn a_long_request_is_refused() {
 }
 
 #[tokio::test]
-async fn how_long_is_a_setting() {
+async fn the_size_limit_is_a_setting() {
     let body = json!({"project": {"id": "p", "description": "x".repeat(5 * MEBIBYTE)}});
     let server = Server::with(|config| config.http.max_body_size = 8 * MEBIBYTE).await;
     let (code, message) = server.json(CREATE, Some("Root"), &body).await.error();
@@ -29,9 +29,9 @@ async fn how_long_is_a_setting() {
 }
 
 #[tokio::test]
-async fn a_gzip_bomb_is_not_unpacked() {
+async fn a_gzip_bomb_is_not_decompressed() {
     let server = Server::start().await;
-    // 16 MiB in less than one, for a service that asks for no token.
+    // 16 MiB that gzip compresses to less than 1 MiB, sent to a service that needs no token.
     let bomb = GzipProvider::new().compress(&vec![0; 16 * MEBIBYTE]).unwrap();
     assert!(bomb.len() < MEBIBYTE, "{}", bomb.len());
     let request = Request::post(METADATA)
@@ -54,11 +54,11 @@ async fn a_gzip_bomb_is_not_unpacked() {
 }
 
 #[tokio::test]
-async fn an_anonymous_method_takes_a_few_kibibytes() {
+async fn an_anonymous_method_accepts_only_a_few_kibibytes() {
     let server = Server::start().await;
     let request = |length: usize| {
         let request = Request::post(METADATA).header(header::CONTENT_TYPE, "application/proto");
-        // An unknown field with a long text.
+        // The body is an unknown field with a long text.
         let mut body = vec![0xfa, 0x3f];
         body.extend([u8::try_from((length & 0x7f) | 0x80).unwrap(), u8::try_from(length >> 7).unwrap()]);
         body.resize(4 + length, b'x');
@@ -67,9 +67,9 @@ async fn an_anonymous_method_takes_a_few_kibibytes() {
     assert_eq!(server.send(request(2000)).await.status, StatusCode::OK);
     let answer = server.send(request(6000)).await;
     assert_eq!(answer.error().0, "resource_exhausted", "{answer:?}");
-    // In the other protocols, and where the length is not told, before more of it is read.
+    // In the other protocols, or without a length, the server stops reading at the limit.
     let body = futures_util::stream::iter((0..1000).map(|n| {
-        assert!(n < 100, "it is read on and on");
+        assert!(n < 100, "the server reads beyond the limit");
         Ok::<_, std::io::Error>(Bytes::from(vec![0; 1000]))
     }));
     let request = Request::post(METADATA).header(header::CONTENT_TYPE, "application/json");
@@ -78,11 +78,11 @@ async fn an_anonymous_method_takes_a_few_kibibytes() {
 }
 
 #[tokio::test]
-async fn fields_that_we_do_not_know_are_bounded() {
+async fn unknown_fields_are_limited() {
     let server = Server::start().await;
     let token = server.token("Root", &["all"]);
     let send = async |fields: usize| {
-        // Field 100 with the number 0, again and again: a kibibyte of gzip has a mebibyte of them.
+        // The unknown field 100 with the value 0, repeated: 1 KiB of gzip expands to 1 MiB of them.
         let body = GzipProvider::new().compress(&[0xa0, 0x06, 0].repeat(fields)).unwrap();
         let request = Request::post(LIST)
             .header(header::CONTENT_TYPE, "application/proto")
@@ -92,7 +92,7 @@ async fn fields_that_we_do_not_know_are_bounded() {
             .unwrap();
         server.send(request).await
     };
-    assert_eq!(send(9_000).await.status, StatusCode::OK, "of newer clients");
+    assert_eq!(send(9_000).await.status, StatusCode::OK, "newer clients may send some unknown fields");
     let answer = send(1_000_000).await;
     let (code, message) = answer.error();
     assert!(code == "invalid_argument" || code == "resource_exhausted", "{code}");
@@ -100,7 +100,7 @@ async fn fields_that_we_do_not_know_are_bounded() {
 }
 
 #[tokio::test]
-async fn an_envelope_that_promises_too_much_is_refused() {
+async fn an_envelope_above_the_size_limit_is_rejected() {
     let server = Server::start().await;
     for length in [u32::MAX, 64 << 20] {
         let request = Request::post(METADATA)
@@ -114,7 +114,7 @@ async fn an_envelope_that_promises_too_much_is_refused() {
 }
 
 #[tokio::test]
-async fn nonsense_is_an_invalid_argument() {
+async fn malformed_requests_are_invalid_arguments() {
     let server = Server::start().await;
     let token = server.token("Root", &["all"]);
     for (content_type, body) in [

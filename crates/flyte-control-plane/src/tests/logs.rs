@@ -1,4 +1,4 @@
-//! Logs are followed to the end of what writes them, whoever tells it.
+//! A followed log ends when the attempt or the app process that writes it has ended.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -26,7 +26,7 @@ async fn follow(server: &Runs, run: &str) -> Stream {
 }
 
 #[tokio::test]
-async fn a_log_that_never_begins_ends_with_its_action() {
+async fn a_log_without_lines_ends_with_its_action() {
     let server = Runs::start().await;
     assert_eq!(server.run("p", "r1").await.status, StatusCode::OK);
     let mut log = follow(&server, "r1").await;
@@ -37,7 +37,7 @@ async fn a_log_that_never_begins_ends_with_its_action() {
 }
 
 #[tokio::test]
-async fn a_log_ends_with_its_attempt_also_where_its_supervisor_was_killed() {
+async fn a_log_ends_with_its_attempt_even_if_the_supervisor_was_killed() {
     let server = Runs::start().await;
     assert_eq!(server.run("p", "r1").await.status, StatusCode::OK);
     let mut log = follow(&server, "r1").await;
@@ -52,13 +52,13 @@ async fn a_log_ends_with_its_attempt_also_where_its_supervisor_was_killed() {
     let (first, mut log) = waiting.await.unwrap();
     assert_eq!(first.unwrap()["logs"][0]["lines"][0]["message"], "hello");
     let waiting = tokio::spawn(async move { (log.next().await, log) });
-    let lost = Outcome::Lost { reason: "it was killed".to_owned() };
+    let lost = Outcome::Lost { reason: "the supervisor was killed".to_owned() };
     server.plane.runs.ended(&root("r1"), 1, lost).await.unwrap();
     assert_eq!(waiting.await.unwrap().0, Err(json!({})));
 }
 
 #[tokio::test]
-async fn a_server_that_stops_ends_logs_for_the_next_one_to_go_on() {
+async fn a_server_that_stops_ends_logs_as_unavailable() {
     let server = Runs::start().await;
     assert_eq!(server.run("p", "r1").await.status, StatusCode::OK);
     let mut log = follow(&server, "r1").await;
@@ -69,7 +69,7 @@ async fn a_server_that_stops_ends_logs_for_the_next_one_to_go_on() {
 }
 
 #[tokio::test]
-async fn the_log_of_an_app_ends_with_its_process() {
+async fn an_app_log_ends_with_the_app_process() {
     let server = streams::server_with(|_| {}).await;
     let id = json!({"project": "p", "domain": "development", "name": "web"});
     let ada = server.token("Ada", &["all"]);

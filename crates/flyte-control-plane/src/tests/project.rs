@@ -17,7 +17,7 @@ impl Server {
         answer.json()["project"].clone()
     }
 
-    /// The identifiers on a page, and the next page's token.
+    /// The project IDs of a page, and the token of the next page.
     async fn list(&self, request: Value) -> (String, String) {
         let answer = self.json(LIST, Some("Ada"), &request).await;
         assert_eq!(answer.status, StatusCode::OK, "{request}: {answer:?}");
@@ -36,17 +36,17 @@ impl Server {
 #[tokio::test]
 async fn a_project_is_created_read_and_changed() {
     let server = Server::start().await;
-    let given = json!({
+    let project = json!({
         "id": "p1", "name": "First", "description": "one\ntwo", "org": "acme",
         "labels": {"values": {"team": "a"}}
     });
-    server.create(given).await;
+    server.create(project).await;
     let found = server.get("p1").await;
     assert_eq!(found["name"], "First");
     assert_eq!(found["description"], "one\ntwo");
     assert_eq!(found["labels"]["values"], json!({"team": "a"}));
     assert_eq!(found["org"], "acme");
-    // The default, which JSON leaves out.
+    // JSON omits the default value.
     assert_eq!(found.get("state"), None);
     let domains: Vec<_> =
         found["domains"].as_array().unwrap().iter().map(|domain| domain["id"].clone()).collect();
@@ -58,11 +58,11 @@ async fn a_project_is_created_read_and_changed() {
     assert_eq!((&found["name"], &found["state"]), (&json!("Second"), &json!("PROJECT_STATE_ARCHIVED")));
 
     server.create(json!({"id": "p2"})).await;
-    assert_eq!(server.get("p2").await["name"], "p2", "a project is named at least by its identifier");
+    assert_eq!(server.get("p2").await["name"], "p2", "the default name is the ID");
 }
 
 #[tokio::test]
-async fn identifiers_are_taken_once_and_missed_by_name() {
+async fn a_duplicate_or_unknown_project_is_reported_by_id() {
     let server = Server::start().await;
     server.create(json!({"id": "p1"})).await;
     let answer = server.json(CREATE, Some("Root"), &json!({"project": {"id": "p1"}})).await;
@@ -84,7 +84,7 @@ async fn only_administrators_change_projects() {
     let server = Server::start().await;
     server.create(json!({"id": "p1"})).await;
     let before = server.get("p1").await;
-    // Also for a request that would be refused anyway: it tells nothing of what is there.
+    // Invalid requests are denied with the same error, so the error does not reveal which projects exist.
     for request in [json!({"project": {"id": "p2"}}), json!({"project": {"id": "p1"}}), json!({})] {
         for (method, what) in [(CREATE, "creating"), (UPDATE, "changing")] {
             let answer = server.json(method, Some("Ada"), &request).await;
@@ -98,7 +98,7 @@ async fn only_administrators_change_projects() {
 }
 
 #[tokio::test]
-async fn the_field_that_is_wrong_is_named() {
+async fn errors_name_the_invalid_field() {
     let server = Server::start().await;
     server.create(json!({"id": "p1"})).await;
     let labels: serde_json::Map<_, _> = (0..65).map(|n| (format!("l{n}"), json!("v"))).collect();
@@ -154,7 +154,7 @@ async fn listings_are_sorted_and_paged() {
     let change = json!({"project": {"id": "a", "name": "z"}});
     assert_eq!(server.json(UPDATE, Some("Root"), &change).await.status, StatusCode::OK);
     let sorted = |key: &str, direction: &str| json!({"sortBy": {"key": key, "direction": direction}});
-    assert_eq!(server.ids(json!({})).await, "c a d b", "as they were created");
+    assert_eq!(server.ids(json!({})).await, "c a d b", "the default order is the time of creation");
     for (key, ascending) in [
         ("created_at", "c a d b"),
         ("updated_at", "c d b a"),
@@ -183,7 +183,7 @@ async fn listings_are_sorted_and_paged() {
 }
 
 #[tokio::test]
-async fn archived_projects_are_shown_to_those_who_ask() {
+async fn archived_projects_are_listed_only_on_request() {
     let server = Server::start().await;
     for id in ["live", "old"] {
         server.create(json!({"id": id})).await;

@@ -1,4 +1,4 @@
-//! Who gets through in which protocol, and how refusals are written.
+//! Authentication in each protocol, and the form of errors.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use connectrpc::{CompressionProvider as _, GzipProvider};
@@ -18,10 +18,10 @@ use flyte_access::RESOURCE_METADATA;
 use flyte_model::Role;
 use flyte_store::{AuditQuery, StoredAuditRecord};
 
-/// A protocol and a form of its bodies.
+/// A protocol and its compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// As the PyPI package `flyte` sends it: gzip, also for an empty message.
+    /// Connect with gzip, also for an empty message. The PyPI package `flyte` sends this.
     ConnectGzip,
     Connect,
     Grpc,
@@ -76,7 +76,7 @@ impl Protocol {
         request.body(body.into()).unwrap()
     }
 
-    /// The outcome by the protocol's own means: Connect's code, or the number of gRPC's.
+    /// Reads the outcome: the code of a Connect error, or the gRPC status.
     fn outcome(self, answer: &Answer) -> Outcome {
         match self {
             Connect | ConnectGzip if answer.status == StatusCode::OK => Outcome::Ok(answer.body.to_vec()),
@@ -89,7 +89,7 @@ impl Protocol {
                 other => panic!("{other}: {answer:?}"),
             }),
             Grpc | GrpcGzip | GrpcWeb => {
-                // gRPC tells failures beside the HTTP status, which stays 200.
+                // gRPC reports failures in `grpc-status`; the HTTP status is always 200.
                 assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
                 let mut rest = &answer.body[..];
                 let (mut message, mut status) = (Vec::new(), None);
@@ -139,7 +139,7 @@ const PERMISSION_DENIED: Outcome = Outcome::Failed(7);
 const NOT_FOUND: Outcome = Outcome::Failed(5);
 
 #[tokio::test]
-async fn anybody_may_ask_how_to_get_a_token() {
+async fn auth_metadata_needs_no_token() {
     let server = Server::start().await;
     for protocol in ALL {
         for token in [None, Some("not a token")] {
@@ -160,7 +160,7 @@ async fn anybody_may_ask_how_to_get_a_token() {
 }
 
 #[tokio::test]
-async fn nothing_else_is_answered_without_a_good_token() {
+async fn every_other_method_needs_a_valid_token() {
     let server = Server::start().await;
     let unknown =
         ["/flyteidl2.workflow.RunService/CreateRun", "/a.b/c", "/flyteidl2.project.ProjectService/Nothing"];
@@ -186,7 +186,7 @@ async fn nothing_else_is_answered_without_a_good_token() {
 }
 
 #[tokio::test]
-async fn an_unknown_method_is_told_to_those_who_may_know() {
+async fn an_unknown_method_is_unimplemented_for_authenticated_callers() {
     let server = Server::start().await;
     let token = server.token("Root", &["all"]);
     for protocol in ALL {
@@ -198,7 +198,7 @@ async fn an_unknown_method_is_told_to_those_who_may_know() {
 }
 
 #[tokio::test]
-async fn a_token_without_the_scope_is_denied_everything() {
+async fn a_token_without_the_scope_is_denied_every_method() {
     let server = Server::start().await;
     for scopes in [&["openid", "profile", "email", "offline_access"][..], &[], &["All", "all:read"]] {
         let token = server.token("Root", scopes);
@@ -212,7 +212,7 @@ async fn a_token_without_the_scope_is_denied_everything() {
 }
 
 #[tokio::test]
-async fn a_good_token_gets_through_in_each_protocol() {
+async fn a_valid_token_is_accepted_in_each_protocol() {
     let server = Server::start().await;
     let created = json!({"project": {"id": "p1"}});
     assert_eq!(server.json(CREATE, Some("Root"), &created).await.status, StatusCode::OK);
@@ -272,7 +272,7 @@ async fn what_a_request_names_is_checked_in_each_protocol() {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_can_be_asked_for_by_get() {
+async fn read_only_methods_accept_get_requests() {
     let server = Server::start().await;
     assert_eq!(
         server.json(CREATE, Some("Root"), &json!({"project": {"id": "p1"}})).await.status,
@@ -296,11 +296,11 @@ async fn what_changes_nothing_can_be_asked_for_by_get() {
     let token = server.token("Root", &["all"]);
     let found: GetProjectResponse = get(GET, &request, Some(&token)).await.message();
     assert_eq!(found.project.as_option().unwrap().id, "p1");
-    // A token in the query, where it would be logged, is none (RFC 6750 section 2.3).
+    // A token in the query is ignored, because queries are logged (RFC 6750 section 2.3).
     let in_query = format!("{GET}?connect=v1&encoding=proto&message=&access_token={token}");
     let answer = server.send(Request::get(in_query).body(Body::empty()).unwrap()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    // What changes something cannot.
+    // Methods with side effects reject GET.
     for path in [CREATE, UPDATE] {
         let answer = get(path, &[], Some(&token)).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}: {answer:?}");
@@ -308,7 +308,7 @@ async fn what_changes_nothing_can_be_asked_for_by_get() {
 }
 
 #[tokio::test]
-async fn the_resource_tells_who_gives_tokens_for_it() {
+async fn resource_metadata_names_the_authorization_server() {
     let server = Server::start().await;
     let request = Request::get(RESOURCE_METADATA).body(Body::empty()).unwrap();
     let metadata = server.send(request).await.json();
@@ -318,7 +318,7 @@ async fn the_resource_tells_who_gives_tokens_for_it() {
 }
 
 #[tokio::test]
-async fn a_page_that_does_not_exist_is_no_call() {
+async fn an_unknown_page_is_not_found() {
     let server = Server::start().await;
     for path in ["/nothing", "/nothing/here", "/admin/users", "/flyteidl2.project.ProjectService"] {
         let answer = server.send(Request::get(path).body(Body::empty()).unwrap()).await;
@@ -327,7 +327,7 @@ async fn a_page_that_does_not_exist_is_no_call() {
 }
 
 #[tokio::test]
-async fn a_path_is_judged_as_it_is() {
+async fn a_path_is_not_normalized() {
     let server = Server::start().await;
     let token = server.token("Root", &["all"]);
     for (path, expected) in [

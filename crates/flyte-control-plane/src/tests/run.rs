@@ -31,7 +31,7 @@ const SIGNAL: &str = "/flyteidl2.actions.ActionsService/Signal";
 const UPDATE: &str = "/flyteidl2.actions.ActionsService/Update";
 const ABORT: &str = "/flyteidl2.actions.ActionsService/Abort";
 
-/// A server with the project `p`, and where its objects are.
+/// A server with the projects `p` and `q`, and its data directory.
 pub(super) struct Runs {
     server: Server,
     data: TempDir,
@@ -66,7 +66,7 @@ impl Runs {
         Self { server, data }
     }
 
-    /// Ada's run `name` in the project's development domain.
+    /// Creates the run `name` in the project, domain development, as Ada.
     pub(super) async fn run(&self, project: &str, name: &str) -> Answer {
         self.json(CREATE_RUN, Some("Ada"), &create(project, name)).await
     }
@@ -114,7 +114,7 @@ impl Runs {
             .to_owned()
     }
 
-    /// A stream of what a call answers.
+    /// Opens the response stream of a call.
     pub(super) async fn stream(&self, method: &str, token: &str, body: &Value) -> Stream {
         let text = body.to_string();
         let mut envelope = vec![0];
@@ -135,7 +135,7 @@ impl Runs {
         self.plane.objects.native_url("p", "development", path).unwrap()
     }
 
-    /// The same as tasks get it.
+    /// The same object as a path that tasks read.
     fn path(&self, path: &str) -> String {
         self.plane.objects.for_command(&self.native(path))
     }
@@ -154,14 +154,14 @@ impl Runs {
     }
 }
 
-/// Messages as they come in.
+/// The messages of a response stream.
 pub(super) struct Stream {
     body: Body,
     read: Vec<u8>,
 }
 
 impl Stream {
-    /// The next message; at the end, what the stream ends with.
+    /// The next message, or the end-of-stream message as an error.
     pub(super) async fn next(&mut self) -> Result<Value, Value> {
         loop {
             if self.read.len() >= 5 {
@@ -173,7 +173,10 @@ impl Stream {
                 }
             }
             let frame = tokio::time::timeout(Duration::from_secs(10), self.body.frame()).await;
-            let frame = frame.expect("something comes").expect("the stream has an end").unwrap();
+            let frame = frame
+                .expect("a message arrives in time")
+                .expect("the stream has an end-of-stream message")
+                .unwrap();
             self.read.extend_from_slice(&frame.into_data().unwrap());
         }
     }
@@ -261,7 +264,7 @@ async fn a_run_is_created_and_shown() {
 }
 
 #[tokio::test]
-async fn the_field_that_is_wrong_is_named() {
+async fn errors_name_the_invalid_field() {
     let server = Runs::start().await;
     let elsewhere = server.plane.objects.native_url("q", "development", "inputs.pb").unwrap();
     for (field, change) in [
@@ -380,7 +383,7 @@ async fn runs_and_actions_are_listed_with_filters_and_pages() {
 }
 
 #[tokio::test]
-async fn an_aborted_run_tells_why_and_by_whom() {
+async fn an_aborted_run_shows_its_reason_and_who_aborted_it() {
     let server = Runs::start().await;
     server.run("p", "r1").await;
     let abort = json!({"runId": run_id("p", "r1"), "reason": "enough"});
@@ -424,13 +427,16 @@ async fn an_action_is_watched_to_its_end() {
     assert_eq!(phase().await.unwrap(), "ACTION_PHASE_RUNNING");
     server.plane.runs.ended(&action("a0"), 1, failed()).await.unwrap();
     assert_eq!(phase().await.unwrap(), "ACTION_PHASE_FAILED");
-    assert_eq!(phase().await.unwrap_err(), json!({}), "the end is no error");
+    assert_eq!(phase().await.unwrap_err(), json!({}), "the stream ends without an error");
     let details = server.json(ACTION_DETAILS, Some("Ada"), &request).await.json()["details"].clone();
     assert_eq!(details["errorInfo"]["code"], "ValueError");
     assert_eq!(details["attempts"][0]["attempt"], 1);
     assert_eq!(details["attempts"][0]["logsAvailable"], true);
     let again = server.stream(WATCH_ACTION, &ada, &request).await.next().await.unwrap();
-    assert_eq!(again["details"]["status"]["phase"], "ACTION_PHASE_FAILED", "what has ended is told at once");
+    assert_eq!(
+        again["details"]["status"]["phase"], "ACTION_PHASE_FAILED",
+        "an ended action is reported at once"
+    );
 }
 
 #[tokio::test]
@@ -480,7 +486,7 @@ async fn runs_and_their_actions_are_watched() {
 }
 
 #[tokio::test]
-async fn a_run_calls_tasks_and_hears_of_them() {
+async fn a_run_enqueues_tasks_and_receives_updates() {
     let server = Runs::start().await;
     server.run("p", "r1").await;
     server.plane.runs.claim(9).await.unwrap();
@@ -491,7 +497,11 @@ async fn a_run_calls_tasks_and_hears_of_them() {
     let first = stream.next().await.unwrap();
     assert_eq!(first["actionUpdate"]["phase"], "ACTION_PHASE_QUEUED");
     assert_eq!(stream.next().await.unwrap(), json!({"controlMessage": {"sentinel": true}}));
-    assert_eq!(server.enqueue(&identity, "c1", "a0").await.status, StatusCode::OK, "again is no error");
+    assert_eq!(
+        server.enqueue(&identity, "c1", "a0").await.status,
+        StatusCode::OK,
+        "enqueueing again is not an error"
+    );
     server.plane.runs.claim(9).await.unwrap();
     assert_eq!(stream.next().await.unwrap()["actionUpdate"]["phase"], "ACTION_PHASE_INITIALIZING");
     server.plane.runs.ended(&action("c1"), 1, Outcome::Succeeded).await.unwrap();
@@ -515,24 +525,28 @@ async fn a_run_calls_tasks_and_hears_of_them() {
     assert_eq!(server.as_token(&identity, ABORT, &abort).await.status, StatusCode::OK);
     assert_eq!(stream.next().await.unwrap()["actionUpdate"]["phase"], "ACTION_PHASE_ABORTED");
     server.plane.runs.ended(&action("a0"), 1, Outcome::Succeeded).await.unwrap();
-    assert!(stream.next().await.is_err(), "nothing more is called");
+    assert!(stream.next().await.is_err(), "the parent has ended");
     let (code, _) = server.enqueue(&identity, "c4", "a0").await.error();
-    assert_eq!(code, "unauthenticated", "the run has ended, and its identity with it");
+    assert_eq!(code, "unauthenticated", "the identity ends with its run");
 }
 
 #[tokio::test]
-async fn nobody_runs_anything_under_another_run() {
+async fn only_the_run_itself_enqueues_actions() {
     let server = Runs::start().await;
     let answer = server.json(CREATE_RUN, Some("Root"), &create("p", "r1")).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     let identity = server.identity("p", "r1").await;
     assert_eq!(server.enqueue(&identity, "c1", "a0").await.status, StatusCode::OK);
-    assert_eq!(server.enqueue(&identity, "c1", "a0").await.status, StatusCode::OK, "which starts nothing");
+    assert_eq!(
+        server.enqueue(&identity, "c1", "a0").await.status,
+        StatusCode::OK,
+        "enqueueing again starts nothing"
+    );
     let action = json!({"actionId": action_id("p", "r1", "c1")});
     let people = [
         server.key(Role::Contributor, "p").await,
         server.token("Ada", &["all"]),
-        // Not even who started the run.
+        // The user who started the run is denied too.
         server.token("Root", &["all"]),
     ];
     for token in &people {
@@ -547,7 +561,7 @@ async fn nobody_runs_anything_under_another_run() {
     let actions = server.json(LIST_ACTIONS, Some("Ada"), &json!({"runId": run_id("p", "r1")})).await.json();
     assert_eq!(actions["actions"].as_array().unwrap().len(), 2, "{actions}");
     let abort = server.as_token(&people[0], ABORT_ACTION, &action).await;
-    assert_eq!(abort.status, StatusCode::OK, "they abort by their own role: {abort:?}");
+    assert_eq!(abort.status, StatusCode::OK, "contributors abort with RunService: {abort:?}");
 
     server.plane.audit.flush().await;
     let query = AuditQuery { limit: 1000, ..AuditQuery::default() };
@@ -579,7 +593,7 @@ async fn nobody_runs_anything_under_another_run() {
 }
 
 #[tokio::test]
-async fn steps_are_recorded_with_their_errors() {
+async fn traces_are_recorded_with_their_errors() {
     let server = Runs::start().await;
     server.run("p", "r1").await;
     let identity = server.identity("p", "r1").await;
@@ -624,7 +638,7 @@ async fn steps_are_recorded_with_their_errors() {
 }
 
 #[tokio::test]
-async fn a_person_answers_what_a_run_waits_for() {
+async fn a_user_signals_a_condition() {
     let server = Runs::start().await;
     server.run("p", "r1").await;
     server.plane.runs.claim(9).await.unwrap();
@@ -632,7 +646,7 @@ async fn a_person_answers_what_a_run_waits_for() {
     let request = json!({"action": {
         "actionId": action_id("p", "r1", "w1"),
         "parentActionName": "a0",
-        "condition": {"name": "approve", "prompt": "go on?", "type": {"simple": "BOOLEAN"}},
+        "condition": {"name": "approve", "prompt": "continue?", "type": {"simple": "BOOLEAN"}},
     }});
     assert_eq!(server.as_token(&identity, ENQUEUE, &request).await.status, StatusCode::OK);
     let paused = server.json(LIST_RUNS, Some("Ada"), &json!({"pausedActionsOnly": true})).await.json();
@@ -664,7 +678,7 @@ async fn a_person_answers_what_a_run_waits_for() {
 }
 
 #[tokio::test]
-async fn what_lies_elsewhere_is_not_there() {
+async fn runs_of_other_projects_are_not_found() {
     let server = Runs::start().await;
     server.run("p", "r1").await;
     let stranger = server.key(Role::Contributor, "q").await;
@@ -697,7 +711,7 @@ async fn what_lies_elsewhere_is_not_there() {
 }
 
 #[tokio::test]
-async fn viewers_look_and_runs_keep_to_themselves() {
+async fn viewers_only_read_and_runs_act_only_on_their_own_actions() {
     let server = Runs::start().await;
     for name in ["r1", "r2"] {
         server.run("p", name).await;
@@ -740,7 +754,7 @@ async fn viewers_look_and_runs_keep_to_themselves() {
 }
 
 #[tokio::test]
-async fn a_deployed_task_is_run_by_its_name() {
+async fn a_deployed_task_is_run_by_its_id() {
     let server = Runs::start().await;
     let project = json!({"project": {"id": "p1"}});
     assert_eq!(server.json(CREATE, Some("Root"), &project).await.status, StatusCode::OK);
@@ -762,10 +776,10 @@ async fn a_deployed_task_is_run_by_its_name() {
     );
     let by_task = json!({"taskId": task::id("env.other", "v7")});
     let listed = server.json(LIST_RUNS, Some("Ada"), &by_task).await.json();
-    assert_eq!(listed.get("runs"), None, "runs are listed by the project that they are in");
+    assert_eq!(listed.get("runs"), None, "the filter compares the project of the run");
     let (code, message) = server.json(CREATE_RUN, Some("Ada"), &request("v8")).await.error();
     assert_eq!((code.as_str(), message.contains("v8")), ("not_found", true), "{message}");
-    // Who works in `p` alone has never heard of what is deployed in `p1`.
+    // A caller who is limited to `p` cannot see the tasks of `p1`.
     let limited = server.key(Role::Contributor, "p").await;
     let (code, _) = server.as_token(&limited, CREATE_RUN, &request("v7")).await.error();
     assert_eq!(code, "not_found");

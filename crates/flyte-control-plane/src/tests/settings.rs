@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[tokio::test]
-async fn there_are_no_settings_and_nobody_believes_to_have_made_some() {
+async fn settings_are_empty_and_changes_are_rejected() {
     let server = Server::start().await;
     server.json(CREATE, Some("Root"), &json!({"project": {"id": "p1"}})).await;
     let call = async |method: &str, key: Value| {
@@ -32,7 +32,7 @@ async fn there_are_no_settings_and_nobody_believes_to_have_made_some() {
 }
 
 #[tokio::test]
-async fn secrets_are_refused_in_words() {
+async fn secrets_are_rejected_with_an_explanation() {
     let server = Server::start().await;
     for method in ["CreateSecret", "UpdateSecret", "GetSecret", "DeleteSecret", "ListSecrets"] {
         let method = format!("/flyteidl2.secret.SecretService/{method}");

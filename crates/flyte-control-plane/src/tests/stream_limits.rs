@@ -1,20 +1,21 @@
-//! There are so many streams at a time, and so many of one caller, whatever the method and the protocol.
+//! Limits on open streams, in total and for each caller, across all methods and protocols.
 
 use serde_json::json;
 
 use super::{
     streams::{
-        CONNECT, NOT_HERE, PERMISSION_DENIED, PROTOCOLS, open, read, server_with, streaming_methods, token,
+        CONNECT, NOT_SUPPORTED, PERMISSION_DENIED, PROTOCOLS, open, read, server_with, streaming_methods,
+        token,
     },
     *,
 };
 use flyte_model::PrincipalKind;
 
-/// How many there may be.
-const MOST: usize = 16;
-/// How many of one caller.
-const SHARE: usize = MOST / 4;
-/// By gRPC's numbers.
+/// The most open streams of the server.
+const MAX_STREAMS: usize = 16;
+/// The most open streams of one caller.
+const MAX_STREAMS_OF_A_CALLER: usize = MAX_STREAMS / 4;
+/// A gRPC status code.
 const RESOURCE_EXHAUSTED: u8 = 8;
 const WATCH_RUNS: &str = "/flyteidl2.workflow.RunService/WatchRuns";
 
@@ -26,55 +27,59 @@ type Open = http::Response<Body>;
 
 impl Callers {
     async fn start() -> Self {
-        Self { server: server_with(|config| config.http.max_streams = MOST).await }
+        Self { server: server_with(|config| config.http.max_streams = MAX_STREAMS).await }
     }
 
     async fn open(&self, protocol: &str, token: &str) -> Open {
         open(self.server.router.clone(), protocol, WATCH_RUNS, &json!({}), token).await
     }
 
-    /// As many open streams as the caller may have.
-    async fn share(&self, token: &str) -> Vec<Open> {
+    /// Opens as many streams as one caller may have.
+    async fn open_all(&self, token: &str) -> Vec<Open> {
         let mut streams = Vec::new();
-        for _ in 0..SHARE {
+        for _ in 0..MAX_STREAMS_OF_A_CALLER {
             let mut stream = self.open(CONNECT[0], token).await;
-            assert!(tells(&mut stream).await, "stream {}", streams.len());
+            assert!(has_message(&mut stream).await, "stream {}", streams.len());
             streams.push(stream);
         }
         streams
     }
 }
 
-/// Whether a stream has a message.
-async fn tells(stream: &mut Open) -> bool {
+/// Waits for a message; `false` if the stream read_ended instead.
+async fn has_message(stream: &mut Open) -> bool {
     let frame = tokio::time::timeout(std::time::Duration::from_secs(60), stream.body_mut().frame()).await;
-    let frame =
-        frame.expect("it says something").and_then(Result::ok).and_then(|frame| frame.into_data().ok());
+    let frame = frame
+        .expect("a message or the end arrives in time")
+        .and_then(Result::ok)
+        .and_then(|frame| frame.into_data().ok());
     frame.is_some_and(|frame| frame.first() == Some(&0))
 }
 
-/// Reads a stream that is to end at once.
-async fn ends(stream: Open) -> (usize, u8) {
-    tokio::time::timeout(std::time::Duration::from_secs(60), read(stream)).await.expect("it is refused")
+/// Reads a stream that must end at once.
+async fn read_ended(stream: Open) -> (usize, u8) {
+    tokio::time::timeout(std::time::Duration::from_secs(60), read(stream))
+        .await
+        .expect("the stream ends at once")
 }
 
 #[tokio::test]
-async fn every_stream_beyond_a_callers_share_is_refused_in_its_protocol() {
+async fn streams_above_the_limit_of_a_caller_are_rejected_in_each_protocol() {
     let callers = Callers::start().await;
     let ada = callers.server.token("Ada", &["all"]);
-    let mut streams = callers.share(&ada).await;
-    let mut refused = 0;
+    let mut streams = callers.open_all(&ada).await;
+    let mut rejected = 0;
     for (path, request) in streaming_methods() {
         for protocol in PROTOCOLS {
             let response = open(callers.server.router.clone(), protocol, &path, &request, &ada).await;
-            let (messages, code) = ends(response).await;
-            let not_theirs = code == PERMISSION_DENIED || NOT_HERE.contains(&code);
-            assert!(code == RESOURCE_EXHAUSTED || not_theirs, "{protocol} {path}: {code}");
+            let (messages, code) = read_ended(response).await;
+            let not_available = code == PERMISSION_DENIED || NOT_SUPPORTED.contains(&code);
+            assert!(code == RESOURCE_EXHAUSTED || not_available, "{protocol} {path}: {code}");
             assert_eq!(messages, 0, "{protocol} {path}");
-            refused += usize::from(code == RESOURCE_EXHAUSTED);
+            rejected += usize::from(code == RESOURCE_EXHAUSTED);
         }
     }
-    assert!(refused >= 9 * PROTOCOLS.len(), "{refused}");
+    assert!(rejected >= 9 * PROTOCOLS.len(), "{rejected}");
     let body = callers.open(CONNECT[0], &ada).await.into_body().collect().await.unwrap().to_bytes();
     let end: Value = serde_json::from_slice(&body[5..]).unwrap();
     assert_eq!(end["error"]["code"], "resource_exhausted");
@@ -84,30 +89,34 @@ async fn every_stream_beyond_a_callers_share_is_refused_in_its_protocol() {
         "{message}"
     );
 
-    // Another one is not kept from its own, in whatever protocol.
+    // Another caller can still open streams in each protocol.
     let root = callers.server.token("Root", &["all"]);
     for protocol in PROTOCOLS {
-        assert!(tells(&mut callers.open(protocol, &root).await).await, "{protocol}");
+        assert!(has_message(&mut callers.open(protocol, &root).await).await, "{protocol}");
     }
-    // What has been closed makes room.
+    // A closed stream makes room for a new one.
     for protocol in PROTOCOLS {
         drop(streams.pop());
         let mut next = callers.open(protocol, &ada).await;
-        assert!(tells(&mut next).await, "{protocol}");
-        assert_eq!(ends(callers.open(protocol, &ada).await).await, (0, RESOURCE_EXHAUSTED), "{protocol}");
+        assert!(has_message(&mut next).await, "{protocol}");
+        assert_eq!(
+            read_ended(callers.open(protocol, &ada).await).await,
+            (0, RESOURCE_EXHAUSTED),
+            "{protocol}"
+        );
         streams.insert(0, next);
     }
-    // So does what its own side has ended: another sign-in is the same caller until then.
+    // A stream that the server has ended also makes room. Another sign-in of the same user counts as the same caller.
     callers.server.plane.access.revoke_family("family");
     for stream in streams {
         let _ = stream.into_body().collect().await.unwrap();
     }
     let again = callers.server.token_in("another family", "Ada");
-    assert!(tells(&mut callers.open(CONNECT[0], &again).await).await);
+    assert!(has_message(&mut callers.open(CONNECT[0], &again).await).await);
 }
 
 #[tokio::test]
-async fn runs_have_a_part_that_people_and_machines_cannot_take() {
+async fn some_streams_are_reserved_for_runs() {
     let callers = Callers::start().await;
     let server = &callers.server;
     let mut streams = Vec::new();
@@ -116,7 +125,7 @@ async fn runs_have_a_part_that_people_and_machines_cannot_take() {
         server.token("Root", &["all"]),
         token(server, PrincipalKind::ApiKey).await,
     ] {
-        streams.extend(callers.share(&token).await);
+        streams.extend(callers.open_all(&token).await);
     }
     let rule = token(server, PrincipalKind::Federated).await;
     let body = callers.open(CONNECT[0], &rule).await.into_body().collect().await.unwrap().to_bytes();
@@ -124,6 +133,6 @@ async fn runs_have_a_part_that_people_and_machines_cannot_take() {
     assert_eq!(end["error"]["code"], "resource_exhausted");
     assert!(end["error"]["message"].as_str().unwrap().contains("http.max-streams"), "{end}");
     let run = token(server, PrincipalKind::Run).await;
-    streams.extend(callers.share(&run).await);
-    assert_eq!(ends(callers.open(CONNECT[0], &run).await).await, (0, RESOURCE_EXHAUSTED));
+    streams.extend(callers.open_all(&run).await);
+    assert_eq!(read_ended(callers.open(CONNECT[0], &run).await).await, (0, RESOURCE_EXHAUSTED));
 }

@@ -1,4 +1,4 @@
-//! Streams end with the rights of whoever reads them: every streaming method of the descriptors, in each protocol.
+//! A stream ends when its reader's access ends. Tested for every streaming method of the descriptors, in each protocol.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -21,18 +21,18 @@ use flyte_model::{Limit, PrincipalKind, Rights, Role};
 use flyte_runner_local::apps;
 use flyte_store::{ActionId, AppChange, AppId, AppNote, AppStatus, TrustRule};
 
-/// Forms of a stream: Connect's, gRPC's and gRPC-Web's.
+/// The content types of streams: Connect, gRPC and gRPC-Web.
 pub(super) const PROTOCOLS: [&str; 3] =
     ["application/connect+json", "application/grpc+json", "application/grpc-web+json"];
 pub(super) const CONNECT: [&str; 1] = [PROTOCOLS[0]];
-/// Seconds until the API key of these tests ends.
+/// The lifetime of the API key of these tests, in seconds.
 const KEY_LIFETIME: i64 = 60;
-/// What this server does not do, by gRPC's numbers: `failed_precondition` and `unimplemented`.
-pub(super) const NOT_HERE: [u8; 2] = [9, 12];
+/// The gRPC status codes of methods that this server does not support: `failed_precondition` and `unimplemented`.
+pub(super) const NOT_SUPPORTED: [u8; 2] = [9, 12];
 pub(super) const PERMISSION_DENIED: u8 = 7;
 const UNAUTHENTICATED: u8 = 16;
 
-/// What requests are about, by the type of the field.
+/// A value for a request field, by the type of the field.
 fn known(message: &str) -> Option<Value> {
     Some(match message {
         "flyteidl2.common.RunIdentifier" => run_id("p", "r1"),
@@ -43,7 +43,7 @@ fn known(message: &str) -> Option<Value> {
     })
 }
 
-/// A request about what is there: each field of a known type is set, of a `oneof` the first one.
+/// A request for existing resources. Sets each field of a known type, and the first field of a `oneof`.
 fn request(pool: &DescriptorPool, message: MessageIndex) -> Value {
     let (mut fields, mut oneofs) = (Map::new(), HashSet::new());
     for field in pool.message(message).fields() {
@@ -56,14 +56,14 @@ fn request(pool: &DescriptorPool, message: MessageIndex) -> Value {
     fields.into()
 }
 
-/// Every method that answers with a stream, and a request.
+/// The path of every server-streaming method, with a request.
 pub(super) fn streaming_methods() -> Vec<(String, Value)> {
     let pool = DescriptorPool::decode(flyte_idl::FILE_DESCRIPTOR_SET).unwrap();
     let mut methods = Vec::new();
     for service in pool.services() {
         for method in service.methods() {
             let path = format!("/{}/{}", service.full_name(), method.name());
-            assert!(!method.is_client_streaming(), "{path}: such a method has no test");
+            assert!(!method.is_client_streaming(), "{path}: client-streaming methods have no test");
             if method.is_server_streaming() {
                 methods.push((path, request(&pool, method.input())));
             }
@@ -139,7 +139,7 @@ pub(super) async fn token(server: &Runs, principal: PrincipalKind) -> String {
     server.plane.access.tokens().issue_to_machine(&grant).unwrap().token.expose_secret().to_owned()
 }
 
-/// Begins a stream.
+/// Opens a stream.
 pub(super) async fn open(
     router: Router,
     protocol: &str,
@@ -159,7 +159,7 @@ pub(super) async fn open(
     response
 }
 
-/// Reads a stream to its end: how many messages it had, and gRPC's number of its code. A stream that is cut off has none.
+/// Reads a stream to its end. Returns the number of messages and the gRPC status code. Panics if the stream is cut off.
 pub(super) async fn read(response: http::Response<Body>) -> (usize, u8) {
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a stream is not cut off");
@@ -194,10 +194,10 @@ pub(super) async fn read(response: http::Response<Body>) -> (usize, u8) {
         }
         rest = tail;
     }
-    (messages, code.expect("a stream says how it ends"))
+    (messages, code.expect("a stream ends with a status"))
 }
 
-/// Reads all streams as `principal` does, has `act` happen, and looks how they end.
+/// Opens all streams as `principal`, calls `act`, and checks that each stream ends.
 async fn all_end(principal: PrincipalKind, protocols: &[&'static str], act: impl AsyncFnOnce(&Runs)) {
     let server = server().await;
     let token = token(&server, principal).await;
@@ -209,7 +209,7 @@ async fn all_end(principal: PrincipalKind, protocols: &[&'static str], act: impl
             streams.spawn(async move { (path, protocol, read(response).await) });
         }
     }
-    // So that most of them have nothing to tell: those that have not come so far must end as well.
+    // Most streams have no more messages then. Streams that have not sent their first message must end too.
     tokio::time::sleep(Duration::from_millis(50)).await;
     act(&server).await;
     let mut ended = HashSet::new();
@@ -223,7 +223,7 @@ async fn all_end(principal: PrincipalKind, protocols: &[&'static str], act: impl
                 let not_theirs =
                     code == PERMISSION_DENIED && Door::published().rpc(&path).unwrap().scope == Scope::All;
                 assert!(
-                    by_itself || not_theirs || NOT_HERE.contains(&code),
+                    by_itself || not_theirs || NOT_SUPPORTED.contains(&code),
                     "{principal:?} {protocol} {path}: {code}"
                 );
             }
@@ -231,14 +231,14 @@ async fn all_end(principal: PrincipalKind, protocols: &[&'static str], act: impl
     };
     tokio::time::timeout(Duration::from_secs(60), all).await.expect("every stream ends");
     assert!(ended.len() >= 9 * protocols.len(), "too few were open: {ended:?}");
-    // Nor is there another one.
+    // New streams are rejected too.
     for (path, request) in streaming_methods() {
         let response = open_refused(&server, &path, &request, &token).await;
         assert_eq!(response, StatusCode::UNAUTHORIZED, "{path}");
     }
 }
 
-/// How the call that would begin another stream is refused.
+/// Opens a stream and returns the HTTP status of the rejection.
 async fn open_refused(server: &Runs, path: &str, request: &Value, token: &str) -> StatusCode {
     let request = Request::post(path)
         .header(header::CONTENT_TYPE, "application/json")
@@ -264,7 +264,7 @@ async fn every_stream_ends_when_the_token_is_revoked() {
 }
 
 #[tokio::test]
-async fn every_stream_ends_when_the_signing_key_is_dropped() {
+async fn every_stream_ends_when_the_signing_key_is_removed() {
     all_end(PrincipalKind::Person, &CONNECT, async |server| {
         server.plane.keys.rotate_now().await.unwrap();
         server.plane.access.check_streams().await;
@@ -278,7 +278,7 @@ async fn every_stream_ends_when_the_signing_key_is_dropped() {
 #[tokio::test]
 async fn every_stream_ends_with_the_account() {
     all_end(PrincipalKind::Person, &CONNECT, async |server| {
-        // As another process does: the server finds it in the database.
+        // Another process disables the account. The server finds this in the database.
         assert!(server.plane.store.disable_user("user-Ada", NOW).await.unwrap().is_some());
         server.plane.access.check_streams().await;
     })
@@ -309,7 +309,7 @@ async fn every_stream_ends_with_the_trust_rule() {
 }
 
 #[tokio::test]
-async fn every_stream_of_a_run_ends_with_it_and_with_who_started_it() {
+async fn every_stream_of_a_run_ends_with_the_run_or_its_creator() {
     all_end(PrincipalKind::Run, &CONNECT, async |server| {
         let run = server.plane.store.run_by_id(&ActionId::root(run()).run).await.unwrap().unwrap();
         assert!(server.plane.runs.abort(&ActionId::root(run.id), "enough", "user-Ada").await.unwrap());
@@ -327,12 +327,12 @@ fn run() -> flyte_store::RunId {
 }
 
 #[tokio::test]
-async fn nothing_is_told_after_the_token_has_expired() {
+async fn no_message_is_sent_after_the_token_expires() {
     let server = server().await;
     let token = server.token("Ada", &["all"]);
     let watch = "/flyteidl2.workflow.RunService/WatchRuns";
     let response = open(server.router.clone(), PROTOCOLS[0], watch, &json!({}), &token).await;
-    // What there is to tell has not been read when the token expires, and nothing has looked at the streams since.
+    // When the token expires, messages are pending. The streams have not been polled since.
     server.plane.clock.advance(server.plane.config.tokens.access_token_ttl);
     assert_eq!(read(response).await, (0, UNAUTHENTICATED));
 }

@@ -43,7 +43,7 @@ impl Server {
         self.plane.clock.advance(1);
     }
 
-    /// `name:version` of the tasks on a page, and the whole answer.
+    /// The `name:version` of each task of a page, and the whole response.
     async fn tasks(&self, request: Value) -> (String, Value) {
         let answer = self.json(TASKS, Some("Ada"), &request).await;
         assert_eq!(answer.status, StatusCode::OK, "{request}: {answer:?}");
@@ -62,7 +62,7 @@ impl Server {
     }
 }
 
-/// As the published client asks.
+/// A list request of the published client.
 fn listing(name: Option<&str>, direction: &str, limit: u32) -> Value {
     let filters: Vec<_> = name
         .into_iter()
@@ -79,12 +79,12 @@ fn listing(name: Option<&str>, direction: &str, limit: u32) -> Value {
 }
 
 #[tokio::test]
-async fn a_deployed_task_is_found_again() {
+async fn a_deployed_task_can_be_read() {
     let server = Server::for_tasks().await;
     server.deploy("e.main", "v1").await;
     let answer = server.json(DETAILS, Some("Ada"), &json!({"taskId": id("e.main", "v1")})).await;
     let details = answer.json()["details"].clone();
-    assert_eq!(details["taskId"]["org"], "acme", "the organization is this server's own");
+    assert_eq!(details["taskId"]["org"], "acme", "the organization is that of the server");
     assert_eq!(details["metadata"]["shortName"], "main");
     assert_eq!(details["metadata"]["environmentName"], "e");
     assert_eq!(details["metadata"]["shortDescription"], "what it does");
@@ -94,7 +94,7 @@ async fn a_deployed_task_is_found_again() {
 
     server.deploy("e.main", "v2").await;
     let latest = server.json(DETAILS, Some("Ada"), &json!({"taskId": id("e.main", "")})).await.json();
-    assert_eq!(latest["details"]["taskId"]["version"], "v2", "without a version: the latest");
+    assert_eq!(latest["details"]["taskId"]["version"], "v2", "the latest version is the default");
     for (id, what) in [
         (id("e.main", "v3"), "no task \"e.main\" in version \"v3\""),
         (id("e.other", ""), "no task \"e.other\""),
@@ -108,7 +108,7 @@ async fn a_deployed_task_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_version_is_deployed_once() {
+async fn a_version_is_immutable() {
     let server = Server::for_tasks().await;
     server.deploy("e.main", "v1").await;
     server.deploy("e.main", "v1").await;
@@ -124,7 +124,7 @@ async fn a_version_is_deployed_once() {
 }
 
 #[tokio::test]
-async fn listings_have_each_task_once_as_the_published_client_asks() {
+async fn each_task_is_listed_once() {
     let server = Server::for_tasks().await;
     for (name, version) in [("e.main", "v1"), ("e.part", "v1"), ("e.main", "v2"), ("f.main", "v9")] {
         server.deploy(name, version).await;
@@ -153,7 +153,7 @@ async fn listings_have_each_task_once_as_the_published_client_asks() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_named() {
+async fn errors_name_the_invalid_field() {
     let server = Server::for_tasks().await;
     let change = |pointer: &str, value: Value| {
         let mut request = deployment("e.main", "v1");

@@ -50,7 +50,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn a_trigger_is_deployed_switched_and_deleted() {
+async fn a_trigger_is_deployed_activated_and_deleted() {
     let server = Server::with_task().await;
     let deployed = server.trigger_call(DEPLOY, &new("hourly", "v1")).await["trigger"].clone();
     let details = server.trigger_call(DETAILS, &json!({"name": name("hourly")})).await["trigger"].clone();
@@ -61,7 +61,7 @@ async fn a_trigger_is_deployed_switched_and_deleted() {
     assert_eq!(details["metadata"]["deployedBy"]["user"]["spec"]["email"], "ada@example.com");
 
     server.plane.clock.advance(5);
-    // As a server did that took it.
+    // An older server accepted active triggers.
     let (project, domain) = ("p1".to_owned(), "development".to_owned());
     let id = TriggerId { project, domain, task: "e.main".to_owned(), name: "hourly".to_owned() };
     let ada = Actor { subject: "user-Ada".to_owned(), kind: PrincipalKind::Person };
@@ -90,7 +90,7 @@ async fn a_trigger_is_deployed_switched_and_deleted() {
 }
 
 #[tokio::test]
-async fn what_would_start_by_itself_is_refused() {
+async fn active_triggers_are_rejected() {
     let server = Server::with_task().await;
     server.trigger_call(DEPLOY, &new("hourly", "v1")).await;
     let mut active = new("hourly", "v1");
@@ -114,11 +114,11 @@ async fn what_would_start_by_itself_is_refused() {
     let details = server.trigger_call(DETAILS, &json!({"name": name("hourly")})).await;
     assert_eq!(details["trigger"]["id"]["revision"], "1", "nothing has changed");
     let listed = server.trigger_call(TASKS, &json!({})).await;
-    assert_eq!(listed["tasks"].as_array().unwrap().len(), 1, "nor is the task deployed");
+    assert_eq!(listed["tasks"].as_array().unwrap().len(), 1, "the task is not deployed");
 }
 
 #[tokio::test]
-async fn triggers_come_with_a_task() {
+async fn triggers_are_deployed_with_a_task() {
     let server = Server::for_tasks().await;
     let mut request = deployment("e.main", "v1");
     request["triggers"] = json!([
@@ -140,7 +140,7 @@ async fn triggers_come_with_a_task() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_triggered() {
+async fn unknown_tasks_and_triggers_are_not_found() {
     let server = Server::with_task().await;
     let (code, message) = server.json(DEPLOY, Some("Ada"), &new("hourly", "v2")).await.error();
     assert_eq!(code, "not_found");

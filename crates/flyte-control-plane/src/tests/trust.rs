@@ -75,10 +75,10 @@ async fn a_rule_is_created_read_listed_and_deleted() {
 
     let query = AuditQuery { limit: 10, ..AuditQuery::default() };
     let (records, _) = server.plane.store.list_audit_records(&query).await.unwrap();
-    let told: Vec<_> =
+    let summaries: Vec<_> =
         records.iter().map(|it| (it.record.event.as_str(), it.record.object.as_deref().unwrap())).collect();
     let (created, deleted) = (Kind::TrustCreated.as_str(), Kind::TrustDeleted.as_str());
-    assert_eq!(told, [(deleted, "ci"), (created, "a"), (created, "ci")]);
+    assert_eq!(summaries, [(deleted, "ci"), (created, "a"), (created, "ci")]);
     let first = &records[2].record;
     assert_eq!(first.subject.as_deref(), Some("user-Root"));
     assert_eq!((&first.details["role"], &first.details["project"]), (&"contributor".into(), &"p1".into()));
@@ -86,7 +86,7 @@ async fn a_rule_is_created_read_listed_and_deleted() {
 }
 
 #[tokio::test]
-async fn only_administrators_may() {
+async fn only_administrators_manage_trust_rules() {
     let server = Server::with_project().await;
     for (method, body) in [
         (CREATE_TRUST, json!({"trust": trust()})),
@@ -103,9 +103,9 @@ async fn only_administrators_may() {
 }
 
 #[tokio::test]
-async fn a_mistake_is_told_with_its_field() {
+async fn errors_name_the_invalid_field() {
     let server = Server::with_project().await;
-    for (pointer, value, told) in [
+    for (pointer, value, expected) in [
         ("/name", json!("CI"), "trust.name must be"),
         ("/issuer", json!("http://ci.example"), "trust.issuer must begin with https://"),
         ("/jwksUri", json!("ftp://ci.example"), "trust.jwks_uri must begin"),
@@ -126,7 +126,7 @@ async fn a_mistake_is_told_with_its_field() {
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         rule.pointer_mut(parent).unwrap()[name] = value;
         let (code, message) = server.root(CREATE_TRUST, json!({"trust": rule})).await.error();
-        assert!(code == "invalid_argument" && message.starts_with(told), "{pointer}: {code} {message}");
+        assert!(code == "invalid_argument" && message.starts_with(expected), "{pointer}: {code} {message}");
     }
     let (code, message) = server.root(CREATE_TRUST, json!({})).await.error();
     assert_eq!((code.as_str(), message.as_str()), ("invalid_argument", "trust is missing"));

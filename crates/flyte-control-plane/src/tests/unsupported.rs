@@ -1,4 +1,4 @@
-//! What is not done here is refused in words, wherever it is asked for.
+//! Unsupported features are rejected with an explanation in every request that can ask for them.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ const DEPLOY: &str = "/flyteidl2.task.TaskService/DeployTask";
 const CREATE_RUN: &str = "/flyteidl2.workflow.RunService/CreateRun";
 const ENQUEUE: &str = "/flyteidl2.actions.ActionsService/Enqueue";
 
-/// Members of a task's template, the field that asks, and a word of what is not done.
+/// Fields of a task template with an unsupported feature: the JSON, the name of the field, and a word of the error message.
 fn tasks() -> Vec<(Value, &'static str, &'static str)> {
     vec![
         (
@@ -46,7 +46,7 @@ fn tasks() -> Vec<(Value, &'static str, &'static str)> {
     ]
 }
 
-/// Members of a run's specification, the field that asks, and a word of what is not done.
+/// Fields of a run specification with an unsupported feature: the JSON, the name of the field, and a word of the error message.
 fn runs() -> Vec<(Value, &'static str, &'static str)> {
     let related = json!({"relatedTo": {"name": "r0"}, "relationType": "RELATION_TYPE_RECOVER"});
     vec![
@@ -76,7 +76,7 @@ fn run(spec: &Value) -> Value {
     json!({"runId": {"project": "p1", "domain": "development", "name": "r1"}, "taskSpec": spec})
 }
 
-async fn refused(server: &Server, method: &str, request: &Value, field: &str, feature: &str) {
+async fn assert_rejected(server: &Server, method: &str, request: &Value, field: &str, feature: &str) {
     let (code, message) = server.json(method, Some("Ada"), request).await.error();
     assert_eq!(code, "invalid_argument", "{field}: {message}");
     assert!(message.starts_with(field), "{field}: {message}");
@@ -85,7 +85,7 @@ async fn refused(server: &Server, method: &str, request: &Value, field: &str, fe
 }
 
 #[tokio::test]
-async fn tasks_that_ask_for_it_are_neither_deployed_nor_run() {
+async fn unsupported_tasks_cannot_be_deployed_or_run() {
     let data = tempfile::tempdir().unwrap();
     let path = data.path().to_owned();
     let server = Server::with(|config| config.data_dir = path).await;
@@ -99,9 +99,16 @@ async fn tasks_that_ask_for_it_are_neither_deployed_nor_run() {
         let spec = spec(&template);
         let id = json!({"project": "p1", "domain": "development", "name": "e.t", "version": "v1"});
         let deployment = json!({"taskId": id, "spec": spec});
-        refused(&server, DEPLOY, &deployment, &format!("spec.task_template.{field}"), feature).await;
-        refused(&server, CREATE_RUN, &run(&spec), &format!("task_spec.task_template.{field}"), feature).await;
-        // A task that is called by another one: its deployment was not looked at.
+        assert_rejected(&server, DEPLOY, &deployment, &format!("spec.task_template.{field}"), feature).await;
+        assert_rejected(
+            &server,
+            CREATE_RUN,
+            &run(&spec),
+            &format!("task_spec.task_template.{field}"),
+            feature,
+        )
+        .await;
+        // A task that another task calls. Its deployment was not checked.
         let action = json!({
             "actionId": {"run": {"project": "p1", "domain": "development", "name": "r1"}, "name": "c1"},
             "parentActionName": "a0",
@@ -125,9 +132,9 @@ async fn tasks_that_ask_for_it_are_neither_deployed_nor_run() {
     for (changes, field, feature) in runs() {
         let mut request = run(&spec(&json!({})));
         request["runSpec"] = changes;
-        refused(&server, CREATE_RUN, &request, &format!("run_spec.{field}"), feature).await;
+        assert_rejected(&server, CREATE_RUN, &request, &format!("run_spec.{field}"), feature).await;
     }
-    // None at all is not asked for.
+    // A request for zero GPUs is not a request for GPUs.
     let none = json!({"container": {"resources": {"limits": [{"name": "GPU", "value": "0"}]}}});
     let mut request = run(&spec(&none));
     request["runId"]["name"] = "r2".into();
@@ -135,7 +142,7 @@ async fn tasks_that_ask_for_it_are_neither_deployed_nor_run() {
 }
 
 #[tokio::test]
-async fn artifacts_are_refused_in_words() {
+async fn artifacts_are_rejected_with_an_explanation() {
     let server = Server::start().await;
     for method in ["GetArtifact", "CreateArtifact"] {
         let method = format!("/flyteidl2.artifact.ArtifactService/{method}");

@@ -1,4 +1,4 @@
-//! Projects and their domains as requests name them, and names inside of them.
+//! Checks of the projects, domains and names in requests.
 
 use connectrpc::ConnectError;
 
@@ -7,10 +7,10 @@ use crate::ControlPlane;
 use flyte_access::door;
 
 /// The longest name and the longest version, in bytes.
-const MAX_NAME: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 
-/// Checks that a project and its domain exist; `field` is the message that names them. Whether the caller may see them, the door
-/// has decided before.
+/// Checks that a project and its domain exist. `field` is the request field that has them. The door has already checked whether
+/// the caller may see them.
 ///
 /// # Errors
 /// `invalid_argument` if one is missing, `not_found` if one does not exist.
@@ -35,7 +35,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// A name or a version that a client chose.
+/// Checks a name or version that a client chose.
 ///
 /// # Errors
 /// `invalid_argument` that names the field.
@@ -43,8 +43,8 @@ pub(super) fn check_name(field: &str, name: &str) -> Result<(), ConnectError> {
     if name.is_empty() {
         return Err(invalid(field, "is missing"));
     }
-    if name.len() > MAX_NAME {
-        return Err(invalid(field, &format!("is longer than {MAX_NAME} bytes")));
+    if name.len() > MAX_NAME_BYTES {
+        return Err(invalid(field, &format!("is longer than {MAX_NAME_BYTES} bytes")));
     }
     if name.chars().any(char::is_control) {
         return Err(invalid(field, "has control characters"));
@@ -60,7 +60,7 @@ mod tests {
     use crate::testing;
 
     #[tokio::test]
-    async fn what_does_not_exist_is_not_there() {
+    async fn unknown_projects_and_domains_are_not_found() {
         let plane = testing::control_plane(|_| {}).await;
         for id in ["p1", "p2"] {
             let project = flyte_store::Project {
