@@ -16,14 +16,14 @@ pub(super) fn apply(filters: &str, query: &mut ProjectQuery) -> Result<(), Conne
         return Err(ConnectError::invalid_argument("filters: too long"));
     }
     for condition in filters.split('+').map(str::trim).filter(|condition| !condition.is_empty()) {
-        let refused = |why: &str| {
+        let error = |why: &str| {
             ConnectError::invalid_argument(format!("filters: {condition:?} cannot be used: {why}"))
         };
         let (function, field, values) =
-            parts(condition).ok_or_else(|| refused("write it as function(field, value)"))?;
+            parts(condition).ok_or_else(|| error("write it as function(field, value)"))?;
         let one = || match values.as_slice() {
             [value] => Ok((*value).to_owned()),
-            _ => Err(refused("eq compares with one value")),
+            _ => Err(error("eq compares with one value")),
         };
         let taken = match field {
             "state" => !query.states.is_empty(),
@@ -32,7 +32,7 @@ pub(super) fn apply(filters: &str, query: &mut ProjectQuery) -> Result<(), Conne
             _ => false,
         };
         if taken {
-            return Err(refused("there is another condition on the same field"));
+            return Err(error("there is another condition on the same field"));
         }
         match (function, field) {
             ("eq" | "value_in", "state") => {
@@ -40,15 +40,13 @@ pub(super) fn apply(filters: &str, query: &mut ProjectQuery) -> Result<(), Conne
                     one()?;
                 }
                 for value in values {
-                    query
-                        .states
-                        .push(state(value).ok_or_else(|| refused("a state is a number from 0 to 3"))?);
+                    query.states.push(state(value).ok_or_else(|| error("a state is a number from 0 to 3"))?);
                 }
             }
             ("eq", "id" | "identifier" | "project.identifier") => query.id = Some(one()?),
             ("eq", "name" | "project.name") => query.name = Some(one()?),
-            ("eq" | "value_in", _) => return Err(refused("projects are filtered by state, id and name")),
-            _ => return Err(refused("the functions are eq and value_in")),
+            ("eq" | "value_in", _) => return Err(error("projects are filtered by state, id and name")),
+            _ => return Err(error("the functions are eq and value_in")),
         }
     }
     Ok(())

@@ -72,7 +72,7 @@ pub(super) fn filters(request: &ListRequest) -> Result<&[Filter], ConnectError> 
     Ok(&request.filters)
 }
 
-/// The conditions; `field` tells of which fields there can be ones, and `fields` lists them.
+/// The conditions. `field` converts the name of an allowed field, and `fields` lists the allowed names for errors.
 ///
 /// # Errors
 /// `invalid_argument` that names the condition.

@@ -104,8 +104,8 @@ pub(super) fn check_action_name(field: &str, name: &str) -> Result<(), ConnectEr
 }
 
 /// The reason of an abort, checked.
-pub(super) fn reason(given: Option<&str>) -> Result<&str, ConnectError> {
-    match given.map(str::trim).filter(|reason| !reason.is_empty()) {
+pub(super) fn reason(reason: Option<&str>) -> Result<&str, ConnectError> {
+    match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
         None => Ok(NO_REASON),
         Some(reason) if reason.chars().count() > MAX_REASON => {
             Err(invalid("reason", &format!("is longer than {MAX_REASON} characters")))

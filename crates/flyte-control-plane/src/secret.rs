@@ -9,7 +9,7 @@ use flyte_idl::flyteidl2::secret::{
 
 pub(super) struct Service;
 
-fn refused() -> ConnectError {
+fn not_supported() -> ConnectError {
     ConnectError::unimplemented(
         "this server keeps no secrets: let the task fetch them from where you keep them, with its own identity",
     )
@@ -21,7 +21,7 @@ impl SecretService for Service {
         _: RequestContext,
         _: ServiceRequest<'_, CreateSecretRequest>,
     ) -> ServiceResult<impl Encodable<CreateSecretResponse> + Send + use<'a>> {
-        Err::<Response<CreateSecretResponse>, _>(refused())
+        Err::<Response<CreateSecretResponse>, _>(not_supported())
     }
 
     async fn update_secret<'a>(
@@ -29,7 +29,7 @@ impl SecretService for Service {
         _: RequestContext,
         _: ServiceRequest<'_, UpdateSecretRequest>,
     ) -> ServiceResult<impl Encodable<UpdateSecretResponse> + Send + use<'a>> {
-        Err::<Response<UpdateSecretResponse>, _>(refused())
+        Err::<Response<UpdateSecretResponse>, _>(not_supported())
     }
 
     async fn get_secret<'a>(
@@ -37,7 +37,7 @@ impl SecretService for Service {
         _: RequestContext,
         _: ServiceRequest<'_, GetSecretRequest>,
     ) -> ServiceResult<impl Encodable<GetSecretResponse> + Send + use<'a>> {
-        Err::<Response<GetSecretResponse>, _>(refused())
+        Err::<Response<GetSecretResponse>, _>(not_supported())
     }
 
     async fn delete_secret<'a>(
@@ -45,7 +45,7 @@ impl SecretService for Service {
         _: RequestContext,
         _: ServiceRequest<'_, DeleteSecretRequest>,
     ) -> ServiceResult<impl Encodable<DeleteSecretResponse> + Send + use<'a>> {
-        Err::<Response<DeleteSecretResponse>, _>(refused())
+        Err::<Response<DeleteSecretResponse>, _>(not_supported())
     }
 
     async fn list_secrets<'a>(
@@ -53,6 +53,6 @@ impl SecretService for Service {
         _: RequestContext,
         _: ServiceRequest<'_, ListSecretsRequest>,
     ) -> ServiceResult<impl Encodable<ListSecretsResponse> + Send + use<'a>> {
-        Err::<Response<ListSecretsResponse>, _>(refused())
+        Err::<Response<ListSecretsResponse>, _>(not_supported())
     }
 }

@@ -23,7 +23,7 @@ impl Service {
         Self { plane }
     }
 
-    /// The organization, domain or project of a request, as it stands in answers.
+    /// The settings key of a request, checked and completed for the response.
     async fn key(&self, key: Option<&SettingsKey>) -> Result<SettingsKey, ConnectError> {
         let mut key = key.cloned().unwrap_or_default();
         key.org.clone_from(&self.plane.config.org);
@@ -40,7 +40,7 @@ impl Service {
     }
 }
 
-fn refused() -> ConnectError {
+fn not_supported() -> ConnectError {
     ConnectError::unimplemented(
         "this server keeps no settings of projects and domains: set them in the code of the task or its environment; \
          those of the server itself are in its configuration (`flyte-server check-config`)",
@@ -83,7 +83,7 @@ impl SettingsService for Service {
         _: RequestContext,
         _: ServiceRequest<'_, CreateSettingsRequest>,
     ) -> ServiceResult<impl Encodable<CreateSettingsResponse> + Send + use<'a>> {
-        Err::<Response<CreateSettingsResponse>, _>(refused())
+        Err::<Response<CreateSettingsResponse>, _>(not_supported())
     }
 
     async fn update_settings<'a>(
@@ -91,6 +91,6 @@ impl SettingsService for Service {
         _: RequestContext,
         _: ServiceRequest<'_, UpdateSettingsRequest>,
     ) -> ServiceResult<impl Encodable<UpdateSettingsResponse> + Send + use<'a>> {
-        Err::<Response<UpdateSettingsResponse>, _>(refused())
+        Err::<Response<UpdateSettingsResponse>, _>(not_supported())
     }
 }

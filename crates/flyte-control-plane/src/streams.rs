@@ -33,7 +33,7 @@ impl Interceptor for Guard {
     ) -> Result<StreamResponse, ConnectError> {
         let caller = caller(&request.ctx)?;
         let open = self.plane.access.open_stream(caller, request.ctx.headers());
-        let open = open.map_err(|why| refused(why, caller))?;
+        let open = open.map_err(|why| limit_error(why, caller))?;
         let response = next.run(request, inbound).await?;
         Ok(response.map_body(|body| guarded(body, open)))
     }
@@ -55,8 +55,8 @@ fn guarded(body: PayloadStream, open: OpenStream) -> PayloadStream {
     }))
 }
 
-fn refused(why: TooManyStreams, caller: &Caller) -> ConnectError {
-    tracing::warn!(subject = %caller.subject, "a stream was refused: {why}");
+fn limit_error(why: TooManyStreams, caller: &Caller) -> ConnectError {
+    tracing::warn!(subject = %caller.subject, "a stream was rejected: {why}");
     ConnectError::resource_exhausted(why.to_string())
 }
 

@@ -41,7 +41,7 @@ impl Service {
             issuer: message.issuer,
             audience: message.audience,
             claims: message.claims.into_iter().collect(),
-            jwks_uri: given(message.jwks_uri),
+            jwks_uri: non_empty(message.jwks_uri),
             rights: self.rights(caller, message.access.into_option().unwrap_or_default()).await?,
             token_lifetime: Some(message.token_lifetime).filter(|lifetime| *lifetime != 0),
             created_by: caller.subject.clone(),
@@ -74,7 +74,7 @@ impl Service {
     }
 }
 
-fn given(text: String) -> Option<String> {
+fn non_empty(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 

@@ -106,7 +106,7 @@ impl Feature {
     }
 
     /// The error for a `field` that asks for the feature.
-    pub(super) fn refused(self, field: &str) -> ConnectError {
+    pub(super) fn error(self, field: &str) -> ConnectError {
         let (does, instead) = self.words();
         invalid(
             field,
@@ -117,7 +117,7 @@ impl Feature {
 
 /// Returns the error for a field.
 fn unless(asked: bool, feature: Feature, field: &str) -> Result<(), ConnectError> {
-    if asked { Err(feature.refused(field)) } else { Ok(()) }
+    if asked { Err(feature.error(field)) } else { Ok(()) }
 }
 
 /// Checks the specification of a task, in the field `at` of a request.
@@ -149,8 +149,8 @@ fn check_target(at: &str, template: &TaskTemplate) -> Result<(), ConnectError> {
     unless(CLUSTER_TYPES.contains(&kind), Feature::Cluster, &format!("{at}.type"))?;
     match &template.target {
         None => Ok(()),
-        Some(Target::K8sPod(_)) => Err(Feature::Pod.refused(&format!("{at}.k8s_pod"))),
-        Some(Target::Sql(_)) => Err(Feature::Sql.refused(&format!("{at}.sql"))),
+        Some(Target::K8sPod(_)) => Err(Feature::Pod.error(&format!("{at}.k8s_pod"))),
+        Some(Target::Sql(_)) => Err(Feature::Sql.error(&format!("{at}.sql"))),
         Some(Target::Container(container)) => {
             let copied = container.data_config.as_option().is_some_and(|config| config.enabled);
             unless(copied, Feature::Container, &format!("{at}.container.data_config"))?;
@@ -217,5 +217,5 @@ pub(super) fn check_service(name: &str) -> Result<(), ConnectError> {
         "flyteidl2.artifact.ArtifactService" => Feature::Artifacts,
         _ => return Ok(()),
     };
-    Err(ConnectError::unimplemented(feature.refused(name).message.unwrap_or_default()))
+    Err(ConnectError::unimplemented(feature.error(name).message.unwrap_or_default()))
 }

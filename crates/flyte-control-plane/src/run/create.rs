@@ -102,7 +102,10 @@ fn run_id(id: Option<Id>) -> Result<RunId, ConnectError> {
 fn check_spec(spec: &RunSpec) -> Result<(), ConnectError> {
     let counts = [
         ("run_spec.labels", spec.labels.as_option().map_or(0, |labels| labels.values.len())),
-        ("run_spec.annotations", spec.annotations.as_option().map_or(0, |given| given.values.len())),
+        (
+            "run_spec.annotations",
+            spec.annotations.as_option().map_or(0, |annotations| annotations.values.len()),
+        ),
         ("run_spec.envs", spec.envs.as_option().map_or(0, |envs| envs.values.len())),
     ];
     for (field, count) in counts {
@@ -135,7 +138,7 @@ async fn task(
             unsupported::check_task("task_id.spec", &spec)?;
             Ok((task, spec))
         }
-        Some(Task::TriggerName(_)) => Err(Feature::FiringByHand.refused("trigger_name")),
+        Some(Task::TriggerName(_)) => Err(Feature::FiringByHand.error("trigger_name")),
     }
 }
 
@@ -169,7 +172,7 @@ pub(crate) fn task_ref(spec: &TaskSpec, run: &RunId) -> Result<TaskRef, ConnectE
     if id.name.is_empty() {
         return Err(invalid("task_spec.task_template.id.name", "is missing"));
     }
-    let or = |given: &str, own: &str| if given.is_empty() { own } else { given }.to_owned();
+    let or = |value: &str, default: &str| if value.is_empty() { default } else { value }.to_owned();
     Ok(TaskRef {
         project: or(&id.project, &run.project),
         domain: or(&id.domain, &run.domain),
@@ -203,9 +206,9 @@ async fn inputs(
     plane: &ControlPlane,
     run: &RunId,
     task: &TaskSpec,
-    given: Option<InputWrapper>,
+    wrapper: Option<InputWrapper>,
 ) -> Result<(String, Option<String>), ConnectError> {
-    let inputs = match given {
+    let inputs = match wrapper {
         Some(InputWrapper::OffloadedInputData(offloaded)) => {
             let key = plane
                 .objects

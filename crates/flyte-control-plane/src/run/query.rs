@@ -34,21 +34,21 @@ fn order(request: &ListRequest) -> Result<Option<(RunSortKey, bool)>, ConnectErr
 
 fn condition(filter: &Filter) -> Result<Condition<'_>, ConnectError> {
     let field = filter.field.as_str();
-    let refused = |what: &str| invalid(&format!("filters: {field}"), what);
+    let error = |what: &str| invalid(&format!("filters: {field}"), what);
     let one = || match filter.values.as_slice() {
         [value] => Ok(value.as_str()),
-        _ => Err(refused("needs exactly one value")),
+        _ => Err(error("needs exactly one value")),
     };
-    let function = filter.function.as_known().ok_or_else(|| refused("has an unknown function"))?;
+    let function = filter.function.as_known().ok_or_else(|| error("has an unknown function"))?;
     Ok(match (field, function) {
         ("phase", Function::EQUAL | Function::NOT_EQUAL) => {
             // Clients send each digit of the number as a separate value.
-            let phases = vec![phase(&filter.values.concat()).ok_or_else(|| refused("is not a phase"))?];
+            let phases = vec![phase(&filter.values.concat()).ok_or_else(|| error("is not a phase"))?];
             Condition::Phases { not: function == Function::NOT_EQUAL, phases }
         }
         ("phase", Function::VALUE_IN | Function::VALUE_NOT_IN) => {
             let phases =
-                filter.values.iter().map(|value| phase(value).ok_or_else(|| refused("is not a phase")));
+                filter.values.iter().map(|value| phase(value).ok_or_else(|| error("is not a phase")));
             Condition::Phases {
                 not: function == Function::VALUE_NOT_IN,
                 phases: phases.collect::<Result<_, _>>()?,
@@ -56,19 +56,19 @@ fn condition(filter: &Filter) -> Result<Condition<'_>, ConnectError> {
         }
         ("created_at" | "updated_at", _) => {
             let at: jiff::Timestamp =
-                one()?.parse().map_err(|_| refused("is not a time in RFC 3339 format"))?;
+                one()?.parse().map_err(|_| error("is not a time in RFC 3339 format"))?;
             let at = at.as_millisecond();
             match function {
                 Function::GREATER_THAN_OR_EQUAL => Condition::From(at),
                 Function::GREATER_THAN => Condition::From(at.saturating_add(1)),
                 Function::LESS_THAN => Condition::To(at),
                 Function::LESS_THAN_OR_EQUAL => Condition::To(at.saturating_add(1)),
-                _ => return Err(refused("can only be compared with less than and greater than")),
+                _ => return Err(error("can only be compared with less than and greater than")),
             }
         }
         (_, Function::EXISTS) => Condition::Exists,
         (_, Function::EQUAL) => Condition::Equal(one()?),
-        _ => return Err(refused("can only be compared with EQUAL")),
+        _ => return Err(error("can only be compared with EQUAL")),
     })
 }
 
