@@ -52,7 +52,8 @@ fn ours() -> Value {
 #[test]
 fn the_door_knows_every_published_rpc_and_its_requests() {
     let file = repository().join("crates/flyte-access/src/door/requests.txt");
-    let (known, published) = (std::fs::read_to_string(&file).unwrap(), by_our_descriptors("requests.py"));
+    let (known, published) =
+        (std::fs::read_to_string(&file).unwrap(), by_our_descriptors("published-requests.py"));
     let rpcs = |text: &str| {
         text.lines().filter(|line| line.starts_with("rpc ")).map(str::to_owned).collect::<Vec<_>>()
     };

@@ -37,7 +37,7 @@ use super::{
 };
 use flyte_model::{PrincipalKind, Role, scope};
 
-/// The request messages of all RPCs, as `tests/peers/requests.py` prints them.
+/// The request messages of all RPCs, as `tests/peers/published-requests.py` prints them.
 const REQUESTS: &str = include_str!("door/requests.txt");
 
 /// The door for the published RPCs.
