@@ -25,7 +25,7 @@ where
     let event_loop = py.import("asyncio")?.call_method0("get_running_loop")?;
     let future = event_loop.call_method0("create_future")?;
     let context = py.import("contextvars")?.call_method0("copy_context")?;
-    let place = Place { event_loop: event_loop.unbind(), context: context.unbind() };
+    let awaiter = Awaiter { event_loop: event_loop.unbind(), context: context.unbind() };
     let waiting = future.clone().unbind();
     let task = runtime(py)?.spawn(async move {
         let mut work = std::pin::pin!(work);
@@ -34,10 +34,10 @@ where
                 outcome = &mut work => break outcome,
                 () = prompt.arrives() => {}
             }
-            place.show(&prompt);
+            awaiter.show(&prompt);
         };
-        place.show(&prompt);
-        place.resolve(waiting, outcome);
+        awaiter.show(&prompt);
+        awaiter.resolve(waiting, outcome);
     });
     future.call_method1("add_done_callback", (Cancellation(task.abort_handle()),))?;
     Ok(future)
@@ -45,12 +45,12 @@ where
 
 /// The future that awaits the outcome. If its event loop was closed, or the interpreter ends, the outcome is dropped,
 /// because nothing waits for it.
-struct Place {
+struct Awaiter {
     event_loop: Py<PyAny>,
     context: Py<PyAny>,
 }
 
-impl Place {
+impl Awaiter {
     fn show(&self, prompt: &Prompt) {
         let Some(callable) = prompt.callable() else { return };
         let events = prompt.pending();

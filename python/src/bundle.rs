@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flyte_client::bundle::{Bundle, BundleError, Contents, IGNORE_FILE, LIMIT};
+use flyte_client::bundle::{Bundle, BundleError, Contents, DEFAULT_LIMIT_BYTES, IGNORE_FILE};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -22,7 +22,7 @@ pub(crate) fn pack<'py>(
     named: Vec<PathBuf>,
 ) -> Result<Packed<'py>, Failure> {
     let contents = Contents { all, named };
-    let bundle = py.detach(|| Bundle::pack(Path::new(root), &contents, LIMIT))?;
+    let bundle = py.detach(|| Bundle::pack(Path::new(root), &contents, DEFAULT_LIMIT_BYTES))?;
     let files = bundle.files.into_iter().map(|file| file.path).collect();
     let version = bundle.md5.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((PyBytes::new(py, &bundle.archive), version, files, bundle.kept_back))

@@ -5,6 +5,7 @@ use flyte_auth::api_key::ApiKeyError;
 use flyte_auth::store::StoreError;
 use flyte_client::ClientError;
 use flyte_config::ConfigError;
+use flyte_hints::Hint as _;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 
@@ -69,14 +70,27 @@ impl From<&AuthError> for Failure {
             },
             _ => "configuration",
         };
-        let failure = Self::new(code, error.to_string(), hint(error));
+        let failure = Self::new(code, error.to_string(), auth_hint(error));
         Self { temporary: error.is_temporary(), ..failure }
     }
 }
 
-/// What to do next, for a program. One that names its endpoint itself reads no configuration file, so that what `flyte` writes
-/// into it would not help; the variable counts in either case.
-fn hint(error: &AuthError) -> String {
+impl Failure {
+    /// A call failed. `resource` is the word for what the call is about in the command that lists it, for example `task`.
+    pub(crate) fn call(error: &ClientError, resource: &str) -> Self {
+        let failure = Self::from(error);
+        match error {
+            ClientError::NotFound { .. } | ClientError::AlreadyExists { .. } => {
+                Self { hint: flyte_hints::resource(error, resource).unwrap_or_default(), ..failure }
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// The next step, for a program. A program that names its endpoint itself reads no configuration file, so it would not see what
+/// the `flyte` command writes into that file. The variable always has an effect.
+fn auth_hint(error: &AuthError) -> String {
     match error {
         AuthError::Store(
             StoreError::KeyringLocked { .. }
@@ -87,6 +101,17 @@ fn hint(error: &AuthError) -> String {
         ) => "Unlock or restart the keyring, or keep your login in an encrypted file instead: set FLYTE_TOKEN_STORE=file, then run \
               `flyte auth login`."
             .to_owned(),
+        _ => error.hint().unwrap_or_default(),
+    }
+}
+
+/// The next step, for a program, which has no options of a command line.
+fn client_hint(error: &ClientError) -> String {
+    match error {
+        ClientError::InvalidArgument { .. } => "Correct the argument.".to_owned(),
+        ClientError::Server { .. } => {
+            "Run it again; if it stays, show this message to the server's administrator.".to_owned()
+        }
         _ => error.hint().unwrap_or_default(),
     }
 }
@@ -108,19 +133,23 @@ impl From<&ClientError> for Failure {
             ClientError::Server { code, .. } => code,
             _ => "internal",
         };
-        let failure = Self::new(code, error.to_string(), error.hint().unwrap_or_default());
+        let failure = Self::new(code, error.to_string(), client_hint(error));
         Self { temporary: error.is_temporary(), ..failure }
     }
 }
 
 impl From<&ConfigError> for Failure {
     fn from(error: &ConfigError) -> Self {
-        Self::new("configuration", error.to_string(), error.hint())
+        Self::new("configuration", error.to_string(), error.hint().unwrap_or_default())
     }
 }
 
 impl From<&ApiKeyError> for Failure {
     fn from(error: &ApiKeyError) -> Self {
-        Self::new("unauthenticated", format!("the API key cannot be used: {error}"), error.hint())
+        Self::new(
+            "unauthenticated",
+            format!("the API key cannot be used: {error}"),
+            error.hint().unwrap_or_default(),
+        )
     }
 }

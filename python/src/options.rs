@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flyte_auth::api_key::ApiKey;
-use flyte_auth::flows::client_credentials::{ClientCredentials, Proof};
+use flyte_auth::flows::client_credentials::{ClientCredentials, CredentialSource};
+use flyte_auth::oauth::ClientId;
 use flyte_auth::{Approval, SessionOptions, state_dir};
 use flyte_config::{AuthType, Config, Endpoint, Environment, StoreKind};
 use secrecy::SecretString;
@@ -75,8 +76,9 @@ impl Parameters {
         let mut options = SessionOptions::from_config(endpoint, &config, &environment, prompt);
         options.headless = self.headless;
         if let Some(secret) = secrets.client_secret {
-            let client_id = config.admin.client_id.clone();
-            options.credentials.client = Some(ClientCredentials { client_id, proof: Proof::Secret(secret) });
+            let client_id = config.admin.client_id.as_deref().and_then(ClientId::parse);
+            let source = CredentialSource::Secret(secret);
+            options.credentials.client = Some(ClientCredentials { client_id, source });
         }
         let options = match key {
             // Over plain HTTP nothing is sent along.
@@ -164,7 +166,7 @@ impl Parameters {
                 .map_err(|error| Failure::new("configuration", format!("auth_type: {error}"), ""))?;
             admin.auth_type_chosen = true;
         }
-        if self.headless && !admin.auth_type.is_a_persons() {
+        if self.headless && !admin.auth_type.is_for_people() {
             admin.auth_type = AuthType::DeviceFlow;
         }
         if let Some(url) = &self.http_proxy_url {

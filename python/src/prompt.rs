@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyte_auth::flows::device::DeviceCode;
-use flyte_auth::{Holder, Interaction, StepUp, in_ci};
+use flyte_auth::oauth::ClientId;
+use flyte_auth::{AuthError, Holder, Interaction, StepUp, in_ci};
+use flyte_hints::Hint as _;
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -109,6 +111,10 @@ impl Interaction for Prompt {
         self.interactive
     }
 
+    fn next_step(&self, error: &AuthError) -> Option<String> {
+        error.hint()
+    }
+
     fn device_instead(&self) {
         self.push(json!({"event": "device_instead"}));
     }
@@ -131,16 +137,16 @@ impl Interaction for Prompt {
         self.push(json!({"event": "step_up", "endpoint": endpoint, "wanted": step_up.in_words()}));
     }
 
-    fn credentials_end(&self, client_id: &str, at: i64, left: Duration) {
+    fn credentials_expire(&self, client_id: &ClientId, at: i64, left: Duration) {
         self.push(json!({
             "event": "credentials_end",
-            "client_id": client_id,
+            "client_id": client_id.as_str(),
             "at": at,
             "left": left.as_secs(),
         }));
     }
 
-    fn command_says(&self, text: &str) {
+    fn command_output(&self, text: &str) {
         self.push(json!({"event": "command_says", "text": text}));
     }
 
@@ -156,7 +162,7 @@ impl Interaction for Prompt {
         self.push(json!({"event": "notice", "text": text}));
     }
 
-    fn session_ended(&self, error: &flyte_auth::AuthError) {
+    fn session_ended(&self, error: &AuthError) {
         self.push(json!({"event": "session_ended", "message": error.to_string()}));
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use connectrpc::client::CallOptions;
 use flyte_auth::api_key::ApiKey;
+use flyte_auth::oauth::ClientId;
 use flyte_auth::{Session as Login, SessionOptions, Transport};
 use flyte_client::Client;
 use flyte_client::raw::RawCalls;
@@ -124,6 +125,8 @@ impl Session {
     ///
     /// Raises `CallError` if that cannot be written as one string.
     fn api_key(&self, client_id: String, client_secret: String) -> PyResult<String> {
+        let client_id = ClientId::parse(&client_id)
+            .ok_or_else(|| Failure::argument("the client ID of the API key is empty"))?;
         let key = ApiKey {
             endpoint: self.options.endpoint.clone(),
             client_id,
@@ -281,7 +284,7 @@ impl Live {
         let calls = self.calls.clone();
         Ok(async move {
             let answer = calls.unary(method.procedure, &request, options).await;
-            method.answer(&answer.map_err(|error| Failure::from(&error))?)
+            method.answer(&answer.map_err(|error| Failure::call(&error, method.resource()))?)
         })
     }
 }

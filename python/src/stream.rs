@@ -51,7 +51,8 @@ impl Stream {
             let mut state = state.lock().await;
             if matches!(*state, State::New) {
                 let stream = calls.stream(method.procedure, &request, options).await;
-                *state = State::Open(Box::new(stream.map_err(|error| Failure::from(&error))?));
+                let stream = stream.map_err(|error| Failure::call(&error, method.resource()))?;
+                *state = State::Open(Box::new(stream));
             }
             let State::Open(stream) = &mut *state else { return Ok(None) };
             match stream.next().await {
@@ -62,7 +63,7 @@ impl Stream {
                 }
                 Err(error) => {
                     *state = State::Ended;
-                    Err(Failure::from(&error))
+                    Err(Failure::call(&error, method.resource()))
                 }
             }
         }

@@ -48,6 +48,24 @@ impl Method {
         })
     }
 
+    /// The word for what the method is about in the command that lists it (`flyte get task`). A project holds everything that
+    /// has no such command.
+    pub(crate) fn resource(&self) -> &'static str {
+        let (service, method) = self.procedure.rsplit_once('/').unwrap_or((self.procedure, ""));
+        // What these do not find is the project.
+        if method.starts_with("List") || method.starts_with("Deploy") {
+            return "project";
+        }
+        match service.rsplit('.').next().unwrap_or_default() {
+            "TaskService" => "task",
+            "RunService" | "RunLogsService" => "run",
+            "AppService" | "AppsService" | "AppLogsService" => "app",
+            "ApiKeyService" => "api-key",
+            "TrustService" => "trust",
+            _ => "project",
+        }
+    }
+
     /// The request's bytes.
     pub(crate) fn request(&self, json: &str) -> Result<Vec<u8>, Failure> {
         write(&self.pool, self.input, json)

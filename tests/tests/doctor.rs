@@ -84,7 +84,7 @@ fn rows_of_the_troubleshooting_page_are_found() {
     let report = Report::of(machine.flyte(&[]).env("FLYTE_API_KEY", "Zmx5dGUuZXhhbXBsZS5jb206Y2k6aHVudGVy"));
     report.assert_finding("API key", "fail", "of the four parts");
     let report = Report::of(machine.flyte(&[]).env("FLYTE_API_KEY", "Zmx5dGU"));
-    report.assert_finding("API key", "fail", "cut off");
+    report.assert_finding("API key", "fail", "incomplete");
     // "Device flow code expires."
     let report = Report::of(&mut machine.flyte(&["--auth-type", "headless"]));
     report.assert_finding("device code", "pass", "codes are valid for 10 minutes");

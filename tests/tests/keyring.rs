@@ -134,7 +134,7 @@ fn hint_for_a_locked_or_silent_keyring_works() {
         text.insert_str(0, "# Ours: ask Ada.\n");
         fs::write(machine.config(), &text).unwrap();
         let cause = match silent {
-            true => "the system keyring does not answer (it was asked and waited for 3 seconds)",
+            true => "the system keyring did not answer within 3 seconds",
             false => "the system keyring is locked",
         };
         match silent {
@@ -159,7 +159,7 @@ fn hint_for_a_locked_or_silent_keyring_works() {
         let out = CommandOutput::of(&mut machine.flyte(&["auth", "logout"])).ok();
         assert!(out.out.starts_with("Signed out of"), "{out:?}");
         assert!(
-            out.err.contains("kept elsewhere before") && out.err.contains("the system keyring"),
+            out.err.contains("may still be in another store") && out.err.contains("the system keyring"),
             "{out:?}"
         );
         assert!(files(&machine.home().join(".local/share/flyte")).is_empty());

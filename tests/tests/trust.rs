@@ -265,7 +265,7 @@ fn other_answers_keep_the_login_and_name_their_source() {
         ),
         (
             Reply::new(429, "text/html", "slow down").with("retry-after", "9"),
-            ["HTTP status 429", "9 seconds", "token"],
+            ["HTTP 429", "9 seconds", "token"],
         ),
         (Reply::new(200, "text/html", "<title>Sign in</title>"), ["a web page", "Sign in", "login was kept"]),
         (

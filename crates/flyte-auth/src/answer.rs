@@ -1,7 +1,7 @@
-//! Answers of other servers, read leniently: a JSON object whose members are looked at one by one.
+//! A lenient reader for the answers of other servers: JSON objects whose members are read one by one.
 //!
-//! A member that is `null`, empty or written in another way than its specification says is no reason to refuse the rest of
-//! the answer. What cannot be done without is refused by its name, with what came in its place.
+//! A member that is `null`, empty or of another type than its specification says does not make the rest of the answer
+//! unusable. If a required member is missing or unusable, the error names it and describes its value.
 
 mod excerpt;
 mod intermediary;
@@ -15,41 +15,45 @@ use url::Url;
 
 pub(crate) use self::excerpt::{excerpt, kind};
 pub use self::intermediary::Intermediary;
-pub(crate) use self::intermediary::{MAX_PAGE, is_page, retry_after, server};
+pub(crate) use self::intermediary::{MAX_PAGE_BYTES, is_page, retry_after, server};
 
-/// The members of an answer. Names are compared without regard to case and underscores: protobuf writes
-/// `tokenEndpoint` for what RFC 8414 calls `token_endpoint`.
+/// The members of an answer. The comparison of names ignores case and underscores, because protobuf writes `tokenEndpoint` for
+/// the `token_endpoint` of RFC 8414.
 #[derive(Debug)]
 pub(crate) struct Members(Map<String, Value>);
 
-/// A member that cannot be used: what it is called, and what is wrong with it. It holds no secret.
+/// A member with a value that cannot be used. It holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("its member {member} is {came}, not {wanted}")]
+#[error("its member {member} is {found}, not {expected}")]
 pub(crate) struct Unusable {
     pub(crate) member: &'static str,
-    pub(crate) came: String,
-    pub(crate) wanted: &'static str,
+    pub(crate) found: String,
+    pub(crate) expected: &'static str,
 }
 
 impl Members {
-    /// Reads a JSON object; else what came in its place, in words.
+    /// Reads a JSON object.
+    ///
+    /// # Errors
+    /// A description of the body if it is not a JSON object.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         serde_json::from_slice(body).map_err(|_| excerpt(body))
     }
 
-    /// The same, or a form (`application/x-www-form-urlencoded`) with one of these members, as some token endpoints answer.
+    /// Reads a JSON object, or a form (`application/x-www-form-urlencoded`) that has one of these members. Some token endpoints
+    /// answer with a form.
     pub(crate) fn parse_or_form(body: &[u8], members: &[&str]) -> Result<Self, String> {
-        Self::parse(body).or_else(|came| {
+        Self::parse(body).or_else(|found| {
             let form: Map<_, _> = url::form_urlencoded::parse(body.trim_ascii())
                 .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
                 .collect();
             let is_form = body.is_ascii() && members.iter().any(|member| form.contains_key(*member));
-            if is_form { Ok(Self(form)) } else { Err(came) }
+            if is_form { Ok(Self(form)) } else { Err(found) }
         })
     }
 
-    /// The value of the first of these names that is there and not empty.
+    /// The value of the first of these names that has a value.
     fn value(&self, names: &[&'static str]) -> Option<(&'static str, &Value)> {
         let found = |name: &str| {
             let exact = self.0.get(name).filter(|value| !is_empty(value));
@@ -61,41 +65,41 @@ impl Members {
         names.iter().find_map(|name| Some((*name, found(name)?)))
     }
 
-    /// A text; numbers are taken for what they are written as, a list of one for the one.
+    /// A text. Also accepts a number, and a list of one item.
     pub(crate) fn text(&self, names: &[&'static str]) -> Result<Option<String>, Unusable> {
         let Some((member, value)) = self.value(names) else { return Ok(None) };
-        scalar(value).map(Some).ok_or_else(|| Unusable { member, came: kind(value), wanted: "a text" })
+        scalar(value).map(Some).ok_or_else(|| Unusable { member, found: kind(value), expected: "a text" })
     }
 
-    /// A text that is not shown anywhere.
+    /// A secret text.
     pub(crate) fn secret(&self, names: &[&'static str]) -> Result<Option<SecretString>, Unusable> {
         Ok(self.text(names)?.map(SecretString::from))
     }
 
-    /// A number, also one that is written as a text (`"600"`, `"600s"`).
+    /// A number. Also accepts a text (`"600"`, `"600s"`).
     pub(crate) fn number(&self, names: &[&'static str]) -> Result<Option<f64>, Unusable> {
         let Some((member, value)) = self.value(names) else { return Ok(None) };
         let number =
             scalar(value).and_then(|text| text.strip_suffix('s').unwrap_or(&text).trim().parse().ok());
         number.filter(|number: &f64| number.is_finite()).map(Some).ok_or_else(|| Unusable {
             member,
-            came: shown(value),
-            wanted: "a number",
+            found: quote(value),
+            expected: "a number",
         })
     }
 
-    /// A flag; also one that is written as a text or a number.
+    /// A flag. Also accepts a text or a number.
     pub(crate) fn flag(&self, names: &[&'static str]) -> Result<Option<bool>, Unusable> {
         let Some((member, value)) = self.value(names) else { return Ok(None) };
         let text = scalar(value).unwrap_or_default().to_ascii_lowercase();
         match text.as_str() {
             "true" | "1" | "yes" => Ok(Some(true)),
             "false" | "0" | "no" => Ok(Some(false)),
-            _ => Err(Unusable { member, came: shown(value), wanted: "true or false" }),
+            _ => Err(Unusable { member, found: quote(value), expected: "true or false" }),
         }
     }
 
-    /// A list of texts, or one text.
+    /// A list of texts. Also accepts a single text.
     pub(crate) fn texts(&self, names: &[&'static str]) -> Vec<String> {
         match self.value(names) {
             Some((_, Value::Array(values))) => values.iter().filter_map(scalar).collect(),
@@ -104,26 +108,26 @@ impl Members {
         }
     }
 
-    /// A list of words; also one that is written as one text with blanks between, as scopes are.
+    /// A list of words. Also accepts a text with white space or commas between the words, as in `scope`.
     pub(crate) fn list(&self, names: &[&'static str]) -> Vec<String> {
         let texts = self.texts(names);
         let words = texts.iter().flat_map(|text| text.split([' ', ',', '\t', '\n']));
         words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
     }
 
-    /// The address of a web page or service.
+    /// An `http` or `https` URL.
     pub(crate) fn url(&self, names: &[&'static str]) -> Result<Option<Url>, Unusable> {
         let Some((member, value)) = self.value(names) else { return Ok(None) };
         let url = scalar(value).and_then(|text| Url::parse(&text).ok());
         let url = url.filter(is_web_page);
         url.map(Some).ok_or_else(|| Unusable {
             member,
-            came: shown(value),
-            wanted: "the address of a web page",
+            found: quote(value),
+            expected: "the address of a web page",
         })
     }
 
-    /// The addresses of all endpoints that it names, by the name of the member.
+    /// The URLs of all endpoints in the answer, with the names of their members.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&str, Url)> {
         let is_endpoint = |name: &str| {
             let name = letters(name);
@@ -135,7 +139,7 @@ impl Members {
         })
     }
 
-    /// The members of a member that is an object itself.
+    /// The members of a nested object.
     pub(crate) fn object(&self, name: &'static str) -> Option<Self> {
         match self.value(&[name])?.1 {
             Value::Object(members) => Some(Self(members.clone())),
@@ -143,18 +147,18 @@ impl Members {
         }
     }
 
-    /// What came, in words, without a value.
-    pub(crate) fn names(&self) -> String {
+    /// Describes the answer in words, without its values.
+    pub(crate) fn describe(&self) -> String {
         excerpt::members(&self.0)
     }
 }
 
-/// Whether two names are one, apart from case and underscores.
+/// Whether two names are the same, ignoring case, underscores and hyphens.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
     letters(one) == letters(other)
 }
 
-/// A name without what names are spelled differently by.
+/// A name in lower case, without underscores and hyphens.
 fn letters(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
 }
@@ -169,8 +173,8 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// Reads an object. Of a name that occurs several times the last member counts (as in most readers, RFC 8259 section 4), but
-/// none that says nothing in place of one that does.
+/// Reads an object. If a name occurs several times, the last member that has a value counts (most readers take the last one,
+/// RFC 8259 section 4).
 struct Object;
 
 impl<'de> Visitor<'de> for Object {
@@ -191,7 +195,7 @@ impl<'de> Visitor<'de> for Object {
     }
 }
 
-/// Whether a value says nothing.
+/// Whether a value is empty: `null`, white space, or a list or an object without content.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -202,15 +206,15 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// A text, or a number or flag as it is written; of a list, its only one.
+/// The text of a string, a number, a flag, or the only item of a list.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Array(values) => {
-            let mut there = values.iter().filter(|value| !is_empty(value));
-            match (there.next(), there.next()) {
+            let mut items = values.iter().filter(|value| !is_empty(value));
+            match (items.next(), items.next()) {
                 (Some(only), None) if !only.is_array() => scalar(only),
                 _ => None,
             }
@@ -219,8 +223,8 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// A value that is no secret, as it came.
-fn shown(value: &Value) -> String {
+/// A value that is not secret, in quotation marks.
+fn quote(value: &Value) -> String {
     match scalar(value) {
         Some(text) => format!("{:?}", excerpt::words(&text, 80)),
         None => kind(value),
@@ -240,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_not_there() {
+    fn empty_values_count_as_missing() {
         for nothing in [json!(null), json!(""), json!(" "), json!([]), json!({}), json!([null, ""])] {
             let answer = members(&json!({ "a": nothing, "b": 1 }));
             assert_eq!(answer.text(&["a"]), Ok(None), "{nothing}");
@@ -252,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_may_be_written_in_several_ways() {
+    fn a_value_may_have_several_forms() {
         let answer = members(&json!({
             "tokenEndpoint": "https://x/", "Expires_In": "600s", "interval": " 5 ", "code": 1234, "yes": "True",
             "one": ["only"], "scopes": "a b,c", "list": ["a", null, 1], "other": null, "OTHER": "x",
@@ -264,11 +268,11 @@ mod tests {
         assert_eq!(answer.flag(&["yes"]), Ok(Some(true)));
         assert_eq!(answer.text(&["one"]), Ok(Some("only".to_owned())));
         assert_eq!((answer.list(&["scopes"]).len(), answer.list(&["list"]).len()), (3, 2));
-        assert_eq!(answer.text(&["other"]), Ok(Some("x".to_owned())), "the spelling that says something");
+        assert_eq!(answer.text(&["other"]), Ok(Some("x".to_owned())), "the spelling that has a value");
     }
 
     #[test]
-    fn a_name_that_occurs_twice_says_what_it_can() {
+    fn the_last_value_of_a_repeated_name_counts() {
         for (body, expected) in [
             (r#"{"a":"x","a":null}"#, "x"),
             (r#"{"a":"","a":"x"}"#, "x"),
@@ -292,26 +296,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_named_and_shown_without_secrets() {
+    fn an_unusable_member_is_named_without_secrets() {
         let answer = members(&json!({
             "token_endpoint": "over there", "expires_in": "soon", "access_token": { "s3cret": "s3cret" },
         }));
-        let told = answer.url(&["token_endpoint"]).unwrap_err().to_string();
-        assert_eq!(told, "its member token_endpoint is \"over there\", not the address of a web page");
-        let told = answer.number(&["expires_in"]).unwrap_err().to_string();
-        assert_eq!(told, "its member expires_in is \"soon\", not a number");
-        let told = answer.secret(&["access_token"]).unwrap_err().to_string();
-        assert_eq!(told, "its member access_token is an object, not a text");
+        let message = answer.url(&["token_endpoint"]).unwrap_err().to_string();
+        assert_eq!(message, "its member token_endpoint is \"over there\", not the address of a web page");
+        let message = answer.number(&["expires_in"]).unwrap_err().to_string();
+        assert_eq!(message, "its member expires_in is \"soon\", not a number");
+        let message = answer.secret(&["access_token"]).unwrap_err().to_string();
+        assert_eq!(message, "its member access_token is an object, not a text");
         assert!(Members::parse(b"[1]").unwrap_err().contains("list"));
     }
 
     proptest! {
         #[test]
-        fn nothing_that_a_server_sends_panics(body in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,80}") {
+        fn no_answer_causes_a_panic(body in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,80}") {
             for body in [body, format!(r#"{{"a":{text}}}"#).into_bytes(), json!({ "a": text }).to_string().into_bytes()] {
                 if let Ok(answer) = Members::parse_or_form(&body, &["a"]) {
                     let _ = (answer.text(&["a"]), answer.number(&["a"]), answer.flag(&["a"]), answer.url(&["a"]));
-                    let _ = (answer.list(&["a"]), answer.names(), answer.object("a"));
+                    let _ = (answer.list(&["a"]), answer.describe(), answer.object("a"));
                 }
             }
         }

@@ -1,16 +1,19 @@
 //! API keys: everything that a machine needs to call a control plane, in one string.
 //!
-//! A key is standard base64 with padding (RFC 4648 section 4) of `endpoint:client_id:client_secret:org`; the organization is
-//! the word `None` where there is none. The published client splits that at the first three colons, so it reads no endpoint
-//! with a port and no secret with a colon. What it can read is written exactly as it expects it: the endpoint without a
-//! scheme, and without the port where that is 443, which TLS implies. Any other port follows the host, as in
-//! `host:8443:client_id:client_secret:org`, which only we can read; nothing that the published client could read says so.
+//! A key is standard base64 with padding (RFC 4648 section 4) of `endpoint:client_id:client_secret:org`. Without an organization, the
+//! last part is the word `None`. The published client splits this text at the first three colons, so it does not support an endpoint
+//! with a port or a secret with a colon. If it supports the values, the key has exactly the form that it expects: the endpoint without
+//! a scheme, and without the port 443, which TLS implies. Any other port follows the host, as in
+//! `host:8443:client_id:client_secret:org`. Only this implementation can read that form.
 //!
-//! Reading takes both forms. The second part is a port where it is a number from 1 to 65535 and at least three more parts
-//! follow. Where only two follow, the key is one with a port that lost its end, and its secret would be taken for the
-//! organization: it is refused, unless the organization is the word `None`. A client ID that is such a number is therefore written
-//! behind the port, also behind 443, where there is an organization. An IPv6 address stands in brackets. The organization is the part after the last colon, so that a colon in a secret
-//! survives.
+//! Reading accepts both forms:
+//!
+//! - The second part is a port if it is a number from 1 to 65535 and at least three more parts follow.
+//! - If only two parts follow this number, the key lost its end, and its secret would be taken for the organization. The key is
+//!   rejected, unless the organization is the word `None`.
+//! - Therefore, if a client ID looks like a port and there is an organization, the port is written before it, even 443.
+//! - An IPv6 address is in brackets.
+//! - The organization is the part after the last colon, so that a secret may contain colons.
 
 pub(crate) mod secret;
 #[cfg(test)]
@@ -23,7 +26,9 @@ use flyte_config::{Endpoint, Environment};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-/// The environment variable that an API key is read from.
+use crate::oauth::ClientId;
+
+/// The environment variable that holds an API key.
 pub const VARIABLE: &str = "FLYTE_API_KEY";
 
 /// The word for no organization.
@@ -31,111 +36,93 @@ const NO_ORG: &str = "None";
 /// The port that is left out.
 const DEFAULT_PORT: u16 = 443;
 /// The longest key that is read, in characters.
-const MAX_KEY: usize = 64 * 1024;
+const MAX_KEY_CHARS: usize = 64 * 1024;
 
-/// An API key, taken apart.
+/// The parts of an API key.
 #[derive(Clone)]
 pub struct ApiKey {
-    /// The control plane that it is for; never over plain HTTP.
+    /// The control plane; never over plain HTTP.
     pub endpoint: Endpoint,
     /// The client (RFC 6749 section 2.2).
-    pub client_id: String,
-    /// Its secret.
+    pub client_id: ClientId,
+    /// The client's secret.
     pub client_secret: SecretString,
-    /// The organization that requests are about.
+    /// The organization of the requests.
     pub org: Option<String>,
 }
 
-/// Why a text is no API key, or why none can be written. No part of a key is in the message.
+/// Why a text is not an API key, or why a key cannot be written. No part of a key is in the message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiKeyError {
-    /// There is nothing in it.
+    /// The key is empty.
     #[error("the API key is empty")]
     Empty,
-    /// It is longer than any key.
-    #[error("the API key is {0} characters long, which no key is")]
+    /// The text is longer than any key.
+    #[error("the API key is too long: it has {0} characters")]
     TooLong(usize),
-    /// It was broken where a line ended or a space was.
+    /// The key has white space in the middle.
     #[error("the API key has white space after {0} characters; a key is one word")]
     WhiteSpace(usize),
-    /// It has a character that keys do not have.
+    /// The key has an invalid character.
     #[error(
         "the API key has {what} after {position} characters; keys have only letters, digits, +, / and = at the end"
     )]
     Alphabet {
-        /// How many characters stand before it.
+        /// The number of characters before it.
         position: usize,
-        /// What kind of character it is.
+        /// The kind of character.
         what: &'static str,
     },
-    /// Its end is missing.
-    #[error(
-        "the API key is cut off: it is {0} characters long, and the length of a whole key can be divided by four"
-    )]
+    /// The end is missing: the length is not a multiple of four.
+    #[error("the API key is incomplete: the end is missing (it has {0} characters, not a multiple of four)")]
     Truncated(usize),
-    /// It is not what any encoder writes.
+    /// The key is not valid base64.
     #[error("the API key is damaged: it is not base64")]
     NotBase64,
-    /// It was made for flytekit, the client of Flyte 1.
-    #[error("the API key is one of Flyte 1 (flytekit), which names no endpoint")]
+    /// The key is for flytekit, the client of Flyte 1.
+    #[error("the API key is for Flyte 1 (flytekit) and names no endpoint")]
     Flyte1,
-    /// It decodes to bytes that are no text.
+    /// The decoded bytes are not text.
     #[error("the API key is damaged: it does not decode to text")]
     NotText,
-    /// It has too few parts.
+    /// The key has too few parts.
     #[error(
-        "the API key is cut off or none: it has {0} of the four parts endpoint, client ID, secret and organization"
+        "the API key is incomplete: it has {0} of the four parts endpoint, client ID, secret and organization"
     )]
     MissingParts(usize),
-    /// Its endpoint has a port, or its client ID looks like one, and the part behind the secret is missing.
-    #[error(
-        "the API key is cut off: of endpoint, port, client ID, secret and organization the last is missing (behind a client ID \
-        that is a number, too, a key has all five)"
-    )]
+    /// The part after the secret is missing, in a key with a port or with a client ID that looks like a port.
+    #[error("the API key is incomplete: the end is missing")]
     LostEnd,
-    /// The secret is one of `flyte-server`, and its check is not right.
+    /// The secret comes from `flyte-server`, and its checksum is wrong.
     #[error("the API key was truncated or altered: the check at the end of its secret is not right")]
     Altered,
-    /// A part is not what it should be.
+    /// A part is not valid.
     #[error("the API key's {part} {problem}")]
     Part {
-        /// Which part.
+        /// The part.
         part: &'static str,
         /// What is wrong with it.
         problem: &'static str,
     },
 }
 
-impl ApiKeyError {
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Flyte1 => "Create a key for this control plane: `flyte create api-key NAME`.".to_owned(),
-            _ => "Copy the whole key again, as one line and without quotation marks; a lost one is replaced with \
-                `flyte create api-key NAME`."
-                .to_owned(),
-        }
-    }
-}
-
 impl ApiKey {
-    /// The key in `FLYTE_API_KEY`, where that is set.
+    /// Reads the key in `FLYTE_API_KEY`; `None` if it is not set.
     ///
     /// # Errors
-    /// Those of [`ApiKey::decode`].
+    /// The errors of [`ApiKey::decode`].
     pub fn from_environment(environment: &Environment) -> Result<Option<Self>, ApiKeyError> {
         environment.variable(VARIABLE).map(Self::decode).transpose()
     }
 
-    /// Reads a key. White space around it is no part of it: files end with a newline.
+    /// Reads a key. Surrounding white space is ignored, because files end with a newline.
     ///
     /// # Errors
-    /// Everything that [`ApiKeyError`] says of reading.
+    /// Any [`ApiKeyError`].
     pub fn decode(text: &str) -> Result<Self, ApiKeyError> {
         let text = text.trim();
-        check(text)?;
+        check_alphabet(text)?;
         let bytes = Zeroizing::new(STANDARD.decode(text).map_err(|_| ApiKeyError::NotBase64)?);
         let decoded = std::str::from_utf8(&bytes).map_err(|_| ApiKeyError::NotText)?;
         if decoded.starts_with('{') {
@@ -147,7 +134,7 @@ impl ApiKey {
     fn split(decoded: &str) -> Result<Self, ApiKeyError> {
         let bare = without_scheme(decoded);
         let missing = || ApiKeyError::MissingParts(decoded.split(':').count());
-        // The colons of an IPv6 address are between its brackets.
+        // The colons of an IPv6 address are inside the brackets.
         let host_start = if bare.starts_with('[') { bare.find(']').ok_or_else(missing)? } else { 0 };
         let host_end = host_start + bare[host_start..].find(':').ok_or_else(missing)?;
         let mut address = &bare[..host_end];
@@ -162,39 +149,39 @@ impl ApiKey {
         let (client_id, rest) = rest.split_once(':').ok_or_else(missing)?;
         let (client_secret, org) = rest.rsplit_once(':').ok_or_else(missing)?;
         if address.len() == host_end && is_port(client_id) && org != NO_ORG {
-            // Of `host:port:client:secret:org` the end is missing: what stands here for the organization is the secret.
+            // The end of `host:port:client:secret:org` is missing, so `org` holds the secret.
             return Err(ApiKeyError::LostEnd);
         }
         if secret::is_altered(client_secret) {
             return Err(ApiKeyError::Altered);
         }
         if address.trim() != address {
-            // An endpoint that is typed may have it. In a key it would hide a scheme from `without_scheme`.
+            // `Endpoint` accepts white space, but in a key it would hide a scheme from `without_scheme`.
             return Err(part("endpoint", "has white space around it"));
         }
         let endpoint: Endpoint =
-            address.parse().map_err(|_| part("endpoint", "is no host name or IP address"))?;
+            address.parse().map_err(|_| part("endpoint", "is not a host name or IP address"))?;
         let key = Self {
             endpoint: without_default_port(&endpoint).unwrap_or(endpoint),
-            client_id: client_id.to_owned(),
+            client_id: ClientId::parse(client_id).ok_or_else(|| part("client ID", "is empty"))?,
             client_secret: SecretString::from(client_secret),
             org: Some(org).filter(|org| !org.is_empty() && *org != NO_ORG).map(str::to_owned),
         };
-        key.checked()?;
+        key.check()?;
         Ok(key)
     }
 
-    /// The key as one string, as short and as widely understood as it can be.
+    /// Writes the key as one string, in the form that most clients can read.
     ///
     /// # Errors
-    /// [`ApiKeyError::Part`] for what no key can say: an empty part, or a colon where only a secret may have one.
+    /// [`ApiKeyError::Part`] if a part is empty, or if another part than the secret contains a colon.
     pub fn encode(&self) -> Result<SecretString, ApiKeyError> {
-        self.checked()?;
+        self.check()?;
         let secret = self.client_secret.expose_secret();
         let shortened = without_default_port(&self.endpoint);
         let mut address = shortened.as_ref().unwrap_or(&self.endpoint).keyring_service();
         if self.port_is_needed() {
-            // Else the client ID would be read as the port.
+            // Otherwise the client ID would be read as the port.
             let (host, path) = address.find('/').map_or((address.as_str(), ""), |at| address.split_at(at));
             address = format!("{host}:{DEFAULT_PORT}{path}");
         }
@@ -203,7 +190,7 @@ impl ApiKey {
         Ok(SecretString::from(STANDARD.encode(text.as_bytes())))
     }
 
-    /// Whether the published client reads the same out of it as we do.
+    /// Whether the published client reads the same values from the key.
     #[must_use]
     pub fn is_portable(&self) -> bool {
         self.port().is_none()
@@ -212,30 +199,30 @@ impl ApiKey {
             && !self.client_secret.expose_secret().contains(':')
     }
 
-    /// The port that has to be written.
+    /// The port, unless TLS implies it.
     fn port(&self) -> Option<u16> {
         self.endpoint.port().filter(|port| *port != DEFAULT_PORT)
     }
 
-    /// Whether the port is written although TLS implies it: for a client ID that looks like one.
+    /// Whether the implied port must be written, because the client ID looks like a port.
     fn port_is_needed(&self) -> bool {
         self.port().is_none()
-            && is_port(&self.client_id)
+            && is_port(self.client_id.as_str())
             && (self.org.is_some() || self.client_secret.expose_secret().contains(':'))
     }
 
-    fn checked(&self) -> Result<(), ApiKeyError> {
+    fn check(&self) -> Result<(), ApiKeyError> {
         let address = self.endpoint.keyring_service();
         let path = address.find('/').map_or("", |at| &address[at..]);
         if self.endpoint.is_insecure() {
-            return Err(part("endpoint", "is one over plain HTTP, to which no credentials are sent"));
+            return Err(part("endpoint", "uses plain HTTP, over which no credentials are sent"));
         }
         if path.contains(':') {
             return Err(part("endpoint", "has a path with a colon, which no key can hold"));
         }
-        let mut named = vec![("client ID", self.client_id.as_str())];
-        named.extend(self.org.as_deref().map(|org| ("organization", org)));
-        for (name, text) in named {
+        let mut parts = vec![("client ID", self.client_id.as_str())];
+        parts.extend(self.org.as_deref().map(|org| ("organization", org)));
+        for (name, text) in parts {
             if text.is_empty() {
                 return Err(part(name, "is empty"));
             }
@@ -246,9 +233,9 @@ impl ApiKey {
                 return Err(part(name, "has control characters"));
             }
         }
-        if self.client_id.starts_with("//") {
-            // Behind a host named `https` or `dns` it would be read as the rest of a URL, which then has another host or none.
-            return Err(part("client ID", "begins with //, which makes a scheme of the host before it"));
+        if self.client_id.as_str().starts_with("//") {
+            // After a host named `https` or `dns`, the key would be read as a URL.
+            return Err(part("client ID", "begins with //, which turns the host before it into a scheme"));
         }
         if self.client_secret.expose_secret().is_empty() {
             return Err(part("secret", "is empty"));
@@ -257,7 +244,7 @@ impl ApiKey {
     }
 }
 
-/// A decoded key without the scheme that its endpoint may be written with.
+/// Removes the scheme that may precede the endpoint.
 fn without_scheme(decoded: &str) -> &str {
     ["dns:///", "https://", "http://"]
         .iter()
@@ -268,13 +255,13 @@ fn without_scheme(decoded: &str) -> &str {
         .unwrap_or(decoded)
 }
 
-/// What is wrong with a text that cannot be base64, told apart by how keys get broken.
-fn check(text: &str) -> Result<(), ApiKeyError> {
+/// Checks that a text can be base64. The errors describe the usual ways in which keys are damaged.
+fn check_alphabet(text: &str) -> Result<(), ApiKeyError> {
     if text.is_empty() {
         return Err(ApiKeyError::Empty);
     }
     let length = text.chars().count();
-    if length > MAX_KEY {
+    if length > MAX_KEY_CHARS {
         return Err(ApiKeyError::TooLong(length));
     }
     for (position, c) in text.chars().enumerate() {
@@ -285,7 +272,7 @@ fn check(text: &str) -> Result<(), ApiKeyError> {
             '=' => "a = sign",
             '-' | '_' => "a - or _ (of the URL-safe alphabet)",
             '"' | '\'' | '`' | '\u{201c}' | '\u{201d}' | '\u{2018}' | '\u{2019}' => "a quotation mark",
-            _ => "a character that is none of a key's",
+            _ => "an invalid character",
         };
         return Err(ApiKeyError::Alphabet { position, what });
     }
@@ -296,13 +283,13 @@ fn part(part: &'static str, problem: &'static str) -> ApiKeyError {
     ApiKeyError::Part { part, problem }
 }
 
-/// Whether a part is a port, with or without the path that follows it in an endpoint.
+/// Whether a part is a port. The path of an endpoint may follow it.
 fn is_port(text: &str) -> bool {
     let port = text.split('/').next().unwrap_or_default();
     port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// The endpoint without the port that TLS implies, where it has that.
+/// The endpoint without the port that TLS implies; `None` if it does not have that port.
 fn without_default_port(endpoint: &Endpoint) -> Option<Endpoint> {
     endpoint.port().filter(|port| *port == DEFAULT_PORT)?;
     let (authority, address) = (endpoint.authority(), endpoint.keyring_service());
@@ -319,7 +306,7 @@ impl FromStr for ApiKey {
 }
 
 impl fmt::Debug for ApiKey {
-    /// Without the secret.
+    /// Leaves out the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiKey")
             .field("endpoint", &self.endpoint)

@@ -1,8 +1,9 @@
-//! Whether a `config.yaml` that came with a checkout may decide whom tokens are shown to and which programs run.
+//! The person's approval of a `config.yaml` that came with a checkout, because the file decides which servers receive tokens and
+//! which programs run.
 //!
-//! `cd repository && flyte get project` must not send your token through somebody's proxy, nor run somebody's command, because
-//! the repository has a file that says so. Such settings are approved once for each file; when they change, they are looked at
-//! again. A file that is named (`--config`, `FLYTECTL_CONFIG`) or is in the home directory needs no approval.
+//! A command in a cloned repository must not send tokens through a foreign proxy or run a foreign program only because the repository
+//! has a file that says so. The person approves such settings once for each file, and again when they change. A file that the person
+//! names explicitly (also by `FLYTECTL_CONFIG`) or that is in the home directory needs no approval.
 
 use std::{
     fs,
@@ -15,18 +16,18 @@ use flyte_config::{Config, Nearby};
 
 use crate::{AuthError, token::fingerprint};
 
-/// Settings that wait for the person's yes.
+/// Settings that need the person's approval.
 #[derive(Clone, Debug)]
 pub struct Approval {
     nearby: Nearby,
-    /// Where the yes is remembered; `None` without a home directory.
+    /// The file that records the approval; `None` without a home directory.
     record: Option<PathBuf>,
     digest: String,
 }
 
 impl Approval {
-    /// What has to be approved before this configuration is acted on; `None` where nothing has, or it was before.
-    /// `state_dir` is where approvals are remembered.
+    /// The settings that need approval before this configuration is used; `None` if there are none, or if they are approved already.
+    /// `state_dir` is the directory of recorded approvals.
     #[must_use]
     pub fn needed(config: &Config, state_dir: Option<&Path>) -> Option<Self> {
         let nearby = config.nearby.clone()?;
@@ -40,13 +41,13 @@ impl Approval {
         (!approved).then_some(Self { nearby, record, digest })
     }
 
-    /// The file.
+    /// The configuration file.
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.nearby.path
     }
 
-    /// The settings in question, one a line, for the person to look at. A proxy's password is left out.
+    /// The settings for the person to read, one on each line. A proxy's password is left out.
     #[must_use]
     pub fn settings(&self) -> String {
         let shown = |value: &str| match url::Url::parse(value) {
@@ -60,10 +61,10 @@ impl Approval {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// Remembers the person's yes. Without a home directory there is nowhere to, and it holds for this time.
+    /// Records the approval. Without a home directory, it is not recorded and applies to this process only.
     ///
     /// # Errors
-    /// [`AuthError::State`] where it cannot be written; the yes holds for this time nevertheless.
+    /// [`AuthError::State`] if it cannot be written. The approval still applies to this process.
     pub fn record(&self) -> Result<(), AuthError> {
         let Some(record) = &self.record else { return Ok(()) };
         let directory = record.parent().unwrap_or(Path::new("."));
@@ -80,8 +81,8 @@ impl Approval {
     }
 }
 
-/// Whether a character moves the cursor about, or reads otherwise than it stands: controls, and Unicode's marks of direction
-/// and of no width.
+/// Whether a character moves the cursor or makes a text look different from what it is: control characters, and Unicode's direction
+/// marks and zero-width characters.
 fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_yes_holds_until_the_settings_change() {
+    fn an_approval_is_valid_until_the_settings_change() {
         let home = tempfile::tempdir().unwrap();
         let state = home.path().join("state");
         let environment = Environment {

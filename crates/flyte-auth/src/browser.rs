@@ -1,4 +1,4 @@
-//! Browsers: whether one can be opened here, and opening it. `BROWSER` comes first, as everywhere.
+//! Opens browsers. The variable `BROWSER` takes precedence.
 
 use std::{
     path::Path,
@@ -11,30 +11,30 @@ use url::Url;
 
 /// The variable that names browsers.
 const VARIABLE: &str = "BROWSER";
-/// What separates the commands in it: as in `PATH`, which is how Python's `webbrowser` reads it.
+/// The separator of the commands in it: the same as in `PATH`, as Python's `webbrowser` reads it.
 const SEPARATOR: char = if cfg!(windows) { ';' } else { ':' };
-/// How long a command is watched that may fail at once, because it is no program or finds no display.
-const FIRST_MOMENT: Duration = Duration::from_millis(300);
+/// The time in which an immediate failure of a command is detected, for example without a display.
+const STARTUP_TIME: Duration = Duration::from_millis(300);
 /// Browsers that would take over the terminal.
-const IN_TERMINAL: [&str; 6] = ["elinks", "links", "links2", "lynx", "w3m", "www-browser"];
+const TEXT_BROWSERS: [&str; 6] = ["elinks", "links", "links2", "lynx", "w3m", "www-browser"];
 
-/// Whether a browser could be opened here: on Linux there has to be a display, or `BROWSER`. Elsewhere the browser is the
-/// system's, which a person does not see through SSH.
+/// Whether a browser can be opened on this machine. On Linux, that needs a display or `BROWSER`. On other systems, the person does
+/// not see the browser through SSH.
 #[must_use]
 pub fn has_browser() -> bool {
     let has = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    is_seen(cfg!(target_os = "linux"), has)
+    is_visible(cfg!(target_os = "linux"), has)
 }
 
-fn is_seen(needs_display: bool, has: impl Fn(&str) -> bool) -> bool {
+fn is_visible(needs_display: bool, has: impl Fn(&str) -> bool) -> bool {
     [VARIABLE, "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].into_iter().any(&has)
         || !(needs_display || has("SSH_CONNECTION"))
 }
 
-/// Opens the person's browser; `false` where there is none to open.
+/// Opens the person's browser. Returns `false` if there is none.
 ///
-/// `BROWSER` is honoured. On Linux without a display this is `false` without trying: the text browsers that a desktop-less
-/// opener falls back to would take over the terminal.
+/// On Linux without a display and without `BROWSER`, it returns `false` without trying, because text browsers would take over the
+/// terminal.
 pub async fn open_browser(url: &Url) -> bool {
     if !has_browser() {
         return false;
@@ -49,16 +49,16 @@ pub async fn open_browser(url: &Url) -> bool {
         options.with_suppress_output(true);
         webbrowser::open_browser_with_options(webbrowser::Browser::Default, &url, &options).is_ok()
     });
-    // An opener that has not returned by then is a browser running in the foreground: it is open.
+    // A command that has not returned after this time is a browser in the foreground.
     match tokio::time::timeout(Duration::from_secs(5), opening).await {
         Ok(outcome) => outcome.unwrap_or(false),
         Err(_) => true,
     }
 }
 
-/// The commands that `BROWSER` names, each with its arguments, `%s` standing for the address.
+/// The commands of `BROWSER` with their arguments, in which `%s` stands for the address.
 ///
-/// Blanks separate arguments unless they are quoted, as in a shell, or belong to the path of a file that exists.
+/// White space separates arguments, unless it is quoted as in a shell or belongs to the path of an existing file.
 #[must_use]
 pub fn browser_commands(variable: &str) -> Vec<Vec<String>> {
     if Path::new(variable.trim()).is_file() {
@@ -67,7 +67,7 @@ pub fn browser_commands(variable: &str) -> Vec<Vec<String>> {
     entries(variable).into_iter().filter_map(arguments).collect()
 }
 
-/// Splits at the separators that are not quoted.
+/// Splits at the unquoted separators.
 fn entries(variable: &str) -> Vec<&str> {
     let mut quote = None;
     let is_separator = |c: char| {
@@ -82,7 +82,7 @@ fn entries(variable: &str) -> Vec<&str> {
 }
 
 fn arguments(entry: &str) -> Option<Vec<String>> {
-    // The longest beginning that is a file, up to a blank.
+    // The longest prefix, up to white space, that is an existing file.
     let ends = entry.rmatch_indices(char::is_whitespace).map(|(at, _)| at);
     let file =
         std::iter::once(entry.len()).chain(ends).find(|end| Path::new(entry[..*end].trim_end()).is_file());
@@ -91,29 +91,29 @@ fn arguments(entry: &str) -> Option<Vec<String>> {
         None => (Vec::new(), entry),
     };
     command.extend(words(rest));
-    // Python's readers want it at the end of what does not return.
+    // Python's `webbrowser` accepts `&` after commands that do not return.
     if command.last().is_some_and(|last| last == "&") {
         command.pop();
     }
     command.first().is_some_and(|program| !program.is_empty()).then_some(command)
 }
 
-/// The words of a command. What no shell could read is taken as it is.
+/// Splits a command into words like a shell. A text with unbalanced quotation marks is split at white space.
 fn words(text: &str) -> Vec<String> {
-    let as_it_is = || text.split_whitespace().map(str::to_owned).collect();
+    let at_white_space = || text.split_whitespace().map(str::to_owned).collect();
     // On Windows a backslash is part of a path.
     if cfg!(windows) && !text.contains('"') {
-        return as_it_is();
+        return at_white_space();
     }
     let text = if cfg!(windows) { text.replace('\\', "\\\\") } else { text.to_owned() };
-    shlex::split(&text).unwrap_or_else(as_it_is)
+    shlex::split(&text).unwrap_or_else(at_white_space)
 }
 
-/// Starts a browser; whether it did not fail at once. It may neither read from the terminal nor write to it.
+/// Starts a browser without access to the terminal. Returns `false` if it fails immediately.
 fn start(command: &[String], url: &str) -> bool {
     let Some((program, given)) = command.split_first() else { return false };
     let name = Path::new(program).file_stem().unwrap_or_default();
-    if IN_TERMINAL.iter().any(|browser| name == *browser) {
+    if TEXT_BROWSERS.iter().any(|browser| name == *browser) {
         return false;
     }
     let mut arguments: Vec<_> = given.iter().map(|argument| argument.replace("%s", url)).collect();
@@ -127,15 +127,15 @@ fn start(command: &[String], url: &str) -> bool {
         .stderr(Stdio::null())
         .spawn();
     let Ok(mut browser) = started else { return false };
-    let watched_until = Instant::now() + FIRST_MOMENT;
-    while Instant::now() < watched_until {
+    let deadline = Instant::now() + STARTUP_TIME;
+    while Instant::now() < deadline {
         match browser.try_wait() {
             Ok(Some(status)) => return status.success(),
             Ok(None) => thread::sleep(Duration::from_millis(10)),
             Err(_) => break,
         }
     }
-    // It may run for as long as the person browses.
+    // The browser may run as long as the person uses it.
     thread::spawn(move || browser.wait());
     true
 }
@@ -145,16 +145,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_browser_is_of_use_where_the_person_sees_it() {
-        let seen = |needs_display, set: &[&str]| is_seen(needs_display, |name| set.contains(&name));
-        assert!(!seen(true, &[]) && seen(true, &["DISPLAY"]) && seen(true, &["BROWSER", "SSH_CONNECTION"]));
-        assert!(seen(false, &[]) && !seen(false, &["SSH_CONNECTION"]));
-        assert!(seen(false, &["SSH_CONNECTION", "DISPLAY"]) && seen(false, &["SSH_CONNECTION", "BROWSER"]));
+    fn a_browser_must_be_visible_to_the_person() {
+        let visible = |needs_display, set: &[&str]| is_visible(needs_display, |name| set.contains(&name));
+        assert!(!visible(true, &[]) && visible(true, &["DISPLAY"]));
+        assert!(visible(true, &["BROWSER", "SSH_CONNECTION"]));
+        assert!(visible(false, &[]) && !visible(false, &["SSH_CONNECTION"]));
+        assert!(visible(false, &["SSH_CONNECTION", "DISPLAY"]));
+        assert!(visible(false, &["SSH_CONNECTION", "BROWSER"]));
     }
 
     #[cfg(unix)]
     #[test]
-    fn commands_are_read_with_blanks_and_quotes() {
+    fn commands_may_have_white_space_and_quotation_marks() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("My Browser.sh");
         std::fs::write(&file, "").unwrap();

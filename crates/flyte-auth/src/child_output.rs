@@ -1,8 +1,8 @@
-//! What a child process writes, read up to a point that is known.
+//! Reads the output of a child process up to a known point.
 //!
-//! The end of a pipe does not show that a child has ended: a process that it left behind may hold the pipe open for ever. A
-//! bound on the time that reading takes would lose output on a busy machine. So we keep a writing end ourselves and write a
-//! mark: everything that the child wrote before comes before the mark, even if other processes hold the pipe.
+//! The end of the child does not end its pipe, because a process that it left behind may hold the pipe open forever. A time limit
+//! would lose output on a busy machine. Instead, this process also keeps the writing end and writes a mark: all output that the child
+//! wrote earlier comes before the mark, even if other processes hold the pipe.
 
 use std::{
     io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write as _},
@@ -14,20 +14,20 @@ use std::{
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// The most bytes that are passed on at a time.
-pub(crate) const CHUNK: usize = 4096;
+/// The most bytes of a piece.
+pub(crate) const CHUNK_BYTES: usize = 4096;
 
-/// A part of what a child writes.
+/// A piece of a child's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// Bytes, as they come: a piece can end within a line or a character.
+    /// Bytes, as they arrive. A piece can end in the middle of a line or a character.
     Written(&'a [u8]),
-    /// The point that [`ChildOutput::sync`] or the drop of [`ChildOutput`] waits for.
+    /// The point that [`ChildOutput::sync`] or dropping [`ChildOutput`] waits for.
     Mark,
 }
 
-/// A pipe that a child writes to, read by a thread of its own. Dropping it passes on what the child wrote before, and ends
-/// the thread.
+/// A pipe that a child writes to, with a thread that reads it. Dropping it passes on the child's output up to then, and ends the
+/// thread.
 #[derive(Debug)]
 pub struct ChildOutput {
     writer: PipeWriter,
@@ -37,13 +37,13 @@ pub struct ChildOutput {
 }
 
 impl ChildOutput {
-    /// Starts to read; `sink` takes each piece. The buffer is wiped at the end, for children that write secrets.
+    /// Starts to read, and passes each piece to `sink`. The buffer is wiped at the end, because children may write secrets.
     ///
     /// # Errors
-    /// When the system gives no pipe or no thread.
+    /// If the system cannot create a pipe or a thread.
     pub fn read(sink: impl FnMut(Piece<'_>) + Send + 'static) -> io::Result<Self> {
         let (pipe, writer) = io::pipe()?;
-        // Random, so that nothing that a child writes is taken for it.
+        // The mark is random, so that no output is taken for it.
         let mark = format!("\0{}\n", Uuid::new_v4().simple()).into_bytes();
         let (pass, passed) = mpsc::channel();
         let reader = thread::Builder::new().name("child output".to_owned()).spawn({
@@ -56,14 +56,14 @@ impl ChildOutput {
     /// The child's end of the pipe, for one of its streams.
     ///
     /// # Errors
-    /// When the process has no descriptor left.
+    /// If the process has too many open files.
     pub fn stdio(&self) -> io::Result<Stdio> {
         self.writer.try_clone().map(Stdio::from)
     }
 
-    /// Waits until the sink has taken everything that the child has written by now.
+    /// Waits until the sink has received everything that the child has written so far.
     pub fn sync(&mut self) {
-        // It fails if the sink panicked: then there is nothing to wait for.
+        // Receiving fails if the sink panicked: then there is nothing to wait for.
         if self.writer.write_all(&self.mark).is_ok()
             && let Some(passed) = &self.passed
         {
@@ -74,7 +74,7 @@ impl ChildOutput {
 
 impl Drop for ChildOutput {
     fn drop(&mut self) {
-        // With the receiver gone, the mark ends the thread.
+        // Without the receiver, the mark ends the thread.
         self.passed = None;
         let _ = self.writer.write_all(&self.mark);
         if let Some(reader) = self.reader.take() {
@@ -84,7 +84,7 @@ impl Drop for ChildOutput {
 }
 
 fn pass_on(mut pipe: PipeReader, mark: &[u8], mut sink: impl FnMut(Piece<'_>), pass: &mpsc::Sender<()>) {
-    let mut buffer = Zeroizing::new(vec![0; CHUNK + mark.len()]);
+    let mut buffer = Zeroizing::new(vec![0; CHUNK_BYTES + mark.len()]);
     let mut held = 0;
     loop {
         let length = match read(&mut pipe, &mut buffer[held..]) {
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    /// What has come, with `|` for each mark.
+    /// Collects the output, with `|` for each mark.
     fn output() -> (ChildOutput, Arc<Mutex<Vec<u8>>>) {
         let came = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&came);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_was_written_before_comes_before_the_mark() {
+    fn earlier_output_comes_before_the_mark() {
         let (mut output, came) = output();
         for _ in 0..20 {
             shell("head -c 200000 /dev/zero", &output).wait().unwrap();
@@ -165,9 +165,9 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_left_behind_holds_nobody_up() {
+    fn a_process_that_is_left_behind_blocks_nothing() {
         let (mut output, came) = output();
-        // It says who it is, and that it has the pipe.
+        // The process left behind prints its ID and holds the pipe.
         let script = "sleep 600 & echo $!; printf 'the end'";
         shell(script, &output).wait().unwrap();
         output.sync();
@@ -175,12 +175,12 @@ mod tests {
         let text = String::from_utf8(came.lock().unwrap().clone()).unwrap();
         let (process, rest) = text.split_once('\n').unwrap();
         assert_eq!(rest, "the end||");
-        // It was still there: nothing has waited for its end.
+        // The process was still running, so nothing waited for its end.
         assert!(Command::new("kill").arg(process).status().unwrap().success());
     }
 
     #[test]
-    fn marks_are_found_wherever_reads_are_cut() {
+    fn marks_are_found_across_reads() {
         let (pipe, mut writer) = io::pipe().unwrap();
         let (pass, passed) = mpsc::channel();
         let came = Arc::new(Mutex::new(Vec::new()));
@@ -200,7 +200,7 @@ mod tests {
         let text = b"a\0\0mar\0mark\nb\0mark\n\0mark\n\0ma";
         for byte in text {
             writer.write_all(&[*byte]).unwrap();
-            // Read before the next one is written, most of the time.
+            // Usually the other thread reads this byte before the next one is written.
             thread::yield_now();
         }
         for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Time as a parameter, so that expiry is tested without sleeping.
+//! Time as a parameter, so that tests of expiry do not sleep.
 
 use std::{
     fmt,
@@ -9,21 +9,21 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Seconds of Unix time.
+/// Unix time in seconds.
 pub type UnixTime = i64;
 
-/// Where the time comes from.
+/// The source of time: the system's clock, or a manual one for tests.
 #[derive(Clone, Default)]
 pub struct Clock(Option<Arc<AtomicI64>>);
 
 impl Clock {
-    /// A clock that stands still at `now` until [`Clock::advance`]; clones share its hands.
+    /// Creates a clock that stays at `now` until [`Clock::advance`]. Clones share their time.
     #[must_use]
     pub fn manual(now: UnixTime) -> Self {
         Self(Some(Arc::new(AtomicI64::new(now))))
     }
 
-    /// The time now.
+    /// The current time.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the source of the time")]
     pub fn now(&self) -> UnixTime {
@@ -35,7 +35,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock on; the system clock is left alone.
+    /// Advances a manual clock. Does nothing with the system's clock.
     pub fn advance(&self, seconds: i64) {
         if let Some(hands) = &self.0 {
             hands.fetch_add(seconds, Ordering::SeqCst);

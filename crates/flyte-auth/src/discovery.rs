@@ -1,7 +1,7 @@
-//! Where and as what to sign in.
+//! Discovery of the authorization server and the client to sign in with.
 //!
-//! Flyte's own `AuthMetadataService` is asked first, then the well-known documents of RFC 8414 and OpenID Connect
-//! Discovery, so that any OAuth 2 provider can be signed in to.
+//! Discovery calls Flyte's own `AuthMetadataService` first. Then it reads the well-known documents of RFC 8414 and OpenID Connect
+//! Discovery, so that any OAuth 2 provider works.
 
 mod metadata;
 mod well_known;
@@ -13,14 +13,20 @@ use flyte_idl::flyteidl2::auth::{GetOAuth2MetadataResponse, GetPublicClientConfi
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use self::metadata::Asked;
-use crate::{AuthError, answer::is_same, http::Http, token::clean};
+use self::metadata::Answer;
+use crate::{
+    AuthError,
+    answer::is_same,
+    http::Http,
+    oauth::{ClientId, Scope},
+    token::clean,
+};
 
 /// The longest discovery document that is read, in bytes.
-const MAX_DOCUMENT: usize = 256 * 1024;
-/// Where a provider that names no redirect URI sends the browser back to: Flyte's usual loopback address.
+const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
+/// The redirect URI if the provider names none: Flyte's usual loopback address.
 const DEFAULT_REDIRECT_URI: &str = "http://localhost:53593/callback";
-/// The name of the member of a discovery document (RFC 8414 section 2, RFC 8628 section 4).
+/// The name of a member of discovery documents (RFC 8414 section 2, RFC 8628 section 4).
 pub const TOKEN_ENDPOINT: &str = "token_endpoint";
 /// See [`TOKEN_ENDPOINT`].
 pub const AUTHORIZATION_ENDPOINT: &str = "authorization_endpoint";
@@ -28,10 +34,10 @@ pub const AUTHORIZATION_ENDPOINT: &str = "authorization_endpoint";
 pub const DEVICE_ENDPOINT: &str = "device_authorization_endpoint";
 const REVOCATION_ENDPOINT: &str = "revocation_endpoint";
 const USERINFO_ENDPOINT: &str = "userinfo_endpoint";
-/// Asked for where neither the server nor the configuration names scopes.
-const DEFAULT_SCOPES: [&str; 2] = ["openid", "offline_access"];
+/// The requested scopes if the server and the configuration name none.
+const DEFAULT_SCOPES: &str = "openid offline_access";
 
-/// Everything that signing in and refreshing need to know about the authorization server. Nothing of it is secret.
+/// What signing in and refreshing need to know about the authorization server. Nothing in it is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provider {
     /// Issuer identifier; empty if the server names none.
@@ -44,62 +50,62 @@ pub struct Provider {
     pub device_authorization_endpoint: Option<Url>,
     /// The revocation endpoint (RFC 7009).
     pub revocation_endpoint: Option<Url>,
-    /// The public client to be.
-    pub client_id: Option<String>,
-    /// Where the browser is sent back to.
+    /// The public client to sign in with.
+    pub client_id: Option<ClientId>,
+    /// The address that the browser returns to.
     pub redirect_uri: Url,
-    /// The scopes to ask for.
-    pub scopes: Vec<String>,
-    /// The audience to ask for.
+    /// The scopes to request.
+    pub scopes: Vec<Scope>,
+    /// The audience to request.
     pub audience: Option<String>,
     /// The request header that carries the token, in lower case.
     pub header: String,
-    /// Whether each answer of the authorization endpoint carries `iss` (RFC 9207 section 3).
+    /// Whether each answer of the authorization endpoint has `iss` (RFC 9207 section 3).
     pub answers_with_issuer: bool,
-    /// Whether it speaks Flyte's own discovery, rather than being any OAuth 2 provider.
+    /// Whether the server has Flyte's own discovery. Otherwise it is a general OAuth 2 provider.
     pub flyte: bool,
-    /// How clients may prove who they are at the token endpoint (RFC 8414 section 2); empty where it does not tell.
+    /// The authentication methods of clients at the token endpoint (RFC 8414 section 2); empty if the server does not say.
     #[serde(default)]
     pub client_authentication: Vec<String>,
-    /// Endpoints that signing in does not use, such as `jwks_uri`, by the name of the member.
+    /// Endpoints that signing in does not use (for example `jwks_uri`), by the name of the member.
     #[serde(default)]
     pub others: BTreeMap<String, Url>,
-    /// Members that were left out because they cannot be used, with what came in their place.
+    /// Members that cannot be used and were left out, with a description of their values.
     #[serde(default)]
     pub unusable: BTreeMap<String, String>,
 }
 
-/// Notes a member that is left out.
-fn url_is_left_out(unusable: &mut BTreeMap<String, String>, member: &str, came: String) {
-    tracing::warn!("the server's {member} is left out: it is {came}");
-    unusable.insert(member.to_owned(), came);
+/// Records a member that is left out.
+fn leave_out(unusable: &mut BTreeMap<String, String>, member: &str, found: String) {
+    tracing::warn!("the server's {member} is left out: it is {found}");
+    unusable.insert(member.to_owned(), found);
 }
 
-/// What the configuration says about signing in, for what the server leaves open.
+/// The client and the scopes of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// `admin.clientId`, used where the server names no client.
-    pub client_id: Option<String>,
-    /// `admin.scopes`, used instead of the server's.
-    pub scopes: Vec<String>,
+    /// `admin.clientId`, which is used if the server names no client.
+    pub client_id: Option<ClientId>,
+    /// `admin.scopes`, which replace the server's scopes.
+    pub scopes: Vec<Scope>,
 }
 
 /// Finds out where to sign in to reach `endpoint`.
 ///
 /// # Errors
-/// [`AuthError::Unreachable`], [`AuthError::WrongEndpoint`] where a web page answers, [`AuthError::Answered`] where something
-/// in between does, [`AuthError::NoSignIn`] for a control plane that has none, [`AuthError::Discovery`] where nothing tells,
-/// [`AuthError::InsecureUrl`] where it names an address that credentials must not go to.
+/// [`AuthError::Unreachable`], [`AuthError::WrongEndpoint`] if a web page answers, [`AuthError::Answered`] if an intermediary
+/// answers, [`AuthError::NoSignIn`] if the control plane has no sign-in, [`AuthError::Discovery`] if no document can be used,
+/// [`AuthError::InsecureUrl`] if a document names an address that credentials must not go to.
 pub async fn discover(
     http: &Http,
     endpoint: &Endpoint,
     overrides: &Overrides,
 ) -> Result<Provider, AuthError> {
     let (metadata, client) = tokio::join!(
-        metadata::ask::<GetOAuth2MetadataResponse>(http, endpoint, "GetOAuth2Metadata"),
-        metadata::ask::<GetPublicClientConfigResponse>(http, endpoint, "GetPublicClientConfig"),
+        metadata::call::<GetOAuth2MetadataResponse>(http, endpoint, "GetOAuth2Metadata"),
+        metadata::call::<GetPublicClientConfigResponse>(http, endpoint, "GetPublicClientConfig"),
     );
-    // What the network did is the cause of all that comes after it.
+    // A network failure is the root cause of later failures.
     if let Err(error @ AuthError::Unreachable { .. }) = metadata {
         return Err(error);
     }
@@ -108,27 +114,31 @@ pub async fn discover(
         other => other,
     };
     let mut provider = match metadata {
-        Ok(Asked::Here(metadata)) if !metadata.token_endpoint.trim().is_empty() => {
-            metadata::provider(&metadata, endpoint)?.with_client(client?.here())
+        Ok(Answer::Message(metadata)) if !metadata.token_endpoint.trim().is_empty() => {
+            metadata::provider(&metadata, endpoint)?.with_client(client?.message())
         }
         other => {
             let first = match other {
-                Ok(Asked::Here(_)) => discovery(endpoint, "GetOAuth2Metadata has no token endpoint"),
-                Ok(Asked::NotOffered { by_control_plane: true, .. }) => {
+                Ok(Answer::Message(_)) => {
+                    discovery_error(endpoint, "GetOAuth2Metadata has no token endpoint")
+                }
+                Ok(Answer::NotOffered { by_control_plane: true, .. }) => {
                     AuthError::NoSignIn { endpoint: endpoint.to_string() }
                 }
-                Ok(Asked::NotOffered { told, .. }) => {
-                    discovery(endpoint, format!("{told}, and there is no well-known document"))
+                Ok(Answer::NotOffered { description, .. }) => {
+                    discovery_error(endpoint, format!("{description}, and there is no well-known document"))
                 }
                 Err(error) => error,
             };
-            match well_known::first(http, endpoint.url(), true).await {
-                Ok(document) => document.provider(endpoint)?.with_client(client.ok().and_then(Asked::here)),
-                // A document that is there but cannot be used is the cause.
-                Err(Some(odd))
+            match well_known::find(http, endpoint.url(), true).await {
+                Ok(document) => {
+                    document.provider(endpoint)?.with_client(client.ok().and_then(Answer::message))
+                }
+                // If there is a document that cannot be used, that is the cause.
+                Err(Some(reason))
                     if matches!(first, AuthError::Discovery { .. } | AuthError::NoSignIn { .. }) =>
                 {
-                    return Err(discovery(endpoint, odd));
+                    return Err(discovery_error(endpoint, reason));
                 }
                 Err(_) => return Err(first),
             }
@@ -136,9 +146,9 @@ pub async fn discover(
     };
     if provider.revocation_endpoint.is_none()
         && provider.flyte
-        && let Some(issuer) = Url::parse(&provider.issuer).ok().filter(trusted)
-        // The service tells neither the revocation endpoint nor RFC 9207; the issuer's own document does.
-        && let Ok(document) = well_known::first(http, &issuer, false).await
+        && let Some(issuer) = Url::parse(&provider.issuer).ok().filter(is_secure)
+        // The service does not name the revocation endpoint and has nothing about RFC 9207. The issuer's document does.
+        && let Ok(document) = well_known::find(http, &issuer, false).await
         && document.issuer.trim_end_matches('/') == provider.issuer.trim_end_matches('/')
     {
         provider.others.extend(document.others);
@@ -152,16 +162,16 @@ pub async fn discover(
     provider.checked()
 }
 
-fn discovery(endpoint: &Endpoint, reason: impl Into<String>) -> AuthError {
+fn discovery_error(endpoint: &Endpoint, reason: impl Into<String>) -> AuthError {
     AuthError::Discovery { url: endpoint.url().to_string(), reason: reason.into() }
 }
 
 fn default_redirect_uri(endpoint: &Endpoint) -> Result<Url, AuthError> {
-    Url::parse(DEFAULT_REDIRECT_URI).map_err(|error| discovery(endpoint, error.to_string()))
+    Url::parse(DEFAULT_REDIRECT_URI).map_err(|error| discovery_error(endpoint, error.to_string()))
 }
 
-/// Whether credentials may go to this address: https, or this machine.
-fn trusted(url: &Url) -> bool {
+/// Whether credentials may go to this address: it uses https, or it is this machine.
+fn is_secure(url: &Url) -> bool {
     url.scheme() == "https" || url.scheme() == "http" && is_loopback(url)
 }
 
@@ -176,7 +186,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 impl Provider {
-    /// All endpoints that discovery names, by the name of the member. Those that this client uses come first.
+    /// All endpoints, with the names of their members. Those that this client uses come first.
     pub fn endpoints(&self) -> impl Iterator<Item = (&str, &Url)> {
         let optional = [
             (AUTHORIZATION_ENDPOINT, &self.authorization_endpoint),
@@ -191,12 +201,13 @@ impl Provider {
     /// The UserInfo endpoint (OpenID Connect Core section 5.3).
     pub(crate) fn userinfo_endpoint(&self) -> Option<&Url> {
         let (_, url) = self.others.iter().find(|(name, _)| is_same(name, USERINFO_ENDPOINT))?;
-        Some(url).filter(|url| trusted(url))
+        Some(url).filter(|url| is_secure(url))
     }
 
-    /// Refuses a token endpoint that credentials must not go to, and leaves other such addresses out.
+    /// Checks that credentials may go to the endpoints. An insecure token endpoint is an error; other insecure endpoints are left
+    /// out.
     fn checked(mut self) -> Result<Self, AuthError> {
-        if !trusted(&self.token_endpoint) {
+        if !is_secure(&self.token_endpoint) {
             return Err(AuthError::InsecureUrl { what: "token endpoint", url: self.token_endpoint });
         }
         for (member, endpoint) in [
@@ -204,20 +215,21 @@ impl Provider {
             (DEVICE_ENDPOINT, &mut self.device_authorization_endpoint),
             (REVOCATION_ENDPOINT, &mut self.revocation_endpoint),
         ] {
-            if let Some(url) = endpoint.take_if(|url| !trusted(url)) {
-                url_is_left_out(&mut self.unusable, member, format!("{url}, which is not https"));
+            if let Some(url) = endpoint.take_if(|url| !is_secure(url)) {
+                leave_out(&mut self.unusable, member, format!("{url}, which is not https"));
             }
         }
         Ok(self)
     }
 
-    /// Adds what `GetPublicClientConfig` tells, where it tells something.
+    /// Adds the values of `GetPublicClientConfig`. Empty values are ignored.
     fn with_client(mut self, client: Option<GetPublicClientConfigResponse>) -> Self {
         let Some(client) = client else { return self };
         let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let scopes: Vec<_> = client.scopes.iter().filter_map(|scope| text(scope)).collect();
-        self.flyte |= text(&client.client_id).is_some();
-        self.client_id = text(&client.client_id).or(self.client_id);
+        let scopes = Scope::parse_lists(&client.scopes);
+        let client_id = ClientId::parse(client.client_id.trim());
+        self.flyte |= client_id.is_some();
+        self.client_id = client_id.or(self.client_id);
         if !scopes.is_empty() {
             self.scopes = scopes;
         }
@@ -227,48 +239,48 @@ impl Provider {
         }
         match text(&client.redirect_uri).map(|uri| (Url::parse(&uri), uri)) {
             Some((Ok(uri), _)) => self.redirect_uri = uri,
-            Some((Err(_), came)) => {
-                url_is_left_out(&mut self.unusable, "redirect_uri", format!("{:?}", clean(&came)));
+            Some((Err(_), found)) => {
+                leave_out(&mut self.unusable, "redirect_uri", format!("{:?}", clean(&found)));
             }
             None => {}
         }
         self
     }
 
-    /// The authorization endpoint, or why there is none.
+    /// The authorization endpoint, or the reason why there is none.
     pub(crate) fn authorization_endpoint(&self) -> Result<&Url, AuthError> {
-        self.authorization_endpoint.as_ref().ok_or_else(|| self.without(AUTHORIZATION_ENDPOINT))
+        self.authorization_endpoint.as_ref().ok_or_else(|| self.missing(AUTHORIZATION_ENDPOINT))
     }
 
-    /// The device authorization endpoint, or why there is none.
+    /// The device authorization endpoint, or the reason why there is none.
     pub(crate) fn device_authorization_endpoint(&self) -> Result<&Url, AuthError> {
         self.device_authorization_endpoint.as_ref().ok_or_else(|| match self.unusable.get(DEVICE_ENDPOINT) {
-            Some(_) => self.without(DEVICE_ENDPOINT),
+            Some(_) => self.missing(DEVICE_ENDPOINT),
             None => AuthError::NoDeviceFlow { issuer: self.issuer.clone() },
         })
     }
 
-    fn without(&self, member: &str) -> AuthError {
+    fn missing(&self, member: &str) -> AuthError {
         let url = if self.issuer.is_empty() { self.token_endpoint.to_string() } else { self.issuer.clone() };
         let reason = match self.unusable.get(member) {
-            Some(came) => format!("its {member} is {came}"),
+            Some(found) => format!("its {member} is {found}"),
             None => format!("it has no {member}"),
         };
         AuthError::Discovery { url, reason }
     }
 
-    /// The client ID, or the error that tells how to give one.
-    pub(crate) fn client_id(&self) -> Result<&str, AuthError> {
-        self.client_id.as_deref().ok_or_else(|| AuthError::NoClientId { issuer: self.issuer.clone() })
+    /// The client ID, or the error that there is none.
+    pub(crate) fn client_id(&self) -> Result<&ClientId, AuthError> {
+        self.client_id.as_ref().ok_or_else(|| AuthError::NoClientId { issuer: self.issuer.clone() })
     }
 
-    /// Reads what was learned last time; anything unreadable counts as nothing learned.
+    /// Reads the cache; `None` if there is none or it cannot be read.
     pub(crate) fn cached(path: &Path) -> Option<Self> {
         let provider: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         provider.checked().ok()
     }
 
-    /// Keeps this for the next command. A cache that cannot be written costs a discovery, nothing more.
+    /// Writes the cache for the next command. If that fails, the next command runs discovery again.
     pub(crate) fn cache(&self, path: &Path) {
         let written = (|| {
             let directory = path.parent()?;
@@ -277,7 +289,7 @@ impl Provider {
             file.persist(path).ok()
         })();
         if written.is_none() {
-            tracing::debug!(path = %path.display(), "discovery could not be cached");
+            tracing::debug!(path = %path.display(), "the result of discovery could not be cached");
         }
     }
 }

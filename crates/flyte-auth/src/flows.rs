@@ -1,4 +1,4 @@
-//! The ways to get the first tokens, one module each.
+//! The flows that get the first tokens, one module for each.
 
 pub mod client_credentials;
 pub mod device;
@@ -13,53 +13,59 @@ use crate::{
     answer::{retry_after, server},
     discovery::Provider,
     http::{Http, read},
+    oauth::GrantType,
     token::TokenResponse,
 };
 use reqwest::header::{self, HeaderValue};
 use url::Url;
 
 /// The longest answer of a token endpoint that is read, in bytes.
-const MAX_ANSWER: usize = 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// How long an answer of the token endpoint is waited for. Three of these are less than the grace period in which servers
-/// forgive a refresh token that is sent again, a minute usually.
+/// The time that the token endpoint has to answer. A request is sent at most three times, and three times this is less than the
+/// grace period in which servers accept a rotated refresh token again (usually a minute).
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Posts a form to the token endpoint and reads the answer (RFC 6749 section 3.2).
 pub(crate) async fn token_request(
     http: &Http,
     provider: &Provider,
+    grant_type: GrantType,
     form: &[(&str, &str)],
 ) -> Result<TokenResponse, AuthError> {
-    token_request_as(None, http, provider, form).await
+    authenticated_token_request(None, http, provider, grant_type, form).await
 }
 
-/// [`token_request`] by a client that proves in the `authorization` header who it is.
-pub(crate) async fn token_request_as(
+/// [`token_request`] of a client that authenticates with the `authorization` header.
+pub(crate) async fn authenticated_token_request(
     authorization: Option<HeaderValue>,
     http: &Http,
     provider: &Provider,
+    grant_type: GrantType,
     form: &[(&str, &str)],
 ) -> Result<TokenResponse, AuthError> {
     let url = &provider.token_endpoint;
-    let answer = submit(authorization, http, url, form).await?;
+    let form = [&[("grant_type", grant_type.as_str())], form].concat();
+    let answer = submit(authorization, http, url, &form).await?;
     TokenResponse::parse(url.as_str(), answer.status, &answer.body).map_err(|error| answer.error(url, error))
 }
 
-/// The status and the body of an answer, and how long it asks to wait.
+/// The answer to a form.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
+    /// The time after which to try again, in seconds.
     retry_after: Option<u64>,
-    /// What the one that answered calls itself.
+    /// The `Server` header.
     server: Option<String>,
 }
 
 impl Answer {
-    /// What it is where the server only has no time now (RFC 6585 section 4, RFC 9110 section 15.6.4): no verdict on anybody's
-    /// credentials, whatever code comes with it.
+    /// Adds what the answer says about an error.
     ///
-    /// An answer that cannot be used is told with who gave it: often that is something in front of the server.
+    /// If the server is only busy (RFC 6585 section 4, RFC 9110 section 15.6.4), the error is [`AuthError::Busy`], which is no
+    /// verdict about the credentials, whatever code the answer has. An unusable answer often comes from something in front of
+    /// the server, so the error names the `Server` header.
     pub(crate) fn error(&self, url: &Url, error: AuthError) -> AuthError {
         let code = match &error {
             AuthError::Refused { code, .. } => code.as_str(),
@@ -94,10 +100,10 @@ pub(crate) async fn submit(
     let response = request.send().await.map_err(|error| http.unreachable(url, error))?;
     let status = response.status().as_u16();
     let (retry_after, server) = (retry_after(response.headers()), server(response.headers()));
-    let body = read(response, MAX_ANSWER).await.map_err(|error| http.unreachable(url, error))?;
+    let body = read(response, MAX_ANSWER_BYTES).await.map_err(|error| http.unreachable(url, error))?;
     let body = body.ok_or_else(|| AuthError::BadAnswer {
         url: url.to_string(),
-        reason: format!("it is longer than {MAX_ANSWER} bytes"),
+        reason: format!("it is longer than {MAX_ANSWER_BYTES} bytes"),
     })?;
     Ok(Answer { status, body, retry_after, server })
 }

@@ -1,4 +1,4 @@
-//! The HTTP client for calls and OAuth requests alike: whom to trust, and by which proxy to go.
+//! The HTTP client for calls and OAuth requests: which certificates it trusts, and which proxy it uses.
 
 mod proxy;
 
@@ -19,28 +19,29 @@ use url::Url;
 pub use self::proxy::{Proxies, ProxyServer, ProxyVariables};
 use crate::{AuthError, ConnectFailure};
 
-/// How long connecting may take, TLS included.
+/// How long connecting may take, including TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How to reach the servers.
 #[derive(Clone, Default)]
 pub struct HttpOptions {
-    /// PEM file with authorities (`admin.caCertFilePath`): the only ones that the control plane may be trusted by, and for
-    /// other servers, such as the identity provider, as good as the system's.
+    /// PEM file with certificate authorities (`admin.caCertFilePath`). For the control plane, only these are trusted; for other
+    /// servers (for example the identity provider), these are trusted in addition to the system's.
     pub ca_cert_file: Option<PathBuf>,
-    /// Trust any certificate of the control plane (`admin.insecureSkipVerify`), and of no other server. `ca_cert_file` wins
-    /// when both are given.
+    /// Trust any certificate of the control plane (`admin.insecureSkipVerify`), but not of other servers. `ca_cert_file` takes
+    /// precedence.
     pub insecure_skip_verify: bool,
-    /// Proxy for all requests (`admin.httpProxyURL`), before `HTTPS_PROXY` and `HTTP_PROXY`; `NO_PROXY` holds for it too.
+    /// Proxy for all requests (`admin.httpProxyURL`). It takes precedence over `HTTPS_PROXY` and `HTTP_PROXY`; `NO_PROXY`
+    /// applies to it too.
     pub proxy_url: Option<Url>,
     /// The proxies that the environment names.
     pub proxy_variables: ProxyVariables,
-    /// Whether an API key says where the control plane is: what it needs beside it comes in variables, not in a file.
+    /// Whether the endpoint comes from an API key. Other settings then come from environment variables rather than a file.
     pub with_api_key: bool,
 }
 
 impl fmt::Debug for HttpOptions {
-    /// Without the proxy's user name and password.
+    /// Leaves out the proxy's user name and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpOptions")
             .field("ca_cert_file", &self.ca_cert_file)
@@ -52,22 +53,45 @@ impl fmt::Debug for HttpOptions {
     }
 }
 
-/// The HTTP client of a session, with what a proxy in front of the control plane wants to see (`admin.proxyCommand`).
+/// The HTTP client of a session, with the token for a proxy in front of the control plane (`admin.proxyCommand`).
 ///
-/// There are two clients below it, because the settings about trust are about the control plane: its origin (RFC 6454:
-/// scheme, host and port) is one, all other servers are the other.
+/// It wraps two clients, because the trust settings apply to the control plane only: one client for the control plane's origin
+/// (RFC 6454: scheme, host and port), and one for all other servers.
 #[derive(Debug)]
 pub struct Http {
     /// For the control plane's own origin.
     own: Client,
-    /// For any other, once it is needed: reading the system's authorities takes a while.
+    /// For other origins. Built on first use, because reading the system's authorities takes a while.
     others: OnceLock<Client>,
     options: HttpOptions,
     proxies: Proxies,
-    /// The control plane. Nothing for the proxy goes anywhere else.
+    /// The control plane. The proxy's token goes nowhere else.
     endpoint: Url,
-    /// `proxy-authorization`, as far as there is one.
-    proxy: RwLock<Option<HeaderValue>>,
+    /// The `proxy-authorization` header, if there is one.
+    proxy_authorization: RwLock<Option<HeaderValue>>,
+}
+
+/// A server that a request went to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The control plane.
+    ControlPlane {
+        /// Its address, without a slash at the end.
+        address: String,
+        /// How this process can be made to trust another authority.
+        trust: TrustSetting,
+    },
+    /// Another server, for example the identity provider that the control plane names.
+    Other,
+}
+
+/// How a process can be made to trust another certificate authority for the control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustSetting {
+    /// By the configuration (`admin.caCertFilePath`).
+    Configuration,
+    /// By the environment variable `SSL_CERT_FILE`, which replaces the system's authorities.
+    Variable,
 }
 
 /// Which authorities are trusted.
@@ -75,16 +99,16 @@ pub struct Http {
 enum Trust {
     /// Those that the settings name for the control plane.
     ControlPlane,
-    /// The system's, with those of the file.
+    /// The system's, and those of the CA file.
     System,
 }
 
 impl Http {
-    /// A client for the control plane at `endpoint`, and for the servers that it names.
+    /// Creates a client for the control plane at `endpoint`, and for the servers that it names.
     ///
     /// # Errors
-    /// [`AuthError::CaFile`] where the CA file cannot be read or holds no certificate, [`AuthError::Proxy`] for a proxy
-    /// that cannot be used, [`AuthError::Tls`] where the system has no authorities.
+    /// [`AuthError::CaFile`] if the CA file cannot be read or holds no certificate, [`AuthError::Proxy`] if a proxy cannot be
+    /// used, [`AuthError::Tls`] if the system has no authorities.
     pub fn new(options: &HttpOptions, endpoint: Url) -> Result<Self, AuthError> {
         let proxies = Proxies::new(options.proxy_url.as_ref(), &options.proxy_variables);
         Ok(Self {
@@ -93,16 +117,16 @@ impl Http {
             options: options.clone(),
             proxies,
             endpoint,
-            proxy: RwLock::new(None),
+            proxy_authorization: RwLock::new(None),
         })
     }
 
-    /// The client for `url`, without anything for the proxy.
+    /// Returns the client for `url`. It does not send the proxy's token.
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
     pub fn client_for(&self, url: &Url) -> Result<&Client, AuthError> {
-        self.proxies.of(url)?;
+        self.proxies.select(url)?;
         let same = self.options.ca_cert_file.is_none() && !self.options.insecure_skip_verify;
         if same || self.is_own(url) {
             return Ok(&self.own);
@@ -119,11 +143,12 @@ impl Http {
         url.origin() == self.endpoint.origin()
     }
 
-    /// A request; one to the control plane's own origin carries the proxy's token.
+    /// Creates a request. If it goes to the control plane's own origin, it carries the proxy's token.
     pub(crate) fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, AuthError> {
-        let ours = self.is_own(&url);
+        let is_own = self.is_own(&url);
         let request = self.client_for(&url)?.request(method, url);
-        Ok(match self.proxy.read().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| ours) {
+        let authorization = self.proxy_authorization.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(match authorization.filter(|_| is_own) {
             Some(value) => request.header(PROXY_AUTHORIZATION, value),
             None => request,
         })
@@ -137,49 +162,41 @@ impl Http {
         self.request(Method::POST, url)
     }
 
-    /// What the proxy is shown from now on.
-    pub(crate) fn show_to_proxy(&self, value: Option<HeaderValue>) {
-        *self.proxy.write().unwrap_or_else(PoisonError::into_inner) = value;
+    /// Sets the `proxy-authorization` header of further requests.
+    pub(crate) fn set_proxy_authorization(&self, value: Option<HeaderValue>) {
+        *self.proxy_authorization.write().unwrap_or_else(PoisonError::into_inner) = value;
     }
 
-    /// Why a request to `url` failed. Where it went through a proxy, that is named.
+    /// Finds out why a request to `url` failed, and whether that was at a proxy.
     #[must_use]
     pub fn failure(&self, url: &Url, error: &reqwest::Error) -> ConnectFailure {
-        ConnectFailure::through(error, self.proxies.of(url).ok().flatten())
+        ConnectFailure::through(error, self.proxies.select(url).ok().flatten())
     }
 
-    /// What to do about a failure at `url`, if there is something to do.
+    /// Whether `url` is the control plane or another server.
     #[must_use]
-    pub fn hint(&self, url: &Url, failure: &ConnectFailure) -> Option<String> {
+    pub fn target(&self, url: &Url) -> Target {
         if !self.is_own(url) {
-            return failure.hint_elsewhere();
+            return Target::Other;
         }
-        if *failure != ConnectFailure::UnknownAuthority {
-            return failure.hint();
+        // A CA file of the configuration replaces the system's authorities, and with them the variable.
+        let by_variable = self.options.with_api_key && self.options.ca_cert_file.is_none();
+        Target::ControlPlane {
+            address: self.endpoint.as_str().trim_end_matches('/').to_owned(),
+            trust: if by_variable { TrustSetting::Variable } else { TrustSetting::Configuration },
         }
-        let endpoint = self.endpoint.as_str().trim_end_matches('/');
-        // The variable stands for the system's authorities, which a file of the configuration replaces.
-        let trust = if self.options.with_api_key && self.options.ca_cert_file.is_none() {
-            "Trust its authority: `export SSL_CERT_FILE=FILE`.".to_owned()
-        } else {
-            format!("Trust its authority: `flyte create config --endpoint {endpoint} --ca-cert-file FILE`.")
-        };
-        Some(format!(
-            "{trust} A flyte-server names FILE when it starts, and offers it as ca.pem on its page {endpoint}/."
-        ))
     }
 
-    /// An HTTP failure at `url`, whose query is left out: it may hold a code.
+    /// Converts an HTTP failure at `url`. The error leaves out the query, which may hold a code.
     #[must_use]
     pub fn unreachable(&self, url: &Url, source: reqwest::Error) -> AuthError {
         let mut shown = url.clone();
         shown.set_query(None);
         shown.set_fragment(None);
-        let failure = self.failure(url, &source);
         AuthError::Unreachable {
             url: shown.to_string(),
-            hint: self.hint(url, &failure),
-            failure,
+            failure: self.failure(url, &source),
+            target: self.target(url),
             source: Arc::new(source.without_url()),
         }
     }
@@ -187,13 +204,13 @@ impl Http {
 
 /// Builds a client.
 ///
-/// It follows no redirects: a token request must never be sent on (RFC 9700 section 4.12), and no call answers with one.
+/// The client follows no redirects: a token request must never be forwarded (RFC 9700 section 4.12), and calls do not redirect.
 fn client(options: &HttpOptions, proxies: &Proxies, trust: Trust) -> Result<Client, AuthError> {
     let mut builder = Client::builder()
         .user_agent(concat!("flyte-auth/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
-        // A peer that has vanished without a word is noticed within a minute, also by a stream that only reads.
+        // Keepalive detects a vanished peer within a minute, even for a stream that only reads.
         .tcp_keepalive(Duration::from_secs(30))
         .tcp_keepalive_interval(Duration::from_secs(10))
         .tcp_keepalive_retries(3)
@@ -212,23 +229,23 @@ fn client(options: &HttpOptions, proxies: &Proxies, trust: Trust) -> Result<Clie
     } else if options.insecure_skip_verify && trust == Trust::ControlPlane {
         builder = builder.tls_danger_accept_invalid_certs(true);
     }
-    builder = through(builder, proxies)?;
+    builder = with_proxies(builder, proxies)?;
     builder.build().map_err(|error| {
         let reason = innermost(&error);
         match &options.ca_cert_file {
-            // What is between BEGIN and END is looked at only now.
+            // The content between BEGIN and END is parsed only here.
             Some(path) => AuthError::CaFile { path: path.clone(), reason },
             None => AuthError::Tls { reason },
         }
     })
 }
 
-/// A builder of clients that go through these proxies.
+/// Makes a client use these proxies.
 ///
 /// # Errors
 /// [`AuthError::Proxy`]
-pub fn through(mut builder: ClientBuilder, proxies: &Proxies) -> Result<ClientBuilder, AuthError> {
-    // The settings of macOS and Windows come last; reqwest reads them by itself.
+pub fn with_proxies(mut builder: ClientBuilder, proxies: &Proxies) -> Result<ClientBuilder, AuthError> {
+    // Without proxies of our own, reqwest reads the settings of macOS and Windows.
     if proxies.is_empty() && cfg!(any(target_os = "macos", windows)) {
         return Ok(builder);
     }
@@ -242,10 +259,10 @@ pub fn through(mut builder: ClientBuilder, proxies: &Proxies) -> Result<ClientBu
     }
     let proxies = proxies.clone();
     Ok(builder
-        .proxy(Proxy::custom(move |url| proxies.of(url).ok().flatten().map(|server| server.url.clone()))))
+        .proxy(Proxy::custom(move |url| proxies.select(url).ok().flatten().map(|server| server.url.clone()))))
 }
 
-/// What an error came of in the end: the builder's own text says no more than that it failed.
+/// The text of the innermost source of an error. The builder's own text says only that building failed.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
@@ -254,7 +271,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
     last.to_string()
 }
 
-/// Reads the body of a response as far as `limit` bytes; `None` where it is longer.
+/// Reads the body of a response; `None` if it is longer than `limit` bytes.
 pub(crate) async fn read(mut response: Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {

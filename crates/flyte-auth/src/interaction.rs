@@ -1,4 +1,4 @@
-//! The person at the other end, as far as signing in needs one.
+//! How a sign-in talks to the person.
 
 use std::{fmt, time::Duration};
 
@@ -6,109 +6,115 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::{
-    Holder, StepUp,
+    AuthError, Holder, StepUp,
     browser::{has_browser, open_browser},
     clock::UnixTime,
     flows::device::DeviceCode,
+    oauth::ClientId,
 };
 
-/// How a flow talks to the person; the `flyte` command and the Python package each bring their own.
+/// How a sign-in talks to the person. Each user interface implements it.
 #[async_trait]
 pub trait Interaction: fmt::Debug + Send + Sync {
-    /// Whether there is anybody to ask. Where this is `false`, a flow that needs a person fails at once with
-    /// [`AuthError::LoginRequired`](crate::AuthError::LoginRequired) instead of waiting for nobody.
+    /// Whether a person can be asked. If `false`, a flow that needs a person fails at once with
+    /// [`AuthError::LoginRequired`].
     fn is_interactive(&self) -> bool;
 
-    /// Opens the browser; `false` where there is none. Must neither block nor write to the terminal.
+    /// Says what the person can do about an error, for the page in the browser.
+    fn next_step(&self, _error: &AuthError) -> Option<String> {
+        None
+    }
+
+    /// Opens the browser; `false` if there is none. Must not block or write to the terminal.
     async fn open_browser(&self, url: &Url) -> bool {
         open_browser(url).await
     }
 
-    /// Whether a browser could be opened here at all. Where not, and where the configuration leaves it open, the person signs
-    /// in on another device.
+    /// Whether a browser can be opened on this machine. If not, and if the configuration does not choose a flow, the person
+    /// signs in on another device.
     fn has_browser(&self) -> bool {
         has_browser()
     }
 
-    /// Says that the person signs in on another device because there is no browser here.
+    /// Says that the person signs in on another device because no browser was found.
     fn device_instead(&self) {
-        tracing::info!("there is no browser here: sign in on another device");
+        tracing::info!("no browser was found: sign in on another device");
     }
 
-    /// Shows where to sign in on another device, and the code for it.
+    /// Shows the link and the code for signing in on another device.
     fn device_code(&self, code: &DeviceCode) {
         self.authorize_url(&code.url, false);
     }
 
-    /// Tells, each second, how long the code can still be used.
+    /// Reports, once a second, how long the code can still be used.
     fn code_expires_in(&self, _left: Duration) {}
 
-    /// Offers a new code after one ended for this reason; whether the person wants it.
+    /// Offers a new code after the previous one ended for this reason. Returns whether the person wants it.
     async fn new_code(&self, _reason: &str) -> bool {
         false
     }
 
-    /// Says why the person signs in again: the server at `endpoint` asks for it (RFC 9470).
+    /// Says that the person has to sign in again because the server at `endpoint` requires it (RFC 9470).
     fn step_up(&self, endpoint: &str, step_up: &StepUp) {
         tracing::info!("{endpoint} asks for {} before it does this", step_up.in_words());
     }
 
-    /// Warns that what this machine proves itself with ends soon: the secret of the client, at `at`, in `left`.
-    fn credentials_end(&self, client_id: &str, at: UnixTime, left: Duration) {
+    /// Warns that the client's secret expires soon: at `at`, in `left`.
+    fn credentials_expire(&self, client_id: &ClientId, at: UnixTime, left: Duration) {
         let hours = left.as_secs() / 3600;
         tracing::warn!("the API key {client_id} stops working in {hours} hours (Unix time {at})");
     }
 
-    /// Passes on what a command that gets a token writes to its standard error, as it comes.
-    fn command_says(&self, text: &str) {
+    /// Passes on the standard error of a command that prints a token, as it arrives.
+    fn command_output(&self, text: &str) {
         tracing::warn!("{}", text.trim_end());
     }
 
-    /// Shows where to sign in. `opened` tells whether a browser was opened there; where not, the person must see the URL.
+    /// Shows where to sign in. `opened` says whether a browser was opened there; if not, the person must see the URL.
     fn authorize_url(&self, url: &Url, opened: bool);
 
-    /// Says that another process is at it (refreshing or signing in), which one where that is known, and that this one waits
-    /// for it.
+    /// Says that another process refreshes the login or signs in, and that this process waits for it. `holder` is that process,
+    /// if it is known.
     fn waiting(&self, holder: Option<&Holder>);
 
-    /// Tells the person something that they should know before they go on, in whole sentences.
+    /// Shows the person a notice of whole sentences before the sign-in continues.
     fn notice(&self, text: &str) {
         tracing::warn!("{text}");
     }
 
-    /// Says that the login that was there has ended, in the server's own words, before the person is asked to sign in again.
-    fn session_ended(&self, error: &crate::AuthError) {
+    /// Says that the previous login has ended, before the person is asked to sign in again.
+    fn session_ended(&self, error: &AuthError) {
         tracing::warn!("{error}");
     }
 
     /// Says that the sign-in succeeded.
     fn done(&self);
 
-    /// Says that the person is signed in to `endpoint` now, and that the tokens are kept. `name` is the account by the ID
-    /// token; `None` without one.
+    /// Says that the person is now signed in to `endpoint`, and that the tokens are stored. `name` is the account of the ID
+    /// token; `None` without an ID token.
     fn signed_in(&self, _endpoint: &str, _name: Option<&str>) {}
 
-    /// Says that a sign-in that has begun failed. The error is returned as well.
-    fn failed(&self, _error: &crate::AuthError) {}
+    /// Says that a sign-in failed after it began. The caller receives the error too.
+    fn failed(&self, _error: &AuthError) {}
 
-    /// Whether the person wants to choose the account; otherwise it is the one that the browser is signed in with.
+    /// Whether the person wants to choose the account. Otherwise the browser's current account is used.
     fn selects_account(&self) -> bool {
         false
     }
 
-    /// Says that what was pasted is not the end of this sign-in, before the link is shown again.
-    fn unusable_paste(&self, error: &crate::AuthError) {
+    /// Says that the pasted text is not the callback of this sign-in, before the link is shown again.
+    fn unusable_paste(&self, error: &AuthError) {
         tracing::warn!("{error}");
     }
 
-    /// The callback URL, pasted by the person because their browser is on another machine. Pends for ever where nothing
+    /// Waits for a callback URL that the person pastes because their browser is on another machine. Never completes if nothing
     /// can be pasted.
     async fn pasted_url(&self) -> String {
         std::future::pending().await
     }
 }
 
-/// Nobody: for jobs. Every flow that needs a person fails at once.
+/// No person, for jobs. Every flow that needs a person fails at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unattended;
 
@@ -125,7 +131,7 @@ impl Interaction for Unattended {
     fn done(&self) {}
 }
 
-/// Whether a question of the system's, such as that of a locked keyring, is seen by the person.
+/// Whether the person can see a prompt of the system, for example the prompt of a locked keyring.
 pub(crate) fn has_display() -> bool {
     let has = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(has)
@@ -137,26 +143,26 @@ pub(crate) fn has_display() -> bool {
 pub enum Absence {
     /// There is no terminal.
     NoTerminal,
-    /// This is a CI job, as this variable says.
+    /// This is a CI job, because this variable is set.
     Job(&'static str),
-    /// There is no terminal, and this process is asking the person elsewhere.
+    /// There is no terminal, and this other process is signing the person in.
     SigningIn(Box<Holder>),
 }
 
 impl Absence {
-    /// Why no person can be asked in this process.
-    pub(crate) fn here() -> Self {
+    /// Finds out why no person can be asked in this process.
+    pub(crate) fn of_this_process() -> Self {
         ci_variable().map_or(Self::NoTerminal, Self::Job)
     }
 }
 
 impl fmt::Display for Absence {
-    /// Writes it as a clause.
+    /// Writes the reason as a clause.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoTerminal => f.write_str("this is not an interactive session"),
             Self::Job(variable) => {
-                write!(f, "this is a CI job ({variable} is set), where nobody can sign in")
+                write!(f, "this is a CI job ({variable} is set)")
             }
             Self::SigningIn(holder) if holder.is_suspended() => {
                 write!(f, "{holder} is suspended in the middle of a sign-in")
@@ -166,7 +172,7 @@ impl fmt::Display for Absence {
     }
 }
 
-/// What CI systems set in their jobs, beside `CI`, which most of them set.
+/// The variables that CI systems set in their jobs, besides `CI`, which most of them set.
 const CI_VARIABLES: [&str; 44] = [
     "AC_APPCIRCLE",
     "AGOLA_GIT_REF",
@@ -214,14 +220,14 @@ const CI_VARIABLES: [&str; 44] = [
     "bamboo_planKey",
 ];
 
-/// Whether this is a CI job, by the variables that CI systems set: nobody is there then, although many of them give their jobs
-/// a pseudo-terminal. `CI=false` (or `0`) says that somebody is, whatever else is set.
+/// Whether this is a CI job, by the variables that CI systems set. A CI job has no person, although many CI systems give their
+/// jobs a pseudo-terminal. `CI=false` (or `0`) takes precedence over the other variables.
 #[must_use]
 pub fn in_ci() -> bool {
     ci_variable().is_some()
 }
 
-/// The variable by which this is a CI job.
+/// The variable that says that this is a CI job.
 fn ci_variable() -> Option<&'static str> {
     ci_variable_of(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
 }
@@ -241,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ci_job_is_known_by_what_its_system_sets() {
+    fn variables_tell_a_ci_job() {
         let job = |set: &[(&str, &str)]| {
             let find = |name: &str| {
                 set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
@@ -265,17 +271,13 @@ mod tests {
             assert_eq!(job(&[set]), Some(set.0), "{set:?}");
         }
         for no in ["false", "0", "no", "OFF"] {
-            assert_eq!(
-                job(&[("CI", no), ("GITHUB_ACTIONS", "true")]),
-                None,
-                "somebody says that they are there"
-            );
+            assert_eq!(job(&[("CI", no), ("GITHUB_ACTIONS", "true")]), None, "CI takes precedence");
         }
         assert_eq!(job(&[("NETLIFY", "false")]), None);
     }
 
     #[test]
-    fn the_list_of_ci_systems_is_in_order_and_tells_each_once() {
+    fn the_list_of_ci_systems_is_sorted_without_duplicates() {
         assert!(CI_VARIABLES.is_sorted() && CI_VARIABLES.windows(2).all(|pair| pair[0] != pair[1]));
     }
 }

@@ -1,9 +1,10 @@
-//! Gets, keeps and refreshes OAuth 2 tokens for Flyte clients.
+//! Gets, stores and refreshes OAuth 2 tokens for Flyte clients.
 //!
-//! [`Session`] is the way in: it has a valid access token whenever one can be had, from memory, from the store that all
-//! Flyte tools share, by a refresh, or by signing the person in. [`Transport`] sends it with each call.
+//! [`Session`] is the entry point. It gives a valid access token: from memory, from the store that all Flyte tools share, by a refresh,
+//! or by signing the person in. [`Transport`] sends the token with each call.
 //!
-//! What can go wrong is an [`AuthError`]: each says what happened and why, and [`AuthError::hint`] what to do next.
+//! The error type is [`AuthError`], which says what happened and why. What a person can do about it depends on the program: for the
+//! `flyte` command and the Python package, that is in `flyte-hints`.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -17,13 +18,14 @@ mod error;
 pub mod flows;
 pub mod http;
 mod interaction;
-mod layer;
+pub mod oauth;
 mod session;
 mod step_up;
 pub mod store;
 #[cfg(test)]
 mod tests;
 mod token;
+mod transport;
 mod userinfo;
 
 pub use self::{
@@ -32,8 +34,8 @@ pub use self::{
     browser::{browser_commands, has_browser, open_browser},
     error::{AuthError, ConnectFailure},
     interaction::{Absence, Interaction, Unattended, in_ci},
-    layer::Transport,
-    session::{Credentials, Doing, Holder, Session, SessionOptions, SignedOut, Status, state_dir},
+    session::{Activity, Credentials, Holder, Session, SessionOptions, SignedOut, Status, state_dir},
     step_up::StepUp,
     token::{AccessToken, TokenResponse},
+    transport::Transport,
 };

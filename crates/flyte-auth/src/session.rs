@@ -1,18 +1,18 @@
-//! One endpoint's login: the token in memory, in the store, and how it is renewed.
+//! The login of one endpoint: its token in memory, its stored tokens, and their renewal.
 //!
-//! A token's way: valid in memory, it is returned at once. Otherwise, one task at a time and one process at a time, the store
-//! is read again (another process may have renewed it), then the refresh token is used. The store is written before the lock is
-//! given up and before the new token is used. Only then, where somebody is there to ask, the person signs in: under a lock of its
-//! own, because no refresh waits for a person.
+//! A valid token in memory is returned at once. Otherwise one task of one process at a time reads the store again (another
+//! process may have renewed the login), then uses the refresh token. It writes the store before it uses the new token and before
+//! it releases the lock. If all that gives no token and a person can be asked, the person signs in. The sign-in has a separate
+//! lock, so that no refresh waits for a person.
 
-mod cause;
-mod created;
 mod credentials;
 mod holder;
 mod lock;
+mod lock_file;
 mod machine;
 mod options;
 mod renewal;
+mod root_cause;
 mod sign_in;
 mod sign_out;
 #[cfg(test)]
@@ -29,19 +29,19 @@ use std::{
 };
 
 use flyte_config::AuthType;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use tokio::sync::{Mutex, OnceCell, oneshot};
 
 pub(crate) use self::lock::create_private_directory;
 pub use self::{
     credentials::Credentials,
-    holder::{Doing, Holder},
+    holder::{Activity, Holder},
     options::{SessionOptions, state_dir},
     sign_out::SignedOut,
 };
 use self::{
-    renewal::{Seen, Stop},
-    sign_in::Wanted,
+    renewal::{FailureCounts, RenewalError},
+    sign_in::Purpose,
     turn::{Turn, Turns},
 };
 use crate::{
@@ -50,83 +50,84 @@ use crate::{
     discovery::{self, Provider},
     http::Http,
     interaction::has_display,
+    oauth::{ClientId, Scope},
     store::{self, Backend, KEYRING_TIMEOUT, Login, StoreOptions, TokenStore},
     token::{AccessToken, fingerprint, jwt_expiry},
 };
 
-/// The login of one endpoint. Everything is done on demand: making a session touches neither network nor disk.
+/// The login of one endpoint. Creating a session uses neither network nor disk; everything happens on demand.
 #[derive(Debug)]
 pub struct Session {
     options: SessionOptions,
     http: OnceLock<Http>,
-    /// What the proxy in front of the control plane is shown.
-    proxy: Mutex<Option<AccessToken>>,
+    /// The token for a proxy in front of the control plane.
+    proxy_token: Mutex<Option<AccessToken>>,
     store: OnceCell<Arc<dyn TokenStore>>,
     provider: RwLock<Option<Arc<Provider>>>,
     current: RwLock<Option<AccessToken>>,
-    /// SHA-256 of the token that the server turned down last: it is not taken from the store again.
+    /// SHA-256 of the token that the server rejected last. A stored token with this hash is not used again.
     rejected: RwLock<Option<String>>,
-    /// The tasks that renew without asking anybody take turns.
-    renewals: Turns<Stop>,
-    /// The tasks that ask the person take turns.
+    /// Serializes the tasks that renew the login without a person.
+    renewals: Turns<RenewalError>,
+    /// Serializes the tasks that ask the person.
     sign_ins: Turns<AuthError>,
-    /// Held by the one task that spends a refresh token, or writes or removes a login: what the lock is among processes.
+    /// Held by the task that uses a refresh token, or writes or removes a login. It does for tasks what the lock does for processes.
     writing: Mutex<()>,
-    /// Whether it was said that the machine's credentials end soon.
-    end_told: std::sync::atomic::AtomicBool,
+    /// Whether the person was warned that the machine's credentials expire soon.
+    warned_of_expiry: std::sync::atomic::AtomicBool,
     /// Whether the control plane said that it has no sign-in.
     no_sign_in: std::sync::atomic::AtomicBool,
-    /// Until when a token that is due but still good is used without trying again to renew it, Unix time in seconds.
-    postponed: AtomicI64,
+    /// The time of the next attempt after a failed early renewal, Unix time in seconds. The valid token is used until then.
+    retry_at: AtomicI64,
 }
 
-/// How long an early renewal that failed is not tried again, in seconds.
-const POSTPONED_BY: i64 = 30;
+/// The delay before another attempt after a failed early renewal, in seconds.
+const RETRY_DELAY_SECONDS: i64 = 30;
 
-/// The same where the server may have rotated the refresh token: the time in which it forgives the old one is short.
-const SOON: i64 = 5;
+/// The same delay if the server may have rotated the refresh token: it accepts the old one for a short time only.
+const SHORT_RETRY_DELAY_SECONDS: i64 = 5;
 
-/// How long a person may take to unlock the keyring at a desktop.
+/// The time that a person has to unlock the keyring at a desktop.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whether a person may be asked.
+/// Whether the person may be asked to sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asking {
+enum Prompting {
     Allowed,
     Never,
 }
 
-/// How a login stands, for people; nothing of it is secret.
+/// The status of a login, for people. Nothing in it is secret.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// Where tokens are kept.
+    /// Where the tokens are stored.
     pub backend: Backend,
     /// Whether there is a login.
     pub signed_in: bool,
-    /// When the access token expires, Unix time in seconds; `None` where that is not known.
+    /// The time at which the access token expires, Unix time in seconds; `None` if it is not known.
     pub expires_at: Option<UnixTime>,
-    /// Whether the access token renews itself.
+    /// Whether the access token can be renewed without a person.
     pub has_refresh_token: bool,
-    /// Issuer identifier; `None` where another tool signed in.
+    /// Issuer identifier; `None` if another tool signed in.
     pub issuer: Option<String>,
-    /// The client that was signed in as; `None` where another tool signed in.
-    pub client_id: Option<String>,
-    /// Who is signed in, as the ID token names them (e-mail address, user name or subject); `None` where none was given.
+    /// The client that the tokens were issued to; `None` if another tool signed in.
+    pub client_id: Option<ClientId>,
+    /// The person, as the ID token names them (e-mail address, user name or subject); `None` if it does not.
     pub subject: Option<String>,
-    /// The scopes granted.
-    pub scopes: Vec<String>,
-    /// Where this CI job has the token of its own that stands in for a login; `None` where none is used.
-    pub job: Option<String>,
+    /// The granted scopes.
+    pub scopes: Vec<Scope>,
+    /// The location of the CI job's own token that replaces a login; `None` if none is used.
+    pub job_token: Option<String>,
 }
 
 impl Session {
-    /// A session by these options.
+    /// Creates a session with these options.
     #[must_use]
     pub fn new(options: SessionOptions) -> Arc<Self> {
         Arc::new(Self {
             options,
             http: OnceLock::new(),
-            proxy: Mutex::new(None),
+            proxy_token: Mutex::new(None),
             store: OnceCell::new(),
             provider: RwLock::new(None),
             current: RwLock::new(None),
@@ -134,22 +135,22 @@ impl Session {
             renewals: Turns::default(),
             sign_ins: Turns::default(),
             writing: Mutex::default(),
-            end_told: std::sync::atomic::AtomicBool::new(false),
+            warned_of_expiry: std::sync::atomic::AtomicBool::new(false),
             no_sign_in: std::sync::atomic::AtomicBool::new(false),
-            postponed: AtomicI64::new(i64::MIN),
+            retry_at: AtomicI64::new(i64::MIN),
         })
     }
 
-    /// What it was made of.
+    /// The options of the session.
     #[must_use]
     pub fn options(&self) -> &SessionOptions {
         &self.options
     }
 
-    /// The HTTP client, for calls and OAuth requests alike.
+    /// The HTTP client for calls and OAuth requests.
     ///
     /// # Errors
-    /// Those of [`Http::new`].
+    /// The errors of [`Http::new`].
     pub fn http(&self) -> Result<&Http, AuthError> {
         if let Some(client) = self.http.get() {
             return Ok(client);
@@ -158,147 +159,144 @@ impl Session {
         Ok(self.http.get_or_init(|| client))
     }
 
-    /// A valid access token; signs the person in where that is needed and somebody is there.
+    /// Gets a valid access token. Signs the person in if necessary and possible.
     ///
-    /// A refresh that was begun is finished, also when the caller stops waiting: the answer may hold the only copy of a
-    /// rotated refresh token. Waiting for a person ends with the caller. Tasks that wait for one renewal share its failure,
-    /// so that one person is asked once.
+    /// A started refresh finishes even if the caller stops waiting, because the answer may hold the only copy of a rotated refresh
+    /// token. Waiting for a person ends with the caller. Tasks that wait for the same renewal share its failure, so that the person
+    /// is asked only once.
     ///
     /// # Errors
-    /// Everything that [`AuthError`] says.
+    /// Any [`AuthError`].
     pub async fn token(self: &Arc<Self>) -> Result<AccessToken, AuthError> {
-        self.obtain(Asking::Allowed).await
+        self.obtain(Prompting::Allowed).await
     }
 
-    /// A valid access token without asking anybody; it may be refreshed.
+    /// Gets a valid access token without asking the person. It may be refreshed.
     ///
     /// # Errors
-    /// [`AuthError::LoginRequired`] where a person would have to sign in.
+    /// [`AuthError::LoginRequired`] if a person would have to sign in.
     pub async fn cached(self: &Arc<Self>) -> Result<AccessToken, AuthError> {
-        self.obtain(Asking::Never).await
+        self.obtain(Prompting::Never).await
     }
 
-    async fn obtain(self: &Arc<Self>, asking: Asking) -> Result<AccessToken, AuthError> {
-        if let Some(token) = self.current().filter(|token| self.is_good(token)) {
+    async fn obtain(self: &Arc<Self>, prompting: Prompting) -> Result<AccessToken, AuthError> {
+        if let Some(token) = self.current().filter(|token| self.is_usable(token)) {
             return Ok(token);
         }
-        let seen = Seen { renewals: self.renewals.failures(), sign_ins: self.sign_ins.failures() };
+        let before = FailureCounts { renewals: self.renewals.failures(), sign_ins: self.sign_ins.failures() };
         let session = Arc::clone(self);
         let (_caller, gone) = oneshot::channel();
-        tokio::spawn(async move { session.acquire(asking, seen, gone).await })
+        tokio::spawn(async move { session.acquire(prompting, before, gone).await })
             .await
             .map_err(|_| AuthError::Interrupted)?
     }
 
-    /// Whether a token is used as it is: not due for a renewal, or due but good while renewing does not work.
-    fn is_good(&self, token: &AccessToken) -> bool {
+    /// Whether a token is used without renewal: it is fresh, or it is valid and the last renewal failed a short time ago.
+    fn is_usable(&self, token: &AccessToken) -> bool {
         let now = self.options.clock.now();
-        token.is_fresh(now) || (now < self.postponed.load(Ordering::Relaxed) && token.is_valid(now))
+        token.is_fresh(now) || (now < self.retry_at.load(Ordering::Relaxed) && token.is_valid(now))
     }
 
-    /// Signs the person in, whatever tokens there are. A machine gets a new token by its own credentials.
+    /// Signs the person in, even if there are valid tokens. A machine gets a new token with its credentials.
     ///
     /// # Errors
-    /// Everything that [`AuthError`] says; [`AuthError::LoginRequired`] where nobody is there. The login before stays.
+    /// Any [`AuthError`]; [`AuthError::LoginRequired`] if no person can be asked. The previous login stays.
     pub async fn login(self: &Arc<Self>) -> Result<AccessToken, AuthError> {
         self.login_with(StepUp::default()).await
     }
 
-    /// [`Session::login`] by a sign-in that is what the server, or the person, asks for.
+    /// [`Session::login`] with a sign-in that meets these requirements.
     ///
     /// # Errors
-    /// Those of [`Session::login`].
+    /// The errors of [`Session::login`].
     pub async fn login_with(self: &Arc<Self>, step_up: StepUp) -> Result<AccessToken, AuthError> {
         self.sign_in_again(None, step_up).await
     }
 
-    /// Signs the person in again because the server asks for it (RFC 9470), unless another task has done so since `given` was
-    /// sent. The login before stays where that fails.
+    /// Signs the person in again because the server requires it (RFC 9470), unless another task has done so since `used` was sent.
+    /// If that fails, the previous login stays.
     ///
     /// # Errors
-    /// [`AuthError::StepUpRequired`] where nobody can sign in, and those of [`Session::login`].
+    /// [`AuthError::StepUpRequired`] if no person can be asked, and the errors of [`Session::login`].
     pub(crate) async fn step_up(
         self: &Arc<Self>,
-        given: &AccessToken,
+        used: &AccessToken,
         step_up: StepUp,
     ) -> Result<AccessToken, AuthError> {
-        if self.is_a_machines() || !self.options.interaction.is_interactive() {
+        if self.uses_machine_credentials() || !self.options.interaction.is_interactive() {
             return Err(self.step_up_required(&step_up, false));
         }
         self.options.interaction.step_up(self.options.endpoint.authority(), &step_up);
-        self.sign_in_again(Some(given.clone()), step_up).await
+        self.sign_in_again(Some(used.clone()), step_up).await
     }
 
     pub(crate) fn step_up_required(&self, step_up: &StepUp, tried: bool) -> AuthError {
         AuthError::StepUpRequired {
             endpoint: self.options.endpoint.authority().to_owned(),
             wanted: step_up.in_words(),
-            max_age: step_up.max_age.map(|age| match age.as_secs() {
-                seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
-                seconds => format!("{seconds}s"),
-            }),
+            max_age: step_up.max_age,
             tried,
         }
     }
 
     async fn sign_in_again(
         self: &Arc<Self>,
-        given: Option<AccessToken>,
+        used: Option<AccessToken>,
         step_up: StepUp,
     ) -> Result<AccessToken, AuthError> {
         let session = Arc::clone(self);
-        let seen = self.sign_ins.failures();
+        let failures_before = self.sign_ins.failures();
         let (_caller, gone) = oneshot::channel();
         tokio::spawn(async move {
-            if session.is_a_machines() {
+            if session.uses_machine_credentials() {
                 let _turn = session.renewals.take().await;
-                session.greet_proxy().await?;
+                session.authenticate_to_proxy().await?;
                 session.set_current(None);
-                return session.mint().await;
+                return session.renew_machine_token().await;
             }
             let mut turn = session.sign_ins.take().await;
-            if let (Some(given), Some(current)) = (given, session.current())
-                && given.secret() != current.secret()
-                && session.is_good(&current)
+            if let (Some(used), Some(current)) = (used, session.current())
+                && used.secret() != current.secret()
+                && session.is_usable(&current)
             {
                 return Ok(current);
             }
-            if let Some(error) = turn.shared(seen) {
+            if let Some(error) = turn.failure_since(failures_before) {
                 return Err(error);
             }
-            session.greet_proxy().await?;
-            let outcome = session.sign_in(Wanted::SignIn, &step_up, gone).await;
-            share(&mut turn, &outcome);
+            session.authenticate_to_proxy().await?;
+            let outcome = session.sign_in(Purpose::NewSignIn, &step_up, gone).await;
+            share_failure(&mut turn, &outcome);
             outcome
         })
         .await
         .map_err(|_| AuthError::Interrupted)?
     }
 
-    /// How the login stands, without the network.
+    /// The status of the login. It does not use the network.
     ///
     /// # Errors
-    /// [`AuthError::Store`] where the store cannot be read.
+    /// [`AuthError::Store`] if the store cannot be read.
     pub async fn status(&self) -> Result<Status, AuthError> {
-        if self.is_a_machines() {
+        if self.uses_machine_credentials() {
             return self.machine_status().await;
         }
-        let looked = match self.store().await {
+        let loaded = match self.store().await {
             Ok(store) => store.load().await.map(|login| (store, login)).map_err(AuthError::from),
             Err(error) => Err(error),
         };
-        let (store, login) = match looked {
-            // A job that has a token of its own needs no store.
-            Err(_) if self.is_a_job() => return self.machine_status().await,
+        let (store, login) = match loaded {
+            // A job with its own token needs no store.
+            Err(_) if self.can_use_job_token() => return self.machine_status().await,
             other => other?,
         };
-        // As tokens are got: a login that works comes first, and nobody is asked for another one.
+        // Same order as for getting a token: a working login takes precedence over the job's own token.
         let now = self.options.clock.now();
         let works = login.as_ref().is_some_and(|login| {
             !self.is_of_another_mode(login)
                 && (login.refresh_token.is_some() || expiry(login).is_none_or(|at| now < at))
         });
-        if !works && self.is_a_job() {
+        if !works && self.can_use_job_token() {
             return self.machine_status().await;
         }
         let details = login.as_ref().and_then(|login| login.details.clone());
@@ -311,12 +309,12 @@ impl Session {
             client_id: details.as_ref().map(|details| details.client_id.clone()),
             subject: details.as_ref().and_then(|details| details.subject.clone()),
             scopes: details.map(|details| details.scopes).unwrap_or_default(),
-            job: None,
+            job_token: None,
         })
     }
 
-    /// Makes sure that exactly this token is not used again: the server turned it down. What discovery found is looked up
-    /// anew too, since the header may have changed.
+    /// Drops a token that the server rejected, so that it is not used again. Discovery runs again too, because the header of the
+    /// token may have changed.
     pub fn invalidate(&self, token: &AccessToken) {
         *write(&self.rejected) = Some(fingerprint(token.secret()));
         let mut current = write(&self.current);
@@ -330,10 +328,10 @@ impl Session {
         }
     }
 
-    /// Where and as what to sign in: from memory, else as found last time, else by discovery.
+    /// The authorization server and the client to sign in with: from memory, otherwise from the cache, otherwise from discovery.
     ///
     /// # Errors
-    /// Those of [`discovery::discover`].
+    /// The errors of [`discovery::discover`].
     pub async fn provider(&self) -> Result<Arc<Provider>, AuthError> {
         if let Some(provider) = read(&self.provider).clone() {
             return Ok(provider);
@@ -347,16 +345,16 @@ impl Session {
     }
 
     async fn discover(&self) -> Result<Arc<Provider>, AuthError> {
-        self.greet_proxy().await?;
+        self.authenticate_to_proxy().await?;
         let found =
             discovery::discover(self.http()?, &self.options.endpoint, &self.options.overrides).await?;
         let provider = Arc::new(found);
-        // A cache: without a place for it, the next command looks it up again.
+        // This is only a cache: if it cannot be written, the next command runs discovery again.
         if let Some(path) = self.provider_path() {
-            let made = path.parent().map_or(Ok(()), create_private_directory);
-            match made {
+            let created = path.parent().map_or(Ok(()), create_private_directory);
+            match created {
                 Ok(()) => provider.cache(&path),
-                Err(error) => tracing::debug!(%error, "what discovery found is not kept"),
+                Err(error) => tracing::debug!(%error, "the result of discovery is not cached"),
             }
         }
         *write(&self.provider) = Some(Arc::clone(&provider));
@@ -366,7 +364,7 @@ impl Session {
     async fn store(&self) -> Result<&Arc<dyn TokenStore>, AuthError> {
         self.store
             .get_or_try_init(|| async {
-                if self.is_a_machines() {
+                if self.uses_machine_credentials() {
                     return Ok(store::in_memory());
                 }
                 store::open(&self.store_options()).await.map_err(AuthError::from)
@@ -385,29 +383,28 @@ impl Session {
         }
     }
 
-    /// Uses this store, whatever the machine has.
+    /// Uses this store instead of the machine's.
     #[cfg(test)]
     pub(crate) fn use_store_for_test(&self, store: Arc<dyn TokenStore>) {
         self.store.set(store).unwrap();
     }
 
-    /// Puts a login into the store, as an earlier command would have.
+    /// Stores a login, like an earlier command.
     #[cfg(test)]
     pub(crate) async fn keep_for_test(&self, login: &Login) {
         self.store().await.unwrap().save(login).await.unwrap();
         self.set_current(None);
     }
 
-    /// Whether the login that is kept would not be used.
+    /// Whether the stored login is ignored because of its mode.
     #[cfg(test)]
     pub(crate) async fn is_of_another_mode_for_test(&self) -> bool {
         let login = self.store().await.unwrap().load().await.unwrap().unwrap();
         self.is_of_another_mode(&login)
     }
 
-    /// A token out of the store, unless it is one that must not be used: turned down by the server, or of a sign-in by
-    /// another mode than the configuration now asks for.
-    fn usable(&self, login: &Login) -> Option<AccessToken> {
+    /// The token of a stored login; `None` if the server rejected it, or if it comes from another mode than the configured one.
+    fn stored_token(&self, login: &Login) -> Option<AccessToken> {
         let details = login.details.as_ref();
         if self.is_of_another_mode(login)
             || read(&self.rejected).as_ref() == Some(&fingerprint(login.access_token.expose_secret()))
@@ -421,7 +418,7 @@ impl Session {
         Some(AccessToken::new(login.access_token.clone(), expires_at, lifetime, jitter()))
     }
 
-    /// Whether the login came of another way to sign in than the configuration asks for now.
+    /// Whether the login comes from another mode than the configured one.
     fn is_of_another_mode(&self, login: &Login) -> bool {
         login.details.as_ref().is_some_and(|details| details.auth_type != self.options.auth_type.as_str())
     }
@@ -434,8 +431,8 @@ impl Session {
         *write(&self.current) = token;
     }
 
-    /// How long the person may take to unlock the keyring: where nobody is there, or sees the question, no longer than the
-    /// keyring itself may take.
+    /// The time that the person has to unlock the keyring. Without a person who can see the prompt, it is the time of any other
+    /// answer.
     fn unlock_timeout(&self) -> Duration {
         match self.options.interaction.is_interactive() && has_display() {
             true => UNLOCK_TIMEOUT,
@@ -443,16 +440,16 @@ impl Session {
         }
     }
 
-    /// The lock of refreshing and writing this login; never held while a person is waited for.
+    /// The lock for refreshing and writing this login. It is never held while waiting for a person.
     fn lock_path(&self) -> Option<PathBuf> {
         Some(self.options.state_dir.as_ref()?.join("locks").join(format!("{}.lock", self.file_name())))
     }
 
-    /// The lock of asking the person; the next one, and so on, where the process that has it is suspended.
-    fn sign_in_lock_path(&self, step: usize) -> Option<PathBuf> {
-        let name = match step {
+    /// The lock for asking the person. There are several: `index` counts the locks whose holders are suspended.
+    fn sign_in_lock_path(&self, index: usize) -> Option<PathBuf> {
+        let name = match index {
             0 => format!("{}.sign-in.lock", self.file_name()),
-            step => format!("{}.sign-in-{}.lock", self.file_name(), step + 1),
+            index => format!("{}.sign-in-{}.lock", self.file_name(), index + 1),
         };
         Some(self.options.state_dir.as_ref()?.join("locks").join(name))
     }
@@ -461,7 +458,7 @@ impl Session {
         Some(self.options.state_dir.as_ref()?.join(format!("{}.provider.json", self.file_name())))
     }
 
-    /// A file name for the endpoint: any endpoint can be one, and none says where somebody signs in.
+    /// The file name for the endpoint. It is a hash, so that every endpoint gives a valid name that does not reveal the address.
     fn file_name(&self) -> String {
         fingerprint(self.options.endpoint.url().as_str())
     }
@@ -469,13 +466,13 @@ impl Session {
     fn login_required(&self) -> AuthError {
         AuthError::LoginRequired {
             endpoint: self.options.endpoint.authority().to_owned(),
-            absence: Absence::here(),
+            absence: Absence::of_this_process(),
         }
     }
 
-    /// Whether the person signs in on another device: as they asked, or because the choice is left open and there is no
-    /// browser here.
-    fn by_device(&self, provider: &Provider) -> bool {
+    /// Whether the person signs in on another device: because they chose that, or because they chose nothing and this machine has no
+    /// browser.
+    fn uses_device_flow(&self, provider: &Provider) -> bool {
         if self.options.headless || self.options.auth_type == AuthType::DeviceFlow {
             return true;
         }
@@ -489,15 +486,15 @@ impl Session {
     }
 }
 
-/// Shares a failed sign-in with the tasks that wait. A caller that went away is no failure of those that still wait.
-fn share(turn: &mut Turn<'_, AuthError>, outcome: &Result<AccessToken, AuthError>) {
+/// Shares a failed sign-in with the waiting tasks. If only the caller has stopped waiting, the others are not affected.
+fn share_failure(turn: &mut Turn<'_, AuthError>, outcome: &Result<AccessToken, AuthError>) {
     match outcome {
         Ok(_) | Err(AuthError::Interrupted) => {}
         Err(error) => turn.fail(error.clone()),
     }
 }
 
-/// When a stored token expires: by our own notes, else by the token itself.
+/// The time at which a stored token expires: from its details, otherwise from the token.
 fn expiry(login: &Login) -> Option<UnixTime> {
     match &login.details {
         Some(details) => details.expires_at,
@@ -505,19 +502,14 @@ fn expiry(login: &Login) -> Option<UnixTime> {
     }
 }
 
-/// A random number in 0..1; on a machine without randomness every refresh comes at the same point.
+/// A random number in 0..1. Without a source of randomness it is always 0, so that refreshes are not spread.
 fn jitter() -> f64 {
     let mut byte = [0_u8; 1];
     let _ = aws_lc_rs::rand::fill(&mut byte);
     f64::from(byte[0]) / 256.0
 }
 
-/// The secret of a stored login, renewed answers included.
-fn keep_old(new: Option<SecretString>, old: Option<&SecretString>) -> Option<SecretString> {
-    new.or_else(|| old.cloned())
-}
-
-/// A lock whose holder panicked still guards a whole value: each is replaced in one go.
+/// Reads a value. A poisoned lock still holds a complete value, because values are replaced as a whole.
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

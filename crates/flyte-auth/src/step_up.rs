@@ -1,43 +1,43 @@
-//! Step-up authentication challenges (RFC 9470): a resource server that takes the token but wants the person to have signed in
-//! more recently, or in another way.
+//! Step-up authentication challenges (RFC 9470): the resource server accepts the token, but requires a more recent sign-in or another
+//! way to sign in.
 
 use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-/// The error code of such a challenge (RFC 9470 section 3).
+/// The error code of this challenge (RFC 9470 section 3).
 const ERROR: &str = "insufficient_user_authentication";
 /// The longest `acr_values` that is passed on, in bytes.
-const MAX_ACR_VALUES: usize = 512;
+const MAX_ACR_VALUES_BYTES: usize = 512;
 
-/// What a sign-in has to be, beyond being one; the default asks for nothing.
+/// Requirements for a sign-in. The default requires nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepUp {
     /// How long ago the person may have signed in (`max_age`).
     pub max_age: Option<Duration>,
-    /// In which ways, the preferred one first, separated by spaces (`acr_values`).
+    /// The accepted ways to sign in, the preferred one first, separated by spaces (`acr_values`).
     pub acr_values: Option<String>,
 }
 
 impl StepUp {
-    /// A sign-in within this time.
+    /// Requires a sign-in within this time.
     #[must_use]
     pub fn within(max_age: Duration) -> Self {
         Self { max_age: Some(max_age), acr_values: None }
     }
 
-    /// The challenge in the headers of an answer.
+    /// Reads the challenge in the headers of a response.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all(header::WWW_AUTHENTICATE);
         values.iter().filter_map(|value| value.to_str().ok()).find_map(Self::parse)
     }
 
-    /// Reads the value of a `WWW-Authenticate` header, which may hold challenges of several schemes (RFC 9110 section 11.6.1).
+    /// Reads a `WWW-Authenticate` header, which may hold challenges of several schemes (RFC 9110 section 11.6.1).
     fn parse(value: &str) -> Option<Self> {
         let mut challenges: Vec<Vec<(String, String)>> = Vec::new();
         for part in split(value) {
             let (name, text) = part.split_once('=').unwrap_or((part, ""));
-            // A scheme stands before the first parameter of its challenge.
+            // The scheme precedes the first parameter of its challenge.
             let name = match name.trim().rsplit_once(' ') {
                 Some((_, name)) => {
                     challenges.push(Vec::new());
@@ -62,21 +62,21 @@ impl StepUp {
             let max_age = parameter("max_age").and_then(|text| text.parse().ok()).map(Duration::from_secs);
             let acr_values = parameter("acr_values").filter(|text| {
                 !text.is_empty()
-                    && text.len() <= MAX_ACR_VALUES
+                    && text.len() <= MAX_ACR_VALUES_BYTES
                     && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
             });
             Some(Self { max_age, acr_values: acr_values.map(str::to_owned) })
         })
     }
 
-    /// As parameters of an authorization request (OpenID Connect Core section 3.1.2.1).
+    /// The parameters of an authorization request (OpenID Connect Core section 3.1.2.1).
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (&'static str, String)> + use<> {
         let max_age = self.max_age.map(|age| ("max_age", age.as_secs().to_string()));
         let acr_values = self.acr_values.clone().map(|values| ("acr_values", values));
         [max_age, acr_values].into_iter().flatten()
     }
 
-    /// What is asked for, in words.
+    /// Describes the requirements in words.
     #[must_use]
     pub fn in_words(&self) -> String {
         match self.max_age.map(|age| age.as_secs()) {
@@ -91,7 +91,7 @@ impl StepUp {
     }
 }
 
-/// The parts between commas that stand outside of quotation marks.
+/// Splits at the commas outside of quotation marks.
 fn split(value: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     value
@@ -111,7 +111,7 @@ fn split(value: &str) -> impl Iterator<Item = &str> {
         .filter(|part| !part.is_empty())
 }
 
-/// A quoted string's content (RFC 9110 section 5.6.4); a token as it is.
+/// The content of a quoted string (RFC 9110 section 5.6.4). Returns a token unchanged.
 fn unquoted(text: &str) -> String {
     let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
         return text.to_owned();
@@ -157,7 +157,7 @@ mod tests {
                 "Basic realm=\"a, b=\\\"c\\\"\", bearer Error=insufficient_user_authentication,max_age=900,acr_values=\"a b\"",
                 Some(step_up(900, "a b")),
             ),
-            // Another challenge's age is none of this one's.
+            // The age belongs to another challenge.
             (
                 "DPoP max_age=1, error=\"x\", Bearer error=\"insufficient_user_authentication\"",
                 Some(StepUp::default()),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_said_and_sent() {
+    fn requirements_become_words_and_parameters() {
         let words = |max_age| StepUp::within(Duration::from_secs(max_age)).in_words();
         assert_eq!(words(900), "a sign-in of the last 15 minutes");
         assert_eq!(

@@ -1,20 +1,19 @@
-//! Where tokens are kept between commands.
+//! Storage for tokens between commands.
 //!
-//! A login is one [`Login`] for each endpoint. The two secrets are kept exactly where the published Python client keeps
-//! them, so that a login by one tool is a login for the other; what else is known about them stands in an entry of our
-//! own beside it.
+//! Each endpoint has one [`Login`]. Its two secrets are stored where the published Python client stores them, so that both tools
+//! share a login. Everything else that is known about the tokens is in a separate entry.
 
 mod error;
 mod file;
+mod file_or_memory;
 mod keyring;
+mod keyring_with_file;
 mod memory;
 #[cfg(not(target_os = "linux"))]
 mod native;
 mod other;
-mod paired;
 #[cfg(target_os = "linux")]
 mod secret_service;
-mod stand_in;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -24,58 +23,61 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::StoreError;
-pub(crate) use self::other::others;
-use self::{file::EncryptedFile, keyring::Keyring, memory::Memory, paired::Paired, stand_in::StandIn};
+pub(crate) use self::other::other_stores;
+use self::{
+    file::EncryptedFile, file_or_memory::FileOrMemory, keyring::Keyring, keyring_with_file::KeyringWithFile,
+    memory::Memory,
+};
+use crate::oauth::{ClientId, Scope};
 
 /// The tokens of one endpoint.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// The access token (RFC 6749 section 1.4).
     pub access_token: SecretString,
-    /// The refresh token (RFC 6749 section 1.5), where the server gave one.
+    /// The refresh token (RFC 6749 section 1.5); `None` if the server gave none.
     pub refresh_token: Option<SecretString>,
-    /// What is known about them; `None` where another tool wrote the tokens and left no such notes, or wrote newer
-    /// tokens than the notes are about.
+    /// What is known about the tokens; `None` if another tool wrote them, because other tools do not write details.
     pub details: Option<LoginDetails>,
 }
 
-/// What is known about stored tokens; nothing of it is secret.
+/// What is known about stored tokens. Nothing in it is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginDetails {
-    /// SHA-256 of the access token that this is about, in lower-case hexadecimal: notes about any other are stale.
+    /// SHA-256 of the access token, in lower-case hexadecimal. If the stored token is another one, the details are stale.
     pub access_token_sha256: String,
-    /// When the access token was received, Unix time in seconds by this machine's clock.
+    /// The time at which the access token was received, Unix time in seconds by this machine's clock.
     #[serde(default)]
     pub issued_at: Option<i64>,
-    /// When the access token expires, Unix time in seconds by this machine's clock.
+    /// The time at which the access token expires, Unix time in seconds by this machine's clock.
     pub expires_at: Option<i64>,
-    /// The scopes granted.
-    pub scopes: Vec<String>,
+    /// The granted scopes.
+    pub scopes: Vec<Scope>,
     /// The client that the tokens were issued to.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// Issuer identifier of the authorization server.
     pub issuer: String,
-    /// Who signed in, as the ID token named them, for `flyte auth status`.
+    /// The person, as the ID token named them.
     #[serde(default)]
     pub subject: Option<String>,
-    /// The flow that the person signed in by, in the spelling of the configuration's `authType`.
+    /// The flow that the person used, in the spelling of the configuration's `authType`.
     pub auth_type: String,
 }
 
-/// Which kind of store is in use.
+/// The kind of store in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// The operating system's keyring, by its name.
+    /// The operating system's keyring of this name.
     Keyring(&'static str),
     /// The encrypted file at this path.
     EncryptedFile(PathBuf),
     /// Memory only, for this reason.
     Memory(MemoryReason),
-    /// Nothing is kept: a machine's credentials give a new token at any time.
+    /// Nothing is stored: a machine's credentials give a new token at any time.
     Nowhere,
 }
 
-/// Why a login is kept in memory and ends with the process.
+/// Why a login is kept in memory only, and ends with the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemoryReason {
     /// The configuration says so.
@@ -86,7 +88,7 @@ pub enum MemoryReason {
     Unwritable {
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be written to.
         reason: String,
     },
 }
@@ -114,59 +116,58 @@ impl fmt::Display for Backend {
     }
 }
 
-/// A place that keeps the [`Login`] of one endpoint.
+/// A store for the [`Login`] of one endpoint.
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync {
-    /// The stored login.
+    /// Reads the stored login.
     async fn load(&self) -> Result<Option<Login>, StoreError>;
-    /// Makes sure that a login could be saved now, so that no refresh token is spent on an answer that cannot be kept.
+    /// Checks that a login can be saved now, so that no refresh token is used if the answer cannot be stored.
     async fn probe(&self) -> Result<(), StoreError> {
         Ok(())
     }
-    /// Replaces the stored login; when this fails the one before is still there.
+    /// Replaces the stored login. If this fails, the previous login is still there.
     async fn save(&self, login: &Login) -> Result<(), StoreError>;
-    /// Removes the login; removing one that is not there does nothing.
+    /// Removes the login, if there is one.
     async fn clear(&self) -> Result<(), StoreError>;
-    /// Which kind of store this is.
+    /// The kind of this store.
     fn backend(&self) -> Backend;
-    /// The longest secret that it takes, in bytes; `None` where there is no limit to think of.
+    /// The longest secret that the store takes, in bytes; `None` if there is no practical limit.
     fn max_secret_len(&self) -> Option<usize> {
         None
     }
 }
 
-/// Which store to open.
+/// The store to open.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// The endpoint without its scheme: the service name of the keyring entry that all Flyte tools share.
     pub service: String,
-    /// Directory of encrypted tokens; `None` where there is no home directory.
+    /// Directory of encrypted tokens; `None` if there is no home directory.
     pub data_dir: Option<PathBuf>,
-    /// Directory of the key that encrypts them: another one, so that a copy of one of them is worth nothing. `None` where
-    /// there is no home directory.
+    /// Directory of the key that encrypts the tokens. It differs from `data_dir`, so that a copy of one directory is useless.
+    /// `None` if there is no home directory.
     pub state_dir: Option<PathBuf>,
-    /// Which store the person chose; `None` for the keyring, or the file where there is none.
+    /// The store that the person chose; `None` for the keyring, or the file if there is no keyring.
     pub kind: Option<StoreKind>,
-    /// How long each answer of the keyring may take.
+    /// The time that the keyring has for each answer.
     pub keyring_timeout: Duration,
-    /// How long a person may take to unlock the keyring.
+    /// The time that a person has to unlock the keyring.
     pub unlock_timeout: Duration,
 }
 
-/// How long each answer of the keyring is waited for.
+/// The time that the keyring has for each answer.
 pub const KEYRING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Opens the store of an endpoint's tokens: the one that was chosen, else the operating system's keyring, or the encrypted file
-/// where there is none. Without a place for a file it is memory, and [`Backend::Memory`] says why; so it is for a first login that
-/// there turns out to be no room for.
+/// Opens the store of an endpoint's tokens: the chosen one, otherwise the operating system's keyring, or the encrypted file if
+/// there is no keyring. If no file can be written, the store is memory, and [`Backend::Memory`] says why. That also applies to a
+/// first login on a full disk.
 ///
-/// A keyring that is there but locked or silent is an error and never a reason to use the file: the login would then be in two
-/// places. A login that was kept in the file, before there was a keyring, is used, and moves into the keyring when it is
-/// written next.
+/// A locked or silent keyring is an error and never a reason to use the file, because the login would then be in two places. A
+/// login that was stored in the file before the keyring existed is still used, and moves into the keyring with the next write.
 ///
 /// # Errors
 /// [`StoreError::KeyringLocked`], [`StoreError::KeyringSilent`], [`StoreError::Keyring`], [`StoreError::NoKeyring`] and
-/// [`StoreError::NoHome`] where the one that was chosen cannot be had, and those of the file.
+/// [`StoreError::NoHome`] if the chosen store cannot be used, and the errors of the file.
 pub async fn open(options: &StoreOptions) -> Result<Arc<dyn TokenStore>, StoreError> {
     let keyring = match options.kind {
         Some(StoreKind::Memory) => return Ok(in_memory()),
@@ -176,26 +177,26 @@ pub async fn open(options: &StoreOptions) -> Result<Arc<dyn TokenStore>, StoreEr
         }
     };
     Ok(match (keyring, EncryptedFile::new(options)) {
-        (Some(keyring), Some(file)) => Arc::new(Paired::new(keyring, file)),
+        (Some(keyring), Some(file)) => Arc::new(KeyringWithFile::new(keyring, file)),
         (Some(keyring), None) => Arc::new(keyring),
         (None, _) if options.kind == Some(StoreKind::Keyring) => return Err(StoreError::NoKeyring),
         (None, Some(file)) if options.kind == Some(StoreKind::File) => Arc::new(file),
         (None, None) if options.kind == Some(StoreKind::File) => return Err(StoreError::NoHome),
-        (None, Some(file)) => match file.unwritable() {
+        (None, Some(file)) => match file.find_unwritable_directory() {
             Some((path, reason)) => Arc::new(Memory::new(MemoryReason::Unwritable { path, reason })),
-            None => Arc::new(StandIn::new(file)),
+            None => Arc::new(FileOrMemory::new(file)),
         },
         (None, None) => Arc::new(Memory::new(MemoryReason::NoHome)),
     })
 }
 
-/// A store that ends with the process.
+/// Creates a store that ends with the process.
 pub(crate) fn in_memory() -> Arc<dyn TokenStore> {
     Arc::new(Memory::new(MemoryReason::Chosen))
 }
 
-/// A secret that the person put into the keyring for `user`; `None` where there is none, or no keyring. A person has
-/// `unlock_timeout` to unlock it.
+/// Reads a secret that the person put into the keyring for `user`; `None` if there is no such entry or no keyring. The person has
+/// `unlock_timeout` to unlock the keyring.
 pub(crate) async fn secret(
     service: &str,
     user: &str,
@@ -207,7 +208,7 @@ pub(crate) async fn secret(
     }
 }
 
-/// The encrypted file, whatever keyring there is.
+/// The encrypted file, even if there is a keyring.
 #[cfg(test)]
 pub(crate) fn encrypted_file(options: &StoreOptions) -> Arc<dyn TokenStore> {
     Arc::new(EncryptedFile::new(options).unwrap())
@@ -221,7 +222,7 @@ struct SharedEntry {
     refresh_token: Option<SecretText>,
 }
 
-/// A secret that may be written, into stores only.
+/// A secret that can be serialized, for stores only.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 struct SecretText(SecretString);
@@ -240,7 +241,7 @@ impl SharedEntry {
         }
     }
 
-    /// The login with those notes that are about these tokens.
+    /// Combines the tokens with their details. Details of other tokens are dropped.
     fn into_login(self, details: Option<LoginDetails>) -> Login {
         let fingerprint =
             crate::token::fingerprint(secrecy::ExposeSecret::expose_secret(&self.access_token.0));

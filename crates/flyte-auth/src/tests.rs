@@ -1,15 +1,15 @@
-//! The crate as a whole against a small server of its own, over TLS.
+//! Tests of the whole crate with a small server, over TLS.
 //!
-//! These tests are inside the crate so that they can give a session a store of their own: a developer's real keyring is
-//! never touched. `tests/secret_service.rs` has the real keyring, in a session bus of its own.
+//! These tests are inside the crate so that they can replace the store of a session: they never touch a developer's keyring.
+//! `tests/secret_service.rs` tests a real keyring in a separate session bus.
 
-mod cause;
 mod device;
 mod discovery;
 mod http;
 mod machines;
 mod person;
 mod processes;
+mod root_cause;
 mod sign_in;
 mod sign_in_once;
 mod step_up;
@@ -47,13 +47,14 @@ use crate::{
     clock::Clock,
     discovery::Overrides,
     http::HttpOptions,
+    oauth::ClientId,
     store::{Login, LoginDetails},
     token::fingerprint,
 };
 
 const NOW: i64 = 1_700_000_000;
 
-/// What is odd about a server's certificate.
+/// The kinds of server certificates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Certificate {
     Good,
@@ -61,11 +62,11 @@ enum Certificate {
     NotYetValid,
     ForAnotherName,
     SelfSigned,
-    /// Self-signed and marked as an authority, as `openssl req -x509` makes it.
+    /// Self-signed and marked as an authority, as `openssl req -x509` creates it.
     Authority,
 }
 
-/// A listening TLS server and the client's view of it.
+/// A running TLS server, and the client's options for it.
 struct Served {
     directory: tempfile::TempDir,
     port: u16,
@@ -124,12 +125,12 @@ impl Served {
         crate::http::Http::new(&self.http_options(), self.endpoint().url().clone()).unwrap()
     }
 
-    /// A session with tokens in memory only.
+    /// Creates a session with tokens in memory only.
     fn session(&self, interaction: Arc<dyn Interaction>) -> Arc<Session> {
         Session::new(self.options(interaction))
     }
 
-    /// A session with tokens in the encrypted file, where other processes find them.
+    /// Creates a session with tokens in the encrypted file, which other processes can read.
     fn session_on_disk(&self, interaction: Arc<dyn Interaction>) -> Arc<Session> {
         Session::new(SessionOptions { token_store: Some(StoreKind::File), ..self.options(interaction) })
     }
@@ -152,15 +153,15 @@ impl Served {
     }
 }
 
-/// A control plane with its authorization server; what it does is changed while it runs.
+/// A control plane with its authorization server. Its rules can change while it runs.
 #[derive(Debug, Default)]
 struct Realm {
     rules: Mutex<Rules>,
-    /// `a<generation>` is the access token in force and `r<generation>` the refresh token.
+    /// `a<generation>` is the active access token and `r<generation>` the active refresh token.
     generation: AtomicUsize,
-    /// The refresh token that the one in force came of. It is taken too: its answer may have been lost.
+    /// The previous refresh token. It is accepted too, because its answer may have been lost.
     parent: Mutex<String>,
-    /// What was asked for, in order: `token`, `authorize`, or the method of a call.
+    /// The requests, in order: `token`, `authorize`, or the method of a call.
     asked: Mutex<Vec<String>>,
     /// The form and the `authorization` of each token request of a machine or a device.
     forms: Mutex<Vec<(Parameters, Option<String>)>>,
@@ -173,31 +174,31 @@ struct Realm {
 #[derive(Clone, Debug)]
 struct Rules {
     flyte: bool,
-    /// A plain Flyte 2 backend: it has the service for discovery, which answers that nothing of it is implemented.
+    /// A plain Flyte 2 backend: its discovery service answers that its methods are not implemented.
     plain: bool,
     header: &'static str,
     redirect_uri: String,
-    /// Taken besides the redirect URI: any loopback port.
+    /// Accept any loopback port besides the redirect URI.
     any_port: bool,
     /// `iss` of authorization answers.
     issuer: Option<String>,
     says_issuer: bool,
     denies: bool,
-    /// `nonce` of ID tokens, where it is not the request's.
+    /// `nonce` of ID tokens, if it is not the request's.
     nonce: Option<&'static str>,
-    /// What the token endpoint fails with.
+    /// The failure of the token endpoint.
     fault: Option<(u16, &'static str)>,
-    /// How many calls are answered 503 before the next is not.
+    /// The number of further calls that are answered with 503.
     unavailable: usize,
     /// `Date` of refusals.
     date: Option<String>,
-    /// How clients may prove who they are.
+    /// The authentication methods of clients.
     client_authentication: Vec<&'static str>,
     /// Whether there is a device authorization endpoint.
     device: bool,
     /// `client_secret_expires_at` of token answers.
-    secret_ends_at: Option<i64>,
-    /// What calls need in `proxy-authorization`, where a proxy stands in front.
+    secret_expires_at: Option<i64>,
+    /// The `proxy-authorization` that calls need, if there is a proxy in front.
     proxy: Option<&'static str>,
 }
 
@@ -218,7 +219,7 @@ impl Default for Rules {
             date: Some(date(NOW)),
             client_authentication: Vec::new(),
             device: false,
-            secret_ends_at: None,
+            secret_expires_at: None,
             proxy: None,
         }
     }
@@ -392,9 +393,9 @@ async fn token(State((realm, _)): Shared, headers: HeaderMap, Form(form): Form<P
             id_token = Some(format!("e30.{}.sig", BASE64.encode(claims.to_string())));
         }
         "refresh_token" => {
-            let in_force = format!("r{}", realm.generation.load(Ordering::SeqCst));
+            let active = format!("r{}", realm.generation.load(Ordering::SeqCst));
             let mut parent = realm.parent.lock().unwrap();
-            if form["refresh_token"] != in_force && form["refresh_token"] != *parent {
+            if form["refresh_token"] != active && form["refresh_token"] != *parent {
                 return refused("invalid_grant");
             }
             parent.clone_from(&form["refresh_token"]);
@@ -403,7 +404,7 @@ async fn token(State((realm, _)): Shared, headers: HeaderMap, Form(form): Form<P
         | "urn:ietf:params:oauth:grant-type:token-exchange"
         | "urn:ietf:params:oauth:grant-type:device_code" => {
             let authorization = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
-            let code = machines::verdict(&form, authorization.as_deref());
+            let code = machines::error_code(&form, authorization.as_deref());
             realm.forms.lock().unwrap().push((form, authorization));
             if let Some(code) = code {
                 return refused(code);
@@ -418,7 +419,7 @@ async fn token(State((realm, _)): Shared, headers: HeaderMap, Form(form): Form<P
         "token_type": "Bearer",
         "expires_in": 3600,
         "id_token": id_token,
-        "client_secret_expires_at": rules.secret_ends_at,
+        "client_secret_expires_at": rules.secret_expires_at,
     }))
     .into_response()
 }
@@ -428,7 +429,7 @@ async fn revoke(State((realm, _)): Shared, Form(form): Form<Parameters>) -> Stat
     StatusCode::OK
 }
 
-/// Any other path: a call, which needs the access token in force, and answers with what it was sent.
+/// Handles any other path as a call. It needs the active access token and answers with the request body.
 async fn call(State((realm, _)): Shared, headers: HeaderMap, request: Request) -> Response {
     let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
     realm.note(&method);
@@ -442,8 +443,8 @@ async fn call(State((realm, _)): Shared, headers: HeaderMap, request: Request) -
         realm.rules(|rules| rules.unavailable -= 1);
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    let in_force = format!("Bearer a{}", realm.generation.load(Ordering::SeqCst));
-    if text(rules.header) != Some(in_force) || method == "Never" {
+    let active = format!("Bearer a{}", realm.generation.load(Ordering::SeqCst));
+    if text(rules.header) != Some(active) || method == "Never" {
         let mut refusal =
             (StatusCode::UNAUTHORIZED, Json(json!({ "code": "unauthenticated" }))).into_response();
         if let Some(date) = rules.date {
@@ -451,7 +452,7 @@ async fn call(State((realm, _)): Shared, headers: HeaderMap, request: Request) -
         }
         return refusal;
     }
-    // Until somebody has signed in for this very purpose, in the browser or on another device.
+    // Required until the person has signed in for this purpose, in the browser or on another device.
     let recent = Some("900".to_owned());
     let stepped_up = realm.request.lock().unwrap().get("max_age").cloned() == recent
         || realm.forms.lock().unwrap().iter().any(|(form, _)| form.get("max_age").cloned() == recent);
@@ -476,7 +477,7 @@ fn login(access: &str, refresh: &str) -> Login {
             issued_at: Some(NOW),
             expires_at: Some(NOW + 3600),
             scopes: Vec::new(),
-            client_id: "flyte".to_owned(),
+            client_id: ClientId::parse("flyte").unwrap(),
             issuer: String::new(),
             subject: None,
             auth_type: "Pkce".to_owned(),

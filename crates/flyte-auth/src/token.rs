@@ -1,4 +1,4 @@
-//! Tokens and the answers that bring them.
+//! Access tokens, and the answers of token endpoints.
 
 use std::{fmt, sync::Arc};
 
@@ -6,9 +6,9 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{AuthError, answer::Members, clock::UnixTime};
+use crate::{AuthError, answer::Members, clock::UnixTime, oauth::Scope};
 
-/// An access token. Cloning shares it.
+/// An access token. Clones share the secret.
 #[derive(Clone)]
 pub struct AccessToken(Arc<Inner>);
 
@@ -18,11 +18,11 @@ struct Inner {
     refresh_at: Option<UnixTime>,
 }
 
-/// The longest time before expiry at which a token is refreshed, in seconds.
-const MAX_REFRESH_WINDOW: i64 = 300;
+/// The longest time before the expiry at which a token is refreshed, in seconds.
+const MAX_REFRESH_WINDOW_SECONDS: i64 = 300;
 
 impl AccessToken {
-    /// A token that expires at `expires_at` and lived for `lifetime` seconds from the start, as far as known. `jitter` in
+    /// Creates a token that expires at `expires_at` and has a whole lifetime of `lifetime` seconds, if they are known. `jitter` in
     /// 0..=1 spreads the refreshes of many machines.
     pub(crate) fn new(
         secret: SecretString,
@@ -30,33 +30,35 @@ impl AccessToken {
         lifetime: Option<i64>,
         jitter: f64,
     ) -> Self {
-        // A fifth of the life, at most five minutes; jitter moves the moment within the second half of that window.
-        let window = lifetime.map_or(MAX_REFRESH_WINDOW, |life| (life / 5).clamp(0, MAX_REFRESH_WINDOW));
+        // The window is a fifth of the lifetime, at most five minutes. The jitter moves the refresh within its first half.
+        let window = lifetime.map_or(MAX_REFRESH_WINDOW_SECONDS, |lifetime| {
+            (lifetime / 5).clamp(0, MAX_REFRESH_WINDOW_SECONDS)
+        });
         #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "at most 300")]
         let early = window / 2 + (window as f64 / 2.0 * jitter.clamp(0.0, 1.0)) as i64;
         let refresh_at = expires_at.map(|at| at - early);
         Self(Arc::new(Inner { secret, expires_at, refresh_at }))
     }
 
-    /// The token itself, for the `Authorization` header only.
+    /// The token, for the `Authorization` header only.
     #[must_use]
     pub fn secret(&self) -> &str {
         self.0.secret.expose_secret()
     }
 
-    /// When it expires, Unix time in seconds; `None` where that is not known.
+    /// The time at which the token expires, Unix time in seconds; `None` if it is not known.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
         self.0.expires_at
     }
 
-    /// Whether it is still good at `now`, as far as this side knows.
+    /// Whether the token has not expired at `now`, as far as this side knows.
     #[must_use]
     pub fn is_valid(&self, now: UnixTime) -> bool {
         self.0.expires_at.is_none_or(|at| now < at)
     }
 
-    /// Whether it is good and not yet due for a refresh.
+    /// Whether the token is valid and not yet due for a refresh.
     pub(crate) fn is_fresh(&self, now: UnixTime) -> bool {
         self.0.refresh_at.is_none_or(|at| now < at)
     }
@@ -73,49 +75,49 @@ impl fmt::Debug for AccessToken {
 pub struct TokenResponse {
     /// The access token.
     pub access_token: SecretString,
-    /// The refresh token; a refresh answer without one leaves the old one in force (RFC 6749 section 6).
+    /// The refresh token. After a refresh answer without one, the old one stays active (RFC 6749 section 6).
     pub refresh_token: Option<SecretString>,
-    /// Life of the access token in seconds; recommended, not required.
+    /// Lifetime of the access token in seconds. Servers should send it, but need not.
     pub expires_in: Option<i64>,
-    /// The scopes granted, where they differ from those asked for.
-    pub scope: Option<String>,
-    /// How the token is to be used; only `Bearer` can be.
+    /// The granted scopes; `None` if they are the requested ones.
+    pub scopes: Option<Vec<Scope>>,
+    /// The type of the token. Only `Bearer` is supported.
     pub token_type: Option<String>,
-    /// When the client's secret ends, Unix time in seconds: our server says it to API keys, under the name of RFC 7591 section
-    /// 3.2.1, where 0 means never.
+    /// The time at which the client's secret expires, Unix time in seconds; 0 means never. Our server sends it to API keys, under the
+    /// name of RFC 7591 section 3.2.1.
     pub client_secret_expires_at: Option<UnixTime>,
-    /// Who signed in (OpenID Connect Core section 3.1.3.3).
+    /// The ID token (OpenID Connect Core section 3.1.3.3).
     pub id_token: Option<SecretString>,
 }
 
-/// The claims of an ID token that are looked at.
+/// The claims of an ID token that are used.
 ///
-/// Its signature is not verified: it came from the token endpoint over TLS, which OpenID Connect Core section 3.1.3.7 allows
-/// to go by, and nothing is granted because of it.
+/// The signature is not verified: the ID token comes from the token endpoint over TLS, which OpenID Connect Core section 3.1.3.7
+/// permits, and it grants nothing.
 #[derive(Debug)]
 pub(crate) struct IdClaims {
-    /// The nonce of the authorization request that it answers.
+    /// The nonce of the authorization request.
     pub(crate) nonce: Option<String>,
-    /// The e-mail address, or else the user name.
+    /// The e-mail address, otherwise the user name.
     account: Option<String>,
     /// The account's identifier at the provider.
     subject: Option<String>,
 }
 
 impl IdClaims {
-    /// The e-mail address or else the user name, fit for a terminal.
+    /// The e-mail address, otherwise the user name, without unprintable characters.
     pub(crate) fn account(&self) -> Option<String> {
         self.account.as_deref().map(clean).filter(|name| !name.is_empty())
     }
 
-    /// What a person recognises their account by, fit for a terminal: its identifier if nothing better is known.
+    /// The account, otherwise the identifier, without unprintable characters.
     pub(crate) fn into_subject(self) -> Option<String> {
         self.account().or_else(|| self.subject.as_deref().map(clean)).filter(|name| !name.is_empty())
     }
 }
 
-/// Seconds as a server writes them; a negative number is none.
-#[allow(clippy::cast_possible_truncation, reason = "seconds; a saturating cast is what is wanted")]
+/// Converts a number of seconds; `None` if it is negative.
+#[allow(clippy::cast_possible_truncation, reason = "the cast is meant to saturate")]
 fn seconds(number: f64) -> Option<i64> {
     (number >= 0.0).then_some(number as i64)
 }
@@ -124,30 +126,30 @@ impl TokenResponse {
     /// Reads the answer of a token endpoint.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] for an OAuth error, also inside an answer that says 200; [`AuthError::BadAnswer`] for anything
-    /// that is neither. The message says what came, without anything that may be a secret.
+    /// [`AuthError::Refused`] for an OAuth error, even with status 200; [`AuthError::BadAnswer`] for any other answer. The message
+    /// describes the answer without anything that may be a secret.
     pub fn parse(url: &str, status: u16, body: &[u8]) -> Result<Self, AuthError> {
         let bad = |reason: String| AuthError::BadAnswer { url: url.to_owned(), reason };
         let succeeded = (200..300).contains(&status);
         let answer = match Members::parse_or_form(body, &["access_token", "error"]) {
             Ok(answer) => answer,
-            Err(came) if succeeded => return Err(bad(format!("it is {came}"))),
-            Err(came) => return Err(bad(format!("HTTP status {status}; it is {came}"))),
+            Err(found) if succeeded => return Err(bad(format!("it is {found}"))),
+            Err(found) => return Err(bad(format!("HTTP status {status}; it is {found}"))),
         };
-        // Server faults are never read as an OAuth verdict: a proxy's page must not end a session. GitHub says that it
-        // refuses inside an answer that succeeds.
+        // A server fault is never an OAuth error, so that a proxy's page does not end a session. GitHub sends OAuth errors with
+        // status 200.
         if (succeeded || may_refuse(status))
             && let Some(refusal) = refusal(&answer)
         {
             return Err(refusal);
         }
         if !succeeded {
-            return Err(bad(format!("HTTP status {status}; it is {}", answer.names())));
+            return Err(bad(format!("HTTP status {status}; it is {}", answer.describe())));
         }
         let access_token = answer.secret(&["access_token"]).map_err(|error| bad(error.to_string()))?;
-        let access_token =
-            access_token.ok_or_else(|| bad(format!("it has no access_token: it is {}", answer.names())))?;
-        // A token that would break the header is not one; and only bearer tokens can be presented (RFC 6750).
+        let access_token = access_token
+            .ok_or_else(|| bad(format!("it has no access_token: it is {}", answer.describe())))?;
+        // A token has to fit into a header, and only bearer tokens are supported (RFC 6750).
         if !access_token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(bad("its access_token holds characters that no header can carry".to_owned()));
         }
@@ -159,7 +161,7 @@ impl TokenResponse {
             access_token,
             refresh_token: answer.secret(&["refresh_token"]).ok().flatten(),
             expires_in: answer.number(&["expires_in"]).ok().flatten().and_then(seconds),
-            scope: Some(answer.list(&["scope"]).join(" ")).filter(|scope| !scope.is_empty()),
+            scopes: Some(Scope::parse_lists(answer.list(&["scope"]))).filter(|scopes| !scopes.is_empty()),
             token_type,
             client_secret_expires_at: answer
                 .number(&["client_secret_expires_at"])
@@ -170,7 +172,7 @@ impl TokenResponse {
         })
     }
 
-    /// The claims of the ID token, where there is one that can be read.
+    /// The claims of the ID token; `None` if there is no readable ID token.
     pub(crate) fn id_claims(&self) -> Option<IdClaims> {
         let claims = claims(self.id_token.as_ref()?.expose_secret())?;
         let text = |name| claims.text(&[name]).ok().flatten();
@@ -182,37 +184,37 @@ impl TokenResponse {
     }
 }
 
-/// Whether an answer with this status may be a refusal. The others say that the request did not reach the endpoint as it was
-/// sent: no such page, too large, wrong method.
+/// Whether an answer with this status may be an OAuth error. Other statuses mean that the request did not reach the endpoint: not
+/// found, too large, wrong method.
 fn may_refuse(status: u16) -> bool {
     (400..500).contains(&status) && !matches!(status, 404..=408 | 411 | 413..=415 | 431)
 }
 
-/// The refusal in an answer (RFC 6749 section 5.2), also where the server writes it as an object.
+/// The OAuth error in an answer (RFC 6749 section 5.2). Some servers write it as an object.
 fn refusal(answer: &Members) -> Option<AuthError> {
     let text = |members: &Members, names| members.text(names).ok().flatten().map(|text| clean(&text));
-    // Okta's are the second names.
+    // The other names are Okta's.
     let described = text(answer, &["error_description", "error_summary", "error_message"]);
     let (code, description) = match answer.object("error") {
         Some(error) => {
             (text(&error, &["code", "type", "status"])?, text(&error, &["message", "description"]))
         }
-        // An answer with both brings what was asked for.
+        // An answer with an access token is a success.
         None if answer.secret(&["access_token"]).is_ok_and(|token| token.is_some()) => return None,
         None => (text(answer, &["error", "error_code"])?, text(answer, &["message"])),
     };
-    // "Not Found" is a web framework's, not OAuth's.
+    // A text with white space ("Not Found") comes from a web framework, not from OAuth.
     let is_code = !code.contains(char::is_whitespace);
     is_code.then(|| AuthError::Refused { code, description: described.or(description) })
 }
 
-/// Text from a server made fit for a terminal: no control characters, nothing invisible, bounded.
+/// Makes a server's text safe for a terminal: removes unprintable characters, and limits the length.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().filter(|c| !is_unprintable(*c)).take(300).collect()
 }
 
-/// Whether a character moves the cursor, changes the direction of what follows, or is not seen (Unicode's categories Cc, Cf, Zl
-/// and Zp): text with it may read differently from what it is.
+/// Whether a character moves the cursor, changes the text direction, or is invisible (Unicode's categories Cc, Cf, Zl and Zp). A text
+/// with such characters may look different from what it is.
 pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -220,7 +222,7 @@ pub(crate) fn is_unprintable(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// SHA-256 in lower-case hexadecimal: names a token without telling it.
+/// SHA-256 in lower-case hexadecimal. It identifies a token without revealing it.
 pub(crate) fn fingerprint(text: &str) -> String {
     digest::digest(&digest::SHA256, text.as_bytes())
         .as_ref()
@@ -229,12 +231,12 @@ pub(crate) fn fingerprint(text: &str) -> String {
         .collect()
 }
 
-/// The `exp` of a JWT, unverified: only used to know when to refresh, never to trust the token.
+/// The `exp` claim of a JWT, not verified. It only decides when to refresh, never whether to trust the token.
 pub(crate) fn jwt_expiry(token: &str) -> Option<UnixTime> {
     seconds(claims(token)?.number(&["exp"]).ok()??)
 }
 
-/// The claims of a JWT, unverified.
+/// The claims of a JWT, not verified.
 pub(crate) fn claims(token: &str) -> Option<Members> {
     let claims = token.split('.').nth(1)?.trim_end_matches('=');
     Members::parse(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_read_whatever_its_oddities() {
+    fn unusual_responses_are_read() {
         for body in [
             r#"{"access_token":"a","refresh_token":"r","expires_in":3600,"scope":"a b","token_type":null,"id_token":{}}"#,
             r#"{"accessToken":"a","refreshToken":"r","expiresIn":"3600","scope":["a","b"],"token_type":""}"#,
@@ -273,20 +275,21 @@ mod tests {
             let response = parse(200, body).unwrap();
             assert_eq!(response.access_token.expose_secret(), "a", "{body}");
             assert_eq!(response.refresh_token.unwrap().expose_secret(), "r", "{body}");
-            assert_eq!((response.expires_in, response.scope.as_deref()), (Some(3600), Some("a b")), "{body}");
+            let scopes = response.scopes.as_deref().map(Scope::join);
+            assert_eq!((response.expires_in, scopes.as_deref()), (Some(3600), Some("a b")), "{body}");
         }
         for nothing in ["null", "\"\"", "\"soon\"", "{}", "[]", "-1", "true"] {
             let body =
                 format!(r#"{{"access_token":"a","expires_in":{nothing},"refresh_token":null,"scope":null}}"#);
             let response = parse(200, &body).unwrap();
-            assert_eq!((response.expires_in, response.scope), (None, None), "{body}");
+            assert_eq!((response.expires_in, response.scopes), (None, None), "{body}");
             assert!(response.refresh_token.is_none());
         }
     }
 
     #[test]
-    fn what_is_refused_is_named_with_what_came() {
-        for (status, body, told) in [
+    fn an_unusable_answer_is_described() {
+        for (status, body, expected) in [
             (200, "<html><title>Sign in</title>", "it is a web page (\"Sign in\")"),
             (200, "", "it is empty"),
             (
@@ -321,13 +324,13 @@ mod tests {
             let error = parse(status, body).unwrap_err();
             assert!(matches!(error, AuthError::BadAnswer { .. }), "{body}: {error:?}");
             let text = error.to_string();
-            assert!(text.contains(told), "{body}: {text}");
+            assert!(text.contains(expected), "{body}: {text}");
             assert!(!text.replace("s3cret=", "").contains("s3cret"), "{text}");
         }
     }
 
     #[test]
-    fn refusals_are_the_servers_own_words() {
+    fn refusals_have_the_servers_code_and_description() {
         for (status, body, code, described) in [
             (
                 400,
@@ -369,7 +372,7 @@ mod tests {
                 other => panic!("{body}: {other:?}"),
             }
         }
-        assert!(parse(200, r#"{"access_token":"a","error":"none"}"#).is_ok(), "it brings what was asked for");
+        assert!(parse(200, r#"{"access_token":"a","error":"none"}"#).is_ok(), "it has an access token");
     }
 
     #[test]
@@ -411,7 +414,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_a_server_sends_panics(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_answer_causes_a_panic(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = TokenResponse::parse("https://issuer.example/token", status, &body);
             let _ = jwt_expiry(&String::from_utf8_lossy(&body));
         }

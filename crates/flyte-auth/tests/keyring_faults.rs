@@ -1,8 +1,8 @@
-//! The store where the keyring is missing, locked, silent or out of order, and where several items answer; what it shares
-//! with other tools when all is well is in `secret_service.rs`.
+//! The token store with a keyring that is missing, locked, silent or broken, or that has several items. `secret_service.rs` tests
+//! the store with a working keyring.
 //!
-//! Each test has a D-Bus session of its own. What the store does depends on the environment of its process, so our side is
-//! this test program started again in that session: see [`in_the_session`].
+//! Each test has a separate D-Bus session. The store depends on the environment of its process, so the tests start this test
+//! program again in that session: see [`in_the_session`].
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 const SERVICE: &str = "flyte.example:8443";
 const PASSWORD: &[u8] = b"password of the keyring";
 
-/// A bus that starts no service by itself, so that what is installed on this machine makes no difference.
+/// A bus that does not start the services that are installed on this machine.
 const BUS: &str = r#"<busconfig>
   <type>session</type>
   <listen>unix:dir=RUN</listen>
@@ -35,7 +35,7 @@ const BUS: &str = r#"<busconfig>
   </policy>
 </busconfig>"#;
 
-/// What Python does in the session.
+/// The Python program that runs in the session.
 const PYTHON: &str = r#"
 import json, sys, time
 import keyring, secretstorage
@@ -61,7 +61,7 @@ elif job == "own":
     time.sleep(60)
 "#;
 
-/// Processes that end with the test.
+/// Processes that are killed at the end of the test.
 #[derive(Default)]
 struct Processes(Vec<Child>);
 
@@ -74,7 +74,7 @@ impl Drop for Processes {
     }
 }
 
-/// A home, and perhaps a bus with a keyring.
+/// A home directory, optionally with a bus and a keyring.
 struct Desktop {
     processes: Processes,
     address: Option<String>,
@@ -91,14 +91,14 @@ impl Desktop {
         Self { processes: Processes::default(), address: None, home }
     }
 
-    /// A machine with a bus and nothing on it.
+    /// A machine with a bus without services.
     fn with_bus() -> Self {
         let mut desktop = Self::bare();
         desktop.start_bus();
         desktop
     }
 
-    /// A machine with an unlocked keyring that has never been used.
+    /// A machine with an unlocked, empty keyring.
     fn with_keyring() -> Self {
         let mut desktop = Self::with_bus();
         desktop.start_keyring(Some(PASSWORD));
@@ -145,7 +145,7 @@ impl Desktop {
         self.address = Some(address.trim().to_owned());
     }
 
-    /// Starts gnome-keyring, with a collection that this password opens, or with none.
+    /// Starts gnome-keyring. With a password, it has a collection that the password unlocks.
     fn start_keyring(&mut self, password: Option<&[u8]>) {
         let mut command = self.command("gnome-keyring-daemon");
         command.args(["--foreground", "--components=secrets"]);
@@ -187,17 +187,18 @@ impl Desktop {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What Python finds under a user name.
+    /// Reads the entry of a user name with Python.
     fn python_finds(&self, user: &str) -> Option<String> {
         serde_json::from_str(&self.python(&["get", SERVICE, user])).unwrap()
     }
 
-    /// How many items a user name has.
+    /// The number of items of a user name.
     fn items(&self, user: &str) -> usize {
         self.python(&["items", SERVICE, user]).trim().parse().unwrap()
     }
 
-    /// Has a process own a name on the bus that `"fails"` each call, or is `"silent"`.
+    /// Starts a process that owns a name on the bus. If `how` is `"fails"`, it answers each call with an error; if `"silent"`, it
+    /// does not answer.
     fn occupy(&mut self, name: &str, how: &str) {
         let mut process = self.python_command(&["own", name, how]).stdout(Stdio::piped()).spawn().unwrap();
         let output = process.stdout.take().unwrap();
@@ -207,8 +208,8 @@ impl Desktop {
         assert_eq!(line.trim(), "owned");
     }
 
-    /// Our side.
-    fn ours(&self, job: Value) -> Value {
+    /// Runs a job of the token store in the session.
+    fn run_job(&self, job: Value) -> Value {
         let answer = self.path("answer.json");
         let _ = fs::remove_file(&answer);
         let output = self
@@ -224,20 +225,20 @@ impl Desktop {
     }
 
     fn load(&self) -> Value {
-        self.ours(json!({"do": "load"}))
+        self.run_job(json!({"do": "load"}))
     }
 
     fn save(&self, access: &str) -> Value {
-        self.ours(json!({"do": "save", "access": access, "refresh": "our refresh token"}))
+        self.run_job(json!({"do": "save", "access": access, "refresh": "our refresh token"}))
     }
 
-    /// How many encrypted logins there are.
+    /// The number of encrypted files.
     fn files(&self) -> usize {
         fs::read_dir(self.path("data")).map_or(0, Iterator::count)
     }
 }
 
-/// The interpreter with PyPI's `keyring`.
+/// The Python interpreter that has the package `keyring`.
 fn python() -> PathBuf {
     let python = env::var_os("FLYTE_TEST_PYTHON").map_or_else(
         || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("peers/venv/bin/python"),
@@ -274,7 +275,7 @@ fn in_the_session() {
             StoreError::KeyringSilent { .. } => "KeyringSilent",
             _ => "other",
         };
-        json!({"error": kind, "message": error.to_string(), "hint": error.hint()})
+        json!({"error": kind, "message": error.to_string()})
     });
     answer["seconds"] = started.elapsed().as_secs().into();
     fs::write(env::var_os("FLYTE_TEST_ANSWER").unwrap(), answer.to_string()).unwrap();
@@ -317,10 +318,10 @@ fn sha256(text: &str) -> String {
 }
 
 #[test]
-fn the_newest_of_several_items_counts_and_the_others_go() {
+fn the_newest_of_several_items_is_used_and_the_others_are_deleted() {
     let desktop = Desktop::with_keyring();
     desktop.save("older");
-    // Times of change are whole seconds.
+    // Modification times are in whole seconds.
     std::thread::sleep(Duration::from_millis(1100));
     let mut tool = desktop
         .command("secret-tool")
@@ -342,9 +343,9 @@ fn a_keyring_that_cannot_be_unlocked_is_an_error_at_once() {
     let desktop = Desktop::with_keyring();
     desktop.save("ours");
     desktop.python(&["lock"]);
-    // Nothing is there to show a prompt.
+    // No service can show a prompt.
     for work in ["load", "probe", "clear"] {
-        let refused = desktop.ours(json!({"do": work}));
+        let refused = desktop.run_job(json!({"do": work}));
         assert_eq!(refused["error"], "KeyringLocked", "{refused}");
         assert_eq!(refused["message"], "the system keyring is locked, and could not be unlocked");
         assert!(refused["seconds"].as_u64().unwrap() < 10, "{refused}");
@@ -354,25 +355,24 @@ fn a_keyring_that_cannot_be_unlocked_is_an_error_at_once() {
 }
 
 #[test]
-fn a_prompt_that_nobody_answers_is_waited_for_no_longer_than_allowed() {
+fn an_unanswered_prompt_times_out() {
     let mut desktop = Desktop::with_keyring();
     desktop.save("ours");
     desktop.python(&["lock"]);
     desktop.occupy("org.gnome.keyring.SystemPrompter", "silent");
-    let refused = desktop.ours(json!({"do": "load", "timeout": 2}));
+    let refused = desktop.run_job(json!({"do": "load", "timeout": 2}));
     assert_eq!(refused["error"], "KeyringLocked", "{refused}");
-    assert_eq!(refused["message"], "the system keyring is locked, and nobody unlocked it within 2 seconds");
-    assert!(refused["hint"].as_str().unwrap().contains("--token-store file"));
+    assert_eq!(refused["message"], "the system keyring is locked, and was not unlocked within 2 seconds");
     assert!((2..8).contains(&refused["seconds"].as_u64().unwrap()), "{refused}");
     assert_eq!(desktop.files(), 0);
 }
 
 #[test]
-fn a_keyring_out_of_order_is_not_taken_for_none() {
+fn a_broken_keyring_is_an_error_and_not_a_missing_keyring() {
     for (how, kind) in [("fails", "Keyring"), ("silent", "KeyringSilent")] {
         let mut desktop = Desktop::with_bus();
         desktop.occupy("org.freedesktop.secrets", how);
-        let refused = desktop.ours(json!({"do": "save", "access": "ours", "timeout": 3}));
+        let refused = desktop.run_job(json!({"do": "save", "access": "ours", "timeout": 3}));
         assert_eq!(refused["error"], kind, "{refused}");
         assert_eq!(desktop.files(), 0);
     }
@@ -380,7 +380,7 @@ fn a_keyring_out_of_order_is_not_taken_for_none() {
 
 #[test]
 fn without_a_keyring_the_login_is_in_the_encrypted_file() {
-    // No bus, a bus that is gone, a bus without a keyring, a keyring that cannot start, one without a collection.
+    // No bus, a dead bus, a bus without a keyring, a keyring that cannot start, and a keyring without a collection.
     let gone = || {
         let mut desktop = Desktop::bare();
         desktop.address = Some(format!("unix:path={}", desktop.path("run/gone").display()));
@@ -423,18 +423,18 @@ fn without_a_keyring_the_login_is_in_the_encrypted_file() {
 }
 
 #[test]
-fn an_endpoint_has_its_own_login_and_any_tool_finds_it() {
+fn each_endpoint_has_its_own_login_which_other_tools_can_read() {
     let desktop = Desktop::with_keyring();
-    desktop.ours(json!({"do": "save", "access": "no refresh"}));
+    desktop.run_job(json!({"do": "save", "access": "no refresh"}));
     let tool = desktop
         .command("secret-tool")
         .args(["lookup", "service", SERVICE, "username", "tokens"])
         .output()
         .expect("secret-tool is missing: run `./test --setup`, or install Debian's package libsecret-tools");
-    // Exactly these two names, as Python writes them where there is no refresh token.
+    // The JSON has exactly these two members, as Python writes it if there is no refresh token.
     let shared: Value = serde_json::from_slice(&tool.stdout).unwrap();
     assert_eq!(shared, json!({"access_token": "no refresh", "refresh_token": null}));
-    // The same host at another port is another endpoint.
-    let other = desktop.ours(json!({"do": "load", "service": "flyte.example"}));
+    // The same host with another port is another endpoint.
+    let other = desktop.run_job(json!({"do": "load", "service": "flyte.example"}));
     assert_eq!((&other["access"], &other["error"]), (&Value::Null, &Value::Null));
 }

@@ -1,7 +1,7 @@
 //! The token store against a real GNOME Keyring, and Python's `keyring` as the other tool.
 //!
-//! Each test runs itself again inside a D-Bus session of its own, with a home of its own: the keyring of whoever runs the
-//! tests is never touched. What is missing on the machine fails the test and says what to install.
+//! Each test starts itself again in a separate D-Bus session with a separate home directory, so it never touches the developer's
+//! keyring. If a program is missing, the test fails and names the package to install.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "test code outside of #[test] functions")]
@@ -15,28 +15,29 @@ use std::{
     time::{Duration, Instant},
 };
 
+use flyte_auth::oauth::{ClientId, Scope};
 use flyte_auth::store::{self, Backend, Login, LoginDetails, StoreError, StoreOptions, TokenStore};
 use secrecy::{ExposeSecret as _, SecretString};
 
 const SERVICE: &str = "flyte.example.com:8443";
-/// Set for the second run of a test, inside the session.
+/// Set when a test runs inside its session.
 const INSIDE: &str = "FLYTE_TEST_INSIDE_SESSION";
 
-/// How the session is set up.
+/// The keyring of the session.
 #[derive(Clone, Copy, PartialEq)]
 enum Keyring {
     Unlocked,
-    /// There is a session bus but nothing that keeps secrets.
+    /// The session bus has no Secret Service.
     Absent,
 }
 
-/// Runs `body` inside a D-Bus session; `name` is the test's.
+/// Runs `body` inside a D-Bus session. `name` is the test's name.
 fn in_session(name: &str, keyring: Keyring, body: impl AsyncFnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             if keyring == Keyring::Unlocked {
-                answers().await;
+                wait_for_keyring().await;
             }
             body().await;
         });
@@ -47,7 +48,7 @@ fn in_session(name: &str, keyring: Keyring, body: impl AsyncFnOnce()) {
     let runtime_dir = home.path().join("run");
     std::fs::create_dir(&runtime_dir).unwrap();
     std::fs::set_permissions(&runtime_dir, std::fs::Permissions::from_mode(0o700)).unwrap();
-    // No service files: nothing is started that the test did not start, whatever the machine has installed.
+    // Without service files, the bus starts no service that is installed on the machine.
     let bus = home.path().join("bus.conf");
     std::fs::write(
         &bus,
@@ -94,8 +95,8 @@ fn options(keyring_timeout: Duration) -> StoreOptions {
     }
 }
 
-/// Waits until the keyring is there and unlocked: the daemon says that it has started before it can be reached.
-async fn answers() {
+/// Waits until the keyring answers and is unlocked. The daemon reports its start before it answers.
+async fn wait_for_keyring() {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(20) {
         if let Ok(store) = store::open(&options(Duration::from_secs(5))).await
@@ -121,8 +122,8 @@ fn login(access: &str, refresh: &str) -> Login {
             access_token_sha256: sha256(access),
             issued_at: Some(1),
             expires_at: Some(2),
-            scopes: vec!["all".to_owned()],
-            client_id: "flyte".to_owned(),
+            scopes: Scope::parse_list("all"),
+            client_id: ClientId::parse("flyte").unwrap(),
             issuer: "https://issuer.example".to_owned(),
             subject: Some("ada@example.com".to_owned()),
             auth_type: "Pkce".to_owned(),
@@ -135,7 +136,7 @@ fn sha256(text: &str) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The access and the refresh token that the store has, and whether it has notes about them.
+/// Loads the login: its access token, its refresh token, and whether it has details.
 async fn found(store: &dyn TokenStore) -> Option<(String, Option<String>, bool)> {
     let login = store.load().await.unwrap()?;
     Some((
@@ -145,12 +146,12 @@ async fn found(store: &dyn TokenStore) -> Option<(String, Option<String>, bool)>
     ))
 }
 
-/// Runs Python with the published `keyring`, used as the published Flyte client uses it.
+/// Runs Python with the published package `keyring`, which the published Flyte client uses.
 fn python(program: &str) -> String {
     let python = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("peers/venv/bin/python");
     assert!(python.exists(), "{} is missing: run `./test --setup`", python.display());
     let mut command = Command::new(python);
-    // Whatever the machine's own settings choose.
+    // The machine's settings must not choose another backend.
     command.env("PYTHON_KEYRING_BACKEND", "keyring.backends.SecretService.Keyring").args(["-c", program]);
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = String::from_utf8(stdout).unwrap();
@@ -158,12 +159,12 @@ fn python(program: &str) -> String {
     text.trim().to_owned()
 }
 
-/// What Python's `keyring` has for the shared entry.
+/// Reads the shared entry with Python's `keyring`.
 fn python_reads() -> String {
     python(&format!("import keyring; print(keyring.get_password('{SERVICE}', 'tokens'))"))
 }
 
-/// Python writes the shared entry; the refresh token is a Python expression.
+/// Writes the shared entry with Python's `keyring`. `refresh` is a Python expression.
 fn python_writes(access: &str, refresh: &str) {
     python(&format!(
         r#"import keyring, json
@@ -171,8 +172,8 @@ keyring.set_password("{SERVICE}", "tokens", json.dumps({{"access_token": "{acces
     ));
 }
 
-/// All items of the endpoint, whoever wrote them: label, attributes, secret and its type. Without `xdg:schema`, which the
-/// daemon adds of itself to some items and not to others, also where Python alone writes.
+/// All items of the endpoint: label, attributes, secret and content type. The attribute `xdg:schema` is left out, because the daemon
+/// adds it to some items only.
 fn items() -> Vec<String> {
     let listed = python(&format!(
         r#"
@@ -188,7 +189,7 @@ for item in secretstorage.get_default_collection(bus).search_items({{"service": 
     lines
 }
 
-/// Starts GNOME Keyring, or unlocks it where it runs, as a desktop's login does.
+/// Starts GNOME Keyring, or unlocks it if it runs, as the login to a desktop does.
 fn unlock(arguments: &[&str]) {
     let mut daemon = Command::new("gnome-keyring-daemon")
         .args(["--unlock", "--components=secrets"])
@@ -202,18 +203,18 @@ fn unlock(arguments: &[&str]) {
 }
 
 #[test]
-fn each_finds_what_the_other_wrote_and_nothing_doubles() {
-    in_session("each_finds_what_the_other_wrote_and_nothing_doubles", Keyring::Unlocked, async || {
+fn both_tools_share_one_entry() {
+    in_session("both_tools_share_one_entry", Keyring::Unlocked, async || {
         let store = open().await;
         assert_eq!(store.backend(), Backend::Keyring("Secret Service"));
         assert_eq!(found(&*store).await, None);
 
-        // Written here, read there.
+        // Python reads what the store wrote.
         store.save(&login("rust-1", "refresh-1")).await.unwrap();
         let json: serde_json::Value = serde_json::from_str(&python_reads()).unwrap();
         assert_eq!(json, serde_json::json!({"access_token": "rust-1", "refresh_token": "refresh-1"}));
 
-        // Written there, read here: the newest counts, and our notes are not about it.
+        // The store reads what Python wrote. Its own details belong to the previous token.
         for n in 0..5 {
             python_writes(&format!("python-{n}"), &format!("'refresh-{n}'"));
             let expected = (format!("python-{n}"), Some(format!("refresh-{n}")), false);
@@ -225,13 +226,13 @@ fn each_finds_what_the_other_wrote_and_nothing_doubles() {
         python_writes("python-9", "None");
         assert_eq!(found(&*store).await, Some(("python-9".to_owned(), None, false)));
 
-        // One item for the tokens, one for the notes, which hold no secret.
+        // One item has the tokens. The other has the details, which contain no secret.
         let listed = items();
         assert_eq!(listed.len(), 2, "{listed:#?}");
-        let notes = listed.iter().find(|item| item.contains("flyte-login")).unwrap();
-        assert!(notes.contains("ada@example.com") && !notes.contains("_token\\\""), "{notes}");
+        let details = listed.iter().find(|item| item.contains("flyte-login")).unwrap();
+        assert!(details.contains("ada@example.com") && !details.contains("_token\\\""), "{details}");
 
-        // Signing out here is signing out there, and the other way round.
+        // Signing out in either tool signs out the other one.
         store.clear().await.unwrap();
         assert_eq!((python_reads().as_str(), items().len()), ("None", 0));
         store.clear().await.unwrap();
@@ -242,24 +243,24 @@ fn each_finds_what_the_other_wrote_and_nothing_doubles() {
 }
 
 #[test]
-fn the_item_is_exactly_as_python_writes_it() {
-    in_session("the_item_is_exactly_as_python_writes_it", Keyring::Unlocked, async || {
+fn the_item_is_identical_to_the_item_that_python_writes() {
+    in_session("the_item_is_identical_to_the_item_that_python_writes", Keyring::Unlocked, async || {
         let store = open().await;
         python(&format!(
             r#"import keyring, json
 keyring.set_password("{SERVICE}", "tokens", json.dumps({{"access_token": "a", "refresh_token": "r"}}, separators=(",", ":")))"#
         ));
-        let theirs = items();
-        assert_eq!(theirs.len(), 1);
+        let written_by_python = items();
+        assert_eq!(written_by_python.len(), 1);
         store.clear().await.unwrap();
         store.save(&Login { details: None, ..login("a", "r") }).await.unwrap();
-        assert_eq!(items(), theirs);
+        assert_eq!(items(), written_by_python);
     });
 }
 
 #[test]
-fn another_tools_item_with_other_attributes_gives_way() {
-    in_session("another_tools_item_with_other_attributes_gives_way", Keyring::Unlocked, async || {
+fn an_item_with_other_attributes_is_replaced() {
+    in_session("an_item_with_other_attributes_is_replaced", Keyring::Unlocked, async || {
         let mut secret_tool = Command::new("secret-tool")
             .args(["store", "--label=by hand", "service", SERVICE, "username", "tokens"])
             .stdin(Stdio::piped())
@@ -277,8 +278,8 @@ fn another_tools_item_with_other_attributes_gives_way() {
 }
 
 #[test]
-fn an_entry_that_is_no_login_is_none() {
-    in_session("an_entry_that_is_no_login_is_none", Keyring::Unlocked, async || {
+fn an_invalid_entry_is_ignored() {
+    in_session("an_invalid_entry_is_ignored", Keyring::Unlocked, async || {
         let store = open().await;
         for nonsense in ["", "not JSON", "[]", r#"{"refresh_token": "r"}"#] {
             python(&format!("import keyring; keyring.set_password('{SERVICE}', 'tokens', '{nonsense}')"));
@@ -290,8 +291,8 @@ fn an_entry_that_is_no_login_is_none() {
 }
 
 #[test]
-fn a_locked_keyring_is_named_and_no_second_login_is_made() {
-    in_session("a_locked_keyring_is_named_and_no_second_login_is_made", Keyring::Unlocked, async || {
+fn a_locked_keyring_is_an_error_and_no_second_login_is_stored() {
+    in_session("a_locked_keyring_is_an_error_and_no_second_login_is_stored", Keyring::Unlocked, async || {
         let store = open().await;
         store.save(&login("rust", "r")).await.unwrap();
         python(
@@ -308,38 +309,33 @@ fn a_locked_keyring_is_named_and_no_second_login_is_made() {
         ] {
             let error = outcome.unwrap_err();
             assert!(matches!(error, StoreError::KeyringLocked { .. }), "{error:?}");
-            assert!(error.hint().unwrap().contains("--token-store file"), "{error:?}");
         }
         assert!(started.elapsed() < limit * 5, "{:?}", started.elapsed());
-        // The encrypted file is not used beside it: the login would be in two places.
+        // The encrypted file is not used, because the login would then be in two places.
         assert!(!options(limit).data_dir.unwrap().exists());
-        // Unlocked again, it is all there.
+        // After the keyring is unlocked, the login is unchanged.
         unlock(&["--replace"]);
-        answers().await;
+        wait_for_keyring().await;
         assert_eq!(found(&*open().await).await, Some(("rust".to_owned(), Some("r".to_owned()), true)));
     });
 }
 
 #[test]
-fn without_a_secret_service_the_encrypted_file_is_used_and_moves_in_later() {
-    in_session(
-        "without_a_secret_service_the_encrypted_file_is_used_and_moves_in_later",
-        Keyring::Absent,
-        async || {
-            let store = open().await;
-            assert!(matches!(store.backend(), Backend::EncryptedFile(_)), "{:?}", store.backend());
-            store.save(&login("in-the-file", "r")).await.unwrap();
+fn the_login_moves_from_the_encrypted_file_to_a_new_keyring() {
+    in_session("the_login_moves_from_the_encrypted_file_to_a_new_keyring", Keyring::Absent, async || {
+        let store = open().await;
+        assert!(matches!(store.backend(), Backend::EncryptedFile(_)), "{:?}", store.backend());
+        store.save(&login("in-the-file", "r")).await.unwrap();
 
-            unlock(&[]);
-            answers().await;
-            let store = open().await;
-            assert_eq!(store.backend(), Backend::Keyring("Secret Service"));
-            let expected = Some(("in-the-file".to_owned(), Some("r".to_owned()), true));
-            assert_eq!(found(&*store).await, expected);
-            store.save(&login("renewed", "r2")).await.unwrap();
-            let data_dir = options(Duration::ZERO).data_dir.unwrap();
-            assert_eq!(std::fs::read_dir(data_dir).unwrap().count(), 0, "moved, not copied");
-            assert!(python_reads().contains("renewed"));
-        },
-    );
+        unlock(&[]);
+        wait_for_keyring().await;
+        let store = open().await;
+        assert_eq!(store.backend(), Backend::Keyring("Secret Service"));
+        let expected = Some(("in-the-file".to_owned(), Some("r".to_owned()), true));
+        assert_eq!(found(&*store).await, expected);
+        store.save(&login("renewed", "r2")).await.unwrap();
+        let data_dir = options(Duration::ZERO).data_dir.unwrap();
+        assert_eq!(std::fs::read_dir(data_dir).unwrap().count(), 0, "moved, not copied");
+        assert!(python_reads().contains("renewed"));
+    });
 }

@@ -1,14 +1,12 @@
 //! The command line, defined and documented in one place; help, completions, manual pages and
 //! `docs/reference/cli.md` come from here.
 
-use std::path::PathBuf;
-use std::str::FromStr;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use clap::{ArgAction, Args, Parser, Subcommand};
-use flyte_config::{AuthType, Endpoint, EndpointError};
-
-use crate::command::{abort, auth, completion, create, delete, deploy, generate, get, rotate, run};
-use crate::output::Format;
+use crate::command::{abort, auth, completion, create, delete, deploy, generate, get, rotate, run, whoami};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::global::Global;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -38,70 +36,6 @@ pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-/// Options that go with every command, before or after it.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
-    /// Configuration file to use instead of the one that is found
-    #[arg(short, long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-
-    /// Control plane to talk to instead of the configured one (host, host:port, https://host or dns:///host)
-    #[arg(long, global = true, value_name = "HOST")]
-    pub(crate) endpoint: Option<Address>,
-
-    /// Talk plain HTTP, without credentials
-    #[arg(long, global = true)]
-    pub(crate) insecure: bool,
-
-    /// How to sign in instead of the configured way
-    #[arg(long, global = true, value_name = "TYPE", help = AUTH_TYPE_HELP)]
-    pub(crate) auth_type: Option<AuthType>,
-
-    /// If a sign-in is needed, use another device: for SSH, containers and notebooks
-    #[arg(long, global = true, conflicts_with = "auth_type")]
-    pub(crate) headless: bool,
-
-    /// Organization to use instead of the configured one
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) org: Option<String>,
-
-    /// Project to work in instead of the configured one
-    #[arg(short, long, global = true, value_name = "NAME")]
-    pub(crate) project: Option<String>,
-
-    /// Domain to work in instead of the configured one, for example development
-    #[arg(short, long, global = true, value_name = "NAME")]
-    pub(crate) domain: Option<String>,
-
-    /// How to print results
-    #[arg(id = "format", short = 'o', long = "output", alias = "output-format", global = true)]
-    #[arg(value_name = "FORMAT", value_enum, default_value_t)]
-    pub(crate) format: Format,
-
-    /// Whether tables have all columns: `-o wide`, see [`Global::settled`].
-    #[arg(skip)]
-    pub(crate) wide: bool,
-
-    /// Log more details; repeat it for even more
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-}
-
-impl Global {
-    /// The options with `-o wide` replaced by a table with all columns.
-    #[must_use]
-    pub(crate) fn settled(mut self) -> Self {
-        if self.format == Format::Wide {
-            (self.format, self.wide) = (Format::Table, true);
-        }
-        self
-    }
-}
-
-pub(crate) const AUTH_TYPE_HELP: &str = "How to sign in: pkce (browser on this machine), headless (browser on another \
-    device), client-secret, external-command, passthrough or token-exchange (the token of a CI job); other spellings, for example device-flow, work too";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -140,28 +74,32 @@ pub(crate) enum Command {
     Gen(generate::Command),
 }
 
-/// An endpoint as typed.
-#[derive(Clone, Debug)]
-pub(crate) struct Address {
-    pub(crate) endpoint: Endpoint,
-    /// Whether it was typed as `http://`. This does not turn TLS off.
-    pub(crate) plain_http: bool,
-}
-
-impl FromStr for Address {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let plain_http = text.trim().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
-        Ok(Self { endpoint: text.parse()?, plain_http })
+impl Cli {
+    /// Runs the command.
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let global = self.global.settled();
+        match self.command {
+            Command::Abort(command) => abort::run(command, &Context::load(global)?),
+            Command::Auth(command) => auth::run(command, global),
+            Command::Create(command) => create::run(command, global),
+            Command::Delete(command) => delete::run(command, &Context::load(global)?),
+            Command::Deploy(arguments) => deploy::run(&arguments, &Context::load(global)?),
+            Command::Get(command) => get::run(command, &Context::load(global)?),
+            Command::Rotate(command) => rotate::run(command, &Context::load(global)?),
+            Command::Run(arguments) => run::run(arguments, &Context::load(global)?),
+            Command::Whoami => whoami::run(&Context::load(global)?),
+            Command::Completion(arguments) => completion::run(&arguments, Self::command()),
+            Command::Gen(command) => generate::run(&command, Self::command()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use flyte_config::AuthType;
 
     use super::*;
+    use crate::output::Format;
 
     #[test]
     fn definition_is_consistent() {

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use flyte_auth::{Session, Transport};
 use flyte_client::bundle::{self, Bundle, BundleError, Contents, IGNORE_FILE};
 use flyte_client::upload::{Content, UploadError, Uploaded};
-use flyte_client::{Client, Place};
+use flyte_client::{Client, ProjectDomain};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -143,12 +143,15 @@ impl Options {
                 Unanswered::Refused(error) => error.failure("cannot bundle the code"),
             })?;
         context.progress.show("Bundling the code");
-        let packed =
-            Bundle::pack(&program.root, &Contents { all: true, named: included.files }, bundle::LIMIT);
+        let packed = Bundle::pack(
+            &program.root,
+            &Contents { all: true, named: included.files },
+            bundle::DEFAULT_LIMIT_BYTES,
+        );
         context.progress.clear();
         let bundle = packed.map_err(|error| {
             let failure = Failure::new("cannot bundle the code").why(&error);
-            match hint(&error) {
+            match next_step(&error) {
                 Some(hint) => failure.next(hint),
                 None => failure,
             }
@@ -185,7 +188,7 @@ struct Included {
 }
 
 /// The advice for a bundle that cannot be created.
-fn hint(error: &BundleError) -> Option<String> {
+fn next_step(error: &BundleError) -> Option<String> {
     Some(match error {
         BundleError::Read { .. } => format!("Make it readable, or exclude it in {IGNORE_FILE}."),
         BundleError::Empty { .. } => {
@@ -203,17 +206,17 @@ pub(crate) struct Sender<'a> {
     context: &'a Context,
     session: Arc<Session>,
     pub(crate) client: Client<Transport>,
-    pub(crate) place: Place,
+    pub(crate) project_domain: ProjectDomain,
 }
 
 impl<'a> Sender<'a> {
     /// Signs in first, so that no work is done in vain.
     pub(crate) fn new(context: &'a Context) -> Result<Self, Failure> {
-        let place = context.place()?;
+        let project_domain = context.project_domain()?;
         let session =
             if context.endpoint()?.is_insecure() { context.session(false)? } else { context.signed_in()? };
         let client = context.client_of(session.clone())?.with_org(context.config.task.org.clone());
-        Ok(Self { context, session, client, place })
+        Ok(Self { context, session, client, project_domain })
     }
 
     /// Uploads the bundle, unless the server has it.
@@ -250,7 +253,7 @@ impl<'a> Sender<'a> {
         let uploads = self.client.uploads();
         let mut outcome = None;
         let ran = self.context.run(&doing, async {
-            outcome = Some(uploads.upload(&self.place, name, &content, http, report).await);
+            outcome = Some(uploads.upload(&self.project_domain, name, &content, http, report).await);
             Ok(())
         });
         match (outcome, ran) {
@@ -289,13 +292,7 @@ impl Helper for &Sender<'_> {
 
 fn failed(what: &str, error: &UploadError) -> Failure {
     match error {
-        UploadError::Client(error) => Failure::client(what, error),
-        error => {
-            let failure = Failure::new(what).why(error);
-            match error.hint() {
-                Some(hint) => failure.next(hint),
-                None => failure,
-            }
-        }
+        UploadError::Client(error) => Failure::resource(what, error, "project"),
+        error => Failure::new(what).why(error).hint(error),
     }
 }

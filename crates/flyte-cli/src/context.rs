@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use flyte_auth::api_key::ApiKey;
 use flyte_auth::{Approval, AuthError, Session, SessionOptions, Transport, state_dir};
-use flyte_client::{Client, Place};
+use flyte_client::{Client, ProjectDomain};
 use flyte_config::{AuthType, Config, Endpoint, Environment};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::Global;
 use crate::confirm;
 use crate::failure::{Exit, Failure};
+use crate::global::Global;
 use crate::output::{self, Format};
 use crate::person::Terminal;
 use crate::progress::Progress;
@@ -81,7 +81,7 @@ impl Context {
             admin.auth_type = auth_type;
             admin.auth_type_chosen = true;
         }
-        if global.headless && !admin.auth_type.is_a_persons() {
+        if global.headless && !admin.auth_type.is_for_people() {
             admin.auth_type = AuthType::DeviceFlow;
         }
         for (option, value) in [
@@ -159,7 +159,7 @@ impl Context {
         let admin = &self.config.admin;
         match admin.auth_type {
             _ if self.api_key.is_some() => format!("{} in the environment", flyte_auth::api_key::VARIABLE),
-            auth_type if auth_type.is_a_persons() => "your login".to_owned(),
+            auth_type if auth_type.is_for_people() => "your login".to_owned(),
             AuthType::ClientSecret => match (&admin.client_secret_env_var, &admin.client_secret_location) {
                 (Some(name), _) if self.environment.variable(name).is_some() => {
                     format!("{name} in the environment (admin.clientSecretEnvVar)")
@@ -229,7 +229,7 @@ impl Context {
         if self.config.admin.auth_type != AuthType::Passthrough {
             self.run("Signing in", async {
                 match session.token().await {
-                    Err(AuthError::NoSignIn { .. }) if session.options().auth_type.is_a_persons() => Ok(()),
+                    Err(AuthError::NoSignIn { .. }) if session.options().auth_type.is_for_people() => Ok(()),
                     outcome => outcome.map(drop).map_err(|error| Failure::auth("cannot sign in", &error)),
                 }
             })?;
@@ -252,12 +252,12 @@ impl Context {
 
     /// A client for resources of a project and domain. Their identifiers have the configured organization, as those of the published
     /// client's do.
-    pub(crate) fn place_client(&self) -> Result<Client<Transport>, Failure> {
+    pub(crate) fn project_domain_client(&self) -> Result<Client<Transport>, Failure> {
         Ok(self.client()?.with_org(self.config.task.org.clone()))
     }
 
     /// The project and domain to work in.
-    pub(crate) fn place(&self) -> Result<Place, Failure> {
+    pub(crate) fn project_domain(&self) -> Result<ProjectDomain, Failure> {
         let chosen = |value: &Option<String>, name: &str, example: &str| {
             value.clone().filter(|value| !value.is_empty()).ok_or_else(|| {
                 let why = match &self.config.source {
@@ -272,7 +272,7 @@ impl Context {
         };
         let task = &self.config.task;
         let project = chosen(&task.project, "project", "flytesnacks")?;
-        Ok(Place::new(project, chosen(&task.domain, "domain", "development")?))
+        Ok(ProjectDomain::new(project, chosen(&task.domain, "domain", "development")?))
     }
 
     /// Runs a future that needs the network, and shows `doing` meanwhile.
@@ -300,7 +300,7 @@ pub(crate) fn api_key(global: &Global, environment: &Environment) -> Result<Opti
         return Ok(None);
     }
     let key = ApiKey::from_environment(environment).map_err(|error| {
-        Failure::new("cannot use FLYTE_API_KEY").why(&error).next(error.hint()).exit(Exit::Authentication)
+        Failure::new("cannot use FLYTE_API_KEY").why(&error).hint(&error).exit(Exit::Authentication)
     })?;
     if let (Some(key), Some(address)) = (&key, &global.endpoint)
         && key.endpoint.url() != address.endpoint.url()

@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use flyte_auth::AuthError;
 use flyte_client::ClientError;
 use flyte_config::ConfigError;
+use flyte_hints::Hint;
 
 /// Exit codes; part of the command's interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,12 @@ impl Failure {
         self
     }
 
+    /// Takes the next step from the hint for an error.
+    pub(crate) fn hint(mut self, error: &impl Hint) -> Self {
+        self.next = error.hint();
+        self
+    }
+
     pub(crate) fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
@@ -60,7 +67,7 @@ impl Failure {
 
     pub(crate) fn auth(what: impl Into<String>, error: &AuthError) -> Self {
         let exit = if error.is_authentication() { Exit::Authentication } else { Exit::Failure };
-        Self { next: error.hint(), ..Self::new(what).why(error).exit(exit) }
+        Self::new(what).why(error).hint(error).exit(exit)
     }
 
     pub(crate) fn client(what: impl Into<String>, error: &ClientError) -> Self {
@@ -71,7 +78,7 @@ impl Failure {
             ClientError::Unauthenticated { .. } => Exit::Authentication,
             _ => Exit::Failure,
         };
-        Self { next: error.hint().map(str::to_owned), ..Self::new(what).why(error).exit(exit) }
+        Self::new(what).why(error).hint(error).exit(exit)
     }
 
     /// A failed call about a resource; `kind` is its word in commands, for example `api-key`.
@@ -87,7 +94,7 @@ impl Failure {
     }
 
     pub(crate) fn config(what: impl Into<String>, error: &ConfigError) -> Self {
-        Self::new(what).why(error).next(error.hint())
+        Self::new(what).why(error).hint(error)
     }
 
     /// A failed write to standard output. A closed reader, as in `flyte ... | head`, is not a failure.

@@ -1,6 +1,7 @@
 //! Delivers and describes a newly issued API key.
 
 use flyte_auth::api_key;
+use flyte_auth::oauth::ClientId;
 use flyte_client::api_key::ApiKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
@@ -22,15 +23,16 @@ pub(crate) struct Issued {
 impl Issued {
     /// The key for the control plane in effect.
     pub(crate) fn new(api_key: ApiKey, secret: &SecretString, context: &Context) -> Result<Self, Failure> {
+        let unusable = || Failure::new(format!("cannot write the API key {} as one string", api_key.name));
+        let client_id = ClientId::parse(&api_key.client_id)
+            .ok_or_else(|| unusable().why("the server gave it no client ID"))?;
         let parts = api_key::ApiKey {
             endpoint: context.endpoint()?,
-            client_id: api_key.client_id.clone(),
+            client_id,
             client_secret: secret.clone(),
             org: context.global.org.clone(),
         };
-        let key = parts.encode().map_err(|error| {
-            Failure::new(format!("cannot write the API key {} as one string", api_key.name)).why(error)
-        })?;
+        let key = parts.encode().map_err(|error| unusable().why(error))?;
         Ok(Self { api_key, key, portable: parts.is_portable() })
     }
 

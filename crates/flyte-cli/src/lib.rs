@@ -17,6 +17,7 @@ mod confirm;
 mod context;
 mod delivery;
 mod failure;
+mod global;
 mod guess;
 mod key;
 mod keyboard;
@@ -53,7 +54,7 @@ pub fn main() -> ExitCode {
         // Prints help and the version to standard output, and mistakes to standard error with exit code 2.
         Err(error) => error.exit(),
     };
-    match command::run(cli) {
+    match cli.run() {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(),
     }

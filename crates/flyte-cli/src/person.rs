@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyte_auth::flows::device::DeviceCode;
-use flyte_auth::{AuthError, Doing, Holder, Interaction, StepUp};
+use flyte_auth::oauth::ClientId;
+use flyte_auth::{Activity, AuthError, Holder, Interaction, StepUp};
+use flyte_hints::Hint as _;
 use url::Url;
 
 pub(crate) use self::event::{Event, Events};
@@ -100,6 +102,10 @@ impl Interaction for Terminal {
         self.interactive
     }
 
+    fn next_step(&self, error: &AuthError) -> Option<String> {
+        error.hint()
+    }
+
     fn authorize_url(&self, url: &Url, opened: bool) {
         self.event(&Event::Link { url: url.as_str(), opened });
         let first = if opened {
@@ -125,12 +131,12 @@ impl Interaction for Terminal {
         self.event(&Event::Waiting { process: holder.map(ToString::to_string) });
         match holder {
             // This can take minutes and needs the user elsewhere, so the message stays on the screen.
-            Some(holder) if holder.doing == Doing::SigningIn => {
+            Some(holder) if holder.activity == Activity::SigningIn => {
                 self.tell(&format!(
                     "Waiting for {holder}, which is signing in. Finish that sign-in, or stop it."
                 ));
             }
-            Some(holder) => self.progress.show(format!("Waiting for {holder}, which is {}", holder.doing)),
+            Some(holder) => self.progress.show(format!("Waiting for {holder}, which is {}", holder.activity)),
             None => self.progress.show("Waiting for another flyte process"),
         }
     }
@@ -229,7 +235,7 @@ impl Interaction for Terminal {
         self.tell(&format!("{endpoint} requires {wanted} for this."));
     }
 
-    fn credentials_end(&self, client_id: &str, at: i64, left: Duration) {
+    fn credentials_expire(&self, client_id: &ClientId, at: i64, left: Duration) {
         let left = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
         let when = time::moment(at, at.saturating_sub(left));
         self.progress.tell(&format!(
@@ -238,7 +244,7 @@ impl Interaction for Terminal {
         ));
     }
 
-    fn command_says(&self, text: &str) {
+    fn command_output(&self, text: &str) {
         // Unchanged: it may be a question without a newline at its end.
         self.progress.around(|| output::say(text));
     }

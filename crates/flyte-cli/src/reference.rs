@@ -2,14 +2,11 @@
 
 use std::fmt::Write as _;
 
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Command};
 use flyte_config::key::{self, Kind};
 
-use crate::cli::Cli;
-
-/// Writes the content of `docs/reference/cli.md`.
-pub fn command_line() -> String {
-    let mut root = Cli::command();
+/// Writes the content of `docs/reference/cli.md`. `root` is the definition of the command line.
+pub fn command_line(mut root: Command) -> String {
     root.build();
     let mut page = String::from(
         "<!-- Written by `flyte gen cli-reference`; edit crates/flyte-cli/src/cli.rs and src/command/ instead. -->\n\
@@ -134,7 +131,10 @@ pub fn configuration() -> String {
 mod tests {
     use std::path::Path;
 
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
 
     fn assert_current(file: &str, page: &str, command: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(file);
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn committed_pages_are_current() {
-        assert_current("cli.md", &command_line(), "cli-reference");
+        assert_current("cli.md", &command_line(Cli::command()), "cli-reference");
         assert_current("config.md", &configuration(), "config-reference");
     }
 
@@ -154,7 +154,7 @@ mod tests {
         for key in key::ALL {
             assert_eq!(page.matches(&format!("### `{key}`\n")).count(), 1, "{key}");
         }
-        let page = command_line();
+        let page = command_line(Cli::command());
         for command in [
             "abort action",
             "abort run",

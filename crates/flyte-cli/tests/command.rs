@@ -302,8 +302,8 @@ fn inspect_key_reads_all_sources_and_hides_the_secret() {
 fn broken_key_has_exact_error_without_the_key() {
     let home = Home::new();
     for (key, told_why) in [
-        (&KEY[..20], "cut off or none: it has 1 of the four parts"),
-        (&KEY[..43], "cut off: it is 43 characters long"),
+        (&KEY[..20], "incomplete: it has 1 of the four parts"),
+        (&KEY[..43], "the end is missing (it has 43 characters"),
         ("Zmx5 dGU=", "white space after 4 characters"),
         ("\"Zmx5dGU=\"", "a quotation mark after 0 characters"),
     ] {

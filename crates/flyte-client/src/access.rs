@@ -1,18 +1,18 @@
-//! What an API key, or the holder of another issuer's token, may do.
+//! The access of API keys and trust rules.
 
 use flyte_idl::flyteauth as wire;
 use serde::Serialize;
 
-/// Limits on what may be done. An empty field sets none beyond the rights of who made the key or rule.
+/// Limits of access. An empty field sets no limit beyond the rights of the key's or rule's creator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Access {
     /// `viewer` (reads), `contributor` (also runs and deploys) or `admin`.
     pub role: String,
     /// The OAuth 2 scopes that tokens may have.
     pub scopes: Vec<String>,
-    /// The one project to work in.
+    /// The only accessible project.
     pub project: String,
-    /// The one domain of that project to work in.
+    /// The only accessible domain of that project.
     pub domain: String,
 }
 
@@ -30,12 +30,12 @@ impl From<Access> for wire::Access {
     }
 }
 
-/// Unix time in seconds, where the wire has 0 for none.
+/// Unix time in seconds; `None` for 0, which means no time on the wire.
 pub(crate) fn time(seconds: i64) -> Option<i64> {
     (seconds != 0).then_some(seconds)
 }
 
-/// A number of seconds as the wire has it.
+/// A duration in seconds, as on the wire.
 pub(crate) fn seconds(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Actions: what a run consists of, one for each call of a task. The first is the run's own.
+//! Actions: a run has one action for each call of a task. Its first action is the root action.
 
 use std::fmt;
 
@@ -13,33 +13,33 @@ use flyte_idl::flyteidl2::workflow::action_metadata::Spec;
 use flyte_idl::flyteidl2::workflow::error_info;
 use serde::Serialize;
 
-use crate::client::Transport;
 use crate::error::ClientError;
-use crate::listing::{self, moment, somebody};
+use crate::listing::{self, principal_name, unix_time};
 use crate::pager::{Page, Pager, Source};
 use crate::phase::Phase;
-use crate::place::Place;
+use crate::project_domain::ProjectDomain;
+use crate::transport::Transport;
 use crate::watch::Watch;
 
-/// Name of a run's own action, as the published client expects it.
+/// Name of the root action of each run, as the published client expects it.
 pub const ROOT: &str = "a0";
 
-/// Which run.
+/// The identifier of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RunId {
-    /// Where it is.
-    pub place: Place,
-    /// Its name there.
+    /// The run's project and domain.
+    pub project_domain: ProjectDomain,
+    /// The run's name in its project and domain.
     pub name: String,
 }
 
 impl RunId {
-    /// The run of a name.
-    pub fn new(place: Place, name: impl Into<String>) -> Self {
-        Self { place, name: name.into() }
+    /// The run with this name.
+    pub fn new(project_domain: ProjectDomain, name: impl Into<String>) -> Self {
+        Self { project_domain, name: name.into() }
     }
 
-    /// An action of it.
+    /// The identifier of one of the run's actions.
     pub fn action(&self, name: impl Into<String>) -> ActionId {
         ActionId { run: self.clone(), name: name.into() }
     }
@@ -47,8 +47,8 @@ impl RunId {
     pub(crate) fn identifier(&self, org: Option<&str>) -> RunIdentifier {
         RunIdentifier {
             org: org.unwrap_or_default().to_owned(),
-            project: self.place.project.clone(),
-            domain: self.place.domain.clone(),
+            project: self.project_domain.project.clone(),
+            domain: self.project_domain.domain.clone(),
             name: self.name.clone(),
             ..Default::default()
         }
@@ -57,16 +57,16 @@ impl RunId {
 
 impl From<RunIdentifier> for RunId {
     fn from(id: RunIdentifier) -> Self {
-        Self::new(Place::new(id.project, id.domain), id.name)
+        Self::new(ProjectDomain::new(id.project, id.domain), id.name)
     }
 }
 
-/// Which action.
+/// The identifier of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ActionId {
-    /// The run that it belongs to.
+    /// The run that the action belongs to.
     pub run: RunId,
-    /// Its name there.
+    /// The action's name in the run.
     pub name: String,
 }
 
@@ -86,113 +86,113 @@ impl fmt::Display for ActionId {
     }
 }
 
-/// An action and where it stands.
+/// An action and its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Action {
-    /// Its name, unique in the run.
+    /// The action's name, unique in the run.
     pub name: String,
     /// The run's name.
     pub run: String,
-    /// Where the run is.
+    /// The run's project and domain.
     #[serde(flatten)]
-    pub place: Place,
-    /// Name of the action that called it; empty for the run's own.
+    pub project_domain: ProjectDomain,
+    /// The name of the action that called this one; empty for the root action.
     pub parent: String,
-    /// The group that the caller put it in; empty for none.
+    /// The group that the caller put the action in; empty if none.
     pub group: String,
-    /// Full name of its task, or the name of what was traced.
+    /// The full name of the action's task, or the name of the traced function.
     pub task: String,
-    /// The task's version; empty for what has none.
+    /// The task's version; empty for a traced function.
     pub version: String,
-    /// The task's name for people.
+    /// The task's name for display.
     pub short_name: String,
-    /// Where it stands.
+    /// The action's phase.
     pub phase: Phase,
-    /// How many times it was started.
+    /// The number of attempts.
     pub attempts: u32,
-    /// When it was made, Unix time in seconds.
+    /// The creation time, Unix time in seconds.
     pub started_at: Option<i64>,
-    /// When it ended, Unix time in seconds.
+    /// The end time, Unix time in seconds.
     pub ended_at: Option<i64>,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     pub duration_ms: Option<u64>,
-    /// Who started it, as people call them.
+    /// The name of the person or machine that started the action.
     pub created_by: String,
-    /// Whether its result was taken over from an earlier call of the same task with the same inputs.
+    /// Whether the result comes from an earlier call of the same task with the same inputs.
     pub cached: bool,
 }
 
 impl Action {
-    /// Which action this is.
+    /// The action's identifier.
     #[must_use]
     pub fn id(&self) -> ActionId {
-        RunId::new(self.place.clone(), &self.run).action(&self.name)
+        RunId::new(self.project_domain.clone(), &self.run).action(&self.name)
     }
 }
 
-/// Whose fault a failure is.
+/// The cause of a failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {
-    /// Not told.
+    /// The server does not say.
     #[default]
     Unknown,
     /// The task's code.
     User,
-    /// What runs it.
+    /// The system that runs the task.
     System,
 }
 
 /// Why an action failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// A word for programs; empty where there is none.
+    /// An error code for programs; may be empty.
     pub code: String,
-    /// What happened, with a traceback where there is one. It comes from the task: any text.
+    /// The error message, with a traceback if there is one. The task writes it, so it may be any text.
     pub message: String,
-    /// Whose fault it is.
+    /// The cause of the failure.
     pub kind: Blame,
 }
 
 /// Why an action was stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Abort {
-    /// What whoever stopped it says.
+    /// The reason that the caller gave.
     pub reason: String,
-    /// Who it was, as people call them.
+    /// The name of the person or machine that stopped the action.
     pub by: String,
 }
 
 /// One attempt of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Attempt {
-    /// Which one, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// Where it stands.
+    /// The attempt's phase.
     pub phase: Phase,
-    /// When it started, Unix time in seconds.
+    /// The start time, Unix time in seconds.
     pub started_at: Option<i64>,
-    /// When it ended, Unix time in seconds.
+    /// The end time, Unix time in seconds.
     pub ended_at: Option<i64>,
-    /// Why it failed.
+    /// Why the attempt failed.
     pub error: Option<Failure>,
-    /// Whether there is something in its log.
+    /// Whether the attempt's log has lines.
     pub has_logs: bool,
-    /// Where its outputs are; empty while there are none.
+    /// The URI of the outputs; empty before there are any.
     pub outputs_uri: String,
 }
 
-/// All about an action.
+/// The details of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ActionDetails {
     /// The action.
     #[serde(flatten)]
     pub action: Action,
-    /// Why it failed.
+    /// Why the action failed.
     pub error: Option<Failure>,
-    /// Why it was stopped.
+    /// Why the action was stopped.
     pub abort: Option<Abort>,
-    /// What was tried, first one first.
+    /// The attempts, the first one first.
     pub history: Vec<Attempt>,
 }
 
@@ -209,10 +209,10 @@ impl<T: Transport> Actions<T> {
         Self { service, endpoint, org }
     }
 
-    /// One action.
+    /// Returns one action.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is no such run or action.
+    /// [`ClientError::NotFound`] if the run or the action does not exist.
     pub async fn get(&self, id: &ActionId) -> Result<ActionDetails, ClientError> {
         let action_id = id.identifier(self.org.as_deref()).into();
         let request = wire::GetActionDetailsRequest { action_id, ..Default::default() };
@@ -220,16 +220,16 @@ impl<T: Transport> Actions<T> {
         answered(answer.into_owned().details.into_option())
     }
 
-    /// The actions of a run, oldest first, fetched page by page as they are asked for; those in `phases`, or all where it
-    /// is empty.
+    /// Lists the actions of a run, the oldest first. Pages are fetched on demand. If `phases` is not empty, only actions in one
+    /// of them are listed.
     pub fn list(&self, run: RunId, phases: Vec<Phase>, limit: Option<u32>) -> Pager<Listing<T>> {
         Pager::new(Listing { actions: self.clone(), run, phases }, limit)
     }
 
-    /// Follows an action: how it is now, then how it is after each change, until it is over.
+    /// Watches an action: returns its current state, and then its state after each change, until the action ends.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is no such run or action.
+    /// [`ClientError::NotFound`] if the run or the action does not exist.
     pub async fn watch(
         &self,
         id: &ActionId,
@@ -240,10 +240,10 @@ impl<T: Transport> Actions<T> {
         Ok(Watch::new(stream, self.endpoint.clone()))
     }
 
-    /// Stops an action, and with it those that it has called.
+    /// Stops an action and the actions that it called.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is no such run or action.
+    /// [`ClientError::NotFound`] if the run or the action does not exist.
     pub async fn abort(&self, id: &ActionId, reason: &str) -> Result<(), ClientError> {
         let action_id = id.identifier(self.org.as_deref()).into();
         let request = wire::AbortActionRequest { action_id, reason: reason.to_owned(), ..Default::default() };
@@ -257,10 +257,10 @@ impl<T: Transport> Actions<T> {
 }
 
 impl<T: Transport> Watch<T, wire::WatchActionDetailsResponse> {
-    /// The next change; `None` where the server has no more to tell.
+    /// Waits for the next state; `None` if the server ended the stream.
     ///
     /// # Errors
-    /// Those of a call.
+    /// The error of the call.
     pub async fn next(&mut self) -> Result<Option<ActionDetails>, ClientError> {
         let Some(message) = self.message().await? else { return Ok(None) };
         answered(message.details.into_option()).map(Some)
@@ -270,11 +270,11 @@ impl<T: Transport> Watch<T, wire::WatchActionDetailsResponse> {
 pub(crate) fn answered(details: Option<wire::ActionDetails>) -> Result<ActionDetails, ClientError> {
     details.map(ActionDetails::from).ok_or_else(|| ClientError::Server {
         code: "internal",
-        message: "the server answered without the action".to_owned(),
+        message: "the server's answer contains no action".to_owned(),
     })
 }
 
-/// Actions that a listing is of.
+/// The source of a list of actions.
 pub struct Listing<T> {
     actions: Actions<T>,
     run: RunId,
@@ -323,7 +323,7 @@ impl Action {
         Self {
             name: id.name,
             run: run.name,
-            place: run.place,
+            project_domain: run.project_domain,
             parent: metadata.parent,
             group: metadata.group,
             task,
@@ -331,23 +331,21 @@ impl Action {
             short_name,
             phase: status.phase.as_known().into(),
             attempts: status.attempts,
-            started_at: moment(status.start_time),
-            ended_at: moment(status.end_time),
+            started_at: unix_time(status.start_time),
+            ended_at: unix_time(status.end_time),
             duration_ms,
             cached: status.cache_status.as_known() == Some(CatalogCacheStatus::CACHE_HIT),
-            created_by: somebody(metadata.executed_by.into_option()),
+            created_by: principal_name(metadata.executed_by.into_option()),
         }
     }
 }
 
-type Moment = MessageField<Timestamp, Inline<Timestamp>>;
+type TimestampField = MessageField<Timestamp, Inline<Timestamp>>;
 
-/// Milliseconds from one moment to another.
-fn elapsed(start: &Moment, end: &Moment) -> Option<u64> {
-    let milliseconds = |moment: &Moment| {
-        moment
-            .is_set()
-            .then(|| moment.seconds.saturating_mul(1000).saturating_add(i64::from(moment.nanos) / 1_000_000))
+/// The milliseconds from `start` to `end`.
+fn elapsed(start: &TimestampField, end: &TimestampField) -> Option<u64> {
+    let milliseconds = |at: &TimestampField| {
+        at.is_set().then(|| at.seconds.saturating_mul(1000).saturating_add(i64::from(at.nanos) / 1_000_000))
     };
     u64::try_from(milliseconds(end)?.saturating_sub(milliseconds(start)?)).ok()
 }
@@ -368,8 +366,8 @@ impl From<wire::ActionAttempt> for Attempt {
         Self {
             attempt: message.attempt,
             phase: message.phase.as_known().into(),
-            started_at: moment(message.start_time),
-            ended_at: moment(message.end_time),
+            started_at: unix_time(message.start_time),
+            ended_at: unix_time(message.end_time),
             error: message.error_info.into_option().map(Failure::from),
             has_logs: message.logs_available,
             outputs_uri: message.outputs.into_option().unwrap_or_default().output_uri,
@@ -385,7 +383,7 @@ impl From<wire::ActionDetails> for ActionDetails {
         let (error, abort) = match message.result {
             Some(Outcome::ErrorInfo(error)) => (Some(Failure::from(*error)), None),
             Some(Outcome::AbortInfo(abort)) => {
-                let by = somebody(abort.aborted_by.into_option());
+                let by = principal_name(abort.aborted_by.into_option());
                 (None, Some(Abort { reason: abort.reason, by }))
             }
             _ => (None, None),

@@ -1,7 +1,7 @@
 //! API keys: OAuth 2 confidential clients of the client credentials grant (RFC 6749 section 4.4).
 //!
-//! Where the server has no `flyteauth.ApiKeyService`, as hosted control planes have not, the service of the published plugin
-//! is used: the same keys, without expiry, limits and rotation.
+//! Hosted control planes have no `flyteauth.ApiKeyService`. There, this client uses the service of the published plugin, whose
+//! API keys have no expiry, no limits and no rotation.
 
 mod hosted;
 
@@ -16,82 +16,82 @@ use serde::Serialize;
 
 use self::hosted::Hosted;
 use crate::access::{Access, seconds, time};
-use crate::client::Transport;
 use crate::error::ClientError;
 use crate::pager::{Page, Pager, Source};
+use crate::transport::Transport;
 
-/// A key, without its secret.
+/// An API key without its secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ApiKey {
-    /// Its `client_id`, made from the name by the server.
+    /// The `client_id`, which the server derives from the name.
     pub client_id: String,
-    /// The name as given.
+    /// The name.
     pub name: String,
-    /// What it may do.
+    /// The access that the API key has.
     pub access: Access,
-    /// Who made it; empty where the server does not tell.
+    /// The subject that created the API key; empty if the server does not say.
     pub created_by: String,
-    /// E-mail address of the person who made it; empty where that is none, or the server does not tell.
+    /// The e-mail address of the person who created the API key; empty if unknown.
     pub created_by_email: String,
-    /// Name of the person or the API key that made it; empty where none is known.
+    /// The name of the person or API key that created the API key; empty if unknown.
     pub created_by_name: String,
-    /// When it was made, Unix time in seconds; `None` where the server does not tell.
+    /// The creation time, Unix time in seconds; `None` if the server does not say.
     pub created_at: Option<i64>,
-    /// When it ceases to work, Unix time in seconds; `None` where it does not by itself.
+    /// The expiry time, Unix time in seconds; `None` if the API key does not expire.
     pub expires_at: Option<i64>,
-    /// When it last gave a token, Unix time in seconds, exact to a minute; `None` where it never did.
+    /// The time at which the API key was last used to get a token, Unix time in seconds, exact to a minute; `None` if never.
     pub last_used_at: Option<i64>,
-    /// Until when the secret before the last rotation works, Unix time in seconds; `None` where there is none.
+    /// The expiry time of the secret before the last rotation, Unix time in seconds; `None` if there is no such secret.
     pub previous_secret_expires_at: Option<i64>,
 }
 
-/// How long a key works unless something else is asked for.
-pub const USUAL_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
+/// The lifetime of a new API key if the caller does not choose another one.
+pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
 
-/// How long a key is to work.
+/// The lifetime of a new API key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lifetime {
-    /// For [`USUAL_LIFETIME`], where the server's keys can end by themselves.
+    /// [`DEFAULT_LIFETIME`] if the server's API keys can expire.
     #[default]
-    Usual,
+    Default,
     /// This long, in whole seconds.
     For(Duration),
-    /// For as long as it is not deleted. The server asks people for a recent sign-in before it makes such a key.
+    /// Until the API key is deleted. The server requires a recent sign-in of a person before it creates an API key without expiry.
     NoExpiry,
 }
 
 impl Lifetime {
-    /// As the fields `lifetime` and `no_expiry`.
+    /// The values of the fields `lifetime` and `no_expiry`.
     fn fields(self) -> (i64, bool) {
         match self {
-            Self::Usual => (seconds(USUAL_LIFETIME), false),
+            Self::Default => (seconds(DEFAULT_LIFETIME), false),
             Self::For(duration) => (seconds(duration), false),
             Self::NoExpiry => (0, true),
         }
     }
 }
 
-/// A key to create.
+/// An API key to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewApiKey {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it may do.
+    /// The access that the API key has.
     pub access: Access,
-    /// How long it works.
+    /// The lifetime.
     pub lifetime: Lifetime,
 }
 
-/// A key with its secret, which the server tells this once.
+/// A new API key with its secret. The server returns the secret only once.
 #[derive(Clone, Debug)]
 pub struct IssuedApiKey {
-    /// The key.
+    /// The API key.
     pub api_key: ApiKey,
-    /// Its client secret.
+    /// The client secret.
     pub secret: SecretString,
 }
 
-/// Calls of `flyteauth.ApiKeyService`, or of `cloudidl.identity.AppsService` where that is what the server has.
+/// Calls of `flyteauth.ApiKeyService`, or of `cloudidl.identity.AppsService` if the server does not have the first.
 #[derive(Clone)]
 pub struct ApiKeys<T> {
     service: wire::ApiKeyServiceClient<T>,
@@ -110,11 +110,11 @@ impl<T: Transport> ApiKeys<T> {
         Self { service, hosted, endpoint }
     }
 
-    /// Creates a key. This is the only time that its secret is told.
+    /// Creates an API key. The server returns its secret only here.
     ///
     /// # Errors
-    /// [`ClientError::AlreadyExists`] where its name, or the `client_id` made from it, is taken;
-    /// [`ClientError::Unsupported`] where the server's keys have no expiry and limits, and some are asked for.
+    /// [`ClientError::AlreadyExists`] if the name, or the `client_id` derived from it, is taken;
+    /// [`ClientError::Unsupported`] if an expiry or limits are requested and the server's API keys have none.
     pub async fn create(&self, new: NewApiKey) -> Result<IssuedApiKey, ClientError> {
         let answer = match self.service.create_api_key(creation(new.clone(), String::new())).await {
             Err(error) if is_hosted(&error) => return self.hosted.create(new).await,
@@ -123,12 +123,12 @@ impl<T: Transport> ApiKeys<T> {
         issued(answer.api_key.into_option(), answer.client_secret)
     }
 
-    /// Creates a key that has no secret and proves itself by assertions that it signs (RFC 7523); `jwks` are its public keys, a
-    /// JSON Web Key Set (RFC 7517).
+    /// Creates an API key that has no secret. Its client authenticates with signed assertions (RFC 7523). `jwks` is a JSON Web
+    /// Key Set with the public keys (RFC 7517).
     ///
     /// # Errors
-    /// Those of [`ApiKeys::create`]; [`ClientError::InvalidArgument`] where the keys are none that the server takes, and
-    /// [`ClientError::Unsupported`] where the server's keys have secrets only.
+    /// The errors of [`ApiKeys::create`]; [`ClientError::InvalidArgument`] if the server does not accept the public keys;
+    /// [`ClientError::Unsupported`] if the server's API keys always have a secret.
     pub async fn create_signing(&self, new: NewApiKey, jwks: String) -> Result<ApiKey, ClientError> {
         let answer = match self.service.create_api_key(creation(new, jwks)).await {
             Err(error) if is_hosted(&error) => {
@@ -139,52 +139,52 @@ impl<T: Transport> ApiKeys<T> {
         answer.api_key.into_option().map(ApiKey::from).ok_or_else(|| without("key"))
     }
 
-    /// One key, by its `client_id` or its name.
+    /// Returns one API key. `name` is its name or its `client_id`.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none that the caller may see.
-    pub async fn get(&self, key: &str) -> Result<ApiKey, ClientError> {
-        let request = wire::GetApiKeyRequest { client_id: key.to_owned(), ..Default::default() };
+    /// [`ClientError::NotFound`] if there is no such API key that the caller may see.
+    pub async fn get(&self, name: &str) -> Result<ApiKey, ClientError> {
+        let request = wire::GetApiKeyRequest { client_id: name.to_owned(), ..Default::default() };
         let answer = match self.service.get_api_key(request).await {
-            Err(error) if is_hosted(&error) => return self.hosted.get(key).await,
+            Err(error) if is_hosted(&error) => return self.hosted.get(name).await,
             answer => answer.map_err(|error| self.error(error))?,
         };
         let api_key = answer.into_owned().api_key.into_option();
         api_key.map(ApiKey::from).ok_or_else(|| without("key"))
     }
 
-    /// The keys that the caller may see, the newest first, fetched page by page as they are asked for.
+    /// Lists the API keys that the caller may see, the newest first. Pages are fetched on demand.
     pub fn list(&self, limit: Option<u32>) -> Pager<Listing<T>> {
         Pager::new(Listing(self.clone()), limit)
     }
 
-    /// Deletes a key, by its `client_id` or its name. It works no longer, and neither do its tokens.
+    /// Deletes an API key. `name` is its name or its `client_id`. The server then rejects the API key and its tokens.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none that the caller may see.
-    pub async fn delete(&self, key: &str) -> Result<(), ClientError> {
-        let request = wire::DeleteApiKeyRequest { client_id: key.to_owned(), ..Default::default() };
+    /// [`ClientError::NotFound`] if there is no such API key that the caller may see.
+    pub async fn delete(&self, name: &str) -> Result<(), ClientError> {
+        let request = wire::DeleteApiKeyRequest { client_id: name.to_owned(), ..Default::default() };
         match self.service.delete_api_key(request).await {
-            Err(error) if is_hosted(&error) => self.hosted.delete(key).await,
+            Err(error) if is_hosted(&error) => self.hosted.delete(name).await,
             answer => answer.map(drop).map_err(|error| self.error(error)),
         }
     }
 
-    /// Gives a key a new secret. The one in use now works on for `overlap`, in whole seconds. The key ends when it would have
-    /// ended, or after `lifetime` from now.
+    /// Replaces the secret of an API key. `name` is its name or its `client_id`. The previous secret works for `overlap` more, in
+    /// whole seconds. Without `lifetime`, the expiry time stays the same.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none that the caller may see; [`ClientError::Unsupported`] where the
-    /// server's keys cannot be rotated.
+    /// [`ClientError::NotFound`] if there is no such API key that the caller may see; [`ClientError::Unsupported`] if the
+    /// server's API keys cannot be rotated.
     pub async fn rotate(
         &self,
-        key: &str,
+        name: &str,
         overlap: Duration,
         lifetime: Option<Lifetime>,
     ) -> Result<IssuedApiKey, ClientError> {
         let (lifetime, no_expiry) = lifetime.map_or((0, false), Lifetime::fields);
         let request = wire::RotateApiKeyRequest {
-            client_id: key.to_owned(),
+            client_id: name.to_owned(),
             overlap: seconds(overlap),
             lifetime,
             no_expiry,
@@ -193,7 +193,7 @@ impl<T: Transport> ApiKeys<T> {
         let answer = match self.service.rotate_api_key(request).await {
             Err(error) if is_hosted(&error) => {
                 return Err(self.hosted.unsupported(
-                    "its API keys cannot be rotated; create another one, and delete this one when it is no longer used",
+                    "its API keys cannot be rotated; create another API key, and delete this one when it is no longer used",
                 ));
             }
             answer => answer.map_err(|error| self.error(error))?.into_owned(),
@@ -206,7 +206,7 @@ impl<T: Transport> ApiKeys<T> {
     }
 }
 
-/// Keys that a listing is of.
+/// The source of a list of API keys.
 pub struct Listing<T>(ApiKeys<T>);
 
 impl<T: Transport> Source for Listing<T> {
@@ -239,7 +239,7 @@ impl From<wire::ApiKey> for ApiKey {
     }
 }
 
-/// Whether the server does not have our service; HTTP 404 counts as that (Connect protocol, error codes).
+/// Whether the server does not have `flyteauth.ApiKeyService`. HTTP 404 has this meaning too (Connect protocol, error codes).
 fn is_hosted(error: &ConnectError) -> bool {
     error.code == ErrorCode::Unimplemented
 }
@@ -265,7 +265,7 @@ fn issued(api_key: Option<wire::ApiKey>, secret: String) -> Result<IssuedApiKey,
 }
 
 fn without(what: &str) -> ClientError {
-    ClientError::Server { code: "internal", message: format!("the server answered without the {what}") }
+    ClientError::Server { code: "internal", message: format!("the server's answer contains no {what}") }
 }
 
 #[cfg(test)]

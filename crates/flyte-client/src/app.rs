@@ -1,4 +1,4 @@
-//! Apps: what is served for as long as it is wanted.
+//! Apps: programs that the server keeps running, for example web services.
 
 use std::fmt;
 
@@ -11,54 +11,54 @@ use flyte_idl::flyteidl2::app::spec::{AppPayload, DesiredState};
 use flyte_idl::flyteidl2::app::status::DeploymentStatus;
 use serde::Serialize;
 
-use crate::client::Transport;
 use crate::error::ClientError;
-use crate::listing::{self, moment, somebody};
+use crate::listing::{self, principal_name, unix_time};
 use crate::pager::{Page, Pager, Source};
-use crate::place::Place;
+use crate::project_domain::ProjectDomain;
+use crate::transport::Transport;
 
-/// Which app.
+/// The identifier of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppId {
-    /// Where it is.
-    pub place: Place,
-    /// Its name there.
+    /// The app's project and domain.
+    pub project_domain: ProjectDomain,
+    /// The app's name in its project and domain.
     pub name: String,
 }
 
 impl AppId {
-    /// The app of a name.
-    pub fn new(place: Place, name: impl Into<String>) -> Self {
-        Self { place, name: name.into() }
+    /// The app with this name.
+    pub fn new(project_domain: ProjectDomain, name: impl Into<String>) -> Self {
+        Self { project_domain, name: name.into() }
     }
 
     pub(crate) fn identifier(&self, org: Option<&str>) -> wire::Identifier {
         wire::Identifier {
             org: org.unwrap_or_default().to_owned(),
-            project: self.place.project.clone(),
-            domain: self.place.domain.clone(),
+            project: self.project_domain.project.clone(),
+            domain: self.project_domain.domain.clone(),
             name: self.name.clone(),
             ..Default::default()
         }
     }
 }
 
-/// How an app is.
+/// The state of an app.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Something newer than this client, or not told.
+    /// The server does not say, or it says a state that this client does not know.
     #[default]
     Unknown,
-    /// It is about to run.
+    /// Waits to be started.
     Pending,
-    /// A new revision is coming up.
+    /// A new revision is starting.
     Deploying,
-    /// It answers.
+    /// Answers requests.
     Active,
-    /// It is meant not to run.
+    /// Stopped on request.
     Stopped,
-    /// It does not stay up.
+    /// Keeps failing.
     Failed,
 }
 
@@ -78,42 +78,42 @@ impl fmt::Display for State {
 /// An app.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct App {
-    /// Its name, unique in its project and domain.
+    /// The app's name, unique in its project and domain.
     pub name: String,
-    /// Where it is.
+    /// The app's project and domain.
     #[serde(flatten)]
-    pub place: Place,
-    /// How many times it was changed, from 1.
+    pub project_domain: ProjectDomain,
+    /// The number of the current revision, from 1.
     pub revision: u64,
-    /// How it is.
+    /// The app's state.
     pub state: State,
-    /// What there is to say about how it is.
+    /// The reason for the state.
     pub message: String,
-    /// Whether it is meant to run.
+    /// Whether the app should run.
     pub wanted: bool,
-    /// Where it answers; empty while it does not.
+    /// The URL of the app; empty if it does not answer.
     pub url: String,
-    /// How many of it run.
+    /// The number of running replicas.
     pub replicas: u32,
-    /// The image of its container; empty where it has none.
+    /// The container image; empty without a container.
     pub image: String,
-    /// Who made it, as people call them.
+    /// The name of the person or machine that created the app.
     pub created_by: String,
-    /// When it was made, Unix time in seconds.
+    /// The creation time, Unix time in seconds.
     pub created_at: Option<i64>,
-    /// When it was last changed, Unix time in seconds.
+    /// The time of the last change, Unix time in seconds.
     pub updated_at: Option<i64>,
 }
 
-/// What an app is made of.
+/// The specification of an app.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spec(pub(crate) wire::Spec);
 
 impl Spec {
-    /// A `flyteidl2.app.Spec` as it was encoded.
+    /// Decodes a `flyteidl2.app.Spec`.
     ///
     /// # Errors
-    /// What makes it none, in words.
+    /// The reason why the bytes are not an encoded specification.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         wire::Spec::decode_from_slice(bytes).map(Self).map_err(|error| error.to_string())
     }
@@ -132,23 +132,23 @@ impl<T: Transport> Apps<T> {
         Self { service, endpoint, org }
     }
 
-    /// One app.
+    /// Returns one app.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none of that name.
+    /// [`ClientError::NotFound`] if the app does not exist.
     pub async fn get(&self, id: &AppId) -> Result<App, ClientError> {
         self.fetch(id).await.map(App::from)
     }
 
-    /// The apps of a project and domain, or all of them, newest first, fetched page by page as they are asked for.
-    pub fn list(&self, place: Option<Place>, limit: Option<u32>) -> Pager<Listing<T>> {
-        Pager::new(Listing { apps: self.clone(), place }, limit)
+    /// Lists the apps of a project and domain, or all apps, the newest first. Pages are fetched on demand.
+    pub fn list(&self, project_domain: Option<ProjectDomain>, limit: Option<u32>) -> Pager<Listing<T>> {
+        Pager::new(Listing { apps: self.clone(), project_domain }, limit)
     }
 
-    /// Makes an app what `spec` says, and makes it where there is none of that name.
+    /// Creates an app, or replaces the specification of an existing one.
     ///
     /// # Errors
-    /// [`ClientError::InvalidArgument`] where the server takes it for no app.
+    /// [`ClientError::InvalidArgument`] if the server rejects the specification.
     pub async fn deploy(&self, id: &AppId, spec: Spec) -> Result<App, ClientError> {
         let mut app = match self.fetch(id).await {
             Ok(app) => app,
@@ -172,10 +172,10 @@ impl<T: Transport> Apps<T> {
         self.update(app).await
     }
 
-    /// Has an app run, or not.
+    /// Starts or stops an app.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none of that name.
+    /// [`ClientError::NotFound`] if the app does not exist.
     pub async fn switch(&self, id: &AppId, on: bool) -> Result<App, ClientError> {
         let mut app = self.fetch(id).await?;
         let state = if on { DesiredState::DESIRED_STATE_ACTIVE } else { DesiredState::DESIRED_STATE_STOPPED };
@@ -185,10 +185,10 @@ impl<T: Transport> Apps<T> {
         self.update(app).await
     }
 
-    /// Deletes an app, which stops it.
+    /// Stops and deletes an app.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none of that name.
+    /// [`ClientError::NotFound`] if the app does not exist.
     pub async fn delete(&self, id: &AppId) -> Result<(), ClientError> {
         let app_id = id.identifier(self.org.as_deref()).into();
         let request = wire::DeleteRequest { app_id, ..Default::default() };
@@ -218,14 +218,14 @@ impl<T: Transport> Apps<T> {
 fn answered(app: Option<wire::App>) -> Result<wire::App, ClientError> {
     app.ok_or_else(|| ClientError::Server {
         code: "internal",
-        message: "the server answered without the app".to_owned(),
+        message: "the server's answer contains no app".to_owned(),
     })
 }
 
-/// Apps that a listing is of.
+/// The source of a list of apps.
 pub struct Listing<T> {
     apps: Apps<T>,
-    place: Option<Place>,
+    project_domain: Option<ProjectDomain>,
 }
 
 impl<T: Transport> Source for Listing<T> {
@@ -233,8 +233,8 @@ impl<T: Transport> Source for Listing<T> {
 
     async fn page(&self, limit: u32, token: &str) -> Result<Page<App>, ClientError> {
         let org = self.apps.org.as_deref();
-        let within = match &self.place {
-            Some(place) => FilterBy::Project(Box::new(place.identifier(org))),
+        let within = match &self.project_domain {
+            Some(project_domain) => FilterBy::Project(Box::new(project_domain.identifier(org))),
             None => FilterBy::Org(org.unwrap_or_default().to_owned()),
         };
         let request = wire::ListRequest {
@@ -263,7 +263,7 @@ impl From<wire::App> for App {
         let ingress = status.ingress.into_option().unwrap_or_default();
         Self {
             name: id.name,
-            place: Place::new(id.project, id.domain),
+            project_domain: ProjectDomain::new(id.project, id.domain),
             revision: metadata.revision,
             state: newest.map(|condition| state(condition.deployment_status.as_known())).unwrap_or_default(),
             message: newest.map(|condition| condition.message.clone()).unwrap_or_default(),
@@ -271,9 +271,9 @@ impl From<wire::App> for App {
             url: if ingress.cname_url.is_empty() { ingress.public_url } else { ingress.cname_url },
             replicas: status.current_replicas,
             image,
-            created_by: somebody(spec.creator.into_option()),
-            created_at: moment(status.created_at),
-            updated_at: moment(status.last_updated_at),
+            created_by: principal_name(spec.creator.into_option()),
+            created_at: unix_time(status.created_at),
+            updated_at: unix_time(status.last_updated_at),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who did what, from where, and when.
+//! The audit log: who did what, from which address, and when.
 
 use std::collections::BTreeMap;
 
@@ -6,59 +6,59 @@ use flyte_config::Endpoint;
 use flyte_idl::flyteauth as wire;
 use serde::Serialize;
 
-use crate::client::Transport;
 use crate::error::ClientError;
 use crate::pager::{Page, Pager, Source};
+use crate::transport::Transport;
 
-/// Something that happened.
+/// An event of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Event {
-    /// Grows with each event.
+    /// The number of the event. Later events have larger numbers.
     pub id: i64,
-    /// When, Unix time in seconds.
+    /// The time of the event, Unix time in seconds.
     pub at: i64,
-    /// What, in snake case, such as `signed_in` or `api_key_created`.
+    /// The kind of event, for example `signed_in` or `api_key_created`.
     pub event: String,
-    /// Who did it; empty where nobody could be told.
+    /// The subject that acted; empty if unknown.
     pub subject: String,
-    /// The client by which it was done.
+    /// The client that the subject used.
     pub client_id: String,
-    /// The address that it came from.
+    /// The address that the request came from.
     pub address: String,
-    /// What it was done to, such as a key's name or a method's path.
+    /// The object of the action, for example the name of an API key or the path of a method.
     pub object: String,
-    /// Anything else worth knowing; never a secret.
+    /// More about the event; never a secret.
     pub details: BTreeMap<String, String>,
-    /// E-mail address of the person that `subject` is; empty for machines, and where none is known.
+    /// The e-mail address of the person that acted; empty for machines and if unknown.
     pub email: String,
-    /// Name of the person or the API key that `subject` is; empty where none is known.
+    /// The name of the person or API key that acted; empty if unknown.
     pub name: String,
-    /// E-mail address of the person whose run acted; empty for others.
+    /// If a run acted, the e-mail address of the person who started it; otherwise empty.
     pub on_behalf_of_email: String,
 }
 
 /// Which events to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only those of this kind; empty for all.
+    /// Only events of this kind; empty for all.
     pub event: String,
-    /// Only those of this subject; empty for all.
+    /// Only events of this subject; empty for all.
     pub subject: String,
-    /// Only those of the person with this e-mail address, in any case; empty for all.
+    /// Only events of the person with this e-mail address, compared without regard to case; empty for all.
     pub email: String,
-    /// Only what was done to this; with `*` at the end, to whatever begins so. Empty for all.
+    /// Only events with this object; a `*` at the end matches any rest. Empty for all.
     pub object: String,
-    /// Only those in this project; empty for all.
+    /// Only events in this project; empty for all.
     pub project: String,
-    /// Only those in the domain of this name; empty for all.
+    /// Only events in this domain; empty for all.
     pub domain: String,
-    /// Only those that came from this IP address; empty for all.
+    /// Only events from this IP address; empty for all.
     pub address: String,
-    /// Only those since then, Unix time in seconds; `None` for all.
+    /// Only events at or after this Unix time in seconds; `None` for all.
     pub since: Option<i64>,
-    /// Only those before then, Unix time in seconds; `None` for all.
+    /// Only events before this Unix time in seconds; `None` for all.
     pub until: Option<i64>,
-    /// The most events to return; `None` for all.
+    /// The maximum number of events; `None` for all.
     pub limit: Option<u32>,
 }
 
@@ -74,14 +74,14 @@ impl<T: Transport> Audit<T> {
         Self { service, endpoint }
     }
 
-    /// Events, the newest first, fetched page by page as they are asked for.
+    /// Lists events, the newest first. Pages are fetched on demand.
     pub fn list(&self, filter: Filter) -> Pager<Listing<T>> {
         let limit = filter.limit;
         Pager::new(Listing { audit: self.clone(), filter }, limit)
     }
 }
 
-/// Events that a listing is of.
+/// The source of a list of events.
 pub struct Listing<T> {
     audit: Audit<T>,
     filter: Filter,

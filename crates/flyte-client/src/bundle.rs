@@ -1,7 +1,8 @@
-//! The code that a run takes along: which files, and the archive that they make.
+//! Code bundles: the files that are sent with a run, and the archive that contains them.
 //!
-//! The same files make the same archive, byte for byte, on any machine and at any time. Its hash is therefore a version, and
-//! what was uploaded once need not be uploaded again. The `flyte` command and the Python package both pack by this module.
+//! The archive depends only on the files: the same files give the same bytes on any machine and at any time. Its hash is therefore
+//! the version of the code, and an archive that the server has is not uploaded again. The `flyte` command and the Python package
+//! both use this module.
 
 mod files;
 #[cfg(test)]
@@ -17,14 +18,14 @@ use md5::{Digest as _, Md5};
 
 pub use self::files::{File, IGNORE_FILE, Selection, select};
 
-/// The most bytes that the files of a bundle may have together unless the caller says otherwise: 256 MiB.
-pub const LIMIT: u64 = 256 << 20;
-/// The number of files that a message about a bundle that is too large names.
-const NAMED: usize = 5;
-/// The modification time of every file in an archive: the first moment of 1980, in Unix time in seconds.
-const CHANGED: u64 = 315_532_800;
+/// The default limit for the total size of a bundle's files, in bytes: 256 MiB.
+pub const DEFAULT_LIMIT_BYTES: u64 = 256 << 20;
+/// The number of files that [`BundleError::TooLarge`] names.
+const NAMED_FILES: usize = 5;
+/// The modification time of every file in an archive, Unix time in seconds: 1980-01-01, the earliest time that zip files support.
+const MODIFICATION_TIME: u64 = 315_532_800;
 
-/// Why there is no bundle.
+/// Why a bundle cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BundleError {
@@ -33,10 +34,10 @@ pub enum BundleError {
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
-    /// A file that was named is not below the root.
+    /// A named file is not below the root.
     #[error("{} is not below {}", path.display(), root.display())]
     Outside {
         /// The file.
@@ -44,29 +45,30 @@ pub enum BundleError {
         /// The directory.
         root: PathBuf,
     },
-    /// There is nothing to bundle.
+    /// There are no files to bundle.
     #[error("every file in {} is left out", root.display())]
     Empty {
         /// The directory.
         root: PathBuf,
     },
     /// The files are too large.
-    #[error("the files in {} have {} together, and the limit is {}; the largest are {}", root.display(), bytes(*size), bytes(*limit),
-        largest.iter().map(|(path, size)| format!("{} ({})", path.display(), bytes(*size))).collect::<Vec<_>>().join(", "))]
+    #[error("the files in {} are {} in total, and the limit is {}; the largest are {}", root.display(), format_size(*size),
+        format_size(*limit),
+        largest.iter().map(|(path, size)| format!("{} ({})", path.display(), format_size(*size))).collect::<Vec<_>>().join(", "))]
     TooLarge {
         /// The directory.
         root: PathBuf,
-        /// What the files have together, in bytes.
+        /// The total size of the files, in bytes.
         size: u64,
-        /// What they may have, in bytes.
+        /// The maximum total size, in bytes.
         limit: u64,
-        /// The largest of them with their sizes in bytes, largest first.
+        /// The largest files with their sizes in bytes, the largest first.
         largest: Vec<(PathBuf, u64)>,
     },
 }
 
-/// Bytes as people say them.
-fn bytes(count: u64) -> String {
+/// Formats a number of bytes, for example `1.5 MiB`.
+fn format_size(count: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     for (size, unit) in UNITS {
         if count >= size {
@@ -76,35 +78,35 @@ fn bytes(count: u64) -> String {
     format!("{count} bytes")
 }
 
-/// What goes into a bundle.
+/// Which files a bundle contains.
 #[derive(Clone, Debug, Default)]
 pub struct Contents {
-    /// Whether all files below the root go along that are not left out.
+    /// Whether to include all files below the root, except those that [`select`] leaves out.
     pub all: bool,
-    /// Files below the root that go along in any case, secrets too: absolute, or relative to the root.
+    /// Files below the root to include in any case, even if they may hold secrets. A path is absolute or relative to the root.
     pub named: Vec<PathBuf>,
 }
 
-/// Files in an archive.
+/// An archive and the files in it.
 #[derive(Clone, Debug)]
 pub struct Bundle {
     /// The files, sorted by their paths.
     pub files: Vec<File>,
     /// Paths below the root that were left out because they may hold secrets or lead out of the root, sorted.
     pub kept_back: Vec<String>,
-    /// What the files have together, in bytes.
+    /// The total size of the files, in bytes.
     pub size: u64,
-    /// The archive: tar, compressed by gzip.
+    /// The archive: a tar file, compressed with gzip.
     pub archive: Bytes,
-    /// The archive's MD5, which uploads announce.
+    /// The archive's MD5, which an upload sends first.
     pub md5: [u8; 16],
 }
 
 impl Bundle {
-    /// Packs the files below `root` that `contents` chooses.
+    /// Packs the files below `root` that `contents` selects. `limit` is their maximum total size in bytes.
     ///
     /// # Errors
-    /// [`BundleError`]; the files may have `limit` bytes together.
+    /// [`BundleError`].
     pub fn pack(root: &Path, contents: &Contents, limit: u64) -> Result<Self, BundleError> {
         let mut selection = if contents.all { select(root)? } else { Selection::default() };
         for path in &contents.named {
@@ -119,7 +121,7 @@ impl Bundle {
             let mut largest: Vec<_> =
                 files.into_iter().map(|file| (PathBuf::from(file.path), file.size)).collect();
             largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-            largest.truncate(NAMED);
+            largest.truncate(NAMED_FILES);
             return Err(BundleError::TooLarge { root: root.to_owned(), size, limit, largest });
         }
         let archive = archive(root, &files)?;
@@ -127,7 +129,7 @@ impl Bundle {
         Ok(Self { files, kept_back, size, archive: archive.into(), md5 })
     }
 
-    /// The version of the content: the archive's MD5 in hexadecimal digits, as with the published client.
+    /// The version of the code: the archive's MD5 in hexadecimal digits, as in the published client.
     #[must_use]
     pub fn version(&self) -> String {
         self.md5.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -135,7 +137,7 @@ impl Bundle {
 }
 
 fn archive(root: &Path, files: &[File]) -> Result<Vec<u8>, BundleError> {
-    // Nothing of this machine: neither the time nor its system.
+    // The archive does not contain the current time or the operating system, so that it is the same on every machine.
     let gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::default());
     let mut tar = tar::Builder::new(gzip);
     tar.mode(tar::HeaderMode::Deterministic);
@@ -145,7 +147,7 @@ fn archive(root: &Path, files: &[File]) -> Result<Vec<u8>, BundleError> {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(mode(&path));
-        header.set_mtime(CHANGED);
+        header.set_mtime(MODIFICATION_TIME);
         header.set_uid(0);
         header.set_gid(0);
         tar.append_data(&mut header, &file.path, content.as_slice())
@@ -158,7 +160,8 @@ fn archive(root: &Path, files: &[File]) -> Result<Vec<u8>, BundleError> {
     finished.map_err(|error| unreadable(root, &error))
 }
 
-/// The mode of a file: executable if its owner may execute it, and readable for others. Two people's `umask` make no two bundles.
+/// The mode of a file in the archive: 755 if its owner may execute it, otherwise 644. A person's `umask` therefore does not change
+/// the archive.
 #[cfg(unix)]
 fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,7 +1,6 @@
 //! The entry point: one connection to one control plane.
 
-use connectrpc::client::{ClientConfig, ClientTransport};
-use connectrpc::http_body::Body;
+use connectrpc::client::ClientConfig;
 use flyte_config::Endpoint;
 use flyte_idl::cloudidl::identity::AppsServiceClient;
 use flyte_idl::flyteauth::{ApiKeyServiceClient, AuditServiceClient, TrustServiceClient};
@@ -25,13 +24,9 @@ use crate::project::Projects;
 use crate::raw::RawCalls;
 use crate::run::Runs;
 use crate::task::Tasks;
+use crate::transport::Transport;
 use crate::trust::Trusts;
 use crate::upload::Uploads;
-
-/// What carries requests: any Connect transport whose errors can be told.
-pub trait Transport: ClientTransport<ResponseBody: Body<Error: std::fmt::Display> + Unpin> {}
-
-impl<T> Transport for T where T: ClientTransport<ResponseBody: Body<Error: std::fmt::Display> + Unpin> {}
 
 /// A client of one control plane.
 #[derive(Clone)]
@@ -43,10 +38,10 @@ pub struct Client<T> {
 }
 
 impl<T: Transport> Client<T> {
-    /// A client of the control plane at `endpoint`, whose requests go through `transport`.
+    /// Creates a client of the control plane at `endpoint`. Its requests go through `transport`.
     ///
     /// # Errors
-    /// [`ClientError::WrongEndpoint`] when the endpoint cannot be a request's address.
+    /// [`ClientError::WrongEndpoint`] if the endpoint is not valid as the address of a request.
     pub fn new(transport: T, endpoint: Endpoint) -> Result<Self, ClientError> {
         let base = endpoint.url().as_str().parse().map_err(|error| ClientError::WrongEndpoint {
             endpoint: endpoint.to_string(),
@@ -55,89 +50,89 @@ impl<T: Transport> Client<T> {
         Ok(Self { transport, config: ClientConfig::new(base), endpoint, org: None })
     }
 
-    /// The same client, asking about an organization. Without one the server takes the caller's.
+    /// Sets the organization of the requests. Without one, the server uses the caller's.
     #[must_use]
     pub fn with_org(mut self, org: Option<String>) -> Self {
         self.org = org;
         self
     }
 
-    /// Projects.
+    /// Calls about projects.
     pub fn projects(&self) -> Projects<T> {
         let service = ProjectServiceClient::new(self.transport.clone(), self.config.clone());
         Projects::new(service, self.endpoint.clone(), self.org.clone())
     }
 
-    /// Who the caller is.
+    /// Calls about the caller's identity.
     pub fn identity(&self) -> Identity<T> {
         let service = IdentityServiceClient::new(self.transport.clone(), self.config.clone());
         Identity::new(service, self.endpoint.clone())
     }
 
-    /// API keys.
+    /// Calls about API keys.
     pub fn api_keys(&self) -> ApiKeys<T> {
         let service = ApiKeyServiceClient::new(self.transport.clone(), self.config.clone());
         let apps = AppsServiceClient::new(self.transport.clone(), self.config.clone());
         ApiKeys::new(service, apps, self.endpoint.clone(), self.org.clone())
     }
 
-    /// Rules by which other issuers' tokens are trusted.
+    /// Calls about trust rules for other issuers' tokens.
     pub fn trusts(&self) -> Trusts<T> {
         let service = TrustServiceClient::new(self.transport.clone(), self.config.clone());
         Trusts::new(service, self.endpoint.clone())
     }
 
-    /// What happened.
+    /// Calls about the audit log.
     pub fn audit(&self) -> Audit<T> {
         let service = AuditServiceClient::new(self.transport.clone(), self.config.clone());
         Audit::new(service, self.endpoint.clone())
     }
 
-    /// Any method, by its name.
+    /// Calls of any method by its name.
     pub fn raw(&self) -> RawCalls<T> {
         RawCalls::new(self.transport.clone(), self.config.clone(), self.endpoint.clone())
     }
 
-    /// Tasks that are deployed.
+    /// Calls about deployed tasks.
     pub fn tasks(&self) -> Tasks<T> {
         let service = TaskServiceClient::new(self.transport.clone(), self.config.clone());
         Tasks::new(service, self.endpoint.clone(), self.org.clone())
     }
 
-    /// Runs.
+    /// Calls about runs.
     pub fn runs(&self) -> Runs<T> {
         let service = RunServiceClient::new(self.transport.clone(), self.config.clone());
         Runs::new(service, self.data_proxy(), self.endpoint.clone(), self.org.clone())
     }
 
-    /// What runs consist of.
+    /// Calls about the actions of runs.
     pub fn actions(&self) -> Actions<T> {
         let service = RunServiceClient::new(self.transport.clone(), self.config.clone());
         Actions::new(service, self.endpoint.clone(), self.org.clone())
     }
 
-    /// What actions were given and what they returned.
+    /// Calls about the inputs and outputs of actions.
     pub fn data(&self) -> ActionData<T> {
         ActionData::new(self.data_proxy(), self.endpoint.clone(), self.org.clone())
     }
 
-    /// What actions and apps write.
+    /// Calls about the logs of actions and apps.
     pub fn logs(&self) -> Logs<T> {
         let apps = AppLogsServiceClient::new(self.transport.clone(), self.config.clone());
         Logs::new(self.data_proxy(), apps, self.endpoint.clone(), self.org.clone())
     }
 
-    /// Follows an action until it is over.
+    /// Follows an action until it ends.
     pub fn follow(&self, id: ActionId) -> Follow<T> {
         Follow::new(self.actions(), self.logs(), id)
     }
 
-    /// Uploads.
+    /// Uploads of files.
     pub fn uploads(&self) -> Uploads<T> {
         Uploads::new(self.data_proxy(), self.endpoint.clone(), self.org.clone())
     }
 
-    /// Apps.
+    /// Calls about apps.
     pub fn apps(&self) -> Apps<T> {
         let service = AppServiceClient::new(self.transport.clone(), self.config.clone());
         Apps::new(service, self.endpoint.clone(), self.org.clone())

@@ -1,4 +1,4 @@
-//! What actions were given and what they returned.
+//! Inputs and outputs of actions.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,28 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::action::ActionId;
-use crate::client::Transport;
 use crate::error::ClientError;
 use crate::literal;
 use crate::task::Variable;
+use crate::transport::Transport;
 
-/// What a task is given.
+/// The inputs of a task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs(pub(crate) wire::Inputs);
 
 impl Inputs {
-    /// A `flyteidl2.task.Inputs` as it was encoded.
+    /// Decodes a `flyteidl2.task.Inputs`.
     ///
     /// # Errors
-    /// What makes it none, in words.
+    /// The reason why the bytes are not encoded inputs.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         wire::Inputs::decode_from_slice(bytes).map(Self).map_err(|error| error.to_string())
     }
 
-    /// What texts stand for, by the names of a task's inputs; inputs that are not given have their defaults.
+    /// Parses the texts of `given`, which has the names of the task's inputs. Inputs without a text have their defaults.
     ///
     /// # Errors
-    /// The name of the input, and why it cannot be that.
+    /// The name of the input and the reason why the text is not a value of its type.
     pub fn of_texts(
         inputs: &[Variable],
         mut given: BTreeMap<String, Vec<String>>,
@@ -60,16 +60,16 @@ impl Inputs {
     }
 }
 
-/// What an action was given and what it returned, as JSON has it.
+/// The inputs and outputs of an action, as JSON values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Data {
-    /// What it was given, by name.
+    /// The inputs by name.
     pub inputs: BTreeMap<String, Value>,
-    /// What it returned, by name (`o0`, `o1` and so on where the task gives none); empty where it has not ended well.
+    /// The outputs by name. Outputs without a name are `o0`, `o1` and so on. Empty if the action has not succeeded.
     pub outputs: BTreeMap<String, Value>,
-    /// Where the inputs are; empty where the server does not tell.
+    /// The URI of the inputs; empty if the server does not say.
     pub inputs_uri: String,
-    /// Where the outputs are; empty where the server does not tell.
+    /// The URI of the outputs; empty if the server does not say.
     pub outputs_uri: String,
 }
 
@@ -86,10 +86,10 @@ impl<T: Transport> ActionData<T> {
         Self { service, endpoint, org }
     }
 
-    /// What an action was given and what it returned.
+    /// Returns the inputs and outputs of an action.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is no such run or action.
+    /// [`ClientError::NotFound`] if the run or the action does not exist.
     pub async fn get(&self, id: &ActionId) -> Result<Data, ClientError> {
         let action_id = id.identifier(self.org.as_deref()).into();
         let request = dataproxy::GetActionDataRequest { action_id, ..Default::default() };

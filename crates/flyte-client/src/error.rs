@@ -1,4 +1,4 @@
-//! What can go wrong with a call.
+//! Why a call failed.
 
 use std::error::Error;
 
@@ -6,46 +6,46 @@ use connectrpc::{ConnectError, ErrorCode};
 use flyte_auth::AuthError;
 use flyte_config::Endpoint;
 
-/// Longest message of a server that is repeated, in characters.
-const LONGEST_MESSAGE: usize = 400;
+/// The longest server message that is repeated, in characters.
+const MAX_MESSAGE_CHARS: usize = 400;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// There is no such thing.
+    /// The resource does not exist.
     #[error("not found: {message}")]
     NotFound {
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
-    /// There is one already.
+    /// The resource exists already.
     #[error("already there: {message}")]
     AlreadyExists {
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
-    /// The server does not take what was sent.
+    /// The server rejected the request's content.
     #[error("the server refuses the request: {message}")]
     InvalidArgument {
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
-    /// The caller is known but may not do this.
+    /// The caller is authenticated but may not make this call.
     #[error("permission denied: {message}")]
     PermissionDenied {
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
-    /// The server does not accept the caller's credentials, or there are none.
+    /// The server rejected the caller's credentials, or the caller has none.
     #[error("not logged in at {endpoint}: {message}")]
     Unauthenticated {
         /// The control plane.
         endpoint: String,
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
-    /// Nobody answers, or not in time.
+    /// The server did not answer, or not in time.
     #[error("no answer from {endpoint}: {message}")]
     Unavailable {
         /// The control plane.
@@ -53,31 +53,31 @@ pub enum ClientError {
         /// What happened.
         message: String,
     },
-    /// Somebody answers who is no control plane, such as a web console.
+    /// Another server answered, for example a web console.
     #[error("{endpoint} is not a Flyte control plane: {found}")]
     WrongEndpoint {
         /// The address.
         endpoint: String,
-        /// What is there instead.
+        /// The answer, in words.
         found: String,
     },
-    /// The server does not know the call.
+    /// The server does not have this method.
     #[error("{endpoint} does not offer this: {message}")]
     Unsupported {
         /// The control plane.
         endpoint: String,
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
-    /// Any other failure at the server.
+    /// Any other failure of the server.
     #[error("the server failed ({code}): {message}")]
     Server {
         /// The Connect code.
         code: &'static str,
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
-    /// The transport failed for a reason of its own, such as a login that did not succeed.
+    /// The transport failed, for example because of a failed sign-in.
     #[error("{0}")]
     Transport(#[source] Box<ConnectError>),
 }
@@ -86,7 +86,7 @@ impl ClientError {
     /// Classifies a failed call to `endpoint`.
     pub(crate) fn from_connect(error: ConnectError, endpoint: &Endpoint) -> Self {
         let endpoint = endpoint.to_string();
-        if let Some(found) = what_answered(&error) {
+        if let Some(found) = describe_other_server(&error) {
             return Self::WrongEndpoint { endpoint, found };
         }
         if error.source().is_some() {
@@ -109,8 +109,8 @@ impl ClientError {
         }
     }
 
-    /// Whether it may go away by itself: the server is away, is being replaced, or has failed for a reason of its own. A call of
-    /// a server that has answered before is worth another try then.
+    /// Whether the failure may go away by itself if the server has answered before: the server may be down, be replaced, or have
+    /// failed. Then the call is worth another try.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -120,32 +120,7 @@ impl ClientError {
         }
     }
 
-    /// What the person can do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NotFound { .. } => Some("List what there is: flyte get project"),
-            Self::AlreadyExists { .. } => Some("Look at it, or choose another name: flyte get project"),
-            Self::InvalidArgument { .. } => Some("Correct the argument; see the command's --help"),
-            Self::PermissionDenied { .. } => Some("Check who you are: flyte whoami"),
-            Self::Unauthenticated { .. } => Some(
-                "See which credentials are used: flyte auth status. A person signs in again with: flyte auth login",
-            ),
-            Self::Unavailable { .. } => Some("Check the address and the network, then run the command again"),
-            Self::WrongEndpoint { .. } => Some(
-                "Use the address of the control plane, not of its web pages: flyte create config --endpoint HOST",
-            ),
-            Self::Unsupported { .. } => Some(
-                "It is switched off at this server, or the server is older than this client: ask its administrator",
-            ),
-            Self::Server { .. } => {
-                Some("Run it again; if it stays, run it with -v and show the output to who runs the server")
-            }
-            Self::Transport(_) => None,
-        }
-    }
-
-    /// The first error of type `E` that caused this one, such as the authentication engine's.
+    /// The first source of type `E`, for example an [`AuthError`].
     #[must_use]
     pub fn cause<E: Error + 'static>(&self) -> Option<&E> {
         let mut cause: Option<&(dyn Error + 'static)> = Some(self);
@@ -159,33 +134,33 @@ impl ClientError {
     }
 }
 
-/// What answered instead of a control plane, by the answer's headers.
-fn what_answered(error: &ConnectError) -> Option<String> {
+/// Describes a server that is not a control plane, by the headers of its answer; `None` for a control plane.
+fn describe_other_server(error: &ConnectError) -> Option<String> {
     let header = |name: &str| error.response_headers().get(name).and_then(|value| value.to_str().ok());
     if let Some(location) = header("location") {
-        let place = location.split(['?', '#']).next().unwrap_or_default();
-        return Some(format!("it redirects to {}", clean(place, error.code)));
+        let address = location.split(['?', '#']).next().unwrap_or_default();
+        return Some(format!("it redirects to {}", clean(address, error.code)));
     }
-    let gateway = matches!(
+    let may_be_gateway = matches!(
         error.code,
         ErrorCode::Unavailable | ErrorCode::Unauthenticated | ErrorCode::PermissionDenied
     );
     let content_type = header("content-type")?;
     let is_page = content_type.starts_with("text/html");
-    let is_foreign = error.code == ErrorCode::Unknown
+    let is_other_type = error.code == ErrorCode::Unknown
         && !content_type.starts_with("application/proto")
         && !content_type.starts_with("application/json");
-    if is_page && !gateway {
+    if is_page && !may_be_gateway {
         return Some("it answers with a web page".to_owned());
     }
-    is_foreign.then(|| format!("it answers with {}", clean(content_type, error.code)))
+    is_other_type.then(|| format!("it answers with {}", clean(content_type, error.code)))
 }
 
-/// A server's text in one line, without control characters (they could move the terminal's cursor), not too long.
+/// Makes a server's text safe for a terminal: one line, without control characters, with a limited length.
 fn clean(message: &str, code: ErrorCode) -> String {
     let words: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(LONGEST_MESSAGE) {
+    if let Some((end, _)) = line.char_indices().nth(MAX_MESSAGE_CHARS) {
         line.truncate(end);
         line.push('…');
     }
@@ -201,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_classified_and_hinted() {
+    fn codes_are_classified() {
         for (code, expected) in [
             (ErrorCode::NotFound, "not found: x"),
             (ErrorCode::AlreadyExists, "already there: x"),
@@ -214,12 +189,11 @@ mod tests {
         ] {
             let error = classify(ConnectError::new(code, "x"));
             assert_eq!(error.to_string(), expected);
-            assert!(error.hint().is_some());
         }
     }
 
     #[test]
-    fn a_cause_is_found_through_the_chain() {
+    fn a_cause_is_found_in_the_chain_of_sources() {
         let cause = std::io::Error::other("browser");
         let error = classify(ConnectError::unavailable_from_transport("send", cause));
         assert!(matches!(error, ClientError::Transport(_)));
@@ -228,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_text_cannot_control_the_terminal_and_is_cut() {
+    fn a_servers_text_has_no_control_characters_and_a_limited_length() {
         let error = classify(ConnectError::not_found(format!("a\x1b[2J\n\tb{}", "c".repeat(1000))));
         let text = error.to_string();
         assert!(

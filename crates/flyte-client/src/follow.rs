@@ -1,5 +1,5 @@
-//! Following an action until it is over: how it stands and what it writes, in one stream, through retries, lost connections and
-//! restarts of the server.
+//! Follows an action until it ends: one stream of its states and log lines, which continues after retries of the action, lost
+//! connections and restarts of the server.
 
 mod outage;
 mod position;
@@ -15,53 +15,56 @@ use self::outage::Outage;
 use self::position::Position;
 use self::source::Source;
 use crate::action::{ActionDetails, ActionId, Actions};
-use crate::client::Transport;
 use crate::error::ClientError;
 use crate::logs::{ActionLog, Line, Logs};
 use crate::phase::Phase;
+use crate::transport::Transport;
 use crate::watch::Watch;
 
-/// How long a log may be silent after its action has ended, before it is taken to be at its end.
-const SILENCE: Duration = Duration::from_secs(3);
-/// How long a stream that the server has ended, or does not have yet, is left alone.
-const PAUSE: Duration = Duration::from_secs(1);
+/// If the log has no new line for this long after the action ended, the log is complete.
+const LOG_TIMEOUT: Duration = Duration::from_secs(3);
+/// The pause before a stream is opened again that the server ended or does not have yet.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
-/// What happens to an action.
+/// An event of an action.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// It stands differently than before.
+    /// The action's state changed.
     Changed(Box<ActionDetails>),
-    /// It has written a line, in this attempt.
+    /// The action wrote a line in the attempt with this number.
     Line(u32, Line),
-    /// The server has not answered for two seconds, for this reason. It is tried for a minute in all; the action goes on
-    /// meanwhile.
+    /// The server has not answered for two seconds, for this reason. The client retries for a minute in all. The action itself
+    /// continues.
     Lost(String),
     /// The server answers again, after [`Event::Lost`].
     Found,
 }
 
-/// An action that is followed.
+/// Follows one action.
 pub struct Follow<T: Transport> {
     actions: Actions<T>,
     logs: Logs<T>,
     id: ActionId,
-    /// The action is known to be there, so that not even the first call has to succeed at once.
+    /// Whether the action is known to exist. If so, the first call is retried too.
     known: bool,
     watch: Source<Watch<T, WatchActionDetailsResponse>>,
     log: Source<ActionLog<T>>,
-    /// The attempt whose log is read, and how far.
+    /// The attempt whose log is read.
     attempt: u32,
+    /// How far the log of the attempt was read.
     position: Position,
-    /// The log was read to its end; it is opened again when there is news of the action.
+    /// Whether the log was read to its end. It is opened again after the next change of the action.
     ended: bool,
     last: Option<ActionDetails>,
-    /// When the action was seen to be over, or its log to write after that.
+    /// The time at which the action ended, or at which the server last answered after that.
     over: Option<Instant>,
-    /// The action is over, and its log was read to its end.
+    /// Whether the action has ended and its log was read to its end.
     finished: bool,
     outage: Outage,
-    /// Whether a stream has brought something since it was refused last: a token that has expired since can be renewed.
+    /// Whether the stream has sent a message since the server last rejected its token. If so, the token has expired, and a new
+    /// token may work.
     watch_worked: bool,
+    /// The same for the log.
     log_worked: bool,
     events: VecDeque<Event>,
 }
@@ -94,19 +97,18 @@ impl<T: Transport> Follow<T> {
         }
     }
 
-    /// The same for an action that is known to be there, such as one that was just started: the first call, too, is tried again
-    /// if the server is away. Otherwise an address that is wrong is told at once.
+    /// Says that the action exists, for example because it was just started. The first call is then retried too. Otherwise the
+    /// first call fails at once, because the address may be wrong.
     #[must_use]
     pub fn known(mut self) -> Self {
         self.known = true;
         self
     }
 
-    /// What happens next; `None` when the action is over and all that it has written was told. Nothing is lost if this is not
-    /// waited for to its end.
+    /// Waits for the next event; `None` after the action ended and its whole log was returned. This method is cancel safe.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] if there is no such action; those of a call that do not go away within a minute.
+    /// [`ClientError::NotFound`] if the action does not exist; the error of a call that has failed for a minute.
     pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -131,8 +133,8 @@ impl<T: Transport> Follow<T> {
                         self.events.push_back(Event::Changed(Box::new(details)));
                     }
                 }
-                // A server may end a watch for its own reasons.
-                Step::Details(Ok(None)) => self.watch = Source::closed_for(PAUSE),
+                // The server may end the stream at any time, for example when it restarts.
+                Step::Details(Ok(None)) => self.watch = Source::closed_for(REOPEN_PAUSE),
                 Step::Details(Err(error)) => {
                     self.watch = Source::new();
                     let worked = std::mem::take(&mut self.watch_worked);
@@ -152,14 +154,14 @@ impl<T: Transport> Follow<T> {
                         (self.ended, self.finished) = (true, self.over.is_some());
                     }
                 }
-                // It is about to come, or there is none at all.
+                // The action has ended, so this attempt has no log.
                 Step::Line(Err(ClientError::NotFound { .. } | ClientError::Unsupported { .. }))
                     if self.over.is_some() =>
                 {
                     self.log = Source::new();
                     self.finished = !self.next_attempt();
                 }
-                Step::Line(Err(ClientError::NotFound { .. })) => self.log = Source::closed_for(PAUSE),
+                Step::Line(Err(ClientError::NotFound { .. })) => self.log = Source::closed_for(REOPEN_PAUSE),
                 Step::Line(Err(error)) => {
                     self.log = Source::new();
                     let worked = std::mem::take(&mut self.log_worked);
@@ -167,7 +169,7 @@ impl<T: Transport> Follow<T> {
                 }
                 Step::Nothing => {
                     self.outage.check()?;
-                    let silent = self.over.is_some_and(|over| over.elapsed() >= SILENCE)
+                    let silent = self.over.is_some_and(|over| over.elapsed() >= LOG_TIMEOUT)
                         || !self.has_a_log() && self.over.is_some();
                     if silent && !self.outage.is_on() {
                         self.log = Source::new();
@@ -178,12 +180,12 @@ impl<T: Transport> Follow<T> {
         }
     }
 
-    /// How it stood last.
+    /// The last known state of the action.
     pub fn last(&self) -> Option<&ActionDetails> {
         self.last.as_ref()
     }
 
-    /// Begins to open what is to be read and is not open.
+    /// Starts to open the streams that are needed and not open.
     fn open(&mut self) {
         if !self.outage.may_try() {
             return;
@@ -199,13 +201,13 @@ impl<T: Transport> Follow<T> {
         }
     }
 
-    /// What comes first: how it stands, what it writes, or that some time has passed.
+    /// Waits for a message of either stream, but not longer than [`REOPEN_PAUSE`].
     async fn step(&mut self) -> Step {
-        let tick = Instant::now() + PAUSE;
+        let tick = Instant::now() + REOPEN_PAUSE;
         let tick = self.outage.next().map_or(tick, |at| at.min(tick));
         let Self { watch, log, .. } = self;
         tokio::select! {
-            // Each only reads from where it is: none loses anything when another one is first.
+            // All branches are cancel safe.
             biased;
             line = async { log.ready().await?.next().await } => Step::Line(line),
             details = async { watch.ready().await?.next().await } => Step::Details(details),
@@ -213,7 +215,7 @@ impl<T: Transport> Follow<T> {
         }
     }
 
-    /// Whether the attempt in question has started.
+    /// Whether the attempt whose log is read has started.
     fn has_a_log(&self) -> bool {
         self.last.as_ref().is_some_and(|details| {
             let action = &details.action;
@@ -222,7 +224,7 @@ impl<T: Transport> Follow<T> {
         })
     }
 
-    /// Goes on to the next attempt if there is one already.
+    /// Switches to the next attempt; `false` if there is none yet.
     fn next_attempt(&mut self) -> bool {
         let attempts = self.last.as_ref().map_or(0, |details| details.action.attempts);
         if attempts <= self.attempt {
@@ -232,7 +234,7 @@ impl<T: Transport> Follow<T> {
         true
     }
 
-    /// The server has answered.
+    /// Records that the server answered.
     fn answered(&mut self) {
         if self.outage.end() {
             self.events.push_back(Event::Found);
@@ -242,14 +244,14 @@ impl<T: Transport> Follow<T> {
         }
     }
 
-    /// A stream could not be opened, or has broken; `worked` tells that it had brought something before.
+    /// Records that a stream could not be opened or broke. `worked` is [`Self::watch_worked`] or [`Self::log_worked`].
     fn failed(&mut self, error: ClientError, worked: bool) -> Result<(), ClientError> {
-        // Its token has expired: it is opened again at once, with a new one.
+        // The stream's token has expired, so open the stream again at once, with a new token.
         if worked && matches!(error, ClientError::Unauthenticated { .. }) {
             return Ok(());
         }
-        let may_go_away = error.is_temporary() || matches!(error, ClientError::WrongEndpoint { .. });
-        if !may_go_away || !(self.known || self.last.is_some()) {
+        let is_temporary = error.is_temporary() || matches!(error, ClientError::WrongEndpoint { .. });
+        if !is_temporary || !(self.known || self.last.is_some()) {
             return Err(error);
         }
         self.outage.failed(error)

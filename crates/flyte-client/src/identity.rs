@@ -1,12 +1,12 @@
-//! Who the caller is.
+//! The caller's identity.
 
 use flyte_config::Endpoint;
 use flyte_idl::flyteidl2::auth::{IdentityServiceClient, UserInfoRequest, UserInfoResponse};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::client::Transport;
 use crate::error::ClientError;
+use crate::transport::Transport;
 
 /// Calls of `flyteidl2.auth.IdentityService`.
 #[derive(Clone)]
@@ -15,8 +15,7 @@ pub struct Identity<T> {
     endpoint: Endpoint,
 }
 
-/// What the server knows about the caller (OpenID Connect Core section 5.1). Empty text is a claim that it
-/// does not have.
+/// The claims about the caller (OpenID Connect Core section 5.1). An empty text means that the server does not have the claim.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct UserInfo {
     /// Stable identifier, unique at the issuer.
@@ -33,7 +32,7 @@ pub struct UserInfo {
     pub email: String,
     /// URL of a picture.
     pub picture: String,
-    /// Any further claims.
+    /// Other claims.
     pub additional_claims: Map<String, Value>,
 }
 
@@ -61,10 +60,10 @@ impl<T: Transport> Identity<T> {
         Self { service, endpoint }
     }
 
-    /// What the server knows about the caller.
+    /// The claims about the caller.
     ///
     /// # Errors
-    /// [`ClientError::Unauthenticated`] when the server does not accept the credentials.
+    /// [`ClientError::Unauthenticated`] if the server rejects the credentials.
     pub async fn user_info(&self) -> Result<UserInfo, ClientError> {
         let answer = self.service.user_info(UserInfoRequest::default()).await;
         let answer = answer.map_err(|error| ClientError::from_connect(error, &self.endpoint))?;

@@ -1,9 +1,9 @@
 //! Typed client of the Flyte control plane.
 //!
-//! [`Client`] speaks Connect through any [`Transport`]; the one of `flyte-auth` attaches credentials, logs in
-//! and retries, so that nothing here knows about tokens. One module for each service: [`project`],
-//! [`identity`], [`api_key`], [`trust`], [`audit`], and for what is run [`task`], [`run`], [`action`], [`data`], [`logs`],
-//! [`follow`], [`app`], [`bundle`], [`upload`]. What can go wrong is in [`ClientError`], each with a hint for the person.
+//! [`Client`] speaks Connect through any [`Transport`]. The transport of `flyte-auth` adds credentials, signs in and retries, so that
+//! this crate does not handle tokens. There is one module for each service: [`project`], [`identity`], [`api_key`], [`trust`] and
+//! [`audit`]; and for what runs, [`task`], [`run`], [`action`], [`data`], [`logs`], [`follow`], [`app`], [`bundle`] and [`upload`].
+//! The error type is [`ClientError`].
 #![forbid(unsafe_code)]
 
 mod access;
@@ -22,22 +22,24 @@ mod literal;
 pub mod logs;
 mod pager;
 mod phase;
-mod place;
 pub mod project;
+mod project_domain;
 pub mod raw;
 pub mod run;
 pub mod task;
 #[cfg(test)]
 mod testing;
+mod transport;
 pub mod trust;
 mod types;
 pub mod upload;
 mod watch;
 
 pub use access::Access;
-pub use client::{Client, Transport};
+pub use client::Client;
 pub use error::ClientError;
 pub use pager::Pager;
 pub use phase::Phase;
-pub use place::Place;
+pub use project_domain::ProjectDomain;
+pub use transport::Transport;
 pub use watch::Watch;

@@ -1,4 +1,4 @@
-//! Values of inputs and outputs, as JSON has them.
+//! Values of inputs and outputs (`Literal`), converted to JSON.
 
 pub(crate) mod text;
 
@@ -12,11 +12,11 @@ use flyte_idl::flyteidl2::core::scalar::Value as Scalar;
 use flyte_idl::flyteidl2::core::{Binary, Literal};
 use serde_json::{Map, Value, json};
 
-/// How binary values are encoded that are no plain bytes.
+/// The tag of binary values that contain MessagePack.
 const MESSAGE_PACK: &str = "msgpack";
 
-/// A value as JSON has it: numbers, texts, lists and objects as they are, moments by RFC 3339, periods in seconds, files and
-/// data frames by their `uri`.
+/// Converts a value to JSON. A time becomes an RFC 3339 text, a duration a number of seconds, and a file or data frame an object
+/// with its `uri`.
 pub(crate) fn value(literal: &Literal) -> Value {
     match &literal.value {
         Some(Kind::Scalar(value)) => value.value.as_ref().map_or(Value::Null, scalar),
@@ -25,8 +25,8 @@ pub(crate) fn value(literal: &Literal) -> Value {
             let sorted: std::collections::BTreeMap<_, _> = map.literals.iter().collect();
             sorted.into_iter().map(|(name, literal)| (name.clone(), value(literal))).collect()
         }
-        Some(Kind::OffloadedMetadata(elsewhere)) => {
-            json!({"uri": elsewhere.uri, "size": elsewhere.size_bytes})
+        Some(Kind::OffloadedMetadata(offloaded)) => {
+            json!({"uri": offloaded.uri, "size": offloaded.size_bytes})
         }
         None => Value::Null,
     }
@@ -57,26 +57,25 @@ fn scalar(scalar: &Scalar) -> Value {
 fn simple(primitive: &Primitive) -> Value {
     match primitive {
         Primitive::Integer(number) => json!(number),
-        // JSON has no number for what is none.
+        // JSON has no number for NaN and the infinities.
         Primitive::FloatValue(number) => {
             serde_json::Number::from_f64(*number).map_or_else(|| json!(number.to_string()), Value::Number)
         }
         Primitive::StringValue(text) => json!(text),
         Primitive::Boolean(truth) => json!(truth),
-        Primitive::Datetime(moment) => json!(rfc3339(moment)),
-        Primitive::Duration(period) => json!(seconds(period)),
+        Primitive::Datetime(time) => json!(rfc3339(time)),
+        Primitive::Duration(duration) => json!(seconds(duration)),
     }
 }
 
-fn rfc3339(moment: &Timestamp) -> String {
-    serde_json::to_value(moment).ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+fn rfc3339(time: &Timestamp) -> String {
+    serde_json::to_value(time).ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn seconds(period: &Duration) -> f64 {
-    // A period that a person can mean is exact to a microsecond.
-    #[allow(clippy::cast_precision_loss, reason = "see above")]
-    let whole = period.seconds as f64;
-    whole + f64::from(period.nanos) / 1e9
+fn seconds(duration: &Duration) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "exact to a microsecond for centuries")]
+    let whole = duration.seconds as f64;
+    whole + f64::from(duration.nanos) / 1e9
 }
 
 fn binary(binary: &Binary) -> Value {
@@ -85,12 +84,12 @@ fn binary(binary: &Binary) -> Value {
         && let Ok(value) = rmpv::decode::read_value(&mut bytes)
         && bytes.is_empty()
     {
-        return unpacked(value);
+        return unpack(value);
     }
     json!({"base64": STANDARD.encode(&binary.value), "tag": binary.tag})
 }
 
-fn unpacked(value: rmpv::Value) -> Value {
+fn unpack(value: rmpv::Value) -> Value {
     match value {
         rmpv::Value::Nil => Value::Null,
         rmpv::Value::Boolean(truth) => json!(truth),
@@ -103,13 +102,13 @@ fn unpacked(value: rmpv::Value) -> Value {
         rmpv::Value::F64(number) => simple(&Primitive::FloatValue(number)),
         rmpv::Value::String(text) => json!(String::from_utf8_lossy(text.as_bytes())),
         rmpv::Value::Binary(bytes) | rmpv::Value::Ext(_, bytes) => json!({"base64": STANDARD.encode(bytes)}),
-        rmpv::Value::Array(list) => list.into_iter().map(unpacked).collect(),
+        rmpv::Value::Array(list) => list.into_iter().map(unpack).collect(),
         rmpv::Value::Map(pairs) => {
-            let name = |key| match unpacked(key) {
+            let name = |key| match unpack(key) {
                 Value::String(text) => text,
                 other => other.to_string(),
             };
-            pairs.into_iter().map(|(key, value)| (name(key), unpacked(value))).collect::<Map<_, _>>().into()
+            pairs.into_iter().map(|(key, value)| (name(key), unpack(value))).collect::<Map<_, _>>().into()
         }
     }
 }
@@ -118,32 +117,32 @@ fn unpacked(value: rmpv::Value) -> Value {
 mod tests {
     use super::*;
 
-    fn of(literal: Value) -> Value {
+    fn json_of(literal: Value) -> Value {
         value(&serde_json::from_value(literal).unwrap())
     }
 
     #[test]
-    fn values_are_what_json_calls_them() {
-        let primitive = |value| of(json!({"scalar": {"primitive": value}}));
+    fn literals_become_json_values() {
+        let primitive = |value| json_of(json!({"scalar": {"primitive": value}}));
         assert_eq!(primitive(json!({"integer": "-9007199254740993"})), json!(-9_007_199_254_740_993_i64));
         assert_eq!(primitive(json!({"floatValue": 0.5})), json!(0.5));
         assert_eq!(primitive(json!({"floatValue": "NaN"})), json!("NaN"));
         assert_eq!(primitive(json!({"stringValue": ""})), json!(""));
         assert_eq!(primitive(json!({"datetime": "2026-11-25T01:02:03Z"})), json!("2026-11-25T01:02:03Z"));
         assert_eq!(primitive(json!({"duration": "90.5s"})), json!(90.5));
-        assert_eq!(of(json!({"scalar": {"noneType": {}}})), json!(null));
+        assert_eq!(json_of(json!({"scalar": {"noneType": {}}})), json!(null));
         let one = json!({"scalar": {"primitive": {"integer": "1"}}});
-        assert_eq!(of(json!({"scalar": {"union": {"value": one}}})), json!(1));
-        assert_eq!(of(json!({"collection": {"literals": [one, one]}})), json!([1, 1]));
-        assert_eq!(of(json!({"map": {"literals": {"a": one}}})), json!({"a": 1}));
+        assert_eq!(json_of(json!({"scalar": {"union": {"value": one}}})), json!(1));
+        assert_eq!(json_of(json!({"collection": {"literals": [one, one]}})), json!([1, 1]));
+        assert_eq!(json_of(json!({"map": {"literals": {"a": one}}})), json!({"a": 1}));
         let blob = json!({"uri": "s3://b/k", "metadata": {"type": {"dimensionality": "MULTIPART"}}});
-        assert_eq!(of(json!({"scalar": {"blob": blob}})), json!({"uri": "s3://b/k", "kind": "dir"}));
-        assert_eq!(of(json!({"scalar": {"generic": {"a": [1, null]}}})), json!({"a": [1.0, null]}));
-        assert_eq!(of(json!({})), json!(null));
+        assert_eq!(json_of(json!({"scalar": {"blob": blob}})), json!({"uri": "s3://b/k", "kind": "dir"}));
+        assert_eq!(json_of(json!({"scalar": {"generic": {"a": [1, null]}}})), json!({"a": [1.0, null]}));
+        assert_eq!(json_of(json!({})), json!(null));
     }
 
     #[test]
-    fn data_classes_are_objects_and_other_bytes_stay_bytes() {
+    fn message_pack_becomes_json_and_other_bytes_become_base64() {
         let mut packed = Vec::new();
         let map = vec![
             ("name".into(), "x".into()),
@@ -151,11 +150,11 @@ mod tests {
         ];
         rmpv::encode::write_value(&mut packed, &rmpv::Value::Map(map)).unwrap();
         let literal = |tag: &str, bytes: &[u8]| {
-            of(json!({"scalar": {"binary": {"value": STANDARD.encode(bytes), "tag": tag}}}))
+            json_of(json!({"scalar": {"binary": {"value": STANDARD.encode(bytes), "tag": tag}}}))
         };
         assert_eq!(literal("msgpack", &packed), json!({"name": "x", "7": [null, true, 1.5]}));
         assert_eq!(literal("other", b"hi"), json!({"base64": "aGk=", "tag": "other"}));
-        // Broken: shown as it is.
+        // Bytes after the value make it invalid MessagePack.
         assert_eq!(literal("msgpack", &[0xc0, 0xc0]), json!({"base64": "wMA=", "tag": "msgpack"}));
     }
 }

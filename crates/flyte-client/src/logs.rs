@@ -1,4 +1,4 @@
-//! What actions and apps write.
+//! Logs of actions and apps.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -12,20 +12,20 @@ use serde::Serialize;
 
 use crate::action::ActionId;
 use crate::app::AppId;
-use crate::client::Transport;
 use crate::error::ClientError;
+use crate::transport::Transport;
 use crate::watch::Watch;
 
 /// One line of a log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Line {
-    /// When it was written, Unix time in seconds with fractions; `None` where the server does not tell.
+    /// The time of the line, Unix time in seconds with fractions; `None` if the server does not say.
     pub at: Option<f64>,
-    /// What it says, without the end of the line. It comes from the task: any text.
+    /// The text, without the line ending. The task writes it, so it may be any text.
     pub text: String,
-    /// Whether it comes from what runs the task, and not from its code.
+    /// Whether the system that runs the task wrote the line, and not the task's code.
     pub system: bool,
-    /// Which replica of an app wrote it; empty elsewhere.
+    /// The replica of an app that wrote the line; empty for an action.
     pub replica: String,
 }
 
@@ -48,10 +48,10 @@ impl<T: Transport> Logs<T> {
         Self { actions, apps, endpoint, org }
     }
 
-    /// The log of an attempt of an action, from its first line; it goes on for as long as the attempt runs.
+    /// Opens the log of an attempt of an action, from its first line. The log continues while the attempt runs.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is no such action, or it has not started yet.
+    /// [`ClientError::NotFound`] if the action does not exist or has not started yet.
     pub async fn of_action(&self, id: &ActionId, attempt: u32) -> Result<ActionLog<T>, ClientError> {
         let action_id = id.identifier(self.org.as_deref()).into();
         let request = dataproxy::TailLogsRequest { action_id, attempt, ..Default::default() };
@@ -60,25 +60,25 @@ impl<T: Transport> Logs<T> {
         Ok(ActionLog { watch, lines: VecDeque::new(), end: None })
     }
 
-    /// What an attempt of an action has written by now: the same log, which ends at the moment of this call. Lines without a
-    /// time have no end.
+    /// Opens the same log as [`Self::of_action`], but without the lines that are written after this call. If the lines have no
+    /// time, they cannot be left out.
     ///
     /// # Errors
-    /// Those of [`Self::of_action`].
+    /// The errors of [`Self::of_action`].
     pub async fn of_action_until_now(
         &self,
         id: &ActionId,
         attempt: u32,
     ) -> Result<ActionLog<T>, ClientError> {
         let mut log = self.of_action(id, attempt).await?;
-        log.end = Some(now(log.watch.headers()));
+        log.end = Some(server_time(log.watch.headers()));
         Ok(log)
     }
 
-    /// The log of an app, from the first line that is kept; it goes on for as long as the app runs.
+    /// Opens the log of an app, from the first line that the server still has. The log continues while the app runs.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is no such app, or it has not started yet.
+    /// [`ClientError::NotFound`] if the app does not exist or has not started yet.
     pub async fn of_app(&self, id: &AppId) -> Result<AppLog<T>, ClientError> {
         let app_id = id.identifier(self.org.as_deref());
         let request = app::TailLogsRequest {
@@ -94,19 +94,19 @@ impl<T: Transport> Logs<T> {
     }
 }
 
-/// The log of an action as it is written.
+/// The log of an action, read while the action writes it.
 pub struct ActionLog<T: Transport> {
     watch: Watch<T, dataproxy::TailLogsResponse>,
     lines: VecDeque<Line>,
-    /// What was written from then on is left out: Unix time in seconds, by the server's clock.
+    /// Lines at or after this time are left out. Unix time in seconds, by the server's clock.
     end: Option<f64>,
 }
 
 impl<T: Transport> ActionLog<T> {
-    /// The next line; `None` after the last one of an attempt that has ended, or of the lines that were asked for.
+    /// Waits for the next line; `None` after the last line of an attempt that has ended, or after the last requested line.
     ///
     /// # Errors
-    /// Those of a call.
+    /// The error of the call.
     pub async fn next(&mut self) -> Result<Option<Line>, ClientError> {
         while self.lines.is_empty() {
             let Some(message) = self.watch.message().await? else { return Ok(None) };
@@ -121,17 +121,17 @@ impl<T: Transport> ActionLog<T> {
     }
 }
 
-/// The log of an app as it is written.
+/// The log of an app, read while the app writes it.
 pub struct AppLog<T: Transport> {
     watch: Watch<T, app::TailLogsResponse>,
     lines: VecDeque<Line>,
 }
 
 impl<T: Transport> AppLog<T> {
-    /// The next line; `None` where the server has no more to tell.
+    /// Waits for the next line; `None` if the server ended the stream.
     ///
     /// # Errors
-    /// Those of a call.
+    /// The error of the call.
     pub async fn next(&mut self) -> Result<Option<Line>, ClientError> {
         use app::tail_logs_response::Resp;
         while self.lines.is_empty() {
@@ -150,7 +150,7 @@ impl<T: Transport> AppLog<T> {
         Ok(self.lines.pop_front())
     }
 
-    /// The same lines come in two forms: the one without moments is of older servers.
+    /// Adds lines. An answer has them in two forms; older servers send only the plain one, which has no times.
     fn extend(&mut self, structured: Vec<LogLine>, plain: Vec<String>, replica: &str) {
         let plain = if structured.is_empty() { plain } else { Vec::new() };
         let plain = plain.into_iter().map(|message| LogLine { message, ..Default::default() });
@@ -158,17 +158,17 @@ impl<T: Transport> AppLog<T> {
     }
 }
 
-/// The end of the second in which an answer began: the server's `Date` (RFC 9110 section 6.6.1) stamps lines as well. This
-/// machine's clock may be another.
-#[expect(clippy::disallowed_methods, reason = "the lines are stamped by real clocks")]
-fn now(headers: &http::HeaderMap) -> f64 {
+/// The end of the second in which an answer began, by the server's `Date` (RFC 9110 section 6.6.1). The times of the lines come
+/// from the server's clock too, and this machine's clock may differ from it.
+#[expect(clippy::disallowed_methods, reason = "the times of lines come from real clocks")]
+fn server_time(headers: &http::HeaderMap) -> f64 {
     let date = headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now);
     let since = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     since.as_secs_f64() + 1.0
 }
 
-/// A message of a log can be several lines, and usually brings the end of the last one along.
+/// Splits a log message into lines. A message may have several lines, and usually ends with a newline.
 fn lines(message: LogLine, replica: &str) -> Vec<Line> {
     let system = message.originator.as_known() == Some(LogLineOriginator::SYSTEM);
     let at = message.timestamp.as_option().map(|at| {

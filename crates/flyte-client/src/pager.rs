@@ -1,38 +1,38 @@
-//! Listings that come in pages.
+//! Paginated listings.
 
 use std::collections::VecDeque;
 
 use crate::error::ClientError;
 
-/// Items in a page when more are wanted; the published client asks for as many.
-const PAGE: u32 = 100;
+/// The most items of a page. The published client requests as many.
+const MAX_PAGE_ITEMS: u32 = 100;
 
 /// One page of a listing.
 #[derive(Debug)]
 pub struct Page<I> {
-    /// What is on it.
+    /// The items of the page.
     pub items: Vec<I>,
-    /// Token of the next page; empty where this is the last.
+    /// Token of the next page; empty after the last page.
     pub next: String,
 }
 
-/// Where the pages of a listing come from.
+/// The source of a listing's pages.
 pub trait Source {
-    /// What is listed.
+    /// The type of the listed items.
     type Item;
 
-    /// At most `limit` items of the page that `token` leads to; an empty token leads to the first.
+    /// Fetches the page of `token`, with at most `limit` items. An empty token means the first page.
     fn page(&self, limit: u32, token: &str) -> impl Future<Output = Result<Page<Self::Item>, ClientError>>;
 }
 
-/// A listing that fetches a page when the one before is used up.
+/// A listing that fetches each page when the previous one is used up.
 #[derive(Debug)]
 pub struct Pager<S: Source> {
     source: S,
-    /// How many may still be returned.
+    /// The number of items that may still be returned; `None` for no limit.
     remaining: Option<u32>,
     page: VecDeque<S::Item>,
-    /// Token of the next page; `None` after the last.
+    /// Token of the next page; `None` after the last page.
     next: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl<S: Source> Pager<S> {
     /// The next item; `None` after the last.
     ///
     /// # Errors
-    /// Those of a call. Asking again after an error asks for the same page again.
+    /// The errors of a call. After an error, the next call requests the same page again.
     pub async fn next(&mut self) -> Result<Option<S::Item>, ClientError> {
         while self.page.is_empty() && self.remaining != Some(0) {
             let Some(token) = self.next.clone() else { return Ok(None) };
@@ -57,10 +57,10 @@ impl<S: Source> Pager<S> {
         Ok(self.page.pop_front())
     }
 
-    /// All that remain.
+    /// All remaining items.
     ///
     /// # Errors
-    /// Those of a call.
+    /// The errors of a call.
     pub async fn collect(mut self) -> Result<Vec<S::Item>, ClientError> {
         let mut all = Vec::new();
         while let Some(item) = self.next().await? {
@@ -70,10 +70,10 @@ impl<S: Source> Pager<S> {
     }
 
     async fn fetch(&mut self, token: &str) -> Result<(), ClientError> {
-        let limit = self.remaining.map_or(PAGE, |remaining| remaining.min(PAGE));
+        let limit = self.remaining.map_or(MAX_PAGE_ITEMS, |remaining| remaining.min(MAX_PAGE_ITEMS));
         let page = self.source.page(limit, token).await?;
         if !page.next.is_empty() && page.next == token {
-            // It would answer the same page for ever.
+            // The server would return the same page forever.
             let message = "the server's next page is the page itself".to_owned();
             return Err(ClientError::Server { code: "internal", message });
         }

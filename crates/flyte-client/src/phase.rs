@@ -1,4 +1,4 @@
-//! Where a run or an action stands in its life.
+//! The phases of runs and actions.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,37 +6,37 @@ use std::str::FromStr;
 use flyte_idl::flyteidl2::common::ActionPhase;
 use serde::Serialize;
 
-/// Where a run or an action stands in its life.
+/// The phase of a run or an action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Something newer than this client, or not told.
+    /// The server names no phase, or one that this client does not know.
     #[default]
     Unknown,
-    /// It waits for its turn.
+    /// It waits in a queue.
     Queued,
-    /// It waits for room to run in.
+    /// It waits for resources.
     WaitingForResources,
-    /// It is about to start.
+    /// It is starting.
     Initializing,
-    /// It runs.
+    /// It is running.
     Running,
-    /// It waits for somebody to answer.
+    /// It waits for an answer from a person.
     Paused,
-    /// It has ended well.
+    /// It succeeded.
     Succeeded,
-    /// Its result was taken over from an earlier run.
+    /// Its result comes from an earlier run.
     Recovered,
-    /// It has ended with an error.
+    /// It failed.
     Failed,
-    /// Somebody has stopped it.
+    /// A person or a parent stopped it.
     Aborted,
-    /// It has taken longer than it may.
+    /// It exceeded its time limit.
     TimedOut,
 }
 
 impl Phase {
-    /// All that a server is asked for by.
+    /// All phases by which a listing can be filtered.
     pub const ALL: [Self; 10] = [
         Self::Queued,
         Self::WaitingForResources,
@@ -50,19 +50,19 @@ impl Phase {
         Self::TimedOut,
     ];
 
-    /// Whether nothing will change any more.
+    /// Whether the phase is final.
     #[must_use]
     pub fn is_over(self) -> bool {
         self.is_a_success() || matches!(self, Self::Failed | Self::Aborted | Self::TimedOut)
     }
 
-    /// Whether there are results.
+    /// Whether there are outputs.
     #[must_use]
     pub fn is_a_success(self) -> bool {
         matches!(self, Self::Succeeded | Self::Recovered)
     }
 
-    /// Its name on the command line and in JSON, as the published client has it.
+    /// The phase's name in JSON and for users, as in the published client.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -119,7 +119,7 @@ impl FromStr for Phase {
         Self::ALL
             .into_iter()
             .find(|phase| phase.name() == wanted)
-            .ok_or_else(|| format!("{text} is no phase; they are {}", Self::ALL.map(Self::name).join(", ")))
+            .ok_or_else(|| format!("{text} is not a phase; use {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_known() {
+    fn final_phases_are_known() {
         let over: Vec<_> = Phase::ALL.into_iter().filter(|phase| phase.is_over()).map(Phase::name).collect();
         assert_eq!(over, ["succeeded", "recovered", "failed", "aborted", "timed_out"]);
     }

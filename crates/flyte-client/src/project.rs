@@ -9,24 +9,24 @@ use flyte_idl::flyteidl2::project as wire;
 use flyte_idl::flyteidl2::task::Labels;
 use serde::Serialize;
 
-use crate::client::Transport;
 use crate::error::ClientError;
 use crate::pager::{Page, Pager, Source};
+use crate::transport::Transport;
 
-/// Where a project stands in its life.
+/// The state of a project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// In use.
     #[default]
     Active,
-    /// Hidden from listings unless they ask for archived projects.
+    /// Archived. Listings leave it out unless they request archived projects.
     Archived,
-    /// Made by the system.
+    /// Created by the system.
     SystemGenerated,
-    /// Made, and archived, by the system.
+    /// Created and archived by the system.
     SystemArchived,
-    /// Something newer than this client.
+    /// A state that this client does not know.
     Unknown,
 }
 
@@ -51,22 +51,22 @@ pub struct Domain {
     pub name: String,
 }
 
-/// The unit that runs, tasks and permissions belong to.
+/// A project, to which runs, tasks and permissions belong.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Project {
     /// Identifier, unique within the organization.
     pub id: String,
     /// Name for display.
     pub name: String,
-    /// What it is for.
+    /// Description.
     pub description: String,
-    /// Where it stands in its life.
+    /// State.
     pub state: State,
-    /// Its stages.
+    /// The project's domains.
     pub domains: Vec<Domain>,
     /// Free-form labels.
     pub labels: BTreeMap<String, String>,
-    /// The organization that it belongs to.
+    /// The project's organization.
     pub org: String,
 }
 
@@ -77,33 +77,33 @@ pub struct NewProject {
     pub id: String,
     /// Name for display.
     pub name: String,
-    /// What it is for.
+    /// Description.
     pub description: String,
     /// Free-form labels.
     pub labels: BTreeMap<String, String>,
 }
 
-/// Changes to a project; what is `None` stays.
+/// Changes to a project. Fields that are `None` stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Name for display.
     pub name: Option<String>,
-    /// What it is for.
+    /// Description.
     pub description: Option<String>,
-    /// All labels.
+    /// The labels, which replace all present ones.
     pub labels: Option<BTreeMap<String, String>>,
-    /// Whether it is archived.
+    /// Whether the project is archived.
     pub archived: Option<bool>,
 }
 
-/// Which projects to list, and in which order.
+/// The projects to list, and their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListOptions {
-    /// The archived ones instead of those in use.
+    /// List archived projects instead of active ones.
     pub archived: bool,
-    /// The field to sort by; empty for the time of creation.
+    /// The field to sort by; empty for the creation time.
     pub sort_by: String,
-    /// Highest value first.
+    /// Sort in descending order.
     pub descending: bool,
     /// The most projects to return; `None` for all.
     pub limit: Option<u32>,
@@ -126,31 +126,31 @@ impl<T: Transport> Projects<T> {
         Self { service, endpoint, org }
     }
 
-    /// One project.
+    /// Fetches a project.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none of that identifier.
+    /// [`ClientError::NotFound`] if it does not exist.
     pub async fn get(&self, id: &str) -> Result<Project, ClientError> {
         self.fetch(id).await.map(Project::from)
     }
 
-    /// Projects, fetched page by page as they are asked for.
+    /// Lists projects. Pages are fetched as needed.
     pub fn list(&self, options: ListOptions) -> Pager<Listing<T>> {
         let limit = options.limit;
         Pager::new(Listing { projects: self.clone(), options }, limit)
     }
 
-    /// Creates a project and returns it as the server has it.
+    /// Creates a project, and returns the server's copy of it.
     ///
     /// # Errors
-    /// [`ClientError::AlreadyExists`] where its identifier is taken.
+    /// [`ClientError::AlreadyExists`] if the identifier is in use.
     pub async fn create(&self, project: NewProject) -> Result<Project, ClientError> {
         let NewProject { id, name, description, labels } = project;
         let message = wire::Project {
             id: id.clone(),
             name,
             description,
-            labels: written(labels).into(),
+            labels: to_wire_labels(labels).into(),
             org: self.org.clone().unwrap_or_default(),
             ..Default::default()
         };
@@ -159,14 +159,14 @@ impl<T: Transport> Projects<T> {
         self.get(&id).await
     }
 
-    /// Changes a project and returns it as the server has it. What another client changes at the same time
-    /// may be overwritten: the protocol has no versions.
+    /// Changes a project, and returns the server's copy of it. A concurrent change of another client may be overwritten, because the
+    /// protocol has no versions.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none of that identifier.
+    /// [`ClientError::NotFound`] if it does not exist.
     pub async fn update(&self, id: &str, changes: Changes) -> Result<Project, ClientError> {
         let mut project = self.fetch(id).await?;
-        // A request that names domains is refused by the published server.
+        // The published server refuses requests that name domains.
         project.domains.clear();
         if let Some(name) = changes.name {
             project.name = name;
@@ -175,7 +175,7 @@ impl<T: Transport> Projects<T> {
             project.description = description;
         }
         if let Some(labels) = changes.labels {
-            project.labels = written(labels).into();
+            project.labels = to_wire_labels(labels).into();
         }
         if let Some(archived) = changes.archived {
             let state = if archived { wire::ProjectState::Archived } else { wire::ProjectState::Active };
@@ -192,7 +192,7 @@ impl<T: Transport> Projects<T> {
         let answer = self.service.get_project(request).await.map_err(|error| self.error(error))?;
         answer.into_owned().project.into_option().ok_or_else(|| ClientError::Server {
             code: "internal",
-            message: format!("the server answered without the project {id}"),
+            message: format!("the server's answer does not contain the project {id}"),
         })
     }
 
@@ -201,7 +201,7 @@ impl<T: Transport> Projects<T> {
     }
 }
 
-/// Projects that a listing is of.
+/// The source of a listing of projects.
 pub struct Listing<T> {
     projects: Projects<T>,
     options: ListOptions,
@@ -254,7 +254,7 @@ impl From<wire::Project> for Project {
     }
 }
 
-fn written(labels: BTreeMap<String, String>) -> Labels {
+fn to_wire_labels(labels: BTreeMap<String, String>) -> Labels {
     Labels { values: labels.into_iter().collect(), ..Default::default() }
 }
 

@@ -1,4 +1,4 @@
-//! Calls of any method, asked and answered in encoded messages: for callers that know messages by their names only.
+//! Calls of any method with encoded messages, for callers that do not have the message types.
 
 use buffa::Message as _;
 use buffa_types::google::protobuf::__buffa::view::EmptyView;
@@ -8,8 +8,8 @@ use connectrpc::client::{self, CallOptions, ClientConfig, ServerStream};
 use connectrpc::{Spec, StreamType};
 use flyte_config::Endpoint;
 
-use crate::client::Transport;
 use crate::error::ClientError;
+use crate::transport::Transport;
 
 /// Calls of methods by their names.
 #[derive(Clone)]
@@ -24,11 +24,11 @@ impl<T: Transport> RawCalls<T> {
         Self { transport, config, endpoint }
     }
 
-    /// Calls `procedure`, such as `/flyteidl2.task.TaskService/ListTasks`, with an encoded message, and returns the encoded
-    /// answer. `options` holds headers and limits of this call alone.
+    /// Calls `procedure` (for example `/flyteidl2.task.TaskService/ListTasks`) with an encoded message, and returns the encoded
+    /// answer. `options` has headers and limits for this call only.
     ///
     /// # Errors
-    /// [`ClientError::InvalidArgument`] where the request is no message; those of a call.
+    /// [`ClientError::InvalidArgument`] if the request is not an encoded message, and the errors of a call.
     pub async fn unary(
         &self,
         procedure: &'static str,
@@ -48,10 +48,10 @@ impl<T: Transport> RawCalls<T> {
         Ok(answer.into_view().into_bytes())
     }
 
-    /// Calls a `procedure` that answers with a stream of messages.
+    /// Calls a `procedure` that returns a stream of messages.
     ///
     /// # Errors
-    /// Those of [`unary`](Self::unary).
+    /// The errors of [`unary`](Self::unary).
     pub async fn stream(
         &self,
         procedure: &'static str,
@@ -66,7 +66,7 @@ impl<T: Transport> RawCalls<T> {
     }
 }
 
-/// Encoded messages, as they arrive.
+/// A stream of encoded messages.
 pub struct RawStream<T: Transport> {
     stream: ServerStream<T::ResponseBody, EmptyView<'static>>,
     endpoint: Endpoint,
@@ -79,7 +79,7 @@ where
     /// The next message; `None` after the last.
     ///
     /// # Errors
-    /// Those of a call; the stream has ended then.
+    /// The errors of a call. After an error, the stream has ended.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         let message = self.stream.message::<Empty>().await;
         let message = message.map_err(|error| ClientError::from_connect(error, &self.endpoint))?;
@@ -87,10 +87,10 @@ where
     }
 }
 
-/// A message that knows none of its fields and so keeps all of them as they are.
+/// Decodes a message without fields, which keeps all fields as unknown ones.
 fn message(mut encoded: &[u8]) -> Result<Empty, ClientError> {
     Empty::decode(&mut encoded).map_err(|error| ClientError::InvalidArgument {
-        message: format!("it is no encoded message: {error}"),
+        message: format!("it is not an encoded message: {error}"),
     })
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_sent_as_it_is() {
+    fn a_message_is_unchanged() {
         // Field 1 "ada", field 2 = 300, field 3 a fixed64, field 4 empty, field 1 again.
         let encoded = b"\x0a\x03ada\x10\xac\x02\x19\x01\x02\x03\x04\x05\x06\x07\x08\x22\x00\x0a\x01b";
         assert_eq!(message(encoded).unwrap().encode_to_vec(), encoded);

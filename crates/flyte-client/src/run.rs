@@ -1,4 +1,4 @@
-//! Runs: tasks that were started, with all that they called.
+//! Runs: tasks that were started, and all the tasks that they called.
 
 use std::collections::BTreeMap;
 
@@ -14,56 +14,56 @@ use flyte_idl::flyteidl2::workflow::create_run_request as create;
 use serde::Serialize;
 
 use crate::action::{Action, ActionDetails, ActionId, ROOT, RunId, answered};
-use crate::client::Transport;
 use crate::data::Inputs;
 use crate::error::ClientError;
 use crate::listing::{self, equal};
 use crate::pager::{Page, Pager, Source};
 use crate::phase::Phase;
-use crate::place::Place;
+use crate::project_domain::ProjectDomain;
 use crate::task::{Spec, TaskId};
+use crate::transport::Transport;
 
-/// A run and where it stands.
+/// A run and its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Run {
-    /// Its name, unique in its project and domain.
+    /// The run's name, unique in its project and domain.
     pub name: String,
-    /// Where it is.
+    /// The run's project and domain.
     #[serde(flatten)]
-    pub place: Place,
-    /// Full name of its task.
+    pub project_domain: ProjectDomain,
+    /// Full name of the run's task.
     pub task: String,
     /// The task's version.
     pub version: String,
-    /// Where it stands.
+    /// The run's phase.
     pub phase: Phase,
-    /// How many times its own action was started.
+    /// The number of attempts of the root action.
     pub attempts: u32,
-    /// When it was made, Unix time in seconds.
+    /// The creation time, Unix time in seconds.
     pub started_at: Option<i64>,
-    /// When it ended, Unix time in seconds.
+    /// The end time, Unix time in seconds.
     pub ended_at: Option<i64>,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     pub duration_ms: Option<u64>,
-    /// Who started it, as people call them.
+    /// The name of the person or machine that started the run.
     pub created_by: String,
-    /// What it is labelled with.
+    /// The run's labels.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Run {
-    /// Which run this is.
+    /// The run's identifier.
     #[must_use]
     pub fn id(&self) -> RunId {
-        RunId::new(self.place.clone(), &self.name)
+        RunId::new(self.project_domain.clone(), &self.name)
     }
 
-    /// The run whose own action is this.
+    /// The run with this root action.
     #[must_use]
     pub fn of(action: Action, labels: BTreeMap<String, String>) -> Self {
         Self {
             name: action.run,
-            place: action.place,
+            project_domain: action.project_domain,
             task: action.task,
             version: action.version,
             phase: action.phase,
@@ -77,75 +77,75 @@ impl Run {
     }
 }
 
-/// All about a run.
+/// The details of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RunDetails {
     /// The run.
     #[serde(flatten)]
     pub run: Run,
-    /// Its own action in detail.
+    /// The details of the root action.
     pub action: ActionDetails,
-    /// Environment variables that its tasks are given.
+    /// The environment variables of the run's tasks.
     pub env: BTreeMap<String, String>,
 }
 
-/// Which runs to list, newest first.
+/// The runs to list, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListOptions {
-    /// Those in one of these phases; all where it is empty.
+    /// Runs in one of these phases; empty for all phases.
     pub phases: Vec<Phase>,
-    /// Those of this task.
+    /// Runs of this task.
     pub task: Option<String>,
-    /// Those of this version of the task.
+    /// Runs of this version of the task.
     pub version: Option<String>,
-    /// Those with these labels.
+    /// Runs with these labels.
     pub labels: BTreeMap<String, String>,
-    /// Those that this subject has started.
+    /// Runs that this subject started.
     pub created_by: Option<String>,
-    /// The most to return; `None` for all.
+    /// The most runs to return; `None` for all.
     pub limit: Option<u32>,
 }
 
-/// What a run is of.
+/// The task of a new run.
 #[derive(Clone, Debug)]
 pub enum Program {
-    /// A task that is deployed.
+    /// A deployed task.
     Deployed(TaskId),
-    /// A task as it is here.
+    /// A task with this specification, which is not deployed.
     Spec(Box<Spec>),
 }
 
 /// A run to start.
 #[derive(Clone, Debug)]
 pub struct NewRun {
-    /// Where.
-    pub place: Place,
-    /// Its name; the server makes one where there is none.
+    /// The project and domain.
+    pub project_domain: ProjectDomain,
+    /// The name; `None` lets the server choose one.
     pub name: Option<String>,
-    /// What is run.
+    /// The task.
     pub program: Program,
-    /// What it is given.
+    /// The inputs.
     pub inputs: Inputs,
-    /// How it is run.
+    /// The options.
     pub options: RunOptions,
 }
 
-/// How a run is run.
+/// The options of a new run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Environment variables for its tasks.
+    /// Environment variables for the tasks.
     pub env: BTreeMap<String, String>,
-    /// What it is labelled with.
+    /// The run's labels.
     pub labels: BTreeMap<String, String>,
-    /// Whether its tasks may run where they can be interrupted; `None` as they are defined.
+    /// Whether the tasks may run on interruptible machines; `None` for the tasks' own setting.
     pub interruptible: Option<bool>,
-    /// Compute again what a cache has.
+    /// Ignore and replace cached results.
     pub overwrite_cache: bool,
-    /// The queue it waits in; empty for the default one.
+    /// The queue; empty for the default one.
     pub queue: String,
-    /// Where its tasks put large data; empty for the server's place.
+    /// The storage prefix for the tasks' large data; empty for the server's default.
     pub raw_data_prefix: String,
-    /// How many of its actions run at a time; 0 as the server has it.
+    /// The most concurrent actions; 0 for the server's default.
     pub max_action_concurrency: u32,
 }
 
@@ -171,20 +171,20 @@ impl<T: Transport> Runs<T> {
     /// Starts a run.
     ///
     /// # Errors
-    /// [`ClientError::AlreadyExists`] where its name is taken, [`ClientError::NotFound`] where its task is not deployed,
-    /// [`ClientError::InvalidArgument`] where the inputs are not what the task takes.
+    /// [`ClientError::AlreadyExists`] if the name is in use, [`ClientError::NotFound`] if the task is not deployed,
+    /// [`ClientError::InvalidArgument`] if the inputs do not match the task.
     pub async fn create(&self, new: NewRun) -> Result<Run, ClientError> {
         let org = self.org.as_deref();
-        let place = new.place.identifier(org);
-        let named = new.name.map(|name| RunId::new(new.place, name).identifier(org));
-        let inputs = match self.upload(&place, named.as_ref(), &new.program, &new.inputs).await? {
+        let project_domain = new.project_domain.identifier(org);
+        let named = new.name.map(|name| RunId::new(new.project_domain, name).identifier(org));
+        let inputs = match self.upload(&project_domain, named.as_ref(), &new.program, &new.inputs).await? {
             Some(uploaded) => create::InputWrapper::OffloadedInputData(Box::new(uploaded)),
             None => create::InputWrapper::Inputs(Box::new(new.inputs.0)),
         };
         let request = wire::CreateRunRequest {
             id: Some(match named {
                 Some(id) => create::Id::RunId(Box::new(id)),
-                None => create::Id::ProjectId(Box::new(place)),
+                None => create::Id::ProjectId(Box::new(project_domain)),
             }),
             task: Some(match new.program {
                 Program::Deployed(task) => create::Task::TaskId(Box::new(task.identifier(org))),
@@ -198,15 +198,15 @@ impl<T: Transport> Runs<T> {
         let answer = self.service.create_run(request).await.map_err(|error| self.error(error))?;
         answer.into_owned().run.into_option().map(Run::from).ok_or_else(|| ClientError::Server {
             code: "internal",
-            message: "the server answered without the run".to_owned(),
+            message: "the server's answer contains no run".to_owned(),
         })
     }
 
-    /// Puts the inputs where the run's tasks read them, as the published client does; `None` where the server takes them only
-    /// with the run itself.
+    /// Uploads the inputs to where the run's tasks read them, like the published client. `None` if the server accepts inputs only in
+    /// the request that creates the run.
     async fn upload(
         &self,
-        place: &ProjectIdentifier,
+        project_domain: &ProjectIdentifier,
         run: Option<&RunIdentifier>,
         program: &Program,
         inputs: &Inputs,
@@ -215,7 +215,7 @@ impl<T: Transport> Runs<T> {
         let request = dataproxy::UploadInputsRequest {
             id: Some(match run {
                 Some(run) => Id::RunId(Box::new(run.clone())),
-                None => Id::ProjectId(Box::new(place.clone())),
+                None => Id::ProjectId(Box::new(project_domain.clone())),
             }),
             task: Some(match program {
                 Program::Deployed(task) => Task::TaskId(Box::new(task.identifier(self.org.as_deref()))),
@@ -231,10 +231,10 @@ impl<T: Transport> Runs<T> {
         }
     }
 
-    /// One run.
+    /// Fetches a run.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none of that name.
+    /// [`ClientError::NotFound`] if it does not exist.
     pub async fn get(&self, id: &RunId) -> Result<RunDetails, ClientError> {
         let run_id = id.identifier(self.org.as_deref()).into();
         let request = wire::GetRunDetailsRequest { run_id, ..Default::default() };
@@ -242,7 +242,7 @@ impl<T: Transport> Runs<T> {
         let details = answer.into_owned().details.into_option().unwrap_or_default();
         let spec = details.run_spec.into_option().unwrap_or_default();
         let mut action = answered(details.action.into_option())?;
-        // A run's details may leave out why its action failed; the action's own do not.
+        // The details of a run may lack the error of its action. The action's own details have it.
         if action.action.phase.is_over() && !action.action.phase.is_a_success() && action.error.is_none() {
             let request = wire::GetActionDetailsRequest {
                 action_id: ActionId { run: id.clone(), name: ROOT.to_owned() }
@@ -263,16 +263,16 @@ impl<T: Transport> Runs<T> {
         })
     }
 
-    /// The runs of a project and domain, newest first, fetched page by page as they are asked for.
-    pub fn list(&self, place: Place, options: ListOptions) -> Pager<Listing<T>> {
+    /// Lists the runs of a project and domain, newest first. Pages are fetched as needed.
+    pub fn list(&self, project_domain: ProjectDomain, options: ListOptions) -> Pager<Listing<T>> {
         let limit = options.limit;
-        Pager::new(Listing { runs: self.clone(), place, options }, limit)
+        Pager::new(Listing { runs: self.clone(), project_domain, options }, limit)
     }
 
-    /// Stops a run with all its actions. What is over stays as it is.
+    /// Stops a run and all its actions. Actions that have ended stay unchanged.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none of that name.
+    /// [`ClientError::NotFound`] if it does not exist.
     pub async fn abort(&self, id: &RunId, reason: &str) -> Result<(), ClientError> {
         let request = wire::AbortRunRequest {
             run_id: id.identifier(self.org.as_deref()).into(),
@@ -288,10 +288,10 @@ impl<T: Transport> Runs<T> {
     }
 }
 
-/// Runs that a listing is of.
+/// The source of a listing of runs.
 pub struct Listing<T> {
     runs: Runs<T>,
-    place: Place,
+    project_domain: ProjectDomain,
     options: ListOptions,
 }
 
@@ -310,10 +310,10 @@ impl<T: Transport> Source for Listing<T> {
             filters.extend(value.as_ref().map(|value| equal(field, value)));
         }
         filters.extend(options.labels.iter().map(|(name, value)| equal(&format!("labels.{name}"), value)));
-        let place = self.place.identifier(self.runs.org.as_deref());
+        let project_domain = self.project_domain.identifier(self.runs.org.as_deref());
         let request = wire::ListRunsRequest {
             request: listing::page(limit, token, filters, false).into(),
-            scope_by: Some(wire::list_runs_request::ScopeBy::ProjectId(Box::new(place))),
+            scope_by: Some(wire::list_runs_request::ScopeBy::ProjectId(Box::new(project_domain))),
             ..Default::default()
         };
         let answer = self.runs.service.list_runs(request).await;

@@ -11,22 +11,22 @@ use flyte_idl::flyteidl2::task as wire;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::client::Transport;
 use crate::error::ClientError;
-use crate::listing::{self, equal, moment, somebody};
+use crate::listing::{self, equal, principal_name, unix_time};
 use crate::literal;
 use crate::pager::{Page, Pager, Source};
-use crate::place::Place;
+use crate::project_domain::ProjectDomain;
+use crate::transport::Transport;
 use crate::types;
 
 /// Which task, in which version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskId {
-    /// Where it is.
-    pub place: Place,
-    /// Its full name, such as `env.main`.
+    /// The task's project and domain.
+    pub project_domain: ProjectDomain,
+    /// The task's full name, for example `env.main`.
     pub name: String,
-    /// Its version.
+    /// The task's version.
     pub version: String,
 }
 
@@ -34,8 +34,8 @@ impl TaskId {
     pub(crate) fn identifier(&self, org: Option<&str>) -> wire::TaskIdentifier {
         wire::TaskIdentifier {
             org: org.unwrap_or_default().to_owned(),
-            project: self.place.project.clone(),
-            domain: self.place.domain.clone(),
+            project: self.project_domain.project.clone(),
+            domain: self.project_domain.domain.clone(),
             name: self.name.clone(),
             version: self.version.clone(),
             ..Default::default()
@@ -46,92 +46,92 @@ impl TaskId {
 /// A task in one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Task {
-    /// Its full name, such as `env.main`.
+    /// The task's full name, for example `env.main`.
     pub name: String,
-    /// Its version.
+    /// The task's version.
     pub version: String,
-    /// Where it is.
+    /// The task's project and domain.
     #[serde(flatten)]
-    pub place: Place,
-    /// Its name for people.
+    pub project_domain: ProjectDomain,
+    /// The task's name for display.
     pub short_name: String,
-    /// The environment that it belongs to.
+    /// The task's environment.
     pub environment: String,
-    /// What it does, in a line.
+    /// A one-line description.
     pub description: String,
-    /// When it was deployed, Unix time in seconds.
+    /// The deployment time, Unix time in seconds.
     pub deployed_at: Option<i64>,
-    /// Who deployed it, as people call them.
+    /// The name of the person or machine that deployed the task.
     pub deployed_by: String,
 }
 
 impl Task {
-    /// Which task this is.
+    /// The task's identifier.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        let Self { place, name, version, .. } = self;
-        TaskId { place: place.clone(), name: name.clone(), version: version.clone() }
+        let Self { project_domain, name, version, .. } = self;
+        TaskId { project_domain: project_domain.clone(), name: name.clone(), version: version.clone() }
     }
 }
 
-/// Something that a task takes or returns.
+/// An input or output of a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Variable {
-    /// Its name.
+    /// The variable's name.
     pub name: String,
-    /// Its type, in words of Python.
+    /// The variable's type in Python notation.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// What it is.
+    /// The variable's description.
     pub description: String,
-    /// Whether it must be given.
+    /// Whether a value is required.
     pub required: bool,
-    /// What it is where it is not given.
+    /// The default value.
     pub default: Option<Value>,
-    /// Whether it is a list.
+    /// Whether the type is a list.
     #[serde(skip)]
     pub is_list: bool,
-    /// The only texts that it can be; empty where it can be any.
+    /// The allowed texts of an enum; empty for other types.
     #[serde(skip)]
     pub choices: Vec<String>,
-    /// Its type as the server has it.
+    /// The type in the server's representation.
     #[serde(skip)]
     pub(crate) literal_type: LiteralType,
-    /// What it is where it is not given, as the server has it.
+    /// The default value in the server's representation.
     #[serde(skip)]
     pub(crate) default_literal: Option<Literal>,
 }
 
-/// All about a task in one version.
+/// The details of a task in one version.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TaskDetails {
     /// The task.
     #[serde(flatten)]
     pub task: Task,
-    /// What it does.
+    /// The documentation, for example the docstring of the function.
     pub documentation: String,
-    /// Its kind, such as `python`.
+    /// The task type, for example `python`.
     #[serde(rename = "type")]
     pub task_type: String,
-    /// The image of its container; empty where it has none.
+    /// The container image; empty without a container.
     pub image: String,
-    /// How many times it is tried again after an error of its own.
+    /// The number of retries after an error of the task's code.
     pub retries: u32,
-    /// What it takes.
+    /// The inputs.
     pub inputs: Vec<Variable>,
-    /// What it returns.
+    /// The outputs.
     pub outputs: Vec<Variable>,
 }
 
-/// What a task is made of: its template, its interface and its defaults.
+/// The specification of a task: its template, its interface and its defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spec(pub(crate) wire::TaskSpec);
 
 impl Spec {
-    /// A `flyteidl2.task.TaskSpec` as it was encoded.
+    /// Decodes a `flyteidl2.task.TaskSpec`.
     ///
     /// # Errors
-    /// What makes it none, in words.
+    /// The reason why the bytes are not an encoded specification.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         wire::TaskSpec::decode_from_slice(bytes).map(Self).map_err(|error| error.to_string())
     }
@@ -149,28 +149,28 @@ impl Spec {
     }
 }
 
-/// What starts a task by itself.
+/// A trigger, which starts a task automatically, for example on a schedule.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trigger(wire::TaskTrigger);
 
 impl Trigger {
-    /// A `flyteidl2.task.TaskTrigger` as it was encoded.
+    /// Decodes a `flyteidl2.task.TaskTrigger`.
     ///
     /// # Errors
-    /// What makes it none, in words.
+    /// The reason why the bytes are not an encoded trigger.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         wire::TaskTrigger::decode_from_slice(bytes).map(Self).map_err(|error| error.to_string())
     }
 }
 
-/// Which tasks to list, in their latest version unless the server has another view.
+/// Which tasks to list. Without a name, servers list the latest version of each task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListOptions {
-    /// All versions of the task of this full name.
+    /// Lists all versions of the task with this full name.
     pub name: Option<String>,
-    /// Only tasks that are meant to be started by people.
+    /// Lists only entry points: tasks that people start.
     pub entrypoints: bool,
-    /// The most to return; `None` for all.
+    /// The maximum number of tasks; `None` for all.
     pub limit: Option<u32>,
 }
 
@@ -187,42 +187,43 @@ impl<T: Transport> Tasks<T> {
         Self { service, endpoint, org }
     }
 
-    /// One task in one version.
+    /// Returns one task in one version.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none.
+    /// [`ClientError::NotFound`] if the task does not exist in this version.
     pub async fn get(&self, id: &TaskId) -> Result<TaskDetails, ClientError> {
         let task_id = id.identifier(self.org.as_deref()).into();
         let request = wire::GetTaskDetailsRequest { task_id, ..Default::default() };
         let answer = self.service.get_task_details(request).await.map_err(|error| self.error(error))?;
         answer.into_owned().details.into_option().map(TaskDetails::from).ok_or_else(|| ClientError::Server {
             code: "internal",
-            message: format!("the server answered without the task {}", id.name),
+            message: format!("the server's answer does not contain the task {}", id.name),
         })
     }
 
-    /// Which version of a task was deployed last.
+    /// Finds the version of a task that was deployed last.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is no such task.
-    pub async fn latest(&self, place: &Place, name: &str) -> Result<TaskId, ClientError> {
+    /// [`ClientError::NotFound`] if the task does not exist.
+    pub async fn latest(&self, project_domain: &ProjectDomain, name: &str) -> Result<TaskId, ClientError> {
         let options = ListOptions { name: Some(name.to_owned()), limit: Some(1), ..ListOptions::default() };
-        let found = self.list(place.clone(), options).next().await?;
-        found
-            .map(|task| task.id())
-            .ok_or_else(|| ClientError::NotFound { message: format!("there is no task {name} in {place}") })
+        let found = self.list(project_domain.clone(), options).next().await?;
+        found.map(|task| task.id()).ok_or_else(|| ClientError::NotFound {
+            message: format!("there is no task {name} in {project_domain}"),
+        })
     }
 
-    /// The tasks of a project and domain, those that were deployed last first, fetched page by page as they are asked for.
-    pub fn list(&self, place: Place, options: ListOptions) -> Pager<Listing<T>> {
+    /// Lists the tasks of a project and domain, the last deployed first. Pages are fetched on demand.
+    pub fn list(&self, project_domain: ProjectDomain, options: ListOptions) -> Pager<Listing<T>> {
         let limit = options.limit;
-        Pager::new(Listing { tasks: self.clone(), place, options }, limit)
+        Pager::new(Listing { tasks: self.clone(), project_domain, options }, limit)
     }
 
-    /// Deploys a task with its triggers. Deploying the same again changes nothing.
+    /// Deploys a task with its triggers. A second deployment of the same content changes nothing.
     ///
     /// # Errors
-    /// [`ClientError::AlreadyExists`] where the version is there already (with other content, unless the server is strict).
+    /// [`ClientError::AlreadyExists`] if the version exists with other content. A strict server also returns it for the same
+    /// content.
     pub async fn deploy(&self, id: &TaskId, spec: Spec, triggers: Vec<Trigger>) -> Result<(), ClientError> {
         let request = wire::DeployTaskRequest {
             task_id: id.identifier(self.org.as_deref()).into(),
@@ -239,10 +240,10 @@ impl<T: Transport> Tasks<T> {
     }
 }
 
-/// Tasks that a listing is of.
+/// The source of a list of tasks.
 pub struct Listing<T> {
     tasks: Tasks<T>,
-    place: Place,
+    project_domain: ProjectDomain,
     options: ListOptions,
 }
 
@@ -252,14 +253,14 @@ impl<T: Transport> Source for Listing<T> {
     async fn page(&self, limit: u32, token: &str) -> Result<Page<Task>, ClientError> {
         use wire::list_tasks_request::{KnownFilter, ScopeBy, known_filter};
         let filters = self.options.name.iter().map(|name| equal("name", name)).collect();
-        let place = self.place.identifier(self.tasks.org.as_deref());
+        let project_domain = self.project_domain.identifier(self.tasks.org.as_deref());
         let entrypoints = self.options.entrypoints.then(|| KnownFilter {
             filter_by: Some(known_filter::FilterBy::IsEntrypoint(true)),
             ..Default::default()
         });
         let request = wire::ListTasksRequest {
             request: listing::page(limit, token, filters, false).into(),
-            scope_by: Some(ScopeBy::ProjectId(Box::new(place))),
+            scope_by: Some(ScopeBy::ProjectId(Box::new(project_domain))),
             known_filters: entrypoints.into_iter().collect(),
             ..Default::default()
         };
@@ -278,12 +279,12 @@ impl Task {
         Self {
             name: id.name,
             version: id.version,
-            place: Place::new(id.project, id.domain),
+            project_domain: ProjectDomain::new(id.project, id.domain),
             short_name: metadata.short_name,
             environment: metadata.environment_name,
             description: metadata.short_description,
-            deployed_at: moment(metadata.deployed_at),
-            deployed_by: somebody(metadata.deployed_by.into_option()),
+            deployed_at: unix_time(metadata.deployed_at),
+            deployed_by: principal_name(metadata.deployed_by.into_option()),
         }
     }
 }
@@ -345,7 +346,7 @@ fn variables(map: Option<VariableMap>) -> Vec<Variable> {
         let literal_type = variable.r#type.into_option().unwrap_or_default();
         Variable {
             name: entry.key,
-            type_name: types::words(&literal_type),
+            type_name: types::python_name(&literal_type),
             description: variable.description,
             required: true,
             default: None,

@@ -1,4 +1,4 @@
-//! A server in a test that answers as it is told.
+//! A fake server for tests.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,19 +11,20 @@ use connectrpc::client::{ClientBody, ServiceTransport};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 
-use crate::client::{Client, Transport};
+use crate::client::Client;
+use crate::transport::Transport;
 
 type Handler = Box<dyn Fn(&[u8]) -> Result<Answer, ErrorCode> + Send + Sync>;
 
-/// What is answered: one message, or a stream of them.
+/// An answer: one message, or a stream of messages.
 pub(crate) enum Answer {
     One(Vec<u8>),
     Stream(Vec<Vec<u8>>),
-    /// A stream whose connection breaks.
+    /// A stream whose connection breaks after these messages.
     Cut(Vec<Vec<u8>>),
-    /// A stream that ends with an error.
+    /// A stream that ends with an error after these messages.
     Failed(Vec<Vec<u8>>, ErrorCode),
-    /// Nothing for as long as it is waited for.
+    /// No answer.
     Never,
 }
 
@@ -33,7 +34,7 @@ impl Answer {
     }
 }
 
-/// What is answered to which call; calls are counted.
+/// A server with a handler for each method. It records the calls.
 #[derive(Clone, Default)]
 pub(crate) struct Server {
     /// The `Date` of each answer.
@@ -43,7 +44,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers calls of a method, such as `flyteidl2.workflow.RunService/GetRunDetails`.
+    /// Sets the handler of a method, for example `flyteidl2.workflow.RunService/GetRunDetails`.
     pub(crate) fn on<M: Message + Default>(
         self,
         method: &str,
@@ -54,7 +55,7 @@ impl Server {
         self
     }
 
-    /// A client of it, of the organization `acme`.
+    /// A client of this server in the organization `acme`.
     pub(crate) fn client(&self) -> Client<impl Transport> {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<ClientBody>| {
@@ -110,7 +111,7 @@ impl Server {
     }
 }
 
-/// A message in the framing of streams.
+/// Frames a message of a stream (Connect protocol).
 fn envelope(flags: u8, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[flags], &length[..], message].concat()

@@ -1,4 +1,5 @@
-//! Trust rules: whose OpenID Connect tokens are exchanged for ours (RFC 8693), so that CI needs no key.
+//! Trust rules of workload identity federation: the server exchanges OpenID Connect tokens of other issuers for its own tokens
+//! (RFC 8693), so that CI jobs need no API key.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,54 +10,54 @@ use flyte_idl::flyteauth as wire;
 use serde::Serialize;
 
 use crate::access::{Access, seconds, time};
-use crate::client::Transport;
 use crate::error::ClientError;
+use crate::transport::Transport;
 
-/// A rule: tokens of an issuer, for an audience, whose claims match, may do this.
+/// A trust rule. It grants access to tokens of an issuer that have this audience and matching claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Trust {
-    /// Its name.
+    /// The rule's name.
     pub name: String,
-    /// `iss` of the tokens, exactly.
+    /// The tokens' issuer (`iss`), compared exactly.
     pub issuer: String,
-    /// `aud` that the tokens must have, exactly.
+    /// The tokens' audience (`aud`), compared exactly.
     pub audience: String,
-    /// Claims that the tokens must have. In a pattern, `*` stands for any characters but `/`, and `**` for any.
+    /// Patterns of claims that the tokens must have. `*` matches any characters except `/`, and `**` matches any characters.
     pub claims: BTreeMap<String, String>,
-    /// What the holder may do.
+    /// The access that the rule grants.
     pub access: Access,
-    /// How long the tokens that the server gives live, in seconds; `None` for the server's default.
+    /// The lifetime of the tokens that the server issues, in seconds; `None` for the server's default.
     pub token_lifetime: Option<i64>,
-    /// Where the issuer's keys are; empty where its discovery document tells.
+    /// The URL of the issuer's JWKS; empty if the issuer's discovery document has it.
     pub jwks_uri: String,
-    /// Who made it.
+    /// The subject that created the rule.
     pub created_by: String,
-    /// E-mail address of the person who made it; empty where none is known.
+    /// The e-mail address of the person who created the rule; empty if unknown.
     pub created_by_email: String,
-    /// Name of who made it; empty where none is known.
+    /// The name of the person or machine that created the rule; empty if unknown.
     pub created_by_name: String,
-    /// When it was made, Unix time in seconds.
+    /// The creation time, Unix time in seconds.
     pub created_at: Option<i64>,
-    /// When it last gave a token, Unix time in seconds, exact to a minute; `None` where it never did.
+    /// The time at which the rule was last used to issue a token, Unix time in seconds, exact to a minute; `None` if never.
     pub last_used_at: Option<i64>,
 }
 
-/// A rule to create.
+/// A trust rule to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewTrust {
-    /// Its name.
+    /// The rule's name.
     pub name: String,
-    /// `iss` of the tokens, exactly.
+    /// The tokens' issuer (`iss`), compared exactly.
     pub issuer: String,
-    /// `aud` that the tokens must have, exactly.
+    /// The tokens' audience (`aud`), compared exactly.
     pub audience: String,
     /// Patterns of claims that the tokens must have.
     pub claims: BTreeMap<String, String>,
-    /// What the holder may do.
+    /// The access that the rule grants.
     pub access: Access,
-    /// How long the tokens that the server gives live, in whole seconds; `None` for the server's default.
+    /// The lifetime of the tokens that the server issues, in whole seconds; `None` for the server's default.
     pub token_lifetime: Option<Duration>,
-    /// Where the issuer's keys are; empty where its discovery document tells.
+    /// The URL of the issuer's JWKS; empty if the issuer's discovery document has it.
     pub jwks_uri: String,
 }
 
@@ -72,11 +73,10 @@ impl<T: Transport> Trusts<T> {
         Self { service, endpoint }
     }
 
-    /// Creates a rule and returns it as the server has it.
+    /// Creates a rule and returns it as the server stored it.
     ///
     /// # Errors
-    /// [`ClientError::AlreadyExists`] where its name is taken, [`ClientError::InvalidArgument`] where the server takes
-    /// it for no rule.
+    /// [`ClientError::AlreadyExists`] if a rule has this name, [`ClientError::InvalidArgument`] if the server rejects the rule.
     pub async fn create(&self, new: NewTrust) -> Result<Trust, ClientError> {
         let trust = wire::Trust {
             name: new.name,
@@ -93,30 +93,30 @@ impl<T: Transport> Trusts<T> {
         answered(answer.into_owned().trust.into_option())
     }
 
-    /// One rule.
+    /// Returns one rule.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none of that name.
+    /// [`ClientError::NotFound`] if the rule does not exist.
     pub async fn get(&self, name: &str) -> Result<Trust, ClientError> {
         let request = wire::GetTrustRequest { name: name.to_owned(), ..Default::default() };
         let answer = self.service.get_trust(request).await.map_err(|error| self.error(error))?;
         answered(answer.into_owned().trust.into_option())
     }
 
-    /// All rules, by name. A server has few of them: they come in one answer.
+    /// Lists all rules, sorted by name. A server has few rules, so one answer contains them all.
     ///
     /// # Errors
-    /// Those of a call.
+    /// The error of the call.
     pub async fn list(&self) -> Result<Vec<Trust>, ClientError> {
         let answer = self.service.list_trusts(wire::ListTrustsRequest::default()).await;
         let answer = answer.map_err(|error| self.error(error))?.into_owned();
         Ok(answer.trusts.into_iter().map(Trust::from).collect())
     }
 
-    /// Deletes a rule. It gives no more tokens, and those that it gave work no longer.
+    /// Deletes a rule. The server then rejects the tokens that it issued under the rule, and issues no more of them.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is none of that name.
+    /// [`ClientError::NotFound`] if the rule does not exist.
     pub async fn delete(&self, name: &str) -> Result<(), ClientError> {
         let request = wire::DeleteTrustRequest { name: name.to_owned(), ..Default::default() };
         self.service.delete_trust(request).await.map_err(|error| self.error(error))?;
@@ -131,7 +131,7 @@ impl<T: Transport> Trusts<T> {
 fn answered(trust: Option<wire::Trust>) -> Result<Trust, ClientError> {
     trust.map(Trust::from).ok_or_else(|| ClientError::Server {
         code: "internal",
-        message: "the server answered without the rule".to_owned(),
+        message: "the server's answer contains no rule".to_owned(),
     })
 }
 

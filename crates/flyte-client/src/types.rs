@@ -1,15 +1,15 @@
-//! Types of inputs and outputs, in the words of Python.
+//! The types of inputs and outputs, in Python notation.
 
 use flyte_idl::flyteidl2::core::blob_type::BlobDimensionality;
 use flyte_idl::flyteidl2::core::literal_type::Type;
 use flyte_idl::flyteidl2::core::{LiteralType, SimpleType};
 
-/// A type as its author would write it, such as `list[int]` or `str | None`.
-pub(crate) fn words(literal_type: &LiteralType) -> String {
+/// Writes a type in Python notation, for example `list[int]` or `str | None`.
+pub(crate) fn python_name(literal_type: &LiteralType) -> String {
     match &literal_type.r#type {
-        Some(Type::Simple(simple)) => simple_words(simple.as_known(), literal_type),
-        Some(Type::CollectionType(item)) => format!("list[{}]", words(item)),
-        Some(Type::MapValueType(value)) => format!("dict[str, {}]", words(value)),
+        Some(Type::Simple(simple)) => simple_name(simple.as_known(), literal_type),
+        Some(Type::CollectionType(item)) => format!("list[{}]", python_name(item)),
+        Some(Type::MapValueType(value)) => format!("dict[str, {}]", python_name(value)),
         Some(Type::Blob(blob)) => match blob.dimensionality.as_known() {
             Some(BlobDimensionality::MULTIPART) => "Dir".to_owned(),
             _ => "File".to_owned(),
@@ -18,14 +18,16 @@ pub(crate) fn words(literal_type: &LiteralType) -> String {
             let choices: Vec<_> = choices.values.iter().map(|choice| format!("{choice:?}")).collect();
             format!("Literal[{}]", choices.join(", "))
         }
-        Some(Type::UnionType(union)) => union.variants.iter().map(words).collect::<Vec<_>>().join(" | "),
+        Some(Type::UnionType(union)) => {
+            union.variants.iter().map(python_name).collect::<Vec<_>>().join(" | ")
+        }
         Some(Type::StructuredDatasetType(_)) => "DataFrame".to_owned(),
         Some(Type::Schema(_)) => "Schema".to_owned(),
         None => "Any".to_owned(),
     }
 }
 
-fn simple_words(simple: Option<SimpleType>, literal_type: &LiteralType) -> String {
+fn simple_name(simple: Option<SimpleType>, literal_type: &LiteralType) -> String {
     let word = match simple {
         Some(SimpleType::NONE) => "None",
         Some(SimpleType::INTEGER) => "int",
@@ -36,7 +38,7 @@ fn simple_words(simple: Option<SimpleType>, literal_type: &LiteralType) -> Strin
         Some(SimpleType::DURATION) => "timedelta",
         Some(SimpleType::BINARY) => "bytes",
         Some(SimpleType::ERROR) => "Exception",
-        // A data class: its schema knows its name.
+        // The schema of a data class has its name.
         Some(SimpleType::STRUCT) => match title(literal_type) {
             Some(title) => return title,
             None => "dict",
@@ -58,11 +60,11 @@ mod tests {
     use super::*;
 
     fn of(json: Value) -> String {
-        words(&serde_json::from_value::<LiteralType>(json).unwrap())
+        python_name(&serde_json::from_value::<LiteralType>(json).unwrap())
     }
 
     #[test]
-    fn types_are_said_as_in_python() {
+    fn types_are_in_python_notation() {
         assert_eq!(of(json!({"simple": "INTEGER"})), "int");
         assert_eq!(of(json!({"collectionType": {"simple": "STRING"}})), "list[str]");
         assert_eq!(

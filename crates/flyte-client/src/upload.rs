@@ -1,4 +1,4 @@
-//! Uploads: the server says where, the content goes there by HTTP.
+//! Uploads of code and files. The server names an upload location, and the client sends the content there over HTTP.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,28 +18,28 @@ use reqwest::{Body, StatusCode, header};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
-use crate::client::Transport;
 use crate::error::ClientError;
-use crate::place::Place;
+use crate::project_domain::ProjectDomain;
+use crate::transport::Transport;
 
-/// What our server answers among the headers of an upload location where the same content is there already.
-pub const PRESENT: &str = "x-flyte-present";
-/// How long the place to upload to is asked for, in seconds. Servers give no more than an hour.
-const LIFE: i64 = 900;
-/// How long one attempt may take.
-const TIMEOUT: Duration = Duration::from_secs(600);
-/// How long is waited before the second attempt; doubled before each further one.
-const PAUSE: Duration = Duration::from_millis(500);
-/// How often it is tried.
-const ATTEMPTS: u32 = 4;
-/// How much of a file is read at a time, in bytes.
-const CHUNK: usize = 256 << 10;
+/// The header of an upload location that says that the server has the same content already. Only flyte-server sends it.
+pub const PRESENT_HEADER: &str = "x-flyte-present";
+/// The requested lifetime of an upload location, in seconds. Servers allow at most an hour.
+const LOCATION_LIFETIME_SECONDS: i64 = 900;
+/// The timeout of one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(600);
+/// The pause before the second attempt. It doubles before each further attempt.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The maximum number of attempts.
+const MAX_ATTEMPTS: u32 = 4;
+/// The size of the parts in which a file is read, in bytes.
+const CHUNK_BYTES: usize = 256 << 10;
 
-/// Why something was not uploaded.
+/// Why an upload failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UploadError {
-    /// The server gave no place for it.
+    /// The server gave no upload location.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The file cannot be read.
@@ -47,50 +47,50 @@ pub enum UploadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
-    /// The place does not take it.
-    #[error("{host} does not take {name} ({status}){message}")]
+    /// The object store refused the content.
+    #[error("{host} rejected {name} ({status}){message}")]
     Refused {
-        /// Who answered.
+        /// The host of the object store.
         host: String,
-        /// What was uploaded.
+        /// The name of the uploaded file.
         name: String,
-        /// The status.
+        /// The HTTP status.
         status: StatusCode,
-        /// What it said, after a colon.
+        /// A colon and the message of the object store; empty if it sent none.
         message: String,
     },
-    /// Nobody answers there.
+    /// The object store does not answer.
     #[error("no answer from {host}: {message}")]
     Unavailable {
-        /// Who was asked.
+        /// The host of the object store.
         host: String,
-        /// What happened.
+        /// The reason.
         message: String,
     },
 }
 
-/// What is uploaded.
+/// The content of an upload.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// What is in memory.
+    /// Bytes in memory.
     Bytes(Bytes),
-    /// A file, read as it is sent.
+    /// A file. It is read while it is sent.
     File(PathBuf),
 }
 
-/// Where something is now.
+/// The result of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uploaded {
-    /// Its address for tasks, such as `s3://bucket/key`.
+    /// The URL of the content for tasks, for example `s3://bucket/key`.
     pub native_url: String,
-    /// Whether it was there before, so that nothing was sent.
+    /// Whether the server had the content already, so that nothing was sent.
     pub was_there: bool,
 }
 
-/// Called with how many bytes more were sent.
+/// A callback that receives the number of bytes sent since its last call.
 pub type Progress = std::sync::Arc<dyn Fn(u64) + Send + Sync>;
 
 /// Uploads through `flyteidl2.dataproxy.DataProxyService`.
@@ -106,30 +106,30 @@ impl<T: Transport> Uploads<T> {
         Self { service, endpoint, org }
     }
 
-    /// Uploads `content` as a file of this name. `http` knows the proxies, and whom to trust where the control plane
-    /// itself takes the content and where another server does.
+    /// Uploads `content` as a file with this name. `http` has the proxies and the trusted certificates, both for the control plane
+    /// and for other servers. A temporary failure is retried, up to four attempts in all.
     ///
     /// # Errors
-    /// [`UploadError`]; what can go away by itself is tried four times.
+    /// [`UploadError`].
     pub async fn upload(
         &self,
-        place: &Place,
+        project_domain: &ProjectDomain,
         name: &str,
         content: &Content,
         http: &Http,
         progress: Progress,
     ) -> Result<Uploaded, UploadError> {
         let (md5, length) = digest(content).await?;
-        let mut pause = PAUSE;
+        let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
-            let location = self.location(place, name, md5, length).await?;
+            let location = self.location(project_domain, name, md5, length).await?;
             let native_url = location.native_url.clone();
-            if location.headers.contains_key(PRESENT) {
+            if location.headers.contains_key(PRESENT_HEADER) {
                 return Ok(Uploaded { native_url, was_there: true });
             }
             match self.put(name, content, &location, md5, length, http, &progress).await {
                 Ok(()) => return Ok(Uploaded { native_url, was_there: false }),
-                Err(error) if attempt >= ATTEMPTS || !error.may_go_away() => return Err(error),
+                Err(error) if attempt >= MAX_ATTEMPTS || !error.is_temporary() => return Err(error),
                 Err(_) => tokio::time::sleep(pause).await,
             }
             pause *= 2;
@@ -139,17 +139,17 @@ impl<T: Transport> Uploads<T> {
 
     async fn location(
         &self,
-        place: &Place,
+        project_domain: &ProjectDomain,
         name: &str,
         md5: [u8; 16],
         length: u64,
     ) -> Result<CreateUploadLocationResponse, ClientError> {
         let request = CreateUploadLocationRequest {
-            project: place.project.clone(),
-            domain: place.domain.clone(),
+            project: project_domain.project.clone(),
+            domain: project_domain.domain.clone(),
             org: self.org.clone().unwrap_or_default(),
             filename: name.to_owned(),
-            expires_in: WireDuration { seconds: LIFE, ..Default::default() }.into(),
+            expires_in: WireDuration { seconds: LOCATION_LIFETIME_SECONDS, ..Default::default() }.into(),
             content_md5: md5.to_vec(),
             content_length: i64::try_from(length).unwrap_or_default(),
             add_content_md5_metadata: true,
@@ -159,7 +159,7 @@ impl<T: Transport> Uploads<T> {
         Ok(answer.map_err(|error| ClientError::from_connect(error, &self.endpoint))?.into_owned())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one attempt of the above")]
+    #[allow(clippy::too_many_arguments, reason = "one attempt of `upload`")]
     async fn put(
         &self,
         name: &str,
@@ -172,7 +172,7 @@ impl<T: Transport> Uploads<T> {
     ) -> Result<(), UploadError> {
         let url: reqwest::Url = location.signed_url.parse().map_err(|_| ClientError::Server {
             code: "internal",
-            message: "the place to upload to is no URL".to_owned(),
+            message: "the upload location is not a URL".to_owned(),
         })?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let client = http
@@ -181,7 +181,7 @@ impl<T: Transport> Uploads<T> {
         let asked = url.clone();
         let mut request = client
             .put(url)
-            .timeout(TIMEOUT)
+            .timeout(ATTEMPT_TIMEOUT)
             .header("content-md5", STANDARD.encode(md5))
             .header(header::CONTENT_LENGTH, length)
             .header(header::CONTENT_TYPE, "application/octet-stream");
@@ -195,8 +195,8 @@ impl<T: Transport> Uploads<T> {
         let response = sent.map_err(|error| UploadError::Unavailable {
             host: host.clone(),
             message: match http.failure(&asked, &error) {
-                // The address is a secret: whoever has it may upload there.
-                ConnectFailure::Other(_) => chain(&error.without_url()),
+                // The URL is a secret: it allows an upload without credentials.
+                ConnectFailure::Other(_) => root_cause(&error.without_url()),
                 failure => failure.to_string(),
             },
         })?;
@@ -213,37 +213,23 @@ impl<T: Transport> Uploads<T> {
 }
 
 impl UploadError {
-    /// Whether it is worth another attempt, with another place to upload to.
-    fn may_go_away(&self) -> bool {
+    /// Whether another attempt, with a new upload location, may succeed.
+    fn is_temporary(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
             Self::Refused { status, message, .. } => {
                 matches!(status.as_u16(), 408 | 429 | 500 | 502..=504)
-                    // How object stores say that an upload has stalled.
+                    // An object store sends this code if an upload stalls.
                     || message.contains("RequestTimeout")
                     || message.to_ascii_lowercase().contains("expired")
             }
             Self::Client(_) | Self::Read { .. } => false,
         }
     }
-
-    /// What the person can do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Client(error) => error.hint(),
-            Self::Read { .. } => Some("Check that the file is there and readable"),
-            Self::Refused { .. } => {
-                Some("Run it again; if it stays, show the message to who runs the server's object store")
-            }
-            Self::Unavailable { .. } => {
-                Some("Check the network, and that the object store of the server can be reached from here")
-            }
-        }
-    }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// The message of the innermost cause of an error.
+fn root_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -253,7 +239,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// MD5 and length of a content.
+/// The MD5 and the length of the content.
 async fn digest(content: &Content) -> Result<([u8; 16], u64), UploadError> {
     let path = match content {
         Content::Bytes(bytes) => return Ok((Md5::digest(bytes).into(), bytes.len() as u64)),
@@ -262,7 +248,7 @@ async fn digest(content: &Content) -> Result<([u8; 16], u64), UploadError> {
     let mut file = File::open(path).await.map_err(|error| unreadable(path, &error))?;
     let mut md5 = Md5::new();
     let mut length = 0;
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         let read = file.read(&mut chunk).await.map_err(|error| unreadable(path, &error))?;
         if read == 0 {
@@ -273,7 +259,7 @@ async fn digest(content: &Content) -> Result<([u8; 16], u64), UploadError> {
     }
 }
 
-/// A request's body that tells how far it is.
+/// Builds a request body that reports its progress.
 async fn body(content: &Content, progress: Progress) -> Result<Body, UploadError> {
     match content {
         Content::Bytes(bytes) => {
@@ -283,7 +269,7 @@ async fn body(content: &Content, progress: Progress) -> Result<Body, UploadError
                     if rest.is_empty() {
                         return None;
                     }
-                    let chunk = rest.split_to(rest.len().min(CHUNK));
+                    let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
                     progress(chunk.len() as u64);
                     Some((Ok::<_, std::io::Error>(chunk), rest))
                 }
@@ -295,7 +281,7 @@ async fn body(content: &Content, progress: Progress) -> Result<Body, UploadError
             let chunks = stream::try_unfold(file, move |mut file| {
                 let progress = progress.clone();
                 async move {
-                    let mut chunk = vec![0; CHUNK];
+                    let mut chunk = vec![0; CHUNK_BYTES];
                     let read = file.read(&mut chunk).await?;
                     chunk.truncate(read);
                     progress(read as u64);

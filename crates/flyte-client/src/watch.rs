@@ -1,13 +1,13 @@
-//! Answers that come one after another for as long as there is something to tell.
+//! Streams of messages from the server.
 
 use connectrpc::client::ServerStream;
 use flyte_config::Endpoint;
 use flyte_idl::{Decoded, WireMessage};
 
-use crate::client::Transport;
 use crate::error::ClientError;
+use crate::transport::Transport;
 
-/// What a server tells as it happens. Dropping it ends the call.
+/// A stream of messages from the server. Dropping it ends the call.
 pub struct Watch<T: Transport, M> {
     stream: ServerStream<T::ResponseBody, Decoded<'static, M>>,
     endpoint: Endpoint,
@@ -21,12 +21,12 @@ impl<T: Transport, M: WireMessage> Watch<T, M> {
         Self { stream, endpoint }
     }
 
-    /// The headers of the answer.
+    /// The headers of the response.
     pub(crate) fn headers(&self) -> &http::HeaderMap {
         self.stream.headers()
     }
 
-    /// The next message; `None` where the server has no more to tell.
+    /// The next message; `None` at the end of the stream.
     pub(crate) async fn message(&mut self) -> Result<Option<M>, ClientError> {
         let message = self.stream.message::<M>().await;
         let message = message.map_err(|error| ClientError::from_connect(error, &self.endpoint))?;

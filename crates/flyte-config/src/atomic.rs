@@ -1,4 +1,4 @@
-//! Writing a file whole or not at all.
+//! Writes files atomically.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::error::ConfigError;
 
-/// Longest chain of symbolic links that is followed, as in Linux.
+/// The maximum number of symbolic links to follow, as in Linux.
 const MAX_LINKS: usize = 40;
 
-/// Replaces the content of `path` by `text`, or creates it (0600, in directories of 0700).
+/// Replaces the content of `path` with `text`, or creates the file (mode 0600, missing directories with mode 0700).
 ///
-/// The text is written to a temporary file in the same directory, synced and renamed over the old one, so
-/// that a crash or a full disk leaves the old content. Symbolic links are followed and kept, and so are the
-/// mode and, where this process may set it, the owner of an existing file.
+/// Writes the text to a temporary file in the same directory, syncs it and renames it over the old file. After a crash, or if
+/// the disk is full, the old content is therefore still there. Symbolic links are followed and kept. An existing file keeps its
+/// mode, and its owner if this process may set it.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), ConfigError> {
     let fail = |action, path: &Path| {
         let path = path.to_owned();
@@ -23,7 +23,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), ConfigError> {
     let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_private(directory).map_err(fail("create the directory", directory))?;
     let replace = || -> io::Result<()> {
-        // Created 0600 by the crate, so that nobody reads it before its mode is set.
+        // `tempfile` creates the file with mode 0600, so other users cannot read it before its mode is set.
         let mut file = tempfile::Builder::new().prefix(".config-").suffix(".tmp").tempfile_in(directory)?;
         file.write_all(text.as_bytes())?;
         if let Ok(metadata) = fs::metadata(&target) {
@@ -37,13 +37,13 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), ConfigError> {
     replace().map_err(fail("write", &target))
 }
 
-/// The file that a chain of symbolic links ends at; it need not exist.
+/// Follows symbolic links to the file at their end, which may not exist.
 fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
         match fs::read_link(&path) {
             Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
-            // No link, or nothing there.
+            // The path is not a link, or it does not exist.
             Err(_) => return Ok(path),
         }
     }
@@ -61,7 +61,7 @@ fn create_private(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)
 }
 
-/// Only root can give files away; for everybody else the owner is the same already or cannot be kept.
+/// Copies the owner of a file. Only root can change the owner, so other users ignore the error.
 #[cfg(unix)]
 fn copy_owner(of: &fs::Metadata, to: &Path) {
     use std::os::unix::fs::{MetadataExt as _, chown};
@@ -71,7 +71,7 @@ fn copy_owner(of: &fs::Metadata, to: &Path) {
 #[cfg(not(unix))]
 fn copy_owner(_of: &fs::Metadata, _to: &Path) {}
 
-/// Makes the rename itself durable.
+/// Syncs the directory, so that the rename survives a crash.
 #[cfg(unix)]
 fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn mode_and_links_are_kept_and_no_temporary_file_stays() {
+    fn mode_and_links_are_kept_and_no_temporary_file_is_left() {
         let directory = tempfile::tempdir().unwrap();
         let real = directory.path().join("real.yaml");
         fs::write(&real, "old").unwrap();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_nothing_creates_its_target_and_a_circle_is_an_error() {
+    fn a_dangling_link_creates_its_target_and_a_loop_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let link = directory.path().join("link.yaml");
         symlink("sub/real.yaml", &link).unwrap();
@@ -143,7 +143,7 @@ mod tests {
     fn a_failed_write_leaves_the_old_content() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.yaml");
-        // A directory cannot be replaced by a file.
+        // A file cannot replace a directory.
         fs::create_dir(&path).unwrap();
         let error = write(&path, "new").unwrap_err();
         assert!(error.to_string().starts_with("cannot write "), "{error}");

@@ -1,4 +1,4 @@
-//! How a client proves who it is.
+//! The authentication modes of a client.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,13 +11,13 @@ pub enum AuthType {
     Pkce,
     /// A code entered in a browser on any device (RFC 8628).
     DeviceFlow,
-    /// A client ID and secret of a machine (RFC 6749 section 4.4).
+    /// A machine's client ID and secret (RFC 6749 section 4.4).
     ClientSecret,
-    /// The output of a command is the token.
+    /// A command prints the token.
     ExternalCommand,
     /// The caller supplies the headers of each call.
     Passthrough,
-    /// A CI system's own OIDC token is exchanged (RFC 8693). The published client does not know this value.
+    /// The server exchanges the OIDC token of a CI job (RFC 8693). The published client does not have this mode.
     TokenExchange,
 }
 
@@ -32,9 +32,9 @@ impl AuthType {
         Self::TokenExchange,
     ];
 
-    /// Whether a person signs in, rather than a machine that has its own credentials.
+    /// Whether a person signs in. In the other modes, a machine has its own credentials.
     #[must_use]
-    pub const fn is_a_persons(self) -> bool {
+    pub const fn is_for_people(self) -> bool {
         matches!(self, Self::Pkce | Self::DeviceFlow)
     }
 
@@ -58,17 +58,17 @@ impl fmt::Display for AuthType {
     }
 }
 
-/// A word that names no authentication mode.
+/// A text that is not an authentication mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no authentication type; use pkce, headless, client-secret, external-command, passthrough or token-exchange"
+    "{0:?} is not an authentication type; use pkce, headless, client-secret, external-command, passthrough or token-exchange"
 )]
 pub struct UnknownAuthType(pub String);
 
 impl FromStr for AuthType {
     type Err = UnknownAuthType;
 
-    /// Takes every spelling of the published client, in any case, with `-`, `_` or nothing between words.
+    /// Accepts every spelling of the published client, in upper or lower case, with `-`, `_` or nothing between words.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let word: String =
             text.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect();
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_the_published_client_is_taken() {
+    fn every_spelling_of_the_published_client_is_accepted() {
         let spellings = [
             (AuthType::Pkce, vec!["pkce", "Pkce", "PKCE"]),
             (

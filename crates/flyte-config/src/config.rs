@@ -1,4 +1,4 @@
-//! The configuration in effect.
+//! The effective configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,66 +18,66 @@ use crate::tree::{Kind, Tree};
 use crate::value::{self, Sources};
 use crate::{key, search};
 
-/// Everything that a client needs to know, from environment variables, the file and the defaults, in that order.
+/// The configuration of a client. An environment variable overrides the file, and the file overrides the default.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// The control plane and how to log in to it.
+    /// The control plane and how to sign in to it.
     pub admin: Admin,
     /// The web console.
     pub console: Console,
-    /// What requests are about.
+    /// The organization, project and domain of requests.
     pub task: Task,
     /// How images are built.
     pub image: Image,
     /// Local runs.
     pub local: Local,
-    /// The file that was read, where there is one.
+    /// The configuration file; `None` if there is none.
     pub source: Option<PathBuf>,
-    /// Keys in the file that this project does not understand; they may belong to another tool.
+    /// Keys in the file that this project does not know. They may belong to another tool.
     pub unknown_keys: Vec<UnknownKey>,
-    /// What the file decides although nobody named it: to be approved before it is acted on.
+    /// Settings that the person has to approve before they have an effect, because the file was found by the working directory.
     pub nearby: Option<Nearby>,
 }
 
-/// The control plane and how to log in to it.
+/// The control plane and how to sign in to it.
 #[derive(Clone, Default)]
 pub struct Admin {
-    /// Its address; insecure exactly when `insecure` is.
+    /// The address. It is insecure exactly if `insecure` is set.
     pub endpoint: Option<Endpoint>,
-    /// Plain HTTP without credentials.
+    /// Use plain HTTP, without credentials.
     pub insecure: bool,
     /// Accept any certificate.
     pub insecure_skip_verify: bool,
-    /// Certificate authorities to trust instead of the system's; absolute.
+    /// File of the certificate authorities to trust instead of the system's; absolute.
     pub ca_cert_file_path: Option<PathBuf>,
-    /// How to log in.
+    /// How to sign in.
     pub auth_type: AuthType,
-    /// Whether that was configured, rather than being the default.
+    /// Whether `auth_type` was configured. If not, it is the default.
     pub auth_type_chosen: bool,
-    /// The command whose output is the token.
+    /// The command that prints the token.
     pub command: Vec<String>,
-    /// The command whose output is the token for a proxy.
+    /// The command that prints the token for a proxy.
     pub proxy_command: Vec<String>,
-    /// Proxy for every request. May hold a password: never shown.
+    /// The proxy for every request. The URL may contain a password, so it is never shown.
     pub http_proxy_url: Option<Url>,
     /// Client ID for [`AuthType::ClientSecret`].
     pub client_id: Option<String>,
-    /// File that holds the client's secret; absolute.
+    /// File that contains the client's secret; absolute.
     pub client_secret_location: Option<PathBuf>,
-    /// Environment variable that holds the client's secret.
+    /// Environment variable that contains the client's secret.
     pub client_secret_env_var: Option<String>,
-    /// File of the private key that proves who the client is; absolute.
+    /// File of the private key with which the client authenticates; absolute.
     pub client_private_key_location: Option<PathBuf>,
-    /// Scopes to ask for; empty for those that the server advertises.
+    /// Scopes to request; empty for the scopes that the server advertises.
     pub scopes: Vec<String>,
-    /// Where the tokens of a login are kept; `None` where nothing is said about it.
+    /// Where the tokens of a login are stored; `None` if not configured.
     pub token_store: Option<StoreKind>,
-    /// Keep tokens out of the keyring.
+    /// Do not use the keyring.
     pub disable_keyring: bool,
 }
 
 impl Admin {
-    /// Where the tokens of a login are kept, `disableKeyring` included; `None` where that is left open.
+    /// Where the tokens of a login are stored, by `tokenStore` or `disableKeyring`; `None` if neither is configured.
     #[must_use]
     pub fn store_kind(&self) -> Option<StoreKind> {
         self.token_store.or_else(|| self.disable_keyring.then_some(StoreKind::Memory))
@@ -85,7 +85,7 @@ impl Admin {
 }
 
 impl fmt::Debug for Admin {
-    /// Without the proxy's URL, which may hold a password.
+    /// Writes the fields without the proxy's URL, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admin")
             .field("endpoint", &self.endpoint)
@@ -103,11 +103,11 @@ impl fmt::Debug for Admin {
 /// The web console.
 #[derive(Clone, Debug, Default)]
 pub struct Console {
-    /// Its address, where it is not the control plane's.
+    /// The address, if it is not the control plane's.
     pub endpoint: Option<Endpoint>,
 }
 
-/// What requests are about.
+/// The organization, project and domain of requests.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
     /// Organization.
@@ -121,36 +121,36 @@ pub struct Task {
 /// How images are built.
 #[derive(Clone, Debug, Default)]
 pub struct Image {
-    /// `local`, `local-podman`, `remote` or a name that a plug-in registers.
+    /// The image builder: `local`, `local-podman`, `remote` or a name that a plug-in registers.
     pub builder: Option<String>,
-    /// Registry to push to.
+    /// The registry to push images to.
     pub registry: Option<String>,
-    /// Names for image references.
+    /// Names of images, and the image references that they stand for.
     pub image_refs: BTreeMap<String, String>,
 }
 
 /// Local runs.
 #[derive(Clone, Debug, Default)]
 pub struct Local {
-    /// Keep a record.
+    /// Keep a record of local runs.
     pub persistence: bool,
-    /// Report to the control plane.
+    /// Report local runs to the control plane.
     pub tracked: bool,
-    /// Fail what cannot be reported.
+    /// Fail a local run that cannot be reported.
     pub tracked_strict: bool,
 }
 
-/// A key in the file that this project does not understand.
+/// A key in the file that this project does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownKey {
-    /// Where it is.
+    /// The position in the file.
     pub origin: Origin,
-    /// Its full name.
+    /// The full name of the key.
     pub key: String,
 }
 
 impl UnknownKey {
-    /// The key that was probably meant: the closest one, at most two letters or the case away.
+    /// The known key with the most similar name, if it differs in at most two letters, without regard to case.
     #[must_use]
     pub fn meant(&self) -> Option<&'static key::Key> {
         let written = self.key.to_lowercase();
@@ -159,7 +159,7 @@ impl UnknownKey {
         key::ALL.iter().copied().min_by_key(|key| distance(key)).filter(|key| distance(key) <= 2)
     }
 
-    /// Whether its name says that it holds a secret, which this file must not.
+    /// Whether the name says that the value is a secret. The file must not contain secrets.
     #[must_use]
     pub fn names_a_secret(&self) -> bool {
         let lower = self.key.to_lowercase();
@@ -183,11 +183,10 @@ impl fmt::Display for UnknownKey {
 }
 
 impl Config {
-    /// Finds and reads the configuration; see [`search`] for where it is looked for. Environment variables
-    /// apply also where there is no file.
+    /// Finds (see [`search`]) and reads the configuration. Environment variables apply even if there is no file.
     ///
     /// # Errors
-    /// When a named file is missing, cannot be read or is malformed, or when a value has the wrong type.
+    /// If a named file is missing, cannot be read or is malformed, or if a value has the wrong type.
     pub fn load(explicit: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let Some(path) = search::find(explicit, environment)? else {
             return Self::build(&Sources { environment, file: None }, Vec::new());
@@ -198,10 +197,11 @@ impl Config {
         let file = Some((path.as_path(), &tree));
         let config = Self::build(&Sources { environment, file }, unknown_keys)?;
         let bare = Environment { variables: BTreeMap::new(), ..environment.clone() };
-        // A mistake in the file that a variable mends must not hide what else the file says: then it is all looked at.
+        // If only a variable makes the file valid, the file cannot be read alone. Then look at the effective configuration, so that
+        // an invalid setting does not hide the other ones.
         let alone = Self::build(&Sources { environment: &bare, file }, Vec::new());
         let alone = alone.as_ref().unwrap_or(&config);
-        let nearby = Nearby::of(&path, explicit.is_some(), &alone.admin, &config.admin, environment);
+        let nearby = Nearby::find(&path, explicit.is_some(), &alone.admin, &config.admin, environment);
         Ok(Self { source: Some(path.clone()), nearby, ..config })
     }
 
@@ -226,11 +226,11 @@ impl Config {
             Some(found) => Some(found.convert(|text| text.parse())?),
             None => None,
         };
-        // A place for a secret implies the mode that uses it, as in the published client.
+        // A configured secret implies the mode that uses it, as in the published client.
         let implied =
             client_secret_location.is_some() || secret_in_variable || client_private_key_location.is_some();
         let http_proxy_url = match sources.text(key::HTTP_PROXY_URL)? {
-            // The text may hold a password, so that the error does not repeat it.
+            // The text may contain a password, so the error must not repeat it.
             Some(found) => Some(found.convert(|text| parse_proxy(&text))?),
             None => None,
         };
@@ -293,7 +293,7 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<Tree, ConfigError> {
         Some(root) if !matches!(tree.node(root).kind, Kind::Mapping { .. }) && !tree.is_null(root) => {
             Err(ConfigError::Malformed {
                 origin: value::origin(path, &tree, root),
-                reason: "a configuration is a mapping of sections such as admin: and task:".to_owned(),
+                reason: "a configuration is a mapping of sections, for example admin: and task:".to_owned(),
             })
         }
         _ => Ok(tree),

@@ -1,8 +1,8 @@
-//! Changing single settings in a file.
+//! Changes single settings in a file.
 //!
-//! An edit replaces or inserts the few bytes that it is about, found by a real YAML parser; comments,
-//! unknown keys, order, quoting and line ends stay. Afterwards the text is parsed again and compared: if
-//! anything but the one setting would read differently, the edit is refused and the document is as before.
+//! An edit changes only the bytes of one setting, which a YAML parser locates. Comments, unknown keys, order, quotation marks and
+//! line endings stay the same. The edited text is then parsed and compared with the old one: if anything but the one setting
+//! differs, the edit is refused and the document does not change.
 
 use std::io;
 use std::ops::Range;
@@ -20,18 +20,18 @@ pub struct Document {
     path: PathBuf,
     text: String,
     tree: Tree,
-    /// What the file held when it was opened; `None` where there was none, or the text came from elsewhere.
+    /// The content of the file when it was opened; `None` if the file did not exist or the text came from elsewhere.
     opened: Option<String>,
 }
 
 /// A value to set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting<'a> {
-    /// Text; quoted where it has to be.
+    /// Text, which is quoted if necessary.
     Text(&'a str),
     /// `true` or `false`.
     Boolean(bool),
-    /// A list of words, written in one line.
+    /// A list of words, which is written on one line.
     Words(&'a [String]),
 }
 
@@ -45,17 +45,17 @@ fn refuse<T>(at: NodeId, reason: &'static str) -> Result<T, Refusal> {
     Err(Refusal { at: Some(at), reason })
 }
 
-/// A replacement of some bytes.
+/// A replacement of a range of bytes.
 struct Patch {
     range: Range<usize>,
     with: String,
 }
 
 impl Document {
-    /// Opens the file at `path`; where there is none, an empty document that [`Self::save`] will create.
+    /// Opens the file at `path`. If it does not exist, the document is empty, and [`Self::save`] creates the file.
     ///
     /// # Errors
-    /// When the file cannot be read or is malformed.
+    /// If the file cannot be read or is malformed.
     pub fn open(path: &Path) -> Result<Self, ConfigError> {
         match config::read(path) {
             Ok(text) => Ok(Self { opened: Some(text.clone()), ..Self::parse(text, path)? }),
@@ -66,22 +66,22 @@ impl Document {
         }
     }
 
-    /// A document of `text`, which belongs to `path`.
+    /// Parses `text` as the content of the file at `path`.
     ///
     /// # Errors
-    /// When the text is malformed.
+    /// If the text is malformed.
     pub fn parse(text: String, path: &Path) -> Result<Self, ConfigError> {
         let tree = config::parse(&text, path)?;
         Ok(Self { path: path.to_owned(), text, tree, opened: None })
     }
 
-    /// The text as it is now.
+    /// The current text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The value of a key, where it is set to text.
+    /// The value of a key; `None` if it is not set or not text.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&str> {
         let section = self.tree.get(self.tree.root(), key.section);
@@ -89,10 +89,10 @@ impl Document {
         self.tree.text(value).filter(|_| !self.tree.is_null(value))
     }
 
-    /// Sets a key. A key that has this value already is not touched.
+    /// Sets a key. If it has this value already, the text does not change.
     ///
     /// # Errors
-    /// [`ConfigError::NotEditable`] when it cannot be done without touching something else.
+    /// [`ConfigError::NotEditable`] if the edit would change something else.
     pub fn set(&mut self, key: &Key, setting: Setting<'_>) -> Result<(), ConfigError> {
         let section = self.tree.get(self.tree.root(), key.section);
         if self.tree.get(section, key.name).is_some_and(|value| holds(&self.tree, value, setting)) {
@@ -102,10 +102,10 @@ impl Document {
         self.apply(key, patch, Some(setting))
     }
 
-    /// Removes a key; a comment behind its value stays.
+    /// Removes a key. A comment after its value is kept.
     ///
     /// # Errors
-    /// [`ConfigError::NotEditable`] when it cannot be done without touching something else.
+    /// [`ConfigError::NotEditable`] if the edit would change something else.
     pub fn remove(&mut self, key: &Key) -> Result<(), ConfigError> {
         let Some((_, section)) = self.tree.root().and_then(|root| self.tree.entry(root, key.section)) else {
             return Ok(());
@@ -115,11 +115,11 @@ impl Document {
         self.apply(key, patch, None)
     }
 
-    /// Writes the file: whole or not at all, keeping its mode; a new file is readable by its owner only.
+    /// Writes the file atomically. An existing file keeps its mode; only the owner can read a new file.
     ///
     /// # Errors
-    /// When the file system refuses, and [`ConfigError::ChangedMeanwhile`] when another program changed the file since it
-    /// was opened. The file then is as it was.
+    /// If the file cannot be written, and [`ConfigError::ChangedMeanwhile`] if another program changed the file after it was opened.
+    /// The file then stays the same.
     pub fn save(&self) -> Result<(), ConfigError> {
         if let Some(opened) = &self.opened
             && config::read(&self.path).is_ok_and(|now| now != *opened)
@@ -164,12 +164,12 @@ impl Document {
                 Some((name, value)) => self.replace(name, value, &written(setting, *flow)),
                 None => self.insert(section, entries, *flow, key.name, &written(setting, *flow)),
             },
-            Kind::Alias(_) => refuse(section, "its section is an alias of another place (*name)"),
+            Kind::Alias(_) => refuse(section, "its section is an alias (*name)"),
             _ => refuse(section, "its section is not a mapping of keys to values"),
         }
     }
 
-    /// Puts a value in the place of another.
+    /// Replaces a value.
     fn replace(&self, name: NodeId, value: NodeId, with: &str) -> Result<Patch, Refusal> {
         let node = self.tree.node(value);
         if node.anchored || node.tagged {
@@ -206,7 +206,7 @@ impl Document {
     ) -> Result<Patch, Refusal> {
         let entry = format!("{name}: {value}");
         let (Some((first, _)), Some(last)) = (entries.first(), entries.last()) else {
-            // `{}`: there is no empty mapping in block form.
+            // An empty mapping is always written as `{}`.
             let at = self.tree.node(section).span.start + 1;
             return Ok(Patch { range: at..at, with: entry });
         };
@@ -214,7 +214,7 @@ impl Document {
             Some(end) if flow => Ok(Patch { range: end..end, with: format!(", {entry}") }),
             Some(end) => Ok(self.line_after(end, &format!("{}{entry}", self.indent_of(*first)))),
             None => {
-                // Where a block of text ends is hard to tell: go before the section's first line instead.
+                // The end of a block scalar is hard to find, so insert before the first line of the section instead.
                 let start = self.line_start(self.tree.node(*first).span.start);
                 let with = format!("{}{entry}{}", self.indent_of(*first), self.line_end());
                 Ok(Patch { range: start..start, with })
@@ -224,7 +224,7 @@ impl Document {
 
     fn append_section(&self, key: &Key, setting: Setting<'_>, indent: usize) -> Result<Patch, Refusal> {
         if self.tree.ended_explicitly {
-            return Err(Refusal { at: None, reason: "the document is ended by a line of three dots (...)" });
+            return Err(Refusal { at: None, reason: "a line of three dots (...) ends the document" });
         }
         let (outer, inner) = (" ".repeat(indent), " ".repeat(indent + 2));
         let value = written(setting, false);
@@ -240,7 +240,7 @@ impl Document {
         let line_start = self.line_start(start);
         let indent = &self.text[line_start..start];
         if !indent.bytes().all(|byte| byte == b' ') {
-            return refuse(name, "it does not stand on a line of its own");
+            return refuse(name, "it is not on a line of its own");
         }
         let Some(end) = self.tree.entry_end((name, value)) else {
             return refuse(value, "its value ends in a block of text (| or >)");
@@ -251,7 +251,7 @@ impl Document {
         Ok(Patch { range: line_start..end + line.len(), with })
     }
 
-    /// Carries out a patch if it changes the one key and nothing else.
+    /// Applies a patch if it changes only this key.
     fn apply(
         &mut self,
         key: &Key,
@@ -259,7 +259,7 @@ impl Document {
         setting: Option<Setting<'_>>,
     ) -> Result<(), ConfigError> {
         let changed = patch.and_then(|patch| {
-            let refusal = Refusal { at: None, reason: "something else in the file would change with it" };
+            let refusal = Refusal { at: None, reason: "the edit would change something else in the file" };
             let mut text = self.text.clone();
             let Patch { range, with } = patch;
             if text.get(range.clone()).is_none() {
@@ -317,12 +317,12 @@ impl Document {
         self.text[..at].rfind('\n').map_or(0, |newline| newline + 1)
     }
 
-    /// The spaces before a node that is the first of its line.
+    /// The spaces before a node that is the first one on its line.
     fn indent_of(&self, id: NodeId) -> String {
         " ".repeat(self.tree.node(id).column - 1)
     }
 
-    /// A new line after the one that holds the byte `at`.
+    /// Inserts a line after the line that contains the byte `at`.
     fn line_after(&self, at: usize, line: &str) -> Patch {
         let rest = self.text.get(at..).unwrap_or_default();
         let (at, with) = match rest.find('\n') {
@@ -332,7 +332,7 @@ impl Document {
         Patch { range: at..at, with }
     }
 
-    /// What ends lines in this file.
+    /// The line ending of this file.
     fn line_end(&self) -> &'static str {
         if self.text.contains("\r\n") { "\r\n" } else { "\n" }
     }
@@ -350,7 +350,7 @@ fn written(setting: Setting<'_>, in_flow: bool) -> String {
     }
 }
 
-/// Whether a value is `setting`.
+/// Whether a value equals `setting`.
 fn holds(tree: &Tree, value: NodeId, setting: Setting<'_>) -> bool {
     match setting {
         Setting::Text(text) => tree.plain(value) == Some(Plain::Text) && tree.text(value) == Some(text),
@@ -365,8 +365,7 @@ fn holds(tree: &Tree, value: NodeId, setting: Setting<'_>) -> bool {
     }
 }
 
-/// Whether two mappings have the same entries in the same order, not looking at the one under `name`.
-/// A null or absent mapping is an empty one.
+/// Whether two mappings have the same entries in the same order, except the entry `name`. A null or absent mapping counts as empty.
 fn same_but(old: &Tree, old_id: Option<NodeId>, new: &Tree, new_id: Option<NodeId>, name: &str) -> bool {
     let (Some(olds), Some(news)) = (others(old, old_id, name), others(new, new_id, name)) else {
         return false;

@@ -8,34 +8,34 @@ use url::{Host, Url};
 
 /// The address of a control plane: host, optional port, optional path prefix, and whether TLS is used.
 ///
-/// `https://host`, `http://host`, `dns:///host`, `host` and `host:port` are spellings of one address. None
-/// of them turns TLS off, not even `http://`: only [`Endpoint::with_insecure`] does. This is how every
-/// Flyte tool reads them, and it keeps a pasted URL from sending tokens in the clear.
+/// `https://host`, `http://host`, `dns:///host` and `host` are spellings of the same address; each may have a port. No spelling
+/// turns TLS off, not even `http://`; only [`Endpoint::with_insecure`] does. Every Flyte tool reads addresses in this way. It
+/// prevents that tokens are sent in plain text because a person pasted a URL.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// Host and port as written (the case is kept: the key of the shared keyring entry depends on it).
+    /// Host and port as written. The case is kept, because the name of the shared keyring entry depends on it.
     authority: String,
     /// Empty, or starts with `/` and does not end with one.
     path: String,
     insecure: bool,
-    /// Base URL for the three fields above.
+    /// The base URL, made from the three fields above.
     url: Url,
 }
 
-/// Why a text is no endpoint.
+/// Why a text is not an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
-    /// There is nothing in it.
-    #[error("the endpoint is empty; give a host such as flyte.example.com or localhost:8443")]
+    /// The text is empty.
+    #[error("the endpoint is empty; give a host, for example flyte.example.com or localhost:8443")]
     Empty,
-    /// It has a scheme that no Flyte tool speaks.
+    /// The scheme is one that no Flyte tool supports.
     #[error("the endpoint has the scheme {0}://; use https://host, dns:///host or just the host")]
     Scheme(String),
-    /// It holds a user name or password. The text is not repeated: it may hold a secret.
-    #[error("the endpoint holds a user name or password before the @; leave them out, you log in by browser")]
+    /// The text contains a user name or password. The message does not repeat it.
+    #[error("the endpoint has a user name or password before the @; leave them out")]
     Credentials,
-    /// It has a `?` or `#` part.
+    /// The text has a `?` or `#` part.
     #[error("the endpoint has a part after ? or #; give only the host, as in https://flyte.example.com")]
     Query,
     /// The port is not a number from 1 to 65535.
@@ -47,10 +47,10 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// The same address, over plain HTTP when `insecure`. No credentials are sent over plain HTTP.
+    /// The same address with plain HTTP if `insecure`, otherwise with TLS. No credentials are sent over plain HTTP.
     #[must_use]
     pub fn with_insecure(mut self, insecure: bool) -> Self {
-        // The scheme does not change whether the rest parses, which the constructor has established.
+        // The constructor has parsed the same address with another scheme, so this does not fail.
         if let Ok(url) = base_url(insecure, &self.authority, &self.path) {
             (self.url, self.insecure) = (url, insecure);
         }
@@ -63,13 +63,13 @@ impl Endpoint {
         self.insecure
     }
 
-    /// Base URL of the service; its path ends with `/`.
+    /// The base URL of the control plane. Its path ends with `/`.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Host and port as written, such as `flyte.example.com`, `localhost:8443` or `[::1]:8443`.
+    /// Host and port as written, for example `flyte.example.com`, `localhost:8443` or `[::1]:8443`.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
@@ -81,20 +81,20 @@ impl Endpoint {
         format!("{}{}", self.authority, self.path)
     }
 
-    /// The host without its port; an IPv6 address is without its brackets.
+    /// The host without the port. An IPv6 address has no brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         let host = split_authority(&self.authority).0;
         host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host)
     }
 
-    /// The port, where it was given.
+    /// The port; `None` if the text has none.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         split_authority(&self.authority).1.and_then(|port| port.parse().ok())
     }
 
-    /// The form that is written to a file, `dns:///host:port`.
+    /// The address in the form of configuration files, `dns:///host:port`.
     #[must_use]
     pub fn dns(&self) -> String {
         format!("dns:///{}{}", self.authority, self.path)
@@ -109,8 +109,8 @@ impl Endpoint {
             || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
-    /// The organization that a host name implies: its first label when it has three labels or more.
-    /// An IP address implies none.
+    /// The organization that the host name implies: its first label, if it has at least three labels. An IP address implies no
+    /// organization.
     #[must_use]
     pub fn default_org(&self) -> Option<&str> {
         let host = self.host();
@@ -140,7 +140,7 @@ impl FromStr for Endpoint {
         if rest.is_empty() {
             return Err(EndpointError::Empty);
         }
-        // What a URL parser would silently drop, decode or take for something else.
+        // A URL parser would drop, decode or change these.
         let odd = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
         if rest.chars().any(odd)
             || authority.contains('%')
@@ -167,7 +167,7 @@ impl FromStr for Endpoint {
     }
 }
 
-/// `text` without the scheme, which is one of those that Flyte tools take.
+/// Removes the scheme, which must be one that Flyte tools support.
 fn strip_scheme(text: &str) -> Result<&str, EndpointError> {
     let Some((scheme, rest)) = text.split_once("://") else { return Ok(text) };
     match scheme.to_ascii_lowercase().as_str() {
@@ -186,7 +186,7 @@ fn split_authority(authority: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether a host has no name between two dots, before the first one or at all. A root's dot at the end is none of these.
+/// Whether a host has an empty label. The dot of the root at the end is allowed.
 fn has_empty_label(host: &str) -> bool {
     host.strip_suffix('.').unwrap_or(host).split('.').any(str::is_empty)
 }
@@ -201,7 +201,7 @@ fn base_url(insecure: bool, authority: &str, path: &str) -> Result<Url, url::Par
 }
 
 impl fmt::Display for Endpoint {
-    /// The base URL without the final slash, as people write it.
+    /// Writes the base URL without the final slash.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.insecure { "http" } else { "https" };
         write!(f, "{scheme}://{}{}", self.authority, self.path)
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_is_one_address() {
+    fn every_spelling_gives_the_same_address() {
         for text in [
             "acme.example.com",
             "https://acme.example.com",
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn insecure_is_chosen_never_implied() {
+    fn no_spelling_turns_tls_off() {
         assert!(!parse("http://localhost:8080").is_insecure());
         let endpoint = parse("http://localhost:8080").with_insecure(true);
         assert_eq!(endpoint.url().as_str(), "http://localhost:8080/");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn ip_addresses_work_and_imply_no_organization() {
+    fn ip_addresses_imply_no_organization() {
         for (text, authority, host) in [
             ("127.0.0.1:8090", "127.0.0.1:8090", "127.0.0.1"),
             ("[::1]:8443", "[::1]:8443", "::1"),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_endpoint_is_refused_and_no_password_is_repeated() {
+    fn other_texts_are_refused_and_passwords_are_not_repeated() {
         assert_eq!("".parse::<Endpoint>(), Err(EndpointError::Empty));
         assert_eq!("https://".parse::<Endpoint>(), Err(EndpointError::Empty));
         assert_eq!("ftp://host".parse::<Endpoint>(), Err(EndpointError::Scheme("ftp".into())));
@@ -323,7 +323,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_never_panics_and_what_parses_is_usable(text in ".*") {
+        fn parsing_never_panics_and_its_result_is_usable(text in ".*") {
             if let Ok(endpoint) = text.parse::<Endpoint>() {
                 prop_assert!(endpoint.url().host_str().is_some());
                 let _ = endpoint.default_org();
@@ -333,7 +333,7 @@ mod tests {
         }
 
         #[test]
-        fn hosts_and_ports_survive(host in "[a-z][a-z0-9]{0,8}(\\.[a-z][a-z0-9]{0,8}){0,3}", port in 1u16..) {
+        fn hosts_and_ports_are_kept(host in "[a-z][a-z0-9]{0,8}(\\.[a-z][a-z0-9]{0,8}){0,3}", port in 1u16..) {
             for text in [format!("https://{host}:{port}/"), format!("dns:///{host}:{port}"), format!("{host}:{port}")] {
                 let endpoint: Endpoint = text.parse().unwrap();
                 prop_assert_eq!(endpoint.host(), host.as_str());

@@ -1,47 +1,47 @@
-//! What the process was started with.
+//! The environment of the process.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-/// Environment variables and directories, injected so that a test can choose them.
+/// Environment variables and directories. It is a parameter, so that tests can choose them.
 #[derive(Clone, Default)]
 pub struct Environment {
-    /// Environment variables; those that are not Unicode are left out.
+    /// Environment variables, without those that are not Unicode.
     pub variables: BTreeMap<String, String>,
     /// The working directory.
     pub directory: PathBuf,
-    /// The person's home directory, absolute; `None` where there is none.
+    /// The person's home directory, absolute; `None` if there is none.
     pub home: Option<PathBuf>,
 }
 
 impl Environment {
-    /// Of this process.
+    /// The environment of this process.
     ///
     /// # Errors
-    /// When the working directory cannot be told, for example because it was deleted.
+    /// If the working directory is not known, for example because it was deleted.
     pub fn current() -> io::Result<Self> {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        // An empty or relative HOME would put into the working directory what belongs into the home directory.
+        // With an empty or relative HOME, files of the home directory would be written to the working directory.
         let home = std::env::home_dir().filter(|home| home.is_absolute());
         Ok(Self { variables, directory: std::env::current_dir()?, home })
     }
 
-    /// A variable's value; an empty variable counts as unset.
+    /// The value of a variable. An empty variable counts as not set.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// A directory of the XDG base directory specification: the absolute path in `variable`, else `default` below the home
-    /// directory. `None` without either: no file of a person belongs into the working directory.
+    /// A directory of the XDG base directory specification: the absolute path in `variable`, otherwise `default` below the home
+    /// directory. `None` if neither exists, because a person's files must not be written to the working directory.
     pub fn base_directory(&self, variable: &str, default: &str) -> Option<PathBuf> {
         let chosen = self.variable(variable).map(PathBuf::from).filter(|path| path.is_absolute());
         chosen.or_else(|| self.home.as_ref().map(|home| home.join(default)))
     }
 
-    /// `path` with a leading `~` replaced by the home directory and, when relative, placed in the working directory.
+    /// Makes a path absolute: a leading `~` is the home directory, and a relative path is relative to the working directory.
     #[must_use]
     pub fn resolve(&self, path: &str) -> PathBuf {
         let expanded = match (path.strip_prefix('~'), &self.home) {
@@ -54,7 +54,7 @@ impl Environment {
 }
 
 impl std::fmt::Debug for Environment {
-    /// Without the variables: they may hold secrets.
+    /// Writes the fields without the variables, which may contain secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Environment")
             .field("directory", &self.directory)
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_home_there_is_no_base_directory_but_the_one_that_is_named() {
+    fn without_a_home_the_base_directory_is_only_from_the_variable() {
         let mut environment = Environment { directory: "/work".into(), ..Environment::default() };
         let data = |environment: &Environment| environment.base_directory("XDG_DATA_HOME", ".local/share");
         assert_eq!(data(&environment), None);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_counts_as_unset_and_debug_shows_none() {
+    fn an_empty_variable_counts_as_not_set_and_debug_shows_no_variables() {
         let mut environment = Environment::default();
         environment.variables.insert("A".into(), String::new());
         environment.variables.insert("B".into(), "hunter2".into());

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A place in a file; line and column count from one.
+    /// A position in a file; line and column count from one.
     File {
         /// The file.
         path: PathBuf,
@@ -29,32 +29,44 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Who named a configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedBy {
+    /// The caller of [`Config::load`](crate::Config::load) or [`find`](crate::find).
+    Caller,
+    /// The environment variable of this name.
+    Variable(&'static str),
+}
+
 /// Why the configuration cannot be found, read or changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file named by an option or a variable does not exist.
-    #[error("the configuration file {} does not exist (named by {named_by})", path.display())]
+    /// The named file does not exist.
+    #[error("the configuration file {} does not exist{}", path.display(), match named_by {
+        NamedBy::Caller => String::new(),
+        NamedBy::Variable(name) => format!(" (named by {name})"),
+    })]
     Missing {
         /// The file.
         path: PathBuf,
-        /// The option or variable that names it.
-        named_by: &'static str,
+        /// Who named it.
+        named_by: NamedBy,
     },
-    /// The file system refused.
+    /// The file system returned an error.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was attempted.
+        /// The attempted action, a verb.
         action: &'static str,
-        /// On which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The file system's error.
         source: io::Error,
     },
-    /// The file is no YAML, or not one mapping of sections.
+    /// The file is not YAML, or not one mapping of sections.
     #[error("{origin}: {reason}")]
     Malformed {
-        /// Where.
+        /// The position in the file.
         origin: Origin,
         /// What is wrong.
         reason: String,
@@ -62,9 +74,9 @@ pub enum ConfigError {
     /// A value cannot be used for its key.
     #[error("{origin}: {key} {reason}")]
     Value {
-        /// Where.
+        /// Where the value came from.
         origin: Origin,
-        /// Full name of the key, such as `admin.insecure`.
+        /// Full name of the key, for example `admin.insecure`.
         key: String,
         /// What is wrong.
         reason: String,
@@ -75,39 +87,14 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
-    /// A key cannot be changed without touching something else, so that nothing was changed.
+    /// A key cannot be changed without changing something else, so the file was left unchanged.
     #[error("{origin}: {key} cannot be changed in place: {reason}")]
     NotEditable {
-        /// Where.
+        /// The position in the file.
         origin: Origin,
         /// Full name of the key.
         key: String,
         /// What is in the way.
         reason: &'static str,
     },
-}
-
-impl ConfigError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Missing { named_by, .. } => {
-                format!(
-                    "Correct or remove {named_by}, or create the file: flyte create config --endpoint HOST -o FILE"
-                )
-            }
-            Self::Io { action, .. } => {
-                format!("Check that you may {action} it and that the disk is not full.")
-            }
-            Self::Malformed { origin, .. } | Self::Value { origin, .. } => match origin {
-                Origin::File { path, .. } => format!("Correct that line of {}.", path.display()),
-                Origin::Variable(name) => format!("Correct it or run: unset {name}"),
-            },
-            Self::ChangedMeanwhile { .. } => "Look at the file, then run the command again.".to_owned(),
-            Self::NotEditable { origin, .. } => {
-                format!("Change it by hand at {origin}; the file is as it was.")
-            }
-        }
-    }
 }

@@ -1,19 +1,19 @@
-//! The keys that this project understands: the one place where each is named, typed and explained.
+//! The configuration keys of this project: the name, the type and the documentation of each.
 
 use std::fmt;
 
-/// What kind of value a key takes.
+/// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text.
     Text,
     /// `true` or `false`.
     Boolean,
-    /// Words of a command; in an environment variable a JSON array or a shell-quoted line.
+    /// The words of a command. In an environment variable: a JSON array, or words quoted as in a shell.
     Command,
-    /// A list of words; in an environment variable a JSON array or separated by commas or spaces.
+    /// A list of words. In an environment variable: a JSON array, or words separated by commas or spaces.
     Words,
-    /// A mapping of text to text; in an environment variable a JSON object.
+    /// A mapping of text to text. In an environment variable: a JSON object.
     Map,
 }
 
@@ -36,16 +36,16 @@ pub struct Key {
     pub section: &'static str,
     /// The key within the section.
     pub name: &'static str,
-    /// What it takes.
+    /// The type of its value.
     pub kind: Kind,
-    /// A second environment variable that the published client reads first, or empty.
+    /// A second environment variable, which the published client reads first; may be empty.
     pub alias: &'static str,
-    /// What it does, in Markdown.
+    /// The documentation, in Markdown.
     pub doc: &'static str,
 }
 
 impl Key {
-    /// The environment variables that override it, the preferred one first.
+    /// The environment variables that override the key, the one with precedence first.
     pub fn variables(&self) -> impl Iterator<Item = String> {
         let derived = format!("FLYTE_{}_{}", self.section, self.name).to_uppercase();
         let alias = (!self.alias.is_empty()).then(|| self.alias.to_owned());
@@ -77,47 +77,47 @@ macro_rules! keys {
 keys! {
     /// Address of the control plane: `dns:///host:port`, `https://host:port` or `host:port`.
     ENDPOINT = "admin"."endpoint": Text;
-    /// Speak plain HTTP and send no credentials. Only for a server that needs no login.
+    /// Use plain HTTP and send no credentials. Only for a server that needs no sign-in.
     INSECURE = "admin"."insecure": Boolean;
-    /// Accept any TLS certificate of the endpoint (of no other server, such as an identity provider). For a quick try only: whoever is between you and the server can read everything.
+    /// Accept any TLS certificate of the endpoint, but not of other servers, for example an identity provider. For a quick try only: an attacker on the network can read everything.
     INSECURE_SKIP_VERIFY = "admin"."insecureSkipVerify": Boolean;
-    /// PEM file of the certificate authorities to trust for the endpoint instead of the system's. For other servers that take part, such as an identity provider, they are trusted beside the system's. Wins over `insecureSkipVerify`.
+    /// PEM file of the certificate authorities to trust for the endpoint instead of the system's. For other servers, for example an identity provider, they are trusted in addition to the system's. Takes precedence over `insecureSkipVerify`.
     CA_CERT_FILE_PATH = "admin"."caCertFilePath": Text;
-    /// How to log in: `Pkce` (the default), `DeviceFlow`, `ClientSecret`, `ExternalCommand` or `Passthrough`, in any case; or `TokenExchange` (a CI job's own token), which the published client does not know.
+    /// How to sign in: `Pkce` (the default), `DeviceFlow`, `ClientSecret`, `ExternalCommand`, `Passthrough` or `TokenExchange` (a CI job's own token), in upper or lower case. The published client does not know `TokenExchange`.
     AUTH_TYPE = "admin"."authType": Text, "FLYTE_AUTH_TYPE";
-    /// The command whose output is the access token, with `authType: ExternalCommand`. It runs without a shell.
+    /// The command that prints the access token, with `authType: ExternalCommand`. It runs without a shell.
     COMMAND = "admin"."command": Command, "FLYTE_AUTH_COMMAND";
-    /// The command whose output is the token for a proxy in front of the server (`proxy-authorization`).
+    /// The command that prints the token for a proxy in front of the server (`proxy-authorization`).
     PROXY_COMMAND = "admin"."proxyCommand": Command, "FLYTE_AUTH_PROXY_COMMAND";
-    /// The client's ID, with `authType: ClientSecret`. In the other modes the server tells it.
+    /// The client ID, with `authType: ClientSecret`. In the other modes, the server provides it.
     CLIENT_ID = "admin"."clientId": Text;
-    /// File that holds the client's secret. Naming one means `authType: ClientSecret`.
+    /// File that contains the client's secret. If set, it implies `authType: ClientSecret`.
     CLIENT_SECRET_LOCATION = "admin"."clientSecretLocation": Text;
-    /// Name of the environment variable that holds the client's secret. If that is set, it means `authType: ClientSecret`.
+    /// Name of the environment variable that contains the client's secret. If that variable is set, it implies `authType: ClientSecret`.
     CLIENT_SECRET_ENV_VAR = "admin"."clientSecretEnvVar": Text;
-    /// PEM file of the private key (EC P-256 or RSA) that proves who the client is, instead of a secret (RFC 7523). Naming one means `authType: ClientSecret`. Ours: the published client does not know it.
+    /// PEM file of the private key (EC P-256 or RSA) with which the client authenticates instead of a secret (RFC 7523). If set, it implies `authType: ClientSecret`. The published client does not know this key.
     CLIENT_PRIVATE_KEY_LOCATION = "admin"."clientPrivateKeyLocation": Text;
-    /// Scopes to ask for instead of those that the server advertises.
+    /// Scopes to request instead of the scopes that the server advertises.
     SCOPES = "admin"."scopes": Words;
-    /// Proxy for every request: `http://`, `https://`, `socks5://` or `socks5h://`, by default `http://`. A password in it may be written as it is. Without it `HTTPS_PROXY` (for https) and `HTTP_PROXY` apply, else `ALL_PROXY`, in upper or lower case, but never to this machine (`localhost`, `127.0.0.0/8`, `::1`). `NO_PROXY` holds for all of them: hosts with all below them (`example.com`, `.example.com`, `*.example.com`), addresses, networks (`10.0.0.0/8`), each with a port if it is for that one alone (`example.com:8443`), or `*`.
+    /// Proxy for every request: `http://`, `https://`, `socks5://` or `socks5h://`, by default `http://`. A password in it needs no percent-encoding. If not set, `HTTPS_PROXY` (for https) and `HTTP_PROXY` apply, or else `ALL_PROXY`, in upper or lower case, but never to this machine (`localhost`, `127.0.0.0/8`, `::1`). `NO_PROXY` names exceptions from all of them: hosts with their subdomains (`example.com`, `.example.com`, `*.example.com`), addresses, networks (`10.0.0.0/8`), or `*`. With a port (`example.com:8443`), an exception is only for this port.
     HTTP_PROXY_URL = "admin"."httpProxyURL": Text;
-    /// Where the tokens of your login are kept: `keyring` (the system's, and nothing else), `file` (encrypted, whatever keyring there is) or `memory` (each command signs in again). Without it the keyring, or the encrypted file on a machine that has none. Ours: the published client does not know it.
+    /// Where the tokens of your login are stored: `keyring` (only the system's keyring), `file` (an encrypted file, even if there is a keyring) or `memory` (each command signs in again). If not set, the keyring, or the encrypted file on a machine without a keyring. The published client does not know this key.
     TOKEN_STORE = "admin"."tokenStore": Text, "FLYTE_TOKEN_STORE";
-    /// Keep tokens out of the system's keyring: the published client's spelling of `tokenStore: memory`. A `tokenStore` beside it wins.
+    /// Do not use the system's keyring: the published client's spelling of `tokenStore: memory`. `tokenStore` takes precedence.
     DISABLE_KEYRING = "admin"."disableKeyring": Boolean;
-    /// Address of the web console, where it is not the endpoint's.
+    /// Address of the web console, if it is not the endpoint's.
     CONSOLE_ENDPOINT = "console"."endpoint": Text;
-    /// Organization that requests are about.
+    /// Organization of the requests.
     ORG = "task"."org": Text;
-    /// Project that requests are about.
+    /// Project of the requests.
     PROJECT = "task"."project": Text;
-    /// Domain (stage) that requests are about, such as `development`.
+    /// Domain (stage) of the requests, for example `development`.
     DOMAIN = "task"."domain": Text;
-    /// What builds images: `local`, `local-podman` or `remote`.
+    /// The image builder: `local`, `local-podman` or `remote`.
     IMAGE_BUILDER = "image"."builder": Text;
-    /// Registry that built images are pushed to, such as `ghcr.io/my-org`.
+    /// Registry that built images are pushed to, for example `ghcr.io/my-org`.
     IMAGE_REGISTRY = "image"."registry": Text;
-    /// Names for image references, which tasks can then refer to.
+    /// Names that tasks can use for image references.
     IMAGE_REFS = "image"."image_refs": Map;
     /// Keep a record of local runs.
     PERSISTENCE = "local"."persistence": Boolean;
@@ -130,7 +130,7 @@ keys! {
 /// The top-level keys, sorted.
 pub const SECTIONS: &[&str] = &["admin", "console", "image", "local", "task"];
 
-/// The key of that name, where there is one.
+/// Finds the key with this name.
 #[must_use]
 pub fn find(section: &str, name: &str) -> Option<&'static Key> {
     ALL.iter().copied().find(|key| key.section == section && key.name == name)

@@ -4,8 +4,9 @@
 //! each value to its type. [`Document`] changes single settings in a file and leaves every other byte
 //! alone. [`Endpoint`] is an address of a control plane in any of its spellings.
 //!
-//! What can go wrong is in [`ConfigError`]; each error names the file, line and key, and says what to do.
-//! No key holds a secret: the file names the place of a secret (a file, an environment variable, a command).
+//! Everything that can fail is in [`ConfigError`]; each error names the file, the line and the key.
+//! No key holds a secret: the file says where a secret is (in a file, in an environment variable, or in the
+//! output of a command).
 #![forbid(unsafe_code)]
 
 mod atomic;
@@ -29,7 +30,7 @@ pub use config::{Admin, Config, Console, Image, Local, Task, UnknownKey};
 pub use document::{Document, Setting};
 pub use endpoint::{Endpoint, EndpointError};
 pub use environment::Environment;
-pub use error::{ConfigError, Origin};
+pub use error::{ConfigError, NamedBy, Origin};
 pub use nearby::Nearby;
 pub use proxy::parse_proxy;
 pub use store_kind::{StoreKind, UnknownStoreKind};

@@ -1,7 +1,8 @@
-//! Settings of a file that was found because of where one stands.
+//! Settings that need an approval, because their file was found by the working directory.
 //!
-//! Whoever wrote a checked-out repository may have put a `config.yaml` into it. Most of its keys are harmless, but some decide
-//! whom tokens are shown to, which file or variable is sent as a secret, or which program runs.
+//! The author of a repository can put a `config.yaml` into it, and it then applies to everyone who checks the repository out. Most
+//! keys are harmless. But some keys choose the server that receives tokens, the file or variable that is sent as a secret, or the
+//! program that runs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,18 +13,17 @@ use crate::config::Admin;
 use crate::key::{self, Key};
 use crate::{Environment, search};
 
-/// What a file in the working directory, or at the root of the git repository around it, decides.
+/// The settings of a file in the working directory, or at the root of its git repository, that need an approval.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nearby {
     /// The file.
     pub path: PathBuf,
-    /// The keys that are worth a look and their values, the control plane first; never empty. A value may hold a proxy's
-    /// password.
+    /// The settings to show to the person, the control plane first; never empty. A value may contain a proxy's password.
     pub settings: Vec<(&'static Key, String)>,
 }
 
 impl fmt::Debug for Nearby {
-    /// Without the values.
+    /// Writes the keys without the values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<_> = self.settings.iter().map(|(key, _)| key.to_string()).collect();
         f.debug_struct("Nearby").field("path", &self.path).field("keys", &keys).finish()
@@ -31,13 +31,13 @@ impl fmt::Debug for Nearby {
 }
 
 impl Nearby {
-    /// What the file at `path` decides, by `admin` as it stands there alone, beside what is in effect; `None` where it was not
-    /// found by place, is the person's own, or decides nothing of the kind.
+    /// Collects the settings of the file at `path` that need an approval. `admin` has the settings of the file alone, and
+    /// `effective` those with environment variables. `None` if the person named the file, if it is in the person's home directory,
+    /// or if no setting needs an approval.
     ///
-    /// Where it does, the control plane and the mode of signing in belong to the picture: an approval of a secret for one
-    /// server is none for another. The control plane is worth a look by itself where a secret or a command waits in the
-    /// environment for whichever server there is.
-    pub(crate) fn of(
+    /// The control plane and the mode are always included, because an approval of a secret for one server must not be valid for
+    /// another one. If the environment has a secret or a command, the control plane itself needs an approval.
+    pub(crate) fn find(
         path: &Path,
         named: bool,
         admin: &Admin,
@@ -69,21 +69,21 @@ impl Nearby {
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
         .collect();
-        let waits = !effective.command.is_empty()
+        let has_credentials = !effective.command.is_empty()
             || effective.client_secret_location.is_some()
             || effective.client_secret_env_var.is_some()
             || effective.client_private_key_location.is_some();
-        let chooses = admin.endpoint.is_some() && admin.endpoint == effective.endpoint;
-        if settings.is_empty() && !(waits && chooses) {
+        let chooses_endpoint = admin.endpoint.is_some() && admin.endpoint == effective.endpoint;
+        if settings.is_empty() && !(has_credentials && chooses_endpoint) {
             return None;
         }
-        let picture = [
+        let server = [
             (key::ENDPOINT, admin.endpoint.as_ref().map(ToString::to_string)),
             (key::AUTH_TYPE, Some(admin.auth_type.to_string())),
             (key::CLIENT_ID, admin.client_id.clone()),
         ];
-        let picture = picture.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        Some(Self { path: path.to_owned(), settings: picture.chain(settings).collect() })
+        let server = server.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        Some(Self { path: path.to_owned(), settings: server.chain(settings).collect() })
     }
 }
 
@@ -96,10 +96,10 @@ mod tests {
 
     const HARMLESS: &str =
         "admin:\n  endpoint: dns:///flyte.example.com\n  authType: DeviceFlow\ntask:\n  project: p\n";
-    const DECIDES: &str = "admin:\n  endpoint: dns:///flyte.example.com\n  caCertFilePath: ca.pem\n  command: [sh, -c, id]\n  \
+    const NEEDS_APPROVAL: &str = "admin:\n  endpoint: dns:///flyte.example.com\n  caCertFilePath: ca.pem\n  command: [sh, -c, id]\n  \
         httpProxyURL: http://u:hunter2@proxy:3128\n";
 
-    fn place() -> (tempfile::TempDir, Environment) {
+    fn repository() -> (tempfile::TempDir, Environment) {
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join("repository");
         fs::create_dir_all(directory.join(".flyte")).unwrap();
@@ -113,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_checkout_that_decides_something_is_told() {
-        let (_home, mut environment) = place();
+    fn settings_of_a_repository_need_an_approval() {
+        let (_home, mut environment) = repository();
         let path = environment.directory.join(".flyte/config.yaml");
         fs::write(&path, HARMLESS).unwrap();
         assert_eq!(nearby(None, &environment), None);
-        fs::write(&path, DECIDES).unwrap();
-        let told = nearby(None, &environment).unwrap();
-        let keys: Vec<_> = told.settings.iter().map(|(key, _)| key.to_string()).collect();
+        fs::write(&path, NEEDS_APPROVAL).unwrap();
+        let found = nearby(None, &environment).unwrap();
+        let keys: Vec<_> = found.settings.iter().map(|(key, _)| key.to_string()).collect();
         let expected = [
             "admin.endpoint",
             "admin.authType",
@@ -129,38 +129,38 @@ mod tests {
             "admin.httpProxyURL",
         ];
         assert_eq!(keys, expected);
-        assert_eq!(told.settings[3].1, "sh -c id");
-        assert!(!format!("{told:?}").contains("hunter2"), "{told:?}");
-        // What the person sets besides does not change what the file says.
+        assert_eq!(found.settings[3].1, "sh -c id");
+        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+        // The person's variables do not change the settings of the file.
         environment.variables.insert("FLYTE_ADMIN_INSECURESKIPVERIFY".into(), "true".into());
         environment.variables.insert("FLYTE_AUTH_COMMAND".into(), "true".into());
-        assert_eq!(nearby(None, &environment), Some(told));
-        // Whoever names it has chosen it.
+        assert_eq!(nearby(None, &environment), Some(found));
+        // A file that the person names needs no approval.
         assert_eq!(nearby(Some(&path), &environment), None);
         environment.variables.insert("FLYTECTL_CONFIG".into(), path.display().to_string());
         assert_eq!(nearby(None, &environment), None);
     }
 
     #[test]
-    fn a_mistake_that_a_variable_mends_hides_nothing() {
-        let (_home, mut environment) = place();
+    fn an_invalid_setting_does_not_hide_the_other_settings() {
+        let (_home, mut environment) = repository();
         let path = environment.directory.join(".flyte/config.yaml");
-        fs::write(&path, DECIDES.replace("dns:///flyte.example.com", "ftp://x")).unwrap();
+        fs::write(&path, NEEDS_APPROVAL.replace("dns:///flyte.example.com", "ftp://x")).unwrap();
         environment.variables.insert("FLYTE_ADMIN_ENDPOINT".into(), "flyte.example.com".into());
-        let told = nearby(None, &environment).unwrap();
-        assert!(told.settings.iter().any(|(key, _)| *key == key::COMMAND), "{told:?}");
+        let found = nearby(None, &environment).unwrap();
+        assert!(found.settings.iter().any(|(key, _)| *key == key::COMMAND), "{found:?}");
     }
 
     #[test]
-    fn the_control_plane_is_looked_at_where_a_secret_waits_for_it() {
-        let (_home, mut environment) = place();
+    fn the_control_plane_needs_an_approval_if_the_environment_has_a_secret() {
+        let (_home, mut environment) = repository();
         fs::write(environment.directory.join(".flyte/config.yaml"), HARMLESS).unwrap();
         for (name, value) in [("FLYTE_ADMIN_CLIENTSECRETLOCATION", "secret"), ("FLYTE_AUTH_COMMAND", "token")]
         {
             environment.variables.insert(name.into(), value.into());
-            let told = nearby(None, &environment).unwrap();
-            assert_eq!(told.settings[0], (key::ENDPOINT, "https://flyte.example.com".to_owned()), "{name}");
-            // Chosen by whoever chose the secret.
+            let found = nearby(None, &environment).unwrap();
+            assert_eq!(found.settings[0], (key::ENDPOINT, "https://flyte.example.com".to_owned()), "{name}");
+            // If the environment names the control plane too, the file does not choose it.
             environment.variables.insert("FLYTE_ADMIN_ENDPOINT".into(), "other.example.com".into());
             assert_eq!(nearby(None, &environment), None, "{name}");
             environment.variables.clear();
@@ -168,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_the_person_is_their_own_wherever_they_stand() {
-        let (home, mut environment) = place();
+    fn the_file_in_the_home_directory_needs_no_approval() {
+        let (home, mut environment) = repository();
         fs::create_dir(home.path().join(".flyte")).unwrap();
-        fs::write(home.path().join(".flyte/config.yaml"), DECIDES).unwrap();
+        fs::write(home.path().join(".flyte/config.yaml"), NEEDS_APPROVAL).unwrap();
         assert_eq!(nearby(None, &environment), None);
         environment.directory = home.path().to_owned();
         assert_eq!(nearby(None, &environment), None);
-        // A home that is a git repository, as of people who keep their settings in one.
+        // Some people keep their home directory in a git repository.
         fs::create_dir(home.path().join(".git")).unwrap();
         environment.directory = home.path().join("repository");
         assert_eq!(nearby(None, &environment), None);

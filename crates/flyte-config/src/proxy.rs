@@ -1,18 +1,18 @@
-//! Addresses of proxies, as people write them.
+//! Parses the addresses of proxies.
 
 use url::Url;
 
-/// What a proxy's address is refused with. It repeats nothing of the address, which may hold a password.
-const EXPECTED: &str = "it is not the address of a proxy, such as http://proxy:3128";
+/// The message about an invalid address. It does not contain the address, which may contain a password.
+const EXPECTED: &str = "it is not the address of a proxy (for example http://proxy:3128)";
 
-/// Reads the address of a proxy: `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` (or `socks://`) or `socks5h://`, by
+/// Parses the address of a proxy: `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` (or `socks://`) or `socks5h://`, by
 /// default `http://`.
 ///
-/// A password may be written as it is or percent-encoded (RFC 3986 section 2.1): everything in front of the last `@` is the
-/// user name and, after the first `:`, the password. The result has both percent-encoded.
+/// The text before the last `@` is the user name and, after the first `:`, the password. They may be percent-encoded (RFC 3986
+/// section 2.1), but do not have to be. In the result, both are percent-encoded.
 ///
 /// # Errors
-/// Why the text cannot be used, without any part of it.
+/// The reason why the address is invalid, without any part of it.
 pub fn parse_proxy(text: &str) -> Result<Url, String> {
     let text = text.trim();
     let is_scheme = |scheme: &str| {
@@ -23,37 +23,37 @@ pub fn parse_proxy(text: &str) -> Result<Url, String> {
         Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), rest),
         _ => ("http".to_owned(), text),
     };
-    // What GNOME writes into ALL_PROXY.
+    // GNOME writes this scheme into ALL_PROXY.
     let scheme = if scheme == "socks" { "socks5".to_owned() } else { scheme };
     if !matches!(scheme.as_str(), "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h") {
         return Err("it has to start with http://, https:// or socks5://".to_owned());
     }
-    let (credentials, place) = match rest.rsplit_once('@') {
-        Some((credentials, place)) => (Some(credentials), place),
+    let (credentials, authority) = match rest.rsplit_once('@') {
+        Some((credentials, authority)) => (Some(credentials), authority),
         None => (None, rest),
     };
-    let place = place.split(['/', '?', '#']).next().unwrap_or_default();
-    // Only a special scheme's host is checked by the parser (WHATWG URL, host parsing).
-    let checked = Url::parse(&format!("http://{place}")).map_err(|_| EXPECTED.to_owned())?;
-    if !checked.has_host() || place.contains(char::is_whitespace) {
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    // The parser checks the host only for special schemes, for example http (WHATWG URL, host parsing).
+    let checked = Url::parse(&format!("http://{authority}")).map_err(|_| EXPECTED.to_owned())?;
+    if !checked.has_host() || authority.contains(char::is_whitespace) {
         return Err(EXPECTED.to_owned());
     }
-    let mut url = Url::parse(&format!("{scheme}://{place}")).map_err(|_| EXPECTED.to_owned())?;
+    let mut url = Url::parse(&format!("{scheme}://{authority}")).map_err(|_| EXPECTED.to_owned())?;
     if let Some(credentials) = credentials {
         let (user, password) = match credentials.split_once(':') {
             Some((user, password)) => (user, Some(password)),
             None => (credentials, None),
         };
-        let password = password.map(encoded);
-        url.set_username(&encoded(user))
+        let password = password.map(percent_encode);
+        url.set_username(&percent_encode(user))
             .and_then(|()| url.set_password(password.as_deref()))
             .map_err(|()| EXPECTED.to_owned())?;
     }
     Ok(url)
 }
 
-/// The text with everything but letters and digits percent-encoded; what is percent-encoded already stays.
-fn encoded(text: &str) -> String {
+/// Percent-encodes everything except letters, digits and what is percent-encoded already.
+fn percent_encode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut encoded = String::with_capacity(text.len());
     let mut at = 0;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_may_be_written_as_it_is() {
+    fn a_password_needs_no_percent_encoding() {
         for (text, expected) in [
             ("http://proxy:3128", "http://proxy:3128/"),
             ("proxy:3128", "http://proxy:3128/"),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_not_repeated() {
+    fn errors_do_not_repeat_the_address() {
         for text in [
             "",
             "http://",

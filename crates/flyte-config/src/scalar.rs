@@ -1,9 +1,9 @@
-//! Plain scalars: which type their text has, and how text is written so that it reads back as itself.
+//! Plain scalars: finds the type of a scalar, and writes text as a scalar that is read as the same text.
 //!
-//! The published client reads YAML 1.1 (`yes` is a boolean there), other tools read YAML 1.2. What either
-//! takes for something else than text is quoted here.
+//! The published client reads YAML 1.1, in which `yes` is a boolean. Other tools read YAML 1.2. Text that either version reads as
+//! another type is quoted.
 
-/// What the text of a plain (unquoted) scalar stands for.
+/// The type of a plain (unquoted) scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plain {
     Null,
@@ -12,7 +12,7 @@ pub(crate) enum Plain {
     Text,
 }
 
-/// The meaning of a plain scalar, by YAML 1.1 and 1.2 together.
+/// Finds the type of a plain scalar, by YAML 1.1 and 1.2 together.
 pub(crate) fn resolve(text: &str) -> Plain {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Plain::Null,
@@ -35,7 +35,7 @@ pub(crate) fn resolve(text: &str) -> Plain {
     if number { Plain::Number } else { Plain::Text }
 }
 
-/// A boolean in any of the spellings of YAML 1.1, in any case.
+/// Parses a boolean in the spellings of YAML 1.1, in upper or lower case.
 pub(crate) fn boolean(text: &str) -> Option<bool> {
     let word = text.to_ascii_lowercase();
     match word.as_str() {
@@ -45,12 +45,12 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// `text` as a scalar of block style: plain where that is safe, else quoted.
+/// Writes text as a scalar of block style: plain if possible, otherwise quoted.
 pub(crate) fn write(text: &str) -> String {
     write_where(text, |c| matches!(c, '[' | ']'))
 }
 
-/// `text` as a scalar within `[...]`, where brackets have a meaning.
+/// Writes text as a scalar within `[...]`, where brackets are special.
 pub(crate) fn write_in_flow(text: &str) -> String {
     write_where(text, |_| false)
 }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_quoted_only_where_it_has_to_be() {
+    fn text_is_quoted_only_if_necessary() {
         for (text, written) in [
             ("dns:///acme.example.com:8443", "dns:///acme.example.com:8443"),
             ("dns:///[::1]:8443", "dns:///[::1]:8443"),

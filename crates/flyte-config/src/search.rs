@@ -14,7 +14,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, NamedBy};
 use crate::{key, tree};
 
 /// Name of the file.
@@ -26,7 +26,7 @@ const FILE: &str = "config.yaml";
 /// When `explicit` or a variable names a file that does not exist.
 pub fn find(explicit: Option<&Path>, environment: &Environment) -> Result<Option<PathBuf>, ConfigError> {
     if let Some(path) = explicit {
-        return named(environment.directory.join(path), "--config").map(Some);
+        return existing(environment.directory.join(path), NamedBy::Caller).map(Some);
     }
     let here = environment.directory.join(FILE);
     if looks_like_ours(&here) {
@@ -40,7 +40,7 @@ pub fn find(explicit: Option<&Path>, environment: &Environment) -> Result<Option
     }
     for variable in ["UCTL_CONFIG", "FLYTECTL_CONFIG"] {
         if let Some(path) = environment.variable(variable) {
-            return named(environment.resolve(path), variable).map(Some);
+            return existing(environment.resolve(path), NamedBy::Variable(variable)).map(Some);
         }
     }
     let Some(home) = &environment.home else { return Ok(None) };
@@ -73,7 +73,8 @@ pub fn default_target(environment: &Environment) -> PathBuf {
     in_project(&root)
 }
 
-fn named(path: PathBuf, named_by: &'static str) -> Result<PathBuf, ConfigError> {
+/// Returns `path` if it exists.
+fn existing(path: PathBuf, named_by: NamedBy) -> Result<PathBuf, ConfigError> {
     if path.exists() { Ok(path) } else { Err(ConfigError::Missing { path, named_by }) }
 }
 
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_config_yaml_is_passed_over() {
+    fn config_yaml_of_another_program_is_ignored() {
         let (home, environment) = place();
         let ours = home.path().join(".flyte/config.yaml");
         write(&ours, "admin: {}\n");
@@ -152,11 +153,10 @@ mod tests {
     fn a_named_file_has_to_exist() {
         let (_home, mut environment) = place();
         let error = find(Some(Path::new("absent.yaml")), &environment).unwrap_err();
-        assert!(error.to_string().contains("--config"), "{error}");
+        assert!(matches!(error, ConfigError::Missing { named_by: NamedBy::Caller, .. }), "{error}");
         environment.variables.insert("UCTL_CONFIG".into(), "/absent.yaml".into());
         let error = find(None, &environment).unwrap_err();
         assert!(error.to_string().contains("UCTL_CONFIG"), "{error}");
-        assert!(error.hint().contains("flyte create config"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where the tokens of a person's login are kept.
+//! Where the tokens of a person's login are stored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,9 +6,9 @@ use std::str::FromStr;
 /// The value of `admin.tokenStore`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StoreKind {
-    /// The operating system's keyring, and nothing else.
+    /// Only the operating system's keyring.
     Keyring,
-    /// The encrypted file, whatever keyring there is.
+    /// The encrypted file, even if there is a keyring.
     File,
     /// The memory of the process.
     Memory,
@@ -18,7 +18,7 @@ impl StoreKind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Keyring, Self::File, Self::Memory];
 
-    /// The spelling of the file.
+    /// The spelling in the configuration file.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl fmt::Display for StoreKind {
     }
 }
 
-/// A word that names no token store.
+/// A text that is not a token store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a token store; use keyring, file or memory")]
 pub struct UnknownStoreKind(pub String);
@@ -43,7 +43,7 @@ pub struct UnknownStoreKind(pub String);
 impl FromStr for StoreKind {
     type Err = UnknownStoreKind;
 
-    /// Takes the words in any case.
+    /// Accepts upper and lower case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .into_iter()
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_word_reads_back_and_others_are_refused() {
+    fn each_spelling_is_parsed_and_other_texts_are_refused() {
         for kind in StoreKind::ALL {
             assert_eq!(kind.to_string().to_uppercase().parse(), Ok(kind));
         }

@@ -1,4 +1,4 @@
-//! A YAML document as a tree that knows where each node stands in the text.
+//! A YAML document as a tree. Each node has its position in the text.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -7,25 +7,25 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
 
 use crate::scalar::{self, Plain};
 
-/// Deepest chain of aliases and merge keys that is followed.
+/// The maximum number of aliases and merge keys to follow.
 const MAX_INDIRECTION: usize = 16;
 
-/// Index of a node in its tree.
+/// The index of a node in its tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NodeId(usize);
 
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
-    /// Where its text stands, in bytes. For a collection only the start means anything.
+    /// The position of the text, in bytes. For a collection in block style, the end may include lines after it.
     pub(crate) span: Range<usize>,
-    /// Line, counted from one.
+    /// The line, from 1.
     pub(crate) line: usize,
-    /// Column in characters, counted from one.
+    /// The column in characters, from 1.
     pub(crate) column: usize,
-    /// Whether it has an anchor (`&name`), so that another place may mean it too.
+    /// Whether the node has an anchor (`&name`), so that aliases may refer to it.
     pub(crate) anchored: bool,
-    /// Whether it has a tag (`!name`).
+    /// Whether the node has a tag (`!name`).
     pub(crate) tagged: bool,
 }
 
@@ -37,16 +37,16 @@ pub(crate) enum Kind {
     Alias(usize),
 }
 
-/// How a scalar is written.
+/// The style of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     Plain,
     Quoted,
-    /// A literal or folded block.
+    /// A literal (`|`) or folded (`>`) block.
     Block,
 }
 
-/// Why a text is no YAML document.
+/// Why a text is not a YAML document.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
     pub(crate) line: usize,
@@ -61,12 +61,12 @@ pub(crate) struct Tree {
     anchors: HashMap<usize, NodeId>,
     /// The text of every comment, in order.
     pub(crate) comments: Vec<String>,
-    /// Where the document was ended explicitly (`...`) there is no place to append to.
+    /// Whether a line `...` ends the document. Text after it would not be part of the document.
     pub(crate) ended_explicitly: bool,
 }
 
 impl Tree {
-    /// Reads the one document in `text`.
+    /// Parses a text that contains at most one document.
     pub(crate) fn parse(text: &str) -> Result<Self, SyntaxError> {
         let options = granit_parser::options! { max_buffered_comment_events: 1 << 20 };
         let mut builder = Builder::default();
@@ -81,7 +81,7 @@ impl Tree {
         Ok(builder.tree)
     }
 
-    /// The top node; `None` where the text holds no document.
+    /// The top node; `None` if the text contains no document.
     pub(crate) fn root(&self) -> Option<NodeId> {
         self.root
     }
@@ -90,7 +90,7 @@ impl Tree {
         &self.nodes[id.0]
     }
 
-    /// The node that `id` stands for, through aliases.
+    /// Follows aliases to a node; `None` for an alias of itself.
     pub(crate) fn resolve(&self, id: NodeId) -> Option<NodeId> {
         let mut id = id;
         for _ in 0..MAX_INDIRECTION {
@@ -102,13 +102,13 @@ impl Tree {
         None
     }
 
-    /// The entry of a mapping that is written under `name`, without aliases and merge keys.
+    /// The entry `name` of a mapping. Does not follow aliases and merge keys.
     pub(crate) fn entry(&self, mapping: NodeId, name: &str) -> Option<(NodeId, NodeId)> {
         let Kind::Mapping { entries, .. } = &self.node(mapping).kind else { return None };
         entries.iter().copied().find(|(key, _)| self.text(*key) == Some(name))
     }
 
-    /// The value of `name` in a mapping, through aliases and merge keys (`<<`).
+    /// The value of `name` in a mapping. Follows aliases and merge keys (`<<`).
     pub(crate) fn get(&self, mapping: Option<NodeId>, name: &str) -> Option<NodeId> {
         self.get_within(mapping?, name, MAX_INDIRECTION)
     }
@@ -134,7 +134,7 @@ impl Tree {
         }
     }
 
-    /// What a scalar stands for: a quoted or tagged one always for text.
+    /// The type of a scalar. A quoted or tagged scalar is always text.
     pub(crate) fn plain(&self, id: NodeId) -> Option<Plain> {
         let node = self.node(id);
         match &node.kind {
@@ -144,12 +144,12 @@ impl Tree {
         }
     }
 
-    /// Whether a value is absent in effect: null.
+    /// Whether a value is null.
     pub(crate) fn is_null(&self, id: NodeId) -> bool {
         self.plain(id) == Some(Plain::Null)
     }
 
-    /// Whether two subtrees hold the same data, in the same order.
+    /// Whether two subtrees contain the same data in the same order.
     pub(crate) fn same(&self, id: NodeId, other: &Self, other_id: NodeId) -> bool {
         let (node, other_node) = (self.node(id), other.node(other_id));
         if (node.anchored, node.tagged) != (other_node.anchored, other_node.tagged) {
@@ -176,8 +176,7 @@ impl Tree {
         self.same(entry.0, other, others.0) && self.same(entry.1, other, others.1)
     }
 
-    /// The last byte of what is written for a node and everything in it; `None` where that cannot be told
-    /// because a block scalar is at the end.
+    /// The end of the text of a node and its children; `None` if it is not known, because the last child is a block scalar.
     pub(crate) fn end(&self, id: NodeId) -> Option<usize> {
         let node = self.node(id);
         match &node.kind {
@@ -194,13 +193,13 @@ impl Tree {
         }
     }
 
-    /// Where an entry of a mapping ends; an absent value has no place of its own.
+    /// The end of an entry of a mapping. An absent value has the position of its key.
     pub(crate) fn entry_end(&self, (key, value): (NodeId, NodeId)) -> Option<usize> {
         Some(self.end(key)?.max(self.end(value)?))
     }
 }
 
-/// A collection whose end has not been seen.
+/// A collection that has not ended yet.
 struct Open {
     id: NodeId,
     children: Vec<NodeId>,
@@ -219,7 +218,7 @@ impl Builder {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    let reason = "a second document starts here; a configuration is one document";
+                    let reason = "a second document starts here; a configuration has only one document";
                     return Err(SyntaxError {
                         line: span.start.line(),
                         column: span.start.col() + 1,
@@ -295,8 +294,8 @@ impl Builder {
         self.refuse_duplicates(id)
     }
 
-    /// YAML 1.2 section 3.2.1.1: the keys of a mapping are unique. The published client takes the last one
-    /// silently, which hides a mistake.
+    /// Refuses duplicate keys of a mapping (YAML 1.2 section 3.2.1.1). The published client uses the last one without an error,
+    /// which hides a mistake.
     fn refuse_duplicates(&self, id: NodeId) -> Result<(), SyntaxError> {
         let Kind::Mapping { entries, .. } = &self.tree.node(id).kind else { return Ok(()) };
         let mut seen = HashSet::new();
@@ -324,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_know_their_place() {
+    fn nodes_have_their_position() {
         let text = "# top\nadmin:\n  endpoint: 'dns:///h' # here\n";
         let tree = Tree::parse(text).unwrap();
         let node = tree.node(tree.get(tree.get(tree.root(), "admin"), "endpoint").unwrap());
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_of_itself_ends() {
+    fn an_alias_of_itself_has_no_value() {
         let tree = Tree::parse("task: &t\n  <<: *t\n  a: b\n").unwrap();
         assert_eq!(value(&tree, "task", "org"), None);
     }
@@ -358,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_of_comments_is_no_error() {
+    fn many_comments_are_not_an_error() {
         let text = "# x\n".repeat(5000) + "admin: {}\n";
         assert_eq!(Tree::parse(&text).unwrap().comments.len(), 5000);
     }

@@ -1,4 +1,4 @@
-//! Values of keys: from an environment variable or a file to their type.
+//! Reads the values of keys from environment variables and the file, and converts them to their types.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::key::{Key, Kind};
 use crate::scalar::{self, Plain};
 use crate::tree::{self, NodeId, Tree};
 
-/// A value and where it came from.
+/// A value and its origin.
 pub(crate) struct Found<T> {
     pub(crate) value: T,
     pub(crate) key: &'static Key,
@@ -17,7 +17,7 @@ pub(crate) struct Found<T> {
 }
 
 impl<T> Found<T> {
-    /// The value as a narrower type.
+    /// Converts the value to a more specific type.
     pub(crate) fn convert<U, E: std::fmt::Display>(
         self,
         convert: impl FnOnce(T) -> Result<U, E>,
@@ -30,14 +30,14 @@ impl<T> Found<T> {
     }
 }
 
-/// Where values are looked up: environment variables first, then the file.
+/// The sources of values. Environment variables take precedence over the file.
 pub(crate) struct Sources<'a> {
     pub(crate) environment: &'a Environment,
     /// The file's path and content.
     pub(crate) file: Option<(&'a Path, &'a Tree)>,
 }
 
-/// A value as it stands in one source.
+/// A value before its conversion.
 enum Raw<'a> {
     Variable(&'a str),
     Node(&'a Tree, NodeId),
@@ -69,7 +69,7 @@ impl<'a> Sources<'a> {
     pub(crate) fn words(&self, key: &'static Key) -> Result<Vec<String>, ConfigError> {
         let found = self.find(key, |raw| match raw {
             Raw::Variable(text) if text.trim_start().starts_with('[') => serde_json::from_str(text)
-                .map_err(|error| format!("and this is no JSON array of text ({error})")),
+                .map_err(|error| format!("and this is not a JSON array of text ({error})")),
             Raw::Variable(text) if key.kind == Kind::Command => {
                 shlex::split(text).ok_or_else(|| "and the quotes do not match".to_owned())
             }
@@ -95,7 +95,7 @@ impl<'a> Sources<'a> {
     pub(crate) fn map(&self, key: &'static Key) -> Result<BTreeMap<String, String>, ConfigError> {
         let found = self.find(key, |raw| match raw {
             Raw::Variable(text) => serde_json::from_str(text)
-                .map_err(|error| format!("and this is no JSON object of text ({error})")),
+                .map_err(|error| format!("and this is not a JSON object of text ({error})")),
             Raw::Node(tree, id) => match &tree.node(*id).kind {
                 tree::Kind::Mapping { entries, .. } => entries
                     .iter()
@@ -145,13 +145,13 @@ impl<'a> Sources<'a> {
             }
         }
         let value = tree.get(Some(section), key.name);
-        // Null and empty text count as unset, as in the published client.
+        // Null and empty text count as not set, as in the published client.
         let set = value.filter(|id| !tree.is_null(*id) && tree.text(*id) != Some(""));
         Ok(set.map(|id| (Raw::Node(tree, id), origin(path, tree, id))))
     }
 }
 
-/// Where a node stands.
+/// The position of a node.
 pub(crate) fn origin(path: &Path, tree: &Tree, id: NodeId) -> Origin {
     let node = tree.node(id);
     Origin::File { path: path.to_owned(), line: node.line, column: node.column }
@@ -167,7 +167,7 @@ fn text(tree: &Tree, id: NodeId) -> Result<String, String> {
     }
 }
 
-/// A word of a list; a number is taken as it is written, because it can only be meant as text there.
+/// Reads a word of a list. A number is read as the text that is written there, because the list contains only text.
 fn word(tree: &Tree, id: NodeId) -> Result<String, String> {
     match tree.text(id) {
         Some(text) if !tree.is_null(id) => Ok(text.to_owned()),
@@ -175,7 +175,7 @@ fn word(tree: &Tree, id: NodeId) -> Result<String, String> {
     }
 }
 
-/// What a node is instead of what it should be.
+/// Describes a node that has the wrong type.
 fn describe(tree: &Tree, id: NodeId) -> String {
     match &tree.node(id).kind {
         tree::Kind::Scalar { text, style: tree::Style::Quoted } => format!("not the quoted text {text:?}"),

@@ -1,37 +1,37 @@
-//! The table of the audit log, the same from `flyte get audit` and from `flyte-server audit`.
+//! The table of the audit log, which `flyte get audit` and `flyte-server audit` print.
 
 use std::collections::BTreeMap;
 
 use super::table;
 
-/// An event. A text that is not known is empty.
+/// An event. Unknown texts are empty.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
-    /// When, Unix time in seconds.
+    /// The time, Unix time in seconds.
     pub at: i64,
-    /// What, in snake case.
+    /// The kind of event, in snake case.
     pub event: &'a str,
-    /// Who did it.
+    /// The subject that acted.
     pub subject: &'a str,
-    /// E-mail address of the person that this is.
+    /// The e-mail address of the person that acted.
     pub email: &'a str,
-    /// Name of the person or the API key that this is.
+    /// The name of the person or API key that acted.
     pub name: &'a str,
-    /// E-mail address of the person whose run this is.
+    /// If a run acted, the e-mail address of the person who started it.
     pub on_behalf_of_email: &'a str,
-    /// OAuth client by which it was done.
+    /// The OAuth client.
     pub client_id: &'a str,
-    /// The address that it came from.
+    /// The address that the request came from.
     pub address: &'a str,
-    /// What it was done to.
+    /// The object of the action.
     pub object: &'a str,
-    /// Anything else.
+    /// More about the event.
     pub details: &'a BTreeMap<String, String>,
 }
 
-/// Events as a table of four columns, which fit into 80 characters, or, if it is to be `wide`, with all that is known.
+/// Formats events as a table of four columns, which fit into 80 characters, or of all columns if `wide`.
 ///
-/// Of the object, the four columns have what tells it apart: a call without its package, a run without its project.
+/// In the table of four columns, the object is short: a method has no package, and a run has no project.
 pub fn events<'a>(events: impl IntoIterator<Item = Event<'a>>, wide: bool, width: Option<u16>) -> String {
     if !wide {
         let rows = events
@@ -62,7 +62,7 @@ fn moment(at: i64) -> String {
         .map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-/// Who did it: a person's address, and otherwise what identifies the key, the job or the client.
+/// Who acted: the e-mail address of a person, otherwise the subject or the client.
 fn who(event: &Event<'_>) -> String {
     if !event.on_behalf_of_email.is_empty() {
         return format!("run of {}", event.on_behalf_of_email);
@@ -78,8 +78,8 @@ fn short(event: &Event<'_>) -> String {
         return format!("{service}/{method}");
     }
     let detail = |name: &str| event.details.get(name).map_or("", String::as_str);
-    let place = format!("{}/{}/", detail("project"), detail("domain"));
-    object.strip_prefix(&place).filter(|rest| !rest.is_empty()).unwrap_or(object).to_owned()
+    let project_domain = format!("{}/{}/", detail("project"), detail("domain"));
+    object.strip_prefix(&project_domain).filter(|rest| !rest.is_empty()).unwrap_or(object).to_owned()
 }
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_breaks_objects_and_nothing_else() {
+    fn only_objects_are_wrapped_on_a_narrow_terminal() {
         let none = details(&[]);
         let object = "a-task-with-a-name-that-goes-on.and-on:0123456789abcdef0123456789abcdef";
         let text = events([event("task_deployed", object, &none)], false, Some(80));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_table_has_all() {
+    fn a_wide_table_has_all_columns() {
         let some = details(&[("project", "p"), ("domain", "d")]);
         let text = events([event("run_created", "p/d/r", &some)], true, None);
         assert_eq!(

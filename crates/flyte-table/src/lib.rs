@@ -1,7 +1,7 @@
-//! Tables for people: columns without borders, as `flyte` and `flyte-server` print them.
+//! Tables of the `flyte` and `flyte-server` commands: columns without borders.
 //!
-//! On a terminal a table is made as narrow as that is: cells that do not fit are broken over several lines, so that each
-//! column stays a column. Elsewhere, as in a pipe, each row is one line.
+//! On a terminal, a table is not wider than the terminal: cells that do not fit are wrapped within their column. Elsewhere, for
+//! example in a pipe, each row is one line.
 #![forbid(unsafe_code)]
 
 pub mod audit;
@@ -10,16 +10,16 @@ use std::io;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
-/// The width of the terminal that standard output goes to, in columns; `None` where it goes somewhere else.
+/// The width of the terminal in columns; `None` if standard output is not a terminal.
 #[must_use]
 pub fn terminal_width() -> Option<u16> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
 }
 
-/// Rows below their headings, each line ending in a line feed.
+/// Formats rows with their headings. Each line ends with a line feed.
 ///
-/// With a `width`, the cells of the columns `breakable` (of all columns where it is empty) are broken so that lines get no
-/// longer than that, if it can be. Control characters in cells become blanks: they could move the cursor.
+/// If there is a `width`, cells of the columns `breakable` are wrapped, so that no line is longer. If `breakable` is empty, the
+/// cells of all columns may be wrapped. Control characters become spaces, because they could move the cursor.
 pub fn table<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     breakable: &[&str],
@@ -42,7 +42,7 @@ pub fn table<const COLUMNS: usize>(
     lines(table)
 }
 
-/// Names with their values, one in a line; what has no value is left out.
+/// Formats names with their values, one on each line. Empty values are left out.
 pub fn details<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let mut table = borderless();
     for (name, value) in rows {
@@ -59,7 +59,7 @@ fn borderless() -> Table {
     table
 }
 
-/// The lines of a table: columns two blanks apart, nothing before the first one and behind the last.
+/// Formats a table with two spaces between its columns.
 fn lines(mut table: Table) -> String {
     let last = table.column_count().saturating_sub(1);
     for (index, column) in table.column_iter_mut().enumerate() {
@@ -68,7 +68,7 @@ fn lines(mut table: Table) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// A text without control characters: they could move the cursor, and tear a table's lines apart.
+/// Replaces control characters with spaces. They could move the cursor or break the lines of a table.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_lines_where_no_terminal_is() {
+    fn without_a_terminal_each_row_is_one_line() {
         let text = table(["ID", "SUBJECT", "NAME"], &[], rows(), None);
         assert_eq!(
             text,
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_broken_where_the_terminal_is_narrow() {
+    fn cells_are_wrapped_if_the_terminal_is_narrow() {
         let text = table(["ID", "SUBJECT", "NAME"], &["NAME"], rows(), Some(60));
         assert_eq!(
             text,
@@ -113,13 +113,13 @@ mod tests {
             let text = table(["ID", "SUBJECT", "NAME"], &[], rows(), Some(width));
             assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
         }
-        // What fits is not touched.
+        // A table that fits is not wrapped.
         let wide = table(["ID", "SUBJECT", "NAME"], &[], rows(), Some(80));
         assert_eq!(wide, table(["ID", "SUBJECT", "NAME"], &[], rows(), None));
     }
 
     #[test]
-    fn details_leave_out_what_is_empty() {
+    fn details_leave_out_empty_values() {
         let text =
             details([("Name", "Ada".to_owned()), ("Picture", String::new()), ("E-mail", "a@b".to_owned())]);
         assert_eq!(text, "Name:    Ada\nE-mail:  a@b\n");

@@ -15,7 +15,8 @@ const APART: &[&[&str]] = &[
 const SHARED: &[&str] = &["flyte-idl", "flyte-table"];
 
 /// The crates of the client.
-const CLIENT: &[&str] = &["flyte-auth", "flyte-client", "flyte-cli", "flyte-config", "flyte-python"];
+const CLIENT: &[&str] =
+    &["flyte-auth", "flyte-client", "flyte-cli", "flyte-config", "flyte-hints", "flyte-python"];
 
 #[test]
 fn the_table_of_crates_is_up_to_date() {

@@ -1,23 +1,23 @@
-//! What came instead of an answer, in words: bounded, and without what may be a secret.
+//! Descriptions of unexpected answers: short, and without anything that may be a secret.
 
 use serde_json::{Map, Value};
 
 use crate::token::{clean, is_unprintable};
 
 /// The longest excerpt of a text, in characters.
-const LONGEST: usize = 120;
-/// A word that is longer may be a token, in characters.
-const LONGEST_WORD: usize = 30;
-/// A word of letters and digits that is not shorter may be a token, in characters.
-const SHORTEST_TOKEN: usize = 12;
-/// How many members of an object are named.
-const MEMBERS: usize = 8;
-/// Members that servers explain themselves in.
-const WORDS: [&str; 7] = ["message", "error_description", "error", "detail", "title", "reason", "msg"];
+const MAX_EXCERPT_CHARS: usize = 120;
+/// The longest word that is shown, in characters: a longer one may be a token.
+const MAX_WORD_CHARS: usize = 30;
+/// The length from which a word of letters and digits may be a token, in characters.
+const MIN_TOKEN_CHARS: usize = 12;
+/// The most members of an object that are named.
+const MAX_MEMBERS: usize = 8;
+/// The members in which servers describe an error, the preferred one first.
+const DESCRIPTIONS: [&str; 7] = ["message", "error_description", "error", "detail", "title", "reason", "msg"];
 
-/// What a body is, in words.
+/// Describes a body in words.
 pub(crate) fn excerpt(body: &[u8]) -> String {
-    let body = without_mark(body);
+    let body = trim(body);
     if body.is_empty() {
         return "empty".to_owned();
     }
@@ -34,66 +34,67 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
         Ok(text) => match page(text) {
             Some(title) if title.is_empty() => "a web page".to_owned(),
             Some(title) => format!("a web page ({title:?})"),
-            // A single word may be the token itself.
+            // A single word is not shown: it may be the token itself.
             None if !text.contains(|c: char| c.is_whitespace() || is_unprintable(c)) => {
                 format!("a text of {} bytes", text.len())
             }
-            None => format!("the text {:?}", words(text, LONGEST)),
+            None => format!("the text {:?}", words(text, MAX_EXCERPT_CHARS)),
         },
-        Err(_) => format!("{} bytes that are no text", body.len()),
+        Err(_) => format!("{} bytes that are not text", body.len()),
     }
 }
 
-/// The first words that a body has for people, where it has any.
+/// The first words of a body that people can read; `None` if there are none.
 pub(crate) fn first_words(body: &[u8]) -> Option<String> {
-    let body = without_mark(body);
+    let body = trim(body);
     let words = match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(object)) => said(&object)?,
-        Ok(Value::String(text)) => words(&text, LONGEST),
+        Ok(Value::Object(object)) => description(&object)?,
+        Ok(Value::String(text)) => words(&text, MAX_EXCERPT_CHARS),
         Ok(_) => return None,
         Err(_) if is_broken_json(body) => return None,
         Err(_) => {
             let text = std::str::from_utf8(body).ok()?;
-            page(text).unwrap_or_else(|| words(text, LONGEST))
+            page(text).unwrap_or_else(|| words(text, MAX_EXCERPT_CHARS))
         }
     };
     Some(words).filter(|words| words.chars().any(char::is_alphanumeric))
 }
 
-/// A body without the blanks around it, and without a byte order mark.
-fn without_mark(body: &[u8]) -> &[u8] {
+/// A body without a byte order mark and surrounding white space.
+fn trim(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii()
 }
 
-/// Whether a body that is not JSON was meant to be: what is in it may be anything.
+/// Whether a body that is not valid JSON begins like JSON. Its content is not shown, because any part may be a secret.
 fn is_broken_json(body: &[u8]) -> bool {
     matches!(body.first(), Some(b'{' | b'[' | b'"'))
 }
 
-/// An object by the names of its members, and what it says to people.
+/// Describes an object by its error description, otherwise by the names of its members.
 pub(super) fn members(object: &Map<String, Value>) -> String {
     if object.is_empty() {
         return "an empty object".to_owned();
     }
-    if let Some(said) = said(object) {
-        return format!("an object that says {said:?}");
+    if let Some(description) = description(object) {
+        return format!("an object that says {description:?}");
     }
-    let mut names: Vec<_> = object.keys().take(MEMBERS).map(|name| words(name, LONGEST_WORD)).collect();
-    if object.len() > MEMBERS {
+    let mut names: Vec<_> = object.keys().take(MAX_MEMBERS).map(|name| words(name, MAX_WORD_CHARS)).collect();
+    if object.len() > MAX_MEMBERS {
         names.push("...".to_owned());
     }
     format!("an object with the members {}", names.join(", "))
 }
 
-fn said(object: &Map<String, Value>) -> Option<String> {
-    WORDS.iter().find_map(|name| match object.get(*name)? {
-        Value::String(text) => Some(words(text, LONGEST)).filter(|words| !words.is_empty()),
-        Value::Object(inner) => said(inner),
+/// The error description of an object, or of an object in it.
+fn description(object: &Map<String, Value>) -> Option<String> {
+    DESCRIPTIONS.iter().find_map(|name| match object.get(*name)? {
+        Value::String(text) => Some(words(text, MAX_EXCERPT_CHARS)).filter(|words| !words.is_empty()),
+        Value::Object(inner) => description(inner),
         _ => None,
     })
 }
 
-/// The kind of a value, without the value.
+/// The type of a value, in words, without the value.
 pub(crate) fn kind(value: &Value) -> String {
     match value {
         Value::Null => "null",
@@ -106,7 +107,7 @@ pub(crate) fn kind(value: &Value) -> String {
     .to_owned()
 }
 
-/// The title of a web page, else its first words; `None` where it is none.
+/// The title of a web page, otherwise its first words; `None` if the text is not a web page.
 fn page(text: &str) -> Option<String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     if !text.starts_with('<') {
@@ -125,25 +126,25 @@ fn page(text: &str) -> Option<String> {
             inside = c == '<' || (inside && c != '>');
             if inside || c == '>' { ' ' } else { c }
         });
-        words(&visible.collect::<String>(), LONGEST)
+        words(&visible.collect::<String>(), MAX_EXCERPT_CHARS)
     };
     let found = ["title", "h1", "body"].into_iter().filter_map(within).map(bare);
     Some(found.into_iter().find(|words| !words.is_empty()).unwrap_or_default())
 }
 
-/// The first words of a text in one line. What may be a secret is left out: see [`word`].
-pub(super) fn words(text: &str, longest: usize) -> String {
+/// The first words of a text in one line, without anything that may be a secret: see [`word`].
+pub(super) fn words(text: &str, max_chars: usize) -> String {
     let mut line = String::new();
-    let mut announced = Announced::Nothing;
+    let mut follows = Follows::Text;
     for raw in text.split(|c: char| c.is_whitespace() || is_unprintable(c)).filter(|word| !word.is_empty()) {
-        let shown = match announced {
-            Announced::Secret => "...".to_owned(),
-            // "Basic authentication" is none, "Basic YWRhOg==" is one.
-            Announced::Credentials if !raw.chars().all(char::is_alphabetic) => "...".to_owned(),
+        let shown = match follows {
+            Follows::Secret => "...".to_owned(),
+            // "Basic authentication" holds no credentials, "Basic YWRhOg==" does.
+            Follows::Credentials if !raw.chars().all(char::is_alphabetic) => "...".to_owned(),
             _ => word(raw),
         };
-        announced = Announced::by(raw);
-        if line.chars().count() + shown.chars().count() >= longest {
+        follows = Follows::after(raw);
+        if line.chars().count() + shown.chars().count() >= max_chars {
             line.push_str(" ...");
             break;
         }
@@ -155,25 +156,25 @@ pub(super) fn words(text: &str, longest: usize) -> String {
     clean(line.trim())
 }
 
-/// What a word says about the next one.
+/// What may follow a word.
 #[derive(Clone, Copy)]
-enum Announced {
-    Nothing,
-    /// An authentication scheme (RFC 9110 section 11.1): credentials may follow.
+enum Follows {
+    Text,
+    /// Credentials may follow an authentication scheme (RFC 9110 section 11.1).
     Credentials,
-    /// The name of a secret, with a colon.
+    /// A secret follows its name with a colon.
     Secret,
 }
 
-impl Announced {
-    fn by(word: &str) -> Self {
+impl Follows {
+    fn after(word: &str) -> Self {
         let name = word.trim_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
         match name.as_str() {
             "basic" | "bearer" | "digest" | "dpop" | "negotiate" => Self::Credentials,
             name if names_a_secret(name) && word.trim_end_matches(['"', '\'']).ends_with([':', '=']) => {
                 Self::Secret
             }
-            _ => Self::Nothing,
+            _ => Self::Text,
         }
     }
 }
@@ -184,13 +185,13 @@ fn names_a_secret(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
-/// A word, as far as it is shown: neither what may be a token, nor the value of a parameter, nor what is in an address beside
+/// The part of a word that may be shown. It leaves out possible tokens, values of parameters, and everything in an address except
 /// host and path.
 fn word(raw: &str) -> String {
     if raw.starts_with("http://") || raw.starts_with("https://") {
         return address(raw);
     }
-    // What follows may be a parameter's value.
+    // The text after `=` may be a parameter's value.
     let shown = raw.split_inclusive('=').next().unwrap_or_default();
     if may_be_a_secret(shown.trim_end_matches('=')) {
         return "...".to_owned();
@@ -203,16 +204,16 @@ fn word(raw: &str) -> String {
     }
 }
 
-/// Whether a word looks like a token rather than one of a language: it is very long, or long with letters and digits mixed.
+/// Whether a word looks like a token: it is very long, or it is long and mixes letters and digits.
 fn may_be_a_secret(word: &str) -> bool {
     let count = word.chars().count();
     let has = |what: fn(char) -> bool| word.chars().any(what);
     let is_token = || word.chars().all(|c| c.is_ascii_alphanumeric() || "-_+~=".contains(c));
-    count > LONGEST_WORD
-        || (count >= SHORTEST_TOKEN && has(|c| c.is_ascii_digit()) && has(char::is_alphabetic) && is_token())
+    count > MAX_WORD_CHARS
+        || (count >= MIN_TOKEN_CHARS && has(|c| c.is_ascii_digit()) && has(char::is_alphabetic) && is_token())
 }
 
-/// A web address without user name, password, query and what may be a token in its path.
+/// A web address without user name, password and query, and without possible tokens in its path.
 fn address(raw: &str) -> String {
     let bare = raw.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = bare.split_once("://").unwrap_or(("", bare));
@@ -228,9 +229,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_is_told_in_a_few_words() {
+    fn a_body_is_described_in_a_few_words() {
         let long = "x".repeat(1000);
-        for (body, told) in [
+        for (body, expected) in [
             ("", "empty"),
             (" \n", "empty"),
             ("{}", "an empty object"),
@@ -257,9 +258,9 @@ mod tests {
             ("no AKIA1234567890 here", "the text \"no ... here\""),
             ("\u{feff}{\"message\":\"no way\"}", "an object that says \"no way\""),
         ] {
-            assert_eq!(excerpt(body.as_bytes()), told, "{body}");
+            assert_eq!(excerpt(body.as_bytes()), expected, "{body}");
         }
-        assert_eq!(excerpt(&[0xff, 0xfe]), "2 bytes that are no text");
+        assert_eq!(excerpt(&[0xff, 0xfe]), "2 bytes that are not text");
         let many = "word ".repeat(1000);
         assert!(excerpt(many.as_bytes()).len() < 150);
     }

@@ -1,4 +1,4 @@
-//! Answers of what stands between this machine and the control plane (RFC 9110 section 3.7): proxies, gateways, firewalls.
+//! Answers of intermediaries (RFC 9110 section 3.7), for example proxies, gateways and firewalls.
 
 use std::{fmt, time::Duration};
 
@@ -6,19 +6,19 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::excerpt::{first_words, words};
 
-/// How much of an answer that is none of the control plane's is read, in bytes.
-pub(crate) const MAX_PAGE: usize = 16 * 1024;
+/// The most that is read of an intermediary's answer, in bytes.
+pub(crate) const MAX_PAGE_BYTES: usize = 16 * 1024;
 
-/// An answer that does not come from the control plane's own services, as far as it tells.
+/// An answer that does not come from the control plane's own services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intermediary {
     /// The HTTP status.
     pub status: u16,
-    /// The `Server` header: what the one that answers calls itself.
+    /// The `Server` header.
     pub server: Option<String>,
-    /// The first words that it has for people.
+    /// The first words of the answer that people can read.
     pub words: Option<String>,
-    /// How long it asks to wait, in seconds (RFC 9110 section 10.2.3).
+    /// The time after which to try again, in seconds (RFC 9110 section 10.2.3).
     pub retry_after: Option<u64>,
 }
 
@@ -31,42 +31,6 @@ impl Intermediary {
             words: first_words(body),
             retry_after: retry_after(headers),
         }
-    }
-
-    /// What to do next, where there is something to do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        let later = match self.retry_after {
-            Some(seconds) => format!("Try again in {seconds} seconds."),
-            None => "Try again later.".to_owned(),
-        };
-        let words = self.words.as_deref().unwrap_or_default().to_ascii_lowercase();
-        Some(match self.status {
-            // nginx's and Go's words for it.
-            400 if words.contains("plain http") || words.contains("http request to an https") => {
-                "The server has TLS: leave out --insecure, or run `flyte create config --endpoint HOST`.".to_owned()
-            }
-            400 if !(words.is_empty() || ["large", "long", "size", "header"].iter().any(|word| words.contains(word))) => {
-                return None;
-            }
-            400 | 431 => "The request may be too large for what stands in front of the server, for example because of a \
-                large token: let its administrator allow larger request headers."
-                .to_owned(),
-            401 => "Something in front of the server wants its own sign-in: set admin.proxyCommand to a command that \
-                prints a token for it."
-                .to_owned(),
-            403 => "Something in front of the server refuses you: check the VPN and the network, then ask its administrator."
-                .to_owned(),
-            407 => "A proxy wants credentials: put them into its address (HTTPS_PROXY or admin.httpProxyURL), or set \
-                admin.proxyCommand to a command that prints a token."
-                .to_owned(),
-            413 => "Let the administrator of what stands in front of the server allow larger requests.".to_owned(),
-            429 => later,
-            511 => "The network wants you to sign in first: open any web page in a browser.".to_owned(),
-            502..=504 => format!("What stands in front of the server cannot reach it. {later}"),
-            500.. => later,
-            _ => return None,
-        })
     }
 }
 
@@ -88,20 +52,21 @@ impl fmt::Display for Intermediary {
     }
 }
 
-/// What the one that answered calls itself (`Server`, RFC 9110 section 10.2.4).
+/// The `Server` header (RFC 9110 section 10.2.4).
 pub(crate) fn server(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::SERVER)?.to_str().ok()?;
     Some(words(text, 60)).filter(|text| !text.is_empty())
 }
 
-/// `Retry-After` in seconds (RFC 9110 section 10.2.3). A date is counted from the answer's own `Date`, since clocks differ.
+/// The `Retry-After` header in seconds (RFC 9110 section 10.2.3). A date is relative to the answer's own `Date`, because clocks
+/// differ.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<f64>() {
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a saturating cast is what is wanted"
+            reason = "the cast is meant to saturate"
         )]
         return (seconds >= 0.0).then(|| seconds.ceil() as u64);
     }
@@ -121,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_as_what_it_is() {
+    fn an_intermediary_is_described() {
         let headers = |pairs: &[(&'static str, &str)]| {
             pairs
                 .iter()
@@ -137,24 +102,8 @@ mod tests {
             found.to_string(),
             "HTTP 429 (Too Many Requests) from nginx/1.18: \"429 Too Many Requests\""
         );
-        assert_eq!(found.hint().as_deref(), Some("Try again in 7 seconds."));
-        for (page, hint) in [
-            ("<title>400 The plain HTTP request was sent to HTTPS port</title>", Some("has TLS")),
-            ("Client sent an HTTP request to an HTTPS server.\n", Some("has TLS")),
-            ("<title>400 Request Header Or Cookie Too Large</title>", Some("larger request headers")),
-            ("", Some("larger request headers")),
-            ("<title>Invalid hostname</title>", None),
-        ] {
-            let found = Intermediary::of(StatusCode::BAD_REQUEST, &HeaderMap::new(), page.as_bytes()).hint();
-            assert!(
-                found.as_deref().is_some_and(|found| hint.is_some_and(|hint| found.contains(hint)))
-                    || found.is_none() && hint.is_none(),
-                "{page}: {found:?}"
-            );
-        }
         let bare = Intermediary::of(StatusCode::from_u16(431).unwrap(), &HeaderMap::new(), b"");
         assert_eq!(bare.to_string(), "HTTP 431 (Request Header Fields Too Large)");
-        assert!(bare.hint().unwrap().contains("larger request headers"));
         let dated = headers(&[
             ("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT"),
             ("date", "Fri, 31 Dec 1999 23:59:49 GMT"),

@@ -1,5 +1,5 @@
-//! The form of secrets that `flyte-server` gives: `flyte_key_`, 43 characters of 0-9A-Za-z, and 6 more of CRC-32 over all before
-//! them in base 62, so that one which was not copied whole is found out without asking anybody.
+//! The form of the secrets of `flyte-server`: `flyte_key_`, 43 characters of 0-9A-Za-z, and 6 characters with the CRC-32 of
+//! everything before them in base 62. The checksum detects an incomplete secret without a request.
 
 /// The first characters of every secret of `flyte-server`.
 const PREFIX: &str = "flyte_key_";
@@ -7,18 +7,19 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 const RANDOM_LENGTH: usize = 43;
 const CHECK_LENGTH: usize = 6;
 
-/// Whether a secret begins like one of `flyte-server` and is not as that gave it. Other servers' secrets have no form to check.
+/// Whether a secret begins like one of `flyte-server`, but its form or checksum is wrong. The secrets of other servers are not
+/// checked.
 pub(crate) fn is_altered(secret: &str) -> bool {
     let Some(rest) = secret.strip_prefix(PREFIX) else { return false };
     if rest.len() != RANDOM_LENGTH + CHECK_LENGTH || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return true;
     }
     let (checked, check) = secret.split_at(PREFIX.len() + RANDOM_LENGTH);
-    !check.bytes().eq(check_of(checked))
+    !check.bytes().eq(checksum(checked))
 }
 
-/// CRC-32 of a text, as it stands at the end of a secret.
-fn check_of(text: &str) -> [u8; CHECK_LENGTH] {
+/// The checksum at the end of a secret.
+fn checksum(text: &str) -> [u8; CHECK_LENGTH] {
     let mut rest = crc32fast::hash(text.as_bytes());
     let mut digits = [b'0'; CHECK_LENGTH];
     for digit in digits.iter_mut().rev() {
@@ -29,10 +30,10 @@ fn check_of(text: &str) -> [u8; CHECK_LENGTH] {
 }
 
 #[cfg(test)]
-pub(crate) fn whole(random: &str) -> String {
+pub(crate) fn complete(random: &str) -> String {
     assert_eq!(random.len(), RANDOM_LENGTH);
     let text = format!("{PREFIX}{random}");
-    format!("{text}{}", std::str::from_utf8(&check_of(&text)).unwrap())
+    format!("{text}{}", std::str::from_utf8(&checksum(&text)).unwrap())
 }
 
 #[cfg(test)]
@@ -40,9 +41,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_copied_whole_is_found_out() {
-        // By Python's zlib.
-        let secret = whole("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg");
+    fn an_incomplete_secret_is_detected() {
+        // The expected checksum comes from Python's zlib.
+        let secret = complete("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg");
         assert_eq!(&secret[53..], "0QZ4eU");
         assert!(!is_altered(&secret));
         for length in PREFIX.len()..secret.len() {

@@ -8,7 +8,8 @@ fn base64(text: &str) -> String {
 
 fn parts(text: &str) -> (String, String, String, Option<String>) {
     let key = ApiKey::decode(&base64(text)).unwrap_or_else(|error| panic!("{text}: {error}"));
-    (key.endpoint.keyring_service(), key.client_id, key.client_secret.expose_secret().to_owned(), key.org)
+    let client_id = key.client_id.as_str().to_owned();
+    (key.endpoint.keyring_service(), client_id, key.client_secret.expose_secret().to_owned(), key.org)
 }
 
 fn is(text: &str, endpoint: &str, client_id: &str, secret: &str, org: Option<&str>) {
@@ -16,7 +17,7 @@ fn is(text: &str, endpoint: &str, client_id: &str, secret: &str, org: Option<&st
     assert_eq!(parts(text), expected, "{text}");
 }
 
-/// The published client's reading, rule by rule: `flyte.remote._client.auth._auth_utils.decode_api_key`.
+/// Reads a key like the published client: `flyte.remote._client.auth._auth_utils.decode_api_key`.
 fn published(encoded: &str) -> Option<[String; 4]> {
     let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let parts: Vec<_> = text.splitn(4, ':').map(str::to_owned).collect();
@@ -35,22 +36,22 @@ fn both_forms_are_read() {
     is("dns:///acme.example.com:ci:s3cret:None", "acme.example.com", "ci", "s3cret", None);
     is("https://localhost:8443:ci:s3cret:None", "localhost:8443", "ci", "s3cret", None);
     is("acme.example.com:443:ci:s3cret:None", "acme.example.com", "ci", "s3cret", None);
-    // A number is a port only where a fifth part follows, and only where it can be one.
+    // A number is a port only if it is in the range of ports and a fifth part follows.
     is("acme.example.com:8443:s3cret:None", "acme.example.com", "8443", "s3cret", None);
     is("acme.example.com:443:8443:s3cret:acme", "acme.example.com", "8443", "s3cret", Some("acme"));
     is("acme.example.com:70000:s3:cret:None", "acme.example.com", "70000", "s3:cret", None);
-    // A colon in the secret.
+    // The secret has colons.
     is("acme.example.com:ci:s3:cr:et:acme", "acme.example.com", "ci", "s3:cr:et", Some("acme"));
     is("localhost:8443:ci:s3:cret:acme", "localhost:8443", "ci", "s3:cret", Some("acme"));
 }
 
 #[test]
-fn white_space_around_a_key_is_no_part_of_it() {
+fn surrounding_white_space_is_ignored() {
     assert!(ApiKey::decode(&format!("  {}\r\n", base64("h:ci:s3cret:None"))).is_ok());
 }
 
 #[test]
-fn each_way_to_break_a_key_has_its_message() {
+fn each_kind_of_damage_has_its_error() {
     let whole = base64("acme.example.com:ci:s3cret:acme-org");
     let error = |text: &str| ApiKey::decode(text).unwrap_err();
     assert_eq!(error(" \n"), ApiKeyError::Empty);
@@ -60,11 +61,11 @@ fn each_way_to_break_a_key_has_its_message() {
         (format!("{}-{}", &whole[..4], &whole[5..]), "URL-safe"),
         (format!("\"{whole}\""), "quotation mark"),
         (format!("{}={}", &whole[..4], &whole[5..]), "= sign"),
-        (format!("{}\u{e9}{}", &whole[..4], &whole[5..]), "none of a key's"),
+        (format!("{}\u{e9}{}", &whole[..4], &whole[5..]), "an invalid character"),
     ] {
         assert!(matches!(error(&text), ApiKeyError::Alphabet { what, .. } if what.contains(word)), "{text}");
     }
-    assert_eq!(error("AB=="), ApiKeyError::NotBase64, "bits that no encoder leaves");
+    assert_eq!(error("AB=="), ApiKeyError::NotBase64, "unused bits are not zero");
     assert_eq!(error("//79"), ApiKeyError::NotText);
     assert_eq!(error(&base64("{\"client_id\":\"a\"}")), ApiKeyError::Flyte1);
     for (text, count) in [("acme", 1), ("acme:ci", 2), ("acme:ci:s3cret", 3)] {
@@ -81,11 +82,11 @@ fn each_way_to_break_a_key_has_its_message() {
         let error = error(&base64(text));
         assert!(matches!(error, ApiKeyError::Part { part: found, .. } if found == part), "{text}: {error}");
     }
-    assert!(matches!(error(&"A".repeat(MAX_KEY + 4)), ApiKeyError::TooLong(_)));
+    assert!(matches!(error(&"A".repeat(MAX_KEY_CHARS + 4)), ApiKeyError::TooLong(_)));
 }
 
 #[test]
-fn what_no_key_can_say_is_not_written() {
+fn invalid_parts_are_not_written() {
     let key = ApiKey::decode(&base64("acme.example.com:ci:s3cret:acme")).unwrap();
     let written = |change: &dyn Fn(&mut ApiKey)| {
         let mut key = key.clone();
@@ -95,10 +96,9 @@ fn what_no_key_can_say_is_not_written() {
     assert_eq!(written(&|_| {}), Ok(base64("acme.example.com:ci:s3cret:acme")));
     let https: &dyn Fn(&mut ApiKey) = &|key| key.endpoint = "acme.example.com:443/x".parse().unwrap();
     assert_eq!(written(https), Ok(base64("acme.example.com/x:ci:s3cret:acme")));
-    let refused: [&dyn Fn(&mut ApiKey); 7] = [
-        &|key| key.client_id = "//ci".into(),
-        &|key| key.client_id = "a:b".into(),
-        &|key| key.client_id.clear(),
+    let refused: [&dyn Fn(&mut ApiKey); 6] = [
+        &|key| key.client_id = ClientId::parse("//ci").unwrap(),
+        &|key| key.client_id = ClientId::parse("a:b").unwrap(),
         &|key| key.org = Some("a:b".into()),
         &|key| key.client_secret = SecretString::from(""),
         &|key| key.endpoint = key.endpoint.clone().with_insecure(true),
@@ -110,7 +110,7 @@ fn what_no_key_can_say_is_not_written() {
 }
 
 #[test]
-fn a_key_without_a_host_is_none() {
+fn a_key_without_a_host_is_invalid() {
     for text in [
         " dns://///:/:k:",
         "dns://///:/:k:",
@@ -136,8 +136,8 @@ fn a_secret_is_not_taken_for_the_organization() {
             assert_eq!(error, ApiKeyError::LostEnd, "{host} {cut}");
         }
     }
-    // The check of our own secrets finds what the number of parts does not.
-    let secret = super::secret::whole(&"x".repeat(43));
+    // The checksum of our own secrets detects more than the number of parts.
+    let secret = super::secret::complete(&"x".repeat(43));
     let decode = |secret: &str| ApiKey::decode(&base64(&format!("acme.example.com:ci:{secret}:acme")));
     assert_eq!(decode(&secret[..40]).unwrap_err(), ApiKeyError::Altered);
     assert_eq!(decode(&secret.replacen('x', "y", 1)).unwrap_err(), ApiKeyError::Altered);
@@ -170,7 +170,7 @@ fn port() -> impl Strategy<Value = Option<u16>> {
 
 proptest! {
     #[test]
-    fn whatever_is_written_is_read_back(
+    fn written_keys_are_read_back(
         host in host(),
         port in port(),
         path in "(/[a-z0-9]{1,5}){0,2}",
@@ -178,26 +178,26 @@ proptest! {
         secret in "[0-9:]{1,6}|(?s).{1,40}",
         org in proptest::option::of("[a-z][a-z0-9-]{0,10}"),
     ) {
-        // Refused in words: `https` is a host name too, and with such a client ID a scheme.
+        // This client ID is an error, because `https` can be a host name.
         prop_assume!(!client_id.starts_with("//"));
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let endpoint: Endpoint = format!("{host}{port}{path}").parse().unwrap();
         let expected = without_default_port(&endpoint).unwrap_or_else(|| endpoint.clone());
-        let key = ApiKey { endpoint, client_id: client_id.clone(), client_secret: SecretString::from(secret.as_str()), org: org.clone() };
+        let key = ApiKey { endpoint, client_id: ClientId::parse(&client_id).unwrap(), client_secret: SecretString::from(secret.as_str()), org: org.clone() };
         let text = key.encode().unwrap();
         let read = ApiKey::decode(text.expose_secret()).unwrap();
         prop_assert_eq!(&read.endpoint, &expected);
-        prop_assert_eq!(&read.client_id, &client_id);
+        prop_assert_eq!(read.client_id.as_str(), &client_id);
         prop_assert_eq!(read.client_secret.expose_secret(), secret.as_str());
         prop_assert_eq!(&read.org, &org);
-        // The published client reads the same, wherever it can.
+        // A portable key gives the published client the same values.
         let theirs = published(text.expose_secret());
         let ours = [expected.keyring_service(), client_id, secret, org.unwrap_or_else(|| "None".to_owned())];
         prop_assert_eq!(key.is_portable(), theirs == Some(ours));
     }
 
     #[test]
-    fn nothing_that_is_pasted_panics(
+    fn no_text_causes_a_panic(
         text in "(?s).{0,60}| ?(dns:///|(?i:https)://|http://)?[a-z:/. 0-9\\[\\]]{0,12}:[a-z:/ 0-9]{0,12}:[a-z/:]{0,6}",
         encoded in any::<bool>(),
     ) {
@@ -211,32 +211,32 @@ proptest! {
     }
 
     #[test]
-    fn of_a_key_cut_short_no_part_of_the_secret_is_shown(
+    fn a_truncated_key_reveals_no_part_of_the_secret(
         host in host(),
         port in port(),
         client_id in "[a-z][a-z0-9-]{0,12}|[0-9]{1,6}",
         secret in "[a-zA-Z0-9_-]{24,40}|[a-zA-Z0-9]{43}",
         org in proptest::option::of("[a-z][a-z0-9-]{0,10}"),
     ) {
-        let secret = if secret.len() == 43 { super::secret::whole(&secret) } else { format!("S{secret}") };
-        // Refused in words: `https` is a host name too, and with such a client ID a scheme.
+        let secret = if secret.len() == 43 { super::secret::complete(&secret) } else { format!("S{secret}") };
+        // This client ID is an error, because `https` can be a host name.
         prop_assume!(!client_id.starts_with("//"));
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let endpoint: Endpoint = format!("{host}{port}").parse().unwrap();
-        let key = ApiKey { endpoint: endpoint.clone(), client_id: client_id.clone(), client_secret: secret.clone().into(), org: org.clone() };
+        let key = ApiKey { endpoint: endpoint.clone(), client_id: ClientId::parse(&client_id).unwrap(), client_secret: secret.clone().into(), org: org.clone() };
         let whole = key.encode().unwrap().expose_secret().to_owned();
         for length in 0..whole.len() {
             match ApiKey::decode(&whole[..length]) {
                 Ok(read) => {
-                    prop_assert_eq!((read.endpoint.host(), &read.client_id), (endpoint.host(), &client_id));
-                    // What is missing is of the organization at most: all that is shown of a key is right.
+                    prop_assert_eq!((read.endpoint.host(), read.client_id.as_str()), (endpoint.host(), client_id.as_str()));
+                    // At most, part of the organization is missing.
                     prop_assert_eq!(read.client_secret.expose_secret(), &secret);
                     let word = org.as_deref().unwrap_or("None");
                     prop_assert!(word.starts_with(read.org.as_deref().unwrap_or_default()));
                 }
                 Err(error) => {
-                    let told = format!("{error} {error:?}");
-                    prop_assert!(!told.contains(&secret[..8]), "{}", told);
+                    let message = format!("{error} {error:?}");
+                    prop_assert!(!message.contains(&secret[..8]), "{}", message);
                 }
             }
         }

@@ -8,8 +8,8 @@ use reqwest::{StatusCode, header};
 use url::Url;
 
 use super::{
-    AUTHORIZATION_ENDPOINT, DEVICE_ENDPOINT, MAX_DOCUMENT, Provider, default_redirect_uri, discovery,
-    url_is_left_out,
+    AUTHORIZATION_ENDPOINT, DEVICE_ENDPOINT, MAX_DOCUMENT_BYTES, Provider, default_redirect_uri,
+    discovery_error, leave_out,
 };
 use crate::{
     AuthError,
@@ -18,34 +18,34 @@ use crate::{
     token::clean,
 };
 
-/// What became of a call.
-pub(super) enum Asked<M> {
-    /// The answer.
-    Here(M),
+/// The outcome of a call.
+pub(super) enum Answer<M> {
+    /// The message.
+    Message(M),
     /// The server does not have the method.
     NotOffered {
-        /// Whether the answer is a control plane's, rather than of any web server.
+        /// Whether the answer comes from a control plane, rather than from any web server.
         by_control_plane: bool,
-        /// What it answered.
-        told: String,
+        /// The answer, in words.
+        description: String,
     },
 }
 
-impl<M> Asked<M> {
-    pub(super) fn here(self) -> Option<M> {
+impl<M> Answer<M> {
+    pub(super) fn message(self) -> Option<M> {
         match self {
-            Self::Here(message) => Some(message),
+            Self::Message(message) => Some(message),
             Self::NotOffered { .. } => None,
         }
     }
 }
 
-/// One anonymous unary call by the Connect protocol.
-pub(super) async fn ask<M: buffa::Message>(
+/// Makes an anonymous unary call with the Connect protocol.
+pub(super) async fn call<M: buffa::Message>(
     http: &Http,
     endpoint: &Endpoint,
     method: &str,
-) -> Result<Asked<M>, AuthError> {
+) -> Result<Answer<M>, AuthError> {
     let mut url = endpoint.url().clone();
     url.set_path(&format!("{}flyteidl2.auth.AuthMetadataService/{method}", endpoint.url().path()));
     let response = http
@@ -59,32 +59,39 @@ pub(super) async fn ask<M: buffa::Message>(
     let (status, headers) = (response.status(), response.headers().clone());
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.to_ascii_lowercase();
-    let body = read(response, MAX_DOCUMENT).await.map_err(|error| http.unreachable(endpoint.url(), error))?;
+    let body =
+        read(response, MAX_DOCUMENT_BYTES).await.map_err(|error| http.unreachable(endpoint.url(), error))?;
     let Some(body) = body else {
-        return Err(discovery(endpoint, format!("{method} answered with more than {MAX_DOCUMENT} bytes")));
+        return Err(discovery_error(
+            endpoint,
+            format!("{method} answered with more than {MAX_DOCUMENT_BYTES} bytes"),
+        ));
     };
     let may_be_message =
         kind.is_empty() || kind.contains("proto") || kind.starts_with("application/octet-stream");
     if status == StatusCode::OK && may_be_message {
-        return M::decode_from_slice(&body).map(Asked::Here).map_err(|error| {
-            discovery(endpoint, format!("{method} answered with bytes that are not its message ({error})"))
+        return M::decode_from_slice(&body).map(Answer::Message).map_err(|error| {
+            discovery_error(
+                endpoint,
+                format!("{method} answered with bytes that are not its message ({error})"),
+            )
         });
     }
     let answer = Intermediary::of(status, &headers, &body);
     // The code of a Connect error (connectrpc.com/docs/protocol, "Error end-stream").
     let code = Members::parse(&body).ok().and_then(|error| error.text(&["code"]).ok()?);
-    let not_offered = |by_control_plane| Asked::NotOffered {
+    let not_offered = |by_control_plane| Answer::NotOffered {
         by_control_plane,
-        told: format!("{method} answered {answer}"),
+        description: format!("{method} answered {answer}"),
     };
     match (status, code.as_deref()) {
         (status, Some("unimplemented" | "not_found")) if !status.is_success() => Ok(not_offered(true)),
         (StatusCode::NOT_IMPLEMENTED, _) if !is_page(&kind) => Ok(not_offered(true)),
         (status, _) if status.is_redirection() => {
-            let answer = match headers.get(header::LOCATION).and_then(|place| place.to_str().ok()) {
-                Some(place) => {
-                    let place = clean(place.split(['?', '#']).next().unwrap_or_default());
-                    format!("with a redirect to {place} ({status})")
+            let answer = match headers.get(header::LOCATION).and_then(|location| location.to_str().ok()) {
+                Some(location) => {
+                    let location = clean(location.split(['?', '#']).next().unwrap_or_default());
+                    format!("with a redirect to {location} ({status})")
                 }
                 None => format!("with a redirect ({status})"),
             };
@@ -102,7 +109,7 @@ pub(super) async fn ask<M: buffa::Message>(
         }
         (status, _) if status.is_success() => {
             let kind = if kind.is_empty() { "no media type".to_owned() } else { clean(&kind) };
-            Err(discovery(endpoint, format!("{method} answered with {kind}: it is {}", excerpt(&body))))
+            Err(discovery_error(endpoint, format!("{method} answered with {kind}: it is {}", excerpt(&body))))
         }
         _ => Err(AuthError::Answered { url: endpoint.url().to_string(), answer: Box::new(answer) }),
     }
@@ -118,15 +125,15 @@ pub(super) fn provider(
         let text = text.trim();
         let url = Url::parse(text).ok().filter(Url::has_host);
         if url.is_none() && !text.is_empty() {
-            url_is_left_out(&mut unusable, member, format!("{:?}", clean(text)));
+            leave_out(&mut unusable, member, format!("{:?}", clean(text)));
         }
         url
     };
     let authorization_endpoint = url(AUTHORIZATION_ENDPOINT, &metadata.authorization_endpoint);
     let device_authorization_endpoint = url(DEVICE_ENDPOINT, &metadata.device_authorization_endpoint);
     let token_endpoint = Url::parse(metadata.token_endpoint.trim()).map_err(|error| {
-        let came = clean(&metadata.token_endpoint);
-        discovery(endpoint, format!("its token_endpoint is {came:?}, which is not a URL: {error}"))
+        let found = clean(&metadata.token_endpoint);
+        discovery_error(endpoint, format!("its token_endpoint is {found:?}, which is not a URL: {error}"))
     })?;
     Ok(Provider {
         issuer: metadata.issuer.clone(),

@@ -7,20 +7,21 @@ use reqwest::{StatusCode, header};
 use url::Url;
 
 use super::{
-    AUTHORIZATION_ENDPOINT, DEFAULT_SCOPES, DEVICE_ENDPOINT, MAX_DOCUMENT, Provider, REVOCATION_ENDPOINT,
-    TOKEN_ENDPOINT, default_redirect_uri, discovery, url_is_left_out,
+    AUTHORIZATION_ENDPOINT, DEFAULT_SCOPES, DEVICE_ENDPOINT, MAX_DOCUMENT_BYTES, Provider,
+    REVOCATION_ENDPOINT, TOKEN_ENDPOINT, default_redirect_uri, discovery_error, leave_out,
 };
 use crate::{
     AuthError,
     answer::Members,
     http::{Http, read},
+    oauth::Scope,
 };
 
-/// The endpoints that have a field of their own.
+/// The endpoints that have their own fields.
 const USED: [&str; 4] = [AUTHORIZATION_ENDPOINT, TOKEN_ENDPOINT, DEVICE_ENDPOINT, REVOCATION_ENDPOINT];
 
-/// Provider metadata as both documents have it (RFC 8414 section 2). Only what is used is read, and a member that cannot be
-/// used is left out.
+/// Provider metadata, which both documents share (RFC 8414 section 2). It holds only the members that are used. Members that cannot
+/// be used are left out.
 #[derive(Debug)]
 pub(super) struct WellKnown {
     pub(super) issuer: String,
@@ -42,7 +43,7 @@ impl WellKnown {
         let mut url = |member: &'static str| match answer.url(&[member]) {
             Ok(url) => url,
             Err(error) => {
-                url_is_left_out(&mut unusable, member, error.came);
+                leave_out(&mut unusable, member, error.found);
                 None
             }
         };
@@ -70,25 +71,24 @@ impl WellKnown {
         }
     }
 
-    /// The provider that it describes.
+    /// The provider that the document describes.
     pub(super) fn provider(self, endpoint: &Endpoint) -> Result<Provider, AuthError> {
-        // The issuer may differ from the endpoint: a control plane proxies the document of its external provider. What is
-        // trusted is the endpoint, reached over TLS, that the person configured.
+        // The issuer may differ from the endpoint, because a control plane may serve the document of an external provider. Trust
+        // comes from the configured endpoint, which is reached over TLS.
         let supported = self.scopes;
         Ok(Provider {
             issuer: self.issuer,
             authorization_endpoint: self.authorization_endpoint,
             token_endpoint: self
                 .token_endpoint
-                .ok_or_else(|| discovery(endpoint, "its well-known document has no token_endpoint"))?,
+                .ok_or_else(|| discovery_error(endpoint, "its well-known document has no token_endpoint"))?,
             device_authorization_endpoint: self.device_authorization_endpoint,
             revocation_endpoint: self.revocation_endpoint,
             client_id: None,
             redirect_uri: default_redirect_uri(endpoint)?,
-            scopes: DEFAULT_SCOPES
-                .iter()
-                .filter(|scope| supported.is_empty() || supported.iter().any(|known| known == *scope))
-                .map(|scope| (*scope).to_owned())
+            scopes: Scope::parse_list(DEFAULT_SCOPES)
+                .into_iter()
+                .filter(|scope| supported.is_empty() || supported.iter().any(|known| known == scope.as_str()))
                 .collect(),
             audience: None,
             header: header::AUTHORIZATION.to_string(),
@@ -101,33 +101,41 @@ impl WellKnown {
     }
 }
 
-/// The first document that is there, and names a token endpoint where one is `needed`; else what is wrong with the one that
-/// is there.
-pub(super) async fn first(http: &Http, issuer: &Url, needed: bool) -> Result<WellKnown, Option<String>> {
-    let mut wrong = None;
+/// Finds the first document. If `needs_token_endpoint`, documents without a token endpoint are skipped.
+///
+/// # Errors
+/// What is wrong with the first document that cannot be used; `None` if there is no document.
+pub(super) async fn find(
+    http: &Http,
+    issuer: &Url,
+    needs_token_endpoint: bool,
+) -> Result<WellKnown, Option<String>> {
+    let mut problem = None;
     for url in addresses(issuer) {
-        match document(http, url.clone()).await {
+        match fetch(http, url.clone()).await {
             Ok(None) => {}
-            Ok(Some(found)) if found.token_endpoint.is_some() || !needed => return Ok(found),
-            Ok(Some(found)) => {
-                if let Some(came) = found.unusable.get(TOKEN_ENDPOINT) {
-                    wrong.get_or_insert(format!("the token_endpoint in {url} is {came}"));
+            Ok(Some(document)) if document.token_endpoint.is_some() || !needs_token_endpoint => {
+                return Ok(document);
+            }
+            Ok(Some(document)) => {
+                if let Some(found) = document.unusable.get(TOKEN_ENDPOINT) {
+                    problem.get_or_insert(format!("the token_endpoint in {url} is {found}"));
                 }
             }
-            Err(came) => {
-                wrong.get_or_insert(format!("{url} cannot be used: {came}"));
+            Err(reason) => {
+                problem.get_or_insert(format!("{url} cannot be used: {reason}"));
             }
         }
     }
-    Err(wrong)
+    Err(problem)
 }
 
-/// Where an issuer's document may be.
+/// The possible addresses of an issuer's document.
 fn addresses(issuer: &Url) -> Vec<Url> {
     const OAUTH: &str = ".well-known/oauth-authorization-server";
     let path = issuer.path().trim_end_matches('/');
-    // RFC 8414 puts the issuer's path behind the well-known part; OpenID Connect Discovery, and some servers for both, put
-    // it before.
+    // RFC 8414 appends the issuer's path to the well-known part. OpenID Connect Discovery prepends it, and some servers do so for
+    // both documents.
     let mut paths = vec![format!("/{OAUTH}{path}"), format!("{path}/.well-known/openid-configuration")];
     if !path.is_empty() {
         paths.push(format!("{path}/{OAUTH}"));
@@ -141,28 +149,31 @@ fn addresses(issuer: &Url) -> Vec<Url> {
     paths.iter().map(at).collect()
 }
 
-/// The document, `None` where there is none; else what came in its place.
-async fn document(http: &Http, url: Url) -> Result<Option<WellKnown>, String> {
+/// Fetches a document; `None` if there is none.
+///
+/// # Errors
+/// Why the answer is not a document.
+async fn fetch(http: &Http, url: Url) -> Result<Option<WellKnown>, String> {
     let request = http.get(url).map_err(|error| error.to_string())?;
     let request = request.header(header::ACCEPT, "application/json").timeout(Duration::from_secs(30));
     let Ok(response) = request.send().await else { return Ok(None) };
     if response.status() != StatusCode::OK {
         return Ok(None);
     }
-    let Ok(body) = read(response, MAX_DOCUMENT).await else { return Ok(None) };
-    let body = body.ok_or_else(|| format!("it is longer than {MAX_DOCUMENT} bytes"))?;
+    let Ok(body) = read(response, MAX_DOCUMENT_BYTES).await else { return Ok(None) };
+    let body = body.ok_or_else(|| format!("it is longer than {MAX_DOCUMENT_BYTES} bytes"))?;
     let answer = match Members::parse(&body) {
         Ok(answer) => answer,
-        // A server that answers everything with its start page has no document.
-        Err(came) if came.starts_with("a web page") => return Ok(None),
-        Err(came) => return Err(format!("it is {came}")),
+        // Some servers answer every request with their start page. That is not a document.
+        Err(found) if found.starts_with("a web page") => return Ok(None),
+        Err(found) => return Err(format!("it is {found}")),
     };
-    let found = WellKnown::read(&answer);
-    let says_nothing = found.issuer.is_empty()
-        && found.token_endpoint.is_none()
-        && found.authorization_endpoint.is_none()
-        && found.unusable.is_empty();
-    Ok((!says_nothing).then_some(found))
+    let document = WellKnown::read(&answer);
+    let is_empty = document.issuer.is_empty()
+        && document.token_endpoint.is_none()
+        && document.authorization_endpoint.is_none()
+        && document.unusable.is_empty();
+    Ok((!is_empty).then_some(document))
 }
 
 #[cfg(test)]
@@ -211,8 +222,8 @@ mod tests {
         assert_eq!(addresses(&"https://x/".parse().unwrap()).len(), 2);
     }
 
-    /// What some server may write where something else is expected.
-    fn oddity() -> impl Strategy<Value = Value> {
+    /// A value of an unexpected type.
+    fn unexpected_value() -> impl Strategy<Value = Value> {
         prop_oneof![
             Just(Value::Null),
             Just(json!("")),
@@ -230,8 +241,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_other_member_makes_a_document_unusable(
-            odd in proptest::collection::vec(oddity(), 8),
-            others in proptest::collection::hash_map("[a-z_]{1,12}", oddity(), 0..5),
+            odd in proptest::collection::vec(unexpected_value(), 8),
+            others in proptest::collection::hash_map("[a-z_]{1,12}", unexpected_value(), 0..5),
         ) {
             let names = [
                 "authorization_endpoint", "device_authorization_endpoint", "revocation_endpoint", "scopes_supported",

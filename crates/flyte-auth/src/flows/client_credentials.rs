@@ -1,4 +1,4 @@
-//! The client credentials grant (RFC 6749 section 4.4): a machine with a secret, or a private key (RFC 7523), of its own.
+//! The client credentials grant (RFC 6749 section 4.4), for a machine that has a secret or a private key (RFC 7523).
 
 use std::{
     fmt,
@@ -13,43 +13,44 @@ use serde::Serialize;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::token_request_as;
+use super::authenticated_token_request;
 use crate::{
     AuthError,
     api_key::{ApiKey, secret::is_altered},
     clock::UnixTime,
     discovery::Provider,
     http::Http,
+    oauth::{ClientId, GrantType, Scope},
     token::TokenResponse,
 };
 
 /// The longest file that is read as a secret or a key, in bytes.
-const MAX_FILE: u64 = 64 * 1024;
-/// How long a signed assertion is good for, in seconds: as short as clocks allow (RFC 7523 section 3).
-const ASSERTION_LIFE: i64 = 120;
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// The lifetime of a signed assertion, in seconds. It is as short as clock differences allow (RFC 7523 section 3).
+const ASSERTION_LIFETIME: i64 = 120;
 /// RFC 7521 section 4.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A client of its own, and what proves that it is it.
+/// A confidential client, and where its credentials are.
 #[derive(Clone, Debug)]
 pub struct ClientCredentials {
-    /// Its ID; `None` where the configuration names none.
-    pub client_id: Option<String>,
-    /// Where the proof is.
-    pub proof: Proof,
+    /// The client's ID; `None` if the configuration names none.
+    pub client_id: Option<ClientId>,
+    /// Where the client's secret or private key is.
+    pub source: CredentialSource,
 }
 
-/// Where the proof of a client is. It is read each time that it is needed, so that a rotated one is found.
+/// Where the secret or the private key of a client is. It is read each time it is needed, so that a rotated one is found.
 #[derive(Clone)]
 #[non_exhaustive]
-pub enum Proof {
-    /// The secret itself, of an API key.
+pub enum CredentialSource {
+    /// The secret of an API key.
     Secret(SecretString),
-    /// An environment variable of this process (`admin.clientSecretEnvVar`).
+    /// An environment variable that holds the secret (`admin.clientSecretEnvVar`).
     Variable {
-        /// Its name.
+        /// The variable's name.
         name: String,
-        /// What it held, if it was set.
+        /// The variable's value; `None` if it is not set.
         value: Option<SecretString>,
     },
     /// A file that holds the secret (`admin.clientSecretLocation`).
@@ -60,7 +61,7 @@ pub enum Proof {
     Keyring,
 }
 
-impl fmt::Debug for Proof {
+impl fmt::Debug for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Secret(_) => f.write_str("Secret"),
@@ -74,13 +75,13 @@ impl fmt::Debug for Proof {
 
 impl From<ApiKey> for ClientCredentials {
     fn from(key: ApiKey) -> Self {
-        Self { client_id: Some(key.client_id), proof: Proof::Secret(key.client_secret) }
+        Self { client_id: Some(key.client_id), source: CredentialSource::Secret(key.client_secret) }
     }
 }
 
-/// A proof that was read.
+/// The secret or the private key of a client.
 #[derive(Debug)]
-pub(crate) enum Evidence {
+pub(crate) enum Credential {
     Secret(SecretString),
     Key(Box<SigningKey>),
 }
@@ -97,28 +98,34 @@ impl fmt::Debug for SigningKey {
 }
 
 impl ClientCredentials {
-    /// The client's ID, or the error that tells how to give one.
-    pub(crate) fn client_id(&self) -> Result<&str, AuthError> {
-        self.client_id.as_deref().ok_or_else(|| AuthError::Credentials {
-            place: "authType ClientSecret".to_owned(),
-            reason: "admin.clientId is not set, so that nobody knows whose secret it is".to_owned(),
+    /// The client's ID.
+    ///
+    /// # Errors
+    /// [`AuthError::Credentials`] if the configuration names none.
+    pub(crate) fn client_id(&self) -> Result<&ClientId, AuthError> {
+        self.client_id.as_ref().ok_or_else(|| AuthError::Credentials {
+            location: "authType ClientSecret".to_owned(),
+            reason: "admin.clientId is not set, so it is not known which client the secret belongs to"
+                .to_owned(),
         })
     }
 
-    /// What the client proves itself with; `None` where it is in the keyring, which the caller asks.
-    pub(crate) fn evidence(&self) -> Result<Option<Evidence>, AuthError> {
-        let secret = match &self.proof {
-            Proof::Keyring => return Ok(None),
-            Proof::PrivateKey(path) => {
-                return signing_key(path).map(|key| Some(Evidence::Key(Box::new(key))));
+    /// Reads the secret or the private key; `None` if it is in the keyring, which the caller reads.
+    pub(crate) fn read(&self) -> Result<Option<Credential>, AuthError> {
+        let secret = match &self.source {
+            CredentialSource::Keyring => return Ok(None),
+            CredentialSource::PrivateKey(path) => {
+                return read_signing_key(path).map(|key| Some(Credential::Key(Box::new(key))));
             }
-            Proof::Secret(secret) => secret.clone(),
-            Proof::Variable { name, value } => value.clone().ok_or_else(|| AuthError::Credentials {
-                place: format!("the environment variable {name} (admin.clientSecretEnvVar)"),
-                reason: "it is not set".to_owned(),
-            })?,
-            Proof::File(path) => {
-                let text = read(path, "admin.clientSecretLocation")?;
+            CredentialSource::Secret(secret) => secret.clone(),
+            CredentialSource::Variable { name, value } => {
+                value.clone().ok_or_else(|| AuthError::Credentials {
+                    location: format!("the environment variable {name} (admin.clientSecretEnvVar)"),
+                    reason: "it is not set".to_owned(),
+                })?
+            }
+            CredentialSource::File(path) => {
+                let text = read_file(path, "admin.clientSecretLocation")?;
                 let secret = text.trim_end_matches(['\r', '\n']);
                 if secret.is_empty() {
                     return Err(unusable(path, "admin.clientSecretLocation", "it is empty"));
@@ -128,35 +135,38 @@ impl ClientCredentials {
         };
         if is_altered(secret.expose_secret()) {
             return Err(AuthError::Credentials {
-                place: format!("the secret of {}", self.client_id.as_deref().unwrap_or("the client")),
+                location: format!(
+                    "the secret of {}",
+                    self.client_id.as_ref().map_or("the client", ClientId::as_str)
+                ),
                 reason: "it was truncated or altered: the check at its end is not right. Copy it again"
                     .to_owned(),
             });
         }
-        Ok(Some(Evidence::Secret(secret)))
+        Ok(Some(Credential::Secret(secret)))
     }
 }
 
 fn unusable(path: &Path, setting: &str, reason: impl fmt::Display) -> AuthError {
-    AuthError::Credentials { place: format!("{} ({setting})", path.display()), reason: reason.to_string() }
+    AuthError::Credentials { location: format!("{} ({setting})", path.display()), reason: reason.to_string() }
 }
 
-/// A small text file that holds a secret.
-fn read(path: &Path, setting: &str) -> Result<Zeroizing<String>, AuthError> {
+/// Reads a small text file that holds a secret.
+fn read_file(path: &Path, setting: &str) -> Result<Zeroizing<String>, AuthError> {
     use std::io::Read as _;
     let failed = |error: std::io::Error| unusable(path, setting, error);
     let mut text = Zeroizing::new(String::with_capacity(4096));
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(unusable(path, setting, format_args!("it is longer than {MAX_FILE} bytes")));
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(unusable(path, setting, format_args!("it is longer than {MAX_FILE_BYTES} bytes")));
     }
     Ok(text)
 }
 
-fn signing_key(path: &Path) -> Result<SigningKey, AuthError> {
+fn read_signing_key(path: &Path) -> Result<SigningKey, AuthError> {
     const SETTING: &str = "admin.clientPrivateKeyLocation";
-    let pem = read(path, SETTING)?;
+    let pem = read_file(path, SETTING)?;
     let found = EncodingKey::from_ec_pem(pem.as_bytes())
         .map(|key| (Algorithm::ES256, key))
         .or_else(|_| EncodingKey::from_rsa_pem(pem.as_bytes()).map(|key| (Algorithm::RS256, key)));
@@ -164,9 +174,8 @@ fn signing_key(path: &Path) -> Result<SigningKey, AuthError> {
         unusable(path, SETTING, "it holds no private key in PEM form (EC P-256 as PKCS #8, or RSA)")
     })?;
     let key = SigningKey { algorithm, key };
-    // A key on another curve is found out here, and not as the server's refusal.
-    key.sign(&serde_json::json!({}))
-        .map_err(|_| unusable(path, SETTING, "it is neither EC P-256 nor RSA"))?;
+    // Signing detects a key on another curve here, before the server refuses it.
+    key.sign(&serde_json::json!({})).map_err(|_| unusable(path, SETTING, "it is not EC P-256 or RSA"))?;
     Ok(key)
 }
 
@@ -176,7 +185,7 @@ impl SigningKey {
     }
 }
 
-/// RFC 7523 section 3.
+/// The claims of a client assertion (RFC 7523 section 3).
 #[derive(Serialize)]
 struct Assertion<'a> {
     iss: &'a str,
@@ -187,51 +196,53 @@ struct Assertion<'a> {
     exp: UnixTime,
 }
 
-/// Gets a token for a client, for `scopes` where they are configured and else for those that the provider advertises.
+/// Requests a token for a client. Its scopes are the configured `scopes`, otherwise those that the provider advertises.
 ///
 /// # Errors
-/// [`AuthError::ClientRefused`] where the server does not take the client, and those of any token request.
+/// [`AuthError::ClientRefused`] if the server rejects the client, and the errors of any token request.
 pub(crate) async fn token(
     http: &Http,
     provider: &Provider,
     endpoint: &str,
-    scopes: &[String],
-    client_id: &str,
-    evidence: &Evidence,
+    scopes: &[Scope],
+    client_id: &ClientId,
+    credential: &Credential,
     now: UnixTime,
 ) -> Result<TokenResponse, AuthError> {
-    let scope = if scopes.is_empty() { own_scopes(&provider.scopes) } else { scopes.join(" ") };
-    let mut form = vec![("grant_type", "client_credentials")];
+    let scope = if scopes.is_empty() { machine_scopes(&provider.scopes) } else { Scope::join(scopes) };
+    let mut form = Vec::new();
     if !scope.is_empty() {
-        form.push(("scope", &scope));
+        form.push(("scope", scope.as_str()));
     }
     if let Some(audience) = &provider.audience {
-        form.push(("audience", audience));
+        form.push(("audience", audience.as_str()));
     }
     let mut authorization = None;
     let assertion;
-    match evidence {
-        Evidence::Secret(secret) if by_post(provider) => {
-            form.extend([("client_id", client_id), ("client_secret", secret.expose_secret())]);
+    match credential {
+        Credential::Secret(secret) if wants_secret_in_body(provider) => {
+            form.extend([("client_id", client_id.as_str()), ("client_secret", secret.expose_secret())]);
         }
-        Evidence::Secret(secret) => authorization = Some(basic(client_id, secret)?),
-        Evidence::Key(key) => {
-            assertion = key.assertion(client_id, &provider.token_endpoint, now)?;
+        Credential::Secret(secret) => authorization = Some(basic_authorization(client_id, secret)?),
+        Credential::Key(key) => {
+            assertion = key.sign_assertion(client_id, &provider.token_endpoint, now)?;
             form.extend([
-                ("client_id", client_id),
+                ("client_id", client_id.as_str()),
                 ("client_assertion_type", JWT_BEARER),
                 ("client_assertion", assertion.expose_secret()),
             ]);
         }
     }
-    token_request_as(authorization, http, provider, &form).await.map_err(|error| match error {
-        // RFC 6749 section 5.2: these are about the client; others, such as invalid_scope, say nothing against its secret.
+    let grant_type = GrantType::ClientCredentials;
+    let answer = authenticated_token_request(authorization, http, provider, grant_type, &form).await;
+    answer.map_err(|error| match error {
+        // RFC 6749 section 5.2: these codes are about the client. Others (invalid_scope, for example) are not.
         AuthError::Refused { code, description }
             if matches!(code.as_str(), "invalid_client" | "invalid_grant" | "unauthorized_client") =>
         {
             AuthError::ClientRefused {
                 endpoint: endpoint.to_owned(),
-                client_id: client_id.to_owned(),
+                client_id: client_id.clone(),
                 code,
                 description,
             }
@@ -240,50 +251,50 @@ pub(crate) async fn token(
     })
 }
 
-/// Those of the advertised scopes that are not about a person: a client that acts for itself has no identity to ask for, and
-/// no refresh token (RFC 6749 section 4.4.3).
-pub(super) fn own_scopes(advertised: &[String]) -> String {
-    let persons = |scope: &&str| !matches!(*scope, "openid" | "profile" | "email" | "offline_access");
-    advertised.iter().map(String::as_str).filter(persons).collect::<Vec<_>>().join(" ")
+/// The advertised scopes that a machine can use, as the parameter `scope`. A client that acts for itself has no personal identity
+/// and no refresh token (RFC 6749 section 4.4.3).
+pub(super) fn machine_scopes(advertised: &[Scope]) -> String {
+    let scopes: Vec<_> = advertised.iter().filter(|scope| !scope.is_for_people()).cloned().collect();
+    Scope::join(&scopes)
 }
 
-/// Whether the secret goes into the body: only where the server takes it nowhere else (RFC 6749 section 2.3.1).
-fn by_post(provider: &Provider) -> bool {
-    let takes = |method: &str| provider.client_authentication.iter().any(|known| known == method);
-    takes("client_secret_post") && !takes("client_secret_basic")
+/// Whether the secret goes into the body: only if the server accepts it nowhere else (RFC 6749 section 2.3.1).
+fn wants_secret_in_body(provider: &Provider) -> bool {
+    let accepts = |method: &str| provider.client_authentication.iter().any(|known| known == method);
+    accepts("client_secret_post") && !accepts("client_secret_basic")
 }
 
-/// The header of HTTP Basic as every Flyte client sends it: the ID as it is, the secret form-encoded.
-fn basic(client_id: &str, secret: &SecretString) -> Result<HeaderValue, AuthError> {
+/// The header of HTTP Basic as every Flyte client sends it: the ID unencoded, the secret form-encoded.
+fn basic_authorization(client_id: &ClientId, secret: &SecretString) -> Result<HeaderValue, AuthError> {
     let encoded: String = form_urlencoded::byte_serialize(secret.expose_secret().as_bytes()).collect();
     let encoded = Zeroizing::new(encoded);
     let pair = Zeroizing::new(format!("{client_id}:{}", encoded.as_str()));
     let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
     let mut value = HeaderValue::try_from(text.as_str()).map_err(|_| AuthError::Credentials {
-        place: "the client secret".to_owned(),
-        reason: "it cannot stand in a header".to_owned(),
+        location: "the client secret".to_owned(),
+        reason: "it cannot be sent in a header".to_owned(),
     })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 impl SigningKey {
-    fn assertion(
+    fn sign_assertion(
         &self,
-        client_id: &str,
+        client_id: &ClientId,
         token_endpoint: &Url,
         now: UnixTime,
     ) -> Result<SecretString, AuthError> {
         let claims = Assertion {
-            iss: client_id,
-            sub: client_id,
+            iss: client_id.as_str(),
+            sub: client_id.as_str(),
             aud: token_endpoint.as_str(),
             jti: uuid::Uuid::new_v4().to_string(),
             iat: now,
-            exp: now + ASSERTION_LIFE,
+            exp: now + ASSERTION_LIFETIME,
         };
         self.sign(&claims).map_err(|error| AuthError::Credentials {
-            place: "the private key (admin.clientPrivateKeyLocation)".to_owned(),
+            location: "the private key (admin.clientPrivateKeyLocation)".to_owned(),
             reason: format!("it cannot sign: {error}"),
         })
     }
@@ -294,27 +305,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn basic_is_what_the_published_client_sends() {
-        let header = basic("my id", &SecretString::from("p w:%")).unwrap();
+    fn the_basic_header_is_that_of_the_published_client() {
+        let client_id = ClientId::parse("my id").unwrap();
+        let header = basic_authorization(&client_id, &SecretString::from("p w:%")).unwrap();
         assert_eq!(header.to_str().unwrap(), "Basic bXkgaWQ6cCt3JTNBJTI1");
         assert!(!format!("{header:?}").contains("bXk"));
     }
 
     #[test]
-    fn a_client_asks_for_no_persons_scopes() {
-        assert_eq!(own_scopes(&["openid", "all", "offline_access", "x"].map(str::to_owned)), "all x");
-        assert_eq!(own_scopes(&["openid".to_owned()]), "");
+    fn a_machine_requests_no_scopes_for_people() {
+        assert_eq!(machine_scopes(&Scope::parse_list("openid all offline_access x")), "all x");
+        assert_eq!(machine_scopes(&Scope::parse_list("openid")), "");
     }
 
     #[test]
     fn the_secret_of_a_file_ends_before_its_newline() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
-        let client = ClientCredentials { client_id: None, proof: Proof::File(path.clone()) };
+        let client = ClientCredentials { client_id: None, source: CredentialSource::File(path.clone()) };
         let secret = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            match client.evidence() {
-                Ok(Some(Evidence::Secret(secret))) => Ok(secret.expose_secret().to_owned()),
+            match client.read() {
+                Ok(Some(Credential::Secret(secret))) => Ok(secret.expose_secret().to_owned()),
                 other => Err(format!("{other:?}")),
             }
         };
@@ -323,34 +335,31 @@ mod tests {
         let cut = secret("flyte_key_0123456789\n").unwrap_err();
         assert!(cut.contains("truncated or altered") && !cut.contains("0123456789"), "{cut}");
         std::fs::remove_file(&path).unwrap();
-        let error = client.evidence().unwrap_err();
+        let error = client.read().unwrap_err();
         assert!(error.to_string().contains("clientSecretLocation"), "{error}");
         assert!(client.client_id().unwrap_err().to_string().contains("admin.clientId"));
     }
 
     #[test]
-    fn keys_are_told_apart_and_others_are_refused() {
+    fn only_p256_and_rsa_keys_are_accepted() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key.pem");
-        let client = ClientCredentials { client_id: None, proof: Proof::PrivateKey(path.clone()) };
+        let client =
+            ClientCredentials { client_id: None, source: CredentialSource::PrivateKey(path.clone()) };
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         std::fs::write(&path, key.serialize_pem()).unwrap();
-        assert!(
-            matches!(client.evidence(), Ok(Some(Evidence::Key(key))) if key.algorithm == Algorithm::ES256)
-        );
+        assert!(matches!(client.read(), Ok(Some(Credential::Key(key))) if key.algorithm == Algorithm::ES256));
         let key =
             rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
         std::fs::write(&path, key.serialize_pem()).unwrap();
-        assert!(
-            matches!(client.evidence(), Ok(Some(Evidence::Key(key))) if key.algorithm == Algorithm::RS256)
-        );
+        assert!(matches!(client.read(), Ok(Some(Credential::Key(key))) if key.algorithm == Algorithm::RS256));
         for other in [
             rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
             rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519),
         ] {
             let pem = other.unwrap().serialize_pem();
             std::fs::write(&path, &pem).unwrap();
-            let error = client.evidence().unwrap_err().to_string();
+            let error = client.read().unwrap_err().to_string();
             assert!(error.contains("P-256") && !error.contains(&pem[40..60]), "{error}");
         }
     }

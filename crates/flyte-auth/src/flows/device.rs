@@ -1,6 +1,6 @@
-//! The device authorization grant (RFC 8628): the person signs in by a browser on any device, with a code.
+//! The device authorization grant (RFC 8628): the person signs in with a code, in a browser on any device.
 //!
-//! The loop is separate from HTTP: what time does to it (intervals, backoff, expiry) is tested without any waiting.
+//! The polling loop is separate from HTTP, so that tests of intervals, backoff and expiry do not wait.
 
 #[cfg(test)]
 mod tests;
@@ -17,32 +17,31 @@ use crate::{
     answer::{Members, Unusable},
     discovery::Provider,
     http::Http,
+    oauth::{ClientId, GrantType, Scope},
     token::{TokenResponse, clean},
 };
 
-/// RFC 8628 section 3.4.
-const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// The pause between two polls where the server names none (RFC 8628 section 3.2).
+/// The pause between two polls if the server names none (RFC 8628 section 3.2).
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
-/// What `slow_down` adds (RFC 8628 section 3.5).
+/// The time that `slow_down` adds to the pause (RFC 8628 section 3.5).
 const SLOW_DOWN: Duration = Duration::from_secs(5);
 /// The longest pause while the server cannot be reached.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// The life of a code where the server names none.
-const DEFAULT_LIFE: Duration = Duration::from_secs(600);
-/// The longest life of a code that is believed.
-const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The lifetime of a code if the server names none.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
+/// The longest lifetime of a code; a longer one is cut to this.
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the person needs in order to sign in on another device.
+/// The link and the code with which the person signs in on another device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceCode {
-    /// The whole link, code included.
+    /// The link, including the code.
     pub url: Url,
-    /// Where the code can be typed in (`verification_uri`).
+    /// The page on which the code can be typed in (`verification_uri`).
     pub verification_uri: Url,
-    /// The code alone.
+    /// The code.
     pub user_code: String,
-    /// How long it can be used, from now.
+    /// The lifetime of the code, from now.
     pub expires_in: Duration,
 }
 
@@ -54,10 +53,10 @@ struct Authorization {
     interval: Duration,
 }
 
-/// What became of one code.
+/// The outcome of one code.
 enum Outcome {
     Tokens(TokenResponse),
-    /// It is of no use any more, for this reason; another one may be.
+    /// The code cannot be used any more, for this reason. A new code may work.
     Ended(&'static str),
 }
 
@@ -67,12 +66,12 @@ trait Server {
     async fn poll(&self, device_code: &SecretString) -> Result<TokenResponse, AuthError>;
 }
 
-/// Signs the person in and returns their tokens. Nothing is kept anywhere until then: a process that ends meanwhile leaves
-/// nothing behind but a code that expires.
+/// Signs the person in and returns their tokens. Nothing is stored before that, so a process that ends early leaves behind only a
+/// code that expires.
 ///
 /// # Errors
-/// [`AuthError::NoDeviceFlow`], [`AuthError::AccessDenied`], [`AuthError::CodeEnded`] where the person wants no new code, and
-/// those of any token request, except that the network may be gone for a while.
+/// [`AuthError::NoDeviceFlow`], [`AuthError::AccessDenied`], [`AuthError::CodeEnded`] if the person wants no new code, and the
+/// errors of any token request. Network failures are not an error while the code is valid.
 pub async fn sign_in(
     http: &Http,
     provider: &Provider,
@@ -86,7 +85,7 @@ async fn run(server: &impl Server, interaction: &dyn Interaction) -> Result<Toke
     loop {
         let authorization = server.authorize().await?;
         interaction.device_code(&authorization.shown);
-        match wait(server, &authorization, interaction).await? {
+        match poll(server, &authorization, interaction).await? {
             Outcome::Tokens(tokens) => {
                 interaction.done();
                 return Ok(tokens);
@@ -97,13 +96,13 @@ async fn run(server: &impl Server, interaction: &dyn Interaction) -> Result<Toke
     }
 }
 
-/// Asks for the tokens until they are there or the code has ended (RFC 8628 section 3.5).
-async fn wait(
+/// Polls until the tokens arrive or the code ends (RFC 8628 section 3.5).
+async fn poll(
     server: &impl Server,
     authorization: &Authorization,
     interaction: &dyn Interaction,
 ) -> Result<Outcome, AuthError> {
-    const EXPIRED: &str = "the code expired before anybody approved it";
+    const EXPIRED: &str = "the code expired before it was approved";
     let deadline = Instant::now() + authorization.shown.expires_in;
     let mut interval = authorization.interval;
     let mut pause = interval;
@@ -120,9 +119,9 @@ async fn wait(
         };
         let AuthError::Refused { code, description } = error else {
             match error {
-                // The network, or what stands in between: the code is still good. Asked less often meanwhile.
+                // The network or an intermediary failed, and the code is still valid. Poll less often meanwhile.
                 AuthError::Unreachable { .. } | AuthError::BadAnswer { .. } | AuthError::Busy { .. } => {
-                    tracing::debug!(%error, "the server could not be asked whether the code was approved");
+                    tracing::debug!(%error, "cannot ask the server whether the code was approved");
                     unanswered = true;
                     pause = (pause * 2).clamp(interval, MAX_BACKOFF.max(interval));
                     continue;
@@ -136,7 +135,7 @@ async fn wait(
             "temporarily_unavailable" | "server_error" => {}
             "access_denied" => return Err(AuthError::AccessDenied { description }),
             "expired_token" => return Ok(Outcome::Ended(EXPIRED)),
-            // A code is good for one answer. If an earlier one was lost on the way, the tokens went with it.
+            // A code yields one answer. If that answer was lost, the tokens are lost with it.
             "invalid_grant" if unanswered => {
                 return Ok(Outcome::Ended("the code was approved, but the server's answer to that was lost"));
             }
@@ -147,7 +146,7 @@ async fn wait(
     }
 }
 
-/// Waits until `next`, telling each second how much time is left.
+/// Waits until `next`, and reports once a second how much time is left.
 async fn countdown(next: Instant, deadline: Instant, interaction: &dyn Interaction) {
     loop {
         let now = Instant::now();
@@ -163,7 +162,7 @@ struct Remote<'a> {
     http: &'a Http,
     provider: &'a Provider,
     endpoint: &'a Url,
-    client_id: &'a str,
+    client_id: &'a ClientId,
     step_up: &'a StepUp,
 }
 
@@ -176,45 +175,41 @@ impl<'a> Remote<'a> {
 
 impl Server for Remote<'_> {
     async fn authorize(&self) -> Result<Authorization, AuthError> {
-        let scope = self.provider.scopes.join(" ");
-        let mut form = vec![("client_id", self.client_id)];
+        let scope = Scope::join(&self.provider.scopes);
+        let mut form = vec![("client_id", self.client_id.as_str())];
         if !scope.is_empty() {
             form.push(("scope", &scope));
         }
         if let Some(audience) = &self.provider.audience {
             form.push(("audience", audience));
         }
-        // Not in RFC 8628; a server that does not know them ignores them (RFC 6749 section 3.2).
-        let asked: Vec<_> = self.step_up.parameters().collect();
-        form.extend(asked.iter().map(|(name, value)| (*name, value.as_str())));
+        // RFC 8628 does not define these parameters. A server that does not know them ignores them (RFC 6749 section 3.2).
+        let step_up: Vec<_> = self.step_up.parameters().collect();
+        form.extend(step_up.iter().map(|(name, value)| (*name, value.as_str())));
         let answer = submit(None, self.http, self.endpoint, &form).await?;
         parse(self.endpoint, answer.status, &answer.body).map_err(|error| answer.error(self.endpoint, error))
     }
 
     async fn poll(&self, device_code: &SecretString) -> Result<TokenResponse, AuthError> {
-        let form = [
-            ("grant_type", GRANT),
-            ("device_code", device_code.expose_secret()),
-            ("client_id", self.client_id),
-        ];
-        token_request(self.http, self.provider, &form).await
+        let form = [("device_code", device_code.expose_secret()), ("client_id", self.client_id.as_str())];
+        token_request(self.http, self.provider, GrantType::DeviceCode, &form).await
     }
 }
 
-/// How long the codes of this server can be used. Requests a code that is not used and expires by itself.
+/// The lifetime of this server's codes. Requests a code, which is not used and expires.
 ///
 /// # Errors
-/// Those of [`sign_in`], without waiting for anybody.
-pub async fn code_life(http: &Http, provider: &Provider) -> Result<Duration, AuthError> {
+/// The errors of the first request of [`sign_in`].
+pub async fn code_lifetime(http: &Http, provider: &Provider) -> Result<Duration, AuthError> {
     let step_up = StepUp::default();
     let remote = Remote::new(http, provider, &step_up)?;
     Ok(remote.authorize().await?.shown.expires_in)
 }
 
-/// Reads the answer of a device authorization endpoint; no secret of it is in a message.
+/// Reads the answer of a device authorization endpoint. No error message holds a secret.
 fn parse(endpoint: &Url, status: u16, body: &[u8]) -> Result<Authorization, AuthError> {
     let bad = |reason: String| AuthError::BadAnswer { url: endpoint.to_string(), reason };
-    // The errors are those of a token endpoint (RFC 8628 section 3.2), and no success is expected here.
+    // The errors have the form of a token endpoint's (RFC 8628 section 3.2).
     let refused = || match TokenResponse::parse(endpoint.as_str(), status, body) {
         Err(error @ AuthError::Refused { .. }) => Some(error),
         Err(error) if !(200..300).contains(&status) => Some(error),
@@ -223,10 +218,11 @@ fn parse(endpoint: &Url, status: u16, body: &[u8]) -> Result<Authorization, Auth
     let answer = match Members::parse(body) {
         Ok(answer) if (200..300).contains(&status) => answer,
         Ok(_) => return Err(refused().unwrap_or_else(|| bad(format!("HTTP status {status}")))),
-        Err(came) => return Err(refused().unwrap_or_else(|| bad(format!("it is {came}")))),
+        Err(found) => return Err(refused().unwrap_or_else(|| bad(format!("it is {found}")))),
     };
-    let missing =
-        |name: &str| refused().unwrap_or_else(|| bad(format!("it has no {name}: it is {}", answer.names())));
+    let missing = |name: &str| {
+        refused().unwrap_or_else(|| bad(format!("it has no {name}: it is {}", answer.describe())))
+    };
     let unusable = |error: Unusable| bad(error.to_string());
     let device_code = answer.secret(&["device_code"]).map_err(unusable)?;
     let device_code = device_code.ok_or_else(|| missing("device_code"))?;
@@ -235,7 +231,7 @@ fn parse(endpoint: &Url, status: u16, body: &[u8]) -> Result<Authorization, Auth
     if user_code.is_empty() || user_code.len() > 100 {
         return Err(bad(format!("its user_code has {} characters", user_code.len())));
     }
-    // The person opens it: nothing but web pages. The second name is the one before the RFC.
+    // Only web pages are accepted, because the person opens the URL. The second name is older than the RFC.
     let verification_uri = answer.url(&["verification_uri", "verification_url"]).map_err(unusable)?;
     let verification_uri = verification_uri.ok_or_else(|| missing("verification_uri"))?;
     let complete = ["verification_uri_complete", "verification_url_complete"];
@@ -245,7 +241,7 @@ fn parse(endpoint: &Url, status: u16, body: &[u8]) -> Result<Authorization, Auth
         complete
     });
     let seconds = |name, default: Duration| match answer.number(&[name]).ok().flatten() {
-        Some(value) if value >= 0.0 => Duration::from_secs_f64(value.min(MAX_LIFE.as_secs_f64())),
+        Some(value) if value >= 0.0 => Duration::from_secs_f64(value.min(MAX_LIFETIME.as_secs_f64())),
         _ => default,
     };
     Ok(Authorization {
@@ -255,7 +251,7 @@ fn parse(endpoint: &Url, status: u16, body: &[u8]) -> Result<Authorization, Auth
             url,
             verification_uri,
             user_code,
-            expires_in: seconds("expires_in", DEFAULT_LIFE),
+            expires_in: seconds("expires_in", DEFAULT_LIFETIME),
         },
     })
 }

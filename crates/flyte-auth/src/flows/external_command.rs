@@ -1,4 +1,4 @@
-//! A command whose standard output is the token (`authType: ExternalCommand`, and `proxyCommand`).
+//! Tokens from a command's standard output (`authType: ExternalCommand`, and `proxyCommand`).
 
 use std::{io, process::Stdio, time::Duration};
 
@@ -11,12 +11,12 @@ use crate::{
     child_output::{ChildOutput, Piece},
 };
 
-/// How long the command may take, a person answering it included.
+/// The time limit of the command, including the time in which a person answers it.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
-/// The longest token that is taken, in bytes: no header carries more.
-const MAX_TOKEN: usize = 64 * 1024;
-/// How many pieces of output wait to be taken.
-const QUEUE: usize = 16;
+/// The longest token that is accepted, in bytes: no header carries more.
+const MAX_TOKEN_BYTES: usize = 64 * 1024;
+/// The most pieces of output in the queue.
+const QUEUE_LENGTH: usize = 16;
 
 /// Why a command gave no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,25 +25,25 @@ pub enum CommandFailure {
     /// No command is configured.
     #[error("none is configured")]
     Missing,
-    /// It cannot be started.
+    /// The command cannot be started.
     #[error("it cannot be started: {0}")]
     NotStarted(String),
-    /// It said that it failed.
+    /// The command's exit status is a failure.
     #[error("it failed ({0})")]
     Failed(String),
-    /// It took too long, and was ended.
+    /// The command took longer than this many seconds and was ended.
     #[error("it did not finish within {0} seconds")]
     TimedOut(u64),
-    /// It printed nothing.
+    /// The command printed nothing.
     #[error("it printed nothing")]
     Empty,
-    /// It printed something else.
+    /// The output is not a token.
     #[error("what it printed is not a token: {0}")]
     NotAToken(&'static str),
 }
 
-/// Runs `command`, without a shell, and takes its standard output, stripped, for the token. What it writes to its standard
-/// error is for the person. `setting` is the key of the configuration that names it.
+/// Runs `command`, without a shell, and returns its trimmed standard output as the token. Its standard error is passed on to the
+/// person. `setting` is the key of the configuration that names the command.
 ///
 /// # Errors
 /// [`AuthError::Command`]
@@ -55,7 +55,7 @@ pub async fn token(
     token_within(TIME_LIMIT, command, setting, interaction).await
 }
 
-/// [`token`] within a time.
+/// [`token`] with a time limit.
 pub(crate) async fn token_within(
     limit: Duration,
     command: &[String],
@@ -67,14 +67,14 @@ pub(crate) async fn token_within(
         let output = run(command, interaction).await?;
         parse(&output)
     };
-    // Dropping it ends the command.
+    // Dropping the future ends the command.
     tokio::time::timeout(limit, running)
         .await
         .unwrap_or(Err(CommandFailure::TimedOut(limit.as_secs())))
         .map_err(|failure| AuthError::Command { program, setting, failure })
 }
 
-/// What the command writes, on its way from the threads that read it.
+/// A piece of the command's output, on its way from the threads that read it.
 enum Written {
     Output(Zeroizing<Vec<u8>>),
     Errors(Vec<u8>),
@@ -86,14 +86,14 @@ async fn run(
 ) -> Result<Zeroizing<Vec<u8>>, CommandFailure> {
     let (program, arguments) = command.split_first().ok_or(CommandFailure::Missing)?;
     let not_started = |error: io::Error| CommandFailure::NotStarted(error.to_string());
-    let (sender, receiver) = mpsc::channel(QUEUE);
+    let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
     let errors = sender.clone();
     let stdout =
         read(sender, |bytes| Written::Output(Zeroizing::new(bytes.to_vec()))).map_err(not_started)?;
     let stderr = read(errors, |bytes| Written::Errors(bytes.to_vec())).map_err(not_started)?;
     let (output, errors) = (stdout.stdio().map_err(not_started)?, stderr.stdio().map_err(not_started)?);
     let mut readers = Some((stdout, stderr));
-    // Declared after the readers, and so dropped before them: they wait as long as it is full.
+    // Declared after the readers, and so dropped before them: the readers block while the queue is full.
     let mut written = receiver;
     let mut child = Command::new(program)
         .args(arguments)
@@ -104,24 +104,24 @@ async fn run(
         .spawn()
         .map_err(not_started)?;
     let ended = async {
-        // Its own end counts: a process that it left behind may hold its output open.
+        // The end of the command itself counts: a process that it left behind may hold its output open.
         let status = child.wait().await.map_err(|error| CommandFailure::Failed(error.to_string()))?;
-        // Waits until the rest of its output is in the queue, which is emptied meanwhile.
+        // Waits until the rest of the output is in the queue, which the other future empties meanwhile.
         let readers = readers.take();
         let _ = tokio::task::spawn_blocking(move || drop(readers)).await;
         Ok(status)
     };
     let taken = async {
-        // No growing: a buffer that is left behind is not wiped.
-        let mut output = Zeroizing::new(Vec::with_capacity(MAX_TOKEN));
+        // The buffer never grows, because growing would leave a copy behind that is not wiped.
+        let mut output = Zeroizing::new(Vec::with_capacity(MAX_TOKEN_BYTES));
         while let Some(piece) = written.recv().await {
             match piece {
-                Written::Output(bytes) if output.len() + bytes.len() > MAX_TOKEN => {
+                Written::Output(bytes) if output.len() + bytes.len() > MAX_TOKEN_BYTES => {
                     return Err(CommandFailure::NotAToken("it is too long"));
                 }
                 Written::Output(bytes) => output.extend_from_slice(&bytes),
-                // As it comes, not line by line: a question has no newline at its end.
-                Written::Errors(bytes) => interaction.command_says(&String::from_utf8_lossy(&bytes)),
+                // Passed on at once, not line by line: a question does not end with a newline.
+                Written::Errors(bytes) => interaction.command_output(&String::from_utf8_lossy(&bytes)),
             }
         }
         Ok(output)
@@ -137,7 +137,7 @@ fn read(
 ) -> io::Result<ChildOutput> {
     ChildOutput::read(move |piece| {
         if let Piece::Written(bytes) = piece {
-            // It fails if the command was given up.
+            // Sending fails if the command timed out.
             let _ = queue.blocking_send(written(bytes));
         }
     })

@@ -1,8 +1,7 @@
 //! The authorization code flow with PKCE (RFC 7636) in the person's browser, for native apps (RFC 8252).
 //!
-//! A verifier, a state and a nonce are made for each sign-in and used once. The browser comes back to a loopback listener
-//! that answers nothing but its own callback; where the browser is on another machine, the person pastes the URL that it
-//! ended on.
+//! Each sign-in uses a new verifier, state and nonce. The browser returns to a loopback listener that accepts only the callback of
+//! this sign-in. If the browser is on another machine, the person pastes the URL of its last page.
 
 mod callback;
 mod page;
@@ -16,17 +15,23 @@ use url::Url;
 
 use self::callback::{Answer, Listener};
 use super::token_request;
-use crate::{AuthError, Interaction, StepUp, discovery::Provider, http::Http, token::TokenResponse};
+use crate::{
+    AuthError, Interaction, StepUp,
+    discovery::Provider,
+    http::Http,
+    oauth::{ClientId, GrantType, Scope},
+    token::TokenResponse,
+};
 
 pub use self::callback::parse_answer;
 
-/// How long a person has to sign in.
+/// The time that a person has to sign in.
 const TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// Signs the person in and returns their tokens.
 ///
 /// # Errors
-/// Everything that [`AuthError`] says of signing in.
+/// Any [`AuthError`] of a sign-in.
 pub async fn sign_in(
     http: &Http,
     provider: &Provider,
@@ -36,7 +41,7 @@ pub async fn sign_in(
     sign_in_within(TIME_LIMIT, http, provider, interaction, step_up).await
 }
 
-/// [`sign_in`] within a time.
+/// [`sign_in`] with a time limit.
 pub(crate) async fn sign_in_within(
     limit: Duration,
     http: &Http,
@@ -87,7 +92,7 @@ pub(crate) async fn sign_in_within(
         loop {
             tokio::select! {
                 callback = callbacks.next() => return callback.map(|(answer, page)| (answer, Some(page))),
-                // A paste that is not this sign-in's answer changes nothing, like any other request.
+                // Like any other request, a pasted text that is not this sign-in's answer changes nothing.
                 pasted = interaction.pasted_url() => {
                     if let Some(answer) = Url::parse(pasted.trim()).ok().and_then(|url| parse_answer(url.query()?, &state)) {
                         return Some((answer, None));
@@ -103,27 +108,27 @@ pub(crate) async fn sign_in_within(
         .map_err(|_| AuthError::TimedOut { minutes: limit.as_secs().div_ceil(60) })?
         .ok_or(AuthError::Interrupted)?;
 
-    let outcome = match code_of(answer, provider) {
+    let outcome = match take_code(answer, provider) {
         Ok(code) => token_request(
             http,
             provider,
+            GrantType::AuthorizationCode,
             &[
-                ("grant_type", "authorization_code"),
-                ("client_id", client_id),
+                ("client_id", client_id.as_str()),
                 ("code", code.expose_secret()),
                 ("redirect_uri", redirect_uri.as_str()),
                 ("code_verifier", verifier.expose_secret()),
             ],
         )
         .await
-        .and_then(|response| answers(response, &nonce, provider)),
+        .and_then(|response| check_nonce(response, &nonce, provider)),
         Err(error) => Err(error),
     };
-    // The browser is told the truth: only now is it known whether the sign-in worked.
+    // The browser gets its page only now, because only now the outcome is known.
     if let Some(page) = page {
         let _ = page.send(match &outcome {
             Ok(_) => page::signed_in(),
-            Err(error) => page::failed(error),
+            Err(error) => page::failed(error, interaction.next_step(error).as_deref()),
         });
         callbacks.finish().await;
     }
@@ -133,22 +138,28 @@ pub(crate) async fn sign_in_within(
     outcome
 }
 
-/// Refuses tokens whose ID token was made for another authorization request, or does not say for which (OpenID Connect
-/// Core section 3.1.3.7 no. 11).
-fn answers(response: TokenResponse, nonce: &str, provider: &Provider) -> Result<TokenResponse, AuthError> {
-    let Some(claims) = response.id_claims().filter(|_| asks_who(provider)) else { return Ok(response) };
+/// Rejects tokens whose ID token has no nonce or the nonce of another authorization request (OpenID Connect Core section
+/// 3.1.3.7 no. 11).
+fn check_nonce(
+    response: TokenResponse,
+    nonce: &str,
+    provider: &Provider,
+) -> Result<TokenResponse, AuthError> {
+    let Some(claims) = response.id_claims().filter(|_| requests_id_token(provider)) else {
+        return Ok(response);
+    };
     if claims.nonce.as_deref() == Some(nonce) {
         return Ok(response);
     }
     Err(AuthError::BadAnswer {
         url: provider.token_endpoint.to_string(),
-        reason: "its ID token is not of this sign-in (nonce)".to_owned(),
+        reason: "its ID token belongs to another sign-in (nonce)".to_owned(),
     })
 }
 
-/// Whether an ID token is asked for, and with it the nonce back (OpenID Connect Core section 3.1.2.1).
-fn asks_who(provider: &Provider) -> bool {
-    provider.scopes.iter().any(|scope| scope == "openid")
+/// Whether the sign-in requests an ID token, which has to contain the nonce (OpenID Connect Core section 3.1.2.1).
+fn requests_id_token(provider: &Provider) -> bool {
+    provider.scopes.iter().any(|scope| *scope == "openid")
 }
 
 fn port_taken(provider: &Provider, source: std::io::Error) -> AuthError {
@@ -158,11 +169,11 @@ fn port_taken(provider: &Provider, source: std::io::Error) -> AuthError {
     }
 }
 
-/// Whether the server takes an authorization request with this redirect URI.
+/// Whether the server accepts an authorization request with this redirect URI.
 ///
-/// Servers should take any loopback port (RFC 8252 section 7.3) but not all do, and one that does not shows an error to the
-/// person and never answers here. So it is asked first; asking has no side effect. A redirect to a page of its own that
-/// tells of an error is a refusal too; an error sent to the redirect URI is not: that URI was taken.
+/// Servers should accept any loopback port (RFC 8252 section 7.3), but not all do. A server that does not shows an error to the
+/// person and never sends an answer. This request, which has no side effect, finds that out first. A redirect to an error page of
+/// the server is a refusal too. An error that is sent to the redirect URI is not: the server accepted that URI.
 async fn accepts(http: &Http, request: &Url, redirect_uri: &Url) -> bool {
     let Ok(request_line) = http.get(request.clone()) else { return false };
     let Ok(response) = request_line.timeout(Duration::from_secs(10)).send().await else { return false };
@@ -173,11 +184,11 @@ async fn accepts(http: &Http, request: &Url, redirect_uri: &Url) -> bool {
     !refused && (response.status().is_success() || response.status().is_redirection())
 }
 
-/// The code of an answer that is this provider's and is not an error.
-fn code_of(answer: Answer, provider: &Provider) -> Result<SecretString, AuthError> {
+/// Extracts the code, after checking that the answer comes from this provider.
+fn take_code(answer: Answer, provider: &Provider) -> Result<SecretString, AuthError> {
     let expected = provider.issuer.as_str();
     match &answer.issuer {
-        // RFC 9207 section 2.4: compared as strings; required once the server says that it sends it.
+        // RFC 9207 section 2.4: the comparison is by string. `iss` is required if the server announces it.
         Some(actual) if actual != expected && !expected.is_empty() => {
             return Err(AuthError::IssuerMismatch { expected: expected.to_owned(), actual: actual.clone() });
         }
@@ -198,7 +209,7 @@ fn code_of(answer: Answer, provider: &Provider) -> Result<SecretString, AuthErro
 fn authorize_url(
     endpoint: &Url,
     provider: &Provider,
-    client_id: &str,
+    client_id: &ClientId,
     redirect_uri: &Url,
     state: &str,
     nonce: &str,
@@ -210,15 +221,15 @@ fn authorize_url(
         let mut query = url.query_pairs_mut();
         query
             .append_pair("response_type", "code")
-            .append_pair("client_id", client_id)
+            .append_pair("client_id", client_id.as_str())
             .append_pair("redirect_uri", redirect_uri.as_str())
             .append_pair("state", state)
             .append_pair("code_challenge", &challenge)
             .append_pair("code_challenge_method", "S256");
         if !provider.scopes.is_empty() {
-            query.append_pair("scope", &provider.scopes.join(" "));
+            query.append_pair("scope", &Scope::join(&provider.scopes));
         }
-        if asks_who(provider) {
+        if requests_id_token(provider) {
             query.append_pair("nonce", nonce);
         }
         if let Some(audience) = &provider.audience {
@@ -228,20 +239,20 @@ fn authorize_url(
     url
 }
 
-/// The values of `prompt`: what the server asks the person beyond what it must (OpenID Connect Core section 3.1.2.1).
+/// The values of `prompt`: additional questions that the server should ask the person (OpenID Connect Core section 3.1.2.1).
 fn prompt(provider: &Provider, selects_account: bool) -> Vec<&'static str> {
     let mut prompt = Vec::new();
     if selects_account {
         prompt.push("select_account");
     }
-    // Providers give offline_access only with consent (OpenID Connect Core section 11). Flyte's own servers need none.
-    if !provider.flyte && provider.scopes.iter().any(|scope| scope == "offline_access") {
+    // Providers grant offline_access only with consent (OpenID Connect Core section 11). Flyte's own servers do not need it.
+    if !provider.flyte && provider.scopes.iter().any(|scope| *scope == "offline_access") {
         prompt.push("consent");
     }
     prompt
 }
 
-/// 256 random bits in 43 characters that PKCE verifiers and states may hold.
+/// 256 random bits in 43 characters that are valid in PKCE verifiers and states.
 fn random() -> Result<String, AuthError> {
     let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
     rand::fill(bytes.as_mut_slice()).map_err(|_| AuthError::Random)?;

@@ -1,4 +1,4 @@
-//! Token exchange (RFC 8693): a CI job's own OIDC token for an access token, with no long-lived key anywhere.
+//! Token exchange (RFC 8693): exchanges a CI job's own OIDC token for an access token, without a long-lived key.
 
 use std::{
     fmt,
@@ -12,42 +12,42 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{client_credentials::own_scopes, token_request};
+use super::{client_credentials::machine_scopes, token_request};
 use crate::{
     AuthError,
     answer::{Members, excerpt},
     discovery::{Provider, is_loopback},
     http::{Http, read},
+    oauth::{GrantType, Scope},
     token::{TokenResponse, claims, clean},
 };
 
-/// Holds the job's token. GitLab puts it there under `id_tokens:`.
-const TOKEN: &str = "FLYTE_ID_TOKEN";
-/// Names a file that holds the job's token.
-const TOKEN_FILE: &str = "FLYTE_ID_TOKEN_FILE";
-/// The audience to ask a CI system for, where it is not the issuer.
-const AUDIENCE: &str = "FLYTE_ID_TOKEN_AUDIENCE";
-/// Where a pod has a projected service account token that is meant for a control plane. The pod's usual token is never sent
-/// anywhere: whoever has it is the pod to its cluster.
-const PROJECTED: &str = "/var/run/secrets/flyte/token";
+/// The variable that holds the job's token. GitLab sets it under `id_tokens:`.
+const TOKEN_VARIABLE: &str = "FLYTE_ID_TOKEN";
+/// The variable that names a file with the job's token.
+const FILE_VARIABLE: &str = "FLYTE_ID_TOKEN_FILE";
+/// The variable with the audience to request from the CI system, if it is not the issuer.
+const AUDIENCE_VARIABLE: &str = "FLYTE_ID_TOKEN_AUDIENCE";
+/// The file in which a pod has a projected service account token for a control plane. The pod's default token is never sent
+/// anywhere, because it authenticates the pod to its cluster.
+const PROJECTED_FILE: &str = "/var/run/secrets/flyte/token";
 /// The longest token that is read, in bytes.
-const MAX_TOKEN: u64 = 64 * 1024;
-/// RFC 8693 section 2.1.
-const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 /// RFC 8693 section 3.
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 /// RFC 8693 section 3.
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
-/// Where a CI system has its own token for this job.
+/// The source of the CI system's own token for this job.
 #[derive(Clone)]
 pub struct IdTokenSource {
-    place: Place,
+    location: TokenLocation,
+    /// The audience that `FLYTE_ID_TOKEN_AUDIENCE` names.
     audience: Option<String>,
 }
 
 #[derive(Clone)]
-enum Place {
+enum TokenLocation {
     Variable(SecretString),
     File(PathBuf),
     GitHub { url: String, bearer: SecretString },
@@ -55,14 +55,14 @@ enum Place {
 
 impl fmt::Debug for IdTokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdTokenSource").field("place", &self.place.name()).finish_non_exhaustive()
+        f.debug_struct("IdTokenSource").field("location", &self.location.name()).finish_non_exhaustive()
     }
 }
 
-impl Place {
+impl TokenLocation {
     fn name(&self) -> String {
         match self {
-            Self::Variable(_) => TOKEN.to_owned(),
+            Self::Variable(_) => TOKEN_VARIABLE.to_owned(),
             Self::File(path) => path.display().to_string(),
             Self::GitHub { .. } => "GitHub Actions".to_owned(),
         }
@@ -70,51 +70,51 @@ impl Place {
 }
 
 impl IdTokenSource {
-    /// The first that there is: `FLYTE_ID_TOKEN`, the file that `FLYTE_ID_TOKEN_FILE` names, GitHub Actions (of a job with
-    /// `permissions: id-token: write`), a projected Kubernetes service account token at `/var/run/secrets/flyte/token`.
+    /// Finds the first of these sources: `FLYTE_ID_TOKEN`, the file that `FLYTE_ID_TOKEN_FILE` names, GitHub Actions (in a job
+    /// with `permissions: id-token: write`), a projected Kubernetes service account token at `/var/run/secrets/flyte/token`.
     #[must_use]
     pub fn find(environment: &Environment) -> Option<Self> {
         let variable = |name: &str| environment.variable(name);
-        let place = if let Some(token) = variable(TOKEN) {
-            Place::Variable(SecretString::from(token))
-        } else if let Some(path) = variable(TOKEN_FILE) {
-            Place::File(environment.resolve(path))
+        let location = if let Some(token) = variable(TOKEN_VARIABLE) {
+            TokenLocation::Variable(SecretString::from(token))
+        } else if let Some(path) = variable(FILE_VARIABLE) {
+            TokenLocation::File(environment.resolve(path))
         } else if let (Some(url), Some(bearer)) =
             (variable("ACTIONS_ID_TOKEN_REQUEST_URL"), variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
         {
-            Place::GitHub { url: url.to_owned(), bearer: SecretString::from(bearer) }
-        } else if Path::new(PROJECTED).is_file() {
-            Place::File(PathBuf::from(PROJECTED))
+            TokenLocation::GitHub { url: url.to_owned(), bearer: SecretString::from(bearer) }
+        } else if Path::new(PROJECTED_FILE).is_file() {
+            TokenLocation::File(PathBuf::from(PROJECTED_FILE))
         } else {
             return None;
         };
-        Some(Self { place, audience: variable(AUDIENCE).map(str::to_owned) })
+        Some(Self { location, audience: variable(AUDIENCE_VARIABLE).map(str::to_owned) })
     }
 
-    /// Where the token is, for people: a variable, a file, or the CI system.
+    /// The location of the token, for people: a variable, a file, or the CI system.
     #[must_use]
-    pub fn place(&self) -> String {
-        self.place.name()
+    pub fn location(&self) -> String {
+        self.location.name()
     }
 
-    /// The job's token, asked for with `audience` where the CI system can be asked. It is given only where it is for that, or
-    /// for `endpoint`: whoever else it is for would be anybody's whom it is sent to.
+    /// Gets the job's token, for `audience` if the CI system lets the job choose it. The token is returned only if its audience
+    /// is that one or `endpoint`: otherwise the server could use the token at another server.
     async fn token(&self, http: &Http, audience: &str, endpoint: &str) -> Result<SecretString, AuthError> {
-        let failed = |reason: String| AuthError::IdToken { place: self.place.name(), reason };
-        let token = match &self.place {
-            Place::Variable(token) => SecretString::from(token.expose_secret().trim()),
-            // Read each time: Kubernetes and others renew it.
-            Place::File(path) => read_file(path).map_err(|error| failed(error.to_string()))?,
-            Place::GitHub { url, bearer } => {
+        let failed = |reason: String| AuthError::IdToken { location: self.location.name(), reason };
+        let token = match &self.location {
+            TokenLocation::Variable(token) => SecretString::from(token.expose_secret().trim()),
+            // Read each time, because Kubernetes and others renew the file.
+            TokenLocation::File(path) => read_file(path).map_err(|error| failed(error.to_string()))?,
+            TokenLocation::GitHub { url, bearer } => {
                 let audience = self.audience.as_deref().unwrap_or(audience);
-                ask_github(http, url, bearer, audience).await.map_err(failed)?
+                request_github_token(http, url, bearer, audience).await.map_err(failed)?
             }
         };
         let parts = token.expose_secret().split('.').count();
         if parts != 3 || !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(failed("it is not a JWT".to_owned()));
         }
-        // Where another audience was named, it is that one alone.
+        // If the variable names an audience, only that one is accepted.
         let wanted = match &self.audience {
             Some(audience) => vec![audience.as_str()],
             None => vec![audience, endpoint],
@@ -123,8 +123,8 @@ impl IdTokenSource {
         let bare = |text: &str| text.strip_suffix('/').unwrap_or(text).to_owned();
         if !found.iter().any(|found| wanted.iter().any(|wanted| bare(wanted) == bare(found))) {
             return Err(AuthError::IdTokenAudience {
-                place: self.place.name(),
-                found: if found.is_empty() { "nobody".to_owned() } else { clean(&found.join(", ")) },
+                location: self.location.name(),
+                found: if found.is_empty() { "no audience".to_owned() } else { clean(&found.join(", ")) },
                 wanted: clean(wanted[0]),
             });
         }
@@ -135,19 +135,19 @@ impl IdTokenSource {
 fn read_file(path: &Path) -> std::io::Result<SecretString> {
     use std::io::Read as _;
     let mut text = Zeroizing::new(String::with_capacity(8192));
-    std::fs::File::open(path)?.take(MAX_TOKEN).read_to_string(&mut text)?;
+    std::fs::File::open(path)?.take(MAX_TOKEN_BYTES).read_to_string(&mut text)?;
     Ok(SecretString::from(text.trim()))
 }
 
-/// GitHub's documented way: a GET with the job's request token gives `{"value": "<JWT>"}`.
-async fn ask_github(
+/// Requests a token as GitHub documents it: a GET with the job's request token returns `{"value": "<JWT>"}`.
+async fn request_github_token(
     http: &Http,
     url: &str,
     bearer: &SecretString,
     audience: &str,
 ) -> Result<SecretString, String> {
     let mut url =
-        Url::parse(url).map_err(|error| format!("ACTIONS_ID_TOKEN_REQUEST_URL is no URL ({error})"))?;
+        Url::parse(url).map_err(|error| format!("ACTIONS_ID_TOKEN_REQUEST_URL is not a URL ({error})"))?;
     if url.scheme() != "https" && !is_loopback(&url) {
         return Err("ACTIONS_ID_TOKEN_REQUEST_URL is not https".to_owned());
     }
@@ -164,24 +164,25 @@ async fn ask_github(
         .map_err(|error| http.failure(&asked, &error).to_string())?;
     let status = response.status();
     #[allow(clippy::cast_possible_truncation, reason = "a small constant")]
-    let body = read(response, MAX_TOKEN as usize).await.map_err(|error| error.without_url().to_string())?;
+    let body =
+        read(response, MAX_TOKEN_BYTES as usize).await.map_err(|error| error.without_url().to_string())?;
     let body = Zeroizing::new(body.unwrap_or_default());
     if !status.is_success() {
         return Err(format!("it answered {status}: it is {}", excerpt(&body)));
     }
-    let answer = Members::parse(&body).map_err(|came| format!("its answer is {came}"))?;
+    let answer = Members::parse(&body).map_err(|found| format!("its answer is {found}"))?;
     let token = answer.secret(&["value"]).map_err(|error| error.to_string())?;
-    token.ok_or_else(|| format!("its answer has no value: it is {}", answer.names()))
+    token.ok_or_else(|| format!("its answer has no value: it is {}", answer.describe()))
 }
 
-/// Whom a token is for (RFC 7519 section 4.1.3), by its own unverified word.
+/// The audiences of a token (RFC 7519 section 4.1.3), not verified.
 fn audiences(token: &str) -> Vec<String> {
     claims(token).map(|claims| claims.texts(&["aud"])).unwrap_or_default()
 }
 
-/// Who is to take a job's token, which is what trust rules are made for and jobs' tokens are asked for: the authorization server,
-/// by its name (RFC 7519 section 4.1.3), where that is the name of whom it is sent to. Else a server could call itself by another
-/// one's name, and use there the token that it was sent; it is the endpoint then, without the final slash.
+/// The audience that a job's token and a trust rule need (RFC 7519 section 4.1.3): the issuer identifier of the authorization
+/// server, if the token endpoint has the same origin. Otherwise it is the endpoint, without the final slash: a server that claims
+/// another server's issuer identifier could use the received token there.
 #[must_use]
 pub fn audience(provider: &Provider, endpoint: &Endpoint) -> String {
     match Url::parse(&provider.issuer) {
@@ -190,23 +191,22 @@ pub fn audience(provider: &Provider, endpoint: &Endpoint) -> String {
     }
 }
 
-/// Exchanges the job's token, for `scopes` where they are configured and else for those that the provider advertises.
+/// Exchanges the job's token. The scopes are the configured `scopes`, otherwise those that the provider advertises.
 ///
 /// # Errors
-/// [`AuthError::IdToken`] where the job's token cannot be had, [`AuthError::IdTokenAudience`] where it is for somebody else, [`AuthError::ExchangeRefused`] where no trust rule fits it, and
-/// those of any token request.
+/// [`AuthError::IdToken`] if there is no job token, [`AuthError::IdTokenAudience`] if its audience is another server,
+/// [`AuthError::ExchangeRefused`] if no trust rule matches it, and the errors of any token request.
 pub(crate) async fn exchange(
     http: &Http,
     provider: &Provider,
     endpoint: &Endpoint,
-    scopes: &[String],
+    scopes: &[Scope],
     source: &IdTokenSource,
 ) -> Result<TokenResponse, AuthError> {
     let audience = audience(provider, endpoint);
     let token = source.token(http, &audience, &endpoint.to_string()).await?;
-    let scope = if scopes.is_empty() { own_scopes(&provider.scopes) } else { scopes.join(" ") };
+    let scope = if scopes.is_empty() { machine_scopes(&provider.scopes) } else { Scope::join(scopes) };
     let mut form = vec![
-        ("grant_type", GRANT),
         ("subject_token", token.expose_secret()),
         ("subject_token_type", JWT),
         ("requested_token_type", ACCESS_TOKEN),
@@ -216,10 +216,11 @@ pub(crate) async fn exchange(
         form.push(("scope", &scope));
     }
     if let Some(client_id) = &provider.client_id {
-        form.push(("client_id", client_id));
+        form.push(("client_id", client_id.as_str()));
     }
-    token_request(http, provider, &form).await.map_err(|error| match error {
-        // RFC 8693 section 2.2.2: `invalid_request` and `invalid_target` are what a token is refused as.
+    let answer = token_request(http, provider, GrantType::TokenExchange, &form).await;
+    answer.map_err(|error| match error {
+        // RFC 8693 section 2.2.2: servers refuse a token with `invalid_request` or `invalid_target`.
         AuthError::Refused { code, description }
             if matches!(
                 code.as_str(),
@@ -248,11 +249,11 @@ mod tests {
         let variables =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let environment = Environment { variables, directory: "/job".into(), home: None };
-        IdTokenSource::find(&environment).map(|source| source.place.name())
+        IdTokenSource::find(&environment).map(|source| source.location.name())
     }
 
     #[test]
-    fn the_jobs_token_is_found_by_itself() {
+    fn the_jobs_token_is_found_in_the_environment() {
         assert_eq!(found(&[]), None);
         let github =
             [("ACTIONS_ID_TOKEN_REQUEST_URL", "https://g/"), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t")];
@@ -274,9 +275,9 @@ mod tests {
     }
 
     #[test]
-    fn nobodys_name_is_asked_for_but_of_whom_the_token_goes_to() {
+    fn the_audience_is_the_server_that_receives_the_token() {
         let endpoint: Endpoint = "flyte.example.com".parse().unwrap();
-        let asked = |issuer: &str| {
+        let audience_of = |issuer: &str| {
             let provider = serde_json::json!({
                 "issuer": issuer,
                 "token_endpoint": "https://login.example.com/token",
@@ -288,9 +289,9 @@ mod tests {
             });
             audience(&serde_json::from_value(provider).unwrap(), &endpoint)
         };
-        assert_eq!(asked("https://login.example.com/tenant"), "https://login.example.com/tenant");
+        assert_eq!(audience_of("https://login.example.com/tenant"), "https://login.example.com/tenant");
         for other in ["sts.amazonaws.com", "https://bank.example.com", ""] {
-            assert_eq!(asked(other), "https://flyte.example.com", "{other}");
+            assert_eq!(audience_of(other), "https://flyte.example.com", "{other}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which proxy a request goes through: `admin.httpProxyURL`, else the variables that curl, Go and Python read.
+//! Selects the proxy of a request: `admin.httpProxyURL`, otherwise the variables that curl, Go and Python read.
 
 use std::{fmt, net::IpAddr};
 
@@ -8,10 +8,10 @@ use url::{Host, Url};
 
 use crate::AuthError;
 
-/// The name of the setting that comes before the variables.
+/// The setting that takes precedence over the variables.
 const SETTING: &str = "admin.httpProxyURL";
 
-/// The proxy variables of an environment, as they are written there.
+/// The proxy variables of an environment, not parsed yet.
 #[derive(Clone, Default)]
 pub struct ProxyVariables {
     /// For `https` URLs: the variable's name and its value.
@@ -23,14 +23,14 @@ pub struct ProxyVariables {
 }
 
 impl ProxyVariables {
-    /// Those of `environment`. An empty variable counts as unset.
+    /// Reads the variables of `environment`. An empty variable counts as unset.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
         let first = |names: &[&'static str]| {
             let set = names.iter().find_map(|name| Some((*name, environment.variable(name)?)));
             set.map(|(name, value)| (name, value.to_owned()))
         };
-        // In a CGI program HTTP_PROXY is the client's header `Proxy` (CVE-2016-5385).
+        // In a CGI program, HTTP_PROXY holds the client's `Proxy` header (CVE-2016-5385).
         let is_cgi = environment.variable("REQUEST_METHOD").is_some();
         let http: &[_] = if is_cgi { &["http_proxy"] } else { &["HTTP_PROXY", "http_proxy"] };
         let all = || first(&["ALL_PROXY", "all_proxy"]);
@@ -43,7 +43,7 @@ impl ProxyVariables {
 }
 
 impl fmt::Debug for ProxyVariables {
-    /// The names only: values may hold passwords.
+    /// Shows the names only, because values may hold passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |variable: &Option<(&'static str, String)>| variable.as_ref().map(|(name, _)| *name);
         f.debug_struct("ProxyVariables")
@@ -54,7 +54,7 @@ impl fmt::Debug for ProxyVariables {
     }
 }
 
-/// The proxies in effect, and what goes around them.
+/// The proxies in effect, and the hosts that are reached without them.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
     configured: Option<ProxyServer>,
@@ -63,10 +63,10 @@ pub struct Proxies {
     exempt: Exempt,
 }
 
-/// The proxy of a variable, or why it is none: which matters only to requests that would go through it.
+/// The proxy of a variable, or why its value is not valid. An error matters only to requests that would use the proxy.
 type Variable = Option<Result<ProxyServer, AuthError>>;
 
-/// A proxy and the setting that names it. It is shown without its user name and password.
+/// A proxy and the setting that names it. [`Display`](fmt::Display) leaves out its user name and password.
 #[derive(Clone)]
 pub struct ProxyServer {
     pub(super) url: Url,
@@ -74,13 +74,13 @@ pub struct ProxyServer {
 }
 
 impl ProxyServer {
-    /// The setting or variable that names it.
+    /// The setting or variable that names the proxy.
     #[must_use]
     pub fn setting(&self) -> &'static str {
         self.setting
     }
 
-    /// Its host and port.
+    /// The proxy's host and port.
     #[must_use]
     pub fn address(&self) -> (String, u16) {
         let default = if self.url.scheme().starts_with("socks") { 1080 } else { 80 };
@@ -104,11 +104,11 @@ impl fmt::Debug for ProxyServer {
 }
 
 impl Proxies {
-    /// Reads `admin.httpProxyURL`, where it is set, and the variables.
+    /// Reads `admin.httpProxyURL`, if it is set, and the variables.
     #[must_use]
     pub fn new(configured: Option<&Url>, variables: &ProxyVariables) -> Self {
         let read = |variable: &Option<(&'static str, String)>| {
-            // Not looked at where the configuration names a proxy.
+            // If the configuration names a proxy, the variables are ignored.
             let (setting, value) = variable.as_ref().filter(|_| configured.is_none())?;
             let read = parse_proxy(value)
                 .map(|url| ProxyServer { url, setting })
@@ -123,25 +123,25 @@ impl Proxies {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there is no proxy.
     pub(super) fn is_empty(&self) -> bool {
         self.configured.is_none() && self.https.is_none() && self.http.is_none()
     }
 
-    /// All of them.
+    /// All proxies with a valid address.
     pub(super) fn servers(&self) -> impl Iterator<Item = &ProxyServer> {
         let variables = [&self.https, &self.http].into_iter().flatten().filter_map(|read| read.as_ref().ok());
         self.configured.iter().chain(variables)
     }
 
-    /// The proxy that a request to `url` goes through.
+    /// Selects the proxy for a request to `url`; `None` if the request goes directly to the server.
     ///
-    /// A variable is for the network: this machine is reached without it. `admin.httpProxyURL` is for every request.
+    /// A proxy of a variable is not used to reach this machine itself; `admin.httpProxyURL` is used for every host.
     ///
     /// # Errors
-    /// [`AuthError::Proxy`], which names the variable that is no proxy's address, without its value: going around a proxy
-    /// that is wanted is no answer to a slip of the pen.
-    pub fn of(&self, url: &Url) -> Result<Option<&ProxyServer>, AuthError> {
+    /// [`AuthError::Proxy`] if the variable's value is not a proxy address. The error names the variable, without its value. A
+    /// request never bypasses a proxy because of a typing error.
+    pub fn select(&self, url: &Url) -> Result<Option<&ProxyServer>, AuthError> {
         if self.exempt.matches(url) {
             return Ok(None);
         }
@@ -160,7 +160,7 @@ impl Proxies {
     }
 }
 
-/// Whether a URL is on this machine, by any of its names (RFC 6761 section 6.3) and addresses.
+/// Whether a URL's host is this machine, by name (RFC 6761 section 6.3) or address.
 fn is_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => {
@@ -176,19 +176,19 @@ fn is_this_machine(url: &Url) -> bool {
     }
 }
 
-/// What `NO_PROXY` names. There is no standard; this reads what curl, Go, Python and Kubernetes' documentation write.
+/// The hosts of `NO_PROXY`. There is no standard: this accepts the forms of curl, Go, Python and the Kubernetes documentation.
 #[derive(Clone, Debug, Default)]
 struct Exempt(Vec<(Pattern, Option<u16>)>);
 
 #[derive(Clone, Debug)]
 enum Pattern {
-    /// Each host.
+    /// Every host.
     All,
     /// The addresses of a network.
     Network(IpNet),
-    /// A domain with all below it.
+    /// A domain and its subdomains.
     Domain(String),
-    /// Names that fit a text in which each `*` stands for any characters.
+    /// Host names that match a text in which `*` stands for any characters.
     Wildcard(String),
 }
 
@@ -199,7 +199,7 @@ impl Exempt {
     }
 
     fn entry(entry: &str) -> (Pattern, Option<u16>) {
-        // A URL's scheme and path say nothing here.
+        // The scheme and the path of a URL are ignored.
         let entry = entry.split_once("://").map_or(entry, |(_, rest)| rest);
         let network = entry.replace(['[', ']'], "");
         if let Ok(network) = network.parse() {
@@ -250,7 +250,7 @@ impl Exempt {
     }
 }
 
-/// Whether the name fits a pattern in which each `*` stands for any characters.
+/// Whether the name matches a pattern in which `*` stands for any characters.
 fn is_like(name: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };
@@ -276,7 +276,7 @@ mod tests {
     }
 
     fn through(proxies: &Proxies, url: &str) -> Option<String> {
-        proxies.of(&url.parse().unwrap()).unwrap().map(ToString::to_string)
+        proxies.select(&url.parse().unwrap()).unwrap().map(ToString::to_string)
     }
 
     #[test]
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_reached_without_the_variables() {
+    fn variables_do_not_apply_to_this_machine() {
         let found = proxies(&[("HTTPS_PROXY", "s:1"), ("HTTP_PROXY", "h:1")]);
         for url in [
             "https://localhost:8443/",
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_exempt_goes_around() {
+    fn exempt_hosts_bypass_the_proxy() {
         for (exempt, url, around) in [
             ("example.com", "https://example.com/", true),
             ("example.com", "https://flyte.EXAMPLE.com:8443/", true),
@@ -352,12 +352,12 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_no_address_is_named_and_not_repeated() {
+    fn an_invalid_variable_is_named_without_its_value() {
         let found = proxies(&[("https_proxy", "http://ada:hunter2@:3128"), ("NO_PROXY", "exempt.example")]);
-        let error = found.of(&"https://x.example/".parse().unwrap()).unwrap_err();
+        let error = found.select(&"https://x.example/".parse().unwrap()).unwrap_err();
         assert!(error.to_string().contains("https_proxy"), "{error}");
         assert!(!format!("{error} {error:?} {found:?}").contains("hunter2"), "{error:?}");
-        // It breaks nothing that would not go through it.
+        // Requests that would not use that proxy still work.
         for url in ["https://localhost/", "https://exempt.example/", "http://x.example/"] {
             assert_eq!(through(&found, url), None, "{url}");
         }

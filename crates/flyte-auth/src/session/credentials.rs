@@ -1,4 +1,4 @@
-//! What the modes without a person need.
+//! The credentials of the modes without a person.
 
 use std::fmt;
 
@@ -6,47 +6,51 @@ use flyte_config::{Config, Environment};
 use http::HeaderMap;
 use secrecy::SecretString;
 
-use crate::flows::{
-    client_credentials::{ClientCredentials, Proof},
-    token_exchange::IdTokenSource,
+use crate::{
+    flows::{
+        client_credentials::{ClientCredentials, CredentialSource},
+        token_exchange::IdTokenSource,
+    },
+    oauth::ClientId,
 };
 
-/// What the modes without a person need; each mode takes its own part.
+/// The credentials of the modes without a person. Each mode uses its own part.
 #[derive(Clone, Default)]
 pub struct Credentials {
-    /// `ClientSecret`: a client of its own, and its secret or private key.
+    /// `ClientSecret`: a client, and its secret or private key.
     pub client: Option<ClientCredentials>,
-    /// `ExternalCommand`: what prints the token, without a shell.
+    /// `ExternalCommand`: the command that prints the token. It runs without a shell.
     pub command: Vec<String>,
-    /// `Passthrough`: what goes with each call.
+    /// `Passthrough`: the headers of each call.
     pub headers: HeaderMap,
-    /// `TokenExchange`: where this CI job has its own token. Used in a person's modes too, where nobody is there to ask and
-    /// nobody is signed in.
+    /// `TokenExchange`: the source of this CI job's own token. The modes for people use it too if no person can be asked and there
+    /// is no login.
     pub id_token: Option<IdTokenSource>,
-    /// What prints the token for a proxy in front of the control plane, in every mode.
+    /// All modes: the command that prints the token for a proxy in front of the control plane.
     pub proxy_command: Vec<String>,
 }
 
 impl Credentials {
-    /// Those that the configuration and the environment name.
+    /// Reads the credentials that the configuration and the environment name.
     #[must_use]
     pub fn from_config(config: &Config, environment: &Environment) -> Self {
         let admin = &config.admin;
-        let variable = admin.client_secret_env_var.as_ref().map(|name| Proof::Variable {
+        let variable = admin.client_secret_env_var.as_ref().map(|name| CredentialSource::Variable {
             name: name.clone(),
             value: environment.variable(name).map(SecretString::from),
         });
-        let is_set = matches!(&variable, Some(Proof::Variable { value: Some(_), .. }));
-        // As in the published client, the variable comes before the file; one that is not set does not.
-        let proof = match (variable, &admin.client_private_key_location, &admin.client_secret_location) {
+        let is_set = matches!(&variable, Some(CredentialSource::Variable { value: Some(_), .. }));
+        // As in the published client, a variable that is set takes precedence over the file.
+        let source = match (variable, &admin.client_private_key_location, &admin.client_secret_location) {
             (Some(variable), _, _) if is_set => variable,
-            (_, Some(path), _) => Proof::PrivateKey(path.clone()),
-            (_, None, Some(path)) => Proof::File(path.clone()),
+            (_, Some(path), _) => CredentialSource::PrivateKey(path.clone()),
+            (_, None, Some(path)) => CredentialSource::File(path.clone()),
             (Some(variable), None, None) => variable,
-            (None, None, None) => Proof::Keyring,
+            (None, None, None) => CredentialSource::Keyring,
         };
+        let client_id = admin.client_id.as_deref().and_then(ClientId::parse);
         Self {
-            client: Some(ClientCredentials { client_id: admin.client_id.clone(), proof }),
+            client: Some(ClientCredentials { client_id, source }),
             command: admin.command.clone(),
             headers: HeaderMap::new(),
             id_token: IdTokenSource::find(environment),
@@ -56,7 +60,7 @@ impl Credentials {
 }
 
 impl fmt::Debug for Credentials {
-    /// Without arguments and headers, which may hold secrets.
+    /// Leaves out arguments and headers, which may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
             .field("client", &self.client)

@@ -1,8 +1,8 @@
-//! Locks that processes share: one at a time renews a login, one at a time signs in.
+//! Locks between processes: one process at a time renews a login, and one at a time signs in.
 //!
-//! A lock belongs to its process: it is gone with it, also after `kill -9`. Where the file system has locks of its own (`flock`)
-//! the operating system sees to that; where it has none (Lustre, some NFS), [`created`](super::created) does. Where there is no
-//! directory for locks at all, there is none, and work goes on: what is only a lock for people must not end a machine's command.
+//! A lock ends with its process, even after `kill -9`. If the file system has locks (`flock`), the operating system ensures that;
+//! otherwise (Lustre, some NFS), [`lock_file`](super::lock_file) does. Without a writable directory there is no lock, and work
+//! continues without it: a missing lock must not stop the commands of a machine.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -15,60 +15,60 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use super::{
-    created::Created,
-    holder::{Doing, Holder, Record, Verdict},
+    holder::{Activity, Holder, LockNote, SignInOutcome},
+    lock_file::LockFile,
 };
 use crate::AuthError;
 
-/// How long to wait before saying that one waits.
-pub(super) const QUIET: Duration = Duration::from_secs(1);
-/// The first pause between two tries; each further one is longer, up to [`MAX_PAUSE`].
+/// The waiting time after which the person is notified.
+pub(super) const NOTICE_DELAY: Duration = Duration::from_secs(1);
+/// The first pause between two tries. Each further pause is longer, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_millis(100);
-/// How long a suspended process is waited for: it may be resumed, but not by itself.
-const SUSPENDED: Duration = Duration::from_secs(3);
+/// The longest wait for a suspended process, which does not resume by itself.
+const SUSPENDED_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A lock, held until dropped.
 #[derive(Debug)]
 pub(super) enum Lock {
-    /// The operating system's. The file stays: removing it would let two processes lock two files of one name.
+    /// A lock of the operating system. Its file is never removed: otherwise two processes could lock two files of one name.
     System(File),
-    /// A file that exists as long as the lock is held, on file systems without locks.
-    Created {
-        /// Removed when it is dropped.
-        _file: Created,
+    /// A file that exists while the lock is held, on file systems without locks.
+    LockFile {
+        /// Dropping it removes the file.
+        _file: LockFile,
     },
-    /// None: there is no directory where one could be.
+    /// No lock, because there is no directory for one.
     Missing,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Self::System(file) = self {
-            // A child that was forked meanwhile has the file open too, and must not keep the lock.
+            // A child that was forked meanwhile has the file open too. It must not keep the lock.
             let _ = file.unlock();
         }
     }
 }
 
-/// Why a lock was not had in time.
+/// Why a lock was not acquired.
 #[derive(Debug)]
-pub(super) enum Failed {
-    /// Somebody has it, perhaps this process.
+pub(super) enum LockError {
+    /// A process holds it, perhaps this one.
     Held(Option<Holder>),
-    /// It cannot be asked for.
+    /// The lock cannot be used.
     Error(AuthError),
 }
 
 impl Lock {
-    /// Takes the lock at `path` if nobody has it. Without a path, or a directory that can be written to, there is none to take.
+    /// Takes the lock at `path` if it is free. Without a path or a writable directory, returns [`Lock::Missing`].
     pub(super) fn try_take(path: Option<&Path>) -> Result<Option<Self>, AuthError> {
         let Some(path) = path else { return Ok(Some(Self::Missing)) };
         let file = match open(path) {
             Ok(file) => file,
-            Err(error) if has_no_place(&error) => {
-                tracing::debug!(%error, path = %path.display(), "there is no place for a lock, so it goes on without one");
+            Err(error) if is_unwritable(&error) => {
+                tracing::debug!(%error, path = %path.display(), "cannot create a lock, so the work continues without one");
                 return Ok(Some(Self::Missing));
             }
             Err(source) => return Err(state("open", path, source)),
@@ -76,50 +76,50 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Ok(Some(Self::System(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) if has_no_locks(&error) => match Created::try_take(path) {
-                Err(error) if has_no_place(&error) => Ok(Some(Self::Missing)),
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => match LockFile::try_take(path) {
+                Err(error) if is_unwritable(&error) => Ok(Some(Self::Missing)),
                 Err(source) => Err(state("lock", path, source)),
-                Ok(lock) => Ok(lock.map(|file| Self::Created { _file: file })),
+                Ok(lock) => Ok(lock.map(|file| Self::LockFile { _file: file })),
             },
             Err(TryLockError::Error(source)) => Err(state("lock", path, source)),
         }
     }
 
-    /// [`Self::take_silently`], which is noted.
+    /// Takes the lock like [`Self::take_without_note`], and writes the note.
     pub(super) async fn take(
         path: Option<&Path>,
-        doing: Doing,
+        activity: Activity,
         patience: Duration,
         waiting: impl Fn(Option<&Holder>) + Send,
-    ) -> Result<Self, Failed> {
-        let lock = Self::take_silently(path, patience, waiting).await?;
-        lock.note(path, doing);
+    ) -> Result<Self, LockError> {
+        let lock = Self::take_without_note(path, patience, waiting).await?;
+        lock.note_activity(path, activity);
         Ok(lock)
     }
 
-    /// Takes the lock. Waits for whoever has it, `patience` at most and less for one that is suspended, and calls `waiting` once
-    /// after [`QUIET`]. What is noted about the holder before stays.
-    pub(super) async fn take_silently(
+    /// Takes the lock. Waits for its holder up to `patience`, or shorter if the holder is suspended. Calls `waiting` once after
+    /// [`NOTICE_DELAY`]. The note of the previous holder stays.
+    pub(super) async fn take_without_note(
         path: Option<&Path>,
         patience: Duration,
         waiting: impl Fn(Option<&Holder>) + Send,
-    ) -> Result<Self, Failed> {
+    ) -> Result<Self, LockError> {
         let started = Instant::now();
-        let (mut pause, mut said) = (FIRST_PAUSE, false);
+        let (mut pause, mut notified) = (FIRST_PAUSE, false);
         loop {
-            if let Some(lock) = Self::try_take(path).map_err(Failed::Error)? {
+            if let Some(lock) = Self::try_take(path).map_err(LockError::Error)? {
                 return Ok(lock);
             }
             let waited = started.elapsed();
-            if waited >= QUIET {
-                let holder = path.and_then(Record::holder);
+            if waited >= NOTICE_DELAY {
+                let holder = path.and_then(LockNote::holder);
                 let suspended = holder.as_ref().is_some_and(Holder::is_suspended);
-                if waited >= patience || (suspended && waited >= SUSPENDED) {
-                    return Err(Failed::Held(holder));
+                if waited >= patience || (suspended && waited >= SUSPENDED_PATIENCE) {
+                    return Err(LockError::Held(holder));
                 }
-                if !said {
+                if !notified {
                     waiting(holder.as_ref());
-                    said = true;
+                    notified = true;
                 }
             }
             sleep(pause.min(patience.saturating_sub(waited).max(FIRST_PAUSE))).await;
@@ -127,17 +127,17 @@ impl Lock {
         }
     }
 
-    /// Notes who has the lock, for those who wait. A note that cannot be written costs them the name, nothing more.
-    pub(super) fn note(&self, path: Option<&Path>, doing: Doing) {
+    /// Notes the holder of the lock for the processes that wait. Without a note, they do not know its name.
+    pub(super) fn note_activity(&self, path: Option<&Path>, activity: Activity) {
         if let (Some(path), false) = (path, matches!(self, Self::Missing)) {
-            Record::begin(path, doing);
+            LockNote::begin(path, activity);
         }
     }
 
-    /// Notes how a sign-in ended, for those who wait.
-    pub(super) fn note_end(&self, path: Option<&Path>, verdict: Verdict) {
+    /// Notes how a sign-in ended for the processes that wait.
+    pub(super) fn note_outcome(&self, path: Option<&Path>, outcome: SignInOutcome) {
         if let (Some(path), false) = (path, matches!(self, Self::Missing)) {
-            Record::end(path, verdict);
+            LockNote::end(path, outcome);
         }
     }
 }
@@ -153,8 +153,8 @@ fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether an error says that nothing can be written there. Too many open files, for example, does not.
-pub(super) fn has_no_place(error: &io::Error) -> bool {
+/// Whether an error means that files cannot be created there. Too many open files, for example, does not.
+fn is_unwritable(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(
         error.kind(),
@@ -171,7 +171,7 @@ pub(super) fn has_no_place(error: &io::Error) -> bool {
     )
 }
 
-/// Whether an error says that the file system has no locks: `ENOSYS`, `EOPNOTSUPP` (Lustre without `-o flock`) or `ENOLCK` (NFS
+/// Whether an error means that the file system has no locks: `ENOSYS`, `EOPNOTSUPP` (Lustre without `-o flock`) or `ENOLCK` (NFS
 /// without a lock service).
 fn has_no_locks(error: &io::Error) -> bool {
     #[cfg(unix)]
@@ -189,7 +189,7 @@ fn private_directory(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Creates a directory that only its owner can look into.
+/// Creates a directory that only its owner can read.
 pub(crate) fn create_private_directory(path: &Path) -> Result<(), AuthError> {
     private_directory(path).map_err(|source| state("create", path, source))
 }
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_one_process_at_a_time_and_gone_when_dropped() {
+    fn a_lock_is_exclusive_until_it_is_dropped() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("locks/a.lock");
         let lock = Lock::try_take(Some(&path)).unwrap().unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_place_for_it_there_is_no_lock_and_no_error() {
+    fn without_a_writable_directory_there_is_no_lock_and_no_error() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "").unwrap();
@@ -224,25 +224,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_has_an_end_and_names_the_process() {
+    async fn a_wait_ends_and_names_the_process() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.lock");
         let never = |_: Option<&Holder>| {};
-        let _lock = Lock::take(Some(&path), Doing::SigningIn, Duration::ZERO, never).await.unwrap();
-        let said = std::sync::atomic::AtomicBool::new(false);
-        let patience = QUIET * 2;
-        let held = Lock::take(Some(&path), Doing::SigningIn, patience, |_| {
-            said.store(true, std::sync::atomic::Ordering::Relaxed);
+        let _lock = Lock::take(Some(&path), Activity::SigningIn, Duration::ZERO, never).await.unwrap();
+        let notified = std::sync::atomic::AtomicBool::new(false);
+        let patience = NOTICE_DELAY * 2;
+        let held = Lock::take(Some(&path), Activity::SigningIn, patience, |_| {
+            notified.store(true, std::sync::atomic::Ordering::Relaxed);
         })
         .await;
-        let Err(Failed::Held(Some(holder))) = held else { panic!("{held:?}") };
-        assert_eq!((holder.pid, holder.doing), (std::process::id(), Doing::SigningIn));
-        assert!(said.into_inner());
+        let Err(LockError::Held(Some(holder))) = held else { panic!("{held:?}") };
+        assert_eq!((holder.pid, holder.activity), (std::process::id(), Activity::SigningIn));
+        assert!(notified.into_inner());
     }
 
     #[test]
     #[cfg(unix)]
-    fn a_file_system_without_locks_is_told_from_one_in_trouble() {
+    fn a_missing_lock_service_is_distinguished_from_other_errors() {
         use rustix::io::Errno;
         for errno in [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP] {
             assert!(has_no_locks(&io::Error::from_raw_os_error(errno.raw_os_error())), "{errno}");

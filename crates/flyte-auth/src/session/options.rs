@@ -1,4 +1,4 @@
-//! What a session needs to know.
+//! The options of a session.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -11,41 +11,42 @@ use crate::{
     clock::Clock,
     discovery::Overrides,
     http::{HttpOptions, ProxyVariables},
+    oauth::{ClientId, Scope},
 };
 
-/// Everything that a [`Session`](super::Session) is made of.
+/// The options of a [`Session`](super::Session).
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
     /// The control plane.
     pub endpoint: Endpoint,
-    /// How the caller proves who it is.
+    /// The way to authenticate.
     pub auth_type: AuthType,
-    /// Whether that was chosen. The default, `Pkce`, gives way to the device flow where there is no browser.
+    /// Whether `auth_type` was chosen explicitly. If not, the default `Pkce` falls back to the device flow without a browser.
     pub auth_type_chosen: bool,
-    /// Where a person has to sign in, do that on another device. The login counts as one of `auth_type`, so that the next
-    /// command uses it too.
+    /// Use the device flow if a person has to sign in. The login still counts as one of `auth_type`, so that the next command uses
+    /// it too.
     pub headless: bool,
-    /// What the modes without a person need.
+    /// The credentials of the modes without a person.
     pub credentials: Credentials,
     /// How to reach the servers.
     pub http: HttpOptions,
-    /// What the configuration says where the server says nothing.
+    /// The configured client and scopes.
     pub overrides: Overrides,
-    /// Where a person's tokens are kept; `None` for the keyring, or the encrypted file where there is none.
+    /// The store for a person's tokens; `None` for the keyring, or the encrypted file if there is no keyring.
     pub token_store: Option<StoreKind>,
-    /// Directory of encrypted tokens; `None` where there is no home directory.
+    /// Directory of encrypted tokens; `None` if there is no home directory.
     pub data_dir: Option<PathBuf>,
-    /// Directory of locks, of what discovery found, and of the encrypted tokens' key; `None` where there is no home directory.
-    /// What is only a cache or a lock there is done without where it cannot be.
+    /// Directory of locks, the discovery cache and the key of encrypted tokens; `None` if there is no home directory. If locks and
+    /// caches cannot be created there, the session works without them.
     pub state_dir: Option<PathBuf>,
     /// How to talk to the person.
     pub interaction: Arc<dyn Interaction>,
-    /// What time it is.
+    /// The source of time.
     pub clock: Clock,
 }
 
 impl SessionOptions {
-    /// Options for `endpoint` by a configuration, with the directories of the XDG base directory specification:
+    /// Creates options for `endpoint` from a configuration, with the directories of the XDG base directory specification:
     /// `$XDG_DATA_HOME/flyte` and `$XDG_STATE_HOME/flyte`.
     #[must_use]
     pub fn from_config(
@@ -68,7 +69,10 @@ impl SessionOptions {
                 proxy_variables: ProxyVariables::of(environment),
                 with_api_key: false,
             },
-            overrides: Overrides { client_id: admin.client_id.clone(), scopes: admin.scopes.clone() },
+            overrides: Overrides {
+                client_id: admin.client_id.as_deref().and_then(ClientId::parse),
+                scopes: Scope::parse_lists(&admin.scopes),
+            },
             token_store: admin.store_kind(),
             data_dir: environment
                 .base_directory("XDG_DATA_HOME", ".local/share")
@@ -79,7 +83,7 @@ impl SessionOptions {
         }
     }
 
-    /// The same for an API key: its endpoint, its client, its secret.
+    /// Replaces endpoint and credentials with those of an API key.
     #[must_use]
     pub fn with_api_key(mut self, key: ApiKey) -> Self {
         self.endpoint = key.endpoint.clone();
@@ -91,8 +95,8 @@ impl SessionOptions {
     }
 }
 
-/// Where locks, what discovery found, approvals and the key of encrypted tokens are: `$XDG_STATE_HOME/flyte`. `None` without a home
-/// directory.
+/// The directory of locks, the discovery cache, approvals and the key of encrypted tokens: `$XDG_STATE_HOME/flyte`. `None` without a
+/// home directory.
 #[must_use]
 pub fn state_dir(environment: &Environment) -> Option<PathBuf> {
     environment.base_directory("XDG_STATE_HOME", ".local/state").map(|base| base.join("flyte"))

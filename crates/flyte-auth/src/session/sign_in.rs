@@ -1,11 +1,11 @@
-//! Signing a person in: one process at a time, under a lock that no refresh waits for.
+//! Signs a person in. One process at a time does so, under a lock that no refresh waits for.
 
 use std::{path::PathBuf, time::Duration};
 
 use super::{
     Session,
-    holder::{Doing, Holder, Record, Verdict},
-    lock::{Failed, Lock},
+    holder::{Activity, Holder, LockNote, SignInOutcome},
+    lock::{Lock, LockError},
     renewal::CallerGone,
 };
 use crate::{
@@ -17,51 +17,52 @@ use crate::{
     userinfo,
 };
 
-/// How long another process's sign-in is waited for: longer than a person has for one.
+/// The longest wait for the sign-in of another process: longer than a person has for a sign-in.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How many suspended sign-ins are stepped over, each with a lock of its own, before one goes on without a lock.
-const STEPS: usize = 4;
+/// The number of sign-in locks. A suspended process keeps its lock, and others use the next one. If all holders are suspended, a
+/// sign-in continues without a lock.
+const MAX_LOCKS: usize = 4;
 
-/// Why the person is asked.
+/// The purpose of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// A token is needed: any login that works will do, whoever made it.
+pub(super) enum Purpose {
+    /// To get a token. The login of another process will do.
     Token,
-    /// A sign-in is wanted, whatever login there is.
-    SignIn,
+    /// To sign in again, even if there is a login.
+    NewSignIn,
 }
 
-/// The right to ask the person.
-struct Place {
+/// The lock that allows this process to ask the person.
+struct SignInLock {
     lock: Lock,
-    /// Where it is noted who has it.
+    /// The path of the lock, next to which the note is written; `None` without a lock.
     path: Option<PathBuf>,
 }
 
-/// What became of waiting for one's turn to ask the person.
+/// The outcome of waiting for the sign-in lock.
 enum Turn {
-    /// The person is asked here.
-    Ours(Place),
-    /// Another process has asked them meanwhile, with this outcome.
+    /// This process asks the person.
+    Ours(SignInLock),
+    /// Another process has asked the person meanwhile, with this outcome.
     Theirs(Result<AccessToken, AuthError>),
 }
 
 impl Session {
-    /// Signs the person in as `step_up` asks, unless another process is at it: then its outcome is shared. A caller that goes
-    /// away meanwhile ends it; the login before stays.
+    /// Signs the person in as `step_up` requires. If another process is already doing that, shares its outcome. If the caller stops
+    /// waiting, the sign-in ends and the previous login stays.
     pub(super) async fn sign_in(
         &self,
-        wanted: Wanted,
+        purpose: Purpose,
         step_up: &StepUp,
         gone: CallerGone,
     ) -> Result<AccessToken, AuthError> {
         if !self.options.interaction.is_interactive() {
             return Err(self.login_required());
         }
-        let outcome = self.sign_in_or_share(wanted, step_up, gone).await;
+        let outcome = self.sign_in_or_share(purpose, step_up, gone).await;
         match &outcome {
-            // No sign-in has begun, and the call may need none.
+            // No sign-in has begun, and the call may not need one.
             Ok(_) | Err(AuthError::NoSignIn { .. }) => {}
             Err(error) => self.options.interaction.failed(error),
         }
@@ -70,39 +71,39 @@ impl Session {
 
     async fn sign_in_or_share(
         &self,
-        wanted: Wanted,
+        purpose: Purpose,
         step_up: &StepUp,
         mut gone: CallerGone,
     ) -> Result<AccessToken, AuthError> {
-        // Where there is nothing to sign in to, neither the keyring nor the person is asked for anything.
+        // Discovery comes first: if the server has no sign-in, the keyring must not prompt the person.
         let provider = tokio::select! {
             found = self.discover() => found?,
             _ = &mut gone => return Err(AuthError::Interrupted),
         };
         let store = &**self.store().await?;
-        let (response, place) = tokio::select! {
-            outcome = self.ask_the_person(store, &provider, wanted, step_up) => match outcome? {
-                Asked::Here(response, place) => (response, place),
+        let (response, sign_in_lock) = tokio::select! {
+            outcome = self.ask_person(store, &provider, purpose, step_up) => match outcome? {
+                Asked::Here(response, lock) => (response, lock),
                 Asked::Elsewhere(outcome) => return outcome,
             },
             _ = gone => return Err(AuthError::Interrupted),
         };
-        let client_id = provider.client_id()?.to_owned();
-        // A refresh that is under way writes first: what the person has just done is the login from now on.
-        let writing = match self.writing().await {
+        let client_id = provider.client_id()?.clone();
+        // A refresh in progress writes first, so that the new login replaces its result.
+        let writing = match self.lock_for_writing().await {
             Ok(writing) => Some(writing),
             Err(error) => {
-                tracing::warn!(%error, "the new login is kept nevertheless");
+                tracing::warn!(%error, "the new login is stored without the lock");
                 None
             }
         };
         let claims = response.id_claims();
-        let kept = self.keep(store, &provider, client_id, response, None).await;
-        if kept.is_ok() {
-            place.lock.note_end(place.path.as_deref(), Verdict::SignedIn);
+        let saved = self.save_response(store, &provider, client_id, response, None).await;
+        if saved.is_ok() {
+            sign_in_lock.lock.note_outcome(sign_in_lock.path.as_deref(), SignInOutcome::SignedIn);
         }
-        drop((writing, place));
-        if let Ok(token) = &kept {
+        drop((writing, sign_in_lock));
+        if let Ok(token) = &saved {
             let name = match claims.as_ref().and_then(IdClaims::account) {
                 Some(account) => Some(account),
                 None => userinfo::account(self.http()?, &provider, token)
@@ -111,128 +112,131 @@ impl Session {
             };
             self.options.interaction.signed_in(&self.options.endpoint.to_string(), name.as_deref());
         }
-        kept
+        saved
     }
 
-    async fn ask_the_person(
+    async fn ask_person(
         &self,
         store: &dyn TokenStore,
         provider: &Provider,
-        wanted: Wanted,
+        purpose: Purpose,
         step_up: &StepUp,
     ) -> Result<Asked, AuthError> {
-        let place = match self.turn(store, wanted, step_up).await? {
-            Turn::Ours(place) => place,
+        let sign_in_lock = match self.take_sign_in_lock(store, purpose, step_up).await? {
+            Turn::Ours(lock) => lock,
             Turn::Theirs(outcome) => return Ok(Asked::Elsewhere(outcome)),
         };
-        let path = place.path.as_deref();
-        place.lock.note(path, Doing::SigningIn);
+        let path = sign_in_lock.path.as_deref();
+        sign_in_lock.lock.note_activity(path, Activity::SigningIn);
         let signing_in = async {
             store.probe().await?;
             self.warn_of_memory(store);
             let (http, interaction) = (self.http()?, &*self.options.interaction);
-            match self.by_device(provider) {
+            match self.uses_device_flow(provider) {
                 true => flows::device::sign_in(http, provider, interaction, step_up).await,
                 false => flows::pkce::sign_in(http, provider, interaction, step_up).await,
             }
         };
         match signing_in.await {
-            Ok(response) => Ok(Asked::Here(response, place)),
+            Ok(response) => Ok(Asked::Here(response, sign_in_lock)),
             Err(error) => {
-                // Before the lock is given up: those who wait read it when they have the lock.
-                if let Some(verdict) = Verdict::of(&error) {
-                    place.lock.note_end(path, verdict);
+                // Written before the lock is released, because the waiting processes read it when they get the lock.
+                if let Some(outcome) = SignInOutcome::of(&error) {
+                    sign_in_lock.lock.note_outcome(path, outcome);
                 }
                 Err(error)
             }
         }
     }
 
-    /// Waits until nobody else asks the person. A suspended process is not waited for, as it may never go on: those that come
-    /// after it take turns at the next lock.
-    async fn turn(
+    /// Waits until no other process asks the person. It does not wait for a suspended process, which may never resume: later
+    /// processes use the next lock.
+    async fn take_sign_in_lock(
         &self,
         store: &dyn TokenStore,
-        wanted: Wanted,
+        purpose: Purpose,
         step_up: &StepUp,
     ) -> Result<Turn, AuthError> {
         let interaction = &*self.options.interaction;
-        for step in 0..STEPS {
-            let path = self.sign_in_lock_path(step);
-            let before = path.as_deref().and_then(Record::read);
+        for index in 0..MAX_LOCKS {
+            let path = self.sign_in_lock_path(index);
+            let before = path.as_deref().and_then(LockNote::read);
             let (lock, waited) = match Lock::try_take(path.as_deref())? {
                 Some(lock) => (lock, false),
                 None => {
                     let waiting = |holder: Option<&Holder>| interaction.waiting(holder);
-                    match Lock::take_silently(path.as_deref(), PATIENCE, waiting).await {
+                    match Lock::take_without_note(path.as_deref(), PATIENCE, waiting).await {
                         Ok(lock) => (lock, true),
-                        Err(Failed::Error(error)) => return Err(error),
-                        Err(Failed::Held(Some(holder))) if holder.is_suspended() => {
+                        Err(LockError::Error(error)) => return Err(error),
+                        Err(LockError::Held(Some(holder))) if holder.is_suspended() => {
                             interaction.notice(&format!(
-                                "{holder} is suspended in the middle of a sign-in and is not waited for."
+                                "{holder} is suspended in the middle of a sign-in, so this sign-in does not wait for it."
                             ));
                             continue;
                         }
-                        Err(Failed::Held(holder)) => return Err(self.held_up(holder, Doing::SigningIn)),
+                        Err(LockError::Held(holder)) => return Err(self.held_up(holder, Activity::SigningIn)),
                     }
                 }
             };
-            // How the sign-in ended that was waited for; nothing where it died, or failed for a reason of its own.
+            // The outcome of the other process's sign-in; `None` if that process died, or failed because of its machine or network.
             let after = path
                 .as_deref()
-                .and_then(Record::read)
+                .and_then(LockNote::read)
                 .filter(|after| waited && Some(after) != before.as_ref());
-            let verdict = after.and_then(|after| after.verdict);
-            if let Some(error) = verdict.clone().and_then(Verdict::into_error) {
-                // Nobody wants to be asked the same once more by each command that waited.
+            let outcome = after.and_then(|after| after.outcome);
+            if let Some(error) = outcome.clone().and_then(SignInOutcome::into_error) {
+                // Otherwise each waiting command would ask the person the same question again.
                 return Ok(Turn::Theirs(Err(error)));
             }
-            // It signed in: its login is this one's too, unless a way to sign in, or an account, is asked for that it may not have
-            // used. And somebody may have signed in since this process looked, also where it did not have to wait.
-            let shared = verdict.is_some()
+            // If the other process signed in, its login serves this process too, unless this sign-in requires a way or an account
+            // that the other one may not have used. If only a token is needed, any new login serves.
+            let shared = outcome.is_some()
                 && step_up.acr_values.is_none()
                 && step_up.max_age != Some(Duration::ZERO)
                 && !interaction.selects_account();
-            if (shared || wanted == Wanted::Token)
-                && let Some(token) = store.load().await?.and_then(|login| self.usable(&login))
-                && self.is_good(&token)
+            if (shared || purpose == Purpose::Token)
+                && let Some(token) = store.load().await?.and_then(|login| self.stored_token(&login))
+                && self.is_usable(&token)
             {
                 self.set_current(Some(token.clone()));
                 return Ok(Turn::Theirs(Ok(token)));
             }
-            return Ok(Turn::Ours(Place { lock, path }));
+            return Ok(Turn::Ours(SignInLock { lock, path }));
         }
-        Ok(Turn::Ours(Place { lock: Lock::Missing, path: None }))
+        Ok(Turn::Ours(SignInLock { lock: Lock::Missing, path: None }))
     }
 
-    /// Who is asking the person now, as far as another process is; one that is suspended only where no other is.
-    pub(super) fn signing_in(&self) -> Option<Holder> {
-        let paths = (0..STEPS).filter_map(|step| self.sign_in_lock_path(step).filter(|path| path.exists()));
+    /// The process that is asking the person now. A suspended process is returned only if there is no other.
+    pub(super) fn find_signing_in_process(&self) -> Option<Holder> {
+        let paths =
+            (0..MAX_LOCKS).filter_map(|index| self.sign_in_lock_path(index).filter(|path| path.exists()));
         let held = paths.filter(|path| matches!(Lock::try_take(Some(path)), Ok(None)));
-        let holders: Vec<_> = held.filter_map(|path| Record::holder(&path)).collect();
+        let holders: Vec<_> = held.filter_map(|path| LockNote::holder(&path)).collect();
         holders.iter().find(|holder| !holder.is_suspended()).or(holders.first()).cloned()
     }
 
-    /// Says that the sign-in will not last, where nobody has chosen that.
+    /// Warns that the login ends with this process, unless the person chose that.
     fn warn_of_memory(&self, store: &dyn TokenStore) {
         if let Backend::Memory(reason @ (MemoryReason::NoHome | MemoryReason::Unwritable { .. })) =
             store.backend()
         {
-            let what = match reason {
+            let next_step = match reason {
                 MemoryReason::NoHome => "Set HOME (or XDG_DATA_HOME and XDG_STATE_HOME) to stay signed in.",
                 _ => {
-                    "To stay signed in, mend that, or set XDG_DATA_HOME and XDG_STATE_HOME to other directories."
+                    "To stay signed in, fix that, or set XDG_DATA_HOME and XDG_STATE_HOME to other directories."
                 }
             };
             self.options.interaction.notice(&format!(
-                "This login is kept in memory and ends with this command: {reason}. {what}"
+                "This login is kept in memory and ends with this command: {reason}. {next_step}"
             ));
         }
     }
 }
 
-/// Where the person was asked.
+/// The process that asked the person.
 enum Asked {
-    Here(TokenResponse, Place),
+    /// This process, with this answer.
+    Here(TokenResponse, SignInLock),
+    /// Another process, with this outcome.
     Elsewhere(Result<AccessToken, AuthError>),
 }

@@ -1,4 +1,4 @@
-//! The life of a login against a real HTTP server.
+//! The lifecycle of a login with a real HTTP server.
 
 use std::{
     path::Path,
@@ -19,6 +19,7 @@ use axum::{
     routing::post,
 };
 use flyte_config::Endpoint;
+use secrecy::SecretString;
 
 use super::*;
 use crate::{
@@ -26,20 +27,21 @@ use crate::{
     clock::Clock,
     discovery::Overrides,
     http::HttpOptions,
+    oauth::{ClientId, Scope},
     store::{LoginDetails, StoreError},
 };
 
 const NOW: i64 = 1_700_000_000;
 
-/// A store that several sessions share, as processes share a keyring.
+/// A store that several sessions share, like processes that share a keyring.
 #[derive(Debug, Default)]
-struct Shelf {
+struct SharedStore {
     login: StdMutex<Option<Login>>,
     full: AtomicBool,
 }
 
 #[async_trait]
-impl TokenStore for Shelf {
+impl TokenStore for SharedStore {
     async fn load(&self) -> Result<Option<Login>, StoreError> {
         Ok(self.login.lock().unwrap().clone())
     }
@@ -56,19 +58,19 @@ impl TokenStore for Shelf {
         Ok(())
     }
     fn backend(&self) -> Backend {
-        // Of a kind that processes share.
-        Backend::Keyring("shelf")
+        // A kind of store that processes share.
+        Backend::Keyring("shared")
     }
 }
 
-impl Shelf {
+impl SharedStore {
     fn refresh_token(&self) -> Option<String> {
         let login = self.login.lock().unwrap();
         login.as_ref()?.refresh_token.as_ref().map(|token| token.expose_secret().to_owned())
     }
 }
 
-/// A token endpoint that rotates: only the latest refresh token is good.
+/// A token endpoint that rotates refresh tokens: only the latest one is active.
 #[derive(Debug)]
 struct Issuer {
     generation: AtomicUsize,
@@ -83,7 +85,7 @@ enum Behaviour {
     Fails(u16),
     IsSlow,
     IsSlowAndFails,
-    /// Breaks off in the middle of its answer, once.
+    /// Once, the connection breaks in the middle of the answer.
     LosesItsAnswer,
 }
 
@@ -124,10 +126,10 @@ async fn token(
     .into_response()
 }
 
-/// The server, a store with a login that expires `left` seconds after [`NOW`], and the directory that sessions share.
+/// The server, a store with a login that expires `left` seconds after [`NOW`], and a directory that the sessions share.
 struct Scene {
     issuer: Arc<Issuer>,
-    shelf: Arc<Shelf>,
+    store: Arc<SharedStore>,
     clock: Clock,
     directory: tempfile::TempDir,
     endpoint: Endpoint,
@@ -151,9 +153,9 @@ impl Scene {
             token_endpoint: format!("http://{address}/token").parse().unwrap(),
             device_authorization_endpoint: None,
             revocation_endpoint: None,
-            client_id: Some("flyte".to_owned()),
+            client_id: ClientId::parse("flyte"),
             redirect_uri: "http://localhost/callback".parse().unwrap(),
-            scopes: vec!["all".to_owned()],
+            scopes: Scope::parse_list("all"),
             audience: None,
             header: "authorization".to_owned(),
             answers_with_issuer: false,
@@ -162,11 +164,11 @@ impl Scene {
             others: std::collections::BTreeMap::new(),
             unusable: std::collections::BTreeMap::new(),
         };
-        let shelf = Arc::new(Shelf::default());
-        *shelf.login.lock().unwrap() = Some(login("a0", "r0", "Pkce", NOW + left));
+        let store = Arc::new(SharedStore::default());
+        *store.login.lock().unwrap() = Some(login("a0", "r0", "Pkce", NOW + left));
         Self {
             issuer,
-            shelf,
+            store,
             clock: Clock::manual(NOW),
             directory: tempfile::tempdir().unwrap(),
             endpoint: address.to_string().parse::<Endpoint>().unwrap().with_insecure(true),
@@ -174,7 +176,7 @@ impl Scene {
         }
     }
 
-    /// A session with memory of its own, as another process would have.
+    /// Creates a session with separate memory, like another process.
     fn session(&self) -> Arc<Session> {
         let session = Session::new(SessionOptions {
             endpoint: self.endpoint.clone(),
@@ -190,7 +192,7 @@ impl Scene {
             interaction: Arc::new(Unattended),
             clock: self.clock.clone(),
         });
-        session.store.set(Arc::clone(&self.shelf) as Arc<dyn TokenStore>).unwrap();
+        session.store.set(Arc::clone(&self.store) as Arc<dyn TokenStore>).unwrap();
         *write(&session.provider) = Some(Arc::new(self.provider.clone()));
         session
     }
@@ -212,8 +214,8 @@ fn login(access: &str, refresh: &str, auth_type: &str, expires_at: i64) -> Login
             access_token_sha256: fingerprint(access),
             issued_at: Some(expires_at - 3600),
             expires_at: Some(expires_at),
-            scopes: vec!["all".to_owned()],
-            client_id: "flyte".to_owned(),
+            scopes: Scope::parse_list("all"),
+            client_id: ClientId::parse("flyte").unwrap(),
             issuer: String::new(),
             subject: None,
             auth_type: auth_type.to_owned(),
@@ -222,7 +224,7 @@ fn login(access: &str, refresh: &str, auth_type: &str, expires_at: i64) -> Login
 }
 
 #[tokio::test]
-async fn a_fresh_token_costs_no_request() {
+async fn a_fresh_token_needs_no_request() {
     let scene = Scene::new(3600, Behaviour::Rotates).await;
     let session = scene.session();
     assert_eq!(session.token().await.unwrap().secret(), "a0");
@@ -244,7 +246,7 @@ async fn fifty_tasks_and_two_processes_make_one_refresh() {
         assert_eq!(task.await.unwrap(), "a1");
     }
     assert_eq!(scene.requests(), 1);
-    assert_eq!(scene.shelf.refresh_token().as_deref(), Some("r1"));
+    assert_eq!(scene.store.refresh_token().as_deref(), Some("r1"));
 }
 
 #[tokio::test]
@@ -257,43 +259,43 @@ async fn a_token_is_renewed_before_it_expires() {
 }
 
 #[tokio::test]
-async fn a_failure_to_renew_early_is_no_failure() {
+async fn a_failed_early_renewal_is_not_an_error() {
     let scene = Scene::new(100, Behaviour::Fails(503)).await;
     let session = scene.session();
     for _ in 0..5 {
         assert_eq!(session.token().await.unwrap().secret(), "a0");
     }
-    assert_eq!(scene.requests(), 1, "a server in trouble is left alone for a while");
-    scene.clock.advance(POSTPONED_BY);
+    assert_eq!(scene.requests(), 1, "the next attempt is delayed");
+    scene.clock.advance(RETRY_DELAY_SECONDS);
     assert_eq!(session.token().await.unwrap().secret(), "a0");
     assert_eq!(scene.requests(), 2);
-    // Once it has expired there is nothing to go on with.
+    // After the expiry there is no token to use.
     scene.clock.advance(70);
     assert!(matches!(session.token().await, Err(AuthError::Busy { .. })));
 }
 
 #[tokio::test]
-async fn a_refresh_whose_answer_was_lost_is_sent_again_while_the_server_still_forgives() {
+async fn a_refresh_whose_answer_was_lost_is_sent_again_at_once() {
     let scene = Scene::new(-10, Behaviour::LosesItsAnswer).await;
     assert_eq!(scene.session().token().await.unwrap().secret(), "a1");
     assert_eq!(scene.requests(), 2);
-    assert_eq!(scene.shelf.refresh_token().as_deref(), Some("r1"));
+    assert_eq!(scene.store.refresh_token().as_deref(), Some("r1"));
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_shown_to_its_own_issuer_only() {
+async fn a_refresh_token_is_sent_to_its_own_issuer_only() {
     let scene = Scene::new(-10, Behaviour::Rotates).await;
-    let of = |issuer: &str| {
+    let set_issuer = |issuer: &str| {
         let mut login = login("a0", "r0", "Pkce", NOW - 10);
         login.details.as_mut().unwrap().issuer = issuer.to_owned();
-        *scene.shelf.login.lock().unwrap() = Some(login);
+        *scene.store.login.lock().unwrap() = Some(login);
     };
-    of("https://another.example");
+    set_issuer("https://another.example");
     let session = scene.session();
     assert!(matches!(session.token().await, Err(AuthError::LoginRequired { .. })));
     assert!(!session.logout().await.unwrap().revoked);
     assert_eq!(scene.requests(), 0);
-    of(&scene.provider.issuer);
+    set_issuer(&scene.provider.issuer);
     assert_eq!(scene.session().token().await.unwrap().secret(), "a1");
 }
 
@@ -311,7 +313,7 @@ async fn tasks_that_wait_for_one_refresh_share_its_failure() {
         assert!(matches!(task.await.unwrap(), AuthError::BadAnswer { .. }));
     }
     assert_eq!(scene.requests(), 1);
-    // Who comes later finds out anew.
+    // A later task sends a new request.
     assert!(session.token().await.is_err());
     assert_eq!(scene.requests(), 2);
 }
@@ -328,12 +330,12 @@ async fn only_invalid_grant_ends_a_session() {
             matches!(outcome, Err(AuthError::BadAnswer { .. } | AuthError::Busy { .. })),
             "{behaviour:?}"
         );
-        assert_eq!(scene.shelf.refresh_token().as_deref(), Some("r0"), "{behaviour:?}");
+        assert_eq!(scene.store.refresh_token().as_deref(), Some("r0"), "{behaviour:?}");
         *scene.issuer.behaviour.lock().unwrap() = Behaviour::Rotates;
         assert_eq!(session.token().await.unwrap().secret(), "a1", "{behaviour:?}");
     }
     let mut scene = Scene::new(-10, Behaviour::Rotates).await;
-    // Nothing listens there: the port was free a moment ago.
+    // Nothing listens on this port, which was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     scene.provider.token_endpoint = format!("http://{free}/token").parse().unwrap();
     let refused = scene.session().token().await.unwrap_err();
@@ -341,32 +343,32 @@ async fn only_invalid_grant_ends_a_session() {
         matches!(refused, AuthError::Unreachable { failure: crate::ConnectFailure::Refused, .. }),
         "{refused:?}"
     );
-    assert_eq!(scene.shelf.refresh_token().as_deref(), Some("r0"));
+    assert_eq!(scene.store.refresh_token().as_deref(), Some("r0"));
 
     let scene = Scene::new(-10, Behaviour::Rotates).await;
     scene.issuer.generation.store(7, Ordering::SeqCst);
     assert!(matches!(scene.session().token().await, Err(AuthError::SessionEnded { .. })));
-    assert_eq!(scene.shelf.refresh_token(), None);
+    assert_eq!(scene.store.refresh_token(), None);
     assert!(matches!(scene.session().token().await, Err(AuthError::LoginRequired { .. })));
 }
 
 #[tokio::test]
-async fn the_refresh_token_stays_where_the_answer_has_none() {
+async fn the_refresh_token_stays_if_the_answer_has_none() {
     let scene = Scene::new(-10, Behaviour::KeepsRefreshToken).await;
     assert_eq!(scene.session().token().await.unwrap().secret(), "fresh");
-    assert_eq!(scene.shelf.refresh_token().as_deref(), Some("r0"));
+    assert_eq!(scene.store.refresh_token().as_deref(), Some("r0"));
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_not_spent_where_its_successor_cannot_be_kept() {
+async fn a_refresh_token_is_not_used_if_its_successor_cannot_be_stored() {
     let scene = Scene::new(-10, Behaviour::Rotates).await;
-    scene.shelf.full.store(true, Ordering::SeqCst);
+    scene.store.full.store(true, Ordering::SeqCst);
     assert!(matches!(scene.session().token().await, Err(AuthError::Store(_))));
     assert_eq!(scene.requests(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_that_was_sent_is_finished_without_its_caller() {
+async fn a_sent_refresh_finishes_without_its_caller() {
     let scene = Scene::new(-10, Behaviour::IsSlow).await;
     let session = scene.session();
     let caller = tokio::spawn({
@@ -383,7 +385,7 @@ async fn a_refresh_that_was_sent_is_finished_without_its_caller() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_turned_down_is_not_used_again() {
+async fn a_rejected_token_is_not_used_again() {
     let scene = Scene::new(3600, Behaviour::Rotates).await;
     let session = scene.session();
     let token = session.token().await.unwrap();
@@ -397,10 +399,10 @@ async fn a_tool_that_takes_no_lock_may_rotate_meanwhile() {
     let scene = Scene::new(-10, Behaviour::Rotates).await;
     scene.issuer.generation.store(1, Ordering::SeqCst);
     let session = scene.session();
-    let stale = scene.shelf.load().await.unwrap().unwrap();
-    *scene.shelf.login.lock().unwrap() = Some(login("a1", "r1", "Pkce", NOW + 3600));
-    let Ok(renewal::Refreshed::Token(token)) = session.refresh_login(&*scene.shelf, &stale).await else {
-        panic!("the login goes on");
+    let stale = scene.store.load().await.unwrap().unwrap();
+    *scene.store.login.lock().unwrap() = Some(login("a1", "r1", "Pkce", NOW + 3600));
+    let Ok(renewal::Refreshed::Token(token)) = session.refresh_login(&*scene.store, &stale).await else {
+        panic!("the login continues");
     };
     assert_eq!((token.secret(), scene.requests()), ("a1", 1));
 }
@@ -408,15 +410,15 @@ async fn a_tool_that_takes_no_lock_may_rotate_meanwhile() {
 #[tokio::test]
 async fn another_modes_login_is_not_used() {
     let scene = Scene::new(3600, Behaviour::Rotates).await;
-    *scene.shelf.login.lock().unwrap() = Some(login("a0", "r0", "DeviceFlow", NOW + 3600));
+    *scene.store.login.lock().unwrap() = Some(login("a0", "r0", "DeviceFlow", NOW + 3600));
     assert!(matches!(scene.session().token().await, Err(AuthError::LoginRequired { .. })));
-    assert_eq!((scene.requests(), scene.shelf.refresh_token().as_deref()), (0, Some("r0")));
+    assert_eq!((scene.requests(), scene.store.refresh_token().as_deref()), (0, Some("r0")));
 }
 
 #[tokio::test]
 async fn another_tools_login_is_used() {
     let scene = Scene::new(3600, Behaviour::Rotates).await;
-    scene.shelf.login.lock().unwrap().as_mut().unwrap().details = None;
+    scene.store.login.lock().unwrap().as_mut().unwrap().details = None;
     let session = scene.session();
     let token = session.token().await.unwrap();
     assert_eq!((token.secret(), token.expires_at()), ("a0", None));
@@ -426,7 +428,7 @@ async fn another_tools_login_is_used() {
 }
 
 #[tokio::test]
-async fn signing_out_clears_the_store_though_the_server_cannot_be_asked() {
+async fn signing_out_clears_the_store_even_if_the_server_is_unreachable() {
     let scene = Scene::new(3600, Behaviour::Rotates).await;
     let session = scene.session();
     session.token().await.unwrap();

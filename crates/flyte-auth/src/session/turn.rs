@@ -1,15 +1,15 @@
-//! One task at a time: those that waited share how it failed.
+//! Turns: one task works at a time, and the tasks that waited share its failure.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// What the tasks of one process take turns at.
+/// Work that the tasks of one process do in turns.
 #[derive(Debug)]
 pub(super) struct Turns<E> {
-    /// How the last one failed. Held by the task whose turn it is.
+    /// The last failure. Held by the task whose turn it is.
     last: Mutex<Option<E>>,
-    /// How many have failed: a task that finds more than when it began to wait shares the last failure.
+    /// The number of failures. If it has grown while a task waited, the task shares the last failure.
     failures: AtomicU64,
 }
 
@@ -27,24 +27,24 @@ impl<E> Default for Turns<E> {
 }
 
 impl<E: Clone> Turns<E> {
-    /// How many have failed up to now.
+    /// The number of failures so far.
     pub(super) fn failures(&self) -> u64 {
         self.failures.load(Ordering::Acquire)
     }
 
-    /// Waits for one's turn.
+    /// Waits for a turn.
     pub(super) async fn take(&self) -> Turn<'_, E> {
         Turn { last: self.last.lock().await, failures: &self.failures }
     }
 }
 
 impl<E: Clone> Turn<'_, E> {
-    /// The failure of a turn that ended after `seen` was counted.
-    pub(super) fn shared(&self, seen: u64) -> Option<E> {
-        if self.failures.load(Ordering::Acquire) == seen { None } else { self.last.clone() }
+    /// The last failure, if there was one after `failures` was read.
+    pub(super) fn failure_since(&self, failures: u64) -> Option<E> {
+        if self.failures.load(Ordering::Acquire) == failures { None } else { self.last.clone() }
     }
 
-    /// Shares a failure with those that wait.
+    /// Shares a failure with the tasks that wait.
     pub(super) fn fail(&mut self, error: E) {
         *self.last = Some(error);
         self.failures.fetch_add(1, Ordering::Release);

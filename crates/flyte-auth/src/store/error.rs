@@ -1,44 +1,44 @@
-//! Why tokens could not be read or kept.
+//! Why tokens could not be read or stored.
 
 use std::{io, path::PathBuf, sync::Arc};
 
-/// Why tokens could not be read or kept. No message holds a secret.
+/// Why tokens could not be read or stored. No message holds a secret.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The keyring is locked and nobody unlocked it.
-    #[error("the system keyring is locked, and {}", unanswered(*.seconds))]
+    /// The keyring is locked, and the person did not unlock it.
+    #[error("the system keyring is locked, and {}", describe_unlocking(*.seconds))]
     KeyringLocked {
-        /// How long it was waited for; 0 where the question was turned down, or nothing was there to show it.
+        /// The time that the person had; 0 if they closed the prompt, or if the system could not show one.
         seconds: u64,
     },
-    /// The keyring is there but does not answer.
-    #[error("the system keyring does not answer (it was asked and waited for {seconds} seconds)")]
+    /// The keyring exists but does not answer.
+    #[error("the system keyring did not answer within {seconds} seconds")]
     KeyringSilent {
-        /// How long it was waited for.
+        /// The time limit.
         seconds: u64,
     },
-    /// The keyring was chosen, and this machine has none.
+    /// The configuration asks for the keyring, and this machine has none.
     #[error("this machine has no keyring, and the configuration asks for it (admin.tokenStore)")]
     NoKeyring,
-    /// The file was chosen, and there is no home directory for it.
+    /// The configuration asks for the file, and there is no home directory for it.
     #[error(
         "there is no home directory to keep the encrypted file in, and the configuration asks for it (admin.tokenStore)"
     )]
     NoHome,
-    /// The keyring does not take secrets of this length.
-    #[error("the system keyring takes no more than {limit} bytes, and the tokens are longer")]
+    /// The tokens are too long for the keyring.
+    #[error("the system keyring takes at most {limit} bytes, and the tokens are longer")]
     TooLarge {
-        /// The longest that it takes, in bytes.
+        /// The longest secret that the keyring takes, in bytes.
         limit: usize,
     },
     /// The keyring failed.
     #[error("the system keyring failed: {reason}")]
     Keyring {
-        /// What it said.
+        /// The keyring's message.
         reason: String,
     },
-    /// There is no room for the tokens. The ones before are still there.
+    /// There is no room for the new tokens. The stored ones are unchanged.
     #[error("there is no room left to keep the tokens in {}: the disk is full", .path.display())]
     DiskFull {
         /// The file.
@@ -47,15 +47,15 @@ pub enum StoreError {
     /// A file cannot be used.
     #[error("cannot {action} {}: {source}", .path.display())]
     File {
-        /// What was tried.
+        /// The attempted action, a verb.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why it failed.
+        /// The file system's error.
         source: Arc<io::Error>,
     },
-    /// Others can read a file, and it is not ours to change that.
-    #[error("{} can be read by others, and it belongs to somebody else", .path.display())]
+    /// Other users can read a file, and this user may not change its mode.
+    #[error("other users can read {}, and another user owns it", .path.display())]
     Permissions {
         /// The file.
         path: PathBuf,
@@ -64,9 +64,6 @@ pub enum StoreError {
     #[error("the tokens could not be {0}")]
     Crypto(&'static str),
 }
-
-/// The command that takes the keyring out of the way.
-const USE_THE_FILE: &str = "`flyte auth login --token-store file`";
 
 impl StoreError {
     pub(super) fn file(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
@@ -78,42 +75,11 @@ impl StoreError {
             _ => Self::File { action, path, source: Arc::new(source) },
         }
     }
-
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::KeyringLocked { .. } => {
-                format!("Unlock it, or keep your login in an encrypted file instead: {USE_THE_FILE}.")
-            }
-            Self::KeyringSilent { .. } | Self::Keyring { .. } => {
-                format!(
-                    "Restart the keyring service, or keep your login in an encrypted file instead: {USE_THE_FILE}."
-                )
-            }
-            Self::NoKeyring | Self::TooLarge { .. } => {
-                format!("Keep your login in an encrypted file instead: {USE_THE_FILE}.")
-            }
-            Self::NoHome => "Set HOME, or keep the login in memory: FLYTE_TOKEN_STORE=memory.".to_owned(),
-            Self::DiskFull { path } => format!(
-                "Make room on that disk (`df -h {}`), then run the command again. Your login was kept.",
-                path.parent().unwrap_or(path).display()
-            ),
-            Self::File { path, .. } => format!(
-                "Check that {} is yours and can be written to, or keep the login in memory: FLYTE_TOKEN_STORE=memory.",
-                path.parent().unwrap_or(path).display()
-            ),
-            Self::Permissions { path } => {
-                format!("Move {} away, then run `flyte auth login` to sign in again.", path.display())
-            }
-            Self::Crypto(_) => return None,
-        })
-    }
 }
 
-fn unanswered(seconds: u64) -> String {
+fn describe_unlocking(seconds: u64) -> String {
     match seconds {
         0 => "could not be unlocked".to_owned(),
-        seconds => format!("nobody unlocked it within {seconds} seconds"),
+        seconds => format!("was not unlocked within {seconds} seconds"),
     }
 }

@@ -1,8 +1,8 @@
-//! Tokens in an encrypted file, for machines without a keyring: nothing to install, nothing to type.
+//! Tokens in an encrypted file, for machines without a keyring. It needs no installation and no password.
 //!
-//! AES-256-GCM with a random key that stands in another directory. That keeps tokens out of backups, copies and searches of
-//! either directory; it does not keep them from somebody who can read both as this user, which nothing that asks for no
-//! password can. `docs/reference/tokens.md` says more.
+//! The file is encrypted with AES-256-GCM, and its random key is in another directory. That protects the tokens in backups and
+//! copies of one directory. It does not protect them from a program that runs as this user and can read both directories;
+//! without a password, nothing can. See `docs/reference/tokens.md`.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -22,14 +22,14 @@ use zeroize::Zeroizing;
 use super::{Backend, Login, LoginDetails, SharedEntry, StoreError, StoreOptions, TokenStore};
 use crate::token::fingerprint;
 
-/// What each file begins with: the format and its version.
+/// The beginning of each file: the format and its version.
 const MAGIC: &[u8] = b"flyte-tokens 1\n";
 /// Length of the key, in bytes.
 const KEY_LEN: usize = 32;
 /// The longest file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 20;
-/// What must be writable before a refresh token is spent: more than any login takes.
-const PROBE: usize = 64 * 1024;
+const MAX_FILE_BYTES: u64 = 1 << 20;
+/// The number of bytes that must be writable before a refresh token is used: more than any login has.
+const PROBE_BYTES: usize = 64 * 1024;
 
 /// The file of one endpoint.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub(super) struct EncryptedFile {
     key_path: PathBuf,
 }
 
-/// What is encrypted.
+/// The encrypted content.
 #[derive(Serialize, Deserialize)]
 struct Content {
     tokens: SharedEntry,
@@ -47,7 +47,7 @@ struct Content {
 }
 
 impl EncryptedFile {
-    /// The file of these options; `None` where there is no directory for it.
+    /// The file of these options; `None` if there is no directory for it.
     pub(super) fn new(options: &StoreOptions) -> Option<Self> {
         Some(Self {
             service: options.service.clone(),
@@ -56,15 +56,16 @@ impl EncryptedFile {
         })
     }
 
-    /// The directory that keeps a login from being written here, and why. `None` where nothing does, as far as can be told
-    /// without writing, or where there is a login already: that is a person's, and an error at writing is told them.
-    pub(super) fn unwritable(&self) -> Option<(PathBuf, String)> {
+    /// Finds the directory in which no login can be written, and the reason; `None` if both directories look writable. Nothing
+    /// is written to find out. Also `None` if a login exists: then a failure to write is reported as an error.
+    pub(super) fn find_unwritable_directory(&self) -> Option<(PathBuf, String)> {
         if self.path.exists() {
             return None;
         }
         [&self.path, &self.key_path].into_iter().find_map(|file| {
-            let there = file.ancestors().skip(1).find_map(|path| Some((path, path.symlink_metadata().ok()?)));
-            let (directory, metadata) = there?;
+            let existing =
+                file.ancestors().skip(1).find_map(|path| Some((path, path.symlink_metadata().ok()?)));
+            let (directory, metadata) = existing?;
             let reason = match can_create_in(directory) {
                 _ if !directory.is_dir() && !metadata.is_symlink() => "it is not a directory".to_owned(),
                 Ok(()) => return None,
@@ -74,7 +75,7 @@ impl EncryptedFile {
         })
     }
 
-    /// Whether there is one.
+    /// Whether the file exists.
     pub(super) fn exists(&self) -> bool {
         self.path.exists()
     }
@@ -83,7 +84,7 @@ impl EncryptedFile {
         let failed = |source| StoreError::file("read", &self.path, source);
         let mut sealed = Vec::new();
         let Some(file) = open_private(&self.path)? else { return Ok(None) };
-        file.take(MAX_FILE).read_to_end(&mut sealed).map_err(failed)?;
+        file.take(MAX_FILE_BYTES).read_to_end(&mut sealed).map_err(failed)?;
         let content = match read_key(&self.key_path)? {
             Some(key) => self.open(&key, &sealed),
             None => None,
@@ -103,7 +104,7 @@ impl EncryptedFile {
         serde_json::from_slice(text).ok()
     }
 
-    /// Moves a file that cannot be read out of the way, without losing it: its key may come back from a backup.
+    /// Renames a file that cannot be decrypted. It is not deleted, because its key may be restored from a backup.
     fn set_aside(&self) {
         let aside = aside(&self.path);
         match fs::rename(&self.path, &aside) {
@@ -127,7 +128,7 @@ impl EncryptedFile {
         replace(&self.path, &sealed)
     }
 
-    /// The key, made where there is none.
+    /// Reads the key, or creates it if there is none.
     fn key(&self) -> Result<RandomizedNonceKey, StoreError> {
         loop {
             if let Some(key) = read_key(&self.key_path)? {
@@ -136,7 +137,7 @@ impl EncryptedFile {
             let mut bytes = Zeroizing::new([0; KEY_LEN]);
             rand::fill(bytes.as_mut_slice()).map_err(|_| StoreError::Crypto("given a key"))?;
             create_key(&self.key_path, &bytes)?;
-            // Read back: of two processes that make one at the same time, the first wins.
+            // Read it again: if two processes create a key at the same time, the first one counts.
         }
     }
 
@@ -151,41 +152,41 @@ impl EncryptedFile {
 
     fn try_writing(&self) -> Result<(), StoreError> {
         self.key()?;
-        let mut file = temporary(&self.path)?;
-        file.write_all(&vec![0; PROBE])
+        let mut file = create_temporary(&self.path)?;
+        file.write_all(&vec![0; PROBE_BYTES])
             .and_then(|()| file.as_file().sync_data())
             .map_err(|source| StoreError::file("write", &self.path, source))
     }
 
-    /// Runs file work beside the runtime: it waits for the disk.
-    async fn work<T: Send + 'static>(
+    /// Runs file work on a blocking thread, because it waits for the disk.
+    async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(Self) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let file = self.clone();
         tokio::task::spawn_blocking(move || work(file))
             .await
-            .unwrap_or(Err(StoreError::Crypto("kept: the work was interrupted")))
+            .unwrap_or(Err(StoreError::Crypto("stored: the work was interrupted")))
     }
 }
 
 #[async_trait]
 impl TokenStore for EncryptedFile {
     async fn load(&self) -> Result<Option<Login>, StoreError> {
-        self.work(|file| file.read()).await
+        self.run_blocking(|file| file.read()).await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        self.work(|file| file.try_writing()).await
+        self.run_blocking(|file| file.try_writing()).await
     }
 
     async fn save(&self, login: &Login) -> Result<(), StoreError> {
         let login = login.clone();
-        self.work(move |file| file.write(&login)).await
+        self.run_blocking(move |file| file.write(&login)).await
     }
 
     async fn clear(&self) -> Result<(), StoreError> {
-        self.work(|file| file.remove()).await
+        self.run_blocking(|file| file.remove()).await
     }
 
     fn backend(&self) -> Backend {
@@ -200,13 +201,13 @@ fn can_create_in(directory: &Path) -> io::Result<()> {
     access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(io::Error::from)
 }
 
-/// Whether files can be created in a directory: found out by writing.
+/// Whether files can be created in a directory. On other systems, only writing finds that out.
 #[cfg(not(unix))]
 fn can_create_in(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A name for a damaged file that no other has: `....corrupt-TIME`.
+/// A free name for a damaged file: `....corrupt-TIME`.
 #[expect(clippy::disallowed_methods, reason = "a name, which nothing compares with a clock")]
 fn aside(path: &Path) -> PathBuf {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
@@ -219,16 +220,16 @@ fn aside(path: &Path) -> PathBuf {
         .unwrap_or_else(|| path.with_extension("corrupt"))
 }
 
-/// The key in a file; `None` where there is none or it is not one.
+/// Reads a key from a file; `None` if there is no file, or if it holds no key.
 fn read_key(path: &Path) -> Result<Option<RandomizedNonceKey>, StoreError> {
     let Some(file) = open_private(path)? else { return Ok(None) };
-    // One byte more than a key has, and no growing: a buffer that is left behind is not wiped.
+    // The buffer has room for more than a key and never grows, because growing would leave a copy behind that is not wiped.
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * KEY_LEN));
     file.take(KEY_LEN as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(|source| StoreError::file("read", path, source))?;
     if bytes.len() != KEY_LEN {
-        // Not this program's doing: a key is linked into place whole. Out of the way, so that a new one can be made.
+        // This program never leaves a partial key behind. Rename the file so that a new key can be created.
         let aside = aside(path);
         tracing::warn!(kept_as = %aside.display(), "the key of the stored logins is damaged");
         fs::rename(path, aside).map_err(|error| StoreError::file("move", path, error))?;
@@ -237,10 +238,10 @@ fn read_key(path: &Path) -> Result<Option<RandomizedNonceKey>, StoreError> {
     RandomizedNonceKey::new(&AES_256_GCM, &bytes).map(Some).map_err(|_| StoreError::Crypto("decrypted"))
 }
 
-/// Puts a whole key where there is none; does nothing where there is one.
+/// Writes a whole key, unless there is one.
 fn create_key(path: &Path, bytes: &[u8; KEY_LEN]) -> Result<(), StoreError> {
     let failed = |source| StoreError::file("write", path, source);
-    let mut file = temporary(path)?;
+    let mut file = create_temporary(path)?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     match file.persist_noclobber(path) {
         Ok(_) => sync_directory(path),
@@ -249,35 +250,35 @@ fn create_key(path: &Path, bytes: &[u8; KEY_LEN]) -> Result<(), StoreError> {
     }
 }
 
-/// Replaces a file so that, whenever the process or the machine dies, it has its old content or its new one.
+/// Replaces a file atomically: if the process or the machine fails, the file has the old content or the new content.
 fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let failed = |source| StoreError::file("write", path, source);
-    let mut file = temporary(path)?;
+    let mut file = create_temporary(path)?;
     file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     sync_directory(path)
 }
 
-/// What temporary files are called until they are whole.
+/// The prefix of temporary files.
 const UNFINISHED: &str = ".unfinished-";
-/// When a temporary file is what a killed process left behind: writing one takes a moment.
-const ABANDONED: Duration = Duration::from_mins(10);
+/// The age at which a temporary file counts as left behind by a killed process. Writing one takes a moment.
+const ABANDONED_AGE: Duration = Duration::from_mins(10);
 
-/// Removes what killed processes left behind; each file is encrypted or a key that nothing was written with.
+/// Removes temporary files that killed processes left behind. Each is encrypted, or a key that was never used.
 fn sweep(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         let old = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED)
-            && old().is_some_and(|age| age > ABANDONED)
+            && old().is_some_and(|age| age > ABANDONED_AGE)
         {
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// A temporary file (mode 0600) beside `path`, in a directory for its owner alone.
-fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
+/// Creates a temporary file (mode 0600) next to `path`, in a directory that only its owner can read.
+fn create_temporary(path: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -291,7 +292,7 @@ fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
         .map_err(|source| StoreError::file("write", path, source))
 }
 
-/// Makes the renaming last beyond a power failure.
+/// Makes a rename durable.
 fn sync_directory(path: &Path) -> Result<(), StoreError> {
     #[cfg(unix)]
     if let Some(directory) = path.parent() {
@@ -304,8 +305,8 @@ fn sync_directory(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Opens a file that nobody else may read; `None` where there is none. One that others can read, by somebody's copying, is
-/// taken out of their sight; one whose owner is another is refused.
+/// Opens a private file; `None` if it does not exist. If other users can read it, its mode is corrected. If another user owns it,
+/// that is an error.
 fn open_private(path: &Path) -> Result<Option<File>, StoreError> {
     let failed = |source| StoreError::file("read", path, source);
     let file = match File::open(path) {
@@ -317,10 +318,10 @@ fn open_private(path: &Path) -> Result<Option<File>, StoreError> {
     {
         use std::os::unix::fs::PermissionsExt as _;
         if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
-            // Only the owner can do this.
+            // Only the owner can change the mode.
             file.set_permissions(fs::Permissions::from_mode(0o600))
                 .map_err(|_| StoreError::Permissions { path: path.to_owned() })?;
-            tracing::warn!(file = %path.display(), "others could read this file of the stored logins; now they cannot");
+            tracing::warn!(file = %path.display(), "other users could read this file of the stored logins; now they cannot");
         }
     }
     Ok(Some(file))

@@ -1,4 +1,4 @@
-//! Tokens in the operating system's keyring: the entry that every Flyte tool shares, and one of our own beside it.
+//! Tokens in the operating system's keyring: the entry that all Flyte tools share, and a separate entry for details.
 
 use std::{fmt, time::Duration};
 
@@ -14,49 +14,50 @@ use super::secret_service as system;
 
 /// User name of the entry that all Flyte tools share: a JSON object with `access_token` and `refresh_token`.
 const TOKENS: &str = "tokens";
-/// User name of our own entry beside it: what is known about the tokens, nothing secret.
+/// User name of the entry for details, which are not secret.
 const DETAILS: &str = "flyte-login";
 
 /// The keyring's entries of one endpoint.
 pub(super) struct Keyring {
     entries: system::Entries,
-    /// How long each answer may take.
+    /// The time that the keyring has for each answer.
     timeout: Duration,
-    /// How long a person may take to unlock it.
+    /// The time that a person has to unlock it.
     unlock_timeout: Duration,
 }
 
 impl Keyring {
-    /// The keyring; `None` where this machine has none.
+    /// Opens the keyring; `None` if this machine has none.
     pub(super) async fn open(
         service: &str,
         timeout: Duration,
         unlock_timeout: Duration,
     ) -> Result<Option<Self>, StoreError> {
-        let entries = answered(timeout, system::Entries::open(service)).await?;
-        // Elsewhere than on Linux it is each call that asks the person.
+        let entries = with_timeout(timeout, system::Entries::open(service)).await?;
+        // On other systems than Linux, each call may ask the person.
         let timeout = if cfg!(target_os = "linux") { timeout } else { timeout.max(unlock_timeout) };
         Ok(entries.map(|entries| Self { entries, timeout, unlock_timeout }))
     }
 
-    /// The secret of another user name.
+    /// Reads the secret of another user name.
     pub(super) async fn secret(&self, user: &str) -> Result<Option<SecretString>, StoreError> {
-        self.within(self.entries.get(user)).await
+        self.unlocked(self.entries.get(user)).await
     }
 
-    /// Whether there is a login in it, which a locked one tells too.
+    /// Whether the keyring holds a login. It does not have to be unlocked.
     pub(super) async fn has_login(&self) -> Result<bool, StoreError> {
-        answered(self.timeout, self.entries.has(TOKENS)).await
+        with_timeout(self.timeout, self.entries.has(TOKENS)).await
     }
 
-    async fn within<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    /// Unlocks the keyring, then runs `work`.
+    async fn unlocked<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         self.unlock().await?;
-        answered(self.timeout, work).await
+        with_timeout(self.timeout, work).await
     }
 
-    /// Makes sure that it is unlocked. A locked keyring asks the person, who may not be there.
+    /// Unlocks the keyring if it is locked. The keyring then prompts the person, who may be absent.
     async fn unlock(&self) -> Result<(), StoreError> {
-        if answered(self.timeout, self.entries.is_locked()).await? {
+        if with_timeout(self.timeout, self.entries.is_locked()).await? {
             let limit = self.unlock_timeout;
             let unanswered = Err(StoreError::KeyringLocked { seconds: limit.as_secs() });
             tokio::time::timeout(limit, self.entries.unlock()).await.unwrap_or(unanswered)?;
@@ -65,8 +66,8 @@ impl Keyring {
     }
 }
 
-/// A service that is there may never answer.
-async fn answered<T>(
+/// Limits the time of a call, because a running keyring service may never answer.
+async fn with_timeout<T>(
     timeout: Duration,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
@@ -82,12 +83,12 @@ fn json<T: serde::Serialize>(value: &T) -> Result<SecretString, StoreError> {
 #[async_trait]
 impl TokenStore for Keyring {
     async fn load(&self) -> Result<Option<Login>, StoreError> {
-        let Some(tokens) = self.within(self.entries.get(TOKENS)).await? else { return Ok(None) };
+        let Some(tokens) = self.unlocked(self.entries.get(TOKENS)).await? else { return Ok(None) };
         let Ok(tokens) = serde_json::from_str::<SharedEntry>(tokens.expose_secret()) else {
-            tracing::warn!("the keyring's entry is not a login: it is replaced at the next sign-in");
+            tracing::warn!("the keyring's entry is not a login; the next sign-in replaces it");
             return Ok(None);
         };
-        let details = self.within(self.entries.get(DETAILS)).await?;
+        let details = self.unlocked(self.entries.get(DETAILS)).await?;
         let details: Option<LoginDetails> =
             details.and_then(|details| serde_json::from_str(details.expose_secret()).ok());
         Ok(Some(tokens.into_login(details)))
@@ -98,21 +99,21 @@ impl TokenStore for Keyring {
     }
 
     async fn save(&self, login: &Login) -> Result<(), StoreError> {
-        // The tokens first: notes without their tokens are ignored, tokens without notes still work.
-        self.within(self.entries.set(TOKENS, &json(&SharedEntry::of(login))?)).await?;
-        let noted = match &login.details {
-            Some(details) => self.within(self.entries.set(DETAILS, &json(details)?)).await,
-            None => self.within(self.entries.delete(DETAILS)).await,
+        // The tokens first: details without their tokens are ignored, and tokens without details still work.
+        self.unlocked(self.entries.set(TOKENS, &json(&SharedEntry::of(login))?)).await?;
+        let saved = match &login.details {
+            Some(details) => self.unlocked(self.entries.set(DETAILS, &json(details)?)).await,
+            None => self.unlocked(self.entries.delete(DETAILS)).await,
         };
-        if let Err(error) = noted {
-            tracing::warn!(%error, "what is known about the tokens could not be noted beside them");
+        if let Err(error) = saved {
+            tracing::warn!(%error, "the details of the tokens could not be stored");
         }
         Ok(())
     }
 
     async fn clear(&self) -> Result<(), StoreError> {
-        self.within(self.entries.delete(TOKENS)).await?;
-        self.within(self.entries.delete(DETAILS)).await
+        self.unlocked(self.entries.delete(TOKENS)).await?;
+        self.unlocked(self.entries.delete(DETAILS)).await
     }
 
     fn backend(&self) -> Backend {
@@ -135,9 +136,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_keyring_that_never_answers_is_not_waited_for() {
+    async fn waiting_for_a_silent_keyring_ends() {
         let outcome =
-            answered(Duration::from_millis(5), std::future::pending::<Result<(), StoreError>>()).await;
+            with_timeout(Duration::from_millis(5), std::future::pending::<Result<(), StoreError>>()).await;
         assert!(matches!(outcome, Err(StoreError::KeyringSilent { .. })));
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens that live as long as the process.
+//! Tokens that end with the process.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +14,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// An empty store, kept in memory for this reason.
+    /// Creates an empty store, which is in memory for this reason.
     pub(super) fn new(reason: MemoryReason) -> Self {
         Self { login: Mutex::default(), reason }
     }

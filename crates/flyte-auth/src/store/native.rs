@@ -5,15 +5,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::StoreError;
 
-/// What the keyring is called in `flyte auth status`.
+/// The name of the keyring, for people.
 #[cfg(target_os = "macos")]
 pub(super) const NAME: &str = "Keychain";
-/// What the keyring is called in `flyte auth status`.
+/// The name of the keyring, for people.
 #[cfg(not(target_os = "macos"))]
 pub(super) const NAME: &str = "Credential Manager";
 
-/// Credential Manager takes 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`), which are half as many characters in its UTF-16.
-/// Keychain names no limit.
+/// Credential Manager takes 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`), which hold half as many characters in UTF-16. Keychain
+/// documents no limit.
 pub(super) const MAX_SECRET_LEN: Option<usize> = if cfg!(windows) { Some(1280) } else { None };
 
 /// The entries of one endpoint.
@@ -26,7 +26,7 @@ impl Entries {
         Ok(Entry::store_status().is_ok().then(|| Self { service: service.to_owned() }))
     }
 
-    /// Runs a call, which may wait for the person, beside the runtime.
+    /// Runs a call on a blocking thread, because it may wait for the person.
     async fn call<T: Send + 'static>(
         &self,
         user: &str,
@@ -45,12 +45,12 @@ impl Entries {
         }
     }
 
-    /// Whether it is locked is found out by each call.
+    /// Always `false`: each call unlocks the keyring if necessary.
     pub(super) async fn is_locked(&self) -> Result<bool, StoreError> {
         Ok(false)
     }
 
-    /// These keyrings ask at each call where they must.
+    /// Does nothing: each call prompts the person if necessary.
     pub(super) async fn unlock(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The places where a login may be of before another store was chosen.
+//! The stores that are not chosen, but may hold a login from before the choice.
 
 use std::sync::Arc;
 
@@ -6,28 +6,28 @@ use flyte_config::StoreKind;
 
 use super::{StoreError, StoreOptions, TokenStore, file::EncryptedFile, keyring::Keyring};
 
-/// A place that the chosen store leaves aside.
+/// A store that is not the chosen one.
 #[derive(Debug)]
-pub(crate) enum Other<'a> {
+pub(crate) enum OtherStore<'a> {
     Keyring(&'a StoreOptions),
     File(&'a StoreOptions),
 }
 
-/// The places that the store of these options leaves aside. Where nothing was chosen, or the keyring, there is none: that store
-/// looks at the file itself.
-pub(crate) fn others(options: &StoreOptions) -> Vec<Other<'_>> {
+/// The stores that these options do not choose. There is none if the keyring or nothing was chosen, because that store reads the
+/// file itself.
+pub(crate) fn other_stores(options: &StoreOptions) -> Vec<OtherStore<'_>> {
     match options.kind {
         None | Some(StoreKind::Keyring) => Vec::new(),
-        Some(StoreKind::File) => vec![Other::Keyring(options)],
-        Some(StoreKind::Memory) => vec![Other::Keyring(options), Other::File(options)],
+        Some(StoreKind::File) => vec![OtherStore::Keyring(options)],
+        Some(StoreKind::Memory) => vec![OtherStore::Keyring(options), OtherStore::File(options)],
     }
 }
 
-impl Other<'_> {
-    /// The store; `None` where there is no login in it, as far as can be told without asking anybody.
+impl OtherStore<'_> {
+    /// Opens the store; `None` if it holds no login. The check does not prompt the person.
     pub(crate) async fn open(&self) -> Result<Option<Arc<dyn TokenStore>>, StoreError> {
         match self {
-            // The tests of this crate leave a developer's real keyring alone.
+            // The tests of this crate must not touch a developer's real keyring.
             Self::Keyring(_) if cfg!(test) => Ok(None),
             Self::Keyring(options) => {
                 let (timeout, unlock) = (options.keyring_timeout, options.unlock_timeout);

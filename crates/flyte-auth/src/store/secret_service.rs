@@ -1,8 +1,7 @@
 //! Linux: the Secret Service (GNOME Keyring, KWallet and others), over D-Bus.
 //!
-//! Items are written with exactly the attributes and the label of Python's `keyring`, because the service replaces an item
-//! only where all attributes are the same: two tools with attributes of their own would each keep an item, and each find
-//! the other's stale one.
+//! Items have exactly the attributes and the label of Python's `keyring`, because the service replaces an item only if all
+//! attributes are the same. With different attributes, each tool would keep its own item and find the other's stale one.
 
 use std::{collections::HashMap, path::Path};
 
@@ -13,13 +12,13 @@ use zeroize::Zeroizing;
 
 use super::StoreError;
 
-/// What the keyring is called in `flyte auth status`.
+/// The name of the keyring, for people.
 pub(super) const NAME: &str = "Secret Service";
 
-/// The service names no limit.
+/// The service documents no limit.
 pub(super) const MAX_SECRET_LEN: Option<usize> = None;
 
-/// `application` of the items that Python's `keyring` writes.
+/// The attribute `application` of the items that Python's `keyring` writes.
 const APPLICATION: &str = "Python keyring library";
 
 /// The items of one endpoint.
@@ -29,8 +28,8 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// The service; `None` where there is no session bus, nothing that provides it, or no default collection (a server where
-    /// nobody has ever logged in to a desktop).
+    /// Connects to the service; `None` if there is no session bus, no provider of the service, or no default collection (for
+    /// example on a server without desktop logins).
     pub(super) async fn open(service: &str) -> Result<Option<Self>, StoreError> {
         if !has_session_bus() {
             return Ok(None);
@@ -48,7 +47,7 @@ impl Entries {
                 tracing::debug!(%error, "there is no Secret Service");
                 return Ok(None);
             }
-            // One that is there and fails may hold the login: using the file now would make a second one.
+            // A service that fails may hold the login: using the file now would create a second one.
             Err(error) => return Err(failed(&error)),
         };
         match bus.get_default_collection().await {
@@ -70,7 +69,7 @@ impl Entries {
         Ok(collection)
     }
 
-    /// The items of a user name, the one changed last first.
+    /// The items of a user name, the latest first.
     async fn items<'a>(
         &self,
         collection: &'a Collection<'_>,
@@ -86,19 +85,19 @@ impl Entries {
         Ok(dated.into_iter().map(|(_, item)| item).collect())
     }
 
-    /// Whether it has to be unlocked first.
+    /// Whether the keyring is locked.
     pub(super) async fn is_locked(&self) -> Result<bool, StoreError> {
         let collection = self.bus.get_default_collection().await.map_err(|error| failed(&error))?;
         collection.is_locked().await.map_err(|error| failed(&error))
     }
 
-    /// Whether there is an item of a user name: attributes are no secret, and a locked keyring tells them.
+    /// Whether there is an item of a user name. A locked keyring can be searched too, because attributes are not secret.
     pub(super) async fn has(&self, user: &str) -> Result<bool, StoreError> {
         let collection = self.bus.get_default_collection().await.map_err(|error| failed(&error))?;
         Ok(!self.items(&collection, user).await?.is_empty())
     }
 
-    /// Makes sure that the keyring can be written to; the person may be asked.
+    /// Unlocks the keyring, for which the person may be prompted.
     pub(super) async fn unlock(&self) -> Result<(), StoreError> {
         self.collection().await.map(drop)
     }
@@ -126,7 +125,7 @@ impl Entries {
             .create_item(&label, attributes, secret.expose_secret().as_bytes(), true, "text/plain")
             .await
             .map_err(|error| failed(&error))?;
-        // Items with other attributes, left by other tools, would be found instead of this one.
+        // Remove items that other tools left with other attributes, because a search might return them instead.
         for item in self.items(&collection, user).await? {
             if item.item_path != written.item_path {
                 item.delete().await.map_err(|error| failed(&error))?;
@@ -144,15 +143,15 @@ impl Entries {
     }
 }
 
-/// Whether there is a bus to ask at all: connecting where there is none may start one, or wait.
+/// Whether there is a session bus. Connecting without one could start a bus, or block.
 fn has_session_bus() -> bool {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     set("DBUS_SESSION_BUS_ADDRESS").is_some()
         || set("XDG_RUNTIME_DIR").is_some_and(|directory| Path::new(&directory).join("bus").exists())
 }
 
-/// Whether nothing provides the service: nobody owns its name, and the bus has no way to start it, or could not (in
-/// containers, Debian's gnome-keyring is installed but may not be executed).
+/// Whether no program provides the service: its name has no owner, and the bus cannot start a provider. (In containers, Debian's
+/// gnome-keyring is installed but may not be executed.)
 fn is_absent(error: &Error) -> bool {
     let error = match error {
         Error::Unavailable => return true,
@@ -167,7 +166,7 @@ fn is_absent(error: &Error) -> bool {
 
 fn failed(error: &Error) -> StoreError {
     match error {
-        // The person closed the prompt, or nothing is there to show one.
+        // The person closed the prompt, or the system could not show one.
         Error::Locked | Error::Prompt | Error::PromptDisconnected => StoreError::KeyringLocked { seconds: 0 },
         other => StoreError::Keyring { reason: other.to_string() },
     }

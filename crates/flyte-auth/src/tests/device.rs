@@ -1,15 +1,15 @@
-//! Signing in on another device, over HTTP; what time does to it is in `flows/device/tests.rs`.
+//! Signing in on another device, over HTTP. `flows/device/tests.rs` has the tests of intervals and expiry.
 
 use super::*;
 use crate::{AuthError, flows::device::DeviceCode};
 
-/// A person with a telephone and, perhaps, a browser here.
+/// A person with another device, and perhaps a browser on this machine.
 #[derive(Debug, Default)]
 struct WithTelephone {
     browser: bool,
     codes: Mutex<Vec<DeviceCode>>,
     links: Mutex<Vec<Url>>,
-    told: AtomicUsize,
+    notices: AtomicUsize,
 }
 
 #[async_trait::async_trait]
@@ -27,7 +27,7 @@ impl Interaction for WithTelephone {
         self.links.lock().unwrap().push(url.clone());
     }
     fn device_instead(&self) {
-        self.told.fetch_add(1, Ordering::SeqCst);
+        self.notices.fetch_add(1, Ordering::SeqCst);
     }
     fn device_code(&self, code: &DeviceCode) {
         self.codes.lock().unwrap().push(code.clone());
@@ -51,14 +51,14 @@ async fn scene(
 }
 
 #[tokio::test]
-async fn the_code_is_shown_and_the_login_is_kept_and_renewed() {
+async fn the_code_is_shown_and_the_login_is_stored_and_renewed() {
     let (realm, served, person, session) =
         scene(|options| options.auth_type = AuthType::DeviceFlow, true).await;
     assert_eq!(session.token().await.unwrap().secret(), "a1");
     let codes = person.codes.lock().unwrap().clone();
     assert_eq!((codes.len(), codes[0].user_code.as_str()), (1, "TKBJ-XFFW"));
     assert_eq!(codes[0].url, served.url("activate?user_code=TKBJ-XFFW"));
-    assert_eq!(person.told.load(Ordering::SeqCst), 0);
+    assert_eq!(person.notices.load(Ordering::SeqCst), 0);
     let forms = realm.forms.lock().unwrap().clone();
     assert_eq!(
         (forms[0].0["client_id"].as_str(), forms[0].0["scope"].as_str()),
@@ -67,20 +67,20 @@ async fn the_code_is_shown_and_the_login_is_kept_and_renewed() {
     assert_eq!(forms[0].0["audience"], "the-audience");
     assert_eq!(forms[1].0["client_id"], "flyte");
     session.options().clock.advance(3599);
-    assert_eq!(session.token().await.unwrap().secret(), "a2", "by its refresh token");
+    assert_eq!(session.token().await.unwrap().secret(), "a2", "renewed with the refresh token");
     assert_eq!(person.codes.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn without_a_browser_the_other_device_is_chosen_and_that_is_said() {
+async fn without_a_browser_the_person_is_notified_and_uses_another_device() {
     let (_, _served, person, session) = scene(|_| {}, true).await;
     session.token().await.unwrap();
-    assert_eq!((person.told.load(Ordering::SeqCst), person.codes.lock().unwrap().len()), (1, 1));
+    assert_eq!((person.notices.load(Ordering::SeqCst), person.codes.lock().unwrap().len()), (1, 1));
     assert!(!session.is_of_another_mode_for_test().await, "the next command uses it too");
 }
 
 #[tokio::test]
-async fn one_that_was_chosen_stays_and_so_does_one_without_the_endpoint() {
+async fn the_browser_flow_stays_if_it_was_chosen_or_there_is_no_device_flow() {
     let chosen = |options: &mut SessionOptions| options.auth_type_chosen = true;
     let open = |_: &mut SessionOptions| {};
     for (change, device) in [(&chosen as &dyn Fn(&mut SessionOptions), true), (&open, false)] {
@@ -93,14 +93,14 @@ async fn one_that_was_chosen_stays_and_so_does_one_without_the_endpoint() {
         signing_in.abort();
         assert!(
             person.links.lock().unwrap()[0].path() == "/authorize",
-            "the link that can be opened elsewhere"
+            "the link can be opened on another machine"
         );
         assert!(person.codes.lock().unwrap().is_empty());
     }
 }
 
 #[tokio::test]
-async fn headless_is_for_this_sign_in_only() {
+async fn headless_applies_to_this_sign_in_only() {
     let (_, _served, person, session) = scene(
         |options| {
             options.headless = true;
@@ -115,9 +115,8 @@ async fn headless_is_for_this_sign_in_only() {
 }
 
 #[tokio::test]
-async fn a_server_without_it_is_told_so() {
+async fn a_server_without_device_flow_is_an_error() {
     let (_, _served, _, session) = scene(|options| options.auth_type = AuthType::DeviceFlow, false).await;
     let error = session.token().await.unwrap_err();
     assert!(matches!(&error, AuthError::NoDeviceFlow { .. }) && error.is_authentication(), "{error:?}");
-    assert!(error.hint().unwrap().contains("pkce"));
 }

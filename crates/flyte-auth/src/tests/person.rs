@@ -21,7 +21,7 @@ pub(super) struct Person {
     habit: Habit,
     /// The last page's status and text.
     page: Mutex<Option<(u16, String)>>,
-    /// How often they were asked.
+    /// The number of times that the person was asked.
     pub(super) asked: AtomicUsize,
     pub(super) complaints: Mutex<Vec<String>>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Person {
 pub(super) enum Habit {
     SignsIn,
     LooksAway,
-    /// Pastes nonsense first, then the address that the browser ended on.
+    /// Pastes a wrong address first, then the address of the browser's last page.
     Pastes,
 }
 
@@ -39,7 +39,7 @@ impl Person {
         Self::trusting(&served.ca_file(), habit)
     }
 
-    /// A person whose browser trusts the authority of this file.
+    /// Creates a person whose browser trusts the authority in this file.
     pub(super) fn trusting(ca_file: &std::path::Path, habit: Habit) -> Arc<Self> {
         let ca = reqwest::Certificate::from_pem(&std::fs::read(ca_file).unwrap()).unwrap();
         let mut browser = reqwest::Client::builder().no_proxy().tls_certs_only([ca]);
@@ -55,7 +55,7 @@ impl Person {
         })
     }
 
-    /// The page that the browser ended on, once it is there.
+    /// Waits for the browser's last page.
     pub(super) async fn page(&self) -> (u16, String) {
         for _ in 0..200 {
             if let Some(page) = self.page.lock().unwrap().clone() {
@@ -110,6 +110,10 @@ impl Interaction for AtTheScreen {
     fn authorize_url(&self, _: &Url, _: bool) {}
     fn waiting(&self, _: Option<&crate::Holder>) {}
     fn done(&self) {}
+
+    fn next_step(&self, _: &crate::AuthError) -> Option<String> {
+        Some("Try again.".to_owned())
+    }
 
     fn unusable_paste(&self, error: &crate::AuthError) {
         self.0.complaints.lock().unwrap().push(error.to_string());

@@ -1,6 +1,6 @@
-//! Several processes, processes that die, and a disk that is full.
+//! Several processes, killed processes, and a full disk.
 //!
-//! A test that needs another process runs itself again with [`WORKER`] set; that one then does the worker's part.
+//! A test that needs another process starts itself again with [`WORKER`] set. The new process then does the work of a worker.
 
 use std::process::{Child, Command, Stdio};
 
@@ -14,10 +14,10 @@ use crate::{
 
 /// Set in a worker: its directory, the server's port and the time, separated by spaces.
 const WORKER: &str = "FLYTE_TEST_WORKER";
-/// How a worker tells its token among what the test harness prints.
+/// The prefix of a worker's result in the output of the test harness.
 const MARK: &str = "the worker's token: ";
 
-/// Every session of a worker keeps tokens in the encrypted file.
+/// The options of the encrypted file, which all workers use.
 fn store_options(served: &Served) -> StoreOptions {
     StoreOptions {
         service: served.endpoint().keyring_service(),
@@ -33,13 +33,13 @@ pub(super) fn encrypted_file(served: &Served) -> Arc<dyn TokenStore> {
     store::encrypted_file(&store_options(served))
 }
 
-/// Starts a worker for the test of this name, through a shell prelude.
+/// Starts a worker for the test of this name, after a line of shell.
 fn worker(test: &str, served: &Served, now: i64, prelude: &str) -> Child {
     worker_as("job", test, served, now, prelude)
 }
 
-/// Starts a worker in a role: a `job`, with nobody there; a `person`, whose browser goes on once there is a file `go`; or
-/// somebody who is `away`.
+/// Starts a worker in a role: a `job` without a person, a `person` whose browser continues when the file `go` exists, or a person
+/// who is `away`.
 pub(super) fn worker_as(role: &str, test: &str, served: &Served, now: i64, prelude: &str) -> Child {
     let described = format!("{} {} {now} {role}", served.directory.path().display(), served.port);
     Command::new("sh")
@@ -53,7 +53,7 @@ pub(super) fn worker_as(role: &str, test: &str, served: &Served, now: i64, prelu
         .unwrap()
 }
 
-/// A person in a worker. That they wait for another process, and what they are told, is in files.
+/// A person in a worker. Files record that the worker waits and what the person is shown.
 #[derive(Debug)]
 struct Elsewhere {
     person: Arc<AtTheScreen>,
@@ -88,14 +88,14 @@ impl Interaction for Elsewhere {
     fn done(&self) {}
 }
 
-/// How many workers have left a mark, and with what texts.
+/// The texts of the marks that workers have written.
 pub(super) fn marks(served: &Served, what: &str) -> Vec<String> {
     let entries = std::fs::read_dir(served.directory.path()).unwrap().flatten();
     let marks = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{what}-")));
     marks.map(|entry| std::fs::read_to_string(entry.path()).unwrap()).collect()
 }
 
-/// Waits until so many workers have left a mark.
+/// Waits until this many workers have written a mark.
 pub(super) async fn marked(served: &Served, what: &str, count: usize) {
     for _ in 0..6000 {
         if marks(served, what).len() >= count {
@@ -106,7 +106,7 @@ pub(super) async fn marked(served: &Served, what: &str, count: usize) {
     panic!("fewer than {count} workers are {what}");
 }
 
-/// A worker's part: gets a token by what stands in the files, as a command would.
+/// The work of a worker: gets a token with the files of the directory, like a command.
 async fn work(described: &str) -> Result<String, AuthError> {
     let mut parts = described.split(' ');
     let directory = PathBuf::from(parts.next().unwrap());
@@ -143,7 +143,7 @@ async fn work(described: &str) -> Result<String, AuthError> {
     session.token().await.map(|token| token.secret().to_owned())
 }
 
-/// [`work`] in a worker of a test whose workers may fail; whether this is one.
+/// Does the work if this process is a worker, whose work may fail. Returns whether it is a worker.
 pub(super) async fn is_worker() -> bool {
     let Ok(described) = std::env::var(WORKER) else { return false };
     match work(&described).await {
@@ -153,13 +153,13 @@ pub(super) async fn is_worker() -> bool {
     true
 }
 
-/// What a worker got, once it has ended, beside the runtime.
-pub(super) async fn told_by(child: Child) -> String {
-    tokio::task::spawn_blocking(|| told(child)).await.unwrap()
+/// Waits for the result of a worker without blocking the runtime.
+pub(super) async fn result_of(child: Child) -> String {
+    tokio::task::spawn_blocking(|| wait_for_result(child)).await.unwrap()
 }
 
-/// What a worker got, once it has ended.
-fn told(child: Child) -> String {
+/// Waits for the result of a worker.
+fn wait_for_result(child: Child) -> String {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.lines()
@@ -178,7 +178,7 @@ async fn processes_that_share_an_expired_token_make_one_refresh() {
     encrypted_file(&served).save(&login("a0", "r0")).await.unwrap();
     let test = "processes::processes_that_share_an_expired_token_make_one_refresh";
     let workers: Vec<_> = (0..20).map(|_| worker(test, &served, NOW + 4000, "")).collect();
-    let tokens = tokio::task::spawn_blocking(|| workers.into_iter().map(told).collect::<Vec<_>>());
+    let tokens = tokio::task::spawn_blocking(|| workers.into_iter().map(wait_for_result).collect::<Vec<_>>());
     assert_eq!(tokens.await.unwrap(), vec!["a1"; 20]);
     assert_eq!(realm.count("token"), 1);
 }
@@ -199,10 +199,10 @@ async fn a_process_killed_at_any_moment_of_a_refresh_loses_no_session() {
         now += 4000;
         worker(test, &served, now, "")
     };
-    // How long a whole refresh takes, from the start of the process on.
+    // The time of a complete refresh, including the start of the process.
     let started = std::time::Instant::now();
     let child = next_worker();
-    tokio::task::spawn_blocking(|| told(child)).await.unwrap();
+    result_of(child).await;
     let whole = started.elapsed();
     let (mut unfinished, mut finished) = (0, 0);
     let rounds = 60;
@@ -212,54 +212,53 @@ async fn a_process_killed_at_any_moment_of_a_refresh_loses_no_session() {
         tokio::time::sleep(whole.mul_f64(1.1 * f64::from(round) / f64::from(rounds))).await;
         child.kill().unwrap();
         child.wait().unwrap();
-        let kept = file.load().await.unwrap().expect("the login is still there and can be read");
+        let kept = file.load().await.unwrap().expect("the login still exists and can be read");
         let kept = kept.refresh_token.unwrap().expose_secret().to_owned();
-        let in_force = format!("r{}", realm.generation.load(Ordering::SeqCst));
-        assert!(kept == in_force || kept == *realm.parent.lock().unwrap(), "round {round}: {kept} is burnt");
-        if realm.count("token") > before && kept != in_force {
+        let active = format!("r{}", realm.generation.load(Ordering::SeqCst));
+        assert!(
+            kept == active || kept == *realm.parent.lock().unwrap(),
+            "round {round}: {kept} is not active"
+        );
+        if realm.count("token") > before && kept != active {
             unfinished += 1;
         }
-        if realm.count("token") > before && kept == in_force {
+        if realm.count("token") > before && kept == active {
             finished += 1;
         }
     }
-    println!("{finished} kept the answer, {unfinished} lost it, of {rounds}");
-    // The sweep really went across the refresh: some were killed before it was sent, some after it was kept.
+    println!("{finished} stored the answer, {unfinished} lost it, of {rounds}");
+    // The rounds cover the whole refresh: some processes were killed before it was sent, and some after its answer was stored.
     assert!(
         finished > 0 && finished + unfinished < rounds,
         "{finished} finished, {unfinished} lost the answer"
     );
     let child = next_worker();
-    let token = tokio::task::spawn_blocking(|| told(child)).await.unwrap();
+    let token = result_of(child).await;
     assert_eq!(token, format!("a{}", realm.generation.load(Ordering::SeqCst)));
-    // What the dead have left behind is swept up in time and is no login.
+    // The killed processes left only temporary files behind, which are removed later.
     let left = std::fs::read_dir(served.directory.path().join("data")).unwrap().count();
     assert!(left <= usize::try_from(rounds).unwrap() + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_spends_no_refresh_token_and_keeps_the_login() {
+async fn a_full_disk_uses_no_refresh_token_and_keeps_the_login() {
     if let Ok(described) = std::env::var(WORKER) {
         let error = work(&described).await.unwrap_err();
         assert!(matches!(&error, AuthError::Store(StoreError::DiskFull { .. })), "{error:?}");
-        println!("\n{MARK}{error} {}", error.hint().unwrap());
+        println!("\n{MARK}{error}");
         return;
     }
     let realm = Arc::new(Realm::default());
     let served = realm.serve().await;
     let file = encrypted_file(&served);
     file.save(&login("a0", "r0")).await.unwrap();
-    // No file may grow: every write fails as on a full disk (instead of by a signal, which is ignored).
+    // No file may grow, so every write fails as on a full disk. The signal for that is ignored.
     let full = "trap '' XFSZ; ulimit -f 0;";
-    let child = worker(
-        "processes::a_full_disk_spends_no_refresh_token_and_keeps_the_login",
-        &served,
-        NOW + 4000,
-        full,
-    );
-    let message = tokio::task::spawn_blocking(|| told(child)).await.unwrap();
-    assert!(message.contains("disk is full") && message.contains("df -h"), "{message}");
-    assert_eq!(realm.count("token"), 0, "the refresh token is not spent");
+    let child =
+        worker("processes::a_full_disk_uses_no_refresh_token_and_keeps_the_login", &served, NOW + 4000, full);
+    let message = result_of(child).await;
+    assert!(message.contains("disk is full"), "{message}");
+    assert_eq!(realm.count("token"), 0, "the refresh token is not used");
     let kept = file.load().await.unwrap().unwrap();
     assert_eq!(kept.refresh_token.unwrap().expose_secret(), "r0");
 }

@@ -1,4 +1,4 @@
-//! Signing in by PKCE, from the authorization request to the last page.
+//! Signing in with PKCE, from the authorization request to the last page.
 
 use super::*;
 use crate::{AuthError, flows::pkce};
@@ -16,7 +16,7 @@ async fn scene(
 }
 
 #[tokio::test]
-async fn the_browser_signs_in_and_is_told_so() {
+async fn the_browser_signs_in_and_gets_its_page() {
     let (realm, _served, person, session) = scene(Habit::SignsIn, |_| {}).await;
     realm.generation.store(77_777_776, Ordering::SeqCst);
     assert_eq!(session.token().await.unwrap().secret(), "a77777777");
@@ -37,7 +37,7 @@ async fn the_browser_signs_in_and_is_told_so() {
     for once in ["state", "nonce", "code_challenge"] {
         assert_ne!(first[once], second[once], "{once}");
     }
-    // What was written down of it shows no secret.
+    // Debug output holds no secret.
     let shown = format!("{session:?} {:?}", session.token().await.unwrap());
     assert!(!shown.contains("7777777"), "{shown}");
 }
@@ -49,13 +49,14 @@ async fn a_refusal_in_the_browser_ends_the_wait_on_both_sides() {
     assert!(
         matches!(&error, AuthError::AccessDenied { description: Some(text) } if text == "not on a Sunday")
     );
-    assert!(error.is_authentication() && error.hint().unwrap().contains("flyte auth login"));
+    assert!(error.is_authentication());
     let (status, page) = person.page().await;
     assert!(status == 400 && page.contains("denied") && page.contains("not on a Sunday"), "{page}");
+    assert!(page.contains("Try again."), "the next step of the interaction: {page}");
 }
 
 #[tokio::test]
-async fn the_page_tells_when_the_tokens_did_not_come() {
+async fn the_page_says_that_the_token_request_failed() {
     let (_, _served, person, session) =
         scene(Habit::SignsIn, |rules| rules.fault = Some((500, "<html>oops"))).await;
     assert!(matches!(session.token().await, Err(AuthError::BadAnswer { .. })));
@@ -67,7 +68,7 @@ async fn the_page_tells_when_the_tokens_did_not_come() {
 }
 
 #[tokio::test]
-async fn an_answer_of_another_issuer_is_refused() {
+async fn an_answer_of_another_issuer_is_rejected() {
     for (says, issuer, passes) in [
         (true, None, false),
         (true, Some("https://evil.example"), false),
@@ -83,7 +84,7 @@ async fn an_answer_of_another_issuer_is_refused() {
         assert_eq!(outcome.is_ok(), passes, "{says} {issuer:?}: {outcome:?}");
         if !passes {
             assert!(matches!(outcome, Err(AuthError::IssuerMismatch { .. })));
-            assert_eq!(realm.count("token"), 0, "the code goes nowhere");
+            assert_eq!(realm.count("token"), 0, "the code is not sent");
         }
     }
     let (realm, served, _, session) = scene(Habit::SignsIn, |rules| rules.says_issuer = true).await;
@@ -92,7 +93,7 @@ async fn an_answer_of_another_issuer_is_refused() {
 }
 
 #[tokio::test]
-async fn an_id_token_of_another_sign_in_is_refused() {
+async fn an_id_token_of_another_sign_in_is_rejected() {
     let (_, _served, person, session) = scene(Habit::SignsIn, |rules| rules.nonce = Some("replayed")).await;
     let error = session.token().await.unwrap_err();
     assert!(error.to_string().contains("nonce"), "{error}");
@@ -101,7 +102,7 @@ async fn an_id_token_of_another_sign_in_is_refused() {
 }
 
 #[tokio::test]
-async fn another_free_port_serves_where_the_server_takes_any() {
+async fn another_free_port_is_used_if_the_server_accepts_any() {
     let usual = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = usual.local_addr().unwrap().port();
     let (realm, _served, _, session) = scene(Habit::SignsIn, |rules| {
@@ -111,16 +112,16 @@ async fn another_free_port_serves_where_the_server_takes_any() {
     .await;
     assert_eq!(session.token().await.unwrap().secret(), "a1");
     assert!(!realm.request.lock().unwrap()["redirect_uri"].contains(&format!(":{port}/")));
-    // And where it does not, that is said at once.
+    // If the server does not, the sign-in fails at once.
     let (_, _served, person, session) =
         scene(Habit::SignsIn, |rules| rules.redirect_uri = format!("http://localhost:{port}/callback")).await;
     let error = session.token().await.unwrap_err();
     assert!(matches!(&error, AuthError::CallbackPort { port: taken, .. } if *taken == port), "{error:?}");
-    assert_eq!(person.asked.load(Ordering::SeqCst), 0, "no browser was opened for nothing");
+    assert_eq!(person.asked.load(Ordering::SeqCst), 0, "no browser was opened");
 }
 
 #[tokio::test]
-async fn the_callback_can_be_pasted_and_nonsense_is_told_from_it() {
+async fn the_callback_can_be_pasted_and_other_addresses_are_rejected() {
     let (_, _served, person, session) = scene(Habit::Pastes, |_| {}).await;
     assert_eq!(session.token().await.unwrap().secret(), "a1");
     let complaints = person.complaints.lock().unwrap();
@@ -128,7 +129,7 @@ async fn the_callback_can_be_pasted_and_nonsense_is_told_from_it() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_browser_ends_in_time() {
+async fn waiting_for_the_person_ends_in_time() {
     let (_, _served, person, session) = scene(Habit::LooksAway, |_| {}).await;
     let provider = session.provider().await.unwrap();
     let interaction = AtTheScreen::new(&person);
@@ -140,7 +141,7 @@ async fn nobody_at_the_browser_ends_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_person_is_asked_once_however_many_wait() {
+async fn the_person_is_asked_once_for_many_tasks() {
     let (_, _served, person, session) = scene(Habit::SignsIn, |rules| rules.denies = true).await;
     let tasks: Vec<_> = (0..20)
         .map(|_| {
@@ -153,13 +154,13 @@ async fn one_person_is_asked_once_however_many_wait() {
         assert!(matches!(error, AuthError::AccessDenied { .. }), "{error:?}");
     }
     assert_eq!(person.asked.load(Ordering::SeqCst), 1);
-    // Asked again later, they are asked again.
+    // A later call asks the person again.
     assert!(session.token().await.is_err());
     assert_eq!(person.asked.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_frees_the_port_and_the_lock() {
+async fn an_aborted_call_frees_the_port_and_the_lock() {
     let (realm, _served, person, session) = scene(Habit::LooksAway, |_| {}).await;
     let caller = tokio::spawn({
         let session = Arc::clone(&session);
@@ -169,13 +170,13 @@ async fn a_caller_that_goes_away_frees_the_port_and_the_lock() {
         tokio::task::yield_now().await;
     }
     caller.abort();
-    // The next one is asked anew, on the same port.
+    // The next call asks the person again, on the same port.
     let next = tokio::spawn(async move { session.login().await });
     while person.asked.load(Ordering::SeqCst) == 1 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let port = Url::parse(&realm.seen().redirect_uri).unwrap().port().unwrap();
-    assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err(), "it listens there again");
+    assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err(), "the port is in use again");
     next.abort();
 }
 
@@ -185,7 +186,7 @@ async fn signing_out_revokes_at_the_server() {
     session.token().await.unwrap();
     let outcome = session.logout().await.unwrap();
     assert!(outcome.was_signed_in && outcome.revoked);
-    assert_eq!(realm.count("revoke r1"), 1, "the refresh token, which takes its access tokens along");
+    assert_eq!(realm.count("revoke r1"), 1, "revoking the refresh token revokes its access tokens");
     assert!(!session.status().await.unwrap().signed_in);
     assert!(!session.logout().await.unwrap().was_signed_in);
 }

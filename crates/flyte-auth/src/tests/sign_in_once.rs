@@ -1,9 +1,9 @@
-//! Several processes that need a person: one of them asks, and no refresh waits for it.
+//! Several processes that need a person: one of them asks, and refreshes do not wait for it.
 
 use async_trait::async_trait;
 
 use super::{
-    processes::{encrypted_file, is_worker, marked, marks, told_by, worker_as},
+    processes::{encrypted_file, is_worker, marked, marks, result_of, worker_as},
     *,
 };
 use crate::{
@@ -11,15 +11,15 @@ use crate::{
     store::{Backend, MemoryReason, StoreError, TokenStore},
 };
 
-/// A store into which another process writes a login after the first look.
+/// A store into which another process writes a login after the first read.
 #[derive(Debug, Default)]
 struct WrittenMeanwhile(AtomicUsize);
 
 #[async_trait]
 impl TokenStore for WrittenMeanwhile {
     async fn load(&self) -> Result<Option<Login>, StoreError> {
-        let looks = self.0.fetch_add(1, Ordering::SeqCst);
-        Ok((looks > 0).then(|| login("theirs", "r0")))
+        let reads = self.0.fetch_add(1, Ordering::SeqCst);
+        Ok((reads > 0).then(|| login("theirs", "r0")))
     }
     async fn save(&self, _: &Login) -> Result<(), StoreError> {
         Ok(())
@@ -33,7 +33,7 @@ impl TokenStore for WrittenMeanwhile {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_where_another_process_has_signed_in_meanwhile() {
+async fn the_person_is_not_asked_if_another_process_has_signed_in_meanwhile() {
     let realm = Arc::new(Realm::default());
     let served = realm.serve().await;
     let person = Person::new(&served, Habit::SignsIn);
@@ -41,7 +41,7 @@ async fn nobody_is_asked_where_another_process_has_signed_in_meanwhile() {
     session.use_store_for_test(Arc::new(WrittenMeanwhile::default()));
     assert_eq!(session.token().await.unwrap().secret(), "theirs");
     assert_eq!(person.asked.load(Ordering::SeqCst), 0);
-    // Who asks for a sign-in gets one, whatever login there is.
+    // An explicit sign-in takes place even if there is a login.
     session.login().await.unwrap();
     assert_eq!(person.asked.load(Ordering::SeqCst), 1);
 }
@@ -71,7 +71,7 @@ async fn five_processes_ask_one_person_once_and_share_the_answer() {
         go(&served);
         let asking = workers.iter().map(|worker| format!("process {} (", worker.id())).collect::<Vec<_>>();
         for worker in workers {
-            assert_eq!(told_by(worker).await, answer);
+            assert_eq!(result_of(worker).await, answer);
         }
         assert_eq!((marks(&served, "asked").len(), realm.count("authorize")), (1, 1));
         for named in marks(&served, "waiting") {
@@ -92,47 +92,50 @@ async fn a_sign_in_that_dies_leaves_nothing_behind() {
     marked(&served, "asked", 1).await;
     let second = worker_as("person", TEST, &served, NOW, "");
     marked(&served, "waiting", 1).await;
-    // A job is not told to wait: nobody is there who could sign in.
+    // A job does not wait, because no person can sign in there.
     let job = served.session_on_disk(Arc::new(Unattended));
     assert!(matches!(job.token().await, Err(AuthError::LoginRequired { .. })));
     first.kill().unwrap();
     first.wait().unwrap();
     go(&served);
-    assert_eq!(told_by(second).await, "a1");
+    assert_eq!(result_of(second).await, "a1");
     assert_eq!(realm.count("authorize"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(target_os = "linux")]
-async fn a_suspended_sign_in_holds_nobody_up() {
-    const TEST: &str = "sign_in_once::a_suspended_sign_in_holds_nobody_up";
+async fn a_suspended_sign_in_blocks_no_other() {
+    const TEST: &str = "sign_in_once::a_suspended_sign_in_blocks_no_other";
     if is_worker().await {
         return;
     }
     let realm = Arc::new(Realm::default());
-    // The suspended process keeps the callback's port (RFC 8252 section 7.3: any other does).
+    // The suspended process keeps the callback's port, so others need another port (RFC 8252 section 7.3).
     realm.rules(|rules| rules.any_port = true);
     let served = realm.serve().await;
     let mut suspended = worker_as("away", TEST, &served, NOW, "");
     marked(&served, "asked", 1).await;
     signal(&suspended, "-STOP");
-    // Another tool signs in meanwhile: whoever has a refresh token renews by it.
+    // Another tool signs in meanwhile, and its refresh token can be used.
     encrypted_file(&served).save(&login("a0", "r0")).await.unwrap();
-    let renewed = told_by(worker_as("job", TEST, &served, NOW + 4000, "")).await;
+    let renewed = result_of(worker_as("job", TEST, &served, NOW + 4000, "")).await;
     assert_eq!(renewed, "a1");
     assert!(served.session_on_disk(Arc::new(Unattended)).logout().await.unwrap().was_signed_in);
-    // And who has none signs in here instead, and is told why.
+    // Without a login, the person signs in here instead and is notified of the reason.
     go(&served);
-    assert_eq!(told_by(worker_as("person", TEST, &served, NOW, "")).await, "a2");
-    let told = marks(&served, "notice");
-    assert!(told.len() == 1 && told[0].contains(&format!("process {} (", suspended.id())), "{told:?}");
-    assert!(told[0].contains("is suspended"), "{told:?}");
+    assert_eq!(result_of(worker_as("person", TEST, &served, NOW, "")).await, "a2");
+    let notices = marks(&served, "notice");
+    assert!(
+        notices.len() == 1 && notices[0].contains(&format!("process {} (", suspended.id())),
+        "{notices:?}"
+    );
+    assert!(notices[0].contains("is suspended"), "{notices:?}");
     suspended.kill().unwrap();
     suspended.wait().unwrap();
 }
 
 #[tokio::test]
-async fn signing_out_and_renewing_wait_for_no_person_of_the_same_process() {
+async fn signing_out_and_renewing_do_not_wait_for_a_sign_in_of_the_same_process() {
     let realm = Arc::new(Realm::default());
     let served = realm.serve().await;
     let person = Person::new(&served, Habit::LooksAway);

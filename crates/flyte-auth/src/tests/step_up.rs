@@ -17,7 +17,7 @@ async fn at_a_terminal() -> (Arc<Realm>, Served, Arc<Person>, Arc<Session>) {
 }
 
 #[tokio::test]
-async fn the_person_signs_in_and_the_call_is_repeated_whole() {
+async fn the_person_signs_in_and_the_call_is_repeated() {
     let (realm, served, person, session) = at_a_terminal().await;
     let answer = send(&session, served.url("x.Y/StepUp"), b"body").await;
     assert_eq!(answer.unwrap(), (200, Bytes::from_static(b"body")));
@@ -28,14 +28,14 @@ async fn the_person_signs_in_and_the_call_is_repeated_whole() {
     assert_eq!(tokens, ["Bearer a0", "Bearer a1"]);
     assert_eq!(calls[0].1, calls[1].1, "one call, one request id");
     assert_eq!(realm.count("token"), 1, "no refresh: it would not help");
-    assert_eq!(session.token().await.unwrap().secret(), "a1", "it is the login now");
-    // A call that asks for nothing of the kind goes on as it was.
+    assert_eq!(session.token().await.unwrap().secret(), "a1", "it is the current login");
+    // Other calls need no new sign-in.
     assert_eq!(send(&session, served.url("x.Y/GetZ"), b"").await.unwrap().0, 200);
     assert_eq!(person.asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn a_sign_in_that_is_not_enough_is_not_repeated_for_ever() {
+async fn an_insufficient_sign_in_is_not_repeated() {
     let (realm, served, person, session) = at_a_terminal().await;
     let error = send(&session, served.url("x.Y/StepUpForEver"), b"").await.unwrap_err();
     assert!(matches!(&error, AuthError::StepUpRequired { tried: true, .. }), "{error}");
@@ -45,7 +45,7 @@ async fn a_sign_in_that_is_not_enough_is_not_repeated_for_ever() {
 }
 
 #[tokio::test]
-async fn tasks_that_are_asked_together_ask_the_person_once() {
+async fn concurrent_tasks_ask_the_person_once() {
     let (realm, served, person, session) = at_a_terminal().await;
     let calls = (0..5).map(|_| send(&session, served.url("x.Y/StepUp"), b""));
     let answers = futures_util::future::join_all(calls).await;
@@ -54,19 +54,23 @@ async fn tasks_that_are_asked_together_ask_the_person_once() {
 }
 
 #[tokio::test]
-async fn where_nobody_is_the_login_stays_and_the_way_is_told() {
+async fn without_a_person_the_login_stays_and_the_error_names_the_requirement() {
     let realm = Arc::new(Realm::default());
     let served = realm.serve().await;
     let session = served.session(Arc::new(Unattended));
     session.keep_for_test(&login("a0", "r0")).await;
     let error = send(&session, served.url("x.Y/StepUp"), b"").await.unwrap_err();
-    assert!(matches!(&error, AuthError::StepUpRequired { tried: false, .. }), "{error}");
+    let fifteen_minutes = Some(Duration::from_secs(900));
+    assert!(
+        matches!(&error, AuthError::StepUpRequired { tried: false, max_age, .. } if *max_age == fifteen_minutes),
+        "{error}"
+    );
     assert!(error.is_authentication());
     assert!(error.to_string().contains("a sign-in of the last 15 minutes"), "{error}");
-    assert!(error.hint().unwrap().contains("flyte auth login --max-age 15m"), "{error:?}");
-    assert_eq!((realm.count("StepUp"), realm.count("token")), (1, 0), "neither repeated nor refreshed");
+
+    assert_eq!((realm.count("StepUp"), realm.count("token")), (1, 0), "not repeated and not refreshed");
     assert_eq!(session.cached().await.unwrap().secret(), "a0");
-    // What it says to do works.
+    // A sign-in that meets the requirement works.
     let person = Person::new(&served, Habit::SignsIn);
     let terminal = served.session(AtTheScreen::new(&person));
     terminal.login_with(StepUp::within(Duration::from_secs(900))).await.unwrap();
@@ -81,7 +85,7 @@ async fn a_machine_cannot_sign_in() {
     let served = realm.serve().await;
     let key = ApiKey {
         endpoint: served.endpoint(),
-        client_id: "ci".to_owned(),
+        client_id: ClientId::parse("ci").unwrap(),
         client_secret: SecretString::from("s3 cr:et"),
         org: None,
     };
@@ -89,10 +93,10 @@ async fn a_machine_cannot_sign_in() {
     let session = Session::new(served.options(AtTheScreen::new(&person)).with_api_key(key));
     let error = send(&session, served.url("x.Y/StepUp"), b"").await.unwrap_err();
     assert!(matches!(&error, AuthError::StepUpRequired { .. }), "{error}");
-    assert_eq!(person.asked.load(Ordering::SeqCst), 0, "a person's sign-in is not the machine's");
+    assert_eq!(person.asked.load(Ordering::SeqCst), 0, "a person cannot sign in for a machine");
 }
 
-/// A person with a telephone.
+/// A person with another device.
 #[derive(Debug)]
 struct WithTelephone;
 
@@ -108,7 +112,7 @@ impl Interaction for WithTelephone {
 }
 
 #[tokio::test]
-async fn another_device_is_told_how_recent_it_has_to_be() {
+async fn the_device_flow_sends_the_required_age() {
     let realm = Arc::new(Realm::default());
     realm.rules(|rules| rules.device = true);
     let served = realm.serve().await;

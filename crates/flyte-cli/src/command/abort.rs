@@ -44,12 +44,12 @@ struct Reason {
     reason: String,
 }
 
-pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
-    let place = context.place()?;
+pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+    let project_domain = context.project_domain()?;
     match command {
         Command::Run(RunArguments { name, reason }) => {
-            let runs = context.place_client()?.runs();
-            let id = RunId::new(place, &name);
+            let runs = context.project_domain_client()?.runs();
+            let id = RunId::new(project_domain, &name);
             let over = context.run("Stopping the run", async {
                 // Check the phase first, because some servers report success for an abort that comes too late.
                 let stop = async {
@@ -70,8 +70,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
             });
         }
         Command::Action(ActionArguments { run, action, reason }) => {
-            let actions = context.place_client()?.actions();
-            let id = RunId::new(place, &run).action(&action);
+            let actions = context.project_domain_client()?.actions();
+            let id = RunId::new(project_domain, &run).action(&action);
             let over = context.run("Stopping the action", async {
                 let stop = async {
                     let phase = actions.get(&id).await?.action.phase;

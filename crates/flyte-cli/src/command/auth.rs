@@ -8,9 +8,9 @@ use clap::Subcommand;
 use flyte_auth::StepUp;
 use flyte_config::{ConfigError, Document, Setting, StoreKind, key};
 
-use crate::cli::Global;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::global::Global;
 use crate::output::{self, Format};
 use crate::person::{self, Event, Events};
 use crate::time::Period;
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     },
 }
 
-pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
+pub(crate) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     match command {
         Command::Login { select_account, max_age, token_store } => {
             let format = global.format;
@@ -108,7 +108,7 @@ fn login(
 ) -> Result<SignedIn, Failure> {
     context.config.admin.token_store = token_store.or(context.config.admin.token_store);
     let session = context.login_session(selects_account)?;
-    if selects_account && !session.options().auth_type.is_a_persons() {
+    if selects_account && !session.options().auth_type.is_for_people() {
         return Err(Failure::new("cannot select an account")
             .why(format!("the command uses a machine's credentials: {}", context.credentials()))
             .next("Remove --select-account, or add --auth-type pkce")
@@ -189,7 +189,7 @@ fn logout(context: &Context) -> Result<Exit, Failure> {
     let session = context.encrypted_session(false)?;
     let endpoint = context.endpoint()?;
     let auth_type = session.options().auth_type;
-    if !auth_type.is_a_persons() {
+    if !auth_type.is_for_people() {
         output::write(&format!(
             "You have no login at {endpoint}: it is used with a machine's credentials ({auth_type}).\n"
         ))?;

@@ -1,9 +1,8 @@
 //! `flyte completion`
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -19,9 +18,9 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &Arguments, mut definition: clap::Command) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "flyte", &mut script);
+    clap_complete::generate(arguments.shell, &mut definition, "flyte", &mut script);
     output::write(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Success)
 }

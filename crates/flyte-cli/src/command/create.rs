@@ -10,9 +10,9 @@ pub(crate) mod trust;
 
 use clap::Subcommand;
 
-use crate::cli::Global;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::global::Global;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -30,7 +30,7 @@ pub(crate) enum Command {
     Trust(trust::Arguments),
 }
 
-pub(super) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
+pub(crate) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
     match command {
         Command::ApiKey(arguments) => api_key::run(arguments, &Context::load(global)?),
         // Does not read the effective configuration, because this command may have to repair it.

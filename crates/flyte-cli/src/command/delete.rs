@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     yes: bool,
 }
 
-pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::ApiKey(arguments) => api_key::run(&arguments, context),
         Command::App(arguments) => app::run(&arguments, context),

@@ -80,7 +80,7 @@ struct Deployed {
     outcome: &'static str,
 }
 
-pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     arguments.code.check()?;
     let sender = if arguments.dry_run { None } else { Some(Sender::new(context)?) };
     let mut program = arguments.code.import(&arguments.file, context)?;
@@ -148,7 +148,11 @@ fn deploy_task(
     for trigger in task.triggers {
         triggers.push(Trigger::decode(&bridge::decoded(&trigger)?).map_err(unreadable)?);
     }
-    let id = TaskId { place: sender.place.clone(), name: name.clone(), version: version.to_owned() };
+    let id = TaskId {
+        project_domain: sender.project_domain.clone(),
+        name: name.clone(),
+        version: version.to_owned(),
+    };
     let tasks = sender.client.tasks();
     let outcome = context.run(&format!("Deploying {name}"), async {
         match tasks.deploy(&id, spec, triggers).await {
@@ -166,7 +170,7 @@ fn deploy_app(app: App, version: &str, sender: &Sender<'_>, context: &Context) -
     let spec = AppSpec::decode(&bridge::decoded(&app.spec)?).map_err(unreadable)?;
     let apps = sender.client.apps();
     context.run(&format!("Deploying {name}"), async {
-        let deployed = apps.deploy(&AppId::new(sender.place.clone(), &name), spec).await;
+        let deployed = apps.deploy(&AppId::new(sender.project_domain.clone(), &name), spec).await;
         deployed.map_err(|error| Failure::resource(format!("cannot deploy app {name}"), &error, "project"))
     })?;
     Ok(Deployed { kind: "app", name, version: version.to_owned(), outcome: "deployed" })

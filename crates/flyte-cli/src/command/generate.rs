@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, Subcommand};
+use clap::Subcommand;
 
-use crate::cli::Cli;
 use crate::failure::{Exit, Failure};
 use crate::{output, reference};
 
@@ -21,18 +20,18 @@ pub(crate) enum Command {
     ConfigReference,
 }
 
-pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
+pub(crate) fn run(command: &Command, definition: clap::Command) -> Result<Exit, Failure> {
     match command {
         Command::Man { directory } => {
             std::fs::create_dir_all(directory)
-                .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
+                .and_then(|()| clap_mangen::generate_to(definition, directory))
                 .map_err(|error| {
                     Failure::new(format!("cannot write manual pages to {}", directory.display()))
                         .why(error)
                         .next("Give a writable directory.")
                 })?;
         }
-        Command::CliReference => output::write(&reference::command_line())?,
+        Command::CliReference => output::write(&reference::command_line(definition))?,
         Command::ConfigReference => output::write(&reference::configuration())?,
     }
     Ok(Exit::Success)

@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Trust(trust::Arguments),
 }
 
-pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Action(arguments) => action::run(arguments, context),
         Command::ApiKey(arguments) => api_key::run(arguments, context),

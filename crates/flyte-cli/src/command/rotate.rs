@@ -14,7 +14,7 @@ pub(crate) enum Command {
     ApiKey(api_key::Arguments),
 }
 
-pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::ApiKey(arguments) => api_key::run(arguments, context),
     }

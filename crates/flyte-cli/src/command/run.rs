@@ -92,7 +92,7 @@ pub(crate) struct Arguments {
     overwrite_cache: bool,
 }
 
-pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
     if arguments.file == Path::new(DEPLOYED) {
         return deployed(&arguments, context);
     }
@@ -171,8 +171,8 @@ pub(crate) fn specification(
     json!({
         "version": code.version,
         "bundle": code.bundle,
-        "project": sender.place.project,
-        "domain": sender.place.domain,
+        "project": sender.project_domain.project,
+        "domain": sender.project_domain.domain,
         "org": context.config.task.org.clone().unwrap_or_default(),
         "image": image,
     })
@@ -324,7 +324,7 @@ fn start(
     inputs: Inputs,
 ) -> Result<Exit, Failure> {
     let new = NewRun {
-        place: sender.place.clone(),
+        project_domain: sender.project_domain.clone(),
         name: arguments.name.clone(),
         program,
         inputs,
@@ -343,7 +343,7 @@ fn start(
         runs.create(new).await.map_err(|error| Failure::resource("cannot start the run", &error, "run"))
     })?;
     if arguments.follow {
-        output::tell(&format!("Started run {} in {}.", run.name, run.place));
+        output::tell(&format!("Started run {} in {}.", run.name, run.project_domain));
         return watch::watch(context, &sender.client, &run.id());
     }
     output::print(context.global.format, &run, started)?;
@@ -359,7 +359,7 @@ fn start(
 fn started(run: &Run) -> String {
     output::details([
         ("Run", run.name.clone()),
-        ("Place", run.place.to_string()),
+        ("Place", run.project_domain.to_string()),
         ("Task", run.task.clone()),
         ("Version", run.version.clone()),
         ("Phase", run.phase.to_string()),
@@ -384,12 +384,14 @@ fn deployed(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let task = task.to_string_lossy().into_owned();
     let sender = Sender::new(context)?;
     let tasks = sender.client.tasks();
-    let place = sender.place.clone();
+    let project_domain = sender.project_domain.clone();
     let details = context.run("Fetching the task", async {
         let failed = |error| Failure::resource(format!("cannot run task {task}"), &error, "task");
         let id = match task.split_once(':') {
-            Some((name, version)) => TaskId { place, name: name.to_owned(), version: version.to_owned() },
-            None => tasks.latest(&place, &task).await.map_err(failed)?,
+            Some((name, version)) => {
+                TaskId { project_domain, name: name.to_owned(), version: version.to_owned() }
+            }
+            None => tasks.latest(&project_domain, &task).await.map_err(failed)?,
         };
         tasks.get(&id).await.map_err(failed)
     })?;

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn run(context: &Context) -> Result<Exit, Failure> {
     let client = context.client()?;
     let user = context.run("Asking who you are", async {
         client

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn an_action_is_told_with_its_attempts_and_how_it_ended() {
+fn details_contain_the_attempts_and_the_error() {
     let message: wire::ActionDetails = serde_json::from_value(json!({
         "id": {"run": {"project": "p", "domain": "d", "name": "r1"}, "name": "a7"},
         "metadata": {"parent": "a0", "group": "g", "task": {"id": {"name": "env.t", "version": "v1"}, "shortName": "t"},
@@ -20,7 +20,7 @@ fn an_action_is_told_with_its_attempts_and_how_it_ended() {
     let expected = Action {
         name: "a7".into(),
         run: "r1".into(),
-        place: Place::new("p", "d"),
+        project_domain: ProjectDomain::new("p", "d"),
         parent: "a0".into(),
         group: "g".into(),
         task: "env.t".into(),
@@ -46,7 +46,7 @@ fn an_action_is_told_with_its_attempts_and_how_it_ended() {
 }
 
 #[test]
-fn an_abort_says_who_and_why() {
+fn an_abort_has_a_reason_and_a_person() {
     let message: wire::ActionDetails = serde_json::from_value(json!({
         "abortInfo": {"reason": "enough", "abortedBy": {"user": {"spec": {"firstName": "Ada", "lastName": "L"}}}},
         "metadata": {"trace": {"name": "step"}}

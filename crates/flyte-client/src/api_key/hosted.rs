@@ -1,4 +1,5 @@
-//! API keys of hosted control planes, whose service knows OAuth 2 applications: no expiry, no limits, no rotation.
+//! API keys of hosted control planes. Their service manages OAuth 2 applications, so the API keys have no expiry, no limits and
+//! no rotation.
 
 use connectrpc::ConnectError;
 use flyte_config::Endpoint;
@@ -8,11 +9,11 @@ use secrecy::SecretString;
 
 use super::{ApiKey, IssuedApiKey, Lifetime, NewApiKey, without};
 use crate::access::Access;
-use crate::client::Transport;
 use crate::error::ClientError;
 use crate::pager::Page;
+use crate::transport::Transport;
 
-/// Registered as the published plugin registers it; nothing is ever sent there.
+/// The redirect URI that the published plugin registers. It is never used.
 const REDIRECT_URI: &str = "http://localhost:8080/authorization-code/callback";
 
 /// Calls of `cloudidl.identity.AppsService`.
@@ -26,9 +27,9 @@ pub(super) struct Hosted<T> {
 impl<T: Transport> Hosted<T> {
     pub(super) async fn create(&self, new: NewApiKey) -> Result<IssuedApiKey, ClientError> {
         if new.access != Access::default() || matches!(new.lifetime, Lifetime::For(_)) {
-            return Err(
-                self.unsupported("its API keys cannot expire, nor be limited to a role, scopes or a project")
-            );
+            return Err(self.unsupported(
+                "its API keys cannot expire, and cannot be limited to a role, scopes or a project",
+            ));
         }
         let client_id = client_id(&new.name);
         let request = wire::CreateAppRequest {
@@ -54,16 +55,16 @@ impl<T: Transport> Hosted<T> {
         Ok(IssuedApiKey { api_key: app.into(), secret })
     }
 
-    pub(super) async fn get(&self, key: &str) -> Result<ApiKey, ClientError> {
+    pub(super) async fn get(&self, name: &str) -> Result<ApiKey, ClientError> {
         let request = |client_id: &str| wire::GetAppRequest {
             organization: self.org.clone(),
             client_id: client_id.to_owned(),
             ..Default::default()
         };
-        let answer = match self.service.get(request(key)).await.map_err(|error| self.error(error)) {
-            // Not a client ID, then perhaps a name that one was made from.
-            Err(ClientError::NotFound { .. }) if client_id(key) != key => {
-                self.service.get(request(&client_id(key))).await.map_err(|error| self.error(error))?
+        let answer = match self.service.get(request(name)).await.map_err(|error| self.error(error)) {
+            // `name` is not a client ID, so it may be the name that a client ID was derived from.
+            Err(ClientError::NotFound { .. }) if client_id(name) != name => {
+                self.service.get(request(&client_id(name))).await.map_err(|error| self.error(error))?
             }
             answer => answer?,
         };
@@ -85,9 +86,9 @@ impl<T: Transport> Hosted<T> {
         Ok(Page { items: answer.apps.into_iter().map(ApiKey::from).collect(), next: answer.token })
     }
 
-    pub(super) async fn delete(&self, key: &str) -> Result<(), ClientError> {
-        // Asked for first, because deleting what is not there may well succeed.
-        let client_id = self.get(key).await?.client_id;
+    pub(super) async fn delete(&self, name: &str) -> Result<(), ClientError> {
+        // The server may report success if the application does not exist, so look for it first.
+        let client_id = self.get(name).await?.client_id;
         let request =
             wire::DeleteAppRequest { organization: self.org.clone(), client_id, ..Default::default() };
         self.service.delete(request).await.map_err(|error| self.error(error))?;
@@ -103,7 +104,7 @@ impl<T: Transport> Hosted<T> {
     }
 }
 
-/// The client ID that the published plugin makes of a name.
+/// Derives a client ID from a name, as the published plugin does.
 fn client_id(name: &str) -> String {
     let mut id = String::with_capacity(name.len());
     for c in name.to_lowercase().chars() {

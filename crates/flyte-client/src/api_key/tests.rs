@@ -11,20 +11,20 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::client::Client;
 
-/// A server in memory with keys.
+/// A fake server with API keys.
 #[derive(Default)]
 struct Server {
-    keys: Mutex<Vec<wire::ApiKey>>,
+    api_keys: Mutex<Vec<wire::ApiKey>>,
     created: Mutex<Vec<wire::CreateApiKeyRequest>>,
     pages: Mutex<Vec<(u32, String)>>,
-    /// Answer without a secret.
+    /// Whether answers have no secret.
     mute: bool,
 }
 
 impl Server {
     fn find(&self, key: &str) -> Result<wire::ApiKey, ConnectError> {
-        let keys = self.keys.lock().unwrap();
-        let found = keys.iter().find(|found| found.client_id == key || found.name == key);
+        let api_keys = self.api_keys.lock().unwrap();
+        let found = api_keys.iter().find(|found| found.client_id == key || found.name == key);
         found.cloned().ok_or_else(|| ConnectError::not_found(format!("no key {key}")))
     }
 
@@ -47,7 +47,7 @@ impl ApiKeyService for Server {
         }
         let key =
             wire::ApiKey { client_id, name: request.name, access: request.access, ..Default::default() };
-        self.keys.lock().unwrap().push(key.clone());
+        self.api_keys.lock().unwrap().push(key.clone());
         let answer = wire::CreateApiKeyResponse {
             api_key: key.into(),
             client_secret: self.secret(),
@@ -71,11 +71,11 @@ impl ApiKeyService for Server {
         request: ServiceRequest<'_, wire::ListApiKeysRequest>,
     ) -> ServiceResult<impl Encodable<wire::ListApiKeysResponse> + Send + use<'a>> {
         self.pages.lock().unwrap().push((request.limit, request.token.to_owned()));
-        let keys = self.keys.lock().unwrap();
+        let api_keys = self.api_keys.lock().unwrap();
         let start: usize = request.token.parse().unwrap_or(0);
-        let end = keys.len().min(start + request.limit as usize);
-        let token = if end < keys.len() { end.to_string() } else { String::new() };
-        let api_keys = keys[start..end].to_vec();
+        let end = api_keys.len().min(start + request.limit as usize);
+        let token = if end < api_keys.len() { end.to_string() } else { String::new() };
+        let api_keys = api_keys[start..end].to_vec();
         Response::ok(wire::ListApiKeysResponse { api_keys, token, ..Default::default() })
     }
 
@@ -85,7 +85,7 @@ impl ApiKeyService for Server {
         request: ServiceRequest<'_, wire::DeleteApiKeyRequest>,
     ) -> ServiceResult<impl Encodable<wire::DeleteApiKeyResponse> + Send + use<'a>> {
         let gone = self.find(&request.client_id)?;
-        self.keys.lock().unwrap().retain(|key| key.client_id != gone.client_id);
+        self.api_keys.lock().unwrap().retain(|key| key.client_id != gone.client_id);
         Response::ok(wire::DeleteApiKeyResponse::default())
     }
 
@@ -117,8 +117,8 @@ fn new(name: &str) -> NewApiKey {
 }
 
 #[tokio::test]
-async fn a_key_lives_and_dies() {
-    let (server, keys) = serve(Server::default());
+async fn an_api_key_is_created_rotated_and_deleted() {
+    let (server, api_keys) = serve(Server::default());
     let access = Access {
         role: "viewer".into(),
         scopes: vec!["all".into()],
@@ -127,74 +127,79 @@ async fn a_key_lives_and_dies() {
     };
     let lifetime = Lifetime::For(Duration::from_secs(60 * 86_400));
     let wanted = NewApiKey { access: access.clone(), lifetime, ..new("My CI") };
-    let issued = keys.create(wanted.clone()).await.unwrap();
+    let issued = api_keys.create(wanted.clone()).await.unwrap();
     assert_eq!((issued.api_key.client_id.as_str(), &issued.api_key.access), ("my-ci", &access));
     assert_eq!(issued.secret.expose_secret(), "hunter2");
     assert_eq!(server.created.lock().unwrap()[0].lifetime, 5_184_000);
-    assert!(matches!(keys.create(wanted).await.unwrap_err(), ClientError::AlreadyExists { .. }));
+    assert!(matches!(api_keys.create(wanted).await.unwrap_err(), ClientError::AlreadyExists { .. }));
 
-    let found = keys.get("My CI").await.unwrap();
+    let found = api_keys.get("My CI").await.unwrap();
     assert_eq!(found, issued.api_key);
-    // What the wire has 0 for is nothing, and not the year 1970.
+    // A 0 on the wire means that the field is not set; it is not the year 1970.
     assert_eq!((found.created_at, found.expires_at, found.last_used_at), (None, None, None));
-    let rotated = keys.rotate("my-ci", Duration::from_secs(60), None).await.unwrap();
+    let rotated = api_keys.rotate("my-ci", Duration::from_secs(60), None).await.unwrap();
     assert_eq!(rotated.api_key.previous_secret_expires_at, Some(1_060));
-    keys.delete("my-ci").await.unwrap();
-    for error in [keys.get("my-ci").await.unwrap_err(), keys.delete("my-ci").await.unwrap_err()] {
+    api_keys.delete("my-ci").await.unwrap();
+    for error in [api_keys.get("my-ci").await.unwrap_err(), api_keys.delete("my-ci").await.unwrap_err()] {
         assert!(matches!(error, ClientError::NotFound { .. }), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_key_without_limits_asks_for_none() {
-    let (server, keys) = serve(Server::default());
-    keys.create(new("ci")).await.unwrap();
+async fn the_default_request_has_no_limits() {
+    let (server, api_keys) = serve(Server::default());
+    api_keys.create(new("ci")).await.unwrap();
     let created = server.created.lock().unwrap();
     assert_eq!(created[0].access.role, "");
-    assert_eq!((created[0].lifetime, created[0].no_expiry), (90 * 86_400, false), "an end is usual");
+    assert_eq!(
+        (created[0].lifetime, created[0].no_expiry),
+        (90 * 86_400, false),
+        "API keys expire by default"
+    );
 }
 
 #[tokio::test]
-async fn a_key_without_an_end_is_asked_for_in_words() {
-    let (server, keys) = serve(Server::default());
-    keys.create(NewApiKey { lifetime: Lifetime::NoExpiry, ..new("ci") }).await.unwrap();
+async fn no_expiry_is_an_explicit_field() {
+    let (server, api_keys) = serve(Server::default());
+    api_keys.create(NewApiKey { lifetime: Lifetime::NoExpiry, ..new("ci") }).await.unwrap();
     let created = server.created.lock().unwrap();
     assert_eq!((created[0].lifetime, created[0].no_expiry), (0, true));
 }
 
 #[tokio::test]
-async fn a_listing_fetches_pages_as_they_are_needed() {
+async fn pages_are_fetched_on_demand() {
     let key = |index| wire::ApiKey { client_id: format!("k{index}"), ..Default::default() };
-    let (server, keys) = serve(Server { keys: Mutex::new((0..150).map(key).collect()), ..Server::default() });
-    let mut pager = keys.list(None);
+    let (server, api_keys) =
+        serve(Server { api_keys: Mutex::new((0..150).map(key).collect()), ..Server::default() });
+    let mut pager = api_keys.list(None);
     assert_eq!(pager.next().await.unwrap().unwrap().client_id, "k0");
     assert_eq!(server.pages.lock().unwrap().len(), 1);
     assert_eq!(pager.collect().await.unwrap().len(), 149);
-    assert_eq!(keys.list(Some(7)).collect().await.unwrap().len(), 7);
+    assert_eq!(api_keys.list(Some(7)).collect().await.unwrap().len(), 7);
     let pages = server.pages.lock().unwrap();
     assert_eq!(*pages, [(100, String::new()), (100, "100".to_owned()), (7, String::new())]);
 }
 
 #[tokio::test]
-async fn an_answer_without_a_secret_is_a_failure_and_a_secret_is_in_no_debug_output() {
-    let (_, keys) = serve(Server { mute: true, ..Server::default() });
-    let error = keys.create(new("ci")).await.unwrap_err();
-    assert_eq!(error.to_string(), "the server failed (internal): the server answered without the secret");
-    let (_, keys) = serve(Server::default());
-    let issued = keys.create(new("ci")).await.unwrap();
+async fn a_missing_secret_is_an_error_and_debug_output_hides_the_secret() {
+    let (_, api_keys) = serve(Server { mute: true, ..Server::default() });
+    let error = api_keys.create(new("ci")).await.unwrap_err();
+    assert_eq!(error.to_string(), "the server failed (internal): the server's answer contains no secret");
+    let (_, api_keys) = serve(Server::default());
+    let issued = api_keys.create(new("ci")).await.unwrap();
     assert!(!format!("{issued:?}").contains("hunter2"));
 }
 
 #[tokio::test]
-async fn a_key_that_signs_has_no_secret() {
-    let (server, keys) = serve(Server { mute: true, ..Server::default() });
+async fn a_signing_api_key_has_no_secret() {
+    let (server, api_keys) = serve(Server { mute: true, ..Server::default() });
     let jwks = r#"{"keys":[]}"#;
-    let made = keys.create_signing(new("ci"), jwks.to_owned()).await.unwrap();
+    let made = api_keys.create_signing(new("ci"), jwks.to_owned()).await.unwrap();
     assert_eq!(made.client_id, "ci");
     assert_eq!(server.created.lock().unwrap()[0].jwks, jwks);
 }
 
-/// A hosted control plane in memory: applications, and nothing of ours.
+/// A fake hosted control plane. It has applications, and no service of flyte-server.
 #[derive(Default)]
 struct HostedServer(Mutex<Vec<apps::App>>);
 
@@ -264,33 +269,33 @@ impl apps::AppsService for HostedServer {
 }
 
 #[tokio::test]
-async fn a_hosted_control_plane_keeps_keys_without_limits() {
+async fn hosted_control_planes_have_api_keys_without_limits() {
     let router = Arc::new(HostedServer::default()).register(Router::new());
     let transport = ServiceTransport::new(ConnectRpcService::new(router));
-    let keys = Client::new(transport, "localhost".parse().unwrap()).unwrap().api_keys();
+    let api_keys = Client::new(transport, "localhost".parse().unwrap()).unwrap().api_keys();
 
-    let issued = keys.create(new("My CI")).await.unwrap();
+    let issued = api_keys.create(new("My CI")).await.unwrap();
     assert_eq!((issued.api_key.client_id.as_str(), issued.secret.expose_secret()), ("my-ci", "hunter2"));
-    keys.create(new("other")).await.unwrap();
-    assert_eq!(keys.list(None).collect().await.unwrap().len(), 2);
+    api_keys.create(new("other")).await.unwrap();
+    assert_eq!(api_keys.list(None).collect().await.unwrap().len(), 2);
     for name in ["My CI", "my-ci"] {
-        assert_eq!(keys.get(name).await.unwrap().client_id, "my-ci");
+        assert_eq!(api_keys.get(name).await.unwrap().client_id, "my-ci");
     }
-    keys.delete("My CI").await.unwrap();
-    assert!(matches!(keys.delete("My CI").await.unwrap_err(), ClientError::NotFound { .. }));
-    assert_eq!(keys.list(None).collect().await.unwrap().len(), 1);
+    api_keys.delete("My CI").await.unwrap();
+    assert!(matches!(api_keys.delete("My CI").await.unwrap_err(), ClientError::NotFound { .. }));
+    assert_eq!(api_keys.list(None).collect().await.unwrap().len(), 1);
 
-    // What such keys cannot have is refused, before any is made.
+    // Limits are rejected before an API key is created.
     let limited = NewApiKey { lifetime: Lifetime::For(Duration::from_secs(60)), ..new("limited") };
     let viewer = NewApiKey { access: Access { role: "viewer".into(), ..Access::default() }, ..new("viewer") };
     for wanted in [limited, viewer] {
-        let error = keys.create(wanted).await.unwrap_err();
-        assert!(error.to_string().contains("cannot expire, nor be limited"), "{error}");
+        let error = api_keys.create(wanted).await.unwrap_err();
+        assert!(error.to_string().contains("cannot expire, and cannot be limited"), "{error}");
     }
-    let error = keys.rotate("other", Duration::ZERO, None).await.unwrap_err();
+    let error = api_keys.rotate("other", Duration::ZERO, None).await.unwrap_err();
     assert!(
         matches!(&error, ClientError::Unsupported { message, .. } if message.contains("rotated")),
         "{error}"
     );
-    assert_eq!(keys.list(None).collect().await.unwrap().len(), 1);
+    assert_eq!(api_keys.list(None).collect().await.unwrap().len(), 1);
 }

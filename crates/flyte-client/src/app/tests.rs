@@ -7,7 +7,7 @@ fn app(message: serde_json::Value) -> App {
 }
 
 #[test]
-fn an_app_is_as_its_latest_condition_says() {
+fn the_state_of_an_app_is_its_latest_condition() {
     let found = app(json!({
         "metadata": {"id": {"project": "p", "domain": "d", "name": "board"}, "revision": "3"},
         "spec": {"container": {"image": "auto"}, "desiredState": "DESIRED_STATE_ACTIVE",
@@ -20,7 +20,7 @@ fn an_app_is_as_its_latest_condition_says() {
     }));
     let expected = App {
         name: "board".into(),
-        place: Place::new("p", "d"),
+        project_domain: ProjectDomain::new("p", "d"),
         revision: 3,
         state: State::Active,
         message: "up".into(),

@@ -10,7 +10,7 @@ use flyte_idl::flyteauth::{AuditService, AuditServiceExt as _};
 use super::*;
 use crate::client::Client;
 
-/// A server that tells events without end, to administrators; records what it is asked.
+/// A server with an endless audit log for administrators. It records the requests.
 #[derive(Default)]
 struct Server {
     asked: Mutex<Vec<wire::ListEventsRequest>>,
@@ -48,7 +48,7 @@ fn serve(server: Server) -> (Arc<Server>, Audit<ServiceTransport<ConnectRpcServi
 }
 
 #[tokio::test]
-async fn every_page_is_filtered_and_the_limit_is_kept() {
+async fn every_page_has_the_filter_and_the_limit() {
     let (server, audit) = serve(Server::default());
     let filter = Filter {
         event: "signed_in".into(),
@@ -84,7 +84,7 @@ async fn every_page_is_filtered_and_the_limit_is_kept() {
 }
 
 #[tokio::test]
-async fn others_than_administrators_are_refused() {
+async fn only_administrators_can_read_the_audit_log() {
     let (_, audit) = serve(Server { closed: true, ..Server::default() });
     let error = audit.list(Filter::default()).collect().await.unwrap_err();
     assert!(matches!(error, ClientError::PermissionDenied { .. }), "{error}");

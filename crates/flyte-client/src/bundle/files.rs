@@ -1,4 +1,4 @@
-//! Which files below a directory go along.
+//! Selects the files of a bundle.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
@@ -11,12 +11,12 @@ use ignore::{DirEntry, WalkBuilder};
 
 use super::{BundleError, unreadable};
 
-/// Files that leave out others, besides `.gitignore`, in the same way.
+/// The name of files that leave out other files, with the same syntax as `.gitignore`.
 pub const IGNORE_FILE: &str = ".flyteignore";
 /// Names of files and directories that hold secrets, in lower case.
-const SECRET: [&str; 4] = [".env", ".aws", ".ssh", ".netrc"];
-/// Directories that hold nothing which a run needs: what tools keep for themselves.
-const LEFT_OUT: [&str; 17] = [
+const SECRET_NAMES: [&str; 4] = [".env", ".aws", ".ssh", ".netrc"];
+/// Directories of tools, which no run needs.
+const TOOL_DIRECTORIES: [&str; 17] = [
     ".cache",
     ".eggs",
     ".flyte",
@@ -39,13 +39,13 @@ const LEFT_OUT: [&str; 17] = [
 /// A file of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct File {
-    /// Its path below the root, with `/` between its parts.
+    /// The path below the root, with `/` between its parts.
     pub path: String,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// The files that go along, and those that do not although no ignore file names them.
+/// The files of a bundle, and the files that are kept back although no ignore file names them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// The files, sorted by their paths.
@@ -55,7 +55,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Adds a file. It is no longer kept back.
+    /// Adds a file, even if it was kept back.
     pub(super) fn add(&mut self, file: File) {
         self.kept_back.retain(|path| *path != file.path);
         if let Err(at) = self.files.binary_search_by(|other| other.path.cmp(&file.path)) {
@@ -64,12 +64,15 @@ impl Selection {
     }
 }
 
-/// Selects the files below `root` that are not left out.
+/// Selects the files below `root`. These are left out:
 ///
-/// Left out is what `.gitignore` and `.flyteignore` files name, here and above as far as the repository goes; directories
-/// of version control and of Python's tools; virtual environments by any name; files that hold secrets by their names; and
-/// symbolic links out of `root`, because everyone who may see the project can read the archive. Other links are followed. A
-/// file that git tracks is not ignored, whatever `.gitignore` says about it, as with git itself.
+/// - files that `.gitignore` and `.flyteignore` files name, in `root` or in a directory above it in the same repository; as in git,
+///   a tracked file is included even if a `.gitignore` names it
+/// - directories of version control and of Python's tools, and virtual environments of any name
+/// - files whose names say that they hold secrets
+/// - symbolic links out of `root`, because everyone who can see the project can read the archive
+///
+/// Other symbolic links are followed.
 ///
 /// # Errors
 /// [`BundleError::Read`] and [`BundleError::Empty`].
@@ -77,10 +80,11 @@ pub fn select(root: &Path) -> Result<Selection, BundleError> {
     let real = fs::canonicalize(root).map_err(|error| unreadable(root, &error))?;
     let kept_back = KeptBack::default();
     let mut found = walk(root, &real, &kept_back, None)?;
-    let there: HashSet<_> = found.iter().map(|file| Path::new(&file.path)).collect();
-    let missing: Vec<_> = tracked(&real).into_iter().filter(|path| !there.contains(path.as_path())).collect();
+    let paths: HashSet<_> = found.iter().map(|file| Path::new(&file.path)).collect();
+    let tracked = tracked_files(&real).into_iter();
+    let missing: Vec<_> = tracked.filter(|path| !paths.contains(path.as_path())).collect();
     if !missing.is_empty() {
-        // With the directories on the way to them.
+        // The directories above the files are needed to reach them.
         let only = missing.iter().flat_map(|path| path.ancestors()).map(Path::to_owned).collect();
         found.extend(walk(root, &real, &kept_back, Some(only))?);
     }
@@ -113,7 +117,7 @@ pub(super) fn named(root: &Path, path: &Path) -> Result<File, BundleError> {
     Ok(File { path: joined(&full, below)?, size: metadata.len() })
 }
 
-/// What was found and must not leave this machine, by its path below the root.
+/// Paths below the root that must not leave this machine.
 #[derive(Clone, Debug, Default)]
 struct KeptBack(Arc<Mutex<BTreeSet<String>>>);
 
@@ -130,7 +134,8 @@ impl KeptBack {
     }
 }
 
-/// The files below `root`; with `only`, which names files and the directories above them, these, whatever git's ignore files say.
+/// Finds the files below `root`. `only` restricts the search to these files, which must be listed with the directories above them;
+/// the ignore files of git then do not count.
 fn walk(
     root: &Path,
     real: &Path,
@@ -156,21 +161,21 @@ fn walk(
             if only.as_ref().is_some_and(|only| !only.contains(below)) {
                 return false;
             }
-            if is_secret(entry.file_name()) || leads_astray(entry, &real) {
+            if is_secret(entry.file_name()) || is_unsafe_link(entry, &real) {
                 kept_back.note(below);
                 return false;
             }
-            is_wanted(entry)
+            is_source(entry)
         })
         .build();
     let mut files = BTreeSet::new();
     for entry in walk {
         let entry = match entry {
             Ok(entry) => entry,
-            Err(error) if is_a_dead_end(&error) => continue,
+            Err(error) if is_broken_link(&error) => continue,
             Err(error) => return Err(BundleError::Read { path: root.to_owned(), reason: error.to_string() }),
         };
-        // Neither directories nor sockets, pipes and devices.
+        // Skip directories, sockets, pipes and devices.
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
             continue;
         }
@@ -181,12 +186,12 @@ fn walk(
     Ok(files)
 }
 
-/// The files below `root` that are in git's index; none without a repository, or without git.
-fn tracked(root: &Path) -> Vec<PathBuf> {
+/// The files below `root` that are in git's index. Empty if there is no repository or git is not installed.
+fn tracked_files(root: &Path) -> Vec<PathBuf> {
     if !root.ancestors().any(|directory| directory.join(".git").exists()) {
         return Vec::new();
     }
-    // A repository's own settings must not start programs (`core.fsmonitor`).
+    // The setting `core.fsmonitor` of a repository would start a program.
     let listed = Command::new("git")
         .args(["-c", "core.fsmonitor=false", "ls-files", "-z", "--cached"])
         .current_dir(root)
@@ -211,30 +216,30 @@ fn path_of(name: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(name).ok().map(PathBuf::from)
 }
 
-/// A path below the root with `/` between its parts.
+/// Joins the parts of a path below the root with `/`.
 fn joined(full: &Path, below: &Path) -> Result<String, BundleError> {
     let not_text = || BundleError::Read { path: full.to_owned(), reason: "its name is not UTF-8".to_owned() };
     let parts: Option<Vec<_>> = below.components().map(|part| part.as_os_str().to_str()).collect();
     Ok(parts.ok_or_else(not_text)?.join("/"))
 }
 
-/// A link that leads nowhere, or back to where it is: no file of the bundle.
-fn is_a_dead_end(error: &ignore::Error) -> bool {
+/// Whether an error is about a symbolic link without a target, or about a loop of links. These are not in the bundle.
+fn is_broken_link(error: &ignore::Error) -> bool {
     match error {
         ignore::Error::Loop { .. } => true,
         ignore::Error::WithPath { err, path } => {
-            is_a_dead_end(err) || (path.is_symlink() && fs::metadata(path).is_err())
+            is_broken_link(err) || (path.is_symlink() && fs::metadata(path).is_err())
         }
         ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
-            is_a_dead_end(err)
+            is_broken_link(err)
         }
         _ => false,
     }
 }
 
-/// A link to something that is not below `root`, which a checkout may have to any file of its reader; or to something below it
-/// that does not go along under its own name.
-fn leads_astray(entry: &DirEntry, root: &Path) -> bool {
+/// Whether an entry is a symbolic link to a file outside `root`, or to a file that is left out under its own name. A checkout may
+/// contain a link to any file of the person who checked it out.
+fn is_unsafe_link(entry: &DirEntry, root: &Path) -> bool {
     if !entry.path_is_symlink() {
         return false;
     }
@@ -243,25 +248,26 @@ fn leads_astray(entry: &DirEntry, root: &Path) -> bool {
         Err(_) => true,
         Ok(below) => below.components().any(|part| {
             let name = part.as_os_str();
-            is_secret(name) || name.to_str().is_some_and(|name| LEFT_OUT.contains(&name))
+            is_secret(name) || name.to_str().is_some_and(|name| TOOL_DIRECTORIES.contains(&name))
         }),
     }
 }
 
-/// Whether a file or directory of this name holds a secret.
+/// Whether the name of a file or directory says that it holds a secret.
 fn is_secret(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_ascii_lowercase();
-    SECRET.contains(&name.as_str())
+    SECRET_NAMES.contains(&name.as_str())
         || name.starts_with(".env.")
         || name.ends_with(".pem")
         || name.ends_with(".key")
 }
 
-fn is_wanted(entry: &DirEntry) -> bool {
+/// Whether an entry is not made by a tool or the system.
+fn is_source(entry: &DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy();
     if entry.file_type().is_some_and(|kind| kind.is_dir()) {
-        let is_left_out = LEFT_OUT.contains(&name.as_ref()) || name.ends_with(".egg-info");
-        return !is_left_out && !entry.path().join("pyvenv.cfg").is_file();
+        let is_of_a_tool = TOOL_DIRECTORIES.contains(&name.as_ref()) || name.ends_with(".egg-info");
+        return !is_of_a_tool && !entry.path().join("pyvenv.cfg").is_file();
     }
     !(name.ends_with(".pyc") || name == ".git" || name == ".DS_Store")
 }

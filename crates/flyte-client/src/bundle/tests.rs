@@ -24,7 +24,7 @@ fn git(root: &Path, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// What git itself says: the files that it tracks, and those that it does not ignore.
+/// The files that git tracks, and the files that it does not ignore.
 fn listed_by_git(root: &Path) -> Vec<String> {
     let listed = git(root, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
@@ -35,7 +35,7 @@ fn listed_by_git(root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_is_ignored_and_what_tools_keep_is_left_out() {
+fn ignored_files_and_directories_of_tools_are_left_out() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     for path in [
@@ -75,7 +75,7 @@ fn what_is_ignored_and_what_tools_keep_is_left_out() {
 }
 
 #[test]
-fn secrets_stay_at_home() {
+fn secrets_are_kept_back() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     for path in [
@@ -96,19 +96,19 @@ fn secrets_stay_at_home() {
     let kept_back =
         [".aws", ".env", ".env.local", ".netrc", ".ssh", "sub/.ENV", "tls/server.key", "tls/server.pem"];
     assert_eq!(selection.kept_back, kept_back);
-    // What an ignore file names is no news.
+    // A file that an ignore file names is not reported as kept back.
     write(root, ".gitignore", ".env*\n/tls/\n");
     assert_eq!(select(root).unwrap().kept_back, [".aws", ".netrc", ".ssh", "sub/.ENV"]);
-    // What is named goes along.
+    // A named file is included.
     let named = Contents { all: true, named: vec![".env".into(), root.join("tls/server.pem")] };
-    let bundle = Bundle::pack(root, &named, LIMIT).unwrap();
+    let bundle = Bundle::pack(root, &named, DEFAULT_LIMIT_BYTES).unwrap();
     let paths: Vec<_> = bundle.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths, [".env", ".gitignore", "app.py", "tls/server.pem"]);
 }
 
 #[cfg(unix)]
 #[test]
-fn links_out_of_the_root_stay_at_home() {
+fn links_out_of_the_root_are_kept_back() {
     let (root, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(home.path(), "id_rsa", "secret");
     write(home.path(), "keys/one", "secret");
@@ -118,7 +118,7 @@ fn links_out_of_the_root_stay_at_home() {
     link(&home.path().join("id_rsa"), "harmless.py");
     link(&home.path().join("keys"), "keys");
     link(&root.path().join("lib/used.py"), "used.py");
-    // Nor do links to what stays at home under its own name.
+    // Links to files that are kept back under their own names are kept back too.
     write(root.path(), ".env", "secret");
     write(root.path(), ".git/config", "secret");
     link(&root.path().join(".env"), "settings");
@@ -129,11 +129,11 @@ fn links_out_of_the_root_stay_at_home() {
     assert_eq!(selection.kept_back, [".env", "harmless.py", "keys", "repository", "settings"]);
 }
 
-/// Files, ignore files with their content, and files that git tracks although they are ignored.
+/// A case: files, ignore files with their content, and files that git tracks although they are ignored.
 type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
 
 #[test]
-fn git_decides_what_is_ignored() {
+fn the_same_files_are_ignored_as_in_git() {
     let cases: [Case<'_>; 10] = [
         (&["a1.txt", "sub/a2.txt", "b.txt"], &[(".gitignore", "/a*.txt\n")], &[]),
         (&["a1.txt", "sub/a2.txt", "b.txt"], &[(".gitignore", "a*.txt\n")], &[]),
@@ -169,14 +169,14 @@ fn git_decides_what_is_ignored() {
         }
         let expected = listed_by_git(root);
         assert_eq!(paths(root), expected, "{ignores:?}");
-        // Below the root of the repository as well.
+        // The same in a directory below the root of the repository.
         if let Some(below) =
             files.iter().find_map(|path| path.split_once('/')).map(|(first, _)| root.join(first))
             && !listed_by_git(&below).is_empty()
         {
             assert_eq!(paths(&below), listed_by_git(&below), "{ignores:?} below");
         }
-        // Without a repository the same ignore files count; only git knows what is tracked.
+        // Without a repository, the ignore files have the same effect, but no file is tracked.
         fs::remove_dir_all(root.join(".git")).unwrap();
         if tracked.is_empty() {
             assert_eq!(paths(root), expected, "{ignores:?} without git");
@@ -185,7 +185,7 @@ fn git_decides_what_is_ignored() {
 }
 
 #[test]
-fn what_git_tracks_is_still_left_out_by_our_own_rules() {
+fn tracked_files_can_still_be_left_out_by_the_other_rules() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     git(root, &["init", "--quiet"]);
@@ -215,7 +215,7 @@ fn what_git_tracks_is_still_left_out_by_our_own_rules() {
 }
 
 #[test]
-fn a_repository_starts_no_programs() {
+fn the_settings_of_a_repository_start_no_program() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     git(root, &["init", "--quiet"]);
@@ -228,13 +228,13 @@ fn a_repository_starts_no_programs() {
 }
 
 #[test]
-fn files_that_are_named_are_below_the_root() {
+fn named_files_must_be_below_the_root() {
     let (root, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(root.path(), "data/one.txt", "x");
     write(home.path(), "id_rsa", "secret");
     let named = |path: &Path| {
         let contents = Contents { all: false, named: vec![path.to_owned()] };
-        Bundle::pack(root.path(), &contents, LIMIT).map(|bundle| bundle.files[0].path.clone())
+        Bundle::pack(root.path(), &contents, DEFAULT_LIMIT_BYTES).map(|bundle| bundle.files[0].path.clone())
     };
     assert_eq!(named(Path::new("data/one.txt")).unwrap(), "data/one.txt");
     assert_eq!(named(&root.path().join("data/one.txt")).unwrap(), "data/one.txt");
@@ -251,7 +251,7 @@ fn files_that_are_named_are_below_the_root() {
 }
 
 #[test]
-fn an_ignore_file_of_the_repository_counts_below_it() {
+fn an_ignore_file_of_the_repository_applies_to_directories_below_it() {
     let repository = tempfile::tempdir().unwrap();
     write(repository.path(), ".git/HEAD", "x");
     write(repository.path(), ".gitignore", "*.csv\n");
@@ -261,7 +261,7 @@ fn an_ignore_file_of_the_repository_counts_below_it() {
 }
 
 #[test]
-fn the_same_files_make_the_same_archive() {
+fn the_same_files_give_the_same_archive() {
     let content = [("b.py", "print(1)\n"), ("a/c.py", ""), ("run.sh", "#!/bin/sh\n")];
     let versions: Vec<_> = [false, true]
         .map(|backwards| {
@@ -279,7 +279,7 @@ fn the_same_files_make_the_same_archive() {
                 let mode = if backwards { 0o700 } else { 0o755 };
                 fs::set_permissions(root.path().join("run.sh"), fs::Permissions::from_mode(mode)).unwrap();
             }
-            pack(root.path(), LIMIT).unwrap()
+            pack(root.path(), DEFAULT_LIMIT_BYTES).unwrap()
         })
         .into_iter()
         .collect();
@@ -291,7 +291,7 @@ fn the_same_files_make_the_same_archive() {
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
         let (path, mode) = (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap());
-        assert_eq!((entry.header().mtime().unwrap(), entry.header().uid().unwrap()), (CHANGED, 0));
+        assert_eq!((entry.header().mtime().unwrap(), entry.header().uid().unwrap()), (MODIFICATION_TIME, 0));
         let mut text = String::new();
         entry.read_to_string(&mut text).unwrap();
         found.insert(path, (text, mode));
@@ -306,39 +306,39 @@ fn the_same_files_make_the_same_archive() {
 }
 
 #[test]
-fn another_byte_or_another_name_is_another_version() {
+fn other_content_or_another_name_gives_another_version() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), "a.py", "x");
-    let first = pack(root.path(), LIMIT).unwrap().version();
+    let first = pack(root.path(), DEFAULT_LIMIT_BYTES).unwrap().version();
     write(root.path(), "a.py", "y");
-    let second = pack(root.path(), LIMIT).unwrap().version();
+    let second = pack(root.path(), DEFAULT_LIMIT_BYTES).unwrap().version();
     fs::rename(root.path().join("a.py"), root.path().join("b.py")).unwrap();
-    let third = pack(root.path(), LIMIT).unwrap().version();
+    let third = pack(root.path(), DEFAULT_LIMIT_BYTES).unwrap().version();
     assert!(first != second && second != third && first != third);
 }
 
 #[test]
-fn what_is_too_large_is_told_with_the_largest_files() {
+fn the_error_about_the_limit_names_the_largest_files() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), "model.bin", &"x".repeat(5_000));
     write(root.path(), "app.py", "print(1)");
     let error = pack(root.path(), 4096).unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("have 4.8 KiB together, and the limit is 4.0 KiB"), "{text}");
+    assert!(text.contains("are 4.8 KiB in total, and the limit is 4.0 KiB"), "{text}");
     assert!(text.contains("the largest are model.bin (4.8 KiB), app.py (8 bytes)"), "{text}");
 }
 
 #[test]
-fn nothing_to_bundle_is_an_error() {
+fn a_bundle_without_files_is_an_error() {
     let root = tempfile::tempdir().unwrap();
-    assert!(matches!(pack(root.path(), LIMIT), Err(BundleError::Empty { .. })));
+    assert!(matches!(pack(root.path(), DEFAULT_LIMIT_BYTES), Err(BundleError::Empty { .. })));
     let nowhere = root.path().join("nowhere");
-    assert!(matches!(pack(&nowhere, LIMIT), Err(BundleError::Read { .. })));
+    assert!(matches!(pack(&nowhere, DEFAULT_LIMIT_BYTES), Err(BundleError::Read { .. })));
 }
 
 #[cfg(unix)]
 #[test]
-fn links_are_followed_but_not_in_circles_and_not_to_nowhere() {
+fn links_are_followed_unless_they_are_loops_or_broken() {
     use std::os::unix::fs::symlink;
     let root = tempfile::tempdir().unwrap();
     write(root.path(), "lib/shared.py", "shared");
@@ -347,5 +347,5 @@ fn links_are_followed_but_not_in_circles_and_not_to_nowhere() {
     symlink(root.path(), root.path().join("circle")).unwrap();
     symlink("nowhere", root.path().join("dangling")).unwrap();
     assert_eq!(paths(root.path()), ["app.py", "lib/shared.py", "shared/shared.py"]);
-    pack(root.path(), LIMIT).unwrap();
+    pack(root.path(), DEFAULT_LIMIT_BYTES).unwrap();
 }

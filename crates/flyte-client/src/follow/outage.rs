@@ -1,4 +1,4 @@
-//! The time in which a server that is followed does not answer.
+//! Outages: the time in which the server does not answer while an action is followed.
 
 use std::time::Duration;
 
@@ -7,91 +7,92 @@ use tokio::time::Instant;
 
 use crate::error::ClientError;
 
-/// How long a server may be away before following it ends.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-/// How long it may be away before the person is told.
-const UNTOLD: Duration = Duration::from_secs(2);
-/// The first pause between two tries; each further one is twice as long.
+/// The longest outage. After it, the action is no longer followed.
+pub(super) const OUTAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time after which the person gets a notice about the outage.
+const NOTICE_DELAY: Duration = Duration::from_secs(2);
+/// The first pause between two attempts. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// What is known of the server being away: nothing as long as it answers.
+/// The current outage; `None` while the server answers.
 #[derive(Debug, Default)]
-pub(super) struct Outage(Option<Away>);
+pub(super) struct Outage(Option<Failing>);
 
 #[derive(Debug)]
-struct Away {
+struct Failing {
     since: Instant,
-    why: ClientError,
-    told: bool,
+    error: ClientError,
+    noticed: bool,
     pause: Duration,
-    try_at: Instant,
+    retry_at: Instant,
 }
 
 impl Outage {
-    /// A try has failed with an error that may go away.
+    /// Records that an attempt failed with a temporary error.
     ///
     /// # Errors
-    /// The same error, if the server has been away for [`PATIENCE`].
+    /// The same error, if the outage has lasted for [`OUTAGE_TIMEOUT`].
     pub(super) fn failed(&mut self, error: ClientError) -> Result<(), ClientError> {
         let now = Instant::now();
-        let Some(away) = &mut self.0 else {
-            let (pause, try_at) = (FIRST_PAUSE, now + FIRST_PAUSE);
-            self.0 = Some(Away { since: now, why: error, told: false, pause, try_at });
+        let Some(failing) = &mut self.0 else {
+            let (pause, retry_at) = (FIRST_PAUSE, now + FIRST_PAUSE);
+            self.0 = Some(Failing { since: now, error, noticed: false, pause, retry_at });
             return Ok(());
         };
-        if away.since.elapsed() >= PATIENCE {
+        if failing.since.elapsed() >= OUTAGE_TIMEOUT {
             return Err(error);
         }
-        // Both streams of an action fail at the same time: that is one failure.
-        if away.try_at <= now {
-            away.pause = (away.pause * 2).min(LONGEST_PAUSE);
-            away.try_at = (now + away.pause).min(away.since + PATIENCE);
+        // Both streams of an action fail at the same time. That counts as one failure.
+        if failing.retry_at <= now {
+            failing.pause = (failing.pause * 2).min(LONGEST_PAUSE);
+            failing.retry_at = (now + failing.pause).min(failing.since + OUTAGE_TIMEOUT);
         }
-        away.why = error;
+        failing.error = error;
         Ok(())
     }
 
-    /// Whether the server is away.
+    /// Whether there is an outage.
     pub(super) fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Whether it is time to try again.
+    /// Whether the next attempt may start.
     pub(super) fn may_try(&self) -> bool {
-        self.0.as_ref().is_none_or(|away| away.try_at <= Instant::now())
+        self.0.as_ref().is_none_or(|failing| failing.retry_at <= Instant::now())
     }
 
-    /// When there is something to do again: to try, to tell the person, or to end.
+    /// The time of the next action: an attempt, the notice or the timeout.
     pub(super) fn next(&self) -> Option<Instant> {
-        let away = self.0.as_ref()?;
-        let until = away.since + if away.told { PATIENCE } else { UNTOLD };
-        Some(if away.try_at > Instant::now() { until.min(away.try_at) } else { until })
+        let failing = self.0.as_ref()?;
+        let until = failing.since + if failing.noticed { OUTAGE_TIMEOUT } else { NOTICE_DELAY };
+        Some(if failing.retry_at > Instant::now() { until.min(failing.retry_at) } else { until })
     }
 
-    /// Why the server is away, once, when it is time to tell.
+    /// Returns the reason of the outage once, after [`NOTICE_DELAY`].
     pub(super) fn next_notice(&mut self) -> Option<String> {
-        let away = self.0.as_mut().filter(|away| !away.told && away.since.elapsed() >= UNTOLD)?;
-        away.told = true;
-        // What carries the calls says it best.
-        let cause = away.why.cause::<AuthError>().map(ToString::to_string);
-        Some(cause.unwrap_or_else(|| away.why.to_string()))
+        let failing =
+            self.0.as_mut().filter(|failing| !failing.noticed && failing.since.elapsed() >= NOTICE_DELAY)?;
+        failing.noticed = true;
+        // The message of `AuthError` is more precise.
+        let cause = failing.error.cause::<AuthError>().map(ToString::to_string);
+        Some(cause.unwrap_or_else(|| failing.error.to_string()))
     }
 
-    /// Ends the outage if it has lasted too long without any answer, not even a failure.
+    /// Ends the outage if it has lasted for [`OUTAGE_TIMEOUT`], even if the last attempt is still waiting for an answer.
     ///
     /// # Errors
     /// The last failure.
     pub(super) fn check(&mut self) -> Result<(), ClientError> {
-        match self.0.take_if(|away| away.since.elapsed() >= PATIENCE) {
-            Some(away) => Err(away.why),
+        match self.0.take_if(|failing| failing.since.elapsed() >= OUTAGE_TIMEOUT) {
+            Some(failing) => Err(failing.error),
             None => Ok(()),
         }
     }
 
-    /// The server answers; whether the person was told that it did not.
+    /// Ends the outage because the server answers. Returns whether [`Self::next_notice`] reported the outage.
     pub(super) fn end(&mut self) -> bool {
-        self.0.take().is_some_and(|away| away.told)
+        self.0.take().is_some_and(|failing| failing.noticed)
     }
 }

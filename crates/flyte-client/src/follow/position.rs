@@ -1,46 +1,47 @@
-//! How far a log was read, so that reading it again goes on there.
+//! The position in a log. A log that is opened again continues there.
 
 use crate::logs::Line;
 
-/// How far the log of one attempt was read. No log has positions in the protocol: it is sent from its first line each time.
+/// How far the log of one attempt was read. The protocol has no positions: the server sends a log from its first line each time.
 #[derive(Debug, Default)]
 pub(super) struct Position {
-    /// The line that the log began with.
+    /// The first line of the log.
     first: Option<Line>,
-    /// How many lines were read.
+    /// The number of lines that were read.
     read: u64,
-    /// The latest time of a line that was read, and how many lines have it.
+    /// The latest time of a line that was read, and the number of lines with this time.
     latest: Option<(f64, u64)>,
     repeat: Repeat,
 }
 
-/// Which lines of a log that is read again are known.
+/// Which of the next lines were read before.
 #[derive(Clone, Copy, Debug, Default)]
 enum Repeat {
-    /// None of those that are still to come.
+    /// None.
     #[default]
     Over,
-    /// The first line decides.
+    /// Not known before the first line.
     Undecided,
-    /// This many more. A log is only appended to, so that this is exact.
+    /// This many lines. Lines are only appended to a log, so the number is exact.
     Counted(u64),
-    /// Lines before this time, and this many of exactly this time: the log has lost its beginning since (logs are bounded).
+    /// Lines before this time, and this many lines of exactly this time. The server has removed the beginning of the log, whose
+    /// size is limited.
     Before(f64, u64),
 }
 
 impl Position {
-    /// The log is read from its beginning again.
+    /// Records that the log will be read from its beginning again.
     pub(super) fn begin_again(&mut self) {
         self.repeat = if self.read == 0 { Repeat::Over } else { Repeat::Undecided };
     }
 
-    /// Whether the next line was not read before. It counts as read then.
+    /// Records the next line. Returns whether it was not read before.
     pub(super) fn is_new(&mut self, line: &Line) -> bool {
         if let Repeat::Undecided = self.repeat {
             self.repeat = match self.latest {
                 _ if self.first.as_ref() == Some(line) => Repeat::Counted(self.read),
                 Some((at, lines)) => Repeat::Before(at, lines),
-                // Nothing tells old and new lines apart: better twice than never.
+                // Without times, new lines cannot be recognized. A repeated line is better than a missing one.
                 None => Repeat::Over,
             };
         }
@@ -81,7 +82,7 @@ mod tests {
         Line { at, text: text.to_owned(), ..Line::default() }
     }
 
-    /// What is new of each of several readings of one log.
+    /// The new lines of each of several readings of one log.
     fn new(readings: &[&[(Option<f64>, &str)]]) -> Vec<Vec<String>> {
         let mut position = Position::default();
         let reading = |lines: &&[(Option<f64>, &str)]| {
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_read_again_goes_on_where_it_was_read_to() {
+    fn a_log_that_is_opened_again_continues_at_its_position() {
         let (a, b, c) = ((None, "a"), (None, "a"), (None, "c"));
         assert_eq!(
             new(&[&[a, b], &[a, b, c], &[a], &[a, b, c, a]]),
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_has_lost_its_beginning_goes_on_by_the_time_of_its_lines() {
+    fn a_log_without_its_beginning_continues_by_time() {
         let at = |at: f64, text: &'static str| (Some(at), text);
         let whole = [at(1.0, "a"), at(2.0, "b"), at(3.0, "c"), at(3.0, "d")];
         let later = [
@@ -120,7 +121,7 @@ mod tests {
             new(&[&whole, &later, &later[1..], &[at(5.0, "gone"), at(6.0, "h")]])[2..],
             [vec![], vec!["gone", "h"]]
         );
-        // The remark on what is gone takes the place of a line of its time: a line too many rather than one too few.
+        // The remark about removed lines counts as a line of its time. The result repeats a line, but does not lose one.
         assert_eq!(new(&[&whole[..3], &last])[1], ["e", "f", "g"]);
         assert_eq!(new(&[&[(None, "x")], &[(None, "y")]])[1], ["y"]);
     }

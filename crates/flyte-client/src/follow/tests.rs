@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::action::{ROOT, RunId};
-use crate::place::Place;
+use crate::project_domain::ProjectDomain;
 use crate::testing::{Answer, Server};
 
 const WATCH: &str = "flyteidl2.workflow.RunService/WatchActionDetails";
@@ -26,7 +26,7 @@ fn lines(lines: &[&str]) -> Vec<u8> {
 }
 
 async fn followed(server: &Server) -> Vec<String> {
-    let id = RunId::new(Place::new("p", "d"), "r1").action(ROOT);
+    let id = RunId::new(ProjectDomain::new("p", "d"), "r1").action(ROOT);
     let mut follow = server.client().follow(id);
     let mut told = Vec::new();
     while let Some(event) = follow.next().await.unwrap() {
@@ -42,7 +42,7 @@ async fn followed(server: &Server) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn phases_and_lines_come_through_retries_until_the_end() {
+async fn phases_and_lines_are_returned_until_the_last_attempt_ends() {
     let server = Server::default()
         .on(WATCH, |_: WatchActionDetailsRequest| {
             let phases = [("QUEUED", 0), ("RUNNING", 1), ("QUEUED", 1), ("RUNNING", 2), ("SUCCEEDED", 2)];
@@ -60,7 +60,7 @@ async fn phases_and_lines_come_through_retries_until_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_connection_is_made_again_and_no_line_is_told_twice() {
+async fn a_lost_connection_is_reopened_without_repeated_lines() {
     let watches = Mutex::new(VecDeque::from([("RUNNING", true), ("FAILED", true)]));
     let logs = Mutex::new(VecDeque::from([vec!["one", "two"], vec!["one", "two", "three"]]));
     let server = Server::default()
@@ -79,22 +79,22 @@ async fn a_lost_connection_is_made_again_and_no_line_is_told_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_not_followed() {
+async fn a_missing_action_is_an_error() {
     let server = Server::default().on(WATCH, |_: WatchActionDetailsRequest| Err(ErrorCode::NotFound));
     let mut follow = server.client().follow(RunId::default().action(ROOT));
     assert!(matches!(follow.next().await, Err(ClientError::NotFound { .. })));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_never_wrote_anything_ends_as_well() {
+async fn an_action_without_a_log_ends() {
     let server = Server::default()
         .on(WATCH, |_: WatchActionDetailsRequest| Ok(Answer::Stream(vec![details("ABORTED", 0)])))
         .on(TAIL, |_: TailLogsRequest| Err(ErrorCode::NotFound));
     assert_eq!(followed(&server).await, ["aborted 0"]);
 }
 
-/// A server that is away from its third call until a time.
-fn away_until(
+/// A server that fails from its third call until a time.
+fn failing_until(
     back: Instant,
     phases: &'static [&'static str],
     logs: &'static [&'static [&'static str]],
@@ -113,7 +113,7 @@ fn away_until(
             false => {
                 let mut logs = logs.lock().unwrap();
                 let found = vec![lines(logs[0])];
-                // The last reading is whole, however often it is asked for.
+                // After the outage, the whole log is sent each time.
                 Ok(if logs.len() == 1 {
                     Answer::Stream(found)
                 } else {
@@ -125,32 +125,32 @@ fn away_until(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_away_is_told_once_and_the_log_goes_on_where_it_was() {
+async fn an_outage_is_reported_once_and_the_log_continues_at_its_position() {
     let back = Instant::now() + Duration::from_secs(58);
-    let server = away_until(back, &["RUNNING", "SUCCEEDED"], &[&["one", "two"], &["one", "two", "three"]]);
+    let server = failing_until(back, &["RUNNING", "SUCCEEDED"], &[&["one", "two"], &["one", "two", "three"]]);
     let told = followed(&server).await;
     assert_eq!(told, ["running 1", "1: one", "1: two", "lost", "found", "1: three", "succeeded 1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_absence_is_not_told() {
+async fn a_short_outage_is_not_reported() {
     let back = Instant::now() + Duration::from_millis(1500);
-    let server = away_until(back, &["RUNNING", "SUCCEEDED"], &[&["one"], &["one", "two"]]);
+    let server = failing_until(back, &["RUNNING", "SUCCEEDED"], &[&["one"], &["one", "two"]]);
     assert_eq!(followed(&server).await, ["running 1", "1: one", "1: two", "succeeded 1"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_after_the_end_loses_no_line() {
     let back = Instant::now() + Duration::from_secs(30);
-    let server = away_until(back, &["SUCCEEDED"], &[&["one"], &["one", "two"]]);
+    let server = failing_until(back, &["SUCCEEDED"], &[&["one"], &["one", "two"]]);
     assert_eq!(followed(&server).await, ["succeeded 1", "1: one", "lost", "found", "1: two"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn following_ends_after_a_minute_and_not_before() {
+async fn an_outage_of_a_minute_is_an_error() {
     let began = Instant::now();
-    let server = away_until(began + Duration::from_secs(3600), &["RUNNING"], &[&["one"], &[]]);
-    let mut follow = server.client().follow(RunId::new(Place::new("p", "d"), "r1").action(ROOT));
+    let server = failing_until(began + Duration::from_secs(3600), &["RUNNING"], &[&["one"], &[]]);
+    let mut follow = server.client().follow(RunId::new(ProjectDomain::new("p", "d"), "r1").action(ROOT));
     let error = loop {
         match follow.next().await {
             Ok(event) => assert!(event.is_some()),
@@ -163,7 +163,7 @@ async fn following_ends_after_a_minute_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_call_is_tried_again_only_for_what_is_known_to_be_there() {
+async fn the_first_call_is_retried_only_if_the_action_is_known_to_exist() {
     let began = Instant::now();
     let calls = Mutex::new(0);
     let server = Server::default().on(WATCH, move |_: WatchActionDetailsRequest| {
@@ -181,7 +181,7 @@ async fn the_first_call_is_tried_again_only_for_what_is_known_to_be_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_ends_with_its_token_is_opened_again_silently() {
+async fn a_stream_whose_token_expired_is_reopened_without_a_notice() {
     let watches = Mutex::new(VecDeque::from([Some("RUNNING"), Some("SUCCEEDED"), None]));
     let logs = Mutex::new(VecDeque::from([&["one"][..], &["one", "two"], &["one", "two"]]));
     let server = Server::default()
@@ -195,14 +195,14 @@ async fn a_stream_that_ends_with_its_token_is_opened_again_silently() {
         });
     assert_eq!(followed(&server).await, ["running 1", "1: one", "1: two", "succeeded 1"]);
 
-    // Where no new token helps, it ends.
+    // If a new token is rejected too, it is an error.
     let server = Server::default().on(WATCH, |_: WatchActionDetailsRequest| Err(ErrorCode::Unauthenticated));
     let mut follow = server.client().follow(RunId::default().action(ROOT)).known();
     assert!(matches!(follow.next().await, Err(ClientError::Unauthenticated { .. })));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_log_does_not_hide_how_the_action_stands() {
+async fn a_silent_log_does_not_delay_changes_of_the_state() {
     let server = Server::default()
         .on(WATCH, |_: WatchActionDetailsRequest| {
             Ok(Answer::Stream(["RUNNING", "FAILED"].map(|phase| details(phase, 1)).to_vec()))

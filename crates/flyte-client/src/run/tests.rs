@@ -7,16 +7,20 @@ use crate::testing::{Answer, Server};
 const CREATE: &str = "flyteidl2.workflow.RunService/CreateRun";
 const UPLOAD: &str = "flyteidl2.dataproxy.DataProxyService/UploadInputs";
 
-fn place() -> Place {
-    Place::new("flytesnacks", "development")
+fn project_domain() -> ProjectDomain {
+    ProjectDomain::new("flytesnacks", "development")
 }
 
 fn new() -> NewRun {
     let inputs = json!({"literals": [{"name": "x", "value": {"scalar": {"primitive": {"integer": "7"}}}}]});
     NewRun {
-        place: place(),
+        project_domain: project_domain(),
         name: None,
-        program: Program::Deployed(TaskId { place: place(), name: "env.t".into(), version: "v1".into() }),
+        program: Program::Deployed(TaskId {
+            project_domain: project_domain(),
+            name: "env.t".into(),
+            version: "v1".into(),
+        }),
         inputs: Inputs(serde_json::from_value(inputs).unwrap()),
         options: RunOptions {
             env: [("MODE".to_owned(), "x".to_owned())].into(),
@@ -32,8 +36,10 @@ fn new() -> NewRun {
 fn created(request: wire::CreateRunRequest) -> Result<Answer, ErrorCode> {
     let id = match request.id.unwrap() {
         create::Id::RunId(id) => *id,
-        create::Id::ProjectId(project) => RunId::new(Place::new(project.name, project.domain), "rnew")
-            .identifier(Some(&project.organization)),
+        create::Id::ProjectId(project) => {
+            RunId::new(ProjectDomain::new(project.name, project.domain), "rnew")
+                .identifier(Some(&project.organization))
+        }
     };
     assert_eq!(id.org, "acme");
     let spec = request.run_spec.into_option().unwrap();
@@ -51,7 +57,7 @@ fn created(request: wire::CreateRunRequest) -> Result<Answer, ErrorCode> {
 }
 
 #[tokio::test]
-async fn inputs_are_uploaded_before_the_run_is_made() {
+async fn inputs_are_uploaded_before_the_run_is_created() {
     let server = Server::default()
         .on(UPLOAD, |request: dataproxy::UploadInputsRequest| {
             assert_eq!(request.inputs.literals[0].name, "x");
@@ -69,20 +75,23 @@ async fn inputs_are_uploaded_before_the_run_is_made() {
             created(request)
         });
     let run = server.client().runs().create(new()).await.unwrap();
-    assert_eq!((run.name.as_str(), run.phase, run.id().place), ("rnew", Phase::Queued, place()));
+    assert_eq!(
+        (run.name.as_str(), run.phase, run.id().project_domain),
+        ("rnew", Phase::Queued, project_domain())
+    );
     let run = server.client().runs().create(NewRun { name: Some("mine".into()), ..new() }).await.unwrap();
     assert_eq!(run.name, "mine");
 }
 
 #[tokio::test]
-async fn where_there_is_no_place_for_inputs_they_come_with_the_run() {
+async fn without_an_upload_service_the_inputs_are_in_the_request() {
     let server = Server::default().on(CREATE, |request: wire::CreateRunRequest| {
         assert!(matches!(&request.input_wrapper, Some(create::InputWrapper::Inputs(inputs)) if inputs.literals.len() == 1));
         created(request)
     });
     server.client().runs().create(new()).await.unwrap();
     assert_eq!(*server.calls.lock().unwrap(), [format!("/{UPLOAD}"), format!("/{CREATE}")]);
-    // Any other trouble with the inputs is no reason to go on.
+    // Any other failure of the upload is an error.
     let server =
         Server::default().on(UPLOAD, |_: dataproxy::UploadInputsRequest| Err(ErrorCode::InvalidArgument));
     let error = server.client().runs().create(new()).await.unwrap_err();
@@ -90,7 +99,7 @@ async fn where_there_is_no_place_for_inputs_they_come_with_the_run() {
 }
 
 #[tokio::test]
-async fn a_listing_asks_for_what_is_wanted() {
+async fn a_listing_sends_its_filters() {
     let server =
         Server::default().on("flyteidl2.workflow.RunService/ListRuns", |request: wire::ListRunsRequest| {
             let filters: Vec<_> = request
@@ -109,11 +118,11 @@ async fn a_listing_asks_for_what_is_wanted() {
         labels: [("team".to_owned(), "ml".to_owned())].into(),
         ..ListOptions::default()
     };
-    assert_eq!(server.client().runs().list(place(), options).collect().await.unwrap(), []);
+    assert_eq!(server.client().runs().list(project_domain(), options).collect().await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn why_a_run_failed_is_asked_of_its_action() {
+async fn the_error_of_a_run_comes_from_its_action() {
     let details = |error: bool| {
         let mut details = json!({
             "id": {"run": {"project": "flytesnacks", "domain": "development", "name": "r1"}, "name": "a0"},
@@ -145,9 +154,9 @@ async fn why_a_run_failed_is_asked_of_its_action() {
                 }))
             },
         );
-    let found = server.client().runs().get(&RunId::new(place(), "r1")).await.unwrap();
+    let found = server.client().runs().get(&RunId::new(project_domain(), "r1")).await.unwrap();
     assert_eq!(found.action.error.unwrap().message, "no");
     assert_eq!((found.env["A"].as_str(), found.run.labels["c"].as_str()), ("b", "d"));
-    let gone = server.client().runs().abort(&RunId::new(place(), "r1"), "x").await;
+    let gone = server.client().runs().abort(&RunId::new(project_domain(), "r1"), "x").await;
     assert!(matches!(gone, Err(ClientError::Unsupported { .. })));
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::client::Client;
 use wire::list_tasks_request::ScopeBy;
 
-/// A server in memory that records what it is asked.
+/// A fake server that records the requests.
 #[derive(Default)]
 struct Server {
     deployed: Mutex<Vec<wire::DeployTaskRequest>>,
@@ -98,12 +98,16 @@ fn spec() -> Spec {
 }
 
 #[tokio::test]
-async fn a_deployed_task_is_found_with_its_signature() {
+async fn a_deployed_task_is_returned_with_its_interface() {
     let server = Arc::new(Server::default());
     let tasks = serve(&server);
-    let place = Place::new("flytesnacks", "development");
+    let project_domain = ProjectDomain::new("flytesnacks", "development");
     for version in ["v1", "v2"] {
-        let id = TaskId { place: place.clone(), name: "hello.main".into(), version: version.into() };
+        let id = TaskId {
+            project_domain: project_domain.clone(),
+            name: "hello.main".into(),
+            version: version.into(),
+        };
         let spec = spec();
         assert_eq!((spec.name(), spec.version()), ("hello.main", "v1"));
         tasks
@@ -111,7 +115,7 @@ async fn a_deployed_task_is_found_with_its_signature() {
             .await
             .unwrap();
     }
-    let latest = tasks.latest(&place, "hello.main").await.unwrap();
+    let latest = tasks.latest(&project_domain, "hello.main").await.unwrap();
     assert_eq!(latest.version, "v2");
     let details = tasks.get(&latest).await.unwrap();
     assert_eq!(details.task.environment, "hello");
@@ -127,16 +131,16 @@ async fn a_deployed_task_is_found_with_its_signature() {
     let request = server.lists.lock().unwrap()[0].clone();
     assert_eq!(request.request.limit, 1);
     let ScopeBy::ProjectId(scope) = request.scope_by.unwrap() else { panic!("another scope") };
-    assert_eq!(*scope, place.identifier(Some("acme")));
+    assert_eq!(*scope, project_domain.identifier(Some("acme")));
 }
 
 #[tokio::test]
-async fn what_is_not_deployed_is_not_found() {
+async fn a_task_that_is_not_deployed_is_not_found() {
     let tasks = serve(&Arc::default());
-    let place = Place::new("flytesnacks", "development");
-    let error = tasks.latest(&place, "hello.main").await.unwrap_err();
+    let project_domain = ProjectDomain::new("flytesnacks", "development");
+    let error = tasks.latest(&project_domain, "hello.main").await.unwrap_err();
     assert_eq!(error.to_string(), "not found: there is no task hello.main in flytesnacks/development");
-    let id = TaskId { place, name: "hello.main".into(), version: "v9".into() };
+    let id = TaskId { project_domain, name: "hello.main".into(), version: "v9".into() };
     assert!(matches!(tasks.get(&id).await, Err(ClientError::NotFound { .. })));
     assert!(Spec::decode(b"\xff").is_err());
 }

@@ -9,7 +9,7 @@ use flyte_idl::flyteauth::{TrustService, TrustServiceExt as _};
 use super::*;
 use crate::client::Client;
 
-/// A server in memory with rules.
+/// A fake server with trust rules.
 #[derive(Default)]
 struct Server(Mutex<BTreeMap<String, wire::Trust>>);
 
@@ -62,7 +62,7 @@ impl TrustService for Server {
 }
 
 #[tokio::test]
-async fn a_rule_lives_and_dies() {
+async fn a_rule_is_created_listed_and_deleted() {
     let router = Arc::new(Server::default()).register(Router::new());
     let transport = ServiceTransport::new(ConnectRpcService::new(router));
     let trusts = Client::new(transport, "localhost".parse().unwrap()).unwrap().trusts();

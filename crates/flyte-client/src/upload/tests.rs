@@ -9,7 +9,7 @@ use crate::testing::{Answer, Server};
 
 const LOCATION: &str = "flyteidl2.dataproxy.DataProxyService/CreateUploadLocation";
 
-/// An object store that answers with these statuses, one request each, and returns what it was sent.
+/// Starts an object store that answers one request with each of these statuses. Its thread returns the requests.
 fn store(statuses: &'static [u16]) -> (String, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/bucket/key?signature=s3cr3t", listener.local_addr().unwrap());
@@ -44,7 +44,7 @@ fn located(url: String, present: bool) -> Server {
             ("p", "acme", 13)
         );
         assert_eq!(request.content_md5, Md5::digest(b"content of it").to_vec());
-        let headers = if present { (PRESENT, "true") } else { ("x-extra", "1") };
+        let headers = if present { (PRESENT_HEADER, "true") } else { ("x-extra", "1") };
         Ok(Answer::one(&CreateUploadLocationResponse {
             signed_url: url.clone(),
             native_url: "s3://bucket/key".into(),
@@ -63,12 +63,12 @@ async fn upload(server: &Server, content: Content) -> (Result<Uploaded, UploadEr
     let uploads = server.client().uploads();
     let here = "http://localhost:1".parse().unwrap();
     let http = flyte_auth::http::Http::new(&Default::default(), here).unwrap();
-    let result = uploads.upload(&Place::new("p", "d"), "a.tar.gz", &content, &http, progress).await;
+    let result = uploads.upload(&ProjectDomain::new("p", "d"), "a.tar.gz", &content, &http, progress).await;
     (result, sent.load(Ordering::Relaxed))
 }
 
 #[tokio::test]
-async fn content_goes_where_the_server_says_with_its_hash() {
+async fn content_is_sent_to_the_upload_location_with_its_hash() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "content of it").unwrap();
     for content in [Content::Bytes("content of it".into()), Content::File(file.path().to_owned())] {
@@ -87,7 +87,7 @@ async fn content_goes_where_the_server_says_with_its_hash() {
 }
 
 #[tokio::test]
-async fn what_is_there_is_not_sent() {
+async fn content_that_the_server_has_is_not_sent() {
     let (result, sent) =
         upload(&located("http://127.0.0.1:1/".into(), true), Content::Bytes("content of it".into())).await;
     assert!(result.unwrap().was_there);
@@ -95,7 +95,7 @@ async fn what_is_there_is_not_sent() {
 }
 
 #[tokio::test]
-async fn what_may_go_away_is_tried_again_and_the_rest_is_told_without_the_address() {
+async fn temporary_failures_are_retried_and_errors_do_not_show_the_url() {
     let (url, store) = store(&[503, 200]);
     let (result, _) = upload(&located(url, false), Content::Bytes("content of it".into())).await;
     assert!(!result.unwrap().was_there);
@@ -103,8 +103,7 @@ async fn what_may_go_away_is_tried_again_and_the_rest_is_told_without_the_addres
     let (url, store) = self::store(&[403]);
     let (result, _) = upload(&located(url, false), Content::Bytes("content of it".into())).await;
     let error = result.unwrap_err();
-    assert_eq!(error.to_string(), "127.0.0.1 does not take a.tar.gz (403 Forbidden): no");
-    assert!(error.hint().is_some());
+    assert_eq!(error.to_string(), "127.0.0.1 rejected a.tar.gz (403 Forbidden): no");
     store.join().unwrap();
     let (result, _) = upload(
         &located("http://127.0.0.1:1/?signature=s3cr3t".into(), false),

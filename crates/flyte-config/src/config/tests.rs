@@ -148,7 +148,7 @@ fn mistakes_name_file_line_column_and_key() {
         ("task:\n  org: [a]\n", "config.yaml:2:8: task.org has to be text, not a list"),
         ("admin:\n  scopes: all\n", r#"config.yaml:2:11: admin.scopes has to be a list of words, not "all""#),
         ("admin: yes\n", r#"config.yaml:1:8: admin has to be a mapping of keys to values, not "yes""#),
-        ("- a\n", "config.yaml:1:1: a configuration is a mapping of sections such as admin: and task:"),
+        ("- a\n", "config.yaml:1:1: a configuration is a mapping of sections, for example admin: and task:"),
     ] {
         assert_eq!(message(text, &[]), expected);
     }
@@ -169,7 +169,6 @@ fn mistakes_in_variables_name_the_variable() {
     let expected =
         r#"environment variable FLYTE_ADMIN_INSECURE: admin.insecure has to be true or false, not "maybe""#;
     assert_eq!(error.to_string(), expected);
-    assert!(error.hint().contains("unset FLYTE_ADMIN_INSECURE"));
     for (name, value) in
         [("FLYTE_ADMIN_COMMAND", "a 'b"), ("FLYTE_ADMIN_SCOPES", "[1"), ("FLYTE_IMAGE_IMAGE_REFS", "x")]
     {

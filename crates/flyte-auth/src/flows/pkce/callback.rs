@@ -1,8 +1,7 @@
-//! The loopback listener that the browser comes back to (RFC 8252 section 7.3).
+//! The loopback listener that the browser returns to (RFC 8252 section 7.3).
 //!
-//! Anything may connect to a loopback port: a browser asking for a favicon, a port scanner, another page's script. Only a
-//! GET of the callback's own path that carries this sign-in's state ends the wait; everything else gets a short answer and
-//! changes nothing.
+//! Any program may connect to a loopback port: a browser that requests a favicon, a port scanner, the script of another page. Only
+//! a GET of the callback's path with this sign-in's state ends the wait. Everything else gets a short answer and changes nothing.
 
 use std::{
     convert::Infallible,
@@ -32,17 +31,17 @@ use url::{Host, Url};
 use super::page::{self, Page};
 use crate::token::clean;
 
-/// The longest query that is looked at, in bytes; codes are a few hundred.
-const MAX_QUERY: usize = 16 * 1024;
-/// How long a connection may take to send its request, so that an idle one is not kept for ever.
-const REQUEST_TIME: Duration = Duration::from_secs(10);
-/// How long the last page may take to reach the browser.
-const PAGE_TIME: Duration = Duration::from_secs(2);
+/// The longest query that is read, in bytes. Codes have a few hundred.
+const MAX_QUERY_BYTES: usize = 16 * 1024;
+/// The time that a connection has to send its request, so that idle connections end.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time that the last page has to reach the browser.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the authorization server answered (RFC 6749 sections 4.1.2 and 4.1.2.1).
+/// The answer of the authorization server (RFC 6749 sections 4.1.2 and 4.1.2.1).
 #[derive(Debug)]
 pub struct Answer {
-    /// The code, or why there is none.
+    /// The code, or the refusal.
     pub code: Result<SecretString, Refusal>,
     /// `iss` (RFC 9207).
     pub issuer: Option<String>,
@@ -57,11 +56,11 @@ pub struct Refusal {
     pub description: Option<String>,
 }
 
-/// Reads the query of a callback; `None` unless it is an answer to the request with this `state`. A parameter that is there
-/// twice makes it none (RFC 6749 section 3.1).
+/// Reads the query of a callback; `None` unless it answers the request with this `state`. A repeated parameter makes the query
+/// invalid (RFC 6749 section 3.1).
 #[must_use]
 pub fn parse_answer(query: &str, state: &str) -> Option<Answer> {
-    if query.len() > MAX_QUERY {
+    if query.len() > MAX_QUERY_BYTES {
         return None;
     }
     let mut found: [Option<String>; 5] = Default::default();
@@ -96,13 +95,13 @@ pub fn parse_answer(query: &str, state: &str) -> Option<Answer> {
 pub(super) struct Listener(Vec<TcpListener>);
 
 impl Listener {
-    /// Binds exactly the address of the redirect URI; `localhost` stands for both loopback addresses.
+    /// Binds the address of the redirect URI. For `localhost`, that is both loopback addresses.
     pub(super) async fn bind(redirect_uri: &Url) -> io::Result<Self> {
         let port = redirect_uri.port_or_known_default().unwrap_or_default();
         Self::bind_port(redirect_uri, port).await
     }
 
-    /// Binds a free port and returns the redirect URI with it.
+    /// Binds a free port, and returns the redirect URI with that port.
     pub(super) async fn bind_any(redirect_uri: &Url) -> io::Result<(Self, Url)> {
         let listener = Self::bind_port(redirect_uri, 0).await?;
         let port = match listener.0.first() {
@@ -127,18 +126,18 @@ impl Listener {
                 let port = v4.local_addr()?.port();
                 match TcpListener::bind(("::1", port)).await {
                     Ok(v6) => Ok(Self(vec![v4, v6])),
-                    // Browsers try ::1 first: if a stranger listens there, the code would go to them.
+                    // Browsers try ::1 first: if another program listens there, it would get the code.
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
-                    // No IPv6 on this machine.
+                    // This machine has no IPv6.
                     Err(_) => Ok(Self(vec![v4])),
                 }
             }
-            // Codes come back to this machine only.
+            // Codes must come back to this machine.
             _ => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }
 
-    /// Starts answering.
+    /// Starts to answer requests.
     pub(super) fn listen(self, path: String, state: String) -> Callbacks {
         let (sender, receiver) = mpsc::channel(1);
         let expected = Arc::new(Expected { path, state, answers: sender, delivered: Notify::new() });
@@ -155,8 +154,8 @@ impl Listener {
                         let service = service_fn(|request| expected.answer(request, &took_part));
                         let _ = http1::Builder::new()
                             .timer(TokioTimer::new())
-                            .header_read_timeout(REQUEST_TIME)
-                            .max_buf_size(MAX_QUERY * 2)
+                            .header_read_timeout(REQUEST_TIMEOUT)
+                            .max_buf_size(MAX_QUERY_BYTES * 2)
                             .keep_alive(false)
                             .serve_connection(TokioIo::new(stream), service)
                             .await;
@@ -172,12 +171,12 @@ impl Listener {
     }
 }
 
-/// What the listener waits for.
+/// The request that the listener waits for.
 struct Expected {
     path: String,
     state: String,
     answers: mpsc::Sender<(Answer, oneshot::Sender<Page>)>,
-    /// Notified when the connection that brought the answer has its page.
+    /// Notified when the connection that brought the answer has received its page.
     delivered: Notify,
 }
 
@@ -198,7 +197,7 @@ impl Expected {
             return page::stale();
         };
         let (sender, receiver) = oneshot::channel();
-        // The second answer of a sign-in (a reloaded tab) finds the place taken.
+        // The channel holds one answer: a second one (a reloaded tab) does not fit.
         if self.answers.try_send((answer, sender)).is_err() {
             return page::stale();
         }
@@ -229,7 +228,7 @@ fn respond(page: Page) -> Response<Full<Bytes>> {
     response
 }
 
-/// The answers that come in; dropping it frees the port.
+/// The incoming answers. Dropping it frees the port.
 pub(super) struct Callbacks {
     answers: mpsc::Receiver<(Answer, oneshot::Sender<Page>)>,
     expected: Arc<Expected>,
@@ -238,14 +237,14 @@ pub(super) struct Callbacks {
 }
 
 impl Callbacks {
-    /// The next answer, and where to send the page that its browser is to show.
+    /// Waits for the next answer, and returns it with a channel for the page that its browser shows.
     pub(super) async fn next(&mut self) -> Option<(Answer, oneshot::Sender<Page>)> {
         self.answers.recv().await
     }
 
     /// Gives the last page time to reach the browser.
     pub(super) async fn finish(self) {
-        let _ = tokio::time::timeout(PAGE_TIME, self.expected.delivered.notified()).await;
+        let _ = tokio::time::timeout(PAGE_TIMEOUT, self.expected.delivered.notified()).await;
     }
 }
 
@@ -257,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_sign_ins_answer_is_one() {
+    fn only_an_answer_to_this_sign_in_is_accepted() {
         let code = |query: &str| {
             parse_answer(query, "s").map(|answer| answer.code.map(|code| code.expose_secret().to_owned()))
         };
@@ -283,13 +282,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_change_nothing_and_the_answer_gets_its_page() {
+    async fn other_requests_change_nothing_and_the_answer_gets_its_page() {
         let (listener, uri) =
             Listener::bind_any(&Url::parse("http://localhost:53593/callback").unwrap()).await.unwrap();
         let mut callbacks = listener.listen("/callback".to_owned(), "right".to_owned());
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let base = uri.as_str().trim_end_matches("/callback").to_owned();
-        // A connection that never says anything blocks nobody.
+        // A silent connection does not block others.
         let silent = tokio::net::TcpStream::connect(uri.socket_addrs(|| None).unwrap()[0]).await.unwrap();
         for (path, status) in
             [("/favicon.ico", 404), ("/callback?code=c&state=wrong", 400), ("/callback", 400), ("/", 404)]
@@ -318,8 +317,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_query_panics_and_none_passes_without_the_state(query in "\\PC{0,300}") {
-            prop_assert!(parse_answer(&query, "a-state-that-nobody-guesses").is_none());
+        fn no_query_panics_or_passes_without_the_state(query in "\\PC{0,300}") {
+            prop_assert!(parse_answer(&query, "an-unguessable-state").is_none());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the browser shows at the end of a sign-in. No script, no external resource, nothing from the request.
+//! The pages that the browser shows at the end of a sign-in. They have no script, no external resource, and no text of the request.
 
 use crate::AuthError;
 
@@ -11,7 +11,7 @@ pub(crate) struct Page {
     pub(crate) html: String,
 }
 
-/// The sign-in worked.
+/// The page after a successful sign-in.
 pub(crate) fn signed_in() -> Page {
     page(
         200,
@@ -22,27 +22,26 @@ pub(crate) fn signed_in() -> Page {
     )
 }
 
-/// The sign-in did not work.
-pub(crate) fn failed(error: &AuthError) -> Page {
-    let next = error.hint().unwrap_or_default();
+/// The page after a failed sign-in, with the next step if there is one.
+pub(crate) fn failed(error: &AuthError, next: Option<&str>) -> Page {
     let title =
         if matches!(error, AuthError::AccessDenied { .. }) { "Sign-in was denied" } else { "Sign-in failed" };
-    page(400, title, "bad", &sentence(&error.to_string()), &next)
+    page(400, title, "bad", &sentence(&error.to_string()), next.unwrap_or_default())
 }
 
-/// A request that is not the answer to this sign-in.
+/// The page for a request that is not a callback.
 pub(crate) fn unrelated() -> Page {
     page(404, "Nothing here", "bad", "This address only waits for the end of a sign-in to Flyte.", "")
 }
 
-/// A callback of another sign-in.
+/// The page for the callback of another sign-in.
 pub(crate) fn stale() -> Page {
     page(
         400,
         "This sign-in is not the one in progress",
         "bad",
-        "It may belong to an earlier attempt. Use the tab that was opened last, or start again.",
-        "Run `flyte auth login` to try again.",
+        "It may belong to an earlier attempt. Use the tab that was opened last.",
+        "To start again, go back to your terminal or notebook.",
     )
 }
 
@@ -88,9 +87,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_server_says_is_text_and_never_markup() {
+    fn the_servers_text_is_escaped() {
         let error = AuthError::AccessDenied { description: Some("<script>alert(1)</script>".to_owned()) };
-        let html = failed(&error).html;
+        let html = failed(&error, Some("Do <this>.")).html;
+        assert!(html.contains("Do &lt;this&gt;."), "{html}");
         assert!(
             !html.contains("<script>") && html.contains("&lt;script&gt;") && html.contains("denied"),
             "{html}"

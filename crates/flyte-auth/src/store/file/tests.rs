@@ -1,4 +1,4 @@
-//! The encrypted file under damage, races and a full disk.
+//! The encrypted file with damage, races and a full disk.
 
 use std::{
     env,
@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::*;
+use crate::oauth::{ClientId, Scope};
 
 fn options(home: &Path, service: &str) -> StoreOptions {
     StoreOptions {
@@ -33,8 +34,8 @@ fn login(access: &str) -> Login {
             access_token_sha256: fingerprint(access),
             issued_at: Some(1),
             expires_at: Some(2),
-            scopes: vec!["all".to_owned()],
-            client_id: "flyte".to_owned(),
+            scopes: Scope::parse_list("all"),
+            client_id: ClientId::parse("flyte").unwrap(),
             issuer: "https://issuer.example".to_owned(),
             subject: None,
             auth_type: "Pkce".to_owned(),
@@ -47,7 +48,7 @@ fn access(file: &EncryptedFile) -> Option<String> {
 }
 
 #[test]
-fn a_login_comes_back_and_is_not_legible() {
+fn a_login_is_read_back_and_encrypted() {
     let home = tempfile::tempdir().unwrap();
     let file = new(&options(home.path(), "flyte.example"));
     assert_eq!(access(&file), None);
@@ -59,7 +60,7 @@ fn a_login_comes_back_and_is_not_legible() {
     for word in ["the-access-token", "the-refresh-token", "flyte.example", "issuer"] {
         assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{word}");
     }
-    // Another endpoint's file under this name is not this endpoint's login.
+    // The file of another endpoint cannot be decrypted under this name.
     let other = new(&options(home.path(), "evil.example"));
     fs::copy(&file.path, &other.path).unwrap();
     assert_eq!(access(&other), None);
@@ -87,15 +88,14 @@ fn only_the_owner_can_read_it() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_others_can_read_and_is_not_ours_is_refused() {
-    // A file whose mode nobody may change, root included.
+fn a_readable_file_of_another_user_is_refused() {
+    // Not even root may change the mode of this file.
     let error = open_private(Path::new("/proc/sys/kernel/ostype")).unwrap_err();
     assert!(matches!(&error, StoreError::Permissions { .. }), "{error:?}");
-    assert!(error.hint().unwrap().contains("/proc/sys/kernel/ostype"));
 }
 
 #[test]
-fn no_changed_bit_and_no_cut_yields_a_login() {
+fn a_changed_or_truncated_file_yields_no_login() {
     let home = tempfile::tempdir().unwrap();
     let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
@@ -112,7 +112,7 @@ fn no_changed_bit_and_no_cut_yields_a_login() {
 }
 
 #[test]
-fn damage_is_set_aside_and_signing_in_again_works() {
+fn a_damaged_file_is_set_aside_and_signing_in_again_works() {
     let home = tempfile::tempdir().unwrap();
     let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
@@ -129,7 +129,7 @@ fn damage_is_set_aside_and_signing_in_again_works() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains(".corrupt-"))
         .count();
     assert!(kept >= 1);
-    // A lost key is like damage; a damaged one makes way for a new one.
+    // A lost key counts as damage. A damaged key is replaced.
     fs::remove_file(&file.key_path).unwrap();
     assert_eq!(access(&file), None);
     file.write(&login("c")).unwrap();
@@ -141,13 +141,13 @@ fn damage_is_set_aside_and_signing_in_again_works() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "it is the file's time")]
-fn what_killed_processes_left_behind_is_swept_up() {
+fn temporary_files_of_killed_processes_are_removed() {
     let home = tempfile::tempdir().unwrap();
     let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
     let directory = file.path.parent().unwrap();
     let (old, new) = (directory.join(".unfinished-old"), directory.join(".unfinished-new"));
-    for (path, age) in [(&old, ABANDONED * 2), (&new, Duration::ZERO)] {
+    for (path, age) in [(&old, ABANDONED_AGE * 2), (&new, Duration::ZERO)] {
         let left = File::create(path).unwrap();
         left.set_modified(SystemTime::now() - age).unwrap();
     }
@@ -157,7 +157,7 @@ fn what_killed_processes_left_behind_is_swept_up() {
 }
 
 #[test]
-fn of_many_that_make_the_key_at_once_one_wins() {
+fn concurrent_threads_create_one_key() {
     let home = tempfile::tempdir().unwrap();
     let options = options(home.path(), "flyte.example");
     std::thread::scope(|scope| {
@@ -174,31 +174,31 @@ fn of_many_that_make_the_key_at_once_one_wins() {
 
 #[cfg(unix)]
 #[test]
-fn what_cannot_be_written_leaves_the_old_login() {
-    // Root writes anywhere, so the obstacle is a file where the directory should be.
+fn a_failed_write_leaves_the_old_login() {
+    // Root can write to any directory, so the obstacle is a file in place of the directory.
     let home = tempfile::tempdir().unwrap();
     let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
     let full = StoreError::file("write", &file.path, io::Error::from(io::ErrorKind::StorageFull));
     assert!(matches!(&full, StoreError::DiskFull { .. }));
-    assert!(full.hint().unwrap().contains("df -h"));
+
     let blocked = EncryptedFile { path: file.path.join("impossible"), ..file.clone() };
     assert!(matches!(blocked.try_writing(), Err(StoreError::File { .. })));
     assert!(blocked.write(&login("b")).is_err());
     assert_eq!(access(&file).as_deref(), Some("a"));
 }
 
-/// What a process of its own is to do, and where: see [`in_a_process_of_its_own`].
+/// The job of a separate process, and its home directory: see [`in_a_separate_process`].
 const JOB: &str = "FLYTE_TEST_STORE_JOB";
 const HOME: &str = "FLYTE_TEST_STORE_HOME";
 
-/// Starts this test program again, for [`in_a_process_of_its_own`] alone, after a line of shell.
+/// Starts this test program again, for [`in_a_separate_process`] only, after a line of shell.
 #[cfg(unix)]
 fn start(before: &str, job: &str, home: &Path) -> Child {
     Command::new("sh")
         .args(["-c", &format!("{before} exec \"$0\" \"$@\"")])
         .arg(env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "store::file::tests::in_a_process_of_its_own"])
+        .args(["--ignored", "--exact", "store::file::tests::in_a_separate_process"])
         .env(JOB, job)
         .env(HOME, home)
         .stdout(Stdio::null())
@@ -209,7 +209,7 @@ fn start(before: &str, job: &str, home: &Path) -> Child {
 #[cfg(unix)]
 #[test]
 #[ignore = "a process that other tests start"]
-fn in_a_process_of_its_own() {
+fn in_a_separate_process() {
     let (job, home) = (env::var(JOB).unwrap(), env::var_os(HOME).unwrap());
     let file = new(&options(Path::new(&home), "flyte.example"));
     match job.as_str() {
@@ -227,11 +227,11 @@ fn in_a_process_of_its_own() {
 
 #[cfg(unix)]
 #[test]
-fn without_room_the_old_login_stays_and_nothing_is_left_behind() {
+fn a_full_disk_keeps_the_old_login_and_leaves_nothing_behind() {
     let home = tempfile::tempdir().unwrap();
     let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
-    // The system answers a write beyond this limit with an error, as on a full disk.
+    // A write beyond this limit fails as on a full disk.
     let mut process = start("trap '' XFSZ; ulimit -f 0;", "no room", home.path());
     assert!(process.wait().unwrap().success());
     assert_eq!(access(&file).as_deref(), Some("a"));
@@ -240,7 +240,7 @@ fn without_room_the_old_login_stays_and_nothing_is_left_behind() {
 
 #[cfg(unix)]
 #[test]
-fn of_many_processes_that_make_the_key_at_once_one_wins() {
+fn concurrent_processes_create_one_key() {
     let home = tempfile::tempdir().unwrap();
     let mut processes: Vec<_> = (0..8).map(|n| start("", &format!("token-{n}"), home.path())).collect();
     for process in &mut processes {
@@ -248,7 +248,7 @@ fn of_many_processes_that_make_the_key_at_once_one_wins() {
     }
     let file = new(&options(home.path(), "flyte.example"));
     assert!(access(&file).unwrap().starts_with("token-"));
-    // No process took another's login for damage.
+    // No process took the login of another for damage.
     assert_eq!(fs::read_dir(file.path.parent().unwrap()).unwrap().count(), 1);
 }
 
@@ -268,12 +268,12 @@ proptest! {
 }
 
 #[tokio::test]
-async fn without_a_place_for_files_a_login_is_in_memory_unless_the_file_was_asked_for() {
+async fn without_a_writable_directory_a_login_is_in_memory_unless_the_file_was_chosen() {
     use flyte_config::StoreKind;
 
     use crate::store::{self, MemoryReason};
     let home = tempfile::tempdir().unwrap();
-    // Whatever runs here as root may write into any directory, but not below a file.
+    // Root can write to any directory, but not below a file.
     fs::write(home.path().join("occupied"), "").unwrap();
     let occupied = home.path().join("occupied/flyte");
     let below = |data: Option<PathBuf>, state: Option<PathBuf>| StoreOptions {
@@ -291,7 +291,7 @@ async fn without_a_place_for_files_a_login_is_in_memory_unless_the_file_was_aske
     ];
     for (options, expected) in cases {
         let file = EncryptedFile::new(&options);
-        let found = match file.as_ref().and_then(EncryptedFile::unwritable) {
+        let found = match file.as_ref().and_then(EncryptedFile::find_unwritable_directory) {
             _ if file.is_none() => "NoHome",
             Some((path, reason)) => {
                 assert!(path.ends_with("occupied") && reason == "it is not a directory", "{path:?} {reason}");
@@ -300,7 +300,7 @@ async fn without_a_place_for_files_a_login_is_in_memory_unless_the_file_was_aske
             None => "EncryptedFile",
         };
         assert_eq!(found, expected);
-        // The one that was asked for, and no other.
+        // The chosen store is used, and no other.
         let asked = store::open(&StoreOptions { kind: Some(StoreKind::File), ..options.clone() }).await;
         match expected {
             "NoHome" => assert!(matches!(asked, Err(StoreError::NoHome))),
@@ -309,5 +309,5 @@ async fn without_a_place_for_files_a_login_is_in_memory_unless_the_file_was_aske
         let memory = store::open(&StoreOptions { kind: Some(StoreKind::Memory), ..options }).await.unwrap();
         assert_eq!(memory.backend(), Backend::Memory(MemoryReason::Chosen));
     }
-    assert!(!home.path().join("good").exists(), "looking makes nothing");
+    assert!(!home.path().join("good").exists(), "checking creates nothing");
 }

@@ -13,8 +13,8 @@ use flyte_auth::{Approval, SessionOptions, Unattended, state_dir};
 
 use self::configuration::Examined;
 use self::finding::Report;
-use crate::cli::Global;
 use crate::failure::{Exit, Failure};
+use crate::global::Global;
 use crate::output;
 
 pub(super) fn run(global: Global) -> Result<Exit, Failure> {

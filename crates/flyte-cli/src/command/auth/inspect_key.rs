@@ -29,7 +29,7 @@ struct Report {
 pub(super) fn run(given: Option<String>, format: Format) -> Result<Exit, Failure> {
     let (text, source) = find(given)?;
     let key = ApiKey::decode(text.expose_secret()).map_err(|error| {
-        Failure::new(format!("the key from {source} is not usable")).why(&error).next(error.hint())
+        Failure::new(format!("the key from {source} is not usable")).why(&error).hint(&error)
     })?;
     output::print(format, &Report::new(&key, source), Report::table)?;
     Ok(Exit::Success)
@@ -71,7 +71,7 @@ impl Report {
     fn new(key: &ApiKey, source: &'static str) -> Self {
         Self {
             endpoint: key.endpoint.to_string(),
-            client_id: key.client_id.clone(),
+            client_id: key.client_id.to_string(),
             org: key.org.clone(),
             secret_length: key.client_secret.expose_secret().chars().count(),
             read_by_published_client: key.is_portable(),
@@ -97,12 +97,14 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use flyte_auth::oauth::ClientId;
+
     use super::*;
 
     fn report(endpoint: &str) -> Report {
         let key = ApiKey {
             endpoint: endpoint.parse().unwrap(),
-            client_id: "ci".into(),
+            client_id: ClientId::parse("ci").unwrap(),
             client_secret: "hunter2".into(),
             org: None,
         };

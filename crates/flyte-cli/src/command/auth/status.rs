@@ -1,9 +1,11 @@
 //! `flyte auth status`
 
+use flyte_auth::oauth::{ClientId, Scope};
 use flyte_auth::{AuthError, Status};
 use flyte_client::ClientError;
 use flyte_client::identity::UserInfo;
 use flyte_config::AuthType;
+use flyte_hints::Hint as _;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -30,8 +32,8 @@ struct Report {
     /// The signed-in user, if the server said it.
     subject: Option<String>,
     issuer: Option<String>,
-    client_id: Option<String>,
-    scopes: Vec<String>,
+    client_id: Option<ClientId>,
+    scopes: Vec<Scope>,
     /// Whether the server was asked, and answered.
     checked: bool,
     /// Why the server rejected the credentials; `None` if it accepted them, or was not asked.
@@ -51,8 +53,10 @@ impl Report {
     fn new(endpoint: String, auth_type: &'static str, credentials: String, status: Status, now: i64) -> Self {
         let expires_in = status.expires_at.map(|at| at - now);
         // Without a login, a job's own token is used.
-        let (auth_type, credentials) = match &status.job {
-            Some(place) => (AuthType::TokenExchange.as_str(), format!("the token of this CI job ({place})")),
+        let (auth_type, credentials) = match &status.job_token {
+            Some(location) => {
+                (AuthType::TokenExchange.as_str(), format!("the token of this CI job ({location})"))
+            }
             None => (auth_type, credentials),
         };
         Self {
@@ -143,8 +147,8 @@ impl Report {
             ("Access token", token),
             ("Renews itself", renewal),
             ("Issuer", self.issuer.clone().unwrap_or_default()),
-            ("Client", self.client_id.clone().unwrap_or_default()),
-            ("Scopes", self.scopes.join(" ")),
+            ("Client", self.client_id.as_ref().map(ToString::to_string).unwrap_or_default()),
+            ("Scopes", Scope::join(&self.scopes)),
             ("Tokens kept in", self.storage.clone()),
         ])
     }
@@ -186,7 +190,7 @@ pub(super) fn run(context: &Context, offline: bool, json: bool) -> Result<Exit, 
         return Ok(Exit::Success);
     }
     if !offline
-        && options.auth_type.is_a_persons()
+        && options.auth_type.is_for_people()
         && let Some(error) = context.no_sign_in(&session)?
     {
         output::tell(&format!(
@@ -199,7 +203,7 @@ pub(super) fn run(context: &Context, offline: bool, json: bool) -> Result<Exit, 
         (AuthType::Passthrough, _) => {
             "Choose a way to sign in: flyte create config --endpoint HOST --auth-type pkce"
         }
-        (auth_type, Some(next)) if !auth_type.is_a_persons() => next,
+        (auth_type, Some(next)) if !auth_type.is_for_people() => next,
         _ => "Sign in with: flyte auth login",
     });
     Ok(Exit::Authentication)
@@ -221,7 +225,7 @@ mod tests {
             client_id: None,
             subject: None,
             scopes: Vec::new(),
-            job: None,
+            job_token: None,
         };
         Report::new("https://flyte.example.com".into(), "Pkce", "your login".into(), status, 1_000_000)
     }

@@ -9,8 +9,8 @@ use flyte_config::{AuthType, Config, ConfigError, Document, Endpoint, Environmen
 
 use super::interview;
 use super::sign_in::SignIn;
-use crate::cli::{AUTH_TYPE_HELP, Address};
 use crate::failure::{Exit, Failure};
+use crate::global::{AUTH_TYPE_HELP, Address};
 use crate::output::{self, Format};
 use crate::{confirm, context};
 

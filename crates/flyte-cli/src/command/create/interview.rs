@@ -10,8 +10,8 @@ use flyte_auth::{AuthError, ConnectFailure, SessionOptions, Unattended};
 use flyte_config::{Config, Document, Endpoint, Environment, key, search};
 
 use super::config::readable;
-use crate::cli::Address;
 use crate::failure::{Exit, Failure};
+use crate::global::Address;
 use crate::{confirm, output};
 
 /// The time limit for the server's answer.

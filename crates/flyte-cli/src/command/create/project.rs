@@ -63,7 +63,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     let id = new.id.clone();
     let created = context.run("Creating the project", async {
         let created = client.projects().create(new).await;
-        created.map_err(|error| Failure::client(format!("cannot create project {id}"), &error))
+        created.map_err(|error| Failure::resource(format!("cannot create project {id}"), &error, "project"))
     })?;
     if context.global.format == Format::Table {
         output::tell(&format!("Created project {id}."));

@@ -8,15 +8,15 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
-    let place = context.place()?;
+    let project_domain = context.project_domain()?;
     arguments.askable("app")?;
     let name = &arguments.name;
-    if !arguments.confirmed(&format!("Delete app {name} in {place}? It stops at once."))? {
+    if !arguments.confirmed(&format!("Delete app {name} in {project_domain}? It stops at once."))? {
         return Ok(Exit::Failure);
     }
-    let apps = context.place_client()?.apps();
+    let apps = context.project_domain_client()?.apps();
     context.run("Deleting the app", async {
-        let deleted = apps.delete(&AppId::new(place, name)).await;
+        let deleted = apps.delete(&AppId::new(project_domain, name)).await;
         deleted.map_err(|error| Failure::resource(format!("cannot delete app {name}"), &error, "app"))
     })?;
     output::tell(&format!("Deleted app {name}."));

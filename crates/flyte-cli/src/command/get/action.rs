@@ -30,9 +30,9 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
     let format = context.global.format;
-    let run = RunId::new(context.place()?, arguments.run);
+    let run = RunId::new(context.project_domain()?, arguments.run);
     let now = Clock::default().now();
-    let actions = context.place_client()?.actions();
+    let actions = context.project_domain_client()?.actions();
     if let Some(name) = arguments.action {
         let action = context.run("Fetching the action", async {
             let found = actions.get(&run.action(&name)).await;
@@ -90,7 +90,7 @@ fn details(details: &ActionDetails, now: i64) -> String {
     let mut text = output::details([
         ("Name", action.name.clone()),
         ("Run", action.run.clone()),
-        ("Place", action.place.to_string()),
+        ("Place", action.project_domain.to_string()),
         ("Task", action.task.clone()),
         ("Version", action.version.clone()),
         ("Called by", action.parent.clone()),
@@ -118,7 +118,7 @@ fn details(details: &ActionDetails, now: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use flyte_client::Place;
+    use flyte_client::ProjectDomain;
     use flyte_client::action::{Abort, Attempt, Failure as TaskFailure};
 
     use super::*;
@@ -128,7 +128,7 @@ mod tests {
         let action = Action {
             name: "a1".into(),
             run: "rabc".into(),
-            place: Place::new("flytesnacks", "development"),
+            project_domain: ProjectDomain::new("flytesnacks", "development"),
             parent: "a0".into(),
             group: "squares".into(),
             task: "hello.square".into(),

@@ -24,9 +24,9 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     let format = context.global.format;
     let now = Clock::default().now();
     if let Some(name) = arguments.name {
-        let (place, apps) = (context.place()?, context.place_client()?.apps());
+        let (project_domain, apps) = (context.project_domain()?, context.project_domain_client()?.apps());
         let app = context.run("Fetching the app", async {
-            let found = apps.get(&AppId::new(place, &name)).await;
+            let found = apps.get(&AppId::new(project_domain, &name)).await;
             found.map_err(|error| Failure::resource(format!("cannot show app {name}"), &error, "app"))
         })?;
         output::print(format, &app, |app| details(app, now))?;
@@ -34,34 +34,36 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     }
     // Without a project, list the apps of all projects, as the published command does.
     let task = &context.config.task;
-    let place = match (&task.project, &task.domain) {
+    let project_domain = match (&task.project, &task.domain) {
         (None, None) => None,
-        _ => Some(context.place()?),
+        _ => Some(context.project_domain()?),
     };
-    let apps = context.place_client()?.apps();
+    let apps = context.project_domain_client()?.apps();
     let found = context.run("Listing apps", async {
-        let listed = apps.list(place.clone(), Some(arguments.limit)).collect().await;
+        let listed = apps.list(project_domain.clone(), Some(arguments.limit)).collect().await;
         listed.map_err(|error| Failure::resource("cannot list apps", &error, "project"))
     })?;
     if found.is_empty() {
-        let within = place.as_ref().map(|place| format!(" in {place}")).unwrap_or_default();
+        let within =
+            project_domain.as_ref().map(|project_domain| format!(" in {project_domain}")).unwrap_or_default();
         output::tell(&format!("No apps{within} yet. Deploy one: flyte deploy FILE.py"));
         if format == Format::Table {
             return Ok(Exit::Success);
         }
     }
-    output::print(format, &found, |apps| table(apps, now, place.is_none(), context.global.wide))?;
+    output::print(format, &found, |apps| table(apps, now, project_domain.is_none(), context.global.wide))?;
     Ok(Exit::Success)
 }
 
 /// Several apps; `placed` if they can have different projects.
 fn table(apps: &[App], now: i64, placed: bool, wide: bool) -> String {
     if !wide {
-        let place_or_url = |app: &App| if placed { app.place.to_string() } else { app.url.clone() };
+        let project_domain_or_url =
+            |app: &App| if placed { app.project_domain.to_string() } else { app.url.clone() };
         let heading = ["NAME", "STATE", "CHANGED", if placed { "PLACE" } else { "URL" }];
-        let rows = apps
-            .iter()
-            .map(|app| [app.name.clone(), state(app), since(app.updated_at, now), place_or_url(app)]);
+        let rows = apps.iter().map(|app| {
+            [app.name.clone(), state(app), since(app.updated_at, now), project_domain_or_url(app)]
+        });
         return output::table(heading, rows);
     }
     let cells = |app: &App| {
@@ -72,7 +74,7 @@ fn table(apps: &[App], now: i64, placed: bool, wide: bool) -> String {
     if placed {
         let rows = apps.iter().map(|app| {
             let [name, revision, state, changed, url, creator] = cells(app);
-            [name, app.place.to_string(), revision, state, changed, url, creator]
+            [name, app.project_domain.to_string(), revision, state, changed, url, creator]
         });
         return output::table(["NAME", "PLACE", "REVISION", "STATE", "CHANGED", "URL", "CREATED BY"], rows);
     }
@@ -92,7 +94,7 @@ pub(crate) fn details(app: &App, now: i64) -> String {
     let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now)).unwrap_or_default();
     output::details([
         ("Name", app.name.clone()),
-        ("Place", app.place.to_string()),
+        ("Place", app.project_domain.to_string()),
         ("Revision", app.revision.to_string()),
         ("State", state(app)),
         ("Message", app.message.clone()),
@@ -107,7 +109,7 @@ pub(crate) fn details(app: &App, now: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use flyte_client::Place;
+    use flyte_client::ProjectDomain;
 
     use super::*;
 
@@ -115,7 +117,7 @@ mod tests {
     fn apps_have_a_table_and_details() {
         let app = App {
             name: "board".into(),
-            place: Place::new("flytesnacks", "development"),
+            project_domain: ProjectDomain::new("flytesnacks", "development"),
             revision: 3,
             state: State::Active,
             wanted: true,

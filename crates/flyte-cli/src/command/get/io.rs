@@ -31,8 +31,8 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let Arguments { run, action, inputs_only, outputs_only } = arguments;
-    let id = RunId::new(context.place()?, run).action(action);
-    let data = context.place_client()?.data();
+    let id = RunId::new(context.project_domain()?, run).action(action);
+    let data = context.project_domain_client()?.data();
     let found = context.run("Fetching inputs and outputs", async {
         let found = data.get(&id).await;
         found.map_err(|error| {

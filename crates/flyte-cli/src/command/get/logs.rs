@@ -49,8 +49,8 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let Arguments { run, action, .. } = arguments;
-    let id = RunId::new(context.place()?, run).action(action);
-    let client = context.place_client()?;
+    let id = RunId::new(context.project_domain()?, run).action(action);
+    let client = context.project_domain_client()?;
     let failed = |error: ClientError| {
         let what = format!("cannot show the log of action {action} of run {run}");
         Failure::resource(what, &error, &format!("action {run}"))

@@ -60,7 +60,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             projects
                 .get(&id)
                 .await
-                .map_err(|error| Failure::client(format!("cannot show project {id}"), &error))
+                .map_err(|error| Failure::resource(format!("cannot show project {id}"), &error, "project"))
         })?;
         output::print(format, &project, details)?;
         return Ok(Exit::Success);

@@ -51,13 +51,13 @@ pub(crate) fn label(text: &str) -> Result<(String, String), &'static str> {
 
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
     let format = context.global.format;
-    let place = context.place()?;
+    let project_domain = context.project_domain()?;
     let now = Clock::default().now();
-    let client = context.place_client()?;
+    let client = context.project_domain_client()?;
     let runs = client.runs();
     if let Some(name) = arguments.name {
         let run = context.run("Fetching the run", async {
-            let found = runs.get(&RunId::new(place, &name)).await;
+            let found = runs.get(&RunId::new(project_domain, &name)).await;
             found.map_err(|error| Failure::resource(format!("cannot show run {name}"), &error, "run"))
         })?;
         output::print(format, &run, |run| details(run, now))?;
@@ -83,13 +83,13 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             created_by,
             limit: Some(arguments.limit),
         };
-        let listed = runs.list(place.clone(), options).collect().await;
+        let listed = runs.list(project_domain.clone(), options).collect().await;
         listed.map_err(|error| Failure::resource("cannot list runs", &error, "project"))
     })?;
     if found.is_empty() {
         output::tell(&match filtered {
-            true => format!("No matching runs in {place}. See all runs: flyte get run"),
-            false => format!("No runs in {place} yet. Start one: flyte run FILE.py TASK"),
+            true => format!("No matching runs in {project_domain}. See all runs: flyte get run"),
+            false => format!("No runs in {project_domain} yet. Start one: flyte run FILE.py TASK"),
         });
         if format == Format::Table {
             return Ok(Exit::Success);
@@ -154,7 +154,7 @@ fn details(details: &RunDetails, now: i64) -> String {
     let moment = |moment: Option<i64>| moment.map(|at| time::moment(at, now)).unwrap_or_default();
     let text = output::details([
         ("Name", run.name.clone()),
-        ("Place", run.place.to_string()),
+        ("Place", run.project_domain.to_string()),
         ("Task", run.task.clone()),
         ("Version", run.version.clone()),
         ("Phase", run.phase.to_string()),
@@ -184,7 +184,7 @@ pub(crate) fn ending(details: &ActionDetails) -> String {
 
 #[cfg(test)]
 mod tests {
-    use flyte_client::Place;
+    use flyte_client::ProjectDomain;
     use flyte_client::action::{Blame, Failure as TaskFailure};
 
     use super::*;
@@ -193,7 +193,7 @@ mod tests {
     fn runs_have_a_table_and_details() {
         let run = Run {
             name: "r8d1f0c2a9b7e6f5d4c3b".into(),
-            place: Place::new("flytesnacks", "development"),
+            project_domain: ProjectDomain::new("flytesnacks", "development"),
             task: "hello_world.main".into(),
             version: "v1".into(),
             phase: Phase::Failed,

@@ -28,11 +28,11 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
     let format = context.global.format;
-    let place = context.place()?;
+    let project_domain = context.project_domain()?;
     let now = Clock::default().now();
-    let tasks = context.place_client()?.tasks();
+    let tasks = context.project_domain_client()?.tasks();
     if let (Some(name), Some(version)) = (&arguments.name, arguments.version) {
-        let id = TaskId { place, name: name.clone(), version };
+        let id = TaskId { project_domain, name: name.clone(), version };
         let task = context.run("Fetching the task", async {
             let found = tasks.get(&id).await;
             found.map_err(|error| {
@@ -49,14 +49,14 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         limit: Some(arguments.limit),
     };
     let found = context.run("Listing tasks", async {
-        let listed = tasks.list(place.clone(), options).collect().await;
+        let listed = tasks.list(project_domain.clone(), options).collect().await;
         listed.map_err(|error| Failure::resource("cannot list tasks", &error, "project"))
     })?;
     if found.is_empty() {
         output::tell(&match &arguments.name {
-            Some(name) => format!("No task {name} in {place}. List existing ones: flyte get task"),
+            Some(name) => format!("No task {name} in {project_domain}. List existing ones: flyte get task"),
             None => {
-                format!("No tasks in {place} yet. Deploy some: flyte deploy FILE.py")
+                format!("No tasks in {project_domain} yet. Deploy some: flyte deploy FILE.py")
             }
         });
         if format == Format::Table {
@@ -89,7 +89,7 @@ fn details(task: &TaskDetails, now: i64) -> String {
     let mut text = output::details([
         ("Name", summary.name.clone()),
         ("Version", summary.version.clone()),
-        ("Place", summary.place.to_string()),
+        ("Place", summary.project_domain.to_string()),
         ("Environment", summary.environment.clone()),
         ("Type", task_type.clone()),
         ("Image", image.clone()),
@@ -115,7 +115,7 @@ fn signature(variables: &[Variable]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use flyte_client::Place;
+    use flyte_client::ProjectDomain;
 
     use super::*;
 
@@ -124,7 +124,7 @@ mod tests {
         let task = Task {
             name: "hello.main".into(),
             version: "v1".into(),
-            place: Place::new("flytesnacks", "development"),
+            project_domain: ProjectDomain::new("flytesnacks", "development"),
             environment: "hello".into(),
             description: "Greets.".into(),
             deployed_at: Some(1_000_000),

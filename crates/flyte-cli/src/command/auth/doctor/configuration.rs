@@ -4,11 +4,12 @@ use std::path::Path;
 
 use flyte_auth::api_key;
 use flyte_config::Config;
+use flyte_hints::Hint as _;
 
 use super::finding::Finding;
-use crate::cli::Global;
 use crate::context::{self, Context};
 use crate::failure::Failure;
+use crate::global::Global;
 
 const CHECK: &str = "configuration";
 const SECRETS: &str = "secrets";
@@ -26,7 +27,7 @@ pub(super) fn examine(global: Global) -> Result<Examined, Failure> {
     let (config, broken) = match loaded {
         Ok(config) => (config, None),
         // The command line and the machine can still be checked.
-        Err(error) => (Config::default(), Some(Finding::fail(CHECK, &error).fix(error.hint()))),
+        Err(error) => (Config::default(), Some(Finding::fail(CHECK, &error).maybe_fix(error.hint()))),
     };
     // An unusable key has its own check.
     let key = context::api_key(&global, &environment).ok().flatten();

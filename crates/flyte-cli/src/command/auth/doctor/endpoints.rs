@@ -6,6 +6,7 @@ use flyte_auth::SessionOptions;
 use flyte_auth::discovery::{AUTHORIZATION_ENDPOINT, DEVICE_ENDPOINT, Provider, TOKEN_ENDPOINT};
 use flyte_auth::http::Http;
 use flyte_config::AuthType;
+use flyte_hints::Hint as _;
 use url::Url;
 
 use super::finding::Finding;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flyte_auth::SessionOptions;
 use flyte_auth::store::{self, Backend, MemoryReason, StoreError, StoreOptions};
 use flyte_config::{AuthType, StoreKind};
+use flyte_hints::Hint as _;
 
 use super::finding::Finding;
 use crate::context::Context;
@@ -27,7 +28,7 @@ pub(super) async fn examine(options: &SessionOptions) -> [Finding; 2] {
         unlock_timeout: Duration::ZERO,
     };
     let browser = browser(options.auth_type, &options.endpoint.dns(), variable, is_program);
-    let keyring = match options.auth_type.is_a_persons() {
+    let keyring = match options.auth_type.is_for_people() {
         true => keyring(&store).await,
         false => Finding::skip(KEYRING, format!("not needed: {} stores no login", options.auth_type)),
     };

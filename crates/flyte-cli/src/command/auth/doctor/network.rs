@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flyte_auth::http::{self, Http, Proxies};
 use flyte_auth::{ConnectFailure, SessionOptions};
+use flyte_hints::Hint as _;
 use reqwest::{Client, Response, tls::TlsInfo};
 use tokio::net::TcpStream;
 
@@ -26,7 +27,7 @@ const SOON: i64 = 14 * 86_400;
 /// Runs all checks. Returns whether the server can be reached, and the findings.
 pub(super) async fn examine(options: &SessionOptions) -> (bool, Vec<Finding>) {
     let proxies = proxies(options);
-    let proxy = match proxies.of(options.endpoint.url()) {
+    let proxy = match proxies.select(options.endpoint.url()) {
         Ok(proxy) => proxy,
         Err(error) => {
             let mut findings = vec![Finding::fail(ADDRESS, &error).maybe_fix(error.hint())];
@@ -147,7 +148,10 @@ async fn certificate(options: &SessionOptions) -> (Option<Response>, Finding) {
                 _ => String::new(),
             };
             let finding = Finding::fail(CERTIFICATE, format!("{endpoint}: {failure}{seen}"));
-            return (None, finding.maybe_fix(http.hint(endpoint.url(), &failure)));
+            return (
+                None,
+                finding.maybe_fix(flyte_hints::unreachable(&http.target(endpoint.url()), &failure)),
+            );
         }
     };
     if endpoint.is_insecure() {
@@ -249,7 +253,7 @@ async fn untrusting(options: &SessionOptions) -> Option<(Response, Seen)> {
         .redirect(reqwest::redirect::Policy::none())
         .tls_danger_accept_invalid_certs(true)
         .tls_info(true);
-    let builder = http::through(builder, &proxies(options)).ok()?;
+    let builder = http::with_proxies(builder, &proxies(options)).ok()?;
     let answer = ask(&builder.build().ok()?, options).await.ok()?;
     let seen = Seen::parse(answer.extensions().get::<TlsInfo>()?.peer_certificate()?)?;
     Some((answer, seen))

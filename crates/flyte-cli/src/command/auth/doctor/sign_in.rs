@@ -9,6 +9,7 @@ use flyte_auth::http::Http;
 use flyte_auth::{Approval, AuthError, Session, SessionOptions, Status, flows};
 use flyte_client::ClientError;
 use flyte_config::{AuthType, Endpoint};
+use flyte_hints::Hint as _;
 
 use super::finding::{Finding, Verdict};
 use crate::context::Context;
@@ -112,7 +113,7 @@ pub(super) fn discovery(options: &SessionOptions, discovered: &Discovered, token
             Finding::skip(DISCOVERY, format!("not needed by authType {auth_type}: {why}"))
         }
         // Calls are sent without a token there.
-        _ if none_there && auth_type.is_a_persons() => {
+        _ if none_there && auth_type.is_for_people() => {
             Finding::warn(DISCOVERY, format!("{why}, so it does not identify callers")).maybe_fix(fix)
         }
         _ => Finding::fail(DISCOVERY, why).maybe_fix(fix),
@@ -137,7 +138,7 @@ pub(super) async fn device_code(options: &SessionOptions, provider: Option<&Prov
         Ok(http) => http,
         Err(error) => return Some(Finding::fail(DEVICE_CODE, &error).maybe_fix(error.hint())),
     };
-    Some(match tokio::time::timeout(PATIENCE, flows::device::code_life(&http, provider)).await {
+    Some(match tokio::time::timeout(PATIENCE, flows::device::code_lifetime(&http, provider)).await {
         Ok(life) => judge_code(life),
         Err(_) => Finding::fail(DEVICE_CODE, "the server did not answer in time").fix("Try again later."),
     })
@@ -183,7 +184,9 @@ pub(super) async fn api_key(context: &Context) -> Finding {
                 _ => Finding::pass(API_KEY, found),
             }
         }
-        Err(error) => Finding::fail(API_KEY, format!("{}: {error}", api_key::VARIABLE)).fix(error.hint()),
+        Err(error) => {
+            Finding::fail(API_KEY, format!("{}: {error}", api_key::VARIABLE)).maybe_fix(error.hint())
+        }
     }
 }
 
@@ -203,7 +206,7 @@ pub(super) async fn token(
     if options.endpoint.is_insecure() {
         return Finding::skip(SIGN_IN, "there is no sign-in over plain HTTP");
     }
-    if discovered.has_no_sign_in() && options.auth_type.is_a_persons() {
+    if discovered.has_no_sign_in() && options.auth_type.is_for_people() {
         return Finding::skip(SIGN_IN, "this control plane has no sign-in, and calls need none");
     }
     let session = Session::new(options.clone());
@@ -211,7 +214,7 @@ pub(super) async fn token(
         Ok(status) => status,
         Err(error) => return Finding::fail(SIGN_IN, &error).maybe_fix(error.hint()),
     };
-    let by_person = options.auth_type.is_a_persons();
+    let by_person = options.auth_type.is_for_people();
     if by_person && !status.signed_in {
         return Finding::warn(SIGN_IN, "you are not signed in").fix("flyte auth login");
     }
@@ -240,10 +243,11 @@ pub(super) async fn token(
 }
 
 fn refused(error: &ClientError) -> Finding {
-    match error.cause::<AuthError>() {
-        Some(error) => Finding::fail(SIGN_IN, error).maybe_fix(error.hint()),
-        None => Finding::fail(SIGN_IN, error).maybe_fix(error.hint().map(str::to_owned)),
-    }
+    let found = match error.cause::<AuthError>() {
+        Some(error) => error.to_string(),
+        None => error.to_string(),
+    };
+    Finding::fail(SIGN_IN, found).maybe_fix(error.hint())
 }
 
 /// Describes the stored token.

@@ -1,4 +1,4 @@
-//! The encrypted file, and memory where it turns out that there is no room for a first login.
+//! The encrypted file, or memory if there is no room for a first login.
 
 use std::sync::OnceLock;
 
@@ -6,21 +6,21 @@ use async_trait::async_trait;
 
 use super::{Backend, Login, MemoryReason, StoreError, TokenStore, memory::Memory};
 
-/// The file; memory in its place once the file could not take a login and had none. A login that is in the file stays there, and
-/// whoever cannot renew it is told so.
+/// The file, until writing a first login to it fails; then memory. If the file holds a login, that login stays there, and a failure
+/// to write is an error.
 #[derive(Debug)]
-pub(super) struct StandIn<F> {
+pub(super) struct FileOrMemory<F> {
     file: F,
     memory: OnceLock<Memory>,
 }
 
-impl<F: TokenStore> StandIn<F> {
+impl<F: TokenStore> FileOrMemory<F> {
     pub(super) fn new(file: F) -> Self {
         Self { file, memory: OnceLock::new() }
     }
 
-    /// Keeps the login in memory from now on, unless there is one in the file, or the error says nothing about its place.
-    async fn give_way(&self, error: StoreError) -> Result<&Memory, StoreError> {
+    /// Switches to memory, unless the file holds a login or the error has another cause than the file's directory.
+    async fn fall_back(&self, error: StoreError) -> Result<&Memory, StoreError> {
         let (path, reason) = match &error {
             StoreError::DiskFull { path } => (path, "the disk is full".to_owned()),
             StoreError::File { path, source, .. } => (path, source.to_string()),
@@ -35,7 +35,7 @@ impl<F: TokenStore> StandIn<F> {
 }
 
 #[async_trait]
-impl<F: TokenStore> TokenStore for StandIn<F> {
+impl<F: TokenStore> TokenStore for FileOrMemory<F> {
     async fn load(&self) -> Result<Option<Login>, StoreError> {
         match self.memory.get() {
             Some(memory) => memory.load().await,
@@ -47,7 +47,7 @@ impl<F: TokenStore> TokenStore for StandIn<F> {
         if self.memory.get().is_none()
             && let Err(error) = self.file.probe().await
         {
-            self.give_way(error).await?;
+            self.fall_back(error).await?;
         }
         Ok(())
     }
@@ -57,8 +57,8 @@ impl<F: TokenStore> TokenStore for StandIn<F> {
             return memory.save(login).await;
         }
         match self.file.save(login).await {
-            // The disk has filled up since it was probed: what the person has just done is not lost.
-            Err(error) => self.give_way(error).await?.save(login).await,
+            // The disk has filled up since the probe. The sign-in that the person has just finished must not be lost.
+            Err(error) => self.fall_back(error).await?.save(login).await,
             saved => saved,
         }
     }
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// A file on a disk without room.
+    /// A file on a full disk.
     #[derive(Debug, Default)]
     struct Full(Mutex<Option<Login>>);
 
@@ -116,24 +116,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_first_login_without_room_is_in_memory_and_says_why() {
+    async fn a_first_login_on_a_full_disk_is_in_memory_and_says_why() {
         for probed in [true, false] {
-            let store = StandIn::new(Full::default());
+            let store = FileOrMemory::new(Full::default());
             if probed {
                 store.probe().await.unwrap();
             }
             store.save(&login("new")).await.unwrap();
             assert_eq!(store.load().await.unwrap().unwrap().access_token.expose_secret(), "new");
-            let told = store.backend().to_string();
-            assert!(told.contains("/full cannot be written to: the disk is full"), "{told}");
+            let backend = store.backend().to_string();
+            assert!(backend.contains("/full cannot be written to: the disk is full"), "{backend}");
             store.clear().await.unwrap();
             assert!(store.load().await.unwrap().is_none());
         }
     }
 
     #[tokio::test]
-    async fn a_login_that_is_in_the_file_stays_there_and_the_full_disk_is_told() {
-        let store = StandIn::new(Full(Mutex::new(Some(login("old")))));
+    async fn a_login_in_the_file_stays_there_and_a_full_disk_is_an_error() {
+        let store = FileOrMemory::new(Full(Mutex::new(Some(login("old")))));
         assert!(matches!(store.probe().await, Err(StoreError::DiskFull { .. })));
         assert!(matches!(store.save(&login("new")).await, Err(StoreError::DiskFull { .. })));
         assert_eq!(store.load().await.unwrap().unwrap().access_token.expose_secret(), "old");

@@ -1,5 +1,4 @@
-//! The keyring, and beside it the encrypted file: for a login of before this machine had a keyring, and for one that is too
-//! long for it.
+//! The keyring, with the encrypted file for a login that is older than the keyring or too long for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,36 +6,37 @@ use async_trait::async_trait;
 
 use super::{Backend, Login, StoreError, TokenStore};
 
-/// The keyring and the file. The newer login of the two counts; writing keeps it in the keyring alone, or in the file alone where
-/// the keyring takes no secret of that length (Windows). Nothing moves at reading, which takes no lock: another process might be
-/// writing.
+/// The keyring and the file. The newer of the two logins counts. Writing stores it in the keyring only, or in the file only if it
+/// is too long for the keyring (Windows). Reading moves nothing, because it takes no lock and another process might be writing.
 #[derive(Debug)]
-pub(super) struct Paired<K, F> {
+pub(super) struct KeyringWithFile<K, F> {
     keyring: K,
     file: F,
-    /// Whether the login was in the file when it was read or written last.
+    /// Whether the login was in the file at the last read or write.
     in_file: AtomicBool,
 }
 
-impl<K, F> Paired<K, F> {
+impl<K, F> KeyringWithFile<K, F> {
     pub(super) fn new(keyring: K, file: F) -> Self {
         Self { keyring, file, in_file: AtomicBool::new(false) }
     }
 }
 
 #[async_trait]
-impl<K: TokenStore, F: TokenStore> TokenStore for Paired<K, F> {
+impl<K: TokenStore, F: TokenStore> TokenStore for KeyringWithFile<K, F> {
     async fn load(&self) -> Result<Option<Login>, StoreError> {
         let issued_at = |login: &Login| login.details.as_ref().and_then(|details| details.issued_at);
         let (login, in_file) = match (self.keyring.load().await?, self.file.load().await?) {
-            // Tokens without notes were written by another tool, which knows the keyring only and wrote there last.
-            (Some(kept), Some(old)) if issued_at(&kept).is_some_and(|at| Some(at) < issued_at(&old)) => {
-                (Some(old), true)
+            // Tokens without details come from another tool, which writes to the keyring only: they are the latest.
+            (Some(in_keyring), Some(in_file))
+                if issued_at(&in_keyring).is_some_and(|at| Some(at) < issued_at(&in_file)) =>
+            {
+                (Some(in_file), true)
             }
-            (Some(kept), _) => (Some(kept), false),
-            (None, old) => {
-                let in_file = old.is_some();
-                (old, in_file)
+            (Some(in_keyring), _) => (Some(in_keyring), false),
+            (None, login) => {
+                let in_file = login.is_some();
+                (login, in_file)
             }
         };
         self.in_file.store(in_file, Ordering::Relaxed);
@@ -61,16 +61,16 @@ impl<K: TokenStore, F: TokenStore> TokenStore for Paired<K, F> {
                 );
                 self.file.save(login).await?;
                 self.in_file.store(true, Ordering::Relaxed);
-                // In the file by now: what stays behind in the keyring is the older of the two and is not read.
+                // An older login that stays behind in the keyring is not used.
                 if let Err(error) = self.keyring.clear().await {
-                    tracing::warn!(%error, "the login is in the encrypted file, but an older one could not be removed from the keyring");
+                    tracing::warn!(%error, "an older login could not be removed from the keyring");
                 }
                 return Ok(());
             }
             outcome => outcome?,
         }
         self.in_file.store(false, Ordering::Relaxed);
-        // In the keyring by now: a file that stays behind is the older of the two and is not read.
+        // An older login that stays behind in the file is not used.
         if let Err(error) = self.file.clear().await {
             tracing::warn!(%error, "the login moved into the keyring, but its file could not be removed");
         }
@@ -97,6 +97,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        oauth::ClientId,
         store::{LoginDetails, MemoryReason, memory::Memory},
         token::fingerprint,
     };
@@ -105,7 +106,7 @@ mod tests {
         Memory::new(MemoryReason::Chosen)
     }
 
-    /// A keyring that takes short secrets only, as Windows' does.
+    /// A keyring that takes short secrets only, like the one of Windows.
     #[derive(Debug)]
     struct Narrow(Memory);
 
@@ -156,27 +157,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tokens_that_are_too_long_for_the_keyring_are_in_the_file_alone() {
-        let paired = Paired::new(Narrow(memory()), memory());
+    async fn tokens_that_are_too_long_for_the_keyring_are_in_the_file_only() {
+        let paired = KeyringWithFile::new(Narrow(memory()), memory());
         let (short, long) = (login("short", Some(1)), login(&"l".repeat(1281), Some(2)));
-        let places = async || {
+        let holders = async || {
             (paired.keyring.load().await.unwrap().is_some(), paired.file.load().await.unwrap().is_some())
         };
         paired.save(&short).await.unwrap();
-        assert_eq!(places().await, (true, false));
+        assert_eq!(holders().await, (true, false));
         paired.save(&long).await.unwrap();
-        assert_eq!(places().await, (false, true), "one login, in one place");
+        assert_eq!(holders().await, (false, true), "one login, in one store");
         assert_eq!(paired.load().await.unwrap().unwrap().access_token.expose_secret().len(), 1281);
         paired.save(&short).await.unwrap();
-        assert_eq!(places().await, (true, false), "and back");
+        assert_eq!(holders().await, (true, false), "back in the keyring");
     }
 
     #[tokio::test]
-    async fn a_refresh_token_is_not_spent_where_neither_place_takes_a_long_answer() {
-        let narrow = Paired::new(Narrow(memory()), Full);
+    async fn a_refresh_token_is_not_used_if_no_store_takes_a_long_answer() {
+        let narrow = KeyringWithFile::new(Narrow(memory()), Full);
         assert!(matches!(narrow.probe().await, Err(StoreError::DiskFull { .. })));
         // A keyring without a limit needs no file.
-        Paired::new(memory(), Full).probe().await.unwrap();
+        KeyringWithFile::new(memory(), Full).probe().await.unwrap();
     }
 
     fn login(access: &str, issued_at: Option<i64>) -> Login {
@@ -188,7 +189,7 @@ mod tests {
                 issued_at: Some(at),
                 expires_at: None,
                 scopes: Vec::new(),
-                client_id: "flyte".to_owned(),
+                client_id: ClientId::parse("flyte").unwrap(),
                 issuer: String::new(),
                 subject: None,
                 auth_type: "Pkce".to_owned(),
@@ -196,13 +197,13 @@ mod tests {
         }
     }
 
-    async fn found(kept: Option<Login>, old: Option<Login>) -> Option<String> {
-        let paired = Paired::new(memory(), memory());
-        if let Some(kept) = kept {
-            paired.keyring.save(&kept).await.unwrap();
+    async fn found(in_keyring: Option<Login>, in_file: Option<Login>) -> Option<String> {
+        let paired = KeyringWithFile::new(memory(), memory());
+        if let Some(login) = in_keyring {
+            paired.keyring.save(&login).await.unwrap();
         }
-        if let Some(old) = old {
-            paired.file.save(&old).await.unwrap();
+        if let Some(login) = in_file {
+            paired.file.save(&login).await.unwrap();
         }
         paired.load().await.unwrap().map(|login| login.access_token.expose_secret().to_owned())
     }
@@ -219,8 +220,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reading_moves_nothing_and_writing_does() {
-        let paired = Paired::new(memory(), memory());
+    async fn writing_moves_a_login_into_the_keyring_and_reading_does_not() {
+        let paired = KeyringWithFile::new(memory(), memory());
         paired.file.save(&login("a", Some(1))).await.unwrap();
         let found = paired.load().await.unwrap().unwrap();
         assert!(

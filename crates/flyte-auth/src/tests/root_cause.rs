@@ -1,4 +1,4 @@
-//! What a command is told first: the cause, not what came of it.
+//! Errors name the root cause, not its consequence.
 
 use super::{
     person::{AtTheScreen, Habit, Person},
@@ -8,7 +8,7 @@ use super::{
 use crate::{AuthError, ConnectFailure, Unattended};
 
 #[tokio::test]
-async fn a_job_without_a_login_is_told_why_the_server_cannot_be_reached() {
+async fn a_job_without_a_login_learns_why_the_server_is_unreachable() {
     let served = Arc::new(Realm::default()).serve().await;
     let failure = |options: SessionOptions| async {
         match Session::new(options).token().await.unwrap_err() {
@@ -21,17 +21,17 @@ async fn a_job_without_a_login_is_told_why_the_server_cannot_be_reached() {
         }
     };
     let options = || served.options(Arc::new(Unattended));
-    let nobody = format!("localhost:{}", free_port()).parse().unwrap();
-    assert_eq!(failure(SessionOptions { endpoint: nobody, ..options() }).await, ConnectFailure::Refused);
+    let unused = format!("localhost:{}", free_port()).parse().unwrap();
+    assert_eq!(failure(SessionOptions { endpoint: unused, ..options() }).await, ConnectFailure::Refused);
     let distrusting = SessionOptions { http: HttpOptions::default(), ..options() };
     assert_eq!(failure(distrusting).await, ConnectFailure::UnknownAuthority);
-    // Where all is well but the login, that is what is said.
+    // If only the login is missing, the error says so.
     let error = Session::new(options()).token().await.unwrap_err();
     assert!(matches!(error, AuthError::LoginRequired { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_control_plane_without_a_sign_in_is_told_as_that() {
+async fn a_control_plane_without_a_sign_in_is_recognized() {
     let realm = Arc::new(Realm::default());
     realm.rules(|rules| rules.plain = true);
     let served = realm.serve().await;

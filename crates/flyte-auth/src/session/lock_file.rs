@@ -1,7 +1,7 @@
-//! A lock for file systems that have none: a file that exists as long as the lock is held.
+//! A lock for file systems without locks: a file that exists while the lock is held.
 //!
-//! It names its process. One that has died, by `kill -9` too, leaves the file behind; it is taken over where the process is known
-//! to be gone (on this host) or has shown no life for a while (on another one: the holder touches the file now and then).
+//! The file names the process that holds the lock. A killed process leaves the file behind. Another process takes it over if the
+//! holder is gone (on this host), or has not touched the file for a while (on another host).
 
 use std::{
     collections::HashMap,
@@ -14,51 +14,52 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::holder::{Doing, Holder};
+use super::holder::{Activity, Holder};
 
-/// How often a holder shows that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How long a holder on another host may show no life. Counted by this machine's clock from the first look on.
-const SILENCE: Duration = Duration::from_secs(30);
+/// The interval at which a holder touches the file.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// The time without a heartbeat after which a holder on another host counts as gone. Measured with this machine's clock, from the
+/// first check on.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// A lock, held until dropped.
 #[derive(Debug)]
-pub(super) struct Created {
+pub(super) struct LockFile {
     path: PathBuf,
     id: String,
-    /// Ends the heartbeat when it is dropped.
-    _alive: mpsc::Sender<()>,
+    /// Dropping it ends the heartbeat.
+    _heartbeat: mpsc::Sender<()>,
 }
 
-/// What the file says.
+/// The content of the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Owner {
     id: String,
     holder: Holder,
 }
 
-/// What was seen of a holder on another host: the file's last sign of life, and since when it is that one.
-static SEEN: LazyLock<Mutex<HashMap<PathBuf, (SystemTime, Instant)>>> = LazyLock::new(Mutex::default);
+/// The last heartbeat of each holder on another host, and the time at which this process first saw it.
+static HEARTBEATS: LazyLock<Mutex<HashMap<PathBuf, (SystemTime, Instant)>>> = LazyLock::new(Mutex::default);
 
-impl Created {
-    /// Takes the lock that belongs to the lock file at `path` if nobody has it.
+impl LockFile {
+    /// Takes the lock next to `path` if it is free.
     pub(super) fn try_take(path: &Path) -> io::Result<Option<Self>> {
         let path = path.with_extension("held");
         if let Some(lock) = Self::create(&path)? {
             return Ok(Some(lock));
         }
-        if !is_abandoned(&path, SILENCE) {
+        if !is_abandoned(&path, MAX_SILENCE) {
             return Ok(None);
         }
-        let judged = owner(&path).map(|owner| owner.id);
+        let abandoned = read_owner(&path).map(|owner| owner.id);
         let aside = path.with_extension(format!("abandoned-{}", uuid::Uuid::new_v4()));
         match fs::rename(&path, &aside) {
             // Another process was faster.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             outcome => outcome?,
         }
-        // Between the look and the renaming, another process may have taken it over: then it gets its own back.
-        let taken_over = owner(&aside).map(|owner| owner.id) != judged;
+        // If another process took the lock over between the check and the rename, give it back.
+        let taken_over = read_owner(&aside).map(|owner| owner.id) != abandoned;
         if taken_over {
             let _ = fs::hard_link(&aside, &path);
         }
@@ -68,16 +69,16 @@ impl Created {
 
     fn create(path: &Path) -> io::Result<Option<Self>> {
         let id = uuid::Uuid::new_v4().to_string();
-        let owner = Owner { id: id.clone(), holder: Holder::this(Doing::Renewing) };
-        // Linked into place whole: nobody reads half of it.
+        let owner = Owner { id: id.clone(), holder: Holder::this(Activity::Renewing) };
+        // The file is linked into place when it is complete, so that no process reads a partial one.
         let directory = path.parent().unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
         file.write_all(&serde_json::to_vec(&owner)?)?;
         match file.persist_noclobber(path) {
             Ok(file) => {
-                let (alive, ended) = mpsc::channel();
-                beat(file, ended);
-                Ok(Some(Self { path: path.to_owned(), id, _alive: alive }))
+                let (heartbeat, ended) = mpsc::channel();
+                start_heartbeat(file, ended);
+                Ok(Some(Self { path: path.to_owned(), id, _heartbeat: heartbeat }))
             }
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
             Err(error) => Err(error.error),
@@ -85,47 +86,47 @@ impl Created {
     }
 }
 
-impl Drop for Created {
+impl Drop for LockFile {
     fn drop(&mut self) {
-        // Not one that has taken it over.
-        if owner(&self.path).is_some_and(|owner| owner.id == self.id) {
+        // Another process may have taken the lock over.
+        if read_owner(&self.path).is_some_and(|owner| owner.id == self.id) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Touches the file until the other end of `ended` is dropped. A thread of its own, which nothing waits for.
+/// Starts a thread that touches the file until the other end of `ended` is dropped.
 #[expect(
     clippy::disallowed_methods,
     reason = "it is the file's time, which the kernel compares with its own"
 )]
-fn beat(file: File, ended: mpsc::Receiver<()>) {
+fn start_heartbeat(file: File, ended: mpsc::Receiver<()>) {
     std::thread::spawn(move || {
-        while ended.recv_timeout(HEARTBEAT) == Err(mpsc::RecvTimeoutError::Timeout) {
+        while ended.recv_timeout(HEARTBEAT_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
             let _ = file.set_modified(SystemTime::now());
         }
     });
 }
 
-fn owner(path: &Path) -> Option<Owner> {
+fn read_owner(path: &Path) -> Option<Owner> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// Whether the process that made the file is gone, or has shown no life for so long.
-fn is_abandoned(path: &Path, silence: Duration) -> bool {
+/// Whether the process that created the file is gone, or has not touched the file for `max_silence`.
+fn is_abandoned(path: &Path, max_silence: Duration) -> bool {
     let Ok(modified) = OpenOptions::new().read(true).open(path).and_then(|file| file.metadata()?.modified())
     else {
         return false;
     };
-    if owner(path).is_some_and(|owner| owner.holder.is_gone()) {
+    if read_owner(path).is_some_and(|owner| owner.holder.is_gone()) {
         return true;
     }
-    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let (last, since) = seen.entry(path.to_owned()).or_insert((modified, Instant::now()));
+    let mut heartbeats = HEARTBEATS.lock().unwrap_or_else(PoisonError::into_inner);
+    let (last, first_seen) = heartbeats.entry(path.to_owned()).or_insert((modified, Instant::now()));
     if *last != modified {
-        (*last, *since) = (modified, Instant::now());
+        (*last, *first_seen) = (modified, Instant::now());
     }
-    since.elapsed() >= silence
+    first_seen.elapsed() >= max_silence
 }
 
 #[cfg(test)]
@@ -133,26 +134,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_has_it_and_the_next_one_after_that() {
+    fn a_dropped_lock_can_be_taken_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.lock");
-        let lock = Created::try_take(&path).unwrap().unwrap();
-        assert!(Created::try_take(&path).unwrap().is_none());
+        let lock = LockFile::try_take(&path).unwrap().unwrap();
+        assert!(LockFile::try_take(&path).unwrap().is_none());
         drop(lock);
-        assert!(Created::try_take(&path).unwrap().is_some());
+        assert!(LockFile::try_take(&path).unwrap().is_some());
     }
 
     #[test]
-    fn what_a_dead_process_left_behind_is_taken_over_by_one() {
+    fn one_process_takes_over_the_lock_of_a_dead_process() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.lock");
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        let holder = Holder { pid: child.id(), ..Holder::this(Doing::Renewing) };
+        let holder = Holder { pid: child.id(), ..Holder::this(Activity::Renewing) };
         let left = Owner { id: "dead".to_owned(), holder };
         fs::write(path.with_extension("held"), serde_json::to_vec(&left).unwrap()).unwrap();
         let taken: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| Created::try_take(&path).unwrap())).collect();
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| LockFile::try_take(&path).unwrap())).collect();
             threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(taken.len(), 1);
@@ -162,30 +164,30 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_dead_process_whose_id_another_one_has_by_now_is_not_waited_for() {
+    fn a_reused_process_id_does_not_keep_the_lock() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.lock");
-        let this = Holder::this(Doing::SigningIn);
+        let this = Holder::this(Activity::SigningIn);
         let before = Holder { started: this.started.map(|started| started - 1), ..this.clone() };
         for (holder, taken) in [(before, true), (this, false)] {
             let left = Owner { id: "left".to_owned(), holder };
             fs::write(path.with_extension("held"), serde_json::to_vec(&left).unwrap()).unwrap();
-            assert_eq!(Created::try_take(&path).unwrap().is_some(), taken);
+            assert_eq!(LockFile::try_take(&path).unwrap().is_some(), taken);
         }
     }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "it is the file's time")]
-    fn a_holder_on_another_host_is_waited_for_while_it_shows_life() {
+    fn a_holder_on_another_host_keeps_the_lock_while_its_heartbeat_lasts() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.held");
-        let holder = Holder { host: "another".to_owned(), ..Holder::this(Doing::Renewing) };
+        let holder = Holder { host: "another".to_owned(), ..Holder::this(Activity::Renewing) };
         let elsewhere = Owner { id: "elsewhere".to_owned(), holder };
         fs::write(&path, serde_json::to_vec(&elsewhere).unwrap()).unwrap();
-        assert!(!is_abandoned(&path, SILENCE), "whatever the clocks say");
-        assert!(is_abandoned(&path, Duration::ZERO), "the same sign of life for so long");
+        assert!(!is_abandoned(&path, MAX_SILENCE), "the clocks of the two hosts do not matter");
+        assert!(is_abandoned(&path, Duration::ZERO), "no new heartbeat in that time");
         let later = SystemTime::now() + Duration::from_secs(5);
         File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
-        assert!(!is_abandoned(&path, Duration::from_secs(1)), "another one");
+        assert!(!is_abandoned(&path, Duration::from_secs(1)), "a new heartbeat");
     }
 }

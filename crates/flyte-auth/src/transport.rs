@@ -1,7 +1,7 @@
-//! Calls with a token: attached, and tried once more with a new one where the server turns it down, or after another sign-in
-//! where it asks for one.
+//! Sends calls with a token. If the server rejects the token, the call is sent once more with a new one. If the server requires
+//! another sign-in, the call is sent once more after that.
 
-mod foreign;
+mod intermediary;
 mod verdict;
 
 use std::{sync::Arc, time::Duration};
@@ -18,28 +18,28 @@ use self::verdict::Verdict;
 use crate::{AccessToken, AuthError, ConnectFailure, Session, answer::retry_after};
 
 /// The longest request body that is kept for a second try, in bytes.
-const MAX_REQUEST: usize = 64 * 1024 * 1024;
-/// How often a call is tried in all where the server cannot be reached.
+const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
+/// The number of tries of a call if the server cannot be reached.
 const MAX_TRIES: u32 = 4;
-/// The first pause between tries; each further one is twice as long, up to [`MAX_PAUSE`].
+/// The first pause between tries. Each further pause is twice as long, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause between tries.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// Clocks that differ by less are not to blame for anything, in seconds.
-const TOLERATED_SKEW: u64 = 60;
-/// Names the call in the server's log; the same for every try of one call.
+/// The clock difference up to which a rejected token has another cause, in seconds.
+const TOLERATED_SKEW_SECONDS: u64 = 60;
+/// Identifies the call in the server's log. All tries of a call have the same ID.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A transport for `connectrpc` clients that sends a session's token with each call.
 ///
-/// Over plain HTTP (`admin.insecure`) nothing is attached. The token goes to the session's endpoint only.
+/// Over plain HTTP (`admin.insecure`) it sends no token. The token goes to the session's endpoint only.
 #[derive(Clone, Debug)]
 pub struct Transport {
     session: Arc<Session>,
 }
 
 impl Transport {
-    /// A transport that speaks for `session`.
+    /// Creates a transport that sends the tokens of `session`.
     #[must_use]
     pub fn new(session: Arc<Session>) -> Self {
         Self { session }
@@ -48,7 +48,7 @@ impl Transport {
 
 impl ClientTransport for Transport {
     type ResponseBody = reqwest::Body;
-    /// Found again as the source of the `ConnectError` that a call fails with.
+    /// The source of the `ConnectError` of a failed call.
     type Error = AuthError;
 
     fn send(
@@ -65,7 +65,7 @@ async fn send(
     request: Request<ClientBody>,
 ) -> Result<Response<reqwest::Body>, AuthError> {
     let (mut parts, body) = request.into_parts();
-    let body = Limited::new(body, MAX_REQUEST)
+    let body = Limited::new(body, MAX_REQUEST_BYTES)
         .collect()
         .await
         .map_err(|error| AuthError::Request { reason: error.to_string() })?
@@ -77,30 +77,30 @@ async fn send(
     {
         parts.headers.insert(REQUEST_ID, id);
     }
-    // A mistake in a caller must never carry the token elsewhere, nor to the same host in the clear.
+    // Even if a caller uses a wrong URL, the token must not go to another server, or to the same host unencrypted.
     let call = Call { session, parts, url, body };
-    if !call.is_ours() {
-        return call.without_token().await;
+    if !call.goes_to_endpoint() {
+        return call.send_without_token().await;
     }
 
-    session.greet_proxy().await?;
+    session.authenticate_to_proxy().await?;
     if session.options().auth_type == AuthType::Passthrough {
-        return call.without_token().await;
+        return call.send_without_token().await;
     }
-    // Each remedy is tried once: what it does not help against, it would not help against for ever.
+    // Each remedy is tried once: if it does not help the first time, it never does.
     let (mut renewed, mut stepped_up) = (false, false);
     loop {
-        let Some(token) = session.token_if_asked_for().await? else {
-            return call.without_token().await;
+        let Some(token) = session.token_if_required().await? else {
+            return call.send_without_token().await;
         };
         let response = match call.attempt(Some(&token)).await {
-            // The login is of another control plane that was at this address.
-            Err(AuthError::NoSignIn { .. }) if session.options().auth_type.is_a_persons() => {
-                return call.without_token().await;
+            // The stored login belongs to another control plane that used this address before.
+            Err(AuthError::NoSignIn { .. }) if session.options().auth_type.is_for_people() => {
+                return call.send_without_token().await;
             }
             outcome => outcome?,
         };
-        let (verdict, response) = verdict::of(response).await;
+        let (verdict, response) = verdict::read(response).await;
         let by_proxy = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
         match verdict {
             Verdict::StepUp(step_up) if stepped_up => {
@@ -110,20 +110,20 @@ async fn send(
                 stepped_up = true;
                 session.step_up(&token, step_up).await?;
             }
-            Verdict::Accepted if !by_proxy => return foreign::judge(&call.url, response).await,
+            Verdict::Accepted if !by_proxy => return intermediary::check(&call.url, response).await,
             verdict if renewed => {
-                let turned_down = verdict == Verdict::TurnedDown;
-                return match clock_skew(session, response.headers()).filter(|_| turned_down) {
+                let rejected = verdict == Verdict::Rejected;
+                return match clock_skew(session, response.headers()).filter(|_| rejected) {
                     Some(error) => Err(error),
-                    None => foreign::judge(&call.url, response).await,
+                    None => intermediary::check(&call.url, response).await,
                 };
             }
             verdict => {
                 renewed = true;
                 // A 401 does not say which token was rejected, so refresh both.
-                session.forget_proxy().await;
-                session.greet_proxy().await?;
-                if verdict == Verdict::TurnedDown {
+                session.forget_proxy_token().await;
+                session.authenticate_to_proxy().await?;
+                if verdict == Verdict::Rejected {
                     session.invalidate(&token);
                 }
             }
@@ -131,7 +131,7 @@ async fn send(
     }
 }
 
-/// One call, kept whole so that it can be sent again.
+/// A call, which can be sent several times.
 struct Call<'a> {
     session: &'a Session,
     parts: http::request::Parts,
@@ -140,33 +140,33 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Whether it goes to the control plane itself, encrypted.
-    fn is_ours(&self) -> bool {
+    /// Whether the call goes to the control plane over TLS.
+    fn goes_to_endpoint(&self) -> bool {
         let endpoint = &self.session.options().endpoint;
         !endpoint.is_insecure() && self.url.origin() == endpoint.url().origin()
     }
 
-    /// Sends the request as it is. A control plane that wants a token and has no sign-in is told as that.
-    async fn without_token(&self) -> Result<Response<reqwest::Body>, AuthError> {
-        let (verdict, response) = verdict::of(self.attempt(None).await?).await;
-        let turned_down = verdict == Verdict::TurnedDown;
+    /// Sends the call without a token. If the control plane requires a token but has no sign-in, that is an error of its own.
+    async fn send_without_token(&self) -> Result<Response<reqwest::Body>, AuthError> {
+        let (verdict, response) = verdict::read(self.attempt(None).await?).await;
+        let rejected = verdict == Verdict::Rejected;
         let options = self.session.options();
         let to_control_plane = self.url.origin() == options.endpoint.url().origin();
-        if turned_down && to_control_plane && self.session.has_no_sign_in().await {
+        if rejected && to_control_plane && self.session.has_no_sign_in().await {
             return Err(AuthError::NoSignIn { endpoint: options.endpoint.to_string() });
         }
-        foreign::judge(&self.url, response).await
+        intermediary::check(&self.url, response).await
     }
 
-    /// Sends the request, again where the server could not be reached or, for calls that only read, is not available.
+    /// Sends the call. Sends it again if the server cannot be reached or, for read-only calls, if it is unavailable.
     async fn attempt(&self, token: Option<&AccessToken>) -> Result<Response<reqwest::Body>, AuthError> {
         let mut headers = self.parts.headers.clone();
         if let Some(token) = token {
             let (name, value) = self.credentials(token).await?;
             headers.insert(name, value);
         }
-        if self.session.options().auth_type == AuthType::Passthrough && self.is_ours() {
-            // As the caller gives them; what it gave for this call alone comes first.
+        if self.session.options().auth_type == AuthType::Passthrough && self.goes_to_endpoint() {
+            // The headers of this call take precedence over those of the session.
             for (name, value) in &self.session.options().credentials.headers {
                 if !self.parts.headers.contains_key(name) {
                     headers.append(name, value.clone());
@@ -183,29 +183,28 @@ impl Call<'_> {
                 .send()
                 .await;
             let again = match &sent {
-                // Nothing was sent, so nothing can happen twice. A refused connection stays refused: the person is told
-                // at once.
+                // Nothing was sent, so the call cannot happen twice. A refused connection is reported at once.
                 Err(error) => error.is_connect() && ConnectFailure::of(error) == ConnectFailure::TimedOut,
-                Ok(response) => only_reads(&self.parts) && is_unavailable(response),
+                Ok(response) => is_read_only(&self.parts) && is_unavailable(response),
             };
-            // A server that names a time is asked again then, and not before.
-            let asked = sent.as_ref().ok().and_then(|response| retry_after(response.headers()));
-            let too_long = asked.is_some_and(|seconds| seconds > MAX_PAUSE.as_secs());
+            // If the server names a time, do not try before that.
+            let retry_after = sent.as_ref().ok().and_then(|response| retry_after(response.headers()));
+            let too_long = retry_after.is_some_and(|seconds| seconds > MAX_PAUSE.as_secs());
             if !again || too_long || tried == MAX_TRIES {
                 return sent.map(Response::from).map_err(|error| http.unreachable(&self.url, error));
             }
             let spread = 0.5 + f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
-            tokio::time::sleep(asked.map_or(pause.mul_f64(spread), Duration::from_secs)).await;
+            tokio::time::sleep(retry_after.map_or(pause.mul_f64(spread), Duration::from_secs)).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
         Err(AuthError::Interrupted)
     }
 
-    /// The header that carries the token: the one that discovery found, or found last time.
+    /// The header that carries the token, under the name that discovery found.
     async fn credentials(&self, token: &AccessToken) -> Result<(HeaderName, HeaderValue), AuthError> {
         let provider = match self.session.provider().await {
             Ok(provider) => provider,
-            // A token that comes from elsewhere may be for a server that tells nothing about signing in.
+            // The token of an external command may be for a server without discovery.
             Err(
                 AuthError::Discovery { .. }
                 | AuthError::NoSignIn { .. }
@@ -227,21 +226,22 @@ impl Call<'_> {
 /// The header that carries a token (RFC 6750 section 2.1).
 fn bearer(name: HeaderName, token: &AccessToken) -> Result<(HeaderName, HeaderValue), AuthError> {
     let text = zeroize::Zeroizing::new(format!("Bearer {}", token.secret()));
-    let mut value = HeaderValue::try_from(text.as_str())
-        .map_err(|_| AuthError::Request { reason: "its access token cannot stand in a header".to_owned() })?;
+    let mut value = HeaderValue::try_from(text.as_str()).map_err(|_| AuthError::Request {
+        reason: "its access token cannot be sent in a header".to_owned(),
+    })?;
     value.set_sensitive(true);
     Ok((name, value))
 }
 
-/// Whether the call may be sent twice: by Flyte's naming, methods that only read begin with one of these words.
-fn only_reads(parts: &http::request::Parts) -> bool {
+/// The prefixes of Flyte's read-only methods, which may be sent twice.
+const READ_ONLY_PREFIXES: [&str; 5] = ["Get", "List", "UserInfo", "Watch", "Select"];
+
+fn is_read_only(parts: &http::request::Parts) -> bool {
     let method = parts.uri.path().rsplit('/').next().unwrap_or_default();
-    parts.method == Method::GET
-        || ["Get", "List", "UserInfo", "Watch", "Select"].iter().any(|word| method.starts_with(word))
+    parts.method == Method::GET || READ_ONLY_PREFIXES.iter().any(|prefix| method.starts_with(prefix))
 }
 
-/// Whether the server, or what stands in front of it, asks to try later: by HTTP status or by gRPC's in a response that is
-/// trailers only.
+/// Whether the server or an intermediary asks to try later, by the HTTP status or by the gRPC status of a trailers-only response.
 fn is_unavailable(response: &reqwest::Response) -> bool {
     let status = response.status();
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
@@ -249,11 +249,11 @@ fn is_unavailable(response: &reqwest::Response) -> bool {
         || response.headers().get("grpc-status").is_some_and(|status| status == "14")
 }
 
-/// The clocks' difference, where it is large enough to be why even a new token is turned down.
+/// The error for the clock difference, if the difference is large enough to explain why a new token is rejected.
 fn clock_skew(session: &Session, headers: &http::HeaderMap) -> Option<AuthError> {
     let date = headers.get(header::DATE)?.to_str().ok()?;
     let server = httpdate::parse_http_date(date).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     let difference = session.options().clock.now() - i64::try_from(server.as_secs()).ok()?;
-    (difference.unsigned_abs() > TOLERATED_SKEW)
+    (difference.unsigned_abs() > TOLERATED_SKEW_SECONDS)
         .then_some(AuthError::ClockSkew { seconds: difference.unsigned_abs(), ahead: difference > 0 })
 }

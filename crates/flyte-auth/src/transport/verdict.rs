@@ -1,4 +1,4 @@
-//! Whether a response says `unauthenticated`, in each of the three protocols.
+//! Reads from a response whether the server accepted the token, in each of the three protocols.
 
 use std::{
     pin::Pin,
@@ -14,41 +14,40 @@ use crate::StepUp;
 
 /// The flag of the message that ends a stream of the Connect protocol.
 const END_STREAM: u8 = 0b10;
-/// Flag, and length in four bytes, in front of each message of a stream.
-const PREFIX: usize = 5;
-/// The longest last message that is read, in bytes.
-const MAX_END: usize = 64 * 1024;
+/// The length of the prefix of each message of a stream: a flag, and the message's length in four bytes.
+const PREFIX_LEN: usize = 5;
+/// The longest end-of-stream message that is read, in bytes.
+const MAX_END_BYTES: usize = 64 * 1024;
 
-/// What the server thinks of the token.
+/// The server's verdict on the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is good, as far as can be told.
+    /// The server accepted it, as far as the response shows.
     Accepted,
-    /// It was turned down.
-    TurnedDown,
-    /// It is good, but the person has to sign in again for this call; a refresh does not help.
+    /// The server rejected it.
+    Rejected,
+    /// The server accepted it, but the person has to sign in again for this call. A refresh does not help.
     StepUp(StepUp),
 }
 
 impl Verdict {
-    fn turned_down(is: bool) -> Self {
-        if is { Self::TurnedDown } else { Self::Accepted }
+    fn rejected_if(rejected: bool) -> Self {
+        if rejected { Self::Rejected } else { Self::Accepted }
     }
 }
 
-/// Looks at a response: what the server thinks of the token, and the response, as it was.
+/// Reads the verdict, and returns it with the unchanged response.
 ///
-/// HTTP 401 says so (a unary call of the Connect protocol too), and gRPC's status 16 in the headers. A stream may say so
-/// in its first frame only (Connect's end-of-stream message, gRPC's trailers); so a stream is handed on once its first
-/// frame is there.
-pub(super) async fn of(response: Response<reqwest::Body>) -> (Verdict, Response<reqwest::Body>) {
+/// A rejection is HTTP 401 (also for unary calls of the Connect protocol), or gRPC's status 16 in the headers. In a stream, the
+/// rejection may be in the first frame (Connect's end-of-stream message, gRPC's trailers), so this function waits for that frame.
+pub(super) async fn read(response: Response<reqwest::Body>) -> (Verdict, Response<reqwest::Body>) {
     if let Some(step_up) = StepUp::of(response.headers()) {
         return (Verdict::StepUp(step_up), response);
     }
     if response.status() == StatusCode::UNAUTHORIZED
         || response.headers().get("grpc-status").is_some_and(|status| status == "16")
     {
-        return (Verdict::TurnedDown, response);
+        return (Verdict::Rejected, response);
     }
     let kind =
         response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -58,13 +57,13 @@ pub(super) async fn of(response: Response<reqwest::Body>) -> (Verdict, Response<
     }
     let (parts, mut body) = response.into_parts();
     let mut seen = Vec::new();
-    let mut turned_down = false;
+    let mut rejected = false;
     let mut start = Vec::new();
     while let Some(frame) = body.frame().await {
         let mut more = false;
         match &frame {
             Ok(frame) if frame.is_trailers() => {
-                turned_down = frame
+                rejected = frame
                     .trailers_ref()
                     .and_then(|trailers| trailers.get("grpc-status"))
                     .is_some_and(|status| status == "16");
@@ -72,7 +71,7 @@ pub(super) async fn of(response: Response<reqwest::Body>) -> (Verdict, Response<
             Ok(frame) if connect => {
                 start.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
                 match ends_unauthenticated(&start) {
-                    Some(verdict) => turned_down = verdict,
+                    Some(verdict) => rejected = verdict,
                     None => more = true,
                 }
             }
@@ -84,11 +83,11 @@ pub(super) async fn of(response: Response<reqwest::Body>) -> (Verdict, Response<
         }
     }
     seen.reverse();
-    let verdict = Verdict::turned_down(turned_down);
+    let verdict = Verdict::rejected_if(rejected);
     (verdict, Response::from_parts(parts, reqwest::Body::wrap(Resumed { seen, rest: body })))
 }
 
-/// Whether the first message of a Connect stream ends it with `unauthenticated`; `None` until enough of it is there.
+/// Whether the first message of a Connect stream ends the stream with `unauthenticated`; `None` if more bytes are needed.
 fn ends_unauthenticated(start: &[u8]) -> Option<bool> {
     #[derive(serde::Deserialize)]
     struct End {
@@ -98,18 +97,18 @@ fn ends_unauthenticated(start: &[u8]) -> Option<bool> {
     struct Failure {
         code: String,
     }
-    let (prefix, message) = start.split_at_checked(PREFIX)?;
+    let (prefix, message) = start.split_at_checked(PREFIX_LEN)?;
     let length = usize::try_from(u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]])).ok()?;
-    if prefix[0] != END_STREAM || length > MAX_END {
+    if prefix[0] != END_STREAM || length > MAX_END_BYTES {
         return Some(false);
     }
     let end: Option<End> = serde_json::from_slice(message.get(..length)?).ok();
     Some(end.and_then(|end| end.error).is_some_and(|error| error.code == "unauthenticated"))
 }
 
-/// A body whose first frames were looked at.
+/// A body whose first frames were read.
 struct Resumed {
-    /// The frames, the first one last.
+    /// The read frames, in reverse order.
     seen: Vec<Result<Frame<Bytes>, reqwest::Error>>,
     rest: reqwest::Body,
 }
@@ -150,33 +149,37 @@ mod tests {
         bytes
     }
 
-    async fn look(kind: &str, chunks: Vec<Vec<u8>>) -> (bool, Vec<u8>) {
+    async fn read_stream(kind: &str, chunks: Vec<Vec<u8>>) -> (bool, Vec<u8>) {
         let frames = chunks.into_iter().rev().map(|chunk| Ok(Frame::data(Bytes::from(chunk)))).collect();
         let body = reqwest::Body::wrap(Resumed { seen: frames, rest: reqwest::Body::from("") });
         let response = Response::builder().header("content-type", kind).body(body).unwrap();
-        let (verdict, response) = of(response).await;
-        (verdict == Verdict::TurnedDown, response.into_body().collect().await.unwrap().to_bytes().to_vec())
+        let (verdict, response) = read(response).await;
+        (verdict == Verdict::Rejected, response.into_body().collect().await.unwrap().to_bytes().to_vec())
     }
 
     const UNAUTHENTICATED: &str = r#"{"error":{"code":"unauthenticated","message":"expired"}}"#;
 
     #[tokio::test]
-    async fn a_stream_that_ends_unauthenticated_is_turned_down_and_arrives_whole() {
+    async fn a_stream_that_ends_unauthenticated_is_a_rejection_and_unchanged() {
         let end = message(END_STREAM, UNAUTHENTICATED);
         let kind = "application/connect+proto";
         for at in 0..end.len() {
             let chunks = vec![end[..at].to_vec(), end[at..].to_vec()];
-            assert_eq!(look(kind, chunks).await, (true, end.clone()), "split at {at}");
+            assert_eq!(read_stream(kind, chunks).await, (true, end.clone()), "split at {at}");
         }
         let denied = message(END_STREAM, r#"{"error":{"code":"permission_denied"}}"#);
-        assert_eq!(look(kind, vec![denied.clone()]).await, (false, denied));
+        assert_eq!(read_stream(kind, vec![denied.clone()]).await, (false, denied));
         let data = [message(0, "data"), end.clone()].concat();
-        assert_eq!(look(kind, vec![data.clone()]).await, (false, data), "it had begun: not to be repeated");
-        assert_eq!(look("application/proto", vec![end.clone()]).await, (false, end));
+        assert_eq!(
+            read_stream(kind, vec![data.clone()]).await,
+            (false, data),
+            "the stream has begun and must not be repeated"
+        );
+        assert_eq!(read_stream("application/proto", vec![end.clone()]).await, (false, end));
     }
 
     #[tokio::test]
-    async fn a_step_up_is_no_refusal_of_the_token() {
+    async fn a_step_up_is_not_a_rejection_of_the_token() {
         for (status, grpc) in [(401, None), (200, Some("16"))] {
             let challenge = "Bearer error=\"insufficient_user_authentication\", max_age=\"900\"";
             let mut response = Response::builder()
@@ -188,7 +191,7 @@ mod tests {
                 response.headers_mut().insert("grpc-status", http::HeaderValue::from_static(status));
             }
             let expected = StepUp::within(std::time::Duration::from_secs(900));
-            assert_eq!(of(response).await.0, Verdict::StepUp(expected));
+            assert_eq!(read(response).await.0, Verdict::StepUp(expected));
         }
     }
 
@@ -201,8 +204,8 @@ mod tests {
             .header("content-type", "application/grpc+proto")
             .body(reqwest::Body::wrap(body))
             .unwrap();
-        let (verdict, response) = of(response).await;
-        assert_eq!(verdict, Verdict::TurnedDown);
+        let (verdict, response) = read(response).await;
+        assert_eq!(verdict, Verdict::Rejected);
         let body = response.into_body().collect().await.unwrap();
         assert_eq!(body.trailers().unwrap()["grpc-status"], "16");
     }

@@ -1,4 +1,4 @@
-//! Where tasks, runs and apps live.
+//! A project and a domain together, which contain tasks, runs and apps.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use serde::Serialize;
 
 /// A domain of a project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-pub struct Place {
+pub struct ProjectDomain {
     /// The project's identifier.
     pub project: String,
-    /// The domain's identifier, such as `development`.
+    /// The domain's identifier, for example `development`.
     pub domain: String,
 }
 
-impl Place {
+impl ProjectDomain {
     /// A domain of a project.
     pub fn new(project: impl Into<String>, domain: impl Into<String>) -> Self {
         Self { project: project.into(), domain: domain.into() }
@@ -30,7 +30,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ProjectDomain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.project, self.domain)
     }
