@@ -1,4 +1,4 @@
-//! What came of verifying tokens, so that no signature is verified twice.
+//! The cache of verified tokens: no signature is verified twice.
 
 use std::{
     collections::HashMap,
@@ -8,26 +8,26 @@ use std::{
 use super::Caller;
 use flyte_model::clock::UnixTime;
 
-/// Independent parts, so that cores seldom wait for each other.
+/// The number of independently locked shards, so that threads rarely wait for each other.
 const SHARDS: usize = 16;
-/// The most tokens that a part remembers: about 16,000 in all, some megabytes.
+/// The maximum number of tokens in a shard: about 16,000 tokens in total, a few megabytes.
 const SHARD_CAPACITY: usize = 1024;
 
 /// SHA-256 of a token.
 type Key = [u8; 32];
 
-/// What came of verifying one token.
+/// The result of verifying one token.
 #[derive(Clone, Debug)]
 pub(super) struct Verified {
     pub(super) caller: Arc<Caller>,
     pub(super) expires_at: UnixTime,
-    /// [`SigningKeys::generation`](flyte_keys::SigningKeys::generation) when it was verified.
-    pub(super) keys: u64,
-    /// When the account was last looked up.
+    /// [`SigningKeys::generation`](flyte_keys::SigningKeys::generation) at the time of verification.
+    pub(super) keys_generation: u64,
+    /// The time at which the principal was last looked up.
     pub(super) account_checked_at: UnixTime,
 }
 
-/// A bounded map from tokens to what came of verifying them.
+/// A bounded map from tokens to the results of their verification.
 #[derive(Debug)]
 pub(super) struct Cache([Mutex<HashMap<Key, Verified>>; SHARDS]);
 
@@ -38,7 +38,7 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// What is remembered of a token that has not expired.
+    /// Returns the result for a token that has not expired.
     pub(super) fn get(&self, key: &Key, now: UnixTime) -> Option<Verified> {
         let mut shard = self.shard(key);
         let found = shard.get(key)?;
@@ -49,13 +49,14 @@ impl Cache {
         Some(found.clone())
     }
 
-    /// Remembers a token, at the cost of expired ones and then of any.
+    /// Stores a result. A full shard first drops expired tokens, then any others.
     pub(super) fn put(&self, key: Key, verified: Verified, now: UnixTime) {
         let mut shard = self.shard(&key);
         if shard.len() >= SHARD_CAPACITY && !shard.contains_key(&key) {
             shard.retain(|_, verified| verified.expires_at > now);
             if shard.len() >= SHARD_CAPACITY {
-                // Half of them, in the map's own random order: forgetting costs one verification, and this is seldom.
+                // Drops half of the tokens, in the map's random order. This is rare, and costs one verification for
+                // each dropped token.
                 let mut keep = false;
                 shard.retain(|_, _| {
                     keep = !keep;
@@ -66,7 +67,7 @@ impl Cache {
         shard.insert(key, verified);
     }
 
-    /// Forgets the tokens of a caller's principal, so that they are verified again.
+    /// Removes the tokens of a caller's principal, so that they are verified again.
     pub(super) fn forget(&self, of: &Caller) {
         for shard in &self.0 {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +93,7 @@ mod tests {
 
     fn verified(expires_at: UnixTime) -> Verified {
         let caller = Arc::new(Caller::nobody());
-        Verified { caller, expires_at, keys: 0, account_checked_at: 0 }
+        Verified { caller, expires_at, keys_generation: 0, account_checked_at: 0 }
     }
 
     fn key(n: u32) -> Key {
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn it_forgets_at_expiry_and_never_grows_beyond_its_bound() {
+    fn expired_tokens_are_dropped_and_the_size_is_bounded() {
         let cache = Cache::default();
         cache.put(key(1), verified(100), 0);
         assert!(cache.get(&key(1), 99).is_some() && cache.get(&key(1), 100).is_none());

@@ -1,4 +1,4 @@
-//! Why a call is refused, and how that is said over HTTP (RFC 6750 section 3, RFC 9728 section 5.1).
+//! Reasons to refuse a call, and their HTTP responses (RFC 6750 section 3, RFC 9728 section 5.1).
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -9,27 +9,27 @@ use flyte_store::StoreError;
 /// Path of the protected resource's metadata (RFC 9728 section 3).
 pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
-/// The value of `WWW-Authenticate` that asks for a sign-in of the last `max_age` seconds (RFC 9470 section 3).
+/// The `WWW-Authenticate` challenge that requires a sign-in within the last `max_age` seconds (RFC 9470 section 3).
 #[must_use]
 pub fn step_up_challenge(max_age: i64) -> HeaderValue {
     let challenge = format!(
-        "Bearer error=\"insufficient_user_authentication\", error_description=\"a more recent sign-in is needed\", \
+        "Bearer error=\"insufficient_user_authentication\", error_description=\"a more recent sign-in is required\", \
          max_age=\"{max_age}\""
     );
-    // All of it is visible ASCII.
+    // The challenge contains only visible ASCII characters.
     HeaderValue::from_str(&challenge).unwrap_or(HeaderValue::from_static("Bearer"))
 }
 
-/// Why a call is refused.
+/// The reason for refusing a call.
 #[derive(Debug, thiserror::Error)]
 pub enum Reason {
-    /// There is no bearer token.
-    #[error("no access token was sent")]
+    /// The request has no bearer token.
+    #[error("the request has no access token")]
     Missing,
-    /// The token is not good. The text says what a developer needs and an attacker knows already.
+    /// The token is invalid. The text helps a developer and tells an attacker nothing new.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The store failed, so that nobody can tell.
+    /// The store failed, so the caller could not be checked.
     #[error("the caller could not be checked")]
     Store(#[source] StoreError),
 }
@@ -38,9 +38,9 @@ pub enum Reason {
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct AccessError {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// Where a client finds out how to get a token.
+    /// URL of the metadata that describes how to get a token.
     resource_metadata: String,
 }
 
@@ -52,7 +52,7 @@ impl AccessError {
         Self { reason, resource_metadata: config.url(RESOURCE_METADATA) }
     }
 
-    /// 401, or 503 where nobody can tell.
+    /// 401, or 503 if the store failed.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.reason {
@@ -61,7 +61,7 @@ impl AccessError {
         }
     }
 
-    /// The value of `WWW-Authenticate`; `None` where a token would not help.
+    /// The value of `WWW-Authenticate`; `None` if a token would not help.
     #[must_use]
     pub fn challenge(&self) -> Option<HeaderValue> {
         let metadata = &self.resource_metadata;

@@ -1,14 +1,15 @@
-//! Who may call: access tokens, their verification and revocation, and what each caller may do.
+//! Authentication of callers: access tokens, their verification and revocation, and each caller's rights.
 //!
-//! A token is verified once: what came of it is kept, bounded, under its SHA-256 until it expires. A revocation is kept by
-//! family and looked at on each call, so that it takes effect at once on this replica, and within [`Access::maintain`]'s
-//! interval on the others. No call that only presents a token it presented before touches the database.
+//! A token is verified once. The result is cached under the token's SHA-256 until the token expires; the cache is
+//! bounded. Revocations are stored by family and checked on every call, so they take effect immediately on this
+//! replica, and on the other replicas within the interval of [`Access::maintain`]. A call with a cached token does
+//! not read the database.
 #![forbid(unsafe_code)]
 
 mod cache;
+mod deleted_key_reports;
 pub mod door;
 mod error;
-mod late;
 pub mod policy;
 mod principal;
 mod revoked;
@@ -28,8 +29,8 @@ use http::{HeaderMap, header};
 
 use self::{
     cache::{Cache, Verified},
-    late::Late,
-    revoked::Revoked,
+    deleted_key_reports::DeletedKeyReports,
+    revoked::RevokedFamilies,
     streams::Streams,
     token::{AccessTokenClaims, TokenIssuer},
     usage::Usage,
@@ -48,39 +49,39 @@ use flyte_model::{
 use flyte_settings::Config;
 use flyte_store::{FAMILY_RETENTION, Store, StoreError};
 
-/// How long the answer to "does this principal still exist, and what may it do?" is believed, in seconds.
+/// How long a lookup of a principal (does it exist, what are its rights?) is valid, in seconds.
 const ACCOUNT_CHECK_INTERVAL: i64 = 10;
-/// How far back each look for revocations reaches, in seconds: more than replicas' clocks may differ.
+/// How far each read of revocations goes back, in seconds. It must be longer than the clocks of replicas can differ.
 const REVOCATION_OVERLAP: i64 = 30;
-/// The longest token that is looked at, in bytes; ours are below a kilobyte.
+/// The maximum length of a token, in bytes. The server's own tokens are shorter than a kilobyte.
 const MAX_TOKEN: usize = 8 * 1024;
 
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Whose authority the call is under: `sub`.
+    /// The principal: `sub`.
     pub subject: String,
-    /// Through which client.
+    /// The client that the token was issued to.
     pub client_id: String,
-    /// What the token lets it do.
+    /// The scopes of the token.
     pub scopes: Vec<String>,
-    /// All that came of the same authorization; for a machine identity, all its tokens.
+    /// All tokens of the same authorization; for a machine identity, all its tokens.
     pub family_id: String,
-    /// This one token: `jti`.
+    /// Identifier of this token: `jti`.
     pub token_id: String,
     /// When this token expires: `exp`.
     pub expires_at: UnixTime,
-    /// What kind of principal `subject` is.
+    /// The kind of principal of `subject`.
     pub principal: PrincipalKind,
-    /// When the person proved who they are: `auth_time`. A refresh does not change it; machines have none.
+    /// The time at which the person signed in: `auth_time`. A refresh does not change it. `None` for machines.
     pub authenticated_at: Option<UnixTime>,
-    /// What the principal may do at most.
+    /// The principal's role, which limits every call.
     pub role: Role,
-    /// Where it may.
+    /// The projects and domains to which the role applies.
     pub limit: Limit,
 }
 
-/// Verifies callers, and issues access tokens.
+/// Verifies callers and issues access tokens.
 #[derive(Debug)]
 pub struct Access {
     config: Arc<Config>,
@@ -90,14 +91,14 @@ pub struct Access {
     audit: Audit,
     tokens: TokenIssuer,
     cache: Cache,
-    revoked: Revoked,
+    revoked: RevokedFamilies,
     usage: Usage,
-    late: Late,
+    deleted_key_reports: DeletedKeyReports,
     streams: Arc<Streams>,
 }
 
 impl Access {
-    /// Nothing verified, nothing revoked; [`Access::maintain`] reads the revocations.
+    /// Creates it without any verified tokens and revocations; [`Access::maintain`] reads the revocations.
     #[must_use]
     pub fn new(
         config: Arc<Config>,
@@ -115,24 +116,24 @@ impl Access {
             audit,
             tokens,
             cache: Cache::default(),
-            revoked: Revoked::default(),
+            revoked: RevokedFamilies::default(),
             usage: Usage::default(),
-            late: Late::default(),
+            deleted_key_reports: DeletedKeyReports::default(),
             streams: Arc::default(),
         }
     }
 
-    /// Issues access tokens.
+    /// The issuer of access tokens.
     #[must_use]
     pub fn tokens(&self) -> &TokenIssuer {
         &self.tokens
     }
 
-    /// Who calls, by the bearer token in `authorization` (RFC 6750 section 2.1) or, for proxies that take that header for
-    /// themselves, `flyte-authorization`.
+    /// Authenticates a caller by the bearer token in `authorization` (RFC 6750 section 2.1) or in
+    /// `flyte-authorization`. The second header is for proxies that use the first one themselves.
     ///
     /// # Errors
-    /// [`AccessError`] where there is no token or it is not good, or where the store fails.
+    /// [`AccessError`] if the token is missing or invalid, or if the store fails.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Caller>, AccessError> {
         let refused = |reason| AccessError::new(reason, &self.config);
         let token = bearer(headers).ok_or_else(|| refused(Reason::Missing))?;
@@ -141,15 +142,16 @@ impl Access {
         }
         let key = fingerprint(token);
         let now = self.clock.now();
-        // What was verified with other keys is verified again: one of them may have been dropped because it leaked.
-        let keys = self.keys.generation();
-        let known = self.cache.get(&key, now).filter(|known| known.keys == keys);
+        // A token that was verified with an older set of keys is verified again: a key may have been removed because
+        // it leaked.
+        let keys_generation = self.keys.generation();
+        let known = self.cache.get(&key, now).filter(|known| known.keys_generation == keys_generation);
         if let Some(known) =
             known.as_ref().filter(|known| now - known.account_checked_at < ACCOUNT_CHECK_INTERVAL)
         {
-            let caller = self.unless_revoked(&known.caller);
+            let caller = self.require_not_revoked(&known.caller);
             if caller.is_err() {
-                self.record_late(&known.caller).await;
+                self.record_use_after_deletion(&known.caller).await;
             }
             return caller.map_err(refused);
         }
@@ -161,53 +163,53 @@ impl Access {
                 (Arc::new(Caller::from(claims)), expires_at)
             }
         };
-        if let Err(reason) = self.unless_revoked(&claims) {
-            self.record_late(&claims).await;
+        if let Err(reason) = self.require_not_revoked(&claims) {
+            self.record_use_after_deletion(&claims).await;
             return Err(refused(reason));
         }
-        let standing =
+        let rights =
             principal::look_up(self, &claims).await.map_err(|error| refused(Reason::Store(error)))?;
-        let standing = match standing {
-            Ok(standing) => standing,
+        let rights = match rights {
+            Ok(rights) => rights,
             Err(why) => {
-                self.record_late(&claims).await;
+                self.record_use_after_deletion(&claims).await;
                 return Err(refused(Reason::Invalid(why)));
             }
         };
-        let caller = Arc::new(Caller { role: standing.role, limit: standing.limit, ..(*claims).clone() });
+        let caller = Arc::new(Caller { role: rights.role, limit: rights.limit, ..(*claims).clone() });
         self.cache.put(
             key,
-            Verified { caller: Arc::clone(&caller), expires_at, keys, account_checked_at: now },
+            Verified { caller: Arc::clone(&caller), expires_at, keys_generation, account_checked_at: now },
             now,
         );
         Ok(caller)
     }
 
-    /// What an access token is worth now, for whoever it was presented to: all that [`Access::authenticate`] checks, and
-    /// what the token says.
+    /// Checks an access token for introspection. The checks are those of [`Access::authenticate`]; the result
+    /// contains the token's claims.
     ///
     /// # Errors
-    /// Why it is worth nothing.
+    /// The [`Reason`] if the token is not active.
     pub async fn inspect(&self, token: &str) -> Result<AccessTokenClaims, Reason> {
         if token.len() > MAX_TOKEN {
             return Err(Reason::Invalid("the token is too long"));
         }
         let claims = self.verify(token).await?;
         let caller = Arc::new(Caller::from(claims.clone()));
-        self.unless_revoked(&caller)?;
+        self.require_not_revoked(&caller)?;
         principal::look_up(self, &caller).await.map_err(Reason::Store)?.map_err(Reason::Invalid)?;
         Ok(claims)
     }
 
-    /// Checks everything that the token itself says (RFC 9068 section 4).
+    /// Checks the token's signature and claims (RFC 9068 section 4).
     async fn verify(&self, token: &str) -> Result<AccessTokenClaims, Reason> {
         let mut outcome = self.keys.verify::<AccessTokenClaims>(token, token::TYP);
         if matches!(outcome, Err(VerifyError::UnknownKey)) {
-            // Another replica may have made the key since.
+            // Another replica may have created the key in the meantime.
             match self.keys.reload().await {
                 Ok(true) => outcome = self.keys.verify(token, token::TYP),
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the signing keys could not be read again"),
+                Err(error) => tracing::warn!(%error, "the signing keys could not be reloaded"),
             }
         }
         let claims = outcome.map_err(|error| match error {
@@ -215,12 +217,12 @@ impl Access {
             VerifyError::WrongType => Reason::Invalid("the token is not an access token"),
             VerifyError::UnknownKey => Reason::Invalid("the token was signed by an unknown key"),
             VerifyError::WrongAlgorithm | VerifyError::BadSignature => {
-                Reason::Invalid("the token's signature does not verify")
+                Reason::Invalid("the token's signature is invalid")
             }
-            VerifyError::BadClaims => Reason::Invalid("the token's claims are not understood"),
+            VerifyError::BadClaims => Reason::Invalid("the token's claims are invalid"),
         })?;
         if claims.iss != self.config.issuer() {
-            return Err(Reason::Invalid("the token is another issuer's"));
+            return Err(Reason::Invalid("the token is from another issuer"));
         }
         if !claims.aud.contains(self.config.issuer()) {
             return Err(Reason::Invalid("the token is for another audience"));
@@ -231,22 +233,22 @@ impl Access {
         Ok(claims)
     }
 
-    /// Whether the caller's tokens have been revoked since it was let in.
+    /// Whether the caller's tokens have been revoked since the caller was authenticated.
     #[must_use]
     pub fn is_revoked(&self, caller: &Caller) -> bool {
         self.revoked.contains(&caller.family_id) || self.revoked.contains(&caller.token_id)
     }
 
-    fn unless_revoked(&self, caller: &Arc<Caller>) -> Result<Arc<Caller>, Reason> {
+    fn require_not_revoked(&self, caller: &Arc<Caller>) -> Result<Arc<Caller>, Reason> {
         if self.is_revoked(caller) {
             return Err(Reason::Invalid("the token has been revoked"));
         }
         Ok(Arc::clone(caller))
     }
 
-    /// Records that a genuine token was refused because its API key is no more: whoever sent it has it from the key's holder.
-    /// Once a minute for each key. A token that the key gave back by itself is not one.
-    async fn record_late(&self, caller: &Caller) {
+    /// Records that a valid token was refused because its API key was deleted, replaced or has expired: someone has a
+    /// copy of the token. Records this once a minute for each key. A token that was revoked itself is not recorded.
+    async fn record_use_after_deletion(&self, caller: &Caller) {
         if caller.principal != PrincipalKind::ApiKey {
             return;
         }
@@ -258,7 +260,7 @@ impl Access {
             Ok(Some(_)) => return,
             Err(error) => return tracing::warn!(%error, "the key of a refused token could not be looked up"),
         };
-        if self.late.is_due(&caller.subject, now) {
+        if self.deleted_key_reports.allows(&caller.subject, now) {
             let event =
                 Event::new(Kind::ApiKeyUsedAfterDeletion).client(&caller.client_id).object(&caller.subject);
             self.audit
@@ -267,30 +269,32 @@ impl Access {
         }
     }
 
-    /// Refuses the family's tokens from now on, on this replica, or the one token with this `jti`; the store tells the others.
+    /// Refuses a family's tokens, or the one token with this `jti`, on this replica from now on. The other replicas
+    /// read the revocation from the store.
     pub fn revoke_family(&self, family_id: &str) {
         self.revoked.insert(family_id);
         self.end_revoked_streams();
     }
 
-    /// Notes that a machine identity got a token; [`Access::write_usage`] makes it known.
+    /// Notes that a machine identity got a token. [`Access::write_usage`] writes it to the store.
     pub fn note_use(&self, principal: PrincipalKind, subject: &str, now: UnixTime) {
         self.usage.note(principal, subject, now);
     }
 
-    /// Writes when machine identities last got a token. To be called more than once a minute, and at the end.
+    /// Writes the times at which machine identities last got a token. To be called at least once a minute and before
+    /// shutdown.
     ///
     /// # Errors
-    /// [`StoreError`]; what was noted is then kept.
+    /// [`StoreError`]; the times are then kept for the next call.
     pub async fn write_usage(&self) -> Result<(), StoreError> {
         self.usage.write(&*self.store).await
     }
 
-    /// Takes over what was revoked elsewhere, and forgets what no living token can belong to any more. To be called at least
-    /// once a second; it reads one short index range.
+    /// Reads the revocations of other replicas, and forgets revocations whose tokens have all expired. To be called
+    /// at least once a second; it reads one short index range.
     ///
     /// # Errors
-    /// [`StoreError`]; what is known so far stays.
+    /// [`StoreError`]; the known revocations are kept.
     pub async fn maintain(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let since = match self.revoked.read_up_to() {
@@ -307,7 +311,7 @@ impl Access {
 /// For tests.
 #[cfg(any(test, feature = "testing"))]
 impl Access {
-    /// When revocations were last read.
+    /// The time at which revocations were last read.
     #[must_use]
     pub fn revocations_read_at(&self) -> Option<UnixTime> {
         self.revoked.read_up_to()
@@ -325,7 +329,7 @@ impl From<AccessTokenClaims> for Caller {
             expires_at: claims.exp,
             principal: claims.principal,
             authenticated_at: claims.auth_time.filter(|_| claims.principal.is_person()),
-            // Nothing, until the principal was looked up.
+            // The lowest rights until the principal is looked up.
             role: Role::Viewer,
             limit: Limit::default(),
         }
@@ -335,7 +339,7 @@ impl From<AccessTokenClaims> for Caller {
 /// For tests.
 #[cfg(any(test, feature = "testing"))]
 impl Caller {
-    /// A person who may do nothing, for tests to change.
+    /// A person with the lowest rights. Tests change the fields that they need.
     #[must_use]
     pub fn nobody() -> Self {
         Self {
@@ -353,7 +357,7 @@ impl Caller {
     }
 }
 
-/// The bearer token of a request. Where both headers have one, `authorization` is the proxy's.
+/// Returns the request's bearer token. If both headers have one, `authorization` belongs to the proxy.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     [headers.get("flyte-authorization"), headers.get(header::AUTHORIZATION)].into_iter().flatten().find_map(
         |value| {
@@ -369,7 +373,7 @@ fn fingerprint(token: &str) -> [u8; 32] {
     hash
 }
 
-/// The end of a family's memory: no token that was issued before its revocation lives longer.
+/// The time before which a revocation can be forgotten: all tokens issued before it have expired.
 fn forgotten_after(now: UnixTime) -> UnixTime {
     now.saturating_sub(FAMILY_RETENTION)
 }

@@ -1,7 +1,7 @@
-//! Who acts: the kinds of principals, and what each may do now.
+//! The kinds of principals, and their current rights.
 //!
-//! A token says of which kind its subject is; subjects of different kinds can never be taken for each other. To add a kind:
-//! its variant here, its module beside this one with a `look_up` like the others', and its arm in [`look_up`].
+//! A token states the kind of its subject, so subjects of different kinds cannot be confused. To add a kind, add its
+//! variant to [`PrincipalKind`], a module beside this one with a `look_up` function, and an arm in [`look_up`].
 
 mod api_key;
 mod federated;
@@ -12,17 +12,17 @@ use super::{Access, Caller};
 use flyte_model::{Limit, PrincipalKind, Role};
 use flyte_store::StoreError;
 
-/// What a principal may do at this moment.
+/// The current rights of a principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EffectiveRights {
-    /// What it may do at most.
+    /// Its role.
     pub(super) role: Role,
-    /// Where.
+    /// The projects and domains to which the role applies.
     pub(super) limit: Limit,
 }
 
-/// What the principal of a verified token may do now, or why it may do nothing. The answer is believed for
-/// [`super::ACCOUNT_CHECK_INTERVAL`]; what must take effect sooner is told by revoking the principal's family.
+/// Returns the current rights of a verified token's principal, or the reason why it has none. The result is valid for
+/// [`super::ACCOUNT_CHECK_INTERVAL`]; a change that must take effect sooner revokes the principal's family.
 pub(super) async fn look_up(
     access: &Access,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! Families whose tokens are refused.
+//! Revoked families, whose tokens are refused.
 
 use std::{
     collections::HashMap,
@@ -8,19 +8,19 @@ use std::{
 use super::forgotten_after;
 use flyte_model::clock::UnixTime;
 
-/// The families that were revoked, as far as this replica knows.
+/// The revoked families that this replica knows.
 #[derive(Debug, Default)]
-pub(super) struct Revoked(RwLock<State>);
+pub(super) struct RevokedFamilies(RwLock<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When each was learned of; [`UnixTime::MAX`] until the store has told it.
+    /// The time at which the store returned each family; [`UnixTime::MAX`] before it has done so.
     families: HashMap<String, UnixTime>,
-    /// When the store was last read.
+    /// The time at which the store was last read.
     read_up_to: Option<UnixTime>,
 }
 
-impl Revoked {
+impl RevokedFamilies {
     pub(super) fn contains(&self, family_id: &str) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).families.contains_key(family_id)
     }
@@ -30,14 +30,14 @@ impl Revoked {
         state.families.entry(family_id.to_owned()).or_insert(UnixTime::MAX);
     }
 
-    /// When the store was last read; `None` before the first time.
+    /// The time at which the store was last read; `None` before the first read.
     pub(super) fn read_up_to(&self) -> Option<UnixTime> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).read_up_to
     }
 
-    /// Adds what the store told at `now`, and forgets what no living token can belong to.
+    /// Adds the families that the store returned at `now`, and forgets families whose tokens have all expired.
     pub(super) fn learn(&self, families: Vec<String>, now: UnixTime) {
-        // Most seconds tell nothing new; then only the time is written.
+        // Usually the store returns no families; then only the time changes.
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for family in families {
             state.families.insert(family, now);

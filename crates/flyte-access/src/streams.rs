@@ -1,8 +1,8 @@
-//! The streams that are open: how many there may be, and their end with the right of whoever reads them.
+//! The open streams: their maximum number, and their end when the caller loses its rights.
 //!
-//! A stream is let in once and may go on for days. It ends when its caller would no longer be let in: at once when the
-//! caller's family is revoked, and otherwise at the next [`Access::check_streams`], which looks up each principal once,
-//! however many streams it reads.
+//! A caller is authenticated once, when the stream opens; the stream may stay open for days. It ends when the caller
+//! would no longer be authenticated: immediately if the caller's family is revoked, otherwise at the next
+//! [`Access::check_streams`]. That looks up each principal once, independent of its number of streams.
 
 use std::{
     collections::HashMap,
@@ -17,13 +17,13 @@ use super::{ACCOUNT_CHECK_INTERVAL, Access, Caller, bearer, principal};
 use flyte_model::PrincipalKind;
 use flyte_model::clock::{Clock, UnixTime};
 
-/// Why a stream ends before its method has ended it.
+/// The reason for ending a stream before its method has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamEnd {
-    /// The caller would no longer be let in.
+    /// The caller would no longer be authenticated.
     #[error("{0}")]
     Unauthenticated(&'static str),
-    /// The store has failed for so long that nobody knows whether the caller would be let in.
+    /// The store has failed for so long that the caller's rights are unknown.
     #[error("the caller could not be checked")]
     Unchecked,
 }
@@ -33,28 +33,28 @@ const REVOKED: StreamEnd = StreamEnd::Unauthenticated("the token has been revoke
 const UNKNOWN_KEY: StreamEnd = StreamEnd::Unauthenticated("the token was signed by an unknown key");
 const REDUCED: StreamEnd = StreamEnd::Unauthenticated("the caller's rights have been reduced");
 
-/// One caller may have a quarter of all streams open. Runs have a quarter to themselves: they watch what they have started, and
-/// wait for ever where they cannot.
-const PART: usize = 4;
+/// One caller may have a quarter of all streams. Another quarter is reserved for runs: a run watches the actions that
+/// it has started, and would wait for ever if it could not.
+const SHARES: usize = 4;
 
-/// Why another stream is not opened.
+/// The reason for refusing another stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooManyStreams {
-    /// The caller has its share.
+    /// The caller has reached its own maximum.
     #[error(
-        "{0} streams of this caller are open, and it may have no more at a time: end one, such as a command that follows a \
-         log, or try again later"
+        "this caller has {0} open streams, which is the maximum: end one, for example a command that follows a log, \
+         or try again later"
     )]
     Caller(usize),
-    /// All have so many that there is no room for another one.
-    #[error("{0} streams are open, and the server has no more at a time (http.max-streams): try again later")]
+    /// The server has reached its maximum.
+    #[error("the server has {0} open streams, which is the maximum (http.max-streams): try again later")]
     All(usize),
 }
 
-/// A principal, as its tokens name it, and their family.
+/// The kind and `sub` of a principal, and the family of its tokens.
 type Principal = (PrincipalKind, String, String);
 
-/// The streams that are open.
+/// The open streams.
 #[derive(Debug, Default)]
 pub(super) struct Streams(Mutex<State>);
 
@@ -62,7 +62,7 @@ pub(super) struct Streams(Mutex<State>);
 struct State {
     next: u64,
     open: HashMap<u64, Entry>,
-    /// When principals could first not be looked up; `None` while they can.
+    /// The time since when principals could not be looked up; `None` if the last lookup succeeded.
     unchecked_since: Option<UnixTime>,
 }
 
@@ -71,13 +71,14 @@ struct Entry {
     caller: Arc<Caller>,
     /// `kid` of the key that signed the caller's token.
     key_id: String,
-    /// `None` once it was told to end. It counts until it has: who does not read on keeps what it holds.
+    /// `None` after the end was sent. The stream counts until it is closed: a caller that stops reading still uses
+    /// its memory.
     end: Option<oneshot::Sender<StreamEnd>>,
 }
 
-/// Whether two callers are one, however many tokens they have: a person by their account, a machine by its key, rule or run,
-/// whatever its tokens call it.
-fn are_one(one: &Caller, other: &Caller) -> bool {
+/// Whether two callers are the same principal, with any number of tokens. People are compared by account; machines by
+/// key, trust rule or run, because their tokens may use different subjects.
+fn are_same_principal(one: &Caller, other: &Caller) -> bool {
     one.principal == other.principal
         && if one.principal.is_person() {
             one.subject == other.subject
@@ -87,15 +88,15 @@ fn are_one(one: &Caller, other: &Caller) -> bool {
 }
 
 impl State {
-    /// Whether the caller may have another stream, of `most` that there may be.
+    /// Checks whether the caller may open another stream. `most` is the server's maximum.
     fn admit(&self, caller: &Caller, most: usize) -> Result<(), TooManyStreams> {
         let is_run = |caller: &Caller| caller.principal == PrincipalKind::Run;
-        let share = (most / PART).max(1);
-        let of_caller = self.open.values().filter(|entry| are_one(&entry.caller, caller)).count();
+        let share = (most / SHARES).max(1);
+        let of_caller = self.open.values().filter(|entry| are_same_principal(&entry.caller, caller)).count();
         if of_caller >= share {
             return Err(TooManyStreams::Caller(of_caller));
         }
-        let for_others = most - most / PART;
+        let for_others = most - most / SHARES;
         let of_others = self.open.values().filter(|entry| !is_run(&entry.caller)).count();
         if self.open.len() >= most || (!is_run(caller) && of_others >= for_others) {
             return Err(TooManyStreams::All(self.open.len()));
@@ -109,14 +110,14 @@ impl Streams {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the streams that `which` chooses.
+    /// Ends the streams that `which` selects.
     fn end(&self, why: StreamEnd, which: impl Fn(u64, &Entry) -> bool) {
         let mut state = self.state();
         for (id, entry) in &mut state.open {
             if which(*id, entry)
                 && let Some(end) = entry.end.take()
             {
-                // A stream that has just ended by itself no longer listens.
+                // A stream that has just ended by itself has no receiver any more.
                 let _ = end.send(why);
             }
         }
@@ -139,14 +140,14 @@ impl Streams {
         self.state().unchecked_since = None;
     }
 
-    /// Notes that a principal could not be looked up; whether that has been so for too long.
+    /// Notes that a principal could not be looked up. Returns whether lookups have failed for too long.
     fn note_unchecked(&self, now: UnixTime) -> bool {
         let since = *self.state().unchecked_since.get_or_insert(now);
         now.saturating_sub(since) >= ACCOUNT_CHECK_INTERVAL
     }
 }
 
-/// A stream that is open; dropping it closes it.
+/// An open stream. Dropping it closes it.
 #[derive(Debug)]
 pub struct OpenStream {
     id: u64,
@@ -157,16 +158,16 @@ pub struct OpenStream {
 }
 
 impl OpenStream {
-    /// Waits until the stream must end, and says why.
+    /// Waits until the stream must end, and returns the reason.
     pub async fn ended(&mut self) -> StreamEnd {
         if self.is_expired() {
             return EXPIRED;
         }
-        // The sender is dropped only by sending, or with the stream.
+        // The sender is dropped only after sending, or with the stream.
         (&mut self.ended).await.unwrap_or(EXPIRED)
     }
 
-    /// Whether the token has expired: nothing more may be told, even if the stream has not been ended yet.
+    /// Whether the token has expired. Then no more data may be sent, even if the stream has not ended yet.
     #[must_use]
     pub fn is_expired(&self) -> bool {
         self.expires_at <= self.clock.now()
@@ -180,10 +181,10 @@ impl Drop for OpenStream {
 }
 
 impl Access {
-    /// A stream for a caller that was let in just now by the token in `headers`.
+    /// Opens a stream for a caller that was just authenticated with the token in `headers`.
     ///
     /// # Errors
-    /// [`TooManyStreams`].
+    /// [`TooManyStreams`] if the caller or the server has reached its maximum.
     pub fn open_stream(
         &self,
         caller: &Arc<Caller>,
@@ -199,7 +200,7 @@ impl Access {
             state.open.insert(id, Entry { caller: Arc::clone(caller), key_id, end: Some(end) });
             id
         };
-        // It may have been revoked after the caller was let in and before the stream was known.
+        // The caller's tokens may have been revoked between its authentication and the registration of the stream.
         self.end_revoked_streams();
         Ok(OpenStream {
             id,
@@ -210,7 +211,7 @@ impl Access {
         })
     }
 
-    /// Ends the streams whose callers would no longer be let in. To be called more than once a second.
+    /// Ends the streams whose callers would no longer be authenticated. To be called at least once a second.
     pub async fn check_streams(&self) {
         let now = self.clock.now();
         self.streams.end(UNKNOWN_KEY, |_, entry| !self.keys.knows(&entry.key_id));
@@ -219,20 +220,20 @@ impl Access {
         for (_, streams) in self.streams.by_principal() {
             let Some((_, caller)) = streams.first() else { continue };
             let (why, ended): (_, Vec<_>) = match principal::look_up(self, caller).await {
-                Ok(Ok(standing)) => {
+                Ok(Ok(rights)) => {
                     let reduced = |(_, caller): &&(u64, Arc<Caller>)| {
-                        standing.role < caller.role || !standing.limit.covers(&caller.limit)
+                        rights.role < caller.role || !rights.limit.covers(&caller.limit)
                     };
                     (REDUCED, streams.iter().filter(reduced).map(|(id, _)| *id).collect())
                 }
                 Ok(Err(why)) => {
-                    // What was known of its tokens does not let them in again.
+                    // The cached tokens must be verified again.
                     self.cache.forget(caller);
                     (StreamEnd::Unauthenticated(why), streams.iter().map(|(id, _)| *id).collect())
                 }
                 Err(error) => {
                     all_checked = false;
-                    tracing::error!(%error, "the callers of streams could not be checked");
+                    tracing::error!(%error, "the callers of open streams could not be checked");
                     if !self.streams.note_unchecked(now) {
                         continue;
                     }

@@ -1,4 +1,4 @@
-//! What the tests of this crate, and of those above it, verify callers with.
+//! A server in memory, for the tests of this crate and of the crates above it.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "for tests")]
 
 use std::{path::Path, sync::Arc};
@@ -13,30 +13,30 @@ use crate::Access;
 use flyte_audit::Audit;
 use flyte_keys::{SealingKey, SigningKeys};
 
-/// The parts of a server in memory.
+/// The parts of a server, in memory.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// How it is set up.
+    /// The configuration.
     pub config: Arc<Config>,
-    /// Set by hand; it begins at [`NOW`].
+    /// A clock that tests set; it starts at [`NOW`].
     pub clock: Clock,
-    /// What it remembers: nothing.
+    /// The store; empty at first.
     pub store: Arc<dyn Store>,
-    /// What it signs tokens with.
+    /// The keys that sign tokens.
     pub keys: Arc<SigningKeys>,
-    /// Who did what.
+    /// The audit log.
     pub audit: Audit,
-    /// Who may call.
+    /// Authentication of callers.
     pub access: Arc<Access>,
 }
 
 impl Parts {
-    /// An empty server at `https://localhost:8443/`, set up as `change` says.
+    /// Creates an empty server at `https://localhost:8443/`; `change` changes its configuration.
     pub async fn new(change: impl FnOnce(&mut Config)) -> Self {
         Self::with_store(Arc::new(SqliteStore::in_memory().unwrap()), change).await
     }
 
-    /// The same with this store.
+    /// Creates the same server with this store.
     pub async fn with_store(store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::for_test(Path::new("/nonexistent"));
         config.public_url = "https://localhost:8443/".parse().unwrap();
@@ -56,7 +56,7 @@ impl Parts {
         }
     }
 
-    /// Another replica of the same server.
+    /// Creates another replica of the same server.
     #[must_use]
     pub fn replica(&self) -> Access {
         access(&self.config, &self.clock, &self.store, &self.keys, &self.audit)

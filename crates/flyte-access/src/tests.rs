@@ -1,4 +1,4 @@
-//! Who gets in, and who does not any more.
+//! Accepted and refused access tokens.
 
 use axum::response::IntoResponse as _;
 use futures_util::FutureExt as _;
@@ -14,7 +14,7 @@ use flyte_testing::{self as testing, NOW};
 
 const TTL: i64 = 3600;
 
-/// A server with the accounts of Ada and of Root, an administrator.
+/// A server with two accounts: Ada, and Root, who is an administrator.
 async fn server() -> Parts {
     let app = Parts::new(|config| config.tokens.access_token_ttl = TTL).await;
     for name in ["Ada", "Root"] {
@@ -41,7 +41,7 @@ fn issue(app: &Parts, user: &str, family: &str) -> String {
     app.access.tokens().issue(&grant(user, family)).unwrap().token.expose_secret().to_owned()
 }
 
-/// Begins a family in the store, as a sign-in does.
+/// Stores a family, as a sign-in does.
 async fn begin(app: &Parts, family: &str) {
     let session = BrowserSession {
         id: family.to_owned(),
@@ -85,7 +85,7 @@ async fn call(app: &Parts, token: &str) -> Result<Arc<Caller>, String> {
     app.access.authenticate(&bearer(token)).await.map_err(|error| error.to_string())
 }
 
-/// A token signed by this server with claims changed; a null removes one.
+/// A token signed by this server with changed claims; a null value removes a claim.
 fn signed_with(app: &Parts, typ: &str, changes: Value) -> String {
     let mut claims = json!({
         "iss": app.config.issuer(), "aud": app.config.issuer(), "sub": "user-Ada", "client_id": "flyte",
@@ -101,7 +101,7 @@ fn signed_with(app: &Parts, typ: &str, changes: Value) -> String {
 }
 
 #[tokio::test]
-async fn a_good_token_tells_who_calls() {
+async fn a_valid_token_identifies_the_caller() {
     let app = server().await;
     let issued = app.access.tokens().issue(&grant("Ada", "f")).unwrap();
     let ada = call(&app, issued.token.expose_secret()).await.unwrap();
@@ -120,12 +120,12 @@ async fn a_good_token_tells_who_calls() {
     assert_eq!(*ada, expected);
     let token = issue(&app, "Root", "f");
     for _ in 0..2 {
-        assert_eq!(call(&app, &token).await.unwrap().role, Role::Admin, "also when it is remembered");
+        assert_eq!(call(&app, &token).await.unwrap().role, Role::Admin, "also from the cache");
     }
 }
 
 #[tokio::test]
-async fn a_token_ends_at_its_expiry_remembered_or_not() {
+async fn a_token_expires_with_and_without_the_cache() {
     let app = server().await;
     let (used, unused) = (issue(&app, "Ada", "f"), issue(&app, "Ada", "f"));
     for elapsed in [0, TTL - 1] {
@@ -140,44 +140,44 @@ async fn a_token_ends_at_its_expiry_remembered_or_not() {
 }
 
 #[tokio::test]
-async fn what_a_token_says_is_checked() {
+async fn every_claim_is_checked() {
     let app = server().await;
     assert!(call(&app, &signed_with(&app, token::TYP, json!({}))).await.is_ok());
     let several = json!({"aud": ["https://elsewhere.example", app.config.issuer()]});
     assert!(call(&app, &signed_with(&app, token::TYP, several)).await.is_ok());
     for (changes, reason) in [
-        (json!({"iss": "https://localhost:8443/"}), "another issuer's"),
-        (json!({"iss": "https://evil.example"}), "another issuer's"),
+        (json!({"iss": "https://localhost:8443/"}), "another issuer"),
+        (json!({"iss": "https://evil.example"}), "another issuer"),
         (json!({"aud": "https://elsewhere.example"}), "another audience"),
         (json!({"aud": "https://localhost:8443.evil.example"}), "another audience"),
         (json!({"aud": []}), "another audience"),
-        // What an ID token is for: the client.
+        // The audience of an ID token is the client.
         (json!({"aud": "flyte"}), "another audience"),
         (json!({"exp": NOW}), "expired"),
         (json!({"exp": NOW - 1}), "expired"),
-        (json!({"exp": "never"}), "not understood"),
-        (json!({"exp": null}), "not understood"),
-        (json!({"iss": null}), "not understood"),
-        (json!({"aud": null}), "not understood"),
-        (json!({"sub": null}), "not understood"),
-        (json!({"fid": null}), "not understood"),
-        (json!({"client_id": null}), "not understood"),
+        (json!({"exp": "never"}), "claims are invalid"),
+        (json!({"exp": null}), "claims are invalid"),
+        (json!({"iss": null}), "claims are invalid"),
+        (json!({"aud": null}), "claims are invalid"),
+        (json!({"sub": null}), "claims are invalid"),
+        (json!({"fid": null}), "claims are invalid"),
+        (json!({"client_id": null}), "claims are invalid"),
         (json!({"sub": "user-Nobody"}), "disabled or gone"),
     ] {
         let error = call(&app, &signed_with(&app, token::TYP, changes.clone())).await.unwrap_err();
         assert!(error.contains(reason), "{changes}: {error}");
     }
-    // An ID token with every claim of an access token is still none.
+    // An ID token with all claims of an access token is refused too.
     let error = call(&app, &signed_with(&app, "JWT", json!({}))).await.unwrap_err();
     assert_eq!(error, "the token is not an access token");
-    // Another server's, with the same issuer.
+    // A token of another server with the same issuer.
     let error = call(&app, &issue(&server().await, "Ada", "f")).await.unwrap_err();
     assert_eq!(error, "the token was signed by an unknown key");
-    assert_eq!(app.access.cache.len(), 2, "nothing that was refused is remembered");
+    assert_eq!(app.access.cache.len(), 2, "refused tokens are not cached");
 }
 
 #[tokio::test]
-async fn a_revoked_family_is_refused_at_once_here_and_after_upkeep_elsewhere() {
+async fn a_revoked_family_is_refused_here_immediately_and_elsewhere_after_maintenance() {
     let app = server().await;
     let other = app.replica();
     begin(&app, "f").await;
@@ -194,7 +194,7 @@ async fn a_revoked_family_is_refused_at_once_here_and_after_upkeep_elsewhere() {
     assert!(elsewhere(&used).await);
     other.maintain().await.unwrap();
     assert!(!elsewhere(&used).await && !elsewhere(&unused).await);
-    // A server that starts now knows it too.
+    // A server that starts now knows the revocation too.
     let started = app.replica();
     started.maintain().await.unwrap();
     assert!(started.authenticate(&bearer(&unused)).await.is_err());
@@ -202,7 +202,7 @@ async fn a_revoked_family_is_refused_at_once_here_and_after_upkeep_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_revocation_is_remembered_for_as_long_as_a_token_can_live() {
+async fn a_revocation_is_kept_until_all_tokens_have_expired() {
     let app = Parts::new(|config| config.tokens.access_token_ttl = FAMILY_RETENTION).await;
     app.store.create_user(&testing::user("Ada")).await.unwrap();
     begin(&app, "f").await;
@@ -221,11 +221,11 @@ async fn a_revocation_is_remembered_for_as_long_as_a_token_can_live() {
     assert_eq!(call(&app, &token).await.unwrap_err(), "the token has expired");
     app.clock.advance(FAMILY_RETENTION);
     app.access.maintain().await.unwrap();
-    assert!(!app.access.revoked.contains("f"), "nothing is remembered for ever");
+    assert!(!app.access.revoked.contains("f"), "revocations are forgotten at the end");
 }
 
 #[tokio::test]
-async fn a_revocation_that_the_store_has_not_told_yet_is_not_forgotten() {
+async fn a_revocation_is_kept_until_the_store_returns_it() {
     let app = server().await;
     app.access.revoke_family("f");
     app.access.maintain().await.unwrap();
@@ -235,19 +235,19 @@ async fn a_revocation_that_the_store_has_not_told_yet_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn a_late_revocation_is_not_missed_by_clocks_that_differ() {
+async fn a_revocation_by_a_server_with_a_slow_clock_is_found() {
     let app = server().await;
     begin(&app, "f").await;
     let token = issue(&app, "Ada", "f");
     app.access.maintain().await.unwrap();
-    // By a server whose clock is half a minute behind, after this one has looked.
+    // By a server whose clock is 30 seconds behind, after this one has read the revocations.
     app.store.revoke_family("f", RevokedBy::Server, NOW - 30).await.unwrap();
     app.access.maintain().await.unwrap();
     assert!(call(&app, &token).await.is_err());
 }
 
 #[tokio::test]
-async fn an_account_that_is_disabled_gets_in_no_more() {
+async fn a_disabled_account_is_refused() {
     let app = server().await;
     let mut disabled = testing::user("Disabled");
     disabled.disabled_at = Some(NOW);
@@ -257,7 +257,7 @@ async fn an_account_that_is_disabled_gets_in_no_more() {
         assert_eq!(error, "the account is disabled or gone", "{user}");
     }
     assert_eq!(app.access.cache.len(), 0);
-    // What is remembered is looked up again.
+    // A cached account is looked up again.
     let token = issue(&app, "Ada", "f");
     assert!(call(&app, &token).await.is_ok());
     app.store.disable_user("user-Ada", NOW).await.unwrap();
@@ -268,7 +268,7 @@ async fn an_account_that_is_disabled_gets_in_no_more() {
 }
 
 #[tokio::test]
-async fn the_token_comes_in_either_header() {
+async fn both_headers_are_accepted() {
     let app = server().await;
     let token = issue(&app, "Ada", "f");
     let (good, lower, wide) =
@@ -301,7 +301,7 @@ async fn the_token_comes_in_either_header() {
 }
 
 #[tokio::test]
-async fn an_overlong_token_is_not_looked_at() {
+async fn a_token_above_the_maximum_length_is_refused() {
     let app = server().await;
     let padded = |length: usize| "a".repeat(length);
     assert_eq!(call(&app, &padded(MAX_TOKEN + 1)).await.unwrap_err(), "the token is too long");
@@ -309,7 +309,7 @@ async fn an_overlong_token_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn the_challenge_leads_to_the_metadata() {
+async fn the_challenge_contains_the_url_of_the_metadata() {
     let app = server().await;
     let challenge = async |headers: &HeaderMap| {
         let response = app.access.authenticate(headers).await.unwrap_err().into_response();
@@ -320,23 +320,23 @@ async fn the_challenge_leads_to_the_metadata() {
         response.headers()["www-authenticate"].to_str().unwrap().to_owned()
     };
     let metadata = "resource_metadata=\"https://localhost:8443/.well-known/oauth-protected-resource\"";
-    // RFC 6750 section 3.1: no error code for who sent no token.
+    // RFC 6750 section 3.1: a request without a token gets no error code.
     assert_eq!(challenge(&HeaderMap::new()).await, format!("Bearer {metadata}"));
     let expired = signed_with(&app, token::TYP, json!({"exp": 1}));
-    let told = challenge(&bearer(&expired)).await;
+    let header = challenge(&bearer(&expired)).await;
     let expected = "Bearer error=\"invalid_token\", error_description=\"the token has expired\", ";
-    assert_eq!(told, format!("{expected}{metadata}"));
-    // Nothing of the token gets into the header.
-    let told = challenge(&bearer("\"injected\", error=\"x")).await;
-    assert!(!told.contains("injected"), "{told}");
+    assert_eq!(header, format!("{expected}{metadata}"));
+    // The header contains nothing from the token.
+    let header = challenge(&bearer("\"injected\", error=\"x")).await;
+    assert!(!header.contains("injected"), "{header}");
 }
 
 #[tokio::test]
-async fn a_token_of_a_dropped_key_is_refused_also_where_it_was_verified_before() {
+async fn a_cached_token_of_a_removed_signing_key_is_refused() {
     let app = server().await;
     let token = issue(&app, "Ada", "family");
     assert!(call(&app, &token).await.is_ok());
-    // A new key alone changes nothing for it.
+    // A new key does not affect the token.
     app.keys.rotate_now().await.unwrap();
     assert!(call(&app, &token).await.is_ok());
     app.keys.replace_all().await.unwrap();
@@ -346,7 +346,7 @@ async fn a_token_of_a_dropped_key_is_refused_also_where_it_was_verified_before()
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_its_callers_rights_are_reduced() {
+async fn a_stream_ends_when_the_rights_of_its_caller_are_reduced() {
     let app = server().await;
     let now = |role| Arc::new(Caller { subject: "user-Ada".to_owned(), role, ..Caller::nobody() });
     let headers = bearer(&issue(&app, "Ada", "f"));
@@ -354,14 +354,14 @@ async fn a_stream_ends_when_its_callers_rights_are_reduced() {
     let mut reduced = app.access.open_stream(&now(Role::Admin), &headers).unwrap();
     app.access.check_streams().await;
     assert_eq!(reduced.ended().await.to_string(), "the caller's rights have been reduced");
-    assert!(same.ended().now_or_never().is_none(), "it goes on");
+    assert!(same.ended().now_or_never().is_none(), "the stream stays open");
     app.clock.advance(ACCOUNT_CHECK_INTERVAL);
     app.access.check_streams().await;
-    assert!(same.ended().now_or_never().is_none(), "it goes on");
+    assert!(same.ended().now_or_never().is_none(), "the stream stays open");
 }
 
 #[tokio::test]
-async fn a_stream_whose_caller_cannot_be_checked_does_not_go_on_for_ever() {
+async fn a_stream_ends_if_its_caller_cannot_be_checked_for_too_long() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flyte.db");
     let app = Parts::with_store(Arc::new(SqliteStore::open(&path).unwrap()), |_| {}).await;
@@ -376,7 +376,7 @@ async fn a_stream_whose_caller_cannot_be_checked_does_not_go_on_for_ever() {
     for elapsed in [0, ACCOUNT_CHECK_INTERVAL - 1] {
         app.clock.advance(elapsed);
         app.access.check_streams().await;
-        assert!(stream.ended().now_or_never().is_none(), "the database may be back in a moment");
+        assert!(stream.ended().now_or_never().is_none(), "the failure may be short");
     }
     rename("away", "users");
     app.access.check_streams().await;
@@ -385,7 +385,7 @@ async fn a_stream_whose_caller_cannot_be_checked_does_not_go_on_for_ever() {
     for elapsed in [0, ACCOUNT_CHECK_INTERVAL - 1] {
         app.clock.advance(elapsed);
         app.access.check_streams().await;
-        assert!(stream.ended().now_or_never().is_none(), "it has been back");
+        assert!(stream.ended().now_or_never().is_none(), "a lookup has succeeded since");
     }
     app.clock.advance(1);
     app.access.check_streams().await;

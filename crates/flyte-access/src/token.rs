@@ -1,4 +1,4 @@
-//! Access tokens: JWTs by the profile of RFC 9068.
+//! Access tokens: JWTs as profiled by RFC 9068.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use flyte_model::PrincipalKind;
 use flyte_model::clock::{Clock, UnixTime};
 use flyte_settings::Config;
 
-/// `typ` of an access token (RFC 9068 section 2.1): an ID token can never pass for one.
+/// `typ` of an access token (RFC 9068 section 2.1). It keeps ID tokens from being accepted as access tokens.
 pub const TYP: &str = "at+jwt";
 
 /// Claims of an access token (RFC 9068 section 2.2).
@@ -19,30 +19,30 @@ pub const TYP: &str = "at+jwt";
 pub struct AccessTokenClaims {
     /// Issuer identifier.
     pub iss: String,
-    /// Whose authority it carries.
+    /// The principal.
     pub sub: String,
-    /// What it is for.
+    /// The audience.
     pub aud: Audience,
-    /// When it expires.
+    /// Expiry time.
     pub exp: UnixTime,
-    /// When it was issued.
+    /// Time of issue.
     pub iat: UnixTime,
-    /// Names this one token.
+    /// Identifier of this token.
     pub jti: String,
-    /// To which client it was issued.
+    /// The client that the token was issued to.
     pub client_id: String,
-    /// What was granted, separated by spaces.
+    /// The granted scopes, separated by spaces.
     pub scope: String,
-    /// When the person proved who they are.
+    /// Time of the person's sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<UnixTime>,
-    /// The browser session that authorized.
+    /// The browser session of the authorization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// Private claim: what kind of principal `sub` is; left out for people.
+    /// Private claim: the kind of principal of `sub`; omitted for people.
     #[serde(default, skip_serializing_if = "PrincipalKind::is_person")]
     pub principal: PrincipalKind,
-    /// Private claim: the family, all that came of one authorization; revoking it ends this token.
+    /// Private claim: the family, which is all tokens of one authorization. Revoking the family revokes this token.
     #[serde(rename = "fid")]
     pub family: String,
 }
@@ -51,14 +51,14 @@ pub struct AccessTokenClaims {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Audience {
-    /// One.
+    /// A single audience.
     One(String),
-    /// Several, any of which may take the token.
+    /// Several audiences. Each of them may accept the token.
     Many(Vec<String>),
 }
 
 impl Audience {
-    /// Whether `audience` may take the token.
+    /// Whether `audience` may accept the token.
     #[must_use]
     pub fn contains(&self, audience: &str) -> bool {
         match self {
@@ -68,41 +68,41 @@ impl Audience {
     }
 }
 
-/// What tokens are issued for: one person's authorization of one client.
+/// The authorization of one client by one person, for which tokens are issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenGrant {
-    /// Who authorized.
+    /// The person who authorized the client.
     pub user_id: String,
-    /// Which client.
+    /// The client.
     pub client_id: String,
-    /// The scopes granted.
+    /// The granted scopes.
     pub scopes: Vec<String>,
-    /// What for; this server where it was left open.
+    /// The audience; `None` means this server.
     pub audience: Option<String>,
-    /// When the person proved who they are.
+    /// Time of the person's sign-in.
     pub authenticated_at: UnixTime,
-    /// The browser session that authorized.
+    /// The browser session of the authorization.
     pub session_id: String,
-    /// All that came of the same authorization.
+    /// Identifier of all tokens of this authorization.
     pub family_id: String,
 }
 
-/// What tokens of a machine identity are issued for.
+/// The grant for which a machine identity gets tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineGrant {
-    /// What kind of principal it is.
+    /// The kind of principal.
     pub principal: PrincipalKind,
-    /// `sub`; unique among the principals of its kind.
+    /// `sub`; unique among the principals of one kind.
     pub subject: String,
-    /// Through which client.
+    /// The client that the token is issued to.
     pub client_id: String,
-    /// The scopes granted.
+    /// The granted scopes.
     pub scopes: Vec<String>,
-    /// What for; this server where it was left open.
+    /// The audience; `None` means this server.
     pub audience: Option<String>,
-    /// All tokens of the same principal; a UUID that is stored with it.
+    /// Identifier of all tokens of this principal: a UUID that is stored with it.
     pub family_id: String,
-    /// The token's life in seconds, where it is to be shorter than the server's; the server's is the most.
+    /// The token's lifetime in seconds, if it is shorter than the server's `access-token-ttl`.
     pub lifetime: Option<i64>,
 }
 
@@ -111,9 +111,9 @@ pub struct MachineGrant {
 pub struct IssuedAccessToken {
     /// The token.
     pub token: SecretString,
-    /// Its life in seconds.
+    /// Lifetime in seconds.
     pub expires_in: i64,
-    /// Its name in logs.
+    /// Identifier of the token in logs.
     pub jti: String,
 }
 
@@ -122,51 +122,55 @@ pub struct IssuedAccessToken {
 pub struct TokenIssuer {
     config: Arc<Config>,
     clock: Clock,
-    keys: Arc<SigningKeys>,
+    signing_keys: Arc<SigningKeys>,
 }
 
 impl TokenIssuer {
-    /// Tokens of the issuer in `config`, signed with `keys`.
+    /// Creates an issuer with the identifier in `config` and the given signing keys.
     #[must_use]
-    pub fn new(config: Arc<Config>, clock: Clock, keys: Arc<SigningKeys>) -> Self {
-        Self { config, clock, keys }
+    pub fn new(config: Arc<Config>, clock: Clock, signing_keys: Arc<SigningKeys>) -> Self {
+        Self { config, clock, signing_keys }
     }
 
-    /// Issues an access token.
+    /// Issues an access token for a person.
     ///
     /// # Errors
-    /// [`KeyError`] where it cannot be signed.
+    /// [`KeyError`] if the token cannot be signed.
     pub fn issue(&self, grant: &TokenGrant) -> Result<IssuedAccessToken, KeyError> {
-        let now = self.clock.now();
-        let claims = AccessTokenClaims {
-            iss: self.config.issuer().to_owned(),
-            sub: grant.user_id.clone(),
-            aud: self.audience(grant.audience.as_deref()),
-            exp: now.saturating_add(self.config.tokens.access_token_ttl),
-            iat: now,
-            jti: Uuid::new_v4().to_string(),
-            client_id: grant.client_id.clone(),
-            scope: grant.scopes.join(" "),
+        self.sign(AccessTokenClaims {
             auth_time: Some(grant.authenticated_at),
             sid: Some(grant.session_id.clone()),
-            principal: PrincipalKind::Person,
-            family: grant.family_id.clone(),
-        };
-        self.sign(claims)
+            ..self.claims(&MachineGrant {
+                principal: PrincipalKind::Person,
+                subject: grant.user_id.clone(),
+                client_id: grant.client_id.clone(),
+                scopes: grant.scopes.clone(),
+                audience: grant.audience.clone(),
+                family_id: grant.family_id.clone(),
+                lifetime: None,
+            })
+        })
     }
 
-    /// Issues an access token of a machine identity.
+    /// Issues an access token for a machine identity.
     ///
     /// # Errors
-    /// [`KeyError`] where it cannot be signed.
+    /// [`KeyError`] if the token cannot be signed.
     pub fn issue_to_machine(&self, grant: &MachineGrant) -> Result<IssuedAccessToken, KeyError> {
+        self.sign(self.claims(grant))
+    }
+
+    /// The claims of every access token. `auth_time` and `sid` are empty; only a person's token has them.
+    fn claims(&self, grant: &MachineGrant) -> AccessTokenClaims {
         let now = self.clock.now();
-        let most = self.config.tokens.access_token_ttl;
-        let claims = AccessTokenClaims {
+        let max_lifetime = self.config.tokens.access_token_ttl;
+        let lifetime = grant.lifetime.map_or(max_lifetime, |lifetime| lifetime.min(max_lifetime));
+        let audience = grant.audience.as_deref().unwrap_or(self.config.issuer());
+        AccessTokenClaims {
             iss: self.config.issuer().to_owned(),
             sub: grant.subject.clone(),
-            aud: self.audience(grant.audience.as_deref()),
-            exp: now.saturating_add(grant.lifetime.map_or(most, |lifetime| lifetime.min(most))),
+            aud: Audience::One(audience.to_owned()),
+            exp: now.saturating_add(lifetime),
             iat: now,
             jti: Uuid::new_v4().to_string(),
             client_id: grant.client_id.clone(),
@@ -175,16 +179,11 @@ impl TokenIssuer {
             sid: None,
             principal: grant.principal,
             family: grant.family_id.clone(),
-        };
-        self.sign(claims)
-    }
-
-    fn audience(&self, asked: Option<&str>) -> Audience {
-        Audience::One(asked.unwrap_or(self.config.issuer()).to_owned())
+        }
     }
 
     fn sign(&self, claims: AccessTokenClaims) -> Result<IssuedAccessToken, KeyError> {
-        let token = SecretString::from(self.keys.sign(TYP, &claims)?);
+        let token = SecretString::from(self.signing_keys.sign(TYP, &claims)?);
         Ok(IssuedAccessToken { token, expires_in: claims.exp.saturating_sub(claims.iat), jti: claims.jti })
     }
 }

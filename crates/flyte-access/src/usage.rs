@@ -1,4 +1,5 @@
-//! When machine identities last got a token: noted in memory, written now and then, so that no request waits for it.
+//! The times at which machine identities last got a token. They are collected in memory and written periodically, so
+//! that no request waits for the write.
 
 use std::{
     collections::HashMap,
@@ -9,7 +10,7 @@ use flyte_model::PrincipalKind;
 use flyte_model::clock::UnixTime;
 use flyte_store::{Store, StoreError};
 
-/// Uses that are not written yet.
+/// Times that are not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Usage(Mutex<HashMap<(PrincipalKind, String), UnixTime>>);
 
@@ -20,7 +21,7 @@ impl Usage {
         *latest = now.max(*latest);
     }
 
-    /// Writes what was noted so far. What could not be written is kept for the next time.
+    /// Writes the collected times. Keeps them for the next call if the store fails.
     pub(super) async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
         let noted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let of = |kind| -> Vec<(String, UnixTime)> {

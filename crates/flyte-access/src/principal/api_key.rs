@@ -1,4 +1,4 @@
-//! API keys: they may do what they were made for, as long as they exist and have not expired.
+//! API keys: they have the rights that were granted to them, until they are deleted or expire.
 
 use super::EffectiveRights;
 use crate::{Access, Caller};
@@ -10,7 +10,7 @@ pub(super) async fn look_up(
 ) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
     let key = access.store.api_key_by_id(&caller.subject).await?;
     Ok(match key {
-        // A key that was deleted and made again under its name has another family.
+        // A new key with the name of a deleted key has another family.
         Some(key) if key.family_id != caller.family_id => Err("the API key was replaced"),
         Some(key) if key.expires_at.is_some_and(|end| end <= access.clock.now()) => {
             Err("the API key has expired")

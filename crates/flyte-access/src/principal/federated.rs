@@ -1,4 +1,4 @@
-//! Jobs of CI systems: they may do what the trust rule says that their tokens were exchanged under, as long as it exists.
+//! CI jobs (workload identity federation): they have the rights of their trust rule while the rule exists.
 
 use super::EffectiveRights;
 use crate::{Access, Caller};

@@ -1,4 +1,4 @@
-//! People: they have an account, and may do anything that its role lets them, anywhere.
+//! People: they have an account, and the rights of its role in all projects and domains.
 
 use super::EffectiveRights;
 use crate::{Access, Caller};

@@ -1,12 +1,12 @@
-//! Runs: each may work in its own project and domain while it goes on and while whoever started it may do so.
+//! Runs: a run may use its own project and domain while it is not finished and while its creator may use them.
 
 use super::{EffectiveRights, api_key, federated, person};
 use crate::{Access, Caller};
 use flyte_model::{Limit, PrincipalKind, Role, clock::UnixTime};
 use flyte_store::{Creator, CreatorKind, Run, StoreError};
 
-/// Milliseconds of a second.
-const MILLIS: i64 = 1000;
+/// Milliseconds in a second.
+const MILLIS_PER_SECOND: i64 = 1000;
 
 pub(super) async fn look_up(
     access: &Access,
@@ -18,19 +18,19 @@ pub(super) async fn look_up(
     if run.ended_at.is_some() {
         return Ok(Err("the run has ended"));
     }
-    let standing = match creator(access, &run).await? {
-        Ok(standing) => standing,
+    let rights = match creator(access, &run).await? {
+        Ok(rights) => rights,
         Err(why) => return Ok(Err(why)),
     };
     let limit = Limit { project: Some(run.id.project.clone()), domain: Some(run.id.domain.clone()) };
-    if !standing.limit.covers(&limit) {
-        return Ok(Err("whoever started the run no longer works in its project and domain"));
+    if !rights.limit.covers(&limit) {
+        return Ok(Err("the creator of the run may no longer use its project and domain"));
     }
-    let role = standing.role.min(run.creator.role).min(Role::Contributor);
+    let role = rights.role.min(run.creator.role).min(Role::Contributor);
     Ok(Ok(EffectiveRights { role, limit }))
 }
 
-/// What whoever started the run may do now.
+/// Returns the current rights of the run's creator.
 async fn creator(access: &Access, run: &Run) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
     let Creator { subject, kind, family_id, .. } = &run.creator;
     let caller = Caller {
@@ -50,10 +50,10 @@ async fn creator(access: &Access, run: &Run) -> Result<Result<EffectiveRights, &
         CreatorKind::Federated => federated::look_up(access, &caller).await,
         CreatorKind::ApiKey => {
             let key = access.store.api_key_by_id(subject).await?;
-            // A key that got a new secret is still the same key, with another family; one that was made anew under the
-            // name of a deleted one is not.
+            // A key with a new secret is the same key with another family. A new key with the name of a deleted key
+            // is not the same.
             let family_id = match key {
-                Some(key) if key.created_at < run.created_at / MILLIS => key.family_id,
+                Some(key) if key.created_at < run.created_at / MILLIS_PER_SECOND => key.family_id,
                 _ => family_id.clone(),
             };
             api_key::look_up(access, &Caller { family_id, ..caller }).await
