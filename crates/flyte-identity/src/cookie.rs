@@ -1,7 +1,7 @@
-//! The two cookies of the pages, and nothing of cookies beyond what they need.
+//! The cookies of the pages: reading, setting and removing them.
 //!
-//! Both carry 256 random bits and the attributes that the `__Host-` prefix demands (RFC 6265bis section 4.1.3.2), so
-//! that no other host, not even a sibling domain, can set or read them.
+//! Each cookie has 256 random bits and the attributes that the `__Host-` prefix requires (RFC 6265bis section
+//! 4.1.3.2), so no other host, not even a sibling domain, can set or read it.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// The random content of a cookie.
 pub type CookieSecret = Zeroizing<[u8; 32]>;
 
-/// A new secret; `None` where the system has no randomness to give, in which case nothing may be issued.
+/// Generates a secret; `None` if the system returns no random numbers. Then no cookie may be issued.
 #[must_use]
 pub fn generate() -> Option<CookieSecret> {
     let mut secret = Zeroizing::new([0; 32]);
@@ -18,11 +18,11 @@ pub fn generate() -> Option<CookieSecret> {
     Some(secret)
 }
 
-/// The secret in the cookie called `name`; `None` where there is no such cookie, it is not one of ours, or there are two that
-/// differ: of those, browsers never send a `__Host-` cookie.
+/// Returns the secret in the cookie `name`; `None` if the cookie is missing, has another format, or occurs twice with
+/// different values. Browsers never send a `__Host-` cookie twice.
 #[must_use]
 pub fn read(headers: &HeaderMap, name: &str) -> Option<CookieSecret> {
-    // HTTP/2 may split the cookies over several header fields (RFC 9113 section 8.2.3).
+    // HTTP/2 allows several header fields for cookies (RFC 9113 section 8.2.3).
     let mut values = headers
         .get_all(header::COOKIE)
         .iter()
@@ -38,8 +38,8 @@ pub fn read(headers: &HeaderMap, name: &str) -> Option<CookieSecret> {
     Some(Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?))
 }
 
-/// `Set-Cookie` of a secret; without `max_age` (seconds) it lasts as long as the browser runs. `None` only for a name
-/// that is not a token, which ours are.
+/// `Set-Cookie` for a secret. Without `max_age` (seconds) the cookie lasts until the browser is closed. `None` only
+/// if `name` is not a valid cookie name.
 #[must_use]
 pub fn set(name: &str, secret: &CookieSecret, max_age: Option<i64>) -> Option<HeaderValue> {
     let value = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_ref()));
@@ -53,7 +53,7 @@ pub fn clear(name: &str) -> Option<HeaderValue> {
     header_value(&format!("{name}={ATTRIBUTES}; Max-Age=0"))
 }
 
-/// `Lax`, not `Strict`: the person comes here from the client's page or terminal, and must then be known.
+/// `Lax`, not `Strict`: a person who follows a link from a client's page or terminal must still be signed in.
 const ATTRIBUTES: &str = "; Path=/; Secure; HttpOnly; SameSite=Lax";
 
 fn header_value(text: &str) -> Option<HeaderValue> {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_is_read() {
+    fn a_cookie_that_was_set_is_read() {
         let secret = generate().unwrap();
         let set = set("__Host-x", &secret, Some(60)).unwrap();
         assert!(set.is_sensitive());
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_is_not_read() {
+    fn other_cookies_are_ignored() {
         let long = format!("__Host-x={}", "A".repeat(44));
         for cookies in [&[][..], &["__Host-x="], &["__Host-x=c2hvcnQ"], &["__Host-xx=a"], &[&long]] {
             assert_eq!(read(&headers(cookies), "__Host-x"), None, "{cookies:?}");
         }
         let [one, other] = ["A", "B"].map(|letter| format!("__Host-x={}", letter.repeat(42) + "A"));
         assert!(read(&headers(&[&one, &one]), "__Host-x").is_some());
-        assert_eq!(read(&headers(&[&one, &other]), "__Host-x"), None, "which of them?");
+        assert_eq!(read(&headers(&[&one, &other]), "__Host-x"), None, "ambiguous");
         assert_eq!(read(&headers(&[&format!("{one}; {other}")]), "__Host-x"), None);
     }
 }

@@ -1,5 +1,5 @@
-//! Counts failures of programs by client and address. What they prove themselves with cannot be guessed, so that a limit only
-//! keeps the noise down: it is for requests that have failed, and never in the way of one that proves itself.
+//! Counts authentication failures of clients, by client and address. Client secrets cannot be guessed, so the limit
+//! only reduces load. It applies to failed requests; a request that authenticates is never refused.
 
 use std::{
     fmt,
@@ -17,12 +17,12 @@ use flyte_model::clock::Clock;
 const BY_CLIENT: Policy =
     Policy { free: 100, first_wait: 1, longest_wait: 60, forget_after: 1, capacity: 20_000 };
 
-/// All clients at one address: many programs share it, and one that is set up wrongly must not hide from the others what is
-/// wrong with them. It is for those that name another client each time.
+/// All clients at one address. Many programs may share it, and a misconfigured program must not hide the error
+/// messages of the others. This limit is for programs that use another client ID each time.
 const BY_ADDRESS: Policy =
     Policy { free: 1000, first_wait: 1, longest_wait: 60, forget_after: 1, capacity: 20_000 };
 
-/// Failures of each client and address.
+/// Counts failures by client and address.
 pub struct Failures {
     clock: Clock,
     counters: Mutex<FailureCounters>,
@@ -34,7 +34,7 @@ struct FailureCounters {
 }
 
 impl Failures {
-    /// Nobody has failed yet.
+    /// Starts without failures.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let counters =
@@ -42,10 +42,10 @@ impl Failures {
         Self { clock, counters: Mutex::new(counters) }
     }
 
-    /// Counts a failure of `client`, as it calls itself, at `address`.
+    /// Counts a failure at `address` of a client with the client ID `client`.
     ///
     /// # Errors
-    /// [`Throttled`] if it has failed so often that it should wait; a failure meanwhile does not lengthen the wait.
+    /// [`Throttled`] if the client must wait. Failures during the wait do not extend it.
     pub fn count(&self, client: &str, address: IpAddr) -> Result<(), Throttled> {
         let now = self.clock.now();
         let address = AddressBlock::of(address);
@@ -94,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn who_names_another_client_each_time_waits_too() {
+    fn changing_the_client_id_does_not_avoid_the_wait() {
         let failures = Failures::new(Clock::manual(1_800_000_000));
         let address = "203.0.113.1".parse().unwrap();
-        let told = (0..2000).filter(|n| failures.count(&n.to_string(), address).is_ok()).count();
-        assert_eq!(told, 1000);
+        let admitted = (0..2000).filter(|n| failures.count(&n.to_string(), address).is_ok()).count();
+        assert_eq!(admitted, 1000);
     }
 
     #[test]
-    fn nobody_waits_long() {
+    fn the_wait_is_short() {
         let clock = Clock::manual(1_800_000_000);
         let failures = Failures::new(clock.clone());
         let address = "203.0.113.1".parse().unwrap();

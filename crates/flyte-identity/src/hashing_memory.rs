@@ -1,4 +1,4 @@
-//! The memory that Argon2 works in: taken again by the next hash instead of from the system, and emptied in between.
+//! The memory for Argon2: it is cleared and reused for the next hash.
 
 use std::{
     mem,
@@ -8,13 +8,13 @@ use std::{
 use argon2::Block;
 use zeroize::Zeroize as _;
 
-/// Memory for hashes, as much as is worked in at a time.
+/// Memory for the hashes that are computed at the same time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HashingMemory {
     idle: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
-/// The memory of one hash; given back, empty, when dropped.
+/// The memory of one hash. When dropped, it is cleared and returned.
 #[derive(Debug)]
 pub(super) struct Lease {
     blocks: Vec<Block>,
@@ -23,13 +23,13 @@ pub(super) struct Lease {
 }
 
 impl HashingMemory {
-    /// Memory for one hash. What is given back is kept for the next one up to `most` blocks of 1 KiB.
+    /// Returns memory for one hash. At most `most` blocks of 1 KiB are kept for the next hash.
     pub(super) fn take(&self, most: usize) -> Lease {
         let blocks = self.idle().pop().unwrap_or_default();
         Lease { blocks, owner: self.clone(), most }
     }
 
-    /// Gives what is idle back to the system.
+    /// Returns idle memory to the system.
     pub(super) fn release(&self) {
         drop(mem::take(&mut *self.idle()));
     }
@@ -45,10 +45,10 @@ impl HashingMemory {
 }
 
 impl Lease {
-    /// So many blocks of 1 KiB.
+    /// Returns `count` blocks of 1 KiB.
     pub(super) fn blocks(&mut self, count: usize) -> &mut [Block] {
         if self.blocks.len() < count {
-            // Not by growing, which would hold both.
+            // Growing would hold the old and the new blocks at the same time.
             self.blocks = Vec::new();
             self.blocks = vec![Block::new(); count];
         }
@@ -59,9 +59,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut blocks = mem::take(&mut self.blocks);
-        // They tell about the password.
+        // The blocks contain data that depends on the password.
         blocks.iter_mut().for_each(Block::zeroize);
-        // A hash of other days may have needed more.
+        // A hash with older parameters may have needed more memory.
         if blocks.len() <= self.most {
             self.owner.idle().push(blocks);
         }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_taken_again_and_is_empty() {
+    fn memory_is_reused_and_cleared() {
         let memory = HashingMemory::default();
         let mut first = memory.take(8);
         for block in first.blocks(8) {

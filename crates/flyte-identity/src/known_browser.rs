@@ -1,8 +1,8 @@
-//! Browsers in which somebody has signed in before.
+//! Browsers that have been used to sign in before.
 //!
-//! A cookie says so, bound to the account and authenticated by the server's key file (a "device cookie" of the OWASP
-//! Authentication Cheat Sheet). It lets nobody in. It only has failures counted for this browser alone, so that whoever
-//! guesses at the account elsewhere, from however many addresses, does not keep its owner out.
+//! A cookie identifies the browser. It is bound to the account and authenticated with the server's key file (a
+//! "device cookie" of the OWASP Authentication Cheat Sheet). It does not sign anyone in. Failures in such a browser
+//! are counted separately, so an attacker who guesses the password from many addresses does not lock the owner out.
 
 use std::sync::Arc;
 
@@ -16,28 +16,29 @@ use flyte_keys::SigningKeys;
 /// Name of the cookie.
 pub const COOKIE: &str = "__Host-flyte_known";
 
-/// Life of the cookie in seconds: the longest that browsers keep one (RFC 6265bis section 5.5).
-const LIFE: i64 = 400 * 86_400;
+/// Lifetime of the cookie in seconds: the maximum that browsers allow (RFC 6265bis section 5.5).
+const MAX_AGE_SECONDS: i64 = 400 * 86_400;
 
 const ID_BYTES: usize = 16;
 
-/// What tells one such browser from another: 128 random bits.
+/// The identifier of a known browser: 128 random bits.
 pub type BrowserId = [u8; ID_BYTES];
 
-/// Makes and reads the cookies.
+/// Creates and reads the cookies.
 #[derive(Clone, Debug)]
 pub struct KnownBrowsers {
     keys: Arc<SigningKeys>,
 }
 
 impl KnownBrowsers {
-    /// Cookies that the server's key file authenticates.
+    /// Uses the server's key file to authenticate the cookies.
     #[must_use]
     pub fn new(keys: Arc<SigningKeys>) -> Self {
         Self { keys }
     }
 
-    /// The browser that sent these headers; `None` where nobody has signed in to `account` (an e-mail address in any case) there.
+    /// Returns the identifier of the browser that sent these headers; `None` if it has not been used to sign in to
+    /// `account` (an e-mail address; case does not matter).
     #[must_use]
     pub fn recognize(&self, headers: &HeaderMap, account: &str) -> Option<BrowserId> {
         let content = cookie::read(headers, COOKIE)?;
@@ -46,18 +47,19 @@ impl KnownBrowsers {
         Some(*id)
     }
 
-    /// `Set-Cookie` for a browser in which somebody has just signed in to `account`. One that was known before stays the same.
-    /// `None` where the system has no randomness to give; the person then stays unknown.
+    /// `Set-Cookie` for a browser after a sign-in to `account`. A known browser keeps its identifier. `None` if the
+    /// system returns no random numbers; then the browser remains unknown.
     #[must_use]
     pub fn remember(&self, headers: &HeaderMap, account: &str) -> Option<HeaderValue> {
         let id = match self.recognize(headers, account) {
             Some(id) => id,
             None => *cookie::generate()?.first_chunk()?,
         };
-        cookie::set(COOKIE, &self.with_proof(id, account), Some(LIFE))
+        cookie::set(COOKIE, &self.with_proof(id, account), Some(MAX_AGE_SECONDS))
     }
 
-    /// The content of the cookie: the identifier and half of an HMAC over it and the account (RFC 2104 section 5).
+    /// The content of the cookie: the identifier, and half of an HMAC over the identifier and the account (RFC 2104
+    /// section 5).
     fn with_proof(&self, id: BrowserId, account: &str) -> CookieSecret {
         let message = [&id, account.trim().to_lowercase().as_bytes()].concat();
         let proof = self.keys.mac("known browser", &message);
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_browser_is_known_to_the_account_and_the_server_that_it_signed_in_to() {
+    async fn a_browser_is_known_only_for_its_account_and_server() {
         let (browsers, other) = (known_browsers().await, known_browsers().await);
         let nothing = HeaderMap::new();
         assert_eq!(browsers.recognize(&nothing, "ada@example.com"), None);
@@ -107,7 +109,7 @@ mod tests {
         assert_eq!(browsers.recognize(&headers(&again), "ada@example.com"), Some(id));
         let elsewhere = browsers.remember(&nothing, "ada@example.com").unwrap();
         assert_ne!(browsers.recognize(&headers(&elsewhere), "ada@example.com"), Some(id));
-        // Made up.
+        // A cookie that the server did not issue.
         let forged = cookie::set(COOKIE, &cookie::generate().unwrap(), None).unwrap();
         assert_eq!(browsers.recognize(&headers(&forged), "ada@example.com"), None);
     }

@@ -1,4 +1,4 @@
-//! People: passwords, sign-ins, and slowing down those who guess.
+//! Users: passwords, browser sessions, and limits on guessing.
 #![forbid(unsafe_code)]
 
 pub mod cookie;

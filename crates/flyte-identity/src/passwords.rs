@@ -1,4 +1,4 @@
-//! People's passwords: Argon2id, a bounded number at a time.
+//! Passwords: Argon2id, with a bounded number of hashes at the same time.
 
 use std::sync::{
     Arc,
@@ -14,48 +14,48 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::hashing_memory::{HashingMemory, Lease};
 
-/// Memory of one hash in KiB, passes and lanes: the OWASP Password Storage Cheat Sheet's first choice.
+/// Memory of one hash in KiB, passes and lanes: the first choice of the OWASP Password Storage Cheat Sheet.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 const OUTPUT_BYTES: usize = 32;
 
-/// The most hashes that are worked on at a time, however many cores there are: each takes its memory.
-const MOST_WORKERS: usize = 4;
+/// The maximum number of hashes computed at the same time, on any number of cores: each one needs its memory.
+const MAX_WORKERS: usize = 4;
 
-/// How many wait for each one that is worked on: about a second's work at 70 hashes a second and core.
+/// The number of waiting hashes for each worker: about one second of work at 70 hashes a second and core.
 const QUEUE_PER_WORKER: usize = 64;
 
-/// Seconds after which somebody who was turned away may come again.
-const RETRY_AFTER: u32 = 2;
+/// Seconds after which a refused client may try again.
+const RETRY_AFTER_SECONDS: u32 = 2;
 
-/// Why a password was neither hashed nor verified.
+/// The reason why a password was not hashed or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
     /// Fewer than [`Passwords::MIN_BYTES`] bytes or more than [`Passwords::MAX_BYTES`].
-    #[error("a password has from {min} to {max} bytes", min = Passwords::MIN_BYTES, max = Passwords::MAX_BYTES)]
+    #[error("a password must have {min} to {max} bytes", min = Passwords::MIN_BYTES, max = Passwords::MAX_BYTES)]
     Length,
-    /// Too many wait already.
+    /// Too many passwords are waiting already.
     #[error("too many people are signing in; try again in {retry_after} s")]
     Overloaded {
         /// Seconds to wait.
         retry_after: u32,
     },
-    /// There was no memory, no randomness or no thread for it.
+    /// No memory, random numbers or thread was available.
     #[error("hashing the password failed: {0}")]
     Failed(String),
 }
 
-/// Hashes people's passwords and verifies them.
+/// Hashes and verifies passwords.
 ///
-/// Each hash takes 19 MiB and some 15 ms of a core, so a limited number is worked on at a time, a limited number waits,
-/// and the rest is turned away: a flood of sign-ins costs neither memory nor the other requests their threads. The memory of
-/// one hash is used for the next, as long as somebody waits.
+/// One hash takes 19 MiB and about 15 ms of a core. Therefore only a limited number is computed at the same time, a
+/// limited number waits, and the others are refused: a flood of sign-ins uses little memory and blocks no other
+/// requests. The memory of one hash is reused for the next one while any are waiting.
 #[derive(Debug)]
 pub struct Passwords {
-    /// A permit for each hash that is worked on.
+    /// One permit for each hash that is being computed.
     workers: Arc<Semaphore>,
-    /// A permit for each that is worked on or waits.
+    /// One permit for each hash that is being computed or is waiting.
     places: Arc<Semaphore>,
     all_places: usize,
     computed: Arc<AtomicU64>,
@@ -63,15 +63,15 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// The shortest password taken (NIST SP 800-63B section 5.1.1.1), in bytes.
+    /// The minimum length of a password in bytes (NIST SP 800-63B section 5.1.1.1).
     pub const MIN_BYTES: usize = 8;
-    /// The longest password taken, in bytes.
+    /// The maximum length of a password in bytes.
     pub const MAX_BYTES: usize = 1024;
 
-    /// Hashes at most `max_concurrent` passwords at a time, at least one and at most four.
+    /// Computes at most `max_concurrent` hashes at the same time; the number is limited to between one and four.
     #[must_use]
     pub fn new(max_concurrent: usize) -> Self {
-        let workers = max_concurrent.clamp(1, MOST_WORKERS);
+        let workers = max_concurrent.clamp(1, MAX_WORKERS);
         let all_places = workers * (1 + QUEUE_PER_WORKER);
         Self {
             workers: Arc::new(Semaphore::new(workers)),
@@ -82,10 +82,10 @@ impl Passwords {
         }
     }
 
-    /// Whether a password may be an account's.
+    /// Checks whether a password is allowed for an account.
     ///
     /// # Errors
-    /// [`PasswordError::Length`].
+    /// [`PasswordError::Length`] if it is too short or too long.
     pub fn check(password: &SecretString) -> Result<(), PasswordError> {
         if (Self::MIN_BYTES..=Self::MAX_BYTES).contains(&password.expose_secret().len()) {
             Ok(())
@@ -94,23 +94,23 @@ impl Passwords {
         }
     }
 
-    /// The Argon2id hash of a new password, in PHC string format.
+    /// Returns the Argon2id hash of a new password in PHC string format.
     ///
     /// # Errors
-    /// [`PasswordError`].
+    /// [`PasswordError`] if the password is not allowed or cannot be hashed.
     pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
         Self::check(&password)?;
         self.work(move |memory| {
             let mut salt = [0; 16];
             aws_lc_rs::rand::fill(&mut salt)
-                .map_err(|_| PasswordError::Failed("no randomness".to_owned()))?;
+                .map_err(|_| PasswordError::Failed("the system returned no random numbers".to_owned()))?;
             hash_with_salt(&password, &salt, memory)
         })
         .await?
     }
 
-    /// Whether the password is the one of `hash`. With no hash to compare with, because there is no such account or it
-    /// has no password, the answer is no after the same work, so that its time does not tell which accounts exist.
+    /// Whether `hash` is the hash of the password. Without a hash (there is no account, or it has no password) the
+    /// result is `false` after the same amount of work, so the response time does not reveal which accounts exist.
     ///
     /// # Errors
     /// [`PasswordError::Overloaded`] and [`PasswordError::Failed`].
@@ -123,10 +123,10 @@ impl Passwords {
                 other => {
                     if other.is_some() {
                         tracing::error!(
-                            "a stored password hash is not in PHC string format; nobody can sign in with it"
+                            "a stored password hash is not in PHC string format; the account cannot sign in"
                         );
                     }
-                    std::hint::black_box(hash_with_salt(&password, b"nobody's account", memory)?);
+                    std::hint::black_box(hash_with_salt(&password, b"salt of no account", memory)?);
                     Ok(false)
                 }
             }
@@ -134,8 +134,8 @@ impl Passwords {
         .await?
     }
 
-    /// Whether a hash was made with other parameters than those of today, and should be made anew while its password
-    /// is at hand.
+    /// Whether a hash has other parameters than the current ones. Then it should be replaced while the password is
+    /// known.
     #[must_use]
     pub fn is_outdated(hash: &str) -> bool {
         let Ok(hash) = PasswordHash::new(hash) else { return true };
@@ -146,18 +146,18 @@ impl Passwords {
             || hash.hash.is_none_or(|output| output.len() != OUTPUT_BYTES)
     }
 
-    /// How many hashes were computed since the start.
+    /// The number of hashes computed since the start.
     #[must_use]
     pub fn computed(&self) -> u64 {
         self.computed.load(Ordering::Relaxed)
     }
 
-    /// Does slow work on a thread of its own when its turn has come.
+    /// Runs slow work on a thread for blocking work when a worker is free.
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Lease) -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let overloaded = |_| PasswordError::Overloaded { retry_after: RETRY_AFTER };
+        let overloaded = |_| PasswordError::Overloaded { retry_after: RETRY_AFTER_SECONDS };
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(overloaded)?;
         let failed = |error: &dyn std::fmt::Display| PasswordError::Failed(error.to_string());
         let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|error| failed(&error))?;
@@ -165,7 +165,7 @@ impl Passwords {
         let (places, memory) = (Arc::clone(&self.places), self.memory.clone());
         let all = self.all_places;
         tokio::task::spawn_blocking(move || {
-            // The permits live as long as the work, which goes on when the one who asked for it has gone.
+            // The permits are held until the work ends, even if the caller no longer waits for it.
             let permits: [OwnedSemaphorePermit; 2] = [place, worker];
             computed.fetch_add(1, Ordering::Relaxed);
             let mut lease = memory.take(MEMORY_KIB as usize);
@@ -185,7 +185,7 @@ fn failed(error: impl std::fmt::Display) -> PasswordError {
     PasswordError::Failed(error.to_string())
 }
 
-/// Computes `output` in the memory of `lease`.
+/// Computes `output` in the leased memory.
 fn compute(
     argon2: &Argon2<'_>,
     password: &SecretString,
@@ -215,7 +215,7 @@ fn hash_with_salt(password: &SecretString, salt: &[u8], lease: &mut Lease) -> Re
     Ok(hash.to_string())
 }
 
-/// Whether the hash, with the parameters that it names, is the password's.
+/// Whether the hash belongs to the password. The hash is computed with its own parameters.
 fn is_password_of(
     password: &SecretString,
     hash: &PasswordHash,
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_hash_costs_as_much_as_a_hash_and_is_never_right() {
+    async fn a_missing_hash_costs_the_same_work_and_never_matches() {
         let passwords = Passwords::new(1);
         for (password, hash) in [
             ("whatever".to_owned(), None),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_overload_turns_people_away() {
+    async fn sign_ins_are_refused_under_overload() {
         let passwords = Passwords::new(1);
         let held = passwords.places.clone().acquire_many_owned(64).await.unwrap();
         assert!(!passwords.verify("whatever".into(), None).await.unwrap());
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn somebody_who_leaves_keeps_the_place_until_the_work_is_done() {
+    async fn a_cancelled_caller_keeps_its_place_until_the_work_is_done() {
         let passwords = Passwords::new(1);
         let (started, has_started) = tokio::sync::oneshot::channel();
         let (finish, may_finish) = std::sync::mpsc::channel::<()>();
@@ -296,17 +296,17 @@ mod tests {
             may_finish.recv().unwrap();
         });
         tokio::select! {
-            _ = work => panic!("the work was not to finish"),
+            _ = work => panic!("the work must not finish"),
             ready = has_started => ready.unwrap(),
         }
-        // The future is gone, the work is not.
+        // The future is dropped, but its work continues.
         assert_eq!(passwords.workers.available_permits(), 0);
         finish.send(()).unwrap();
         let _one = passwords.workers.acquire().await.unwrap();
     }
 
     #[tokio::test]
-    async fn no_more_memory_is_held_than_is_worked_in() {
+    async fn only_memory_in_use_is_held() {
         let passwords = Arc::new(Passwords::new(2));
         let attempts: Vec<_> = (0..10)
             .map(|_| {
@@ -319,19 +319,19 @@ mod tests {
             assert!(passwords.memory.idle_blocks().len() <= 2);
         }
         let _both = passwords.workers.acquire_many(2).await.unwrap();
-        assert!(passwords.memory.idle_blocks().is_empty(), "nobody waits");
-        assert_eq!(Passwords::new(64).workers.available_permits(), MOST_WORKERS);
+        assert!(passwords.memory.idle_blocks().is_empty(), "no hash is waiting");
+        assert_eq!(Passwords::new(64).workers.available_permits(), MAX_WORKERS);
     }
 
     #[tokio::test]
-    async fn a_hash_of_other_parameters_is_verified_by_those() {
+    async fn a_hash_is_verified_with_its_own_parameters() {
         let passwords = Passwords::new(1);
         let other = hash_of("correct horse", Params::new(64, 3, 2, Some(24)).unwrap());
         assert!(passwords.verify("correct horse".into(), Some(other.clone())).await.unwrap());
         assert!(!passwords.verify("correct horsE".into(), Some(other)).await.unwrap());
     }
 
-    /// By the crate's own way to make a hash.
+    /// Uses the high-level function of the crate.
     fn hash_of(password: &str, params: Params) -> String {
         use argon2::PasswordHasher as _;
         let argon2 = Argon2::new(Algorithm::Argon2i, Version::V0x13, params);

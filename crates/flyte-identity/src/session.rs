@@ -1,4 +1,4 @@
-//! Who is signed in at the pages: a cookie with a secret, of which the store knows the hash.
+//! Browser sessions: a cookie contains a secret, and the store has its hash.
 
 use std::{io, sync::Arc};
 
@@ -13,16 +13,16 @@ use flyte_store::{BrowserSession, Store, StoreError, User};
 /// Name of the cookie.
 pub const COOKIE: &str = "__Host-flyte_session";
 
-/// Somebody who is signed in.
+/// A signed-in user.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
-    /// Who it is.
+    /// The account.
     pub user: User,
-    /// Since when, until when.
+    /// The browser session.
     pub session: BrowserSession,
 }
 
-/// The sessions of browsers.
+/// Starts, finds and ends browser sessions.
 #[derive(Clone, Debug)]
 pub struct Sessions {
     store: Arc<dyn Store>,
@@ -31,17 +31,17 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions that last `ttl` seconds.
+    /// Creates sessions that last `ttl` seconds.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, ttl: i64) -> Self {
         Self { store, clock, ttl }
     }
 
-    /// Who is signed in at the browser that sent these headers; nobody where the cookie is unknown, the session has ended,
-    /// or the account is gone or disabled.
+    /// Returns the user who is signed in to the browser that sent these headers; `None` if the cookie is unknown, the
+    /// session has ended, or the account is disabled or deleted.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`StoreError`] if the store fails.
     pub async fn current(&self, headers: &HeaderMap) -> Result<Option<SignedIn>, StoreError> {
         let Some(secret) = cookie::read(headers, COOKIE) else { return Ok(None) };
         let Some(session) = self.store.session_by_cookie(&hash(&secret), self.clock.now()).await? else {
@@ -51,15 +51,15 @@ impl Sessions {
         Ok(user.filter(|user| user.disabled_at.is_none()).map(|user| SignedIn { user, session }))
     }
 
-    /// Signs a person in who has just proved who they are; returns the session and its `Set-Cookie`. Identifier and cookie
-    /// are always new, so that nobody is signed in by a cookie that was there before (session fixation). `None` where the
-    /// password was changed, or the account disabled, since `user` was read: the proof has become worthless meanwhile.
+    /// Starts a session for a user who has just authenticated. Returns the session and its `Set-Cookie`. The
+    /// identifier and the cookie are always new, so a cookie that was set before cannot become signed in (session
+    /// fixation). Returns `None` if the password was changed or the account disabled after `user` was read.
     ///
     /// # Errors
-    /// When the store fails, or the system has no randomness.
+    /// [`StoreError`] if the store fails or the system returns no random numbers.
     pub async fn start(&self, user: &User) -> Result<Option<(BrowserSession, HeaderValue)>, StoreError> {
         let now = self.clock.now();
-        let secret = cookie::generate().ok_or_else(|| failure("the system gave no randomness"))?;
+        let secret = cookie::generate().ok_or_else(|| failure("the system returned no random numbers"))?;
         let session = BrowserSession {
             id: uuid::Uuid::new_v4().to_string(),
             cookie_hash: hash(&secret),
@@ -68,18 +68,18 @@ impl Sessions {
             expires_at: now.saturating_add(self.ttl),
         };
         let cookie = cookie::set(COOKIE, &secret, Some(self.ttl))
-            .ok_or_else(|| failure("the cookie is not a header value"))?;
+            .ok_or_else(|| failure("the cookie is not a valid header value"))?;
         let created = self.store.create_session(&session, user.password_hash.as_deref()).await?;
         Ok(created.then_some((session, cookie)))
     }
 
-    /// Signs a browser out; returns the `Set-Cookie` that removes the cookie. The tokens that the session authorized stay.
+    /// Ends a session. Returns the `Set-Cookie` that removes the cookie. Tokens of the session stay valid.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`StoreError`] if the store fails.
     pub async fn end(&self, session: &BrowserSession) -> Result<HeaderValue, StoreError> {
         self.store.delete_session(&session.id).await?;
-        cookie::clear(COOKIE).ok_or_else(|| failure("the cookie is not a header value"))
+        cookie::clear(COOKIE).ok_or_else(|| failure("the cookie is not a valid header value"))
     }
 }
 

@@ -1,16 +1,16 @@
-//! Slows down guessing, by account and by address.
+//! Limits password guessing, by account and by address.
 //!
-//! Whoever guesses at an account waits long, but mostly themselves: failures are counted for the account and the address
-//! together, and only what comes from many addresses adds up to a wait for all strangers. A browser in which the person has
-//! signed in before (`known_browser`) has a count of its own, and neither waits for anybody else.
+//! Failures are counted for the pair of account and address, so an attacker delays mainly themselves. Only failures
+//! from many addresses together delay all unknown browsers. A browser that the user has signed in with before
+//! (`known_browser`) has its own count and is not affected by the others.
 //!
-//! An address as a whole is only braked: however many fail there, at whatever accounts, somebody at whose account nobody
-//! there has failed lately is let try, one such person at a time. Whoever is right then signs in, and whoever tries one
-//! password at many accounts gets one try at each and takes one processor at most.
+//! An address alone is only slowed down. After many failures there, at any accounts, an account without recent
+//! failures at this address may still try, one at a time. So a user with the right password signs in. An attacker who
+//! tries one password at many accounts gets one attempt at each, and uses one processor at most.
 //!
-//! Each attempt is counted as a failure *before* the password is verified and forgiven when it turns out right, so that
-//! attempts made at the same time cannot slip past the limit together. Accounts are counted by what was typed, whether
-//! or not it is an account, so that a limit says nothing about who exists here. `device` counts codes of devices.
+//! Each attempt is counted as a failure *before* the password is verified, and uncounted if the password is right. So
+//! simultaneous attempts cannot exceed the limit. Accounts are counted by the typed e-mail address, whether it exists
+//! or not, so a limit does not reveal which accounts exist. `device` counts user codes of devices.
 
 mod device;
 
@@ -30,38 +30,38 @@ use super::known_browser::BrowserId;
 use flyte_model::AddressBlock;
 use flyte_model::clock::{Clock, UnixTime};
 
-/// How failures of one kind are counted.
+/// The rules for counting failures of one kind.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
-    /// Failures before the first wait.
+    /// Failures without a wait.
     pub(super) free: u32,
-    /// Seconds of the first wait; each further failure doubles it.
+    /// Seconds of the first wait. Each further failure doubles it.
     pub(super) first_wait: i64,
     /// Seconds of the longest wait.
     pub(super) longest_wait: i64,
-    /// Seconds, counted from the end of the wait, after which one failure is forgotten.
+    /// Seconds after which one failure is forgotten, counted from the end of the wait.
     pub(super) forget_after: i64,
-    /// The most counters kept.
+    /// The maximum number of counters.
     pub(super) capacity: usize,
 }
 
-/// At one account from one address, or from one known browser: somebody who mistypes waits seconds; somebody who guesses
-/// gets about three tries an hour.
+/// One account from one address, or from one known browser. After a few mistyped passwords a user waits for seconds;
+/// an attacker gets about three attempts an hour.
 const BY_ONE: Policy =
     Policy { free: 5, first_wait: 2, longest_wait: 900, forget_after: 600, capacity: 20_000 };
 
-/// At one account from everywhere. One address that never tires stays below it for ever; thousands that conspire get twelve
-/// tries an hour.
+/// One account from all addresses. A single address always stays below this limit; thousands of addresses together
+/// get twelve attempts an hour.
 const BY_ACCOUNT: Policy =
     Policy { free: 50, first_wait: 2, longest_wait: 300, forget_after: 60, capacity: 20_000 };
 
-/// At all accounts from one address, which many share.
+/// All accounts from one address, which many users may share.
 const BY_ADDRESS: Policy =
     Policy { free: 100, first_wait: 2, longest_wait: 60, forget_after: 5, capacity: 20_000 };
-/// Seconds after which to come again while somebody else at a braked address is let try.
-const LANE_WAIT: i64 = 1;
+/// Seconds to wait while another user's attempt is in progress at a slowed address.
+const LANE_WAIT_SECONDS: i64 = 1;
 
-/// Counts failed attempts, and tells who has to wait.
+/// Counts failed attempts and decides how long to wait.
 pub struct Throttle {
     clock: Clock,
     counters: Mutex<SignInCounters>,
@@ -73,14 +73,14 @@ struct SignInCounters {
     pairs: Counters<(AccountKey, AddressBlock)>,
     accounts: Counters<AccountKey>,
     addresses: Counters<AddressBlock>,
-    /// The braked addresses at which somebody is let try all the same.
+    /// The slowed addresses at which an attempt is in progress.
     lanes: HashSet<AddressBlock>,
 }
 
-/// SHA-256 of the e-mail address in lower case: of one size, and nobody's data.
+/// SHA-256 of the e-mail address in lower case: it has a fixed size and contains no personal data.
 type AccountKey = [u8; 32];
 
-/// Too many attempts failed.
+/// Too many attempts have failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many failed attempts; try again in {retry_after} s")]
 pub struct Throttled {
@@ -88,7 +88,7 @@ pub struct Throttled {
     pub retry_after: i64,
 }
 
-/// An attempt that is under way. Dropping it leaves it counted as failed.
+/// An attempt in progress. If it is dropped, it counts as failed.
 #[derive(Debug)]
 #[must_use]
 pub struct Attempt<'a> {
@@ -97,7 +97,7 @@ pub struct Attempt<'a> {
     lane: Option<AddressBlock>,
 }
 
-/// Where an attempt is counted.
+/// The counters that an attempt was counted in.
 #[derive(Debug)]
 enum Counted {
     Known {
@@ -111,7 +111,7 @@ enum Counted {
 }
 
 impl Throttle {
-    /// Nobody has failed yet.
+    /// Starts without failures.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let counters = SignInCounters {
@@ -124,12 +124,12 @@ impl Throttle {
         Self { clock, counters: Mutex::new(counters), devices: Mutex::new(DeviceCounters::new()) }
     }
 
-    /// Admits an attempt to sign in to `account` (an e-mail address in any case, existing or not) from `address`, or in a
-    /// browser that is known to the account.
+    /// Admits an attempt to sign in to `account` from `address`. `account` is an e-mail address that may not exist;
+    /// case does not matter. `known` is the browser if it is known for the account.
     ///
     /// # Errors
-    /// [`Throttled`] while the browser or, where it is not known, account or address have to wait; waiting does not lengthen
-    /// the wait.
+    /// [`Throttled`] while the browser must wait or, for an unknown browser, the account or the address. Attempts
+    /// during the wait do not extend it.
     pub fn admit(
         &self,
         account: &str,
@@ -150,7 +150,7 @@ impl Throttle {
                     0 => own,
                     _ if own == 0 && !counters.pairs.has_failed(&pair, now) => {
                         lane = Some(address);
-                        if counters.lanes.contains(&address) { LANE_WAIT } else { 0 }
+                        if counters.lanes.contains(&address) { LANE_WAIT_SECONDS } else { 0 }
                     }
                     wait => wait.max(own),
                 }
@@ -172,7 +172,7 @@ impl Throttle {
     }
 
     fn counters(&self) -> MutexGuard<'_, SignInCounters> {
-        // The counters are whole between any two statements: a panic elsewhere leaves nothing half done.
+        // The counters are consistent between any two statements, so a panic elsewhere does no damage.
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -182,8 +182,9 @@ impl Throttle {
 }
 
 impl Attempt<'_> {
-    /// The password was right: who knows it starts afresh. The account and the address are only forgiven this attempt, or
-    /// else the owner's sign-ins would let others guess on, and whoever has one account could guess at the others for ever.
+    /// The password was right, so the failures of this pair or browser are cleared. The account and the address are
+    /// uncounted for this attempt only. Otherwise the owner's sign-ins would let an attacker continue, and an
+    /// attacker with an account of their own could guess for ever.
     pub fn succeeded(self) {
         let mut counters = self.throttle.counters();
         match &self.counted {
@@ -198,7 +199,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// The password was not looked at: nothing happened.
+    /// The password was not checked, so the attempt does not count.
     pub fn withdrawn(self) {
         let mut counters = self.throttle.counters();
         match &self.counted {
@@ -235,18 +236,18 @@ fn account_key(account: &str) -> AccountKey {
 #[derive(Clone, Copy, Debug)]
 struct Counter {
     failures: u32,
-    /// No attempt before this.
+    /// No attempt is admitted before this time.
     wait_until: UnixTime,
-    /// From when on the next failure is being forgotten.
+    /// The time from which the next failure is being forgotten.
     forgetting_since: UnixTime,
 }
 
-/// Until when a counter's owner had to wait before and after a failure was counted.
+/// The end of the wait before and after a failure was counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wait {
     before: UnixTime,
     after: UnixTime,
-    /// Whether it is one failure more: those beyond the longest wait are not.
+    /// Whether the number of failures has increased. It does not increase beyond the longest wait.
     counted: bool,
 }
 
@@ -260,14 +261,14 @@ impl<K: Copy + Eq + Hash> Counters<K> {
         Self { policy, entries: HashMap::new() }
     }
 
-    /// Seconds that `key` has to wait.
+    /// Returns the seconds that `key` must wait.
     pub(super) fn wait(&self, key: &K, now: UnixTime) -> i64 {
         let until = self.entries.get(key).map_or(now, |counter| counter.wait_until);
-        // Bounded also when the clock was set back.
+        // The wait is bounded even if the clock was set back.
         until.saturating_sub(now).clamp(0, self.policy.longest_wait)
     }
 
-    /// Whether a failure of `key` is still remembered.
+    /// Whether a failure of `key` is still counted.
     fn has_failed(&self, key: &K, now: UnixTime) -> bool {
         self.entries.get(key).is_some_and(|counter| {
             let mut counter = *counter;
@@ -276,7 +277,7 @@ impl<K: Copy + Eq + Hash> Counters<K> {
         })
     }
 
-    /// Counts a failure; returns what it did to the wait.
+    /// Counts a failure and returns its effect on the wait.
     pub(super) fn count(&mut self, key: K, now: UnixTime) -> Wait {
         if !self.entries.contains_key(&key) && self.entries.len() >= self.policy.capacity {
             self.make_room(now);
@@ -290,7 +291,7 @@ impl<K: Copy + Eq + Hash> Counters<K> {
         counter.forget(&policy, now);
         let before = counter.wait_until;
         let failures = counter.failures;
-        counter.failures = (failures + 1).min(policy.most_failures());
+        counter.failures = (failures + 1).min(policy.max_failures());
         let counted = counter.failures > failures;
         if let Some(doublings) = counter.failures.checked_sub(policy.free) {
             counter.wait_until = now.saturating_add(policy.wait_after(doublings));
@@ -299,7 +300,7 @@ impl<K: Copy + Eq + Hash> Counters<K> {
         Wait { before, after: counter.wait_until, counted }
     }
 
-    /// Takes back one failure and the wait that it imposed, but not one that a later failure imposed.
+    /// Removes one failure and the wait that it caused. A wait that a later failure caused remains.
     fn forgive(&mut self, (key, wait): &(K, Wait)) {
         let Some(counter) = self.entries.get_mut(key) else { return };
         counter.failures = counter.failures.saturating_sub(u32::from(wait.counted));
@@ -311,8 +312,8 @@ impl<K: Copy + Eq + Hash> Counters<K> {
         }
     }
 
-    /// Removes what is forgotten and, where that is not enough, the quarter with the fewest and oldest failures: a flood
-    /// of fresh names cannot push out the counter of an account under attack.
+    /// Removes expired counters. If that is not enough, removes the quarter with the fewest and oldest failures. So a
+    /// flood of new names cannot remove the counter of an account under attack.
     fn make_room(&mut self, now: UnixTime) {
         let policy = self.policy;
         self.entries.retain(|_, counter| {
@@ -352,8 +353,8 @@ impl Policy {
             .min(self.longest_wait)
     }
 
-    /// Failures beyond which the wait grows no longer, and which take no longer to be forgotten.
-    fn most_failures(&self) -> u32 {
+    /// The number of failures after which the wait no longer grows.
+    fn max_failures(&self) -> u32 {
         self.free + (self.longest_wait / self.first_wait).max(1).ilog2() + 1
     }
 }
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn who_guesses_at_an_account_waits_ever_longer_and_nobody_else() {
+    fn guessing_delays_the_attacker_and_not_the_owner() {
         let (throttle, clock) = throttle();
         for _ in 0..4 {
             fail(&throttle, "ada@example.com", HOME);
@@ -389,7 +390,7 @@ mod tests {
         for _ in 0..12 {
             fail(&throttle, "ada@example.com", HOME);
             let Throttled { retry_after } =
-                throttle.admit("Ada@Example.com ", HOME, None).expect_err("who guesses waits");
+                throttle.admit("Ada@Example.com ", HOME, None).expect_err("the attacker waits");
             waits.push(retry_after);
             clock.advance(retry_after - 1);
             assert_eq!(throttle.admit("ada@example.com", HOME, None).unwrap_err().retry_after, 1);
@@ -398,7 +399,7 @@ mod tests {
         }
         assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
         fail(&throttle, "grace@example.com", HOME);
-        // For a day, as fast as it is let: the owner is never kept out.
+        // For a day, as fast as the limit allows: the owner is never locked out.
         for _ in 0..24 * 4 {
             fail(&throttle, "ada@example.com", HOME);
             throttle.admit("ada@example.com", address(1), None).unwrap().succeeded();
@@ -407,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn guessing_from_everywhere_makes_strangers_wait_and_not_known_browsers() {
+    fn guessing_from_many_addresses_delays_only_unknown_browsers() {
         let (throttle, clock) = throttle();
         for number in 0..49 {
             fail(&throttle, "ada@example.com", address(number));
@@ -421,14 +422,14 @@ mod tests {
             clock.advance(waiting.retry_after);
         }
         assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
-        // The owner's success does not let the others guess on.
+        // The owner's success does not let the attackers continue.
         throttle.admit("ada@example.com", address(1000), None).unwrap().succeeded();
         fail(&throttle, "ada@example.com", address(1001));
         assert_eq!(throttle.admit("ada@example.com", address(1002), None).unwrap_err().retry_after, 300);
     }
 
     #[test]
-    fn a_known_browser_is_no_licence_to_guess() {
+    fn a_known_browser_has_a_limit_too() {
         let (throttle, _clock) = throttle();
         for number in 0..5 {
             drop(throttle.admit("ada@example.com", address(number), Some([7; 16])).unwrap());
@@ -439,25 +440,25 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_braked_and_ipv6_by_64_bits() {
+    fn an_address_is_slowed_down_and_ipv6_counts_by_64_bits() {
         for many in [|_| HOME, |n| format!("2001:db8::{n:x}").parse().unwrap()] {
             let (throttle, clock) = throttle();
             for number in 0..100 {
                 fail(&throttle, &format!("{number}@example.com"), many(number));
             }
-            // Who has failed there waits.
+            // An account that has failed there waits.
             let again = |number: u32| throttle.admit(&format!("{number}@example.com"), many(999), None);
             assert_eq!(again(7).unwrap_err().retry_after, 2);
-            // Elsewhere nobody does.
+            // At another address it does not wait.
             fail(&throttle, "7@example.com", "2001:db8:0:1::1".parse().unwrap());
-            // Others there pass, also after hundreds more have failed.
+            // Other accounts there are admitted, also after hundreds of failures.
             for number in 100..1000 {
                 throttle.admit("grace@example.com", many(number), None).unwrap().succeeded();
                 fail(&throttle, &format!("{number}@example.com"), many(number));
-                assert!(again(number).is_err(), "one password at many accounts is one try at each");
+                assert!(again(number).is_err(), "one password at many accounts is one attempt at each");
             }
             assert_eq!(again(7).unwrap_err().retry_after, 60);
-            // A mistake makes one of those who have failed there.
+            // After one mistake an account has failed there too.
             fail(&throttle, "grace@example.com", many(0));
             assert_eq!(throttle.admit("grace@example.com", many(0), None).unwrap_err().retry_after, 60);
             clock.advance(60);
@@ -468,14 +469,17 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time_is_let_try_at_a_braked_address() {
+    fn a_slowed_address_admits_one_attempt_at_a_time() {
         let (throttle, _clock) = throttle();
         for number in 0..100 {
             fail(&throttle, &format!("{number}@example.com"), HOME);
         }
         for end in 0..3 {
             let first = throttle.admit("ada@example.com", HOME, None).unwrap();
-            assert_eq!(throttle.admit("grace@example.com", HOME, None).unwrap_err().retry_after, LANE_WAIT);
+            assert_eq!(
+                throttle.admit("grace@example.com", HOME, None).unwrap_err().retry_after,
+                LANE_WAIT_SECONDS
+            );
             fail(&throttle, "grace@example.com", address(1));
             throttle.admit("grace@example.com", HOME, Some([7; 16])).unwrap().withdrawn();
             match end {
@@ -488,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn who_signs_in_does_not_lift_the_brake() {
+    fn a_sign_in_does_not_reset_the_address() {
         let (throttle, clock) = throttle();
         for number in 0..200 {
             fail(&throttle, &format!("{number}@example.com"), HOME);
@@ -502,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_at_the_same_time_do_not_slip_past() {
+    fn simultaneous_attempts_do_not_exceed_the_limit() {
         let (throttle, _clock) = throttle();
         let admitted: Vec<_> =
             (0..50).filter_map(|_| throttle.admit("ada@example.com", HOME, None).ok()).collect();
@@ -523,7 +527,7 @@ mod tests {
         for number in 0..92 {
             fail(&throttle, &format!("{number}@example.com"), HOME);
         }
-        // A hundred failures, between which the owner of one account signed in.
+        // A hundred failures; the owner of one account signs in between them.
         assert!(throttle.admit("0@example.com", HOME, None).is_err());
         for _ in 0..3 {
             throttle.admit("ada@example.com", HOME, None).unwrap().succeeded();
@@ -531,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_does_not_lift_the_wait_that_a_later_failure_imposed() {
+    fn a_success_keeps_the_wait_that_a_later_failure_caused() {
         let (throttle, _clock) = throttle();
         let own = throttle.admit("mallory@example.com", HOME, None).unwrap();
         for number in 0..99 {
@@ -542,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_was_not_made_does_not_count() {
+    fn a_withdrawn_attempt_does_not_count() {
         let (throttle, _clock) = throttle();
         for _ in 0..100 {
             throttle.admit("ada@example.com", HOME, None).unwrap().withdrawn();
@@ -571,7 +575,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_locks_nobody_out_for_long() {
+    fn a_clock_set_back_causes_no_long_wait() {
         let (throttle, clock) = throttle();
         for _ in 0..5 {
             fail(&throttle, "ada@example.com", HOME);
@@ -581,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_a_flood_does_not_push_out_an_attacked_account() {
+    fn memory_is_bounded_and_a_flood_keeps_the_counter_of_an_attacked_account() {
         let (throttle, _clock) = throttle();
         for number in 0..50 {
             fail(&throttle, "ada@example.com", address(number));

@@ -1,26 +1,26 @@
-//! Slows down guessing at user codes, and flooding the server with devices (RFC 8628 sections 5.1 and 5.2).
+//! Limits the guessing of user codes, and the number of new devices (RFC 8628 sections 5.1 and 5.2).
 //!
-//! Attempts count before the code is looked up, as those to sign in do. They are counted apart from those: who mistypes
-//! a code is not kept out of signing in.
+//! An attempt is counted before the code is looked up, as for sign-ins. The counters are separate, so a mistyped code
+//! does not delay a sign-in.
 
 use super::{AccountKey, Counters, IpAddr, Policy, Throttle, Throttled, Wait, account_key};
 use flyte_model::AddressBlock;
 use flyte_secrets::SecretHash;
 
-/// Somebody who mistypes waits seconds; somebody who guesses gets about three tries an hour.
+/// After a few mistyped codes a person waits for seconds; an attacker gets about three attempts an hour.
 const BY_ACCOUNT: Policy =
     Policy { free: 5, first_wait: 2, longest_wait: 900, forget_after: 600, capacity: 20_000 };
 
-/// All accounts at one address, which many share. It is for those of them that have failed: guessing takes an account, and a
-/// few tries each is all that accounts get.
+/// All accounts at one address, which many users may share. It delays only accounts that have failed: guessing
+/// requires an account, and each account gets few attempts.
 const BY_ADDRESS: Policy =
     Policy { free: 20, first_wait: 2, longest_wait: 900, forget_after: 30, capacity: 20_000 };
 
-/// A person looks at a code a few times. One that is looked at again and again has been sent around.
+/// A person looks at a code a few times. A code that is looked up many times has been passed around.
 const BY_CODE: Policy =
     Policy { free: 10, first_wait: 2, longest_wait: 900, forget_after: 60, capacity: 20_000 };
 
-/// A device asks once for each sign-in; an office, or a machine that many share, starts some at a time.
+/// A device sends one request for each sign-in. An office or a shared machine starts several at the same time.
 const BY_DEVICE: Policy =
     Policy { free: 30, first_wait: 2, longest_wait: 60, forget_after: 5, capacity: 20_000 };
 
@@ -43,7 +43,7 @@ impl DeviceCounters {
     }
 }
 
-/// A look at a user code that is under way. Dropping it leaves it counted as a guess that failed.
+/// A lookup of a user code in progress. If it is dropped, it counts as a failed guess.
 #[derive(Debug)]
 #[must_use]
 pub struct CodeAttempt<'a> {
@@ -54,12 +54,11 @@ pub struct CodeAttempt<'a> {
 }
 
 impl Throttle {
-    /// Admits a look at the device that waits with a user code (its hash, of a real one or not) by the person with this
-    /// identifier.
+    /// Admits a lookup of a user code by a user. `code` is the hash of the code, which may not exist.
     ///
     /// # Errors
-    /// [`Throttled`] while the account or the code has to wait, or the address, and the account has failed lately; waiting does
-    /// not lengthen the wait.
+    /// [`Throttled`] while the account or the code must wait, or the address must wait and the account has failed
+    /// recently. Attempts during the wait do not extend it.
     pub fn admit_user_code(
         &self,
         user_id: &str,
@@ -84,10 +83,10 @@ impl Throttle {
         Ok(CodeAttempt { throttle: self, account, address, code })
     }
 
-    /// Admits one more device that asks for codes from this address.
+    /// Admits one more device authorization request from this address.
     ///
     /// # Errors
-    /// [`Throttled`] while the address has to wait.
+    /// [`Throttled`] while the address must wait.
     pub fn admit_device(&self, address: IpAddr) -> Result<(), Throttled> {
         let now = self.clock.now();
         let address = AddressBlock::of(address);
@@ -102,15 +101,16 @@ impl Throttle {
 }
 
 impl CodeAttempt<'_> {
-    /// There is such a device: nobody guessed. The account does not start afresh, or else whoever has a device of their
-    /// own could guess at others' for ever; and the code stays counted, for it was looked at.
+    /// The code belongs to a device, so this was not a guess. Earlier failures of the account remain: otherwise a
+    /// user could reset them with a device of their own and guess other codes for ever. The code stays counted,
+    /// because it was looked up.
     pub fn found(self) {
         let mut counters = self.throttle.device_counters();
         counters.accounts.forgive(&self.account);
         counters.addresses.forgive(&self.address);
     }
 
-    /// Nothing was looked up: nothing happened.
+    /// The code was not looked up, so the attempt does not count.
     pub fn withdrawn(self) {
         let mut counters = self.throttle.device_counters();
         counters.accounts.forgive(&self.account);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_an_address_and_a_code_wait_each() {
+    fn accounts_addresses_and_codes_have_separate_waits() {
         let (throttle, _) = throttle();
         let admitted = (0..50).filter(|n| guess(&throttle, "ada", address(*n), code(*n))).count();
         assert_eq!(admitted, 5, "by account");
@@ -156,17 +156,17 @@ mod tests {
         assert_eq!(
             (0..100).filter(two_each).count(),
             60,
-            "by address: the second look of those after the first ten"
+            "by address: the second lookup of the accounts after the first ten"
         );
         throttle.admit_user_code("grace", HOME, code(1000)).unwrap().found();
         let admitted =
             (0..50).filter(|n| guess(&throttle, &n.to_string(), address(100 + n), code(999))).count();
         assert_eq!(admitted, 10, "by code");
-        assert!(throttle.admit("ada", HOME, None).is_ok(), "signing in is counted apart");
+        assert!(throttle.admit("ada", HOME, None).is_ok(), "sign-ins are counted separately");
     }
 
     #[test]
-    fn finding_a_device_is_no_guess_but_no_licence_either() {
+    fn a_found_device_is_not_a_failure_and_resets_nothing() {
         let (throttle, _) = throttle();
         for _ in 0..4 {
             assert!(guess(&throttle, "ada", HOME, code(1)));
@@ -176,7 +176,7 @@ mod tests {
         }
         assert!(guess(&throttle, "ada", HOME, code(1)), "the fifth guess");
         assert!(!guess(&throttle, "ada", HOME, code(2)));
-        // A code that everybody has been sent.
+        // A code that was sent to many people.
         let looks = (0..50).filter(|n| {
             let attempt = throttle.admit_user_code(&n.to_string(), address(*n), code(3));
             attempt.map(CodeAttempt::found).is_ok()
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_was_not_made_does_not_count() {
+    fn a_withdrawn_attempt_does_not_count() {
         let (throttle, _) = throttle();
         for _ in 0..100 {
             throttle.admit_user_code("ada", HOME, code(1)).unwrap().withdrawn();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_starts_some_devices_at_a_time() {
+    fn an_address_may_start_several_devices_at_once() {
         let (throttle, clock) = throttle();
         let asked = |address| (0..100).filter(|_| throttle.admit_device(address).is_ok()).count();
         assert_eq!(asked(HOME), 30);
