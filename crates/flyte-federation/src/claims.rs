@@ -1,22 +1,22 @@
-//! Claims of a token, by the name that a rule gives them.
+//! Claims of a token, found by the name in a rule.
 
 use serde_json::{Map, Value};
 
 use super::Pattern;
 
-/// The longest value that is compared, in bytes: more than any claim that names something has.
-const MAX_VALUE: usize = 2048;
+/// The maximum length of a compared value, in bytes: more than a claim with an identifier needs.
+const MAX_VALUE_BYTES: usize = 2048;
 
-/// Whether the claim `name` matches. A claim that is not there does not.
+/// Whether the claim `name` matches. A missing claim does not match.
 ///
-/// Texts are compared as they are, numbers and truth values as JSON writes them; of a list, one element has to match. An
-/// object matches nothing; what is in it is named by its path: `kubernetes.io/namespace`.
+/// Strings are compared unchanged; numbers and booleans as JSON. A list matches if one element matches. An object
+/// matches nothing; a path selects a value in it, for example `kubernetes.io/namespace`.
 #[must_use]
 pub fn matches(claims: &Map<String, Value>, name: &str, pattern: &Pattern) -> bool {
     find(claims, name).is_some_and(|value| fits(value, pattern))
 }
 
-/// The claim with this name or, where there is none, at this path.
+/// Returns the claim with this name, or otherwise the value at this path.
 fn find<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     if let Some(value) = claims.get(name) {
         return Some(value);
@@ -27,7 +27,7 @@ fn find<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 
 fn fits(value: &Value, pattern: &Pattern) -> bool {
     match value {
-        Value::String(text) => text.len() <= MAX_VALUE && pattern.matches(text),
+        Value::String(text) => text.len() <= MAX_VALUE_BYTES && pattern.matches(text),
         Value::Number(_) | Value::Bool(_) => pattern.matches(&value.to_string()),
         Value::Array(values) => values.iter().any(|value| !value.is_array() && fits(value, pattern)),
         Value::Object(_) | Value::Null => false,
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_is_found_by_name_or_path_and_compared_by_its_kind() {
+    fn a_claim_is_found_by_name_or_path_and_compared_by_its_type() {
         let claims = json!({
             "sub": "repo:acme/app",
             "repository_id": 74,
@@ -50,7 +50,7 @@ mod tests {
             "nothing": null,
             "https://ci.example/project": "p",
             "kubernetes.io": {"namespace": "ci", "serviceaccount": {"name": "runner"}, "a/b": {"c": "d"}},
-            "long": "x".repeat(MAX_VALUE + 1),
+            "long": "x".repeat(MAX_VALUE_BYTES + 1),
         });
         let claims = claims.as_object().unwrap();
         for (name, pattern, expected) in [

@@ -1,8 +1,8 @@
-//! The keys of trusted issuers, fetched and kept.
+//! The signing keys of trusted issuers: fetched and cached.
 //!
-//! Only issuers that an administrator named in a rule are ever asked, over https or on this machine, without following
-//! redirects, within limits of time and size. Keys are kept for `FRESH` seconds; a key that is not known is looked for at
-//! once, but not more often than every `PAUSE` seconds, so that strangers cannot make the server ask.
+//! Only issuers that an administrator named in a rule are contacted: over https, or on this machine, without
+//! following redirects, with limits on time and size. Keys are cached for `FRESH_SECONDS`. An unknown key is fetched
+//! immediately, but at most once in `MIN_FETCH_INTERVAL_SECONDS`, so that strangers cannot cause many requests.
 
 use std::{
     collections::HashMap,
@@ -26,42 +26,44 @@ use flyte_model::{
 };
 use flyte_store::TrustRule;
 
-/// How long keys are used without asking again, in seconds: after that a key that the issuer withdrew is gone here too.
-const FRESH: i64 = 300;
-/// How long keys are used while the issuer does not answer, in seconds.
-const STALE: i64 = 3600;
-/// The least time between two questions to one issuer, in seconds.
-const PAUSE: i64 = 10;
-/// How long an issuer may take to answer.
+/// How long fetched keys are used, in seconds. After that a key that the issuer has withdrawn is no longer accepted.
+const FRESH_SECONDS: i64 = 300;
+/// How long fetched keys are used while the issuer does not answer, in seconds.
+const STALE_SECONDS: i64 = 3600;
+/// The minimum time between two requests to one issuer, in seconds.
+const MIN_FETCH_INTERVAL_SECONDS: i64 = 10;
+/// The maximum time for one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest answer, in bytes.
-const MAX_ANSWER: usize = 256 * 1024;
-/// The most issuers whose keys are kept.
+/// The maximum size of an answer, in bytes.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// The maximum number of issuers in the cache.
 const MAX_ISSUERS: usize = 1000;
 
-/// Why there are no keys.
+/// The reason why there are no keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
-    /// It did not answer, or not what was asked for.
+    /// The issuer did not answer, or its answer was wrong.
     #[error("{url}: {reason}")]
     Answer {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// What went wrong.
+        /// The reason.
         reason: String,
     },
-    /// It was asked a moment ago, in vain.
-    #[error("{issuer} did not give its keys a moment ago; it is asked again in {PAUSE} s")]
+    /// The last request failed a moment ago.
+    #[error(
+        "the keys of {issuer} could not be fetched a moment ago; try again in {MIN_FETCH_INTERVAL_SECONDS} s"
+    )]
     Paused {
         /// The issuer.
         issuer: String,
     },
-    /// The HTTP client cannot be made: there are no certificates to trust.
-    #[error("no trusted issuer can be asked: {0}")]
+    /// The HTTP client cannot be created, for example because there are no trusted certificates.
+    #[error("trusted issuers cannot be reached: {0}")]
     Client(String),
 }
 
-/// The file of further certificate authorities cannot be used.
+/// The file with additional certificate authorities cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read \"trust.ca-file\" {}: {source}", path.display())]
 pub struct CaFileError {
@@ -69,36 +71,36 @@ pub struct CaFileError {
     source: io::Error,
 }
 
-/// Keys of trusted issuers.
+/// Fetches and caches the keys of trusted issuers.
 #[derive(Debug)]
 pub struct TrustedIssuers {
     clock: Clock,
     authorities: Vec<Certificate>,
-    /// Made when the first issuer is asked: a machine without any certificates runs a server all the same.
+    /// Created when the first issuer is contacted, so that a machine without certificates can run a server.
     clients: OnceLock<Result<Clients, IssuerError>>,
-    known: Mutex<HashMap<Place, Arc<Known>>>,
+    known: Mutex<HashMap<KeySource, Arc<Known>>>,
 }
 
 #[derive(Debug)]
 struct Clients {
-    /// By the machine's proxy, where it has one.
+    /// Uses the machine's proxy, if there is one.
     remote: Client,
-    /// To this machine, never by a proxy.
+    /// For this machine; never uses a proxy.
     local: Client,
 }
 
-/// Where keys are.
+/// The source of an issuer's keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Place {
+struct KeySource {
     issuer: String,
     jwks_uri: Option<String>,
 }
 
-/// What is known of one issuer.
+/// The cached state of one issuer.
 #[derive(Debug, Default)]
 struct Known {
     keys: Mutex<Option<Fetched>>,
-    /// When it was last asked; who holds the lock is asking.
+    /// The time of the last request. The holder of the lock sends the request.
     asked_at: tokio::sync::Mutex<Option<UnixTime>>,
 }
 
@@ -113,26 +115,27 @@ impl Known {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The keys, if they are fresh and the wanted one is among them.
-    fn good(&self, kid: Option<&str>, now: UnixTime) -> Option<Arc<KeySet>> {
+    /// Returns the keys if they are fresh and contain the wanted key.
+    fn fresh_with(&self, kid: Option<&str>, now: UnixTime) -> Option<Arc<KeySet>> {
         self.get()
-            .filter(|found| now.saturating_sub(found.at) < FRESH && found.keys.has(kid))
+            .filter(|found| now.saturating_sub(found.at) < FRESH_SECONDS && found.keys.has(kid))
             .map(|found| found.keys)
     }
 }
 
 impl TrustedIssuers {
-    /// Nothing fetched yet. `ca_file` is a PEM file of certificate authorities that are trusted besides the machine's.
+    /// Creates an empty cache. `ca_file` is a PEM file of certificate authorities that are trusted besides the
+    /// machine's.
     ///
     /// # Errors
-    /// [`CaFileError`].
+    /// [`CaFileError`] if the file cannot be used.
     pub fn new(ca_file: Option<PathBuf>, clock: Clock) -> Result<Self, CaFileError> {
         let authorities = match ca_file {
             Some(path) => fs::read(&path)
                 .and_then(|pem| {
                     let certificates = Certificate::from_pem_bundle(&pem).map_err(io::Error::other)?;
                     if certificates.is_empty() {
-                        return Err(io::Error::other("it holds no PEM certificate"));
+                        return Err(io::Error::other("it contains no PEM certificate"));
                     }
                     Ok(certificates)
                 })
@@ -142,28 +145,28 @@ impl TrustedIssuers {
         Ok(Self { clock, authorities, clients: OnceLock::new(), known: Mutex::default() })
     }
 
-    /// The keys of a rule's issuer, with the one called `kid` if the issuer publishes it.
+    /// Returns the keys of a rule's issuer. They contain the key `kid` if the issuer publishes it.
     ///
     /// # Errors
-    /// [`IssuerError`] where there are none to be had.
+    /// [`IssuerError`] if the keys can be neither fetched nor found in the cache.
     pub async fn keys(&self, rule: &TrustRule, kid: Option<&str>) -> Result<Arc<KeySet>, IssuerError> {
-        let place = Place { issuer: rule.issuer.clone(), jwks_uri: rule.jwks_uri.clone() };
-        let known = self.known(&place);
-        if let Some(keys) = known.good(kid, self.clock.now()) {
+        let source = KeySource { issuer: rule.issuer.clone(), jwks_uri: rule.jwks_uri.clone() };
+        let known = self.known(&source);
+        if let Some(keys) = known.fresh_with(kid, self.clock.now()) {
             return Ok(keys);
         }
-        // One question at a time; who waited finds the answer.
+        // One request at a time; a caller that waited finds the answer.
         let mut asked_at = known.asked_at.lock().await;
         let now = self.clock.now();
-        if let Some(keys) = known.good(kid, now) {
+        if let Some(keys) = known.fresh_with(kid, now) {
             return Ok(keys);
         }
-        let outcome = if asked_at.is_some_and(|at| now.saturating_sub(at) < PAUSE) {
-            Err(IssuerError::Paused { issuer: place.issuer.clone() })
+        let outcome = if asked_at.is_some_and(|at| now.saturating_sub(at) < MIN_FETCH_INTERVAL_SECONDS) {
+            Err(IssuerError::Paused { issuer: source.issuer.clone() })
         } else {
             *asked_at = Some(now);
-            self.fetch(&place).await.inspect_err(
-                |error| tracing::warn!(issuer = place.issuer, %error, "a trusted issuer did not give its keys"),
+            self.fetch(&source).await.inspect_err(
+                |error| tracing::warn!(issuer = source.issuer, %error, "the keys of a trusted issuer could not be fetched"),
             )
         };
         match outcome {
@@ -173,46 +176,48 @@ impl TrustedIssuers {
                 *known.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
                 Ok(keys)
             }
-            // An unknown key stays unknown; a known one is not lost because the issuer is away for a while.
+            // An unknown key is refused. A known key stays valid while the issuer is temporarily unavailable.
             Err(error) => match known.get() {
-                Some(found) if now.saturating_sub(found.at) < STALE => Ok(found.keys),
+                Some(found) if now.saturating_sub(found.at) < STALE_SECONDS => Ok(found.keys),
                 _ => Err(error),
             },
         }
     }
 
-    fn known(&self, place: &Place) -> Arc<Known> {
+    fn known(&self, source: &KeySource) -> Arc<Known> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_ISSUERS && !known.contains_key(place) {
+        if known.len() >= MAX_ISSUERS && !known.contains_key(source) {
             known.clear();
         }
-        Arc::clone(known.entry(place.clone()).or_default())
+        Arc::clone(known.entry(source.clone()).or_default())
     }
 
-    /// Asks the issuer: its discovery document (OpenID Connect Discovery section 4) unless the rule says where the keys are,
-    /// then the keys.
-    async fn fetch(&self, place: &Place) -> Result<KeySet, IssuerError> {
+    /// Fetches the keys: first the discovery document (OpenID Connect Discovery section 4), unless the rule has a
+    /// `jwks_uri`, and then the keys.
+    async fn fetch(&self, source: &KeySource) -> Result<KeySet, IssuerError> {
         #[derive(Deserialize)]
         struct Discovery {
             issuer: String,
             jwks_uri: String,
         }
-        let uri = match &place.jwks_uri {
+        let uri = match &source.jwks_uri {
             Some(uri) => parse(uri)?,
             None => {
-                let url = format!("{}/.well-known/openid-configuration", place.issuer.trim_end_matches('/'));
+                let url = format!("{}/.well-known/openid-configuration", source.issuer.trim_end_matches('/'));
                 let wrong =
                     |reason: &str| IssuerError::Answer { url: url.clone(), reason: reason.to_owned() };
                 let document = self.get(&parse(&url)?).await?;
                 let document: Discovery = serde_json::from_slice(&document)
-                    .map_err(|_| wrong("it is not a discovery document with issuer and jwks_uri"))?;
-                if document.issuer != place.issuer {
-                    return Err(wrong("it is another issuer's: its issuer is not the one of the rule"));
+                    .map_err(|_| wrong("this is not a discovery document with issuer and jwks_uri"))?;
+                if document.issuer != source.issuer {
+                    return Err(wrong(
+                        "this document is from another issuer: its issuer differs from the rule's",
+                    ));
                 }
                 let uri = parse(&document.jwks_uri)?;
-                // An issuer elsewhere has no business with what listens on this machine.
-                if is_loopback(&uri) && !is_loopback(&parse(&place.issuer)?) {
-                    return Err(wrong("its jwks_uri is on this machine"));
+                // An issuer on another machine must not make the server send requests to this machine.
+                if is_loopback(&uri) && !is_loopback(&parse(&source.issuer)?) {
+                    return Err(wrong("its jwks_uri points to the server's own machine"));
                 }
                 uri
             }
@@ -227,7 +232,7 @@ impl TrustedIssuers {
     async fn get(&self, url: &Url) -> Result<Vec<u8>, IssuerError> {
         let failed = |reason: String| IssuerError::Answer { url: url.to_string(), reason };
         if !is_safe(url) {
-            return Err(failed("it is not https".to_owned()));
+            return Err(failed("the URL is not https".to_owned()));
         }
         let clients = self.clients.get_or_init(|| self.clients()).as_ref().map_err(Clone::clone)?;
         let client = if is_loopback(url) { &clients.local } else { &clients.remote };
@@ -236,15 +241,15 @@ impl TrustedIssuers {
             let status = response.status();
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await? {
-                if body.len() + chunk.len() > MAX_ANSWER {
-                    return Ok(Err(format!("it answered more than {MAX_ANSWER} bytes")));
+                if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                    return Ok(Err(format!("the answer has more than {MAX_ANSWER_BYTES} bytes")));
                 }
                 body.extend_from_slice(&chunk);
             }
             Ok(if status == reqwest::StatusCode::OK {
                 Ok(body)
             } else {
-                Err(format!("it answered {status}"))
+                Err(format!("the answer has status {status}"))
             })
         };
         answer.await.map_err(|error: reqwest::Error| failed(innermost(&error)))?.map_err(failed)
@@ -273,7 +278,7 @@ fn parse(text: &str) -> Result<Url, IssuerError> {
     Url::parse(text).map_err(|error| IssuerError::Answer { url: text.to_owned(), reason: error.to_string() })
 }
 
-/// What an error came of in the end: the outer ones only say that the request failed.
+/// Returns the innermost cause of an error: the outer ones only say that the request failed.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {

@@ -1,4 +1,4 @@
-//! The public keys of an issuer (RFC 7517), and signatures by them.
+//! The public keys of an issuer (RFC 7517), and the verification of signatures.
 
 use flyte_keys::jwks::{self, JwksError};
 use jsonwebtoken::{Algorithm, jwk::Jwk};
@@ -7,27 +7,28 @@ use serde_json::{Map, Value};
 
 use super::SubjectTokenError;
 
-/// What other issuers may sign with. Nothing symmetric, which would take a public key for a secret.
+/// The accepted algorithms of other issuers. Symmetric algorithms are excluded: they would use a public key as a
+/// secret.
 pub const ALGORITHMS: [Algorithm; 5] =
     [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
 
-/// The most keys of one issuer.
+/// The maximum number of keys of one issuer.
 const MAX_KEYS: usize = 100;
 
-/// The keys of an issuer, those that this server can use.
+/// The keys of an issuer that this server can use.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet(Vec<Jwk>);
 
-/// A document that is no key set.
+/// The document is not a key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is not a JSON Web Key Set with a key for signatures")]
+#[error("this is not a JSON Web Key Set with a signing key")]
 pub struct NoKeySet;
 
 impl KeySet {
-    /// Reads a key set. Keys of kinds that are not known here are left out (RFC 7517 section 5).
+    /// Parses a key set. Keys of unknown types are ignored (RFC 7517 section 5).
     ///
     /// # Errors
-    /// [`NoKeySet`], also where no key is left.
+    /// [`NoKeySet`] if the document is not a key set or has no usable key.
     pub fn parse(document: &[u8]) -> Result<Self, NoKeySet> {
         #[derive(Deserialize)]
         struct Document {
@@ -44,16 +45,16 @@ impl KeySet {
         if keys.is_empty() { Err(NoKeySet) } else { Ok(Self(keys)) }
     }
 
-    /// Whether there is a key with this name; without a name, whether there is any.
+    /// Whether the set has a key `kid`; without `kid`, whether it has any key.
     #[must_use]
     pub fn has(&self, kid: Option<&str>) -> bool {
         self.0.iter().any(|key| kid.is_none() || key.common.key_id.as_deref() == kid)
     }
 
-    /// The claims of a token that one of these keys signed.
+    /// Returns the claims of a token that one of these keys signed.
     ///
     /// # Errors
-    /// [`SubjectTokenError`] where the key is not here, is not for the algorithm, or did not sign it.
+    /// [`SubjectTokenError`] if the key is unknown, is for another algorithm, or did not sign the token.
     pub fn verify(
         &self,
         token: &str,

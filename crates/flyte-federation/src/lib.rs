@@ -1,9 +1,10 @@
-//! Keyless CI: tokens of other issuers that are taken for ours, under rules that administrators make.
+//! Workload identity federation (keyless CI): tokens of other issuers are exchanged for ours, under trust rules that
+//! administrators create.
 //!
-//! A CI system gives each of its jobs a JSON Web Token that says which job it is. [`SubjectToken`] reads one,
-//! [`TrustedIssuers`] fetches its issuer's keys and [`keys::KeySet`] verifies it, and [`rule::mismatch`] compares its
-//! [`claims`] with a rule's [`Pattern`]s. `oauth::token::token_exchange` puts these together; `docs/reference/keyless-ci.md`
-//! is the page for people.
+//! A CI system gives each of its jobs a JSON Web Token that identifies the job. [`SubjectToken`] parses the token,
+//! [`TrustedIssuers`] fetches the issuer's keys, [`keys::KeySet`] verifies the signature, and [`rule::mismatch`]
+//! compares the [`claims`] with a rule's [`Pattern`]s. `flyte_oauth::token::token_exchange` combines these steps;
+//! `docs/reference/keyless-ci.md` describes them for users.
 #![forbid(unsafe_code)]
 
 pub mod claims;

@@ -1,41 +1,41 @@
-//! Patterns of claims: `*` stands for any characters but `/`, `**` for any characters, everything else for itself.
+//! Patterns for claim values: `*` matches any characters except `/`, `**` matches any characters, every other
+//! character matches itself.
 //!
-//! A pattern covers the whole value, so that there is none that matches by accident of what stands before or after. Matching
-//! takes time proportional to the lengths of both, whatever they are: all ways to match are followed at once, none is tried
-//! and taken back.
+//! A pattern must match the whole value, so it cannot match a part by accident. The time is proportional to the
+//! product of both lengths for every pattern: the matcher follows all possibilities at once, without backtracking.
 
 use std::{fmt, str::FromStr};
 
-/// The longest pattern, in bytes.
+/// The maximum length of a pattern, in bytes.
 const MAX_BYTES: usize = 512;
 
-/// A pattern of a claim's value.
+/// A pattern for a claim value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(Vec<Piece>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
-    /// This byte.
+    /// Exactly this byte.
     Byte(u8),
-    /// Any number of bytes that are not `/`.
+    /// Any number of bytes other than `/`.
     Segment,
-    /// Any number of bytes.
+    /// Any number of any bytes.
     Any,
 }
 
-/// A text that is no pattern.
+/// The text is not a valid pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Nothing.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
-    /// More than any claim needs.
+    /// The text is too long.
     #[error("is longer than {MAX_BYTES} bytes")]
     TooLong,
-    /// `***` and the like, which would read as more than it is.
+    /// Three or more stars in a row, which would look like another operator.
     #[error("has more than two * in a row")]
     Stars,
-    /// A claim never has them, so that the rule would match nothing.
+    /// Claims contain no control characters, so the rule would match nothing.
     #[error("has control characters")]
     Control,
 }
@@ -56,7 +56,7 @@ impl FromStr for Pattern {
         if text.chars().any(char::is_control) {
             return Err(PatternError::Control);
         }
-        // Bytes will do: no character of UTF-8 is part of another, and `*` and `/` are one byte each.
+        // Matching bytes is enough: in UTF-8 no character is part of another one, and `*` and `/` are one byte each.
         let mut pieces = Vec::with_capacity(text.len());
         for byte in text.bytes() {
             match (byte, pieces.last()) {
@@ -73,10 +73,10 @@ impl FromStr for Pattern {
 }
 
 impl Pattern {
-    /// Whether it covers `value`.
+    /// Whether the pattern matches `value`.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {
-        // reached[n]: what was read so far is covered by the first n pieces.
+        // reached[n]: the first n pieces match the bytes read so far.
         let mut reached = vec![false; self.0.len() + 1];
         reached[0] = true;
         self.skip_stars(&mut reached);
@@ -100,7 +100,7 @@ impl Pattern {
         reached.last().copied().unwrap_or_default()
     }
 
-    /// A star may stand for nothing.
+    /// A star may match nothing.
     fn skip_stars(&self, reached: &mut [bool]) {
         for (at, piece) in self.0.iter().enumerate() {
             if reached[at] && !matches!(piece, Piece::Byte(_)) {
@@ -109,20 +109,20 @@ impl Pattern {
         }
     }
 
-    /// What every value that it covers begins with.
+    /// The bytes that every matching value starts with.
     #[must_use]
     pub fn prefix(&self) -> Vec<u8> {
         let byte = |piece: &Piece| if let Piece::Byte(byte) = piece { Some(*byte) } else { None };
         self.0.iter().map_while(byte).collect()
     }
 
-    /// Whether it covers one value only.
+    /// Whether the pattern matches exactly one value.
     #[must_use]
     pub fn is_literal(&self) -> bool {
         self.0.iter().all(|piece| matches!(piece, Piece::Byte(_)))
     }
 
-    /// Whether it says nothing about the value, or hardly anything.
+    /// Whether the pattern has no literal character, so that it restricts nothing or almost nothing.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         !self.0.iter().any(|piece| matches!(piece, Piece::Byte(_)))
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stays_within_its_segment_and_two_do_not() {
+    fn one_star_stops_at_a_slash_and_two_do_not() {
         for (pattern, value, expected) in [
             ("acme/app", "acme/app", true),
             ("acme/app", "acme/app2", false),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn invalid_patterns_are_refused() {
         for (text, error) in [
             ("", PatternError::Empty),
             ("a***", PatternError::Stars),
@@ -205,8 +205,8 @@ mod tests {
     }
 
     #[test]
-    fn many_stars_take_no_longer() {
-        // A matcher that tries and takes back would not come to an end.
+    fn many_stars_are_fast() {
+        // A matcher with backtracking would not finish.
         let pattern: Pattern = "*a".repeat(250).parse().unwrap();
         assert!(!pattern.matches(&"a".repeat(249)));
         assert!(pattern.matches(&"a".repeat(2000)));
@@ -214,7 +214,7 @@ mod tests {
         assert!(!pattern.matches(&format!("{}x", "/".repeat(2000))));
     }
 
-    /// The definition, word by word; exponential.
+    /// A literal implementation of the definition; exponential.
     fn by_definition(pattern: &str, value: &str) -> bool {
         if let Some(rest) = pattern.strip_prefix("**") {
             return (0..=value.len())
@@ -245,14 +245,14 @@ mod tests {
         }
 
         #[test]
-        fn a_text_without_stars_matches_itself_alone(text in "[^*\\p{Cc}]{1,40}", other in any::<String>()) {
+        fn a_text_without_stars_matches_only_itself(text in "[^*\\p{Cc}]{1,40}", other in any::<String>()) {
             let pattern: Pattern = text.parse().unwrap();
             prop_assert!(pattern.is_literal() && pattern.matches(&text));
             prop_assert_eq!(pattern.matches(&other), text == other);
         }
 
         #[test]
-        fn what_matches_begins_with_the_prefix(pattern in "[ab/*]{1,8}", value in "[ab/]{0,12}") {
+        fn matching_values_start_with_the_prefix(pattern in "[ab/*]{1,8}", value in "[ab/]{0,12}") {
             if let Ok(parsed) = pattern.parse::<Pattern>()
                 && parsed.matches(&value)
             {
@@ -261,7 +261,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused_and_reads_back(text in any::<String>(), value in any::<String>()) {
+        fn every_text_is_refused_or_parsed_and_formatted_back(text in any::<String>(), value in any::<String>()) {
             if let Ok(pattern) = text.parse::<Pattern>() {
                 prop_assert_eq!(pattern.to_string(), text);
                 let _ = pattern.matches(&value);

@@ -1,4 +1,4 @@
-//! Which rules can be made, and whether a token's claims are those of a rule.
+//! Validation of trust rules, and comparison of a token's claims with a rule.
 
 use std::borrow::Cow;
 
@@ -9,26 +9,26 @@ use super::{Pattern, claims};
 use flyte_model::is_loopback;
 use flyte_store::TrustRule;
 
-/// The longest name: that of a DNS label, as with projects.
+/// The maximum length of a name: that of a DNS label, as for projects.
 const MAX_NAME: usize = 63;
-/// The longest issuer, audience and URL, in bytes.
+/// The maximum length of an issuer, audience or URL, in bytes.
 const MAX_TEXT: usize = 512;
-/// The most claims of one rule.
+/// The maximum number of claims in a rule.
 const MAX_CLAIMS: usize = 32;
-/// The longest name of a claim, in bytes.
+/// The maximum length of a claim name, in bytes.
 const MAX_CLAIM_NAME: usize = 128;
-/// The shortest life of our tokens, in seconds: a shorter one would be over before the job has used it.
-const MIN_LIFETIME: i64 = 60;
-/// The longest, as with the server's own setting.
-const MAX_LIFETIME: i64 = 86_400;
+/// The minimum lifetime of an issued token, in seconds: a shorter one would expire before the job can use it.
+const MIN_LIFETIME_SECONDS: i64 = 60;
+/// The maximum lifetime in seconds, as in the server's own setting.
+const MAX_LIFETIME_SECONDS: i64 = 86_400;
 
-/// What is wrong with a rule.
+/// An invalid field of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {what}")]
 pub struct Mistake {
     /// The field of `flyteauth.Trust`.
     pub field: Cow<'static, str>,
-    /// What is wrong with it.
+    /// The problem.
     pub what: Cow<'static, str>,
 }
 
@@ -38,8 +38,8 @@ impl Mistake {
     }
 }
 
-/// Issuers whose tokens anybody can get, and the claims that tell whose a token is, each with what stands before the owner
-/// in it. A rule for one of them that leaves the owner open would let anybody in.
+/// Issuers from which everyone can get tokens. For each: the claims that identify the owner of a token, and the text
+/// before the owner in the claim. A rule for such an issuer must name an owner; otherwise it would admit everyone.
 const SHARED: &[(&str, &[(&str, &str)])] = &[
     (
         "https://token.actions.githubusercontent.com",
@@ -65,10 +65,10 @@ const SHARED: &[(&str, &[(&str, &str)])] = &[
     ("https://accounts.google.com", &[("sub", ""), ("email", ""), ("hd", "")]),
 ];
 
-/// Checks a rule that is about to be made; its rights are checked elsewhere.
+/// Checks a new rule. Its rights are checked elsewhere.
 ///
 /// # Errors
-/// The first [`Mistake`].
+/// The first invalid field.
 pub fn check(rule: &TrustRule) -> Result<(), Mistake> {
     check_name(&rule.name)?;
     check_url("trust.issuer", &rule.issuer)?;
@@ -78,9 +78,11 @@ pub fn check(rule: &TrustRule) -> Result<(), Mistake> {
     check_text("trust.audience", &rule.audience)?;
     check_claims(rule)?;
     if let Some(lifetime) = rule.token_lifetime
-        && !(MIN_LIFETIME..=MAX_LIFETIME).contains(&lifetime)
+        && !(MIN_LIFETIME_SECONDS..=MAX_LIFETIME_SECONDS).contains(&lifetime)
     {
-        let what = format!("must be {MIN_LIFETIME} to {MAX_LIFETIME} seconds, or 0 for the server's default");
+        let what = format!(
+            "must be {MIN_LIFETIME_SECONDS} to {MAX_LIFETIME_SECONDS} seconds, or 0 for the server's default"
+        );
         return Err(Mistake::new("trust.token_lifetime", what));
     }
     Ok(())
@@ -95,7 +97,10 @@ fn check_name(name: &str) -> Result<(), Mistake> {
     if good {
         return Ok(());
     }
-    Err(Mistake::new("trust.name", "must be 1 to 63 of a-z, 0-9 and -, and neither begin nor end with -"))
+    Err(Mistake::new(
+        "trust.name",
+        "must have 1 to 63 characters of a-z, 0-9 and -, and must not start or end with -",
+    ))
 }
 
 fn check_text(field: &'static str, text: &str) -> Result<(), Mistake> {
@@ -111,26 +116,26 @@ fn check_text(field: &'static str, text: &str) -> Result<(), Mistake> {
     Err(Mistake::new(field, what))
 }
 
-/// OpenID Connect Discovery section 2: https, without query and fragment. http on this machine is for tests and for proxies
-/// beside the server, such as `kubectl proxy`.
+/// Checks a URL as in OpenID Connect Discovery section 2: https, without a query or fragment. http is allowed for
+/// this machine, for tests and for proxies beside the server, for example `kubectl proxy`.
 fn check_url(field: &'static str, text: &str) -> Result<(), Mistake> {
     check_text(field, text)?;
     let refuse = |what: &'static str| Err(Mistake::new(field, what));
     let Ok(url) = Url::parse(text) else { return refuse("is not a URL") };
     if !is_safe(&url) {
-        return refuse("must begin with https://, unless its host is this machine");
+        return refuse("must start with https://, unless its host is this machine");
     }
     if url.query().is_some()
         || url.fragment().is_some()
         || !url.username().is_empty()
         || url.password().is_some()
     {
-        return refuse("must have no query, fragment, user name or password");
+        return refuse("must not have a query, fragment, user name or password");
     }
     Ok(())
 }
 
-/// Whether keys can be fetched from there without somebody on the way changing them.
+/// Whether keys can be fetched from this URL without being changed on the way.
 pub(super) fn is_safe(url: &Url) -> bool {
     url.host().is_some() && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url)))
 }
@@ -139,7 +144,7 @@ fn check_claims(rule: &TrustRule) -> Result<(), Mistake> {
     if rule.claims.is_empty() {
         return Err(Mistake::new(
             "trust.claims",
-            "is empty: everybody with a token of the issuer would be trusted. Name at least one claim",
+            "is empty, so every token of the issuer would be trusted. Add at least one claim",
         ));
     }
     if rule.claims.len() > MAX_CLAIMS {
@@ -150,7 +155,7 @@ fn check_claims(rule: &TrustRule) -> Result<(), Mistake> {
         if name.is_empty() || name.len() > MAX_CLAIM_NAME || name.chars().any(char::is_control) {
             return Err(Mistake::new(
                 "trust.claims",
-                "has a claim whose name is empty, too long or unreadable",
+                "has a claim whose name is empty, too long, or contains control characters",
             ));
         }
         let pattern: Pattern = pattern
@@ -161,7 +166,7 @@ fn check_claims(rule: &TrustRule) -> Result<(), Mistake> {
     if patterns.iter().all(|(_, pattern)| pattern.is_blank()) {
         return Err(Mistake::new(
             "trust.claims",
-            "matches every token of the issuer: write out at least a part of one claim",
+            "matches every token of the issuer. Write out at least a part of one claim",
         ));
     }
     let Some((_, owners)) = SHARED.iter().find(|(issuer, _)| *issuer == rule.issuer) else { return Ok(()) };
@@ -173,14 +178,15 @@ fn check_claims(rule: &TrustRule) -> Result<(), Mistake> {
     }
     let names: Vec<_> = owners.iter().map(|(name, _)| *name).collect();
     let what = format!(
-        "does not say whose tokens: anybody can get one of {}. Write out the owner in one of {}",
+        "does not name an owner, but everyone can get tokens of {}. Write out the owner in one of {}",
         rule.issuer,
         names.join(", ")
     );
     Err(Mistake::new("trust.claims", what))
 }
 
-/// Whether the pattern writes out the owner, which stands after `before` and ends with the value or at the first `/`.
+/// Whether the pattern names the owner. The owner starts after `before` and ends at the end of the value or at the
+/// first `/`.
 fn pins(pattern: &Pattern, before: &str) -> bool {
     let prefix = pattern.prefix();
     let Some(owner) = prefix.strip_prefix(before.as_bytes()) else { return false };
@@ -190,11 +196,11 @@ fn pins(pattern: &Pattern, before: &str) -> bool {
     }
 }
 
-/// The first claim of the rule that the token's do not match; `None` where all do.
+/// Returns the name of the first claim of the rule that the token does not match; `None` if all match.
 #[must_use]
 pub fn mismatch<'a>(rule: &'a TrustRule, token: &Map<String, Value>) -> Option<&'a str> {
     let matches = |(name, pattern): (&String, &String)| {
-        // A pattern that cannot be read, which no rule has, matches nothing.
+        // A pattern that cannot be parsed matches nothing. No stored rule has one.
         pattern.parse().is_ok_and(|pattern| claims::matches(token, name, &pattern))
     };
     rule.claims.iter().find(|claim| !matches(*claim)).map(|(name, _)| name.as_str())
@@ -221,10 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_names_its_field() {
+    fn each_error_names_its_field() {
         assert_eq!(mistake(|_| {}), "");
         for name in ["", "A", "a_b", "-a", "a-", "a:b", &"x".repeat(64)] {
-            assert!(mistake(|rule| rule.name = name.to_owned()).starts_with("trust.name must be"), "{name}");
+            assert!(
+                mistake(|rule| rule.name = name.to_owned()).starts_with("trust.name must have"),
+                "{name}"
+            );
         }
         for (issuer, what) in [
             ("", "is missing"),
@@ -239,11 +248,11 @@ mod tests {
             ("https://ci .example", "spaces"),
             (&format!("https://ci.example/{}", "x".repeat(600)), "too long"),
         ] {
-            let told = mistake(|rule| rule.issuer = issuer.to_owned());
-            assert!(told.starts_with("trust.issuer ") && told.contains(what), "{issuer}: {told}");
+            let text = mistake(|rule| rule.issuer = issuer.to_owned());
+            assert!(text.starts_with("trust.issuer ") && text.contains(what), "{issuer}: {text}");
             if !issuer.is_empty() {
-                let told = mistake(|rule| rule.jwks_uri = Some(issuer.to_owned()));
-                assert!(told.starts_with("trust.jwks_uri ") && told.contains(what), "{issuer}: {told}");
+                let text = mistake(|rule| rule.jwks_uri = Some(issuer.to_owned()));
+                assert!(text.starts_with("trust.jwks_uri ") && text.contains(what), "{issuer}: {text}");
             }
         }
         for issuer in ["http://localhost:9", "http://127.0.0.1:8001/x", "https://ci.example/", "http://[::1]"]
@@ -252,14 +261,14 @@ mod tests {
         }
         assert_eq!(mistake(|rule| rule.audience.clear()), "trust.audience is missing");
         for (lifetime, good) in [(None, true), (Some(59), false), (Some(60), true), (Some(86_401), false)] {
-            let told = mistake(|rule| rule.token_lifetime = lifetime);
-            assert_eq!(told.is_empty(), good, "{told}");
-            assert!(good || told.starts_with("trust.token_lifetime must be"), "{told}");
+            let text = mistake(|rule| rule.token_lifetime = lifetime);
+            assert_eq!(text.is_empty(), good, "{text}");
+            assert!(good || text.starts_with("trust.token_lifetime must be"), "{text}");
         }
     }
 
     #[test]
-    fn a_rule_says_whose_tokens() {
+    fn a_rule_restricts_the_tokens_of_its_issuer() {
         for (patterns, what) in [
             (&[][..], "is empty"),
             (&[("sub", "**")], "matches every token"),
@@ -268,8 +277,8 @@ mod tests {
             (&[("sub", "")], "trust.claims[\"sub\"] is empty"),
             (&[("sub", "a***")], "trust.claims[\"sub\"] has more than two *"),
         ] {
-            let told = mistake(|rule| claims(rule, patterns));
-            assert!(told.starts_with("trust.claims") && told.contains(what), "{patterns:?}: {told}");
+            let text = mistake(|rule| claims(rule, patterns));
+            assert!(text.starts_with("trust.claims") && text.contains(what), "{patterns:?}: {text}");
         }
         let many = mistake(|rule| {
             rule.claims = (0..33).map(|n| (n.to_string(), "x".to_owned())).collect();
@@ -278,12 +287,12 @@ mod tests {
         assert_eq!(
             mistake(|rule| claims(rule, &[("iss", "https://ci.example")])),
             "",
-            "an issuer of one's own"
+            "an issuer that is not shared"
         );
     }
 
     #[test]
-    fn a_rule_for_a_shared_issuer_names_the_owner() {
+    fn a_rule_for_a_shared_issuer_must_name_the_owner() {
         for (issuer, patterns, good) in [
             (GITHUB, &[("repository", "acme/app")][..], true),
             (GITHUB, &[("repository", "acme/*")], true),
@@ -308,17 +317,17 @@ mod tests {
             ("https://accounts.google.com", &[("sub", "1*")], false),
             ("https://accounts.google.com", &[("hd", "acme.example")], true),
         ] {
-            let told = mistake(|rule| {
+            let text = mistake(|rule| {
                 rule.issuer = issuer.to_owned();
                 claims(rule, patterns);
             });
-            assert_eq!(told.is_empty(), good, "{patterns:?}: {told}");
-            assert!(good || told.starts_with("trust.claims does not say whose tokens"), "{told}");
+            assert_eq!(text.is_empty(), good, "{patterns:?}: {text}");
+            assert!(good || text.starts_with("trust.claims does not name an owner"), "{text}");
         }
     }
 
     #[test]
-    fn all_claims_have_to_match() {
+    fn all_claims_must_match() {
         let mut rule = rule("ci", "https://ci.example");
         claims(&mut rule, &[("ref", "refs/heads/*"), ("repository", "acme/app")]);
         let token = |json: Value| json.as_object().unwrap().clone();

@@ -1,4 +1,4 @@
-//! A token of another issuer (`subject_token`, RFC 8693 section 2.1): read, and checked as far as no rule is needed.
+//! A token of another issuer (`subject_token`, RFC 8693 section 2.1): parsing, and the checks that need no rule.
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
@@ -6,46 +6,50 @@ use serde_json::{Map, Value};
 use super::keys::{ALGORITHMS, KeySet};
 use flyte_model::clock::UnixTime;
 
-/// The longest token, in bytes; those of CI systems have one or two thousand.
+/// The maximum length of a token in bytes. Tokens of CI systems have one or two thousand.
 const MAX_BYTES: usize = 16 * 1024;
-/// How far the issuer's clock and ours may differ, in seconds.
-const LEEWAY: i64 = 60;
-/// The longest `sub`, in bytes.
-const MAX_SUBJECT: usize = 512;
+/// The permitted difference between the issuer's clock and ours, in seconds.
+const LEEWAY_SECONDS: i64 = 60;
+/// The maximum length of `sub`, in bytes.
+const MAX_SUBJECT_BYTES: usize = 512;
 
-/// Why a token is not taken. The texts are for whoever sent it, and keep to the characters of RFC 6749 section 5.2.
+/// The reason for refusing a token. The client gets the text, so it contains only the characters of RFC 6749 section
+/// 5.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubjectTokenError {
-    /// Not three parts of base64url with JSON in them, or far too long.
+    /// The token does not have three base64url parts with JSON, or is too long.
     #[error("subject_token is not a signed JWT")]
     Malformed,
-    /// An access token, a logout token: signed by the issuer too, but not to say who somebody is.
+    /// The issuer signed the token for another purpose, for example as an access token or a logout token.
     #[error("subject_token is a JWT for another purpose: its typ is not JWT")]
     WrongType,
-    /// Not one of [`ALGORITHMS`], or not that of the key.
-    #[error("subject_token must be signed by RS256, PS256, ES256, ES384 or EdDSA, with a key for it")]
+    /// The algorithm is not in [`ALGORITHMS`], or the key is for another algorithm.
+    #[error(
+        "subject_token must be signed with RS256, PS256, ES256, ES384 or EdDSA, and a key for that algorithm"
+    )]
     WrongAlgorithm,
     /// The issuer does not publish the key.
     #[error("subject_token was signed by a key that its issuer does not publish")]
     UnknownKey,
-    /// Somebody else signed it, or it was changed.
-    #[error("subject_token has a signature that does not verify")]
+    /// The signature does not match the token and the key.
+    #[error("subject_token has an invalid signature")]
     BadSignature,
-    /// `exp` is over.
+    /// The time in `exp` is in the past.
     #[error("subject_token has expired: get a new one from the CI system")]
     Expired,
-    /// `nbf` or `iat` is to come.
+    /// The time in `nbf` or `iat` is in the future.
     #[error("subject_token is not valid yet: check the clocks")]
     NotYet,
-    /// `aud` names several: each of them could present the token here, and we could present it to them.
-    #[error("subject_token must be for one audience only: its aud names several")]
+    /// `aud` has several values. Each of these audiences could send the token here, and this server could send it to
+    /// them.
+    #[error("subject_token must have one audience: its aud has several")]
     Audiences,
-    /// A claim that must be there is not, or is not what it should be.
-    #[error("subject_token lacks the claim {0}, or has something else in it")]
+    /// A required claim is missing or has a wrong type.
+    #[error("subject_token has no valid claim {0}")]
     Claim(&'static str),
 }
 
-/// A token that says of itself who issued it for whom; nothing of it is verified.
+/// A parsed token. Its issuer and audience are not verified yet.
 #[derive(Debug)]
 pub struct SubjectToken<'a> {
     token: &'a str,
@@ -57,7 +61,7 @@ pub struct SubjectToken<'a> {
     pub audience: String,
 }
 
-/// What a verified token says.
+/// A verified token.
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// `sub`.
@@ -67,20 +71,20 @@ pub struct Verified {
 }
 
 impl<'a> SubjectToken<'a> {
-    /// Reads a token.
+    /// Parses a token.
     ///
     /// # Errors
-    /// [`SubjectTokenError`].
+    /// [`SubjectTokenError`] if it is not a JWT that this server accepts.
     pub fn parse(token: &'a str) -> Result<Self, SubjectTokenError> {
         if token.len() > MAX_BYTES {
             return Err(SubjectTokenError::Malformed);
         }
-        // `alg` values that the library does not know, `none` among them, do not get past this line.
+        // The library refuses unknown values of `alg`, including `none`, here.
         let header = jsonwebtoken::decode_header(token).map_err(|_| SubjectTokenError::Malformed)?;
         if !ALGORITHMS.contains(&header.alg) {
             return Err(SubjectTokenError::WrongAlgorithm);
         }
-        // RFC 7515 section 4.1.11: what must be understood, and is not, makes the token invalid.
+        // RFC 7515 section 4.1.11: a header that must be understood but is unknown makes the token invalid.
         if header.crit.is_some() {
             return Err(SubjectTokenError::Malformed);
         }
@@ -98,29 +102,29 @@ impl<'a> SubjectToken<'a> {
         })
     }
 
-    /// The name of the key that it was signed with.
+    /// The identifier of the signing key.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// Verifies the signature, and that `now` lies within its life.
+    /// Verifies the signature, and that the token is valid at `now`.
     ///
     /// # Errors
-    /// [`SubjectTokenError`].
+    /// [`SubjectTokenError`] if it is not valid.
     pub fn verify(&self, keys: &KeySet, now: UnixTime) -> Result<Verified, SubjectTokenError> {
         let claims = keys.verify(self.token, self.kid(), self.algorithm)?;
         let expires_at = time(&claims, "exp")?.ok_or(SubjectTokenError::Claim("exp"))?;
-        if expires_at <= now.saturating_sub(LEEWAY) {
+        if expires_at <= now.saturating_sub(LEEWAY_SECONDS) {
             return Err(SubjectTokenError::Expired);
         }
         for claim in ["nbf", "iat"] {
-            if time(&claims, claim)?.is_some_and(|at| at > now.saturating_add(LEEWAY)) {
+            if time(&claims, claim)?.is_some_and(|at| at > now.saturating_add(LEEWAY_SECONDS)) {
                 return Err(SubjectTokenError::NotYet);
             }
         }
         let subject = text(&claims, "sub")?.to_owned();
-        if subject.len() > MAX_SUBJECT || subject.chars().any(char::is_control) {
+        if subject.len() > MAX_SUBJECT_BYTES || subject.chars().any(char::is_control) {
             return Err(SubjectTokenError::Claim("sub"));
         }
         Ok(Verified { subject, claims })
@@ -132,7 +136,7 @@ fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<&'a st
     text.ok_or(SubjectTokenError::Claim(name))
 }
 
-/// `aud`: one audience, also as a list of one (RFC 7519 section 4.1.3).
+/// `aud`: one audience, or a list with one audience (RFC 7519 section 4.1.3).
 fn audience(claims: &Map<String, Value>) -> Result<String, SubjectTokenError> {
     let found = match claims.get("aud") {
         Some(Value::Array(many)) => match many.as_slice() {
@@ -146,7 +150,7 @@ fn audience(claims: &Map<String, Value>) -> Result<String, SubjectTokenError> {
     audience.map(str::to_owned).ok_or(SubjectTokenError::Claim("aud"))
 }
 
-/// A NumericDate (RFC 7519 section 2), which may have a fraction.
+/// Returns a NumericDate (RFC 7519 section 2), which may have a fraction.
 fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<UnixTime>, SubjectTokenError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     if let Some(seconds) = value.as_i64() {

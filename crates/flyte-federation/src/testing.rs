@@ -1,4 +1,4 @@
-//! An issuer run by a test, over HTTP on this machine, with keys of its own.
+//! An issuer for tests, over HTTP on this machine, with its own keys.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs, reason = "for tests")]
 
 use std::{
@@ -25,7 +25,7 @@ use flyte_model::{Limit, Rights, Role};
 use flyte_store::TrustRule;
 use flyte_testing::NOW;
 
-/// A rule for `sub` `job-*` of an issuer, with the audience `https://localhost:8443`.
+/// A rule for an issuer's tokens with `sub` `job-*` and the audience `https://localhost:8443`.
 #[must_use]
 pub fn rule(name: &str, issuer: &str) -> TrustRule {
     TrustRule {
@@ -43,7 +43,7 @@ pub fn rule(name: &str, issuer: &str) -> TrustRule {
     }
 }
 
-/// A key of an issuer.
+/// A signing key of an issuer.
 pub struct Key {
     algorithm: Algorithm,
     kid: String,
@@ -83,7 +83,7 @@ impl Key {
         Self { algorithm, kid: kid.to_owned(), private: private.unwrap() }
     }
 
-    /// The public key as it is published.
+    /// The public key as published.
     #[must_use]
     pub fn jwk(&self) -> Value {
         let mut jwk = Jwk::from_encoding_key(&self.private, self.algorithm).unwrap();
@@ -91,7 +91,7 @@ impl Key {
         serde_json::to_value(jwk).unwrap()
     }
 
-    /// A token with these claims.
+    /// Signs a token with these claims.
     #[must_use]
     pub fn sign(&self, claims: &Value) -> String {
         self.sign_with(claims, |_| {})
@@ -105,7 +105,7 @@ impl Key {
     }
 }
 
-/// Claims of a job's token that is issued now, by `issuer`, with changes; `null` leaves a claim out.
+/// The claims of a token for a CI job, issued now by `issuer`, with changes; `null` removes a claim.
 #[must_use]
 pub fn claims(issuer: &str, changes: Value) -> Value {
     let mut claims = json!({
@@ -118,7 +118,7 @@ pub fn claims(issuer: &str, changes: Value) -> Value {
     claims
 }
 
-/// What an issuer answers.
+/// An issuer's answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -133,7 +133,7 @@ impl Answer {
     }
 }
 
-/// An issuer at `http://127.0.0.1:PORT`; it ends with the test's runtime.
+/// An issuer at `http://127.0.0.1:PORT`. It ends with the runtime of the test.
 pub struct Issuer {
     pub url: String,
     state: Arc<Mutex<Answers>>,
@@ -146,7 +146,7 @@ struct Answers {
 }
 
 impl Issuer {
-    /// An issuer with these keys.
+    /// Starts an issuer with these keys.
     pub async fn start(keys: &[&Key]) -> Self {
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -177,7 +177,7 @@ impl Issuer {
         self.state.lock().unwrap().discovery = answer;
     }
 
-    /// What it was asked for since the last look.
+    /// Returns the requests since the last call.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().asked)

@@ -1,4 +1,4 @@
-//! Keys fetched over HTTP: kept, rotated, and refused.
+//! Fetching, caching, rotation and refusal of keys.
 
 use jsonwebtoken::Algorithm;
 use serde_json::json;
@@ -24,7 +24,7 @@ impl World {
         Self { issuers: TrustedIssuers::new(None, clock.clone()).unwrap(), clock, issuer, rule }
     }
 
-    /// Whether the key called `kid` is there.
+    /// Whether the key `kid` is found.
     async fn has(&self, kid: &str) -> bool {
         self.issuers.keys(&self.rule, Some(kid)).await.unwrap().has(Some(kid))
     }
@@ -39,7 +39,7 @@ fn key(kid: &str) -> Key {
 }
 
 #[tokio::test]
-async fn keys_are_fetched_once_and_again_when_they_are_old() {
+async fn keys_are_cached_and_refreshed() {
     let world = World::with(&[&key("a")]).await;
     for _ in 0..5 {
         assert!(world.has("a").await);
@@ -53,7 +53,7 @@ async fn keys_are_fetched_once_and_again_when_they_are_old() {
 }
 
 #[tokio::test]
-async fn many_jobs_at_once_ask_once() {
+async fn simultaneous_jobs_cause_one_request() {
     let world = World::with(&[&key("a")]).await;
     let all = (0..50).map(|_| world.has("a"));
     assert!(futures_util::future::join_all(all).await.into_iter().all(|has| has));
@@ -61,11 +61,11 @@ async fn many_jobs_at_once_ask_once() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_looked_for_but_not_all_the_time() {
+async fn an_unknown_key_is_fetched_at_a_limited_rate() {
     let world = World::with(&[&key("a")]).await;
     assert!(world.has("a").await);
     world.issuer.publish(&[&key("a"), &key("b")]);
-    // A moment after it was asked it is not asked again, whoever wants it.
+    // Right after a request there is no further request.
     for kid in ["b", "c", "d"] {
         assert!(!world.has(kid).await);
     }
@@ -76,23 +76,23 @@ async fn an_unknown_key_is_looked_for_but_not_all_the_time() {
         assert!(!world.has(&kid.to_string()).await);
     }
     assert_eq!(world.issuer.asked(), ["discovery", "keys"]);
-    // What is withdrawn is gone within the time that keys are kept.
+    // A withdrawn key is refused when the cache expires.
     world.issuer.publish(&[&key("b")]);
     world.clock.advance(300);
     assert!(!world.has("a").await);
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_away_for_a_while_costs_nothing_but_not_for_ever() {
+async fn cached_keys_bridge_an_issuers_failure_for_a_limited_time() {
     let world = World::with(&[&key("a")]).await;
     assert!(world.has("a").await);
     world.issuer.answer_keys(Answer { status: 503, location: None, body: Vec::new() });
     world.clock.advance(3599);
-    assert!(world.has("a").await, "its keys are an hour old at most");
+    assert!(world.has("a").await, "its keys are less than an hour old");
     world.clock.advance(10);
     let error = world.error().await;
-    assert!(error.contains("/keys: it answered 503"), "{error}");
-    // It is left alone for some seconds.
+    assert!(error.contains("/keys: the answer has status 503"), "{error}");
+    // There is no further request for some seconds.
     let _ = world.issuer.asked();
     assert!(matches!(world.issuers.keys(&world.rule, None).await, Err(IssuerError::Paused { .. })));
     assert!(world.issuer.asked().is_empty());
@@ -102,7 +102,7 @@ async fn an_issuer_that_is_away_for_a_while_costs_nothing_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn nothing_but_a_key_set_of_that_issuer_is_taken() {
+async fn only_key_sets_of_the_issuer_are_accepted() {
     let good = json!({"keys": [key("a").jwk()]});
     let padding = "x".repeat(256 * 1024);
     let secret = json!({"kty": "oct", "k": "c2VjcmV0", "kid": "a", "alg": "HS256"});
@@ -119,8 +119,8 @@ async fn nothing_but_a_key_set_of_that_issuer_is_taken() {
         (Answer::json(&json!({"keys": [encryption]})), "not a JSON Web Key Set"),
         (Answer::json(&json!([])), "not a JSON Web Key Set"),
         (Answer { status: 200, location: None, body: b"<html>".to_vec() }, "not a JSON Web Key Set"),
-        (Answer { status: 404, ..Answer::json(&good) }, "it answered 404"),
-        (elsewhere.clone(), "it answered 302"),
+        (Answer { status: 404, ..Answer::json(&good) }, "the answer has status 404"),
+        (elsewhere.clone(), "the answer has status 302"),
     ] {
         let world = World::with(&[]).await;
         world.issuer.answer_keys(keys);
@@ -129,7 +129,7 @@ async fn nothing_but_a_key_set_of_that_issuer_is_taken() {
     }
     let url = "https://other.example";
     for (discovery, what) in [
-        (json!({"issuer": url, "jwks_uri": "http://127.0.0.1/keys"}), "another issuer's"),
+        (json!({"issuer": url, "jwks_uri": "http://127.0.0.1/keys"}), "another issuer"),
         (json!({"jwks_uri": "http://127.0.0.1/keys"}), "not a discovery document"),
         (json!({"issuer": "ISSUER"}), "not a discovery document"),
         (json!({"issuer": "ISSUER", "jwks_uri": "http://ci.example/keys"}), "not https"),
@@ -145,11 +145,11 @@ async fn nothing_but_a_key_set_of_that_issuer_is_taken() {
     }
     let world = World::with(&[&key("a")]).await;
     world.issuer.answer_discovery(elsewhere);
-    assert!(world.error().await.contains("it answered 302"));
+    assert!(world.error().await.contains("the answer has status 302"));
 }
 
 #[tokio::test]
-async fn a_rule_can_say_where_the_keys_are() {
+async fn a_rule_can_contain_the_url_of_the_keys() {
     let mut world = World::with(&[&key("a")]).await;
     world.rule.jwks_uri = Some(format!("{}/keys", world.issuer.url));
     world.rule.issuer = "https://kubernetes.default.svc".to_owned();
@@ -158,7 +158,7 @@ async fn a_rule_can_say_where_the_keys_are() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_down_is_told() {
+async fn an_unreachable_issuer_is_reported() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -168,7 +168,7 @@ async fn an_issuer_that_is_down_is_told() {
 }
 
 #[test]
-fn a_ca_file_that_cannot_be_used_is_told_at_the_start() {
+fn an_unusable_ca_file_is_an_error_at_the_start() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ca.pem");
     let open = || TrustedIssuers::new(Some(path.clone()), Clock::manual(NOW)).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Tokens of the issuer, and others'.
+//! Tokens of the issuer and of other issuers.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -23,7 +23,7 @@ fn verify(token: &str, keys: &KeySet) -> Result<Verified, SubjectTokenError> {
 }
 
 #[test]
-fn each_algorithm_of_the_list_is_taken() {
+fn every_listed_algorithm_is_accepted() {
     for algorithm in ALGORITHMS {
         let key = Key::new(algorithm, "k");
         let token = key.sign(&claims(ISSUER, json!({"aud": ["https://localhost:8443"]})));
@@ -39,7 +39,7 @@ fn each_algorithm_of_the_list_is_taken() {
 }
 
 #[test]
-fn no_other_algorithm_is_and_none_is_confused_with_another() {
+fn other_algorithms_are_refused_and_never_confused() {
     let key = Key::new(Algorithm::RS256, "k");
     let published = keys(&[key.jwk()]);
     let claims = claims(ISSUER, json!({}));
@@ -51,7 +51,7 @@ fn no_other_algorithm_is_and_none_is_confused_with_another() {
         let token = unsigned(json!({"alg": alg, "kid": "k", "typ": "JWT"}));
         assert_eq!(verify(&token, &published).unwrap_err(), SubjectTokenError::Malformed, "{alg}");
     }
-    // The public key taken for an HMAC's secret, in every form that an attacker could have it in.
+    // The public key used as an HMAC secret, in each form that an attacker could have.
     let jwk = key.jwk();
     let modulus = BASE64_URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
     for secret in [modulus, jwk["n"].as_str().unwrap().into(), jwk.to_string().into_bytes()] {
@@ -60,7 +60,7 @@ fn no_other_algorithm_is_and_none_is_confused_with_another() {
         let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap();
         assert_eq!(verify(&token, &published).unwrap_err(), SubjectTokenError::WrongAlgorithm);
     }
-    // A key for one algorithm does not serve another of its family, if it says so.
+    // A key that names its algorithm is not used with another algorithm of its family.
     let mut own = key.jwk();
     own["alg"] = json!("PS256");
     let token = key.sign(&claims);
@@ -73,7 +73,7 @@ fn no_other_algorithm_is_and_none_is_confused_with_another() {
 }
 
 #[test]
-fn the_key_is_the_one_that_is_named() {
+fn the_named_key_is_used() {
     let (a, b) = (Key::new(Algorithm::ES256, "a"), Key::new(Algorithm::ES256, "b"));
     let claims = claims(ISSUER, json!({}));
     let both = keys(&[a.jwk(), b.jwk()]);
@@ -82,7 +82,7 @@ fn the_key_is_the_one_that_is_named() {
     assert_eq!(verify(&renamed, &both).unwrap_err(), SubjectTokenError::BadSignature);
     let unknown = a.sign_with(&claims, |header| header.kid = Some("c".to_owned()));
     assert_eq!(verify(&unknown, &both).unwrap_err(), SubjectTokenError::UnknownKey);
-    // Without a name there must be no choice.
+    // Without a key identifier, exactly one key must be usable.
     let nameless = a.sign_with(&claims, |header| header.kid = None);
     assert_eq!(verify(&nameless, &both).unwrap_err(), SubjectTokenError::UnknownKey);
     assert!(verify(&nameless, &keys(&[a.jwk()])).is_ok());
@@ -134,7 +134,7 @@ fn time_and_claims_are_checked() {
 }
 
 #[test]
-fn only_a_jwt_that_says_who_somebody_is_is_read() {
+fn only_a_jwt_that_identifies_its_subject_is_parsed() {
     let key = Key::new(Algorithm::EdDSA, "k");
     let claims = claims(ISSUER, json!({}));
     let published = keys(&[key.jwk()]);
@@ -154,7 +154,7 @@ fn only_a_jwt_that_says_who_somebody_is_is_read() {
     {
         assert!(verify(changed, &published).is_err(), "{changed}");
     }
-    // Each part is covered by the signature.
+    // The signature covers each part.
     let parts: Vec<_> = token.split('.').collect();
     let other = key.sign(&crate::testing::claims(ISSUER, json!({"sub": "job-2"})));
     let mixed = format!("{}.{}.{}", parts[0], other.split('.').nth(1).unwrap(), parts[2]);
@@ -163,7 +163,7 @@ fn only_a_jwt_that_says_who_somebody_is_is_read() {
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_read_or_refused(text in proptest::prelude::any::<String>()) {
+    fn every_text_is_parsed_or_refused(text in proptest::prelude::any::<String>()) {
         let _ = SubjectToken::parse(&text);
         let _ = KeySet::parse(text.as_bytes());
     }
