@@ -13,7 +13,7 @@ use super::{
 };
 use flyte_settings::Config;
 
-/// The account that a person may go on with.
+/// The signed-in account that the person may continue with.
 #[derive(Clone, Debug)]
 pub struct AccountView {
     /// `client_name`.
@@ -22,7 +22,7 @@ pub struct AccountView {
     pub user_name: String,
     /// Their e-mail address.
     pub user_email: String,
-    /// Query of the validated authorization request; comes back in the field `request`.
+    /// Query of the validated authorization request. The form sends it back in the field `request`.
     pub request: String,
 }
 
@@ -34,8 +34,8 @@ struct AccountTemplate<'a> {
     csrf: &'a str,
 }
 
-/// Asks for the account. The form posts to `/oauth2/account`: `csrf`, `request`, and `decision`, `continue` or
-/// `another-account`.
+/// The page that asks for the account. Its form posts `csrf`, `request` and `decision` (`continue` or
+/// `another-account`) to `/oauth2/account`.
 #[must_use]
 pub fn account_page(config: &Config, headers: &HeaderMap, view: &AccountView) -> Response {
     let csrf = csrf::token(headers);

@@ -1,5 +1,5 @@
-//! The style sheet and the mark, compiled in. Their names contain their content's hash, so that browsers may keep them
-//! for ever and still get a new version at once.
+//! The style sheet and the logo, compiled in. Each file name contains a hash of the content, so browsers can cache
+//! the file for ever and still load a new version at once.
 
 use std::sync::LazyLock;
 
@@ -38,7 +38,7 @@ pub fn style() -> &'static str {
     &STYLE.name
 }
 
-/// File name of the mark under `/assets/`.
+/// File name of the logo under `/assets/`.
 #[must_use]
 pub fn mark() -> &'static str {
     &MARK.name
@@ -55,7 +55,7 @@ pub async fn serve(Path(name): Path<String>) -> Response {
             asset.content,
         )
             .into_response(),
-        None => error_page(StatusCode::NOT_FOUND, "Not found", "There is no such file on this server."),
+        None => error_page(StatusCode::NOT_FOUND, "Not found", "This server has no file at this address."),
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn every_colour_can_be_told_from_what_it_is_on() {
+    fn every_colour_has_enough_contrast_with_its_background() {
         let schemes = schemes();
         assert_eq!(schemes.len(), 2);
         for colours in schemes {

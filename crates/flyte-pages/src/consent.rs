@@ -13,22 +13,22 @@ use super::{
 };
 use flyte_settings::Config;
 
-/// What a person is asked to agree to.
+/// The content of the consent page.
 #[derive(Clone, Debug)]
 pub struct ConsentView {
     /// `client_name`.
     pub client_name: String,
     /// `client_id`.
     pub client_id: String,
-    /// Who is asked.
+    /// E-mail address of the person who is asked.
     pub user_email: String,
-    /// The scopes asked for.
+    /// The requested scopes.
     pub scopes: Vec<String>,
-    /// Whether it may make, change and delete API keys and trust rules.
-    pub keeps_api_keys: bool,
-    /// Host and port that the answer goes to, for display.
+    /// Whether the client may create, change and delete API keys and trust rules.
+    pub manages_api_keys: bool,
+    /// Host and port of the redirect URI, for display.
     pub redirect_host: String,
-    /// Query of the validated authorization request; comes back in the field `request`.
+    /// Query of the validated authorization request. The form sends it back in the field `request`.
     pub request: String,
 }
 
@@ -40,7 +40,8 @@ struct ConsentTemplate<'a> {
     csrf: &'a str,
 }
 
-/// Asks for consent. The form posts to `/oauth2/consent`: `csrf`, `request`, and `decision`, `allow` or `deny`.
+/// The page that asks for consent. Its form posts `csrf`, `request` and `decision` (`allow` or `deny`) to
+/// `/oauth2/consent`.
 #[must_use]
 pub fn consent_page(config: &Config, headers: &HeaderMap, view: &ConsentView) -> Response {
     let csrf = csrf::token(headers);
@@ -48,7 +49,7 @@ pub fn consent_page(config: &Config, headers: &HeaderMap, view: &ConsentView) ->
     csrf.attach(page(StatusCode::OK, &template, &FormAction::of_request(&view.request)))
 }
 
-/// What a scope lets a client do, in words.
+/// What a scope allows a client to do, in words.
 pub(super) fn meaning(scope: &str) -> &str {
     match scope {
         "openid" => "Know who you are",

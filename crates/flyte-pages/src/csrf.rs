@@ -1,11 +1,12 @@
-//! Proof that a form was sent from a page of ours (double submit, bound to the session).
+//! Protection against cross-site request forgery: double-submit tokens, bound to the browser session.
 //!
-//! A cookie holds a random secret; each form holds an HMAC under that secret of the session's cookie. Another site can
-//! make a browser send the cookies but cannot compute the token, and a token from before signing in, or from another
-//! session, is void. That covers signing in itself too, where there is no session yet.
+//! A cookie holds a random secret. Each form holds an HMAC of the session cookie under that secret. Another site can
+//! make a browser send the cookies, but it cannot compute the token. A token from before the sign-in, or from another
+//! session, is invalid. The sign-in form is protected too, before there is a session.
 //!
-//! Cookies do not tell ports apart, so on `localhost` any local program that serves pages could set the cookie; browsers
-//! say with `Sec-Fetch-Site` where a request comes from, and anything but our own origin is refused.
+//! Browsers share cookies between the ports of a host, so on `localhost` any local program that serves pages could
+//! set the cookie. Browsers send the origin of a request in `Sec-Fetch-Site`; every request from another origin is
+//! refused.
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use axum::{
@@ -30,12 +31,12 @@ pub const FIELD: &str = "csrf";
 pub struct Csrf {
     /// The value of the form field.
     pub token: String,
-    /// The cookie that goes with it, where the browser does not have it yet.
+    /// The cookie that belongs to the token, if the browser does not have it yet.
     pub set_cookie: Option<HeaderValue>,
 }
 
 impl Csrf {
-    /// The page with the cookie that its forms need.
+    /// Adds the cookie that the page's forms need.
     #[must_use]
     pub fn attach(&self, mut page: Response) -> Response {
         if let Some(cookie) = &self.set_cookie {
@@ -45,7 +46,7 @@ impl Csrf {
     }
 }
 
-/// The token for the forms of a page that is shown to the browser that sent these headers.
+/// Returns the token for the forms of a page. `headers` are the headers of the request for that page.
 #[must_use]
 pub fn token(headers: &HeaderMap) -> Csrf {
     if let Some(secret) = cookie::read(headers, COOKIE) {
@@ -53,18 +54,18 @@ pub fn token(headers: &HeaderMap) -> Csrf {
     }
     match cookie::generate().and_then(|secret| Some((cookie::set(COOKIE, &secret, None)?, secret))) {
         Some((set_cookie, secret)) => Csrf { token: encode(&secret, headers), set_cookie: Some(set_cookie) },
-        // Without randomness the form is shown, and refused when it is sent.
+        // Without random numbers the form is shown, but its submission is refused.
         None => Csrf { token: String::new(), set_cookie: None },
     }
 }
 
-/// Whether a form that came with these headers and this token was on a page that [`token`] was for.
+/// Whether `form_token` was issued by [`token`] to the browser and session that sent these headers.
 #[must_use]
 pub fn verify(headers: &HeaderMap, form_token: &str) -> bool {
     let elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
     let Some(secret) = cookie::read(headers, COOKIE) else { return false };
-    let Ok(given) = URL_SAFE_NO_PAD.decode(form_token) else { return false };
-    verify_slices_are_equal(&given, mac(&secret, headers).as_ref()).is_ok() && !elsewhere
+    let Ok(form_mac) = URL_SAFE_NO_PAD.decode(form_token) else { return false };
+    verify_slices_are_equal(&form_mac, mac(&secret, headers).as_ref()).is_ok() && !elsewhere
 }
 
 fn encode(secret: &CookieSecret, headers: &HeaderMap) -> String {
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_its_browser_and_session_only() {
+    fn a_token_is_valid_only_in_its_browser_and_session() {
         let issued = token(&HeaderMap::new());
         let csrf = pair(&issued.set_cookie.unwrap());
         assert!(verify(&browser(&[&csrf]), &issued.token));

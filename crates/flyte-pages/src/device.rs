@@ -17,33 +17,33 @@ use flyte_model::clock::UnixTime;
 use flyte_settings::Config;
 use flyte_store::DeviceAuthorization;
 
-/// The device that a person is asked about.
+/// The content of the pages that ask about a device.
 #[derive(Clone, Debug)]
 pub struct DeviceView {
     /// `client_name`.
     pub client_name: String,
     /// `client_id`.
     pub client_id: String,
-    /// Who is asked.
+    /// E-mail address of the person who is asked.
     pub user_email: String,
-    /// As the device shows it.
+    /// The user code, formatted as on the device.
     pub user_code: String,
-    /// Where the device asked from.
+    /// IP address of the device's request.
     pub address: String,
-    /// Whether this browser is at the same address.
+    /// Whether this browser has the same IP address.
     pub same_address: bool,
-    /// When it asked, as the `datetime` of HTML.
+    /// The time of the device's request, as a `datetime` attribute of HTML.
     pub datetime: String,
-    /// The same as a time of day.
+    /// The same time as a time of day.
     pub time: String,
-    /// How long ago that is.
-    pub asked: String,
-    /// The scopes asked for.
+    /// The age of the request, in words.
+    pub age: String,
+    /// The requested scopes.
     pub scopes: Vec<String>,
 }
 
 impl DeviceView {
-    /// What is shown of a device.
+    /// Describes a device authorization. `browser` is the browser's IP address.
     #[must_use]
     pub fn new(
         device: DeviceAuthorization,
@@ -53,7 +53,7 @@ impl DeviceView {
         browser: &str,
         now: UnixTime,
     ) -> Self {
-        let asked_at = jiff::Timestamp::from_second(device.created_at).unwrap_or_default();
+        let requested_at = jiff::Timestamp::from_second(device.created_at).unwrap_or_default();
         let age = now.saturating_sub(device.created_at);
         Self {
             client_name,
@@ -62,9 +62,9 @@ impl DeviceView {
             user_code,
             same_address: device.address == browser,
             address: device.address,
-            datetime: asked_at.strftime("%Y-%m-%dT%H:%MZ").to_string(),
-            time: asked_at.strftime("%H:%M UTC").to_string(),
-            asked: if age < 2 { "just now".to_owned() } else { format!("{} ago", duration(age)) },
+            datetime: requested_at.strftime("%Y-%m-%dT%H:%MZ").to_string(),
+            time: requested_at.strftime("%H:%M UTC").to_string(),
+            age: if age < 2 { "just now".to_owned() } else { format!("{} ago", duration(age)) },
             scopes: device.scopes,
         }
     }
@@ -73,9 +73,9 @@ impl DeviceView {
 /// Why the page asks for a code again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeRefusal {
-    /// What was typed cannot be a code.
+    /// The text cannot be a user code.
     NotACode,
-    /// No device waits with it: one answer to codes that never were, have expired, or are used.
+    /// No device is waiting for the code. Unknown, expired and used codes get the same answer.
     NotWaiting,
     /// Too many codes were tried.
     Throttled {
@@ -95,14 +95,13 @@ impl CodeRefusal {
 
     fn message(self) -> String {
         match self {
-            Self::NotACode => "That is not a code. It has eight letters and digits.".to_owned(),
+            Self::NotACode => "This is not a code. A code has eight letters and digits.".to_owned(),
             Self::NotWaiting => {
-                "No device waits with this code. It may be mistyped, have expired, or be used already. \
-                                 Compare it, or let the device show a new one."
+                "No device is waiting for this code. Check it, or get a new one: it may have expired."
                     .to_owned()
             }
             Self::Throttled { retry_after } => {
-                format!("Too many codes were tried. Try again in {}.", duration(retry_after))
+                format!("Too many wrong codes. Try again in {}.", duration(retry_after))
             }
         }
     }
@@ -122,7 +121,7 @@ struct ConfirmTemplate<'a> {
     view: &'a DeviceView,
     server: &'a str,
     csrf: &'a str,
-    /// This page, as a value in a query.
+    /// Path and query of this page, encoded as a query value.
     return_to: &'a str,
 }
 
@@ -133,8 +132,8 @@ struct DecidedTemplate<'a> {
     approved: bool,
 }
 
-/// Asks for the code; `typed` is what was typed before. The form gets `/device` with the field `user_code`: it changes
-/// nothing, so that it needs no token.
+/// The page that asks for the code. `typed` is the text of the previous attempt. The form sends `user_code` to
+/// `/device` by GET. It changes nothing, so it needs no CSRF token.
 #[must_use]
 pub fn enter_code_page(user_email: &str, typed: &str, refusal: Option<CodeRefusal>) -> Response {
     let message = refusal.map(CodeRefusal::message);
@@ -147,8 +146,8 @@ pub fn enter_code_page(user_email: &str, typed: &str, refusal: Option<CodeRefusa
     response
 }
 
-/// Asks whether the device may be signed in. The form posts to `/device`: `csrf`, `user_code`, and `decision`,
-/// `approve` or `deny`.
+/// The page that asks whether to sign the device in. Its form posts `csrf`, `user_code` and `decision` (`approve` or
+/// `deny`) to `/device`.
 #[must_use]
 pub fn confirm_device_page(config: &Config, headers: &HeaderMap, view: &DeviceView) -> Response {
     let csrf = csrf::token(headers);
@@ -158,7 +157,7 @@ pub fn confirm_device_page(config: &Config, headers: &HeaderMap, view: &DeviceVi
     csrf.attach(page(StatusCode::OK, &template, &FormAction::own()))
 }
 
-/// Says what was decided.
+/// The page that confirms the decision.
 #[must_use]
 pub fn device_decided_page(view: &DeviceView, approved: bool) -> Response {
     page(StatusCode::OK, &DecidedTemplate { view, approved }, &FormAction::own())

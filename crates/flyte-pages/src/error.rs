@@ -1,4 +1,4 @@
-//! The page for what cannot be done.
+//! The error page.
 
 use askama::Template;
 use axum::{http::StatusCode, response::Response};
@@ -13,20 +13,20 @@ struct ErrorTemplate<'a> {
     status: StatusCode,
 }
 
-/// A page that says what happened (`title`) and what to do (`detail`, a sentence or two for a person). Neither may
+/// A page that says what happened (`title`) and what to do next (`detail`, one or two sentences). The texts must not
 /// contain a secret.
 #[must_use]
 pub fn error_page(status: StatusCode, title: &str, detail: &str) -> Response {
     page(status, &ErrorTemplate { title, detail, status }, &FormAction::own())
 }
 
-/// The page for a failure that the person cannot do anything about; the cause goes to the log.
+/// The page for an internal error. The cause is written to the log, not to the page.
 #[must_use]
-pub fn failed(error: &dyn std::error::Error) -> Response {
+pub fn internal_error_page(error: &dyn std::error::Error) -> Response {
     tracing::error!(%error, "a page failed");
     error_page(
         StatusCode::INTERNAL_SERVER_ERROR,
         "Something went wrong",
-        "The server could not do this. Try again; if it keeps happening, its administrator finds the cause in its log.",
+        "Try again. If it happens again, ask the server's administrator: the cause is in the server's log.",
     )
 }

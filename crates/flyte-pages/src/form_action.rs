@@ -1,9 +1,9 @@
-//! Where the forms of a page may lead: the `form-action` of its policy.
+//! The addresses that a page's forms may lead to: `form-action` in the Content Security Policy.
 //!
-//! Browsers apply `form-action` not only to the address that a form names but to every redirect that follows (Content
-//! Security Policy Level 3 section 6.3.1; Chromium and WebKit do). Signing in goes `POST /login`, 303
-//! `/oauth2/authorize`, 303 to the client's redirect URI: with `'self'` alone the browser would stop at the last step.
-//! So the policy names the origin of the pending request's redirect URI too, once it is known to be the client's.
+//! Browsers check `form-action` not only for the address of the form, but also for every redirect that follows
+//! (Content Security Policy Level 3 section 6.3.1; Chromium and WebKit do so). A sign-in is `POST /login`, then 303
+//! to `/oauth2/authorize`, then 303 to the client's redirect URI: with `'self'` alone the browser would block the
+//! last step. Therefore the policy also contains the origin of the redirect URI, after that URI was validated.
 
 use std::fmt;
 
@@ -12,18 +12,18 @@ use url::{Host, Url, form_urlencoded};
 /// The sources of a `form-action` directive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormAction {
-    /// Where the chain of redirects ends, beside this server.
+    /// The origin at the end of the redirects, if it is not this server.
     redirect: Option<String>,
 }
 
 impl FormAction {
-    /// This server alone.
+    /// Allows this server only.
     #[must_use]
     pub fn own() -> Self {
         Self::default()
     }
 
-    /// This server, and where the answer to a validated authorization request goes; `request` is its query.
+    /// Allows this server and the redirect URI of a validated authorization request; `request` is its query.
     #[must_use]
     pub fn of_request(request: &str) -> Self {
         let redirect_uri =
@@ -31,21 +31,22 @@ impl FormAction {
         redirect_uri.map_or_else(Self::own, |(_, uri)| Self::and_redirect(&uri))
     }
 
-    /// This server, and the origin of a redirect URI that the client has registered.
+    /// Allows this server and the origin of a redirect URI that the client has registered.
     #[must_use]
     pub fn and_redirect(redirect_uri: &str) -> Self {
         Self { redirect: Url::parse(redirect_uri).ok().as_ref().and_then(source) }
     }
 }
 
-/// The narrowest source expression that matches a URL; `None` where there is none.
+/// The narrowest source expression that matches a URL; `None` if the URL cannot be expressed.
 fn source(url: &Url) -> Option<String> {
     let scheme = url.scheme();
     match url.host() {
-        // A source has no place for an IPv6 address (section 2.3.1, `host-char`), so the scheme has to do.
+        // A source expression cannot contain an IPv6 address (section 2.3.1, `host-char`), so it contains the scheme
+        // only.
         Some(Host::Ipv6(_)) => Some(format!("{scheme}:")),
         Some(host) if matches!(scheme, "http" | "https") => {
-            // A URL's host may contain `;` and `,`, which would end the directive.
+            // The host of a URL may contain `;` and `,`, which would end the directive.
             let host = host.to_string();
             if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) {
                 return None;
@@ -53,7 +54,8 @@ fn source(url: &Url) -> Option<String> {
             let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
             Some(format!("{scheme}://{host}{port}"))
         }
-        // A scheme of the client's own (RFC 8252 section 7.1). Schemes have no character that would end the source.
+        // A private-use scheme of the client (RFC 8252 section 7.1). No scheme contains a character that ends the
+        // directive.
         _ if !matches!(scheme, "javascript" | "data" | "blob" | "file") => Some(format!("{scheme}:")),
         _ => None,
     }
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_source_is_the_redirects_origin() {
+    fn the_source_is_the_origin_of_the_redirect_uri() {
         for (redirect, policy) in [
             ("http://localhost:53593/callback", "'self' http://localhost:53593"),
             ("http://127.0.0.1:8080/callback?a=b", "'self' http://127.0.0.1:8080"),

@@ -1,4 +1,4 @@
-//! The home page: who is signed in, and what to do next.
+//! The home page: the signed-in account and the next steps.
 
 use askama::Template;
 use axum::{
@@ -17,16 +17,16 @@ struct HomeTemplate<'a> {
     csrf: &'a str,
 }
 
-/// What the page shows.
+/// The content of the home page.
 #[derive(Debug)]
 pub struct HomeView<'a> {
-    /// Who is signed in.
+    /// E-mail address of the signed-in account.
     pub email: Option<&'a str>,
-    /// SHA-256 of the certificate of the server's own authority, if clients have to trust that.
+    /// SHA-256 fingerprint of the certificate of the server's own authority, if clients must trust that authority.
     pub fingerprint: Option<String>,
 }
 
-/// The page. The form to sign out posts to `/oauth2/logout`.
+/// The home page. Its form to sign out posts to `/oauth2/logout`.
 #[must_use]
 pub fn home_page(config: &Config, headers: &HeaderMap, view: &HomeView<'_>) -> Response {
     let csrf = csrf::token(headers);

@@ -1,10 +1,10 @@
-//! The pages that people see: rendered here, complete without JavaScript, and with nothing from elsewhere.
+//! The HTML pages of the authorization server. They need no JavaScript and load nothing from other servers.
 //!
-//! Every form carries a [`csrf`] token in the field [`csrf::FIELD`]. Forms that other endpoints answer post to
+//! Every form contains a [`csrf`] token in the field [`csrf::FIELD`]. These forms post to endpoints of other crates:
 //! - `/oauth2/consent`: `request` (the query of the authorization request) and `decision` (`allow` or `deny`);
 //! - `/oauth2/account`: `request` (the same) and `decision` (`continue` or `another-account`);
-//! - `/oauth2/logout`: `request` (the query of the logout request, empty from the home page) and `decision`
-//!   (`sign-out`);
+//! - `/oauth2/logout`: `request` (the query of the logout request, empty on the home page) and `decision` (`sign-out`
+//!   or `sign-out-browser`);
 //! - `/device`: `user_code` and `decision` (`approve` or `deny`).
 #![forbid(unsafe_code)]
 
@@ -24,11 +24,11 @@ mod query;
 mod return_to;
 
 pub use account::{AccountView, account_page};
-pub use assets::serve as asset;
+pub use assets::serve as serve_asset;
 pub use consent::{ConsentView, consent_page};
 pub use device::{CodeRefusal, DeviceView, confirm_device_page, device_decided_page, enter_code_page};
 pub use duration::duration;
-pub use error::{error_page, failed};
+pub use error::{error_page, internal_error_page};
 pub use form_action::FormAction;
 pub use home::{HomeView, home_page};
 pub use login::{LoginView, login_page};

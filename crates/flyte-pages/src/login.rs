@@ -1,4 +1,4 @@
-//! The page to sign in at.
+//! The sign-in page.
 
 use askama::Template;
 use axum::{
@@ -22,22 +22,23 @@ struct LoginTemplate<'a> {
     server: &'a str,
 }
 
-/// What the page shows.
+/// The content of the sign-in page.
 #[derive(Debug)]
 pub struct LoginView<'a> {
-    /// Where the person goes afterwards.
+    /// The page to open after the sign-in.
     pub return_to: Option<&'a ReturnTo>,
-    /// Name of the client that asks.
+    /// Name of the client that requested the sign-in.
     pub client: Option<&'a str>,
-    /// The e-mail address that the form begins with.
+    /// The initial value of the e-mail field.
     pub email: &'a str,
-    /// Why the last attempt was refused.
+    /// Why the previous attempt was refused.
     pub error: Option<&'a str>,
-    /// The error is about what was typed.
+    /// Whether the error is about the e-mail address and password.
     pub wrong: bool,
 }
 
-/// The form, which posts `csrf`, `return_to`, `email` and `password` to `/login`; `forms` is where that may lead.
+/// The sign-in page. Its form posts `csrf`, `return_to`, `email` and `password` to `/login`; `forms` says which
+/// addresses may follow.
 #[must_use]
 pub fn login_page(
     status: StatusCode,

@@ -1,4 +1,4 @@
-//! The pages around signing out; `/oauth2/logout` does it.
+//! The pages for signing out. `/oauth2/logout` handles their forms.
 
 use askama::Template;
 use axum::{
@@ -8,16 +8,16 @@ use axum::{
 
 use super::{csrf, form_action::FormAction, page::page};
 
-/// What a person is asked to confirm.
+/// The content of the page that asks whether to sign out.
 #[derive(Clone, Debug)]
 pub struct LogoutView {
-    /// Who is signed in.
+    /// E-mail address of the signed-in account.
     pub user_email: String,
-    /// The client that asks, where it is known.
+    /// The client that requested the sign-out, if it is known.
     pub client_name: Option<String>,
-    /// Query of the logout request; comes back in the field `request`.
+    /// Query of the logout request. The form sends it back in the field `request`.
     pub request: String,
-    /// `post_logout_redirect_uri`, where it is one of the client's.
+    /// `post_logout_redirect_uri`, if the client has registered it.
     pub redirect_uri: Option<String>,
 }
 
@@ -32,7 +32,8 @@ struct LogoutTemplate<'a> {
 #[template(path = "signed_out.html")]
 struct SignedOutTemplate {}
 
-/// Asks whether to sign out. The form posts to `/oauth2/logout`: `csrf`, `request`, and `decision`, `sign-out`.
+/// The page that asks whether to sign out. Its form posts `csrf`, `request` and `decision` (`sign-out` or
+/// `sign-out-browser`) to `/oauth2/logout`.
 #[must_use]
 pub fn confirm_logout_page(headers: &HeaderMap, view: &LogoutView) -> Response {
     let csrf = csrf::token(headers);
@@ -40,7 +41,7 @@ pub fn confirm_logout_page(headers: &HeaderMap, view: &LogoutView) -> Response {
     csrf.attach(page(StatusCode::OK, &LogoutTemplate { view, csrf: &csrf.token }, &forms))
 }
 
-/// Says that the browser is signed out.
+/// The page that confirms the sign-out.
 #[must_use]
 pub fn signed_out_page() -> Response {
     page(StatusCode::OK, &SignedOutTemplate {}, &FormAction::own())

@@ -1,4 +1,4 @@
-//! A page as a response, and the headers that keep it safe.
+//! Page responses and their security headers.
 
 use askama::Template;
 use axum::{
@@ -9,19 +9,19 @@ use axum::{
 use super::form_action::FormAction;
 use flyte_settings::Config;
 
-/// A page with its policy on what forms may lead to.
+/// Renders a page, with a policy that allows its forms to lead to `forms`.
 pub(super) fn page(status: StatusCode, template: &impl Template, forms: &FormAction) -> Response {
     match template.render() {
         Ok(html) => with_policy((status, Html(html)).into_response(), forms),
         Err(error) => {
             tracing::error!(%error, "a page could not be rendered");
-            let text = "This page could not be made. The server's log says why.";
+            let text = "This page could not be rendered. The cause is in the server's log.";
             with_policy((StatusCode::INTERNAL_SERVER_ERROR, text).into_response(), forms)
         }
     }
 }
 
-/// Where this is, as the address bar shows it: what to compare before typing a password.
+/// The server's host and port as in the address bar, for comparison before a person types a password.
 pub(super) fn server_name(config: &Config) -> &str {
     let issuer = config.issuer();
     issuer.split_once("://").map_or(issuer, |(_, authority)| authority)
@@ -34,7 +34,8 @@ fn with_policy(mut response: Response, forms: &FormAction) -> Response {
     harden(response)
 }
 
-/// Nothing runs, nothing is inline, nothing comes from elsewhere, nobody frames it (Content Security Policy Level 3).
+/// The policy of a page: no scripts, no inline content, nothing from other servers, no framing (Content Security
+/// Policy Level 3).
 fn content_security_policy(forms: &FormAction) -> String {
     format!(
         "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action {forms}; frame-ancestors 'none'; \
@@ -42,10 +43,10 @@ fn content_security_policy(forms: &FormAction) -> String {
     )
 }
 
-/// Adds the security headers to a response that does not set them itself; a layer, by `map_response`.
+/// Adds the security headers that a response does not set itself. To be used with `map_response`.
 ///
-/// There is no `Strict-Transport-Security`: on `localhost` it would hold for every port, among them the one where the
-/// client waits for its callback over plain HTTP (RFC 8252 section 7.3).
+/// `Strict-Transport-Security` is left out: on `localhost` it would apply to every port, also to the one on which the
+/// client receives its callback over plain HTTP (RFC 8252 section 7.3).
 pub async fn security_headers(response: Response) -> Response {
     harden(response)
 }

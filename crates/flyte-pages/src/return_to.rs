@@ -1,4 +1,4 @@
-//! Where a browser goes after signing in.
+//! The page that a browser opens after a sign-in.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use url::form_urlencoded;
 const AUTHORIZE: &str = "/oauth2/authorize?";
 const DEVICE: &str = "/device";
 
-/// The longest request that is carried through the sign-in, in bytes.
+/// The maximum length of a request that is kept during the sign-in, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// An authorization request of this server, as path and query, or the page that answers for a device: the only places that
-/// signing in leads to besides the home page, so that `/login` is not an open redirector (RFC 9700 section 4.11).
+/// Path and query of an authorization request to this server, or of the device page. A sign-in leads only to these
+/// and to the home page, so `/login` is not an open redirector (RFC 9700 section 4.11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
 impl ReturnTo {
-    /// Takes `/oauth2/authorize?...`, `/device`, `/device?...` and nothing else: no other path, no scheme or host in front,
-    /// no fragment, no character that does not belong into a request line.
+    /// Accepts only `/oauth2/authorize?...`, `/device` and `/device?...`. Refuses every other path, a scheme or host,
+    /// a fragment, and characters that are not allowed in a request line.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let query = match text.strip_prefix(DEVICE) {
@@ -30,19 +30,19 @@ impl ReturnTo {
         (is_query && text.len() <= MAX_BYTES).then(|| Self(text.to_owned()))
     }
 
-    /// As the value of a `Location` header; `None` never, since every character was checked.
+    /// The value for a `Location` header. Never `None`, because `parse` has checked every character.
     #[must_use]
     pub fn location(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.0).ok()
     }
 
-    /// Whether it is the page that answers for a device.
+    /// Whether this is the device page.
     #[must_use]
     pub fn is_device(&self) -> bool {
         self.0.starts_with(DEVICE)
     }
 
-    /// A parameter of the authorization request; `None` where it is missing or repeated (RFC 6749 section 3.1).
+    /// Returns a parameter of the authorization request; `None` if it is missing or repeated (RFC 6749 section 3.1).
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
         let query = self.0.strip_prefix(AUTHORIZE)?;
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_own_authorization_requests() {
+    fn only_requests_to_this_server_are_accepted() {
         for accepted in [
             "/oauth2/authorize?client_id=flyte&redirect_uri=http%3A%2F%2Flocalhost%3A53593%2Fcallback",
             "/oauth2/authorize?redirect_uri=http://[::1]:53593/callback",
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(request.parameter("e").as_deref(), Some(" "));
         assert_eq!(request.parameter("f"), None);
         let device = ReturnTo::parse("/device?client_id=flyte").unwrap();
-        assert_eq!(device.parameter("client_id"), None, "nobody asks but the person");
+        assert_eq!(device.parameter("client_id"), None, "the device page has no client");
         assert!(device.is_device() && !request.is_device());
     }
 
