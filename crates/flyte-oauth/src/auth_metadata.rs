@@ -1,4 +1,4 @@
-//! `flyteidl2.auth.AuthMetadataService`: how a client that has no token gets one.
+//! `flyteidl2.auth.AuthMetadataService`: how a client without a token gets one.
 
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ use flyte_idl::flyteidl2::auth::{
 
 use crate::{AuthorizationServer, metadata::Metadata};
 
-/// The header that tokens are sent in.
+/// The header for tokens.
 const METADATA_KEY: &str = "authorization";
 
+/// The service of an [`AuthorizationServer`].
 pub(super) struct Service {
     server: Arc<AuthorizationServer>,
 }

@@ -1,8 +1,8 @@
-//! The authorization endpoint (RFC 6749 section 3.1): the browser comes with a request and leaves with an answer.
+//! The authorization endpoint (RFC 6749 section 3.1).
 //!
-//! In order: whose request is it and where does the answer go (until that is known, errors are pages); is the request
-//! good; who is signed in, and recently enough; did they agree; then a code. Whoever is sent away to sign in or to agree
-//! comes back with the same request, and everything is checked again.
+//! The steps: identify the client and the redirect URI (until then, errors are pages); validate the request; find the
+//! signed-in user and check how recent the sign-in is; check consent; issue a code. A user who must sign in or
+//! consent returns with the same request, and all steps run again.
 
 mod account;
 mod answer;
@@ -43,23 +43,23 @@ use flyte_store::{AuthorizationCode, BrowserSession, Client, ClientKind, Consent
 
 pub(super) use answer::see_other;
 
-/// What the person said on a page that the request led to.
+/// The user's decision on a page of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// They have not been on one with this request.
+    /// There was no page for this request yet.
     None,
-    /// They agree.
+    /// The user consents.
     Allow,
-    /// They do not agree.
+    /// The user refuses consent.
     Deny,
-    /// They go on with the account that they are signed in with.
+    /// The user continues with the signed-in account.
     Continue,
-    /// They want another account.
+    /// The user wants another account.
     AnotherAccount,
 }
 
 impl Decision {
-    /// What the button of a page says; [`Decision::None`] for anything else.
+    /// Parses the value of a page's button; [`Decision::None`] for any other value.
     pub(super) fn parse(button: &str) -> Self {
         match button {
             "allow" => Self::Allow,
@@ -71,19 +71,19 @@ impl Decision {
     }
 }
 
-/// What a good request comes to.
+/// The result of a valid request.
 enum Outcome {
-    /// The browser goes to a page of ours, by its path: the person must sign in, or has chosen an account.
+    /// A redirect to a page of this server, by path: the user must sign in, or has chosen an account.
     Visit(String),
-    /// The person must choose an account.
+    /// The user must choose an account.
     Choose(Box<AccountView>),
-    /// The person must be asked for consent.
+    /// The user must be asked for consent.
     Ask(Box<ConsentView>),
-    /// The browser goes back to the client with a code.
+    /// The browser returns to the client with a code.
     Code(SecretString),
 }
 
-/// Answers a request in a query.
+/// Handles a request in a query.
 pub(super) async fn get(
     State(server): State<Arc<AuthorizationServer>>,
     RawQuery(query): RawQuery,
@@ -92,15 +92,15 @@ pub(super) async fn get(
     respond(&server, &headers, query.as_deref().unwrap_or_default(), Decision::None).await
 }
 
-/// Answers a request in a form by turning it into one in a query: the browser keeps the session's cookie
-/// (`SameSite=Lax`) to itself when another site posts, but not when it is sent on.
+/// Handles a request in a form by redirecting it to a query. If another site posts a form, the browser does not send
+/// the session cookie (`SameSite=Lax`), but it does so after the redirect.
 pub(super) async fn post(form: Form) -> Result<Response, OAuthError> {
     let parameters = form.parameters()?;
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
     Ok(see_other(&format!("{}?{query}", endpoints::AUTHORIZE)))
 }
 
-/// Answers the request in `query`, given what the person said to it.
+/// Answers the request in `query`, with the user's decision.
 pub(super) async fn respond(
     server: &AuthorizationServer,
     headers: &HeaderMap,
@@ -108,9 +108,9 @@ pub(super) async fn respond(
     decision: Decision,
 ) -> Response {
     let (request, mark) = sign_in::split(query);
-    // What is no query of a URL would not come back from the sign-in page as it went there.
+    // A query with other characters would return from the sign-in page changed.
     if request.len() > MAX_QUERY_BYTES || !request.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return bad_request("it is too long, or it has characters that a URL cannot have");
+        return bad_request("the request is too long or has characters that are not allowed in a URL");
     }
     let parameters = match Parameters::parse(request.as_bytes()) {
         Ok(parameters) => parameters,
@@ -122,15 +122,15 @@ pub(super) async fn respond(
     };
     let client = match server.store.client_by_id(target.client_id).await {
         Ok(Some(client)) => client,
-        Ok(None) => return bad_request("its client_id is not registered here"),
-        Err(error) => return failed(&error),
+        Ok(None) => return bad_request("client_id is not registered at this server"),
+        Err(error) => return internal_error_page(&error),
     };
     if !target.belongs_to(&client) {
-        return bad_request("its redirect_uri is not one that the program registered here");
+        return bad_request("redirect_uri is not registered for the program");
     }
     let answer = Answer {
         redirect_uri: target.redirect_uri,
-        // A repeated state is an error that the answer then tells; neither value goes with it.
+        // A repeated `state` is an error, and the response contains neither value.
         state: parameters.one("state").unwrap_or_default(),
         issuer: server.config.issuer(),
     };
@@ -149,13 +149,13 @@ pub(super) async fn respond(
     }
 }
 
-/// A good request of a known client, and the browser that it came with.
+/// A request of a known client, and the browser that sent it.
 struct Visit<'a> {
     server: &'a AuthorizationServer,
     headers: &'a HeaderMap,
     client: &'a Client,
     target: Target<'a>,
-    /// The query as it came.
+    /// The complete query.
     whole: &'a str,
     /// The query without the mark.
     query: &'a str,
@@ -169,7 +169,7 @@ impl Visit<'_> {
             let who = self.server.sessions.current(self.headers).await?;
             self.decided(Kind::ConsentDenied, who.as_ref().map(|who| who.user.id.as_str()), &request.scopes)
                 .await;
-            return Err(OAuthError::new(ErrorCode::AccessDenied, "the person said no"));
+            return Err(OAuthError::new(ErrorCode::AccessDenied, "the user denied the request"));
         }
         let expected = self.expected_subject(&request)?;
         let signed_in = self.server.sessions.current(self.headers).await?;
@@ -197,19 +197,19 @@ impl Visit<'_> {
         };
         if !self.has_consent(&request, who).await? {
             if request.prompt.none {
-                let description = "the person has not agreed, and prompt=none forbids asking";
+                let description = "the user has not consented, and prompt=none does not allow asking";
                 return Err(OAuthError::new(ErrorCode::ConsentRequired, description));
             }
             return Ok(Outcome::Ask(Box::new(self.question(request, who))));
         }
         match self.issue(&request, who).await? {
             Some(code) => Ok(Outcome::Code(code)),
-            // Signed out, or the password changed, in this very moment.
+            // The user signed out, or the password changed, at this very moment.
             None => self.sign_in(&request, expected.as_deref(), None, false),
         }
     }
 
-    /// `sub` of the ID token that the client sent along.
+    /// Returns `sub` of the ID token in `id_token_hint`.
     fn expected_subject(&self, request: &AuthorizationRequest) -> Result<Option<String>, OAuthError> {
         let Some(hint) = &request.id_token_hint else { return Ok(None) };
         id_token::of_hint(self.server, hint.expose_secret())
@@ -220,14 +220,14 @@ impl Visit<'_> {
             })
     }
 
-    /// Whether the person signed in because this very request demanded it.
+    /// Whether the user signed in because this request demanded it.
     fn was_demanded(&self, session: &BrowserSession) -> bool {
         self.mark
             .and_then(|mark| sign_in::demand(self.server, self.query, mark))
             .is_some_and(|demand| demand.is_met_by(session))
     }
 
-    /// Sends the person to sign in.
+    /// Redirects the user to the sign-in page.
     fn sign_in(
         &self,
         request: &AuthorizationRequest,
@@ -236,12 +236,12 @@ impl Visit<'_> {
         demanded: bool,
     ) -> Result<Outcome, OAuthError> {
         if request.prompt.none {
-            let description = "nobody is signed in as the request wants, and prompt=none forbids asking";
+            let description = "the user must sign in, and prompt=none does not allow asking";
             return Err(OAuthError::new(ErrorCode::LoginRequired, description));
         }
         if demanded && expected.is_some_and(|expected| signed_in.is_some_and(|who| who.user.id != expected)) {
-            // They were asked, and signed in as somebody else (OpenID Connect Core section 3.1.2.2).
-            let description = "the person signed in is not the one of id_token_hint";
+            // The user was asked and signed in with another account (OpenID Connect Core section 3.1.2.2).
+            let description = "the signed-in user is not the user of id_token_hint";
             return Err(OAuthError::new(ErrorCode::LoginRequired, description));
         }
         let marked = signed_in.is_some()
@@ -252,8 +252,9 @@ impl Visit<'_> {
         Ok(Outcome::Visit(sign_in::location(self.server, self.query, session, marked)?))
     }
 
-    /// Lets a person who is signed in choose the account, if the request wants that; `None` once they have, or if the account
-    /// is settled anyway: by `id_token_hint`, or by a sign-in for this very request.
+    /// Asks a signed-in user to choose the account if the request has `prompt=select_account`. `None` if no question
+    /// is needed: the user has chosen, or the account follows from `id_token_hint` or from a sign-in for this
+    /// request.
     fn account(
         &self,
         request: &AuthorizationRequest,
@@ -287,7 +288,7 @@ impl Visit<'_> {
         Ok((!settled).then(|| Outcome::Choose(Box::new(view()))))
     }
 
-    /// Whether the person agreed: just now, or before, or need not be asked since the client is ours.
+    /// Whether there is consent: given now or before, or not required because the client is first-party.
     async fn has_consent(&self, request: &AuthorizationRequest, who: &SignedIn) -> Result<bool, OAuthError> {
         let (user, client) = (&who.user.id, &self.client.id);
         if self.decision == Decision::Allow {
@@ -308,20 +309,21 @@ impl Visit<'_> {
             return Ok(true);
         }
         if self.client.kind == ClientKind::Public {
-            // Any program can say that it is this one (RFC 8252 section 8.6): what the person said to it before is no answer.
+            // Any program can use the ID of a public client (RFC 8252 section 8.6), so earlier consent does not
+            // count.
             return Ok(false);
         }
         let consent = self.server.store.consent(user, client).await?;
         Ok(consent.is_some_and(|consent| scope::within(&request.scopes, &consent.scopes).is_ok()))
     }
 
-    /// Records what the person said.
+    /// Records the user's decision.
     async fn decided(&self, kind: Kind, subject: Option<&str>, scopes: &[String]) {
         let event = Event::new(kind).client(&self.client.id).detail(Detail::Scope, scope::join(scopes));
         self.server.audit.record(subject.into_iter().fold(event, Event::subject)).await;
     }
 
-    /// What the consent page asks.
+    /// Returns the content of the consent page.
     fn question(&self, request: AuthorizationRequest, who: &SignedIn) -> ConsentView {
         let redirect_uri = Url::parse(self.target.redirect_uri).ok();
         let host = redirect_uri.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -330,14 +332,14 @@ impl Visit<'_> {
             client_name: self.client.name.clone(),
             client_id: self.client.id.clone(),
             user_email: who.user.email.clone(),
-            keeps_api_keys: self.client.may_keep_api_keys && scope::contains(&request.scopes, scope::ALL),
+            manages_api_keys: self.client.may_keep_api_keys && scope::contains(&request.scopes, scope::ALL),
             scopes: request.scopes,
             redirect_host: format!("{host}{}", port.unwrap_or_default()),
             request: self.whole.to_owned(),
         }
     }
 
-    /// Makes the code; `None` where the session has ended since it was looked at.
+    /// Issues the code; `None` if the session has just ended.
     async fn issue(
         &self,
         request: &AuthorizationRequest,
@@ -364,24 +366,24 @@ impl Visit<'_> {
     }
 }
 
-/// The page for a request whose answer has nowhere to go.
+/// The page for a request without a valid redirect URI.
 fn bad_request(reason: &str) -> Response {
     flyte_pages::error_page(
         StatusCode::BAD_REQUEST,
-        "This sign-in request is not valid",
+        "The sign-in request is invalid",
         &format!(
-            "The program that sent you here made a request that cannot be answered: {reason}. Nothing was shared with \
-             it. Go back to the program and start again; if it happens again, tell its developers."
+            "The program that sent you here made an invalid request: {reason}. Go back to it and start again; if this \
+             happens again, tell its developers."
         ),
     )
 }
 
-/// The page for a failure before it is known where the answer goes.
-fn failed(error: &dyn std::error::Error) -> Response {
+/// The page for a failure before the redirect URI is validated.
+fn internal_error_page(error: &dyn std::error::Error) -> Response {
     tracing::error!(%error, "an authorization request failed");
     flyte_pages::error_page(
         StatusCode::INTERNAL_SERVER_ERROR,
         "Something went wrong",
-        "The server could not read the request's registration. Go back to the program and start again.",
+        "The server could not look up the program. Go back to it and start again.",
     )
 }

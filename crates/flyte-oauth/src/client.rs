@@ -1,4 +1,4 @@
-//! Who a client is and how it proves it (RFC 6749 section 2.3).
+//! Client identification and authentication (RFC 6749 section 2.3).
 
 use aws_lc_rs::constant_time;
 use base64::{
@@ -25,26 +25,26 @@ use flyte_secrets::{api_key_secret, opaque_token};
 use flyte_settings::reserved;
 use flyte_store::{ApiKey, Client, ClientKind};
 
-/// Base64 of an `Authorization` header; some clients leave the padding out.
+/// Base64 of an `Authorization` header; some clients omit the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What a request says about its client.
+/// The client credentials in a request.
 #[derive(Debug)]
 pub struct Credentials {
     /// `client_id`.
     id: String,
-    /// The identifier as it stood in the header, where that reads otherwise: the published client form-encodes the
-    /// secret but not the identifier.
+    /// The identifier as in the header, if decoding changes it. The published client form-encodes the secret but not
+    /// the identifier.
     literal_id: Option<String>,
     secret: Option<SecretString>,
     /// `client_assertion`.
     assertion: Option<SecretString>,
 }
 
-/// A client that has proved who it is.
+/// An authenticated client.
 #[derive(Clone, Debug)]
 pub struct Authenticated {
     client: Client,
@@ -53,16 +53,28 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// The API key that the client is, if it is one.
+    /// The API key, if the client is one.
     #[must_use]
     pub fn api_key(&self) -> Option<&ApiKey> {
         self.api_key.as_ref()
     }
 
-    /// When what the client has proved itself with ends; `None` where it does not by itself.
+    /// The expiry time of the credential; `None` if it does not expire.
     #[must_use]
     pub fn proof_ends_at(&self) -> Option<UnixTime> {
         self.proof_ends_at
+    }
+
+    /// Refuses a client that is not registered for a grant type.
+    ///
+    /// # Errors
+    /// `unauthorized_client`.
+    pub fn require_grant_type(&self, grant_type: GrantType) -> Result<(), OAuthError> {
+        if self.client.grant_types.contains(&grant_type) {
+            return Ok(());
+        }
+        let description = format!("the client is not registered for {}", grant_type);
+        Err(OAuthError::new(ErrorCode::UnauthorizedClient, description))
     }
 }
 
@@ -102,17 +114,19 @@ impl From<ApiKey> for Authenticated {
 }
 
 impl Credentials {
-    /// Reads `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none` from a request.
+    /// Parses `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`.
     ///
     /// # Errors
-    /// `invalid_request` where the client identifies itself in more than one way or not at all; `invalid_client` where
-    /// the header is not one that can be read.
+    /// `invalid_request` if the request has no client ID or several authentication methods; `invalid_client` if the
+    /// header cannot be parsed.
     pub fn parse(headers: &HeaderMap, form: &Parameters<'_>) -> Result<Self, OAuthError> {
         let (form_id, form_secret) = (form.one("client_id")?, form.one("client_secret")?);
         let mut headers = headers.get_all(header::AUTHORIZATION).iter();
         if let Some(assertion) = form.one("client_assertion")? {
             if headers.next().is_some() || form_secret.is_some() {
-                return Err(OAuthError::invalid_request("the client authenticates in more than one way"));
+                return Err(OAuthError::invalid_request(
+                    "the request has more than one client authentication method",
+                ));
             }
             return Self::of_assertion(form_id, form.one("client_assertion_type")?, assertion);
         }
@@ -126,22 +140,25 @@ impl Credentials {
             });
         };
         if headers.next().is_some() || form_secret.is_some() {
-            return Err(OAuthError::invalid_request("the client authenticates in more than one way"));
+            return Err(OAuthError::invalid_request(
+                "the request has more than one client authentication method",
+            ));
         }
         let credentials = value
             .to_str()
             .ok()
             .and_then(Self::parse_basic)
-            .ok_or_else(|| invalid_client("the Authorization header is not one of HTTP Basic"))?;
+            .ok_or_else(|| invalid_client("the Authorization header is not valid HTTP Basic"))?;
         match form_id {
             Some(id) if !credentials.is_named(id) => {
-                Err(OAuthError::invalid_request("client_id differs between header and body"))
+                Err(OAuthError::invalid_request("client_id in the header differs from client_id in the body"))
             }
             _ => Ok(credentials),
         }
     }
 
-    /// Reads an assertion (RFC 7521 section 4.2), which names the client whether or not `client_id` does.
+    /// Parses an assertion (RFC 7521 section 4.2). It contains the client ID, with or without `client_id` in the
+    /// form.
     fn of_assertion(id: Option<&str>, kind: Option<&str>, assertion: &str) -> Result<Self, OAuthError> {
         if kind != Some(client_assertion::TYPE) {
             let description = format!("client_assertion_type must be {}", client_assertion::TYPE);
@@ -159,7 +176,7 @@ impl Credentials {
         })
     }
 
-    /// Reads HTTP Basic, whose two parts are form-encoded before they are joined (RFC 6749 section 2.3.1).
+    /// Parses HTTP Basic. Its two parts are form-encoded before they are joined (RFC 6749 section 2.3.1).
     fn parse_basic(header: &str) -> Option<Self> {
         let (scheme, encoded) = header.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") {
@@ -180,7 +197,7 @@ impl Credentials {
         })
     }
 
-    /// The client as it calls itself; nothing of it is proved.
+    /// The client ID in the request, which is not verified yet.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -191,9 +208,9 @@ impl Credentials {
     }
 }
 
-/// Decodes one form-encoded value; `None` where it is not one.
+/// Decodes one form-encoded value; `None` if it is invalid.
 fn form_decode(value: &str) -> Option<String> {
-    // The decoder reads pairs. As the value of a name of one letter, `=` means nothing more, `&` is not allowed.
+    // The decoder parses pairs. With a one-letter name, `=` in the value is harmless; `&` is not allowed.
     if value.contains('&') {
         return None;
     }
@@ -202,12 +219,12 @@ fn form_decode(value: &str) -> Option<String> {
     (!decoded.contains('\u{FFFD}')).then(|| decoded.into_owned())
 }
 
-/// The client that sent a request, having proved that it is the one. A public client has nothing to prove it with: what
-/// it sends is bound to it by PKCE and by rotation instead.
+/// Authenticates the client of a request. A public client has no credential; PKCE and rotation bind its codes and
+/// tokens to it.
 ///
 /// # Errors
-/// `invalid_client` where it is unknown or did not prove itself the way that it registered, without saying which; where a
-/// secret cannot be one, or the key that it proved to be has expired, it says so.
+/// `invalid_client` if the client is unknown or its credential is wrong, without saying which. The description is
+/// more specific if the secret is malformed or the API key has expired.
 pub async fn authenticate(
     server: &AuthorizationServer,
     headers: &HeaderMap,
@@ -215,7 +232,7 @@ pub async fn authenticate(
 ) -> Result<Authenticated, OAuthError> {
     let credentials = Credentials::parse(headers, form)?;
     let secret = credentials.secret.as_ref().map(secrecy::ExposeSecret::expose_secret);
-    // The form of a secret of ours tells that the client is an API key, so that a good one costs one look.
+    // The prefix of the secret shows that the client is an API key, so a valid key needs only one lookup.
     let is_key = secret.is_some_and(|secret| secret.trim_start().starts_with(api_key_secret::PREFIX));
     if let Some(secret) = secret.filter(|_| is_key) {
         api_key_secret::examine(secret).map_err(|malformed| invalid_client(malformed.to_string()))?;
@@ -239,8 +256,8 @@ pub async fn authenticate(
         (None, _) => {
             let now = server.clock.now();
             let proved = match &client.api_key {
-                Some(key) => proves_key(key, credentials.secret.as_ref(), now),
-                None => proves(&client, credentials.secret.as_ref()).then_some(None),
+                Some(key) => api_key_expiry(key, credentials.secret.as_ref(), now),
+                None => has_valid_secret(&client, credentials.secret.as_ref()).then_some(None),
             };
             if let Some(ends_at) = proved {
                 client.proof_ends_at = ends_at;
@@ -252,19 +269,19 @@ pub async fn authenticate(
             }
         }
     }
-    unless_expired(server, &client).await?;
+    require_not_expired(server, &client).await?;
     Ok(client)
 }
 
-/// The client with this identifier: an API key or a registered one, `keys_first` saying which is likelier.
+/// Finds the client with this identifier: an API key or a registered client. `keys_first` says which is more likely.
 async fn find(
     server: &AuthorizationServer,
     id: &str,
-    keys_first: bool,
+    api_keys_first: bool,
 ) -> Result<Option<Authenticated>, OAuthError> {
-    for keys in [keys_first, !keys_first] {
-        let found = if keys {
-            // A key that was made before the identifier was reserved could pass for runs.
+    for api_keys in [api_keys_first, !api_keys_first] {
+        let found = if api_keys {
+            // A key that was created before the identifier was reserved could be confused with runs.
             let key = server.store.api_key_by_id(id).await?.filter(|key| key.client_id != reserved::RUN);
             key.map(Authenticated::from)
         } else {
@@ -277,7 +294,7 @@ async fn find(
     Ok(None)
 }
 
-/// Records that a secret was used that works no more, which only whoever has it can make happen.
+/// Records the use of a secret that is no longer valid. Only a holder of the secret can cause such a record.
 async fn record_if_retired(server: &AuthorizationServer, secret: &str) -> Result<(), OAuthError> {
     if let Some(retired) = server.store.retired_secret(&opaque_token::hash(secret)).await? {
         let id = &retired.client_id;
@@ -287,8 +304,9 @@ async fn record_if_retired(server: &AuthorizationServer, secret: &str) -> Result
     Ok(())
 }
 
-/// When a secret ends that is the key's, or the one before it as long as that works; `None` where it is neither.
-fn proves_key(key: &ApiKey, secret: Option<&SecretString>, now: UnixTime) -> Option<Option<UnixTime>> {
+/// Returns the expiry time of the given secret, if it is the key's secret or its previous one that is still valid;
+/// `None` if it is neither.
+fn api_key_expiry(key: &ApiKey, secret: Option<&SecretString>, now: UnixTime) -> Option<Option<UnixTime>> {
     let (expected, secret) = (key.secret_hash?, secret?);
     let presented = opaque_token::hash(secret.expose_secret());
     if equal(&presented, &expected) {
@@ -299,13 +317,13 @@ fn proves_key(key: &ApiKey, secret: Option<&SecretString>, now: UnixTime) -> Opt
     equal(&presented, &previous.hash).then_some(Some(ends_at))
 }
 
-/// Tells whoever holds a key that it has expired. Only after the proof: a stranger learns nothing.
-async fn unless_expired(server: &AuthorizationServer, client: &Authenticated) -> Result<(), OAuthError> {
+/// Refuses an expired API key with a specific message. The secret was verified before, so a stranger learns nothing.
+async fn require_not_expired(server: &AuthorizationServer, client: &Authenticated) -> Result<(), OAuthError> {
     match client.api_key.as_ref().and_then(|key| key.expires_at) {
         Some(end) if end <= server.clock.now() => {
             let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(&client.id).object(&client.id);
             server.audit.record(event.detail(Detail::Reason, "expired").detail(Detail::ExpiresAt, end)).await;
-            Err(invalid_client(format!("the API key expired at {}: make a new one", rfc3339(end))))
+            Err(invalid_client(format!("the API key expired at {}: create a new one", rfc3339(end))))
         }
         _ => Ok(()),
     }
@@ -315,15 +333,15 @@ fn equal(one: &SecretHash, other: &SecretHash) -> bool {
     constant_time::verify_slices_are_equal(one, other).is_ok()
 }
 
-/// Whether a secret, or its absence, is what the client registered. Compares hashes, in constant time.
-fn proves(client: &Client, secret: Option<&SecretString>) -> bool {
+/// Whether the secret, or its absence, matches the registration. Compares hashes in constant time.
+fn has_valid_secret(client: &Client, secret: Option<&SecretString>) -> bool {
     match (client.kind, client.secret_hash, secret) {
         (ClientKind::Public, _, None) => true,
         (ClientKind::Confidential, Some(expected), Some(secret)) => {
             let presented = opaque_token::hash(secret.expose_secret());
             equal(&presented, &expected)
         }
-        // A public client that sends a secret is set up wrongly or is not the one that it says.
+        // A public client with a secret is misconfigured, or is another client.
         (ClientKind::Public, _, Some(_)) | (ClientKind::Confidential, ..) => false,
     }
 }
@@ -352,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn each_method_is_read() {
+    fn each_method_is_parsed() {
         let none = HeaderMap::new();
         let with = |secret: &str| Some(secret.to_owned());
         for (headers, form, expected) in [
@@ -363,7 +381,7 @@ mod tests {
             (&basic("a:s"), "client_id=a", Ok(("a".to_owned(), with("s")))),
             (&basic("a:"), "", Ok(("a".to_owned(), None))),
             (&basic("a%3Ab:p+w%3A%25"), "", Ok(("a:b".to_owned(), with("p w:%")))),
-            // What the published client sends for the identifier `my id`.
+            // The published client sends this for the identifier `my id`.
             (&basic("my id:p+w%3A%25"), "client_id=my+id", Ok(("my id".to_owned(), with("p w:%")))),
             (&none, "", Err(ErrorCode::InvalidRequest)),
             (&none, "client_secret=s", Err(ErrorCode::InvalidRequest)),
@@ -397,14 +415,14 @@ mod tests {
     }
 
     #[test]
-    fn an_identifier_that_was_not_encoded_is_found_too() {
+    fn an_identifier_without_encoding_is_found_too() {
         let form = Parameters::parse(b"").unwrap();
         let credentials = Credentials::parse(&basic("a+b%41:s"), &form).unwrap();
         assert!(credentials.is_named("a bA") && credentials.is_named("a+b%41") && !credentials.is_named("s"));
     }
 
     #[test]
-    fn a_client_proves_itself_as_it_registered() {
+    fn a_client_authenticates_as_registered() {
         let client = |kind, secret: Option<&str>| Client {
             id: "a".into(),
             name: "A".into(),
@@ -431,7 +449,7 @@ mod tests {
             (ClientKind::Confidential, None, Some("s"), false),
         ] {
             let presented = presented.map(SecretString::from);
-            assert_eq!(proves(&client(kind, registered), presented.as_ref()), expected);
+            assert_eq!(has_valid_secret(&client(kind, registered), presented.as_ref()), expected);
         }
     }
 

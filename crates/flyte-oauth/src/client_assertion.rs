@@ -1,5 +1,5 @@
-//! Clients that sign assertions instead of sending a secret: `private_key_jwt` (RFC 7523 sections 2.2 and 3, OpenID Connect
-//! Core section 9).
+//! Client authentication with signed assertions: `private_key_jwt` (RFC 7523 sections 2.2 and 3, OpenID Connect Core
+//! section 9).
 
 use aws_lc_rs::digest;
 use jsonwebtoken::Algorithm;
@@ -16,15 +16,15 @@ use flyte_settings::endpoints;
 
 /// `client_assertion_type` (RFC 7523 section 2.2).
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// `alg` of assertions that are taken: none with a shared secret, none that is going out of use.
+/// Accepted `alg` values of assertions: no shared secrets and no deprecated algorithms.
 pub const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "RS256", "PS256"];
 
-/// The longest assertion, in bytes.
-const MAX_LENGTH: usize = 8 * 1024;
-/// The longest life of an assertion in seconds: so long is its `jti` remembered.
-const MAX_LIFE: i64 = 3600;
-/// Seconds that a client's clock may be ahead of ours.
-const LEEWAY: i64 = 60;
+/// The maximum length of an assertion, in bytes.
+const MAX_BYTES: usize = 8 * 1024;
+/// The maximum lifetime of an assertion in seconds. Its `jti` is stored for that time.
+const MAX_LIFETIME_SECONDS: i64 = 3600;
+/// How far a client's clock may be ahead of ours, in seconds.
+const LEEWAY_SECONDS: i64 = 60;
 
 /// Claims of an assertion (RFC 7523 section 3).
 #[derive(Debug, Deserialize)]
@@ -41,12 +41,12 @@ struct Claims {
     jti: Option<String>,
 }
 
-/// The client that an assertion says that it is from. Nothing is proved by that.
+/// Returns the client ID in an assertion. It is not verified.
 ///
 /// # Errors
-/// `invalid_client` where it is no JWT with the claims of an assertion.
+/// `invalid_client` if it is not a JWT with the claims of an assertion.
 pub fn claimed_client(assertion: &str) -> Result<String, OAuthError> {
-    if assertion.len() > MAX_LENGTH {
+    if assertion.len() > MAX_BYTES {
         return Err(refused("client_assertion is too long"));
     }
     let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(assertion)
@@ -57,10 +57,11 @@ pub fn claimed_client(assertion: &str) -> Result<String, OAuthError> {
     Ok(claims.sub)
 }
 
-/// Checks that an assertion was signed by one of the client's keys, for this server, for now, and spends it.
+/// Verifies that an assertion was signed with one of the client's keys, for this server, and is valid now. Marks it
+/// as used.
 ///
 /// # Errors
-/// `invalid_client` that says what is wrong with it.
+/// `invalid_client` with the reason.
 pub async fn verify(
     server: &AuthorizationServer,
     client_id: &str,
@@ -71,9 +72,9 @@ pub async fn verify(
     if claims.iss != client_id || claims.sub != client_id {
         return Err(refused("iss and sub of client_assertion must both be the client_id"));
     }
-    // Whoever else it is for could present it here.
+    // Another audience could send the assertion to this server.
     if matches!(&claims.aud, Audience::Many(many) if many.len() > 1) {
-        return Err(refused("aud of client_assertion must be this server's issuer alone"));
+        return Err(refused("aud of client_assertion must contain only this server's issuer"));
     }
     if !is_for(&server.config, &claims.aud) {
         return Err(refused("aud of client_assertion must be this server's issuer"));
@@ -82,32 +83,32 @@ pub async fn verify(
     if claims.exp <= now {
         return Err(refused("client_assertion has expired"));
     }
-    if claims.exp - now > MAX_LIFE + LEEWAY {
-        return Err(refused("client_assertion lives longer than an hour"));
+    if claims.exp - now > MAX_LIFETIME_SECONDS + LEEWAY_SECONDS {
+        return Err(refused("client_assertion is valid for more than an hour"));
     }
-    if [claims.nbf, claims.iat].into_iter().flatten().any(|from| from > now + LEEWAY) {
-        return Err(refused("client_assertion is not good yet: is the client's clock right?"));
+    if [claims.nbf, claims.iat].into_iter().flatten().any(|from| from > now + LEEWAY_SECONDS) {
+        return Err(refused("client_assertion is not valid yet: check the client's clock"));
     }
     let Some(jti) = claims.jti.filter(|jti| !jti.is_empty()) else {
         return Err(refused("client_assertion has no jti"));
     };
-    if !server.store.consume_jti(&name(client_id, &jti), claims.exp).await? {
-        tracing::warn!(client_id, "a client's assertion was presented again");
-        return Err(refused("client_assertion was used before: each request needs a new one"));
+    if !server.store.consume_jti(&assertion_hash(client_id, &jti), claims.exp).await? {
+        tracing::warn!(client_id, "a client assertion was used twice");
+        return Err(refused("client_assertion was used before: create a new one for each request"));
     }
     Ok(())
 }
 
-/// Whether one of the audiences is this server: by its issuer or, as RFC 7523 section 3 lets clients do, by an endpoint at which
-/// they authenticate. Libraries name the one that they ask.
+/// Whether one of the audiences is this server: its issuer or, as RFC 7523 section 3 allows, an endpoint that
+/// authenticates clients. Libraries use the endpoint that they call.
 fn is_for(config: &Config, audience: &Audience) -> bool {
     let endpoints =
         [endpoints::TOKEN, endpoints::INTROSPECT, endpoints::REVOKE, endpoints::DEVICE_AUTHORIZATION];
     audience.contains(config.issuer()) || endpoints.iter().any(|path| audience.contains(&config.url(path)))
 }
 
-/// SHA-256 of who made an assertion and its `jti`.
-fn name(client_id: &str, jti: &str) -> SecretHash {
+/// SHA-256 of an assertion's client and `jti`.
+fn assertion_hash(client_id: &str, jti: &str) -> SecretHash {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(&(client_id.len() as u64).to_be_bytes());
     context.update(client_id.as_bytes());
@@ -123,9 +124,9 @@ fn signed_claims(jwks: &str, assertion: &str) -> Result<Claims, OAuthError> {
     if !matches!(header.alg, Algorithm::ES256 | Algorithm::EdDSA | Algorithm::RS256 | Algorithm::PS256) {
         return Err(refused("alg of client_assertion must be ES256, EdDSA, RS256 or PS256"));
     }
-    // RFC 7515 section 4.1.11: what must be understood, and is not, makes the token invalid.
+    // RFC 7515 section 4.1.11: a header that must be understood but is unknown makes the token invalid.
     if header.crit.is_some() {
-        return Err(refused("client_assertion has a crit header that is not understood"));
+        return Err(refused("client_assertion has an unsupported crit header"));
     }
     let keys = jwks::parse(jwks).map_err(|_| refused("the client has no usable keys"))?;
     jwks::verify(&keys, assertion, header.kid.as_deref(), header.alg).map_err(|error| match error {

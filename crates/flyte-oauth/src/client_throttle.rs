@@ -1,7 +1,8 @@
-//! Slows down clients that keep failing to prove themselves, or that send tokens of others that no rule takes.
+//! Limits clients that repeatedly fail to authenticate, or send foreign tokens that no trust rule accepts.
 //!
-//! A request is looked at first and refused for its past only if it fails: one client that is set up wrongly, or somebody
-//! who wants to, locks nobody else out who shares its address, and not even itself once it is right.
+//! Each request is handled first, and only a failed request can be refused because of earlier failures. So a
+//! misconfigured client or an attacker blocks neither other clients at the same address, nor the client itself once
+//! it is correct.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -22,32 +23,37 @@ use super::{
 use flyte_identity::Failures;
 use flyte_model::ClientAddr;
 
-/// In an answer's extensions: it counts as a failure, whatever its status. Refused token exchanges do, which are recorded
-/// and for which nobody needs a secret.
+/// An extension of a response that counts as a failure with any status. Refused token exchanges have it: each is
+/// recorded, and anyone can send one without a secret.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed;
 
-/// Counts those answers that say that a client did not prove itself, or that are [`Failed`], and answers 429 in their place
-/// where there were too many.
+/// Counts responses with status 401 and responses marked [`Failed`]. Replaces such a response with status 429 after
+/// too many failures.
 pub(super) async fn limit(State(failures): State<Arc<Failures>>, request: Request, next: Next) -> Response {
     let Some(ClientAddr(address)) = request.extensions().get::<ClientAddr>().copied() else {
         return next.run(request).await;
     };
     let (parts, body) = request.into_parts();
     let headers = parts.headers.clone();
-    // The client names itself in the form.
+    // The form contains the client ID.
     let Ok(body) = to_bytes(body, form::MAX_BYTES).await else {
         return form::unreadable().into_response();
     };
     let response = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
     if response.status() == StatusCode::UNAUTHORIZED || response.extensions().get::<Failed>().is_some() {
-        return failed(&failures, &headers, &body, address).unwrap_or(response);
+        return too_many_failures(&failures, &headers, &body, address).unwrap_or(response);
     }
     response
 }
 
-/// The answer to a failure if there were too many before it.
-fn failed(failures: &Failures, headers: &HeaderMap, body: &Bytes, address: IpAddr) -> Option<Response> {
+/// Counts a failure. Returns the response with status 429 if there were too many failures before.
+fn too_many_failures(
+    failures: &Failures,
+    headers: &HeaderMap,
+    body: &Bytes,
+    address: IpAddr,
+) -> Option<Response> {
     let parameters = Parameters::parse(body).ok();
     let credentials = parameters.and_then(|form| Credentials::parse(headers, &form).ok());
     let client = credentials.as_ref().map_or("", Credentials::id);

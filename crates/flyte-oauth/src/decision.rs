@@ -1,4 +1,4 @@
-//! What the person said on a page that an authorization request led to: the one that asks for consent, or for the account.
+//! The endpoint for decisions on pages of an authorization request: consent, and the choice of an account.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use super::{
 use crate::AuthorizationServer;
 use flyte_pages::{self, csrf};
 
-/// Takes the decision and answers the authorization request that it was about, all of which is checked again: the
-/// session may have ended, and the client's registration changed, while the page was open.
+/// Handles the decision and answers the authorization request. All checks run again: while the page was open, the
+/// session may have ended and the client's registration may have changed.
 pub(super) async fn post(
     State(server): State<Arc<AuthorizationServer>>,
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, OAuthError> {
     let parameters = form.parameters()?;
-    // The token is bound to the session: only the person that the page was shown to can decide.
+    // The token is bound to the session, so only the user who got the page can decide.
     if !csrf::verify(&headers, parameters.one(csrf::FIELD)?.unwrap_or_default()) {
         return Ok(flyte_pages::error_page(
             StatusCode::FORBIDDEN,
             "This page is out of date",
-            "You signed in or out since it was opened, or it was not this server that opened it. Go back to the \
-             program and start again.",
+            "You signed in or out after this page was opened, or another site sent the form. Go back to the program and \
+             start again.",
         ));
     }
     let request = parameters.one("request")?.unwrap_or_default();

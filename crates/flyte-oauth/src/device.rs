@@ -1,5 +1,6 @@
-//! The device authorization endpoint (RFC 8628 section 3.1): a device that has no browser asks for two codes. It polls
-//! the token endpoint with the one (`token::device_code`) and shows the other to a person, who enters it at `activate`.
+//! The device authorization endpoint (RFC 8628 section 3.1): a device without a browser requests two codes. It polls
+//! the token endpoint with the device code (`token`) and shows the user code, which the user enters at
+//! `activate`.
 
 pub mod activate;
 #[cfg(test)]
@@ -25,7 +26,6 @@ use super::{
     error::{self, ErrorCode, OAuthError},
     form::Form,
     parameters, resource,
-    token::require_grant,
 };
 use crate::AuthorizationServer;
 use flyte_audit::{Detail, Event, Kind};
@@ -34,11 +34,11 @@ use flyte_secrets::opaque_token;
 use flyte_settings::endpoints;
 use flyte_store::{DeviceAuthorization, StoreError};
 
-/// How often new codes are made where the user code is another device's already, which among a million of them happens
-/// once in a million times.
-const ATTEMPTS: usize = 4;
+/// The number of attempts to generate a user code that is not in use. With a million codes in use, one attempt in a
+/// million fails.
+const MAX_ATTEMPTS: usize = 4;
 
-/// The body of an answer (RFC 8628 section 3.2).
+/// The body of a response (RFC 8628 section 3.2).
 #[derive(Serialize)]
 struct Body<'a> {
     device_code: &'a str,
@@ -49,14 +49,14 @@ struct Body<'a> {
     interval: i64,
 }
 
-/// Answers a device's request.
+/// Handles a device's request.
 pub(super) async fn post(
     State(server): State<Arc<AuthorizationServer>>,
     Extension(ClientAddr(address)): Extension<ClientAddr>,
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, OAuthError> {
-    // Before anything is looked up, let alone stored.
+    // The limit comes before all lookups and writes.
     if let Err(throttled) = server.throttle.admit_device(address) {
         let event = Event::new(Kind::DeviceRefused).from(address).detail(Detail::Reason, "throttled");
         server.audit.record(event).await;
@@ -64,11 +64,12 @@ pub(super) async fn post(
     }
     let form = form.parameters()?;
     let client = client::authenticate(&server, &headers, &form).await?;
-    require_grant(&client, GrantType::DeviceCode)?;
+    client.require_grant_type(GrantType::DeviceCode)?;
     let scopes = scope::parse(form.one("scope")?.unwrap_or_default())?;
     scope::within(&scopes, &client.scopes)?;
     let audience = resource::requested(&form, server.config.issuer())?;
-    // Not in RFC 8628: what RFC 9470 section 4 has a client ask for in an authorization request, for clients without a browser.
+    // An extension of RFC 8628: a client without a browser can request a recent sign-in, as RFC 9470 section 4
+    // defines for authorization requests.
     let max_age = form.one("max_age")?.map(max_age).transpose()?;
 
     let now = server.clock.now();
@@ -103,12 +104,12 @@ pub(super) async fn post(
     Ok(response)
 }
 
-/// Makes the two codes and stores the device under them.
+/// Generates the two codes and stores the device.
 async fn create(
     server: &AuthorizationServer,
     device: &mut DeviceAuthorization,
 ) -> Result<(SecretString, UserCode), OAuthError> {
-    let mut attempts = ATTEMPTS;
+    let mut attempts = MAX_ATTEMPTS;
     loop {
         let device_code = opaque_token::generate(opaque_token::Kind::DeviceCode)?;
         let user_code = UserCode::generate()?;
@@ -123,9 +124,9 @@ async fn create(
     }
 }
 
-/// The answer to an address that asks for codes faster than people enter them.
+/// The response to an address that requests codes too fast.
 fn too_many(retry_after: i64) -> Response {
-    let description = format!("too many devices asked from this address; try again in {retry_after} s");
+    let description = format!("too many device requests from this address; try again in {retry_after} s");
     let mut response = OAuthError::new(ErrorCode::TemporarilyUnavailable, description).into_response();
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));

@@ -1,4 +1,4 @@
-//! Errors as OAuth answers them (RFC 6749 sections 4.1.2.1 and 5.2).
+//! OAuth error responses (RFC 6749 sections 4.1.2.1 and 5.2).
 
 use std::borrow::Cow;
 
@@ -14,51 +14,51 @@ use flyte_keys::KeyError;
 use flyte_model::scope::ScopeError;
 use flyte_store::StoreError;
 
-/// A registered error code. The first column of its documentation says where it is registered.
+/// A registered error code. Each description starts with the specification that registers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
     /// RFC 6749: a parameter is missing, repeated or malformed.
     InvalidRequest,
-    /// RFC 6749: the client did not prove who it is.
+    /// RFC 6749: the client is not authenticated.
     InvalidClient,
-    /// RFC 6749: code or refresh token is unknown, expired, revoked, or not this client's.
+    /// RFC 6749: the code or refresh token is unknown, expired, revoked, or of another client.
     InvalidGrant,
     /// RFC 6749: the client may not use this grant.
     UnauthorizedClient,
-    /// RFC 6749: there is no such grant here.
+    /// RFC 6749: the grant type is not supported.
     UnsupportedGrantType,
-    /// RFC 6749: there is no such response type here.
+    /// RFC 6749: the response type is not supported.
     UnsupportedResponseType,
-    /// RFC 6749: scope is unknown, malformed, or more than the client may have.
+    /// RFC 6749: a scope is unknown or malformed, or the client may not have it.
     InvalidScope,
-    /// RFC 6749: the person said no.
+    /// RFC 6749: the user denied the request.
     AccessDenied,
     /// RFC 6749: the server failed.
     ServerError,
-    /// RFC 8628: nobody has approved the device yet.
+    /// RFC 8628: the device is not approved yet.
     AuthorizationPending,
-    /// RFC 8628: the device asks too often.
+    /// RFC 8628: the device polls too often.
     SlowDown,
     /// RFC 8628: the device's codes have expired.
     ExpiredToken,
-    /// RFC 6749: too many failures, or somebody whom the server has to ask does not answer; later it may work.
+    /// RFC 6749: there were too many failures, or another server does not answer; a later request may succeed.
     TemporarilyUnavailable,
-    /// RFC 8707: the token is asked for a resource that is not ours.
+    /// RFC 8707: the requested resource is not this server.
     InvalidTarget,
-    /// OpenID Connect Core: nobody is signed in, and `prompt=none` forbids asking.
+    /// OpenID Connect Core: the user must sign in, and `prompt=none` does not allow asking.
     LoginRequired,
-    /// OpenID Connect Core: consent is missing, and `prompt=none` forbids asking.
+    /// OpenID Connect Core: consent is missing, and `prompt=none` does not allow asking.
     ConsentRequired,
-    /// OpenID Connect Core: the `request` parameter.
+    /// OpenID Connect Core: the `request` parameter is not supported.
     RequestNotSupported,
-    /// OpenID Connect Core: the `request_uri` parameter.
+    /// OpenID Connect Core: the `request_uri` parameter is not supported.
     RequestUriNotSupported,
-    /// OpenID Connect Core: the `registration` parameter.
+    /// OpenID Connect Core: the `registration` parameter is not supported.
     RegistrationNotSupported,
 }
 
 impl ErrorCode {
-    /// The code as it is sent.
+    /// The registered value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,33 +85,33 @@ impl ErrorCode {
     }
 }
 
-/// An error to answer a client with: as JSON (this type's [`IntoResponse`]), or in a redirect (`authorize`).
+/// An error for a client: as JSON (this type's [`IntoResponse`]), or in a redirect (`authorize`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {description}", code.as_str())]
 pub struct OAuthError {
-    /// What kind.
+    /// The error code.
     pub code: ErrorCode,
-    /// What is wrong, for the developer of the client; never a secret.
+    /// The reason, for the client's developers; never a secret.
     pub description: Cow<'static, str>,
 }
 
 impl OAuthError {
-    /// An error that says what is wrong.
+    /// Creates an error with a description.
     pub fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
         Self { code, description: description.into() }
     }
 
-    /// A missing, repeated or malformed parameter.
+    /// Creates the error for a missing, repeated or malformed parameter.
     pub fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::InvalidRequest, description)
     }
 
-    /// A code or refresh token that gives nothing.
+    /// Creates the error for an invalid code or refresh token.
     pub fn invalid_grant(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::InvalidGrant, description)
     }
 
-    /// A failure of the server: the log gets what failed, the client only that it did.
+    /// Creates the error for a failure of the server. The cause is logged; the client does not get it.
     pub fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "an OAuth request failed");
         Self::new(ErrorCode::ServerError, "the server failed; try again")
@@ -148,7 +148,7 @@ impl From<aws_lc_rs::error::Unspecified> for OAuthError {
     }
 }
 
-/// The body of an error (RFC 6749 section 5.2).
+/// The body of an error response (RFC 6749 section 5.2).
 #[derive(Serialize)]
 struct Body<'a> {
     error: &'static str,
@@ -176,7 +176,7 @@ impl IntoResponse for OAuthError {
     }
 }
 
-/// Forbids storing an answer (RFC 6749 section 5.1).
+/// Forbids caching of a response (RFC 6749 section 5.1).
 pub fn no_store(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_error_is_json_that_nothing_stores() {
+    async fn an_error_is_json_and_not_cached() {
         for (code, status, challenge) in [
             (ErrorCode::InvalidGrant, 400, None),
             (ErrorCode::InvalidClient, 401, Some("Basic realm=\"flyte\", charset=\"UTF-8\"")),
@@ -209,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_not_told_what_failed_inside() {
+    fn internal_failures_are_not_sent_to_the_client() {
         let error = StoreError::Backend("disk /secret/path is full".into());
         assert!(!OAuthError::from(error).to_string().contains("secret"));
     }
 
     #[test]
-    fn descriptions_keep_to_the_characters_of_the_rfc() {
+    fn descriptions_use_only_the_characters_of_the_rfc() {
         let parse = |scope: &str| flyte_model::scope::parse(scope).unwrap_err();
         for error in [
             OAuthError::from(ParameterError::Repeated("state")),

@@ -1,4 +1,4 @@
-//! A whole authorization server in memory, and browsers and clients that call it, for the tests of the endpoints.
+//! A whole authorization server in memory, with browsers and clients that call it, for tests of the endpoints.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -28,13 +28,13 @@ pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(super) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 pub(super) const REDIRECT_URI: &str = "http://localhost:53593/callback";
 pub(super) const WEB_REDIRECT_URI: &str = "https://web.example/cb?x=1";
-/// Where everybody is who is not said to be elsewhere.
+/// The address of all clients, if a test sets no other.
 pub(super) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 pub(super) const WEB_SECRET: &str = "p w:%+";
 
 pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// Parameters as they are written in tests.
+/// Parameters as written in tests.
 pub(super) type Pairs<'a> = &'a [(&'a str, &'a str)];
 
 /// An empty authorization server.
@@ -43,8 +43,8 @@ pub(crate) async fn authorization_server(change: impl FnOnce(&mut Config)) -> Au
     crate::testing::authorization_server(&config, &clock, &store, &keys, &audit, &access)
 }
 
-/// The server with the first-party public client `flyte`, the public client `native` and the confidential client `web`
-/// of others, and the accounts of Ada and Bob.
+/// The server with the first-party public client `flyte`, two third-party clients (the public `native` and the
+/// confidential `web app`), and the accounts of Ada and Bob.
 pub(super) struct Server {
     pub(super) state: Arc<AuthorizationServer>,
     router: Router,
@@ -77,12 +77,12 @@ impl Server {
         }
     }
 
-    /// A client's form.
+    /// Sends a client's form.
     pub(super) async fn post(&self, path: &str, pairs: Pairs<'_>) -> Answer {
         self.send(form(path, pairs).body(encode(pairs).into()).unwrap()).await
     }
 
-    /// A client's form with HTTP Basic, both parts as they stand.
+    /// Sends a client's form with HTTP Basic; both parts are sent unchanged.
     pub(super) async fn post_as(&self, path: &str, client: (&str, &str), pairs: Pairs<'_>) -> Answer {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
         let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", client.0, client.1)));
@@ -90,7 +90,7 @@ impl Server {
         self.send(request.body(encode(pairs).into()).unwrap()).await
     }
 
-    /// A token request of an API key, as the published client makes it.
+    /// Sends a token request of an API key, as the published client does.
     pub(super) async fn client_credentials(&self, id: &str, secret: &str) -> Answer {
         let pairs = [
             ("grant_type", "client_credentials"),
@@ -100,14 +100,14 @@ impl Server {
         self.post_as("/oauth2/token", (id, secret), &pairs).await
     }
 
-    /// Who a bearer token's caller is at the control plane, or why it is nobody.
+    /// The caller of a bearer token at the control plane, or the reason for its refusal.
     pub(super) async fn caller(&self, token: &str) -> Result<Arc<Caller>, String> {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
         self.state.access.authenticate(&headers).await.map_err(|error| error.to_string())
     }
 
-    /// A token request of `flyte`.
+    /// Sends a token request of `flyte`.
     pub(super) async fn token(&self, pairs: Pairs<'_>) -> Answer {
         self.post("/oauth2/token", &[&[("client_id", "flyte")], pairs].concat()).await
     }
@@ -126,13 +126,13 @@ impl Server {
         self.token(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await
     }
 
-    /// What a device of `flyte` gets that asks for codes.
+    /// Requests codes for a device of `flyte`.
     pub(super) async fn device(&self) -> Value {
         let pairs = [("client_id", "flyte"), ("scope", "openid profile email offline_access all")];
         self.post("/oauth2/device_authorization", &pairs).await.json()
     }
 
-    /// What a device of `flyte` is told that asks for its tokens.
+    /// Polls for the tokens of a device of `flyte`.
     pub(super) async fn poll(&self, device: &Value) -> Answer {
         let code = device["device_code"].as_str().unwrap();
         self.token(&[("grant_type", DEVICE_GRANT), ("device_code", code)]).await
@@ -145,19 +145,19 @@ impl Server {
         self.send(request.unwrap()).await
     }
 
-    /// A browser at which somebody is signed in.
+    /// A browser with a signed-in user.
     pub(super) async fn browser(&self, name: &str) -> Browser<'_> {
         let mut browser = self.stranger();
         browser.sign_in(name).await;
         browser
     }
 
-    /// A browser at which nobody is.
+    /// A browser without a signed-in user.
     pub(super) fn stranger(&self) -> Browser<'_> {
         Browser { server: self, cookies: Vec::new(), session: None, address: HOME }
     }
 
-    /// The tokens that a sign-in of Ada at `flyte` gives.
+    /// The tokens of a sign-in of Ada to `flyte`.
     pub(super) async fn tokens(&self) -> Value {
         let code = self.browser("Ada").await.authorize(&[]).await.query("code");
         self.redeem(&code).await.json()
@@ -173,7 +173,7 @@ fn clients() -> [Client; 3] {
     let scopes = owned(&["openid", "profile", "email", "offline_access", "all"]);
     let native = Client {
         id: "native".into(),
-        name: "Somebody's program".into(),
+        name: "Third-party program".into(),
         kind: ClientKind::Public,
         secret_hash: None,
         jwks: None,
@@ -221,7 +221,7 @@ pub(super) struct Browser<'a> {
 }
 
 impl Browser<'_> {
-    /// What the sign-in page does for the right password.
+    /// Signs in, as the sign-in page does after the right password.
     pub(super) async fn sign_in(&mut self, name: &str) {
         let (session, cookie) = self.server.state.sessions.start(&user(name)).await.unwrap().unwrap();
         self.keep(cookie.to_str().unwrap());
@@ -253,7 +253,7 @@ impl Browser<'_> {
         self.send(form(path, pairs), encode(pairs).into()).await
     }
 
-    /// A good request of `flyte` with changes, see [`authorize_query`].
+    /// Sends a valid request of `flyte` with changes; see [`authorize_query`].
     pub(super) async fn authorize(&mut self, changes: Pairs<'_>) -> Answer {
         self.get(&format!("/oauth2/authorize?{}", authorize_query(changes))).await
     }
@@ -277,7 +277,7 @@ impl Browser<'_> {
     }
 }
 
-/// The query of a good request of `flyte` in which parameters are replaced, added, or (empty) left out.
+/// The query of a valid request of `flyte` in which parameters are replaced, added, or removed (if empty).
 pub(super) fn authorize_query(changes: Pairs<'_>) -> String {
     let mut pairs = vec![
         ("client_id", "flyte"),
@@ -301,7 +301,7 @@ pub(super) fn encode(pairs: Pairs<'_>) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-/// What came back.
+/// A response.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -317,7 +317,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{} {}", self.status, self.text()))
     }
 
-    /// `error` of a JSON answer; empty where there is none.
+    /// `error` of a JSON response; empty if there is none.
     pub(super) fn error(&self) -> String {
         self.json()["error"].as_str().unwrap_or_default().to_owned()
     }
@@ -328,18 +328,18 @@ impl Answer {
         location.unwrap()
     }
 
-    /// Where the answer leads, on this server or elsewhere.
+    /// The target of the redirect, on this server or elsewhere.
     pub(super) fn url(&self) -> Url {
         Url::parse(ISSUER).unwrap().join(self.location()).unwrap()
     }
 
-    /// A parameter of the location; empty where there is none.
+    /// A parameter of the location; empty if there is none.
     pub(super) fn query(&self, name: &str) -> String {
         let url = self.url();
         url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into()).unwrap_or_default()
     }
 
-    /// Where the sign-in page, to which this answer leads, leads back to.
+    /// The page to which the sign-in page leads back.
     pub(super) fn return_to(&self) -> String {
         assert_eq!(self.url().path(), "/login", "{}", self.location());
         let return_to = self.query("return_to");

@@ -1,4 +1,4 @@
-//! Bodies of requests: `application/x-www-form-urlencoded` and nothing else.
+//! Request bodies: only `application/x-www-form-urlencoded` is accepted.
 
 use axum::{
     body::Bytes,
@@ -11,14 +11,14 @@ use super::{
     parameters::{ParameterError, Parameters},
 };
 
-/// The largest form in bytes, also on the pages: forms hold a few short fields. The router enforces it.
+/// The maximum size of a form in bytes, also on the pages: forms have a few short fields. The router enforces it.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// The undecoded form of a request. There is no `Debug`: it has secrets.
+/// The encoded form of a request. It has no `Debug`, because it contains secrets.
 pub struct Form(Bytes);
 
 impl Form {
-    /// Its parameters.
+    /// Parses the form's parameters.
     ///
     /// # Errors
     /// See [`Parameters::parse`].
@@ -41,9 +41,9 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     }
 }
 
-/// The refusal of a body that could not be read.
+/// The error for a body that could not be read.
 pub(super) fn unreadable() -> OAuthError {
-    OAuthError::invalid_request("the body is too large or did not arrive whole")
+    OAuthError::invalid_request("the body is too large or incomplete")
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_form_is_a_form() {
+    fn only_forms_are_accepted() {
         for (value, expected) in [
             ("application/x-www-form-urlencoded", true),
             ("Application/X-WWW-Form-Urlencoded; charset=UTF-8", true),

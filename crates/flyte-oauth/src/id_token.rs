@@ -11,41 +11,42 @@ use flyte_keys::KeyError;
 use flyte_model::clock::UnixTime;
 use flyte_store::Client;
 
-/// `typ` of ID tokens, which tells them from access tokens (`at+jwt`) of the same key.
+/// `typ` of ID tokens. It distinguishes them from access tokens (`at+jwt`) of the same key.
 const TYP: &str = "JWT";
 
-/// The claims of an ID token. What `profile` and `email` ask for is at UserInfo (OpenID Connect Core section 5.4), so
-/// that the token, which lands in logs and hints, tells nothing about the person but the identifier.
+/// The claims of an ID token. The claims for `profile` and `email` are at UserInfo (OpenID Connect Core section 5.4).
+/// ID tokens appear in logs and hints, so they contain no personal data except the identifier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdTokenClaims {
-    /// Who issued it.
+    /// The issuer.
     pub iss: String,
-    /// Whom it is about.
+    /// The user.
     pub sub: String,
-    /// The client that it is for, and no other.
+    /// The client, which is the only audience.
     pub aud: String,
-    /// The same: for those who look for it (OpenID Connect Core section 2).
+    /// The same client, for programs that require it (OpenID Connect Core section 2).
     pub azp: String,
-    /// When it expires.
+    /// Expiry time.
     pub exp: UnixTime,
-    /// When it was issued.
+    /// Time of issue.
     pub iat: UnixTime,
-    /// When the person proved who they are.
+    /// Time of the user's sign-in.
     pub auth_time: UnixTime,
-    /// `nonce` of the authorization request; not in one that comes of a refresh (section 12.2).
+    /// `nonce` of the authorization request; absent after a refresh (section 12.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
-    /// Half of the hash of the access token that it came with (section 3.1.3.6).
+    /// Half of the hash of the accompanying access token (section 3.1.3.6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_hash: Option<String>,
-    /// The browser session that authorized (OpenID Connect Front-Channel Logout section 3).
+    /// The browser session of the authorization (OpenID Connect Front-Channel Logout section 3).
     pub sid: String,
 }
 
-/// Issues an ID token about the person of `grant`, to go with `access_token`, signed as its client registered.
+/// Issues an ID token for the user of `grant` and the given access token, with the algorithm that its client has
+/// registered.
 ///
 /// # Errors
-/// When it cannot be signed.
+/// [`KeyError`] if the token cannot be signed.
 pub fn issue(
     server: &AuthorizationServer,
     client: &Client,
@@ -70,18 +71,18 @@ pub fn issue(
     server.keys.sign_by(&algorithm, TYP, &claims)
 }
 
-/// The claims of an ID token that comes back as a hint; `None` where it is not one of ours. It may have expired: it says
-/// whom the client means, and grants nothing (OpenID Connect RP-Initiated Logout section 4).
+/// Returns the claims of an ID token in a hint; `None` if this server did not issue it. It may have expired: it only
+/// identifies a user and grants nothing (OpenID Connect RP-Initiated Logout section 4).
 #[must_use]
 pub fn of_hint(server: &AuthorizationServer, token: &str) -> Option<IdTokenClaims> {
     let claims: IdTokenClaims = server.keys.verify(token, TYP).ok()?;
     (claims.iss == server.config.issuer()).then_some(claims)
 }
 
-/// The left half of the access token's hash, by the hash function of the ID token's `alg`.
+/// The left half of the access token's hash, with the hash function of the ID token's `alg`.
 fn at_hash(algorithm: &str, access_token: &str) -> String {
     let function = match algorithm {
-        // Ed25519 hashes with SHA-512 inside (RFC 8032 section 5.1).
+        // Ed25519 uses SHA-512 internally (RFC 8032 section 5.1).
         "EdDSA" => &SHA512,
         _ => &SHA256,
     };
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_is_that_of_the_signature() {
+    fn the_hash_function_follows_from_the_algorithm() {
         for (algorithm, length) in [("ES256", 16), ("RS256", 16), ("EdDSA", 32)] {
             let hash = URL_SAFE_NO_PAD.decode(at_hash(algorithm, "a.b.c")).unwrap();
             assert_eq!(hash.len(), length, "{algorithm}");

@@ -1,5 +1,5 @@
-//! What a token is worth (RFC 7662), for resource servers that do not verify tokens by themselves or must know at once when
-//! one is revoked.
+//! Token introspection (RFC 7662), for resource servers that do not verify tokens themselves or must know immediately
+//! when a token is revoked.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use flyte_model::{PrincipalKind, clock::UnixTime};
 use flyte_secrets::opaque_token::{self, Kind};
 use flyte_store::{Client, ClientKind};
 
-/// The answer (RFC 7662 section 2.2). Of a token that is worth nothing it says nothing else.
+/// The response (RFC 7662 section 2.2). For an inactive token it contains only `active`.
 #[derive(Debug, Default, Serialize)]
 struct Introspection {
     active: bool,
@@ -45,13 +45,14 @@ struct Introspection {
     iss: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
-    /// Ours: what kind of principal `sub` is; left out for people, as in the token.
+    /// Our extension: the kind of principal of `sub`; omitted for people, as in the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     principal: Option<PrincipalKind>,
 }
 
-/// Answers any client that proves who it is: a confidential one or an API key. It has the access token already, so that what
-/// the answer tells is what the token's holder let it know. Of refresh tokens it is told of its own alone.
+/// Answers any authenticated client: a confidential client or an API key. The client already has the access token, so
+/// the response reveals nothing that the token's holder did not share. A client can introspect only its own refresh
+/// tokens.
 pub(super) async fn post(
     State(server): State<Arc<AuthorizationServer>>,
     headers: HeaderMap,
@@ -60,8 +61,8 @@ pub(super) async fn post(
     let form = form.parameters()?;
     let client = client::authenticate(&server, &headers, &form).await?;
     if client.kind == ClientKind::Public {
-        // Section 2.1: or else anybody could try tokens out.
-        let description = "introspection needs a client that proves who it is, such as an API key";
+        // Section 2.1: otherwise anyone could test tokens.
+        let description = "introspection requires an authenticated client, for example an API key";
         return Err(OAuthError::new(ErrorCode::InvalidClient, description));
     }
     let token = form.one("token")?.ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
@@ -100,7 +101,7 @@ async fn access_token(
     }))
 }
 
-/// A refresh token is for the client that got it and for this server: nobody else has any business with it (section 4).
+/// A refresh token is used only by its client and this server, so no other client gets an answer (section 4).
 async fn refresh_token(
     server: &AuthorizationServer,
     client: &Client,
@@ -147,7 +148,7 @@ mod tests {
         let mut web = server.state.store.client_by_id("web app").await.unwrap().unwrap();
         web.grant_types.push(flyte_model::GrantType::RefreshToken);
         web.scopes.push("offline_access".to_owned());
-        // Nobody is asked.
+        // The user is not asked.
         web.first_party = true;
         server.state.store.put_client(&web).await.unwrap();
         let request = [
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn living_tokens_of_each_kind_are_told() {
+    async fn active_tokens_of_both_kinds_are_described() {
         let server = Server::start().await;
         let tokens = server.tokens().await;
         let access = introspect(&server, tokens["access_token"].as_str().unwrap()).await;
@@ -189,18 +190,18 @@ mod tests {
         assert_eq!((&refresh["active"], &refresh["sub"]), (&json!(true), &json!("user-Ada")));
         assert_eq!(refresh["client_id"], "web app");
         assert!(refresh["exp"].as_i64().unwrap() > NOW && refresh.get("token_type").is_none(), "{refresh}");
-        // Another client's is nobody's business, and no different from one that is worth nothing.
+        // A token of another client looks like an inactive token.
         let other = introspect(&server, tokens["refresh_token"].as_str().unwrap()).await;
         assert_eq!(other, json!({"active": false}));
 
         let (_, secret) = api_key(&*server.state.store, "ci", |_| {}).await;
         let of_key = server.client_credentials("ci", secret.expose_secret()).await.json();
-        let told = introspect(&server, of_key["access_token"].as_str().unwrap()).await;
-        assert_eq!((&told["sub"], &told["principal"]), (&json!("ci"), &json!("api_key")));
+        let answer = introspect(&server, of_key["access_token"].as_str().unwrap()).await;
+        assert_eq!((&answer["sub"], &answer["principal"]), (&json!("ci"), &json!("api_key")));
     }
 
     #[tokio::test]
-    async fn of_everything_else_only_that_it_is_worth_nothing() {
+    async fn everything_else_is_only_inactive() {
         let server = Server::start().await;
         let tokens = server.tokens().await;
         let (access, refresh) =
@@ -231,14 +232,14 @@ mod tests {
             assert_eq!(introspect(&server, token).await, inactive, "revoked");
         }
         server.state.store.delete_api_key("ci", NOW).await.unwrap();
-        assert_eq!(introspect(&server, of_key).await, inactive, "before any other look");
+        assert_eq!(introspect(&server, of_key).await, inactive, "before any other lookup");
         let tokens = server.tokens().await;
         server.state.clock.advance(tokens["expires_in"].as_i64().unwrap());
         assert_eq!(introspect(&server, tokens["access_token"].as_str().unwrap()).await, inactive, "expired");
     }
 
     #[tokio::test]
-    async fn only_who_proves_who_it_is_may_ask() {
+    async fn only_authenticated_clients_may_introspect() {
         let server = Server::start().await;
         let tokens = server.tokens().await;
         let token = ("token", tokens["access_token"].as_str().unwrap());

@@ -1,4 +1,4 @@
-//! The keys that tokens are signed with (RFC 7517 section 5).
+//! The endpoint for the public signing keys (RFC 7517 section 5).
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use http::header;
 
 use crate::AuthorizationServer;
 
-/// Answers the key set. Whoever keeps it does so for less time than a new key is published before it signs.
+/// Returns the key set. The cache lifetime is shorter than the time for which a new key is published before its first
+/// use.
 pub(super) async fn get(State(server): State<Arc<AuthorizationServer>>) -> Response {
     let headers =
         [(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "public, max-age=300")];

@@ -1,10 +1,10 @@
-//! The authorization server: OAuth 2 and OpenID Connect, a module for each endpoint.
+//! The authorization server: OAuth 2 and OpenID Connect. Each endpoint has a module.
 //!
-//! A sign-in walks `metadata` (the client finds the endpoints), `authorize` and perhaps `decision` (the person agrees),
-//! `token` (the client gets tokens, and new ones for as long as it lives), and ends at `revoke` or `logout`. A client
-//! without a browser asks at `device` instead of `authorize`, and a person answers for it on another machine. The rules
-//! that several endpoints share stand in modules of their own: `parameters`, `scope`, `redirect_uri`, `resource`,
-//! `pkce`, `client`. `docs/reference/oauth.md` says what is refused and why, with the section of the RFC.
+//! A sign-in uses `metadata` (the client finds the endpoints), `authorize` and, if needed, `decision` (the user
+//! consents), `token` (the client gets tokens and renews them), and ends with `revoke` or `logout`. A client without
+//! a browser uses `device` instead of `authorize`, and the user approves it on another machine. Rules that several
+//! endpoints share have their own modules: `parameters`, `redirect_uri`, `resource`, `pkce`, `client`.
+//! `docs/reference/oauth.md` lists what is refused and why, with the sections of the RFCs.
 #![forbid(unsafe_code)]
 
 mod auth_metadata;
@@ -73,7 +73,7 @@ fn programs(server: &AuthorizationServer) -> Router<Arc<AuthorizationServer>> {
         .layer(cors())
 }
 
-/// The endpoints at which clients prove who they are.
+/// The endpoints that authenticate clients.
 fn clients(server: &AuthorizationServer) -> Router<Arc<AuthorizationServer>> {
     let failures = Arc::new(Failures::new(server.clock.clone()));
     Router::new()
@@ -84,7 +84,7 @@ fn clients(server: &AuthorizationServer) -> Router<Arc<AuthorizationServer>> {
         .layer(middleware::from_fn_with_state(failures, client_throttle::limit))
 }
 
-/// The endpoints that browsers are sent to.
+/// The endpoints that browsers open.
 fn people() -> Router<Arc<AuthorizationServer>> {
     Router::new()
         .route(endpoints::AUTHORIZE, get(authorize::get).post(authorize::post))
@@ -94,8 +94,8 @@ fn people() -> Router<Arc<AuthorizationServer>> {
         .route(endpoints::LOGOUT, get(logout::get).post(logout::post))
 }
 
-/// Lets a client that runs in a browser call the endpoints that take no cookies. Any origin may: what is asked for there
-/// is proved by what the client sends, never by what the browser adds, and credentials are not allowed.
+/// Allows clients in a browser to call the endpoints that use no cookies. Every origin is allowed: the client's own
+/// data proves what these endpoints ask for, not something that the browser adds. Credentials are not allowed.
 fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)

@@ -1,8 +1,8 @@
-//! Signing out on a client's request (OpenID Connect RP-Initiated Logout).
+//! Sign-out on a client's request (OpenID Connect RP-Initiated Logout).
 //!
-//! With an ID token of the session that is open in this browser, the session ends at once. Without one anybody could
-//! have made the browser come here, so the person is asked. The tokens that the session authorized end with it,
-//! unless the person chooses to sign out of the browser alone.
+//! If the request has an ID token of the browser's session, the session ends immediately. Without an ID token any
+//! site could have sent the browser here, so the user must confirm. The tokens of the session are revoked too, unless
+//! the user chooses to sign out of the browser only.
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +31,7 @@ use flyte_pages::{self, LogoutView, csrf};
 use flyte_settings::endpoints;
 use flyte_store::{Client, StoreError};
 
-/// Answers a request in a query.
+/// Handles a request in the query.
 pub(super) async fn get(
     State(server): State<Arc<AuthorizationServer>>,
     RawQuery(query): RawQuery,
@@ -40,8 +40,8 @@ pub(super) async fn get(
     respond(&server, &headers, query.as_deref().unwrap_or_default(), None).await
 }
 
-/// Takes the answer of the confirmation page, or turns a request in a form into one in a query, which browsers send
-/// their cookies along with.
+/// Handles the confirmation form. A logout request in a form is redirected to the same request in a query, because
+/// browsers send their cookies with that.
 pub(super) async fn post(
     State(server): State<Arc<AuthorizationServer>>,
     headers: HeaderMap,
@@ -56,24 +56,24 @@ pub(super) async fn post(
         return Ok(flyte_pages::error_page(
             StatusCode::FORBIDDEN,
             "This page is out of date",
-            "You signed in or out since it was opened, or it was not this server that opened it. Go back and try again.",
+            "You signed in or out after this page was opened, or another site sent the form. Go back and try again.",
         ));
     }
     let confirmed = form.one("decision")?.and_then(Extent::parse);
     Ok(respond(&server, &headers, form.one("request")?.unwrap_or_default(), confirmed).await)
 }
 
-/// What signing out ends.
+/// The extent of a sign-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extent {
-    /// The browser's session alone. Programs that the person signed in with it, such as `flyte`, stay signed in.
+    /// Only the browser session. Programs that the user signed in with it, for example `flyte`, stay signed in.
     Browser,
-    /// The session and all tokens that it authorized.
+    /// The session and all its tokens.
     BrowserAndPrograms,
 }
 
 impl Extent {
-    /// What a button of a page says.
+    /// Parses the value of a page's button.
     fn parse(decision: &str) -> Option<Self> {
         match decision {
             "sign-out-browser" => Some(Self::Browser),
@@ -83,7 +83,7 @@ impl Extent {
     }
 }
 
-/// What a logout request says (section 2).
+/// A logout request (section 2).
 struct LogoutRequest<'a> {
     hint: Option<&'a str>,
     client_id: Option<&'a str>,
@@ -101,7 +101,7 @@ impl<'a> LogoutRequest<'a> {
         })
     }
 
-    /// Where the browser goes afterwards.
+    /// The redirect target after the sign-out.
     fn location(&self) -> Option<String> {
         let mut location = self.redirect_uri?.to_owned();
         if let Some(state) = self.state {
@@ -118,7 +118,7 @@ async fn respond(
     confirmed: Option<Extent>,
 ) -> Response {
     if query.len() > MAX_QUERY_BYTES {
-        return bad_request("it is too long");
+        return bad_request("the request is too long");
     }
     let parameters = match Parameters::parse(query.as_bytes()) {
         Ok(parameters) => parameters,
@@ -137,7 +137,7 @@ async fn respond(
         let signed_in = server.sessions.current(headers).await?;
         let Some(signed_in) = signed_in else { return Ok(signed_out(&request)) };
         let known = hint.is_some_and(|hint| hint.sid == signed_in.session.id);
-        // A program that proves that the session is its own has asked for all of it to end (section 2).
+        // A program that proves that the session is its own requests a complete sign-out (section 2).
         if let Some(extent) = confirmed.or(known.then_some(Extent::BrowserAndPrograms)) {
             return end(server, &request, &signed_in, extent).await;
         }
@@ -151,10 +151,10 @@ async fn respond(
             },
         ))
     };
-    outcome.await.unwrap_or_else(|error: StoreError| failed(&error))
+    outcome.await.unwrap_or_else(|error: StoreError| internal_error_page(&error))
 }
 
-/// The client that asks, by the hint or by its word.
+/// Returns the requesting client, from the ID token or from `client_id`.
 async fn client(
     server: &AuthorizationServer,
     request: &LogoutRequest<'_>,
@@ -166,7 +166,7 @@ async fn client(
     }
 }
 
-/// Refuses what does not fit together, above all a redirect to somewhere that no client registered (section 3).
+/// Refuses contradictory requests and redirects to a URI that the client has not registered (section 3).
 fn check(
     request: &LogoutRequest<'_>,
     hint: Option<&IdTokenClaims>,
@@ -175,26 +175,26 @@ fn check(
     if let (Some(hint), Some(id)) = (hint, request.client_id)
         && hint.aud != id
     {
-        return Err("its client_id is not the one that its id_token_hint was issued to");
+        return Err("client_id and id_token_hint belong to different clients");
     }
     match (request.redirect_uri, client) {
         (None, _) => Ok(()),
         (Some(uri), Some(client)) if redirect_uri::is_registered(&client.post_logout_redirect_uris, uri) => {
             Ok(())
         }
-        (Some(_), Some(_)) => Err("its post_logout_redirect_uri is not one that the program registered here"),
-        (Some(_), None) => Err("it has a post_logout_redirect_uri but does not say whose"),
+        (Some(_), Some(_)) => Err("post_logout_redirect_uri is not registered for the program"),
+        (Some(_), None) => Err("post_logout_redirect_uri needs a client_id or an id_token_hint"),
     }
 }
 
-/// Ends the session, and revokes what it authorized if that is wanted.
+/// Ends the session, and revokes its tokens if requested.
 async fn end(
     server: &AuthorizationServer,
     request: &LogoutRequest<'_>,
     signed_in: &SignedIn,
     extent: Extent,
 ) -> Result<Response, StoreError> {
-    // Families first: when the second step fails, the person is still signed in and can try again.
+    // The families come first: if a later step fails, the user is still signed in and can try again.
     let families = match extent {
         Extent::Browser => Vec::new(),
         Extent::BrowserAndPrograms => {
@@ -223,15 +223,14 @@ fn signed_out(request: &LogoutRequest<'_>) -> Response {
 fn bad_request(reason: &str) -> Response {
     flyte_pages::error_page(
         StatusCode::BAD_REQUEST,
-        "This sign-out request is not valid",
+        "The sign-out request is invalid",
         &format!(
-            "The program that sent you here made a request that cannot be answered: {reason}. You are signed in as \
-             before."
+            "The program that sent you here made an invalid request: {reason}. You are still signed in."
         ),
     )
 }
 
-fn failed(error: &dyn std::error::Error) -> Response {
+fn internal_error_page(error: &dyn std::error::Error) -> Response {
     tracing::error!(%error, "a logout request failed");
     flyte_pages::error_page(
         StatusCode::INTERNAL_SERVER_ERROR,

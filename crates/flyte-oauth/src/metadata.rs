@@ -1,4 +1,4 @@
-//! What the server says about itself (RFC 8414, OpenID Connect Discovery): one description for both documents and for
+//! The server's metadata (RFC 8414, OpenID Connect Discovery): the same data for both documents and for
 //! `AuthMetadataService/GetOAuth2Metadata`.
 
 use std::sync::Arc;
@@ -15,66 +15,66 @@ use flyte_settings::endpoints;
 /// The server's metadata; the fields are those of RFC 8414 section 2 and OpenID Connect Discovery section 3.
 #[derive(Clone, Debug, Serialize)]
 pub struct Metadata {
-    /// `iss` of everything that it issues.
+    /// `iss` of all tokens and answers.
     pub issuer: String,
-    /// Where people authorize.
+    /// The authorization endpoint.
     pub authorization_endpoint: String,
-    /// Where clients get tokens.
+    /// The token endpoint.
     pub token_endpoint: String,
-    /// Where devices without a browser get their codes (RFC 8628 section 4).
+    /// The device authorization endpoint (RFC 8628 section 4).
     pub device_authorization_endpoint: String,
-    /// The keys that tokens are signed with.
+    /// The public signing keys.
     pub jwks_uri: String,
-    /// Who a token's person is.
+    /// The UserInfo endpoint.
     pub userinfo_endpoint: String,
-    /// Where clients give tokens back (RFC 7009).
+    /// The token revocation endpoint (RFC 7009).
     pub revocation_endpoint: String,
-    /// Where resource servers ask what a token is worth (RFC 7662).
+    /// The token introspection endpoint (RFC 7662).
     pub introspection_endpoint: String,
-    /// Where people sign out (OpenID Connect RP-Initiated Logout section 2.1).
+    /// The logout endpoint (OpenID Connect RP-Initiated Logout section 2.1).
     pub end_session_endpoint: String,
-    /// Scopes that exist.
+    /// The supported scopes.
     pub scopes_supported: Vec<&'static str>,
-    /// `code` alone: no token ever stands in a URL.
+    /// Only `code`: no URL contains a token.
     pub response_types_supported: Vec<&'static str>,
-    /// `query` alone.
+    /// Only `query`.
     pub response_modes_supported: Vec<&'static str>,
-    /// Grants of the token endpoint.
+    /// Grant types of the token endpoint.
     pub grant_types_supported: Vec<&'static str>,
-    /// How clients prove who they are at the token endpoint.
+    /// Client authentication methods of the token endpoint.
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
-    /// `alg` of the assertions of `private_key_jwt`.
+    /// `alg` values of assertions for `private_key_jwt`.
     pub token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
-    /// How they do at the revocation endpoint: the same.
+    /// Client authentication methods of the revocation endpoint: the same.
     pub revocation_endpoint_auth_methods_supported: Vec<&'static str>,
-    /// `alg` of assertions there.
+    /// `alg` values of assertions there.
     pub revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
-    /// How they do at the introspection endpoint: the same, but for those that cannot prove anything.
+    /// Client authentication methods of the introspection endpoint: the same without `none`.
     pub introspection_endpoint_auth_methods_supported: Vec<&'static str>,
-    /// `alg` of assertions there.
+    /// `alg` values of assertions there.
     pub introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     /// PKCE methods (RFC 7636).
     pub code_challenge_methods_supported: Vec<&'static str>,
-    /// Every client sees the same `sub`.
+    /// Every client gets the same `sub`.
     pub subject_types_supported: Vec<&'static str>,
-    /// Algorithms of the keys that are published now.
+    /// Algorithms of the published keys.
     pub id_token_signing_alg_values_supported: Vec<String>,
-    /// Claims of ID tokens and of UserInfo.
+    /// Claims of ID tokens and UserInfo responses.
     pub claims_supported: Vec<&'static str>,
-    /// Values of `prompt`.
+    /// Supported values of `prompt`.
     pub prompt_values_supported: Vec<&'static str>,
-    /// `iss` stands in every authorization answer (RFC 9207).
+    /// Every authorization response contains `iss` (RFC 9207).
     pub authorization_response_iss_parameter_supported: bool,
     /// The `claims` parameter is ignored.
     pub claims_parameter_supported: bool,
     /// The `request` parameter is refused.
     pub request_parameter_supported: bool,
-    /// The `request_uri` parameter is refused. Left out, this would mean that it works.
+    /// The `request_uri` parameter is refused. If this field were absent, it would mean `true`.
     pub request_uri_parameter_supported: bool,
 }
 
 impl Metadata {
-    /// The metadata of `server`.
+    /// Returns the metadata of `server`.
     #[must_use]
     pub fn of(server: &AuthorizationServer) -> Self {
         let config = &server.config;
@@ -127,8 +127,8 @@ impl Metadata {
     }
 }
 
-/// The algorithms of a key set. The configured one would not do: after it was changed, keys of both are in use for a
-/// while.
+/// Returns the algorithms of a key set. The configured algorithm is not enough: after it was changed, keys of both
+/// algorithms are used for some time.
 fn algorithms(jwks: &[u8]) -> Vec<String> {
     #[derive(Deserialize)]
     struct KeySet {
@@ -138,7 +138,7 @@ fn algorithms(jwks: &[u8]) -> Vec<String> {
     struct Key {
         alg: String,
     }
-    // The server made the set itself; were it not readable, no key would be known to anybody.
+    // The server created the set itself. If it could not be parsed, the server would have no keys.
     let keys = serde_json::from_slice(jwks).map_or_else(|_| Vec::new(), |set: KeySet| set.keys);
     let mut algorithms: Vec<String> = keys.into_iter().map(|key| key.alg).collect();
     algorithms.sort_unstable();
@@ -146,7 +146,7 @@ fn algorithms(jwks: &[u8]) -> Vec<String> {
     algorithms
 }
 
-/// Answers both well-known documents.
+/// Returns both well-known documents.
 pub(super) async fn get(State(server): State<Arc<AuthorizationServer>>) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "public, max-age=300")], Json(Metadata::of(&server)))
 }
@@ -158,13 +158,13 @@ mod tests {
     use crate::fixture::Server;
 
     #[test]
-    fn each_algorithm_is_told_once() {
+    fn each_algorithm_is_listed_once() {
         let jwks = br#"{"keys":[{"alg":"RS256"},{"alg":"ES256","kid":"a"},{"alg":"ES256","kid":"b"}]}"#;
         assert_eq!(super::algorithms(jwks), ["ES256", "RS256"]);
     }
 
     #[tokio::test]
-    async fn both_documents_say_what_the_server_does() {
+    async fn both_documents_describe_the_server() {
         let server = Server::start().await;
         let answer = server.stranger().get("/.well-known/oauth-authorization-server").await;
         assert_eq!(answer.headers["content-type"], "application/json");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_endpoint_that_is_named_is_there() {
+    async fn every_listed_endpoint_exists() {
         let server = Server::start().await;
         let metadata = server.stranger().get("/.well-known/openid-configuration").await.json();
         let urls = metadata.as_object().unwrap().iter().filter(|(name, _)| name.ends_with("_endpoint"));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_keys_are_public_ones() {
+    async fn only_public_keys_are_published() {
         let server = Server::start().await;
         let answer = server.stranger().get("/oauth2/jwks").await;
         assert_eq!(answer.headers["content-type"], "application/jwk-set+json");

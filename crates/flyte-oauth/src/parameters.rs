@@ -4,28 +4,27 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-/// The most bytes that an authorization request may have: far more than any client needs, and little enough for `/login`,
-/// which carries it in a URL together with the mark that it came back (8 KiB at most).
+/// The maximum size of an authorization request, in bytes. Clients need far less. `/login` must be able to carry it
+/// in a URL together with the mark (8 KiB at most).
 pub const MAX_QUERY_BYTES: usize = 7 * 1024;
-/// The most parameters of one request.
+/// The maximum number of parameters in a request.
 const MAX_PARAMETERS: usize = 64;
 
-/// Why parameters were refused as a whole, or one of them.
+/// The reason for refusing parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
-    /// Bytes that are not UTF-8. Replacing them would return a `state` other than the one that was sent.
+    /// The bytes are not UTF-8. If they were replaced, the returned `state` would differ from the sent one.
     #[error("a parameter is not UTF-8")]
     NotUtf8,
-    /// More parameters than any client sends.
+    /// There are more parameters than any client sends.
     #[error("too many parameters")]
     TooMany,
-    /// A parameter that the server knows came more than once (RFC 6749 section 3.1), so that two readers could take
-    /// different values from it.
-    #[error("parameter {0} is given more than once")]
+    /// A known parameter is repeated (RFC 6749 section 3.1), so two readers could use different values.
+    #[error("parameter {0} is repeated")]
     Repeated(&'static str),
 }
 
-/// Decoded parameters. There is no `Debug`: some of them are secrets.
+/// Decoded parameters. There is no `Debug`, because some are secrets.
 #[derive(Clone)]
 pub struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
@@ -37,7 +36,7 @@ impl<'a> Parameters<'a> {
     pub fn parse(input: &'a [u8]) -> Result<Self, ParameterError> {
         let mut pairs = Vec::new();
         for (name, value) in form_urlencoded::parse(input) {
-            // The decoder puts U+FFFD where bytes are not UTF-8; nobody sends that character on purpose.
+            // The decoder writes U+FFFD for bytes that are not UTF-8. No client sends that character on purpose.
             if name.contains('\u{FFFD}') || value.contains('\u{FFFD}') {
                 return Err(ParameterError::NotUtf8);
             }
@@ -49,10 +48,11 @@ impl<'a> Parameters<'a> {
         Ok(Self(pairs))
     }
 
-    /// The value of a parameter that may come once. One without a value counts as left out (RFC 6749 section 3.1).
+    /// Returns the value of a parameter that must not be repeated. A parameter without a value counts as absent (RFC
+    /// 6749 section 3.1).
     ///
     /// # Errors
-    /// [`ParameterError::Repeated`]. Parameters that nobody asks for may repeat: they are ignored.
+    /// [`ParameterError::Repeated`]. Unknown parameters may be repeated: they are ignored.
     pub fn one(&self, name: &'static str) -> Result<Option<&str>, ParameterError> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_ref());
         let value = values.next();
@@ -62,12 +62,12 @@ impl<'a> Parameters<'a> {
         Ok(value.filter(|value| !value.is_empty()))
     }
 
-    /// Every parameter as it came, in order.
+    /// Returns all parameters, unchanged and in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
 
-    /// The values of a parameter that may come more than once, such as `resource` (RFC 8707 section 2).
+    /// Returns the values of a parameter that may be repeated, for example `resource` (RFC 8707 section 2).
     pub fn all<'b>(&'b self, name: &'static str) -> impl Iterator<Item = &'b str> {
         self.0
             .iter()
@@ -76,7 +76,7 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Appends `name=value` to the query of `url`, which has no fragment and is otherwise left byte for byte.
+/// Appends `name=value` to the query of `url`, which has no fragment. The rest of the URL does not change.
 pub fn append(url: &mut String, name: &str, value: &str) {
     let separator = match url.find('?') {
         None => "?",
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_decoded_and_an_empty_one_is_left_out() {
+    fn a_value_is_decoded_and_an_empty_one_is_absent() {
         let parameters = parse("a=1+2%2B%C3%A9&b=&c&=d&e=f=g");
         assert_eq!(parameters.one("a"), Ok(Some("1 2+é")));
         assert_eq!(parameters.one("b"), Ok(None));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn repeating_is_refused_only_where_it_matters() {
+    fn only_repeated_known_parameters_are_refused() {
         let parameters = parse("a=1&a=1&b=&b=2&r=x&r=&r=y");
         assert_eq!(parameters.one("a"), Err(ParameterError::Repeated("a")));
         assert_eq!(parameters.one("b"), Err(ParameterError::Repeated("b")));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_returned_as_it_came_is_refused() {
+    fn values_that_cannot_be_returned_unchanged_are_refused() {
         assert_eq!(Parameters::parse(b"state=%FF").err(), Some(ParameterError::NotUtf8));
         assert_eq!(Parameters::parse(b"%C3=1").err(), Some(ParameterError::NotUtf8));
         assert_eq!(Parameters::parse(b"state=\xff").err(), Some(ParameterError::NotUtf8));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn appending_keeps_the_query_that_is_there() {
+    fn appending_keeps_the_existing_query() {
         for (before, after) in [
             ("http://localhost/cb", "http://localhost/cb?state=a%20b"),
             ("http://localhost/cb?", "http://localhost/cb?state=a%20b"),

@@ -3,24 +3,24 @@
 use aws_lc_rs::{constant_time, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// The one method offered. `plain` protects against nothing that can read the authorization request (RFC 9700 section
-/// 2.1.1).
+/// The only supported method. `plain` does not protect against a reader of the authorization request (RFC 9700
+/// section 2.1.1).
 pub const METHOD: &str = "S256";
 
-/// Whether `challenge` is the base64url form of a SHA-256 digest, which is what [`METHOD`] makes.
+/// Whether `challenge` is the base64url form of a SHA-256 digest, as [`METHOD`] requires.
 #[must_use]
 pub fn is_challenge(challenge: &str) -> bool {
     challenge.len() == 43 && URL_SAFE_NO_PAD.decode(challenge).is_ok()
 }
 
-/// Whether `verifier` has the length and the characters of one (RFC 7636 section 4.1).
+/// Whether `verifier` has the required length and characters (RFC 7636 section 4.1).
 #[must_use]
 pub fn is_verifier(verifier: &str) -> bool {
     (43..=128).contains(&verifier.len())
         && verifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-/// Whether `challenge` was made from `verifier`. Takes the same time whether or not it was.
+/// Whether `challenge` belongs to `verifier`. The time does not depend on the result.
 #[must_use]
 pub fn verify(challenge: &str, verifier: &str) -> bool {
     let digest = digest::digest(&digest::SHA256, verifier.as_bytes());
@@ -37,18 +37,18 @@ mod tests {
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
     #[test]
-    fn the_example_of_the_rfc_holds() {
+    fn the_example_of_the_rfc_is_verified() {
         assert!(is_challenge(CHALLENGE));
         assert!(is_verifier(VERIFIER));
         assert!(verify(CHALLENGE, VERIFIER));
     }
 
     #[test]
-    fn another_verifier_does_not() {
+    fn another_verifier_is_refused() {
         assert!(!verify(CHALLENGE, &VERIFIER.replace('d', "e")));
         assert!(!verify(CHALLENGE, ""));
         assert!(!verify("", VERIFIER));
-        // What method plain would accept.
+        // The method `plain` would accept this.
         assert!(!verify(CHALLENGE, CHALLENGE));
     }
 

@@ -1,19 +1,20 @@
-//! Which redirect URIs a client may use (RFC 9700 section 2.1, RFC 8252 section 7.3).
+//! Validation and comparison of redirect URIs (RFC 9700 section 2.1, RFC 8252 section 7.3).
 
-/// Hosts that never leave the person's machine. RFC 8252 section 8.3 advises clients against `localhost`; the published
-/// `flyte` client uses it.
+/// Hosts that always refer to the user's own machine. RFC 8252 section 8.3 advises clients against `localhost`, but
+/// the published `flyte` client uses it.
 const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Whether `presented` is one of the `registered` ones.
+/// Whether `presented` is one of the `registered` redirect URIs.
 #[must_use]
 pub fn is_registered(registered: &[String], presented: &str) -> bool {
     registered.iter().any(|registered| matches(registered, presented))
 }
 
-/// Whether `presented` is `registered`: the same bytes, save that the port of an `http` loopback address is free,
-/// because a program on somebody's machine takes whatever port is free when it starts.
+/// Whether `presented` equals `registered`. All bytes must be equal, except that an `http` loopback address may have
+/// any port: a program on the user's machine uses a free port.
 ///
-/// Nothing is normalized: a parser that reads a URI otherwise than the browser does is how redirects get stolen.
+/// URIs are not normalized: if the server parses a URI differently from the browser, an attacker can redirect the
+/// code to another site.
 #[must_use]
 pub fn matches(registered: &str, presented: &str) -> bool {
     registered == presented
@@ -23,28 +24,28 @@ pub fn matches(registered: &str, presented: &str) -> bool {
         }
 }
 
-/// Why a client cannot register a redirect URI.
+/// The reason why a client cannot register a redirect URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationError {
-    /// Not a URI with a scheme, or with characters that do not belong there.
-    #[error("it is not an absolute URI, such as https://server.example/callback")]
+    /// It is not an absolute URI, or has characters that are not allowed.
+    #[error("it is not an absolute URI, for example https://server.example/callback")]
     NotAbsolute,
-    /// With a fragment (RFC 6749 section 3.1.2) or a user name.
-    #[error("it cannot have a fragment or a user name")]
+    /// It has a fragment (RFC 6749 section 3.1.2) or a user name.
+    #[error("it must not have a fragment or a user name")]
     Superfluous,
-    /// Anybody on the way could read the answer, or a browser would run it.
+    /// Others could read the answer on the network, or a browser would run the URI as a script.
     #[error(
-        "it must begin with https://, or be at localhost, 127.0.0.1 or [::1], or have a scheme of the client's own such as \
-         com.example.app:/callback"
+        "it must start with https://, or have the host localhost, 127.0.0.1 or [::1], or a scheme of the client's own, \
+         for example com.example.app:/callback"
     )]
     Unsafe,
 }
 
-/// Checks that a client may register a redirect URI: `https`, `http` on the person's own machine (RFC 8252 section 7.3), or
-/// a private-use scheme that is a domain name backwards (RFC 8252 section 7.1).
+/// Checks a redirect URI for registration. Allowed are `https`, `http` on the user's own machine (RFC 8252 section
+/// 7.3), and a private-use scheme that is a reversed domain name (RFC 8252 section 7.1).
 ///
 /// # Errors
-/// [`RegistrationError`].
+/// [`RegistrationError`] if the URI is not allowed.
 pub fn check(uri: &str) -> Result<(), RegistrationError> {
     if !uri.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(RegistrationError::NotAbsolute);
@@ -61,7 +62,7 @@ pub fn check(uri: &str) -> Result<(), RegistrationError> {
     }
 }
 
-/// A loopback redirect URI apart from its port.
+/// A loopback redirect URI without its port.
 #[derive(PartialEq, Eq)]
 struct Loopback<'a> {
     host: &'static str,
@@ -77,7 +78,7 @@ impl<'a> Loopback<'a> {
             Some(rest) => {
                 let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
                 let (port, rest) = rest.split_at(end);
-                // `080` and `80` are the same port in two spellings; only one of them is accepted.
+                // `080` and `80` are the same port; only the second spelling is accepted.
                 if port.starts_with('0') || port.parse::<u16>().is_err() {
                     return None;
                 }
@@ -85,7 +86,7 @@ impl<'a> Loopback<'a> {
             }
             None => rest,
         };
-        // Anything else belongs to the authority: `http://localhost.example`, `http://localhost:1@example`.
+        // Anything else belongs to the authority, as in `http://localhost.example` and `http://localhost:1@example`.
         let plain = rest.is_empty() || rest.starts_with(['/', '?']);
         (plain && !rest.contains('#')).then_some(Self { host, rest })
     }
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_of_a_loopback_address_is_free() {
+    fn a_loopback_address_may_have_any_port() {
         for (registered, presented, same) in [
             ("http://127.0.0.1/cb", "http://127.0.0.1:1/cb", true),
             ("http://127.0.0.1:9/cb", "http://127.0.0.1:65535/cb", true),
@@ -132,13 +133,13 @@ mod tests {
             ("http://localhost:53593/callback", "http://localhost:53594/callback", true),
             ("http://localhost:53593", "http://localhost:1", true),
             ("http://localhost/cb?x=1", "http://localhost:80/cb?x=1", true),
-            // Another loopback host is another program's registration.
+            // Another loopback host needs another registration.
             ("http://127.0.0.1/cb", "http://localhost/cb", false),
             ("http://localhost/cb", "http://127.0.0.1:5/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.2:5/cb", false),
             ("http://127.0.0.1/cb", "http://127.1:5/cb", false),
             ("http://[::1]/cb", "http://[0:0:0:0:0:0:0:1]:5/cb", false),
-            // Only the port is free.
+            // Only the port may differ.
             ("http://127.0.0.1/cb", "https://127.0.0.1:5/cb", false),
             ("https://localhost:1/cb", "https://localhost:2/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:5/cb2", false),
@@ -146,14 +147,14 @@ mod tests {
             ("http://127.0.0.1/cb", "http://127.0.0.1:5/", false),
             ("http://localhost", "http://localhost:5/", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:5/cb#f", false),
-            // Not ports.
+            // Invalid ports.
             ("http://127.0.0.1/cb", "http://127.0.0.1:/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:0/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:08/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:65536/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:+5/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:5 /cb", false),
-            // Not loopback, whatever it looks like.
+            // These look like loopback addresses but are not.
             ("http://localhost/cb", "http://localhost.evil.example/cb", false),
             ("http://localhost/cb", "http://localhost:1@evil.example/cb", false),
             ("http://localhost/cb", "http://localhost@evil.example/cb", false),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_registered_is_safe_to_send_a_code_to() {
+    fn only_safe_redirect_uris_can_be_registered() {
         for uri in [
             "https://app.example/cb?x=1",
             "http://localhost:53593/callback",
@@ -197,7 +198,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_registered_matches_itself(uri in "(https?|com\\.example|[a-z]{1,9})://?[ -~]{0,30}") {
+        fn a_registered_uri_matches_itself(uri in "(https?|com\\.example|[a-z]{1,9})://?[ -~]{0,30}") {
             if check(&uri).is_ok() {
                 prop_assert!(matches(&uri, &uri));
                 prop_assert!(url::Url::parse(&uri).is_ok());
@@ -205,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn any_port_of_a_loopback_address_and_nothing_else(
+        fn only_the_port_of_a_loopback_address_may_differ(
             host in proptest::sample::select(LOOPBACK_HOSTS.to_vec()),
             port in 1..=u16::MAX,
             path in "(/[a-z0-9]{0,8}){0,3}",
@@ -218,7 +219,7 @@ mod tests {
         }
 
         #[test]
-        fn what_matches_otherwise_goes_to_the_same_loopback_host(presented in "http://(localhost|127\\.0\\.0\\.1)[:@./\\\\?#0-9a-z]{0,12}") {
+        fn other_matches_have_the_same_loopback_host(presented in "http://(localhost|127\\.0\\.0\\.1)[:@./\\\\?#0-9a-z]{0,12}") {
             for registered in ["http://localhost/cb", "http://127.0.0.1/", "http://localhost"] {
                 if matches(registered, &presented) {
                     let (registered, presented) =

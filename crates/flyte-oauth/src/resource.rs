@@ -1,24 +1,23 @@
-//! What an access token is for: `resource` (RFC 8707) and the older `audience` that the published client sends.
+//! The audience of an access token: `resource` (RFC 8707), and the older `audience` of the published client.
 
 use super::{
     error::{ErrorCode, OAuthError},
     parameters::Parameters,
 };
 
-/// The audience that a request asks for; `None` where it leaves that to the server.
+/// Returns the requested audience; `None` if the request leaves it to the server.
 ///
-/// This server issues tokens for itself alone: anything else that a stranger's resource server would take at its word is
-/// refused.
+/// This server issues tokens only for itself. Otherwise another resource server could accept them by mistake.
 ///
 /// # Errors
-/// `invalid_target` for a resource other than `issuer`, with or without a slash at its end.
+/// `invalid_target` for a resource other than `issuer`, with or without a final slash.
 pub fn requested(parameters: &Parameters<'_>, issuer: &str) -> Result<Option<String>, OAuthError> {
     let mut audience = None;
     for value in parameters.all("resource").chain(parameters.one("audience")?) {
         if value.strip_suffix('/').unwrap_or(value) != issuer {
             return Err(OAuthError::new(
                 ErrorCode::InvalidTarget,
-                "this server issues tokens for itself only: leave out resource and audience, or send its issuer",
+                "this server issues tokens only for itself: omit resource and audience, or send its issuer",
             ));
         }
         audience = Some(issuer.to_owned());

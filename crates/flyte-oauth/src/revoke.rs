@@ -1,4 +1,4 @@
-//! Giving tokens back (RFC 7009).
+//! Token revocation (RFC 7009).
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use flyte_audit::{self, Detail, Event};
 use flyte_secrets::opaque_token::{self, Kind};
 use flyte_store::{Client, RevokedBy};
 
-/// Revokes a refresh token or an access token, and with it all that came of the same authorization; of a machine identity's
-/// access tokens, that one alone. A token that is
-/// unknown, expired or another client's is no error (section 2.2): either way the client's token is worth nothing now.
-/// `token_type_hint` is not needed, since the two kinds of tokens look different.
+/// Revokes a refresh token or an access token, and with it all tokens of the same authorization. For a machine
+/// identity, revokes only the one access token. An unknown or expired token, or a token of another client, is not an
+/// error (section 2.2): the token is not valid for the client in any case. `token_type_hint` is not needed, because
+/// the two kinds of tokens have different formats.
 pub(super) async fn post(
     State(server): State<Arc<AuthorizationServer>>,
     headers: HeaderMap,
@@ -66,12 +66,12 @@ async fn access_token(
     let Ok(claims) = server.keys.verify::<AccessTokenClaims>(token, access_token::TYP) else {
         return Ok(None);
     };
-    // One that has expired gives nothing; letting it end a session that lives would be a power that it never had.
+    // An expired token has no power any more, so it must not end an active session.
     if claims.iss != server.config.issuer() || claims.exp <= now {
         return Ok(None);
     }
     if !claims.principal.is_person() {
-        // The family is all that the key will ever give; what is given back is this one token.
+        // The family of a machine identity is permanent, so only this token is revoked.
         if claims.client_id != client.id {
             return Ok(None);
         }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn either_token_ends_both() {
+    async fn either_token_revokes_both() {
         let server = Server::start().await;
         for name in ["refresh_token", "access_token"] {
             let tokens = server.tokens().await;
@@ -102,7 +102,7 @@ mod tests {
             assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
             assert_eq!(answer.headers["cache-control"], "no-store");
             assert_eq!(answer.headers["access-control-allow-origin"], "*");
-            assert_eq!(server.userinfo(access).await.status, 401, "at once");
+            assert_eq!(server.userinfo(access).await.status, 401, "immediately");
             let refresh = tokens["refresh_token"].as_str().unwrap();
             assert_eq!(server.refresh(refresh).await.error(), "invalid_grant");
             assert_eq!(server.userinfo(other["access_token"].as_str().unwrap()).await.status, 200);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_superseded_token_ends_the_family_too() {
+    async fn a_superseded_token_revokes_the_family_too() {
         let server = Server::start().await;
         let first = server.tokens().await;
         let second = server.refresh(first["refresh_token"].as_str().unwrap()).await.json();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_the_clients_is_left_alone() {
+    async fn tokens_of_other_clients_are_not_revoked() {
         let server = Server::start().await;
         let tokens = server.tokens().await;
         let (access, refresh) =
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_expired_access_token_ends_nothing() {
+    async fn an_expired_access_token_revokes_nothing() {
         let server = Server::start().await;
         let tokens = server.tokens().await;
         server.state.clock.advance(3600);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_client_must_say_who_it_is_and_what() {
+    async fn the_client_must_authenticate_and_send_a_token() {
         let server = Server::start().await;
         for (pairs, error) in [
             (&[("token", "x")][..], "invalid_request"),

@@ -1,4 +1,4 @@
-//! What the endpoints share.
+//! The state that the endpoints share.
 
 use std::sync::Arc;
 
@@ -11,29 +11,29 @@ use flyte_model::clock::Clock;
 use flyte_settings::Config;
 use flyte_store::Store;
 
-/// The parts of the authorization server; handlers get it as `State<Arc<AuthorizationServer>>`.
+/// The parts of the authorization server. Handlers receive it as `State<Arc<AuthorizationServer>>`.
 #[derive(Debug)]
 pub struct AuthorizationServer {
-    /// How the server is set up.
+    /// The configuration.
     pub config: Arc<Config>,
-    /// What time it is.
+    /// The current time.
     pub clock: Clock,
-    /// What it remembers.
+    /// The store.
     pub store: Arc<dyn Store>,
-    /// What it signs tokens with.
+    /// The keys that sign tokens.
     pub keys: Arc<SigningKeys>,
-    /// Who did what.
+    /// The audit log.
     pub audit: Audit,
-    /// Issuers whose tokens can be exchanged for ours.
+    /// Issuers whose tokens can be exchanged.
     pub issuers: Arc<TrustedIssuers>,
     /// Issues and verifies access tokens.
     pub access: Arc<Access>,
-    /// The sessions of browsers.
+    /// Browser sessions.
     pub sessions: Sessions,
-    /// In which browsers somebody has signed in before.
+    /// Browsers that have been used to sign in before.
     pub known_browsers: KnownBrowsers,
-    /// Hashes people's passwords, a bounded number at a time.
+    /// Hashes and verifies passwords; a bounded number at the same time.
     pub passwords: Passwords,
-    /// Slows down guessing.
+    /// Limits the guessing of passwords and user codes.
     pub throttle: Throttle,
 }

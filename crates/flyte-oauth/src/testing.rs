@@ -1,4 +1,4 @@
-//! What the tests of this crate, and of those above it, sign in at.
+//! An authorization server for the tests of this crate and of the crates above it.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "for tests")]
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use flyte_store::Store;
 
 use crate::AuthorizationServer;
 
-/// An authorization server of these parts.
+/// Creates an authorization server from these parts.
 #[must_use]
 pub fn authorization_server(
     config: &Arc<Config>,

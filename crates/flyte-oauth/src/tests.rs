@@ -1,4 +1,4 @@
-//! A whole sign-in, from the first look at the server to signing out.
+//! A whole sign-in, from discovery to the sign-out.
 
 use super::fixture::{CHALLENGE, Server, VERIFIER};
 
@@ -14,7 +14,7 @@ async fn from_discovery_to_signing_out() {
     let metadata = browser.get("/.well-known/oauth-authorization-server").await.json();
     let token_endpoint = path(&metadata["token_endpoint"]);
 
-    // The program listens on a free port and sends the browser off; the person signs in.
+    // The program listens on a free port and opens the browser; the user signs in.
     let redirect_uri = "http://127.0.0.1:40123/callback";
     let query = super::fixture::encode(&[
         ("client_id", "flyte"),
@@ -36,7 +36,7 @@ async fn from_discovery_to_signing_out() {
         ("state", "https://localhost:8443")
     );
 
-    // The code becomes tokens, and the tokens say who it is.
+    // The code becomes tokens, and the tokens identify the user.
     let code = answer.query("code");
     let redeem = [
         ("client_id", "flyte"),
@@ -49,12 +49,12 @@ async fn from_discovery_to_signing_out() {
     for _ in 0..20 {
         let user = server.userinfo(tokens["access_token"].as_str().unwrap()).await.json();
         assert_eq!(user["email"], "ada@example.com");
-        // A working day and many refreshes later it is still the same sign-in.
+        // After a working day and many refreshes it is still the same sign-in.
         server.state.clock.advance(3590);
         tokens = server.refresh(tokens["refresh_token"].as_str().unwrap()).await.json();
     }
 
-    // A copy of an old token turns up: the whole family ends. The person just signs in again.
+    // A superseded token is used again: the whole family is revoked. The user signs in again.
     let stolen = tokens["refresh_token"].as_str().unwrap().to_owned();
     tokens = server.refresh(&stolen).await.json();
     server.state.clock.advance(600);
@@ -65,7 +65,8 @@ async fn from_discovery_to_signing_out() {
     let redeem = redeem.map(|(name, value)| (name, if name == "code" { code.as_str() } else { value }));
     let tokens = server.post(token_endpoint, &redeem).await.json();
 
-    // One program gives its tokens back; another, of the same browser session, loses its own by signing out.
+    // One program revokes its tokens; another one, of the same browser session, loses its tokens when the user signs
+    // out.
     let code = browser.get(&return_to).await.query("code");
     let redeem = redeem.map(|(name, value)| (name, if name == "code" { code.as_str() } else { value }));
     let second = server.post(token_endpoint, &redeem).await.json();

@@ -1,4 +1,4 @@
-//! Who a token's person is (OpenID Connect Core section 5.3).
+//! The UserInfo endpoint (OpenID Connect Core section 5.3).
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::AuthorizationServer;
 use flyte_model::scope;
 use flyte_store::User;
 
-/// What is told about a person (OpenID Connect Core section 5.1), as far as the scopes go.
+/// Claims about a user (OpenID Connect Core section 5.1), limited by the scopes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UserClaims {
     /// Stable identifier.
@@ -23,16 +23,16 @@ pub struct UserClaims {
     /// Full name; with `profile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What the person signs in as; with `profile`.
+    /// The e-mail address for signing in; with `profile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<String>,
-    /// E-mail address; with `email`. There is no `email_verified`: nobody verified it.
+    /// E-mail address; with `email`. There is no `email_verified`, because the server does not verify addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
 }
 
 impl UserClaims {
-    /// What `scopes` let a client know about `user`.
+    /// Returns the claims about `user` that `scopes` allow.
     #[must_use]
     pub fn of(user: &User, scopes: &[String]) -> Self {
         let profile = scope::contains(scopes, scope::PROFILE);
@@ -46,7 +46,7 @@ impl UserClaims {
     }
 }
 
-/// Answers GET and POST with a bearer token in the header (RFC 6750 section 2.1).
+/// Handles GET and POST with a bearer token in the header (RFC 6750 section 2.1).
 pub(super) async fn respond(State(server): State<Arc<AuthorizationServer>>, headers: HeaderMap) -> Response {
     let caller = match server.access.authenticate(&headers).await {
         Ok(caller) => caller,
@@ -57,15 +57,15 @@ pub(super) async fn respond(State(server): State<Arc<AuthorizationServer>>, head
     }
     let mut response = match server.store.user_by_id(&caller.subject).await {
         Ok(Some(user)) => Json(UserClaims::of(&user, &caller.scopes)).into_response(),
-        // The account went away after its token was checked.
-        Ok(None) => OAuthError::invalid_grant("there is no such person").into_response(),
+        // The account was deleted after the token was verified.
+        Ok(None) => OAuthError::invalid_grant("the user does not exist").into_response(),
         Err(error) => OAuthError::from(error).into_response(),
     };
     error::no_store(response.headers_mut());
     response
 }
 
-/// RFC 6750 section 3.1.
+/// The response for a token without `openid` (RFC 6750 section 3.1).
 fn insufficient_scope() -> Response {
     let mut response = StatusCode::FORBIDDEN.into_response();
     response.headers_mut().insert(
@@ -82,7 +82,7 @@ mod tests {
     use crate::fixture::Server;
 
     #[test]
-    fn a_scope_tells_its_claims_and_no_others() {
+    fn a_scope_gives_only_its_own_claims() {
         let user = User {
             id: "u".into(),
             email: "ada@example.com".into(),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_token_says_who_and_how_much() {
+    async fn the_scopes_of_the_token_decide_the_claims() {
         let server = Server::start().await;
         let mut browser = server.browser("Ada").await;
         for (scope, expected) in [
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_openid_nothing_is_told() {
+    async fn a_token_without_openid_is_refused() {
         let server = Server::start().await;
         let code = server.browser("Ada").await.authorize(&[("scope", "all email")]).await.query("code");
         let tokens = server.redeem(&code).await.json();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_good_token_the_answer_says_what_is_needed() {
+    async fn without_a_valid_token_the_response_has_a_challenge() {
         let server = Server::start().await;
         let tokens = server.tokens().await;
         server.state.clock.advance(3600);

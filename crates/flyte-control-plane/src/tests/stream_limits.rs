@@ -85,7 +85,7 @@ async fn streams_above_the_limit_of_a_caller_are_rejected_in_each_protocol() {
     assert_eq!(end["error"]["code"], "resource_exhausted");
     let message = end["error"]["message"].as_str().unwrap();
     assert!(
-        message.starts_with("4 streams of this caller are open") && message.contains("end one"),
+        message.starts_with("this caller has 4 open streams") && message.contains("end one"),
         "{message}"
     );
 

@@ -107,8 +107,8 @@ async fn errors_name_the_invalid_field() {
     let server = Server::with_project().await;
     for (pointer, value, expected) in [
         ("/name", json!("CI"), "trust.name must be"),
-        ("/issuer", json!("http://ci.example"), "trust.issuer must begin with https://"),
-        ("/jwksUri", json!("ftp://ci.example"), "trust.jwks_uri must begin"),
+        ("/issuer", json!("http://ci.example"), "trust.issuer must start with https://"),
+        ("/jwksUri", json!("ftp://ci.example"), "trust.jwks_uri must start"),
         ("/audience", json!(""), "trust.audience is missing"),
         ("/claims", json!({}), "trust.claims is empty"),
         ("/claims", json!({"ref": "refs/heads/main"}), "trust.claims does not say whose tokens"),

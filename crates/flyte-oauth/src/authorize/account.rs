@@ -1,36 +1,36 @@
 //! The choice of an account for a request with `prompt=select_account` (OpenID Connect Core section 3.1.2.1).
 //!
-//! The page posts the choice, and the request starts again; without a mark the page would come again for ever. The mark is
-//! a token of ours in the place of the one that demands a sign-in: it names the browser session that was chosen, and is
-//! bound to the rest of the request by a hash.
+//! The page posts the choice, and the request starts again. Without a mark the page would be shown for ever. The mark
+//! is a token of this server, in place of the mark that demands a sign-in. It contains the chosen browser session and
+//! is bound to the rest of the request by a hash.
 
 use serde::{Deserialize, Serialize};
 
-use super::sign_in::{self, LIFE};
+use super::sign_in::{self, MARK_LIFETIME_SECONDS};
 use crate::AuthorizationServer;
 use flyte_keys::KeyError;
 use flyte_model::clock::UnixTime;
 use flyte_settings::endpoints;
 use flyte_store::BrowserSession;
 
-/// `typ` of the mark, so that no other token of ours passes for one (RFC 8725 section 3.11).
+/// `typ` of the mark, so that no other token of this server is accepted as a mark (RFC 8725 section 3.11).
 const TYP: &str = "flyte-account+jwt";
 
-/// That the person chose the account of a session.
+/// The choice of a session's account.
 #[derive(Debug, Serialize, Deserialize)]
 struct Choice {
-    /// When.
+    /// The time of the choice.
     iat: UnixTime,
-    /// For which request: hash of its query.
+    /// The hash of the request's query.
     req: String,
-    /// The session.
+    /// The chosen session.
     sid: String,
 }
 
-/// Path and query of the request with the mark that its account was chosen.
+/// Returns path and query of the request, with the mark for the chosen account.
 ///
 /// # Errors
-/// When the mark cannot be signed.
+/// [`KeyError`] if the mark cannot be signed.
 pub(super) fn chosen(
     server: &AuthorizationServer,
     query: &str,
@@ -41,7 +41,7 @@ pub(super) fn chosen(
     Ok(format!("{}?{}", endpoints::AUTHORIZE, sign_in::marked(query, &server.keys.sign(TYP, &choice)?)))
 }
 
-/// Whether a mark says that the account of this session was chosen for this request.
+/// Whether a mark shows that this session's account was chosen for this request.
 pub(super) fn is_chosen(
     server: &AuthorizationServer,
     query: &str,
@@ -50,7 +50,9 @@ pub(super) fn is_chosen(
 ) -> bool {
     let Ok(choice) = server.keys.verify::<Choice>(mark, TYP) else { return false };
     let age = server.clock.now().saturating_sub(choice.iat);
-    choice.req == sign_in::fingerprint(query) && choice.sid == session.id && (0..=LIFE).contains(&age)
+    choice.req == sign_in::fingerprint(query)
+        && choice.sid == session.id
+        && (0..=MARK_LIFETIME_SECONDS).contains(&age)
 }
 
 #[cfg(test)]
@@ -61,7 +63,7 @@ mod tests {
     const CHOOSE: (&str, &str) = ("prompt", "select_account");
     const NATIVE: (&str, &str) = ("client_id", "native");
 
-    /// Asserts that a page asks for the account, and offers this one.
+    /// Asserts that a page asks for the account and offers this one.
     fn offers(page: &Answer, email: &str) {
         assert_eq!(page.status, 200, "{}", page.text());
         assert!(page.text().contains("Choose an account") && page.text().contains(email), "{}", page.text());
@@ -71,14 +73,14 @@ mod tests {
         browser.press(page, endpoints::ACCOUNT, button).await
     }
 
-    /// Goes on with the account that a page offers.
-    async fn go_on(browser: &mut Browser<'_>, page: &Answer) -> Answer {
+    /// Continues with the account that a page offers.
+    async fn continue_with(browser: &mut Browser<'_>, page: &Answer) -> Answer {
         let next = press(browser, page, "continue").await.location().to_owned();
         browser.get(&next).await
     }
 
     #[tokio::test]
-    async fn a_person_goes_on_with_their_account() {
+    async fn a_user_continues_with_their_account() {
         let server = Server::start().await;
         let mut browser = server.browser("Ada").await;
         server.state.clock.advance(1000);
@@ -90,7 +92,7 @@ mod tests {
         let answer = browser.get(&next).await;
         assert!(!answer.query("code").is_empty(), "{}", answer.location());
         assert_eq!(answer.query("state"), "s t+a/t%e");
-        // The choice is for this request and session, for an hour.
+        // The choice is valid for this request and session, for one hour.
         offers(&browser.authorize(&[CHOOSE]).await, "ada@example.com");
         let (request, mark) = next.rsplit_once('&').unwrap();
         offers(&browser.get(&format!("{request}&nonce=other&{mark}")).await, "ada@example.com");
@@ -102,14 +104,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_person_takes_another_account() {
+    async fn a_user_takes_another_account() {
         let server = Server::start().await;
         let mut browser = server.browser("Ada").await;
         let page = browser.authorize(&[CHOOSE]).await;
         let answer = press(&mut browser, &page, "another-account").await;
         assert_eq!(answer.query("another_account"), "1");
         let return_to = answer.return_to();
-        // Ada is signed in until somebody else is.
+        // Ada stays signed in until another user signs in.
         offers(&browser.get(&return_to).await, "ada@example.com");
         browser.sign_in("Bob").await;
         let code = browser.get(&return_to).await.query("code");
@@ -118,37 +120,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stranger_has_nothing_to_choose_from() {
+    async fn without_a_session_there_is_no_choice() {
         let server = Server::start().await;
         let mut browser = server.stranger();
         let return_to = browser.authorize(&[CHOOSE]).await.return_to();
         browser.sign_in("Ada").await;
-        assert!(!browser.get(&return_to).await.query("code").is_empty(), "they have just chosen");
+        assert!(!browser.get(&return_to).await.query("code").is_empty(), "the sign-in was the choice");
     }
 
     #[tokio::test]
-    async fn what_else_is_wanted_comes_after_the_choice() {
+    async fn other_prompts_come_after_the_choice() {
         let server = Server::start().await;
         for change in [("prompt", "login select_account"), ("max_age", "10")] {
             let mut browser = server.browser("Ada").await;
             server.state.clock.advance(11);
             let page = browser.authorize(&[CHOOSE, change]).await;
             offers(&page, "ada@example.com");
-            let return_to = go_on(&mut browser, &page).await.return_to();
+            let return_to = continue_with(&mut browser, &page).await.return_to();
             browser.sign_in("Ada").await;
             assert!(!browser.get(&return_to).await.query("code").is_empty(), "{change:?}");
         }
         let mut browser = server.browser("Ada").await;
         let page = browser.authorize(&[NATIVE, CHOOSE]).await;
         offers(&page, "ada@example.com");
-        let page = go_on(&mut browser, &page).await;
+        let page = continue_with(&mut browser, &page).await;
         assert!(page.text().contains("Somebody&#39;s program"), "{}", page.text());
         let answer = browser.press(&page, endpoints::CONSENT, "allow").await;
         assert!(!answer.query("code").is_empty(), "{}", answer.location());
     }
 
     #[tokio::test]
-    async fn an_account_that_is_expected_is_not_up_for_choice() {
+    async fn an_expected_account_is_not_offered_for_choice() {
         let server = Server::start().await;
         let tokens = server.tokens().await;
         let hint = ("id_token_hint", tokens["id_token"].as_str().unwrap());
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_page_itself_can_choose() {
+    async fn only_the_page_can_choose() {
         let server = Server::start().await;
         let mut browser = server.browser("Ada").await;
         let page = browser.authorize(&[CHOOSE]).await;
@@ -167,7 +169,7 @@ mod tests {
             assert_eq!(browser.post(endpoints::ACCOUNT, &fields).await.status, 403);
         }
         offers(&press(&mut browser, &page, "maybe").await, "ada@example.com");
-        // Signed in as somebody else meanwhile: the page is not theirs.
+        // Another user signed in meanwhile, so the page is not theirs.
         browser.sign_in("Bob").await;
         assert_eq!(press(&mut browser, &page, "continue").await.status, 403);
     }

@@ -1,4 +1,4 @@
-//! The redirect that brings the answer to the client (RFC 6749 sections 4.1.2 and 4.1.2.1).
+//! The redirect with the response to the client (RFC 6749 sections 4.1.2 and 4.1.2.1).
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -10,24 +10,24 @@ use crate::{
 };
 use flyte_pages;
 
-/// Where an answer goes: a redirect URI that is known to be the client's.
+/// The address of the response: a redirect URI that the client has registered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer<'a> {
-    /// `redirect_uri`, byte for byte as the client sent it.
+    /// `redirect_uri`, with the same bytes as in the request.
     pub(super) redirect_uri: &'a str,
-    /// `state`, likewise.
+    /// `state`, with the same bytes as in the request.
     pub(super) state: Option<&'a str>,
-    /// `iss` (RFC 9207), by which the client tells which server answers.
+    /// `iss` (RFC 9207), with which the client recognizes the server.
     pub(super) issuer: &'a str,
 }
 
 impl Answer<'_> {
-    /// The person agreed.
+    /// The successful response.
     pub(super) fn code(&self, code: &SecretString) -> Response {
         self.redirect(&[("code", code.expose_secret())])
     }
 
-    /// Nothing came of it.
+    /// The error response.
     pub(super) fn error(&self, error: &OAuthError) -> Response {
         self.redirect(&[("error", error.code.as_str()), ("error_description", &error.description)])
     }
@@ -45,16 +45,16 @@ impl Answer<'_> {
     }
 }
 
-/// Sends the browser on, by GET whatever it came with, without leaving a trace in caches or `Referer` headers.
+/// Redirects the browser with GET for every method, without traces in caches or `Referer` headers.
 pub(crate) fn see_other(location: &str) -> Response {
     let Ok(mut location) = HeaderValue::from_str(location) else {
         return flyte_pages::error_page(
             StatusCode::BAD_REQUEST,
-            "The answer could not be delivered",
-            "The address that the program gave for its answer is not one that a browser can be sent to.",
+            "The response could not be delivered",
+            "The program gave an address that browsers do not accept. Tell its developers.",
         );
     };
-    // It may have a code in it: not for logs.
+    // The location may contain a code, so it must not be logged.
     location.set_sensitive(true);
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
     error::no_store(response.headers_mut());
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_does_too_and_keeps_the_query() {
+    fn an_error_comes_with_the_issuer_and_keeps_the_query() {
         let answer = Answer { redirect_uri: "https://app.example/cb?x=1", state: None, issuer: ISSUER };
         let error = OAuthError::new(ErrorCode::AccessDenied, "no way");
         assert_eq!(
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_location_is_a_page() {
+    fn an_invalid_location_gives_a_page() {
         assert_eq!(see_other("http://localhost/\r\nSet-Cookie: a=b").status(), 400);
     }
 }

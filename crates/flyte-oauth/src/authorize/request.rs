@@ -1,5 +1,5 @@
-//! What an authorization request asks for (RFC 6749 section 4.1.1, OpenID Connect Core section 3.1.2.1): parsing, and
-//! every rule that needs nothing but the request and the client's registration.
+//! Parsing and validation of an authorization request (RFC 6749 section 4.1.1, OpenID Connect Core section 3.1.2.1),
+//! with all rules that need only the request and the client's registration.
 
 use secrecy::SecretString;
 
@@ -11,7 +11,7 @@ use crate::{
 use flyte_model::{GrantType, scope};
 use flyte_store::Client;
 
-/// Where the answer goes, as the request has it. Until both are known to belong together, nothing is redirected.
+/// Client and redirect URI of a request. The browser is not redirected before they are known to belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     /// `client_id`.
@@ -20,45 +20,45 @@ pub struct Target<'a> {
     pub redirect_uri: &'a str,
 }
 
-/// Why there is nowhere to send the answer; the person sees a page instead.
+/// The reason why the response cannot be sent to the client. The user sees a page instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// One of the two cannot be read.
+    /// One of the two parameters cannot be parsed.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// One of the two is missing. `redirect_uri` is required also of a client with a single one: OpenID Connect demands
-    /// it, and the token request must repeat it.
+    /// One of the two parameters is missing. `redirect_uri` is required even if the client has registered only one:
+    /// OpenID Connect requires it, and the token request must repeat it.
     #[error("parameter {0} is missing")]
     Missing(&'static str),
 }
 
 impl<'a> Target<'a> {
-    /// Reads the two.
+    /// Parses the two parameters.
     ///
     /// # Errors
-    /// [`TargetError`].
+    /// [`TargetError`] if one is missing or invalid.
     pub fn parse(parameters: &'a Parameters<'_>) -> Result<Self, TargetError> {
         let required = |name| parameters.one(name)?.ok_or(TargetError::Missing(name));
         Ok(Self { client_id: required("client_id")?, redirect_uri: required("redirect_uri")? })
     }
 
-    /// Whether the client registered the redirect URI.
+    /// Whether the client has registered the redirect URI.
     #[must_use]
     pub fn belongs_to(&self, client: &Client) -> bool {
         client.id == self.client_id && redirect_uri::is_registered(&client.redirect_uris, self.redirect_uri)
     }
 }
 
-/// What the client wants the person to be asked (`prompt`).
+/// The values of `prompt`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prompt {
-    /// Nothing: answer at once or fail.
+    /// Ask nothing: answer immediately or fail.
     pub none: bool,
-    /// To prove again who they are.
+    /// Sign in again.
     pub login: bool,
-    /// To agree, even where they have.
+    /// Consent again.
     pub consent: bool,
-    /// To choose an account.
+    /// Choose an account.
     pub select_account: bool,
 }
 
@@ -79,30 +79,30 @@ impl Prompt {
     }
 }
 
-/// A request that may be granted if the person agrees.
+/// A valid request, which needs a user and consent.
 #[derive(Clone, Debug)]
 pub struct AuthorizationRequest {
-    /// What may be done with the tokens.
+    /// The requested scopes.
     pub scopes: Vec<String>,
     /// PKCE challenge, method S256.
     pub code_challenge: String,
-    /// What the access tokens are for.
+    /// The audience of the access tokens.
     pub audience: Option<String>,
-    /// Goes into the ID token unread.
+    /// A value that is copied into the ID token.
     pub nonce: Option<String>,
-    /// What to ask the person.
+    /// The pages to show.
     pub prompt: Prompt,
-    /// How many seconds ago the person may have signed in.
+    /// The maximum age of the sign-in, in seconds.
     pub max_age: Option<i64>,
-    /// An ID token of whom the client expects.
+    /// An ID token of the user that the client expects.
     pub id_token_hint: Option<SecretString>,
 }
 
 impl AuthorizationRequest {
-    /// Applies every rule to a request whose [`Target`] is good, so that a refusal can be sent there.
+    /// Validates a request with a valid [`Target`], to which an error response can be sent.
     ///
     /// # Errors
-    /// What the client is to be told.
+    /// The error for the client.
     pub fn parse(parameters: &Parameters<'_>, client: &Client, issuer: &str) -> Result<Self, OAuthError> {
         refuse_unsupported(parameters)?;
         refuse_other_responses(parameters)?;
@@ -117,11 +117,12 @@ impl AuthorizationRequest {
         scope::within(&scopes, &client.scopes)?;
         let prompt = Prompt::parse(parameters.one("prompt")?.unwrap_or_default()).ok_or_else(|| {
             OAuthError::invalid_request(
-                "prompt must be none alone, or some of login, consent and select_account",
+                "prompt must be either none, or a combination of login, consent and select_account",
             )
         })?;
         let max_age = parameters.one("max_age")?.map(max_age).transpose()?;
-        // These two are others' business (the redirect's, the sign-in page's); reading them refuses repeated ones.
+        // Other code uses these two values (the redirect and the sign-in page). Reading them here refuses repeated
+        // ones.
         parameters.one("state")?;
         parameters.one("login_hint")?;
         Ok(Self {
@@ -135,15 +136,15 @@ impl AuthorizationRequest {
         })
     }
 
-    /// Whether a sign-in that is there already does not do, however recent; `max_age=0` says the same as `prompt=login`
-    /// (OpenID Connect Core section 15.1).
+    /// Whether the request needs a new sign-in, however recent the last one is. `max_age=0` is the same as
+    /// `prompt=login` (OpenID Connect Core section 15.1).
     #[must_use]
     pub fn wants_new_sign_in(&self) -> bool {
         self.prompt.login || self.max_age == Some(0)
     }
 }
 
-/// Refuses the parameters that would change what the rest of the request means (OpenID Connect Core section 3.1.2.6).
+/// Refuses parameters that would change the meaning of the others (OpenID Connect Core section 3.1.2.6).
 fn refuse_unsupported(parameters: &Parameters<'_>) -> Result<(), OAuthError> {
     for (name, code) in [
         ("request", ErrorCode::RequestNotSupported),
@@ -157,8 +158,8 @@ fn refuse_unsupported(parameters: &Parameters<'_>) -> Result<(), OAuthError> {
     Ok(())
 }
 
-/// Refuses every response but a code in the query: a token in a URL ends up in histories and logs (RFC 9700 section
-/// 2.1.2).
+/// Refuses every response type except a code in the query: a token in a URL would be stored in histories and logs
+/// (RFC 9700 section 2.1.2).
 fn refuse_other_responses(parameters: &Parameters<'_>) -> Result<(), OAuthError> {
     match parameters.one("response_type")? {
         Some("code") => {}
@@ -174,10 +175,10 @@ fn refuse_other_responses(parameters: &Parameters<'_>) -> Result<(), OAuthError>
     }
 }
 
-/// The PKCE challenge, which every client must send, also one with a secret (RFC 9700 section 2.1.1).
+/// Returns the PKCE challenge. Every client must send one, also a client with a secret (RFC 9700 section 2.1.1).
 fn code_challenge(parameters: &Parameters<'_>) -> Result<String, OAuthError> {
     let challenge = parameters.one("code_challenge")?;
-    // Without a method, `plain` would be meant (RFC 7636 section 4.3).
+    // Without a method, the method would be `plain` (RFC 7636 section 4.3).
     if parameters.one("code_challenge_method")? != Some(pkce::METHOD) {
         return Err(OAuthError::invalid_request("PKCE is required: code_challenge_method must be S256"));
     }
@@ -188,10 +189,10 @@ fn code_challenge(parameters: &Parameters<'_>) -> Result<String, OAuthError> {
     })
 }
 
-/// Reads `max_age`: how many seconds ago the person may have signed in.
+/// Parses `max_age`: the maximum age of the sign-in, in seconds.
 ///
 /// # Errors
-/// `invalid_request` for anything but a whole number.
+/// `invalid_request` if it is not a whole number.
 pub fn max_age(value: &str) -> Result<i64, OAuthError> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     value
@@ -248,7 +249,7 @@ mod tests {
         AuthorizationRequest::parse(&Parameters::parse(query.as_bytes()).unwrap(), &client(), ISSUER)
     }
 
-    /// The good request with one parameter replaced, added, or (empty) left out.
+    /// The valid request with one parameter replaced, added, or removed (if empty).
     fn with(name: &'static str, value: &'static str) -> Result<AuthorizationRequest, ErrorCode> {
         let mut pairs = good();
         pairs.retain(|(known, _)| *known != name);
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_request_is_read() {
+    fn a_valid_request_is_parsed() {
         let request = parse(&encode(&good())).unwrap();
         assert_eq!(request.scopes, ["openid", "all"]);
         assert_eq!(request.code_challenge, CHALLENGE);
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_that_is_read_may_come_once_only() {
+    fn no_known_parameter_may_be_repeated() {
         for name in [
             "response_type",
             "response_mode",
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_needs_both_and_each_once() {
+    fn the_target_needs_both_parameters_exactly_once() {
         for (query, expected) in [
             ("client_id=a&redirect_uri=b", Ok(("a", "b"))),
             ("redirect_uri=b", Err(TargetError::Missing("client_id"))),
@@ -382,7 +383,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_granted_is_never_more_than_registered(scope in "(openid|all|email|x| ){0,6}") {
+        fn the_scopes_never_exceed_the_registered_ones(scope in "(openid|all|email|x| ){0,6}") {
             let mut pairs = good();
             pairs.retain(|(name, _)| *name != "scope");
             pairs.push(("scope", scope.as_str()));

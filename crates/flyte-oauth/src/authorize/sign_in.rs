@@ -1,8 +1,9 @@
-//! Sending a person to sign in although they may be signed in, and knowing when they have done so.
+//! Redirects to the sign-in page although the user may be signed in, and detection of the new sign-in.
 //!
-//! A request with `prompt=login`, or whose `max_age` has passed, comes back from the sign-in page with the same
-//! parameters; without a mark it would be sent there for ever. The mark is a token of ours, appended to the request: it
-//! says when the sign-in was demanded and which session did not do, and is bound to the rest of the request by a hash.
+//! A request with `prompt=login`, or with an expired `max_age`, returns from the sign-in page with the same
+//! parameters. Without a mark it would be redirected for ever. The mark is a token of this server, appended to the
+//! request. It contains the time of the redirect and the session that was not sufficient, and is bound to the rest of
+//! the request by a hash.
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -14,24 +15,24 @@ use flyte_model::clock::UnixTime;
 use flyte_settings::endpoints;
 use flyte_store::BrowserSession;
 
-/// Name of the parameter that carries the mark; it is always the last.
+/// The parameter with the mark; always the last one.
 const PARAMETER: &str = "&flyte_sign_in=";
-/// `typ` of the mark, so that no other token of ours passes for one (RFC 8725 section 3.11).
+/// `typ` of the mark, so that no other token of this server is accepted as a mark (RFC 8725 section 3.11).
 const TYP: &str = "flyte-sign-in+jwt";
-/// How long a person may take to sign in, in seconds; after that they are asked once more.
-pub(super) const LIFE: i64 = 3600;
-/// How old a new sign-in may be under a `max_age` that is shorter, in seconds: the way back, and a consent page, take
-/// some time even where `max_age` is 0.
-const WAY_BACK: i64 = 300;
+/// The maximum time for a sign-in, in seconds. After that the user must sign in again.
+pub(super) const MARK_LIFETIME_SECONDS: i64 = 3600;
+/// The permitted age of a new sign-in if `max_age` is shorter, in seconds. The redirect and the consent page take
+/// some time, also if `max_age` is 0.
+const MIN_MAX_AGE_SECONDS: i64 = 300;
 
-/// That a new sign-in was demanded.
+/// The demand for a new sign-in.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Demand {
-    /// When.
+    /// The time of the demand.
     iat: UnixTime,
-    /// Of which request: hash of its query.
+    /// The hash of the request's query.
     req: String,
-    /// The session that did not do.
+    /// The session that was not sufficient.
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<String>,
 }
@@ -44,16 +45,16 @@ pub(super) fn split(query: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A query with a mark.
+/// Appends a mark to a query.
 pub(super) fn marked(query: &str, mark: &str) -> String {
     format!("{query}{PARAMETER}{mark}")
 }
 
-/// Path and query of the sign-in page, which leads back to the request. `session` is the one that does not do, or none;
-/// `demanded` where the request demands a sign-in of its own rather than just any.
+/// Returns path and query of the sign-in page, which leads back to the request. `session` is the session that is not
+/// sufficient, if there is one. `demanded` is true if the request needs a new sign-in and not just any session.
 ///
 /// # Errors
-/// When the mark cannot be signed.
+/// [`KeyError`] if the mark cannot be signed.
 pub(super) fn location(
     server: &AuthorizationServer,
     query: &str,
@@ -73,10 +74,10 @@ pub(super) fn location(
     Ok(format!("{}?return_to={}", endpoints::LOGIN, flyte_pages::encode(&return_to)))
 }
 
-/// The same for a person who wants another account than the session's.
+/// Returns the same for a user who wants another account than the session's.
 ///
 /// # Errors
-/// When the mark cannot be signed.
+/// [`KeyError`] if the mark cannot be signed.
 pub(super) fn location_of_another(
     server: &AuthorizationServer,
     query: &str,
@@ -85,23 +86,23 @@ pub(super) fn location_of_another(
     Ok(location(server, query, Some(session), true)? + "&another_account=1")
 }
 
-/// The demand that a mark stands for; `None` where it is not ours, not this request's, or too old.
+/// Verifies a mark; `None` if it was not issued by this server, belongs to another request, or is too old.
 pub(super) fn demand(server: &AuthorizationServer, query: &str, mark: &str) -> Option<Demand> {
     let demand: Demand = server.keys.verify(mark, TYP).ok()?;
     let age = server.clock.now().saturating_sub(demand.iat);
-    (demand.req == fingerprint(query) && (0..=LIFE).contains(&age)).then_some(demand)
+    (demand.req == fingerprint(query) && (0..=MARK_LIFETIME_SECONDS).contains(&age)).then_some(demand)
 }
 
 impl Demand {
-    /// Whether a session is the sign-in that was demanded.
+    /// Whether a session is the demanded sign-in.
     pub(super) fn is_met_by(&self, session: &BrowserSession) -> bool {
         session.authenticated_at >= self.iat && self.sid.as_deref() != Some(session.id.as_str())
     }
 }
 
-/// Whether a session is recent enough for `max_age`. One that was `demanded` has until the person is back.
+/// Whether a session is recent enough for `max_age`. A demanded sign-in gets additional time for the redirect.
 pub(super) fn is_recent(session: &BrowserSession, max_age: i64, demanded: bool, now: UnixTime) -> bool {
-    let limit = if demanded { max_age.max(WAY_BACK) } else { max_age };
+    let limit = if demanded { max_age.max(MIN_MAX_AGE_SECONDS) } else { max_age };
     now.saturating_sub(session.authenticated_at) <= limit
 }
 
@@ -137,14 +138,14 @@ mod tests {
     fn only_a_new_session_meets_a_demand() {
         let demand = Demand { iat: 100, req: String::new(), sid: Some("old".into()) };
         assert!(demand.is_met_by(&session("new", 100)));
-        assert!(!demand.is_met_by(&session("old", 100)), "the session that did not do");
+        assert!(!demand.is_met_by(&session("old", 100)), "the session that was not sufficient");
         assert!(!demand.is_met_by(&session("other", 99)), "a sign-in from before");
         let demand = Demand { sid: None, ..demand };
         assert!(demand.is_met_by(&session("new", 100)));
     }
 
     #[test]
-    fn max_age_leaves_time_for_the_way_back() {
+    fn max_age_leaves_time_for_the_redirect() {
         let session = session("s", 100);
         for (max_age, demanded, now, recent) in [
             (10, false, 110, true),
@@ -152,8 +153,8 @@ mod tests {
             (0, false, 100, true),
             (0, false, 101, false),
             (0, true, 101, true),
-            (0, true, 100 + WAY_BACK, true),
-            (0, true, 101 + WAY_BACK, false),
+            (0, true, 100 + MIN_MAX_AGE_SECONDS, true),
+            (0, true, 101 + MIN_MAX_AGE_SECONDS, false),
             (1000, true, 1100, true),
             (1000, true, 1101, false),
         ] {

@@ -5,7 +5,7 @@ use crate::{
     parameters::MAX_QUERY_BYTES,
 };
 
-/// A request of the client that is not ours.
+/// A request of the third-party client.
 const NATIVE: (&str, &str) = ("client_id", "native");
 
 fn is_code(answer: &Answer) -> bool {
@@ -15,7 +15,7 @@ fn is_code(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn a_signed_in_person_gets_back_with_a_code() {
+async fn a_signed_in_user_returns_with_a_code() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let answer = browser.authorize(&[("redirect_uri", "http://localhost:1/callback")]).await;
@@ -33,7 +33,7 @@ async fn a_signed_in_person_gets_back_with_a_code() {
 }
 
 #[tokio::test]
-async fn without_a_good_target_there_is_a_page_and_no_redirect() {
+async fn without_a_valid_target_there_is_a_page_and_no_redirect() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let long = "x".repeat(8 * 1024);
@@ -55,7 +55,7 @@ async fn without_a_good_target_there_is_a_page_and_no_redirect() {
         assert_eq!(answer.status, 400, "{query}");
         assert!(!answer.headers.contains_key("location"), "{query}");
         assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/html"));
-        assert!(!answer.text().contains("evil.example"), "a page repeats nothing that a stranger wrote");
+        assert!(!answer.text().contains("evil.example"), "the page does not repeat text from the request");
     }
     assert_eq!(browser.get("/oauth2/authorize").await.status, 400);
 }
@@ -63,7 +63,7 @@ async fn without_a_good_target_there_is_a_page_and_no_redirect() {
 #[tokio::test]
 async fn other_errors_go_to_the_client_with_state_and_issuer() {
     let server = Server::start().await;
-    // Nobody needs to be signed in to be told that a request is wrong.
+    // Errors of the request do not need a signed-in user.
     let mut browser = server.stranger();
     for (name, value, error) in [
         ("response_type", "token", "unsupported_response_type"),
@@ -107,7 +107,7 @@ async fn confidential_clients_need_pkce_too() {
 }
 
 #[tokio::test]
-async fn a_stranger_signs_in_and_comes_back_to_the_same_request() {
+async fn a_user_signs_in_and_returns_to_the_same_request() {
     let server = Server::start().await;
     let mut browser = server.stranger();
     let query = authorize_query(&[("nonce", "n+o n&c=e")]);
@@ -139,18 +139,18 @@ async fn a_new_sign_in_is_demanded_once() {
         let mut browser = server.browser("Ada").await;
         server.state.clock.advance(1);
         let return_to = browser.authorize(&[change]).await.return_to();
-        // Coming back as one went does not do.
+        // Returning without a sign-in is not sufficient.
         let again = browser.get(&return_to).await.return_to();
         assert!(
             again.starts_with(&format!("/oauth2/authorize?{}&flyte_sign_in=", authorize_query(&[change])))
         );
-        // Nor does the mark on another request, or one that is no mark.
+        // The mark is refused with another request, and so is text that is not a mark.
         let (request, mark) = again.rsplit_once('&').unwrap();
         browser.sign_in("Ada").await;
         browser.get(&format!("{request}&nonce=other&{mark}")).await.return_to();
         browser.get(&format!("{request}&flyte_sign_in=e30.e30.e30")).await.return_to();
         browser.get(request).await.return_to();
-        // A new sign-in does, once the request is back with its mark.
+        // A new sign-in is sufficient, when the request returns with its mark.
         server.state.clock.advance(30);
         let answer = browser.get(&again).await;
         if change.1.contains("consent") {
@@ -161,16 +161,16 @@ async fn a_new_sign_in_is_demanded_once() {
             assert!(is_code(&answer), "{change:?}");
             assert_eq!(answer.query("state"), "s t+a/t%e");
         }
-        // The next request demands its own.
+        // The next request demands its own sign-in.
         browser.authorize(&[change]).await.return_to();
-        // And the mark does not last.
+        // The mark expires.
         server.state.clock.advance(3601);
         browser.get(&again).await.return_to();
     }
 }
 
 #[tokio::test]
-async fn a_demand_in_the_second_of_a_sign_in_is_a_demand_still() {
+async fn a_demand_in_the_same_second_as_a_sign_in_needs_a_new_one() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let return_to = browser.authorize(&[("prompt", "login")]).await.return_to();
@@ -180,7 +180,7 @@ async fn a_demand_in_the_second_of_a_sign_in_is_a_demand_still() {
 }
 
 #[tokio::test]
-async fn a_stranger_need_not_sign_in_twice() {
+async fn one_sign_in_is_enough_without_a_session() {
     let server = Server::start().await;
     for change in [("prompt", "login"), ("max_age", "0"), ("prompt", "select_account")] {
         let mut browser = server.stranger();
@@ -191,7 +191,7 @@ async fn a_stranger_need_not_sign_in_twice() {
 }
 
 #[tokio::test]
-async fn the_longest_request_finds_its_way_back() {
+async fn the_longest_request_returns_unchanged() {
     let server = Server::with(|config| config.tokens.signing_algorithm = "RS256".into()).await;
     let changes = |state| [("prompt", "login"), ("state", state)];
     let room = MAX_QUERY_BYTES - authorize_query(&changes("x")).len() + 1;
@@ -204,7 +204,7 @@ async fn the_longest_request_finds_its_way_back() {
 }
 
 #[tokio::test]
-async fn max_age_looks_at_when_the_person_signed_in() {
+async fn max_age_is_compared_with_the_time_of_the_sign_in() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     server.state.clock.advance(100);
@@ -213,11 +213,11 @@ async fn max_age_looks_at_when_the_person_signed_in() {
 }
 
 #[tokio::test]
-async fn the_hint_says_who_it_must_be() {
+async fn the_hint_determines_the_user() {
     let server = Server::start().await;
     let tokens = server.tokens().await;
     let hint = ("id_token_hint", tokens["id_token"].as_str().unwrap());
-    // An ID token from long ago still says who.
+    // An expired ID token still identifies the user.
     server.state.clock.advance(3600 * 5);
     assert!(is_code(&server.browser("Ada").await.authorize(&[hint]).await));
     let mut bob = server.browser("Bob").await;
@@ -232,7 +232,7 @@ async fn the_hint_says_who_it_must_be() {
     let return_to = stranger.authorize(&[hint]).await.return_to();
     stranger.sign_in("Ada").await;
     assert!(is_code(&stranger.get(&return_to).await));
-    // Another client's token, or an access token, says nothing here.
+    // Tokens of another client and access tokens are refused.
     let answer = persistent.authorize(&[NATIVE, hint]).await;
     assert_eq!(answer.query("error"), "invalid_request");
     let access = ("id_token_hint", tokens["access_token"].as_str().unwrap());
@@ -249,7 +249,7 @@ async fn a_disabled_account_is_not_signed_in() {
 }
 
 #[tokio::test]
-async fn a_client_that_can_prove_nothing_asks_each_time() {
+async fn a_public_third_party_client_needs_consent_each_time() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     for _ in 0..2 {
@@ -262,21 +262,21 @@ async fn a_client_that_can_prove_nothing_asks_each_time() {
 }
 
 #[tokio::test]
-async fn the_page_says_that_a_client_may_keep_api_keys() {
+async fn the_page_says_that_a_client_may_manage_api_keys() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
-    let told = "Make, change and delete API keys";
-    assert!(!browser.authorize(&[NATIVE]).await.text().contains(told));
+    let text = "Create, change and delete API keys";
+    assert!(!browser.authorize(&[NATIVE]).await.text().contains(text));
     let mut native = server.state.store.client_by_id("native").await.unwrap().unwrap();
     native.may_keep_api_keys = true;
     server.state.store.put_client(&native).await.unwrap();
-    assert!(browser.authorize(&[NATIVE]).await.text().contains(told));
-    // Without the scope of the control plane it can do nothing of it.
-    assert!(!browser.authorize(&[NATIVE, ("scope", "openid")]).await.text().contains(told));
+    assert!(browser.authorize(&[NATIVE]).await.text().contains(text));
+    // Without the scope of the control plane it cannot manage keys.
+    assert!(!browser.authorize(&[NATIVE, ("scope", "openid")]).await.text().contains(text));
 }
 
 #[tokio::test]
-async fn others_clients_with_a_secret_need_consent_and_keep_it() {
+async fn confidential_third_party_clients_need_consent_once() {
     let server = Server::start().await;
     let mut native = server.state.store.client_by_id("native").await.unwrap().unwrap();
     native.kind = flyte_store::ClientKind::Confidential;
@@ -286,7 +286,7 @@ async fn others_clients_with_a_secret_need_consent_and_keep_it() {
     let narrow = [NATIVE, ("scope", "openid email")];
     let page = browser.authorize(&narrow).await;
     assert_eq!(page.status, 200);
-    assert!(page.text().contains("Somebody&#39;s program") && page.text().contains("localhost:53593"));
+    assert!(page.text().contains("Third-party program") && page.text().contains("localhost:53593"));
     let answer = browser.press(&page, "/oauth2/consent", "allow").await;
     assert!(is_code(&answer));
     assert_eq!(answer.query("state"), "s t+a/t%e");
@@ -295,13 +295,20 @@ async fn others_clients_with_a_secret_need_consent_and_keep_it() {
     assert_eq!(browser.authorize(&[NATIVE]).await.status, 200, "more does");
     let page = browser.authorize(&[&narrow[..], &[("prompt", "consent")]].concat()).await;
     assert_eq!(page.status, 200, "and prompt=consent");
-    assert!(is_code(&browser.press(&page, "/oauth2/consent", "allow").await), "which asks once, too");
+    assert!(
+        is_code(&browser.press(&page, "/oauth2/consent", "allow").await),
+        "asked once with prompt=consent"
+    );
     assert_eq!(server.browser("Bob").await.authorize(&narrow).await.status, 200, "Bob did not agree");
-    assert_eq!(browser.authorize(&[("prompt", "consent")]).await.status, 200, "ours asks when told to");
+    assert_eq!(
+        browser.authorize(&[("prompt", "consent")]).await.status,
+        200,
+        "a first-party client asks with prompt=consent"
+    );
 }
 
 #[tokio::test]
-async fn no_is_an_answer() {
+async fn a_refusal_is_returned_to_the_client() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let page = browser.authorize(&[NATIVE]).await;
@@ -315,7 +322,7 @@ async fn no_is_an_answer() {
 }
 
 #[tokio::test]
-async fn only_the_page_itself_can_agree() {
+async fn only_the_page_can_consent() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let page = browser.authorize(&[NATIVE]).await;
@@ -328,14 +335,14 @@ async fn only_the_page_itself_can_agree() {
         assert_eq!(answer.status, 403);
         assert!(!answer.headers.contains_key("location"));
     }
-    // Signed in as somebody else meanwhile: the page is not theirs.
+    // Another user signed in meanwhile, so the page is not theirs.
     browser.sign_in("Bob").await;
     assert_eq!(browser.press(&page, "/oauth2/consent", "allow").await.status, 403);
-    assert_eq!(browser.authorize(&[NATIVE]).await.status, 200, "nobody agreed");
+    assert_eq!(browser.authorize(&[NATIVE]).await.status, 200, "no consent was given");
 }
 
 #[tokio::test]
-async fn what_is_agreed_to_is_checked_again() {
+async fn the_request_is_checked_again_after_consent() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let page = browser.authorize(&[NATIVE]).await;
@@ -361,7 +368,7 @@ async fn a_form_becomes_a_query() {
 }
 
 #[tokio::test]
-async fn what_nobody_knows_is_ignored() {
+async fn unknown_parameters_are_ignored() {
     let server = Server::start().await;
     let query = authorize_query(&[("ui_locales", "de"), ("acr_values", "x"), ("claims", "{}")]);
     let path = format!("/oauth2/authorize?{query}&foreign=1&foreign=2&display=page");
@@ -372,7 +379,7 @@ async fn what_nobody_knows_is_ignored() {
 
 #[tokio::test]
 async fn a_session_that_ends_meanwhile_authorizes_nothing() {
-    // The password is reset after so many of the store's operations.
+    // The password is reset after this number of store operations.
     for operations in 0..8 {
         let server = Server::start().await;
         let mut browser = server.browser("Ada").await;

@@ -1,7 +1,7 @@
-//! Where a person enters a device's code and answers for it (RFC 8628 section 3.3).
+//! The page on which a user enters a device's code and approves or denies the device (RFC 8628 section 3.3).
 //!
-//! In order: who is signed in; is it a code; have they tried too many; does a device wait with it; then the question,
-//! and the answer, before which all of that is checked again. Nobody who is not signed in can try any code.
+//! The steps: check that the user is signed in; parse the code; check the limit; find the waiting device; ask the
+//! user. Before the decision all checks run again. Only signed-in users can try codes.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -38,10 +38,10 @@ pub(crate) async fn get(
     let parameters = Parameters::parse(query.as_bytes());
     let typed = parameters.as_ref().ok().and_then(|it| it.one("user_code").ok().flatten());
     let visit = Visit { server: &server, headers: &headers, address };
-    visit.show(typed).await.unwrap_or_else(|error| failed(&error))
+    visit.show(typed).await.unwrap_or_else(|error| internal_error_page(&error))
 }
 
-/// Takes the answer.
+/// Handles the decision.
 pub(crate) async fn post(
     State(server): State<Arc<AuthorizationServer>>,
     Extension(ClientAddr(address)): Extension<ClientAddr>,
@@ -49,15 +49,15 @@ pub(crate) async fn post(
     form: Form,
 ) -> Result<Response, OAuthError> {
     let parameters = form.parameters()?;
-    // The token is bound to the session: approving is the act of whoever the page was shown to.
+    // The token is bound to the session, so only the user who got the page can approve.
     if !csrf::verify(&headers, parameters.one(csrf::FIELD)?.unwrap_or_default()) {
         let event = Event::new(Kind::DeviceCodeRefused).from(address).detail(Detail::Reason, "csrf");
         server.audit.record(event).await;
         return Ok(flyte_pages::error_page(
             StatusCode::FORBIDDEN,
             "This page is out of date",
-            "You signed in or out since it was opened, or it was not this server that opened it. Nothing was approved. \
-             Open the address that your device shows once more.",
+            "You signed in or out after this page was opened, or another site sent the form. The device was not approved: \
+             open the address on your device again.",
         ));
     }
     let typed = parameters.one("user_code")?;
@@ -67,35 +67,35 @@ pub(crate) async fn post(
         Some("deny") => visit.decide(typed, false).await,
         _ => visit.show(typed).await,
     };
-    Ok(outcome.unwrap_or_else(|error| failed(&error)))
+    Ok(outcome.unwrap_or_else(|error| internal_error_page(&error)))
 }
 
-/// A browser that came to answer for a device.
+/// A browser's visit to the page.
 struct Visit<'a> {
     server: &'a AuthorizationServer,
     headers: &'a HeaderMap,
     address: IpAddr,
 }
 
-/// Somebody who is signed in, and a code that they may look at.
+/// A signed-in user, and a code that may be looked up.
 struct Admitted<'a> {
     who: SignedIn,
     code: UserCode,
     attempt: CodeAttempt<'a>,
 }
 
-/// What an answer is about.
-enum Asked {
-    /// A device that waits.
+/// The result of looking up a code.
+enum Lookup {
+    /// A waiting device.
     View(DeviceView),
-    /// No device waits with the code.
+    /// No device is waiting for the code.
     NotWaiting,
-    /// A device that waits for somebody who has just signed in.
+    /// A waiting device that requires a recent sign-in.
     SignIn,
 }
 
 impl<'a> Visit<'a> {
-    /// Asks for the code, or about the device that waits with it.
+    /// Shows the form for the code, or the question about the device that waits for it.
     async fn show(&self, typed: Option<&str>) -> Result<Response, StoreError> {
         let Admitted { who, code, attempt } = match self.admit(typed).await? {
             Ok(admitted) => admitted,
@@ -121,25 +121,26 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Decides about the device that waits with the code.
+    /// Approves or denies the device that waits for the code.
     async fn decide(&self, typed: Option<&str>, approved: bool) -> Result<Response, StoreError> {
         let Admitted { who, code, attempt } = match self.admit(typed).await? {
             Ok(admitted) => admitted,
             Err(response) => return Ok(response),
         };
         let (hash, now) = (code.hash(), self.server.clock.now());
-        // All that can fail comes before the decision, after which nobody may be told that nothing was approved.
-        let asked = async {
+        // Everything that can fail comes before the decision. After the decision, no error page may say that the
+        // device was not approved.
+        let lookup = async {
             let device = self.server.store.waiting_device(&hash, now).await?;
             if approved && self.needs_new_sign_in(&who, device.as_ref()) {
-                return Ok(Asked::SignIn);
+                return Ok(Lookup::SignIn);
             }
-            Ok(self.view(&who, code, device).await?.map_or(Asked::NotWaiting, Asked::View))
+            Ok(self.view(&who, code, device).await?.map_or(Lookup::NotWaiting, Lookup::View))
         };
-        let view = match asked.await {
-            Ok(Asked::View(view)) => view,
-            Ok(Asked::NotWaiting) => return Ok(self.not_waiting(&who, typed).await),
-            Ok(Asked::SignIn) => {
+        let view = match lookup.await {
+            Ok(Lookup::View(view)) => view,
+            Ok(Lookup::NotWaiting) => return Ok(self.not_waiting(&who, typed).await),
+            Ok(Lookup::SignIn) => {
                 attempt.found();
                 return Ok(see_other(&sign_in(typed.and_then(UserCode::parse))));
             }
@@ -161,7 +162,7 @@ impl<'a> Visit<'a> {
             Ok(Some(device)) => device,
             Ok(None) => {
                 if self.server.sessions.current(self.headers).await?.is_none() {
-                    // They signed out, or their password was changed, since this request began.
+                    // The user signed out, or the password changed, since this request began.
                     attempt.withdrawn();
                     return Ok(see_other(&sign_in(typed.and_then(UserCode::parse))));
                 }
@@ -185,7 +186,7 @@ impl<'a> Visit<'a> {
         Ok(flyte_pages::device_decided_page(&view, approved))
     }
 
-    /// Who is signed in and what they typed, once they may look at it; otherwise the page to answer with.
+    /// Returns the signed-in user and the code if the code may be looked up; otherwise the page to show.
     async fn admit(&self, typed: Option<&str>) -> Result<Result<Admitted<'a>, Response>, StoreError> {
         let code = typed.and_then(UserCode::parse);
         let Some(who) = self.server.sessions.current(self.headers).await? else {
@@ -211,8 +212,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Whether the device wants whoever approves it to have signed in more recently than they have. A sign-in since the device
-    /// asked does in any case, so that nobody is asked twice.
+    /// Whether the device requires a more recent sign-in from the user. A sign-in after the device's request is
+    /// always sufficient, so no user is asked twice.
     fn needs_new_sign_in(&self, who: &SignedIn, device: Option<&DeviceAuthorization>) -> bool {
         let Some((device, max_age)) = device.and_then(|device| Some((device, device.max_age?))) else {
             return false;
@@ -225,7 +226,7 @@ impl<'a> Visit<'a> {
         Event::new(kind).from(self.address).subject(&who.user.id)
     }
 
-    /// What is shown of a device; `None` where there is none, or its client is gone.
+    /// Describes the device for the page; `None` if there is no device, or its client was deleted.
     async fn view(
         &self,
         who: &SignedIn,
@@ -239,7 +240,7 @@ impl<'a> Visit<'a> {
         Ok(Some(DeviceView::new(device, client.name, email, code, &browser, now)))
     }
 
-    /// The answer to codes with which no device waits. The attempt at it stays counted.
+    /// The page for a code for which no device is waiting. The attempt stays counted.
     async fn not_waiting(&self, who: &SignedIn, typed: Option<&str>) -> Response {
         self.server.audit.record(self.event(Kind::DeviceCodeFailed, who)).await;
         flyte_pages::enter_code_page(
@@ -259,11 +260,11 @@ fn sign_in(code: Option<UserCode>) -> String {
     format!("{}?return_to={}", endpoints::LOGIN, flyte_pages::encode(&return_to))
 }
 
-fn failed(error: &dyn std::error::Error) -> Response {
-    tracing::error!(%error, "a device could not be answered for");
+fn internal_error_page(error: &dyn std::error::Error) -> Response {
+    tracing::error!(%error, "a device could not be looked up");
     flyte_pages::error_page(
         StatusCode::INTERNAL_SERVER_ERROR,
         "Something went wrong",
-        "The server could not look the device up. Nothing was approved; try again.",
+        "The server could not look up the device, so it was not approved. Try again.",
     )
 }

@@ -1,4 +1,4 @@
-//! The device authorization endpoint, and the page on which people answer, through the router.
+//! The device authorization endpoint and the page for approval, through the router.
 
 mod guessing;
 mod page;
@@ -21,7 +21,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// A good request of `flyte` with one parameter replaced, added, or (empty) left out.
+/// Sends a valid request of `flyte` with one parameter replaced, added, or removed (if empty).
 async fn ask(server: &Server, name: &str, value: &str) -> Answer {
     let mut pairs = vec![("client_id", "flyte"), ("scope", "openid all")];
     pairs.retain(|(known, _)| *known != name);
@@ -57,7 +57,7 @@ async fn a_device_gets_two_codes() {
     for field in ["device_code", "user_code"] {
         assert_ne!(device[field], other[field], "{field}");
     }
-    // Neither code can be read back out of the store.
+    // The store contains neither code.
     let hash = UserCode::parse(user_code).unwrap().hash();
     let stored = server.state.store.waiting_device(&hash, server.state.clock.now()).await.unwrap().unwrap();
     assert_eq!(stored.device_code_hash, opaque_token::hash(text(&device["device_code"])));
@@ -65,7 +65,7 @@ async fn a_device_gets_two_codes() {
 }
 
 #[tokio::test]
-async fn what_a_device_must_say() {
+async fn invalid_device_requests_are_refused() {
     let server = Server::start().await;
     let mut client = server.state.store.client_by_id("native").await.unwrap().unwrap();
     client.id = "browser only".to_owned();
@@ -96,7 +96,7 @@ async fn what_a_device_must_say() {
 }
 
 #[tokio::test]
-async fn the_lifetime_is_the_settings() {
+async fn the_lifetime_follows_the_setting() {
     let server = Server::with(|config| config.tokens.device_code_ttl = 30).await;
     let device = server.device().await;
     assert_eq!(device["expires_in"], 30);
@@ -105,17 +105,17 @@ async fn the_lifetime_is_the_settings() {
 }
 
 #[tokio::test]
-async fn a_device_can_ask_for_somebody_who_has_just_signed_in() {
+async fn a_device_can_require_a_recent_sign_in() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     server.state.clock.advance(900);
     let ask_with = async |max_age: &str| ask(&server, "max_age", max_age).await.json();
-    // Recent enough.
+    // The sign-in is recent enough.
     let device = ask_with("900").await;
     assert_eq!(browser.answer(&device, "approve").await.status, 200);
     let expected = server.state.clock.now() - 900;
     assert_eq!(Answer::claims(&server.poll(&device).await.json()["access_token"])["auth_time"], expected);
-    // Not recent enough: to the sign-in page, once, and back to the question.
+    // The sign-in is too old: the browser goes to the sign-in page once, and back to the question.
     for max_age in ["899", "0"] {
         let mut browser = server.browser("Ada").await;
         server.state.clock.advance(900);
@@ -132,7 +132,7 @@ async fn a_device_can_ask_for_somebody_who_has_just_signed_in() {
         let tokens = server.poll(&device).await.json();
         assert_eq!(Answer::claims(&tokens["access_token"])["auth_time"], signed_in);
     }
-    // The page was opened in time, and answered too late.
+    // The page was opened in time but submitted too late.
     let mut browser = server.browser("Ada").await;
     server.state.clock.advance(1);
     let device = ask_with("5").await;
@@ -142,13 +142,13 @@ async fn a_device_can_ask_for_somebody_who_has_just_signed_in() {
     let pairs = |decision| [("csrf", csrf.as_str()), ("user_code", code.as_str()), ("decision", decision)];
     browser.post("/device", &pairs("approve")).await.return_to();
     assert_eq!(server.poll(&device).await.error(), "authorization_pending");
-    assert_eq!(browser.post("/device", &pairs("deny")).await.status, 200, "no needs no sign-in");
+    assert_eq!(browser.post("/device", &pairs("deny")).await.status, 200, "a denial needs no sign-in");
     server.state.clock.advance(5);
     assert_eq!(server.poll(&device).await.error(), "access_denied");
 }
 
 #[tokio::test]
-async fn an_address_that_asks_for_ever_more_codes_waits() {
+async fn an_address_that_requests_too_many_codes_waits() {
     let server = Server::start().await;
     let pairs = [("client_id", "flyte"), ("scope", "all")];
     let address = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
@@ -158,7 +158,7 @@ async fn an_address_that_asks_for_ever_more_codes_waits() {
     let refused = ask_from(&server, address, &pairs).await;
     assert_eq!((refused.status.as_u16(), refused.error().as_str()), (429, "temporarily_unavailable"));
     assert_eq!(refused.headers[header::RETRY_AFTER], "2");
-    assert_eq!(server.device().await["expires_in"], 600, "from elsewhere");
+    assert_eq!(server.device().await["expires_in"], 600, "from another address");
     server.state.clock.advance(2);
     assert_eq!(ask_from(&server, address, &pairs).await.status, 200);
 }

@@ -1,4 +1,4 @@
-//! The code that a person carries from the device to the browser (RFC 8628 section 6.1).
+//! The code that a user copies from the device to the browser (RFC 8628 section 6.1).
 
 use std::fmt;
 
@@ -6,33 +6,33 @@ use aws_lc_rs::{error::Unspecified, rand};
 
 use flyte_secrets::{SecretHash, opaque_token};
 
-/// Its characters: Crockford's Base32. No two of them are told apart only by looking closely at a `0` or a `1`, and
-/// without `U` fewer words come about that nobody wants to read out.
+/// The characters of a code: Crockford's Base32. It has no letters that look like `0` or `1`, and without `U` fewer
+/// offensive words occur.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// How many there are: 40 bits.
+/// The number of characters: 40 bits.
 const LENGTH: usize = 8;
-/// How many stand in a group.
+/// The number of characters in a group.
 const GROUP: usize = 4;
 
-/// A user code: 40 random bits, shown as `XXXX-XXXX`. It lives for minutes, and entering it is limited
-/// (`identity::Throttle`): that is what makes it hard to guess.
+/// A user code: 40 random bits, shown as `XXXX-XXXX`. It is hard to guess because it expires after minutes and
+/// attempts are limited (`flyte_identity::Throttle`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct UserCode([u8; LENGTH]);
 
 impl UserCode {
-    /// A new one.
+    /// Generates a code.
     ///
     /// # Errors
-    /// The system has no randomness to give.
+    /// The system returns no random numbers.
     pub fn generate() -> Result<Self, Unspecified> {
         let mut code = [0; LENGTH];
         rand::fill(&mut code)?;
-        // 256 is a multiple of 32: no character is likelier than another.
+        // 256 is a multiple of 32, so all characters have the same probability.
         Ok(Self(code.map(|byte| ALPHABET[usize::from(byte) % ALPHABET.len()])))
     }
 
-    /// Reads what a person typed: in any case, with hyphens and spaces anywhere or nowhere, and with `O` for `0`, `I` or
-    /// `L` for `1`. `None` where that is no code.
+    /// Parses a typed code. Accepts small letters, hyphens and spaces anywhere, `O` for `0`, and `I` or `L` for `1`.
+    /// `None` if the text is not a code.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut code = [0; LENGTH];
@@ -50,19 +50,19 @@ impl UserCode {
         (length == LENGTH).then_some(Self(code))
     }
 
-    /// What is stored of it, and what attempts at it are counted by.
+    /// The hash that is stored, and by which attempts are counted.
     #[must_use]
     pub fn hash(&self) -> SecretHash {
         opaque_token::hash(&self.to_string())
     }
 }
 
-/// What separates groups as people type or paste them: any space, any dash.
+/// Separators in typed or pasted codes: any space, any dash.
 fn is_separator(character: char) -> bool {
     character.is_whitespace() || matches!(character, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '_' | '.')
 }
 
-/// As it is shown: two groups.
+/// The displayed form: two groups.
 impl fmt::Display for UserCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, symbol) in self.0.iter().enumerate() {
@@ -75,7 +75,7 @@ impl fmt::Display for UserCode {
     }
 }
 
-/// Without the code: whoever knows it can answer for the device.
+/// Omits the code: it allows answering for the device.
 impl fmt::Debug for UserCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UserCode(…)")
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_read_as_people_write_it() {
+    fn typed_codes_are_parsed() {
         for text in [
             "WDJB-M0H1",
             "wdjb-m0h1",
@@ -134,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn it_is_not_in_debug() {
+    fn the_code_is_not_in_debug() {
         let code = UserCode::parse("WDJB-M0H1").unwrap();
         assert_eq!(format!("{code:?}"), "UserCode(…)");
     }
 
-    /// A code, and the same as a person might write it.
+    /// A code, and one of its spellings.
     fn written() -> impl Strategy<Value = (UserCode, String)> {
         let symbols = prop::array::uniform8(0..ALPHABET.len());
         let style = prop::array::uniform8((any::<bool>(), any::<bool>(), "[- \u{2013}\u{a0}._]{0,2}"));
@@ -169,7 +169,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_shown_reads_back(_seed in any::<u8>()) {
+        fn a_displayed_code_is_parsed(_seed in any::<u8>()) {
             let code = UserCode::generate().unwrap();
             let shown = code.to_string();
             prop_assert!(shown.len() == 9 && shown.as_bytes()[4] == b'-');
@@ -178,7 +178,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_code_or_none(text in "\\PC{0,24}") {
+        fn every_text_is_parsed_or_refused(text in "\\PC{0,24}") {
             if let Some(code) = UserCode::parse(&text) {
                 prop_assert!(UserCode::parse(&code.to_string()) == Some(code));
             }

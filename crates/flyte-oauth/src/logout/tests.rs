@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::fixture::{Browser, Server, encode};
 
-/// Signs in at `flyte` with this browser; the tokens.
+/// Signs in to `flyte` with this browser; returns the tokens.
 async fn tokens(server: &Server, browser: &mut Browser<'_>) -> Value {
     let code = browser.authorize(&[]).await.query("code");
     server.redeem(&code).await.json()
@@ -19,12 +19,12 @@ async fn is_signed_in(browser: &mut Browser<'_>) -> bool {
 }
 
 #[tokio::test]
-async fn the_sessions_own_token_signs_out_at_once() {
+async fn an_id_token_of_the_session_signs_out_without_a_question() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let tokens = tokens(&server, &mut browser).await;
     let elsewhere = server.tokens().await;
-    // Also long after the token expired.
+    // The ID token may have expired.
     server.state.clock.advance(3600 * 3);
     let tokens = server.refresh(tokens["refresh_token"].as_str().unwrap()).await.json();
     let access = tokens["access_token"].as_str().unwrap();
@@ -40,10 +40,10 @@ async fn the_sessions_own_token_signs_out_at_once() {
     let answer = browser.get(&query).await;
     assert_eq!(answer.location(), "http://127.0.0.1:9/bye?state=a%20b%2Bc");
     assert!(!is_signed_in(&mut browser).await);
-    assert_eq!(server.userinfo(access).await.status, 401, "at once");
+    assert_eq!(server.userinfo(access).await.status, 401, "immediately");
     assert_eq!(server.refresh(tokens["refresh_token"].as_str().unwrap()).await.error(), "invalid_grant");
     let other = server.refresh(elsewhere["refresh_token"].as_str().unwrap()).await;
-    assert_eq!(other.status, 200, "another browser's session goes on");
+    assert_eq!(other.status, 200, "another browser's session continues");
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn without_a_redirect_there_is_a_page() {
 }
 
 #[tokio::test]
-async fn anybody_else_has_to_ask() {
+async fn without_an_id_token_of_the_session_the_user_is_asked() {
     let server = Server::start().await;
     let others = server.tokens().await;
     let other_session = others["id_token"].as_str().unwrap();
@@ -86,12 +86,12 @@ async fn anybody_else_has_to_ask() {
 }
 
 #[tokio::test]
-async fn signing_out_of_the_browser_alone_leaves_the_programs_signed_in() {
+async fn signing_out_of_the_browser_only_keeps_programs_signed_in() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let tokens = tokens(&server, &mut browser).await;
     let page = browser.get("/oauth2/logout").await;
-    // Both are offered, and what they end is said.
+    // The page offers and describes both.
     let text = page.text();
     assert!(
         text.contains("sign-out-browser") && text.contains("everywhere") && text.contains("terminals"),
@@ -117,13 +117,13 @@ async fn the_question_leads_back_to_the_client() {
 }
 
 #[tokio::test]
-async fn only_the_page_itself_can_confirm() {
+async fn only_the_page_can_confirm() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     browser.get("/oauth2/logout").await;
     let pairs = [("csrf", "AAAA"), ("request", ""), ("decision", "sign-out")];
     assert_eq!(browser.post("/oauth2/logout", &pairs).await.status, 403);
-    // Without a token it is a client's request, which asks.
+    // Without a CSRF token it is a client's request, for which the user is asked.
     let answer = browser.post("/oauth2/logout", &pairs[1..]).await;
     let page = browser.get(answer.location()).await;
     assert_eq!(page.status, 200);
@@ -131,7 +131,7 @@ async fn only_the_page_itself_can_confirm() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_and_ends_nothing() {
+async fn contradictory_requests_are_refused_and_end_nothing() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let tokens = tokens(&server, &mut browser).await;
@@ -145,7 +145,7 @@ async fn what_does_not_fit_is_refused_and_ends_nothing() {
         &[hint, ("client_id", "flyte"), ("client_id", "flyte")],
         &[hint, ("state", "1"), ("state", "2")],
         &[(back, "http://127.0.0.1:9/bye")],
-        &[("client_id", "nobody"), (back, "http://127.0.0.1:9/bye")],
+        &[("client_id", "unknown"), (back, "http://127.0.0.1:9/bye")],
         &[("id_token_hint", "e30.e30.e30"), (back, "http://127.0.0.1:9/bye")],
     ] {
         let answer = browser.get(&path(pairs)).await;
@@ -157,7 +157,7 @@ async fn what_does_not_fit_is_refused_and_ends_nothing() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_simply_sent_on() {
+async fn without_a_session_the_browser_is_redirected() {
     let server = Server::start().await;
     let mut browser = server.stranger();
     assert_eq!(browser.get("/oauth2/logout").await.status, 200);

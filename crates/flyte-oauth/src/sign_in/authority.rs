@@ -1,4 +1,4 @@
-//! The certificate of the server's own authority, for clients that have to trust it.
+//! The certificate of the server's own authority, for clients that must trust it.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::AuthorizationServer;
 use flyte_pages::error_page;
 use flyte_settings::{Config, TlsSource};
 
-/// Its path on the server.
+/// The path of the certificate.
 pub(super) const PATH: &str = "/ca.pem";
 
-/// The authority's certificate as PEM; `None` if the server has its certificate from elsewhere.
+/// Returns the authority's certificate as PEM; `None` if the server uses another certificate.
 fn pem(config: &Config) -> Option<String> {
     if config.tls.source != TlsSource::LocalAuthority {
         return None;
@@ -25,7 +25,7 @@ fn pem(config: &Config) -> Option<String> {
     std::fs::read_to_string(config.data_dir.join("ca.pem")).ok()
 }
 
-/// The SHA-256 fingerprint of the authority's certificate, as other tools show it.
+/// Returns the SHA-256 fingerprint of the authority's certificate, formatted as in other tools.
 pub(super) fn fingerprint(config: &Config) -> Option<String> {
     let certificate = CertificateDer::from_pem_slice(pem(config)?.as_bytes()).ok()?;
     let bytes = digest(&SHA256, &certificate);
@@ -47,7 +47,7 @@ pub(super) async fn serve(State(server): State<Arc<AuthorizationServer>>) -> Res
         None => error_page(
             StatusCode::NOT_FOUND,
             "Not found",
-            "This server's certificate is not from an authority of its own.",
+            "This server does not use its own certificate authority.",
         ),
     }
 }
@@ -60,7 +60,7 @@ mod tests {
     use crate::fixture;
 
     #[tokio::test]
-    async fn it_is_offered_while_it_is_in_use() {
+    async fn the_certificate_is_offered_while_the_authority_is_used() {
         let home = tempfile::tempdir().unwrap();
         let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
         std::fs::write(home.path().join("ca.pem"), &authority).unwrap();

@@ -1,4 +1,4 @@
-//! Signing in with e-mail address and password.
+//! Sign-in with e-mail address and password.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -18,13 +18,15 @@ use crate::{AuthorizationServer, redirect_uri};
 use flyte_audit::{Detail, Event, Kind};
 use flyte_identity::{PasswordError, Passwords, first_password};
 use flyte_model::ClientAddr;
-use flyte_pages::{FormAction, LoginView, ReturnTo, csrf, duration, error_page, failed, login_page};
+use flyte_pages::{
+    FormAction, LoginView, ReturnTo, csrf, duration, error_page, internal_error_page, login_page,
+};
 use flyte_store::{BrowserSession, StoreError, User};
 
-/// The longest e-mail address (RFC 5321 section 4.5.3.1.3), in bytes; no account has a longer one.
+/// The maximum length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3). No account has a longer one.
 const MAX_EMAIL_BYTES: usize = 254;
 
-/// The form with a long authorization request in it, every byte percent-encoded, fits.
+/// Large enough for a form with a long authorization request in which every byte is percent-encoded.
 pub(super) fn body_limit() -> DefaultBodyLimit {
     DefaultBodyLimit::max(40 * 1024)
 }
@@ -34,7 +36,7 @@ pub(super) fn body_limit() -> DefaultBodyLimit {
 pub(super) struct LoginQuery {
     #[serde(default)]
     return_to: String,
-    /// Present if the person wants to sign in with another account than the browser's.
+    /// Present if the user wants another account than the browser's.
     another_account: Option<String>,
 }
 
@@ -66,12 +68,13 @@ pub(super) async fn show(
     let return_to = query.and_then(|query| ReturnTo::parse(&query.return_to));
     let signed_in = match server.sessions.current(&headers).await {
         Ok(signed_in) => signed_in,
-        Err(error) => return failed(&error),
+        Err(error) => return internal_error_page(&error),
     };
     if signed_in.is_some() && return_to.is_none() {
         return Redirect::to("/").into_response();
     }
-    // A person who is signed in and sent here is asked to prove it again, unless they want another account.
+    // A signed-in user who comes here must sign in again. The form contains their e-mail address unless they want
+    // another account.
     let email = return_to
         .as_ref()
         .and_then(|request| request.parameter("login_hint"))
@@ -108,7 +111,7 @@ pub(super) async fn submit(
         server.audit.record(refused("csrf")).await;
         return refuse(Refusal::OutOfDate).await;
     }
-    // Waiting comes before anything that depends on the account.
+    // The limits are checked before anything that depends on the account.
     let known = server.known_browsers.recognize(&headers, email);
     let attempt = match server.throttle.admit(email, address, known) {
         Ok(attempt) => attempt,
@@ -121,7 +124,7 @@ pub(super) async fn submit(
         Ok(account) => account,
         Err(error) => {
             attempt.withdrawn();
-            return failed(&error);
+            return internal_error_page(&error);
         }
     };
     let hash = account.as_ref().and_then(|user| user.password_hash.clone());
@@ -135,7 +138,7 @@ pub(super) async fn submit(
             attempt.withdrawn();
             return match error {
                 PasswordError::Overloaded { retry_after } => refuse(Refusal::Busy { retry_after }).await,
-                PasswordError::Length | PasswordError::Failed(_) => failed(&error),
+                PasswordError::Length | PasswordError::Failed(_) => internal_error_page(&error),
             };
         }
     }
@@ -148,9 +151,9 @@ pub(super) async fn submit(
         Ok(Some((session, cookie))) => {
             attempt.succeeded();
             if let Err(error) = first_password::forget(&server.config.data_dir, &user.email) {
-                tracing::warn!(%error, "the file with the first password cannot be removed; remove it");
+                tracing::warn!(%error, "the file with the first password could not be removed; remove it");
             }
-            let event = of(Event::new(Kind::SignedIn).from(address), &user);
+            let event = with_user(Event::new(Kind::SignedIn).from(address), &user);
             server.audit.record(event.detail(Detail::Session, session.id)).await;
             let location = return_to.as_ref().and_then(ReturnTo::location);
             let location = location.unwrap_or(HeaderValue::from_static("/"));
@@ -160,23 +163,23 @@ pub(super) async fn submit(
         }
         Err(error) => {
             attempt.withdrawn();
-            failed(&error)
+            internal_error_page(&error)
         }
     }
 }
 
-/// The event, of this person.
-fn of(event: Event, user: &User) -> Event {
+/// Adds the user to an event.
+fn with_user(event: Event, user: &User) -> Event {
     event.subject(&user.id).detail(Detail::Email, &user.email)
 }
 
-/// A wrong password. What was typed is recorded only when it is an account's address: it may be a password in the wrong
-/// field.
+/// The event for a wrong password. The typed e-mail address is recorded only if it belongs to an account: it may be a
+/// password in the wrong field.
 fn failed_attempt(account: Option<&User>, address: IpAddr) -> Event {
-    account.into_iter().fold(Event::new(Kind::SignInFailed).from(address), of)
+    account.into_iter().fold(Event::new(Kind::SignInFailed).from(address), with_user)
 }
 
-/// The account that can sign in with this address; a disabled one cannot.
+/// Returns the account that can sign in with this address; `None` if it is disabled.
 async fn account(server: &AuthorizationServer, email: &str) -> Result<Option<User>, StoreError> {
     if email.len() > MAX_EMAIL_BYTES {
         return Ok(None);
@@ -185,7 +188,7 @@ async fn account(server: &AuthorizationServer, email: &str) -> Result<Option<Use
     Ok(user.filter(|user| user.disabled_at.is_none()))
 }
 
-/// Starts a session in place of the one that the browser may have; `None` where the password is not right any more.
+/// Starts a session in place of the browser's current one; `None` if the password has just been changed.
 async fn sign_in(
     server: &AuthorizationServer,
     headers: &HeaderMap,
@@ -199,7 +202,9 @@ async fn sign_in(
                     user.password_hash = Some(hash);
                 }
             }
-            Err(error) => tracing::warn!(%error, user_id = user.id, "the password hash stays as it is"),
+            Err(error) => {
+                tracing::warn!(%error, user_id = user.id, "the password hash could not be renewed; the old one stays valid")
+            }
         }
     }
     if let Some(old) = server.sessions.current(headers).await? {
@@ -208,7 +213,7 @@ async fn sign_in(
     server.sessions.start(user).await
 }
 
-/// Why somebody is not signed in.
+/// The reason for refusing a sign-in.
 enum Refusal {
     WrongCredentials,
     Throttled { retry_after: i64 },
@@ -228,18 +233,19 @@ impl Refusal {
 
     fn message(&self) -> String {
         match self {
-            Self::WrongCredentials => "The e-mail address or the password is not right.".to_owned(),
+            Self::WrongCredentials => "The e-mail address or the password is wrong.".to_owned(),
             Self::Throttled { retry_after } => {
-                format!("Too many attempts failed. Try again in {}.", duration(*retry_after))
+                format!("Too many failed attempts. Try again in {}.", duration(*retry_after))
             }
-            Self::Busy { .. } => "Many people are signing in right now. Try again in a moment.".to_owned(),
+            Self::Busy { .. } => "Too many people are signing in. Try again in a moment.".to_owned(),
             Self::OutOfDate => "This page was out of date. Please sign in again.".to_owned(),
         }
     }
 
     fn header(&self) -> Option<(header::HeaderName, HeaderValue)> {
         match self {
-            // A 401 has to name a scheme (RFC 9110 section 15.5.2); browsers show no dialog for one they do not know.
+            // A 401 must name an authentication scheme (RFC 9110 section 15.5.2). Browsers show no dialog for an
+            // unknown scheme.
             Self::WrongCredentials => {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Cookie form-action=\"/login\"")))
             }
@@ -260,7 +266,7 @@ async fn form(
     let client = match return_to.and_then(|request| request.parameter("client_id")) {
         Some(id) => match server.store.client_by_id(&id).await {
             Ok(client) => client,
-            Err(error) => return failed(&error),
+            Err(error) => return internal_error_page(&error),
         },
         None => None,
     };

@@ -1,4 +1,4 @@
-//! The pages over HTTP, without a network: what a browser sends and what it gets.
+//! The pages over HTTP, without a network: a browser's requests and their responses.
 
 mod form;
 mod headers;
@@ -29,8 +29,8 @@ const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 const AUTHORIZE: &str =
     "/oauth2/authorize?client_id=flyte&redirect_uri=http%3A%2F%2Flocalhost%3A53593%2Fcallback&state=s";
 
-/// A server with the accounts `ada@example.com`, `disabled@example.com`, and `elsewhere@example.com` (who has no
-/// password here), and the client `flyte`.
+/// A server with the client `flyte` and the accounts `ada@example.com`, `disabled@example.com` and
+/// `elsewhere@example.com` (which has no password).
 struct Server {
     state: Arc<AuthorizationServer>,
     router: Router,
@@ -84,7 +84,7 @@ fn client(id: &str, name: &str) -> Client {
     }
 }
 
-/// A browser, as far as cookies go.
+/// A browser with cookies.
 #[derive(Clone)]
 struct Browser<'a> {
     server: &'a Server,
@@ -115,7 +115,7 @@ impl Browser<'_> {
         self.post("/login", &fields).await
     }
 
-    /// A fresh token. Asks for the form that is also shown to those who are signed in.
+    /// Returns a new token. Requests the form that is shown to signed-in users too.
     async fn csrf(&mut self) -> String {
         self.get(&login_for(AUTHORIZE)).await.field("csrf").unwrap()
     }
@@ -156,7 +156,7 @@ fn login_for(return_to: &str) -> String {
     format!("/login?{query}")
 }
 
-/// A response that has been read.
+/// A complete response.
 struct Page {
     status: StatusCode,
     headers: HeaderMap,

@@ -1,40 +1,36 @@
 //! `grant_type=authorization_code` (RFC 6749 section 4.1.3, RFC 7636 section 4.6).
 
-use super::{Tokens, may_refresh, new_refresh_token, require_active, require_grant};
-use crate::{AuthorizationServer, error::OAuthError, parameters::Parameters, pkce, resource};
+use super::{request::TokenRequest, response::TokenResponse};
+use crate::{AuthorizationServer, error::OAuthError, pkce};
 use flyte_access::token::TokenGrant;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_model::GrantType;
 use flyte_secrets::opaque_token;
 use flyte_store::{AuthorizationCode, Client, CodeRedemption};
 
-/// One answer to everything that may be wrong with a code, so that nobody learns which codes there are.
+/// The same description for all problems, so that it does not reveal which codes exist.
 const REFUSED: &str = "the code is unknown, expired, used, or was not issued for this request";
 
 /// Exchanges a code.
 ///
-/// What the request must match is checked before the code is spent: a mistaken or a stranger's request does not cost the
-/// client its code. Tokens are signed before that too, so that a code is not spent for an answer that cannot be given.
-pub(super) async fn exchange(
-    server: &AuthorizationServer,
-    client: &Client,
-    form: &Parameters<'_>,
-) -> Result<Tokens, OAuthError> {
-    require_grant(client, GrantType::AuthorizationCode)?;
-    let required = |name: &'static str| {
-        form.one(name)?.ok_or_else(|| OAuthError::invalid_request(format!("{name} is missing")))
-    };
+/// The request is checked before the code is redeemed, so a wrong request or a stranger's request does not cost the
+/// client its code. The tokens are signed before that too, so that no code is used up for a response that cannot be
+/// sent.
+pub(super) async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
+    let TokenRequest { server, client, .. } = *request;
+    client.require_grant_type(GrantType::AuthorizationCode)?;
     let (code, redirect_uri, verifier) =
-        (required("code")?, required("redirect_uri")?, required("code_verifier")?);
+        (request.required("code")?, request.required("redirect_uri")?, request.required("code_verifier")?);
     if !pkce::is_verifier(verifier) {
         return Err(OAuthError::invalid_request("code_verifier must be 43 to 128 unreserved characters"));
     }
-    // The server's one audience is the audience of every code.
-    resource::requested(form, server.config.issuer())?;
+    // This server is the only audience of every code.
+    request.audience()?;
 
     let code_hash = opaque_token::hash(code);
     let Some(code) = server.store.peek_code(&code_hash, server.clock.now()).await? else {
-        // Unknown, or spent: redeeming it tells, and revokes what a spent one gave.
+        // The code is unknown or was redeemed before. `redeem` finds out, and revokes the tokens of a code that is
+        // redeemed twice.
         redeem(server, client, &code_hash, None).await?;
         return Err(OAuthError::invalid_grant(REFUSED));
     };
@@ -44,15 +40,10 @@ pub(super) async fn exchange(
     if !matches {
         return Err(OAuthError::invalid_grant(REFUSED));
     }
-    require_active(server, &code.user_id).await?;
-    let (refresh_token, refresh_record) = if may_refresh(client, &code.scopes) {
-        let (token, record) = new_refresh_token(server)?;
-        (Some(token), Some(record))
-    } else {
-        (None, None)
-    };
+    request.require_active(&code.user_id).await?;
+    let (refresh_token, refresh_record) = request.first_refresh_token(&code.scopes)?;
     let (grant, nonce) = grant(code);
-    let tokens = Tokens::sign(server, client, &grant, nonce, refresh_token)?;
+    let tokens = request.sign(&grant, nonce, refresh_token)?;
     redeem(server, client, &code_hash, refresh_record.as_ref()).await?;
     Ok(tokens)
 }
@@ -70,7 +61,7 @@ fn grant(code: AuthorizationCode) -> (TokenGrant, Option<String>) {
     (grant, code.nonce)
 }
 
-/// Spends the code, or finds that it was spent.
+/// Redeems the code. Revokes its tokens if it was redeemed before.
 async fn redeem(
     server: &AuthorizationServer,
     client: &Client,

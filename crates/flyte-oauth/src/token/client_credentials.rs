@@ -1,33 +1,24 @@
 //! `grant_type=client_credentials` (RFC 6749 section 4.4): API keys act as themselves.
 
-use super::Tokens;
-use crate::{
-    AuthorizationServer,
-    client::Authenticated,
-    error::{ErrorCode, OAuthError},
-    parameters::Parameters,
-    resource,
-};
+use super::{request::TokenRequest, response::TokenResponse};
+use crate::error::{ErrorCode, OAuthError};
 use flyte_access::token::MachineGrant;
 use flyte_model::{
     PrincipalKind,
     scope::{self, ScopeError},
 };
 
-/// Gives an access token, and never a refresh token (RFC 6749 section 4.4.3): the key itself is good for the next one.
-pub(super) fn exchange(
-    server: &AuthorizationServer,
-    client: &Authenticated,
-    form: &Parameters<'_>,
-) -> Result<Tokens, OAuthError> {
+/// Issues an access token, and no refresh token (RFC 6749 section 4.4.3): the key itself gets the next one.
+pub(super) fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
+    let TokenRequest { server, client, form } = *request;
     let Some(key) = client.api_key() else {
         return Err(OAuthError::new(
             ErrorCode::UnauthorizedClient,
-            "client_credentials is for API keys: make one with `flyte create api-key NAME`",
+            "client_credentials requires an API key: create one with `flyte create api-key NAME`",
         ));
     };
     let scopes = granted(form.one("scope")?, &key.rights.scopes)?;
-    let audience = resource::requested(form, server.config.issuer())?;
+    let audience = request.audience()?;
     let now = server.clock.now();
     let grant = MachineGrant {
         principal: PrincipalKind::ApiKey,
@@ -41,7 +32,7 @@ pub(super) fn exchange(
     };
     let access_token = server.access.tokens().issue_to_machine(&grant)?;
     server.access.note_use(PrincipalKind::ApiKey, &key.client_id, now);
-    Ok(Tokens {
+    Ok(TokenResponse {
         access_token,
         refresh_token: None,
         id_token: None,
@@ -50,12 +41,13 @@ pub(super) fn exchange(
     })
 }
 
-/// What of the scopes asked for the key has; all of them where none is asked for. The published client asks for the scopes of
-/// people's sign-ins, whatever the key has, so that asking for more is no error; a key that has nothing of it is one.
+/// Returns those requested scopes that the key has, or all its scopes if none are requested. The published client
+/// always requests the scopes of a user's sign-in, so requesting more is not an error; having none of the requested
+/// scopes is.
 pub(super) fn granted(asked: Option<&str>, own: &[String]) -> Result<Vec<String>, ScopeError> {
     let Some(asked) = asked else { return Ok(own.to_vec()) };
     let asked = scope::parse(asked)?;
-    // `all` includes `read`, so that it asks for that too.
+    // `all` includes `read`.
     let wanted = |scope: &String| {
         asked.contains(scope) || (scope == scope::READ && scope::contains(&asked, scope::ALL))
     };
@@ -71,13 +63,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_granted_is_what_is_asked_for_and_there() {
+    fn the_granted_scopes_are_requested_and_owned() {
         let owned = |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
         for (asked, own, expected) in [
             (None, "all", Some("all")),
             (None, "read", Some("read")),
             (Some("all"), "all", Some("all")),
-            // What the published client asks for.
+            // The published client requests these.
             (Some("openid offline_access all"), "all", Some("all")),
             (Some("openid offline_access all"), "read", Some("read")),
             (Some("read"), "all", Some("read")),

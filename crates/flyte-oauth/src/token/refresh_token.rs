@@ -1,42 +1,33 @@
 //! `grant_type=refresh_token` (RFC 6749 section 6), with rotation (RFC 9700 section 4.14.2).
 
-use super::{Tokens, new_refresh_token, require_active, require_grant};
-use crate::{
-    AuthorizationServer,
-    error::{ErrorCode, OAuthError},
-    parameters::Parameters,
-    resource,
-};
+use super::{request::TokenRequest, response::TokenResponse};
+use crate::error::{ErrorCode, OAuthError};
 use flyte_access::token::TokenGrant;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_model::{GrantType, scope};
 use flyte_secrets::opaque_token;
-use flyte_store::{Client, RefreshRotation, RefreshToken, RevokedBy};
+use flyte_store::{RefreshRotation, RefreshToken, RevokedBy};
 
-/// One answer to everything that may be wrong with a refresh token.
-const REFUSED: &str = "the refresh token is unknown, expired, revoked, or not this client's; sign in again";
+/// The same description for all problems, so that it does not reveal which refresh tokens exist.
+const REFUSED: &str = "the refresh token is invalid, expired, revoked or of another client; sign in again";
 
-/// Rotates a refresh token: the one presented is superseded by the one in the answer.
-pub(super) async fn exchange(
-    server: &AuthorizationServer,
-    client: &Client,
-    form: &Parameters<'_>,
-) -> Result<Tokens, OAuthError> {
-    require_grant(client, GrantType::RefreshToken)?;
-    let presented =
-        form.one("refresh_token")?.ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
+/// Rotates a refresh token: the token in the response replaces the one in the request.
+pub(super) async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
+    let TokenRequest { server, client, form } = *request;
+    client.require_grant_type(GrantType::RefreshToken)?;
+    let presented = request.required("refresh_token")?;
     let wanted = form.one("scope")?.map(scope::parse).transpose()?;
-    resource::requested(form, server.config.issuer())?;
+    request.audience()?;
 
     let hash = opaque_token::hash(presented);
     if let Some(wanted) = &wanted {
-        // Before the rotation: a request for too much must not cost the client its token. A token that is not there is
-        // the rotation's to report.
+        // This check comes before the rotation, so that a request for too many scopes does not cost the client its
+        // token. The rotation reports a missing token.
         if let Some(token) = server.store.peek_refresh_token(&hash, &client.id, server.clock.now()).await? {
             scope::within(wanted, &token.scopes)?;
         }
     }
-    let (next, record) = new_refresh_token(server)?;
+    let (next, record) = request.new_refresh_token()?;
     let grace = server.config.tokens.refresh_token_grace;
     let rotation =
         server.store.rotate_refresh_token(&hash, &client.id, &record, grace, server.clock.now()).await?;
@@ -50,18 +41,19 @@ pub(super) async fn exchange(
         }
         RefreshRotation::Unknown => return Err(OAuthError::invalid_grant(REFUSED)),
     };
-    if let Err(error) = require_active(server, &token.user_id).await {
+    if let Err(error) = request.require_active(&token.user_id).await {
         if error.code == ErrorCode::InvalidGrant {
-            // A disabled account can do nothing; enabling it again does not bring back what it had open.
+            // A disabled account has no access. If it is enabled again, its earlier tokens stay revoked.
             server.store.revoke_family(&token.family_id, RevokedBy::Server, server.clock.now()).await?;
             server.access.revoke_family(&token.family_id);
         }
         return Err(error);
     }
-    Tokens::sign(server, client, &grant(token, wanted), None, Some(next))
+    request.sign(&grant(token, wanted), None, Some(next))
 }
 
-/// The new access token's grant. A narrower scope is this access token's alone; the refresh token keeps the whole.
+/// The grant for the new access token. A narrower scope applies only to this access token; the refresh token keeps
+/// its scopes.
 fn grant(token: RefreshToken, wanted: Option<Vec<String>>) -> TokenGrant {
     TokenGrant {
         user_id: token.user_id,

@@ -1,4 +1,4 @@
-//! The token endpoint, through the router: what holds for every grant.
+//! The token endpoint, through the router: tests for all grants.
 
 mod authorization_code;
 mod client_assertion;
@@ -17,7 +17,7 @@ fn text(value: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn nothing_but_a_form_is_taken() {
+async fn only_forms_are_accepted() {
     let server = Server::start().await;
     let body = encode(&[("client_id", "flyte"), ("grant_type", "refresh_token"), ("refresh_token", "x")]);
     let get = request(Method::GET, &format!("/oauth2/token?{body}")).body(Default::default()).unwrap();
@@ -52,11 +52,11 @@ async fn browsers_of_any_origin_may_call_without_credentials() {
     assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
     assert!(!answer.headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
     let refused = server.token(&[]).await;
-    assert_eq!(refused.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*", "errors can be read, too");
+    assert_eq!(refused.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*", "errors are readable too");
 }
 
 #[tokio::test]
-async fn a_confidential_client_proves_itself() {
+async fn a_confidential_client_authenticates() {
     let server = Server::start().await;
     let web = [("client_id", "web app"), ("redirect_uri", WEB_REDIRECT_URI), ("scope", "openid email")];
     let mut browser = server.browser("Ada").await;
@@ -74,7 +74,7 @@ async fn a_confidential_client_proves_itself() {
         (("web+app", "wrong"), 401),
         (("web+app", ""), 401),
         (("nobody", "p+w%3A%25%2B"), 401),
-        // The published client's way, which leaves the identifier as it is.
+        // The published client does not encode the identifier.
         (("web app", "p+w%3A%25%2B"), 200),
         (("web+app", "p+w%3A%25%2B"), 400),
     ] {
@@ -83,7 +83,7 @@ async fn a_confidential_client_proves_itself() {
     }
     let code = browser.authorize(&web).await.query("code");
     let answer = server.post_as("/oauth2/token", ("web+app", "p+w%3A%25%2B"), &pairs(&code)).await;
-    assert_eq!(answer.status, 200, "encoded as it should be");
+    assert_eq!(answer.status, 200, "with the right encoding");
     assert_eq!(answer.json().get("refresh_token"), None, "not registered for it");
     let code = browser.authorize(&web).await.query("code");
     for (secret, status) in [("", 401), ("wrong", 401), (WEB_SECRET, 200)] {

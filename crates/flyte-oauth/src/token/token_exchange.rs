@@ -1,9 +1,9 @@
-//! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693): a CI job's own token for one of ours, under a
-//! trust rule.
+//! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693): exchanges a CI job's token for an access
+//! token of this server, under a trust rule.
 //!
-//! The job's token proves what the job is, once; it is not bound to the client that sends it, and may be sent again until it
-//! expires: a job runs many commands, each a process of its own. That is why rules name an audience: a token that was made
-//! for somebody else is no use here, and ours are no use to them.
+//! The job's token identifies the job. It is not bound to the client that sends it, and may be sent again until it
+//! expires, because a job runs many commands in separate processes. Therefore rules contain an audience: a token for
+//! another audience is refused here, and a token for this server is useless elsewhere.
 
 use axum::{
     Json,
@@ -13,7 +13,7 @@ use http::{HeaderMap, header};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use super::{client_credentials::granted, require_grant};
+use super::client_credentials::granted;
 use crate::{
     AuthorizationServer, client,
     error::{self, ErrorCode, OAuthError},
@@ -31,10 +31,11 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
-/// The longest description of an error, in bytes.
-const MAX_DESCRIPTION: usize = 600;
+/// The maximum length of an error description, in bytes.
+const MAX_DESCRIPTION_BYTES: usize = 600;
 
-/// What came of it (section 2.2.1). There is no refresh token: the CI system gives the job its next token.
+/// The successful response (section 2.2.1). It has no refresh token, because the CI system gives the job its next
+/// token.
 pub(super) struct Exchanged {
     access_token: IssuedAccessToken,
     scope: String,
@@ -76,7 +77,7 @@ pub(super) async fn exchange(
 
     let grant = MachineGrant {
         principal: PrincipalKind::Federated,
-        // Names of rules have no colon: no two rules' subjects can be the same.
+        // Rule names contain no colon, so subjects of two rules are never equal.
         subject: format!("{}:{}", rule.name, verified.subject),
         client_id,
         scopes: granted(form.one("scope")?, &rule.rights.scopes)?,
@@ -87,7 +88,7 @@ pub(super) async fn exchange(
     let access_token = server.access.tokens().issue_to_machine(&grant)?;
     let now = server.clock.now();
     server.access.note_use(PrincipalKind::Federated, &rule.family_id, now);
-    let event = of(Kind::TokenExchanged, &grant.client_id, &token, &verified)
+    let event = exchange_event(Kind::TokenExchanged, &grant.client_id, &token, &verified)
         .subject(&grant.subject)
         .object(&rule.name)
         .detail(Detail::Token, &access_token.jti)
@@ -96,8 +97,8 @@ pub(super) async fn exchange(
     Ok(Exchanged { access_token, scope: scope::join(&grant.scopes) })
 }
 
-/// The client that asks. It proves nothing that the job's token does not, so that it may be left out (RFC 8693 section 2.1
-/// leaves that to the server); it is then taken for the `flyte` command. One that is named must prove itself as it registered.
+/// Returns the requesting client. It may be omitted, because the job's token is the proof (RFC 8693 section 2.1
+/// allows this); then the client is the `flyte` command. A named client must authenticate as it has registered.
 async fn client_id(
     server: &AuthorizationServer,
     headers: &HeaderMap,
@@ -112,11 +113,11 @@ async fn client_id(
         return Ok(server.config.public_client.client_id.clone());
     }
     let client = client::authenticate(server, headers, form).await?;
-    require_grant(&client, GrantType::TokenExchange)?;
+    client.require_grant_type(GrantType::TokenExchange)?;
     Ok(client.id.clone())
 }
 
-/// `subject_token`, read but not verified; the parameters beside it are checked.
+/// Parses `subject_token` without verifying it, and checks the parameters beside it.
 fn subject_token<'a>(form: &'a Parameters<'_>) -> Result<SubjectToken<'a>, OAuthError> {
     let token = form.one("subject_token")?.ok_or_else(|| invalid("subject_token is missing"))?;
     match form.one("subject_token_type")? {
@@ -128,12 +129,12 @@ fn subject_token<'a>(form: &'a Parameters<'_>) -> Result<SubjectToken<'a>, OAuth
         return Err(invalid(&format!("requested_token_type must be {ACCESS_TOKEN}")));
     }
     if form.one("actor_token")?.is_some() || form.one("actor_token_type")?.is_some() {
-        return Err(invalid("nobody can act for a job here: leave out actor_token"));
+        return Err(invalid("actor_token is not supported"));
     }
     Ok(SubjectToken::parse(token)?)
 }
 
-/// The rule that takes the token, the one called `name` if a name is given, and what the token says.
+/// Finds the rule that accepts the token (the rule `name`, if given), and verifies the token.
 async fn trusted(
     server: &AuthorizationServer,
     client_id: &str,
@@ -156,7 +157,7 @@ async fn trusted(
         match verify(server, &rule, token).await {
             Ok(verified) => match rule::mismatch(&rule, &verified.claims) {
                 Some(claim) => {
-                    let reason = format!("the claim {claim} does not match that of the rule {}", rule.name);
+                    let reason = format!("the claim {claim} does not match the rule {}", rule.name);
                     genuine.get_or_insert((verified, reason));
                 }
                 None => matching.push((rule, verified)),
@@ -169,23 +170,23 @@ async fn trusted(
         (Some(one), None) => Ok(one),
         (Some((first, verified)), Some((second, _))) => {
             let reason = format!("the rules {} and {} both match", first.name, second.name);
-            let event = of(Kind::TokenExchangeRefused, client_id, token, &verified);
+            let event = exchange_event(Kind::TokenExchangeRefused, client_id, token, &verified);
             server.audit.record(event.detail(Detail::Reason, &reason)).await;
-            // To choose for it could give a job more than it was meant to have.
-            Err(invalid(&format!("{reason}: say which one in the parameter trust")))
+            // If the server chose a rule, the job could get more rights than intended.
+            Err(invalid(&format!("{reason}: name one of them in the parameter trust")))
         }
         (None, _) => match (genuine, failure) {
             (Some((verified, reason)), _) => {
-                let event = of(Kind::TokenExchangeRefused, client_id, token, &verified);
+                let event = exchange_event(Kind::TokenExchangeRefused, client_id, token, &verified);
                 server.audit.record(event.detail(Detail::Reason, reason)).await;
-                // Not which claim: anybody can get a token of some issuers.
+                // The response does not name the claim, because everyone can get tokens of some issuers.
                 Err(invalid(
-                    "the token is genuine, but its claims are not those of a trust rule; the audit log of the \
-                     server says which claim differs",
+                    "the token is valid, but its claims match no trust rule; the server's audit log names the claim that \
+                     differs",
                 ))
             }
             (None, Some(error)) => Err(error),
-            (None, None) => Err(invalid("no trust rule takes the token")),
+            (None, None) => Err(invalid("no trust rule accepts the token")),
         },
     }
 }
@@ -195,23 +196,23 @@ async fn verify(
     rule: &TrustRule,
     token: &SubjectToken<'_>,
 ) -> Result<Verified, OAuthError> {
-    let keys = server.issuers.keys(rule, token.kid()).await?;
-    Ok(token.verify(&keys, server.clock.now())?)
+    let jwks = server.issuers.keys(rule, token.kid()).await?;
+    Ok(token.verify(&jwks, server.clock.now())?)
 }
 
 /// An event about a verified token.
-fn of(kind: Kind, client_id: &str, token: &SubjectToken<'_>, verified: &Verified) -> Event {
+fn exchange_event(kind: Kind, client_id: &str, token: &SubjectToken<'_>, verified: &Verified) -> Event {
     Event::new(kind)
         .client(client_id)
         .detail(Detail::Issuer, &token.issuer)
         .detail(Detail::ForeignSubject, &verified.subject)
 }
 
-/// Section 2.2.2: whatever is wrong with the token or with the policy for it.
+/// The error for a token or policy problem (section 2.2.2).
 fn invalid(description: &str) -> OAuthError {
-    // What a stranger's token says is in it.
+    // The description may contain text from a stranger's token.
     let allowed = |c: char| matches!(c, '\x20'..='\x21' | '\x23'..='\x5B' | '\x5D'..='\x7E');
-    let text = description.chars().map(|c| if allowed(c) { c } else { '?' }).take(MAX_DESCRIPTION);
+    let text = description.chars().map(|c| if allowed(c) { c } else { '?' }).take(MAX_DESCRIPTION_BYTES);
     OAuthError::invalid_request(text.collect::<String>())
 }
 
@@ -222,11 +223,11 @@ impl From<SubjectTokenError> for OAuthError {
 }
 
 impl From<IssuerError> for OAuthError {
-    /// The issuer was told by an administrator; what exactly went wrong is for the log.
+    /// An administrator chose the issuer, so the details go to the log only.
     fn from(_: IssuerError) -> Self {
         Self::new(
             ErrorCode::TemporarilyUnavailable,
-            "the keys of the token's issuer cannot be had at the moment; try again in some seconds",
+            "the keys of the token's issuer cannot be fetched at the moment; try again in a few seconds",
         )
     }
 }

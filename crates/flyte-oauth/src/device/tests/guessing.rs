@@ -1,4 +1,4 @@
-//! Guessing at user codes.
+//! Guessing of user codes.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 use flyte_store::{BrowserSession, User};
 
-/// A code that no device waits with, or only by a chance of one in a million millions.
+/// A code for which no device waits, except with a probability of one in a million million.
 fn guess() -> String {
     UserCode::generate().unwrap().to_string()
 }
@@ -21,7 +21,7 @@ fn address(number: u32) -> IpAddr {
 }
 
 #[tokio::test]
-async fn a_guesser_waits_and_does_not_learn_whether_the_last_one_was_right() {
+async fn guessing_is_limited_and_reveals_nothing() {
     let server = Server::start().await;
     let device = server.device().await;
     let mut browser = server.browser("Ada").await;
@@ -32,15 +32,15 @@ async fn a_guesser_waits_and_does_not_learn_whether_the_last_one_was_right() {
         let page = browser.get(&format!("/device?user_code={code}")).await;
         assert_eq!(page.status, 429);
         assert_eq!(page.headers[header::RETRY_AFTER], "2");
-        assert!(page.text().contains("Too many codes were tried. Try again in 2 seconds."));
+        assert!(page.text().contains("Too many wrong codes. Try again in 2 seconds."));
     }
-    assert_eq!(server.browser("Bob").await.look_at(&device).await.status, 200, "it is Ada who waits");
+    assert_eq!(server.browser("Bob").await.look_at(&device).await.status, 200, "only Ada waits");
     server.state.clock.advance(2);
     assert_eq!(browser.look_at(&device).await.status, 200);
 }
 
 #[tokio::test]
-async fn answering_is_no_way_around_the_limit() {
+async fn decisions_count_for_the_limit_too() {
     let server = Server::start().await;
     let device = server.device().await;
     let mut browser = server.browser("Ada").await;
@@ -56,7 +56,7 @@ async fn answering_is_no_way_around_the_limit() {
 }
 
 #[tokio::test]
-async fn a_code_that_is_sent_around_waits() {
+async fn a_code_that_is_passed_around_waits() {
     let server = Server::start().await;
     let device = server.device().await;
     let mut looks = 0;
@@ -70,7 +70,7 @@ async fn a_code_that_is_sent_around_waits() {
     assert_eq!(looks, 10);
 }
 
-/// Whoever owns `accounts` accounts and `addresses` addresses, and tries codes for as long as one lives.
+/// An attacker with several accounts and addresses who tries codes for as long as a code is valid.
 async fn attack(accounts: u32, addresses: u32) -> u32 {
     let server = Server::start().await;
     let mut browsers = Vec::new();
@@ -85,7 +85,7 @@ async fn attack(accounts: u32, addresses: u32) -> u32 {
     let mut tried = 0;
     for second in 0..600 {
         for (number, browser) in (0_u32..).zip(&mut browsers) {
-            // Five a second each, in turn from every address.
+            // Five codes a second for each account, from all addresses in turn.
             for turn in 0..5 {
                 browser.address = address((number + turn + second) % addresses);
                 let page = browser.get(&format!("/device?user_code={}", guess())).await;
@@ -102,9 +102,9 @@ async fn attack(accounts: u32, addresses: u32) -> u32 {
 }
 
 #[tokio::test]
-async fn brute_force_gets_nowhere() {
-    // In the ten minutes that a code lives. With 2^40 codes and a thousand devices waiting, a hundred tries find one of
-    // them once in ten million times.
+async fn brute_force_does_not_succeed() {
+    // Within the ten minutes that a code is valid. With 2^40 codes and a thousand waiting devices, a hundred attempts
+    // find one of them with a probability of one in ten million.
     let tried = attack(1, 50).await;
     assert!((5..=20).contains(&tried), "one account tried {tried} codes");
     let tried = attack(20, 1).await;

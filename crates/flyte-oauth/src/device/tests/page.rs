@@ -1,4 +1,4 @@
-//! Entering a code, and answering for the device.
+//! Entering a code and approving the device.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -7,10 +7,10 @@ use crate::fixture::{NOW, Server};
 use flyte_store::{AuditQuery, DeviceAuthorization, DevicePoll};
 
 #[tokio::test]
-async fn from_the_printed_address_to_the_device_signed_in() {
+async fn a_user_opens_the_link_and_approves_the_device() {
     let server = Server::start().await;
     let device = server.device().await;
-    // What the device prints, opened on a phone at which nobody is signed in.
+    // The link from the device, opened on a phone without a signed-in user.
     let url = text(&device["verification_uri_complete"]).strip_prefix("https://localhost:8443").unwrap();
     let mut phone = server.stranger();
     phone.address = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
@@ -26,7 +26,7 @@ async fn from_the_printed_address_to_the_device_signed_in() {
         text(&device["user_code"]),
         "ada@example.com",
         "203.0.113.9",
-        "another address than this browser",
+        "not the address of this browser",
         "90 seconds ago, at <time datetime=\"2027-01-15T08:00Z\">08:00 UTC</time>",
         "See your e-mail address",
         "Client <code>flyte</code> at <strong>localhost:8443</strong>",
@@ -41,14 +41,14 @@ async fn from_the_printed_address_to_the_device_signed_in() {
     assert_eq!(page.status, 200);
     assert!(page.text().contains("Flyte is connected") && page.text().contains("203.0.113.9"));
     assert_eq!(server.poll(&device).await.status, 200);
-    // Pressing reload asks again, and changes nothing.
+    // Reloading asks again and changes nothing.
     let page = phone.post("/device", &[("csrf", &csrf), ("user_code", &code), ("decision", "deny")]).await;
     assert_eq!(page.status, 404);
-    assert!(page.text().contains("No device waits with this code."));
+    assert!(page.text().contains("No device is waiting for this code."));
 }
 
 #[tokio::test]
-async fn a_code_may_be_typed_as_people_type() {
+async fn codes_may_be_typed_in_many_ways() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let form = browser.get("/device").await;
@@ -72,13 +72,13 @@ async fn a_code_may_be_typed_as_people_type() {
 }
 
 #[tokio::test]
-async fn what_is_no_code_is_told_and_not_counted() {
+async fn invalid_codes_are_reported_and_not_counted() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     for _ in 0..20 {
         for typed in ["x", "WDJB-MJH", "WDJB-MJHU", "%FF", "%3Cscript%3E"] {
             let page = browser.get(&format!("/device?user_code={typed}")).await;
-            // What cannot be decoded is as good as nothing.
+            // A value that cannot be decoded counts as absent.
             assert_eq!(page.status, if typed == "%FF" { 200 } else { 400 }, "{typed}");
             assert!(!page.text().contains("<script>"));
         }
@@ -88,7 +88,7 @@ async fn what_is_no_code_is_told_and_not_counted() {
 }
 
 #[tokio::test]
-async fn unknown_expired_and_used_codes_get_one_answer() {
+async fn unknown_expired_and_used_codes_get_the_same_page() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let [approved, denied, expired] = [server.device().await, server.device().await, server.device().await];
@@ -112,7 +112,7 @@ async fn unknown_expired_and_used_codes_get_one_answer() {
 }
 
 #[tokio::test]
-async fn nobody_answers_without_signing_in() {
+async fn a_decision_needs_a_signed_in_user() {
     let server = Server::start().await;
     let device = server.device().await;
     let code = text(&device["user_code"]);
@@ -121,7 +121,7 @@ async fn nobody_answers_without_signing_in() {
     assert_eq!(
         stranger.get("/device?user_code=%22%3E&x=y").await.return_to(),
         "/device",
-        "nothing odd is kept"
+        "invalid values are dropped"
     );
     assert_eq!(stranger.get("/device?user_code=never-never").await.return_to(), "/device");
     let pairs = [("user_code", code), ("decision", "approve")];
@@ -139,7 +139,7 @@ async fn nobody_answers_without_signing_in() {
 }
 
 #[tokio::test]
-async fn nothing_is_decided_that_cannot_be_shown() {
+async fn only_a_device_that_can_be_shown_is_decided() {
     let server = Server::start().await;
     let user_code = crate::device::user_code::UserCode::parse("WDJB-MJH7").unwrap();
     let device = DeviceAuthorization {
@@ -159,13 +159,13 @@ async fn nothing_is_decided_that_cannot_be_shown() {
     let mut browser = server.browser("Ada").await;
     let csrf = browser.look_at(&server.device().await).await.field("csrf");
     let pairs = [("csrf", csrf.as_str()), ("user_code", "WDJB-MJH7"), ("decision", "approve")];
-    assert_eq!(browser.post("/device", &pairs).await.status, 404, "its client is gone");
+    assert_eq!(browser.post("/device", &pairs).await.status, 404, "its client was deleted");
     let polled = server.state.store.poll_device(&device.device_code_hash, "gone", NOW).await.unwrap();
     assert_eq!(polled, DevicePoll::Pending);
 }
 
 #[tokio::test]
-async fn only_the_page_itself_can_answer() {
+async fn only_the_page_can_decide() {
     let server = Server::start().await;
     let device = server.device().await;
     let code = text(&device["user_code"]);
@@ -179,31 +179,31 @@ async fn only_the_page_itself_can_answer() {
     }
     let pairs = [("csrf", csrf.as_str()), ("user_code", code), ("decision", "approve")];
     assert_eq!(server.browser("Bob").await.post("/device", &pairs).await.status, 403);
-    // Signed in as somebody else meanwhile: the page is not theirs.
+    // Another user signed in meanwhile, so the page is not theirs.
     browser.sign_in("Bob").await;
     assert_eq!(browser.post("/device", &pairs).await.status, 403);
-    // A link does not answer, whatever it says.
+    // A link never approves, with any parameters.
     let page = browser.get(&format!("/device?user_code={code}&decision=approve")).await;
     assert_eq!(page.status, 200);
     let unclear = [("csrf", page.field("csrf")), ("user_code", code.to_owned())];
     let unclear: Vec<_> = unclear.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let page = browser.post("/device", &unclear).await;
     assert!(page.text().contains("Connect Flyte?"), "asked again");
-    assert_eq!(server.poll(&device).await.error(), "authorization_pending", "nobody approved");
+    assert_eq!(server.poll(&device).await.error(), "authorization_pending", "not approved");
 }
 
 #[tokio::test]
-async fn ours_is_asked_about_like_others() {
-    // Signing in by a code is consented to each time, also where consent was given before: the person who reads the
-    // code need not be the one who started the device.
+async fn first_party_clients_are_asked_about_too() {
+    // A sign-in by code needs consent each time, even if consent was given before: the user who reads the code may
+    // not be the one who started the device.
     let server = Server::start().await;
     let ask = [("client_id", "native"), ("scope", "openid offline_access")];
     for _ in 0..2 {
         let device = server.post(super::PATH, &ask).await.json();
         let mut browser = server.browser("Ada").await;
         let page = browser.look_at(&device).await;
-        assert!(page.text().contains("Connect Somebody&#39;s program?"), "{}", page.text());
-        assert!(page.text().contains("the address of this browser too"));
+        assert!(page.text().contains("Connect Third-party program?"), "{}", page.text());
+        assert!(page.text().contains("the same address as this browser"));
         assert!(page.text().contains("Stay signed in when you are away"));
         assert!(!page.text().contains("Do everything that you can do in Flyte"));
         browser.answer(&device, "approve").await;
@@ -212,7 +212,7 @@ async fn ours_is_asked_about_like_others() {
 }
 
 #[tokio::test]
-async fn the_audit_log_says_who_answered_for_what_and_no_code() {
+async fn the_audit_log_has_user_and_device_and_no_code() {
     let server = Server::start().await;
     let [approved, denied] = [server.device().await, server.device().await];
     let mut browser = server.browser("Ada").await;
@@ -222,7 +222,7 @@ async fn the_audit_log_says_who_answered_for_what_and_no_code() {
     for _ in 0..9 {
         browser.look_at(&approved).await;
     }
-    // What a stranger can make happen without end does not fill the disk.
+    // Events that a stranger can cause without limit do not fill the disk.
     server.stranger().post("/device", &[("user_code", "WDJB-MJH7"), ("decision", "approve")]).await;
     server.poll(&approved).await.json();
     server.state.clock.advance(600);
@@ -233,7 +233,7 @@ async fn the_audit_log_says_who_answered_for_what_and_no_code() {
     let mut events: Vec<_> = records.iter().rev().map(|stored| stored.record.event.as_str()).collect();
     events.dedup();
     assert_eq!(events, ["device_approved", "device_denied", "device_code_failed", "device_code_replayed"]);
-    assert_eq!(records.len(), 3 + 5, "the sixth guess was not looked at");
+    assert_eq!(records.len(), 3 + 5, "the sixth guess was not looked up");
     let first = &records.last().unwrap().record;
     assert_eq!(first.subject.as_deref(), Some("user-Ada"));
     assert_eq!((first.client_id.as_deref(), first.address.as_deref()), (Some("flyte"), Some("198.51.100.7")));

@@ -1,4 +1,4 @@
-//! Forms that did not come from our pages.
+//! Forms that were not sent from the server's pages.
 
 use super::*;
 
@@ -8,12 +8,12 @@ async fn refused(browser: &mut Browser<'_>, csrf: &str) -> Page {
     let page =
         browser.post("/login", &[("csrf", csrf), ("email", "ada@example.com"), ("password", PASSWORD)]).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
-    assert_eq!(server.state.passwords.computed(), hashes, "the password is not even looked at");
+    assert_eq!(server.state.passwords.computed(), hashes, "the password is not checked");
     page
 }
 
 #[tokio::test]
-async fn a_form_without_the_browsers_own_token_is_refused() {
+async fn a_form_without_the_browsers_token_is_refused() {
     let server = Server::start().await;
     let mut browser = server.browser();
     let good = browser.csrf().await;
@@ -24,7 +24,7 @@ async fn a_form_without_the_browsers_own_token_is_refused() {
     }
     refused(&mut server.browser(), &good).await;
 
-    // What an attacker's page has: no token, and the browser says where the form is from.
+    // An attacker's page has no token, and the browser sends the origin of the form.
     for site in ["cross-site", "same-site"] {
         let request = Request::post("/login")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -35,7 +35,7 @@ async fn a_form_without_the_browsers_own_token_is_refused() {
 }
 
 #[tokio::test]
-async fn the_refusal_is_a_form_that_works() {
+async fn the_refusal_contains_a_working_form() {
     let server = Server::start().await;
     let mut browser = server.browser();
     let page = refused(&mut browser, "").await;
@@ -47,7 +47,7 @@ async fn the_refusal_is_a_form_that_works() {
 }
 
 #[tokio::test]
-async fn a_token_is_void_in_another_session() {
+async fn a_token_is_invalid_in_another_session() {
     let server = Server::start().await;
     let mut browser = server.browser();
     let before = browser.csrf().await;
@@ -59,7 +59,7 @@ async fn a_token_is_void_in_another_session() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_form_gets_a_page() {
+async fn an_invalid_body_gets_a_page() {
     let server = Server::start().await;
     let mut browser = server.browser();
     let form = |kind: &str| Request::post("/login").header(header::CONTENT_TYPE, kind);
@@ -70,7 +70,7 @@ async fn a_body_that_is_no_form_gets_a_page() {
     assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
     let page = browser.send(form("application/x-www-form-urlencoded"), "email=a&email=b".to_owned()).await;
     assert!(page.status.is_client_error());
-    // The longest request that is carried along, every byte of it escaped, fits.
+    // The longest request fits, with every byte percent-encoded.
     let longest = format!("/oauth2/authorize?{}", "%".repeat(8 * 1024 - 18));
     assert_eq!(browser.sign_in_for(&longest, "ada@example.com", PASSWORD).await.location(), longest);
 }

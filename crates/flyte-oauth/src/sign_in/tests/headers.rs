@@ -1,4 +1,4 @@
-//! What every page carries, and what it may not.
+//! Headers and content that every page must or must not have.
 
 use super::*;
 use flyte_pages::{
@@ -6,7 +6,7 @@ use flyte_pages::{
     consent_page, device_decided_page, enter_code_page, error_page, signed_out_page,
 };
 
-/// Every page there is, by name.
+/// All pages, by name.
 async fn pages(server: &Server) -> Vec<(&'static str, Page)> {
     let mut browser = server.browser();
     let mut pages = vec![
@@ -46,7 +46,7 @@ fn consent_view() -> ConsentView {
         client_id: "other".to_owned(),
         user_email: "ada@example.com".to_owned(),
         scopes: ["openid", "all", "<b>odd</b>"].map(str::to_owned).to_vec(),
-        keeps_api_keys: true,
+        manages_api_keys: true,
         redirect_host: "app.example.com".to_owned(),
         request: "client_id=other&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcb".to_owned(),
     }
@@ -71,13 +71,13 @@ fn device_view() -> DeviceView {
         same_address: false,
         datetime: "2027-01-15T08:00Z".to_owned(),
         time: "08:00 UTC".to_owned(),
-        asked: "5 seconds ago".to_owned(),
+        age: "5 seconds ago".to_owned(),
         scopes: ["openid", "all", "<b>odd</b>"].map(str::to_owned).to_vec(),
     }
 }
 
 #[tokio::test]
-async fn every_response_is_kept_to_itself() {
+async fn every_response_has_the_security_headers() {
     let server = Server::start().await;
     for (name, page) in pages(&server).await {
         for (header, value) in [
@@ -94,7 +94,7 @@ async fn every_response_is_kept_to_itself() {
         assert_eq!(
             page.header(header::STRICT_TRANSPORT_SECURITY),
             "",
-            "{name}: it would hold for every port"
+            "{name}: it would apply to every port"
         );
         let policy = page.all(header::CONTENT_SECURITY_POLICY);
         assert_eq!(policy.len(), 1, "{name}");
@@ -108,7 +108,7 @@ async fn every_response_is_kept_to_itself() {
 }
 
 #[tokio::test]
-async fn no_page_needs_what_the_policy_forbids() {
+async fn no_page_needs_content_that_the_policy_forbids() {
     let server = Server::start().await;
     for (name, page) in pages(&server).await {
         if page.status == StatusCode::SEE_OTHER {
@@ -130,7 +130,7 @@ async fn no_page_needs_what_the_policy_forbids() {
 }
 
 #[tokio::test]
-async fn forms_lead_here_and_to_the_redirect_uri_of_the_client() {
+async fn forms_lead_to_this_server_and_the_redirect_uri() {
     let server = Server::start().await;
     let forms = async |return_to: &str| {
         let page = server.browser().get(&login_for(return_to)).await;
@@ -152,7 +152,7 @@ async fn forms_lead_here_and_to_the_redirect_uri_of_the_client() {
     ] {
         assert_eq!(forms(return_to).await, sources, "{return_to}");
     }
-    // The page after a mistake has to let the second attempt through as well.
+    // The page after a mistake must allow the second attempt too.
     let mut browser = server.browser();
     let page = browser.sign_in_for(AUTHORIZE, "ada@example.com", "wrong").await;
     assert!(
@@ -167,7 +167,7 @@ async fn forms_lead_here_and_to_the_redirect_uri_of_the_client() {
 }
 
 #[tokio::test]
-async fn what_others_wrote_is_text() {
+async fn text_from_clients_is_escaped() {
     let server = Server::start().await;
     let consent =
         Page::read(consent_page(&server.state.config, &HeaderMap::new(), &consent_view())).await.body;
@@ -190,7 +190,7 @@ async fn what_others_wrote_is_text() {
 }
 
 #[tokio::test]
-async fn assets_are_kept_for_ever_under_a_name_that_changes_with_them() {
+async fn assets_are_cached_for_ever_and_renamed_when_changed() {
     let server = Server::start().await;
     let mut browser = server.browser();
     let home = browser.get("/").await.body;

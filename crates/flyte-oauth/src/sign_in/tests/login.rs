@@ -9,7 +9,7 @@ use flyte_identity::session;
 const SESSION: &str = session::COOKIE;
 
 #[tokio::test]
-async fn the_right_password_signs_in_and_leads_back() {
+async fn the_right_password_signs_in_and_returns_to_the_request() {
     let server = Server::start().await;
     let mut browser = server.browser();
     let page = browser.sign_in_for(AUTHORIZE, " ada@EXAMPLE.com ", PASSWORD).await;
@@ -30,7 +30,7 @@ async fn the_right_password_signs_in_and_leads_back() {
 }
 
 #[tokio::test]
-async fn signing_in_for_a_device_leads_back_to_its_code() {
+async fn a_sign_in_for_a_device_returns_to_its_code() {
     let server = Server::start().await;
     let mut browser = server.browser();
     let page = browser.get(&login_for("/device?user_code=WDJB-MJH7")).await;
@@ -42,7 +42,7 @@ async fn signing_in_for_a_device_leads_back_to_its_code() {
 }
 
 #[tokio::test]
-async fn each_sign_in_is_a_new_session_in_place_of_the_old_one() {
+async fn each_sign_in_replaces_the_session() {
     let server = Server::start().await;
     let mut browser = server.browser();
     browser.sign_in("ada@example.com", PASSWORD).await;
@@ -54,7 +54,7 @@ async fn each_sign_in_is_a_new_session_in_place_of_the_old_one() {
     assert_ne!(old.cookie(SESSION), browser.cookie(SESSION));
     assert!(server.state.sessions.current(&old.headers()).await.unwrap().is_none());
 
-    // A cookie that somebody planted does not become the session's.
+    // A cookie that an attacker has set does not become the session's.
     let mut fixed = server.browser();
     fixed.cookies.push((SESSION.to_owned(), "A".repeat(43)));
     fixed.sign_in("ada@example.com", PASSWORD).await;
@@ -62,7 +62,7 @@ async fn each_sign_in_is_a_new_session_in_place_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_session_ends_by_time_by_signing_out_and_with_the_account() {
+async fn a_session_ends_by_expiry_by_sign_out_and_with_the_account() {
     let server = Server::start().await;
     let mut browser = server.browser();
     browser.sign_in("ada@example.com", PASSWORD).await;
@@ -87,7 +87,7 @@ async fn a_session_ends_by_time_by_signing_out_and_with_the_account() {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_the_answer_and_the_work_are_the_same() {
+async fn every_wrong_sign_in_has_the_same_response_and_work() {
     let server = Server::start().await;
     let mut answers = Vec::new();
     for (number, (email, password)) in [
@@ -120,14 +120,14 @@ async fn whatever_is_wrong_the_answer_and_the_work_are_the_same() {
         if number < 4 {
             answers.push(neutral);
         }
-        assert!(page.body.contains("The e-mail address or the password is not right."));
+        assert!(page.body.contains("The e-mail address or the password is wrong."));
         assert!(page.body.contains("role=\"alert\""));
     }
     assert!(answers.iter().all(|answer| answer == &answers[0]));
 }
 
 #[tokio::test]
-async fn signing_in_leads_nowhere_but_to_an_authorization_request() {
+async fn a_sign_in_leads_only_to_authorization_requests() {
     let server = Server::start().await;
     for target in [
         "",
@@ -152,13 +152,13 @@ async fn signing_in_leads_nowhere_but_to_an_authorization_request() {
             "{target:?}"
         );
     }
-    // A parameter that occurs twice is no parameter.
+    // A repeated parameter is ignored.
     let twice = format!("{}&return_to=%2F", login_for(AUTHORIZE));
     assert_eq!(server.browser().get(&twice).await.field("return_to"), None);
 }
 
 #[tokio::test]
-async fn the_page_says_who_asks() {
+async fn the_page_names_the_client() {
     let server = Server::start().await;
     let mut browser = server.browser();
     let page = browser.get(&login_for(AUTHORIZE)).await;
@@ -172,13 +172,13 @@ async fn the_page_says_who_asks() {
     let hinted =
         form_urlencoded::Serializer::new(AUTHORIZE.to_owned()).append_pair("login_hint", "a\"b@c").finish();
     assert_eq!(browser.get(&login_for(&hinted)).await.field("email").unwrap(), "a&#34;b@c");
-    // Somebody who is signed in and sent here has to prove it anew.
+    // A signed-in user who is sent here must sign in again.
     browser.sign_in("ada@example.com", PASSWORD).await;
     assert_eq!(browser.get(&login_for(AUTHORIZE)).await.field("email").unwrap(), "Ada@example.com");
 }
 
 #[tokio::test]
-async fn an_outdated_hash_is_made_anew() {
+async fn an_outdated_hash_is_replaced() {
     use argon2::{Argon2, PasswordHash, PasswordHasher};
     let server = Server::start().await;
     let weak = Argon2::from(argon2::Params::new(8, 1, 1, None).unwrap());
@@ -205,7 +205,7 @@ async fn an_outdated_hash_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_changed_while_it_is_verified_signs_nobody_in() {
+async fn a_password_changed_during_its_verification_is_refused() {
     for change in ["reset", "disable"] {
         let server = Server::start().await;
         let (store, now) = (&server.state.store, server.state.clock.now());
@@ -213,7 +213,7 @@ async fn a_password_that_is_changed_while_it_is_verified_signs_nobody_in() {
         let csrf = browser.csrf().await;
         let before = server.state.passwords.computed();
         let change = async {
-            // The old hash has been read; verifying it takes longer than what follows.
+            // The old hash was read before; verifying it takes longer than the following steps.
             while server.state.passwords.computed() == before {
                 tokio::task::yield_now().await;
             }
@@ -231,7 +231,7 @@ async fn a_password_that_is_changed_while_it_is_verified_signs_nobody_in() {
 }
 
 #[tokio::test]
-async fn the_audit_log_says_who_and_from_where_and_no_secret() {
+async fn the_audit_log_has_user_and_address_and_no_secret() {
     use std::{io, sync::Mutex};
 
     #[derive(Clone, Default)]

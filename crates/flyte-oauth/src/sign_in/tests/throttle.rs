@@ -1,4 +1,4 @@
-//! Guessing.
+//! Password guessing.
 
 use super::*;
 
@@ -14,7 +14,7 @@ async fn an_account_under_attack_waits_whether_it_exists_or_not() {
         let page = browser.sign_in_for(AUTHORIZE, email, PASSWORD).await;
         assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(page.header(header::RETRY_AFTER), "2");
-        assert!(page.body.contains("Too many attempts failed. Try again in 2 seconds."));
+        assert!(page.body.contains("Too many failed attempts. Try again in 2 seconds."));
         assert_eq!(page.field("email").unwrap(), email);
         assert_eq!(page.field("return_to").unwrap(), AUTHORIZE.replace('&', "&#38;"));
         assert_eq!(server.state.passwords.computed(), hashes);
@@ -22,14 +22,14 @@ async fn an_account_under_attack_waits_whether_it_exists_or_not() {
         elsewhere.address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let expected =
             if email.starts_with("ada") { StatusCode::SEE_OTHER } else { StatusCode::UNAUTHORIZED };
-        assert_eq!(elsewhere.sign_in(email, PASSWORD).await.status, expected, "who guesses waits alone");
+        assert_eq!(elsewhere.sign_in(email, PASSWORD).await.status, expected, "only the attacker waits");
         server.state.clock.advance(2);
         browser.sign_in("ada@example.com", PASSWORD).await.location();
     }
 }
 
 #[tokio::test]
-async fn guessing_from_everywhere_does_not_keep_out_a_browser_that_was_here_before() {
+async fn guessing_from_many_addresses_does_not_lock_out_a_known_browser() {
     let server = Server::start().await;
     let mut known = server.browser();
     known.sign_in("ada@example.com", PASSWORD).await.location();
@@ -42,9 +42,9 @@ async fn guessing_from_everywhere_does_not_keep_out_a_browser_that_was_here_befo
     new.address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     assert_eq!(new.sign_in("ada@example.com", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
     known.sign_in("ada@example.com", PASSWORD).await.location();
-    // At another account the browser is a stranger.
+    // For another account the browser is unknown.
     assert_eq!(known.sign_in("elsewhere@example.com", "wrong").await.status, StatusCode::UNAUTHORIZED);
-    // The cookie alone opens nothing, and does not make guessing free.
+    // The cookie does not sign in, and guessing with it is limited.
     known.cookies.retain(|(name, _)| name != flyte_identity::session::COOKIE);
     assert!(known.cookie(flyte_identity::known_browser::COOKIE).is_some());
     for _ in 0..5 {
@@ -54,7 +54,7 @@ async fn guessing_from_everywhere_does_not_keep_out_a_browser_that_was_here_befo
 }
 
 #[tokio::test]
-async fn an_address_that_guesses_at_many_accounts_waits_and_who_is_right_there_passes() {
+async fn an_address_that_guesses_many_accounts_waits_and_the_right_password_passes() {
     let server = Server::start().await;
     let wrong =
         async |number: u32| server.browser().sign_in(&format!("{number}@example.com"), "wrong").await.status;
@@ -67,7 +67,7 @@ async fn an_address_that_guesses_at_many_accounts_waits_and_who_is_right_there_p
     }
     assert_eq!(server.state.passwords.computed(), hashes);
     server.browser().sign_in("ada@example.com", PASSWORD).await.location();
-    // A mistake there is one of them.
+    // A mistake counts as a failure there.
     assert_eq!(server.browser().sign_in("ada@example.com", "wrong").await.status, StatusCode::UNAUTHORIZED);
     let page = server.browser().sign_in("ada@example.com", PASSWORD).await;
     assert_eq!((page.status, page.header(header::RETRY_AFTER)), (StatusCode::TOO_MANY_REQUESTS, "60"));
@@ -77,7 +77,7 @@ async fn an_address_that_guesses_at_many_accounts_waits_and_who_is_right_there_p
 }
 
 #[tokio::test]
-async fn attempts_at_the_same_time_count_before_their_passwords_are_verified() {
+async fn simultaneous_attempts_count_before_their_verification() {
     let server = Server::start().await;
     let mut browser = server.browser();
     let csrf = browser.csrf().await;
@@ -96,11 +96,11 @@ async fn attempts_at_the_same_time_count_before_their_passwords_are_verified() {
 }
 
 #[tokio::test]
-async fn an_overload_is_told_and_not_held_against_anybody() {
+async fn an_overload_is_reported_and_not_counted_as_a_failure() {
     let server = Server::start().await;
     let mut browser = server.browser();
     let csrf = browser.csrf().await;
-    // One is worked on, 64 wait; the rest is turned away at once.
+    // One password is being verified and 64 wait; the others are refused immediately.
     let attempts = (0..200_u32).map(|number| {
         let (mut browser, csrf) = (browser.clone(), csrf.clone());
         browser.address = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number));
@@ -112,9 +112,9 @@ async fn an_overload_is_told_and_not_held_against_anybody() {
     });
     let pages = futures_util::future::join_all(attempts).await;
     let mut busy = pages.iter().filter(|page| page.status == StatusCode::SERVICE_UNAVAILABLE).peekable();
-    let page = busy.peek().expect("some were turned away");
+    let page = busy.peek().expect("some were refused");
     assert_eq!(page.header(header::RETRY_AFTER), "2");
-    assert!(page.body.contains("Many people are signing in right now."));
+    assert!(page.body.contains("Too many people are signing in."));
     let email = page.field("email").unwrap();
     for _ in 0..5 {
         assert_eq!(browser.sign_in(&email, "wrong").await.status, StatusCode::UNAUTHORIZED);

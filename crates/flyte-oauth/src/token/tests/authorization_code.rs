@@ -1,4 +1,4 @@
-//! Exchanging codes.
+//! Authorization codes.
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -53,20 +53,20 @@ async fn a_code_gives_tokens() {
     assert_eq!(
         server.userinfo(text(&tokens["id_token"])).await.status,
         401,
-        "an ID token is no access token"
+        "an ID token is not an access token"
     );
 }
 
 #[tokio::test]
-async fn the_id_token_is_signed_as_its_client_registered() {
+async fn the_id_token_has_the_registered_algorithm() {
     let server = Server::start().await;
     let mut flyte = server.state.store.client_by_id("flyte").await.unwrap().unwrap();
     let alg = |token: &Value| jsonwebtoken::decode_header(text(token)).unwrap().alg;
     let tokens = server.tokens().await;
-    assert_eq!(alg(&tokens["id_token"]), Algorithm::ES256, "the server's own");
+    assert_eq!(alg(&tokens["id_token"]), Algorithm::ES256, "the server's default");
     flyte.id_token_signed_response_alg = Some("RS256".to_owned());
     server.state.store.put_client(&flyte).await.unwrap();
-    // By each grant that gives one.
+    // For each grant that issues one.
     let tokens = server.tokens().await;
     let refreshed = server.refresh(text(&tokens["refresh_token"])).await.json();
     let device = server.device().await;
@@ -74,7 +74,11 @@ async fn the_id_token_is_signed_as_its_client_registered() {
     let polled = server.poll(&device).await.json();
     for tokens in [&tokens, &refreshed, &polled] {
         assert_eq!(alg(&tokens["id_token"]), Algorithm::RS256);
-        assert_eq!(alg(&tokens["access_token"]), Algorithm::ES256, "resource servers know no client");
+        assert_eq!(
+            alg(&tokens["access_token"]),
+            Algorithm::ES256,
+            "access tokens have the server's algorithm"
+        );
         let hash = digest::digest(&digest::SHA256, text(&tokens["access_token"]).as_bytes());
         let at_hash = &Answer::claims(&tokens["id_token"])["at_hash"];
         assert_eq!(text(at_hash), URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]));
@@ -82,7 +86,7 @@ async fn the_id_token_is_signed_as_its_client_registered() {
     let hint = [("id_token_hint", text(&tokens["id_token"])), ("prompt", "none")];
     let answer = server.browser("Ada").await.authorize(&hint).await;
     assert!(!answer.query("code").is_empty(), "{}", answer.location());
-    // Registered under another setting than the server has now: no other signature passes for it.
+    // The client registered before the server's setting changed: no other algorithm is used instead.
     flyte.id_token_signed_response_alg = Some("EdDSA".to_owned());
     server.state.store.put_client(&flyte).await.unwrap();
     let code = code(&server).await;
@@ -90,7 +94,7 @@ async fn the_id_token_is_signed_as_its_client_registered() {
 }
 
 #[tokio::test]
-async fn the_published_client_sends_everything_twice() {
+async fn the_published_client_repeats_its_parameters() {
     let server = Server::start().await;
     let code = code(&server).await;
     let answer = server
@@ -111,7 +115,7 @@ async fn the_published_client_sends_everything_twice() {
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_match_does_not_spend_the_code() {
+async fn a_mismatching_request_does_not_use_up_the_code() {
     let server = Server::start().await;
     let code = code(&server).await;
     let good = [
@@ -160,7 +164,7 @@ async fn a_request_that_does_not_match_does_not_spend_the_code() {
 }
 
 #[tokio::test]
-async fn a_code_lives_a_minute() {
+async fn a_code_is_valid_for_one_minute() {
     for (seconds, status) in [(59, 200), (60, 400), (61, 400)] {
         let server = Server::start().await;
         let code = code(&server).await;
@@ -170,7 +174,7 @@ async fn a_code_lives_a_minute() {
 }
 
 #[tokio::test]
-async fn a_replay_takes_back_what_the_code_gave() {
+async fn a_replayed_code_revokes_its_tokens() {
     let server = Server::start().await;
     let code = code(&server).await;
     let tokens = server.redeem(&code).await.json();
@@ -182,7 +186,7 @@ async fn a_replay_takes_back_what_the_code_gave() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_one_gets_the_tokens_and_loses_them_again() {
+async fn of_simultaneous_requests_one_gets_tokens_and_they_are_revoked() {
     let server = Server::start().await;
     let code = code(&server).await;
     let answers = futures_util::future::join_all((0..8).map(|_| server.redeem(&code))).await;
@@ -193,7 +197,7 @@ async fn of_many_at_once_one_gets_the_tokens_and_loses_them_again() {
 }
 
 #[tokio::test]
-async fn who_gets_a_refresh_token() {
+async fn refresh_tokens_depend_on_client_and_scope() {
     let server = Server::start().await;
     for (client, scope, expected) in [
         ("flyte", "openid all offline_access", true),
@@ -221,7 +225,7 @@ async fn who_gets_a_refresh_token() {
 }
 
 #[tokio::test]
-async fn a_disabled_account_gets_nothing() {
+async fn a_disabled_account_gets_no_tokens() {
     let server = Server::start().await;
     let code = server.browser("Ada").await.authorize(&[]).await.query("code");
     let tokens = server.tokens().await;
@@ -231,7 +235,7 @@ async fn a_disabled_account_gets_nothing() {
     assert_eq!(server.refresh(refresh).await.error(), "invalid_grant");
     server.state.access.maintain().await.unwrap();
     assert_eq!(server.userinfo(tokens["access_token"].as_str().unwrap()).await.status, 401);
-    // Enabling the account brings none of it back.
+    // Enabling the account does not restore the tokens.
     assert!(server.state.store.enable_user("user-Ada").await.unwrap());
     assert_eq!(server.redeem(&code).await.error(), "invalid_grant");
     assert_eq!(server.refresh(refresh).await.error(), "invalid_grant");

@@ -1,4 +1,4 @@
-//! `private_key_jwt`: clients that sign.
+//! `private_key_jwt`: clients that sign assertions.
 
 use std::sync::LazyLock;
 
@@ -24,7 +24,7 @@ use crate::{
     fixture::{Answer, ISSUER, NOW, api_key},
 };
 
-/// A key pair for tests: made once, since parsing it is what takes time.
+/// A key pair for tests, created once because parsing it is slow.
 static KEY: LazyLock<EncodingKey> = LazyLock::new(ecdsa);
 
 fn ecdsa() -> EncodingKey {
@@ -40,7 +40,7 @@ fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The claims of a good assertion with changes; a null removes one.
+/// The claims of a valid assertion with changes; a null value removes one.
 fn claims(jti: &str, changes: Value) -> Value {
     let mut claims =
         json!({"iss": "ci", "sub": "ci", "aud": ISSUER, "exp": NOW + 60, "iat": NOW, "jti": jti});
@@ -81,7 +81,7 @@ async fn present(server: &Server, assertion: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn an_assertion_gets_a_token_once() {
+async fn an_assertion_is_accepted_once() {
     let server = server(jwks(&KEY, Algorithm::ES256)).await;
     let assertion = sign(Algorithm::ES256, &KEY, &claims("one", json!({})));
     let answer = present(&server, &assertion).await;
@@ -99,7 +99,7 @@ async fn an_assertion_gets_a_token_once() {
 }
 
 #[tokio::test]
-async fn each_algorithm_of_the_list_is_taken() {
+async fn every_listed_algorithm_is_accepted() {
     let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
     let public = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
     let okp = json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(public.public_key().as_ref())});
@@ -127,11 +127,15 @@ async fn each_algorithm_of_the_list_is_taken() {
     }
     let server = server(json!({"keys": [of_rsa("PS256")]}).to_string()).await;
     let other = sign(Algorithm::RS256, &rsa, &claims("j", json!({})));
-    assert_eq!(present(&server, &other).await.error(), "invalid_client", "a key is for its algorithm alone");
+    assert_eq!(
+        present(&server, &other).await.error(),
+        "invalid_client",
+        "a key is used with its algorithm only"
+    );
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_assertion_is_told() {
+async fn the_error_says_what_is_wrong_with_an_assertion() {
     let public = jwks(&KEY, Algorithm::ES256);
     let server = server(public.clone()).await;
     api_key(&*server.state.store, "cd", |_| {}).await;
@@ -143,15 +147,15 @@ async fn what_is_wrong_with_an_assertion_is_told() {
     for (assertion, reason) in [
         (good(json!({"aud": "https://other.example"})), "aud"),
         (good(json!({"aud": [ISSUER.to_uppercase()]})), "aud"),
-        (good(json!({"aud": [ISSUER, "https://other.example"]})), "alone"),
+        (good(json!({"aud": [ISSUER, "https://other.example"]})), "only this server"),
         (good(json!({"aud": [ISSUER, ISSUER]})), "alone"),
         (good(json!({"aud": []})), "aud"),
         (good(json!({"aud": format!("{ISSUER}/oauth2/userinfo")})), "aud"),
         (good(json!({"exp": NOW})), "expired"),
-        (good(json!({"exp": NOW + 86_400})), "longer than an hour"),
+        (good(json!({"exp": NOW + 86_400})), "more than an hour"),
         (good(json!({"exp": null})), "exp"),
-        (good(json!({"iat": NOW + 600})), "not good yet"),
-        (good(json!({"nbf": NOW + 600})), "not good yet"),
+        (good(json!({"iat": NOW + 600})), "not valid yet"),
+        (good(json!({"nbf": NOW + 600})), "not valid yet"),
         (good(json!({"jti": null})), "jti"),
         (good(json!({"jti": ""})), "jti"),
         (good(json!({"iss": "other"})), "iss and sub"),
@@ -167,7 +171,7 @@ async fn what_is_wrong_with_an_assertion_is_told() {
         assert_eq!(answer.error(), "invalid_client", "{assertion}");
         assert!(answer.text().contains(reason), "{reason}: {}", answer.text());
     }
-    // None of these spent it.
+    // None of these used up the assertion.
     assert_eq!(present(&server, &good(json!({}))).await.status, 200);
     let assertion = good(json!({"jti": "other"}));
     for pairs in [
@@ -184,7 +188,7 @@ async fn what_is_wrong_with_an_assertion_is_told() {
 }
 
 #[tokio::test]
-async fn a_registered_client_signs_for_other_grants_too() {
+async fn a_registered_client_uses_assertions_for_other_grants_too() {
     let server = Server::start().await;
     let mut web = server.state.store.client_by_id("web app").await.unwrap().unwrap();
     (web.secret_hash, web.jwks) = (None, Some(jwks(&KEY, Algorithm::ES256)));
@@ -212,7 +216,7 @@ async fn a_registered_client_signs_for_other_grants_too() {
 }
 
 #[test]
-fn a_key_set_holds_public_keys_of_known_kinds() {
+fn a_key_set_contains_public_keys_of_known_types() {
     let good: Value = serde_json::from_str(&jwks(&KEY, Algorithm::ES256)).unwrap();
     let key = |changes: Value| {
         let mut key = good["keys"][0].clone();

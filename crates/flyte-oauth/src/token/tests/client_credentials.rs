@@ -11,7 +11,7 @@ use flyte_secrets::api_key_secret;
 use flyte_store::{ApiKey, AuditQuery, SecretRotation, StoreError};
 
 #[tokio::test]
-async fn a_key_gets_an_access_token_and_nothing_else() {
+async fn a_key_gets_only_an_access_token() {
     let server = Server::start().await;
     let (_, secret) = api_key(&*server.state.store, "ci", |key| {
         key.rights.role = Role::Viewer;
@@ -24,14 +24,14 @@ async fn a_key_gets_an_access_token_and_nothing_else() {
         (200, &"no-store".parse().unwrap())
     );
     let body = answer.json();
-    assert_eq!(body["scope"], "all", "what it has of what was asked for");
+    assert_eq!(body["scope"], "all", "the requested scopes that the key has");
     assert!(body.get("refresh_token").is_none() && body.get("id_token").is_none(), "{body}");
     let token = text(&body["access_token"]);
     let caller = server.caller(token).await.unwrap();
     assert_eq!((caller.subject.as_str(), caller.client_id.as_str()), ("ci", "ci"), "RFC 9068 section 2.2");
     assert_eq!((caller.principal, caller.role), (PrincipalKind::ApiKey, Role::Viewer));
     assert!(policy::may_see(&caller, "p", Some("d")) && !policy::may_see(&caller, "p", Some("e")));
-    assert_eq!(server.userinfo(token).await.status, 403, "it is nobody");
+    assert_eq!(server.userinfo(token).await.status, 403, "a key is not a user");
     for pairs in [
         &[
             ("client_id", "ci"),
@@ -52,13 +52,13 @@ async fn a_key_gets_an_access_token_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn no_key_is_named_as_the_subject_of_a_person() {
+async fn no_key_has_the_subject_of_a_user() {
     let server = Server::start().await;
     let (key, secret) = api_key(&*server.state.store, "ci", |key| key.rights.role = Role::Viewer).await;
     let answer = server.client_credentials("ci", secret.expose_secret()).await.json();
     let caller = server.caller(text(&answer["access_token"])).await.unwrap();
     assert_eq!((caller.principal, caller.role), (PrincipalKind::ApiKey, Role::Viewer));
-    // Records name their subject alone: such a key would seem to be the person.
+    // Audit records contain only the subject, so such a key would look like the user.
     let client_id = "user-Ada".to_owned();
     let named_as_ada = ApiKey { client_id, family_id: "another-family".to_owned(), ..key };
     let refused = server.state.store.create_api_key(&named_as_ada).await;
@@ -66,7 +66,7 @@ async fn no_key_is_named_as_the_subject_of_a_person() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_secret_is_told_as_far_as_it_may_be() {
+async fn malformed_secrets_get_a_specific_error() {
     let server = Server::start().await;
     let (_, secret) = api_key(&*server.state.store, "ci", |_| {}).await;
     let secret = secret.expose_secret();
@@ -78,7 +78,7 @@ async fn what_is_wrong_with_a_secret_is_told_as_far_as_it_may_be() {
         ("ci", "hunter2".to_owned(), "unknown, or its secret is missing or wrong"),
         ("ci", secret[..40].to_owned(), "truncated or altered"),
         ("ci", format!("{secret}x"), "truncated or altered"),
-        // Whether there is such a client makes no difference.
+        // The error does not depend on the existence of the client.
         ("cd", secret[..40].to_owned(), "truncated or altered"),
         ("ci", format!("{secret}+"), "white space"),
         ("ci", format!("{secret}%0A"), "white space"),
@@ -97,7 +97,7 @@ async fn what_is_wrong_with_a_secret_is_told_as_far_as_it_may_be() {
 }
 
 #[tokio::test]
-async fn a_key_and_its_tokens_end_at_its_expiry() {
+async fn a_key_and_its_tokens_expire_together() {
     let server = Server::start().await;
     let (_, secret) = api_key(&*server.state.store, "ci", |key| key.expires_at = Some(NOW + 100)).await;
     server.state.clock.advance(40);
@@ -111,25 +111,26 @@ async fn a_key_and_its_tokens_end_at_its_expiry() {
     let answer = server.client_credentials("ci", secret.expose_secret()).await;
     assert_eq!(answer.error(), "invalid_client");
     assert!(answer.text().contains("the API key expired at 2027-01-15T08:01:40Z"), "{}", answer.text());
-    // Only to who has the secret.
+    // Only a caller with the right secret gets this error.
     let other = api_key_secret::generate().unwrap();
     let answer = server.client_credentials("ci", other.expose_secret()).await;
     assert!(!answer.text().contains("expired"), "{}", answer.text());
 }
 
 #[tokio::test]
-async fn a_deleted_key_gives_nothing_and_what_it_gave_is_refused_at_once() {
+async fn a_deleted_key_and_its_tokens_are_refused_immediately() {
     let server = Server::start().await;
     let (key, secret) = api_key(&*server.state.store, "ci", |_| {}).await;
     let body = server.client_credentials("ci", secret.expose_secret()).await.json();
     let token = text(&body["access_token"]);
     assert!(server.caller(token).await.is_ok());
-    // Another replica deletes it: this one learns of it at its next look, before the ten seconds of the account check.
+    // Another replica deletes the key. This replica reads the revocation before its next lookup of the key, which is
+    // after ten seconds.
     server.state.store.delete_api_key("ci", server.state.clock.now()).await.unwrap();
     server.state.access.maintain().await.unwrap();
     assert_eq!(server.caller(token).await.unwrap_err(), "the token has been revoked");
     assert_eq!(server.client_credentials("ci", secret.expose_secret()).await.error(), "invalid_client");
-    // Made again under the same name it is another one.
+    // A new key of the same name is another key.
     let (_, again) = api_key(&*server.state.store, "ci", |key| key.family_id = "another".into()).await;
     assert!(server.caller(token).await.is_err());
     assert_eq!(server.client_credentials("ci", secret.expose_secret()).await.error(), "invalid_client");
@@ -138,7 +139,7 @@ async fn a_deleted_key_gives_nothing_and_what_it_gave_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn both_secrets_work_until_the_overlap_is_over() {
+async fn both_secrets_work_until_the_overlap_ends() {
     let server = Server::start().await;
     let (_, old) = api_key(&*server.state.store, "ci", |_| {}).await;
     let before = server.client_credentials("ci", old.expose_secret()).await.json();
@@ -153,7 +154,11 @@ async fn both_secrets_work_until_the_overlap_is_over() {
     for (secret, ends_at) in [(&old, json!(NOW + 60)), (&new, Value::Null)] {
         let answer = server.client_credentials("ci", secret.expose_secret()).await;
         assert_eq!(answer.status, 200);
-        assert_eq!(answer.json()["client_secret_expires_at"], ends_at, "which of the two ends");
+        assert_eq!(
+            answer.json()["client_secret_expires_at"],
+            ends_at,
+            "the expiry of the secret that was sent"
+        );
     }
     assert!(server.caller(text(&before["access_token"])).await.is_ok());
     let recorded = async || {
@@ -161,7 +166,7 @@ async fn both_secrets_work_until_the_overlap_is_over() {
         let query = AuditQuery { limit: 100, ..AuditQuery::default() };
         server.state.store.list_audit_records(&query).await.unwrap().0
     };
-    assert_eq!(recorded().await, [], "nothing that works is suspicious");
+    assert_eq!(recorded().await, [], "the use of a valid secret is not recorded");
     server.state.clock.advance(60);
     assert_eq!(server.client_credentials("ci", old.expose_secret()).await.error(), "invalid_client");
     assert_eq!(server.client_credentials("ci", new.expose_secret()).await.status, 200);
@@ -173,7 +178,7 @@ async fn both_secrets_work_until_the_overlap_is_over() {
 }
 
 #[tokio::test]
-async fn the_latest_use_is_written_later() {
+async fn the_last_use_is_written_later() {
     let server = Server::start().await;
     let (_, secret) = api_key(&*server.state.store, "ci", |_| {}).await;
     let used = async || server.state.store.api_key_by_id("ci").await.unwrap().unwrap().last_used_at;
@@ -181,13 +186,13 @@ async fn the_latest_use_is_written_later() {
         server.state.clock.advance(5);
         server.client_credentials("ci", secret.expose_secret()).await;
     }
-    assert_eq!(used().await, None, "never on the request's path");
+    assert_eq!(used().await, None, "not during the request");
     server.state.access.write_usage().await.unwrap();
     assert_eq!(used().await, Some(NOW + 15));
 }
 
 #[tokio::test]
-async fn the_grant_is_for_keys_and_keys_for_no_other() {
+async fn only_keys_have_this_grant_type_and_no_other() {
     let server = Server::start().await;
     let (_, secret) = api_key(&*server.state.store, "ci", |_| {}).await;
     let secret = secret.expose_secret();
@@ -218,7 +223,7 @@ async fn the_grant_is_for_keys_and_keys_for_no_other() {
 }
 
 #[tokio::test]
-async fn a_client_that_keeps_failing_waits_and_locks_nobody_out() {
+async fn repeated_failures_delay_only_the_failing_client() {
     use flyte_model::ClientAddr;
     let server = Server::start().await;
     let (_, secret) = api_key(&*server.state.store, "ci", |_| {}).await;
@@ -236,17 +241,25 @@ async fn a_client_that_keeps_failing_waits_and_locks_nobody_out() {
     let answer = send("203.0.113.1", "ci", "wrong").await;
     assert_eq!((answer.status.as_u16(), answer.error().as_str()), (429, "temporarily_unavailable"));
     assert_eq!(answer.headers[header::RETRY_AFTER], "1");
-    // Who proves to be who they are never waits, however often, from wherever.
+    // A client with the right secret never waits.
     for _ in 0..200 {
         assert_eq!(send("203.0.113.1", "ci", secret.expose_secret()).await.status, 200);
         assert_eq!(send("203.0.113.1", "cd", other.expose_secret()).await.status, 200);
     }
-    assert_eq!(send("203.0.113.1", "cd", "wrong").await.status, 401, "another client is told what is wrong");
-    assert_eq!(send("203.0.113.2", "ci", "wrong").await.status, 401, "and so is the same one elsewhere");
+    assert_eq!(
+        send("203.0.113.1", "cd", "wrong").await.status,
+        401,
+        "another client gets the specific error"
+    );
+    assert_eq!(
+        send("203.0.113.2", "ci", "wrong").await.status,
+        401,
+        "the same client gets it at another address"
+    );
 }
 
 #[tokio::test]
-async fn failures_of_one_client_keep_no_refresh_from_its_address() {
+async fn failures_of_one_client_do_not_block_refreshes_from_its_address() {
     let server = Server::start().await;
     let tokens = server.tokens().await;
     for _ in 0..101 {
@@ -257,7 +270,7 @@ async fn failures_of_one_client_keep_no_refresh_from_its_address() {
 }
 
 #[tokio::test]
-async fn a_key_gives_back_one_token_and_not_itself() {
+async fn a_key_can_revoke_one_of_its_tokens() {
     let server = Server::start().await;
     let (_, secret) = api_key(&*server.state.store, "ci", |_| {}).await;
     let (_, others) = api_key(&*server.state.store, "cd", |_| {}).await;
@@ -268,9 +281,9 @@ async fn a_key_gives_back_one_token_and_not_itself() {
     assert_eq!(server.post_as("/oauth2/revoke", ("cd", others.expose_secret()), &token).await.status, 200);
     assert!(server.caller(text(&one)).await.is_ok(), "not another client's");
     assert_eq!(server.post_as("/oauth2/revoke", ("ci", secret.expose_secret()), &token).await.status, 200);
-    assert!(server.caller(text(&one)).await.is_err(), "at once");
+    assert!(server.caller(text(&one)).await.is_err(), "immediately");
     assert!(server.caller(text(&other)).await.is_ok());
     assert!(server.caller(text(&issue().await)).await.is_ok());
     let revoked = server.state.store.families_revoked_since(0).await.unwrap();
-    assert_eq!(revoked.len(), 1, "so that other replicas know");
+    assert_eq!(revoked.len(), 1, "for the other replicas");
 }

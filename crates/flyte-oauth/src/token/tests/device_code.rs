@@ -1,4 +1,4 @@
-//! Devices that ask for their tokens: each answer of RFC 8628 section 3.5, and what comes after.
+//! Devices that poll for tokens: each response of RFC 8628 section 3.5, and the tokens afterwards.
 
 use http::header;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ async fn an_approved_device_gets_tokens() {
     ] {
         assert_eq!(id[claim], expected, "{claim}");
     }
-    // A session of its own: not the browser's.
+    // The device has its own session, not the browser's.
     assert_eq!((&id["sid"], &access["sid"]), (&access["fid"], &access["fid"]));
     assert_ne!(text(&id["sid"]), browser.session.as_ref().unwrap().id);
     assert_eq!(server.userinfo(text(&tokens["access_token"])).await.json()["sub"], "user-Ada");
@@ -59,7 +59,7 @@ async fn an_approved_device_gets_tokens() {
 }
 
 #[tokio::test]
-async fn who_asks_too_often_is_told_to_slow_down_and_gets_in_all_the_same() {
+async fn a_device_that_polls_too_often_must_slow_down_and_still_gets_tokens() {
     let server = Server::start().await;
     let device = server.device().await;
     let poll = async |seconds| {
@@ -69,17 +69,18 @@ async fn who_asks_too_often_is_told_to_slow_down_and_gets_in_all_the_same() {
     assert_eq!(poll(0).await, "authorization_pending");
     assert_eq!(poll(5).await, "authorization_pending");
     assert_eq!(poll(3).await, "slow_down");
-    // Ten seconds are demanded now: a client that keeps its five is told so each time, and waits for longer each time.
+    // The interval is ten seconds now. A client that keeps five seconds gets slow_down each time, and the interval
+    // grows.
     for _ in 0..10 {
         assert_eq!(poll(5).await, "slow_down");
     }
-    assert_eq!(poll(60).await, "authorization_pending", "one that has learned");
+    assert_eq!(poll(60).await, "authorization_pending", "a client that uses the new interval");
     server.browser("Ada").await.answer(&device, "approve").await;
-    assert_eq!(server.poll(&device).await.status, 200, "at once");
+    assert_eq!(server.poll(&device).await.status, 200, "immediately");
 }
 
 #[tokio::test]
-async fn the_interval_is_the_settings() {
+async fn the_interval_follows_the_setting() {
     let server = Server::with(|config| config.tokens.device_poll_interval = 30).await;
     let device = server.device().await;
     assert_eq!(device["interval"], 30);
@@ -90,7 +91,7 @@ async fn the_interval_is_the_settings() {
 }
 
 #[tokio::test]
-async fn a_denied_device_is_told_so() {
+async fn a_denied_device_gets_access_denied() {
     let server = Server::start().await;
     let device = server.device().await;
     let page = server.browser("Ada").await.answer(&device, "deny").await;
@@ -99,7 +100,7 @@ async fn a_denied_device_is_told_so() {
         assert_eq!(server.poll(&device).await.error(), "access_denied");
     }
     server.state.clock.advance(700);
-    assert_eq!(server.poll(&device).await.error(), "access_denied", "after its time, too");
+    assert_eq!(server.poll(&device).await.error(), "access_denied", "after the expiry too");
 }
 
 #[tokio::test]
@@ -115,14 +116,14 @@ async fn codes_expire() {
     }
     let mut browser = server.browser("Ada").await;
     assert_eq!(browser.look_at(&never).await.status, 404);
-    // Long after that, nobody remembers.
+    // Long after that, the record is deleted.
     server.state.clock.advance(3600);
     server.state.store.delete_expired_devices(server.state.clock.now()).await.unwrap();
     assert_eq!(server.poll(&never).await.error(), "invalid_grant");
 }
 
 #[tokio::test]
-async fn a_code_is_its_clients() {
+async fn a_code_belongs_to_its_client() {
     let server = Server::start().await;
     let device = approved(&server).await;
     let code = text(&device["device_code"]);
@@ -130,14 +131,14 @@ async fn a_code_is_its_clients() {
     let native = [&[("client_id", "native")], &pairs[..]].concat();
     assert_eq!(server.post("/oauth2/token", &native).await.error(), "invalid_grant");
     let tokens = server.poll(&device).await.json();
-    // Nor does another client that presents it afterwards end what it gave.
+    // Another client that presents the code afterwards does not revoke its tokens.
     server.state.clock.advance(600);
     assert_eq!(server.post("/oauth2/token", &native).await.error(), "invalid_grant");
     assert_eq!(server.userinfo(text(&tokens["access_token"])).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_confidential_client_proves_itself_at_both_endpoints() {
+async fn a_confidential_client_authenticates_at_both_endpoints() {
     let server = Server::start().await;
     let ask = [("scope", "openid email")];
     let path = "/oauth2/device_authorization";
@@ -150,7 +151,7 @@ async fn a_confidential_client_proves_itself_at_both_endpoints() {
         let device = device.json();
         server.browser("Ada").await.answer(&device, "approve").await;
         let pairs = [("grant_type", DEVICE_GRANT), ("device_code", text(&device["device_code"]))];
-        let anybody = [&pairs[..], &[("client_id", "web app")]].concat();
+        let unauthenticated = [&pairs[..], &[("client_id", "web app")]].concat();
         assert_eq!(server.post("/oauth2/token", &anybody).await.error(), "invalid_client");
         let tokens = server.post_as("/oauth2/token", ("web+app", encoded), &pairs).await.json();
         assert_eq!(tokens["scope"], "openid email");
@@ -159,20 +160,20 @@ async fn a_confidential_client_proves_itself_at_both_endpoints() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_may_be_asked_for_again() {
+async fn a_poll_can_be_repeated_after_a_lost_response() {
     let server = Server::start().await;
     let (lost, device) = signed_in(&server).await;
     server.state.clock.advance(server.state.config.tokens.refresh_token_grace - 1);
     let again = server.poll(&device).await;
     assert_eq!(again.status, 200);
     let next = server.refresh(text(&again.json()["refresh_token"])).await.json();
-    // What was lost is void now, and whoever has it is not the device.
+    // The tokens in the lost response are invalid now, because only an attacker can have them.
     assert_eq!(server.refresh(text(&lost["refresh_token"])).await.error(), "invalid_grant");
     assert_eq!(server.refresh(text(&next["refresh_token"])).await.error(), "invalid_grant");
 }
 
 #[tokio::test]
-async fn a_replay_takes_back_what_the_code_gave() {
+async fn a_replayed_code_revokes_its_tokens() {
     for used in [false, true] {
         let server = Server::start().await;
         let (mut tokens, device) = signed_in(&server).await;
@@ -184,14 +185,14 @@ async fn a_replay_takes_back_what_the_code_gave() {
         let access = text(&tokens["access_token"]);
         assert_eq!(server.userinfo(access).await.status, 200);
         assert_eq!(server.poll(&device).await.error(), "invalid_grant");
-        assert_eq!(server.userinfo(access).await.status, 401, "at once");
+        assert_eq!(server.userinfo(access).await.status, 401, "immediately");
         assert_eq!(server.refresh(text(&tokens["refresh_token"])).await.error(), "invalid_grant");
         assert_eq!(server.poll(&device).await.error(), "invalid_grant");
     }
 }
 
 #[tokio::test]
-async fn of_many_at_once_one_sign_in_is_left() {
+async fn of_simultaneous_polls_one_sign_in_remains() {
     let server = Server::start().await;
     let device = approved(&server).await;
     let answers = futures_util::future::join_all((0..8).map(|_| server.poll(&device))).await;
@@ -204,7 +205,7 @@ async fn of_many_at_once_one_sign_in_is_left() {
 }
 
 #[tokio::test]
-async fn signing_out_of_the_browser_leaves_the_device_alone() {
+async fn signing_out_of_the_browser_keeps_the_device_signed_in() {
     let server = Server::start().await;
     let (waiting, fetched) = (server.device().await, server.device().await);
     let mut browser = server.browser("Ada").await;
@@ -220,7 +221,7 @@ async fn signing_out_of_the_browser_leaves_the_device_alone() {
     assert_eq!(server.userinfo(text(&tokens["access_token"])).await.status, 200);
     assert_eq!(server.refresh(text(&tokens["refresh_token"])).await.status, 200);
     assert_eq!(server.poll(&waiting).await.status, 200);
-    // The device signs out by itself.
+    // The device signs out separately.
     let token = text(&tokens["access_token"]);
     let revoke = [("client_id", "flyte"), ("token", token)];
     assert_eq!(server.post("/oauth2/revoke", &revoke).await.status, 200);
@@ -228,7 +229,7 @@ async fn signing_out_of_the_browser_leaves_the_device_alone() {
 }
 
 #[tokio::test]
-async fn a_new_password_ends_what_devices_had() {
+async fn a_new_password_revokes_the_tokens_of_devices() {
     let server = Server::start().await;
     let waiting = approved(&server).await;
     let (tokens, _) = signed_in(&server).await;
@@ -238,7 +239,7 @@ async fn a_new_password_ends_what_devices_had() {
 }
 
 #[tokio::test]
-async fn a_disabled_account_gets_nothing() {
+async fn a_disabled_account_gets_no_tokens() {
     let server = Server::start().await;
     let device = server.device().await;
     server.browser("Ada").await.answer(&device, "approve").await;
@@ -247,7 +248,7 @@ async fn a_disabled_account_gets_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_poll_must_say() {
+async fn invalid_polls_are_refused() {
     let server = Server::start().await;
     let device = server.device().await;
     let code = text(&device["device_code"]);
@@ -263,7 +264,7 @@ async fn what_a_poll_must_say() {
     ] {
         assert_eq!(server.token(&pairs).await.error(), error, "{pairs:?}");
     }
-    // The published client's poll, which repeats what it asked for.
+    // The published client repeats its parameters in the poll.
     let published = [
         grant,
         ("device_code", code),
@@ -274,7 +275,7 @@ async fn what_a_poll_must_say() {
 }
 
 #[tokio::test]
-async fn a_client_that_lost_the_grant_gets_nothing() {
+async fn a_client_without_the_grant_type_gets_no_tokens() {
     let server = Server::start().await;
     let device = approved(&server).await;
     let mut client = server.state.store.client_by_id("flyte").await.unwrap().unwrap();

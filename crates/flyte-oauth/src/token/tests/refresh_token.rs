@@ -1,4 +1,4 @@
-//! Refreshing.
+//! Refresh tokens.
 
 use http::header;
 use serde_json::json;
@@ -28,7 +28,7 @@ async fn a_refresh_rotates() {
 }
 
 #[tokio::test]
-async fn a_refresh_may_ask_for_less() {
+async fn a_refresh_may_request_fewer_scopes() {
     let server = Server::start().await;
     let first = server.tokens().await;
     let mut token = text(&first["refresh_token"]).to_owned();
@@ -46,7 +46,7 @@ async fn a_refresh_may_ask_for_less() {
                 assert_eq!(answer.json()["scope"], granted);
                 assert_eq!(answer.json().get("id_token").is_some(), granted.contains("openid"));
                 token = text(&answer.json()["refresh_token"]).to_owned();
-                // Well after the grace period, so that a token spent by a refused request would be found out.
+                // After the grace period, so that the test would notice a token that a refused request has used up.
                 server.state.clock.advance(600);
             }
             Err(error) => assert_eq!(answer.error(), error),
@@ -60,21 +60,21 @@ async fn a_refresh_may_ask_for_less() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_may_be_asked_for_again() {
+async fn a_refresh_can_be_repeated_after_a_lost_response() {
     let server = Server::start().await;
     let first = server.tokens().await;
     let lost = server.refresh(text(&first["refresh_token"])).await.json();
     server.state.clock.advance(server.state.config.tokens.refresh_token_grace - 1);
     let second = server.refresh(text(&first["refresh_token"])).await;
     assert_eq!(second.status, 200);
-    // What was lost is void now, and whoever has it is not the client.
+    // The tokens in the lost response are invalid now, because only an attacker can have them.
     let third = server.refresh(text(&second.json()["refresh_token"])).await.json();
     assert_eq!(server.refresh(text(&lost["refresh_token"])).await.error(), "invalid_grant");
     assert_eq!(server.refresh(text(&third["refresh_token"])).await.error(), "invalid_grant");
 }
 
 #[tokio::test]
-async fn a_superseded_token_ends_the_family_at_once() {
+async fn a_superseded_token_revokes_the_family_immediately() {
     let server = Server::start().await;
     let first = server.tokens().await;
     let second = server.refresh(text(&first["refresh_token"])).await.json();
@@ -91,7 +91,7 @@ async fn a_superseded_token_ends_the_family_at_once() {
 }
 
 #[tokio::test]
-async fn what_a_refresh_refuses() {
+async fn invalid_refreshes_are_refused() {
     let server = Server::start().await;
     let first = server.tokens().await;
     let token = text(&first["refresh_token"]);

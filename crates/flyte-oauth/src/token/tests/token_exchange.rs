@@ -1,4 +1,4 @@
-//! Token exchange, with an issuer run by the test.
+//! Token exchange, with an issuer in the test.
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_jobs_token_becomes_one_of_ours() {
+async fn a_jobs_token_is_exchanged() {
     let world = World::start().await;
     let token = world.token(json!({}));
     for client in [&[][..], &[("client_id", "flyte")], &[("subject_token_type", ID_TOKEN)]] {
@@ -113,7 +113,7 @@ async fn a_jobs_token_becomes_one_of_ours() {
 }
 
 #[tokio::test]
-async fn what_the_request_says_is_checked() {
+async fn every_parameter_is_checked() {
     let world = World::start().await;
     let token = world.token(json!({}));
     let accepted: [&[(&str, &str)]; 5] = [
@@ -137,7 +137,7 @@ async fn what_the_request_says_is_checked() {
             "requested_token_type",
         ),
         (&[("actor_token", "x"), ("actor_token_type", JWT)], "invalid_request", "actor_token"),
-        (&[("audience", "https://other.example")], "invalid_target", "itself only"),
+        (&[("audience", "https://other.example")], "invalid_target", "only for itself"),
         (&[("scope", "openid")], "invalid_scope", "openid"),
         (&[("scope", "a\"b")], "invalid_scope", "characters"),
         (&[("trust", "other")], "invalid_request", "no trust rule called other"),
@@ -146,43 +146,43 @@ async fn what_the_request_says_is_checked() {
         (&[("client_id", "flyte"), ("client_secret", "x")], "invalid_client", "secret"),
         (&[("client_secret", "x")], "invalid_request", "client_id"),
     ] {
-        let told = world.refused(&token, changes).await;
-        assert!(told.0 == error && told.1.contains(what), "{changes:?}: {told:?}");
+        let refusal = world.refused(&token, changes).await;
+        assert!(refusal.0 == error && refusal.1.contains(what), "{changes:?}: {refusal:?}");
     }
 }
 
 #[tokio::test]
-async fn only_tokens_that_a_rule_names_are_taken() {
+async fn only_tokens_that_match_a_rule_are_accepted() {
     let world = World::start().await;
     for (changes, what) in [
         (json!({"iss": "https://other.example"}), "no trust rule for tokens of https://other.example"),
         (json!({"iss": format!("{}/", world.issuer.url)}), "no trust rule"),
         (json!({"aud": "https://other.example"}), "with the audience https://other.example"),
         (json!({"aud": "https://localhost:8443/"}), "no trust rule"),
-        (json!({"aud": []}), "lacks the claim aud"),
-        (json!({"aud": ["https://localhost:8443", "https://other.example"]}), "one audience only"),
+        (json!({"aud": []}), "has no valid claim aud"),
+        (json!({"aud": ["https://localhost:8443", "https://other.example"]}), "one audience"),
         (json!({"iss": "\"\\\u{e9}\n"}), "no trust rule for tokens of ????"),
         (json!({"exp": NOW - 61}), "has expired"),
         (json!({"nbf": NOW + 100}), "not valid yet"),
-        (json!({"sub": "other"}), "its claims are not those of a trust rule"),
-        (json!({"sub": "job-1/x"}), "its claims are not those of a trust rule"),
+        (json!({"sub": "other"}), "its claims match no trust rule"),
+        (json!({"sub": "job-1/x"}), "its claims match no trust rule"),
     ] {
-        let told = world.refused(&world.token(changes.clone()), &[]).await;
-        assert!(told.0 == "invalid_request" && told.1.contains(what), "{changes}: {told:?}");
-        assert!(!told.1.contains("job-*"), "a stranger does not learn what would match: {told:?}");
+        let refusal = world.refused(&world.token(changes.clone()), &[]).await;
+        assert!(refusal.0 == "invalid_request" && refusal.1.contains(what), "{changes}: {refusal:?}");
+        assert!(!refusal.1.contains("job-*"), "the response does not reveal the pattern: {refusal:?}");
     }
-    // Genuine tokens that no rule takes are recorded; what anybody can make up is not.
+    // Valid tokens without a matching rule are recorded; tokens that anyone can forge are not.
     let records = world.recorded("token_exchange_refused").await;
     assert_eq!(records.len(), 2);
-    assert_eq!(records[0].details["reason"], "the claim sub does not match that of the rule ci");
+    assert_eq!(records[0].details["reason"], "the claim sub does not match the rule ci");
     assert_eq!(records[0].details["foreign_subject"], "job-1/x");
     assert_eq!(world.recorded("token_exchanged").await, []);
 }
 
 #[tokio::test]
-async fn a_stranger_with_genuine_tokens_cannot_fill_the_audit_log() {
+async fn a_stranger_with_valid_tokens_cannot_fill_the_audit_log() {
     let world = World::start().await;
-    // Anybody can have as many tokens as they like of an issuer that serves everybody.
+    // Everyone can get any number of tokens from a public issuer.
     let token = world.token(json!({"sub": "other"}));
     let mut looked_at = 0;
     while world.send(&token, &[]).await.status != 429 {
@@ -196,36 +196,36 @@ async fn a_stranger_with_genuine_tokens_cannot_fill_the_audit_log() {
     assert_eq!(records.len(), 2, "the first, and how often it came again");
     let repeated: Vec<_> = records.iter().filter_map(|record| record.details.get("repeated")).collect();
     assert_eq!(repeated, [&(looked_at + 1).to_string()]);
-    assert_eq!(world.send(&world.token(json!({})), &[]).await.status, 200, "a good token never waits");
+    assert_eq!(world.send(&world.token(json!({})), &[]).await.status, 200, "a matching token never waits");
 }
 
 #[tokio::test]
-async fn a_token_of_somebody_elses_key_is_refused() {
+async fn a_token_signed_with_another_key_is_refused() {
     let world = World::start().await;
     let claims = claims(&world.issuer.url, json!({}));
     let stranger = Key::new(Algorithm::ES256, "k1");
-    assert!(world.refused(&stranger.sign(&claims), &[]).await.1.contains("signature that does not verify"));
+    assert!(world.refused(&stranger.sign(&claims), &[]).await.1.contains("invalid signature"));
     let unknown = Key::new(Algorithm::ES256, "k2");
     assert!(
         world.refused(&unknown.sign(&claims), &[]).await.1.contains("key that its issuer does not publish")
     );
-    // Once the issuer publishes it, it is found.
+    // After the issuer has published the key, it is found.
     world.issuer.publish(&[&world.key, &unknown]);
     assert!(
         world.refused(&unknown.sign(&claims), &[]).await.1.contains("does not publish"),
-        "not all the time"
+        "at a limited rate"
     );
     world.server.state.clock.advance(10);
     assert_eq!(world.send(&unknown.sign(&claims), &[]).await.status, 200);
     assert_eq!(world.send(&world.token(json!({})), &[]).await.status, 200);
-    // Our own tokens are none of a trusted issuer.
+    // This server's own tokens are not from a trusted issuer.
     let own = world.send(&world.token(json!({})), &[]).await.json();
-    let told = world.refused(own["access_token"].as_str().unwrap(), &[]).await;
-    assert!(told.1.contains("for another purpose"), "{told:?}");
+    let refusal = world.refused(own["access_token"].as_str().unwrap(), &[]).await;
+    assert!(refusal.1.contains("for another purpose"), "{refusal:?}");
 }
 
 #[tokio::test]
-async fn an_issuer_that_does_not_answer_is_no_fault_of_the_job() {
+async fn an_unreachable_issuer_is_a_temporary_error() {
     let world = World::start().await;
     world.issuer.answer_keys(IssuerAnswer { status: 500, location: None, body: b"secret".to_vec() });
     let answer = world.send(&world.token(json!({})), &[]).await;
@@ -234,7 +234,7 @@ async fn an_issuer_that_does_not_answer_is_no_fault_of_the_job() {
     world.issuer.publish(&[&world.key]);
     world.server.state.clock.advance(10);
     assert_eq!(world.send(&world.token(json!({})), &[]).await.status, 200);
-    // Nobody is asked for tokens of issuers that no rule names.
+    // Issuers without a rule are not contacted.
     let other = Issuer::start(&[&world.key]).await;
     let token = world.key.sign(&claims(&other.url, json!({})));
     world.refused(&token, &[]).await;
@@ -242,7 +242,7 @@ async fn an_issuer_that_does_not_answer_is_no_fault_of_the_job() {
 }
 
 #[tokio::test]
-async fn the_rule_decides_what_the_token_may_do_and_how_long() {
+async fn the_rule_determines_rights_and_lifetime() {
     let world = World::start().await;
     let limited = TrustRule {
         rights: Rights {
@@ -259,7 +259,7 @@ async fn the_rule_decides_what_the_token_may_do_and_how_long() {
     let body = world.send(&token, &[("scope", "openid all")]).await.json();
     assert_eq!((&body["expires_in"], &body["scope"]), (&json!(600), &json!("read")));
     assert_eq!(world.status(body["access_token"].as_str().unwrap()).await.unwrap().1, Role::Viewer);
-    // The server's own limit is the most.
+    // The server's own maximum applies.
     world
         .trust(TrustRule {
             token_lifetime: Some(86_400),
@@ -270,10 +270,10 @@ async fn the_rule_decides_what_the_token_may_do_and_how_long() {
     let body = world.send(&world.token(json!({"sub": "x", "env": "long"})), &[]).await.json();
     assert_eq!(body["expires_in"], 3600);
 
-    // Two rules that both match: the job has to say which.
+    // If two rules match, the job must name one.
     let both = world.token(json!({"env": "prod"}));
-    let told = world.refused(&both, &[]).await;
-    assert!(told.1.contains("the rules ci and limited both match"), "{told:?}");
+    let refusal = world.refused(&both, &[]).await;
+    assert!(refusal.1.contains("the rules ci and limited both match"), "{refusal:?}");
     for name in ["ci", "limited"] {
         let body = world.send(&both, &[("trust", name)]).await.json();
         assert_eq!(Answer::claims(&body["access_token"])["sub"], format!("{name}:job-1"));
@@ -281,7 +281,7 @@ async fn the_rule_decides_what_the_token_may_do_and_how_long() {
 }
 
 #[tokio::test]
-async fn deleting_the_rule_ends_its_tokens_at_once() {
+async fn deleting_the_rule_revokes_its_tokens_immediately() {
     let world = World::start().await;
     let issued = world.send(&world.token(json!({})), &[]).await.json();
     let access = issued["access_token"].as_str().unwrap();
@@ -291,14 +291,14 @@ async fn deleting_the_rule_ends_its_tokens_at_once() {
     state.access.revoke_family(&family);
     assert_eq!(world.status(access).await.unwrap_err(), "the token has been revoked");
     assert!(world.refused(&world.token(json!({})), &[]).await.1.contains("no trust rule"));
-    // A rule of the same name begins anew.
+    // A new rule of the same name accepts new tokens.
     world.trust(TrustRule { family_id: "family-2".to_owned(), ..rule("ci", &world.issuer.url) }).await;
     assert!(world.status(access).await.is_err());
     assert_eq!(world.send(&world.token(json!({})), &[]).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_token_whose_rule_is_gone_is_refused_whatever_the_revocations_say() {
+async fn a_token_of_a_deleted_rule_is_refused_without_a_revocation() {
     let world = World::start().await;
     let issued = world.send(&world.token(json!({})), &[]).await.json();
     let access = issued["access_token"].as_str().unwrap();
