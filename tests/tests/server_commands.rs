@@ -225,7 +225,7 @@ fn revoked_keys_and_disabled_accounts_lose_their_tokens_at_once() {
     assert_eq!(lists(&of_key), 200);
 
     let disabled = CommandOutput::of(&mut server.command(&["user", "disable", "admin@localhost"])).ok();
-    assert!(disabled.out.contains("Ended the API key ci."), "{disabled:?}");
+    assert!(disabled.out.contains("Deleted API key ci."), "{disabled:?}");
     eventually("the account's tokens are refused", || (userinfo(&server, &second) == 401).then_some(()));
     eventually("and its key's", || (lists(&of_key) == 401).then_some(()));
     let _ = CommandOutput::of(&mut job(&["get", "project"])).failed(4);
@@ -250,7 +250,7 @@ fn revoked_keys_and_disabled_accounts_lose_their_tokens_at_once() {
     assert!(output.contains("  second  contributor, until 20") && output.contains("--end-keys"), "{output}");
     let output = reset(&["--end-keys"]);
     assert!(
-        output.contains("Ended the API key second.") && output.contains("signed out everywhere"),
+        output.contains("Deleted API key second.") && output.contains("signed out everywhere"),
         "{output}"
     );
     assert!(!reset(&[]).contains("API key"));

@@ -26,7 +26,7 @@ pub enum Reason {
     /// The request has no bearer token.
     #[error("the request has no access token")]
     Missing,
-    /// The token is invalid. The text helps a developer and tells an attacker nothing new.
+    /// The token is invalid. The text helps a developer and gives an attacker no new information.
     #[error("{0}")]
     Invalid(&'static str),
     /// The store failed, so the caller could not be checked.

@@ -162,7 +162,7 @@ async fn every_claim_is_checked() {
         (json!({"sub": null}), "claims are invalid"),
         (json!({"fid": null}), "claims are invalid"),
         (json!({"client_id": null}), "claims are invalid"),
-        (json!({"sub": "user-Nobody"}), "disabled or gone"),
+        (json!({"sub": "user-Missing"}), "disabled or gone"),
     ] {
         let error = call(&app, &signed_with(&app, token::TYP, changes.clone())).await.unwrap_err();
         assert!(error.contains(reason), "{changes}: {error}");
@@ -252,7 +252,7 @@ async fn a_disabled_account_is_refused() {
     let mut disabled = testing::user("Disabled");
     disabled.disabled_at = Some(NOW);
     app.store.create_user(&disabled).await.unwrap();
-    for user in ["Disabled", "Nobody"] {
+    for user in ["Disabled", "Missing"] {
         let error = call(&app, &issue(&app, user, "f")).await.unwrap_err();
         assert_eq!(error, "the account is disabled or gone", "{user}");
     }

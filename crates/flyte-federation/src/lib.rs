@@ -3,7 +3,7 @@
 //!
 //! A CI system gives each of its jobs a JSON Web Token that identifies the job. [`SubjectToken`] parses the token,
 //! [`TrustedIssuers`] fetches the issuer's keys, [`keys::KeySet`] verifies the signature, and [`rule::mismatch`]
-//! compares the [`claims`] with a rule's [`Pattern`]s. `flyte_oauth::token::token_exchange` combines these steps;
+//! compares the [`claims`] with a rule's [`Pattern`]s. The token endpoint of flyte-oauth combines these steps;
 //! `docs/reference/keyless-ci.md` describes them for users.
 #![forbid(unsafe_code)]
 

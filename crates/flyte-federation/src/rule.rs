@@ -39,7 +39,7 @@ impl Mistake {
 }
 
 /// Issuers from which everyone can get tokens. For each: the claims that identify the owner of a token, and the text
-/// before the owner in the claim. A rule for such an issuer must name an owner; otherwise it would admit everyone.
+/// before the owner in the claim. A rule for these issuers must name an owner; otherwise it would admit everyone.
 const SHARED: &[(&str, &[(&str, &str)])] = &[
     (
         "https://token.actions.githubusercontent.com",

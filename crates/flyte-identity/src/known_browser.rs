@@ -1,7 +1,7 @@
 //! Browsers that have been used to sign in before.
 //!
 //! A cookie identifies the browser. It is bound to the account and authenticated with the server's key file (a
-//! "device cookie" of the OWASP Authentication Cheat Sheet). It does not sign anyone in. Failures in such a browser
+//! "device cookie" of the OWASP Authentication Cheat Sheet). It does not sign anyone in. Failures in a known browser
 //! are counted separately, so an attacker who guesses the password from many addresses does not lock the owner out.
 
 use std::sync::Arc;

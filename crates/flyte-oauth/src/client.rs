@@ -294,7 +294,7 @@ async fn find(
     Ok(None)
 }
 
-/// Records the use of a secret that is no longer valid. Only a holder of the secret can cause such a record.
+/// Records the use of a secret that is no longer valid. Only a holder of the secret can cause this record.
 async fn record_if_retired(server: &AuthorizationServer, secret: &str) -> Result<(), OAuthError> {
     if let Some(retired) = server.store.retired_secret(&opaque_token::hash(secret)).await? {
         let id = &retired.client_id;

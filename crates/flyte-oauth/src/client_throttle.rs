@@ -28,7 +28,7 @@ use flyte_model::ClientAddr;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed;
 
-/// Counts responses with status 401 and responses marked [`Failed`]. Replaces such a response with status 429 after
+/// Counts responses with status 401 and responses marked [`Failed`]. Replaces the response with status 429 after
 /// too many failures.
 pub(super) async fn limit(State(failures): State<Arc<Failures>>, request: Request, next: Next) -> Response {
     let Some(ClientAddr(address)) = request.extensions().get::<ClientAddr>().copied() else {

@@ -157,7 +157,7 @@ mod tests {
             (&[("token", "x")][..], "invalid_request"),
             (&[("client_id", "flyte")], "invalid_request"),
             (&[("client_id", "flyte"), ("token", "x"), ("token", "y")], "invalid_request"),
-            (&[("client_id", "nobody"), ("token", "x")], "invalid_client"),
+            (&[("client_id", "no-client"), ("token", "x")], "invalid_client"),
             (&[("client_id", "web app"), ("token", "x")], "invalid_client"),
         ] {
             assert_eq!(server.post("/oauth2/revoke", pairs).await.error(), error, "{pairs:?}");

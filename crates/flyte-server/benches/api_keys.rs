@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p flyte-server --bench api_keys`; the database lies in the target directory. Storing a million keys takes a few
 //! minutes; `KEYS=100000` stores fewer.
-#![allow(clippy::unwrap_used, reason = "nobody but developers runs this")]
+#![allow(clippy::unwrap_used, reason = "only developers run this")]
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +35,7 @@ fn key(n: usize, secret: &SecretString) -> ApiKey {
         previous_secret: None,
         jwks: None,
         rights: Rights { role: Role::Contributor, scopes: vec!["all".to_owned()], limit: Limit::default() },
-        created_by: "somebody".to_owned(),
+        created_by: "ada".to_owned(),
         created_at: 0,
         expires_at: None,
         last_used_at: None,

@@ -1,4 +1,4 @@
-//! What every request handler shares.
+//! The parts of the server, which the router and the periodic tasks share.
 
 use std::sync::Arc;
 
@@ -14,32 +14,32 @@ use flyte_runs::{AppHost, LogSource, Runner, Runs};
 use flyte_settings::Config;
 use flyte_store::Store;
 
-/// The running server's parts; handlers get it as `State<Arc<App>>`.
+/// The parts of the running server.
 #[derive(Debug)]
 pub struct App {
-    /// How the server was set up.
+    /// The configuration.
     pub config: Arc<Config>,
-    /// What time it is.
+    /// The current time.
     pub clock: Clock,
-    /// Signs people in, and gives clients tokens.
+    /// The authorization server.
     pub authorization_server: Arc<AuthorizationServer>,
-    /// Answers Flyte's own calls.
+    /// The control plane.
     pub control_plane: Arc<ControlPlane>,
-    /// What it remembers.
+    /// The store.
     pub store: Arc<dyn Store>,
-    /// What it signs tokens with.
+    /// The keys that sign tokens.
     pub keys: Arc<SigningKeys>,
-    /// Who did what.
+    /// The audit log.
     pub audit: Audit,
-    /// Whose tokens can be exchanged for ours.
+    /// Issuers whose tokens can be exchanged.
     pub issuers: Arc<TrustedIssuers>,
-    /// Who may call.
+    /// Authentication and authorization of callers.
     pub access: Arc<Access>,
-    /// What runs.
+    /// The life of runs.
     pub runs: Arc<Runs>,
-    /// Works on tasks.
+    /// Runs tasks.
     pub runner: Arc<dyn Runner>,
-    /// Keeps apps running.
+    /// Runs apps.
     pub apps: Arc<dyn AppHost>,
     /// The logs of tasks and apps.
     pub logs: Arc<dyn LogSource>,

@@ -1,13 +1,13 @@
-//! Backups of a data directory: made while the server runs, checked, and restored elsewhere.
+//! Backups of a data directory: created while the server runs, checked, and restored to another place.
 //!
 //! ```text
-//! manifest             which file has which content, under a line with the hash of the rest; replaced last, in one step
+//! manifest             the files and their contents, after a line with the hash of the rest; replaced last and atomically
 //! content/ab/abcd…     contents, named by their SHA-256
-//! lock                 held by the command that writes
+//! lock                 held by the writing command
 //! ```
 //!
-//! A content is written once, however many backups have it: the second backup reads and writes only what has changed. Until the
-//! new manifest is in place the previous one counts, with all of its contents.
+//! A content is stored once for all backups: the second backup reads and writes only changes. Until the new manifest
+//! is in place, the previous backup with all its contents stays valid.
 
 mod create;
 mod manifest;
@@ -28,7 +28,7 @@ pub use self::{
 use crate::data_dir::DataDirError;
 use flyte_store::StoreError;
 
-/// Why there is no backup, or none can be restored.
+/// The reason why a backup cannot be created or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The data directory cannot be used.
@@ -45,19 +45,19 @@ pub enum BackupError {
         /// Why.
         source: io::Error,
     },
-    /// The directory holds something else.
-    #[error("{} is not a backup and not empty; choose another directory", .0.display())]
+    /// The directory contains something else.
+    #[error("{} is neither empty nor a backup; choose another directory", .0.display())]
     NotABackup(PathBuf),
-    /// There is no backup in the directory.
+    /// The directory contains no complete backup.
     #[error("there is no complete backup in {}", .0.display())]
     Missing(PathBuf),
-    /// Others can read the directory.
+    /// Other users can read the directory.
     #[error(
-        "other users can get into {path}, and a backup holds private keys; run: chmod 700 {path}",
+        "other users have access to {path}, and a backup contains private keys; run: chmod 700 {path}",
         path = .0.display()
     )]
     Exposed(PathBuf),
-    /// The backup would be a part of what is backed up, or the reverse.
+    /// One of the two directories contains the other.
     #[error("{} and the data directory {} must not contain each other", backup.display(), data.display())]
     Nested {
         /// The directory of the backup.
@@ -66,33 +66,33 @@ pub enum BackupError {
         data: PathBuf,
     },
     /// Another command writes to it.
-    #[error("another command is using the backup {}; wait until it has ended", .0.display())]
+    #[error("another command uses the backup {}; wait until it has finished", .0.display())]
     Busy(PathBuf),
-    /// A content is not what the manifest says.
+    /// A content does not match the manifest.
     #[error("the backup {} is damaged: {what}", path.display())]
     Damaged {
         /// The directory of the backup.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         what: String,
     },
-    /// A later version of the server made it.
-    #[error("the backup {} was made by a later flyte-server ({version}); restore it with that version", path.display())]
+    /// A later version of the server created the backup.
+    #[error("the backup {} was created by a later flyte-server ({version}); restore it with that version", path.display())]
     Later {
         /// The directory of the backup.
         path: PathBuf,
-        /// The version that made it.
+        /// The version that created it.
         version: String,
     },
-    /// The data directory is there already.
+    /// The data directory already exists.
     #[error(
-        "the data directory {} is not empty, and nothing in it is overwritten; give a new one with --data-dir DIRECTORY",
+        "the data directory {} is not empty, and a restore does not overwrite it; use a new one with --data-dir DIRECTORY",
         .0.display()
     )]
     TargetNotEmpty(PathBuf),
 }
 
-/// Turns an error about a file into ours.
+/// Converts an I/O error about a file.
 fn at(path: &Path) -> impl Fn(io::Error) -> BackupError + '_ {
     move |source| BackupError::File { path: path.to_owned(), source }
 }

@@ -1,7 +1,7 @@
-//! Everything that must be there before the server can serve, made where it is missing.
+//! Creates whatever the server needs and does not have yet.
 //!
-//! Each step leaves what it makes whole or not at all and is skipped where it was done before, so that a first start that
-//! was killed at any moment is finished by the next one.
+//! Each step is atomic and is skipped if it was done before. So if a first start was killed at any moment, the next
+//! start completes it.
 
 use std::{
     fs, io,
@@ -43,25 +43,25 @@ use flyte_settings::{Config, PublicClientConfig};
 use flyte_store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User};
 use flyte_store_sqlite::SqliteStore;
 
-/// The project that a new server has.
+/// The project of a new server.
 const FIRST_PROJECT: &str = "flytesnacks";
-/// Loopback redirect URIs of the public client besides the one that it is told: the port is free (RFC 8252 section 7.3).
+/// Additional loopback redirect URIs of the public client. The port may be any (RFC 8252 section 7.3).
 const LOOPBACK_REDIRECT_URIS: [&str; 2] = ["http://127.0.0.1/callback", "http://[::1]/callback"];
-/// Characters of passwords that are made up: none that look alike.
+/// Characters of generated passwords: no two look alike.
 const PASSWORD_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-/// Characters of a password that is made up: 100 bits.
+/// Length of a generated password: 100 bits.
 const PASSWORD_LENGTH: usize = 20;
 
-/// Why the server cannot start.
+/// The reason why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// There is no certificate.
+    /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// There are no signing keys.
+    /// The signing keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyError),
     /// The database cannot be used.
@@ -70,7 +70,7 @@ pub enum BootstrapError {
     /// The file of trusted issuers' certificate authorities cannot be used.
     #[error(transparent)]
     CaFile(#[from] CaFileError),
-    /// The objects of tasks cannot be kept as configured.
+    /// The storage for task objects cannot be used.
     #[error(transparent)]
     Objects(#[from] ObjectsError),
     /// The first administrator's password cannot be used.
@@ -95,28 +95,28 @@ pub enum BootstrapError {
     /// A file about the first administrator's password cannot be removed.
     #[error(transparent)]
     FirstPassword(#[from] RemoveError),
-    /// The operating system gave no random numbers.
-    #[error("the operating system gave no random numbers")]
+    /// The operating system returned no random numbers.
+    #[error("the operating system returned no random numbers")]
     Random,
 }
 
-/// A server that is ready to serve.
+/// A server that is ready to start.
 #[derive(Debug)]
 pub struct Prepared {
     /// Its parts.
     pub app: Arc<App>,
-    /// Its certificate; `None` where connections are not encrypted.
+    /// The certificate; `None` if connections are not encrypted.
     pub tls: Option<Tls>,
-    /// Its data directory, locked as long as this lives.
+    /// The data directory, locked until this value is dropped.
     pub data_dir: DataDir,
-    /// The first administrator, as long as their password is in a file.
+    /// The first administrator, while their password is in a file.
     pub first_admin: Option<FirstAdmin>,
 }
 
-/// Makes what is missing and opens the rest.
+/// Creates what is missing and opens the rest.
 ///
 /// # Errors
-/// [`BootstrapError`]; what was made so far is kept and found by the next start.
+/// [`BootstrapError`]. The next start finds what was created so far.
 pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, BootstrapError> {
     let data_dir = DataDir::open(&config.data_dir)?;
     let now = clock.now();
@@ -210,12 +210,12 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     });
     let probing = Arc::clone(&app);
     tokio::spawn(async move { probing.objects.probe().await });
-    // What was revoked before this start is refused from the first request on.
+    // Tokens that were revoked before this start are refused from the first request on.
     app.access.maintain().await?;
     Ok(Prepared { app, tls, data_dir, first_admin })
 }
 
-/// After the data directory was moved: inputs and outputs of earlier runs no longer name where it was.
+/// Updates inputs and outputs of earlier runs after the data directory was moved.
 async fn forget_moved(objects: &Objects, store: &SqliteStore, former: Vec<String>) -> Result<(), StoreError> {
     if former.is_empty() {
         return Ok(());
@@ -230,14 +230,15 @@ async fn forget_moved(objects: &Objects, store: &SqliteStore, former: Vec<String
             store.object_directories_rewritten(former).await
         }
         Err(error) => {
-            // Tried again at the next start. Everything else works.
+            // The next start tries again. Everything else works.
             tracing::error!(%error, ?former, "inputs and outputs that name the former data directory could not be rewritten");
             Ok(())
         }
     }
 }
 
-/// The registration of the `flyte` command and the PyPI package `flyte`; follows the configuration at each start.
+/// The registration of the `flyte` command and the PyPI package `flyte`. Each start updates it from the
+/// configuration.
 fn public_client(config: &PublicClientConfig, now: UnixTime) -> Client {
     let mut redirect_uris = vec![config.redirect_uri.clone()];
     redirect_uris.extend(LOOPBACK_REDIRECT_URIS.map(str::to_owned));
@@ -259,7 +260,7 @@ fn public_client(config: &PublicClientConfig, now: UnixTime) -> Client {
 }
 
 async fn first_project(store: &dyn Store, now: UnixTime) -> Result<(), StoreError> {
-    // A server with accounts is past its first start: a project that was renamed or archived since stays so.
+    // A server with accounts has started before: its first project may have been renamed or archived.
     if store.any_user().await? {
         return Ok(());
     }
@@ -300,7 +301,7 @@ async fn first_admin(
         None => make_up_password()?,
     };
     let hash = passwords.hash(password.clone()).await?;
-    // Before the account is there: whenever the start is killed, somebody can know the password.
+    // The file comes before the account, so that the password is known if the start is killed at any moment.
     match &config.admin.password_file {
         Some(_) => first_password::remove(&data_dir.file(first_password::FILE))?,
         None => write_first_password(data_dir, &password, &email)?,
@@ -331,7 +332,7 @@ fn write_first_password(
         .map_err(|source| BootstrapError::File { path, source })
 }
 
-/// After a first start of a version before, which was killed before it could tell the password: nobody knows it.
+/// After an interrupted first start of an earlier version, which did not show the password: sets a new one.
 async fn replace_untold_password(
     config: &Config,
     data_dir: &DataDir,
@@ -356,10 +357,10 @@ async fn replace_untold_password(
     Ok(())
 }
 
-/// The first line of a password file.
+/// Returns the first line of a password file.
 ///
 /// # Errors
-/// [`BootstrapError::PasswordFile`] where it cannot be read, or is too short or too long to be a password.
+/// [`BootstrapError::PasswordFile`] if the file cannot be read or the password is too short or too long.
 pub fn read_password(path: &Path) -> Result<SecretString, BootstrapError> {
     let refused = |source| BootstrapError::PasswordFile { path: path.to_owned(), source };
     let content = fs::read_to_string(path).map(SecretString::from).map_err(refused)?;
@@ -369,10 +370,10 @@ pub fn read_password(path: &Path) -> Result<SecretString, BootstrapError> {
     Ok(password)
 }
 
-/// A password that nobody can guess and that can be typed, in groups of five.
+/// Generates a password that cannot be guessed but can be typed, in groups of five.
 ///
 /// # Errors
-/// [`BootstrapError::Random`].
+/// [`BootstrapError::Random`] if the system returns no random numbers.
 pub fn make_up_password() -> Result<SecretString, BootstrapError> {
     let mut bytes = zeroize::Zeroizing::new([0_u8; PASSWORD_LENGTH]);
     aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| BootstrapError::Random)?;
@@ -381,7 +382,7 @@ pub fn make_up_password() -> Result<SecretString, BootstrapError> {
         if at > 0 && at % 5 == 0 {
             password.push('-');
         }
-        // 256 is a multiple of 32: no character is likelier than another.
+        // 256 is a multiple of 32, so all characters have the same probability.
         password.push(char::from(PASSWORD_ALPHABET[usize::from(*byte) % PASSWORD_ALPHABET.len()]));
     }
     Ok(SecretString::from(password))

@@ -26,32 +26,32 @@ const LONG_ABOUT: &str = "\
 Authorization server and control plane of Flyte in one binary.
 
 With no command and no settings it serves https://localhost:8443/ and keeps its data in \
-~/.local/share/flyte-server. The first start makes everything that is needed: a certificate authority, keys, a database, \
-and an administrator, whose password it writes to a file that it names.";
+~/.local/share/flyte-server. The first start creates everything that is needed: a certificate authority, keys, a \
+database, and an administrator. It writes the administrator's password to a file and names that file.";
 
 const AFTER_HELP: &str = "\
-Each setting can also be given in the environment (the variable stands beside its flag) or in the file \
-~/.config/flyte-server.toml. A flag wins over the environment, the environment over the file. More settings than have a \
-flag are in docs/reference/server-config.md; `flyte-server check-config` shows all of them.
+Each setting can also be given in the environment (the variable is beside its flag) or in the file \
+~/.config/flyte-server.toml. A flag overrides the environment, and the environment overrides the file. Some settings \
+have no flag: see docs/reference/server-config.md. `flyte-server check-config` shows all settings.
 
-Signals: SIGTERM and SIGINT finish requests in flight and stop; a second one stops at once. SIGHUP reads the certificate \
-files again.
+Signals: SIGTERM and SIGINT finish running requests and stop; a second one stops immediately. SIGHUP reloads the \
+certificate files.
 
-Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage or configuration.";
+Exit codes: 0 stopped on request, 1 failed, 2 wrong usage or configuration.";
 
-/// What the command line asks for.
+/// A parsed command line.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// What to do.
+    /// The command.
     pub command: Action,
-    /// The settings given.
+    /// The settings on the command line.
     pub flags: Flags,
 }
 
-/// What to do.
+/// A command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Serve until told to stop.
+    /// Serve until a signal arrives.
     Serve,
     /// Show and check the settings.
     CheckConfig,
@@ -59,23 +59,23 @@ pub enum Action {
     ResetPassword {
         /// The account.
         email: String,
-        /// Where the password stands; one is made up and printed where it is not given.
+        /// File with the password; without it a password is generated and printed.
         password_file: Option<PathBuf>,
-        /// End the API keys that the person made.
+        /// Delete the API keys that the user created.
         end_keys: bool,
     },
-    /// Make a new signing key.
+    /// Create a new signing key.
     RotateKeys {
-        /// Drop all others.
+        /// Remove all others.
         revoke: bool,
     },
-    /// Do something about accounts.
+    /// Manage accounts.
     User(UserAction),
-    /// Do something about the registrations of clients.
+    /// Manage client registrations.
     Client(ClientAction),
     /// Show the audit log.
     Audit(ShownEvents),
-    /// Back up the data directory, or check a backup.
+    /// Create or check a backup.
     Backup(Backup),
     /// Restore a backup.
     Restore(Restore),
@@ -83,7 +83,7 @@ pub enum Action {
     ConfigReference,
 }
 
-/// The definition of the command line: what help, completions and manual pages are made from.
+/// The definition of the command line, for help, completions and manual pages.
 #[must_use]
 pub fn command() -> Command {
     Command::new("flyte-server")
@@ -105,26 +105,25 @@ pub fn command() -> Command {
         )
         .args(settings::arguments())
         .subcommand(
-            Command::new("serve").about("Serve until told to stop; the same as no command").long_about(
-                "Serve until told to stop; the same as no command.\n\nMakes on the first start whatever is missing. A \
-                 start that was interrupted is finished by the next one.",
+            Command::new("serve").about("Start the server; the same as no command").long_about(
+                "Start the server; the same as no command.\n\nThe first start creates whatever is missing. If a start was \
+                 interrupted, the next one completes it.",
             ),
         )
         .subcommand(
             Command::new("check-config").about("Show the effective settings and check them").long_about(
-                "Show each effective setting with where it comes from, and check that the server could start: \
-                 certificate files, data directory, port.\n\nExit codes: 0 it could, 1 it could not, 2 the \
-                 configuration itself is wrong.",
+                "Show each effective setting and its origin, and check that the server can start: certificate files, data \
+                 directory, port.\n\nExit codes: 0 it can start, 1 it cannot, 2 the configuration is invalid.",
             ),
         )
         .subcommand(
             Command::new("reset-password")
                 .about("Give an account a new password")
                 .long_about(
-                    "Give an account a new password and end its sign-ins, in browsers and of clients. Works while the \
-                     server runs. Without --password-file a password is made up and printed.\n\nAPI keys that the person \
-                     made are listed, and at a terminal you are asked whether they should end; --end-keys ends them \
-                     without a question. Whoever knew the old password may have made one.",
+                    "Set a new password and end all sign-ins of the account, in browsers and of clients. Works while the server \
+                     runs. Without --password-file a password is generated and printed.\n\nThe command lists the API keys that the \
+                     user created. At a terminal it asks whether to delete them; --end-keys deletes them without a question. Someone \
+                     with the old password may have created one.",
                 )
                 .arg(Arg::new("email").value_name("EMAIL").required(true).help("E-mail address of the account"))
                 .arg(
@@ -138,7 +137,7 @@ pub fn command() -> Command {
                     Arg::new("end-keys")
                         .long("end-keys")
                         .action(ArgAction::SetTrue)
-                        .help("End the API keys that the person made, without asking"),
+                        .help("Delete the API keys that the user created, without asking"),
                 ),
         )
         .subcommand(user::definition())
@@ -148,20 +147,19 @@ pub fn command() -> Command {
         .subcommand(backup::restore_definition())
         .subcommand(
             Command::new("rotate-keys")
-                .about("Make a new key that signs tokens from now on")
+                .about("Create a new signing key")
                 .long_about(
-                    "Make a new key that signs tokens from now on. Keys rotate by themselves; this is for when one may \
-                     have leaked. Works while the server runs, which takes it over within a second.\n\nWithout \
-                     --revoke, tokens signed so far stay valid until they expire. With it every earlier key is dropped and \
-                     access tokens signed with them are refused at once; programs get new ones by their refresh tokens, \
-                     and nobody has to sign in again. Others that verify tokens themselves may have the old keys cached \
-                     for 5 minutes.",
+                    "Create a new signing key. Keys rotate automatically; use this command if a key may have leaked. Works while \
+                     the server runs, which uses the new key within a second.\n\nWithout --revoke, tokens that were signed before stay \
+                     valid until they expire. With --revoke all earlier keys are removed, and access tokens signed with them are \
+                     refused immediately. Programs get new ones with their refresh tokens; users need not sign in again. Other \
+                     servers that verify tokens may have cached the old keys for 5 minutes.",
                 )
                 .arg(
                     Arg::new("revoke")
                         .long("revoke")
                         .action(ArgAction::SetTrue)
-                        .help("Drop every earlier key, and refuse the tokens signed with them"),
+                        .help("Remove all earlier keys and refuse tokens signed with them"),
                 ),
         )
         .subcommand(
@@ -171,7 +169,7 @@ pub fn command() -> Command {
 }
 
 impl Invocation {
-    /// What the matches of [`command`] ask for.
+    /// Reads the matches of [`command`].
     #[must_use]
     pub fn from_matches(matches: &ArgMatches) -> Self {
         let mut settings = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What the command line asks for, done; the exit code tells how it went.
+//! Runs the command of a parsed command line.
 
 mod audit;
 mod backup;
@@ -27,7 +27,7 @@ use flyte_settings::{self, Config, Environment};
 use flyte_store::{AuditStore as _, StoreError};
 use flyte_store_sqlite::SqliteStore;
 
-/// Failed.
+/// The command failed.
 const FAILURE: u8 = 1;
 /// Wrong usage or configuration.
 const USAGE: u8 = 2;
@@ -63,12 +63,12 @@ pub fn run() -> ExitCode {
         Action::Backup(asked) => report(backup::run(&loaded.config, asked)),
         Action::Restore(asked) => report(backup::restore(&loaded.config, asked)),
         Action::Serve => serve::run(loaded.config),
-        // Answered before the settings were read.
+        // Handled before the settings are read.
         Action::ConfigReference => ExitCode::SUCCESS,
     }
 }
 
-/// Runs a command to its end on a runtime of its own.
+/// Runs a command on its own runtime.
 fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(command),
@@ -79,7 +79,7 @@ fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// Runs a command to its end and shows its message, or why there is none.
+/// Runs a command and prints its message or its error.
 fn report<E: std::error::Error>(command: impl Future<Output = Result<String, E>>) -> ExitCode {
     block_on(async {
         match command.await {
@@ -92,18 +92,18 @@ fn report<E: std::error::Error>(command: impl Future<Output = Result<String, E>>
     })
 }
 
-/// The database, for a command that works beside the server that perhaps runs.
+/// Opens the database for a command that may run beside the server.
 fn open_store(config: &Config) -> Result<SqliteStore, BootstrapError> {
     data_dir::check_shared(&config.data_dir)?;
     Ok(SqliteStore::open(&config.data_dir.join("flyte.db"))?)
 }
 
-/// Records what a command did, once it is done.
+/// Records the action of a command.
 async fn record(store: &SqliteStore, event: Event) -> Result<(), StoreError> {
     store.append_audit_records(&[event.into_record(Clock::default().now())]).await
 }
 
-/// Writes to standard output; that nobody reads it is no failure.
+/// Writes to standard output. A closed pipe is not an error.
 fn print(text: &str) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -115,6 +115,6 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn complain(error: &dyn std::error::Error) {
-    // There is nowhere to tell that standard error is closed.
+    // Errors of standard error cannot be reported.
     let _ = writeln!(io::stderr(), "flyte-server: {error}");
 }

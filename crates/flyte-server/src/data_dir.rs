@@ -1,20 +1,20 @@
-//! The directory of everything that the server keeps.
+//! The directory with all data of the server.
 //!
 //! ```text
-//! lock                 held by the server that runs; tells its process and version
+//! lock                 held by the running server; has its process ID and version
 //! ca.pem               certificate of the local authority, for clients to trust
 //! authorities.pem      authorities that tasks trust: the system's and the local one (runner::authorities)
 //! tls/authority.pem    the local authority: certificate and private key
 //! tls/server.pem       the certificate that it gave this server: chain and private key
 //! sealing.key          encrypts the signing keys in the database
-//! attempts/            a directory for each attempt at a task: its specification, log and end (runner::process)
+//! attempts/            a directory for each attempt of a task: its specification, log and result (runner::process)
 //! flyte.db             the database, with -wal and -shm beside it
 //! objects/             objects of tasks, as files; see `objects`
 //! python/              what tasks get beside their own libraries (runner::libraries)
 //! apps/                the processes of apps; see `runner::apps`
 //! first-admin-password the first administrator's password, until they have signed in
-//! backups              where backups were made, for tasks to be kept from
-//! restoring            there while a restore is not complete: no server starts
+//! backups              the paths of backups, to which tasks get no access
+//! restoring            exists during a restore: no server starts
 //! ```
 
 use flyte_secrets::{UNFINISHED, write_atomically};
@@ -25,32 +25,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The mark of a directory that a restore has not completed.
+/// The mark of an incomplete restore.
 pub(crate) const RESTORING: &str = "restoring";
-/// The file that lists where backups were made, one path on each line.
+/// The file with the paths of backups, one on each line.
 const BACKUPS: &str = "backups";
 
-/// Why the data directory cannot be used.
+/// The reason why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// It cannot be made or read.
+    /// The directory cannot be created or read.
     #[error(
-        "cannot use the data directory {}: {source}; give another one with --data-dir DIRECTORY",
+        "cannot use the data directory {}: {source}; use another one with --data-dir DIRECTORY",
         path.display()
     )]
     Unusable {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// There is no such directory.
-    #[error("there is no data directory {}; start flyte-server once to make it", path.display())]
+    /// The directory does not exist.
+    #[error("there is no data directory {}; start flyte-server once to create it", path.display())]
     Missing {
         /// The directory.
         path: PathBuf,
     },
-    /// Others can read it.
+    /// Other users can read the directory.
     #[error(
         "other users can get into the data directory {path} (mode {mode:04o}), which holds private keys; run: chmod 700 {path}",
         path = path.display()
@@ -61,9 +61,9 @@ pub enum DataDirError {
         /// Its permission bits.
         mode: u32,
     },
-    /// A server uses it.
+    /// A server uses the directory.
     #[error(
-        "another flyte-server{} uses the data directory {}; stop it first, or give this one its own with --data-dir DIRECTORY",
+        "another flyte-server{} uses the data directory {}; stop it first, or use another directory with --data-dir DIRECTORY",
         process_note(*process), path.display()
     )]
     InUse {
@@ -81,7 +81,7 @@ pub enum DataDirError {
         /// The directory.
         path: PathBuf,
     },
-    /// A server of another version uses it.
+    /// A server of another version uses the directory.
     #[error(
         "flyte-server {theirs} is running on {}, but this is version {}: run this command with the same version, or \
          stop the server first",
@@ -90,7 +90,7 @@ pub enum DataDirError {
     OtherVersion {
         /// The directory.
         path: PathBuf,
-        /// The version of the server that runs.
+        /// The version of the running server.
         theirs: String,
     },
 }
@@ -99,7 +99,7 @@ fn process_note(process: Option<u32>) -> String {
     process.map(|id| format!(" (process {id})")).unwrap_or_default()
 }
 
-/// The data directory, which this process alone serves from as long as the value lives.
+/// The data directory. The process has exclusive use of it until the value is dropped.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
@@ -107,10 +107,10 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory where it is missing, checks that only its owner gets in, and locks it.
+    /// Creates the directory if it is missing, checks that only its owner has access, and locks it.
     ///
     /// # Errors
-    /// [`DataDirError`].
+    /// [`DataDirError`] if the directory cannot be used.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         if path.join(RESTORING).exists() {
             return Err(DataDirError::Incomplete { path: path.to_owned() });
@@ -118,10 +118,10 @@ impl DataDir {
         Self::lock(path)
     }
 
-    /// The same for a directory that a backup is restored to: until [`DataDir::restored`], nothing else opens it.
+    /// Opens the target directory of a restore. No other process can open it before [`DataDir::restored`].
     ///
     /// # Errors
-    /// [`DataDirError`].
+    /// [`DataDirError`] if the directory cannot be used.
     pub fn open_for_restore(path: &Path) -> Result<Self, DataDirError> {
         let directory = Self::lock(path)?;
         write_atomically(&directory.file(RESTORING), b"")
@@ -129,10 +129,10 @@ impl DataDir {
         Ok(directory)
     }
 
-    /// The restore is complete.
+    /// Marks the restore as complete.
     ///
     /// # Errors
-    /// [`DataDirError::Unusable`].
+    /// [`DataDirError::Unusable`] if the mark cannot be removed.
     pub fn restored(self) -> Result<(), DataDirError> {
         fs::remove_file(self.file(RESTORING))
             .map_err(|source| DataDirError::Unusable { path: self.path.clone(), source })
@@ -171,24 +171,24 @@ impl DataDir {
         Ok(directory)
     }
 
-    /// Where the directory is.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A file in the directory.
+    /// The path of a file in the directory.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }
 
-/// Checks that a command may work on the directory beside the server that perhaps runs on it: the database is shared
-/// safely between processes of the same version, which agree on its schema.
+/// Checks that a command may use the directory while a server may be running. Processes of the same version can share
+/// the database, because they use the same schema.
 ///
 /// # Errors
-/// [`DataDirError`].
+/// [`DataDirError`] if it may not.
 pub fn check_shared(path: &Path) -> Result<(), DataDirError> {
     let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
     if !path.try_exists().map_err(unusable)? {
@@ -211,13 +211,13 @@ pub fn check_shared(path: &Path) -> Result<(), DataDirError> {
     }
 }
 
-/// Checks that the directory could be served from, without making or locking anything.
+/// Checks that a server could use the directory. Neither creates nor locks anything.
 ///
 /// # Errors
-/// [`DataDirError`].
+/// [`DataDirError`] if it could not.
 pub fn check(path: &Path) -> Result<(), DataDirError> {
     let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
-    // What exists of the path must let the rest be made in it.
+    // The existing part of the path must be writable, so that the rest can be created.
     let existing = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     if existing == path {
         check_private(path)?;
@@ -225,17 +225,17 @@ pub fn check(path: &Path) -> Result<(), DataDirError> {
     tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(existing).map(drop).map_err(unusable)
 }
 
-/// Where backups of the data directory were made.
+/// Returns the paths of backups of the data directory.
 #[must_use]
 pub fn backups(path: &Path) -> Vec<PathBuf> {
     let text = fs::read_to_string(path.join(BACKUPS)).unwrap_or_default();
     text.lines().map(PathBuf::from).collect()
 }
 
-/// Notes where a backup is about to be made.
+/// Notes the path of a new backup.
 ///
 /// # Errors
-/// When the data directory cannot be written to.
+/// The data directory cannot be written.
 pub fn note_backup(path: &Path, backup: &Path) -> io::Result<()> {
     let mut known = backups(path);
     // A path with a line break could not be read back.
@@ -247,7 +247,7 @@ pub fn note_backup(path: &Path, backup: &Path) -> io::Result<()> {
     write_atomically(&path.join(BACKUPS), lines.as_bytes())
 }
 
-/// The process of the server that runs on the directory, or `None` where none does, or it cannot be told. Makes nothing.
+/// Returns the process ID of the running server; `None` if there is none or it is unknown. Creates nothing.
 #[must_use]
 pub fn running_server(path: &Path) -> Option<u32> {
     let mut lock = File::open(path.join("lock")).ok()?;
@@ -274,7 +274,7 @@ fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path.join("lock"))
 }
 
-/// Process and version of the server that holds the lock, if it has written them yet.
+/// Returns process ID and version of the lock's holder, if it has written them.
 fn holder(lock: &mut File) -> Option<(u32, String)> {
     let mut text = String::new();
     lock.rewind().ok()?;
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_made_for_its_owner_alone() {
+    fn only_the_owner_has_access() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("a/b/data");
         let directory = DataDir::open(&path).unwrap();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_others_can_read_is_refused() {
+    fn a_directory_that_others_can_read_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("data");
         DirBuilder::new().mode(0o755).create(&path).unwrap();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_served_from_once() {
+    fn one_server_uses_a_directory() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("data");
         let first = DataDir::open(&path).unwrap();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_of_another_version_waits_for_the_server_to_stop() {
+    fn a_command_of_another_version_is_refused_while_the_server_runs() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("data");
         let server = DataDir::open(&path).unwrap();
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_interrupted_write_left_is_removed() {
+    fn unfinished_files_are_removed() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("data");
         drop(DataDir::open(&path).unwrap());

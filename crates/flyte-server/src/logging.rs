@@ -1,8 +1,8 @@
 //! The log on standard error.
 //!
-//! Two kinds of lines share it: what the server does, filtered as configured, and the audit log, events with the
-//! target [`AUDIT`], which tell who did what and are written whatever the filter says. As text, audit lines begin with
-//! the word `AUDIT`; as JSON they are those whose `target` is `audit`.
+//! It has two kinds of lines: the server's own messages, which the configured filter applies to, and the audit log,
+//! which is always written. Audit events have the target [`AUDIT`] and record who did what. In text format their
+//! lines start with `AUDIT`; in JSON format their `target` is `audit`.
 
 use std::{
     env, fmt,
@@ -27,13 +27,13 @@ use flyte_settings::{LogConfig, LogFormat};
 /// The target of events of the audit log.
 pub const AUDIT: &str = "audit";
 
-/// Why there is no log.
+/// The reason why the log cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The filter is not one.
-    #[error("the log's filter is wrong: {0}")]
+    /// The filter is invalid.
+    #[error("the log filter is invalid: {0}")]
     Filter(#[from] ParseError),
-    /// The process has a log already.
+    /// The process already has a log.
     #[error(transparent)]
     Taken(#[from] TryInitError),
 }
@@ -41,7 +41,7 @@ pub enum LogError {
 /// Starts the log of this process.
 ///
 /// # Errors
-/// [`LogError`]; a process starts its log once.
+/// [`LogError`] if the filter is invalid or the log was started before.
 pub fn start(config: &LogConfig) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(&config.filter)?;
     let is_audit = || filter_fn(|metadata| metadata.target() == AUDIT);
@@ -69,7 +69,7 @@ pub fn start(config: &LogConfig) -> Result<(), LogError> {
     Ok(())
 }
 
-/// A line of the audit log as text.
+/// The text format of an audit log line.
 struct AuditFormat(Format);
 
 impl<S, N> FormatEvent<S, N> for AuditFormat

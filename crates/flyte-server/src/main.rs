@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
-/// Gives back what it no longer needs. That of glibc keeps the memory of hashes and requests for ever in an arena of each
-/// thread; `bench/memory` measures what is left.
+/// Returns unused memory to the system. The allocator of glibc keeps the memory of hashes and requests in the arenas
+/// of its threads; `bench/memory` measures this.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! What the client sees when a handler panics. The panic itself is logged by the hook that `serve` sets.
+//! Responses after a panic in a handler. The hook that `serve` installs logs the panic.
 
 use std::any::Any;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 
 type Payload = Box<dyn Any + Send + 'static>;
 
-/// An error as the Connect protocol writes it.
+/// An error in the format of the Connect protocol.
 pub(super) fn connect_error(_: Payload) -> Response {
     let body = json!({"code": "internal", "message": "internal error"});
     (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
@@ -22,6 +22,6 @@ pub(super) fn page(_: Payload) -> Response {
     flyte_pages::error_page(
         StatusCode::INTERNAL_SERVER_ERROR,
         "Something went wrong",
-        "The server could not answer because of a mistake of its own. Please try again.",
+        "The server has an internal error. Try again.",
     )
 }

@@ -48,7 +48,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
 
     let downloads = flyte_control_plane::objects::downloads(Arc::clone(&app.control_plane))
         .layer(CatchPanicLayer::custom(panic::page));
-    // They take the time that they take, and have limits of their own.
+    // Uploads may take any time, and have their own limits.
     let uploads = flyte_control_plane::objects::uploads(Arc::clone(&app.control_plane))
         .layer(CatchPanicLayer::custom(panic::page))
         .layer(middleware::from_fn(finish::finish));
@@ -61,17 +61,17 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
             limits::limit_concurrency,
         ))
         .layer(middleware::from_fn(finish::finish))
-        // Only what comes before the response begins is limited: streams go on. The work does too: see `finish`.
+        // The time limit ends when the response begins, so streams continue. The work continues too: see `finish`.
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, request_timeout))
         .merge(uploads)
         .layer(edge::trace())
-        // An overloaded server is still alive, and its probes would drown the log.
+        // An overloaded server is still alive, and its probes would fill the log.
         .merge(health::router(Arc::clone(&app.store), readiness))
         .layer(middleware::from_fn(ambiguity::refuse))
         .layer(PropagateRequestIdLayer::new(edge::REQUEST_ID))
         .layer(SetRequestIdLayer::new(edge::REQUEST_ID, MakeRequestUuid));
-    // Not on this machine's own names: a browser would then also refuse `http://localhost:PORT/callback`, to which the
-    // command's sign-in returns, and whatever else is developed there.
+    // Not for this machine's own names: a browser would then also refuse `http://localhost:PORT/callback`, to which
+    // the sign-in of the command returns, and other local programs.
     if app.config.public_url.scheme() == "https" && !is_loopback(&app.config.public_url) {
         let (name, value) = edge::STRICT_TRANSPORT_SECURITY;
         router = router.layer(SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)));
@@ -81,7 +81,11 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
 }
 
 async fn not_found() -> Response {
-    flyte_pages::error_page(StatusCode::NOT_FOUND, "Page not found", "There is no page at this address.")
+    flyte_pages::error_page(
+        StatusCode::NOT_FOUND,
+        "Page not found",
+        "This server has no page at this address.",
+    )
 }
 
 #[cfg(test)]

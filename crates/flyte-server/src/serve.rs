@@ -1,4 +1,4 @@
-//! The running server: its port, its upkeep, and how it stops.
+//! The running server: its port, its periodic tasks, and its shutdown.
 
 mod banner;
 mod connections;
@@ -26,17 +26,17 @@ use flyte_http::Readiness;
 use flyte_model::{Stopping, clock::Clock};
 use flyte_settings::Config;
 
-/// How long the end of the server waits for the audit log to reach the database.
+/// The maximum time at shutdown for writing the audit log to the database.
 const AUDIT_FLUSH: Duration = Duration::from_secs(10);
 
-/// Why the server does not run.
+/// The reason why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Something that must be there could not be made or opened.
+    /// A part of the server could not be created or opened.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
-    /// The port cannot be listened on.
-    #[error("cannot listen on {address}: {source}; give another address with --listen ADDRESS:PORT")]
+    /// The server cannot listen on the port.
+    #[error("cannot listen on {address}: {source}; use another address with --listen ADDRESS:PORT")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -48,13 +48,13 @@ pub enum ServeError {
     Io(#[from] io::Error),
 }
 
-/// Serves until SIGTERM or SIGINT, then finishes what is in flight.
+/// Runs the server until SIGTERM or SIGINT, then finishes running requests.
 ///
 /// # Errors
-/// [`ServeError`].
+/// [`ServeError`] if the server cannot start or fails.
 pub async fn run(mut config: Config) -> Result<(), ServeError> {
     let open_files = descriptors::raise();
-    // The port first: a second server on it is told before it makes anything.
+    // The port comes first, so that a second server on it fails before it creates anything.
     let listener = TcpListener::bind(config.listen)
         .map_err(|source| ServeError::Listen { address: config.listen, source })?;
     listener.set_nonblocking(true)?;
@@ -67,7 +67,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         bootstrap::prepare(config, Clock::default()).await?;
     let tls = tls.map(Arc::new);
     banner::show(&app.config, tls.as_deref().and_then(|tls| tls.bundle()), first_admin.as_ref());
-    // Before anybody can know that the server is there: a signal without a handler would kill it.
+    // Before clients can find the server: a signal without a handler would kill the process.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut upkeep = upkeep::start(Arc::clone(&app), tls.clone())?;
     tracing::info!(url = %app.config.issuer(), listen = %app.config.listen, data = %data_dir.path().display(), "serving");
@@ -85,10 +85,11 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     let head = Duration::from_secs(app.config.http.header_timeout.unsigned_abs());
     let limits = Limits::new(&app.config.http, open_files);
     let service = router(Arc::clone(&app), readiness).into_make_service_with_connect_info::<SocketAddr>();
-    // Beside hyper's own time limits, which begin only when HTTP/1 and HTTP/2 have been told apart by the first bytes.
+    // In addition to hyper's time limits, which start after the first bytes have shown whether it is HTTP/1 or
+    // HTTP/2.
     let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(head);
     let builder = server.http_builder();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(framing::MAX_HEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(framing::MAX_HEAD_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -107,7 +108,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     stopping.abort();
     upkeep.shutdown().await;
     if tokio::time::timeout(AUDIT_FLUSH, app.audit.flush()).await.is_err() {
-        tracing::error!("the database failed: the last audit events stand in this log only");
+        tracing::error!("the database failed: the last audit events are only in this log");
     }
     app.access.write_usage().await.map_err(BootstrapError::Store)?;
     outcome?;
@@ -115,7 +116,8 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Waits for the signal, lets load balancers notice, and then lets requests in flight end. A second signal ends them.
+/// Waits for a signal, waits for load balancers to notice, and then lets running requests finish. A second signal
+/// ends them.
 async fn stop_on_signal(
     (mut terminate, mut interrupt): (Signal, Signal),
     handle: Handle<SocketAddr>,
@@ -131,17 +133,17 @@ async fn stop_on_signal(
         }
     };
     stop().await;
-    tracing::info!(seconds = (delay + timeout).as_secs(), "stopping: requests in flight may end");
+    tracing::info!(seconds = (delay + timeout).as_secs(), "stopping: running requests may finish");
     readiness.drain();
     tokio::select! {
         () = tokio::time::sleep(delay) => {
-            // Streams that would go on for ever end first; whoever watches comes back to another replica, or later.
+            // Endless streams end first; their clients reconnect to another replica, or later.
             stopping.stop();
             handle.graceful_shutdown(Some(timeout));
         }
         () = stop() => handle.shutdown(),
     }
     stop().await;
-    tracing::warn!("stopping at once");
+    tracing::warn!("stopping immediately");
     handle.shutdown();
 }

@@ -1,4 +1,4 @@
-//! A server's parts in memory, for the tests of the modules that answer requests.
+//! The parts of a server in memory, for tests.
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ use flyte_settings::Config;
 
 pub(crate) use flyte_testing::{NOW, user};
 
-/// An empty server at `https://localhost:8443/` whose clock stands at [`NOW`].
+/// An empty server at `https://localhost:8443/` with the clock at [`NOW`].
 pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
     app_of(Parts::new(change).await)
 }
 
-/// A server of these parts.
+/// Creates a server from these parts.
 pub(crate) fn app_of(Parts { config, clock, store, keys, audit, access }: Parts) -> App {
     let runs = Arc::new(Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)));
-    // Not prepared: tests of objects give a data directory and do that.
+    // The object store is not prepared; tests of objects use a data directory and prepare it.
     let objects = Arc::new(Objects::new(&config).unwrap());
     let stopping = Stopping::default();
     let local = Arc::new(LocalRunner::new(flyte_runner_local::State {

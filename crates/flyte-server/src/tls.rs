@@ -1,4 +1,4 @@
-//! Encryption of connections: where the certificate comes from, and how it is renewed while the server runs.
+//! TLS: the source of the certificate, and its renewal while the server runs.
 
 mod authority;
 mod certificate;
@@ -22,7 +22,7 @@ use flyte_model::clock::UnixTime;
 use flyte_secrets::write_atomically;
 use flyte_settings::{Config, TlsSource};
 
-/// Why there is no encryption.
+/// The reason why TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read or written.
@@ -35,8 +35,8 @@ pub enum TlsError {
     },
     /// The local authority's file is damaged.
     #[error(
-        "the certificate authority in {path} is damaged; restore it from a backup, or run `rm {path}` to have a new one \
-         made, which clients must then trust anew",
+        "the certificate authority in {path} is damaged; restore it from a backup. Or run `rm {path}` to create a new one, \
+         which clients must then trust",
         path = path.display()
     )]
     DamagedAuthority {
@@ -53,15 +53,15 @@ pub enum TlsError {
         /// Why.
         source: CertificateError,
     },
-    /// A certificate that was just made is not usable.
+    /// A new certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// No certificate could be made.
-    #[error("cannot make a certificate: {0}")]
+    /// A certificate could not be created.
+    #[error("cannot create a certificate: {0}")]
     Making(#[from] rcgen::Error),
 }
 
-/// The certificate in use. It is replaced under running connections, which keep the one that they began with.
+/// The certificate in use. If it is replaced, existing connections keep the old one.
 #[derive(Debug)]
 pub struct Tls {
     source: Source,
@@ -75,29 +75,29 @@ enum Source {
     Files { certificate: PathBuf, key: PathBuf },
 }
 
-/// What is in use, and the state of the files when they were last read, also in vain.
+/// The certificate in use, and the state of its files at the last attempt to read them.
 #[derive(Debug)]
 struct Loaded {
     details: Details,
     files: Vec<FileState>,
 }
 
-/// Tells whether a file has changed: modification time, size and inode.
+/// The state of a file, for detecting changes: modification time, size and inode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct FileState(Option<(i64, i64, u64, u64)>);
 
 impl FileState {
     fn of(path: &Path) -> Self {
-        // What cannot be looked at counts as a state of its own; reading it then tells why.
+        // A file that cannot be inspected has its own state. Reading the file then reports the cause.
         Self(fs::metadata(path).ok().map(|m| (m.mtime(), m.mtime_nsec(), m.size(), m.ino())))
     }
 }
 
 impl Tls {
-    /// Reads or makes the certificate; `None` where the configuration turns encryption off.
+    /// Reads or creates the certificate; `None` if the configuration turns encryption off.
     ///
     /// # Errors
-    /// [`TlsError`].
+    /// [`TlsError`] if there is no usable certificate.
     pub fn open(config: &Config, directory: &DataDir, now: UnixTime) -> Result<Option<Self>, TlsError> {
         let source = match &config.tls.source {
             TlsSource::Off => return Ok(None),
@@ -117,19 +117,19 @@ impl Tls {
         Ok(Some(Self { source, acceptor, loaded: Mutex::new(Loaded { details, files }) }))
     }
 
-    /// What connections are accepted with.
+    /// Returns the configuration for accepting connections.
     #[must_use]
     pub fn acceptor(&self) -> RustlsConfig {
         self.acceptor.clone()
     }
 
-    /// What the certificate in use says.
+    /// Returns the content of the certificate in use.
     #[must_use]
     pub fn details(&self) -> Details {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).details.clone()
     }
 
-    /// The certificate of the authority for clients to trust, where it is the server's own.
+    /// The path of the authority's certificate for clients, if the server has its own authority.
     #[must_use]
     pub fn bundle(&self) -> Option<&Path> {
         match &self.source {
@@ -138,11 +138,11 @@ impl Tls {
         }
     }
 
-    /// Renews the certificate where that is due, or reads the files again where they have changed. Cheap; called every
-    /// so often.
+    /// Renews the certificate if that is due, or reloads the files if they have changed. It is cheap and called
+    /// periodically.
     ///
     /// # Errors
-    /// [`TlsError`]; the certificate in use stays. The same files are not tried twice.
+    /// [`TlsError`]; the certificate in use is kept. The same files are not tried twice.
     pub fn maintain(&self, now: UnixTime) -> Result<(), TlsError> {
         let due = {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,15 +159,15 @@ impl Tls {
         if due { self.reload(now) } else { Ok(()) }
     }
 
-    /// Reads the certificate again.
+    /// Reloads the certificate.
     ///
     /// # Errors
-    /// [`TlsError`]; the certificate in use stays.
+    /// [`TlsError`]; the certificate in use is kept.
     pub fn reload(&self, now: UnixTime) -> Result<(), TlsError> {
         let certificate = self.source.load(now)?;
         let details = certificate.details()?;
         self.acceptor.reload_from_config(Arc::new(certificate.server_config()?));
-        tracing::info!(not_after = details.not_after, "the server's certificate was read again");
+        tracing::info!(not_after = details.not_after, "the server's certificate was reloaded");
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).details = details;
         Ok(())
     }
@@ -197,10 +197,10 @@ impl Source {
     }
 }
 
-/// Reads a certificate and its key from the files that the configuration names, and checks that they go together.
+/// Reads a certificate and its key from the configured files, and checks that they belong together.
 ///
 /// # Errors
-/// [`TlsError`].
+/// [`TlsError`] if they cannot be used.
 pub fn read_files(certificate: &Path, key: &Path) -> Result<ServerCertificate, TlsError> {
     let read =
         |path: &Path| fs::read(path).map_err(|source| TlsError::File { path: path.to_owned(), source });
@@ -214,7 +214,7 @@ pub fn read_files(certificate: &Path, key: &Path) -> Result<ServerCertificate, T
         })
 }
 
-/// The names that the local authority certifies.
+/// The names for which the local authority issues certificates.
 fn names(config: &Config) -> BTreeSet<Name> {
     let public = config.public_url.host_str().into_iter();
     let fixed = ["localhost", "127.0.0.1", "::1"].into_iter();
@@ -250,7 +250,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&tls.acceptor().get_inner(), &serving));
         assert_eq!(fs::read(tls.bundle().unwrap()).unwrap(), bundle);
 
-        // And so on, for years.
+        // The renewals continue for years.
         for _ in 0..30 {
             clock.advance(61 * DAY);
             tls.maintain(clock.now()).unwrap();
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_read_again_when_they_change_and_kept_when_they_are_wrong() {
+    fn changed_files_are_reloaded_and_invalid_ones_ignored() {
         let home = tempfile::tempdir().unwrap();
         let directory = DataDir::open(&home.path().join("data")).unwrap();
         let now = 1_800_000_000;
@@ -285,7 +285,7 @@ mod tests {
         fs::write(&certificate, "half a certifi").unwrap();
         assert!(tls.maintain(now).is_err());
         assert_eq!(tls.details(), first);
-        // It has been told once.
+        // The error is reported once.
         tls.maintain(now).unwrap();
 
         install(now + 100);

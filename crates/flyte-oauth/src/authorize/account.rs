@@ -144,7 +144,7 @@ mod tests {
         let page = browser.authorize(&[NATIVE, CHOOSE]).await;
         offers(&page, "ada@example.com");
         let page = continue_with(&mut browser, &page).await;
-        assert!(page.text().contains("Somebody&#39;s program"), "{}", page.text());
+        assert!(page.text().contains("Third-party program"), "{}", page.text());
         let answer = browser.press(&page, endpoints::CONSENT, "allow").await;
         assert!(!answer.query("code").is_empty(), "{}", answer.location());
     }

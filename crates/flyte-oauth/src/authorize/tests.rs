@@ -39,7 +39,7 @@ async fn without_a_valid_target_there_is_a_page_and_no_redirect() {
     let long = "x".repeat(8 * 1024);
     for query in [
         authorize_query(&[("client_id", "")]),
-        authorize_query(&[("client_id", "nobody")]),
+        authorize_query(&[("client_id", "no-client")]),
         authorize_query(&[("redirect_uri", "")]),
         authorize_query(&[("redirect_uri", "https://evil.example/callback")]),
         authorize_query(&[("redirect_uri", "http://localhost:53593/callback/")]),

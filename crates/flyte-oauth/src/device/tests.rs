@@ -73,7 +73,7 @@ async fn invalid_device_requests_are_refused() {
     server.state.store.put_client(&client).await.unwrap();
     for (name, value, status, error) in [
         ("client_id", "", 400, "invalid_request"),
-        ("client_id", "nobody", 401, "invalid_client"),
+        ("client_id", "no-client", 401, "invalid_client"),
         ("client_id", "web app", 401, "invalid_client"),
         ("client_secret", "s", 401, "invalid_client"),
         ("client_id", "browser only", 400, "unauthorized_client"),

@@ -73,7 +73,7 @@ async fn a_confidential_client_authenticates() {
     for (client, status) in [
         (("web+app", "wrong"), 401),
         (("web+app", ""), 401),
-        (("nobody", "p+w%3A%25%2B"), 401),
+        (("no-client", "p+w%3A%25%2B"), 401),
         // The published client does not encode the identifier.
         (("web app", "p+w%3A%25%2B"), 200),
         (("web+app", "p+w%3A%25%2B"), 400),

@@ -1,4 +1,4 @@
-//! Making a backup.
+//! Creating a backup.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,34 +18,34 @@ use flyte_objects::walk;
 use flyte_secrets::UNFINISHED;
 use flyte_settings::Config;
 
-/// What the data directory has at its top and a backup has not: the database is copied by itself, the others are made by each
-/// start.
-const LEFT_OUT: [&str; 7] =
+/// Top-level entries of the data directory that are not in a backup: the database is copied separately, and each
+/// start creates the others.
+const EXCLUDED: [&str; 7] =
     ["lock", "backups", DATABASE, "flyte.db-wal", "flyte.db-shm", "flyte.db-journal", "python"];
-/// What processes have in their directories, and a backup has not.
-const OF_PROCESSES: [&str; 5] = ["work", "tmp", "token", "flyte.yaml", "lock"];
-/// Components of the path of an attempt's directory, and of an app's process.
+/// Entries of process directories that are not in a backup.
+const EXCLUDED_FROM_PROCESSES: [&str; 5] = ["work", "tmp", "token", "flyte.yaml", "lock"];
+/// Number of path components of an attempt's directory and of an app's process.
 const PROCESSES: [(&str, usize); 2] = [("attempts", 6), ("apps", 5)];
 
-/// What a backup took.
+/// The result of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
-    /// Files that it has.
+    /// Number of files.
     pub files: usize,
-    /// Bytes of them.
+    /// Total size in bytes.
     pub bytes: u64,
-    /// Files that were copied: new, or changed since the last backup.
+    /// Number of copied files: new, or changed since the last backup.
     pub copied: usize,
-    /// Files that cannot be read, and are not in the backup.
+    /// Files that could not be read and are not in the backup.
     pub unreadable: Vec<String>,
 }
 
-/// Backs up the data directory of `config` into `directory`, also while the server runs.
+/// Backs up the data directory of `config` to `directory`, also while the server runs.
 ///
-/// The database is copied first: objects are there before the database names them.
+/// The database is copied first, because objects exist before the database refers to them.
 ///
 /// # Errors
-/// [`BackupError`]; the previous backup in the directory is as it was.
+/// [`BackupError`]; the previous backup in the directory is unchanged.
 pub fn create(config: &Config, directory: &Path, clock: &Clock) -> Result<Created, BackupError> {
     data_dir::check_shared(&config.data_dir)?;
     let _lock = prepare(directory, &config.data_dir)?;
@@ -55,12 +55,12 @@ pub fn create(config: &Config, directory: &Path, clock: &Clock) -> Result<Create
     let mut files = vec![database];
     let mut unreadable = Vec::new();
     let walked = walk::files(&config.data_dir, &mut |found| {
-        if left_out(found.path) {
+        if is_excluded(found.path) {
             return Ok(());
         }
         match found.file.and_then(|file| writer.file(found.path, file)) {
             Ok(entry) => files.push(entry),
-            // A task may have made its own files unreadable: the rest is backed up all the same.
+            // A task may have made its files unreadable. The other files are backed up.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 unreadable.push(escape(found.path));
             }
@@ -91,7 +91,7 @@ pub fn create(config: &Config, directory: &Path, clock: &Clock) -> Result<Create
     })
 }
 
-/// Makes the directory where it is missing, checks that it is ours and private, and locks it.
+/// Creates the directory if it is missing, checks that it is a private backup directory, and locks it.
 fn prepare(directory: &Path, data_dir: &Path) -> Result<File, BackupError> {
     match DirBuilder::new().mode(0o700).recursive(true).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(directory)(error)),
@@ -102,7 +102,7 @@ fn prepare(directory: &Path, data_dir: &Path) -> Result<File, BackupError> {
         fs::canonicalize(data_dir).map_err(at(data_dir))?,
     );
     if backup.starts_with(&data) || data.starts_with(&backup) {
-        // Not there for nothing, if it was just made.
+        // Removes the directory if it was just created.
         let _ = fs::remove_dir(directory);
         return Err(BackupError::Nested { backup, data });
     }
@@ -132,11 +132,11 @@ fn prepare(directory: &Path, data_dir: &Path) -> Result<File, BackupError> {
     Ok(lock)
 }
 
-/// Whether a file of the data directory is not backed up.
-fn left_out(path: &Path) -> bool {
+/// Whether a file of the data directory is excluded from backups.
+fn is_excluded(path: &Path) -> bool {
     let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
     let first = names.first().map_or("", |name| name);
-    if names.iter().any(|name| name.starts_with(UNFINISHED)) || names.len() == 1 && LEFT_OUT.contains(&first)
+    if names.iter().any(|name| name.starts_with(UNFINISHED)) || names.len() == 1 && EXCLUDED.contains(&first)
     {
         return true;
     }
@@ -144,19 +144,19 @@ fn left_out(path: &Path) -> bool {
         ("python", _) => true,
         ("objects", Some(second)) => second == ".unfinished",
         _ => PROCESSES.iter().any(|(kind, depth)| {
-            first == *kind && names.get(*depth).is_some_and(|name| OF_PROCESSES.contains(&&**name))
+            first == *kind && names.get(*depth).is_some_and(|name| EXCLUDED_FROM_PROCESSES.contains(&&**name))
         }),
     }
 }
 
-/// Writes contents.
+/// Writes the contents of files.
 struct Writer<'a> {
     directory: &'a Path,
-    /// Files of the previous backup, by their paths.
+    /// Files of the previous backup, by path.
     previous: HashMap<&'a str, &'a Entry>,
-    /// Contents of the previous backup, which are on the disk for certain.
+    /// Contents of the previous backup, which are safely on the disk.
     durable: HashSet<&'a str>,
-    /// What this backup has written.
+    /// The files that this backup has written.
     copied: Vec<Entry>,
 }
 
@@ -170,7 +170,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Copies the database as it is at one moment.
+    /// Copies a consistent snapshot of the database.
     fn database(&mut self, data_dir: &Path) -> Result<Entry, BackupError> {
         let scratch = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(self.directory);
         let scratch = scratch.map_err(at(self.directory))?;
@@ -179,7 +179,7 @@ impl<'a> Writer<'a> {
         self.content(DATABASE.to_owned(), None, file).map_err(at(self.directory))
     }
 
-    /// Copies a file, if it has changed since the previous backup.
+    /// Copies a file if it has changed since the previous backup.
     fn file(&mut self, path: &Path, file: File) -> io::Result<Entry> {
         let (path, metadata) = (escape(path), file.metadata()?);
         let stamp = stamp(&metadata);
@@ -193,7 +193,7 @@ impl<'a> Writer<'a> {
         self.content(path, Some(stamp), file)
     }
 
-    /// Whether the content is there, durably.
+    /// Whether the content is in the backup, safely on the disk.
     fn has(&self, sha256: &str, size: u64) -> bool {
         self.durable.contains(sha256)
             && fs::metadata(content(self.directory, sha256)).is_ok_and(|found| found.len() == size)
@@ -214,13 +214,13 @@ impl<'a> Writer<'a> {
         Ok(entry)
     }
 
-    /// Reads back what was written.
+    /// Reads back and checks everything that was written.
     fn check(&self) -> Result<(), BackupError> {
         self.copied.iter().try_for_each(|entry| entry.verify(self.directory))
     }
 }
 
-/// Removes contents that no backup has any more, and what an interrupted one left.
+/// Removes unused contents, and unfinished files of an interrupted backup.
 fn prune(directory: &Path, manifest: &Manifest) -> Result<(), BackupError> {
     let kept: HashSet<PathBuf> = manifest.files.iter().map(|entry| entry.content(directory)).collect();
     let root = directory.join("content");

@@ -1,4 +1,4 @@
-//! What a backup is made of.
+//! The manifest: the list of a backup's files.
 
 use std::{
     ffi::OsStr,
@@ -15,46 +15,46 @@ use super::{BackupError, at};
 use flyte_objects::signed_url::hex;
 use flyte_secrets::write_atomically;
 
-/// The first words of the file.
+/// The start of the file.
 const MAGIC: &str = "flyte-server-backup 1 ";
 const NAME: &str = "manifest";
-/// The database's name in a data directory.
+/// The file name of the database in a data directory.
 pub(super) const DATABASE: &str = "flyte.db";
-/// How much is read at a time, in bytes.
-const CHUNK: usize = 256 << 10;
+/// The number of bytes in one read.
+const CHUNK_BYTES: usize = 256 << 10;
 
-/// What a backup is made of.
+/// The content of a backup.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The version of the server that made it.
+    /// The version of the server that created it.
     pub version: String,
-    /// When it was made (RFC 3339).
+    /// Time of creation (RFC 3339).
     pub created_at: String,
-    /// The data directory that was backed up.
+    /// The backed-up data directory.
     pub data_dir: PathBuf,
-    /// The bucket of objects, which is not part of the backup.
+    /// The bucket with the objects, which the backup does not include.
     pub bucket: Option<String>,
-    /// Its files.
+    /// The files.
     pub files: Vec<Entry>,
 }
 
 /// A file of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its path in the data directory; bytes that are not UTF-8, and `%`, are escaped as `%XX`.
+    /// The path in the data directory; `%` and bytes that are not UTF-8 are escaped as `%XX`.
     pub path: String,
-    /// SHA-256 of its content.
+    /// SHA-256 of the content.
     pub sha256: String,
-    /// Its length, in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Tells whether the file has changed since.
+    /// Shows whether the file has changed since the backup.
     pub stamp: Option<Stamp>,
 }
 
-/// Inode, modification and change time (seconds and nanoseconds) of a file.
+/// Inode, modification time and change time (seconds and nanoseconds) of a file.
 pub(super) type Stamp = (u64, i64, i64, i64, i64);
 
-/// The stamp of a file.
+/// Returns the stamp of a file.
 pub(super) fn stamp(metadata: &fs::Metadata) -> Stamp {
     (metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
 }
@@ -71,11 +71,11 @@ impl Manifest {
             other => other.map_err(at(&path))?,
         };
         let damaged = |what: &str| BackupError::Damaged { path: directory.to_owned(), what: what.to_owned() };
-        let (first, json) = text.split_once('\n').ok_or_else(|| damaged("its manifest is cut off"))?;
+        let (first, json) = text.split_once('\n').ok_or_else(|| damaged("its manifest is incomplete"))?;
         let Some(expected) = first.strip_prefix(MAGIC) else {
             return Err(match first.strip_prefix("flyte-server-backup ") {
                 Some(_) => BackupError::Later { path: directory.to_owned(), version: first.to_owned() },
-                None => damaged("its manifest is no manifest"),
+                None => damaged("its manifest has another format"),
             });
         };
         if hex(digest(&SHA256, json.as_bytes()).as_ref()) != expected {
@@ -84,7 +84,7 @@ impl Manifest {
         serde_json::from_str(json).map(Some).map_err(|error| damaged(&format!("its manifest: {error}")))
     }
 
-    /// Puts the manifest in place, whole or not at all.
+    /// Writes the manifest atomically.
     pub(super) fn write(&self, directory: &Path) -> Result<(), BackupError> {
         let path = directory.join(NAME);
         let json = serde_json::to_string(self).map_err(io::Error::other).map_err(at(&path))?;
@@ -92,10 +92,10 @@ impl Manifest {
         write_atomically(&path, text.as_bytes()).map_err(at(&path))
     }
 
-    /// Checks every content of the backup in `directory` against the manifest.
+    /// Checks all contents of the backup in `directory` against the manifest.
     ///
     /// # Errors
-    /// [`BackupError::Damaged`] names the first file that is wrong.
+    /// [`BackupError::Damaged`] with the first wrong file.
     pub fn verify(&self, directory: &Path) -> Result<(), BackupError> {
         for entry in &self.files {
             entry.verify(directory)?;
@@ -105,12 +105,12 @@ impl Manifest {
 }
 
 impl Entry {
-    /// Where its content is.
+    /// The path of the content.
     pub(super) fn content(&self, directory: &Path) -> PathBuf {
         content(directory, &self.sha256)
     }
 
-    /// Checks its content.
+    /// Checks the content.
     pub(super) fn verify(&self, directory: &Path) -> Result<(), BackupError> {
         let content = self.content(directory);
         let (sha256, size) = match fs::File::open(&content) {
@@ -121,7 +121,7 @@ impl Entry {
         self.check(directory, &sha256, size)
     }
 
-    /// Compares what was read with what should be there.
+    /// Compares a read content with the manifest.
     pub(super) fn check(&self, directory: &Path, sha256: &str, size: u64) -> Result<(), BackupError> {
         if sha256 == self.sha256 && size == self.size {
             return Ok(());
@@ -130,7 +130,7 @@ impl Entry {
         Err(BackupError::Damaged { path: directory.to_owned(), what })
     }
 
-    /// Its path below the data directory; `None` if it would lead elsewhere.
+    /// Returns the path in the data directory; `None` if it would lead elsewhere.
     pub(super) fn relative(&self) -> Option<PathBuf> {
         let path = unescape(&self.path)?;
         let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
@@ -138,7 +138,8 @@ impl Entry {
     }
 }
 
-/// Where the content with this hash is. Hashes of a manifest are checked to be such.
+/// Returns the path of the content with this hash. Only hexadecimal digits are used, so the path cannot lead
+/// elsewhere.
 pub(super) fn content(directory: &Path, sha256: &str) -> PathBuf {
     let name: String = sha256.chars().filter(char::is_ascii_hexdigit).collect();
     directory.join("content").join(name.get(..2).unwrap_or("00")).join(name)
@@ -146,7 +147,7 @@ pub(super) fn content(directory: &Path, sha256: &str) -> PathBuf {
 
 /// Copies all of `from`; returns its SHA-256 and length.
 pub(super) fn hash(mut from: impl Read, to: &mut dyn io::Write) -> io::Result<(String, u64)> {
-    let (mut context, mut length, mut buffer) = (Context::new(&SHA256), 0, vec![0; CHUNK]);
+    let (mut context, mut length, mut buffer) = (Context::new(&SHA256), 0, vec![0; CHUNK_BYTES]);
     loop {
         let read = match from.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -162,7 +163,7 @@ pub(super) fn hash(mut from: impl Read, to: &mut dyn io::Write) -> io::Result<(S
     }
 }
 
-/// A path as text.
+/// Formats a path as text.
 pub(super) fn escape(path: &Path) -> String {
     if let Some(text) = path.to_str().filter(|text| !text.contains('%')) {
         return text.to_owned();
@@ -176,7 +177,7 @@ pub(super) fn escape(path: &Path) -> String {
     })
 }
 
-/// Reads what [`escape`] wrote.
+/// Parses a path from [`escape`].
 fn unescape(text: &str) -> Option<PathBuf> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((first, tail)) = rest.split_first() {
@@ -200,14 +201,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_path_is_read_back(bytes in prop::collection::vec(1_u8..=255, 1..24)) {
+        fn every_path_is_parsed_back(bytes in prop::collection::vec(1_u8..=255, 1..24)) {
             let path = PathBuf::from(OsStr::from_bytes(&bytes));
             prop_assert_eq!(unescape(&escape(&path)), Some(path));
         }
     }
 
     #[test]
-    fn no_file_is_restored_elsewhere() {
+    fn no_file_is_restored_outside_the_target() {
         for (path, good) in [
             ("a/b", true),
             ("/a", false),

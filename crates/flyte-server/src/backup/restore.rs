@@ -19,24 +19,24 @@ use flyte_runner_local::process;
 use flyte_store::AuditStore as _;
 use flyte_store_sqlite::{RestoreRevocations, SqliteStore};
 
-/// What came of a restore.
+/// The result of a restore.
 #[derive(Clone, Debug)]
 pub struct Restored {
-    /// What the backup says of itself.
+    /// The manifest of the backup.
     pub manifest: Manifest,
-    /// Where revocations since the backup were taken from.
+    /// The data directory from which revocations since the backup were taken.
     pub revoked_in: Option<PathBuf>,
-    /// What ended.
+    /// The revoked tokens, keys and accounts.
     pub revoked: RestoreRevocations,
 }
 
-/// Restores the backup in `directory` as the data directory `target`, which must be new or empty.
+/// Restores the backup in `directory` to the data directory `target`, which must be new or empty.
 ///
-/// Everybody signs in again unless `keep_sessions`. Accounts and API keys that were disabled, deleted or changed since are so in
-/// the restored directory too, as far as `revoked_in` tells: the data directory that was in use until now.
+/// All users must sign in again unless `keep_sessions` is set. Accounts and API keys that were disabled, deleted or
+/// changed since the backup stay so, as far as `revoked_in` shows: the data directory in use until now.
 ///
 /// # Errors
-/// [`BackupError`]; nothing is made if the backup is damaged.
+/// [`BackupError`]; nothing is created if the backup is damaged.
 pub async fn restore(
     directory: &Path,
     target: &Path,
@@ -52,7 +52,7 @@ pub async fn restore(
         return Err(BackupError::TargetNotEmpty(target.to_owned()));
     }
     let data_dir = DataDir::open_for_restore(target)?;
-    // The database comes last, and no server starts before the mark is gone.
+    // The database comes last, and no server starts before the mark is removed.
     let (database, others): (Vec<_>, Vec<_>) =
         files.iter().partition(|(path, _)| path.as_os_str() == DATABASE);
     for (path, entry) in others.into_iter().chain(database) {
@@ -75,7 +75,7 @@ pub async fn restore(
     Ok(Restored { manifest, revoked_in: former.filter(|_| revoked.former_read), revoked })
 }
 
-/// The backup's files by their paths in the data directory.
+/// Returns the backup's files by their paths in the data directory.
 fn places<'a>(
     directory: &Path,
     manifest: &'a Manifest,
@@ -83,7 +83,7 @@ fn places<'a>(
     let mut files = BTreeMap::new();
     for entry in &manifest.files {
         if entry.relative().is_none() {
-            let what = format!("{:?} is no path in a data directory", entry.path);
+            let what = format!("{:?} is not a path in a data directory", entry.path);
             return Err(BackupError::Damaged { path: directory.to_owned(), what });
         }
         files.insert(Path::new(&entry.path), entry);
@@ -106,7 +106,7 @@ fn copy(directory: &Path, entry: &Entry, target: &Path) -> Result<(), BackupErro
     entry.check(directory, &sha256, size)
 }
 
-/// Directories of processes that had not ended: what became of them is not known here.
+/// Returns the directories of unfinished processes, whose results are unknown here.
 fn unfinished<'a>(files: impl Iterator<Item = &'a Path>) -> BTreeSet<PathBuf> {
     let (mut begun, mut ended) = (BTreeSet::new(), BTreeSet::new());
     for file in files {
@@ -128,8 +128,8 @@ fn unfinished<'a>(files: impl Iterator<Item = &'a Path>) -> BTreeSet<PathBuf> {
     begun.difference(&ended).cloned().collect()
 }
 
-/// The data directory that tells what was revoked since the backup: the given one, or the one that was backed up, if it is
-/// still there.
+/// The data directory that shows what was revoked since the backup: the given one, or the backed-up one if it still
+/// exists.
 fn former(manifest: &Manifest, target: &Path, given: Option<&Path>) -> Option<PathBuf> {
     let former = given.unwrap_or(&manifest.data_dir);
     let same = fs::canonicalize(former).ok()? == fs::canonicalize(target).ok()?;

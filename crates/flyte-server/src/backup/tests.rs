@@ -19,7 +19,7 @@ use flyte_store_sqlite::SqliteStore;
 const NOW: i64 = 1_800_000_000;
 const OUTPUTS: &str = "objects://p/d/runs/r1/a0/1/outputs.pb";
 
-/// A data directory that a server has made, with an object, and the directories of two attempts.
+/// A data directory of a server, with an object and the directories of two attempts.
 struct World {
     home: TempDir,
     config: Config,
@@ -70,7 +70,7 @@ impl World {
     }
 }
 
-/// Every path below the directory that others than its owner can get at.
+/// All paths below the directory to which other users have access.
 fn exposed(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
@@ -126,7 +126,7 @@ async fn a_backup_is_made_beside_the_server_and_restored_elsewhere() {
     assert!(!attempts.join("1/work").exists());
     assert!(matches!(process::find(&attempts.join("2")).await.unwrap(), Found::Lost));
     let server = bootstrap::prepare(config.clone(), world.clock.clone()).await.unwrap();
-    assert!(server.first_admin.is_some(), "nobody has signed in yet");
+    assert!(server.first_admin.is_some(), "the administrator has not signed in yet");
     assert_eq!(server.app.objects.get(OUTPUTS).await.unwrap().unwrap(), "outputs");
     assert_eq!(server.app.objects.get("objects://p/d/new").await.unwrap().unwrap(), "new");
     assert_eq!(fs::read(config.data_dir.join("ca.pem")).unwrap(), ca);
@@ -134,7 +134,7 @@ async fn a_backup_is_made_beside_the_server_and_restored_elsewhere() {
 }
 
 #[tokio::test]
-async fn nothing_that_is_there_is_overwritten() {
+async fn existing_files_are_not_overwritten() {
     let world = World::new().await;
     world.create();
     let other = world.home.path().join("other");
@@ -147,7 +147,7 @@ async fn nothing_that_is_there_is_overwritten() {
     assert!(matches!(world.restore("other", false).await, Err(BackupError::TargetNotEmpty(_))));
     assert!(matches!(world.restore("data", false).await, Err(BackupError::TargetNotEmpty(_))));
     assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
-    // A restore that was interrupted is not served from, and can be done again.
+    // A server does not start after an interrupted restore, which can be repeated.
     let (_, config) = world.restore("new", false).await.unwrap();
     fs::write(config.data_dir.join("restoring"), "").unwrap();
     let refused = bootstrap::prepare(config.clone(), world.clock.clone()).await.unwrap_err().to_string();
@@ -159,7 +159,7 @@ async fn nothing_that_is_there_is_overwritten() {
 }
 
 #[tokio::test]
-async fn what_is_damaged_is_told_before_anything_is_made() {
+async fn damage_is_reported_before_anything_is_created() {
     let world = World::new().await;
     world.create();
     let manifest = Manifest::read(&world.backup()).unwrap().unwrap();
@@ -174,7 +174,7 @@ async fn what_is_damaged_is_told_before_anything_is_made() {
         assert!(message.contains("outputs.pb is missing or has been changed"), "{message}");
         assert!(!world.home.path().join("new").exists());
     }
-    // The next backup mends it.
+    // The next backup repairs it.
     assert_eq!(world.create().copied, 1);
     world.restore("new", false).await.unwrap();
     let text = fs::read_to_string(world.backup().join("manifest")).unwrap();
@@ -188,11 +188,11 @@ async fn what_is_damaged_is_told_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn an_interrupted_backup_leaves_the_one_before() {
+async fn an_interrupted_backup_keeps_the_previous_one() {
     let world = World::new().await;
     world.create();
     let before = Manifest::read(&world.backup()).unwrap().unwrap();
-    // As one that was killed leaves it: contents that may not have reached the disk, and half a file.
+    // The state after a killed backup: contents that may not have reached the disk, and half a file.
     let server = world.start().await;
     server.app.objects.put("objects://p/d/new", Bytes::from_static(b"new")).await.unwrap();
     let sha256 = flyte_objects::signed_url::hex(
@@ -224,7 +224,7 @@ async fn links_that_tasks_plant_are_not_followed() {
 }
 
 #[tokio::test]
-async fn a_restore_brings_back_nothing_that_was_revoked() {
+async fn a_restore_keeps_revocations() {
     let world = World::new().await;
     let store = world.store().await;
     for (name, secret) in [("kept", "1"), ("deleted", "2"), ("rotated", "3")] {
@@ -246,14 +246,14 @@ async fn a_restore_brings_back_nothing_that_was_revoked() {
     assert_eq!(restored.revoked_in, Some(world.data().join("flyte.db")));
     let expected = (1, 1, 0, 1, 2);
     let ended = restored.revoked;
-    let told = (
+    let counts = (
         ended.api_keys_deleted,
         ended.api_keys_rotated,
         ended.users_disabled,
         ended.passwords_changed,
         ended.api_keys,
     );
-    assert_eq!(told, expected);
+    assert_eq!(counts, expected);
     let restored = SqliteStore::open(&config.data_dir.join("flyte.db")).unwrap();
     assert!(restored.api_key_by_id("deleted").await.unwrap().is_none());
     assert_eq!(restored.api_key_by_id("rotated").await.unwrap().unwrap().secret_hash, Some(newer));
@@ -264,7 +264,7 @@ async fn a_restore_brings_back_nothing_that_was_revoked() {
         let connection = rusqlite::Connection::open(path.join("flyte.db")).unwrap();
         connection.query_row("SELECT count(*) FROM signing_keys", [], |row| row.get(0)).unwrap()
     };
-    assert_eq!(count(&config.data_dir), 0, "tokens of before are refused");
+    assert_eq!(count(&config.data_dir), 0, "earlier tokens are refused");
     let (_, kept) = world.restore("kept", true).await.unwrap();
     assert!(count(&kept.data_dir) > 0);
 }

@@ -8,32 +8,32 @@ use flyte_model::clock::UnixTime;
 use flyte_settings::{Seconds, Value as _, settings};
 use flyte_store::AuditQuery;
 
-/// Which events to show, and how.
+/// The events to show, and the format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownEvents {
-    /// The conditions on text; `limit` is the most events of all pages together, and the times are not set.
+    /// The conditions on text. `limit` is the total number of events; the times are not set.
     pub query: AuditQuery,
-    /// Only since then.
+    /// Only events since this time.
     pub since: Option<Moment>,
-    /// Only before then.
+    /// Only events before this time.
     pub until: Option<Moment>,
-    /// With all that is known of each event.
+    /// Show all details.
     pub wide: bool,
-    /// As JSON, for programs.
+    /// Print JSON.
     pub json: bool,
 }
 
-/// A moment as typed.
+/// A typed time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// How many seconds ago it is.
+    /// A number of seconds ago.
     Ago(i64),
-    /// By the calendar.
+    /// An absolute time.
     At(UnixTime),
 }
 
 impl Moment {
-    /// In Unix time; what is older begins at 0.
+    /// Converts to Unix time. Earlier times become 0.
     #[must_use]
     pub fn at(self, now: UnixTime) -> UnixTime {
         match self {
@@ -42,7 +42,7 @@ impl Moment {
         }
     }
 
-    /// How long ago it is (`2h`, `7d`), a time with its zone (RFC 3339), or a day, which begins at midnight UTC.
+    /// Parses an age (`2h`, `7d`), a time with its zone (RFC 3339), or a day, which starts at midnight UTC.
     fn parse(text: &str) -> Result<Self, String> {
         if let Ok(Seconds(seconds)) = Seconds::parse(text) {
             return Ok(Self::Ago(seconds));
@@ -51,10 +51,12 @@ impl Moment {
         let at = text.parse::<jiff::Timestamp>().ok().or_else(day);
         match at.map(jiff::Timestamp::as_second) {
             Some(at @ 0..) => Ok(Self::At(at)),
-            Some(_) => Err("it is before 1970".to_owned()),
-            None => Err("write how long ago it is, like 2h or 7d, or a time like 2026-11-24T22:00:00Z (or with a zone like \
-                         +01:00), or a day like 2026-11-24"
-                .to_owned()),
+            Some(_) => Err("the time is before 1970".to_owned()),
+            None => Err(
+                "write an age like 2h or 7d, a time like 2026-11-24T22:00:00Z (or with a zone like +01:00), \
+                        or a day like 2026-11-24"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -68,24 +70,24 @@ pub(super) fn definition() -> Command {
         .about("Show who did what, from where, and when")
         .long_about(
             "Show who did what, from where, and when: the audit log in the database, the newest event first. Works while the \
-             server runs; repeats that the server still counts are not in it yet.\n\nEvents must meet all conditions. A TIME \
-             is how long ago it is (2h, 7d), a time with its zone (2026-11-24T22:00:00Z), or a day (2026-11-24, from midnight \
+             server runs; repeated events that the server still counts are not included yet.\n\nEvents must meet all conditions. \
+             A TIME is an age (2h, 7d), a time with its zone (2026-11-24T22:00:00Z), or a day (2026-11-24, from midnight \
              UTC).",
         )
-        .arg(text("event", "EVENT", "Only events of this kind, such as signed_in"))
-        .arg(text("subject", "SUBJECT", "Only what this person (by subject) or key (by client ID) did"))
+        .arg(text("event", "EVENT", "Only events of this kind, for example signed_in"))
+        .arg(text("subject", "SUBJECT", "Only actions of this user (by subject) or key (by client ID)"))
         .arg(
-            text("email", "EMAIL", "Only what the person with this e-mail address did; an earlier address counts too")
+            text("email", "EMAIL", "Only actions of the user with this e-mail address, including earlier addresses")
                 .value_parser(|text: &str| settings::email(text).map(|()| text.to_owned())),
         )
-        .arg(text("object", "OBJECT", "Only what was done to this; with * at the end, to whatever begins so"))
+        .arg(text("object", "OBJECT", "Only actions on this object; * at the end matches any rest"))
         .arg(text("project", "NAME", "Only events in this project"))
         .arg(text("domain", "NAME", "Only events in the domain of this name"))
-        .arg(text("address", "ADDRESS", "Only what came from this IP address").value_parser(value_parser!(IpAddr)))
+        .arg(text("address", "ADDRESS", "Only events from this IP address").value_parser(value_parser!(IpAddr)))
         .arg(text("since", "TIME", "Only events since this time").value_parser(Moment::parse))
         .arg(text("until", "TIME", "Only events before this time").value_parser(Moment::parse))
         .arg(
-            text("limit", "COUNT", "The most events to show, the newest first")
+            text("limit", "COUNT", "Maximum number of events, the newest first")
                 .value_parser(value_parser!(u32))
                 .default_value("100"),
         )
@@ -93,7 +95,7 @@ pub(super) fn definition() -> Command {
             Arg::new("wide")
                 .long("wide")
                 .action(ArgAction::SetTrue)
-                .help("Show all that is known of each event"),
+                .help("Show all details of each event"),
         )
         .arg(
             Arg::new("json")
@@ -105,7 +107,7 @@ pub(super) fn definition() -> Command {
 }
 
 impl ShownEvents {
-    /// What the matches of [`definition`] ask for.
+    /// Reads the matches of [`definition`].
     pub(super) fn from_matches(matches: &ArgMatches) -> Self {
         let text = |name: &str| matches.get_one::<String>(name).cloned();
         Self {
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_those_that_were_typed() {
+    fn conditions_are_parsed() {
         let text = |text: &str| Some(text.to_owned());
         let line = "--event signed_in --subject s --email a@b --object o* --project p --domain d --address ::1 \
                     --since 2h --until 2026-11-24T23:00:00+01:00 --limit 7 --json";
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_wrong_is_named() {
+    fn the_error_names_the_wrong_flag() {
         for (line, flag) in [
             ("--email ada", "--email <EMAIL>"),
             ("--address localhost", "--address <ADDRESS>"),

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-/// What to do about the registrations of clients.
+/// An action on client registrations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAction {
     /// Register a client.
     Add(NewClient),
     /// List the clients.
     List {
-        /// With all that is registered of each.
+        /// Show all registered data.
         wide: bool,
     },
     /// Remove a client's registration.
@@ -26,11 +26,11 @@ pub enum ClientAction {
 pub struct NewClient {
     /// `client_id`.
     pub id: String,
-    /// `client_name`, which people are shown; the identifier where it is not given.
+    /// `client_name`, which users see; the identifier if it is missing.
     pub name: Option<String>,
-    /// It cannot keep a secret, and gets none.
+    /// Whether the client cannot keep a secret, and gets none.
     pub public: bool,
-    /// File of its public keys, by which it proves itself instead of by a secret (`private_key_jwt`).
+    /// File with its public keys, for authentication without a secret (`private_key_jwt`).
     pub jwks: Option<PathBuf>,
     /// `redirect_uris`.
     pub redirect_uris: Vec<String>,
@@ -38,11 +38,11 @@ pub struct NewClient {
     pub post_logout_redirect_uris: Vec<String>,
     /// `grant_types`.
     pub grant_types: Vec<String>,
-    /// Scopes that it may ask for.
+    /// Scopes that it may request.
     pub scopes: Vec<String>,
-    /// Whether people may let it keep API keys and trust rules in their name.
+    /// Whether users may let it manage API keys and trust rules in their name.
     pub may_keep_api_keys: bool,
-    /// `id_token_signed_response_alg`; the server's own choice where it is not given.
+    /// `id_token_signed_response_alg`; the server's algorithm if it is missing.
     pub id_token_signed_response_alg: Option<String>,
 }
 
@@ -55,9 +55,9 @@ pub(super) fn definition() -> Command {
     Command::new("client")
         .about("Register, list and remove OAuth clients")
         .long_about(
-            "Register, list and remove OAuth clients: programs that people sign in to with their account here. Works while \
-             the server runs. People are asked whether they agree before such a client gets anything.\n\nThe `flyte` \
-             command's own registration follows the settings and needs none.",
+            "Register, list and remove OAuth clients: programs that users sign in to with their account on this server. Works \
+             while the server runs. Users are asked for consent before a client gets anything.\n\nThe registration of the \
+             `flyte` command follows from the settings.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -65,18 +65,18 @@ pub(super) fn definition() -> Command {
             Command::new("add")
                 .about("Register a client")
                 .long_about(
-                    "Register a client. Its secret is made up and printed, once, unless the client is --public. It proves \
-                     itself with client_secret_basic or client_secret_post; one with --jwks by signing (private_key_jwt), \
-                     without a secret; a public one by PKCE alone, which all need.\n\nA program that acts as itself, without a \
-                     person, is an API key and no client: flyte create api-key makes one.",
+                    "Register a client. Its secret is generated and printed once, unless the client is --public. It authenticates \
+                     with client_secret_basic or client_secret_post; with --jwks, it signs assertions instead (private_key_jwt); a \
+                     public client uses only PKCE, which all clients need.\n\nA program without a user needs an API key instead: \
+                     create one with flyte create api-key.",
                 )
                 .arg(id())
-                .arg(Arg::new("name").long("name").value_name("NAME").help("What people are shown"))
+                .arg(Arg::new("name").long("name").value_name("NAME").help("Name that users see"))
                 .arg(
                     Arg::new("public")
                         .long("public")
                         .action(ArgAction::SetTrue)
-                        .help("The client cannot keep a secret, as a program on somebody's machine or in a browser"),
+                        .help("The client cannot keep a secret, for example a program on a user's machine or in a browser"),
                 )
                 .arg(
                     Arg::new("jwks")
@@ -86,42 +86,42 @@ pub(super) fn definition() -> Command {
                         .conflicts_with("public")
                         .help("File with the client's public keys, a JSON Web Key Set; it gets no secret"),
                 )
-                // Not separated by commas, which a URI may hold.
+                // Not separated by commas, because a URI may contain them.
                 .arg(
-                    list("redirect-uri", "URI", "Where people come back to; can be repeated")
+                    list("redirect-uri", "URI", "Redirect URI after a sign-in; can be repeated")
                         .value_delimiter(None),
                 )
                 .arg(
                     list(
                         "post-logout-redirect-uri",
                         "URI",
-                        "Where people come back to after signing out; can be repeated",
+                        "Redirect URI after a sign-out; can be repeated",
                     )
                     .value_delimiter(None),
                 )
                 .arg(
-                    list("grant-type", "GRANT", "Grant that it may use; can be repeated")
+                    list("grant-type", "GRANT", "Grant type that it may use; can be repeated")
                         .default_value("authorization_code,refresh_token"),
                 )
                 .arg(
-                    list("scope", "SCOPE", "Scope that it may ask for; can be repeated")
+                    list("scope", "SCOPE", "Scope that it may request; can be repeated")
                         .default_value("openid,profile,email"),
                 )
                 .arg(
                     Arg::new("may-keep-api-keys")
                         .long("may-keep-api-keys")
                         .action(ArgAction::SetTrue)
-                        .help("Let it make, change and delete API keys and trust rules for the people who use it")
+                        .help("Let it create, change and delete API keys and trust rules for its users")
                         .long_help(
-                            "Let it make, change and delete API keys and trust rules for the people who use it. These \
-                             outlive the access tokens that the client gets; without this flag the server refuses.",
+                            "Let it create, change and delete API keys and trust rules for its users. These outlive the access \
+                             tokens of the client. Without this flag the server refuses.",
                         ),
                 )
                 .arg(
                     Arg::new("id-token-signed-response-alg")
                         .long("id-token-signed-response-alg")
                         .value_name("ALG")
-                        .help("Algorithm of its ID tokens: RS256, or that of tokens.signing-algorithm, which is the default"),
+                        .help("Algorithm of its ID tokens: RS256 or the value of tokens.signing-algorithm (the default)"),
                 ),
         )
         .subcommand(
@@ -129,22 +129,22 @@ pub(super) fn definition() -> Command {
                 Arg::new("wide")
                     .long("wide")
                     .action(ArgAction::SetTrue)
-                    .help("Show grants, scopes and all else that is registered"),
+                    .help("Show grant types, scopes and all other registered data"),
             ),
         )
         .subcommand(
             Command::new("remove")
-                .about("Remove a client's registration and end all that it got")
+                .about("Remove a client and revoke its tokens")
                 .long_about(
-                    "Remove a client's registration and end all that it got, at once: refresh tokens, access tokens, and \
-                     what people agreed to.",
+                    "Remove a client's registration and immediately revoke its refresh tokens, its access tokens and the \
+                     consent of its users.",
                 )
                 .arg(id()),
         )
 }
 
 impl ClientAction {
-    /// What the matches of [`definition`] ask for.
+    /// Reads the matches of [`definition`].
     pub(super) fn from_matches(matches: &ArgMatches) -> Self {
         let one = |matches: &ArgMatches, name: &str| matches.get_one::<String>(name).cloned();
         let all = |matches: &ArgMatches, name: &str| {

@@ -1,4 +1,4 @@
-//! The flags of settings, which every command takes.
+//! The flags of settings, which every command accepts.
 
 use clap::{Arg, ArgAction, Command};
 
@@ -7,27 +7,27 @@ use flyte_settings::{
     settings::{ALL, SECTIONS},
 };
 
-/// The settings that say where the data is: what every command needs.
-const PLACE: &str = "data-dir";
+/// The setting that says where the data is. Every command needs it.
+const DATA_DIR: &str = "data-dir";
 
 /// The flags of all settings that have one.
 pub(super) fn arguments() -> impl Iterator<Item = Arg> {
     ALL.iter().filter_map(|setting| argument(*setting))
 }
 
-/// The command with the settings that concern it in its help. All of them are taken: a script that gives every command the
-/// same ones goes on working.
+/// Shows the relevant settings in the help of a command. The command accepts all settings, so that a script can give
+/// the same ones to every command.
 pub(super) fn own_options(command: Command) -> Command {
     if command.get_name() == "serve" {
         return command;
     }
     command
-        .args(arguments().map(|argument| if argument.get_id() == PLACE { argument } else { argument.hide(true) }))
-        .after_help("It takes every option of `flyte-server serve` too, and the same settings from the file and the environment.")
+        .args(arguments().map(|argument| if argument.get_id() == DATA_DIR { argument } else { argument.hide(true) }))
+        .after_help("All options of `flyte-server serve` are accepted too, as are the settings in the file and the environment.")
 }
 
-/// The flag of a setting. The environment is read together with the file (`config::load`), so that `check-config` can
-/// tell where a value comes from; here it is only named.
+/// The flag of a setting. The environment is read together with the file (`flyte_settings::load`), so that
+/// `check-config` can show the origin of a value; here it is only mentioned.
 fn argument(setting: &'static dyn AnySetting) -> Option<Arg> {
     let flag = setting.flag()?;
     let (section, _) = setting.section();

@@ -1,4 +1,4 @@
-//! What is asked for, and how it is told what can be asked.
+//! Parsing of the command line, and its help.
 
 use clap::builder::StyledStr;
 
@@ -10,7 +10,7 @@ fn parse(arguments: &[&str]) -> Invocation {
 }
 
 #[test]
-fn the_definition_is_sound() {
+fn the_definition_is_valid() {
     command().debug_assert();
 }
 
@@ -22,7 +22,7 @@ fn no_command_serves() {
 }
 
 #[test]
-fn flags_stand_before_or_after_the_command() {
+fn flags_are_accepted_before_and_after_the_command() {
     for arguments in [["--tls", "off", "check-config"], ["check-config", "--tls", "off"]] {
         let invocation = parse(&arguments);
         assert_eq!(invocation.command, Action::CheckConfig);
@@ -75,7 +75,7 @@ fn a_password_is_reset_for_an_account() {
     assert!(command().try_get_matches_from(["flyte-server", "reset-password"]).is_err());
 }
 
-/// Every command of the line, with its name in front, and the help of both lengths.
+/// All commands with their full names, and both forms of their help.
 fn helps(command: &mut Command, parents: &str, found: &mut Vec<(String, StyledStr)>) {
     let name = format!("{parents}{}", command.get_name());
     found.push((format!("{name} -h"), command.render_help()));
@@ -105,18 +105,18 @@ fn every_help_fits_a_terminal_of_80_columns() {
 }
 
 #[test]
-fn commands_show_their_own_options_only() {
+fn commands_show_only_their_own_options() {
     for (name, help) in all_helps() {
         let serves =
             ["flyte-server -h", "flyte-server --help", "flyte-server serve -h", "flyte-server serve --help"];
         let shows = |flag: &str| help.contains(&format!("{flag} <"));
         assert_eq!(shows("--public-url"), serves.contains(&name.as_str()), "{name}:\n{help}");
         if !name.contains(" help") {
-            // Where the data is concerns them all.
+            // All commands need to know where the data is.
             assert!(shows("--config") && shows("--data-dir"), "{name}:\n{help}");
         }
     }
-    // What is not shown is taken all the same.
+    // Hidden options are accepted too.
     let invocation =
         parse(&["user", "list", "--public-url", "https://flyte.example.com", "--listen", "[::]:1"]);
     assert_eq!(invocation.flags.settings["public-url"], "https://flyte.example.com");

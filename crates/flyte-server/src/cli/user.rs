@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-/// What to do about accounts.
+/// An action on accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserAction {
-    /// Make an account.
+    /// Create an account.
     Add(NewUser),
     /// List the accounts.
     List,
@@ -23,16 +23,16 @@ pub enum UserAction {
     },
 }
 
-/// An account to make.
+/// An account to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewUser {
-    /// What to sign in as.
+    /// The e-mail address for signing in.
     pub email: String,
-    /// Full name; the part of the address before the `@` where it is not given.
+    /// Full name; the local part of the address if it is missing.
     pub name: Option<String>,
-    /// Whether the person administers the server.
+    /// Whether the user is an administrator of the server.
     pub admin: bool,
-    /// Where the password stands; one is made up and printed where it is not given.
+    /// File with the password; without it a password is generated and printed.
     pub password_file: Option<PathBuf>,
 }
 
@@ -40,23 +40,23 @@ pub struct NewUser {
 pub(super) fn definition() -> Command {
     let email = || Arg::new("email").value_name("EMAIL").required(true).help("E-mail address of the account");
     Command::new("user")
-        .about("Make, list, disable and enable accounts")
-        .long_about("Make, list, disable and enable accounts. Works while the server runs.")
+        .about("Create, list, disable and enable accounts")
+        .long_about("Create, list, disable and enable accounts. Works while the server runs.")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
             Command::new("add")
-                .about("Make an account")
+                .about("Create an account")
                 .long_about(
-                    "Make an account. Without --password-file a password is made up and printed, once.",
+                    "Create an account. Without --password-file a password is generated and printed once.",
                 )
                 .arg(email())
-                .arg(Arg::new("name").long("name").value_name("NAME").help("Full name of the person"))
+                .arg(Arg::new("name").long("name").value_name("NAME").help("Full name of the user"))
                 .arg(
                     Arg::new("admin")
                         .long("admin")
                         .action(ArgAction::SetTrue)
-                        .help("Let the person administer the server"),
+                        .help("Make the user an administrator of the server"),
                 )
                 .arg(
                     Arg::new("password-file")
@@ -69,23 +69,23 @@ pub(super) fn definition() -> Command {
         .subcommand(Command::new("list").about("List the accounts"))
         .subcommand(
             Command::new("disable")
-                .about("Disable an account and end all that it has, API keys included")
+                .about("Disable an account, sign it out and delete its API keys")
                 .long_about(
-                    "Disable an account and end all that it has, at once: browsers, refresh tokens, access tokens, and the \
-                     API keys that the person made. The account and its password stay.",
+                    "Disable an account and immediately end its browser sessions, refresh tokens, access tokens, and the API keys \
+                     that the user created. The account and its password are kept.",
                 )
                 .arg(email()),
         )
         .subcommand(
             Command::new("enable")
                 .about("Enable an account again")
-                .long_about("Enable an account again. The person has to sign in again everywhere.")
+                .long_about("Enable an account again. The user must sign in again everywhere.")
                 .arg(email()),
         )
 }
 
 impl UserAction {
-    /// What the matches of [`definition`] ask for.
+    /// Reads the matches of [`definition`].
     pub(super) fn from_matches(matches: &ArgMatches) -> Self {
         let email = |matches: &ArgMatches| matches.get_one::<String>("email").cloned().unwrap_or_default();
         match matches.subcommand() {

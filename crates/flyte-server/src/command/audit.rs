@@ -1,4 +1,4 @@
-//! `flyte-server audit`: the audit log on the server itself, also while the server runs.
+//! `flyte-server audit`: shows the audit log on the server's machine, also while the server runs.
 
 use std::{collections::BTreeMap, io::Write as _};
 
@@ -11,10 +11,10 @@ use flyte_settings::Config;
 use flyte_store::{AuditQuery, AuditStore as _, StoreError, StoredAuditRecord};
 use flyte_store_sqlite::SqliteStore;
 
-/// How many events are read at a time.
+/// The number of events in one read.
 const PAGE: u32 = 1000;
 
-/// Why nothing is shown.
+/// The reason why no events are shown.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AuditError {
     /// A condition that no event can meet.
@@ -66,7 +66,7 @@ impl From<StoredAuditRecord> for Event {
     }
 }
 
-/// Reads the events; returns the text to show.
+/// Reads the events and returns the text to print.
 pub(super) async fn run(config: &Config, shown: ShownEvents) -> Result<String, AuditError> {
     let ShownEvents { query, since, until, wide, json } = shown;
     let now = Clock::default().now();
@@ -77,14 +77,14 @@ pub(super) async fn run(config: &Config, shown: ShownEvents) -> Result<String, A
     if json {
         return Ok(serde_json::to_string_pretty(&events)? + "\n");
     }
-    // Hints are not part of the table. There is nowhere to tell that standard error is closed.
+    // Hints are not part of the table. Errors of standard error cannot be reported.
     let mut stderr = std::io::stderr();
     if events.is_empty() {
-        let _ = writeln!(stderr, "No events meet these conditions.");
+        let _ = writeln!(stderr, "No events match these conditions.");
         return Ok(String::new());
     }
     if u32::try_from(events.len()) == Ok(limit) {
-        let _ = writeln!(stderr, "These are the newest {limit}; there may be more: --limit COUNT.");
+        let _ = writeln!(stderr, "Showing the newest {limit} events. For more, use --limit COUNT.");
     }
     Ok(flyte_table::audit::events(events.iter().map(row), wide, flyte_table::terminal_width()))
 }

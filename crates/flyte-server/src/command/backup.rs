@@ -9,17 +9,17 @@ use crate::{
 use flyte_model::clock::Clock;
 use flyte_settings::Config;
 
-/// How many files that could not be read are named.
-const NAMED: usize = 10;
+/// The maximum number of unreadable files in the message.
+const MAX_NAMED_FILES: usize = 10;
 
-/// Makes a backup, or checks one; the message to show.
+/// Creates or checks a backup; returns the message to print.
 pub(super) async fn run(config: &Config, asked: Backup) -> Result<String, BackupError> {
     let Backup { directory, verify } = asked;
     if verify {
         let manifest = Manifest::read(&directory)?.ok_or_else(|| BackupError::Missing(directory.clone()))?;
         manifest.verify(&directory)?;
         return Ok(format!(
-            "The backup of {} is whole: {} files, {}.\n",
+            "The backup of {} is complete: {} files, {}.\n",
             manifest.created_at,
             manifest.files.len(),
             size(manifest.files.iter().map(|entry| entry.size).sum())
@@ -27,7 +27,7 @@ pub(super) async fn run(config: &Config, asked: Backup) -> Result<String, Backup
     }
     let created = backup::create(config, &directory, &Clock::default())?;
     let mut message = format!(
-        "Backed up {} to {}: {} files, {}; {} were new or had changed.\n",
+        "Backed up {} to {}: {} files, {}; {} were new or changed.\n",
         config.data_dir.display(),
         directory.display(),
         created.files,
@@ -36,20 +36,20 @@ pub(super) async fn run(config: &Config, asked: Backup) -> Result<String, Backup
     );
     // Writing to a String does not fail.
     if let Some(url) = &config.objects.url {
-        let _ = writeln!(message, "Objects in {url} are not part of it: back up the bucket.");
+        let _ = writeln!(message, "Objects in {url} are not included: back up the bucket separately.");
     }
     if !created.unreadable.is_empty() {
         let _ = writeln!(
             message,
             "{} files cannot be read and are missing: {}",
             created.unreadable.len(),
-            created.unreadable.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ")
+            created.unreadable.iter().take(MAX_NAMED_FILES).cloned().collect::<Vec<_>>().join(", ")
         );
     }
     Ok(message)
 }
 
-/// Restores a backup; the message to show.
+/// Restores a backup; returns the message to print.
 pub(super) async fn restore(config: &Config, asked: Restore) -> Result<String, BackupError> {
     let Restore { directory, keep_sessions, revoked_in } = asked;
     let restored = backup::restore(
@@ -69,8 +69,11 @@ pub(super) async fn restore(config: &Config, asked: Restore) -> Result<String, B
     );
     // Writing to a String does not fail.
     let _ = match keep_sessions {
-        true => writeln!(message, "Sign-ins are as they were then, also those that were revoked since."),
-        false => writeln!(message, "Access tokens are refused, and everybody signs in again."),
+        true => writeln!(
+            message,
+            "All sign-ins from that time are valid again, including those that were revoked since."
+        ),
+        false => writeln!(message, "Access tokens are refused, and all users must sign in again."),
     };
     let _ = match &restored.revoked_in {
         Some(former) => writeln!(
@@ -85,14 +88,14 @@ pub(super) async fn restore(config: &Config, asked: Restore) -> Result<String, B
         ),
         None if ended.api_keys > 0 => writeln!(
             message,
-            "{} API keys and all passwords are as they were then. If one was revoked since, revoke it again: flyte get \
+            "{} API keys and all passwords are those of that time. If one was revoked since, revoke it again: flyte get \
              api-key",
             ended.api_keys
         ),
-        None => writeln!(message, "Passwords are as they were then."),
+        None => writeln!(message, "Passwords are those of that time."),
     };
     if let Some(url) = &manifest.bucket {
-        let _ = writeln!(message, "Objects are in {url}, which is not part of the backup.");
+        let _ = writeln!(message, "The objects are in {url}, which the backup does not include.");
     }
     Ok(message)
 }

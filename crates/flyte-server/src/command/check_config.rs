@@ -7,7 +7,7 @@ use flyte_model::clock::Clock;
 use flyte_objects::Objects;
 use flyte_settings::{AnySetting, Config, Environment, Loaded, Origin, TlsSource, settings};
 
-/// Prints the settings and what is wrong with them; 0 where nothing is, 1 otherwise.
+/// Prints the settings and their problems; returns 0 if there are none, otherwise 1.
 pub(super) fn run(loaded: &Loaded, environment: &Environment) -> ExitCode {
     let mut page = String::new();
     // Writing to a String does not fail.
@@ -26,15 +26,15 @@ pub(super) fn run(loaded: &Loaded, environment: &Environment) -> ExitCode {
     }
     let mut problems = problems(&loaded.config);
     for name in environment.unknown_settings() {
-        let _ = writeln!(page, "\nNote: the environment variable {name} is no setting.");
+        let _ = writeln!(page, "\nNote: the environment variable {name} is not a setting.");
     }
     let server = data_dir::running_server(&loaded.config.data_dir);
     match (TcpListener::bind(loaded.config.listen), server) {
         (Err(error), Some(process)) if error.kind() == io::ErrorKind::AddrInUse => {
             let _ = writeln!(
                 page,
-                "\nNote: {} is in use. That is as it should be if it is by the flyte-server that runs on this data \
-                 directory (process {process}); stop it to know.",
+                "\nNote: {} is in use, probably by the flyte-server of this data directory (process {process}). Stop it to \
+                 check the port.",
                 loaded.config.listen
             );
         }
@@ -46,7 +46,7 @@ pub(super) fn run(loaded: &Loaded, environment: &Environment) -> ExitCode {
         let _ = writeln!(page, "Problem: {problem}");
     }
     if problems.is_empty() {
-        let when = if server.is_some() { ", once the one that runs has stopped" } else { "" };
+        let when = if server.is_some() { ", after the running one has stopped" } else { "" };
         let _ = writeln!(page, "The server can start with these settings{when}.");
         return super::print(&page);
     }
@@ -54,7 +54,7 @@ pub(super) fn run(loaded: &Loaded, environment: &Environment) -> ExitCode {
     ExitCode::from(super::FAILURE)
 }
 
-/// A setting as it could stand in the file, with its origin as a comment.
+/// A setting as in the file, with its origin as a comment.
 fn line(page: &mut String, setting: &dyn AnySetting, text: &str, origin: &Origin) {
     let (_, name) = setting.section();
     let assignment = match setting.in_file(text) {
@@ -64,7 +64,7 @@ fn line(page: &mut String, setting: &dyn AnySetting, text: &str, origin: &Origin
     let _ = writeln!(page, "{assignment:<52} # {origin}");
 }
 
-/// Everything but the port that would keep a server from starting.
+/// All problems that keep the server from starting, except the port.
 fn problems(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     if let TlsSource::Files { certificate, key } = &config.tls.source {

@@ -1,4 +1,4 @@
-//! `flyte-server client`: registrations of clients, also while the server runs.
+//! `flyte-server client`: client registrations, also while the server runs.
 
 use std::{fs, io, path::PathBuf};
 
@@ -21,51 +21,51 @@ use flyte_settings::reserved;
 use flyte_store::{Client, ClientKind, ClientStore as _, StoreError};
 use flyte_store_sqlite::SqliteStore;
 
-/// The longest identifier and the longest name, in bytes.
+/// The maximum length of an identifier or name, in bytes.
 const MAX_BYTES: usize = 128;
 
-/// Why nothing was done.
+/// The reason why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     /// There is no such client.
-    #[error("there is no client {0:?}; flyte-server client list shows all")]
+    #[error("client {0:?} does not exist; list all with: flyte-server client list")]
     NoClient(String),
-    /// There is such a client already.
-    #[error("there is a client {0:?} already; flyte-server client remove {0} removes it")]
+    /// The client already exists.
+    #[error("client {0:?} already exists; remove it with: flyte-server client remove {0}")]
     Taken(String),
-    /// There is such an API key already.
+    /// An API key with this identifier already exists.
     #[error(
-        "there is an API key {0:?} already: choose another CLIENT_ID, or delete the key (flyte delete api-key {0})"
+        "an API key {0:?} already exists: choose another CLIENT_ID, or delete the key (flyte delete api-key {0})"
     )]
     TakenByKey(String),
-    /// The settings' client.
-    #[error("{0:?} is the `flyte` command's own client, which follows the setting client.id")]
+    /// The client of the settings.
+    #[error("{0:?} is the client of the `flyte` command; the setting client.id defines it")]
     Own(String),
-    /// An identifier of the server's own.
-    #[error("{0:?} is an identifier that the server uses itself: choose another CLIENT_ID")]
+    /// A reserved identifier.
+    #[error("{0:?} is reserved for the server: choose another CLIENT_ID")]
     Reserved(String),
-    /// An identifier or name that cannot be one.
-    #[error("{what} has from 1 to {MAX_BYTES} {kind}")]
+    /// An invalid identifier or name.
+    #[error("{what} must have 1 to {MAX_BYTES} {kind}")]
     Text {
-        /// Which of them.
+        /// The argument.
         what: &'static str,
-        /// What it is made of.
+        /// The allowed characters.
         kind: &'static str,
     },
-    /// A redirect URI that cannot be registered.
+    /// A redirect URI cannot be registered.
     #[error("{flag} {uri}: {why}")]
     Uri {
-        /// Where it was given.
+        /// The flag.
         flag: &'static str,
         /// The URI.
         uri: String,
-        /// What is wrong.
+        /// The reason.
         why: RegistrationError,
     },
-    /// A client that signs people in must say where they come back to.
-    #[error("--redirect-uri is missing: a client with the grant authorization_code needs one")]
+    /// A client with the grant type `authorization_code` needs a redirect URI.
+    #[error("--redirect-uri is missing: the grant type authorization_code requires one")]
     NoRedirectUri,
-    /// The grant of API keys.
+    /// The grant type of API keys.
     #[error(
         "--grant-type client_credentials: only API keys act as themselves: make an API key (flyte create api-key {0})"
     )]
@@ -78,22 +78,22 @@ pub(super) enum ClientError {
         /// Why.
         source: io::Error,
     },
-    /// It holds no public keys.
+    /// The file contains no public keys.
     #[error("--jwks {} {what}", path.display())]
     Jwks {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         what: &'static str,
     },
-    /// A grant or scope that there is not.
-    #[error("{flag} {value} is none of {known}")]
+    /// A grant type or scope does not exist.
+    #[error("{flag} {value} is not one of {known}")]
     Unknown {
-        /// Where it was given.
+        /// The flag.
         flag: &'static str,
-        /// What was given.
+        /// The value.
         value: String,
-        /// What there is.
+        /// The possible values.
         known: String,
     },
     /// The data directory or the database cannot be used.
@@ -104,7 +104,7 @@ pub(super) enum ClientError {
     Store(#[from] StoreError),
 }
 
-/// Does it; returns the message to show.
+/// Runs the action; returns the message to print.
 pub(super) async fn run(config: &Config, action: ClientAction) -> Result<String, ClientError> {
     let own = &config.public_client.client_id;
     match action {
@@ -128,7 +128,7 @@ pub(super) async fn run(config: &Config, action: ClientAction) -> Result<String,
                 return Err(ClientError::NoClient(id));
             }
             super::record(&store, Event::new(Kind::ClientRemoved).object(&id)).await?;
-            Ok(format!("{id} is removed, and nothing that it got is good any more.\n"))
+            Ok(format!("Removed {id} and revoked all its tokens.\n"))
         }
     }
 }
@@ -220,16 +220,16 @@ async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError>
     super::record(store, Event::new(Kind::ClientRegistered).object(&client.id)).await?;
     Ok(match secret {
         Some(secret) => {
-            format!("{} is registered. Its secret, shown only now:\n{}\n", client.id, secret.expose_secret())
+            format!("Registered {}. Its secret, shown only now:\n{}\n", client.id, secret.expose_secret())
         }
         None if client.jwks.is_some() => {
-            format!("{} is registered. It proves itself by signing (private_key_jwt).\n", client.id)
+            format!("Registered {}. It authenticates with signed assertions (private_key_jwt).\n", client.id)
         }
-        None => format!("{} is registered, without a secret.\n", client.id),
+        None => format!("Registered {} without a secret.\n", client.id),
     })
 }
 
-/// The public keys in a file, checked.
+/// Reads and checks the public keys in a file.
 fn public_keys(path: PathBuf) -> Result<String, ClientError> {
     let text =
         fs::read_to_string(&path).map_err(|source| ClientError::File { path: path.clone(), source })?;
@@ -237,7 +237,7 @@ fn public_keys(path: PathBuf) -> Result<String, ClientError> {
     Ok(text)
 }
 
-/// Registrations; with all that they say if it is to be `wide`.
+/// A table of registrations; with all data if `wide`.
 fn table(clients: Vec<Client>, wide: bool, width: Option<u16>) -> String {
     let kind = |client: &Client| match client.kind {
         ClientKind::Public => "public",
@@ -254,10 +254,10 @@ fn table(clients: Vec<Client>, wide: bool, width: Option<u16>) -> String {
     let rows = clients.into_iter().map(|client| {
         let mut kind = kind(&client).to_owned();
         if client.may_keep_api_keys {
-            kind.push_str(", keeps API keys");
+            kind.push_str(", manages API keys");
         }
         if let Some(alg) = &client.id_token_signed_response_alg {
-            kind.push_str(&format!(", ID tokens by {alg}"));
+            kind.push_str(&format!(", ID tokens with {alg}"));
         }
         [
             client.id,
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn registrations_are_a_table_that_fits() {
+    fn registrations_are_a_table() {
         let text = |text: &str| text.to_owned();
         let client = Client {
             id: text("web"),
@@ -301,9 +301,10 @@ mod tests {
              web        Web app  confidential  https://web.example.com/callback\n"
         );
         let wide = table(vec![client], true, None);
-        for told in ["keeps API keys", "ID tokens by RS256", "authorization_code refresh_token", "openid all"]
+        for text in
+            ["manages API keys", "ID tokens with RS256", "authorization_code refresh_token", "openid all"]
         {
-            assert!(wide.contains(told), "{told}: {wide}");
+            assert!(wide.contains(text), "{text}: {wide}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `flyte-server reset-password`: a new password for an account, also while the server runs.
+//! `flyte-server reset-password`: sets a new password, also while the server runs.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -21,7 +21,7 @@ use flyte_settings::Config;
 use flyte_store::{ApiKeyStore as _, AuditStore as _, StoreError, User, UserStore as _};
 use flyte_store_sqlite::SqliteStore;
 
-/// Gives the account with this e-mail address a new password.
+/// Sets a new password for the account with this e-mail address.
 pub(super) fn run(config: &Config, email: &str, password_file: Option<&Path>, end_keys: bool) -> ExitCode {
     super::block_on(async {
         match reset(config, email, password_file, end_keys).await {
@@ -34,11 +34,11 @@ pub(super) fn run(config: &Config, email: &str, password_file: Option<&Path>, en
     })
 }
 
-/// Why there is no new password.
+/// The reason why no password was set.
 #[derive(Debug, thiserror::Error)]
 enum ResetError {
     /// There is no such account.
-    #[error("there is no account {0:?}; check the spelling of the e-mail address")]
+    #[error("account {0:?} does not exist; check the e-mail address")]
     NoAccount(String),
     /// The data directory, the database or the password cannot be used.
     #[error(transparent)]
@@ -47,11 +47,11 @@ enum ResetError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The question could not be asked.
-    #[error("the question could not be asked, and nothing was changed: {0}")]
+    #[error("the question could not be asked, so nothing was changed: {0}")]
     Question(#[from] io::Error),
 }
 
-/// The message to show.
+/// Resets the password; returns the message to print.
 async fn reset(
     config: &Config,
     email: &str,
@@ -65,8 +65,9 @@ async fn reset(
         Some(path) => read_password(path)?,
         None => make_up_password()?,
     };
-    // Asked before anything is changed. The keys end first: were this to be interrupted in between, doing it again does the rest.
-    let about_keys = keys(&store, &user, end_keys).await?;
+    // The question comes before all changes. The keys are deleted first: if the command is interrupted, running it
+    // again does the rest.
+    let about_keys = end_api_keys(&store, &user, end_keys).await?;
     let hash = Passwords::new(1).hash(password.clone()).await.map_err(BootstrapError::from)?;
     let now = Clock::default().now();
     store.set_password_hash(&user.id, &hash, now).await?;
@@ -74,7 +75,9 @@ async fn reset(
     store.append_audit_records(&[event]).await?;
     first_password::forget(&config.data_dir, &user.email).map_err(BootstrapError::from)?;
     Ok(match password_file {
-        Some(_) => format!("{about_keys}{} has a new password and is signed out everywhere.\n", user.email),
+        Some(_) => {
+            format!("{about_keys}Set a new password for {}. It is signed out everywhere.\n", user.email)
+        }
         None => format!(
             "{about_keys}{} is signed out everywhere. The new password, shown only now:\n{}\n",
             user.email,
@@ -83,30 +86,30 @@ async fn reset(
     })
 }
 
-/// Lists the API keys that the person made, and ends them where that is asked for; what to say about it.
-async fn keys(store: &SqliteStore, user: &User, end: bool) -> Result<String, ResetError> {
+/// Lists the API keys that the user created, and deletes them if requested. Returns the message about them.
+async fn end_api_keys(store: &SqliteStore, user: &User, end: bool) -> Result<String, ResetError> {
     let keys = store.api_keys_of(&user.id).await?;
     if keys.is_empty() {
         return Ok(String::new());
     }
-    let list = format!("API keys that {} made:\n{}", user.email, ended_keys::listed(&keys));
-    if end || asked(&list)? {
+    let list = format!("API keys that {} created:\n{}", user.email, ended_keys::list(&keys));
+    if end || confirm(&list)? {
         let ended = store.delete_api_keys_of(&user.id, Clock::default().now()).await?;
         ended_keys::record(store, &ended, "the password was reset").await?;
-        return Ok(ended_keys::told(&ended));
+        return Ok(ended_keys::summary(&ended));
     }
-    let hint = "They work on. To end them too: flyte-server reset-password --end-keys, or flyte delete api-key NAME\n";
-    // At a terminal the list is on the screen already.
+    let hint = "They still work. To delete them too: flyte-server reset-password --end-keys, or flyte delete api-key NAME\n";
+    // At a terminal the list is already on the screen.
     Ok(if is_interactive() { hint.to_owned() } else { format!("{list}{hint}") })
 }
 
-/// Whether the keys of the list are to end, where there is somebody to ask.
-fn asked(list: &str) -> Result<bool, io::Error> {
+/// Asks whether to delete the keys of the list. `false` without a terminal.
+fn confirm(list: &str) -> Result<bool, io::Error> {
     if !is_interactive() {
         return Ok(false);
     }
     let mut terminal = io::stderr();
-    write!(terminal, "{list}Whoever knew the old password may have made one. End these keys? [y/N] ")?;
+    write!(terminal, "{list}Someone with the old password may have created one. Delete these keys? [y/N] ")?;
     terminal.flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;

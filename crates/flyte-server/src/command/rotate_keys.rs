@@ -8,7 +8,7 @@ use flyte_keys::{SealingKey, SigningKeys};
 use flyte_model::clock::Clock;
 use flyte_settings::Config;
 
-/// Makes a key that signs from now on; with `revoke` drops the others.
+/// Creates a signing key; with `revoke` removes the others.
 pub(super) async fn run(config: &Config, revoke: bool) -> Result<String, BootstrapError> {
     let store = Arc::new(super::open_store(config)?);
     let records = Arc::clone(&store);
@@ -17,13 +17,13 @@ pub(super) async fn run(config: &Config, revoke: bool) -> Result<String, Bootstr
     if revoke {
         keys.replace_all().await?;
         super::record(&records, Event::new(Kind::KeysReplaced)).await?;
-        return Ok("A new key signs from now on. The others are gone, and the tokens that they signed are refused: within a \
-                   second by this server, within 5 minutes by others that verify its tokens.\n"
+        return Ok("Created a new signing key and removed all others. Tokens signed with them are refused: within a second by \
+                   this server, within 5 minutes by other servers that verify its tokens.\n"
             .to_owned());
     }
     keys.rotate_now().await?;
     super::record(&records, Event::new(Kind::KeysRotated)).await?;
-    Ok("A new key signs from now on. Tokens signed so far stay valid until they expire; if the old key has leaked, run: \
-        flyte-server rotate-keys --revoke\n"
+    Ok("Created a new signing key. Tokens signed before stay valid until they expire; if the old key has leaked, run: \
+     flyte-server rotate-keys --revoke\n"
         .to_owned())
 }

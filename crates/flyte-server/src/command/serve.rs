@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::{logging, serve};
 use flyte_settings::Config;
 
-/// Serves until told to stop.
+/// Runs the server until a signal arrives.
 pub(super) fn run(config: Config) -> ExitCode {
     if let Err(error) = logging::start(&config.log) {
         super::complain(&error);

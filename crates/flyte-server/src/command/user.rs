@@ -15,20 +15,20 @@ use flyte_settings::{Config, settings};
 use flyte_store::{StoreError, TrustStore as _, User, UserStore as _};
 use flyte_store_sqlite::SqliteStore;
 
-/// The longest e-mail address (RFC 5321 section 4.5.3.1.3), in bytes.
+/// The maximum length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3).
 const MAX_EMAIL_BYTES: usize = 254;
 
-/// Why nothing was done.
+/// The reason why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UserError {
     /// There is no such account.
-    #[error("there is no account {0:?}; flyte-server user list shows all")]
+    #[error("account {0:?} does not exist; list all with: flyte-server user list")]
     NoAccount(String),
-    /// There is such an account already.
-    #[error("there is an account {0:?} already; flyte-server reset-password gives it a new password")]
+    /// The account already exists.
+    #[error("account {0:?} already exists; set a new password with: flyte-server reset-password {0}")]
     Taken(String),
     /// Not an e-mail address.
-    #[error("{0:?} cannot be an account's: {1}")]
+    #[error("{0:?} cannot be used for an account: {1}")]
     Email(String, String),
     /// The data directory, the database or the password cannot be used.
     #[error(transparent)]
@@ -38,19 +38,19 @@ pub(super) enum UserError {
     Store(#[from] StoreError),
 }
 
-/// Does it; returns the message to show.
+/// Runs the action; returns the message to print.
 pub(super) async fn run(config: &Config, action: UserAction) -> Result<String, UserError> {
     let store = super::open_store(config)?;
     match action {
-        UserAction::Add(new) => add(&store, &new).await,
+        UserAction::Add(new) => add(&store, &new, config.issuer()).await,
         UserAction::List => list(&store).await,
         UserAction::Disable { email } => {
             let user = find(&store, &email).await?;
             let ended = store.disable_user(&user.id, Clock::default().now()).await?.unwrap_or_default();
             super::record(&store, Event::new(Kind::UserDisabled).object(&user.email)).await?;
             ended_keys::record(&store, &ended, "the account was disabled").await?;
-            let mut message = format!("{} is disabled and signed out everywhere.\n", user.email);
-            message.push_str(&ended_keys::told(&ended));
+            let mut message = format!("Disabled {}. It is signed out everywhere.\n", user.email);
+            message.push_str(&ended_keys::summary(&ended));
             message.push_str(&trust_rules_of(&store, &user).await?);
             Ok(message)
         }
@@ -58,12 +58,13 @@ pub(super) async fn run(config: &Config, action: UserAction) -> Result<String, U
             let user = find(&store, &email).await?;
             store.enable_user(&user.id).await?;
             super::record(&store, Event::new(Kind::UserEnabled).object(&user.email)).await?;
-            Ok(format!("{} can sign in again.\n", user.email))
+            Ok(format!("Enabled {}. They can sign in again.\n", user.email))
         }
     }
 }
 
-/// What is said of the trust rules that a person made: they are the server's, and end only when they are deleted.
+/// The message about trust rules that the user created. They belong to the server, so they end only when they are
+/// deleted.
 async fn trust_rules_of(store: &SqliteStore, user: &User) -> Result<String, UserError> {
     let rules = store.list_trust_rules().await?.into_iter().filter(|rule| rule.created_by == user.id);
     let names: Vec<_> = rules.map(|rule| rule.name).collect();
@@ -71,7 +72,7 @@ async fn trust_rules_of(store: &SqliteStore, user: &User) -> Result<String, User
         return Ok(String::new());
     }
     Ok(format!(
-        "Trust rules that they made still let CI jobs in: {}. To end one: flyte delete trust NAME\n",
+        "Their trust rules still admit CI jobs: {}. To delete one: flyte delete trust NAME\n",
         names.join(", ")
     ))
 }
@@ -80,12 +81,12 @@ async fn find(store: &SqliteStore, email: &str) -> Result<User, UserError> {
     store.user_by_email(email).await?.ok_or_else(|| UserError::NoAccount(email.to_owned()))
 }
 
-async fn add(store: &SqliteStore, new: &NewUser) -> Result<String, UserError> {
+async fn add(store: &SqliteStore, new: &NewUser, issuer: &str) -> Result<String, UserError> {
     let refused = |why: String| UserError::Email(new.email.clone(), why);
     settings::email(&new.email).map_err(refused)?;
     if new.email.len() > MAX_EMAIL_BYTES || new.email.contains(char::is_control) {
         return Err(refused(format!(
-            "it has at most {MAX_EMAIL_BYTES} bytes, none of them control characters"
+            "it must have at most {MAX_EMAIL_BYTES} bytes and no control characters"
         )));
     }
     let password = match &new.password_file {
@@ -108,11 +109,11 @@ async fn add(store: &SqliteStore, new: &NewUser) -> Result<String, UserError> {
         other => other?,
     }
     super::record(store, Event::new(Kind::UserCreated).object(&user.email)).await?;
-    let what = if user.admin { "administrator" } else { "account" };
+    let what = if user.admin { "administrator " } else { "" };
     Ok(match new.password_file {
-        Some(_) => format!("There is a new {what} {}.\n", user.email),
+        Some(_) => format!("Created {what}{}. They can sign in at {issuer}\n", user.email),
         None => format!(
-            "There is a new {what} {}. Its password, shown only now:\n{}\n",
+            "Created {what}{}. They can sign in at {issuer}\nThe password, shown only now:\n{}\n",
             user.email,
             password.expose_secret()
         ),
@@ -123,7 +124,7 @@ async fn list(store: &SqliteStore) -> Result<String, UserError> {
     Ok(table(store.users().await?, flyte_table::terminal_width()))
 }
 
-/// Accounts, with the subject that tokens and the audit log have.
+/// A table of accounts, with their subjects in tokens and the audit log.
 fn table(users: Vec<User>, width: Option<u16>) -> String {
     let rows = users.into_iter().map(|user| {
         let role = match (user.disabled_at, user.admin) {
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_are_a_table_that_fits() {
+    fn accounts_are_a_table() {
         let users = || {
             vec![
                 user("admin@localhost", "admin", true, None),
@@ -171,7 +172,7 @@ mod tests {
              bob@example.com  Bob           disabled  7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11\n"
         );
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
-        // A narrow terminal breaks names, and no subject.
+        // A narrow terminal wraps names but not subjects.
         let narrow = table(users(), Some(70));
         assert!(narrow.lines().all(|line| line.len() <= 70), "{narrow}");
         assert_eq!(narrow.matches("7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11").count(), 3, "{narrow}");

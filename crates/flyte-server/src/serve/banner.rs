@@ -1,4 +1,4 @@
-//! What the person who started the server sees.
+//! The output for the user who started the server.
 
 use std::{
     fmt::Write as _,
@@ -9,12 +9,12 @@ use std::{
 use flyte_identity::first_password::FirstAdmin;
 use flyte_settings::Config;
 
-/// Shows the address and how to go on: on a terminal as text, otherwise in the log. The first administrator's password is in
-/// neither: only where it is.
+/// Shows the address and the next steps: as text on a terminal, otherwise in the log. Both contain the path of the
+/// file with the first administrator's password, but never the password.
 pub(super) fn show(config: &Config, ca: Option<&Path>, first_admin: Option<&FirstAdmin>) {
     if io::stderr().is_terminal() {
         let text = text(config, ca, first_admin);
-        // That nobody reads it changes nothing: the password stays in its file.
+        // A failure does no harm: the password stays in its file.
         let _ = io::stderr().write_all(text.as_bytes());
     } else {
         tracing::info!(command = client_command(config, ca), "set up clients with this command");
@@ -30,8 +30,8 @@ pub(super) fn show(config: &Config, ca: Option<&Path>, first_admin: Option<&Firs
         tracing::warn!(
             listen = %config.listen,
             public_url = value,
-            "other machines can reach this server, but its public-url is localhost: they cannot sign in. Set public-url to \
-             the address that they use"
+            "other machines can reach this server, but its public-url is localhost, so they cannot sign in. Set public-url \
+             to the address that they use"
         );
     }
 }
@@ -55,15 +55,15 @@ fn text(config: &Config, ca: Option<&Path>, first_admin: Option<&FirstAdmin>) ->
     if let Some(FirstAdmin { email, password_file }) = first_admin {
         let _ = write!(
             text,
-            "Sign in as the administrator, which removes the file with the password:\n  e-mail    {email}\n  password  {}\n\n",
+            "Sign in as the administrator. This removes the file with the password:\n  e-mail    {email}\n  password  {}\n\n",
             password_file.display()
         );
     }
     text
 }
 
-/// What `public-url` should be, if other machines can reach the server and it says `localhost`. A proxy in front of the
-/// server has an address of its own, which only the administrator knows.
+/// The right value of `public-url`, if other machines can reach the server and the setting contains `localhost`. The
+/// administrator of a proxy in front of the server must find the address themselves.
 fn missing_public_url(config: &Config) -> Option<String> {
     let ip = config.listen.ip();
     if ip.is_loopback() || !flyte_model::is_loopback(&config.public_url) {
@@ -77,7 +77,7 @@ fn missing_public_url(config: &Config) -> Option<String> {
     Some(format!("https://{host}:{}", config.listen.port()))
 }
 
-/// The name of this machine, as the kernel knows it.
+/// The name of this machine in the kernel.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match name.trim() {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_for_others_needs_their_address_of_it() {
+    fn a_server_for_other_machines_needs_a_public_address() {
         let mut config = Config::for_test("/data".as_ref());
         assert_eq!(missing_public_url(&config), None);
         config.listen = "192.0.2.7:8443".parse().unwrap();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_shown_nowhere() {
+    fn the_password_is_never_shown() {
         let config = Config::for_test("/data".as_ref());
         let first =
             FirstAdmin { email: "a@b".to_owned(), password_file: "/data/first-admin-password".into() };

@@ -1,4 +1,4 @@
-//! No more connections than the configuration and the limit of open files allow, and no more than its share for one address.
+//! Limits connections to the configured number, to the number of open files, and to a share for each address.
 
 use std::{future::Future, io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -16,11 +16,11 @@ use flyte_http::{Share, Shares};
 use flyte_model::Network;
 use flyte_settings::HttpConfig;
 
-/// How many connections there may be, and who is limited.
+/// The number of connections, and the addresses that are limited.
 #[derive(Debug)]
 pub(super) struct Limits {
     places: Arc<Semaphore>,
-    /// For connections without a place, which take a descriptor too.
+    /// For waiting connections, which need a file descriptor too.
     waiting: Arc<Semaphore>,
     shares: Arc<Shares>,
     trusted_proxies: Vec<Network>,
@@ -28,14 +28,14 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// As the configuration says, as far as `open_files` is enough for it.
+    /// Uses the configured limits, reduced if `open_files` is too low.
     pub(super) fn new(config: &HttpConfig, open_files: Option<usize>) -> Self {
         let (places, waiting) = descriptors::divide(config.max_connections, open_files);
         if places < config.max_connections {
             tracing::warn!(
                 connections = places,
                 open_files,
-                "the limit of open files (ulimit -n) is too low for http.max-connections: fewer are served at a time"
+                "the limit of open files (ulimit -n) is too low for http.max-connections: fewer connections are accepted"
             );
         }
         Self {
@@ -43,13 +43,14 @@ impl Limits {
             waiting: Arc::new(Semaphore::new(waiting)),
             shares: Shares::of(places),
             trusted_proxies: config.trusted_proxies.clone(),
-            // Longer than those that say nothing keep their places.
+            // Longer than a silent connection keeps its place.
             patience: 2 * Duration::from_secs(config.header_timeout.unsigned_abs()),
         }
     }
 
-    /// The place of a connection from `peer`, once there is one. Few are let wait, and none of an address that has its share
-    /// already: what waits takes a file descriptor too. Everybody's connections may come from a trusted proxy.
+    /// Waits for the place of a connection from `peer`. Few connections may wait, and none from an address that has
+    /// used its share: a waiting connection needs a file descriptor too. A trusted proxy has no share, because it
+    /// serves many users.
     async fn place(&self, peer: IpAddr) -> io::Result<Place> {
         let share = if self.trusted_proxies.iter().any(|network| network.contains(peer.to_canonical())) {
             None
@@ -68,11 +69,11 @@ impl Limits {
     }
 }
 
-/// The place of a connection, free again when the connection and the requests on it have ended.
+/// The place of a connection. It is free again after the connection and its requests have ended.
 #[derive(Clone, Debug)]
 pub(super) struct Place(#[expect(dead_code, reason = "held")] Arc<(OwnedSemaphorePermit, Option<Share>)>);
 
-/// Accepts as `inner` does, a limited number of connections at a time.
+/// Accepts connections like `inner`, but only a limited number at the same time.
 #[derive(Clone, Debug)]
 pub(super) struct LimitedAcceptor<A> {
     inner: A,
@@ -94,7 +95,7 @@ where
     S: Send + 'static,
 {
     type Stream = Framed<A::Stream>;
-    // The service lives as long as the connection, and holds its place.
+    // The service lives as long as the connection and holds its place.
     type Service = AddExtension<A::Service, Place>;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 

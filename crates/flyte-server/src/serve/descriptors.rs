@@ -1,29 +1,31 @@
-//! How many files and connections the process may have open.
+//! The limit of open files and connections of the process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use flyte_runner_local::process;
 
-/// Descriptors that connections leave to the rest: the database and its readers, the log, uploads and downloads, runs.
+/// File descriptors reserved for everything except connections: the database and its readers, the log, uploads and
+/// downloads, runs.
 pub(super) const RESERVE: usize = 192;
-/// Connections that there are at least, whatever the limit says.
-const LEAST: usize = 16;
+/// The minimum number of connections, independent of the limit.
+const MIN_CONNECTIONS: usize = 16;
 
-/// The limit of open files, raised as far as the system lets us; `None` where there is none. Tasks get the one that was.
+/// Raises the limit of open files as far as possible and returns it; `None` if there is no limit. Tasks keep the
+/// original limit.
 pub(super) fn raise() -> Option<usize> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     process::keep_open_files(current);
-    // macOS and others tell more than they grant.
+    // macOS and other systems report more than they allow.
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
     let limit = if raised { maximum } else { current };
     limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// How many connections are served at a time, and how many wait for a place, of `wanted` under a limit of open files.
+/// Returns the number of accepted and of waiting connections, for `wanted` connections and a limit of open files.
 pub(super) fn divide(wanted: usize, limit: Option<usize>) -> (usize, usize) {
     let waiting = (wanted / 8).clamp(1, 128);
     let Some(limit) = limit else { return (wanted, waiting) };
-    let there = limit.saturating_sub(RESERVE + waiting).max(LEAST);
+    let there = limit.saturating_sub(RESERVE + waiting).max(MIN_CONNECTIONS);
     (wanted.min(there), waiting)
 }
 
@@ -32,12 +34,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_descriptors_to_the_rest() {
+    fn connections_leave_descriptors_for_other_files() {
         for (wanted, limit, expected) in [
             (768, None, (768, 96)),
             (768, Some(1 << 20), (768, 96)),
             (768, Some(1024), (736, 96)),
-            (768, Some(256), (LEAST, 96)),
+            (768, Some(256), (MIN_CONNECTIONS, 96)),
             (4, Some(1024), (4, 1)),
             (100_000, Some(65_536), (65_536 - RESERVE - 128, 128)),
         ] {

@@ -1,9 +1,10 @@
-//! Refuses requests of HTTP/1 whose body has two lengths.
+//! Refuses HTTP/1 requests whose body has two lengths.
 //!
-//! hyper takes a request with both `Content-Length` and `Transfer-Encoding` by the latter and hides the former, and of several
-//! equal lengths it shows one (`hyper::proto::h1::role`). A proxy in front may have gone by the other (RFC 9112 section 6.3):
-//! such a request is refused, which only what reads before hyper can do. This follows where each head begins, reads it with the
-//! parser that hyper has, and breaks its last byte if it is ambiguous, so that hyper itself answers 400 in its turn and closes.
+//! For a request with both `Content-Length` and `Transfer-Encoding`, hyper uses the second and hides the first; of
+//! several equal lengths it shows one (`hyper::proto::h1::role`). A proxy in front may have used the other (RFC 9112
+//! section 6.3). Such requests must be refused, and only code that reads before hyper can do that. This module finds
+//! each head of a request, parses it with the same parser as hyper, and changes its last byte if it is ambiguous, so
+//! that hyper answers 400 and closes the connection.
 
 use std::{
     io,
@@ -13,13 +14,13 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The longest head of a request, in bytes; hyper is told the same and answers 431 to a longer one.
-pub(super) const MAX_HEAD: usize = 64 << 10;
+/// The maximum size of a request head, in bytes. hyper has the same limit and answers 431 above it.
+pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// The most headers that hyper reads of an HTTP/1 request.
+/// The maximum number of headers that hyper accepts in an HTTP/1 request.
 const MAX_HEADERS: usize = 100;
 
-/// What ends a head that was broken, so that hyper does not wait for its end.
+/// The end of a changed head, so that hyper does not wait for it.
 const END: &[u8] = b"\r\n\r\n";
 
 /// A connection without ambiguous requests.
@@ -80,11 +81,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Framed<S> {
     }
 }
 
-/// Where in the requests of a connection the bytes are.
+/// The position in the requests of a connection.
 #[derive(Debug, Default)]
 struct Follower {
     place: Place,
-    /// What has come of the present head, if it has not come whole.
+    /// The received part of an incomplete head.
     head: Vec<u8>,
 }
 
@@ -92,24 +93,24 @@ struct Follower {
 enum Place {
     #[default]
     Head,
-    /// So many bytes until the next head.
+    /// The number of bytes before the next head.
     Body(u64),
-    /// In a chunked body: the digits of a chunk's size, the rest of that line, its content and the line's end after it,
-    /// and the trailers, whose last line is empty.
+    /// The parts of a chunked body: the digits of a chunk's size, the rest of that line, the content with its line
+    /// end, and the trailers, which end with an empty line.
     ChunkSize(u64),
     ChunkExtension(u64),
     Chunk(u64),
     Trailer {
         empty: bool,
     },
-    /// HTTP/2, or something that hyper refuses.
+    /// HTTP/2, or data that hyper refuses.
     Beyond,
-    /// What is still to be read of an ambiguous head.
+    /// The remaining data for a refused head.
     Refused(&'static [u8]),
 }
 
 impl Follower {
-    /// Follows what was read, and breaks an ambiguous head in it.
+    /// Follows the received bytes and changes an ambiguous head.
     fn follow(&mut self, bytes: &mut [u8]) {
         let mut at = 0;
         while at < bytes.len() {
@@ -156,18 +157,18 @@ impl Follower {
         }
     }
 
-    /// Reads on in a head; returns how many of the bytes belong to it.
+    /// Continues with a head; returns how many of the bytes belong to it.
     fn head(&mut self, bytes: &mut [u8]) -> usize {
         let before = self.head.len();
-        let come = bytes.len().min(MAX_HEAD.saturating_sub(before));
+        let come = bytes.len().min(MAX_HEAD_BYTES.saturating_sub(before));
         self.head.extend_from_slice(&bytes[..come]);
-        // A head ends with a line.
-        if !bytes.contains(&b'\n') && self.head.len() < MAX_HEAD {
+        // A head ends with a line end.
+        if !bytes.contains(&b'\n') && self.head.len() < MAX_HEAD_BYTES {
             return bytes.len();
         }
         let verdict = read_head(&self.head);
         if let Verdict::Partial = verdict {
-            if self.head.len() >= MAX_HEAD {
+            if self.head.len() >= MAX_HEAD_BYTES {
                 *self = Self { place: Place::Beyond, head: Vec::new() };
             }
             return bytes.len();
@@ -176,7 +177,7 @@ impl Follower {
         let (length, place) = match verdict {
             Verdict::Whole { length, body } => (length, body),
             Verdict::Ambiguous { length } => {
-                tracing::debug!("a request whose body has two lengths is refused");
+                tracing::debug!("refused a request whose body has two lengths");
                 bytes[length - before - 1] = 0;
                 (length, Place::Refused(END))
             }
@@ -187,7 +188,7 @@ impl Follower {
     }
 }
 
-/// What a head says.
+/// The result of parsing a head.
 enum Verdict {
     Partial,
     Whole {
@@ -197,7 +198,7 @@ enum Verdict {
     Ambiguous {
         length: usize,
     },
-    /// It is none of HTTP/1.
+    /// This is not HTTP/1.
     Beyond,
 }
 
@@ -213,7 +214,7 @@ fn read_head(head: &[u8]) -> Verdict {
         let headers = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
         headers.map(|header| header.value).collect::<Vec<_>>()
     };
-    // A fragment is no part of a target (RFC 9112 section 3.2), and would be cut off in silence.
+    // A fragment is not part of a target (RFC 9112 section 3.2), and would be removed silently.
     let has_fragment = request.path.is_some_and(|path| path.contains('#'));
     match (&values("content-length")[..], &values("transfer-encoding")[..]) {
         _ if has_fragment => Verdict::Ambiguous { length },
@@ -248,7 +249,7 @@ fn chunk_size(size: u64, byte: u8) -> Place {
 mod tests {
     use super::*;
 
-    /// What hyper reads, in pieces of this size.
+    /// The bytes that hyper reads, if they arrive in pieces of this size.
     fn read(sent: &str, piece: usize) -> (Vec<u8>, Follower) {
         let mut follower = Follower::default();
         let mut bytes = sent.as_bytes().to_vec();
@@ -278,7 +279,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_is_clear_is_passed_on_as_it_came() {
+    fn unambiguous_requests_are_not_changed() {
         let all = GOOD.concat().repeat(2);
         for piece in [1, 2, 3, 7, 24, 100, 10_000] {
             let (bytes, follower) = read(&all, piece);
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ambiguous_head_is_broken_also_after_others() {
+    fn an_ambiguous_head_is_refused_also_after_other_requests() {
         for bad in BAD {
             for before in [String::new(), GOOD.concat()] {
                 for piece in [1, 2, 3, 7, 24, 100, 10_000] {
@@ -307,11 +308,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_http_2_and_of_nonsense() {
+    fn http_2_and_invalid_data_are_not_buffered() {
         for sent in [
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
             "\u{1}nonsense\r\n\r\n".to_owned(),
-            format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", "a".repeat(2 * MAX_HEAD)),
+            format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", "a".repeat(2 * MAX_HEAD_BYTES)),
             "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nnonsense".to_owned(),
             "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n".to_owned(),
         ] {

@@ -1,4 +1,4 @@
-//! What a running server does by itself, each at its own interval.
+//! The periodic tasks of a running server.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -10,29 +10,30 @@ use tokio::{
 
 use crate::{app::App, tls::Tls};
 
-/// Revocations by other replicas are to take effect within a second.
-const REVOCATIONS: Duration = Duration::from_millis(500);
-/// Streams end within a second after their callers' rights have.
-const STREAMS: Duration = Duration::from_millis(500);
-/// A new signing key of another replica is seen at once by its unknown `kid`; that one was dropped because it leaked
-/// (`flyte-server rotate-keys --revoke`) is to take effect as soon.
-const KEYS: Duration = Duration::from_millis(500);
-/// Certificate files are looked at.
-const CERTIFICATE: Duration = Duration::from_secs(10);
-/// When API keys were last used is exact to a minute.
-const USAGE: Duration = Duration::from_secs(30);
-/// Expired records are removed.
-const CLEAN_UP: Duration = Duration::from_secs(300);
+/// Revocations of other replicas take effect within a second.
+const REVOCATION_INTERVAL: Duration = Duration::from_millis(500);
+/// Streams end within a second after their callers lose their rights.
+const STREAM_INTERVAL: Duration = Duration::from_millis(500);
+/// A new signing key of another replica is found immediately by its unknown `kid`. The removal of a leaked key
+/// (`flyte-server rotate-keys --revoke`) must take effect as fast.
+const SIGNING_KEY_INTERVAL: Duration = Duration::from_millis(500);
+/// How often certificate files are checked.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(10);
+/// The time of an API key's last use is exact to a minute.
+const USAGE_INTERVAL: Duration = Duration::from_secs(30);
+/// How often expired records are deleted.
+const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(300);
 
-/// Conditions that nobody answers are given up.
-const RUNS: Duration = Duration::from_secs(1);
+/// How often conditions without an answer are checked for their time limit.
+const RUN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts it; what it returns ends it when dropped. SIGHUP no longer kills the process when this returns.
+/// Starts the tasks; dropping the returned value ends them. After this function has returned, SIGHUP no longer kills
+/// the process.
 ///
-/// What may write much, or wait for who writes much, has tasks of its own: revocations wait for nothing.
+/// Work that may write much, or wait for a long write, has its own task, so that reading revocations never waits.
 ///
 /// # Errors
-/// When SIGHUP cannot be received.
+/// SIGHUP cannot be received.
 pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinSet<()>> {
     let hangup = signal(SignalKind::hangup())?;
     let mut tasks = JoinSet::new();
@@ -55,7 +56,7 @@ fn every(period: Duration) -> Interval {
 }
 
 async fn watch_revocations(app: Arc<App>) {
-    let mut interval = every(REVOCATIONS);
+    let mut interval = every(REVOCATION_INTERVAL);
     loop {
         interval.tick().await;
         if let Err(error) = app.access.maintain().await {
@@ -65,7 +66,7 @@ async fn watch_revocations(app: Arc<App>) {
 }
 
 async fn watch_streams(app: Arc<App>) {
-    let mut interval = every(STREAMS);
+    let mut interval = every(STREAM_INTERVAL);
     loop {
         interval.tick().await;
         app.access.check_streams().await;
@@ -73,50 +74,50 @@ async fn watch_streams(app: Arc<App>) {
 }
 
 async fn watch_keys(app: Arc<App>) {
-    let mut interval = every(KEYS);
+    let mut interval = every(SIGNING_KEY_INTERVAL);
     loop {
         interval.tick().await;
         if let Err(error) = app.keys.maintain().await {
-            tracing::error!(%error, "the signing keys could not be looked after");
+            tracing::error!(%error, "the signing keys could not be checked");
         }
     }
 }
 
 async fn watch_runs(app: Arc<App>) {
-    let mut interval = every(RUNS);
+    let mut interval = every(RUN_INTERVAL);
     loop {
         interval.tick().await;
         if let Err(error) = app.runs.maintain().await {
-            tracing::error!(%error, "runs could not be looked after");
+            tracing::error!(%error, "runs could not be checked");
         }
     }
 }
 
 async fn watch_certificate(app: Arc<App>, tls: Option<Arc<Tls>>, mut hangup: Signal) {
-    let mut interval = every(CERTIFICATE);
+    let mut interval = every(CERTIFICATE_INTERVAL);
     loop {
         let outcome = tokio::select! {
             _ = interval.tick() => tls.as_deref().map(|tls| tls.maintain(app.clock.now())),
             _ = hangup.recv() => tls.as_deref().map(|tls| tls.reload(app.clock.now())),
         };
         if let Some(Err(error)) = outcome {
-            tracing::error!(%error, "the certificate in use stays");
+            tracing::error!(%error, "the certificate could not be renewed; the one in use is kept");
         }
     }
 }
 
 async fn write_usage(app: Arc<App>) {
-    let mut interval = every(USAGE);
+    let mut interval = every(USAGE_INTERVAL);
     loop {
         interval.tick().await;
         if let Err(error) = app.access.write_usage().await {
-            tracing::error!(%error, "the latest uses of API keys could not be noted");
+            tracing::error!(%error, "the last uses of API keys could not be written");
         }
     }
 }
 
 async fn clean_up(app: Arc<App>) {
-    let mut interval = every(CLEAN_UP);
+    let mut interval = every(CLEAN_UP_INTERVAL);
     loop {
         interval.tick().await;
         remove_expired(&app).await;
@@ -124,7 +125,7 @@ async fn clean_up(app: Arc<App>) {
     }
 }
 
-/// The system's authorities may have changed, or the server's own.
+/// Writes the authorities for tasks: the system's or the server's own may have changed.
 async fn renew_authorities(app: &Arc<App>) {
     let app = Arc::clone(app);
     let written =
@@ -191,7 +192,7 @@ mod tests {
         let path = directory.path().join("flyte.db");
         let mut app = testing::app(|_| {}).await;
         app.store = Arc::new(SqliteStore::open(&path).unwrap());
-        // As a backup or another replica does: whoever writes now waits for seconds.
+        // Like a backup or another replica: other writers wait for seconds.
         let other = Connection::open(&path).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let app = Arc::new(app);

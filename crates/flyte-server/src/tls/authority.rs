@@ -1,9 +1,9 @@
-//! The server's own certificate authority, for machines that no public authority certifies.
+//! The server's own certificate authority, for machines without a certificate of a public authority.
 //!
-//! It is made at the first start and lives ten years. If the server has a public name by then, whoever trusts the authority
-//! trusts it for little: name constraints hold it to loopback and to the host names that the server was given. Without one
-//! there are no constraints, so that the authority that was handed out can certify the public name that is set later. The
-//! certificates that it gives live ninety days.
+//! It is created at the first start and is valid for ten years. If the server has a public name by then, name
+//! constraints limit the authority to loopback and the server's host names, so trusting it is a small risk. Otherwise
+//! it has no constraints, so that it can certify a public name that is set later. Its certificates are valid for
+//! ninety days.
 
 use std::{collections::BTreeSet, fs, io, net::IpAddr, path::Path, time::Duration};
 
@@ -23,16 +23,16 @@ use flyte_model::clock::UnixTime;
 use flyte_secrets::write_atomically;
 
 const DAY: i64 = 86_400;
-/// Life of the authority.
-const AUTHORITY_LIFE: i64 = 3650 * DAY;
-/// What must be left of the authority's life for it to be kept: the life of a certificate.
-const AUTHORITY_RENEWAL: i64 = CERTIFICATE_LIFE;
-/// Life of a certificate.
-const CERTIFICATE_LIFE: i64 = 90 * DAY;
-/// What must be left of a certificate's life for it to be kept.
-const CERTIFICATE_RENEWAL: i64 = 30 * DAY;
-/// How far back certificates are dated, for clients whose clocks are behind.
-const BACKDATING: i64 = 3600;
+/// Lifetime of the authority, in seconds.
+const AUTHORITY_LIFETIME_SECONDS: i64 = 3650 * DAY;
+/// The authority is renewed if less than this remains of its lifetime, in seconds: the lifetime of a certificate.
+const AUTHORITY_RENEWAL_SECONDS: i64 = CERTIFICATE_LIFETIME_SECONDS;
+/// Lifetime of a certificate, in seconds.
+const CERTIFICATE_LIFETIME_SECONDS: i64 = 90 * DAY;
+/// A certificate is renewed if less than this remains of its lifetime, in seconds.
+const CERTIFICATE_RENEWAL_SECONDS: i64 = 30 * DAY;
+/// How far back certificates are dated, in seconds, for clients with slow clocks.
+const BACKDATING_SECONDS: i64 = 3600;
 
 /// The certificate authority.
 #[derive(Debug)]
@@ -42,12 +42,12 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads the authority from `directory`/`authority.pem`; makes it where it is missing, about to expire, or not made
-    /// for one of `names`.
+    /// Reads the authority from `directory`/`authority.pem`. Creates it if it is missing, about to expire, or not
+    /// valid for one of `names`.
     ///
     /// # Errors
-    /// [`TlsError`]; a damaged file is an error rather than a reason to make a new authority, which clients would have
-    /// to trust anew.
+    /// [`TlsError`]. A damaged file is an error and no reason to create a new authority, because all clients would
+    /// have to trust the new one.
     pub fn load_or_create(directory: &Path, names: &BTreeSet<Name>, now: UnixTime) -> Result<Self, TlsError> {
         let path = directory.join("authority.pem");
         let file_error = |source| TlsError::File { path: path.clone(), source };
@@ -56,14 +56,14 @@ impl Authority {
                 let damaged = || TlsError::DamagedAuthority { path: path.clone() };
                 let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| damaged())?;
                 let authority = Self { certificate, pem };
-                // Also that the key is there and can be read.
+                // Checks that the key exists and can be parsed.
                 authority.issuer().map_err(|_| damaged())?;
                 let Some(reason) = authority.reason_to_replace(names, now).ok_or_else(damaged)? else {
                     return Ok(authority);
                 };
                 tracing::warn!(
                     reason,
-                    "making a new certificate authority: clients must trust the new ca.pem"
+                    "creating a new certificate authority: clients must trust the new ca.pem"
                 );
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -74,18 +74,18 @@ impl Authority {
         Ok(authority)
     }
 
-    /// The authority's certificate as PEM.
+    /// Returns the authority's certificate as PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
         let end = "-----END CERTIFICATE-----\n";
         self.pem.split_inclusive(end).next().unwrap_or_default()
     }
 
-    /// The certificate for exactly `names` from `directory`/`server.pem`; makes it where it is missing, about to expire,
-    /// for other names, or from another authority.
+    /// Returns the certificate for exactly `names` from `directory`/`server.pem`. Creates it if it is missing, about
+    /// to expire, for other names, or from another authority.
     ///
     /// # Errors
-    /// [`TlsError`].
+    /// [`TlsError`] if it cannot be read or created.
     pub fn certificate(
         &self,
         directory: &Path,
@@ -111,13 +111,13 @@ impl Authority {
     fn create(names: &BTreeSet<Name>, now: UnixTime) -> Result<Self, TlsError> {
         let mut params = CertificateParams::default();
         params.distinguished_name.remove(DnType::CommonName);
-        // Two authorities of one name in a bundle of trusted ones would be mistaken for each other.
+        // Clients could confuse two authorities of the same name in one bundle.
         params
             .distinguished_name
             .push(DnType::CommonName, format!("Flyte server authority {}", Uuid::new_v4().simple()));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        date(&mut params, now, AUTHORITY_LIFE);
+        date(&mut params, now, AUTHORITY_LIFETIME_SECONDS);
         params.name_constraints = names
             .iter()
             .any(|name| !name.is_loopback())
@@ -129,25 +129,25 @@ impl Authority {
     }
 
     fn issuer(&self) -> Result<Issuer<'static, KeyPair>, rcgen::Error> {
-        // The key stands after the certificate.
+        // The key follows the certificate.
         let key = self.pem.get(self.certificate_pem().len()..).unwrap_or_default();
         Issuer::from_ca_cert_der(&self.certificate, KeyPair::from_pem(key)?)
     }
 
-    /// Why the authority will not do; the outer `None` where it cannot be read.
+    /// Returns the reason for replacing the authority, or `Some(None)`; `None` if the certificate cannot be parsed.
     fn reason_to_replace(&self, names: &BTreeSet<Name>, now: UnixTime) -> Option<Option<String>> {
         let (_, parsed) = X509Certificate::from_der(&self.certificate).ok()?;
         let validity = parsed.validity();
         if validity.not_before.timestamp() > now {
-            return Some(Some("the clock is behind the old one's beginning".to_owned()));
+            return Some(Some("the old one is not valid yet, by this machine's clock".to_owned()));
         }
-        if validity.not_after.timestamp() - now < AUTHORITY_RENEWAL {
+        if validity.not_after.timestamp() - now < AUTHORITY_RENEWAL_SECONDS {
             return Some(Some("the old one is about to expire".to_owned()));
         }
         let Some(constraints) = parsed.name_constraints().ok()? else { return Some(None) };
         let constraints = constraints.value;
         let outside = names.iter().find(|name| !name.is_permitted(constraints));
-        Some(outside.map(|name| format!("the old one was not made for {name}")))
+        Some(outside.map(|name| format!("the old one is not valid for {name}")))
     }
 
     fn usable(&self, pem: &[u8], names: &BTreeSet<Name>, now: UnixTime) -> Option<ServerCertificate> {
@@ -161,8 +161,8 @@ impl Authority {
         good.then_some(certificate)
     }
 
-    /// A new certificate: chain and key as PEM. The chain ends with the authority itself, which clients do not need
-    /// but those that are told to trust whatever is sent (`insecureSkipVerify`) do.
+    /// Issues a certificate: chain and key as PEM. The chain ends with the authority. Only clients that trust any
+    /// certificate (`insecureSkipVerify`) need it there.
     fn issue(&self, names: &BTreeSet<Name>, now: UnixTime) -> Result<String, TlsError> {
         let mut params = CertificateParams::default();
         params.distinguished_name.remove(DnType::CommonName);
@@ -176,7 +176,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        date(&mut params, now, CERTIFICATE_LIFE);
+        date(&mut params, now, CERTIFICATE_LIFETIME_SECONDS);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.signed_by(&key, &self.issuer()?)?;
         let (leaf, key) = (unix_lines(&certificate.pem()), unix_lines(&key.serialize_pem()));
@@ -184,9 +184,9 @@ impl Authority {
     }
 }
 
-/// Whether it is time for the next certificate.
+/// Whether the certificate must be renewed.
 pub(super) fn is_due(details: &Details, now: UnixTime) -> bool {
-    details.not_after - now < CERTIFICATE_RENEWAL
+    details.not_after - now < CERTIFICATE_RENEWAL_SECONDS
 }
 
 fn permitted(names: &BTreeSet<Name>) -> Vec<GeneralSubtree> {
@@ -207,15 +207,15 @@ fn permitted(names: &BTreeSet<Name>) -> Vec<GeneralSubtree> {
     subtrees
 }
 
-/// Dates a certificate so that it is valid for `life` from now.
+/// Sets the validity of a certificate: `life` seconds from now.
 fn date(params: &mut CertificateParams, now: UnixTime, life: i64) {
     let moment =
         |moment| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(u64::try_from(moment).unwrap_or(0));
-    params.not_before = moment(now - BACKDATING);
+    params.not_before = moment(now - BACKDATING_SECONDS);
     params.not_after = moment(now + life);
 }
 
-/// PEM with the line ends of this system rather than of e-mail.
+/// PEM with Unix line ends, not those of e-mail.
 fn unix_lines(pem: &str) -> String {
     pem.replace("\r\n", "\n")
 }
@@ -269,11 +269,11 @@ mod tests {
             assert!(accepts(&authority, &certificate, host, NOW), "{host}");
         }
         assert!(!accepts(&authority, &certificate, "example.org", NOW));
-        assert!(!accepts(&authority, &certificate, "localhost", NOW + CERTIFICATE_LIFE + 1));
+        assert!(!accepts(&authority, &certificate, "localhost", NOW + CERTIFICATE_LIFETIME_SECONDS + 1));
     }
 
     #[test]
-    fn the_authority_is_good_for_its_own_names_only() {
+    fn the_authority_is_valid_only_for_its_own_names() {
         let directory = tempfile::tempdir().unwrap();
         let own = names(&["localhost", "flyte.example.org"]);
         let authority = Authority::load_or_create(directory.path(), &own, NOW).unwrap();
@@ -296,12 +296,12 @@ mod tests {
         let renewed = start(NOW + 61 * DAY);
         assert_ne!(renewed[0], first[0]);
         assert_eq!(renewed[1], first[1]);
-        let replaced = start(NOW + AUTHORITY_LIFE - AUTHORITY_RENEWAL + 1);
+        let replaced = start(NOW + AUTHORITY_LIFETIME_SECONDS - AUTHORITY_RENEWAL_SECONDS + 1);
         assert_ne!(replaced[1], first[1]);
     }
 
     #[test]
-    fn a_new_host_name_makes_a_new_authority_and_a_dropped_one_does_not() {
+    fn only_an_added_host_name_needs_a_new_authority() {
         let directory = tempfile::tempdir().unwrap();
         let start =
             |wanted: &[&str]| Authority::load_or_create(directory.path(), &names(wanted), NOW).unwrap().pem;
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_name_that_comes_later_keeps_the_authority_that_was_handed_out() {
+    fn a_later_public_name_keeps_the_authority() {
         let directory = tempfile::tempdir().unwrap();
         let first = names(&["localhost", "127.0.0.1", "::1"]);
         let handed_out = Authority::load_or_create(directory.path(), &first, NOW).unwrap();

@@ -1,4 +1,4 @@
-//! Certificates as they stand in PEM files.
+//! Certificates in PEM files.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
@@ -15,37 +15,37 @@ use x509_parser::{
 
 use flyte_model::clock::UnixTime;
 
-/// What is wrong with a certificate or its key.
+/// The problem with a certificate or its key.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// The text holds no certificate.
-    #[error("there is no certificate in it (a block BEGIN CERTIFICATE)")]
+    /// The text contains no certificate.
+    #[error("it contains no certificate (a block BEGIN CERTIFICATE)")]
     NoCertificate,
-    /// The text holds no private key that is not encrypted.
-    #[error("there is no private key in it (a block BEGIN PRIVATE KEY, not encrypted)")]
+    /// The text contains no unencrypted private key.
+    #[error("it contains no unencrypted private key (a block BEGIN PRIVATE KEY)")]
     NoKey,
     /// The certificate is damaged.
     #[error("the certificate cannot be read")]
     Damaged,
-    /// Certificate and key cannot be used together.
+    /// Certificate and key do not belong together.
     #[error("the certificate and the private key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
 }
 
-/// A certificate with the chain behind it and its private key.
+/// A certificate with its chain and private key.
 #[derive(Debug)]
 pub struct ServerCertificate {
-    /// The certificate itself, then those that lead to its authority.
+    /// The certificate, followed by the chain to its authority.
     pub chain: Vec<CertificateDer<'static>>,
     /// Its private key.
     key: PrivateKeyDer<'static>,
 }
 
 impl ServerCertificate {
-    /// Reads the chain and the key, which may stand in the same text.
+    /// Parses the chain and the key, which may be in the same text.
     ///
     /// # Errors
-    /// [`CertificateError`].
+    /// [`CertificateError`] if one of them is missing or damaged.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<_, _>>()
@@ -57,18 +57,19 @@ impl ServerCertificate {
         Ok(Self { chain, key })
     }
 
-    /// What the certificate says.
+    /// Returns the content of the certificate.
     ///
     /// # Errors
-    /// [`CertificateError::Damaged`].
+    /// [`CertificateError::Damaged`] if it cannot be parsed.
     pub fn details(&self) -> Result<Details, CertificateError> {
         self.chain.first().ok_or(CertificateError::NoCertificate).and_then(|leaf| Details::of(leaf))
     }
 
-    /// The TLS settings of a server with this certificate: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1 (RFC 7301).
+    /// Returns the TLS settings of a server with this certificate: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1 (RFC
+    /// 7301).
     ///
     /// # Errors
-    /// [`CertificateError::Unusable`] where the key is not the certificate's.
+    /// [`CertificateError::Unusable`] if the key does not belong to the certificate.
     pub fn server_config(&self) -> Result<ServerConfig, CertificateError> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
@@ -80,22 +81,22 @@ impl ServerCertificate {
     }
 }
 
-/// What a certificate says.
+/// The content of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Details {
-    /// When it begins to be valid.
+    /// Start of validity.
     pub not_before: UnixTime,
-    /// When it ceases to be valid.
+    /// End of validity.
     pub not_after: UnixTime,
-    /// Host names and addresses that it is for.
+    /// Host names and addresses of the certificate.
     pub names: BTreeSet<Name>,
 }
 
 impl Details {
-    /// What the certificate says.
+    /// Parses a certificate.
     ///
     /// # Errors
-    /// [`CertificateError::Damaged`].
+    /// [`CertificateError::Damaged`] if it cannot be parsed.
     pub fn of(certificate: &CertificateDer<'_>) -> Result<Self, CertificateError> {
         let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::Damaged)?;
         let names = parsed.subject_alternative_name().map_err(|_| CertificateError::Damaged)?;
@@ -134,7 +135,7 @@ impl Name {
         }
     }
 
-    /// Whether a certificate for `self`, which may be `*.example.org`, is good for `host` (RFC 9525 section 6.3).
+    /// Whether a certificate for `self`, which may be `*.example.org`, is valid for `host` (RFC 9525 section 6.3).
     #[must_use]
     pub fn matches(&self, host: &Self) -> bool {
         match (self, host) {
@@ -146,7 +147,7 @@ impl Name {
         }
     }
 
-    /// Whether it is this machine, whatever the network says.
+    /// Whether the name always means this machine, independent of the network.
     pub(super) fn is_loopback(&self) -> bool {
         match self {
             Self::Dns(name) => name == "localhost" || name.ends_with(".localhost"),
@@ -196,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wildcard_stands_for_one_label() {
+    fn a_wildcard_matches_one_label() {
         let matches = |pattern, host| Name::parse(pattern).matches(&Name::parse(host));
         assert!(matches("flyte.example.org", "FLYTE.example.org."));
         assert!(matches("*.example.org", "flyte.example.org"));
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_refused() {
+    fn invalid_certificates_are_refused() {
         for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAA\n"] {
             assert!(ServerCertificate::from_pem(text.as_bytes(), b"").is_err(), "{text:?}");
         }

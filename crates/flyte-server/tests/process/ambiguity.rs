@@ -1,4 +1,4 @@
-//! Requests with two meanings, as bytes.
+//! Ambiguous requests, as bytes.
 
 use std::io::{Read as _, Write as _};
 
@@ -9,7 +9,7 @@ fn answer(server: &Server, sent: &str) -> String {
     let mut stream = server.connect();
     stream.write_all(sent.as_bytes()).unwrap();
     let mut answer = Vec::new();
-    // A reset after the answer is an end too.
+    // A reset after the response counts as an end too.
     let mut piece = [0; 4096];
     while let Ok(read @ 1..) = stream.read(&mut piece) {
         answer.extend_from_slice(&piece[..read]);
@@ -28,7 +28,7 @@ const PATHS: [&str; 7] = [
 ];
 
 #[test]
-fn no_route_answers_a_request_with_two_meanings() {
+fn every_route_refuses_ambiguous_requests() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(&home.path().join("data"), &[]);
     let long = "content-length: 5\r\n";
@@ -43,12 +43,12 @@ fn no_route_answers_a_request_with_two_meanings() {
                 format!("POST {path} HTTP/1.1\r\n{host}{auth}{auth}content-length: 0\r\n\r\n"),
             ),
             (
-                "two of ours",
+                "two of the server's own",
                 format!("POST {path} HTTP/1.1\r\n{host}flyte-{auth}flyte-{auth}content-length: 0\r\n\r\n"),
             ),
             ("two hosts", format!("GET {path} HTTP/1.1\r\n{host}host: other\r\n\r\n")),
             ("no host", format!("GET {path} HTTP/1.1\r\n\r\n")),
-            ("a host that is none", format!("GET {path} HTTP/1.1\r\nhost: a b\r\n\r\n")),
+            ("an invalid host", format!("GET {path} HTTP/1.1\r\nhost: a b\r\n\r\n")),
             ("an absolute form", format!("GET http://localhost{path} HTTP/1.1\r\n{host}\r\n")),
             ("a fragment", format!("GET {path}#x HTTP/1.1\r\n{host}\r\n")),
             (
@@ -66,7 +66,7 @@ fn no_route_answers_a_request_with_two_meanings() {
             ),
             ("a length twice", format!("POST {path} HTTP/1.1\r\n{host}{long}{long}\r\n{body}")),
             ("a coding twice", format!("POST {path} HTTP/1.1\r\n{host}{chunked}{chunked}\r\n{body}")),
-            ("a coding that is none of ours", {
+            ("an unsupported coding", {
                 format!("POST {path} HTTP/1.1\r\n{host}transfer-encoding: gzip, chunked\r\n\r\n{body}")
             }),
         ] {
@@ -78,7 +78,7 @@ fn no_route_answers_a_request_with_two_meanings() {
 }
 
 #[test]
-fn what_comes_before_it_is_answered_and_nothing_after_it() {
+fn requests_before_an_ambiguous_one_are_answered_and_later_ones_are_not() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(&home.path().join("data"), &[]);
     let good = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -92,7 +92,7 @@ fn what_comes_before_it_is_answered_and_nothing_after_it() {
 }
 
 #[test]
-fn a_head_that_comes_byte_by_byte_is_judged_too() {
+fn a_head_that_arrives_byte_by_byte_is_checked_too() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(&home.path().join("data"), &[]);
     let mut stream = server.connect();
@@ -105,7 +105,7 @@ fn a_head_that_comes_byte_by_byte_is_judged_too() {
     assert_eq!(&status, b"HTTP/1.1 400");
 }
 
-/// Sends a request of HTTP/2 and returns the status, `None` where its stream or the connection was reset.
+/// Sends an HTTP/2 request and returns the status; `None` if its stream or the connection was reset.
 fn http2(server: &Server, path: &str, authority: &str, headers: &[(&str, &str)]) -> Option<u16> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let uri = http::Uri::builder().scheme("http").authority(authority).path_and_query(path).build().unwrap();
@@ -148,7 +148,7 @@ fn http2_has_one_host_and_one_path() {
 }
 
 #[test]
-fn a_path_is_never_repaired() {
+fn a_path_is_never_changed() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(&home.path().join("data"), &[]);
     let call = |path: &str| {

@@ -1,4 +1,4 @@
-//! Accounts, clients and keys, by commands beside the running server.
+//! Commands for accounts, clients and keys beside the running server.
 
 use std::{fs, path::Path};
 
@@ -13,14 +13,14 @@ use crate::server::{Server, errors, output};
 
 const ADA: &str = "ada@example.com";
 
-/// Standard output of a command that succeeds.
+/// Returns the standard output of a successful command.
 fn told(data: &Path, arguments: &[&str]) -> String {
     let output = output(data, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Standard error of a command that fails.
+/// Returns the standard error of a failed command.
 fn refused(data: &Path, arguments: &[&str]) -> String {
     let output = output(data, arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}");
@@ -28,14 +28,14 @@ fn refused(data: &Path, arguments: &[&str]) -> String {
     errors(&output)
 }
 
-/// The secret that a command shows in its last line.
+/// Returns the secret in the last line of a command's output.
 fn secret(shown: &str) -> &str {
     assert!(shown.contains("shown only now"), "{shown}");
     shown.lines().last().unwrap()
 }
 
 #[test]
-fn an_account_is_made_disabled_and_enabled() {
+fn an_account_is_created_disabled_and_enabled() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
     assert!(refused(&data, &["user", "list"]).contains("there is no data directory"));
@@ -51,8 +51,8 @@ fn an_account_is_made_disabled_and_enabled() {
     assert!(!list.contains("argon2"), "{list}");
 
     assert!(refused(&data, &["user", "add", "ADA@example.com"]).contains("already"));
-    assert!(refused(&data, &["user", "add", "nobody"]).contains("an e-mail address is expected"));
-    assert!(refused(&data, &["user", "disable", "nobody@example.com"]).contains("user list"));
+    assert!(refused(&data, &["user", "add", "unknown"]).contains("an e-mail address is expected"));
+    assert!(refused(&data, &["user", "disable", "unknown@example.com"]).contains("user list"));
 
     assert!(told(&data, &["user", "disable", "Ada@Example.com"]).contains("signed out everywhere"));
     assert!(!server.signs_in(ADA, password));
@@ -83,10 +83,7 @@ fn a_client_is_registered_and_removed() {
             .contains("without a secret")
     );
 
-    assert!(
-        !told(&data, &["client", "list"]).contains("openid"),
-        "scopes are one of the columns that would not fit"
-    );
+    assert!(!told(&data, &["client", "list"]).contains("openid"), "the scopes are shown with --wide only");
     let list = told(&data, &["client", "list", "--wide"]);
     let line = |start: &str| list.lines().find(|line| line.starts_with(start)).unwrap_or_default();
     assert!(line("web ").contains("confidential") && line("web ").contains("openid profile email"), "{list}");
@@ -97,7 +94,7 @@ fn a_client_is_registered_and_removed() {
     assert!(line("native").contains("public") && line("flyte").contains("offline_access"), "{list}");
     assert!(!list.contains("fls_"), "{list}");
 
-    // What the token endpoint says to it: that the code is none, once it has proved who it is.
+    // After the client is authenticated, the token endpoint says that the code is invalid.
     let redeem = |id: &str, secret: &str| {
         let form = format!(
             "client_id={id}&client_secret={secret}&grant_type=authorization_code&code=x\
@@ -109,21 +106,21 @@ fn a_client_is_registered_and_removed() {
     };
     assert!(redeem("web", secret).contains("invalid_grant"), "{}", redeem("web", secret));
     assert!(redeem("web", "fls_wrong").contains("invalid_client"));
-    // Its authorization requests are good.
+    // Its authorization requests are accepted.
     let query = "client_id=web&response_type=code&scope=openid&code_challenge_method=S256\
                  &redirect_uri=https%3A%2F%2Fweb.example%2Fcb%3Fa%2Cb";
     let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
     let authorize = format!("GET /oauth2/authorize?{query}&code_challenge={challenge}");
     assert!(server.request(&authorize, &[], "").0.contains("location: /login?"));
 
-    assert!(told(&data, &["client", "remove", "web"]).starts_with("web is removed"));
+    assert!(told(&data, &["client", "remove", "web"]).starts_with("Removed web"));
     assert!(redeem("web", secret).contains("invalid_client"));
     assert!(!told(&data, &["client", "list"]).contains("web.example"));
     assert!(refused(&data, &["client", "remove", "web"]).contains("client list"));
 }
 
 #[test]
-fn a_client_that_signs_is_registered_by_its_public_keys() {
+fn a_client_with_assertions_is_registered_with_its_public_keys() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
     let server = Server::start(&data, &[]);
@@ -142,7 +139,7 @@ fn a_client_that_signs_is_registered_by_its_public_keys() {
         let (_, metadata) = server.request("GET /.well-known/openid-configuration", &[], "");
         serde_json::from_str::<Value>(&metadata).unwrap()["issuer"].clone()
     };
-    // What the token endpoint says to it: that the code is none, once it has proved who it is.
+    // After the client is authenticated, the token endpoint says that the code is invalid.
     let redeem = |proof: &str| {
         let form = format!(
             "client_id=web&grant_type=authorization_code&code=x&redirect_uri=https%3A%2F%2Fweb.example%2Fcb\
@@ -161,23 +158,23 @@ fn a_client_that_signs_is_registered_by_its_public_keys() {
 }
 
 #[test]
-fn a_registration_that_would_be_unsafe_or_useless_is_refused() {
+fn unsafe_and_useless_registrations_are_refused() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
     Server::start(&data, &[]).stop();
     let uri = ["--redirect-uri", "https://web.example/cb"];
     for (arguments, told) in [
-        (&["web", "--redirect-uri", "http://web.example/cb"][..], "must begin with https://"),
-        (&["web", "--redirect-uri", "javascript:alert(1)"], "must begin with https://"),
+        (&["web", "--redirect-uri", "http://web.example/cb"][..], "must start with https://"),
+        (&["web", "--redirect-uri", "javascript:alert(1)"], "must start with https://"),
         (&["web", "--redirect-uri", "https://web.example/cb#f"], "fragment"),
         (&["web", uri[0], uri[1], "--post-logout-redirect-uri", "/bye"], "--post-logout-redirect-uri /bye"),
         (&["web"], "--redirect-uri is missing"),
-        (&["web", uri[0], uri[1], "--scope", "openid,everything"], "--scope everything is none of openid"),
-        (&["web", uri[0], uri[1], "--grant-type", "implicit"], "--grant-type implicit is none of"),
+        (&["web", uri[0], uri[1], "--scope", "openid,everything"], "--scope everything is not one of openid"),
+        (&["web", uri[0], uri[1], "--grant-type", "implicit"], "--grant-type implicit is not one of"),
         (&["web", "--grant-type", "client_credentials"], "flyte create api-key web"),
         (&["web", uri[0], uri[1], "--jwks", "/nonexistent"], "--jwks /nonexistent: "),
         (&["web", uri[0], uri[1], "--jwks", "/dev/null"], "--jwks /dev/null is not a JSON Web Key Set"),
-        (&["w b", uri[0], uri[1]], "CLIENT_ID has from 1 to 128 visible ASCII characters"),
+        (&["w b", uri[0], uri[1]], "CLIENT_ID must have 1 to 128 visible ASCII characters"),
         (&["web", uri[0], uri[1], "--name", "a\u{1b}[2J"], "--name"),
         (&["flyte", uri[0], uri[1]], "client.id"),
     ] {
@@ -193,13 +190,13 @@ fn a_registration_that_would_be_unsafe_or_useless_is_refused() {
 fn key_ids(server: &Server) -> Vec<String> {
     let (_, jwks) = server.request("GET /oauth2/jwks", &[], "");
     let jwks: serde_json::Value = serde_json::from_str(&jwks).unwrap();
-    // Those of the default algorithm: each algorithm's keys have a life of their own.
+    // The keys of the default algorithm; each algorithm has its own keys.
     let keys = jwks["keys"].as_array().unwrap().iter().filter(|key| key["alg"] == "ES256");
     keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
-fn the_running_server_takes_over_a_key_made_by_hand() {
+fn the_running_server_uses_a_key_that_a_command_created() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
     assert!(refused(&data, &["rotate-keys"]).contains("there is no data directory"));

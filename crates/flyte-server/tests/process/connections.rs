@@ -1,4 +1,4 @@
-//! What a stranger's connections can hold up.
+//! The effect of a stranger's connections on others.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use rustls::{
 
 use crate::server::{Server, header};
 
-/// All come from one address, as from a proxy.
+/// Settings for connections that all come from one address, as from a proxy.
 fn settings(home: &std::path::Path) -> String {
     let file = home.join("s.toml");
     let http = "header-timeout = \"1s\"\nmax-connections = 4\ntrusted-proxies = [\"127.0.0.1\"]";
@@ -32,7 +32,7 @@ fn closes(mut stream: TcpStream) {
 }
 
 #[test]
-fn a_connection_that_says_nothing_is_closed() {
+fn a_silent_connection_is_closed() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(&home.path().join("data"), &["--config", &settings(home.path())]);
     for said in
@@ -45,7 +45,7 @@ fn a_connection_that_says_nothing_is_closed() {
 }
 
 #[test]
-fn silent_connections_give_their_places_back() {
+fn the_places_of_silent_connections_are_freed() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(&home.path().join("data"), &["--config", &settings(home.path())]);
     let silent: Vec<_> = (0..4).map(|_| server.connect()).collect();

@@ -25,7 +25,7 @@ fn exposed(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_first_start_makes_everything_and_the_next_keeps_it() {
+fn the_first_start_creates_everything_and_the_next_keeps_it() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
     let first = Server::start(&data, &[]);
@@ -34,13 +34,13 @@ fn the_first_start_makes_everything_and_the_next_keeps_it() {
     let file = data.join("first-admin-password");
     let named = first.greeting.lines().find(|line| line.contains("first-admin-password")).expect("a line");
     assert!(serde_json::from_str::<serde_json::Value>(named).unwrap()["email"] == ADMIN, "{named}");
-    assert!(!first.greeting.contains(&password), "it is in no log");
+    assert!(!first.greeting.contains(&password), "no log contains it");
     assert!(first.greeting.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!first.signs_in(ADMIN, "another password"));
-    assert!(file.exists(), "nobody has signed in");
+    assert!(file.exists(), "the administrator has not signed in yet");
     assert!(first.signs_in(ADMIN, &password));
-    assert!(!file.exists(), "it goes with the first sign-in");
+    assert!(!file.exists(), "the first sign-in removes it");
     assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(exposed(&data), [""; 0]);
     let (_, jwks) = first.request("GET /oauth2/jwks", &[], "");
@@ -50,7 +50,7 @@ fn the_first_start_makes_everything_and_the_next_keeps_it() {
     let second = Server::start(&data, &[]);
     assert_eq!(second.password(), None);
     assert!(!second.greeting.contains(&password));
-    assert_eq!(second.request("GET /oauth2/jwks", &[], "").1, jwks, "tokens stay good");
+    assert_eq!(second.request("GET /oauth2/jwks", &[], "").1, jwks, "tokens stay valid");
     assert!(second.signs_in(ADMIN, &password));
 }
 
@@ -69,9 +69,9 @@ fn with_tls_the_authority_and_the_certificate_are_kept() {
 }
 
 #[test]
-fn a_first_start_that_is_killed_is_finished_by_the_next() {
+fn a_killed_first_start_is_completed_by_the_next() {
     let home = tempfile::tempdir().unwrap();
-    // How long a first start takes on this machine now.
+    // The duration of a first start on this machine now.
     let begun = Instant::now();
     Server::start(&home.path().join("measured"), &[]).stop();
     let whole = begun.elapsed();
@@ -79,7 +79,7 @@ fn a_first_start_that_is_killed_is_finished_by_the_next() {
     let data = home.path().join("data");
     for kill in 0..20 {
         let (mut process, _lines) = spawn(&data, &["--listen", "127.0.0.1:0", "--tls", "off"]);
-        // Not to wait for something: the kill is to come at another moment each time.
+        // The time of the kill differs in each round; the test does not wait for anything here.
         thread::sleep(whole * kill / 16);
         process.kill().unwrap();
         process.wait().unwrap();
@@ -95,14 +95,14 @@ fn a_first_start_that_is_killed_is_finished_by_the_next() {
 }
 
 #[test]
-fn the_password_is_told_until_it_has_been_read() {
+fn the_password_is_named_until_it_has_been_used() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
     Server::start(&data, &[]).stop();
     let first = Server::start(&data, &[]);
     let password = first.password().expect("the same password");
     first.stop();
-    // As a version before left it that was killed before it showed the password.
+    // The state after an earlier version was killed before it showed the password.
     fs::remove_file(data.join("first-admin-password")).unwrap();
     fs::write(data.join("first-admin"), ADMIN).unwrap();
     let second = Server::start(&data, &[]);
@@ -126,13 +126,13 @@ fn the_password_can_come_from_a_file() {
     assert!(!server.signs_in("ada@example.com", "second line"));
     server.stop();
 
-    // The mark of an earlier start without the file, which was killed, changes nothing later.
+    // The mark of an earlier killed start without the file has no effect later.
     fs::write(&file, "another password\n").unwrap();
     let server = Server::start(&data, &arguments);
     assert!(server.signs_in("ada@example.com", "correct horse battery"), "ignored once an account exists");
     server.stop();
 
-    // Nor is the file's password ever shown.
+    // The password from the file is never shown.
     fs::write(data.join("first-admin"), "ada@example.com").unwrap();
     let server = Server::start(&data, &arguments);
     assert_eq!(server.password(), None);
@@ -155,6 +155,6 @@ fn a_password_file_that_cannot_be_used_is_named() {
     let refused = start();
     assert_eq!(refused.status.code(), Some(1));
     assert!(errors(&refused).contains("password"), "{}", errors(&refused));
-    // What was tried leaves no account behind.
+    // A failed attempt creates no account.
     assert!(Server::start(&data, &[]).password().is_some());
 }

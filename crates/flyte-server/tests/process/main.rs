@@ -1,4 +1,4 @@
-//! The real program, as an operator starts, stops, kills and asks it.
+//! The real program: starting, stopping, killing and asking it.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod ambiguity;

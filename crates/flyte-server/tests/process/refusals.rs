@@ -1,4 +1,4 @@
-//! What is refused, and what the operator is told to do about it.
+//! Refusals, and the advice for the administrator.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -7,7 +7,7 @@ use crate::server::{Server, command, errors, output};
 const FREE: [&str; 4] = ["--listen", "127.0.0.1:0", "--tls", "off"];
 
 #[test]
-fn a_data_directory_serves_once() {
+fn one_server_uses_a_data_directory() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
     let server = Server::start(&data, &[]);
@@ -20,7 +20,7 @@ fn a_data_directory_serves_once() {
 }
 
 #[test]
-fn a_port_serves_once_and_nothing_is_made_for_the_second() {
+fn one_server_uses_a_port_and_a_second_one_creates_nothing() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(&home.path().join("data"), &[]);
     let data = home.path().join("second");
@@ -79,7 +79,7 @@ fn check_config_shows_where_each_setting_comes_from() {
     assert!(line("access-token-ttl = \"5m\"").contains("s.toml:4"), "{shown}");
     assert!(line("ttl = \"1h\"").contains("FLYTE_SERVER_SESSION_TTL"), "{shown}");
     assert!(line("listen").contains("--listen"), "{shown}");
-    assert!(!home.path().join("data").exists(), "looking makes nothing");
+    assert!(!home.path().join("data").exists(), "the check creates nothing");
 }
 
 #[test]
@@ -101,18 +101,18 @@ fn check_config_names_file_line_and_key() {
         }
     }
     assert!(!data.exists());
-    // What only the machine can tell.
+    // Problems that depend on the machine.
     let server = Server::start(&data, &[]);
     let taken =
         output(&home.path().join("other"), &["--listen", &server.address.to_string(), "check-config"]);
     assert_eq!(taken.status.code(), Some(1));
     let shown = String::from_utf8(taken.stdout).unwrap();
     assert!(shown.contains(&format!("Problem: cannot listen on {}", server.address)), "{shown}");
-    // By the very server whose settings they are it is no problem.
+    // A port that the server of these settings uses is not a problem.
     let own = output(&data, &["--listen", &server.address.to_string(), "check-config"]);
     let shown = String::from_utf8(own.stdout).unwrap();
     assert!(own.status.success() && !shown.contains("Problem"), "{shown}");
-    let note = format!("Note: {} is in use.", server.address);
+    let note = format!("Note: {} is in use", server.address);
     let process = format!("(process {})", server.process.id());
     assert!(shown.contains(&note) && shown.contains(&process), "{shown}");
 }
@@ -174,7 +174,7 @@ fn a_password_is_reset_beside_the_running_server() {
     assert!(reset.status.success() && !String::from_utf8_lossy(&reset.stdout).contains("horse"));
     assert!(server.signs_in("admin@localhost", "correct horse battery"));
 
-    // Also of an administrator whose first password nobody was told.
+    // The same for an administrator whose first password was never shown.
     server.stop();
     fs::write(data.join("first-admin"), "admin@localhost").unwrap();
     assert!(output(&data, &arguments).status.success());
@@ -182,7 +182,7 @@ fn a_password_is_reset_beside_the_running_server() {
     assert_eq!(server.password(), None);
     assert!(server.signs_in("admin@localhost", "correct horse battery"));
 
-    let unknown = output(&data, &["reset-password", "nobody@localhost"]);
+    let unknown = output(&data, &["reset-password", "unknown@localhost"]);
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(errors(&unknown).contains("\"nobody@localhost\""), "{}", errors(&unknown));
+    assert!(errors(&unknown).contains("\"unknown@localhost\""), "{}", errors(&unknown));
 }

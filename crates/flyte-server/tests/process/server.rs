@@ -1,4 +1,4 @@
-//! A running flyte-server and the few requests that the tests make.
+//! A running flyte-server, and the requests that the tests send.
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use std::{
 
 use url::form_urlencoded;
 
-/// Longer than anything takes, also on a busy machine.
+/// Longer than any step takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The command with this data directory and nothing from this process's environment.
+/// The command with this data directory, without the environment of this process.
 pub(crate) fn command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flyte-server"));
     command.env_clear().env("HOME", "/nonexistent").env("FLYTE_SERVER_RUNNER_ALLOW_ROOT", "true");
@@ -24,28 +24,28 @@ pub(crate) fn command(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command until it ends.
 pub(crate) fn output(data: &Path, arguments: &[&str]) -> Output {
     command(data, arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// What it wrote to standard error.
+/// Returns its standard error.
 pub(crate) fn errors(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A process that is killed when the test ends, and the lines that it writes.
+/// A process that is killed when the test ends, and its output lines.
 pub(crate) struct Server {
     pub(crate) process: Child,
     pub(crate) address: SocketAddr,
     lines: mpsc::Receiver<String>,
-    /// What it wrote before it served and, once it has ended, after that.
+    /// Its output before it was ready and, after it has ended, the rest.
     pub(crate) greeting: String,
     password: Option<String>,
 }
 
 impl Server {
-    /// Starts it on a free port, without TLS unless asked for, and waits until it serves.
+    /// Starts it on a free port, without TLS by default, and waits until it is ready.
     pub(crate) fn start(data: &Path, arguments: &[&str]) -> Self {
         let mut all = vec!["--listen", "127.0.0.1:0"];
         if !arguments.contains(&"--tls") {
@@ -55,7 +55,7 @@ impl Server {
         Self::serving(data, spawn(data, &all))
     }
 
-    /// The same with no more than so many open files.
+    /// Starts it with a limit of open files.
     pub(crate) fn start_with_open_files(data: &Path, arguments: &[&str], most: u32) -> Self {
         let mut command = Command::new("sh");
         command.args([
@@ -83,7 +83,7 @@ impl Server {
         server
     }
 
-    /// The next line with this text; what comes before it is kept in `greeting`.
+    /// Waits for the next line with this text; earlier lines are kept in `greeting`.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(PATIENCE);
@@ -96,7 +96,7 @@ impl Server {
         }
     }
 
-    /// The administrator's first password, if it is still in its file when the server serves.
+    /// The administrator's first password, if its file exists.
     pub(crate) fn password(&self) -> Option<String> {
         self.password.clone()
     }
@@ -106,9 +106,9 @@ impl Server {
         assert!(Command::new("kill").args([&format!("-{name}"), &process]).status().unwrap().success());
     }
 
-    /// Waits for its end, which must come by itself.
+    /// Waits for its end without a kill.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        // Its standard error ends with it.
+        // Its standard error ends together with it.
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.greeting += &line;
         }
@@ -143,7 +143,7 @@ impl Server {
         (head.to_owned(), body.to_owned())
     }
 
-    /// Whether the sign-in page takes the password.
+    /// Whether the sign-in page accepts the password.
     pub(crate) fn signs_in(&self, email: &str, password: &str) -> bool {
         let (head, page) = self.request("GET /login", &[], "");
         let cookie = header(&head, "set-cookie").expect("a cookie").split(';').next().unwrap();
@@ -171,7 +171,7 @@ impl Drop for Server {
     }
 }
 
-/// Starts the command; its standard error comes line by line.
+/// Starts the command; its standard error arrives line by line.
 pub(crate) fn spawn(data: &Path, arguments: &[&str]) -> (Child, mpsc::Receiver<String>) {
     spawn_command(&mut command(data, &[arguments, &["--log-format", "json"]].concat()))
 }
@@ -183,7 +183,7 @@ fn spawn_command(command: &mut Command) -> (Child, mpsc::Receiver<String>) {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in stderr.lines().map_while(Result::ok) {
-            // Nobody may be listening any more; the pipe must be read all the same.
+            // The receiver may be gone; the pipe must be read anyway.
             let _ = sender.send(line);
         }
     });

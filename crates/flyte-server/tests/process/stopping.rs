@@ -1,4 +1,4 @@
-//! Stopping loses nothing that was begun.
+//! A stop does not lose running requests.
 
 use std::{
     io::{Read as _, Write as _},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::server::Server;
 
-/// Sends a request up to the middle of its body, and waits until the server works on it.
+/// Sends a request with half of its body, and waits until the server handles it.
 fn half_a_request(server: &Server) -> TcpStream {
     let mut stream = server.connect();
     write!(
@@ -16,7 +16,7 @@ fn half_a_request(server: &Server) -> TcpStream {
          content-type: application/x-www-form-urlencoded\r\ncontent-length: 22\r\n\r\n"
     )
     .unwrap();
-    // The handler reads the body: the request is in flight.
+    // The handler reads the body, so the request is running.
     let mut told = [0; 25];
     stream.read_exact(&mut told).unwrap();
     assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -25,7 +25,7 @@ fn half_a_request(server: &Server) -> TcpStream {
 }
 
 #[test]
-fn a_request_in_flight_is_answered() {
+fn a_running_request_is_answered() {
     for signal in ["TERM", "INT"] {
         let home = tempfile::tempdir().unwrap();
         let mut server = Server::start(&home.path().join("data"), &[]);
@@ -43,7 +43,7 @@ fn a_request_in_flight_is_answered() {
 }
 
 #[test]
-fn a_signal_as_soon_as_it_serves_stops_it_in_order() {
+fn a_signal_right_after_the_start_stops_it_cleanly() {
     let home = tempfile::tempdir().unwrap();
     for _ in 0..10 {
         let mut server = Server::start(&home.path().join("data"), &[]);
@@ -54,7 +54,7 @@ fn a_signal_as_soon_as_it_serves_stops_it_in_order() {
 }
 
 #[test]
-fn a_second_signal_stops_at_once() {
+fn a_second_signal_stops_immediately() {
     let home = tempfile::tempdir().unwrap();
     let mut server = Server::start(&home.path().join("data"), &[]);
     let stream = half_a_request(&server);
@@ -66,7 +66,7 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
-fn draining_is_told_to_load_balancers_first() {
+fn load_balancers_see_the_draining_first() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("s.toml");
     std::fs::write(&file, "[http]\ndrain-delay = \"1h\"\n").unwrap();
@@ -78,7 +78,10 @@ fn draining_is_told_to_load_balancers_first() {
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
     assert_eq!(body, "draining\n");
     assert!(server.request("GET /healthz", &[], "").0.starts_with("HTTP/1.1 200"));
-    assert!(server.request("GET /oauth2/jwks", &[], "").0.starts_with("HTTP/1.1 200"), "requests still pass");
+    assert!(
+        server.request("GET /oauth2/jwks", &[], "").0.starts_with("HTTP/1.1 200"),
+        "requests are still accepted"
+    );
     server.signal("TERM");
     assert!(server.wait().success());
 }

@@ -1,4 +1,4 @@
-//! Processes and their supervisors: what they are held to, and that nothing of them is left behind or lost.
+//! Processes and their supervisors: their limits, and that no process is left behind or lost.
 
 use std::{
     collections::BTreeMap,
@@ -49,7 +49,7 @@ impl World {
         log::tail(&self.path(), 1000).unwrap().into_iter().map(|line| line.text).collect()
     }
 
-    /// A number that the command has written to a file of its working directory.
+    /// Returns a number that the command has written to a file in its working directory.
     async fn number(&self, file: &str) -> u32 {
         let path = self.path().join("work").join(file);
         until("the command has written it", || {
@@ -83,7 +83,7 @@ async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 fn alive(pid: u32) -> bool {
-    // One that nobody has looked after is gone all the same.
+    // A zombie counts as ended.
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z")))
 }
@@ -93,7 +93,7 @@ fn kill(signal: &str, pid: u32) {
 }
 
 #[tokio::test]
-async fn a_command_runs_in_its_directory_with_its_environment_alone() {
+async fn a_command_runs_in_its_directory_with_only_its_environment() {
     let world = World::new("pwd; env; echo wrong >&2; printf half; exit 3");
     assert_eq!(world.run().await, How::Exited { code: 3 });
     let lines = log::tail(&world.path(), 100).unwrap();
@@ -117,16 +117,16 @@ async fn a_command_runs_in_its_directory_with_its_environment_alone() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_not_there_is_told_as_such() {
+async fn a_missing_command_is_reported() {
     let mut world = World::new("");
-    world.spec.command = vec!["a0-that-nobody-has".to_owned()];
+    world.spec.command = vec!["a0-that-does-not-exist".to_owned()];
     let How::NotStarted { why, missing } = world.run().await else { panic!("it was started") };
-    assert!(missing && why.contains("a0-that-nobody-has") && why.contains("/usr/bin:/bin"), "{why}");
+    assert!(missing && why.contains("a0-that-does-not-exist") && why.contains("/usr/bin:/bin"), "{why}");
 }
 
 #[tokio::test]
-async fn what_a_command_leaves_behind_ends_with_it() {
-    // A daemon: a session of its own, its parent gone, deaf to every polite signal.
+async fn remaining_processes_of_a_command_are_ended() {
+    // A daemon with its own session and without its parent, which ignores all signals that can be ignored.
     let daemon =
         "trap '' TERM HUP INT; echo $$ > unfinished; mv unfinished daemon; while :; do sleep 1; done";
     let script = "(setsid sh -c \"$DAEMON\" &); while [ ! -e daemon ]; do sleep 0.01; done";
@@ -134,11 +134,11 @@ async fn what_a_command_leaves_behind_ends_with_it() {
     world.spec.environment.insert("DAEMON".to_owned(), daemon.to_owned());
     assert_eq!(world.run().await, How::Exited { code: 0 });
     let daemon = world.number("daemon").await;
-    assert!(!alive(daemon), "process {daemon} is still there");
+    assert!(!alive(daemon), "process {daemon} still runs");
 }
 
 #[tokio::test]
-async fn stopping_is_polite_first_and_then_not() {
+async fn a_stop_sends_sigterm_first_and_then_kills() {
     let world = World::new("trap 'echo bye; exit 0' TERM; echo $$ > shell; sleep 1000 & wait");
     let process = world.start();
     let shell = world.number("shell").await;
@@ -159,7 +159,7 @@ async fn stopping_is_polite_first_and_then_not() {
 }
 
 #[tokio::test]
-async fn a_command_is_held_to_its_time() {
+async fn a_command_is_limited_in_time() {
     let mut world = World::new("echo begun; sleep 1000");
     world.spec.limits.seconds = Some(1);
     assert_eq!(world.run().await, How::TimedOut { seconds: 1 });
@@ -167,8 +167,8 @@ async fn a_command_is_held_to_its_time() {
 }
 
 #[tokio::test]
-async fn a_command_is_held_to_its_memory() {
-    // Two processes that have half of it each.
+async fn a_command_is_limited_in_memory() {
+    // Two processes, each with half of the memory.
     let hog = "head -c 200000000 /dev/zero | tail | sleep 1000";
     let mut world = World::new(&format!("{hog} & {hog} & wait"));
     world.spec.limits.memory = Some(300 << 20);
@@ -178,7 +178,7 @@ async fn a_command_is_held_to_its_memory() {
 }
 
 #[tokio::test]
-async fn a_flood_of_output_is_bounded_and_holds_nothing_up() {
+async fn a_flood_of_output_is_bounded_and_blocks_nothing() {
     let world = World::new("yes 'a line of the flood' | head -n 400000; echo the end");
     assert_eq!(world.run().await, How::Exited { code: 0 });
     let size = |name: &str| fs::metadata(world.path().join(name)).map_or(0, |file| file.len());
@@ -187,12 +187,12 @@ async fn a_flood_of_output_is_bounded_and_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn who_did_not_start_it_finds_it_running_and_waits_for_its_end() {
+async fn another_process_finds_it_running_and_waits_for_its_end() {
     let world = World::new("while [ ! -e go ]; do sleep 0.01; done; exit 7");
     assert!(matches!(process::find(&world.path()).await.unwrap(), Found::NotStarted));
     let started = world.start();
     let Found::Running(found) = process::find(&world.path()).await.unwrap() else { panic!("it is running") };
-    // Whoever has started it must see its end for the system to forget it; here it is us as well.
+    // The process that started the supervisor must wait for it, so that the system removes it; here it is this test.
     let both = async { tokio::join!(ended(found), ended(started)) };
     fs::write(world.path().join("work/go"), "").unwrap();
     let (one, other) = both.await;
@@ -202,7 +202,7 @@ async fn who_did_not_start_it_finds_it_running_and_waits_for_its_end() {
 }
 
 #[tokio::test]
-async fn a_killed_supervisor_takes_everything_with_it() {
+async fn all_processes_end_with_a_killed_supervisor() {
     let world = World::new(
         "echo $$ > shell.new; (setsid sh -c 'echo $$ > daemon.new; mv daemon.new daemon; sleep 1000' &); \
          mv shell.new shell; sleep 1000",
@@ -210,17 +210,17 @@ async fn a_killed_supervisor_takes_everything_with_it() {
     let mut process = world.start();
     let (shell, daemon) = (world.number("shell").await, world.number("daemon").await);
     kill("KILL", world.supervisor());
-    // Even where no server looks: the system does this.
-    until("the command is gone", || (!alive(shell)).then_some(())).await;
+    // Without a server too: the system does this.
+    until("the command has ended", || (!alive(shell)).then_some(())).await;
     assert!(matches!(process.ended().await.unwrap(), Found::Lost));
-    assert!(!alive(daemon), "process {daemon} is still there");
+    assert!(!alive(daemon), "process {daemon} still runs");
     assert!(matches!(process::find(&world.path()).await.unwrap(), Found::Lost));
 }
 
 #[tokio::test]
-async fn one_that_was_never_started_can_be() {
+async fn a_process_that_was_never_started_can_be_started() {
     let world = World::new("exit 0");
-    // As a server leaves it that was killed just before it started the supervisor.
+    // The state after a server was killed just before it started the supervisor.
     fs::create_dir_all(world.path()).unwrap();
     fs::write(world.path().join("lock"), "").unwrap();
     assert!(matches!(process::find(&world.path()).await.unwrap(), Found::NotStarted));
@@ -228,7 +228,7 @@ async fn one_that_was_never_started_can_be() {
 }
 
 #[tokio::test]
-async fn a_sandbox_keeps_a_command_from_what_is_hidden() {
+async fn a_sandbox_hides_files_from_a_command() {
     let script = "cat $DATA/secret && echo read; echo x > $DATA/new && echo written; \
                   cat $DATA/given/file; cat $DATA/attempt/spec.json > /dev/null && echo own; echo x > x && cat x; \
                   echo y > ../lock && echo locked; echo z > $DATA/objects/z && cat $DATA/objects/z; \
@@ -244,7 +244,7 @@ async fn a_sandbox_keeps_a_command_from_what_is_hidden() {
     let environment = &mut world.spec.environment;
     environment.insert("DATA".to_owned(), data.display().to_string());
     environment.insert("OTHER".to_owned(), std::process::id().to_string());
-    // What a setting names elsewhere.
+    // A file elsewhere that a setting names.
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("password"), "secret\n").unwrap();
     fs::write(outside.path().join("beside"), "beside\n").unwrap();
@@ -269,17 +269,17 @@ async fn a_sandbox_keeps_a_command_from_what_is_hidden() {
 }
 
 #[tokio::test]
-async fn what_a_command_loads_is_loaded_behind_the_sandbox() {
+async fn the_libraries_of_a_command_are_loaded_inside_the_sandbox() {
     let mut world = World::new(":");
-    // The linker complains in every program that is started with it.
+    // The linker prints an error in every program that starts with this setting.
     world.spec.environment.insert("LD_PRELOAD".to_owned(), "/nowhere/library.so".to_owned());
     assert_eq!(world.run().await, How::Exited { code: 0 });
     let complaints = world.log().iter().filter(|line| line.contains("/nowhere/library.so")).count();
-    assert_eq!(complaints, 1, "by the command, not by what starts it: {:?}", world.log());
+    assert_eq!(complaints, 1, "from the command, not from its starter: {:?}", world.log());
 }
 
 #[test]
-fn nobody_else_starts_a_supervisor() {
+fn only_the_server_starts_a_supervisor() {
     let world = World::new("");
     fs::create_dir_all(world.path()).unwrap();
     fs::write(world.path().join("lock"), "").unwrap();

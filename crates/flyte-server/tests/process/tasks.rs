@@ -1,4 +1,4 @@
-//! Queued tasks are run by the real server, whatever becomes of it meanwhile.
+//! The real server runs queued tasks, also if it is killed and restarted.
 
 use std::{
     fs,
@@ -60,7 +60,7 @@ impl World {
                 name: name.to_owned(),
             },
             creator: Creator {
-                subject: "nobody".to_owned(),
+                subject: "unknown".to_owned(),
                 kind: CreatorKind::Person,
                 client_id: "flyte".to_owned(),
                 family_id: "family".to_owned(),
@@ -99,7 +99,7 @@ impl World {
             failure: None,
             started_at: None,
             ended_at: None,
-            subject: "nobody".to_owned(),
+            subject: "unknown".to_owned(),
         };
         self.store.create_run(&run, &root).await.unwrap();
         id
@@ -157,7 +157,7 @@ async fn queued_tasks_run_once_however_often_the_server_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ends_badly_tells_why() {
+async fn a_failure_has_a_reason() {
     let world = World::new();
     let failed = world.queue("r-failed", "echo the reason >&2; exit 4").await;
     let _server = Server::start(&world.data(), &["--max-tasks", "2"]);
@@ -171,7 +171,7 @@ async fn what_ends_badly_tells_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_backed_up_runs_at_another_path() {
+async fn a_restored_backup_runs_at_another_path() {
     let world = World::new();
     let script = "echo {{.outputPrefix}} > {{.outputPrefix}}/told";
     let told = |data: &Path, run: &str| {

@@ -92,7 +92,7 @@ async fn every_wrong_sign_in_has_the_same_response_and_work() {
     let mut answers = Vec::new();
     for (number, (email, password)) in [
         ("ada@example.com", "wrong horse battery"),
-        ("nobody@example.com", PASSWORD),
+        ("unknown@example.com", PASSWORD),
         ("disabled@example.com", PASSWORD),
         ("elsewhere@example.com", PASSWORD),
         ("ada@example.com", ""),

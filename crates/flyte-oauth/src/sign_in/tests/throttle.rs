@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn an_account_under_attack_waits_whether_it_exists_or_not() {
-    for email in ["ada@example.com", "nobody@example.com"] {
+    for email in ["ada@example.com", "unknown@example.com"] {
         let server = Server::start().await;
         let mut browser = server.browser();
         for _ in 0..5 {

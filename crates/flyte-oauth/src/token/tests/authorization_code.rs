@@ -133,7 +133,7 @@ async fn a_mismatching_request_does_not_use_up_the_code() {
         ("code_verifier", OTHER_VERIFIER, "invalid_grant"),
         ("code_verifier", CHALLENGE, "invalid_grant"),
         ("code", &other_code, "invalid_grant"),
-        ("client_id", "nobody", "invalid_client"),
+        ("client_id", "no-client", "invalid_client"),
         ("client_id", "", "invalid_request"),
         ("code", "", "invalid_request"),
         ("redirect_uri", "", "invalid_request"),

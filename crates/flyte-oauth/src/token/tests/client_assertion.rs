@@ -159,7 +159,7 @@ async fn the_error_says_what_is_wrong_with_an_assertion() {
         (good(json!({"jti": null})), "jti"),
         (good(json!({"jti": ""})), "jti"),
         (good(json!({"iss": "other"})), "iss and sub"),
-        (good(json!({"iss": "nobody", "sub": "nobody"})), "unknown"),
+        (good(json!({"iss": "no-client", "sub": "no-client"})), "unknown"),
         (good(json!({"iss": "cd", "sub": "cd"})), "unknown"),
         (hmac, "alg"),
         (stranger, "not signed by a key"),

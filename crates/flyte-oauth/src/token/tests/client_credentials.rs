@@ -58,7 +58,7 @@ async fn no_key_has_the_subject_of_a_user() {
     let answer = server.client_credentials("ci", secret.expose_secret()).await.json();
     let caller = server.caller(text(&answer["access_token"])).await.unwrap();
     assert_eq!((caller.principal, caller.role), (PrincipalKind::ApiKey, Role::Viewer));
-    // Audit records contain only the subject, so such a key would look like the user.
+    // Audit records contain only the subject, so this key would look like the user.
     let client_id = "user-Ada".to_owned();
     let named_as_ada = ApiKey { client_id, family_id: "another-family".to_owned(), ..key };
     let refused = server.state.store.create_api_key(&named_as_ada).await;

@@ -152,7 +152,7 @@ async fn a_confidential_client_authenticates_at_both_endpoints() {
         server.browser("Ada").await.answer(&device, "approve").await;
         let pairs = [("grant_type", DEVICE_GRANT), ("device_code", text(&device["device_code"]))];
         let unauthenticated = [&pairs[..], &[("client_id", "web app")]].concat();
-        assert_eq!(server.post("/oauth2/token", &anybody).await.error(), "invalid_client");
+        assert_eq!(server.post("/oauth2/token", &unauthenticated).await.error(), "invalid_client");
         let tokens = server.post_as("/oauth2/token", ("web+app", encoded), &pairs).await.json();
         assert_eq!(tokens["scope"], "openid email");
         assert_eq!(tokens.get("refresh_token"), None, "not registered for it");

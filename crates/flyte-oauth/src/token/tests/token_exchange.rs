@@ -141,7 +141,7 @@ async fn every_parameter_is_checked() {
         (&[("scope", "openid")], "invalid_scope", "openid"),
         (&[("scope", "a\"b")], "invalid_scope", "characters"),
         (&[("trust", "other")], "invalid_request", "no trust rule called other"),
-        (&[("client_id", "nobody")], "invalid_client", "unknown"),
+        (&[("client_id", "no-client")], "invalid_client", "unknown"),
         (&[("client_id", "native")], "unauthorized_client", "not registered"),
         (&[("client_id", "flyte"), ("client_secret", "x")], "invalid_client", "secret"),
         (&[("client_secret", "x")], "invalid_request", "client_id"),
