@@ -267,7 +267,7 @@ fn aborting_a_run_ends_all_processes() {
     let last = &lines.last().unwrap().1;
     assert_eq!(
         (last["message"].as_str(), last["originator"].as_str()),
-        (Some("the command was stopped as asked"), Some("SYSTEM"))
+        (Some("the command was stopped on request"), Some("SYSTEM"))
     );
 }
 

@@ -1,5 +1,5 @@
-//! The certificate authorities that tasks and apps trust, as one PEM file: those of the system, and the server's own. With
-//! it, uploads from inside a task reach the server, and public sites stay reachable.
+//! The certificate authorities that tasks and apps trust, in one PEM file: those of the system, and the server's own. With
+//! this file, tasks can connect both to the server and to public sites.
 //!
 //! The file exists only if the system's authorities are not enough: if the server's certificate is from its own authority
 //! or signed by itself, or if the server was started with `SSL_CERT_FILE` or `SSL_CERT_DIR`.
@@ -16,8 +16,8 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 use flyte_secrets::write_atomically;
 use flyte_settings::{Config, TlsSource};
 
-/// Variables that name a file of all authorities to trust, each read by other programs: OpenSSL and Python, requests, curl,
-/// the AWS libraries, pip, git and gRPC. `NODE_EXTRA_CA_CERTS` names further ones, which does no harm.
+/// The environment variables with the file of trusted authorities, for OpenSSL and Python, requests, curl, the AWS libraries,
+/// pip, git and gRPC. `NODE_EXTRA_CA_CERTS` adds the authorities of the file to those of Node.js.
 const VARIABLES: [&str; 8] = [
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
@@ -28,42 +28,43 @@ const VARIABLES: [&str; 8] = [
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     "NODE_EXTRA_CA_CERTS",
 ];
-/// The variables by which the server itself was told what to trust.
+/// The variables that select the authorities that the server itself trusts.
 const OWN_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-/// Characters of a line of PEM (RFC 7468 section 2).
-const PEM_LINE: usize = 64;
+/// The length of a line of PEM, in characters (RFC 7468 section 2).
+const PEM_LINE_LENGTH: usize = 64;
 
-/// The file.
+/// The path of the file, which may not exist.
 #[must_use]
 pub fn file(data_dir: &Path) -> PathBuf {
     data_dir.join("authorities.pem")
 }
 
-/// The file, if there is one.
+/// The path of the file, if it exists.
 pub(super) fn installed(data_dir: &Path) -> Option<PathBuf> {
     Some(file(data_dir)).filter(|file| file.exists())
 }
 
-/// The environment variables that have programs trust the file; none if there is no file.
+/// The environment variables that make programs trust the file. Empty if the file does not exist.
 pub(super) fn variables(data_dir: &Path) -> Vec<(&'static str, String)> {
     let Some(file) = installed(data_dir) else { return Vec::new() };
     VARIABLES.map(|name| (name, file.display().to_string())).to_vec()
 }
 
-/// Writes the file, or removes it if it is not needed. A file that is as it should be is left alone.
+/// Writes the file, or removes it if it is not needed. An up-to-date file is not written again.
 ///
 /// # Errors
-/// When the data directory cannot be written.
+/// If the data directory cannot be written.
 pub fn install(config: &Config) -> io::Result<()> {
-    let told = OWN_VARIABLES.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
-    write(config, told)
+    let is_configured =
+        OWN_VARIABLES.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    write(config, is_configured)
 }
 
-/// See [`install`]; `told` whether the server was told what to trust.
-fn write(config: &Config, told: bool) -> io::Result<()> {
+/// See [`install`]. `is_configured` is true if the environment selects the authorities that the server trusts.
+fn write(config: &Config, is_configured: bool) -> io::Result<()> {
     let own = own(config);
     let path = file(&config.data_dir);
-    if own.is_empty() && !told {
+    if own.is_empty() && !is_configured {
         return match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -76,16 +77,16 @@ fn write(config: &Config, told: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// The authorities of the server's own certificate that no system knows.
+/// The authorities of the server's own certificate that systems do not trust by default.
 fn own(config: &Config) -> Vec<CertificateDer<'static>> {
-    let (path, any) = match &config.tls.source {
+    let (path, is_authority) = match &config.tls.source {
         TlsSource::LocalAuthority => (config.data_dir.join("ca.pem"), true),
         TlsSource::Files { certificate, .. } => (certificate.clone(), false),
         TlsSource::Off => return Vec::new(),
     };
-    // A file that cannot be read is reported by whoever opens the port with it.
+    // The listener, which needs the same file, reports an error.
     let Ok(certificates) = CertificateDer::pem_file_iter(path) else { return Vec::new() };
-    certificates.flatten().filter(|certificate| any || signs_itself(certificate)).collect()
+    certificates.flatten().filter(|certificate| is_authority || signs_itself(certificate)).collect()
 }
 
 fn signs_itself(certificate: &CertificateDer<'_>) -> bool {
@@ -93,17 +94,17 @@ fn signs_itself(certificate: &CertificateDer<'_>) -> bool {
         .is_ok_and(|(_, certificate)| certificate.issuer().as_raw() == certificate.subject().as_raw())
 }
 
-/// The authorities that the server itself trusts; those that Mozilla trusts if the system has none.
+/// The authorities that the server itself trusts. Those of Mozilla if the system has none.
 fn system() -> Vec<CertificateDer<'static>> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::debug!(%error, "some of the system's certificate authorities cannot be read");
+        tracing::debug!(%error, "cannot read some of the system's certificate authorities");
     }
     if found.certs.is_empty() { webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec() } else { found.certs }
 }
 
 fn bundle(system: Vec<CertificateDer<'static>>, own: Vec<CertificateDer<'static>>) -> String {
-    // Sorted, so that it changes only if a certificate does.
+    // The order is fixed, so that the file changes only if a certificate changes.
     let mut certificates = [system, own].concat();
     certificates.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
     certificates.dedup();
@@ -115,7 +116,7 @@ fn pem(certificate: &[u8]) -> String {
     let encoded = STANDARD.encode(certificate);
     let mut rest = encoded.as_str();
     while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(PEM_LINE));
+        let (line, after) = rest.split_at(rest.len().min(PEM_LINE_LENGTH));
         text.push_str(line);
         text.push('\n');
         rest = after;
@@ -142,7 +143,7 @@ mod tests {
         params.signed_by(&key, &rcgen::Issuer::new(authority, authority_key)).unwrap().pem()
     }
 
-    /// What the file holds, as it is read back.
+    /// Reads the certificates of the file.
     fn read(data_dir: &Path) -> Vec<CertificateDer<'static>> {
         CertificateDer::pem_file_iter(file(data_dir)).unwrap().map(Result::unwrap).collect()
     }
@@ -160,13 +161,13 @@ mod tests {
         for one in system() {
             assert!(trusted.contains(&one));
         }
-        assert!(trusted.len() > 50, "the system's, or Mozilla's: {}", trusted.len());
+        assert!(trusted.len() > 50, "{} authorities", trusted.len());
         let variables = variables(home.path());
         assert!(
             variables.contains(&("SSL_CERT_FILE", file(home.path()).display().to_string())),
             "{variables:?}"
         );
-        // Another authority takes its place.
+        // A new authority replaces the old one.
         let other = signed(&["ca"], true);
         fs::write(home.path().join("ca.pem"), &other).unwrap();
         write(&config, false).unwrap();
@@ -185,9 +186,9 @@ mod tests {
             assert_eq!(installed(home.path()).is_some(), expected, "{by_itself}");
         }
         config.tls.source = TlsSource::Off;
-        for (told, expected) in [(true, true), (false, false)] {
-            write(&config, told).unwrap();
-            assert_eq!(installed(home.path()).is_some(), expected, "{told}");
+        for (is_configured, expected) in [(true, true), (false, false)] {
+            write(&config, is_configured).unwrap();
+            assert_eq!(installed(home.path()).is_some(), expected, "{is_configured}");
         }
         assert_eq!(variables(home.path()), []);
     }

@@ -1,4 +1,4 @@
-//! Where attempts and their processes are kept.
+//! The directories of attempts.
 
 use std::{
     fmt::Write as _,
@@ -17,7 +17,7 @@ pub fn of_attempt(data_dir: &Path, action: &ActionId, attempt: u32) -> PathBuf {
     path.join(attempt.to_string())
 }
 
-/// A name as it can stand in a path: whatever it holds, it stays one component, and no two become the same.
+/// Escapes a name for use as one component of a path. Different names have different components.
 #[must_use]
 pub fn component(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
@@ -25,7 +25,7 @@ pub fn component(name: &str) -> String {
         match byte {
             b'.' if at > 0 => escaped.push('.'),
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' => escaped.push(char::from(byte)),
-            // Writing to a string does not fail.
+            // Writing to a string never fails.
             _ => drop(write!(escaped, "%{byte:02X}")),
         }
     }
@@ -40,7 +40,7 @@ mod tests {
     use flyte_store::RunId;
 
     #[test]
-    fn attempts_have_a_directory_each() {
+    fn each_attempt_has_its_own_directory() {
         let run = RunId { project: "p".to_owned(), domain: "development".to_owned(), name: "r1".to_owned() };
         let action = ActionId { run, name: "../a0".to_owned() };
         let path = of_attempt(Path::new("/data"), &action, 2);

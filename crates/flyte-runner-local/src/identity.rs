@@ -1,5 +1,5 @@
-//! The identity that a task acts under: a token of its run's, in a file of the attempt's directory, and a configuration that
-//! has every Flyte client read it there. No secret is in the environment, and the token ends with the run.
+//! The identity of a task. A file in the attempt's directory contains a token of the run, and a configuration file makes every
+//! Flyte client read the token from there. The environment contains no secret, and the token expires with the run.
 
 use std::{io, path::Path, time::Duration};
 
@@ -11,32 +11,32 @@ use flyte_secrets::write_atomically;
 use flyte_settings::{Config, TlsSource};
 use flyte_store::Run;
 
-/// Why a task has no identity.
+/// Why the identity of a task could not be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IdentityError {
-    /// Its token cannot be signed.
+    /// The token cannot be signed.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// Its token cannot be written down.
-    #[error("the token of the run cannot be written: {0}")]
+    /// The token cannot be written to its file.
+    #[error("cannot write the token of the run: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Writes the configuration, and the first token as [`renew`] does.
+/// Writes the configuration and the first token. Returns the time until the next [`renew`].
 pub(super) fn write(state: &State, directory: &Path, run: &Run) -> Result<Duration, IdentityError> {
     write_atomically(&directory.join("flyte.yaml"), configuration(&state.config, directory, run).as_bytes())?;
     renew(state, directory, run)
 }
 
-/// Writes a new token; after how long the next one is due.
+/// Writes a new token. Returns the time until the next one is due.
 pub(super) fn renew(state: &State, directory: &Path, run: &Run) -> Result<Duration, IdentityError> {
     let issued = state.identities.issue(run)?;
     write_atomically(&directory.join("token"), issued.token.expose_secret().as_bytes())?;
-    // One that was read just before is good for a while yet.
+    // A client that has just read the previous token can still use it for half of its lifetime.
     Ok(Duration::from_secs(issued.expires_in.max(1).unsigned_abs()).div_f64(2.0))
 }
 
-/// What goes with the end of the process: its identity, and its working directory.
+/// Removes the identity and the working directories of a process that has ended.
 pub(super) fn clear(directory: &Path) {
     for name in ["token", "flyte.yaml"] {
         let _ = std::fs::remove_file(directory.join(name));
@@ -45,13 +45,13 @@ pub(super) fn clear(directory: &Path) {
         if let Err(error) = std::fs::remove_dir_all(directory.join(name))
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, directory = %directory.display(), "a task's files cannot be removed");
+            tracing::warn!(%error, directory = %directory.display(), "cannot remove the files of a task");
         }
     }
 }
 
 fn configuration(config: &Config, directory: &Path, run: &Run) -> String {
-    // A JSON string is a YAML string.
+    // Every JSON string is also a YAML string.
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let mut yaml = format!(
         "admin:\n  endpoint: {}\n  insecure: {}\n  authType: ExternalCommand\n  command: [cat, {}]\n  disableKeyring: true\n",

@@ -1,7 +1,7 @@
-//! Tells of changes in directories (inotify(7)): one instance for all who want to know, of which a user has few, and one watch
-//! for each directory, however many follow it.
+//! Watches directories for changes (inotify(7)). A user can have only few inotify instances, so all followers share one. A
+//! directory has one watch, even if it has many followers.
 //!
-//! Changes are gathered: a process that writes line by line wakes nobody more often than ten times a second.
+//! Changes are gathered. A process that writes line by line wakes its followers at most ten times a second.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,16 +24,17 @@ use tokio::{
     time::sleep,
 };
 
-/// How long changes are gathered before they are told, after the first one was told at once.
-pub(super) const GATHER: Duration = Duration::from_millis(100);
-/// Bytes of events that are read at a time, and how many of these before they are told.
-const BUFFER: usize = 16 << 10;
-const MOST_READS: usize = 64;
+/// The minimum time between two notifications of changes.
+pub(super) const GATHER_INTERVAL: Duration = Duration::from_millis(100);
+/// The size of the buffer for one read of events, in bytes.
+const BUFFER_SIZE: usize = 16 << 10;
+/// The maximum number of reads before a notification.
+const MAX_READS: usize = 64;
 
 /// Watches directories.
 #[derive(Debug, Default)]
 pub(super) struct Inotify {
-    /// Made when the first directory is watched.
+    /// Created when the first directory is watched.
     running: Mutex<Option<Running>>,
 }
 
@@ -49,15 +50,15 @@ struct Shared {
     watched: Mutex<HashMap<i32, Watched>>,
 }
 
-/// A directory that is watched.
+/// A watched directory.
 #[derive(Debug)]
 struct Watched {
     changes: watch::Sender<()>,
-    /// How many watch it.
-    by: usize,
+    /// The number of watches that share the descriptor.
+    watchers: usize,
 }
 
-/// A directory that somebody watches; dropping it ends that.
+/// A follower's watch of a directory. Dropping it ends the watch.
 #[derive(Debug)]
 pub(super) struct Watch {
     shared: Arc<Shared>,
@@ -66,12 +67,12 @@ pub(super) struct Watch {
 }
 
 impl Inotify {
-    /// Hears of files that are made, moved into or written in `directory` from now on: watch, read, wait, read again. To be
-    /// called within a runtime.
+    /// Watches `directory` for files that are created, moved into it or written from now on. A caller that reads the files
+    /// afterwards misses no change. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// `NotFound` where there is no such directory; `StorageFull` where the system watches as much as it lets this user
-    /// watch; and others.
+    /// `NotFound` if the directory does not exist. `StorageFull` if this user has the maximum number of watches. Other errors of
+    /// the system.
     pub(super) fn watch(&self, directory: &Path) -> io::Result<Watch> {
         let shared = self.shared()?;
         let flags = WatchFlags::CREATE
@@ -80,13 +81,14 @@ impl Inotify {
             | WatchFlags::DELETE_SELF
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
-        // Held while the system is asked: the last one to leave must not end the watch that this one joins.
+        // The guard is held during the system call, so that a drop of the last other watch does not remove this one.
         let mut watched = shared.watched();
-        // For a directory that is watched already it is the same descriptor.
+        // The system returns the same descriptor for a directory that is already watched.
         let descriptor = inotify::add_watch(&shared.instance, directory, flags)?;
-        let entry =
-            watched.entry(descriptor).or_insert_with(|| Watched { changes: watch::Sender::new(()), by: 0 });
-        entry.by += 1;
+        let entry = watched
+            .entry(descriptor)
+            .or_insert_with(|| Watched { changes: watch::Sender::new(()), watchers: 0 });
+        entry.watchers += 1;
         let changes = entry.changes.subscribe();
         drop(watched);
         Ok(Watch { shared, descriptor, changes })
@@ -98,10 +100,7 @@ impl Inotify {
             return Ok(Arc::clone(&running.shared));
         }
         let instance = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        #[expect(
-            deprecated,
-            reason = "what is to replace it is unsafe; an OwnedFd keeps the promise that it asks for"
-        )]
+        #[expect(deprecated, reason = "the replacement is unsafe; an OwnedFd meets its requirement")]
         let instance = AsyncFd::with_interest(instance, Interest::READABLE)?;
         let shared = Arc::new(Shared { instance, watched: Mutex::default() });
         let reader = tokio::spawn(read(Arc::clone(&shared))).abort_handle();
@@ -109,9 +108,9 @@ impl Inotify {
         Ok(shared)
     }
 
-    /// How many directories are watched.
+    /// The number of watched directories.
     #[cfg(test)]
-    pub(super) fn watches(&self) -> usize {
+    pub(super) fn watch_count(&self) -> usize {
         self.shared().unwrap().watched().len()
     }
 }
@@ -123,8 +122,8 @@ impl Drop for Running {
 }
 
 impl Watch {
-    /// Waits for a change since the last call, or since the watch was made. `false` where the directory is gone: nothing more
-    /// is told of it.
+    /// Waits for a change since the last call, or since the watch was created. Returns `false` if the directory was removed:
+    /// no further changes follow.
     pub(super) async fn changed(&mut self) -> bool {
         self.changes.changed().await.is_ok()
     }
@@ -134,10 +133,10 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut watched = self.shared.watched();
         let Some(entry) = watched.get_mut(&self.descriptor) else { return };
-        entry.by -= 1;
-        if entry.by == 0 {
+        entry.watchers -= 1;
+        if entry.watchers == 0 {
             watched.remove(&self.descriptor);
-            // It fails where the directory is gone, and the watch with it.
+            // This fails if the directory was removed, because that also removes its watch.
             let _ = inotify::remove_watch(&self.shared.instance, self.descriptor);
         }
     }
@@ -148,25 +147,25 @@ impl Shared {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what has happened, and tells of it.
-    fn read_and_tell(&self) -> io::Result<()> {
+    /// Reads the events and notifies the followers.
+    fn read_and_notify(&self) -> io::Result<()> {
         let mut changed = HashSet::new();
-        let mut gone = HashSet::new();
+        let mut removed = HashSet::new();
         let mut all = false;
-        let mut buffer = [MaybeUninit::uninit(); BUFFER];
+        let mut buffer = [MaybeUninit::uninit(); BUFFER_SIZE];
         let mut reads = 0;
         let mut events = inotify::Reader::new(&self.instance, &mut buffer);
         let outcome = loop {
             if events.is_buffer_empty() {
                 reads += 1;
-                if reads > MOST_READS {
+                if reads > MAX_READS {
                     break Ok(());
                 }
             }
             match events.next() {
-                // More has happened than the system keeps.
+                // The system has dropped events.
                 Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => all = true,
-                Ok(event) if event.events().contains(ReadFlags::IGNORED) => drop(gone.insert(event.wd())),
+                Ok(event) if event.events().contains(ReadFlags::IGNORED) => drop(removed.insert(event.wd())),
                 Ok(event) => drop(changed.insert(event.wd())),
                 Err(Errno::INTR) => {}
                 Err(Errno::WOULDBLOCK) => break Err(io::ErrorKind::WouldBlock.into()),
@@ -179,8 +178,8 @@ impl Shared {
                 entry.changes.send_replace(());
             }
         }
-        // Those who wait hear that nothing more is told. A watch that was ended by us is no longer there.
-        watched.retain(|descriptor, _| !gone.contains(descriptor));
+        // This ends the waits of the followers. Watches that this program removed are not in the map any more.
+        watched.retain(|descriptor, _| !removed.contains(descriptor));
         outcome
     }
 }
@@ -188,7 +187,7 @@ impl Shared {
 async fn read(shared: Arc<Shared>) {
     loop {
         let outcome = match shared.instance.readable().await {
-            Ok(mut ready) => match shared.read_and_tell() {
+            Ok(mut ready) => match shared.read_and_notify() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready.clear_ready();
                     Ok(())
@@ -198,10 +197,10 @@ async fn read(shared: Arc<Shared>) {
             Err(error) => Err(error),
         };
         if let Err(error) = outcome {
-            tracing::error!(%error, "changes in directories cannot be read: logs are followed slowly");
-            sleep(super::tail::SLOW_LOOK).await;
+            tracing::error!(%error, "cannot read changes of directories, so logs are followed slowly");
+            sleep(super::tail::UNWATCHED_POLL_INTERVAL).await;
         }
-        sleep(GATHER).await;
+        sleep(GATHER_INTERVAL).await;
     }
 }
 
@@ -213,10 +212,10 @@ mod tests {
 
     use super::*;
 
-    const END: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn a_directory_has_one_watch_however_many_follow_it() {
+    async fn followers_of_a_directory_share_one_watch() {
         let home = tempfile::tempdir().unwrap();
         let (a, b) = (home.path().join("a"), home.path().join("b"));
         fs::create_dir_all(&a).unwrap();
@@ -224,25 +223,25 @@ mod tests {
         let inotify = Inotify::default();
         let mut of_a: Vec<_> = (0..200).map(|_| inotify.watch(&a).unwrap()).collect();
         let mut of_b = inotify.watch(&b).unwrap();
-        assert_eq!(inotify.watches(), 2);
+        assert_eq!(inotify.watch_count(), 2);
         fs::write(a.join("log"), "x").unwrap();
         for watch in &mut of_a {
-            assert!(timeout(END, watch.changed()).await.expect("it is told"));
+            assert!(timeout(TIMEOUT, watch.changed()).await.expect("a notification"));
         }
         drop(of_a.split_off(1));
-        assert_eq!(inotify.watches(), 2);
+        assert_eq!(inotify.watch_count(), 2);
         fs::write(b.join("log"), "x").unwrap();
-        assert!(timeout(END, of_b.changed()).await.expect("it is told"));
+        assert!(timeout(TIMEOUT, of_b.changed()).await.expect("a notification"));
         drop(of_a);
-        assert_eq!(inotify.watches(), 1);
-        // What is watched again after nobody did is told again.
+        assert_eq!(inotify.watch_count(), 1);
+        // A directory can be watched again after its last watch ended.
         let mut again = inotify.watch(&a).unwrap();
         fs::rename(b.join("log"), a.join("log")).unwrap();
-        assert!(timeout(END, again.changed()).await.expect("it is told"));
+        assert!(timeout(TIMEOUT, again.changed()).await.expect("a notification"));
     }
 
     #[tokio::test]
-    async fn a_directory_that_goes_is_told_and_can_come_back() {
+    async fn a_removed_directory_ends_its_watch_and_can_return() {
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join("a");
         let inotify = Inotify::default();
@@ -252,12 +251,12 @@ mod tests {
         fs::remove_dir(&directory).unwrap();
         fs::create_dir(&directory).unwrap();
         let mut next = inotify.watch(&directory).unwrap();
-        while timeout(END, watch.changed()).await.expect("it is told") {}
-        assert_eq!(inotify.watches(), 1, "that of the new directory");
+        while timeout(TIMEOUT, watch.changed()).await.expect("a notification") {}
+        assert_eq!(inotify.watch_count(), 1, "the watch of the new directory");
         drop(watch);
         fs::write(directory.join("log"), "x").unwrap();
-        assert!(timeout(END, next.changed()).await.expect("it is told"));
+        assert!(timeout(TIMEOUT, next.changed()).await.expect("a notification"));
         drop(next);
-        assert_eq!(inotify.watches(), 0);
+        assert_eq!(inotify.watch_count(), 0);
     }
 }

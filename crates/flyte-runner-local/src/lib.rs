@@ -1,8 +1,10 @@
 //! Runs tasks on this machine.
 //!
-//! `scheduler` takes what is queued ([`flyte_runs`]), makes of each task's container a command, an environment and limits
-//! (`container`), and has it started by a supervisor of its own ([`process`], `supervise`), which goes on when the server
-//! does not. What the task writes is kept ([`log`]) and can be followed (`tail`); `outcome` tells how it ended. [`libraries`] are given to tasks.
+//! `scheduler` claims queued attempts ([`flyte_runs`]). `container` translates the task's container into a command, an
+//! environment and limits. A supervisor ([`process`], `supervise`) starts the command and continues if the server ends.
+//!
+//! [`log`] stores the output of a task, and `tail` follows it. `outcome` decides how the attempt ended. [`libraries`] are
+//! Python packages for tasks. [`apps`] keeps apps running.
 #![forbid(unsafe_code)]
 
 pub mod apps;

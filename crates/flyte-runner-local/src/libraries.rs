@@ -1,5 +1,5 @@
-//! What tasks get beside their own libraries: the objects on this machine as a file system of fsspec's, which the published
-//! runtime reads and writes by (`python/flyte_objects.py` tells why).
+//! Python packages that this server adds to those of a task: an fsspec file system for the objects on this machine. The
+//! published runtime reads and writes objects with it (`python/flyte_objects.py` explains why).
 
 use std::{
     fs::DirBuilder,
@@ -12,7 +12,7 @@ use flyte_objects::SCHEME;
 use flyte_secrets::write_atomically;
 use flyte_settings::Config;
 
-/// Each file, below the directory. A directory with metadata and entry points is how Python knows an installed package.
+/// The path and content of each file. Python recognizes an installed package by its directory of metadata and entry points.
 const FILES: [(&str, &str); 3] = [
     ("flyte_objects.py", include_str!("python/flyte_objects.py")),
     ("flyte_objects-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: flyte-objects\nVersion: 1\n"),
@@ -22,21 +22,21 @@ const FILES: [(&str, &str); 3] = [
     ),
 ];
 
-/// Where they are.
+/// The directory of the packages.
 #[must_use]
 pub fn directory(config: &Config) -> PathBuf {
     config.data_dir.join("python")
 }
 
-/// Writes them, as this version of the server has them.
+/// Writes the packages of this version of the server.
 ///
 /// # Errors
-/// When the data directory cannot be written to.
+/// If the data directory cannot be written to.
 pub fn install(data_dir: &Path) -> io::Result<()> {
     for (name, content) in FILES {
         let path = data_dir.join("python").join(name);
         if let Some(parent) = path.parent() {
-            // As all of the data directory: for nobody else.
+            // Only the server's user can read the data directory.
             DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
         write_atomically(&path, content.as_bytes())?;
@@ -44,7 +44,8 @@ pub fn install(data_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A place for what a task gives back, told so that it is copied there. What lies elsewhere than on this machine is as it is.
-pub(super) fn raw_data(prefix: String) -> String {
+/// Converts the prefix of raw data. A local path becomes an `objects` URL, so that the runtime copies files there. Other
+/// prefixes do not change.
+pub(super) fn raw_data_url(prefix: String) -> String {
     if prefix.starts_with('/') { format!("{SCHEME}{prefix}") } else { prefix }
 }

@@ -1,4 +1,4 @@
-//! This machine, as the rest of the server knows it: it runs tasks, keeps apps running, and has their logs.
+//! The interface of this crate to the server: runs tasks, keeps apps running, and provides their logs.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{
 use flyte_runs::{AppHost, LogSource, Runner, Watcher, log_source::Lines};
 use flyte_store::{ActionId, AppId, AppRecord};
 
-/// Runs tasks and apps as processes of this machine.
+/// Runs tasks and apps as processes on this machine.
 #[derive(Debug)]
 pub struct LocalRunner {
     state: Arc<State>,
@@ -22,7 +22,7 @@ pub struct LocalRunner {
 }
 
 impl LocalRunner {
-    /// A runner for the tasks and apps of this server.
+    /// Creates a runner for the tasks and apps of this server.
     #[must_use]
     pub fn new(state: State) -> Self {
         Self { state: Arc::new(state), logs: Arc::default(), apps: Arc::default() }

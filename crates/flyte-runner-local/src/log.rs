@@ -1,12 +1,13 @@
-//! What a process has written: one JSON object a line, in two files that take turns, so that the log is bounded and its
-//! end is always there.
+//! The output of a process: JSON Lines in two files. The second file replaces the first one in turn, so the size of the log is
+//! limited and its last lines are always available.
 //!
 //! ```text
 //! {"segment":2}
 //! {"time":"2026-11-25T08:00:00.123456Z","stream":"stdout","text":"hello"}
 //! ```
 //!
-//! `log.jsonl` is written; once it is half of the limit it becomes `log.1.jsonl`, in place of the one before.
+//! The writer appends to `log.jsonl`. At half of the limit, this file becomes `log.1.jsonl` and replaces the previous one. Each
+//! file is a segment and begins with its number.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -20,12 +21,12 @@ use serde::{Deserialize, Serialize};
 
 pub use flyte_runs::log_source::{Line, Stream};
 
-/// Bytes of text in a line; a longer one becomes several.
-pub const MAX_LINE: usize = 16 << 10;
-/// The least that a log can be limited to: a longest line of the worst characters fits into half of it.
-pub const MIN_LIMIT: u64 = 1 << 20;
+/// The maximum length of a line, in bytes. A longer line is split.
+pub const MAX_LINE_BYTES: usize = 16 << 10;
+/// The smallest limit of a log, in bytes. The longest line fits into half of it, even if JSON escapes each character.
+pub const MIN_LOG_BYTES: u64 = 1 << 20;
 
-/// A line as it stands in the file.
+/// A line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Entry<'a> {
@@ -40,14 +41,14 @@ enum Entry<'a> {
     },
 }
 
-/// Cuts what a command writes into lines.
+/// Splits the output of a command into lines.
 #[derive(Debug, Default)]
-pub struct Cutter {
+pub struct LineSplitter {
     rest: Vec<u8>,
 }
 
-impl Cutter {
-    /// Takes the next bytes; the lines that are whole now. What is not UTF-8 is replaced by U+FFFD.
+impl LineSplitter {
+    /// Adds bytes and returns the lines that are complete now. U+FFFD replaces bytes that are not UTF-8.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -59,8 +60,8 @@ impl Cutter {
                     self.rest.truncate(length);
                     lines.extend(self.take());
                 }
-                None if self.rest.len() >= MAX_LINE => {
-                    let rest = self.rest.split_off(boundary(&self.rest));
+                None if self.rest.len() >= MAX_LINE_BYTES => {
+                    let rest = self.rest.split_off(find_split(&self.rest));
                     lines.extend(self.take());
                     self.rest = rest;
                 }
@@ -70,7 +71,7 @@ impl Cutter {
         lines
     }
 
-    /// The last line, where the command has not ended it.
+    /// Returns the last line if it does not end with a newline.
     pub fn finish(&mut self) -> Vec<String> {
         if self.rest.is_empty() { Vec::new() } else { self.take() }
     }
@@ -78,8 +79,8 @@ impl Cutter {
     fn take(&mut self) -> Vec<String> {
         let mut bytes = std::mem::take(&mut self.rest);
         let mut lines = Vec::new();
-        while bytes.len() > MAX_LINE {
-            let rest = bytes.split_off(boundary(&bytes));
+        while bytes.len() > MAX_LINE_BYTES {
+            let rest = bytes.split_off(find_split(&bytes));
             lines.push(String::from_utf8_lossy(&bytes).into_owned());
             bytes = rest;
         }
@@ -88,10 +89,10 @@ impl Cutter {
     }
 }
 
-/// Where the bytes, at least [`MAX_LINE`], are cut so that no character is.
-fn boundary(bytes: &[u8]) -> usize {
+/// Returns the position at which to split `bytes`, without splitting a character. `bytes` has at least [`MAX_LINE_BYTES`].
+fn find_split(bytes: &[u8]) -> usize {
     let begins = |at: &usize| bytes.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
-    (MAX_LINE - 3..=MAX_LINE).rev().find(begins).unwrap_or(MAX_LINE)
+    (MAX_LINE_BYTES - 3..=MAX_LINE_BYTES).rev().find(begins).unwrap_or(MAX_LINE_BYTES)
 }
 
 /// Writes a log.
@@ -105,20 +106,20 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins the log of the process in `directory`, which keeps at most `limit` bytes, at least [`MIN_LIMIT`].
+    /// Creates the log of the process in `directory`. The log keeps at most `limit` bytes, and at least [`MIN_LOG_BYTES`].
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// If the file cannot be created.
     pub fn create(directory: &Path, limit: u64) -> io::Result<Self> {
-        let limit = limit.max(MIN_LIMIT);
-        let (file, size) = begin(directory, 1)?;
+        let limit = limit.max(MIN_LOG_BYTES);
+        let (file, size) = create_segment(directory, 1)?;
         Ok(Self { directory: directory.to_owned(), file, segment: 1, size, limit })
     }
 
-    /// Writes lines that were read at one moment.
+    /// Writes lines that were read at the same time.
     ///
     /// # Errors
-    /// When the disk is full; these lines are then missing, whole ones.
+    /// For example if the disk is full. The log then misses these lines, and no line is incomplete.
     pub fn write(&mut self, time: Timestamp, stream: Stream, lines: &[String]) -> io::Result<()> {
         let time = time.to_string();
         let mut buffer = Vec::new();
@@ -130,7 +131,7 @@ impl Writer {
             if self.size + buffer.len() as u64 > self.limit / 2 {
                 let line = buffer.split_off(before);
                 self.append(&buffer)?;
-                self.turn()?;
+                self.rotate()?;
                 buffer = line;
             }
         }
@@ -141,7 +142,7 @@ impl Writer {
         match self.file.write_all(bytes) {
             Ok(()) => self.size += bytes.len() as u64,
             Err(error) => {
-                // Half a line would spoil the next one.
+                // The next line would be appended to an incomplete line.
                 let _ =
                     self.file.set_len(self.size).and_then(|()| self.file.seek(SeekFrom::Start(self.size)));
                 return Err(error);
@@ -150,16 +151,16 @@ impl Writer {
         Ok(())
     }
 
-    fn turn(&mut self) -> io::Result<()> {
-        fs::rename(current(&self.directory), previous(&self.directory))?;
-        (self.file, self.size) = begin(&self.directory, self.segment + 1)?;
+    fn rotate(&mut self) -> io::Result<()> {
+        fs::rename(current_file(&self.directory), previous_file(&self.directory))?;
+        (self.file, self.size) = create_segment(&self.directory, self.segment + 1)?;
         self.segment += 1;
         Ok(())
     }
 }
 
-fn begin(directory: &Path, segment: u64) -> io::Result<(File, u64)> {
-    let path = current(directory);
+fn create_segment(directory: &Path, segment: u64) -> io::Result<(File, u64)> {
+    let path = current_file(directory);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let mut line = serde_json::to_vec(&Entry::Segment { segment })?;
     line.push(b'\n');
@@ -167,23 +168,23 @@ fn begin(directory: &Path, segment: u64) -> io::Result<(File, u64)> {
     Ok((file, line.len() as u64))
 }
 
-fn current(directory: &Path) -> PathBuf {
+fn current_file(directory: &Path) -> PathBuf {
     directory.join("log.jsonl")
 }
 
-fn previous(directory: &Path) -> PathBuf {
+fn previous_file(directory: &Path) -> PathBuf {
     directory.join("log.1.jsonl")
 }
 
-/// Reads a log from its beginning, also while it is being written. Between two reads it has no file open.
+/// Reads a log from its beginning, even while it is written. It has no open file between two reads.
 #[derive(Debug)]
 pub struct Reader {
     directory: PathBuf,
-    /// The last segment that was begun; 0 before the first.
+    /// The number of the segment in progress. 0 before the first one.
     segment: u64,
-    /// Bytes of it that have been read, up to the end of a line.
-    at: u64,
-    /// Whether lines before the next one are gone.
+    /// The position in the segment after the last complete line, in bytes.
+    position: u64,
+    /// Whether lines before the next line were removed.
     missing: bool,
 }
 
@@ -192,12 +193,12 @@ struct Open {
     file: BufReader<File>,
     inode: u64,
     segment: u64,
-    /// Bytes of its first line, which tells its number.
-    head: u64,
+    /// The length of the first line, which contains the number of the segment, in bytes.
+    header_length: u64,
 }
 
 impl Open {
-    /// The segment at `path`; `None` where there is none, or its first line is not there yet.
+    /// Opens the segment at `path`. `None` if the file does not exist or its first line is incomplete.
     fn at(path: &Path) -> io::Result<Option<Self>> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -205,11 +206,11 @@ impl Open {
             Err(error) => return Err(error),
         };
         let inode = file.metadata()?.ino();
-        let (mut file, mut head) = (BufReader::new(file), Vec::new());
-        file.read_until(b'\n', &mut head)?;
-        Ok(match serde_json::from_slice(&head) {
-            Ok(Entry::Segment { segment }) if head.ends_with(b"\n") => {
-                Some(Self { file, inode, segment, head: head.len() as u64 })
+        let (mut file, mut header) = (BufReader::new(file), Vec::new());
+        file.read_until(b'\n', &mut header)?;
+        Ok(match serde_json::from_slice(&header) {
+            Ok(Entry::Segment { segment }) if header.ends_with(b"\n") => {
+                Some(Self { file, inode, segment, header_length: header.len() as u64 })
             }
             _ => None,
         })
@@ -217,33 +218,33 @@ impl Open {
 }
 
 impl Reader {
-    /// A reader of the log of the process in `directory`, which need not have one yet.
+    /// Creates a reader of the log of the process in `directory`. The log may not exist yet.
     #[must_use]
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), segment: 0, at: 0, missing: false }
+        Self { directory: directory.to_owned(), segment: 0, position: 0, missing: false }
     }
 
-    /// The next lines, about `bytes` of them at most; none where everything that is there so far has been read.
+    /// Reads the next lines, about `bytes` bytes at most. Empty if no new lines are available.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// If a file cannot be read.
     pub fn read(&mut self, bytes: usize) -> io::Result<Vec<Line>> {
         let mut lines = Vec::new();
         let mut taken = 0;
-        // The beginning of a line whose end is not there yet is read again.
+        // An incomplete line is read again by the next call.
         let mut half = Vec::new();
-        let mut open = self.open_again()?;
+        let mut open = self.reopen()?;
         while taken < bytes {
             if open.is_none() {
                 open = self.open_next()?;
             }
             let Some(now) = &mut open else { break };
-            // Whether it was still the one being written, asked before its end is met: nothing is missed in between.
-            let last = fs::metadata(current(&self.directory)).is_ok_and(|file| file.ino() == now.inode);
+            // This check comes before the end of the file is read. So a line written between the two is not missed.
+            let last = fs::metadata(current_file(&self.directory)).is_ok_and(|file| file.ino() == now.inode);
             let read = now.file.read_until(b'\n', &mut half)?;
             if half.ends_with(b"\n") {
                 taken += half.len();
-                self.at += half.len() as u64;
+                self.position += half.len() as u64;
                 self.take(&half, &mut lines);
                 half.clear();
             } else if read == 0 {
@@ -257,30 +258,30 @@ impl Reader {
         Ok(lines)
     }
 
-    /// Opens the segment that was begun where reading stopped; `None` where it has been removed since.
-    fn open_again(&mut self) -> io::Result<Option<Open>> {
+    /// Opens the segment in progress at the last position. `None` if the segment was removed.
+    fn reopen(&mut self) -> io::Result<Option<Open>> {
         if self.segment == 0 {
             return Ok(None);
         }
-        // In the order in which it moves: it is found in one of the two places, however it moves meanwhile.
-        for path in [current(&self.directory), previous(&self.directory)] {
+        // This is the order in which a segment moves. So it is found even if it moves at this moment.
+        for path in [current_file(&self.directory), previous_file(&self.directory)] {
             if let Some(mut open) = Open::at(&path)?.filter(|open| open.segment == self.segment) {
-                open.file.seek(SeekFrom::Start(self.at))?;
+                open.file.seek(SeekFrom::Start(self.position))?;
                 return Ok(Some(open));
             }
         }
-        // Whether there was more of it nobody knows any more.
+        // The removed segment may have had more lines.
         self.missing = true;
         Ok(None)
     }
 
-    /// Opens the oldest segment that has not been begun, and begins it.
+    /// Opens the oldest segment that has not been read.
     fn open_next(&mut self) -> io::Result<Option<Open>> {
-        for path in [previous(&self.directory), current(&self.directory)] {
-            // A head that is not there yet is there at the next look.
+        for path in [previous_file(&self.directory), current_file(&self.directory)] {
+            // A segment with an incomplete first line is opened by a later call.
             if let Some(open) = Open::at(&path)?.filter(|open| open.segment > self.segment) {
                 self.missing |= open.segment > self.segment + 1;
-                (self.segment, self.at) = (open.segment, open.head);
+                (self.segment, self.position) = (open.segment, open.header_length);
                 return Ok(Some(open));
             }
         }
@@ -292,21 +293,21 @@ impl Reader {
             Ok(Entry::Line { time, stream, text }) => {
                 let time = time.parse().unwrap_or_default();
                 if std::mem::take(&mut self.missing) {
-                    let text = "earlier lines are not kept: the log has grown beyond its limit".to_owned();
+                    let text = "earlier lines were removed because the log reached its size limit".to_owned();
                     lines.push(Line { time, stream: Stream::System, text });
                 }
                 lines.push(Line { time, stream, text: text.into_owned() });
             }
-            // The machine went down while it was being written.
+            // The machine stopped while this line was written.
             Ok(Entry::Segment { .. }) | Err(_) => {}
         }
     }
 }
 
-/// The last lines of a log, at most `count`.
+/// Reads the last lines of a log, at most `count`.
 ///
 /// # Errors
-/// When a file cannot be read.
+/// If a file cannot be read.
 pub fn tail(directory: &Path, count: usize) -> io::Result<Vec<Line>> {
     let mut reader = Reader::new(directory);
     let mut last = std::collections::VecDeque::new();
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_while_it_is_written() {
+    fn lines_are_read_while_the_log_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let mut reader = Reader::new(directory.path());
         assert_eq!(reader.read(100).unwrap(), []);
@@ -351,9 +352,9 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_bounded_and_its_end_is_kept() {
+    fn a_long_log_is_limited_and_keeps_its_end() {
         let directory = tempfile::tempdir().unwrap();
-        let mut log = Writer::create(directory.path(), MIN_LIMIT).unwrap();
+        let mut log = Writer::create(directory.path(), MIN_LOG_BYTES).unwrap();
         let mut behind = Reader::new(directory.path());
         for number in 0..50_000 {
             log.write(Timestamp::UNIX_EPOCH, Stream::Stdout, &[format!("line {number}")]).unwrap();
@@ -361,9 +362,9 @@ mod tests {
                 assert_eq!(texts(&behind.read(100).unwrap()), ["line 0"]);
             }
         }
-        let sizes =
-            [current(directory.path()), previous(directory.path())].map(|p| p.metadata().unwrap().len());
-        assert!(sizes.iter().sum::<u64>() <= MIN_LIMIT, "{sizes:?}");
+        let sizes = [current_file(directory.path()), previous_file(directory.path())]
+            .map(|p| p.metadata().unwrap().len());
+        assert!(sizes.iter().sum::<u64>() <= MIN_LOG_BYTES, "{sizes:?}");
         let mut reader = Reader::new(directory.path());
         let mut all = Vec::new();
         loop {
@@ -374,27 +375,27 @@ mod tests {
             all.extend(lines);
         }
         assert_eq!(all[0].stream, Stream::System);
-        assert!(all[0].text.starts_with("earlier lines are not kept"));
+        assert!(all[0].text.starts_with("earlier lines were removed"));
         let numbers: Vec<u32> =
             all[1..].iter().map(|line| line.text.strip_prefix("line ").unwrap().parse().unwrap()).collect();
         assert!(numbers.len() > 5000);
         assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]));
         assert_eq!(*numbers.last().unwrap(), 49_999);
         assert_eq!(texts(&tail(directory.path(), 2).unwrap()), ["line 49998", "line 49999"]);
-        // Who is so far behind is told that lines are missing.
-        let mut told = false;
+        // The log of a slow reader says that lines are missing.
+        let mut has_notice = false;
         loop {
             let lines = behind.read(1 << 20).unwrap();
             if lines.is_empty() {
                 break;
             }
-            told |= lines.iter().any(|line| line.stream == Stream::System);
+            has_notice |= lines.iter().any(|line| line.stream == Stream::System);
         }
-        assert!(told);
+        assert!(has_notice);
     }
 
     #[test]
-    fn half_a_line_is_waited_for_and_a_spoilt_one_is_left_out() {
+    fn an_incomplete_line_is_read_later_and_a_malformed_one_is_skipped() {
         let directory = tempfile::tempdir().unwrap();
         let line = |text| {
             format!("{{\"time\":\"2026-11-25T08:00:00Z\",\"stream\":\"stdout\",\"text\":\"{text}\"}}\n")
@@ -403,7 +404,7 @@ mod tests {
         let mut reader = Reader::new(directory.path());
         let mut read = Vec::new();
         for end in 0..=whole.len() {
-            fs::write(current(directory.path()), &whole[..end]).unwrap();
+            fs::write(current_file(directory.path()), &whole[..end]).unwrap();
             read.extend(reader.read(1).unwrap());
         }
         read.extend(reader.read(100).unwrap());
@@ -411,12 +412,12 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_as_everywhere() {
-        let mut cutter = Cutter::default();
-        assert_eq!(cutter.push(b"a\r\nb\n\nc"), ["a", "b", ""]);
-        assert_eq!(cutter.push(b"d\xff"), [""; 0]);
-        assert_eq!(cutter.finish(), ["cd\u{fffd}"]);
-        assert_eq!(cutter.finish(), [""; 0]);
+    fn lines_end_with_lf_or_crlf() {
+        let mut splitter = LineSplitter::default();
+        assert_eq!(splitter.push(b"a\r\nb\n\nc"), ["a", "b", ""]);
+        assert_eq!(splitter.push(b"d\xff"), [""; 0]);
+        assert_eq!(splitter.finish(), ["cd\u{fffd}"]);
+        assert_eq!(splitter.finish(), [""; 0]);
     }
 
     proptest! {
@@ -424,13 +425,13 @@ mod tests {
         #[test]
         fn no_byte_is_lost(pieces in prop::collection::vec("[a-zé\n]{0,100}", 0..8), at in 1_usize..9000) {
             let text = pieces.concat().replacen('\n', "", 20).repeat(100);
-            let mut cutter = Cutter::default();
+            let mut splitter = LineSplitter::default();
             let mut lines = Vec::new();
             for chunk in text.as_bytes().chunks(at) {
-                lines.extend(cutter.push(chunk));
+                lines.extend(splitter.push(chunk));
             }
-            lines.extend(cutter.finish());
-            prop_assert!(lines.iter().all(|line| line.len() <= MAX_LINE));
+            lines.extend(splitter.finish());
+            prop_assert!(lines.iter().all(|line| line.len() <= MAX_LINE_BYTES));
             prop_assert_eq!(lines.concat(), text.replace('\n', ""));
         }
     }

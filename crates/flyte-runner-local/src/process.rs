@@ -1,20 +1,20 @@
-//! Processes that outlive the server: each has a supervisor of its own (`flyte-server supervise`), which keeps its log,
-//! holds it to its limits, and writes down how it ended.
+//! Processes that outlive the server. Each process has its own supervisor (`flyte-server supervise`), which writes the log,
+//! enforces the limits and records how the process ended.
 //!
-//! A process has a directory:
+//! Each process has a directory with these files:
 //!
 //! ```text
 //! spec.json        what to start, and its limits
-//! lock             held as long as the supervisor lives; tells its process once the command may have been started
-//! log.jsonl        what the command has written (runner::log)
-//! exit.json        how it ended; written at the very end
-//! supervisor.log   what went wrong with the supervisor itself
-//! lost             instead of all that: the directory was restored from a backup
-//! work/, tmp/      the command's working and temporary directory
+//! lock             locked while the supervisor runs; contains the supervisor's process ID before the command can start
+//! log.jsonl        the output of the command (module `log`)
+//! exit.json        how the process ended; the supervisor writes it last
+//! supervisor.log   errors of the supervisor itself
+//! lost             the directory was restored from a backup; the other files do not count
+//! work/, tmp/      the command's working directory and temporary directory
 //! ```
 //!
-//! The lock is taken by the server and inherited by the supervisor, so that there is no moment at which a process that was
-//! started looks as if it were not: whoever comes back after a crash finds it running, ended, lost, or never started.
+//! The server takes the lock, and the supervisor inherits it. So a started process never looks as if it had not been
+//! started. After a crash, the next server finds each process running, ended, lost or not started.
 
 use std::{
     collections::BTreeMap,
@@ -37,98 +37,101 @@ use tokio::net::unix::pipe::Receiver;
 
 use super::tree;
 
-/// What a command finds its own directory by, and we the command's processes after its supervisor was killed.
-pub const MARK: &str = "FLYTE_SUPERVISED";
-/// The mark of a process that was restored from a backup before it had ended.
-const LOST: &str = "lost";
-/// The program that this process is, even where its file has been replaced.
+/// The environment variable with the directory of the process. It identifies the command's processes after the supervisor
+/// was killed.
+pub const DIRECTORY_VARIABLE: &str = "FLYTE_SUPERVISED";
+/// The file that marks a process restored from a backup that was made before its end.
+const LOST_FILE: &str = "lost";
+/// The program of this process, even if its file was replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
-/// How long a supervisor that has the lock may take to tell its process.
-const PATIENCE: u32 = 1000;
+/// The time between two checks of a lock.
+const LOCK_CHECK_INTERVAL: Duration = Duration::from_millis(10);
+/// The number of checks after which a supervisor that holds the lock must have written its process ID.
+const MAX_LOCK_CHECKS: u32 = 1000;
 
-/// What to start.
+/// A command to start, with its environment and limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
-    /// Program and arguments; the program is looked for in the `PATH` of the environment.
+    /// The program and its arguments. The program is searched in the `PATH` of `environment`.
     pub command: Vec<String>,
-    /// The whole environment, but for [`MARK`], which is added.
+    /// The whole environment. The supervisor adds [`DIRECTORY_VARIABLE`].
     pub environment: BTreeMap<String, String>,
-    /// What it is held to.
+    /// The limits of the process.
     pub limits: Limits,
-    /// What is kept from it; nothing where this is `None`.
+    /// The sandbox. The process has no sandbox if this is `None`.
     pub sandbox: Option<Sandbox>,
 }
 
-/// What a process and all that it starts are held to.
+/// The limits of a process and its descendants together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Seconds after which it is stopped.
+    /// The time after which the process is stopped, in seconds.
     pub seconds: Option<u64>,
-    /// Bytes of memory, of all its processes together, at which it is killed.
+    /// The memory of all its processes above which the process is killed, in bytes.
     pub memory: Option<u64>,
-    /// Bytes of its log that are kept; what is older goes.
+    /// The size of the log, in bytes. Older lines are removed.
     pub log: u64,
-    /// Seconds between being told to stop and being killed.
+    /// The time between SIGTERM and SIGKILL, in seconds.
     pub grace: u64,
 }
 
-/// What is kept from a process (Landlock). Everything else on the machine stays as it is.
+/// The files that a process cannot access (Landlock). Access to all other files does not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {
-    /// Directories and files that it can neither read nor write.
+    /// Directories and files that the process cannot read or write.
     pub hidden: Vec<PathBuf>,
-    /// What it can read in there all the same, besides the process's own directory.
+    /// Exceptions in `hidden` that the process can read. It can also read its own directory.
     pub readable: Vec<PathBuf>,
-    /// What it can read and write in there all the same, besides `work` and `tmp` of the process's own directory.
+    /// Exceptions in `hidden` that the process can read and write. It can also write `work` and `tmp` of its own directory.
     pub writable: Vec<PathBuf>,
-    /// Whether the process is not started where the kernel cannot do this.
+    /// Whether the start fails if the kernel cannot enforce the sandbox.
     pub required: bool,
 }
 
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
-    /// In which way.
+    /// The kind of end.
     pub how: How,
-    /// When the command was started, in milliseconds of Unix time.
+    /// The time of the start of the command, in milliseconds of Unix time.
     pub started_at: i64,
-    /// When it had ended, in milliseconds of Unix time.
+    /// The time of the end, in milliseconds of Unix time.
     pub ended_at: i64,
 }
 
-/// In which way a process ended.
+/// The kind of end of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
-    /// By itself.
+    /// The command exited.
     Exited {
         /// Its exit code.
         code: i32,
     },
-    /// By a signal that we have not sent.
+    /// A signal killed the command. The supervisor did not send it.
     Signalled {
-        /// Its number.
+        /// The number of the signal.
         signal: i32,
     },
-    /// It took longer than [`Limits::seconds`].
+    /// The command took longer than [`Limits::seconds`].
     TimedOut {
-        /// The limit.
+        /// The limit, in seconds.
         seconds: u64,
     },
-    /// It took more than [`Limits::memory`].
+    /// The command used more memory than [`Limits::memory`].
     OutOfMemory {
-        /// Bytes that it had when it was killed.
+        /// The memory that it used when it was killed, in bytes.
         used: u64,
-        /// The limit.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// [`Process::stop`] was called.
+    /// The supervisor received SIGTERM, for example from [`Process::stop`].
     Stopped,
-    /// There was nothing to start.
+    /// The command could not be started.
     NotStarted {
-        /// Why, for people.
+        /// The reason, for the user.
         why: String,
-        /// Whether it is because there is no such program.
+        /// Whether the program was not found.
         missing: bool,
     },
 }
@@ -137,27 +140,27 @@ impl fmt::Display for How {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited { code } => write!(f, "the command ended with exit code {code}"),
-            Self::Signalled { signal } => match name(*signal) {
+            Self::Signalled { signal } => match signal_name(*signal) {
                 Some(name) => write!(f, "the command was killed by {name}"),
                 None => write!(f, "the command was killed by signal {signal}"),
             },
             Self::TimedOut { seconds } => {
-                write!(f, "the command was stopped: it took longer than {seconds} seconds")
+                write!(f, "the command was stopped because it ran longer than {seconds} seconds")
             }
             Self::OutOfMemory { used, limit } => write!(
                 f,
-                "the command was killed: it took {} MiB of memory, and its limit is {} MiB",
+                "the command was killed because it used {} MiB of memory; its limit is {} MiB",
                 used >> 20,
                 limit >> 20
             ),
-            Self::Stopped => f.write_str("the command was stopped as asked"),
-            Self::NotStarted { why, .. } => write!(f, "the command could not be started: {why}"),
+            Self::Stopped => f.write_str("the command was stopped on request"),
+            Self::NotStarted { why, .. } => write!(f, "cannot start the command: {why}"),
         }
     }
 }
 
-/// The name of a signal that ends processes.
-fn name(signal: i32) -> Option<&'static str> {
+/// The name of a signal that ends a process. `None` for other signals.
+fn signal_name(signal: i32) -> Option<&'static str> {
     const NAMES: [(Signal, &str); 12] = [
         (Signal::HUP, "SIGHUP"),
         (Signal::INT, "SIGINT"),
@@ -166,7 +169,7 @@ fn name(signal: i32) -> Option<&'static str> {
         (Signal::ABORT, "SIGABRT"),
         (Signal::BUS, "SIGBUS"),
         (Signal::FPE, "SIGFPE"),
-        (Signal::KILL, "SIGKILL (out of memory on the machine, or somebody did it)"),
+        (Signal::KILL, "SIGKILL (by the system if the machine ran out of memory, or by a user)"),
         (Signal::SEGV, "SIGSEGV"),
         (Signal::PIPE, "SIGPIPE"),
         (Signal::ALARM, "SIGALRM"),
@@ -175,16 +178,16 @@ fn name(signal: i32) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
 }
 
-/// What has become of a process.
+/// The state of a process.
 #[derive(Debug)]
 pub enum Found {
-    /// It is running.
+    /// The process is running.
     Running(Process),
-    /// It has ended.
+    /// The process has ended.
     Ended(Exit),
-    /// Its supervisor was killed, and its command with it. What it had done by then nobody knows.
+    /// The supervisor was killed, and the command with it. Its result is unknown.
     Lost,
-    /// Its command was never started: it can be.
+    /// The command was never started. It can be started.
     NotStarted,
 }
 
@@ -201,23 +204,24 @@ impl Default for Supervisor {
 }
 
 impl Supervisor {
-    /// Starts processes with another `flyte-server` than this one; for tests, which are none.
+    /// A supervisor that runs this `flyte-server` program, for tests. The program of a test is not `flyte-server`.
     #[must_use]
     pub fn with_program(program: PathBuf) -> Self {
         Self { program }
     }
 
-    /// Starts a process in `directory`, which is made where it is missing. Must be called within a runtime; blocks for a
-    /// few file operations.
+    /// Starts a process in `directory`, and creates the directory if it does not exist. Must be called within a Tokio runtime.
+    /// Blocks for a few file operations.
     ///
     /// # Errors
-    /// When the directory cannot be written, has a process already (`AlreadyExists`), or the supervisor cannot be started.
+    /// `AlreadyExists` if the directory has a process. Other errors if the directory cannot be written or the supervisor
+    /// cannot be started.
     pub fn start(&self, directory: &Path, spec: &Spec) -> io::Result<Process> {
         for name in ["work", "tmp"] {
             DirBuilder::new().recursive(true).mode(0o700).create(directory.join(name))?;
         }
         let lock = open_lock(directory, true)?;
-        let taken = || io::Error::new(io::ErrorKind::AlreadyExists, "there is a process in this directory");
+        let taken = || io::Error::new(io::ErrorKind::AlreadyExists, "this directory already has a process");
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(taken()),
@@ -227,58 +231,58 @@ impl Supervisor {
             return Err(taken());
         }
         let mut spec = spec.clone();
-        spec.environment.insert(MARK.to_owned(), directory.display().to_string());
-        let mut file = private(&directory.join("spec.json"), true)?;
+        spec.environment.insert(DIRECTORY_VARIABLE.to_owned(), directory.display().to_string());
+        let mut file = open_private(&directory.join("spec.json"), true)?;
         file.set_len(0)?;
         file.write_all(&serde_json::to_vec(&spec)?)?;
         let child = Command::new(&self.program)
             .arg0("flyte-server")
             .arg("supervise")
             .arg(directory)
-            // The command's environment is in its specification; ours may hold what it must not see.
+            // The specification contains the command's environment. The server's environment may contain secrets.
             .env_clear()
             .envs(OPEN_FILES.get().map(|limit| (OPEN_FILES_VARIABLE, limit)))
             .stdin(Stdio::from(lock))
             .stdout(Stdio::null())
-            .stderr(Stdio::from(private(&directory.join("supervisor.log"), true)?))
+            .stderr(Stdio::from(open_private(&directory.join("supervisor.log"), true)?))
             .spawn()?;
         let pid = Pid::from_child(&child);
         Process::new(directory, pidfd_open(pid, PidfdFlags::NONBLOCK)?, Some(child))
     }
 }
 
-/// Tells a supervisor the limit of open files that its command is to have.
+/// The environment variable that passes the limit of open files for the command to the supervisor.
 pub(super) const OPEN_FILES_VARIABLE: &str = "FLYTE_OPEN_FILES";
-/// The limit of open files before the server raised its own.
+/// The limit of open files before the server raised it for itself.
 static OPEN_FILES: OnceLock<String> = OnceLock::new();
 
-/// Keeps the limit of open files that commands are to have: many close or ask for each that they may have, or cannot use one
-/// above 1024. `None` is no limit.
+/// Stores the limit of open files for commands. `None` means no limit. Many programs loop over all permitted file
+/// descriptors or cannot use one above 1024, so commands do not get the server's higher limit.
 pub fn keep_open_files(limit: Option<u64>) {
     if let Some(limit) = limit {
-        // The first is the system's.
+        // The first call has the limit of the system. Later calls change nothing.
         let _ = OPEN_FILES.set(limit.to_string());
     }
 }
 
-/// Notes that nobody can know what became of the process in `directory`, which was restored from a backup: another machine, or
-/// another time, may have the processes that its files name.
+/// Marks the process in `directory` as lost. The directory was restored from a backup, so the process IDs in its files may
+/// belong to other processes.
 ///
 /// # Errors
-/// When the directory cannot be written to.
+/// If the directory cannot be written to.
 pub fn mark_lost(directory: &Path) -> io::Result<()> {
-    private(&directory.join(LOST), true).map(drop)
+    open_private(&directory.join(LOST_FILE), true).map(drop)
 }
 
-/// What has become of the process in `directory`. Must be called within a runtime.
+/// Returns the state of the process in `directory`. Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// When the directory cannot be read.
+/// If the directory cannot be read.
 pub async fn find(directory: &Path) -> io::Result<Found> {
-    if directory.join(LOST).exists() {
+    if directory.join(LOST_FILE).exists() {
         return Ok(Found::Lost);
     }
-    for _ in 0..PATIENCE {
+    for _ in 0..MAX_LOCK_CHECKS {
         let mut lock = match open_lock(directory, false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::NotStarted),
             other => other?,
@@ -288,30 +292,33 @@ pub async fn find(directory: &Path) -> io::Result<Found> {
                 if let Some(exit) = exit(directory)? {
                     return Ok(Found::Ended(exit));
                 }
-                let Some(pid) = holder(&mut lock)? else { return Ok(Found::NotStarted) };
+                let Some(pid) = read_holder(&mut lock)? else { return Ok(Found::NotStarted) };
                 tree::kill_rest(directory, pid);
                 return Ok(Found::Lost);
             }
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) => {}
         }
-        let fd = holder(&mut lock)?.and_then(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK).ok());
-        // Held still: the process of that number is the one that holds it.
+        let fd = read_holder(&mut lock)?.and_then(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK).ok());
+        // The lock is still held, so the process with this ID is the one that holds it.
         if let Some(fd) = fd
             && matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
         {
             return Process::new(directory, fd, None).map(Found::Running);
         }
         drop(lock);
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(LOCK_CHECK_INTERVAL).await;
     }
-    Err(io::Error::new(io::ErrorKind::TimedOut, "the supervisor has the lock but does not tell its process"))
+    Err(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "the supervisor holds the lock but did not write its process ID",
+    ))
 }
 
-/// How the process in `directory` ended; `None` where it has not, or nobody knows.
+/// Reads how the process in `directory` ended. `None` if it has not ended or its end is unknown.
 ///
 /// # Errors
-/// When the file is there but cannot be read.
+/// If the file exists but cannot be read.
 pub fn exit(directory: &Path) -> io::Result<Option<Exit>> {
     match fs::read(directory.join("exit.json")) {
         Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
@@ -320,13 +327,14 @@ pub fn exit(directory: &Path) -> io::Result<Option<Exit>> {
     }
 }
 
-/// A running process; it goes on when this is dropped.
+/// A running process. It continues if this value is dropped.
 #[derive(Debug)]
 pub struct Process {
     directory: PathBuf,
-    /// Its file descriptor (`pidfd_open(2)`), which becomes readable at its end: all that is asked of a pipe here.
+    /// The file descriptor of the supervisor (`pidfd_open(2)`). It becomes readable when the supervisor ends, so the type of
+    /// a pipe can wait for that.
     supervisor: Receiver,
-    /// Where this process has started it, and must see its end for the system to forget it.
+    /// The supervisor, if this process started it. Only its parent can remove an ended process from the process table.
     child: Option<Child>,
 }
 
@@ -336,24 +344,24 @@ impl Process {
         Ok(Self { directory: directory.to_owned(), supervisor, child })
     }
 
-    /// Its directory.
+    /// The directory of the process.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Tells it to stop: SIGTERM to all of it, then SIGKILL after [`Limits::grace`]. Its end is for [`Process::ended`] to
-    /// tell. One that has ended is left alone.
+    /// Asks the supervisor to stop the process: SIGTERM to all its processes, then SIGKILL after [`Limits::grace`]. Returns at
+    /// once; [`Process::ended`] waits for the end. Does nothing if the process has ended.
     pub fn stop(&self) {
-        // It fails for one that has ended.
+        // This fails if the supervisor has ended.
         let _ = pidfd_send_signal(&self.supervisor, Signal::TERM);
     }
 
-    /// Waits for its end: [`Found::Ended`], or [`Found::Lost`] where its supervisor was killed. May be given up and called
-    /// again.
+    /// Waits for the end of the process: [`Found::Ended`], or [`Found::Lost`] if its supervisor was killed. The future can be
+    /// dropped, and the method called again.
     ///
     /// # Errors
-    /// When the directory cannot be read.
+    /// If the directory cannot be read.
     pub async fn ended(&mut self) -> io::Result<Found> {
         self.supervisor.readable().await?;
         if let Some(mut child) = self.child.take() {
@@ -361,30 +369,30 @@ impl Process {
         }
         loop {
             match find(&self.directory).await? {
-                // Stopped before it had said who it was: nothing had been started.
+                // The supervisor ended before it wrote its process ID, so it had not started the command.
                 Found::NotStarted => return Ok(Found::Lost),
-                // For a moment, a process that the server just starts has our file open too.
-                Found::Running(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                // Another process that the server starts at this moment can briefly inherit the lock.
+                Found::Running(_) => tokio::time::sleep(LOCK_CHECK_INTERVAL).await,
                 found => return Ok(found),
             }
         }
     }
 }
 
-/// A file that only its owner can read.
-fn private(path: &Path, create: bool) -> io::Result<File> {
+/// Opens a file that only its owner can read.
+fn open_private(path: &Path, create: bool) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(create).truncate(false).mode(0o600).open(path)
 }
 
 fn open_lock(directory: &Path, create: bool) -> io::Result<File> {
-    private(&directory.join("lock"), create)
+    open_private(&directory.join("lock"), create)
 }
 
-/// The supervisor's process, once it has told it.
-fn holder(lock: &mut File) -> io::Result<Option<Pid>> {
+/// Reads the supervisor's process ID from the lock file. `None` if the supervisor has not written it yet.
+fn read_holder(lock: &mut File) -> io::Result<Option<Pid>> {
     let mut text = String::new();
     lock.rewind()?;
     lock.read_to_string(&mut text)?;
-    // A number without the end of its line may be half of one.
+    // A number without a final newline may be incomplete.
     Ok(text.strip_suffix('\n').and_then(|number| number.parse().ok()).and_then(Pid::from_raw))
 }

@@ -1,13 +1,13 @@
-//! Quantities of resources as Kubernetes writes them.
+//! Resource quantities in the format of Kubernetes.
 
-/// Bytes of a quantity such as `512Mi`, `1.5G` or `1e9`; `None` where it is none.
+/// Parses a quantity in bytes, for example `512Mi`, `1.5G` or `1e9`. `None` if it is not valid.
 #[must_use]
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a limit of memory need not be exact"
+    reason = "a memory limit does not have to be exact"
 )]
-pub(super) fn bytes(text: &str) -> Option<u64> {
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
     const UNITS: [(&str, f64); 12] = [
         ("Ki", 1024.0),
         ("Mi", 1_048_576.0),
@@ -24,7 +24,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
     ];
     let (number, unit) =
         UNITS.iter().find_map(|(name, unit)| text.trim().strip_suffix(name).map(|number| (number, unit)))?;
-    // Neither of these is a number there.
+    // Rust also parses `inf`, `nan` and signs, which Kubernetes does not accept here.
     if number.is_empty() || number.contains(|c: char| !(c.is_ascii_digit() || ".eE+".contains(c))) {
         return None;
     }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_read_as_kubernetes_does() {
+    fn quantities_are_parsed_as_in_kubernetes() {
         for (text, expected) in [
             ("1024", 1024),
             ("512Mi", 512 << 20),
@@ -47,10 +47,10 @@ mod tests {
             ("128k", 128_000),
             ("2000m", 2),
         ] {
-            assert_eq!(bytes(text), Some(expected), "{text}");
+            assert_eq!(parse_bytes(text), Some(expected), "{text}");
         }
         for text in ["", "Gi", "-1Gi", "inf", "nan", "1 Gi", "1GiB", "x"] {
-            assert_eq!(bytes(text), None, "{text}");
+            assert_eq!(parse_bytes(text), None, "{text}");
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Why a server that runs as root runs no tasks.
+//! Refuses to run tasks and apps as root.
 
 use flyte_settings::Config;
 
-/// Why nothing runs here, for people; `None` if it does.
+/// Why this server runs no tasks and apps, for the user. `None` if it runs them.
 #[must_use]
 pub fn refusal(config: &Config) -> Option<&'static str> {
-    refused(config.runner.allow_root, rustix::process::geteuid().is_root())
+    refusal_of(config.runner.allow_root, rustix::process::geteuid().is_root())
 }
 
-fn refused(allowed: bool, is_root: bool) -> Option<&'static str> {
+fn refusal_of(allowed: bool, is_root: bool) -> Option<&'static str> {
     (is_root && !allowed).then_some(
-        "this server runs as root and so runs no tasks and apps, which would be root as well. Start it as a user of its own, or \
-         set runner.allow-root = true if all who may start runs may do anything on this machine",
+        "this server runs no tasks and apps because it runs as root, and they would run as root too. Start it as another user, or \
+         set runner.allow-root = true if all users who can start runs may control this machine",
     )
 }
 
@@ -20,10 +20,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_root_needs_to_be_allowed() {
-        assert!(refused(false, true).is_some_and(|why| why.contains("runner.allow-root")));
+    fn only_root_needs_permission() {
+        assert!(refusal_of(false, true).is_some_and(|why| why.contains("runner.allow-root")));
         for (allowed, is_root) in [(true, true), (true, false), (false, false)] {
-            assert_eq!(refused(allowed, is_root), None);
+            assert_eq!(refusal_of(allowed, is_root), None);
         }
     }
 }

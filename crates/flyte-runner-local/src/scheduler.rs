@@ -1,7 +1,7 @@
-//! Takes queued attempts, as many as there are slots, and sees each to its end.
+//! Claims queued attempts, up to the number of slots, and works on each attempt until it ends.
 //!
-//! What is known is known twice: in the database, which attempts have begun, and in their directories, what has become of
-//! them. A server that starts compares the two, so that it makes no difference at which moment the last one was killed.
+//! The database contains the attempts that have begun, and the directory of an attempt contains the state of its process. A
+//! new server compares both. So it recovers from a crash of the last server at any moment.
 
 use std::{
     collections::HashMap,
@@ -21,52 +21,49 @@ use super::{
 use flyte_runs::{Outcome, cached};
 use flyte_store::{ActionId, Failure, QueuedAttempt, StoreError};
 
-/// How long to wait before something is tried again that failed through the database or the disk.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The delay before the next try if the database or the disk failed.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// An attempt that is being worked on, and how it is told to stop.
-type Working = Arc<Mutex<HashMap<(ActionId, u32), Arc<Notify>>>>;
+/// The attempts in progress, with the signal that stops each.
+type Active = Arc<Mutex<HashMap<(ActionId, u32), Arc<Notify>>>>;
 
-/// Runs tasks until it is dropped; those that run then go on, and the next server finds them.
+/// Runs tasks until the future is dropped. Running tasks then continue, and the next server finds them.
 pub(super) async fn run(state: Arc<State>) {
     let refusal = root::refusal(&state.config);
     let slots = match refusal {
         Some(_) => 0,
         None => u32::try_from(state.config.runner.max_tasks).unwrap_or(u32::MAX),
     };
-    let mut scheduler = Scheduler { state, working: Working::default(), tasks: JoinSet::new() };
+    let mut scheduler = Scheduler { state, active: Active::default(), tasks: JoinSet::new() };
     while let Err(error) = scheduler.recover().await {
-        tracing::error!(%error, "the tasks that were running could not be looked up");
-        sleep(PAUSE).await;
+        tracing::error!(%error, "cannot read the running tasks from the database");
+        sleep(RETRY_DELAY).await;
     }
     match refusal {
         Some(why) => tracing::warn!("{why}"),
-        None if slots == 0 => tracing::info!("no tasks are run here: runner.max-tasks is 0"),
+        None if slots == 0 => tracing::info!("this server runs no tasks because runner.max-tasks is 0"),
         None => {}
     }
     loop {
-        if let Err(error) = scheduler.turn(slots).await {
-            tracing::error!(%error, "no task could be started");
-            sleep(PAUSE).await;
+        if let Err(error) = scheduler.step(slots).await {
+            tracing::error!(%error, "cannot start queued tasks");
+            sleep(RETRY_DELAY).await;
         }
     }
 }
 
 struct Scheduler {
     state: Arc<State>,
-    working: Working,
+    active: Active,
     tasks: JoinSet<()>,
 }
 
 impl Scheduler {
-    /// Takes up what an earlier server has begun.
+    /// Continues the attempts of an earlier server.
     async fn recover(&mut self) -> Result<(), StoreError> {
         let running = self.state.runs.running().await?;
         if !running.is_empty() {
-            tracing::info!(
-                tasks = running.len(),
-                "tasks of an earlier start of the server are taken up again"
-            );
+            tracing::info!(tasks = running.len(), "continuing tasks that an earlier server started");
         }
         for (action, attempt) in running {
             if let Some(queued) = self.state.runs.claimed(&action, attempt).await? {
@@ -76,14 +73,14 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Stops what is to be stopped, starts what can be started, and waits until there may be more of it.
-    async fn turn(&mut self, slots: u32) -> Result<(), StoreError> {
+    /// Stops aborted attempts, starts queued attempts, and waits for a change of the runs.
+    async fn step(&mut self, slots: u32) -> Result<(), StoreError> {
         while self.tasks.try_join_next().is_some() {}
         for (action, attempt) in self.state.runs.aborted_attempts().await? {
-            let known = lock(&self.working).get(&(action.clone(), attempt)).cloned();
+            let known = lock(&self.active).get(&(action.clone(), attempt)).cloned();
             match known {
                 Some(stop) => stop.notify_one(),
-                // Its end could not be told, or it was begun and this process never heard of it.
+                // The end of the attempt could not be noted, or another server began the attempt.
                 None => {
                     if let Some(queued) = self.state.runs.claimed(&action, attempt).await? {
                         self.work(queued, true);
@@ -99,26 +96,26 @@ impl Scheduler {
         self.state.runs.changed().await
     }
 
-    /// Works on an attempt; `stopped` where it is to be stopped from the start.
+    /// Works on an attempt in the background. If `stopped`, the attempt is stopped at once.
     fn work(&mut self, queued: QueuedAttempt, stopped: bool) {
         let key = (queued.action.id.clone(), queued.attempt);
         let stop = Arc::new(Notify::new());
-        lock(&self.working).insert(key.clone(), Arc::clone(&stop));
-        let (state, working) = (Arc::clone(&self.state), Arc::clone(&self.working));
+        lock(&self.active).insert(key.clone(), Arc::clone(&stop));
+        let (state, active) = (Arc::clone(&self.state), Arc::clone(&self.active));
         self.tasks.spawn(async move {
             Work::new(state, queued, stop, stopped).finish().await;
-            lock(&working).remove(&key);
+            lock(&active).remove(&key);
         });
     }
 }
 
 fn lock(
-    working: &Mutex<HashMap<(ActionId, u32), Arc<Notify>>>,
+    active: &Mutex<HashMap<(ActionId, u32), Arc<Notify>>>,
 ) -> std::sync::MutexGuard<'_, HashMap<(ActionId, u32), Arc<Notify>>> {
-    working.lock().unwrap_or_else(PoisonError::into_inner)
+    active.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An attempt being worked on.
+/// An attempt in progress.
 struct Work {
     state: Arc<State>,
     queued: QueuedAttempt,
@@ -143,16 +140,16 @@ impl Work {
         let directory = self.directory.clone();
         let _ = tokio::task::spawn_blocking(move || identity::clear(&directory)).await;
         while let Err(error) = self.state.runs.ended(&action, attempt, outcome.clone()).await {
-            tracing::error!(%error, %action, attempt, "the end of a task could not be noted");
-            sleep(PAUSE).await;
+            tracing::error!(%error, %action, attempt, "cannot note the end of a task");
+            sleep(RETRY_DELAY).await;
         }
     }
 
-    /// Ends the attempt with the outputs of an earlier action if they are still there. Nothing is run.
+    /// Ends the attempt with the outputs of an earlier action if they still exist. No process is started.
     async fn finish_cached(self, outputs: &str) {
         let (action, attempt) = (&self.queued.action.id, self.queued.attempt);
         let found = cached::find(&self.state.objects, &self.queued, outputs).await;
-        tracing::debug!(%action, attempt, outputs, ?found, "a cached result was looked at");
+        tracing::debug!(%action, attempt, outputs, ?found, "checked a cached result");
         loop {
             let noted = match found {
                 cached::Found::Whole => self.state.runs.cached(action, attempt).await,
@@ -160,8 +157,8 @@ impl Work {
                 cached::Found::Unknown => self.state.runs.not_cached(action, attempt, false).await,
             };
             let Err(error) = noted else { return };
-            tracing::error!(%error, %action, attempt, "the use of a cached result could not be noted");
-            sleep(PAUSE).await;
+            tracing::error!(%error, %action, attempt, "cannot note the use of a cached result");
+            sleep(RETRY_DELAY).await;
         }
     }
 
@@ -170,12 +167,12 @@ impl Work {
         let found = match self.begin().await {
             Ok(Ok(found)) => found,
             Ok(Err(failure)) => return Outcome::Failed(failure),
-            Err(error) => return system(format!("the task could not be started: {error}")),
+            Err(error) => return system(format!("cannot start the task: {error}")),
         };
         let found = match found {
             Found::Running(process) => match self.watch(process).await {
                 Ok(found) => found,
-                Err(error) => return system(format!("what became of the task cannot be told: {error}")),
+                Err(error) => return system(format!("cannot read how the task ended: {error}")),
             },
             other => other,
         };
@@ -186,17 +183,17 @@ impl Work {
                     .await
             }
             Found::Lost | Found::NotStarted | Found::Running(_) if self.stopped => Outcome::Aborted,
-            Found::Lost | Found::NotStarted | Found::Running(_) => Outcome::Lost {
-                reason: "the supervisor of the task was killed, and the task with it".to_owned(),
-            },
+            Found::Lost | Found::NotStarted | Found::Running(_) => {
+                Outcome::Lost { reason: "the task ended because its supervisor was killed".to_owned() }
+            }
         }
     }
 
-    /// What has become of it where it was begun before; or else starts it.
+    /// Finds the process if the attempt was begun before. Otherwise starts it.
     async fn begin(&mut self) -> io::Result<Result<Found, Failure>> {
         let found = process::find(&self.directory).await?;
         let found = match found {
-            // What is not wanted any more is not begun.
+            // A stopped attempt is not started.
             Found::NotStarted if self.stopped => return Ok(Ok(found)),
             Found::NotStarted => match self.start().await? {
                 Ok(process) => Found::Running(process),
@@ -211,8 +208,8 @@ impl Work {
         if matches!(found, Found::Running(_))
             && let Err(error) = self.state.runs.started(&self.queued.action.id, self.queued.attempt).await
         {
-            // It runs all the same; its end will be told.
-            tracing::error!(%error, action = %self.queued.action.id, "the start of a task could not be noted");
+            // The task runs anyway, and its end will be noted.
+            tracing::error!(%error, action = %self.queued.action.id, "cannot note the start of a task");
         }
         Ok(Ok(found))
     }
@@ -223,11 +220,11 @@ impl Work {
         let start = move || {
             let id = &queued.action.id.run;
             let now = state.clock.now_millis();
-            let spec = match container::spec(&state, &directory, &queued, now) {
+            let spec = match container::build_spec(&state, &directory, &queued, now) {
                 Ok(spec) => spec,
                 Err(failure) => return Ok(Err(failure)),
             };
-            // Libraries of tasks do not all make the directories that they write to.
+            // Some libraries do not create the directories that they write to.
             let outputs = queued.output_prefix();
             if state.objects.key_of(&outputs).is_ok_and(|key| key.is_in(&id.project, &id.domain)) {
                 state.objects.make_directory(&outputs).map_err(io::Error::other)?;
@@ -239,7 +236,7 @@ impl Work {
         tokio::task::spawn_blocking(start).await.map_err(io::Error::other)?
     }
 
-    /// Sees to a running process: renews its token, stops it where it is to be stopped, and waits for its end.
+    /// Waits for the end of a running process. Meanwhile renews its token, and stops it if the attempt is aborted.
     async fn watch(&mut self, mut process: Process) -> io::Result<Found> {
         if self.stopped {
             process.stop();
@@ -258,18 +255,18 @@ impl Work {
         }
     }
 
-    /// Writes a new token; after how long the next one is due.
+    /// Writes a new token. Returns the time until the next one is due.
     fn renew(&self) -> Duration {
         match identity::renew(&self.state, &self.directory, &self.queued.run) {
             Ok(due) => due,
             Err(error) => {
-                tracing::error!(%error, action = %self.queued.action.id, "a task's token could not be renewed");
-                PAUSE
+                tracing::error!(%error, action = %self.queued.action.id, "cannot renew the token of a task");
+                RETRY_DELAY
             }
         }
     }
 
-    /// Whether it was to be stopped, by this server or an earlier one.
+    /// Whether this server or an earlier one aborted the attempt.
     async fn is_aborted(&self) -> bool {
         self.stopped
             || self

@@ -1,4 +1,4 @@
-//! What the runner uses of the server.
+//! The parts of the server that the runner uses.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,11 +16,11 @@ use flyte_store::Store;
 pub struct State {
     /// The settings.
     pub config: Arc<Config>,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
     /// The database, for apps.
     pub store: Arc<dyn Store>,
-    /// The runs whose tasks are run here.
+    /// The runs whose tasks run here.
     pub runs: Arc<Runs>,
     /// Issues the tokens of tasks.
     pub identities: RunIdentities,

@@ -1,8 +1,8 @@
-//! `flyte-server supervise DIRECTORY`: the supervisor of one process, started by [`Supervisor`](super::process::Supervisor)
-//! alone.
+//! `flyte-server supervise DIRECTORY`: the supervisor of one process. Only [`Supervisor`](super::process::Supervisor) starts
+//! it.
 //!
-//! It is in no way part of the server that has started it: it leads a session of its own, and goes on when that server
-//! ends. It adopts what the command leaves behind, so that nothing that the command has started outlives it.
+//! The supervisor leads its own session and continues if the server ends. It adopts orphans of the command, so that no process
+//! of the command outlives the supervisor.
 
 mod launch;
 mod output;
@@ -36,24 +36,24 @@ use super::{
 use flyte_model::clock::Clock;
 use flyte_secrets::write_atomically;
 
-/// How often the memory of the processes is looked at.
-const SAMPLE: Duration = Duration::from_millis(250);
-/// The same where it is above half of the limit.
-const CLOSE_SAMPLE: Duration = Duration::from_millis(40);
-/// How long what has been killed may take to be gone, and its output to have been read.
-const END: Duration = Duration::from_secs(10);
-/// What a year has in seconds: no limit is longer.
-const YEAR: u64 = 366 * 86_400;
+/// The time between two measurements of memory.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
+/// The time between two measurements if the memory is above half of its limit.
+const CLOSE_SAMPLE_INTERVAL: Duration = Duration::from_millis(40);
+/// The longest wait for killed processes to end, and for the rest of their output.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest limit, in seconds: one year.
+const MAX_SECONDS: u64 = 366 * 86_400;
 
-/// The arguments of this process, where it is to be a supervisor: read before the command line is, which would take longer
-/// than everything else that a supervisor does.
+/// Returns the arguments after `supervise` if this process is a supervisor. Call this before the command line is parsed:
+/// parsing takes longer than everything else in a supervisor.
 #[must_use]
-pub fn asked_for() -> Option<Vec<std::ffi::OsString>> {
+pub fn arguments() -> Option<Vec<std::ffi::OsString>> {
     let mut arguments = std::env::args_os().skip(1);
     (arguments.next()? == "supervise").then(|| arguments.collect())
 }
 
-/// Does what the arguments after `supervise` say.
+/// Runs `flyte-server supervise` with these arguments.
 #[must_use]
 pub fn run(arguments: &[std::ffi::OsString]) -> ExitCode {
     let outcome = match arguments {
@@ -61,12 +61,12 @@ pub fn run(arguments: &[std::ffi::OsString]) -> ExitCode {
             Err(launch::run(&parent.to_string_lossy(), Path::new(directory)))
         }
         [directory] => supervise(Path::new(directory)),
-        _ => Err(io::Error::other("the server itself starts `flyte-server supervise`; nobody else needs to")),
+        _ => Err(io::Error::other("`flyte-server supervise` is internal: only the server starts it")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // There is nowhere else to tell it.
+            // Nothing else can report an error of writing to standard error.
             let _ = writeln!(io::stderr(), "flyte-server: {error}");
             ExitCode::from(launch::CANNOT_START)
         }
@@ -81,7 +81,7 @@ fn supervise(directory: &Path) -> io::Result<()> {
     let spec: Spec = serde_json::from_slice(&fs::read(directory.join("spec.json"))?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Before the server can know this process: a signal without a handler would kill it.
+        // The handlers come before the process ID. A signal from the server would kill a process that has no handler.
         let terminate = signal(SignalKind::terminate())?;
         let children = signal(SignalKind::child())?;
         let clock = Clock::default();
@@ -90,7 +90,7 @@ fn supervise(directory: &Path) -> io::Result<()> {
         let how = match start(directory, &spec) {
             Ok((command, output)) => {
                 let mut running = Running { command, status: None, terminate, children };
-                let how = running.end(&spec.limits).await;
+                let how = running.wait_for_end(&spec.limits).await;
                 running.kill_all().await;
                 output.finish(&how).await;
                 how
@@ -102,24 +102,26 @@ fn supervise(directory: &Path) -> io::Result<()> {
     })
 }
 
-/// Takes back what the server raised for itself alone; the command inherits it.
+/// Restores the limit of open files that the server raised for itself. The command inherits the limit.
 fn lower_open_files() -> io::Result<()> {
-    let kept = std::env::var(OPEN_FILES_VARIABLE).ok().and_then(|limit| limit.parse().ok());
-    if let Some(current) = kept {
+    let original = std::env::var(OPEN_FILES_VARIABLE).ok().and_then(|limit| limit.parse().ok());
+    if let Some(current) = original {
         let maximum = getrlimit(Resource::Nofile).maximum;
         setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum })?;
     }
     Ok(())
 }
 
-/// Standard input is the file that the server has locked for this process.
+/// Returns the lock. The server passes it as standard input.
 fn inherited_lock(directory: &Path) -> io::Result<File> {
     let inherited = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let (ours, theirs) = (inherited.metadata()?, fs::metadata(directory.join("lock"))?);
-    if (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()) {
+    let (input, lock) = (inherited.metadata()?, fs::metadata(directory.join("lock"))?);
+    if (input.dev(), input.ino()) == (lock.dev(), lock.ino()) {
         Ok(inherited)
     } else {
-        Err(io::Error::other("standard input is not the lock of the directory: only the server starts this"))
+        Err(io::Error::other(
+            "standard input is not the lock of the directory: only the server starts this command",
+        ))
     }
 }
 
@@ -133,7 +135,7 @@ fn start(directory: &Path, spec: &Spec) -> Result<(Pid, Output), How> {
         .arg0("flyte-server")
         .args(["supervise", "--launch", &getpid().as_raw_nonzero().to_string()])
         .arg(directory)
-        // Its environment comes with the command: nothing of it acts on this program.
+        // The environment is set together with the command, so that its variables do not affect this program.
         .env_clear()
         .current_dir(&work)
         .process_group(0)
@@ -146,20 +148,21 @@ fn start(directory: &Path, spec: &Spec) -> Result<(Pid, Output), How> {
     Ok((Pid::from_child(&child), output.map_err(not_started)?))
 }
 
-/// The command, running.
+/// A running command.
 struct Running {
     command: Pid,
-    /// How it has ended.
+    /// The exit status, after the end.
     status: Option<WaitStatus>,
     terminate: Signals,
     children: Signals,
 }
 
 impl Running {
-    /// Waits for the command's end, and brings it about where a limit is reached or the server asks for it.
-    async fn end(&mut self, limits: &Limits) -> How {
-        let deadline = limits.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.min(YEAR)));
-        let mut sample = SAMPLE;
+    /// Waits until the command ends. Stops it if a limit is reached or the server asks for it.
+    async fn wait_for_end(&mut self, limits: &Limits) -> How {
+        let deadline =
+            limits.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.min(MAX_SECONDS)));
+        let mut sample_interval = SAMPLE_INTERVAL;
         loop {
             if let Some(how) = self.ended() {
                 return how;
@@ -174,13 +177,13 @@ impl Running {
                     self.stop(limits).await;
                     return How::TimedOut { seconds: limits.seconds.unwrap_or_default() };
                 }
-                () = sleep(sample), if limits.memory.is_some() => {
+                () = sleep(sample_interval), if limits.memory.is_some() => {
                     let limit = limits.memory.unwrap_or(u64::MAX);
                     let used = tree::memory(&tree::descendants(getpid()), limit / 2);
                     if used > limit {
                         return How::OutOfMemory { used, limit };
                     }
-                    sample = if used > limit / 2 { CLOSE_SAMPLE } else { SAMPLE };
+                    sample_interval = if used > limit / 2 { CLOSE_SAMPLE_INTERVAL } else { SAMPLE_INTERVAL };
                 }
             }
         }
@@ -195,7 +198,7 @@ impl Running {
         })
     }
 
-    /// Asks all of it to end and gives it the time to.
+    /// Sends SIGTERM to all processes and waits for them during the grace period.
     async fn stop(&mut self, limits: &Limits) {
         for member in tree::descendants(getpid()) {
             tree::signal(&member, Signal::TERM);
@@ -205,12 +208,12 @@ impl Running {
                 self.children.recv().await;
             }
         };
-        // What is left is killed next.
-        let _ = timeout(Duration::from_secs(limits.grace.min(YEAR)), gone).await;
+        // The caller kills the remaining processes.
+        let _ = timeout(Duration::from_secs(limits.grace.min(MAX_SECONDS)), gone).await;
     }
 
-    /// Kills what is left. A process whose parent has ended becomes ours, so that all of it has ended when we have no
-    /// children.
+    /// Kills the remaining processes. The supervisor becomes the parent of each orphan, so no process remains when the
+    /// supervisor has no children.
     async fn kill_all(&mut self) {
         let gone = async {
             while self.reap() {
@@ -220,13 +223,13 @@ impl Running {
                 let _ = timeout(Duration::from_millis(20), self.children.recv()).await;
             }
         };
-        if timeout(END, gone).await.is_err() {
-            // Such as one that waits for a disk that does not answer.
-            let _ = writeln!(io::stderr(), "flyte-server: processes of the command cannot be killed");
+        if timeout(KILL_TIMEOUT, gone).await.is_err() {
+            // For example, a process that waits for a disk that does not respond.
+            let _ = writeln!(io::stderr(), "flyte-server: cannot kill all processes of the command");
         }
     }
 
-    /// Takes notice of children that have ended; whether there are others.
+    /// Collects the exit statuses of ended children. Returns whether other children remain.
     fn reap(&mut self) -> bool {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -234,7 +237,7 @@ impl Running {
                 Ok(Some(_)) => {}
                 Ok(None) => return true,
                 Err(rustix::io::Errno::INTR) => {}
-                // There are none.
+                // No children remain.
                 Err(_) => return false,
             }
         }

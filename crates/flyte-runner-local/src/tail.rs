@@ -1,8 +1,8 @@
-//! The logs of processes, followed to their ends.
+//! Follows the logs of processes to their ends.
 //!
-//! A follower reads what is there and then waits to be woken: by a change in the process's directory (`inotify`), or by what
-//! tells of the process itself ([`Followed`]). One that waits takes neither a file nor a thread, and looks by itself only
-//! now and then.
+//! A follower reads the available lines and then waits for a change in the directory (`inotify`) or of the process
+//! ([`Followed`]). A waiting follower uses no file and no thread. It also checks at long intervals, in case a notification is
+//! missing.
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     State, directory,
-    inotify::{GATHER, Inotify, Watch},
+    inotify::{GATHER_INTERVAL, Inotify, Watch},
     log::{Line, Reader},
     process,
 };
@@ -32,47 +32,46 @@ use flyte_runs::{
 };
 use flyte_store::ActionId;
 
-/// Bytes of lines that are read and sent at a time: all that is held of a log.
-const BATCH: usize = 128 << 10;
-/// How many followers read at a time: each has a file open and a thread meanwhile.
-const READERS: usize = 8;
-/// How often a follower looks that nobody has woken, for the case that what would wake it failed.
-const LOOK: Duration = Duration::from_secs(30);
-/// How often one does whose directory cannot be watched, as the system watches no more for this user.
-pub(super) const SLOW_LOOK: Duration = Duration::from_secs(1);
+/// The size of one batch of lines, in bytes. A follower has no more of a log in memory.
+const BATCH_SIZE: usize = 128 << 10;
+/// The number of followers that can read at the same time. Each uses a file and a thread.
+const MAX_READERS: usize = 8;
+/// The time between two checks without a notification, in case a notification failed.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
+/// The time between two checks if the directory cannot be watched, because this user has the maximum number of watches.
+pub(super) const UNWATCHED_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A process whose log is followed, as it is known besides its directory.
+/// The process of a followed log. It knows what the directory of the process does not show.
 pub(super) trait Followed: Send + 'static {
-    /// Waits for a change since the last call, or since this was made, after which the process may have begun or ended.
+    /// Waits until the process may have begun or ended, since the last call or since this value was created.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Whether it has ended, or never begins, where its directory does not say so.
+    /// Whether the process has ended or will never begin, if its directory does not show it.
     fn has_ended(&self) -> impl Future<Output = Result<bool, TailError>> + Send;
 }
 
-/// What all followers share.
+/// The state that all followers share.
 #[derive(Debug)]
 pub(super) struct Logs {
     directories: Inotify,
     readers: Semaphore,
-    look: Duration,
-    slow_look: Duration,
+    poll_interval: Duration,
+    unwatched_poll_interval: Duration,
 }
 
 impl Default for Logs {
     fn default() -> Self {
         Self {
             directories: Inotify::default(),
-            readers: Semaphore::new(READERS),
-            look: LOOK,
-            slow_look: SLOW_LOOK,
+            readers: Semaphore::new(MAX_READERS),
+            poll_interval: POLL_INTERVAL,
+            unwatched_poll_interval: UNWATCHED_POLL_INTERVAL,
         }
     }
 }
 
 impl Logs {
-    /// The log of the process in `directory`, from its beginning to its end, in batches; one that is not there yet is waited
-    /// for.
+    /// Follows the log of the process in `directory` from its beginning to its end, in batches. The log may not exist yet.
     pub(super) fn follow<F: Followed>(
         self: &Arc<Self>,
         directory: PathBuf,
@@ -89,61 +88,61 @@ impl Logs {
             directory,
             followed,
             watched: Watched::No,
-            asked_at: None,
+            checked_at: None,
             last: false,
         }
     }
 
-    /// What `reader` finds, and whether the process in its directory has ended.
-    async fn read(&self, mut reader: Reader, directory: &Path) -> Result<(Reader, Found), TailError> {
-        // It is never closed.
-        let _turn = self.readers.acquire().await.map_err(io::Error::other)?;
+    /// Reads new lines, and checks whether the process in the directory has ended.
+    async fn read(&self, mut reader: Reader, directory: &Path) -> Result<(Reader, ReadResult), TailError> {
+        // The semaphore is never closed.
+        let _permit = self.readers.acquire().await.map_err(io::Error::other)?;
         let directory = directory.to_owned();
         let read = move || {
-            let lines = reader.read(BATCH)?;
+            let lines = reader.read(BATCH_SIZE)?;
             let ended = lines.is_empty() && process::exit(&directory)?.is_some();
-            Ok::<_, io::Error>((reader, Found { lines, ended }))
+            Ok::<_, io::Error>((reader, ReadResult { lines, ended }))
         };
         Ok(tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??)
     }
 }
 
-/// What one look at a directory brought.
-struct Found {
+/// The result of one read of a directory.
+struct ReadResult {
     lines: Vec<Line>,
-    /// There are no more lines, and a look after this one finds the last of them.
+    /// Whether the process has ended and this read found no lines. One more read finds the last lines.
     ended: bool,
 }
 
 /// Whether a directory is watched.
 enum Watched {
-    /// Not yet, as it is not there: its beginning is told by other means.
+    /// Not yet, because the directory does not exist. [`Followed::changed`] reports that the process has begun.
     No,
     Yes(Watch),
-    /// It cannot be.
+    /// The directory cannot be watched.
     Never,
 }
 
-/// Where a follower stands.
+/// The state of one follower.
 struct Tail<F> {
     logs: Arc<Logs>,
     reader: Option<Reader>,
     directory: PathBuf,
     followed: F,
     watched: Watched,
-    /// When it was last asked whether the process has ended; `None` where it is to be asked.
-    asked_at: Option<Instant>,
-    /// The lines that are there are the last ones.
+    /// The time of the last check whether the process has ended. `None` if the next check is due.
+    checked_at: Option<Instant>,
+    /// Whether the process has ended, so that the next read finds the last lines.
     last: bool,
 }
 
 impl<F: Followed> Tail<F> {
     async fn next(&mut self) -> Result<Option<Vec<Line>>, TailError> {
         loop {
-            // Watched before it is read: what is written from here on is told.
+            // The watch begins before the read, so that no later line is missed.
             self.watch();
             let Some(reader) = self.reader.take() else { return Ok(None) };
-            let (reader, Found { lines, ended }) = self.logs.read(reader, &self.directory).await?;
+            let (reader, ReadResult { lines, ended }) = self.logs.read(reader, &self.directory).await?;
             self.reader = Some(reader);
             if !lines.is_empty() {
                 return Ok(Some(lines));
@@ -151,7 +150,7 @@ impl<F: Followed> Tail<F> {
             if self.last {
                 return Ok(None);
             }
-            // Asked before the next look, so that what was written up to the end is read.
+            // This check comes before the last read, so that the read finds all lines up to the end.
             if ended || self.has_ended().await? {
                 self.last = true;
             } else {
@@ -171,7 +170,7 @@ impl<F: Followed> Tail<F> {
                 tracing::warn!(
                     %error,
                     directory = %self.directory.display(),
-                    "a log's directory cannot be watched, so it is followed slowly; raise fs.inotify.max_user_watches or \
+                    "cannot watch the directory of a log, so it is followed slowly. Raise fs.inotify.max_user_watches or \
                      max_user_instances"
                 );
                 self.watched = Watched::Never;
@@ -180,41 +179,45 @@ impl<F: Followed> Tail<F> {
     }
 
     async fn has_ended(&mut self) -> Result<bool, TailError> {
-        if self.asked_at.is_some() {
+        if self.checked_at.is_some() {
             return Ok(false);
         }
-        self.asked_at = Some(Instant::now());
+        self.checked_at = Some(Instant::now());
         self.followed.has_ended().await
     }
 
-    /// Waits until there may be something new.
+    /// Waits until new lines may be available.
     async fn wait(&mut self) {
-        let asked_at = *self.asked_at.get_or_insert_with(Instant::now);
-        let due = self.logs.look.saturating_sub(asked_at.elapsed());
-        let look = if matches!(self.watched, Watched::Never) { self.logs.slow_look.min(due) } else { due };
+        let checked_at = *self.checked_at.get_or_insert_with(Instant::now);
+        let due = self.logs.poll_interval.saturating_sub(checked_at.elapsed());
+        let delay = if matches!(self.watched, Watched::Never) {
+            self.logs.unwatched_poll_interval.min(due)
+        } else {
+            due
+        };
         let directory = async {
             match &mut self.watched {
                 Watched::Yes(watch) => watch.changed().await,
                 Watched::No | Watched::Never => std::future::pending().await,
             }
         };
-        let asks = tokio::select! {
-            there = directory => {
-                if !there {
+        let check_end = tokio::select! {
+            exists = directory => {
+                if !exists {
                     self.watched = Watched::No;
                 }
-                // One that is gone is not asked for its end.
-                !there
+                // A removed directory cannot show the end of the process.
+                !exists
             }
             () = self.followed.changed() => {
-                // Others of the same run change at about the same time.
-                sleep(GATHER).await;
+                // Other actions of the same run change at about the same time.
+                sleep(GATHER_INTERVAL).await;
                 true
             }
-            () = sleep(look) => look == due,
+            () = sleep(delay) => delay == due,
         };
-        if asks {
-            self.asked_at = None;
+        if check_end {
+            self.checked_at = None;
         }
     }
 }
@@ -241,7 +244,7 @@ impl Followed for Attempt {
         }
         let Some(known) = self.state.runs.action(&self.action).await? else { return Ok(true) };
         if known.phase.is_terminal() && known.attempts < self.number {
-            // It never comes to that.
+            // This attempt will never begin.
             return Ok(true);
         }
         let attempts = self.state.runs.attempts(&self.action).await?;
@@ -249,7 +252,7 @@ impl Followed for Attempt {
     }
 }
 
-/// The log of an attempt at an action.
+/// Follows the log of an attempt at an action.
 pub(super) fn of_attempt(state: &Arc<State>, logs: &Arc<Logs>, action: &ActionId, number: u32) -> Lines {
     let directory = directory::of_attempt(&state.config.data_dir, action, number);
     let changes = state.runs.watch(&action.run);

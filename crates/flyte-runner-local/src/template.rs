@@ -1,6 +1,7 @@
-//! What stands in braces in a container's command and arguments, filled in: `{{.input}}`, `{{.outputPrefix}}` and so on.
+//! Replaces the template variables in a container's command and arguments, for example `{{.input}}` and `{{.outputPrefix}}`.
 
-/// Fills in what `value` knows; what it does not stays as it is. Names are compared without regard to case.
+/// Replaces each variable for which `value` returns a value. Other variables remain in the text. `value` gets the name in
+/// lower case, so the case does not matter.
 #[must_use]
 pub(crate) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let mut filled = String::with_capacity(text.len());
@@ -14,7 +15,7 @@ pub(crate) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> String
         match name.and_then(|name| value(&name)) {
             Some(value) => filled.push_str(&value),
             None if whole[2..].contains("{{") => {
-                // The braces that close may belong to those.
+                // The closing braces may belong to the second pair of opening braces.
                 filled.push_str("{{");
                 rest = &open[2..];
                 continue;
@@ -42,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn known_names_are_filled_in() {
+    fn known_variables_are_replaced() {
         assert_eq!(filled("{{.runName}}"), "r1");
         assert_eq!(filled("a {{ .RunName }}b{{$runname}}"), "a r1br1");
         for unknown in ["{{.inputs.x}}", "{{runName}}", "{{", "}}", "{{.runName", "{{}}", "{}", "a{{b{{c"] {
@@ -54,12 +55,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_without_names_stays(text in "[{}. a-cé]{0,40}") {
+        fn text_without_variables_does_not_change(text in "[{}. a-cé]{0,40}") {
             prop_assert_eq!(fill(&text, |_| None), text);
         }
 
         #[test]
-        fn what_is_filled_in_is_not_read_again(before in "[a-z ]{0,9}", value in "[{}.$a-z]{0,9}") {
+        fn replaced_values_are_not_parsed_again(before in "[a-z ]{0,9}", value in "[{}.$a-z]{0,9}") {
             let text = format!("{before}{{{{.x}}}}");
             prop_assert_eq!(fill(&text, |name| (name == "x").then(|| value.clone())), format!("{before}{value}"));
         }

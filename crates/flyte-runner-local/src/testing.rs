@@ -1,4 +1,4 @@
-//! What tests of this crate run tasks and apps with.
+//! The state of a runner for the tests of this crate.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use flyte_runs::testing::Server;
 
 use crate::State;
 
-/// What a runner of this server uses.
+/// Builds the state of a runner for `server`.
 pub(crate) fn state(server: &Server) -> State {
     State {
         config: Arc::clone(&server.config),

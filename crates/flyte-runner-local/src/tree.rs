@@ -1,26 +1,26 @@
-//! The processes that a process has started, by what `/proc` tells.
+//! Finds, measures and kills the descendants of a process (`/proc`).
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::process::MARK;
+use super::process::DIRECTORY_VARIABLE;
 
-/// How often what a killed supervisor left is looked for again; each time what is found is killed.
-const SWEEPS: u32 = 200;
+/// The number of times that [`kill_rest`] searches for remaining processes and kills them.
+const MAX_KILL_ROUNDS: u32 = 200;
 
-/// A process at a moment. Numbers are used again; together with when it began it is one process and no other.
+/// A process at one moment. The system reuses process IDs. The ID and the start time together identify a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Member {
     pub(super) pid: Pid,
     parent: i32,
     session: i32,
     began: u64,
-    /// Ended, and its parent has not looked yet.
+    /// Whether the process has ended and its parent has not collected its exit status.
     ended: bool,
 }
 
-/// Every process that has been started by `root`, or by one that has, and has not ended.
+/// The running descendants of `root`.
 pub(super) fn descendants(root: Pid) -> Vec<Member> {
     let mut children: BTreeMap<i32, Vec<Member>> = BTreeMap::new();
     for member in all() {
@@ -39,23 +39,23 @@ pub(super) fn descendants(root: Pid) -> Vec<Member> {
     found
 }
 
-/// Sends a signal to exactly this process; one that has ended is left alone.
+/// Sends a signal to exactly this process. Does nothing if it has ended.
 pub(super) fn signal(member: &Member, signal: Signal) {
     let Ok(fd) = pidfd_open(member.pid, PidfdFlags::empty()) else { return };
-    if look(member.pid.as_raw_nonzero().get()).is_some_and(|now| now.began == member.began) {
-        // It may end at this moment.
+    if read_member(member.pid.as_raw_nonzero().get()).is_some_and(|now| now.began == member.began) {
+        // The process may end at this moment.
         let _ = pidfd_send_signal(fd, signal);
     }
 }
 
-/// Bytes of memory that nobody else has, of all these processes together; what they have mapped from files, which the
-/// system can drop, is not counted. Cheap where it is far from `interesting`.
-pub(super) fn memory(members: &[Member], interesting: u64) -> u64 {
+/// The private memory of all these processes together, in bytes. Mapped files do not count, because the system can drop their
+/// pages. A result below `threshold` is only an upper bound, which is cheaper to compute.
+pub(super) fn memory(members: &[Member], threshold: u64) -> u64 {
     let resident: u64 = members.iter().map(|member| kilobytes(member, "status", &["VmRSS:"])).sum();
-    if resident * 1024 <= interesting {
+    if resident * 1024 <= threshold {
         return resident * 1024;
     }
-    // Pages that processes share after a fork are counted in parts.
+    // Processes share pages after a fork. Each process counts its share of such pages.
     let exact =
         members.iter().map(|member| match kilobytes(member, "smaps_rollup", &["Pss_Anon:", "Pss_Shmem:"]) {
             0 => kilobytes(member, "status", &["RssAnon:", "RssShmem:"]),
@@ -74,15 +74,17 @@ fn kilobytes(member: &Member, file: &str, names: &[&str]) -> u64 {
     values.sum()
 }
 
-/// Kills what is left of the process in `directory` after its supervisor was killed: the system has killed the command
-/// itself, but not what that has started. They are known by their session, or by the mark in their environment.
+/// Kills the remaining processes of the process in `directory` after its supervisor was killed. The system has killed the
+/// command, but not the descendants of the command. Their session or an environment variable identifies them.
 pub(super) fn kill_rest(directory: &Path, supervisor: Pid) {
-    let mark = format!("{MARK}={}", directory.display());
-    for _ in 0..SWEEPS {
+    let variable = format!("{DIRECTORY_VARIABLE}={}", directory.display());
+    for _ in 0..MAX_KILL_ROUNDS {
         let left: Vec<_> = all()
             .into_iter()
             .filter(|member| !member.ended && member.pid != supervisor)
-            .filter(|member| member.session == supervisor.as_raw_nonzero().get() || marked(member, &mark))
+            .filter(|member| {
+                member.session == supervisor.as_raw_nonzero().get() || has_variable(member, &variable)
+            })
             .collect();
         if left.is_empty() {
             return;
@@ -92,24 +94,24 @@ pub(super) fn kill_rest(directory: &Path, supervisor: Pid) {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    tracing::error!(directory = %directory.display(), "processes of a task cannot be killed");
+    tracing::error!(directory = %directory.display(), "cannot kill all processes of a task or app");
 }
 
-fn marked(member: &Member, mark: &str) -> bool {
+fn has_variable(member: &Member, wanted: &str) -> bool {
     let environment = fs::read(format!("/proc/{}/environ", member.pid.as_raw_nonzero())).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
 }
 
 fn all() -> Vec<Member> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| look(entry.file_name().to_str()?.parse().ok()?)).collect()
+    entries.filter_map(|entry| read_member(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
-fn look(pid: i32) -> Option<Member> {
+fn read_member(pid: i32) -> Option<Member> {
     parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// Reads `/proc/PID/stat` (proc(5)): the name of the program stands in parentheses and may hold anything.
+/// Parses `/proc/PID/stat` (proc(5)). The name of the program is in parentheses and may contain any character.
 fn parse(pid: i32, stat: &str) -> Option<Member> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<_> = rest.split_ascii_whitespace().collect();
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_may_be_called_anything() {
+    fn a_program_name_may_contain_any_character() {
         let stat = "42 (a) R 1 (x) S 7 42 41 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
         let member = parse(42, stat).unwrap();
         assert_eq!((member.parent, member.session, member.began, member.ended), (7, 41, 12345, false));
@@ -153,7 +155,10 @@ mod tests {
         assert!(descendants(root).iter().any(|member| member.pid == sleeping.pid));
         assert!(memory(&[sleeping], u64::MAX) > 0);
         signal(&Member { began: sleeping.began + 1, ..sleeping }, Signal::KILL);
-        assert!(shell.try_wait().unwrap().is_none(), "another process of that number is left alone");
+        assert!(
+            shell.try_wait().unwrap().is_none(),
+            "a process with the same ID and another start time gets no signal"
+        );
         signal(&sleeping, Signal::KILL);
         shell.wait().unwrap();
     }

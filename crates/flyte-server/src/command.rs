@@ -35,7 +35,7 @@ const USAGE: u8 = 2;
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
-    if let Some(arguments) = supervise::asked_for() {
+    if let Some(arguments) = supervise::arguments() {
         return supervise::run(&arguments);
     }
     let invocation = Invocation::from_matches(&cli::command().get_matches());

@@ -1,4 +1,4 @@
-//! What an app's container becomes on this machine: a command, its environment and its limits. The image is not used.
+//! Translates an app's container into a command, an environment and limits. The image is not used.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,7 +10,7 @@ use flyte_idl::flyteidl2::{
 
 use crate::{
     State,
-    container::{memory, sandbox},
+    container::{memory_limit, sandbox},
     environment,
     process::{Limits, Spec},
     template::fill,
@@ -18,23 +18,23 @@ use crate::{
 use flyte_settings::Config;
 use flyte_store::{AppId, AppRecord};
 
-/// The container of an app; the error is for people.
+/// The container of an app. The error is a message for the user.
 pub(super) fn container(record: &AppRecord) -> Result<Container, String> {
     let spec = AppSpec::decode_from_slice(&record.spec)
-        .map_err(|error| format!("the app's specification cannot be read: {error}"))?;
+        .map_err(|error| format!("cannot read the app's specification: {error}"))?;
     match spec.app_payload {
         Some(AppPayload::Container(container)) => Ok(*container),
         _ => Err("the app has no container".to_owned()),
     }
 }
 
-/// The port that the app would like.
-pub(super) fn liked_port(container: &Container) -> Option<u16> {
+/// The port that the app declares.
+pub(super) fn declared_port(container: &Container) -> Option<u16> {
     container.ports.first().and_then(|port| u16::try_from(port.container_port).ok())
 }
 
-/// What is to be started; the error is for people.
-pub(super) fn spec(
+/// Builds the specification of the process. The error is a message for the user.
+pub(super) fn build_spec(
     state: &State,
     id: &AppId,
     container: &Container,
@@ -45,7 +45,7 @@ pub(super) fn spec(
     let raw = state
         .objects
         .native_url(&id.project, &id.domain, &format!("apps/{}", id.name))
-        .map_err(|error| format!("the app's data has no place: {error}"))?;
+        .map_err(|error| format!("cannot choose a storage location for the app's data: {error}"))?;
     let value = |name: &str| match name {
         "rawoutputdataprefix" => Some(raw.clone()),
         "port" => Some(port.to_string()),
@@ -58,13 +58,13 @@ pub(super) fn spec(
     for variable in &container.env {
         variables.insert(variable.key.clone(), fill(&variable.value, value));
     }
-    variables.extend(ours(config, id, port, liked_port(container)));
+    variables.extend(own_variables(config, id, port, declared_port(container)));
     if let Some(name) = variables.iter().find_map(|(name, value)| {
         (name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')).then_some(name)
     }) {
-        return Err(format!("{name:?} is no environment variable, or its value cannot be one"));
+        return Err(format!("{name:?} cannot be an environment variable: its name or value is not valid"));
     }
-    let own = memory(container).map_err(|failure| failure.message)?;
+    let own = memory_limit(container).map_err(|failure| failure.message)?;
     let objects = state.objects.directory_of(&id.project, &id.domain);
     Ok(Spec {
         command: container.command.iter().chain(&container.args).map(|text| fill(text, value)).collect(),
@@ -79,8 +79,8 @@ pub(super) fn spec(
     })
 }
 
-/// What an app is told about itself.
-fn ours(config: &Config, id: &AppId, port: u16, liked: Option<u16>) -> BTreeMap<String, String> {
+/// The variables that describe the app to itself.
+fn own_variables(config: &Config, id: &AppId, port: u16, declared: Option<u16>) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::from(
         [
             ("PORT", port.to_string()),
@@ -95,9 +95,9 @@ fn ours(config: &Config, id: &AppId, port: u16, liked: Option<u16>) -> BTreeMap<
     if !config.org.is_empty() {
         variables.insert("_U_ORG_NAME".to_owned(), config.org.clone());
     }
-    // The published package's apps listen where they were declared to, unless a host has assigned another port: so that two
-    // of them that were declared alike can run here.
-    if liked != Some(port) {
+    // Apps of the published package listen on their declared port unless these variables assign another one. So two apps with
+    // the same declared port can both run here.
+    if declared != Some(port) {
         variables.insert("_F_APPLE_SILICON_ON_HOST".to_owned(), "1".to_owned());
         variables.insert("_F_APPLE_SILICON_HOST_PORT".to_owned(), port.to_string());
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 
-use super::{Apps, place};
+use super::{Apps, directories};
 use crate::{
     State,
     tail::{Followed, Logs},
@@ -15,7 +15,7 @@ use flyte_runs::{
 };
 use flyte_store::AppId;
 
-/// The log of an app's process; `None` if there is none.
+/// The log of an app's process. `None` if the process has no directory.
 pub(crate) fn log(
     state: &Arc<State>,
     apps: &Apps,
@@ -23,7 +23,7 @@ pub(crate) fn log(
     app: &AppId,
     number: u64,
 ) -> Option<Lines> {
-    let directory = place::of_process(&state.config.data_dir, app, number);
+    let directory = directories::of_process(&state.config.data_dir, app, number);
     if number == 0 || !directory.is_dir() {
         return None;
     }
@@ -48,7 +48,7 @@ impl Followed for Process {
         }
     }
 
-    /// Whether the process is no longer the app's.
+    /// Whether the app no longer has this process.
     async fn has_ended(&self) -> Result<bool, TailError> {
         if self.state.stopping.is_stopping() {
             return Err(TailError::Stopping);

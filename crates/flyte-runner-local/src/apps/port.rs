@@ -1,4 +1,4 @@
-//! The ports that apps are given, of the loopback interface.
+//! The ports of the loopback interface that apps listen on.
 
 use std::{
     collections::BTreeMap,
@@ -12,44 +12,45 @@ use tokio::{net::TcpStream, time::timeout};
 
 use flyte_store::AppId;
 
-/// How long an app may take to accept a connection.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest time that an app may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Which port is whose.
+/// The assigned ports and the app of each.
 #[derive(Debug, Default)]
 pub(super) struct Ports(Mutex<BTreeMap<u16, AppId>>);
 
 impl Ports {
-    /// A port for the app: the one that it would like, or, where that is taken, another one.
+    /// Assigns a port to the app: the preferred port if it is free, otherwise another one.
     ///
     /// # Errors
-    /// When there is none to be had.
-    pub(super) fn give(&self, app: &AppId, liked: Option<u16>) -> io::Result<u16> {
-        let mut given = self.lock();
-        given.retain(|_, owner| owner != app);
+    /// If the system has no free port.
+    pub(super) fn assign(&self, app: &AppId, preferred: Option<u16>) -> io::Result<u16> {
+        let mut assigned = self.lock();
+        assigned.retain(|_, owner| owner != app);
         let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-        let liked = liked.filter(|port| *port != 0 && !given.contains_key(port) && is_free(*port));
-        let port = match liked {
+        let preferred = preferred.filter(|port| *port != 0 && !assigned.contains_key(port) && is_free(*port));
+        let port = match preferred {
             Some(port) => port,
             None => loop {
                 let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-                // The system gives none that is listened on; one of an app that starts just now it may.
-                if !given.contains_key(&port) {
+                // The system never offers a port that has a listener. It may offer the port of an app that has not
+                // started to listen yet.
+                if !assigned.contains_key(&port) {
                     break port;
                 }
             },
         };
-        given.insert(port, app.clone());
+        assigned.insert(port, app.clone());
         Ok(port)
     }
 
-    /// The app has this port already.
-    pub(super) fn keep(&self, app: &AppId, port: u16) {
+    /// Records the port of an app that runs already.
+    pub(super) fn record(&self, app: &AppId, port: u16) {
         self.lock().insert(port, app.clone());
     }
 
-    /// The app has no process any more.
-    pub(super) fn give_back(&self, app: &AppId) {
+    /// Releases the port of an app whose process has ended.
+    pub(super) fn release(&self, app: &AppId) {
         self.lock().retain(|_, owner| owner != app);
     }
 
@@ -58,9 +59,9 @@ impl Ports {
     }
 }
 
-/// Whether something accepts connections there.
+/// Whether a process on this machine accepts connections on `port`.
 pub(super) async fn answers(port: u16) -> bool {
-    matches!(timeout(PATIENCE, TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await, Ok(Ok(_)))
+    matches!(timeout(CONNECT_TIMEOUT, TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await, Ok(Ok(_)))
 }
 
 #[cfg(test)]
@@ -77,16 +78,16 @@ mod tests {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let taken_port = taken.local_addr().unwrap().port();
         assert!(answers(taken_port).await);
-        let first = ports.give(&app("a"), Some(taken_port)).unwrap();
-        assert_ne!(first, taken_port, "somebody listens there");
+        let first = ports.assign(&app("a"), Some(taken_port)).unwrap();
+        assert_ne!(first, taken_port, "another process listens on this port");
         assert!(!answers(first).await);
-        let second = ports.give(&app("b"), Some(first)).unwrap();
+        let second = ports.assign(&app("b"), Some(first)).unwrap();
         assert_ne!(second, first);
-        assert_eq!(ports.give(&app("a"), Some(first)).unwrap(), first, "one's own is no obstacle");
-        ports.give_back(&app("a"));
-        assert_eq!(ports.give(&app("b"), Some(first)).unwrap(), first);
-        ports.keep(&app("c"), second);
-        assert_ne!(ports.give(&app("d"), Some(second)).unwrap(), second);
-        assert_ne!(ports.give(&app("e"), None).unwrap(), 0);
+        assert_eq!(ports.assign(&app("a"), Some(first)).unwrap(), first, "the app's own port is free for it");
+        ports.release(&app("a"));
+        assert_eq!(ports.assign(&app("b"), Some(first)).unwrap(), first);
+        ports.record(&app("c"), second);
+        assert_ne!(ports.assign(&app("d"), Some(second)).unwrap(), second);
+        assert_ne!(ports.assign(&app("e"), None).unwrap(), 0);
     }
 }

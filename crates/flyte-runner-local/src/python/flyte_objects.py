@@ -1,12 +1,13 @@
-"""The objects of flyte-server's directory as a file system of fsspec's: `objects://PROJECT/DOMAIN/PATH`.
+"""An fsspec file system for the objects of flyte-server: `objects://PROJECT/DOMAIN/PATH`.
 
-Such a URL does not name the directory, so that it stays valid when the server's data are moved. FLYTE_OBJECTS lists the
-directory, and those of before a move, which values of earlier runs may name: `objects:///former/directory/PROJECT/DOMAIN/PATH`.
+The URL does not contain the directory of the objects, so it remains valid if the server's data are moved. FLYTE_OBJECTS lists
+the directory and its former locations. Values of earlier runs may contain those:
+`objects:///former/directory/PROJECT/DOMAIN/PATH`.
 
-Where a task's raw data lie on the local file system, the published runtime copies nothing that the task gives back: the
-value is the path of a file in the task's own directory, or in a temporary one that is gone with it. Under a scheme of its
-own the same directory is a store like any other, and files are copied into it. fsspec finds this by the entry point beside
-it. Only what stands in fsspec is needed.
+If the raw data of a task are in the local file system, the published runtime does not copy the files that the task returns.
+The value is then a path in the task's own directory or in a temporary directory, which is removed with the task. With its own
+scheme, the same directory is an object store, and the runtime copies files to it. fsspec finds this module by the entry point
+next to it. The module needs only fsspec.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def _directories() -> list[str]:
 
 
 def _path(url: str) -> str:
-    """The file's path, which a path is already."""
+    """Converts a URL to the path of the file. A path does not change."""
     path = url.removeprefix(_SCHEME)
     directories = _directories()
     if not directories:
@@ -53,13 +54,13 @@ def _url(path: str) -> str:
 
 
 class ObjectsFileSystem(AsyncFileSystem):
-    """Reads and writes the directory in threads, so that a task's event loop goes on."""
+    """Reads and writes files in threads, so that the event loop of the task is not blocked."""
 
     protocol = "objects"
     root_marker = "/"
 
     def __init__(self, asynchronous: bool = False, loop: Any = None, **_: Any) -> None:
-        # Whatever else is said about stores in general, such as retries, means nothing here.
+        # Other options of object stores, for example retries, have no effect here.
         super().__init__(asynchronous=asynchronous, loop=loop)
         self._files = LocalFileSystem(auto_mkdir=True)
 
@@ -110,7 +111,7 @@ class ObjectsFileSystem(AsyncFileSystem):
 
 
 class _Handle:
-    """An open file whose methods are awaited, as those of other stores are."""
+    """An open file with asynchronous methods, as in other object stores."""
 
     def __init__(self, file: Any) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-//! The process that becomes the command: it gives up what the command must not have, and then its place.
+//! The process that becomes the command. It drops the permissions that the command must not have, then executes the command.
 
 use std::{
     collections::BTreeSet,
@@ -21,19 +21,19 @@ use rustix::{
 
 use crate::process::{Sandbox, Spec};
 
-/// The exit code where the command cannot be started, as of shells.
+/// The exit code if the command cannot be started. Shells use the same code.
 pub(super) const CANNOT_START: u8 = 126;
-/// What of Landlock is asked for; of it, what the kernel has.
-const LANDLOCK: ABI = ABI::V6;
-/// How much likelier than others the system kills the command where memory runs out.
-const OOM_SCORE: &str = "500";
+/// The requested version of Landlock. An older kernel enforces the part that it supports.
+const LANDLOCK_VERSION: ABI = ABI::V6;
+/// The OOM score adjustment (proc(5)). If the machine runs out of memory, the system kills the command before others.
+const OOM_SCORE_ADJUSTMENT: &str = "500";
 
-/// Becomes the command of the process in `directory`; returns only why it cannot.
+/// Executes the command of the process in `directory`. Returns only if this fails.
 pub(super) fn run(parent: &str, directory: &Path) -> io::Error {
     match prepare(parent, directory) {
         Ok(Spec { command, environment, .. }) => {
             let (program, arguments) = command.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
-            // Only now, behind the sandbox: what the task's variables have loaded (LD_PRELOAD) must not be loaded before it.
+            // The variables are set after the sandbox: LD_PRELOAD must not load a library before the sandbox is active.
             let error = Command::new(program).args(arguments).env_clear().envs(environment).exec();
             io::Error::new(error.kind(), format!("cannot start {program:?}: {error}"))
         }
@@ -47,39 +47,39 @@ fn prepare(parent: &str, directory: &Path) -> io::Result<Spec> {
         return Err(io::Error::other("the supervisor has ended"));
     }
     let spec: Spec = serde_json::from_slice(&fs::read(directory.join("spec.json"))?)?;
-    // A task that dies does not fill the disk with its memory.
+    // A core dump of a task could fill the disk.
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum })?;
-    // Where it cannot be written the system chooses whom it kills as ever.
-    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+    // If this fails, the system uses its default score.
+    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT);
     if let Some(sandbox) = &spec.sandbox {
         let enforced = restrict(sandbox, directory)?;
-        if let Some(lack) = lack(enforced) {
+        if let Some(missing) = describe_missing(enforced) {
             if sandbox.required {
-                return Err(io::Error::other(lack));
+                return Err(io::Error::other(missing));
             }
-            // Into the task's log, where whoever is surprised looks.
+            // Standard error is the task's log, so the user of the task sees this warning.
             let _ = writeln!(
                 io::stderr(),
-                "flyte-server: {lack}; runner.sandbox = \"required\" runs nothing then"
+                "flyte-server: {missing}. To refuse tasks on such kernels, set runner.sandbox = \"required\""
             );
         }
     }
     Ok(spec)
 }
 
-/// Keeps this process from what is hidden. Landlock knows only what is allowed, with all that is below it: what is allowed is
-/// everything beside the ways there.
+/// Denies this process access to the hidden paths. Landlock can only allow a path together with everything below it. So this
+/// allows all siblings of the hidden paths and of their ancestors.
 fn restrict(sandbox: &Sandbox, directory: &Path) -> io::Result<RulesetStatus> {
-    // What is not there cannot be read; nor can what is put there later, since the directory is not allowed.
+    // A hidden path may not exist. It stays hidden if it is created later, because its directory is not allowed.
     let hidden: BTreeSet<PathBuf> = sandbox.hidden.iter().map(|path| real_path(path)).collect();
     let rules = Ruleset::default()
-        .handle_access(AccessFs::from_all(LANDLOCK))
+        .handle_access(AccessFs::from_all(LANDLOCK_VERSION))
         .and_then(|rules| rules.scope(Scope::Signal))
         .and_then(Ruleset::create)
         .map_err(io::Error::other)?;
-    let (everything, reading) = (AccessFs::from_all(LANDLOCK), AccessFs::from_read(LANDLOCK));
+    let (everything, reading) = (AccessFs::from_all(LANDLOCK_VERSION), AccessFs::from_read(LANDLOCK_VERSION));
     let mut rules = rules;
-    for path in beside(&hidden)? {
+    for path in siblings(&hidden)? {
         rules = allow(rules, &path, everything)?;
     }
     for path in sandbox.readable.iter().map(PathBuf::as_path).chain([directory]) {
@@ -92,21 +92,21 @@ fn restrict(sandbox: &Sandbox, directory: &Path) -> io::Result<RulesetStatus> {
     Ok(rules.restrict_self().map_err(io::Error::other)?.ruleset)
 }
 
-/// What the sandbox lacks on this kernel, for people.
-fn lack(enforced: RulesetStatus) -> Option<&'static str> {
+/// Describes the missing part of the sandbox on this kernel, for the user. `None` if the sandbox is complete.
+fn describe_missing(enforced: RulesetStatus) -> Option<&'static str> {
     match enforced {
         RulesetStatus::FullyEnforced => None,
         RulesetStatus::PartiallyEnforced => Some(
-            "this kernel has a part of Landlock only (Linux 6.12 has what is asked for): the task may be able to \
+            "this kernel supports only a part of Landlock (Linux 6.12 supports all of it): the task may be able to \
              truncate the server's files or to send signals to other processes",
         ),
         RulesetStatus::NotEnforced => {
-            Some("this kernel has no Landlock, which keeps the task from the server's files")
+            Some("this kernel does not support Landlock: the task can read the server's files")
         }
     }
 }
 
-/// The path without links, as far as it is there.
+/// Resolves the symbolic links of a path, as far as the path exists.
 fn real_path(path: &Path) -> PathBuf {
     match (fs::canonicalize(path), path.parent(), path.file_name()) {
         (Ok(real), ..) => real,
@@ -115,21 +115,24 @@ fn real_path(path: &Path) -> PathBuf {
     }
 }
 
-/// What is beside the `hidden` paths and beside the directories that they are in. Links are left out: what they lead to counts,
-/// and that may be hidden.
-fn beside(hidden: &BTreeSet<PathBuf>) -> io::Result<Vec<PathBuf>> {
-    let ways: BTreeSet<&Path> = hidden.iter().flat_map(|path| path.ancestors().skip(1)).collect();
+/// Lists the siblings of the `hidden` paths and of their ancestors. Symbolic links are left out: Landlock checks their
+/// targets, and a target may be hidden.
+fn siblings(hidden: &BTreeSet<PathBuf>) -> io::Result<Vec<PathBuf>> {
+    let ancestors: BTreeSet<&Path> = hidden.iter().flat_map(|path| path.ancestors().skip(1)).collect();
     let mut found = Vec::new();
-    for way in &ways {
-        // Below what is hidden, all is.
-        if way.ancestors().any(|path| hidden.contains(path)) {
+    for ancestor in &ancestors {
+        // Everything below a hidden path is hidden.
+        if ancestor.ancestors().any(|path| hidden.contains(path)) {
             continue;
         }
-        // A directory that we cannot list is one that the command can only go through.
-        for entry in fs::read_dir(way).into_iter().flatten() {
+        // The command cannot list this directory if this process cannot.
+        for entry in fs::read_dir(ancestor).into_iter().flatten() {
             let entry = entry?;
             let path = entry.path();
-            if !hidden.contains(&path) && !ways.contains(path.as_path()) && !entry.file_type()?.is_symlink() {
+            if !hidden.contains(&path)
+                && !ancestors.contains(path.as_path())
+                && !entry.file_type()?.is_symlink()
+            {
                 found.push(path);
             }
         }
@@ -142,33 +145,33 @@ fn allow(
     path: &Path,
     access: landlock::BitFlags<AccessFs>,
 ) -> io::Result<RulesetCreated> {
-    // What is not there, or not for us, need not be allowed.
+    // A path that does not exist or is not accessible needs no rule.
     let (Ok(metadata), Ok(fd)) = (fs::metadata(path), PathFd::new(path)) else { return Ok(rules) };
-    let access = if metadata.is_dir() { access } else { access & AccessFs::from_file(LANDLOCK) };
+    let access = if metadata.is_dir() { access } else { access & AccessFs::from_file(LANDLOCK_VERSION) };
     rules.add_rule(PathBeneath::new(fd, access)).map_err(io::Error::other)
 }
 
-/// Looks for the program of a command as the system does, so that a missing one is told as such.
+/// Searches the program of a command in the same way as the system, to report a missing program.
 pub(super) fn find_program(command: &[String], path: Option<&String>, work: &Path) -> Result<(), String> {
     let Some(program) = command.first().filter(|program| !program.is_empty()) else {
         return Err("the command is empty".to_owned());
     };
-    let runs = |candidate: &Path| candidate.is_file() && access(candidate, Access::EXEC_OK).is_ok();
+    let is_executable = |candidate: &Path| candidate.is_file() && access(candidate, Access::EXEC_OK).is_ok();
     if CString::new(program.as_str()).is_err() {
-        return Err(format!("{program:?} is no name of a program"));
+        return Err(format!("{program:?} is not a valid program name"));
     }
     if program.contains('/') {
-        return if runs(&work.join(program)) {
+        return if is_executable(&work.join(program)) {
             Ok(())
         } else {
-            Err(format!("there is no program {program}"))
+            Err(format!("cannot find the program {program}"))
         };
     }
     let path = path.map_or("", String::as_str);
     let found = path
         .split(':')
-        .any(|directory| runs(&work.join(OsStr::from_bytes(directory.as_bytes())).join(program)));
-    if found { Ok(()) } else { Err(format!("there is no program {program:?} in {path}")) }
+        .any(|directory| is_executable(&work.join(OsStr::from_bytes(directory.as_bytes())).join(program)));
+    if found { Ok(()) } else { Err(format!("cannot find the program {program:?} in {path}")) }
 }
 
 #[cfg(test)]
@@ -176,23 +179,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sandbox_is_whole_or_told_of() {
-        assert_eq!(lack(RulesetStatus::FullyEnforced), None);
+    fn an_incomplete_sandbox_is_described() {
+        assert_eq!(describe_missing(RulesetStatus::FullyEnforced), None);
         assert!(
-            lack(RulesetStatus::PartiallyEnforced).is_some_and(|lack| lack.contains("a part of Landlock"))
+            describe_missing(RulesetStatus::PartiallyEnforced)
+                .is_some_and(|text| text.contains("a part of Landlock"))
         );
-        assert!(lack(RulesetStatus::NotEnforced).is_some_and(|lack| lack.contains("no Landlock")));
+        assert!(
+            describe_missing(RulesetStatus::NotEnforced)
+                .is_some_and(|text| text.contains("not support Landlock"))
+        );
     }
 
     #[test]
-    fn everything_but_the_way_there_is_beside_a_directory() {
+    fn siblings_exclude_the_ancestors_of_hidden_paths() {
         let home = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(home.path()).unwrap();
         fs::create_dir_all(root.join("a/data/inside")).unwrap();
         fs::create_dir(root.join("b")).unwrap();
         fs::write(root.join("a/file"), "").unwrap();
         std::os::unix::fs::symlink(&root, root.join("b-link")).unwrap();
-        let found = beside(&BTreeSet::from([root.join("a/data")])).unwrap();
+        let found = siblings(&BTreeSet::from([root.join("a/data")])).unwrap();
         assert!(found.contains(&root.join("b")) && found.contains(&root.join("a/file")));
         assert!(found.contains(&PathBuf::from("/proc")));
         for path in &found {
@@ -200,17 +207,17 @@ mod tests {
             assert!(!path.starts_with(root.join("a/data")), "{}", path.display());
         }
         assert!(!found.contains(&root.join("b-link")));
-        // Several, also where one is in another, and one that is not there.
+        // Several paths: one contains another, and one does not exist.
         fs::write(root.join("b/key.pem"), "").unwrap();
         let hidden = ["a/data", "a/data/inside", "b/key.pem", "none/at/all"].map(|name| root.join(name));
-        let found = beside(&BTreeSet::from(hidden)).unwrap();
+        let found = siblings(&BTreeSet::from(hidden)).unwrap();
         assert!(found.contains(&root.join("a/file")) && !found.contains(&root.join("b")), "{found:?}");
         assert!(!found.contains(&root.join("b/key.pem")) && !found.contains(&root.join("a")));
         assert!(!found.iter().any(|path| path.starts_with(root.join("a/data"))));
     }
 
     #[test]
-    fn what_a_link_leads_to_is_hidden() {
+    fn the_target_of_a_link_is_hidden() {
         let home = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(home.path()).unwrap();
         fs::create_dir(root.join("archive")).unwrap();
@@ -221,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_looked_for_as_shells_do() {
+    fn a_program_is_found_in_path_or_by_its_path() {
         let work = tempfile::tempdir().unwrap();
         let path = "/usr/bin:/bin".to_owned();
         let find = |program: &str| find_program(&[program.to_owned()], Some(&path), work.path());
@@ -229,11 +236,11 @@ mod tests {
         assert_eq!(find("/bin/sh"), Ok(()));
         assert_eq!(
             find("a0-that-is-not-there").unwrap_err(),
-            "there is no program \"a0-that-is-not-there\" in /usr/bin:/bin"
+            "cannot find the program \"a0-that-is-not-there\" in /usr/bin:/bin"
         );
-        assert_eq!(find("./run").unwrap_err(), "there is no program ./run");
+        assert_eq!(find("./run").unwrap_err(), "cannot find the program ./run");
         fs::write(work.path().join("run"), "#!/bin/sh\n").unwrap();
-        assert!(find("./run").is_err(), "it cannot be executed");
+        assert!(find("./run").is_err(), "the file is not executable");
         assert!(find("").is_err() && find("a\0b").is_err() && find_program(&[], None, work.path()).is_err());
     }
 }

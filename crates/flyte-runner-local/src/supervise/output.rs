@@ -1,4 +1,4 @@
-//! What the command writes, taken into its log.
+//! Copies the output of the command to its log.
 
 use std::{
     io::{self, Write as _},
@@ -10,17 +10,17 @@ use std::{
 
 use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver, task::JoinSet, time::timeout};
 
-use super::END;
+use super::KILL_TIMEOUT;
 use crate::{
-    log::{Cutter, Stream, Writer},
+    log::{LineSplitter, Stream, Writer},
     process::How,
 };
 use flyte_model::clock::Clock;
 
-/// Bytes that are read at a time.
-const CHUNK: usize = 64 << 10;
+/// The size of one read, in bytes.
+const CHUNK_SIZE: usize = 64 << 10;
 
-/// The log of a command, being written.
+/// The log of a running command.
 pub(super) struct Output {
     log: Log,
     pumps: JoinSet<()>,
@@ -39,14 +39,14 @@ impl Log {
         }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = writer.write(self.clock.timestamp(), stream, lines) {
-            // The command goes on without: that its log is lost is no reason to lose its work.
-            let _ = writeln!(io::stderr(), "flyte-server: the log cannot be written: {error}");
+            // The command continues. An error in the log must not destroy the work of the command.
+            let _ = writeln!(io::stderr(), "flyte-server: cannot write the log: {error}");
         }
     }
 }
 
 impl Output {
-    /// Begins the log and reads what the command writes into it.
+    /// Creates the log and starts to copy the output of the command to it.
     pub(super) fn start(
         directory: &Path,
         limit: u64,
@@ -65,12 +65,12 @@ impl Output {
         Ok(Self { log, pumps })
     }
 
-    /// Reads the rest of it, when everything that could write has ended, and writes down what we have done to the command.
+    /// Copies the rest of the output after all processes have ended. Then it logs what the supervisor did to the command.
     pub(super) async fn finish(mut self, how: &How) {
         let rest = async { while self.pumps.join_next().await.is_some() {} };
-        // A process that could not be killed may hold it open.
-        let _ = timeout(END, rest).await;
-        self.log.write(Stream::System, &told(how).into_iter().collect::<Vec<_>>());
+        // A process that could not be killed may still have the pipe open.
+        let _ = timeout(KILL_TIMEOUT, rest).await;
+        self.log.write(Stream::System, &describe_intervention(how).into_iter().collect::<Vec<_>>());
     }
 }
 
@@ -79,18 +79,19 @@ fn receiver(pipe: OwnedFd) -> io::Result<Receiver> {
 }
 
 async fn pump(mut pipe: Receiver, stream: Stream, log: Log) {
-    let mut cutter = Cutter::default();
-    let mut buffer = vec![0; CHUNK];
+    let mut splitter = LineSplitter::default();
+    let mut buffer = vec![0; CHUNK_SIZE];
     loop {
         match pipe.read(&mut buffer).await {
             Ok(0) | Err(_) => break,
-            Ok(length) => log.write(stream, &cutter.push(&buffer[..length])),
+            Ok(length) => log.write(stream, &splitter.push(&buffer[..length])),
         }
     }
-    log.write(stream, &cutter.finish());
+    log.write(stream, &splitter.finish());
 }
 
-fn told(how: &How) -> Option<String> {
+/// Describes what the supervisor did to the command. `None` if the command ended without it.
+fn describe_intervention(how: &How) -> Option<String> {
     match how {
         How::TimedOut { .. } | How::OutOfMemory { .. } | How::Stopped => Some(how.to_string()),
         How::Exited { .. } | How::Signalled { .. } | How::NotStarted { .. } => None,

@@ -1,4 +1,4 @@
-//! Followers of real files.
+//! Tests of followers with real files.
 
 use std::{
     fs,
@@ -14,51 +14,52 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use super::*;
 use crate::log::{Stream as Source, Writer};
 
-const END: Duration = Duration::from_secs(100);
+const TIMEOUT: Duration = Duration::from_secs(100);
 const EXIT: &str = r#"{"how":{"exited":{"code":0}},"started_at":0,"ended_at":0}"#;
 
-/// A process whose end is told, and how often somebody asked for it.
+/// A process whose end a test sets. Counts the checks of the end.
 #[derive(Clone)]
-struct Told {
+struct FakeProcess {
     changes: watch::Receiver<()>,
     ended: Arc<AtomicBool>,
-    asked: Arc<AtomicUsize>,
+    checks: Arc<AtomicUsize>,
 }
 
-impl Followed for Told {
+impl Followed for FakeProcess {
     async fn changed(&mut self) {
         self.changes.changed().await.unwrap();
     }
 
     async fn has_ended(&self) -> Result<bool, TailError> {
-        self.asked.fetch_add(1, SeqCst);
+        self.checks.fetch_add(1, SeqCst);
         Ok(self.ended.load(SeqCst))
     }
 }
 
+/// The directory and the state of the followers of one test.
 struct World {
     home: TempDir,
     logs: Arc<Logs>,
     changes: watch::Sender<()>,
-    told: Told,
+    process: FakeProcess,
 }
 
 impl World {
     fn new() -> Self {
         let (changes, receiver) = watch::channel(());
-        let told = Told { changes: receiver, ended: Arc::default(), asked: Arc::default() };
-        Self { home: tempfile::tempdir().unwrap(), logs: Arc::default(), changes, told }
+        let process = FakeProcess { changes: receiver, ended: Arc::default(), checks: Arc::default() };
+        Self { home: tempfile::tempdir().unwrap(), logs: Arc::default(), changes, process }
     }
 
     fn directory(&self) -> PathBuf {
         self.home.path().join("attempt")
     }
 
-    fn tail(&self) -> Tail<Told> {
-        self.logs.tail(self.directory(), self.told.clone())
+    fn tail(&self) -> Tail<FakeProcess> {
+        self.logs.tail(self.directory(), self.process.clone())
     }
 
-    /// Begins the process.
+    /// Creates the directory and the log of the process.
     fn begin(&self) -> Writer {
         fs::create_dir(self.directory()).unwrap();
         Writer::create(&self.directory(), 8 << 20).unwrap()
@@ -81,43 +82,43 @@ fn write(log: &mut Writer, texts: &[String]) {
     log.write(Timestamp::UNIX_EPOCH, Source::Stdout, texts).unwrap();
 }
 
-async fn texts(tail: &mut Tail<Told>) -> Option<Vec<String>> {
-    let lines = timeout(END, tail.next()).await.expect("something comes").unwrap()?;
+async fn texts(tail: &mut Tail<FakeProcess>) -> Option<Vec<String>> {
+    let lines = timeout(TIMEOUT, tail.next()).await.expect("lines or the end").unwrap()?;
     Some(lines.into_iter().map(|line| line.text).collect())
 }
 
 #[tokio::test]
-async fn what_is_written_wakes_all_followers_and_none_asks_more_than_once() {
+async fn a_new_line_wakes_all_followers_without_polling() {
     let world = World::new();
     let mut log = world.begin();
     let mut followers: Vec<_> = (0..20).map(|_| world.tail()).collect();
     for round in ["one", "two", "three"] {
         let waiting: JoinSet<_> =
             followers.drain(..).map(|mut tail| async move { (texts(&mut tail).await, tail) }).collect();
-        // So that most of them wait by now; those that do not must find it all the same.
+        // Most followers wait now. The others must also find the line.
         tokio::time::sleep(Duration::from_millis(20)).await;
         write(&mut log, &[round.to_owned()]);
         for (read, tail) in waiting.join_all().await {
             assert_eq!(read.unwrap(), [round]);
             followers.push(tail);
         }
-        assert_eq!(world.logs.directories.watches(), 1);
+        assert_eq!(world.logs.directories.watch_count(), 1);
     }
     drop(log);
     let open = world.open_files();
-    assert!(open.is_empty(), "who waits has no file open: {open:?}");
+    assert!(open.is_empty(), "a waiting follower has no open file: {open:?}");
     let waiting: JoinSet<_> =
         followers.drain(..).map(|mut tail| async move { texts(&mut tail).await }).collect();
     tokio::time::sleep(Duration::from_millis(20)).await;
     world.end();
     assert!(waiting.join_all().await.iter().all(Option::is_none), "the stream ends with the process");
-    assert_eq!(world.logs.directories.watches(), 0);
-    // Once each, at the beginning: they were woken, and did not look by themselves.
-    assert_eq!(world.told.asked.load(SeqCst), 20);
+    assert_eq!(world.logs.directories.watch_count(), 0);
+    // Each follower checked once, at the beginning. Notifications woke them later, not the poll interval.
+    assert_eq!(world.process.checks.load(SeqCst), 20);
 }
 
 #[tokio::test]
-async fn nothing_is_lost_while_it_is_written() {
+async fn followers_miss_no_line_of_a_fast_writer() {
     const LINES: usize = 20_000;
     let world = World::new();
     let mut log = world.begin();
@@ -150,7 +151,7 @@ async fn nothing_is_lost_while_it_is_written() {
 }
 
 #[tokio::test]
-async fn one_that_has_not_begun_is_waited_for() {
+async fn a_follower_waits_for_the_start_of_the_process() {
     let world = World::new();
     let mut tail = world.tail();
     let waiting = tokio::spawn(async move { (texts(&mut tail).await, tail) });
@@ -160,41 +161,41 @@ async fn one_that_has_not_begun_is_waited_for() {
     write(&mut log, &["hello".to_owned()]);
     let (read, mut tail) = waiting.await.unwrap();
     assert_eq!(read.unwrap(), ["hello"]);
-    // Its supervisor is killed: nothing tells the end but what is known of it elsewhere, later than its last line.
+    // The supervisor was killed, so the directory does not show the end. `Followed` reports it after the last line.
     write(&mut log, &["bye".to_owned()]);
-    world.told.ended.store(true, SeqCst);
+    world.process.ended.store(true, SeqCst);
     world.changes.send_replace(());
     assert_eq!(texts(&mut tail).await.unwrap(), ["bye"]);
     assert_eq!(texts(&mut tail).await, None);
 }
 
 #[tokio::test]
-async fn what_nobody_tells_is_found_in_time() {
+async fn changes_without_a_notification_are_found_by_polling() {
     let (short, never) = (Duration::from_millis(5), Duration::from_secs(1 << 30));
-    for (look, slow_look) in [(never, short), (short, never)] {
+    for (poll_interval, unwatched_poll_interval) in [(never, short), (short, never)] {
         let mut world = World::new();
-        world.logs = Arc::new(Logs { look, slow_look, ..Logs::default() });
+        world.logs = Arc::new(Logs { poll_interval, unwatched_poll_interval, ..Logs::default() });
         let mut log = world.begin();
         let mut tail = world.tail();
-        // As where the system watches no more directories for this user.
+        // This happens if the user has the maximum number of watches.
         tail.watched = Watched::Never;
         let waiting = tokio::spawn(async move { (texts(&mut tail).await, tail) });
-        // It asks at the beginning, and then only if it looks for the end everywhere.
-        let asks = if look == never { 1 } else { 2 };
-        let asked = || world.told.asked.load(SeqCst);
+        // The follower checks the end at the beginning. It checks again only at the poll interval.
+        let expected = if poll_interval == never { 1 } else { 2 };
+        let checks = || world.process.checks.load(SeqCst);
         let enough = async {
-            while asked() < asks {
+            while checks() < expected {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        timeout(END, enough).await.expect("it asks by itself");
+        timeout(TIMEOUT, enough).await.expect("the follower checks without a notification");
         write(&mut log, &["hello".to_owned()]);
         let (read, mut tail) = waiting.await.unwrap();
         assert_eq!(read.unwrap(), ["hello"]);
-        assert!(look != never || asked() == 1, "{}", asked());
-        // Nor does anything tell of its end, which only the one of the two looks for everywhere.
-        if look == short {
-            world.told.ended.store(true, SeqCst);
+        assert!(poll_interval != never || checks() == 1, "{}", checks());
+        // The end has no notification. Only the follower with the short poll interval checks `Followed`.
+        if poll_interval == short {
+            world.process.ended.store(true, SeqCst);
         } else {
             world.end();
         }
@@ -208,7 +209,7 @@ async fn a_stream_ends_with_its_last_lines() {
     let mut log = world.begin();
     write(&mut log, &["a".to_owned(), "b".to_owned()]);
     world.end();
-    let mut stream = pin!(world.logs.follow(world.directory(), world.told.clone()));
+    let mut stream = pin!(world.logs.follow(world.directory(), world.process.clone()));
     assert_eq!(stream.next().await.unwrap().unwrap().len(), 2);
     assert!(stream.next().await.is_none());
 }
