@@ -29,7 +29,7 @@ async fn only_forms_are_accepted() {
         ("text/plain", body.clone(), "x-www-form-urlencoded"),
         ("application/x-www-form-urlencoded", large, "too large"),
         ("application/x-www-form-urlencoded", format!("{body}&x=%FF"), "UTF-8"),
-        ("application/x-www-form-urlencoded", body.clone(), "unknown"),
+        ("application/x-www-form-urlencoded", body.clone(), "refresh token is invalid"),
     ] {
         let post = request(Method::POST, "/oauth2/token").header(header::CONTENT_TYPE, kind);
         let answer = server.send(post.body(body.into()).unwrap()).await;

@@ -148,7 +148,7 @@ async fn the_error_says_what_is_wrong_with_an_assertion() {
         (good(json!({"aud": "https://other.example"})), "aud"),
         (good(json!({"aud": [ISSUER.to_uppercase()]})), "aud"),
         (good(json!({"aud": [ISSUER, "https://other.example"]})), "only this server"),
-        (good(json!({"aud": [ISSUER, ISSUER]})), "alone"),
+        (good(json!({"aud": [ISSUER, ISSUER]})), "only this server"),
         (good(json!({"aud": []})), "aud"),
         (good(json!({"aud": format!("{ISSUER}/oauth2/userinfo")})), "aud"),
         (good(json!({"exp": NOW})), "expired"),
