@@ -63,7 +63,7 @@ struct Values<'s, 'r, 'de, V> {
     parts: &'s mut Parts<'de>,
 }
 
-impl<'s, 'r, 'de, V: Visitor> Values<'s, 'r, 'de, V> {
+impl<'r, 'de, V: Visitor> Values<'_, 'r, 'de, V> {
     fn one(&mut self) -> Value<'_, 'r, 'de, V> {
         Value {
             reader: self.reader,

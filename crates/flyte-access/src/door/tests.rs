@@ -116,7 +116,7 @@ fn a_run_works_on_its_own_actions() {
     for principal in [PrincipalKind::Person, PrincipalKind::ApiKey, PrincipalKind::Federated] {
         // Not even an API key with the name of a run.
         let subject = "p/d/r".to_owned();
-        let caller = Caller { principal, subject, ..caller(Role::Admin, "all", "", "") };
+        let caller = Caller { subject, principal, ..caller(Role::Admin, "all", "", "") };
         for method in ["Enqueue", "Abort", "Signal", "Update"] {
             let refusal = admit(&caller, &format!("/flyteidl2.actions.ActionsService/{method}")).unwrap_err();
             assert!(

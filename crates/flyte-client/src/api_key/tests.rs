@@ -70,7 +70,7 @@ impl ApiKeyService for Server {
         _: RequestContext,
         request: ServiceRequest<'_, wire::ListApiKeysRequest>,
     ) -> ServiceResult<impl Encodable<wire::ListApiKeysResponse> + Send + use<'a>> {
-        self.pages.lock().unwrap().push((request.limit, request.token.to_owned()));
+        self.pages.lock().unwrap().push((request.limit, request.token.clone()));
         let api_keys = self.api_keys.lock().unwrap();
         let start: usize = request.token.parse().unwrap_or(0);
         let end = api_keys.len().min(start + request.limit as usize);

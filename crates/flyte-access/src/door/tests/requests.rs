@@ -232,10 +232,10 @@ fn field_bytes(number: u32, content: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for mut value in [u64::from(number << 3 | 2), content.len() as u64] {
         while value >= 0x80 {
-            bytes.push(value as u8 | 0x80);
+            bytes.push(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
         }
-        bytes.push(value as u8);
+        bytes.push(value.to_le_bytes()[0]);
     }
     bytes.extend_from_slice(content);
     bytes
