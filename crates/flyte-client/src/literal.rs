@@ -12,7 +12,7 @@ use flyte_idl::flyteidl2::core::scalar::Value as Scalar;
 use flyte_idl::flyteidl2::core::{Binary, Literal};
 use serde_json::{Map, Value, json};
 
-/// The tag of binary values that contain MessagePack.
+/// The tag of binary values that contain `MessagePack`.
 const MESSAGE_PACK: &str = "msgpack";
 
 /// Converts a value to JSON. A time becomes an RFC 3339 text, a duration a number of seconds, and a file or data frame an object

@@ -127,7 +127,7 @@ fn wait(no_turn: NoTurn) -> Response {
     response
 }
 
-/// Stores the body. Returns its ETag, or the error response.
+/// Stores the body. Returns its `ETag`, or the error response.
 async fn receive(
     plane: &ControlPlane,
     body: Body,

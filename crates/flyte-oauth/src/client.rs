@@ -73,7 +73,7 @@ impl Authenticated {
         if self.client.grant_types.contains(&grant_type) {
             return Ok(());
         }
-        let description = format!("the client is not registered for {}", grant_type);
+        let description = format!("the client is not registered for {grant_type}");
         Err(OAuthError::new(ErrorCode::UnauthorizedClient, description))
     }
 }

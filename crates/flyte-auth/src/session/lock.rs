@@ -35,7 +35,7 @@ pub(super) enum Lock {
     /// A lock of the operating system. Its file is never removed: otherwise two processes could lock two files of one name.
     System(File),
     /// A file that exists while the lock is held, on file systems without locks.
-    LockFile {
+    Created {
         /// Dropping it removes the file.
         _file: LockFile,
     },
@@ -79,7 +79,7 @@ impl Lock {
             Err(TryLockError::Error(error)) if has_no_locks(&error) => match LockFile::try_take(path) {
                 Err(error) if is_unwritable(&error) => Ok(Some(Self::Missing)),
                 Err(source) => Err(state("lock", path, source)),
-                Ok(lock) => Ok(lock.map(|file| Self::LockFile { _file: file })),
+                Ok(lock) => Ok(lock.map(|file| Self::Created { _file: file })),
             },
             Err(TryLockError::Error(source)) => Err(state("lock", path, source)),
         }

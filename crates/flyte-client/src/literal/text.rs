@@ -187,7 +187,7 @@ fn of_json(value: &Value, literal_type: &LiteralType) -> Result<Literal, String>
     }
 }
 
-/// Encodes the value of a data class as tasks expect it: in MessagePack.
+/// Encodes the value of a data class as tasks expect it: in `MessagePack`.
 fn pack(value: &Value) -> Result<Value, String> {
     let mut bytes = Vec::new();
     rmpv::encode::write_value(&mut bytes, &message_pack(value)).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! The query of ListRuns, and the streams of runs and actions.
+//! The query of `ListRuns`, and the streams of runs and actions.
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -46,7 +46,7 @@ impl Callers {
     }
 }
 
-/// Waits for a message; `false` if the stream read_ended instead.
+/// Waits for a message; `false` if the stream ended instead.
 async fn has_message(stream: &mut Open) -> bool {
     let frame = tokio::time::timeout(std::time::Duration::from_secs(60), stream.body_mut().frame()).await;
     let frame = frame

@@ -203,7 +203,7 @@ async fn sign_in(
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, user_id = user.id, "the password hash could not be renewed; the old one stays valid")
+                tracing::warn!(%error, user_id = user.id, "the password hash could not be renewed; the old one stays valid");
             }
         }
     }
