@@ -1,5 +1,6 @@
 //! The libraries name no command of `flyte` and no option in their messages. What a person can do about an error depends on the
 //! program, so it belongs to `flyte-hints`.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
