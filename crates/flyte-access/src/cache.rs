@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn verified(expires_at: UnixTime) -> Verified {
-        let caller = Arc::new(Caller::nobody());
+        let caller = Arc::new(Caller::for_test());
         Verified { caller, expires_at, keys_generation: 0, account_checked_at: 0 }
     }
 

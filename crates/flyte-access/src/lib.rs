@@ -341,7 +341,7 @@ impl From<AccessTokenClaims> for Caller {
 impl Caller {
     /// A person with the lowest rights. Tests change the fields that they need.
     #[must_use]
-    pub fn nobody() -> Self {
+    pub fn for_test() -> Self {
         Self {
             subject: String::new(),
             client_id: String::new(),

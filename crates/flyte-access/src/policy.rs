@@ -40,10 +40,10 @@ pub enum Denied {
     /// The caller is a machine identity that does not administer.
     #[error("API keys are kept by people and by API keys of administrators, and the caller is neither")]
     Keeper,
-    /// The client that the person uses was let do other things.
+    /// The user's client is not allowed to do this.
     #[error(
-        "{0} is for the flyte command and for clients that may keep API keys; the server's administrator registers such a \
-         client with --may-keep-api-keys"
+        "{0} is for the flyte command and for clients that may keep API keys; the server's administrator \
+         registers one with --may-keep-api-keys"
     )]
     Client(&'static str),
     /// The sign-in is too long ago (RFC 9470).
@@ -52,7 +52,7 @@ pub enum Denied {
     )]
     StepUp(&'static str),
     /// The caller would give away more than it has.
-    #[error("a key can do no more than whoever makes it: {0}")]
+    #[error("an API key cannot have more rights than its creator: {0}")]
     Beyond(String),
     /// The caller works in another project or domain.
     #[error("{0} is outside of the project or domain that the caller is limited to")]
@@ -122,7 +122,7 @@ mod tests {
             role,
             scopes: vec![scope.to_owned()],
             limit: Limit { project: given(project), domain: given(domain) },
-            ..Caller::nobody()
+            ..Caller::for_test()
         }
     }
 

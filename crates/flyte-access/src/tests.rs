@@ -348,7 +348,7 @@ async fn a_cached_token_of_a_removed_signing_key_is_refused() {
 #[tokio::test]
 async fn a_stream_ends_when_the_rights_of_its_caller_are_reduced() {
     let app = server().await;
-    let now = |role| Arc::new(Caller { subject: "user-Ada".to_owned(), role, ..Caller::nobody() });
+    let now = |role| Arc::new(Caller { subject: "user-Ada".to_owned(), role, ..Caller::for_test() });
     let headers = bearer(&issue(&app, "Ada", "f"));
     let mut same = app.access.open_stream(&now(Role::Contributor), &headers).unwrap();
     let mut reduced = app.access.open_stream(&now(Role::Admin), &headers).unwrap();
@@ -367,7 +367,7 @@ async fn a_stream_ends_if_its_caller_cannot_be_checked_for_too_long() {
     let app = Parts::with_store(Arc::new(SqliteStore::open(&path).unwrap()), |_| {}).await;
     app.store.create_user(&testing::user("Ada")).await.unwrap();
     let ada =
-        Arc::new(Caller { subject: "user-Ada".to_owned(), role: Role::Contributor, ..Caller::nobody() });
+        Arc::new(Caller { subject: "user-Ada".to_owned(), role: Role::Contributor, ..Caller::for_test() });
     let mut stream = app.access.open_stream(&ada, &bearer(&issue(&app, "Ada", "f"))).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     let rename =

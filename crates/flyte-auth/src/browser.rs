@@ -56,7 +56,7 @@ pub async fn open_browser(url: &Url) -> bool {
     }
 }
 
-/// The commands of `BROWSER` with their arguments, in which `%s` stands for the address.
+/// The commands of `BROWSER` with their arguments, in which `%s` is replaced with the address.
 ///
 /// White space separates arguments, unless it is quoted as in a shell or belongs to the path of an existing file.
 #[must_use]

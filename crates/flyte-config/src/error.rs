@@ -32,7 +32,7 @@ impl fmt::Display for Origin {
 /// Who named a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamedBy {
-    /// The caller of [`Config::load`](crate::Config::load) or [`find`](crate::find).
+    /// The caller of [`Config::load`](crate::Config::load) or `find`.
     Caller,
     /// The environment variable of this name.
     Variable(&'static str),

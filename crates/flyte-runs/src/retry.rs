@@ -110,7 +110,7 @@ fn backoff(strategy: &RetryStrategy, failures: u32) -> i64 {
 }
 
 /// The failure of an action that took longer than `limit` milliseconds. `None` for a condition, which ends without a failure. The
-/// published package turns these codes into exceptions. Such an action is not tried again.
+/// published package turns these codes into exceptions. The action is not tried again.
 pub(super) fn overdue_failure(overdue: Overdue, limit: i64) -> Option<Failure> {
     match overdue {
         Overdue::Deadline => Some(past_deadline(limit)),

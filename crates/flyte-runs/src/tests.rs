@@ -80,7 +80,7 @@ fn failed(kind: FailureKind, recoverable: bool) -> Outcome {
     Outcome::Failed(Failure { kind, code: "E".to_owned(), message: "m".to_owned(), recoverable })
 }
 
-/// Claims the root's next attempt, ends it so, and tells where the action stands then.
+/// Claims the root's next attempt, ends it with the outcome, and returns the phase of the action.
 async fn attempt(app: &Server, name: &str, outcome: Outcome) -> Phase {
     // Past any wait between attempts.
     app.clock.advance(7200);
@@ -212,8 +212,8 @@ fn limited(retries: u32, run: i64, queue: i64, deadline: i64) -> TaskSpec {
     })
 }
 
-/// Where the root of r1 stands, and the code of its failure.
-async fn stands(app: &Server) -> (Phase, Option<String>) {
+/// The phase of the root of r1, and the code of its failure.
+async fn root_phase(app: &Server) -> (Phase, Option<String>) {
     let action = app.runs.action(&root("r1")).await.unwrap().unwrap();
     (action.phase, action.failure.map(|failure| failure.code))
 }
@@ -224,10 +224,10 @@ async fn a_deadline_ends_an_attempt_that_runs_and_its_run() {
     assert_eq!(app.runs.claim(1).await.unwrap().len(), 1);
     app.clock.advance(29);
     app.runs.maintain().await.unwrap();
-    assert_eq!(stands(&app).await, (Phase::Initializing, None));
+    assert_eq!(root_phase(&app).await, (Phase::Initializing, None));
     app.clock.advance(1);
     app.runs.maintain().await.unwrap();
-    assert_eq!(stands(&app).await, (Phase::TimedOut, Some("DEADLINE_EXCEEDED".to_owned())));
+    assert_eq!(root_phase(&app).await, (Phase::TimedOut, Some("DEADLINE_EXCEEDED".to_owned())));
     assert!(app.store.run_by_id(&run_id("r1")).await.unwrap().unwrap().ended_at.is_some());
     // Its process is to be stopped; then the attempt has timed out as well.
     assert_eq!(app.runs.aborted_attempts().await.unwrap(), [(root("r1"), 1)]);
@@ -249,7 +249,7 @@ async fn a_deadline_that_passed_without_the_server_is_one() {
         .ended(&root("r1"), 1, Outcome::TimedOut { message: "it took too long".to_owned() })
         .await
         .unwrap();
-    assert_eq!(stands(&app).await, (Phase::TimedOut, Some("DEADLINE_EXCEEDED".to_owned())));
+    assert_eq!(root_phase(&app).await, (Phase::TimedOut, Some("DEADLINE_EXCEEDED".to_owned())));
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn a_runtime_limit_is_each_attempts_and_the_wait_is_none_of_it() {
     let late = Outcome::TimedOut { message: "it took too long".to_owned() };
     assert_eq!(attempt(&app, "r1", late.clone()).await, Phase::Queued);
     assert_eq!(attempt(&app, "r1", late).await, Phase::TimedOut);
-    assert_eq!(stands(&app).await, (Phase::TimedOut, Some("MAX_RUNTIME_EXCEEDED".to_owned())));
+    assert_eq!(root_phase(&app).await, (Phase::TimedOut, Some("MAX_RUNTIME_EXCEEDED".to_owned())));
 }
 
 #[tokio::test]
@@ -268,12 +268,12 @@ async fn a_task_that_waits_too_long_fails() {
     let app = started("r1", limited(9, 5, 60, 0)).await;
     app.clock.advance(60);
     app.runs.maintain().await.unwrap();
-    assert_eq!(stands(&app).await, (Phase::TimedOut, Some("QUEUED_TIMEOUT_EXCEEDED".to_owned())));
+    assert_eq!(root_phase(&app).await, (Phase::TimedOut, Some("QUEUED_TIMEOUT_EXCEEDED".to_owned())));
     assert!(app.runs.claim(1).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn the_runner_is_told() {
+async fn the_runner_is_notified() {
     let app = started("r1", task(1, |_| {})).await;
     let changed = async || timeout(Duration::from_secs(5), app.runs.changed()).await.unwrap().unwrap();
     changed().await;

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_seconds() {
+    fn times_are_formatted_in_seconds() {
         for (millis, expected) in
             [(1000, "1s"), (90_000, "90s"), (250, "0.25s"), (1500, "1.5s"), (1005, "1.005s")]
         {

@@ -19,7 +19,7 @@ fn caller(role: Role, scope: &str, project: &str, domain: &str) -> Caller {
         role,
         scopes: vec![scope.to_owned()],
         limit: Limit { project: given(project), domain: given(domain) },
-        ..Caller::nobody()
+        ..Caller::for_test()
     }
 }
 

@@ -71,11 +71,11 @@ pub fn may_issue(caller: &Caller, issuance: &Issuance<'_>) -> Result<(), Denied>
             (false, Some(_)) => Ok(()),
         };
     }
-    // An API key cannot sign in again: nobody can tell whether it is its holder or a thief who asks.
+    // An API key cannot sign in again. The server cannot distinguish its holder from a thief.
     let refused = |what: String| Err(Denied::Beyond(what));
     match (own_end, end) {
-        _ if administers => refused("administrators' keys are given out by people".to_owned()),
-        (_, None) => refused("the caller is an API key, and the other one would have no end".to_owned()),
+        _ if administers => refused("only users create administrators' keys".to_owned()),
+        (_, None) => refused("an API key cannot create one without an expiry".to_owned()),
         (Some(own), Some(end)) if end > own => refused(format!(
             "the caller is an API key that ends at {}, and the other one would end later",
             rfc3339(own)
@@ -109,10 +109,10 @@ pub fn sees_all_api_keys(caller: &Caller) -> bool {
 /// [`Denied::Beyond`] where the caller does not have them.
 pub fn may_grant(caller: &Caller, rights: &Rights) -> Result<(), Denied> {
     if rights.role > caller.role {
-        return Err(Denied::Beyond(format!("the caller is a {}, and no {}", caller.role, rights.role)));
+        return Err(Denied::Beyond(format!("you are a {}, so you cannot create a key with the role {}", caller.role, rights.role)));
     }
     if !caller.limit.covers(&rights.limit) {
-        return Err(Denied::Beyond("the caller works in one project or domain only".to_owned()));
+        return Err(Denied::Beyond("your access is limited to a project or domain".to_owned()));
     }
     Ok(())
 }
@@ -136,7 +136,7 @@ mod tests {
             (Federated, Role::Admin, true, false, false),
             (Run, Role::Admin, true, false, false),
         ] {
-            let caller = Caller { principal, role, ..Caller::nobody() };
+            let caller = Caller { principal, role, ..Caller::for_test() };
             assert_eq!(may_see_api_keys(&caller).is_ok(), sees, "{principal:?} {role}");
             assert_eq!(
                 may_keep_api_keys(&caller, by_keeper).is_ok(),
@@ -160,7 +160,7 @@ mod tests {
             (Role::Admin, Some(1), Some(RECENT_SIGN_IN + 1), false),
             (Role::Admin, Some(1), Some(RECENT_SIGN_IN), true),
         ] {
-            let caller = Caller { authenticated_at: age.map(|age| NOW - age), ..Caller::nobody() };
+            let caller = Caller { authenticated_at: age.map(|age| NOW - age), ..Caller::for_test() };
             let rights = Rights { role, scopes: vec![], limit: Limit::default() };
             let end = lifetime.map(|lifetime| NOW + lifetime);
             let verdict = may_issue(&caller, &Issuance { rights: &rights, end, own_end: None, now: NOW });
@@ -184,7 +184,7 @@ mod tests {
                 role: Role::Admin,
                 // A machine has none; were there one, it would say nothing.
                 authenticated_at: Some(NOW),
-                ..Caller::nobody()
+                ..Caller::for_test()
             };
             let rights = Rights { role, scopes: vec![], limit: Limit::default() };
             let at = |seconds| NOW + seconds;

@@ -188,7 +188,7 @@ enum Pattern {
     Network(IpNet),
     /// A domain and its subdomains.
     Domain(String),
-    /// Host names that match a text in which `*` stands for any characters.
+    /// Host names that match a text in which `*` matches any characters.
     Wildcard(String),
 }
 
@@ -250,7 +250,7 @@ impl Exempt {
     }
 }
 
-/// Whether the name matches a pattern in which `*` stands for any characters.
+/// Whether the name matches a pattern in which `*` matches any characters.
 fn is_like(name: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };

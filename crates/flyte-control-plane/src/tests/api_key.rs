@@ -308,9 +308,9 @@ async fn a_key_does_not_outlive_the_key_that_created_it() {
     let token = server.token_of("short", made["clientSecret"].as_str().unwrap()).await.unwrap();
     for (access, lifetime, no_expiry, reason) in [
         (&contributor, 1001, false, "ends at 2027-01-15T08:16:40Z"),
-        (&contributor, 0, true, "the other one would have no end"),
-        (&admin, 1000, false, "administrators' keys are given out by people"),
-        (&admin, 0, false, "administrators' keys are given out by people"),
+        (&contributor, 0, true, "an API key cannot create one without an expiry"),
+        (&admin, 1000, false, "only users create administrators' keys"),
+        (&admin, 0, false, "only users create administrators' keys"),
     ] {
         let request = json!({"name": "next", "access": access, "lifetime": lifetime, "noExpiry": no_expiry});
         let (code, message) = server.call(&token, CREATE_KEY, request).await.error();

@@ -178,7 +178,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let token = app.keys.sign("at+jwt", &serde_json::json!({})).unwrap();
         headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
-        let caller = Caller { subject: ada.id, expires_at: NOW + 60, ..Caller::nobody() };
+        let caller = Caller { subject: ada.id, expires_at: NOW + 60, ..Caller::for_test() };
         let mut stream = app.access.open_stream(&Arc::new(caller), &headers).unwrap();
         let ended = tokio::spawn(async move { stream.ended().await.to_string() });
         app.clock.advance(60);
