@@ -109,7 +109,10 @@ pub fn sees_all_api_keys(caller: &Caller) -> bool {
 /// [`Denied::Beyond`] where the caller does not have them.
 pub fn may_grant(caller: &Caller, rights: &Rights) -> Result<(), Denied> {
     if rights.role > caller.role {
-        return Err(Denied::Beyond(format!("you are a {}, so you cannot create a key with the role {}", caller.role, rights.role)));
+        return Err(Denied::Beyond(format!(
+            "you are a {}, so you cannot create a key with the role {}",
+            caller.role, rights.role
+        )));
     }
     if !caller.limit.covers(&rights.limit) {
         return Err(Denied::Beyond("your access is limited to a project or domain".to_owned()));
