@@ -106,12 +106,12 @@ async fn only_administrators_manage_trust_rules() {
 async fn errors_name_the_invalid_field() {
     let server = Server::with_project().await;
     for (pointer, value, expected) in [
-        ("/name", json!("CI"), "trust.name must be"),
+        ("/name", json!("CI"), "trust.name must have"),
         ("/issuer", json!("http://ci.example"), "trust.issuer must start with https://"),
         ("/jwksUri", json!("ftp://ci.example"), "trust.jwks_uri must start"),
         ("/audience", json!(""), "trust.audience is missing"),
         ("/claims", json!({}), "trust.claims is empty"),
-        ("/claims", json!({"ref": "refs/heads/main"}), "trust.claims does not say whose tokens"),
+        ("/claims", json!({"ref": "refs/heads/main"}), "trust.claims does not name an owner"),
         ("/claims", json!({"repository": "acme/***"}), "trust.claims[\"repository\"] has more than two *"),
         ("/tokenLifetime", json!("5"), "trust.token_lifetime must be"),
         ("/tokenLifetime", json!("-1"), "trust.token_lifetime must be"),
