@@ -58,7 +58,7 @@ fn sign_in_and_out_need_no_mouse() {
     browser.press("not the password");
     browser.press(ENTER);
     // After a mistake, the focus is on the password, and the address is kept.
-    assert!(browser.text("[role=alert]").contains("not right"), "{}", browser.text("[role=alert]"));
+    assert!(browser.text("[role=alert]").contains("is wrong"), "{}", browser.text("[role=alert]"));
     eventually("the field has the focus", || (browser.focus() == "password").then_some(()));
     browser.press(PASSWORD);
     browser.press(ENTER);
