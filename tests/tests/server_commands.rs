@@ -236,7 +236,10 @@ fn revoked_keys_and_disabled_accounts_lose_their_tokens_at_once() {
     let _ = CommandOutput::of(&mut machine.flyte_with(&person, &["auth", "login"])).ok();
     let _ = CommandOutput::of(&mut machine.flyte(&["get", "project"])).ok();
     assert!(
-        CommandOutput::of(&mut machine.flyte(&["get", "api-key"])).ok().err.contains("No API keys found")
+        CommandOutput::of(&mut machine.flyte(&["get", "api-key"]))
+            .ok()
+            .err
+            .contains("You have no API keys yet")
     );
 
     // A new password ends the sign-ins of the old one, and keys if requested.

@@ -80,7 +80,7 @@ pub(super) async fn run(config: &Config, shown: ShownEvents) -> Result<String, A
     // Hints are not part of the table. Errors of standard error cannot be reported.
     let mut stderr = std::io::stderr();
     if events.is_empty() {
-        let _ = writeln!(stderr, "No events match these conditions.");
+        let _ = writeln!(stderr, "No matching events.");
         return Ok(String::new());
     }
     if u32::try_from(events.len()) == Ok(limit) {

@@ -111,7 +111,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     }
     output::print(format, &events, |events| table(events, context.global.wide))?;
     if format == Format::Table && u32::try_from(events.len()) == Ok(limit) {
-        output::tell(&format!("Showing the newest {limit}; there may be more. To see more: --limit COUNT"));
+        output::tell(&format!("Showing the newest {limit} events. For more, use --limit COUNT."));
     }
     Ok(Exit::Success)
 }

@@ -97,10 +97,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     }
     output::print(format, &found, |runs| table(runs, now, context.global.wide))?;
     if format == Format::Table && u32::try_from(found.len()) == Ok(arguments.limit) {
-        output::tell(&format!(
-            "Showing the newest {}; there may be more. To see more: --limit COUNT",
-            arguments.limit
-        ));
+        output::tell(&format!("Showing the newest {} runs. For more, use --limit COUNT.", arguments.limit));
     }
     Ok(Exit::Success)
 }
