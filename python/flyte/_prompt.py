@@ -139,7 +139,7 @@ def device_page(url: str, user_code: str) -> str:
         "<div>To Authenticate, navigate in a browser to the following URL:</div>"
         f"<div><a href='{link}' target='_blank' rel='noopener'>{link}</a></div>"
         f"{picture(url)}"
-        f"<div>The page shows this code: <code style='font-size:1.4em'>{html.escape(user_code)}</code></div>"
+        f"<div>Check that the page shows this code: <code style='font-size:1.4em'>{html.escape(user_code)}</code></div>"
     )
 
 
