@@ -51,8 +51,7 @@ fn at_a_terminal(machine: &Machine, arguments: &str, browser: &str, shown: &Path
 
 #[test]
 fn suspended_sign_in_blocks_no_command() {
-    // Long enough for the commands that wait to use the token, short enough to wait for its end.
-    let (server, machine) = (Server::with(&["--access-token-ttl", "10s"]), Machine::bare());
+    let (server, machine) = (Server::with(&["--access-token-ttl", "1s"]), Machine::bare());
     machine.configure(&server);
     let (mut suspended, _) = unfinished(&machine, "first");
     signal(&suspended, "STOP");

@@ -166,7 +166,7 @@ impl Session {
     }
 
     /// Gets the token of the stored login, and renews the login if necessary.
-    async fn renew_login(&self) -> Result<AccessToken, RenewalError> {
+    pub(super) async fn renew_login(&self) -> Result<AccessToken, RenewalError> {
         let now = || self.options.clock.now();
         let store = self.store().await?;
         // Without a login there is nothing to renew, and no reason to wait for a lock.

@@ -6,7 +6,7 @@ use super::{
     Session,
     holder::{Activity, Holder, LockNote, SignInOutcome},
     lock::{Lock, LockError},
-    renewal::CallerGone,
+    renewal::{CallerGone, RenewalError},
 };
 use crate::{
     AuthError, StepUp,
@@ -194,12 +194,23 @@ impl Session {
                 && step_up.acr_values.is_none()
                 && step_up.max_age != Some(Duration::ZERO)
                 && !interaction.selects_account();
-            if (shared || purpose == Purpose::Token)
-                && let Some(token) = store.load().await?.and_then(|login| self.stored_token(&login))
-                && self.is_usable(&token)
-            {
-                self.set_current(Some(token.clone()));
-                return Ok(Turn::Theirs(Ok(token)));
+            if shared || purpose == Purpose::Token {
+                let token = match outcome {
+                    // Its token may have expired since: a short token, a slow machine.
+                    Some(_) => match self.renew_login().await {
+                        Ok(token) => Some(token),
+                        Err(RenewalError::NeedsPerson(_)) => None,
+                        Err(RenewalError::Failed(error)) => return Ok(Turn::Theirs(Err(error))),
+                    },
+                    None => {
+                        let token = store.load().await?.and_then(|login| self.stored_token(&login));
+                        token.filter(|token| self.is_usable(token))
+                    }
+                };
+                if let Some(token) = token {
+                    self.set_current(Some(token.clone()));
+                    return Ok(Turn::Theirs(Ok(token)));
+                }
             }
             return Ok(Turn::Ours(SignInLock { lock, path }));
         }

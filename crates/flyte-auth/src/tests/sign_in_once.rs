@@ -81,6 +81,24 @@ async fn five_processes_ask_one_person_once_and_share_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_login_of_another_process_is_renewed_if_its_token_has_expired() {
+    const TEST: &str = "sign_in_once::a_login_of_another_process_is_renewed_if_its_token_has_expired";
+    if is_worker().await {
+        return;
+    }
+    let realm = Arc::new(Realm::default());
+    let served = realm.serve().await;
+    let first = worker_as("person", TEST, &served, NOW, "");
+    marked(&served, "asked", 1).await;
+    // The token of the first process has expired when the second one reads it.
+    let second = worker_as("person", TEST, &served, NOW + 4000, "");
+    marked(&served, "waiting", 1).await;
+    go(&served);
+    assert_eq!((result_of(first).await, result_of(second).await), ("a1".to_owned(), "a2".to_owned()));
+    assert_eq!((marks(&served, "asked").len(), realm.count("authorize")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_that_dies_leaves_nothing_behind() {
     const TEST: &str = "sign_in_once::a_sign_in_that_dies_leaves_nothing_behind";
     if is_worker().await {
