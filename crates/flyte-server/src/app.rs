@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use crate::data_dir;
 use flyte_access::Access;
 use flyte_audit::Audit;
 use flyte_control_plane::ControlPlane;
 use flyte_federation::TrustedIssuers;
+use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_keys::SigningKeys;
 use flyte_model::{Stopping, clock::Clock};
 use flyte_oauth::AuthorizationServer;
 use flyte_objects::Objects;
-use flyte_runs::{AppHost, LogSource, Runner, Runs};
+use flyte_runner_local::LocalRunner;
+use flyte_runs::{AppHost, RunIdentities, Runner, Runs};
 use flyte_settings::Config;
 use flyte_store::Store;
 
@@ -31,8 +34,6 @@ pub struct App {
     pub keys: Arc<SigningKeys>,
     /// The audit log.
     pub audit: Audit,
-    /// Issuers whose tokens can be exchanged.
-    pub issuers: Arc<TrustedIssuers>,
     /// Authentication and authorization of callers.
     pub access: Arc<Access>,
     /// The life of runs.
@@ -41,10 +42,93 @@ pub struct App {
     pub runner: Arc<dyn Runner>,
     /// Runs apps.
     pub apps: Arc<dyn AppHost>,
-    /// The logs of tasks and apps.
-    pub logs: Arc<dyn LogSource>,
     /// Whether the server is stopping.
     pub stopping: Stopping,
     /// The objects of tasks.
     pub objects: Arc<Objects>,
+}
+
+/// What the server is assembled from.
+#[derive(Debug)]
+pub struct Parts {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The current time.
+    pub clock: Clock,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The keys that sign tokens.
+    pub keys: Arc<SigningKeys>,
+    /// The audit log.
+    pub audit: Audit,
+    /// Authentication and authorization of callers.
+    pub access: Arc<Access>,
+    /// Issuers whose tokens can be exchanged.
+    pub issuers: Arc<TrustedIssuers>,
+    /// Hashes and verifies passwords.
+    pub passwords: Passwords,
+    /// The objects of tasks.
+    pub objects: Arc<Objects>,
+}
+
+impl App {
+    /// Assembles the authorization server, the control plane, and the runner on this machine. Nothing runs yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, clock, store, keys, audit, access, issuers, passwords, objects } = parts;
+        let authorization_server = Arc::new(AuthorizationServer {
+            config: Arc::clone(&config),
+            clock: clock.clone(),
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            audit: audit.clone(),
+            issuers,
+            access: Arc::clone(&access),
+            sessions: Sessions::new(Arc::clone(&store), clock.clone(), config.session_ttl),
+            known_browsers: KnownBrowsers::new(Arc::clone(&keys)),
+            passwords,
+            throttle: Throttle::new(clock.clone()),
+        });
+        let runs = Arc::new(Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)));
+        let stopping = Stopping::default();
+        let local = Arc::new(LocalRunner::new(flyte_runner_local::State {
+            config: Arc::clone(&config),
+            clock: clock.clone(),
+            store: Arc::clone(&store),
+            runs: Arc::clone(&runs),
+            identities: RunIdentities::new(access.tokens().clone()),
+            objects: Arc::clone(&objects),
+            stopping: stopping.clone(),
+            backups: data_dir::backups,
+        }));
+        let control_plane = Arc::new(ControlPlane {
+            config: Arc::clone(&config),
+            clock: clock.clone(),
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            audit: audit.clone(),
+            access: Arc::clone(&access),
+            runs: Arc::clone(&runs),
+            runner: local.clone(),
+            apps: local.clone(),
+            logs: local.clone(),
+            objects: Arc::clone(&objects),
+            stopping: stopping.clone(),
+        });
+        Self {
+            runs,
+            runner: local.clone(),
+            apps: local,
+            stopping,
+            authorization_server,
+            control_plane,
+            audit,
+            access,
+            objects,
+            config,
+            clock,
+            store,
+            keys,
+        }
+    }
 }

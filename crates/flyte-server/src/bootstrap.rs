@@ -13,31 +13,24 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use crate::{
-    app::App,
-    data_dir::{self, DataDir, DataDirError},
+    app::{App, Parts},
+    data_dir::{DataDir, DataDirError},
     tls::{Tls, TlsError},
 };
 use flyte_access::Access;
 use flyte_audit::{Audit, Detail, Event, Kind};
-use flyte_control_plane::ControlPlane;
 use flyte_federation::{TrustedIssuers, issuers::CaFileError};
 use flyte_identity::{
-    PasswordError, Passwords, Throttle,
+    PasswordError, Passwords,
     first_password::{self, FirstAdmin, RemoveError},
-    known_browser::KnownBrowsers,
-    session::Sessions,
 };
 use flyte_keys::{KeyError, SealingKey, SigningKeys};
 use flyte_model::{
-    Stopping,
     clock::{Clock, UnixTime},
     scope,
 };
-use flyte_oauth::AuthorizationServer;
 use flyte_oauth::token::REGISTRABLE_GRANTS;
 use flyte_objects::{Objects, ObjectsError};
-use flyte_runner_local::{self, LocalRunner};
-use flyte_runs::{RunIdentities, Runs};
 use flyte_secrets::write_atomically;
 use flyte_settings::{Config, PublicClientConfig};
 use flyte_store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User};
@@ -151,63 +144,9 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         Arc::clone(&keys),
         audit.clone(),
     ));
-    let authorization_server = Arc::new(AuthorizationServer {
-        config: Arc::clone(&config),
-        clock: clock.clone(),
-        store: Arc::clone(&store),
-        keys: Arc::clone(&keys),
-        audit: audit.clone(),
-        issuers: Arc::clone(&issuers),
-        access: Arc::clone(&access),
-        sessions: Sessions::new(Arc::clone(&store), clock.clone(), config.session_ttl),
-        known_browsers: KnownBrowsers::new(Arc::clone(&keys)),
-        passwords,
-        throttle: Throttle::new(clock.clone()),
-    });
-    let runs = Arc::new(Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)));
-    let objects = Arc::new(objects);
-    let stopping = Stopping::default();
-    let local = Arc::new(LocalRunner::new(flyte_runner_local::State {
-        config: Arc::clone(&config),
-        clock: clock.clone(),
-        store: Arc::clone(&store),
-        runs: Arc::clone(&runs),
-        identities: RunIdentities::new(access.tokens().clone()),
-        objects: Arc::clone(&objects),
-        stopping: stopping.clone(),
-        backups: data_dir::backups,
-    }));
-    let control_plane = Arc::new(ControlPlane {
-        config: Arc::clone(&config),
-        clock: clock.clone(),
-        store: Arc::clone(&store),
-        keys: Arc::clone(&keys),
-        audit: audit.clone(),
-        access: Arc::clone(&access),
-        runs: Arc::clone(&runs),
-        runner: local.clone(),
-        apps: local.clone(),
-        logs: local.clone(),
-        objects: Arc::clone(&objects),
-        stopping: stopping.clone(),
-    });
-    let app = Arc::new(App {
-        runs,
-        runner: local.clone(),
-        apps: local.clone(),
-        logs: local,
-        stopping,
-        authorization_server,
-        control_plane,
-        audit,
-        issuers,
-        access,
-        objects,
-        config,
-        clock,
-        store,
-        keys,
-    });
+    let parts =
+        Parts { config, clock, store, keys, audit, access, issuers, passwords, objects: Arc::new(objects) };
+    let app = Arc::new(App::new(parts));
     let probing = Arc::clone(&app);
     tokio::spawn(async move { probing.objects.probe().await });
     // Tokens that were revoked before this start are refused from the first request on.
