@@ -11,7 +11,7 @@ use flyte_config::Environment;
 use crate::failure::{Exit, Failure};
 
 /// How to install the package that files import, in a checkout of this project.
-const INSTALL: &str = "-m pip install ./python (in a checkout of this command's project)";
+const INSTALL: &str = "-m pip install ./python/auth ./python/sdk (in a checkout of this command's project)";
 
 /// A Python interpreter and how it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
