@@ -9,7 +9,10 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::throttle::{Counters, Policy, Throttled};
+use super::{
+    counter::{Counters, Policy},
+    throttle::Throttled,
+};
 use flyte_model::AddressBlock;
 use flyte_model::clock::Clock;
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cookie;
+mod counter;
 mod failures;
 pub mod first_password;
 mod hashing_memory;

@@ -3,7 +3,8 @@
 //! An attempt is counted before the code is looked up, as for sign-ins. The counters are separate, so a mistyped code
 //! does not delay a sign-in.
 
-use super::{AccountKey, Counters, IpAddr, Policy, Throttle, Throttled, Wait, account_key};
+use super::{AccountKey, IpAddr, Throttle, Throttled, account_key};
+use crate::counter::{Counters, Policy, Wait};
 use flyte_model::AddressBlock;
 use flyte_secrets::SecretHash;
 
