@@ -19,8 +19,10 @@ pub mod grant;
 pub mod project;
 pub mod revocation;
 pub mod run;
+pub mod run_query;
 pub mod signing_key;
 pub mod task;
+pub mod time_limit;
 pub mod trigger;
 pub mod trust;
 pub mod turns;
@@ -176,12 +178,11 @@ macro_rules! contract {
                 a_failed_attempt_can_be_retried,
                 ending_an_action_ends_the_actions_it_called,
                 aborted_attempts_are_listed_until_they_end,
+            ],
+            run_query: [
                 changes_are_read_by_version,
                 runs_are_listed,
                 actions_are_listed,
-                conditions_are_answered_once,
-                conditions_time_out,
-                tasks_end_at_their_time_limits,
             ],
             signing_key: [
                 a_set_is_replaced_only_if_it_is_as_expected,
@@ -196,6 +197,11 @@ macro_rules! contract {
                 versions_are_listed_in_the_order_of_deployment,
                 a_deployment_replaces_the_triggers,
                 listings_use_their_index,
+            ],
+            time_limit: [
+                conditions_are_answered_once,
+                tasks_end_at_their_time_limits,
+                conditions_time_out,
             ],
             trigger: [
                 a_trigger_is_read_back_unchanged,
