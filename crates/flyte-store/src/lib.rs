@@ -88,45 +88,31 @@ pub enum StoreError {
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Everything that a backend provides.
-pub trait Store:
-    UserStore
-    + SessionStore
-    + ClientStore
-    + GrantStore
-    + DeviceStore
-    + SigningKeyStore
-    + ProjectStore
-    + RevocationStore
-    + ApiKeyStore
-    + AssertionStore
-    + AuditStore
-    + TrustStore
-    + RunStore
-    + AppStore
-    + TaskStore
-    + TriggerStore
-    + std::fmt::Debug
-{
+/// Defines [`Store`] as all these traits together, for every type that implements them.
+macro_rules! store {
+    ($($part:path),* $(,)?) => {
+        /// Everything that a backend provides.
+        pub trait Store: $($part +)* std::fmt::Debug {}
+
+        impl<T: $($part +)* std::fmt::Debug> Store for T {}
+    };
 }
 
-impl<T> Store for T where
-    T: UserStore
-        + SessionStore
-        + ClientStore
-        + GrantStore
-        + DeviceStore
-        + SigningKeyStore
-        + ProjectStore
-        + RevocationStore
-        + ApiKeyStore
-        + AssertionStore
-        + AuditStore
-        + TrustStore
-        + RunStore
-        + AppStore
-        + TaskStore
-        + TriggerStore
-        + std::fmt::Debug
-{
+store! {
+    UserStore,
+    SessionStore,
+    ClientStore,
+    GrantStore,
+    DeviceStore,
+    SigningKeyStore,
+    ProjectStore,
+    RevocationStore,
+    ApiKeyStore,
+    AssertionStore,
+    AuditStore,
+    TrustStore,
+    RunStore,
+    AppStore,
+    TaskStore,
+    TriggerStore,
 }
