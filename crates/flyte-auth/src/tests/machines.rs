@@ -1,11 +1,14 @@
 //! Machines: clients with a secret or a private key, commands and CI jobs. They never use a person's login.
 
-use std::path::Path;
+mod client;
+mod command;
+mod job;
 
 use axum::response::Response;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret as _;
 
+use self::job::{job, job_of, job_token};
 use super::{transport::send, *};
 use crate::{
     AuthError, Unattended,
@@ -13,7 +16,6 @@ use crate::{
     flows::{
         client_credentials::{ClientCredentials, CredentialSource},
         external_command::{self, CommandFailure},
-        token_exchange::IdTokenSource,
     },
     oauth::{ClientId, Scope},
     store::{StoreOptions, encrypted_file},
@@ -79,12 +81,6 @@ fn shell(script: &str) -> Vec<String> {
     command(&["sh", "-c", script])
 }
 
-/// A JWT that expires at this time.
-fn jwt(expires_at: i64) -> String {
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(json!({ "exp": expires_at }).to_string()))
-}
-
 async fn realm(change: impl FnOnce(&mut Rules)) -> (Arc<Realm>, Served) {
     let realm = Arc::new(Realm::default());
     realm.rules(change);
@@ -92,77 +88,24 @@ async fn realm(change: impl FnOnce(&mut Rules)) -> (Arc<Realm>, Served) {
     (realm, served)
 }
 
-#[tokio::test]
-async fn a_client_uses_the_authentication_method_of_the_server() {
-    for (methods, in_body) in [
-        (vec![], false),
-        (vec!["client_secret_post"], true),
-        (vec!["client_secret_post", "client_secret_basic"], false),
-    ] {
-        let (realm, served) = realm(|rules| rules.client_authentication = methods).await;
-        let session = machine(&served, AuthType::ClientSecret, secret());
-        assert_eq!(session.token().await.unwrap().secret(), "a1");
-        let (form, authorization) = realm.forms.lock().unwrap()[0].clone();
-        assert_eq!(form["grant_type"], "client_credentials");
-        assert_eq!(form["audience"], "the-audience");
-        assert_eq!(form.get("scope"), None, "the advertised scopes are for people");
-        assert_eq!(form.contains_key("client_secret"), in_body);
-        assert_eq!(authorization.is_some(), !in_body);
-        // The token stays in memory until it is due. Then a new one is requested, because there is no refresh token.
-        assert_eq!(session.token().await.unwrap().secret(), "a1");
-        session.options().clock.advance(3599);
-        assert_eq!(session.token().await.unwrap().secret(), "a2");
-        assert_eq!((realm.count("token"), realm.count("metadata")), (2, 1));
-        assert!(!format!("{session:?} {:?}", session.options()).contains("s3"));
+/// Records the output of commands and the warnings; no person can be asked.
+#[derive(Debug, Default)]
+struct Recorder(Mutex<String>);
+
+#[async_trait::async_trait]
+impl Interaction for Recorder {
+    fn is_interactive(&self) -> bool {
+        false
     }
-}
-
-#[tokio::test]
-async fn a_client_signs_with_its_private_key_and_requests_the_configured_scopes() {
-    let (realm, served) = realm(|_| {}).await;
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let path = served.directory.path().join("key.pem");
-    std::fs::write(&path, key.serialize_pem()).unwrap();
-    let options = SessionOptions {
-        auth_type: AuthType::ClientSecret,
-        credentials: client(CredentialSource::PrivateKey(path)),
-        overrides: Overrides { scopes: Scope::parse_list("all openid"), ..Overrides::default() },
-        ..served.options(Arc::new(Unattended))
-    };
-    let session = Session::new(options);
-    session.token().await.unwrap();
-    let (form, authorization) = realm.forms.lock().unwrap()[0].clone();
-    assert_eq!((form["scope"].as_str(), form["client_id"].as_str()), ("all openid", "ci"));
-    assert_eq!(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-    assert_eq!(authorization, None);
-    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
-    validation.validate_exp = false;
-    validation.set_audience(&[served.url("token").as_str()]);
-    validation.set_issuer(&["ci"]);
-    let public = jsonwebtoken::DecodingKey::from_ec_pem(key.public_key_pem().as_bytes()).unwrap();
-    let claims: serde_json::Value =
-        jsonwebtoken::decode(form["client_assertion"].as_str(), &public, &validation).unwrap().claims;
-    assert_eq!((claims["sub"].as_str(), claims["exp"].as_i64()), (Some("ci"), Some(NOW + 120)));
-    // Each assertion is used once.
-    session.login().await.unwrap();
-    assert_ne!(realm.forms.lock().unwrap()[1].0["client_assertion"], form["client_assertion"]);
-}
-
-#[tokio::test]
-async fn a_rejected_api_key_is_not_an_ended_session() {
-    let (_, served) = realm(|_| {}).await;
-    let text = STANDARD.encode(format!("localhost:{}:ci:wrong:None", served.port));
-    let options = served.options(Arc::new(Unattended)).with_api_key(ApiKey::decode(&text).unwrap());
-    assert_eq!(
-        (options.auth_type, options.endpoint.authority()),
-        (AuthType::ClientSecret, served.endpoint().authority())
-    );
-    let error = Session::new(options).token().await.unwrap_err();
-    assert!(
-        matches!(&error, AuthError::ClientRefused { client_id, .. } if client_id.as_str() == "ci"),
-        "{error:?}"
-    );
-    assert!(error.is_authentication() && !error.to_string().contains("wrong"));
+    fn authorize_url(&self, _: &Url, _: bool) {}
+    fn waiting(&self, _: Option<&crate::Holder>) {}
+    fn done(&self) {}
+    fn command_output(&self, text: &str) {
+        self.0.lock().unwrap().push_str(text);
+    }
+    fn credentials_expire(&self, client_id: &ClientId, at: i64, left: Duration) {
+        self.0.lock().unwrap().push_str(&format!("{client_id} expires at {at}, in {left:?}. "));
+    }
 }
 
 #[tokio::test]
@@ -212,63 +155,6 @@ async fn a_busy_server_says_nothing_about_the_credentials() {
     }
 }
 
-/// A job's token with the server as audience and this `sub`.
-fn job_token(served: &Served, sub: &str) -> String {
-    job_token_for(json!(format!("https://localhost:{}", served.port)), sub)
-}
-
-fn job_token_for(audience: serde_json::Value, sub: &str) -> String {
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    format!("e30.{}.s3cret", URL_SAFE_NO_PAD.encode(json!({ "aud": audience, "sub": sub }).to_string()))
-}
-
-/// The `sub` of a job's token.
-fn job_of(token: &str) -> Option<String> {
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
-    claims["sub"].as_str().map(str::to_owned)
-}
-
-#[tokio::test]
-async fn a_jobs_token_is_sent_to_its_audience_only() {
-    let (realm, served) = realm(|_| {}).await;
-    let own = format!("https://localhost:{}", served.port);
-    let slashed = format!("{own}/");
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("token");
-    for (audience, named, accepted) in [
-        (json!(own), None, true),
-        (json!(slashed), None, true),
-        (json!(["https://vault.example.com", own]), None, true),
-        (json!("https://vault.example.com"), None, false),
-        (json!(["https://kubernetes.default.svc"]), None, false),
-        (json!([]), None, false),
-        (json!(7), None, false),
-        // The trust rule names another audience, and so does the job's variable.
-        (json!("flyte-ci"), Some("flyte-ci"), true),
-        (json!(own), Some("flyte-ci"), false),
-    ] {
-        let token = job_token_for(audience.clone(), "job");
-        std::fs::write(&file, &token).unwrap();
-        for (name, value) in
-            [("FLYTE_ID_TOKEN", token.as_str()), ("FLYTE_ID_TOKEN_FILE", file.to_str().unwrap())]
-        {
-            realm.forms.lock().unwrap().clear();
-            let mut variables = vec![(name, value)];
-            variables.extend(named.map(|named| ("FLYTE_ID_TOKEN_AUDIENCE", named)));
-            let outcome = machine(&served, AuthType::TokenExchange, job(&variables)).token().await;
-            assert_eq!(outcome.is_ok(), accepted, "{audience} {named:?}: {outcome:?}");
-            assert_eq!(realm.forms.lock().unwrap().len(), usize::from(accepted), "it was sent");
-            if let Err(error) = outcome {
-                assert!(matches!(&error, AuthError::IdTokenAudience { .. }) && error.is_authentication());
-                let text = error.to_string();
-                assert!(text.contains(named.unwrap_or(&own)) && !text.contains(&token), "{text}");
-            }
-        }
-    }
-}
-
 /// The store of a person on this machine.
 fn persons_store(served: &Served) -> StoreOptions {
     let options = served.options(Arc::new(Unattended));
@@ -312,179 +198,6 @@ async fn a_machines_token_and_a_persons_login_are_separate() {
 }
 
 #[tokio::test]
-async fn a_commands_output_is_the_token_until_it_expires() {
-    let (_, served) = realm(|_| {}).await;
-    let counter = served.directory.path().join("runs");
-    let count = || std::fs::read_to_string(&counter).unwrap_or_default().lines().count();
-    let runs = |token: &str| Credentials {
-        command: shell(&format!("echo run >> {}; printf '  {token}\\n\\n'", counter.display())),
-        ..Credentials::default()
-    };
-    let session = machine(&served, AuthType::ExternalCommand, runs(&jwt(NOW + 100)));
-    let token = session.token().await.unwrap();
-    assert_eq!((token.secret(), token.expires_at()), (jwt(NOW + 100).as_str(), Some(NOW + 100)));
-    session.token().await.unwrap();
-    assert_eq!(count(), 1);
-    session.options().clock.advance(99);
-    session.token().await.unwrap();
-    assert_eq!(count(), 2);
-    // A token with an unknown expiry is used until the server rejects it.
-    let opaque = machine(&served, AuthType::ExternalCommand, runs("opaque"));
-    opaque.token().await.unwrap();
-    opaque.options().clock.advance(1_000_000);
-    let token = opaque.token().await.unwrap();
-    assert_eq!((token.secret(), count()), ("opaque", 3));
-    opaque.invalidate(&token);
-    opaque.token().await.unwrap();
-    assert_eq!(count(), 4);
-}
-
-#[tokio::test]
-async fn a_commands_token_works_without_discovery() {
-    let received: Arc<Mutex<Vec<String>>> = Arc::default();
-    let served = Served::new(Certificate::Good, |_| {
-        let received = Arc::clone(&received);
-        Router::new().route(
-            "/x.Y/GetZ",
-            post(move |headers: HeaderMap| async move {
-                received.lock().unwrap().push(headers["authorization"].to_str().unwrap().to_owned());
-            }),
-        )
-    })
-    .await;
-    let credentials = Credentials { command: command(&["echo", "opaque"]), ..Credentials::default() };
-    let session = machine(&served, AuthType::ExternalCommand, credentials);
-    assert_eq!(send(&session, served.url("x.Y/GetZ"), b"").await.unwrap().0, 200);
-    assert_eq!(*received.lock().unwrap(), ["Bearer opaque"]);
-}
-
-/// Records the output of commands and the warnings; no person can be asked.
-#[derive(Debug, Default)]
-struct Recorder(Mutex<String>);
-
-#[async_trait::async_trait]
-impl Interaction for Recorder {
-    fn is_interactive(&self) -> bool {
-        false
-    }
-    fn authorize_url(&self, _: &Url, _: bool) {}
-    fn waiting(&self, _: Option<&crate::Holder>) {}
-    fn done(&self) {}
-    fn command_output(&self, text: &str) {
-        self.0.lock().unwrap().push_str(text);
-    }
-    fn credentials_expire(&self, client_id: &ClientId, at: i64, left: Duration) {
-        self.0.lock().unwrap().push_str(&format!("{client_id} expires at {at}, in {left:?}. "));
-    }
-}
-
-#[tokio::test]
-async fn the_person_is_warned_once_in_the_last_week_of_a_key() {
-    const DAY: i64 = 86_400;
-    for (expires_at, warning) in [
-        (None, ""),
-        // RFC 7591 section 3.2.1: the secret never expires.
-        (Some(0), ""),
-        (Some(NOW + 7 * DAY + 7200), ""),
-        (Some(NOW + 7 * DAY), "ci expires at 1700604800, in 604800s. "),
-        (Some(NOW - 1), "ci expires at 1699999999, in 0ns. "),
-    ] {
-        let (_, served) = realm(|rules| rules.secret_expires_at = expires_at).await;
-        let listener = Arc::new(Recorder::default());
-        let interaction = Arc::clone(&listener) as Arc<dyn Interaction>;
-        let options = served.options(interaction);
-        let session = Session::new(SessionOptions {
-            auth_type: AuthType::ClientSecret,
-            credentials: secret(),
-            ..options
-        });
-        for _ in 0..2 {
-            session.token().await.unwrap();
-            session.options().clock.advance(3600);
-        }
-        assert_eq!(*listener.0.lock().unwrap(), warning, "{expires_at:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_commands_standard_error_is_shown_and_its_failure_is_an_error() {
-    let listener = Recorder::default();
-    let failure = |words: Vec<String>| {
-        let listener = &listener;
-        async move {
-            let error = external_command::token(&words, "admin.command", listener).await.unwrap_err();
-            assert!(error.is_authentication() && error.to_string().contains("admin.command"), "{error}");
-            assert!(!error.to_string().contains("s3cret"), "{error}");
-            match error {
-                AuthError::Command { failure, .. } => failure,
-                other => panic!("{other:?}"),
-            }
-        }
-    };
-    let failed = failure(shell("printf 'Password: ' >&2; echo s3cret; exit 3")).await;
-    assert!(matches!(failed, CommandFailure::Failed(status) if status.contains('3')));
-    assert_eq!(*listener.0.lock().unwrap(), "Password: ", "unchanged, without a newline");
-    assert_eq!(failure(shell("echo '  '")).await, CommandFailure::Empty);
-    assert_eq!(failure(Vec::new()).await, CommandFailure::Missing);
-    assert!(matches!(failure(command(&["/nowhere/at-all", "s3cret"])).await, CommandFailure::NotStarted(_)));
-    for output in ["a b", r#"{"token":"s3cret"}"#, "\\303\\251", "a\\033[31m"] {
-        let failed = failure(shell(&format!("printf '{output}'"))).await;
-        assert!(matches!(failed, CommandFailure::NotAToken(_)), "{output}");
-    }
-    assert!(matches!(failure(shell("yes s3cret | head -c 200000")).await, CommandFailure::NotAToken(_)));
-    // Without a shell, nothing is expanded.
-    let words = command(&["echo", "$HOME;x"]);
-    let token = external_command::token(&words, "admin.command", &listener).await.unwrap();
-    assert_eq!(token.expose_secret(), "$HOME;x");
-}
-
-#[tokio::test]
-async fn all_output_of_a_command_is_passed_on_before_its_token() {
-    for _ in 0..20 {
-        let listener = Recorder::default();
-        // More than a pipe holds, until the end.
-        let words = shell("head -c 200000 /dev/zero >&2; printf token; printf end >&2");
-        let token = external_command::token(&words, "admin.command", &listener).await.unwrap();
-        assert_eq!(token.expose_secret(), "token");
-        let output = listener.0.lock().unwrap();
-        assert_eq!((output.len(), output.ends_with("\0end")), (200_003, true));
-    }
-}
-
-#[tokio::test]
-async fn a_process_that_a_command_leaves_behind_delays_no_token() {
-    let listener = Recorder::default();
-    let words = shell("sleep 600 & echo $! >&2; echo token");
-    let token = external_command::token(&words, "admin.command", &listener).await.unwrap();
-    assert_eq!(token.expose_secret(), "token");
-    let process = listener.0.lock().unwrap().trim().to_owned();
-    // The process was still running, so nothing waited for its end.
-    assert!(std::process::Command::new("kill").arg(process).status().unwrap().success());
-}
-
-#[tokio::test]
-async fn a_command_that_hangs_is_ended() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("pid");
-    let words = shell(&format!("echo $$ > {}; exec sleep 600", file.display()));
-    let limit = Duration::from_millis(300);
-    let outcome = external_command::token_within(limit, &words, "admin.command", &Unattended).await;
-    assert!(
-        matches!(outcome, Err(AuthError::Command { failure: CommandFailure::TimedOut(_), .. })),
-        "{outcome:?}"
-    );
-    let process = format!("/proc/{}/stat", std::fs::read_to_string(&file).unwrap().trim());
-    for _ in 0..200 {
-        // The process is gone or a zombie.
-        match std::fs::read_to_string(Path::new(&process)) {
-            Ok(text) if !text.contains(") Z") => tokio::time::sleep(Duration::from_millis(10)).await,
-            _ => return,
-        }
-    }
-    panic!("it still runs");
-}
-
-#[tokio::test]
 async fn a_proxy_gets_its_own_token() {
     let (realm, served) = realm(|rules| rules.proxy = Some("Bearer for-the-proxy")).await;
     let file = served.directory.path().join("proxy-token");
@@ -518,83 +231,6 @@ async fn the_headers_of_passthrough_are_sent_unchanged() {
     assert_eq!(answer.unwrap().0, 200);
     assert_eq!((realm.count("metadata"), realm.count("token")), (0, 0));
     assert!(matches!(session.token().await, Err(AuthError::UnsupportedAuthType { .. })));
-}
-
-fn job(variables: &[(&str, &str)]) -> Credentials {
-    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let environment = flyte_config::Environment { variables, ..Default::default() };
-    Credentials { id_token: IdTokenSource::find(&environment), ..Credentials::default() }
-}
-
-#[tokio::test]
-async fn a_ci_jobs_own_token_is_exchanged_for_each_new_token() {
-    let (realm, served) = realm(|_| {}).await;
-    let own = job_token(&served, "job");
-    let session = machine(&served, AuthType::TokenExchange, job(&[("FLYTE_ID_TOKEN", &format!("{own}\n"))]));
-    assert_eq!(session.token().await.unwrap().secret(), "a1");
-    session.options().clock.advance(3599);
-    assert_eq!(session.token().await.unwrap().secret(), "a2");
-    let (form, _) = realm.forms.lock().unwrap()[0].clone();
-    assert_eq!(form["subject_token_type"], "urn:ietf:params:oauth:token-type:jwt");
-    assert_eq!((form["audience"].as_str(), form["client_id"].as_str()), ("the-audience", "flyte"));
-    // A mode for people uses it too if no person can be asked.
-    let unattended = machine(&served, AuthType::Pkce, job(&[("FLYTE_ID_TOKEN", &own)]));
-    let status = unattended.status().await.unwrap();
-    assert!(status.signed_in && status.job_token.as_deref() == Some("FLYTE_ID_TOKEN"), "{status:?}");
-    assert_eq!(unattended.token().await.unwrap().secret(), "a3");
-    assert_eq!(unattended.cached().await.unwrap().secret(), "a3");
-    assert!(unattended.status().await.unwrap().job_token.is_some(), "it was not stored as a person's login");
-    let attended =
-        Session::new(SessionOptions { credentials: job(&[]), ..served.options(Arc::new(Unattended)) });
-    assert!(!attended.status().await.unwrap().signed_in);
-    // No trust rule matches this job.
-    let other =
-        machine(&served, AuthType::TokenExchange, job(&[("FLYTE_ID_TOKEN", &job_token(&served, "other"))]));
-    let error = other.token().await.unwrap_err();
-    assert!(matches!(&error, AuthError::ExchangeRefused { .. }) && error.is_authentication(), "{error:?}");
-    assert!(!error.to_string().contains("s3cret"), "{error}");
-    for (name, value) in [("FLYTE_ID_TOKEN", "s3cret"), ("FLYTE_ID_TOKEN_FILE", "/nowhere/at/all")] {
-        let error =
-            machine(&served, AuthType::TokenExchange, job(&[(name, value)])).token().await.unwrap_err();
-        assert!(matches!(&error, AuthError::IdToken { .. }), "{error:?}");
-        assert!(!error.to_string().contains("s3cret"), "{error}");
-    }
-    let none = machine(&served, AuthType::TokenExchange, Credentials::default());
-    assert!(none.token().await.unwrap_err().to_string().contains("FLYTE_ID_TOKEN_FILE"));
-}
-
-#[tokio::test]
-async fn github_gives_a_token_with_this_issuer_as_audience() {
-    let (realm, served) = realm(|_| {}).await;
-    let requests: Arc<Mutex<Vec<(Parameters, String)>>> = Arc::default();
-    let router = Router::new().route(
-        "/token",
-        get({
-            let requests = Arc::clone(&requests);
-            move |Query(query): Query<Parameters>, headers: HeaderMap| async move {
-                requests
-                    .lock()
-                    .unwrap()
-                    .push((query.clone(), headers["authorization"].to_str().unwrap().to_owned()));
-                Json(json!({ "value": job_token_for(json!(query["audience"]), "job") }))
-            }
-        }),
-    );
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/token?api-version=2", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    let variables =
-        [("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request-token")];
-    let session = machine(&served, AuthType::TokenExchange, job(&variables));
-    session.token().await.unwrap();
-    let (query, authorization) = requests.lock().unwrap()[0].clone();
-    assert_eq!((query["api-version"].as_str(), authorization.as_str()), ("2", "Bearer request-token"));
-    assert_eq!(query["audience"], format!("https://localhost:{}/", served.port), "the issuer");
-    assert_eq!(realm.forms.lock().unwrap().len(), 1);
-    // The job's request token is sent unencrypted to this machine only.
-    let clear = [("ACTIONS_ID_TOKEN_REQUEST_URL", "http://ci.example.com/"), variables[1]];
-    let error = machine(&served, AuthType::TokenExchange, job(&clear)).token().await.unwrap_err();
-    assert!(error.to_string().contains("https"), "{error}");
 }
 
 #[tokio::test]
