@@ -6,30 +6,29 @@
 //! lock, so that no refresh waits for a person.
 
 mod credentials;
+mod files;
 mod holder;
 mod lock;
 mod lock_file;
 mod machine;
 mod options;
+mod provider;
+mod refresh;
 mod renewal;
 mod root_cause;
 mod sign_in;
 mod sign_out;
+mod status;
+mod stored_login;
 #[cfg(test)]
 mod tests;
 mod turn;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc, OnceLock, RwLock,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, OnceLock, RwLock,
+    atomic::{AtomicI64, Ordering},
 };
 
-use flyte_config::AuthType;
-use secrecy::ExposeSecret as _;
 use tokio::sync::{Mutex, OnceCell, oneshot};
 
 pub(crate) use self::lock::create_private_directory;
@@ -38,6 +37,7 @@ pub use self::{
     holder::{Activity, Holder},
     options::{SessionOptions, state_dir},
     sign_out::SignedOut,
+    status::Status,
 };
 use self::{
     renewal::{FailureCounts, RenewalError},
@@ -46,13 +46,10 @@ use self::{
 };
 use crate::{
     Absence, AuthError, StepUp,
-    clock::UnixTime,
-    discovery::{self, Provider},
+    discovery::Provider,
     http::Http,
-    interaction::has_display,
-    oauth::{ClientId, Scope},
-    store::{self, Backend, KEYRING_TIMEOUT, Login, StoreOptions, TokenStore},
-    token::{AccessToken, fingerprint, jwt_expiry},
+    store::TokenStore,
+    token::{AccessToken, fingerprint},
 };
 
 /// The login of one endpoint. Creating a session uses neither network nor disk; everything happens on demand.
@@ -87,37 +84,11 @@ const RETRY_DELAY_SECONDS: i64 = 30;
 /// The same delay if the server may have rotated the refresh token: it accepts the old one for a short time only.
 const SHORT_RETRY_DELAY_SECONDS: i64 = 5;
 
-/// The time that a person has to unlock the keyring at a desktop.
-const UNLOCK_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Whether the person may be asked to sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Prompting {
     Allowed,
     Never,
-}
-
-/// The status of a login, for people. Nothing in it is secret.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// Where the tokens are stored.
-    pub backend: Backend,
-    /// Whether there is a login.
-    pub signed_in: bool,
-    /// The time at which the access token expires, Unix time in seconds; `None` if it is not known.
-    pub expires_at: Option<UnixTime>,
-    /// Whether the access token can be renewed without a person.
-    pub has_refresh_token: bool,
-    /// Issuer identifier; `None` if another tool signed in.
-    pub issuer: Option<String>,
-    /// The client that the tokens were issued to; `None` if another tool signed in.
-    pub client_id: Option<ClientId>,
-    /// The person, as the ID token names them (e-mail address, user name or subject); `None` if it does not.
-    pub subject: Option<String>,
-    /// The granted scopes.
-    pub scopes: Vec<Scope>,
-    /// The location of the CI job's own token that replaces a login; `None` if none is used.
-    pub job_token: Option<String>,
 }
 
 impl Session {
@@ -273,46 +244,6 @@ impl Session {
         .map_err(|_| AuthError::Interrupted)?
     }
 
-    /// The status of the login. It does not use the network.
-    ///
-    /// # Errors
-    /// [`AuthError::Store`] if the store cannot be read.
-    pub async fn status(&self) -> Result<Status, AuthError> {
-        if self.uses_machine_credentials() {
-            return self.machine_status().await;
-        }
-        let loaded = match self.store().await {
-            Ok(store) => store.load().await.map(|login| (store, login)).map_err(AuthError::from),
-            Err(error) => Err(error),
-        };
-        let (store, login) = match loaded {
-            // A job with its own token needs no store.
-            Err(_) if self.can_use_job_token() => return self.machine_status().await,
-            other => other?,
-        };
-        // Same order as for getting a token: a working login takes precedence over the job's own token.
-        let now = self.options.clock.now();
-        let works = login.as_ref().is_some_and(|login| {
-            !self.is_of_another_mode(login)
-                && (login.refresh_token.is_some() || expiry(login).is_none_or(|at| now < at))
-        });
-        if !works && self.can_use_job_token() {
-            return self.machine_status().await;
-        }
-        let details = login.as_ref().and_then(|login| login.details.clone());
-        Ok(Status {
-            backend: store.backend(),
-            signed_in: login.is_some(),
-            expires_at: login.as_ref().and_then(expiry),
-            has_refresh_token: login.as_ref().is_some_and(|login| login.refresh_token.is_some()),
-            issuer: details.as_ref().map(|details| details.issuer.clone()),
-            client_id: details.as_ref().map(|details| details.client_id.clone()),
-            subject: details.as_ref().and_then(|details| details.subject.clone()),
-            scopes: details.map(|details| details.scopes).unwrap_or_default(),
-            job_token: None,
-        })
-    }
-
     /// Drops a token that the server rejected, so that it is not used again. Discovery runs again too, because the header of the
     /// token may have changed.
     pub fn invalidate(&self, token: &AccessToken) {
@@ -328,101 +259,6 @@ impl Session {
         }
     }
 
-    /// The authorization server and the client to sign in with: from memory, otherwise from the cache, otherwise from discovery.
-    ///
-    /// # Errors
-    /// The errors of [`discovery::discover`].
-    pub async fn provider(&self) -> Result<Arc<Provider>, AuthError> {
-        if let Some(provider) = read(&self.provider).clone() {
-            return Ok(provider);
-        }
-        if let Some(provider) = self.provider_path().and_then(|path| Provider::cached(&path)) {
-            let provider = Arc::new(provider);
-            *write(&self.provider) = Some(Arc::clone(&provider));
-            return Ok(provider);
-        }
-        self.discover().await
-    }
-
-    async fn discover(&self) -> Result<Arc<Provider>, AuthError> {
-        self.authenticate_to_proxy().await?;
-        let found =
-            discovery::discover(self.http()?, &self.options.endpoint, &self.options.overrides).await?;
-        let provider = Arc::new(found);
-        // This is only a cache: if it cannot be written, the next command runs discovery again.
-        if let Some(path) = self.provider_path() {
-            let created = path.parent().map_or(Ok(()), create_private_directory);
-            match created {
-                Ok(()) => provider.cache(&path),
-                Err(error) => tracing::debug!(%error, "the result of discovery is not cached"),
-            }
-        }
-        *write(&self.provider) = Some(Arc::clone(&provider));
-        Ok(provider)
-    }
-
-    async fn store(&self) -> Result<&Arc<dyn TokenStore>, AuthError> {
-        self.store
-            .get_or_try_init(|| async {
-                if self.uses_machine_credentials() {
-                    return Ok(store::in_memory());
-                }
-                store::open(&self.store_options()).await.map_err(AuthError::from)
-            })
-            .await
-    }
-
-    fn store_options(&self) -> StoreOptions {
-        StoreOptions {
-            service: self.options.endpoint.keyring_service(),
-            data_dir: self.options.data_dir.clone(),
-            state_dir: self.options.state_dir.clone(),
-            kind: self.options.token_store,
-            keyring_timeout: KEYRING_TIMEOUT,
-            unlock_timeout: self.unlock_timeout(),
-        }
-    }
-
-    /// Uses this store instead of the machine's.
-    #[cfg(test)]
-    pub(crate) fn use_store_for_test(&self, store: Arc<dyn TokenStore>) {
-        self.store.set(store).unwrap();
-    }
-
-    /// Stores a login, like an earlier command.
-    #[cfg(test)]
-    pub(crate) async fn keep_for_test(&self, login: &Login) {
-        self.store().await.unwrap().save(login).await.unwrap();
-        self.set_current(None);
-    }
-
-    /// Whether the stored login is ignored because of its mode.
-    #[cfg(test)]
-    pub(crate) async fn is_of_another_mode_for_test(&self) -> bool {
-        let login = self.store().await.unwrap().load().await.unwrap().unwrap();
-        self.is_of_another_mode(&login)
-    }
-
-    /// The token of a stored login; `None` if the server rejected it, or if it comes from another mode than the configured one.
-    fn stored_token(&self, login: &Login) -> Option<AccessToken> {
-        let details = login.details.as_ref();
-        if self.is_of_another_mode(login)
-            || read(&self.rejected).as_ref() == Some(&fingerprint(login.access_token.expose_secret()))
-        {
-            return None;
-        }
-        let expires_at = expiry(login);
-        let lifetime = details
-            .and_then(|details| Some(details.expires_at? - details.issued_at?))
-            .filter(|life| *life >= 0);
-        Some(AccessToken::new(login.access_token.clone(), expires_at, lifetime, jitter()))
-    }
-
-    /// Whether the login comes from another mode than the configured one.
-    fn is_of_another_mode(&self, login: &Login) -> bool {
-        login.details.as_ref().is_some_and(|details| details.auth_type != self.options.auth_type.as_str())
-    }
-
     fn current(&self) -> Option<AccessToken> {
         read(&self.current).clone()
     }
@@ -431,58 +267,11 @@ impl Session {
         *write(&self.current) = token;
     }
 
-    /// The time that the person has to unlock the keyring. Without a person who can see the prompt, it is the time of any other
-    /// answer.
-    fn unlock_timeout(&self) -> Duration {
-        match self.options.interaction.is_interactive() && has_display() {
-            true => UNLOCK_TIMEOUT,
-            false => KEYRING_TIMEOUT,
-        }
-    }
-
-    /// The lock for refreshing and writing this login. It is never held while waiting for a person.
-    fn lock_path(&self) -> Option<PathBuf> {
-        Some(self.options.state_dir.as_ref()?.join("locks").join(format!("{}.lock", self.file_name())))
-    }
-
-    /// The lock for asking the person. There are several: `index` counts the locks whose holders are suspended.
-    fn sign_in_lock_path(&self, index: usize) -> Option<PathBuf> {
-        let name = match index {
-            0 => format!("{}.sign-in.lock", self.file_name()),
-            index => format!("{}.sign-in-{}.lock", self.file_name(), index + 1),
-        };
-        Some(self.options.state_dir.as_ref()?.join("locks").join(name))
-    }
-
-    fn provider_path(&self) -> Option<PathBuf> {
-        Some(self.options.state_dir.as_ref()?.join(format!("{}.provider.json", self.file_name())))
-    }
-
-    /// The file name for the endpoint. It is a hash, so that every endpoint gives a valid name that does not reveal the address.
-    fn file_name(&self) -> String {
-        fingerprint(self.options.endpoint.url().as_str())
-    }
-
     fn login_required(&self) -> AuthError {
         AuthError::LoginRequired {
             endpoint: self.options.endpoint.authority().to_owned(),
             absence: Absence::of_this_process(),
         }
-    }
-
-    /// Whether the person signs in on another device: because they chose that, or because they chose nothing and this machine has no
-    /// browser.
-    fn uses_device_flow(&self, provider: &Provider) -> bool {
-        if self.options.headless || self.options.auth_type == AuthType::DeviceFlow {
-            return true;
-        }
-        let instead = !self.options.auth_type_chosen
-            && provider.device_authorization_endpoint.is_some()
-            && !self.options.interaction.has_browser();
-        if instead {
-            self.options.interaction.device_instead();
-        }
-        instead
     }
 }
 
@@ -491,14 +280,6 @@ fn share_failure(turn: &mut Turn<'_, AuthError>, outcome: &Result<AccessToken, A
     match outcome {
         Ok(_) | Err(AuthError::Interrupted) => {}
         Err(error) => turn.fail(error.clone()),
-    }
-}
-
-/// The time at which a stored token expires: from its details, otherwise from the token.
-fn expiry(login: &Login) -> Option<UnixTime> {
-    match &login.details {
-        Some(details) => details.expires_at,
-        None => jwt_expiry(login.access_token.expose_secret()),
     }
 }
 

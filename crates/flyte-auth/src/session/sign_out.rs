@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
-use super::{Session, renewal::is_issued_by};
+use super::{Session, refresh::is_issued_by};
 use crate::{
     AuthError,
     store::{self, Login, StoreError},
