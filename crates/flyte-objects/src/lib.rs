@@ -15,11 +15,13 @@ mod bucket;
 mod contents;
 mod directory;
 mod durable;
+mod error;
 mod key;
 pub mod relocate;
 pub mod signed_url;
 mod staged;
 pub mod turns;
+mod url;
 pub mod walk;
 
 use std::{
@@ -36,8 +38,10 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use self::{bucket::Bucket, directory::Directory, durable::Durable, staged::blocking, turns::Turns};
 pub use self::{
+    error::{ObjectError, ObjectsError},
     key::{InvalidKey, ObjectKey},
     staged::{Staged, etag},
+    url::{SCHEME, below_one},
 };
 use flyte_settings::Config;
 
@@ -47,10 +51,6 @@ pub const MAX_MESSAGE: u64 = 64 << 20;
 pub const MAX_DECODED: u64 = 8 << 20;
 /// The most messages that are decoded at the same time. Further ones wait.
 const MAX_DECODES: usize = 4;
-/// The scheme of the native URLs of files.
-pub const SCHEME: &str = "objects://";
-/// Schemes that can precede the path of an object's file.
-const PATH_SCHEMES: [&str; 2] = ["file://", SCHEME];
 /// The environment variable that lists the directories of objects for the libraries of tasks, as a JSON array. The
 /// current directory comes first. Stored values of earlier runs can name the former ones.
 const DIRECTORIES_VARIABLE: &str = "FLYTE_OBJECTS";
@@ -58,48 +58,6 @@ const DIRECTORIES_VARIABLE: &str = "FLYTE_OBJECTS";
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many bytes of an object are read at a time.
 const CHUNK_SIZE: usize = 256 << 10;
-
-/// The reason why the configured storage of objects cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ObjectsError {
-    /// The credentials file cannot be used.
-    #[error("cannot use the credentials in {file}: {1}; see \"objects.credentials-file\"", file = .0.display())]
-    Credentials(PathBuf, String),
-    /// The settings of the bucket are invalid.
-    #[error("cannot use the bucket {0}: {1}")]
-    Bucket(String, String),
-}
-
-/// The reason why an object cannot be read or stored.
-#[derive(Debug, thiserror::Error)]
-pub enum ObjectError {
-    /// The URL is not that of an object of this server.
-    #[error("{0:?} is not an object of this server: its objects are below {1}")]
-    Elsewhere(String, String),
-    /// The URL is not that of an object.
-    #[error("the name of the object {0}")]
-    Key(#[from] InvalidKey),
-    /// The object is too large to be read at once.
-    #[error("the object is {length} bytes long; at most {most} are read at once")]
-    TooLarge {
-        /// Its length, in bytes.
-        length: u64,
-        /// The longest allowed length, in bytes.
-        most: u64,
-    },
-    /// The object is not a message of the expected type.
-    #[error("the object cannot be decoded: {0}")]
-    Undecodable(#[from] buffa::DecodeError),
-    /// An object of this name with other content exists.
-    #[error("an object of this name with other content already exists; use another name")]
-    Taken,
-    /// The disk failed.
-    #[error("the object store failed: {0}")]
-    Io(#[from] io::Error),
-    /// The bucket failed.
-    #[error("the object store failed: {0}")]
-    Bucket(#[from] object_store::Error),
-}
 
 /// An object that is being read.
 pub struct Object {
@@ -239,69 +197,6 @@ impl Objects {
     #[must_use]
     pub fn environment(&self) -> &[(String, SecretString)] {
         &self.environment
-    }
-
-    /// Returns the native URL of an object, or the common prefix of several (`runs/NAME`), in a domain of a project.
-    ///
-    /// # Errors
-    /// [`InvalidKey`].
-    pub fn native_url(&self, project: &str, domain: &str, path: &str) -> Result<String, InvalidKey> {
-        Ok(self.url_of(&ObjectKey::new(project, domain, path)?))
-    }
-
-    /// Returns the native URL of a key. Nothing in it is escaped, because the libraries of tasks read such URLs without
-    /// unescaping.
-    #[must_use]
-    pub fn url_of(&self, key: &ObjectKey) -> String {
-        format!("{}/{key}", self.base)
-    }
-
-    /// Returns the key of the object with this native URL. If the URL comes from a client, the caller must compare the
-    /// key with what the client may access ([`ObjectKey::is_in`]). Tasks know the same object by the path of its file,
-    /// so that path is accepted too.
-    ///
-    /// # Errors
-    /// [`ObjectError::Elsewhere`] and [`ObjectError::Key`].
-    pub fn key_of(&self, native_url: &str) -> Result<ObjectKey, ObjectError> {
-        let rest = self.below(native_url.as_bytes()).and_then(|rest| std::str::from_utf8(rest).ok());
-        let rest = rest.ok_or_else(|| ObjectError::Elsewhere(native_url.to_owned(), self.base.clone()))?;
-        Ok(ObjectKey::parse(rest.strip_suffix('/').unwrap_or(rest))?)
-    }
-
-    /// Returns the path of an object in the store, `PROJECT/DOMAIN/PATH` as in its URL, or `None` for a URL outside of the store.
-    /// Checks only how the URL begins.
-    #[must_use]
-    pub fn below<'a>(&self, native_url: &'a [u8]) -> Option<&'a [u8]> {
-        if let Some(rest) =
-            native_url.strip_prefix(self.base.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"))
-            && (!rest.starts_with(b"/") || self.directories.is_empty())
-        {
-            return Some(rest);
-        }
-        let path = PATH_SCHEMES.iter().find_map(|scheme| native_url.strip_prefix(scheme.as_bytes()));
-        let path = path.unwrap_or(native_url);
-        self.directories
-            .iter()
-            .find_map(|directory| path.strip_prefix(directory.as_bytes())?.strip_prefix(b"/"))
-    }
-
-    /// Returns a native URL in the form for commands of tasks: the path of the file, if objects are files. Other texts
-    /// are unchanged.
-    #[must_use]
-    pub fn for_command(&self, native_url: &str) -> String {
-        match (self.directory(), self.key_of(native_url)) {
-            (Some(directory), Ok(key)) => format!("{directory}/{key}"),
-            _ => native_url.to_owned(),
-        }
-    }
-
-    /// Returns the directory for the objects of a domain of a project, if objects are files. It may not exist yet.
-    #[must_use]
-    pub fn directory_of(&self, project: &str, domain: &str) -> Option<PathBuf> {
-        match &self.backend {
-            Backend::Directory(directory) => Some(directory.root().join(project).join(domain)),
-            Backend::Bucket(_) => None,
-        }
     }
 
     /// Makes durable what tasks have written to files so far, because they do not do so themselves. It does nothing if
@@ -448,12 +343,6 @@ impl Objects {
             Published::Taken => Err(ObjectError::Taken),
         }
     }
-}
-
-/// Returns the part of `path` below one of these directories.
-#[must_use]
-pub fn below_one<'a>(directories: &[String], path: &'a str) -> Option<&'a str> {
-    directories.iter().find_map(|directory| path.strip_prefix(directory)?.strip_prefix('/'))
 }
 
 fn environment_of(directories: &[String]) -> Vec<(String, SecretString)> {

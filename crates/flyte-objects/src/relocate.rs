@@ -9,7 +9,7 @@ use flyte_idl::flyteidl2::{
     trigger::{TriggerSpec, trigger_spec},
 };
 
-use super::{PATH_SCHEMES, SCHEME, below_one, key::ObjectKey};
+use super::{SCHEME, below_one, key::ObjectKey, url::PATH_SCHEMES};
 
 /// The directories of objects whose paths are replaced, and the number of replacements.
 #[derive(Debug)]
