@@ -5,10 +5,13 @@
 //! (`superseded_at` is null), *superseded* (has a `successor`) or *void* (`superseded_at` is set without a successor:
 //! the token was replaced unused within the grace period).
 
+mod expired;
+
 use crate::error::SqliteError;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
+use self::expired::{CLEAN_UP_STEP, clean_up};
 use super::{
     SqliteStore, already_exists, change, device,
     family::{self, NewFamily, insert_token, revoke},
@@ -17,12 +20,9 @@ use super::{
 use flyte_model::clock::UnixTime;
 use flyte_secrets::SecretHash;
 use flyte_store::{
-    AuthorizationCode, CodeRedemption, FAMILY_RETENTION, GrantStore, NewRefreshToken, RefreshRotation,
-    RefreshToken, RevokedBy, StoreError,
+    AuthorizationCode, CodeRedemption, GrantStore, NewRefreshToken, RefreshRotation, RefreshToken, RevokedBy,
+    StoreError,
 };
-
-/// The number of rows that one step of the clean-up removes, so that other writers get their turn between steps.
-const CLEAN_UP_STEP: u32 = 500;
 
 const CODE_COLUMNS: &str =
     "code_hash, family_id, client_id, user_id, session_id, authenticated_at, redirect_uri,
@@ -234,40 +234,6 @@ fn revoker(by: RevokedBy<'_>) -> Option<String> {
         RevokedBy::Client(id) => Some(id.to_owned()),
         RevokedBy::Server => None,
     }
-}
-
-/// Removes a limited number of expired rows; returns their number.
-fn clean_up(connection: &Connection, now: UnixTime) -> Result<usize, SqliteError> {
-    let mut removed = change(
-        connection,
-        "DELETE FROM codes WHERE code_hash IN (SELECT code_hash FROM codes WHERE expires_at <= ?1 LIMIT ?2)",
-        params![now, CLEAN_UP_STEP],
-    )?;
-    let mut families: Vec<i64> = connection
-        .prepare_cached(
-            "DELETE FROM refresh_tokens WHERE token_hash IN
-                 (SELECT token_hash FROM refresh_tokens WHERE expires_at <= ?1 LIMIT ?2)
-             RETURNING family",
-        )?
-        .query_map(params![now, CLEAN_UP_STEP], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    removed += families.len();
-    families.sort_unstable();
-    families.dedup();
-    for family in families {
-        change(
-            connection,
-            "UPDATE families SET ends_at = ?2 WHERE pk = ?1 AND ends_at IS NULL
-             AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE family = ?1)",
-            params![family, now.saturating_add(FAMILY_RETENTION)],
-        )?;
-    }
-    removed += change(
-        connection,
-        "DELETE FROM families WHERE pk IN (SELECT pk FROM families WHERE ends_at <= ?1 LIMIT ?2)",
-        params![now, CLEAN_UP_STEP],
-    )?;
-    Ok(removed)
 }
 
 #[async_trait]
