@@ -258,3 +258,25 @@ fn revoked_keys_and_disabled_accounts_lose_their_tokens_at_once() {
     );
     assert!(!reset(&[]).contains("API key"));
 }
+
+#[test]
+fn health_asks_the_running_server() {
+    let mut server = Server::start();
+    let listen = format!("127.0.0.1:{}", server.port());
+    let health = |server: &Server, arguments: &[&str]| {
+        let mut command = server.command(&["health", "--listen", &listen]);
+        // A proxy for other hosts has nothing to do with a question to this machine.
+        CommandOutput::of(command.args(arguments).env("HTTPS_PROXY", "http://127.0.0.1:9"))
+    };
+    // The server encrypts with a certificate from its own authority.
+    for arguments in [&[][..], &["--ready"]] {
+        assert_eq!(health(&server, arguments).ok().out, "ok\n");
+    }
+    let plain = health(&server, &["--tls", "off"]);
+    assert!(plain.code == Some(1) && plain.err.contains("/healthz"), "{}", plain.err);
+
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+    let stopped = health(&server, &[]);
+    assert!(stopped.code == Some(1) && stopped.err.contains("no answer from https://"), "{}", stopped.err);
+}

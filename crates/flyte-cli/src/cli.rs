@@ -26,7 +26,7 @@ overridden by an environment variable, for example FLYTE_ADMIN_ENDPOINT.";
 /// Start with `flyte create config --endpoint HOST`. Then run any command, for example `flyte get project`: it signs
 /// you in if needed.
 #[derive(Debug, Parser)]
-#[command(name = "flyte", version, after_help = EXIT_CODES, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "flyte", version = flyte_version::VERSION, after_help = EXIT_CODES, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     /// Options that go with every command.
     #[command(flatten)]

@@ -323,5 +323,9 @@ fn completions_and_version_need_no_files() {
         assert_eq!(output.code, Some(0));
         assert!(output.out.contains("inspect-key") && output.err.is_empty(), "{shell}");
     }
-    assert_eq!(home.run("--version").out, format!("flyte {}\n", env!("CARGO_PKG_VERSION")));
+    let version = home.run("--version").out;
+    assert_eq!(version, home.run("-V").out);
+    // What the parentheses contain: crates/flyte-version/tests/build_script.rs.
+    assert!(version.starts_with(concat!("flyte ", env!("CARGO_PKG_VERSION"), " (")), "{version}");
+    assert!(version.ends_with(")\n"), "{version}");
 }

@@ -11,6 +11,7 @@ mod user;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
 
 pub use self::{
     audit::{Moment, ShownEvents},
@@ -55,6 +56,11 @@ pub enum Action {
     Serve,
     /// Show and check the settings.
     CheckConfig,
+    /// Ask the running server whether it works.
+    Health {
+        /// Ask also whether it should get requests.
+        ready: bool,
+    },
     /// Give an account a new password.
     ResetPassword {
         /// The account.
@@ -79,6 +85,10 @@ pub enum Action {
     Backup(Backup),
     /// Restore a backup.
     Restore(Restore),
+    /// Print a completion script.
+    Completion(Shell),
+    /// Write manual pages to a directory.
+    Manual(PathBuf),
     /// Print the reference of the settings.
     ConfigReference,
 }
@@ -87,7 +97,7 @@ pub enum Action {
 #[must_use]
 pub fn command() -> Command {
     Command::new("flyte-server")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(flyte_version::VERSION)
         .about(ABOUT)
         .long_about(LONG_ABOUT)
         .after_long_help(AFTER_HELP)
@@ -115,6 +125,22 @@ pub fn command() -> Command {
                 "Show each effective setting and its origin, and check that the server can start: certificate files, data \
                  directory, port.\n\nExit codes: 0 it can start, 1 it cannot, 2 the configuration is invalid.",
             ),
+        )
+        .subcommand(
+            Command::new("health")
+                .about("Check that the running server answers")
+                .long_about(
+                    "Ask the running server at the address of the setting `listen`, on this machine. It needs the server's \
+                     settings, but not its data directory, and does not verify the server's certificate. Made for health checks \
+                     of containers and service managers.\n\nExit codes: 0 it answers, 1 it does not answer within 5 seconds or is \
+                     not healthy, 2 the configuration is invalid.",
+                )
+                .arg(
+                    Arg::new("ready")
+                        .long("ready")
+                        .action(ArgAction::SetTrue)
+                        .help("Check also that the database works and that the server is not about to stop"),
+                ),
         )
         .subcommand(
             Command::new("reset-password")
@@ -163,6 +189,30 @@ pub fn command() -> Command {
                 ),
         )
         .subcommand(
+            Command::new("completion").about("Print a completion script for a shell").arg(
+                Arg::new("shell")
+                    .required(true)
+                    .value_parser(value_parser!(Shell))
+                    .help("Shell to complete for"),
+            ),
+        )
+        .subcommand(
+            Command::new("gen")
+                .hide(true)
+                .about("Write manual pages")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .subcommand(
+                    Command::new("man").about("Write a manual page for each command").arg(
+                        Arg::new("directory")
+                            .value_name("DIRECTORY")
+                            .required(true)
+                            .value_parser(value_parser!(PathBuf))
+                            .help("Directory to write to; created if it does not exist"),
+                    ),
+                ),
+        )
+        .subcommand(
             Command::new("config-reference").hide(true).about("Print docs/reference/server-config.md"),
         )
         .mut_subcommands(settings::own_options)
@@ -181,6 +231,7 @@ impl Invocation {
         let flags = Flags { file: matches.get_one::<PathBuf>("config").cloned(), settings };
         let command = match matches.subcommand() {
             Some(("check-config", _)) => Action::CheckConfig,
+            Some(("health", matches)) => Action::Health { ready: matches.get_flag("ready") },
             Some(("reset-password", matches)) => Action::ResetPassword {
                 email: matches.get_one::<String>("email").cloned().unwrap_or_default(),
                 password_file: matches.get_one::<PathBuf>("password-file").cloned(),
@@ -192,6 +243,14 @@ impl Invocation {
             Some(("audit", matches)) => Action::Audit(ShownEvents::from_matches(matches)),
             Some(("backup", matches)) => Action::Backup(Backup::from_matches(matches)),
             Some(("restore", matches)) => Action::Restore(Restore::from_matches(matches)),
+            Some(("completion", matches)) => {
+                Action::Completion(matches.get_one("shell").copied().unwrap_or(Shell::Bash))
+            }
+            Some(("gen", matches)) => {
+                let directory =
+                    matches.subcommand_matches("man").and_then(|man| man.get_one::<PathBuf>("directory"));
+                Action::Manual(directory.cloned().unwrap_or_default())
+            }
             Some(("config-reference", _)) => Action::ConfigReference,
             _ => Action::Serve,
         };

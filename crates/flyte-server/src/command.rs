@@ -5,6 +5,8 @@ mod backup;
 mod check_config;
 mod client;
 mod ended_keys;
+mod generate;
+mod health;
 mod reset_password;
 mod rotate_keys;
 mod serve;
@@ -39,8 +41,20 @@ pub fn run() -> ExitCode {
         return supervise::run(&arguments);
     }
     let invocation = Invocation::from_matches(&cli::command().get_matches());
-    if invocation.command == Action::ConfigReference {
-        return print(&flyte_settings::markdown());
+    // These need no settings.
+    match &invocation.command {
+        Action::ConfigReference => return print(&flyte_settings::markdown()),
+        Action::Completion(shell) => return print(&generate::completion(*shell)),
+        Action::Manual(directory) => {
+            return match generate::manual(directory) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    complain(&error);
+                    ExitCode::from(FAILURE)
+                }
+            };
+        }
+        _ => {}
     }
     let loaded = match flyte_settings::load(&invocation.flags, &Environment::of_process()) {
         Ok(loaded) => loaded,
@@ -53,6 +67,7 @@ pub fn run() -> ExitCode {
     };
     match invocation.command {
         Action::CheckConfig => check_config::run(&loaded, &Environment::of_process()),
+        Action::Health { ready } => report(health::run(&loaded.config, ready)),
         Action::ResetPassword { email, password_file, end_keys } => {
             reset_password::run(&loaded.config, &email, password_file.as_deref(), end_keys)
         }
@@ -64,7 +79,7 @@ pub fn run() -> ExitCode {
         Action::Restore(asked) => report(backup::restore(&loaded.config, asked)),
         Action::Serve => serve::run(loaded.config),
         // Handled before the settings are read.
-        Action::ConfigReference => ExitCode::SUCCESS,
+        Action::ConfigReference | Action::Completion(_) | Action::Manual(_) => ExitCode::SUCCESS,
     }
 }
 

@@ -68,6 +68,17 @@ fn accounts_clients_and_keys_have_commands() {
 }
 
 #[test]
+fn health_completions_and_manual_pages_have_commands() {
+    assert_eq!(parse(&["health"]).command, Action::Health { ready: false });
+    assert_eq!(parse(&["health", "--ready", "--listen", "[::]:1"]).command, Action::Health { ready: true });
+    assert_eq!(parse(&["completion", "zsh"]).command, Action::Completion(Shell::Zsh));
+    assert_eq!(parse(&["gen", "man", "d"]).command, Action::Manual("d".into()));
+    for incomplete in [&["completion"][..], &["gen"], &["gen", "man"], &["completion", "cmd"]] {
+        assert!(command().try_get_matches_from([&["flyte-server"], incomplete].concat()).is_err());
+    }
+}
+
+#[test]
 fn a_password_is_reset_for_an_account() {
     let invocation = parse(&["reset-password", "ada@example.org", "--password-file", "p"]);
     let (email, password_file) = ("ada@example.org".to_owned(), Some("p".into()));
