@@ -1,5 +1,7 @@
 //! The build script, compiled and run as cargo does it: where the commit comes from, and when there is none.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by unwrap")]
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
