@@ -7,6 +7,7 @@ use bytes::Bytes;
 use connectrpc::client::{self, CallOptions, ClientConfig, ServerStream};
 use connectrpc::{Spec, StreamType};
 use flyte_config::Endpoint;
+use flyte_idl::unary_encoded;
 
 use crate::error::ClientError;
 use crate::transport::Transport;
@@ -36,16 +37,10 @@ impl<T: Transport> RawCalls<T> {
         options: CallOptions,
     ) -> Result<Bytes, ClientError> {
         let spec = Spec::client(procedure, StreamType::Unary);
-        let request = message(request)?;
-        let answer = client::call_unary::<_, _, EmptyView<'static>>(
-            &self.transport,
-            &self.config,
-            spec,
-            request,
-            options,
-        );
-        let answer = answer.await.map_err(|error| ClientError::from_connect(error, &self.endpoint))?;
-        Ok(answer.into_view().into_bytes())
+        message(request)?;
+        let request = Bytes::copy_from_slice(request);
+        let answer = unary_encoded(&self.transport, &self.config, spec, request, options).await;
+        answer.map_err(|error| ClientError::from_connect(error, &self.endpoint))
     }
 
     /// Calls a `procedure` that returns a stream of messages.

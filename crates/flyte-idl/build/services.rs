@@ -164,43 +164,35 @@ impl Method {
         }
     }
 
-    /// The two client methods: with and without options for a single call.
+    /// The client method.
     fn call(&self) -> TokenStream {
         let Self { name, ident, spec, input, output, .. } = self;
-        let with_options = format_ident!("{}_with_options", self.name.to_snake_case());
-        let view = quote! { crate::wire::Decoded<'static, #output> };
+        let doc = format!(" Calls `{name}`.");
+        let spec = quote! { #spec.with_origin(::connectrpc::SpecOrigin::Client) };
         let (answer, call) = if self.streaming {
+            let view = quote! { crate::wire::Decoded<'static, #output> };
             (
                 quote! { ::connectrpc::client::ServerStream<T::ResponseBody, #view> },
-                format_ident!("call_server_stream"),
+                quote! {
+                    ::connectrpc::client::call_server_stream(
+                        &self.transport,
+                        &self.config,
+                        #spec,
+                        request,
+                        ::connectrpc::client::CallOptions::default(),
+                    )
+                },
             )
         } else {
             (
-                quote! { ::connectrpc::client::UnaryResponse<::buffa::view::OwnedView<#view>> },
-                format_ident!("call_unary"),
+                quote! { crate::call::UnaryResponse<#output> },
+                quote! { crate::call::unary(&self.transport, &self.config, #spec, request) },
             )
         };
-        let doc = format!(" Calls `{name}`.");
-        let doc_options = format!(" Calls `{name}` with options for this call only.");
         quote! {
             #[doc = #doc]
             pub async fn #ident(&self, request: #input) -> Result<#answer, ::connectrpc::ConnectError> {
-                self.#with_options(request, ::connectrpc::client::CallOptions::default()).await
-            }
-            #[doc = #doc_options]
-            pub async fn #with_options(
-                &self,
-                request: #input,
-                options: ::connectrpc::client::CallOptions,
-            ) -> Result<#answer, ::connectrpc::ConnectError> {
-                ::connectrpc::client::#call(
-                    &self.transport,
-                    &self.config,
-                    #spec.with_origin(::connectrpc::SpecOrigin::Client),
-                    request,
-                    options,
-                )
-                .await
+                #call.await
             }
         }
     }

@@ -6,6 +6,7 @@
 //! [`flyteidl2::project::ProjectServiceClient`], over Connect, gRPC or gRPC-Web.
 #![forbid(unsafe_code)]
 
+mod call;
 mod json;
 mod wire;
 
@@ -14,6 +15,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/protos.rs"));
 }
 
+pub use call::{UnaryResponse, unary_encoded};
 pub use generated::{cloudidl, flyteauth, flyteidl2};
 pub use wire::{Decoded, Received, WireMessage};
 
