@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from flyte._cache import Cache, CachePolicy, FunctionBodyPolicy, VersionParameters
     from flyte._context import ctx
+    from flyte._custom_context import custom_context, get_custom_context
     from flyte._deploy import deploy
     from flyte._environment import Environment
     from flyte._image import Image
@@ -27,14 +28,18 @@ if TYPE_CHECKING:
         init_in_cluster,
         init_passthrough,
     )
+    from flyte._logging import logger as system_logger
+    from flyte._logging import user_logger as logger
     from flyte._map import group, map
     from flyte._resources import GPU, TPU, Device, Resources
     from flyte._retry import Backoff, RetryStrategy
+    from flyte._reuse import ReusePolicy
     from flyte._run import run, with_runcontext
     from flyte._secret import Secret, SecretRequest
     from flyte._serve import serve
     from flyte._task_environment import TaskEnvironment, task
     from flyte._timeout import Timeout, TimeoutType
+    from flyte._trace import trace
     from flyte._trigger import Cron, FixedRate, Trigger, TriggerTime
     from flyte_auth._native import __version__
 
@@ -52,6 +57,7 @@ _PLACES = {
     "Image": "flyte._image",
     "Resources": "flyte._resources",
     "RetryStrategy": "flyte._retry",
+    "ReusePolicy": "flyte._reuse",
     "Secret": "flyte._secret",
     "SecretRequest": "flyte._secret",
     "TPU": "flyte._resources",
@@ -65,22 +71,32 @@ _PLACES = {
     "ctx": "flyte._context",
     "current_domain": "flyte._initialize",
     "current_project": "flyte._initialize",
+    "custom_context": "flyte._custom_context",
     "deploy": "flyte._deploy",
+    "get_custom_context": "flyte._custom_context",
     "group": "flyte._map",
     "init": "flyte._initialize",
     "init_from_api_key": "flyte._initialize",
     "init_from_config": "flyte._initialize",
     "init_in_cluster": "flyte._initialize",
     "init_passthrough": "flyte._initialize",
+    "logger": "flyte._logging",
     "map": "flyte._map",
     "run": "flyte._run",
     "serve": "flyte._serve",
+    "system_logger": "flyte._logging",
     "task": "flyte._task_environment",
+    "trace": "flyte._trace",
     "with_runcontext": "flyte._run",
 }
 
+# Names that are others in their modules.
+_RENAMED = {"logger": "user_logger", "system_logger": "logger"}
+
 # Modules that `import flyte` alone makes reachable.
-_MODULES = frozenset({"app", "auth", "config", "errors", "io", "models", "remote", "storage", "types"})
+_MODULES = frozenset(
+    {"app", "auth", "config", "errors", "io", "models", "remote", "report", "storage", "types"}
+)
 
 __all__ = [
     "GPU",
@@ -96,6 +112,7 @@ __all__ = [
     "Image",
     "Resources",
     "RetryStrategy",
+    "ReusePolicy",
     "Secret",
     "SecretRequest",
     "TaskEnvironment",
@@ -108,17 +125,22 @@ __all__ = [
     "ctx",
     "current_domain",
     "current_project",
+    "custom_context",
     "deploy",
+    "get_custom_context",
     "group",
     "init",
     "init_from_api_key",
     "init_from_config",
     "init_in_cluster",
     "init_passthrough",
+    "logger",
     "map",
     "run",
     "serve",
+    "system_logger",
     "task",
+    "trace",
     "with_runcontext",
 ]
 
@@ -129,7 +151,7 @@ def __getattr__(name: str) -> Any:
     place = _PLACES.get(name)
     if place is None:
         raise AttributeError(f"module 'flyte' has no attribute {name!r}")
-    value = getattr(importlib.import_module(place), name)
+    value = getattr(importlib.import_module(place), _RENAMED.get(name, name))
     globals()[name] = value
     return value
 

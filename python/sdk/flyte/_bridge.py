@@ -129,15 +129,20 @@ class Bridge:
 
     def do_spec(self, request: Message) -> Message:
         """The spec of one task, encoded, as a run takes it."""
+        from flyte import _unheeded
         from flyte._runtime.spec import task_spec
 
         task = self.task(request)
+        if task.environment is not None:
+            _unheeded.check(task.environment.with_dependencies())
         return {"task": task.name, "spec": self.encoded(task_spec(task, self.serialization(request, task)))}
 
     def do_specs(self, request: Message) -> Message:
         """The specs of all tasks, encoded, for a deployment: of the file's own environments and those that they depend on, or of `all`."""
+        from flyte import _unheeded
         from flyte._runtime.spec import deployed_spec
 
+        _unheeded.check(self.deployed(request))
         specs = []
         for environment in self.deployed(request):
             if isinstance(environment, TaskEnvironment):
@@ -308,13 +313,13 @@ class Bridge:
 
     def serialization(self, request: Message, task: Task[Any, Any] | None) -> Any:
         """What the specs say beyond the tasks."""
-        from flyte._image import image_of
+        from flyte._image import uri_of
         from flyte._runtime.module import local_paths
         from flyte._runtime.spec import Serialization
         from flyte.models import CodeBundle
 
         bundle = request.get("bundle")
-        images: dict[str, str] = {one.name: image_of(one.image).uri for one in self.environments}
+        images: dict[str, str] = {one.name: uri_of(one.image) for one in self.environments}
         if request.get("image"):
             images = dict.fromkeys(images, str(request["image"]))
         if not request.get("version"):

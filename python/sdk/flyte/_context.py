@@ -24,6 +24,8 @@ class Surroundings:
     task: TaskContext | None = None
     # Runs the tasks that the running task calls; None outside of tasks, and in tasks that were called as plain functions.
     controller: Any = None
+    # Records the steps within a traced function, where `controller` is None.
+    tracer: Any = None
     # The group for calls of tasks.
     group: str | None = None
     upload: Uploader | None = None

@@ -9,13 +9,16 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flyte._context import surroundings, within
 from flyte._retry import retry_strategy
 from flyte._task import Task
 from flyte._threads import LoopThread
 from flyte.models import ActionID, GroupData, RawDataPath, TaskContext
+
+if TYPE_CHECKING:
+    from flyte._trace import Call, Step
 
 
 class Controller(Protocol):
@@ -26,6 +29,12 @@ class Controller(Protocol):
 
     def submit_sync(self, task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """`submit`, for code that blocks, in a thread without an event loop."""
+
+    async def begin_step(self, call: Call) -> Step:
+        """Identifies a call of a traced function, and finds what an earlier attempt of the task recorded of it."""
+
+    async def end_step(self, step: Step, value: Any, error: Exception | None) -> None:
+        """Records what came of the call."""
 
 
 class BlockingCalls:
@@ -53,8 +62,10 @@ class BlockingCalls:
 class LocalController:
     """Runs everything in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, base: str | None = None) -> None:
+        """`base` is the directory for what tasks store; by default a new one."""
         self._calls = BlockingCalls()
+        self._base = base
 
     def stop(self) -> None:
         """Ends the threads that waited."""
@@ -83,14 +94,36 @@ class LocalController:
         """Runs a coroutine that submits, for code that blocks."""
         return self._calls.wait(make)
 
+    async def collect(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Runs a coroutine that submits."""
+        return await make()
+
+    async def begin_step(self, call: Call) -> Step:
+        """Identifies a call of a traced function. Nothing was recorded of it."""
+        from flyte._runtime.convert import inputs_digest, to_inputs
+        from flyte._trace import Step
+
+        parent = surroundings().task
+        assert parent is not None, "steps are recorded in tasks alone"
+        digest = inputs_digest(await to_inputs(call.interface, call.arguments))
+        group = surroundings().group
+        sequence = parent.calls.next(f"{call.identity}:{digest}:{group}")
+        return Step(call.name, parent.action.child(call.identity, digest, sequence, group), call.interface)
+
+    async def end_step(self, step: Step, value: Any, error: Exception | None) -> None:
+        """Does nothing: a local run is over when its process ends."""
+
     async def execute(
         self, task: Task[Any, Any], action: ActionID, inputs: dict[str, Any], parent: TaskContext | None
     ) -> dict[str, Any]:
         """Runs one task, and retries it if it fails and can be retried."""
+        from flyte._runtime.convert import context_of
         from flyte._runtime.execute import execute
         from flyte.errors import NonRecoverableError, RuntimeSystemError
 
-        base = parent.run_base_dir if parent is not None else tempfile.mkdtemp(prefix="flyte-run-")
+        if self._base is None:
+            self._base = tempfile.mkdtemp(prefix="flyte-run-")
+        base = self._base
         strategy = retry_strategy(task.retries)
         attempt = 0
         while True:
@@ -104,7 +137,7 @@ class LocalController:
                 run_base_dir=base,
                 group_data=GroupData(group) if group else None,
                 mode="local",
-                custom_context=dict(parent.custom_context) if parent is not None else {},
+                custom_context=context_of(inputs),
                 data={"attempt": attempt},
             )
             try:

@@ -50,12 +50,13 @@ class Deployment:
 
 async def _deploy(
     environments: Sequence[Environment],
-    dryrun: bool,
+    dry_run: bool,
     version: str | None,
     copy_style: CopyStyle,
     project: str | None,
     domain: str | None,
 ) -> list[Deployment]:
+    from flyte import _unheeded
     from flyte._initialize import initialized, scope, session
     from flyte._runtime.spec import Serialization, deployed_spec
     from flyte.errors import AlreadyExistsError, DeploymentError
@@ -70,10 +71,11 @@ async def _deploy(
         if not isinstance(environment, Environment):
             raise TypeError(f"an environment is deployed, not {environment!r}")
         together = environment.with_dependencies()
+        _unheeded.check(together)
         packed = None
-        if copy_style != "none" and not dryrun:
+        if copy_style != "none" and not dry_run:
             packed = await bundle(root, together, copy_style, where)
-        chosen = version or (packed.computed_version if packed is not None else "dry-run" if dryrun else "")
+        chosen = version or (packed.computed_version if packed is not None else "dry-run" if dry_run else "")
         if not chosen:
             raise DeploymentError("without copied files a deployment needs a version: give version=...")
         serialization = Serialization(
@@ -91,7 +93,7 @@ async def _deploy(
                     spec = await deployed_spec(task, serialization)
                     identifier = {**where, "name": task.name, "version": chosen}
                     existed = False
-                    if not dryrun:
+                    if not dry_run:
                         request: dict[str, Any] = {"taskId": identifier, "spec": spec}
                         triggers = [trigger.to_wire(task, spec) for trigger in task.triggers]
                         if triggers:
@@ -102,7 +104,7 @@ async def _deploy(
                             existed = True
                     made.tasks.setdefault(one.name, []).append(DeployedTask(identifier, spec, existed))
             else:
-                made.apps[one.name] = await one.deploy(here, serialization, dryrun)  # type: ignore[attr-defined]
+                made.apps[one.name] = await one.deploy(here, serialization, dry_run)  # type: ignore[attr-defined]
         deployments.append(made)
     return deployments
 
@@ -113,34 +115,44 @@ class _Deploy:
     def __call__(
         self,
         *envs: Environment,
-        dryrun: bool = False,
+        dry_run: bool = False,
         version: str | None = None,
         interactive_mode: bool | None = None,
         copy_style: CopyStyle = "loaded_modules",
         project: str | None = None,
         domain: str | None = None,
+        dryrun: bool | None = None,
     ) -> list[Deployment]:
         """Deploys environments, each with those that it depends on, and gives what was deployed.
 
-        The default version is a hash of the code. A task that is already deployed in this version does not change. With `dryrun`
-        nothing is sent.
+        The default version is a hash of the code. A task that is already deployed in this version does not change. With `dry_run`
+        (or `dryrun`, its older name) nothing is sent.
 
-        Raises DeploymentError if something cannot be deployed, another error of `flyte.errors` if the control plane refuses.
+        Raises DeploymentError if something cannot be deployed, another error of `flyte.errors` if the control plane refuses, and
+        NotImplementedError for `interactive_mode`, the deployment of functions of a notebook.
         """
-        return run_coroutine(_deploy(envs, dryrun, version, copy_style, project, domain))
+        _refuse(interactive_mode)
+        return run_coroutine(_deploy(envs, dry_run or bool(dryrun), version, copy_style, project, domain))
 
     async def aio(
         self,
         *envs: Environment,
-        dryrun: bool = False,
+        dry_run: bool = False,
         version: str | None = None,
         interactive_mode: bool | None = None,
         copy_style: CopyStyle = "loaded_modules",
         project: str | None = None,
         domain: str | None = None,
+        dryrun: bool | None = None,
     ) -> list[Deployment]:
         """The same, awaited."""
-        return await _deploy(envs, dryrun, version, copy_style, project, domain)
+        _refuse(interactive_mode)
+        return await _deploy(envs, dry_run or bool(dryrun), version, copy_style, project, domain)
+
+
+def _refuse(interactive_mode: bool | None) -> None:
+    if interactive_mode:
+        raise NotImplementedError("functions of a notebook cannot be deployed: write them to a file")
 
 
 deploy = _Deploy()

@@ -10,6 +10,10 @@ from typing import Literal
 LogFormat = Literal["console", "json"]
 
 logger = logging.getLogger("flyte")
+# The logger for tasks: `flyte.logger`.
+user_logger = logging.getLogger("flyte.user")
+_CONSOLE = "%(levelname)s %(name)s: %(message)s"
+_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
 
 class _Json(logging.Formatter):
@@ -35,22 +39,45 @@ def initialize_logger(
 ) -> None:
     """Sets the level and format of this package's log; by default from `LOG_LEVEL` and `LOG_FORMAT`.
 
-    `user_log_level` is the level of `flyte.user`, the logger for tasks. With `reset_root_logger`, other libraries' lines are
-    formatted the same way.
+    `user_log_level` is the level of `flyte.user`, the logger for tasks (`flyte.logger`); by default it is `USER_LOG_LEVEL`, or INFO.
+    With `reset_root_logger`, other libraries' lines are formatted the same way.
     """
+    _initialize_user_logger(log_format, user_log_level)
     if log_level is None and os.environ.get("LOG_LEVEL", "").isdigit():
         log_level = int(os.environ["LOG_LEVEL"])
     formatted = log_format or os.environ.get("LOG_FORMAT")
     if log_level is not None:
         logger.setLevel(log_level)
-    if user_log_level is not None:
-        logging.getLogger("flyte.user").setLevel(user_log_level)
-    if log_level is None and user_log_level is None and log_format is None and not reset_root_logger:
+    if log_level is None and log_format is None and not reset_root_logger:
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(
-        _Json() if formatted == "json" else logging.Formatter("%(levelname)s %(name)s: %(message)s")
-    )
+    handler.setFormatter(_formatter(formatted))
     target = logging.getLogger() if reset_root_logger else logger
     target.handlers = [handler]
     logger.propagate = reset_root_logger
+
+
+def _formatter(log_format: str | None) -> logging.Formatter:
+    return _Json() if log_format == "json" else logging.Formatter(_CONSOLE)
+
+
+def _initialize_user_logger(log_format: str | None = None, level: int | None = None) -> None:
+    """Has the logger for tasks write to standard error. A level or a handler that the program has set stays."""
+    if level is None and user_logger.level == logging.NOTSET:
+        given = os.environ.get("USER_LOG_LEVEL", "").upper()
+        level = (
+            int(given) if given.isdigit() else getattr(logging, given) if given in _LEVELS else logging.INFO
+        )
+    if level is not None:
+        user_logger.setLevel(level)
+    if not user_logger.handlers:
+        user_logger.addHandler(logging.StreamHandler())
+        # Its lines are written once, whatever the other loggers do.
+        user_logger.propagate = False
+        log_format = log_format or os.environ.get("LOG_FORMAT") or "console"
+    if log_format is not None:
+        for handler in user_logger.handlers:
+            handler.setFormatter(_formatter(log_format))
+
+
+_initialize_user_logger()

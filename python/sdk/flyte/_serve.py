@@ -21,16 +21,16 @@ async def _serve(app: Any, settings: dict[str, Any]) -> Any:
 class _Serve:
     """Serves an app: `flyte.serve(env)`, or `await flyte.serve.aio(env)`."""
 
-    def __call__(self, app: Any, **settings: Any) -> Any:
+    def __call__(self, app_env: Any, **settings: Any) -> Any:
         """Deploys an app with what it depends on, has it run, and gives it as the control plane has it.
 
         Takes what `flyte.deploy` takes. Raises what that raises.
         """
-        return run_coroutine(_serve(app, settings))
+        return run_coroutine(_serve(app_env, settings))
 
-    async def aio(self, app: Any, **settings: Any) -> Any:
+    async def aio(self, app_env: Any, **settings: Any) -> Any:
         """The same, awaited."""
-        return await _serve(app, settings)
+        return await _serve(app_env, settings)
 
 
 serve = _Serve()

@@ -7,7 +7,7 @@ import inspect
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
 from flyte._cache import Cache, CacheRequest, cache_of
 from flyte._context import surroundings
@@ -15,6 +15,7 @@ from flyte._image import Image, image_of
 from flyte._interface import NativeInterface
 from flyte._resources import Resources
 from flyte._retry import RetryStrategy, retry_strategy
+from flyte._reuse import ReusePolicy
 from flyte._secret import SecretRequest
 from flyte._timeout import TimeoutType, timeout_of
 from flyte.models import MAX_INLINE_IO_BYTES
@@ -57,6 +58,10 @@ class Task(Generic[P, R]):
     max_inline_io_bytes: int = MAX_INLINE_IO_BYTES
     triggers: tuple[Any, ...] = ()
     links: tuple[Any, ...] = ()
+    # The documentation: a text, or an object with a `description`; by default the function's docstring.
+    docs: Any = None
+    # Has no effect: see `ReusePolicy`.
+    reusable: ReusePolicy | None = None
     parent_env_name: str | None = None
     _environment: Callable[[], TaskEnvironment | None] | None = field(default=None, repr=False)
 
@@ -65,6 +70,8 @@ class Task(Generic[P, R]):
         self.cache = cache_of(self.cache)
         self.retries = retry_strategy(self.retries)
         self.timeout = timeout_of(self.timeout)
+        if self.docs is not None and not isinstance(getattr(self.docs, "description", self.docs), str):
+            raise TypeError(f"docs of {self.name} is a text or has one as its description, not {self.docs!r}")
         self.__name__ = self.func.__name__
         self.__doc__ = self.func.__doc__
         self.__module__ = self.func.__module__
@@ -143,9 +150,16 @@ class Task(Generic[P, R]):
         interruptible: bool | None = None,
         entrypoint: bool | None = None,
         links: tuple[Any, ...] | None = None,
+        reusable: ReusePolicy | Literal["off"] | None = None,
     ) -> Task[P, R]:
         """The same task with other settings, for the calls that are made of what this gives."""
         changes = {name: value for name, value in locals().items() if name != "self" and value is not None}
+        if reusable == "off":
+            changes["reusable"] = None
+        elif reusable is not None:
+            from flyte import _unheeded
+
+            _unheeded.warn(_unheeded.reuse(f"the task {self.name}"))
         return replace(self, **changes)
 
     async def execute(self, **inputs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar, overload
@@ -9,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from flyte._cache import CacheRequest
 from flyte._environment import Environment
 from flyte._retry import RetryStrategy
+from flyte._reuse import ReusePolicy
 from flyte._task import Task, make_task
 from flyte._timeout import TimeoutType
 from flyte.models import MAX_INLINE_IO_BYTES
@@ -25,8 +27,17 @@ class TaskEnvironment(Environment):
     """
 
     cache: CacheRequest = "disable"
+    # Has no effect: see `ReusePolicy`.
+    reusable: ReusePolicy | None = None
     queue: str | None = None
     _tasks: dict[str, Task[Any, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reusable is not None and not isinstance(self.reusable, ReusePolicy):
+            raise TypeError(
+                f"reusable of the environment {self.name} is a ReusePolicy, not {self.reusable!r}"
+            )
 
     @property
     def tasks(self) -> dict[str, Task[Any, Any]]:
@@ -86,9 +97,16 @@ class TaskEnvironment(Environment):
         """
 
         def decorate(function: Callable[..., Any]) -> Task[..., Any]:
+            policy = self.reusable
+            if policy is not None and policy.concurrency > 1 and not inspect.iscoroutinefunction(function):
+                raise ValueError(
+                    f"{function.__name__} blocks, so the concurrency of its environment's ReusePolicy has to be 1"
+                )
             task = make_task(
                 function,
                 self,
+                docs=docs,
+                reusable=policy,
                 short_name=short_name,
                 image=self.image,
                 resources=self.resources,

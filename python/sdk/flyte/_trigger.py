@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -69,29 +69,92 @@ class FixedRate:
         return {"rate": rate}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Trigger:
     """Starts a task with these inputs, by a schedule; without a schedule, when a user fires it: `@env.task(triggers=flyte.Trigger(...))`.
 
     An input that is `flyte.TriggerTime` takes the time that it fires at. With `auto_activate=False` it waits to be activated.
+    `Trigger.hourly()`, `daily()`, `weekly()`, `monthly()` and `minutely()` make usual ones; the first argument of these is the input
+    that takes the time.
+
+    Raises ValueError for a missing name, or a `max_action_concurrency` of 1, with which a task that calls another waits forever.
     """
 
     name: str
     automation: Cron | FixedRate | None = None
     description: str = ""
     auto_activate: bool = True
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    env_vars: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Any] | None = None
+    env_vars: Mapping[str, str] | None = None
     interruptible: bool | None = None
     overwrite_cache: bool = False
     queue: str | None = None
-    custom_context: Mapping[str, str] = field(default_factory=dict)
+    max_action_concurrency: int | None = None
+    labels: Mapping[str, str] | None = None
+    annotations: Mapping[str, str] | None = None
+    # Deploying a trigger that has some is refused.
+    notifications: Any = None
+    custom_context: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("a trigger needs a name")
+        if self.automation is not None and not isinstance(self.automation, (Cron, FixedRate)):
+            raise TypeError(
+                f"automation of the trigger {self.name} is a Cron or a FixedRate, not {self.automation!r}"
+            )
+        most = self.max_action_concurrency
+        if most is not None and (most < 0 or most == 1):
+            raise ValueError(
+                f"max_action_concurrency of the trigger {self.name} is 0 (no limit of its own) or at least 2, not {most}"
+            )
+        if len(self.description) > 255:
+            object.__setattr__(self, "description", self.description[:252] + "...")
+
+    @classmethod
+    def minutely(
+        cls, trigger_time_input_key: str | None = None, *, name: str = "minutely", **settings: Any
+    ) -> Trigger:
+        """Starts the task every minute."""
+        return cls._scheduled("* * * * *", "every minute", trigger_time_input_key, name, settings)
+
+    @classmethod
+    def hourly(
+        cls, trigger_time_input_key: str | None = None, *, name: str = "hourly", **settings: Any
+    ) -> Trigger:
+        """Starts the task at the beginning of each hour."""
+        return cls._scheduled("0 * * * *", "every hour", trigger_time_input_key, name, settings)
+
+    @classmethod
+    def daily(
+        cls, trigger_time_input_key: str | None = None, *, name: str = "daily", **settings: Any
+    ) -> Trigger:
+        """Starts the task each day at midnight, UTC."""
+        return cls._scheduled("0 0 * * *", "daily at midnight", trigger_time_input_key, name, settings)
+
+    @classmethod
+    def weekly(
+        cls, trigger_time_input_key: str | None = None, *, name: str = "weekly", **settings: Any
+    ) -> Trigger:
+        """Starts the task on Sundays at midnight, UTC."""
+        return cls._scheduled("0 0 * * 0", "on Sundays at midnight", trigger_time_input_key, name, settings)
+
+    @classmethod
+    def monthly(
+        cls, trigger_time_input_key: str | None = None, *, name: str = "monthly", **settings: Any
+    ) -> Trigger:
+        """Starts the task on the first day of each month at midnight, UTC."""
+        return cls._scheduled(
+            "0 0 1 * *", "on the first of each month at midnight", trigger_time_input_key, name, settings
+        )
+
+    @classmethod
+    def _scheduled(
+        cls, expression: str, when: str, key: str | None, name: str, settings: Mapping[str, Any]
+    ) -> Trigger:
+        inputs = {**({key: TriggerTime} if key else {}), **(settings.get("inputs") or {})}
+        given = {"description": f"A trigger that runs {when}", **settings, "inputs": inputs}
+        return cls(name, Cron(expression), **given)
 
     def to_wire(self, task: Task[Any, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
         """`flyteidl2.task.TaskTrigger`, for a task and its spec.
@@ -101,12 +164,17 @@ class Trigger:
         from flyte._threads import run_coroutine
         from flyte.errors import DeploymentError
 
-        unknown = sorted(set(self.inputs) - set(task.interface.inputs))
+        given = self.inputs or {}
+        if self.notifications:
+            raise DeploymentError(
+                f"the trigger {self.name} has notifications, and this package does not send any: remove them, or deploy it with the published package"
+            )
+        unknown = sorted(set(given) - set(task.interface.inputs))
         if unknown:
             raise DeploymentError(
                 f"the trigger {self.name} has inputs that {task.name} has not: {', '.join(unknown)}"
             )
-        times = [name for name, value in self.inputs.items() if value is TriggerTime]
+        times = [name for name, value in given.items() if value is TriggerTime]
         if len(times) > 1 or (times and self.automation is None):
             raise DeploymentError(
                 f"the trigger {self.name} has one flyte.TriggerTime at most, and a schedule with it"
@@ -115,7 +183,7 @@ class Trigger:
             inputs = run_coroutine(self._inputs(task, times))
         except TypeError as error:
             raise DeploymentError(f"the trigger {self.name} of {task.name}: {error}") from error
-        context = dict(self.custom_context) | ({_KICKOFF: times[0]} if times else {})
+        context = dict(self.custom_context or {}) | ({_KICKOFF: times[0]} if times else {})
         if context:
             inputs["context"] = [{"key": key, "value": value} for key, value in context.items()]
         run: dict[str, Any] = {"overwriteCache": self.overwrite_cache}
@@ -128,6 +196,8 @@ class Trigger:
             run["interruptible"] = self.interruptible
         if self.queue:
             run["queue"] = self.queue
+        if self.max_action_concurrency:
+            run["maxActionConcurrency"] = self.max_action_concurrency
         automation: dict[str, Any] = {"type": "TYPE_NONE"}
         if self.automation is not None:
             schedule = self.automation.to_wire() | ({"kickoffTimeInputArg": times[0]} if times else {})
@@ -145,5 +215,5 @@ class Trigger:
         from flyte._runtime.convert import to_inputs
 
         bound = {name: what for name, what in task.interface.inputs.items() if name not in times}
-        given = {name: value for name, value in self.inputs.items() if name not in times}
+        given = {name: value for name, value in (self.inputs or {}).items() if name not in times}
         return await to_inputs(NativeInterface(bound, {}), given)

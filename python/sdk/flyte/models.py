@@ -7,7 +7,10 @@ import os
 import pathlib
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from flyte.report import Report
 
 # Inputs and outputs of a task, as they are on the wire, have at most this many bytes; files and directories do not count.
 MAX_INLINE_IO_BYTES = 10 * 1024 * 1024
@@ -109,6 +112,8 @@ class TaskContext:
     custom_context: dict[str, str] = field(default_factory=dict)
     run_start_time: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     calls: CallCounter = field(default_factory=CallCounter, repr=False, compare=False)
+    # The report, once something asked for it. Copies of the context share it.
+    _reports: list[Report] = field(default_factory=list, repr=False, compare=False)
 
     def replace(self, **changes: Any) -> TaskContext:
         """A copy with changes."""
@@ -116,6 +121,19 @@ class TaskContext:
 
     def __getitem__(self, key: str) -> Any:
         return self.data.get(key)
+
+    @property
+    def report(self) -> Report:
+        """The task's report; `flyte.report` writes to it."""
+        if not self._reports:
+            from flyte.report import Report
+
+            self._reports.append(Report(self.action.name))
+        return self._reports[0]
+
+    def has_report(self) -> bool:
+        """Whether something was written to the report."""
+        return any(report.has_content() for report in self._reports)
 
     def is_in_cluster(self) -> bool:
         """Whether a control plane runs it."""

@@ -172,3 +172,16 @@ def test_specs_are_the_published_ones(bridge: Bridge) -> None:
             entry["value"].pop("description", None)
         assert spec == theirs
     assert not published
+
+
+def test_settings_without_effect_are_said_to_the_user(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "reused.py").write_text(
+        'import flyte\n\nenv = flyte.TaskEnvironment(name="reused", reusable=flyte.ReusePolicy())\n\n\n'
+        "@env.task\nasync def main() -> None: ...\n"
+    )
+    bridge = Bridge(tmp_path)
+    bridge.ask(do="describe", file=str(tmp_path / "reused.py"), root=str(tmp_path))
+    assert bridge.ask(do="spec", task="reused.main", version="1")["task"] == "reused.main"
+    assert len(bridge.ask(do="specs", version="1")["specs"]) == 1
+    _, said = bridge.process.communicate(timeout=60)
+    assert said.count("ReusePolicy of the environment reused has no effect") == 1

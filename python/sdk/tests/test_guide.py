@@ -1,4 +1,4 @@
-"""The examples of docs/guide/python.md run as they are printed."""
+"""The examples of docs/guide/python.md and tasks.md run as they are printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import pytest
 
 from conftest import ROOT
 
-EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs/guide/python.md").read_text(), re.S)
+EXAMPLES = [
+    example
+    for page in ("python", "tasks")
+    for example in re.findall(r"```python\n(.*?)```", (ROOT / f"docs/guide/{page}.md").read_text(), re.S)
+]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

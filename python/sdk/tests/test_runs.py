@@ -51,6 +51,36 @@ async def counts(to: int) -> None:
         await asyncio.sleep(0.05)
 
 
+@flyte.trace
+async def counted(path: str, name: str) -> int:
+    with open(path, "a") as file:
+        file.write(name)
+    if name == "bad":
+        raise ValueError("not good")
+    return len(name)
+
+
+@flyte.trace
+def blocking(path: str) -> Point:
+    with open(path, "a") as file:
+        file.write("blocking")
+    return Point(7)
+
+
+@env.task(report=True, retries=1)
+async def stepwise(path: str) -> list[int]:
+    flyte.report.log("<p>the report</p>")
+    found = [await counted(path, "first"), blocking(path).x]
+    try:
+        await counted(path, "bad")
+    except ValueError as error:
+        found.append(len(str(error)))
+    with open(path) as file:
+        if file.read().count("bad") == 1:
+            raise RuntimeError("once more")
+    return found
+
+
 @env.task
 async def sleeps() -> None:
     await asyncio.sleep(300)
@@ -121,6 +151,34 @@ def test_failure_is_shown(tasks, capsys: pytest.CaptureFixture[str]) -> None:  #
         run.raise_for_status()
     with pytest.raises(errors.NotFoundError, match="it is failed"):
         run.outputs()
+
+
+def test_recorded_steps_are_not_made_again(tasks, tmp_path: pathlib.Path) -> None:  # type: ignore[no-untyped-def]
+    run = flyte.run(tasks.stepwise, path=str(tmp_path / "steps"))
+    run.wait(quiet=True)
+    assert run.phase == "succeeded", run.details().error_message
+    assert run.outputs() == ([5, 7, 8],) and run.action.attempts == 2
+    # Only the step that failed was made again.
+    assert (tmp_path / "steps").read_text() == "firstblockingbadbad"
+    actions = {action.name: action for action in run.actions()}
+    steps = [action.details() for action in actions.values() if action.parent_name == "a0"]
+    assert sorted(step.to_dict()["metadata"]["trace"]["name"] for step in steps) == [
+        "blocking",
+        "counted",
+        "counted",
+    ]
+    assert sorted(step.phase for step in steps) == ["failed", "succeeded", "succeeded"]
+    assert "not good" in next(step for step in steps if step.phase == "failed").error_message
+    assert "<p>the report</p>" in run.get_report()
+    assert "<p>the report</p>" in run.get_report(attempt=1), "that of the failed attempt"
+
+
+def test_without_a_report_there_is_none(tasks) -> None:  # type: ignore[no-untyped-def]
+    run = flyte.run(tasks.counts, to=0)
+    run.wait(quiet=True)
+    assert run.outputs() == (None,) and run.outputs().named_outputs == {"o0": None}
+    with pytest.raises(errors.NotFoundError):
+        run.get_report()
 
 
 def test_a_run_is_aborted(tasks) -> None:  # type: ignore[no-untyped-def]

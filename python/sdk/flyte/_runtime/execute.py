@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from flyte._context import ctx
 from flyte._runtime.convert import from_inputs, to_outputs
 from flyte._task import Task
+
+log = logging.getLogger("flyte")
 
 
 async def execute(task: Task[Any, Any], inputs: dict[str, Any]) -> dict[str, Any]:
@@ -26,4 +29,25 @@ async def execute(task: Task[Any, Any], inputs: dict[str, Any]) -> dict[str, Any
         raise
     except Exception as error:
         raise CustomError.from_exception(error) from error
+    finally:
+        await _keep_report(task)
     return await to_outputs(task.interface, returned, task.name)
+
+
+async def _keep_report(task: Task[Any, Any]) -> None:
+    """Stores what the task wrote to its report. A failure to store it does not fail the task."""
+    here = ctx()
+    if not here.has_report():
+        return
+    if not task.report:
+        log.warning(
+            "%s wrote to its report, which is stored only by flyte.report.flush(): make the task with report=True",
+            task.name,
+        )
+        return
+    from flyte import report
+
+    try:
+        await report.flush.aio()
+    except OSError as error:
+        log.warning("the report of %s cannot be stored: %s", task.name, error)

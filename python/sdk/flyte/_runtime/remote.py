@@ -13,6 +13,7 @@ from typing import Any
 
 from flyte import storage
 from flyte._context import surroundings
+from flyte._runtime import steps
 from flyte._runtime.convert import (
     digest,
     from_outputs,
@@ -21,8 +22,10 @@ from flyte._runtime.convert import (
     to_inputs,
 )
 from flyte._runtime.spec import Serialization, interface_of, task_spec
+from flyte._runtime.steps import identifier
 from flyte._task import Task
 from flyte._threads import LoopThread
+from flyte._trace import Call, Step
 from flyte._wire import decode, encode
 from flyte.models import ActionID, TaskContext
 
@@ -78,7 +81,7 @@ class RemoteController:
         from flyte.errors import ActionAbortedError, InlineIOMaxBytesBreached, RuntimeSystemError
 
         given = task.interface.convert_to_kwargs(*args, **kwargs)
-        inputs = await to_inputs(task.interface, given, self.parent.custom_context)
+        inputs = await to_inputs(task.interface, given, self._here().custom_context)
         data = encode("flyteidl2.task.Inputs", inputs)
         if len(data) > task.max_inline_io_bytes:
             raise InlineIOMaxBytesBreached(
@@ -89,10 +92,8 @@ class RemoteController:
         base = self.parent.run_base_dir
         inputs_url = storage.join(base, action.name, "inputs.pb")
         await storage.write(inputs_url, data)
-        if self._children is None:
-            self._children = _Children(self.parent.action)
         request = self._request(task, spec, inputs, action, inputs_url)
-        state = await self._children.run(action.name, request)
+        state = await self._watched().run(action.name, request)
         phase = state.get("phase")
         call = f"{task.name} ({action.name})"
         if phase == "ACTION_PHASE_ABORTED":
@@ -118,6 +119,27 @@ class RemoteController:
             storage.join(state["outputUri"], "outputs.pb"), task.max_inline_io_bytes * 4
         )
         return await from_outputs(task.interface, decode("flyteidl2.task.Outputs", outputs))
+
+    def _here(self) -> TaskContext:
+        """The task's context at this place in its code: `flyte.custom_context` changes it."""
+        return surroundings().task or self.parent
+
+    async def collect(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Runs a coroutine that submits."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(make(), self._loop().loop))
+
+    async def begin_step(self, call: Call) -> Step:
+        """Identifies a call of a traced function, and finds what an earlier attempt of the task recorded of it."""
+        return await steps.begin(self._watched(), self.parent, call)
+
+    async def end_step(self, step: Step, value: Any, error: Exception | None) -> None:
+        """Records what came of the call."""
+        await steps.end(self._watched(), self.parent, step, value, error)
+
+    def _watched(self) -> _Children:
+        if self._children is None:
+            self._children = _Children(self.parent.action)
+        return self._children
 
     def _serialization(self) -> Serialization:
         bundle = self.parent.code_bundle
@@ -149,10 +171,8 @@ class RemoteController:
         action: ActionID,
         inputs_url: str,
     ) -> dict[str, Any]:
-        identifier = {
-            key: value for key, value in spec["taskTemplate"]["id"].items() if key != "resourceType"
-        }
-        taken: dict[str, Any] = {"id": identifier, "spec": spec}
+        task_id = {key: value for key, value in spec["taskTemplate"]["id"].items() if key != "resourceType"}
+        taken: dict[str, Any] = {"id": task_id, "spec": spec}
         metadata = spec["taskTemplate"]["metadata"]
         if metadata.get("discoverable"):
             content = inputs_digest(inputs, metadata.get("cacheIgnoreInputVars", ()))
@@ -161,7 +181,7 @@ class RemoteController:
         if task.queue:
             taken["queue"] = task.queue
         asked: dict[str, Any] = {
-            "actionId": _identifier(action),
+            "actionId": identifier(action),
             "parentActionName": self.parent.action.name,
             "inputUri": inputs_url,
             "runOutputBase": self.parent.run_base_dir,
@@ -171,11 +191,6 @@ class RemoteController:
         if group:
             asked["group"] = group
         return {"action": asked}
-
-
-def _identifier(action: ActionID) -> dict[str, Any]:
-    run = {"org": action.org, "project": action.project, "domain": action.domain, "name": action.run_name}
-    return {"run": {key: value for key, value in run.items() if value}, "name": action.name}
 
 
 async def _failure(state: dict[str, Any], base: str, name: str, call: str) -> Exception:
@@ -207,12 +222,17 @@ class _Children:
         self.synced = asyncio.Event()
         self.watcher: asyncio.Task[None] | None = None
 
-    async def run(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Has a child run, unless an earlier attempt had it, and waits for its end."""
+    async def known(self, name: str) -> dict[str, Any] | None:
+        """The state of a child that an earlier attempt had; None if there is none."""
         if self.watcher is None:
             self.watcher = asyncio.ensure_future(self._watch())
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.synced.wait(), _SYNC)
+        return self.states.get(name)
+
+    async def run(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Has a child run, unless an earlier attempt had it, and waits for its end."""
+        await self.known(name)
         if self.states.get(name, {}).get("phase") in _DONE:
             return self.states[name]
         future = self.waiting.get(name)
@@ -301,7 +321,7 @@ class _Children:
             try:
                 with self._headers():
                     updates = session().stream(
-                        f"{_SERVICE}/WatchForUpdates", {"parentActionId": _identifier(self.parent)}
+                        f"{_SERVICE}/WatchForUpdates", {"parentActionId": identifier(self.parent)}
                     )
                     async for update in updates:
                         failed = 0

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from flyte._cache import Cache, VersionParameters
-from flyte._image import Image
+from flyte._image import Image, uri_of
 from flyte._interface import EMPTY, NativeInterface
 from flyte._retry import RetryStrategy, retry_strategy
 from flyte._secret import secrets_of
@@ -113,7 +113,7 @@ def image_name(task: Task[Any, Any], images: dict[str, str]) -> str:
     """The image that the task runs in."""
     if task.parent_env_name in images:
         return images[task.parent_env_name]
-    return task.image.uri if isinstance(task.image, Image) else str(task.image)
+    return task.image.uri if isinstance(task.image, Image) else uri_of(task.image)
 
 
 def container_args(task: Task[Any, Any], serialization: Serialization) -> list[str]:
@@ -263,10 +263,10 @@ async def deployed_spec(task: Task[Any, Any], serialization: Serialization) -> d
     if defaults:
         spec["defaultInputs"] = defaults
     spec["taskTemplate"]["interface"] = interface_of(task.interface, described=True)
-    documentation = {
-        "shortDescription": task.interface.docstring.short_description[:255],
-        "longDescription": task.interface.docstring.long_description[:2048],
-    }
+    short, long = task.interface.docstring.short_description, task.interface.docstring.long_description
+    if task.docs is not None:
+        short, long = "", getattr(task.docs, "description", task.docs)
+    documentation = {"shortDescription": short[:255], "longDescription": long[:2048]}
     spec["documentation"] = {name: text for name, text in documentation.items() if text}
     environment = task.environment
     if environment is not None and environment.description:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from flyte._environment import Environment
-from flyte._image import image_of
+from flyte._image import uri_of
 from flyte._secret import secrets_of
 from flyte.types._simple import write_duration
 
@@ -171,7 +171,7 @@ class AppEnvironment(Environment):
         if isinstance(self.port, Port) and self.port.name:
             port["name"] = self.port.name
         container: dict[str, Any] = {
-            "image": serialization.images.get(self.name) or image_of(self.image).uri,
+            "image": serialization.images.get(self.name) or uri_of(self.image),
             "command": self.container_command(serialization),
             "args": self.container_args(),
             "ports": [port],

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
-from flyte import errors
+from flyte import errors, storage
 from flyte._initialize import scope, session
 from flyte._outage import Outage, Position
 from flyte._session import Message
@@ -24,7 +24,7 @@ from flyte.remote._listing import (
     within,
 )
 from flyte.remote._resource import Resource, page_of, pages, path, person, time_of
-from flyte_auth._dual import dual, dual_class, dual_class_iterator, dual_iterator, pause
+from flyte_auth._dual import anything, dual, dual_class, dual_class_iterator, dual_iterator, pause
 
 SERVICE = "flyteidl2.workflow.RunService"
 
@@ -251,6 +251,25 @@ class Action(Resource):
         """Prints the lines of its log, those to come too, until it has ended; see `get_logs`."""
         async for line in self.get_logs.aio(attempt, show_ts):
             print(line, flush=True)
+
+    @dual
+    async def get_report(self, attempt: int | None = None) -> str:
+        """The HTML of the report that its task wrote; by default of the last attempt.
+
+        Raises `flyte.errors.NotFoundError` if it has no report.
+        """
+        request: Message = {
+            "artifactType": "ARTIFACT_TYPE_REPORT",
+            "actionAttemptId": {
+                "actionId": self.action_id,
+                "attempt": attempt or (await self.details.aio()).attempts,
+            },
+        }
+        link = await session().call("flyteidl2.dataproxy.DataProxyService/CreateDownloadLink", request)
+        urls = path(link, "preSignedUrls", "signedUrl") or []
+        if not urls:
+            raise errors.NotFoundError(f"{self.run_name} {self.name} has no report", "", "not_found")
+        return (await anything(lambda: storage.read(urls[0]))).decode()
 
     @dual
     async def abort(self, reason: str = "aborted from Python") -> None:

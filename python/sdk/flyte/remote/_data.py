@@ -61,7 +61,9 @@ async def outputs(message: Message, task: Message | None) -> ActionOutputs:
     """The values of a `flyteidl2.task.Outputs`; pickled ones are `flyte.types.Pickled`."""
     types = variables(path(task or {}, "taskTemplate", "interface", "outputs"))
     # In the order of the answer, which is the task's; that of its types is the alphabet's.
-    return ActionOutputs(await _values(message, types), message)
+    values = await _values(message, types)
+    # A task that returns nothing returns None.
+    return ActionOutputs(values or {"o0": None}, message)
 
 
 async def _values(message: Message, types: dict[str, Message]) -> dict[str, Any]:

@@ -207,6 +207,11 @@ class Run(Resource):
             return
 
     @dual
+    async def get_report(self, attempt: int | None = None) -> str:
+        """The HTML of the report that its first action's task wrote; see `Action.get_report`."""
+        return await self.action.get_report.aio(attempt)
+
+    @dual
     async def inputs(self) -> ActionInputs:
         """What it was given, by name."""
         return await self.action.inputs.aio()
