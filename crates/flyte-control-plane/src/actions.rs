@@ -307,7 +307,7 @@ impl ActionsService for Service {
         let request = request.to_owned_message();
         let action = run::action(&self.plane, "action_id", request.action_id.as_option()).await?;
         let value = request.value.as_option().ok_or_else(|| invalid("value", "is missing"))?;
-        run::data::signal(&self.plane, caller, &action, value).await?;
+        run::signal::signal(&self.plane, caller, &action, value).await?;
         Response::ok(SignalResponse::default())
     }
 }

@@ -1,6 +1,5 @@
 //! `flyteidl2.dataproxy.DataProxyService`: uploads and downloads for clients that are not tasks.
 
-mod data;
 pub(crate) mod inputs;
 mod link;
 
@@ -26,7 +25,10 @@ use flyte_idl::flyteidl2::{
 use futures_util::StreamExt as _;
 use uuid::Uuid;
 
-use super::{caller, invalid, logs, object_error, project_domain, run, store_error, task::decode, timestamp};
+use super::{
+    action_data, caller, invalid, logs, object_error, project_domain, run, store_error, task::decode,
+    timestamp,
+};
 use crate::{
     ControlPlane,
     objects::{download_url, sign},
@@ -35,6 +37,7 @@ use flyte_objects::{
     ObjectKey,
     signed_url::{MAX_LIFE, Method, Permit, hex, owner},
 };
+use flyte_runs::data::outputs_uri;
 use flyte_store::TaskId;
 
 /// A header in an upload location: the content is already stored. A client that sends the header with the upload does no
@@ -218,7 +221,13 @@ impl DataProxyService for Service {
     ) -> ServiceResult<impl Encodable<GetActionDataResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
         let action = run::action(&self.plane, "action_id", request.action_id.as_option()).await?;
-        Response::ok(data::of_action(&self.plane, &action).await?)
+        Response::ok(GetActionDataResponse {
+            inputs: action_data::inputs(&self.plane, &action).await?.into(),
+            outputs: action_data::outputs(&self.plane, &action).await?.into(),
+            outputs_uri: outputs_uri(&action).unwrap_or_default(),
+            inputs_uri: action.input_uri,
+            ..GetActionDataResponse::default()
+        })
     }
 
     async fn tail_logs(

@@ -4,6 +4,7 @@
 //! token. Every other method, known or not, rejects a call without a token.
 #![forbid(unsafe_code)]
 
+mod action_data;
 mod actions;
 mod actor;
 mod api_key;

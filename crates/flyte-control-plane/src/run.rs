@@ -1,10 +1,12 @@
 //! `flyteidl2.workflow.RunService`.
 
+mod abort;
 pub(super) mod create;
-pub(super) mod data;
+mod identifier;
 pub(super) mod message;
 mod query;
 mod read;
+pub(super) mod signal;
 pub(super) mod watch;
 
 use std::sync::Arc;
@@ -14,7 +16,6 @@ use connectrpc::{
     ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
 };
 use flyte_idl::flyteidl2::{
-    common::{ActionIdentifier, RunIdentifier},
     core::LogContext,
     workflow::{
         AbortActionRequest, AbortActionResponse, AbortRunRequest, AbortRunResponse, CreateRunRequest,
@@ -30,20 +31,20 @@ use flyte_idl::flyteidl2::{
 };
 use futures_util::stream;
 
-use self::message::{Messages, timestamp};
-use super::{caller, invalid, store_error};
+use self::{
+    abort::abort_unfinished,
+    message::{Messages, timestamp},
+};
+pub(super) use self::{
+    abort::{abort, reason},
+    identifier::{action, action_id, check_action_name, no_action, no_run, run_id},
+};
+use super::{action_data, caller, invalid, store_error};
 use crate::ControlPlane;
 use flyte_access::Caller;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_runs::data::outputs_uri;
-use flyte_store::{self, ActionId, Phase, RunId, TaskRef};
-
-/// The longest name of an action, in bytes.
-const MAX_ACTION_NAME: usize = 128;
-/// The longest reason of an abort, in characters.
-const MAX_REASON: usize = 1024;
-/// The reason of an abort if the request has none.
-const NO_REASON: &str = "no reason was given";
+use flyte_store::{self, ActionId, TaskRef};
 
 pub(super) struct Service {
     plane: Arc<ControlPlane>,
@@ -59,99 +60,6 @@ impl Service {
         let run = self.plane.runs.run(&id.run).await.map_err(store_error)?;
         run.ok_or_else(|| no_run(&id.run))
     }
-}
-
-/// Reads the identifier of a run; `field` is the message that has it.
-pub(super) fn run_id(field: &str, id: Option<&RunIdentifier>) -> Result<RunId, ConnectError> {
-    let id = id.ok_or_else(|| invalid(field, "is missing"))?;
-    for (part, value) in [("project", &id.project), ("domain", &id.domain), ("name", &id.name)] {
-        if value.is_empty() {
-            return Err(invalid(&format!("{field}.{part}"), "is missing"));
-        }
-    }
-    Ok(RunId { project: id.project.clone(), domain: id.domain.clone(), name: id.name.clone() })
-}
-
-/// Reads the identifier of an action; `field` is the message that has it.
-pub(super) fn action_id(field: &str, id: Option<&ActionIdentifier>) -> Result<ActionId, ConnectError> {
-    let id = id.ok_or_else(|| invalid(field, "is missing"))?;
-    let run = run_id(&format!("{field}.run"), id.run.as_option())?;
-    check_action_name(&format!("{field}.name"), &id.name)?;
-    Ok(ActionId { run, name: id.name.clone() })
-}
-
-/// Reads the action that a request is about; `field` is the message that names it.
-pub(super) async fn action(
-    plane: &ControlPlane,
-    field: &str,
-    id: Option<&ActionIdentifier>,
-) -> Result<flyte_store::Action, ConnectError> {
-    let id = action_id(field, id)?;
-    plane.runs.action(&id).await.map_err(store_error)?.ok_or_else(|| no_action(&id))
-}
-
-/// Checks the name of an action. Names become parts of paths.
-pub(super) fn check_action_name(field: &str, name: &str) -> Result<(), ConnectError> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.is_empty() || name.len() > MAX_ACTION_NAME || !name.bytes().all(allowed) || name.starts_with('.')
-    {
-        return Err(invalid(
-            field,
-            &format!("must be 1 to {MAX_ACTION_NAME} of A-Z, a-z, 0-9, - _ and ., and not begin with ."),
-        ));
-    }
-    Ok(())
-}
-
-/// The reason of an abort, checked.
-pub(super) fn reason(reason: Option<&str>) -> Result<&str, ConnectError> {
-    match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
-        None => Ok(NO_REASON),
-        Some(reason) if reason.chars().count() > MAX_REASON => {
-            Err(invalid("reason", &format!("is longer than {MAX_REASON} characters")))
-        }
-        Some(reason) => Ok(reason),
-    }
-}
-
-/// Aborts an action and records this in the audit log. Returns `false` if the action has already ended.
-pub(super) async fn abort(
-    plane: &ControlPlane,
-    caller: &Caller,
-    id: &ActionId,
-    reason: &str,
-) -> Result<bool, ConnectError> {
-    let aborted = plane.runs.abort(id, reason, &caller.subject).await.map_err(store_error)?;
-    if aborted {
-        record(plane, Kind::RunAborted, caller, id, |event| event.detail(Detail::Reason, reason)).await;
-    }
-    Ok(aborted)
-}
-
-/// Aborts an action. Returns an error if the action has already ended.
-async fn abort_unfinished(
-    plane: &ControlPlane,
-    caller: &Caller,
-    id: &ActionId,
-    reason: &str,
-) -> Result<(), ConnectError> {
-    if abort(plane, caller, id, reason).await? {
-        return Ok(());
-    }
-    let action = plane.runs.action(id).await.map_err(store_error)?.ok_or_else(|| no_action(id))?;
-    let what = if id.is_root() { format!("run {:?}", id.run.name) } else { format!("action {:?}", id.name) };
-    let how = match action.phase {
-        Phase::Succeeded | Phase::Recovered => "succeeded",
-        Phase::Failed => "failed",
-        Phase::Aborted => "was aborted",
-        Phase::TimedOut => "timed out",
-        Phase::Queued | Phase::WaitingForResources | Phase::Initializing | Phase::Running | Phase::Paused => {
-            "ended"
-        }
-    };
-    Err(ConnectError::failed_precondition(format!(
-        "{what} has finished: it {how}. There is nothing to abort"
-    )))
 }
 
 pub(super) async fn record(
@@ -174,17 +82,6 @@ pub(super) async fn record(
 /// Adds the task and its version to an audit event.
 pub(super) fn starts(event: Event, task: &TaskRef) -> Event {
     event.detail(Detail::Task, &task.name).detail(Detail::Version, &task.version)
-}
-
-pub(super) fn no_run(id: &RunId) -> ConnectError {
-    ConnectError::not_found(format!(
-        "there is no run {:?} in the domain {:?} of the project {:?}",
-        id.name, id.domain, id.project
-    ))
-}
-
-pub(super) fn no_action(id: &ActionId) -> ConnectError {
-    ConnectError::not_found(format!("there is no action {:?} of a run {:?}", id.name, id.run.to_string()))
 }
 
 fn required<'a, M: Default>(
@@ -279,8 +176,8 @@ impl RunService for Service {
         let request = request.to_owned_message();
         let action = action(&self.plane, "action_id", request.action_id.as_option()).await?;
         Response::ok(GetActionDataResponse {
-            inputs: data::inputs(&self.plane, &action).await?.into(),
-            outputs: data::outputs(&self.plane, &action).await?.into(),
+            inputs: action_data::inputs(&self.plane, &action).await?.into(),
+            outputs: action_data::outputs(&self.plane, &action).await?.into(),
             ..GetActionDataResponse::default()
         })
     }
@@ -370,8 +267,8 @@ impl RunService for Service {
         let caller = caller(&context)?;
         let request = request.to_owned_message();
         let action = action(&self.plane, "action_id", request.action_id.as_option()).await?;
-        let value = data::payload(required("payload", &request.payload)?)?;
-        data::signal(&self.plane, caller, &action, &value).await?;
+        let value = signal::payload(required("payload", &request.payload)?)?;
+        signal::signal(&self.plane, caller, &action, &value).await?;
         Response::ok(SignalEventResponse::default())
     }
 

@@ -102,13 +102,11 @@ mod tests {
             Blob, LiteralCollection, LiteralMap, Scalar, TaskTemplate, TypedInterface, Variable,
             VariableEntry, VariableMap,
         },
-        task::{NamedLiteral, RunSpec, TaskSpec},
+        task::{NamedLiteral, TaskSpec},
     };
 
     use super::*;
-    use crate::{NewRun, NewTask, testing::Server};
-    use flyte_model::{Limit, Role};
-    use flyte_store::{Creator, CreatorKind, TaskRef};
+    use crate::testing::{Server, new_run};
 
     fn file(uri: String) -> Literal {
         let blob = scalar::Value::Blob(Box::new(Blob { uri, ..Blob::default() }));
@@ -132,30 +130,9 @@ mod tests {
         };
         let template = TaskTemplate { interface: MessageField::some(interface), ..TaskTemplate::default() };
         let spec = TaskSpec { task_template: MessageField::some(template), ..TaskSpec::default() };
-        let task = NewTask {
-            task: TaskRef::default(),
-            spec,
-            input_uri: String::new(),
-            cache_key: None,
-            overwrite_cache: false,
-        };
-        let new = NewRun {
-            id: RunId { project: "p".to_owned(), domain: "d".to_owned(), name: format!("r-{outputs}") },
-            creator: Creator {
-                subject: "user-Ada".to_owned(),
-                kind: CreatorKind::Person,
-                client_id: "flyte".to_owned(),
-                family_id: "family".to_owned(),
-                role: Role::Contributor,
-                limit: Limit::default(),
-            },
-            spec: RunSpec::default(),
-            source: 0,
-            trigger: None,
-            task,
-            output_base: app.objects.native_url("p", "d", "runs/r").unwrap(),
-        };
-        app.runs.create(new).await.unwrap();
+        let id = RunId { project: "p".to_owned(), domain: "d".to_owned(), name: format!("r-{outputs}") };
+        let output_base = app.objects.native_url("p", "d", "runs/r").unwrap();
+        app.runs.create(new_run(id, spec, output_base)).await.unwrap();
         app.runs.claim(9).await.unwrap().remove(0)
     }
 

@@ -88,13 +88,12 @@ mod tests {
     use buffa::MessageField;
     use flyte_idl::flyteidl2::{
         core::{TaskTemplate, TypedInterface, Variable, VariableEntry, VariableMap},
-        task::{RunSpec, TaskSpec},
+        task::TaskSpec,
     };
 
     use super::*;
-    use crate::{NewRun, NewTask, testing::Server};
-    use flyte_model::{Limit, Role};
-    use flyte_store::{Creator, CreatorKind, RunId, TaskRef};
+    use crate::testing::{Server, new_run};
+    use flyte_store::RunId;
 
     /// A server with an attempt at a task that has one output.
     async fn begun(home: &std::path::Path) -> (Server, QueuedAttempt) {
@@ -110,29 +109,9 @@ mod tests {
         let interface = TypedInterface { outputs: MessageField::some(outputs), ..TypedInterface::default() };
         let template = TaskTemplate { interface: MessageField::some(interface), ..TaskTemplate::default() };
         let spec = TaskSpec { task_template: MessageField::some(template), ..TaskSpec::default() };
-        let new = NewRun {
-            id: RunId { project: "p".to_owned(), domain: "d".to_owned(), name: "r1".to_owned() },
-            creator: Creator {
-                subject: "user-Ada".to_owned(),
-                kind: CreatorKind::Person,
-                client_id: "flyte".to_owned(),
-                family_id: "family".to_owned(),
-                role: Role::Contributor,
-                limit: Limit::default(),
-            },
-            spec: RunSpec::default(),
-            source: 0,
-            trigger: None,
-            task: NewTask {
-                task: TaskRef::default(),
-                spec,
-                input_uri: String::new(),
-                cache_key: None,
-                overwrite_cache: false,
-            },
-            output_base: app.objects.native_url("p", "d", "runs/r1").unwrap(),
-        };
-        app.runs.create(new).await.unwrap();
+        let id = RunId { project: "p".to_owned(), domain: "d".to_owned(), name: "r1".to_owned() };
+        let output_base = app.objects.native_url("p", "d", "runs/r1").unwrap();
+        app.runs.create(new_run(id, spec, output_base)).await.unwrap();
         let attempt = app.runs.claim(1).await.unwrap().remove(0);
         (app, attempt)
     }

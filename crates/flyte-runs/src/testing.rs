@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use flyte_access::{Access, testing::Parts};
 use flyte_audit::Audit;
+use flyte_idl::flyteidl2::task::{RunSpec, TaskSpec};
 use flyte_keys::SigningKeys;
-use flyte_model::clock::Clock;
+use flyte_model::{Limit, Role, clock::Clock};
 use flyte_objects::Objects;
 use flyte_settings::Config;
-use flyte_store::Store;
+use flyte_store::{Creator, CreatorKind, RunId, Store, TaskRef};
 
-use crate::{RunIdentities, Runs};
+use crate::{NewRun, NewTask, RunIdentities, Runs};
 
 /// The parts of a server in memory that runs need.
 #[derive(Clone, Debug)]
@@ -54,5 +55,32 @@ impl Server {
     #[must_use]
     pub fn identities(&self) -> RunIdentities {
         RunIdentities::new(self.access.tokens().clone())
+    }
+}
+
+/// A run of Ada's. Its root action calls a task with this specification and without inputs.
+#[must_use]
+pub fn new_run(id: RunId, spec: TaskSpec, output_base: String) -> NewRun {
+    NewRun {
+        id,
+        creator: Creator {
+            subject: "user-Ada".to_owned(),
+            kind: CreatorKind::Person,
+            client_id: "flyte".to_owned(),
+            family_id: "family".to_owned(),
+            role: Role::Contributor,
+            limit: Limit::default(),
+        },
+        spec: RunSpec::default(),
+        source: 0,
+        trigger: None,
+        task: NewTask {
+            task: TaskRef::default(),
+            spec,
+            input_uri: String::new(),
+            cache_key: None,
+            overwrite_cache: false,
+        },
+        output_base,
     }
 }

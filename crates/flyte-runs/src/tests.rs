@@ -4,15 +4,15 @@ use buffa::MessageField;
 use buffa_types::google::protobuf::Duration as ProtoDuration;
 use flyte_idl::flyteidl2::{
     core::{Backoff, RetryStrategy, TaskMetadata, TaskTemplate, TimeoutStrategy},
-    task::{RunSpec, TaskSpec},
+    task::TaskSpec,
 };
 use tokio::time::{Duration, timeout};
 
 use super::*;
-use crate::testing::Server;
+use crate::testing::{self, Server};
 use flyte_access::{Reason, policy};
-use flyte_model::{Limit, Role};
-use flyte_store::{ActionKind, Creator, CreatorKind, Failure, FailureKind, Phase, TaskRef};
+use flyte_model::Role;
+use flyte_store::{ActionKind, Failure, FailureKind, Phase};
 use secrecy::ExposeSecret as _;
 
 fn run_id(name: &str) -> RunId {
@@ -39,33 +39,8 @@ fn task(retries: u32, change: impl FnOnce(&mut TaskMetadata)) -> TaskSpec {
     }
 }
 
-fn new_task(spec: TaskSpec) -> NewTask {
-    NewTask {
-        task: TaskRef::default(),
-        spec,
-        input_uri: String::new(),
-        cache_key: None,
-        overwrite_cache: false,
-    }
-}
-
 fn new_run(name: &str, spec: TaskSpec) -> NewRun {
-    NewRun {
-        id: run_id(name),
-        creator: Creator {
-            subject: "user-Ada".to_owned(),
-            kind: CreatorKind::Person,
-            client_id: "flyte".to_owned(),
-            family_id: "family".to_owned(),
-            role: Role::Contributor,
-            limit: Limit::default(),
-        },
-        spec: RunSpec::default(),
-        source: 0,
-        trigger: None,
-        task: new_task(spec),
-        output_base: format!("file:///{name}"),
-    }
+    testing::new_run(run_id(name), spec, format!("file:///{name}"))
 }
 
 /// A server with Ada's account and a run of hers.

@@ -110,68 +110,99 @@ fn equal(field: &str, slot: &mut Option<String>, value: &str) -> Result<(), Conn
     Ok(())
 }
 
-/// The query of a list request for runs.
-pub(super) fn runs(request: &ListRequest) -> Result<RunQuery, ConnectError> {
-    let mut query = RunQuery {
-        limit: list_request::limit(request),
-        page_token: request.token.clone(),
-        ..RunQuery::default()
+/// What all queries have, to be read from a list request.
+struct Shared<'q> {
+    phases: &'q mut Vec<Phase>,
+    phases_not: &'q mut Vec<Phase>,
+    created: &'q mut Span,
+    updated: &'q mut Span,
+    task_name: &'q mut Option<String>,
+    sort_key: &'q mut RunSortKey,
+    descending: &'q mut bool,
+    limit: &'q mut u32,
+    page_token: &'q mut String,
+}
+
+/// The shared part of a query. It borrows only these fields, so the others can be set meanwhile.
+macro_rules! shared {
+    ($query:ident) => {
+        Shared {
+            phases: &mut $query.phases,
+            phases_not: &mut $query.phases_not,
+            created: &mut $query.created,
+            updated: &mut $query.updated,
+            task_name: &mut $query.task_name,
+            sort_key: &mut $query.sort_key,
+            descending: &mut $query.descending,
+            limit: &mut $query.limit,
+            page_token: &mut $query.page_token,
+        }
     };
+}
+
+/// Reads the order, the page and the filters of a list request. `other` reads the filters of its own fields, and returns `false`
+/// for other ones. `fields` names all fields.
+fn read<'r>(
+    request: &'r ListRequest,
+    shared: Shared<'_>,
+    fields: &str,
+    mut other: impl FnMut(&'r str, Condition<'r>) -> Result<bool, ConnectError>,
+) -> Result<(), ConnectError> {
+    *shared.limit = list_request::limit(request);
+    shared.page_token.clone_from(&request.token);
     if let Some((key, descending)) = order(request)? {
-        (query.sort_key, query.descending) = (key, descending);
+        (*shared.sort_key, *shared.descending) = (key, descending);
     }
     for filter in list_request::filters(request)? {
         let field = filter.field.as_str();
         match (field, condition(filter)?) {
-            (_, Condition::Phases { not: false, phases }) => query.phases.extend(phases),
-            (_, Condition::Phases { not: true, phases }) => query.phases_not.extend(phases),
-            ("created_at", bound) => narrow(&mut query.created, &bound),
-            ("updated_at", bound) => narrow(&mut query.updated, &bound),
-            ("task_name", Condition::Equal(value)) => equal(field, &mut query.task_name, value)?,
-            ("task_version", Condition::Equal(value)) => equal(field, &mut query.task_version, value)?,
-            ("created_by", Condition::Equal(value)) => equal(field, &mut query.created_by, value)?,
-            ("name" | "run_name", Condition::Equal(value)) => equal(field, &mut query.name, value)?,
-            (_, Condition::Equal(value)) if field.starts_with("labels.") => {
-                query.labels.push(LabelCondition {
-                    key: field["labels.".len()..].to_owned(),
-                    value: Some(value.to_owned()),
-                });
-            }
-            (_, Condition::Exists) if field.starts_with("labels.") => {
-                query.labels.push(LabelCondition { key: field["labels.".len()..].to_owned(), value: None });
-            }
-            _ => {
-                return Err(invalid(
-                    &format!("filters: {field}"),
-                    "is not one of phase, task_name, task_version, created_by, created_at, updated_at, name and \
-                     labels.KEY",
-                ));
+            (_, Condition::Phases { not: false, phases }) => shared.phases.extend(phases),
+            (_, Condition::Phases { not: true, phases }) => shared.phases_not.extend(phases),
+            ("created_at", bound) => narrow(shared.created, &bound),
+            ("updated_at", bound) => narrow(shared.updated, &bound),
+            ("task_name", Condition::Equal(value)) => equal(field, shared.task_name, value)?,
+            (_, condition) => {
+                if !other(field, condition)? {
+                    return Err(invalid(&format!("filters: {field}"), &format!("is not one of {fields}")));
+                }
             }
         }
     }
+    Ok(())
+}
+
+/// The query of a list request for runs.
+pub(super) fn runs(request: &ListRequest) -> Result<RunQuery, ConnectError> {
+    let mut query = RunQuery::default();
+    let fields = "phase, task_name, task_version, created_by, created_at, updated_at, name and labels.KEY";
+    read(request, shared!(query), fields, |field, condition| {
+        match (field, condition) {
+            ("task_version", Condition::Equal(value)) => equal(field, &mut query.task_version, value)?,
+            ("created_by", Condition::Equal(value)) => equal(field, &mut query.created_by, value)?,
+            ("name" | "run_name", Condition::Equal(value)) => equal(field, &mut query.name, value)?,
+            (_, condition) => match (field.strip_prefix("labels."), condition) {
+                (Some(key), Condition::Equal(value)) => {
+                    query.labels.push(LabelCondition { key: key.to_owned(), value: Some(value.to_owned()) });
+                }
+                (Some(key), Condition::Exists) => {
+                    query.labels.push(LabelCondition { key: key.to_owned(), value: None });
+                }
+                _ => return Ok(false),
+            },
+        }
+        Ok(true)
+    })?;
     Ok(query)
 }
 
 /// The query of a list request for actions.
 pub(super) fn actions(request: &ListRequest) -> Result<ActionQuery, ConnectError> {
-    let mut query = ActionQuery {
-        limit: list_request::limit(request),
-        page_token: request.token.clone(),
-        ..ActionQuery::default()
-    };
-    if let Some((key, descending)) = order(request)? {
-        (query.sort_key, query.descending) = (key, descending);
-    }
-    for filter in list_request::filters(request)? {
-        let field = filter.field.as_str();
-        match (field, condition(filter)?) {
-            (_, Condition::Phases { not: false, phases }) => query.phases.extend(phases),
-            (_, Condition::Phases { not: true, phases }) => query.phases_not.extend(phases),
-            ("created_at", bound) => narrow(&mut query.created, &bound),
-            ("updated_at", bound) => narrow(&mut query.updated, &bound),
+    let mut query = ActionQuery::default();
+    let fields = "phase, parent_name, action_type, name, task_name, created_at and updated_at";
+    read(request, shared!(query), fields, |field, condition| {
+        match (field, condition) {
             ("parent_name" | "parent", Condition::Equal(value)) => equal(field, &mut query.parent, value)?,
             ("name", Condition::Equal(value)) => equal(field, &mut query.name, value)?,
-            ("task_name", Condition::Equal(value)) => equal(field, &mut query.task_name, value)?,
             ("action_type", Condition::Equal(value)) => {
                 let kind = match value.strip_prefix("ACTION_TYPE_").unwrap_or(value) {
                     "1" | "TASK" => ActionKind::Task,
@@ -183,14 +214,10 @@ pub(super) fn actions(request: &ListRequest) -> Result<ActionQuery, ConnectError
                     return Err(invalid("filters: action_type", "is compared with two different values"));
                 }
             }
-            _ => {
-                return Err(invalid(
-                    &format!("filters: {field}"),
-                    "is not one of phase, parent_name, action_type, name, task_name, created_at and updated_at",
-                ));
-            }
+            _ => return Ok(false),
         }
-    }
+        Ok(true)
+    })?;
     Ok(query)
 }
 

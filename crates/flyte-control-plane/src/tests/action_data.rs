@@ -3,16 +3,17 @@
 use buffa::MessageField;
 use flyte_idl::flyteidl2::{
     core::{Container, TaskMetadata, TaskTemplate},
-    task::{Inputs, NamedLiteral, Outputs, RunSpec, TaskSpec},
+    task::{Inputs, NamedLiteral, Outputs, TaskSpec},
 };
 use serde_json::json;
 
 use super::*;
-use flyte_model::{Limit, Role};
-use flyte_runs::{NewRun, NewTask, Outcome};
-use flyte_store::{ActionId, Creator, CreatorKind, RunId, TaskRef};
+use flyte_model::Role;
+use flyte_runs::{NewRun, Outcome};
+use flyte_store::{ActionId, RunId};
 
 const GET_DATA: &str = "/flyteidl2.dataproxy.DataProxyService/GetActionData";
+const RUN_DATA: &str = "/flyteidl2.workflow.RunService/GetActionData";
 const CREATE_LINK: &str = "/flyteidl2.dataproxy.DataProxyService/CreateDownloadLink";
 
 /// A server and its data directory. The server has Ada's run `r1` in the project flytesnacks, domain development. The inputs of
@@ -35,28 +36,8 @@ async fn server(
 }
 
 fn new_run(plane: &ControlPlane, spec: TaskSpec) -> NewRun {
-    NewRun {
-        id: action().run,
-        creator: Creator {
-            subject: "user-Ada".to_owned(),
-            kind: CreatorKind::Person,
-            client_id: "flyte".to_owned(),
-            family_id: "family".to_owned(),
-            role: Role::Contributor,
-            limit: Limit::default(),
-        },
-        spec: RunSpec::default(),
-        source: 0,
-        trigger: None,
-        task: NewTask {
-            task: TaskRef::default(),
-            spec,
-            input_uri: String::new(),
-            cache_key: None,
-            overwrite_cache: false,
-        },
-        output_base: plane.objects.native_url("flytesnacks", "development", "runs/r1").unwrap(),
-    }
+    let output_base = plane.objects.native_url("flytesnacks", "development", "runs/r1").unwrap();
+    flyte_runs::testing::new_run(action().run, spec, output_base)
 }
 
 fn action() -> ActionId {
@@ -96,9 +77,11 @@ async fn inputs_are_available_at_once_and_outputs_after_success() {
     };
     let (_home, server) = server(url, TaskSpec::default()).await;
     let get = async || server.json(GET_DATA, Some("Ada"), &json!({"actionId": id()})).await;
-    let (code, message) = get().await.error();
-    assert_eq!(code, "not_found");
-    assert!(message.contains("inputs"), "the published client looks for the word: {message}");
+    for method in [GET_DATA, RUN_DATA] {
+        let (code, message) = server.json(method, Some("Ada"), &json!({"actionId": id()})).await.error();
+        assert_eq!(code, "not_found");
+        assert!(message.contains("inputs"), "the published client looks for the word: {message}");
+    }
     let inputs = Inputs { literals: vec![literal("x")], ..Inputs::default() };
     server.object("flytesnacks", "inputs/x/inputs.pb", inputs.encode_to_vec()).await;
     let outputs = Outputs { literals: vec![literal("o0")], ..Outputs::default() };
@@ -130,7 +113,6 @@ async fn data_that_is_too_large_for_a_response_is_not_sent() {
     server.object("flytesnacks", "inputs/x/inputs.pb", inputs(most - 100)).await;
     assert_eq!(get().await.status, StatusCode::OK);
     let uri = server.object("flytesnacks", "inputs/x/inputs.pb", inputs(most)).await;
-    const RUN_DATA: &str = "/flyteidl2.workflow.RunService/GetActionData";
     for method in [GET_DATA, RUN_DATA] {
         let (code, message) = server.json(method, Some("Ada"), &json!({"actionId": id()})).await.error();
         assert_eq!(code, "resource_exhausted", "{message}");

@@ -1,60 +1,18 @@
-//! The inputs and outputs of actions.
+//! Answers to conditions.
 
 use buffa::Message as _;
 use bytes::Bytes;
 use connectrpc::ConnectError;
 use flyte_idl::flyteidl2::{
     core::{Literal, LiteralType, Primitive, Scalar, SimpleType, literal, literal_type, primitive, scalar},
-    task::{Inputs, Outputs},
     workflow::{ConditionAction, EventPayload, event_payload},
 };
 
 use super::{message::decode, record};
-use crate::{ControlPlane, data_error, invalid, object_error, store_error};
+use crate::{ControlPlane, invalid, store_error};
 use flyte_access::Caller;
 use flyte_audit::Kind;
-use flyte_runs::data::outputs_uri;
 use flyte_store::{self, ActionKind};
-
-/// The inputs of the action; empty if it has none.
-pub(super) async fn inputs(
-    plane: &ControlPlane,
-    action: &flyte_store::Action,
-) -> Result<Inputs, ConnectError> {
-    match action.input_uri.as_str() {
-        "" => Ok(Inputs::default()),
-        uri => read(plane, action, uri).await,
-    }
-}
-
-/// The outputs of the action; empty if it has none, or none yet.
-pub(super) async fn outputs(
-    plane: &ControlPlane,
-    action: &flyte_store::Action,
-) -> Result<Outputs, ConnectError> {
-    match outputs_uri(action) {
-        None => Ok(Outputs::default()),
-        Some(uri) => read(plane, action, &uri).await,
-    }
-}
-
-async fn read<M: buffa::Message + Default>(
-    plane: &ControlPlane,
-    action: &flyte_store::Action,
-    uri: &str,
-) -> Result<M, ConnectError> {
-    // A task names the URL, so only objects of its own project and domain are read.
-    let key = plane.objects.key_of(uri).map_err(object_error)?;
-    if !key.is_in(&action.id.run.project, &action.id.run.domain) {
-        return Err(ConnectError::failed_precondition(format!(
-            "the data of {} is outside of its project and domain",
-            action.id
-        )));
-    }
-    let message = plane.objects.decode(uri).await;
-    let message = message.map_err(|error| data_error(error, &format!("the data of {}", action.id), uri))?;
-    Ok(message.unwrap_or_default())
-}
 
 /// Converts the payload of a signal to a literal.
 pub(super) fn payload(payload: &EventPayload) -> Result<Literal, ConnectError> {

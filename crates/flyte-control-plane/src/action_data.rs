@@ -1,45 +1,34 @@
-//! The inputs and outputs of actions.
+//! Reads the inputs and outputs of actions.
 
 use buffa::Message;
 use connectrpc::ConnectError;
-use flyte_idl::flyteidl2::{
-    dataproxy::GetActionDataResponse,
-    task::{Inputs, Outputs},
-};
+use flyte_idl::flyteidl2::task::{Inputs, Outputs};
 
-use super::super::data_error;
+use super::data_error;
 use crate::ControlPlane;
 use flyte_runs::data::outputs_uri;
 use flyte_store::Action;
 
-/// The inputs of the action and, after it has succeeded, its outputs.
+/// The inputs of the action; empty if it has none.
 ///
 /// # Errors
 /// `not_found` if the inputs do not exist. The message has the word `inputs`, which the published client looks for.
-pub(super) async fn of_action(
-    plane: &ControlPlane,
-    action: &Action,
-) -> Result<GetActionDataResponse, ConnectError> {
-    let inputs_uri = action.input_uri.clone();
-    let inputs = match inputs_uri.as_str() {
-        "" => Inputs::default(),
+pub(super) async fn inputs(plane: &ControlPlane, action: &Action) -> Result<Inputs, ConnectError> {
+    match action.input_uri.as_str() {
+        "" => Ok(Inputs::default()),
         uri => read(plane, action, uri, "inputs").await?.ok_or_else(|| {
             ConnectError::not_found(format!("the inputs of the action are no longer at {uri}"))
-        })?,
-    };
-    let outputs_uri = outputs_uri(action);
-    let outputs = match &outputs_uri {
+        }),
+    }
+}
+
+/// The outputs of the action; empty if it has none, or none yet.
+pub(super) async fn outputs(plane: &ControlPlane, action: &Action) -> Result<Outputs, ConnectError> {
+    match outputs_uri(action) {
         // A task without outputs need not write any.
-        Some(uri) => read(plane, action, uri, "outputs").await?.unwrap_or_default(),
-        None => Outputs::default(),
-    };
-    Ok(GetActionDataResponse {
-        inputs: inputs.into(),
-        outputs: outputs.into(),
-        inputs_uri,
-        outputs_uri: outputs_uri.unwrap_or_default(),
-        ..GetActionDataResponse::default()
-    })
+        Some(uri) => Ok(read(plane, action, &uri, "outputs").await?.unwrap_or_default()),
+        None => Ok(Outputs::default()),
+    }
 }
 
 /// The message at a native URL; `None` if there is no object. A client may have named the URL, so it must be in the project and
