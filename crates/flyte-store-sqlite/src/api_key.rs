@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
 
-use super::{SqliteStore, already_exists, change, from_json, one, revocation, to_json, unexpected_value};
+use super::{
+    SqliteStore, already_exists, change, from_json, last_use, one, revocation, to_json, unexpected_value,
+};
 use flyte_model::{Limit, Rights, Role, clock::UnixTime};
 use flyte_secrets::SecretHash;
 use flyte_store::{
@@ -325,17 +327,6 @@ impl ApiKeyStore for SqliteStore {
 
     async fn note_api_keys_used(&self, used: &[(String, UnixTime)]) -> Result<(), StoreError> {
         let used = used.to_vec();
-        self.write(move |connection| {
-            for (client_id, at) in &used {
-                change(
-                    connection,
-                    "UPDATE api_keys SET last_used_at = ?2
-                     WHERE client_id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)",
-                    params![client_id, at],
-                )?;
-            }
-            Ok(())
-        })
-        .await
+        self.write(move |connection| last_use::note(connection, "api_keys", "client_id", &used)).await
     }
 }

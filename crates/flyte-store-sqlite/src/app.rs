@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
 
 use super::{
     SqliteStore, actor, already_exists, change, condition, from_json, one,
-    page::{self, Key},
+    page::{self, Key, Order},
     to_json, unexpected_value,
 };
 use flyte_model::clock::UnixTime;
@@ -220,28 +220,20 @@ fn conditions(query: &AppQuery) -> (Vec<String>, Vec<Value>) {
 
 fn list(connection: &Connection, query: &AppQuery) -> Result<(Vec<AppRecord>, String), SqliteError> {
     let listing = page::listing(AppQuery { limit: 0, page_token: String::new(), ..query.clone() });
-    let (mut conditions, mut values) = conditions(query);
-    let (columns, marks, like): (&[&str], &str, _) = match query.by_name {
-        true => {
-            let text = || Key::Text(String::new());
-            (&["name", "project", "domain"], "?, ?, ?", vec![text(), text(), text()])
-        }
-        false => (&["id"], "?", vec![Key::Number(0)]),
+    let (conditions, mut values) = conditions(query);
+    let (columns, like): (&[&str], _) = match query.by_name {
+        true => (&["name", "project", "domain"], vec![Key::Text(String::new()); 3]),
+        false => (&["id"], vec![Key::Number(0)]),
     };
-    if !query.page_token.is_empty() {
-        let after = page::position(&query.page_token, &listing, &like)?;
-        let operator = if query.descending { "<" } else { ">" };
-        conditions.push(format!("({}) {operator} ({marks})", columns.join(", ")));
-        values.extend(after.into_iter().map(Value::from));
-    }
-    let direction = if query.descending { " DESC" } else { "" };
-    let order: Vec<_> = columns.iter().map(|column| format!("{column}{direction}")).collect();
-    values.push(Value::Integer(i64::from(query.limit).saturating_add(1)));
-    let sql = format!(
-        "SELECT {COLUMNS} FROM apps WHERE {} ORDER BY {} LIMIT ?",
-        conditions.join(" AND "),
-        order.join(", ")
-    );
+    let order = Order {
+        columns,
+        like,
+        descending: query.descending,
+        listing: &listing,
+        token: &query.page_token,
+        limit: query.limit,
+    };
+    let sql = order.complete(&format!("SELECT {COLUMNS} FROM apps"), conditions, &mut values)?;
     let found = connection
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), |row| Ok((app(row)?, row.get::<_, i64>(17)?)))?

@@ -18,6 +18,7 @@ mod error;
 mod family;
 mod grant;
 mod job;
+mod last_use;
 mod page;
 mod project;
 mod reader;

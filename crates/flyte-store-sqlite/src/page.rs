@@ -64,6 +64,46 @@ pub(super) fn position(token: &str, listing: &str, like: &[Key]) -> Result<Vec<K
         .ok_or_else(|| StoreError::InvalidPageToken.into())
 }
 
+/// The order of a listing, and the position at which a page of it begins.
+pub(super) struct Order<'a> {
+    /// The columns that are sorted by.
+    pub(super) columns: &'a [&'a str],
+    /// A value of the type of each column.
+    pub(super) like: Vec<Key>,
+    /// Whether the order is descending.
+    pub(super) descending: bool,
+    /// The listing's name.
+    pub(super) listing: &'a str,
+    /// The page token of the previous page; empty for the first page.
+    pub(super) token: &'a str,
+    /// The most items of the page.
+    pub(super) limit: u32,
+}
+
+impl Order<'_> {
+    /// Completes `select`, a statement without conditions, so that it reads a page of the items that meet all
+    /// `conditions`, and one more item for [`cut`]. `values` are the values of the conditions, and get those of the
+    /// page.
+    pub(super) fn complete(
+        &self,
+        select: &str,
+        mut conditions: Vec<String>,
+        values: &mut Vec<Value>,
+    ) -> Result<String, SqliteError> {
+        if !self.token.is_empty() {
+            let after = position(self.token, self.listing, &self.like)?;
+            let operator = if self.descending { "<" } else { ">" };
+            let marks = vec!["?"; self.columns.len()].join(", ");
+            conditions.push(format!("({}) {operator} ({marks})", self.columns.join(", ")));
+            values.extend(after.into_iter().map(Value::from));
+        }
+        let direction = if self.descending { " DESC" } else { "" };
+        let order: Vec<_> = self.columns.iter().map(|column| format!("{column}{direction}")).collect();
+        values.push(Value::Integer(i64::from(self.limit).saturating_add(1)));
+        Ok(format!("{select} WHERE {} ORDER BY {} LIMIT ?", conditions.join(" AND "), order.join(", ")))
+    }
+}
+
 /// Cuts a page from items of which one more than `limit` were read. Returns the page and the next page's token, which
 /// is empty on the last page.
 pub(super) fn cut<T>(

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
 
 use super::{
     SqliteStore, actor, change, condition, one,
-    page::{self, Key},
+    page::{self, Key, Order},
     trigger,
 };
 use flyte_store::{
@@ -153,30 +153,22 @@ fn keys(query: &TaskQuery, task: &Task, latest: i64) -> Vec<Key> {
 
 fn list(connection: &Connection, query: &TaskQuery) -> Result<(Vec<ListedTask>, String), SqliteError> {
     let listing = page::listing(TaskQuery { limit: 0, page_token: String::new(), ..query.clone() });
-    let (mut conditions, mut values) = conditions(query);
-    let (columns, marks, like): (&[&str], &str, _) = match query.by_name {
-        true => (
-            &["t.name", "t.project", "t.domain"],
-            "?, ?, ?",
-            vec![Key::Text(String::new()), Key::Text(String::new()), Key::Text(String::new())],
-        ),
-        false => (&["t.latest"], "?", vec![Key::Number(0)]),
+    let (conditions, mut values) = conditions(query);
+    let (columns, like): (&[&str], _) = match query.by_name {
+        true => (&["t.name", "t.project", "t.domain"], vec![Key::Text(String::new()); 3]),
+        false => (&["t.latest"], vec![Key::Number(0)]),
     };
-    if !query.page_token.is_empty() {
-        let after = page::position(&query.page_token, &listing, &like)?;
-        let operator = if query.descending { "<" } else { ">" };
-        conditions.push(format!("({}) {operator} ({marks})", columns.join(", ")));
-        values.extend(after.into_iter().map(Value::from));
-    }
-    let direction = if query.descending { " DESC" } else { "" };
-    let order: Vec<_> = columns.iter().map(|column| format!("{column}{direction}")).collect();
-    values.push(Value::Integer(i64::from(query.limit).saturating_add(1)));
-    let sql = format!(
-        "SELECT {COLUMNS}, t.latest FROM tasks t CROSS JOIN task_versions v ON v.id = t.latest
-         WHERE {} ORDER BY {} LIMIT ?",
-        conditions.join(" AND "),
-        order.join(", ")
-    );
+    let order = Order {
+        columns,
+        like,
+        descending: query.descending,
+        listing: &listing,
+        token: &query.page_token,
+        limit: query.limit,
+    };
+    let select =
+        format!("SELECT {COLUMNS}, t.latest FROM tasks t CROSS JOIN task_versions v ON v.id = t.latest");
+    let sql = order.complete(&select, conditions, &mut values)?;
     let found = connection
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), ordered)?

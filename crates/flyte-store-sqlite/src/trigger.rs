@@ -1,18 +1,17 @@
 //! Triggers and their revisions.
 
+mod list;
+
 use crate::error::SqliteError;
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
+use rusqlite::{Connection, Row, params};
 
-use super::{
-    SqliteStore, actor, change, condition, one,
-    page::{self, Key},
-    unexpected_value,
-};
+use self::list::{list, list_revisions};
+use super::{SqliteStore, actor, change, one, unexpected_value};
 use flyte_model::{Actor, clock::UnixTime};
 use flyte_store::{
-    NewTrigger, StoreError, TaskId, Trigger, TriggerChange, TriggerDeployment, TriggerField, TriggerId,
-    TriggerQuery, TriggerRevision, TriggerStore, TriggersSummary,
+    NewTrigger, StoreError, TaskId, Trigger, TriggerChange, TriggerDeployment, TriggerId, TriggerQuery,
+    TriggerRevision, TriggerStore, TriggersSummary,
 };
 
 /// The columns that both tables have.
@@ -216,95 +215,6 @@ fn delete(connection: &Connection, id: &TriggerId, by: &Actor, now: UnixTime) ->
     let sql = format!("DELETE FROM triggers WHERE {IS}");
     change(connection, &sql, [&id.project, &id.domain, &id.task, &id.name])?;
     Ok(true)
-}
-
-fn column(field: TriggerField) -> &'static str {
-    match field {
-        TriggerField::Name => "name",
-        TriggerField::Task => "task",
-        TriggerField::TaskVersion => "task_version",
-    }
-}
-
-fn list(connection: &Connection, query: &TriggerQuery) -> Result<(Vec<Trigger>, String), SqliteError> {
-    let listing = page::listing(TriggerQuery { limit: 0, page_token: String::new(), ..query.clone() });
-    let mut conditions = vec!["TRUE".to_owned()];
-    let mut values = Vec::new();
-    for (column, wanted) in [("project", &query.project), ("domain", &query.domain)] {
-        if let Some(wanted) = wanted {
-            conditions.push(format!("{column} = ?"));
-            values.push(Value::Text(wanted.clone()));
-        }
-    }
-    for given in &query.conditions {
-        let column = column(given.field);
-        conditions.push(condition::expression(column, &given.test, given.negated, &mut values));
-    }
-    if let Some(active) = query.active {
-        conditions.push("active = ?".to_owned());
-        values.push(Value::Integer(active.into()));
-    }
-    let (columns, marks, like): (&[&str], &str, _) = match query.by_name {
-        true => {
-            let text = || Key::Text(String::new());
-            (&["project", "domain", "task", "name"], "?, ?, ?, ?", vec![text(), text(), text(), text()])
-        }
-        false => (&["id"], "?", vec![Key::Number(0)]),
-    };
-    if !query.page_token.is_empty() {
-        let after = page::position(&query.page_token, &listing, &like)?;
-        let operator = if query.descending { "<" } else { ">" };
-        conditions.push(format!("({}) {operator} ({marks})", columns.join(", ")));
-        values.extend(after.into_iter().map(Value::from));
-    }
-    let direction = if query.descending { " DESC" } else { "" };
-    let order: Vec<_> = columns.iter().map(|column| format!("{column}{direction}")).collect();
-    values.push(Value::Integer(i64::from(query.limit).saturating_add(1)));
-    let sql = format!(
-        "SELECT {COLUMNS}, due_at, id FROM triggers WHERE {} ORDER BY {} LIMIT ?",
-        conditions.join(" AND "),
-        order.join(", ")
-    );
-    let found = connection
-        .prepare_cached(&sql)?
-        .query_map(params_from_iter(values), |row| Ok((trigger(row)?, row.get::<_, i64>(17)?)))?
-        .collect::<Result<Vec<_>, _>>()?;
-    let (found, token) = page::cut(found, query.limit, &listing, |(trigger, id)| match query.by_name {
-        true => {
-            let TriggerId { project, domain, task, name } = &trigger.id;
-            [project, domain, task, name].map(|text| Key::Text(text.clone())).to_vec()
-        }
-        false => vec![Key::Number(*id)],
-    })?;
-    Ok((found.into_iter().map(|(trigger, _)| trigger).collect(), token))
-}
-
-fn list_revisions(
-    connection: &Connection,
-    id: &TriggerId,
-    limit: u32,
-    page_token: &str,
-) -> Result<(Vec<TriggerRevision>, String), SqliteError> {
-    let listing = page::listing(id);
-    let before = match page_token {
-        "" => Value::Integer(i64::MAX),
-        token => match page::position(token, &listing, &[Key::Number(0)])?.pop() {
-            Some(key) => key.into(),
-            None => return Err(StoreError::InvalidPageToken.into()),
-        },
-    };
-    let sql = format!(
-        "SELECT {COLUMNS}, action FROM trigger_revisions WHERE {IS} AND revision < ?5
-         ORDER BY revision DESC LIMIT ?6"
-    );
-    let found = connection
-        .prepare_cached(&sql)?
-        .query_map(
-            params![id.project, id.domain, id.task, id.name, before, i64::from(limit).saturating_add(1)],
-            revision,
-        )?
-        .collect::<Result<Vec<_>, _>>()?;
-    page::cut(found, limit, &listing, |revision| vec![Key::Number(number(revision.trigger.revision))])
 }
 
 #[async_trait]

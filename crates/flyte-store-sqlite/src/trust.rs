@@ -4,7 +4,9 @@ use crate::error::SqliteError;
 use async_trait::async_trait;
 use rusqlite::{Connection, Params, Row, params};
 
-use super::{SqliteStore, already_exists, change, from_json, one, revocation, to_json, unexpected_value};
+use super::{
+    SqliteStore, already_exists, change, from_json, last_use, one, revocation, to_json, unexpected_value,
+};
 use flyte_model::{Limit, Rights, Role, clock::UnixTime};
 use flyte_store::{StoreError, TrustRule, TrustStore};
 
@@ -116,17 +118,6 @@ impl TrustStore for SqliteStore {
 
     async fn note_trust_rules_used(&self, used: &[(String, UnixTime)]) -> Result<(), StoreError> {
         let used = used.to_vec();
-        self.write(move |connection| {
-            for (family_id, at) in &used {
-                change(
-                    connection,
-                    "UPDATE trust_rules SET last_used_at = ?2
-                     WHERE family_id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)",
-                    params![family_id, at],
-                )?;
-            }
-            Ok(())
-        })
-        .await
+        self.write(move |connection| last_use::note(connection, "trust_rules", "family_id", &used)).await
     }
 }
