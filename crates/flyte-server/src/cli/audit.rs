@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use flyte_model::clock::UnixTime;
-use flyte_settings::{Seconds, Value as _, settings};
+use flyte_settings::settings;
 use flyte_store::AuditQuery;
+pub use flyte_time::Moment;
 
 /// The events to show, and the format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,44 +23,6 @@ pub struct ShownEvents {
     pub json: bool,
 }
 
-/// A typed time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// A number of seconds ago.
-    Ago(i64),
-    /// An absolute time.
-    At(UnixTime),
-}
-
-impl Moment {
-    /// Converts to Unix time. Earlier times become 0.
-    #[must_use]
-    pub fn at(self, now: UnixTime) -> UnixTime {
-        match self {
-            Self::Ago(seconds) => now.saturating_sub(seconds).max(0),
-            Self::At(at) => at,
-        }
-    }
-
-    /// Parses an age (`2h`, `7d`), a time with its zone (RFC 3339), or a day, which starts at midnight UTC.
-    fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(Seconds(seconds)) = Seconds::parse(text) {
-            return Ok(Self::Ago(seconds));
-        }
-        let day = || format!("{text}T00:00:00Z").parse().ok();
-        let at = text.parse::<jiff::Timestamp>().ok().or_else(day);
-        match at.map(jiff::Timestamp::as_second) {
-            Some(at @ 0..) => Ok(Self::At(at)),
-            Some(_) => Err("the time is before 1970".to_owned()),
-            None => Err(
-                "write an age like 2h or 7d, a time like 2026-11-24T22:00:00Z (or with a zone like +01:00), \
-                        or a day like 2026-11-24"
-                    .to_owned(),
-            ),
-        }
-    }
-}
-
 /// The definition of the command.
 pub(super) fn definition() -> Command {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
@@ -71,8 +33,8 @@ pub(super) fn definition() -> Command {
         .long_about(
             "Show who did what, from where, and when: the audit log in the database, the newest event first. Works while the \
              server runs; repeated events that the server still counts are not included yet.\n\nEvents must meet all conditions. \
-             A TIME is an age (2h, 7d), a time with its zone (2026-11-24T22:00:00Z), or a day (2026-11-24, from midnight \
-             UTC).",
+             A TIME is a duration before now (2h, 7d), a time with its zone (2026-11-24T22:00:00Z), or a day (2026-11-24, \
+             from midnight UTC).",
         )
         .arg(text("event", "EVENT", "Only events of this kind, for example signed_in"))
         .arg(text("subject", "SUBJECT", "Only actions of this user (by subject) or key (by client ID)"))
@@ -84,8 +46,8 @@ pub(super) fn definition() -> Command {
         .arg(text("project", "NAME", "Only events in this project"))
         .arg(text("domain", "NAME", "Only events in the domain of this name"))
         .arg(text("address", "ADDRESS", "Only events from this IP address").value_parser(value_parser!(IpAddr)))
-        .arg(text("since", "TIME", "Only events since this time").value_parser(Moment::parse))
-        .arg(text("until", "TIME", "Only events before this time").value_parser(Moment::parse))
+        .arg(text("since", "TIME", "Only events since this time").value_parser(value_parser!(Moment)))
+        .arg(text("until", "TIME", "Only events before this time").value_parser(value_parser!(Moment)))
         .arg(
             text("limit", "COUNT", "Maximum number of events, the newest first")
                 .value_parser(value_parser!(u32))
@@ -155,7 +117,7 @@ mod tests {
             address: text("::1"),
             ..AuditQuery::default()
         };
-        let (since, until) = (Some(Moment::Ago(7200)), Some(Moment::At(1_795_557_600)));
+        let (since, until) = (Some(Moment::Ago("2h".parse().unwrap())), Some(Moment::At(1_795_557_600)));
         assert_eq!(parse(line).unwrap(), ShownEvents { query, since, until, wide: false, json: true });
         let all = AuditQuery { limit: 100, ..AuditQuery::default() };
         assert_eq!(
@@ -177,6 +139,6 @@ mod tests {
             let error = parse(line).unwrap_err().to_string();
             assert!(error.contains(flag), "{line}: {error}");
         }
-        assert_eq!(Moment::parse("2026-11-24"), Ok(Moment::At(1_795_557_600 - 22 * 3600)));
+        assert_eq!("2026-11-24".parse(), Ok(Moment::At(1_795_557_600 - 22 * 3600)));
     }
 }
