@@ -5,6 +5,16 @@ use std::fs;
 
 use flyte_repository::{files, root};
 
+/// The longest that a source file may be, in lines. Longer ones are split by what they mean.
+const MAX_LINES: usize = 450;
+
+/// Files of the Python package that are still longer.
+const TOO_LONG: [&str; 3] = [
+    "python/sdk/flyte/_initialize.py",
+    "python/sdk/flyte/types/_records.py",
+    "python/sdk/tests/test_runtime.py",
+];
+
 /// The Rust files of the workspace.
 fn sources() -> Vec<String> {
     let sources: Vec<_> = files().into_iter().filter(|file| file.ends_with(".rs")).collect();
@@ -36,4 +46,15 @@ fn tests_of_a_module_are_within_it() {
         let path = text.lines().find(|line| line.trim_start().starts_with("#[path"));
         assert_eq!(path, None, "{file} has a module in a file of another name");
     }
+}
+
+#[test]
+fn a_file_is_short_enough_to_be_read_at_once() {
+    let long: Vec<_> = files()
+        .into_iter()
+        .filter(|file| file.ends_with(".rs") || file.ends_with(".py"))
+        .map(|file| (fs::read_to_string(root().join(&file)).unwrap().lines().count(), file))
+        .filter(|(lines, file)| *lines > MAX_LINES && !TOO_LONG.contains(&file.as_str()))
+        .collect();
+    assert!(long.is_empty(), "split what has more than {MAX_LINES} lines, by what it means: {long:?}");
 }
