@@ -35,18 +35,23 @@ class Server:
     directory: pathlib.Path
     port: int
     process: subprocess.Popen[bytes]
-    start: Callable[[], subprocess.Popen[bytes]]
+    start: Callable[..., subprocess.Popen[bytes]]
 
-    def crash(self) -> None:
-        """Kills it at once and starts it again on the same data."""
+    def crash(self, **changes: str) -> None:
+        """Kills it at once and starts it again on the same data, with other variables if there are any."""
         self.process.kill()
         self.process.wait()
-        self.process = self.start()
+        self.process = self.start(**changes)
         eventually("the server", lambda: self.get("/readyz"))
 
     @property
     def endpoint(self) -> str:
         return f"localhost:{self.port}"
+
+    def logged(self, *parts: str) -> int:
+        """How many lines of the log contain all of this."""
+        lines = (self.directory / "log").read_text().splitlines()
+        return sum(all(part in line for part in parts) for line in lines)
 
     @property
     def ca(self) -> pathlib.Path:
@@ -110,7 +115,7 @@ def running(directory: pathlib.Path, **environment: str) -> Iterator[Server]:
     port = free_port()
     redirect = f"http://localhost:{free_port()}/callback"
 
-    def start() -> subprocess.Popen[bytes]:
+    def start(**changes: str) -> subprocess.Popen[bytes]:
         with (directory / "log").open("ab") as log:
             return subprocess.Popen(
                 [
@@ -118,12 +123,12 @@ def running(directory: pathlib.Path, **environment: str) -> Iterator[Server]:
                     *("--data-dir", directory / "data"),
                     *("--listen", f"127.0.0.1:{port}"),
                     *("--admin-password-file", directory / "password"),
-                    *("--log", "flyte_server=debug"),
+                    *("--log", "flyte=debug"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                env={**os.environ, "FLYTE_SERVER_CLIENT_REDIRECT_URI": redirect, **environment},
+                env={**os.environ, "FLYTE_SERVER_CLIENT_REDIRECT_URI": redirect, **environment, **changes},
             )
 
     server = Server(directory, port, start(), start)

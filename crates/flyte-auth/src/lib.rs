@@ -34,7 +34,9 @@ pub use self::{
     browser::{browser_commands, has_browser, open_browser},
     error::{AuthError, ConnectFailure},
     interaction::{Absence, Interaction, Unattended, in_ci},
-    session::{Activity, Credentials, Holder, Session, SessionOptions, SignedOut, Status, state_dir},
+    session::{
+        Activity, Authorization, Credentials, Holder, Session, SessionOptions, SignedOut, Status, state_dir,
+    },
     step_up::StepUp,
     token::{AccessToken, TokenResponse},
     transport::Transport,

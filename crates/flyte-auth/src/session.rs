@@ -5,6 +5,7 @@
 //! it releases the lock. If all that gives no token and a person can be asked, the person signs in. The sign-in has a separate
 //! lock, so that no refresh waits for a person.
 
+mod authorization;
 mod credentials;
 mod files;
 mod holder;
@@ -31,14 +32,15 @@ use std::sync::{
 
 use tokio::sync::{Mutex, OnceCell, oneshot};
 
-pub(crate) use self::lock::create_private_directory;
 pub use self::{
+    authorization::Authorization,
     credentials::Credentials,
     holder::{Activity, Holder},
     options::{SessionOptions, state_dir},
     sign_out::SignedOut,
     status::Status,
 };
+pub(crate) use self::{lock::create_private_directory, options::data_dir};
 use self::{
     renewal::{FailureCounts, RenewalError},
     sign_in::Purpose,

@@ -12,6 +12,7 @@ mod memory;
 #[cfg(not(target_os = "linux"))]
 mod native;
 mod other;
+mod passwords;
 #[cfg(target_os = "linux")]
 mod secret_service;
 
@@ -22,8 +23,8 @@ use flyte_config::StoreKind;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-pub use self::error::StoreError;
 pub(crate) use self::other::other_stores;
+pub use self::{error::StoreError, passwords::Passwords};
 use self::{
     file::EncryptedFile, file_or_memory::FileOrMemory, keyring::Keyring, keyring_with_file::KeyringWithFile,
     memory::Memory,

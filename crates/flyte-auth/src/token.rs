@@ -40,6 +40,12 @@ impl AccessToken {
         Self(Arc::new(Inner { secret, expires_at, refresh_at }))
     }
 
+    /// A token that another program holds, for example to [invalidate](crate::Session::invalidate) it. Nothing is known of its expiry.
+    #[must_use]
+    pub fn from_secret(secret: SecretString) -> Self {
+        Self::new(secret, None, None, 0.0)
+    }
+
     /// The token, for the `Authorization` header only.
     #[must_use]
     pub fn secret(&self) -> &str {

@@ -162,7 +162,7 @@ impl Call<'_> {
     async fn attempt(&self, token: Option<&AccessToken>) -> Result<Response<reqwest::Body>, AuthError> {
         let mut headers = self.parts.headers.clone();
         if let Some(token) = token {
-            let (name, value) = self.credentials(token).await?;
+            let (name, value) = self.session.header(token).await?;
             headers.insert(name, value);
         }
         if self.session.options().auth_type == AuthType::Passthrough && self.goes_to_endpoint() {
@@ -199,38 +199,6 @@ impl Call<'_> {
         }
         Err(AuthError::Interrupted)
     }
-
-    /// The header that carries the token, under the name that discovery found.
-    async fn credentials(&self, token: &AccessToken) -> Result<(HeaderName, HeaderValue), AuthError> {
-        let provider = match self.session.provider().await {
-            Ok(provider) => provider,
-            // The token of an external command may be for a server without discovery.
-            Err(
-                AuthError::Discovery { .. }
-                | AuthError::NoSignIn { .. }
-                | AuthError::WrongEndpoint { .. }
-                | AuthError::Answered { .. },
-            ) if self.session.options().auth_type == AuthType::ExternalCommand => {
-                return bearer(header::AUTHORIZATION, token);
-            }
-            Err(error) => return Err(error),
-        };
-        let name = HeaderName::try_from(&provider.header).map_err(|_| AuthError::Discovery {
-            url: self.session.options().endpoint.url().to_string(),
-            reason: "its authorization metadata key cannot be the name of a header".to_owned(),
-        })?;
-        bearer(name, token)
-    }
-}
-
-/// The header that carries a token (RFC 6750 section 2.1).
-fn bearer(name: HeaderName, token: &AccessToken) -> Result<(HeaderName, HeaderValue), AuthError> {
-    let text = zeroize::Zeroizing::new(format!("Bearer {}", token.secret()));
-    let mut value = HeaderValue::try_from(text.as_str()).map_err(|_| AuthError::Request {
-        reason: "its access token cannot be sent in a header".to_owned(),
-    })?;
-    value.set_sensitive(true);
-    Ok((name, value))
 }
 
 /// The prefixes of Flyte's read-only methods, which may be sent twice.

@@ -149,7 +149,7 @@ impl Failure {
                 text.push_str(&format!("  {dim}{label}:{dim:#} {part}\n"));
             }
         }
-        text
+        flyte_hints::with_command(&text, crate::installed_name()).into_owned()
     }
 }
 

@@ -60,6 +60,18 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The name under which this command was called: `flyte-auth` as the Python wheel installs it, otherwise `flyte`.
+fn installed_name() -> &'static str {
+    static NAME: std::sync::OnceLock<&str> = std::sync::OnceLock::new();
+    NAME.get_or_init(|| {
+        let program = std::env::args_os().next().unwrap_or_default();
+        match std::path::Path::new(&program).file_stem() {
+            Some(stem) if stem == "flyte-auth" => "flyte-auth",
+            _ => "flyte",
+        }
+    })
+}
+
 /// Makes a write beyond the file size limit (`ulimit -f`) fail like one on a full disk. By default, its signal ends the process,
 /// even if the file is only a cache. Child processes get the default back.
 fn outlive_file_limits() {

@@ -81,7 +81,7 @@ impl Terminal {
 
     fn tell(&self, text: &str) {
         if self.speaks {
-            self.progress.tell(text);
+            self.progress.tell(&flyte_hints::with_command(text, crate::installed_name()));
         }
     }
 

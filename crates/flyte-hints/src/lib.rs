@@ -6,6 +6,7 @@
 
 mod auth;
 mod client;
+mod command;
 mod config;
 mod connect;
 mod store;
@@ -13,6 +14,7 @@ mod store;
 mod tests;
 
 pub use client::resource;
+pub use command::with_command;
 pub use connect::unreachable;
 
 /// An error that a person can do something about.

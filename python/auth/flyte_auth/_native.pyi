@@ -3,7 +3,22 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import final
 
-__all__ = ["CallError", "Session", "Stream", "__version__", "config", "decode", "encode", "pack", "qr"]
+__all__ = [
+    "CallError",
+    "Session",
+    "Stream",
+    "__version__",
+    "config",
+    "decode",
+    "decode_api_key",
+    "encode",
+    "get_password",
+    "name_command",
+    "pack",
+    "qr",
+    "remove_password",
+    "set_password",
+]
 
 __version__: str
 
@@ -20,6 +35,21 @@ def decode(message: str, data: bytes) -> str:
 
 def config(path: str | None = None) -> str:
     """The configuration in effect, as JSON. Raises `CallError`."""
+
+def decode_api_key(text: str) -> tuple[str, str, str, str | None]:
+    """The endpoint (host, and port if it is not 443), the client, its secret and the organization. Raises `CallError`."""
+
+def name_command(text: str, command: str) -> str:
+    """The text with this name of the command in place of `flyte`."""
+
+def get_password(service: str, user: str) -> str | None:
+    """Reads a password from the encrypted files. Raises `CallError`."""
+
+def set_password(service: str, user: str, password: str) -> None:
+    """Writes a password to the encrypted files. Raises `CallError`."""
+
+def remove_password(service: str, user: str) -> bool:
+    """Removes a password, and returns whether there was one. Raises `CallError`."""
 
 def pack(root: str, all: bool, named: list[str]) -> tuple[bytes, str, list[str], list[str]]:
     """Packs files below `root`: those named, and with `all` those that are not ignored. Returns the archive, its version, the paths of its
@@ -54,6 +84,9 @@ class Session:
     ) -> Stream: ...
     def sign_in(self) -> None: ...
     def sign_in_async(self) -> Awaitable[None]: ...
+    def authorization(self) -> tuple[str, str, int | None] | None: ...
+    def authorization_async(self) -> Awaitable[tuple[str, str, int | None] | None]: ...
+    def reject(self, token: str) -> None: ...
     def login(self) -> None: ...
     def login_async(self) -> Awaitable[None]: ...
     def logout(self) -> str: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import importlib
 import json
+import os
 import sys
 from datetime import datetime, timezone
 from typing import Any
@@ -35,7 +36,9 @@ def is_interactive() -> bool:
 class Prompt:
     """Shows the events of a sign-in, which the native half sends as JSON."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: str = "flyte") -> None:
+        # What messages call the command.
+        self._command = command
         # What is shown in the cell, to be changed there: the link while it is needed, then that it is done.
         self._shown: Any = None
         self._page = self._plain = ""
@@ -58,7 +61,9 @@ class Prompt:
             self._shown = _display(self._page, self._plain)
             self._code_expires_in(expires_in)
         else:
-            _tell(f"\n{_words(url)}\n\nCheck that the page shows this code: {user_code}\n")
+            _tell(
+                f"\n{_words(url)}\n\n{terminal_picture(url)}Check that the page shows this code: {user_code}\n"
+            )
 
     def _code_expires_in(self, seconds: int) -> None:
         minutes = -(-seconds // 60)
@@ -86,7 +91,7 @@ class Prompt:
         when = datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
         _tell(
             f"The API key {client_id} stops working at {when} (in {left // 86_400} days). To renew it: "
-            f"flyte rotate api-key {client_id} --expires 90d"
+            f"{self._command} rotate api-key {client_id} --expires 90d"
         )
 
     def _command_says(self, text: str) -> None:
@@ -97,7 +102,7 @@ class Prompt:
         _tell(f"Waiting for {process or 'another flyte process'}, which signs in or renews the login")
 
     def _notice(self, text: str) -> None:
-        _tell(text)
+        _tell(_native.name_command(text, self._command))
 
     def _session_ended(self, message: str) -> None:
         _tell(f"Sign in again: {message}.")
@@ -141,6 +146,37 @@ def device_page(url: str, user_code: str) -> str:
         f"{picture(url)}"
         f"<div>Check that the page shows this code: <code style='font-size:1.4em'>{html.escape(user_code)}</code></div>"
     )
+
+
+# The lines around a QR code in a terminal that must be visible with it.
+_LINES_AROUND = 9
+_HALVES = {("0", "0"): "\u2588", ("0", "1"): "\u2580", ("1", "0"): "\u2584", ("1", "1"): " "}
+
+
+def terminal_picture(url: str) -> str:
+    """A QR code of a link for standard error, if that is a terminal that is large enough; otherwise nothing.
+
+    It is black on white on any terminal, because some phones cannot read an inverted code.
+    """
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return ""
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+        rows = _native.qr(url)
+    except (OSError, ValueError):
+        return ""
+    light = "0" * _MARGIN
+    empty = "0" * (len(rows) + 2 * _MARGIN)
+    framed = [empty] * _MARGIN + [f"{light}{row}{light}" for row in rows] + [empty] * _MARGIN
+    if len(framed) % 2:
+        framed.append(empty)
+    lines = [
+        "".join(_HALVES[pair] for pair in zip(*two, strict=True))
+        for two in zip(framed[::2], framed[1::2], strict=True)
+    ]
+    if len(empty) > size.columns or len(lines) > size.lines - _LINES_AROUND:
+        return ""
+    return "".join(f"\x1b[97;40m{line}\x1b[0m\n" for line in lines) + "\n"
 
 
 def picture(url: str) -> str:

@@ -18,6 +18,12 @@ pyo3::create_exception!(
      `flyte._session` makes the errors of `flyte.errors` out of it."
 );
 
+/// The text with this name of the command in place of `flyte`.
+#[pyfunction]
+pub(crate) fn name_command(text: &str, command: &str) -> String {
+    flyte_hints::with_command(text, command).into_owned()
+}
+
 /// Why something failed. No part of it holds a secret.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {

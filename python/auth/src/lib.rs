@@ -4,10 +4,12 @@
 //! Python, in `flyte_auth/` and `python/sdk/flyte`. Nothing keeps the interpreter locked while it waits, and everything works again in a forked child.
 #![forbid(unsafe_code)]
 
+mod api_key;
 mod awaiting;
 mod bundle;
 mod failure;
 mod options;
+mod password;
 mod prompt;
 mod qr;
 mod runtime;
@@ -30,9 +32,15 @@ mod _native {
     }
 
     #[pymodule_export]
+    use super::api_key::decode_api_key;
+    #[pymodule_export]
     use super::bundle::pack;
     #[pymodule_export]
     use super::failure::CallError;
+    #[pymodule_export]
+    use super::failure::name_command;
+    #[pymodule_export]
+    use super::password::{get_password, remove_password, set_password};
     #[pymodule_export]
     use super::qr::qr;
     #[pymodule_export]

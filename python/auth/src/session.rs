@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use connectrpc::client::CallOptions;
 use flyte_auth::api_key::ApiKey;
 use flyte_auth::oauth::ClientId;
-use flyte_auth::{Session as Login, SessionOptions, Transport};
+use flyte_auth::{AccessToken, Session as Login, SessionOptions, Transport};
 use flyte_client::Client;
 use flyte_client::raw::RawCalls;
 use flyte_config::{AuthType, Config};
@@ -32,6 +32,9 @@ pub(crate) struct Session {
     /// What works in this process. The lock is only held while attached to the interpreter, so that no fork leaves it taken.
     live: Mutex<Option<Live>>,
 }
+
+/// A header with a token: its name, its value, and the token's expiry (Unix time in seconds) if it is known.
+type Header = (String, String, Option<i64>);
 
 /// A session in one process: a forked child has none of its parent's threads and connections.
 #[derive(Clone)]
@@ -152,6 +155,29 @@ impl Session {
         awaitable(py, live.prompt, async move { token.await.map(Some) })
     }
 
+    /// Returns the header that carries a valid token: its name, its value and the time at which the token expires (Unix time in
+    /// seconds), if that is known. Signs the user in if needed. `None` if calls carry no token.
+    ///
+    /// Raises `CallError`.
+    fn authorization(&self, py: Python<'_>) -> PyResult<Option<Header>> {
+        let live = self.live(py)?;
+        wait(py, &live.prompt, live.authorization())
+    }
+
+    /// The same as an awaitable, for the running event loop.
+    fn authorization_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let live = self.live(py)?;
+        let work = live.authorization();
+        awaitable(py, live.prompt, async move { work.await.map(Some) })
+    }
+
+    /// Notes that the server rejected this token: it is not used again.
+    fn reject(&self, py: Python<'_>, token: String) -> PyResult<()> {
+        let login = self.live(py)?.login;
+        py.detach(|| login.invalidate(&AccessToken::from_secret(SecretString::from(token))));
+        Ok(())
+    }
+
     /// Signs in, whatever tokens there are. A machine gets a new token.
     ///
     /// Raises `CallError`.
@@ -231,6 +257,18 @@ impl Live {
                 return Ok(());
             }
             login.token().await.map(drop).map_err(|error| Failure::from(&error))
+        }
+    }
+
+    fn authorization(&self) -> impl Future<Output = Result<Option<Header>, Failure>> + Send + 'static {
+        let login = Arc::clone(&self.login);
+        async move {
+            let found = login.authorization().await.map_err(|error| Failure::from(&error))?;
+            let Some(found) = found else { return Ok(None) };
+            let value = found.value.to_str().map_err(|_| {
+                Failure::argument("the access token has characters that a header cannot carry")
+            })?;
+            Ok(Some((found.name.to_string(), value.to_owned(), found.token.expires_at())))
         }
     }
 

@@ -74,9 +74,7 @@ impl SessionOptions {
                 scopes: Scope::parse_lists(&admin.scopes),
             },
             token_store: admin.store_kind(),
-            data_dir: environment
-                .base_directory("XDG_DATA_HOME", ".local/share")
-                .map(|base| base.join("flyte")),
+            data_dir: data_dir(environment),
             state_dir: state_dir(environment),
             interaction,
             clock: Clock::default(),
@@ -93,6 +91,11 @@ impl SessionOptions {
         self.credentials.client = Some(key.into());
         self
     }
+}
+
+/// The directory of encrypted tokens: `$XDG_DATA_HOME/flyte`. `None` without a home directory.
+pub(crate) fn data_dir(environment: &Environment) -> Option<PathBuf> {
+    environment.base_directory("XDG_DATA_HOME", ".local/share").map(|base| base.join("flyte"))
 }
 
 /// The directory of locks, the discovery cache, approvals and the key of encrypted tokens: `$XDG_STATE_HOME/flyte`. `None` without a

@@ -16,7 +16,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     rand,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{Backend, Login, LoginDetails, SharedEntry, StoreError, StoreOptions, TokenStore};
@@ -31,10 +31,11 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// The number of bytes that must be writable before a refresh token is used: more than any login has.
 const PROBE_BYTES: usize = 64 * 1024;
 
-/// The file of one endpoint.
+/// The file of one endpoint, or of one password.
 #[derive(Clone, Debug)]
 pub(super) struct EncryptedFile {
-    service: String,
+    /// What the file is for. The encryption covers it, so that no file can take the place of another.
+    label: String,
     path: PathBuf,
     key_path: PathBuf,
 }
@@ -50,7 +51,7 @@ impl EncryptedFile {
     /// The file of these options; `None` if there is no directory for it.
     pub(super) fn new(options: &StoreOptions) -> Option<Self> {
         Some(Self {
-            service: options.service.clone(),
+            label: options.service.clone(),
             path: options.data_dir.as_ref()?.join(format!("{}.tokens", fingerprint(&options.service))),
             key_path: options.state_dir.as_ref()?.join("tokens.key"),
         })
@@ -80,7 +81,24 @@ impl EncryptedFile {
         self.path.exists()
     }
 
-    fn read(&self) -> Result<Option<Login>, StoreError> {
+    /// The file of one password of `user` at `service`; `None` if there is no directory for it.
+    pub(super) fn of_password(options: &StoreOptions, user: &str) -> Option<Self> {
+        // No two pairs have the same label, because it begins with a length.
+        let label = format!("password {} {}{user}", options.service.len(), options.service);
+        Some(Self {
+            path: options.data_dir.as_ref()?.join(format!("{}.password", fingerprint(&label))),
+            key_path: options.state_dir.as_ref()?.join("tokens.key"),
+            label,
+        })
+    }
+
+    pub(super) fn read(&self) -> Result<Option<Login>, StoreError> {
+        let content: Option<Content> = self.read_content()?;
+        Ok(content.map(|content| content.tokens.into_login(content.details)))
+    }
+
+    /// Reads and decrypts the content. A damaged file is set aside and counts as absent.
+    pub(super) fn read_content<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
         let failed = |source| StoreError::file("read", &self.path, source);
         let mut sealed = Vec::new();
         let Some(file) = open_private(&self.path)? else { return Ok(None) };
@@ -93,14 +111,14 @@ impl EncryptedFile {
             self.set_aside();
             return Ok(None);
         };
-        Ok(Some(content.tokens.into_login(content.details)))
+        Ok(Some(content))
     }
 
-    fn open(&self, key: &RandomizedNonceKey, sealed: &[u8]) -> Option<Content> {
+    fn open<T: DeserializeOwned>(&self, key: &RandomizedNonceKey, sealed: &[u8]) -> Option<T> {
         let (nonce, ciphertext) = sealed.strip_prefix(MAGIC)?.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = Zeroizing::new(ciphertext.to_vec());
-        let text = key.open_in_place(nonce, Aad::from(self.service.as_bytes()), &mut text).ok()?;
+        let text = key.open_in_place(nonce, Aad::from(self.label.as_bytes()), &mut text).ok()?;
         serde_json::from_slice(text).ok()
     }
 
@@ -116,13 +134,17 @@ impl EncryptedFile {
         }
     }
 
-    fn write(&self, login: &Login) -> Result<(), StoreError> {
+    pub(super) fn write(&self, login: &Login) -> Result<(), StoreError> {
+        self.write_content(&Content { tokens: SharedEntry::of(login), details: login.details.clone() })
+    }
+
+    /// Encrypts the content and replaces the file.
+    pub(super) fn write_content<T: Serialize>(&self, content: &T) -> Result<(), StoreError> {
         let key = self.key()?;
-        let content = Content { tokens: SharedEntry::of(login), details: login.details.clone() };
         let mut text =
-            Zeroizing::new(serde_json::to_vec(&content).map_err(|_| StoreError::Crypto("written as JSON"))?);
+            Zeroizing::new(serde_json::to_vec(content).map_err(|_| StoreError::Crypto("written as JSON"))?);
         let nonce = key
-            .seal_in_place_append_tag(Aad::from(self.service.as_bytes()), &mut *text)
+            .seal_in_place_append_tag(Aad::from(self.label.as_bytes()), &mut *text)
             .map_err(|_| StoreError::Crypto("encrypted"))?;
         let sealed = [MAGIC, nonce.as_ref(), text.as_slice()].concat();
         replace(&self.path, &sealed)
@@ -141,7 +163,7 @@ impl EncryptedFile {
         }
     }
 
-    fn remove(&self) -> Result<(), StoreError> {
+    pub(super) fn remove(&self) -> Result<(), StoreError> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(StoreError::file("remove", &self.path, error))

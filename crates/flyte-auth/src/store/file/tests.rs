@@ -100,7 +100,7 @@ fn a_changed_or_truncated_file_yields_no_login() {
     let file = new(&options(home.path(), "flyte.example"));
     file.write(&login("a")).unwrap();
     let (key, sealed) = (file.key().unwrap(), fs::read(&file.path).unwrap());
-    assert!(file.open(&key, &sealed).is_some());
+    assert!(file.open::<Content>(&key, &sealed).is_some());
     for length in 0..sealed.len() {
         assert!(file.open(&key, &sealed[..length]).is_none(), "cut after {length} bytes");
     }
