@@ -6,6 +6,8 @@ puts it where maturin takes files for the wheel's `.data` directory.
 To build with maturin itself, for example for another platform, run this file first:
 
     python python/auth/build/flyte_auth_build.py [--profile PROFILE] [--target TARGET]
+
+`FLYTE_AUTH_COMMAND` names a binary that is built already, for example the one of a release.
 """
 
 from __future__ import annotations
@@ -27,7 +29,21 @@ SCRIPTS = PACKAGE / "flyte_auth.data/scripts"
 
 
 def add_command(arguments: list[str]) -> None:
-    """Builds the command and puts it into the wheel's data. Of maturin's arguments, those that choose what is built count."""
+    """Puts the command into the wheel's data."""
+    built = os.environ.get("FLYTE_AUTH_COMMAND")
+    binary = Path(built) if built else build_command(arguments)
+    shutil.rmtree(SCRIPTS, ignore_errors=True)
+    SCRIPTS.mkdir(parents=True)
+    script = SCRIPTS / f"flyte-auth{binary.suffix}"
+    # Linked rather than copied if that is possible.
+    try:
+        os.link(binary, script)
+    except OSError:
+        shutil.copy2(binary, script)
+
+
+def build_command(arguments: list[str]) -> Path:
+    """Builds the binary. Of maturin's arguments, those that choose what is built count."""
     if not (WORKSPACE / "crates/flyte-cli").is_dir():
         sys.exit("flyte-auth is built from a checkout of its repository: pip install ./python/auth")
     build = [
@@ -67,14 +83,7 @@ def add_command(arguments: list[str]) -> None:
         and message.get("executable")
         and message["target"]["name"] == "flyte"
     )
-    shutil.rmtree(SCRIPTS, ignore_errors=True)
-    SCRIPTS.mkdir(parents=True)
-    # Linked rather than copied if that is possible.
-    script = SCRIPTS / f"flyte-auth{binary.suffix}"
-    try:
-        os.link(binary, script)
-    except OSError:
-        shutil.copy2(binary, script)
+    return binary
 
 
 def build_wheel(
@@ -95,6 +104,17 @@ def build_editable(
     """The same for `pip install --editable`."""
     add_command(maturin.get_maturin_pep517_args(config_settings))
     return str(maturin.build_editable(wheel_directory, config_settings, metadata_directory))
+
+
+def prepare_metadata_for_build_wheel(
+    metadata_directory: str, config_settings: dict[str, Any] | None = None
+) -> str:
+    """Writes the metadata. Maturin wants the directory of the data for it."""
+    SCRIPTS.mkdir(parents=True, exist_ok=True)
+    return str(maturin.prepare_metadata_for_build_wheel(metadata_directory, config_settings))
+
+
+prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A backend of the package `keyring` for machines without a keyring: passwords in encrypted files.
 
 `keyring` finds it by its entry point. It comes after every real keyring and before plain text. The tokens of a control plane are the
-login that the `flyte-auth` command uses on such a machine.
+login that the `flyte-auth` command uses if there is no keyring.
 """
 
 from __future__ import annotations

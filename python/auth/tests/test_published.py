@@ -53,7 +53,7 @@ def run(home: pathlib.Path, *command: object, **variables: str) -> subprocess.Co
 
 
 def listing(home: pathlib.Path, **variables: str) -> str:
-    """The projects as a program with the SDK sees them, without anybody who could sign in."""
+    """The projects as a program with the SDK sees them, without a user who could sign in."""
     output = run(home, SDK / "python", "-c", LISTING, CI="true", **variables)
     assert output.returncode == 0, output.stderr
     assert "flytesnacks" in output.stdout, output
@@ -321,7 +321,7 @@ def test_keyring_uses_the_encrypted_file(server: Server, home: pathlib.Path) -> 
 import keyring
 print(keyring.get_keyring())
 keyring.set_password("service", "user", "p4ssword")
-print(keyring.get_password("service", "user"), keyring.get_password("service", "nobody"))
+print(keyring.get_password("service", "user"), keyring.get_password("service", "unknown"))
 keyring.delete_password("service", "user")
 print(keyring.get_password("service", "user"))
 try:

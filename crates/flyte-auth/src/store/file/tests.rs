@@ -102,12 +102,12 @@ fn a_changed_or_truncated_file_yields_no_login() {
     let (key, sealed) = (file.key().unwrap(), fs::read(&file.path).unwrap());
     assert!(file.open::<Content>(&key, &sealed).is_some());
     for length in 0..sealed.len() {
-        assert!(file.open(&key, &sealed[..length]).is_none(), "cut after {length} bytes");
+        assert!(file.open::<Content>(&key, &sealed[..length]).is_none(), "cut after {length} bytes");
     }
     for bit in 0..sealed.len() * 8 {
         let mut changed = sealed.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
-        assert!(file.open(&key, &changed).is_none(), "bit {bit} changed");
+        assert!(file.open::<Content>(&key, &changed).is_none(), "bit {bit} changed");
     }
 }
 
