@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import person
-from conftest import COMMAND, PASSWORD, TARGET, Server, eventually, make_key, running, sign_in
+from conftest import COMMAND, PASSWORD, TARGET, Server, eventually, running, sign_in
 from flyte_auth import _native
 
 PEERS = TARGET / "peers"
@@ -173,13 +173,10 @@ def test_a_refresh_that_fails_for_a_moment_costs_nothing(expired: tuple[Server, 
     assert tokens_issued(server) - before == 1
 
 
-def test_a_key_of_a_server_on_any_port_works(
-    server: Server, signed_in: pathlib.Path, home: pathlib.Path
-) -> None:
-    key = make_key(signed_in)
+def test_a_key_of_a_server_on_any_port_works(server: Server, api_key: str, home: pathlib.Path) -> None:
     configure(server, home)
-    secret = _native.decode_api_key(key)[2]
-    output = run(home, SDK / "flyte", "whoami", FLYTE_API_KEY=key)
+    secret = _native.decode_api_key(api_key)[2]
+    output = run(home, SDK / "flyte", "whoami", FLYTE_API_KEY=api_key)
     assert output.returncode == 0 and "python-tests" in output.stdout, output
     program = f"""
 import flyte, flyte._initialize
@@ -187,7 +184,7 @@ from flyte.remote import User
 flyte.init_from_api_key(ca_cert_file_path={str(server.ca)!r})
 print(User.get().subject(), repr(flyte._initialize._init_config))
 """
-    output = run(home, SDK / "python", "-c", program, FLYTE_API_KEY=key)
+    output = run(home, SDK / "python", "-c", program, FLYTE_API_KEY=api_key)
     assert output.returncode == 0 and "python-tests" in output.stdout, output
     # The SDK alone takes the secret for the organization.
     assert secret not in output.stdout + output.stderr
