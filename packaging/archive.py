@@ -14,11 +14,12 @@ import time
 import zipfile
 from pathlib import Path
 
+PROGRAMS = ("flyte", "flyte-server", "flyte.exe")
+
 
 def mode(path: Path) -> int:
     """The permissions of a file in the archive. Windows has none to copy."""
-    executable = path.is_dir() or os.access(path, os.X_OK) and path.suffix in ("", ".exe") and "completions" not in path.parts
-    return 0o755 if executable else 0o644
+    return 0o755 if path.is_dir() or path.name in PROGRAMS else 0o644
 
 
 def tar(directory: Path, entries: list[Path], moment: int) -> bytes:

@@ -7,6 +7,7 @@ Containerfile, and with a read-only root. There, its health check works, a secon
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import time
 from pathlib import Path
 
 DEADLINE_SECONDS = 120
+# Its full path: the container's variables have no PATH.
+CHROOT = shutil.which("chroot", path="/usr/sbin:/usr/bin:/sbin:/bin") or "chroot"
 
 
 def container_file() -> tuple[str, dict[str, str], list[str]]:
@@ -33,7 +36,7 @@ def command(rootfs: Path, data: Path, user: str, arguments: list[str]) -> list[s
     script = (
         'ip link set lo up && mount --bind "$0" "$0" && mount --bind "$1" "$0/data" && mount -t tmpfs -o mode=1777 tmpfs "$0/tmp"'
         ' && mount -o remount,bind,ro "$0" && root=$0 && shift'
-        f' && exec env -i $VARIABLES chroot --userspec {user}:0 --groups=0 "$root" "$@"'
+        f' && exec env -i $VARIABLES {CHROOT} --userspec {user}:0 --groups=0 "$root" "$@"'
     )
     unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=SIGKILL", "--"]
     return [*unshare, "sh", "-ec", script, str(rootfs), str(data), *arguments]
@@ -74,7 +77,7 @@ def try_user(rootfs: Path, version: str, user: str, variables: dict[str, str], c
                 server = int(children[0])
                 # As a container runtime runs it: the same root, user and variables.
                 probe = [*inside(server), "env", "-i", *[f"{n}={v}" for n, v in variables.items()],
-                         "chroot", "--userspec", f"{user}:0", "--groups=0", str(rootfs), *check]
+                         CHROOT, "--userspec", f"{user}:0", "--groups=0", str(rootfs), *check]
                 done = subprocess.run(probe, capture_output=True, text=True)
                 healthy = done.returncode == 0
             uid = Path(f"/proc/{server}/status").read_text().split("Uid:")[1].split()[0]
