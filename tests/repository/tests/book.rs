@@ -72,7 +72,7 @@ fn book_builds_and_its_links_lead_somewhere() {
         }
     }
     assert!(seen > 500, "only {seen} links were found");
-    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(broken.is_empty(), "Name files outside of docs/ in backquotes, without a link: {broken:#?}");
 }
 
 #[test]
