@@ -10,7 +10,7 @@ use crate::{
     discovery::Provider,
     flows,
     oauth::{ClientId, GrantType},
-    store::{Login, LoginDetails, TokenStore},
+    store::{Login, LoginDetails, StoreError, TokenStore},
     token::{AccessToken, IdClaims, TokenResponse, fingerprint, jwt_expiry},
 };
 
@@ -145,10 +145,13 @@ impl Session {
             other => other?,
         };
         let client_id = client_id.clone();
-        self.save_response(store, &provider, client_id, response, Some(login)).await
+        let (token, stored) = self.save_response(store, &provider, client_id, response, Some(login)).await;
+        self.warn_unless(stored);
+        Ok(token)
     }
 
-    /// Stores the answer of the token endpoint before its token is used.
+    /// Stores the answer of the token endpoint before its token is used, and returns the token and whether storing succeeded. This
+    /// process has the token in either case.
     pub(super) async fn save_response(
         &self,
         store: &dyn TokenStore,
@@ -156,7 +159,7 @@ impl Session {
         client_id: ClientId,
         response: TokenResponse,
         previous: Option<&Login>,
-    ) -> Result<AccessToken, AuthError> {
+    ) -> (AccessToken, Result<(), StoreError>) {
         let now = self.options.clock.now();
         // The lifetime counts from this machine's clock, which may differ from the server's.
         let expires_at = response
@@ -189,11 +192,20 @@ impl Session {
                 .refresh_token
                 .or_else(|| previous.and_then(|login| login.refresh_token.clone())),
         };
-        store.save(&login).await?;
+        let stored = store.save(&login).await;
         self.retry_at.store(i64::MIN, Ordering::Relaxed);
         let lifetime = expires_at.map(|at| at - now);
         let token = AccessToken::new(login.access_token, expires_at, lifetime, jitter());
         self.set_current(Some(token.clone()));
-        Ok(token)
+        (token, stored)
+    }
+
+    /// Warns that new tokens could not be stored. They are not thrown away, because the refresh token before them is used up.
+    pub(super) fn warn_unless(&self, stored: Result<(), StoreError>) {
+        if let Err(error) = stored {
+            self.options.interaction.notice(&format!(
+                "The new login could not be stored, so it ends with this command: {error}."
+            ));
+        }
     }
 }

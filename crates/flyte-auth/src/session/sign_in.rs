@@ -98,21 +98,24 @@ impl Session {
             }
         };
         let claims = response.id_claims();
-        let saved = self.save_response(store, &provider, client_id, response, None).await;
-        if saved.is_ok() {
+        let (token, stored) = self.save_response(store, &provider, client_id, response, None).await;
+        if stored.is_ok() {
             sign_in_lock.lock.note_outcome(sign_in_lock.path.as_deref(), SignInOutcome::SignedIn);
         }
         drop((writing, sign_in_lock));
-        if let Ok(token) = &saved {
-            let name = match claims.as_ref().and_then(IdClaims::account) {
-                Some(account) => Some(account),
-                None => userinfo::account(self.http()?, &provider, token)
-                    .await
-                    .or_else(|| claims.and_then(IdClaims::into_subject)),
-            };
-            self.options.interaction.signed_in(&self.options.endpoint.to_string(), name.as_deref());
+        match stored {
+            // The person asked for a login that stays.
+            Err(error) if purpose == Purpose::NewSignIn => return Err(error.into()),
+            stored => self.warn_unless(stored),
         }
-        saved
+        let name = match claims.as_ref().and_then(IdClaims::account) {
+            Some(account) => Some(account),
+            None => userinfo::account(self.http()?, &provider, &token)
+                .await
+                .or_else(|| claims.and_then(IdClaims::into_subject)),
+        };
+        self.options.interaction.signed_in(&self.options.endpoint.to_string(), name.as_deref());
+        Ok(token)
     }
 
     async fn ask_person(

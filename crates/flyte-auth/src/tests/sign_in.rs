@@ -1,7 +1,33 @@
 //! Signing in with PKCE, from the authorization request to the last page.
 
+use async_trait::async_trait;
+
 use super::*;
-use crate::{AuthError, flows::pkce};
+use crate::{
+    AuthError,
+    flows::pkce,
+    store::{Backend, StoreError, TokenStore},
+};
+
+/// A keyring without a file beside it: it has room for no login.
+#[derive(Debug)]
+struct Narrow;
+
+#[async_trait]
+impl TokenStore for Narrow {
+    async fn load(&self) -> Result<Option<Login>, StoreError> {
+        Ok(None)
+    }
+    async fn save(&self, _: &Login) -> Result<(), StoreError> {
+        Err(StoreError::TooLarge { limit: 1280 })
+    }
+    async fn clear(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    fn backend(&self) -> Backend {
+        Backend::Keyring("Credential Manager")
+    }
+}
 
 async fn scene(
     habit: Habit,
@@ -189,4 +215,18 @@ async fn signing_out_revokes_at_the_server() {
     assert_eq!(realm.count("revoke r1"), 1, "revoking the refresh token revokes its access tokens");
     assert!(!session.status().await.unwrap().signed_in);
     assert!(!session.logout().await.unwrap().was_signed_in);
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_be_stored_is_used_until_the_process_ends() {
+    let (_realm, _served, person, session) = scene(Habit::SignsIn, |_| {}).await;
+    session.use_store_for_test(Arc::new(Narrow));
+    assert_eq!(session.token().await.unwrap().secret(), "a1");
+    assert_eq!(session.token().await.unwrap().secret(), "a1");
+    assert_eq!(person.asked.load(Ordering::SeqCst), 1);
+    // Who signs in explicitly wants a login that stays.
+    let error = session.login().await.unwrap_err();
+    assert!(matches!(error, AuthError::Store(StoreError::TooLarge { limit: 1280 })), "{error:?}");
+    // That one is usable too.
+    assert_eq!(session.token().await.unwrap().secret(), "a2");
 }
