@@ -132,7 +132,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     async fn clear(&self) -> Result<(), StoreError>;
     /// The kind of this store.
     fn backend(&self) -> Backend;
-    /// The longest secret that the store takes, in bytes; `None` if there is no practical limit.
+    /// The longest secret that the store takes, in characters of UTF-16; `None` if there is no practical limit.
     fn max_secret_len(&self) -> Option<usize> {
         None
     }

@@ -144,11 +144,19 @@ fn is_on_path(program: &OsString) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // A path with a directory is not searched for.
     let looked_for = program.components().count() == 1;
+    let exists = |path: PathBuf| path.exists() || (cfg!(windows) && with_exe(&path).exists());
     if looked_for {
-        std::env::split_paths(&path).any(|directory| directory.join(program).exists())
+        std::env::split_paths(&path).any(|directory| exists(directory.join(program)))
     } else {
-        program.exists()
+        exists(program.to_owned())
     }
+}
+
+/// The name that Windows also tries for a program: `kubectl` is `kubectl.exe`.
+fn with_exe(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".exe");
+    PathBuf::from(name)
 }
 
 impl Outlet {

@@ -128,16 +128,17 @@ mod tests {
             Python::find(chosen, &root, &environment(variables, directory.path())).map(|python| python.path)
         };
         assert!(found(None, &[("PATH", &bin)]).unwrap_err().summary().starts_with("no Python was found"));
-        fs::write(bin.join("python3"), "").unwrap();
-        assert_eq!(found(None, &[("PATH", &bin)]).unwrap(), bin.join("python3"));
-        let own = directory.path().join("project/.venv/bin");
-        fs::create_dir_all(&own).unwrap();
-        fs::write(own.join("python"), "").unwrap();
-        assert_eq!(found(None, &[("PATH", &bin)]).unwrap(), own.join("python"));
+        let on_path = bin.join(if cfg!(windows) { "python.exe" } else { "python3" });
+        fs::write(&on_path, "").unwrap();
+        assert_eq!(found(None, &[("PATH", &bin)]).unwrap(), on_path);
+        let own = interpreter(&directory.path().join("project/.venv"));
+        fs::create_dir_all(own.parent().unwrap()).unwrap();
+        fs::write(&own, "").unwrap();
+        assert_eq!(found(None, &[("PATH", &bin)]).unwrap(), own);
         let active = directory.path().join("active");
-        assert_eq!(found(None, &[("VIRTUAL_ENV", &active)]).unwrap(), active.join("bin/python"));
+        assert_eq!(found(None, &[("VIRTUAL_ENV", &active)]).unwrap(), interpreter(&active));
         let chosen = Path::new("/opt/python");
         assert_eq!(found(Some(chosen), &[("VIRTUAL_ENV", &active)]).unwrap(), chosen);
-        assert_eq!(found(Some(&directory.path().join("project/.venv")), &[]).unwrap(), own.join("python"));
+        assert_eq!(found(Some(&directory.path().join("project/.venv")), &[]).unwrap(), own);
     }
 }

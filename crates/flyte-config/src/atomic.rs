@@ -1,9 +1,10 @@
 //! Writes files atomically.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::busy;
 use crate::error::ConfigError;
 
 /// The maximum number of symbolic links to follow, as in Linux.
@@ -31,7 +32,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), ConfigError> {
             file.as_file().set_permissions(metadata.permissions())?;
         }
         file.as_file().sync_all()?;
-        file.persist(&target)?;
+        busy::persist(file, &target)?;
         sync_directory(directory)
     };
     replace().map_err(fail("write", &target))
@@ -74,7 +75,7 @@ fn copy_owner(_of: &fs::Metadata, _to: &Path) {}
 /// Syncs the directory, so that the rename survives a crash.
 #[cfg(unix)]
 fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    fs::File::open(directory)?.sync_all()
 }
 
 #[cfg(not(unix))]

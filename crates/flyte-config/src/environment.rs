@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{PathBuf, is_separator};
 
 /// Environment variables and directories. It is a parameter, so that tests can choose them.
 #[derive(Clone, Default)]
@@ -46,7 +46,10 @@ impl Environment {
     pub fn resolve(&self, path: &str) -> PathBuf {
         let expanded = match (path.strip_prefix('~'), &self.home) {
             (Some(""), Some(home)) => home.clone(),
-            (Some(rest), Some(home)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+            // On Windows, a backslash separates as well.
+            (Some(rest), Some(home)) if rest.starts_with(is_separator) => {
+                home.join(rest.trim_start_matches(is_separator))
+            }
             _ => PathBuf::from(path),
         };
         self.directory.join(expanded)
@@ -78,6 +81,8 @@ mod tests {
         assert_eq!(environment.resolve("ca.pem"), PathBuf::from("/work/ca.pem"));
         assert_eq!(environment.resolve("/etc/ca.pem"), PathBuf::from("/etc/ca.pem"));
         assert_eq!(environment.resolve("~ada/ca.pem"), PathBuf::from("/work/~ada/ca.pem"));
+        let backslash = if cfg!(windows) { "/home/ada/ca.pem" } else { r"/work/~\ca.pem" };
+        assert_eq!(environment.resolve(r"~\ca.pem"), PathBuf::from(backslash));
     }
 
     #[test]
@@ -87,8 +92,10 @@ mod tests {
         assert_eq!(data(&environment), None);
         environment.variables.insert("XDG_DATA_HOME".into(), "relative".into());
         assert_eq!(data(&environment), None);
-        environment.variables.insert("XDG_DATA_HOME".into(), "/data".into());
-        assert_eq!(data(&environment), Some("/data".into()));
+        // On Windows, a path is absolute only with its drive.
+        let absolute = if cfg!(windows) { r"C:\data" } else { "/data" };
+        environment.variables.insert("XDG_DATA_HOME".into(), absolute.into());
+        assert_eq!(data(&environment), Some(absolute.into()));
         environment.variables.clear();
         environment.home = Some("/home/ada".into());
         assert_eq!(data(&environment), Some("/home/ada/.local/share".into()));

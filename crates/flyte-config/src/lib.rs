@@ -11,6 +11,7 @@
 
 mod atomic;
 mod auth_type;
+pub mod busy;
 mod config;
 mod document;
 mod endpoint;

@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(found(&github[..1]), None, "a job without the permission");
         assert_eq!(
             found(&[("FLYTE_ID_TOKEN_FILE", "token"), github[0], github[1]]).as_deref(),
-            Some("/job/token")
+            Some(&*PathBuf::from("/job").join("token").to_string_lossy())
         );
         assert_eq!(
             found(&[("FLYTE_ID_TOKEN", "s3cret"), ("FLYTE_ID_TOKEN_FILE", "token")]).as_deref(),

@@ -27,9 +27,9 @@ pub enum StoreError {
     )]
     NoHome,
     /// The tokens are too long for the keyring.
-    #[error("the system keyring takes at most {limit} bytes, and the tokens are longer")]
+    #[error("the system keyring takes at most {limit} characters, and the tokens are longer")]
     TooLarge {
-        /// The longest secret that the keyring takes, in bytes.
+        /// The longest secret that the keyring takes, in characters of UTF-16.
         limit: usize,
     },
     /// The keyring failed.

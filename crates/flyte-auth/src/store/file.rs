@@ -5,7 +5,7 @@
 //! without a password, nothing can. See `docs/reference/tokens.md`.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -16,6 +16,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     rand,
 };
+use flyte_config::busy;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -277,7 +278,7 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let failed = |source| StoreError::file("write", path, source);
     let mut file = create_temporary(path)?;
     file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    busy::persist(file, path).map_err(failed)?;
     sync_directory(path)
 }
 
@@ -315,15 +316,19 @@ fn create_temporary(path: &Path) -> Result<tempfile::NamedTempFile, StoreError> 
 }
 
 /// Makes a rename durable.
+#[cfg(unix)]
 fn sync_directory(path: &Path) -> Result<(), StoreError> {
-    #[cfg(unix)]
     if let Some(directory) = path.parent() {
-        OpenOptions::new()
-            .read(true)
-            .open(directory)
+        File::open(directory)
             .and_then(|directory| directory.sync_all())
             .map_err(|source| StoreError::file("write", path, source))?;
     }
+    Ok(())
+}
+
+/// Makes a rename durable. Windows does so by itself, and opens no directories.
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
@@ -331,7 +336,7 @@ fn sync_directory(path: &Path) -> Result<(), StoreError> {
 /// that is an error.
 fn open_private(path: &Path) -> Result<Option<File>, StoreError> {
     let failed = |source| StoreError::file("read", path, source);
-    let file = match File::open(path) {
+    let file = match busy::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),

@@ -76,6 +76,16 @@ async fn with_timeout<T>(
         .unwrap_or(Err(StoreError::KeyringSilent { seconds: timeout.as_secs() }))
 }
 
+/// Refuses a secret that is too long for the keyring, before anything is written: `limit` counts characters in UTF-16.
+fn check_length(secret: &SecretString, limit: Option<usize>) -> Result<(), StoreError> {
+    match limit {
+        Some(limit) if secret.expose_secret().encode_utf16().count() > limit => {
+            Err(StoreError::TooLarge { limit })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn json<T: serde::Serialize>(value: &T) -> Result<SecretString, StoreError> {
     serde_json::to_string(value).map(SecretString::from).map_err(|_| StoreError::Crypto("written as JSON"))
 }
@@ -100,9 +110,17 @@ impl TokenStore for Keyring {
 
     async fn save(&self, login: &Login) -> Result<(), StoreError> {
         // The tokens first: details without their tokens are ignored, and tokens without details still work.
-        self.unlocked(self.entries.set(TOKENS, &json(&SharedEntry::of(login))?)).await?;
+        let tokens = json(&SharedEntry::of(login))?;
+        check_length(&tokens, system::MAX_SECRET_LEN)?;
+        self.unlocked(self.entries.set(TOKENS, &tokens)).await?;
         let saved = match &login.details {
-            Some(details) => self.unlocked(self.entries.set(DETAILS, &json(details)?)).await,
+            Some(details) => {
+                let details = json(details)?;
+                match check_length(&details, system::MAX_SECRET_LEN) {
+                    Ok(()) => self.unlocked(self.entries.set(DETAILS, &details)).await,
+                    too_long => too_long,
+                }
+            }
             None => self.unlocked(self.entries.delete(DETAILS)).await,
         };
         if let Err(error) = saved {
@@ -134,6 +152,20 @@ impl fmt::Debug for Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_is_too_long_is_refused_before_it_is_written() {
+        let check = |text: &str, limit| check_length(&SecretString::from(text), limit);
+        let characters = |count| "x".repeat(count);
+        assert!(check(&characters(1280), Some(1280)).is_ok());
+        let error = check(&characters(1281), Some(1280)).unwrap_err();
+        assert!(matches!(error, StoreError::TooLarge { limit: 1280 }), "{error:?}");
+        // The keyring counts characters in UTF-16: one has three bytes in UTF-8, the other is two characters.
+        assert!(check(&"€".repeat(1280), Some(1280)).is_ok());
+        assert!(check(&"𝄞".repeat(640), Some(1280)).is_ok());
+        assert!(check(&"𝄞".repeat(641), Some(1280)).is_err());
+        assert!(check(&characters(1 << 20), None).is_ok());
+    }
 
     #[tokio::test]
     async fn waiting_for_a_silent_keyring_ends() {

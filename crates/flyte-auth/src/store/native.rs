@@ -38,7 +38,8 @@ impl Entries {
             Ok(Ok(value)) => Ok(Some(value)),
             Ok(Err(Error::NoEntry)) => Ok(None),
             Ok(Err(Error::TooLong(_, limit))) => {
-                Err(StoreError::TooLarge { limit: usize::try_from(limit).unwrap_or(usize::MAX) })
+                // `keyring` counts bytes of UTF-16.
+                Err(StoreError::TooLarge { limit: usize::try_from(limit / 2).unwrap_or(usize::MAX) })
             }
             Ok(Err(error)) => Err(StoreError::Keyring { reason: error.to_string() }),
             Err(_) => Err(StoreError::Keyring { reason: "the call was interrupted".to_owned() }),

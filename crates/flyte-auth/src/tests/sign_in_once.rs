@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 
+#[cfg(target_os = "linux")]
+use super::processes::encrypted_file;
 use super::{
-    processes::{encrypted_file, is_worker, marked, marks, result_of, worker_as},
+    processes::{is_worker, marked, marks, result_of, worker_as},
     *,
 };
 use crate::{
@@ -46,6 +48,7 @@ async fn the_person_is_not_asked_if_another_process_has_signed_in_meanwhile() {
     assert_eq!(person.asked.load(Ordering::SeqCst), 1);
 }
 
+#[cfg(target_os = "linux")]
 fn signal(child: &std::process::Child, name: &str) {
     let sent = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
     assert!(sent.unwrap().success());

@@ -15,7 +15,8 @@ fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
 /// The message without the name of the temporary directory.
 fn message(text: &str, variables: &[(&str, &str)]) -> String {
     let message = load(text, variables).unwrap_err().to_string();
-    message.rsplit_once("/config.yaml").map_or(message.clone(), |(_, rest)| format!("config.yaml{rest}"))
+    let file = format!("{}config.yaml", std::path::MAIN_SEPARATOR);
+    message.rsplit_once(&file).map_or(message.clone(), |(_, rest)| format!("config.yaml{rest}"))
 }
 
 const FULL: &str = r#"

@@ -1,5 +1,6 @@
 //! The encrypted file with damage, races and a full disk.
 
+#[cfg(unix)]
 use std::{
     env,
     process::{Child, Command, Stdio},
@@ -189,7 +190,9 @@ fn a_failed_write_leaves_the_old_login() {
 }
 
 /// The job of a separate process, and its home directory: see [`in_a_separate_process`].
+#[cfg(unix)]
 const JOB: &str = "FLYTE_TEST_STORE_JOB";
+#[cfg(unix)]
 const HOME: &str = "FLYTE_TEST_STORE_HOME";
 
 /// Starts this test program again, for [`in_a_separate_process`] only, after a line of shell.

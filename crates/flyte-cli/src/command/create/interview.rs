@@ -152,7 +152,8 @@ mod tests {
         let list = |environment: &Environment| {
             let found = found(&path, environment).into_iter();
             let list = found.map(|(place, endpoint)| format!("{place}: {}", endpoint.authority()));
-            list.collect::<Vec<_>>().join("\n").replace(home.path().to_str().unwrap(), "~")
+            let list = list.collect::<Vec<_>>().join("\n").replace(home.path().to_str().unwrap(), "~");
+            list.replace(std::path::MAIN_SEPARATOR, "/")
         };
         assert_eq!(list(&environment), "");
         fs::create_dir(home.path().join(".flyte")).unwrap();
