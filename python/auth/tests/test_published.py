@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
 import pathlib
 import pty
 import re
+import secrets
 import sqlite3
 import subprocess
 import threading
+import urllib.error
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -67,6 +70,11 @@ def configure(server: Server, home: pathlib.Path, *more: str) -> None:
 
 
 def tokens_issued(server: Server) -> int:
+    # The log is written in order, and is as far as the requests before this one when it has this one.
+    path = f"/{secrets.token_hex(8)}"
+    with contextlib.suppress(urllib.error.HTTPError):
+        server.get(path)
+    eventually("the log", lambda: server.logged(path, "answered"))
     return server.logged('path="/oauth2/token"', "status=200")
 
 
