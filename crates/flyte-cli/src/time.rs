@@ -1,7 +1,10 @@
 //! Parses and formats durations and times for users.
 
+mod bound;
+
 use std::str::FromStr;
 
+pub(crate) use bound::Bound;
 pub(crate) use flyte_time::{Moment, Period};
 
 /// Parses a duration that must be longer than zero.

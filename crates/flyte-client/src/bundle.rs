@@ -7,6 +7,7 @@
 mod files;
 #[cfg(test)]
 mod tests;
+pub mod unpack;
 
 use std::fs;
 use std::io::Write as _;

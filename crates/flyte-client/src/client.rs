@@ -8,13 +8,18 @@ use flyte_idl::flyteidl2::app::{AppLogsServiceClient, AppServiceClient};
 use flyte_idl::flyteidl2::auth::IdentityServiceClient;
 use flyte_idl::flyteidl2::dataproxy::DataProxyServiceClient;
 use flyte_idl::flyteidl2::project::ProjectServiceClient;
+use flyte_idl::flyteidl2::secret::SecretServiceClient;
+use flyte_idl::flyteidl2::settings::SettingsServiceClient;
 use flyte_idl::flyteidl2::task::TaskServiceClient;
+use flyte_idl::flyteidl2::trigger::TriggerServiceClient;
 use flyte_idl::flyteidl2::workflow::RunServiceClient;
 
 use crate::action::{ActionId, Actions};
 use crate::api_key::ApiKeys;
 use crate::app::Apps;
 use crate::audit::Audit;
+use crate::code::Code;
+use crate::condition::Conditions;
 use crate::data::ActionData;
 use crate::error::ClientError;
 use crate::follow::Follow;
@@ -23,8 +28,11 @@ use crate::logs::Logs;
 use crate::project::Projects;
 use crate::raw::RawCalls;
 use crate::run::Runs;
+use crate::secret::Secrets;
+use crate::settings::SettingsCalls;
 use crate::task::Tasks;
 use crate::transport::Transport;
+use crate::trigger::Triggers;
 use crate::trust::Trusts;
 use crate::upload::Uploads;
 
@@ -120,6 +128,36 @@ impl<T: Transport> Client<T> {
     pub fn logs(&self) -> Logs<T> {
         let apps = AppLogsServiceClient::new(self.transport.clone(), self.config.clone());
         Logs::new(self.data_proxy(), apps, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Calls about the conditions of runs.
+    pub fn conditions(&self) -> Conditions<T> {
+        let service = RunServiceClient::new(self.transport.clone(), self.config.clone());
+        Conditions::new(service, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Calls about the code of actions.
+    pub fn code(&self) -> Code<T> {
+        let service = RunServiceClient::new(self.transport.clone(), self.config.clone());
+        Code::new(service, self.data_proxy(), self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Calls about deployed triggers.
+    pub fn triggers(&self) -> Triggers<T> {
+        let service = TriggerServiceClient::new(self.transport.clone(), self.config.clone());
+        Triggers::new(service, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Calls about the secrets of tasks.
+    pub fn secrets(&self) -> Secrets<T> {
+        let service = SecretServiceClient::new(self.transport.clone(), self.config.clone());
+        Secrets::new(service, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Calls about the settings of organizations, domains and projects.
+    pub fn settings(&self) -> SettingsCalls<T> {
+        let service = SettingsServiceClient::new(self.transport.clone(), self.config.clone());
+        SettingsCalls::new(service, self.endpoint.clone(), self.org.clone())
     }
 
     /// Follows an action until it ends.

@@ -104,7 +104,8 @@ impl<T: Transport> ActionData<T> {
     }
 }
 
-fn values(literals: &[wire::NamedLiteral]) -> BTreeMap<String, Value> {
+/// Literals as JSON values by name.
+pub(crate) fn values(literals: &[wire::NamedLiteral]) -> BTreeMap<String, Value> {
     let value = |named: &wire::NamedLiteral| {
         let value = named.value.as_option().map_or(Value::Null, literal::value);
         (named.name.clone(), value)

@@ -2,7 +2,8 @@
 //!
 //! [`Client`] speaks Connect through any [`Transport`]. The transport of `flyte-auth` adds credentials, signs in and retries, so that
 //! this crate does not handle tokens. There is one module for each service: [`project`], [`identity`], [`api_key`], [`trust`] and
-//! [`audit`]; and for what runs, [`task`], [`run`], [`action`], [`data`], [`logs`], [`follow`], [`app`], [`bundle`] and [`upload`].
+//! [`audit`]; and for what runs, [`task`], [`trigger`], [`run`], [`action`], [`condition`], [`data`], [`logs`], [`follow`], [`app`],
+//! [`bundle`], [`code`], [`upload`], [`secret`] and [`settings`].
 //! The error type is [`ClientError`].
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,8 @@ pub mod app;
 pub mod audit;
 pub mod bundle;
 mod client;
+pub mod code;
+pub mod condition;
 pub mod data;
 mod error;
 pub mod follow;
@@ -26,10 +29,13 @@ pub mod project;
 mod project_domain;
 pub mod raw;
 pub mod run;
+pub mod secret;
+pub mod settings;
 pub mod task;
 #[cfg(test)]
 mod testing;
 mod transport;
+pub mod trigger;
 pub mod trust;
 mod types;
 pub mod upload;
@@ -38,6 +44,7 @@ mod watch;
 pub use access::Access;
 pub use client::Client;
 pub use error::ClientError;
+pub use listing::TimeRange;
 pub use pager::Pager;
 pub use phase::Phase;
 pub use project_domain::ProjectDomain;

@@ -7,6 +7,37 @@ use flyte_idl::flyteidl2::common::filter::Function;
 use flyte_idl::flyteidl2::common::sort::Direction;
 use flyte_idl::flyteidl2::common::{EnrichedIdentity, Filter, ListRequest, Sort};
 
+/// A range of times: from `after`, inclusive, to `before`, exclusive. Both are Unix times in seconds; `None` means no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first time of the range.
+    pub after: Option<i64>,
+    /// The first time after the range.
+    pub before: Option<i64>,
+}
+
+impl TimeRange {
+    /// Whether the range has no limits.
+    #[must_use]
+    pub fn is_unlimited(self) -> bool {
+        self == Self::default()
+    }
+
+    /// The filters of a field with a time.
+    pub(crate) fn filters(self, field: &str) -> impl Iterator<Item = Filter> {
+        let limits = [(Function::GREATER_THAN_OR_EQUAL, self.after), (Function::LESS_THAN, self.before)];
+        limits.into_iter().filter_map(move |(function, at)| {
+            let at = jiff::Timestamp::from_second(at?).ok()?;
+            Some(condition(function, field, vec![at.to_string()]))
+        })
+    }
+}
+
+/// A filter: the field exists.
+pub(crate) fn exists(field: &str) -> Filter {
+    condition(Function::EXISTS, field, Vec::new())
+}
+
 /// A filter: the field has this value.
 pub(crate) fn equal(field: &str, value: impl Into<String>) -> Filter {
     condition(Function::EQUAL, field, vec![value.into()])
@@ -36,6 +67,11 @@ pub(crate) fn page(limit: u32, token: &str, filters: Vec<Filter>, oldest_first: 
         filters,
         ..Default::default()
     }
+}
+
+/// A request for one page in the server's own order.
+pub(crate) fn server_order(limit: u32, token: &str) -> ListRequest {
+    ListRequest { limit, token: token.to_owned(), ..Default::default() }
 }
 
 /// A timestamp as Unix time in seconds.

@@ -1,5 +1,7 @@
 //! Runs: tasks that were started, and all the tasks that they called.
 
+mod rerun;
+
 use std::collections::BTreeMap;
 
 use buffa_types::google::protobuf::BoolValue;
@@ -13,10 +15,11 @@ use flyte_idl::flyteidl2::workflow as wire;
 use flyte_idl::flyteidl2::workflow::create_run_request as create;
 use serde::Serialize;
 
+pub use self::rerun::{Origin, RecoverOptions, RerunError, RerunOptions};
 use crate::action::{Action, ActionDetails, ActionId, ROOT, RunId, answered};
 use crate::data::Inputs;
 use crate::error::ClientError;
-use crate::listing::{self, equal};
+use crate::listing::{self, TimeRange, equal};
 use crate::pager::{Page, Pager, Source};
 use crate::phase::Phase;
 use crate::project_domain::ProjectDomain;
@@ -100,8 +103,16 @@ pub struct ListOptions {
     pub version: Option<String>,
     /// Runs with these labels.
     pub labels: BTreeMap<String, String>,
+    /// Runs that have labels with these keys.
+    pub label_keys: Vec<String>,
     /// Runs that this subject started.
     pub created_by: Option<String>,
+    /// Runs that were created in this time.
+    pub created: TimeRange,
+    /// Runs whose state last changed in this time.
+    pub updated: TimeRange,
+    /// Runs in which an action waits for a signal.
+    pub paused: bool,
     /// The most runs to return; `None` for all.
     pub limit: Option<u32>,
 }
@@ -149,6 +160,14 @@ pub struct RunOptions {
     pub max_action_concurrency: u32,
 }
 
+/// The inputs of a new run.
+enum Given {
+    /// The values.
+    Inputs(Inputs),
+    /// Where the values are stored.
+    Stored(OffloadedInputData),
+}
+
 /// Calls of `flyteidl2.workflow.RunService` about runs.
 #[derive(Clone)]
 pub struct Runs<T> {
@@ -174,24 +193,40 @@ impl<T: Transport> Runs<T> {
     /// [`ClientError::AlreadyExists`] if the name is in use, [`ClientError::NotFound`] if the task is not deployed,
     /// [`ClientError::InvalidArgument`] if the inputs do not match the task.
     pub async fn create(&self, new: NewRun) -> Result<Run, ClientError> {
+        let spec = RunSpec::from(new.options);
+        self.submit(new.project_domain, new.name, new.program, Given::Inputs(new.inputs), spec).await
+    }
+
+    async fn submit(
+        &self,
+        project_domain: ProjectDomain,
+        name: Option<String>,
+        program: Program,
+        inputs: Given,
+        spec: RunSpec,
+    ) -> Result<Run, ClientError> {
         let org = self.org.as_deref();
-        let project_domain = new.project_domain.identifier(org);
-        let named = new.name.map(|name| RunId::new(new.project_domain, name).identifier(org));
-        let inputs = match self.upload(&project_domain, named.as_ref(), &new.program, &new.inputs).await? {
-            Some(uploaded) => create::InputWrapper::OffloadedInputData(Box::new(uploaded)),
-            None => create::InputWrapper::Inputs(Box::new(new.inputs.0)),
+        let project_id = project_domain.identifier(org);
+        let named = name.map(|name| RunId::new(project_domain, name).identifier(org));
+        let inputs = match inputs {
+            Given::Stored(stored) => create::InputWrapper::OffloadedInputData(Box::new(stored)),
+            Given::Inputs(inputs) => match self.upload(&project_id, named.as_ref(), &program, &inputs).await?
+            {
+                Some(uploaded) => create::InputWrapper::OffloadedInputData(Box::new(uploaded)),
+                None => create::InputWrapper::Inputs(Box::new(inputs.0)),
+            },
         };
         let request = wire::CreateRunRequest {
             id: Some(match named {
                 Some(id) => create::Id::RunId(Box::new(id)),
-                None => create::Id::ProjectId(Box::new(project_domain)),
+                None => create::Id::ProjectId(Box::new(project_id)),
             }),
-            task: Some(match new.program {
+            task: Some(match program {
                 Program::Deployed(task) => create::Task::TaskId(Box::new(task.identifier(org))),
                 Program::Spec(spec) => create::Task::TaskSpec(Box::new(spec.0)),
             }),
             input_wrapper: Some(inputs),
-            run_spec: RunSpec::from(new.options).into(),
+            run_spec: spec.into(),
             source: wire::RunSource::RUN_SOURCE_CLI.into(),
             ..Default::default()
         };
@@ -310,10 +345,13 @@ impl<T: Transport> Source for Listing<T> {
             filters.extend(value.as_ref().map(|value| equal(field, value)));
         }
         filters.extend(options.labels.iter().map(|(name, value)| equal(&format!("labels.{name}"), value)));
+        filters.extend(options.label_keys.iter().map(|name| listing::exists(&format!("labels.{name}"))));
+        filters.extend(options.created.filters("created_at").chain(options.updated.filters("updated_at")));
         let project_domain = self.project_domain.identifier(self.runs.org.as_deref());
         let request = wire::ListRunsRequest {
             request: listing::page(limit, token, filters, false).into(),
             scope_by: Some(wire::list_runs_request::ScopeBy::ProjectId(Box::new(project_domain))),
+            paused_actions_only: options.paused,
             ..Default::default()
         };
         let answer = self.runs.service.list_runs(request).await;

@@ -106,9 +106,25 @@ async fn a_listing_sends_its_filters() {
                 .request
                 .filters
                 .iter()
-                .map(|filter| format!("{} {}", filter.field, filter.values.join(",")))
+                .map(|filter| {
+                    let function = filter.function.as_known().unwrap();
+                    format!("{} {function:?} {}", filter.field, filter.values.join(",")).trim_end().to_owned()
+                })
                 .collect();
-            assert_eq!(filters, ["phase 4,6", "task_name env.t", "created_by me", "labels.team ml"]);
+            assert_eq!(
+                filters,
+                [
+                    "phase VALUE_IN 4,6",
+                    "task_name EQUAL env.t",
+                    "created_by EQUAL me",
+                    "labels.team EQUAL ml",
+                    "labels.tried EXISTS",
+                    "created_at GREATER_THAN_OR_EQUAL 2026-11-24T22:00:00Z",
+                    "created_at LESS_THAN 2026-11-24T23:00:00Z",
+                    "updated_at LESS_THAN 2026-11-25T00:00:00Z",
+                ]
+            );
+            assert!(request.paused_actions_only);
             Ok(Answer::one(&wire::ListRunsResponse::default()))
         });
     let options = ListOptions {
@@ -116,6 +132,10 @@ async fn a_listing_sends_its_filters() {
         task: Some("env.t".into()),
         created_by: Some("me".into()),
         labels: [("team".to_owned(), "ml".to_owned())].into(),
+        label_keys: vec!["tried".into()],
+        created: TimeRange { after: Some(1_795_557_600), before: Some(1_795_561_200) },
+        updated: TimeRange { after: None, before: Some(1_795_564_800) },
+        paused: true,
         ..ListOptions::default()
     };
     assert_eq!(server.client().runs().list(project_domain(), options).collect().await.unwrap(), []);

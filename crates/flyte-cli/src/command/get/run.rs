@@ -2,14 +2,14 @@
 
 use clap::Args;
 use flyte_auth::clock::Clock;
-use flyte_client::Phase;
 use flyte_client::action::{ActionDetails, RunId};
 use flyte_client::run::{ListOptions, Run, RunDetails};
+use flyte_client::{Phase, TimeRange};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
-use crate::time;
+use crate::time::{self, Bound};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -39,6 +39,55 @@ pub(crate) struct Arguments {
     /// Only runs with this label; can be repeated, and all labels must match
     #[arg(long, value_name = "KEY=VALUE", value_parser = label, conflicts_with = "name")]
     with_label: Vec<(String, String)>,
+
+    /// Only runs that have a label with this key; can be repeated
+    #[arg(long, value_name = "KEY", conflicts_with = "name")]
+    with_label_key: Vec<String>,
+
+    /// Only runs in which an action waits for a signal
+    #[arg(long, conflicts_with = "name")]
+    paused_only: bool,
+
+    #[command(flatten)]
+    times: Times,
+}
+
+/// The times of the runs to list.
+#[derive(Args, Debug)]
+struct Times {
+    /// Only runs that started at this time or later: a day, a time (UTC unless it has a zone), 2h, now, today, or `now - 1 day`
+    #[arg(long, value_name = "TIME", conflicts_with = "name")]
+    created_after: Option<Bound>,
+
+    /// Only runs that started before this time
+    #[arg(long, value_name = "TIME", conflicts_with = "name")]
+    created_before: Option<Bound>,
+
+    /// Only runs whose state changed at this time or later
+    #[arg(long, value_name = "TIME", conflicts_with = "name")]
+    updated_after: Option<Bound>,
+
+    /// Only runs whose state last changed before this time
+    #[arg(long, value_name = "TIME", conflicts_with = "name")]
+    updated_before: Option<Bound>,
+}
+
+/// The range between two bounds; an error if no time is in it.
+fn range(what: &str, after: Option<Bound>, before: Option<Bound>, now: i64) -> Result<TimeRange, Failure> {
+    let range =
+        TimeRange { after: after.map(|bound| bound.at(now)), before: before.map(|bound| bound.at(now)) };
+    match range {
+        TimeRange { after: Some(after), before: Some(before) } if after >= before => {
+            Err(Failure::new("no run can match")
+                .why(format!(
+                    "--{what}-after ({}) is not before --{what}-before ({})",
+                    time::date(after),
+                    time::date(before)
+                ))
+                .exit(Exit::Usage))
+        }
+        range => Ok(range),
+    }
 }
 
 /// A name and a value as typed.
@@ -63,7 +112,14 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         output::print(format, &run, |run| details(run, now))?;
         return Ok(Exit::Success);
     }
+    let Times { created_after, created_before, updated_after, updated_before } = arguments.times;
+    let created = range("created", created_after, created_before, now)?;
+    let updated = range("updated", updated_after, updated_before, now)?;
     let filtered = arguments.only_mine
+        || arguments.paused_only
+        || !arguments.with_label_key.is_empty()
+        || !created.is_unlimited()
+        || !updated.is_unlimited()
         || arguments.task_name.is_some()
         || arguments.task_version.is_some()
         || !arguments.in_phase.is_empty()
@@ -80,7 +136,11 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
             task: arguments.task_name,
             version: arguments.task_version,
             labels: arguments.with_label.into_iter().collect(),
+            label_keys: arguments.with_label_key,
             created_by,
+            created,
+            updated,
+            paused: arguments.paused_only,
             limit: Some(arguments.limit),
         };
         let listed = runs.list(project_domain.clone(), options).collect().await;
