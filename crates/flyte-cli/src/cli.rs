@@ -3,7 +3,10 @@
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::command::{abort, auth, completion, create, delete, deploy, generate, get, rotate, run, whoami};
+use crate::command::{
+    abort, auth, completion, create, delete, deploy, generate, get, rerun, rotate, run, signal, update,
+    whoami,
+};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::global::Global;
@@ -58,12 +61,22 @@ pub(crate) enum Command {
     /// Show resources
     #[command(subcommand, arg_required_else_help = true)]
     Get(get::Command),
+    /// Start a run again, with its code and inputs, or with other inputs
+    // Its help lists the inputs of the run, so it needs more than clap knows.
+    #[command(after_help = rerun::HELP, disable_help_flag = true)]
+    Rerun(rerun::Arguments),
     /// Replace a secret with a new one
     #[command(subcommand, arg_required_else_help = true)]
     Rotate(rotate::Command),
     /// Run a task of a file, or a deployed task
     #[command(after_help = run::HELP)]
     Run(run::Arguments),
+    /// Give an answer to a run that waits for one
+    #[command(subcommand, arg_required_else_help = true)]
+    Signal(signal::Command),
+    /// Change a resource
+    #[command(subcommand, arg_required_else_help = true)]
+    Update(update::Command),
     /// Show the account that you are signed in with
     Whoami,
     /// Print a completion script for a shell
@@ -85,8 +98,11 @@ impl Cli {
             Command::Delete(command) => delete::run(command, &Context::load(global)?),
             Command::Deploy(arguments) => deploy::run(&arguments, &Context::load(global)?),
             Command::Get(command) => get::run(command, &Context::load(global)?),
+            Command::Rerun(arguments) => rerun::run(arguments, global),
             Command::Rotate(command) => rotate::run(command, &Context::load(global)?),
             Command::Run(arguments) => run::run(arguments, &Context::load(global)?),
+            Command::Signal(command) => signal::run(command, &Context::load(global)?),
+            Command::Update(command) => update::run(command, &Context::load(global)?),
             Command::Whoami => whoami::run(&Context::load(global)?),
             Command::Completion(arguments) => completion::run(&arguments, Self::command()),
             Command::Gen(command) => generate::run(&command, Self::command()),

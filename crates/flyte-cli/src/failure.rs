@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use flyte_auth::AuthError;
 use flyte_client::ClientError;
+use flyte_client::code::CodeError;
+use flyte_client::run::RerunError;
 use flyte_config::ConfigError;
 use flyte_hints::Hint;
 
@@ -90,6 +92,22 @@ impl Failure {
                 failure.next(format!("Choose another name, or list existing ones: flyte get {kind}"))
             }
             _ => failure,
+        }
+    }
+
+    /// The code of an action of `run` that cannot be downloaded.
+    pub(crate) fn code(what: impl Into<String>, error: &CodeError, run: &str) -> Self {
+        match error {
+            CodeError::Client(error) => Self::resource(what, error, &format!("action {run}")),
+            error => Self::new(what).why(error).hint(error),
+        }
+    }
+
+    /// A rerun that was not started.
+    pub(crate) fn rerun(what: impl Into<String>, error: &RerunError) -> Self {
+        match error {
+            RerunError::Client(error) => Self::resource(what, error, "run"),
+            error => Self::new(what).why(error).hint(error),
         }
     }
 

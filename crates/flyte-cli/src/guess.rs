@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 
 /// What users type after `flyte`, and the command that they mean. Resources are in the singular: the plural, and the position
 /// before or after a verb, make no difference.
-const GUESSES: [(&str, &str); 77] = [
+const GUESSES: [(&str, &str); 89] = [
     ("login", "flyte auth login"),
     ("signin", "flyte auth login"),
     ("sign-in", "flyte auth login"),
@@ -68,6 +68,18 @@ const GUESSES: [(&str, &str); 77] = [
     ("rotate key", "flyte rotate api-key"),
     ("api-key", "flyte get api-key"),
     ("trust", "flyte get trust"),
+    ("secret", "flyte get secret"),
+    ("trigger", "flyte get trigger"),
+    ("condition", "flyte get condition"),
+    ("settings", "flyte get settings"),
+    ("code", "flyte get code"),
+    ("approve", "flyte signal condition"),
+    ("retry", "flyte rerun"),
+    ("restart", "flyte rerun"),
+    ("recover", "flyte rerun"),
+    ("relaunch", "flyte rerun"),
+    ("edit", "flyte update --help"),
+    ("change", "flyte update --help"),
     ("list", "flyte get --help"),
     ("ls", "flyte get --help"),
     ("show", "flyte get --help"),
@@ -106,7 +118,7 @@ pub(crate) fn failure(error: &clap::Error, arguments: &[String]) -> Option<Failu
 }
 
 /// Commands with subcommands.
-const VERBS: [&str; 6] = ["abort", "auth", "create", "delete", "get", "rotate"];
+const VERBS: [&str; 8] = ["abort", "auth", "create", "delete", "get", "rotate", "signal", "update"];
 
 /// Returns the relevant part of what was typed, and the command that the user means.
 fn find_meant(verb: Option<&str>, wrong: &str, next: Option<&str>) -> Option<(String, String)> {

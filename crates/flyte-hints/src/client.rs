@@ -2,6 +2,9 @@
 
 use flyte_auth::AuthError;
 use flyte_client::ClientError;
+use flyte_client::bundle::unpack::UnpackError;
+use flyte_client::code::CodeError;
+use flyte_client::run::RerunError;
 use flyte_client::upload::UploadError;
 
 use crate::Hint;
@@ -57,6 +60,51 @@ impl Hint for UploadError {
             Self::Unavailable { .. } => {
                 "Check the network, and that the object store of the server can be reached from here"
             }
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl Hint for RerunError {
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Client(error) => return error.hint(),
+            Self::Input { .. } => "List the inputs: flyte rerun RUN --help",
+            Self::InputsGone(_) => {
+                "Give every input as an option, or run the code again: flyte run FILE.py TASK"
+            }
+            Self::OutputsGone(_) => {
+                "Give every input as an option. If you know that the inputs are still stored, add --allow-missing-outputs"
+            }
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl Hint for CodeError {
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Client(error) => return error.hint(),
+            Self::NoLink { .. } => "Download it with your own credentials of the object store",
+            Self::Refused { .. } => {
+                "Run it again; if it stays, show the message to the administrator of the server's object store"
+            }
+            Self::Unavailable { .. } => {
+                "Check the network, and that the object store of the server can be reached from here"
+            }
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl Hint for UnpackError {
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Different(_) => "Give another directory, or replace the files with --force",
+            Self::Read(_) | Self::Outside(_) => "Keep the archive instead of unpacking it: --no-extract",
             _ => return None,
         };
         Some(text.to_owned())

@@ -5,6 +5,7 @@ pub(crate) mod api_key;
 pub(crate) mod config;
 mod interview;
 mod project;
+mod secret;
 mod sign_in;
 pub(crate) mod trust;
 
@@ -25,6 +26,9 @@ pub(crate) enum Command {
     Config(config::Arguments),
     /// Create a project
     Project(project::Arguments),
+    /// Create a secret that tasks can read, or credentials of an image registry
+    #[command(after_help = secret::HELP)]
+    Secret(secret::Arguments),
     /// Trust the OpenID Connect tokens of a CI system, so that it needs no key
     #[command(after_help = trust::HELP)]
     Trust(trust::Arguments),
@@ -36,6 +40,7 @@ pub(crate) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
         // Does not read the effective configuration, because this command may have to repair it.
         Command::Config(arguments) => config::run(arguments),
         Command::Project(arguments) => project::run(arguments, &Context::load(global)?),
+        Command::Secret(arguments) => secret::run(arguments, &Context::load(global)?),
         Command::Trust(arguments) => trust::run(arguments, &Context::load(global)?),
     }
 }

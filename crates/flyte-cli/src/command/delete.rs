@@ -2,6 +2,8 @@
 
 mod api_key;
 mod app;
+mod secret;
+mod trigger;
 mod trust;
 
 use clap::{Args, Subcommand};
@@ -19,6 +21,12 @@ pub(crate) enum Command {
     /// Stop and delete an app
     #[command(visible_alias = "apps")]
     App(Arguments),
+    /// Delete a secret
+    #[command(visible_alias = "secrets", after_help = crate::command::get::secret::HELP)]
+    Secret(Arguments),
+    /// Delete a trigger; runs that it started continue
+    #[command(visible_alias = "triggers")]
+    Trigger(trigger::TriggerArguments),
     /// Delete a trust rule; its tokens stop working at once
     #[command(visible_alias = "trusts")]
     Trust(Arguments),
@@ -39,19 +47,27 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
     match command {
         Command::ApiKey(arguments) => api_key::run(&arguments, context),
         Command::App(arguments) => app::run(&arguments, context),
+        Command::Secret(arguments) => secret::run(&arguments, context),
+        Command::Trigger(arguments) => trigger::run(arguments, context),
         Command::Trust(arguments) => trust::run(&arguments, context),
     }
 }
 
 impl Arguments {
     /// Fails early if a confirmation is needed and no user can answer.
-    fn askable(&self, kind: &str) -> Result<(), Failure> {
+    ///
+    /// `more` has the arguments after the name in the command that needs no confirmation.
+    fn askable(&self, kind: &str, more: &str) -> Result<(), Failure> {
         if self.yes || confirm::possible() {
             return Ok(());
         }
         Err(Failure::new(format!("{} was not deleted", self.name))
             .why("deleting needs a confirmation, and there is no terminal to ask for it")
-            .next(format!("To delete it without a question: flyte delete {kind} {} --yes", self.name))
+            .next(format!(
+                "To delete it without a question: flyte delete {kind} {}{}{more} --yes",
+                self.name,
+                if more.is_empty() { "" } else { " " }
+            ))
             .exit(Exit::Usage))
     }
 

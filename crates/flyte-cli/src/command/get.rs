@@ -4,11 +4,16 @@ mod action;
 pub(crate) mod api_key;
 pub(crate) mod app;
 mod audit;
+mod code;
+mod condition;
 pub(crate) mod io;
 mod logs;
 pub(crate) mod project;
 pub(crate) mod run;
+pub(crate) mod secret;
+mod settings;
 mod task;
+mod trigger;
 pub(crate) mod trust;
 
 use clap::Subcommand;
@@ -30,6 +35,12 @@ pub(crate) enum Command {
     /// Show the audit log: who did what, from which address, and when; for administrators
     #[command(after_help = audit::HELP)]
     Audit(audit::Arguments),
+    /// List or download the code of a run or of one of its actions
+    #[command(after_help = code::HELP)]
+    Code(code::Arguments),
+    /// Show what a run waits for: its conditions, which `flyte signal condition` answers
+    #[command(visible_alias = "conditions")]
+    Condition(condition::Arguments),
     /// Show the inputs and outputs of an action
     Io(io::Arguments),
     /// Show the log of a run or of one of its actions
@@ -41,9 +52,18 @@ pub(crate) enum Command {
     /// Show runs, newest first, or one run in detail
     #[command(visible_alias = "runs")]
     Run(run::Arguments),
+    /// Show secrets, or one secret in detail; never a value
+    #[command(visible_alias = "secrets", after_help = secret::HELP)]
+    Secret(secret::Arguments),
+    /// Show the settings of the organization, of a domain or of a project
+    #[command(visible_alias = "setting", after_help = settings::HELP)]
+    Settings(settings::Arguments),
     /// Show deployed tasks, the versions of one task, or one version in detail
     #[command(visible_alias = "tasks")]
     Task(task::Arguments),
+    /// Show triggers, those of one task, or one trigger in detail
+    #[command(visible_alias = "triggers")]
+    Trigger(trigger::Arguments),
     /// Show trust rules, or one rule in detail; for administrators
     #[command(visible_alias = "trusts")]
     Trust(trust::Arguments),
@@ -55,11 +75,16 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::ApiKey(arguments) => api_key::run(arguments, context),
         Command::App(arguments) => app::run(arguments, context),
         Command::Audit(arguments) => audit::run(arguments, context),
+        Command::Code(arguments) => code::run(&arguments, context),
+        Command::Condition(arguments) => condition::run(arguments, context),
         Command::Io(arguments) => io::run(&arguments, context),
         Command::Logs(arguments) => logs::run(&arguments, context),
         Command::Project(arguments) => project::run(arguments, context),
         Command::Run(arguments) => run::run(arguments, context),
+        Command::Secret(arguments) => secret::run(arguments, context),
+        Command::Settings(arguments) => settings::run(&arguments, context),
         Command::Task(arguments) => task::run(arguments, context),
+        Command::Trigger(arguments) => trigger::run(arguments, context),
         Command::Trust(arguments) => trust::run(arguments, context),
     }
 }

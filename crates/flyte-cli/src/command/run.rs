@@ -1,6 +1,6 @@
 //! `flyte run`
 
-mod options;
+pub(crate) mod options;
 pub(crate) mod watch;
 
 use std::collections::BTreeMap;
@@ -356,7 +356,7 @@ fn start(
     Ok(Exit::Success)
 }
 
-fn started(run: &Run) -> String {
+pub(crate) fn started(run: &Run) -> String {
     output::details([
         ("Run", run.name.clone()),
         ("Place", run.project_domain.to_string()),
@@ -404,7 +404,7 @@ fn deployed(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// The input of a deployed task, as Python would describe it.
-fn of_variable(variable: &Variable) -> Input {
+pub(crate) fn of_variable(variable: &Variable) -> Input {
     Input {
         name: variable.name.clone(),
         python_type: variable.type_name.clone(),

@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 use crate::{output, time};
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
-    arguments.askable("api-key")?;
+    arguments.askable("api-key", "")?;
     let name = &arguments.name;
     let failed = |error| Failure::resource(format!("cannot delete API key {name}"), &error, "api-key");
     let keys = context.client()?.api_keys();

@@ -9,7 +9,7 @@ use crate::output;
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let project_domain = context.project_domain()?;
-    arguments.askable("app")?;
+    arguments.askable("app", "")?;
     let name = &arguments.name;
     if !arguments.confirmed(&format!("Delete app {name} in {project_domain}? It stops at once."))? {
         return Ok(Exit::Failure);

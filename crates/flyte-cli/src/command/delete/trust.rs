@@ -6,7 +6,7 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
-    arguments.askable("trust")?;
+    arguments.askable("trust", "")?;
     let name = &arguments.name;
     let question = format!("Delete trust rule {name}? Its tokens stop working at once.");
     if !arguments.confirmed(&question)? {

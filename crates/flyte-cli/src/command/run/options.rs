@@ -13,7 +13,7 @@ use crate::bridge::Input;
 const NOT: &str = "no-";
 
 /// A command whose options are the inputs of a task.
-pub(super) fn command(name: &str, about: &str, inputs: &[Input]) -> Command {
+pub(crate) fn command(name: &str, about: &str, inputs: &[Input]) -> Command {
     let mut command = Command::new(name.to_owned())
         .bin_name(name)
         .no_binary_name(true)
@@ -44,7 +44,7 @@ fn usage(name: &str, inputs: &[Input]) -> String {
 }
 
 /// The name of the option for an input.
-fn long(name: &str) -> String {
+pub(crate) fn long(name: &str) -> String {
     name.replace('_', "-")
 }
 
@@ -95,7 +95,7 @@ fn arguments(input: &Input) -> Vec<Arg> {
 }
 
 /// Parses the arguments into texts by input name. Help and mistakes are clap's errors.
-pub(super) fn parse(
+pub(crate) fn parse(
     mut command: Command,
     inputs: &[Input],
     arguments: &[OsString],
@@ -114,7 +114,7 @@ pub(super) fn parse(
 }
 
 /// The error for an input that only the task's types can find.
-pub(super) fn wrong(mut command: Command, inputs: &[Input], field: &str, why: &str) -> clap::Error {
+pub(crate) fn wrong(mut command: Command, inputs: &[Input], field: &str, why: &str) -> clap::Error {
     let option = inputs.iter().find(|input| input.name == field);
     let what = match option {
         Some(input) if input.python_type.is_empty() => {
