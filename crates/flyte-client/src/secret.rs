@@ -12,7 +12,7 @@ use crate::listing::unix_time;
 use crate::pager::{Page, Pager, Source};
 use crate::transport::Transport;
 
-/// To whom a secret belongs: the organization if both are empty, otherwise a domain, or a domain of a project.
+/// The owner of a secret: the organization if both are empty, otherwise a domain, or a domain of a project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Scope {
     /// The project's identifier; empty for all projects.
@@ -88,7 +88,7 @@ pub struct ClusterPresence {
 pub struct Secret {
     /// The secret's name.
     pub name: String,
-    /// To whom it belongs.
+    /// Its owner.
     #[serde(flatten)]
     pub scope: Scope,
     /// Its kind.

@@ -84,7 +84,7 @@ struct Own {
     #[arg(long, value_name = "ACTION")]
     force_rerun_action: Vec<String>,
 
-    /// Go on although the earlier outputs are no longer stored, and it is unknown whether the inputs are
+    /// Continue although the earlier outputs are no longer stored, and it is unknown whether the inputs are
     #[arg(long)]
     allow_missing_outputs: bool,
 }
