@@ -11,7 +11,8 @@ use crate::failure::{Exit, Failure};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Change the name, description, labels or state of a project
-    #[command(visible_alias = "projects")]
+    // Clap's own usage would list all options of the required group in one line.
+    #[command(visible_alias = "projects", override_usage = "flyte update project [OPTIONS] <ID>")]
     Project(project::Arguments),
     /// Activate or deactivate a trigger
     #[command(visible_alias = "triggers")]
