@@ -1,7 +1,9 @@
 //! Asks the user's Python about their file; the protocol is in `docs/reference/bridge.md`.
 
+mod sdk;
+
 use std::io::{self, BufRead as _, BufReader, PipeReader, Write as _};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +22,8 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::python::Python;
 
+pub(crate) use sdk::{Capability, Sdk};
+
 /// The number of lines of a traceback that are shown, from its end.
 const TRACEBACK: usize = 40;
 /// The error after the last answer, when Python has ended.
@@ -32,12 +36,26 @@ const LOOK: Duration = Duration::from_millis(10);
 #[derive(Debug, Deserialize)]
 pub(crate) struct Described {
     pub(crate) environments: Vec<Environment>,
+    /// Files that could not be imported, if the request ignores them.
+    #[serde(default)]
+    pub(crate) failed: Vec<NotImported>,
+}
+
+/// A file that could not be imported, and the reason.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NotImported {
+    pub(crate) file: String,
+    #[serde(default)]
+    pub(crate) message: String,
 }
 
 /// A group of tasks, or an app.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Environment {
     pub(crate) name: String,
+    /// The names by which the file knows it.
+    #[serde(default)]
+    pub(crate) variables: Vec<String>,
     /// Whether the file itself defines it, or one of its tasks.
     #[serde(default = "yes")]
     pub(crate) own: bool,
@@ -64,6 +82,9 @@ pub(crate) struct Task {
     pub(crate) function: String,
     #[serde(default)]
     pub(crate) short_name: String,
+    /// The names by which the file knows it.
+    #[serde(default)]
+    pub(crate) variables: Vec<String>,
     #[serde(default)]
     pub(crate) docs: String,
     #[serde(default)]
@@ -97,6 +118,8 @@ pub(crate) struct Refused {
     pub(crate) field: String,
     #[serde(default)]
     pub(crate) traceback: String,
+    #[serde(default)]
+    pub(crate) code: String,
 }
 
 /// A local file that a value names.
@@ -107,6 +130,9 @@ pub(crate) struct Upload {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) directory: bool,
+    /// The path that the upload is put under; empty if the server chooses one.
+    #[serde(default)]
+    pub(crate) root: String,
 }
 
 /// A line that a local task prints.
@@ -150,6 +176,8 @@ impl Helper for Nothing {
 /// A running Python process.
 pub(crate) struct Bridge {
     python: Python,
+    /// What its SDK is and can do.
+    pub(crate) sdk: Sdk,
     child: Arc<SharedChild>,
     requests: Option<ChildStdin>,
     answers: BufReader<PipeReader>,
@@ -169,7 +197,7 @@ impl Bridge {
         let errors = ChildOutput::read(move |piece| lines.take(piece)).map_err(failed)?;
         let (answers, mut end) = io::pipe().map_err(failed)?;
         let mut command = Command::new(&python.path);
-        command.args(["-m", "flyte._bridge"]).env("PYTHONUNBUFFERED", "1");
+        command.args(["-c", sdk::START]).env("PYTHONUNBUFFERED", "1");
         command.stdin(Stdio::piped()).stdout(end.try_clone().map_err(failed)?);
         command.stderr(errors.stdio().map_err(failed)?);
         let Ok(child) = SharedChild::spawn(&mut command) else { return Err(python.diagnose()) };
@@ -181,24 +209,36 @@ impl Bridge {
             let _ = ended.wait();
             let _ = write!(end, "\n{ENDED}");
         });
-        Ok(Self {
+        let mut bridge = Self {
             python,
+            sdk: Sdk::default(),
             child,
             requests,
             answers: BufReader::new(answers),
             errors,
             unfinished,
             answered: false,
-        })
+        };
+        // The sources of the bridge come first.
+        let sdk = bridge.send(&sdk::sources()).and_then(|()| bridge.ask(&json!({"do": "sdk"}), &mut Nothing));
+        bridge.sdk = sdk.map_err(|unanswered| match unanswered {
+            Unanswered::Failed(failure) => failure,
+            Unanswered::Refused(refused) => bridge.python.refused(&refused),
+        })?;
+        Ok(bridge)
     }
 
-    /// Imports a file and describes its content.
-    pub(crate) fn describe(&mut self, file: &Path, root: &Path) -> Result<Described, Failure> {
-        let request = json!({"do": "describe", "file": file, "root": root});
+    /// Imports files and describes their content. `request` has the other keys of the request.
+    pub(crate) fn describe(&mut self, files: &[PathBuf], mut request: Value) -> Result<Described, Failure> {
+        request["do"] = json!("describe");
+        request["files"] = json!(files);
         self.ask(&request, &mut Nothing).map_err(|unanswered| match unanswered {
             Unanswered::Failed(failure) => failure,
             Unanswered::Refused(refused) => refused
-                .failure(format!("cannot import {}", file.display()))
+                .failure(match files {
+                    [file] => format!("cannot import {}", file.display()),
+                    files => format!("cannot import {} files", files.len()),
+                })
                 .next("Correct the file, then run the command again."),
         })
     }
@@ -340,11 +380,7 @@ impl Lines {
 
     fn show(&mut self) {
         let line = std::mem::take(&mut self.rest);
-        let text = String::from_utf8_lossy(&line);
-        // `Python::diagnose` reports a missing package in better words.
-        if !text.contains("No module named flyte") && !text.contains("No module named 'flyte") {
-            output::say(&text);
-        }
+        output::say(&String::from_utf8_lossy(&line));
     }
 }
 

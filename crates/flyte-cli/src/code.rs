@@ -12,7 +12,7 @@ use flyte_client::{Client, ProjectDomain};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::bridge::{Bridge, Helper, Nothing, Printed, Unanswered, Upload};
+use crate::bridge::{Bridge, Capability, Helper, Nothing, Printed, Unanswered, Upload};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -38,9 +38,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
 
-    /// Image for the containers of all environments, if the server runs containers
-    #[arg(long, value_name = "IMAGE")]
-    image: Option<String>,
+    /// Image for the containers of all environments, if the server runs containers; or NAME=IMAGE for those with
+    /// Image.from_ref_name(NAME). Can be repeated
+    #[arg(long, value_name = "[NAME=]IMAGE")]
+    image: Vec<String>,
 }
 
 /// Which files the code bundle contains.
@@ -83,30 +84,95 @@ impl Options {
 
     /// Imports the file in Python.
     pub(crate) fn import(&self, file: &Path, context: &Context) -> Result<Program, Failure> {
-        let missing = |error: std::io::Error| {
-            Failure::new(format!("cannot run {}", file.display()))
-                .why(error)
-                .next("Give a Python file (flyte run app.py main) or a deployed task (flyte run deployed-task NAME)")
-                .exit(Exit::Usage)
-        };
-        let path = file.canonicalize().map_err(missing)?;
+        let path = existing(file)?;
         if path.is_dir() {
             return Err(Failure::new(format!("{} is a directory", file.display()))
                 .next("Give a file in it, for example: flyte run app.py main")
                 .exit(Exit::Usage));
         }
         let root = self.root(&path)?;
+        self.start(file, root, &[path], false, context)
+    }
+
+    /// Imports the files of a directory in Python: with `recursive`, also those in the directories below. With `ignore_failures`,
+    /// files that cannot be imported are left out.
+    pub(crate) fn import_directory(
+        &self,
+        directory: &Path,
+        recursive: bool,
+        ignore_failures: bool,
+        context: &Context,
+    ) -> Result<Program, Failure> {
+        let path = existing(directory)?;
+        let root = self.root(&path)?;
+        let failed = |error: BundleError| {
+            Failure::new(format!("cannot list the files of {}", directory.display())).why(error)
+        };
+        // The files of the bundle, so that nothing is imported that .gitignore or .flyteignore names.
+        let selected = bundle::select(&root).map_err(failed)?.files;
+        let files: Vec<_> = selected
+            .iter()
+            .map(|file| root.join(&file.path))
+            .filter(|file| file.extension().is_some_and(|extension| extension == "py"))
+            .filter(|file| file.file_name().is_some_and(|name| name != "__init__.py"))
+            .filter(|file| if recursive { file.starts_with(&path) } else { file.parent() == Some(&path) })
+            .collect();
+        if files.is_empty() {
+            let next = if recursive { "Give another directory." } else { "Also those below it: --recursive" };
+            return Err(Failure::new(format!("{} has no Python files", directory.display()))
+                .next(next)
+                .exit(Exit::Usage));
+        }
+        self.start(directory, root, &files, ignore_failures, context)
+    }
+
+    fn start(
+        &self,
+        shown: &Path,
+        root: PathBuf,
+        files: &[PathBuf],
+        ignore_failures: bool,
+        context: &Context,
+    ) -> Result<Program, Failure> {
         let python = Python::find(self.python.as_deref(), &root, &context.environment)?;
-        tracing::info!(python = %python.path.display(), root = %root.display(), "importing the file");
+        tracing::info!(python = %python.path.display(), root = %root.display(), "importing the code");
         let mut bridge = Bridge::start(python)?;
-        context.progress.show("Importing the file");
-        let described = bridge.describe(&path, &root);
+        tracing::info!(sdk = %bridge.sdk.sdk, version = %bridge.sdk.version, "found the SDK");
+        if self.named_images().next().is_some() {
+            bridge.needs(Capability::Images)?;
+        }
+        context.progress.show(if files.len() == 1 { "Importing the file" } else { "Importing the files" });
+        let mut request = self.surroundings(&root, context);
+        request["ignore_failures"] = json!(ignore_failures);
+        let described = bridge.describe(files, request);
         context.progress.clear();
-        Ok(Program { bridge, file: file.to_owned(), root, described: described? })
+        let described = described?;
+        for failed in &described.failed {
+            output::tell(&format!(
+                "warning: left out {}: {}",
+                output::printable(&failed.file),
+                output::printable(&failed.message)
+            ));
+        }
+        Ok(Program { bridge, file: shown.to_owned(), root, described })
+    }
+
+    /// What a file may ask for while it is imported.
+    fn surroundings(&self, root: &Path, context: &Context) -> Value {
+        let (task, image) = (&context.config.task, &context.config.image);
+        let mut names = image.image_refs.clone();
+        names.extend(self.named_images().map(|(name, image)| (name.to_owned(), image.to_owned())));
+        json!({
+            "root": root,
+            "project": task.project,
+            "domain": task.domain,
+            "org": task.org,
+            "images": {"builder": image.builder, "registry": image.registry, "names": names},
+        })
     }
 
     fn root(&self, file: &Path) -> Result<PathBuf, Failure> {
-        let own = file.parent().unwrap_or(file).to_owned();
+        let own = if file.is_dir() { file } else { file.parent().unwrap_or(file) }.to_owned();
         let Some(chosen) = &self.root_dir else {
             let here = std::env::current_dir().and_then(|here| here.canonicalize()).ok();
             // A home directory is not a project, even if the file is in it.
@@ -165,6 +231,7 @@ impl Options {
         let path = program.file.canonicalize().unwrap_or_else(|_| program.file.clone());
         let own = path.strip_prefix(&program.root).map(|path| path.to_string_lossy().replace('\\', "/"));
         if let Ok(own) = own
+            && path.is_file()
             && !bundle.files.iter().any(|file| file.path == own)
         {
             return Err(Failure::new(format!("{} is not in the bundle", program.file.display()))
@@ -176,9 +243,25 @@ impl Options {
         Ok((self.version.clone().unwrap_or_else(|| bundle.version()), Some(bundle)))
     }
 
+    /// The image that replaces those of all environments.
     pub(crate) fn image(&self) -> Option<&str> {
-        self.image.as_deref()
+        self.image.iter().rfind(|image| !image.contains('=')).map(String::as_str)
     }
+
+    /// Names of images, and what they stand for.
+    fn named_images(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.image.iter().filter_map(|image| image.split_once('='))
+    }
+}
+
+/// The real path of a file or directory of code.
+fn existing(path: &Path) -> Result<PathBuf, Failure> {
+    path.canonicalize().map_err(|error| {
+        Failure::new(format!("cannot run {}", path.display()))
+            .why(error)
+            .next("Give a Python file (flyte run app.py main) or a deployed task (flyte run deployed-task NAME)")
+            .exit(Exit::Usage)
+    })
 }
 
 /// The files that environments include, by their paths below the root.
@@ -224,14 +307,14 @@ impl<'a> Sender<'a> {
         let Some(bundle) = bundle else { return Ok(Code { version, bundle: None }) };
         let name = format!("{}.tar.gz", bundle.version());
         let uploaded = self
-            .upload("Uploading the code", &name, Content::Bytes(bundle.archive))
+            .upload("Uploading the code", "", &name, What::Content(Content::Bytes(bundle.archive)))
             .map_err(|error| failed("cannot upload the code", &error))?;
         let what = if uploaded.was_there { "the server already has this code" } else { "uploaded the code" };
         tracing::info!(uri = %uploaded.native_url, "{what}");
         Ok(Code { version, bundle: Some(uploaded.native_url) })
     }
 
-    fn upload(&self, doing: &str, name: &str, content: Content) -> Result<Uploaded, UploadError> {
+    fn upload(&self, doing: &str, root: &str, name: &str, what: What) -> Result<Uploaded, UploadError> {
         let http = match self.session.http() {
             Ok(http) => http,
             Err(error) => {
@@ -239,21 +322,29 @@ impl<'a> Sender<'a> {
             }
         };
         let (sent, progress, doing) = (AtomicU64::new(0), self.context.progress.clone(), doing.to_owned());
-        let length = match &content {
-            Content::Bytes(bytes) => bytes.len() as u64,
-            Content::File(path) => path.metadata().map_or(0, |metadata| metadata.len()),
+        let length = match &what {
+            What::Content(Content::Bytes(bytes)) => bytes.len() as u64,
+            What::Content(Content::File(path)) => path.metadata().map_or(0, |metadata| metadata.len()),
+            What::Directory(_) => 0,
         };
         let shown = doing.clone();
         let report: flyte_client::upload::Progress = Arc::new(move |more| {
             let sent = sent.fetch_add(more, Ordering::Relaxed) + more;
-            if let Some(percent) = sent.saturating_mul(100).checked_div(length) {
-                progress.show(format!("{shown} ({}%)", percent.min(100)));
+            match sent.saturating_mul(100).checked_div(length) {
+                Some(percent) => progress.show(format!("{shown} ({}%)", percent.min(100))),
+                None => progress.show(format!("{shown} ({} KiB)", sent >> 10)),
             }
         });
         let uploads = self.client.uploads();
+        let place = &self.project_domain;
         let mut outcome = None;
         let ran = self.context.run(&doing, async {
-            outcome = Some(uploads.upload(&self.project_domain, name, &content, http, report).await);
+            outcome = Some(match &what {
+                What::Content(content) => uploads.upload(place, root, name, content, http, report).await,
+                What::Directory(path) => {
+                    uploads.upload_directory(place, root, name, path, http, report).await
+                }
+            });
             Ok(())
         });
         match (outcome, ran) {
@@ -264,24 +355,22 @@ impl<'a> Sender<'a> {
             }),
         }
     }
+}
 
-    fn directory(&self, path: &Path) -> Result<String, String> {
-        Err(format!(
-            "{} is a directory: upload it where tasks can read it, and give its URL instead",
-            path.display()
-        ))
-    }
+/// What is uploaded.
+enum What {
+    Content(Content),
+    Directory(PathBuf),
 }
 
 impl Helper for &Sender<'_> {
     fn upload(&mut self, upload: &Upload) -> Result<String, String> {
-        let path = Path::new(&upload.path);
-        if upload.directory {
-            return self.directory(path);
-        }
+        let path = PathBuf::from(&upload.path);
         let own = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name = if upload.name.is_empty() { &own } else { &upload.name };
-        let sent = Sender::upload(self, &format!("Uploading {own}"), name, Content::File(path.to_owned()));
+        let doing = format!("Uploading {own}");
+        let what = if upload.directory { What::Directory(path) } else { What::Content(Content::File(path)) };
+        let sent = Sender::upload(self, &doing, &upload.root, name, what);
         sent.map(|uploaded| uploaded.native_url).map_err(|error| error.to_string())
     }
 

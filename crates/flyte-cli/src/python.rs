@@ -1,17 +1,16 @@
 //! Finds the Python that runs the user's files.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use flyte_auth::child_output::{ChildOutput, Piece};
 use flyte_config::Environment;
 
+use crate::bridge::Refused;
 use crate::failure::{Exit, Failure};
+use crate::output;
 
-/// How to install the package that files import, in a checkout of this project.
-const INSTALL: &str = "-m pip install ./python/auth ./python/sdk (in a checkout of this command's project)";
+/// How to install the package that files import.
+const INSTALL: &str = "-m pip install flyte";
 
 /// A Python interpreter and how it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,48 +55,48 @@ impl Python {
             .next(format!("Create one: python3 -m venv .venv && .venv/bin/python {INSTALL}; or name one: --python PATH")))
     }
 
-    /// Explains why this Python does not answer like one with our package.
+    /// Explains why this Python does not answer.
     pub(crate) fn diagnose(&self) -> Failure {
-        let path = self.path.display();
-        let failure = Failure::new(format!("{path} cannot run this file")).exit(Exit::Failure);
-        const PRINT_VERSION: &str = "import flyte; print(getattr(flyte, '__version__', 'unknown'))";
-        let version = self.print(PRINT_VERSION);
-        let another = format!("or name another Python: --python PATH (this one is {})", self.why);
-        match version {
+        let started = Command::new(&self.path)
+            .args(["-c", ""])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        let failure = self.failure();
+        match started {
             Err(error) => failure.why(format!("it cannot be started: {error}")).next(format!(
-                "Create a virtual environment: python3 -m venv .venv && .venv/bin/python {INSTALL}; {another}"
+                "Create a virtual environment: python3 -m venv .venv && .venv/bin/python {INSTALL}; {}",
+                self.another()
             )),
-            Ok(Some(version)) => {
-                let version = version.trim();
-                failure
-                    .why(format!(
-                        "its package flyte ({version}) does not work with this command: it has no flyte._bridge"
-                    ))
-                    .next(format!("Install ours in a separate virtual environment: python3 -m venv .venv && .venv/bin/python {INSTALL}; {another}"))
-            }
-            Ok(None) => failure
-                .why("the package flyte is not installed there")
-                .next(format!("Install it: {path} {INSTALL}; {another}")),
+            Ok(status) if status.success() => failure
+                .why("it ended while it imported the package flyte")
+                .next(format!("Try it: {} -c 'import flyte'; {}", self.path.display(), self.another())),
+            Ok(status) => failure
+                .why(format!("it is no working Python: {status}"))
+                .next(format!("Name another Python: --python PATH (this one is {})", self.why)),
         }
     }
-}
 
-impl Python {
-    /// Runs a line of Python and returns its output; `None` if it fails.
-    fn print(&self, line: &str) -> io::Result<Option<String>> {
-        let printed = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&printed);
-        let output = ChildOutput::read(move |piece| {
-            if let Piece::Written(bytes) = piece {
-                sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+    /// Explains why the SDK of this Python cannot be used.
+    pub(crate) fn refused(&self, refused: &Refused) -> Failure {
+        let path = self.path.display();
+        let next = match refused.code.as_str() {
+            "sdk_missing" => format!("Install it: {path} {INSTALL}; {}", self.another()),
+            "sdk_unknown" | "sdk_old" => {
+                format!("Install a newer one: {path} {INSTALL} -U; {}", self.another())
             }
-        })?;
-        let mut command = Command::new(&self.path);
-        command.args(["-c", line]).stdin(Stdio::null()).stdout(output.stdio()?).stderr(Stdio::null());
-        let status = command.status()?;
-        drop(output);
-        let printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(status.success().then(|| String::from_utf8_lossy(&printed).into_owned()))
+            _ => format!("Try it: {path} -c 'import flyte'; {}", self.another()),
+        };
+        self.failure().why(output::printable(&refused.message)).next(next)
+    }
+
+    fn failure(&self) -> Failure {
+        Failure::new(format!("{} cannot run this file", self.path.display())).exit(Exit::Failure)
+    }
+
+    fn another(&self) -> String {
+        format!("or name another Python: --python PATH (this one is {})", self.why)
     }
 }
 

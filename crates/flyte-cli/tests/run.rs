@@ -4,12 +4,22 @@
 #![allow(clippy::unwrap_used, reason = "clippy.toml knows only functions marked as tests")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// A package `flyte` that implements the bridge for one task.
+/// The start of each simulated bridge: it ignores the sources of the command's own bridge, and says which SDK it is.
+const START: &str = r#"#!/usr/bin/env python3
+import json, sys
+
+sys.stdin.readline()
+assert json.loads(sys.stdin.readline()) == {"do": "sdk"}
+print(json.dumps({"sdk": "simulated", "version": "1.0", "capabilities": ["apps", "local"]}), flush=True)
+"#;
+
+/// A bridge for one task.
 const BRIDGE: &str = r#"
 import json, sys
 
@@ -24,7 +34,7 @@ TASK = {"name": "hello.main", "function": "main", "short_name": "main", "docs": 
 for line in sys.stdin:
     request = json.loads(line)
     if request["do"] == "describe":
-        text = open(request["file"]).read()
+        text = open(request["files"][0]).read()
         print("imported", file=sys.stderr)
         if "broken" in text:
             send({"error": {"message": "NameError: name 'broken' is not defined", "traceback": "  File \"app.py\", line 3"}})
@@ -33,7 +43,10 @@ for line in sys.stdin:
         elif "empty" in text:
             send({"environments": []})
         else:
-            send({"environments": [{"name": "hello", "own": True, "tasks": [TASK]}, {"name": "board", "own": True, "app": {"name": "board"}}]})
+            send({"environments": [
+                {"name": "hello", "variables": ["env", "board"] if "ambiguous" in text else ["env"], "own": True, "tasks": [TASK]},
+                {"name": "board", "variables": ["web"], "own": True, "app": {"name": "board"}},
+            ]})
     elif request["do"] == "include":
         send({"files": ["data.csv"]})
     elif request["do"] == "run_local":
@@ -74,7 +87,7 @@ const LEAVES: &str = r#"
 import json, os, sys, time
 
 request = json.loads(sys.stdin.readline())
-if "dies" in open(request["file"]).read():
+if "dies" in open(request["files"][0]).read():
     if os.fork() == 0:
         open("left", "w").write(str(os.getpid()))
         time.sleep(600)
@@ -98,14 +111,16 @@ struct CommandOutput {
     code: Option<i32>,
 }
 
-/// A directory with a package `flyte` and an `app.py`.
+/// A directory with an `app.py`, and a Python that is a simulated bridge, or one with a package `flyte` that is no SDK.
 fn project(bridge: Option<&str>, app: &str) -> TempDir {
     let home = TempDir::new().unwrap();
     let package = home.path().join("site/flyte");
     fs::create_dir_all(&package).unwrap();
-    fs::write(package.join("__init__.py"), "__version__ = '2.12.1'\n").unwrap();
+    fs::write(package.join("__init__.py"), "__version__ = '9.9.9'\n").unwrap();
     if let Some(bridge) = bridge {
-        fs::write(package.join("_bridge.py"), bridge).unwrap();
+        let python = home.path().join("python");
+        fs::write(&python, [START, bridge].concat()).unwrap();
+        fs::set_permissions(&python, fs::Permissions::from_mode(0o700)).unwrap();
     }
     fs::create_dir(home.path().join("work")).unwrap();
     fs::write(home.path().join("work/app.py"), app).unwrap();
@@ -115,6 +130,9 @@ fn project(bridge: Option<&str>, app: &str) -> TempDir {
 fn run(home: &Path, line: &[&str]) -> CommandOutput {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flyte"));
     command.args(line).env_clear().env("HOME", home).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    if home.join("python").exists() {
+        command.env("FLYTE_PYTHON", home.join("python"));
+    }
     command.env("PYTHONPATH", home.join("site")).current_dir(home.join("work")).stdin(Stdio::null());
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(home.to_str().unwrap(), "~");
@@ -227,11 +245,14 @@ fn other_pythons_are_diagnosed() {
     let output = run(home.path(), &["run", "--local", "app.py", "main"]);
     assert_eq!(output.code, Some(1));
     assert!(
-        output.err.contains("its package flyte (2.12.1) does not work with this command"),
+        output.err.contains("its package flyte (9.9.9) is not one that this command knows"),
         "{}",
         output.err
     );
-    assert!(!output.err.contains("No module named"), "{}", output.err);
+    // A package that cannot be imported is shown with its own reason.
+    fs::write(home.path().join("site/flyte/__init__.py"), "import nothing_of_the_kind\n").unwrap();
+    let output = run(home.path(), &["run", "--local", "app.py", "main"]);
+    assert!(output.err.contains("No module named 'nothing_of_the_kind'"), "{}", output.err);
     fs::remove_dir_all(home.path().join("site")).unwrap();
     let output = run(home.path(), &["run", "--local", "app.py", "main"]);
     assert!(
@@ -277,7 +298,7 @@ fn command_does_not_wait_for_processes_of_python() {
     let home = project(Some(LEAVES), "");
     for (app, code, told_so) in [
         ("lives", 0, "imported\n\nRun one: flyte run app.py hello.main\n"),
-        ("dies", 1, "last words\nerror: /usr"),
+        ("dies", 1, "last words\nerror: Python ended before it answered"),
     ] {
         let left = home.path().join("work/left");
         let _ = fs::remove_file(&left);
@@ -312,7 +333,20 @@ fn dry_run_needs_no_server() {
     assert_eq!(rows[1..], ["task hello.main v1 would be deployed", "app board v1 would be deployed"]);
     let output = run(home.path(), &["deploy", "--dry-run", "app.py", "other"]);
     assert!(
-        output.err.contains("has no environment other") && output.err.contains("it has hello, board"),
+        output.err.contains("has no environment other")
+            && output.err.contains("it has hello (variable env), board (variable web)"),
+        "{}",
+        output.err
+    );
+    for name in ["hello", "env"] {
+        let output = run(home.path(), &["deploy", "--dry-run", "app.py", name]);
+        assert!(output.out.contains("hello.main") && !output.out.contains("board"), "{}", output.out);
+    }
+    fs::write(home.path().join("work/app.py"), "ambiguous").unwrap();
+    let output = run(home.path(), &["deploy", "--dry-run", "app.py", "board"]);
+    assert_eq!(output.code, Some(2));
+    assert!(
+        output.err.contains("it matches hello (variable env, board) and board (variable web)"),
         "{}",
         output.err
     );

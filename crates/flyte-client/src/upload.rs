@@ -1,5 +1,7 @@
 //! Uploads of code and files. The server names an upload location, and the client sends the content there over HTTP.
 
+mod directory;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +51,12 @@ pub enum UploadError {
         path: PathBuf,
         /// The reason.
         reason: String,
+    },
+    /// The directory has no files, and a directory is uploaded as its files.
+    #[error("{} has no files", path.display())]
+    Empty {
+        /// The directory.
+        path: PathBuf,
     },
     /// The object store refused the content.
     #[error("{host} rejected {name} ({status}){message}")]
@@ -106,7 +114,8 @@ impl<T: Transport> Uploads<T> {
         Self { service, endpoint, org }
     }
 
-    /// Uploads `content` as a file with this name. `http` has the proxies and the trusted certificates, both for the control plane
+    /// Uploads `content` as a file with this name. `root` is the path that it is put under; if it is empty, the server chooses one by
+    /// the content. `http` has the proxies and the trusted certificates, both for the control plane
     /// and for other servers. A temporary failure is retried, up to four attempts in all.
     ///
     /// # Errors
@@ -114,6 +123,7 @@ impl<T: Transport> Uploads<T> {
     pub async fn upload(
         &self,
         project_domain: &ProjectDomain,
+        root: &str,
         name: &str,
         content: &Content,
         http: &Http,
@@ -122,7 +132,7 @@ impl<T: Transport> Uploads<T> {
         let (md5, length) = digest(content).await?;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
-            let location = self.location(project_domain, name, md5, length).await?;
+            let location = self.location(project_domain, root, name, md5, length).await?;
             let native_url = location.native_url.clone();
             if location.headers.contains_key(PRESENT_HEADER) {
                 return Ok(Uploaded { native_url, was_there: true });
@@ -140,6 +150,7 @@ impl<T: Transport> Uploads<T> {
     async fn location(
         &self,
         project_domain: &ProjectDomain,
+        root: &str,
         name: &str,
         md5: [u8; 16],
         length: u64,
@@ -149,6 +160,7 @@ impl<T: Transport> Uploads<T> {
             domain: project_domain.domain.clone(),
             org: self.org.clone().unwrap_or_default(),
             filename: name.to_owned(),
+            filename_root: root.to_owned(),
             expires_in: WireDuration { seconds: LOCATION_LIFETIME_SECONDS, ..Default::default() }.into(),
             content_md5: md5.to_vec(),
             content_length: i64::try_from(length).unwrap_or_default(),
@@ -223,7 +235,7 @@ impl UploadError {
                     || message.contains("RequestTimeout")
                     || message.to_ascii_lowercase().contains("expired")
             }
-            Self::Client(_) | Self::Read { .. } => false,
+            Self::Client(_) | Self::Read { .. } | Self::Empty { .. } => false,
         }
     }
 }

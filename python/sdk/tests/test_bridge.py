@@ -15,6 +15,8 @@ import pytest
 
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parents[3] / "target"))
 PROJECT = pathlib.Path(__file__).parent / "project"
+# The command has these texts in itself.
+SOURCES = pathlib.Path(__file__).parents[3] / "crates/flyte-cli/src/bridge"
 
 
 class Bridge:
@@ -22,13 +24,15 @@ class Bridge:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flyte._bridge"],
+            [sys.executable, "-c", (SOURCES / "start.py").read_text()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             cwd=directory,
         )
+        texts = {f"flyte_bridge.{file.stem}": file.read_text() for file in SOURCES.glob("*.py")}
+        self.say(**{"flyte_bridge": "", **texts})
 
     def say(self, **request: Any) -> None:
         assert self.process.stdin is not None
@@ -135,7 +139,8 @@ def test_files_are_uploaded_by_the_command(bridge: Bridge, tmp_path: pathlib.Pat
     data.write_text("data")
     bridge.ask(do="describe", file="app.py", root=str(PROJECT))
     bridge.say(do="inputs", task="read", values={"file": str(data)})
-    assert bridge.hear() == {"upload": {"path": str(data), "name": "data.txt", "directory": False}}
+    upload = {"path": str(data), "name": "data.txt", "directory": False, "root": ""}
+    assert bridge.hear() == {"upload": upload}
     bridge.process.stdin.write('{"uri": "s3://bucket/data.txt"}\n')  # type: ignore[union-attr]
     bridge.process.stdin.flush()  # type: ignore[union-attr]
     inputs = decoded("flyteidl2.task.Inputs", bridge.hear()["inputs"])

@@ -1,6 +1,6 @@
 //! `flyte deploy`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flyte_client::ClientError;
@@ -9,7 +9,7 @@ use flyte_client::task::{Spec, TaskId, Trigger};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::bridge::{self, Nothing};
+use crate::bridge::{self, Capability, Environment, Nothing};
 use crate::code::{self, Sender};
 use crate::command::run::{ask, specification, unreadable};
 use crate::context::Context;
@@ -20,24 +20,34 @@ pub(crate) const HELP: &str = "\
 For example:
   flyte deploy app.py
   flyte deploy app.py hello --version v2
+  flyte deploy --recursive src
   flyte deploy --dry-run app.py
 
 Without ENV, the command deploys all environments that the file defines and those that they depend on; with --all also those \
-that it imports. Deploying the same version again changes nothing.";
+that it imports. For a directory, it deploys the environments of all Python files in it; with --recursive also of those in the \
+directories below. Deploying the same version again changes nothing.";
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// File of Python code
+    /// File of Python code, or directory of such files
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Deploy only this environment and those that it depends on
-    #[arg(value_name = "ENV", conflicts_with = "all")]
+    /// Deploy only this environment and those that it depends on: its name, or the name of its variable
+    #[arg(value_name = "ENV", conflicts_with_all = ["all", "recursive"])]
     environment: Option<String>,
 
     /// Also deploy the environments that the file imports
     #[arg(long)]
     all: bool,
+
+    /// Also deploy the environments of files in the directories below
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Leave out files of the directory that cannot be imported
+    #[arg(short, long)]
+    ignore_load_errors: bool,
 
     /// Show what would be deployed, and change nothing
     #[arg(long, visible_alias = "dryrun")]
@@ -83,27 +93,23 @@ struct Deployed {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     arguments.code.check()?;
     let sender = if arguments.dry_run { None } else { Some(Sender::new(context)?) };
-    let mut program = arguments.code.import(&arguments.file, context)?;
+    let mut program = if arguments.file.is_dir() {
+        let Arguments { file, recursive, ignore_load_errors, code, .. } = arguments;
+        code.import_directory(file, *recursive, *ignore_load_errors, context)?
+    } else {
+        arguments.code.import(&arguments.file, context)?
+    };
     let environments = &program.described.environments;
-    if let Some(name) = &arguments.environment
-        && !environments.iter().any(|environment| environment.name == *name)
-    {
-        let names: Vec<_> = environments.iter().map(|environment| environment.name.as_str()).collect();
-        return Err(Failure::new(format!("{} has no environment {name}", arguments.file.display()))
-            .why(if names.is_empty() {
-                "it has no environments".to_owned()
-            } else {
-                format!("it has {}", names.join(", "))
-            })
-            .next("Name one of them, or none.")
-            .exit(Exit::Usage));
-    }
+    let environment = match &arguments.environment {
+        Some(name) => Some(choose(environments, name, &arguments.file)?.name.clone()),
+        None => None,
+    };
     let has_apps = environments.iter().any(|environment| environment.app.is_some());
-    let environments = arguments.environment.as_ref().map_or(Value::Null, |name| json!([name]));
+    let environments = environment.as_ref().map_or(Value::Null, |name| json!([name]));
     let chosen = json!({"all": arguments.all, "environments": environments});
     let (version, bundle) = arguments.code.pack(&mut program, chosen, context)?;
     let Some(sender) = sender else {
-        return dry_run(arguments, &program, &version, bundle.as_ref(), context);
+        return dry_run(environment.as_deref(), arguments.all, &program, &version, bundle.as_ref(), context);
     };
     let code = sender.send(version, bundle)?;
     let mut request = specification(&code, &sender, context, arguments.code.image());
@@ -114,6 +120,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         |error: bridge::Refused| error.failure(format!("cannot deploy {}", arguments.file.display()));
     let specs: Specs = ask(&mut program.bridge, &request, &mut Nothing, refused)?;
     let apps = if has_apps {
+        program.bridge.needs(Capability::Apps)?;
         request["do"] = json!("apps");
         ask::<Apps>(&mut program.bridge, &request, &mut Nothing, refused)?.apps
     } else {
@@ -176,16 +183,57 @@ fn deploy_app(app: App, version: &str, sender: &Sender<'_>, context: &Context) -
     Ok(Deployed { kind: "app", name, version: version.to_owned(), outcome: "deployed" })
 }
 
+/// Finds an environment by its name or by the name of its variable.
+fn choose<'a>(environments: &'a [Environment], name: &str, file: &Path) -> Result<&'a Environment, Failure> {
+    let found: Vec<_> = environments
+        .iter()
+        .filter(|one| one.name == name || one.variables.iter().any(|variable| variable == name))
+        .collect();
+    let usage = |what: String, why: String| Failure::new(what).why(why).exit(Exit::Usage);
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => {
+            let names: Vec<_> = environments.iter().map(known_as).collect();
+            let why = if names.is_empty() {
+                "it has no environments".to_owned()
+            } else {
+                format!("it has {}", names.join(", "))
+            };
+            Err(usage(format!("{} has no environment {name}", file.display()), why)
+                .next("Name one of them, or none."))
+        }
+        several => {
+            let names: Vec<_> = several.iter().map(|one| known_as(one)).collect();
+            Err(usage(
+                format!("{name} means several environments in {}", file.display()),
+                format!("it matches {}", names.join(" and ")),
+            )
+            .next("Use the other name of the environment, or rename its variable."))
+        }
+    }
+}
+
+/// The names of an environment for people.
+fn known_as(environment: &Environment) -> String {
+    let others: Vec<_> =
+        environment.variables.iter().filter(|one| **one != environment.name).map(String::as_str).collect();
+    if others.is_empty() {
+        return environment.name.clone();
+    }
+    format!("{} (variable {})", environment.name, others.join(", "))
+}
+
 fn dry_run(
-    arguments: &Arguments,
+    environment: Option<&str>,
+    all: bool,
     program: &code::Program,
     version: &str,
     bundle: Option<&flyte_client::bundle::Bundle>,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let chosen = program.described.environments.iter().filter(|environment| match &arguments.environment {
-        Some(name) => environment.name == *name,
-        None => arguments.all || environment.own,
+    let chosen = program.described.environments.iter().filter(|one| match environment {
+        Some(name) => one.name == name,
+        None => all || one.own,
     });
     let would = |kind, name: &String| Deployed {
         kind,

@@ -14,7 +14,9 @@ use flyte_client::task::{Spec, TaskId, Variable};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::bridge::{self, Bridge, Described, Helper, Input, Nothing, Printed, Task, Unanswered, Upload};
+use crate::bridge::{
+    self, Bridge, Capability, Described, Helper, Input, Nothing, Printed, Task, Unanswered, Upload,
+};
 use crate::code::{self, Code, Sender};
 use crate::command::get::io;
 use crate::command::get::run::label;
@@ -110,6 +112,9 @@ pub(crate) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         Some(Sender::new(context)?)
     };
     let mut program = arguments.code.import(&arguments.file, context)?;
+    if arguments.local {
+        program.bridge.needs(Capability::Local)?;
+    }
     if task == "--help" || task == "-h" {
         return list(&program.described, &arguments.file);
     }
@@ -192,9 +197,7 @@ pub(crate) fn ask<A: serde::de::DeserializeOwned>(
 }
 
 pub(crate) fn unreadable(why: String) -> Failure {
-    Failure::new("cannot read Python's answer")
-        .why(why)
-        .next("Use the package flyte of the same version as the command: flyte --version")
+    Failure::new("cannot read Python's answer").why(why).next("Update the command: flyte --version")
 }
 
 /// The texts in the form for Python: one, or several for a list.
@@ -223,7 +226,9 @@ fn choose(described: &Described, name: &str, file: &Path) -> Result<Task, Failur
         return Ok(task.clone());
     }
     let own = described.environments.iter().filter(|environment| environment.own);
-    let named = |task: &&Task| task.function == name || task.short_name == name;
+    let named = |task: &&Task| {
+        task.function == name || task.short_name == name || task.variables.iter().any(|one| one == name)
+    };
     let mut found: Vec<_> = own.flat_map(|environment| &environment.tasks).filter(named).collect();
     if found.is_empty() {
         found = all().filter(named).collect();

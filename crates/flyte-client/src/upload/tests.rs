@@ -63,7 +63,8 @@ async fn upload(server: &Server, content: Content) -> (Result<Uploaded, UploadEr
     let uploads = server.client().uploads();
     let here = "http://localhost:1".parse().unwrap();
     let http = flyte_auth::http::Http::new(&Default::default(), here).unwrap();
-    let result = uploads.upload(&ProjectDomain::new("p", "d"), "a.tar.gz", &content, &http, progress).await;
+    let result =
+        uploads.upload(&ProjectDomain::new("p", "d"), "", "a.tar.gz", &content, &http, progress).await;
     (result, sent.load(Ordering::Relaxed))
 }
 
