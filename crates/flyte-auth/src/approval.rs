@@ -71,7 +71,7 @@ impl Approval {
         crate::session::create_private_directory(directory)?;
         let written = tempfile::NamedTempFile::new_in(directory).and_then(|mut file| {
             file.write_all(self.digest.as_bytes())?;
-            file.persist(record).map_err(|error| error.error)
+            flyte_config::busy::persist(file, record)
         });
         written.map(drop).map_err(|source| AuthError::State {
             action: "write",
