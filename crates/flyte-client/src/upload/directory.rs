@@ -45,7 +45,7 @@ impl<T: Transport> Uploads<T> {
             }
         });
         let sent: Vec<_> = stream::iter(uploads).buffered(CONCURRENT_FILES).try_collect().await?;
-        // All files have the same root, so the first one tells the URL of the directory.
+        // All files have the same root, so the URL of the first one has that of the directory.
         let url =
             sent.first().and_then(|(relative, uploaded)| uploaded.native_url.strip_suffix(relative.as_str()));
         let native_url = url.map_or_else(
