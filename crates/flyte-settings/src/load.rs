@@ -8,7 +8,7 @@ mod values;
 use std::{
     collections::BTreeMap,
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 pub use self::environment::Environment;
@@ -150,7 +150,7 @@ impl Config {
     /// Never: the defaults are valid.
     #[expect(clippy::unwrap_used, reason = "for tests")]
     #[must_use]
-    pub fn for_test(data_dir: &Path) -> Self {
+    pub fn for_test(data_dir: &std::path::Path) -> Self {
         let settings = BTreeMap::from([(s::DATA_DIR.key, data_dir.display().to_string())]);
         let mut config = load(&Flags { file: None, settings }, &Environment::default()).unwrap().config;
         // Tests may run as root.

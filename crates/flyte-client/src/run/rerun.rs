@@ -148,7 +148,7 @@ impl<T: Transport> Runs<T> {
                 Given::Stored(_) if !changes.is_empty() => {
                     return Err(RerunError::OutputsGone(origin.action));
                 }
-                stored => stored,
+                stored @ Given::Stored(_) => stored,
             }
         };
         let spec = run_spec(&origin, &options);
