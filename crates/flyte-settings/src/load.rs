@@ -5,11 +5,7 @@ mod environment;
 mod tests;
 mod values;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 pub use self::environment::Environment;
 use self::values::{Values, build};
