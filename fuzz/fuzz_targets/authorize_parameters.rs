@@ -1,7 +1,7 @@
 //! The query of an authorization request and the form of a token request.
 #![no_main]
 
-use flyte_model::scope;
+use flyte_model::Scopes;
 use flyte_oauth::{parameters::Parameters, resource};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
@@ -10,9 +10,9 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         let mut url = "https://issuer.example/oauth2/authorize?".to_owned();
         flyte_oauth::parameters::append(&mut url, name, value);
         if name == "scope"
-            && let Ok(scopes) = scope::parse(value)
+            && let Ok(scopes) = value.parse::<Scopes>()
         {
-            assert_eq!(scope::parse(&scope::join(&scopes)).ok(), Some(scopes));
+            assert_eq!(scopes.to_string().parse().ok(), Some(scopes));
         }
     }
     let _ = resource::requested(&parameters, "https://issuer.example");

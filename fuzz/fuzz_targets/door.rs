@@ -6,7 +6,7 @@ use flyte_idl::flyteidl2::workflow::{
     CreateRunRequest,
     create_run_request::{Id, Task},
 };
-use flyte_model::{Limit, PrincipalKind, Role};
+use flyte_model::{ClientId, Limit, PrincipalKind, Role, Scope};
 use flyte_access::{
     Caller,
     door::{Door, Location, Message, RPCS, Storage, locate_below},
@@ -40,8 +40,8 @@ libfuzzer_sys::fuzz_target!(|input: (u8, &[u8])| {
     let (choice, bytes) = input;
     let caller = Caller {
         subject: String::new(),
-        client_id: String::new(),
-        scopes: vec!["all".to_owned()],
+        client_id: ClientId::from_static("flyte"),
+        scopes: [Scope::ALL].into(),
         family_id: String::new(),
         token_id: String::new(),
         expires_at: i64::MAX,

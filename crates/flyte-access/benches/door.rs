@@ -12,7 +12,7 @@ use flyte_access::{
     door::{Door, Location, Message, Storage, locate_below},
 };
 use flyte_idl::flyteidl2::workflow::{CreateRunRequest, GetRunDetailsRequest};
-use flyte_model::{Limit, PrincipalKind, Role};
+use flyte_model::{ClientId, Limit, PrincipalKind, Role, Scope};
 use serde_json::{Value, json};
 
 struct Bucket;
@@ -26,8 +26,8 @@ impl Storage for Bucket {
 fn caller() -> Caller {
     Caller {
         subject: "ada".to_owned(),
-        client_id: "flyte".to_owned(),
-        scopes: vec!["openid".to_owned(), "all".to_owned()],
+        client_id: ClientId::from_static("flyte"),
+        scopes: [Scope::OPENID, Scope::ALL].into(),
         family_id: String::new(),
         token_id: String::new(),
         expires_at: i64::MAX,

@@ -35,7 +35,7 @@ use super::{
     Caller,
     policy::{self, Denied},
 };
-use flyte_model::{PrincipalKind, Role, scope};
+use flyte_model::{PrincipalKind, Role, Scope as TokenScope};
 
 /// The request messages of all RPCs, as `tests/peers/published-requests.py` prints them.
 const REQUESTS: &str = include_str!("door/requests.txt");
@@ -111,19 +111,19 @@ impl Door {
     /// # Errors
     /// [`Refusal::Denied`] and [`Refusal::Unknown`].
     pub fn admit(&self, caller: &Caller, path: &str) -> Result<(), Refusal> {
-        let has = |scope| scope::contains(&caller.scopes, scope);
+        let has = |scope| caller.scopes.contains(scope);
         let Some(rpc) = self.rpc(path) else {
-            if has(scope::ALL) || has(scope::READ) {
+            if has(&TokenScope::ALL) || has(&TokenScope::READ) {
                 return Err(Refusal::Unknown(path.trim_start_matches('/').to_owned()));
             }
-            return Err(Denied::Scope(scope::ALL).into());
+            return Err(Denied::Scope(TokenScope::ALL).into());
         };
         match rpc.scope {
             Scope::None => return Ok(()),
-            Scope::Read if has(scope::ALL) || has(scope::READ) => {}
-            Scope::Read => return Err(Denied::Scope(scope::READ).into()),
-            Scope::All if has(scope::ALL) => {}
-            Scope::All => return Err(Denied::Scope(scope::ALL).into()),
+            Scope::Read if has(&TokenScope::ALL) || has(&TokenScope::READ) => {}
+            Scope::Read => return Err(Denied::Scope(TokenScope::READ).into()),
+            Scope::All if has(&TokenScope::ALL) => {}
+            Scope::All => return Err(Denied::Scope(TokenScope::ALL).into()),
         }
         self::admit_kind(caller, rpc)?;
         if rpc.scope == Scope::All && caller.role < Role::Contributor {

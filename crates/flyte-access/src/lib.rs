@@ -41,9 +41,8 @@ pub use self::{
 };
 use flyte_audit::{Audit, Detail, Event, Kind};
 use flyte_keys::{SigningKeys, VerifyError};
-use flyte_model::PrincipalKind;
 use flyte_model::{
-    Limit, Role,
+    ClientId, Limit, PrincipalKind, Role, Scopes,
     clock::{Clock, UnixTime},
 };
 use flyte_settings::Config;
@@ -62,9 +61,9 @@ pub struct Caller {
     /// The principal: `sub`.
     pub subject: String,
     /// The client that the token was issued to.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The scopes of the token.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// All tokens of the same authorization; for a machine identity, all its tokens.
     pub family_id: String,
     /// Identifier of this token: `jti`.
@@ -79,6 +78,15 @@ pub struct Caller {
     pub role: Role,
     /// The projects and domains to which the role applies.
     pub limit: Limit,
+}
+
+impl Caller {
+    /// Returns the identifier of the calling API key; `None` if the caller is another principal. It is the subject and
+    /// the client of the key's tokens (RFC 9068 section 2.2).
+    #[must_use]
+    pub fn api_key_id(&self) -> Option<&ClientId> {
+        (self.principal == PrincipalKind::ApiKey).then_some(&self.client_id)
+    }
 }
 
 /// Verifies callers and issues access tokens.
@@ -249,20 +257,17 @@ impl Access {
     /// Records that a valid token was refused because its API key was deleted, replaced or has expired: someone has a
     /// copy of the token. Records this once a minute for each key. A token that was revoked itself is not recorded.
     async fn record_use_after_deletion(&self, caller: &Caller) {
-        if caller.principal != PrincipalKind::ApiKey {
-            return;
-        }
+        let Some(key_id) = caller.api_key_id() else { return };
         let now = self.clock.now();
-        let gone = match self.store.api_key_by_id(&caller.subject).await {
+        let gone = match self.store.api_key_by_id(key_id).await {
             Ok(None) => "deleted",
             Ok(Some(key)) if key.family_id != caller.family_id => "replaced",
             Ok(Some(key)) if key.expires_at.is_some_and(|end| end <= now) => "expired",
             Ok(Some(_)) => return,
             Err(error) => return tracing::warn!(%error, "the key of a refused token could not be looked up"),
         };
-        if self.deleted_key_reports.allows(&caller.subject, now) {
-            let event =
-                Event::new(Kind::ApiKeyUsedAfterDeletion).client(&caller.client_id).object(&caller.subject);
+        if self.deleted_key_reports.allows(key_id, now) {
+            let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(key_id).object(key_id.as_str());
             self.audit
                 .record(event.detail(Detail::Reason, gone).detail(Detail::Token, &caller.token_id))
                 .await;
@@ -276,9 +281,15 @@ impl Access {
         self.end_revoked_streams();
     }
 
-    /// Notes that a machine identity got a token. [`Access::write_usage`] writes it to the store.
-    pub fn note_use(&self, principal: PrincipalKind, subject: &str, now: UnixTime) {
-        self.usage.note(principal, subject, now);
+    /// Notes that an API key got a token. [`Access::write_usage`] writes it to the store.
+    pub fn note_api_key_use(&self, client_id: &ClientId, now: UnixTime) {
+        self.usage.note_api_key(client_id.clone(), now);
+    }
+
+    /// Notes that a job got a token by the trust rule whose tokens belong to this family. [`Access::write_usage`]
+    /// writes it to the store.
+    pub fn note_trust_rule_use(&self, family_id: &str, now: UnixTime) {
+        self.usage.note_trust_rule(family_id.to_owned(), now);
     }
 
     /// Writes the times at which machine identities last got a token. To be called at least once a minute and before
@@ -323,7 +334,7 @@ impl From<AccessTokenClaims> for Caller {
         Self {
             subject: claims.sub,
             client_id: claims.client_id,
-            scopes: claims.scope.split_ascii_whitespace().map(str::to_owned).collect(),
+            scopes: claims.scope,
             family_id: claims.family,
             token_id: claims.jti,
             expires_at: claims.exp,
@@ -344,8 +355,8 @@ impl Caller {
     pub fn for_test() -> Self {
         Self {
             subject: String::new(),
-            client_id: String::new(),
-            scopes: Vec::new(),
+            client_id: ClientId::from_static("flyte"),
+            scopes: Scopes::new(),
             family_id: String::new(),
             token_id: String::new(),
             expires_at: UnixTime::MAX,

@@ -11,14 +11,14 @@ pub use self::api_keys::{
 };
 
 use super::Caller;
-use flyte_model::{Role, clock::UnixTime};
+use flyte_model::{Role, Scope, clock::UnixTime};
 
 /// A call that its caller may not make. The message says what is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The token was not granted the scope that the call needs.
     #[error("this call needs a token with the scope {0:?}")]
-    Scope(&'static str),
+    Scope(Scope),
     /// The caller may only read.
     #[error("{0} needs the role contributor, and the caller is a viewer")]
     Contributor(&'static str),
@@ -120,7 +120,7 @@ mod tests {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Caller {
             role,
-            scopes: vec![scope.to_owned()],
+            scopes: scope.parse().unwrap(),
             limit: Limit { project: given(project), domain: given(domain) },
             ..Caller::for_test()
         }

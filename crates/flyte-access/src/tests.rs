@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::testing::Parts;
 use super::*;
+use flyte_model::{ClientId, Scope, Scopes};
 use flyte_store::{AuthorizationCode, BrowserSession, RevokedBy};
 use flyte_store_sqlite::SqliteStore;
 use flyte_testing::{self as testing, NOW};
@@ -28,8 +29,8 @@ async fn server() -> Parts {
 fn grant(user: &str, family: &str) -> token::TokenGrant {
     token::TokenGrant {
         user_id: format!("user-{user}"),
-        client_id: "flyte".to_owned(),
-        scopes: vec!["openid".to_owned(), "all".to_owned()],
+        client_id: ClientId::from_static("flyte"),
+        scopes: [Scope::OPENID, Scope::ALL].into(),
         audience: None,
         authenticated_at: NOW,
         session_id: "session".to_owned(),
@@ -54,13 +55,13 @@ async fn begin(app: &Parts, family: &str) {
     let code = AuthorizationCode {
         code_hash: fingerprint(family),
         family_id: family.to_owned(),
-        client_id: "flyte".to_owned(),
+        client_id: ClientId::from_static("flyte"),
         user_id: "user-Ada".to_owned(),
         session_id: family.to_owned(),
         authenticated_at: NOW,
         redirect_uri: String::new(),
         code_challenge: String::new(),
-        scopes: Vec::new(),
+        scopes: Scopes::new(),
         audience: None,
         nonce: None,
         expires_at: i64::MAX,
@@ -107,8 +108,8 @@ async fn a_valid_token_identifies_the_caller() {
     let ada = call(&app, issued.token.expose_secret()).await.unwrap();
     let expected = Caller {
         subject: "user-Ada".to_owned(),
-        client_id: "flyte".to_owned(),
-        scopes: vec!["openid".to_owned(), "all".to_owned()],
+        client_id: ClientId::from_static("flyte"),
+        scopes: [Scope::OPENID, Scope::ALL].into(),
         family_id: "f".to_owned(),
         token_id: issued.jti,
         expires_at: NOW + TTL,

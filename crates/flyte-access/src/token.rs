@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use flyte_keys::{KeyError, SigningKeys};
-use flyte_model::PrincipalKind;
-use flyte_model::clock::{Clock, UnixTime};
+use flyte_model::{
+    ClientId, PrincipalKind, Scopes,
+    clock::{Clock, UnixTime},
+    space_separated,
+};
 use flyte_settings::Config;
 
 /// `typ` of an access token (RFC 9068 section 2.1). It keeps ID tokens from being accepted as access tokens.
@@ -30,9 +33,10 @@ pub struct AccessTokenClaims {
     /// Identifier of this token.
     pub jti: String,
     /// The client that the token was issued to.
-    pub client_id: String,
-    /// The granted scopes, separated by spaces.
-    pub scope: String,
+    pub client_id: ClientId,
+    /// The granted scopes, as one text.
+    #[serde(with = "space_separated")]
+    pub scope: Scopes,
     /// Time of the person's sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<UnixTime>,
@@ -74,9 +78,9 @@ pub struct TokenGrant {
     /// The person who authorized the client.
     pub user_id: String,
     /// The client.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The granted scopes.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// The audience; `None` means this server.
     pub audience: Option<String>,
     /// Time of the person's sign-in.
@@ -95,9 +99,9 @@ pub struct MachineGrant {
     /// `sub`; unique among the principals of one kind.
     pub subject: String,
     /// The client that the token is issued to.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The granted scopes.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// The audience; `None` means this server.
     pub audience: Option<String>,
     /// Identifier of all tokens of this principal: a UUID that is stored with it.
@@ -174,7 +178,7 @@ impl TokenIssuer {
             iat: now,
             jti: Uuid::new_v4().to_string(),
             client_id: grant.client_id.clone(),
-            scope: grant.scopes.join(" "),
+            scope: grant.scopes.clone(),
             auth_time: None,
             sid: None,
             principal: grant.principal,

@@ -3,47 +3,69 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Mutex, PoisonError},
 };
 
-use flyte_model::PrincipalKind;
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, clock::UnixTime};
 use flyte_store::{Store, StoreError};
 
 /// Times that are not written yet.
 #[derive(Debug, Default)]
-pub(super) struct Usage(Mutex<HashMap<(PrincipalKind, String), UnixTime>>);
+struct Times {
+    api_keys: HashMap<ClientId, UnixTime>,
+    /// By the family of the rule's tokens.
+    trust_rules: HashMap<String, UnixTime>,
+}
+
+/// Collects the times.
+#[derive(Debug, Default)]
+pub(super) struct Usage(Mutex<Times>);
 
 impl Usage {
-    pub(super) fn note(&self, principal: PrincipalKind, subject: &str, now: UnixTime) {
-        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let latest = uses.entry((principal, subject.to_owned())).or_insert(now);
-        *latest = now.max(*latest);
+    pub(super) fn note_api_key(&self, client_id: ClientId, now: UnixTime) {
+        self.change(|times| note(&mut times.api_keys, client_id, now));
+    }
+
+    pub(super) fn note_trust_rule(&self, family_id: String, now: UnixTime) {
+        self.change(|times| note(&mut times.trust_rules, family_id, now));
+    }
+
+    fn change<T>(&self, work: impl FnOnce(&mut Times) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Writes the collected times. Keeps them for the next call if the store fails.
     pub(super) async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let noted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let of = |kind| -> Vec<(String, UnixTime)> {
-            let uses = noted.iter().filter(|((principal, _), _)| *principal == kind);
-            uses.map(|((_, subject), at)| (subject.clone(), *at)).collect()
-        };
-        let (keys, rules) = (of(PrincipalKind::ApiKey), of(PrincipalKind::Federated));
+        let Times { api_keys, trust_rules } = self.change(std::mem::take);
+        let api_keys: Vec<_> = api_keys.into_iter().collect();
+        let trust_rules: Vec<_> = trust_rules.into_iter().collect();
         let outcome = async {
-            if !keys.is_empty() {
-                store.note_api_keys_used(&keys).await?;
+            if !api_keys.is_empty() {
+                store.note_api_keys_used(&api_keys).await?;
             }
-            if !rules.is_empty() {
-                store.note_trust_rules_used(&rules).await?;
+            if !trust_rules.is_empty() {
+                store.note_trust_rules_used(&trust_rules).await?;
             }
             Ok(())
         };
         let outcome = outcome.await;
         if outcome.is_err() {
-            for ((principal, subject), at) in noted {
-                self.note(principal, &subject, at);
-            }
+            self.change(|times| {
+                for (key, at) in api_keys {
+                    note(&mut times.api_keys, key, at);
+                }
+                for (rule, at) in trust_rules {
+                    note(&mut times.trust_rules, rule, at);
+                }
+            });
         }
         outcome
     }
+}
+
+/// Keeps the latest time.
+fn note<K: Eq + Hash>(times: &mut HashMap<K, UnixTime>, key: K, now: UnixTime) {
+    let latest = times.entry(key).or_insert(now);
+    *latest = now.max(*latest);
 }

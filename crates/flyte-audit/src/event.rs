@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use flyte_model::{ClientAddr, clock::UnixTime};
+use flyte_model::{ClientAddr, ClientId, clock::UnixTime};
 use flyte_store::AuditRecord;
 
 /// The longest text in an event, in bytes. Much of the text comes from strangers.
@@ -304,8 +304,8 @@ impl Event {
 
     /// Sets the client.
     #[must_use]
-    pub fn client(mut self, client_id: &str) -> Self {
-        self.client_id = Some(clip(client_id));
+    pub fn client(mut self, client_id: &ClientId) -> Self {
+        self.client_id = Some(clip(client_id.as_str()));
         self
     }
 

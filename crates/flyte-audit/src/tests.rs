@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::*;
-use flyte_model::ClientAddr;
+use flyte_model::{ClientAddr, ClientId};
 use flyte_store::AuditQuery;
 use flyte_store_sqlite::SqliteStore;
 use flyte_testing::{NOW, log_to};
@@ -37,7 +37,10 @@ async fn an_event_becomes_a_record_with_time_and_address() {
     app.clock.advance(5);
     let event = client
         .answer(async {
-            Event::new(Kind::SignedIn).subject("user-Ada").client("flyte").detail(Detail::Session, "s")
+            Event::new(Kind::SignedIn)
+                .subject("user-Ada")
+                .client(&ClientId::from_static("flyte"))
+                .detail(Detail::Session, "s")
         })
         .await;
     app.audit.record(event.object("the page")).await;
@@ -96,9 +99,9 @@ async fn a_full_queue_makes_callers_wait_and_loses_no_event() {
 async fn repeated_denied_calls_become_few_records() {
     let app = World::new();
     for n in 0..3000 {
-        let event = Event::new(Kind::CallDenied).subject("user-Eve").client("flyte");
+        let event = Event::new(Kind::CallDenied).subject("user-Eve").client(&ClientId::from_static("flyte"));
         app.audit.record(event.object("/a.B/C").detail(Detail::Reason, "role")).await;
-        let event = Event::new(Kind::CallDenied).subject("user-Eve").client("flyte");
+        let event = Event::new(Kind::CallDenied).subject("user-Eve").client(&ClientId::from_static("flyte"));
         app.audit.record(event.object(&format!("/a.B/{n}")).detail(Detail::Reason, "role")).await;
     }
     app.audit.flush().await;
@@ -157,7 +160,11 @@ async fn each_event_is_a_line_with_a_field_for_each_detail() {
         tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
     let guard = log_to(subscriber);
     for kind in Kind::ALL {
-        let event = Event::new(*kind).subject("who\n").client("c").object("o").from([203, 0, 113, 9].into());
+        let event = Event::new(*kind)
+            .subject("who\n")
+            .client(&ClientId::from_static("c"))
+            .object("o")
+            .from([203, 0, 113, 9].into());
         let event = Detail::ALL
             .iter()
             .fold(event, |event, detail| event.detail(*detail, format!("<{}>", detail.as_str())));

@@ -38,11 +38,11 @@ impl Service {
 
 fn message(key: flyte_store::ApiKey, creator: CreatedBy) -> ApiKey {
     ApiKey {
-        client_id: key.client_id,
+        client_id: key.client_id.into(),
         name: key.name,
         access: MessageField::some(Access {
             role: key.rights.role.to_string(),
-            scopes: key.rights.scopes,
+            scopes: key.rights.scopes.into(),
             project: key.rights.limit.project.unwrap_or_default(),
             domain: key.rights.limit.domain.unwrap_or_default(),
             ..Access::default()

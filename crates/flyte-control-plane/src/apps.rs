@@ -40,7 +40,7 @@ impl Service {
     fn message(&self, key: ApiKey, secret: Option<SecretString>) -> Message {
         Message {
             organization: self.plane.config.org.clone(),
-            client_id: key.client_id,
+            client_id: key.client_id.into(),
             client_id_issued_at: timestamp(Some(key.created_at)),
             grant_types: vec![EnumValue::from(GrantTypes::CLIENT_CREDENTIALS)],
             client_name: key.name,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use connectrpc::ConnectError;
 
-use super::store_error;
+use super::{find_api_key, store_error};
 use crate::ControlPlane;
 
 /// The name and address of a creator; empty if the account or key no longer exists.
@@ -32,7 +32,7 @@ impl<'a> Creators<'a> {
             return Ok(known.clone());
         }
         // API keys come first. An old key may have the ID of an account, and must not be shown as that user.
-        let key = self.plane.store.api_key_by_id(subject).await.map_err(store_error)?;
+        let key = find_api_key(self.plane, subject).await?;
         let creator = match key {
             Some(key) => CreatedBy { email: String::new(), name: key.name },
             None => match self.plane.store.user_by_id(subject).await.map_err(store_error)? {

@@ -26,11 +26,11 @@ impl IdentityService for Service {
         _: ServiceRequest<'_, UserInfoRequest>,
     ) -> ServiceResult<impl Encodable<UserInfoResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
-        if caller.principal == PrincipalKind::ApiKey {
-            let key = self.plane.store.api_key_by_id(&caller.subject).await.map_err(store_error)?;
+        if let Some(id) = caller.api_key_id() {
+            let key = self.plane.store.api_key_by_id(id).await.map_err(store_error)?;
             let key = key.ok_or_else(|| ConnectError::unauthenticated("the API key no longer exists"))?;
             return Response::ok(UserInfoResponse {
-                subject: key.client_id,
+                subject: key.client_id.into(),
                 name: key.name,
                 ..UserInfoResponse::default()
             });

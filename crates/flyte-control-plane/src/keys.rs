@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use self::name::{check_client_id, check_name};
-use super::{allow, caller, invalid, is_keeper, rights::Wanted, store_error};
+use super::{allow, caller, find_api_key, invalid, is_keeper, rights::Wanted, store_error};
 use crate::ControlPlane;
 use flyte_access::{
     Caller,
@@ -21,9 +21,8 @@ use flyte_access::{
 };
 use flyte_audit::{Detail, Event, Kind};
 use flyte_model::{
-    PrincipalKind, Rights, Role,
+    Rights, Role,
     clock::{UnixTime, rfc3339},
-    scope,
 };
 use flyte_secrets::{api_key_secret, opaque_token};
 use flyte_store::{ApiKey, ApiKeyQuery, Rotation, SecretRotation};
@@ -126,10 +125,8 @@ impl Keys {
 
     /// The expiry time of the calling API key; `None` if it does not expire, or if the caller is a user.
     async fn end_of(&self, caller: &Caller) -> Result<Option<UnixTime>, ConnectError> {
-        if caller.principal != PrincipalKind::ApiKey {
-            return Ok(None);
-        }
-        match self.plane.store.api_key_by_id(&caller.subject).await.map_err(store_error)? {
+        let Some(id) = caller.api_key_id() else { return Ok(None) };
+        match self.plane.store.api_key_by_id(id).await.map_err(store_error)? {
             Some(key) if key.family_id == caller.family_id => Ok(key.expires_at),
             _ => Err(ConnectError::unauthenticated("the calling API key no longer exists")),
         }
@@ -174,7 +171,7 @@ impl Keys {
         self.plane.store.create_api_key(&key).await.map_err(store_error)?;
         let mut event = event(Kind::ApiKeyCreated, caller, &key)
             .detail(Detail::Role, key.rights.role)
-            .detail(Detail::Scope, scope::join(&key.rights.scopes));
+            .detail(Detail::Scope, &key.rights.scopes);
         if let Some(end) = key.expires_at {
             event = event.detail(Detail::ExpiresAt, end);
         }
@@ -205,12 +202,11 @@ impl Keys {
         if text.is_empty() {
             return Err(invalid(field, "is missing"));
         }
-        let found = if self.by_name {
-            self.plane.store.api_keys_by_id_or_name(text).await
+        let mut found: Vec<ApiKey> = if self.by_name {
+            self.plane.store.api_keys_by_id_or_name(text).await.map_err(store_error)?
         } else {
-            self.plane.store.api_key_by_id(text).await.map(|key| key.into_iter().collect())
+            find_api_key(&self.plane, text).await?.into_iter().collect()
         };
-        let mut found: Vec<ApiKey> = found.map_err(store_error)?;
         found.retain(|key| policy::sees_all_api_keys(caller) || key.created_by == caller.subject);
         match (found.pop(), found.pop()) {
             (Some(key), None) => Ok(key),
@@ -363,7 +359,7 @@ impl Keys {
 
 fn event(kind: Kind, caller: &Caller, key: &ApiKey) -> Event {
     let mut event =
-        Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(&key.client_id);
+        Event::new(kind).subject(&caller.subject).client(&caller.client_id).object(key.client_id.as_str());
     let limit = &key.rights.limit;
     for (detail, value) in [(Detail::Project, &limit.project), (Detail::Domain, &limit.domain)] {
         if let Some(value) = value {

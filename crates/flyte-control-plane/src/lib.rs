@@ -80,10 +80,10 @@ use flyte_access::{
     policy::{self, Denied},
     step_up_challenge,
 };
-use flyte_model::scope;
+use flyte_model::{ClientIdError, Scope as TokenScope};
 use flyte_objects::ObjectError;
 use flyte_settings::endpoints;
-use flyte_store::StoreError;
+use flyte_store::{ApiKey, StoreError};
 
 /// The longest request of an anonymous method, in bytes, as sent and as decompressed. These requests are small, and anyone can
 /// send them.
@@ -238,6 +238,15 @@ async fn is_keeper(plane: &ControlPlane, caller: &Caller) -> Result<bool, Connec
     Ok(client.is_some_and(|client| client.first_party || client.may_keep_api_keys))
 }
 
+/// The API key with this `client_id`, which is also the subject of its tokens (RFC 9068 section 2.2). A text that is not
+/// a client identifier, for example the subject of another principal, is that of no key.
+async fn find_api_key(plane: &ControlPlane, client_id: &str) -> Result<Option<ApiKey>, ConnectError> {
+    match client_id.parse() {
+        Ok(id) => plane.store.api_key_by_id(&id).await.map_err(store_error),
+        Err(ClientIdError::Empty | ClientIdError::Malformed) => Ok(None),
+    }
+}
+
 /// The error for an invalid field of a request.
 fn invalid(field: &str, what: &str) -> ConnectError {
     ConnectError::invalid_argument(format!("{field} {what}"))
@@ -288,7 +297,7 @@ struct ResourceMetadata<'a> {
     resource: &'a str,
     authorization_servers: [&'a str; 1],
     jwks_uri: String,
-    scopes_supported: [&'static str; 2],
+    scopes_supported: [TokenScope; 2],
     bearer_methods_supported: [&'static str; 1],
     resource_name: &'static str,
 }
@@ -299,7 +308,7 @@ async fn resource_metadata(State(plane): State<Arc<ControlPlane>>) -> Response {
         resource: issuer,
         authorization_servers: [issuer],
         jwks_uri: plane.config.url(endpoints::JWKS),
-        scopes_supported: [scope::ALL, scope::READ],
+        scopes_supported: [TokenScope::ALL, TokenScope::READ],
         bearer_methods_supported: ["header"],
         resource_name: "Flyte control plane",
     })

@@ -5,10 +5,10 @@ use connectrpc::ConnectError;
 use super::{invalid, project::DOMAINS, store_error};
 use crate::ControlPlane;
 use flyte_access::{Caller, policy};
-use flyte_model::{Limit, Rights, Role, UnknownRole, scope};
+use flyte_model::{Limit, Rights, Role, Scope, Scopes, UnknownRole};
 
 /// The scopes of API keys and trust rules. The other scopes, for example `openid`, describe a user.
-const SCOPES: [&str; 2] = [scope::ALL, scope::READ];
+const SCOPES: [Scope; 2] = [Scope::ALL, Scope::READ];
 
 /// Reads the role in a request; `None` if it is left out.
 ///
@@ -21,13 +21,28 @@ pub(super) fn role(field: &str, text: &str) -> Result<Option<Role>, ConnectError
     text.parse().map(Some).map_err(|error: UnknownRole| invalid(field, &error.to_string()))
 }
 
+/// Reads the scopes in a request: without duplicates, sorted, and all scopes if there are none.
+fn scopes(field: &str, texts: &[String]) -> Result<Scopes, ConnectError> {
+    let mut scopes = Scopes::new();
+    for text in texts {
+        let Some(scope) = SCOPES.into_iter().find(|scope| scope == text.as_str()) else {
+            let known = SCOPES.each_ref().map(Scope::as_str).join(", ");
+            let what = format!("has {text:?}, which is not one of {known}");
+            return Err(invalid(&format!("{field}.scopes"), &what));
+        };
+        scopes.insert(scope);
+    }
+    scopes.sort();
+    Ok(if scopes.is_empty() { [Scope::ALL].into() } else { scopes })
+}
+
 /// Rights that a request asks for.
 #[derive(Debug)]
 pub(super) struct Wanted {
     /// The field of the request that has them.
     pub(super) field: &'static str,
     pub(super) role: Role,
-    /// All scopes if it is empty.
+    /// As in the request. All scopes if it is empty.
     pub(super) scopes: Vec<String>,
     /// The caller's own project and domain if both are empty.
     pub(super) project: String,
@@ -40,16 +55,8 @@ impl Wanted {
     /// # Errors
     /// `invalid_argument` that names the field.
     pub(super) async fn check(self, plane: &ControlPlane, caller: &Caller) -> Result<Rights, ConnectError> {
-        let Self { field, role, mut scopes, project, domain } = self;
-        if let Some(scope) = scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
-            let what = format!("has {scope:?}, which is not one of {}", SCOPES.join(", "));
-            return Err(invalid(&format!("{field}.scopes"), &what));
-        }
-        scopes.sort_unstable();
-        scopes.dedup();
-        if scopes.is_empty() {
-            scopes.push(scope::ALL.to_owned());
-        }
+        let Self { field, role, scopes, project, domain } = self;
+        let scopes = self::scopes(field, &scopes)?;
         let non_empty = |text: String| Some(text).filter(|text| !text.is_empty());
         let limit = Limit { project: non_empty(project), domain: non_empty(domain) };
         if let Some(domain) = &limit.domain {

@@ -33,7 +33,7 @@ use tower::ServiceExt as _;
 
 use crate::{ControlPlane, testing};
 use flyte_access::token::{self, TokenGrant};
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, GrantType, Scope, clock::UnixTime};
 use flyte_settings::Config;
 use flyte_store::{Client, ClientKind};
 use flyte_testing::NOW;
@@ -75,8 +75,8 @@ impl Server {
     fn token_by(&self, client_id: &str, user: &str, scopes: &[&str], authenticated_at: UnixTime) -> String {
         let grant = TokenGrant {
             user_id: format!("user-{user}"),
-            client_id: client_id.to_owned(),
-            scopes: scopes.iter().map(ToString::to_string).collect(),
+            client_id: client_id.parse().unwrap(),
+            scopes: scopes.iter().map(|scope| scope.parse().unwrap()).collect(),
             audience: None,
             authenticated_at,
             session_id: "session".to_owned(),
@@ -89,8 +89,8 @@ impl Server {
     fn token_in(&self, family: &str, user: &str) -> String {
         let grant = TokenGrant {
             user_id: format!("user-{user}"),
-            client_id: "flyte".to_owned(),
-            scopes: vec!["all".to_owned()],
+            client_id: ClientId::from_static("flyte"),
+            scopes: [Scope::ALL].into(),
             audience: None,
             authenticated_at: NOW,
             session_id: "session".to_owned(),
@@ -119,15 +119,15 @@ impl Server {
 /// A public client that may request the scope `all`.
 fn client(id: &str, first_party: bool) -> Client {
     Client {
-        id: id.to_owned(),
+        id: id.parse().unwrap(),
         name: id.to_owned(),
         kind: ClientKind::Public,
         secret_hash: None,
         jwks: None,
         redirect_uris: vec!["http://127.0.0.1/callback".to_owned()],
         post_logout_redirect_uris: vec![],
-        grant_types: vec![flyte_model::GrantType::AuthorizationCode],
-        scopes: vec!["all".to_owned()],
+        grant_types: vec![GrantType::AuthorizationCode],
+        scopes: [Scope::ALL].into(),
         first_party,
         may_keep_api_keys: false,
         id_token_signed_response_alg: None,

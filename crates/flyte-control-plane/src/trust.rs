@@ -91,7 +91,7 @@ fn message(rule: TrustRule, creator: CreatedBy) -> Trust {
         claims: rule.claims.into_iter().collect(),
         access: MessageField::some(Access {
             role: role.to_string(),
-            scopes,
+            scopes: scopes.into(),
             project: limit.project.unwrap_or_default(),
             domain: limit.domain.unwrap_or_default(),
             ..Access::default()

@@ -21,7 +21,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 
-use flyte_model::{Limit, Rights, Role};
+use flyte_model::{Limit, Rights, Role, Scope};
 use flyte_store::TrustRule;
 use flyte_testing::NOW;
 
@@ -34,7 +34,7 @@ pub fn rule(name: &str, issuer: &str) -> TrustRule {
         audience: "https://localhost:8443".to_owned(),
         claims: BTreeMap::from([("sub".to_owned(), "job-*".to_owned())]),
         jwks_uri: None,
-        rights: Rights { role: Role::Contributor, scopes: vec!["all".to_owned()], limit: Limit::default() },
+        rights: Rights { role: Role::Contributor, scopes: [Scope::ALL].into(), limit: Limit::default() },
         token_lifetime: None,
         created_by: "user-Root".to_owned(),
         created_at: NOW,

@@ -1,22 +1,28 @@
-//! Types that every part of the server uses: time, kinds of principals, roles and limits, scopes, addresses.
+//! Types that every part of the server uses: time, kinds of principals, roles and limits, scopes, client identifiers,
+//! addresses.
 #![forbid(unsafe_code)]
 
 mod address_block;
 mod client_addr;
+mod client_id;
 pub mod clock;
 mod grant_type;
 mod loopback;
 mod network;
 mod principal;
 mod rights;
-pub mod scope;
+mod scope;
+mod scopes;
 mod stopping;
 
 pub use address_block::AddressBlock;
 pub use client_addr::ClientAddr;
+pub use client_id::{ClientId, ClientIdError};
 pub use grant_type::{GrantType, UnknownGrantType};
 pub use loopback::is_loopback;
 pub use network::Network;
 pub use principal::{Actor, PrincipalKind};
 pub use rights::{Limit, Rights, Role, UnknownRole};
+pub use scope::Scope;
+pub use scopes::{ScopeError, Scopes, space_separated};
 pub use stopping::Stopping;

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::Scopes;
+
 /// The most that a principal may do. Each role includes the roles before it. The numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -93,7 +95,7 @@ pub struct Rights {
     /// The most that it may do.
     pub role: Role,
     /// The scopes that its tokens may have.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// The part of the control plane that it may work in.
     pub limit: Limit,
 }

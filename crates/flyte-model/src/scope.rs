@@ -1,86 +1,99 @@
 //! Scopes (RFC 6749 section 3.3).
 
-/// Asks for an ID token (OpenID Connect Core section 3.1.2.1).
-pub const OPENID: &str = "openid";
-/// Asks for the user's name (OpenID Connect Core section 5.4).
-pub const PROFILE: &str = "profile";
-/// Asks for the user's e-mail address (OpenID Connect Core section 5.4).
-pub const EMAIL: &str = "email";
-/// Asks for a refresh token (OpenID Connect Core section 11).
-pub const OFFLINE_ACCESS: &str = "offline_access";
-/// Asks for all that the user may do at the control plane. The published `flyte` client asks for this scope.
-pub const ALL: &str = "all";
+use std::{borrow::Cow, fmt, str::FromStr};
 
-/// Asks for read access to the control plane; [`ALL`] includes it.
-pub const READ: &str = "read";
+use serde::{Deserialize, Serialize};
 
-/// Every scope that the server supports.
-pub const SUPPORTED: [&str; 6] = [OPENID, PROFILE, EMAIL, OFFLINE_ACCESS, ALL, READ];
+use crate::ScopeError;
 
-/// The most scopes that one request may have.
-const MAX_SCOPES: usize = 32;
+/// A scope: one word of the parameter `scope`. Scopes are ordered by their text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Scope(Cow<'static, str>);
 
-/// The reason why a `scope` parameter was rejected.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ScopeError {
-    /// It has characters outside the grammar.
-    #[error("scope has characters that a scope cannot have")]
-    Malformed,
-    /// It has no scope.
-    #[error("scope is missing: name the scopes that you need, for example openid")]
-    Missing,
-    /// It has more scopes than any client needs.
-    #[error("scope has too many values")]
-    TooMany,
-    /// It has a scope outside what the client may ask for or was granted.
-    #[error("scope {0} is not allowed for this client")]
-    Excessive(String),
+impl Scope {
+    /// Asks for an ID token (OpenID Connect Core section 3.1.2.1).
+    pub const OPENID: Self = Self(Cow::Borrowed("openid"));
+    /// Asks for the user's name (OpenID Connect Core section 5.4).
+    pub const PROFILE: Self = Self(Cow::Borrowed("profile"));
+    /// Asks for the user's e-mail address (OpenID Connect Core section 5.4).
+    pub const EMAIL: Self = Self(Cow::Borrowed("email"));
+    /// Asks for a refresh token (OpenID Connect Core section 11).
+    pub const OFFLINE_ACCESS: Self = Self(Cow::Borrowed("offline_access"));
+    /// Asks for all that the user may do at the control plane. The published `flyte` client asks for this scope.
+    pub const ALL: Self = Self(Cow::Borrowed("all"));
+    /// Asks for read access to the control plane; [`Scope::ALL`] includes it.
+    pub const READ: Self = Self(Cow::Borrowed("read"));
+
+    /// Every scope that the server supports.
+    pub const SUPPORTED: [Self; 6] =
+        [Self::OPENID, Self::PROFILE, Self::EMAIL, Self::OFFLINE_ACCESS, Self::ALL, Self::READ];
+
+    /// Returns the text of the scope.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-/// Splits a `scope` parameter and drops duplicates; the order stays.
-///
-/// # Errors
-/// [`ScopeError::Malformed`], [`ScopeError::TooMany`], and [`ScopeError::Missing`] if it has no scope. There is no
-/// default scope, so that no client gets a token for more than it asked for.
-pub fn parse(value: &str) -> Result<Vec<String>, ScopeError> {
-    let mut scopes: Vec<String> = Vec::new();
-    for scope in value.split(' ').filter(|scope| !scope.is_empty()) {
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    /// Parses one scope.
+    ///
+    /// # Errors
+    /// [`ScopeError::Malformed`] if it is empty or has characters outside the grammar.
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        if let Some(known) = Self::SUPPORTED.into_iter().find(|known| known == text) {
+            return Ok(known);
+        }
         // scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
-        if !scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
+        if text.is_empty()
+            || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+        {
             return Err(ScopeError::Malformed);
         }
-        if scopes.iter().any(|known| known == scope) {
-            continue;
-        }
-        if scopes.len() == MAX_SCOPES {
-            return Err(ScopeError::TooMany);
-        }
-        scopes.push(scope.to_owned());
-    }
-    if scopes.is_empty() { Err(ScopeError::Missing) } else { Ok(scopes) }
-}
-
-/// Checks that every scope in `wanted` is in `allowed`.
-///
-/// # Errors
-/// [`ScopeError::Excessive`] with the first scope that is not.
-pub fn within(wanted: &[String], allowed: &[String]) -> Result<(), ScopeError> {
-    match wanted.iter().find(|scope| !allowed.contains(scope)) {
-        Some(scope) => Err(ScopeError::Excessive(scope.clone())),
-        None => Ok(()),
+        Ok(Self(Cow::Owned(text.to_owned())))
     }
 }
 
-/// Returns whether `scopes` has `scope`.
-#[must_use]
-pub fn contains(scopes: &[String], scope: &str) -> bool {
-    scopes.iter().any(|known| known == scope)
+impl TryFrom<String> for Scope {
+    type Error = ScopeError;
+
+    fn try_from(text: String) -> Result<Self, ScopeError> {
+        text.parse()
+    }
 }
 
-/// Joins scopes as tokens and responses contain them.
-#[must_use]
-pub fn join(scopes: &[String]) -> String {
-    scopes.join(" ")
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.0.into_owned()
+    }
+}
+
+/// The text in quotes, as messages show it.
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl PartialEq<str> for Scope {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
+impl PartialEq<&str> for Scope {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
 }
 
 #[cfg(test)]
@@ -89,57 +102,34 @@ mod tests {
 
     use super::*;
 
-    fn owned(scopes: &[&str]) -> Vec<String> {
-        scopes.iter().map(ToString::to_string).collect()
-    }
-
     #[test]
-    fn a_parameter_is_split_in_order_without_duplicates() {
-        assert_eq!(parse("openid  all openid email "), Ok(owned(&["openid", "all", "email"])));
-        assert_eq!(parse("urn:x:y/z!#[]^_`{|}~"), Ok(owned(&["urn:x:y/z!#[]^_`{|}~"])));
-    }
-
-    #[test]
-    fn invalid_parameters_are_rejected() {
-        for (value, error) in [
-            ("", ScopeError::Missing),
-            ("   ", ScopeError::Missing),
-            ("a\"b", ScopeError::Malformed),
-            ("a\\b", ScopeError::Malformed),
-            ("a\tb", ScopeError::Malformed),
-            ("a\nb", ScopeError::Malformed),
-            ("é", ScopeError::Malformed),
-        ] {
-            assert_eq!(parse(value), Err(error), "{value:?}");
+    fn a_scope_is_one_word() {
+        for text in ["openid", "all", "urn:x:y/z!#[]^_`{|}~", "ALL"] {
+            assert_eq!(text.parse::<Scope>().unwrap(), text);
         }
-        let many = (0..=MAX_SCOPES).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
-        assert_eq!(parse(&many), Err(ScopeError::TooMany));
+        for text in ["", " ", "a b", "a\"b", "a\\b", "a\tb", "a\nb", "\u{e9}", "\u{7f}"] {
+            assert_eq!(text.parse::<Scope>(), Err(ScopeError::Malformed), "{text:?}");
+        }
     }
 
     #[test]
-    fn only_narrowing_is_allowed() {
-        let granted = owned(&["openid", "all"]);
-        assert_eq!(within(&owned(&["all"]), &granted), Ok(()));
-        assert_eq!(within(&granted, &granted), Ok(()));
-        assert_eq!(within(&owned(&["all", "email"]), &granted), Err(ScopeError::Excessive("email".into())));
-        assert_eq!(within(&owned(&["ALL"]), &granted), Err(ScopeError::Excessive("ALL".into())));
-        assert_eq!(within(&owned(&["al"]), &granted), Err(ScopeError::Excessive("al".into())));
+    fn json_has_its_text() {
+        for scope in Scope::SUPPORTED {
+            let json = serde_json::to_value(&scope).unwrap();
+            assert_eq!(json, scope.as_str());
+            assert_eq!(format!("{scope:?}"), format!("{:?}", scope.as_str()));
+            assert_eq!(serde_json::from_value::<Scope>(json).unwrap(), scope);
+        }
+        assert!(serde_json::from_str::<Scope>("\"a b\"").is_err());
     }
 
     proptest! {
         #[test]
-        fn joined_scopes_parse_to_the_same_scopes(value in "[ -~]{0,128}") {
-            if let Ok(scopes) = parse(&value) {
-                prop_assert_eq!(parse(&join(&scopes)), Ok(scopes.clone()));
-                prop_assert_eq!(within(&scopes, &scopes), Ok(()));
-            }
-        }
-
-        #[test]
-        fn any_text_is_parsed_or_rejected(value in any::<String>()) {
-            if let Ok(scopes) = parse(&value) {
-                prop_assert!(scopes.iter().all(|scope| value.contains(scope.as_str())));
-            }
+        fn a_parsed_scope_is_displayed_as_it_was_written(text in "[!#-\\[\\]-~]{1,64}") {
+            let scope: Scope = text.parse().unwrap();
+            prop_assert_eq!(scope.to_string(), text.as_str());
+            prop_assert_eq!(scope.to_string().parse(), Ok(scope.clone()));
+            prop_assert_eq!(String::from(scope), text);
         }
     }
 }

@@ -9,6 +9,7 @@ use flyte_idl::flyteidl2::auth::{
 };
 
 use crate::{AuthorizationServer, metadata::Metadata};
+use flyte_model::GrantType;
 
 /// The header for tokens.
 const METADATA_KEY: &str = "authorization";
@@ -37,10 +38,10 @@ impl AuthMetadataService for Service {
         let metadata = Metadata::of(&self.server);
         Response::ok(GetOAuth2MetadataResponse {
             response_types_supported: owned(&metadata.response_types_supported),
-            scopes_supported: owned(&metadata.scopes_supported),
+            scopes_supported: metadata.scopes_supported.into(),
             token_endpoint_auth_methods_supported: owned(&metadata.token_endpoint_auth_methods_supported),
             code_challenge_methods_supported: owned(&metadata.code_challenge_methods_supported),
-            grant_types_supported: owned(&metadata.grant_types_supported),
+            grant_types_supported: metadata.grant_types_supported.iter().map(GrantType::to_string).collect(),
             issuer: metadata.issuer,
             authorization_endpoint: metadata.authorization_endpoint,
             token_endpoint: metadata.token_endpoint,
@@ -57,9 +58,9 @@ impl AuthMetadataService for Service {
     ) -> ServiceResult<impl Encodable<GetPublicClientConfigResponse> + Send + use<'a>> {
         let client = &self.server.config.public_client;
         Response::ok(GetPublicClientConfigResponse {
-            client_id: client.client_id.clone(),
+            client_id: client.client_id.to_string(),
             redirect_uri: client.redirect_uri.clone(),
-            scopes: client.scopes.clone(),
+            scopes: client.scopes.clone().into(),
             authorization_metadata_key: METADATA_KEY.to_owned(),
             audience: self.server.config.issuer().to_owned(),
             ..GetPublicClientConfigResponse::default()

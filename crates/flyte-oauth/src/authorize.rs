@@ -27,6 +27,7 @@ use self::{
     request::{AuthorizationRequest, Target},
 };
 use super::{
+    client,
     error::{ErrorCode, OAuthError},
     form::Form,
     id_token,
@@ -35,7 +36,7 @@ use super::{
 use crate::AuthorizationServer;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_identity::session::SignedIn;
-use flyte_model::scope;
+use flyte_model::{Scope, Scopes};
 use flyte_pages::{self, AccountView, ConsentView};
 use flyte_secrets::opaque_token;
 use flyte_settings::endpoints;
@@ -120,7 +121,7 @@ pub(super) async fn respond(
         Ok(target) => target,
         Err(error) => return bad_request(&error.to_string()),
     };
-    let client = match server.store.client_by_id(target.client_id).await {
+    let client = match client::registered(server, target.client_id).await {
         Ok(Some(client)) => client,
         Ok(None) => return bad_request("client_id is not registered at this server"),
         Err(error) => return internal_error_page(&error),
@@ -314,12 +315,12 @@ impl Visit<'_> {
             return Ok(false);
         }
         let consent = self.server.store.consent(user, client).await?;
-        Ok(consent.is_some_and(|consent| scope::within(&request.scopes, &consent.scopes).is_ok()))
+        Ok(consent.is_some_and(|consent| request.scopes.is_within(&consent.scopes)))
     }
 
     /// Records the user's decision.
-    async fn decided(&self, kind: Kind, subject: Option<&str>, scopes: &[String]) {
-        let event = Event::new(kind).client(&self.client.id).detail(Detail::Scope, scope::join(scopes));
+    async fn decided(&self, kind: Kind, subject: Option<&str>, scopes: &Scopes) {
+        let event = Event::new(kind).client(&self.client.id).detail(Detail::Scope, scopes);
         self.server.audit.record(subject.into_iter().fold(event, Event::subject)).await;
     }
 
@@ -332,7 +333,7 @@ impl Visit<'_> {
             client_name: self.client.name.clone(),
             client_id: self.client.id.clone(),
             user_email: who.user.email.clone(),
-            manages_api_keys: self.client.may_keep_api_keys && scope::contains(&request.scopes, scope::ALL),
+            manages_api_keys: self.client.may_keep_api_keys && request.scopes.contains(&Scope::ALL),
             scopes: request.scopes,
             redirect_host: format!("{host}{}", port.unwrap_or_default()),
             request: self.whole.to_owned(),

@@ -17,13 +17,13 @@ use super::{
 use crate::AuthorizationServer;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_model::{
-    GrantType,
+    ClientId, ClientIdError, GrantType,
     clock::{UnixTime, rfc3339},
 };
 use flyte_secrets::SecretHash;
 use flyte_secrets::{api_key_secret, opaque_token};
 use flyte_settings::reserved;
-use flyte_store::{ApiKey, Client, ClientKind};
+use flyte_store::{ApiKey, Client, ClientKind, StoreError};
 
 /// Base64 of an `Authorization` header; some clients omit the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -273,19 +273,31 @@ pub async fn authenticate(
     Ok(client)
 }
 
+/// Returns the registered client that a request names. A text that is not a client identifier names none.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn registered(server: &AuthorizationServer, text: &str) -> Result<Option<Client>, StoreError> {
+    match text.parse() {
+        Ok(id) => server.store.client_by_id(&id).await,
+        Err(ClientIdError::Empty | ClientIdError::Malformed) => Ok(None),
+    }
+}
+
 /// Finds the client with this identifier: an API key or a registered client. `keys_first` says which is more likely.
 async fn find(
     server: &AuthorizationServer,
-    id: &str,
+    text: &str,
     api_keys_first: bool,
 ) -> Result<Option<Authenticated>, OAuthError> {
+    let Ok(id) = text.parse::<ClientId>() else { return Ok(None) };
     for api_keys in [api_keys_first, !api_keys_first] {
         let found = if api_keys {
             // A key that was created before the identifier was reserved could be confused with runs.
-            let key = server.store.api_key_by_id(id).await?.filter(|key| key.client_id != reserved::RUN);
+            let key = server.store.api_key_by_id(&id).await?.filter(|key| key.client_id != reserved::RUN);
             key.map(Authenticated::from)
         } else {
-            server.store.client_by_id(id).await?.map(Authenticated::from)
+            server.store.client_by_id(&id).await?.map(Authenticated::from)
         };
         if found.is_some() {
             return Ok(found);
@@ -298,7 +310,7 @@ async fn find(
 async fn record_if_retired(server: &AuthorizationServer, secret: &str) -> Result<(), OAuthError> {
     if let Some(retired) = server.store.retired_secret(&opaque_token::hash(secret)).await? {
         let id = &retired.client_id;
-        let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(id).object(id);
+        let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(id).object(id.as_str());
         server.audit.record(event.detail(Detail::Reason, retired.why.as_str())).await;
     }
     Ok(())
@@ -321,7 +333,8 @@ fn api_key_expiry(key: &ApiKey, secret: Option<&SecretString>, now: UnixTime) ->
 async fn require_not_expired(server: &AuthorizationServer, client: &Authenticated) -> Result<(), OAuthError> {
     match client.api_key.as_ref().and_then(|key| key.expires_at) {
         Some(end) if end <= server.clock.now() => {
-            let event = Event::new(Kind::ApiKeyUsedAfterDeletion).client(&client.id).object(&client.id);
+            let event =
+                Event::new(Kind::ApiKeyUsedAfterDeletion).client(&client.id).object(client.id.as_str());
             server.audit.record(event.detail(Detail::Reason, "expired").detail(Detail::ExpiresAt, end)).await;
             Err(invalid_client(format!("the API key expired at {}: create a new one", rfc3339(end))))
         }

@@ -9,7 +9,7 @@ use super::error::{ErrorCode, OAuthError};
 use crate::AuthorizationServer;
 use flyte_access::token::Audience;
 use flyte_keys::jwks::{self, JwksError};
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, clock::UnixTime};
 use flyte_secrets::SecretHash;
 use flyte_settings::Config;
 use flyte_settings::endpoints;
@@ -64,12 +64,12 @@ pub fn claimed_client(assertion: &str) -> Result<String, OAuthError> {
 /// `invalid_client` with the reason.
 pub async fn verify(
     server: &AuthorizationServer,
-    client_id: &str,
+    client_id: &ClientId,
     jwks: &str,
     assertion: &str,
 ) -> Result<(), OAuthError> {
     let claims = signed_claims(jwks, assertion)?;
-    if claims.iss != client_id || claims.sub != client_id {
+    if *client_id != *claims.iss || *client_id != *claims.sub {
         return Err(refused("iss and sub of client_assertion must both be the client_id"));
     }
     // Another audience could send the assertion to this server.
@@ -93,7 +93,7 @@ pub async fn verify(
         return Err(refused("client_assertion has no jti"));
     };
     if !server.store.consume_jti(&assertion_hash(client_id, &jti), claims.exp).await? {
-        tracing::warn!(client_id, "a client assertion was used twice");
+        tracing::warn!(client_id = client_id.as_str(), "a client assertion was used twice");
         return Err(refused("client_assertion was used before: create a new one for each request"));
     }
     Ok(())
@@ -108,8 +108,9 @@ fn is_for(config: &Config, audience: &Audience) -> bool {
 }
 
 /// SHA-256 of an assertion's client and `jti`.
-fn assertion_hash(client_id: &str, jti: &str) -> SecretHash {
+fn assertion_hash(client_id: &ClientId, jti: &str) -> SecretHash {
     let mut context = digest::Context::new(&digest::SHA256);
+    let client_id = client_id.as_str();
     context.update(&(client_id.len() as u64).to_be_bytes());
     context.update(client_id.as_bytes());
     context.update(jti.as_bytes());

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::AuthorizationServer;
 use flyte_audit::{Detail, Event, Kind};
-use flyte_model::{ClientAddr, GrantType, scope};
+use flyte_model::{ClientAddr, GrantType, Scopes};
 use flyte_secrets::opaque_token;
 use flyte_settings::endpoints;
 use flyte_store::{DeviceAuthorization, StoreError};
@@ -65,8 +65,8 @@ pub(super) async fn post(
     let form = form.parameters()?;
     let client = client::authenticate(&server, &headers, &form).await?;
     client.require_grant_type(GrantType::DeviceCode)?;
-    let scopes = scope::parse(form.one("scope")?.unwrap_or_default())?;
-    scope::within(&scopes, &client.scopes)?;
+    let scopes: Scopes = form.one("scope")?.unwrap_or_default().parse()?;
+    scopes.require_within(&client.scopes)?;
     let audience = resource::requested(&form, server.config.issuer())?;
     // An extension of RFC 8628: a client without a browser can request a recent sign-in, as RFC 9470 section 4
     // defines for authorization requests.

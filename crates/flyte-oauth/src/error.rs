@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::parameters::ParameterError;
 use flyte_keys::KeyError;
-use flyte_model::scope::ScopeError;
+use flyte_model::ScopeError;
 use flyte_store::StoreError;
 
 /// A registered error code. Each description starts with the specification that registers it.
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn descriptions_use_only_the_characters_of_the_rfc() {
-        let parse = |scope: &str| flyte_model::scope::parse(scope).unwrap_err();
+        let parse = |scope: &str| scope.parse::<flyte_model::Scopes>().unwrap_err();
         for error in [
             OAuthError::from(ParameterError::Repeated("state")),
             OAuthError::from(ParameterError::NotUtf8),

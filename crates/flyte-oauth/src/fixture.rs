@@ -16,7 +16,7 @@ use url::{Url, form_urlencoded};
 use crate::AuthorizationServer;
 use flyte_access::Caller;
 use flyte_access::testing::Parts;
-use flyte_model::{ClientAddr, GrantType};
+use flyte_model::{ClientAddr, ClientId, GrantType, Scope};
 use flyte_pages::ReturnTo;
 use flyte_secrets::opaque_token;
 use flyte_settings::Config;
@@ -170,9 +170,9 @@ fn form(path: &str, _: Pairs<'_>) -> http::request::Builder {
 
 fn clients() -> [Client; 3] {
     let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let scopes = owned(&["openid", "profile", "email", "offline_access", "all"]);
+    let scopes = "openid profile email offline_access all".parse().unwrap();
     let native = Client {
-        id: "native".into(),
+        id: ClientId::from_static("native"),
         name: "Third-party program".into(),
         kind: ClientKind::Public,
         secret_hash: None,
@@ -187,7 +187,7 @@ fn clients() -> [Client; 3] {
         created_at: 0,
     };
     let flyte = Client {
-        id: "flyte".into(),
+        id: ClientId::from_static("flyte"),
         name: "Flyte".into(),
         redirect_uris: owned(&[REDIRECT_URI, "http://127.0.0.1/callback"]),
         grant_types: vec![
@@ -200,13 +200,13 @@ fn clients() -> [Client; 3] {
         ..native.clone()
     };
     let web = Client {
-        id: "web app".into(),
+        id: ClientId::from_static("web app"),
         kind: ClientKind::Confidential,
         secret_hash: Some(opaque_token::hash(WEB_SECRET)),
         redirect_uris: owned(&[WEB_REDIRECT_URI]),
         post_logout_redirect_uris: owned(&["https://web.example/bye?x=1"]),
         grant_types: vec![GrantType::AuthorizationCode, GrantType::DeviceCode],
-        scopes: owned(&["openid", "email"]),
+        scopes: [Scope::OPENID, Scope::EMAIL].into(),
         ..native.clone()
     };
     [flyte, native, web]

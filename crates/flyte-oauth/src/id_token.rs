@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::AuthorizationServer;
 use flyte_access::token::TokenGrant;
 use flyte_keys::KeyError;
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, clock::UnixTime};
 use flyte_store::Client;
 
 /// `typ` of ID tokens. It distinguishes them from access tokens (`at+jwt`) of the same key.
@@ -23,9 +23,9 @@ pub struct IdTokenClaims {
     /// The user.
     pub sub: String,
     /// The client, which is the only audience.
-    pub aud: String,
+    pub aud: ClientId,
     /// The same client, for programs that require it (OpenID Connect Core section 2).
-    pub azp: String,
+    pub azp: ClientId,
     /// Expiry time.
     pub exp: UnixTime,
     /// Time of issue.

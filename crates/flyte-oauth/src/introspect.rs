@@ -18,8 +18,7 @@ use super::{
 };
 use crate::AuthorizationServer;
 use flyte_access::{Reason, token::Audience};
-use flyte_model::scope;
-use flyte_model::{PrincipalKind, clock::UnixTime};
+use flyte_model::{ClientId, PrincipalKind, clock::UnixTime};
 use flyte_secrets::opaque_token::{self, Kind};
 use flyte_store::{Client, ClientKind};
 
@@ -30,7 +29,7 @@ struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client_id: Option<String>,
+    client_id: Option<ClientId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +87,7 @@ async fn access_token(
     };
     Ok(Some(Introspection {
         active: true,
-        scope: Some(claims.scope),
+        scope: Some(claims.scope.to_string()),
         client_id: Some(claims.client_id),
         token_type: Some("Bearer"),
         exp: Some(claims.exp),
@@ -118,7 +117,7 @@ async fn refresh_token(
     }
     Ok(Some(Introspection {
         active: true,
-        scope: Some(scope::join(&token.scopes)),
+        scope: Some(token.scopes.to_string()),
         client_id: Some(token.client_id),
         exp: Some(expires_at),
         sub: Some(token.user_id),
@@ -133,6 +132,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::fixture::{ISSUER, NOW, Server, VERIFIER, WEB_REDIRECT_URI, api_key};
+    use flyte_model::{ClientId, Scope};
 
     const WEB: (&str, &str) = ("web+app", "p+w%3A%25%2B");
 
@@ -145,9 +145,10 @@ mod tests {
 
     /// Tokens of `web app`, which may refresh them.
     async fn web_tokens(server: &Server) -> Value {
-        let mut web = server.state.store.client_by_id("web app").await.unwrap().unwrap();
+        let mut web =
+            server.state.store.client_by_id(&ClientId::from_static("web app")).await.unwrap().unwrap();
         web.grant_types.push(flyte_model::GrantType::RefreshToken);
-        web.scopes.push("offline_access".to_owned());
+        web.scopes.insert(Scope::OFFLINE_ACCESS);
         // The user is not asked.
         web.first_party = true;
         server.state.store.put_client(&web).await.unwrap();
@@ -231,7 +232,7 @@ mod tests {
         for token in [next, own.as_str().unwrap(), access] {
             assert_eq!(introspect(&server, token).await, inactive, "revoked");
         }
-        server.state.store.delete_api_key("ci", NOW).await.unwrap();
+        server.state.store.delete_api_key(&ClientId::from_static("ci"), NOW).await.unwrap();
         assert_eq!(introspect(&server, of_key).await, inactive, "before any other lookup");
         let tokens = server.tokens().await;
         server.state.clock.advance(tokens["expires_in"].as_i64().unwrap());

@@ -18,6 +18,7 @@ use url::form_urlencoded;
 
 use super::{
     authorize::see_other,
+    client,
     error::OAuthError,
     form::Form,
     id_token::{self, IdTokenClaims},
@@ -130,7 +131,7 @@ async fn respond(
     };
     let hint = request.hint.and_then(|hint| id_token::of_hint(server, hint));
     let outcome = async {
-        let client = client(server, &request, hint.as_ref()).await?;
+        let client = requesting_client(server, &request, hint.as_ref()).await?;
         if let Err(reason) = check(&request, hint.as_ref(), client.as_ref()) {
             return Ok(bad_request(reason));
         }
@@ -155,13 +156,13 @@ async fn respond(
 }
 
 /// Returns the requesting client, from the ID token or from `client_id`.
-async fn client(
+async fn requesting_client(
     server: &AuthorizationServer,
     request: &LogoutRequest<'_>,
     hint: Option<&IdTokenClaims>,
 ) -> Result<Option<Client>, StoreError> {
     match hint.map(|hint| hint.aud.as_str()).or(request.client_id) {
-        Some(id) => server.store.client_by_id(id).await,
+        Some(id) => client::registered(server, id).await,
         None => Ok(None),
     }
 }

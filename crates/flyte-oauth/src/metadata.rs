@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{client_assertion, pkce};
 use crate::AuthorizationServer;
-use flyte_model::{GrantType, scope};
+use flyte_model::{GrantType, Scopes};
 use flyte_settings::endpoints;
 
 /// The server's metadata; the fields are those of RFC 8414 section 2 and OpenID Connect Discovery section 3.
@@ -34,13 +34,13 @@ pub struct Metadata {
     /// The logout endpoint (OpenID Connect RP-Initiated Logout section 2.1).
     pub end_session_endpoint: String,
     /// The supported scopes.
-    pub scopes_supported: Vec<&'static str>,
+    pub scopes_supported: Scopes,
     /// Only `code`: no URL contains a token.
     pub response_types_supported: Vec<&'static str>,
     /// Only `query`.
     pub response_modes_supported: Vec<&'static str>,
     /// Grant types of the token endpoint.
-    pub grant_types_supported: Vec<&'static str>,
+    pub grant_types_supported: Vec<GrantType>,
     /// Client authentication methods of the token endpoint.
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
     /// `alg` values of assertions for `private_key_jwt`.
@@ -90,10 +90,10 @@ impl Metadata {
             revocation_endpoint: config.url(endpoints::REVOKE),
             introspection_endpoint: config.url(endpoints::INTROSPECT),
             end_session_endpoint: config.url(endpoints::LOGOUT),
-            scopes_supported: scope::SUPPORTED.to_vec(),
+            scopes_supported: Scopes::supported(),
             response_types_supported: vec!["code"],
             response_modes_supported: vec!["query"],
-            grant_types_supported: GrantType::ALL.map(GrantType::as_str).to_vec(),
+            grant_types_supported: GrantType::ALL.to_vec(),
             token_endpoint_auth_methods_supported: authentication.clone(),
             token_endpoint_auth_signing_alg_values_supported: algorithms_of_clients.clone(),
             introspection_endpoint_auth_methods_supported: authentication[1..].to_vec(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::error::{self, OAuthError};
 use crate::AuthorizationServer;
-use flyte_model::scope;
+use flyte_model::{Scope, Scopes};
 use flyte_store::User;
 
 /// Claims about a user (OpenID Connect Core section 5.1), limited by the scopes.
@@ -34,14 +34,14 @@ pub struct UserClaims {
 impl UserClaims {
     /// Returns the claims about `user` that `scopes` allow.
     #[must_use]
-    pub fn of(user: &User, scopes: &[String]) -> Self {
-        let profile = scope::contains(scopes, scope::PROFILE);
+    pub fn of(user: &User, scopes: &Scopes) -> Self {
+        let profile = scopes.contains(&Scope::PROFILE);
         let name = Some(&user.name).filter(|name| profile && !name.is_empty());
         Self {
             sub: user.id.clone(),
             name: name.cloned(),
             preferred_username: profile.then(|| user.email.clone()),
-            email: scope::contains(scopes, scope::EMAIL).then(|| user.email.clone()),
+            email: scopes.contains(&Scope::EMAIL).then(|| user.email.clone()),
         }
     }
 }
@@ -52,7 +52,7 @@ pub(super) async fn respond(State(server): State<Arc<AuthorizationServer>>, head
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
-    if !scope::contains(&caller.scopes, scope::OPENID) {
+    if !caller.scopes.contains(&Scope::OPENID) {
         return insufficient_scope();
     }
     let mut response = match server.store.user_by_id(&caller.subject).await {
@@ -98,11 +98,11 @@ mod tests {
             ("openid email", r#"{"sub":"u","email":"ada@example.com"}"#),
             ("openid profile", r#"{"sub":"u","name":"Ada","preferred_username":"ada@example.com"}"#),
         ] {
-            let claims = UserClaims::of(&user, &scope::parse(scopes).unwrap());
+            let claims = UserClaims::of(&user, &scopes.parse().unwrap());
             assert_eq!(serde_json::to_string(&claims).unwrap(), expected, "{scopes}");
         }
         let nameless = User { name: String::new(), ..user };
-        assert_eq!(UserClaims::of(&nameless, &scope::parse("profile").unwrap()).name, None);
+        assert_eq!(UserClaims::of(&nameless, &[Scope::PROFILE].into()).name, None);
     }
 
     #[tokio::test]

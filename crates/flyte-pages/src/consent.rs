@@ -11,6 +11,7 @@ use super::{
     form_action::FormAction,
     page::{page, server_name},
 };
+use flyte_model::{ClientId, Scope, Scopes};
 use flyte_settings::Config;
 
 /// The content of the consent page.
@@ -19,11 +20,11 @@ pub struct ConsentView {
     /// `client_name`.
     pub client_name: String,
     /// `client_id`.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// E-mail address of the person who is asked.
     pub user_email: String,
     /// The requested scopes.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// Whether the client may create, change and delete API keys and trust rules.
     pub manages_api_keys: bool,
     /// Host and port of the redirect URI, for display.
@@ -50,8 +51,8 @@ pub fn consent_page(config: &Config, headers: &HeaderMap, view: &ConsentView) ->
 }
 
 /// What a scope allows a client to do, in words.
-pub(super) fn meaning(scope: &str) -> &str {
-    match scope {
+pub(super) fn meaning(scope: &Scope) -> &str {
+    match scope.as_str() {
         "openid" => "Know who you are",
         "profile" => "See your name",
         "email" => "See your e-mail address",

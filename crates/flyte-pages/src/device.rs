@@ -13,7 +13,7 @@ use super::{
     page::{page, server_name},
 };
 use crate::query;
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, Scopes, clock::UnixTime};
 use flyte_settings::Config;
 use flyte_store::DeviceAuthorization;
 
@@ -23,7 +23,7 @@ pub struct DeviceView {
     /// `client_name`.
     pub client_name: String,
     /// `client_id`.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// E-mail address of the person who is asked.
     pub user_email: String,
     /// The user code, formatted as on the device.
@@ -39,7 +39,7 @@ pub struct DeviceView {
     /// The age of the request, in words.
     pub age: String,
     /// The requested scopes.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
 }
 
 impl DeviceView {

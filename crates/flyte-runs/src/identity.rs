@@ -5,11 +5,11 @@
 
 use flyte_access::token::{IssuedAccessToken, MachineGrant, TokenIssuer};
 use flyte_keys::KeyError;
-use flyte_model::{PrincipalKind, scope};
+use flyte_model::{ClientId, PrincipalKind, Scope};
 use flyte_store::Run;
 
 /// The client that runs' tokens are issued to.
-pub const CLIENT_ID: &str = flyte_settings::reserved::RUN;
+pub const CLIENT_ID: ClientId = flyte_settings::reserved::RUN;
 
 /// Issues the tokens of runs.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ impl RunIdentities {
         self.tokens.issue_to_machine(&MachineGrant {
             principal: PrincipalKind::Run,
             subject: run.id.to_string(),
-            client_id: CLIENT_ID.to_owned(),
-            scopes: vec![scope::ALL.to_owned()],
+            client_id: CLIENT_ID,
+            scopes: [Scope::ALL].into(),
             audience: None,
             family_id: run.family_id.clone(),
             lifetime: None,

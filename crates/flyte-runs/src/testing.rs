@@ -7,7 +7,7 @@ use flyte_access::{Access, testing::Parts};
 use flyte_audit::Audit;
 use flyte_idl::flyteidl2::task::{RunSpec, TaskSpec};
 use flyte_keys::SigningKeys;
-use flyte_model::{Limit, Role, clock::Clock};
+use flyte_model::{ClientId, Limit, Role, clock::Clock};
 use flyte_objects::Objects;
 use flyte_settings::Config;
 use flyte_store::{Creator, CreatorKind, RunId, Store, TaskRef};
@@ -66,7 +66,7 @@ pub fn new_run(id: RunId, spec: TaskSpec, output_base: String) -> NewRun {
         creator: Creator {
             subject: "user-Ada".to_owned(),
             kind: CreatorKind::Person,
-            client_id: "flyte".to_owned(),
+            client_id: ClientId::from_static("flyte"),
             family_id: "family".to_owned(),
             role: Role::Contributor,
             limit: Limit::default(),

@@ -16,7 +16,7 @@ use std::{
 use axum::{Router, body::Body};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flyte_http::Readiness;
-use flyte_model::{Limit, Rights, Role, clock::Clock};
+use flyte_model::{Limit, Rights, Role, Scope, clock::Clock};
 use flyte_secrets::{api_key_secret, opaque_token};
 use flyte_server::{app::App, bootstrap, router::router};
 use flyte_settings::{Environment, Flags, load};
@@ -29,12 +29,12 @@ use tower::ServiceExt as _;
 
 fn key(n: usize, secret: &SecretString) -> ApiKey {
     ApiKey {
-        client_id: format!("key-{n}"),
+        client_id: format!("key-{n}").parse().unwrap(),
         name: format!("key {n}"),
         secret_hash: Some(opaque_token::hash(secret.expose_secret())),
         previous_secret: None,
         jwks: None,
-        rights: Rights { role: Role::Contributor, scopes: vec!["all".to_owned()], limit: Limit::default() },
+        rights: Rights { role: Role::Contributor, scopes: [Scope::ALL].into(), limit: Limit::default() },
         created_by: "ada".to_owned(),
         created_at: 0,
         expires_at: None,

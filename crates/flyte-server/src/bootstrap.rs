@@ -26,8 +26,8 @@ use flyte_identity::{
 };
 use flyte_keys::{KeyError, SealingKey, SigningKeys};
 use flyte_model::{
+    Scopes,
     clock::{Clock, UnixTime},
-    scope,
 };
 use flyte_oauth::token::REGISTRABLE_GRANTS;
 use flyte_objects::{Objects, ObjectsError};
@@ -190,7 +190,7 @@ fn public_client(config: &PublicClientConfig, now: UnixTime) -> Client {
         redirect_uris,
         post_logout_redirect_uris: Vec::new(),
         grant_types: REGISTRABLE_GRANTS.to_vec(),
-        scopes: scope::SUPPORTED.map(str::to_owned).to_vec(),
+        scopes: Scopes::supported(),
         first_party: true,
         may_keep_api_keys: false,
         id_token_signed_response_alg: None,

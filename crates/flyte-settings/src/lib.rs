@@ -14,7 +14,7 @@ mod value;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use flyte_model::Network;
+use flyte_model::{ClientId, Network, Scopes};
 use url::Url;
 
 pub use error::ConfigError;
@@ -96,11 +96,11 @@ pub struct ApiKeyConfig {
 #[derive(Clone, Debug)]
 pub struct PublicClientConfig {
     /// `client_id`.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// Loopback redirect URI with an explicit port.
     pub redirect_uri: String,
     /// Scopes that the client asks for.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
 }
 
 /// How connections are encrypted.

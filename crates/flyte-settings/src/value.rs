@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use url::Url;
 
 use super::LogFormat;
-use flyte_model::Network;
+use flyte_model::{ClientId, ClientIdError, Network, ScopeError, Scopes};
 
 /// The type of a value in the configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +190,36 @@ impl Value for SocketAddr {
 
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Value for ClientId {
+    const FORM: Form = Form::Text;
+    const DESCRIPTION: &'static str = "text";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: ClientIdError| format!("it {error}"))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for Scopes {
+    const FORM: Form = Form::List;
+    const DESCRIPTION: &'static str = "list";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // Items with spaces are several scopes, as in the parameter `scope`.
+        text.replace(',', " ").parse().map_err(|error| match error {
+            ScopeError::Missing => "it cannot be empty".to_owned(),
+            error => error.to_string(),
+        })
+    }
+
+    fn show(&self) -> String {
+        self.to_string().replace(' ', ",")
     }
 }
 
@@ -384,6 +414,22 @@ mod tests {
         assert_eq!(<Vec<String> as Value>::parse("a, b,,c"), Ok(["a", "b", "c"].map(str::to_owned).to_vec()));
         assert_eq!(<Vec<String> as Value>::parse(""), Ok(Vec::new()));
         assert!(<Vec<Network> as Value>::parse("10.0.0.0/8,proxy").is_err());
+    }
+
+    #[test]
+    fn clients_and_scopes_have_the_grammar_of_requests() {
+        assert_eq!(<ClientId as Value>::parse("my flyte").unwrap().show(), "my flyte");
+        assert_eq!(<ClientId as Value>::parse(""), Err("it cannot be empty".to_owned()));
+        let error = <ClientId as Value>::parse("caf\u{e9}").unwrap_err();
+        assert_eq!(error, "it must have only printable ASCII characters");
+
+        for text in ["openid,all", " openid, all,", "openid all", "openid,all,openid"] {
+            assert_eq!(<Scopes as Value>::parse(text).unwrap().show(), "openid,all", "{text}");
+        }
+        for text in ["", ",", " "] {
+            assert_eq!(<Scopes as Value>::parse(text), Err("it cannot be empty".to_owned()), "{text:?}");
+        }
+        assert!(<Scopes as Value>::parse("a\"b").is_err());
     }
 
     proptest! {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use flyte_model::{ClientId, Scope};
 use flyte_secrets::SecretHash;
 use flyte_store::{
     AuthorizationCode, BrowserSession, GrantStore as _, NewRefreshToken, RefreshRotation, SessionStore as _,
@@ -46,13 +47,13 @@ impl Caller {
         let code = AuthorizationCode {
             code_hash: token_hash(number, u64::MAX),
             family_id: number.to_string(),
-            client_id: "flyte".to_owned(),
+            client_id: ClientId::from_static("flyte"),
             user_id: "ada".to_owned(),
             session_id: "session".to_owned(),
             authenticated_at: 0,
             redirect_uri: "http://localhost:53593/callback".to_owned(),
             code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".to_owned(),
-            scopes: ["openid", "profile", "email", "offline_access", "all"].map(str::to_owned).to_vec(),
+            scopes: [Scope::OPENID, Scope::PROFILE, Scope::EMAIL, Scope::OFFLINE_ACCESS, Scope::ALL].into(),
             audience: None,
             nonce: None,
             expires_at: LATER,
@@ -65,7 +66,11 @@ impl Caller {
     async fn rotate(&mut self, times: u64) {
         for _ in 0..times {
             let (old, next) = (token_hash(self.number, self.newest), token(self.number, self.newest + 1));
-            let outcome = self.store.rotate_refresh_token(&old, "flyte", &next, 60, 0).await.unwrap();
+            let outcome = self
+                .store
+                .rotate_refresh_token(&old, &ClientId::from_static("flyte"), &next, 60, 0)
+                .await
+                .unwrap();
             assert!(matches!(outcome, RefreshRotation::Rotated(_)));
             self.newest += 1;
         }

@@ -6,9 +6,10 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
 
 use super::{
-    SqliteStore, already_exists, change, from_json, last_use, one, revocation, to_json, unexpected_value,
+    SqliteStore, already_exists, change, client_id, from_json, last_use, one, revocation, to_json,
+    unexpected_value,
 };
-use flyte_model::{Limit, Rights, Role, clock::UnixTime};
+use flyte_model::{ClientId, Limit, Rights, Role, clock::UnixTime};
 use flyte_secrets::SecretHash;
 use flyte_store::{
     ApiKey, ApiKeyQuery, ApiKeyStore, PreviousSecret, Retired, RetiredSecret, RotatedKey, Rotation,
@@ -26,7 +27,7 @@ fn api_key(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
     let previous: (Option<SecretHash>, Option<UnixTime>) = (row.get(3)?, row.get(4)?);
     let role = row.get(6)?;
     Ok(ApiKey {
-        client_id: row.get(0)?,
+        client_id: client_id(row, 0)?,
         name: row.get(1)?,
         secret_hash: row.get(2)?,
         previous_secret: match previous {
@@ -47,19 +48,25 @@ fn api_key(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
     })
 }
 
-fn by_id(connection: &Connection, client_id: &str) -> Result<Option<ApiKey>, SqliteError> {
-    one(connection, &format!("SELECT {COLUMNS} FROM api_keys WHERE client_id = ?1"), [client_id], api_key)
+fn by_id(connection: &Connection, client_id: &ClientId) -> Result<Option<ApiKey>, SqliteError> {
+    one(
+        connection,
+        &format!("SELECT {COLUMNS} FROM api_keys WHERE client_id = ?1"),
+        [client_id.as_str()],
+        api_key,
+    )
 }
 
 fn insert(connection: &Connection, key: &ApiKey) -> Result<(), SqliteError> {
-    let client = one(connection, "SELECT 1 FROM clients WHERE id = ?1", [&key.client_id], |_| Ok(()))?;
+    let client =
+        one(connection, "SELECT 1 FROM clients WHERE id = ?1", [key.client_id.as_str()], |_| Ok(()))?;
     if client.is_some() {
-        return Err(StoreError::AlreadyExists { kind: "client", id: key.client_id.clone() }.into());
+        return Err(StoreError::AlreadyExists { kind: "client", id: key.client_id.to_string() }.into());
     }
     // The subject would be that of a user, and the key would seem to act in the user's name.
-    let account = one(connection, "SELECT 1 FROM users WHERE id = ?1", [&key.client_id], |_| Ok(()))?;
+    let account = one(connection, "SELECT 1 FROM users WHERE id = ?1", [key.client_id.as_str()], |_| Ok(()))?;
     if account.is_some() {
-        return Err(StoreError::AlreadyExists { kind: "account", id: key.client_id.clone() }.into());
+        return Err(StoreError::AlreadyExists { kind: "account", id: key.client_id.to_string() }.into());
     }
     change(
         connection,
@@ -68,7 +75,7 @@ fn insert(connection: &Connection, key: &ApiKey) -> Result<(), SqliteError> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
         ),
         params![
-            key.client_id,
+            key.client_id.as_str(),
             key.name,
             key.secret_hash,
             key.previous_secret.as_ref().map(|previous| previous.hash),
@@ -91,7 +98,7 @@ fn insert(connection: &Connection, key: &ApiKey) -> Result<(), SqliteError> {
 
 fn rotate(
     connection: &Connection,
-    client_id: &str,
+    client_id: &ClientId,
     rotation: SecretRotation,
     now: UnixTime,
 ) -> Result<Rotation, SqliteError> {
@@ -119,7 +126,7 @@ fn rotate(
         "UPDATE api_keys SET secret_hash = ?2, previous_hash = ?3, previous_expires_at = ?4, family_id = ?5, expires_at = ?6
          WHERE client_id = ?1",
         params![
-            key.client_id,
+            key.client_id.as_str(),
             key.secret_hash,
             key.previous_secret.as_ref().map(|previous| previous.hash),
             key.previous_secret.as_ref().map(|previous| previous.expires_at),
@@ -135,7 +142,7 @@ fn rotate(
 fn retire(
     connection: &Connection,
     hash: &SecretHash,
-    client_id: &str,
+    client_id: &ClientId,
     why: Retired,
     at: UnixTime,
 ) -> Result<(), SqliteError> {
@@ -143,7 +150,7 @@ fn retire(
         connection,
         "INSERT INTO deleted_api_keys (secret_hash, client_id, deleted_at, reason) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (secret_hash) DO UPDATE SET deleted_at = excluded.deleted_at, reason = excluded.reason",
-        params![hash, client_id, at, why.as_str()],
+        params![hash, client_id.as_str(), at, why.as_str()],
     )?;
     Ok(())
 }
@@ -165,7 +172,7 @@ fn made_by(connection: &Connection, subject: &str) -> Result<Vec<ApiKey>, Sqlite
 /// Deletes keys and revokes the families of their tokens.
 fn delete(connection: &Connection, keys: &[ApiKey], now: UnixTime) -> Result<(), SqliteError> {
     for key in keys {
-        change(connection, "DELETE FROM api_keys WHERE client_id = ?1", [&key.client_id])?;
+        change(connection, "DELETE FROM api_keys WHERE client_id = ?1", [key.client_id.as_str()])?;
         revocation::revoke(connection, &key.family_id, now)?;
         let previous = key.previous_secret.as_ref().map(|previous| previous.hash);
         for hash in [key.secret_hash, previous].into_iter().flatten() {
@@ -232,7 +239,7 @@ fn list(connection: &Connection, query: &ApiKeyQuery) -> Result<(Vec<ApiKey>, St
     keys.truncate(limit);
     let token = match keys.last() {
         Some(last) if more => {
-            let position: Position = (query.created_by.clone(), last.created_at, last.client_id.clone());
+            let position: Position = (query.created_by.clone(), last.created_at, last.client_id.to_string());
             BASE64_URL_SAFE_NO_PAD.encode(to_json(&position)?)
         }
         _ => String::new(),
@@ -247,8 +254,8 @@ impl ApiKeyStore for SqliteStore {
         self.write(move |connection| insert(connection, &key)).await
     }
 
-    async fn api_key_by_id(&self, client_id: &str) -> Result<Option<ApiKey>, StoreError> {
-        let client_id = client_id.to_owned();
+    async fn api_key_by_id(&self, client_id: &ClientId) -> Result<Option<ApiKey>, StoreError> {
+        let client_id = client_id.clone();
         self.read(move |connection| by_id(connection, &client_id)).await
     }
 
@@ -268,11 +275,11 @@ impl ApiKeyStore for SqliteStore {
         self.read(move |connection| list(connection, &query)).await
     }
 
-    async fn rename_api_key(&self, client_id: &str, name: &str) -> Result<bool, StoreError> {
-        let (client_id, name) = (client_id.to_owned(), name.to_owned());
+    async fn rename_api_key(&self, client_id: &ClientId, name: &str) -> Result<bool, StoreError> {
+        let (client_id, name) = (client_id.clone(), name.to_owned());
         self.write(move |connection| {
             let sql = "UPDATE api_keys SET name = ?2 WHERE client_id = ?1";
-            let changed = change(connection, sql, params![client_id, name])
+            let changed = change(connection, sql, params![client_id.as_str(), name])
                 .map_err(|error| already_exists(error, "API key", &name))?;
             Ok(changed > 0)
         })
@@ -281,21 +288,21 @@ impl ApiKeyStore for SqliteStore {
 
     async fn rotate_api_key(
         &self,
-        client_id: &str,
+        client_id: &ClientId,
         rotation: &SecretRotation,
         now: UnixTime,
     ) -> Result<Rotation, StoreError> {
-        let (client_id, rotation) = (client_id.to_owned(), rotation.clone());
+        let (client_id, rotation) = (client_id.clone(), rotation.clone());
         self.write(move |connection| rotate(connection, &client_id, rotation, now)).await
     }
 
-    async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Vec<ApiKey>, StoreError> {
-        let client_id = client_id.to_owned();
+    async fn delete_api_key(&self, client_id: &ClientId, now: UnixTime) -> Result<Vec<ApiKey>, StoreError> {
+        let client_id = client_id.clone();
         self.write(move |connection| {
             let Some(key) = by_id(connection, &client_id)? else { return Ok(Vec::new()) };
             let mut keys = vec![key];
             keys.extend(
-                made_by(connection, &client_id)?.into_iter().filter(|key| key.client_id != client_id),
+                made_by(connection, client_id.as_str())?.into_iter().filter(|key| key.client_id != client_id),
             );
             delete(connection, &keys, now)?;
             Ok(keys)
@@ -319,14 +326,14 @@ impl ApiKeyStore for SqliteStore {
             let sql = "SELECT client_id, reason = 'deleted' FROM deleted_api_keys WHERE secret_hash = ?1";
             one(connection, sql, [hash], |row| {
                 let why = if row.get(1)? { Retired::Deleted } else { Retired::Rotated };
-                Ok(RetiredSecret { client_id: row.get(0)?, why })
+                Ok(RetiredSecret { client_id: client_id(row, 0)?, why })
             })
         })
         .await
     }
 
-    async fn note_api_keys_used(&self, used: &[(String, UnixTime)]) -> Result<(), StoreError> {
-        let used = used.to_vec();
+    async fn note_api_keys_used(&self, used: &[(ClientId, UnixTime)]) -> Result<(), StoreError> {
+        let used: Vec<_> = used.iter().map(|(client_id, at)| (client_id.to_string(), *at)).collect();
         self.write(move |connection| last_use::note(connection, "api_keys", "client_id", &used)).await
     }
 }

@@ -4,13 +4,13 @@ use crate::error::SqliteError;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
-use super::{SqliteStore, already_exists, change, from_json, grant, one, to_json};
-use flyte_model::clock::UnixTime;
+use super::{SqliteStore, already_exists, change, client_id, from_json, grant, one, to_json};
+use flyte_model::{ClientId, clock::UnixTime};
 use flyte_store::{Client, ClientKind, ClientStore, Consent, StoreError};
 
 fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
     Ok(Client {
-        id: row.get(0)?,
+        id: client_id(row, 0)?,
         name: row.get(1)?,
         kind: if row.get(2)? { ClientKind::Confidential } else { ClientKind::Public },
         secret_hash: row.get(3)?,
@@ -29,7 +29,7 @@ fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
 fn consent(row: &Row<'_>) -> rusqlite::Result<Consent> {
     Ok(Consent {
         user_id: row.get(0)?,
-        client_id: row.get(1)?,
+        client_id: client_id(row, 1)?,
         scopes: from_json(row, 2)?,
         granted_at: row.get(3)?,
     })
@@ -53,9 +53,10 @@ const REPLACE: &str =
 /// Adds a client; `conflict` is the SQL for an existing client with its identifier.
 fn insert(connection: &Connection, client: &Client, conflict: &str) -> Result<(), SqliteError> {
     // Otherwise the secret of one of them would give the rights of the other.
-    let key = one(connection, "SELECT 1 FROM api_keys WHERE client_id = ?1", [&client.id], |_| Ok(()))?;
+    let key =
+        one(connection, "SELECT 1 FROM api_keys WHERE client_id = ?1", [client.id.as_str()], |_| Ok(()))?;
     if key.is_some() {
-        return Err(StoreError::AlreadyExists { kind: "API key", id: client.id.clone() }.into());
+        return Err(StoreError::AlreadyExists { kind: "API key", id: client.id.to_string() }.into());
     }
     change(
         connection,
@@ -64,7 +65,7 @@ fn insert(connection: &Connection, client: &Client, conflict: &str) -> Result<()
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13){conflict}"
         ),
         params![
-            client.id,
+            client.id.as_str(),
             client.name,
             client.kind == ClientKind::Confidential,
             client.secret_hash,
@@ -79,7 +80,7 @@ fn insert(connection: &Connection, client: &Client, conflict: &str) -> Result<()
             client.id_token_signed_response_alg
         ],
     )
-    .map_err(|error| already_exists(error, "client", &client.id))?;
+    .map_err(|error| already_exists(error, "client", client.id.as_str()))?;
     Ok(())
 }
 
@@ -95,12 +96,12 @@ impl ClientStore for SqliteStore {
         self.write(move |connection| insert(connection, &client, "")).await
     }
 
-    async fn delete_client(&self, id: &str, now: UnixTime) -> Result<bool, StoreError> {
-        let id = id.to_owned();
+    async fn delete_client(&self, id: &ClientId, now: UnixTime) -> Result<bool, StoreError> {
+        let id = id.clone();
         self.write(move |connection| {
             grant::revoke_all_of_client(connection, &id, now)?;
             // Deleting the client also deletes the consents to it.
-            Ok(change(connection, "DELETE FROM clients WHERE id = ?1", [id])? > 0)
+            Ok(change(connection, "DELETE FROM clients WHERE id = ?1", [id.as_str()])? > 0)
         })
         .await
     }
@@ -115,10 +116,10 @@ impl ClientStore for SqliteStore {
         .await
     }
 
-    async fn client_by_id(&self, id: &str) -> Result<Option<Client>, StoreError> {
-        let id = id.to_owned();
+    async fn client_by_id(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        let id = id.clone();
         self.read(move |connection| {
-            one(connection, &format!("SELECT {COLUMNS} FROM clients WHERE id = ?1"), [id], client)
+            one(connection, &format!("SELECT {COLUMNS} FROM clients WHERE id = ?1"), [id.as_str()], client)
         })
         .await
     }
@@ -126,25 +127,26 @@ impl ClientStore for SqliteStore {
     async fn add_consent(&self, new: &Consent) -> Result<(), StoreError> {
         let mut new = new.clone();
         self.write(move |connection| {
-            if let Some(old) = one(connection, CONSENT, [&new.user_id, &new.client_id], consent)? {
+            if let Some(old) =
+                one(connection, CONSENT, [new.user_id.as_str(), new.client_id.as_str()], consent)?
+            {
                 new.scopes.extend(old.scopes);
             }
-            new.scopes.sort_unstable();
-            new.scopes.dedup();
+            new.scopes.sort();
             change(
                 connection,
                 "INSERT INTO consents (user_id, client_id, scopes, granted_at) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (user_id, client_id)
                  DO UPDATE SET scopes = excluded.scopes, granted_at = excluded.granted_at",
-                params![new.user_id, new.client_id, to_json(&new.scopes)?, new.granted_at],
+                params![new.user_id, new.client_id.as_str(), to_json(&new.scopes)?, new.granted_at],
             )?;
             Ok(())
         })
         .await
     }
 
-    async fn consent(&self, user_id: &str, client_id: &str) -> Result<Option<Consent>, StoreError> {
-        let key = [user_id.to_owned(), client_id.to_owned()];
+    async fn consent(&self, user_id: &str, client_id: &ClientId) -> Result<Option<Consent>, StoreError> {
+        let key = [user_id.to_owned(), client_id.to_string()];
         self.read(move |connection| one(connection, CONSENT, key, consent)).await
     }
 }

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    SqliteStore, already_exists, change,
+    SqliteStore, already_exists, change, client_id,
     family::{self, NewFamily},
     from_json, one, to_json,
 };
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, clock::UnixTime};
 use flyte_secrets::SecretHash;
 use flyte_store::{
     DEVICE_RETENTION, DeviceAuthorization, DeviceDecision, DeviceGrant, DevicePoll, DeviceRedemption,
@@ -28,7 +28,7 @@ fn device(row: &Row<'_>) -> rusqlite::Result<DeviceAuthorization> {
         device_code_hash: row.get(0)?,
         user_code_hash: row.get(1)?,
         family_id: row.get(2)?,
-        client_id: row.get(3)?,
+        client_id: client_id(row, 3)?,
         scopes: from_json(row, 4)?,
         audience: row.get(5)?,
         address: row.get(6)?,
@@ -89,7 +89,7 @@ fn spent(connection: &Connection, hash: &SecretHash) -> Result<Option<DeviceGran
         |row| {
             Ok(DeviceGrant {
                 family_id: row.get(0)?,
-                client_id: row.get(1)?,
+                client_id: client_id(row, 1)?,
                 user_id: row.get(2)?,
                 authenticated_at: row.get(3)?,
                 scopes: from_json(row, 4)?,
@@ -102,14 +102,14 @@ fn spent(connection: &Connection, hash: &SecretHash) -> Result<Option<DeviceGran
 fn poll(
     connection: &Connection,
     hash: &SecretHash,
-    client_id: &str,
+    client_id: &ClientId,
     now: UnixTime,
 ) -> Result<DevicePoll, SqliteError> {
     let Some(found) = polled(connection, hash)? else {
-        let grant = spent(connection, hash)?.filter(|grant| grant.client_id == client_id);
+        let grant = spent(connection, hash)?.filter(|grant| grant.client_id == *client_id);
         return Ok(grant.map_or(DevicePoll::Unknown, DevicePoll::Granted));
     };
-    if found.device.client_id != client_id {
+    if found.device.client_id != *client_id {
         return Ok(DevicePoll::Unknown);
     }
     let expired = found.device.expires_at <= now;
@@ -200,8 +200,8 @@ pub(super) fn deny_all_of(connection: &Connection, user_id: &str) -> Result<(), 
 
 /// Deletes the client's devices, whatever was decided about them: a client that is registered under the same identifier
 /// later is another client.
-pub(super) fn delete_all_of_client(connection: &Connection, client_id: &str) -> Result<(), SqliteError> {
-    change(connection, "DELETE FROM devices WHERE client_id = ?1", [client_id])?;
+pub(super) fn delete_all_of_client(connection: &Connection, client_id: &ClientId) -> Result<(), SqliteError> {
+    change(connection, "DELETE FROM devices WHERE client_id = ?1", [client_id.as_str()])?;
     Ok(())
 }
 
@@ -219,7 +219,7 @@ impl DeviceStore for SqliteStore {
                     device.device_code_hash,
                     device.user_code_hash,
                     device.family_id,
-                    device.client_id,
+                    device.client_id.as_str(),
                     to_json(&device.scopes)?,
                     device.audience,
                     device.address,
@@ -287,10 +287,10 @@ impl DeviceStore for SqliteStore {
     async fn poll_device(
         &self,
         device_code_hash: &SecretHash,
-        client_id: &str,
+        client_id: &ClientId,
         now: UnixTime,
     ) -> Result<DevicePoll, StoreError> {
-        let (hash, client_id) = (*device_code_hash, client_id.to_owned());
+        let (hash, client_id) = (*device_code_hash, client_id.clone());
         self.write(move |connection| poll(connection, &hash, &client_id, now)).await
     }
 

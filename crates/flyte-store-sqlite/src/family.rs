@@ -4,7 +4,7 @@ use crate::error::SqliteError;
 use rusqlite::{Connection, params};
 
 use super::{already_exists, change, one, to_json};
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, Scopes, clock::UnixTime};
 use flyte_secrets::SecretHash;
 use flyte_store::{FAMILY_RETENTION, NewRefreshToken};
 
@@ -13,11 +13,11 @@ pub(super) struct NewFamily<'a> {
     pub(super) id: &'a str,
     /// The hash of the code that begins it.
     pub(super) code_hash: &'a SecretHash,
-    pub(super) client_id: &'a str,
+    pub(super) client_id: &'a ClientId,
     pub(super) user_id: &'a str,
     pub(super) session_id: &'a str,
     pub(super) authenticated_at: UnixTime,
-    pub(super) scopes: &'a [String],
+    pub(super) scopes: &'a Scopes,
     pub(super) audience: Option<&'a str>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn begin(
         params![
             family.id,
             family.code_hash,
-            family.client_id,
+            family.client_id.as_str(),
             family.user_id,
             family.session_id,
             family.authenticated_at,

@@ -13,11 +13,11 @@ use rusqlite::{Connection, Row, params};
 
 use self::expired::{CLEAN_UP_STEP, clean_up};
 use super::{
-    SqliteStore, already_exists, change, device,
+    SqliteStore, already_exists, change, client_id, device,
     family::{self, NewFamily, insert_token, revoke},
     from_json, one, to_json,
 };
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, clock::UnixTime};
 use flyte_secrets::SecretHash;
 use flyte_store::{
     AuthorizationCode, CodeRedemption, GrantStore, NewRefreshToken, RefreshRotation, RefreshToken, RevokedBy,
@@ -32,7 +32,7 @@ fn code(row: &Row<'_>) -> rusqlite::Result<AuthorizationCode> {
     Ok(AuthorizationCode {
         code_hash: row.get(0)?,
         family_id: row.get(1)?,
-        client_id: row.get(2)?,
+        client_id: client_id(row, 2)?,
         user_id: row.get(3)?,
         session_id: row.get(4)?,
         authenticated_at: row.get(5)?,
@@ -71,7 +71,7 @@ fn presented(connection: &Connection, hash: &SecretHash) -> Result<Option<Presen
                 revoked: row.get(4)?,
                 token: RefreshToken {
                     family_id: row.get(5)?,
-                    client_id: row.get(6)?,
+                    client_id: client_id(row, 6)?,
                     user_id: row.get(7)?,
                     session_id: row.get(8)?,
                     authenticated_at: row.get(9)?,
@@ -97,15 +97,15 @@ pub(super) fn revoke_all_of(
 /// Revokes everything that the client obtained, including unredeemed codes.
 pub(super) fn revoke_all_of_client(
     connection: &Connection,
-    client_id: &str,
+    client_id: &ClientId,
     now: UnixTime,
 ) -> Result<(), SqliteError> {
-    change(connection, "DELETE FROM codes WHERE client_id = ?1", [client_id])?;
+    change(connection, "DELETE FROM codes WHERE client_id = ?1", [client_id.as_str()])?;
     device::delete_all_of_client(connection, client_id)?;
     revoke_each(
         connection,
         "SELECT pk FROM families WHERE client_id = ?1 AND revoked_at IS NULL",
-        client_id,
+        client_id.as_str(),
         now,
     )
 }
@@ -158,13 +158,13 @@ fn redeem(
 fn rotate(
     connection: &Connection,
     hash: &SecretHash,
-    client_id: &str,
+    client_id: &ClientId,
     next: &NewRefreshToken,
     grace: i64,
     now: UnixTime,
 ) -> Result<RefreshRotation, SqliteError> {
     let Some(presented) = presented(connection, hash)? else { return Ok(RefreshRotation::Unknown) };
-    if presented.revoked || presented.expires_at <= now || presented.token.client_id != client_id {
+    if presented.revoked || presented.expires_at <= now || presented.token.client_id != *client_id {
         return Ok(RefreshRotation::Unknown);
     }
     match presented.superseded_at {
@@ -215,12 +215,12 @@ fn void_if_unused(connection: &Connection, hash: &SecretHash, now: UnixTime) -> 
 
 fn revoke_if_owned(
     connection: &Connection,
-    family: Option<(i64, String)>,
-    by: Option<&str>,
+    family: Option<(i64, ClientId)>,
+    by: Option<&ClientId>,
     now: UnixTime,
 ) -> Result<bool, SqliteError> {
     match family {
-        Some((family, owner)) if by.is_none_or(|client| client == owner) => {
+        Some((family, owner)) if by.is_none_or(|client| *client == owner) => {
             revoke(connection, family, now)?;
             Ok(true)
         }
@@ -229,9 +229,9 @@ fn revoke_if_owned(
 }
 
 /// Returns the client that asks for a revocation, or `None` for the server.
-fn revoker(by: RevokedBy<'_>) -> Option<String> {
+fn revoker(by: RevokedBy<'_>) -> Option<ClientId> {
     match by {
-        RevokedBy::Client(id) => Some(id.to_owned()),
+        RevokedBy::Client(id) => Some(id.clone()),
         RevokedBy::Server => None,
     }
 }
@@ -251,7 +251,7 @@ impl GrantStore for SqliteStore {
                 params![
                     code.code_hash,
                     code.family_id,
-                    code.client_id,
+                    code.client_id.as_str(),
                     code.user_id,
                     code.session_id,
                     code.authenticated_at,
@@ -299,10 +299,10 @@ impl GrantStore for SqliteStore {
     async fn peek_refresh_token(
         &self,
         hash: &SecretHash,
-        client_id: &str,
+        client_id: &ClientId,
         now: UnixTime,
     ) -> Result<Option<RefreshToken>, StoreError> {
-        let (hash, client_id) = (*hash, client_id.to_owned());
+        let (hash, client_id) = (*hash, client_id.clone());
         self.read(move |connection| {
             Ok(presented(connection, &hash)?
                 .filter(|found| {
@@ -330,12 +330,12 @@ impl GrantStore for SqliteStore {
     async fn rotate_refresh_token(
         &self,
         hash: &SecretHash,
-        client_id: &str,
+        client_id: &ClientId,
         next: &NewRefreshToken,
         grace: i64,
         now: UnixTime,
     ) -> Result<RefreshRotation, StoreError> {
-        let (hash, client_id, next) = (*hash, client_id.to_owned(), next.clone());
+        let (hash, client_id, next) = (*hash, client_id.clone(), next.clone());
         self.write(move |connection| rotate(connection, &hash, &client_id, &next, grace, now)).await
     }
 
@@ -349,7 +349,7 @@ impl GrantStore for SqliteStore {
         self.write(move |connection| {
             let Some(found) = presented(connection, &hash)? else { return Ok(None) };
             let family = Some((found.family, found.token.client_id));
-            Ok(revoke_if_owned(connection, family, by.as_deref(), now)?.then_some(found.token.family_id))
+            Ok(revoke_if_owned(connection, family, by.as_ref(), now)?.then_some(found.token.family_id))
         })
         .await
     }
@@ -364,9 +364,9 @@ impl GrantStore for SqliteStore {
         self.write(move |connection| {
             let family =
                 one(connection, "SELECT pk, client_id FROM families WHERE id = ?1", [family_id], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
+                    Ok((row.get(0)?, client_id(row, 1)?))
                 })?;
-            revoke_if_owned(connection, family, by.as_deref(), now)
+            revoke_if_owned(connection, family, by.as_ref(), now)
         })
         .await
     }

@@ -47,6 +47,7 @@ pub use connection::OpenError;
 pub use relative_urls::ObjectDirectories;
 
 use self::{error::SqliteError, reader::Readers, writer::Writer};
+use flyte_model::ClientId;
 use flyte_store::StoreError;
 
 /// The number of reading threads. Reads are short, so a few threads keep all cores busy.
@@ -146,6 +147,11 @@ fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> ru
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
     })
+}
+
+/// Reads a client identifier.
+fn client_id(row: &Row<'_>, column: usize) -> rusqlite::Result<ClientId> {
+    row.get(column).map(ClientId::from_stored)
 }
 
 /// Returns the error for a number that no version of the server writes.

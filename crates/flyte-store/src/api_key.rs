@@ -3,15 +3,14 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use flyte_model::Rights;
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, Rights, clock::UnixTime};
 use flyte_secrets::SecretHash;
 
 /// An API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
     /// `client_id`, unique among all clients; also the `sub` of its tokens (RFC 9068 section 2.2).
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The name, unique among API keys.
     pub name: String,
     /// SHA-256 of the secret; `None` if the key authenticates with `jwks`.
@@ -98,7 +97,7 @@ pub struct RotatedKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetiredSecret {
     /// `client_id` of the key that the secret belonged to.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The reason why the secret is no longer valid.
     pub why: Retired,
 }
@@ -133,7 +132,7 @@ pub trait ApiKeyStore: Send + Sync + 'static {
     /// an account.
     async fn create_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
     /// Returns the key with this `client_id`.
-    async fn api_key_by_id(&self, client_id: &str) -> Result<Option<ApiKey>, StoreError>;
+    async fn api_key_by_id(&self, client_id: &ClientId) -> Result<Option<ApiKey>, StoreError>;
     /// Returns the keys whose `client_id` or name is `text`. Two keys can match: one by `client_id`, the other by name.
     async fn api_keys_by_id_or_name(&self, text: &str) -> Result<Vec<ApiKey>, StoreError>;
     /// Returns a page of keys and the next page's token, which is empty on the last page.
@@ -145,17 +144,17 @@ pub trait ApiKeyStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the name is taken.
-    async fn rename_api_key(&self, client_id: &str, name: &str) -> Result<bool, StoreError>;
+    async fn rename_api_key(&self, client_id: &ClientId, name: &str) -> Result<bool, StoreError>;
     /// Replaces a key's secret. While two secrets are valid, only a replacement that ends both is accepted.
     async fn rotate_api_key(
         &self,
-        client_id: &str,
+        client_id: &ClientId,
         rotation: &SecretRotation,
         now: UnixTime,
     ) -> Result<Rotation, StoreError>;
     /// Deletes a key, the keys that it created, and the keys that those created, and revokes the families of their
     /// tokens. Returns the deleted keys, this one first, or nothing if the key does not exist.
-    async fn delete_api_key(&self, client_id: &str, now: UnixTime) -> Result<Vec<ApiKey>, StoreError>;
+    async fn delete_api_key(&self, client_id: &ClientId, now: UnixTime) -> Result<Vec<ApiKey>, StoreError>;
     /// Returns the keys that this subject created, and the keys that those created, the oldest first.
     async fn api_keys_of(&self, subject: &str) -> Result<Vec<ApiKey>, StoreError>;
     /// Deletes the keys that [`ApiKeyStore::api_keys_of`] returns, in the way of [`ApiKeyStore::delete_api_key`].
@@ -166,5 +165,5 @@ pub trait ApiKeyStore: Send + Sync + 'static {
     async fn retired_secret(&self, secret_hash: &SecretHash) -> Result<Option<RetiredSecret>, StoreError>;
     /// Records when keys last obtained a token. Earlier times than the recorded one, and keys that no longer exist, are
     /// ignored.
-    async fn note_api_keys_used(&self, used: &[(String, UnixTime)]) -> Result<(), StoreError>;
+    async fn note_api_keys_used(&self, used: &[(ClientId, UnixTime)]) -> Result<(), StoreError>;
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use flyte_model::{GrantType, clock::UnixTime};
+use flyte_model::{ClientId, GrantType, Scopes, clock::UnixTime};
 
 /// Whether a client can keep a secret (RFC 6749 section 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum ClientKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// `client_id`.
-    pub id: String,
+    pub id: ClientId,
     /// `client_name`, for display on the consent page.
     pub name: String,
     /// Whether the client can keep a secret.
@@ -35,7 +35,7 @@ pub struct Client {
     /// `grant_types` that the client may use.
     pub grant_types: Vec<GrantType>,
     /// Scopes that the client may ask for.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// Whether this is a client of this project. Users are not asked for consent to it, and it may manage API keys.
     pub first_party: bool,
     /// Whether users may let this client create, change and delete API keys and trust rules in their name, although it
@@ -54,9 +54,9 @@ pub struct Consent {
     /// The user who consented.
     pub user_id: String,
     /// The client.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The scopes of all consents together.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// The time of the latest consent.
     pub granted_at: UnixTime,
 }
@@ -73,13 +73,13 @@ pub trait ClientStore: Send + Sync + 'static {
     async fn create_client(&self, client: &Client) -> Result<(), StoreError>;
     /// Removes a client. The same transaction ends everything that the client obtained: unredeemed codes, all families
     /// and all consents. Returns `false` if the client does not exist.
-    async fn delete_client(&self, id: &str, now: UnixTime) -> Result<bool, StoreError>;
+    async fn delete_client(&self, id: &ClientId, now: UnixTime) -> Result<bool, StoreError>;
     /// Returns all clients, sorted by `client_id`.
     async fn clients(&self) -> Result<Vec<Client>, StoreError>;
     /// Returns the client with this `client_id`.
-    async fn client_by_id(&self, id: &str) -> Result<Option<Client>, StoreError>;
+    async fn client_by_id(&self, id: &ClientId) -> Result<Option<Client>, StoreError>;
     /// Adds these scopes to the user's consent to the client.
     async fn add_consent(&self, consent: &Consent) -> Result<(), StoreError>;
     /// Returns the user's consent to the client.
-    async fn consent(&self, user_id: &str, client_id: &str) -> Result<Option<Consent>, StoreError>;
+    async fn consent(&self, user_id: &str, client_id: &ClientId) -> Result<Option<Consent>, StoreError>;
 }

@@ -30,6 +30,7 @@ pub mod turns;
 use std::{any::Any, fmt, ops::Deref, sync::Arc};
 
 use super::{AuthorizationCode, BrowserSession, Client, ClientKind, NewRefreshToken, Store, User};
+use flyte_model::{ClientId, GrantType, Scope};
 use flyte_secrets::SecretHash;
 
 /// An empty store of the backend under test, and resources that must live as long as the store.
@@ -267,17 +268,21 @@ async fn sign_in(store: &Backend, name: &str) {
     assert!(store.create_session(&session(name, name, i64::MAX), Some("$hash")).await.unwrap());
 }
 
+fn client_id(text: &str) -> ClientId {
+    text.parse().unwrap()
+}
+
 fn client(id: &str) -> Client {
     Client {
-        id: id.to_owned(),
+        id: client_id(id),
         name: id.to_uppercase(),
         kind: ClientKind::Confidential,
         secret_hash: Some(hash("secret")),
         jwks: Some("{}".to_owned()),
         redirect_uris: vec!["http://127.0.0.1/cb".to_owned()],
         post_logout_redirect_uris: vec!["http://127.0.0.1/bye".to_owned()],
-        grant_types: vec![flyte_model::GrantType::AuthorizationCode],
-        scopes: vec!["openid".to_owned(), "all".to_owned()],
+        grant_types: vec![GrantType::AuthorizationCode],
+        scopes: [Scope::OPENID, Scope::ALL].into(),
         first_party: true,
         may_keep_api_keys: true,
         id_token_signed_response_alg: Some("RS256".to_owned()),
@@ -290,13 +295,13 @@ fn code(name: &str) -> AuthorizationCode {
     AuthorizationCode {
         code_hash: hash(&format!("code-{name}")),
         family_id: format!("family-{name}"),
-        client_id: "flyte".to_owned(),
+        client_id: client_id("flyte"),
         user_id: "id-ada".to_owned(),
         session_id: "session-ada".to_owned(),
         authenticated_at: NOW - 5,
         redirect_uri: "http://localhost:53593/callback".to_owned(),
         code_challenge: "challenge".to_owned(),
-        scopes: vec!["openid".to_owned(), "all".to_owned()],
+        scopes: [Scope::OPENID, Scope::ALL].into(),
         audience: Some("https://localhost:8443".to_owned()),
         nonce: Some("n".to_owned()),
         expires_at: NOW + 60,

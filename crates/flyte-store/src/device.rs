@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 
 use super::{NewRefreshToken, StoreError};
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, Scopes, clock::UnixTime};
 use flyte_secrets::SecretHash;
 
 /// How long an expired record is kept, in seconds. During this time, a device that polls late learns that its code
@@ -26,9 +26,9 @@ pub struct DeviceAuthorization {
     /// The token family that begins when the approved code is redeemed; a UUID.
     pub family_id: String,
     /// The client that sent the request.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The requested scopes.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// `resource` (RFC 8707) or `audience` that the access tokens are for.
     pub audience: Option<String>,
     /// `max_age`: how many seconds ago the approving user may have signed in at most. With `None`, any time is
@@ -69,13 +69,13 @@ pub struct DeviceGrant {
     /// The token family.
     pub family_id: String,
     /// The client that sent the request.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The user who approved.
     pub user_id: String,
     /// The time at which the user authenticated.
     pub authenticated_at: UnixTime,
     /// The scopes granted.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// The audience of the access tokens.
     pub audience: Option<String>,
 }
@@ -138,7 +138,7 @@ pub trait DeviceStore: Send + Sync + 'static {
     async fn poll_device(
         &self,
         device_code_hash: &SecretHash,
-        client_id: &str,
+        client_id: &ClientId,
         now: UnixTime,
     ) -> Result<DevicePoll, StoreError>;
     /// Redeems the device code of an approved device and begins its family, with the refresh token `refresh` if there

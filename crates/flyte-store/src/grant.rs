@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use flyte_model::clock::UnixTime;
+use flyte_model::{ClientId, Scopes, clock::UnixTime};
 use flyte_secrets::SecretHash;
 
 /// How long a family is kept after its revocation or its last possible refresh, in seconds. Access tokens must not live
@@ -21,7 +21,7 @@ pub struct AuthorizationCode {
     /// The family that begins when the code is redeemed; a UUID.
     pub family_id: String,
     /// The client that it was issued to.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The user who authorized.
     pub user_id: String,
     /// The browser session of the authorization, the `sid` of the ID token.
@@ -33,7 +33,7 @@ pub struct AuthorizationCode {
     /// `code_challenge` of the authorization request; the method is always S256 (RFC 7636).
     pub code_challenge: String,
     /// The scopes granted.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// `resource` (RFC 8707) or `audience` that the access tokens are for.
     pub audience: Option<String>,
     /// `nonce` (OpenID Connect Core section 3.1.2.1).
@@ -71,7 +71,7 @@ pub struct RefreshToken {
     /// The family that it belongs to.
     pub family_id: String,
     /// The client that it was issued to.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The user who authorized.
     pub user_id: String,
     /// The browser session of the authorization.
@@ -79,7 +79,7 @@ pub struct RefreshToken {
     /// The time at which the user authenticated.
     pub authenticated_at: UnixTime,
     /// The scopes granted, which a refresh can narrow but not widen (RFC 6749 section 6).
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// The audience of the access tokens.
     pub audience: Option<String>,
 }
@@ -97,7 +97,7 @@ pub enum RefreshRotation {
         /// The user of the family, for the log.
         user_id: String,
         /// The client that presented the token.
-        client_id: String,
+        client_id: ClientId,
     },
     /// The token was never issued or has expired, its family is revoked, or it belongs to another client.
     Unknown,
@@ -107,7 +107,7 @@ pub enum RefreshRotation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevokedBy<'a> {
     /// A client, which can revoke only its own tokens (RFC 7009 section 2.1).
-    Client(&'a str),
+    Client(&'a ClientId),
     /// The server.
     Server,
 }
@@ -140,7 +140,7 @@ pub trait GrantStore: Send + Sync + 'static {
     async fn peek_refresh_token(
         &self,
         hash: &SecretHash,
-        client_id: &str,
+        client_id: &ClientId,
         now: UnixTime,
     ) -> Result<Option<RefreshToken>, StoreError>;
     /// Returns the grant and the expiry of a token that is the newest of an active family, whichever client it belongs
@@ -158,7 +158,7 @@ pub trait GrantStore: Send + Sync + 'static {
     async fn rotate_refresh_token(
         &self,
         hash: &SecretHash,
-        client_id: &str,
+        client_id: &ClientId,
         next: &NewRefreshToken,
         grace: i64,
         now: UnixTime,

@@ -26,7 +26,7 @@ pub use self::{
     query::{ActionQuery, LabelCondition, RunQuery, RunSortKey, Span},
 };
 use super::StoreError;
-use flyte_model::{Limit, Role, clock::UnixMillis};
+use flyte_model::{ClientId, Limit, Role, clock::UnixMillis};
 
 /// The identifier of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,7 +64,7 @@ pub struct Creator {
     /// The kind of principal.
     pub kind: CreatorKind,
     /// The client that it used.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The family of its token.
     pub family_id: String,
     /// Its role.

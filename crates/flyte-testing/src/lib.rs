@@ -8,7 +8,7 @@ use tracing::{
     subscriber::{DefaultGuard, NoSubscriber},
 };
 
-use flyte_model::{Limit, Rights, Role, clock::UnixTime};
+use flyte_model::{Limit, Rights, Role, Scope, clock::UnixTime};
 use flyte_secrets::{api_key_secret, opaque_token};
 use flyte_store::{ApiKey, Store, User};
 
@@ -47,12 +47,12 @@ pub async fn api_key(
 ) -> (ApiKey, SecretString) {
     let secret = api_key_secret::generate().unwrap();
     let mut key = ApiKey {
-        client_id: name.to_owned(),
+        client_id: name.parse().unwrap(),
         name: name.to_owned(),
         secret_hash: Some(opaque_token::hash(secret.expose_secret())),
         previous_secret: None,
         jwks: None,
-        rights: Rights { role: Role::Contributor, scopes: vec!["all".to_owned()], limit: Limit::default() },
+        rights: Rights { role: Role::Contributor, scopes: [Scope::ALL].into(), limit: Limit::default() },
         created_by: "user-Ada".to_owned(),
         created_at: NOW,
         expires_at: None,

@@ -17,7 +17,7 @@ fn caller(role: Role, scope: &str, project: &str, domain: &str) -> Caller {
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     Caller {
         role,
-        scopes: vec![scope.to_owned()],
+        scopes: scope.parse().unwrap(),
         limit: Limit { project: given(project), domain: given(domain) },
         ..Caller::for_test()
     }
@@ -49,9 +49,9 @@ fn scope_and_role_must_both_allow_a_call() {
     for (role, scope, path, expected) in [
         (Role::Viewer, "all", GET, Ok(())),
         (Role::Viewer, "read", GET, Ok(())),
-        (Role::Admin, "openid", GET, denied(Denied::Scope("read"))),
+        (Role::Admin, "openid", GET, denied(Denied::Scope(TokenScope::READ))),
         (Role::Viewer, "all", CREATE, denied(Denied::Contributor("CreateRun"))),
-        (Role::Admin, "read", CREATE, denied(Denied::Scope("all"))),
+        (Role::Admin, "read", CREATE, denied(Denied::Scope(TokenScope::ALL))),
         (Role::Contributor, "all", CREATE, Ok(())),
     ] {
         assert_eq!(admit(&caller(role, scope, "", ""), path), expected, "{role} {scope} {path}");
@@ -76,7 +76,7 @@ fn an_rpc_without_a_row_is_refused() {
     }
     // Without a scope, not even that is said.
     let nothing = caller(Role::Admin, "openid", "", "");
-    assert_eq!(admit(&nothing, "/a.B/GetC"), denied(Denied::Scope("all")));
+    assert_eq!(admit(&nothing, "/a.B/GetC"), denied(Denied::Scope(TokenScope::ALL)));
 }
 
 #[test]

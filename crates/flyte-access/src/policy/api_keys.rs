@@ -123,7 +123,7 @@ pub fn may_grant(caller: &Caller, rights: &Rights) -> Result<(), Denied> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flyte_model::Limit;
+    use flyte_model::{Limit, Scopes};
 
     const NOW: UnixTime = 1_800_000_000;
 
@@ -164,7 +164,7 @@ mod tests {
             (Role::Admin, Some(1), Some(RECENT_SIGN_IN), true),
         ] {
             let caller = Caller { authenticated_at: age.map(|age| NOW - age), ..Caller::for_test() };
-            let rights = Rights { role, scopes: vec![], limit: Limit::default() };
+            let rights = Rights { role, scopes: Scopes::new(), limit: Limit::default() };
             let end = lifetime.map(|lifetime| NOW + lifetime);
             let verdict = may_issue(&caller, &Issuance { rights: &rights, end, own_end: None, now: NOW });
             assert_eq!(verdict.is_ok(), expected, "{role} {lifetime:?} {age:?}");
@@ -189,7 +189,7 @@ mod tests {
                 authenticated_at: Some(NOW),
                 ..Caller::for_test()
             };
-            let rights = Rights { role, scopes: vec![], limit: Limit::default() };
+            let rights = Rights { role, scopes: Scopes::new(), limit: Limit::default() };
             let at = |seconds| NOW + seconds;
             let issuance =
                 Issuance { rights: &rights, end: lifetime.map(at), own_end: own.map(at), now: NOW };

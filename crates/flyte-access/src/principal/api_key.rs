@@ -8,7 +8,7 @@ pub(super) async fn look_up(
     access: &Access,
     caller: &Caller,
 ) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
-    let key = access.store.api_key_by_id(&caller.subject).await?;
+    let key = access.store.api_key_by_id(&caller.client_id).await?;
     Ok(match key {
         // A new key with the name of a deleted key has another family.
         Some(key) if key.family_id != caller.family_id => Err("the API key was replaced"),

@@ -2,7 +2,7 @@
 
 use super::{EffectiveRights, api_key, federated, person};
 use crate::{Access, Caller};
-use flyte_model::{Limit, PrincipalKind, Role, clock::UnixTime};
+use flyte_model::{Limit, PrincipalKind, Role, Scopes, clock::UnixTime};
 use flyte_store::{Creator, CreatorKind, Run, StoreError};
 
 /// Milliseconds in a second.
@@ -36,7 +36,7 @@ async fn creator(access: &Access, run: &Run) -> Result<Result<EffectiveRights, &
     let caller = Caller {
         subject: subject.clone(),
         client_id: run.creator.client_id.clone(),
-        scopes: Vec::new(),
+        scopes: Scopes::new(),
         family_id: family_id.clone(),
         token_id: String::new(),
         expires_at: UnixTime::MAX,
@@ -49,7 +49,7 @@ async fn creator(access: &Access, run: &Run) -> Result<Result<EffectiveRights, &
         CreatorKind::Person => person::look_up(access, &caller).await,
         CreatorKind::Federated => federated::look_up(access, &caller).await,
         CreatorKind::ApiKey => {
-            let key = access.store.api_key_by_id(subject).await?;
+            let key = access.store.api_key_by_id(&run.creator.client_id).await?;
             // A key with a new secret is the same key with another family. A new key with the name of a deleted key
             // is not the same.
             let family_id = match key {

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{Fields, NewKey};
 use crate::invalid;
+use flyte_model::ClientId;
 use flyte_settings::reserved;
 
 /// The longest name, in characters.
@@ -37,7 +38,7 @@ pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), ConnectE
     Ok(())
 }
 
-pub(super) fn check_client_id(new: &NewKey, fields: Fields) -> Result<String, ConnectError> {
+pub(super) fn check_client_id(new: &NewKey, fields: Fields) -> Result<ClientId, ConnectError> {
     let (field, id) = if new.client_id.is_empty() {
         (fields.name, client_id_of(&new.name))
     } else {
@@ -52,12 +53,13 @@ pub(super) fn check_client_id(new: &NewKey, fields: Fields) -> Result<String, Co
             "must have letters or digits (a-z, 0-9), with single hyphens between them",
         ));
     }
+    let id = ClientId::try_from(id).map_err(|error| invalid(field, &error.to_string()))?;
     if reserved::is_reserved(&id) {
         return Err(invalid(field, "makes a client_id that the server uses itself: choose another one"));
     }
     // Subjects of users are UUIDs. A resource server that does not check the kind of the subject must not mistake a key for a
     // user (RFC 9068 section 5).
-    if Uuid::try_parse(&id).is_ok() {
+    if Uuid::try_parse(id.as_str()).is_ok() {
         return Err(invalid(field, "cannot be a UUID"));
     }
     Ok(id)

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::*;
 use flyte_audit::Kind;
-use flyte_model::{Limit, Role};
+use flyte_model::{Limit, Role, Scope};
 use flyte_runs::{Outcome, RunIdentities};
 use flyte_store::{ActionId, AuditQuery, Failure, FailureKind, RunId};
 
@@ -107,9 +107,9 @@ impl Runs {
             .tokens()
             .issue_to_machine(&token::MachineGrant {
                 principal: flyte_model::PrincipalKind::ApiKey,
-                subject: key.client_id.clone(),
+                subject: key.client_id.to_string(),
                 client_id: key.client_id,
-                scopes: vec!["all".to_owned()],
+                scopes: [Scope::ALL].into(),
                 audience: None,
                 family_id: key.family_id,
                 lifetime: None,

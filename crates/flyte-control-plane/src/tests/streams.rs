@@ -17,7 +17,7 @@ use flyte_access::{
     door::{Door, Scope},
     token::MachineGrant,
 };
-use flyte_model::{Limit, PrincipalKind, Rights, Role};
+use flyte_model::{ClientId, Limit, PrincipalKind, Rights, Role, Scope as TokenScope};
 use flyte_runner_local::apps;
 use flyte_store::{ActionId, AppChange, AppId, AppNote, AppStatus, TrustRule};
 
@@ -103,7 +103,7 @@ pub(super) async fn token(server: &Runs, principal: PrincipalKind) -> String {
         PrincipalKind::ApiKey => {
             let end = |key: &mut flyte_store::ApiKey| key.expires_at = Some(NOW + KEY_LIFETIME);
             let (key, _) = flyte_testing::api_key(&*server.plane.store, "ci", end).await;
-            (key.client_id, key.family_id)
+            (key.client_id.to_string(), key.family_id)
         }
         PrincipalKind::Federated => {
             let rule = TrustRule {
@@ -114,7 +114,7 @@ pub(super) async fn token(server: &Runs, principal: PrincipalKind) -> String {
                 jwks_uri: None,
                 rights: Rights {
                     role: Role::Contributor,
-                    scopes: vec!["all".to_owned()],
+                    scopes: [TokenScope::ALL].into(),
                     limit: Limit::default(),
                 },
                 token_lifetime: None,
@@ -130,8 +130,8 @@ pub(super) async fn token(server: &Runs, principal: PrincipalKind) -> String {
     let grant = MachineGrant {
         principal,
         subject: grant.0,
-        client_id: "ci".to_owned(),
-        scopes: vec!["all".to_owned()],
+        client_id: ClientId::from_static("ci"),
+        scopes: [TokenScope::ALL].into(),
         audience: None,
         family_id: grant.1,
         lifetime: None,
@@ -288,7 +288,10 @@ async fn every_stream_ends_with_the_account() {
 #[tokio::test]
 async fn every_stream_ends_with_the_api_key() {
     all_end(PrincipalKind::ApiKey, &CONNECT, async |server| {
-        assert_eq!(server.plane.store.delete_api_key("ci", NOW).await.unwrap().len(), 1);
+        assert_eq!(
+            server.plane.store.delete_api_key(&ClientId::from_static("ci"), NOW).await.unwrap().len(),
+            1
+        );
         server.plane.access.maintain().await.unwrap();
     })
     .await;

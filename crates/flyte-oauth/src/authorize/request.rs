@@ -8,7 +8,7 @@ use crate::{
     parameters::{ParameterError, Parameters},
     pkce, redirect_uri, resource,
 };
-use flyte_model::{GrantType, scope};
+use flyte_model::{GrantType, Scopes};
 use flyte_store::Client;
 
 /// Client and redirect URI of a request. The browser is not redirected before they are known to belong together.
@@ -83,7 +83,7 @@ impl Prompt {
 #[derive(Clone, Debug)]
 pub struct AuthorizationRequest {
     /// The requested scopes.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// PKCE challenge, method S256.
     pub code_challenge: String,
     /// The audience of the access tokens.
@@ -113,8 +113,8 @@ impl AuthorizationRequest {
             ));
         }
         let code_challenge = code_challenge(parameters)?;
-        let scopes = scope::parse(parameters.one("scope")?.unwrap_or_default())?;
-        scope::within(&scopes, &client.scopes)?;
+        let scopes: Scopes = parameters.one("scope")?.unwrap_or_default().parse()?;
+        scopes.require_within(&client.scopes)?;
         let prompt = Prompt::parse(parameters.one("prompt")?.unwrap_or_default()).ok_or_else(|| {
             OAuthError::invalid_request(
                 "prompt must be either none, or a combination of login, consent and select_account",
@@ -207,6 +207,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use flyte_model::{ClientId, Scope};
     use flyte_store::ClientKind;
 
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -214,7 +215,7 @@ mod tests {
 
     fn client() -> Client {
         Client {
-            id: "flyte".into(),
+            id: ClientId::from_static("flyte"),
             name: "Flyte".into(),
             kind: ClientKind::Public,
             secret_hash: None,
@@ -222,7 +223,7 @@ mod tests {
             redirect_uris: vec!["http://localhost:53593/callback".into()],
             post_logout_redirect_uris: vec![],
             grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
-            scopes: vec!["openid".into(), "all".into()],
+            scopes: [Scope::OPENID, Scope::ALL].into(),
             first_party: true,
             may_keep_api_keys: false,
             id_token_signed_response_alg: None,
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn a_valid_request_is_parsed() {
         let request = parse(&encode(&good())).unwrap();
-        assert_eq!(request.scopes, ["openid", "all"]);
+        assert_eq!(request.scopes, [Scope::OPENID, Scope::ALL].into());
         assert_eq!(request.code_challenge, CHALLENGE);
         assert_eq!((request.audience, request.nonce, request.max_age), (None, None, None));
         assert_eq!(request.prompt, Prompt::default());
@@ -388,7 +389,7 @@ mod tests {
             pairs.retain(|(name, _)| *name != "scope");
             pairs.push(("scope", scope.as_str()));
             if let Ok(request) = parse(&encode(&pairs)) {
-                prop_assert!(scope::within(&request.scopes, &client().scopes).is_ok());
+                prop_assert!(request.scopes.is_within(&client().scopes));
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::{
     fixture::{Answer, REDIRECT_URI, Server, WEB_REDIRECT_URI, authorize_query, encode},
     parameters::MAX_QUERY_BYTES,
 };
+use flyte_model::ClientId;
 
 /// A request of the third-party client.
 const NATIVE: (&str, &str) = ("client_id", "native");
@@ -40,6 +41,8 @@ async fn without_a_valid_target_there_is_a_page_and_no_redirect() {
     for query in [
         authorize_query(&[("client_id", "")]),
         authorize_query(&[("client_id", "no-client")]),
+        authorize_query(&[("client_id", "caf\u{e9}")]),
+        authorize_query(&[("client_id", "flyte\0")]),
         authorize_query(&[("redirect_uri", "")]),
         authorize_query(&[("redirect_uri", "https://evil.example/callback")]),
         authorize_query(&[("redirect_uri", "http://localhost:53593/callback/")]),
@@ -267,7 +270,8 @@ async fn the_page_says_that_a_client_may_manage_api_keys() {
     let mut browser = server.browser("Ada").await;
     let text = "Create, change and delete API keys";
     assert!(!browser.authorize(&[NATIVE]).await.text().contains(text));
-    let mut native = server.state.store.client_by_id("native").await.unwrap().unwrap();
+    let mut native =
+        server.state.store.client_by_id(&ClientId::from_static("native")).await.unwrap().unwrap();
     native.may_keep_api_keys = true;
     server.state.store.put_client(&native).await.unwrap();
     assert!(browser.authorize(&[NATIVE]).await.text().contains(text));
@@ -278,7 +282,8 @@ async fn the_page_says_that_a_client_may_manage_api_keys() {
 #[tokio::test]
 async fn confidential_third_party_clients_need_consent_once() {
     let server = Server::start().await;
-    let mut native = server.state.store.client_by_id("native").await.unwrap().unwrap();
+    let mut native =
+        server.state.store.client_by_id(&ClientId::from_static("native")).await.unwrap().unwrap();
     native.kind = flyte_store::ClientKind::Confidential;
     native.secret_hash = Some([0; 32]);
     server.state.store.put_client(&native).await.unwrap();
@@ -346,7 +351,8 @@ async fn the_request_is_checked_again_after_consent() {
     let server = Server::start().await;
     let mut browser = server.browser("Ada").await;
     let page = browser.authorize(&[NATIVE]).await;
-    let mut client = server.state.store.client_by_id("native").await.unwrap().unwrap();
+    let mut client =
+        server.state.store.client_by_id(&ClientId::from_static("native")).await.unwrap().unwrap();
     client.redirect_uris.clear();
     server.state.store.put_client(&client).await.unwrap();
     let answer = browser.press(&page, "/oauth2/consent", "allow").await;

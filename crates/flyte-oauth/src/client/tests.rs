@@ -1,6 +1,7 @@
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
+use flyte_model::Scopes;
 
 fn basic(text: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -70,7 +71,7 @@ fn an_identifier_without_encoding_is_found_too() {
 #[test]
 fn a_client_authenticates_as_registered() {
     let client = |kind, secret: Option<&str>| Client {
-        id: "a".into(),
+        id: ClientId::from_static("a"),
         name: "A".into(),
         kind,
         secret_hash: secret.map(opaque_token::hash),
@@ -78,7 +79,7 @@ fn a_client_authenticates_as_registered() {
         redirect_uris: vec![],
         post_logout_redirect_uris: vec![],
         grant_types: vec![],
-        scopes: vec![],
+        scopes: Scopes::new(),
         first_party: false,
         may_keep_api_keys: false,
         id_token_signed_response_alg: None,

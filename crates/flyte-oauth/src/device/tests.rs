@@ -12,7 +12,7 @@ use crate::{
     device::user_code::UserCode,
     fixture::{Answer, Pairs, Server, encode},
 };
-use flyte_model::ClientAddr;
+use flyte_model::{ClientAddr, ClientId};
 use flyte_secrets::opaque_token;
 
 const PATH: &str = "/oauth2/device_authorization";
@@ -67,8 +67,9 @@ async fn a_device_gets_two_codes() {
 #[tokio::test]
 async fn invalid_device_requests_are_refused() {
     let server = Server::start().await;
-    let mut client = server.state.store.client_by_id("native").await.unwrap().unwrap();
-    client.id = "browser only".to_owned();
+    let mut client =
+        server.state.store.client_by_id(&ClientId::from_static("native")).await.unwrap().unwrap();
+    client.id = ClientId::from_static("browser only");
     client.grant_types.retain(|grant| *grant != flyte_model::GrantType::DeviceCode);
     server.state.store.put_client(&client).await.unwrap();
     for (name, value, status, error) in [

@@ -14,7 +14,7 @@ use axum::{
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-use crate::{AuthorizationServer, redirect_uri};
+use crate::{AuthorizationServer, client, redirect_uri};
 use flyte_audit::{Detail, Event, Kind};
 use flyte_identity::{PasswordError, Passwords, first_password};
 use flyte_model::ClientAddr;
@@ -264,7 +264,7 @@ async fn form(
     refusal: Option<Refusal>,
 ) -> Response {
     let client = match return_to.and_then(|request| request.parameter("client_id")) {
-        Some(id) => match server.store.client_by_id(&id).await {
+        Some(id) => match client::registered(server, &id).await {
             Ok(client) => client,
             Err(error) => return internal_error_page(&error),
         },

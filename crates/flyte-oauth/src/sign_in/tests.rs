@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use url::form_urlencoded;
 
 use crate::{AuthorizationServer, fixture};
-use flyte_model::ClientAddr;
+use flyte_model::{ClientAddr, Scope};
 use flyte_store::{Client, ClientKind, User};
 
 const PASSWORD: &str = "correct horse battery";
@@ -66,7 +66,7 @@ impl Server {
 
 fn client(id: &str, name: &str) -> Client {
     Client {
-        id: id.to_owned(),
+        id: id.parse().unwrap(),
         name: name.to_owned(),
         kind: ClientKind::Public,
         secret_hash: None,
@@ -76,7 +76,7 @@ fn client(id: &str, name: &str) -> Client {
             .to_vec(),
         post_logout_redirect_uris: Vec::new(),
         grant_types: vec![flyte_model::GrantType::AuthorizationCode],
-        scopes: vec!["openid".to_owned()],
+        scopes: [Scope::OPENID].into(),
         first_party: true,
         may_keep_api_keys: false,
         id_token_signed_response_alg: None,

@@ -3,10 +3,7 @@
 use super::{request::TokenRequest, response::TokenResponse};
 use crate::error::{ErrorCode, OAuthError};
 use flyte_access::token::MachineGrant;
-use flyte_model::{
-    PrincipalKind,
-    scope::{self, ScopeError},
-};
+use flyte_model::{PrincipalKind, Scope, ScopeError, Scopes};
 
 /// Issues an access token, and no refresh token (RFC 6749 section 4.4.3): the key itself gets the next one.
 pub(super) fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
@@ -22,7 +19,7 @@ pub(super) fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAut
     let now = server.clock.now();
     let grant = MachineGrant {
         principal: PrincipalKind::ApiKey,
-        subject: key.client_id.clone(),
+        subject: key.client_id.to_string(),
         client_id: key.client_id.clone(),
         scopes,
         audience,
@@ -31,12 +28,12 @@ pub(super) fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAut
         lifetime: key.expires_at.map(|end| end.saturating_sub(now)),
     };
     let access_token = server.access.tokens().issue_to_machine(&grant)?;
-    server.access.note_use(PrincipalKind::ApiKey, &key.client_id, now);
+    server.access.note_api_key_use(&key.client_id, now);
     Ok(TokenResponse {
         access_token,
         refresh_token: None,
         id_token: None,
-        scope: scope::join(&grant.scopes),
+        scopes: grant.scopes,
         client_secret_expires_at: client.proof_ends_at(),
     })
 }
@@ -44,18 +41,17 @@ pub(super) fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAut
 /// Returns those requested scopes that the key has, or all its scopes if none are requested. The published client
 /// always requests the scopes of a user's sign-in, so requesting more is not an error; having none of the requested
 /// scopes is.
-pub(super) fn granted(asked: Option<&str>, own: &[String]) -> Result<Vec<String>, ScopeError> {
-    let Some(asked) = asked else { return Ok(own.to_vec()) };
-    let asked = scope::parse(asked)?;
+pub(super) fn granted(asked: Option<&str>, own: &Scopes) -> Result<Scopes, ScopeError> {
+    let Some(asked) = asked else { return Ok(own.clone()) };
+    let asked: Scopes = asked.parse()?;
     // `all` includes `read`.
-    let wanted = |scope: &String| {
-        asked.contains(scope) || (scope == scope::READ && scope::contains(&asked, scope::ALL))
-    };
-    let mut granted: Vec<String> = own.iter().filter(|scope| wanted(scope)).cloned().collect();
-    if granted.is_empty() && scope::contains(own, scope::ALL) && scope::contains(&asked, scope::READ) {
-        granted.push(scope::READ.to_owned());
+    let wanted =
+        |scope: &Scope| asked.contains(scope) || (*scope == Scope::READ && asked.contains(&Scope::ALL));
+    let mut granted: Scopes = own.iter().filter(|scope| wanted(scope)).cloned().collect();
+    if granted.is_empty() && own.contains(&Scope::ALL) && asked.contains(&Scope::READ) {
+        granted.insert(Scope::READ);
     }
-    if granted.is_empty() { Err(ScopeError::Excessive(scope::join(&asked))) } else { Ok(granted) }
+    if granted.is_empty() { Err(ScopeError::Excessive(asked.to_string())) } else { Ok(granted) }
 }
 
 #[cfg(test)]
@@ -64,7 +60,6 @@ mod tests {
 
     #[test]
     fn the_granted_scopes_are_requested_and_owned() {
-        let owned = |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
         for (asked, own, expected) in [
             (None, "all", Some("all")),
             (None, "read", Some("read")),
@@ -78,7 +73,7 @@ mod tests {
             (Some("openid"), "all", None),
             (Some("openid email"), "read", None),
         ] {
-            let granted = granted(asked, &owned(own)).ok().map(|scopes| scope::join(&scopes));
+            let granted = granted(asked, &own.parse().unwrap()).ok().map(|scopes| scopes.to_string());
             assert_eq!(granted.as_deref(), expected, "{asked:?} of {own}");
         }
     }

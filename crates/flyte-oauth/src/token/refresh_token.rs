@@ -4,7 +4,7 @@ use super::{request::TokenRequest, response::TokenResponse};
 use crate::error::{ErrorCode, OAuthError};
 use flyte_access::token::TokenGrant;
 use flyte_audit::{Detail, Event, Kind};
-use flyte_model::{GrantType, scope};
+use flyte_model::{GrantType, Scopes};
 use flyte_secrets::opaque_token;
 use flyte_store::{RefreshRotation, RefreshToken, RevokedBy};
 
@@ -16,7 +16,7 @@ pub(super) async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse
     let TokenRequest { server, client, form } = *request;
     client.require_grant_type(GrantType::RefreshToken)?;
     let presented = request.required("refresh_token")?;
-    let wanted = form.one("scope")?.map(scope::parse).transpose()?;
+    let wanted = form.one("scope")?.map(str::parse::<Scopes>).transpose()?;
     request.audience()?;
 
     let hash = opaque_token::hash(presented);
@@ -24,7 +24,7 @@ pub(super) async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse
         // This check comes before the rotation, so that a request for too many scopes does not cost the client its
         // token. The rotation reports a missing token.
         if let Some(token) = server.store.peek_refresh_token(&hash, &client.id, server.clock.now()).await? {
-            scope::within(wanted, &token.scopes)?;
+            wanted.require_within(&token.scopes)?;
         }
     }
     let (next, record) = request.new_refresh_token()?;
@@ -54,7 +54,7 @@ pub(super) async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse
 
 /// The grant for the new access token. A narrower scope applies only to this access token; the refresh token keeps
 /// its scopes.
-fn grant(token: RefreshToken, wanted: Option<Vec<String>>) -> TokenGrant {
+fn grant(token: RefreshToken, wanted: Option<Scopes>) -> TokenGrant {
     TokenGrant {
         user_id: token.user_id,
         client_id: token.client_id,

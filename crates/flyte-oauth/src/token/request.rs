@@ -7,7 +7,7 @@ use crate::{
     AuthorizationServer, client::Authenticated, error::OAuthError, parameters::Parameters, resource,
 };
 use flyte_access::token::TokenGrant;
-use flyte_model::{GrantType, scope};
+use flyte_model::{GrantType, Scope, Scopes};
 use flyte_secrets::opaque_token;
 use flyte_store::NewRefreshToken;
 
@@ -59,10 +59,10 @@ impl TokenRequest<'_> {
     /// the published client is, and does not request that scope.
     pub(super) fn first_refresh_token(
         &self,
-        scopes: &[String],
+        scopes: &Scopes,
     ) -> Result<(Option<SecretString>, Option<NewRefreshToken>), OAuthError> {
         let allowed = self.client.grant_types.contains(&GrantType::RefreshToken)
-            && (self.client.first_party || scope::contains(scopes, scope::OFFLINE_ACCESS));
+            && (self.client.first_party || scopes.contains(&Scope::OFFLINE_ACCESS));
         if !allowed {
             return Ok((None, None));
         }

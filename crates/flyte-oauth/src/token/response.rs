@@ -13,7 +13,7 @@ use crate::{
     id_token,
 };
 use flyte_access::token::{IssuedAccessToken, TokenGrant};
-use flyte_model::{clock::UnixTime, scope};
+use flyte_model::{Scope, Scopes, clock::UnixTime, space_separated};
 use flyte_store::Client;
 
 /// The tokens of a successful request.
@@ -21,7 +21,7 @@ pub(super) struct TokenResponse {
     pub(super) access_token: IssuedAccessToken,
     pub(super) refresh_token: Option<SecretString>,
     pub(super) id_token: Option<String>,
-    pub(super) scope: String,
+    pub(super) scopes: Scopes,
     /// Expiry time of the client's credential. RFC 7591 section 3.2.1 defines the name; its use here is our extension.
     pub(super) client_secret_expires_at: Option<UnixTime>,
 }
@@ -36,7 +36,7 @@ impl TokenResponse {
         refresh_token: Option<SecretString>,
     ) -> Result<Self, OAuthError> {
         let access_token = server.access.tokens().issue(grant)?;
-        let id_token = if scope::contains(&grant.scopes, scope::OPENID) {
+        let id_token = if grant.scopes.contains(&Scope::OPENID) {
             Some(id_token::issue(server, client, grant, nonce, &access_token.token)?)
         } else {
             None
@@ -45,7 +45,7 @@ impl TokenResponse {
             access_token,
             refresh_token,
             id_token,
-            scope: scope::join(&grant.scopes),
+            scopes: grant.scopes.clone(),
             client_secret_expires_at: None,
         })
     }
@@ -62,7 +62,8 @@ struct Body<'a> {
     refresh_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<&'a str>,
-    scope: &'a str,
+    #[serde(serialize_with = "space_separated::serialize")]
+    scope: &'a Scopes,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret_expires_at: Option<UnixTime>,
 }
@@ -75,7 +76,7 @@ impl IntoResponse for TokenResponse {
             expires_in: self.access_token.expires_in,
             refresh_token: self.refresh_token.as_ref().map(secrecy::ExposeSecret::expose_secret),
             id_token: self.id_token.as_deref(),
-            scope: &self.scope,
+            scope: &self.scopes,
             client_secret_expires_at: self.client_secret_expires_at,
         })
         .into_response();

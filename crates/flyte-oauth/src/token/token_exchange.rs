@@ -23,7 +23,7 @@ use crate::{
 use flyte_access::token::{IssuedAccessToken, MachineGrant};
 use flyte_audit::{Detail, Event, Kind};
 use flyte_federation::{IssuerError, SubjectToken, SubjectTokenError, rule, subject_token::Verified};
-use flyte_model::{GrantType, PrincipalKind, scope};
+use flyte_model::{ClientId, GrantType, PrincipalKind, Scopes, space_separated};
 use flyte_store::TrustRule;
 
 /// Token types (RFC 8693 section 3).
@@ -38,7 +38,7 @@ const MAX_DESCRIPTION_BYTES: usize = 600;
 /// token.
 pub(super) struct Exchanged {
     access_token: IssuedAccessToken,
-    scope: String,
+    scopes: Scopes,
 }
 
 impl IntoResponse for Exchanged {
@@ -49,14 +49,15 @@ impl IntoResponse for Exchanged {
             issued_token_type: &'static str,
             token_type: &'static str,
             expires_in: i64,
-            scope: &'a str,
+            #[serde(serialize_with = "space_separated::serialize")]
+            scope: &'a Scopes,
         }
         let mut response = Json(Body {
             access_token: self.access_token.token.expose_secret(),
             issued_token_type: ACCESS_TOKEN,
             token_type: "Bearer",
             expires_in: self.access_token.expires_in,
-            scope: &self.scope,
+            scope: &self.scopes,
         })
         .into_response();
         error::no_store(response.headers_mut());
@@ -87,14 +88,14 @@ pub(super) async fn exchange(
     };
     let access_token = server.access.tokens().issue_to_machine(&grant)?;
     let now = server.clock.now();
-    server.access.note_use(PrincipalKind::Federated, &rule.family_id, now);
+    server.access.note_trust_rule_use(&rule.family_id, now);
     let event = exchange_event(Kind::TokenExchanged, &grant.client_id, &token, &verified)
         .subject(&grant.subject)
         .object(&rule.name)
         .detail(Detail::Token, &access_token.jti)
         .detail(Detail::ExpiresAt, now.saturating_add(access_token.expires_in));
     server.audit.record(event).await;
-    Ok(Exchanged { access_token, scope: scope::join(&grant.scopes) })
+    Ok(Exchanged { access_token, scopes: grant.scopes })
 }
 
 /// Returns the requesting client. It may be omitted, because the job's token is the proof (RFC 8693 section 2.1
@@ -103,7 +104,7 @@ async fn client_id(
     server: &AuthorizationServer,
     headers: &HeaderMap,
     form: &Parameters<'_>,
-) -> Result<String, OAuthError> {
+) -> Result<ClientId, OAuthError> {
     let named = ["client_id", "client_secret", "client_assertion"];
     let mut says_nothing = !headers.contains_key(header::AUTHORIZATION);
     for name in named {
@@ -137,7 +138,7 @@ fn subject_token<'a>(form: &'a Parameters<'_>) -> Result<SubjectToken<'a>, OAuth
 /// Finds the rule that accepts the token (the rule `name`, if given), and verifies the token.
 async fn trusted(
     server: &AuthorizationServer,
-    client_id: &str,
+    client_id: &ClientId,
     token: &SubjectToken<'_>,
     name: Option<&str>,
 ) -> Result<(TrustRule, Verified), OAuthError> {
@@ -201,7 +202,7 @@ async fn verify(
 }
 
 /// An event about a verified token.
-fn exchange_event(kind: Kind, client_id: &str, token: &SubjectToken<'_>, verified: &Verified) -> Event {
+fn exchange_event(kind: Kind, client_id: &ClientId, token: &SubjectToken<'_>, verified: &Verified) -> Event {
     Event::new(kind)
         .client(client_id)
         .detail(Detail::Issuer, &token.issuer)

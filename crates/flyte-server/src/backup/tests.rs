@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::bootstrap;
-use flyte_model::{Limit, Rights, Role, clock::Clock};
+use flyte_model::{ClientId, Limit, Rights, Role, Scope, clock::Clock};
 use flyte_runner_local::process::{self, Found};
 use flyte_secrets::opaque_token;
 use flyte_settings::Config;
@@ -87,12 +87,12 @@ fn exposed(directory: &Path) -> Vec<PathBuf> {
 
 fn key(name: &str, secret: &str) -> ApiKey {
     ApiKey {
-        client_id: name.to_owned(),
+        client_id: name.parse().unwrap(),
         name: name.to_owned(),
         secret_hash: Some(opaque_token::hash(secret)),
         previous_secret: None,
         jwks: None,
-        rights: Rights { role: Role::Contributor, scopes: vec!["all".to_owned()], limit: Limit::default() },
+        rights: Rights { role: Role::Contributor, scopes: [Scope::ALL].into(), limit: Limit::default() },
         created_by: "ada".to_owned(),
         created_at: NOW,
         expires_at: None,
@@ -232,7 +232,7 @@ async fn a_restore_keeps_revocations() {
     }
     let admin = store.user_by_email("admin@localhost").await.unwrap().unwrap();
     world.create();
-    store.delete_api_key("deleted", NOW).await.unwrap();
+    store.delete_api_key(&ClientId::from_static("deleted"), NOW).await.unwrap();
     let newer = opaque_token::hash("4");
     {
         let connection = rusqlite::Connection::open(world.data().join("flyte.db")).unwrap();
@@ -255,9 +255,12 @@ async fn a_restore_keeps_revocations() {
     );
     assert_eq!(counts, expected);
     let restored = SqliteStore::open(&config.data_dir.join("flyte.db")).unwrap();
-    assert!(restored.api_key_by_id("deleted").await.unwrap().is_none());
-    assert_eq!(restored.api_key_by_id("rotated").await.unwrap().unwrap().secret_hash, Some(newer));
-    assert!(restored.api_key_by_id("kept").await.unwrap().is_some());
+    assert!(restored.api_key_by_id(&ClientId::from_static("deleted")).await.unwrap().is_none());
+    assert_eq!(
+        restored.api_key_by_id(&ClientId::from_static("rotated")).await.unwrap().unwrap().secret_hash,
+        Some(newer)
+    );
+    assert!(restored.api_key_by_id(&ClientId::from_static("kept")).await.unwrap().is_some());
     let admin = restored.user_by_email("admin@localhost").await.unwrap().unwrap();
     assert_eq!(admin.password_hash.as_deref(), Some("newer"));
     let count = |path: &Path| -> i64 {

@@ -10,7 +10,7 @@ use crate::{
 };
 use flyte_audit::{Event, Kind};
 use flyte_keys::RS256;
-use flyte_model::{GrantType, UnknownGrantType, clock::Clock, scope};
+use flyte_model::{ClientId, GrantType, Scope, Scopes, UnknownGrantType, clock::Clock};
 use flyte_oauth::{
     redirect_uri::{self, RegistrationError},
     token::REGISTRABLE_GRANTS,
@@ -109,22 +109,23 @@ pub(super) async fn run(config: &Config, action: ClientAction) -> Result<String,
     let own = &config.public_client.client_id;
     match action {
         ClientAction::Add(new) => {
-            if new.id == *own {
+            if *own == *new.id {
                 return Err(ClientError::Own(new.id));
             }
-            check(&new, config)?;
-            add(&super::open_store(config)?, new).await
+            let checked = check(&new, config)?;
+            add(&super::open_store(config)?, new, checked).await
         }
         ClientAction::List { wide } => {
             let clients = super::open_store(config)?.clients().await?;
             Ok(table(clients, wide, flyte_table::terminal_width()))
         }
         ClientAction::Remove { id } => {
-            if id == *own {
+            if *own == *id {
                 return Err(ClientError::Own(id));
             }
             let store = super::open_store(config)?;
-            if !store.delete_client(&id, Clock::default().now()).await? {
+            // An earlier version may have accepted an identifier that cannot be registered any more.
+            if !store.delete_client(&ClientId::from_stored(id.clone()), Clock::default().now()).await? {
                 return Err(ClientError::NoClient(id));
             }
             super::record(&store, Event::new(Kind::ClientRemoved).object(&id)).await?;
@@ -133,18 +134,26 @@ pub(super) async fn run(config: &Config, action: ClientAction) -> Result<String,
     }
 }
 
-fn check(new: &NewClient, config: &Config) -> Result<(), ClientError> {
-    if reserved::is_reserved(&new.id) {
+/// The parts of a registration that have types of their own.
+struct Checked {
+    id: ClientId,
+    grant_types: Vec<GrantType>,
+    scopes: Scopes,
+}
+
+fn check(new: &NewClient, config: &Config) -> Result<Checked, ClientError> {
+    let id = client_id(&new.id);
+    if id.as_ref().is_some_and(reserved::is_reserved) {
         return Err(ClientError::Reserved(new.id.clone()));
     }
     if let Some(alg) = &new.id_token_signed_response_alg {
         let own = config.tokens.signing_algorithm.as_str();
         let known = if own == RS256 { vec![RS256] } else { vec![RS256, own] };
-        among("--id-token-signed-response-alg", std::slice::from_ref(alg), &known)?;
+        if !known.contains(&alg.as_str()) {
+            return Err(unknown("--id-token-signed-response-alg", alg, &known));
+        }
     }
-    if !(1..=MAX_BYTES).contains(&new.id.len()) || !new.id.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(ClientError::Text { what: "CLIENT_ID", kind: "visible ASCII characters" });
-    }
+    let id = id.ok_or(ClientError::Text { what: "CLIENT_ID", kind: "visible ASCII characters" })?;
     if let Some(name) = &new.name
         && (!(1..=MAX_BYTES).contains(&name.trim().len()) || name.contains(char::is_control))
     {
@@ -159,11 +168,17 @@ fn check(new: &NewClient, config: &Config) -> Result<(), ClientError> {
         }
     }
     let grant_types = grant_types(new)?;
-    among("--scope", &new.scopes, &scope::SUPPORTED)?;
+    let scopes = scopes(new)?;
     if new.redirect_uris.is_empty() && grant_types.contains(&GrantType::AuthorizationCode) {
         return Err(ClientError::NoRedirectUri);
     }
-    Ok(())
+    Ok(Checked { id, grant_types, scopes })
+}
+
+/// Parses the identifier of a registration. Spaces are valid in identifiers, but not on this command line.
+fn client_id(text: &str) -> Option<ClientId> {
+    let id = text.parse().ok()?;
+    (text.len() <= MAX_BYTES && !text.contains(' ')).then_some(id)
 }
 
 /// Parses the grant types of a registration.
@@ -171,24 +186,28 @@ fn grant_types(new: &NewClient) -> Result<Vec<GrantType>, ClientError> {
     let parse = |name: &String| match name.parse() {
         Ok(GrantType::ClientCredentials) => Err(ClientError::ForKeys(new.id.clone())),
         Ok(grant) => Ok(grant),
-        Err(UnknownGrantType) => Err(ClientError::Unknown {
-            flag: "--grant-type",
-            value: name.clone(),
-            known: REGISTRABLE_GRANTS.map(GrantType::as_str).join(", "),
-        }),
+        Err(UnknownGrantType) => {
+            Err(unknown("--grant-type", name, &REGISTRABLE_GRANTS.map(GrantType::as_str)))
+        }
     };
     new.grant_types.iter().map(parse).collect()
 }
 
-fn among(flag: &'static str, values: &[String], known: &[&str]) -> Result<(), ClientError> {
-    match values.iter().find(|value| !known.contains(&value.as_str())) {
-        Some(value) => Err(ClientError::Unknown { flag, value: value.clone(), known: known.join(", ") }),
-        None => Ok(()),
-    }
+/// Parses the scopes of a registration.
+fn scopes(new: &NewClient) -> Result<Scopes, ClientError> {
+    let parse = |name: &String| {
+        let known = Scope::SUPPORTED.into_iter().find(|scope| scope == name.as_str());
+        known.ok_or_else(|| unknown("--scope", name, &Scope::SUPPORTED.each_ref().map(Scope::as_str)))
+    };
+    new.scopes.iter().map(parse).collect()
 }
 
-async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError> {
-    let grant_types = grant_types(&new)?;
+fn unknown(flag: &'static str, value: &str, known: &[&str]) -> ClientError {
+    ClientError::Unknown { flag, value: value.to_owned(), known: known.join(", ") }
+}
+
+async fn add(store: &SqliteStore, new: NewClient, checked: Checked) -> Result<String, ClientError> {
+    let Checked { id, grant_types, scopes } = checked;
     let jwks = new.jwks.map(public_keys).transpose()?;
     let secret = if new.public || jwks.is_some() {
         None
@@ -196,14 +215,14 @@ async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError>
         Some(opaque_token::generate(opaque_token::Kind::ClientSecret).map_err(|_| BootstrapError::Random)?)
     };
     let client = Client {
-        name: new.name.unwrap_or_else(|| new.id.clone()),
-        id: new.id,
+        name: new.name.unwrap_or(new.id),
+        id,
         kind: if new.public { ClientKind::Public } else { ClientKind::Confidential },
         secret_hash: secret.as_ref().map(|secret| opaque_token::hash(secret.expose_secret())),
         redirect_uris: new.redirect_uris,
         post_logout_redirect_uris: new.post_logout_redirect_uris,
         grant_types,
-        scopes: new.scopes,
+        scopes,
         first_party: false,
         may_keep_api_keys: new.may_keep_api_keys,
         id_token_signed_response_alg: new.id_token_signed_response_alg,
@@ -212,12 +231,12 @@ async fn add(store: &SqliteStore, new: NewClient) -> Result<String, ClientError>
     };
     match store.create_client(&client).await {
         Err(StoreError::AlreadyExists { kind: "API key", .. }) => {
-            return Err(ClientError::TakenByKey(client.id));
+            return Err(ClientError::TakenByKey(client.id.into()));
         }
-        Err(StoreError::AlreadyExists { .. }) => return Err(ClientError::Taken(client.id)),
+        Err(StoreError::AlreadyExists { .. }) => return Err(ClientError::Taken(client.id.into())),
         other => other?,
     }
-    super::record(store, Event::new(Kind::ClientRegistered).object(&client.id)).await?;
+    super::record(store, Event::new(Kind::ClientRegistered).object(client.id.as_str())).await?;
     Ok(match secret {
         Some(secret) => {
             format!("Registered {}. Its secret, shown only now:\n{}\n", client.id, secret.expose_secret())
@@ -246,7 +265,7 @@ fn table(clients: Vec<Client>, wide: bool, width: Option<u16>) -> String {
     if !wide {
         let rows = clients.into_iter().map(|client| {
             let kind = kind(&client).to_owned();
-            [client.id, client.name, kind, client.redirect_uris.join(" ")]
+            [client.id.into(), client.name, kind, client.redirect_uris.join(" ")]
         });
         let headings = ["CLIENT_ID", "NAME", "KIND", "REDIRECT URIS"];
         return flyte_table::table(headings, &["NAME", "REDIRECT URIS"], rows, width);
@@ -260,11 +279,11 @@ fn table(clients: Vec<Client>, wide: bool, width: Option<u16>) -> String {
             kind.push_str(&format!(", ID tokens with {alg}"));
         }
         [
-            client.id,
+            client.id.into(),
             client.name,
             kind,
             client.grant_types.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(" "),
-            client.scopes.join(" "),
+            client.scopes.to_string(),
             client.redirect_uris.join(" "),
         ]
     });
@@ -280,7 +299,7 @@ mod tests {
     fn registrations_are_a_table() {
         let text = |text: &str| text.to_owned();
         let client = Client {
-            id: text("web"),
+            id: ClientId::from_static("web"),
             name: text("Web app"),
             kind: ClientKind::Confidential,
             secret_hash: None,
@@ -288,7 +307,7 @@ mod tests {
             redirect_uris: vec![text("https://web.example.com/callback")],
             post_logout_redirect_uris: vec![],
             grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
-            scopes: vec![text("openid"), text("all")],
+            scopes: [Scope::OPENID, Scope::ALL].into(),
             first_party: false,
             may_keep_api_keys: true,
             id_token_signed_response_alg: Some(text("RS256")),

@@ -11,7 +11,7 @@ pub(super) async fn record(store: &SqliteStore, keys: &[ApiKey], why: &str) -> R
     let records: Vec<_> = keys
         .iter()
         .map(|key| {
-            let event = Event::new(Kind::ApiKeyDeleted).object(&key.client_id);
+            let event = Event::new(Kind::ApiKeyDeleted).object(key.client_id.as_str());
             event.detail(Detail::Family, &key.family_id).detail(Detail::Reason, why).into_record(now)
         })
         .collect();

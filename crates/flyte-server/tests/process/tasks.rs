@@ -12,7 +12,7 @@ use flyte_idl::flyteidl2::{
     core::{Container, KeyValuePair, TaskTemplate, task_template::Target},
     task::{RunSpec, TaskSpec},
 };
-use flyte_model::{Limit, Role};
+use flyte_model::{ClientId, Limit, Role};
 use flyte_store::{
     Action, ActionId, ActionKind, Creator, CreatorKind, NewAction, Phase, Run, RunId, RunStore as _, TaskRef,
 };
@@ -62,7 +62,7 @@ impl World {
             creator: Creator {
                 subject: "unknown".to_owned(),
                 kind: CreatorKind::Person,
-                client_id: "flyte".to_owned(),
+                client_id: ClientId::from_static("flyte"),
                 family_id: "family".to_owned(),
                 role: Role::Contributor,
                 limit: Limit::default(),

@@ -1,18 +1,18 @@
 //! `client`: the registration of the `flyte` command.
 
-use flyte_model::is_loopback;
+use flyte_model::{ClientId, Scopes, is_loopback};
 use url::Url;
 
 use crate::setting::{Default::Value, Setting};
 
 /// [`PublicClientConfig::client_id`](crate::PublicClientConfig::client_id).
-pub static CLIENT_ID: Setting<String> = Setting {
+pub static CLIENT_ID: Setting<ClientId> = Setting {
     key: "client.id",
     flag: None,
     placeholder: "ID",
     default: Value("flyte"),
     help: "Client identifier that the server gives to the `flyte` command and the PyPI package `flyte`.",
-    check: |id| if id.is_empty() { Err("it cannot be empty".to_owned()) } else { Ok(()) },
+    check: |_| Ok(()),
 };
 
 /// [`PublicClientConfig::redirect_uri`](crate::PublicClientConfig::redirect_uri).
@@ -27,13 +27,13 @@ pub static CLIENT_REDIRECT_URI: Setting<String> = Setting {
 };
 
 /// [`PublicClientConfig::scopes`](crate::PublicClientConfig::scopes).
-pub static CLIENT_SCOPES: Setting<Vec<String>> = Setting {
+pub static CLIENT_SCOPES: Setting<Scopes> = Setting {
     key: "client.scopes",
     flag: None,
     placeholder: "SCOPE,...",
     default: Value("openid,profile,email,offline_access,all"),
     help: "Scopes that the command asks for. Without `offline_access` it gets no refresh token.",
-    check: |scopes| if scopes.is_empty() { Err("it cannot be empty".to_owned()) } else { Ok(()) },
+    check: |_| Ok(()),
 };
 
 fn loopback_redirect(uri: &str) -> Result<(), String> {

@@ -4,7 +4,7 @@ use crate::error::SqliteError;
 use bytes::Bytes;
 use rusqlite::{Connection, Params, Row, params};
 
-use super::super::{already_exists, change, from_json, one, to_json, unexpected_value};
+use super::super::{already_exists, change, client_id, from_json, one, to_json, unexpected_value};
 use flyte_model::{Limit, Role, clock::UnixMillis};
 use flyte_store::{
     Action, ActionId, ActionKind, Attempt, CacheStatus, Creator, CreatorKind, Failure, FailureKind,
@@ -39,7 +39,7 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
                 2 => CreatorKind::Federated,
                 other => return Err(unexpected_value(4, other)),
             },
-            client_id: row.get(5)?,
+            client_id: client_id(row, 5)?,
             family_id: row.get(6)?,
             role: Role::from_number(role).ok_or_else(|| unexpected_value(7, role))?,
             limit: Limit { project: row.get(8)?, domain: row.get(9)? },
@@ -214,7 +214,7 @@ pub(super) fn insert_run(connection: &Connection, run: &Run, root: &NewAction) -
             run.id.name,
             run.creator.subject,
             run.creator.kind as i64,
-            run.creator.client_id,
+            run.creator.client_id.as_str(),
             run.creator.family_id,
             run.creator.role as i64,
             run.creator.limit.project,

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use rusqlite::Connection;
 
 use super::super::SqliteStore;
+use flyte_model::{ClientId, Scopes};
 use flyte_secrets::SecretHash;
 use flyte_store::{
     AuthorizationCode, BrowserSession, CodeRedemption, GrantStore as _, NewRefreshToken, RefreshRotation,
@@ -37,13 +38,13 @@ fn code(round: &str, caller: usize) -> AuthorizationCode {
     AuthorizationCode {
         code_hash: hash(round, caller, usize::MAX),
         family_id: format!("{round} {caller}"),
-        client_id: "flyte".to_owned(),
+        client_id: ClientId::from_static("flyte"),
         user_id: "ada".to_owned(),
         session_id: String::new(),
         authenticated_at: 0,
         redirect_uri: String::new(),
         code_challenge: String::new(),
-        scopes: Vec::new(),
+        scopes: Scopes::new(),
         audience: None,
         nonce: None,
         expires_at: 1000,
@@ -64,7 +65,8 @@ async fn child_that_writes_until_it_is_killed() {
         for n in 0.. {
             writeln!(std::io::stdout(), "answered {caller} {n}").unwrap();
             let (old, next) = (hash(round, caller, n), token(round, caller, n + 1));
-            let rotated = store.rotate_refresh_token(&old, "flyte", &next, 0, 1).await.unwrap();
+            let rotated =
+                store.rotate_refresh_token(&old, &ClientId::from_static("flyte"), &next, 0, 1).await.unwrap();
             assert!(matches!(rotated, RefreshRotation::Rotated(_)));
         }
     }))
@@ -133,7 +135,10 @@ async fn confirmed_writes_survive_a_kill() {
         let store = SqliteStore::open(&path).unwrap();
         for (caller, n) in answered.iter().enumerate() {
             let Some(n) = n else { continue };
-            let known = store.peek_refresh_token(&hash(&round, caller, *n), "flyte", 2).await.unwrap();
+            let known = store
+                .peek_refresh_token(&hash(&round, caller, *n), &ClientId::from_static("flyte"), 2)
+                .await
+                .unwrap();
             assert!(known.is_some(), "kill {kill}: token {n} of caller {caller} was confirmed and is lost");
         }
         drop(store);

@@ -1,7 +1,8 @@
 //! Users, browser sessions, clients and consents.
 
-use super::{Backend, NOW, client, code, hash, session, sign_in, token, user};
+use super::{Backend, NOW, client, client_id, code, hash, session, sign_in, token, user};
 use crate::{AuthorizationCode, CodeRedemption, Consent, StoreError, User};
+use flyte_model::Scope;
 
 pub async fn addresses_are_compared_without_regard_to_case(store: Backend) {
     assert!(!store.any_user().await.unwrap());
@@ -96,7 +97,7 @@ pub async fn a_new_password_ends_all_sign_ins(store: Backend) {
         assert_eq!(store.session_by_cookie(&cookie, NOW).await.unwrap().is_some(), lives, "{name}");
         let refresh = hash(&format!("token-{name}"));
         assert_eq!(
-            store.peek_refresh_token(&refresh, "flyte", NOW).await.unwrap().is_some(),
+            store.peek_refresh_token(&refresh, &client_id("flyte"), NOW).await.unwrap().is_some(),
             lives,
             "{name}"
         );
@@ -118,17 +119,21 @@ pub async fn a_new_hash_of_the_same_password_keeps_sign_ins(store: Backend) {
 }
 
 pub async fn put_client_replaces_every_field(store: Backend) {
-    assert_eq!(store.client_by_id("web").await.unwrap(), None);
+    assert_eq!(store.client_by_id(&client_id("web")).await.unwrap(), None);
     let first = client("web");
     store.put_client(&first).await.unwrap();
-    assert_eq!(store.client_by_id("web").await.unwrap(), Some(first.clone()));
-    assert_eq!(store.client_by_id("WEB").await.unwrap(), None, "identifiers are compared exactly");
+    assert_eq!(store.client_by_id(&client_id("web")).await.unwrap(), Some(first.clone()));
+    assert_eq!(
+        store.client_by_id(&client_id("WEB")).await.unwrap(),
+        None,
+        "identifiers are compared exactly"
+    );
 
     store.create_user(&user("ada")).await.unwrap();
     let consent = Consent {
         user_id: "id-ada".to_owned(),
-        client_id: "web".to_owned(),
-        scopes: vec!["all".to_owned()],
+        client_id: client_id("web"),
+        scopes: [Scope::ALL].into(),
         granted_at: NOW,
     };
     store.add_consent(&consent).await.unwrap();
@@ -138,29 +143,33 @@ pub async fn put_client_replaces_every_field(store: Backend) {
     second.redirect_uris.clear();
     second.name = "Other".to_owned();
     store.put_client(&second).await.unwrap();
-    let found = store.client_by_id("web").await.unwrap().unwrap();
+    let found = store.client_by_id(&client_id("web")).await.unwrap().unwrap();
     assert_eq!(found, second);
-    assert_eq!(store.consent("id-ada", "web").await.unwrap(), Some(consent), "consents outlive a change");
+    assert_eq!(
+        store.consent("id-ada", &client_id("web")).await.unwrap(),
+        Some(consent),
+        "consents outlive a change"
+    );
 }
 
 pub async fn consents_are_added_together(store: Backend) {
     store.create_user(&user("ada")).await.unwrap();
     store.put_client(&client("web")).await.unwrap();
-    let give = async |scopes: &[&str], granted_at| {
+    let give = async |scopes: &str, granted_at| {
         let consent = Consent {
             user_id: "id-ada".to_owned(),
-            client_id: "web".to_owned(),
-            scopes: scopes.iter().map(ToString::to_string).collect(),
+            client_id: client_id("web"),
+            scopes: scopes.parse().unwrap(),
             granted_at,
         };
         store.add_consent(&consent).await.unwrap();
-        store.consent("id-ada", "web").await.unwrap().unwrap()
+        store.consent("id-ada", &client_id("web")).await.unwrap().unwrap()
     };
-    assert_eq!(store.consent("id-ada", "web").await.unwrap(), None);
-    assert_eq!(give(&["openid", "email"], NOW).await.scopes, ["email", "openid"]);
-    let both = give(&["all", "openid"], NOW + 5).await;
-    assert_eq!((both.scopes.join(" ").as_str(), both.granted_at), ("all email openid", NOW + 5));
-    assert_eq!(store.consent("id-bob", "web").await.unwrap(), None);
+    assert_eq!(store.consent("id-ada", &client_id("web")).await.unwrap(), None);
+    assert_eq!(give("openid email", NOW).await.scopes, [Scope::EMAIL, Scope::OPENID].into());
+    let both = give("all openid", NOW + 5).await;
+    assert_eq!((both.scopes.to_string().as_str(), both.granted_at), ("all email openid", NOW + 5));
+    assert_eq!(store.consent("id-bob", &client_id("web")).await.unwrap(), None);
 }
 
 pub async fn disabling_an_account_ends_all_its_sign_ins(store: Backend) {
@@ -174,7 +183,7 @@ pub async fn disabling_an_account_ends_all_its_sign_ins(store: Backend) {
     assert!(store.session_by_cookie(&hash("cookie-ada"), NOW).await.unwrap().is_none());
     let waiting = store.redeem_code(&code("waiting").code_hash, None, NOW).await.unwrap();
     assert_eq!(waiting, CodeRedemption::Unknown);
-    assert!(store.peek_refresh_token(&hash("a"), "flyte", NOW).await.unwrap().is_none());
+    assert!(store.peek_refresh_token(&hash("a"), &client_id("flyte"), NOW).await.unwrap().is_none());
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-a"]);
 
     assert!(store.enable_user("id-ada").await.unwrap());
@@ -203,29 +212,29 @@ pub async fn deleting_a_client_revokes_all_its_tokens(store: Backend) {
     assert_eq!(store.clients().await.unwrap(), [client("flyte"), client("other")]);
     let consent = Consent {
         user_id: "id-ada".to_owned(),
-        client_id: "flyte".to_owned(),
-        scopes: vec!["all".to_owned()],
+        client_id: client_id("flyte"),
+        scopes: [Scope::ALL].into(),
         granted_at: NOW,
     };
     store.add_consent(&consent).await.unwrap();
     for name in ["a", "waiting"] {
         assert!(store.create_code(&code(name)).await.unwrap());
     }
-    let others = AuthorizationCode { client_id: "other".to_owned(), ..code("others") };
+    let others = AuthorizationCode { client_id: client_id("other"), ..code("others") };
     assert!(store.create_code(&others).await.unwrap());
     for name in ["a", "others"] {
         store.redeem_code(&code(name).code_hash, Some(&token(name)), NOW).await.unwrap();
     }
 
-    assert!(store.delete_client("flyte", NOW + 1).await.unwrap());
-    assert!(!store.delete_client("flyte", NOW + 1).await.unwrap());
+    assert!(store.delete_client(&client_id("flyte"), NOW + 1).await.unwrap());
+    assert!(!store.delete_client(&client_id("flyte"), NOW + 1).await.unwrap());
     assert_eq!(store.clients().await.unwrap(), [client("other")]);
     assert_eq!(store.families_revoked_since(0).await.unwrap(), ["family-a"]);
     let waiting = store.redeem_code(&code("waiting").code_hash, None, NOW).await.unwrap();
     assert_eq!(waiting, CodeRedemption::Unknown);
-    assert!(store.peek_refresh_token(&hash("others"), "other", NOW).await.unwrap().is_some());
+    assert!(store.peek_refresh_token(&hash("others"), &client_id("other"), NOW).await.unwrap().is_some());
     // A client that is registered again under the same identifier is another client.
     store.create_client(&client("flyte")).await.unwrap();
-    assert_eq!(store.consent("id-ada", "flyte").await.unwrap(), None);
-    assert!(store.peek_refresh_token(&hash("a"), "flyte", NOW).await.unwrap().is_none());
+    assert_eq!(store.consent("id-ada", &client_id("flyte")).await.unwrap(), None);
+    assert!(store.peek_refresh_token(&hash("a"), &client_id("flyte"), NOW).await.unwrap().is_none());
 }

@@ -2,18 +2,18 @@
 
 use super::*;
 use crate::{ApiKey, ApiKeyQuery, Retired, RetiredSecret, RotatedKey, Rotation, SecretRotation, StoreError};
-use flyte_model::{Limit, Rights, Role};
+use flyte_model::{Limit, Rights, Role, Scope, Scopes};
 
 fn key(n: i64) -> ApiKey {
     ApiKey {
-        client_id: format!("key-{n}"),
+        client_id: client_id(&format!("key-{n}")),
         name: format!("Key {n}"),
         secret_hash: Some(hash(&format!("secret-{n}"))),
         previous_secret: None,
         jwks: None,
         rights: Rights {
             role: Role::Viewer,
-            scopes: vec!["read".to_owned()],
+            scopes: [Scope::READ].into(),
             limit: Limit { project: Some("p".to_owned()), domain: Some("d".to_owned()) },
         },
         created_by: format!("id-{}", if n % 2 == 0 { "ada" } else { "bob" }),
@@ -29,17 +29,17 @@ pub async fn a_key_is_read_back_unchanged(store: Backend) {
         secret_hash: None,
         jwks: Some("{\"keys\":[]}".to_owned()),
         expires_at: None,
-        rights: Rights { role: Role::Admin, scopes: vec![], limit: Limit::default() },
+        rights: Rights { role: Role::Admin, scopes: Scopes::new(), limit: Limit::default() },
         ..key(2)
     };
     for key in [key(1), signing] {
         store.create_api_key(&key).await.unwrap();
         assert_eq!(store.api_key_by_id(&key.client_id).await.unwrap(), Some(key.clone()));
-        for text in [&key.client_id, &key.name] {
+        for text in [key.client_id.as_str(), &key.name] {
             assert_eq!(store.api_keys_by_id_or_name(text).await.unwrap(), std::slice::from_ref(&key));
         }
     }
-    assert_eq!(store.api_key_by_id("Key 1").await.unwrap(), None, "a name is not an identifier");
+    assert_eq!(store.api_key_by_id(&client_id("Key 1")).await.unwrap(), None, "a name is not an identifier");
     assert_eq!(store.api_keys_by_id_or_name("key-3").await.unwrap(), []);
     store.create_api_key(&ApiKey { name: "key-1".to_owned(), ..key(3) }).await.unwrap();
     assert_eq!(store.api_keys_by_id_or_name("key-1").await.unwrap().len(), 2);
@@ -53,10 +53,10 @@ pub async fn names_and_identifiers_are_unique(store: Backend) {
     }
     for taken in [
         ApiKey { name: "Key 1".to_owned(), ..key(3) },
-        ApiKey { client_id: "key-1".to_owned(), ..key(3) },
-        ApiKey { client_id: "flyte".to_owned(), ..key(3) },
+        ApiKey { client_id: client_id("key-1"), ..key(3) },
+        ApiKey { client_id: client_id("flyte"), ..key(3) },
         // Its subject would be that of the user.
-        ApiKey { client_id: "id-ada".to_owned(), ..key(3) },
+        ApiKey { client_id: client_id("id-ada"), ..key(3) },
     ] {
         let error = store.create_api_key(&taken).await.unwrap_err();
         assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
@@ -65,10 +65,10 @@ pub async fn names_and_identifiers_are_unique(store: Backend) {
         let error = error.unwrap_err();
         assert!(matches!(error, StoreError::AlreadyExists { kind: "API key", .. }), "{error}");
     }
-    let error = store.rename_api_key("key-2", "Key 1").await.unwrap_err();
+    let error = store.rename_api_key(&client_id("key-2"), "Key 1").await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyExists { kind: "API key", .. }), "{error}");
-    assert!(store.rename_api_key("key-2", "other").await.unwrap());
-    assert!(!store.rename_api_key("key-3", "other").await.unwrap());
+    assert!(store.rename_api_key(&client_id("key-2"), "other").await.unwrap());
+    assert!(!store.rename_api_key(&client_id("key-3"), "other").await.unwrap());
     assert_eq!(store.api_keys_by_id_or_name("other").await.unwrap()[0].client_id, "key-2");
 }
 
@@ -88,7 +88,7 @@ pub async fn pages_list_every_key_once_newest_first(store: Backend) {
             loop {
                 let (page, token) = store.list_api_keys(&query).await.unwrap();
                 assert!(page.len() <= limit as usize);
-                found.extend(page.into_iter().map(|key| key.client_id));
+                found.extend(page.into_iter().map(|key| String::from(key.client_id)));
                 if token.is_empty() {
                     break;
                 }
@@ -117,7 +117,7 @@ fn rotation(secret: &str, previous_until: i64) -> SecretRotation {
 }
 
 async fn rotate(store: &Backend, secret: &str, previous_until: i64, now: i64) -> RotatedKey {
-    match store.rotate_api_key("key-1", &rotation(secret, previous_until), now).await.unwrap() {
+    match store.rotate_api_key(&client_id("key-1"), &rotation(secret, previous_until), now).await.unwrap() {
         Rotation::Rotated(rotated) => rotated,
         other => panic!("{other:?}"),
     }
@@ -131,9 +131,9 @@ pub async fn the_previous_secret_stays_valid_during_the_overlap(store: Backend) 
         assert_eq!((rotated.key.secret_hash, rotated.revoked_family), (Some(hash(secret)), None));
         assert_eq!((previous.hash, previous.expires_at), (hash(before), now + 60));
         assert_eq!(rotated.key.family_id, "family-1");
-        assert_eq!(store.api_key_by_id("key-1").await.unwrap(), Some(rotated.key));
+        assert_eq!(store.api_key_by_id(&client_id("key-1")).await.unwrap(), Some(rotated.key));
     }
-    let unknown = store.rotate_api_key("key-2", &rotation("x", NOW), NOW).await.unwrap();
+    let unknown = store.rotate_api_key(&client_id("key-2"), &rotation("x", NOW), NOW).await.unwrap();
     assert_eq!(unknown, Rotation::Unknown);
     assert_eq!(store.families_revoked_since(0).await.unwrap(), [""; 0]);
 }
@@ -142,9 +142,10 @@ pub async fn a_second_overlap_does_not_shorten_the_first(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
     let before = rotate(&store, "second", NOW + 60, NOW).await.key;
     for until in [NOW + 60, NOW + 1000] {
-        let refused = store.rotate_api_key("key-1", &rotation("third", until), NOW + 59).await.unwrap();
+        let refused =
+            store.rotate_api_key(&client_id("key-1"), &rotation("third", until), NOW + 59).await.unwrap();
         assert_eq!(refused, Rotation::Overlapping { until: NOW + 60 });
-        assert_eq!(store.api_key_by_id("key-1").await.unwrap(), Some(before.clone()));
+        assert_eq!(store.api_key_by_id(&client_id("key-1")).await.unwrap(), Some(before.clone()));
     }
     rotate(&store, "third", NOW + 120, NOW + 60).await;
 }
@@ -158,7 +159,7 @@ pub async fn a_rotation_without_overlap_revokes_tokens(store: Backend) {
         (None, Some("family-1"))
     );
     assert_eq!(rotated.key.family_id, "family-third");
-    assert_eq!(store.api_key_by_id("key-1").await.unwrap(), Some(rotated.key));
+    assert_eq!(store.api_key_by_id(&client_id("key-1")).await.unwrap(), Some(rotated.key));
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-1"]);
 }
 
@@ -168,12 +169,12 @@ pub async fn rotated_secrets_are_recorded(store: Backend) {
     rotate(&store, "third", NOW + 120, NOW + 60).await;
     rotate(&store, "fourth", NOW + 70, NOW + 70).await;
     let retired = async |secret: &str| store.retired_secret(&hash(secret)).await.unwrap();
-    let of_key_1 = |why| Some(RetiredSecret { client_id: "key-1".to_owned(), why });
+    let of_key_1 = |why| Some(RetiredSecret { client_id: client_id("key-1"), why });
     for secret in ["secret-1", "second", "third"] {
         assert_eq!(retired(secret).await, of_key_1(Retired::Rotated), "{secret}");
     }
     assert_eq!(retired("fourth").await, None, "it is still valid");
-    store.delete_api_key("key-1", NOW + 80).await.unwrap();
+    store.delete_api_key(&client_id("key-1"), NOW + 80).await.unwrap();
     assert_eq!(retired("fourth").await, of_key_1(Retired::Deleted));
     assert_eq!(retired("third").await, of_key_1(Retired::Rotated));
 }
@@ -182,17 +183,17 @@ pub async fn deleting_a_key_revokes_its_family(store: Backend) {
     for n in [1, 2] {
         store.create_api_key(&key(n)).await.unwrap();
     }
-    assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap()[0].family_id, "family-1");
-    assert_eq!(store.delete_api_key("key-1", NOW).await.unwrap(), []);
-    let deleted = RetiredSecret { client_id: "key-1".to_owned(), why: Retired::Deleted };
+    assert_eq!(store.delete_api_key(&client_id("key-1"), NOW).await.unwrap()[0].family_id, "family-1");
+    assert_eq!(store.delete_api_key(&client_id("key-1"), NOW).await.unwrap(), []);
+    let deleted = RetiredSecret { client_id: client_id("key-1"), why: Retired::Deleted };
     for (secret, expected) in [("secret-1", Some(deleted)), ("secret-2", None)] {
         assert_eq!(store.retired_secret(&hash(secret)).await.unwrap(), expected);
     }
-    assert_eq!(store.api_key_by_id("key-1").await.unwrap(), None);
-    assert!(store.api_key_by_id("key-2").await.unwrap().is_some());
+    assert_eq!(store.api_key_by_id(&client_id("key-1")).await.unwrap(), None);
+    assert!(store.api_key_by_id(&client_id("key-2")).await.unwrap().is_some());
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-1"]);
     store.create_api_key(&key(1)).await.unwrap();
-    store.delete_api_key("key-2", NOW + 365 * 86_400 + 1).await.unwrap();
+    store.delete_api_key(&client_id("key-2"), NOW + 365 * 86_400 + 1).await.unwrap();
     assert_eq!(store.retired_secret(&hash("secret-1")).await.unwrap(), None, "not for ever");
 }
 
@@ -210,16 +211,16 @@ fn ids(keys: &[ApiKey]) -> Vec<&str> {
 pub async fn deleting_a_key_deletes_the_keys_that_it_created(store: Backend) {
     chain(&store).await;
     assert_eq!(ids(&store.api_keys_of("id-ada").await.unwrap()), ["key-1", "key-2", "key-3"]);
-    assert_eq!(ids(&store.delete_api_key("key-2", NOW).await.unwrap()), ["key-2", "key-3"]);
+    assert_eq!(ids(&store.delete_api_key(&client_id("key-2"), NOW).await.unwrap()), ["key-2", "key-3"]);
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-2", "family-3"]);
     let retired = store.retired_secret(&hash("secret-3")).await.unwrap().unwrap();
-    assert_eq!(retired, RetiredSecret { client_id: "key-3".to_owned(), why: Retired::Deleted });
+    assert_eq!(retired, RetiredSecret { client_id: client_id("key-3"), why: Retired::Deleted });
     assert_eq!(ids(&store.api_keys_of("id-ada").await.unwrap()), ["key-1"]);
     // A cycle of two keys that created each other must not make it loop forever.
     for (n, created_by) in [(4, "key-5"), (5, "key-4")] {
         store.create_api_key(&ApiKey { created_by: created_by.to_owned(), ..key(n) }).await.unwrap();
     }
-    assert_eq!(ids(&store.delete_api_key("key-4", NOW).await.unwrap()), ["key-4", "key-5"]);
+    assert_eq!(ids(&store.delete_api_key(&client_id("key-4"), NOW).await.unwrap()), ["key-4", "key-5"]);
     assert_eq!(ids(&store.delete_api_keys_of("id-bob", NOW).await.unwrap()), ["key-9"]);
     assert_eq!(store.delete_api_keys_of("id-bob", NOW).await.unwrap(), []);
 }
@@ -231,9 +232,9 @@ pub async fn disabling_an_account_deletes_its_keys(store: Backend) {
     assert_eq!(ids(&ended), ["key-1", "key-2", "key-3"]);
     assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-1", "family-2", "family-3"]);
     for id in ["key-1", "key-2", "key-3"] {
-        assert_eq!(store.api_key_by_id(id).await.unwrap(), None, "{id}");
+        assert_eq!(store.api_key_by_id(&client_id(id)).await.unwrap(), None, "{id}");
     }
-    assert!(store.api_key_by_id("key-9").await.unwrap().is_some(), "the key of another user");
+    assert!(store.api_key_by_id(&client_id("key-9")).await.unwrap().is_some(), "the key of another user");
     assert!(store.enable_user("id-ada").await.unwrap());
     assert_eq!(store.api_keys_of("id-ada").await.unwrap(), [], "nothing comes back");
     assert_eq!(store.disable_user("id-ada", NOW + 2).await.unwrap(), Some(vec![]));
@@ -243,17 +244,20 @@ pub async fn a_rotation_can_change_the_expiry(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
     for (secret, end) in [("second", Some(NOW + 5000)), ("third", None), ("fourth", Some(NOW + 1))] {
         let rotation = SecretRotation { expires_at: end, ..rotation(secret, NOW) };
-        store.rotate_api_key("key-1", &rotation, NOW).await.unwrap();
-        assert_eq!(store.api_key_by_id("key-1").await.unwrap().unwrap().expires_at, end);
+        store.rotate_api_key(&client_id("key-1"), &rotation, NOW).await.unwrap();
+        assert_eq!(store.api_key_by_id(&client_id("key-1")).await.unwrap().unwrap().expires_at, end);
     }
 }
 
 pub async fn only_the_latest_use_is_kept(store: Backend) {
     store.create_api_key(&key(1)).await.unwrap();
-    let used = |at| [("key-1".to_owned(), at), ("gone".to_owned(), at)];
+    let used = |at| [(client_id("key-1"), at), (client_id("gone"), at)];
     for (at, expected) in [(NOW + 5, NOW + 5), (NOW, NOW + 5), (NOW + 9, NOW + 9)] {
         store.note_api_keys_used(&used(at)).await.unwrap();
-        assert_eq!(store.api_key_by_id("key-1").await.unwrap().unwrap().last_used_at, Some(expected));
+        assert_eq!(
+            store.api_key_by_id(&client_id("key-1")).await.unwrap().unwrap().last_used_at,
+            Some(expected)
+        );
     }
 }
 

@@ -2,11 +2,12 @@
 
 use futures_util::future::join_all;
 
-use super::{Backend, NOW, client, code, hash, sign_in, token};
+use super::{Backend, NOW, client, client_id, code, hash, sign_in, token};
 use crate::{
     DEVICE_RETENTION, DeviceAuthorization, DeviceDecision, DeviceGrant, DevicePoll, DeviceRedemption,
     RefreshRotation, RevokedBy, SLOW_DOWN, StoreError,
 };
+use flyte_model::Scope;
 
 /// Returns a device of the client `flyte`, valid for ten minutes.
 fn device(name: &str) -> DeviceAuthorization {
@@ -14,8 +15,8 @@ fn device(name: &str) -> DeviceAuthorization {
         device_code_hash: hash(&format!("device-{name}")),
         user_code_hash: hash(&format!("user-{name}")),
         family_id: format!("family-{name}"),
-        client_id: "flyte".to_owned(),
-        scopes: vec!["openid".to_owned(), "all".to_owned()],
+        client_id: client_id("flyte"),
+        scopes: [Scope::OPENID, Scope::ALL].into(),
         audience: Some("https://localhost:8443".to_owned()),
         max_age: Some(900),
         address: "203.0.113.9".to_owned(),
@@ -45,7 +46,7 @@ async fn decide(store: &Backend, name: &str, decision: DeviceDecision, now: i64)
 }
 
 async fn poll(store: &Backend, name: &str, now: i64) -> DevicePoll {
-    store.poll_device(&device(name).device_code_hash, "flyte", now).await.unwrap()
+    store.poll_device(&device(name).device_code_hash, &client_id("flyte"), now).await.unwrap()
 }
 
 async fn redeem(store: &Backend, name: &str, refresh: &str, grace: i64, now: i64) -> DeviceRedemption {
@@ -61,11 +62,11 @@ async fn signed_in(store: &Backend, name: &str) {
 }
 
 async fn rotate(store: &Backend, old: &str, new: &str, now: i64) -> RefreshRotation {
-    store.rotate_refresh_token(&hash(old), "flyte", &token(new), 60, now).await.unwrap()
+    store.rotate_refresh_token(&hash(old), &client_id("flyte"), &token(new), 60, now).await.unwrap()
 }
 
 async fn lives(store: &Backend, token: &str) -> bool {
-    store.peek_refresh_token(&hash(token), "flyte", NOW).await.unwrap().is_some()
+    store.peek_refresh_token(&hash(token), &client_id("flyte"), NOW).await.unwrap().is_some()
 }
 
 fn replayed(name: &str) -> DeviceRedemption {
@@ -84,7 +85,7 @@ pub async fn a_device_waits_for_a_decision(store: Backend) {
     assert!(decide(&store, "b", DeviceDecision::Deny, NOW + 1).await);
     let granted = DevicePoll::Granted(DeviceGrant {
         family_id: "family-a".to_owned(),
-        client_id: "flyte".to_owned(),
+        client_id: client_id("flyte"),
         user_id: "id-ada".to_owned(),
         authenticated_at: NOW - 5,
         scopes: device("a").scopes,
@@ -160,10 +161,10 @@ pub async fn deleting_a_client_deletes_its_devices(store: Backend) {
     }
     assert!(decide(&store, "approved", approve(), NOW).await);
     store
-        .create_device(&DeviceAuthorization { client_id: "other".to_owned(), ..device("others") })
+        .create_device(&DeviceAuthorization { client_id: client_id("other"), ..device("others") })
         .await
         .unwrap();
-    store.delete_client("flyte", NOW).await.unwrap();
+    store.delete_client(&client_id("flyte"), NOW).await.unwrap();
     store.create_client(&client("flyte")).await.unwrap();
     for name in ["waiting", "approved"] {
         assert_eq!(poll(&store, name, NOW).await, DevicePoll::Unknown);
@@ -212,7 +213,8 @@ pub async fn polling_too_soon_lengthens_the_interval(store: Backend) {
 
 pub async fn another_clients_device_is_unknown_and_unchanged(store: Backend) {
     create(&store, "a").await;
-    let stolen = async |now| store.poll_device(&device("a").device_code_hash, "other", now).await.unwrap();
+    let stolen =
+        async |now| store.poll_device(&device("a").device_code_hash, &client_id("other"), now).await.unwrap();
     assert_eq!(stolen(NOW).await, DevicePoll::Unknown);
     assert_eq!(poll(&store, "a", NOW).await, DevicePoll::Pending);
     assert_eq!(stolen(NOW + 1).await, DevicePoll::Unknown);
@@ -226,7 +228,7 @@ pub async fn another_clients_device_is_unknown_and_unchanged(store: Backend) {
 
 pub async fn an_approved_device_begins_its_own_family(store: Backend) {
     signed_in(&store, "a").await;
-    let given = store.peek_refresh_token(&hash("a"), "flyte", NOW).await.unwrap().unwrap();
+    let given = store.peek_refresh_token(&hash("a"), &client_id("flyte"), NOW).await.unwrap().unwrap();
     assert_eq!((given.family_id.as_str(), given.user_id.as_str()), ("family-a", "id-ada"));
     assert_eq!((given.authenticated_at, given.scopes), (NOW - 5, device("a").scopes));
     assert_eq!(given.audience, device("a").audience);
@@ -309,7 +311,9 @@ pub async fn a_replay_revokes_the_family(store: Backend) {
 
     // A revoked family is not repeated, not even in the grace period.
     signed_in(&store, "revoked").await;
-    assert!(store.revoke_family("family-revoked", RevokedBy::Client("flyte"), NOW).await.unwrap());
+    assert!(
+        store.revoke_family("family-revoked", RevokedBy::Client(&client_id("flyte")), NOW).await.unwrap()
+    );
     assert_eq!(poll(&store, "revoked", NOW).await, DevicePoll::Unknown);
     assert_eq!(redeem(&store, "revoked", "x", 60, NOW).await, DeviceRedemption::Unknown);
 }

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::{Backend, NOW, code, hash, session, sign_in, token};
+use super::{Backend, NOW, client_id, code, hash, session, sign_in, token};
 use crate::{CodeRedemption, FAMILY_RETENTION, NewRefreshToken, RefreshRotation, RevokedBy};
 
 /// Signs Ada in: creates the family `family-NAME` with the refresh token `NAME`.
@@ -16,7 +16,7 @@ async fn family(store: &Backend, name: &str) {
 }
 
 async fn rotate(store: &Backend, old: &str, new: &str, grace: i64, now: i64) -> RefreshRotation {
-    store.rotate_refresh_token(&hash(old), "flyte", &token(new), grace, now).await.unwrap()
+    store.rotate_refresh_token(&hash(old), &client_id("flyte"), &token(new), grace, now).await.unwrap()
 }
 
 fn is_rotated(outcome: &RefreshRotation) -> bool {
@@ -27,12 +27,12 @@ fn reused(name: &str) -> RefreshRotation {
     RefreshRotation::Reused {
         family_id: format!("family-{name}"),
         user_id: "id-ada".to_owned(),
-        client_id: "flyte".to_owned(),
+        client_id: client_id("flyte"),
     }
 }
 
 async fn lives(store: &Backend, token: &str) -> bool {
-    store.peek_refresh_token(&hash(token), "flyte", NOW).await.unwrap().is_some()
+    store.peek_refresh_token(&hash(token), &client_id("flyte"), NOW).await.unwrap().is_some()
 }
 
 pub async fn a_code_is_redeemed_once_and_a_replay_revokes_its_family(store: Backend) {
@@ -85,7 +85,7 @@ pub async fn peeking_does_not_redeem(store: Backend) {
     store.redeem_code(&code("a").code_hash, Some(&token("a")), NOW).await.unwrap();
     assert_eq!(store.peek_code(&code("a").code_hash, NOW).await.unwrap(), None);
     for _ in 0..3 {
-        let peeked = store.peek_refresh_token(&hash("a"), "flyte", NOW).await.unwrap().unwrap();
+        let peeked = store.peek_refresh_token(&hash("a"), &client_id("flyte"), NOW).await.unwrap().unwrap();
         assert_eq!((peeked.family_id.as_str(), peeked.scopes), ("family-a", code("a").scopes));
     }
     assert!(is_rotated(&rotate(&store, "a", "b", 0, NOW).await));
@@ -111,7 +111,8 @@ pub async fn one_of_a_hundred_successors_is_valid(store: Backend) {
     family(&store, "a").await;
     let tokens: Vec<_> = (0..100).map(|n| token(&n.to_string())).collect();
     let old = hash("a");
-    let rotations = tokens.iter().map(|next| store.rotate_refresh_token(&old, "flyte", next, 60, NOW + 1));
+    let flyte = client_id("flyte");
+    let rotations = tokens.iter().map(|next| store.rotate_refresh_token(&old, &flyte, next, 60, NOW + 1));
     let outcomes = join_all(rotations).await;
     // Each rotation replaced the successor of the one before, which was unused.
     assert!(outcomes.iter().all(|outcome| is_rotated(outcome.as_ref().unwrap())));
@@ -126,7 +127,8 @@ pub async fn without_a_grace_period_any_reuse_revokes_the_family(store: Backend)
     family(&store, "a").await;
     let tokens: Vec<_> = (0..100).map(|n| token(&n.to_string())).collect();
     let old = hash("a");
-    let rotations = tokens.iter().map(|next| store.rotate_refresh_token(&old, "flyte", next, 0, NOW));
+    let flyte = client_id("flyte");
+    let rotations = tokens.iter().map(|next| store.rotate_refresh_token(&old, &flyte, next, 0, NOW));
     let outcomes: Vec<_> = join_all(rotations).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(outcomes.iter().filter(|outcome| is_rotated(outcome)).count(), 1, "also in the same second");
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == reused("a")).count(), 1);
@@ -196,18 +198,20 @@ pub async fn a_refresh_token_ends_at_its_expiry(store: Backend) {
     family(&store, "b").await;
     assert!(is_rotated(&rotate(&store, "a", "a2", 60, NOW + 3599).await));
     assert_eq!(rotate(&store, "b", "b2", 60, NOW + 3600).await, RefreshRotation::Unknown);
-    assert!(store.peek_refresh_token(&hash("b"), "flyte", NOW + 3600).await.unwrap().is_none());
+    assert!(store.peek_refresh_token(&hash("b"), &client_id("flyte"), NOW + 3600).await.unwrap().is_none());
     assert_eq!(rotate(&store, "never issued", "x", 60, NOW).await, RefreshRotation::Unknown);
 }
 
 pub async fn another_clients_token_is_unknown_and_unchanged(store: Backend) {
     family(&store, "a").await;
-    let stolen = store.rotate_refresh_token(&hash("a"), "other", &token("x"), 60, NOW).await.unwrap();
+    let stolen =
+        store.rotate_refresh_token(&hash("a"), &client_id("other"), &token("x"), 60, NOW).await.unwrap();
     assert_eq!(stolen, RefreshRotation::Unknown);
-    assert!(store.peek_refresh_token(&hash("a"), "other", NOW).await.unwrap().is_none());
+    assert!(store.peek_refresh_token(&hash("a"), &client_id("other"), NOW).await.unwrap().is_none());
     assert!(is_rotated(&rotate(&store, "a", "b", 0, NOW).await));
     // Another client cannot end the family by presenting a superseded token either.
-    let stolen = store.rotate_refresh_token(&hash("a"), "other", &token("x"), 0, NOW + 9).await.unwrap();
+    let stolen =
+        store.rotate_refresh_token(&hash("a"), &client_id("other"), &token("x"), 0, NOW + 9).await.unwrap();
     assert_eq!(stolen, RefreshRotation::Unknown);
     assert!(lives(&store, "b").await);
 }
@@ -216,7 +220,8 @@ pub async fn a_client_revokes_only_its_own(store: Backend) {
     for name in ["a", "b", "c"] {
         family(&store, name).await;
     }
-    let (own, other) = (RevokedBy::Client("flyte"), RevokedBy::Client("other"));
+    let (flyte, other) = (client_id("flyte"), client_id("other"));
+    let (own, other) = (RevokedBy::Client(&flyte), RevokedBy::Client(&other));
     assert_eq!(store.revoke_refresh_token(&hash("a"), other, NOW).await.unwrap(), None);
     assert!(!store.revoke_family("family-a", other, NOW).await.unwrap());
     assert_eq!(store.revoke_refresh_token(&hash("never issued"), own, NOW).await.unwrap(), None);
@@ -278,7 +283,7 @@ pub async fn unusable_grants_are_cleaned_up(store: Backend) {
     assert!(store.create_code(&code("no refresh")).await.unwrap());
     store.redeem_code(&code("no refresh").code_hash, None, NOW).await.unwrap();
     let next = NewRefreshToken { token_hash: hash("a2"), expires_at: NOW + 10_000 };
-    store.rotate_refresh_token(&hash("a"), "flyte", &next, 0, NOW).await.unwrap();
+    store.rotate_refresh_token(&hash("a"), &client_id("flyte"), &next, 0, NOW).await.unwrap();
     store.revoke_family("family-revoked", RevokedBy::Server, NOW).await.unwrap();
 
     assert_eq!(store.delete_expired_grants(NOW + 59).await.unwrap(), 0);

@@ -26,7 +26,7 @@ pub(super) fn run(name: &str, created_at: i64) -> Run {
         creator: Creator {
             subject: "id-ada".to_owned(),
             kind: CreatorKind::Person,
-            client_id: "flyte".to_owned(),
+            client_id: client_id("flyte"),
             family_id: "family-ada".to_owned(),
             role: Role::Contributor,
             limit: Limit { project: Some("p".to_owned()), domain: None },

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Backend, NOW};
 use crate::{StoreError, TrustRule};
-use flyte_model::{Limit, Rights, Role};
+use flyte_model::{Limit, Rights, Role, Scope, Scopes};
 
 fn rule(name: &str) -> TrustRule {
     TrustRule {
@@ -15,7 +15,7 @@ fn rule(name: &str) -> TrustRule {
         jwks_uri: Some("https://ci.example/keys".to_owned()),
         rights: Rights {
             role: Role::Viewer,
-            scopes: vec!["all".to_owned()],
+            scopes: [Scope::ALL].into(),
             limit: Limit { project: Some("p".to_owned()), domain: Some("d".to_owned()) },
         },
         token_lifetime: Some(600),
@@ -29,7 +29,7 @@ fn rule(name: &str) -> TrustRule {
 pub async fn a_rule_is_read_back_unchanged(store: Backend) {
     let bare = TrustRule {
         jwks_uri: None,
-        rights: Rights { role: Role::Admin, scopes: Vec::new(), limit: Limit::default() },
+        rights: Rights { role: Role::Admin, scopes: Scopes::new(), limit: Limit::default() },
         token_lifetime: None,
         ..rule("bare")
     };

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::text;
 use crate::fixture::{NOW, Server};
+use flyte_model::{ClientId, Scopes};
 use flyte_store::{AuditQuery, DeviceAuthorization, DevicePoll};
 
 #[tokio::test]
@@ -146,8 +147,8 @@ async fn only_a_device_that_can_be_shown_is_decided() {
         device_code_hash: [1; 32],
         user_code_hash: user_code.hash(),
         family_id: "family".to_owned(),
-        client_id: "gone".to_owned(),
-        scopes: vec![],
+        client_id: ClientId::from_static("gone"),
+        scopes: Scopes::new(),
         audience: None,
         max_age: None,
         address: "203.0.113.9".to_owned(),
@@ -160,7 +161,12 @@ async fn only_a_device_that_can_be_shown_is_decided() {
     let csrf = browser.look_at(&server.device().await).await.field("csrf");
     let pairs = [("csrf", csrf.as_str()), ("user_code", "WDJB-MJH7"), ("decision", "approve")];
     assert_eq!(browser.post("/device", &pairs).await.status, 404, "its client was deleted");
-    let polled = server.state.store.poll_device(&device.device_code_hash, "gone", NOW).await.unwrap();
+    let polled = server
+        .state
+        .store
+        .poll_device(&device.device_code_hash, &ClientId::from_static("gone"), NOW)
+        .await
+        .unwrap();
     assert_eq!(polled, DevicePoll::Pending);
 }
 
@@ -208,7 +214,9 @@ async fn first_party_clients_are_asked_about_too() {
         assert!(!page.text().contains("Do everything that you can do in Flyte"));
         browser.answer(&device, "approve").await;
     }
-    assert!(server.state.store.consent("user-Ada", "native").await.unwrap().is_none());
+    assert!(
+        server.state.store.consent("user-Ada", &ClientId::from_static("native")).await.unwrap().is_none()
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Headers and content that every page must or must not have.
 
 use super::*;
+use flyte_model::ClientId;
 use flyte_pages::{
     CodeRefusal, ConsentView, DeviceView, LogoutView, assets, confirm_device_page, confirm_logout_page,
     consent_page, device_decided_page, enter_code_page, error_page, signed_out_page,
@@ -43,9 +44,9 @@ async fn pages(server: &Server) -> Vec<(&'static str, Page)> {
 fn consent_view() -> ConsentView {
     ConsentView {
         client_name: "<script>alert(1)</script>".to_owned(),
-        client_id: "other".to_owned(),
+        client_id: ClientId::from_static("other"),
         user_email: "ada@example.com".to_owned(),
-        scopes: ["openid", "all", "<b>odd</b>"].map(str::to_owned).to_vec(),
+        scopes: "openid all <b>odd</b>".parse().unwrap(),
         manages_api_keys: true,
         redirect_host: "app.example.com".to_owned(),
         request: "client_id=other&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcb".to_owned(),
@@ -64,7 +65,7 @@ fn logout_view() -> LogoutView {
 fn device_view() -> DeviceView {
     DeviceView {
         client_name: "<script>alert(1)</script>".to_owned(),
-        client_id: "other".to_owned(),
+        client_id: ClientId::from_static("other"),
         user_email: "ada@example.com".to_owned(),
         user_code: "WDJB-MJH7".to_owned(),
         address: "203.0.113.9".to_owned(),
@@ -72,7 +73,7 @@ fn device_view() -> DeviceView {
         datetime: "2027-01-15T08:00Z".to_owned(),
         time: "08:00 UTC".to_owned(),
         age: "5 seconds ago".to_owned(),
-        scopes: ["openid", "all", "<b>odd</b>"].map(str::to_owned).to_vec(),
+        scopes: "openid all <b>odd</b>".parse().unwrap(),
     }
 }
 

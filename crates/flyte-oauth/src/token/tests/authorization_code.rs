@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::text;
 use crate::fixture::{Answer, CHALLENGE, ISSUER, REDIRECT_URI, Server, VERIFIER};
+use flyte_model::ClientId;
 
 const OTHER_VERIFIER: &str = "eBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
@@ -60,7 +61,7 @@ async fn a_code_gives_tokens() {
 #[tokio::test]
 async fn the_id_token_has_the_registered_algorithm() {
     let server = Server::start().await;
-    let mut flyte = server.state.store.client_by_id("flyte").await.unwrap().unwrap();
+    let mut flyte = server.state.store.client_by_id(&ClientId::from_static("flyte")).await.unwrap().unwrap();
     let alg = |token: &Value| jsonwebtoken::decode_header(text(token)).unwrap().alg;
     let tokens = server.tokens().await;
     assert_eq!(alg(&tokens["id_token"]), Algorithm::ES256, "the server's default");

@@ -23,6 +23,7 @@ use crate::{
     client_assertion::TYPE,
     fixture::{Answer, ISSUER, NOW, api_key},
 };
+use flyte_model::ClientId;
 
 /// A key pair for tests, created once because parsing it is slow.
 static KEY: LazyLock<EncodingKey> = LazyLock::new(ecdsa);
@@ -190,7 +191,7 @@ async fn the_error_says_what_is_wrong_with_an_assertion() {
 #[tokio::test]
 async fn a_registered_client_uses_assertions_for_other_grants_too() {
     let server = Server::start().await;
-    let mut web = server.state.store.client_by_id("web app").await.unwrap().unwrap();
+    let mut web = server.state.store.client_by_id(&ClientId::from_static("web app")).await.unwrap().unwrap();
     (web.secret_hash, web.jwks) = (None, Some(jwks(&KEY, Algorithm::ES256)));
     server.state.store.put_client(&web).await.unwrap();
     let authorize = [("client_id", "web app"), ("redirect_uri", WEB_REDIRECT_URI), ("scope", "openid email")];

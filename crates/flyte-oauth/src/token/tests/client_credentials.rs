@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::fixture::{NOW, api_key};
 use flyte_access::policy;
-use flyte_model::{Limit, PrincipalKind, Role};
+use flyte_model::{ClientId, Limit, PrincipalKind, Role};
 use flyte_secrets::api_key_secret;
 use flyte_store::{ApiKey, AuditQuery, SecretRotation, StoreError};
 
@@ -59,7 +59,7 @@ async fn no_key_has_the_subject_of_a_user() {
     let caller = server.caller(text(&answer["access_token"])).await.unwrap();
     assert_eq!((caller.principal, caller.role), (PrincipalKind::ApiKey, Role::Viewer));
     // Audit records contain only the subject, so this key would look like the user.
-    let client_id = "user-Ada".to_owned();
+    let client_id = ClientId::from_static("user-Ada");
     let named_as_ada = ApiKey { client_id, family_id: "another-family".to_owned(), ..key };
     let refused = server.state.store.create_api_key(&named_as_ada).await;
     assert!(matches!(refused, Err(StoreError::AlreadyExists { .. })), "{refused:?}");
@@ -76,6 +76,8 @@ async fn malformed_secrets_get_a_specific_error() {
         ("cd", secret.to_owned(), "unknown, or its secret is missing or wrong"),
         ("ci", String::new(), "unknown, or its secret is missing or wrong"),
         ("ci", "hunter2".to_owned(), "unknown, or its secret is missing or wrong"),
+        // An identifier outside the grammar gets the same error.
+        ("c%C3%A9", "hunter2".to_owned(), "unknown, or its secret is missing or wrong"),
         ("ci", secret[..40].to_owned(), "truncated or altered"),
         ("ci", format!("{secret}x"), "truncated or altered"),
         // The error does not depend on the existence of the client.
@@ -126,7 +128,7 @@ async fn a_deleted_key_and_its_tokens_are_refused_immediately() {
     assert!(server.caller(token).await.is_ok());
     // Another replica deletes the key. This replica reads the revocation before its next lookup of the key, which is
     // after ten seconds.
-    server.state.store.delete_api_key("ci", server.state.clock.now()).await.unwrap();
+    server.state.store.delete_api_key(&ClientId::from_static("ci"), server.state.clock.now()).await.unwrap();
     server.state.access.maintain().await.unwrap();
     assert_eq!(server.caller(token).await.unwrap_err(), "the token has been revoked");
     assert_eq!(server.client_credentials("ci", secret.expose_secret()).await.error(), "invalid_client");
@@ -150,7 +152,7 @@ async fn both_secrets_work_until_the_overlap_ends() {
         family_id: "unused".into(),
         expires_at: None,
     };
-    server.state.store.rotate_api_key("ci", &rotation, NOW).await.unwrap();
+    server.state.store.rotate_api_key(&ClientId::from_static("ci"), &rotation, NOW).await.unwrap();
     for (secret, ends_at) in [(&old, json!(NOW + 60)), (&new, Value::Null)] {
         let answer = server.client_credentials("ci", secret.expose_secret()).await;
         assert_eq!(answer.status, 200);
@@ -181,7 +183,9 @@ async fn both_secrets_work_until_the_overlap_ends() {
 async fn the_last_use_is_written_later() {
     let server = Server::start().await;
     let (_, secret) = api_key(&*server.state.store, "ci", |_| {}).await;
-    let used = async || server.state.store.api_key_by_id("ci").await.unwrap().unwrap().last_used_at;
+    let used = async || {
+        server.state.store.api_key_by_id(&ClientId::from_static("ci")).await.unwrap().unwrap().last_used_at
+    };
     for _ in 0..3 {
         server.state.clock.advance(5);
         server.client_credentials("ci", secret.expose_secret()).await;

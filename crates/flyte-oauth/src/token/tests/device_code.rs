@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::text;
 use crate::fixture::{Answer, DEVICE_GRANT, ISSUER, Server, WEB_SECRET};
+use flyte_model::ClientId;
 
 /// A device that Ada approved.
 async fn approved(server: &Server) -> Value {
@@ -278,7 +279,7 @@ async fn invalid_polls_are_refused() {
 async fn a_client_without_the_grant_type_gets_no_tokens() {
     let server = Server::start().await;
     let device = approved(&server).await;
-    let mut client = server.state.store.client_by_id("flyte").await.unwrap().unwrap();
+    let mut client = server.state.store.client_by_id(&ClientId::from_static("flyte")).await.unwrap().unwrap();
     client.grant_types.retain(|grant| *grant != flyte_model::GrantType::DeviceCode);
     server.state.store.put_client(&client).await.unwrap();
     assert_eq!(server.poll(&device).await.error(), "unauthorized_client");

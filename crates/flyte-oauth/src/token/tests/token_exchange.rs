@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Answer, NOW, Server};
 use flyte_federation::testing::{Answer as IssuerAnswer, Issuer, Key, claims, rule};
-use flyte_model::{Limit, Rights, Role};
+use flyte_model::{Limit, Rights, Role, Scope};
 use flyte_store::{AuditQuery, AuditRecord, TrustRule};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -247,7 +247,7 @@ async fn the_rule_determines_rights_and_lifetime() {
     let limited = TrustRule {
         rights: Rights {
             role: Role::Viewer,
-            scopes: vec!["read".to_owned()],
+            scopes: [Scope::READ].into(),
             limit: Limit { project: Some("p".to_owned()), domain: Some("d".to_owned()) },
         },
         token_lifetime: Some(600),
