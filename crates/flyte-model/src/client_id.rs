@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(text.parse::<ClientId>().unwrap(), text);
         }
         assert_eq!("".parse::<ClientId>(), Err(ClientIdError::Empty));
-        for text in ["caf\u{e9}", "a\tb", "a\n", "\0", "\u{7f}", "\u{2028}"] {
+        for text in ["ada\u{e9}", "a\tb", "a\n", "\0", "\u{7f}", "\u{2028}"] {
             assert_eq!(text.parse::<ClientId>(), Err(ClientIdError::Malformed), "{text:?}");
         }
     }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn stored_identifiers_of_earlier_versions_stay_readable() {
-        assert_eq!(ClientId::from_stored("caf\u{e9}".to_owned()).to_string(), "caf\u{e9}");
+        assert_eq!(ClientId::from_stored("ada\u{e9}".to_owned()).to_string(), "ada\u{e9}");
     }
 
     proptest! {

@@ -41,7 +41,7 @@ async fn without_a_valid_target_there_is_a_page_and_no_redirect() {
     for query in [
         authorize_query(&[("client_id", "")]),
         authorize_query(&[("client_id", "no-client")]),
-        authorize_query(&[("client_id", "caf\u{e9}")]),
+        authorize_query(&[("client_id", "ada\u{e9}")]),
         authorize_query(&[("client_id", "flyte\0")]),
         authorize_query(&[("redirect_uri", "")]),
         authorize_query(&[("redirect_uri", "https://evil.example/callback")]),
