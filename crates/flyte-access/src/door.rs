@@ -27,7 +27,7 @@ use self::{
     plan::{Entry, Plan},
 };
 pub use self::{
-    rpc::{Administrator, Callers, Reach, Rpc, Scope},
+    rpc::{Administrator, Callers, Reach, RequiredScope, Rpc},
     storage::{Location, Storage, locate_below},
     table::RPCS,
 };
@@ -35,7 +35,7 @@ use super::{
     Caller,
     policy::{self, Denied},
 };
-use flyte_model::{PrincipalKind, Role, Scope as TokenScope};
+use flyte_model::{PrincipalKind, Role, Scope};
 
 /// The request messages of all RPCs, as `tests/peers/published-requests.py` prints them.
 const REQUESTS: &str = include_str!("door/requests.txt");
@@ -113,20 +113,20 @@ impl Door {
     pub fn admit(&self, caller: &Caller, path: &str) -> Result<(), Refusal> {
         let has = |scope| caller.scopes.contains(scope);
         let Some(rpc) = self.rpc(path) else {
-            if has(&TokenScope::ALL) || has(&TokenScope::READ) {
+            if has(&Scope::ALL) || has(&Scope::READ) {
                 return Err(Refusal::Unknown(path.trim_start_matches('/').to_owned()));
             }
-            return Err(Denied::Scope(TokenScope::ALL).into());
+            return Err(Denied::Scope(Scope::ALL).into());
         };
         match rpc.scope {
-            Scope::None => return Ok(()),
-            Scope::Read if has(&TokenScope::ALL) || has(&TokenScope::READ) => {}
-            Scope::Read => return Err(Denied::Scope(TokenScope::READ).into()),
-            Scope::All if has(&TokenScope::ALL) => {}
-            Scope::All => return Err(Denied::Scope(TokenScope::ALL).into()),
+            RequiredScope::None => return Ok(()),
+            RequiredScope::Read if has(&Scope::ALL) || has(&Scope::READ) => {}
+            RequiredScope::Read => return Err(Denied::Scope(Scope::READ).into()),
+            RequiredScope::All if has(&Scope::ALL) => {}
+            RequiredScope::All => return Err(Denied::Scope(Scope::ALL).into()),
         }
         self::admit_kind(caller, rpc)?;
-        if rpc.scope == Scope::All && caller.role < Role::Contributor {
+        if rpc.scope == RequiredScope::All && caller.role < Role::Contributor {
             return Err(Denied::Contributor(rpc.method()).into());
         }
         match rpc.administrator {
@@ -178,7 +178,7 @@ fn admit_kind(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
         Callers::Internal => Err(Denied::Internal(rpc.short_name())),
         Callers::OnlyRuns if !is_run => Err(Denied::NotRun(rpc.short_name())),
         Callers::NotRuns if is_run => Err(Denied::Run(rpc.method())),
-        Callers::KeyKeepers if is_run && rpc.scope == Scope::All => Err(Denied::Run(rpc.method())),
+        Callers::KeyKeepers if is_run && rpc.scope == RequiredScope::All => Err(Denied::Run(rpc.method())),
         Callers::All | Callers::NotRuns | Callers::OnlyRuns | Callers::KeyKeepers => Ok(()),
     }
 }

@@ -14,7 +14,7 @@ use super::{caller, denied};
 use crate::ControlPlane;
 use flyte_access::{
     Caller,
-    door::{Door, Location, Message, Refusal, Scope, Storage, locate_below},
+    door::{Door, Location, Message, Refusal, RequiredScope, Storage, locate_below},
 };
 use flyte_audit::{Audit, Detail, Event, Kind};
 use flyte_objects::Objects;
@@ -42,7 +42,7 @@ impl Doorkeeper {
     async fn pass(&self, context: &RequestContext, payload: &Payload) -> Result<(), ConnectError> {
         let (door, path) = (Door::published(), context.path().unwrap_or_default());
         // These methods say how to get a token, so they have no caller.
-        if door.rpc(path).is_some_and(|rpc| rpc.scope == Scope::None) {
+        if door.rpc(path).is_some_and(|rpc| rpc.scope == RequiredScope::None) {
             return Ok(());
         }
         let caller = caller(context)?;

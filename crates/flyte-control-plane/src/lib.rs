@@ -76,11 +76,11 @@ use serde::Serialize;
 
 use flyte_access::{
     AccessError, Caller, RESOURCE_METADATA, Reason,
-    door::{Door, Scope},
+    door::{Door, RequiredScope},
     policy::{self, Denied},
     step_up_challenge,
 };
-use flyte_model::{ClientIdError, Scope as TokenScope};
+use flyte_model::{ClientIdError, Scope};
 use flyte_objects::ObjectError;
 use flyte_settings::endpoints;
 use flyte_store::{ApiKey, StoreError};
@@ -169,7 +169,7 @@ async fn authenticate(State(plane): State<Arc<ControlPlane>>, mut request: Reque
 
 /// Whether the RPC at this path needs no token.
 fn is_anonymous(path: &str) -> bool {
-    Door::published().rpc(path).is_some_and(|rpc| rpc.scope == Scope::None)
+    Door::published().rpc(path).is_some_and(|rpc| rpc.scope == RequiredScope::None)
 }
 
 /// The service of a path that is exactly `/package.Service/Method`. The path is not decoded or normalized, so that the checked
@@ -297,7 +297,7 @@ struct ResourceMetadata<'a> {
     resource: &'a str,
     authorization_servers: [&'a str; 1],
     jwks_uri: String,
-    scopes_supported: [TokenScope; 2],
+    scopes_supported: [Scope; 2],
     bearer_methods_supported: [&'static str; 1],
     resource_name: &'static str,
 }
@@ -308,7 +308,7 @@ async fn resource_metadata(State(plane): State<Arc<ControlPlane>>) -> Response {
         resource: issuer,
         authorization_servers: [issuer],
         jwks_uri: plane.config.url(endpoints::JWKS),
-        scopes_supported: [TokenScope::ALL, TokenScope::READ],
+        scopes_supported: [Scope::ALL, Scope::READ],
         bearer_methods_supported: ["header"],
         resource_name: "Flyte control plane",
     })

@@ -2,7 +2,7 @@
 
 /// The OAuth 2 scope that a token needs for an RPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum RequiredScope {
     /// None: the RPC is answered without a token.
     None,
     /// `read` or `all`: the RPC changes nothing.
@@ -55,7 +55,7 @@ pub struct Rpc {
     /// `package.Service/Method`.
     pub name: &'static str,
     /// The scope of the token.
-    pub scope: Scope,
+    pub scope: RequiredScope,
     /// The kinds of principals.
     pub callers: Callers,
     /// The administrator.
@@ -67,33 +67,33 @@ pub struct Rpc {
 }
 
 impl Rpc {
-    const fn new(name: &'static str, scope: Scope, callers: Callers) -> Self {
+    const fn new(name: &'static str, scope: RequiredScope, callers: Callers) -> Self {
         Self { name, scope, callers, administrator: Administrator::No, reach: Reach::Project, own_run: false }
     }
 
     /// An RPC that needs no token.
     pub(super) const fn anonymous(name: &'static str) -> Self {
-        Self::new(name, Scope::None, Callers::All).on_server()
+        Self::new(name, RequiredScope::None, Callers::All).on_server()
     }
 
     /// An RPC that changes nothing.
     pub(super) const fn read(name: &'static str) -> Self {
-        Self::new(name, Scope::Read, Callers::All)
+        Self::new(name, RequiredScope::Read, Callers::All)
     }
 
     /// An RPC that changes something.
     pub(super) const fn write(name: &'static str) -> Self {
-        Self::new(name, Scope::All, Callers::NotRuns)
+        Self::new(name, RequiredScope::All, Callers::NotRuns)
     }
 
     /// An RPC by which a run works on its own actions.
     pub(super) const fn by_run(name: &'static str) -> Self {
-        Self { own_run: true, ..Self::new(name, Scope::All, Callers::OnlyRuns) }
+        Self { own_run: true, ..Self::new(name, RequiredScope::All, Callers::OnlyRuns) }
     }
 
     /// An RPC that no caller from outside may use.
     pub(super) const fn closed(name: &'static str) -> Self {
-        Self::new(name, Scope::All, Callers::Internal).on_server()
+        Self::new(name, RequiredScope::All, Callers::Internal).on_server()
     }
 
     pub(super) const fn or_by_run(self) -> Self {

@@ -49,9 +49,9 @@ fn scope_and_role_must_both_allow_a_call() {
     for (role, scope, path, expected) in [
         (Role::Viewer, "all", GET, Ok(())),
         (Role::Viewer, "read", GET, Ok(())),
-        (Role::Admin, "openid", GET, denied(Denied::Scope(TokenScope::READ))),
+        (Role::Admin, "openid", GET, denied(Denied::Scope(Scope::READ))),
         (Role::Viewer, "all", CREATE, denied(Denied::Contributor("CreateRun"))),
-        (Role::Admin, "read", CREATE, denied(Denied::Scope(TokenScope::ALL))),
+        (Role::Admin, "read", CREATE, denied(Denied::Scope(Scope::ALL))),
         (Role::Contributor, "all", CREATE, Ok(())),
     ] {
         assert_eq!(admit(&caller(role, scope, "", ""), path), expected, "{role} {scope} {path}");
@@ -76,7 +76,7 @@ fn an_rpc_without_a_row_is_refused() {
     }
     // Without a scope, not even that is said.
     let nothing = caller(Role::Admin, "openid", "", "");
-    assert_eq!(admit(&nothing, "/a.B/GetC"), denied(Denied::Scope(TokenScope::ALL)));
+    assert_eq!(admit(&nothing, "/a.B/GetC"), denied(Denied::Scope(Scope::ALL)));
 }
 
 #[test]

@@ -14,10 +14,10 @@ use super::{
     *,
 };
 use flyte_access::{
-    door::{Door, Scope},
+    door::{Door, RequiredScope},
     token::MachineGrant,
 };
-use flyte_model::{ClientId, Limit, PrincipalKind, Rights, Role, Scope as TokenScope};
+use flyte_model::{ClientId, Limit, PrincipalKind, Rights, Role, Scope};
 use flyte_runner_local::apps;
 use flyte_store::{ActionId, AppChange, AppId, AppNote, AppStatus, TrustRule};
 
@@ -114,7 +114,7 @@ pub(super) async fn token(server: &Runs, principal: PrincipalKind) -> String {
                 jwks_uri: None,
                 rights: Rights {
                     role: Role::Contributor,
-                    scopes: [TokenScope::ALL].into(),
+                    scopes: [Scope::ALL].into(),
                     limit: Limit::default(),
                 },
                 token_lifetime: None,
@@ -131,7 +131,7 @@ pub(super) async fn token(server: &Runs, principal: PrincipalKind) -> String {
         principal,
         subject: grant.0,
         client_id: ClientId::from_static("ci"),
-        scopes: [TokenScope::ALL].into(),
+        scopes: [Scope::ALL].into(),
         audience: None,
         family_id: grant.1,
         lifetime: None,
@@ -220,8 +220,8 @@ async fn all_end(principal: PrincipalKind, protocols: &[&'static str], act: impl
                 ended.insert((path, protocol));
             } else {
                 let by_itself = path.ends_with("/WatchClusterEvents") && code == 0;
-                let not_theirs =
-                    code == PERMISSION_DENIED && Door::published().rpc(&path).unwrap().scope == Scope::All;
+                let not_theirs = code == PERMISSION_DENIED
+                    && Door::published().rpc(&path).unwrap().scope == RequiredScope::All;
                 assert!(
                     by_itself || not_theirs || NOT_SUPPORTED.contains(&code),
                     "{principal:?} {protocol} {path}: {code}"

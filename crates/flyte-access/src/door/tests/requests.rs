@@ -290,7 +290,8 @@ fn request(way: &[&Field], field: &Field, text: &str) -> (Vec<u8>, Value) {
 fn every_way_of_every_request_is_watched() {
     let door = Door::published();
     let (mut names, mut objects) = (0, 0);
-    for rpc in RPCS.iter().filter(|rpc| rpc.callers != Callers::Internal && rpc.scope != Scope::None) {
+    for rpc in RPCS.iter().filter(|rpc| rpc.callers != Callers::Internal && rpc.scope != RequiredScope::None)
+    {
         let path = format!("/{}", rpc.name);
         let Some(request_node) = door.plan.rpc(rpc.name).unwrap().request else { continue };
         for (node, way) in ways(request_node) {
