@@ -15,13 +15,13 @@
 //! - An IPv6 address is in brackets.
 //! - The organization is the part after the last colon, so that a secret may contain colons.
 
-pub(crate) mod secret;
 #[cfg(test)]
 mod tests;
 
 use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flyte_api_key::is_altered;
 use flyte_config::{Endpoint, Environment};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
@@ -152,7 +152,7 @@ impl ApiKey {
             // The end of `host:port:client:secret:org` is missing, so `org` holds the secret.
             return Err(ApiKeyError::LostEnd);
         }
-        if secret::is_altered(client_secret) {
+        if is_altered(client_secret) {
             return Err(ApiKeyError::Altered);
         }
         if address.trim() != address {

@@ -12,7 +12,7 @@ const APART: &[&[&str]] = &[
 ];
 
 /// The crates that client and server share. Otherwise, the two meet only over sockets.
-const SHARED: &[&str] = &["flyte-idl", "flyte-table", "flyte-time", "flyte-version"];
+const SHARED: &[&str] = &["flyte-api-key", "flyte-idl", "flyte-table", "flyte-time", "flyte-version"];
 
 /// The crates of the client.
 const CLIENT: &[&str] =

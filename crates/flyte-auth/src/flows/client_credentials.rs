@@ -6,6 +6,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flyte_api_key::is_altered;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,7 +17,7 @@ use zeroize::Zeroizing;
 use super::authenticated_token_request;
 use crate::{
     AuthError,
-    api_key::{ApiKey, secret::is_altered},
+    api_key::ApiKey,
     clock::UnixTime,
     discovery::Provider,
     http::Http,
