@@ -196,16 +196,12 @@ pub(crate) fn in_memory() -> Arc<dyn TokenStore> {
     Arc::new(Memory::new(MemoryReason::Chosen))
 }
 
-/// Reads a secret that the person put into the keyring for `user`; `None` if there is no such entry or no keyring. The person has
-/// `unlock_timeout` to unlock the keyring.
-pub(crate) async fn secret(
-    service: &str,
-    user: &str,
-    unlock_timeout: Duration,
-) -> Result<Option<SecretString>, StoreError> {
-    match Keyring::open(service, KEYRING_TIMEOUT, unlock_timeout).await? {
+/// Reads a secret that the person put into the keyring for `user`, or into the encrypted files if there is no keyring; `None` if
+/// there is none.
+pub(crate) async fn secret(options: &StoreOptions, user: &str) -> Result<Option<SecretString>, StoreError> {
+    match Keyring::open(&options.service, options.keyring_timeout, options.unlock_timeout).await? {
         Some(keyring) => keyring.secret(user).await,
-        None => Ok(None),
+        None => passwords::secret(options, user).await,
     }
 }
 

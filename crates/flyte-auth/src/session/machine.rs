@@ -129,7 +129,7 @@ impl Session {
         let service = self.options.endpoint.keyring_service();
         let found = match self.options.token_store {
             Some(StoreKind::Memory) => None,
-            _ => store::secret(&service, &user, self.unlock_timeout()).await?,
+            _ => store::secret(&self.store_options(), &user).await?,
         };
         found.map(Credential::Secret).ok_or_else(|| AuthError::Credentials {
             location: "authType ClientSecret".to_owned(),

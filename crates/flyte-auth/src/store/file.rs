@@ -182,7 +182,7 @@ impl EncryptedFile {
     }
 
     /// Runs file work on a blocking thread, because it waits for the disk.
-    async fn run_blocking<T: Send + 'static>(
+    pub(super) async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(Self) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

@@ -97,6 +97,13 @@ impl Passwords {
     }
 }
 
+/// Reads a password of `user` at the service of these options; `None` if there is none.
+pub(super) async fn secret(options: &StoreOptions, user: &str) -> Result<Option<SecretString>, StoreError> {
+    let Some(file) = EncryptedFile::of_password(options, user) else { return Ok(None) };
+    let text: Option<SecretText> = file.run_blocking(|file| file.read_content()).await?;
+    Ok(text.map(|text| text.0))
+}
+
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeMap, path::Path};
@@ -131,6 +138,10 @@ mod tests {
             let content = std::fs::read(entry.unwrap().path()).unwrap();
             assert!(!content.windows(3).any(|three| three == b"one" || three == b"two"));
         }
+        // The command finds what `keyring set` has stored.
+        let options = passwords.of("ab");
+        let found = tokio::runtime::Runtime::new().unwrap().block_on(secret(&options, "c")).unwrap();
+        assert_eq!(text(found).as_deref(), Some("two"));
         assert!(passwords.remove("a", "bc").unwrap() && !passwords.remove("a", "bc").unwrap());
         assert_eq!(text(passwords.get("a", "bc").unwrap()), None);
     }
