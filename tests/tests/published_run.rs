@@ -195,4 +195,25 @@ fn environments_are_deployed() {
     });
     assert_eq!(page, "hello from an app");
     let _ = flyte(&project, &["delete", "app", "served", "--yes"]);
+
+    // Served: the command waits until the app answers.
+    let serve =
+        ["serve", "--name", "second", "--env-var", "GREETING=set by serve", "-o", "json", "web.py", "served"];
+    let answers = |served: CommandOutput| {
+        let app: Value = serde_json::from_str(&served.ok().out).unwrap();
+        assert_eq!((&app["name"], &app["state"]), (&"second".into(), &"active".into()), "{app}");
+        http.get(app["url"].as_str().unwrap()).send().unwrap().text().unwrap()
+    };
+    assert_eq!(answers(flyte(&project, &serve)), "set by serve");
+    // It starts an app that was stopped.
+    let _ = flyte(&project, &["update", "app", "second", "--deactivate"]).ok();
+    assert_eq!(answers(flyte(&project, &serve)), "set by serve");
+    let _ = flyte(&project, &["delete", "app", "second", "--yes"]);
+    let refused = flyte(&project, &["serve", "src/one.py"]).failed(2);
+    assert!(refused.err.contains("there is no app in src/one.py"), "{refused:?}");
+    let refused = flyte(&project, &["serve", "web.py"]).failed(2);
+    assert!(
+        refused.err.contains("which app of web.py?") && refused.err.contains("web, served"),
+        "{refused:?}"
+    );
 }

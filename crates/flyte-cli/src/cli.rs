@@ -4,8 +4,8 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::command::{
-    abort, auth, completion, create, delete, deploy, generate, get, rerun, rotate, run, signal, update,
-    whoami,
+    abort, auth, completion, create, delete, deploy, generate, get, rerun, rotate, run, serve, signal,
+    update, whoami,
 };
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Run a task of a file, or a deployed task
     #[command(after_help = run::HELP)]
     Run(run::Arguments),
+    /// Serve an app of a file
+    #[command(after_help = serve::HELP)]
+    Serve(serve::Arguments),
     /// Give an answer to a run that waits for one
     #[command(subcommand, arg_required_else_help = true)]
     Signal(signal::Command),
@@ -101,6 +104,7 @@ impl Cli {
             Command::Rerun(arguments) => rerun::run(arguments, global),
             Command::Rotate(command) => rotate::run(command, &Context::load(global)?),
             Command::Run(arguments) => run::run(arguments, &Context::load(global)?),
+            Command::Serve(arguments) => serve::run(&arguments, &Context::load(global)?),
             Command::Signal(command) => signal::run(command, &Context::load(global)?),
             Command::Update(command) => update::run(command, &Context::load(global)?),
             Command::Whoami => whoami::run(&Context::load(global)?),

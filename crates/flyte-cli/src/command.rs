@@ -11,6 +11,7 @@ pub(crate) mod get;
 pub(crate) mod rerun;
 pub(crate) mod rotate;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod signal;
 pub(crate) mod update;
 pub(crate) mod whoami;

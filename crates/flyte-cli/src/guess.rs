@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 
 /// What users type after `flyte`, and the command that they mean. Resources are in the singular: the plural, and the position
 /// before or after a verb, make no difference.
-const GUESSES: [(&str, &str); 89] = [
+const GUESSES: [(&str, &str); 88] = [
     ("login", "flyte auth login"),
     ("signin", "flyte auth login"),
     ("sign-in", "flyte auth login"),
@@ -94,7 +94,6 @@ const GUESSES: [(&str, &str); 89] = [
     ("terminate", "flyte abort run"),
     ("abort execution", "flyte abort run"),
     ("register", "flyte deploy"),
-    ("serve", "flyte deploy"),
     ("execute", "flyte run"),
     ("submit", "flyte run"),
     ("version", "flyte --version"),

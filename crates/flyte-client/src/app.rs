@@ -9,6 +9,7 @@ use flyte_idl::flyteidl2::app as wire;
 use flyte_idl::flyteidl2::app::list_request::FilterBy;
 use flyte_idl::flyteidl2::app::spec::{AppPayload, DesiredState};
 use flyte_idl::flyteidl2::app::status::DeploymentStatus;
+use flyte_idl::flyteidl2::core::KeyValuePair;
 use serde::Serialize;
 
 use crate::error::ClientError;
@@ -116,6 +117,22 @@ impl Spec {
     /// The reason why the bytes are not an encoded specification.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         wire::Spec::decode_from_slice(bytes).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Sets environment variables of the app's container, in place of those with the same names. Returns `false` if there are
+    /// variables to set but the app has no container.
+    #[must_use]
+    pub fn set_variables(&mut self, variables: &[(String, String)]) -> bool {
+        let Some(AppPayload::Container(container)) = &mut self.0.app_payload else {
+            return variables.is_empty();
+        };
+        container.env.retain(|old| variables.iter().all(|(name, _)| *name != old.key));
+        container.env.extend(variables.iter().map(|(name, value)| KeyValuePair {
+            key: name.clone(),
+            value: value.clone(),
+            ..Default::default()
+        }));
+        true
     }
 }
 

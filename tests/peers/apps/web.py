@@ -25,7 +25,7 @@ def serve() -> None:
 
     class Hello(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = b"hello from an app"
+            body = os.environ.get("GREETING", "hello from an app").encode()
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()

@@ -184,7 +184,11 @@ fn deploy_app(app: App, version: &str, sender: &Sender<'_>, context: &Context) -
 }
 
 /// Finds an environment by its name or by the name of its variable.
-fn choose<'a>(environments: &'a [Environment], name: &str, file: &Path) -> Result<&'a Environment, Failure> {
+pub(crate) fn choose<'a>(
+    environments: &'a [Environment],
+    name: &str,
+    file: &Path,
+) -> Result<&'a Environment, Failure> {
     let found: Vec<_> = environments
         .iter()
         .filter(|one| one.name == name || one.variables.iter().any(|variable| variable == name))

@@ -7,7 +7,7 @@ mod audit;
 mod code;
 mod condition;
 pub(crate) mod io;
-mod logs;
+pub(crate) mod logs;
 pub(crate) mod project;
 pub(crate) mod run;
 pub(crate) mod secret;

@@ -1,5 +1,6 @@
 //! `flyte update`
 
+mod app;
 mod project;
 mod trigger;
 
@@ -10,6 +11,9 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Start or stop an app
+    #[command(visible_alias = "apps")]
+    App(app::Arguments),
     /// Change the name, description, labels or state of a project
     // Clap's own usage would list all options of the required group in one line.
     #[command(visible_alias = "projects", override_usage = "flyte update project [OPTIONS] <ID>")]
@@ -34,6 +38,7 @@ struct Switch {
 
 pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::App(arguments) => app::run(arguments, context),
         Command::Project(arguments) => project::run(arguments, context),
         Command::Trigger(arguments) => trigger::run(arguments, context),
     }

@@ -36,3 +36,18 @@ fn the_state_of_an_app_is_its_latest_condition() {
     let stopped = app(json!({"spec": {"desiredState": "DESIRED_STATE_STOPPED"}}));
     assert_eq!((stopped.wanted, stopped.state), (false, State::Unknown));
 }
+
+#[test]
+fn variables_replace_those_with_the_same_name() {
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<_> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let message = json!({"container": {"env": [{"key": "A", "value": "1"}, {"key": "B", "value": "2"}]}});
+    let mut spec = Spec(serde_json::from_value(message).unwrap());
+    assert!(spec.set_variables(&pairs(&[("B", "3"), ("C", "")])));
+    let Some(AppPayload::Container(container)) = spec.0.app_payload else { panic!("no container") };
+    let found: Vec<_> = container.env.iter().map(|one| (one.key.as_str(), one.value.as_str())).collect();
+    assert_eq!(found, [("A", "1"), ("B", "3"), ("C", "")]);
+    let mut empty = Spec::default();
+    assert!(empty.set_variables(&[]) && !empty.set_variables(&pairs(&[("A", "1")])));
+}

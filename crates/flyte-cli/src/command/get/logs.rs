@@ -160,22 +160,27 @@ impl Printer<'_> {
     }
 
     fn write(&self, line: &Line) -> Result<(), Failure> {
-        if self.format != Format::Table {
-            // One object for each line, because a log may not end.
-            let text = serde_json::to_string(line)
-                .map_err(|error| Failure::new("cannot write the log").why(error))?;
-            return output::write(&format!("{text}\n"));
-        }
-        let text = output::printable(&line.text.replace('\t', "    "));
-        let moment = line.at.filter(|_| self.arguments.show_ts).map(|at| {
-            #[allow(clippy::cast_possible_truncation, reason = "milliseconds of this age")]
-            let milliseconds = (at * 1000.0) as i64;
-            jiff::Timestamp::from_millisecond(milliseconds)
-                .map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
-        });
-        match moment {
-            Some(moment) => output::write(&format!("{moment} {text}\n")),
-            None => output::write(&format!("{text}\n")),
-        }
+        write(line, self.format, self.arguments.show_ts)
+    }
+}
+
+/// Writes one line, with its time if `timed`.
+pub(crate) fn write(line: &Line, format: Format, timed: bool) -> Result<(), Failure> {
+    if format != Format::Table {
+        // One object for each line, because a log may not end.
+        let text =
+            serde_json::to_string(line).map_err(|error| Failure::new("cannot write the log").why(error))?;
+        return output::write(&format!("{text}\n"));
+    }
+    let text = output::printable(&line.text.replace('\t', "    "));
+    let moment = line.at.filter(|_| timed).map(|at| {
+        #[allow(clippy::cast_possible_truncation, reason = "milliseconds of this age")]
+        let milliseconds = (at * 1000.0) as i64;
+        jiff::Timestamp::from_millisecond(milliseconds)
+            .map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+    });
+    match moment {
+        Some(moment) => output::write(&format!("{moment} {text}\n")),
+        None => output::write(&format!("{text}\n")),
     }
 }
