@@ -24,8 +24,8 @@ use crate::action::ActionId;
 use crate::error::ClientError;
 use crate::transport::Transport;
 
-/// The flags of a task's arguments that name its code, and whether it is pickled.
-const BUNDLE_FLAGS: [(&str, bool); 2] = [("--tgz", false), ("--pkl", true)];
+/// The options of a task's arguments that name its code, and whether it is pickled.
+const BUNDLE_OPTIONS: [(&str, bool); 2] = [("tgz", false), ("pkl", true)];
 /// The end of a pickled bundle's name.
 const PICKLED_EXTENSION: &str = ".pkl.gz";
 /// The name of an archive whose URI has none that can be used.
@@ -205,8 +205,9 @@ fn location(task: &TaskSpec) -> Option<CodeLocation> {
         }
         _ => Vec::new(),
     };
-    for (flag, pickled) in BUNDLE_FLAGS {
-        let mut values = arguments.iter().skip_while(|argument| *argument != flag).skip(1);
+    for (option, pickled) in BUNDLE_OPTIONS {
+        let is_option = |argument: &&String| argument.strip_prefix("--") == Some(option);
+        let mut values = arguments.iter().skip_while(|argument| !is_option(argument)).skip(1);
         if let Some(uri) = values.next().filter(|uri| !uri.is_empty()) {
             return Some(CodeLocation { name: file_name(uri), uri: uri.clone(), pickled });
         }
