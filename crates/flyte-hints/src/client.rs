@@ -9,6 +9,13 @@ use flyte_client::upload::UploadError;
 
 use crate::Hint;
 
+/// What to do if the object store refuses an upload or a download.
+const STORE_REFUSES: &str =
+    "Run it again; if it stays, show the message to the administrator of the server's object store";
+/// What to do if the object store does not answer.
+const STORE_IS_AWAY: &str =
+    "Check the network, and that the object store of the server can be reached from here";
+
 /// What to do about a failed call about a resource. `kind` is the resource's word in commands, for example `api-key`.
 #[must_use]
 pub fn resource(error: &ClientError, kind: &str) -> Option<String> {
@@ -54,12 +61,8 @@ impl Hint for UploadError {
         let text = match self {
             Self::Client(error) => return error.hint(),
             Self::Read { .. } => "Check that the file is there and readable",
-            Self::Refused { .. } => {
-                "Run it again; if it stays, show the message to the administrator of the server's object store"
-            }
-            Self::Unavailable { .. } => {
-                "Check the network, and that the object store of the server can be reached from here"
-            }
+            Self::Refused { .. } => STORE_REFUSES,
+            Self::Unavailable { .. } => STORE_IS_AWAY,
             _ => return None,
         };
         Some(text.to_owned())
@@ -88,12 +91,8 @@ impl Hint for CodeError {
         let text = match self {
             Self::Client(error) => return error.hint(),
             Self::NoLink { .. } => "Download it with your own credentials of the object store",
-            Self::Refused { .. } => {
-                "Run it again; if it stays, show the message to the administrator of the server's object store"
-            }
-            Self::Unavailable { .. } => {
-                "Check the network, and that the object store of the server can be reached from here"
-            }
+            Self::Refused { .. } => STORE_REFUSES,
+            Self::Unavailable { .. } => STORE_IS_AWAY,
             _ => return None,
         };
         Some(text.to_owned())
