@@ -1,0 +1,2 @@
+//! The gateway: forwards the calls that pass the door to a Flyte 2 backend.
+#![forbid(unsafe_code)]

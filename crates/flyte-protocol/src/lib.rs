@@ -1,0 +1,2 @@
+//! Connect, gRPC and gRPC-Web as bytes: frames, encodings, errors. Knows no message and no connection.
+#![forbid(unsafe_code)]
