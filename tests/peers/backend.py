@@ -24,6 +24,8 @@ import flyteidl2
 import hypercorn.asyncio
 import hypercorn.config
 from connectrpc.code import Code
+from connectrpc.compression.gzip import GzipCompression
+from connectrpc.compression.zstd import ZstdCompression
 from connectrpc.errors import ConnectError
 from connectrpc.server import ConnectASGIApplication
 from flyteidl2.app import app_payload_pb2
@@ -90,7 +92,7 @@ async def deploy_task(request, ctx):
     details = task_definition_pb2.TaskDetails(task_id=request.task_id, spec=request.spec)
     details.metadata.short_name = request.spec.short_name
     details.metadata.deployed_at.GetCurrentTime()
-    KEPT.tasks[request.task_id.SerializeToString(deterministic=True)] = details
+    KEPT.tasks.setdefault(request.task_id.SerializeToString(deterministic=True), details)
     return task_service_pb2.DeployTaskResponse()
 
 
@@ -248,8 +250,7 @@ async def create_upload_location(request, ctx):
     answer = dataproxy_service_pb2.CreateUploadLocationResponse(
         signed_url=f"http://127.0.0.1:{PORT}/objects/{place}", native_url=f"s3://bucket/{place}"
     )
-    answer.expires_at.GetCurrentTime()
-    answer.expires_at.seconds += 3600
+    answer.expires_at.seconds = 4_102_444_800
     return answer
 
 
@@ -315,7 +316,7 @@ def applications() -> dict[str, ConnectASGIApplication]:
             if not name.endswith("ASGIApplication") or not inspect.isclass(application) or application is ConnectASGIApplication:
                 continue
             protocol = getattr(sys.modules[module.name], name.removesuffix("ASGIApplication"))
-            served = application(service(protocol), read_max_bytes=64 << 20)
+            served = application(service(protocol), read_max_bytes=64 << 20, compressions=[GzipCompression(), ZstdCompression()])
             found[served.path] = served
     return found
 

@@ -198,7 +198,7 @@ async fn serve(listen: SocketAddr, messages: usize) -> Result<serde_json::Value,
             let mut start = [0; 3];
             let is_http2 = matches!(stream.peek(&mut start).await, Ok(3)) && &start == b"PRI";
             let answer = service_fn(move |request| answer(request, messages));
-            // A connection that a client gives up is no fault of the backend.
+            // A client may drop its connection at any time.
             let _ = if is_http2 {
                 let mut server = server2::Builder::new(TokioExecutor::new());
                 server.timer(TokioTimer::new()).max_concurrent_streams(1000);
