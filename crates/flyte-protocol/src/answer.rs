@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header, response::Parts};
+use serde::Deserialize;
 
 use crate::{
     Accepted, AnswerError, Encoding, Form, Protocol, Refusal,
@@ -232,6 +233,12 @@ impl AnswerReader {
     }
 }
 
+/// The JSON at the end of a Connect stream.
+#[derive(Deserialize)]
+struct ConnectEnd {
+    error: Option<serde_json::Value>,
+}
+
 impl Refusal {
     /// The error in the trailers of gRPC, or in the headers of an answer without a body. `Ok(None)` is success.
     ///
@@ -239,5 +246,18 @@ impl Refusal {
     /// [`AnswerError::NoEnd`] if they have no status.
     pub fn from_trailers(trailers: &HeaderMap) -> Result<Option<Self>, AnswerError> {
         status::read(trailers).map_err(|()| AnswerError::NoEnd)
+    }
+
+    /// The error in the [last frame](Part::End) of an answer. `Ok(None)` is success.
+    ///
+    /// # Errors
+    /// [`AnswerError`] if it does not say how the call ended.
+    pub fn from_end(form: Form, content: &[u8]) -> Result<Option<Self>, AnswerError> {
+        let malformed = |what| AnswerError::Body { place: Place::End, problem: BodyError::Malformed(what) };
+        if form.protocol != Protocol::ConnectStream {
+            return Self::from_trailers(&status::parse_lines(content).ok_or(malformed("trailers"))?);
+        }
+        let end: ConnectEnd = serde_json::from_slice(content).map_err(|_| malformed("JSON"))?;
+        end.error.map(|error| Self::from_json(&error).ok_or(malformed("JSON"))).transpose()
     }
 }

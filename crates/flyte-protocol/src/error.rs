@@ -62,6 +62,8 @@ pub enum Place {
     Body,
     /// One frame, counted from 1.
     Frame(u64),
+    /// The frame that ends it.
+    End,
 }
 
 impl std::fmt::Display for Place {
@@ -69,6 +71,7 @@ impl std::fmt::Display for Place {
         match self {
             Self::Body => f.write_str("the body"),
             Self::Frame(number) => write!(f, "frame {number} of the body"),
+            Self::End => f.write_str("the last frame of the body"),
         }
     }
 }

@@ -88,6 +88,21 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Option<Refusal>, ()> {
     Ok(Some(refusal))
 }
 
+/// Trailers as gRPC-Web writes them: a line for each, in HTTP/1.1's form.
+pub(crate) fn parse_lines(lines: &[u8]) -> Option<HeaderMap> {
+    let mut trailers = HeaderMap::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
+        trailers.append(HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?);
+    }
+    Some(trailers)
+}
+
 /// `google.rpc.Status`.
 fn encode_details(refusal: &Refusal) -> Vec<u8> {
     let mut status = vec![1 << 3, refusal.code.number()];

@@ -1,6 +1,7 @@
 //! The crate as its callers see it.
 
 mod answers;
+mod golden;
 mod heads;
 mod refusals;
 mod requests;
@@ -51,7 +52,7 @@ fn compress(encoding: Encoding, content: &[u8]) -> Vec<u8> {
     match encoding {
         Encoding::Identity => content.to_vec(),
         Encoding::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
             encoder.write_all(content).unwrap();
             encoder.finish().unwrap()
         }

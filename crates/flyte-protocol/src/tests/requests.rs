@@ -68,7 +68,7 @@ proptest! {
 
 #[test]
 fn a_limit_holds_while_decompressing() {
-    let bomb = vec![0; 8 << 20];
+    let bomb = vec![0; 1 << 20];
     for encoding in [Encoding::Gzip, Encoding::Zstd] {
         let body = compress(encoding, &bomb);
         assert!(body.len() < LIMIT, "{}", body.len());
@@ -80,7 +80,7 @@ fn a_limit_holds_while_decompressing() {
             };
             let messages = match place {
                 Place::Body => vec![(bomb.clone(), true)],
-                Place::Frame(_) => vec![(b"x".to_vec(), true), (bomb.clone(), true)],
+                Place::Frame(_) | Place::End => vec![(b"x".to_vec(), true), (bomb.clone(), true)],
             };
             let (call, body) = call(media_type, encoding, &messages);
             assert_eq!(read(&call, &body, 4096), body_error(place, BodyError::TooLarge { limit: LIMIT }));
