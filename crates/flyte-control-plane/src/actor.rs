@@ -8,7 +8,7 @@ use flyte_idl::flyteidl2::common::{
     AppSpec, Application, ApplicationIdentifier, EnrichedIdentity, User, UserIdentifier, UserSpec,
 };
 
-use super::{find_api_key, store_error};
+use super::store_error;
 use crate::ControlPlane;
 use flyte_access::Caller;
 use flyte_model::{Actor, PrincipalKind};
@@ -64,7 +64,7 @@ async fn look_up(plane: &ControlPlane, actor: &Actor) -> Result<EnrichedIdentity
             Ok(EnrichedIdentity { principal: Some(user.into()), ..EnrichedIdentity::default() })
         }
         PrincipalKind::ApiKey => {
-            let key = find_api_key(plane, subject).await?;
+            let key = plane.store.api_key_by_subject(subject).await.map_err(store_error)?;
             Ok(application(plane, subject, key.map_or_else(|| subject.clone(), |key| key.name)))
         }
         PrincipalKind::Federated => {

@@ -18,11 +18,9 @@ use super::{caller, filter, invalid, store_error};
 use crate::ControlPlane;
 use flyte_access::{Caller, policy};
 use flyte_audit::{Detail, Event, Kind};
+use flyte_model::DOMAINS;
 use flyte_store::{self, ProjectQuery, ProjectSortKey};
 
-/// The stages that every project has, as identifier and name.
-pub(super) const DOMAINS: [(&str, &str); 3] =
-    [("development", "Development"), ("staging", "Staging"), ("production", "Production")];
 /// The default page size.
 const DEFAULT_PAGE: u32 = 100;
 /// The most projects that a page has.

@@ -5,6 +5,7 @@ use connectrpc::ConnectError;
 use super::{invalid, project, store_error};
 use crate::ControlPlane;
 use flyte_access::door;
+use flyte_model::DOMAINS;
 
 /// The longest name and the longest version, in bytes.
 const MAX_NAME_BYTES: usize = 255;
@@ -29,7 +30,7 @@ pub(super) async fn check(
         return Err(ConnectError::not_found(door::no_project(project)));
     }
     if !project::is_domain(domain) {
-        let domains: Vec<_> = project::DOMAINS.iter().map(|(id, _)| *id).collect();
+        let domains: Vec<_> = DOMAINS.iter().map(|(id, _)| *id).collect();
         return Err(ConnectError::not_found(door::no_domain(project, domain, &domains.join(", "))));
     }
     Ok(())

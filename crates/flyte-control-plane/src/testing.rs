@@ -7,14 +7,16 @@ use axum::{
     extract::DefaultBodyLimit,
     middleware::{from_fn, from_fn_with_state},
 };
+use flyte_administration::Administration;
 use flyte_http::{edge, finish};
 use flyte_model::Stopping;
 use flyte_oauth::testing::authorization_server;
+use flyte_rpc::Entrance;
 use flyte_runner_local::{LocalRunner, State};
 use flyte_runs::testing::Server;
 use flyte_settings::Config;
 
-use crate::ControlPlane;
+use crate::{ControlPlane, LocatedObjects};
 
 /// An empty control plane of the server at `https://localhost:8443/`.
 pub(crate) async fn control_plane(change: impl FnOnce(&mut Config)) -> ControlPlane {
@@ -57,8 +59,23 @@ pub(crate) fn router(plane: &Arc<ControlPlane>) -> Router {
         &plane.access,
     ));
     let services = flyte_oauth::auth_metadata(Arc::clone(&server), connectrpc::Router::new());
+    let administration = Arc::new(Administration {
+        config: Arc::clone(&plane.config),
+        clock: plane.clock.clone(),
+        store: Arc::clone(&plane.store),
+        audit: plane.audit.clone(),
+        access: Arc::clone(&plane.access),
+    });
+    let services = flyte_administration::register(&administration, services);
+    let entrance = Arc::new(Entrance {
+        config: Arc::clone(&plane.config),
+        audit: plane.audit.clone(),
+        access: Arc::clone(&plane.access),
+        storage: Arc::new(LocatedObjects(Arc::clone(&plane.objects))),
+    });
     let trusted_proxies: Arc<[_]> = plane.config.http.trusted_proxies.as_slice().into();
-    crate::router(Arc::clone(plane), services)
+    let services = crate::register(plane, services);
+    flyte_rpc::router(&entrance, services, crate::unsupported(&plane.config))
         .layer(DefaultBodyLimit::disable())
         .merge(crate::objects::downloads(Arc::clone(plane)))
         .merge(crate::objects::uploads(Arc::clone(plane)))

@@ -3,7 +3,13 @@
 //! A request that needs an unsupported feature is rejected. Ignoring the feature would be worse: a task without its secret
 //! fails later, and a task without its schedule never runs.
 
-use connectrpc::ConnectError;
+use axum::{
+    Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::{any, any_service},
+};
+use connectrpc::{ConnectError, Limits};
 use flyte_idl::flyteidl2::{
     common::RelationType,
     core::{
@@ -13,6 +19,7 @@ use flyte_idl::flyteidl2::{
 };
 
 use super::invalid;
+use flyte_settings::Config;
 
 /// Types of tasks whose containers do not start the Flyte runtime. A second container copies their inputs and outputs.
 const CONTAINER_TYPES: [&str; 1] = ["raw-container"];
@@ -211,11 +218,21 @@ pub(super) fn check_trigger(
     unless(active, feature, at)
 }
 
-/// Returns an error if the service is not supported. `SecretService` has its own error.
-pub(super) fn check_service(name: &str) -> Result<(), ConnectError> {
-    let feature = match name {
-        "flyteidl2.artifact.ArtifactService" => Feature::Artifacts,
-        _ => return Ok(()),
-    };
-    Err(ConnectError::unimplemented(feature.error(name).message.unwrap_or_default()))
+/// Answers the calls of services that the control plane does not have. `SecretService` has its own error.
+pub fn router(config: &Config) -> Router {
+    let most = config.http.max_body_size;
+    // Without services, this answers in each protocol that the method does not exist.
+    let unknown = connectrpc::Router::new()
+        .into_axum_service()
+        .with_limits(Limits::default().with_max_request_body_size(most).with_max_message_size(most));
+    Router::new()
+        .route("/{service}/{method}", any_service(unknown))
+        .route("/flyteidl2.artifact.ArtifactService/{method}", any(refuse_artifacts))
+}
+
+async fn refuse_artifacts(request: Request) -> Response {
+    let why = Feature::Artifacts.error("flyteidl2.artifact.ArtifactService");
+    ConnectError::unimplemented(why.message.unwrap_or_default())
+        .into_http_response(request.headers())
+        .into_response()
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use crate::data_dir;
 use flyte_access::Access;
+use flyte_administration::Administration;
 use flyte_audit::Audit;
-use flyte_control_plane::ControlPlane;
+use flyte_control_plane::{ControlPlane, LocatedObjects};
 use flyte_federation::TrustedIssuers;
 use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_keys::SigningKeys;
 use flyte_model::{Stopping, clock::Clock};
 use flyte_oauth::AuthorizationServer;
 use flyte_objects::Objects;
+use flyte_rpc::Entrance;
 use flyte_runner_local::LocalRunner;
 use flyte_runs::{AppHost, RunIdentities, Runner, Runs};
 use flyte_settings::Config;
@@ -26,6 +28,10 @@ pub struct App {
     pub clock: Clock,
     /// The authorization server.
     pub authorization_server: Arc<AuthorizationServer>,
+    /// What every call of an RPC passes.
+    pub entrance: Arc<Entrance>,
+    /// The services of API keys, trust rules and the audit log.
+    pub administration: Arc<Administration>,
     /// The control plane.
     pub control_plane: Arc<ControlPlane>,
     /// The store.
@@ -115,7 +121,22 @@ impl App {
             objects: Arc::clone(&objects),
             stopping: stopping.clone(),
         });
+        let entrance = Arc::new(Entrance {
+            config: Arc::clone(&config),
+            audit: audit.clone(),
+            access: Arc::clone(&access),
+            storage: Arc::new(LocatedObjects(Arc::clone(&objects))),
+        });
+        let administration = Arc::new(Administration {
+            config: Arc::clone(&config),
+            clock: clock.clone(),
+            store: Arc::clone(&store),
+            audit: audit.clone(),
+            access: Arc::clone(&access),
+        });
         Self {
+            entrance,
+            administration,
             runs,
             runner: local.clone(),
             apps: local,

@@ -42,7 +42,10 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(middleware::from_fn(limits::limit_form_time));
     let services =
         flyte_oauth::auth_metadata(Arc::clone(&app.authorization_server), connectrpc::Router::new());
-    let control_plane = flyte_control_plane::router(Arc::clone(&app.control_plane), services)
+    let services = flyte_administration::register(&app.administration, services);
+    let services = flyte_control_plane::register(&app.control_plane, services);
+    let unsupported = flyte_control_plane::unsupported(&app.config);
+    let calls = flyte_rpc::router(&app.entrance, services, unsupported)
         .layer(CatchPanicLayer::custom(panic::connect_error))
         .layer(DefaultBodyLimit::disable());
 
@@ -54,7 +57,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(middleware::from_fn(finish::finish));
 
     let mut router = pages
-        .merge(control_plane)
+        .merge(calls)
         .merge(downloads)
         .layer(middleware::from_fn_with_state(
             Arc::new(Slots::new(http.max_concurrent_requests)),

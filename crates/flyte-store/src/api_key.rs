@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use flyte_model::{ClientId, Rights, clock::UnixTime};
+use flyte_model::{ClientId, ClientIdError, Rights, clock::UnixTime};
 use flyte_secrets::SecretHash;
 
 /// An API key.
@@ -133,6 +133,14 @@ pub trait ApiKeyStore: Send + Sync + 'static {
     async fn create_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
     /// Returns the key with this `client_id`.
     async fn api_key_by_id(&self, client_id: &ClientId) -> Result<Option<ApiKey>, StoreError>;
+    /// Returns the key with this `client_id`, which is also the subject of its tokens (RFC 9068 section 2.2). A text that is not
+    /// a client identifier, for example the subject of another principal, is that of no key.
+    async fn api_key_by_subject(&self, subject: &str) -> Result<Option<ApiKey>, StoreError> {
+        match subject.parse() {
+            Ok(id) => self.api_key_by_id(&id).await,
+            Err(ClientIdError::Empty | ClientIdError::Malformed) => Ok(None),
+        }
+    }
     /// Returns the keys whose `client_id` or name is `text`. Two keys can match: one by `client_id`, the other by name.
     async fn api_keys_by_id_or_name(&self, text: &str) -> Result<Vec<ApiKey>, StoreError>;
     /// Returns a page of keys and the next page's token, which is empty on the last page.

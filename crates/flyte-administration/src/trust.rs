@@ -11,26 +11,25 @@ use flyte_idl::flyteauth::{
 use uuid::Uuid;
 
 use super::{
-    allow, caller,
     created_by::{CreatedBy, Creators},
-    invalid, is_keeper,
+    is_keeper,
     rights::{self, Wanted},
-    store_error,
 };
-use crate::ControlPlane;
+use crate::Administration;
 use flyte_access::{Caller, policy};
 use flyte_audit::{Detail, Event, Kind};
 use flyte_federation::rule;
 use flyte_model::Rights;
+use flyte_rpc::{allow, caller, invalid, store_error};
 use flyte_store::TrustRule;
 
 pub(super) struct Service {
-    plane: Arc<ControlPlane>,
+    state: Arc<Administration>,
 }
 
 impl Service {
-    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
-        Self { plane }
+    pub(super) fn new(state: Arc<Administration>) -> Self {
+        Self { state }
     }
 
     /// The rule of a request, checked.
@@ -45,7 +44,7 @@ impl Service {
             rights: self.rights(caller, message.access.into_option().unwrap_or_default()).await?,
             token_lifetime: Some(message.token_lifetime).filter(|lifetime| *lifetime != 0),
             created_by: caller.subject.clone(),
-            created_at: self.plane.clock.now(),
+            created_at: self.state.clock.now(),
             last_used_at: None,
             family_id: Uuid::new_v4().to_string(),
         };
@@ -57,11 +56,11 @@ impl Service {
         let role = rights::role("trust.access.role", &access.role)?
             .ok_or_else(|| invalid("trust.access.role", "is missing: viewer, contributor or admin"))?;
         let Access { scopes, project, domain, .. } = access;
-        Wanted { field: "trust.access", role, scopes, project, domain }.check(&self.plane, caller).await
+        Wanted { field: "trust.access", role, scopes, project, domain }.check(&self.state, caller).await
     }
 
     async fn one(&self, rule: TrustRule) -> Result<Trust, ConnectError> {
-        let creator = Creators::new(&self.plane).look_up(&rule.created_by).await?;
+        let creator = Creators::new(&self.state).look_up(&rule.created_by).await?;
         Ok(message(rule, creator))
     }
 
@@ -70,7 +69,7 @@ impl Service {
         if let Ok(caller) = caller(context) {
             recorded = recorded.subject(&caller.subject).client(&caller.client_id);
         }
-        self.plane.audit.record(event(recorded)).await;
+        self.state.audit.record(event(recorded)).await;
     }
 }
 
@@ -113,12 +112,12 @@ impl TrustService for Service {
         context: RequestContext,
         request: ServiceRequest<'_, CreateTrustRequest>,
     ) -> ServiceResult<impl Encodable<CreateTrustResponse> + Send + use<'a>> {
-        let by_keeper = is_keeper(&self.plane, caller(&context)?).await?;
-        let now = self.plane.clock.now();
+        let by_keeper = is_keeper(&self.state, caller(&context)?).await?;
+        let now = self.state.clock.now();
         let verdict = policy::may_trust(caller(&context)?, by_keeper, now, "creating a trust rule");
-        allow(&self.plane, &context, verdict).await?;
+        allow(&self.state.audit, &context, verdict).await?;
         let rule = self.rule(request.to_owned_message().trust.into_option(), caller(&context)?).await?;
-        self.plane.store.create_trust_rule(&rule).await.map_err(store_error)?;
+        self.state.store.create_trust_rule(&rule).await.map_err(store_error)?;
         let limit = rule.rights.limit.clone();
         self.record(Kind::TrustCreated, &context, |event| {
             let event = event.object(&rule.name).detail(Detail::Issuer, &rule.issuer);
@@ -139,7 +138,7 @@ impl TrustService for Service {
         request: ServiceRequest<'_, GetTrustRequest>,
     ) -> ServiceResult<impl Encodable<GetTrustResponse> + Send + use<'a>> {
         let name = request.to_owned_message().name;
-        let rule = self.plane.store.trust_rule_by_name(&name).await.map_err(store_error)?;
+        let rule = self.state.store.trust_rule_by_name(&name).await.map_err(store_error)?;
         let rule = rule.ok_or_else(|| not_found(&name))?;
         Response::ok(GetTrustResponse {
             trust: MessageField::some(self.one(rule).await?),
@@ -152,8 +151,8 @@ impl TrustService for Service {
         _: RequestContext,
         _: ServiceRequest<'_, ListTrustsRequest>,
     ) -> ServiceResult<impl Encodable<ListTrustsResponse> + Send + use<'a>> {
-        let rules = self.plane.store.list_trust_rules().await.map_err(store_error)?;
-        let mut creators = Creators::new(&self.plane);
+        let rules = self.state.store.list_trust_rules().await.map_err(store_error)?;
+        let mut creators = Creators::new(&self.state);
         let mut trusts = Vec::with_capacity(rules.len());
         for rule in rules {
             let creator = creators.look_up(&rule.created_by).await?;
@@ -169,9 +168,9 @@ impl TrustService for Service {
     ) -> ServiceResult<impl Encodable<DeleteTrustResponse> + Send + use<'a>> {
         let name = request.to_owned_message().name;
         let family =
-            self.plane.store.delete_trust_rule(&name, self.plane.clock.now()).await.map_err(store_error)?;
+            self.state.store.delete_trust_rule(&name, self.state.clock.now()).await.map_err(store_error)?;
         let family = family.ok_or_else(|| not_found(&name))?;
-        self.plane.access.revoke_family(&family);
+        self.state.access.revoke_family(&family);
         self.record(Kind::TrustDeleted, &context, |event| event.object(&name).detail(Detail::Family, family))
             .await;
         Response::ok(DeleteTrustResponse::default())

@@ -1,6 +1,6 @@
 //! `cloudidl.identity.AppsService`: API keys as the published plugin `flyteplugins-union` manages them.
 //!
-//! A hosted control plane stores a key as an OAuth 2 application. This server ignores the fields that a key does not have
+//! A hosted control state stores a key as an OAuth 2 application. This server ignores the fields that a key does not have
 //! (redirect URIs, the authorization code grant, contacts and links), because a key only acts for itself. Keys that are
 //! created here have the role contributor at most: the plugin cannot ask for a role, so an administrator could otherwise
 //! create admin keys by accident. With `skip_default_policy_assignments`, the role is viewer.
@@ -17,29 +17,27 @@ use flyte_idl::cloudidl::identity::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{
-    caller, invalid,
-    keys::{Fields, Keys, NewKey},
-};
-use crate::ControlPlane;
+use super::keys::{Fields, Keys, NewKey};
+use crate::Administration;
 use flyte_model::Role;
+use flyte_rpc::{caller, invalid};
 use flyte_store::ApiKey;
 
 const FIELDS: Fields = Fields { name: "client_name", client_id: "client_id" };
 
 pub(super) struct Service {
-    plane: Arc<ControlPlane>,
+    state: Arc<Administration>,
     keys: Keys,
 }
 
 impl Service {
-    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
-        Self { keys: Keys::by_id(Arc::clone(&plane)), plane }
+    pub(super) fn new(state: Arc<Administration>) -> Self {
+        Self { keys: Keys::by_id(Arc::clone(&state)), state }
     }
 
     fn message(&self, key: ApiKey, secret: Option<SecretString>) -> Message {
         Message {
-            organization: self.plane.config.org.clone(),
+            organization: self.state.config.org.clone(),
             client_id: key.client_id.into(),
             client_id_issued_at: timestamp(Some(key.created_at)),
             grant_types: vec![EnumValue::from(GrantTypes::CLIENT_CREDENTIALS)],
@@ -57,7 +55,7 @@ impl Service {
 
     /// Checks the organization. Clients guess it from the host name, so a server without an organization accepts any.
     fn check_org(&self, org: &str) -> Result<(), ConnectError> {
-        let own = &self.plane.config.org;
+        let own = &self.state.config.org;
         if org.is_empty() || own.is_empty() || org == own {
             Ok(())
         } else {

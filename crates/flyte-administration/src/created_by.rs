@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use connectrpc::ConnectError;
 
-use super::{find_api_key, store_error};
-use crate::ControlPlane;
+use super::find_api_key;
+use crate::Administration;
+use flyte_rpc::store_error;
 
 /// The name and address of a creator; empty if the account or key no longer exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,13 +19,13 @@ pub(super) struct CreatedBy {
 
 /// Looks up creators. Each subject is read once for a response.
 pub(super) struct Creators<'a> {
-    plane: &'a ControlPlane,
+    state: &'a Administration,
     known: HashMap<String, CreatedBy>,
 }
 
 impl<'a> Creators<'a> {
-    pub(super) fn new(plane: &'a ControlPlane) -> Self {
-        Self { plane, known: HashMap::new() }
+    pub(super) fn new(state: &'a Administration) -> Self {
+        Self { state, known: HashMap::new() }
     }
 
     pub(super) async fn look_up(&mut self, subject: &str) -> Result<CreatedBy, ConnectError> {
@@ -32,10 +33,10 @@ impl<'a> Creators<'a> {
             return Ok(known.clone());
         }
         // API keys come first. An old key may have the ID of an account, and must not be shown as that user.
-        let key = find_api_key(self.plane, subject).await?;
+        let key = find_api_key(self.state, subject).await?;
         let creator = match key {
             Some(key) => CreatedBy { email: String::new(), name: key.name },
-            None => match self.plane.store.user_by_id(subject).await.map_err(store_error)? {
+            None => match self.state.store.user_by_id(subject).await.map_err(store_error)? {
                 Some(user) => CreatedBy { email: user.email, name: user.name },
                 None => CreatedBy::default(),
             },

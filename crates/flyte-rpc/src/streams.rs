@@ -8,18 +8,17 @@ use connectrpc::{
 };
 use futures_util::{StreamExt as _, stream};
 
-use super::caller;
-use crate::ControlPlane;
+use crate::{Entrance, caller};
 use flyte_access::{Caller, OpenStream, StreamEnd, TooManyStreams};
 
 /// Rejects streams above the limits, and ends each stream in its protocol as soon as the caller loses access.
-pub(super) struct Guard {
-    plane: Arc<ControlPlane>,
+pub(crate) struct Guard {
+    entrance: Arc<Entrance>,
 }
 
 impl Guard {
-    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
-        Self { plane }
+    pub(crate) fn new(entrance: Arc<Entrance>) -> Self {
+        Self { entrance }
     }
 }
 
@@ -32,7 +31,7 @@ impl Interceptor for Guard {
         next: NextStream<'_>,
     ) -> Result<StreamResponse, ConnectError> {
         let caller = caller(&request.ctx)?;
-        let open = self.plane.access.open_stream(caller, request.ctx.headers());
+        let open = self.entrance.access.open_stream(caller, request.ctx.headers());
         let open = open.map_err(|why| limit_error(why, caller))?;
         let response = next.run(request, inbound).await?;
         Ok(response.map_body(|body| guarded(body, open)))

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
 use flyte_idl::flyteidl2::auth::{IdentityService, UserInfoRequest, UserInfoResponse};
 
-use super::{caller, store_error};
-use crate::ControlPlane;
+use crate::Administration;
 use flyte_model::PrincipalKind;
+use flyte_rpc::{caller, store_error};
 
 pub(super) struct Service {
-    plane: Arc<ControlPlane>,
+    state: Arc<Administration>,
 }
 
 impl Service {
-    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
-        Self { plane }
+    pub(super) fn new(state: Arc<Administration>) -> Self {
+        Self { state }
     }
 }
 
@@ -27,7 +27,7 @@ impl IdentityService for Service {
     ) -> ServiceResult<impl Encodable<UserInfoResponse> + Send + use<'a>> {
         let caller = caller(&context)?;
         if let Some(id) = caller.api_key_id() {
-            let key = self.plane.store.api_key_by_id(id).await.map_err(store_error)?;
+            let key = self.state.store.api_key_by_id(id).await.map_err(store_error)?;
             let key = key.ok_or_else(|| ConnectError::unauthenticated("the API key no longer exists"))?;
             return Response::ok(UserInfoResponse {
                 subject: key.client_id.into(),
@@ -51,7 +51,7 @@ impl IdentityService for Service {
                 ..UserInfoResponse::default()
             });
         }
-        let user = self.plane.store.user_by_id(&caller.subject).await.map_err(store_error)?;
+        let user = self.state.store.user_by_id(&caller.subject).await.map_err(store_error)?;
         // The account may be deleted after the token was verified.
         let user = user.ok_or_else(|| ConnectError::unauthenticated("the account no longer exists"))?;
         Response::ok(UserInfoResponse {

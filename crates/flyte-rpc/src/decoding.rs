@@ -14,7 +14,7 @@ const MAX_UNKNOWN_FIELDS: usize = 10_000;
 
 /// Limits the unknown fields of every request to [`MAX_UNKNOWN_FIELDS`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frugal;
+pub(crate) struct Frugal;
 
 fn frugal(context: RequestContext) -> RequestContext {
     let options = context.decode_options().clone().with_unknown_field_limit(MAX_UNKNOWN_FIELDS);

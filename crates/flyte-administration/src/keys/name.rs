@@ -4,8 +4,8 @@ use connectrpc::ConnectError;
 use uuid::Uuid;
 
 use super::{Fields, NewKey};
-use crate::invalid;
 use flyte_model::ClientId;
+use flyte_rpc::invalid;
 use flyte_settings::reserved;
 
 /// The longest name, in characters.

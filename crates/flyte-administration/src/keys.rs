@@ -13,8 +13,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use self::name::{check_client_id, check_name};
-use super::{allow, caller, find_api_key, invalid, is_keeper, rights::Wanted, store_error};
-use crate::ControlPlane;
+use super::{find_api_key, is_keeper, rights::Wanted};
+use crate::Administration;
 use flyte_access::{
     Caller,
     policy::{self, Issuance},
@@ -24,6 +24,7 @@ use flyte_model::{
     Rights, Role,
     clock::{UnixTime, rfc3339},
 };
+use flyte_rpc::{allow, caller, invalid, store_error};
 use flyte_secrets::{api_key_secret, opaque_token};
 use flyte_store::{ApiKey, ApiKeyQuery, Rotation, SecretRotation};
 
@@ -89,25 +90,25 @@ fn not_found(text: &str) -> ConnectError {
 
 /// The keys of a server.
 pub(super) struct Keys {
-    plane: Arc<ControlPlane>,
+    state: Arc<Administration>,
     /// Whether requests may name a key by its name as well as by its `client_id`.
     by_name: bool,
 }
 
 impl Keys {
-    pub(super) fn by_id_or_name(plane: Arc<ControlPlane>) -> Self {
-        Self { plane, by_name: true }
+    pub(super) fn by_id_or_name(state: Arc<Administration>) -> Self {
+        Self { state, by_name: true }
     }
 
-    pub(super) fn by_id(plane: Arc<ControlPlane>) -> Self {
-        Self { plane, by_name: false }
+    pub(super) fn by_id(state: Arc<Administration>) -> Self {
+        Self { state, by_name: false }
     }
 
     /// The caller, after checking that it may create, change and delete keys.
     async fn keeper<'a>(&self, context: &'a RequestContext) -> Result<&'a Arc<Caller>, ConnectError> {
         let caller = caller(context)?;
-        let by_keeper = is_keeper(&self.plane, caller).await?;
-        allow(&self.plane, context, policy::may_keep_api_keys(caller, by_keeper)).await?;
+        let by_keeper = is_keeper(&self.state, caller).await?;
+        allow(&self.state.audit, context, policy::may_keep_api_keys(caller, by_keeper)).await?;
         Ok(caller)
     }
 
@@ -117,7 +118,7 @@ impl Keys {
             Lifetime::NoExpiry => None,
             Lifetime::Seconds(seconds) => Some(now.saturating_add(seconds)),
             Lifetime::Default => {
-                let end = now.saturating_add(self.plane.config.api_keys.default_lifetime);
+                let end = now.saturating_add(self.state.config.api_keys.default_lifetime);
                 Some(own_end.map_or(end, |own| own.min(end)))
             }
         }
@@ -126,7 +127,7 @@ impl Keys {
     /// The expiry time of the calling API key; `None` if it does not expire, or if the caller is a user.
     async fn end_of(&self, caller: &Caller) -> Result<Option<UnixTime>, ConnectError> {
         let Some(id) = caller.api_key_id() else { return Ok(None) };
-        match self.plane.store.api_key_by_id(id).await.map_err(store_error)? {
+        match self.state.store.api_key_by_id(id).await.map_err(store_error)? {
             Some(key) if key.family_id == caller.family_id => Ok(key.expires_at),
             _ => Err(ConnectError::unauthenticated("the calling API key no longer exists")),
         }
@@ -140,15 +141,15 @@ impl Keys {
         fields: Fields,
     ) -> Result<(ApiKey, Option<SecretString>), ConnectError> {
         let caller = self.keeper(context).await?;
-        let now = self.plane.clock.now();
+        let now = self.state.clock.now();
         check_name(fields.name, &new.name)?;
         let client_id = check_client_id(&new, fields)?;
         let rights = self.rights(caller, &new).await?;
-        allow(&self.plane, context, policy::may_grant(caller, &rights)).await?;
+        allow(&self.state.audit, context, policy::may_grant(caller, &rights)).await?;
         let own_end = self.end_of(caller).await?;
         let expires_at = self.end(new.lifetime, own_end, now);
         let issuance = Issuance { rights: &rights, end: expires_at, own_end, now };
-        allow(&self.plane, context, policy::may_issue(caller, &issuance)).await?;
+        allow(&self.state.audit, context, policy::may_issue(caller, &issuance)).await?;
         let (secret, jwks) = if new.jwks.is_empty() {
             (Some(generate()?), None)
         } else {
@@ -168,14 +169,14 @@ impl Keys {
             last_used_at: None,
             family_id: Uuid::new_v4().to_string(),
         };
-        self.plane.store.create_api_key(&key).await.map_err(store_error)?;
+        self.state.store.create_api_key(&key).await.map_err(store_error)?;
         let mut event = event(Kind::ApiKeyCreated, caller, &key)
             .detail(Detail::Role, key.rights.role)
             .detail(Detail::Scope, &key.rights.scopes);
         if let Some(end) = key.expires_at {
             event = event.detail(Detail::ExpiresAt, end);
         }
-        self.plane.audit.record(event).await;
+        self.state.audit.record(event).await;
         Ok((key, secret))
     }
 
@@ -189,7 +190,7 @@ impl Keys {
             project: new.project.clone(),
             domain: new.domain.clone(),
         };
-        wanted.check(&self.plane, caller).await
+        wanted.check(&self.state, caller).await
     }
 
     /// The key with this `client_id` or name, if the caller may see it.
@@ -203,9 +204,9 @@ impl Keys {
             return Err(invalid(field, "is missing"));
         }
         let mut found: Vec<ApiKey> = if self.by_name {
-            self.plane.store.api_keys_by_id_or_name(text).await.map_err(store_error)?
+            self.state.store.api_keys_by_id_or_name(text).await.map_err(store_error)?
         } else {
-            find_api_key(&self.plane, text).await?.into_iter().collect()
+            find_api_key(&self.state, text).await?.into_iter().collect()
         };
         found.retain(|key| policy::sees_all_api_keys(caller) || key.created_by == caller.subject);
         match (found.pop(), found.pop()) {
@@ -243,26 +244,26 @@ impl Keys {
             },
             page_token: token,
         };
-        self.plane.store.list_api_keys(&query).await.map_err(store_error)
+        self.state.store.list_api_keys(&query).await.map_err(store_error)
     }
 
     pub(super) async fn delete(&self, context: &RequestContext, text: &str) -> Result<(), ConnectError> {
         let caller = self.keeper(context).await?;
         let key = self.visible(caller, text, "client_id").await?;
-        let now = self.plane.clock.now();
-        let ended = self.plane.store.delete_api_key(&key.client_id, now).await.map_err(store_error)?;
+        let now = self.state.clock.now();
+        let ended = self.state.store.delete_api_key(&key.client_id, now).await.map_err(store_error)?;
         // Another call may have deleted it already.
         if ended.is_empty() {
             return Err(not_found(text));
         }
         for ended in &ended {
-            self.plane.access.revoke_family(&ended.family_id);
+            self.state.access.revoke_family(&ended.family_id);
             let mut event =
                 event(Kind::ApiKeyDeleted, caller, ended).detail(Detail::Family, &ended.family_id);
             if ended.client_id != key.client_id {
                 event = event.detail(Detail::Reason, format!("made by the API key {}", key.client_id));
             }
-            self.plane.audit.record(event).await;
+            self.state.audit.record(event).await;
         }
         Ok(())
     }
@@ -277,11 +278,11 @@ impl Keys {
         let caller = self.keeper(context).await?;
         let mut key = self.visible(caller, text, fields.client_id).await?;
         check_name(fields.name, name)?;
-        if !self.plane.store.rename_api_key(&key.client_id, name).await.map_err(store_error)? {
+        if !self.state.store.rename_api_key(&key.client_id, name).await.map_err(store_error)? {
             return Err(not_found(text));
         }
         name.clone_into(&mut key.name);
-        self.plane.audit.record(event(Kind::ApiKeyChanged, caller, &key)).await;
+        self.state.audit.record(event(Kind::ApiKeyChanged, caller, &key)).await;
         Ok(key)
     }
 
@@ -294,16 +295,16 @@ impl Keys {
     ) -> Result<(ApiKey, SecretString), ConnectError> {
         let caller = self.keeper(context).await?;
         let key = self.visible(caller, text, "client_id").await?;
-        let now = self.plane.clock.now();
+        let now = self.state.clock.now();
         let own_end = self.end_of(caller).await?;
         let expires_at = match lifetime {
             Lifetime::Default => key.expires_at,
             lifetime => self.end(lifetime, own_end, now),
         };
         // Otherwise a demoted administrator could keep the role through a key.
-        allow(&self.plane, context, policy::may_grant(caller, &key.rights)).await?;
+        allow(&self.state.audit, context, policy::may_grant(caller, &key.rights)).await?;
         let issuance = Issuance { rights: &key.rights, end: expires_at, own_end, now };
-        allow(&self.plane, context, policy::may_issue(caller, &issuance)).await?;
+        allow(&self.state.audit, context, policy::may_issue(caller, &issuance)).await?;
         if !(0..=MAX_OVERLAP).contains(&overlap) {
             return Err(invalid("overlap", "must be 0 to 90 days, in seconds"));
         }
@@ -326,7 +327,7 @@ impl Keys {
             expires_at,
         };
         let rotated = match self
-            .plane
+            .state
             .store
             .rotate_api_key(&key.client_id, &rotation, now)
             .await
@@ -349,10 +350,10 @@ impl Keys {
             event = event.detail(Detail::ExpiresAt, end);
         }
         if let Some(family) = &rotated.revoked_family {
-            self.plane.access.revoke_family(family);
+            self.state.access.revoke_family(family);
             event = event.detail(Detail::Family, family);
         }
-        self.plane.audit.record(event).await;
+        self.state.audit.record(event).await;
         Ok((rotated.key, secret))
     }
 }

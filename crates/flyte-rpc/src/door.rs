@@ -10,39 +10,29 @@ use connectrpc::{
 };
 use futures_util::StreamExt as _;
 
-use super::{caller, denied};
-use crate::ControlPlane;
+use crate::{Entrance, error::denied, is_anonymous};
 use flyte_access::{
     Caller,
-    door::{Door, Location, Message, Refusal, RequiredScope, Storage, locate_below},
+    door::{Door, Message, Refusal},
+    policy::Denied,
 };
 use flyte_audit::{Audit, Detail, Event, Kind};
-use flyte_objects::Objects;
-
-/// Locates objects for the door.
-struct Store<'a>(&'a Objects);
-
-impl Storage for Store<'_> {
-    fn locate<'u>(&self, uri: &'u [u8]) -> Location<'u> {
-        self.0.below(uri).map_or(Location::Outside, locate_below)
-    }
-}
 
 /// Checks each request message after decompression and before decoding.
 #[derive(Clone)]
-pub(super) struct Doorkeeper {
-    plane: Arc<ControlPlane>,
+pub(crate) struct Doorkeeper {
+    entrance: Arc<Entrance>,
 }
 
 impl Doorkeeper {
-    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
-        Self { plane }
+    pub(crate) fn new(entrance: Arc<Entrance>) -> Self {
+        Self { entrance }
     }
 
     async fn pass(&self, context: &RequestContext, payload: &Payload) -> Result<(), ConnectError> {
-        let (door, path) = (Door::published(), context.path().unwrap_or_default());
+        let path = context.path().unwrap_or_default();
         // These methods say how to get a token, so they have no caller.
-        if door.rpc(path).is_some_and(|rpc| rpc.scope == RequiredScope::None) {
+        if is_anonymous(path) {
             return Ok(());
         }
         let caller = caller(context)?;
@@ -53,15 +43,44 @@ impl Doorkeeper {
                 return Err(ConnectError::unimplemented("requests are read as protobuf or as its JSON form"));
             }
         };
-        match door.pass(caller, path, message, &Store(&self.plane.objects)) {
+        match Door::published().pass(caller, path, message, &*self.entrance.storage) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(refuse(&self.plane.audit, caller, path, refusal).await),
+            Err(refusal) => Err(refuse(&self.entrance.audit, caller, path, refusal).await),
+        }
+    }
+}
+
+/// The caller, which authentication has added.
+///
+/// # Errors
+/// `unauthenticated` if the call has none.
+pub fn caller(context: &RequestContext) -> Result<&Arc<Caller>, ConnectError> {
+    context
+        .extensions()
+        .get::<Arc<Caller>>()
+        .ok_or_else(|| ConnectError::unauthenticated("this call needs an access token"))
+}
+
+/// Returns the verdict on a call as an error in the caller's protocol. A denial is recorded in the audit log.
+///
+/// # Errors
+/// `permission_denied`, or `unauthenticated` with a challenge if a recent sign-in is missing (RFC 9470).
+pub async fn allow(
+    audit: &Audit,
+    context: &RequestContext,
+    verdict: Result<(), Denied>,
+) -> Result<(), ConnectError> {
+    match verdict {
+        Ok(()) => Ok(()),
+        Err(denied) => {
+            let path = context.path().unwrap_or_default();
+            Err(refuse(audit, caller(context)?, path, denied.into()).await)
         }
     }
 }
 
 /// The error for a rejected call. A denial is recorded in the audit log.
-pub(super) async fn refuse(audit: &Audit, caller: &Caller, path: &str, refusal: Refusal) -> ConnectError {
+pub(crate) async fn refuse(audit: &Audit, caller: &Caller, path: &str, refusal: Refusal) -> ConnectError {
     let event =
         || Event::new(Kind::CallDenied).subject(&caller.subject).client(&caller.client_id).object(path);
     match refusal {

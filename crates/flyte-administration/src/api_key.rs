@@ -16,22 +16,22 @@ use super::{
     keys::{Fields, Keys, Lifetime, NewKey},
     rights,
 };
-use crate::ControlPlane;
+use crate::Administration;
 
 const FIELDS: Fields = Fields { name: "name", client_id: "client_id" };
 
 pub(super) struct Service {
-    plane: Arc<ControlPlane>,
+    state: Arc<Administration>,
     keys: Keys,
 }
 
 impl Service {
-    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
-        Self { keys: Keys::by_id_or_name(Arc::clone(&plane)), plane }
+    pub(super) fn new(state: Arc<Administration>) -> Self {
+        Self { keys: Keys::by_id_or_name(Arc::clone(&state)), state }
     }
 
     async fn one(&self, key: flyte_store::ApiKey) -> Result<ApiKey, ConnectError> {
-        let creator = Creators::new(&self.plane).look_up(&key.created_by).await?;
+        let creator = Creators::new(&self.state).look_up(&key.created_by).await?;
         Ok(message(key, creator))
     }
 }
@@ -103,7 +103,7 @@ impl ApiKeyService for Service {
     ) -> ServiceResult<impl Encodable<ListApiKeysResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
         let (keys, token) = self.keys.list(&context, request.limit, request.token).await?;
-        let mut creators = Creators::new(&self.plane);
+        let mut creators = Creators::new(&self.state);
         let mut api_keys = Vec::with_capacity(keys.len());
         for key in keys {
             let creator = creators.look_up(&key.created_by).await?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
 use flyte_idl::flyteauth::{AuditService, Event, ListEventsRequest, ListEventsResponse};
 
-use super::store_error;
-use crate::ControlPlane;
+use crate::Administration;
+use flyte_rpc::store_error;
 use flyte_store::{AuditQuery, StoredAuditRecord};
 
 /// The default page size.
@@ -15,12 +15,12 @@ const DEFAULT_PAGE: u32 = 100;
 const MAX_PAGE: u32 = 1000;
 
 pub(super) struct Service {
-    plane: Arc<ControlPlane>,
+    state: Arc<Administration>,
 }
 
 impl Service {
-    pub(super) fn new(plane: Arc<ControlPlane>) -> Self {
-        Self { plane }
+    pub(super) fn new(state: Arc<Administration>) -> Self {
+        Self { state }
     }
 }
 
@@ -67,8 +67,8 @@ impl AuditService for Service {
         });
         let query = query.map_err(|wrong| ConnectError::invalid_argument(wrong.to_string()))?;
         // Pending events must be in the response.
-        self.plane.audit.flush().await;
-        let (events, token) = self.plane.store.list_audit_records(&query).await.map_err(store_error)?;
+        self.state.audit.flush().await;
+        let (events, token) = self.state.store.list_audit_records(&query).await.map_err(store_error)?;
         let events = events.into_iter().map(message).collect();
         Response::ok(ListEventsResponse { events, token, ..ListEventsResponse::default() })
     }

@@ -2,10 +2,10 @@
 
 use connectrpc::ConnectError;
 
-use super::{invalid, project::DOMAINS, store_error};
-use crate::ControlPlane;
+use crate::Administration;
 use flyte_access::{Caller, policy};
-use flyte_model::{Limit, Rights, Role, Scope, Scopes, UnknownRole};
+use flyte_model::{DOMAINS, Limit, Rights, Role, Scope, Scopes, UnknownRole};
+use flyte_rpc::{invalid, store_error};
 
 /// The scopes of API keys and trust rules. The other scopes, for example `openid`, describe a user.
 const SCOPES: [Scope; 2] = [Scope::ALL, Scope::READ];
@@ -54,7 +54,7 @@ impl Wanted {
     ///
     /// # Errors
     /// `invalid_argument` that names the field.
-    pub(super) async fn check(self, plane: &ControlPlane, caller: &Caller) -> Result<Rights, ConnectError> {
+    pub(super) async fn check(self, state: &Administration, caller: &Caller) -> Result<Rights, ConnectError> {
         let Self { field, role, scopes, project, domain } = self;
         let scopes = self::scopes(field, &scopes)?;
         let non_empty = |text: String| Some(text).filter(|text| !text.is_empty());
@@ -75,7 +75,7 @@ impl Wanted {
         if let Some(project) = &limit.project {
             // The door checks only identifiers, and rights are not an identifier.
             let exists = policy::may_see(caller, project, limit.domain.as_deref())
-                && plane.store.project_by_id(project).await.map_err(store_error)?.is_some();
+                && state.store.project_by_id(project).await.map_err(store_error)?.is_some();
             if !exists {
                 return Err(invalid(&format!("{field}.project"), "names no project"));
             }

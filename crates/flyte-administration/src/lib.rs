@@ -1,0 +1,68 @@
+//! The services that decide who may call: API keys (`flyteauth` and `cloudidl`), trust rules, the audit log, and the one that
+//! tells callers who they are. They exist in front of any backend, so they know nothing of runs or objects.
+#![forbid(unsafe_code)]
+
+mod api_key;
+mod apps;
+mod audit;
+mod created_by;
+mod identity;
+mod keys;
+mod rights;
+mod trust;
+
+use std::sync::Arc;
+
+use connectrpc::ConnectError;
+use flyte_idl::{
+    cloudidl::identity::AppsServiceExt as _,
+    flyteauth::{ApiKeyServiceExt as _, AuditServiceExt as _, TrustServiceExt as _},
+    flyteidl2::auth::IdentityServiceExt as _,
+};
+
+use flyte_access::{Access, Caller};
+use flyte_audit::Audit;
+use flyte_model::clock::Clock;
+use flyte_rpc::store_error;
+use flyte_settings::Config;
+use flyte_store::{ApiKey, Store};
+
+/// The state of the services.
+#[derive(Debug)]
+pub struct Administration {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// The time.
+    pub clock: Clock,
+    /// Everything that the server stores.
+    pub store: Arc<dyn Store>,
+    /// The audit log.
+    pub audit: Audit,
+    /// Ends the access of deleted keys and rules.
+    pub access: Arc<Access>,
+}
+
+/// Adds the services to `services`.
+#[must_use]
+pub fn register(state: &Arc<Administration>, services: connectrpc::Router) -> connectrpc::Router {
+    let services = Arc::new(api_key::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(apps::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(audit::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(identity::Service::new(Arc::clone(state))).register(services);
+    Arc::new(trust::Service::new(Arc::clone(state))).register(services)
+}
+
+/// Whether the user's client may create API keys and trust rules, which outlive its tokens.
+async fn is_keeper(state: &Administration, caller: &Caller) -> Result<bool, ConnectError> {
+    if !caller.principal.is_person() {
+        return Ok(false);
+    }
+    let client = state.store.client_by_id(&caller.client_id).await.map_err(store_error)?;
+    Ok(client.is_some_and(|client| client.first_party || client.may_keep_api_keys))
+}
+
+/// The API key with this `client_id`, which is also the subject of its tokens (RFC 9068 section 2.2). A text that is not
+/// a client identifier, for example the subject of another principal, is that of no key.
+async fn find_api_key(state: &Administration, client_id: &str) -> Result<Option<ApiKey>, ConnectError> {
+    state.store.api_key_by_subject(client_id).await.map_err(store_error)
+}
