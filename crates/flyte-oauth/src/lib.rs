@@ -18,6 +18,7 @@ pub mod error;
 #[cfg(test)]
 mod fixture;
 pub mod form;
+mod forward_auth;
 pub mod id_token;
 mod introspect;
 mod jwks;
@@ -43,7 +44,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
@@ -71,6 +72,8 @@ fn programs(server: &AuthorizationServer) -> Router<Arc<AuthorizationServer>> {
         .route(endpoints::JWKS, get(jwks::get))
         .route(endpoints::USERINFO, get(userinfo::respond).post(userinfo::respond))
         .layer(cors())
+        .route(endpoints::FORWARD_AUTH, any(forward_auth::respond))
+        .route(&format!("{}/{{*path}}", endpoints::FORWARD_AUTH), any(forward_auth::respond))
 }
 
 /// The endpoints that authenticate clients.

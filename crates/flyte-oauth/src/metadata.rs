@@ -115,6 +115,8 @@ impl Metadata {
                 "azp",
                 "sid",
                 "name",
+                "given_name",
+                "family_name",
                 "preferred_username",
                 "email",
             ],

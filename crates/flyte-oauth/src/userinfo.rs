@@ -23,6 +23,12 @@ pub struct UserClaims {
     /// Full name; with `profile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The first word of the name; with `profile`. Flyte 2 backends display this and `family_name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_name: Option<String>,
+    /// The rest of the name, if it has several words; with `profile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family_name: Option<String>,
     /// The e-mail address for signing in; with `profile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<String>,
@@ -36,10 +42,13 @@ impl UserClaims {
     #[must_use]
     pub fn of(user: &User, scopes: &Scopes) -> Self {
         let profile = scopes.contains(&Scope::PROFILE);
-        let name = Some(&user.name).filter(|name| profile && !name.is_empty());
+        let name = Some(user.name.trim()).filter(|name| profile && !name.is_empty());
+        let (given, family) = name.and_then(|name| name.split_once(char::is_whitespace)).unzip();
         Self {
             sub: user.id.clone(),
-            name: name.cloned(),
+            name: name.map(str::to_owned),
+            given_name: given.or(name).map(str::to_owned),
+            family_name: family.map(|family| family.trim().to_owned()),
             preferred_username: profile.then(|| user.email.clone()),
             email: scopes.contains(&Scope::EMAIL).then(|| user.email.clone()),
         }
@@ -96,13 +105,25 @@ mod tests {
             ("openid", r#"{"sub":"u"}"#),
             ("openid all", r#"{"sub":"u"}"#),
             ("openid email", r#"{"sub":"u","email":"ada@example.com"}"#),
-            ("openid profile", r#"{"sub":"u","name":"Ada","preferred_username":"ada@example.com"}"#),
+            (
+                "openid profile",
+                r#"{"sub":"u","name":"Ada","given_name":"Ada","preferred_username":"ada@example.com"}"#,
+            ),
         ] {
             let claims = UserClaims::of(&user, &scopes.parse().unwrap());
             assert_eq!(serde_json::to_string(&claims).unwrap(), expected, "{scopes}");
         }
-        let nameless = User { name: String::new(), ..user };
-        assert_eq!(UserClaims::of(&nameless, &[Scope::PROFILE].into()).name, None);
+        let names = |name: &str| {
+            let user = User { name: name.to_owned(), ..user.clone() };
+            let claims = UserClaims::of(&user, &[Scope::PROFILE].into());
+            (claims.name, claims.given_name, claims.family_name)
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(names(" "), (None, None, None));
+        assert_eq!(
+            names("Ada  King Lovelace"),
+            (text("Ada  King Lovelace"), text("Ada"), text("King Lovelace"))
+        );
     }
 
     #[tokio::test]

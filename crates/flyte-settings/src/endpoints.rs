@@ -16,6 +16,8 @@ pub const DEVICE: &str = "/device";
 pub const REVOKE: &str = "/oauth2/revoke";
 /// Introspection endpoint (RFC 7662 section 2).
 pub const INTROSPECT: &str = "/oauth2/introspect";
+/// The endpoint that proxies ask whether a request may pass. Envoy appends the path of the request.
+pub const FORWARD_AUTH: &str = "/oauth2/auth";
 /// UserInfo endpoint (OpenID Connect Core section 5.3).
 pub const USERINFO: &str = "/oauth2/userinfo";
 /// JSON Web Key Set (RFC 7517 section 5).

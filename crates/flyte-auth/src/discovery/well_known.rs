@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     AuthError,
-    answer::Members,
+    answer::{Members, is_same},
     http::{Http, read},
     oauth::Scope,
 };
@@ -64,6 +64,11 @@ impl WellKnown {
                 .endpoints()
                 .filter(|(name, _)| {
                     !USED.iter().any(|used| used.replace('_', "") == name.replace('_', "").to_lowercase())
+                })
+                // A document with both spellings of a member means that of RFC 8414.
+                .filter(|(name, _)| {
+                    name.contains('_')
+                        || !answer.endpoints().any(|(other, _)| other.contains('_') && is_same(other, name))
                 })
                 .map(|(name, url)| (name.to_owned(), url))
                 .collect(),
@@ -205,6 +210,32 @@ mod tests {
         assert!(found.authorization_endpoint.is_some() && found.device_authorization_endpoint.is_some());
         assert_eq!((found.scopes, found.client_authentication.len()), (vec!["openid".to_owned()], 2));
         assert!(found.answers_with_issuer && found.unusable.is_empty());
+    }
+
+    #[test]
+    fn the_spelling_of_the_rfc_comes_first() {
+        let document = json!({
+            "issuer": "https://x",
+            "tokenEndpoint": "https://other/t",
+            "token_endpoint": "https://x/t",
+            "authorization_endpoint": "",
+            "authorizationEndpoint": "https://x/a",
+            "revocation_endpoint": "https://x/r",
+            "revocationEndpoint": "https://other/r",
+            "scopesSupported": ["other"],
+            "scopes_supported": ["openid"],
+            "jwksUri": "https://other/keys",
+            "jwks_uri": "https://x/keys",
+            "userinfoEndpoint": "https://x/u",
+        });
+        let found = read(&document);
+        let url = |url: Option<Url>| url.unwrap().to_string();
+        assert_eq!(url(found.token_endpoint), "https://x/t");
+        assert_eq!(url(found.authorization_endpoint), "https://x/a", "the other one is empty");
+        assert_eq!(url(found.revocation_endpoint), "https://x/r");
+        assert_eq!(found.scopes, ["openid"]);
+        let others: Vec<_> = found.others.iter().map(|(name, url)| (name.as_str(), url.as_str())).collect();
+        assert_eq!(others, [("jwks_uri", "https://x/keys"), ("userinfoEndpoint", "https://x/u")]);
     }
 
     #[test]
