@@ -1,6 +1,7 @@
 //! The settings of the server: their definitions, their sources, and the reference page.
 #![forbid(unsafe_code)]
 
+mod cluster;
 pub mod endpoints;
 mod error;
 mod file;
@@ -17,6 +18,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use flyte_model::{ClientId, Network, Scopes};
 use url::Url;
 
+pub use cluster::ClusterUrl;
 pub use error::ConfigError;
 pub use load::{Environment, Flags, Loaded, Origin, load};
 pub use log_filter::check_filter;
@@ -52,6 +54,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The account that the first start creates.
     pub admin: AdminConfig,
+    /// The backend behind this server. If it is `None`, this server is the control plane itself.
+    pub upstream: Option<UpstreamConfig>,
     /// Storage of the objects of tasks.
     pub objects: ObjectsConfig,
     /// Tasks that run on this machine.
@@ -161,6 +165,41 @@ pub struct AdminConfig {
     pub email: String,
     /// File that holds the password. If it is `None`, the server generates a password and prints it.
     pub password_file: Option<PathBuf>,
+}
+
+/// Flyte 2 backends, which answer the calls in place of the embedded control plane; times in seconds, sizes in bytes.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// The backend of all calls that are for no cluster: `http` (HTTP/1.1, or HTTP/2 with prior knowledge) or `https`, with a
+    /// host and perhaps a port, without a path.
+    pub url: Url,
+    /// The backends of clusters.
+    pub clusters: Vec<ClusterUrl>,
+    /// PEM file of the certificate authorities of the backends. If it is `None`, the machine's authorities.
+    pub authority_file: Option<PathBuf>,
+    /// The certificate for mutual TLS.
+    pub identity: Option<UpstreamIdentity>,
+    /// How long a connection may take until it can be used.
+    pub connect_timeout: i64,
+    /// How long a call that is no stream may take.
+    pub request_timeout: i64,
+    /// The path at which a backend that works answers 200.
+    pub health_path: String,
+    /// How often that path is asked.
+    pub health_interval: i64,
+    /// The most calls whose answer has not begun.
+    pub max_concurrent_requests: usize,
+    /// The largest message of a request, decompressed.
+    pub max_message_size: usize,
+}
+
+/// The certificate that this server shows to backends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamIdentity {
+    /// PEM file of the certificate and the intermediate certificates after it.
+    pub certificate: PathBuf,
+    /// PEM file of the private key.
+    pub key: PathBuf,
 }
 
 /// Storage of the objects of tasks.

@@ -17,10 +17,11 @@ mod session;
 mod tls;
 mod tokens;
 mod trust;
+mod upstream;
 
 pub use self::{
     admin::*, api_keys::*, audit::*, client::*, general::*, http::*, log::*, objects::*, runner::*,
-    session::*, tls::*, tokens::*, trust::*,
+    session::*, tls::*, tokens::*, trust::*, upstream::*,
 };
 use super::setting::AnySetting;
 
@@ -59,6 +60,17 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &TRUSTED_PROXIES,
     &DRAIN_DELAY,
     &DRAIN_TIMEOUT,
+    &UPSTREAM_URL,
+    &UPSTREAM_CLUSTERS,
+    &UPSTREAM_AUTHORITY_FILE,
+    &UPSTREAM_CERTIFICATE_FILE,
+    &UPSTREAM_KEY_FILE,
+    &UPSTREAM_CONNECT_TIMEOUT,
+    &UPSTREAM_REQUEST_TIMEOUT,
+    &UPSTREAM_HEALTH_PATH,
+    &UPSTREAM_HEALTH_INTERVAL,
+    &UPSTREAM_MAX_CONCURRENT_REQUESTS,
+    &UPSTREAM_MAX_MESSAGE_SIZE,
     &OBJECTS_URL,
     &OBJECTS_ENDPOINT,
     &OBJECTS_REGION,
@@ -79,7 +91,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
 ];
 
 /// The titles of the file's sections, for the reference page and `--help`.
-pub const SECTIONS: [(&str, &str); 13] = [
+pub const SECTIONS: [(&str, &str); 14] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
@@ -88,6 +100,7 @@ pub const SECTIONS: [(&str, &str); 13] = [
     ("api-keys", "API keys"),
     ("client", "The flyte command"),
     ("http", "HTTP"),
+    ("upstream", "A Flyte 2 backend behind this server"),
     ("objects", "Objects of tasks"),
     ("runner", "Running tasks"),
     ("audit", "Audit log"),

@@ -103,3 +103,32 @@ fn a_public_url_is_an_origin() {
         assert!(message(load(&flags(&[("public-url", url)]), &home())).contains("--public-url"), "{url}");
     }
 }
+
+#[test]
+fn a_backend_has_settings_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.toml");
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        load(&Flags { file: Some(path.clone()), ..Flags::default() }, &home())
+    };
+    let upstream = read("upstream.url = \"http://b:8090\"").unwrap().config.upstream.unwrap();
+    assert_eq!((upstream.url.as_str(), upstream.clusters.len()), ("http://b:8090/", 0));
+    let upstream = "[upstream]\nurl = \"https://b\"\nclusters = [\"gpu=https://g\", \"eu.example.org=http://e\"]\n\
+                    certificate-file = \"/c.pem\"\nkey-file = \"/k.pem\"";
+    let upstream = read(upstream).unwrap().config.upstream.unwrap();
+    assert_eq!(upstream.identity.unwrap().key, Path::new("/k.pem"));
+    let hosts: Vec<_> = upstream.clusters.iter().map(|cluster| cluster.host("flyte.example.org")).collect();
+    assert_eq!(hosts, ["gpu.flyte.example.org", "eu.example.org"]);
+    for (wrong, word) in [
+        ("upstream.health-path = \"/\"", "\"upstream.url\""),
+        ("upstream.url = \"http://b\"\nrunner.max-tasks = 3", "\"runner.max-tasks\""),
+        ("upstream.url = \"http://b\"\nobjects.url = \"s3://b\"", "\"objects.url\""),
+        ("upstream.url = \"https://b\"\nupstream.key-file = \"/k\"", "belong together"),
+        ("upstream.url = \"http://b\"\nupstream.authority-file = \"/a\"", "not encrypted"),
+        ("upstream.url = \"http://b/path\"", "http://flyte-binary-http.flyte:8090"),
+    ] {
+        let message = message(read(wrong));
+        assert!(message.contains(word), "{wrong}: {message}");
+    }
+}

@@ -7,7 +7,8 @@ use url::Url;
 use super::{Environment, Origin};
 use crate::{
     AdminConfig, ApiKeyConfig, AuditConfig, Config, ConfigError, HttpConfig, LogConfig, ObjectsConfig,
-    PublicClientConfig, RunnerConfig, TlsConfig, TlsSource, TokenConfig, TrustConfig,
+    PublicClientConfig, RunnerConfig, TlsConfig, TlsSource, TokenConfig, TrustConfig, UpstreamConfig,
+    UpstreamIdentity,
     setting::{Default, Setting},
     settings as s,
     value::{TlsMode, Value},
@@ -115,6 +116,7 @@ pub(super) fn build(values: &Values<'_>, environment: &Environment) -> Result<Co
             email: values.value(&s::ADMIN_EMAIL)?,
             password_file: values.optional(&s::ADMIN_PASSWORD_FILE)?,
         },
+        upstream: upstream(values)?,
         objects: ObjectsConfig {
             url: values.optional(&s::OBJECTS_URL)?,
             endpoint: values.optional(&s::OBJECTS_ENDPOINT)?,
@@ -127,6 +129,56 @@ pub(super) fn build(values: &Values<'_>, environment: &Environment) -> Result<Co
         trust: TrustConfig { ca_file: values.optional(&s::TRUST_CA_FILE)? },
         log: LogConfig { filter: values.value(&s::LOG_FILTER)?, format: values.value(&s::LOG_FORMAT)? },
     })
+}
+
+fn upstream(values: &Values<'_>) -> Result<Option<UpstreamConfig>, ConfigError> {
+    let conflict = |why: String| Err(ConfigError::Conflict(why));
+    let set = |keys: &[&str]| {
+        values.0.keys().find(|key| keys.iter().any(|section| key.starts_with(section))).copied()
+    };
+    let Some(url) = values.optional(&s::UPSTREAM_URL)? else {
+        return match set(&["upstream."]) {
+            Some(key) => conflict(format!("{key:?} is set, but no backend: set \"upstream.url\" too")),
+            None => Ok(None),
+        };
+    };
+    if let Some(key) = set(&["objects.", "runner."]) {
+        return conflict(format!(
+            "{key:?} is set, but the backend at {url} runs the tasks and stores their objects: remove one of the two settings"
+        ));
+    }
+    let files = (values.optional(&s::UPSTREAM_CERTIFICATE_FILE)?, values.optional(&s::UPSTREAM_KEY_FILE)?);
+    let identity = match files {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some(UpstreamIdentity { certificate, key }),
+        _ => {
+            return conflict(
+                "\"upstream.certificate-file\" and \"upstream.key-file\" belong together: set both or none"
+                    .to_owned(),
+            );
+        }
+    };
+    let clusters = values.value(&s::UPSTREAM_CLUSTERS)?;
+    let authority_file = values.optional(&s::UPSTREAM_AUTHORITY_FILE)?;
+    let is_plain = |url: &Url| url.scheme() == "http";
+    let is_plain = is_plain(&url) && clusters.iter().all(|cluster| is_plain(&cluster.url));
+    if is_plain && (identity.is_some() || authority_file.is_some()) {
+        return conflict(format!(
+            "certificates are set for the connection to {url}, which is not encrypted: write https://, or remove them"
+        ));
+    }
+    Ok(Some(UpstreamConfig {
+        clusters,
+        authority_file,
+        identity,
+        connect_timeout: values.value(&s::UPSTREAM_CONNECT_TIMEOUT)?.0,
+        request_timeout: values.value(&s::UPSTREAM_REQUEST_TIMEOUT)?.0,
+        health_path: values.value(&s::UPSTREAM_HEALTH_PATH)?,
+        health_interval: values.value(&s::UPSTREAM_HEALTH_INTERVAL)?.0,
+        max_concurrent_requests: values.value(&s::UPSTREAM_MAX_CONCURRENT_REQUESTS)?,
+        max_message_size: values.value(&s::UPSTREAM_MAX_MESSAGE_SIZE)?.0,
+        url,
+    }))
 }
 
 fn runner(values: &Values<'_>, environment: &Environment) -> Result<RunnerConfig, ConfigError> {
