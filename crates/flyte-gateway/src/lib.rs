@@ -1,4 +1,118 @@
 //! The gateway: forwards the calls that pass the door to a Flyte 2 backend.
+//!
+//! The way of a call: [`call`] decides by its head, [`request`] reads its messages and passes each of them to the
+//! [door](flyte_access::door), [`headers`] writes what else goes up, [`Upstream`] sends exactly the bytes that were judged, and
+//! [`answer`] passes the answer on frame by frame, until it ends as the protocol demands or something interrupts it.
+//!
+//! `flyte-rpc` has authenticated the caller before, and has put it into the extensions of the request.
 #![forbid(unsafe_code)]
 
+mod answer;
+mod call;
+mod headers;
 pub mod identity;
+mod interrupt;
+mod options;
+mod refusal;
+mod request;
+mod streaming;
+mod upkeep;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc};
+
+use axum::{Router, routing::any};
+use tokio::sync::Semaphore;
+
+pub use self::{
+    options::{HealthOptions, HttpVersion, Options, TlsOptions, UpstreamOptions},
+    upkeep::Upkeep,
+    upstream::{Upstream, UpstreamError},
+};
+use flyte_access::{Access, door::Storage};
+use flyte_audit::Audit;
+use flyte_keys::SigningKeys;
+use flyte_model::{Stopping, clock::Clock};
+use flyte_settings::Config;
+use flyte_store::Store;
+
+use self::identity::Identity;
+
+/// What the gateway shares with the rest of the server.
+pub struct Parts {
+    /// The configuration: the public URL, and limits.
+    pub config: Arc<Config>,
+    /// The clock of the tokens.
+    pub clock: Clock,
+    /// Open streams end with their callers.
+    pub access: Arc<Access>,
+    /// The names of callers.
+    pub store: Arc<dyn Store>,
+    /// Sign what the backends are told about callers.
+    pub keys: Arc<SigningKeys>,
+    /// Denied calls are recorded.
+    pub audit: Audit,
+    /// Streams end when the server stops.
+    pub stopping: Stopping,
+    /// Locates the objects of requests.
+    pub storage: Arc<dyn Storage + Send + Sync>,
+}
+
+/// The gateway.
+pub struct Gateway {
+    parts: Parts,
+    options: Options,
+    /// The backends, each with what describes callers to it.
+    upstreams: Vec<(Upstream, Identity)>,
+    slots: Arc<Semaphore>,
+    origin: headers::Origin,
+}
+
+impl Gateway {
+    /// Creates it without connections.
+    #[must_use]
+    pub fn new(parts: Parts, options: Options) -> Self {
+        let describe = |upstream: &UpstreamOptions| {
+            let Parts { store, clock, keys, config, .. } = &parts;
+            let (issuer, audience) = (config.issuer(), upstream.url.as_str());
+            let (store, keys) = (Arc::clone(store), Arc::clone(keys));
+            Identity::new(store, clock.clone(), keys, issuer, audience, upstream.identity_headers.clone())
+        };
+        let upstreams = options.upstreams.iter().map(|one| (Upstream::new(one.clone()), describe(one)));
+        let upstreams = upstreams.collect();
+        let slots = Arc::new(Semaphore::new(options.max_concurrent_calls.min(Semaphore::MAX_PERMITS)));
+        let origin = headers::Origin::of(&parts.config.public_url);
+        Self { parts, options, upstreams, slots, origin }
+    }
+
+    /// The backends.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        self.upstreams.iter().map(|(upstream, _)| upstream)
+    }
+
+    /// The backend for requests with this host: the one that names it, or else the first one.
+    fn upstream(&self, host: Option<&str>) -> Option<&(Upstream, Identity)> {
+        let is_named = |host| self.upstreams.iter().find(|(upstream, _)| upstream.is_for(host));
+        host.and_then(is_named).or(self.upstreams.first())
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("options", &self.options)
+            .field("upstreams", &self.upstreams)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The routes of all calls that the backend answers: `/package.Service/Method`.
+///
+/// The gateway has its own limits of time and size, and it must notice at once that a caller is gone. Layers that limit these must
+/// not be around it.
+pub fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new().route("/{service}/{method}", any(call::serve)).with_state(gateway)
+}

@@ -1,0 +1,220 @@
+//! The answer of the backend, on its way to the caller.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use flyte_protocol::{
+    AnswerHead, AnswerKind, AnswerReader, Call, Code, Ending, Form, Part, Protocol, Refusal, Watch,
+};
+use http::{HeaderValue, header};
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    headers,
+    interrupt::Interrupt,
+    refusal,
+    upstream::{Answer, UpstreamError},
+};
+
+/// The largest error of a unary Connect call, in bytes. Its details may be large.
+const MAX_ERROR: usize = 1 << 20;
+
+/// Passes the answer on.
+///
+/// # Errors
+/// The refusal that the caller gets if the backend's answer is none of its protocol.
+pub(crate) async fn pass(
+    backend: &str,
+    call: &Call,
+    answer: http::Response<Answer>,
+    interrupt: Interrupt,
+    slot: Option<OwnedSemaphorePermit>,
+) -> Result<Response, Refusal> {
+    let form = call.form;
+    let (parts, body) = answer.into_parts();
+    let head = AnswerHead::read(form.upstream(), call.accepted, &parts).map_err(|error| {
+        tracing::warn!(backend, %error, "a backend's answer is not that of an RPC");
+        Refusal::from(error)
+    })?;
+    let mut headers = headers::forward_response(&parts.headers);
+    if head.kind == AnswerKind::UnaryError {
+        return Err(unary_error(backend, form, head, parts, body, interrupt).await);
+    }
+    if head.kind == AnswerKind::TrailersOnly {
+        // Clients tell this from the head of a stream by its end.
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = headers::forward_trailers(&parts.headers);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+        return Ok(response);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+    if form.protocol.is_framed() {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    let watch = Watch::new(form.upstream(), &head);
+    let passing =
+        Passing { backend: backend.to_owned(), body, watch, form, interrupt, is_done: false, _slot: slot };
+    let mut response = Response::new(Body::new(passing));
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// The error of a unary Connect call: read, and written again.
+async fn unary_error(
+    backend: &str,
+    form: Form,
+    head: AnswerHead,
+    parts: http::response::Parts,
+    mut body: Answer,
+    mut interrupt: Interrupt,
+) -> Refusal {
+    let mut reader = AnswerReader::new(form.upstream(), head, MAX_ERROR);
+    let read = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| refusal::of_upstream(backend, &error))?;
+            if let Ok(data) = frame.into_data() {
+                reader.push(data)?;
+            }
+        }
+        reader.end(None);
+        reader.next_part().map_err(Refusal::from)
+    };
+    let interrupted = std::future::poll_fn(|cx| interrupt.poll(cx));
+    let part = tokio::select! {
+        biased;
+        refusal = interrupted => return refusal,
+        part = read => part,
+    };
+    let json = match part {
+        Ok(Some(Part::Error(json) | Part::Message(json) | Part::End(json))) => json,
+        Ok(None) => Bytes::new(),
+        Err(refusal) => return refusal,
+    };
+    let error = serde_json::from_slice(&json).ok().and_then(|json| Refusal::from_json(&json));
+    match error {
+        Some(mut error) => {
+            // The metadata of the error.
+            for (name, value) in &headers::forward_response(&parts.headers) {
+                if name.as_str().starts_with("trailer-") {
+                    error.headers.append(name.clone(), value.clone());
+                }
+            }
+            error
+        }
+        None => {
+            let status = parts.status;
+            tracing::warn!(backend, %status, "a backend's answer is not that of an RPC");
+            let content_type = "application/json".to_owned();
+            flyte_protocol::AnswerError::Head { status, content_type }.into()
+        }
+    }
+}
+
+/// The body of an answer that passes through.
+struct Passing {
+    backend: String,
+    body: Answer,
+    watch: Watch,
+    form: Form,
+    interrupt: Interrupt,
+    is_done: bool,
+    /// Held until the answer is complete, if the call counts as one until then.
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+/// Breaks the answer off, because its protocol cannot say any more why it ends.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was broken off: {0}")]
+struct BrokenOff(String);
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BrokenOff>>>;
+
+impl Passing {
+    /// Ends the answer with an error.
+    fn end_with(&mut self, refusal: &Refusal) -> Polled {
+        self.is_done = true;
+        // Trailers may follow anything, a frame only a whole frame.
+        let may_end = self.form.protocol == Protocol::Grpc || self.watch.is_at_boundary();
+        let frame = match refusal.ending(self.form) {
+            Ending::Frame(frame) if may_end => Ok(Frame::data(frame)),
+            Ending::Trailers(trailers) if may_end => Ok(Frame::trailers(trailers)),
+            Ending::Frame(_) | Ending::Trailers(_) | Ending::Reset => Err(BrokenOff(refusal.message.clone())),
+        };
+        tracing::debug!(backend = self.backend, code = refusal.code.name(), "an answer was ended early");
+        Poll::Ready(Some(frame))
+    }
+}
+
+impl http_body::Body for Passing {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        loop {
+            if self.is_done {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(refusal) = self.interrupt.poll(cx) {
+                return self.end_with(&refusal);
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    let refusal = refusal::of_upstream(&self.backend, &error);
+                    return self.end_with(&refusal);
+                }
+                None => {
+                    if let Err(error) = self.watch.end() {
+                        tracing::warn!(backend = self.backend, %error, "a backend broke an answer off");
+                        return self.end_with(&error.into());
+                    }
+                    self.is_done = true;
+                    return Poll::Ready(None);
+                }
+            };
+            match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => {
+                    if let Err(error) = self.watch.see(&data) {
+                        tracing::warn!(backend = self.backend, %error, "a backend's answer is broken");
+                        return self.end_with(&error.into());
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(self.form.body_piece(data)))));
+                }
+                Err(frame) => {
+                    let Ok(trailers) = frame.into_trailers() else { continue };
+                    self.watch.trailers(&trailers);
+                    // Only gRPC has trailers; what others send there says nothing.
+                    if self.form.protocol == Protocol::Grpc && self.watch.end().is_ok() {
+                        self.is_done = true;
+                        let trailers = headers::forward_trailers(&trailers);
+                        return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Only an end that HTTP alone decides can be known before it is read.
+        self.is_done || (!self.form.protocol.is_framed() && self.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        if self.form.protocol.is_framed() { http_body::SizeHint::default() } else { self.body.size_hint() }
+    }
+}
+
+/// The refusal if a backend answers in time, but not to the end.
+pub(crate) fn broken(backend: &str, error: &UpstreamError) -> Refusal {
+    match error {
+        UpstreamError::RequestEnded => Refusal::new(Code::Canceled, error.to_string()),
+        error => refusal::of_upstream(backend, error),
+    }
+}

@@ -1,0 +1,153 @@
+//! One call, from its head to the head of its answer.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse as _, Response},
+};
+use flyte_access::{
+    Caller,
+    door::{Door, RequiredScope, Rpc},
+};
+use flyte_model::ClientAddr;
+use flyte_protocol::{Call, Code, Form, Protocol, Refusal};
+use http::{Method, StatusCode, Uri, header, request::Parts, uri::Authority};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    Gateway, Upstream, answer, headers,
+    interrupt::Interrupt,
+    refusal,
+    request::{self, Judge, Messages},
+    streaming,
+};
+
+/// Answers a call with the backend's answer, or with an error in the caller's protocol.
+pub(crate) async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let form = Form::for_errors(&parts);
+    match forward(gateway, parts, body).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.response(form).map(Body::from).into_response(),
+    }
+}
+
+async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Response, Refusal> {
+    let begun = Instant::now();
+    let admitted = match admit(&gateway, &parts).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            request::drain(body);
+            return Err(refusal);
+        }
+    };
+    let Admitted { caller, rpc, call } = admitted;
+    let is_stream = streaming::is_stream(rpc, call.form);
+    let Ok(slot) = Arc::clone(&gateway.slots).try_acquire_owned() else {
+        request::drain(body);
+        tracing::warn!("too many calls at a time: a call is refused");
+        return Err(Refusal::new(Code::ResourceExhausted, "the server is busy; try again later"));
+    };
+    let limit = call.timeout.or((!is_stream).then_some(gateway.options.unary_timeout));
+    // A deadline that the clock cannot express is none.
+    let deadline = limit.and_then(|limit| begun.checked_add(limit));
+    let stream = if is_stream {
+        let open = gateway.parts.access.open_stream(&caller, &parts.headers);
+        let open = open.map_err(|why| refusal::too_many_streams(why, &caller))?;
+        Some((open, gateway.parts.stopping.clone()))
+    } else {
+        None
+    };
+    let (refuse, refused) = oneshot::channel();
+    let of_token = (Arc::clone(&caller), gateway.parts.clock.clone());
+    let mut interrupt = Interrupt::new(deadline, refused, stream, of_token);
+    let judge =
+        Judge { gateway: Arc::clone(&gateway), caller: Arc::clone(&caller), rpc, codec: call.form.codec };
+    let messages = Messages::new(&call, body, judge);
+    let (upstream, identity) = gateway
+        .upstream(headers::host(&parts))
+        .ok_or_else(|| Refusal::new(Code::Unavailable, "this server has no backend"))?;
+    let answer = async {
+        let begin = timeout(gateway.options.request_timeout, messages.begin(call.form, refuse));
+        let outbound = match begin.await {
+            Ok(outbound) => outbound?,
+            Err(_) => return Err(Refusal::new(Code::DeadlineExceeded, "the request did not arrive in time")),
+        };
+        let request = gateway.request(upstream, &parts, &call, rpc, deadline);
+        let mut request =
+            request.map_err(|_| Refusal::new(Code::Internal, "the call cannot be forwarded"))?;
+        // This also removes what a client may have written there, so our own statements follow.
+        let described = identity.write(&caller, request.headers_mut()).await;
+        described.map_err(|error| refusal::of_identity(&error))?;
+        let client = parts.extensions.get::<ClientAddr>().copied();
+        headers::add_origin(client, &gateway.origin, request.headers_mut());
+        upstream.send(request, outbound).await.map_err(|error| answer::broken(upstream.name(), &error))
+    };
+    let interrupted = std::future::poll_fn(|cx| interrupt.poll(cx));
+    let answer = tokio::select! {
+        biased;
+        refusal = interrupted => Err(refusal),
+        answer = answer => answer,
+    }?;
+    let slot = (!is_stream).then_some(slot);
+    answer::pass(upstream.name(), &call, answer, interrupt, slot).await
+}
+
+/// A call whose head is as it must be.
+struct Admitted {
+    caller: Arc<Caller>,
+    rpc: &'static Rpc,
+    call: Call,
+}
+
+/// Decides by the head of a call.
+async fn admit(gateway: &Gateway, parts: &Parts) -> Result<Admitted, Refusal> {
+    let path = parts.uri.path();
+    let rpc = Door::published().rpc(path).filter(|rpc| rpc.scope != RequiredScope::None);
+    let rpc = rpc.ok_or_else(|| refusal::unknown(path))?;
+    let caller = parts.extensions.get::<Arc<Caller>>();
+    let caller =
+        caller.ok_or_else(|| Refusal::new(Code::Unauthenticated, "this call needs an access token"))?;
+    if let Err(why) = Door::published().admit(caller, path) {
+        return Err(refusal::of_door(&gateway.parts.audit, caller, rpc, why).await);
+    }
+    let call = Call::read(parts)?;
+    // A page of another site can make a browser send a GET.
+    if call.form.protocol == Protocol::ConnectGet && rpc.scope != RequiredScope::Read {
+        let mut refusal = Refusal::new(Code::Unimplemented, "this RPC changes something: call it by POST");
+        refusal.http_status = Some(StatusCode::METHOD_NOT_ALLOWED);
+        return Err(refusal.with_header(header::ALLOW, http::HeaderValue::from_static("POST")));
+    }
+    Ok(Admitted { caller: Arc::clone(caller), rpc, call })
+}
+
+impl Gateway {
+    /// The head of the request for the backend.
+    fn request(
+        &self,
+        upstream: &Upstream,
+        parts: &Parts,
+        call: &Call,
+        rpc: &Rpc,
+        deadline: Option<Instant>,
+    ) -> http::Result<http::Request<()>> {
+        let left = deadline.filter(|_| call.timeout.is_some()).map(|deadline| deadline - Instant::now());
+        let mut headers = call.upstream_headers(call.accepted, left);
+        headers::forward_request(&parts.headers, &mut headers);
+        // The path is that of the row that decided, not that of the request.
+        let path = format!("/{}", rpc.name);
+        let (scheme, own) = upstream.base();
+        let authority = self.origin.authority.as_ref().map_or(own, Authority::as_str);
+        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build()?;
+        let mut request = http::Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}

@@ -1,0 +1,162 @@
+//! The messages of a request, each judged before it goes on.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use flyte_access::{
+    Caller,
+    door::{Door, Message, Rpc},
+};
+use flyte_protocol::{Call, Code, Codec, Form, Refusal, RequestReader};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use http_body_util::BodyExt as _;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    Gateway, refusal,
+    upstream::{Chunks, Outbound, RequestEnded, Rest},
+};
+
+/// How long the rest of a refused request is read, so that the caller is not cut off before it reads the refusal.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// How much of it is read.
+const DRAIN_BYTES: usize = 64 << 20;
+
+/// Who calls what.
+pub(crate) struct Judge {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) rpc: &'static Rpc,
+    pub(crate) codec: Codec,
+}
+
+impl Judge {
+    async fn pass(&self, message: &Bytes) -> Result<(), Refusal> {
+        let message = match self.codec {
+            Codec::Proto => Message::Binary(message),
+            Codec::Json => Message::Json(message),
+        };
+        let path = format!("/{}", self.rpc.name);
+        let storage = &*self.gateway.parts.storage;
+        match Door::published().pass(&self.caller, &path, message, storage) {
+            Ok(()) => Ok(()),
+            Err(why) => Err(refusal::of_door(&self.gateway.parts.audit, &self.caller, self.rpc, why).await),
+        }
+    }
+}
+
+/// The body of a request. What is left of it when it is dropped is read for a while and thrown away.
+struct Inbound {
+    body: Option<Body>,
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take() {
+            drain(body);
+        }
+    }
+}
+
+/// Reads what is left of the body of a request that has been answered.
+///
+/// With HTTP/1.1 a client that only writes would otherwise get a reset in place of the answer.
+pub(crate) fn drain(body: Body) {
+    if http_body::Body::is_end_stream(&body) {
+        return;
+    }
+    tokio::spawn(async move {
+        let mut read = 0;
+        let mut chunks = body.into_data_stream();
+        let end = Instant::now() + DRAIN_TIME;
+        while let Ok(Some(Ok(chunk))) = timeout_at(end, chunks.next()).await {
+            read += chunk.len();
+            if read > DRAIN_BYTES {
+                break;
+            }
+        }
+    });
+}
+
+/// The messages of a request, decompressed and judged.
+pub(crate) struct Messages {
+    inbound: Inbound,
+    reader: RequestReader,
+    judge: Judge,
+}
+
+impl Messages {
+    pub(crate) fn new(call: &Call, body: Body, judge: Judge) -> Self {
+        let reader = RequestReader::new(call, judge.gateway.options.max_message);
+        Self { inbound: Inbound { body: Some(body) }, reader, judge }
+    }
+
+    /// The next message; `None` at the end. Nothing is lost if the future is dropped.
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        loop {
+            if let Some(message) = self.reader.next_message()? {
+                self.judge.pass(&message).await?;
+                return Ok(Some(message));
+            }
+            let Some(body) = &mut self.inbound.body else { return Ok(None) };
+            match body.frame().await {
+                // Trailers of a request mean nothing in any of the protocols.
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        self.reader.push(bytes)?;
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "a caller did not send its request to the end");
+                    self.inbound.body = None;
+                    return Err(Refusal::new(Code::Canceled, "the request was not sent to its end"));
+                }
+                None => {
+                    self.inbound.body = None;
+                    self.reader.end();
+                }
+            }
+        }
+    }
+
+    /// Waits for the first message, and returns what can be sent to the backend then. `refused` gets the refusal of a later
+    /// message.
+    ///
+    /// # Errors
+    /// The refusal of the first message.
+    pub(crate) async fn begin(
+        mut self,
+        form: Form,
+        refused: oneshot::Sender<Refusal>,
+    ) -> Result<Outbound, Refusal> {
+        let frame = |message| form.upstream().frame(message);
+        let Some(first) = self.next().await? else { return Ok(Outbound::whole(Bytes::new())) };
+        let first = frame(first);
+        // Most requests have one message, and their end has arrived with it.
+        let second = match self.next().now_or_never() {
+            Some(Ok(None)) => return Ok(Outbound::whole(first)),
+            Some(Ok(Some(second))) => Some(second),
+            Some(Err(refusal)) => return Err(refusal),
+            None => None,
+        };
+        let second = stream::iter(second.map(|second| Ok(frame(second))));
+        let rest = stream::unfold(Some((self, refused)), move |rest| async move {
+            let (mut messages, refused) = rest?;
+            match messages.next().await {
+                Ok(None) => None,
+                Ok(Some(message)) => Some((Ok(form.upstream().frame(message)), Some((messages, refused)))),
+                Err(refusal) => {
+                    // If nobody waits for it, the call has ended.
+                    let _ = refused.send(refusal);
+                    Some((Err(RequestEnded), None))
+                }
+            }
+        });
+        let rest: Chunks = Box::pin(second.chain(rest));
+        Ok(Outbound { first, rest: Rest::Some(rest) })
+    }
+}

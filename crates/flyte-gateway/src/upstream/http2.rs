@@ -1,0 +1,289 @@
+//! A connection of HTTP/2 to one address of a backend.
+//!
+//! This uses `h2`, which hyper uses as well, because it says how many streams the backend allows, and because dropping a stream
+//! resets it even if a write waits for the backend.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{Ping, PingPong, RecvStream, SendStream, client::SendRequest};
+use http::{Request, Response};
+use http_body::Frame;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::oneshot,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    Outbound, UpstreamError,
+    outbound::{Pump, pump_http2},
+};
+
+/// The most streams of one connection, whatever the backend allows.
+const MAX_STREAMS: u32 = 256;
+/// How much of an answer the backend may send before the caller reads it.
+const STREAM_WINDOW: u32 = 128 << 10;
+/// The same for all streams of the connection: one slow reader must not hold up the others.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS;
+/// The largest head and trailers of an answer. Details of errors are in the trailers.
+pub(super) const MAX_HEADER_LIST: u32 = 256 << 10;
+
+/// How a connection is watched.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeepAlive {
+    /// How often a connection with open streams is checked.
+    pub(super) interval: Duration,
+    /// How long the answer may take.
+    pub(super) timeout: Duration,
+    /// How long a connection without streams is kept.
+    pub(super) idle: Duration,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    requests: SendRequest<Bytes>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The streams that are open.
+    streams: AtomicUsize,
+    /// Whether the connection takes no more streams.
+    is_closed: AtomicBool,
+}
+
+impl Connection {
+    /// Begins the connection, and waits until the other side has proved that it speaks HTTP/2: its settings are known then.
+    pub(super) async fn open<T>(io: T, keep_alive: KeepAlive) -> Result<Self, h2::Error>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (requests, mut connection) = h2::client::Builder::new()
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEADER_LIST)
+            .initial_max_send_streams(MAX_STREAMS as usize)
+            .handshake(io)
+            .await?;
+        let pings = connection.ping_pong();
+        let shared = Arc::<Shared>::default();
+        let (proved, proof) = oneshot::channel();
+        let ends = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let watch = watch(pings, Arc::clone(&ends), keep_alive, proved);
+            tokio::select! {
+                end = poll_fn(|cx| Pin::new(&mut connection).poll(cx)) => {
+                    if let Err(error) = end {
+                        tracing::debug!(%error, "a connection to a backend broke");
+                    }
+                }
+                why = watch => tracing::debug!(why, "a connection to a backend is closed"),
+            }
+            ends.is_closed.store(true, Ordering::SeqCst);
+            // Dropping the connection ends its streams with an error.
+        });
+        match proof.await {
+            Ok(()) => Ok(Self { requests, shared }),
+            Err(_) => Err(h2::Error::from(h2::Reason::PROTOCOL_ERROR)),
+        }
+    }
+
+    /// Reserves a stream, if there is room for one.
+    pub(super) fn reserve(&self) -> Option<Slot> {
+        if self.is_closed() {
+            return None;
+        }
+        let most = self.requests.current_max_send_streams().min(MAX_STREAMS as usize);
+        let streams = &self.shared.streams;
+        streams
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |open| (open < most).then_some(open + 1))
+            .ok()?;
+        let slot = Reserved(Arc::clone(&self.shared));
+        Some(Slot { requests: self.requests.clone(), reserved: slot })
+    }
+
+    /// Whether it takes no more streams.
+    pub(super) fn is_closed(&self) -> bool {
+        self.shared.is_closed.load(Ordering::SeqCst)
+    }
+}
+
+/// Waits until the connection must be closed: no answer to a ping, or no streams for a while.
+async fn watch(
+    pings: Option<PingPong>,
+    shared: Arc<Shared>,
+    keep_alive: KeepAlive,
+    proved: oneshot::Sender<()>,
+) -> &'static str {
+    let Some(mut pings) = pings else { return "no pings" };
+    // The caller of `open` has a time limit.
+    if pings.ping(Ping::opaque()).await.is_err() || proved.send(()).is_err() {
+        return "no answer to the first ping";
+    }
+    let mut used = Instant::now();
+    loop {
+        let has_streams = shared.streams.load(Ordering::SeqCst) > 0;
+        if has_streams {
+            used = Instant::now();
+        } else if used.elapsed() >= keep_alive.idle {
+            return "no streams";
+        }
+        sleep_until(Instant::now() + keep_alive.interval).await;
+        if shared.streams.load(Ordering::SeqCst) > 0 {
+            match timeout(keep_alive.timeout, pings.ping(Ping::opaque())).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => return "no answer to a ping",
+            }
+        }
+    }
+}
+
+/// A reserved stream of a connection.
+pub(super) struct Slot {
+    requests: SendRequest<Bytes>,
+    reserved: Reserved,
+}
+
+/// Counts a stream until it is dropped.
+#[derive(Debug)]
+struct Reserved(Arc<Shared>);
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Slot {
+    /// Sends a request and waits for the head of the answer.
+    pub(super) async fn send(
+        self,
+        request: Request<()>,
+        outbound: &mut Outbound,
+    ) -> Result<Response<Answer>, UpstreamError> {
+        let Self { requests, reserved } = self;
+        let refused = |shared: &Shared| {
+            shared.is_closed.store(true, Ordering::SeqCst);
+            UpstreamError::Refused
+        };
+        // The connection may have been closed since; the backend then knows nothing of this request.
+        let mut requests = requests.ready().await.map_err(|_| refused(&reserved.0))?;
+        let is_empty = outbound.first.is_empty() && outbound.is_whole();
+        let (answer, stream) = requests.send_request(request, is_empty).map_err(|_| refused(&reserved.0))?;
+        // The stream is reset if anything below is dropped.
+        let mut stream = Reset { stream: Some(stream), pump: None, reserved };
+        if !outbound.first.is_empty()
+            && let Some(body) = &mut stream.stream
+        {
+            body.send_data(outbound.first.clone(), outbound.is_whole())?;
+        }
+        if let Some(chunks) = outbound.take_rest()
+            && let Some(body) = stream.stream.take()
+        {
+            stream.pump = Some(tokio::spawn(pump_http2(chunks, body)).into());
+        }
+        let answer = match answer.await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = UpstreamError::from(error);
+                if error.is_unprocessed() {
+                    stream.reserved.0.is_closed.store(true, Ordering::SeqCst);
+                }
+                return Err(error);
+            }
+        };
+        Ok(answer.map(|body| Answer { body, stream, state: State::Data }))
+    }
+}
+
+/// The sending side of a stream. Dropping it resets the stream if it has not ended.
+#[derive(Debug)]
+struct Reset {
+    /// `None` if the pump has it.
+    stream: Option<SendStream<Bytes>>,
+    pump: Option<Pump>,
+    reserved: Reserved,
+}
+
+impl Drop for Reset {
+    fn drop(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            // Nothing is sent if the stream has ended on both sides.
+            stream.send_reset(h2::Reason::CANCEL);
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Data,
+    Trailers,
+    Done,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    body: RecvStream,
+    #[expect(dead_code, reason = "resets the stream when it is dropped")]
+    stream: Reset,
+    state: State,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        if self.state == State::Data {
+            match ready!(self.body.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // The caller asks for a frame when it has room for one.
+                    let _ = self.body.flow_control().release_capacity(data.len());
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => {
+                    self.state = State::Done;
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+                None => self.state = State::Trailers,
+            }
+        }
+        if self.state == State::Done {
+            return Poll::Ready(None);
+        }
+        let trailers = ready!(self.body.poll_trailers(cx));
+        self.state = State::Done;
+        Poll::Ready(match trailers {
+            Ok(Some(trailers)) => Some(Ok(Frame::trailers(trailers))),
+            Ok(None) => None,
+            Err(error) => Some(Err(error.into())),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.state == State::Done || (self.state == State::Data && self.body.is_end_stream())
+    }
+}
+
+/// An error of the handshake as one of the connection.
+pub(super) fn handshake_error(error: h2::Error) -> io::Error {
+    io::Error::other(error)
+}
