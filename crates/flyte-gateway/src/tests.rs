@@ -1,10 +1,12 @@
 //! Calls through the gateway, over real sockets, to backends that behave as each test says.
 
-mod backend;
+pub(crate) mod backend;
 mod client;
+mod connections;
 mod endings;
 mod frames;
 mod gateway;
+mod http1;
 mod protocols;
 
 use std::time::Duration;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 /// The longest that a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A unary RPC that names no project.
 const UNARY: &str = "/flyteidl2.project.ProjectService/ListProjects";

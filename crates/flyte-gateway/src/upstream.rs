@@ -8,14 +8,17 @@ mod health;
 mod http1;
 mod http2;
 mod outbound;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashSet,
-    io,
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{Request, Response};
 use tokio::{
     sync::Mutex,
@@ -36,15 +39,36 @@ const MAX_ATTEMPTS: usize = 4;
 pub struct Upstream {
     options: Arc<UpstreamOptions>,
     addresses: RwLock<Arc<[Arc<Address>]>>,
+    resolver: Resolver,
     /// When the name was last resolved, or an attempt failed.
     resolved: Mutex<Option<Instant>>,
+}
+
+/// Finds the addresses of a backend.
+type Look = dyn Fn(Arc<UpstreamOptions>) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
+
+struct Resolver(Box<Look>);
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resolver")
+    }
 }
 
 impl Upstream {
     /// A backend without connections.
     #[must_use]
     pub fn new(options: UpstreamOptions) -> Self {
-        Self { options: Arc::new(options), addresses: RwLock::new(Arc::new([])), resolved: Mutex::new(None) }
+        Self::resolved_by(options, Box::new(|options| look_up(options).boxed()))
+    }
+
+    fn resolved_by(options: UpstreamOptions, look: Box<Look>) -> Self {
+        Self {
+            options: Arc::new(options),
+            addresses: RwLock::new(Arc::new([])),
+            resolver: Resolver(look),
+            resolved: Mutex::new(None),
+        }
     }
 
     /// Its name.
@@ -141,11 +165,16 @@ impl Upstream {
         if resolved.is_some_and(|at| at > since) && !self.known().is_empty() {
             return Ok(());
         }
-        let found = match timeout(self.options.connect_timeout, look_up(&self.options)).await {
-            Ok(found) => found,
-            Err(elapsed) => Err(io::Error::new(io::ErrorKind::TimedOut, elapsed)),
-        };
+        let found =
+            match timeout(self.options.connect_timeout, (self.resolver.0)(Arc::clone(&self.options))).await {
+                Ok(found) => found,
+                Err(elapsed) => Err(io::Error::new(io::ErrorKind::TimedOut, elapsed)),
+            };
         *resolved = Some(Instant::now());
+        let found = found.and_then(|found| match found.as_slice() {
+            [] => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+            _ => Ok(found),
+        });
         let found = found.map_err(|error| UpstreamError::Resolve(Arc::new(error)))?;
         self.replace(&found);
         Ok(())
@@ -184,14 +213,11 @@ impl Upstream {
 }
 
 /// The addresses of the backend's host, each once.
-async fn look_up(options: &UpstreamOptions) -> io::Result<Vec<SocketAddr>> {
+async fn look_up(options: Arc<UpstreamOptions>) -> io::Result<Vec<SocketAddr>> {
     let port = options.url.port_or_known_default().unwrap_or(80);
     let host = options.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let mut found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     found.sort_unstable();
     found.dedup();
-    if found.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-    }
     Ok(found)
 }

@@ -19,32 +19,32 @@ use tokio::{
 
 /// A request as the backend got it.
 #[derive(Clone, Debug)]
-pub(super) struct Received {
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Received {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// A backend on HTTP/2.
 #[derive(Clone)]
-pub(super) struct Backend {
-    pub(super) address: SocketAddr,
-    pub(super) received: Arc<Mutex<Vec<Received>>>,
-    pub(super) connections: Arc<AtomicUsize>,
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    pub(crate) received: Arc<Mutex<Vec<Received>>>,
+    pub(crate) connections: Arc<AtomicUsize>,
     /// Ends it and all its connections when the last clone is dropped.
     tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
 /// A request and where to answer it.
-pub(super) struct Exchange {
-    pub(super) head: http::request::Parts,
-    pub(super) body: RecvStream,
-    pub(super) respond: SendResponse<Bytes>,
+pub(crate) struct Exchange {
+    pub(crate) head: http::request::Parts,
+    pub(crate) body: RecvStream,
+    pub(crate) respond: SendResponse<Bytes>,
 }
 
 impl Exchange {
     /// Reads the body to its end.
-    pub(super) async fn read(&mut self) -> Result<Bytes, h2::Error> {
+    pub(crate) async fn read(&mut self) -> Result<Bytes, h2::Error> {
         let mut read = Vec::new();
         while let Some(data) = self.body.data().await {
             let data = data?;
@@ -55,11 +55,11 @@ impl Exchange {
     }
 
     /// Answers with a head.
-    pub(super) fn head(&mut self, content_type: &str) -> SendStream<Bytes> {
+    pub(crate) fn head(&mut self, content_type: &str) -> SendStream<Bytes> {
         self.head_with(content_type, &[])
     }
 
-    pub(super) fn head_with(&mut self, content_type: &str, headers: &[(&str, &str)]) -> SendStream<Bytes> {
+    pub(crate) fn head_with(&mut self, content_type: &str, headers: &[(&str, &str)]) -> SendStream<Bytes> {
         let mut response = Response::builder().header("content-type", content_type);
         for (name, value) in headers {
             response = response.header(*name, *value);
@@ -69,13 +69,13 @@ impl Exchange {
 }
 
 /// Trailers of gRPC.
-pub(super) fn trailers(status: &str) -> HeaderMap {
+pub(crate) fn trailers(status: &str) -> HeaderMap {
     HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())])
 }
 
 impl Backend {
     /// A backend that runs `handler` for each request.
-    pub(super) async fn new<F>(handler: impl Fn(Exchange) -> F + Clone + Send + Sync + 'static) -> Self
+    pub(crate) async fn new<F>(handler: impl Fn(Exchange) -> F + Clone + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -83,7 +83,7 @@ impl Backend {
     }
 
     /// The same, with a limit of streams for each connection.
-    pub(super) async fn with_streams<F>(
+    pub(crate) async fn with_streams<F>(
         most: Option<u32>,
         handler: impl Fn(Exchange) -> F + Clone + Send + Sync + 'static,
     ) -> Self
@@ -136,7 +136,7 @@ impl Backend {
     }
 
     /// A backend of raw sockets.
-    pub(super) async fn raw<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    pub(crate) async fn raw<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -151,12 +151,12 @@ impl Backend {
     }
 
     /// Ends it at once, with all its connections.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.tasks.lock().unwrap().abort_all();
     }
 
     /// A backend that answers each request in its protocol with the messages that it got.
-    pub(super) async fn echo() -> Self {
+    pub(crate) async fn echo() -> Self {
         let kept = Arc::new(Mutex::new(None::<Self>));
         let for_handler = Arc::clone(&kept);
         let this = Self::new(move |mut exchange: Exchange| {
@@ -176,13 +176,13 @@ impl Backend {
     }
 
     /// The requests so far.
-    pub(super) fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 }
 
 /// Answers with this body, and the end that the protocol demands.
-pub(super) fn answer(exchange: &mut Exchange, body: Bytes) {
+pub(crate) fn answer(exchange: &mut Exchange, body: Bytes) {
     let content_type = exchange.head.headers["content-type"].to_str().unwrap().to_owned();
     let mut stream = exchange.head(&content_type);
     match end_of(&content_type) {
@@ -198,14 +198,14 @@ pub(super) fn answer(exchange: &mut Exchange, body: Bytes) {
     }
 }
 
-pub(super) enum End {
+pub(crate) enum End {
     Http,
     Frame(Bytes),
     Trailers(HeaderMap),
 }
 
 /// How a successful answer of this type ends.
-pub(super) fn end_of(content_type: &str) -> End {
+pub(crate) fn end_of(content_type: &str) -> End {
     match content_type {
         "application/connect+proto" | "application/connect+json" => End::Frame(super::frame(2, b"{}")),
         web if web.starts_with("application/grpc-web") => {

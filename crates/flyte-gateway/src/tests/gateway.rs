@@ -26,7 +26,6 @@ impl Storage for NoObjects {
 /// A running gateway.
 pub(super) struct Served {
     pub(super) address: SocketAddr,
-    pub(super) gateway: Arc<Gateway>,
     pub(super) parts: testing::Parts,
     pub(super) stopping: Stopping,
     task: JoinHandle<()>,
@@ -72,7 +71,7 @@ impl Served {
 
     /// A gateway with these options.
     pub(super) async fn of(options: Options, caller: Caller) -> Self {
-        let parts = testing::Parts::new(|_| {}).await;
+        let parts = testing::Parts::new(|config| config.http.max_streams = 4000).await;
         let stopping = Stopping::default();
         let shared = Parts {
             config: Arc::clone(&parts.config),
@@ -85,12 +84,11 @@ impl Served {
             storage: Arc::new(NoObjects),
         };
         let gateway = Arc::new(Gateway::new(shared, options));
-        let router = crate::router(Arc::clone(&gateway))
-            .layer(Extension(Arc::new(caller)))
-            .layer(DefaultBodyLimit::disable());
+        let router =
+            crate::router(gateway).layer(Extension(Arc::new(caller))).layer(DefaultBodyLimit::disable());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, gateway, parts, stopping, task }
+        Self { address, parts, stopping, task }
     }
 }

@@ -14,7 +14,7 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -176,11 +176,14 @@ impl Address {
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(
         self: Arc<Self>,
-        request: Request<()>,
+        mut request: Request<()>,
         outbound: &mut Outbound,
     ) -> Result<Response<Answer>, UpstreamError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let call = Call(Arc::clone(&self));
+        if outbound.is_whole() && request.method() == Method::POST {
+            request.headers_mut().insert(header::CONTENT_LENGTH, outbound.first.len().into());
+        }
         let answer = match self.connection().await? {
             Ready::Http2(slot) => slot.send(request, outbound).await?.map(|body| Answer::http2(body, call)),
             Ready::Http1(connection) => {
@@ -320,9 +323,9 @@ impl http1::Home for Address {
 /// The URI of a request of HTTP/1 is its path; the authority is in `Host`.
 fn to_origin_form(mut request: Request<()>) -> Request<()> {
     if let Some(authority) = request.uri().authority()
-        && let Ok(host) = http::HeaderValue::from_str(authority.as_str())
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
-        request.headers_mut().insert(http::header::HOST, host);
+        request.headers_mut().insert(header::HOST, host);
     }
     if let Some(path) = request.uri().path_and_query().cloned() {
         *request.uri_mut() = path.into();
