@@ -30,6 +30,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0013_api_key_keepers.sql"),
     RELATIVE_URLS,
     include_str!("migrations/0015_audit_people.sql"),
+    include_str!("migrations/0016_run_starters.sql"),
 ];
 /// The migration after which stored paths of objects are rewritten.
 const RELATIVE_URLS: &str = include_str!("migrations/0014_relative_urls.sql");

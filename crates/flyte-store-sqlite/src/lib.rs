@@ -25,6 +25,7 @@ mod reader;
 mod relative_urls;
 mod revocation;
 mod run;
+mod run_starter;
 mod session;
 mod signing_key;
 mod task;

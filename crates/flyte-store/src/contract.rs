@@ -20,6 +20,7 @@ pub mod project;
 pub mod revocation;
 pub mod run;
 pub mod run_query;
+pub mod run_starter;
 pub mod signing_key;
 pub mod task;
 pub mod time_limit;
@@ -184,6 +185,11 @@ macro_rules! contract {
                 changes_are_read_by_version,
                 runs_are_listed,
                 actions_are_listed,
+            ],
+            run_starter: [
+                a_starter_is_read_back_unchanged,
+                a_later_run_of_the_same_name_replaces_the_starter,
+                old_starters_are_deleted,
             ],
             signing_key: [
                 a_set_is_replaced_only_if_it_is_as_expected,

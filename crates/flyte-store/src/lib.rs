@@ -22,6 +22,7 @@ mod grant;
 mod project;
 mod revocation;
 mod run;
+mod run_starter;
 mod session;
 mod signing_key;
 mod task;
@@ -56,6 +57,7 @@ pub use run::{
     CreatorKind, Ended, Enqueued, Failure, FailureKind, LabelCondition, NewAction, Overdue, Phase,
     QueuedAttempt, ROOT_ACTION, Run, RunId, RunQuery, RunSortKey, RunStore, Span, TaskRef,
 };
+pub use run_starter::{RunStarter, RunStarterStore};
 pub use session::{BrowserSession, SessionStore};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
 pub use task::{
@@ -112,6 +114,7 @@ store! {
     AuditStore,
     TrustStore,
     RunStore,
+    RunStarterStore,
     AppStore,
     TaskStore,
     TriggerStore,
