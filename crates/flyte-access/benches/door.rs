@@ -35,6 +35,7 @@ fn caller() -> Caller {
         authenticated_at: None,
         role: Role::Contributor,
         limit: Limit { project: Some("flytesnacks".to_owned()), domain: Some("development".to_owned()) },
+        on_behalf_of: None,
     }
 }
 

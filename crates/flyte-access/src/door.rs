@@ -178,8 +178,15 @@ fn admit_kind(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
         Callers::Internal => Err(Denied::Internal(rpc.short_name())),
         Callers::OnlyRuns if !is_run => Err(Denied::NotRun(rpc.short_name())),
         Callers::NotRuns if is_run => Err(Denied::Run(rpc.method())),
+        Callers::NotEmbeddedRuns if is_run && caller.workload_id().is_none() => {
+            Err(Denied::Run(rpc.method()))
+        }
         Callers::KeyKeepers if is_run && rpc.scope == RequiredScope::All => Err(Denied::Run(rpc.method())),
-        Callers::All | Callers::NotRuns | Callers::OnlyRuns | Callers::KeyKeepers => Ok(()),
+        Callers::All
+        | Callers::NotRuns
+        | Callers::NotEmbeddedRuns
+        | Callers::OnlyRuns
+        | Callers::KeyKeepers => Ok(()),
     }
 }
 

@@ -3,6 +3,10 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
+use super::{
+    principal::LookUpError,
+    workload::{Unavailable, WorkloadError},
+};
 use flyte_settings::Config;
 use flyte_store::StoreError;
 
@@ -32,6 +36,33 @@ pub enum Reason {
     /// The store failed, so the caller could not be checked.
     #[error("the caller could not be checked")]
     Store(#[source] StoreError),
+    /// The platform of a pod could not be asked, so the caller could not be checked.
+    #[error("the caller could not be checked")]
+    Unavailable(#[source] Unavailable),
+}
+
+impl From<&'static str> for Reason {
+    fn from(why: &'static str) -> Self {
+        Self::Invalid(why)
+    }
+}
+
+impl From<LookUpError> for Reason {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::Store(error) => Self::Store(error),
+            LookUpError::Unavailable(error) => Self::Unavailable(error),
+        }
+    }
+}
+
+impl From<WorkloadError> for Reason {
+    fn from(error: WorkloadError) -> Self {
+        match error {
+            WorkloadError::Invalid(why) => Self::Invalid(why),
+            WorkloadError::Unavailable(error) => Self::Unavailable(error),
+        }
+    }
 }
 
 /// A refused call.
@@ -46,18 +77,20 @@ pub struct AccessError {
 
 impl AccessError {
     pub(super) fn new(reason: Reason, config: &Config) -> Self {
-        if let Reason::Store(error) = &reason {
-            tracing::error!(%error, "a caller could not be checked");
+        match &reason {
+            Reason::Store(error) => tracing::error!(%error, "a caller could not be checked"),
+            Reason::Unavailable(error) => tracing::error!(%error, "a pod could not be checked"),
+            Reason::Missing | Reason::Invalid(_) => {}
         }
         Self { reason, resource_metadata: config.url(RESOURCE_METADATA) }
     }
 
-    /// 401, or 503 if the store failed.
+    /// 401, or 503 if the caller could not be checked.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.reason {
             Reason::Missing | Reason::Invalid(_) => StatusCode::UNAUTHORIZED,
-            Reason::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Store(_) | Reason::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -71,7 +104,7 @@ impl AccessError {
             Reason::Invalid(what) => format!(
                 "Bearer error=\"invalid_token\", error_description=\"{what}\", resource_metadata=\"{metadata}\""
             ),
-            Reason::Store(_) => return None,
+            Reason::Store(_) | Reason::Unavailable(_) => return None,
         };
         HeaderValue::from_str(&challenge).ok()
     }

@@ -16,6 +16,7 @@ mod revoked;
 mod streams;
 pub mod token;
 mod usage;
+pub mod workload;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -30,10 +31,12 @@ use http::{HeaderMap, header};
 use self::{
     cache::{Cache, Verified},
     deleted_key_reports::DeletedKeyReports,
+    principal::EffectiveRights,
     revoked::RevokedFamilies,
     streams::Streams,
     token::{AccessTokenClaims, TokenIssuer},
     usage::Usage,
+    workload::PlatformCell,
 };
 pub use self::{
     error::{AccessError, RESOURCE_METADATA, Reason, step_up_challenge},
@@ -46,7 +49,7 @@ use flyte_model::{
     clock::{Clock, UnixTime},
 };
 use flyte_settings::Config;
-use flyte_store::{FAMILY_RETENTION, Store, StoreError};
+use flyte_store::{Creator, FAMILY_RETENTION, Store, StoreError};
 
 /// How long a lookup of a principal (does it exist, what are its rights?) is valid, in seconds.
 const ACCOUNT_CHECK_INTERVAL: i64 = 10;
@@ -78,6 +81,8 @@ pub struct Caller {
     pub role: Role,
     /// The projects and domains to which the role applies.
     pub limit: Limit,
+    /// The principal that started the run, if the caller is a run or one of its pods.
+    pub on_behalf_of: Option<Creator>,
 }
 
 impl Caller {
@@ -103,6 +108,7 @@ pub struct Access {
     usage: Usage,
     deleted_key_reports: DeletedKeyReports,
     streams: Arc<Streams>,
+    platform: PlatformCell,
 }
 
 impl Access {
@@ -128,6 +134,7 @@ impl Access {
             usage: Usage::default(),
             deleted_key_reports: DeletedKeyReports::default(),
             streams: Arc::default(),
+            platform: PlatformCell::default(),
         }
     }
 
@@ -163,6 +170,9 @@ impl Access {
             }
             return caller.map_err(refused);
         }
+        if self.is_of_workload(token) {
+            return self.authenticate_workload(token, key, keys_generation).await.map_err(refused);
+        }
         let (claims, expires_at) = match known {
             Some(known) => (Arc::clone(&known.caller), known.expires_at),
             None => {
@@ -175,8 +185,7 @@ impl Access {
             self.record_use_after_deletion(&claims).await;
             return Err(refused(reason));
         }
-        let rights =
-            principal::look_up(self, &claims).await.map_err(|error| refused(Reason::Store(error)))?;
+        let rights = principal::look_up(self, &claims).await.map_err(|error| refused(error.into()))?;
         let rights = match rights {
             Ok(rights) => rights,
             Err(why) => {
@@ -184,7 +193,8 @@ impl Access {
                 return Err(refused(Reason::Invalid(why)));
             }
         };
-        let caller = Arc::new(Caller { role: rights.role, limit: rights.limit, ..(*claims).clone() });
+        let EffectiveRights { role, limit, on_behalf_of } = rights;
+        let caller = Arc::new(Caller { role, limit, on_behalf_of, ..(*claims).clone() });
         self.cache.put(
             key,
             Verified { caller: Arc::clone(&caller), expires_at, keys_generation, account_checked_at: now },
@@ -205,7 +215,7 @@ impl Access {
         let claims = self.verify(token).await?;
         let caller = Arc::new(Caller::from(claims.clone()));
         self.require_not_revoked(&caller)?;
-        principal::look_up(self, &caller).await.map_err(Reason::Store)?.map_err(Reason::Invalid)?;
+        principal::look_up(self, &caller).await??;
         Ok(claims)
     }
 
@@ -248,10 +258,12 @@ impl Access {
     }
 
     fn require_not_revoked(&self, caller: &Arc<Caller>) -> Result<Arc<Caller>, Reason> {
-        if self.is_revoked(caller) {
-            return Err(Reason::Invalid("the token has been revoked"));
+        if !self.is_revoked(caller) {
+            return Ok(Arc::clone(caller));
         }
-        Ok(Arc::clone(caller))
+        let why =
+            if caller.workload_id().is_some() { "the pod has ended" } else { "the token has been revoked" };
+        Err(Reason::Invalid(why))
     }
 
     /// Records that a valid token was refused because its API key was deleted, replaced or has expired: someone has a
@@ -343,6 +355,7 @@ impl From<AccessTokenClaims> for Caller {
             // The lowest rights until the principal is looked up.
             role: Role::Viewer,
             limit: Limit::default(),
+            on_behalf_of: None,
         }
     }
 }
@@ -364,6 +377,7 @@ impl Caller {
             authenticated_at: None,
             role: Role::Viewer,
             limit: Limit::default(),
+            on_behalf_of: None,
         }
     }
 }

@@ -7,10 +7,14 @@ mod api_key;
 mod federated;
 mod person;
 mod run;
+mod workload;
 
-use super::{Access, Caller};
+use super::{
+    Access, Caller,
+    workload::{Unavailable, Workload, WorkloadId, starters::StarterError},
+};
 use flyte_model::{Limit, PrincipalKind, Role};
-use flyte_store::StoreError;
+use flyte_store::{Creator, StoreError};
 
 /// The current rights of a principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,28 @@ pub(super) struct EffectiveRights {
     pub(super) role: Role,
     /// The projects and domains to which the role applies.
     pub(super) limit: Limit,
+    /// The principal that started the run, if the principal is a run.
+    pub(super) on_behalf_of: Option<Creator>,
+}
+
+/// The rights of a principal could not be looked up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookUpError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The platform of a workload, or its backend, is out of reach.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<StarterError> for LookUpError {
+    fn from(error: StarterError) -> Self {
+        match error {
+            StarterError::Store(error) => Self::Store(error),
+            StarterError::Backend(error) => Self::Unavailable(error),
+        }
+    }
 }
 
 /// Returns the current rights of a verified token's principal, or the reason why it has none. The result is valid for
@@ -26,11 +52,22 @@ pub(super) struct EffectiveRights {
 pub(super) async fn look_up(
     access: &Access,
     caller: &Caller,
-) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
-    match caller.principal {
-        PrincipalKind::Person => person::look_up(access, caller).await,
-        PrincipalKind::ApiKey => api_key::look_up(access, caller).await,
-        PrincipalKind::Federated => federated::look_up(access, caller).await,
-        PrincipalKind::Run => run::look_up(access, caller).await,
-    }
+) -> Result<Result<EffectiveRights, &'static str>, LookUpError> {
+    Ok(match caller.principal {
+        PrincipalKind::Person => person::look_up(access, caller).await?,
+        PrincipalKind::ApiKey => api_key::look_up(access, caller).await?,
+        PrincipalKind::Federated => federated::look_up(access, caller).await?,
+        PrincipalKind::Run => match WorkloadId::of_family(&caller.family_id) {
+            Some(id) => workload::look_up(access, caller, &id).await?,
+            None => run::look_up(access, caller).await?,
+        },
+    })
+}
+
+/// Returns the current rights of a running pod, or the reason why it has none.
+pub(super) async fn rights_of_workload(
+    access: &Access,
+    workload: &Workload,
+) -> Result<Result<EffectiveRights, &'static str>, LookUpError> {
+    workload::rights(access, workload).await
 }

@@ -30,6 +30,12 @@ impl RevokedFamilies {
         state.families.entry(family_id.to_owned()).or_insert(UnixTime::MAX);
     }
 
+    /// Adds a family whose revocation is not in the store. It is forgotten when its tokens have all expired.
+    pub(super) fn insert_until_forgotten(&self, family_id: &str, now: UnixTime) {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        state.families.entry(family_id.to_owned()).or_insert(now);
+    }
+
     /// The time at which the store was last read; `None` before the first read.
     pub(super) fn read_up_to(&self) -> Option<UnixTime> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).read_up_to

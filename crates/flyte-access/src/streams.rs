@@ -69,8 +69,8 @@ struct State {
 #[derive(Debug)]
 struct Entry {
     caller: Arc<Caller>,
-    /// `kid` of the key that signed the caller's token.
-    key_id: String,
+    /// `kid` of the key that signed the caller's token; `None` if its own platform signed the token of a pod.
+    key_id: Option<String>,
     /// `None` after the end was sent. The stream counts until it is closed: a caller that stops reading still uses
     /// its memory.
     end: Option<oneshot::Sender<StreamEnd>>,
@@ -191,7 +191,10 @@ impl Access {
         headers: &HeaderMap,
     ) -> Result<OpenStream, TooManyStreams> {
         let (end, ended) = oneshot::channel();
-        let key_id = bearer(headers).and_then(|token| decode_header(token).ok()?.kid).unwrap_or_default();
+        let key_id = match bearer(headers) {
+            Some(token) if self.is_of_workload(token) => None,
+            token => Some(token.and_then(|token| decode_header(token).ok()?.kid).unwrap_or_default()),
+        };
         let id = {
             let mut state = self.streams.state();
             state.admit(caller, self.config.http.max_streams)?;
@@ -214,7 +217,8 @@ impl Access {
     /// Ends the streams whose callers would no longer be authenticated. To be called at least once a second.
     pub async fn check_streams(&self) {
         let now = self.clock.now();
-        self.streams.end(UNKNOWN_KEY, |_, entry| !self.keys.knows(&entry.key_id));
+        self.streams
+            .end(UNKNOWN_KEY, |_, entry| entry.key_id.as_ref().is_some_and(|id| !self.keys.knows(id)));
         self.streams.end(EXPIRED, |_, entry| entry.caller.expires_at <= now);
         let mut all_checked = true;
         for (_, streams) in self.streams.by_principal() {

@@ -117,6 +117,7 @@ async fn a_valid_token_identifies_the_caller() {
         authenticated_at: Some(NOW),
         role: Role::Contributor,
         limit: Limit::default(),
+        on_behalf_of: None,
     };
     assert_eq!(*ada, expected);
     let token = issue(&app, "Root", "f");

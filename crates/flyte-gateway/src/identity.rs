@@ -17,7 +17,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use self::{
-    claims::{IdentityClaims, TYP},
+    claims::{Actor, IdentityClaims, TYP},
     names::{CLAIMS_HEADER, IdentityHeaderNames, SUBJECT_HEADER, is_identity_header},
 };
 

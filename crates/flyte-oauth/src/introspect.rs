@@ -84,6 +84,11 @@ async fn access_token(
         Ok(claims) => claims,
         Err(Reason::Missing | Reason::Invalid(_)) => return Ok(None),
         Err(Reason::Store(error)) => return Err(error.into()),
+        Err(Reason::Unavailable(error)) => {
+            tracing::error!(%error, "a pod could not be checked");
+            let text = "the token cannot be checked at the moment; try again in a few seconds";
+            return Err(OAuthError::new(ErrorCode::TemporarilyUnavailable, text));
+        }
     };
     Ok(Some(Introspection {
         active: true,

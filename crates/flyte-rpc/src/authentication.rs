@@ -57,7 +57,7 @@ fn is_rpc(path: &str) -> bool {
 fn refuse(error: &AccessError, request: &HeaderMap) -> Response {
     let rpc = match error.reason {
         Reason::Missing | Reason::Invalid(_) => ConnectError::unauthenticated(error.to_string()),
-        Reason::Store(_) => ConnectError::unavailable(error.to_string()),
+        Reason::Store(_) | Reason::Unavailable(_) => ConnectError::unavailable(error.to_string()),
     };
     let mut response = rpc.into_http_response(request).into_response();
     if let Some(challenge) = error.challenge() {

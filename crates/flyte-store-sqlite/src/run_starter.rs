@@ -62,7 +62,8 @@ impl RunStarterStore for SqliteStore {
     async fn run_starter(&self, run: &RunId) -> Result<Option<RunStarter>, StoreError> {
         let run = run.clone();
         self.read(move |connection| {
-            let sql = "SELECT project, domain, name, subject, kind, client_id, family_id, role, limit_project,
+            let sql =
+                "SELECT project, domain, name, subject, kind, client_id, family_id, role, limit_project,
                            limit_domain, started_at
                        FROM run_starters WHERE project = ?1 AND domain = ?2 AND name = ?3";
             one(connection, sql, [run.project, run.domain, run.name], starter)

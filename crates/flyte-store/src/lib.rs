@@ -57,7 +57,7 @@ pub use run::{
     CreatorKind, Ended, Enqueued, Failure, FailureKind, LabelCondition, NewAction, Overdue, Phase,
     QueuedAttempt, ROOT_ACTION, Run, RunId, RunQuery, RunSortKey, RunStore, Span, TaskRef,
 };
-pub use run_starter::{RunStarter, RunStarterStore};
+pub use run_starter::{RUN_STARTER_RETENTION, RunStarter, RunStarterStore};
 pub use session::{BrowserSession, SessionStore};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
 pub use task::{

@@ -8,6 +8,9 @@ use async_trait::async_trait;
 use super::{Creator, RunId, StoreError};
 use flyte_model::clock::UnixMillis;
 
+/// How long the principal is remembered, in milliseconds (90 days). Later the backend is asked again.
+pub const RUN_STARTER_RETENTION: i64 = 90 * 86_400_000;
+
 /// The principal that started a run of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunStarter {

@@ -29,6 +29,9 @@ pub enum Callers {
     All,
     /// All kinds except runs: what a run starts or changes outside of itself would outlive it.
     NotRuns,
+    /// All kinds except runs of the embedded control plane. A pod of a backend's run may: what it starts is in the name of
+    /// the principal that started the run.
+    NotEmbeddedRuns,
     /// Only runs: what they enqueue acts with their rights, in the name of the user who started them.
     OnlyRuns,
     /// People, and administrators' API keys. A job must not keep rights for longer than it runs.
@@ -98,6 +101,10 @@ impl Rpc {
 
     pub(super) const fn or_by_run(self) -> Self {
         Self { callers: Callers::All, ..self }
+    }
+
+    pub(super) const fn or_by_pod(self) -> Self {
+        Self { callers: Callers::NotEmbeddedRuns, ..self }
     }
 
     pub(super) const fn own_run(self) -> Self {

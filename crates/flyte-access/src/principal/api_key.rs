@@ -15,7 +15,9 @@ pub(super) async fn look_up(
         Some(key) if key.expires_at.is_some_and(|end| end <= access.clock.now()) => {
             Err("the API key has expired")
         }
-        Some(key) => Ok(EffectiveRights { role: key.rights.role, limit: key.rights.limit }),
+        Some(key) => {
+            Ok(EffectiveRights { role: key.rights.role, limit: key.rights.limit, on_behalf_of: None })
+        }
         None => Err("the API key is gone"),
     })
 }

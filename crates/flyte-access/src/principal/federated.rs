@@ -10,7 +10,9 @@ pub(super) async fn look_up(
 ) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
     let rule = access.store.trust_rule_by_family(&caller.family_id).await?;
     Ok(match rule {
-        Some(rule) => Ok(EffectiveRights { role: rule.rights.role, limit: rule.rights.limit }),
+        Some(rule) => {
+            Ok(EffectiveRights { role: rule.rights.role, limit: rule.rights.limit, on_behalf_of: None })
+        }
         None => Err("the trust rule is gone"),
     })
 }

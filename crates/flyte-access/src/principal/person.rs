@@ -13,7 +13,7 @@ pub(super) async fn look_up(
     Ok(match account.filter(|account| account.disabled_at.is_none()) {
         Some(account) => {
             let role = if account.admin { Role::Admin } else { Role::Contributor };
-            Ok(EffectiveRights { role, limit: Limit::default() })
+            Ok(EffectiveRights { role, limit: Limit::default(), on_behalf_of: None })
         }
         None => Err("the account is disabled or gone"),
     })

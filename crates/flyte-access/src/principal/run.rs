@@ -2,8 +2,11 @@
 
 use super::{EffectiveRights, api_key, federated, person};
 use crate::{Access, Caller};
-use flyte_model::{Limit, PrincipalKind, Role, Scopes, clock::UnixTime};
-use flyte_store::{Creator, CreatorKind, Run, StoreError};
+use flyte_model::{
+    Limit, PrincipalKind, Role, Scopes,
+    clock::{UnixMillis, UnixTime},
+};
+use flyte_store::{Creator, CreatorKind, StoreError};
 
 /// Milliseconds in a second.
 const MILLIS_PER_SECOND: i64 = 1000;
@@ -18,42 +21,58 @@ pub(super) async fn look_up(
     if run.ended_at.is_some() {
         return Ok(Err("the run has ended"));
     }
-    let rights = match creator(access, &run).await? {
+    limited(access, &run.creator, run.created_at, &run.id.project, &run.id.domain).await
+}
+
+/// Returns the rights in a project and domain of a run that `creator` started at `started_at`.
+pub(super) async fn limited(
+    access: &Access,
+    creator: &Creator,
+    started_at: UnixMillis,
+    project: &str,
+    domain: &str,
+) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
+    let rights = match current(access, creator, started_at).await? {
         Ok(rights) => rights,
         Err(why) => return Ok(Err(why)),
     };
-    let limit = Limit { project: Some(run.id.project.clone()), domain: Some(run.id.domain.clone()) };
-    if !rights.limit.covers(&limit) {
+    let limit = Limit { project: Some(project.to_owned()), domain: Some(domain.to_owned()) };
+    if !rights.limit.covers(&limit) || !creator.limit.covers(&limit) {
         return Ok(Err("the creator of the run may no longer use its project and domain"));
     }
-    let role = rights.role.min(run.creator.role).min(Role::Contributor);
-    Ok(Ok(EffectiveRights { role, limit }))
+    let role = rights.role.min(creator.role).min(Role::Contributor);
+    Ok(Ok(EffectiveRights { role, limit, on_behalf_of: Some(creator.clone()) }))
 }
 
-/// Returns the current rights of the run's creator.
-async fn creator(access: &Access, run: &Run) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
-    let Creator { subject, kind, family_id, .. } = &run.creator;
+/// Returns the current rights of a run's creator.
+async fn current(
+    access: &Access,
+    creator: &Creator,
+    started_at: UnixMillis,
+) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
+    let Creator { subject, kind, family_id, .. } = creator;
     let caller = Caller {
         subject: subject.clone(),
-        client_id: run.creator.client_id.clone(),
+        client_id: creator.client_id.clone(),
         scopes: Scopes::new(),
         family_id: family_id.clone(),
         token_id: String::new(),
         expires_at: UnixTime::MAX,
         principal: PrincipalKind::Person,
         authenticated_at: None,
-        role: run.creator.role,
-        limit: run.creator.limit.clone(),
+        role: creator.role,
+        limit: creator.limit.clone(),
+        on_behalf_of: None,
     };
     match kind {
         CreatorKind::Person => person::look_up(access, &caller).await,
         CreatorKind::Federated => federated::look_up(access, &caller).await,
         CreatorKind::ApiKey => {
-            let key = access.store.api_key_by_id(&run.creator.client_id).await?;
+            let key = access.store.api_key_by_id(&creator.client_id).await?;
             // A key with a new secret is the same key with another family. A new key with the name of a deleted key
             // is not the same.
             let family_id = match key {
-                Some(key) if key.created_at < run.created_at / MILLIS_PER_SECOND => key.family_id,
+                Some(key) if key.created_at < started_at / MILLIS_PER_SECOND => key.family_id,
                 _ => family_id.clone(),
             };
             api_key::look_up(access, &Caller { family_id, ..caller }).await

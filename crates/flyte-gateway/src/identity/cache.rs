@@ -8,6 +8,7 @@ use std::{
 use super::{IdentityHeaders, REUSE, claims::Profile};
 use flyte_access::Caller;
 use flyte_model::{PrincipalKind, clock::UnixTime};
+use flyte_store::Creator;
 
 /// The most callers whose headers are kept, about 1.5 KiB each.
 const CAPACITY: usize = 8192;
@@ -34,6 +35,7 @@ struct Owner {
     client_id: String,
     family_id: String,
     expires_at: UnixTime,
+    on_behalf_of: Option<Creator>,
 }
 
 impl Owner {
@@ -43,6 +45,7 @@ impl Owner {
             && self.client_id == caller.client_id.as_str()
             && self.family_id == caller.family_id
             && self.expires_at == caller.expires_at
+            && self.on_behalf_of == caller.on_behalf_of
     }
 }
 
@@ -76,6 +79,7 @@ impl Cache {
             client_id: caller.client_id.to_string(),
             family_id: caller.family_id.clone(),
             expires_at: caller.expires_at,
+            on_behalf_of: caller.on_behalf_of.clone(),
         };
         entries.insert(caller.token_id.clone(), (owner, entry));
     }

@@ -1,11 +1,13 @@
 //! The claims about a caller, and the account that they come from.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use flyte_access::Caller;
 use flyte_model::{PrincipalKind, clock::UnixTime};
-use flyte_store::{Store, StoreError};
+use flyte_store::{Creator, CreatorKind, Store, StoreError};
 
 /// `typ` of the claims (RFC 7515 section 4.1.9). Access tokens have `at+jwt`, and ID tokens `JWT`.
 pub const TYP: &str = "flyte-identity+jwt";
@@ -42,8 +44,20 @@ pub struct IdentityClaims {
     /// The rest of a person's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family_name: Option<String>,
+    /// The run that acts in the name of the subject (RFC 8693 section 4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Actor>,
     /// The client that the caller's token was issued to (RFC 8693 section 4.3).
     pub client_id: String,
+}
+
+/// A run that acts in the name of another principal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// `project/domain/name` of the run.
+    pub sub: String,
+    /// The kind of principal: a run.
+    pub principal: PrincipalKind,
 }
 
 /// What a backend displays about a principal.
@@ -56,14 +70,19 @@ pub(super) struct Profile {
 impl Profile {
     /// The claims about `caller` with this profile, without issuer, audience and times.
     pub(super) fn claims(&self, caller: &Caller) -> IdentityClaims {
+        let subject_of = represented(caller);
         let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let (given, family) = match self.name.trim().split_once(char::is_whitespace) {
-            Some((given, family)) if caller.principal.is_person() => (given, family),
+            Some((given, family)) if subject_of.principal.is_person() => (given, family),
             _ => (self.name.as_str(), ""),
         };
         IdentityClaims {
-            sub: subject(caller),
-            principal: caller.principal,
+            sub: subject(&subject_of),
+            principal: subject_of.principal,
+            act: caller
+                .on_behalf_of
+                .as_ref()
+                .map(|_| Actor { sub: caller.subject.clone(), principal: caller.principal }),
             email: self.email.clone(),
             preferred_username: self.email.clone(),
             name: text(&self.name),
@@ -86,8 +105,28 @@ fn subject(caller: &Caller) -> String {
     }
 }
 
+/// The principal that the backend records: the caller itself, or the one that started the calling run.
+fn represented(caller: &Caller) -> Cow<'_, Caller> {
+    let Some(Creator { subject, kind, client_id, family_id, .. }) = &caller.on_behalf_of else {
+        return Cow::Borrowed(caller);
+    };
+    Cow::Owned(Caller {
+        subject: subject.clone(),
+        principal: match kind {
+            CreatorKind::Person => PrincipalKind::Person,
+            CreatorKind::ApiKey => PrincipalKind::ApiKey,
+            CreatorKind::Federated => PrincipalKind::Federated,
+        },
+        client_id: client_id.clone(),
+        family_id: family_id.clone(),
+        on_behalf_of: None,
+        ..caller.clone()
+    })
+}
+
 /// Reads what is displayed about the caller; `None` if its account or API key no longer exists.
 pub(super) async fn look_up(store: &dyn Store, caller: &Caller) -> Result<Option<Profile>, StoreError> {
+    let caller = &*represented(caller);
     Ok(match caller.principal {
         PrincipalKind::Person => store.user_by_id(&caller.subject).await?.map(|user| Profile {
             email: Some(user.email).filter(|email| !email.is_empty()),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use flyte_access::testing::Parts;
 use flyte_model::PrincipalKind;
-use flyte_store::User;
+use flyte_store::{Creator, CreatorKind, User};
 use flyte_testing::NOW;
 
 const UPSTREAM: &str = "http://flyte-binary:8090/";
@@ -166,6 +166,35 @@ async fn machines_are_told_apart_from_people() {
         assert_eq!((claims["sub"].as_str(), claims["given_name"].as_str()), (Some(sub), Some(given_name)));
         assert!(claims.get("email").is_none() && claims.get("family_name").is_none(), "{claims}");
         assert_eq!(claims["principal"], serde_json::to_value(principal).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_run_acts_in_the_name_of_who_started_it() {
+    let parts = Parts::new(|_| {}).await;
+    parts.store.create_user(&flyte_testing::user("Ada")).await.unwrap();
+    flyte_testing::api_key(&*parts.store, "ci", |key| key.name = "CI".to_owned()).await;
+    let identity = identity(&parts, IdentityHeaderNames::default());
+    for (kind, subject, client, given_name, email) in [
+        (CreatorKind::Person, "user-Ada", "flyte", "Ada", Some("ada@example.com")),
+        (CreatorKind::ApiKey, "ci", "ci", "CI", None),
+    ] {
+        let starter = Creator {
+            subject: subject.to_owned(),
+            kind,
+            client_id: client.parse().unwrap(),
+            family_id: String::new(),
+            role: flyte_model::Role::Contributor,
+            limit: flyte_model::Limit::default(),
+        };
+        let pod = Caller { principal: PrincipalKind::Run, on_behalf_of: Some(starter), ..caller("p/d/r1") };
+        let claims = read(&written(&identity, &pod).await);
+        assert_eq!(
+            (claims["sub"].as_str(), claims["given_name"].as_str()),
+            (Some(subject), Some(given_name))
+        );
+        assert_eq!(claims.get("email").and_then(serde_json::Value::as_str), email);
+        assert_eq!(claims["act"], serde_json::json!({"sub": "p/d/r1", "principal": "run"}));
     }
 }
 

@@ -145,6 +145,8 @@ async fn remove_expired(app: &App) {
         let grants = app.store.delete_expired_grants(now).await?;
         let kept_since = now.saturating_sub(app.config.audit.retention);
         let results = app.runs.clean_up().await?;
+        let forgotten = app.clock.now_millis().saturating_sub(flyte_store::RUN_STARTER_RETENTION);
+        let results = results + app.store.delete_run_starters(forgotten).await?;
         let events = app.store.delete_audit_records_before(kept_since).await?;
         Ok::<_, flyte_store::StoreError>((sessions, devices, grants + revocations + results, events))
     };
