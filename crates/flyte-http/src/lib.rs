@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ambiguity;
+pub mod drain;
 pub mod edge;
 pub mod finish;
 pub mod health;

@@ -21,7 +21,7 @@ use tower_http::{
 
 use crate::{app::App, panic};
 use flyte_http::{
-    Readiness, ambiguity, edge, finish, health,
+    Readiness, ambiguity, drain, edge, finish, health,
     limits::{self, Slots},
 };
 use flyte_model::is_loopback;
@@ -71,6 +71,8 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         // An overloaded server is still alive, and its probes would fill the log.
         .merge(health::router(Arc::clone(&app.store), readiness))
         .layer(middleware::from_fn(ambiguity::refuse))
+        // Outside of everything that may answer without reading the request.
+        .layer(middleware::from_fn(drain::unread))
         .layer(PropagateRequestIdLayer::new(edge::REQUEST_ID))
         .layer(SetRequestIdLayer::new(edge::REQUEST_ID, MakeRequestUuid));
     // Not for this machine's own names: a browser would then also refuse `http://localhost:PORT/callback`, to which
