@@ -23,7 +23,7 @@ use crate::{
     Gateway, Upstream, answer, headers,
     interrupt::Interrupt,
     refusal,
-    request::{self, Judge, Messages},
+    request::{Judge, Messages},
     streaming,
 };
 
@@ -39,17 +39,9 @@ pub(crate) async fn serve(State(gateway): State<Arc<Gateway>>, request: Request)
 
 async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Response, Refusal> {
     let begun = Instant::now();
-    let admitted = match admit(&gateway, &parts).await {
-        Ok(admitted) => admitted,
-        Err(refusal) => {
-            request::drain(body);
-            return Err(refusal);
-        }
-    };
-    let Admitted { caller, rpc, call } = admitted;
+    let Admitted { caller, rpc, call } = admit(&gateway, &parts).await?;
     let is_stream = streaming::is_stream(rpc, call.form);
     let Ok(slot) = Arc::clone(&gateway.slots).try_acquire_owned() else {
-        request::drain(body);
         tracing::warn!("too many calls at a time: a call is refused");
         return Err(Refusal::new(Code::ResourceExhausted, "the server is busy; try again later"));
     };

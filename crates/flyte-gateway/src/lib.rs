@@ -112,7 +112,7 @@ impl fmt::Debug for Gateway {
 /// The routes of all calls that the backend answers: `/package.Service/Method`.
 ///
 /// The gateway has its own limits of time and size, and it must notice at once that a caller is gone. Layers that limit these must
-/// not be around it.
+/// not be around it. One that reads what a refused caller still sends must be.
 pub fn router(gateway: Arc<Gateway>) -> Router {
     Router::new().route("/{service}/{method}", any(call::serve)).with_state(gateway)
 }

@@ -1,6 +1,6 @@
 //! The messages of a request, each judged before it goes on.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -11,20 +11,12 @@ use flyte_access::{
 use flyte_protocol::{Call, Code, Codec, Form, Refusal, RequestReader};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http_body_util::BodyExt as _;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout_at},
-};
+use tokio::sync::oneshot;
 
 use crate::{
     Gateway, refusal,
     upstream::{Chunks, Outbound, RequestEnded, Rest},
 };
-
-/// How long the rest of a refused request is read, so that the caller is not cut off before it reads the refusal.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
-/// How much of it is read.
-const DRAIN_BYTES: usize = 64 << 20;
 
 /// Who calls what.
 pub(crate) struct Judge {
@@ -49,42 +41,10 @@ impl Judge {
     }
 }
 
-/// The body of a request. What is left of it when it is dropped is read for a while and thrown away.
-struct Inbound {
-    body: Option<Body>,
-}
-
-impl Drop for Inbound {
-    fn drop(&mut self) {
-        if let Some(body) = self.body.take() {
-            drain(body);
-        }
-    }
-}
-
-/// Reads what is left of the body of a request that has been answered.
-///
-/// With HTTP/1.1 a client that only writes would otherwise get a reset in place of the answer.
-pub(crate) fn drain(body: Body) {
-    if http_body::Body::is_end_stream(&body) {
-        return;
-    }
-    tokio::spawn(async move {
-        let mut read = 0;
-        let mut chunks = body.into_data_stream();
-        let end = Instant::now() + DRAIN_TIME;
-        while let Ok(Some(Ok(chunk))) = timeout_at(end, chunks.next()).await {
-            read += chunk.len();
-            if read > DRAIN_BYTES {
-                break;
-            }
-        }
-    });
-}
-
 /// The messages of a request, decompressed and judged.
 pub(crate) struct Messages {
-    inbound: Inbound,
+    /// `None` after its end.
+    body: Option<Body>,
     reader: RequestReader,
     judge: Judge,
 }
@@ -92,7 +52,7 @@ pub(crate) struct Messages {
 impl Messages {
     pub(crate) fn new(call: &Call, body: Body, judge: Judge) -> Self {
         let reader = RequestReader::new(call, judge.gateway.options.max_message);
-        Self { inbound: Inbound { body: Some(body) }, reader, judge }
+        Self { body: Some(body), reader, judge }
     }
 
     /// The next message; `None` at the end. Nothing is lost if the future is dropped.
@@ -102,7 +62,7 @@ impl Messages {
                 self.judge.pass(&message).await?;
                 return Ok(Some(message));
             }
-            let Some(body) = &mut self.inbound.body else { return Ok(None) };
+            let Some(body) = &mut self.body else { return Ok(None) };
             match body.frame().await {
                 // Trailers of a request mean nothing in any of the protocols.
                 Some(Ok(frame)) => {
@@ -112,11 +72,11 @@ impl Messages {
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%error, "a caller did not send its request to the end");
-                    self.inbound.body = None;
+                    self.body = None;
                     return Err(Refusal::new(Code::Canceled, "the request was not sent to its end"));
                 }
                 None => {
-                    self.inbound.body = None;
+                    self.body = None;
                     self.reader.end();
                 }
             }

@@ -247,3 +247,58 @@ async fn tls_needs_the_right_certificates_on_both_sides() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_thousand_honest_cancels_on_one_connection_are_no_attack() {
+    let backend = Backend::new(|mut exchange| async move {
+        let _ = exchange.read().await;
+        let mut stream = exchange.head("application/grpc");
+        let _ = stream.send_data(frame(0, b"message"), false);
+        let _ = std::future::poll_fn(|cx| stream.poll_reset(cx)).await;
+    })
+    .await;
+    let served = Served::before(&backend).await;
+    let client = Client::new(served.address).await;
+    for _ in 0..20 {
+        let mut open = Vec::new();
+        for _ in 0..50 {
+            open.push(client.open(STREAM, &of_type("application/grpc"), frame(0, b"")).await);
+        }
+        for one in &mut open {
+            assert!(one.data().await.unwrap().is_ok());
+            one.request.send_reset(h2::Reason::CANCEL);
+        }
+    }
+    let mut last = client.open(STREAM, &of_type("application/grpc"), frame(0, b"")).await;
+    assert!(last.data().await.unwrap().is_ok());
+    assert_eq!(backend.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn messages_of_five_mebibytes_pass_and_bombs_do_not() {
+    let backend = Backend::echo().await;
+    let served = Served::before(&backend).await;
+    let client = Client::new(served.address).await;
+    // An unknown field.
+    let mut large = vec![0xfa, 0x7f, 0x80, 0x80, 0xc0, 0x02];
+    large.resize(large.len() + (5 << 20), b'x');
+    for (content_type, body) in
+        [("application/proto", Bytes::from(large.clone())), ("application/grpc", frame(0, &large))]
+    {
+        let got = client.call(UNARY, &of_type(content_type), body.clone()).await;
+        assert!(got.status == 200 && got.body == body, "{content_type}: {:?}", (got.headers, got.trailers));
+    }
+    let before = backend.received().len();
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), 24 << 20), &mut bomb).unwrap();
+    let bomb = bomb.finish().unwrap();
+    for (content_type, header, body) in [
+        ("application/proto", "content-encoding", Bytes::from(bomb.clone())),
+        ("application/grpc", "grpc-encoding", frame(1, &bomb)),
+        ("application/connect+proto", "connect-content-encoding", frame(1, &bomb)),
+    ] {
+        let got = client.call(STREAM, &[("content-type", content_type), (header, "gzip")], body).await;
+        assert!(got.grpc_status() == Some("8") || got.text().contains("resource_exhausted"), "{got:?}");
+    }
+    assert_eq!(backend.received().len(), before);
+}

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::{Extension, extract::DefaultBodyLimit};
+use axum::{Extension, extract::DefaultBodyLimit, middleware};
 use flyte_access::{
     Caller,
     door::{Location, Storage},
@@ -84,8 +84,10 @@ impl Served {
             storage: Arc::new(NoObjects),
         };
         let gateway = Arc::new(Gateway::new(shared, options));
-        let router =
-            crate::router(gateway).layer(Extension(Arc::new(caller))).layer(DefaultBodyLimit::disable());
+        let router = crate::router(gateway)
+            .layer(Extension(Arc::new(caller)))
+            .layer(DefaultBodyLimit::disable())
+            .layer(middleware::from_fn(flyte_http::drain::unread));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

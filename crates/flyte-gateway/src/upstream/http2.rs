@@ -21,7 +21,7 @@ use http::{Request, Response};
 use http_body::Frame;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::oneshot,
+    sync::{Notify, oneshot},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -32,6 +32,8 @@ use super::{
 
 /// The most streams of one connection, whatever the backend allows.
 const MAX_STREAMS: u32 = 256;
+/// The most cancelled streams that are remembered, so that what is on its way for them is ignored.
+const MAX_RESET_STREAMS: usize = 1024;
 /// How much of an answer the backend may send before the caller reads it.
 const STREAM_WINDOW: u32 = 128 << 10;
 /// The same for all streams of the connection: one slow reader must not hold up the others.
@@ -63,6 +65,8 @@ struct Shared {
     streams: AtomicUsize,
     /// Whether the connection takes no more streams.
     is_closed: AtomicBool,
+    /// Notified when the first stream is opened after a pause.
+    is_used: Notify,
 }
 
 impl Connection {
@@ -77,6 +81,9 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER_LIST)
             .initial_max_send_streams(MAX_STREAMS as usize)
+            // Cancelled calls are ours to count: frames that are still on their way for them are no fault of the backend.
+            .max_concurrent_reset_streams(MAX_RESET_STREAMS)
+            .max_local_error_reset_streams(None)
             .handshake(io)
             .await?;
         let pings = connection.ping_pong();
@@ -111,9 +118,15 @@ impl Connection {
         let streams = &self.shared.streams;
         streams
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |open| (open < most).then_some(open + 1))
+            .inspect(|open| {
+                if *open == 0 {
+                    self.shared.is_used.notify_one();
+                }
+            })
             .ok()?;
-        let slot = Reserved(Arc::clone(&self.shared));
-        Some(Slot { requests: self.requests.clone(), reserved: slot })
+        let reserved = Reserved(Arc::clone(&self.shared));
+        // It may have been closed for having no streams meanwhile.
+        (!self.is_closed()).then(|| Slot { requests: self.requests.clone(), reserved })
     }
 
     /// Whether it takes no more streams.
@@ -134,20 +147,32 @@ async fn watch(
     if pings.ping(Ping::opaque()).await.is_err() || proved.send(()).is_err() {
         return "no answer to the first ping";
     }
+    let has_streams = || shared.streams.load(Ordering::SeqCst) > 0;
     let mut used = Instant::now();
+    let mut pinged = Instant::now();
     loop {
-        let has_streams = shared.streams.load(Ordering::SeqCst) > 0;
-        if has_streams {
-            used = Instant::now();
-        } else if used.elapsed() >= keep_alive.idle {
-            return "no streams";
+        // The backend may have gone during a pause, and then the next call must not wait for the whole interval.
+        tokio::select! {
+            () = shared.is_used.notified() => {
+                used = Instant::now();
+                sleep_until(pinged + keep_alive.timeout).await;
+            }
+            () = sleep_until(pinged + keep_alive.interval) => {}
         }
-        sleep_until(Instant::now() + keep_alive.interval).await;
-        if shared.streams.load(Ordering::SeqCst) > 0 {
+        pinged = Instant::now();
+        if has_streams() {
+            used = pinged;
             match timeout(keep_alive.timeout, pings.ping(Ping::opaque())).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) | Err(_) => return "no answer to a ping",
             }
+        } else if used.elapsed() >= keep_alive.idle {
+            shared.is_closed.store(true, Ordering::SeqCst);
+            // A call may have reserved a stream just before.
+            if !has_streams() {
+                return "no streams";
+            }
+            shared.is_closed.store(false, Ordering::SeqCst);
         }
     }
 }
