@@ -3,6 +3,9 @@
 
 The RPCs are those of the published flyteidl2, and of our own cloudidl and flyteauth as a compiled FileDescriptorSet on
 standard input has them. Of a message, only fields are printed that hold text or messages: nothing else can name anything.
+
+`--answers RPC...` prints the messages of these RPCs' answers instead, with all fields, for
+crates/flyte-gateway/src/filter/answers.txt.
 """
 
 import importlib
@@ -15,6 +18,9 @@ from google.protobuf import descriptor_pb2
 TEXT = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
 MESSAGE = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
 REPEATED = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
+
+# The RPCs whose answers are wanted.
+ANSWERS = sys.argv[2:] if sys.argv[1:2] == ["--answers"] else []
 
 files = {}
 
@@ -51,7 +57,7 @@ for file in files.values():
 def kind(field):
     if field.type == TEXT:
         return "text"
-    return field.type_name.removeprefix(".") if field.type == MESSAGE else None
+    return field.type_name.removeprefix(".") if field.type == MESSAGE else "other" if ANSWERS else None
 
 
 def lines(name):
@@ -72,14 +78,16 @@ wanted = []
 for file in sorted(files.values(), key=lambda file: file.name):
     for service in file.service:
         for method in service.method:
-            request = method.input_type.removeprefix(".")
-            print(f"rpc {file.package}.{service.name}/{method.name} {request}")
-            wanted.append(request)
+            rpc = f"{file.package}.{service.name}/{method.name}"
+            message = (method.output_type if ANSWERS else method.input_type).removeprefix(".")
+            if not ANSWERS or rpc in ANSWERS:
+                print(f"rpc {rpc} {message}")
+                wanted.append(message)
 
 known = set()
 while wanted:
     name = wanted.pop()
-    if name not in known and name != "text":
+    if name not in known and name not in ("text", "other"):
         known.add(name)
         wanted.extend(what for _, what in lines(name))
 for name in sorted(known):

@@ -33,9 +33,10 @@ fn published() -> Value {
 }
 
 /// What a script of the peers prints, given our own descriptors.
-fn by_our_descriptors(script: &str) -> String {
+fn by_our_descriptors(script: &str, arguments: &[&str]) -> String {
     let mut process = Command::new(python())
         .arg(repository().join("tests/peers").join(script))
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -45,7 +46,7 @@ fn by_our_descriptors(script: &str) -> String {
 }
 
 fn ours() -> Value {
-    serde_json::from_str(&by_our_descriptors("our-descriptors.py")).unwrap()
+    serde_json::from_str(&by_our_descriptors("our-descriptors.py", &[])).unwrap()
 }
 
 /// Together with the test of `flyte-access` that each RPC in the file has a row in the table, this finds RPCs that the table lacks.
@@ -53,7 +54,7 @@ fn ours() -> Value {
 fn the_door_knows_every_published_rpc_and_its_requests() {
     let file = repository().join("crates/flyte-access/src/door/requests.txt");
     let (known, published) =
-        (std::fs::read_to_string(&file).unwrap(), by_our_descriptors("published-requests.py"));
+        (std::fs::read_to_string(&file).unwrap(), by_our_descriptors("published-requests.py", &[]));
     let rpcs = |text: &str| {
         text.lines().filter(|line| line.starts_with("rpc ")).map(str::to_owned).collect::<Vec<_>>()
     };
@@ -61,6 +62,21 @@ fn the_door_knows_every_published_rpc_and_its_requests() {
     assert!(rpcs(&published).len() > 130, "too few RPCs were found");
     if known != published {
         let expected = std::env::temp_dir().join("flyte-requests.txt");
+        std::fs::write(&expected, published).unwrap();
+        panic!("{} differs from the published messages, which are in {}", file.display(), expected.display());
+    }
+}
+
+#[test]
+fn the_gateway_knows_the_published_answers() {
+    let file = repository().join("crates/flyte-gateway/src/filter/answers.txt");
+    let known = std::fs::read_to_string(&file).unwrap();
+    let rpcs = known.lines().filter_map(|line| line.strip_prefix("rpc ")?.split(' ').next());
+    let arguments: Vec<_> = ["--answers"].into_iter().chain(rpcs).collect();
+    assert!(arguments.len() > 15);
+    let published = by_our_descriptors("published-requests.py", &arguments);
+    if known != published {
+        let expected = std::env::temp_dir().join("flyte-answers.txt");
         std::fs::write(&expected, published).unwrap();
         panic!("{} differs from the published messages, which are in {}", file.display(), expected.display());
     }

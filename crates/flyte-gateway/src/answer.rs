@@ -8,7 +8,7 @@ use std::{
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use flyte_protocol::{
-    AnswerHead, AnswerKind, AnswerReader, Call, Code, Ending, Form, Part, Protocol, Refusal, Watch,
+    AnswerHead, AnswerKind, AnswerReader, Call, Code, Ending, Form, Part, Protocol, Refusal,
 };
 use http::{HeaderValue, header};
 use http_body::Frame;
@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
+    filter::{Filter, Passage},
     headers,
     interrupt::Interrupt,
     refusal,
@@ -25,7 +26,7 @@ use crate::{
 /// The largest error of a unary Connect call, in bytes. Its details may be large.
 const MAX_ERROR: usize = 1 << 20;
 
-/// Passes the answer on.
+/// Passes the answer on, as the caller may see it. Messages that are filtered have at most `limit` bytes.
 ///
 /// # Errors
 /// The refusal that the caller gets if the backend's answer is none of its protocol.
@@ -35,6 +36,8 @@ pub(crate) async fn pass(
     answer: http::Response<Answer>,
     interrupt: Interrupt,
     slot: Option<OwnedSemaphorePermit>,
+    filter: Option<Filter>,
+    limit: usize,
 ) -> Result<Response, Refusal> {
     let form = call.form;
     let (parts, body) = answer.into_parts();
@@ -44,22 +47,30 @@ pub(crate) async fn pass(
     })?;
     let mut headers = headers::forward_response(&parts.headers);
     if head.kind == AnswerKind::UnaryError {
-        return Err(unary_error(backend, form, head, parts, body, interrupt).await);
+        return Err(unary_error(backend, form, head, parts, body, interrupt, filter).await);
     }
     if head.kind == AnswerKind::TrailersOnly {
         // Clients tell this from the head of a stream by its end.
+        let status = match &filter {
+            Some(filter) => filter.trailers(parts.headers),
+            None => parts.headers,
+        };
         let mut response = Response::new(Body::empty());
-        *response.headers_mut() = headers::forward_trailers(&parts.headers);
+        *response.headers_mut() = headers::forward_trailers(&status);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
         return Ok(response);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
-    if form.protocol.is_framed() {
+    let passage = Passage::new(form.upstream(), head, filter, limit);
+    if form.protocol.is_framed() || passage.rewrites() {
         headers.remove(header::CONTENT_LENGTH);
     }
-    let watch = Watch::new(form.upstream(), &head);
+    if passage.rewrites() {
+        // Of the body. Frames say themselves whether they are compressed.
+        headers.remove(header::CONTENT_ENCODING);
+    }
     let passing =
-        Passing { backend: backend.to_owned(), body, watch, form, interrupt, is_done: false, _slot: slot };
+        Passing { backend: backend.to_owned(), body, passage, form, interrupt, is_done: false, _slot: slot };
     let mut response = Response::new(Body::new(passing));
     *response.headers_mut() = headers;
     Ok(response)
@@ -73,6 +84,7 @@ async fn unary_error(
     parts: http::response::Parts,
     mut body: Answer,
     mut interrupt: Interrupt,
+    filter: Option<Filter>,
 ) -> Refusal {
     let mut reader = AnswerReader::new(form.upstream(), head, MAX_ERROR);
     let read = async {
@@ -98,7 +110,11 @@ async fn unary_error(
     };
     let error = serde_json::from_slice(&json).ok().and_then(|json| Refusal::from_json(&json));
     match error {
-        Some(mut error) => {
+        Some(error) => {
+            let mut error = match filter {
+                Some(filter) => filter.error(error),
+                None => error,
+            };
             // The metadata of the error.
             for (name, value) in &headers::forward_response(&parts.headers) {
                 if name.as_str().starts_with("trailer-") {
@@ -120,7 +136,7 @@ async fn unary_error(
 struct Passing {
     backend: String,
     body: Answer,
-    watch: Watch,
+    passage: Passage,
     form: Form,
     interrupt: Interrupt,
     is_done: bool,
@@ -140,7 +156,7 @@ impl Passing {
     fn end_with(&mut self, refusal: &Refusal) -> Polled {
         self.is_done = true;
         // Trailers may follow anything, a frame only a whole frame.
-        let may_end = self.form.protocol == Protocol::Grpc || self.watch.is_at_boundary();
+        let may_end = self.form.protocol == Protocol::Grpc || self.passage.is_at_boundary();
         let frame = match refusal.ending(self.form) {
             Ending::Frame(frame) if may_end => Ok(Frame::data(frame)),
             Ending::Trailers(trailers) if may_end => Ok(Frame::trailers(trailers)),
@@ -169,29 +185,33 @@ impl http_body::Body for Passing {
                     let refusal = refusal::of_upstream(&self.backend, &error);
                     return self.end_with(&refusal);
                 }
-                None => {
-                    if let Err(error) = self.watch.end() {
+                None => match self.passage.end() {
+                    Ok(rest) => {
+                        self.is_done = true;
+                        let rest = (!rest.is_empty()).then(|| Ok(Frame::data(self.form.body_piece(rest))));
+                        return Poll::Ready(rest);
+                    }
+                    Err(error) => {
                         tracing::warn!(backend = self.backend, %error, "a backend broke an answer off");
                         return self.end_with(&error.into());
                     }
-                    self.is_done = true;
-                    return Poll::Ready(None);
-                }
+                },
             };
             match frame.into_data() {
                 Ok(data) if data.is_empty() => {}
-                Ok(data) => {
-                    if let Err(error) = self.watch.see(&data) {
+                Ok(data) => match self.passage.push(data) {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Poll::Ready(Some(Ok(Frame::data(self.form.body_piece(data))))),
+                    Err(error) => {
                         tracing::warn!(backend = self.backend, %error, "a backend's answer is broken");
                         return self.end_with(&error.into());
                     }
-                    return Poll::Ready(Some(Ok(Frame::data(self.form.body_piece(data)))));
-                }
+                },
                 Err(frame) => {
                     let Ok(trailers) = frame.into_trailers() else { continue };
-                    self.watch.trailers(&trailers);
+                    let trailers = self.passage.trailers(trailers);
                     // Only gRPC has trailers; what others send there says nothing.
-                    if self.form.protocol == Protocol::Grpc && self.watch.end().is_ok() {
+                    if self.form.protocol == Protocol::Grpc && self.passage.end().is_ok() {
                         self.is_done = true;
                         let trailers = headers::forward_trailers(&trailers);
                         return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
@@ -203,11 +223,16 @@ impl http_body::Body for Passing {
 
     fn is_end_stream(&self) -> bool {
         // Only an end that HTTP alone decides can be known before it is read.
-        self.is_done || (!self.form.protocol.is_framed() && self.body.is_end_stream())
+        self.is_done
+            || (!self.form.protocol.is_framed() && !self.passage.rewrites() && self.body.is_end_stream())
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        if self.form.protocol.is_framed() { http_body::SizeHint::default() } else { self.body.size_hint() }
+        if self.form.protocol.is_framed() || self.passage.rewrites() {
+            http_body::SizeHint::default()
+        } else {
+            self.body.size_hint()
+        }
     }
 }
 

@@ -20,7 +20,9 @@ use tokio::{
 };
 
 use crate::{
-    Gateway, Upstream, answer, headers,
+    Gateway, Upstream, answer,
+    filter::Filter,
+    headers,
     interrupt::Interrupt,
     refusal,
     request::{Judge, Messages},
@@ -39,7 +41,7 @@ pub(crate) async fn serve(State(gateway): State<Arc<Gateway>>, request: Request)
 
 async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Response, Refusal> {
     let begun = Instant::now();
-    let Admitted { caller, rpc, call } = admit(&gateway, &parts).await?;
+    let Admitted { caller, rpc, call, filter } = admit(&gateway, &parts).await?;
     let is_stream = streaming::is_stream(rpc, call.form);
     let Ok(slot) = Arc::clone(&gateway.slots).try_acquire_owned() else {
         tracing::warn!("too many calls at a time: a call is refused");
@@ -58,8 +60,13 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
     let (refuse, refused) = oneshot::channel();
     let of_token = (Arc::clone(&caller), gateway.parts.clock.clone());
     let mut interrupt = Interrupt::new(deadline, refused, stream, of_token);
-    let judge =
-        Judge { gateway: Arc::clone(&gateway), caller: Arc::clone(&caller), rpc, codec: call.form.codec };
+    let judge = Judge {
+        gateway: Arc::clone(&gateway),
+        caller: Arc::clone(&caller),
+        rpc,
+        codec: call.form.codec,
+        filter: filter.clone(),
+    };
     let messages = Messages::new(&call, body, judge);
     let (upstream, identity) = gateway
         .upstream(headers::host(&parts))
@@ -87,7 +94,8 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
         answer = answer => answer,
     }?;
     let slot = (!is_stream).then_some(slot);
-    answer::pass(upstream.name(), &call, answer, interrupt, slot).await
+    let limit = gateway.options.max_message;
+    answer::pass(upstream.name(), &call, answer, interrupt, slot, filter, limit).await
 }
 
 /// A call whose head is as it must be.
@@ -95,6 +103,8 @@ struct Admitted {
     caller: Arc<Caller>,
     rpc: &'static Rpc,
     call: Call,
+    /// What the caller may not see of the answer.
+    filter: Option<Filter>,
 }
 
 /// Decides by the head of a call.
@@ -115,7 +125,8 @@ async fn admit(gateway: &Gateway, parts: &Parts) -> Result<Admitted, Refusal> {
         refusal.http_status = Some(StatusCode::METHOD_NOT_ALLOWED);
         return Err(refusal.with_header(header::ALLOW, http::HeaderValue::from_static("POST")));
     }
-    Ok(Admitted { caller: Arc::clone(caller), rpc, call })
+    let filter = Filter::new(caller, rpc, call.form.codec)?;
+    Ok(Admitted { caller: Arc::clone(caller), rpc, call, filter })
 }
 
 impl Gateway {

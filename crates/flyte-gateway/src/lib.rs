@@ -9,6 +9,7 @@
 
 mod answer;
 mod call;
+mod filter;
 mod headers;
 pub mod identity;
 mod interrupt;

@@ -14,7 +14,9 @@ use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 
 use crate::{
-    Gateway, refusal,
+    Gateway,
+    filter::Filter,
+    refusal,
     upstream::{Chunks, Outbound, RequestEnded, Rest},
 };
 
@@ -24,18 +26,19 @@ pub(crate) struct Judge {
     pub(crate) caller: Arc<Caller>,
     pub(crate) rpc: &'static Rpc,
     pub(crate) codec: Codec,
+    pub(crate) filter: Option<Filter>,
 }
 
 impl Judge {
-    async fn pass(&self, message: &Bytes) -> Result<(), Refusal> {
+    async fn pass(&self, bytes: &Bytes) -> Result<(), Refusal> {
         let message = match self.codec {
-            Codec::Proto => Message::Binary(message),
-            Codec::Json => Message::Json(message),
+            Codec::Proto => Message::Binary(bytes),
+            Codec::Json => Message::Json(bytes),
         };
         let path = format!("/{}", self.rpc.name);
         let storage = &*self.gateway.parts.storage;
         match Door::published().pass(&self.caller, &path, message, storage) {
-            Ok(()) => Ok(()),
+            Ok(()) => self.filter.as_ref().map_or(Ok(()), |filter| filter.see_request(bytes)),
             Err(why) => Err(refusal::of_door(&self.gateway.parts.audit, &self.caller, self.rpc, why).await),
         }
     }
@@ -94,7 +97,10 @@ impl Messages {
         refused: oneshot::Sender<Refusal>,
     ) -> Result<Outbound, Refusal> {
         let frame = |message| form.upstream().frame(message);
-        let Some(first) = self.next().await? else { return Ok(Outbound::whole(Bytes::new())) };
+        // No RPC takes a request without a message, and nothing can be judged in one.
+        let Some(first) = self.next().await? else {
+            return Err(Refusal::new(Code::InvalidArgument, "the request has no message"));
+        };
         let first = frame(first);
         // Most requests have one message, and their end has arrived with it.
         let second = match self.next().now_or_never() {

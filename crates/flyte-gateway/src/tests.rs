@@ -4,6 +4,7 @@ pub(crate) mod backend;
 mod client;
 mod connections;
 mod endings;
+mod filtered;
 mod frames;
 mod gateway;
 mod http1;

@@ -11,7 +11,7 @@
 //! 2. [`RequestReader`] turns the body into messages, decompressed.
 //! 3. [`Call::upstream_headers`] and [`Form::frame`] write the same request for the upstream, without compression.
 //! 4. [`AnswerHead::read`] reads the head of the response. [`Watch`] passes the body through and knows whether it has ended as
-//!    the protocol demands; [`AnswerReader`] yields its messages instead.
+//!    the protocol demands; [`LastFrame`] keeps the last frame back, and [`AnswerReader`] yields all messages.
 //! 5. [`Refusal`] is an error, as a whole response ([`Refusal::response`]) or as the end of one ([`Refusal::ending`]), in the
 //!    caller's protocol.
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ mod encoding;
 mod envelope;
 mod error;
 mod form;
+mod last;
 mod query;
 mod refusal;
 mod request;
@@ -44,6 +45,7 @@ pub use self::{
     encoding::Encoding,
     error::{AnswerError, BodyError, Place, ReadError},
     form::{Codec, Form, Protocol},
+    last::LastFrame,
     refusal::{Detail, Ending, Refusal},
     request::RequestReader,
     timeout::{

@@ -6,7 +6,11 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Code, Form, Protocol, envelope, status, text};
+use crate::{
+    AnswerError, Code, Form, Protocol, envelope,
+    error::{BodyError, Place},
+    status, text,
+};
 
 /// A detail of an error: a message of protobuf.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +114,11 @@ impl Refusal {
         Some(refusal)
     }
 
+    /// Writes the status of gRPC in headers or trailers, in place of the one that they have.
+    pub fn write_status(&self, headers: &mut HeaderMap) {
+        status::write(self, headers);
+    }
+
     /// The last frame of a Connect stream.
     fn end_stream(&self) -> Bytes {
         envelope::write(0b10, json!({"error": self.to_json()}).to_string().as_bytes())
@@ -183,6 +192,27 @@ impl Form {
     #[must_use]
     pub fn body_piece(self, piece: Bytes) -> Bytes {
         if self.protocol == Protocol::GrpcWebText { text::encode(&piece) } else { piece }
+    }
+
+    /// The last frame of an answer with this [content](crate::Part::End), and with another error in place of its own. The metadata
+    /// in it stays.
+    ///
+    /// # Errors
+    /// [`AnswerError`] if the content cannot be read.
+    pub fn end_frame(self, content: &[u8], error: Option<&Refusal>) -> Result<Bytes, AnswerError> {
+        let malformed = |what| AnswerError::Body { place: Place::End, problem: BodyError::Malformed(what) };
+        if self.protocol == Protocol::ConnectStream {
+            let Some(error) = error else { return Ok(envelope::write(0b10, content)) };
+            let mut end: Map<String, Value> =
+                serde_json::from_slice(content).map_err(|_| malformed("JSON"))?;
+            end.insert("error".to_owned(), error.to_json());
+            return Ok(envelope::write(0b10, Value::Object(end).to_string().as_bytes()));
+        }
+        let mut trailers = status::parse_lines(content).ok_or(malformed("trailers"))?;
+        if let Some(error) = error {
+            status::write(error, &mut trailers);
+        }
+        Ok(self.trailers_frame(&trailers))
     }
 
     /// Trailers as the last frame of gRPC-Web, before [`body_piece`](Self::body_piece).

@@ -59,6 +59,8 @@ pub(crate) fn decode_message(encoded: &[u8]) -> String {
 /// Adds the status of an error.
 pub(crate) fn write(refusal: &Refusal, headers: &mut HeaderMap) {
     headers.insert(STATUS, HeaderValue::from(u16::from(refusal.code.number())));
+    headers.remove(MESSAGE);
+    headers.remove(DETAILS);
     let mut insert = |name, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);

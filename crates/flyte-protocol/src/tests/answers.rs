@@ -110,6 +110,28 @@ proptest! {
         for (read, (message, _)) in read.iter().zip(&messages) {
             prop_assert_eq!(&read[..], &message[..]);
         }
+        if matches!(form.protocol, Protocol::ConnectStream | Protocol::GrpcWeb) {
+            let mut last = LastFrame::new(form, &head, LIMIT);
+            let mut passed = Vec::new();
+            for piece in body.chunks(piece) {
+                passed.extend(last.push(Bytes::copy_from_slice(piece)).unwrap());
+            }
+            prop_assert!(last.is_at_boundary());
+            let end = last.end().unwrap();
+            let (_, messages) = call(form.content_type(), encoding, &messages);
+            prop_assert_eq!(passed, messages);
+            let again = form.end_frame(&end, None).unwrap();
+            prop_assert_eq!(&again[5..], &end[..]);
+            prop_assert_eq!(Refusal::from_end(form, &end), Ok(None));
+            let error = Refusal::new(Code::NotFound, "not found");
+            let changed = form.end_frame(&end, Some(&error)).unwrap();
+            prop_assert_eq!(Refusal::from_end(form, &changed[5..]), Ok(Some(error)));
+            let cut = cut.index(body.len());
+            let mut last = LastFrame::new(form, &head, LIMIT);
+            let passed: usize = body[..cut].chunks(piece).map(|piece| last.push(Bytes::copy_from_slice(piece)).unwrap().len()).sum();
+            prop_assert!(passed <= cut);
+            prop_assert_eq!(last.end(), Err(AnswerError::NoEnd));
+        }
         // Cut off anywhere, it is not complete: also without trailers, and if trailers come too early.
         if form.protocol.is_framed() {
             let cut = cut.index(body.len());

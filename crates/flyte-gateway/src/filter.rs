@@ -1,0 +1,132 @@
+//! What a caller who is limited to a project sees of an answer.
+//!
+//! The door has let the request pass: it names nothing outside of the caller's limit. The answer can still have something of
+//! other projects in it, if the request asks for all of them. This module takes it out, message by message, by the
+//! [table](table::ROWS):
+//!
+//! - Items of other projects are left out of lists. The page is shorter then, and its token stays: clients ask for pages until
+//!   a page has no token, and count the items that they get.
+//! - Messages of a stream that had nothing else in them are left out.
+//! - Counts stay if the request asks for the caller's own project and domain. Otherwise they are left out.
+//! - Some answers do not say which project they are about. Their requests must name the caller's own.
+//! - Errors that are about other projects read as "not found".
+//!
+//! What belongs to the caller stays as it is, byte for byte in the binary form. Callers without a limit get what the backend
+//! sends, untouched and unread.
+
+mod binary;
+mod error;
+mod json;
+mod limit;
+mod passage;
+mod plan;
+mod scope;
+mod table;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use flyte_access::{
+    Caller,
+    door::{Reach, Rpc},
+};
+use flyte_model::Limit;
+use flyte_protocol::{Code, Codec, Refusal};
+
+pub(crate) use self::passage::Passage;
+use self::plan::{Entry, Plan};
+
+/// A message of the backend that cannot be read. It is not shown then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the backend's answer cannot be read")]
+pub(crate) struct Unreadable;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    /// Whether an item was left out.
+    has_dropped: bool,
+    /// Whether nothing is left.
+    is_empty: bool,
+}
+
+/// What one caller sees of the answers of one call.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    limit: Limit,
+    entry: Option<&'static Entry>,
+    codec: Codec,
+    /// Whether the request asks for no more than the caller may see.
+    is_scoped: Arc<AtomicBool>,
+}
+
+impl Filter {
+    /// The filter for a call; `None` if the caller's rights are not limited to a project.
+    ///
+    /// # Errors
+    /// A refusal if the answers of this RPC span projects and it is not known how to filter them.
+    pub(crate) fn new(caller: &Caller, rpc: &Rpc, codec: Codec) -> Result<Option<Self>, Refusal> {
+        if caller.limit.is_none() {
+            return Ok(None);
+        }
+        let plan = Plan::published().map_err(|fault| {
+            tracing::error!(%fault, "answers cannot be filtered");
+            Refusal::new(Code::Internal, "this server cannot filter answers")
+        })?;
+        let entry = plan.rpc(rpc.name);
+        if entry.is_none() && rpc.reach == Reach::Projects {
+            let message =
+                format!("{} answers for all projects, and you are limited to one", rpc.short_name());
+            return Err(Refusal::new(Code::PermissionDenied, message));
+        }
+        let limit = caller.limit.clone();
+        Ok(Some(Self { limit, entry, codec, is_scoped: Arc::new(AtomicBool::new(false)) }))
+    }
+
+    /// Looks at a request that has passed the door.
+    ///
+    /// # Errors
+    /// A refusal if the answer would not say what it is about, and the request does not limit it.
+    pub(crate) fn see_request(&self, message: &[u8]) -> Result<(), Refusal> {
+        let Some(scope) = self.entry.and_then(|entry| entry.row.scope) else { return Ok(()) };
+        let is_scoped = scope::is_within(&scope, message, self.codec, &self.limit);
+        self.is_scoped.store(is_scoped, Ordering::Relaxed);
+        if is_scoped || self.entry.is_some_and(|entry| !entry.row.items.is_empty()) {
+            return Ok(());
+        }
+        let part = if self.limit.domain.is_some() { "project and domain" } else { "project" };
+        let message = format!("{}: name your {part}, to which you are limited", scope.project.1);
+        Err(Refusal::new(Code::InvalidArgument, message))
+    }
+
+    /// Whether the messages of the answer must be read.
+    fn reads_messages(&self) -> bool {
+        self.entry.is_some_and(|entry| !entry.answer.fields.is_empty())
+    }
+
+    /// The message as the caller sees it; `None` if it is one of a stream and nothing is left of it.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    fn message(&self, message: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
+        let Some(entry) = self.entry else { return Ok(Some(message.to_vec())) };
+        let keeps_totals = self.is_scoped.load(Ordering::Relaxed);
+        let filter = match self.codec {
+            Codec::Proto => binary::filter,
+            Codec::Json => json::filter,
+        };
+        let (filtered, outcome) = filter(&entry.answer, message, &self.limit, keeps_totals)?;
+        let is_dropped = entry.row.is_stream && outcome.has_dropped && outcome.is_empty;
+        Ok((!is_dropped).then_some(filtered))
+    }
+
+    /// The error as the caller sees it.
+    pub(crate) fn error(&self, refusal: Refusal) -> Refusal {
+        error::filter(refusal, &self.limit)
+    }
+}
