@@ -1,5 +1,6 @@
 //! Calls through the gateway, over real sockets, to backends that behave as each test says.
 
+mod attribution;
 pub(crate) mod backend;
 mod client;
 mod connections;
