@@ -31,7 +31,7 @@ pub struct Refusal {
     /// What programs can know about it.
     pub details: Vec<Detail>,
     /// Headers of the response, for example `WWW-Authenticate`.
-    pub headers: HeaderMap,
+    pub headers: Box<HeaderMap>,
     /// The HTTP status of a unary Connect response, if it is not that of the code.
     pub http_status: Option<StatusCode>,
 }
@@ -73,7 +73,7 @@ impl Refusal {
             code,
             message: message.into(),
             details: Vec::new(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             http_status: None,
         }
     }
@@ -138,7 +138,7 @@ impl Refusal {
     /// - Connect, streams: HTTP status 200, and one frame that ends the stream.
     #[must_use]
     pub fn response(&self, form: Form) -> Response<Bytes> {
-        let mut headers = self.headers.clone();
+        let mut headers = HeaderMap::clone(&self.headers);
         let (status, content_type, body) = match form.protocol {
             Protocol::Connect | Protocol::ConnectGet => {
                 let status = self.http_status.unwrap_or_else(|| self.code.http_status());
