@@ -1,13 +1,64 @@
-//! Answers in the JSON form of protobuf.
+//! Answers in the JSON form of protobuf. What stays is copied as it is: numbers, for example, keep all their digits.
+
+use std::fmt;
 
 use flyte_model::Limit;
-use serde_json::{Map, Value};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 use super::{
     Outcome, Unreadable,
     limit::Named,
     plan::{Field, Identity, Name, Node},
 };
+
+/// The members of an object in their order, also those that are there twice.
+pub(super) struct Members<'j>(Vec<(String, &'j RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        json.deserialize_map(Object)
+    }
+}
+
+impl<'j> Members<'j> {
+    pub(super) fn parse(json: &'j [u8]) -> Result<Self, Unreadable> {
+        serde_json::from_slice(json).map_err(|_| Unreadable)
+    }
+
+    /// The values of a field, under both of its spellings, that are not `null`.
+    pub(super) fn values(&self, name: &Name) -> impl Iterator<Item = &'j str> {
+        let members = self.0.iter().filter(|(member, _)| name.is_member(member));
+        members.map(|(_, value)| value.get()).filter(|value| *value != "null")
+    }
+}
+
+impl Name {
+    fn is_member(&self, member: &str) -> bool {
+        *self.json == *member || *self.proto == *member
+    }
+}
 
 /// The message without what the caller may not see.
 pub(super) fn filter(
@@ -16,12 +67,10 @@ pub(super) fn filter(
     limit: &Limit,
     keeps_totals: bool,
 ) -> Result<(Vec<u8>, Outcome), Unreadable> {
-    let mut json: Value = serde_json::from_slice(message).map_err(|_| Unreadable)?;
     let mut filter = Filter { limit, keeps_totals, outcome: Outcome::default() };
-    filter.message(node, &mut json)?;
-    let is_nothing = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-    filter.outcome.is_empty = json.as_object().is_some_and(|members| members.values().all(is_nothing));
-    Ok((json.to_string().into_bytes(), filter.outcome))
+    let mut filtered = Vec::with_capacity(message.len());
+    filter.outcome.is_empty = filter.message(node, message, &mut filtered)?;
+    Ok((filtered, filter.outcome))
 }
 
 struct Filter<'f> {
@@ -30,60 +79,81 @@ struct Filter<'f> {
     outcome: Outcome,
 }
 
-fn object(json: &mut Value) -> Result<&mut Map<String, Value>, Unreadable> {
-    json.as_object_mut().ok_or(Unreadable)
-}
-
-/// The spellings of a field. Encoders write the first one.
-fn spellings(name: &Name) -> impl Iterator<Item = &str> {
-    let other = (name.proto != name.json).then_some(&*name.proto);
-    [&*name.json].into_iter().chain(other)
-}
-
 impl Filter<'_> {
-    fn message(&mut self, node: &Node, json: &mut Value) -> Result<(), Unreadable> {
-        let members = object(json)?;
-        for field in &node.fields {
-            for spelling in spellings(&field.name) {
-                let keeps = match members.get_mut(spelling) {
-                    None | Some(Value::Null) => continue,
-                    Some(_) if field.is_total => self.keeps_totals,
-                    Some(Value::Array(elements)) => {
-                        let mut kept = Vec::with_capacity(elements.len());
-                        for mut element in std::mem::take(elements) {
-                            if self.field(field, &mut element)? {
-                                kept.push(element);
-                            }
-                        }
-                        *elements = kept;
-                        true
-                    }
-                    Some(value) => self.field(field, value)?,
-                };
-                if !keeps {
-                    members.remove(spelling);
+    /// Writes what is left of a message. Returns whether that is nothing: no members, or empty lists.
+    fn message(&mut self, node: &Node, json: &[u8], into: &mut Vec<u8>) -> Result<bool, Unreadable> {
+        let mut is_empty = true;
+        let mut separator = b'{';
+        for (member, value) in Members::parse(json)?.0 {
+            let value = value.get();
+            let field = node.fields.iter().find(|field| field.name.is_member(&member));
+            let start = into.len();
+            into.push(separator);
+            serde_json::to_writer(&mut *into, &member).map_err(|_| Unreadable)?;
+            into.push(b':');
+            let is_kept = match field {
+                Some(field) if field.is_total && !self.keeps_totals => false,
+                Some(field) if value != "null" => self.values(field, value, into)?,
+                _ => {
+                    into.extend_from_slice(value.as_bytes());
+                    true
                 }
+            };
+            if is_kept {
+                separator = b',';
+                is_empty &= into.ends_with(b":[]") || value == "null";
+            } else {
+                into.truncate(start);
             }
         }
-        Ok(())
+        if separator == b'{' {
+            into.push(separator);
+        }
+        into.push(b'}');
+        Ok(is_empty)
     }
 
-    /// Whether the value of a field is kept.
-    fn field(&mut self, field: &Field, value: &mut Value) -> Result<bool, Unreadable> {
+    /// Writes what is left of the value of a field, or of all values of a list; `false` if nothing is.
+    fn values(&mut self, field: &Field, value: &str, into: &mut Vec<u8>) -> Result<bool, Unreadable> {
+        if !value.starts_with('[') || field.is_total {
+            return self.value(field, value, into);
+        }
+        let elements: Vec<&RawValue> = serde_json::from_str(value).map_err(|_| Unreadable)?;
+        let mut separator = b'[';
+        for element in elements {
+            let start = into.len();
+            into.push(separator);
+            if self.value(field, element.get(), into)? {
+                separator = b',';
+            } else {
+                into.truncate(start);
+            }
+        }
+        if separator == b'[' {
+            into.push(separator);
+        }
+        into.push(b']');
+        Ok(true)
+    }
+
+    /// Writes what is left of a value; `false` if nothing is.
+    fn value(&mut self, field: &Field, value: &str, into: &mut Vec<u8>) -> Result<bool, Unreadable> {
         if let Some(identity) = &field.identity
             && !is_visible(identity, value, self.limit)?
         {
             self.outcome.has_dropped = true;
             return Ok(false);
         }
-        if !field.inner.fields.is_empty() {
-            self.message(&field.inner, value)?;
+        if field.inner.fields.is_empty() {
+            into.extend_from_slice(value.as_bytes());
+        } else {
+            self.message(&field.inner, value.as_bytes(), into)?;
         }
         Ok(true)
     }
 }
 
-fn is_visible(identity: &Identity, item: &Value, limit: &Limit) -> Result<bool, Unreadable> {
+fn is_visible(identity: &Identity, item: &str, limit: &Limit) -> Result<bool, Unreadable> {
     let mut named = Named::default();
     for way in &identity.ways {
         follow(way, item, identity, limit, &mut named)?;
@@ -94,26 +164,21 @@ fn is_visible(identity: &Identity, item: &Value, limit: &Limit) -> Result<bool, 
 /// Adds what the message at the end of a way names.
 fn follow(
     way: &[Name],
-    json: &Value,
+    json: &str,
     identity: &Identity,
     limit: &Limit,
     named: &mut Named,
 ) -> Result<(), Unreadable> {
-    let members = json.as_object().ok_or(Unreadable)?;
-    let values = |name: &Name| {
-        spellings(name)
-            .filter_map(|spelling| members.get(spelling))
-            .filter(|value| !value.is_null())
-            .collect::<Vec<_>>()
-    };
+    let members = Members::parse(json.as_bytes())?;
     if let Some((step, way)) = way.split_first() {
-        return values(step).into_iter().try_for_each(|value| follow(way, value, identity, limit, named));
+        return members.values(step).try_for_each(|value| follow(way, value, identity, limit, named));
     }
-    for value in identity.project.iter().flat_map(values) {
-        named.project(limit, value.as_str().ok_or(Unreadable)?.as_bytes());
+    let text = |value: &str| serde_json::from_str::<String>(value).map_err(|_| Unreadable);
+    for value in identity.project.iter().flat_map(|name| members.values(name)) {
+        named.project(limit, text(value)?.as_bytes());
     }
-    for value in identity.domain.iter().flat_map(values) {
-        named.domain(limit, value.as_str().ok_or(Unreadable)?.as_bytes());
+    for value in identity.domain.iter().flat_map(|name| members.values(name)) {
+        named.domain(limit, text(value)?.as_bytes());
     }
     Ok(())
 }

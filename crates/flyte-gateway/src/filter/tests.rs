@@ -233,6 +233,18 @@ fn secrets_of_the_organization_are_everyones() {
 }
 
 #[test]
+fn what_stays_in_json_is_copied() {
+    let app = r#"{"metadata":{"id":{"project":"own"}}, "x" :[0.1000000000000000055511151231257827,1e400,"\u0061"]}"#;
+    let answer = format!(
+        r#"{{ "token":"1" ,"apps":[{{"metadata":{{"id":{{"project":"other"}}}}}}, {app}],"b":18446744073709551616}}"#
+    );
+    let filter = filter(&caller("own", ""), "flyteidl2.app.AppService/List", Codec::Json);
+    let filtered = filter.message(answer.as_bytes()).unwrap().unwrap();
+    let expected = format!(r#"{{"token":"1","apps":[{app}],"b":18446744073709551616}}"#);
+    assert_eq!(String::from_utf8(filtered).unwrap(), expected);
+}
+
+#[test]
 fn an_answer_that_cannot_be_read_is_not_shown() {
     for bytes in [&b"\x0a"[..], b"\x0a\x05x", b"\x08\x01", b"\x0a\x02\x0a\x05", b"\x0b"] {
         let filter = filter(&caller("own", ""), LIST_TASKS, Codec::Proto);
