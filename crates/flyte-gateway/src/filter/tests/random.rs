@@ -37,7 +37,7 @@ pub(crate) struct Messages {
     rpcs: HashMap<&'static str, &'static str>,
 }
 
-/// A generator of numbers (SplitMix64).
+/// A generator of numbers (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
