@@ -198,3 +198,16 @@ async fn a_caller_that_does_not_read_holds_the_backend_back_and_others_go_on() {
     let got = other.call(UNARY, &of_type("application/proto"), "").await;
     assert_eq!(got.status, 200);
 }
+
+#[tokio::test]
+async fn many_large_requests_share_a_connection_and_all_arrive() {
+    let backend = Backend::echo().await;
+    let served = Served::before(&backend).await;
+    let mut large = vec![0xfa, 0x7f, 0x80, 0x80, 0x40];
+    large.resize(large.len() + (1 << 20), b'x');
+    let large = Bytes::from(large);
+    let client = Client::new(served.address).await;
+    let calls = (0..30).map(|_| client.call(UNARY, &[("content-type", "application/proto")], large.clone()));
+    let got = timeout(PATIENCE, futures_util::future::join_all(calls)).await.expect("no call waits for ever");
+    assert!(got.iter().all(|got| got.body.len() == large.len()));
+}

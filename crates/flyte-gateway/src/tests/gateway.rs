@@ -70,7 +70,7 @@ impl Served {
     }
 
     /// A gateway with these options.
-    pub(super) async fn of(options: Options, caller: Caller) -> Self {
+    pub(super) async fn of(options: Options, caller: impl Into<Option<Caller>>) -> Self {
         let parts = testing::Parts::new(|config| config.http.max_streams = 4000).await;
         let stopping = Stopping::default();
         let shared = Parts {
@@ -84,10 +84,12 @@ impl Served {
             storage: Arc::new(NoObjects),
         };
         let gateway = Arc::new(Gateway::new(shared, options));
-        let router = crate::router(gateway)
-            .layer(Extension(Arc::new(caller)))
-            .layer(DefaultBodyLimit::disable())
-            .layer(middleware::from_fn(flyte_http::drain::unread));
+        let mut router = crate::router(gateway);
+        if let Some(caller) = caller.into() {
+            router = router.layer(Extension(Arc::new(caller)));
+        }
+        let router =
+            router.layer(DefaultBodyLimit::disable()).layer(middleware::from_fn(flyte_http::drain::unread));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

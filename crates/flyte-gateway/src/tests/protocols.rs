@@ -1,6 +1,7 @@
 //! Good calls in each protocol, and what the backend gets of them.
 
 use bytes::Bytes;
+use flyte_access::door::{RPCS, RequiredScope};
 use http::{Method, StatusCode};
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     frame,
     gateway::{Served, limited},
 };
+use crate::{Options, UpstreamOptions};
 
 /// A message that names nothing.
 const MESSAGE: &[u8] = b"";
@@ -163,6 +165,33 @@ async fn a_message_that_cannot_be_read_is_refused_in_the_callers_protocol() {
         let is_it = if is_grpc { got.grpc_status() == Some(code) } else { got.text().contains(code) };
         assert!(is_it, "{content_type} {code}: {got:?}");
         assert!(got.end.is_ok());
+    }
+    assert_eq!(backend.received().len(), 0);
+}
+
+#[tokio::test]
+async fn no_rpc_passes_without_a_caller_in_any_protocol() {
+    let backend = Backend::echo().await;
+    let url = format!("http://{}", backend.address).parse().unwrap();
+    let served = Served::of(Options::new(vec![UpstreamOptions::new("backend", url)]), None).await;
+    let client = Client::new(served.address).await;
+    for rpc in RPCS {
+        for content_type in [
+            "application/proto",
+            "application/json",
+            "application/connect+proto",
+            "application/grpc",
+            "application/grpc-web",
+        ] {
+            let got = client.call(&format!("/{}", rpc.name), &of_type(content_type), "").await;
+            let (number, name) = if rpc.scope == RequiredScope::None {
+                ("12", "unimplemented")
+            } else {
+                ("16", "unauthenticated")
+            };
+            let is_refused = got.grpc_status() == Some(number) || got.text().contains(name);
+            assert!(is_refused, "{} {content_type}: {got:?}", rpc.name);
+        }
     }
     assert_eq!(backend.received().len(), 0);
 }
