@@ -24,6 +24,16 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Where the type of a message is looked up; before its name in `google.protobuf.Any`.
 const TYPE_PREFIX: &str = "type.googleapis.com/";
 
+/// The longest text of an error in a header, in bytes before it is encoded. Peers accept 8 KiB of all headers together at least,
+/// and a text that repeats a part of the request may have any length.
+const MAX_MESSAGE: usize = 2 << 10;
+
+/// The start of a text that is too long for a header.
+fn shorten(message: &str) -> &str {
+    let end = (0..=MAX_MESSAGE.min(message.len())).rev().find(|end| message.is_char_boundary(*end));
+    &message[..end.unwrap_or_default()]
+}
+
 /// Encodes `grpc-message`: everything outside of visible ASCII, and the percent sign, in percent-encoding.
 pub(crate) fn encode_message(message: &str) -> String {
     let mut encoded = String::with_capacity(message.len());
@@ -67,7 +77,7 @@ pub(crate) fn write(refusal: &Refusal, headers: &mut HeaderMap) {
         }
     };
     if !refusal.message.is_empty() {
-        insert(MESSAGE, encode_message(&refusal.message));
+        insert(MESSAGE, encode_message(shorten(&refusal.message)));
     }
     if !refusal.details.is_empty() {
         insert(DETAILS, BASE64.encode(encode_details(refusal)));
@@ -108,7 +118,7 @@ pub(crate) fn parse_lines(lines: &[u8]) -> Option<HeaderMap> {
 /// `google.rpc.Status`.
 fn encode_details(refusal: &Refusal) -> Vec<u8> {
     let mut status = vec![1 << 3, refusal.code.number()];
-    write_field(2, refusal.message.as_bytes(), &mut status);
+    write_field(2, shorten(&refusal.message).as_bytes(), &mut status);
     for detail in &refusal.details {
         let mut any = Vec::new();
         write_field(1, format!("{TYPE_PREFIX}{}", detail.type_name).as_bytes(), &mut any);
@@ -205,6 +215,15 @@ mod tests {
             let mut headers = HeaderMap::new();
             write(&refusal, &mut headers);
             prop_assert_eq!(read(&headers), Ok(Some(refusal)));
+        }
+
+        #[test]
+        fn a_long_text_fits_into_a_header(message in "[a-zé€]{0,6000}") {
+            let mut headers = HeaderMap::new();
+            write(&Refusal::new(Code::Internal, message.clone()), &mut headers);
+            let read = read(&headers).unwrap().unwrap().message;
+            prop_assert!(message.starts_with(&read) && read.len() <= MAX_MESSAGE);
+            prop_assert!(read.len() > MAX_MESSAGE - 4 || read == message);
         }
 
         #[test]
