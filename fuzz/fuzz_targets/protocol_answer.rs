@@ -1,9 +1,11 @@
 //! Bodies of answers, in every protocol and encoding. What a reader takes for a complete answer, a watch does too, whatever the
-//! pieces are; and the end of it can be read without a panic.
+//! pieces are; the last frame is the same for all; and it can be read without a panic.
 #![no_main]
 
 use bytes::Bytes;
-use flyte_protocol::{AnswerError, AnswerHead, AnswerReader, Call, Form, Part, Protocol, Refusal, Watch};
+use flyte_protocol::{
+    AnswerError, AnswerHead, AnswerReader, Call, Form, LastFrame, Part, Protocol, Refusal, Watch,
+};
 use http::{HeaderMap, Request, Response, Version};
 
 const LIMIT: usize = 4096;
@@ -75,6 +77,15 @@ libfuzzer_sys::fuzz_target!(|input: (u8, u8, &[u8])| {
         watch.trailers(trailers);
     }
     assert_eq!(watch.end(), Ok(()));
+    if matches!(form.protocol, Protocol::ConnectStream | Protocol::GrpcWeb) {
+        let mut last = LastFrame::new(form, &head, LIMIT);
+        for piece in body.chunks(piece) {
+            let passed = last.push(Bytes::copy_from_slice(piece)).unwrap();
+            assert!(passed.len() <= piece.len() + 4);
+        }
+        let end = last.end().unwrap();
+        assert!(whole.contains(&Part::End(end)));
+    }
     for part in whole {
         if let Part::End(end) = part {
             let _ = Refusal::from_end(form, &end);

@@ -196,7 +196,7 @@ pub enum AnswerError {
         problem: BodyError,
     },
     /// Bytes after the end marker.
-    #[error("the backend's answer goes on after its end")]
+    #[error("the backend's answer continues after its end")]
     AfterEnd,
     /// The body ended without the end marker of the protocol.
     #[error("the backend's answer ended too early")]

@@ -48,7 +48,7 @@ impl LastFrame {
         AnswerError::Body { place: Place::Frame(self.number), problem }
     }
 
-    /// What goes on of the next bytes: all that is known not to be of the last frame.
+    /// Takes the next bytes, and returns those that can be passed on: all that are known not to belong to the last frame.
     ///
     /// # Errors
     /// [`AnswerError`] for flags that are not defined and for bytes after the end.
@@ -96,14 +96,14 @@ impl LastFrame {
                 self.is_complete = length == 0;
             }
         }
-        // A head that was held goes on with the rest of it.
+        // A head that was held is passed on with its rest.
         if held_length > 0 && passed > 0 {
             return Ok([&held[..held_length], &bytes[..passed]].concat().into());
         }
         Ok(bytes.slice(..passed))
     }
 
-    /// Whether all that has gone on are whole frames.
+    /// Whether all that was passed on are whole frames.
     #[must_use]
     pub fn is_at_boundary(&self) -> bool {
         self.missing == 0 || self.last.is_some()

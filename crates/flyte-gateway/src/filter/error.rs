@@ -26,7 +26,6 @@ pub(super) fn filter(mut refusal: Refusal, limit: &Limit) -> Refusal {
         refusal.message.truncate(end.unwrap_or_default());
     }
     refusal.details.clear();
-    // Only headers of ours are in an error that goes on: none are, if it is the backend's.
     refusal
 }
 

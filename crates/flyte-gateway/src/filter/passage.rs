@@ -53,7 +53,7 @@ impl Passage {
         matches!(self, Self::Filtered(_))
     }
 
-    /// What goes on of the next bytes, perhaps nothing.
+    /// Takes the next bytes, and returns what the caller gets of them, perhaps nothing.
     ///
     /// # Errors
     /// [`AnswerError`].
@@ -71,7 +71,7 @@ impl Passage {
         }
     }
 
-    /// Looks at the trailers, and returns them as the caller sees them. Only those of gRPC go on.
+    /// Looks at the trailers, and returns them as the caller sees them. Only those of gRPC are passed on.
     pub(crate) fn trailers(&mut self, trailers: HeaderMap) -> HeaderMap {
         let filter = match self {
             Self::Whole(watch, filter) => {
@@ -90,7 +90,7 @@ impl Passage {
         }
     }
 
-    /// Says that the body has ended, after the trailers, and returns the last bytes that go on.
+    /// Says that the body has ended, after the trailers, and returns the last bytes for the caller.
     ///
     /// # Errors
     /// [`AnswerError`] if the answer is not complete.
@@ -105,12 +105,12 @@ impl Passage {
         }
     }
 
-    /// Whether a frame may follow what has gone on.
+    /// Whether a frame may follow what was passed on.
     pub(crate) fn is_at_boundary(&self) -> bool {
         match self {
             Self::Whole(watch, _) => watch.is_at_boundary(),
             Self::LastFrame(last, ..) => last.is_at_boundary(),
-            // Only whole frames go on.
+            // Only whole frames are passed on.
             Self::Filtered(filtering) => filtering.form.protocol.is_framed(),
         }
     }

@@ -200,6 +200,6 @@ fn the_upstream_gets_only_what_was_understood() {
     assert_eq!(upstream["accept-encoding"], "identity");
     let error = Call::read(&post("application/proto", &[("connect-protocol-version", "2")])).unwrap_err();
     assert_eq!(error.to_string(), "the header connect-protocol-version is not 1");
-    // Nobody else's version.
+    // Other protocols have no version.
     assert!(Call::read(&post("application/grpc", &[("connect-protocol-version", "2")])).is_ok());
 }
