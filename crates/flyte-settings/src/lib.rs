@@ -7,6 +7,8 @@ mod error;
 mod file;
 mod load;
 mod log_filter;
+mod per_project;
+mod projects;
 mod reference;
 pub mod reserved;
 mod setting;
@@ -22,6 +24,8 @@ pub use cluster::ClusterUrl;
 pub use error::ConfigError;
 pub use load::{Environment, Flags, Loaded, Origin, load};
 pub use log_filter::check_filter;
+pub use per_project::PerProject;
+pub use projects::{PodSecurity, ProjectsConfig, UnknownPodSecurity};
 pub use reference::markdown;
 pub use setting::{AnySetting, Default, Setting};
 pub use value::{BucketUrl, Form, SandboxMode, Seconds, SigningAlgorithm, TlsMode, Value};
@@ -58,6 +62,8 @@ pub struct Config {
     pub upstream: Option<UpstreamConfig>,
     /// Storage of the objects of tasks.
     pub objects: ObjectsConfig,
+    /// What the projects of a backend may use.
+    pub projects: ProjectsConfig,
     /// Tasks that run on this machine.
     pub runner: RunnerConfig,
     /// The audit log.

@@ -12,6 +12,7 @@ mod general;
 mod http;
 mod log;
 mod objects;
+mod projects;
 mod runner;
 mod session;
 mod tls;
@@ -20,8 +21,8 @@ mod trust;
 mod upstream;
 
 pub use self::{
-    admin::*, api_keys::*, audit::*, client::*, general::*, http::*, log::*, objects::*, runner::*,
-    session::*, tls::*, tokens::*, trust::*, upstream::*,
+    admin::*, api_keys::*, audit::*, client::*, general::*, http::*, log::*, objects::*, projects::*,
+    runner::*, session::*, tls::*, tokens::*, trust::*, upstream::*,
 };
 use super::setting::AnySetting;
 
@@ -76,6 +77,17 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &OBJECTS_REGION,
     &OBJECTS_CREDENTIALS_FILE,
     &OBJECTS_MAX_UPLOAD_SIZE,
+    &PROJECTS_STORAGE,
+    &PROJECTS_SERVICE_ACCOUNTS,
+    &PROJECTS_POD_SECURITY,
+    &PROJECTS_POD_TEMPLATES,
+    &PROJECTS_SECRET_GROUPS,
+    &PROJECTS_CONFIG_MAPS,
+    &PROJECTS_VOLUME_CLAIMS,
+    &PROJECTS_TOKEN_AUDIENCES,
+    &PROJECTS_REGISTRIES,
+    &PROJECTS_TASK_TYPES,
+    &PROJECTS_BIND_ADMINISTRATORS,
     &RUNNER_MAX_TASKS,
     &RUNNER_PYTHON,
     &RUNNER_SANDBOX,
@@ -91,7 +103,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
 ];
 
 /// The titles of the file's sections, for the reference page and `--help`.
-pub const SECTIONS: [(&str, &str); 14] = [
+pub const SECTIONS: [(&str, &str); 15] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
@@ -102,6 +114,7 @@ pub const SECTIONS: [(&str, &str); 14] = [
     ("http", "HTTP"),
     ("upstream", "A Flyte 2 backend behind this server"),
     ("objects", "Objects of tasks"),
+    ("projects", "Projects of a backend"),
     ("runner", "Running tasks"),
     ("audit", "Audit log"),
     ("trust", "Trusted issuers (keyless CI)"),

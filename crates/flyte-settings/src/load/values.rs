@@ -7,8 +7,8 @@ use url::Url;
 use super::{Environment, Origin};
 use crate::{
     AdminConfig, ApiKeyConfig, AuditConfig, Config, ConfigError, HttpConfig, LogConfig, ObjectsConfig,
-    PublicClientConfig, RunnerConfig, TlsConfig, TlsSource, TokenConfig, TrustConfig, UpstreamConfig,
-    UpstreamIdentity,
+    ProjectsConfig, PublicClientConfig, RunnerConfig, TlsConfig, TlsSource, TokenConfig, TrustConfig,
+    UpstreamConfig, UpstreamIdentity,
     setting::{Default, Setting},
     settings as s,
     value::{TlsMode, Value},
@@ -124,6 +124,7 @@ pub(super) fn build(values: &Values<'_>, environment: &Environment) -> Result<Co
             credentials_file: values.optional(&s::OBJECTS_CREDENTIALS_FILE)?,
             max_upload_size: values.value(&s::OBJECTS_MAX_UPLOAD_SIZE)?.0,
         },
+        projects: projects(values)?,
         runner: runner(values, environment)?,
         audit: AuditConfig { retention: values.value(&s::AUDIT_RETENTION)?.0 },
         trust: TrustConfig { ca_file: values.optional(&s::TRUST_CA_FILE)? },
@@ -137,7 +138,7 @@ fn upstream(values: &Values<'_>) -> Result<Option<UpstreamConfig>, ConfigError> 
         values.0.keys().find(|key| keys.iter().any(|section| key.starts_with(section))).copied()
     };
     let Some(url) = values.optional(&s::UPSTREAM_URL)? else {
-        return match set(&["upstream."]) {
+        return match set(&["upstream.", "projects."]) {
             Some(key) => conflict(format!("{key:?} is set, but no backend: set \"upstream.url\" too")),
             None => Ok(None),
         };
@@ -179,6 +180,22 @@ fn upstream(values: &Values<'_>) -> Result<Option<UpstreamConfig>, ConfigError> 
         max_message_size: values.value(&s::UPSTREAM_MAX_MESSAGE_SIZE)?.0,
         url,
     }))
+}
+
+fn projects(values: &Values<'_>) -> Result<ProjectsConfig, ConfigError> {
+    Ok(ProjectsConfig {
+        storage: values.value(&s::PROJECTS_STORAGE)?,
+        service_accounts: values.value(&s::PROJECTS_SERVICE_ACCOUNTS)?,
+        pod_security: values.value(&s::PROJECTS_POD_SECURITY)?,
+        pod_templates: values.value(&s::PROJECTS_POD_TEMPLATES)?,
+        secret_groups: values.value(&s::PROJECTS_SECRET_GROUPS)?,
+        config_maps: values.value(&s::PROJECTS_CONFIG_MAPS)?,
+        volume_claims: values.value(&s::PROJECTS_VOLUME_CLAIMS)?,
+        token_audiences: values.value(&s::PROJECTS_TOKEN_AUDIENCES)?,
+        registries: values.value(&s::PROJECTS_REGISTRIES)?,
+        task_types: values.value(&s::PROJECTS_TASK_TYPES)?,
+        bind_administrators: values.value(&s::PROJECTS_BIND_ADMINISTRATORS)?,
+    })
 }
 
 fn runner(values: &Values<'_>, environment: &Environment) -> Result<RunnerConfig, ConfigError> {
