@@ -3,6 +3,7 @@
 
 The RPCs are those of the published flyteidl2, and of our own cloudidl and flyteauth as a compiled FileDescriptorSet on
 standard input has them. Of a message, only fields are printed that hold text or messages: nothing else can name anything.
+A field of a oneof is printed with the oneof's name, and then also if it holds something else: it replaces the others.
 
 `--answers RPC...` prints the messages of these RPCs' answers instead, with all fields, for
 crates/flyte-gateway/src/filter/answers.txt.
@@ -60,10 +61,19 @@ def kind(field):
     return field.type_name.removeprefix(".") if field.type == MESSAGE else "other" if ANSWERS else None
 
 
+def choice(field):
+    """Whether a field of a request belongs to a oneof, as its author wrote it."""
+    return not ANSWERS and field.HasField("oneof_index") and not field.proto3_optional
+
+
 def lines(name):
     """The fields of a message, and the messages in them."""
+    oneofs = {field.oneof_index for field in messages[name].field if choice(field) and kind(field)}
     for field in sorted(messages[name].field, key=lambda field: field.number):
         what, form = kind(field), "*" if field.label == REPEATED else ""
+        of = ""
+        if choice(field) and field.oneof_index in oneofs:
+            what, of = what or "other", f" {messages[name].oneof_decl[field.oneof_index].name}"
         if what in messages and messages[what].options.map_entry:
             value = next(entry for entry in messages[what].field if entry.number == 2)
             what, form = kind(value), "{}"
@@ -71,7 +81,7 @@ def lines(name):
             camel = field.name.split("_")
             camel = camel[0] + "".join(part[:1].upper() + part[1:] for part in camel[1:])
             assert field.json_name in ("", camel), f"{name}.{field.name} is called {field.json_name}"
-            yield f"{field.number} {field.name}{form} {what}", what
+            yield f"{field.number} {field.name}{form} {what}{of}", what
 
 
 wanted = []

@@ -8,28 +8,39 @@
 //! A caller who is limited to a project gets "not found" for everything outside of it, whether it exists or not. What a request
 //! does *not* name is left to the service that answers: it filters listings that span projects by the caller's limit.
 
+mod backend;
 mod binary;
+mod buckets;
+mod explain;
 mod found;
 mod json;
+mod judge;
 mod meaning;
 mod plan;
+mod pod;
 mod rpc;
+mod rules;
 mod storage;
 mod table;
+mod tree;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::LazyLock;
 
-use self::{
-    found::{Identifier, Path, Visitor},
-    plan::{Entry, Plan},
-};
 pub use self::{
+    backend::Backend,
+    buckets::{Buckets, NotPrefix},
+    explain::{Explanation, Rule, Step},
     rpc::{Administrator, Callers, Reach, RequiredScope, Rpc},
+    rules::{Forbidden, Rules},
     storage::{Location, Storage, locate_below},
     table::RPCS,
+};
+use self::{
+    judge::Judge,
+    plan::{Entry, Plan},
 };
 use super::{
     Caller,
@@ -118,26 +129,13 @@ impl Door {
             }
             return Err(Denied::Scope(Scope::ALL).into());
         };
-        match rpc.scope {
-            RequiredScope::None => return Ok(()),
-            RequiredScope::Read if has(&Scope::ALL) || has(&Scope::READ) => {}
-            RequiredScope::Read => return Err(Denied::Scope(Scope::READ).into()),
-            RequiredScope::All if has(&Scope::ALL) => {}
-            RequiredScope::All => return Err(Denied::Scope(Scope::ALL).into()),
+        if rpc.scope == RequiredScope::None {
+            return Ok(());
         }
-        self::admit_kind(caller, rpc)?;
-        if rpc.scope == RequiredScope::All && caller.role < Role::Contributor {
-            return Err(Denied::Contributor(rpc.method()).into());
-        }
-        match rpc.administrator {
-            Administrator::No => {}
-            Administrator::OfServer(what) => policy::may_administer(caller, what)?,
-            Administrator::OfProject(what) => policy::may_administer_projects(caller, what)?,
-        }
-        if rpc.callers == Callers::KeyKeepers {
-            policy::may_see_api_keys(caller)?;
-        }
-        Ok(())
+        admit_scope(caller, rpc)?;
+        admit_kind(caller, rpc)?;
+        admit_role(caller, rpc)?;
+        Ok(admit_administrator(caller, rpc)?)
     }
 
     /// Decides by what a request names. The caller was [admitted](Self::admit) before.
@@ -153,14 +151,7 @@ impl Door {
     ) -> Result<(), Refusal> {
         let entry =
             self.entry(path).ok_or_else(|| Refusal::Unknown(path.trim_start_matches('/').to_owned()))?;
-        let mut judge = Judge {
-            caller,
-            rpc: entry.rpc,
-            storage,
-            own_run_only: entry.rpc.own_run && caller.principal == PrincipalKind::Run,
-            names_project: false,
-            names_run: false,
-        };
+        let mut judge = Judge::new(caller, entry.rpc, storage);
         if let Some(node) = entry.request {
             match message {
                 Message::Binary(bytes) => binary::read(&self.plan, node, bytes, &mut judge)?,
@@ -169,6 +160,39 @@ impl Door {
         }
         judge.end()
     }
+}
+
+/// Decides by the scope of the token.
+fn admit_scope(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
+    let has = |scope| caller.scopes.contains(scope);
+    match rpc.scope {
+        RequiredScope::None => Ok(()),
+        RequiredScope::Read if has(&Scope::ALL) || has(&Scope::READ) => Ok(()),
+        RequiredScope::Read => Err(Denied::Scope(Scope::READ)),
+        RequiredScope::All if has(&Scope::ALL) => Ok(()),
+        RequiredScope::All => Err(Denied::Scope(Scope::ALL)),
+    }
+}
+
+/// Decides by the role.
+fn admit_role(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
+    if rpc.scope == RequiredScope::All && caller.role < Role::Contributor {
+        return Err(Denied::Contributor(rpc.method()));
+    }
+    Ok(())
+}
+
+/// Decides by what the caller may administer.
+fn admit_administrator(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
+    match rpc.administrator {
+        Administrator::No => {}
+        Administrator::OfServer(what) => policy::may_administer(caller, what)?,
+        Administrator::OfProject(what) => policy::may_administer_projects(caller, what)?,
+    }
+    if rpc.callers == Callers::KeyKeepers {
+        policy::may_see_api_keys(caller)?;
+    }
+    Ok(())
 }
 
 /// Decides by the kind of principal.
@@ -188,89 +212,6 @@ fn admit_kind(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
         | Callers::OnlyRuns
         | Callers::KeyKeepers => Ok(()),
     }
-}
-
-/// Judges what one request names.
-struct Judge<'j> {
-    caller: &'j Caller,
-    rpc: &'static Rpc,
-    storage: &'j dyn Storage,
-    own_run_only: bool,
-    names_project: bool,
-    names_run: bool,
-}
-
-impl Judge<'_> {
-    /// Decides by all that was named.
-    fn end(self) -> Result<(), Refusal> {
-        let limit = &self.caller.limit;
-        if self.own_run_only && !self.names_run {
-            return Err(Refusal::Invalid("the request names no run: give the run that calls".to_owned()));
-        }
-        if self.rpc.reach == Reach::Project && !self.names_project && !limit.is_none() {
-            return Err(Refusal::Invalid("the request names no project".to_owned()));
-        }
-        if let Administrator::OfProject(what) = self.rpc.administrator {
-            policy::may_administer_whole_project(self.caller, what)?;
-        }
-        Ok(())
-    }
-}
-
-impl Visitor for Judge<'_> {
-    fn identifier(&mut self, identifier: &Identifier<'_>) -> Result<(), Refusal> {
-        let Identifier { project, domain, run, is_relation, .. } = identifier;
-        self.names_project |= !project.is_empty();
-        if let Some(run) = run.as_deref().filter(|_| self.own_run_only && !is_relation) {
-            if !is_own_run(&self.caller.subject, project, domain, run) {
-                return Err(Denied::Run(self.rpc.method()).into());
-            }
-            self.names_run = true;
-        }
-        check_visible(self.caller, project, domain)
-    }
-
-    fn text(&mut self, text: &[u8], is_object: bool, path: &Path<'_>) -> Result<(), Refusal> {
-        match self.storage.locate(text) {
-            Location::Outside if !is_object || text.is_empty() => Ok(()),
-            Location::Outside => Err(Refusal::Invalid(format!(
-                "{path} is not among the objects of this server: {:?}",
-                String::from_utf8_lossy(text)
-            ))),
-            // What a run hands on, it can read with its own rights to the store: other projects' code, for example.
-            Location::Inside { .. } | Location::Unclear
-                if !is_object && self.caller.principal == PrincipalKind::Run =>
-            {
-                Ok(())
-            }
-            Location::Inside { project, domain } => check_visible(self.caller, project, domain),
-            Location::Unclear if is_object || !self.caller.limit.is_none() => Err(Refusal::Invalid(format!(
-                "{path} does not say in which project and domain the object is: {:?}",
-                String::from_utf8_lossy(text)
-            ))),
-            Location::Unclear => Ok(()),
-        }
-    }
-
-    fn unknown_message(&mut self, path: &Path<'_>) -> Result<(), Refusal> {
-        if self.caller.limit.is_none() {
-            return Ok(());
-        }
-        Err(Refusal::Invalid(format!("{path} is of a type that is not known here")))
-    }
-}
-
-/// Whether a run is the one that calls, whose subject is `project/domain/name`.
-fn is_own_run(subject: &str, project: &str, domain: &str, run: &str) -> bool {
-    let mut rest = subject;
-    let mut strip = |part: &str| match rest.strip_prefix(part) {
-        Some(tail) => {
-            rest = tail;
-            true
-        }
-        None => false,
-    };
-    strip(project) && strip("/") && strip(domain) && strip("/") && strip(run) && rest.is_empty()
 }
 
 /// Whether a project and its domain are there for the caller. Parts that are empty are not named.

@@ -10,7 +10,7 @@ pub use self::api_keys::{
     recently_signed_in, sees_all_api_keys,
 };
 
-use super::Caller;
+use super::{Caller, door::Forbidden};
 use flyte_model::{Role, Scope, clock::UnixTime};
 
 /// A call that its caller may not make. The message says what is missing.
@@ -54,6 +54,9 @@ pub enum Denied {
     /// The caller would give away more than it has.
     #[error("an API key cannot have more rights than its creator: {0}")]
     Beyond(String),
+    /// The code in the request asks for what the rules of its project do not allow.
+    #[error(transparent)]
+    Code(Box<Forbidden>),
     /// The caller works in another project or domain.
     #[error("{0} is outside of the project or domain that the caller is limited to")]
     Limit(&'static str),

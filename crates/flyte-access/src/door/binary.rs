@@ -4,14 +4,17 @@ use std::{borrow::Cow, str};
 
 use super::{
     Refusal,
-    found::{Parts, Path, Visitor},
-    meaning::Meaning,
+    found::{Parts, Path, Visitor, is_subject},
+    meaning::{Code, Meaning},
     plan::{Content, Field, Form, NodeId, Plan},
+    tree::Tree,
 };
 
 /// How deep messages may lie in each other, as in the decoders of protobuf.
 const MAX_DEPTH: u32 = 100;
 
+/// The key of a map's entry.
+const MAP_KEY: u32 = 1;
 /// The value of a map's entry.
 const MAP_VALUE: u32 = 2;
 
@@ -28,7 +31,7 @@ pub(super) fn read<V: Visitor>(
     Reader { plan, visitor }.message(node, message, &Context { path: None, is_relation: false, depth: 0 })
 }
 
-fn malformed() -> Refusal {
+pub(super) fn malformed() -> Refusal {
     Refusal::Malformed("the request is not a well-formed protobuf message".to_owned())
 }
 
@@ -37,6 +40,12 @@ struct Context<'p> {
     path: Option<&'p Path<'p>>,
     is_relation: bool,
     depth: u32,
+}
+
+/// The refusal of a request that has a field twice, or two that exclude each other. A decoder would take the last or merge them;
+/// no encoder writes that.
+pub(super) fn found_twice(path: &Path<'_>) -> Refusal {
+    Refusal::Malformed(format!("{path} is in the request twice, or beside another field that excludes it"))
 }
 
 struct Reader<'r, V> {
@@ -54,24 +63,38 @@ impl<V: Visitor> Reader<'_, V> {
             return self.any(rest, context);
         }
         let mut parts = node.is_identifier.then(Parts::default);
-        while !rest.is_empty() {
-            let (number, value) = next(&mut rest)?;
+        let mut seen = 0;
+        while let Some((number, wire)) = next_field(&mut rest)? {
             let Some(field) = node.by_number(number) else { continue };
-            let Some(mut value) = value else { return Err(malformed()) };
+            if seen & field.bit != 0 {
+                let path = Path { parent: context.path, name: &field.name };
+                return Err(found_twice(&path));
+            }
+            seen |= field.bit;
+            let value = match (field.content, wire) {
+                (Content::Other, _) => continue,
+                (_, Wire::Bytes(value)) => value,
+                (_, Wire::Varint(_) | Wire::Fixed64(_) | Wire::Fixed32) => return Err(malformed()),
+            };
             if field.form == Form::Map {
-                match map_value(value)? {
-                    Some(inner) => value = inner,
-                    None => continue,
+                let (key, value) = entry(value)?;
+                if field.content == Content::Text(Meaning::Code(Code::Annotation)) {
+                    let path = Path { parent: context.path, name: &field.name };
+                    self.visitor.annotation(key, value.unwrap_or_default(), &path)?;
                 }
+                if let Some(value) = value {
+                    self.field(field, value, context, parts.as_mut())?;
+                }
+            } else {
+                self.field(field, value, context, parts.as_mut())?;
             }
-            self.field(field, value, context, parts.as_mut())?;
         }
-        match parts {
-            Some(parts) if !parts.is_empty() => {
-                self.visitor.identifier(&parts.into_identifier(context.is_relation))
-            }
-            _ => Ok(()),
+        let Some(parts) = parts else { return Ok(()) };
+        let is_subject = is_subject(node, context.path, context.is_relation);
+        if parts.is_empty() && !is_subject {
+            return Ok(());
         }
+        self.visitor.identifier(&parts.into_identifier(context.is_relation, is_subject))
     }
 
     fn field<'m>(
@@ -85,26 +108,36 @@ impl<V: Visitor> Reader<'_, V> {
         match field.content {
             Content::Message(id) => {
                 let is_relation = context.is_relation || field.is_relation;
-                self.message(id, value, &Context { path: Some(&path), is_relation, depth: context.depth + 1 })
+                let inside = Context { path: Some(&path), is_relation, depth: context.depth + 1 };
+                self.message(id, value, &inside)?;
+                if field.is_whole {
+                    self.visitor.whole(&Tree::from_binary(value)?, &path)?;
+                }
+                Ok(())
             }
-            Content::Text(Meaning::Text) => self.visitor.text(value, false, &path),
-            Content::Text(Meaning::Object) => self.visitor.text(value, true, &path),
-            Content::Text(meaning) => match (parts, str::from_utf8(value)) {
-                (Some(parts), Ok(text)) => parts.set(meaning, Cow::Borrowed(text), &path),
+            Content::Text(
+                meaning @ (Meaning::Organization | Meaning::Project | Meaning::Domain | Meaning::Run),
+            ) => match (parts, str::from_utf8(value)) {
+                (Some(parts), Ok(text)) => {
+                    parts.set(meaning, Cow::Borrowed(text));
+                    Ok(())
+                }
                 (Some(_), Err(_)) => Err(Refusal::Malformed(format!("{path} is not valid UTF-8"))),
                 (None, _) => Ok(()),
             },
+            Content::Text(meaning) => self.visitor.text(value, meaning, &path),
+            Content::Other => Ok(()),
         }
     }
 
     /// A message of any type: `type_url` names the type of what is in `value`.
     fn any(&mut self, mut rest: &[u8], context: &Context<'_>) -> Result<(), Refusal> {
         let (mut type_url, mut content) = (&b""[..], &b""[..]);
-        while !rest.is_empty() {
-            match next(&mut rest)? {
-                (1, Some(value)) => type_url = value,
-                (2, Some(value)) => content = value,
-                (1 | 2, None) => return Err(malformed()),
+        while let Some((number, wire)) = next_field(&mut rest)? {
+            match (number, wire) {
+                (1, Wire::Bytes(value)) => type_url = value,
+                (2, Wire::Bytes(value)) => content = value,
+                (1 | 2, _) => return Err(malformed()),
                 _ => {}
             }
         }
@@ -122,39 +155,67 @@ impl<V: Visitor> Reader<'_, V> {
     }
 }
 
-/// The value of a map's entry; `None` if it is left out, which is an empty one.
-fn map_value(mut entry: &[u8]) -> Result<Option<&[u8]>, Refusal> {
-    let mut found = None;
-    while !entry.is_empty() {
-        if let (MAP_VALUE, value) = next(&mut entry)? {
-            // No encoder writes two.
-            if found.replace(value.ok_or_else(malformed)?).is_some() {
-                return Err(malformed());
-            }
+/// The key of a map's entry, and its value; `None` if it is left out, which is an empty one.
+fn entry(mut entry: &[u8]) -> Result<(&[u8], Option<&[u8]>), Refusal> {
+    let (mut key, mut value) = (None, None);
+    while let Some((number, wire)) = next_field(&mut entry)? {
+        // No encoder writes two. Keys can also be numbers.
+        let twice = match (number, wire) {
+            (MAP_KEY, Wire::Bytes(bytes)) => key.replace(bytes).is_some(),
+            (MAP_VALUE, Wire::Bytes(bytes)) => value.replace(bytes).is_some(),
+            (MAP_VALUE, _) => true,
+            _ => false,
+        };
+        if twice {
+            return Err(malformed());
         }
     }
-    Ok(found)
+    Ok((key.unwrap_or_default(), value))
 }
 
-/// The number of the next field and, if it has a length, its value.
-fn next<'m>(rest: &mut &'m [u8]) -> Result<(u32, Option<&'m [u8]>), Refusal> {
+/// The value of a field.
+pub(super) enum Wire<'m> {
+    /// A number of variable length.
+    Varint(u64),
+    /// Eight bytes.
+    Fixed64(u64),
+    /// Four bytes.
+    Fixed32,
+    /// Bytes with their length.
+    Bytes(&'m [u8]),
+}
+
+/// The number of the next field and its value; `None` at the end.
+///
+/// # Errors
+/// [`Refusal::Malformed`].
+pub(super) fn next_field<'m>(rest: &mut &'m [u8]) -> Result<Option<(u32, Wire<'m>)>, Refusal> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
     let tag = u32::try_from(varint(rest)?).map_err(|_| malformed())?;
     let number = tag >> 3;
     if number == 0 {
         return Err(malformed());
     }
-    let value = match tag & 7 {
-        0 => varint(rest).map(|_| None),
-        1 => take(rest, 8).map(|_| None),
+    let wire = match tag & 7 {
+        0 => Wire::Varint(varint(rest)?),
+        1 => {
+            let bytes = take(rest, 8)?;
+            Wire::Fixed64(u64::from_le_bytes(bytes.try_into().map_err(|_| malformed())?))
+        }
         2 => {
             let length = usize::try_from(varint(rest)?).map_err(|_| malformed())?;
-            take(rest, length).map(Some)
+            Wire::Bytes(take(rest, length)?)
         }
-        5 => take(rest, 4).map(|_| None),
+        5 => {
+            take(rest, 4)?;
+            Wire::Fixed32
+        }
         // Groups are in none of the published messages.
-        _ => Err(malformed()),
+        _ => return Err(malformed()),
     };
-    Ok((number, value?))
+    Ok(Some((number, wire)))
 }
 
 fn take<'m>(rest: &mut &'m [u8], length: usize) -> Result<&'m [u8], Refusal> {

@@ -2,13 +2,15 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess};
 
 use super::{
     Refusal,
-    found::{Parts, Path, Visitor},
-    meaning::Meaning,
+    binary::found_twice,
+    found::{Parts, Path, Visitor, is_subject},
+    meaning::{Code, Meaning},
     plan::{Content, Field, Form, Json, Node, NodeId, Plan},
+    tree::Tree,
 };
 
 /// Hands everything that the message names to the visitor.
@@ -22,7 +24,7 @@ pub(super) fn read<V: Visitor>(
     visitor: &mut V,
 ) -> Result<(), Refusal> {
     let mut json = serde_json::Deserializer::from_slice(message);
-    let mut reader = Reader { plan, visitor, refusal: None };
+    let mut reader = Reader { plan, visitor, refusal: None, was_null: false };
     let value = Value {
         reader: &mut reader,
         content: Content::Message(node),
@@ -43,6 +45,19 @@ struct Reader<'r, V> {
     visitor: &'r mut V,
     /// Why reading stopped, which serde cannot carry.
     refusal: Option<Refusal>,
+    /// Whether the last value was `null`, by which a member counts as left out.
+    was_null: bool,
+}
+
+impl<V: Visitor> Reader<'_, V> {
+    /// A message that is judged as a whole.
+    fn whole<E: Error>(&mut self, tree: &Tree<'_>, path: &Path<'_>) -> Result<(), E> {
+        let visitor = &mut *self.visitor;
+        let judged = tree
+            .each_text(&mut |text| visitor.text(text.as_bytes(), Meaning::Text, path))
+            .and_then(|()| visitor.whole(tree, path));
+        self.stop(judged)
+    }
 }
 
 impl<V> Reader<'_, V> {
@@ -79,9 +94,14 @@ impl<'de, V: Visitor> DeserializeSeed<'de> for Values<'_, '_, 'de, V> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(mut self, json: D) -> Result<(), D::Error> {
-        match self.field.form {
-            Form::Single => self.one().deserialize(json),
-            Form::List | Form::Map => json.deserialize_any(self),
+        match (self.field.form, self.field.is_whole) {
+            (Form::Single, false) => self.one().deserialize(json),
+            (Form::Single, true) => {
+                let tree = Option::<Tree<'de>>::deserialize(json)?;
+                self.reader.was_null = tree.is_none();
+                tree.map_or(Ok(()), |tree| self.reader.whole(&tree, self.path))
+            }
+            (Form::List | Form::Map, _) => json.deserialize_any(self),
         }
     }
 }
@@ -109,6 +129,17 @@ impl<'de, V: Visitor> serde::de::Visitor<'de> for Values<'_, '_, 'de, V> {
         if self.field.form == Form::List {
             return Err(A::Error::custom(format!("{} is not a list", self.path)));
         }
+        if self.field.content == Content::Text(Meaning::Code(Code::Annotation)) {
+            while let Some((key, value)) = map.next_entry::<Cow<'de, str>, Option<Cow<'de, str>>>()? {
+                let value = value.unwrap_or_default();
+                let (visitor, path) = (&mut *self.reader.visitor, self.path);
+                let judged = visitor
+                    .annotation(key.as_bytes(), value.as_bytes(), path)
+                    .and_then(|()| visitor.text(value.as_bytes(), Meaning::Text, path));
+                self.reader.stop(judged)?;
+            }
+            return Ok(());
+        }
         while map.next_key::<IgnoredAny>()?.is_some() {
             map.next_value_seed(self.one())?;
         }
@@ -131,6 +162,8 @@ impl<'r, 'de, V: Visitor> Value<'_, 'r, 'de, V> {
     fn form(&self) -> Json {
         match self.content {
             Content::Text(_) => Json::Text,
+            // It is not looked at.
+            Content::Other => Json::Any,
             Content::Message(id) => self.reader.plan.node(id).json,
         }
     }
@@ -147,14 +180,17 @@ impl<'r, 'de, V: Visitor> Value<'_, 'r, 'de, V> {
             (Content::Text(meaning), _) => meaning,
             (Content::Message(_), Json::Text | Json::Any) => Meaning::Text,
             (Content::Message(_), Json::Object) => return Err(self.unexpected()),
+            (Content::Other, _) => return Ok(()),
         };
         let Some(path) = self.path else { return Err(self.unexpected()) };
-        let judged = match (meaning, self.parts) {
-            (Meaning::Text | Meaning::Object, _) => {
-                self.reader.visitor.text(text.as_bytes(), meaning == Meaning::Object, path)
+        let judged = match meaning {
+            Meaning::Organization | Meaning::Project | Meaning::Domain | Meaning::Run => {
+                if let Some(parts) = self.parts {
+                    parts.set(meaning, text);
+                }
+                Ok(())
             }
-            (meaning, Some(parts)) => parts.set(meaning, text, path),
-            (_, None) => Ok(()),
+            meaning => self.reader.visitor.text(text.as_bytes(), meaning, path),
         };
         self.reader.stop(judged)
     }
@@ -185,7 +221,7 @@ impl<'r, 'de, V: Visitor> Value<'_, 'r, 'de, V> {
             let judged = reader.visitor.unknown_message(&root);
             reader.stop(judged)?;
         }
-        let mut parts = Parts::default();
+        let (mut parts, mut seen) = (Parts::default(), Seen::default());
         while let Some(field) = map.next_key_seed(Member(node))? {
             let Some(field) = field else {
                 map.next_value::<IgnoredAny>()?;
@@ -193,12 +229,23 @@ impl<'r, 'de, V: Visitor> Value<'_, 'r, 'de, V> {
             };
             let path = Path { parent: path, name: &field.name };
             let is_relation = is_relation || field.is_relation;
-            map.next_value_seed(Values { reader, field, path: &path, is_relation, parts: &mut parts })?;
+            let is_new = seen.add(node, field);
+            reader.stop(if is_new { Ok(()) } else { Err(found_twice(&path)) })?;
+            reader.was_null = false;
+            if field.content == Content::Other {
+                reader.was_null = map.next_value::<Option<IgnoredAny>>()?.is_none();
+            } else {
+                map.next_value_seed(Values { reader, field, path: &path, is_relation, parts: &mut parts })?;
+            }
+            let is_alone = reader.was_null || seen.add_value(field);
+            reader.stop(if is_alone { Ok(()) } else { Err(found_twice(&path)) })?;
         }
-        if !node.is_identifier || parts.is_empty() {
+        reader.was_null = false;
+        let is_subject = is_subject(node, path, is_relation);
+        if !node.is_identifier || (parts.is_empty() && !is_subject) {
             return Ok(());
         }
-        let judged = reader.visitor.identifier(&parts.into_identifier(is_relation));
+        let judged = reader.visitor.identifier(&parts.into_identifier(is_relation, is_subject));
         reader.stop(judged)
     }
 }
@@ -219,6 +266,7 @@ impl<'de, V: Visitor> serde::de::Visitor<'de> for Value<'_, '_, 'de, V> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.reader.was_null = true;
         Ok(())
     }
 
@@ -249,6 +297,7 @@ impl<'de, V: Visitor> serde::de::Visitor<'de> for Value<'_, '_, 'de, V> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
         self.other()?;
         while list.next_element_seed(self.inner())?.is_some() {}
+        self.reader.was_null = false;
         Ok(())
     }
 
@@ -259,10 +308,38 @@ impl<'de, V: Visitor> serde::de::Visitor<'de> for Value<'_, '_, 'de, V> {
                 while map.next_key::<IgnoredAny>()?.is_some() {
                     map.next_value_seed(self.inner())?;
                 }
+                self.reader.was_null = false;
                 Ok(())
             }
             (_, Json::Object | Json::Text) => Err(self.unexpected()),
         }
+    }
+}
+
+/// The fields of a message that were read.
+#[derive(Default)]
+struct Seen {
+    /// One bit for each field: none comes twice, not even as `null`.
+    fields: u64,
+    /// The bits of the fields that have a value, and of what they exclude.
+    bits: u64,
+}
+
+impl Seen {
+    /// Adds a field; `false` if it was there.
+    fn add(&mut self, node: &Node, field: &Field) -> bool {
+        let position = node.fields.iter().position(|known| std::ptr::eq(known, field)).unwrap_or_default();
+        let bit = 1_u64.checked_shl(u32::try_from(position).unwrap_or(u32::MAX)).unwrap_or(0);
+        let is_new = self.fields & bit == 0;
+        self.fields |= bit;
+        is_new
+    }
+
+    /// Adds the value of a field; `false` if a field that excludes it has one.
+    fn add_value(&mut self, field: &Field) -> bool {
+        let is_new = self.bits & field.bit == 0;
+        self.bits |= field.bit;
+        is_new
     }
 }
 

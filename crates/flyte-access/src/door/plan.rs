@@ -1,6 +1,8 @@
 //! How to read requests: a graph of the messages in `requests.txt`, with what each field means.
 //!
-//! The graph is built once. Messages without any text are left out, so that a reader skips them without looking inside.
+//! The graph is built once. Messages without any text are left out, so that a reader skips them without looking inside. Fields
+//! that exclude each other share a bit: requests that have two of them, or one of them twice, are refused. A decoder would take
+//! the last, or merge them.
 
 use std::collections::HashMap;
 
@@ -15,7 +17,7 @@ const SLOTS: usize = 32;
 const NONE: u8 = u8::MAX;
 
 /// Where a message is in a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct NodeId(usize);
 
 /// What a field holds.
@@ -25,6 +27,8 @@ pub(super) enum Content {
     Text(Meaning),
     /// A message.
     Message(NodeId),
+    /// Neither. It can only replace other fields of its oneof.
+    Other,
 }
 
 /// How often a field holds it.
@@ -53,6 +57,10 @@ pub(super) struct Field {
     pub(super) form: Form,
     /// Whether the identifiers in it are relations of the request's subject.
     pub(super) is_relation: bool,
+    /// Whether the message in it is judged as a whole.
+    pub(super) is_whole: bool,
+    /// The bit of this field and of those that exclude it; 0 for lists and maps.
+    pub(super) bit: u64,
 }
 
 /// How a message is written in JSON.
@@ -79,6 +87,8 @@ pub(super) struct Node {
     pub(super) is_any: bool,
     /// Whether one of its own fields is a part of an identifier.
     pub(super) is_identifier: bool,
+    /// Whether it is the identifier of something in a project.
+    pub(super) is_in_project: bool,
     holds_text: bool,
 }
 
@@ -94,6 +104,7 @@ impl Node {
             },
             is_any: name == "google.protobuf.Any",
             is_identifier: false,
+            is_in_project: meaning::is_in_project(name),
             holds_text: false,
         }
     }
@@ -144,22 +155,27 @@ impl Plan {
             }
         }
         let mut message = "";
-        let mut requests = HashMap::new();
+        let (mut requests, mut oneofs) = (HashMap::new(), HashMap::new());
         for line in definitions.lines().filter(|line| !line.is_empty()) {
             let words: Vec<_> = line.split(' ').collect();
             let understood = match *words {
                 ["rpc", name, request] => requests.insert(name, request).is_none(),
                 ["message", name] => {
                     message = name;
+                    oneofs.clear();
                     true
                 }
-                [number, name, content] => plan.add_field(message, number, name, content),
+                [number, name, content] => plan.add_field(message, number, name, content, None, &mut oneofs),
+                [number, name, content, oneof] => {
+                    plan.add_field(message, number, name, content, Some(oneof), &mut oneofs)
+                }
                 _ => false,
             };
             if !understood {
                 plan.faults.push(format!("line {line:?} is not understood"));
             }
         }
+        plan.inherit_meanings();
         plan.prune();
         for rpc in rpcs {
             match requests.remove(rpc.name).and_then(|request| plan.names.get(request).copied()) {
@@ -174,8 +190,16 @@ impl Plan {
         plan
     }
 
-    /// Adds a field to a message; `false` if it cannot be.
-    fn add_field(&mut self, message: &str, number: &str, name: &str, content: &str) -> bool {
+    /// Adds a field to a message; `false` if it cannot be. `oneofs` has the bits of the message's oneofs.
+    fn add_field<'d>(
+        &mut self,
+        message: &str,
+        number: &str,
+        name: &str,
+        content: &str,
+        oneof: Option<&'d str>,
+        oneofs: &mut HashMap<&'d str, u64>,
+    ) -> bool {
         let (Some(&NodeId(index)), Ok(number)) = (self.names.get(message), number.parse()) else {
             return false;
         };
@@ -188,6 +212,7 @@ impl Plan {
         };
         let content = match (content, self.names.get(content)) {
             ("text", _) => Content::Text(meaning::of(message, name)),
+            ("other", _) => Content::Other,
             (_, Some(&id)) => Content::Message(id),
             (_, None) => return false,
         };
@@ -195,6 +220,14 @@ impl Plan {
             return true;
         }
         let node = &mut self.nodes[index];
+        let Some(next) = 1_u64.checked_shl(u32::try_from(node.fields.len()).unwrap_or(u32::MAX)) else {
+            return false;
+        };
+        let bit = match (form, oneof) {
+            (Form::List | Form::Map, _) => 0,
+            (Form::Single, Some(oneof)) => *oneofs.entry(oneof).or_insert(next),
+            (Form::Single, None) => next,
+        };
         node.is_identifier |= matches!(
             content,
             Content::Text(Meaning::Organization | Meaning::Project | Meaning::Domain | Meaning::Run)
@@ -207,8 +240,39 @@ impl Plan {
             content,
             form,
             is_relation: meaning::is_relation(message, name),
+            is_whole: meaning::is_whole(message, name),
+            bit,
         });
         true
+    }
+
+    /// Gives the texts in some messages the meaning of the field that the message is in.
+    fn inherit_meanings(&mut self) {
+        for (message, field, meaning) in meaning::INHERITED {
+            let Some(&NodeId(index)) = self.names.get(*message) else { continue };
+            let Some(position) = self.nodes[index].fields.iter().position(|known| *known.name == **field)
+            else {
+                continue;
+            };
+            if let Content::Message(inner) = self.nodes[index].fields[position].content {
+                let copy = self.copy_with(inner, *meaning);
+                self.nodes[index].fields[position].content = Content::Message(copy);
+            }
+        }
+    }
+
+    /// A copy of a message, all texts of which have this meaning. The message does not contain itself.
+    fn copy_with(&mut self, NodeId(index): NodeId, meaning: Meaning) -> NodeId {
+        let mut copy = self.nodes[index].clone();
+        for field in &mut copy.fields {
+            match field.content {
+                Content::Text(_) => field.content = Content::Text(meaning),
+                Content::Message(inner) => field.content = Content::Message(self.copy_with(inner, meaning)),
+                Content::Other => {}
+            }
+        }
+        self.nodes.push(copy);
+        NodeId(self.nodes.len() - 1)
     }
 
     /// Drops the fields whose messages cannot hold any text, and fills the slots.
@@ -217,7 +281,12 @@ impl Plan {
         loop {
             let found: Vec<_> = (0..self.nodes.len())
                 .filter(|&index| !self.nodes[index].holds_text)
-                .filter(|&index| self.nodes[index].fields.iter().any(|field| self.holds_text(field)))
+                .filter(|&index| {
+                    self.nodes[index]
+                        .fields
+                        .iter()
+                        .any(|field| field.content != Content::Other && self.holds_text(field))
+                })
                 .collect();
             if found.is_empty() {
                 break;
@@ -243,6 +312,8 @@ impl Plan {
         match field.content {
             Content::Text(_) => true,
             Content::Message(id) => self.nodes[id.0].holds_text,
+            // It matters in its oneof.
+            Content::Other => true,
         }
     }
 

@@ -1,4 +1,8 @@
+mod code;
+mod explanations;
+mod pods;
 mod published;
+mod reading;
 mod requests;
 
 use super::*;

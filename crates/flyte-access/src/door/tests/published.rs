@@ -46,6 +46,9 @@ fn a_table_that_lacks_an_rpc_closes_the_door() {
 #[test]
 fn the_tables_of_meanings_are_of_fields_that_exist() {
     let messages = messages();
+    for message in meaning::messages() {
+        assert!(messages.contains_key(message), "there is no message {message}");
+    }
     for path in meaning::paths() {
         let (message, field) = path.rsplit_once('.').unwrap();
         let fields = messages.get(message).unwrap_or_else(|| panic!("there is no message {message}"));
@@ -99,7 +102,8 @@ const FREE: &[&str] = &[
 
 #[test]
 fn every_field_that_sounds_like_a_place_in_the_store_is_classified() {
-    let listed: BTreeSet<_> = meaning::paths().into_iter().chain(FREE.iter().copied()).collect();
+    let listed: BTreeSet<_> =
+        meaning::paths().into_iter().chain(FREE.iter().map(ToString::to_string)).collect();
     let sounds = |name: &str| {
         name.split('_').any(|word| matches!(word, "uri" | "uris" | "prefix" | "prefixes"))
             || name.ends_with("base_dir")
@@ -158,7 +162,14 @@ fn the_definitions_are_those_of_our_descriptors() {
         }
         ours.sort();
         let ours: Vec<_> = ours.into_iter().map(|(_, line)| line).collect();
-        assert_eq!(messages[message.full_name()], ours, "{}", message.full_name());
+        // The names of oneofs, and their fields without text, are compared there.
+        let known: Vec<_> = messages[message.full_name()]
+            .iter()
+            .map(|line| line.splitn(4, ' ').take(3).collect::<Vec<_>>())
+            .filter(|words| words[2] != "other")
+            .map(|words| words.join(" "))
+            .collect();
+        assert_eq!(known, ours, "{}", message.full_name());
     }
     assert!(seen.len() > 150, "only {} messages were compared", seen.len());
 }

@@ -13,6 +13,7 @@ use super::{
         found::{Identifier, Path, Visitor},
         meaning::Meaning,
         plan::{Content, Field, Form, Json, Node, NodeId},
+        tree::Tree,
     },
     *,
 };
@@ -267,7 +268,7 @@ fn request(way: &[&Field], field: &Field, text: &str) -> (Vec<u8>, Value) {
     for field in way.iter().copied().chain([field]).rev() {
         let json_form = |content| match content {
             Content::Message(id) => plan.node(id).json,
-            Content::Text(_) => Json::Object,
+            Content::Text(_) | Content::Other => Json::Object,
         };
         match json_form(field.content) {
             Json::Object => {}
@@ -301,7 +302,11 @@ fn every_way_of_every_request_is_watched() {
                 let caller = caller(Role::Admin, "all", "p", "d");
                 let others = match meaning {
                     Meaning::Project | Meaning::Domain => "other",
-                    Meaning::Text | Meaning::Object => "s3://bucket/prefix/other/d/x",
+                    Meaning::Text
+                    | Meaning::Object
+                    | Meaning::Base
+                    | Meaning::RelativePath
+                    | Meaning::Code(_) => "s3://bucket/prefix/other/d/x",
                     Meaning::Organization | Meaning::Run => continue,
                 };
                 let (binary, json) = request(&way, field, others);
@@ -315,8 +320,8 @@ fn every_way_of_every_request_is_watched() {
                     assert!(matches!(passed, Err(Refusal::NotFound { .. })), "{text}");
                 }
                 match meaning {
-                    Meaning::Text | Meaning::Object => objects += 1,
-                    _ => names += 1,
+                    Meaning::Project | Meaning::Domain => names += 1,
+                    _ => objects += 1,
                 }
             }
         }
@@ -334,10 +339,20 @@ impl Visitor for Found {
         Ok(())
     }
 
-    fn text(&mut self, text: &[u8], is_object: bool, path: &Path<'_>) -> Result<(), Refusal> {
+    fn text(&mut self, text: &[u8], meaning: Meaning, path: &Path<'_>) -> Result<(), Refusal> {
         if !text.is_empty() {
-            self.0.push(format!("{path} {is_object} {}", String::from_utf8_lossy(text)));
+            self.0.push(format!("{path} {} {}", meaning == Meaning::Object, String::from_utf8_lossy(text)));
         }
+        Ok(())
+    }
+
+    fn annotation(&mut self, key: &[u8], value: &[u8], path: &Path<'_>) -> Result<(), Refusal> {
+        self.0.push(format!("{path} {} {}", String::from_utf8_lossy(key), String::from_utf8_lossy(value)));
+        Ok(())
+    }
+
+    fn whole(&mut self, tree: &Tree<'_>, path: &Path<'_>) -> Result<(), Refusal> {
+        self.0.push(format!("{path} {tree:?}"));
         Ok(())
     }
 
