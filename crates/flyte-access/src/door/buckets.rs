@@ -42,8 +42,10 @@ struct Prefix {
 impl Prefix {
     fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = scheme(text.as_bytes())?;
-        let rest = std::str::from_utf8(rest).ok()?;
-        let mut parts = rest.trim_matches('/').split('/').map(str::to_owned);
+        let rest = std::str::from_utf8(rest).ok()?.trim_matches('/');
+        let is_directory = scheme.eq_ignore_ascii_case(b"file");
+        let rest = if is_directory { rest.strip_prefix("localhost/").unwrap_or(rest) } else { rest };
+        let mut parts = rest.split('/').map(str::to_owned);
         let bucket = parts.next()?;
         let path: Vec<_> = parts.collect();
         let is_plain = |part: &String| {
@@ -53,7 +55,7 @@ impl Prefix {
         if !is_plain(&bucket) || !path.iter().all(is_plain) {
             return None;
         }
-        Some(Self { is_directory: scheme.eq_ignore_ascii_case(b"file"), bucket, path })
+        Some(Self { is_directory, bucket, path })
     }
 
     /// Whether the authority of a URI names the bucket, perhaps with a user, a port, another case, or as a container of Azure.

@@ -1,5 +1,6 @@
 mod code;
 mod explanations;
+mod isolation;
 mod pods;
 mod published;
 mod reading;

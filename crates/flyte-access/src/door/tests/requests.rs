@@ -4,6 +4,7 @@ use std::{collections::HashSet, fmt::Write as _};
 
 use buffa::Message as _;
 use flyte_idl::flyteidl2::{actions::EnqueueRequest, workflow::CreateRunRequest};
+use flyte_settings::Config;
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -290,6 +291,10 @@ fn request(way: &[&Field], field: &Field, text: &str) -> (Vec<u8>, Value) {
 #[test]
 fn every_way_of_every_request_is_watched() {
     let door = Door::published();
+    let mut config = Config::for_test(std::path::Path::new("/nowhere")).projects;
+    config.storage = vec!["s3://bucket/prefix".to_owned()];
+    let backend = Backend::new(&config).unwrap();
+    let stores: [&dyn Storage; 2] = [&Bucket, &backend];
     let (mut names, mut objects) = (0, 0);
     for rpc in RPCS.iter().filter(|rpc| rpc.callers != Callers::Internal && rpc.scope != RequiredScope::None)
     {
@@ -310,14 +315,20 @@ fn every_way_of_every_request_is_watched() {
                     Meaning::Organization | Meaning::Run => continue,
                 };
                 let (binary, json) = request(&way, field, others);
-                for (form, message) in [
-                    ("binary", Message::Binary(&binary)),
-                    ("json", Message::Json(json.to_string().as_bytes())),
-                ] {
-                    let passed = door.pass(&caller, &path, message, &Bucket);
-                    let mut text = String::new();
-                    write!(text, "{form} {path} {json}: {passed:?}").unwrap();
-                    assert!(matches!(passed, Err(Refusal::NotFound { .. })), "{text}");
+                let json_text = json.to_string();
+                for (form, message) in
+                    [("binary", Message::Binary(&binary)), ("json", Message::Json(json_text.as_bytes()))]
+                {
+                    for storage in stores {
+                        // What code asks for, the rules decide first.
+                        if matches!(meaning, Meaning::Code(_)) && storage.rules().is_some() {
+                            continue;
+                        }
+                        let passed = door.pass(&caller, &path, message, storage);
+                        let mut text = String::new();
+                        write!(text, "{form} {path} {json}: {passed:?}").unwrap();
+                        assert!(matches!(passed, Err(Refusal::NotFound { .. })), "{text}");
+                    }
                 }
                 match meaning {
                     Meaning::Project | Meaning::Domain => names += 1,
