@@ -49,6 +49,7 @@ libfuzzer_sys::fuzz_target!(|input: (u8, &[u8])| {
         authenticated_at: None,
         role: Role::Admin,
         limit: Limit { project: Some("p".to_owned()), domain: None },
+        on_behalf_of: None,
     };
     let door = Door::published();
     let path = format!("/{}", RPCS[usize::from(choice) % RPCS.len()].name);
