@@ -111,6 +111,19 @@ fn scripts_with_any_name_run_and_import_their_neighbours() {
         outputs(&project, &[file, "main", "--colour", "RED"])["o0"],
         "from a neighbour, from a file: RED small None"
     );
+    // In a directory below, where the neighbours are found through the script's own directory.
+    let below = scripts.join("some/below");
+    fs::create_dir_all(&below).unwrap();
+    for name in ["neighbour.py", "data.txt", file] {
+        fs::copy(scripts.join(name), below.join(name)).unwrap();
+    }
+    fs::remove_file(scripts.join("neighbour.py")).unwrap();
+    assert_eq!(
+        outputs(&project, &["some/below/01_basic.py", "main", "--colour", "RED"])["o0"],
+        "from a neighbour, from a file: RED small None"
+    );
+    fs::copy(below.join("neighbour.py"), scripts.join("neighbour.py")).unwrap();
+
     let wrong = flyte(&project, &["run", file, "main", "--colour", "GREEN"]).failed(2);
     assert!(wrong.err.contains("[possible values: RED, BLUE]"), "{wrong:?}");
 

@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{self, Write as _},
     os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     process::Command,
 };
 
@@ -25,6 +25,11 @@ use crate::process::{Sandbox, Spec};
 pub(super) const CANNOT_START: u8 = 126;
 /// The requested version of Landlock. An older kernel enforces the part that it supports.
 const LANDLOCK_VERSION: ABI = ABI::V6;
+/// The variable with the directories in which the Python packages look for modules, below the directory where they unpack the
+/// code.
+const MODULE_DIRECTORIES_VARIABLE: &str = "_F_SYS_PATH";
+/// The largest number of such directories. More are left to the command.
+const MAX_MODULE_DIRECTORIES: usize = 100;
 /// The OOM score adjustment (proc(5)). If the machine runs out of memory, the system kills the command before others.
 const OOM_SCORE_ADJUSTMENT: &str = "500";
 
@@ -32,6 +37,9 @@ const OOM_SCORE_ADJUSTMENT: &str = "500";
 pub(super) fn run(parent: &str, directory: &Path) -> io::Error {
     match prepare(parent, directory) {
         Ok(Spec { command, environment, .. }) => {
+            if let Some(value) = environment.get(MODULE_DIRECTORIES_VARIABLE) {
+                create_module_directories(Path::new("."), value);
+            }
             let (program, arguments) = command.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
             // The variables are set after the sandbox: LD_PRELOAD must not load a library before the sandbox is active.
             let error = Command::new(program).args(arguments).env_clear().envs(environment).exec();
@@ -65,6 +73,18 @@ fn prepare(parent: &str, directory: &Path) -> io::Result<Spec> {
         }
     }
     Ok(spec)
+}
+
+/// Creates the directories below `work` in which the command looks for modules. The published package adds them to `sys.path`
+/// before it unpacks the code, and Python ignores a directory of `sys.path` for good if it does not exist at the first import.
+/// This process is in the sandbox already, so the command itself could create the same directories.
+fn create_module_directories(work: &Path, value: &str) {
+    for entry in value.split(':').take(MAX_MODULE_DIRECTORIES).map(Path::new) {
+        if entry.components().all(|part| matches!(part, Component::CurDir | Component::Normal(_))) {
+            // If this fails, the command reports the module that it cannot import.
+            let _ = fs::create_dir_all(work.join(entry));
+        }
+    }
 }
 
 /// Denies this process access to the hidden paths. Landlock can only allow a path together with everything below it. So this
@@ -189,6 +209,19 @@ mod tests {
             describe_missing(RulesetStatus::NotEnforced)
                 .is_some_and(|text| text.contains("not support Landlock"))
         );
+    }
+
+    #[test]
+    fn directories_of_modules_are_created_below_the_working_directory() {
+        let home = tempfile::tempdir().unwrap();
+        let work = home.path().join("work");
+        fs::create_dir(&work).unwrap();
+        create_module_directories(&work, "./.:./src/below::lib:../outside:src/../../outside");
+        let absolute = home.path().join("absolute");
+        create_module_directories(&work, absolute.to_str().unwrap());
+        assert!(work.join("src/below").is_dir() && work.join("lib").is_dir());
+        assert_eq!(fs::read_dir(&work).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
     }
 
     #[test]
