@@ -72,6 +72,19 @@ fn tasks_run_with_typed_inputs() {
     let files = outputs(&project, &["app.py", "files", "--f", "in.txt"]);
     assert_eq!(files["o0"], "grüße\nGRÜSSE\nGRÜSSE\n8");
 
+    // As in the published command, a bool without a default is false. Options about logs are variables of the tasks.
+    fs::write(
+        work.join("flags.py"),
+        "import logging, os\n\nimport flyte\n\nenv = flyte.TaskEnvironment(name='flags', image='python:3.12')\n\n\n\
+         @env.task\ndef main(loud: bool) -> str:\n    names = ('LOG_FORMAT', 'USER_LOG_LEVEL', '_F_SYS_PATH')\n\
+         \x20   return ' '.join([str(loud), *(os.environ.get(name, '-') for name in names)])\n",
+    )
+    .unwrap();
+    let paths = ["--no-sync-local-sys-paths", "flags.py", "main"];
+    assert_eq!(outputs(&project, &paths)["o0"], "False - - -");
+    let logs = ["--log-format", "json", "--user-log-level", "error", "flags.py", "main", "--loud"];
+    assert_eq!(outputs(&project, &logs)["o0"], "True json 40 ./.");
+
     // Mistakes start nothing.
     for (arguments, told_so) in [
         (&["run", "app.py", "main", "--n", "many"][..], "--n <int>': 'many' is not a valid integer"),
@@ -218,6 +231,12 @@ fn environments_are_deployed() {
         http.get(app["url"].as_str().unwrap()).send().unwrap().text().unwrap()
     };
     assert_eq!(answers(flyte(&project, &serve)), "set by serve");
+    let listed = |filter: &[&str]| {
+        let apps = flyte(&project, &[&["get", "app", "-o", "json"], filter].concat()).ok();
+        serde_json::from_str::<Vec<Value>>(&apps.out).unwrap().len()
+    };
+    assert_eq!(listed(&["--only-mine", "--status", "active", "--status", "failed"]), 1);
+    assert_eq!(listed(&["--status", "stopped"]), 0);
     // It starts an app that was stopped.
     let _ = flyte(&project, &["update", "app", "second", "--deactivate"]).ok();
     assert_eq!(answers(flyte(&project, &serve)), "set by serve");

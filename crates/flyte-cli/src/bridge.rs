@@ -1,6 +1,7 @@
 //! Asks the user's Python about their file; the protocol is in `docs/reference/bridge.md`.
 
 mod sdk;
+mod serving;
 
 use std::io::{self, BufRead as _, BufReader, PipeReader, Write as _};
 use std::path::PathBuf;
@@ -158,6 +159,9 @@ pub(crate) trait Helper {
 
     /// Shows the output of a task.
     fn print(&mut self, printed: &Printed);
+
+    /// An app on this machine answers at this URL.
+    fn serving(&mut self, _url: &str) {}
 }
 
 /// For requests during which Python requests nothing.
@@ -189,15 +193,15 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
-    /// Starts Python in the current directory.
-    pub(crate) fn start(python: Python) -> Result<Self, Failure> {
+    /// Starts Python in the current directory, with additional environment variables.
+    pub(crate) fn start(python: Python, variables: Vec<(String, String)>) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::new("cannot start Python").why(error);
         let unfinished = Arc::new(AtomicBool::new(true));
         let mut lines = Lines { rest: Vec::new(), unfinished: Arc::clone(&unfinished) };
         let errors = ChildOutput::read(move |piece| lines.take(piece)).map_err(failed)?;
         let (answers, mut end) = io::pipe().map_err(failed)?;
         let mut command = Command::new(&python.path);
-        command.args(["-c", sdk::START]).env("PYTHONUNBUFFERED", "1");
+        command.args(["-c", sdk::START]).env("PYTHONUNBUFFERED", "1").envs(variables);
         command.stdin(Stdio::piped()).stdout(end.try_clone().map_err(failed)?);
         command.stderr(errors.stdio().map_err(failed)?);
         let Ok(child) = SharedChild::spawn(&mut command) else { return Err(python.diagnose()) };
@@ -250,6 +254,11 @@ impl Bridge {
         helper: &mut dyn Helper,
     ) -> Result<A, Unanswered> {
         self.send(request)?;
+        self.answer(helper)
+    }
+
+    /// Handles what Python requests, until the answer comes.
+    fn answer<A: DeserializeOwned>(&mut self, helper: &mut dyn Helper) -> Result<A, Unanswered> {
         loop {
             let mut message = self.read()?;
             if let Some(upload) = message.get_mut("upload").map(Value::take) {
@@ -264,6 +273,8 @@ impl Bridge {
                 let printed =
                     serde_json::from_value(printed).map_err(|error| self.garbled(&error.to_string()))?;
                 helper.print(&printed);
+            } else if let Some(url) = message.pointer("/serving/url") {
+                helper.serving(url.as_str().unwrap_or_default());
             } else if let Some(error) = message.get_mut("error").map(Value::take) {
                 return Err(Unanswered::Refused(serde_json::from_value(error).unwrap_or_default()));
             } else {

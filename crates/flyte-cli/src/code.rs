@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::bridge::{Bridge, Capability, Helper, Nothing, Printed, Unanswered, Upload};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::global::ImageBuilder;
 use crate::output;
 use crate::python::Python;
 
@@ -42,6 +43,10 @@ pub(crate) struct Options {
     /// Image.from_ref_name(NAME). Can be repeated
     #[arg(long, value_name = "[NAME=]IMAGE")]
     image: Vec<String>,
+
+    /// Look for modules only in the directory of the code, not also where Python finds them on this machine
+    #[arg(long)]
+    no_sync_local_sys_paths: bool,
 }
 
 /// Which files the code bundle contains.
@@ -136,10 +141,13 @@ impl Options {
     ) -> Result<Program, Failure> {
         let python = Python::find(self.python.as_deref(), &root, &context.environment)?;
         tracing::info!(python = %python.path.display(), root = %root.display(), "importing the code");
-        let mut bridge = Bridge::start(python)?;
+        let mut bridge = Bridge::start(python, context.global.logging.variables(&[]))?;
         tracing::info!(sdk = %bridge.sdk.sdk, version = %bridge.sdk.version, "found the SDK");
         if self.named_images().next().is_some() {
             bridge.needs(Capability::Images)?;
+        }
+        if context.global.image_builder.is_some() {
+            bridge.needs(Capability::Builds)?;
         }
         context.progress.show(if files.len() == 1 { "Importing the file" } else { "Importing the files" });
         let mut request = self.surroundings(&root, context);
@@ -162,12 +170,13 @@ impl Options {
         let (task, image) = (&context.config.task, &context.config.image);
         let mut names = image.image_refs.clone();
         names.extend(self.named_images().map(|(name, image)| (name.to_owned(), image.to_owned())));
+        let chosen = context.global.image_builder.map(ImageBuilder::as_str);
         json!({
             "root": root,
             "project": task.project,
             "domain": task.domain,
             "org": task.org,
-            "images": {"builder": image.builder, "registry": image.registry, "names": names},
+            "images": {"builder": chosen.or(image.builder.as_deref()), "registry": image.registry, "names": names},
         })
     }
 
@@ -244,8 +253,21 @@ impl Options {
     }
 
     /// The image that replaces those of all environments.
-    pub(crate) fn image(&self) -> Option<&str> {
+    fn image(&self) -> Option<&str> {
         self.image.iter().rfind(|image| !image.contains('=')).map(String::as_str)
+    }
+
+    /// The request for the specification of tasks or apps with this code.
+    pub(crate) fn specification(&self, code: &Code, sender: &Sender<'_>, context: &Context) -> Value {
+        json!({
+            "version": code.version,
+            "bundle": code.bundle,
+            "project": sender.project_domain.project,
+            "domain": sender.project_domain.domain,
+            "org": context.config.task.org.clone().unwrap_or_default(),
+            "image": self.image(),
+            "sync_paths": !self.no_sync_local_sys_paths,
+        })
     }
 
     /// Names of images, and what they stand for.

@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::confirm;
 use crate::failure::{Exit, Failure};
 use crate::global::Global;
+use crate::logging::LogFormat;
 use crate::output::{self, Format};
 use crate::person::Terminal;
 use crate::progress::Progress;
@@ -35,7 +36,7 @@ pub(crate) struct Context {
 impl Context {
     /// Reads the configuration and applies the command line to it.
     pub(crate) fn load(global: Global) -> Result<Self, Failure> {
-        log(global.verbose);
+        log(&global);
         let environment = environment()?;
         let config = Config::load(global.config.as_deref(), &environment)
             .map_err(|error| Failure::config("cannot use the configuration", &error))?;
@@ -93,7 +94,8 @@ impl Context {
                 *value = Some(option.clone());
             }
         }
-        Self { global, config, environment, configured, api_key, progress: Progress::new() }
+        let progress = Progress::new(global.logging.no_progress);
+        Self { global, config, environment, configured, api_key, progress }
     }
 
     /// The control plane.
@@ -324,7 +326,8 @@ pub(crate) fn environment() -> Result<Environment, Failure> {
 }
 
 /// Sends log lines to standard error; `RUST_LOG` takes precedence over `-v`.
-pub(crate) fn log(verbose: u8) {
+pub(crate) fn log(global: &Global) {
+    let verbose = global.verbose;
     let level = match verbose {
         0 => "warn",
         1 => "warn,flyte=info,flyte_auth=info,flyte_cli=info,flyte_client=info",
@@ -337,5 +340,8 @@ pub(crate) fn log(verbose: u8) {
     let format =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // Only a test can have set another subscriber.
-    let _ = format.without_time().with_target(verbose > 1).try_init();
+    let _ = match global.logging.log_format {
+        Some(LogFormat::Json) => format.json().try_init(),
+        Some(LogFormat::Console) | None => format.without_time().with_target(verbose > 1).try_init(),
+    };
 }

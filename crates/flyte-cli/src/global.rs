@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use flyte_config::{AuthType, Endpoint, EndpointError};
 
+use crate::logging::Logging;
 use crate::output::Format;
 
 /// Options that go with every command, before or after it.
@@ -56,6 +57,42 @@ pub(crate) struct Global {
     /// Log more details; repeat it for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+
+    #[command(flatten)]
+    pub(crate) logging: Logging,
+
+    /// What builds images, instead of the configured builder
+    #[arg(
+        long,
+        alias = "builder",
+        global = true,
+        value_name = "BUILDER",
+        value_enum,
+        hide_short_help = true
+    )]
+    pub(crate) image_builder: Option<ImageBuilder>,
+}
+
+/// What builds images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImageBuilder {
+    /// This machine's Docker
+    Local,
+    /// This machine's Podman
+    LocalPodman,
+    /// The cluster
+    Remote,
+}
+
+impl ImageBuilder {
+    /// The word in the configuration file.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::LocalPodman => "local-podman",
+            Self::Remote => "remote",
+        }
+    }
 }
 
 impl Global {

@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 
 /// What users type after `flyte`, and the command that they mean. Resources are in the singular: the plural, and the position
 /// before or after a verb, make no difference.
-const GUESSES: [(&str, &str); 88] = [
+const GUESSES: [(&str, &str); 87] = [
     ("login", "flyte auth login"),
     ("signin", "flyte auth login"),
     ("sign-in", "flyte auth login"),
@@ -48,7 +48,6 @@ const GUESSES: [(&str, &str); 88] = [
     ("configure", "flyte create config"),
     ("init", "flyte create config"),
     ("setup", "flyte create config"),
-    ("get config", "flyte auth doctor"),
     ("get token", "flyte auth token"),
     ("project", "flyte get project"),
     ("runs", "flyte get run"),

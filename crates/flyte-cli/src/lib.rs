@@ -21,6 +21,7 @@ mod global;
 mod guess;
 mod key;
 mod keyboard;
+mod logging;
 mod output;
 mod person;
 mod progress;

@@ -13,10 +13,10 @@ use crate::output;
 pub(crate) struct Progress(Arc<ProgressBar>);
 
 impl Progress {
-    /// Creates a spinner that shows nothing yet.
-    pub(crate) fn new() -> Self {
+    /// Creates a spinner that shows nothing yet, or never anything if `hidden`.
+    pub(crate) fn new(hidden: bool) -> Self {
         let bar = ProgressBar::no_length();
-        if !std::io::stderr().is_terminal() {
+        if hidden || !std::io::stderr().is_terminal() {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
         bar.set_style(ProgressStyle::default_spinner());

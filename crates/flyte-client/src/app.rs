@@ -1,14 +1,16 @@
 //! Apps: programs that the server keeps running, for example web services.
 
 use std::fmt;
+use std::str::FromStr;
 
-use buffa::Message as _;
+use buffa::{Enumeration as _, Message as _};
 use connectrpc::ConnectError;
 use flyte_config::Endpoint;
 use flyte_idl::flyteidl2::app as wire;
 use flyte_idl::flyteidl2::app::list_request::FilterBy;
 use flyte_idl::flyteidl2::app::spec::{AppPayload, DesiredState};
 use flyte_idl::flyteidl2::app::status::DeploymentStatus;
+use flyte_idl::flyteidl2::common::Filter;
 use flyte_idl::flyteidl2::core::KeyValuePair;
 use serde::Serialize;
 
@@ -17,6 +19,9 @@ use crate::listing::{self, principal_name, unix_time};
 use crate::pager::{Page, Pager, Source};
 use crate::project_domain::ProjectDomain;
 use crate::transport::Transport;
+
+/// The prefix of the names of statuses.
+const STATUS_PREFIX: &str = "DEPLOYMENT_STATUS_";
 
 /// The identifier of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +78,58 @@ impl fmt::Display for State {
             Self::Stopped => "stopped",
             Self::Failed => "failed",
         })
+    }
+}
+
+impl State {
+    /// The statuses of the protocol that this state stands for.
+    fn statuses(self) -> impl Iterator<Item = DeploymentStatus> {
+        DeploymentStatus::values().iter().copied().filter(move |status| state(Some(*status)) == self)
+    }
+}
+
+/// A text that is not a state of an app.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a state of an app; use pending, deploying, active, stopped or failed")]
+pub struct UnknownState(String);
+
+impl FromStr for State {
+    type Err = UnknownState;
+
+    /// Reads a state, or a status of the protocol, for example `assigned` or `DEPLOYMENT_STATUS_ASSIGNED`.
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        let name = text.to_ascii_uppercase().replace('-', "_");
+        let name = name.strip_prefix(STATUS_PREFIX).unwrap_or(&name);
+        let named =
+            |status: &&DeploymentStatus| status.proto_name().strip_prefix(STATUS_PREFIX) == Some(name);
+        DeploymentStatus::values()
+            .iter()
+            .find(named)
+            .map(|status| state(Some(*status)))
+            .filter(|state| *state != Self::Unknown)
+            .ok_or_else(|| UnknownState(text.to_owned()))
+    }
+}
+
+/// The apps to list, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListOptions {
+    /// Apps of this project and domain; `None` for all.
+    pub project_domain: Option<ProjectDomain>,
+    /// Apps that this subject created.
+    pub created_by: Option<String>,
+    /// Apps in one of these states; empty for all states.
+    pub states: Vec<State>,
+    /// The most apps to return; `None` for all.
+    pub limit: Option<u32>,
+}
+
+impl ListOptions {
+    fn filters(&self) -> Vec<Filter> {
+        let statuses = self.states.iter().flat_map(|state| state.statuses());
+        let names = statuses.map(|status| status.proto_name().to_owned()).collect();
+        let by_subject = self.created_by.as_ref().map(|subject| listing::equal("created_by", subject));
+        by_subject.into_iter().chain(listing::one_of("status_phase", names)).collect()
     }
 }
 
@@ -134,6 +191,15 @@ impl Spec {
         }));
         true
     }
+
+    /// Sets the Kubernetes service account that the app runs as.
+    pub fn set_service_account(&mut self, name: &str) {
+        let mut context = self.0.security_context.take().unwrap_or_default();
+        let mut run_as = context.run_as.take().unwrap_or_default();
+        run_as.k8s_service_account = name.to_owned();
+        context.run_as = run_as.into();
+        self.0.security_context = context.into();
+    }
 }
 
 /// Calls of `flyteidl2.app.AppService`.
@@ -157,9 +223,10 @@ impl<T: Transport> Apps<T> {
         self.fetch(id).await.map(App::from)
     }
 
-    /// Lists the apps of a project and domain, or all apps, the newest first. Pages are fetched on demand.
-    pub fn list(&self, project_domain: Option<ProjectDomain>, limit: Option<u32>) -> Pager<Listing<T>> {
-        Pager::new(Listing { apps: self.clone(), project_domain }, limit)
+    /// Lists apps, the newest first. Pages are fetched on demand.
+    pub fn list(&self, options: ListOptions) -> Pager<Listing<T>> {
+        let limit = options.limit;
+        Pager::new(Listing { apps: self.clone(), options }, limit)
     }
 
     /// Creates an app, or replaces the specification of an existing one.
@@ -242,7 +309,7 @@ fn answered(app: Option<wire::App>) -> Result<wire::App, ClientError> {
 /// The source of a list of apps.
 pub struct Listing<T> {
     apps: Apps<T>,
-    project_domain: Option<ProjectDomain>,
+    options: ListOptions,
 }
 
 impl<T: Transport> Source for Listing<T> {
@@ -250,12 +317,12 @@ impl<T: Transport> Source for Listing<T> {
 
     async fn page(&self, limit: u32, token: &str) -> Result<Page<App>, ClientError> {
         let org = self.apps.org.as_deref();
-        let within = match &self.project_domain {
+        let within = match &self.options.project_domain {
             Some(project_domain) => FilterBy::Project(Box::new(project_domain.identifier(org))),
             None => FilterBy::Org(org.unwrap_or_default().to_owned()),
         };
         let request = wire::ListRequest {
-            request: listing::page(limit, token, Vec::new(), false).into(),
+            request: listing::page(limit, token, self.options.filters(), false).into(),
             filter_by: Some(within),
             ..Default::default()
         };

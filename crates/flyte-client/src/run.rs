@@ -8,7 +8,7 @@ use buffa_types::google::protobuf::BoolValue;
 use connectrpc::{ConnectError, ErrorCode};
 use flyte_config::Endpoint;
 use flyte_idl::flyteidl2::common::{OffloadedInputData, ProjectIdentifier, RunIdentifier};
-use flyte_idl::flyteidl2::core::KeyValuePair;
+use flyte_idl::flyteidl2::core::{Identity, KeyValuePair, SecurityContext};
 use flyte_idl::flyteidl2::dataproxy::{self, DataProxyServiceClient};
 use flyte_idl::flyteidl2::task::{CacheConfig, Envs, Labels, RawDataStorage, RunSpec};
 use flyte_idl::flyteidl2::workflow as wire;
@@ -152,6 +152,8 @@ pub struct RunOptions {
     pub interruptible: Option<bool>,
     /// Ignore and replace cached results.
     pub overwrite_cache: bool,
+    /// The Kubernetes service account of the tasks; empty for their own or the server's.
+    pub service_account: String,
     /// The queue; empty for the default one.
     pub queue: String,
     /// The storage prefix for the tasks' large data; empty for the server's default.
@@ -384,6 +386,10 @@ impl From<RunOptions> for RunSpec {
         }
         if options.overwrite_cache {
             spec.cache_config = CacheConfig { overwrite_cache: true, ..Default::default() }.into();
+        }
+        if !options.service_account.is_empty() {
+            let run_as = Identity { k8s_service_account: options.service_account, ..Default::default() };
+            spec.security_context = SecurityContext { run_as: run_as.into(), ..Default::default() }.into();
         }
         if !options.raw_data_prefix.is_empty() {
             let storage = RawDataStorage { raw_data_prefix: options.raw_data_prefix, ..Default::default() };

@@ -21,6 +21,9 @@ _MOUNTS = frozenset({"secret_mounts"})
 # Directories that do not belong to a project's source.
 _NO_SOURCE = frozenset({".git", "__pycache__", ".venv", "node_modules"})
 
+# Images that a command names for this process. They take precedence over the configuration and `flyte.init`.
+_named: dict[str, str] = {}
+
 Path = str | pathlib.Path
 InstallMode = Literal["dependencies_only", "install_project"]
 
@@ -326,7 +329,13 @@ def _references() -> Mapping[str, str]:
     from flyte import config
     from flyte._initialize import initialized, is_initialized
 
-    return initialized().images if is_initialized() else config.auto().image.image_refs
+    known = initialized().images if is_initialized() else config.auto().image.image_refs
+    return {**known, **_named}
+
+
+def name_images(images: Mapping[str, str]) -> None:
+    """Names images for this process."""
+    _named.update(images)
 
 
 def _referenced(name: str) -> str:

@@ -91,6 +91,14 @@ class Adapter(abc.ABC):
         """A `flyteidl2.app.App` and its `Spec`."""
 
     @abc.abstractmethod
+    def port_of(self, environment: Any) -> int:
+        """The port that an app listens on."""
+
+    @abc.abstractmethod
+    def serve_locally(self, environment: Any) -> int:
+        """Serves an app on this machine until it ends, and returns its exit code. An interrupt stops the app."""
+
+    @abc.abstractmethod
     def run_local(self, task: Any, values: Message) -> Message:
         """Runs a task in this process, and returns its outputs as JSON by their names."""
 

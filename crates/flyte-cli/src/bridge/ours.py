@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pathlib
+import shlex
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
+from flyte_bridge import serving
 from flyte_bridge.adapter import Adapter
 from flyte_bridge.loading import load
 from flyte_bridge.protocol import Bridge, Message, Refused
 
 import flyte
 from flyte._environment import Environment, environments
-from flyte._image import uri_of
+from flyte._image import name_images, uri_of
 from flyte._interface import EMPTY, NativeInterface
 from flyte._runtime import texts
 from flyte._runtime.spec import Serialization, deployed_spec, task_spec
@@ -31,12 +33,16 @@ class Ours(Adapter):
     """Answers about environments and tasks of our package."""
 
     name = "flyte-auth"
-    capabilities = frozenset({"tasks", "triggers", "apps", "local"})
+    capabilities = frozenset({"tasks", "triggers", "apps", "local", "images"})
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__(bridge)
         self.version = flyte.__version__
         self.serialization: Serialization | None = None
+
+    def prepare(self, request: Message) -> None:
+        # The file may ask for an image while it is imported.
+        name_images((request.get("images") or {}).get("names") or {})
 
     def load(self, file: str, root: pathlib.Path) -> ModuleType:
         return load(file, root)
@@ -137,7 +143,7 @@ class Ours(Adapter):
             bundle=CodeBundle(computed_version=request["version"], tgz=bundle) if bundle else None,
             images=images,
             root=self.bridge.root,
-            paths=local_paths(self.bridge.root),
+            paths=local_paths(self.bridge.root) if request.get("sync_paths", True) else "",
         )
         yield
 
@@ -160,6 +166,23 @@ class Ours(Adapter):
         if self.serialization is None:
             raise DeploymentError("no request for specs is being answered")
         return self.serialization
+
+    def port_of(self, environment: AppEnvironment) -> int:
+        return environment.listens_on
+
+    def serve_locally(self, environment: AppEnvironment) -> int:
+        from flyte._bin.serve import serve_in_process
+
+        command = environment.command if environment.command is not None else environment.args
+        if environment.command is None and environment._server is not None:
+            asyncio.run(serve_in_process(environment))
+            return 0
+        words = shlex.split(command) if isinstance(command, str) else list(command or [])
+        if not words:
+            raise Refused(
+                "there is nothing to start: give the app args, or a function with @env.server", "app"
+            )
+        return serving.run(words)
 
     def run_local(self, task: Task[Any, Any], values: Message) -> Message:
         from flyte._run import run_local

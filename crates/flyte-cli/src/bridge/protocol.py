@@ -177,14 +177,19 @@ class Bridge:
 
     def do_app(self, request: Message) -> Message:
         """One app, encoded."""
-        adapter = self.adapter()
-        for environment in self.environments:
-            if adapter.is_app(environment) and environment.name == request.get("app"):
-                _check_version(request)
-                with adapter.serializing(request, [environment]):
-                    app, spec = adapter.app(environment)
-                return {"name": environment.name, "app": _base64(app), "spec": _base64(spec)}
-        raise Refused(f"unknown app {request.get('app')!r}", "app")
+        environment = self.app(request)
+        _check_version(request)
+        with self.adapter().serializing(request, [environment]):
+            app, spec = self.adapter().app(environment)
+        return {"name": environment.name, "app": _base64(app), "spec": _base64(spec)}
+
+    def do_serve_local(self, request: Message) -> Message:
+        """Serves an app on this machine until it ends."""
+        from flyte_bridge import serving
+
+        environment = self.app(request)
+        with self.printing():
+            return serving.serve(self, environment, request.get("env") or {})
 
     def do_run_local(self, request: Message) -> Message:
         """Runs a task in this process. What it prints is sent line by line."""
@@ -261,6 +266,13 @@ class Bridge:
             names = ", ".join(task.name for task in tasks) or "none"
             raise Refused(f"{which} {name!r}; there are {names}", "task")
         return found[0]
+
+    def app(self, request: Message) -> Any:
+        """The app that a request names."""
+        for environment in self.environments:
+            if self.adapter().is_app(environment) and environment.name == request.get("app"):
+                return environment
+        raise Refused(f"unknown app {request.get('app')!r}", "app")
 
     def deployed(self, request: Message) -> list[Any]:
         """The environments of a deployment, each with those that it depends on, once."""

@@ -12,11 +12,13 @@ import logging
 import pathlib
 import re
 import sys
+import time
 from collections.abc import Coroutine, Iterator, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
 
 from flyte_bridge import published_texts as texts
+from flyte_bridge import serving
 from flyte_bridge.adapter import Adapter
 from flyte_bridge.loading import load, own_traceback
 from flyte_bridge.protocol import Bridge, Message, Refused
@@ -45,7 +47,7 @@ class Published(Adapter):
     """Answers about environments and tasks of the published package."""
 
     name = "published"
-    capabilities = frozenset({"tasks", "triggers", "apps", "local", "images"})
+    capabilities = frozenset({"tasks", "triggers", "apps", "local", "images", "builds"})
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__(bridge)
@@ -58,6 +60,7 @@ class Published(Adapter):
             )
         self.texts = texts.Texts(self.upload)
         self.context: SerializationContext | None = None
+        self.sync_paths = True
 
     def prepare(self, request: Message) -> None:
         # The file may ask for its project while it is imported. There is no client: the command sends everything.
@@ -186,7 +189,8 @@ class Published(Adapter):
     def serializing(self, request: Message, environments: Sequence[Any]) -> Iterator[None]:
         bundle, root = request.get("bundle"), self.bridge.root
         place = {key: request.get(key) or None for key in ("project", "domain", "org")}
-        with self.configured(**place):
+        self.sync_paths = request.get("sync_paths", True)
+        with self.configured(**place, sync_local_sys_paths=self.sync_paths):
             self.context = SerializationContext(
                 version=request["version"],
                 code_bundle=CodeBundle(computed_version=request["version"], tgz=bundle) if bundle else None,
@@ -268,7 +272,9 @@ class Published(Adapter):
         return app.SerializeToString(), app.spec.SerializeToString()
 
     def with_paths(self, task: Any) -> Any:
-        """A copy of a task that finds modules where this process does."""
+        """A copy of a task that finds modules where this process does, unless the request says otherwise."""
+        if not self.sync_paths:
+            return task
         copy = task.__copy__() if hasattr(task, "__copy__") else dataclasses.replace(task)
         copy.env_vars = {**(task.env_vars or {}), SYS_PATH: self.paths()}
         return copy
@@ -319,7 +325,31 @@ class Published(Adapter):
         finally:
             _initialize._init_config = before
 
-    # ---- local runs
+    # ---- on this machine
+
+    def port_of(self, environment: Any) -> int:
+        return int(environment.get_port().port)
+
+    def serve_locally(self, environment: Any) -> int:
+        with _Failures() as failures:
+            try:
+                context = flyte.with_servecontext(mode="local", deactivate_timeout=serving.GRACE)
+                app = context.serve(environment)
+            except FileNotFoundError as error:
+                raise Refused(f"{error.filename} cannot be started: {error.strerror}", "app") from None
+            try:
+                while not app.is_deactivated():
+                    time.sleep(serving.INTERVAL)
+            finally:
+                app.deactivate(wait=app._process is not None)
+                if app._thread is not None:
+                    # A function that does not end by itself ends with this process.
+                    app._thread.join(1)
+        if failures.last is not None:
+            raise Refused(
+                f"{type(failures.last).__name__}: {failures.last}", "", own_traceback(failures.last)
+            )
+        return app._process.returncode if app._process is not None else 0
 
     def run_local(self, task: Any, values: Message) -> Message:
         interface = task.native_interface

@@ -58,11 +58,12 @@ def described_inputs(interface: Any) -> list[Message]:
             "name": name,
             "type": MessageToDict(TypeEngine.to_literal_type(python_type)),
             "python_type": shown_type(python_type),
-            # As in the published command, an optional input without a default is None.
-            "required": default is EMPTY and not _is_optional(bare),
+            "required": default is EMPTY and _assumed(bare) is EMPTY,
             "help": said.get(name) or "",
             "is_list": typing.get_origin(_only(bare)) is list,
         }
+        if default is EMPTY and bare is bool:
+            default = _assumed(bare)
         if default is not EMPTY:
             one["default"] = show(default)
         options = choices(bare)
@@ -179,9 +180,10 @@ class Texts:
         for name, (python_type, default) in interface.inputs.items():
             if name in found or default is not EMPTY:
                 continue
-            if not _is_optional(_bare(python_type)):
+            assumed = _assumed(_bare(python_type))
+            if assumed is EMPTY:
                 raise Refused(f"{name} is missing", name)
-            found[name] = None
+            found[name] = assumed
         return found
 
     def several(self, given: Any, python_type: Any, default: Any, local: bool) -> Any:
@@ -333,6 +335,13 @@ def _is_union(python_type: Any) -> bool:
 
 def _is_optional(python_type: Any) -> bool:
     return _is_union(python_type) and type(None) in typing.get_args(python_type)
+
+
+def _assumed(python_type: Any) -> Any:
+    """The value of an input that has no default and is not given, as in the published command; EMPTY if it must be given."""
+    if python_type is bool:
+        return False
+    return None if _is_optional(python_type) else EMPTY
 
 
 def _only(python_type: Any) -> Any:

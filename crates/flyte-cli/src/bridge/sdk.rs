@@ -11,13 +11,14 @@ use crate::failure::{Exit, Failure};
 pub(super) const START: &str = include_str!("start.py");
 
 /// The modules of the bridge by their names, and their texts.
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 8] = [
     ("flyte_bridge", ""),
     ("flyte_bridge.adapter", include_str!("adapter.py")),
     ("flyte_bridge.loading", include_str!("loading.py")),
     ("flyte_bridge.ours", include_str!("ours.py")),
     ("flyte_bridge.protocol", include_str!("protocol.py")),
     ("flyte_bridge.published", include_str!("published.py")),
+    ("flyte_bridge.serving", include_str!("serving.py")),
     ("flyte_bridge.published_texts", include_str!("published_texts.py")),
 ];
 
@@ -46,8 +47,10 @@ pub(crate) enum Capability {
     Apps,
     /// Runs in the bridge's own process.
     Local,
-    /// Named images, and images that are built.
+    /// Named images.
     Images,
+    /// Images that are built, by a builder that can be chosen.
+    Builds,
 }
 
 impl Capability {
@@ -57,6 +60,7 @@ impl Capability {
             Self::Apps => ("apps", "apps"),
             Self::Local => ("local", "run --local"),
             Self::Images => ("images", "--image NAME=URI"),
+            Self::Builds => ("builds", "--image-builder"),
         }
     }
 }

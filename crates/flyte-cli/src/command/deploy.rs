@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::bridge::{self, Capability, Environment, Nothing};
 use crate::code::{self, Sender};
-use crate::command::run::{ask, specification, unreadable};
+use crate::command::run::{ask, unreadable};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
@@ -112,7 +112,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         return dry_run(environment.as_deref(), arguments.all, &program, &version, bundle.as_ref(), context);
     };
     let code = sender.send(version, bundle)?;
-    let mut request = specification(&code, &sender, context, arguments.code.image());
+    let mut request = arguments.code.specification(&code, &sender, context);
     request["do"] = json!("specs");
     request["all"] = json!(arguments.all);
     request["environments"] = environments;

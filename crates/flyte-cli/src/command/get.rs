@@ -6,6 +6,7 @@ pub(crate) mod app;
 mod audit;
 mod code;
 mod condition;
+mod config;
 pub(crate) mod io;
 pub(crate) mod logs;
 pub(crate) mod project;
@@ -41,6 +42,9 @@ pub(crate) enum Command {
     /// Show what a run waits for: its conditions, which `flyte signal condition` answers
     #[command(visible_alias = "conditions")]
     Condition(condition::Arguments),
+    /// Show the configuration that commands use
+    #[command(after_help = config::HELP)]
+    Config,
     /// Show the inputs and outputs of an action
     Io(io::Arguments),
     /// Show the log of a run or of one of its actions
@@ -77,6 +81,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Audit(arguments) => audit::run(arguments, context),
         Command::Code(arguments) => code::run(&arguments, context),
         Command::Condition(arguments) => condition::run(arguments, context),
+        Command::Config => config::run(context),
         Command::Io(arguments) => io::run(&arguments, context),
         Command::Logs(arguments) => logs::run(&arguments, context),
         Command::Project(arguments) => project::run(arguments, context),

@@ -150,7 +150,7 @@ pub(crate) fn run(arguments: Arguments, global: Global) -> Result<Exit, Failure>
     let options = RerunOptions {
         name: own.name,
         changes: changes.clone(),
-        env: own.env.into_iter().collect(),
+        env: context.global.logging.variables(&own.env).into_iter().collect(),
         labels: own.label.into_iter().collect(),
         recover: own.recover.then_some(RecoverOptions { force: own.force_rerun_action }),
         allow_missing_outputs: own.allow_missing_outputs,

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use flyte_client::ProjectDomain;
 use flyte_client::data::Inputs;
 use flyte_client::run::{NewRun, Program as Runnable, Run, RunOptions};
 use flyte_client::task::{Spec, TaskId, Variable};
@@ -17,11 +18,12 @@ use serde_json::{Value, json};
 use crate::bridge::{
     self, Bridge, Capability, Described, Helper, Input, Nothing, Printed, Task, Unanswered, Upload,
 };
-use crate::code::{self, Code, Sender};
+use crate::code::{self, Sender};
 use crate::command::get::io;
 use crate::command::get::run::label;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::logging::DEBUG_VARIABLE;
 use crate::output::{self, Format};
 
 /// The word in place of a file, for a deployed task.
@@ -81,6 +83,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
     raw_data_path: String,
 
+    /// Kubernetes service account of the tasks. By default that of the tasks themselves or the server's
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    service_account: String,
+
     /// Queue of the run
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     queue: String,
@@ -92,6 +98,18 @@ pub(crate) struct Arguments {
     /// Ignore cached results, and replace them
     #[arg(long)]
     overwrite_cache: bool,
+
+    /// Start an editor (code-server) in place of the task's code, if the task's image has one
+    #[arg(long, conflicts_with = "local")]
+    debug: bool,
+
+    /// With `deployed-task`: project of the run, if it is not that of the task
+    #[arg(long, value_name = "NAME")]
+    run_project: Option<String>,
+
+    /// With `deployed-task`: domain of the run, if it is not that of the task
+    #[arg(long, value_name = "NAME")]
+    run_domain: Option<String>,
 }
 
 pub(crate) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
@@ -99,6 +117,12 @@ pub(crate) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         return deployed(&arguments, context);
     }
     arguments.code.check()?;
+    if arguments.run_project.is_some() || arguments.run_domain.is_some() {
+        return Err(Failure::new("the run of a file is in the project of its code")
+            .why("--run-project and --run-domain are for deployed tasks")
+            .next("Use --project and --domain.")
+            .exit(Exit::Usage));
+    }
     let Some((task, typed)) = arguments.rest.split_first() else {
         let program = arguments.code.import(&arguments.file, context)?;
         return list(&program.described, &arguments.file);
@@ -141,7 +165,7 @@ pub(crate) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
     let inputs = Inputs::decode(&bridge::decoded(&inputs.inputs)?).map_err(unreadable)?;
     let (version, bundle) = arguments.code.pack(&mut program, json!({"task": chosen.name}), context)?;
     let code = sender.send(version, bundle)?;
-    let mut request = specification(&code, &sender, context, arguments.code.image());
+    let mut request = arguments.code.specification(&code, &sender, context);
     request["do"] = json!("spec");
     request["task"] = json!(chosen.name);
     let spec: EncodedSpec =
@@ -164,23 +188,6 @@ struct EncodedSpec {
 #[derive(Deserialize)]
 struct LocalOutputs {
     outputs: BTreeMap<String, Value>,
-}
-
-/// The request for the specification of tasks.
-pub(crate) fn specification(
-    code: &Code,
-    sender: &Sender<'_>,
-    context: &Context,
-    image: Option<&str>,
-) -> Value {
-    json!({
-        "version": code.version,
-        "bundle": code.bundle,
-        "project": sender.project_domain.project,
-        "domain": sender.project_domain.domain,
-        "org": context.config.task.org.clone().unwrap_or_default(),
-        "image": image,
-    })
 }
 
 /// Sends a request to Python; `refused` turns an error into a failure.
@@ -328,16 +335,23 @@ fn start(
     program: Runnable,
     inputs: Inputs,
 ) -> Result<Exit, Failure> {
+    let mut env = context.global.logging.variables(&arguments.env);
+    env.extend(arguments.debug.then(|| (DEBUG_VARIABLE.to_owned(), "1".to_owned())));
+    let own = sender.project_domain.clone();
     let new = NewRun {
-        project_domain: sender.project_domain.clone(),
+        project_domain: ProjectDomain::new(
+            arguments.run_project.clone().unwrap_or(own.project),
+            arguments.run_domain.clone().unwrap_or(own.domain),
+        ),
         name: arguments.name.clone(),
         program,
         inputs,
         options: RunOptions {
-            env: arguments.env.iter().cloned().collect(),
+            env: env.into_iter().collect(),
             labels: arguments.label.iter().cloned().collect(),
             interruptible: None,
             overwrite_cache: arguments.overwrite_cache,
+            service_account: arguments.service_account.clone(),
             queue: arguments.queue.clone(),
             raw_data_prefix: arguments.raw_data_path.clone(),
             max_action_concurrency: arguments.max_action_concurrency,

@@ -7,14 +7,14 @@ use clap::Args;
 use flyte_auth::Transport;
 use flyte_client::app::{App as Served, AppId, Spec, State};
 use flyte_client::{Client, ClientError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::bridge::{self, Capability, Environment, Nothing};
+use crate::bridge::{self, Capability, Environment, Nothing, Unanswered};
 use crate::code::{self, Sender};
 use crate::command::deploy::choose;
 use crate::command::get::{logs, run::label};
-use crate::command::run::{ask, specification, unreadable};
+use crate::command::run::{ask, unreadable};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -27,6 +27,7 @@ For example:
   flyte serve web.py
   flyte serve web.py dashboard --follow
   flyte serve --env-var LOG_LEVEL=debug web.py
+  flyte serve --local web.py
 
 The command deploys the app, waits until it answers, and prints its URL. Stop it with `flyte update app NAME --deactivate`. To \
 deploy also what the app depends on, use `flyte deploy`.";
@@ -53,6 +54,14 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     follow: bool,
 
+    /// Kubernetes service account of the app. By default that of the app itself or the server's
+    #[arg(long, value_name = "NAME")]
+    service_account: Option<String>,
+
+    /// Serve the app on this machine, without a server, until you press Ctrl-C
+    #[arg(long, conflicts_with_all = ["name", "follow", "service_account"])]
+    local: bool,
+
     #[command(flatten)]
     code: code::Options,
 }
@@ -65,6 +74,9 @@ struct Encoded {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let Arguments { file, env_var, code, .. } = arguments;
     code.check()?;
+    if arguments.local {
+        return local(arguments, context);
+    }
     let sender = Sender::new(context)?;
     let mut program = code.import(file, context)?;
     let environment = chosen(&program.described.environments, arguments.app.as_deref(), file)?.to_owned();
@@ -72,17 +84,21 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let (version, bundle) =
         code.pack(&mut program, json!({"all": false, "environments": [environment]}), context)?;
     let sent = sender.send(version, bundle)?;
-    let mut request = specification(&sent, &sender, context, code.image());
+    let mut request = code.specification(&sent, &sender, context);
     request["do"] = json!("app");
     request["app"] = json!(environment);
     let refused = |error: bridge::Refused| error.failure(format!("cannot serve {environment}"));
     let Encoded { spec } = ask(&mut program.bridge, &request, &mut Nothing, refused)?;
     drop(program);
     let mut spec = Spec::decode(&bridge::decoded(&spec)?).map_err(unreadable)?;
-    if !spec.set_variables(env_var) {
+    let variables = context.global.logging.variables(env_var);
+    if !spec.set_variables(&variables) {
         return Err(Failure::new(format!("cannot set environment variables of {environment}"))
             .why("it does not run in a container of its own specification")
             .exit(Exit::Usage));
+    }
+    if let Some(name) = &arguments.service_account {
+        spec.set_service_account(name);
     }
     let id = AppId::new(sender.project_domain.clone(), arguments.name.as_ref().unwrap_or(&environment));
     let Some(app) = serve(&sender.client, &id, spec, context)? else {
@@ -92,6 +108,46 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     output::print(context.global.format, &app, |app| format!("App {} answers at {}\n", app.name, app.url))?;
     if arguments.follow {
         follow(&sender.client, &id, context)?;
+    }
+    Ok(Exit::Success)
+}
+
+/// An app that is served on this machine.
+#[derive(Serialize)]
+struct LocalApp<'a> {
+    name: &'a str,
+    url: &'a str,
+}
+
+/// Serves an app on this machine until it ends or the user interrupts the command.
+fn local(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let Arguments { file, app, env_var, code, .. } = arguments;
+    let mut program = code.import(file, context)?;
+    let name = chosen(&program.described.environments, app.as_deref(), file)?.to_owned();
+    program.bridge.needs(Capability::Apps)?;
+    context.progress.show(format!("Waiting for {name} to answer"));
+    let variables = context.global.logging.variables(env_var);
+    let ended = program.bridge.serve(&name, &variables, &mut |url| {
+        context.progress.clear();
+        // A closed reader does not stop the app.
+        let _ = output::print(context.global.format, &LocalApp { name: &name, url }, |app| {
+            format!("App {} answers at {}\n", app.name, app.url)
+        });
+        output::tell("Press Ctrl-C to stop it.");
+    });
+    context.progress.clear();
+    let refused = |unanswered| match unanswered {
+        Unanswered::Failed(failure) => failure,
+        Unanswered::Refused(error) => error.failure(format!("cannot serve {name}")),
+    };
+    match ended.map_err(refused)? {
+        None => output::tell(&format!("Stopped app {name}.")),
+        Some(0) => output::tell(&format!("App {name} has ended.")),
+        Some(code) => {
+            return Err(Failure::new(format!("app {name} failed"))
+                .why(format!("it ended with exit code {code}"))
+                .exit(Exit::Run));
+        }
     }
     Ok(Exit::Success)
 }

@@ -51,3 +51,41 @@ fn variables_replace_those_with_the_same_name() {
     let mut empty = Spec::default();
     assert!(empty.set_variables(&[]) && !empty.set_variables(&pairs(&[("A", "1")])));
 }
+
+#[test]
+fn states_are_read_and_filtered_by_the_statuses_of_the_protocol() {
+    for (text, state) in [
+        ("active", State::Active),
+        ("Stopped", State::Stopped),
+        ("assigned", State::Pending),
+        ("scaling-up", State::Active),
+        ("DEPLOYMENT_STATUS_FAILED", State::Failed),
+    ] {
+        assert_eq!(text.parse(), Ok(state), "{text}");
+    }
+    for text in ["", "unspecified", "running"] {
+        assert!(text.parse::<State>().is_err(), "{text}");
+    }
+    let options = ListOptions {
+        created_by: Some("s".into()),
+        states: vec![State::Failed, State::Pending],
+        ..ListOptions::default()
+    };
+    let filters: Vec<_> = options.filters().into_iter().map(|filter| (filter.field, filter.values)).collect();
+    let statuses =
+        ["FAILED", "UNASSIGNED", "ASSIGNED", "PENDING"].map(|name| format!("DEPLOYMENT_STATUS_{name}"));
+    let expected =
+        [("created_by".to_owned(), vec!["s".to_owned()]), ("status_phase".to_owned(), statuses.to_vec())];
+    assert_eq!(filters, expected);
+    assert!(ListOptions::default().filters().is_empty());
+}
+
+#[test]
+fn a_service_account_keeps_the_secrets_of_an_app() {
+    let message = json!({"securityContext": {"secrets": [{"key": "K"}], "allowAnonymous": true}});
+    let mut spec = Spec(serde_json::from_value(message).unwrap());
+    spec.set_service_account("robot");
+    let context = spec.0.security_context.into_option().unwrap();
+    assert_eq!((context.secrets.len(), context.allow_anonymous), (1, true));
+    assert_eq!(context.run_as.into_option().unwrap().k8s_service_account, "robot");
+}

@@ -57,7 +57,7 @@ def main() -> int:
         unpack(found["tgz"], destination)
     app = _app(found.get("resolver", ""), found.get("resolver_args", ""))
     if app is not None and app._server is not None:
-        asyncio.run(_serve(app))
+        asyncio.run(serve_in_process(app))
         return 0
     if not command:
         print(
@@ -80,7 +80,9 @@ def _app(resolver: str, arguments: str) -> Any:
     return getattr(importlib.import_module(module), name)().load_app_env(arguments)
 
 
-async def _serve(app: Any) -> None:
+async def serve_in_process(app: Any) -> None:
+    """Serves an app with the function that is decorated for it."""
+
     async def call(function: Callable[..., Any] | None) -> None:
         if function is not None:
             value = function()

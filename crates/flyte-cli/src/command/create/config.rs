@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use flyte_auth::{Approval, state_dir};
 use flyte_config::key::{self, Key};
 use flyte_config::{AuthType, Config, ConfigError, Document, Endpoint, Environment, Setting, search};
@@ -10,7 +10,7 @@ use flyte_config::{AuthType, Config, ConfigError, Document, Endpoint, Environmen
 use super::interview;
 use super::sign_in::SignIn;
 use crate::failure::{Exit, Failure};
-use crate::global::{AUTH_TYPE_HELP, Address};
+use crate::global::{AUTH_TYPE_HELP, Address, ImageBuilder};
 use crate::output::{self, Format};
 use crate::{confirm, context};
 
@@ -124,26 +124,6 @@ pub(crate) struct Arguments {
     /// Replaces the global option, which is another spelling of --output here.
     #[arg(short, long, hide = true, conflicts_with = "output")]
     config: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ImageBuilder {
-    /// This machine's Docker
-    Local,
-    /// This machine's Podman
-    LocalPodman,
-    /// The cluster
-    Remote,
-}
-
-impl ImageBuilder {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::LocalPodman => "local-podman",
-            Self::Remote => "remote",
-        }
-    }
 }
 
 impl Arguments {

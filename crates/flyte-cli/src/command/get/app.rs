@@ -2,9 +2,9 @@
 
 use clap::Args;
 use flyte_auth::clock::Clock;
-use flyte_client::app::{App, AppId, State};
+use flyte_client::app::{App, AppId, ListOptions, State};
 
-use super::run::since;
+use super::run::{since, subject};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
@@ -18,6 +18,14 @@ pub(crate) struct Arguments {
     /// Maximum number of apps to list
     #[arg(long, value_name = "COUNT", default_value_t = 100, conflicts_with = "name")]
     limit: u32,
+
+    /// Only apps that you created
+    #[arg(long, conflicts_with = "name")]
+    only_mine: bool,
+
+    /// Only apps in this state; can be repeated
+    #[arg(long, value_name = "STATE", conflicts_with = "name")]
+    status: Vec<State>,
 }
 
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
@@ -38,15 +46,27 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         (None, None) => None,
         _ => Some(context.project_domain()?),
     };
-    let apps = context.project_domain_client()?.apps();
+    let filtered = arguments.only_mine || !arguments.status.is_empty();
+    let client = context.project_domain_client()?;
     let found = context.run("Listing apps", async {
-        let listed = apps.list(project_domain.clone(), Some(arguments.limit)).collect().await;
+        let created_by = if arguments.only_mine { Some(subject(&client).await?) } else { None };
+        let options = ListOptions {
+            project_domain: project_domain.clone(),
+            created_by,
+            states: arguments.status,
+            limit: Some(arguments.limit),
+        };
+        let listed = client.apps().list(options).collect().await;
         listed.map_err(|error| Failure::resource("cannot list apps", &error, "project"))
     })?;
     if found.is_empty() {
         let within =
             project_domain.as_ref().map(|project_domain| format!(" in {project_domain}")).unwrap_or_default();
-        output::tell(&format!("No apps{within} yet. Deploy one: flyte deploy FILE.py"));
+        output::tell(&if filtered {
+            format!("No such apps{within}.")
+        } else {
+            format!("No apps{within} yet. Deploy one: flyte deploy FILE.py")
+        });
         if format == Format::Table {
             return Ok(Exit::Success);
         }

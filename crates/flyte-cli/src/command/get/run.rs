@@ -1,10 +1,11 @@
 //! `flyte get run`
 
 use clap::Args;
+use flyte_auth::Transport;
 use flyte_auth::clock::Clock;
 use flyte_client::action::{ActionDetails, RunId};
 use flyte_client::run::{ListOptions, Run, RunDetails};
-use flyte_client::{Phase, TimeRange};
+use flyte_client::{Client, Phase, TimeRange};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -98,6 +99,12 @@ pub(crate) fn label(text: &str) -> Result<(String, String), &'static str> {
     }
 }
 
+/// The subject of the caller.
+pub(super) async fn subject(client: &Client<Transport>) -> Result<String, Failure> {
+    let user = client.identity().user_info().await;
+    Ok(user.map_err(|error| Failure::client("cannot find out who you are", &error))?.subject)
+}
+
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failure> {
     let format = context.global.format;
     let project_domain = context.project_domain()?;
@@ -125,12 +132,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<Exit, Failu
         || !arguments.in_phase.is_empty()
         || !arguments.with_label.is_empty();
     let found = context.run("Listing runs", async {
-        let created_by = if arguments.only_mine {
-            let user = client.identity().user_info().await;
-            Some(user.map_err(|error| Failure::client("cannot find out who you are", &error))?.subject)
-        } else {
-            None
-        };
+        let created_by = if arguments.only_mine { Some(subject(&client).await?) } else { None };
         let options = ListOptions {
             phases: arguments.in_phase,
             task: arguments.task_name,

@@ -73,6 +73,8 @@ pub(super) fn merged(own: Own, mut global: Global, matches: &ArgMatches) -> (Own
         format,
         wide: _,
         verbose,
+        logging,
+        image_builder,
     } = Global::from_arg_matches(matches).unwrap_or_else(|error| exit(error));
     global.config = config.or(global.config);
     global.endpoint = endpoint.or(global.endpoint);
@@ -82,6 +84,8 @@ pub(super) fn merged(own: Own, mut global: Global, matches: &ArgMatches) -> (Own
     global.org = org.or(global.org);
     global.project = project.or(global.project);
     global.domain = domain.or(global.domain);
+    global.logging = global.logging.and(logging);
+    global.image_builder = image_builder.or(global.image_builder);
     global.verbose = global.verbose.saturating_add(verbose);
     if matches.value_source("format") == Some(ValueSource::CommandLine) {
         global.format = format;

@@ -21,7 +21,7 @@ pub(super) struct Examined {
 }
 
 pub(super) fn examine(global: Global) -> Result<Examined, Failure> {
-    context::log(global.verbose);
+    context::log(&global);
     let environment = context::environment()?;
     let loaded = Config::load(global.config.as_deref(), &environment);
     let (config, broken) = match loaded {
