@@ -3,6 +3,8 @@
 //! `scheduler` claims queued attempts ([`flyte_runs`]). `container` translates the task's container into a command, an
 //! environment and limits. A supervisor ([`process`], `supervise`) starts the command and continues if the server ends.
 //!
+//! `starting` limits how many tasks start at the same time.
+//!
 //! [`log`] stores the output of a task, and `tail` follows it. `outcome` decides how the attempt ended. [`libraries`] are
 //! Python packages for tasks. [`apps`] keeps apps running.
 #![forbid(unsafe_code)]
@@ -22,6 +24,7 @@ pub mod process;
 mod quantity;
 mod root;
 mod scheduler;
+mod starting;
 mod state;
 pub mod supervise;
 mod tail;

@@ -350,6 +350,12 @@ impl Process {
         &self.directory
     }
 
+    /// The supervisor's process ID, if this process started the supervisor.
+    #[must_use]
+    pub fn supervisor(&self) -> Option<Pid> {
+        self.child.as_ref().map(Pid::from_child)
+    }
+
     /// Asks the supervisor to stop the process: SIGTERM to all its processes, then SIGKILL after [`Limits::grace`]. Returns at
     /// once; [`Process::ended`] waits for the end. Does nothing if the process has ended.
     pub fn stop(&self) {

@@ -17,6 +17,7 @@ use super::{
     State, container, directory, identity, outcome,
     process::{self, Found, How, Process, Supervisor},
     root,
+    starting::{self, Starts, Turn},
 };
 use flyte_runs::{Outcome, cached};
 use flyte_store::{ActionId, Failure, QueuedAttempt, StoreError};
@@ -34,7 +35,8 @@ pub(super) async fn run(state: Arc<State>) {
         Some(_) => 0,
         None => u32::try_from(state.config.runner.max_tasks).unwrap_or(u32::MAX),
     };
-    let mut scheduler = Scheduler { state, active: Active::default(), tasks: JoinSet::new() };
+    let starts = Starts::at_most(state.config.runner.max_starting);
+    let mut scheduler = Scheduler { state, active: Active::default(), starts, tasks: JoinSet::new() };
     while let Err(error) = scheduler.recover().await {
         tracing::error!(%error, "cannot read the running tasks from the database");
         sleep(RETRY_DELAY).await;
@@ -55,6 +57,7 @@ pub(super) async fn run(state: Arc<State>) {
 struct Scheduler {
     state: Arc<State>,
     active: Active,
+    starts: Starts,
     tasks: JoinSet<()>,
 }
 
@@ -102,8 +105,9 @@ impl Scheduler {
         let stop = Arc::new(Notify::new());
         lock(&self.active).insert(key.clone(), Arc::clone(&stop));
         let (state, active) = (Arc::clone(&self.state), Arc::clone(&self.active));
+        let starts = self.starts.clone();
         self.tasks.spawn(async move {
-            Work::new(state, queued, stop, stopped).finish().await;
+            Work::new(state, queued, starts, stop, stopped).finish().await;
             lock(&active).remove(&key);
         });
     }
@@ -120,14 +124,23 @@ struct Work {
     state: Arc<State>,
     queued: QueuedAttempt,
     directory: PathBuf,
+    starts: Starts,
+    /// The turn, while the task starts.
+    turn: Option<Turn>,
     stop: Arc<Notify>,
     stopped: bool,
 }
 
 impl Work {
-    fn new(state: Arc<State>, queued: QueuedAttempt, stop: Arc<Notify>, stopped: bool) -> Self {
+    fn new(
+        state: Arc<State>,
+        queued: QueuedAttempt,
+        starts: Starts,
+        stop: Arc<Notify>,
+        stopped: bool,
+    ) -> Self {
         let directory = directory::of_attempt(&state.config.data_dir, &queued.action.id, queued.attempt);
-        Self { state, queued, directory, stop, stopped }
+        Self { state, queued, directory, starts, turn: None, stop, stopped }
     }
 
     async fn finish(mut self) {
@@ -192,6 +205,12 @@ impl Work {
     /// Finds the process if the attempt was begun before. Otherwise starts it.
     async fn begin(&mut self) -> io::Result<Result<Found, Failure>> {
         let found = process::find(&self.directory).await?;
+        if matches!(found, Found::NotStarted) && !self.stopped {
+            tokio::select! {
+                turn = self.starts.turn() => self.turn = Some(turn),
+                () = self.stop.notified() => self.stopped = true,
+            }
+        }
         let found = match found {
             // A stopped attempt is not started.
             Found::NotStarted if self.stopped => return Ok(Ok(found)),
@@ -243,9 +262,21 @@ impl Work {
         }
         let mut due =
             Duration::from_secs(u64::try_from(self.state.config.tokens.access_token_ttl).unwrap_or(1)) / 2;
+        let supervisor = process.supervisor();
+        let started = async move {
+            match supervisor {
+                Some(supervisor) => starting::over(supervisor).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(started);
         loop {
             tokio::select! {
-                ended = process.ended() => return ended,
+                ended = process.ended() => {
+                    self.turn = None;
+                    return ended;
+                }
+                () = &mut started, if self.turn.is_some() => self.turn = None,
                 () = self.stop.notified() => {
                     self.stopped = true;
                     process.stop();

@@ -4,10 +4,13 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::process::DIRECTORY_VARIABLE;
+use super::{process::DIRECTORY_VARIABLE, starting::Look};
 
 /// The number of times that [`kill_rest`] searches for remaining processes and kills them.
 const MAX_KILL_ROUNDS: u32 = 200;
+
+/// The unit of computing time in `/proc` (`USER_HZ`), the same on all processors that we build for.
+const TICKS_PER_SECOND: u64 = 100;
 
 /// A process at one moment. The system reuses process IDs. The ID and the start time together identify a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,10 @@ pub(super) struct Member {
     began: u64,
     /// Whether the process has ended and its parent has not collected its exit status.
     ended: bool,
+    /// Whether the process computes, wants to compute, or waits for a disk.
+    is_busy: bool,
+    /// The computing time, with that of children whose exit status was collected, in clock ticks.
+    computed: u64,
 }
 
 /// The running descendants of `root`.
@@ -37,6 +44,16 @@ pub(super) fn descendants(root: Pid) -> Vec<Member> {
         }
     }
     found
+}
+
+/// What the descendants of a supervisor do at this moment. `None` if there are none.
+pub(super) fn look(supervisor: Pid) -> Option<Look> {
+    let members = descendants(supervisor);
+    let ticks: u64 = members.iter().map(|member| member.computed).sum();
+    (!members.is_empty()).then(|| Look {
+        is_busy: members.iter().any(|member| member.is_busy),
+        computed: Duration::from_millis(ticks.saturating_mul(1000 / TICKS_PER_SECOND)),
+    })
 }
 
 /// Sends a signal to exactly this process. Does nothing if it has ended.
@@ -115,12 +132,16 @@ fn read_member(pid: i32) -> Option<Member> {
 fn parse(pid: i32, stat: &str) -> Option<Member> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<_> = rest.split_ascii_whitespace().collect();
+    let number = |field: usize| fields.get(field)?.parse::<u64>().ok();
     Some(Member {
         pid: Pid::from_raw(pid)?,
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         began: fields.get(19)?.parse().ok()?,
         ended: matches!(*fields.first()?, "Z" | "X"),
+        is_busy: matches!(*fields.first()?, "R" | "D"),
+        // utime, stime, cutime and cstime.
+        computed: (11..=14).filter_map(number).sum(),
     })
 }
 
@@ -132,8 +153,12 @@ mod tests {
 
     #[test]
     fn a_program_name_may_contain_any_character() {
-        let stat = "42 (a) R 1 (x) S 7 42 41 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
+        let stat = "42 (a) R 1 (x) S 7 42 41 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 1 0 12345 0 0";
         let member = parse(42, stat).unwrap();
+        assert_eq!((member.is_busy, member.computed), (false, 10));
+        let running = parse(42, "42 (a) R 1 42 41").map(|member| member.is_busy);
+        assert_eq!(running, None, "a line that is cut off");
+        assert!(parse(42, &stat.replace(" S ", " R ")).unwrap().is_busy);
         assert_eq!((member.parent, member.session, member.began, member.ended), (7, 41, 12345, false));
         for broken in ["", "42", "42 (a", "42 (a) S", "42 (a) S x y z"] {
             assert_eq!(parse(42, broken), None, "{broken}");

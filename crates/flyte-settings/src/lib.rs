@@ -228,6 +228,8 @@ pub struct ObjectsConfig {
 pub struct RunnerConfig {
     /// The most tasks that run at the same time; 0 runs none.
     pub max_tasks: usize,
+    /// The most tasks that are in their starting phase at the same time; 0 for no limit.
+    pub max_starting: usize,
     /// Directory of the virtual environment whose programs tasks find first. With `None`, tasks use the server's
     /// `PATH`.
     pub python: Option<PathBuf>,

@@ -124,6 +124,9 @@ impl Loaded {
                         key if key == s::PUBLIC_URL.key => self.config.public_url.to_string(),
                         key if key == s::DATA_DIR.key => self.config.data_dir.display().to_string(),
                         key if key == s::RUNNER_MAX_TASKS.key => self.config.runner.max_tasks.to_string(),
+                        key if key == s::RUNNER_MAX_STARTING.key => {
+                            self.config.runner.max_starting.to_string()
+                        }
                         key if key == s::RUNNER_PYTHON.key => {
                             let python = self.config.runner.python.as_ref();
                             python.map(|path| path.display().to_string()).unwrap_or_default()

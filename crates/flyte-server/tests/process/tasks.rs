@@ -157,6 +157,38 @@ async fn queued_tasks_run_once_however_often_the_server_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tasks_start_one_after_the_other() {
+    let world = World::new();
+    fs::write(world.home.path().join("settings.toml"), "[runner]\nmax-starting = 1\n").unwrap();
+    let go = world.home.path().join("go");
+    let mut ids = Vec::new();
+    for name in ["r0", "r1", "r2"] {
+        let script = format!("until [ -e {} ]; do sleep 0.5; done", go.display());
+        ids.push(world.queue(name, &script).await);
+    }
+    let settings = world.home.path().join("settings.toml");
+    let _server = Server::start(&world.data(), &["--max-tasks", "4", "--config", settings.to_str().unwrap()]);
+    let attempt =
+        |id: &ActionId| world.data().join(format!("attempts/flytesnacks/development/{}/a0/1", id.run.name));
+    // Each waits, so its start is over, and the next one begins: all run although only one can start at a time.
+    let started: Vec<_> = until("all tasks run", async || {
+        ids.iter().map(|id| fs::metadata(attempt(id).join("spec.json")).ok()?.modified().ok()).collect()
+    })
+    .await;
+    fs::write(&go, "").unwrap();
+    for id in &ids {
+        assert_eq!(world.until_ended(id).await.phase, Phase::Succeeded);
+    }
+    // A start takes several looks at the processes, however fast the machine is.
+    let mut started = started;
+    started.sort();
+    for pair in started.windows(2) {
+        let between = pair[1].duration_since(pair[0]).unwrap();
+        assert!(between >= Duration::from_millis(200), "{between:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failure_has_a_reason() {
     let world = World::new();
     let failed = world.queue("r-failed", "echo the reason >&2; exit 4").await;

@@ -200,12 +200,16 @@ fn projects(values: &Values<'_>) -> Result<ProjectsConfig, ConfigError> {
 
 fn runner(values: &Values<'_>, environment: &Environment) -> Result<RunnerConfig, ConfigError> {
     // Most tasks wait most of the time: for subtasks, for services, for data.
-    let tasks = || std::thread::available_parallelism().map_or(1, usize::from).saturating_mul(4).max(8);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let tasks = || processors.saturating_mul(4).max(8);
     // If a virtual environment is active, tasks run in it.
     let active = || environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|path| path.is_absolute());
     let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
     Ok(RunnerConfig {
         max_tasks: values.optional(&s::RUNNER_MAX_TASKS)?.unwrap_or_else(tasks),
+        max_starting: values
+            .optional(&s::RUNNER_MAX_STARTING)?
+            .unwrap_or_else(|| processors.saturating_mul(2)),
         python: values.optional(&s::RUNNER_PYTHON)?.or_else(active),
         sandbox: values.value(&s::RUNNER_SANDBOX)?,
         allow_root: values.value(&s::RUNNER_ALLOW_ROOT)?,

@@ -24,6 +24,18 @@ pub static RUNNER_MAX_TASKS: Setting<usize> = Setting {
     check: any,
 };
 
+/// [`RunnerConfig::max_starting`](crate::RunnerConfig::max_starting).
+pub static RUNNER_MAX_STARTING: Setting<usize> = Setting {
+    key: "runner.max-starting",
+    flag: None,
+    placeholder: "NUMBER",
+    default: Depends("twice the number of processors"),
+    help: "The most tasks that start at the same time. A task starts until its processes wait for something, or have \
+           computed for three seconds: until then it loads its interpreter and imports packages. If too many tasks do \
+           that at once, time limits of the published package expire. With 0, there is no limit.",
+    check: any,
+};
+
 /// [`RunnerConfig::python`](crate::RunnerConfig::python).
 pub static RUNNER_PYTHON: Setting<PathBuf> = Setting {
     key: "runner.python",
