@@ -68,6 +68,9 @@ def main(directory: Path, version: str) -> None:
             if shown != f"{name} {version}":
                 sys.exit(f"try.py: {binary} shows {shown!r}, not {name} {version}")
             print(shown)
+            # Without its manifest, Windows refuses paths of more than 260 characters.
+            if binary.suffix == ".exe" and b"longPathAware" not in binary.read_bytes():
+                sys.exit(f"try.py: {binary} has no manifest")
             if name == "flyte-server":
                 serve(binary, home, environment)
 

@@ -27,6 +27,8 @@ pub(crate) use sdk::{Capability, Sdk};
 
 /// The number of lines of a traceback that are shown, from its end.
 const TRACEBACK: usize = 40;
+/// The variable with the encoding of Python's standard streams.
+const ENCODING_VARIABLE: &str = "PYTHONIOENCODING";
 /// The error after the last answer, when Python has ended.
 const ENDED: &str = "\0\n";
 /// How long Python can run after a local task, for its `atexit` functions and threads.
@@ -202,6 +204,10 @@ impl Bridge {
         let (answers, mut end) = io::pipe().map_err(failed)?;
         let mut command = Command::new(&python.path);
         command.args(["-c", sdk::START]).env("PYTHONUNBUFFERED", "1").envs(variables);
+        if std::env::var_os(ENCODING_VARIABLE).is_none() {
+            // On Windows, Python would write the code page of the system to pipes; elsewhere, that of the locale.
+            command.env(ENCODING_VARIABLE, "utf-8");
+        }
         command.stdin(Stdio::piped()).stdout(end.try_clone().map_err(failed)?);
         command.stderr(errors.stdio().map_err(failed)?);
         let Ok(child) = SharedChild::spawn(&mut command) else { return Err(python.diagnose()) };

@@ -35,7 +35,7 @@ for line in sys.stdin:
     request = json.loads(line)
     if request["do"] == "describe":
         text = open(request["files"][0]).read()
-        print("imported", file=sys.stderr)
+        print("grün" if "accents" in text else "imported", file=sys.stderr)
         if "broken" in text:
             send({"error": {"message": "NameError: name 'broken' is not defined", "traceback": "  File \"app.py\", line 3"}})
         elif "gone" in text:
@@ -128,8 +128,13 @@ fn project(bridge: Option<&str>, app: &str) -> TempDir {
 }
 
 fn run(home: &Path, line: &[&str]) -> CommandOutput {
+    run_with(home, line, &[])
+}
+
+fn run_with(home: &Path, line: &[&str], variables: &[(&str, &str)]) -> CommandOutput {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flyte"));
     command.args(line).env_clear().env("HOME", home).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.envs(variables.iter().copied());
     if home.join("python").exists() {
         command.env("FLYTE_PYTHON", home.join("python"));
     }
@@ -291,6 +296,15 @@ fn pythons_output_comes_before_the_commands_output() {
         }
     }
     assert_eq!((running, logged), (1000, 1000));
+}
+
+#[test]
+fn output_of_python_is_utf_8() {
+    let home = project(Some(BRIDGE), "# accents");
+    // A locale with another encoding, as on Windows.
+    let ascii = [("LC_ALL", "C"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0")];
+    let output = run_with(home.path(), &["run", "app.py"], &ascii);
+    assert!(output.err.starts_with("grün\n"), "{}", output.err);
 }
 
 #[test]
