@@ -7,7 +7,8 @@ To build with maturin itself, for example for another platform, run this file fi
 
     python python/auth/build/flyte_auth_build.py [--profile PROFILE] [--target TARGET]
 
-`FLYTE_AUTH_COMMAND` names a binary that is built already, for example the one of a release.
+`FLYTE_AUTH_COMMAND` names a binary that is built already, for example the one of a release. The wheel then also has the licences of other
+projects that are beside it.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ from maturin import *  # noqa: F403
 
 PACKAGE = Path(__file__).resolve().parents[1]
 WORKSPACE = PACKAGE.parents[1]
-SCRIPTS = PACKAGE / "flyte_auth.data/scripts"
+DATA = PACKAGE / "flyte_auth.data"
+SCRIPTS = DATA / "scripts"
+DOCUMENTS = DATA / "data/share/doc/flyte-auth"
+LICENSES = "THIRD-PARTY-LICENSES"
 
 
 def add_command(arguments: list[str]) -> None:
     """Puts the command into the wheel's data."""
     built = os.environ.get("FLYTE_AUTH_COMMAND")
     binary = Path(built) if built else build_command(arguments)
-    shutil.rmtree(SCRIPTS, ignore_errors=True)
+    shutil.rmtree(DATA, ignore_errors=True)
     SCRIPTS.mkdir(parents=True)
     script = SCRIPTS / f"flyte-auth{binary.suffix}"
     # Linked rather than copied if that is possible.
@@ -40,6 +44,10 @@ def add_command(arguments: list[str]) -> None:
         os.link(binary, script)
     except OSError:
         shutil.copy2(binary, script)
+    licenses = binary.parent / LICENSES
+    if built and licenses.is_file():
+        DOCUMENTS.mkdir(parents=True)
+        shutil.copyfile(licenses, DOCUMENTS / LICENSES)
 
 
 def build_command(arguments: list[str]) -> Path:

@@ -28,8 +28,12 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pathlib.Path]:
     # Of the development profile: what a release has besides is the compiler's work.
     build = [*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", directory]
     settings = ["--config-settings", "build-args=--profile=dev"]
-    # The binary of the workspace's build, which is the same.
-    environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET), "FLYTE_AUTH_COMMAND": str(COMMAND)}
+    # The binary of the workspace's build, which is the same, as in the archive of a release.
+    archive = directory / "archive"
+    archive.mkdir()
+    command = pathlib.Path(shutil.copy2(COMMAND, archive / "flyte"))
+    (archive / "THIRD-PARTY-LICENSES").write_text("the licences of other projects\n")
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET), "FLYTE_AUTH_COMMAND": str(command)}
     environment["PATH"] = os.pathsep.join([str(pathlib.Path(sys.executable).parent), environment["PATH"]])
     for package, more in (("auth", settings), ("sdk", [])):
         subprocess.run([*build, *more, ROOT / "python" / package], env=environment, check=True, timeout=1800)
@@ -124,8 +128,9 @@ def test_it_overwrites_nothing_of_the_published_sdk(
 def test_both_of_our_wheels_install_and_import(
     wheels: dict[str, pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
+    licenses = f"flyte_auth-{version()}.data/data/share/doc/flyte-auth/THIRD-PARTY-LICENSES"
     for wheel, expected in {
-        "auth": {"flyte_auth/py.typed", "flyte_auth/_native.pyi", "flyte_auth/_native.abi3.so"},
+        "auth": {"flyte_auth/py.typed", "flyte_auth/_native.pyi", "flyte_auth/_native.abi3.so", licenses},
         "sdk": {"flyte/py.typed", "flyte/__init__.py"},
     }.items():
         with zipfile.ZipFile(wheels[wheel]) as archive:
