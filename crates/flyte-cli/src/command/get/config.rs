@@ -60,7 +60,7 @@ impl Effective {
             credentials: context.credentials(),
             client_id: admin.client_id.clone(),
             scopes: admin.scopes.clone(),
-            token_store: admin.store_kind().map(|kind| kind.as_str()),
+            token_store: admin.store_kind().map(flyte_config::StoreKind::as_str),
             org: task.org.clone(),
             project: task.project.clone(),
             domain: task.domain.clone(),
