@@ -8,6 +8,7 @@ mod health;
 mod http1;
 mod http2;
 mod outbound;
+mod sniff;
 #[cfg(test)]
 mod tests;
 

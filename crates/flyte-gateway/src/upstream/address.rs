@@ -21,7 +21,8 @@ use super::{
     Outbound, UpstreamError,
     answer::Answer,
     dial::{self, Stream},
-    http1, http2,
+    http1,
+    http2::{self, NotBegun},
 };
 use crate::options::{HttpVersion, UpstreamOptions};
 
@@ -134,6 +135,10 @@ impl Address {
             return;
         }
         state.failures = state.failures.saturating_add(1);
+        if self.options.http == HttpVersion::Auto {
+            // Perhaps something else listens there now.
+            state.speaks = None;
+        }
         let now = Instant::now();
         // After its time, one failure is enough to eject it again.
         if state.failures >= self.options.eject_after && state.ejected_until.is_none_or(|until| until <= now)
@@ -196,7 +201,9 @@ impl Address {
 
     /// A connection with room for a request; a new one if needed.
     async fn connection(self: &Arc<Self>) -> Result<Ready, UpstreamError> {
-        loop {
+        // Each attempt can fill up before this call gets a stream, but a backend that closes every connection must not be asked
+        // for ever.
+        for _ in 0..=self.options.max_connections {
             let attempt = {
                 let mut state = self.state();
                 if let Some(slot) = state.http2.iter().find_map(http2::Connection::reserve) {
@@ -220,6 +227,7 @@ impl Address {
                 None => return self.connect_http1().await,
             }
         }
+        Err(UpstreamError::Refused)
     }
 
     /// Opens a connection for several calls. It goes on if the first of them is cancelled.
@@ -256,15 +264,12 @@ impl Address {
         match stream {
             Stream::Plain(io) => match http2::Connection::open(io, self.keep_alive()).await {
                 Ok(connection) => Ok(Opened::Http2(connection)),
-                // A server of HTTP/1 answers the preface of HTTP/2 with an error, or closes the connection.
-                Err(_) if self.options.http == HttpVersion::Auto => Ok(Opened::SpeaksHttp1),
-                Err(error) => Err(UpstreamError::connect(http2::handshake_error(error))),
+                // A server of HTTP/1 answers the preface of HTTP/2 with an error.
+                Err(NotBegun::Http1) if self.options.http == HttpVersion::Auto => Ok(Opened::SpeaksHttp1),
+                Err(error) => Err(error.into()),
             },
             Stream::Tls(io, true) => {
-                let connection = http2::Connection::open(*io, self.keep_alive()).await;
-                connection
-                    .map(Opened::Http2)
-                    .map_err(|error| UpstreamError::connect(http2::handshake_error(error)))
+                Ok(Opened::Http2(http2::Connection::open(*io, self.keep_alive()).await?))
             }
             Stream::Tls(_, false) if self.options.http == HttpVersion::Http2 => {
                 Err(UpstreamError::connect(std::io::Error::other("the backend does not speak HTTP/2")))

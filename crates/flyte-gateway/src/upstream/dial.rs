@@ -1,16 +1,20 @@
 //! New connections to an address, with or without TLS.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::UpstreamError;
 use crate::options::{HttpVersion, TlsOptions, UpstreamOptions};
+
+/// How many probes of a silent connection must be lost.
+const TCP_PROBES: u32 = 3;
 
 /// A connection that has begun.
 pub(super) enum Stream {
@@ -24,6 +28,12 @@ pub(super) enum Stream {
 pub(super) async fn dial(options: &UpstreamOptions, address: SocketAddr) -> Result<Stream, UpstreamError> {
     let tcp = TcpStream::connect(address).await.map_err(UpstreamError::connect)?;
     tcp.set_nodelay(true).map_err(UpstreamError::connect)?;
+    // HTTP/1.1 has no pings.
+    let keep_alive = TcpKeepalive::new()
+        .with_time(options.keep_alive_interval.max(Duration::from_secs(1)))
+        .with_interval((options.keep_alive_timeout / TCP_PROBES).max(Duration::from_secs(1)))
+        .with_retries(TCP_PROBES);
+    SockRef::from(&tcp).set_tcp_keepalive(&keep_alive).map_err(UpstreamError::connect)?;
     if options.url.scheme() != "https" {
         return Ok(Stream::Plain(tcp));
     }

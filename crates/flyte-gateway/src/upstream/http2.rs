@@ -28,6 +28,7 @@ use tokio::{
 use super::{
     Outbound, UpstreamError,
     outbound::{Pump, pump_http2},
+    sniff::{FirstByte, Sniffed},
 };
 
 /// The most streams of one connection, whatever the backend allows.
@@ -69,12 +70,43 @@ struct Shared {
     is_used: Notify,
 }
 
+/// Why a connection was not begun.
+#[derive(Debug)]
+pub(super) enum NotBegun {
+    /// The other side answered in HTTP/1.
+    Http1,
+    /// The connection broke.
+    Broken(io::Error),
+}
+
+impl NotBegun {
+    fn of(error: h2::Error, first: &FirstByte) -> Self {
+        if first.is_of_http1() {
+            return Self::Http1;
+        }
+        Self::Broken(error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into()))
+    }
+}
+
+impl From<NotBegun> for UpstreamError {
+    fn from(error: NotBegun) -> Self {
+        Self::connect(match error {
+            NotBegun::Http1 => io::Error::other("the backend does not speak HTTP/2"),
+            NotBegun::Broken(error) => error,
+        })
+    }
+}
+
 impl Connection {
     /// Begins the connection, and waits until the other side has proved that it speaks HTTP/2: its settings are known then.
-    pub(super) async fn open<T>(io: T, keep_alive: KeepAlive) -> Result<Self, h2::Error>
+    ///
+    /// # Errors
+    /// [`NotBegun`].
+    pub(super) async fn open<T>(io: T, keep_alive: KeepAlive) -> Result<Self, NotBegun>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let (io, first) = Sniffed::new(io);
         let (requests, mut connection) = h2::client::Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -85,27 +117,38 @@ impl Connection {
             .max_concurrent_reset_streams(MAX_RESET_STREAMS)
             .max_local_error_reset_streams(None)
             .handshake(io)
-            .await?;
+            .await
+            .map_err(|error| NotBegun::of(error, &first))?;
         let pings = connection.ping_pong();
         let shared = Arc::<Shared>::default();
         let (proved, proof) = oneshot::channel();
         let ends = Arc::clone(&shared);
         tokio::spawn(async move {
-            let watch = watch(pings, Arc::clone(&ends), keep_alive, proved);
-            tokio::select! {
-                end = poll_fn(|cx| Pin::new(&mut connection).poll(cx)) => {
-                    if let Err(error) = end {
-                        tracing::debug!(%error, "a connection to a backend broke");
-                    }
+            let mut proved = Some(proved);
+            let watch = watch(pings, Arc::clone(&ends), keep_alive, &mut proved);
+            let end = tokio::select! {
+                end = poll_fn(|cx| Pin::new(&mut connection).poll(cx)) => end,
+                why = watch => {
+                    tracing::debug!(why, "a connection to a backend is closed");
+                    Ok(())
                 }
-                why = watch => tracing::debug!(why, "a connection to a backend is closed"),
-            }
+            };
             ends.is_closed.store(true, Ordering::SeqCst);
+            let error = match end {
+                Ok(()) => h2::Reason::NO_ERROR.into(),
+                Err(error) => error,
+            };
+            tracing::debug!(%error, "a connection to a backend has ended");
+            if let Some(proved) = proved {
+                // Without a receiver, the attempt took too long.
+                let _ = proved.send(Err(NotBegun::of(error, &first)));
+            }
             // Dropping the connection ends its streams with an error.
         });
         match proof.await {
-            Ok(()) => Ok(Self { requests, shared }),
-            Err(_) => Err(h2::Error::from(h2::Reason::PROTOCOL_ERROR)),
+            Ok(Ok(())) => Ok(Self { requests, shared }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(NotBegun::Broken(io::ErrorKind::ConnectionAborted.into())),
         }
     }
 
@@ -140,12 +183,16 @@ async fn watch(
     pings: Option<PingPong>,
     shared: Arc<Shared>,
     keep_alive: KeepAlive,
-    proved: oneshot::Sender<()>,
+    proved: &mut Option<oneshot::Sender<Result<(), NotBegun>>>,
 ) -> &'static str {
     let Some(mut pings) = pings else { return "no pings" };
     // The caller of `open` has a time limit.
-    if pings.ping(Ping::opaque()).await.is_err() || proved.send(()).is_err() {
-        return "no answer to the first ping";
+    if pings.ping(Ping::opaque()).await.is_err() {
+        // The connection says why.
+        std::future::pending::<()>().await;
+    }
+    if proved.take().is_none_or(|proved| proved.send(Ok(())).is_err()) {
+        return "nobody waits for it";
     }
     let has_streams = || shared.streams.load(Ordering::SeqCst) > 0;
     let mut used = Instant::now();
@@ -306,9 +353,4 @@ impl http_body::Body for Answer {
     fn is_end_stream(&self) -> bool {
         self.state == State::Done || (self.state == State::Data && self.body.is_end_stream())
     }
-}
-
-/// An error of the handshake as one of the connection.
-pub(super) fn handshake_error(error: h2::Error) -> io::Error {
-    io::Error::other(error)
 }

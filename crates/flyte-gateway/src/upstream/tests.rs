@@ -322,3 +322,45 @@ async fn an_address_that_does_not_answer_is_given_up_in_time() {
         assert_eq!(call(&upstream).await.unwrap(), "good");
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_breaks_at_its_start_does_not_make_a_backend_one_of_http1() {
+    let connections = AtomicUsize::new(0);
+    let backend = Backend::raw(move |tcp| {
+        let connection = connections.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if connection < 2 {
+                return drop(tcp);
+            }
+            let mut connection = h2::server::handshake(tcp).await.unwrap();
+            while let Some(Ok((request, respond))) = connection.accept().await {
+                let (head, body) = request.into_parts();
+                let mut exchange = crate::tests::backend::Exchange { head, body, respond };
+                tokio::spawn(async move {
+                    let _ = exchange.read().await;
+                    crate::tests::backend::answer(&mut exchange, Bytes::from_static(b"done"));
+                });
+            }
+        }
+    })
+    .await;
+    let (upstream, _) = upstream(&[backend.address], |_| {});
+    for _ in 0..2 {
+        assert!(matches!(call(&upstream).await, Err(UpstreamError::Connect(_))));
+    }
+    assert_eq!(call(&upstream).await.unwrap(), "done");
+}
+
+#[tokio::test]
+async fn a_backend_that_closes_every_connection_is_not_asked_for_ever() {
+    let backend = Backend::raw(|tcp| async move {
+        // Proves that it speaks HTTP/2, and goes away.
+        let mut connection =
+            h2::server::Builder::new().max_concurrent_streams(0).handshake::<_, Bytes>(tcp).await.unwrap();
+        while let Some(Ok(_)) = connection.accept().await {}
+    })
+    .await;
+    let (upstream, _) = upstream(&[backend.address], |options| options.max_connections = 3);
+    let error = call(&upstream).await.unwrap_err();
+    assert!(matches!(error, UpstreamError::Full | UpstreamError::Refused), "{error:?}");
+}
