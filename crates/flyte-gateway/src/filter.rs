@@ -93,10 +93,11 @@ impl Filter {
     /// # Errors
     /// A refusal if the answer would not say what it is about, and the request does not limit it.
     pub(crate) fn see_request(&self, message: &[u8]) -> Result<(), Refusal> {
-        let Some(scope) = self.entry.and_then(|entry| entry.row.scope) else { return Ok(()) };
-        let is_scoped = scope::is_within(&scope, message, self.codec, &self.limit);
+        let Some(row) = self.entry.map(|entry| entry.row) else { return Ok(()) };
+        let Some(scope) = &row.scope else { return Ok(()) };
+        let is_scoped = scope::is_within(scope, message, self.codec, &self.limit);
         self.is_scoped.store(is_scoped, Ordering::Relaxed);
-        if is_scoped || self.entry.is_some_and(|entry| !entry.row.items.is_empty()) {
+        if is_scoped || !row.needs_scope {
             return Ok(());
         }
         let part = if self.limit.domain.is_some() { "project and domain" } else { "project" };

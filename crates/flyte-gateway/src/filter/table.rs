@@ -41,6 +41,8 @@ pub(super) struct Row {
     /// items of the answer it may see is known to no one.
     pub(super) totals: &'static [&'static str],
     pub(super) scope: Option<Scope>,
+    /// Whether the request must be limited by it, because the answer does not say which project it is about.
+    pub(super) needs_scope: bool,
     /// Whether the answer is a stream, of which messages can be left out.
     pub(super) is_stream: bool,
 }
@@ -50,16 +52,17 @@ const fn item(path: &'static str, names: &'static [&'static str]) -> Item {
 }
 
 const fn items(rpc: &'static str, items: &'static [Item]) -> Row {
-    Row { rpc, items, totals: &[], scope: None, is_stream: false }
+    Row { rpc, items, totals: &[], scope: None, needs_scope: false, is_stream: false }
 }
 
 const fn stream(rpc: &'static str, items: &'static [Item]) -> Row {
     Row { is_stream: true, ..self::items(rpc, items) }
 }
 
-/// An answer that names no project. The request must name the caller's.
+/// An answer that does not say which project it is about. The request must name the caller's.
 const fn unnamed(rpc: &'static str, number: u32) -> Row {
-    Row { rpc, scope: Some(Scope { project: (number, "project_id"), others: &[] }), ..items(rpc, &[]) }
+    let scope = Scope { project: (number, "project_id"), others: &[] };
+    Row { scope: Some(scope), needs_scope: true, ..items(rpc, &[]) }
 }
 
 const RUNS: &[Item] = &[item("runs", &["action.id.run"])];
@@ -74,6 +77,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rpc: "flyteidl2.app.AppService/List",
         items: &[item("apps", &["metadata.id"])],
+        needs_scope: false,
         is_stream: false,
         totals: &["total_count"],
         scope: Some(Scope {
@@ -96,7 +100,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     unnamed("flyteidl2.artifact.ArtifactService/ListArtifactMetadataKeys", 1),
     unnamed("flyteidl2.artifact.ArtifactService/ListPartitionValues", 2),
-    unnamed("flyteidl2.imagebuilder.ImageService/GetImage", 3),
+    Row {
+        // Images are shared; the runs that built them are not.
+        items: &[item("image.build_run", &[])],
+        ..unnamed("flyteidl2.imagebuilder.ImageService/GetImage", 3)
+    },
     items("flyteidl2.project.ProjectService/GetProject", &[domains("project.domains")]),
     items(
         "flyteidl2.project.ProjectService/ListProjects",
@@ -117,6 +125,7 @@ pub(super) const ROWS: &[Row] = &[
             // Others may run the task in their own projects.
             item("tasks.task_summary.latest_run", &["run_id"]),
         ],
+        needs_scope: false,
         is_stream: false,
         totals: &["metadata"],
         scope: Some(Scope { project: (3, "project_id"), others: &[(2, "org")] }),

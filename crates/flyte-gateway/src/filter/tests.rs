@@ -76,6 +76,7 @@ proptest! {
         let caller = caller("own", if has_domain { "development" } else { "" });
         let answers = Messages::of_answers();
         for row in ROWS.iter().filter(|row| !row.items.is_empty()) {
+            prop_assert!(row.needs_scope || row.scope.is_none() || !row.totals.is_empty());
             let tree = answers.random(row, seed, has_domain);
             let left = tree.without_foreign();
             let expected = answers.without_totals(row, left.as_ref().unwrap_or(&Tree::empty()));

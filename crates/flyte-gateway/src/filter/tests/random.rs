@@ -124,7 +124,8 @@ impl Messages {
 
     /// A request that belongs to `own` and `development`.
     pub(crate) fn request(&self, rpc: &str, seed: u64) -> Tree {
-        const NOTHING: Row = Row { rpc: "", items: &[], totals: &[], scope: None, is_stream: false };
+        const NOTHING: Row =
+            Row { rpc: "", items: &[], totals: &[], scope: None, needs_scope: false, is_stream: false };
         let context =
             Context { row: &NOTHING, has_domain: false, place: OWN, depth: 0, is_top: false, spans: false };
         self.message(self.rpcs[rpc], "", &context, &mut Random(seed))
