@@ -16,21 +16,11 @@ from pathlib import Path
 NAMES = re.compile(r"(licen[cs]e|copying|copyright|notice|unlicense|authors)([-_.].*)?", re.IGNORECASE)
 # Not licences of the code: names of parts of programs, and licences of test data and tools that are in no binary.
 NO_TEXTS = {".rs", ".py", ".c", ".h", ".toml", ".json", ".yml", ".yaml", ".go", ".html", ".pl", ".sh"}
-NO_DIRECTORIES = {"tests", "test", "testdata", "benches", "examples", "docs", "doc", "fuzz", "third_party", "tools", "util", "ci", "contrib"}
+NO_DIRECTORIES = {"tests", "test", "testdata", "benches", "examples", "docs", "doc", "fuzz", "tools", "util", "ci", "contrib"}
 # How deep C libraries are in a crate.
-MAX_DEPTH = 4
-
-MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files
-(the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge,
-publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so,
-subject to the following conditions:
-
-The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.
-
-THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
-MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR
-ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE
-SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE."""
+MAX_DEPTH = 5
+# How the text of the MIT licence begins, after its copyright line.
+MIT_BEGIN = "Permission is hereby granted, free of charge"
 
 
 def output(*command: str) -> str:
@@ -58,7 +48,7 @@ def texts(directory: Path) -> list[tuple[str, str]]:
         parts = path.relative_to(directory).parts
         if len(parts) > MAX_DEPTH or NO_DIRECTORIES.intersection(parts[:-1]) or not NAMES.fullmatch(path.name):
             continue
-        # Below the crate's own directory are the C libraries; sources may have such a name too.
+        # Below the crate's own directory are the C libraries; sources may have these names too.
         if path.is_file() and path.suffix.lower() not in NO_TEXTS and path.stat().st_size:
             found.append(("/".join(parts), path.read_text(encoding="utf-8", errors="replace")))
     # Authors are a notice, but no licence.
@@ -79,14 +69,14 @@ def key(text: str) -> str:
     return " ".join(text.partition("END OF TERMS AND CONDITIONS")[0].lower().split())
 
 
-def standard(package: dict) -> list[tuple[str, str]]:
-    """The standard text of a crate's licence."""
+def standard(package: dict, mit: str) -> list[tuple[str, str]]:
+    """The standard text of a crate's licence; `mit` is that of the MIT licence."""
     choices = re.split(r"\s+OR\s+|/", package["license"] or "")
     if "Apache-2.0" in choices:
         return [("Apache-2.0", Path("LICENSE").read_text())]
     if "MIT" in choices:
         authors = ", ".join(package["authors"]) or f"The authors of {package['name']}"
-        return [("MIT", f"Copyright (c) {authors}\n\n{MIT}\n")]
+        return [("MIT", f"Copyright (c) {authors}\n\n{mit}\n")]
     sys.exit(f"licenses.py: {package['name']} has no licence file, and the licence {package['license']!r} has no standard text here")
 
 
@@ -108,11 +98,17 @@ def main(target: str, *crates: str) -> None:
     packages.sort(key=lambda one: (one["name"], one["version"]))
     printed: dict[str, tuple[str, list[str]]] = {}
     table = []
-    for package in packages:
+    own = [choice(one["license"], texts(Path(one["manifest_path"]).parent)) for one in packages]
+    mit = next(
+        text[text.index(MIT_BEGIN) :]
+        for package, found in zip(packages, own, strict=True)
+        for _, text in found
+        if package["license"] == "MIT" and MIT_BEGIN in text
+    )
+    for package, found in zip(packages, own, strict=True):
         name = f"{package['name']} {package['version']}"
         table.append(f"{name}: {package['license'] or 'see its text'}, {package['repository'] or 'crates.io'}")
-        found = choice(package["license"], texts(Path(package["manifest_path"]).parent))
-        for path, text in found or standard(package):
+        for path, text in found or standard(package, mit):
             printed.setdefault(key(text), (text, []))[1].append(f"{name} ({path})")
     rule = "=" * 100
     print("The programs of flyte-auth contain code of other projects. This file has their licences and notices.\n")
