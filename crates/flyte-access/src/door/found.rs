@@ -87,7 +87,12 @@ impl<'m> Parts<'m> {
             Meaning::Project => self.project = Some(text),
             Meaning::Domain => self.domain = Some(text),
             Meaning::Run => self.run = Some(text),
-            Meaning::Text | Meaning::Object | Meaning::Base | Meaning::RelativePath | Meaning::Code(_) => {}
+            Meaning::Text
+            | Meaning::Object
+            | Meaning::Base
+            | Meaning::RelativePath
+            | Meaning::Action
+            | Meaning::Code(_) => {}
         }
     }
 

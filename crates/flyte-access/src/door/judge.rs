@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Administrator, Caller, Location, Reach, Refusal, Rpc, Rules, Storage, check_visible,
+    Administrator, Caller, Location, Reach, Refusal, RequiredScope, Rpc, Rules, Storage, check_visible,
     found::{Identifier, Path, Visitor},
     meaning::{Code, Meaning},
     pod,
@@ -97,6 +97,10 @@ impl<'j> Judge<'j> {
     /// Decides by all that was named.
     pub(super) fn end(self) -> Result<(), Refusal> {
         let limit = &self.caller.limit;
+        // A backend finds a run's actions by its name alone, whatever the project is.
+        if self.rpc.own_run && !self.own_run_only && self.storage.has_others() {
+            return Err(Denied::NotRun(self.rpc.short_name()).into());
+        }
         if self.own_run_only && !self.names_run {
             return Err(Refusal::Invalid("the request names no run: give the run that calls".to_owned()));
         }
@@ -158,6 +162,17 @@ impl Visitor for Judge<'_> {
             self.code(code, text, path)?;
         }
         let quoted = || String::from_utf8_lossy(text);
+        // A backend calls an action's object `RUN-ACTION`, without the project: `x-y-a0` could be of the run `x` or of `x-y`.
+        if meaning == Meaning::Action
+            && self.storage.has_others()
+            && self.rpc.scope == RequiredScope::All
+            && !text.iter().all(u8::is_ascii_alphanumeric)
+        {
+            return Err(Refusal::Invalid(format!(
+                "{path} has other characters than letters and digits: {:?}",
+                quoted()
+            )));
+        }
         let is_object = matches!(meaning, Meaning::Object | Meaning::Base);
         let is_limited = !self.caller.limit.is_none();
         let must_be_inside = is_object && (is_limited || !self.storage.has_others());

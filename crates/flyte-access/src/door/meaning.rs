@@ -23,6 +23,8 @@ pub(super) enum Meaning {
     Base,
     /// A path below a directory of the project.
     RelativePath,
+    /// The name of an action of a run.
+    Action,
     /// What the code in the request asks for.
     Code(Code),
 }
@@ -89,6 +91,12 @@ const TEXTS: &[(&str, Meaning)] = &[
     ("flyteidl2.task.RunSpec.run_base_dir", Meaning::Base),
     ("flyteidl2.dataproxy.CreateUploadLocationRequest.filename", Meaning::RelativePath),
     ("flyteidl2.dataproxy.CreateUploadLocationRequest.filename_root", Meaning::RelativePath),
+    ("flyteidl2.common.ActionIdentifier.name", Meaning::Action),
+    ("flyteidl2.actions.Action.parent_action_name", Meaning::Action),
+    ("flyteidl2.actions.SignalRequest.parent_action_name", Meaning::Action),
+    ("flyteidl2.workflow.EnqueueActionRequest.parent_action_name", Meaning::Action),
+    ("flyteidl2.workflow.PutRequest.parent_action_name", Meaning::Action),
+    ("flyteidl2.workflow.SignalEventRequest.parent_action_name", Meaning::Action),
     ("flyteidl2.core.Identity.iam_role", Meaning::Code(Code::ServiceAccount)),
     ("flyteidl2.core.Identity.k8s_service_account", Meaning::Code(Code::ServiceAccount)),
     ("flyteidl2.connector.TaskExecutionMetadata.k8s_service_account", Meaning::Code(Code::ServiceAccount)),

@@ -129,3 +129,47 @@ tests! {
         json!({"projectId": {"name": project, "domain": "d"}})
     };
 }
+
+/// A backend calls the object of an action `RUN-ACTION`, so that the action `y-a0` of the run `x` would be `a0` of the run `x-y`.
+#[test]
+fn an_action_is_not_one_of_another_run() {
+    let backend = backend(&[]);
+    let action = |name: &str| json!({"run": own(), "name": name});
+    for (rpc, request) in [
+        ("actions.ActionsService/Abort", json!({"actionId": action("y-a0")})),
+        ("actions.ActionsService/Signal", json!({"actionId": action("y-a0")})),
+        ("actions.ActionsService/Update", json!({"actionId": action("y-a0")})),
+        ("actions.ActionsService/Enqueue", json!({"action": {"actionId": action("y-a0")}})),
+        ("actions.ActionsService/Enqueue", enqueues("parentActionName", json!("y-a0"))),
+        ("workflow.RunService/SignalEvent", json!({"actionId": action("y-a0")})),
+        ("workflow.RunService/AbortAction", json!({"actionId": action("y-a0")})),
+    ] {
+        let path = format!("/flyteidl2.{rpc}");
+        let caller = Caller { subject: "p/d/r".to_owned(), ..limited(&path) };
+        let text = request.to_string();
+        let pass = |text: &str, storage: &dyn Storage| {
+            Door::published().pass(&caller, &path, Message::Json(text.as_bytes()), storage)
+        };
+        assert!(matches!(pass(&text, &backend), Err(Refusal::Invalid(_))), "{text}");
+        assert_eq!(pass(&text.replace("y-a0", "ya0"), &backend), Ok(()), "{text}");
+        // Our own control plane keeps the parts apart.
+        assert_eq!(pass(&text, &Bucket), Ok(()), "{text}");
+    }
+}
+
+/// Who watches the actions of a run gets from a backend those of all runs with its name.
+#[test]
+fn only_runs_watch_their_actions() {
+    let backend = backend(&[]);
+    let path = "/flyteidl2.actions.ActionsService/WatchForUpdates";
+    let text = json!({"parentActionId": {"run": own(), "name": "a0"}}).to_string();
+    let pass = |caller: &Caller, storage: &dyn Storage| {
+        Door::published().pass(caller, path, Message::Json(text.as_bytes()), storage)
+    };
+    assert_eq!(pass(&run(), &backend), Ok(()));
+    for project in ["p", ""] {
+        let person = caller(Role::Admin, "all", project, "");
+        assert_eq!(pass(&person, &backend), denied(Denied::NotRun("ActionsService/WatchForUpdates")));
+        assert_eq!(pass(&person, &Bucket), Ok(()));
+    }
+}

@@ -20,7 +20,7 @@ fn pods_keep_the_level_baseline() {
         json!({"hostIPC": true}),
         json!({"HOSTNETWORK": true}),
         json!({"ho\u{17f}tNetwork": true}),
-        json!({"hostNetwor\u{212a}": true}),
+        json!({("hostNetwork".replace('k', "\u{212a}")): true}),
         json!({"hostNetwork": "true"}),
         json!({"hostNetwork": false, "hostnetwork": true}),
         json!({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}),
