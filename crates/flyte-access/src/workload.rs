@@ -1,7 +1,7 @@
 //! Workloads: pods of a cluster, which prove by tokens of their platform who they are. They have no secret of this
 //! server.
 //!
-//! [`Workloads`] verifies such a token and names the run that the pod works on; flyte-kubernetes implements it. The caller
+//! [`Workloads`] verifies these tokens and names the run that the pod works on; flyte-kubernetes implements it. The caller
 //! is that run ([`PrincipalKind::Run`](flyte_model::PrincipalKind::Run)), limited to its project and domain. Its rights
 //! are never more than those that the principal that started the run has now: see [`starters`].
 //!

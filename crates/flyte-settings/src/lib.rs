@@ -28,6 +28,7 @@ pub use per_project::PerProject;
 pub use projects::{PodSecurity, ProjectsConfig, UnknownPodSecurity};
 pub use reference::markdown;
 pub use setting::{AnySetting, Default, Setting};
+pub use settings::KubernetesVerification;
 pub use value::{BucketUrl, Form, SandboxMode, Seconds, SigningAlgorithm, TlsMode, Value};
 
 /// The server's settings after file, environment and flags have been merged. Durations are seconds.
@@ -60,6 +61,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The backend behind this server. If it is `None`, this server is the control plane itself.
     pub upstream: Option<UpstreamConfig>,
+    /// Pods as callers. If it is `None`, they are not.
+    pub kubernetes: Option<KubernetesConfig>,
     /// Storage of the objects of tasks.
     pub objects: ObjectsConfig,
     /// What the projects of a backend may use.
@@ -206,6 +209,24 @@ pub struct UpstreamIdentity {
     pub certificate: PathBuf,
     /// PEM file of the private key.
     pub key: PathBuf,
+}
+
+/// The cluster whose pods are callers.
+#[derive(Clone, Debug)]
+pub struct KubernetesConfig {
+    /// The namespaces of the pods. If there is none, the namespace of the server's own service account.
+    pub namespaces: Vec<String>,
+    /// The only audience of the pods' tokens. If it is `None`, the issuer identifier of this server.
+    pub audience: Option<String>,
+    /// `iss` of the pods' tokens. If it is `None`, the API server's discovery document has it.
+    pub issuer: Option<String>,
+    /// File with the address and the credentials of the API server. If it is `None`, the service account of the server's own
+    /// pod.
+    pub kubeconfig: Option<PathBuf>,
+    /// How tokens are verified.
+    pub verification: KubernetesVerification,
+    /// How long after its issue a token is accepted, in seconds.
+    pub max_token_age: i64,
 }
 
 /// Storage of the objects of tasks.

@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod general;
 mod http;
+mod kubernetes;
 mod log;
 mod objects;
 mod projects;
@@ -21,8 +22,8 @@ mod trust;
 mod upstream;
 
 pub use self::{
-    admin::*, api_keys::*, audit::*, client::*, general::*, http::*, log::*, objects::*, projects::*,
-    runner::*, session::*, tls::*, tokens::*, trust::*, upstream::*,
+    admin::*, api_keys::*, audit::*, client::*, general::*, http::*, kubernetes::*, log::*, objects::*,
+    projects::*, runner::*, session::*, tls::*, tokens::*, trust::*, upstream::*,
 };
 use super::setting::AnySetting;
 
@@ -72,6 +73,13 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &UPSTREAM_HEALTH_INTERVAL,
     &UPSTREAM_MAX_CONCURRENT_REQUESTS,
     &UPSTREAM_MAX_MESSAGE_SIZE,
+    &KUBERNETES_ENABLED,
+    &KUBERNETES_NAMESPACES,
+    &KUBERNETES_AUDIENCE,
+    &KUBERNETES_ISSUER,
+    &KUBERNETES_KUBECONFIG,
+    &KUBERNETES_VERIFICATION,
+    &KUBERNETES_MAX_TOKEN_AGE,
     &OBJECTS_URL,
     &OBJECTS_ENDPOINT,
     &OBJECTS_REGION,
@@ -104,7 +112,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
 ];
 
 /// The titles of the file's sections, for the reference page and `--help`.
-pub const SECTIONS: [(&str, &str); 15] = [
+pub const SECTIONS: [(&str, &str); 16] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
@@ -114,6 +122,7 @@ pub const SECTIONS: [(&str, &str); 15] = [
     ("client", "The flyte command"),
     ("http", "HTTP"),
     ("upstream", "A Flyte 2 backend behind this server"),
+    ("kubernetes", "Pods as callers"),
     ("objects", "Objects of tasks"),
     ("projects", "Projects of a backend"),
     ("runner", "Running tasks"),

@@ -121,6 +121,13 @@ fn a_backend_has_settings_of_its_own() {
     let hosts: Vec<_> = upstream.clusters.iter().map(|cluster| cluster.host("flyte.example.org")).collect();
     assert_eq!(hosts, ["gpu.flyte.example.org", "eu.example.org"]);
     for (wrong, word) in [
+        ("kubernetes.enabled = true", "\"upstream.url\""),
+        ("upstream.url = \"http://b\"\nkubernetes.audience = \"a\"", "\"kubernetes.enabled\""),
+        ("upstream.url = \"http://b\"\nkubernetes.enabled = true\nkubernetes.namespaces = [\"a/b\"]", "a/b"),
+        (
+            "upstream.url = \"http://b\"\nkubernetes.enabled = true\nkubernetes.verification = \"no\"",
+            "token-review",
+        ),
         ("upstream.health-path = \"/\"", "\"upstream.url\""),
         ("upstream.url = \"http://b\"\nrunner.max-tasks = 3", "\"runner.max-tasks\""),
         ("upstream.url = \"http://b\"\nobjects.url = \"s3://b\"", "\"objects.url\""),

@@ -6,9 +6,9 @@ use url::Url;
 
 use super::{Environment, Origin};
 use crate::{
-    AdminConfig, ApiKeyConfig, AuditConfig, Config, ConfigError, HttpConfig, LogConfig, ObjectsConfig,
-    ProjectsConfig, PublicClientConfig, RunnerConfig, TlsConfig, TlsSource, TokenConfig, TrustConfig,
-    UpstreamConfig, UpstreamIdentity,
+    AdminConfig, ApiKeyConfig, AuditConfig, Config, ConfigError, HttpConfig, KubernetesConfig, LogConfig,
+    ObjectsConfig, ProjectsConfig, PublicClientConfig, RunnerConfig, TlsConfig, TlsSource, TokenConfig,
+    TrustConfig, UpstreamConfig, UpstreamIdentity,
     setting::{Default, Setting},
     settings as s,
     value::{TlsMode, Value},
@@ -116,6 +116,7 @@ pub(super) fn build(values: &Values<'_>, environment: &Environment) -> Result<Co
             email: values.value(&s::ADMIN_EMAIL)?,
             password_file: values.optional(&s::ADMIN_PASSWORD_FILE)?,
         },
+        kubernetes: kubernetes(values)?,
         upstream: upstream(values)?,
         objects: ObjectsConfig {
             url: values.optional(&s::OBJECTS_URL)?,
@@ -196,6 +197,32 @@ fn projects(values: &Values<'_>) -> Result<ProjectsConfig, ConfigError> {
         task_types: values.value(&s::PROJECTS_TASK_TYPES)?,
         bind_administrators: values.value(&s::PROJECTS_BIND_ADMINISTRATORS)?,
     })
+}
+
+fn kubernetes(values: &Values<'_>) -> Result<Option<KubernetesConfig>, ConfigError> {
+    if !values.value(&s::KUBERNETES_ENABLED)? {
+        let other = values.0.keys().find(|key| key.starts_with("kubernetes."));
+        return match other.filter(|_| !values.0.contains_key(s::KUBERNETES_ENABLED.key)) {
+            Some(key) => Err(ConfigError::Conflict(format!(
+                "{key:?} is set, but pods are not callers: set \"kubernetes.enabled\" too"
+            ))),
+            None => Ok(None),
+        };
+    }
+    if values.optional(&s::UPSTREAM_URL)?.is_none() {
+        return Err(ConfigError::Conflict(
+            "\"kubernetes.enabled\" is set, but no backend whose tasks run in pods: set \"upstream.url\" too"
+                .to_owned(),
+        ));
+    }
+    Ok(Some(KubernetesConfig {
+        namespaces: values.optional(&s::KUBERNETES_NAMESPACES)?.unwrap_or_default(),
+        audience: values.optional(&s::KUBERNETES_AUDIENCE)?,
+        issuer: values.optional(&s::KUBERNETES_ISSUER)?,
+        kubeconfig: values.optional(&s::KUBERNETES_KUBECONFIG)?,
+        verification: values.value(&s::KUBERNETES_VERIFICATION)?,
+        max_token_age: values.value(&s::KUBERNETES_MAX_TOKEN_AGE)?.0,
+    }))
 }
 
 fn runner(values: &Values<'_>, environment: &Environment) -> Result<RunnerConfig, ConfigError> {
