@@ -16,6 +16,7 @@ mod interrupt;
 mod options;
 mod refusal;
 mod request;
+mod run_starter;
 mod streaming;
 mod upkeep;
 mod upstream;
