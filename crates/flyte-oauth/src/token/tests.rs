@@ -4,6 +4,7 @@ mod authorization_code;
 mod client_assertion;
 mod client_credentials;
 mod device_code;
+mod pod;
 mod refresh_token;
 mod token_exchange;
 

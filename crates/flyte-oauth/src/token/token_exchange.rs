@@ -1,9 +1,11 @@
 //! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693): exchanges a CI job's token for an access
-//! token of this server, under a trust rule.
+//! token of this server, under a trust rule. Tokens of a cluster's pods need no rule (`pod`).
 //!
 //! The job's token identifies the job. It is not bound to the client that sends it, and may be sent again until it
 //! expires, because a job runs many commands in separate processes. Therefore rules contain an audience: a token for
 //! another audience is refused here, and a token for this server is useless elsewhere.
+
+mod pod;
 
 use axum::{
     Json,
@@ -74,6 +76,11 @@ pub(super) async fn exchange(
     let client_id = client_id(server, headers, form).await?;
     let token = subject_token(form)?;
     let audience = resource::requested(form, server.config.issuer())?;
+    let text = form.one("subject_token")?.unwrap_or_default();
+    if let Some(exchanged) = pod::exchange(server, &client_id, form, (text, &token), audience.clone()).await?
+    {
+        return Ok(exchanged);
+    }
     let (rule, verified) = trusted(server, &client_id, &token, form.one("trust")?).await?;
 
     let grant = MachineGrant {
