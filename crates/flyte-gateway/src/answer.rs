@@ -10,7 +10,7 @@ use bytes::Bytes;
 use flyte_protocol::{
     AnswerHead, AnswerKind, AnswerReader, Call, Code, Ending, Form, Part, Protocol, Refusal,
 };
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use tokio::sync::OwnedSemaphorePermit;
@@ -42,6 +42,9 @@ pub(crate) async fn pass(
     let form = call.form;
     let (parts, body) = answer.into_parts();
     let head = AnswerHead::read(form.upstream(), call.accepted, &parts).map_err(|error| {
+        if parts.status == StatusCode::NOT_FOUND {
+            return Refusal::new(Code::Unimplemented, "the backend does not have this RPC");
+        }
         tracing::warn!(backend, %error, "a backend's answer is not that of an RPC");
         Refusal::from(error)
     })?;

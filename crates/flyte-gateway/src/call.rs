@@ -43,10 +43,11 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
     let begun = Instant::now();
     let Admitted { caller, rpc, call, filter } = admit(&gateway, &parts).await?;
     let is_stream = streaming::is_stream(rpc, call.form);
-    let Ok(slot) = Arc::clone(&gateway.slots).try_acquire_owned() else {
+    let mut slot = Arc::clone(&gateway.slots).try_acquire_owned().ok();
+    if slot.is_none() {
         tracing::warn!("too many calls at a time: a call is refused");
         return Err(Refusal::new(Code::ResourceExhausted, "the server is busy; try again later"));
-    };
+    }
     let limit = call.timeout.or((!is_stream).then_some(gateway.options.unary_timeout));
     // A deadline that the clock cannot express is none.
     let deadline = limit.and_then(|limit| begun.checked_add(limit));
@@ -77,6 +78,10 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
             Ok(outbound) => outbound?,
             Err(_) => return Err(Refusal::new(Code::DeadlineExceeded, "the request did not arrive in time")),
         };
+        if is_stream {
+            // The answer of a stream may begin after hours, with its first message. Streams have a limit of their own.
+            slot = None;
+        }
         let request = gateway.request(upstream, &parts, &call, rpc, deadline);
         let mut request =
             request.map_err(|_| Refusal::new(Code::Internal, "the call cannot be forwarded"))?;
@@ -93,7 +98,6 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
         refusal = interrupted => Err(refusal),
         answer = answer => answer,
     }?;
-    let slot = (!is_stream).then_some(slot);
     let limit = gateway.options.max_message;
     answer::pass(upstream.name(), &call, answer, interrupt, slot, filter, limit).await
 }

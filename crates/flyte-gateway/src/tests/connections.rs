@@ -134,6 +134,31 @@ async fn too_many_calls_are_shed_in_the_callers_protocol() {
     drop(answer);
 }
 
+#[tokio::test]
+async fn silent_streams_leave_room_for_other_calls() {
+    let backend = Backend::new(|mut exchange| async move {
+        let _ = exchange.read().await;
+        if exchange.head.uri.path() == UNARY {
+            return answer(&mut exchange, Bytes::new());
+        }
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let served = Served::with(backend.address, caller(), |options| options.max_concurrent_calls = 2).await;
+    let client = Client::new(served.address).await;
+    let mut silent = Vec::new();
+    for opened in 1..=10 {
+        let (answer, mut request) = client.start(STREAM, &of_type("application/grpc")).await;
+        request.send_data(frame(0, b""), true).unwrap();
+        silent.push((answer, request));
+        while backend.received().len() < opened {
+            tokio::task::yield_now().await;
+        }
+    }
+    let got = client.call(UNARY, &of_type("application/proto"), "").await;
+    assert_eq!(got.status, 200, "{got:?}");
+}
+
 /// An authority and what it has signed, as PEM files.
 struct Authority {
     directory: tempfile::TempDir,

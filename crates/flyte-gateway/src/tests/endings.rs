@@ -125,6 +125,7 @@ async fn a_page_a_redirect_or_a_challenge_is_an_error_in_the_callers_protocol() 
         (302, "2", "unknown"),
         (401, "13", "internal"),
         (403, "13", "internal"),
+        (404, "12", "unimplemented"),
         (502, "14", "unavailable"),
     ] {
         let backend = Backend::new(move |mut exchange| async move {

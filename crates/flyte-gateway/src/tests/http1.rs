@@ -28,6 +28,8 @@ async fn read_request(tcp: &mut TcpStream) -> Option<Vec<u8>> {
         // The preface of HTTP/2 is no request.
         if request.starts_with(b"PRI ") {
             let _ = tcp.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await;
+            // A server that closed at once would reset the connection, because more was on its way.
+            while tcp.read(&mut part).await.is_ok_and(|length| length > 0) {}
             return None;
         }
         let text = String::from_utf8_lossy(&request).into_owned();
