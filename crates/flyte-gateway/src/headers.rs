@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
 use url::Url;
 
 /// Headers of a request that go to the backend as they are: they describe the call to logs and traces, and grant nothing. The
-/// headers of the protocol are written anew, and so are those that name the caller.
+/// headers of the protocol are written again, and so are those that name the caller.
 const REQUEST: [&str; 5] = ["user-agent", "traceparent", "tracestate", "baggage", "x-request-id"];
 
 /// Headers of an answer that go to the caller.

@@ -53,7 +53,7 @@ pub struct Parts {
     pub access: Arc<Access>,
     /// The names of callers.
     pub store: Arc<dyn Store>,
-    /// Sign what the backends are told about callers.
+    /// Sign the claims about callers for the backends.
     pub keys: Arc<SigningKeys>,
     /// Denied calls are recorded.
     pub audit: Audit,

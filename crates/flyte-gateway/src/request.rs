@@ -1,4 +1,4 @@
-//! The messages of a request, each judged before it goes on.
+//! The messages of a request, each judged before it is sent.
 
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ impl Messages {
                 Ok(None) => None,
                 Ok(Some(message)) => Some((Ok(form.upstream().frame(message)), Some((messages, refused)))),
                 Err(refusal) => {
-                    // If nobody waits for it, the call has ended.
+                    // Without a receiver, the call has ended.
                     let _ = refused.send(refusal);
                     Some((Err(RequestEnded), None))
                 }

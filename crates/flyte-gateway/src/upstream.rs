@@ -189,7 +189,7 @@ impl Upstream {
         }
     }
 
-    /// Replaces the addresses. Those that stay keep their connections; calls on the others go on.
+    /// Replaces the addresses. Those that stay keep their connections; calls on the others continue.
     fn replace(&self, found: &[SocketAddr]) {
         let known = self.known();
         let kept = found.iter().map(|address| match known.iter().find(|one| one.address == *address) {

@@ -169,7 +169,7 @@ impl Address {
         let mut state = self.state();
         state.http2.retain(|connection| !connection.is_closed());
         let oldest = Instant::now().checked_sub(self.options.idle_timeout);
-        // A connection tells its home when it is dropped, so it must not be dropped under the lock.
+        // A connection calls its home when it is dropped, so it must not be dropped under the lock.
         let (kept, closed): (Vec<_>, Vec<_>) = std::mem::take(&mut state.idle)
             .into_iter()
             .partition(|one| !one.is_closed() && oldest.is_none_or(|oldest| one.used > oldest));
@@ -230,7 +230,7 @@ impl Address {
         Err(UpstreamError::Refused)
     }
 
-    /// Opens a connection for several calls. It goes on if the first of them is cancelled.
+    /// Opens a connection for several calls. It continues if the first of them is cancelled.
     fn attempt(self: Arc<Self>) -> Attempt {
         let task = tokio::spawn(async move {
             let opened = timeout(self.options.connect_timeout, self.open()).await;

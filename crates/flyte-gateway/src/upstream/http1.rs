@@ -47,7 +47,7 @@ pub(super) struct Connection {
     home: Counted,
 }
 
-/// Tells the home of a connection when it is gone.
+/// Counts a connection at its home until it is gone.
 struct Counted(Weak<dyn Home>);
 
 impl Drop for Counted {
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Begins the connection. The `home` has counted it already, and is told when it is gone.
+    /// Begins the connection. The `home` has counted it already, and forgets it when it is gone.
     pub(super) async fn open<T>(io: T, home: Weak<dyn Home>) -> Result<Self, io::Error>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,

@@ -192,7 +192,7 @@ async fn watch(
         std::future::pending::<()>().await;
     }
     if proved.take().is_none_or(|proved| proved.send(Ok(())).is_err()) {
-        return "nobody waits for it";
+        return "the attempt took too long";
     }
     let has_streams = || shared.streams.load(Ordering::SeqCst) > 0;
     let mut used = Instant::now();

@@ -85,7 +85,7 @@ impl Drop for Pump {
 /// Sends `chunks` on a stream of HTTP/2. The next chunk is read only when the backend has room for it.
 pub(super) async fn pump_http2(mut chunks: Chunks, mut stream: h2::SendStream<Bytes>) {
     loop {
-        // One byte of room is enough to go on: what is beyond the window is one message.
+        // One byte of room is enough to continue: what is beyond the window is one message.
         stream.reserve_capacity(1);
         let room = poll_fn(|cx| {
             if stream.poll_reset(cx).is_ready() {

@@ -160,7 +160,7 @@ async fn an_address_that_fails_gets_no_calls_for_a_while_and_then_again() {
 }
 
 #[tokio::test]
-async fn the_only_address_is_never_given_up() {
+async fn the_only_address_is_never_left_out() {
     let backend = Backend::new(|mut exchange| async move {
         exchange.respond.send_reset(h2::Reason::INTERNAL_ERROR);
     })
@@ -307,7 +307,7 @@ async fn many_calls_at_once_share_the_attempt_to_connect() {
 }
 
 #[tokio::test]
-async fn an_address_that_does_not_answer_is_given_up_in_time() {
+async fn an_address_that_does_not_answer_is_left_in_time() {
     // Its connections are accepted by the kernel, and by nothing else.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (alone, _) = upstream(&[silent.local_addr().unwrap()], |options| {
