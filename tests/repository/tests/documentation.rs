@@ -7,7 +7,7 @@ use flyte_repository::root;
 /// The pages at the root, those beside code, and every page below docs/.
 fn pages() -> Vec<PathBuf> {
     let at_the_root = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
-    let beside_code = ["crates/README.md", "fuzz/README.md"];
+    let beside_code = ["crates/README.md", "deploy/helm/flyte-auth/README.md", "fuzz/README.md"];
     let mut pages: Vec<_> = at_the_root.iter().chain(&beside_code).map(|page| root().join(page)).collect();
     let mut directories = vec![root().join("docs")];
     while let Some(directory) = directories.pop() {
