@@ -58,6 +58,17 @@ log:
   format: json
 upstream:
   url: {{ printf "http://%s.%s:%d" .Values.backend.service .Values.backend.namespace (int .Values.backend.port) }}
+projects:
+  storage: {{ toJson .Values.backend.storage }}
+  {{- $accounts := list "default" }}
+  {{- range $project := keys .Values.projects | sortAlpha }}
+  {{- with (index $.Values.projects $project).serviceAccount }}
+  {{- $accounts = append $accounts (printf "%s=%s" $project .name) }}
+  {{- end }}
+  {{- end }}
+  {{- if .Values.projects }}
+  service-accounts: {{ toJson $accounts }}
+  {{- end }}
 {{- if .Values.tasks.identity.enabled }}
 kubernetes:
   namespace: {{ .Values.tasks.namespace }}
