@@ -71,7 +71,11 @@ projects:
   {{- end }}
 {{- if .Values.tasks.identity.enabled }}
 kubernetes:
-  namespace: {{ .Values.tasks.namespace }}
+  enabled: true
+  namespaces: [{{ .Values.tasks.namespace }}]
+  {{- if .Values.tasks.identity.tokenReview }}
+  verification: token-review
+  {{- end }}
 {{- end }}
 {{- end -}}
 
