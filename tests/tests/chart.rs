@@ -11,7 +11,15 @@ fn settings(values: &str) -> Option<String> {
     let program = if built.exists() { built } else { PathBuf::from("helm") };
     let home = TempDir::new().unwrap();
     let mut command = Command::new(program);
-    command.args(["template", "r", "deploy/helm/flyte-auth", "--namespace", "flyte-auth", "--kube-version", "1.34"]);
+    command.args([
+        "template",
+        "r",
+        "deploy/helm/flyte-auth",
+        "--namespace",
+        "flyte-auth",
+        "--kube-version",
+        "1.34",
+    ]);
     command.args(["--show-only", "templates/configmap.yaml", "--values"]);
     command.arg(repository().join("tests/repository/chart").join(values)).current_dir(repository());
     for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
@@ -48,8 +56,13 @@ fn settings_of_the_chart_are_settings_of_the_server() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert_ne!(output.status.code(), Some(2), "{values}: the server refuses a setting: {said}\n{settings}");
-        for line in settings.lines().filter(|line| line.starts_with("public-url") || line.starts_with("url")) {
+        assert_ne!(
+            output.status.code(),
+            Some(2),
+            "{values}: the server refuses a setting: {said}\n{settings}"
+        );
+        for line in settings.lines().filter(|line| line.starts_with("public-url") || line.starts_with("url"))
+        {
             let value = line.split('"').nth(1).unwrap();
             assert!(said.contains(value), "{values}: {value} is not in effect: {said}");
         }
