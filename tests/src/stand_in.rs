@@ -234,6 +234,7 @@ fn plain_backend(asked: &Asked) -> Reply {
             dataplane_domain: "http://localhost:8090".to_owned(),
             ..Default::default()
         }),
+        "healthz" => Reply::new(200, "text/plain", "OK"),
         "UserInfo" => Reply::error(asked, "unauthenticated", "no identity in the request"),
         "ListProjects" => Reply::message(&ListProjectsResponse {
             projects: Projects {

@@ -1,5 +1,5 @@
-//! The services that decide who may call: API keys (`flyteauth` and `cloudidl`), trust rules, the audit log, and the one that
-//! tells callers who they are. They exist in front of any backend, so they know nothing of runs or objects.
+//! The services of access itself: API keys (`flyteauth` and `cloudidl`), trust rules, the audit log, and the caller's identity.
+//! They exist in front of any backend, so they know nothing of runs or objects.
 #![forbid(unsafe_code)]
 
 mod api_key;

@@ -10,6 +10,9 @@ use flyte_rpc::{invalid, store_error};
 /// The scopes of API keys and trust rules. The other scopes, for example `openid`, describe a user.
 const SCOPES: [Scope; 2] = [Scope::ALL, Scope::READ];
 
+/// The longest project and the longest domain of a backend, in bytes: the length of a DNS label.
+const MAX_NAME_BYTES: usize = 63;
+
 /// Reads the role in a request; `None` if it is left out.
 ///
 /// # Errors
@@ -59,28 +62,56 @@ impl Wanted {
         let scopes = self::scopes(field, &scopes)?;
         let non_empty = |text: String| Some(text).filter(|text| !text.is_empty());
         let limit = Limit { project: non_empty(project), domain: non_empty(domain) };
-        if let Some(domain) = &limit.domain {
-            if limit.project.is_none() {
-                let what = format!("needs {field}.project: a domain is one of a project");
-                return Err(invalid(&format!("{field}.domain"), &what));
-            }
-            if !DOMAINS.iter().any(|(id, _)| id == domain) {
-                let ids: Vec<_> = DOMAINS.iter().map(|(id, _)| *id).collect();
-                return Err(invalid(
-                    &format!("{field}.domain"),
-                    &format!("is not one of {}", ids.join(", ")),
-                ));
-            }
+        if limit.domain.is_some() && limit.project.is_none() {
+            let what = format!("needs {field}.project: a domain is one of a project");
+            return Err(invalid(&format!("{field}.domain"), &what));
         }
-        if let Some(project) = &limit.project {
-            // The door checks only identifiers, and rights are not an identifier.
-            let exists = policy::may_see(caller, project, limit.domain.as_deref())
-                && state.store.project_by_id(project).await.map_err(store_error)?.is_some();
-            if !exists {
-                return Err(invalid(&format!("{field}.project"), "names no project"));
-            }
+        match &state.config.upstream {
+            None => own_limit(state, caller, field, &limit).await?,
+            Some(_) => foreign_limit(field, &limit)?,
         }
         let limit = if limit.is_none() { caller.limit.clone() } else { limit };
         Ok(Rights { role, scopes, limit })
     }
+}
+
+/// Checks that this server has the project and the domain.
+async fn own_limit(
+    state: &Administration,
+    caller: &Caller,
+    field: &str,
+    limit: &Limit,
+) -> Result<(), ConnectError> {
+    if let Some(domain) = &limit.domain
+        && !DOMAINS.iter().any(|(id, _)| id == domain)
+    {
+        let ids: Vec<_> = DOMAINS.iter().map(|(id, _)| *id).collect();
+        return Err(invalid(&format!("{field}.domain"), &format!("is not one of {}", ids.join(", "))));
+    }
+    if let Some(project) = &limit.project {
+        // The door checks only identifiers, and rights are not an identifier.
+        let exists = policy::may_see(caller, project, limit.domain.as_deref())
+            && state.store.project_by_id(project).await.map_err(store_error)?.is_some();
+        if !exists {
+            return Err(invalid(&format!("{field}.project"), "names no project"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a project and a domain of a backend can exist. Rights to a project that the backend does not have yet are rights to
+/// nothing.
+fn foreign_limit(field: &str, limit: &Limit) -> Result<(), ConnectError> {
+    for (name, value) in [("project", &limit.project), ("domain", &limit.domain)] {
+        let is_name = |value: &String| {
+            value.len() <= MAX_NAME_BYTES
+                && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        };
+        if !value.as_ref().is_none_or(is_name) {
+            let what =
+                format!("is not a name: letters, digits, hyphens, at most {MAX_NAME_BYTES} characters");
+            return Err(invalid(&format!("{field}.{name}"), &what));
+        }
+    }
+    Ok(())
 }

@@ -95,6 +95,12 @@ impl Gateway {
         self.upstreams.iter().map(|(upstream, _)| upstream)
     }
 
+    /// Whether a backend can be reached: [`Upstream::is_reachable`].
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.upstreams().any(Upstream::is_reachable)
+    }
+
     /// The backend for requests with this host: the one that names it, or else the first one.
     fn upstream(&self, host: Option<&str>) -> Option<&(Upstream, Identity)> {
         let is_named = |host| self.upstreams.iter().find(|(upstream, _)| upstream.is_for(host));

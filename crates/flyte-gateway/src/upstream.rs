@@ -95,6 +95,18 @@ impl Upstream {
         self.known().iter().map(|one| one.address).collect()
     }
 
+    /// Whether it can be reached: an address of it has passed the last health check. A backend without a health check counts as
+    /// reachable while its name has an address.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        let now = Instant::now();
+        let reachable = |one: &Arc<Address>| match &self.options.health {
+            Some(_) => one.is_reachable(now),
+            None => one.is_available(now),
+        };
+        self.known().iter().any(reachable)
+    }
+
     fn known(&self) -> Arc<[Arc<Address>]> {
         Arc::clone(&self.addresses.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! What every RPC passes before whatever serves it: one of our own services, or a backend behind the gateway.
+//! What every RPC passes before its service: one of our own, or one of a backend behind the gateway.
 //!
 //! [`router`] authenticates each call and asks the [door](flyte_access::door) whether its caller may make it. The call then has
 //! its [`Caller`](flyte_access::Caller) in its extensions, as an `Arc`. Our own services are connectrpc services; the door also
@@ -43,7 +43,7 @@ pub struct Entrance {
     pub audit: Audit,
     /// Authenticates callers.
     pub access: Arc<Access>,
-    /// Tells which project an object belongs to.
+    /// Finds the project of an object.
     pub storage: Arc<dyn Storage + Send + Sync>,
 }
 
@@ -69,11 +69,16 @@ pub fn router(entrance: &Arc<Entrance>, services: connectrpc::Router, rest: Rout
     for path in &paths {
         calls = calls.route(path, any_service(service.clone()));
     }
-    let authenticate = middleware::from_fn_with_state(Arc::clone(entrance), authentication::authenticate);
     Router::new()
         .route(RESOURCE_METADATA, get(resource_metadata::resource_metadata))
         .with_state(Arc::clone(entrance))
-        .merge(calls.merge(rest).layer(authenticate))
+        .merge(authenticated(entrance, calls.merge(rest)))
+}
+
+/// Routes of calls behind authentication and the part of the door that needs no request. Each call then has its
+/// [`Caller`](flyte_access::Caller) in its extensions; the service has to show the door its request.
+pub fn authenticated(entrance: &Arc<Entrance>, calls: Router) -> Router {
+    calls.layer(middleware::from_fn_with_state(Arc::clone(entrance), authentication::authenticate))
 }
 
 /// The limits of the requests of a service: the setting `http.max-body-size`.

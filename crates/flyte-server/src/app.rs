@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::data_dir;
-use flyte_access::Access;
+use crate::{data_dir, upstream};
+use flyte_access::{
+    Access,
+    door::{self, Storage},
+};
 use flyte_administration::Administration;
 use flyte_audit::Audit;
 use flyte_control_plane::{ControlPlane, LocatedObjects};
 use flyte_federation::TrustedIssuers;
+use flyte_gateway::Gateway;
 use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_keys::SigningKeys;
 use flyte_model::{Stopping, clock::Clock};
@@ -16,7 +20,7 @@ use flyte_objects::Objects;
 use flyte_rpc::Entrance;
 use flyte_runner_local::LocalRunner;
 use flyte_runs::{AppHost, RunIdentities, Runner, Runs};
-use flyte_settings::Config;
+use flyte_settings::{Config, UpstreamConfig};
 use flyte_store::Store;
 
 /// The parts of the running server.
@@ -32,8 +36,6 @@ pub struct App {
     pub entrance: Arc<Entrance>,
     /// The services of API keys, trust rules and the audit log.
     pub administration: Arc<Administration>,
-    /// The control plane.
-    pub control_plane: Arc<ControlPlane>,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The keys that sign tokens.
@@ -42,14 +44,32 @@ pub struct App {
     pub audit: Audit,
     /// Authentication and authorization of callers.
     pub access: Arc<Access>,
+    /// Whether the server is stopping.
+    pub stopping: Stopping,
+    /// What answers the calls of Flyte's services.
+    pub backend: Backend,
+}
+
+/// What answers the calls of Flyte's services.
+#[derive(Debug)]
+pub enum Backend {
+    /// The embedded control plane.
+    Embedded(Embedded),
+    /// Flyte 2 backends behind the gateway.
+    Upstream(Arc<Gateway>),
+}
+
+/// The embedded control plane with what it needs.
+#[derive(Debug)]
+pub struct Embedded {
+    /// The services.
+    pub control_plane: Arc<ControlPlane>,
     /// The life of runs.
     pub runs: Arc<Runs>,
     /// Runs tasks.
     pub runner: Arc<dyn Runner>,
     /// Runs apps.
     pub apps: Arc<dyn AppHost>,
-    /// Whether the server is stopping.
-    pub stopping: Stopping,
     /// The objects of tasks.
     pub objects: Arc<Objects>,
 }
@@ -73,15 +93,37 @@ pub struct Parts {
     pub issuers: Arc<TrustedIssuers>,
     /// Hashes and verifies passwords.
     pub passwords: Passwords,
-    /// The objects of tasks.
-    pub objects: Arc<Objects>,
+    /// Whose services the server offers.
+    pub serves: Serves,
+}
+
+/// Whose services the server offers.
+#[derive(Debug)]
+pub enum Serves {
+    /// Its own, with these objects of tasks.
+    Embedded(Arc<Objects>),
+    /// Those of backends, with what the door knows of them.
+    Upstream(Box<UpstreamConfig>, Arc<door::Backend>),
 }
 
 impl App {
-    /// Assembles the authorization server, the control plane, and the runner on this machine. Nothing runs yet.
+    /// Assembles the authorization server and either the control plane with the runner on this machine, or the gateway. Nothing
+    /// runs yet.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, clock, store, keys, audit, access, issuers, passwords, objects } = parts;
+        let stopping = Stopping::default();
+        let storage: Arc<dyn Storage + Send + Sync> = match &parts.serves {
+            Serves::Embedded(objects) => Arc::new(LocatedObjects(Arc::clone(objects))),
+            Serves::Upstream(_, known) => known.clone(),
+        };
+        let backend = match &parts.serves {
+            Serves::Embedded(objects) => Backend::Embedded(Embedded::new(&parts, objects, &stopping)),
+            Serves::Upstream(upstream, _) => {
+                let storage = Arc::clone(&storage);
+                Backend::Upstream(upstream::gateway(&parts, upstream, storage, stopping.clone()))
+            }
+        };
+        let Parts { config, clock, store, keys, audit, access, issuers, passwords, serves: _ } = parts;
         let authorization_server = Arc::new(AuthorizationServer {
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -95,37 +137,11 @@ impl App {
             passwords,
             throttle: Throttle::new(clock.clone()),
         });
-        let runs = Arc::new(Runs::new(Arc::clone(&store), clock.clone(), Arc::clone(&access)));
-        let stopping = Stopping::default();
-        let local = Arc::new(LocalRunner::new(flyte_runner_local::State {
-            config: Arc::clone(&config),
-            clock: clock.clone(),
-            store: Arc::clone(&store),
-            runs: Arc::clone(&runs),
-            identities: RunIdentities::new(access.tokens().clone()),
-            objects: Arc::clone(&objects),
-            stopping: stopping.clone(),
-            backups: data_dir::backups,
-        }));
-        let control_plane = Arc::new(ControlPlane {
-            config: Arc::clone(&config),
-            clock: clock.clone(),
-            store: Arc::clone(&store),
-            keys: Arc::clone(&keys),
-            audit: audit.clone(),
-            access: Arc::clone(&access),
-            runs: Arc::clone(&runs),
-            runner: local.clone(),
-            apps: local.clone(),
-            logs: local.clone(),
-            objects: Arc::clone(&objects),
-            stopping: stopping.clone(),
-        });
         let entrance = Arc::new(Entrance {
             config: Arc::clone(&config),
             audit: audit.clone(),
             access: Arc::clone(&access),
-            storage: Arc::new(LocatedObjects(Arc::clone(&objects))),
+            storage,
         });
         let administration = Arc::new(Administration {
             config: Arc::clone(&config),
@@ -135,21 +151,58 @@ impl App {
             access: Arc::clone(&access),
         });
         Self {
-            entrance,
-            administration,
-            runs,
-            runner: local.clone(),
-            apps: local,
-            stopping,
-            authorization_server,
-            control_plane,
-            audit,
-            access,
-            objects,
             config,
             clock,
+            authorization_server,
+            entrance,
+            administration,
             store,
             keys,
+            audit,
+            access,
+            stopping,
+            backend,
         }
+    }
+
+    /// The embedded control plane, if there is one.
+    #[must_use]
+    pub fn embedded(&self) -> Option<&Embedded> {
+        match &self.backend {
+            Backend::Embedded(embedded) => Some(embedded),
+            Backend::Upstream(_) => None,
+        }
+    }
+}
+
+impl Embedded {
+    fn new(parts: &Parts, objects: &Arc<Objects>, stopping: &Stopping) -> Self {
+        let Parts { config, clock, store, keys, audit, access, .. } = parts;
+        let runs = Arc::new(Runs::new(Arc::clone(store), clock.clone(), Arc::clone(access)));
+        let local = Arc::new(LocalRunner::new(flyte_runner_local::State {
+            config: Arc::clone(config),
+            clock: clock.clone(),
+            store: Arc::clone(store),
+            runs: Arc::clone(&runs),
+            identities: RunIdentities::new(access.tokens().clone()),
+            objects: Arc::clone(objects),
+            stopping: stopping.clone(),
+            backups: data_dir::backups,
+        }));
+        let control_plane = Arc::new(ControlPlane {
+            config: Arc::clone(config),
+            clock: clock.clone(),
+            store: Arc::clone(store),
+            keys: Arc::clone(keys),
+            audit: audit.clone(),
+            access: Arc::clone(access),
+            runs: Arc::clone(&runs),
+            runner: local.clone(),
+            apps: local.clone(),
+            logs: local.clone(),
+            objects: Arc::clone(objects),
+            stopping: stopping.clone(),
+        });
+        Self { control_plane, runs, runner: local.clone(), apps: local, objects: Arc::clone(objects) }
     }
 }

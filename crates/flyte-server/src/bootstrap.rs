@@ -13,11 +13,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use crate::{
-    app::{App, Parts},
+    app::{App, Parts, Serves},
     data_dir::{DataDir, DataDirError},
     tls::{Tls, TlsError},
+    upstream::{self, UpstreamFileError},
 };
-use flyte_access::Access;
+use flyte_access::{
+    Access,
+    door::{self, NotPrefix},
+};
 use flyte_audit::{Audit, Detail, Event, Kind};
 use flyte_federation::{TrustedIssuers, issuers::CaFileError};
 use flyte_identity::{
@@ -88,6 +92,12 @@ pub enum BootstrapError {
     /// A file about the first administrator's password cannot be removed.
     #[error(transparent)]
     FirstPassword(#[from] RemoveError),
+    /// A file of the connection to a backend cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamFileError),
+    /// A prefix of the backend's objects is not one.
+    #[error("\"projects.storage\": {0}")]
+    Storage(#[from] NotPrefix),
     /// The operating system returned no random numbers.
     #[error("the operating system returned no random numbers")]
     Random,
@@ -116,26 +126,27 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let tls = Tls::open(&config, &data_dir, now)?;
     let sealing = SealingKey::load_or_create(&data_dir.file("sealing.key"))?;
     let store = SqliteStore::open(&data_dir.file("flyte.db"))?;
-    let objects = Objects::new(&config)?;
-    let directories = store.object_directories(objects.directory()).await?;
-    let objects = objects.with_former_directories(directories.all);
-    objects.prepare().map_err(|source| BootstrapError::File { path: data_dir.file("objects"), source })?;
-    forget_moved(&objects, &store, directories.pending).await?;
+    let serves = match &config.upstream {
+        None => Serves::Embedded(Arc::new(objects(&config, &data_dir, &store).await?)),
+        Some(upstream) => {
+            upstream::check(upstream)?;
+            Serves::Upstream(Box::new(upstream.clone()), Arc::new(door::Backend::new(&config.projects)?))
+        }
+    };
     let store: Arc<dyn Store> = Arc::new(store);
     let keys = SigningKeys::load(Arc::clone(&store), sealing, clock.clone(), &config.tokens).await?;
     let keys = Arc::new(keys);
     let passwords = Passwords::new(std::thread::available_parallelism().map_or(1, usize::from));
     store.put_client(&public_client(&config.public_client, now)).await?;
-    first_project(&*store, now).await?;
+    if config.upstream.is_none() {
+        first_project(&*store, now).await?;
+    }
     let issuers = Arc::new(TrustedIssuers::new(config.trust.ca_file.clone(), clock.clone())?);
     let audit = Audit::start(Arc::clone(&store), clock.clone());
     let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
-    flyte_runner_local::libraries::install(&config.data_dir)
-        .map_err(|source| BootstrapError::File { path: data_dir.file("python"), source })?;
-    flyte_runner_local::authorities::install(&config).map_err(|source| BootstrapError::File {
-        path: flyte_runner_local::authorities::file(&config.data_dir),
-        source,
-    })?;
+    if config.upstream.is_none() {
+        prepare_tasks(&config, &data_dir)?;
+    }
     let config = Arc::new(config);
     let access = Arc::new(Access::new(
         Arc::clone(&config),
@@ -144,14 +155,39 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         Arc::clone(&keys),
         audit.clone(),
     ));
-    let parts =
-        Parts { config, clock, store, keys, audit, access, issuers, passwords, objects: Arc::new(objects) };
-    let app = Arc::new(App::new(parts));
-    let probing = Arc::clone(&app);
-    tokio::spawn(async move { probing.objects.probe().await });
+    let app =
+        Arc::new(App::new(Parts { config, clock, store, keys, audit, access, issuers, passwords, serves }));
+    if let Some(embedded) = app.embedded() {
+        let probed = Arc::clone(&embedded.objects);
+        tokio::spawn(async move { probed.probe().await });
+    }
     // Tokens that were revoked before this start are refused from the first request on.
     app.access.maintain().await?;
     Ok(Prepared { app, tls, data_dir, first_admin })
+}
+
+/// Opens the objects of tasks.
+async fn objects(
+    config: &Config,
+    data_dir: &DataDir,
+    store: &SqliteStore,
+) -> Result<Objects, BootstrapError> {
+    let objects = Objects::new(config)?;
+    let directories = store.object_directories(objects.directory()).await?;
+    let objects = objects.with_former_directories(directories.all);
+    objects.prepare().map_err(|source| BootstrapError::File { path: data_dir.file("objects"), source })?;
+    forget_moved(&objects, store, directories.pending).await?;
+    Ok(objects)
+}
+
+/// Writes the files that tasks on this machine need.
+fn prepare_tasks(config: &Config, data_dir: &DataDir) -> Result<(), BootstrapError> {
+    flyte_runner_local::libraries::install(&config.data_dir)
+        .map_err(|source| BootstrapError::File { path: data_dir.file("python"), source })?;
+    flyte_runner_local::authorities::install(config).map_err(|source| BootstrapError::File {
+        path: flyte_runner_local::authorities::file(&config.data_dir),
+        source,
+    })
 }
 
 /// Updates inputs and outputs of earlier runs after the data directory was moved.

@@ -16,3 +16,4 @@ pub mod serve;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod upstream;

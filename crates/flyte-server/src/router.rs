@@ -19,13 +19,20 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use crate::{app::App, panic};
+use crate::{
+    app::{App, Backend, Embedded},
+    panic, upstream,
+};
+use flyte_gateway::Gateway;
 use flyte_http::{
-    Readiness, ambiguity, drain, edge, finish, health,
+    Readiness, ambiguity, drain, edge, finish,
+    health::{self, Dependency},
     limits::{self, Slots},
 };
 use flyte_model::is_loopback;
 use flyte_oauth::form;
+use flyte_rpc::Entrance;
+use flyte_settings::Config;
 
 /// The whole server: OAuth, pages, control plane and health on one port. The peer's address comes in as
 /// `ConnectInfo<SocketAddr>`.
@@ -43,22 +50,17 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
     let services =
         flyte_oauth::auth_metadata(Arc::clone(&app.authorization_server), connectrpc::Router::new());
     let services = flyte_administration::register(&app.administration, services);
-    let services = flyte_control_plane::register(&app.control_plane, services);
-    let unsupported = flyte_control_plane::unsupported(&app.config);
-    let calls = flyte_rpc::router(&app.entrance, services, unsupported)
+    let Served { services, rest, limited, unlimited } = match &app.backend {
+        Backend::Embedded(embedded) => embedded_services(&app.config, embedded, services),
+        Backend::Upstream(gateway) => upstream_services(&app.entrance, gateway, services),
+    };
+    let calls = flyte_rpc::router(&app.entrance, services, rest)
         .layer(CatchPanicLayer::custom(panic::connect_error))
         .layer(DefaultBodyLimit::disable());
 
-    let downloads = flyte_control_plane::objects::downloads(Arc::clone(&app.control_plane))
-        .layer(CatchPanicLayer::custom(panic::page));
-    // Uploads may take any time, and have their own limits.
-    let uploads = flyte_control_plane::objects::uploads(Arc::clone(&app.control_plane))
-        .layer(CatchPanicLayer::custom(panic::page))
-        .layer(middleware::from_fn(finish::finish));
-
     let mut router = pages
         .merge(calls)
-        .merge(downloads)
+        .merge(limited)
         .layer(middleware::from_fn_with_state(
             Arc::new(Slots::new(http.max_concurrent_requests)),
             limits::limit_concurrency,
@@ -66,10 +68,10 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(middleware::from_fn(finish::finish))
         // The time limit ends when the response begins, so streams continue. The work continues too: see `finish`.
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, request_timeout))
-        .merge(uploads)
+        .merge(unlimited)
         .layer(edge::trace())
         // An overloaded server is still alive, and its probes would fill the log.
-        .merge(health::router(Arc::clone(&app.store), readiness))
+        .merge(health::router(Arc::clone(&app.store), readiness, dependency(&app)))
         .layer(middleware::from_fn(ambiguity::refuse))
         // Outside of everything that may answer without reading the request.
         .layer(middleware::from_fn(drain::unread))
@@ -83,6 +85,57 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
     }
     let trusted_proxies: Arc<[_]> = http.trusted_proxies.as_slice().into();
     router.layer(middleware::from_fn_with_state(trusted_proxies, edge::identify))
+}
+
+/// What the backend serves.
+struct Served {
+    /// The services of this server, together with the others that it has.
+    services: connectrpc::Router,
+    /// The calls that none of them answers.
+    rest: Router,
+    /// Routes with the usual limits.
+    limited: Router,
+    /// Routes that may take any time and have limits of their own.
+    unlimited: Router,
+}
+
+fn embedded_services(config: &Config, embedded: &Embedded, services: connectrpc::Router) -> Served {
+    let plane = &embedded.control_plane;
+    let limited = flyte_control_plane::objects::downloads(Arc::clone(plane))
+        .layer(CatchPanicLayer::custom(panic::page));
+    let unlimited = flyte_control_plane::objects::uploads(Arc::clone(plane))
+        .layer(CatchPanicLayer::custom(panic::page))
+        .layer(middleware::from_fn(finish::finish));
+    let rest = flyte_control_plane::unsupported(config);
+    Served { services: flyte_control_plane::register(plane, services), rest, limited, unlimited }
+}
+
+/// The gateway's calls are outside of the limits: a stream may be silent for hours before its answer begins, and the gateway must
+/// notice that a client has gone.
+fn upstream_services(
+    entrance: &Arc<Entrance>,
+    gateway: &Arc<Gateway>,
+    services: connectrpc::Router,
+) -> Served {
+    let calls = flyte_rpc::authenticated(entrance, flyte_gateway::router(Arc::clone(gateway)))
+        .layer(CatchPanicLayer::custom(panic::connect_error));
+    Served {
+        services: upstream::register(services),
+        rest: Router::new(),
+        limited: Router::new(),
+        unlimited: calls,
+    }
+}
+
+/// Whether the backends that the server needs can be reached.
+fn dependency(app: &App) -> Dependency {
+    match &app.backend {
+        Backend::Embedded(_) => Dependency::none(),
+        Backend::Upstream(gateway) => {
+            let gateway = Arc::clone(gateway);
+            Dependency::new("backend", move || gateway.is_reachable())
+        }
+    }
 }
 
 async fn not_found() -> Response {
@@ -116,6 +169,34 @@ mod tests {
                 Some(id) => assert_eq!(answered, id, "{path}"),
                 None => assert_eq!(answered.len(), 36, "{path}: a new one"),
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_backend_replaces_the_control_plane() {
+        let upstream = Some(testing::upstream("http://127.0.0.1:9"));
+        let router =
+            router(Arc::new(testing::app(|config| config.upstream = upstream).await), Readiness::default());
+        let ask = async |request: Request<Body>| {
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let (status, body) = (answer.status().as_u16(), answer.into_body());
+            let body = axum::body::to_bytes(body, 1 << 16).await.unwrap();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        };
+        let get = async |path: &str| ask(Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(get("/healthz").await, (200, "ok\n".to_owned()));
+        assert_eq!(get("/readyz").await, (503, "backend\n".to_owned()));
+        for (path, status) in [
+            ("/flyteidl2.workflow.RunService/GetRunDetails", 401),
+            ("/flyteidl2.auth.IdentityService/UserInfo", 401),
+            ("/flyteauth.ApiKeyService/ListApiKeys", 401),
+            ("/flyteidl2.auth.AuthMetadataService/GetPublicClientConfig", 200),
+            ("/.well-known/oauth-protected-resource", 405),
+            ("/nowhere/at-all", 404),
+        ] {
+            let request = Request::post(path).header("content-type", "application/json");
+            let (found, body) = ask(request.body("{}".into()).unwrap()).await;
+            assert_eq!(found, status, "{path}: {body}");
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The parts of a server in memory, for tests.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use crate::app::{App, Parts};
+use crate::app::{App, Parts, Serves};
+use flyte_access::door;
 use flyte_federation::TrustedIssuers;
 use flyte_identity::Passwords;
 use flyte_objects::Objects;
-use flyte_settings::Config;
+use flyte_settings::{Config, Environment, Flags, UpstreamConfig, load, settings};
 
 pub(crate) use flyte_testing::{NOW, user};
 
@@ -17,7 +18,13 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
         issuers: Arc::new(TrustedIssuers::new(None, parts.clock.clone()).unwrap()),
         passwords: Passwords::new(1),
         // The object store is not prepared; tests of objects use a data directory and prepare it.
-        objects: Arc::new(Objects::new(&parts.config).unwrap()),
+        serves: match &parts.config.upstream {
+            None => Serves::Embedded(Arc::new(Objects::new(&parts.config).unwrap())),
+            Some(upstream) => {
+                let known = door::Backend::new(&parts.config.projects).unwrap();
+                Serves::Upstream(Box::new(upstream.clone()), Arc::new(known))
+            }
+        },
         config: parts.config,
         clock: parts.clock,
         store: parts.store,
@@ -25,4 +32,11 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
         audit: parts.audit,
         access: parts.access,
     })
+}
+
+/// The settings of a backend at this URL.
+pub(crate) fn upstream(url: &str) -> UpstreamConfig {
+    let settings = BTreeMap::from([(settings::UPSTREAM_URL.key, url.to_owned())]);
+    let environment = Environment::from([("HOME", "/nowhere")]);
+    load(&Flags { file: None, settings }, &environment).unwrap().config.upstream.unwrap()
 }

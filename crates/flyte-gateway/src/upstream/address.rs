@@ -56,6 +56,8 @@ struct State {
     ejections: u32,
     ejected_until: Option<Instant>,
     is_unhealthy: bool,
+    /// Whether a health check has passed.
+    was_healthy: bool,
 }
 
 impl fmt::Debug for State {
@@ -125,6 +127,11 @@ impl Address {
         !state.is_unhealthy && state.ejected_until.is_none_or(|until| until <= now)
     }
 
+    /// Whether it is known to work: it has passed a health check, and should get calls.
+    pub(super) fn is_reachable(&self, now: Instant) -> bool {
+        self.state().was_healthy && self.is_available(now)
+    }
+
     /// Notes how a call ended.
     pub(super) fn note(&self, is_failure: bool) {
         let mut state = self.state();
@@ -154,7 +161,10 @@ impl Address {
 
     /// Notes the result of a health check.
     pub(super) fn note_health(&self, is_healthy: bool) {
-        let was = std::mem::replace(&mut self.state().is_unhealthy, !is_healthy);
+        let mut state = self.state();
+        let was = std::mem::replace(&mut state.is_unhealthy, !is_healthy);
+        state.was_healthy |= is_healthy;
+        drop(state);
         if was == is_healthy {
             let (backend, address) = (&self.options.name, self.address);
             tracing::info!(backend, %address, is_healthy, "the health of an address of a backend has changed");

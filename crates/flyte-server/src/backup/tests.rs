@@ -32,7 +32,7 @@ impl World {
         let config = Config::for_test(&home.path().join("data"));
         let world = Self { home, config, clock: Clock::manual(NOW) };
         let server = world.start().await;
-        server.app.objects.put(OUTPUTS, Bytes::from_static(b"outputs")).await.unwrap();
+        server.app.embedded().unwrap().objects.put(OUTPUTS, Bytes::from_static(b"outputs")).await.unwrap();
         for (attempt, file) in [("1", "exit.json"), ("2", "lock")] {
             let directory = world.data().join("attempts/p/d/r1/a0").join(attempt);
             fs::create_dir_all(directory.join("work")).unwrap();
@@ -112,7 +112,14 @@ async fn a_backup_is_made_beside_the_server_and_restored_elsewhere() {
     assert_eq!(fs::metadata(world.backup()).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(exposed(&world.backup()), [""; 0].map(PathBuf::from));
     assert_eq!(world.create().copied, 0, "nothing has changed");
-    server.app.objects.put("objects://p/d/new", Bytes::from_static(b"new")).await.unwrap();
+    server
+        .app
+        .embedded()
+        .unwrap()
+        .objects
+        .put("objects://p/d/new", Bytes::from_static(b"new"))
+        .await
+        .unwrap();
     assert_eq!(world.create().copied, 1);
     Manifest::read(&world.backup()).unwrap().unwrap().verify(&world.backup()).unwrap();
     drop(server);
@@ -127,8 +134,11 @@ async fn a_backup_is_made_beside_the_server_and_restored_elsewhere() {
     assert!(matches!(process::find(&attempts.join("2")).await.unwrap(), Found::Lost));
     let server = bootstrap::prepare(config.clone(), world.clock.clone()).await.unwrap();
     assert!(server.first_admin.is_some(), "the administrator has not signed in yet");
-    assert_eq!(server.app.objects.get(OUTPUTS).await.unwrap().unwrap(), "outputs");
-    assert_eq!(server.app.objects.get("objects://p/d/new").await.unwrap().unwrap(), "new");
+    assert_eq!(server.app.embedded().unwrap().objects.get(OUTPUTS).await.unwrap().unwrap(), "outputs");
+    assert_eq!(
+        server.app.embedded().unwrap().objects.get("objects://p/d/new").await.unwrap().unwrap(),
+        "new"
+    );
     assert_eq!(fs::read(config.data_dir.join("ca.pem")).unwrap(), ca);
     assert!(server.app.store.user_by_email("admin@localhost").await.unwrap().is_some());
 }
@@ -194,7 +204,14 @@ async fn an_interrupted_backup_keeps_the_previous_one() {
     let before = Manifest::read(&world.backup()).unwrap().unwrap();
     // The state after a killed backup: contents that may not have reached the disk, and half a file.
     let server = world.start().await;
-    server.app.objects.put("objects://p/d/new", Bytes::from_static(b"new")).await.unwrap();
+    server
+        .app
+        .embedded()
+        .unwrap()
+        .objects
+        .put("objects://p/d/new", Bytes::from_static(b"new"))
+        .await
+        .unwrap();
     let sha256 = flyte_objects::signed_url::hex(
         aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"new").as_ref(),
     );

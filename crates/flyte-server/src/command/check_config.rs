@@ -1,8 +1,16 @@
 //! `flyte-server check-config`: the effective settings, and whether a server could start with them.
 
-use std::{fmt::Write as _, io, net::TcpListener, process::ExitCode};
+use std::{
+    fmt::Write as _,
+    io,
+    net::{TcpListener, TcpStream},
+    process::ExitCode,
+    time::Duration,
+};
 
-use crate::{bootstrap, data_dir, tls};
+use url::Url;
+
+use crate::{bootstrap, data_dir, tls, upstream};
 use flyte_model::clock::Clock;
 use flyte_objects::Objects;
 use flyte_settings::{AnySetting, Config, Environment, Loaded, Origin, TlsSource, settings};
@@ -27,6 +35,9 @@ pub(super) fn run(loaded: &Loaded, environment: &Environment) -> ExitCode {
     let mut problems = problems(&loaded.config);
     for name in environment.unknown_settings() {
         let _ = writeln!(page, "\nNote: the environment variable {name} is not a setting.");
+    }
+    for note in unreachable(&loaded.config) {
+        let _ = writeln!(page, "\nNote: {note}");
     }
     let server = data_dir::running_server(&loaded.config.data_dir);
     match (TcpListener::bind(loaded.config.listen), server) {
@@ -64,6 +75,30 @@ fn line(page: &mut String, setting: &dyn AnySetting, text: &str, origin: &Origin
     let _ = writeln!(page, "{assignment:<52} # {origin}");
 }
 
+/// Notes on backends that cannot be reached now. The server starts without them, and is ready when the first one answers.
+fn unreachable(config: &Config) -> Vec<String> {
+    let Some(upstream) = &config.upstream else { return Vec::new() };
+    let urls = [&upstream.url].into_iter().chain(upstream.clusters.iter().map(|cluster| &cluster.url));
+    let patience = Duration::from_secs(upstream.connect_timeout.unsigned_abs());
+    let connect = |url: &Url| {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in url.socket_addrs(|| None)? {
+            match TcpStream::connect_timeout(&address, patience) {
+                Ok(_) => return Ok(()),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    };
+    let note = |url: &Url| {
+        let error = connect(url).err()?;
+        Some(format!(
+            "the backend at {url} cannot be reached now: {error}. The server is not ready before it can."
+        ))
+    };
+    urls.filter_map(note).collect()
+}
+
 /// All problems that keep the server from starting, except the port.
 fn problems(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
@@ -84,8 +119,9 @@ fn problems(config: &Config) -> Vec<String> {
             Err(error) => problems.push(error.to_string()),
         }
     }
-    if let Err(error) = Objects::new(config) {
-        problems.push(error.to_string());
+    match &config.upstream {
+        Some(upstream) => problems.extend(upstream::check(upstream).err().map(|error| error.to_string())),
+        None => problems.extend(Objects::new(config).err().map(|error| error.to_string())),
     }
     if let Err(error) = data_dir::check(&config.data_dir) {
         problems.push(error.to_string());

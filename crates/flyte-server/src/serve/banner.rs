@@ -17,6 +17,9 @@ pub(super) fn show(config: &Config, ca: Option<&Path>, first_admin: Option<&Firs
         // A failure does no harm: the password stays in its file.
         let _ = io::stderr().write_all(text.as_bytes());
     } else {
+        if let Some(upstream) = &config.upstream {
+            tracing::info!(upstream = %upstream.url, clusters = upstream.clusters.len(), "calls go to a Flyte 2 backend");
+        }
         tracing::info!(command = client_command(config, ca), "set up clients with this command");
         if let Some(FirstAdmin { email, password_file }) = first_admin {
             tracing::warn!(
@@ -43,12 +46,21 @@ fn client_command(config: &Config, ca: Option<&Path>) -> String {
         // Writing to a String does not fail.
         let _ = write!(command, " --ca-cert-file {}", ca.display());
     }
-    command + " --project flytesnacks --domain development"
+    // A backend has projects of its own.
+    if config.upstream.is_none() {
+        command += " --project flytesnacks --domain development";
+    }
+    command
 }
 
 fn text(config: &Config, ca: Option<&Path>, first_admin: Option<&FirstAdmin>) -> String {
+    let backend = config.upstream.as_ref().map_or_else(String::new, |upstream| {
+        let clusters =
+            upstream.clusters.iter().map(|cluster| format!("  {} at {}\n", cluster.name, cluster.url));
+        format!("Its backend is at {}\n{}", upstream.url, clusters.collect::<String>())
+    });
     let mut text = format!(
-        "\nFlyte is at {}\n\nIn another terminal:\n  {}\n  flyte get project\n\n",
+        "\nFlyte is at {}\n{backend}\nIn another terminal:\n  {}\n  flyte get project\n\n",
         config.issuer(),
         client_command(config, ca)
     );
@@ -88,6 +100,8 @@ fn host_name() -> String {
 
 #[cfg(test)]
 mod tests {
+    use flyte_settings::ClusterUrl;
+
     use super::*;
 
     #[test]
@@ -100,6 +114,19 @@ mod tests {
         assert_eq!(missing_public_url(&config), Some(format!("https://{}:443", host_name())));
         config.public_url = "https://flyte.example.com/".parse().unwrap();
         assert_eq!(missing_public_url(&config), None);
+    }
+
+    #[test]
+    fn the_backends_are_shown() {
+        let text = |config: &Config| text(config, None, None);
+        let mut config = Config::for_test("/data".as_ref());
+        assert!(!text(&config).contains("backend") && text(&config).contains("flytesnacks"));
+        config.upstream = Some(crate::testing::upstream("http://flyte:8090"));
+        let clusters = &mut config.upstream.as_mut().unwrap().clusters;
+        clusters.push(ClusterUrl { name: "gpu".to_owned(), url: "https://gpu".parse().unwrap() });
+        let text = text(&config);
+        assert!(text.contains("Its backend is at http://flyte:8090/\n  gpu at https://gpu/\n"), "{text}");
+        assert!(!text.contains("flytesnacks"), "its projects are not known: {text}");
     }
 
     #[test]

@@ -8,7 +8,11 @@ use tokio::{
     time::{Interval, MissedTickBehavior},
 };
 
-use crate::{app::App, tls::Tls};
+use crate::{
+    app::{App, Backend},
+    tls::Tls,
+};
+use flyte_runs::Runs;
 
 /// Revocations of other replicas take effect within a second.
 const REVOCATION_INTERVAL: Duration = Duration::from_millis(500);
@@ -40,11 +44,22 @@ pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinSet<
     tasks.spawn(watch_revocations(Arc::clone(&app)));
     tasks.spawn(watch_streams(Arc::clone(&app)));
     tasks.spawn(watch_keys(Arc::clone(&app)));
-    tasks.spawn(watch_runs(Arc::clone(&app)));
     tasks.spawn(watch_certificate(Arc::clone(&app), tls, hangup));
     tasks.spawn(write_usage(Arc::clone(&app)));
-    tasks.spawn(Arc::clone(&app.runner).run());
-    tasks.spawn(Arc::clone(&app.apps).run());
+    match &app.backend {
+        Backend::Embedded(embedded) => {
+            tasks.spawn(watch_runs(Arc::clone(&embedded.runs)));
+            tasks.spawn(Arc::clone(&embedded.runner).run());
+            tasks.spawn(Arc::clone(&embedded.apps).run());
+        }
+        Backend::Upstream(gateway) => {
+            let upkeep = gateway.start_upkeep();
+            tasks.spawn(async move {
+                std::future::pending::<()>().await;
+                drop(upkeep);
+            });
+        }
+    }
     tasks.spawn(clean_up(app));
     Ok(tasks)
 }
@@ -83,11 +98,11 @@ async fn watch_keys(app: Arc<App>) {
     }
 }
 
-async fn watch_runs(app: Arc<App>) {
+async fn watch_runs(runs: Arc<Runs>) {
     let mut interval = every(RUN_INTERVAL);
     loop {
         interval.tick().await;
-        if let Err(error) = app.runs.maintain().await {
+        if let Err(error) = runs.maintain().await {
             tracing::error!(%error, "runs could not be checked");
         }
     }
@@ -121,7 +136,9 @@ async fn clean_up(app: Arc<App>) {
     loop {
         interval.tick().await;
         remove_expired(&app).await;
-        renew_authorities(&app).await;
+        if app.embedded().is_some() {
+            renew_authorities(&app).await;
+        }
     }
 }
 
@@ -144,7 +161,10 @@ async fn remove_expired(app: &App) {
         let revocations = revocations + app.store.delete_expired_assertions(now).await?;
         let grants = app.store.delete_expired_grants(now).await?;
         let kept_since = now.saturating_sub(app.config.audit.retention);
-        let results = app.runs.clean_up().await?;
+        let results = match app.embedded() {
+            Some(embedded) => embedded.runs.clean_up().await?,
+            None => 0,
+        };
         let forgotten = app.clock.now_millis().saturating_sub(flyte_store::RUN_STARTER_RETENTION);
         let results = results + app.store.delete_run_starters(forgotten).await?;
         let events = app.store.delete_audit_records_before(kept_since).await?;

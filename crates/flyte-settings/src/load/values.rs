@@ -135,8 +135,10 @@ pub(super) fn build(values: &Values<'_>, environment: &Environment) -> Result<Co
 
 fn upstream(values: &Values<'_>) -> Result<Option<UpstreamConfig>, ConfigError> {
     let conflict = |why: String| Err(ConfigError::Conflict(why));
-    let set = |keys: &[&str]| {
-        values.0.keys().find(|key| keys.iter().any(|section| key.starts_with(section))).copied()
+    // The environment may have settings for all servers of an image or a machine.
+    let set = |sections: &[&str]| {
+        let on_purpose = values.0.iter().filter(|(_, (_, origin))| !matches!(origin, Origin::Environment(_)));
+        on_purpose.map(|(key, _)| *key).find(|key| sections.iter().any(|section| key.starts_with(section)))
     };
     let Some(url) = values.optional(&s::UPSTREAM_URL)? else {
         return match set(&["upstream.", "projects."]) {
