@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     app::{App, Parts, Serves},
     data_dir::{DataDir, DataDirError},
+    pods,
     tls::{Tls, TlsError},
     upstream::{self, UpstreamFileError},
 };
@@ -98,6 +99,9 @@ pub enum BootstrapError {
     /// A prefix of the backend's objects is not one.
     #[error("\"projects.storage\": {0}")]
     Storage(#[from] NotPrefix),
+    /// The connection to the API server of a cluster is not set up.
+    #[error("the settings in [kubernetes]: {0}")]
+    Kubernetes(#[from] flyte_kubernetes::ApiError),
     /// The operating system returned no random numbers.
     #[error("the operating system returned no random numbers")]
     Random,
@@ -161,6 +165,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         let probed = Arc::clone(&embedded.objects);
         tokio::spawn(async move { probed.probe().await });
     }
+    pods::accept(&app).await?;
     // Tokens that were revoked before this start are refused from the first request on.
     app.access.maintain().await?;
     Ok(Prepared { app, tls, data_dir, first_admin })

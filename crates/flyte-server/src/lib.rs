@@ -11,6 +11,7 @@ pub mod command;
 pub mod data_dir;
 pub mod logging;
 mod panic;
+mod pods;
 pub mod router;
 pub mod serve;
 #[cfg(test)]
