@@ -20,6 +20,7 @@ mod run_starter;
 mod streaming;
 mod upkeep;
 mod upstream;
+pub mod web;
 
 #[cfg(test)]
 mod tests;

@@ -7,27 +7,33 @@ use url::form_urlencoded;
 
 const AUTHORIZE: &str = "/oauth2/authorize?";
 const DEVICE: &str = "/device";
+/// The console of a Flyte 2 backend.
+const CONSOLE: &str = "/v2";
+/// The sign-in of an app at another host.
+const APP: &str = "/apps/sign-in?";
 
 /// The maximum length of a request that is kept during the sign-in, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// Path and query of an authorization request to this server, or of the device page. A sign-in leads only to these
-/// and to the home page, so `/login` is not an open redirector (RFC 9700 section 4.11).
+/// Path and query of an authorization request to this server, of the device page, of a page of the console, or of the
+/// sign-in of an app. A sign-in leads only to these and to the home page, so `/login` is not an open redirector (RFC 9700 section 4.11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
 impl ReturnTo {
-    /// Accepts only `/oauth2/authorize?...`, `/device` and `/device?...`. Refuses every other path, a scheme or host,
-    /// a fragment, and characters that are not allowed in a request line.
+    /// Accepts only `/oauth2/authorize?...`, `/device`, `/device?...`, `/apps/sign-in?...`, and `/v2` with what is below it.
+    /// Refuses every other path, a scheme or host, a fragment, and characters that are not allowed in a request line.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let query = match text.strip_prefix(DEVICE) {
-            Some("") => "",
-            Some(rest) => rest.strip_prefix('?')?,
-            None => text.strip_prefix(AUTHORIZE)?,
+        let is_query = |query: &str| query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        let accepted = if let Some(rest) = text.strip_prefix(DEVICE) {
+            rest.is_empty() || rest.strip_prefix('?').is_some_and(is_query)
+        } else if let Some(rest) = text.strip_prefix(CONSOLE) {
+            is_below(rest) && is_query(rest)
+        } else {
+            [AUTHORIZE, APP].iter().any(|prefix| text.strip_prefix(prefix).is_some_and(is_query))
         };
-        let is_query = query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-        (is_query && text.len() <= MAX_BYTES).then(|| Self(text.to_owned()))
+        (accepted && text.len() <= MAX_BYTES).then(|| Self(text.to_owned()))
     }
 
     /// The value for a `Location` header. Never `None`, because `parse` has checked every character.
@@ -51,6 +57,13 @@ impl ReturnTo {
     }
 }
 
+/// Whether the rest of a path stays below its beginning, for every reader of paths.
+fn is_below(rest: &str) -> bool {
+    let path = rest.split('?').next().unwrap_or_default();
+    let is_plain = |segment: &str| !matches!(segment, "." | "..") && !segment.contains(['%', '\\', ';']);
+    path.is_empty() || path.starts_with('/') && !path.contains("//") && path.split('/').all(is_plain)
+}
+
 impl fmt::Display for ReturnTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -72,6 +85,11 @@ mod tests {
             "/oauth2/authorize?",
             "/device",
             "/device?user_code=WDJB-MJH7",
+            "/v2",
+            "/v2/",
+            "/v2?org=x",
+            "/v2/domain/development/project/flytesnacks/runs?q=a%2Fb",
+            "/apps/sign-in?host=a.apps.example.com&path=%2F&state=x",
         ] {
             assert_eq!(ReturnTo::parse(accepted).unwrap().to_string(), accepted);
         }
@@ -106,6 +124,17 @@ mod tests {
             "//device?user_code=WDJB-MJH7",
             "/device?user_code=WDJB-MJH7#a",
             "/device/../oauth2/logout?",
+            "/v2x",
+            "/v2/../oauth2/logout",
+            "/v2/%2e%2e/oauth2/logout",
+            "/v2//evil.example",
+            "/v2/\\evil.example",
+            "/v2/a#b",
+            "/v2@evil.example",
+            "/v2.evil.example/",
+            "/apps/sign-in",
+            "/apps/sign-in/?host=x",
+            "/apps/sign-in?host=x#y",
         ] {
             assert_eq!(ReturnTo::parse(refused), None, "{refused:?}");
         }
@@ -126,12 +155,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_stays_on_this_server(text in "(/oauth2/authorize|/device)?[?/\\\\]{0,3}\\PC*") {
+        fn what_is_accepted_stays_on_this_server(text in "(/oauth2/authorize|/device|/v2|/apps/sign-in)?[?/\\\\]{0,3}\\PC*") {
             if let Some(request) = ReturnTo::parse(&text) {
                 let here = Url::parse("https://localhost:8443/login").unwrap();
                 let there = here.join(&request.to_string()).unwrap();
                 prop_assert_eq!(there.origin(), here.origin());
-                prop_assert!(matches!(there.path(), "/oauth2/authorize" | "/device"));
+                let path = there.path();
+                let is_console = path == "/v2" || path.starts_with("/v2/");
+                prop_assert!(is_console || matches!(path, "/oauth2/authorize" | "/device" | "/apps/sign-in"));
                 prop_assert!(there.fragment().is_none() && there.username().is_empty());
                 prop_assert!(request.location().is_some());
             }

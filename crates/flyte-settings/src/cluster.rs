@@ -37,7 +37,7 @@ pub(crate) fn check_url(url: &Url) -> Result<(), String> {
         .to_owned())
 }
 
-fn is_host(name: &str) -> bool {
+pub(crate) fn is_host(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')

@@ -1,6 +1,7 @@
 //! The settings of the server: their definitions, their sources, and the reference page.
 #![forbid(unsafe_code)]
 
+mod app_hosts;
 mod cluster;
 pub mod endpoints;
 mod error;
@@ -20,6 +21,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use flyte_model::{ClientId, Network, Scopes};
 use url::Url;
 
+pub use app_hosts::AppHosts;
 pub use cluster::ClusterUrl;
 pub use error::ConfigError;
 pub use load::{Environment, Flags, Loaded, Origin, load};
@@ -200,6 +202,14 @@ pub struct UpstreamConfig {
     pub max_concurrent_requests: usize,
     /// The largest message of a request, decompressed.
     pub max_message_size: usize,
+    /// The header from which the backend is configured to read the caller's subject, beside the usual ones.
+    pub subject_header: Option<String>,
+    /// The header from which the backend is configured to read the caller's e-mail address.
+    pub email_header: Option<String>,
+    /// The server of the console's pages.
+    pub console_url: Option<Url>,
+    /// The hosts of apps.
+    pub apps: Vec<AppHosts>,
 }
 
 /// The certificate that this server shows to backends.

@@ -19,7 +19,7 @@ const PREFIXES: [&str; 13] = [
     "proxy-authorization",
     "remote-",
     "x-amzn-oidc-",
-    "x-auth-",
+    "x-auth-request-",
     "x-authenticated-",
     "x-forwarded-",
     "x-goog-",

@@ -181,6 +181,10 @@ fn upstream(values: &Values<'_>) -> Result<Option<UpstreamConfig>, ConfigError> 
         health_interval: values.value(&s::UPSTREAM_HEALTH_INTERVAL)?.0,
         max_concurrent_requests: values.value(&s::UPSTREAM_MAX_CONCURRENT_REQUESTS)?,
         max_message_size: values.value(&s::UPSTREAM_MAX_MESSAGE_SIZE)?.0,
+        subject_header: values.optional(&s::UPSTREAM_SUBJECT_HEADER)?,
+        email_header: values.optional(&s::UPSTREAM_EMAIL_HEADER)?,
+        console_url: values.optional(&s::UPSTREAM_CONSOLE_URL)?,
+        apps: values.value(&s::UPSTREAM_APPS)?,
         url,
     }))
 }

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::check::{any, between, positive};
 use crate::{
+    app_hosts::AppHosts,
     cluster::{ClusterUrl, check_url},
     setting::{
         Default::{Depends, Value},
@@ -134,3 +135,58 @@ pub static UPSTREAM_MAX_MESSAGE_SIZE: Setting<Bytes> = Setting {
     help: "The largest message of a call to a backend, decompressed. `http.max-body-size` does not apply to these calls.",
     check: |size| if size.0 < 1024 { Err("at least 1KiB is expected".to_owned()) } else { Ok(()) },
 };
+
+/// [`UpstreamConfig::subject_header`](crate::UpstreamConfig::subject_header).
+pub static UPSTREAM_SUBJECT_HEADER: Setting<String> = Setting {
+    key: "upstream.subject-header",
+    flag: None,
+    placeholder: "NAME",
+    default: Depends("none: `X-Amzn-Oidc-Data` and `X-Amzn-Oidc-Identity`, which backends read by default"),
+    help: "One more header for the caller's subject, if the backend is configured to read another one \
+           (`runs.identityHeaders.subjectHeader`), for example `X-Auth-Request-User`. Copies of callers are removed.",
+    check: |name| check_header(name),
+};
+
+/// [`UpstreamConfig::email_header`](crate::UpstreamConfig::email_header).
+pub static UPSTREAM_EMAIL_HEADER: Setting<String> = Setting {
+    key: "upstream.email-header",
+    flag: None,
+    placeholder: "NAME",
+    default: Depends("none: the e-mail address is in `X-Amzn-Oidc-Data`"),
+    help: "A header for the e-mail address of a user, if the backend is configured to read one \
+           (`runs.identityHeaders.emailHeader`), for example `X-Auth-Request-Email`. Copies of callers are removed.",
+    check: |name| check_header(name),
+};
+
+/// [`UpstreamConfig::console_url`](crate::UpstreamConfig::console_url).
+pub static UPSTREAM_CONSOLE_URL: Setting<Url> = Setting {
+    key: "upstream.console-url",
+    flag: None,
+    placeholder: "URL",
+    default: Depends("none: there is no console"),
+    help: "URL of the server of the console's pages, for example `http://flyte-binary-console.flyte`. `/v2` of this server \
+           then shows the console to signed-in users, whose pages call with the cookie of the sign-in.",
+    check: |url| check_url(url),
+};
+
+/// [`UpstreamConfig::apps`](crate::UpstreamConfig::apps).
+pub static UPSTREAM_APPS: Setting<Vec<AppHosts>> = Setting {
+    key: "upstream.apps",
+    flag: None,
+    placeholder: "*.HOST=URL,...",
+    default: Value(""),
+    help: "Hosts of apps, and the server that finds an app by the host, for example \
+           `*.apps.example.com=http://kourier.kourier-system`. Only signed-in users reach apps. The certificate of this \
+           server must be valid for these hosts, which use the port of `public-url`.",
+    check: any,
+};
+
+/// Checks the name of a header for the caller (RFC 9110 section 5.1).
+fn check_header(name: &str) -> Result<(), String> {
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_taken = ["authorization", "host", "connection", "content-type", "content-length", "cookie", "te"];
+    if is_name && !is_taken.contains(&name.to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    Err("the name of a header for callers is expected, for example X-Auth-Request-User".to_owned())
+}

@@ -1,0 +1,139 @@
+//! Apps, each at a host of its own.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts as Head};
+use serde::Deserialize;
+
+use super::{
+    Visitor, Web,
+    forward::{self, Target},
+    is_navigation, redirect, refuse, ticket,
+};
+use flyte_access::{Caller, Reason};
+use flyte_http::is_same_origin;
+use flyte_model::Limit;
+use flyte_settings::endpoints;
+
+/// The addresses of this server at the hosts of apps.
+const RESERVED: &str = "/.flyte/";
+/// Where a user signs out of all apps.
+const SIGN_OUT: &str = "/.flyte/sign-out";
+
+/// Answers requests for hosts of apps; passes all others on.
+pub async fn serve(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    let host = host(&request);
+    let Some((host, apps)) = host.and_then(|host| {
+        let apps = web.apps.iter().find(|apps| apps.has(&host))?;
+        Some((host, apps))
+    }) else {
+        return next.run(request).await;
+    };
+    let (mut head, body) = request.into_parts();
+    let path = head.uri.path();
+    if path.starts_with(RESERVED) {
+        return match (path, &head.method) {
+            (ticket::REDEEM, &Method::GET) => ticket::redeem(&web, &head, &host).await,
+            (SIGN_OUT, &Method::GET) => {
+                redirect(&web.parts.config.url(endpoints::LOGOUT), ticket::clear().into_iter().collect())
+            }
+            _ => refuse(StatusCode::NOT_FOUND, "there is no such page"),
+        };
+    }
+    if is_preflight(&head) {
+        return refuse(StatusCode::FORBIDDEN, "apps are not called by pages of other origins");
+    }
+    let visitor = match identify(&web, &head.headers, &host).await {
+        Ok(Some(visitor)) => visitor,
+        Ok(None) if is_navigation(&head) => return ticket::begin(&web, &head, &host),
+        Ok(None) => return refuse(StatusCode::UNAUTHORIZED, "sign in first"),
+        Err(response) => return response,
+    };
+    if visitor.caller.limit != Limit::default() {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "the caller's rights are limited to a project, and the host of an app does not say to which it belongs",
+        );
+    }
+    let origin = ticket::origin(&web, &host);
+    if visitor.by_cookie && !comes_from(&head, &origin) {
+        return refuse(StatusCode::FORBIDDEN, "this request must come from a page of this app");
+    }
+    if is_own_token(&head.headers, web.parts.config.issuer()) {
+        // The stream needs the token, and the app must not see it.
+        head.extensions.insert(Credentials(head.headers.clone()));
+        head.headers.remove(header::AUTHORIZATION);
+    }
+    let target = Target { url: &apps.url, is_app: true, origin: &origin };
+    forward::send(&web, target, &visitor, http::Request::from_parts(head, body)).await
+}
+
+/// The headers of a request as the caller has sent them.
+#[derive(Clone)]
+pub(super) struct Credentials(pub(super) HeaderMap);
+
+/// The host of a request in lower case, without its port.
+fn host(request: &Request) -> Option<String> {
+    let text = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => request.headers().get(header::HOST)?.to_str().ok()?,
+    };
+    let name = text.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    Some(name.map_or(text, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase())
+}
+
+fn is_preflight(head: &Head) -> bool {
+    head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Whether a request with a cookie may have its effect: it only reads, or a page of the app has sent it. Browsers say so for
+/// each handshake of a WebSocket.
+fn comes_from(head: &Head, origin: &str) -> bool {
+    if head.headers.contains_key(header::UPGRADE) {
+        return head.headers.contains_key(header::ORIGIN) && is_same_origin(&head.headers, origin);
+    }
+    let only_reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    only_reads || is_same_origin(&head.headers, origin)
+}
+
+/// The caller: by the cookie of this host, or else by a token of this server. `Authorization` may have a credential of the
+/// app itself, which does not count here.
+async fn identify(web: &Web, headers: &HeaderMap, host: &str) -> Result<Option<Visitor>, Response> {
+    let signed_in = ticket::signed_in(web, headers, host).await.map_err(|error| ticket::failed(&error))?;
+    if let Some(signed_in) = signed_in {
+        let caller = Arc::new(Caller::of_session(&signed_in.user, &signed_in.session));
+        return Ok(Some(Visitor { caller, by_cookie: true }));
+    }
+    if !headers.contains_key("flyte-authorization") && !is_own_token(headers, web.parts.config.issuer()) {
+        return Ok(None);
+    }
+    match web.parts.access.authenticate(headers).await {
+        Ok(caller) => Ok(Some(Visitor { caller, by_cookie: false })),
+        Err(error) => {
+            let is_down = matches!(error.reason, Reason::Store(_));
+            let status = if is_down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNAUTHORIZED };
+            Err(refuse(status, &error.to_string()))
+        }
+    }
+}
+
+/// Whether `Authorization` has a token of this server, valid or not.
+fn is_own_token(headers: &HeaderMap, issuer: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Claims {
+        iss: String,
+    }
+    let payload = |value: &HeaderValue| {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        let payload = token.trim().split('.').nth(1).filter(|_| scheme.eq_ignore_ascii_case("bearer"))?;
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+        serde_json::from_slice::<Claims>(&payload).ok()
+    };
+    headers.get_all(header::AUTHORIZATION).iter().filter_map(payload).any(|claims| claims.iss == issuer)
+}
