@@ -48,7 +48,7 @@ class Kept:
             project_service_pb2.Project(
                 id=name, name=name, domains=[project_service_pb2.Domain(id=domain, name=domain) for domain in ("development", "production")]
             )
-            for name in ("alpha", "beta", "gamma")
+            for name in ("flytesnacks", "alpha", "beta")
         ]
         self.tasks: dict[bytes, task_definition_pb2.TaskDetails] = {}
         self.runs: dict[tuple[str, str, str], tuple[run_service_pb2.CreateRunRequest, run_definition_pb2.Run]] = {}

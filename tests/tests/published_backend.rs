@@ -1,0 +1,209 @@
+//! The gateway in front of a backend that is made of the published services, with the published clients.
+
+use std::{
+    fs::{self, File},
+    process::{Child, Command, Stdio},
+};
+
+use flyte_e2e::{CommandOutput, Machine, Person, Server, eventually, free_port, python, repository};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A backend of published services, killed when dropped.
+struct Backend {
+    port: u16,
+    directory: TempDir,
+    process: Child,
+}
+
+impl Backend {
+    fn start() -> Self {
+        let (port, directory) = (free_port(), TempDir::new().unwrap());
+        let log = directory.path().join("log");
+        let process = Command::new(python())
+            .arg(repository().join("tests/peers/backend.py"))
+            .arg(port.to_string())
+            .stdin(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut backend = Self { port, directory, process };
+        eventually("the backend listens", || {
+            let said = backend.log();
+            assert!(backend.process.try_wait().unwrap().is_none(), "{said}");
+            said.contains("listening").then_some(())
+        });
+        backend
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// A server in front of it.
+    fn gateway(&self) -> Server {
+        Server::with(&["--upstream", &format!("http://127.0.0.1:{}", self.port)])
+    }
+
+    /// The calls that have arrived.
+    fn seen(&self) -> Vec<Value> {
+        let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+        let text = http.get(format!("http://127.0.0.1:{}/seen", self.port)).send().unwrap().text().unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The values of a header in a call that the backend has seen.
+fn header<'c>(call: &'c Value, name: &str) -> Vec<&'c str> {
+    let headers = call["headers"].as_array().unwrap().iter();
+    headers.filter(|header| header[0] == name).map(|header| header[1].as_str().unwrap()).collect()
+}
+
+const SCRIPT: &str = r#"
+import sys
+import flyte
+import flyte.remote
+
+env = flyte.TaskEnvironment(name="peer", image="python:3.12")
+
+@env.task
+def same(x: int) -> int:
+    return x
+
+if __name__ == "__main__":
+    flyte.init_from_config(sys.argv[1], project=sys.argv[2], domain="development")
+    print("projects", sorted(project.name for project in flyte.remote.Project.listall()))
+    run = flyte.with_runcontext(mode="remote", name=sys.argv[3]).run(same, 42)
+    run.wait()
+    print("outputs", run.outputs()[0])
+    print("runs", sorted(run.name for run in flyte.remote.Run.listall()))
+    flyte.deploy(env, version="v1")
+    print("task", flyte.remote.Task.get("peer.same", version="v1").fetch().name)
+    for name in sys.argv[4:]:
+        try:
+            print("foreign", flyte.remote.Run.get(name).name)
+        except Exception as error:
+            print("foreign", type(error).__name__, error)
+"#;
+
+/// Runs [`SCRIPT`] with the published SDK.
+fn script(machine: &Machine, server: &Server, person: &Person, arguments: &[&str]) -> CommandOutput {
+    let path = machine.home().join("script.py");
+    fs::write(&path, SCRIPT).unwrap();
+    let mut command = machine.command(python());
+    command.env("SSL_CERT_FILE", server.ca()).current_dir(machine.home()).arg(path).arg(machine.config());
+    if let Some(browser) = person.command() {
+        command.env("BROWSER", format!("{browser} &"));
+    }
+    CommandOutput::of(command.args(arguments))
+}
+
+#[test]
+fn the_published_clients_work_through_the_gateway() {
+    let backend = Backend::start();
+    let (server, machine) = (backend.gateway(), Machine::with_keyring());
+    machine.configure(&server);
+    let person = Person::SignsIn(server.password_file());
+    let output = script(&machine, &server, &person, &["alpha", "first"]).ok();
+    for line in
+        ["projects ['alpha', 'beta', 'flytesnacks']", "outputs 42", "runs ['first']", "task peer.same"]
+    {
+        assert!(output.out.contains(line), "{line}: {output:?}");
+    }
+    // The published command and ours, with the login of the SDK.
+    for mut command in [
+        machine.published_flyte(&server, &Person::Absent, &["get", "run", "--project", "alpha"]),
+        machine.flyte(&["get", "run", "--project", "alpha"]),
+    ] {
+        let listed = CommandOutput::of(&mut command).ok();
+        assert!(listed.out.contains("first"), "{listed:?}");
+    }
+    let logs = CommandOutput::of(&mut machine.flyte(&["get", "logs", "first", "--project", "alpha"])).ok();
+    assert!(logs.out.contains("line 2 of first"), "{logs:?}");
+
+    // The backend sees who calls, and nothing of the caller's own words and credentials.
+    let seen = backend.seen();
+    assert!(seen.iter().any(|call| call["path"] == "/flyteidl2.workflow.RunService/CreateRun"), "{seen:?}");
+    for call in &seen {
+        assert_eq!(header(call, "x-amzn-oidc-data").len(), 1, "{call}");
+        for name in ["authorization", "flyte-authorization", "cookie"] {
+            assert!(header(call, name).is_empty(), "{call}");
+        }
+    }
+    let started = CommandOutput::of(&mut machine.flyte(&[
+        "get",
+        "run",
+        "first",
+        "--project",
+        "alpha",
+        "--output-format",
+        "json",
+    ]))
+    .ok();
+    assert!(started.out.contains("admin@localhost"), "the backend knows who started it: {started:?}");
+}
+
+#[test]
+fn keys_of_two_projects_see_nothing_of_each_other() {
+    let backend = Backend::start();
+    let (server, administrator) = (backend.gateway(), Machine::with_keyring());
+    administrator.sign_in_by_forms(&server);
+    let key = |project: &str| {
+        let arguments = ["create", "api-key", project, "--project", project, "--expires", "1d"];
+        CommandOutput::of(&mut administrator.flyte(&arguments)).ok().out.trim().to_owned()
+    };
+    let machine = |project: &str| {
+        let machine = Machine::bare();
+        machine.configure(&server);
+        (machine, key(project))
+    };
+    let run = |(machine, key): &(Machine, String), arguments: &[&str]| {
+        let path = machine.home().join("script.py");
+        fs::write(&path, SCRIPT.replace("flyte.init_from_config(sys.argv[1], ", "flyte.init_from_api_key("))
+            .unwrap();
+        let mut command = machine.command(python());
+        command.env("SSL_CERT_FILE", server.ca()).env("FLYTE_API_KEY", key).current_dir(machine.home());
+        CommandOutput::of(command.arg(path).arg("-").args(arguments))
+    };
+    let (alpha, beta) = (machine("alpha"), machine("beta"));
+    let first = run(&alpha, &["alpha", "first"]).ok();
+    let second = run(&beta, &["beta", "second", "first"]).ok();
+    for (output, project, name) in [(&first, "alpha", "first"), (&second, "beta", "second")] {
+        assert!(output.out.contains(&format!("projects ['{project}']")), "{output:?}");
+        assert!(output.out.contains(&format!("runs ['{name}']")), "{output:?}");
+    }
+    assert!(second.out.contains("foreign") && !second.out.contains("foreign first"), "{second:?}");
+    // In the other's project by name.
+    let refused = run(&beta, &["alpha", "third"]);
+    assert!(refused.code != Some(0) && refused.err.contains("there is no project"), "{refused:?}");
+}
+
+#[test]
+fn every_rpc_answers_as_the_backend_does() {
+    let backend = Backend::start();
+    let (server, machine) = (backend.gateway(), Machine::with_keyring());
+    machine.sign_in_by_forms(&server);
+    let token = CommandOutput::of(&mut machine.flyte(&["auth", "token"])).ok().out;
+    let file = machine.home().join("token");
+    fs::write(&file, token).unwrap();
+    let answered = "flyteidl2.auth.AuthMetadataService/,flyteidl2.cluster.ClusterService/SelectCluster";
+    // For runs alone, or for the parts of a backend alone.
+    let refused = "flyteidl2.actions.,flyteidl2.cacheservice.,flyteidl2.connector.,flyteidl2.app.AppService/UpdateStatus,\
+        flyteidl2.app.AppService/Lease,flyteidl2.workflow.EventsProxyService/,flyteidl2.workflow.InternalRunService/,\
+        flyteidl2.workflow.QueueService/,flyteidl2.workflow.StateService/";
+    let mut command = Command::new(python());
+    command.arg(repository().join("tests/peers/every-call.py"));
+    command.arg(format!("127.0.0.1:{}", backend.port)).arg(server.endpoint()).arg(server.ca()).arg(file);
+    let output = CommandOutput::of(command.args([answered, refused])).ok();
+    let counts: Value = serde_json::from_str(&output.out).unwrap();
+    for protocol in ["connect", "grpc", "grpc_web", "grpcio"] {
+        assert!(counts[protocol].as_u64().unwrap() > 100, "{counts}");
+    }
+}
