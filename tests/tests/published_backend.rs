@@ -97,11 +97,8 @@ if __name__ == "__main__":
 fn script(machine: &Machine, server: &Server, person: &Person, arguments: &[&str]) -> CommandOutput {
     let path = machine.home().join("script.py");
     fs::write(&path, SCRIPT).unwrap();
-    let mut command = machine.command(python());
+    let mut command = machine.command_with(person, python());
     command.env("SSL_CERT_FILE", server.ca()).current_dir(machine.home()).arg(path).arg(machine.config());
-    if let Some(browser) = person.command() {
-        command.env("BROWSER", format!("{browser} &"));
-    }
     CommandOutput::of(command.args(arguments))
 }
 
