@@ -13,6 +13,7 @@ mod error;
 pub mod policy;
 mod principal;
 mod revoked;
+mod session;
 mod streams;
 pub mod token;
 mod usage;

@@ -72,6 +72,7 @@ pub(crate) fn router(plane: &Arc<ControlPlane>) -> Router {
         audit: plane.audit.clone(),
         access: Arc::clone(&plane.access),
         storage: Arc::new(LocatedObjects(Arc::clone(&plane.objects))),
+        sessions: Some(server.sessions.clone()),
     });
     let trusted_proxies: Arc<[_]> = plane.config.http.trusted_proxies.as_slice().into();
     let services = crate::register(plane, services);

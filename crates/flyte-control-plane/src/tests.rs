@@ -5,6 +5,7 @@ mod api_key;
 mod api_key_rules;
 mod app;
 mod audit;
+mod browser;
 mod cache;
 mod dataproxy;
 mod limits;

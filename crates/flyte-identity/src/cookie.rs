@@ -38,6 +38,27 @@ pub fn read(headers: &HeaderMap, name: &str) -> Option<CookieSecret> {
     Some(Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?))
 }
 
+/// The most cookies of one name that are looked at.
+const MAX_VALUES: usize = 8;
+
+/// Returns the secrets in all cookies `name`, without those of another format. Old browsers and programs send cookies that
+/// a sibling domain has set beside the right one.
+#[must_use]
+pub fn read_all(headers: &HeaderMap, name: &str) -> Vec<CookieSecret> {
+    let values = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter_map(|(key, value)| (key == name).then_some(value));
+    let secrets = values.take(MAX_VALUES).filter_map(|value| {
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(value).ok()?);
+        Some(Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?))
+    });
+    secrets.collect()
+}
+
 /// `Set-Cookie` for a secret. Without `max_age` (seconds) the cookie lasts until the browser is closed. `None` only
 /// if `name` is not a valid cookie name.
 #[must_use]
@@ -95,5 +116,10 @@ mod tests {
         assert!(read(&headers(&[&one, &one]), "__Host-x").is_some());
         assert_eq!(read(&headers(&[&one, &other]), "__Host-x"), None, "ambiguous");
         assert_eq!(read(&headers(&[&format!("{one}; {other}")]), "__Host-x"), None);
+        assert_eq!(
+            read_all(&headers(&["__Host-x=c2hvcnQ", &format!("{one}; {other}")]), "__Host-x").len(),
+            2
+        );
+        assert_eq!(read_all(&headers(&[&format!("{one}; ").repeat(100)]), "__Host-x").len(), MAX_VALUES);
     }
 }

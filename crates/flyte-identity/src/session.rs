@@ -13,6 +13,12 @@ use flyte_store::{BrowserSession, Store, StoreError, User};
 /// Name of the cookie.
 pub const COOKIE: &str = "__Host-flyte_session";
 
+/// Whether a request has the cookie of a session, valid or not.
+#[must_use]
+pub fn has_cookie(headers: &HeaderMap) -> bool {
+    !cookie::read_all(headers, COOKIE).is_empty()
+}
+
 /// A signed-in user.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
@@ -38,15 +44,34 @@ impl Sessions {
     }
 
     /// Returns the user who is signed in to the browser that sent these headers; `None` if the cookie is unknown, the
-    /// session has ended, or the account is disabled or deleted.
+    /// session has ended, the account is disabled or deleted, or there are cookies of two sessions.
     ///
     /// # Errors
     /// [`StoreError`] if the store fails.
     pub async fn current(&self, headers: &HeaderMap) -> Result<Option<SignedIn>, StoreError> {
-        let Some(secret) = cookie::read(headers, COOKIE) else { return Ok(None) };
-        let Some(session) = self.store.session_by_cookie(&hash(&secret), self.clock.now()).await? else {
-            return Ok(None);
-        };
+        let mut found: Option<BrowserSession> = None;
+        // A cookie that is no longer valid must not hide a valid one: the user would be asked to sign in for ever.
+        for secret in cookie::read_all(headers, COOKIE) {
+            match self.store.session_by_cookie(&hash(&secret), self.clock.now()).await? {
+                Some(other) if found.as_ref().is_some_and(|found| found.id != other.id) => return Ok(None),
+                Some(session) => found = Some(session),
+                None => {}
+            }
+        }
+        self.with_user(found).await
+    }
+
+    /// Returns the user of the session with this identifier; `None` if the session has ended, or the account is disabled or
+    /// deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store fails.
+    pub async fn by_id(&self, id: &str) -> Result<Option<SignedIn>, StoreError> {
+        self.with_user(self.store.session_by_id(id, self.clock.now()).await?).await
+    }
+
+    async fn with_user(&self, session: Option<BrowserSession>) -> Result<Option<SignedIn>, StoreError> {
+        let Some(session) = session else { return Ok(None) };
         let user = self.store.user_by_id(&session.user_id).await?;
         Ok(user.filter(|user| user.disabled_at.is_none()).map(|user| SignedIn { user, session }))
     }

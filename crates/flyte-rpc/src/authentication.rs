@@ -10,13 +10,17 @@ use axum::{
 use connectrpc::ConnectError;
 use http::{HeaderMap, StatusCode, header};
 
-use crate::{Entrance, door, is_anonymous};
-use flyte_access::{AccessError, Reason, door::Door};
+use crate::{
+    Entrance,
+    browser::{self, Refused},
+    door, is_anonymous,
+};
+use flyte_access::{AccessError, Caller, Reason, door::Door};
 
-/// Authenticates a call and adds its [`Caller`](flyte_access::Caller), or rejects the call in the caller's protocol.
+/// Authenticates a call and adds its [`Caller`], or rejects the call in the caller's protocol.
 pub(crate) async fn authenticate(
     State(entrance): State<Arc<Entrance>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     let path = request.uri().path();
@@ -27,19 +31,49 @@ pub(crate) async fn authenticate(
     if is_anonymous(path) {
         return next.run(request).await;
     }
-    let is_rpc = is_rpc(path);
-    match entrance.access.authenticate(request.headers()).await {
-        Ok(_) if !is_rpc => StatusCode::NOT_FOUND.into_response(),
-        Ok(caller) => {
-            if let Err(refusal) = Door::published().admit(&caller, path) {
-                let error = door::refuse(&entrance.audit, &caller, path, refusal).await;
-                return error.into_http_response(request.headers()).into_response();
-            }
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(error) => refuse(&error, request.headers()),
+    let (parts, body) = request.into_parts();
+    let by_cookie = browser::caller(&entrance, &parts).await;
+    let request = Request::from_parts(parts, body);
+    match by_cookie {
+        Ok(None) => match entrance.access.authenticate(request.headers()).await {
+            Ok(caller) => admit(&entrance, caller, request, next).await,
+            Err(error) => refuse(&error, request.headers()),
+        },
+        Ok(Some(caller)) => not_stored(admit(&entrance, caller, request, next).await),
+        Err(refused) => not_stored(refuse_browser(&refused, request.headers())),
     }
+}
+
+/// Passes the call of an authenticated caller, if the [door](flyte_access::door) admits it.
+async fn admit(entrance: &Entrance, caller: Arc<Caller>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !is_rpc(path) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    if let Err(refusal) = Door::published().admit(&caller, path) {
+        let error = door::refuse(&entrance.audit, &caller, path, refusal).await;
+        return error.into_http_response(request.headers()).into_response();
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+fn not_stored(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, browser::NO_STORE);
+    response
+}
+
+fn refuse_browser(refused: &Refused, request: &HeaderMap) -> Response {
+    let why = refused.to_string();
+    let error = match refused {
+        Refused::Forbidden(_) => ConnectError::permission_denied(why),
+        Refused::Ended => ConnectError::unauthenticated(why),
+        Refused::Store(error) => {
+            tracing::error!(%error, "a caller could not be checked");
+            ConnectError::unavailable(why)
+        }
+    };
+    error.into_http_response(request).into_response()
 }
 
 /// Whether the path is exactly `/package.Service/Method`. The path is not decoded or normalized, so that the checked path is the

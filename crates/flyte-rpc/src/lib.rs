@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod authentication;
+mod browser;
 mod decoding;
 mod door;
 mod error;
@@ -29,6 +30,7 @@ use flyte_access::{
     door::{Door, RequiredScope, Storage},
 };
 use flyte_audit::Audit;
+use flyte_identity::session::Sessions;
 use flyte_settings::Config;
 
 /// The longest request of an anonymous method, in bytes, as sent and as decompressed. These requests are small, and anyone can
@@ -45,6 +47,8 @@ pub struct Entrance {
     pub access: Arc<Access>,
     /// Finds the project of an object.
     pub storage: Arc<dyn Storage + Send + Sync>,
+    /// The sessions of browsers, if there are pages of this server that call RPCs. Otherwise cookies are ignored.
+    pub sessions: Option<Sessions>,
 }
 
 impl std::fmt::Debug for Entrance {
@@ -78,7 +82,8 @@ pub fn router(entrance: &Arc<Entrance>, services: connectrpc::Router, rest: Rout
 /// Routes of calls behind authentication and the part of the door that needs no request. Each call then has its
 /// [`Caller`](flyte_access::Caller) in its extensions; the service has to show the door its request.
 pub fn authenticated(entrance: &Arc<Entrance>, calls: Router) -> Router {
-    calls.layer(middleware::from_fn_with_state(Arc::clone(entrance), authentication::authenticate))
+    let authenticate = middleware::from_fn_with_state(Arc::clone(entrance), authentication::authenticate);
+    calls.layer(authenticate).layer(browser::cors())
 }
 
 /// The limits of the requests of a service: the setting `http.max-body-size`.

@@ -142,6 +142,7 @@ impl App {
             audit: audit.clone(),
             access: Arc::clone(&access),
             storage,
+            sessions: None,
         });
         let administration = Arc::new(Administration {
             config: Arc::clone(&config),

@@ -8,15 +8,18 @@ use crate::{AnySetting as _, Default, settings};
 /// The client that tokens of runs are issued to. It is not in the table of clients, and never authenticates.
 pub const RUN: ClientId = ClientId::from_static("flyte-run");
 
-/// Returns whether API keys and registered clients cannot have this identifier. It is the identifier of runs, or the
-/// default identifier of the `flyte` command, even if the setting `client.id` has another one.
+/// The client of callers who are signed in to a browser and call from a page of this server, without a token.
+pub const CONSOLE: ClientId = ClientId::from_static("flyte-console");
+
+/// Returns whether API keys and registered clients cannot have this identifier. It is the identifier of runs or of
+/// the console, or the default identifier of the `flyte` command, even if the setting `client.id` has another one.
 #[must_use]
 pub fn is_reserved(client_id: &ClientId) -> bool {
     let usual = match settings::CLIENT_ID.default() {
         Default::Value(id) => id,
         Default::Depends(_) => "",
     };
-    *client_id == RUN || *client_id == usual
+    *client_id == RUN || *client_id == CONSOLE || *client_id == usual
 }
 
 #[cfg(test)]
@@ -25,7 +28,13 @@ mod tests {
 
     #[test]
     fn the_servers_own_identifiers_are_reserved() {
-        for (id, reserved) in [("flyte-run", true), ("flyte", true), ("flyte-runs", false), ("ci", false)] {
+        for (id, reserved) in [
+            ("flyte-run", true),
+            ("flyte-console", true),
+            ("flyte", true),
+            ("flyte-runs", false),
+            ("ci", false),
+        ] {
             assert_eq!(is_reserved(&id.parse().unwrap()), reserved, "{id}");
         }
     }

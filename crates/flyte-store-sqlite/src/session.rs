@@ -65,6 +65,20 @@ impl SessionStore for SqliteStore {
         .await
     }
 
+    async fn session_by_id(&self, id: &str, now: UnixTime) -> Result<Option<BrowserSession>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |connection| {
+            one(
+                connection,
+                "SELECT id, cookie_hash, user_id, authenticated_at, expires_at FROM sessions
+                 WHERE id = ?1 AND expires_at > ?2",
+                params![id, now],
+                session,
+            )
+        })
+        .await
+    }
+
     async fn delete_session(&self, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
         self.write(move |connection| {

@@ -39,6 +39,8 @@ pub trait SessionStore: Send + Sync + 'static {
         cookie_hash: &SecretHash,
         now: UnixTime,
     ) -> Result<Option<BrowserSession>, StoreError>;
+    /// Returns the session with this identifier, unless it has ended by `now`.
+    async fn session_by_id(&self, id: &str, now: UnixTime) -> Result<Option<BrowserSession>, StoreError>;
     /// Ends a session. If it does not exist, nothing changes.
     async fn delete_session(&self, id: &str) -> Result<(), StoreError>;
     /// Removes sessions that ended before `now`; returns their number.

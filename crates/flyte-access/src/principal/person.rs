@@ -9,6 +9,11 @@ pub(super) async fn look_up(
     access: &Access,
     caller: &Caller,
 ) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
+    if let Some(session) = caller.session_id()
+        && access.store.session_by_id(session, access.clock.now()).await?.is_none()
+    {
+        return Ok(Err("the user has signed out of this browser"));
+    }
     let account = access.store.user_by_id(&caller.subject).await?;
     Ok(match account.filter(|account| account.disabled_at.is_none()) {
         Some(account) => {

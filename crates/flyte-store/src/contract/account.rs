@@ -47,6 +47,10 @@ pub async fn sessions_end_at_their_expiry(store: Backend) {
     assert_eq!(found(&short.cookie_hash, NOW + 9).await, Some(short.clone()));
     assert_eq!(found(&short.cookie_hash, NOW + 10).await, None, "not in the second of its expiry");
     assert_eq!(found(&other, NOW).await, None);
+    let by_id = async |id: &str, now| store.session_by_id(id, now).await.unwrap();
+    assert_eq!(by_id(&short.id, NOW + 9).await, Some(short.clone()));
+    assert_eq!(by_id(&short.id, NOW + 10).await, None);
+    assert_eq!(by_id("another", NOW).await, None);
 
     assert_eq!(store.delete_expired_sessions(NOW + 9).await.unwrap(), 0);
     assert_eq!(store.delete_expired_sessions(NOW + 10).await.unwrap(), 1);
@@ -54,6 +58,7 @@ pub async fn sessions_end_at_their_expiry(store: Backend) {
     store.delete_session(&long.id).await.unwrap();
     store.delete_session(&long.id).await.unwrap();
     assert_eq!(found(&long.cookie_hash, NOW).await, None);
+    assert_eq!(by_id(&long.id, NOW).await, None);
 }
 
 pub async fn a_session_needs_the_current_password(store: Backend) {

@@ -1,0 +1,38 @@
+//! Browser sessions as callers: a page of this server calls with the cookie of its user, without a token.
+//!
+//! The caller has all rights of the user. The family of such a caller is that of the browser session, so its streams end
+//! when the user signs out there.
+
+use super::Caller;
+use flyte_model::{Limit, PrincipalKind, Role, Scope};
+use flyte_settings::reserved;
+use flyte_store::{BrowserSession, User};
+
+/// The prefix of the families of browser sessions. The families of tokens are UUIDs.
+const FAMILY_PREFIX: &str = "session:";
+
+impl Caller {
+    /// The caller behind a browser session of `user`, whose account is enabled.
+    #[must_use]
+    pub fn of_session(user: &User, session: &BrowserSession) -> Self {
+        Self {
+            subject: user.id.clone(),
+            client_id: reserved::CONSOLE,
+            scopes: [Scope::ALL].into(),
+            family_id: format!("{FAMILY_PREFIX}{}", session.id),
+            token_id: session.id.clone(),
+            expires_at: session.expires_at,
+            principal: PrincipalKind::Person,
+            authenticated_at: Some(session.authenticated_at),
+            role: if user.admin { Role::Admin } else { Role::Contributor },
+            limit: Limit::default(),
+            on_behalf_of: None,
+        }
+    }
+
+    /// The identifier of the browser session that calls; `None` if the caller has a token.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.family_id.strip_prefix(FAMILY_PREFIX)
+    }
+}
