@@ -32,8 +32,6 @@ use flyte_model::{Stopping, clock::Clock};
 use flyte_settings::{AppHosts, Config, UpstreamConfig};
 use flyte_store::Store;
 
-pub use self::client::ClientError;
-
 /// What the console and apps share with the rest of the server.
 pub struct WebParts {
     /// The configuration.
@@ -63,19 +61,16 @@ pub struct Web {
 
 impl Web {
     /// Creates it without connections.
-    ///
-    /// # Errors
-    /// [`ClientError`] if the certificate authorities of `upstream` cannot be read.
-    pub fn new(parts: WebParts, upstream: &UpstreamConfig) -> Result<Self, ClientError> {
-        let client = Client::new(upstream)?;
+    #[must_use]
+    pub fn new(parts: WebParts, upstream: &UpstreamConfig) -> Self {
         let slots = parts.config.http.max_concurrent_requests.min(Semaphore::MAX_PERMITS);
-        Ok(Self {
+        Self {
             console: upstream.console_url.clone(),
             apps: upstream.apps.clone(),
-            client,
+            client: Client::new(upstream),
             slots: Arc::new(Semaphore::new(slots)),
             parts,
-        })
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use flyte_administration::Administration;
 use flyte_audit::Audit;
 use flyte_control_plane::{ControlPlane, LocatedObjects};
 use flyte_federation::TrustedIssuers;
-use flyte_gateway::Gateway;
+use flyte_gateway::{Gateway, web::Web};
 use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_keys::SigningKeys;
 use flyte_model::{Stopping, clock::Clock};
@@ -48,6 +48,8 @@ pub struct App {
     pub stopping: Stopping,
     /// What answers the calls of Flyte's services.
     pub backend: Backend,
+    /// The console and the apps of a backend, if there are any.
+    pub web: Option<Arc<Web>>,
 }
 
 /// What answers the calls of Flyte's services.
@@ -123,6 +125,15 @@ impl App {
                 Backend::Upstream(upstream::gateway(&parts, upstream, storage, stopping.clone()))
             }
         };
+        let sessions = Sessions::new(Arc::clone(&parts.store), parts.clock.clone(), parts.config.session_ttl);
+        let upstream = match &parts.serves {
+            Serves::Embedded(_) => None,
+            Serves::Upstream(upstream, _) => Some(upstream),
+        };
+        let web =
+            upstream.and_then(|upstream| upstream::web(&parts, upstream, sessions.clone(), stopping.clone()));
+        // Pages of this server call RPCs if it has a console.
+        let calling = upstream.and_then(|upstream| upstream.console_url.as_ref()).map(|_| sessions.clone());
         let Parts { config, clock, store, keys, audit, access, issuers, passwords, serves: _ } = parts;
         let authorization_server = Arc::new(AuthorizationServer {
             config: Arc::clone(&config),
@@ -132,7 +143,7 @@ impl App {
             audit: audit.clone(),
             issuers,
             access: Arc::clone(&access),
-            sessions: Sessions::new(Arc::clone(&store), clock.clone(), config.session_ttl),
+            sessions,
             known_browsers: KnownBrowsers::new(Arc::clone(&keys)),
             passwords,
             throttle: Throttle::new(clock.clone()),
@@ -142,7 +153,7 @@ impl App {
             audit: audit.clone(),
             access: Arc::clone(&access),
             storage,
-            sessions: None,
+            sessions: calling,
         });
         let administration = Arc::new(Administration {
             config: Arc::clone(&config),
@@ -163,6 +174,7 @@ impl App {
             access,
             stopping,
             backend,
+            web,
         }
     }
 

@@ -61,6 +61,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
     let mut router = pages
         .merge(calls)
         .merge(limited)
+        .merge(console(&app))
         .layer(middleware::from_fn_with_state(
             Arc::new(Slots::new(http.max_concurrent_requests)),
             limits::limit_concurrency,
@@ -71,7 +72,13 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .merge(unlimited)
         .layer(edge::trace())
         // An overloaded server is still alive, and its probes would fill the log.
-        .merge(health::router(Arc::clone(&app.store), readiness, dependency(&app)))
+        .merge(health::router(Arc::clone(&app.store), readiness, dependency(&app)));
+    if let Some(web) = &app.web {
+        // Hosts of apps have no routes of this server.
+        router =
+            router.layer(middleware::from_fn_with_state(Arc::clone(web), flyte_gateway::web::apps::serve));
+    }
+    router = router
         .layer(middleware::from_fn(ambiguity::refuse))
         // Outside of everything that may answer without reading the request.
         .layer(middleware::from_fn(drain::unread))
@@ -85,6 +92,14 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
     }
     let trusted_proxies: Arc<[_]> = http.trusted_proxies.as_slice().into();
     router.layer(middleware::from_fn_with_state(trusted_proxies, edge::identify))
+}
+
+/// The console of a backend, and the sign-in of its apps.
+fn console(app: &App) -> Router {
+    match &app.web {
+        Some(web) => flyte_gateway::web::router(Arc::clone(web)).layer(CatchPanicLayer::custom(panic::page)),
+        None => Router::new(),
+    }
 }
 
 /// What the backend serves.

@@ -11,7 +11,12 @@ use crate::{
     tls::{self, TlsError},
 };
 use flyte_access::door::Storage;
-use flyte_gateway::{Gateway, HealthOptions, Options, TlsOptions, UpstreamOptions};
+use flyte_gateway::{
+    Gateway, HealthOptions, Options, TlsOptions, UpstreamOptions,
+    identity::IdentityHeaderNames,
+    web::{Web, WebParts},
+};
+use flyte_identity::session::Sessions;
 use flyte_idl::flyteidl2::cluster::ClusterServiceExt as _;
 use flyte_model::Stopping;
 use flyte_settings::UpstreamConfig;
@@ -76,10 +81,38 @@ pub(crate) fn gateway(
     Arc::new(Gateway::new(shared, options(upstream, own)))
 }
 
+/// The console and the apps of the settings; `None` if there are none.
+pub(crate) fn web(
+    parts: &Parts,
+    upstream: &UpstreamConfig,
+    sessions: Sessions,
+    stopping: Stopping,
+) -> Option<Arc<Web>> {
+    if upstream.console_url.is_none() && upstream.apps.is_empty() {
+        return None;
+    }
+    let shared = WebParts {
+        config: Arc::clone(&parts.config),
+        clock: parts.clock.clone(),
+        store: Arc::clone(&parts.store),
+        keys: Arc::clone(&parts.keys),
+        access: Arc::clone(&parts.access),
+        sessions,
+        stopping,
+    };
+    Some(Arc::new(Web::new(shared, upstream)))
+}
+
 /// What the settings say, for the gateway. `own` is the host of the server's public URL.
 fn options(upstream: &UpstreamConfig, own: &str) -> Options {
     let seconds = |setting: i64| Duration::from_secs(setting.unsigned_abs());
+    // The settings allow only names of headers.
+    let header = |name: &Option<String>| name.as_ref().and_then(|name| name.parse().ok());
     let backend = |name: &str, url: &url::Url| UpstreamOptions {
+        identity_headers: IdentityHeaderNames {
+            subject: header(&upstream.subject_header),
+            email: header(&upstream.email_header),
+        },
         tls: TlsOptions {
             ca: upstream.authority_file.clone(),
             certificate: upstream.identity.as_ref().map(|identity| identity.certificate.clone()),
@@ -125,12 +158,16 @@ mod tests {
             vec![ClusterUrl { name: "gpu".to_owned(), url: "https://gpu:443".parse().unwrap() }];
         upstream.authority_file = Some("/ca.pem".into());
         upstream.max_message_size = 7;
+        upstream.subject_header = Some("X-Auth-Request-User".to_owned());
         let options = options(&upstream, "flyte.example.org");
         assert_eq!((options.max_message, options.max_concurrent_calls), (7, 1024));
         let [main, gpu] = options.upstreams.as_slice() else { panic!("{options:?}") };
         assert_eq!((main.hosts.len(), gpu.hosts.as_slice()), (0, &["gpu.flyte.example.org".to_owned()][..]));
         for (backend, url) in [(main, "http://flyte:8090/"), (gpu, "https://gpu/")] {
             assert_eq!(backend.url.as_str(), url);
+            let names = &backend.identity_headers;
+            assert_eq!(names.subject.as_ref().map(http::HeaderName::as_str), Some("x-auth-request-user"));
+            assert_eq!(names.email, None);
             assert_eq!(backend.tls.ca.as_deref(), Some("/ca.pem".as_ref()));
             let health = backend.health.as_ref().unwrap();
             assert_eq!((health.path.as_str(), health.interval), ("/healthz", Duration::from_secs(5)));
