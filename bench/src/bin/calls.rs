@@ -37,7 +37,7 @@ const UNARY_REQUEST: &[u8] = b"\x0a\x0bflytesnacks";
 /// `WatchRunDetailsRequest { run_id: { project: "flytesnacks", domain: "development", name: "r" } }`.
 const STREAM_REQUEST: &[u8] = b"\x0a\x1d\x12\x0bflytesnacks\x1a\x0bdevelopment\x22\x01r";
 /// The bytes of an answer, and of each message of a stream.
-const ANSWER_BYTES: usize = 600;
+const ANSWER_BYTES: u32 = 600;
 /// `EndStreamResponse` without an error (Connect).
 const END: &[u8] = b"\x02\0\0\0\x02{}";
 
@@ -217,7 +217,7 @@ async fn answer(
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, hyper::Error> {
     let is_stream = request.uri().path() == STREAM;
     request.into_body().collect().await?;
-    let payload = Bytes::from(vec![b'\n'; ANSWER_BYTES]);
+    let payload = Bytes::from(vec![b'\n'; ANSWER_BYTES as usize]);
     let (kind, body) = if !is_stream {
         ("application/proto", Full::new(payload).boxed())
     } else if messages == 0 {
@@ -226,8 +226,9 @@ async fn answer(
             StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed(),
         )
     } else {
-        let mut message = BytesMut::with_capacity(5 + ANSWER_BYTES);
-        message.extend_from_slice(&[0, 0, 0, (ANSWER_BYTES >> 8) as u8, (ANSWER_BYTES & 0xff) as u8]);
+        let mut message = BytesMut::with_capacity(5 + ANSWER_BYTES as usize);
+        message.extend_from_slice(&[0]);
+        message.extend_from_slice(&ANSWER_BYTES.to_be_bytes());
         message.extend_from_slice(&payload);
         let message = message.freeze();
         let frames = (0..=messages).map(move |number| {
@@ -266,7 +267,7 @@ async fn unary(target: &Target, connections: u16, time: Duration) -> Result<serd
             let answer = sender.send_request(request).await?;
             let status = answer.status();
             let body = answer.into_body().collect().await?.to_bytes();
-            expect("a unary call", status, body.len(), ANSWER_BYTES)?;
+            expect("a unary call", status, body.len(), ANSWER_BYTES as usize)?;
             latencies.push(sent.elapsed().as_secs_f64());
         }
         Ok::<_, BenchError>(latencies)
@@ -316,7 +317,7 @@ async fn streams(target: &Target, connections: u16, rounds: u16) -> Result<serde
     });
     let bytes: usize = try_join_all(calls).await?.into_iter().sum();
     let elapsed = started.elapsed().as_secs_f64();
-    let messages = bytes / (5 + ANSWER_BYTES);
+    let messages = bytes / (5 + ANSWER_BYTES as usize);
     Ok(serde_json::json!({ "messages": messages, "messages_per_second": messages as f64 / elapsed }))
 }
 

@@ -131,7 +131,7 @@ fn started_by(response: GetRunDetailsResponse) -> Option<StartedBy> {
     let EnrichedIdentity { user, application } = metadata.executed_by;
     let subject = [user, application].into_iter().map(|one| one.id.subject).find(|text| !text.is_empty())?;
     let at = status.start_time.and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    Some(StartedBy { subject, kind: None, at: at.map_or(0, |at| at.as_millisecond()) })
+    Some(StartedBy { subject, kind: None, at: at.map_or(0, jiff::Timestamp::as_millisecond) })
 }
 
 async fn read(body: Answer) -> Result<Bytes, String> {

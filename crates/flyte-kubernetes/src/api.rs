@@ -163,7 +163,7 @@ impl ApiServer {
     }
 
     /// Watches a collection from a version on. The API server ends the watch after `seconds`.
-    pub(crate) async fn watch<T: DeserializeOwned + Clone>(
+    pub(crate) async fn watch<T>(
         &self,
         path: &str,
         selector: &str,
@@ -171,7 +171,7 @@ impl ApiServer {
         seconds: u32,
     ) -> Result<impl Stream<Item = Result<WatchEvent<T>, ApiError>> + Send + use<T>, ApiError>
     where
-        T: Send + 'static,
+        T: DeserializeOwned + Clone + Send + 'static,
     {
         let url = format!(
             "{path}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&labelSelector={selector}\

@@ -1,4 +1,4 @@
-//! The running pods of tasks and their TaskActions, as the watches report them.
+//! The running pods of tasks and their `TaskActions`, as the watches report them.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -21,7 +21,7 @@ const MAX_ENDED: usize = 16_384;
 pub(crate) enum Watched {
     /// The pods.
     Pods,
-    /// The TaskActions.
+    /// The `TaskActions`.
     TaskActions,
 }
 
@@ -44,7 +44,7 @@ struct State {
     ended_order: VecDeque<WorkloadId>,
 }
 
-/// The running pods and their TaskActions.
+/// The running pods and their `TaskActions`.
 #[derive(Debug)]
 pub(crate) struct Index {
     clock: Clock,
@@ -194,7 +194,7 @@ impl Index {
         self.changes.send_replace(());
     }
 
-    /// Replaces all TaskActions of a namespace; returns the pods that have lost theirs.
+    /// Replaces all `TaskActions` of a namespace; returns the pods that have lost theirs.
     pub(crate) fn replace_actions(&self, namespace: &str, actions: Vec<ActionRecord>) -> Vec<WorkloadId> {
         let mut state = self.state();
         let before: Vec<(String, String)> = state
@@ -222,7 +222,7 @@ impl Index {
         ended
     }
 
-    /// Adds or changes a TaskAction; returns the pods of an earlier one of the same name.
+    /// Adds or changes a `TaskAction`; returns the pods of an earlier one of the same name.
     pub(crate) fn put_action(&self, namespace: &str, action: ActionRecord) -> Vec<WorkloadId> {
         let mut state = self.state();
         let (key, uid) = ((namespace.to_owned(), action.name.clone()), action.uid.clone());
@@ -235,7 +235,7 @@ impl Index {
         ended
     }
 
-    /// Removes a TaskAction that was deleted; returns its pods.
+    /// Removes a `TaskAction` that was deleted; returns its pods.
     pub(crate) fn delete_action(&self, namespace: &str, action: &ActionRecord) -> Vec<WorkloadId> {
         let mut state = self.state();
         let key = (namespace.to_owned(), action.name.clone());

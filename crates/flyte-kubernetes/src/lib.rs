@@ -2,11 +2,11 @@
 //!
 //! A pod of a task gets a projected service-account token for the audience of this server from its kubelet. The token names
 //! namespace, pod and UID. [`Cluster`] verifies it with the keys of the cluster, and finds the pod among those that it
-//! watches. The TaskAction that owns the pod says what it works on; the labels of the pod must say the same. When the pod
+//! watches. The `TaskAction` that owns the pod says what it works on; the labels of the pod must say the same. When the pod
 //! ends, its rights end.
 //!
 //! Everything that is needed from the API server is read with this server's own service account: the keys (`keys`), and
-//! pods and TaskActions by watches (`watch`) whose state is in `index`. If that is not allowed, the API server checks each
+//! pods and `TaskActions` by watches (`watch`) whose state is in `index`. If that is not allowed, the API server checks each
 //! token (`review`). If the API server does not answer, the answer says so, and callers are not refused as strangers.
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Pods and TaskActions, reduced to what decides whose a pod is.
+//! Pods and `TaskActions`, reduced to what decides whose a pod is.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use flyte_access::workload::{Workload, WorkloadId};
 use flyte_model::clock::UnixTime;
 use flyte_store::RunId;
 
-/// The API group of TaskActions.
+/// The API group of `TaskActions`.
 const GROUP: &str = "flyte.org";
 /// The label that all pods of tasks have.
 pub(crate) const RUN_LABEL: &str = "flyte.org/run";
@@ -37,7 +37,7 @@ struct PodStatus {
     phase: String,
 }
 
-/// A TaskAction (`flyte.org/v1`), as the API server sends it.
+/// A `TaskAction` (`flyte.org/v1`), as the API server sends it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct TaskAction {
     /// Its name and UID.
@@ -55,10 +55,10 @@ struct TaskActionSpec {
     domain: String,
 }
 
-/// The reference of a pod to the TaskAction that it belongs to.
+/// The reference of a pod to the `TaskAction` that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
-    /// The name of the TaskAction in the pod's namespace.
+    /// The name of the `TaskAction` in the pod's namespace.
     pub(crate) name: String,
     /// Its UID.
     pub(crate) uid: String,
@@ -82,13 +82,13 @@ pub(crate) struct PodRecord {
     pub(crate) ends_at: Option<UnixTime>,
     /// Its service account.
     pub(crate) service_account: String,
-    /// The only TaskAction that owns it.
+    /// The only `TaskAction` that owns it.
     pub(crate) owner: Option<Owner>,
     /// What its labels say.
     labels: Option<Work>,
 }
 
-/// What this crate keeps of a TaskAction.
+/// What this crate keeps of a `TaskAction`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ActionRecord {
     /// Its name.
@@ -127,7 +127,7 @@ impl PodRecord {
         self.is_live && self.ends_at.is_none_or(|end| now < end)
     }
 
-    /// Returns what the pod works on: what its TaskAction says, if its labels say the same.
+    /// Returns what the pod works on: what its `TaskAction` says, if its labels say the same.
     ///
     /// # Errors
     /// The reason why the pod has no rights.
@@ -149,7 +149,7 @@ impl PodRecord {
 }
 
 impl ActionRecord {
-    /// Reads a TaskAction; `None` if the API server sent one without a name or UID.
+    /// Reads a `TaskAction`; `None` if the API server sent one without a name or UID.
     pub(crate) fn of(action: TaskAction) -> Option<Self> {
         let TaskActionSpec { run_name, action_name, project, domain } = action.spec;
         Some(Self {
@@ -168,7 +168,7 @@ fn work_of_labels(labels: &BTreeMap<String, String>) -> Option<Work> {
 /// `None` if a part is empty, or has a slash, with which two runs could have the same subject.
 fn work(project: &str, domain: &str, run: &str, action: &str) -> Option<Work> {
     let is_name = |text: &&str| !text.is_empty() && !text.contains('/') && !text.contains(char::is_control);
-    [project, domain, run, action].iter().all(|text| is_name(text)).then(|| Work {
+    [project, domain, run, action].iter().all(is_name).then(|| Work {
         run: RunId { project: project.to_owned(), domain: domain.to_owned(), name: run.to_owned() },
         action: action.to_owned(),
     })

@@ -1,4 +1,4 @@
-//! The check of tokens by the API server (TokenReview), for clusters that do not let this server watch pods.
+//! The check of tokens by the API server (`TokenReview`), for clusters that do not let this server watch pods.
 //!
 //! The review accepts the tokens of pods that have ended, so the pod itself is read as well, each time. The number of reviews
 //! at a time is limited, and tokens that were refused a moment ago are refused without asking again.
@@ -120,7 +120,7 @@ impl Reviews {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads a pod and its TaskAction, and returns what it works on if it runs.
+    /// Reads a pod and its `TaskAction`, and returns what it works on if it runs.
     ///
     /// # Errors
     /// [`WorkloadError`].

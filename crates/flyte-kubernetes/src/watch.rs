@@ -1,4 +1,4 @@
-//! The watches of pods and TaskActions.
+//! The watches of pods and `TaskActions`.
 //!
 //! Each begins with a list and continues with events. The API server ends each watch after [`Pace::watch_seconds`], and this
 //! side begins the next one where it ended. A watch that says nothing for longer than [`Pace::silence`], fails, or begins with
@@ -127,12 +127,12 @@ pub(crate) fn pod_path(namespace: &str, name: &str) -> String {
     format!("{}/{name}", Pod::path(namespace))
 }
 
-/// The path of one TaskAction.
+/// The path of one `TaskAction`.
 pub(crate) fn action_path(namespace: &str, name: &str) -> String {
     format!("{}/{name}", TaskAction::path(namespace))
 }
 
-/// Watches the pods and TaskActions of all namespaces, for as long as the future is polled.
+/// Watches the pods and `TaskActions` of all namespaces, for as long as the future is polled.
 pub(crate) async fn follow(
     api: ApiServer,
     index: Arc<Index>,

@@ -48,7 +48,8 @@ async fn decide(server: &AuthorizationServer, own: &Uri, headers: &HeaderMap) ->
     if !paths.is_empty() && paths.iter().all(|path| is_anonymous(path)) {
         return Ok(StatusCode::OK.into_response());
     }
-    let caller = server.access.authenticate(headers).await.map_err(|error| error.into_response())?;
+    let caller =
+        server.access.authenticate(headers).await.map_err(axum::response::IntoResponse::into_response)?;
     judge(&caller, &paths).map_err(|why| refused(&why))?;
     let mut response = StatusCode::OK.into_response();
     let mut add = |name: HeaderName, text: &str| {

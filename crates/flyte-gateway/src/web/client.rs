@@ -1,4 +1,4 @@
-//! The connections to the console and to apps: HTTP/1.1, which WebSockets need.
+//! The connections to the console and to apps: HTTP/1.1, which `WebSockets` need.
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The console and apps over real sockets: an app that echoes what it gets, sends events, and opens WebSockets.
+//! The console and apps over real sockets: an app that echoes what it gets, sends events, and opens `WebSockets`.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -279,7 +279,7 @@ async fn a_ticket_expires_and_no_redirect_leads_elsewhere() {
     let ticket = front.ticket(&ours, &session).await;
     front.parts.clock.advance(60);
     assert_eq!(front.page(APP, &ticket, &state).await.status, 400);
-    let forged = format!("{}x", ticket);
+    let forged = format!("{ticket}x");
     assert_eq!(front.page(APP, &forged, &state).await.status, 400);
     for query in [
         "host=evil.example&path=/&state=x",

@@ -1,4 +1,4 @@
-//! WebSockets (RFC 6455) of the console and of apps.
+//! `WebSockets` (RFC 6455) of the console and of apps.
 
 use axum::{
     body::Body,
@@ -20,7 +20,7 @@ impl Handshake {
     /// Reads a request: `None` if it does not ask for another protocol.
     ///
     /// # Errors
-    /// Why the request is refused: it asks for another protocol than WebSockets.
+    /// Why the request is refused: it asks for another protocol than `WebSockets`.
     pub(super) fn of(request: &mut Request<Body>) -> Result<Option<Self>, &'static str> {
         let mut asked = request.headers().get_all(header::UPGRADE).iter();
         let Some(protocol) = asked.next() else { return Ok(None) };

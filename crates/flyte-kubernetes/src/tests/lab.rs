@@ -70,7 +70,7 @@ pub(crate) fn claims(namespace: &str, name: &str, uid: &str) -> Value {
     })
 }
 
-/// A pod of the action `a0` of a run, owned by the TaskAction `RUN-a0` with the UID `uid-of-RUN-a0`.
+/// A pod of the action `a0` of a run, owned by the `TaskAction` `RUN-a0` with the UID `uid-of-RUN-a0`.
 pub(crate) fn pod(name: &str, uid: &str, run: &str) -> Value {
     json!({
         "metadata": {
@@ -89,7 +89,7 @@ pub(crate) fn pod(name: &str, uid: &str, run: &str) -> Value {
     })
 }
 
-/// The TaskAction `RUN-a0`.
+/// The `TaskAction` `RUN-a0`.
 pub(crate) fn action(run: &str) -> Value {
     json!({
         "apiVersion": "flyte.org/v1", "kind": "TaskAction",

@@ -1,4 +1,4 @@
-//! A stub of the API server: keys, pods, TaskActions, watches and token reviews over HTTPS.
+//! A stub of the API server: keys, pods, `TaskActions`, watches and token reviews over HTTPS.
 
 use std::{
     collections::BTreeMap,
