@@ -2,8 +2,8 @@
 //! server.
 //!
 //! [`Workloads`] verifies these tokens and names the run that the pod works on; flyte-kubernetes implements it. The caller
-//! is that run ([`PrincipalKind::Run`](flyte_model::PrincipalKind::Run)), limited to its project and domain. Its rights
-//! are never more than those that the principal that started the run has now: see [`starters`].
+//! is that run ([`PrincipalKind::Run`]), limited to its project and domain. Its rights
+//! are never more than those that the principal that started the run has now: see `starters`.
 //!
 //! All tokens of a pod have one family, [`WorkloadId::family_id`], which contains its `uid`. The platform never uses that
 //! again, so [`Access::end_workload`] ends the pod's rights for good: cached tokens, tokens of this server that it got in

@@ -1,8 +1,8 @@
 //! The gateway: forwards the calls that pass the door to a Flyte 2 backend.
 //!
-//! The way of a call: [`call`] decides by its head, [`request`] reads its messages and passes each of them to the
-//! [door](flyte_access::door), [`headers`] writes what else goes up, [`Upstream`] sends exactly the bytes that were judged, and
-//! [`answer`] passes the answer on frame by frame, until it ends as the protocol demands or something interrupts it.
+//! The way of a call: `call` decides by its head, `request` reads its messages and passes each of them to the
+//! [door](flyte_access::door), `headers` writes what else goes up, [`Upstream`] sends exactly the bytes that were judged, and
+//! `answer` passes the answer on frame by frame, until it ends as the protocol demands or something interrupts it.
 //!
 //! `flyte-rpc` has authenticated the caller before, and has put it into the extensions of the request.
 #![forbid(unsafe_code)]

@@ -2,8 +2,8 @@
 //!
 //! The console is below `/v2` of this server ([`router`]). Its pages call RPCs with the cookie of the sign-in, which
 //! `flyte-rpc` checks. Apps have hosts of their own ([`apps::serve`]), each with a cookie of its own, which a one-use
-//! ticket of this server brings there ([`ticket`]). Neither the console nor an app sees our cookies and tokens, and
-//! neither can set them ([`forward`]).
+//! ticket of this server brings there (`ticket`). Neither the console nor an app sees our cookies and tokens, and
+//! neither can set them (`forward`).
 
 pub mod apps;
 mod client;
