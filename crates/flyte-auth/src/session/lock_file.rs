@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tempfile::{NamedTempFile, PersistError};
 
 use super::holder::{Activity, Holder};
 
@@ -44,37 +45,38 @@ static HEARTBEATS: LazyLock<Mutex<HashMap<PathBuf, (SystemTime, Instant)>>> = La
 impl LockFile {
     /// Takes the lock next to `path` if it is free.
     pub(super) fn try_take(path: &Path) -> io::Result<Option<Self>> {
-        let path = path.with_extension("held");
-        if let Some(lock) = Self::create(&path)? {
-            return Ok(Some(lock));
-        }
-        if !is_abandoned(&path, MAX_SILENCE) {
-            return Ok(None);
-        }
-        let abandoned = read_owner(&path).map(|owner| owner.id);
-        let aside = path.with_extension(format!("abandoned-{}", uuid::Uuid::new_v4()));
-        match fs::rename(&path, &aside) {
-            // Another process was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            outcome => outcome?,
-        }
-        // If another process took the lock over between the check and the rename, give it back.
-        let taken_over = read_owner(&aside).map(|owner| owner.id) != abandoned;
-        if taken_over {
-            let _ = fs::hard_link(&aside, &path);
-        }
-        let _ = fs::remove_file(&aside);
-        if taken_over { Ok(None) } else { Self::create(&path) }
+        Self::take(&path.with_extension("held"))
     }
 
-    fn create(path: &Path) -> io::Result<Option<Self>> {
+    /// Takes the lock whose file is `path`.
+    ///
+    /// Only the process that holds a second lock, named after the abandoned one, may replace its file. The file is read again under
+    /// that lock: an abandoned lock is taken over once, however many processes saw that it was abandoned, and `path` always exists
+    /// meanwhile. The second lock can be abandoned too, and is taken over in the same way.
+    fn take(path: &Path) -> io::Result<Option<Self>> {
+        if let Some(lock) = Self::create(path, |file, path| file.persist_noclobber(path))? {
+            return Ok(Some(lock));
+        }
+        let Some(abandoned) = abandoned_owner(path, MAX_SILENCE) else { return Ok(None) };
+        let Some(_turn) = Self::take(&path.with_extension(format!("held-{abandoned}")))? else {
+            return Ok(None);
+        };
+        if read_id(path) != Some(abandoned) {
+            return Ok(None);
+        }
+        Self::create(path, |file, path| file.persist(path))
+    }
+
+    /// Writes the file and moves it to `path` when it is complete, so that no process reads a partial one.
+    fn create(
+        path: &Path,
+        persist: impl FnOnce(NamedTempFile, &Path) -> Result<File, PersistError>,
+    ) -> io::Result<Option<Self>> {
         let id = uuid::Uuid::new_v4().to_string();
         let owner = Owner { id: id.clone(), holder: Holder::this(Activity::Renewing) };
-        // The file is linked into place when it is complete, so that no process reads a partial one.
-        let directory = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
         file.write_all(&serde_json::to_vec(&owner)?)?;
-        match file.persist_noclobber(path) {
+        match persist(file, path) {
             Ok(file) => {
                 let (heartbeat, ended) = mpsc::channel();
                 start_heartbeat(file, ended);
@@ -112,21 +114,30 @@ fn read_owner(path: &Path) -> Option<Owner> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// Whether the process that created the file is gone, or has not touched the file for `max_silence`.
-fn is_abandoned(path: &Path, max_silence: Duration) -> bool {
-    let Ok(modified) = OpenOptions::new().read(true).open(path).and_then(|file| file.metadata()?.modified())
-    else {
-        return false;
-    };
-    if read_owner(path).is_some_and(|owner| owner.holder.is_gone()) {
-        return true;
+/// The identifier of the lock in a file, in the form in which it can be a part of a file's name. `None` if there is no file.
+fn read_id(path: &Path) -> Option<String> {
+    let text = fs::read(path).ok()?;
+    let owner = serde_json::from_slice::<Owner>(&text).ok();
+    let is_plain =
+        |id: &String| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    Some(owner.map(|owner| owner.id).filter(is_plain).unwrap_or_else(|| "unreadable".to_owned()))
+}
+
+/// The identifier of the lock in the file, if the process that created the file is gone or has not touched it for `max_silence`.
+fn abandoned_owner(path: &Path, max_silence: Duration) -> Option<String> {
+    // Read first: what is judged below may only be newer.
+    let id = read_id(path)?;
+    let modified =
+        OpenOptions::new().read(true).open(path).and_then(|file| file.metadata()?.modified()).ok()?;
+    if let Some(owner) = read_owner(path).filter(|owner| owner.holder.is_gone()) {
+        return (owner.id == id || id == "unreadable").then_some(id);
     }
     let mut heartbeats = HEARTBEATS.lock().unwrap_or_else(PoisonError::into_inner);
     let (last, first_seen) = heartbeats.entry(path.to_owned()).or_insert((modified, Instant::now()));
     if *last != modified {
         (*last, *first_seen) = (modified, Instant::now());
     }
-    first_seen.elapsed() >= max_silence
+    (first_seen.elapsed() >= max_silence).then_some(id)
 }
 
 #[cfg(test)]
@@ -150,16 +161,18 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let holder = Holder { pid: child.id(), ..Holder::this(Activity::Renewing) };
-        let left = Owner { id: "dead".to_owned(), holder };
-        fs::write(path.with_extension("held"), serde_json::to_vec(&left).unwrap()).unwrap();
-        let taken: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| LockFile::try_take(&path).unwrap())).collect();
-            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
-        });
-        assert_eq!(taken.len(), 1);
-        drop(taken);
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left");
+        for round in 0..100 {
+            let left = Owner { id: format!("dead{round}"), holder: holder.clone() };
+            fs::write(path.with_extension("held"), serde_json::to_vec(&left).unwrap()).unwrap();
+            let taken: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> =
+                    (0..8).map(|_| scope.spawn(|| LockFile::try_take(&path).unwrap())).collect();
+                threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(taken.len(), 1, "round {round}");
+            drop(taken);
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left");
+        }
     }
 
     #[test]
@@ -184,10 +197,10 @@ mod tests {
         let holder = Holder { host: "another".to_owned(), ..Holder::this(Activity::Renewing) };
         let elsewhere = Owner { id: "elsewhere".to_owned(), holder };
         fs::write(&path, serde_json::to_vec(&elsewhere).unwrap()).unwrap();
-        assert!(!is_abandoned(&path, MAX_SILENCE), "the clocks of the two hosts do not matter");
-        assert!(is_abandoned(&path, Duration::ZERO), "no new heartbeat in that time");
+        assert!(abandoned_owner(&path, MAX_SILENCE).is_none(), "the clocks of the two hosts do not matter");
+        assert!(abandoned_owner(&path, Duration::ZERO).is_some(), "no new heartbeat in that time");
         let later = SystemTime::now() + Duration::from_secs(5);
         File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
-        assert!(!is_abandoned(&path, Duration::from_secs(1)), "a new heartbeat");
+        assert!(abandoned_owner(&path, Duration::from_secs(1)).is_none(), "a new heartbeat");
     }
 }

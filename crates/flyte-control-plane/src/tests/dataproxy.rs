@@ -196,9 +196,9 @@ async fn a_rejected_upload_location_names_the_invalid_field() {
         ("contentLength", json!("-1"), "invalid_argument", "content_length "),
         ("expiresIn", json!("0s"), "invalid_argument", "expires_in "),
         ("expiresIn", json!("3601s"), "invalid_argument", "expires_in "),
-        ("filename", json!("../x"), "invalid_argument", "filename_root or filename "),
-        ("filename", json!("a\u{0}b"), "invalid_argument", "filename_root or filename "),
-        ("filenameRoot", json!("../../other/development"), "invalid_argument", "filename_root or filename "),
+        ("filename", json!("../x"), "invalid_argument", "filename"),
+        ("filename", json!("a\u{0}b"), "invalid_argument", "filename"),
+        ("filenameRoot", json!("../../other/development"), "invalid_argument", "filename"),
     ] {
         let mut request = location("x", "x");
         request[field] = value.clone();
