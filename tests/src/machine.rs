@@ -42,7 +42,9 @@ pub enum Person {
 }
 
 impl Person {
-    fn command(&self) -> Option<String> {
+    /// The command that opens a URL as this user would, with `%s` for the URL.
+    #[must_use]
+    pub fn command(&self) -> Option<String> {
         let sign_in = repository().join("tests/peers/sign-in.py");
         Some(match self {
             Self::Absent => return None,
