@@ -227,7 +227,7 @@ async def watch_actions(request, ctx):
 
 def lines(id) -> list:
     KEPT.run(id.run)
-    return [payload_pb2.LogLine(message=f"line {number} of {id.run.name}", originator=payload_pb2.LogLine.USER) for number in range(3)]
+    return [payload_pb2.LogLine(message=f"line {number} of {id.run.name}", originator=payload_pb2.USER) for number in range(3)]
 
 
 async def run_logs(request, ctx):
@@ -248,7 +248,7 @@ async def proxied_logs(request, ctx):
 async def create_upload_location(request, ctx):
     place = f"{request.project}/{request.domain}/{request.filename_root or request.content_md5.hex()}/{request.filename}"
     answer = dataproxy_service_pb2.CreateUploadLocationResponse(
-        signed_url=f"http://127.0.0.1:{PORT}/objects/{place}", native_url=f"s3://bucket/{place}"
+        signed_url=f"http://127.0.0.1:{PORT}/objects/{place}", native_url=f"s3://flyte-data/{place}"
     )
     answer.expires_at.seconds = 4_102_444_800
     return answer
@@ -257,7 +257,7 @@ async def create_upload_location(request, ctx):
 async def upload_inputs(request, ctx):
     id = request.run_id if request.HasField("run_id") else request.project_id
     project = id.project if request.HasField("run_id") else id.name
-    uri = f"s3://bucket/{project}/{id.domain}/inputs/{len(KEPT.objects)}.pb"
+    uri = f"s3://flyte-data/{project}/{id.domain}/inputs/{len(KEPT.objects)}.pb"
     KEPT.objects[uri] = request.inputs.SerializeToString()
     answer = dataproxy_service_pb2.UploadInputsResponse()
     answer.offloaded_input_data.uri = uri
@@ -380,7 +380,7 @@ class Backend:
                 body += event.get("body", b"")
                 if not event.get("more_body"):
                     break
-            KEPT.objects["s3://bucket/" + path.removeprefix("/objects/")] = body
+            KEPT.objects["s3://flyte-data/" + path.removeprefix("/objects/")] = body
             return await respond(send, 200, b"")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         kind = dict(headers).get("content-type", "")

@@ -102,6 +102,14 @@ impl CommandOutput {
         Self::from(output)
     }
 
+    /// Runs a published command that only reads. It is aborted at its exit now and then, after it has printed everything, and then
+    /// runs again.
+    #[must_use]
+    pub fn of_published(command: &mut Command) -> Self {
+        let output = Self::of(command);
+        if output.code.is_some() { output } else { Self::of(command) }
+    }
+
     /// Asserts that the command succeeded.
     #[must_use]
     pub fn ok(self) -> Self {

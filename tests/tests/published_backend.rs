@@ -80,7 +80,7 @@ def same(x: int) -> int:
 
 if __name__ == "__main__":
     flyte.init_from_config(sys.argv[1], project=sys.argv[2], domain="development")
-    print("projects", sorted(project.name for project in flyte.remote.Project.listall()))
+    print("projects", sorted(project.pb2.id for project in flyte.remote.Project.listall()))
     run = flyte.with_runcontext(mode="remote", name=sys.argv[3]).run(same, 42)
     run.wait()
     print("outputs", run.outputs()[0])
@@ -186,7 +186,7 @@ fn keys_of_two_projects_see_nothing_of_each_other() {
     assert!(second.out.contains("foreign") && !second.out.contains("foreign first"), "{second:?}");
     // In the other's project by name.
     let refused = run(&beta, &["alpha", "third"]);
-    assert!(refused.code != Some(0) && refused.err.contains("there is no project"), "{refused:?}");
+    assert!(refused.code != Some(0) && refused.out.contains("there is no project"), "{refused:?}");
 }
 
 #[test]

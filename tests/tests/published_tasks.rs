@@ -45,28 +45,39 @@ fn nested_tasks_maps_and_traces_run() {
     }
 
     // The command shows the same.
-    let runs = CommandOutput::of(&mut project.published(&["get", "run"])).ok();
+    let runs = CommandOutput::of_published(&mut project.published(&["get", "run"])).ok();
     assert!(runs.out.contains(&name) && runs.out.contains("ACTION_PHASE_SUCCEEDED"), "{runs:?}");
-    let one = CommandOutput::of(&mut project.published(&["get", "run", &name])).ok();
+    let one = CommandOutput::of_published(&mut project.published(&["get", "run", &name])).ok();
     assert!(one.out.contains("peer.main") && one.out.contains("FROM_RUN"), "{one:?}");
-    let logs = CommandOutput::of(&mut project.published(&["get", "logs", &name])).ok();
+    let logs = CommandOutput::of_published(&mut project.published(&["get", "logs", &name])).ok();
     assert!(logs.out.contains("hello world"), "{logs:?}");
-    let io = CommandOutput::of(&mut project.published(&["get", "io", &name])).ok();
+    let io = CommandOutput::of_published(&mut project.published(&["get", "io", &name])).ok();
     assert!(io.out.contains("'n': 5") && io.out.contains("world: 10 2470 6"), "{io:?}");
     let double =
         run["actions"].as_array().unwrap().iter().find(|action| action["task"] == "peer.double").unwrap();
     let child = text(double, "name");
-    let logs = CommandOutput::of(&mut project.published(&["get", "logs", &name, child])).ok();
+    let logs = CommandOutput::of_published(&mut project.published(&["get", "logs", &name, child])).ok();
     assert!(logs.out.contains("doubling 5"), "{logs:?}");
-    let io = CommandOutput::of(&mut project.published(&["get", "io", &name, child])).ok();
+    let io = CommandOutput::of_published(&mut project.published(&["get", "io", &name, child])).ok();
     assert!(io.out.contains("10"), "{io:?}");
-    let listed =
-        CommandOutput::of(&mut project.published(&["get", "action", &name, "--in-phase", "succeeded"])).ok();
+    let listed = CommandOutput::of_published(&mut project.published(&[
+        "get",
+        "action",
+        &name,
+        "--in-phase",
+        "succeeded",
+    ]))
+    .ok();
     assert_eq!(listed.out.matches("peer.square ").count(), 20, "{listed:?}");
     for (phase, found) in [("succeeded", true), ("failed", false)] {
-        let some =
-            CommandOutput::of(&mut project.published(&["get", "run", "--in-phase", phase, "--only-mine"]))
-                .ok();
+        let some = CommandOutput::of_published(&mut project.published(&[
+            "get",
+            "run",
+            "--in-phase",
+            phase,
+            "--only-mine",
+        ]))
+        .ok();
         assert_eq!(some.out.contains(&name), found, "{some:?}");
     }
 }
@@ -93,7 +104,9 @@ fn failed_runs_have_errors() {
     let run = project.ended(&retried);
     assert_eq!((&run["phase"], &run["attempts"]), (&"succeeded".into(), &2.into()), "{run}");
     assert_eq!(text(&run, "outputs"), "{'o0': 1}");
-    let first = CommandOutput::of(&mut project.published(&["get", "logs", &retried, "--attempt", "1"])).ok();
+    let first =
+        CommandOutput::of_published(&mut project.published(&["get", "logs", &retried, "--attempt", "1"]))
+            .ok();
     assert!(first.out.contains("attempt 0") && !first.out.contains("attempt 1"), "{first:?}");
     let run = project.ended(&endless);
     assert_eq!(run["phase"], "timed_out", "{run}");
@@ -144,11 +157,11 @@ fn deployed_tasks_are_listed_and_run_by_name() {
     assert!(deployed.out.contains("peer.main"), "{deployed:?}");
     // Again: nothing changes.
     let _ = CommandOutput::of(&mut project.published(&["deploy", "app.py", "env"])).ok();
-    let tasks = CommandOutput::of(&mut project.published(&["get", "task"])).ok();
+    let tasks = CommandOutput::of_published(&mut project.published(&["get", "task"])).ok();
     for task in ["peer.main", "peer.double", "peer.files"] {
         assert_eq!(tasks.out.matches(&format!(" {task} ")).count(), 1, "{tasks:?}");
     }
-    let one = CommandOutput::of(&mut project.published(&["get", "task", "peer.double"])).ok();
+    let one = CommandOutput::of_published(&mut project.published(&["get", "task", "peer.double"])).ok();
     assert!(one.out.contains("peer.double") && !one.out.contains("peer.main"), "{one:?}");
 
     // The user guide's.
@@ -164,7 +177,8 @@ fn deployed_tasks_are_listed_and_run_by_name() {
     assert!(listed.out.contains("'peer.double', 'peer.endless'"), "{listed:?}");
     assert!(listed.out.contains("\n0\n") && listed.out.contains("scale"), "{listed:?}");
     let version = listed.out.lines().next().unwrap().rsplit(' ').next().unwrap();
-    let shown = CommandOutput::of(&mut project.published(&["get", "task", "peer.double", version])).ok();
+    let shown =
+        CommandOutput::of_published(&mut project.published(&["get", "task", "peer.double", version])).ok();
     assert!(shown.out.contains("Twice a number."), "{shown:?}");
 
     let first = project.run(&["deployed-task", "peer.double", "--x", "21"]);
@@ -242,7 +256,9 @@ fn runs_survive_the_server() {
     let project = Project::at(&server);
     let name = project.run(&["app.py", "slow", "--seconds", "8"]);
     eventually("it runs", || {
-        let run = CommandOutput::of(&mut project.published(&["get", "run", "--in-phase", "running"])).ok();
+        let run =
+            CommandOutput::of_published(&mut project.published(&["get", "run", "--in-phase", "running"]))
+                .ok();
         run.out.contains(&name).then_some(())
     });
     server.crash();

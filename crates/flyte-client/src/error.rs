@@ -148,8 +148,9 @@ fn describe_other_server(error: &ConnectError) -> Option<String> {
     let content_type = header("content-type")?;
     let is_page = content_type.starts_with("text/html");
     let is_other_type = error.code == ErrorCode::Unknown
-        && !content_type.starts_with("application/proto")
-        && !content_type.starts_with("application/json");
+        && !["application/proto", "application/json", "application/connect+"]
+            .iter()
+            .any(|of_calls| content_type.starts_with(of_calls));
     if is_page && !may_be_gateway {
         return Some("it answers with a web page".to_owned());
     }

@@ -185,6 +185,9 @@ async fn a_web_page_instead_of_a_control_plane_is_recognized() {
     assert!(error.to_string().ends_with("it answers with text/plain"), "{error}");
     let error = error_of(503, "text/html", "<html>").await;
     assert!(matches!(error, ClientError::Unavailable { .. }), "{error}");
+    // The stream of a call may fail for a reason that has no code.
+    let error = error_of(200, "application/connect+proto", "").await;
+    assert!(matches!(error, ClientError::Server { .. }), "{error}");
     let error = error_of(200, "application/proto", "\u{1}\u{2}\u{3}").await;
     assert!(matches!(error, ClientError::Server { .. }), "{error}");
 }
