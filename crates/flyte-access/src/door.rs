@@ -11,6 +11,7 @@
 mod backend;
 mod binary;
 mod buckets;
+mod denial;
 mod explain;
 mod found;
 mod json;

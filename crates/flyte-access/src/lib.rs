@@ -27,7 +27,7 @@ mod tests;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use self::{
     cache::{Cache, Verified},
@@ -385,12 +385,16 @@ impl Caller {
 
 /// Returns the request's bearer token. If both headers have one, `authorization` belongs to the proxy.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    [headers.get("flyte-authorization"), headers.get(header::AUTHORIZATION)].into_iter().flatten().find_map(
-        |value| {
-            let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
-        },
-    )
+    [headers.get("flyte-authorization"), headers.get(header::AUTHORIZATION)]
+        .into_iter()
+        .flatten()
+        .find_map(token_of)
+}
+
+/// The bearer token in the value of a header.
+fn token_of(value: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
 fn fingerprint(token: &str) -> [u8; 32] {

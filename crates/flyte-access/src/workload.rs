@@ -17,10 +17,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use http::{HeaderMap, header};
 use serde::Deserialize;
 
 pub use self::starters::{RunStarters, StartedBy};
-use super::{Access, Caller, Reason, cache::Verified, principal};
+use super::{Access, Caller, Reason, cache::Verified, principal, token_of};
 use flyte_model::{ClientId, Limit, PrincipalKind, Role, Scope, clock::UnixTime};
 use flyte_store::RunId;
 
@@ -140,10 +141,13 @@ impl PlatformCell {
     }
 }
 
-/// The claim that says who checks a token.
-#[derive(Deserialize)]
-struct Issuer {
-    iss: String,
+/// The issuer that a token names. Nothing is verified.
+fn issuer(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Issuer {
+        iss: String,
+    }
+    Some(jsonwebtoken::dangerous::insecure_decode_claims::<Issuer>(token).ok()?.iss)
 }
 
 impl Caller {
@@ -170,9 +174,14 @@ impl Access {
 
     /// Whether `token` is to be verified as that of a pod: pods are accepted, and it names another issuer.
     pub(super) fn is_of_workload(&self, token: &str) -> bool {
-        self.platform.0.get().is_some()
-            && jsonwebtoken::dangerous::insecure_decode_claims::<Issuer>(token)
-                .is_ok_and(|claims| claims.iss != self.config.issuer())
+        self.platform.0.get().is_some() && issuer(token).is_some_and(|issuer| issuer != self.config.issuer())
+    }
+
+    /// Whether `Authorization` has a token that names this server as its issuer, valid or not. Others are none of its business.
+    #[must_use]
+    pub fn has_own_token(&self, headers: &HeaderMap) -> bool {
+        let tokens = headers.get_all(header::AUTHORIZATION).iter().filter_map(token_of);
+        tokens.filter_map(issuer).any(|issuer| issuer == self.config.issuer())
     }
 
     /// Verifies the token of a pod, and returns the pod and its rights as a caller. The result is not cached.

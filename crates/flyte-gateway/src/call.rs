@@ -70,7 +70,7 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
     };
     let messages = Messages::new(&call, body, judge);
     let (upstream, identity) = gateway
-        .upstream(headers::host(&parts))
+        .upstream(headers::host(&parts.uri, &parts.headers))
         .ok_or_else(|| Refusal::new(Code::Unavailable, "this server has no backend"))?;
     let answer = async {
         let begin = timeout(gateway.options.request_timeout, messages.begin(call.form, refuse));

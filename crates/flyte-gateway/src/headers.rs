@@ -1,7 +1,7 @@
 //! What goes through of the headers, in both directions. Everything that is not listed stays behind.
 
 use flyte_model::ClientAddr;
-use http::{HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::Authority};
 use url::Url;
 
 /// Headers of a request that go to the backend as they are: they describe the call to logs and traces, and grant nothing. The
@@ -127,10 +127,10 @@ fn copy(headers: &HeaderMap, passes: impl Fn(&HeaderName) -> bool) -> HeaderMap 
 }
 
 /// The host of a request, without its port.
-pub(crate) fn host(request: &http::request::Parts) -> Option<&str> {
-    let text = match request.uri.authority() {
+pub(crate) fn host<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
+    let text = match uri.authority() {
         Some(authority) => authority.as_str(),
-        None => request.headers.get(header::HOST)?.to_str().ok()?,
+        None => headers.get(header::HOST)?.to_str().ok()?,
     };
     let host = text.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     Some(host.map_or(text, |(host, _)| host))

@@ -6,48 +6,22 @@ use flyte_access::{
     policy::{self, Denied},
     step_up_challenge,
 };
-use flyte_audit::{Audit, Detail, Event, Kind};
+use flyte_audit::Audit;
 use flyte_protocol::{Code, Refusal};
 use http::header;
 
 use crate::{UpstreamError, identity::IdentityError};
 
-/// The error for a call that the door refuses. A denial is recorded in the audit log, also if the caller does not wait.
+/// The error for a call that the door refuses. A denial is recorded in the audit log.
 pub(crate) async fn of_door(audit: &Audit, caller: &Caller, rpc: &Rpc, refusal: door::Refusal) -> Refusal {
-    let event = || {
-        Event::new(Kind::CallDenied)
-            .subject(&caller.subject)
-            .client(&caller.client_id)
-            .object(&format!("/{}", rpc.name))
-    };
+    refusal.record(audit, caller, &format!("/{}", rpc.name)).await;
     match refusal {
-        door::Refusal::Denied(reason) => {
-            record(audit, event().detail(Detail::Reason, &reason)).await;
-            denied(&reason)
-        }
-        door::Refusal::NotFound { message, project, domain } => {
-            let mut event = event().detail(Detail::Reason, "outside of the caller's project and domain");
-            for (detail, value) in [(Detail::Project, project), (Detail::Domain, domain)] {
-                if !value.is_empty() {
-                    event = event.detail(detail, value);
-                }
-            }
-            record(audit, event).await;
-            Refusal::new(Code::NotFound, message)
-        }
+        door::Refusal::Denied(reason) => denied(&reason),
+        door::Refusal::NotFound { message, .. } => Refusal::new(Code::NotFound, message),
         door::Refusal::Invalid(message) | door::Refusal::Malformed(message) => {
             Refusal::new(Code::InvalidArgument, message)
         }
         refusal @ door::Refusal::Unknown(_) => Refusal::new(Code::Unimplemented, refusal.to_string()),
-    }
-}
-
-/// Records an event to the end, even if the call is cancelled meanwhile.
-async fn record(audit: &Audit, event: Event) {
-    let audit = audit.clone();
-    let recorded = tokio::spawn(async move { audit.record(event).await });
-    if let Err(error) = recorded.await {
-        tracing::error!(%error, "a denied call was not recorded");
     }
 }
 

@@ -16,7 +16,7 @@ use flyte_access::{
     door::{Door, Message, Refusal},
     policy::Denied,
 };
-use flyte_audit::{Audit, Detail, Event, Kind};
+use flyte_audit::Audit;
 
 /// Checks each request message after decompression and before decoding.
 #[derive(Clone)]
@@ -81,23 +81,10 @@ pub async fn allow(
 
 /// The error for a rejected call. A denial is recorded in the audit log.
 pub(crate) async fn refuse(audit: &Audit, caller: &Caller, path: &str, refusal: Refusal) -> ConnectError {
-    let event =
-        || Event::new(Kind::CallDenied).subject(&caller.subject).client(&caller.client_id).object(path);
+    refusal.record(audit, caller, path).await;
     match refusal {
-        Refusal::Denied(reason) => {
-            audit.record(event().detail(Detail::Reason, &reason)).await;
-            denied(reason)
-        }
-        Refusal::NotFound { message, project, domain } => {
-            let mut event = event().detail(Detail::Reason, "outside of the caller's project and domain");
-            for (detail, value) in [(Detail::Project, project), (Detail::Domain, domain)] {
-                if !value.is_empty() {
-                    event = event.detail(detail, value);
-                }
-            }
-            audit.record(event).await;
-            ConnectError::not_found(message)
-        }
+        Refusal::Denied(reason) => denied(reason),
+        Refusal::NotFound { message, .. } => ConnectError::not_found(message),
         Refusal::Invalid(message) | Refusal::Malformed(message) => ConnectError::invalid_argument(message),
         refusal @ Refusal::Unknown(_) => ConnectError::unimplemented(refusal.to_string()),
     }

@@ -241,6 +241,16 @@ async fn what_a_pod_starts_is_in_the_name_of_who_started_its_run() {
     assert_eq!((record.subject.as_deref(), record.object.as_deref()), (Some("p/d/r"), Some("p/d/child")));
     assert_eq!(record.details["on_behalf_of"], "user-Ada");
 
+    // What it is denied, too.
+    let path = "/flyteidl2.project.ProjectService/CreateProject";
+    let denial = Door::published().admit(&child, path).unwrap_err();
+    denial.record(&app.audit, &child, path).await;
+    app.audit.flush().await;
+    let (records, _) = app.store.list_audit_records(&query).await.unwrap();
+    let record = &records[0].record;
+    assert_eq!((record.event.as_str(), record.object.as_deref()), ("call_denied", Some(path)));
+    assert_eq!(record.details["on_behalf_of"], "user-Ada");
+
     let elsewhere = RunId { project: "other".to_owned(), ..run_id("child") };
     app.access.remember_run(&caller, &elsewhere).await.unwrap();
     let workload = Workload { id: id("c"), run: elsewhere, action: "a0".to_owned() };

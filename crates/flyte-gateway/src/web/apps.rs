@@ -7,15 +7,14 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts as Head};
-use serde::Deserialize;
+use http::{HeaderMap, Method, StatusCode, header, request::Parts as Head};
 
 use super::{
     Visitor, Web,
     forward::{self, Target},
     is_navigation, redirect, refuse, ticket,
 };
+use crate::headers;
 use flyte_access::{Caller, Reason};
 use flyte_http::is_same_origin;
 use flyte_model::Limit;
@@ -28,8 +27,9 @@ const SIGN_OUT: &str = "/.flyte/sign-out";
 
 /// Answers requests for hosts of apps; passes all others on.
 pub async fn serve(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
-    let host = host(&request);
+    let host = headers::host(request.uri(), request.headers());
     let Some((host, apps)) = host.and_then(|host| {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
         let apps = web.apps.iter().find(|apps| apps.has(&host))?;
         Some((host, apps))
     }) else {
@@ -65,7 +65,7 @@ pub async fn serve(State(web): State<Arc<Web>>, request: Request, next: Next) ->
     if visitor.by_cookie && !comes_from(&head, &origin) {
         return refuse(StatusCode::FORBIDDEN, "this request must come from a page of this app");
     }
-    if is_own_token(&head.headers, web.parts.config.issuer()) {
+    if web.parts.access.has_own_token(&head.headers) {
         // The stream needs the token, and the app must not see it.
         head.extensions.insert(Credentials(head.headers.clone()));
         head.headers.remove(header::AUTHORIZATION);
@@ -77,16 +77,6 @@ pub async fn serve(State(web): State<Arc<Web>>, request: Request, next: Next) ->
 /// The headers of a request as the caller has sent them.
 #[derive(Clone)]
 pub(super) struct Credentials(pub(super) HeaderMap);
-
-/// The host of a request in lower case, without its port.
-fn host(request: &Request) -> Option<String> {
-    let text = match request.uri().authority() {
-        Some(authority) => authority.as_str(),
-        None => request.headers().get(header::HOST)?.to_str().ok()?,
-    };
-    let name = text.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    Some(name.map_or(text, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase())
-}
 
 fn is_preflight(head: &Head) -> bool {
     head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
@@ -110,7 +100,7 @@ async fn identify(web: &Web, headers: &HeaderMap, host: &str) -> Result<Option<V
         let caller = Arc::new(Caller::of_session(&signed_in.user, &signed_in.session));
         return Ok(Some(Visitor { caller, by_cookie: true }));
     }
-    if !headers.contains_key("flyte-authorization") && !is_own_token(headers, web.parts.config.issuer()) {
+    if !headers.contains_key("flyte-authorization") && !web.parts.access.has_own_token(headers) {
         return Ok(None);
     }
     match web.parts.access.authenticate(headers).await {
@@ -121,19 +111,4 @@ async fn identify(web: &Web, headers: &HeaderMap, host: &str) -> Result<Option<V
             Err(refuse(status, &error.to_string()))
         }
     }
-}
-
-/// Whether `Authorization` has a token of this server, valid or not.
-fn is_own_token(headers: &HeaderMap, issuer: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Claims {
-        iss: String,
-    }
-    let payload = |value: &HeaderValue| {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        let payload = token.trim().split('.').nth(1).filter(|_| scheme.eq_ignore_ascii_case("bearer"))?;
-        let payload = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-        serde_json::from_slice::<Claims>(&payload).ok()
-    };
-    headers.get_all(header::AUTHORIZATION).iter().filter_map(payload).any(|claims| claims.iss == issuer)
 }
