@@ -154,21 +154,42 @@ async def by_connectrpc(method, protocol: ProtocolType, places: asyncio.Semaphor
 CODES = {code.value: code for code in Code}
 
 
-async def by_grpcio(method, backend: grpc.aio.Channel, gateway: grpc.aio.Channel, places: asyncio.Semaphore) -> None:
+def by_blocking_grpcio(method, channel: grpc.Channel, metadata: dict):
+    """The outcome of a stream of requests. The client for asyncio replaces the code of a call that is refused while it still writes."""
+    kind = "stream_" + ("stream" if method.server_streaming else "unary")
+    read = message_factory.GetMessageClass(method.output_type).FromString
+    request = example(method.input_type)
+    call = getattr(channel, kind)(
+        f"/{method.containing_service.full_name}/{method.name}",
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=read,
+    )
+    try:
+        answer = call(iter([request]), metadata=tuple(metadata.items()))
+        return list(answer) if method.server_streaming else [answer]
+    except grpc.RpcError as error:
+        return CODES[error.code().name.lower()]
+
+
+async def by_grpcio(method, backend, gateway, blocking: tuple[grpc.Channel, grpc.Channel], places: asyncio.Semaphore) -> None:
     name = f"{method.containing_service.full_name}/{method.name}"
     read = message_factory.GetMessageClass(method.output_type).FromString
-    kind = ("stream" if method.client_streaming else "unary") + "_" + ("stream" if method.server_streaming else "unary")
+    kind = "unary_" + ("stream" if method.server_streaming else "unary")
 
     async def outcome(channel: grpc.aio.Channel, metadata: dict):
         request = example(method.input_type)
         call = getattr(channel, kind)(f"/{name}", request_serializer=type(request).SerializeToString, response_deserializer=read)
-        answer = call(once(request) if method.client_streaming else request, metadata=tuple(metadata.items()), compression=grpc.Compression.Gzip)
+        answer = call(request, metadata=tuple(metadata.items()), compression=grpc.Compression.Gzip)
         try:
             return [message async for message in answer] if method.server_streaming else [await answer]
         except grpc.aio.AioRpcError as error:
             return CODES[error.code().name.lower()]
 
     async with places:
+        if method.client_streaming:
+            calls = ((blocking[0], {}), (blocking[1], AUTHORIZATION), (blocking[1], {}))
+            directly, through, without = [await asyncio.to_thread(by_blocking_grpcio, method, *call) for call in calls]
+            return judge(name, "grpcio", directly, through, without)
         directly = await outcome(backend, {})
         through, without = await outcome(gateway, AUTHORIZATION), await outcome(gateway, {})
     judge(name, "grpcio", directly, through, without)
@@ -180,10 +201,11 @@ async def main() -> None:
     trust = grpc.ssl_channel_credentials(AUTHORITY)
     options = [("grpc.max_receive_message_length", 64 << 20)]
     async with grpc.aio.insecure_channel(BACKEND, options=options) as backend, grpc.aio.secure_channel(GATEWAY, trust, options=options) as gateway:
+        blocking = (grpc.insecure_channel(BACKEND, options=options), grpc.secure_channel(GATEWAY, trust, options=options))
         for writes in (True, False):
             chosen = [method for method in found if f"{method.containing_service.name}/{method.name}".endswith(WRITING) == writes]
             calls = [by_connectrpc(method, protocol, places) for method in chosen for protocol in ProtocolType]
-            calls += [by_grpcio(method, backend, gateway, places) for method in chosen]
+            calls += [by_grpcio(method, backend, gateway, blocking, places) for method in chosen]
             await asyncio.gather(*calls)
     if FAULTS:
         sys.exit("\n".join(FAULTS))
