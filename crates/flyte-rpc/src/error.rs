@@ -31,6 +31,10 @@ pub fn invalid(field: &str, what: &str) -> ConnectError {
 pub fn store_error(error: StoreError) -> ConnectError {
     match error {
         StoreError::AlreadyExists { .. } => ConnectError::already_exists(error.to_string()),
+        StoreError::Missing { .. } => ConnectError::not_found(error.to_string()),
+        StoreError::InUse { .. } | StoreError::LastAdministrator => {
+            ConnectError::failed_precondition(error.to_string())
+        }
         StoreError::InvalidPageToken => ConnectError::invalid_argument(format!("token: {error}")),
         StoreError::Backend(_) => {
             tracing::error!(%error, "a call failed");

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+mod administrator;
 mod api_key;
 mod app;
 mod assertion;
@@ -17,13 +18,16 @@ mod device;
 mod error;
 mod family;
 mod grant;
+mod group;
 mod job;
 mod last_use;
 mod page;
+mod policy;
 mod project;
 mod reader;
 mod relative_urls;
 mod revocation;
+mod role;
 mod run;
 mod run_starter;
 mod session;

@@ -3,6 +3,7 @@
 mod audit;
 mod contract;
 mod killed;
+mod policies;
 
 use std::{
     collections::BTreeMap,

@@ -4,13 +4,18 @@ use crate::error::SqliteError;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
-use super::{SqliteStore, already_exists, api_key, change, grant, one};
+use super::{SqliteStore, administrator, already_exists, api_key, change, grant, one, policy};
 use flyte_model::clock::UnixTime;
-use flyte_store::{ApiKey, StoreError, User, UserStore};
+use flyte_policy::Subject;
+use flyte_store::{ApiKey, RoleIn, StoreError, User, UserStore};
 
-const COLUMNS: &str = "id, email, name, password_hash, admin, created_at, disabled_at";
+/// The columns of an account. Its own role `admin` everywhere makes it an administrator.
+pub(super) const COLUMNS: &str = "id, email, name, password_hash,
+     EXISTS (SELECT 1 FROM bindings WHERE subject_kind = 0 AND subject = users.id AND role = 'admin'
+             AND project = '' AND domain = ''),
+     users.created_at, disabled_at";
 
-fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: row.get(0)?,
         email: row.get(1)?,
@@ -28,23 +33,26 @@ pub(super) fn email_key(email: &str) -> String {
     email.to_lowercase()
 }
 
-fn insert(connection: &Connection, user: &User) -> Result<(), SqliteError> {
+fn insert(connection: &Connection, user: &User, roles: &[RoleIn]) -> Result<(), SqliteError> {
     change(
         connection,
-        "INSERT INTO users (id, email, email_key, name, password_hash, admin, created_at, disabled_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO users (id, email, email_key, name, password_hash, created_at, disabled_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             user.id,
             user.email,
             email_key(&user.email),
             user.name,
             user.password_hash,
-            user.admin,
             user.created_at,
             user.disabled_at
         ],
     )
     .map_err(|error| already_exists(error, "user", &user.email))?;
+    let subject = Subject::user(&user.id);
+    for RoleIn { role, limit } in roles {
+        policy::bind(connection, &subject, role, limit, user.created_at)?;
+    }
     Ok(())
 }
 
@@ -54,11 +62,20 @@ fn end_all_of(connection: &Connection, id: &str, now: UnixTime) -> Result<(), Sq
     grant::revoke_all_of(connection, id, now)
 }
 
+fn disable(connection: &Connection, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, SqliteError> {
+    let sql = "UPDATE users SET disabled_at = coalesce(disabled_at, ?2) WHERE id = ?1";
+    if change(connection, sql, params![id, now])? == 0 {
+        return Ok(None);
+    }
+    end_all_of(connection, id, now)?;
+    api_key::delete_made_by(connection, id, now).map(Some)
+}
+
 #[async_trait]
 impl UserStore for SqliteStore {
-    async fn create_user(&self, user: &User) -> Result<(), StoreError> {
-        let user = user.clone();
-        self.write(move |connection| insert(connection, &user)).await
+    async fn create_user_with(&self, user: &User, roles: &[RoleIn]) -> Result<(), StoreError> {
+        let (user, roles) = (user.clone(), roles.to_vec());
+        self.write(move |connection| insert(connection, &user, &roles)).await
     }
 
     async fn user_by_id(&self, id: &str) -> Result<Option<User>, StoreError> {
@@ -99,15 +116,13 @@ impl UserStore for SqliteStore {
 
     async fn disable_user(&self, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, StoreError> {
         let id = id.to_owned();
-        self.write(move |connection| {
-            let sql = "UPDATE users SET disabled_at = coalesce(disabled_at, ?2) WHERE id = ?1";
-            if change(connection, sql, params![id, now])? == 0 {
-                return Ok(None);
-            }
-            end_all_of(connection, &id, now)?;
-            api_key::delete_made_by(connection, &id, now).map(Some)
-        })
-        .await
+        self.write(move |connection| disable(connection, &id, now)).await
+    }
+
+    async fn deactivate_user(&self, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, StoreError> {
+        let id = id.to_owned();
+        self.write(move |connection| administrator::keep_one(connection, || disable(connection, &id, now)))
+            .await
     }
 
     async fn enable_user(&self, id: &str) -> Result<bool, StoreError> {

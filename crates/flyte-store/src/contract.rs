@@ -16,8 +16,11 @@ pub mod audit;
 pub mod cache;
 pub mod device;
 pub mod grant;
+pub mod group;
+pub mod policy;
 pub mod project;
 pub mod revocation;
+pub mod role;
 pub mod run;
 pub mod run_query;
 pub mod run_starter;
@@ -71,6 +74,28 @@ macro_rules! contract {
             $crate::contract::turns::turns_match_the_fair_model($backend);
         }
         $crate::contract! { $backend,
+            group: [
+                a_group_is_read_back_and_renamed,
+                members_are_added_and_removed_one_by_one,
+                groups_of_a_provider_are_apart_from_those_made_here,
+                a_provider_decides_about_its_own_groups_only,
+                groups_and_members_are_listed_in_pages,
+            ],
+            role: [
+                a_role_is_read_back_and_changed,
+                a_role_in_use_stays,
+            ],
+            policy: [
+                an_account_begins_with_its_roles,
+                bindings_are_added_and_removed_one_by_one,
+                what_does_not_exist_gets_no_role,
+                a_policy_is_assigned_and_deleted,
+                what_is_deleted_leaves_nothing_behind,
+                each_change_has_a_new_generation,
+                an_administrator_remains,
+                two_administrators_cannot_demote_each_other_at_once,
+                policies_and_assignees_are_listed_in_pages,
+            ],
             account: [
                 addresses_are_compared_without_regard_to_case,
                 a_user_is_read_back_unchanged,

@@ -19,8 +19,11 @@ mod condition;
 pub mod contract;
 mod device;
 mod grant;
+mod group;
+mod policy;
 mod project;
 mod revocation;
+mod role;
 mod run;
 mod run_starter;
 mod session;
@@ -50,8 +53,11 @@ pub use grant::{
     AuthorizationCode, CodeRedemption, FAMILY_RETENTION, GrantStore, NewRefreshToken, RefreshRotation,
     RefreshToken, RevokedBy,
 };
+pub use group::{Group, GroupOrigin, GroupQuery, GroupStore, MemberQuery, ProviderGroup};
+pub use policy::{AssigneeQuery, Policy, PolicyStore, RoleIn};
 pub use project::{Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectStore};
 pub use revocation::RevocationStore;
+pub use role::{CustomRole, NameQuery, RoleStore};
 pub use run::{
     Action, ActionId, ActionKind, ActionQuery, Attempt, AttemptEnd, CacheStatus, Caching, Creator,
     CreatorKind, Ended, Enqueued, Failure, FailureKind, LabelCondition, NewAction, Overdue, Phase,
@@ -82,6 +88,25 @@ pub enum StoreError {
         /// The identifier that is taken.
         id: String,
     },
+    /// The new record needs another one that does not exist.
+    #[error("there is no {kind} {id:?}")]
+    Missing {
+        /// The kind of record.
+        kind: &'static str,
+        /// The identifier that does not exist.
+        id: String,
+    },
+    /// The record cannot be deleted while others need it.
+    #[error("{kind} {id:?} is in use")]
+    InUse {
+        /// The kind of record.
+        kind: &'static str,
+        /// The identifier of the record.
+        id: String,
+    },
+    /// The change would leave no enabled account with the role `admin` everywhere.
+    #[error("the last administrator would lose the role; make another account an administrator first")]
+    LastAdministrator,
     /// The page token is not from this store, or is from another query.
     #[error("the page token belongs to another listing")]
     InvalidPageToken,
@@ -118,4 +143,7 @@ store! {
     AppStore,
     TaskStore,
     TriggerStore,
+    GroupStore,
+    RoleStore,
+    PolicyStore,
 }

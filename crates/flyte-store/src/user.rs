@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{ApiKey, StoreError};
-use flyte_model::clock::UnixTime;
+use super::{ApiKey, RoleIn, StoreError};
+use flyte_model::{Role, clock::UnixTime};
 
 /// A user, who can sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,8 @@ pub struct User {
     pub name: String,
     /// Argon2id hash in PHC string format; `None` if the user signs in elsewhere.
     pub password_hash: Option<String>,
-    /// Whether the user is an administrator of the server.
+    /// Whether the user is an administrator of the server: whether the account itself has the role `admin` everywhere. Roles
+    /// of groups and policies do not count here.
     pub admin: bool,
     /// The time at which the account was created.
     pub created_at: UnixTime,
@@ -27,11 +28,20 @@ pub struct User {
 /// Storage of [`User`]s.
 #[async_trait]
 pub trait UserStore: Send + Sync + 'static {
-    /// Adds an account.
+    /// Adds an account with the role `admin` everywhere if the user is an administrator, otherwise with `contributor`.
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the identifier or the e-mail address (in any case) is taken.
-    async fn create_user(&self, user: &User) -> Result<(), StoreError>;
+    async fn create_user(&self, user: &User) -> Result<(), StoreError> {
+        let role = if user.admin { Role::Admin } else { Role::Contributor };
+        self.create_user_with(user, &[RoleIn::everywhere(role)]).await
+    }
+    /// Adds an account with these roles. [`User::admin`] is not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] if the identifier or the e-mail address (in any case) is taken, [`StoreError::Missing`] if
+    /// a role does not exist.
+    async fn create_user_with(&self, user: &User, roles: &[RoleIn]) -> Result<(), StoreError>;
     /// Returns the account with this identifier.
     async fn user_by_id(&self, id: &str) -> Result<Option<User>, StoreError>;
     /// Returns the account with this e-mail address, in any case.
@@ -47,7 +57,15 @@ pub trait UserStore: Send + Sync + 'static {
     /// families, and the API keys that it created (see
     /// [`ApiKeyStore::delete_api_keys_of`](super::ApiKeyStore::delete_api_keys_of)). An account that is already
     /// disabled keeps its time. Returns those keys, or `None` if the account does not exist.
+    ///
+    /// This also disables the last administrator: at the console, a stolen account must end at once, and another administrator can
+    /// be created. All other callers use [`UserStore::deactivate_user`].
     async fn disable_user(&self, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, StoreError>;
+    /// Does the same, except to the last administrator.
+    ///
+    /// # Errors
+    /// [`StoreError::LastAdministrator`].
+    async fn deactivate_user(&self, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, StoreError>;
     /// Enables an account again; what was ended does not come back. Returns `false` if the account does not exist.
     async fn enable_user(&self, id: &str) -> Result<bool, StoreError>;
     /// Returns all accounts, sorted by e-mail address.
