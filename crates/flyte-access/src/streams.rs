@@ -62,6 +62,10 @@ pub(super) struct Streams(Mutex<State>);
 struct State {
     next: u64,
     open: HashMap<u64, Entry>,
+    /// How many streams each principal has open.
+    of_principals: HashMap<PrincipalKey, usize>,
+    /// How many streams are not those of runs.
+    of_others: usize,
     /// The time since when principals could not be looked up; `None` if the last lookup succeeded.
     unchecked_since: Option<UnixTime>,
 }
@@ -76,32 +80,50 @@ struct Entry {
     end: Option<oneshot::Sender<StreamEnd>>,
 }
 
-/// Whether two callers are the same principal, with any number of tokens. People are compared by account; machines by
-/// key, trust rule or run, because their tokens may use different subjects.
-fn are_same_principal(one: &Caller, other: &Caller) -> bool {
-    one.principal == other.principal
-        && if one.principal.is_person() {
-            one.subject == other.subject
-        } else {
-            one.family_id == other.family_id
-        }
+/// One principal, with any number of tokens: a person by the account; a machine by its key, trust rule or run, because its tokens
+/// may have different subjects.
+type PrincipalKey = (PrincipalKind, String);
+
+fn principal_key(caller: &Caller) -> PrincipalKey {
+    let id = if caller.principal.is_person() { &caller.subject } else { &caller.family_id };
+    (caller.principal, id.clone())
+}
+
+fn is_run(caller: &Caller) -> bool {
+    caller.principal == PrincipalKind::Run
 }
 
 impl State {
-    /// Checks whether the caller may open another stream. `most` is the server's maximum.
-    fn admit(&self, caller: &Caller, most: usize) -> Result<(), TooManyStreams> {
-        let is_run = |caller: &Caller| caller.principal == PrincipalKind::Run;
-        let share = (most / SHARES).max(1);
-        let of_caller = self.open.values().filter(|entry| are_same_principal(&entry.caller, caller)).count();
-        if of_caller >= share {
+    /// Adds a stream if the caller may open another one, and returns its number. `most` is the server's maximum.
+    fn add(&mut self, entry: Entry, most: usize) -> Result<u64, TooManyStreams> {
+        let key = principal_key(&entry.caller);
+        let is_run = is_run(&entry.caller);
+        let of_caller = self.of_principals.get(&key).copied().unwrap_or_default();
+        if of_caller >= (most / SHARES).max(1) {
             return Err(TooManyStreams::Caller(of_caller));
         }
         let for_others = most - most / SHARES;
-        let of_others = self.open.values().filter(|entry| !is_run(&entry.caller)).count();
-        if self.open.len() >= most || (!is_run(caller) && of_others >= for_others) {
+        if self.open.len() >= most || (!is_run && self.of_others >= for_others) {
             return Err(TooManyStreams::All(self.open.len()));
         }
-        Ok(())
+        let id = self.next;
+        self.next += 1;
+        self.open.insert(id, entry);
+        self.of_principals.insert(key, of_caller + 1);
+        self.of_others += usize::from(!is_run);
+        Ok(id)
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(entry) = self.open.remove(&id) else { return };
+        self.of_others -= usize::from(!is_run(&entry.caller));
+        let key = principal_key(&entry.caller);
+        if let Some(count) = self.of_principals.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_principals.remove(&key);
+            }
+        }
     }
 }
 
@@ -176,7 +198,7 @@ impl OpenStream {
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        self.streams.state().open.remove(&self.id);
+        self.streams.state().remove(self.id);
     }
 }
 
@@ -195,16 +217,12 @@ impl Access {
             Some(token) if self.is_of_workload(token) => None,
             token => Some(token.and_then(|token| decode_header(token).ok()?.kid).unwrap_or_default()),
         };
-        let id = {
-            let mut state = self.streams.state();
-            state.admit(caller, self.config.http.max_streams)?;
-            let id = state.next;
-            state.next += 1;
-            state.open.insert(id, Entry { caller: Arc::clone(caller), key_id, end: Some(end) });
-            id
-        };
+        let entry = Entry { caller: Arc::clone(caller), key_id, end: Some(end) };
+        let id = self.streams.state().add(entry, self.config.http.max_streams)?;
         // The caller's tokens may have been revoked between its authentication and the registration of the stream.
-        self.end_revoked_streams();
+        if self.is_revoked(caller) {
+            self.streams.end(REVOKED, |other, _| other == id);
+        }
         Ok(OpenStream {
             id,
             streams: Arc::clone(&self.streams),
