@@ -17,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     filter::{Filter, Passage},
+    gather::Gathered,
     headers,
     interrupt::Interrupt,
     refusal,
@@ -50,7 +51,7 @@ pub(crate) async fn pass(
     })?;
     let mut headers = headers::forward_response(&parts.headers);
     if head.kind == AnswerKind::UnaryError {
-        return Err(unary_error(backend, form, head, parts, body, interrupt, filter).await);
+        return Err(Box::pin(unary_error(backend, form, head, parts, body, interrupt, filter)).await);
     }
     if head.kind == AnswerKind::TrailersOnly {
         // Clients tell this from the head of a stream by its end.
@@ -72,6 +73,7 @@ pub(crate) async fn pass(
         // Of the body. Frames say themselves whether they are compressed.
         headers.remove(header::CONTENT_ENCODING);
     }
+    let body = Gathered::new(body);
     let passing =
         Passing { backend: backend.to_owned(), body, passage, form, interrupt, is_done: false, _slot: slot };
     let mut response = Response::new(Body::new(passing));
@@ -138,7 +140,7 @@ async fn unary_error(
 /// The body of an answer that passes through.
 struct Passing {
     backend: String,
-    body: Answer,
+    body: Gathered<Answer>,
     passage: Passage,
     form: Form,
     interrupt: Interrupt,

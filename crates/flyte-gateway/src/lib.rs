@@ -10,6 +10,7 @@
 mod answer;
 mod call;
 mod filter;
+mod gather;
 mod headers;
 pub mod identity;
 mod interrupt;
