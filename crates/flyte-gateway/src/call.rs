@@ -72,7 +72,8 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
     let (upstream, identity) = gateway
         .upstream(headers::host(&parts.uri, &parts.headers))
         .ok_or_else(|| Refusal::new(Code::Unavailable, "this server has no backend"))?;
-    let answer = async {
+    // In a place of its own, or each layer outside of this would carry it along.
+    let answer = Box::pin(async {
         let begin = timeout(gateway.options.request_timeout, messages.begin(call.form, refuse));
         let outbound = match begin.await {
             Ok(outbound) => outbound?,
@@ -91,7 +92,7 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
         let client = parts.extensions.get::<ClientAddr>().copied();
         headers::add_origin(client, &gateway.origin, request.headers_mut());
         upstream.send(request, outbound).await.map_err(|error| answer::broken(upstream.name(), &error))
-    };
+    });
     let interrupted = std::future::poll_fn(|cx| interrupt.poll(cx));
     let answer = tokio::select! {
         biased;
@@ -120,7 +121,7 @@ async fn admit(gateway: &Gateway, parts: &Parts) -> Result<Admitted, Refusal> {
     let caller =
         caller.ok_or_else(|| Refusal::new(Code::Unauthenticated, "this call needs an access token"))?;
     if let Err(why) = Door::published().admit(caller, path) {
-        return Err(refusal::of_door(&gateway.parts.audit, caller, rpc, why).await);
+        return Err(Box::pin(refusal::of_door(&gateway.parts.audit, caller, rpc, why)).await);
     }
     let call = Call::read(parts)?;
     // A page of another site can make a browser send a GET.

@@ -126,12 +126,12 @@ impl Identity {
         {
             return Ok(Arc::clone(&known.headers));
         }
-        let profile = claims::look_up(&*self.store, caller).await?.ok_or(IdentityError::Gone)?;
-        let entry = match known.filter(|known| known.profile == profile) {
+        let profile = Box::pin(claims::look_up(&*self.store, caller)).await?.ok_or(IdentityError::Gone)?;
+        let entry = match known.filter(|known| *known.profile == profile) {
             Some(known) => Entry { checked_at: now, ..known },
             None => Entry {
                 headers: Arc::new(self.sign(caller, &profile, now)?),
-                profile,
+                profile: Arc::new(profile),
                 generation,
                 signed_at: now,
                 checked_at: now,

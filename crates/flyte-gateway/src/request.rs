@@ -39,7 +39,9 @@ impl Judge {
         let storage = &*self.gateway.parts.storage;
         match Door::published().pass(&self.caller, &path, message, storage) {
             Ok(()) => self.filter.as_ref().map_or(Ok(()), |filter| filter.see_request(bytes)),
-            Err(why) => Err(refusal::of_door(&self.gateway.parts.audit, &self.caller, self.rpc, why).await),
+            Err(why) => {
+                Err(Box::pin(refusal::of_door(&self.gateway.parts.audit, &self.caller, self.rpc, why)).await)
+            }
         }
     }
 }

@@ -123,7 +123,10 @@ impl Upstream {
         let mut tried = HashSet::new();
         let mut attempt = 1;
         loop {
-            let address = self.choose(&tried).await?;
+            let address = match self.choose_known(&tried) {
+                Some(address) => address,
+                None => Box::pin(self.choose(&tried)).await?,
+            };
             let answer = Arc::clone(&address).send(request.clone(), &mut outbound).await;
             let error = match answer {
                 Ok(answer) => {
@@ -154,20 +157,25 @@ impl Upstream {
         }
     }
 
-    /// The address with the fewest calls among those that work. If none of them does, each is as good as another.
-    async fn choose(&self, tried: &HashSet<SocketAddr>) -> Result<Arc<Address>, UpstreamError> {
-        let mut known = self.known();
-        if known.is_empty() {
-            self.resolve(Instant::now()).await?;
-            known = self.known();
-        }
+    /// The address with the fewest calls among those that work. If none of them does, each is as good as another. `None` if no
+    /// address is known that was not tried.
+    fn choose_known(&self, tried: &HashSet<SocketAddr>) -> Option<Arc<Address>> {
+        let known = self.known();
         let now = Instant::now();
         let least = |available: bool| {
             let fits =
                 |one: &&Arc<Address>| !tried.contains(&one.address) && (!available || one.is_available(now));
             known.iter().filter(fits).min_by_key(|one| one.load()).cloned()
         };
-        least(true).or_else(|| least(false)).ok_or_else(|| {
+        least(true).or_else(|| least(false))
+    }
+
+    /// The same, after the name was resolved if it has not been yet.
+    async fn choose(&self, tried: &HashSet<SocketAddr>) -> Result<Arc<Address>, UpstreamError> {
+        if self.known().is_empty() {
+            self.resolve(Instant::now()).await?;
+        }
+        self.choose_known(tried).ok_or_else(|| {
             UpstreamError::Resolve(Arc::new(io::Error::other("the name of the backend has no address")))
         })
     }

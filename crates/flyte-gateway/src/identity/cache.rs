@@ -17,7 +17,7 @@ const CAPACITY: usize = 8192;
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) headers: Arc<IdentityHeaders>,
-    pub(super) profile: Profile,
+    pub(super) profile: Arc<Profile>,
     /// [`SigningKeys::generation`](flyte_keys::SigningKeys::generation) when the claims were signed.
     pub(super) generation: u64,
     /// The time at which the claims were signed.

@@ -199,10 +199,15 @@ impl Address {
         if outbound.is_whole() && request.method() == Method::POST {
             request.headers_mut().insert(header::CONTENT_LENGTH, outbound.first.len().into());
         }
-        let answer = match self.connection().await? {
+        let room = self.state().http2.iter().find_map(http2::Connection::reserve);
+        let ready = match room {
+            Some(slot) => Ready::Http2(slot),
+            None => Box::pin(self.connection()).await?,
+        };
+        let answer = match ready {
             Ready::Http2(slot) => slot.send(request, outbound).await?.map(|body| Answer::http2(body, call)),
             Ready::Http1(connection) => {
-                let answer = connection.send(to_origin_form(request), outbound).await?;
+                let answer = Box::pin(connection.send(to_origin_form(request), outbound)).await?;
                 answer.map(|body| Answer::http1(body, call))
             }
         };
