@@ -83,7 +83,7 @@ pub fn router(entrance: &Arc<Entrance>, services: connectrpc::Router, rest: Rout
 /// [`Caller`](flyte_access::Caller) in its extensions; the service has to show the door its request.
 pub fn authenticated(entrance: &Arc<Entrance>, calls: Router) -> Router {
     let authenticate = middleware::from_fn_with_state(Arc::clone(entrance), authentication::authenticate);
-    calls.layer(authenticate).layer(browser::cors())
+    calls.layer((browser::cors(), authenticate))
 }
 
 /// The limits of the requests of a service: the setting `http.max-body-size`.

@@ -11,6 +11,7 @@ use axum::{
     middleware,
     response::Response,
 };
+use tower::util::option_layer;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     limit::RequestBodyLimitLayer,
@@ -58,7 +59,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(CatchPanicLayer::custom(panic::connect_error))
         .layer(DefaultBodyLimit::disable());
 
-    let mut router = pages
+    let router = pages
         .merge(calls)
         .merge(limited)
         .merge(console(&app))
@@ -73,25 +74,31 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(edge::trace())
         // An overloaded server is still alive, and its probes would fill the log.
         .merge(health::router(Arc::clone(&app.store), readiness, dependency(&app)));
-    if let Some(web) = &app.web {
-        // Hosts of apps have no routes of this server.
-        router =
-            router.layer(middleware::from_fn_with_state(Arc::clone(web), flyte_gateway::web::apps::serve));
-    }
-    router = router
-        .layer(middleware::from_fn(ambiguity::refuse))
-        // Outside of everything that may answer without reading the request.
-        .layer(middleware::from_fn(drain::unread))
-        .layer(PropagateRequestIdLayer::new(edge::REQUEST_ID))
-        .layer(SetRequestIdLayer::new(edge::REQUEST_ID, MakeRequestUuid));
     // Not for this machine's own names: a browser would then also refuse `http://localhost:PORT/callback`, to which
     // the sign-in of the command returns, and other local programs.
-    if app.config.public_url.scheme() == "https" && !is_loopback(&app.config.public_url) {
+    let is_strict = app.config.public_url.scheme() == "https" && !is_loopback(&app.config.public_url);
+    let strict = is_strict.then(|| {
         let (name, value) = edge::STRICT_TRANSPORT_SECURITY;
-        router = router.layer(SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)));
-    }
+        SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+    });
+    // Hosts of apps have no routes of this server.
+    let apps = app
+        .web
+        .as_ref()
+        .map(|web| middleware::from_fn_with_state(Arc::clone(web), flyte_gateway::web::apps::serve));
     let trusted_proxies: Arc<[_]> = http.trusted_proxies.as_slice().into();
-    router.layer(middleware::from_fn_with_state(trusted_proxies, edge::identify))
+    // From the outside in. As one layer: a router puts each of its layers into a box, and every request clones all boxes that are
+    // inside of it.
+    router.layer((
+        middleware::from_fn_with_state(trusted_proxies, edge::identify),
+        option_layer(strict),
+        SetRequestIdLayer::new(edge::REQUEST_ID, MakeRequestUuid),
+        PropagateRequestIdLayer::new(edge::REQUEST_ID),
+        // Outside of everything that may answer without reading the request.
+        middleware::from_fn(drain::unread),
+        middleware::from_fn(ambiguity::refuse),
+        option_layer(apps),
+    ))
 }
 
 /// The console of a backend, and the sign-in of its apps.
