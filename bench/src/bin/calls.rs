@@ -15,7 +15,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use clap::{Parser, Subcommand};
-use futures_util::{future::try_join_all, stream};
+use futures_util::{FutureExt as _, future::try_join_all, stream};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::BoxBody};
 use hyper::{
     Request, Response, StatusCode,
@@ -26,7 +26,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+};
 
 /// The RPC of the unary calls, which reads one project.
 const UNARY: &str = "/flyteidl2.project.ProjectService/GetProject";
@@ -59,6 +62,9 @@ enum What {
         /// How many messages each stream has; 0 for streams that stay open and say nothing.
         #[arg(long, default_value_t = 10_000)]
         messages: usize,
+        /// Without HTTP/2, so that proxies speak the same version with it.
+        #[arg(long)]
+        http1: bool,
     },
     /// Makes unary calls by so many connections of HTTP/1.1, each one call at a time.
     Unary {
@@ -179,7 +185,7 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 
 async fn run(what: What) -> Result<serde_json::Value, BenchError> {
     match what {
-        What::Serve { listen, messages } => serve(listen, messages).await,
+        What::Serve { listen, messages, http1 } => serve(listen, messages, http1).await,
         What::Unary { target, connections, seconds } => {
             unary(&target, connections, Duration::from_secs(seconds)).await
         }
@@ -188,15 +194,20 @@ async fn run(what: What) -> Result<serde_json::Value, BenchError> {
     }
 }
 
-async fn serve(listen: SocketAddr, messages: usize) -> Result<serde_json::Value, BenchError> {
+async fn serve(listen: SocketAddr, messages: usize, http1: bool) -> Result<serde_json::Value, BenchError> {
     let listener = TcpListener::bind(listen).await?;
     loop {
-        let (stream, _) = listener.accept().await?;
+        let (mut stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         tokio::spawn(async move {
             // The preface of HTTP/2 begins with a method that HTTP/1.1 does not have.
             let mut start = [0; 3];
             let is_http2 = matches!(stream.peek(&mut start).await, Ok(3)) && &start == b"PRI";
+            if is_http2 && http1 {
+                // As other servers of HTTP/1.1 do. hyper would answer nothing.
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await;
+                return;
+            }
             let answer = service_fn(move |request| answer(request, messages));
             // A client may drop its connection at any time.
             let _ = if is_http2 {
@@ -361,6 +372,17 @@ async fn idle(target: &Target, streams: usize) -> Result<serde_json::Value, Benc
                 )));
             }
             open.push((sender.clone(), answer.into_body()));
+        }
+    }
+    // Connect answers 200 to a stream that it refuses, and says so in its first frame.
+    for (number, (_, body)) in (1..).zip(&mut open) {
+        if let Some(frame) = body.frame().now_or_never() {
+            let what = match frame {
+                Some(Ok(frame)) => format!("{:?}", frame.into_data()),
+                Some(Err(error)) => error.to_string(),
+                None => "nothing".to_owned(),
+            };
+            return Err(BenchError::Unexpected(format!("stream {number} did not stay silent: {what}")));
         }
     }
     println!("{}", open.len());
