@@ -73,7 +73,8 @@ struct State {
 #[derive(Debug)]
 struct Entry {
     caller: Arc<Caller>,
-    /// `kid` of the key that signed the caller's token; `None` if its own platform signed the token of a pod.
+    /// `kid` of the key that signed the caller's token; `None` for a browser session, which has no token, and if its own
+    /// platform signed the token of a pod.
     key_id: Option<String>,
     /// `None` after the end was sent. The stream counts until it is closed: a caller that stops reading still uses
     /// its memory.
@@ -214,6 +215,8 @@ impl Access {
     ) -> Result<OpenStream, TooManyStreams> {
         let (end, ended) = oneshot::channel();
         let key_id = match bearer(headers) {
+            // A token in the headers is not the caller's: apps have tokens of their own.
+            _ if caller.session_id().is_some() => None,
             Some(token) if self.is_of_workload(token) => None,
             token => Some(token.and_then(|token| decode_header(token).ok()?.kid).unwrap_or_default()),
         };

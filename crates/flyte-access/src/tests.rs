@@ -363,6 +363,25 @@ async fn a_stream_ends_when_the_rights_of_its_caller_are_reduced() {
 }
 
 #[tokio::test]
+async fn a_stream_of_a_browser_session_ends_with_the_session_and_not_before() {
+    let app = server().await;
+    begin(&app, "f").await;
+    let session = app.store.session_by_id("f", NOW).await.unwrap().unwrap();
+    let ada = app.store.user_by_id("user-Ada").await.unwrap().unwrap();
+    let caller = Arc::new(Caller::of_session(&ada, &session));
+    // The token of an app is not one of this server.
+    for headers in [HeaderMap::new(), bearer("app"), bearer(&issue(&app, "Ada", "other"))] {
+        let mut stream = app.access.open_stream(&caller, &headers).unwrap();
+        app.access.check_streams().await;
+        assert!(stream.ended().now_or_never().is_none(), "{headers:?}");
+    }
+    let mut stream = app.access.open_stream(&caller, &HeaderMap::new()).unwrap();
+    app.store.delete_session("f").await.unwrap();
+    app.access.check_streams().await;
+    assert_eq!(stream.ended().await.to_string(), "the user has signed out of this browser");
+}
+
+#[tokio::test]
 async fn a_stream_ends_if_its_caller_cannot_be_checked_for_too_long() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flyte.db");
