@@ -5,7 +5,13 @@
 //! it has no constraints, so that it can certify a public name that is set later. Its certificates are valid for
 //! ninety days.
 
-use std::{collections::BTreeSet, fs, io, net::IpAddr, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
@@ -81,8 +87,12 @@ impl Authority {
         self.pem.split_inclusive(end).next().unwrap_or_default()
     }
 
-    /// Returns the certificate for exactly `names` from `directory`/`server.pem`. Creates it if it is missing, about
-    /// to expire, for other names, or from another authority.
+    /// Returns the certificate for exactly `names` from `directory`/`server.pem`, and if addresses are among them, the one
+    /// for host names alone from `directory`/`server-names.pem`. Creates each if it is missing, about to expire, for other
+    /// names, or from another authority.
+    ///
+    /// Clients that use `BoringSSL` (gRPC for Python and C++, Envoy) refuse a certificate with addresses if name
+    /// constraints of its authority limit addresses. So a client that names a host gets the certificate without addresses.
     ///
     /// # Errors
     /// [`TlsError`] if it cannot be read or created.
@@ -92,7 +102,21 @@ impl Authority {
         names: &BTreeSet<Name>,
         now: UnixTime,
     ) -> Result<ServerCertificate, TlsError> {
-        let path = directory.join("server.pem");
+        let certificate = self.kept_or_issued(directory.join("server.pem"), names, now)?;
+        let hosts: BTreeSet<_> = names.iter().filter(|name| matches!(name, Name::Dns(_))).cloned().collect();
+        if hosts.is_empty() || hosts == *names {
+            return Ok(certificate);
+        }
+        let for_host_names = self.kept_or_issued(directory.join("server-names.pem"), &hosts, now)?;
+        Ok(certificate.with_host_names(for_host_names))
+    }
+
+    fn kept_or_issued(
+        &self,
+        path: PathBuf,
+        names: &BTreeSet<Name>,
+        now: UnixTime,
+    ) -> Result<ServerCertificate, TlsError> {
         let file_error = |source| TlsError::File { path: path.clone(), source };
         match fs::read(&path) {
             Ok(pem) => {
@@ -235,6 +259,16 @@ mod tests {
 
     const NOW: UnixTime = 1_800_000_000;
 
+    /// A clock of rustls that stands at `NOW`.
+    #[derive(Debug)]
+    struct Now;
+
+    impl rustls::time_provider::TimeProvider for Now {
+        fn current_time(&self) -> Option<PkiTime> {
+            Some(PkiTime::since_unix_epoch(Duration::from_secs(NOW.try_into().unwrap())))
+        }
+    }
+
     fn names(names: &[&str]) -> BTreeSet<Name> {
         names.iter().map(|name| Name::parse(name)).collect()
     }
@@ -270,6 +304,56 @@ mod tests {
         }
         assert!(!accepts(&authority, &certificate, "example.org", NOW));
         assert!(!accepts(&authority, &certificate, "localhost", NOW + CERTIFICATE_LIFETIME_SECONDS + 1));
+    }
+
+    #[test]
+    fn a_client_that_names_a_host_gets_a_certificate_without_addresses() {
+        let directory = tempfile::tempdir().unwrap();
+        let wanted = names(&["localhost", "127.0.0.1", "flyte.example.org", "192.0.2.7"]);
+        let authority = Authority::load_or_create(directory.path(), &wanted, NOW).unwrap();
+        let start = || authority.certificate(directory.path(), &wanted, NOW).unwrap();
+        let config = Arc::new(start().server_config().unwrap());
+        let shown = |host: &str| names_shown(&config, authority.certificate_pem(), host);
+        assert_eq!(shown("flyte.example.org"), names(&["localhost", "flyte.example.org"]));
+        assert_eq!(shown("192.0.2.7"), wanted);
+        // Both are kept, and the first that expires is renewed.
+        let kept = |file| fs::read(directory.path().join(file)).unwrap();
+        let (all, hosts) = (kept("server.pem"), kept("server-names.pem"));
+        start();
+        assert_eq!((kept("server.pem"), kept("server-names.pem")), (all.clone(), hosts.clone()));
+        fs::remove_file(directory.path().join("server.pem")).unwrap();
+        let later = authority.certificate(directory.path(), &wanted, NOW + DAY).unwrap();
+        assert_ne!(kept("server.pem"), all);
+        assert_eq!(kept("server-names.pem"), hosts);
+        assert_eq!(later.details().unwrap().not_after, NOW + CERTIFICATE_LIFETIME_SECONDS);
+    }
+
+    /// The names of the certificate that a client of the host gets in a TLS handshake.
+    fn names_shown(config: &Arc<rustls::ServerConfig>, authority: &str, host: &str) -> BTreeSet<Name> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+        let client = rustls::ClientConfig::builder_with_details(
+            Arc::new(aws_lc_rs::default_provider()),
+            Arc::new(Now),
+        )
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+        let host = ServerName::try_from(host.to_owned()).unwrap();
+        let mut client = rustls::ClientConnection::new(Arc::new(client), host).unwrap();
+        let mut server = rustls::ServerConnection::new(Arc::clone(config)).unwrap();
+        while client.is_handshaking() {
+            let mut bytes = Vec::new();
+            client.write_tls(&mut bytes).unwrap();
+            server.read_tls(&mut bytes.as_slice()).unwrap();
+            server.process_new_packets().unwrap();
+            let mut bytes = Vec::new();
+            server.write_tls(&mut bytes).unwrap();
+            client.read_tls(&mut bytes.as_slice()).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        Details::of(&client.peer_certificates().unwrap()[0]).unwrap().names
     }
 
     #[test]

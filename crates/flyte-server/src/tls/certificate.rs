@@ -4,8 +4,10 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use rustls::{
     ServerConfig,
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
 };
 use x509_parser::{
     certificate::X509Certificate,
@@ -39,6 +41,8 @@ pub struct ServerCertificate {
     pub chain: Vec<CertificateDer<'static>>,
     /// Its private key.
     key: PrivateKeyDer<'static>,
+    /// The certificate for clients that name a host (SNI, RFC 6066 section 3), if it is a different one.
+    for_host_names: Option<Box<ServerCertificate>>,
 }
 
 impl ServerCertificate {
@@ -54,15 +58,28 @@ impl ServerCertificate {
             return Err(CertificateError::NoCertificate);
         }
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| CertificateError::NoKey)?;
-        Ok(Self { chain, key })
+        Ok(Self { chain, key, for_host_names: None })
     }
 
-    /// Returns the content of the certificate.
+    /// The same with another certificate for clients that name a host.
+    #[must_use]
+    pub fn with_host_names(self, certificate: Self) -> Self {
+        Self { for_host_names: Some(Box::new(certificate)), ..self }
+    }
+
+    /// Returns the content of the certificate. If there are two, the validity is the time in which both are valid.
     ///
     /// # Errors
     /// [`CertificateError::Damaged`] if it cannot be parsed.
     pub fn details(&self) -> Result<Details, CertificateError> {
-        self.chain.first().ok_or(CertificateError::NoCertificate).and_then(|leaf| Details::of(leaf))
+        let leaf = self.chain.first().ok_or(CertificateError::NoCertificate)?;
+        let mut details = Details::of(leaf)?;
+        if let Some(other) = &self.for_host_names {
+            let other = other.details()?;
+            details.not_before = details.not_before.max(other.not_before);
+            details.not_after = details.not_after.min(other.not_after);
+        }
+        Ok(details)
     }
 
     /// Returns the TLS settings of a server with this certificate: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1 (RFC
@@ -71,13 +88,41 @@ impl ServerCertificate {
     /// # Errors
     /// [`CertificateError::Unusable`] if the key does not belong to the certificate.
     pub fn server_config(&self) -> Result<ServerConfig, CertificateError> {
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let certificates = Certificates {
+            any: self.certified_key(&provider)?,
+            host_names: self
+                .for_host_names
+                .as_ref()
+                .map(|other| other.certified_key(&provider))
+                .transpose()?,
+        };
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_single_cert(self.chain.clone(), self.key.clone_key())?;
+            .with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         Ok(config)
+    }
+
+    fn certified_key(&self, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, rustls::Error> {
+        CertifiedKey::from_der(self.chain.clone(), self.key.clone_key(), provider).map(Arc::new)
+    }
+}
+
+/// Chooses the certificate for a client.
+#[derive(Debug)]
+struct Certificates {
+    any: Arc<CertifiedKey>,
+    host_names: Option<Arc<CertifiedKey>>,
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // A client that connects to an address names no host.
+        let named = hello.server_name().and(self.host_names.as_ref());
+        Some(Arc::clone(named.unwrap_or(&self.any)))
     }
 }
 
