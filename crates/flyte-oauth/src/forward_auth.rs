@@ -86,9 +86,10 @@ fn requested(own: &Uri, headers: &HeaderMap) -> Result<Vec<String>, String> {
     Ok(paths)
 }
 
-/// Whether an RPC needs no token, because it says how to get one.
+/// Whether a path needs no token, because it says how to get one.
 fn is_anonymous(path: &str) -> bool {
-    Door::published().rpc(path).is_some_and(|rpc| rpc.scope == RequiredScope::None)
+    path == endpoints::AUTHORIZATION_SERVER_METADATA
+        || Door::published().rpc(path).is_some_and(|rpc| rpc.scope == RequiredScope::None)
 }
 
 /// Decides by the caller and the paths.
@@ -192,7 +193,11 @@ mod tests {
             assert_eq!(status(&server, "", path).await, 401, "{path}");
         }
         let anonymous = "/flyteidl2.auth.AuthMetadataService/GetOAuth2Metadata";
-        assert_eq!(status(&server, "", anonymous).await, 200);
+        for path in [anonymous, "/.well-known/oauth-authorization-server"] {
+            assert_eq!(status(&server, "", path).await, 200, "{path}");
+            assert_eq!(status(&server, token, path).await, 200, "{path}");
+        }
+        assert_eq!(status(&server, "", "/.well-known/oauth-authorization-server/x").await, 401);
         // Two paths that differ must both pass.
         let both = [("x-original-uri", anonymous), ("x-forwarded-uri", RUN)];
         assert_eq!(ask(&server, "", "/oauth2/auth", &both).await.status, 401);
