@@ -5,7 +5,7 @@ use flyte_auth::clock::Clock;
 use flyte_client::Phase;
 use flyte_client::action::{Action, ActionDetails, RunId};
 
-use super::run::{ending, short, since, took};
+use super::run::{ending, short, since, stopped, took};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
@@ -99,6 +99,7 @@ fn details(details: &ActionDetails, now: i64) -> String {
         ("Started", moment(action.started_at)),
         ("Ended", moment(action.ended_at)),
         ("Took", took(action.duration_ms)),
+        ("Stopped", stopped(details)),
     ]);
     if !details.history.is_empty() {
         let rows = details.history.iter().map(|attempt| {
@@ -110,10 +111,7 @@ fn details(details: &ActionDetails, now: i64) -> String {
         });
         text.push_str(&format!("\n{}", output::table(["ATTEMPT", "PHASE", "STARTED", "ERROR"], rows)));
     }
-    match ending(details) {
-        ending if ending.is_empty() || ending.starts_with('\n') => text + &ending,
-        ending => format!("{text}\n{ending}"),
-    }
+    text + &ending(details)
 }
 
 #[cfg(test)]

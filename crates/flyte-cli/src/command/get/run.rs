@@ -222,21 +222,25 @@ fn details(details: &RunDetails, now: i64) -> String {
         ("Ended", moment(run.ended_at)),
         ("Took", took(run.duration_ms)),
         ("Started by", run.created_by.clone()),
+        ("Stopped", stopped(action)),
         ("Labels", pairs(&run.labels)),
         ("Environment", pairs(env)),
     ]);
     text + &ending(action)
 }
 
-/// Why something failed or was aborted, or else an empty text.
+/// Why something was aborted and by whom, or else an empty text.
+pub(crate) fn stopped(details: &ActionDetails) -> String {
+    let Some(abort) = &details.abort else { return String::new() };
+    let by = if abort.by.is_empty() { String::new() } else { format!(" by {}", abort.by) };
+    format!("{}{by}", abort.reason)
+}
+
+/// Why something failed, or else an empty text.
 pub(crate) fn ending(details: &ActionDetails) -> String {
     if let Some(error) = &details.error {
         let code = if error.code.is_empty() { String::new() } else { format!(" ({})", error.code) };
         return format!("\nError{code}:\n{}", output::block(&error.message));
-    }
-    if let Some(abort) = &details.abort {
-        let by = if abort.by.is_empty() { String::new() } else { format!(" by {}", abort.by) };
-        return output::details([("Stopped", format!("{}{by}", abort.reason))]);
     }
     String::new()
 }
