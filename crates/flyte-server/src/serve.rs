@@ -83,6 +83,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         Duration::from_secs(app.config.http.drain_timeout.unsigned_abs()),
     ));
     let head = Duration::from_secs(app.config.http.header_timeout.unsigned_abs());
+    let ping = Duration::from_secs(app.config.http.keep_alive_interval.unsigned_abs());
     let limits = Limits::new(&app.config.http, open_files);
     let service = router(Arc::clone(&app), readiness).into_make_service_with_connect_info::<SocketAddr>();
     // In addition to hyper's time limits, which start after the first bytes have shown whether it is HTTP/1 or
@@ -93,8 +94,8 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(Some(Duration::from_mins(1)))
-        .keep_alive_timeout(Duration::from_secs(20))
+        .keep_alive_interval(Some(ping))
+        .keep_alive_timeout(ping.min(Duration::from_secs(20)))
         .max_concurrent_streams(256)
         .max_header_list_size(64 << 10);
     let outcome = match &tls {

@@ -120,6 +120,8 @@ fn options(upstream: &UpstreamConfig, own: &str) -> Options {
             ..TlsOptions::default()
         },
         connect_timeout: seconds(upstream.connect_timeout),
+        keep_alive_interval: seconds(upstream.keep_alive_interval),
+        keep_alive_timeout: seconds(upstream.keep_alive_interval).min(Duration::from_secs(10)),
         health: Some(HealthOptions {
             path: upstream.health_path.clone(),
             interval: seconds(upstream.health_interval),

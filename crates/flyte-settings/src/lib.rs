@@ -157,6 +157,8 @@ pub struct HttpConfig {
     pub max_streams: usize,
     /// The largest request body of the control plane.
     pub max_body_size: usize,
+    /// How often a silent client is asked whether it is there.
+    pub keep_alive_interval: i64,
     /// How long a TLS handshake may take, and then the head of a request.
     pub header_timeout: i64,
     /// How long a request may take until its response begins.
@@ -198,6 +200,8 @@ pub struct UpstreamConfig {
     pub health_path: String,
     /// How often that path is asked.
     pub health_interval: i64,
+    /// How often a backend with open streams is asked whether it is there.
+    pub keep_alive_interval: i64,
     /// The most calls whose answer has not begun.
     pub max_concurrent_requests: usize,
     /// The largest message of a request, decompressed.

@@ -56,6 +56,18 @@ pub static MAX_BODY_SIZE: Setting<Bytes> = Setting {
     check: |size| if size.0 < 1024 { Err("at least 1KiB is expected".to_owned()) } else { Ok(()) },
 };
 
+/// [`HttpConfig::keep_alive_interval`](crate::HttpConfig::keep_alive_interval).
+pub static KEEP_ALIVE_INTERVAL: Setting<Seconds> = Setting {
+    key: "http.keep-alive-interval",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("1m"),
+    help: "How often the server checks with HTTP/2 pings that a silent client is there, which also keeps load balancers \
+           from closing its connection. A client that does not answer within the same time, but at most 20 seconds, is \
+           gone.",
+    check: |interval| between(interval, 1, 3600),
+};
+
 /// [`HttpConfig::header_timeout`](crate::HttpConfig::header_timeout).
 pub static HEADER_TIMEOUT: Setting<Seconds> = Setting {
     key: "http.header-timeout",

@@ -115,6 +115,17 @@ pub static UPSTREAM_HEALTH_INTERVAL: Setting<Seconds> = Setting {
     check: |interval| between(interval, 1, 3600),
 };
 
+/// [`UpstreamConfig::keep_alive_interval`](crate::UpstreamConfig::keep_alive_interval).
+pub static UPSTREAM_KEEP_ALIVE_INTERVAL: Setting<Seconds> = Setting {
+    key: "upstream.keep-alive-interval",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("20s"),
+    help: "How often the server checks with HTTP/2 pings that a silent backend is there. If the backend does not answer \
+           within the same time, but at most 10 seconds, its streams end with `unavailable`.",
+    check: |interval| between(interval, 1, 3600),
+};
+
 /// [`UpstreamConfig::max_concurrent_requests`](crate::UpstreamConfig::max_concurrent_requests).
 pub static UPSTREAM_MAX_CONCURRENT_REQUESTS: Setting<usize> = Setting {
     key: "upstream.max-concurrent-requests",
