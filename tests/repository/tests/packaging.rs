@@ -73,6 +73,30 @@ fn binstall_and_the_workflow_name_files_of_the_release() {
 }
 
 #[test]
+fn the_chart_is_packed_the_same_each_time() {
+    let built = root().join("target/peers/tools/bin/helm").exists();
+    if !built && Command::new("helm").arg("version").output().is_err() {
+        eprintln!("skipped: helm is not installed, and ./test could not build it because Go is missing");
+        return;
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let name = format!("flyte-auth-{version}.tgz");
+    assert!(assets().contains(&name));
+    let pack = || {
+        let directory = tempfile::tempdir().unwrap();
+        let output = Command::new(root().join("packaging/chart"))
+            .args([version, directory.path().to_str().unwrap()])
+            .env("SOURCE_DATE_EPOCH", "1700000000")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout).trim(), name);
+        fs::read(directory.path().join(&name)).unwrap()
+    };
+    assert_eq!(pack(), pack());
+}
+
+#[test]
 fn formula_names_the_archives_and_their_checksums() {
     let directory = tempfile::tempdir().unwrap();
     let sums = directory.path().join("SHA256SUMS");
