@@ -5,7 +5,8 @@ Usage: backend.py PORT. Serves HTTP/1.1 and HTTP/2 with prior knowledge on the l
 
 Projects, tasks, runs, logs, apps and uploads are kept in memory. A run ends at once; its outputs are its inputs. Every other RPC answers an
 empty message, or one empty message and the end. `GET /seen` returns what has arrived, a line of JSON for each call: its path, the kind of its
-content, and the headers.
+content, and the headers. The project `slow` is answered only after `GET /release`, and the runs of the domain `silent` are watched without an
+end and without further messages.
 """
 
 import asyncio
@@ -55,6 +56,7 @@ class Kept:
         self.apps: dict[tuple[str, str, str], object] = {}
         self.objects: dict[str, bytes] = {}
         self.seen: list[dict] = []
+        self.released = asyncio.Event()
 
     def run(self, id) -> tuple[run_service_pb2.CreateRunRequest, run_definition_pb2.Run]:
         try:
@@ -82,6 +84,9 @@ async def list_projects(request, ctx):
 
 
 async def get_project(request, ctx):
+    if request.id == "slow":
+        await KEPT.released.wait()
+        return project_service_pb2.GetProjectResponse(project=project_service_pb2.Project(id="slow", name="slow"))
     for project in KEPT.projects:
         if project.id == request.id:
             return project_service_pb2.GetProjectResponse(project=project)
@@ -211,6 +216,9 @@ async def watch_runs(request, ctx):
     for key, (_, run) in KEPT.runs.items():
         if not scope.name or key[:2] == (scope.name, scope.domain):
             yield run_service_pb2.WatchRunsResponse(runs=[run])
+    if scope.domain == "silent":
+        yield run_service_pb2.WatchRunsResponse()
+        await asyncio.Event().wait()
 
 
 async def list_actions(request, ctx):
@@ -371,6 +379,9 @@ class Backend:
         if path == "/seen":
             body = "".join(json.dumps(call) + "\n" for call in KEPT.seen).encode()
             return await respond(send, 200, body)
+        if path == "/release":
+            KEPT.released.set()
+            return await respond(send, 200, b"")
         if path in ("/healthz", "/readyz"):
             return await respond(send, 200, b"ok")
         if path.startswith("/objects/"):

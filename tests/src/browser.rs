@@ -158,6 +158,27 @@ impl Browser {
         })
     }
 
+    /// Runs the body of an asynchronous JavaScript function in the page, and returns its value.
+    #[must_use]
+    pub fn run(&self, body: &str) -> Value {
+        let script = format!("return (async () => {{ {body} }})()");
+        self.call("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Opens another window and changes to it. Returns the name of the one before.
+    #[must_use]
+    pub fn open_window(&self) -> String {
+        let before = self.get("/window");
+        let opened = self.call("POST", "/window/new", &json!({ "type": "tab" }));
+        self.change_window(opened["handle"].as_str().unwrap());
+        before
+    }
+
+    /// Changes to a window.
+    pub fn change_window(&self, name: &str) {
+        self.call("POST", "/window", &json!({ "handle": name }));
+    }
+
     /// Types into a field.
     pub fn fill(&self, selector: &str, text: &str) {
         self.with_element(selector, "POST", "/value", &json!({ "text": text }));

@@ -14,6 +14,7 @@ mod guard;
 mod machine;
 mod peer;
 mod project;
+mod published_backend;
 mod server;
 mod stand_in;
 
@@ -32,8 +33,9 @@ pub use certificate::{Certificate, Flaw};
 pub use ci::Ci;
 pub use device::{Answer, ShownDevice};
 pub use machine::{Machine, Person};
-pub use peer::{OidcProvider, S3, WebServer, python};
+pub use peer::{OidcProvider, S3, WebApp, WebServer, python};
 pub use project::Project;
+pub use published_backend::PublishedBackend;
 pub use server::{Server, sign_in_elsewhere};
 pub use stand_in::{Asked, Reply, StandIn};
 

@@ -144,6 +144,47 @@ impl Drop for WebServer {
     }
 }
 
+/// A console, an app and a foreign page (`tests/peers/web-app.py`); killed when dropped.
+#[derive(Debug)]
+pub struct WebApp {
+    port: u16,
+    process: Child,
+}
+
+impl WebApp {
+    /// Starts them at a free port of the loopback address, over plain HTTP.
+    #[must_use]
+    pub fn start() -> Self {
+        let port = free_port();
+        let process = Command::new(python())
+            .arg(repository().join("tests/peers/web-app.py"))
+            .arg(port.to_string())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut app = Self { port, process };
+        eventually("the app listens", || {
+            assert!(app.process.try_wait().unwrap().is_none(), "the app has ended");
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        app
+    }
+
+    /// The URL of a path on it.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+impl Drop for WebApp {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// PyPI's `moto`: an S3 in memory. Killed when dropped.
 #[derive(Debug)]
 pub struct S3 {

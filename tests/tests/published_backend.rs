@@ -1,65 +1,10 @@
 //! The gateway in front of a backend that is made of the published services, with the published clients.
 
-use std::{
-    fs::{self, File},
-    process::{Child, Command, Stdio},
-};
+use std::{fs, process::Command};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use flyte_e2e::{CommandOutput, Machine, Person, Server, eventually, free_port, python, repository};
+use flyte_e2e::{CommandOutput, Machine, Person, PublishedBackend, Server, python, repository};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A backend of published services, killed when dropped.
-struct Backend {
-    port: u16,
-    directory: TempDir,
-    process: Child,
-}
-
-impl Backend {
-    fn start() -> Self {
-        let (port, directory) = (free_port(), TempDir::new().unwrap());
-        let log = directory.path().join("log");
-        let process = Command::new(python())
-            .arg(repository().join("tests/peers/backend.py"))
-            .arg(port.to_string())
-            .stdin(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let mut backend = Self { port, directory, process };
-        eventually("the backend listens", || {
-            let said = backend.log();
-            assert!(backend.process.try_wait().unwrap().is_none(), "{said}");
-            said.contains("listening").then_some(())
-        });
-        backend
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.directory.path().join("log")).unwrap()
-    }
-
-    /// A server in front of it.
-    fn gateway(&self) -> Server {
-        Server::with(&["--upstream", &format!("http://127.0.0.1:{}", self.port)])
-    }
-
-    /// The calls that have arrived.
-    fn seen(&self) -> Vec<Value> {
-        let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
-        let text = http.get(format!("http://127.0.0.1:{}/seen", self.port)).send().unwrap().text().unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl Drop for Backend {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// The values of a header in a call that the backend has seen.
 fn header<'c>(call: &'c Value, name: &str) -> Vec<&'c str> {
@@ -109,7 +54,7 @@ fn script(machine: &Machine, server: &Server, person: &Person, arguments: &[&str
 
 #[test]
 fn the_published_clients_work_through_the_gateway() {
-    let backend = Backend::start();
+    let backend = PublishedBackend::start();
     let (server, machine) = (backend.gateway(), Machine::with_keyring());
     machine.configure(&server);
     let person = Person::SignsIn(server.password_file());
@@ -154,7 +99,7 @@ fn the_published_clients_work_through_the_gateway() {
 
 #[test]
 fn keys_of_two_projects_see_nothing_of_each_other() {
-    let backend = Backend::start();
+    let backend = PublishedBackend::start();
     let (server, administrator) = (backend.gateway(), Machine::with_keyring());
     administrator.sign_in_by_forms(&server);
     let key = |project: &str| {
@@ -191,8 +136,10 @@ fn keys_of_two_projects_see_nothing_of_each_other() {
 
 #[test]
 fn every_rpc_answers_as_the_backend_does() {
-    let backend = Backend::start();
-    let (server, machine) = (backend.gateway(), Machine::with_keyring());
+    let backend = PublishedBackend::start();
+    // With a public name, the authority has name constraints, of which grpcio (BoringSSL) does not know those for addresses.
+    let server = backend.gateway_with("tls.host-names = [\"flyte.example.com\"]\n");
+    let machine = Machine::with_keyring();
     machine.sign_in_by_forms(&server);
     let token = CommandOutput::of(&mut machine.flyte(&["auth", "token"])).ok().out;
     let file = machine.home().join("token");
@@ -204,7 +151,7 @@ fn every_rpc_answers_as_the_backend_does() {
         flyteidl2.workflow.QueueService/,flyteidl2.workflow.StateService/";
     let mut command = Command::new(python());
     command.arg(repository().join("tests/peers/every-call.py"));
-    command.arg(format!("127.0.0.1:{}", backend.port)).arg(server.endpoint()).arg(server.ca()).arg(file);
+    command.arg(format!("127.0.0.1:{}", backend.port())).arg(server.endpoint()).arg(server.ca()).arg(file);
     let output = CommandOutput::of(command.args([answered, refused])).ok();
     let counts: Value = serde_json::from_str(&output.out).unwrap();
     for protocol in ["connect", "grpc", "grpc_web", "grpcio"] {
