@@ -7,6 +7,7 @@
 
 mod authentication;
 mod browser;
+mod compression;
 mod decoding;
 mod door;
 mod error;
@@ -67,6 +68,7 @@ pub fn router(entrance: &Arc<Entrance>, services: connectrpc::Router, rest: Rout
     let service = limit_anonymous(services)
         .into_axum_service()
         .with_limits(limits(entrance))
+        .with_compression(compression::encodings())
         .with_interceptor(decoding::Frugal)
         .with_interceptor(door::Doorkeeper::new(Arc::clone(entrance)))
         .with_interceptor(streams::Guard::new(Arc::clone(entrance)));

@@ -53,6 +53,46 @@ async fn a_gzip_bomb_is_not_decompressed() {
     assert_eq!(status, "8", "resource exhausted");
 }
 
+/// A frame of zstd (RFC 8878) with blocks: their kind, their size and their content.
+fn zstd(blocks: &[(u8, usize, &[u8])]) -> Vec<u8> {
+    // Without its length; a window of 128 KiB.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
+    for (index, (kind, size, content)) in blocks.iter().enumerate() {
+        let is_last = usize::from(index + 1 == blocks.len());
+        let head = size << 3 | usize::from(*kind) << 1 | is_last;
+        frame.extend(&head.to_le_bytes()[..3]);
+        frame.extend(*content);
+    }
+    frame
+}
+
+#[tokio::test]
+async fn requests_in_zstd_are_read_and_bounded() {
+    let server = Server::start().await;
+    let request = |content_type: &str, body: Vec<u8>| {
+        let name = if content_type.contains("grpc") { "grpc-encoding" } else { "content-encoding" };
+        let request = Request::post(METADATA).header(header::CONTENT_TYPE, content_type).header(name, "zstd");
+        request.body(Body::from(body)).unwrap()
+    };
+    let framed = |message: &[u8]| {
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        [&[1], &length[..], message].concat()
+    };
+    let (raw, run) = (0, 1);
+    let message = zstd(&[(raw, 2, b"{}")]);
+    let answer = server.send(request("application/json", message.clone())).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let answer = server.send(request("application/grpc+json", framed(&message))).await;
+    assert_eq!(answer.trailers.get("grpc-status").unwrap(), "0", "{answer:?}");
+    // 16 MiB of one byte.
+    let bomb = zstd(&[(run, 128 << 10, &b" "[..]); 128]);
+    assert!(bomb.len() < 1000);
+    let answer = server.send(request("application/json", bomb)).await;
+    assert_eq!(answer.error().0, "resource_exhausted");
+    let answer = server.send(request("application/json", b"not zstd".to_vec())).await;
+    assert_eq!(answer.error().0, "invalid_argument");
+}
+
 #[tokio::test]
 async fn an_anonymous_method_accepts_only_a_few_kibibytes() {
     let server = Server::start().await;
