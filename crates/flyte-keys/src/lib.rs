@@ -21,6 +21,7 @@ use std::{
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
 
 pub use self::{
     lifecycle::PUBLISH_LEAD,
@@ -224,6 +225,21 @@ impl SigningKeys {
     #[must_use]
     pub fn mac(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
         self.sealing.mac(purpose, message)
+    }
+
+    /// Encrypts and authenticates something that a caller keeps and brings back, with the key file, which all replicas share. It
+    /// can be decrypted only with the same `context`.
+    ///
+    /// # Errors
+    /// [`KeyError::Crypto`].
+    pub fn hide(&self, context: &str, content: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.sealing.hide(context, content)
+    }
+
+    /// Returns the content of [`Self::hide`]; `None` if it was made with another key or context, or was altered.
+    #[must_use]
+    pub fn reveal(&self, context: &str, hidden: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.sealing.reveal(context, hidden)
     }
 
     /// Returns a number that changes whenever the keys do. Caches of verified tokens depend on it.

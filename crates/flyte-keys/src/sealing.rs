@@ -19,8 +19,9 @@ const KEY_LEN: usize = 32;
 /// The key that encrypts and authenticates, from the key file.
 pub struct SealingKey {
     sealing: RandomizedNonceKey,
-    /// Another key, derived from that of the file.
+    /// Other keys, derived from that of the file.
     authentication: hmac::Key,
+    hiding: RandomizedNonceKey,
 }
 
 impl SealingKey {
@@ -58,7 +59,10 @@ impl SealingKey {
         let file = hmac::Key::new(hmac::HMAC_SHA256, key);
         let derived = hmac::sign(&file, b"flyte-server authentication v1");
         let authentication = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
-        Ok(Self { sealing, authentication })
+        let derived = hmac::sign(&file, b"flyte-server hiding v1");
+        let hiding = RandomizedNonceKey::new(&AES_256_GCM, derived.as_ref())
+            .map_err(|_| KeyError::Crypto("preparing the key that hides"))?;
+        Ok(Self { sealing, authentication, hiding })
     }
 
     /// Returns the HMAC-SHA-256 of a message. It is not valid for another `purpose`.
@@ -74,27 +78,42 @@ impl SealingKey {
 
     /// Encrypts `secret`. It can be decrypted only with the same `context`. The result begins with the nonce.
     pub(super) fn seal(&self, context: &str, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let mut sealed = secret.to_vec();
-        let nonce = self
-            .sealing
-            .seal_in_place_append_tag(Aad::from(context), &mut sealed)
-            .map_err(|_| KeyError::Crypto("sealing a signing key"))?;
-        Ok([nonce.as_ref().as_slice(), &sealed].concat())
+        seal(&self.sealing, context, secret)
     }
 
     /// Decrypts the result of [`SealingKey::seal`]. Returns `None` if it was made with another key or context, or was
     /// altered.
     pub(super) fn open(&self, context: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_LEN>()?;
-        let mut secret = Zeroizing::new(ciphertext.to_vec());
-        let length = self
-            .sealing
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut secret)
-            .ok()?
-            .len();
-        secret.truncate(length);
-        Some(secret)
+        open(&self.sealing, context, sealed)
     }
+
+    /// The same as [`SealingKey::seal`] with another key, for what leaves the server. How often that happens is limited by the
+    /// random nonces: 2^32 times (NIST SP 800-38D section 8.3).
+    pub(super) fn hide(&self, context: &str, content: &[u8]) -> Result<Vec<u8>, KeyError> {
+        seal(&self.hiding, context, content)
+    }
+
+    /// Returns the content of [`SealingKey::hide`].
+    pub(super) fn reveal(&self, context: &str, hidden: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        open(&self.hiding, context, hidden)
+    }
+}
+
+fn seal(key: &RandomizedNonceKey, context: &str, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let mut sealed = secret.to_vec();
+    let nonce = key
+        .seal_in_place_append_tag(Aad::from(context), &mut sealed)
+        .map_err(|_| KeyError::Crypto("encrypting"))?;
+    Ok([nonce.as_ref().as_slice(), &sealed].concat())
+}
+
+fn open(key: &RandomizedNonceKey, context: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_LEN>()?;
+    let mut secret = Zeroizing::new(ciphertext.to_vec());
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let length = key.open_in_place(nonce, Aad::from(context), &mut secret).ok()?.len();
+    secret.truncate(length);
+    Some(secret)
 }
 
 impl std::fmt::Debug for SealingKey {

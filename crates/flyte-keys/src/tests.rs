@@ -401,3 +401,17 @@ async fn an_unknown_algorithm_is_rejected_by_name() {
     assert!(error.to_string().contains("\"HS256\""), "{error}");
     assert!(shared.store.signing_keys().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn what_one_replica_hides_each_of_them_reveals() {
+    let shared = Shared::new("ES256");
+    let (one, other) = (shared.server().await, shared.server().await);
+    let hidden = one.hide("a list", b"42").unwrap();
+    assert_ne!(hidden, one.hide("a list", b"42").unwrap(), "it does not show what is equal");
+    assert_eq!(other.reveal("a list", &hidden).unwrap().as_slice(), b"42");
+    assert!(other.reveal("another list", &hidden).is_none());
+    assert!(other.reveal("a list", &hidden[1..]).is_none());
+    // The key of the signing keys is another one.
+    assert!(shared.sealing().open("a list", &hidden).is_none());
+    assert!(Shared::new("ES256").server().await.reveal("a list", &hidden).is_none());
+}

@@ -3,22 +3,22 @@
 use flyte_model::Limit;
 
 use super::{
-    Outcome, Unreadable,
+    Outcome, Unreadable, Withheld,
     limit::Named,
     plan::{Field, Identity, Name, Node},
 };
 
 /// A field as it is written.
-pub(super) struct Raw<'m> {
-    pub(super) number: u32,
+pub(crate) struct Raw<'m> {
+    pub(crate) number: u32,
     /// All of it.
-    pub(super) whole: &'m [u8],
+    pub(crate) whole: &'m [u8],
     /// What it holds, if it has a length.
-    pub(super) content: Option<&'m [u8]>,
+    pub(crate) content: Option<&'m [u8]>,
 }
 
 /// Cuts the next field off.
-pub(super) fn next<'m>(rest: &mut &'m [u8]) -> Result<Raw<'m>, Unreadable> {
+pub(crate) fn next<'m>(rest: &mut &'m [u8]) -> Result<Raw<'m>, Unreadable> {
     let start = *rest;
     let tag = u32::try_from(varint(rest)?).map_err(|_| Unreadable)?;
     let content = match tag & 7 {
@@ -59,7 +59,7 @@ fn varint(rest: &mut &[u8]) -> Result<u64, Unreadable> {
     Err(Unreadable)
 }
 
-fn write_varint(mut value: u64, into: &mut Vec<u8>) {
+pub(super) fn write_varint(mut value: u64, into: &mut Vec<u8>) {
     while value >= 0x80 {
         into.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
@@ -73,7 +73,7 @@ pub(super) fn filter(
     message: &[u8],
     limit: &Limit,
     keeps_totals: bool,
-) -> Result<(Vec<u8>, Outcome), Unreadable> {
+) -> Result<(Vec<u8>, Outcome), Withheld> {
     let mut filter = Filter { limit, keeps_totals, outcome: Outcome::default() };
     let mut filtered = Vec::with_capacity(message.len());
     filter.message(node, message, &mut filtered)?;
@@ -88,7 +88,7 @@ struct Filter<'f> {
 }
 
 impl Filter<'_> {
-    fn message(&mut self, node: &Node, mut rest: &[u8], into: &mut Vec<u8>) -> Result<(), Unreadable> {
+    fn message(&mut self, node: &Node, mut rest: &[u8], into: &mut Vec<u8>) -> Result<(), Withheld> {
         while !rest.is_empty() {
             let raw = next(&mut rest)?;
             match node.fields.iter().find(|field| field.name.number == raw.number) {
@@ -99,7 +99,7 @@ impl Filter<'_> {
         Ok(())
     }
 
-    fn field(&mut self, field: &Field, raw: &Raw<'_>, into: &mut Vec<u8>) -> Result<(), Unreadable> {
+    fn field(&mut self, field: &Field, raw: &Raw<'_>, into: &mut Vec<u8>) -> Result<(), Withheld> {
         if field.is_total && !self.keeps_totals {
             return Ok(());
         }
@@ -111,6 +111,9 @@ impl Filter<'_> {
         if let Some(identity) = &field.identity
             && !is_visible(identity, content, self.limit)?
         {
+            if identity.is_subject {
+                return Err(Withheld::Foreign);
+            }
             self.outcome.has_dropped = true;
             return Ok(());
         }

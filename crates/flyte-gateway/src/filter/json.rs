@@ -10,13 +10,13 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Outcome, Unreadable,
+    Outcome, Unreadable, Withheld,
     limit::Named,
     plan::{Field, Identity, Name, Node},
 };
 
 /// The members of an object in their order, also those that are there twice.
-pub(super) struct Members<'j>(Vec<(String, &'j RawValue)>);
+pub(super) struct Members<'j>(pub(super) Vec<(String, &'j RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
@@ -66,7 +66,7 @@ pub(super) fn filter(
     message: &[u8],
     limit: &Limit,
     keeps_totals: bool,
-) -> Result<(Vec<u8>, Outcome), Unreadable> {
+) -> Result<(Vec<u8>, Outcome), Withheld> {
     let mut filter = Filter { limit, keeps_totals, outcome: Outcome::default() };
     let mut filtered = Vec::with_capacity(message.len());
     filter.outcome.is_empty = filter.message(node, message, &mut filtered)?;
@@ -81,7 +81,7 @@ struct Filter<'f> {
 
 impl Filter<'_> {
     /// Writes what is left of a message. Returns whether that is nothing: no members, or empty lists.
-    fn message(&mut self, node: &Node, json: &[u8], into: &mut Vec<u8>) -> Result<bool, Unreadable> {
+    fn message(&mut self, node: &Node, json: &[u8], into: &mut Vec<u8>) -> Result<bool, Withheld> {
         let mut is_empty = true;
         let mut separator = b'{';
         for (member, value) in Members::parse(json)?.0 {
@@ -114,7 +114,7 @@ impl Filter<'_> {
     }
 
     /// Writes what is left of the value of a field, or of all values of a list; `false` if nothing is.
-    fn values(&mut self, field: &Field, value: &str, into: &mut Vec<u8>) -> Result<bool, Unreadable> {
+    fn values(&mut self, field: &Field, value: &str, into: &mut Vec<u8>) -> Result<bool, Withheld> {
         if !value.starts_with('[') || field.is_total {
             return self.value(field, value, into);
         }
@@ -137,10 +137,13 @@ impl Filter<'_> {
     }
 
     /// Writes what is left of a value; `false` if nothing is.
-    fn value(&mut self, field: &Field, value: &str, into: &mut Vec<u8>) -> Result<bool, Unreadable> {
+    fn value(&mut self, field: &Field, value: &str, into: &mut Vec<u8>) -> Result<bool, Withheld> {
         if let Some(identity) = &field.identity
             && !is_visible(identity, value, self.limit)?
         {
+            if identity.is_subject {
+                return Err(Withheld::Foreign);
+            }
             self.outcome.has_dropped = true;
             return Ok(false);
         }

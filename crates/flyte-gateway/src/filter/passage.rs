@@ -2,11 +2,31 @@
 
 use bytes::{Bytes, BytesMut};
 use flyte_protocol::{
-    AnswerError, AnswerHead, AnswerReader, BodyError, Form, LastFrame, Part, Place, Protocol, Refusal, Watch,
+    AnswerError, AnswerHead, AnswerReader, Form, LastFrame, Part, Protocol, Refusal, Watch,
 };
 use http::HeaderMap;
 
-use super::Filter;
+use super::{Filter, Withheld};
+
+/// Why the body of an answer is not passed on any more.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PassageError {
+    /// The answer is broken.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    /// The caller may not see it.
+    #[error(transparent)]
+    Withheld(#[from] Withheld),
+}
+
+impl From<PassageError> for Refusal {
+    fn from(error: PassageError) -> Self {
+        match error {
+            PassageError::Answer(error) => error.into(),
+            PassageError::Withheld(withheld) => withheld.into(),
+        }
+    }
+}
 
 /// Passes the body of an answer on: as it is, or filtered.
 #[derive(Debug)]
@@ -56,14 +76,14 @@ impl Passage {
     /// Takes the next bytes, and returns what the caller gets of them, perhaps nothing.
     ///
     /// # Errors
-    /// [`AnswerError`].
-    pub(crate) fn push(&mut self, bytes: Bytes) -> Result<Bytes, AnswerError> {
+    /// [`PassageError`].
+    pub(crate) fn push(&mut self, bytes: Bytes) -> Result<Bytes, PassageError> {
         match self {
             Self::Whole(watch, _) => {
                 watch.see(&bytes)?;
                 Ok(bytes)
             }
-            Self::LastFrame(last, ..) => last.push(bytes),
+            Self::LastFrame(last, ..) => Ok(last.push(bytes)?),
             Self::Filtered(filtering) => {
                 filtering.reader.push(bytes)?;
                 filtering.drain()
@@ -93,11 +113,11 @@ impl Passage {
     /// Says that the body has ended, after the trailers, and returns the last bytes for the caller.
     ///
     /// # Errors
-    /// [`AnswerError`] if the answer is not complete.
-    pub(crate) fn end(&mut self) -> Result<Bytes, AnswerError> {
+    /// [`PassageError`] if the answer is not complete, or is withheld.
+    pub(crate) fn end(&mut self) -> Result<Bytes, PassageError> {
         match self {
-            Self::Whole(watch, _) => watch.end().map(|()| Bytes::new()),
-            Self::LastFrame(last, form, filter) => filter.end_frame(*form, &last.end()?),
+            Self::Whole(watch, _) => Ok(watch.end().map(|()| Bytes::new())?),
+            Self::LastFrame(last, form, filter) => Ok(filter.end_frame(*form, &last.end()?)?),
             Self::Filtered(filtering) => {
                 filtering.reader.end(None);
                 filtering.drain()
@@ -117,16 +137,15 @@ impl Passage {
 }
 
 impl Filtering {
-    fn drain(&mut self) -> Result<Bytes, AnswerError> {
+    fn drain(&mut self) -> Result<Bytes, PassageError> {
         let mut output = BytesMut::new();
         while let Some(part) = self.reader.next_part()? {
             match part {
                 Part::Message(message) => {
-                    let filtered = self.filter.message(&message).map_err(|error| {
-                        tracing::error!(%error, "an answer is not passed on, because it cannot be filtered");
-                        AnswerError::Body { place: Place::Body, problem: BodyError::Malformed("protobuf") }
-                    })?;
-                    if let Some(message) = filtered {
+                    let filtered = self.filter.message(&message);
+                    if let Some(message) = filtered.inspect_err(|error| {
+                        tracing::error!(%error, "an answer is not passed on");
+                    })? {
                         output.extend_from_slice(&self.form.frame(message.into()));
                     }
                 }

@@ -2,12 +2,15 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use super::table::{Item, Parts, ROWS, Row};
+use super::{
+    subjects::SUBJECTS,
+    table::{Item, Parts, ROWS, Row},
+};
 
 /// The messages of the answers, as `tests/peers/published-requests.py --answers` prints them.
 pub(super) const ANSWERS: &str = include_str!("answers.txt");
 
-static PLAN: LazyLock<Result<Plan, Fault>> = LazyLock::new(|| Plan::new(ROWS, ANSWERS));
+static PLAN: LazyLock<Result<Plan, Fault>> = LazyLock::new(|| Plan::new(&[ROWS, SUBJECTS], ANSWERS));
 
 /// A path or a message of the table that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +33,7 @@ pub(super) struct Identity {
     pub(super) project: Option<Name>,
     pub(super) domain: Option<Name>,
     pub(super) may_be_shared: bool,
+    pub(super) is_subject: bool,
 }
 
 /// What becomes of a field.
@@ -54,6 +58,8 @@ pub(super) struct Node {
 pub(super) struct Entry {
     pub(super) row: &'static Row,
     pub(super) answer: Node,
+    /// Whether there is no answer if it is about something else.
+    pub(super) has_subject: bool,
 }
 
 /// All answers.
@@ -71,7 +77,7 @@ impl Plan {
         PLAN.as_ref().map_err(Clone::clone)
     }
 
-    pub(super) fn new(rows: &'static [Row], definitions: &str) -> Result<Self, Fault> {
+    pub(super) fn new(tables: &[&'static [Row]], definitions: &str) -> Result<Self, Fault> {
         let mut messages = Messages::new();
         let mut answers = HashMap::new();
         let mut message = "";
@@ -94,7 +100,7 @@ impl Plan {
             }
         }
         let mut entries = HashMap::new();
-        for row in rows {
+        for row in tables.iter().flat_map(|rows| rows.iter()) {
             let answer = answers.get(row.rpc).ok_or_else(|| Fault(row.rpc.to_owned()))?;
             let mut node = Node::default();
             for item in row.items {
@@ -104,7 +110,8 @@ impl Plan {
             for total in row.totals {
                 node.reach(&messages, answer, total)?.0.is_total = true;
             }
-            entries.insert(row.rpc, Entry { row, answer: node });
+            let has_subject = row.items.iter().any(|item| item.is_subject);
+            entries.insert(row.rpc, Entry { row, answer: node, has_subject });
         }
         Ok(Self { entries })
     }
@@ -147,8 +154,8 @@ fn find<'d>(messages: &Messages<'d>, message: &str, field: &str) -> Result<(Name
 
 fn identity(messages: &Messages<'_>, message: &str, item: &Item) -> Result<Identity, Fault> {
     let Parts { project, domain } = item.parts;
-    let mut identity =
-        Identity { ways: Vec::new(), project: None, domain: None, may_be_shared: item.may_be_shared };
+    let Item { may_be_shared, is_subject, .. } = *item;
+    let mut identity = Identity { ways: Vec::new(), project: None, domain: None, may_be_shared, is_subject };
     // An item that names itself has an empty way.
     let ways = if item.names.is_empty() { &[""][..] } else { item.names };
     for way in ways {
@@ -169,7 +176,7 @@ fn identity(messages: &Messages<'_>, message: &str, item: &Item) -> Result<Ident
 }
 
 /// The name of a field in JSON: lowerCamelCase, as `protoc` makes it.
-pub(super) fn json_name(name: &str) -> String {
+pub(crate) fn json_name(name: &str) -> String {
     let mut parts = name.split('_');
     let mut camel = parts.next().unwrap_or_default().to_owned();
     for part in parts {

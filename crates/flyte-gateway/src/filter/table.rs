@@ -21,6 +21,8 @@ pub(super) struct Item {
     pub(super) parts: Parts,
     /// Whether one without a project or domain belongs to all of them.
     pub(super) may_be_shared: bool,
+    /// Whether the answer is about it, so that there is none without it.
+    pub(super) is_subject: bool,
 }
 
 /// The field of a request that limits its answer to a project.
@@ -47,8 +49,8 @@ pub(super) struct Row {
     pub(super) is_stream: bool,
 }
 
-const fn item(path: &'static str, names: &'static [&'static str]) -> Item {
-    Item { path, names, parts: IDENTIFIER, may_be_shared: false }
+pub(super) const fn item(path: &'static str, names: &'static [&'static str]) -> Item {
+    Item { path, names, parts: IDENTIFIER, may_be_shared: false, is_subject: false }
 }
 
 const fn items(rpc: &'static str, items: &'static [Item]) -> Row {
@@ -105,7 +107,18 @@ pub(super) const ROWS: &[Row] = &[
         items: &[item("image.build_run", &[])],
         ..unnamed("flyteidl2.imagebuilder.ImageService/GetImage", 3)
     },
-    items("flyteidl2.project.ProjectService/GetProject", &[domains("project.domains")]),
+    items(
+        "flyteidl2.project.ProjectService/GetProject",
+        &[
+            Item {
+                parts: Parts { project: "id", domain: "" },
+                may_be_shared: true,
+                is_subject: true,
+                ..item("project", &[])
+            },
+            domains("project.domains"),
+        ],
+    ),
     items(
         "flyteidl2.project.ProjectService/ListProjects",
         &[

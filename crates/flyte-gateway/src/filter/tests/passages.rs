@@ -3,13 +3,11 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use flyte_protocol::{
-    AnswerError, AnswerHead, AnswerKind, AnswerReader, Call, Encoding, Form, Part, Protocol,
-};
+use flyte_protocol::{AnswerHead, AnswerKind, AnswerReader, Call, Encoding, Form, Part, Protocol};
 use http::{HeaderMap, Request, Response, Version};
 
 use super::{
-    super::{Passage, *},
+    super::{Passage, passage::PassageError, *},
     random::Messages,
     *,
 };
@@ -106,7 +104,7 @@ fn pass(
     body: &[u8],
     trailers: Option<HeaderMap>,
     piece: usize,
-) -> Result<(Vec<u8>, Option<HeaderMap>), AnswerError> {
+) -> Result<(Vec<u8>, Option<HeaderMap>), PassageError> {
     let mut passed = Vec::new();
     for piece in body.chunks(piece) {
         passed.extend(passage.push(Bytes::copy_from_slice(piece))?);
