@@ -10,6 +10,7 @@ mod client;
 mod console;
 mod cookies;
 mod forward;
+mod owners;
 mod ticket;
 mod websocket;
 
@@ -24,7 +25,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts as
 use tokio::sync::Semaphore;
 use url::Url;
 
-use self::client::Client;
+use self::{client::Client, owners::Owners};
+use crate::Gateway;
 use flyte_access::{Access, Caller};
 use flyte_identity::session::Sessions;
 use flyte_keys::SigningKeys;
@@ -44,6 +46,8 @@ pub struct WebParts {
     pub keys: Arc<SigningKeys>,
     /// Programs call apps with tokens; open streams end with their callers.
     pub access: Arc<Access>,
+    /// Asks the backends to which projects apps belong.
+    pub gateway: Arc<Gateway>,
     /// The sessions of browsers.
     pub sessions: Sessions,
     /// Streams end when the server stops.
@@ -57,6 +61,7 @@ pub struct Web {
     apps: Vec<AppHosts>,
     client: Client,
     slots: Arc<Semaphore>,
+    owners: Owners,
 }
 
 impl Web {
@@ -69,6 +74,7 @@ impl Web {
             apps: upstream.apps.clone(),
             client: Client::new(upstream),
             slots: Arc::new(Semaphore::new(slots)),
+            owners: Owners::default(),
             parts,
         }
     }

@@ -130,8 +130,12 @@ impl App {
             Serves::Embedded(_) => None,
             Serves::Upstream(upstream, _) => Some(upstream),
         };
-        let web =
-            upstream.and_then(|upstream| upstream::web(&parts, upstream, sessions.clone(), stopping.clone()));
+        let web = match (&backend, upstream) {
+            (Backend::Upstream(gateway), Some(upstream)) => {
+                upstream::web(&parts, upstream, gateway, sessions.clone(), stopping.clone())
+            }
+            _ => None,
+        };
         // Pages of this server call RPCs if it has a console.
         let calling = upstream.and_then(|upstream| upstream.console_url.as_ref()).map(|_| sessions.clone());
         let Parts { config, clock, store, keys, audit, access, issuers, passwords, serves: _ } = parts;

@@ -85,6 +85,7 @@ pub(crate) fn gateway(
 pub(crate) fn web(
     parts: &Parts,
     upstream: &UpstreamConfig,
+    gateway: &Arc<Gateway>,
     sessions: Sessions,
     stopping: Stopping,
 ) -> Option<Arc<Web>> {
@@ -97,6 +98,7 @@ pub(crate) fn web(
         store: Arc::clone(&parts.store),
         keys: Arc::clone(&parts.keys),
         access: Arc::clone(&parts.access),
+        gateway: Arc::clone(gateway),
         sessions,
         stopping,
     };

@@ -17,7 +17,6 @@ use super::{
 use crate::headers;
 use flyte_access::{Caller, Reason};
 use flyte_http::is_same_origin;
-use flyte_model::Limit;
 use flyte_settings::endpoints;
 
 /// The addresses of this server at the hosts of apps.
@@ -55,11 +54,8 @@ pub async fn serve(State(web): State<Arc<Web>>, request: Request, next: Next) ->
         Ok(None) => return refuse(StatusCode::UNAUTHORIZED, "sign in first"),
         Err(response) => return response,
     };
-    if visitor.caller.limit != Limit::default() {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "the caller's rights are limited to a project, and the host of an app does not say to which it belongs",
-        );
+    if let Err(refusal) = may_reach(&web, &visitor, &host).await {
+        return refusal;
     }
     let origin = ticket::origin(&web, &host);
     if visitor.by_cookie && !comes_from(&head, &origin) {
@@ -72,6 +68,25 @@ pub async fn serve(State(web): State<Arc<Web>>, request: Request, next: Next) ->
     }
     let target = Target { url: &apps.url, is_app: true, origin: &origin };
     forward::send(&web, target, &visitor, http::Request::from_parts(head, body)).await
+}
+
+/// Checks that the app belongs to a project that the caller may see. Without a limit, that is each.
+async fn may_reach(web: &Web, visitor: &Visitor, host: &str) -> Result<(), Response> {
+    if visitor.caller.limit.is_none() {
+        return Ok(());
+    }
+    let label = host.split('.').next().unwrap_or_default();
+    match web.owners.may_see(&web.parts.gateway, &visitor.caller, label).await {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            Err(refuse(StatusCode::NOT_FOUND, "there is no such app in the project that you are limited to"))
+        }
+        Err(error) => {
+            tracing::warn!(%error, host, "it was not found out to which project an app belongs");
+            let why = "the backend did not say to which project the app belongs; try again later";
+            Err(refuse(StatusCode::SERVICE_UNAVAILABLE, why))
+        }
+    }
 }
 
 /// The headers of a request as the caller has sent them.

@@ -20,6 +20,8 @@ use flyte_model::{ClientId, Scope};
 use flyte_pages::ReturnTo;
 use flyte_testing::NOW;
 
+mod owners;
+
 const APP: &str = "a.apps.example.com:8443";
 const OWN: &str = "localhost:8443";
 const PAGE: [(&str, &str); 3] =
@@ -104,6 +106,12 @@ impl Answer {
 
 impl Front {
     async fn start() -> Self {
+        // No test of a caller without a limit asks the backend.
+        Self::before("127.0.0.1:9".parse().unwrap()).await
+    }
+
+    /// The same, with a backend that knows the apps.
+    async fn before(backend: SocketAddr) -> Self {
         let upstream = listen(Router::new().fallback(any(app))).await;
         let parts = Parts::new(|_| {}).await;
         parts.store.create_user(&flyte_testing::user("Ada")).await.unwrap();
@@ -114,7 +122,9 @@ impl Front {
             apps: vec![AppHosts { suffix: "apps.example.com".to_owned(), url }],
             client: Client::for_test(),
             slots: Arc::new(Semaphore::new(100)),
+            owners: Owners::default(),
             parts: WebParts {
+                gateway: owners::gateway(&parts, backend),
                 config: Arc::clone(&parts.config),
                 clock: parts.clock.clone(),
                 store: Arc::clone(&parts.store),
