@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::{body::Body, response::Response};
+use axum::response::Response;
 use bytes::Bytes;
 use flyte_protocol::{
     AnswerHead, AnswerKind, AnswerReader, Call, Code, Ending, Form, Part, Protocol, Refusal,
@@ -22,33 +22,98 @@ use crate::{
     interrupt::Interrupt,
     refusal,
     upstream::{Answer, UpstreamError},
+    whole::{Body, Whole},
 };
 
 /// The largest error of a unary Connect call, in bytes. Its details may be large.
 const MAX_ERROR: usize = 1 << 20;
 
-/// Passes the answer on, as the caller may see it. Messages that are filtered have at most `limit` bytes.
+/// An answer whose head is that of an RPC.
+pub(crate) struct Received {
+    parts: http::response::Parts,
+    head: AnswerHead,
+    body: Body,
+    /// The messages, if the body was read.
+    messages: Vec<Bytes>,
+    is_success: bool,
+}
+
+impl Received {
+    /// The message of a successful unary call, if the answer was read.
+    pub(crate) fn message(&self) -> Option<&Bytes> {
+        self.messages.first().filter(|_| self.is_success)
+    }
+}
+
+/// Reads the head of an answer.
 ///
 /// # Errors
 /// The refusal that the caller gets if the backend's answer is none of its protocol.
-pub(crate) async fn pass(
+pub(crate) fn receive(
     backend: &str,
     call: &Call,
     answer: http::Response<Answer>,
-    interrupt: Interrupt,
-    slot: Option<OwnedSemaphorePermit>,
-    filter: Option<Filter>,
-    limit: usize,
-) -> Result<Response, Refusal> {
-    let form = call.form;
+) -> Result<Received, Refusal> {
     let (parts, body) = answer.into_parts();
-    let head = AnswerHead::read(form.upstream(), call.accepted, &parts).map_err(|error| {
+    let head = AnswerHead::read(call.form.upstream(), call.accepted, &parts).map_err(|error| {
         if parts.status == StatusCode::NOT_FOUND {
             return Refusal::new(Code::Unimplemented, "the backend does not have this RPC");
         }
         tracing::warn!(backend, %error, "a backend's answer is not that of an RPC");
         Refusal::from(error)
     })?;
+    Ok(Received { parts, head, body: Body::Coming(body), messages: Vec::new(), is_success: false })
+}
+
+impl Received {
+    /// Reads the answer of a unary call to its end. Its message has at most `limit` bytes. An error that is not in frames is left
+    /// as it is.
+    ///
+    /// # Errors
+    /// The refusal that the caller gets if the answer breaks off, or is too large.
+    pub(crate) async fn read(mut self, backend: &str, form: Form, limit: usize) -> Result<Self, Refusal> {
+        if matches!(self.head.kind, AnswerKind::UnaryError | AnswerKind::TrailersOnly) {
+            return Ok(self);
+        }
+        if let Body::Coming(body) = self.body {
+            let mut whole = Whole::read(backend, body, (form, self.head), limit).await?;
+            self.messages = std::mem::take(&mut whole.messages);
+            self.is_success = whole.is_success;
+            self.body = whole.into_body();
+        }
+        Ok(self)
+    }
+}
+
+/// Passes the answer on, as the caller may see it. Messages that are filtered have at most `limit` bytes.
+///
+/// # Errors
+/// The refusal that the caller gets.
+pub(crate) async fn pass(
+    backend: &str,
+    form: Form,
+    received: Received,
+    mut interrupt: Interrupt,
+    slot: Option<OwnedSemaphorePermit>,
+    filter: Option<Filter>,
+    limit: usize,
+) -> Result<Response, Refusal> {
+    let is_decided = filter.as_ref().is_some_and(Filter::decides);
+    let received = if is_decided {
+        // Whether there is an answer decides the head of what the caller gets.
+        let interrupted = std::future::poll_fn(|cx| interrupt.poll(cx));
+        tokio::select! {
+            biased;
+            refusal = interrupted => return Err(refusal),
+            read = Box::pin(received.read(backend, form, limit)) => read?,
+        }
+    } else {
+        received
+    };
+    let Received { parts, head, body, messages, .. } = received;
+    if let Some(filter) = &filter {
+        messages.iter().try_for_each(|message| filter.check(message))?;
+    }
     let mut headers = headers::forward_response(&parts.headers);
     if head.kind == AnswerKind::UnaryError {
         return Err(Box::pin(unary_error(backend, form, head, parts, body, interrupt, filter)).await);
@@ -59,7 +124,7 @@ pub(crate) async fn pass(
             Some(filter) => filter.trailers(parts.headers),
             None => parts.headers,
         };
-        let mut response = Response::new(Body::empty());
+        let mut response = Response::new(axum::body::Body::empty());
         *response.headers_mut() = headers::forward_trailers(&status);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
         return Ok(response);
@@ -76,7 +141,7 @@ pub(crate) async fn pass(
     let body = Gathered::new(body);
     let passing =
         Passing { backend: backend.to_owned(), body, passage, form, interrupt, is_done: false, _slot: slot };
-    let mut response = Response::new(Body::new(passing));
+    let mut response = Response::new(axum::body::Body::new(passing));
     *response.headers_mut() = headers;
     Ok(response)
 }
@@ -87,7 +152,7 @@ async fn unary_error(
     form: Form,
     head: AnswerHead,
     parts: http::response::Parts,
-    mut body: Answer,
+    mut body: Body,
     mut interrupt: Interrupt,
     filter: Option<Filter>,
 ) -> Refusal {
@@ -140,7 +205,7 @@ async fn unary_error(
 /// The body of an answer that passes through.
 struct Passing {
     backend: String,
-    body: Gathered<Answer>,
+    body: Gathered<Body>,
     passage: Passage,
     form: Form,
     interrupt: Interrupt,

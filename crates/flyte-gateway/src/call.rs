@@ -20,13 +20,16 @@ use tokio::{
 };
 
 use crate::{
-    Gateway, Upstream, answer,
+    Backend, Gateway, Upstream,
+    answer::{self, Received},
     filter::Filter,
     headers,
     interrupt::Interrupt,
+    new_run::{self, CREATE_RUN},
     refusal,
     request::{Judge, Messages},
     streaming,
+    upstream::Outbound,
 };
 
 /// Answers a call with the backend's answer, or with an error in the caller's protocol.
@@ -61,17 +64,21 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
     let (refuse, refused) = oneshot::channel();
     let of_token = (Arc::clone(&caller), gateway.parts.clock.clone());
     let mut interrupt = Interrupt::new(deadline, refused, stream, of_token);
+    let backend = gateway
+        .backend(headers::host(&parts.uri, &parts.headers))
+        .ok_or_else(|| Refusal::new(Code::Unavailable, "this server has no backend"))?;
     let judge = Judge {
         gateway: Arc::clone(&gateway),
+        backend: Arc::clone(&backend),
         caller: Arc::clone(&caller),
         rpc,
         codec: call.form.codec,
         filter: filter.clone(),
+        known: Arc::default(),
     };
+    let known = Arc::clone(&judge.known);
     let messages = Messages::new(&call, body, judge);
-    let (upstream, identity) = gateway
-        .upstream(headers::host(&parts.uri, &parts.headers))
-        .ok_or_else(|| Refusal::new(Code::Unavailable, "this server has no backend"))?;
+    let Backend { upstream, identity } = &*backend;
     // In a place of its own, or each layer outside of this would carry it along.
     let answer = Box::pin(async {
         let begin = timeout(gateway.options.request_timeout, messages.begin(call.form, refuse));
@@ -91,7 +98,12 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
         described.map_err(|error| refusal::of_identity(&error))?;
         let client = parts.extensions.get::<ClientAddr>().copied();
         headers::add_origin(client, &gateway.origin, request.headers_mut());
-        upstream.send(request, outbound).await.map_err(|error| answer::broken(upstream.name(), &error))
+        let starts_run = rpc.name == CREATE_RUN && !known.get().is_some_and(|known| known.is_old_run);
+        let sending = Sending { gateway: &gateway, backend: &backend, call: &call, caller: &caller };
+        match starts_run {
+            true => Box::pin(sending.start_run(request, outbound)).await,
+            false => sending.send(request, outbound).await,
+        }
     });
     let interrupted = std::future::poll_fn(|cx| interrupt.poll(cx));
     let answer = tokio::select! {
@@ -100,7 +112,46 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
         answer = answer => answer,
     }?;
     let limit = gateway.options.max_message;
-    answer::pass(upstream.name(), &call, answer, interrupt, slot, filter, limit).await
+    answer::pass(upstream.name(), call.form, answer, interrupt, slot, filter, limit).await
+}
+
+/// What is needed to send a call.
+struct Sending<'s> {
+    gateway: &'s Arc<Gateway>,
+    backend: &'s Arc<Backend>,
+    call: &'s Call,
+    caller: &'s Arc<Caller>,
+}
+
+impl Sending<'_> {
+    async fn send(self, request: http::Request<()>, outbound: Outbound) -> Result<Received, Refusal> {
+        let upstream = &self.backend.upstream;
+        let answer = upstream.send(request, outbound).await;
+        let answer = answer.map_err(|error| answer::broken(upstream.name(), &error))?;
+        answer::receive(upstream.name(), self.call, answer)
+    }
+
+    /// Sends a call that starts a run, and remembers by whom, even if the caller does not wait for the answer.
+    async fn start_run(self, request: http::Request<()>, outbound: Outbound) -> Result<Received, Refusal> {
+        let (gateway, backend) = (Arc::clone(self.gateway), Arc::clone(self.backend));
+        let (call, caller) = (self.call.clone(), Arc::clone(self.caller));
+        let started = tokio::spawn(async move {
+            let options = &gateway.options;
+            let sending = Sending { gateway: &gateway, backend: &backend, call: &call, caller: &caller };
+            let answered = async {
+                let answer = sending.send(request, outbound).await?;
+                answer.read(backend.upstream.name(), call.form, options.max_message).await
+            };
+            let late = || Refusal::new(Code::DeadlineExceeded, "the call took longer than its time limit");
+            let answer = timeout(options.unary_timeout, answered).await.map_err(|_| late())??;
+            new_run::remember(&gateway, &caller, call.form.codec, &answer).await;
+            Ok(answer)
+        });
+        started.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the start of a run failed");
+            Err(Refusal::new(Code::Internal, "the call failed"))
+        })
+    }
 }
 
 /// A call whose head is as it must be.
@@ -131,6 +182,7 @@ async fn admit(gateway: &Gateway, parts: &Parts) -> Result<Admitted, Refusal> {
         return Err(refusal.with_header(header::ALLOW, http::HeaderValue::from_static("POST")));
     }
     let filter = Filter::new(caller, rpc, call.form.codec)?;
+    let filter = filter.map(|filter| filter.with_tokens(rpc, &gateway.parts.keys));
     Ok(Admitted { caller: Arc::clone(caller), rpc, call, filter })
 }
 

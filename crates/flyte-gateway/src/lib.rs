@@ -14,7 +14,11 @@ mod gather;
 mod headers;
 pub mod identity;
 mod interrupt;
+mod message;
+mod namesakes;
+mod new_run;
 mod options;
+mod question;
 mod refusal;
 mod request;
 mod run_starter;
@@ -22,6 +26,7 @@ mod streaming;
 mod upkeep;
 mod upstream;
 pub mod web;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -65,12 +70,18 @@ pub struct Parts {
     pub storage: Arc<dyn Storage + Send + Sync>,
 }
 
+/// A backend.
+struct Backend {
+    upstream: Upstream,
+    /// Describes callers to it.
+    identity: Identity,
+}
+
 /// The gateway.
 pub struct Gateway {
     parts: Parts,
     options: Options,
-    /// The backends, each with what describes callers to it.
-    upstreams: Vec<(Upstream, Identity)>,
+    backends: Vec<Arc<Backend>>,
     slots: Arc<Semaphore>,
     origin: headers::Origin,
 }
@@ -85,16 +96,17 @@ impl Gateway {
             let (store, keys) = (Arc::clone(store), Arc::clone(keys));
             Identity::new(store, clock.clone(), keys, issuer, audience, upstream.identity_headers.clone())
         };
-        let upstreams = options.upstreams.iter().map(|one| (Upstream::new(one.clone()), describe(one)));
-        let upstreams = upstreams.collect();
+        let backend =
+            |one: &UpstreamOptions| Backend { upstream: Upstream::new(one.clone()), identity: describe(one) };
+        let backends = options.upstreams.iter().map(|one| Arc::new(backend(one))).collect();
         let slots = Arc::new(Semaphore::new(options.max_concurrent_calls.min(Semaphore::MAX_PERMITS)));
         let origin = headers::Origin::of(&parts.config.public_url);
-        Self { parts, options, upstreams, slots, origin }
+        Self { parts, options, backends, slots, origin }
     }
 
     /// The backends.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
-        self.upstreams.iter().map(|(upstream, _)| upstream)
+        self.backends.iter().map(|backend| &backend.upstream)
     }
 
     /// Whether a backend can be reached: [`Upstream::is_reachable`].
@@ -104,9 +116,9 @@ impl Gateway {
     }
 
     /// The backend for requests with this host: the one that names it, or else the first one.
-    fn upstream(&self, host: Option<&str>) -> Option<&(Upstream, Identity)> {
-        let is_named = |host| self.upstreams.iter().find(|(upstream, _)| upstream.is_for(host));
-        host.and_then(is_named).or(self.upstreams.first())
+    fn backend(&self, host: Option<&str>) -> Option<Arc<Backend>> {
+        let is_named = |host| self.backends.iter().find(|backend| backend.upstream.is_for(host));
+        host.and_then(is_named).or(self.backends.first()).cloned()
     }
 }
 
@@ -114,7 +126,7 @@ impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway")
             .field("options", &self.options)
-            .field("upstreams", &self.upstreams)
+            .field("upstreams", &self.upstreams().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! The messages of a request, each judged before it is sent.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -14,8 +14,9 @@ use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 
 use crate::{
-    Gateway,
+    Backend, Gateway,
     filter::Filter,
+    namesakes::{self, Known},
     refusal,
     upstream::{Chunks, Outbound, RequestEnded, Rest},
 };
@@ -23,26 +24,38 @@ use crate::{
 /// Who calls what.
 pub(crate) struct Judge {
     pub(crate) gateway: Arc<Gateway>,
+    /// Where the call goes.
+    pub(crate) backend: Arc<Backend>,
     pub(crate) caller: Arc<Caller>,
     pub(crate) rpc: &'static Rpc,
     pub(crate) codec: Codec,
     pub(crate) filter: Option<Filter>,
+    /// What was found out about the first message.
+    pub(crate) known: Arc<OnceLock<Known>>,
 }
 
 impl Judge {
-    async fn pass(&self, bytes: &Bytes) -> Result<(), Refusal> {
+    /// The message as the backend is to get it.
+    async fn pass(&self, bytes: Bytes) -> Result<Bytes, Refusal> {
         let message = match self.codec {
-            Codec::Proto => Message::Binary(bytes),
-            Codec::Json => Message::Json(bytes),
+            Codec::Proto => Message::Binary(&bytes),
+            Codec::Json => Message::Json(&bytes),
         };
         let path = format!("/{}", self.rpc.name);
         let storage = &*self.gateway.parts.storage;
-        match Door::published().pass(&self.caller, &path, message, storage) {
-            Ok(()) => self.filter.as_ref().map_or(Ok(()), |filter| filter.see_request(bytes)),
-            Err(why) => {
-                Err(Box::pin(refusal::of_door(&self.gateway.parts.audit, &self.caller, self.rpc, why)).await)
-            }
+        if let Err(why) = Door::published().pass(&self.caller, &path, message, storage) {
+            let refusal = refusal::of_door(&self.gateway.parts.audit, &self.caller, self.rpc, why);
+            return Err(Box::pin(refusal).await);
         }
+        let changed = self.filter.as_ref().map(|filter| filter.see_request(&bytes)).transpose()?.flatten();
+        if let Some(target) = namesakes::target(&self.caller, self.rpc, self.codec, &bytes) {
+            let (gateway, upstream) = (&*self.gateway, &self.backend.upstream);
+            let known = Box::pin(namesakes::check(gateway, upstream, (&self.caller, self.rpc), target));
+            let known = known.await?;
+            // The first message decides.
+            let _ = self.known.set(known);
+        }
+        Ok(changed.map_or(bytes, Bytes::from))
     }
 }
 
@@ -64,8 +77,7 @@ impl Messages {
     async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
             if let Some(message) = self.reader.next_message()? {
-                self.judge.pass(&message).await?;
-                return Ok(Some(message));
+                return self.judge.pass(message).await.map(Some);
             }
             let Some(body) = &mut self.body else { return Ok(None) };
             match body.frame().await {

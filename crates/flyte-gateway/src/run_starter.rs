@@ -1,29 +1,14 @@
 //! Which principal started a run: the backend knows it by the subject that [`identity`](crate::identity) has sent with the call.
-//!
-//! The question is the gateway's own and reaches no caller, so it carries no caller's identity.
-
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use flyte_access::workload::{RunStarters, StartedBy, Unavailable};
 use flyte_store::RunId;
-use http::{Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::timeout;
 
-use crate::{
-    Gateway, Upstream,
-    upstream::{Answer, Outbound},
-};
+use crate::{Gateway, Upstream};
 
-const PATH: &str = "/flyteidl2.workflow.RunService/GetRunDetails";
-/// The longest time for an answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest answer, in bytes. It has the specification of the run's task in it.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+const GET_RUN_DETAILS: &str = "flyteidl2.workflow.RunService/GetRunDetails";
 
 /// `flyteidl2.workflow.GetRunDetailsResponse` in JSON, as far as it matters here.
 #[derive(Default, Deserialize)]
@@ -82,11 +67,10 @@ impl RunStarters for Gateway {
         // A run is in one of the clusters.
         let mut unanswered = None;
         for upstream in self.upstreams() {
-            match timeout(TIMEOUT, self.ask(upstream, run)).await {
-                Ok(Ok(Some(started))) => return Ok(Some(started)),
-                Ok(Ok(None)) => {}
-                Ok(Err(why)) => unanswered = Some(why),
-                Err(_) => unanswered = Some(failed(upstream, "it did not answer in time")),
+            match self.ask_starter(upstream, run).await {
+                Ok(Some(started)) => return Ok(Some(started)),
+                Ok(None) => {}
+                Err(why) => unanswered = Some(why),
             }
         }
         unanswered.map_or(Ok(None), Err)
@@ -94,34 +78,16 @@ impl RunStarters for Gateway {
 }
 
 impl Gateway {
-    async fn ask(&self, upstream: &Upstream, run: &RunId) -> Result<Option<StartedBy>, Unavailable> {
+    async fn ask_starter(&self, upstream: &Upstream, run: &RunId) -> Result<Option<StartedBy>, Unavailable> {
         let RunId { project, domain, name } = run;
         let organization = &self.parts.config.org;
         let question =
             json!({"runId": {"org": organization, "project": project, "domain": domain, "name": name}});
-        let (scheme, authority) = upstream.base();
-        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(PATH).build();
-        let request = uri.and_then(|uri| {
-            Request::builder()
-                .method(Method::POST)
-                .uri(uri)
-                .header(header::CONTENT_TYPE, "application/json")
-                .header("connect-protocol-version", "1")
-                .body(())
-        });
-        let request = request.map_err(|error| failed(upstream, &error.to_string()))?;
-        let body = Outbound::whole(Bytes::from(question.to_string()));
-        let answer =
-            upstream.send(request, body).await.map_err(|error| failed(upstream, &error.to_string()))?;
-        let status = answer.status();
-        let bytes = read(answer.into_body()).await.map_err(|why| failed(upstream, &why))?;
-        match status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            status => return Err(failed(upstream, &format!("it answered {status}"))),
-        }
-        let response: GetRunDetailsResponse =
-            serde_json::from_slice(&bytes).map_err(|error| failed(upstream, &error.to_string()))?;
+        let answer = upstream.ask(GET_RUN_DETAILS, &question).await;
+        let Some(answer) = answer.map_err(|why| Unavailable(why.to_string()))? else { return Ok(None) };
+        let response: GetRunDetailsResponse = serde_json::from_slice(&answer).map_err(|error| {
+            Unavailable(format!("the backend {:?} did not say who started a run: {error}", upstream.name()))
+        })?;
         Ok(started_by(response))
     }
 }
@@ -132,15 +98,6 @@ fn started_by(response: GetRunDetailsResponse) -> Option<StartedBy> {
     let subject = [user, application].into_iter().map(|one| one.id.subject).find(|text| !text.is_empty())?;
     let at = status.start_time.and_then(|text| text.parse::<jiff::Timestamp>().ok());
     Some(StartedBy { subject, kind: None, at: at.map_or(0, jiff::Timestamp::as_millisecond) })
-}
-
-async fn read(body: Answer) -> Result<Bytes, String> {
-    let collected = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|error| error.to_string())
-}
-
-fn failed(upstream: &Upstream, why: &str) -> Unavailable {
-    Unavailable(format!("the backend {:?} did not say who started a run: {why}", upstream.name()))
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@ mod client;
 mod connections;
 mod endings;
 mod filtered;
+pub(crate) mod flyte;
 mod frames;
 mod gateway;
 mod http1;
+mod namesakes;
+mod new_run;
 mod protocols;
 
 use std::time::Duration;

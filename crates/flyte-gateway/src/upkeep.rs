@@ -25,7 +25,7 @@ impl Gateway {
             tasks.spawn(async move {
                 loop {
                     ticks.tick().await;
-                    gateway.upstreams[index].0.maintain().await;
+                    gateway.backends[index].upstream.maintain().await;
                 }
             });
             let Some(health) = &options.health else { continue };
@@ -35,7 +35,7 @@ impl Gateway {
             tasks.spawn(async move {
                 loop {
                     ticks.tick().await;
-                    gateway.upstreams[index].0.check_health().await;
+                    gateway.backends[index].upstream.check_health().await;
                 }
             });
         }

@@ -52,12 +52,15 @@ impl Access {
     /// created the run and before the caller gets the answer.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`] if the starter was not stored. The audit log has the start all the same.
     pub async fn remember_run(&self, caller: &Caller, run: &RunId) -> Result<(), StoreError> {
         let started_at = self.clock.now_millis();
-        if let Some(creator) = creator(caller) {
-            self.store.put_run_starter(&RunStarter { run: run.clone(), creator, started_at }).await?;
-        }
+        let stored = match creator(caller) {
+            Some(creator) => {
+                self.store.put_run_starter(&RunStarter { run: run.clone(), creator, started_at }).await
+            }
+            None => Ok(()),
+        };
         let event = Event::new(Kind::RunCreated)
             .subject(&caller.subject)
             .client(&caller.client_id)
@@ -65,7 +68,7 @@ impl Access {
             .detail(Detail::Project, &run.project)
             .detail(Detail::Domain, &run.domain);
         self.audit.record(caller.add_starter(event)).await;
-        Ok(())
+        stored
     }
 
     /// Returns the principal that started a run of a backend, and when; `None` if it is unknown.
