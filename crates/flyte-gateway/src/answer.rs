@@ -249,6 +249,9 @@ impl http_body::Body for Passing {
             if let Poll::Ready(refusal) = self.interrupt.poll(cx) {
                 return self.end_with(&refusal);
             }
+            if let Some(error) = self.passage.take_failure() {
+                return self.end_with(&error.into());
+            }
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => {

@@ -131,7 +131,7 @@ impl Sending<'_> {
         answer::receive(upstream.name(), self.call, answer)
     }
 
-    /// Sends a call that starts a run, and remembers by whom, even if the caller does not wait for the answer.
+    /// Sends a call that starts a run, and remembers who did, even if the caller does not wait for the answer.
     async fn start_run(self, request: http::Request<()>, outbound: Outbound) -> Result<Received, Refusal> {
         let (gateway, backend) = (Arc::clone(self.gateway), Arc::clone(self.backend));
         let (call, caller) = (self.call.clone(), Arc::clone(self.caller));

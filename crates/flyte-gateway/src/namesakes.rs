@@ -2,7 +2,7 @@
 //!
 //! The backend keeps the actions of all projects as objects of one namespace that are called `RUN-ACTION`, and apps as objects
 //! that are called `APP-PROJECT-DOMAIN`. It ends, answers and replaces them by these names. So the gateway asks it first to
-//! whom the object of the name belongs:
+//! which project the object of the name belongs:
 //!
 //! - A new run may not have the name of a run of another project or domain.
 //! - The run of an action that is ended or answered must be the only one of its name that has not ended.
@@ -32,7 +32,7 @@ const LIST_RUNS: &str = "flyteidl2.workflow.RunService/ListRuns";
 const GET_APP: &str = "flyteidl2.app.AppService/Get";
 const TAIL_LOGS: &str = "flyteidl2.app.AppLogsService/TailLogs";
 
-/// The most runs of one name that are looked at. With more, it is not known to whom the name belongs.
+/// The most runs of one name that are looked at. With more, it is not known to which project the name belongs.
 const MAX_RUNS: usize = 100;
 
 /// The phases in which an action has ended.
@@ -113,7 +113,7 @@ pub(crate) fn target(caller: &Caller, rpc: &Rpc, codec: Codec, message: &[u8]) -
     }
 }
 
-/// Asks to whom the target of a request belongs.
+/// Asks to which project the target of a request belongs.
 ///
 /// # Errors
 /// A refusal if it belongs to another project, or if that cannot be found out.
@@ -160,14 +160,14 @@ pub(crate) async fn check(
             Ok(Known::default())
         }
         Err(error) => {
-            tracing::warn!(%error, "a call is refused, because it was not found out to whom its object belongs");
-            let message = "the backend did not say to whom this belongs; try again later";
+            tracing::warn!(%error, "a call is refused, because it was not found out to which project its object belongs");
+            let message = "the backend did not say to which project this belongs; try again later";
             Err(Refusal::new(Code::Unavailable, message))
         }
     }
 }
 
-/// To whom something belongs.
+/// To which project something belongs.
 enum Found {
     /// To the project that the request names.
     Own(Known),

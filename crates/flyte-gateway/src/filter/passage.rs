@@ -46,6 +46,8 @@ pub(crate) struct Filtering {
     filter: Filter,
     /// The form of the upstream.
     form: Form,
+    /// Why nothing follows what was passed on.
+    failure: Option<PassageError>,
 }
 
 /// The longest last frame, in bytes: trailers, or an error with its details.
@@ -58,7 +60,7 @@ impl Passage {
         match filter {
             Some(filter) if filter.reads_messages() => {
                 let reader = AnswerReader::new(form, head, limit);
-                Self::Filtered(Box::new(Filtering { reader, filter, form }))
+                Self::Filtered(Box::new(Filtering { reader, filter, form, failure: None }))
             }
             // The error of a stream is in its last frame, except in gRPC.
             Some(filter) if form.protocol.is_framed() && form.protocol != Protocol::Grpc => {
@@ -120,8 +122,18 @@ impl Passage {
             Self::LastFrame(last, form, filter) => Ok(filter.end_frame(*form, &last.end()?)?),
             Self::Filtered(filtering) => {
                 filtering.reader.end(None);
-                filtering.drain()
+                let mut output = BytesMut::new();
+                filtering.drain_into(&mut output)?;
+                Ok(output.freeze())
             }
+        }
+    }
+
+    /// Why nothing follows what was passed on, if bytes arrived together with those that cannot pass.
+    pub(crate) fn take_failure(&mut self) -> Option<PassageError> {
+        match self {
+            Self::Whole(..) | Self::LastFrame(..) => None,
+            Self::Filtered(filtering) => filtering.failure.take(),
         }
     }
 
@@ -139,6 +151,17 @@ impl Passage {
 impl Filtering {
     fn drain(&mut self) -> Result<Bytes, PassageError> {
         let mut output = BytesMut::new();
+        match self.drain_into(&mut output) {
+            Err(error) if output.is_empty() => Err(error),
+            // What has arrived before is passed on before the error.
+            drained => {
+                self.failure = drained.err();
+                Ok(output.freeze())
+            }
+        }
+    }
+
+    fn drain_into(&mut self, output: &mut BytesMut) -> Result<(), PassageError> {
         while let Some(part) = self.reader.next_part()? {
             match part {
                 Part::Message(message) => {
@@ -153,7 +176,7 @@ impl Filtering {
                 Part::Error(json) => output.extend_from_slice(&json),
             }
         }
-        Ok(output.freeze())
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the backend finds by a name alone is reached only by those to whom it belongs.
+//! What the backend finds by a name alone is reached only by callers of its project.
 
 use std::collections::HashMap;
 
@@ -65,7 +65,7 @@ async fn call(flyte: Flyte, limit: Option<&str>, path: &str) -> (String, usize) 
 }
 
 #[tokio::test]
-async fn a_new_run_may_not_have_the_name_of_anothers() {
+async fn a_new_run_may_not_have_the_name_of_another() {
     let others = [
         ("theirs", "development", "r", RUNNING),
         ("theirs", "development", "r", ENDED),
@@ -142,7 +142,7 @@ async fn logs_of_a_replica_are_those_of_the_callers_app() {
 }
 
 #[tokio::test]
-async fn a_refusal_tells_nothing_and_is_recorded() {
+async fn a_refusal_says_nothing_and_is_recorded() {
     let runs = vec![("theirs", "development", "r", RUNNING)];
     let backend = Flyte { runs, ..Flyte::default() }.serve().await;
     let served = Served::with(backend.address, limited("mine"), |_| {}).await;

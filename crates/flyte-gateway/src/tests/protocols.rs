@@ -43,7 +43,8 @@ async fn each_protocol_reaches_the_backend_and_comes_back() {
         assert_eq!(received.path, path);
         if content_type == "application/grpc-web-text" {
             assert_eq!(received.body, frame(0, MESSAGE));
-            assert!(got.text().starts_with("AAAAAAA="), "{}", got.text());
+            // Padded, or joined with what follows.
+            assert!(got.text().starts_with("AAAAAA"), "{}", got.text());
         } else {
             assert_eq!(received.body, body, "{content_type}");
             assert!(got.body.starts_with(&body), "{content_type}");

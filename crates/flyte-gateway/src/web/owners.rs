@@ -1,4 +1,4 @@
-//! To which projects the apps belong: the host of an app says it in a way that can be read in several ways.
+//! To which projects the apps belong: their hosts say it in a way that can be read in several ways.
 
 use std::{collections::HashMap, sync::Mutex, sync::PoisonError, time::Duration};
 
@@ -23,7 +23,7 @@ const MAX_READINGS: usize = 8;
 pub(super) struct Owners(Mutex<HashMap<String, (AppId, Instant)>>);
 
 impl Owners {
-    /// Whether the app at a host belongs to a project and domain that the caller may see. The backend says to whom it belongs;
+    /// Whether the app at a host belongs to a project and domain that the caller may see. The backend says to which project it belongs;
     /// what it does not have, or has under another name, is not there.
     ///
     /// # Errors

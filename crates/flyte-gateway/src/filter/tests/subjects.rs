@@ -13,7 +13,7 @@ use super::{
     *,
 };
 
-/// The items of an answer: the way to each, and where it says to whom it belongs.
+/// The items of an answer: the way to each, and where it says to which project it belongs.
 fn items<'n>(node: &'n Node, path: &[&'n Name], found: &mut Vec<(Vec<&'n Name>, &'n Identity)>) {
     for field in &node.fields {
         let path = [path, &[&field.name]].concat();

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::message::Field;
 
-const ORIGINAL: &str = "42";
+const ORIGINAL: &str = "offset-42";
 
 fn of(caller: &Caller, name: &str, codec: Codec, parts: &Parts) -> Filter {
     filter(caller, name, codec).with_tokens(rpc(name), &parts.keys)
