@@ -21,7 +21,7 @@ fn call(browser: &Browser, url: &str, kind: &str) -> Value {
     ))
 }
 
-/// What the page tells a user who opens a `WebSocket`.
+/// Opens a `WebSocket` from the page: `open`, or `refused`.
 fn open_socket(browser: &Browser, url: &str) -> Value {
     browser.run(&format!(
         "return await new Promise(done => {{

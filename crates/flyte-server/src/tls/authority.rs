@@ -259,7 +259,7 @@ mod tests {
 
     const NOW: UnixTime = 1_800_000_000;
 
-    /// A clock of rustls that stands at `NOW`.
+    /// A clock of rustls that always shows `NOW`.
     #[derive(Debug)]
     struct Now;
 

@@ -229,7 +229,7 @@ fn details(details: &RunDetails, now: i64) -> String {
     text + &ending(action)
 }
 
-/// Why something was aborted and by whom, or else an empty text.
+/// Why something was aborted, and the user who did it, or else an empty text.
 pub(crate) fn stopped(details: &ActionDetails) -> String {
     let Some(abort) = &details.abort else { return String::new() };
     let by = if abort.by.is_empty() { String::new() } else { format!(" by {}", abort.by) };
