@@ -33,6 +33,7 @@ use std::sync::LazyLock;
 pub use self::{
     backend::Backend,
     buckets::{Buckets, NotPrefix},
+    denial::ERROR_INFO,
     explain::{Explanation, Rule, Step},
     rpc::{Administrator, Callers, Reach, RequiredScope, Rpc},
     rules::{Forbidden, Rules},

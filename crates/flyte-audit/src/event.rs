@@ -227,6 +227,8 @@ names! {
     Detail {
         /// The reason.
         Reason = "reason",
+        /// The rule that denied a call, for example `role`.
+        Rule = "rule",
         /// The e-mail address of an existing account.
         Email = "email",
         /// The browser session.

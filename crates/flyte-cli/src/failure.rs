@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn only_credentials_are_an_authentication_failure() {
-        let denied = ClientError::PermissionDenied { message: "no".into() };
+        let denied = ClientError::PermissionDenied { message: "no".into(), rule: None };
         assert_eq!(Failure::client("x", &denied).exit, Exit::Failure);
         let unauthenticated = ClientError::Unauthenticated { endpoint: "h".into(), message: "no".into() };
         assert_eq!(Failure::client("x", &unauthenticated).exit, Exit::Authentication);

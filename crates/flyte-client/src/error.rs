@@ -2,12 +2,45 @@
 
 use std::error::Error;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use buffa::Message as _;
 use connectrpc::{ConnectError, ErrorCode};
 use flyte_auth::AuthError;
 use flyte_config::Endpoint;
+use flyte_idl::google::rpc::ErrorInfo;
 
 /// The longest server message that is repeated, in characters.
 const MAX_MESSAGE_CHARS: usize = 400;
+
+/// The type of the detail that names the deciding rule.
+const ERROR_INFO: &str = "google.rpc.ErrorInfo";
+/// The domain of its reasons.
+const ERROR_DOMAIN: &str = "flyteauth";
+
+/// The rule by which a `flyte-server` denied a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecidingRule {
+    /// The rule, for example `role` or `limit`.
+    pub name: String,
+    /// The RPC that was called: `package.Service/Method`.
+    pub rpc: String,
+}
+
+impl DecidingRule {
+    fn of(error: &ConnectError) -> Option<Self> {
+        let detail = error.details.iter().find(|detail| detail.type_url.ends_with(ERROR_INFO))?;
+        // Connect leaves padding out; some servers write it.
+        let value = STANDARD_NO_PAD.decode(detail.value.as_deref()?.trim_end_matches('=')).ok()?;
+        let mut info =
+            ErrorInfo::decode_from_slice(&value).ok().filter(|info| info.domain == ERROR_DOMAIN)?;
+        let mut word = |name: &str| {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
+            info.metadata.remove(name).filter(|text| !text.is_empty() && text.chars().all(is_part))
+        };
+        Some(Self { name: word("rule")?, rpc: word("rpc")? })
+    }
+}
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +69,8 @@ pub enum ClientError {
     PermissionDenied {
         /// The server's message.
         message: String,
+        /// The rule that decided, if the server says it.
+        rule: Option<Box<DecidingRule>>,
     },
     /// The server rejected the caller's credentials, or the caller has none.
     #[error("not logged in at {endpoint}: {message}")]
@@ -99,7 +134,9 @@ impl ClientError {
             ErrorCode::InvalidArgument | ErrorCode::OutOfRange | ErrorCode::FailedPrecondition => {
                 Self::InvalidArgument { message }
             }
-            ErrorCode::PermissionDenied => Self::PermissionDenied { message },
+            ErrorCode::PermissionDenied => {
+                Self::PermissionDenied { message, rule: DecidingRule::of(&error).map(Box::new) }
+            }
             ErrorCode::Unauthenticated => Self::Unauthenticated { endpoint, message },
             ErrorCode::Unavailable | ErrorCode::DeadlineExceeded | ErrorCode::ResourceExhausted => {
                 Self::Unavailable { endpoint, message }
@@ -190,6 +227,32 @@ mod tests {
         ] {
             let error = classify(ConnectError::new(code, "x"));
             assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_denial_names_the_rule_that_decided() {
+        let info = |domain: &str, metadata: &[(&str, &str)]| {
+            let metadata =
+                metadata.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let info = ErrorInfo { domain: domain.to_owned(), metadata, ..ErrorInfo::default() };
+            let detail = connectrpc::ErrorDetail::from_message(ERROR_INFO, &info);
+            match classify(ConnectError::permission_denied("no").with_detail(detail)) {
+                ClientError::PermissionDenied { rule, .. } => rule.map(|rule| *rule),
+                error => panic!("{error}"),
+            }
+        };
+        let rpc = ("rpc", "flyteidl2.workflow.RunService/CreateRun");
+        let decided = DecidingRule { name: "role".to_owned(), rpc: rpc.1.to_owned() };
+        assert_eq!(info("flyteauth", &[("rule", "role"), rpc]), Some(decided));
+        for (domain, metadata) in [
+            ("googleapis.com", [("rule", "role"), rpc]),
+            ("flyteauth", [("setting", "role"), rpc]),
+            // It is shown in a command to type.
+            ("flyteauth", [("rule", "role"), ("rpc", "x; rm -rf ~")]),
+            ("flyteauth", [("rule", "\u{1b}[2J"), rpc]),
+        ] {
+            assert_eq!(info(domain, &metadata), None, "{domain} {metadata:?}");
         }
     }
 

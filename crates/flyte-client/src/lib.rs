@@ -43,7 +43,7 @@ mod watch;
 
 pub use access::Access;
 pub use client::Client;
-pub use error::ClientError;
+pub use error::{ClientError, DecidingRule};
 pub use listing::TimeRange;
 pub use pager::Pager;
 pub use phase::Phase;

@@ -1,5 +1,6 @@
 //! Calls that do not pass: what the caller gets, and what the audit log has.
 
+use buffa::Message as _;
 use flyte_access::{
     Caller, StreamEnd, TooManyStreams,
     door::{self, Rpc},
@@ -7,22 +8,26 @@ use flyte_access::{
     step_up_challenge,
 };
 use flyte_audit::Audit;
-use flyte_protocol::{Code, Refusal};
+use flyte_protocol::{Code, Detail, Refusal};
 use http::header;
 
 use crate::{UpstreamError, identity::IdentityError};
 
-/// The error for a call that the door refuses. A denial is recorded in the audit log.
+/// The error for a call that the door refuses, with the rule that decided as a detail. A denial is recorded in the audit log.
 pub(crate) async fn of_door(audit: &Audit, caller: &Caller, rpc: &Rpc, refusal: door::Refusal) -> Refusal {
-    refusal.record(audit, caller, &format!("/{}", rpc.name)).await;
-    match refusal {
+    let path = format!("/{}", rpc.name);
+    refusal.record(audit, caller, &path).await;
+    let value = refusal.error_info(&path).encode_to_vec().into();
+    let mut error = match refusal {
         door::Refusal::Denied(reason) => denied(&reason),
         door::Refusal::NotFound { message, .. } => Refusal::new(Code::NotFound, message),
         door::Refusal::Invalid(message) | door::Refusal::Malformed(message) => {
             Refusal::new(Code::InvalidArgument, message)
         }
         refusal @ door::Refusal::Unknown(_) => Refusal::new(Code::Unimplemented, refusal.to_string()),
-    }
+    };
+    error.details.push(Detail { type_name: door::ERROR_INFO.to_owned(), value });
+    error
 }
 
 fn denied(reason: &Denied) -> Refusal {

@@ -1,11 +1,11 @@
 //! Next steps if a call or an upload failed.
 
 use flyte_auth::AuthError;
-use flyte_client::ClientError;
 use flyte_client::bundle::unpack::UnpackError;
 use flyte_client::code::CodeError;
 use flyte_client::run::RerunError;
 use flyte_client::upload::UploadError;
+use flyte_client::{ClientError, DecidingRule};
 
 use crate::Hint;
 
@@ -36,7 +36,13 @@ impl Hint for ClientError {
         }
         let text = match self {
             Self::InvalidArgument { .. } => "Correct the argument; see the command's --help",
-            Self::PermissionDenied { .. } => "Check who you are: flyte whoami",
+            Self::PermissionDenied { rule: Some(rule), .. } => {
+                let DecidingRule { name, rpc } = &**rule;
+                return Some(format!(
+                    "The rule that decided is \"{name}\". All rules: flyte auth can-i {rpc}"
+                ));
+            }
+            Self::PermissionDenied { rule: None, .. } => "Check who you are: flyte whoami",
             Self::Unauthenticated { .. } => {
                 "See which credentials are used: flyte auth status. A person signs in again with: flyte auth login"
             }

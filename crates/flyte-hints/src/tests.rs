@@ -8,8 +8,8 @@ use flyte_auth::http::{Target, TrustSetting};
 use flyte_auth::oauth::ClientId;
 use flyte_auth::store::StoreError;
 use flyte_auth::{Absence, AuthError, ConnectFailure, Intermediary};
-use flyte_client::ClientError;
 use flyte_client::upload::UploadError;
+use flyte_client::{ClientError, DecidingRule};
 use flyte_config::{ConfigError, NamedBy, Origin};
 
 use crate::{Hint, resource, unreachable};
@@ -188,7 +188,13 @@ fn calls_refer_to_the_list_of_their_resource() {
     assert_eq!(resource(&not_found, "task").unwrap(), "List what there is: flyte get task");
     let exists = ClientError::AlreadyExists { message: message() };
     assert!(resource(&exists, "api-key").unwrap().ends_with("flyte get api-key"));
-    let denied = ClientError::PermissionDenied { message: message() };
+    let rule = DecidingRule { name: "role".into(), rpc: "a.B/C".into() };
+    let decided = ClientError::PermissionDenied { message: message(), rule: Some(Box::new(rule)) };
+    assert_eq!(
+        decided.hint().unwrap(),
+        "The rule that decided is \"role\". All rules: flyte auth can-i a.B/C"
+    );
+    let denied = ClientError::PermissionDenied { message: message(), rule: None };
     assert_eq!(resource(&denied, "task"), denied.hint());
     assert_hint(&denied, "flyte whoami");
     let upload = UploadError::Client(denied);

@@ -16,7 +16,7 @@ mod generated {
 }
 
 pub use call::{UnaryResponse, unary_encoded};
-pub use generated::{cloudidl, flyteauth, flyteidl2};
+pub use generated::{cloudidl, flyteauth, flyteidl2, google};
 pub use wire::{Decoded, Received, WireMessage};
 
 /// The compiled `google.protobuf.FileDescriptorSet` of `proto/` and of all that it imports, without comments.

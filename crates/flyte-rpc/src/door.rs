@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connectrpc::{
-    CodecFormat, ConnectError, Interceptor, Payload, RequestContext,
+    CodecFormat, ConnectError, ErrorDetail, Interceptor, Payload, RequestContext,
     interceptor::{
         Next, NextStream, PayloadStream, StreamRequest, StreamResponse, UnaryRequest, UnaryResponse,
     },
@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use crate::{Entrance, error::denied, is_anonymous};
 use flyte_access::{
     Caller,
-    door::{Door, Message, Refusal},
+    door::{Door, ERROR_INFO, Message, Refusal},
     policy::Denied,
 };
 use flyte_audit::Audit;
@@ -79,15 +79,17 @@ pub async fn allow(
     }
 }
 
-/// The error for a rejected call. A denial is recorded in the audit log.
+/// The error for a rejected call, with the rule that decided as a detail. A denial is recorded in the audit log.
 pub(crate) async fn refuse(audit: &Audit, caller: &Caller, path: &str, refusal: Refusal) -> ConnectError {
     refusal.record(audit, caller, path).await;
-    match refusal {
+    let info = ErrorDetail::from_message(ERROR_INFO, &refusal.error_info(path));
+    let error = match refusal {
         Refusal::Denied(reason) => denied(reason),
         Refusal::NotFound { message, .. } => ConnectError::not_found(message),
         Refusal::Invalid(message) | Refusal::Malformed(message) => ConnectError::invalid_argument(message),
         refusal @ Refusal::Unknown(_) => ConnectError::unimplemented(refusal.to_string()),
-    }
+    };
+    error.with_detail(info)
 }
 
 #[connectrpc::async_trait]

@@ -1,11 +1,17 @@
 //! Authentication in each protocol, and the form of errors.
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE},
+};
 use connectrpc::{CompressionProvider as _, GzipProvider};
-use flyte_idl::flyteidl2::{
-    auth::{GetOAuth2MetadataResponse, GetPublicClientConfigResponse, UserInfoResponse},
-    project::{GetProjectRequest, GetProjectResponse},
-    workflow::GetRunDetailsRequest,
+use flyte_idl::{
+    flyteidl2::{
+        auth::{GetOAuth2MetadataResponse, GetPublicClientConfigResponse, UserInfoResponse},
+        project::{GetProjectRequest, GetProjectResponse},
+        workflow::GetRunDetailsRequest,
+    },
+    google::rpc::{ErrorInfo, Status},
 };
 use serde_json::json;
 
@@ -112,6 +118,28 @@ impl Protocol {
                 }
             }
         }
+    }
+}
+
+impl Protocol {
+    /// The detail of a refusal.
+    fn error_info(self, answer: &Answer) -> ErrorInfo {
+        let decode = |text: &str| BASE64_STANDARD_NO_PAD.decode(text.trim_end_matches('=')).unwrap();
+        if matches!(self, Connect | ConnectGzip) {
+            let detail = answer.json()["details"][0].clone();
+            assert_eq!(detail["type"], "google.rpc.ErrorInfo", "{answer:?}");
+            return ErrorInfo::decode_from_slice(&decode(detail["value"].as_str().unwrap())).unwrap();
+        }
+        const NAME: &str = "grpc-status-details-bin";
+        let in_headers = [&answer.trailers, &answer.headers]
+            .into_iter()
+            .find_map(|headers| headers.get(NAME).map(|value| value.to_str().unwrap().to_owned()));
+        let body = String::from_utf8_lossy(&answer.body);
+        let in_body = || body.lines().find_map(|line| line.split_once(NAME)?.1.strip_prefix(':'));
+        let value = in_headers.unwrap_or_else(|| in_body().unwrap().trim().to_owned());
+        let status = Status::decode_from_slice(&decode(&value)).unwrap();
+        assert_eq!(status.details[0].type_url, "type.googleapis.com/google.rpc.ErrorInfo");
+        ErrorInfo::decode_from_slice(&status.details[0].value).unwrap()
     }
 }
 
@@ -247,6 +275,9 @@ async fn what_a_request_names_is_checked_in_each_protocol() {
         assert!(matches!(protocol.outcome(&answer), Outcome::Ok(_)), "{protocol:?}: {answer:?}");
         let answer = server.send(protocol.request(details, &message, Some(&other))).await;
         assert_eq!(protocol.outcome(&answer), NOT_FOUND, "{protocol:?}");
+        let info = protocol.error_info(&answer);
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("OUTSIDE_OF_LIMIT", "flyteauth"));
+        assert_eq!((info.metadata["rule"].as_str(), info.metadata["project"].as_str()), ("limit", "p"));
         let answer = server.send(protocol.request(details, b"\x0a\x05p", Some(&own))).await;
         assert!(protocol.outcome(&answer) == Outcome::Failed(3), "{protocol:?}: {answer:?}");
     }
@@ -269,6 +300,8 @@ async fn what_a_request_names_is_checked_in_each_protocol() {
         records.iter().filter(of).map(|entry| entry.record.details["project"].clone()).collect::<Vec<_>>()
     };
     assert_eq!((denied(details), denied(watch)), (vec!["p".to_owned(); 2], vec!["p".to_owned(); 2]));
+    let rules = records.iter().filter(|entry| entry.record.event == "call_denied");
+    assert!(rules.clone().count() >= 4 && rules.clone().all(|entry| entry.record.details["rule"] == "limit"));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Good calls in each protocol, and what the backend gets of them.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD};
 use bytes::Bytes;
 use flyte_access::door::{RPCS, RequiredScope};
 use http::{Method, StatusCode};
@@ -122,6 +123,17 @@ async fn what_the_door_refuses_never_reaches_the_backend() {
         let got = client.call(GET_PROJECT, &of_type(content_type), body).await;
         let is_not_found = got.status == StatusCode::NOT_FOUND || got.grpc_status() == Some("5");
         assert!(is_not_found, "{content_type}: {got:?}");
+        // The rule that decided is in the details, in the place that the protocol has for them.
+        let rule = match got.headers.get("grpc-status-details-bin") {
+            Some(details) => STANDARD_NO_PAD.decode(details.as_bytes()).unwrap(),
+            None => {
+                let error: serde_json::Value = serde_json::from_str(&got.text()).unwrap();
+                assert_eq!(error["details"][0]["type"], "google.rpc.ErrorInfo", "{error}");
+                STANDARD_NO_PAD.decode(error["details"][0]["value"].as_str().unwrap()).unwrap()
+            }
+        };
+        let rule = String::from_utf8_lossy(&rule);
+        assert!(rule.contains("OUTSIDE_OF_LIMIT") && rule.contains("limit"), "{content_type}: {rule:?}");
     }
     for path in [
         "/flyteidl2.project.ProjectService/Nothing",
