@@ -24,6 +24,7 @@ mod rules;
 mod storage;
 mod table;
 mod tree;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use self::{
     rules::{Forbidden, Rules},
     storage::{Location, Storage, locate_below},
     table::RPCS,
+    words::UnknownWords,
 };
 use self::{
     judge::Judge,

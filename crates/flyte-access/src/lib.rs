@@ -32,7 +32,6 @@ use http::{HeaderMap, HeaderValue, header};
 use self::{
     cache::{Cache, Verified},
     deleted_key_reports::DeletedKeyReports,
-    principal::EffectiveRights,
     revoked::RevokedFamilies,
     streams::Streams,
     token::{AccessTokenClaims, TokenIssuer},
@@ -41,6 +40,7 @@ use self::{
 };
 pub use self::{
     error::{AccessError, RESOURCE_METADATA, Reason, step_up_challenge},
+    principal::NamedPrincipal,
     streams::{OpenStream, StreamEnd, TooManyStreams},
 };
 use flyte_audit::{Audit, Detail, Event, Kind};
@@ -194,8 +194,7 @@ impl Access {
                 return Err(refused(Reason::Invalid(why)));
             }
         };
-        let EffectiveRights { role, limit, on_behalf_of } = rights;
-        let caller = Arc::new(Caller { role, limit, on_behalf_of, ..(*claims).clone() });
+        let caller = Arc::new(rights.given_to((*claims).clone()));
         self.cache.put(
             key,
             Verified { caller: Arc::clone(&caller), expires_at, keys_generation, account_checked_at: now },

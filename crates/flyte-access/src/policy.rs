@@ -51,6 +51,9 @@ pub enum Denied {
         "{0} needs a sign-in of the last 15 minutes: run `flyte auth login --max-age 15m`, then try again within 15 minutes"
     )]
     StepUp(&'static str),
+    /// The principal has no rights any more. Calls with its tokens are not authenticated, so this is an answer about others.
+    #[error("{0}")]
+    Ended(&'static str),
     /// The caller would give away more than it has.
     #[error("an API key cannot have more rights than its creator: {0}")]
     Beyond(String),

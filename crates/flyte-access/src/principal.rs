@@ -5,10 +5,12 @@
 
 mod api_key;
 mod federated;
+mod named;
 mod person;
 mod run;
 mod workload;
 
+pub use self::named::NamedPrincipal;
 use super::{
     Access, Caller,
     workload::{Unavailable, Workload, WorkloadId, starters::StarterError},
@@ -25,6 +27,14 @@ pub(super) struct EffectiveRights {
     pub(super) limit: Limit,
     /// The principal that started the run, if the principal is a run.
     pub(super) on_behalf_of: Option<Creator>,
+}
+
+impl EffectiveRights {
+    /// The caller with these rights in place of its own.
+    pub(super) fn given_to(self, caller: Caller) -> Caller {
+        let Self { role, limit, on_behalf_of } = self;
+        Caller { role, limit, on_behalf_of, ..caller }
+    }
 }
 
 /// The rights of a principal could not be looked up.

@@ -195,9 +195,7 @@ impl Access {
             return Err(Reason::Invalid("the pod has ended"));
         }
         let rights = principal::rights_of_workload(self, &verified.workload).await??;
-        let caller =
-            Caller { role: rights.role, limit: rights.limit, on_behalf_of: rights.on_behalf_of, ..caller };
-        Ok((verified, caller))
+        Ok((verified, rights.given_to(caller)))
     }
 
     /// [`Access::authenticate`] for the token of a pod. After each [`super::ACCOUNT_CHECK_INTERVAL`] the whole token is

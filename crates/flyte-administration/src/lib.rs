@@ -1,7 +1,9 @@
-//! The services of access itself: API keys (`flyteauth` and `cloudidl`), trust rules, the audit log, and the caller's identity.
+//! The services of access itself: API keys (`flyteauth` and `cloudidl`), trust rules, the audit log, the caller's identity, and
+//! what callers may do.
 //! They exist in front of any backend, so they know nothing of runs or objects.
 #![forbid(unsafe_code)]
 
+mod access;
 mod api_key;
 mod apps;
 mod audit;
@@ -11,16 +13,16 @@ mod keys;
 mod rights;
 mod trust;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use connectrpc::ConnectError;
 use flyte_idl::{
     cloudidl::identity::AppsServiceExt as _,
-    flyteauth::{ApiKeyServiceExt as _, AuditServiceExt as _, TrustServiceExt as _},
+    flyteauth::{AccessServiceExt as _, ApiKeyServiceExt as _, AuditServiceExt as _, TrustServiceExt as _},
     flyteidl2::auth::IdentityServiceExt as _,
 };
 
-use flyte_access::{Access, Caller};
+use flyte_access::{Access, Caller, door::Storage};
 use flyte_audit::Audit;
 use flyte_model::clock::Clock;
 use flyte_rpc::store_error;
@@ -28,7 +30,6 @@ use flyte_settings::Config;
 use flyte_store::{ApiKey, Store};
 
 /// The state of the services.
-#[derive(Debug)]
 pub struct Administration {
     /// The settings.
     pub config: Arc<Config>,
@@ -40,11 +41,20 @@ pub struct Administration {
     pub audit: Audit,
     /// Ends the access of deleted keys and rules.
     pub access: Arc<Access>,
+    /// What the door knows of the one who answers the calls.
+    pub storage: Arc<dyn Storage + Send + Sync>,
+}
+
+impl fmt::Debug for Administration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Administration").finish_non_exhaustive()
+    }
 }
 
 /// Adds the services to `services`.
 #[must_use]
 pub fn register(state: &Arc<Administration>, services: connectrpc::Router) -> connectrpc::Router {
+    let services = Arc::new(access::Service::new(Arc::clone(state))).register(services);
     let services = Arc::new(api_key::Service::new(Arc::clone(state))).register(services);
     let services = Arc::new(apps::Service::new(Arc::clone(state))).register(services);
     let services = Arc::new(audit::Service::new(Arc::clone(state))).register(services);

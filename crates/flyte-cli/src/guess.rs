@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 
 /// What users type after `flyte`, and the command that they mean. Resources are in the singular: the plural, and the position
 /// before or after a verb, make no difference.
-const GUESSES: [(&str, &str); 87] = [
+const GUESSES: [(&str, &str); 90] = [
     ("login", "flyte auth login"),
     ("signin", "flyte auth login"),
     ("sign-in", "flyte auth login"),
@@ -37,6 +37,9 @@ const GUESSES: [(&str, &str); 87] = [
     ("auth me", "flyte whoami"),
     ("auth print-access-token", "flyte auth token"),
     ("auth get-token", "flyte auth token"),
+    ("auth explain", "flyte auth can-i"),
+    ("can-i", "flyte auth can-i"),
+    ("explain", "flyte auth can-i"),
     ("me", "flyte whoami"),
     ("who", "flyte whoami"),
     ("who-am-i", "flyte whoami"),

@@ -159,6 +159,7 @@ mod tests {
             "abort action",
             "abort run",
             "auth login",
+            "auth can-i",
             "auth doctor",
             "auth inspect-key",
             "create api-key",

@@ -3,7 +3,9 @@
 use connectrpc::client::ClientConfig;
 use flyte_config::Endpoint;
 use flyte_idl::cloudidl::identity::AppsServiceClient;
-use flyte_idl::flyteauth::{ApiKeyServiceClient, AuditServiceClient, TrustServiceClient};
+use flyte_idl::flyteauth::{
+    AccessServiceClient, ApiKeyServiceClient, AuditServiceClient, TrustServiceClient,
+};
 use flyte_idl::flyteidl2::app::{AppLogsServiceClient, AppServiceClient};
 use flyte_idl::flyteidl2::auth::IdentityServiceClient;
 use flyte_idl::flyteidl2::dataproxy::DataProxyServiceClient;
@@ -25,6 +27,7 @@ use crate::error::ClientError;
 use crate::follow::Follow;
 use crate::identity::Identity;
 use crate::logs::Logs;
+use crate::permission::Permissions;
 use crate::project::Projects;
 use crate::raw::RawCalls;
 use crate::run::Runs;
@@ -88,6 +91,12 @@ impl<T: Transport> Client<T> {
     pub fn trusts(&self) -> Trusts<T> {
         let service = TrustServiceClient::new(self.transport.clone(), self.config.clone());
         Trusts::new(service, self.endpoint.clone())
+    }
+
+    /// Calls about what callers may do.
+    pub fn permissions(&self) -> Permissions<T> {
+        let service = AccessServiceClient::new(self.transport.clone(), self.config.clone());
+        Permissions::new(service, self.endpoint.clone())
     }
 
     /// Calls about the audit log.

@@ -1,8 +1,8 @@
 //! Typed client of the Flyte control plane.
 //!
 //! [`Client`] speaks Connect through any [`Transport`]. The transport of `flyte-auth` adds credentials, signs in and retries, so that
-//! this crate does not handle tokens. There is one module for each service: [`project`], [`identity`], [`api_key`], [`trust`] and
-//! [`audit`]; and for what runs, [`task`], [`trigger`], [`run`], [`action`], [`condition`], [`data`], [`logs`], [`follow`], [`app`],
+//! this crate does not handle tokens. There is one module for each service: [`project`], [`identity`], [`api_key`], [`trust`],
+//! [`permission`] and [`audit`]; and for what runs, [`task`], [`trigger`], [`run`], [`action`], [`condition`], [`data`], [`logs`], [`follow`], [`app`],
 //! [`bundle`], [`code`], [`upload`], [`secret`] and [`settings`].
 //! The error type is [`ClientError`].
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ mod listing;
 mod literal;
 pub mod logs;
 mod pager;
+pub mod permission;
 mod phase;
 pub mod project;
 mod project_domain;

@@ -59,19 +59,21 @@ pub(crate) fn router(plane: &Arc<ControlPlane>) -> Router {
         &plane.access,
     ));
     let services = flyte_oauth::auth_metadata(Arc::clone(&server), connectrpc::Router::new());
+    let storage = Arc::new(LocatedObjects(Arc::clone(&plane.objects)));
     let administration = Arc::new(Administration {
         config: Arc::clone(&plane.config),
         clock: plane.clock.clone(),
         store: Arc::clone(&plane.store),
         audit: plane.audit.clone(),
         access: Arc::clone(&plane.access),
+        storage: storage.clone(),
     });
     let services = flyte_administration::register(&administration, services);
     let entrance = Arc::new(Entrance {
         config: Arc::clone(&plane.config),
         audit: plane.audit.clone(),
         access: Arc::clone(&plane.access),
-        storage: Arc::new(LocatedObjects(Arc::clone(&plane.objects))),
+        storage,
         sessions: Some(server.sessions.clone()),
     });
     let trusted_proxies: Arc<[_]> = plane.config.http.trusted_proxies.as_slice().into();

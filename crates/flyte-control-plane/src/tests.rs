@@ -10,6 +10,7 @@ mod cache;
 mod dataproxy;
 mod limits;
 mod logs;
+mod permission;
 mod project;
 mod protocol;
 mod run;

@@ -34,7 +34,7 @@ pub struct App {
     pub authorization_server: Arc<AuthorizationServer>,
     /// What every call of an RPC passes.
     pub entrance: Arc<Entrance>,
-    /// The services of API keys, trust rules and the audit log.
+    /// The services of access itself, for example API keys, trust rules and the audit log.
     pub administration: Arc<Administration>,
     /// The store.
     pub store: Arc<dyn Store>,
@@ -156,7 +156,7 @@ impl App {
             config: Arc::clone(&config),
             audit: audit.clone(),
             access: Arc::clone(&access),
-            storage,
+            storage: Arc::clone(&storage),
             sessions: calling,
         });
         let administration = Arc::new(Administration {
@@ -165,6 +165,7 @@ impl App {
             store: Arc::clone(&store),
             audit: audit.clone(),
             access: Arc::clone(&access),
+            storage,
         });
         Self {
             config,

@@ -3,12 +3,14 @@
 use std::{collections::HashSet, fmt};
 
 use super::{
-    Administrator, Caller, Callers, Door, Refusal, RequiredScope, Rpc, Storage, admit_administrator,
-    admit_kind, admit_role, admit_scope, check_visible,
+    Administrator, Caller, Callers, Door, Reach, Refusal, RequiredScope, Rpc, Storage, admit_administrator,
+    admit_kind, admit_role, admit_scope,
+    found::{Identifier, Visitor as _},
+    judge::Judge,
     meaning::Meaning,
-    plan::{Content, NodeId},
+    plan::{Content, Entry, Field, NodeId},
 };
-use crate::policy::{self, Denied};
+use crate::policy::Denied;
 use flyte_model::PrincipalKind;
 
 /// A rule that decides on calls.
@@ -68,7 +70,8 @@ impl Denied {
             | Self::Person(_)
             | Self::Keeper
             | Self::Client(_)
-            | Self::StepUp(_) => Rule::Principal,
+            | Self::StepUp(_)
+            | Self::Ended(_) => Rule::Principal,
             Self::Admin(_) => Rule::Administrator,
             Self::Code(_) => Rule::Code,
             Self::Limit(_) => Rule::Limit,
@@ -100,39 +103,70 @@ pub struct Step {
     pub reason: String,
 }
 
-/// The rules that decide on a call, in their order.
+/// The decision on a call, and what each rule says about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// `package.Service/Method`.
     pub rpc: &'static str,
-    /// What each rule says. The first one that does not allow the call decides.
+    /// What each rule says, in the order in which they are applied.
     pub steps: Vec<Step>,
+    /// The rule that decides against the call.
+    decided_by: Option<Rule>,
 }
 
 impl Explanation {
-    /// Whether all rules allow the call.
+    /// The refusal of all calls of a principal.
+    #[must_use]
+    pub fn of_refusal(rpc: &Rpc, refusal: &Refusal) -> Self {
+        let mut explanation = Self { rpc: rpc.name, steps: Vec::new(), decided_by: None };
+        explanation.refuse(refusal);
+        explanation
+    }
+
+    /// Whether the call is allowed.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        self.refusal().is_none()
+        self.decided_by.is_none()
     }
 
-    /// The rule that decides against the call.
+    /// What the rule says that decides against the call.
     #[must_use]
     pub fn refusal(&self) -> Option<&Step> {
-        self.steps.iter().find(|step| !step.allows)
+        let rule = self.decided_by?;
+        self.steps.iter().find(|step| step.rule == rule && !step.allows)
     }
 
-    fn add<E: fmt::Display>(&mut self, rule: Rule, decided: Result<String, E>) {
-        let (allows, reason) = match decided {
-            Ok(reason) => (true, reason),
-            Err(error) => (false, error.to_string()),
-        };
-        self.steps.push(Step { rule, allows, reason });
+    /// Adds what a rule says. Each rule has one step: a refusal replaces what the same rule allows.
+    fn add(&mut self, step: Step) {
+        match self.steps.iter_mut().find(|known| known.rule == step.rule && step.rule != Rule::Code) {
+            Some(known) if known.allows => *known = step,
+            Some(_) => {}
+            None => self.steps.push(step),
+        }
+    }
+
+    fn allow(&mut self, rule: Rule, reason: String) {
+        self.add(Step { rule, allows: true, reason });
+    }
+
+    fn say(&mut self, rule: Rule, decided: Result<String, Denied>) {
+        match decided {
+            Ok(reason) => self.allow(rule, reason),
+            Err(denied) => self.refuse(&denied.into()),
+        }
+    }
+
+    /// Adds a refusal of the call. The first one decides.
+    pub fn refuse(&mut self, refusal: &Refusal) {
+        let rule = refusal.rule();
+        self.add(Step { rule, allows: false, reason: refusal.to_string() });
+        self.decided_by.get_or_insert(rule);
     }
 }
 
 impl Door {
-    /// Explains the decision on a call that names this project and domain. An empty one is not named.
+    /// Explains the decision on a call that names this project and domain. An empty one is not named. What the call also needs,
+    /// for example that something exists, is not the door's to say.
     ///
     /// # Errors
     /// [`Refusal::Unknown`].
@@ -147,66 +181,121 @@ impl Door {
         let entry =
             self.entry(path).ok_or_else(|| Refusal::Unknown(path.trim_start_matches('/').to_owned()))?;
         let rpc = entry.rpc;
-        let mut explanation = Explanation { rpc: rpc.name, steps: Vec::new() };
+        let mut explanation = Explanation { rpc: rpc.name, steps: Vec::new(), decided_by: None };
         if rpc.scope == RequiredScope::None {
-            explanation.add::<Denied>(Rule::Scope, Ok(format!("{} needs no token", rpc.method())));
+            explanation.allow(Rule::Scope, format!("{} needs no token", rpc.method()));
             return Ok(explanation);
         }
+        let (project, domain) =
+            (self.named(entry, Meaning::Project, project), self.named(entry, Meaning::Domain, domain));
+        // The decision is made as for a call. What each rule says follows.
+        let decided = [self.admit(caller, path), judge(caller, rpc, project, domain, storage)];
+        if let Some(refusal) = decided.iter().find_map(|decided| decided.as_ref().err()) {
+            explanation.decided_by = Some(refusal.rule());
+        }
         let scopes = &caller.scopes;
-        explanation.add(
+        explanation.say(
             Rule::Scope,
             admit_scope(caller, rpc).map(|()| format!("the token has the scopes {scopes}")),
         );
-        explanation.add(Rule::Principal, admit_kind(caller, rpc).map(|()| callers(caller, rpc)));
+        explanation.say(Rule::Principal, admit_kind(caller, rpc).map(|()| callers(caller, rpc)));
         let role = caller.role;
-        explanation.add(Rule::Role, admit_role(caller, rpc).map(|()| format!("the caller's role is {role}")));
+        explanation.say(Rule::Role, admit_role(caller, rpc).map(|()| format!("the caller's role is {role}")));
         if rpc.administrator != Administrator::No || rpc.callers == Callers::KeyKeepers {
-            let decided = admit_administrator(caller, rpc).and_then(|()| match rpc.administrator {
-                Administrator::OfProject(what) => policy::may_administer_whole_project(caller, what),
-                _ => Ok(()),
-            });
             let reason = format!("the caller may administer what {} is about", rpc.method());
-            explanation.add(Rule::Administrator, decided.map(|()| reason));
+            explanation.say(Rule::Administrator, admit_administrator(caller, rpc).map(|()| reason));
         }
-        let limit = &caller.limit;
-        let reason = match (&limit.project, &limit.domain) {
-            (None, _) => "the caller's rights are not limited to a project".to_owned(),
-            (Some(project), None) => format!("the caller's rights are for project {project:?}"),
-            (Some(project), Some(domain)) => {
-                format!("the caller's rights are for project {project:?} and domain {domain:?}")
-            }
-        };
-        explanation.add(Rule::Limit, check_visible(caller, project, domain).map(|()| reason));
-        let rules = storage.rules().filter(|rules| !limit.is_none() || rules.bind_administrators());
+        explanation.allow(Rule::Limit, limit(caller, rpc, project));
+        for refusal in decided.iter().filter_map(|decided| decided.as_ref().err()) {
+            explanation.refuse(refusal);
+        }
+        let rules = storage.rules().filter(|rules| !caller.limit.is_none() || rules.bind_administrators());
         if let (Some(rules), Some(request)) = (rules, entry.request)
-            && self.holds_code(request)
+            && self.holds(request, |field| {
+                field.is_whole || matches!(field.content, Content::Text(Meaning::Code(_)))
+            })
         {
-            let project =
-                if project.is_empty() { limit.project.as_deref().unwrap_or_default() } else { project };
+            let project = match project {
+                "" => caller.limit.project.as_deref().unwrap_or_default(),
+                project => project,
+            };
             for (setting, allowed) in rules.describe(project) {
-                explanation.add::<Denied>(Rule::Code, Ok(format!("{setting} allows {allowed}")));
+                explanation.allow(Rule::Code, format!("{setting} allows {allowed}"));
             }
         }
         Ok(explanation)
     }
 
-    /// Whether a request can have code in it that the rules of a project apply to.
-    fn holds_code(&self, request: NodeId) -> bool {
-        let (mut next, mut seen) = (vec![request], HashSet::new());
+    /// The name, if a request of this RPC can have one with this meaning; otherwise an empty text.
+    fn named<'n>(&self, entry: Entry, meaning: Meaning, name: &'n str) -> &'n str {
+        let is_named = |request| self.holds(request, |field| field.content == Content::Text(meaning));
+        if entry.request.is_some_and(is_named) { name } else { "" }
+    }
+
+    /// Whether a message has a field for which this holds, at any depth.
+    fn holds(&self, message: NodeId, is_such: impl Fn(&Field) -> bool) -> bool {
+        let (mut next, mut seen) = (vec![message], HashSet::new());
         while let Some(id) = next.pop() {
             if !seen.insert(id) {
                 continue;
             }
             for field in &self.plan.node(id).fields {
                 match field.content {
-                    _ if field.is_whole => return true,
+                    _ if is_such(field) => return true,
                     Content::Message(inner) => next.push(inner),
-                    Content::Text(Meaning::Code(_)) => return true,
                     Content::Text(_) | Content::Other => {}
                 }
             }
         }
         false
+    }
+}
+
+/// Decides as for a request that names this project and domain, and no other. A run names itself where it must.
+fn judge(
+    caller: &Caller,
+    rpc: &'static Rpc,
+    project: &str,
+    domain: &str,
+    storage: &dyn Storage,
+) -> Result<(), Refusal> {
+    let mut judge = Judge::new(caller, rpc, storage);
+    let mut named = Identifier {
+        project: project.into(),
+        domain: domain.into(),
+        is_subject: true,
+        ..Identifier::default()
+    };
+    if rpc.own_run && caller.principal == PrincipalKind::Run {
+        let mut own = caller.subject.splitn(3, '/');
+        for part in [&mut named.project, &mut named.domain] {
+            let own = own.next().unwrap_or_default();
+            if part.is_empty() {
+                *part = own.into();
+            }
+        }
+        named.run = own.next().map(Into::into);
+    }
+    if !named.project.is_empty() || !named.domain.is_empty() {
+        judge.identifier(&named)?;
+    }
+    judge.end()
+}
+
+/// Why the limit of the caller's rights allows a call.
+fn limit(caller: &Caller, rpc: &Rpc, project: &str) -> String {
+    let limit = &caller.limit;
+    let rights = match (&limit.project, &limit.domain) {
+        (None, _) => return "the caller's rights are not limited to a project".to_owned(),
+        (Some(project), None) => format!("the caller's rights are for project {project:?}"),
+        (Some(project), Some(domain)) => {
+            format!("the caller's rights are for project {project:?} and domain {domain:?}")
+        }
+    };
+    match rpc.reach {
+        Reach::Projects if project.is_empty() => format!("{rights}, and the answer has nothing else"),
+        Reach::Server if project.is_empty() => format!("{rights}, and {} names no project", rpc.method()),
+        Reach::Project | Reach::Projects | Reach::Server => rights,
     }
 }
 

@@ -68,6 +68,9 @@ const NAMES: &[(&str, Meaning)] = &[
     // The rights of an API key or a trust rule: the service compares them with the caller's.
     ("flyteauth.Access.project", Meaning::Text),
     ("flyteauth.Access.domain", Meaning::Text),
+    // A question about a project, which reveals nothing that is in it.
+    ("flyteauth.ExplainAccessRequest.project", Meaning::Text),
+    ("flyteauth.ExplainAccessRequest.domain", Meaning::Text),
     // A filter over the whole audit log, which only administrators of the whole server read.
     ("flyteauth.ListEventsRequest.project", Meaning::Text),
     ("flyteauth.ListEventsRequest.domain", Meaning::Text),

@@ -13,6 +13,8 @@ pub const RPCS: &[Rpc] = &[
     Rpc::write("cloudidl.identity.AppsService/Update").by_key_keeper(),
     Rpc::write("cloudidl.identity.AppsService/Delete").by_key_keeper(),
     Rpc::read("cloudidl.identity.AppsService/List").by_key_keeper(),
+    // What it answers about principals other than the caller, its service decides.
+    Rpc::read("flyteauth.AccessService/ExplainAccess").on_server(),
     Rpc::write("flyteauth.ApiKeyService/CreateApiKey").by_key_keeper(),
     Rpc::read("flyteauth.ApiKeyService/GetApiKey").by_key_keeper(),
     Rpc::read("flyteauth.ApiKeyService/ListApiKeys").by_key_keeper(),

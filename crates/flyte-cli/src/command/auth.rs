@@ -1,5 +1,6 @@
 //! `flyte auth`
 
+mod can_i;
 mod doctor;
 mod inspect_key;
 mod status;
@@ -50,6 +51,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask whether a call is allowed, and which rule decides
+    #[command(name = "can-i", after_help = can_i::HELP)]
+    CanI(can_i::Arguments),
     /// Diagnose sign-in problems
     ///
     /// Checks the configuration, the connection to the server, its certificate, the clock, the servers involved in a sign-in,
@@ -84,6 +88,7 @@ pub(crate) fn run(command: Command, global: Global) -> Result<Exit, Failure> {
         }
         Command::Logout => logout(&Context::load(global)?),
         Command::Status { offline, json } => status::run(&Context::load(global)?, offline, json),
+        Command::CanI(arguments) => can_i::run(&arguments, &Context::load(global)?),
         Command::Token { no_login } => token(&Context::load(global)?, no_login),
         // These two work even if the configuration is unusable.
         Command::Doctor => doctor::run(global),
