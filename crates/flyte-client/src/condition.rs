@@ -16,7 +16,6 @@ use serde::Serialize;
 use crate::action::{Action, ActionId, RunId};
 use crate::error::ClientError;
 use crate::listing::{self, equal, principal_name};
-use crate::literal;
 use crate::pager::{Page, Pager, Source};
 use crate::phase::Phase;
 use crate::transport::Transport;
@@ -191,7 +190,7 @@ impl<T: Transport> Conditions<T> {
             condition,
             prompt: spec.prompt,
             description: spec.description,
-            value: signal.output.as_option().map(literal::value),
+            value: signal.output.as_option().map(flyte_literal::value),
             signalled_by: principal_name(signal.signalled_by.into_option()),
         })
     }

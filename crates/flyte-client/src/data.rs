@@ -96,19 +96,10 @@ impl<T: Transport> ActionData<T> {
         let answer = self.service.get_action_data(request).await;
         let answer = answer.map_err(|error| ClientError::from_connect(error, &self.endpoint))?.into_owned();
         Ok(Data {
-            inputs: values(&answer.inputs.into_option().unwrap_or_default().literals),
-            outputs: values(&answer.outputs.into_option().unwrap_or_default().literals),
+            inputs: flyte_literal::values(&answer.inputs.into_option().unwrap_or_default().literals),
+            outputs: flyte_literal::values(&answer.outputs.into_option().unwrap_or_default().literals),
             inputs_uri: answer.inputs_uri,
             outputs_uri: answer.outputs_uri,
         })
     }
-}
-
-/// Literals as JSON values by name.
-pub(crate) fn values(literals: &[wire::NamedLiteral]) -> BTreeMap<String, Value> {
-    let value = |named: &wire::NamedLiteral| {
-        let value = named.value.as_option().map_or(Value::Null, literal::value);
-        (named.name.clone(), value)
-    };
-    literals.iter().map(value).collect()
 }

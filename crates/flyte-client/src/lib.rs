@@ -38,7 +38,6 @@ mod testing;
 mod transport;
 pub mod trigger;
 pub mod trust;
-mod types;
 pub mod upload;
 mod watch;
 

@@ -13,11 +13,9 @@ use serde_json::Value;
 
 use crate::error::ClientError;
 use crate::listing::{self, equal, principal_name, unix_time};
-use crate::literal;
 use crate::pager::{Page, Pager, Source};
 use crate::project_domain::ProjectDomain;
 use crate::transport::Transport;
-use crate::types;
 
 /// Which task, in which version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -313,7 +311,7 @@ impl From<wire::TaskDetails> for TaskDetails {
             if let Some(input) = inputs.iter_mut().find(|input| input.name == parameter.name) {
                 match behavior {
                     Some(Behavior::Default(value)) => {
-                        input.default = Some(literal::value(&value));
+                        input.default = Some(flyte_literal::value(&value));
                         input.default_literal = Some(*value);
                         input.required = false;
                     }
@@ -346,7 +344,7 @@ fn variables(map: Option<VariableMap>) -> Vec<Variable> {
         let literal_type = variable.r#type.into_option().unwrap_or_default();
         Variable {
             name: entry.key,
-            type_name: types::python_name(&literal_type),
+            type_name: flyte_literal::python_name(&literal_type),
             description: variable.description,
             required: true,
             default: None,

@@ -15,7 +15,6 @@ use flyte_idl::flyteidl2::trigger::trigger_spec::InputWrapper;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::data::values;
 use crate::error::ClientError;
 use crate::listing::{self, principal_name, unix_time};
 use crate::pager::{Page, Pager, Source};
@@ -280,7 +279,7 @@ impl From<wire::TriggerDetails> for TriggerDetails {
             ..Default::default()
         });
         let (inputs, inputs_uri) = match spec.input_wrapper {
-            Some(InputWrapper::Inputs(inputs)) => (values(&inputs.literals), String::new()),
+            Some(InputWrapper::Inputs(inputs)) => (flyte_literal::values(&inputs.literals), String::new()),
             Some(InputWrapper::OffloadedInputData(stored)) => (BTreeMap::new(), stored.uri),
             None => (BTreeMap::new(), String::new()),
         };

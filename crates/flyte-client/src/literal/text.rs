@@ -8,7 +8,7 @@ use flyte_idl::flyteidl2::core::{Literal, LiteralType, SimpleType};
 use serde_json::{Value, json};
 
 use super::MESSAGE_PACK;
-use crate::types::python_name;
+use flyte_literal::python_name;
 
 /// Parses a text as a value of a type.
 ///
@@ -218,7 +218,7 @@ mod tests {
 
     fn parse_to_json(text: &str, literal_type: Value) -> Result<Value, String> {
         let literal_type: LiteralType = serde_json::from_value(literal_type).unwrap();
-        parse(text, &literal_type).map(|literal| super::super::value(&literal))
+        parse(text, &literal_type).map(|literal| flyte_literal::value(&literal))
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
             serde_json::from_value(json!({"collectionType": {"simple": "INTEGER"}})).unwrap();
         let parse = |texts: &[&str]| {
             let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
-            parse_many(&texts, &list).map(|literal| super::super::value(&literal))
+            parse_many(&texts, &list).map(|literal| flyte_literal::value(&literal))
         };
         assert_eq!(parse(&["1", "2"]), Ok(json!([1, 2])));
         assert_eq!(parse(&["1"]), Ok(json!([1])));

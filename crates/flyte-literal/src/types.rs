@@ -5,7 +5,8 @@ use flyte_idl::flyteidl2::core::literal_type::Type;
 use flyte_idl::flyteidl2::core::{LiteralType, SimpleType};
 
 /// Writes a type in Python notation, for example `list[int]` or `str | None`.
-pub(crate) fn python_name(literal_type: &LiteralType) -> String {
+#[must_use]
+pub fn python_name(literal_type: &LiteralType) -> String {
     match &literal_type.r#type {
         Some(Type::Simple(simple)) => simple_name(simple.as_known(), literal_type),
         Some(Type::CollectionType(item)) => format!("list[{}]", python_name(item)),
