@@ -3,6 +3,7 @@
 //! `activate`.
 
 pub mod activate;
+mod network;
 #[cfg(test)]
 mod tests;
 pub mod user_code;

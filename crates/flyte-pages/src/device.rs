@@ -30,8 +30,8 @@ pub struct DeviceView {
     pub user_code: String,
     /// IP address of the device's request.
     pub address: String,
-    /// Whether this browser has the same IP address.
-    pub same_address: bool,
+    /// Where the device is, compared with this browser.
+    pub network: DeviceNetwork,
     /// The time of the device's request, as a `datetime` attribute of HTML.
     pub datetime: String,
     /// The same time as a time of day.
@@ -43,14 +43,14 @@ pub struct DeviceView {
 }
 
 impl DeviceView {
-    /// Describes a device authorization. `browser` is the browser's IP address.
+    /// Describes a device authorization.
     #[must_use]
     pub fn new(
         device: DeviceAuthorization,
         client_name: String,
         user_email: String,
         user_code: String,
-        browser: &str,
+        network: DeviceNetwork,
         now: UnixTime,
     ) -> Self {
         let requested_at = jiff::Timestamp::from_second(device.created_at).unwrap_or_default();
@@ -60,7 +60,7 @@ impl DeviceView {
             client_id: device.client_id,
             user_email,
             user_code,
-            same_address: device.address == browser,
+            network,
             address: device.address,
             datetime: requested_at.strftime("%Y-%m-%dT%H:%MZ").to_string(),
             time: requested_at.strftime("%H:%M UTC").to_string(),
@@ -68,6 +68,19 @@ impl DeviceView {
             scopes: device.scopes,
         }
     }
+}
+
+/// Where a device is, compared with the browser that shows the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceNetwork {
+    /// At the same address.
+    SameAddress,
+    /// In the same network, as far as the addresses say.
+    SameNetwork,
+    /// In another network.
+    Other,
+    /// One address is of IPv4 and the other of IPv6, so they cannot be compared.
+    Unknown,
 }
 
 /// Why the page asks for a code again.

@@ -12,7 +12,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 
-use super::user_code::UserCode;
+use super::{network, user_code::UserCode};
 use crate::{
     AuthorizationServer,
     authorize::see_other,
@@ -23,7 +23,7 @@ use crate::{
 use flyte_audit::{Detail, Event, Kind};
 use flyte_identity::{CodeAttempt, session::SignedIn};
 use flyte_model::ClientAddr;
-use flyte_pages::{self, CodeRefusal, DeviceView, csrf};
+use flyte_pages::{self, CodeRefusal, DeviceNetwork, DeviceView, csrf};
 use flyte_settings::endpoints;
 use flyte_store::{DeviceAuthorization, DeviceDecision, StoreError};
 
@@ -236,8 +236,12 @@ impl<'a> Visit<'a> {
         let Some(device) = device else { return Ok(None) };
         let Some(client) = self.server.store.client_by_id(&device.client_id).await? else { return Ok(None) };
         let (email, code) = (who.user.email.clone(), code.to_string());
-        let (browser, now) = (self.address.to_string(), self.server.clock.now());
-        Ok(Some(DeviceView::new(device, client.name, email, code, &browser, now)))
+        let network = match device.address.parse() {
+            Ok(address) => network::compare(address, self.address),
+            Err(_) => DeviceNetwork::Unknown,
+        };
+        let now = self.server.clock.now();
+        Ok(Some(DeviceView::new(device, client.name, email, code, network, now)))
     }
 
     /// The page for a code for which no device is waiting. The attempt stays counted.

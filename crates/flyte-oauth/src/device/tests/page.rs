@@ -27,7 +27,7 @@ async fn a_user_opens_the_link_and_approves_the_device() {
         text(&device["user_code"]),
         "ada@example.com",
         "203.0.113.9",
-        "not the address of this browser",
+        "The device is in another network than this browser.",
         "90 seconds ago, at <time datetime=\"2027-01-15T08:00Z\">08:00 UTC</time>",
         "See your e-mail address",
         "Client <code>flyte</code> at <strong>localhost:8443</strong>",
@@ -35,6 +35,8 @@ async fn a_user_opens_the_link_and_approves_the_device() {
     ] {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
+    // The answer comes before the long list of what the device may do.
+    assert!(shown.find("Approve</button>") < shown.find("It will be able to"), "{shown}");
     assert_eq!(page.headers["cache-control"], "no-store");
     assert_eq!(page.headers["x-frame-options"], "DENY");
     let (csrf, code) = (page.field("csrf"), page.field("user_code"));
@@ -210,6 +212,7 @@ async fn first_party_clients_are_asked_about_too() {
         let page = browser.look_at(&device).await;
         assert!(page.text().contains("Connect Third-party program?"), "{}", page.text());
         assert!(page.text().contains("the same address as this browser"));
+        assert!(!page.text().contains("another network"));
         assert!(page.text().contains("Stay signed in when you are away"));
         assert!(!page.text().contains("Do everything that you can do in Flyte"));
         browser.answer(&device, "approve").await;
