@@ -8,7 +8,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use flyte_e2e::{Browser, CommandOutput, ENTER, Machine, PASSWORD, Person, Server, TAB, eventually};
+use flyte_e2e::{
+    Browser, CommandOutput, ENTER, Machine, PASSWORD, Person, Project, Server, TAB, eventually, python,
+};
 
 /// Starts `flyte auth login`. Returns the command and the URL for the browser.
 fn login(server: &Server, machine: &Machine) -> (Child, String) {
@@ -67,7 +69,7 @@ fn sign_in_and_out_need_no_mouse() {
 
     browser.go(&server.url("/"));
     browser.shows("You are signed in");
-    for _ in 0..10 {
+    for _ in 0..30 {
         if browser.focus() == "Sign out everywhere" {
             break;
         }
@@ -197,4 +199,45 @@ fn third_party_public_client_needs_consent_each_time() {
     browser.shows("Allow A <b>stranger</b>?");
     browser.click("button[value=allow]");
     assert!(stranger.waiting.join().unwrap().contains("code="));
+}
+
+#[test]
+fn an_address_that_the_published_command_prints_shows_the_run() {
+    let environment = python().ancestors().nth(2).unwrap().to_owned();
+    let server = Server::with(&["--python", environment.to_str().unwrap(), "--max-tasks", "4"]);
+    let project = Project::at(&server);
+    let run = ["run", "app.py", "main", "--n", "3"];
+    let output = CommandOutput::of(&mut project.published(&run)).ok();
+    // The command may print a frame or an escape sequence beside it.
+    let is_part = |c: char| c.is_ascii_alphanumeric() || ":/.-_".contains(c);
+    let mut words = output.out.split(|c: char| !is_part(c));
+    let url = words.find(|word| word.starts_with("https://") && word.contains("/v2/domain/"));
+    let url = url.unwrap_or_else(|| panic!("{output:?}"));
+
+    let browser = Browser::open();
+    browser.go(url);
+    browser.shows("Sign in");
+    sign_in(&browser);
+    let _ = browser.arrives("/runs/");
+    // The page follows the run to its end by itself.
+    let shows = |browser: &Browser, selector: &str, words: &str| {
+        eventually(words, || browser.text(selector).contains(words).then_some(()));
+    };
+    shows(&browser, "#state", "succeeded");
+    shows(&browser, "#outputs", "o0");
+    shows(&browser, ".log", "hello world");
+    shows(&browser, "#children", "succeeded");
+    assert!(browser.text("#inputs").contains("world"), "{}", browser.text("#inputs"));
+    assert!(browser.text("#state").contains("admin@localhost"), "{}", browser.text("#state"));
+    browser.click("#children td a");
+    shows(&browser, ".kind", "Action");
+
+    // The same without a script.
+    let browser = Browser::without_javascript();
+    browser.go(url);
+    sign_in(&browser);
+    let _ = browser.arrives("/runs/");
+    for (selector, words) in [("#state", "succeeded"), (".log", "hello world"), ("#outputs", "o0")] {
+        assert!(browser.text(selector).contains(words), "{}", browser.text("main"));
+    }
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     middleware::{from_fn, from_fn_with_state},
 };
 use flyte_administration::Administration;
+use flyte_console::Console;
 use flyte_http::{edge, finish};
 use flyte_model::Stopping;
-use flyte_oauth::testing::authorization_server;
-use flyte_rpc::Entrance;
+use flyte_oauth::{AuthorizationServer, OverviewSource, testing::authorization_server};
+use flyte_rpc::{Entrance, Services};
 use flyte_runner_local::{LocalRunner, State};
 use flyte_runs::testing::Server;
 use flyte_settings::Config;
@@ -48,17 +49,44 @@ pub(crate) async fn control_plane(change: impl FnOnce(&mut Config)) -> ControlPl
     }
 }
 
-/// The routes of the control plane and the authorization server, with the layers that a call needs.
+/// The routes of the control plane, its pages and the authorization server, with the layers that a call needs.
 pub(crate) fn router(plane: &Arc<ControlPlane>) -> Router {
-    let server = Arc::new(authorization_server(
+    let server = oauth(plane);
+    let services = services(plane, &server);
+    let console = Arc::new(Console {
+        sessions: server.sessions.clone(),
+        services: services.clone(),
+        clock: plane.clock.clone(),
+        has_control_plane: true,
+    });
+    let known = Arc::clone(&console);
+    let overview =
+        OverviewSource(Arc::new(move |who| Box::pin(flyte_console::overview(Arc::clone(&known), who))));
+    let trusted_proxies: Arc<[_]> = plane.config.http.trusted_proxies.as_slice().into();
+    flyte_rpc::router(&services, crate::unsupported(&plane.config))
+        .layer(DefaultBodyLimit::disable())
+        .merge(crate::objects::downloads(Arc::clone(plane)))
+        .merge(crate::objects::uploads(Arc::clone(plane)))
+        .merge(flyte_console::router(console))
+        .merge(flyte_oauth::router(&server).with_state(server).layer(Extension(overview)))
+        .layer(from_fn(finish::finish))
+        .layer(from_fn_with_state(trusted_proxies, edge::identify))
+}
+
+pub(crate) fn oauth(plane: &ControlPlane) -> Arc<AuthorizationServer> {
+    Arc::new(authorization_server(
         &plane.config,
         &plane.clock,
         &plane.store,
         &plane.keys,
         &plane.audit,
         &plane.access,
-    ));
-    let services = flyte_oauth::auth_metadata(Arc::clone(&server), connectrpc::Router::new());
+    ))
+}
+
+/// All services, behind the checks.
+pub(crate) fn services(plane: &Arc<ControlPlane>, server: &Arc<AuthorizationServer>) -> Services {
+    let services = flyte_oauth::auth_metadata(Arc::clone(server), connectrpc::Router::new());
     let storage = Arc::new(LocatedObjects(Arc::clone(&plane.objects)));
     let administration = Arc::new(Administration {
         config: Arc::clone(&plane.config),
@@ -76,13 +104,5 @@ pub(crate) fn router(plane: &Arc<ControlPlane>) -> Router {
         storage,
         sessions: Some(server.sessions.clone()),
     });
-    let trusted_proxies: Arc<[_]> = plane.config.http.trusted_proxies.as_slice().into();
-    let services = crate::register(plane, services);
-    flyte_rpc::router(&entrance, services, crate::unsupported(&plane.config))
-        .layer(DefaultBodyLimit::disable())
-        .merge(crate::objects::downloads(Arc::clone(plane)))
-        .merge(crate::objects::uploads(Arc::clone(plane)))
-        .merge(flyte_oauth::router(&server).with_state(server))
-        .layer(from_fn(finish::finish))
-        .layer(from_fn_with_state(trusted_proxies, edge::identify))
+    Services::new(&entrance, crate::register(plane, services))
 }

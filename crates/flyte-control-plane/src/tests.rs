@@ -7,6 +7,7 @@ mod app;
 mod audit;
 mod browser;
 mod cache;
+mod console;
 mod dataproxy;
 mod limits;
 mod logs;

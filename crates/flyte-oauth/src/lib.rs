@@ -49,7 +49,7 @@ use axum::{
 use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
-pub use self::state::AuthorizationServer;
+pub use self::{sign_in::OverviewSource, state::AuthorizationServer};
 use flyte_identity::Failures;
 use flyte_idl::flyteidl2::auth::AuthMetadataServiceExt as _;
 use flyte_settings::endpoints;

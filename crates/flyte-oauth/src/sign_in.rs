@@ -11,6 +11,7 @@ use std::sync::Arc;
 use axum::{Router, middleware::map_response, routing::get};
 use flyte_pages::{security_headers, serve_asset, signed_out_page};
 
+pub use self::home::OverviewSource;
 use crate::AuthorizationServer;
 
 /// The pages that users open themselves: `/`, `/login`, `/signed-out`, `/ca.pem` and `/assets/`.

@@ -1,4 +1,4 @@
-//! The style sheet and the logo, compiled in. Each file name contains a hash of the content, so browsers can cache
+//! The style sheets, the script and the logo, compiled in. Each file name contains a hash of the content, so browsers can cache
 //! the file for ever and still load a new version at once.
 
 use std::sync::LazyLock;
@@ -21,6 +21,12 @@ struct Asset {
 static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("flyte", "css", "text/css; charset=utf-8", include_str!("../assets/flyte.css"))
 });
+static CONSOLE_STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("console", "css", "text/css; charset=utf-8", include_str!("../assets/console.css"))
+});
+static CONSOLE_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("console", "js", "text/javascript; charset=utf-8", include_str!("../assets/console.js"))
+});
 static MARK: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("mark", "svg", "image/svg+xml", include_str!("../assets/mark.svg")));
 
@@ -38,6 +44,18 @@ pub fn style() -> &'static str {
     &STYLE.name
 }
 
+/// File name of the style sheet of the console under `/assets/`.
+#[must_use]
+pub fn console_style() -> &'static str {
+    &CONSOLE_STYLE.name
+}
+
+/// File name of the script of the console under `/assets/`.
+#[must_use]
+pub fn console_script() -> &'static str {
+    &CONSOLE_SCRIPT.name
+}
+
 /// File name of the logo under `/assets/`.
 #[must_use]
 pub fn mark() -> &'static str {
@@ -46,7 +64,7 @@ pub fn mark() -> &'static str {
 
 /// `GET /assets/{name}`
 pub async fn serve(Path(name): Path<String>) -> Response {
-    match [&*STYLE, &*MARK].into_iter().find(|asset| asset.name == name) {
+    match [&*STYLE, &*CONSOLE_STYLE, &*CONSOLE_SCRIPT, &*MARK].into_iter().find(|asset| asset.name == name) {
         Some(asset) => (
             [
                 (header::CONTENT_TYPE, asset.content_type),
@@ -67,8 +85,11 @@ mod tests {
 
     /// The colours of each scheme, light first; each value is the relative luminance (WCAG 2.2).
     fn schemes() -> Vec<HashMap<&'static str, f64>> {
-        let blocks = STYLE.content.split(":root {").skip(1).map(|rest| rest.split('}').next().unwrap());
-        blocks.map(|block| block.lines().filter_map(colour).collect()).collect()
+        let blocks = |asset: &'static Asset| {
+            asset.content.split(":root {").skip(1).map(|rest| rest.split('}').next().unwrap())
+        };
+        let both = blocks(&STYLE).zip(blocks(&CONSOLE_STYLE));
+        both.map(|(one, other)| one.lines().chain(other.lines()).filter_map(colour).collect()).collect()
     }
 
     fn colour(line: &'static str) -> Option<(&'static str, f64)> {
@@ -93,6 +114,14 @@ mod tests {
                 (3.0, "control-line", &["surface"]),
                 (3.0, "alert-text", &["surface"]),
                 (4.5, "accent", &["surface", "ground"]),
+                (4.5, "good-text", &["good-ground"]),
+                (4.5, "busy-text", &["busy-ground"]),
+                (4.5, "log-red", &["code-ground"]),
+                (4.5, "log-green", &["code-ground"]),
+                (4.5, "log-yellow", &["code-ground"]),
+                (4.5, "log-blue", &["code-ground"]),
+                (4.5, "log-magenta", &["code-ground"]),
+                (4.5, "log-cyan", &["code-ground"]),
                 (3.0, "ring", &["surface", "ground"]),
             ] {
                 for back in backs {

@@ -1,4 +1,4 @@
-//! The HTML pages of the authorization server. They need no JavaScript and load nothing from other servers.
+//! The HTML pages of the server. They need no JavaScript and load nothing from other servers.
 //!
 //! Every form contains a [`csrf`] token in the field [`csrf::FIELD`]. These forms post to endpoints of other crates:
 //! - `/oauth2/consent`: `request` (the query of the authorization request) and `decision` (`allow` or `deny`);
@@ -11,6 +11,7 @@
 mod account;
 pub mod assets;
 mod consent;
+mod console;
 pub mod csrf;
 mod device;
 mod duration;
@@ -26,11 +27,17 @@ mod return_to;
 pub use account::{AccountView, account_page};
 pub use assets::serve as serve_asset;
 pub use consent::{ConsentView, consent_page};
-pub use device::{CodeRefusal, DeviceView, confirm_device_page, device_decided_page, enter_code_page};
+pub use console::{
+    Cell, ConsoleView, Content, Cut, Failure, Link, LogLine, LogPart, LogView, Moment, Phase, Section, Tone,
+    console_page, log_lines,
+};
+pub use device::{
+    CodeRefusal, DeviceNetwork, DeviceView, confirm_device_page, device_decided_page, enter_code_page,
+};
 pub use duration::duration;
 pub use error::{error_page, internal_error_page};
 pub use form_action::FormAction;
-pub use home::{HomeView, home_page};
+pub use home::{HomeView, Overview, home_page};
 pub use login::{LoginView, login_page};
 pub use logout::{LogoutView, confirm_logout_page, signed_out_page};
 pub use page::security_headers;

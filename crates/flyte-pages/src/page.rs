@@ -11,12 +11,22 @@ use flyte_settings::Config;
 
 /// Renders a page, with a policy that allows its forms to lead to `forms`.
 pub(super) fn page(status: StatusCode, template: &impl Template, forms: &FormAction) -> Response {
+    with_policy(render(status, template), &content_security_policy(forms, ""))
+}
+
+/// Renders a page that has our own script, which may read from this server.
+pub(super) fn scripted_page(status: StatusCode, template: &impl Template) -> Response {
+    let script = " script-src 'self'; connect-src 'self';";
+    with_policy(render(status, template), &content_security_policy(&FormAction::own(), script))
+}
+
+fn render(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
-        Ok(html) => with_policy((status, Html(html)).into_response(), forms),
+        Ok(html) => (status, Html(html)).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page could not be rendered");
             let text = "This page could not be rendered. The cause is in the server's log.";
-            with_policy((StatusCode::INTERNAL_SERVER_ERROR, text).into_response(), forms)
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
         }
     }
 }
@@ -27,19 +37,19 @@ pub(super) fn server_name(config: &Config) -> &str {
     issuer.split_once("://").map_or(issuer, |(_, authority)| authority)
 }
 
-fn with_policy(mut response: Response, forms: &FormAction) -> Response {
-    if let Ok(policy) = HeaderValue::from_str(&content_security_policy(forms)) {
+fn with_policy(mut response: Response, policy: &str) -> Response {
+    if let Ok(policy) = HeaderValue::from_str(policy) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     harden(response)
 }
 
-/// The policy of a page: no scripts, no inline content, nothing from other servers, no framing (Content Security
-/// Policy Level 3).
-fn content_security_policy(forms: &FormAction) -> String {
+/// The policy of a page: no scripts except what `script` allows, no inline content, nothing from other servers, no framing
+/// (Content Security Policy Level 3).
+fn content_security_policy(forms: &FormAction, script: &str) -> String {
     format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action {forms}; frame-ancestors 'none'; \
-         base-uri 'none'"
+        "default-src 'none';{script} style-src 'self'; img-src 'self' data:; form-action {forms}; \
+         frame-ancestors 'none'; base-uri 'none'"
     )
 }
 

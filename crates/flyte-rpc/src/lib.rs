@@ -11,6 +11,7 @@ mod compression;
 mod decoding;
 mod door;
 mod error;
+mod local;
 mod resource_metadata;
 mod streams;
 
@@ -20,14 +21,15 @@ use axum::{
     Router, middleware,
     routing::{any_service, get},
 };
-use connectrpc::Limits;
+use connectrpc::{ConnectRpcService, Limits};
 
 pub use self::{
     door::{allow, caller},
     error::{invalid, store_error},
+    local::Local,
 };
 use flyte_access::{
-    Access, RESOURCE_METADATA,
+    Access, Caller, RESOURCE_METADATA,
     door::{Door, RequiredScope, Storage},
 };
 use flyte_audit::Audit;
@@ -58,22 +60,51 @@ impl std::fmt::Debug for Entrance {
     }
 }
 
+/// Our own services, behind the checks of their requests and streams.
+#[derive(Clone)]
+pub struct Services {
+    entrance: Arc<Entrance>,
+    service: ConnectRpcService,
+    paths: Arc<[String]>,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+impl Services {
+    /// Puts the checks in front of `services`.
+    #[must_use]
+    pub fn new(entrance: &Arc<Entrance>, services: connectrpc::Router) -> Self {
+        let paths = services.methods().map(|path| format!("/{path}")).collect();
+        // The limit applies to the request as sent and as decompressed. An HTTP layer could not reject it in the caller's protocol.
+        let service = limit_anonymous(services)
+            .into_axum_service()
+            .with_limits(limits(entrance))
+            .with_compression(compression::encodings())
+            .with_interceptor(decoding::Frugal)
+            .with_interceptor(door::Doorkeeper::new(Arc::clone(entrance)))
+            .with_interceptor(streams::Guard::new(Arc::clone(entrance)));
+        Self { entrance: Arc::clone(entrance), service, paths }
+    }
+
+    /// Calls the services within this process, for a caller that has been authenticated already.
+    #[must_use]
+    pub fn by(&self, caller: Arc<Caller>) -> Local {
+        Local::new(self.clone(), caller)
+    }
+}
+
 /// The routes of all calls (`/package.Service/Method`) and of the protected resource metadata (RFC 9728), each behind the checks.
-/// `rest` gets the calls of RPCs that `services` does not have, with the [`Caller`](flyte_access::Caller) in their extensions:
-/// it has to show the door their requests itself.
-pub fn router(entrance: &Arc<Entrance>, services: connectrpc::Router, rest: Router) -> Router {
+/// `rest` gets the calls of RPCs that `services` does not have, with the [`Caller`] in their extensions: it has to show the door
+/// their requests itself.
+pub fn router(services: &Services, rest: Router) -> Router {
+    let entrance = &services.entrance;
     let mut calls = Router::new();
-    let paths: Vec<String> = services.methods().map(|path| format!("/{path}")).collect();
-    // The limit applies to the request as sent and as decompressed. An HTTP layer could not reject it in the caller's protocol.
-    let service = limit_anonymous(services)
-        .into_axum_service()
-        .with_limits(limits(entrance))
-        .with_compression(compression::encodings())
-        .with_interceptor(decoding::Frugal)
-        .with_interceptor(door::Doorkeeper::new(Arc::clone(entrance)))
-        .with_interceptor(streams::Guard::new(Arc::clone(entrance)));
-    for path in &paths {
-        calls = calls.route(path, any_service(service.clone()));
+    for path in &*services.paths {
+        calls = calls.route(path, any_service(services.service.clone()));
     }
     Router::new()
         .route(RESOURCE_METADATA, get(resource_metadata::resource_metadata))

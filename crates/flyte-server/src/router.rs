@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, StatusCode},
     middleware,
@@ -24,6 +24,7 @@ use crate::{
     app::{App, Backend, Embedded},
     panic, upstream,
 };
+use flyte_console::Console;
 use flyte_gateway::Gateway;
 use flyte_http::{
     Readiness, ambiguity, drain, edge, finish,
@@ -31,8 +32,9 @@ use flyte_http::{
     limits::{self, Slots},
 };
 use flyte_model::is_loopback;
-use flyte_oauth::form;
-use flyte_rpc::Entrance;
+use flyte_oauth::{OverviewSource, form};
+use flyte_pages::{Link, Overview};
+use flyte_rpc::{Entrance, Services};
 use flyte_settings::Config;
 
 /// The whole server: OAuth, pages, control plane and health on one port. The peer's address comes in as
@@ -55,14 +57,22 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         Backend::Embedded(embedded) => embedded_services(&app.config, embedded, services),
         Backend::Upstream(gateway) => upstream_services(&app.entrance, gateway, services),
     };
-    let calls = flyte_rpc::router(&app.entrance, services, rest)
+    let services = Services::new(&app.entrance, services);
+    let calls = flyte_rpc::router(&services, rest)
         .layer(CatchPanicLayer::custom(panic::connect_error))
         .layer(DefaultBodyLimit::disable());
 
+    let console = Arc::new(Console {
+        sessions: app.authorization_server.sessions.clone(),
+        services,
+        clock: app.clock.clone(),
+        has_control_plane: matches!(app.backend, Backend::Embedded(_)),
+    });
+    let pages = pages.layer(Extension(overview(&app, &console)));
     let router = pages
         .merge(calls)
         .merge(limited)
-        .merge(console(&app))
+        .merge(console_pages(&app, console))
         .layer(middleware::from_fn_with_state(
             Arc::new(Slots::new(http.max_concurrent_requests)),
             limits::limit_concurrency,
@@ -101,12 +111,29 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
     ))
 }
 
-/// The console of a backend, and the sign-in of its apps.
-fn console(app: &App) -> Router {
-    match &app.web {
-        Some(web) => flyte_gateway::web::router(Arc::clone(web)).layer(CatchPanicLayer::custom(panic::page)),
-        None => Router::new(),
-    }
+/// The console: our own pages, or that of a backend with the sign-in of its apps.
+fn console_pages(app: &App, console: Arc<Console>) -> Router {
+    let router = match (&app.backend, &app.web) {
+        (Backend::Embedded(_), _) => {
+            flyte_console::router(console).layer(middleware::map_response(flyte_pages::security_headers))
+        }
+        (Backend::Upstream(_), Some(web)) => flyte_gateway::web::router(Arc::clone(web)),
+        (Backend::Upstream(_), None) => return Router::new(),
+    };
+    router.layer(CatchPanicLayer::custom(panic::page))
+}
+
+/// What the home page says about a user, with a link to the console of a backend.
+fn overview(app: &App, console: &Arc<Console>) -> OverviewSource {
+    let upstream = app.config.upstream.as_ref();
+    let open = upstream
+        .and_then(|upstream| upstream.console_url.as_ref())
+        .map(|_| Link { href: "/v2".to_owned(), text: "Open the console".to_owned() });
+    let console = Arc::clone(console);
+    OverviewSource(Arc::new(move |who| {
+        let (console, open) = (Arc::clone(&console), open.clone());
+        Box::pin(async move { Overview { open, ..flyte_console::overview(console, who).await } })
+    }))
 }
 
 /// What the backend serves.

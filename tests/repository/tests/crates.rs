@@ -7,13 +7,14 @@ use flyte_repository::{Package, assert_generated, packages, uses};
 
 /// Crates that never depend on each other, directly or through others. Names that do not exist yet are allowed.
 const APART: &[&[&str]] = &[
-    &["flyte-oauth", "flyte-control-plane", "flyte-gateway", "flyte-runner-local"],
+    &["flyte-console", "flyte-oauth", "flyte-control-plane", "flyte-gateway", "flyte-runner-local"],
     &["flyte-administration", "flyte-control-plane", "flyte-gateway", "flyte-oauth"],
     &["flyte-store-sqlite", "flyte-store-postgres"],
 ];
 
 /// The crates that client and server share. Otherwise, the two meet only over sockets.
-const SHARED: &[&str] = &["flyte-api-key", "flyte-idl", "flyte-table", "flyte-time", "flyte-version"];
+const SHARED: &[&str] =
+    &["flyte-api-key", "flyte-idl", "flyte-literal", "flyte-table", "flyte-time", "flyte-version"];
 
 /// The crates of the client.
 const CLIENT: &[&str] =

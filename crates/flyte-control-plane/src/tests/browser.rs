@@ -13,7 +13,7 @@ const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// The cookie of a new session of Ada, and the identifier of the session.
-async fn sign_in(server: &Server) -> (String, String) {
+pub(super) async fn sign_in(server: &Server) -> (String, String) {
     let plane = &server.plane;
     let oauth = flyte_oauth::testing::authorization_server(
         &plane.config,
