@@ -2,14 +2,13 @@
 //! administrators create.
 //!
 //! A CI system gives each of its jobs a JSON Web Token that identifies the job. [`SubjectToken`] parses the token,
-//! [`TrustedIssuers`] fetches the issuer's keys, [`keys::KeySet`] verifies the signature, and [`rule::mismatch`]
+//! [`TrustedIssuers`] fetches the issuer's keys, [`flyte_issuer::KeySet`] verifies the signature, and [`rule::mismatch`]
 //! compares the [`claims`] with a rule's [`Pattern`]s. The token endpoint of flyte-oauth combines these steps;
 //! `docs/reference/keyless-ci.md` describes them for users.
 #![forbid(unsafe_code)]
 
 pub mod claims;
 pub mod issuers;
-pub mod keys;
 pub mod pattern;
 pub mod rule;
 pub mod subject_token;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{Pattern, claims};
-use flyte_model::is_loopback;
+use flyte_issuer::is_safe;
 use flyte_store::TrustRule;
 
 /// The maximum length of a name: that of a DNS label, as for projects.
@@ -133,11 +133,6 @@ fn check_url(field: &'static str, text: &str) -> Result<(), Mistake> {
         return refuse("must not have a query, fragment, user name or password");
     }
     Ok(())
-}
-
-/// Whether keys can be fetched from this URL without being changed on the way.
-pub(super) fn is_safe(url: &Url) -> bool {
-    url.host().is_some() && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url)))
 }
 
 fn check_claims(rule: &TrustRule) -> Result<(), Mistake> {

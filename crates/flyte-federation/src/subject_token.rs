@@ -3,7 +3,8 @@
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
-use super::keys::{ALGORITHMS, KeySet};
+use flyte_issuer::{ALGORITHMS, KeySet};
+use flyte_keys::jwks::JwksError;
 use flyte_model::clock::UnixTime;
 
 /// The maximum length of a token in bytes. Tokens of CI systems have one or two thousand.
@@ -47,6 +48,16 @@ pub enum SubjectTokenError {
     /// A required claim is missing or has a wrong type.
     #[error("subject_token has no valid claim {0}")]
     Claim(&'static str),
+}
+
+impl From<JwksError> for SubjectTokenError {
+    fn from(error: JwksError) -> Self {
+        match error {
+            JwksError::UnknownKey | JwksError::Ambiguous => Self::UnknownKey,
+            JwksError::WrongAlgorithm => Self::WrongAlgorithm,
+            JwksError::BadSignature => Self::BadSignature,
+        }
+    }
 }
 
 /// A parsed token. Its issuer and audience are not verified yet.

@@ -47,6 +47,7 @@ pub fn rule(name: &str, issuer: &str) -> TrustRule {
 pub struct Key {
     algorithm: Algorithm,
     kid: String,
+    pem: String,
     private: EncodingKey,
 }
 
@@ -80,7 +81,13 @@ impl Key {
             Algorithm::EdDSA => EncodingKey::from_ed_pem(pem.as_bytes()),
             _ => EncodingKey::from_ec_pem(pem.as_bytes()),
         };
-        Self { algorithm, kid: kid.to_owned(), private: private.unwrap() }
+        Self { algorithm, kid: kid.to_owned(), private: private.unwrap(), pem }
+    }
+
+    /// The private key as a PEM file (PKCS#8).
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
     }
 
     /// The public key as published.

@@ -5,11 +5,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::testing::{Key, claims};
-use crate::{
-    SubjectToken, SubjectTokenError,
-    keys::{ALGORITHMS, KeySet},
-    subject_token::Verified,
-};
+use crate::{SubjectToken, SubjectTokenError, subject_token::Verified};
+use flyte_issuer::{ALGORITHMS, KeySet};
 use flyte_testing::NOW;
 
 const ISSUER: &str = "https://ci.example";

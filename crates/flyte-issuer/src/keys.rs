@@ -5,8 +5,6 @@ use jsonwebtoken::{Algorithm, jwk::Jwk};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::SubjectTokenError;
-
 /// The accepted algorithms of other issuers. Symmetric algorithms are excluded: they would use a public key as a
 /// secret.
 pub const ALGORITHMS: [Algorithm; 5] =
@@ -54,17 +52,13 @@ impl KeySet {
     /// Returns the claims of a token that one of these keys signed.
     ///
     /// # Errors
-    /// [`SubjectTokenError`] if the key is unknown, is for another algorithm, or did not sign the token.
+    /// [`JwksError`] if the key is unknown, is for another algorithm, or did not sign the token.
     pub fn verify(
         &self,
         token: &str,
         kid: Option<&str>,
         algorithm: Algorithm,
-    ) -> Result<Map<String, Value>, SubjectTokenError> {
-        jwks::verify(&self.0, token, kid, algorithm).map_err(|error| match error {
-            JwksError::UnknownKey | JwksError::Ambiguous => SubjectTokenError::UnknownKey,
-            JwksError::WrongAlgorithm => SubjectTokenError::WrongAlgorithm,
-            JwksError::BadSignature => SubjectTokenError::BadSignature,
-        })
+    ) -> Result<Map<String, Value>, JwksError> {
+        jwks::verify(&self.0, token, kid, algorithm)
     }
 }
