@@ -1,7 +1,8 @@
 //! A pattern of a trust rule, and a claim of a stranger's token.
 #![no_main]
 
-use flyte_federation::{Pattern, SubjectToken, keys::KeySet};
+use flyte_federation::{Pattern, SubjectToken};
+use flyte_issuer::KeySet;
 
 libfuzzer_sys::fuzz_target!(|input: (&str, &str)| {
     let (text, value) = input;

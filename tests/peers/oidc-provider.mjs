@@ -4,6 +4,9 @@
 //
 //   PORT=3000 [TLS_CERT=cert.pem TLS_KEY=key.pem] [ACCESS_TOKEN_TTL=3600] [CLIENT_KEY=key.pem] [DEVICE_TTL=600] node oidc-provider.mjs
 //
+// With REDIRECT_URI it also has the client `flyte-server` (secret `p w:%+`, Basic) for our server's sign-in, and its accounts have
+// the name of their sign-in as verified address.
+//
 // Its development pages accept any password.
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -50,6 +53,12 @@ const provider = new Provider(issuer, {
       response_types: [],
       redirect_uris: [],
     },
+    process.env.REDIRECT_URI && {
+      client_id: 'flyte-server',
+      client_secret: 'p w:%+',
+      token_endpoint_auth_method: 'client_secret_basic',
+      redirect_uris: [process.env.REDIRECT_URI],
+    },
     { ...machine, client_id: 'ci', token_endpoint_auth_method: 'client_secret_basic' },
     { ...machine, client_id: 'ci-post', token_endpoint_auth_method: 'client_secret_post' },
     {
@@ -59,15 +68,16 @@ const provider = new Provider(issuer, {
       token_endpoint_auth_method: 'private_key_jwt',
       jwks: { keys: [publicKey.export({ format: 'jwk' })] },
     },
-  ].filter((client) => methods.includes(client.token_endpoint_auth_method)),
+  ].filter((client) => client && methods.includes(client.token_endpoint_auth_method)),
   clientAuthMethods: methods,
   features: { devInteractions: { enabled: true }, deviceFlow: { enabled: true }, clientCredentials: { enabled: true }, revocation: { enabled: true } },
   pkce: { required: () => true },
   rotateRefreshToken: true,
   scopes: ['openid', 'offline_access'],
+  claims: process.env.REDIRECT_URI ? { email: ['email', 'email_verified'], profile: ['name'] } : {},
   ttl: { AccessToken: Number(process.env.ACCESS_TOKEN_TTL ?? 3600), Grant: 86400, Session: 86400, Interaction: 3600, IdToken: 3600, ClientCredentials: Number(process.env.ACCESS_TOKEN_TTL ?? 3600), DeviceCode: Number(process.env.DEVICE_TTL ?? 600), RefreshToken: 86400 },
   cookies: { keys: ['only for tests'] },
-  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, email: id, email_verified: true, name: `User ${id}` }) }),
 });
 provider.on('grant.success', (ctx) => process.stdout.write(`granted ${ctx.oidc.params.grant_type}\n`));
 provider.on('grant.revoked', () => process.stdout.write('revoked\n'));

@@ -37,8 +37,13 @@ impl OidcProvider {
     /// The same, with further settings of `oidc-provider.mjs`.
     #[must_use]
     pub fn start_with(certificate: &Certificate, ttl: u32, settings: &[(&str, &str)]) -> Self {
+        Self::at(free_port(), certificate, ttl, settings)
+    }
+
+    /// The same, at this port.
+    #[must_use]
+    pub fn at(port: u16, certificate: &Certificate, ttl: u32, settings: &[(&str, &str)]) -> Self {
         let directory = TempDir::new().unwrap();
-        let port = free_port();
         let log = File::create(directory.path().join("log")).unwrap();
         let process = Command::new("node")
             .arg(repository().join("tests/peers/oidc-provider.mjs"))

@@ -38,6 +38,12 @@ names! {
         SignInFailed = "sign_in_failed",
         /// A sign-in attempt was rejected without a check: it was throttled, or the form was not from this server.
         SignInRefused = "sign_in_refused",
+        /// A user of an outside provider could not sign in, for the reason in the details.
+        ProviderSignInRefused = "provider_sign_in_refused",
+        /// A user of an outside provider was connected to an account.
+        IdentityLinked = "identity_linked",
+        /// A user of an outside provider was disconnected from an account.
+        IdentityUnlinked = "identity_unlinked",
         /// A browser session ended, with everything that it had authorized.
         SignedOut = "signed_out",
         /// A redeemed authorization code was presented again; everything that it gave is revoked.
@@ -143,6 +149,8 @@ impl Kind {
             | Self::TokenRevoked
             | Self::ConsentGiven
             | Self::PasswordReset
+            | Self::IdentityLinked
+            | Self::IdentityUnlinked
             | Self::UserCreated
             | Self::UserDisabled
             | Self::UserEnabled
@@ -162,6 +170,7 @@ impl Kind {
             Self::SignedIn
             | Self::SignInFailed
             | Self::SignInRefused
+            | Self::ProviderSignInRefused
             | Self::SignedOut
             | Self::ConsentDenied
             | Self::CallDenied
@@ -199,7 +208,13 @@ impl Kind {
     /// counted (`fold`).
     #[must_use]
     pub fn is_repeatable(self) -> bool {
-        matches!(self, Self::CallDenied | Self::ApiKeyUsedAfterDeletion | Self::TokenExchangeRefused)
+        matches!(
+            self,
+            Self::CallDenied
+                | Self::ApiKeyUsedAfterDeletion
+                | Self::TokenExchangeRefused
+                | Self::ProviderSignInRefused
+        )
     }
 
     /// Returns whether an administrator should look at the event: it was denied, or it shows that something leaked.
@@ -209,6 +224,7 @@ impl Kind {
             self,
             Self::SignInFailed
                 | Self::SignInRefused
+                | Self::ProviderSignInRefused
                 | Self::CodeReplayed
                 | Self::RefreshReused
                 | Self::CallDenied
@@ -231,6 +247,8 @@ names! {
         Rule = "rule",
         /// The e-mail address of an existing account.
         Email = "email",
+        /// The outside provider: its section of the settings.
+        Provider = "provider",
         /// The browser session.
         Session = "session_id",
         /// The family of tokens.

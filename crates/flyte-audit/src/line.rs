@@ -16,6 +16,7 @@ pub(super) fn write(kind: Kind, record: &AuditRecord) {
                 email = detail(Detail::Email),
                 client_id = record.client_id,
                 object = record.object,
+                provider = detail(Detail::Provider),
                 session_id = detail(Detail::Session),
                 family_id = detail(Detail::Family),
                 families = detail(Detail::Families),

@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::{HeaderMap, HeaderValue};
 
 use super::cookie::{self, CookieSecret};
-use flyte_model::clock::Clock;
+use flyte_model::clock::{Clock, UnixTime};
 use flyte_secrets::SecretHash;
 use flyte_store::{BrowserSession, Store, StoreError, User};
 
@@ -83,13 +83,25 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`] if the store fails or the system returns no random numbers.
     pub async fn start(&self, user: &User) -> Result<Option<(BrowserSession, HeaderValue)>, StoreError> {
+        self.start_since(user, self.clock.now()).await
+    }
+
+    /// Starts a session like [`Sessions::start`], for a user who authenticated at this time, perhaps at another server.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn start_since(
+        &self,
+        user: &User,
+        authenticated_at: UnixTime,
+    ) -> Result<Option<(BrowserSession, HeaderValue)>, StoreError> {
         let now = self.clock.now();
         let secret = cookie::generate().ok_or_else(|| failure("the system returned no random numbers"))?;
         let session = BrowserSession {
             id: uuid::Uuid::new_v4().to_string(),
             cookie_hash: hash(&secret),
             user_id: user.id.clone(),
-            authenticated_at: now,
+            authenticated_at: authenticated_at.min(now),
             expires_at: now.saturating_add(self.ttl),
         };
         let cookie = cookie::set(COOKIE, &secret, Some(self.ttl))

@@ -49,7 +49,10 @@ use axum::{
 use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
-pub use self::{sign_in::OverviewSource, state::AuthorizationServer};
+pub use self::{
+    sign_in::{OverviewSource, outside::OutsideSignIns},
+    state::AuthorizationServer,
+};
 use flyte_identity::Failures;
 use flyte_idl::flyteidl2::auth::AuthMetadataServiceExt as _;
 use flyte_settings::endpoints;

@@ -1,8 +1,9 @@
-//! Sign-in in a browser: the home page, the sign-in page, and the certificate to trust.
+//! Sign-in in a browser: the home page, the sign-in page, outside providers, and the certificate to trust.
 
 mod authority;
 mod home;
 mod login;
+pub(crate) mod outside;
 #[cfg(test)]
 mod tests;
 
@@ -14,11 +15,14 @@ use flyte_pages::{security_headers, serve_asset, signed_out_page};
 pub use self::home::OverviewSource;
 use crate::AuthorizationServer;
 
-/// The pages that users open themselves: `/`, `/login`, `/signed-out`, `/ca.pem` and `/assets/`.
+/// The pages that users open themselves: `/`, `/login` and below, `/signed-out`, `/ca.pem` and `/assets/`.
 pub(crate) fn router() -> Router<Arc<AuthorizationServer>> {
     Router::new()
         .route("/", get(home::show))
         .route("/login", get(login::show).post(login::submit).layer(login::body_limit()))
+        .route("/login/with/{name}", get(outside::start))
+        .route("/login/with/{name}/callback", get(outside::callback::get))
+        .route("/login/connect", get(outside::connect::show).post(outside::connect::submit))
         .route("/signed-out", get(async || signed_out_page()))
         .route(authority::PATH, get(authority::serve))
         .route("/assets/{name}", get(serve_asset))

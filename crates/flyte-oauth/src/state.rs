@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::OutsideSignIns;
 use flyte_access::Access;
 use flyte_audit::Audit;
 use flyte_federation::TrustedIssuers;
@@ -28,6 +29,8 @@ pub struct AuthorizationServer {
     pub issuers: Arc<TrustedIssuers>,
     /// Issues and verifies access tokens.
     pub access: Arc<Access>,
+    /// Sign-in through outside providers.
+    pub outside: OutsideSignIns,
     /// Browser sessions.
     pub sessions: Sessions,
     /// Browsers that have been used to sign in before.

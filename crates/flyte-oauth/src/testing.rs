@@ -9,10 +9,11 @@ use flyte_federation::TrustedIssuers;
 use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_keys::SigningKeys;
 use flyte_model::clock::Clock;
+use flyte_provider::Providers;
 use flyte_settings::Config;
 use flyte_store::Store;
 
-use crate::AuthorizationServer;
+use crate::{AuthorizationServer, OutsideSignIns};
 
 /// Creates an authorization server from these parts.
 #[must_use]
@@ -31,6 +32,7 @@ pub fn authorization_server(
         keys: Arc::clone(keys),
         audit: audit.clone(),
         issuers: Arc::new(TrustedIssuers::new(None, clock.clone()).unwrap()),
+        outside: OutsideSignIns::new(Providers::new(config, clock).unwrap(), clock),
         access: Arc::clone(access),
         sessions: Sessions::new(Arc::clone(store), clock.clone(), config.session_ttl),
         known_browsers: KnownBrowsers::new(Arc::clone(keys)),

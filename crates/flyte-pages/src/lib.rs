@@ -5,6 +5,7 @@
 //! - `/oauth2/account`: `request` (the same) and `decision` (`continue` or `another-account`);
 //! - `/oauth2/logout`: `request` (the query of the logout request, empty on the home page) and `decision` (`sign-out`
 //!   or `sign-out-browser`);
+//! - `/login/connect`: `decision` (`connect` or `cancel`);
 //! - `/device`: `user_code` and `decision` (`approve` or `deny`).
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ mod home;
 mod login;
 mod logout;
 mod page;
+mod provider;
 mod query;
 mod return_to;
 
@@ -38,8 +40,9 @@ pub use duration::duration;
 pub use error::{error_page, internal_error_page};
 pub use form_action::FormAction;
 pub use home::{HomeView, Overview, home_page};
-pub use login::{LoginView, login_page};
+pub use login::{LoginView, ProviderLink, login_page};
 pub use logout::{LogoutView, confirm_logout_page, signed_out_page};
 pub use page::security_headers;
+pub use provider::{ConnectView, connect_page, continue_page, sign_in_failed_page};
 pub use query::encode;
 pub use return_to::ReturnTo;

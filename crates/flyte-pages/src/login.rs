@@ -22,6 +22,15 @@ struct LoginTemplate<'a> {
     server: &'a str,
 }
 
+/// A button that leads to an outside provider.
+#[derive(Clone, Debug)]
+pub struct ProviderLink {
+    /// The provider's name.
+    pub label: String,
+    /// The address at this server that begins the sign-in there.
+    pub href: String,
+}
+
 /// The content of the sign-in page.
 #[derive(Debug)]
 pub struct LoginView<'a> {
@@ -33,11 +42,17 @@ pub struct LoginView<'a> {
     pub email: &'a str,
     /// Why the previous attempt was refused.
     pub error: Option<&'a str>,
+    /// The outside providers through which the user can sign in.
+    pub providers: &'a [ProviderLink],
+    /// Whether the page has the form for a password.
+    pub passwords: bool,
+    /// Whether the browser goes to the only provider by itself.
+    pub straight: bool,
     /// Whether the error is about the e-mail address and password.
     pub wrong: bool,
 }
 
-/// The sign-in page. Its form posts `csrf`, `return_to`, `email` and `password` to `/login`; `forms` says which
+/// The sign-in page. Its buttons for providers are links: a form's policy would apply to all pages of the provider. Its form posts `csrf`, `return_to`, `email` and `password` to `/login`; `forms` says which
 /// addresses may follow.
 #[must_use]
 pub fn login_page(

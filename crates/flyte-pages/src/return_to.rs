@@ -12,21 +12,27 @@ const CONSOLE: &str = "/v2";
 /// The sign-in of an app at another host.
 const APP: &str = "/apps/sign-in?";
 
+/// The page that connects an account with a user of an outside provider.
+const CONNECT: &str = "/login/connect";
+
 /// The maximum length of a request that is kept during the sign-in, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// Path and query of an authorization request to this server, of the device page, of a page of the console, or of the
-/// sign-in of an app. A sign-in leads only to these and to the home page, so `/login` is not an open redirector (RFC 9700 section 4.11).
+/// Path and query of an authorization request to this server, of the device page, of a page of the console, of the sign-in of
+/// an app, or of the page that connects an account. A sign-in leads only to these and to the home page, so `/login` is not an open redirector (RFC 9700 section 4.11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
 impl ReturnTo {
-    /// Accepts only `/oauth2/authorize?...`, `/device`, `/device?...`, `/apps/sign-in?...`, and `/v2` with what is below it.
+    /// Accepts only `/oauth2/authorize?...`, `/device`, `/device?...`, `/apps/sign-in?...`, `/login/connect`, and `/v2` with
+    /// what is below it.
     /// Refuses every other path, a scheme or host, a fragment, and characters that are not allowed in a request line.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_query = |query: &str| query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-        let accepted = if let Some(rest) = text.strip_prefix(DEVICE) {
+        let accepted = if text == CONNECT {
+            true
+        } else if let Some(rest) = text.strip_prefix(DEVICE) {
             rest.is_empty() || rest.strip_prefix('?').is_some_and(is_query)
         } else if let Some(rest) = text.strip_prefix(CONSOLE) {
             is_below(rest) && is_query(rest)
@@ -46,6 +52,12 @@ impl ReturnTo {
     #[must_use]
     pub fn is_device(&self) -> bool {
         self.0.starts_with(DEVICE)
+    }
+
+    /// Whether this is the page that connects an account.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        self.0 == CONNECT
     }
 
     /// Returns a parameter of the authorization request; `None` if it is missing or repeated (RFC 6749 section 3.1).
@@ -83,6 +95,7 @@ mod tests {
             "/oauth2/authorize?client_id=flyte&redirect_uri=http%3A%2F%2Flocalhost%3A53593%2Fcallback",
             "/oauth2/authorize?redirect_uri=http://[::1]:53593/callback",
             "/oauth2/authorize?",
+            "/login/connect",
             "/device",
             "/device?user_code=WDJB-MJH7",
             "/v2",
@@ -121,6 +134,10 @@ mod tests {
             "/devices",
             "/device/",
             "/device#?",
+            "/login/connect?",
+            "/login/connect/",
+            "/login",
+            "/login/with/corp",
             "//device?user_code=WDJB-MJH7",
             "/device?user_code=WDJB-MJH7#a",
             "/device/../oauth2/logout?",
@@ -155,14 +172,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_stays_on_this_server(text in "(/oauth2/authorize|/device|/v2|/apps/sign-in)?[?/\\\\]{0,3}\\PC*") {
+        fn what_is_accepted_stays_on_this_server(text in "(/oauth2/authorize|/device|/v2|/apps/sign-in|/login/connect)?[?/\\\\]{0,3}\\PC*") {
             if let Some(request) = ReturnTo::parse(&text) {
                 let here = Url::parse("https://localhost:8443/login").unwrap();
                 let there = here.join(&request.to_string()).unwrap();
                 prop_assert_eq!(there.origin(), here.origin());
                 let path = there.path();
                 let is_console = path == "/v2" || path.starts_with("/v2/");
-                prop_assert!(is_console || matches!(path, "/oauth2/authorize" | "/device" | "/apps/sign-in"));
+                prop_assert!(is_console || matches!(path, "/oauth2/authorize" | "/device" | "/apps/sign-in" | "/login/connect"));
                 prop_assert!(there.fragment().is_none() && there.username().is_empty());
                 prop_assert!(request.location().is_some());
             }

@@ -15,7 +15,7 @@ use flyte_gateway::{Gateway, web::Web};
 use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_keys::SigningKeys;
 use flyte_model::{Stopping, clock::Clock};
-use flyte_oauth::AuthorizationServer;
+use flyte_oauth::{AuthorizationServer, OutsideSignIns};
 use flyte_objects::Objects;
 use flyte_rpc::Entrance;
 use flyte_runner_local::LocalRunner;
@@ -93,6 +93,8 @@ pub struct Parts {
     pub access: Arc<Access>,
     /// Issuers whose tokens can be exchanged.
     pub issuers: Arc<TrustedIssuers>,
+    /// Sign-in through outside providers.
+    pub outside: OutsideSignIns,
     /// Hashes and verifies passwords.
     pub passwords: Passwords,
     /// Whose services the server offers.
@@ -138,7 +140,8 @@ impl App {
         };
         // Pages of this server call RPCs if it has a console.
         let calling = upstream.and_then(|upstream| upstream.console_url.as_ref()).map(|_| sessions.clone());
-        let Parts { config, clock, store, keys, audit, access, issuers, passwords, serves: _ } = parts;
+        let Parts { config, clock, store, keys, audit, access, issuers, outside, passwords, serves: _ } =
+            parts;
         let authorization_server = Arc::new(AuthorizationServer {
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -146,6 +149,7 @@ impl App {
             keys: Arc::clone(&keys),
             audit: audit.clone(),
             issuers,
+            outside,
             access: Arc::clone(&access),
             sessions,
             known_browsers: KnownBrowsers::new(Arc::clone(&keys)),

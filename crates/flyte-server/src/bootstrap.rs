@@ -34,8 +34,9 @@ use flyte_model::{
     Scopes,
     clock::{Clock, UnixTime},
 };
-use flyte_oauth::token::REGISTRABLE_GRANTS;
+use flyte_oauth::{OutsideSignIns, token::REGISTRABLE_GRANTS};
 use flyte_objects::{Objects, ObjectsError};
+use flyte_provider::Providers;
 use flyte_secrets::write_atomically;
 use flyte_settings::{Config, PublicClientConfig};
 use flyte_store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User};
@@ -146,6 +147,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         first_project(&*store, now).await?;
     }
     let issuers = Arc::new(TrustedIssuers::new(config.trust.ca_file.clone(), clock.clone())?);
+    let outside = OutsideSignIns::new(Providers::new(&config, &clock)?, &clock);
     let audit = Audit::start(Arc::clone(&store), clock.clone());
     let first_admin = first_admin(&config, &data_dir, &*store, &audit, &passwords, now).await?;
     if config.upstream.is_none() {
@@ -159,8 +161,18 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         Arc::clone(&keys),
         audit.clone(),
     ));
-    let app =
-        Arc::new(App::new(Parts { config, clock, store, keys, audit, access, issuers, passwords, serves }));
+    let app = Arc::new(App::new(Parts {
+        config,
+        clock,
+        store,
+        keys,
+        audit,
+        access,
+        issuers,
+        outside,
+        passwords,
+        serves,
+    }));
     if let Some(embedded) = app.embedded() {
         let probed = Arc::clone(&embedded.objects);
         tokio::spawn(async move { probed.probe().await });

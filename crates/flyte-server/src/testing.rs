@@ -6,7 +6,9 @@ use crate::app::{App, Parts, Serves};
 use flyte_access::door;
 use flyte_federation::TrustedIssuers;
 use flyte_identity::Passwords;
+use flyte_oauth::OutsideSignIns;
 use flyte_objects::Objects;
+use flyte_provider::Providers;
 use flyte_settings::{Config, Environment, Flags, UpstreamConfig, load, settings};
 
 pub(crate) use flyte_testing::{NOW, user};
@@ -16,6 +18,7 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
     let parts = flyte_access::testing::Parts::new(change).await;
     App::new(Parts {
         issuers: Arc::new(TrustedIssuers::new(None, parts.clock.clone()).unwrap()),
+        outside: OutsideSignIns::new(Providers::new(&parts.config, &parts.clock).unwrap(), &parts.clock),
         passwords: Passwords::new(1),
         // The object store is not prepared; tests of objects use a data directory and prepare it.
         serves: match &parts.config.upstream {

@@ -59,7 +59,7 @@ pub enum ConfigError {
         /// Line, from 1.
         line: usize,
         /// The setting.
-        key: &'static str,
+        key: String,
         /// The value.
         value: String,
         /// The values that are expected.
@@ -71,7 +71,7 @@ pub enum ConfigError {
         /// The source of the value.
         origin: Origin,
         /// The setting.
-        key: &'static str,
+        key: String,
         /// The value.
         value: String,
         /// The values that are expected.

@@ -9,14 +9,21 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     ConfigError,
+    load::providers::{key_in_section, key_of},
+    provider,
     setting::AnySetting,
-    settings::{ALL, SECTIONS},
+    settings::{ALL, PROVIDER, SECTIONS},
     value::Form,
 };
+
+/// The section whose sections are providers.
+const PROVIDERS: &str = "providers";
 
 /// The entry of one setting in the file.
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// The provider that the setting belongs to.
+    pub(super) provider: Option<String>,
     pub(super) key: &'static str,
     pub(super) text: String,
     pub(super) line: usize,
@@ -61,13 +68,10 @@ impl Reader<'_> {
             let key = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
             let is_section = SECTIONS.iter().any(|(section, _)| *section == key);
             match (ALL.iter().find(|setting| setting.key() == key), value.get_ref()) {
-                (Some(setting), value) => self.entry(*setting, value, line),
+                (Some(setting), value) => self.entry(None, *setting, value, line),
+                (None, DeValue::Table(table)) if key == PROVIDERS => self.providers(table),
                 (None, DeValue::Table(table)) if is_section => self.table(&key, table),
-                (None, value) if is_section => {
-                    let (expected, found) = ("a section", value.type_str());
-                    let path = self.path.to_owned();
-                    self.errors.push(ConfigError::WrongType { path, line, key, expected, found });
-                }
+                (None, value) if is_section || key == PROVIDERS => self.no_section(key, value, line),
                 (None, _) => {
                     let suggestion = suggestion(&key);
                     self.errors.push(ConfigError::UnknownKey {
@@ -81,11 +85,49 @@ impl Reader<'_> {
         }
     }
 
-    fn entry(&mut self, setting: &dyn AnySetting, value: &DeValue<'_>, line: usize) {
-        let (key, path) = (setting.key(), self.path.to_owned());
+    /// Reads the sections of providers.
+    fn providers(&mut self, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let line = line_of(self.text, name.span().start);
+            let name = name.get_ref().as_ref();
+            let section = format!("{PROVIDERS}.{name}");
+            let DeValue::Table(table) = value.get_ref() else {
+                self.no_section(section, value.get_ref(), line);
+                continue;
+            };
+            if !provider::is_name(name) {
+                let reason = "a name of lower-case letters, digits and hyphens is expected, for example corp"
+                    .to_owned();
+                let (path, value) = (self.path.to_owned(), name.to_owned());
+                self.errors.push(ConfigError::InvalidInFile { path, line, key: section, value, reason });
+                continue;
+            }
+            for (key, value) in table {
+                let line = line_of(self.text, key.span().start);
+                let key = key.get_ref().as_ref();
+                match PROVIDER.iter().find(|setting| key_in_section(**setting) == key) {
+                    Some(setting) => self.entry(Some(name), *setting, value.get_ref(), line),
+                    None => {
+                        let (path, key) = (self.path.to_owned(), format!("{section}.{key}"));
+                        self.errors.push(ConfigError::UnknownKey { path, line, key, suggestion: None });
+                    }
+                }
+            }
+        }
+    }
+
+    fn no_section(&mut self, key: String, value: &DeValue<'_>, line: usize) {
+        let (expected, found) = ("a section", value.type_str());
+        self.errors.push(ConfigError::WrongType { path: self.path.to_owned(), line, key, expected, found });
+    }
+
+    fn entry(&mut self, provider: Option<&str>, setting: &dyn AnySetting, value: &DeValue<'_>, line: usize) {
+        let path = self.path.to_owned();
+        let key = provider.map_or_else(|| setting.key().to_owned(), |name| key_of(name, setting));
+        let provider = provider.map(str::to_owned);
         match text_of(setting.form(), value, self.path) {
             Some(text) => match setting.canonical(&text) {
-                Ok(_) => self.entries.push(Entry { key, text, line }),
+                Ok(_) => self.entries.push(Entry { provider, key: setting.key(), text, line }),
                 Err(reason) => {
                     self.errors.push(ConfigError::InvalidInFile { path, line, key, value: text, reason });
                 }
@@ -97,7 +139,7 @@ impl Reader<'_> {
                     Form::Boolean => "a boolean",
                     Form::List => "an array of strings without commas",
                 };
-                let (key, found) = (key.to_owned(), value.type_str());
+                let found = value.type_str();
                 self.errors.push(ConfigError::WrongType { path, line, key, expected, found });
             }
         }

@@ -10,6 +10,7 @@ mod load;
 mod log_filter;
 mod per_project;
 mod projects;
+mod provider;
 mod reference;
 pub mod reserved;
 mod setting;
@@ -24,10 +25,11 @@ use url::Url;
 pub use app_hosts::AppHosts;
 pub use cluster::ClusterUrl;
 pub use error::ConfigError;
-pub use load::{Environment, Flags, Loaded, Origin, load};
+pub use load::{Environment, Flags, Loaded, Origin, ProviderValue, load};
 pub use log_filter::check_filter;
 pub use per_project::PerProject;
 pub use projects::{PodSecurity, ProjectsConfig, UnknownPodSecurity};
+pub use provider::{LinkRule, ProviderConfig, ProviderCredential, ProviderPreset};
 pub use reference::markdown;
 pub use setting::{AnySetting, Default, Setting};
 pub use settings::KubernetesVerification;
@@ -51,6 +53,10 @@ pub struct Config {
     pub tokens: TokenConfig,
     /// Lifetime of a browser session, in seconds.
     pub session_ttl: i64,
+    /// Whether people can sign in with a password of this server.
+    pub passwords: bool,
+    /// Outside providers, through which people sign in, sorted by name.
+    pub providers: Vec<ProviderConfig>,
     /// API keys.
     pub api_keys: ApiKeyConfig,
     /// The client registration of the `flyte` command and the PyPI package `flyte`.

@@ -1,6 +1,7 @@
 //! Merges the file, the environment and the command line into a [`Config`]. Later sources override earlier ones.
 
 mod environment;
+pub(crate) mod providers;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -61,6 +62,7 @@ pub struct Loaded {
     /// The file that was read.
     pub file: Option<PathBuf>,
     given: BTreeMap<&'static str, (String, Origin)>,
+    given_providers: providers::Given,
 }
 
 /// Reads all sources and merges them.
@@ -69,6 +71,7 @@ pub struct Loaded {
 /// All errors, not only the first.
 pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Vec<ConfigError>> {
     let mut given = BTreeMap::new();
+    let mut given_providers = providers::Given::new();
     let mut errors = Vec::new();
 
     let explicit = flags.file.clone().or_else(|| environment.get("FLYTE_SERVER_CONFIG").map(PathBuf::from));
@@ -79,7 +82,11 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Vec<Conf
         Some(Ok(Some(entries))) => {
             for entry in entries {
                 let path = file.clone().unwrap_or_default();
-                given.insert(entry.key, (entry.text, Origin::File { path, line: entry.line }));
+                let value = (entry.text, Origin::File { path, line: entry.line });
+                match entry.provider {
+                    Some(name) => given_providers.entry(name).or_default().insert(entry.key, value),
+                    None => given.insert(entry.key, value),
+                };
             }
         }
         Some(Ok(None)) | None => file = None,
@@ -96,17 +103,20 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Vec<Conf
                     given.insert(setting.key(), (text, origin));
                 }
                 Err(reason) => {
-                    errors.push(ConfigError::Invalid { origin, key: setting.key(), value: text, reason });
+                    let key = setting.key().to_owned();
+                    errors.push(ConfigError::Invalid { origin, key, value: text, reason });
                 }
             }
         }
     }
+    providers::add_environment(&mut given_providers, environment, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
-    let mut config = build(&Values(&given), environment).map_err(|error| vec![error])?;
+    let providers = providers::build(&given_providers).map_err(|error| vec![error])?;
+    let mut config = build(&Values(&given), environment, providers).map_err(|error| vec![error])?;
     config.file.clone_from(&file);
-    Ok(Loaded { config, file, given })
+    Ok(Loaded { config, file, given, given_providers })
 }
 
 impl Loaded {
@@ -140,6 +150,38 @@ impl Loaded {
             .collect()
     }
 }
+
+impl Loaded {
+    /// Returns the settings of each provider as `check-config` shows them: the provider's name, and for each setting its key
+    /// in the provider's section, its value, and its origin.
+    #[must_use]
+    pub fn providers(&self) -> Vec<(&str, Vec<ProviderValue>)> {
+        let shown = |values: &BTreeMap<&'static str, (String, Origin)>| {
+            let shown = s::PROVIDER.iter().map(|setting| {
+                let setting: &'static dyn AnySetting = *setting;
+                let key = providers::key_in_section(setting);
+                match values.get(setting.key()) {
+                    Some((text, origin)) => {
+                        let text = setting.canonical(text).unwrap_or_else(|_| text.clone());
+                        (key, setting.in_file(&text), origin.clone())
+                    }
+                    None => {
+                        let value = match setting.default() {
+                            Default::Value(value) => setting.in_file(value),
+                            Default::Depends(_) => None,
+                        };
+                        (key, value, Origin::Default)
+                    }
+                }
+            });
+            shown.collect()
+        };
+        self.given_providers.iter().map(|(name, values)| (name.as_str(), shown(values))).collect()
+    }
+}
+
+/// A setting of a provider: its key in the provider's section, its value as in the file, and its origin.
+pub type ProviderValue = (&'static str, Option<String>, Origin);
 
 #[cfg(any(test, feature = "testing"))]
 impl Config {

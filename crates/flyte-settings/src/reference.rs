@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     setting::{AnySetting, Default},
-    settings::{ALL, SECTIONS},
+    settings::{ALL, PROVIDER, SECTIONS},
 };
 
 /// Returns the content of `docs/reference/server-config.md`.
@@ -33,12 +33,27 @@ pub fn markdown() -> String {
         for setting in ALL.iter().filter(|setting| setting.section().0 == section) {
             entry(&mut page, *setting);
         }
+        if section == "session" {
+            providers(&mut page);
+        }
     }
     page
 }
 
+fn providers(page: &mut String) {
+    page.push_str(
+        "\n## Sign-in providers\n\nIn the file: a section `[providers.NAME]` for each provider, for example \
+         `[providers.google]`. The name has lower-case letters, digits and hyphens, and is part of the redirect URI. In the \
+         environment, the name is in upper case, with `_` for `-`. [Sign-in through your provider](../guide/providers.md) \
+         shows the settings for common providers.\n",
+    );
+    for setting in PROVIDER {
+        entry(page, *setting);
+    }
+}
+
 fn entry(page: &mut String, setting: &dyn AnySetting) {
-    let (_, name) = setting.section();
+    let name = setting.key().rsplit('.').next().unwrap_or_default();
     let flag = setting
         .flag()
         .map_or_else(|| "none".to_owned(), |flag| format!("`--{flag} {}`", setting.placeholder()));
@@ -73,7 +88,7 @@ mod tests {
     #[test]
     fn every_setting_is_in_the_page_once() {
         let page = markdown();
-        for setting in ALL {
+        for setting in ALL.iter().chain(PROVIDER) {
             assert_eq!(page.matches(&format!("`{}`\n", setting.variable())).count(), 1, "{}", setting.key());
         }
     }

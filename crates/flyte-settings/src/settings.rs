@@ -14,6 +14,7 @@ mod kubernetes;
 mod log;
 mod objects;
 mod projects;
+mod providers;
 mod runner;
 mod session;
 mod tls;
@@ -23,7 +24,7 @@ mod upstream;
 
 pub use self::{
     admin::*, api_keys::*, audit::*, client::*, general::*, http::*, kubernetes::*, log::*, objects::*,
-    projects::*, runner::*, session::*, tls::*, tokens::*, trust::*, upstream::*,
+    projects::*, providers::*, runner::*, session::*, tls::*, tokens::*, trust::*, upstream::*,
 };
 use super::setting::AnySetting;
 
@@ -49,6 +50,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &SIGNING_ALGORITHM,
     &KEY_ROTATION_INTERVAL,
     &SESSION_TTL,
+    &SESSION_PASSWORDS,
     &API_KEYS_DEFAULT_LIFETIME,
     &CLIENT_ID,
     &CLIENT_REDIRECT_URI,

@@ -21,6 +21,7 @@ mod grant;
 mod group;
 mod job;
 mod last_use;
+mod outside_identity;
 mod page;
 mod policy;
 mod project;

@@ -27,13 +27,13 @@ pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     })
 }
 
-/// Returns the value by which e-mail addresses are compared: lower case in all of Unicode, unlike the `lower` function
-/// of SQLite.
+/// Returns the value by which e-mail addresses are compared: without spaces around it, and in lower case in all of Unicode,
+/// unlike the `lower` function of SQLite.
 pub(super) fn email_key(email: &str) -> String {
-    email.to_lowercase()
+    email.trim().to_lowercase()
 }
 
-fn insert(connection: &Connection, user: &User, roles: &[RoleIn]) -> Result<(), SqliteError> {
+pub(super) fn insert(connection: &Connection, user: &User, roles: &[RoleIn]) -> Result<(), SqliteError> {
     change(
         connection,
         "INSERT INTO users (id, email, email_key, name, password_hash, created_at, disabled_at)

@@ -17,6 +17,7 @@ pub mod cache;
 pub mod device;
 pub mod grant;
 pub mod group;
+pub mod outside_identity;
 pub mod policy;
 pub mod project;
 pub mod revocation;
@@ -184,6 +185,12 @@ macro_rules! contract {
                 signing_out_revokes_the_families_of_the_session,
                 revocations_are_listed_since_a_time,
                 unusable_grants_are_cleaned_up,
+            ],
+            outside_identity: [
+                issuer_and_subject_identify,
+                only_enabled_accounts_are_connected,
+                an_account_of_an_identity_is_created_with_it_or_not_at_all,
+                a_proof_is_for_one_address,
             ],
             project: [
                 a_project_is_read_back_unchanged,

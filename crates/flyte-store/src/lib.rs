@@ -20,6 +20,7 @@ pub mod contract;
 mod device;
 mod grant;
 mod group;
+mod outside_identity;
 mod policy;
 mod project;
 mod revocation;
@@ -54,6 +55,7 @@ pub use grant::{
     RefreshToken, RevokedBy,
 };
 pub use group::{Group, GroupOrigin, GroupQuery, GroupStore, MemberQuery, ProviderGroup};
+pub use outside_identity::{OutsideIdentity, OutsideIdentityStore};
 pub use policy::{AssigneeQuery, Policy, PolicyStore, RoleIn};
 pub use project::{Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectStore};
 pub use revocation::RevocationStore;
@@ -128,6 +130,7 @@ macro_rules! store {
 store! {
     UserStore,
     SessionStore,
+    OutsideIdentityStore,
     ClientStore,
     GrantStore,
     DeviceStore,

@@ -81,7 +81,8 @@ pub(super) async fn show(
         .filter(|hint| hint.len() <= MAX_EMAIL_BYTES)
         .or_else(|| signed_in.map(|signed_in| signed_in.user.email))
         .filter(|_| !another_account);
-    form(&server, &headers, return_to.as_ref(), &email.unwrap_or_default(), None).await
+    let page = LoginPage { email: &email.unwrap_or_default(), another_account, ..LoginPage::default() };
+    form(&server, &headers, return_to.as_ref(), page).await
 }
 
 /// `POST /login`
@@ -103,8 +104,17 @@ pub(super) async fn submit(
     };
     let return_to = ReturnTo::parse(&return_to);
     let email = email.trim();
-    let refuse =
-        async |refusal: Refusal| form(&server, &headers, return_to.as_ref(), email, Some(refusal)).await;
+    let refuse = async |refusal: Refusal| {
+        let page = LoginPage { email, refusal: Some(refusal), ..LoginPage::default() };
+        form(&server, &headers, return_to.as_ref(), page).await
+    };
+    if !server.config.passwords {
+        return error_page(
+            StatusCode::FORBIDDEN,
+            "Passwords are turned off",
+            "This server has no sign-in with a password. Go to the sign-in page, and use one of the providers.",
+        );
+    }
 
     let refused = |reason| Event::new(Kind::SignInRefused).from(address).detail(Detail::Reason, reason);
     if !csrf::verify(&headers, &csrf) {
@@ -256,13 +266,21 @@ impl Refusal {
     }
 }
 
+/// What differs between the sign-in pages.
+#[derive(Default)]
+struct LoginPage<'a> {
+    email: &'a str,
+    another_account: bool,
+    refusal: Option<Refusal>,
+}
+
 async fn form(
     server: &AuthorizationServer,
     headers: &HeaderMap,
     return_to: Option<&ReturnTo>,
-    email: &str,
-    refusal: Option<Refusal>,
+    page: LoginPage<'_>,
 ) -> Response {
+    let LoginPage { email, another_account, refusal } = page;
     let client = match return_to.and_then(|request| request.parameter("client_id")) {
         Some(id) => match client::registered(server, &id).await {
             Ok(client) => client,
@@ -284,6 +302,9 @@ async fn form(
             .or_else(|| return_to.filter(|request| request.is_device()).map(|_| "your other device")),
         email,
         error: message.as_deref(),
+        providers: &server.outside.links(return_to, another_account),
+        passwords: server.config.passwords,
+        straight: !server.config.passwords && refusal.is_none() && server.outside.providers.only().is_some(),
         wrong: matches!(refusal, Some(Refusal::WrongCredentials)),
     };
     let status = refusal.as_ref().map_or(StatusCode::OK, Refusal::status);

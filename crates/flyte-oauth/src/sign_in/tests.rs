@@ -3,6 +3,7 @@
 mod form;
 mod headers;
 mod login;
+mod outside;
 mod throttle;
 
 use std::{
@@ -38,7 +39,11 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let state = fixture::authorization_server(|_| {}).await;
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut flyte_settings::Config)) -> Self {
+        let state = fixture::authorization_server(change).await;
         let hash = state.passwords.hash(PASSWORD.into()).await.unwrap();
         for (name, password_hash, disabled_at) in
             [("Ada", Some(&hash), None), ("Disabled", Some(&hash), Some(1)), ("Elsewhere", None, None)]

@@ -32,6 +32,14 @@ pub(super) fn run(loaded: &Loaded, environment: &Environment) -> ExitCode {
             line(&mut page, *setting, text, origin);
         }
     }
+    for (name, values) in loaded.providers() {
+        let _ = writeln!(page, "\n[providers.{name}]");
+        for (key, value, origin) in values {
+            let assignment =
+                value.map_or_else(|| format!("# {key} is not set"), |value| format!("{key} = {value}"));
+            let _ = writeln!(page, "{assignment:<52} # {origin}");
+        }
+    }
     let mut problems = problems(&loaded.config);
     for name in environment.unknown_settings() {
         let _ = writeln!(page, "\nNote: the environment variable {name} is not a setting.");

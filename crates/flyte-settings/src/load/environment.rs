@@ -30,11 +30,20 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Returns all variables with their values.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Returns the variables that have the prefix of settings but are not settings. They are not errors: a container
     /// platform sets `FLYTE_SERVER_PORT` for a service with that name.
     #[must_use]
     pub fn unknown_settings(&self) -> Vec<&str> {
-        let known = |name: &str| name == "FLYTE_SERVER_CONFIG" || ALL.iter().any(|s| s.variable() == name);
+        let known = |name: &str| {
+            name == "FLYTE_SERVER_CONFIG"
+                || ALL.iter().any(|s| s.variable() == name)
+                || super::providers::variable(name).is_some()
+        };
         let names = self.0.keys().map(String::as_str);
         names.filter(|name| name.starts_with("FLYTE_SERVER_") && !known(name)).collect()
     }

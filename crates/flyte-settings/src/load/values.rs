@@ -7,8 +7,8 @@ use url::Url;
 use super::{Environment, Origin};
 use crate::{
     AdminConfig, ApiKeyConfig, AuditConfig, Config, ConfigError, HttpConfig, KubernetesConfig, LogConfig,
-    ObjectsConfig, ProjectsConfig, PublicClientConfig, RunnerConfig, TlsConfig, TlsSource, TokenConfig,
-    TrustConfig, UpstreamConfig, UpstreamIdentity,
+    ObjectsConfig, ProjectsConfig, ProviderConfig, PublicClientConfig, RunnerConfig, TlsConfig, TlsSource,
+    TokenConfig, TrustConfig, UpstreamConfig, UpstreamIdentity,
     setting::{Default, Setting},
     settings as s,
     value::{TlsMode, Value},
@@ -18,19 +18,19 @@ use crate::{
 pub(super) struct Values<'a>(pub(super) &'a BTreeMap<&'static str, (String, Origin)>);
 
 impl Values<'_> {
-    fn optional<T: Value>(&self, setting: &Setting<T>) -> Result<Option<T>, ConfigError> {
+    pub(super) fn optional<T: Value>(&self, setting: &Setting<T>) -> Result<Option<T>, ConfigError> {
         let (text, origin) = match (self.0.get(setting.key), setting.default) {
             (Some((text, origin)), _) => (text.as_str(), origin.clone()),
             (None, Default::Value(text)) => (text, Origin::Default),
             (None, Default::Depends(_)) => return Ok(None),
         };
         setting.parse(text).map(Some).map_err(|reason| {
-            let (key, value) = (setting.key, text.to_owned());
+            let (key, value) = (setting.key.to_owned(), text.to_owned());
             ConfigError::Invalid { origin, key, value, reason }
         })
     }
 
-    fn value<T: Value>(&self, setting: &Setting<T>) -> Result<T, ConfigError> {
+    pub(super) fn value<T: Value>(&self, setting: &Setting<T>) -> Result<T, ConfigError> {
         let missing = || ConfigError::Conflict(format!("{:?} has no value", setting.key));
         self.optional(setting)?.ok_or_else(missing)
     }
@@ -40,7 +40,11 @@ impl Values<'_> {
 ///
 /// # Errors
 /// A setting that contradicts another one.
-pub(super) fn build(values: &Values<'_>, environment: &Environment) -> Result<Config, ConfigError> {
+pub(super) fn build(
+    values: &Values<'_>,
+    environment: &Environment,
+    providers: Vec<ProviderConfig>,
+) -> Result<Config, ConfigError> {
     let listen = values.value(&s::LISTEN)?;
     let data_dir = match values.optional(&s::DATA_DIR)? {
         Some(path) => path,
@@ -86,6 +90,13 @@ pub(super) fn build(values: &Values<'_>, environment: &Environment) -> Result<Co
                 .to_owned(),
         ));
     }
+    let passwords = values.value(&s::SESSION_PASSWORDS)?;
+    if !passwords && providers.is_empty() {
+        return Err(ConfigError::Conflict(
+            "\"session.passwords\" is false, but there is no other way to sign in: add a section [providers.NAME]"
+                .to_owned(),
+        ));
+    }
     Ok(Config {
         file: None,
         public_url,
@@ -94,6 +105,8 @@ pub(super) fn build(values: &Values<'_>, environment: &Environment) -> Result<Co
         org: values.value(&s::ORG)?,
         tokens,
         session_ttl: values.value(&s::SESSION_TTL)?.0,
+        passwords,
+        providers,
         api_keys: ApiKeyConfig { default_lifetime: values.value(&s::API_KEYS_DEFAULT_LIFETIME)?.0 },
         public_client: PublicClientConfig {
             client_id: values.value(&s::CLIENT_ID)?,

@@ -1,0 +1,152 @@
+//! The return from a provider (OpenID Connect Core section 3.1.2.5).
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, header},
+    response::Response,
+};
+
+use super::{
+    Address, Begun, COOKIE, Unconnected,
+    account::{self, Found},
+    failure, unknown,
+};
+use crate::{
+    AuthorizationServer,
+    parameters::{MAX_QUERY_BYTES, Parameters},
+};
+use flyte_audit::{Detail, Event, Kind};
+use flyte_identity::cookie;
+use flyte_model::ClientAddr;
+use flyte_pages::{ReturnTo, continue_page, internal_error_page};
+use flyte_provider::{Callback, Profile, Provider, rules};
+use flyte_store::{StoreError, User};
+
+/// The parameters of a callback.
+struct Answer<'a> {
+    state: &'a str,
+    code: Option<&'a str>,
+    error: Option<&'a str>,
+    issuer: Option<&'a str>,
+}
+
+impl<'a> Answer<'a> {
+    fn parse(parameters: &'a Parameters<'_>) -> Option<Self> {
+        Some(Self {
+            state: parameters.one("state").ok()??,
+            code: parameters.one("code").ok()?,
+            error: parameters.one("error").ok()?,
+            issuer: parameters.one("iss").ok()?,
+        })
+    }
+}
+
+/// `GET /login/with/{name}/callback`
+pub(in crate::sign_in) async fn get(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(ClientAddr(address)): Extension<ClientAddr>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let Some(provider) = server.outside.providers.get(&name) else { return unknown() };
+    let query = query.unwrap_or_default();
+    let parameters = Parameters::parse(query.as_bytes()).ok().filter(|_| query.len() <= MAX_QUERY_BYTES);
+    let answer = parameters.as_ref().and_then(Answer::parse);
+    // Without the cookie of the browser that began it, nothing happens: no request to the provider, no session.
+    let begun = answer.as_ref().and_then(|answer| {
+        let browser = cookie::read(&headers, COOKIE)?;
+        server.outside.begun.take(answer.state.as_bytes(), browser.as_ref())
+    });
+    let Some((answer, Begun { attempt, return_to })) = answer.zip(begun) else {
+        let event = Event::new(Kind::SignInRefused).from(address).detail(Detail::Reason, "state");
+        server.audit.record(event.detail(Detail::Provider, provider.name())).await;
+        return failure::not_begun(&server);
+    };
+    let return_to = return_to.as_ref();
+    // RFC 9207 section 2.4: this comes before everything else in the answer, also before an error.
+    if let Err(error) = provider.check_callback(answer.issuer).await {
+        return failure::page(&server, provider, &error, return_to, address).await;
+    }
+    let code = match (answer.code, answer.error) {
+        (Some(code), None) => code,
+        (_, error) => {
+            return failure::at_provider(&server, provider, error.unwrap_or("no code"), return_to);
+        }
+    };
+    let callback = Callback { code: code.into(), issuer: answer.issuer.map(str::to_owned) };
+    let profile = match provider.finish(&callback, &attempt).await {
+        Ok(profile) => profile,
+        Err(error) => return failure::page(&server, provider, &error, return_to, address).await,
+    };
+    if let Err(refusal) = rules::admit(provider.settings(), &profile) {
+        return failure::refused(&server, provider, &profile, refusal, return_to, address).await;
+    }
+    let was_demanded = attempt.max_age.is_some();
+    let visit = Visit { server: &server, provider, headers: &headers, address, return_to };
+    match visit.enter(profile, was_demanded).await {
+        Ok(response) => response,
+        Err(error) => internal_error_page(&error),
+    }
+}
+
+/// A browser that has come back with a user.
+struct Visit<'a> {
+    server: &'a AuthorizationServer,
+    provider: &'a Provider,
+    headers: &'a HeaderMap,
+    address: Address,
+    return_to: Option<&'a ReturnTo>,
+}
+
+impl Visit<'_> {
+    /// Signs the user in to the account, if there is one.
+    async fn enter(&self, profile: Profile, was_demanded: bool) -> Result<Response, StoreError> {
+        match account::find(self.server, self.provider.settings(), &profile, self.address).await? {
+            Found::Account(user) => self.sign_in(&user, &profile, was_demanded).await,
+            Found::Disabled => {
+                failure::record(self.server, &profile, "account disabled", self.address).await;
+                Ok(failure::disabled(self.server, self.provider, self.return_to))
+            }
+            Found::None => {
+                failure::record(self.server, &profile, "no account", self.address).await;
+                let page = failure::no_account(self.server, self.provider, &profile, self.return_to);
+                if let Some(browser) = cookie::read(self.headers, COOKIE) {
+                    let unconnected = Unconnected { profile, return_to: self.return_to.cloned() };
+                    let unconnected_of = &self.server.outside.unconnected;
+                    unconnected_of.put(browser.as_ref(), browser.as_ref(), self.address, unconnected);
+                }
+                Ok(page)
+            }
+        }
+    }
+
+    async fn sign_in(
+        &self,
+        user: &User,
+        profile: &Profile,
+        was_demanded: bool,
+    ) -> Result<Response, StoreError> {
+        let server = self.server;
+        let now = server.clock.now();
+        // A new sign-in was asked for and checked, whatever the clocks say. Otherwise the sign-in is as old as that at the
+        // provider.
+        let since = if was_demanded { now } else { profile.authenticated_at.unwrap_or(now) };
+        if let Some(old) = server.sessions.current(self.headers).await? {
+            server.sessions.end(&old.session).await?;
+        }
+        let Some((session, cookie)) = server.sessions.start_since(user, since).await? else {
+            return Ok(failure::disabled(server, self.provider, self.return_to));
+        };
+        let event = Event::new(Kind::SignedIn).from(self.address).subject(&user.id);
+        let event = event.detail(Detail::Email, &user.email).detail(Detail::Session, session.id);
+        server.audit.record(failure::with_profile(event, profile)).await;
+        let href = self.return_to.map_or_else(|| "/".to_owned(), ToString::to_string);
+        let mut response = continue_page(&href);
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+        Ok(response)
+    }
+}

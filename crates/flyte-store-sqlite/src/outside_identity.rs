@@ -1,0 +1,150 @@
+//! Users of outside providers.
+
+use crate::error::SqliteError;
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params};
+
+use super::{SqliteStore, already_exists, change, one, user};
+use flyte_model::clock::UnixTime;
+use flyte_store::{OutsideIdentity, OutsideIdentityStore, RoleIn, StoreError, User};
+
+const COLUMNS: &str = "issuer, subject, provider, user_id, email, linked_at, last_sign_in_at";
+
+fn identity(row: &Row<'_>) -> rusqlite::Result<OutsideIdentity> {
+    Ok(OutsideIdentity {
+        issuer: row.get(0)?,
+        subject: row.get(1)?,
+        provider: row.get(2)?,
+        user_id: row.get(3)?,
+        email: row.get(4)?,
+        linked_at: row.get(5)?,
+        last_sign_in_at: row.get(6)?,
+    })
+}
+
+/// Inserts an identity if its account exists and is enabled.
+fn insert(connection: &Connection, identity: &OutsideIdentity) -> Result<bool, SqliteError> {
+    let inserted = change(
+        connection,
+        &format!(
+            "INSERT INTO outside_identities ({COLUMNS})
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM users WHERE id = ?4 AND disabled_at IS NULL"
+        ),
+        params![
+            identity.issuer,
+            identity.subject,
+            identity.provider,
+            identity.user_id,
+            identity.email,
+            identity.linked_at,
+            identity.last_sign_in_at
+        ],
+    )
+    .map_err(|error| already_exists(error, "outside identity", &identity.subject))?;
+    Ok(inserted > 0)
+}
+
+fn prove(connection: &Connection, user_id: &str, email: &str, now: UnixTime) -> Result<bool, SqliteError> {
+    let proved = change(
+        connection,
+        "INSERT INTO email_proofs (user_id, email_key, proved_at)
+         SELECT id, email_key, ?3 FROM users WHERE id = ?1 AND email_key = ?2
+         ON CONFLICT (user_id) DO UPDATE SET email_key = excluded.email_key, proved_at = excluded.proved_at",
+        params![user_id, user::email_key(email), now],
+    )?;
+    Ok(proved > 0)
+}
+
+#[async_trait]
+impl OutsideIdentityStore for SqliteStore {
+    async fn outside_identity(
+        &self,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<Option<OutsideIdentity>, StoreError> {
+        let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
+        self.read(move |connection| {
+            let sql = format!("SELECT {COLUMNS} FROM outside_identities WHERE issuer = ?1 AND subject = ?2");
+            one(connection, &sql, [issuer, subject], identity)
+        })
+        .await
+    }
+
+    async fn outside_identities_of(&self, user_id: &str) -> Result<Vec<OutsideIdentity>, StoreError> {
+        let user_id = user_id.to_owned();
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM outside_identities WHERE user_id = ?1 ORDER BY linked_at, issuer, subject"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let identities = statement.query_map([user_id], identity)?;
+            Ok(identities.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn link_outside_identity(&self, identity: &OutsideIdentity) -> Result<bool, StoreError> {
+        let identity = identity.clone();
+        self.write(move |connection| insert(connection, &identity)).await
+    }
+
+    async fn create_user_of_identity(
+        &self,
+        user: &User,
+        roles: &[RoleIn],
+        identity: &OutsideIdentity,
+    ) -> Result<(), StoreError> {
+        let (user, roles, identity) = (user.clone(), roles.to_vec(), identity.clone());
+        self.write(move |connection| {
+            user::insert(connection, &user, &roles)?;
+            insert(connection, &identity)?;
+            prove(connection, &user.id, &user.email, user.created_at)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn unlink_outside_identity(
+        &self,
+        user_id: &str,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<bool, StoreError> {
+        let key = [user_id.to_owned(), issuer.to_owned(), subject.to_owned()];
+        self.write(move |connection| {
+            let sql = "DELETE FROM outside_identities WHERE user_id = ?1 AND issuer = ?2 AND subject = ?3";
+            Ok(change(connection, sql, key)? > 0)
+        })
+        .await
+    }
+
+    async fn note_outside_sign_in(
+        &self,
+        identity: &OutsideIdentity,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let OutsideIdentity { issuer, subject, provider, email, .. } = identity.clone();
+        self.write(move |connection| {
+            let sql = "UPDATE outside_identities SET provider = ?3, email = ?4, last_sign_in_at = ?5
+                       WHERE issuer = ?1 AND subject = ?2";
+            change(connection, sql, params![issuer, subject, provider, email, now])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn prove_email(&self, user_id: &str, email: &str, now: UnixTime) -> Result<bool, StoreError> {
+        let (user_id, email) = (user_id.to_owned(), email.to_owned());
+        self.write(move |connection| prove(connection, &user_id, &email, now)).await
+    }
+
+    async fn has_proved_email(&self, user_id: &str) -> Result<bool, StoreError> {
+        let user_id = user_id.to_owned();
+        self.read(move |connection| {
+            let sql = "SELECT 1 FROM email_proofs JOIN users ON id = user_id AND users.email_key = email_proofs.email_key
+                       WHERE user_id = ?1";
+            Ok(one(connection, sql, [user_id], |_| Ok(()))?.is_some())
+        })
+        .await
+    }
+}

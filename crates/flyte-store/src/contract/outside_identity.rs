@@ -1,0 +1,91 @@
+//! Users of outside providers, and proofs of e-mail addresses.
+
+use super::{Backend, NOW, user};
+use crate::{OutsideIdentity, RoleIn, StoreError, User};
+use flyte_model::Role;
+
+fn identity(subject: &str, user: &str) -> OutsideIdentity {
+    OutsideIdentity {
+        issuer: "https://id.example".to_owned(),
+        subject: subject.to_owned(),
+        provider: "corp".to_owned(),
+        user_id: format!("id-{user}"),
+        email: Some(format!("{user}@id.example")),
+        linked_at: NOW,
+        last_sign_in_at: None,
+    }
+}
+
+pub async fn issuer_and_subject_identify(store: Backend) {
+    for name in ["ada", "bob"] {
+        store.create_user(&user(name)).await.unwrap();
+    }
+    let first = identity("1", "ada");
+    assert!(store.link_outside_identity(&first).await.unwrap());
+    for taken in [first.clone(), identity("1", "bob")] {
+        let error = store.link_outside_identity(&taken).await.unwrap_err();
+        assert!(matches!(error, StoreError::AlreadyExists { kind: "outside identity", .. }), "{error}");
+    }
+    let elsewhere = OutsideIdentity { issuer: "https://id.example/".to_owned(), ..identity("1", "bob") };
+    assert!(store.link_outside_identity(&elsewhere).await.unwrap(), "another issuer");
+    let found = async |issuer: &str, subject: &str| store.outside_identity(issuer, subject).await.unwrap();
+    assert_eq!(found("https://id.example", "1").await, Some(first.clone()));
+    assert_eq!(found("https://id.example/", "1").await, Some(elsewhere));
+    for (issuer, subject) in
+        [("https://ID.example", "1"), ("https://id.example", "2"), ("https://id.example", "1 ")]
+    {
+        assert_eq!(found(issuer, subject).await, None, "{issuer} {subject}");
+    }
+    let second = OutsideIdentity { linked_at: NOW + 1, ..identity("0", "ada") };
+    assert!(store.link_outside_identity(&second).await.unwrap());
+    assert_eq!(store.outside_identities_of("id-ada").await.unwrap(), [first.clone(), second]);
+
+    let now = OutsideIdentity { provider: "new".to_owned(), email: None, ..first.clone() };
+    store.note_outside_sign_in(&now, NOW + 5).await.unwrap();
+    let noted = OutsideIdentity { last_sign_in_at: Some(NOW + 5), ..now };
+    assert_eq!(found("https://id.example", "1").await, Some(noted));
+
+    assert!(!store.unlink_outside_identity("id-bob", "https://id.example", "1").await.unwrap());
+    assert!(store.unlink_outside_identity("id-ada", "https://id.example", "1").await.unwrap());
+    assert!(!store.unlink_outside_identity("id-ada", "https://id.example", "1").await.unwrap());
+    assert!(store.link_outside_identity(&identity("1", "bob")).await.unwrap());
+}
+
+pub async fn only_enabled_accounts_are_connected(store: Backend) {
+    store.create_user(&User { disabled_at: Some(NOW), ..user("ada") }).await.unwrap();
+    assert!(!store.link_outside_identity(&identity("1", "ada")).await.unwrap());
+    assert!(!store.link_outside_identity(&identity("1", "unknown")).await.unwrap());
+    assert_eq!(store.outside_identity("https://id.example", "1").await.unwrap(), None);
+}
+
+pub async fn an_account_of_an_identity_is_created_with_it_or_not_at_all(store: Backend) {
+    store.create_user(&user("bob")).await.unwrap();
+    let ada = User { password_hash: None, ..user("ada") };
+    store
+        .create_user_of_identity(&ada, &[RoleIn::everywhere(Role::Viewer)], &identity("1", "ada"))
+        .await
+        .unwrap();
+    assert_eq!(store.user_by_id("id-ada").await.unwrap(), Some(ada));
+    assert_eq!(store.outside_identity("https://id.example", "1").await.unwrap().unwrap().user_id, "id-ada");
+    assert!(store.has_proved_email("id-ada").await.unwrap());
+    // The address is taken, in another case; then the identity is.
+    let double = User { email: "BOB@example.com".to_owned(), ..user("eve") };
+    let error = store.create_user_of_identity(&double, &[], &identity("2", "eve")).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyExists { kind: "user", .. }), "{error}");
+    assert_eq!(store.outside_identity("https://id.example", "2").await.unwrap(), None);
+    let error = store.create_user_of_identity(&user("eve"), &[], &identity("1", "eve")).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyExists { kind: "outside identity", .. }), "{error}");
+    assert_eq!(store.user_by_id("id-eve").await.unwrap(), None);
+}
+
+pub async fn a_proof_is_for_one_address(store: Backend) {
+    store.create_user(&user("ada")).await.unwrap();
+    assert!(!store.has_proved_email("id-ada").await.unwrap());
+    assert!(!store.prove_email("id-ada", "other@example.com", NOW).await.unwrap());
+    assert!(!store.prove_email("id-unknown", "ada@example.com", NOW).await.unwrap());
+    assert!(!store.has_proved_email("id-ada").await.unwrap());
+    for time in [NOW, NOW + 1] {
+        assert!(store.prove_email("id-ada", " Ada@Example.com", time).await.unwrap());
+    }
+    assert!(store.has_proved_email("id-ada").await.unwrap());
+}
