@@ -1,6 +1,6 @@
 //! Browser sessions as callers: a page of this server calls with the cookie of its user, without a token.
 //!
-//! The caller has all rights of the user. The family of such a caller is that of the browser session, so its streams end
+//! The caller has all rights of the user. Its family is that of the browser session, so its streams end
 //! when the user signs out there.
 
 use super::Caller;

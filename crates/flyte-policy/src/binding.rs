@@ -11,7 +11,7 @@ pub enum SubjectKind {
     Group = 1,
     /// An API key; its `client_id`.
     Application = 2,
-    /// A policy; its name. Those to whom it is assigned have its bindings.
+    /// A policy; its name. Its assignees have its bindings.
     Policy = 3,
 }
 

@@ -1,6 +1,6 @@
 //! The principals that started runs of a backend behind this server.
 //!
-//! Such a run has no record in [`super::RunStore`]: the backend has it. What this server remembers of it is the
+//! The run of a backend has no record in [`super::RunStore`]: the backend has it. What this server remembers of it is the
 //! principal whose rights limit those of the run's pods.
 
 use async_trait::async_trait;

@@ -145,7 +145,7 @@ async fn exactly_one_value_arrives_and_it_is_ours() {
 }
 
 #[tokio::test]
-async fn machines_are_told_apart_from_people() {
+async fn machines_differ_from_people() {
     let parts = Parts::new(|_| {}).await;
     flyte_testing::api_key(&*parts.store, "nightly-build", |key| key.name = "Nightly build".to_owned()).await;
     let uuid = "0b6e9f0e-4a0c-4c1e-8c55-3b1d4a0a9d11";

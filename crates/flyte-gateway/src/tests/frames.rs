@@ -150,7 +150,7 @@ async fn a_cancel_resets_the_call_at_the_backend_also_while_a_write_is_blocked()
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_read_holds_the_backend_back_and_others_go_on() {
+async fn a_caller_that_does_not_read_holds_the_backend_back_and_others_continue() {
     let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let for_backend = Arc::clone(&sent);
     let backend = Backend::new(move |mut exchange| {

@@ -55,7 +55,7 @@ fn people_have_what_they_their_groups_and_their_policies_have() {
 }
 
 #[test]
-fn nobody_else_has_anything() {
+fn no_other_subject_has_anything() {
     let set = set();
     // Subjects of different kinds with the same identifier are different subjects.
     assert!(set.grants(&Subject::application("ml")).may_everywhere(Permission::AdministerServer));
