@@ -64,6 +64,8 @@ pub struct ConnectView<'a> {
     pub user_email: &'a str,
     /// Name of the signed-in account; may be empty.
     pub user_name: &'a str,
+    /// Names the identity in the form.
+    pub identity: &'a str,
 }
 
 #[derive(Template)]

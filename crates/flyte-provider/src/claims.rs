@@ -106,24 +106,21 @@ impl<'a> Documents<'a> {
     /// Returns the address if the provider, or a rule of the administrator, says that it is verified.
     pub(crate) fn verified_email(self, settings: &ProviderConfig) -> Option<VerifiedEmail> {
         let email = self.email(settings)?;
-        // What another document says counts only if it is about the same address.
-        let about = |claims: &&&Map<String, Value>| match find(claims, &settings.email_claim) {
+        // What a document confirms counts only if it is about the same address.
+        let is_about = |claims: &Map<String, Value>| match find(claims, &settings.email_claim) {
             Some(other) => other.as_str().and_then(normalize_email).as_ref() == Some(&email),
             None => false,
         };
-        let said: Vec<_> = self
-            .0
-            .iter()
-            .filter(about)
-            .filter_map(|claims| find(claims, &settings.email_verified_claim))
-            .collect();
-        let is_verified = if said.is_empty() {
-            // The provider says nothing: the administrator's rules apply.
-            let is_owned = settings.trust_xms_edov && self.find("xms_edov").is_some_and(is_edov);
-            is_owned || is_in(&email, &settings.verified_domains)
-        } else {
-            said.into_iter().all(is_true)
-        };
+        let said = |claims| find(claims, &settings.email_verified_claim).map(is_true);
+        // A denial counts wherever it is: the address may be in another document than its flag.
+        let is_denied = self.0.iter().any(|claims| said(claims) == Some(false));
+        let mut about = self.0.iter().filter(|claims| is_about(claims));
+        let is_verified = !is_denied
+            && (about.clone().any(|claims| said(claims) == Some(true))
+                || (settings.trust_xms_edov
+                    && about.any(|claims| find(claims, "xms_edov").is_some_and(is_edov)))
+                || (self.0.iter().all(|claims| said(claims).is_none())
+                    && is_in(&email, &settings.verified_domains)));
         is_verified.then_some(VerifiedEmail(email))
     }
 
@@ -257,7 +254,37 @@ mod tests {
             "a flag of another address"
         );
         assert_eq!(verified(json!({"email": a}), json!({"email_verified": true})), None);
-        assert_eq!(verified(json!({"email": a, "email_verified": false}), flag), None, "false wins");
+        assert_eq!(verified(json!({"email": a, "email_verified": false}), flag.clone()), None, "false wins");
+        assert_eq!(
+            verified(json!({"email_verified": false}), flag),
+            None,
+            "also from where the address is not"
+        );
+    }
+
+    #[test]
+    fn rules_do_not_replace_a_denial() {
+        let rules = ProviderConfig {
+            verified_domains: vec!["corp.example".to_owned()],
+            trust_xms_edov: true,
+            ..settings("https://id.example")
+        };
+        let address = map(json!({"email": "boss@corp.example"}));
+        for (other, is_verified) in [
+            (json!({}), true),
+            (json!({"email_verified": false}), false),
+            (json!({"email_verified": null}), false),
+            (json!({"email_verified": "false", "xms_edov": true}), false),
+        ] {
+            let found = Documents(&[&map(other.clone()), &address]).verified_email(&rules);
+            assert_eq!(found.is_some(), is_verified, "{other}");
+        }
+        // The statement of another document is not about this address.
+        let elsewhere = ProviderConfig { verified_domains: Vec::new(), ..rules };
+        let other = map(json!({"xms_edov": true}));
+        assert!(Documents(&[&other, &address]).verified_email(&elsewhere).is_none());
+        let own = map(json!({"email": "boss@corp.example", "xms_edov": true}));
+        assert!(Documents(&[&own]).verified_email(&elsewhere).is_some());
     }
 
     #[test]

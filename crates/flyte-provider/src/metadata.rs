@@ -105,10 +105,12 @@ impl Provider {
         })
     }
 
-    /// Whether this is the issuer of Entra ID's document for several tenants, on the configured host.
+    /// Whether this is the issuer of Entra ID's document for several tenants, on the configured host. Without a list of tenants, each
+    /// tenant could sign in.
     fn is_tenant_template(&self, published: &str) -> bool {
         let host = |text: &str| Url::parse(&text.replace(TENANT, "t")).ok().map(|url| url.origin());
         self.settings.preset == ProviderPreset::Entra
+            && !self.settings.allowed_tenants.is_empty()
             && published.matches(TENANT).count() == 1
             && host(published).is_some_and(|origin| host(&self.settings.issuer) == Some(origin))
     }

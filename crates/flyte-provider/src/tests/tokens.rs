@@ -127,6 +127,7 @@ async fn tenants_of_entra_are_those_of_the_issuer() {
     let world = World::with(|settings| {
         settings.preset = ProviderPreset::Entra;
         settings.groups_claim = Some("groups".to_owned());
+        settings.allowed_tenants = vec!["t1".to_owned()];
     })
     .await;
     let template = format!("{}/{{tenantid}}/v2.0", world.remote.url);
@@ -151,6 +152,11 @@ async fn tenants_of_entra_are_those_of_the_issuer() {
         let error = world.wrong(claims).await;
         assert!(error.contains(reason), "{reason}: {error}");
     }
+    // Without a list of tenants, each of them could sign in.
+    let world = World::with(|settings| settings.preset = ProviderPreset::Entra).await;
+    world.remote.publish(json!({"issuer": format!("{}/{{tenantid}}/v2.0", world.remote.url)}));
+    let error = world.provider.begin(&crate::Wishes::default()).await.unwrap_err();
+    assert!(error.to_string().contains("its issuer is"), "{error}");
     // Other presets take no template.
     let world = World::new().await;
     world.remote.publish(json!({"issuer": format!("{}/{{tenantid}}/v2.0", world.remote.url)}));

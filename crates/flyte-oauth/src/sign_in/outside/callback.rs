@@ -85,7 +85,8 @@ pub(in crate::sign_in) async fn get(
     if let Err(refusal) = rules::admit(provider.settings(), &profile) {
         return failure::refused(&server, provider, &profile, refusal, return_to, address).await;
     }
-    let was_demanded = attempt.max_age.is_some();
+    // A largest age says nothing about this sign-in but that it is not older. The visitor chooses it.
+    let was_demanded = attempt.max_age == Some(0);
     let visit = Visit { server: &server, provider, headers: &headers, address, return_to };
     match visit.enter(profile, was_demanded).await {
         Ok(response) => response,

@@ -25,7 +25,7 @@ use flyte_model::ClientAddr;
 use flyte_pages::{
     ConnectView, ProviderLink, connect_page, continue_page, csrf, encode, error_page, internal_error_page,
 };
-use flyte_provider::normalize_email;
+use flyte_provider::{Profile, normalize_email};
 use flyte_store::StoreError;
 
 /// How long after the sign-in here an account can be connected, in seconds. An older session needs a new proof: otherwise
@@ -39,6 +39,14 @@ pub(in crate::sign_in) struct ConnectForm {
     csrf: String,
     #[serde(default)]
     decision: String,
+    /// The identity that the page showed.
+    #[serde(default)]
+    identity: String,
+}
+
+/// Names an identity in the form. Another tab can replace the one that the browser has brought last.
+fn identity(profile: &Profile) -> String {
+    format!("{} {}", profile.issuer, profile.subject)
 }
 
 /// Returns the signed-in user with a recent sign-in.
@@ -73,6 +81,7 @@ pub(in crate::sign_in) async fn show(
         outside_name: profile.name.as_deref(),
         user_email: &signed_in.user.email,
         user_name: &signed_in.user.name,
+        identity: &identity(&profile),
     };
     connect_page(&server.config, &headers, &view)
 }
@@ -110,6 +119,13 @@ pub(in crate::sign_in) async fn submit(
     let href = return_to.as_ref().map_or_else(|| "/".to_owned(), ToString::to_string);
     if form.decision != "connect" {
         return continue_page(&href);
+    }
+    if form.identity != identity(&profile) {
+        return error_page(
+            StatusCode::CONFLICT,
+            "This page is out of date",
+            "You signed in at the provider again after this page was opened. Nothing was connected. Sign in with the provider again.",
+        );
     }
     let user = &signed_in.user;
     let linked = account::link(&server, &profile, user, "confirmed", address).await;

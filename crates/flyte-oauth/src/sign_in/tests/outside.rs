@@ -269,4 +269,9 @@ async fn a_new_sign_in_is_asked_for_and_checked() {
         sign_in(&world, &mut browser, json!({"auth_time": claim})).await;
         assert_eq!(authenticated_at(&browser).await, expected);
     }
+    // The visitor chooses the largest age, so meeting it makes no sign-in new.
+    let aged = flyte_pages::encode(&format!("{AUTHORIZE}&max_age=99999"));
+    let path = format!("/login/with/corp?return_to={aged}");
+    sign_in_for(&world, &mut browser, &path, json!({"auth_time": NOW - 600})).await;
+    assert_eq!(authenticated_at(&browser).await, NOW - 600);
 }

@@ -169,7 +169,14 @@ async fn a_user_connects_their_own_account() {
     browser.sign_in_for("/login/connect", "ada@example.com", PASSWORD).await;
     let csrf_now = browser.get("/login/connect").await.field("csrf").unwrap();
     assert_ne!(csrf, csrf_now);
-    let connect = [("csrf", csrf_now.as_str()), ("decision", "connect")];
+    let page = browser.get("/login/connect").await;
+    let identity = page.field("identity").unwrap();
+    // Another tab brings another identity after the page was opened.
+    sign_in(&world, &mut browser, json!({"sub": "u2", "iat": NOW + 601, "exp": NOW + 900})).await;
+    let connect = [("csrf", csrf_now.as_str()), ("decision", "connect"), ("identity", identity.as_str())];
+    assert_eq!(browser.post("/login/connect", &connect).await.status, 409);
+    assert_eq!((world.account("u1").await, world.account("u2").await), (None, None));
+    sign_in(&world, &mut browser, json!({"iat": NOW + 601, "exp": NOW + 900})).await;
     assert_eq!(browser.post("/login/connect", &connect).await.status, 200);
     assert_eq!(world.account("u1").await.as_deref(), Some("id-of-Ada"));
     assert!(!world.store().has_proved_email("id-of-Ada").await.unwrap(), "another address");
