@@ -7,6 +7,7 @@ use flyte_idl::flyteidl2::workflow::{
     create_run_request::{Id, Task},
 };
 use flyte_model::{ClientId, Limit, PrincipalKind, Role, Scope};
+use flyte_policy::Grants;
 use flyte_access::{
     Caller,
     door::{Door, Location, Message, RPCS, Storage, locate_below},
@@ -47,8 +48,10 @@ libfuzzer_sys::fuzz_target!(|input: (u8, &[u8])| {
         expires_at: i64::MAX,
         principal: PrincipalKind::Person,
         authenticated_at: None,
-        role: Role::Admin,
-        limit: Limit { project: Some("p".to_owned()), domain: None },
+        grants: Grants::of_role(
+            Role::Admin,
+            &Limit { project: Some("p".to_owned()), domain: None },
+        ),
         on_behalf_of: None,
     };
     let door = Door::published();

@@ -13,6 +13,7 @@ use flyte_idl::flyteidl2::workflow::{
     create_run_request::{InputWrapper, Task},
 };
 use flyte_model::{ClientId, Limit, PrincipalKind, Role, Scope};
+use flyte_policy::Grants;
 use flyte_settings::{Environment, Flags};
 
 static BACKEND: LazyLock<Backend> = LazyLock::new(|| {
@@ -63,8 +64,10 @@ libfuzzer_sys::fuzz_target!(|input: (u8, &[u8])| {
         expires_at: i64::MAX,
         principal: PrincipalKind::Person,
         authenticated_at: None,
-        role: Role::Admin,
-        limit: Limit { project: Some("p".to_owned()), domain: None },
+        grants: Grants::of_role(
+            Role::Admin,
+            &Limit { project: Some("p".to_owned()), domain: None },
+        ),
         on_behalf_of: None,
     };
     let (door, backend) = (Door::published(), &*BACKEND);

@@ -14,6 +14,7 @@ use flyte_access::{
 };
 use flyte_idl::flyteidl2::workflow::{CreateRunRequest, GetRunDetailsRequest};
 use flyte_model::{ClientId, Limit, PrincipalKind, Role, Scope};
+use flyte_policy::Grants;
 use flyte_settings::Config;
 use serde_json::{Value, json};
 
@@ -35,8 +36,10 @@ fn caller() -> Caller {
         expires_at: i64::MAX,
         principal: PrincipalKind::Person,
         authenticated_at: None,
-        role: Role::Contributor,
-        limit: Limit { project: Some("flytesnacks".to_owned()), domain: Some("development".to_owned()) },
+        grants: Grants::of_role(
+            Role::Contributor,
+            &Limit { project: Some("flytesnacks".to_owned()), domain: Some("development".to_owned()) },
+        ),
         on_behalf_of: None,
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::Caller;
+use super::{ACCOUNT_CHECK_INTERVAL, Caller};
 use flyte_model::clock::UnixTime;
 
 /// The number of independently locked shards, so that threads rarely wait for each other.
@@ -23,8 +23,18 @@ pub(super) struct Verified {
     pub(super) expires_at: UnixTime,
     /// [`SigningKeys::generation`](flyte_keys::SigningKeys::generation) at the time of verification.
     pub(super) keys_generation: u64,
+    /// The generation of the policies that the principal was looked up under, or of earlier ones.
+    pub(super) policies_generation: Option<i64>,
     /// The time at which the principal was last looked up.
     pub(super) account_checked_at: UnixTime,
+}
+
+impl Verified {
+    /// Whether the principal was looked up not long ago, and under the current policies.
+    pub(super) fn is_recent(&self, now: UnixTime, policies_generation: Option<i64>) -> bool {
+        now - self.account_checked_at < ACCOUNT_CHECK_INTERVAL
+            && self.policies_generation == policies_generation
+    }
 }
 
 /// A bounded map from tokens to the results of their verification.
@@ -93,7 +103,7 @@ mod tests {
 
     fn verified(expires_at: UnixTime) -> Verified {
         let caller = Arc::new(Caller::for_test());
-        Verified { caller, expires_at, keys_generation: 0, account_checked_at: 0 }
+        Verified { caller, expires_at, keys_generation: 0, policies_generation: None, account_checked_at: 0 }
     }
 
     fn key(n: u32) -> Key {

@@ -1,12 +1,12 @@
 //! The door: the one place that decides whether a call of an RPC may pass.
 //!
 //! [`Door::admit`] looks at the caller alone, before the request is read: the RPC's row in the [table](table::RPCS), the scope of
-//! the token, the kind of principal, the role. [`Door::pass`] looks at the request: every organization, project and domain that
+//! the token, the kind of principal, the permission. [`Door::pass`] looks at the request: every organization, project and domain that
 //! it names, at any depth, and every URI of an object in the store. What serves the call is not the door's concern: our own
 //! services, or a backend.
 //!
-//! A caller who is limited to a project gets "not found" for everything outside of it, whether it exists or not. What a request
-//! does *not* name is left to the service that answers: it filters listings that span projects by the caller's limit.
+//! A caller gets "not found" for a project or domain in which it has no permission, whether it exists or not. What a request does
+//! *not* name is left to the service that answers: it filters listings that span projects by [what the caller has](Rpc::grants).
 
 mod backend;
 mod binary;
@@ -50,7 +50,8 @@ use super::{
     Caller,
     policy::{self, Denied},
 };
-use flyte_model::{PrincipalKind, Role, Scope};
+use flyte_model::{PrincipalKind, Scope};
+use flyte_policy::{Grants, Permission};
 
 /// The request messages of all RPCs, as `tests/peers/published-requests.py` prints them.
 const REQUESTS: &str = include_str!("door/requests.txt");
@@ -138,7 +139,7 @@ impl Door {
         }
         admit_scope(caller, rpc)?;
         admit_kind(caller, rpc)?;
-        admit_role(caller, rpc)?;
+        admit_permission(caller, rpc)?;
         Ok(admit_administrator(caller, rpc)?)
     }
 
@@ -178,20 +179,29 @@ fn admit_scope(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
     }
 }
 
-/// Decides by the role.
-fn admit_role(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
-    if rpc.scope == RequiredScope::All && caller.role < Role::Contributor {
-        return Err(Denied::Contributor(rpc.method()));
+/// Decides by the permission: whether the caller has it somewhere. Where is decided by what the request names.
+fn admit_permission(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
+    match rpc.permission {
+        // Administration has its own refusals.
+        Some(permission)
+            if rpc.administrator == Administrator::No && !caller.grants.may_somewhere(permission) =>
+        {
+            Err(policy::lacks(caller, permission, rpc.method()))
+        }
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 /// Decides by what the caller may administer.
 fn admit_administrator(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
-    match rpc.administrator {
-        Administrator::No => {}
-        Administrator::OfServer(what) => policy::may_administer(caller, what)?,
-        Administrator::OfProject(what) => policy::may_administer_projects(caller, what)?,
+    match (rpc.administrator, rpc.permission) {
+        (Administrator::No, _) | (_, None) => {}
+        (Administrator::OfServer(what), Some(permission)) => {
+            policy::may_administer(caller, permission, what)?;
+        }
+        (Administrator::OfProject(what), Some(permission)) => {
+            policy::may_administer_projects(caller, permission, what)?;
+        }
     }
     if rpc.callers == Callers::KeyKeepers {
         policy::may_see_api_keys(caller)?;
@@ -218,22 +228,44 @@ fn admit_kind(caller: &Caller, rpc: &Rpc) -> Result<(), Denied> {
     }
 }
 
-/// Whether a project and its domain are there for the caller. Parts that are empty are not named.
+/// Whether the caller has what an RPC needs in all projects and domains.
+#[must_use]
+pub fn is_unlimited(grants: &Grants, permission: Option<Permission>) -> bool {
+    match permission {
+        Some(permission) => grants.may_everywhere(permission),
+        None => grants.see_everything(),
+    }
+}
+
+/// Whether the caller has a permission in a project and its domain; with `None`, any permission. Parts that are empty are not named.
 ///
 /// # Errors
-/// [`Refusal::NotFound`].
-pub fn check_visible(caller: &Caller, project: &str, domain: &str) -> Result<(), Refusal> {
-    let limit = &caller.limit;
-    if limit.project.as_deref().is_some_and(|own| !project.is_empty() && own != project) {
-        return Err(not_found(no_project(project), project, domain));
+/// [`Refusal::NotFound`] if the caller has no permission there, [`Refusal::Denied`] if it has another one.
+fn check_named(caller: &Caller, rpc: &Rpc, project: &str, domain: &str) -> Result<(), Refusal> {
+    let grants = &caller.grants;
+    let of = |text| Some(text).filter(|text: &&str| !text.is_empty());
+    let is_allowed = match (project, rpc.permission) {
+        ("", _) if domain.is_empty() => true,
+        ("", Some(permission)) => grants.may_in_domain(permission, domain),
+        ("", None) => Permission::ALL.into_iter().any(|any| grants.may_in_domain(any, domain)),
+        (_, Some(permission)) => grants.may(permission, project, of(domain)),
+        (_, None) => grants.sees(project, of(domain)),
+    };
+    if is_allowed {
+        return Ok(());
     }
-    match limit.domain.as_deref() {
-        Some(own) if !domain.is_empty() && own != domain => {
-            let project =
-                if project.is_empty() { limit.project.as_deref().unwrap_or_default() } else { project };
-            Err(not_found(no_domain(project, domain, own), project, domain))
+    match rpc.permission {
+        Some(permission) if !project.is_empty() && grants.sees(project, of(domain)) => {
+            Err(policy::lacks_in(permission, rpc.method(), project, domain).into())
         }
-        _ => Ok(()),
+        _ if !project.is_empty() && !grants.sees(project, None) => {
+            Err(not_found(no_project(project), project, domain))
+        }
+        _ => {
+            let own = grants.domains_of(project);
+            let message = no_domain(project, domain, &own.join(", "));
+            Err(not_found(message, project, domain))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod cache;
 mod deleted_key_reports;
 pub mod door;
 mod error;
+mod policies;
 pub mod policy;
 mod principal;
 mod revoked;
@@ -32,6 +33,7 @@ use http::{HeaderMap, HeaderValue, header};
 use self::{
     cache::{Cache, Verified},
     deleted_key_reports::DeletedKeyReports,
+    policies::Policies,
     revoked::RevokedFamilies,
     streams::Streams,
     token::{AccessTokenClaims, TokenIssuer},
@@ -46,9 +48,10 @@ pub use self::{
 use flyte_audit::{Audit, Detail, Event, Kind};
 use flyte_keys::{SigningKeys, VerifyError};
 use flyte_model::{
-    ClientId, Limit, PrincipalKind, Role, Scopes,
+    ClientId, PrincipalKind, Scopes,
     clock::{Clock, UnixTime},
 };
+use flyte_policy::{Grants, PolicySet};
 use flyte_settings::Config;
 use flyte_store::{Creator, FAMILY_RETENTION, Store, StoreError};
 
@@ -78,10 +81,8 @@ pub struct Caller {
     pub principal: PrincipalKind,
     /// The time at which the person signed in: `auth_time`. A refresh does not change it. `None` for machines.
     pub authenticated_at: Option<UnixTime>,
-    /// The principal's role, which limits every call.
-    pub role: Role,
-    /// The projects and domains to which the role applies.
-    pub limit: Limit,
+    /// What the principal may do, and where. This limits every call.
+    pub grants: Grants,
     /// The principal that started the run, if the caller is a run or one of its pods.
     pub on_behalf_of: Option<Creator>,
 }
@@ -106,6 +107,7 @@ pub struct Access {
     tokens: TokenIssuer,
     cache: Cache,
     revoked: RevokedFamilies,
+    policies: Policies,
     usage: Usage,
     deleted_key_reports: DeletedKeyReports,
     streams: Arc<Streams>,
@@ -132,6 +134,7 @@ impl Access {
             tokens,
             cache: Cache::default(),
             revoked: RevokedFamilies::default(),
+            policies: Policies::default(),
             usage: Usage::default(),
             deleted_key_reports: DeletedKeyReports::default(),
             streams: Arc::default(),
@@ -161,10 +164,17 @@ impl Access {
         // A token that was verified with an older set of keys is verified again: a key may have been removed because
         // it leaked.
         let keys_generation = self.keys.generation();
+        // A caller that was looked up under other policies is looked up again: its rights may have changed.
+        let policies_generation = match self.policies.generation() {
+            Some(generation) => generation,
+            None => {
+                let policies = self.reload_policies().await;
+                policies.map_err(|error| refused(Reason::Store(error)))?.generation()
+            }
+        };
+        let policies_generation = Some(policies_generation);
         let known = self.cache.get(&key, now).filter(|known| known.keys_generation == keys_generation);
-        if let Some(known) =
-            known.as_ref().filter(|known| now - known.account_checked_at < ACCOUNT_CHECK_INTERVAL)
-        {
+        if let Some(known) = known.as_ref().filter(|known| known.is_recent(now, policies_generation)) {
             let caller = self.require_not_revoked(&known.caller);
             if caller.is_err() {
                 self.record_use_after_deletion(&known.caller).await;
@@ -197,7 +207,13 @@ impl Access {
         let caller = Arc::new(rights.given_to((*claims).clone()));
         self.cache.put(
             key,
-            Verified { caller: Arc::clone(&caller), expires_at, keys_generation, account_checked_at: now },
+            Verified {
+                caller: Arc::clone(&caller),
+                expires_at,
+                keys_generation,
+                policies_generation,
+                account_checked_at: now,
+            },
             now,
         );
         Ok(caller)
@@ -313,11 +329,20 @@ impl Access {
         self.usage.write(&*self.store).await
     }
 
-    /// Reads the revocations of other replicas, and forgets revocations whose tokens have all expired. To be called
-    /// at least once a second; it reads one short index range.
+    /// Returns the policies as they are stored now. To be called after each change of them: from then on, all callers of this
+    /// replica have their new rights. The other replicas see the change at the next [`Access::maintain`].
     ///
     /// # Errors
-    /// [`StoreError`]; the known revocations are kept.
+    /// [`StoreError`]; the known policies stay in effect.
+    pub async fn reload_policies(&self) -> Result<Arc<PolicySet>, StoreError> {
+        self.policies.current(&*self.store).await
+    }
+
+    /// Reads the revocations and policies of other replicas, and forgets revocations whose tokens have all expired. To be called
+    /// at least once a second; it reads one short index range, and all policies if they have changed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the known revocations and policies are kept.
     pub async fn maintain(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let since = match self.revoked.read_up_to() {
@@ -327,6 +352,7 @@ impl Access {
         let families = self.store.families_revoked_since(since).await?;
         self.revoked.learn(families, now);
         self.end_revoked_streams();
+        self.policies.current(&*self.store).await?;
         Ok(())
     }
 }
@@ -352,9 +378,8 @@ impl From<AccessTokenClaims> for Caller {
             expires_at: claims.exp,
             principal: claims.principal,
             authenticated_at: claims.auth_time.filter(|_| claims.principal.is_person()),
-            // The lowest rights until the principal is looked up.
-            role: Role::Viewer,
-            limit: Limit::default(),
+            // No rights until the principal is looked up.
+            grants: Grants::none(),
             on_behalf_of: None,
         }
     }
@@ -363,7 +388,7 @@ impl From<AccessTokenClaims> for Caller {
 /// For tests.
 #[cfg(any(test, feature = "testing"))]
 impl Caller {
-    /// A person with the lowest rights. Tests change the fields that they need.
+    /// A person with the role `viewer` everywhere. Tests change the fields that they need.
     #[must_use]
     pub fn for_test() -> Self {
         Self {
@@ -375,8 +400,7 @@ impl Caller {
             expires_at: UnixTime::MAX,
             principal: PrincipalKind::Person,
             authenticated_at: None,
-            role: Role::Viewer,
-            limit: Limit::default(),
+            grants: Grants::of_role(flyte_model::Role::Viewer, &flyte_model::Limit::default()),
             on_behalf_of: None,
         }
     }

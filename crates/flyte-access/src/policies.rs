@@ -45,3 +45,6 @@ impl Policies {
         Ok(set)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What each caller may do.
 //!
-//! A caller has scopes, which its token was granted; a role, which its principal has now; and perhaps a limit to one project
-//! and one domain of it. All three must allow a call. The [door](crate::door) asks these questions for each RPC, by its table.
+//! A caller has scopes, which its token was granted, and permissions in projects and domains, which its principal has now. Both must
+//! allow a call. The [door](crate::door) asks these questions for each RPC, by its table.
 
 mod api_keys;
 
@@ -11,7 +11,8 @@ pub use self::api_keys::{
 };
 
 use super::{Caller, door::Forbidden};
-use flyte_model::{Role, Scope, clock::UnixTime};
+use flyte_model::{Limit, Role, Scope, clock::UnixTime};
+use flyte_policy::{Grants, Permission, Permissions};
 
 /// A call that its caller may not make. The message says what is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +23,24 @@ pub enum Denied {
     /// The caller may only read.
     #[error("{0} needs the role contributor, and the caller is a viewer")]
     Contributor(&'static str),
+    /// The caller has no role with the permission that the call needs.
+    #[error("{method} needs the permission {permission}{place}, and no role of the caller has it there")]
+    Permission {
+        /// The method.
+        method: &'static str,
+        /// The permission.
+        permission: Permission,
+        /// Where, as the end of a phrase; empty if the caller has it nowhere.
+        place: String,
+    },
+    /// The caller would give away permissions that it does not have.
+    #[error("you can give others only what you have: you do not have the permissions {missing} {place}")]
+    HandOut {
+        /// What the caller lacks.
+        missing: Permissions,
+        /// Where it lacks it.
+        place: String,
+    },
     /// The caller is a run, and this is not about its own actions.
     #[error("{0} is not for the identity of a run, which works on its own run's actions only")]
     Run(&'static str),
@@ -69,28 +88,110 @@ pub enum Denied {
 ///
 /// # Errors
 /// [`Denied::Admin`] and, for an administrator of one project, [`Denied::Limit`].
-pub fn may_administer(caller: &Caller, what: &'static str) -> Result<(), Denied> {
-    match caller.role {
-        Role::Admin if caller.limit.is_none() => Ok(()),
-        Role::Admin => Err(Denied::Limit(what)),
-        Role::Viewer | Role::Contributor => Err(Denied::Admin(what)),
+pub fn may_administer(caller: &Caller, permission: Permission, what: &'static str) -> Result<(), Denied> {
+    if caller.grants.may_everywhere(permission) {
+        return Ok(());
     }
+    Err(if caller.grants.may_somewhere(permission) { Denied::Limit(what) } else { Denied::Admin(what) })
 }
 
 /// Checks that the caller administers at least one whole project or a part of it; `what` names the operation in the message.
 ///
 /// # Errors
 /// [`Denied::Admin`].
-pub fn may_administer_projects(caller: &Caller, what: &'static str) -> Result<(), Denied> {
-    if caller.role == Role::Admin { Ok(()) } else { Err(Denied::Admin(what)) }
+pub fn may_administer_projects(
+    caller: &Caller,
+    permission: Permission,
+    what: &'static str,
+) -> Result<(), Denied> {
+    if caller.grants.may_somewhere(permission) { Ok(()) } else { Err(Denied::Admin(what)) }
 }
 
 /// Checks that a caller who administers a project is not limited to a domain of it; `what` names the operation in the message.
 ///
 /// # Errors
 /// [`Denied::Limit`].
-pub fn may_administer_whole_project(caller: &Caller, what: &'static str) -> Result<(), Denied> {
-    if caller.limit.domain.is_none() { Ok(()) } else { Err(Denied::Limit(what)) }
+pub fn may_administer_whole_project(
+    caller: &Caller,
+    permission: Permission,
+    project: &str,
+    what: &'static str,
+) -> Result<(), Denied> {
+    let limit = Limit { project: Some(project.to_owned()), domain: None };
+    if caller.grants.hold(permission.into(), &limit) { Ok(()) } else { Err(Denied::Limit(what)) }
+}
+
+/// The refusal of a caller who has a permission nowhere.
+pub(crate) fn lacks(caller: &Caller, permission: Permission, method: &'static str) -> Denied {
+    let viewer = Permissions::of_role(Role::Viewer);
+    let is_of_contributor = Permissions::of_role(Role::Contributor).contains(permission);
+    let is_viewer =
+        Permission::ALL.into_iter().all(|any| caller.grants.may_somewhere(any) == viewer.contains(any));
+    match is_viewer && is_of_contributor {
+        true => Denied::Contributor(method),
+        false => Denied::Permission { method, permission, place: String::new() },
+    }
+}
+
+/// The refusal of a caller who has other permissions in a project.
+pub(crate) fn lacks_in(permission: Permission, method: &'static str, project: &str, domain: &str) -> Denied {
+    let place = match domain {
+        "" => format!(" in project {project:?}"),
+        _ => format!(" in project {project:?} and domain {domain:?}"),
+    };
+    Denied::Permission { method, permission, place }
+}
+
+/// Giving others permissions in a part of the control plane: by a role, a policy, a group, or a change of one of them.
+/// Whether the caller manages permissions at all is decided by [`may_manage_permissions`].
+///
+/// # Errors
+/// [`Denied::HandOut`] if the caller does not have them there.
+pub fn may_hand_out(caller: &Caller, permissions: Permissions, limit: &Limit) -> Result<(), Denied> {
+    let own = caller.grants.permissions_over(limit);
+    let missing = permissions.with_included().iter().filter(|permission| !own.contains(*permission));
+    let missing: Permissions = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Denied::HandOut { missing, place: describe(limit) })
+}
+
+/// Giving others all that these grants are, for example by making them members of a group that has them.
+///
+/// # Errors
+/// [`Denied::HandOut`] if the caller does not have all of it.
+pub fn may_hand_out_all(caller: &Caller, grants: &Grants) -> Result<(), Denied> {
+    if caller.grants.cover(grants) {
+        return Ok(());
+    }
+    for permission in Permission::ALL {
+        for limit in grants.limits(permission) {
+            may_hand_out(caller, permission.into(), &limit)?;
+        }
+    }
+    Ok(())
+}
+
+/// Changing groups, roles, policies and what they give in a part of the control plane; `what` names the operation in the message.
+///
+/// # Errors
+/// [`Denied::Admin`] and [`Denied::Limit`].
+pub fn may_manage_permissions(caller: &Caller, limit: &Limit, what: &'static str) -> Result<(), Denied> {
+    let permission = Permission::ManagePermissions;
+    if caller.grants.hold(permission.into(), limit) {
+        return Ok(());
+    }
+    Err(if caller.grants.may_somewhere(permission) { Denied::Limit(what) } else { Denied::Admin(what) })
+}
+
+fn describe(limit: &Limit) -> String {
+    match (&limit.project, &limit.domain) {
+        (None, None) => "everywhere".to_owned(),
+        (None, Some(domain)) => format!("in domain {domain:?} of all projects"),
+        (Some(project), None) => format!("in project {project:?}"),
+        (Some(project), Some(domain)) => format!("in project {project:?} and domain {domain:?}"),
+    }
 }
 
 /// Letting other issuers' tokens in. By people only: a trust rule has no end, so that a key or a job which has one could live
@@ -100,7 +201,7 @@ pub fn may_administer_whole_project(caller: &Caller, what: &'static str) -> Resu
 /// # Errors
 /// Those of [`may_administer`], [`Denied::Person`], [`Denied::Client`] and [`Denied::StepUp`].
 pub fn may_trust(caller: &Caller, by_keeper: bool, now: UnixTime, what: &'static str) -> Result<(), Denied> {
-    may_administer(caller, what)?;
+    may_administer(caller, Permission::ManageTrust, what)?;
     if !caller.principal.is_person() {
         return Err(Denied::Person(what));
     }
@@ -114,20 +215,19 @@ pub fn may_trust(caller: &Caller, by_keeper: bool, now: UnixTime, what: &'static
 /// does not exist.
 #[must_use]
 pub fn may_see(caller: &Caller, project: &str, domain: Option<&str>) -> bool {
-    caller.limit.includes(project, domain)
+    caller.grants.sees(project, domain)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flyte_model::{Limit, PrincipalKind};
+    use flyte_model::PrincipalKind;
 
     fn caller(role: Role, scope: &str, project: &str, domain: &str) -> Caller {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Caller {
-            role,
             scopes: scope.parse().unwrap(),
-            limit: Limit { project: given(project), domain: given(domain) },
+            grants: Grants::of_role(role, &Limit { project: given(project), domain: given(domain) }),
             ..Caller::for_test()
         }
     }
@@ -162,10 +262,11 @@ mod tests {
             (Role::Contributor, "", "", false, false, false),
         ] {
             let caller = caller(role, "all", project, domain);
-            assert_eq!(may_administer(&caller, "x").is_ok(), server, "{caller:?}");
+            let permission = Permission::AdministerProject;
+            assert_eq!(may_administer(&caller, permission, "x").is_ok(), server, "{caller:?}");
             for (project, expected) in [("p", own), ("q", other)] {
-                let verdict = may_administer_projects(&caller, "x")
-                    .and_then(|()| may_administer_whole_project(&caller, "x"));
+                let verdict = may_administer_projects(&caller, permission, "x")
+                    .and_then(|()| may_administer_whole_project(&caller, permission, project, "x"));
                 assert_eq!(verdict.is_ok() && may_see(&caller, project, None), expected, "{caller:?}");
             }
         }

@@ -4,6 +4,7 @@
 //! variant to [`PrincipalKind`], a module beside this one with a `look_up` function, and an arm in [`look_up`].
 
 mod api_key;
+mod creator;
 mod federated;
 mod named;
 mod person;
@@ -15,16 +16,15 @@ use super::{
     Access, Caller,
     workload::{Unavailable, Workload, WorkloadId, starters::StarterError},
 };
-use flyte_model::{Limit, PrincipalKind, Role};
+use flyte_model::PrincipalKind;
+use flyte_policy::Grants;
 use flyte_store::{Creator, StoreError};
 
 /// The current rights of a principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EffectiveRights {
-    /// Its role.
-    pub(super) role: Role,
-    /// The projects and domains to which the role applies.
-    pub(super) limit: Limit,
+    /// What it may do, and where.
+    pub(super) grants: Grants,
     /// The principal that started the run, if the principal is a run.
     pub(super) on_behalf_of: Option<Creator>,
 }
@@ -32,8 +32,8 @@ pub(super) struct EffectiveRights {
 impl EffectiveRights {
     /// The caller with these rights in place of its own.
     pub(super) fn given_to(self, caller: Caller) -> Caller {
-        let Self { role, limit, on_behalf_of } = self;
-        Caller { role, limit, on_behalf_of, ..caller }
+        let Self { grants, on_behalf_of } = self;
+        Caller { grants, on_behalf_of, ..caller }
     }
 }
 

@@ -3,19 +3,27 @@
 //! The caller has all rights of the user. Its family is that of the browser session, so its streams end
 //! when the user signs out there.
 
-use super::Caller;
-use flyte_model::{Limit, PrincipalKind, Role, Scope};
+use super::{Access, Caller};
+use flyte_model::{PrincipalKind, Scope};
+use flyte_policy::Subject;
 use flyte_settings::reserved;
-use flyte_store::{BrowserSession, User};
+use flyte_store::{BrowserSession, StoreError, User};
 
 /// The prefix of the families of browser sessions. The families of tokens are UUIDs.
 const FAMILY_PREFIX: &str = "session:";
 
-impl Caller {
+impl Access {
     /// The caller behind a browser session of `user`, whose account is enabled.
-    #[must_use]
-    pub fn of_session(user: &User, session: &BrowserSession) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn caller_of_session(
+        &self,
+        user: &User,
+        session: &BrowserSession,
+    ) -> Result<Caller, StoreError> {
+        let policies = self.policies.current(&*self.store).await?;
+        Ok(Caller {
             subject: user.id.clone(),
             client_id: reserved::CONSOLE,
             scopes: [Scope::ALL].into(),
@@ -24,12 +32,13 @@ impl Caller {
             expires_at: session.expires_at,
             principal: PrincipalKind::Person,
             authenticated_at: Some(session.authenticated_at),
-            role: if user.admin { Role::Admin } else { Role::Contributor },
-            limit: Limit::default(),
+            grants: policies.grants(&Subject::user(&user.id)),
             on_behalf_of: None,
-        }
+        })
     }
+}
 
+impl Caller {
     /// The identifier of the browser session that calls; `None` if the caller has a token.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {

@@ -246,9 +246,7 @@ impl Access {
             let Some((_, caller)) = streams.first() else { continue };
             let (why, ended): (_, Vec<_>) = match principal::look_up(self, caller).await {
                 Ok(Ok(rights)) => {
-                    let reduced = |(_, caller): &&(u64, Arc<Caller>)| {
-                        rights.role < caller.role || !rights.limit.covers(&caller.limit)
-                    };
+                    let reduced = |(_, caller): &&(u64, Arc<Caller>)| !rights.grants.cover(&caller.grants);
                     (REDUCED, streams.iter().filter(reduced).map(|(id, _)| *id).collect())
                 }
                 Ok(Err(why)) => {

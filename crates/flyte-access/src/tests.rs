@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::testing::Parts;
 use super::*;
-use flyte_model::{ClientId, Scope, Scopes};
+use flyte_model::{ClientId, Limit, Role, Scope, Scopes};
 use flyte_store::{AuthorizationCode, BrowserSession, RevokedBy};
 use flyte_store_sqlite::SqliteStore;
 use flyte_testing::{self as testing, NOW};
@@ -101,6 +101,11 @@ fn signed_with(app: &Parts, typ: &str, changes: Value) -> String {
     app.keys.sign(typ, &claims).unwrap()
 }
 
+/// The rights of a role everywhere.
+fn role(role: Role) -> Grants {
+    Grants::of_role(role, &Limit::default())
+}
+
 #[tokio::test]
 async fn a_valid_token_identifies_the_caller() {
     let app = server().await;
@@ -115,14 +120,13 @@ async fn a_valid_token_identifies_the_caller() {
         expires_at: NOW + TTL,
         principal: PrincipalKind::Person,
         authenticated_at: Some(NOW),
-        role: Role::Contributor,
-        limit: Limit::default(),
+        grants: role(Role::Contributor),
         on_behalf_of: None,
     };
     assert_eq!(*ada, expected);
     let token = issue(&app, "Root", "f");
     for _ in 0..2 {
-        assert_eq!(call(&app, &token).await.unwrap().role, Role::Admin, "also from the cache");
+        assert_eq!(call(&app, &token).await.unwrap().grants, role(Role::Admin), "also from the cache");
     }
 }
 
@@ -350,7 +354,8 @@ async fn a_cached_token_of_a_removed_signing_key_is_refused() {
 #[tokio::test]
 async fn a_stream_ends_when_the_rights_of_its_caller_are_reduced() {
     let app = server().await;
-    let now = |role| Arc::new(Caller { subject: "user-Ada".to_owned(), role, ..Caller::for_test() });
+    let now =
+        |of| Arc::new(Caller { subject: "user-Ada".to_owned(), grants: role(of), ..Caller::for_test() });
     let headers = bearer(&issue(&app, "Ada", "f"));
     let mut same = app.access.open_stream(&now(Role::Contributor), &headers).unwrap();
     let mut reduced = app.access.open_stream(&now(Role::Admin), &headers).unwrap();
@@ -368,7 +373,7 @@ async fn a_stream_of_a_browser_session_ends_with_the_session_and_not_before() {
     begin(&app, "f").await;
     let session = app.store.session_by_id("f", NOW).await.unwrap().unwrap();
     let ada = app.store.user_by_id("user-Ada").await.unwrap().unwrap();
-    let caller = Arc::new(Caller::of_session(&ada, &session));
+    let caller = Arc::new(app.access.caller_of_session(&ada, &session).await.unwrap());
     // The token of an app is not one of this server.
     for headers in [HeaderMap::new(), bearer("app"), bearer(&issue(&app, "Ada", "other"))] {
         let mut stream = app.access.open_stream(&caller, &headers).unwrap();
@@ -387,8 +392,8 @@ async fn a_stream_ends_if_its_caller_cannot_be_checked_for_too_long() {
     let path = directory.path().join("flyte.db");
     let app = Parts::with_store(Arc::new(SqliteStore::open(&path).unwrap()), |_| {}).await;
     app.store.create_user(&testing::user("Ada")).await.unwrap();
-    let ada =
-        Arc::new(Caller { subject: "user-Ada".to_owned(), role: Role::Contributor, ..Caller::for_test() });
+    let grants = role(Role::Contributor);
+    let ada = Arc::new(Caller { subject: "user-Ada".to_owned(), grants, ..Caller::for_test() });
     let mut stream = app.access.open_stream(&ada, &bearer(&issue(&app, "Ada", "f"))).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     let rename =

@@ -22,7 +22,8 @@ use serde::Deserialize;
 
 pub use self::starters::{RunStarters, StartedBy};
 use super::{Access, Caller, Reason, cache::Verified, principal, token_of};
-use flyte_model::{ClientId, Limit, PrincipalKind, Role, Scope, clock::UnixTime};
+use flyte_model::{ClientId, PrincipalKind, Scope, clock::UnixTime};
+use flyte_policy::Grants;
 use flyte_store::RunId;
 
 /// The prefix of the families of workloads. The families of other principals are UUIDs.
@@ -207,11 +208,17 @@ impl Access {
         keys_generation: u64,
     ) -> Result<Arc<Caller>, Reason> {
         let now = self.clock.now();
+        let policies_generation = self.policies.generation();
         let (verified, caller) = self.identify_workload(token).await?;
         let caller = Arc::new(caller);
         let expires_at = verified.expires_at;
-        let verified =
-            Verified { caller: Arc::clone(&caller), expires_at, keys_generation, account_checked_at: now };
+        let verified = Verified {
+            caller: Arc::clone(&caller),
+            expires_at,
+            keys_generation,
+            policies_generation,
+            account_checked_at: now,
+        };
         self.cache.put(key, verified, now);
         // The pod may have ended between its verification and the line above.
         self.require_not_revoked(&caller)
@@ -240,11 +247,7 @@ fn caller(WorkloadToken { workload, token_id, expires_at }: &WorkloadToken) -> C
         expires_at: *expires_at,
         principal: PrincipalKind::Run,
         authenticated_at: None,
-        role: Role::Viewer,
-        limit: Limit {
-            project: Some(workload.run.project.clone()),
-            domain: Some(workload.run.domain.clone()),
-        },
+        grants: Grants::none(),
         on_behalf_of: None,
     }
 }

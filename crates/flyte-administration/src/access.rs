@@ -12,6 +12,7 @@ use flyte_access::{
     door::{Callers, Door, Explanation, Refusal, RequiredScope, Rpc},
     policy::{self, Denied},
 };
+use flyte_policy::Permission;
 use flyte_rpc::{allow, caller, invalid, store_error};
 
 /// The RPC that [`policy::may_trust`] decides on.
@@ -29,7 +30,8 @@ impl Service {
     /// The principal of this name. Only administrators learn whether it exists.
     async fn other(&self, context: &RequestContext, name: &str) -> Result<NamedPrincipal, ConnectError> {
         let caller = caller(context)?;
-        let verdict = policy::may_administer(caller, "asking what others may do");
+        let verdict =
+            policy::may_administer(caller, Permission::ManagePermissions, "asking what others may do");
         allow(&self.state.audit, context, verdict).await?;
         let found = self.state.access.find_principal(name).await.map_err(|reason| match reason {
             Reason::Store(error) => store_error(error),

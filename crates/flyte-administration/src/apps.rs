@@ -17,7 +17,10 @@ use flyte_idl::cloudidl::identity::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::keys::{Fields, Keys, NewKey};
+use super::{
+    keys::{Fields, Keys, NewKey},
+    rights,
+};
 use crate::Administration;
 use flyte_model::Role;
 use flyte_rpc::{caller, invalid};
@@ -99,7 +102,7 @@ impl AppsService for Service {
         let new = NewKey {
             name: request.client_name,
             client_id: request.client_id,
-            role: Some(caller(&context)?.role.min(most)),
+            role: Some(rights::strongest_role(caller(&context)?).min(most)),
             ..NewKey::default()
         };
         let (key, secret) = self.keys.create(&context, new, FIELDS).await?;

@@ -13,7 +13,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use self::name::{check_client_id, check_name};
-use super::{find_api_key, is_keeper, rights::Wanted};
+use super::{
+    find_api_key, is_keeper,
+    rights::{self, Wanted},
+};
 use crate::Administration;
 use flyte_access::{
     Caller,
@@ -185,7 +188,7 @@ impl Keys {
     async fn rights(&self, caller: &Caller, new: &NewKey) -> Result<Rights, ConnectError> {
         let wanted = Wanted {
             field: "access",
-            role: new.role.unwrap_or(caller.role.min(Role::Contributor)),
+            role: new.role.unwrap_or_else(|| rights::strongest_role(caller).min(Role::Contributor)),
             scopes: new.scopes.clone(),
             project: new.project.clone(),
             domain: new.domain.clone(),

@@ -39,6 +39,12 @@ fn scopes(field: &str, texts: &[String]) -> Result<Scopes, ConnectError> {
     Ok(if scopes.is_empty() { [Scope::ALL].into() } else { scopes })
 }
 
+/// The strongest built-in role that the caller has, in all of the only place where it has rights, or everywhere.
+pub(super) fn strongest_role(caller: &Caller) -> Role {
+    let place = caller.grants.only_limit().unwrap_or_default();
+    caller.grants.role_over(&place).unwrap_or(Role::Viewer)
+}
+
 /// Rights that a request asks for.
 #[derive(Debug)]
 pub(super) struct Wanted {
@@ -70,7 +76,11 @@ impl Wanted {
             None => own_limit(state, caller, field, &limit).await?,
             Some(_) => foreign_limit(field, &limit)?,
         }
-        let limit = if limit.is_none() { caller.limit.clone() } else { limit };
+        // A caller with rights in one place gives rights there, unless it says otherwise.
+        let limit = match limit.is_none() {
+            true => caller.grants.only_limit().unwrap_or_default(),
+            false => limit,
+        };
         Ok(Rights { role, scopes, limit })
     }
 }

@@ -64,6 +64,10 @@ names! {
         UserDisabled = "user_disabled",
         /// An account was enabled again.
         UserEnabled = "user_enabled",
+        /// A user, a group or an API key was given a role.
+        RoleGranted = "role_granted",
+        /// A role was taken from a user, a group or an API key.
+        RoleRevoked = "role_revoked",
         /// A client was registered.
         ClientRegistered = "client_registered",
         /// A client was deleted, and all its tokens were revoked.
@@ -154,6 +158,8 @@ impl Kind {
             | Self::UserCreated
             | Self::UserDisabled
             | Self::UserEnabled
+            | Self::RoleGranted
+            | Self::RoleRevoked
             | Self::ClientRegistered
             | Self::ClientRemoved
             | Self::KeysRotated

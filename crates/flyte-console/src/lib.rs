@@ -26,6 +26,7 @@ use std::sync::Arc;
 use axum::{Router, response::Redirect, routing::get};
 
 pub use self::overview::overview;
+use flyte_access::Access;
 use flyte_identity::session::Sessions;
 use flyte_model::clock::Clock;
 use flyte_rpc::Services;
@@ -35,6 +36,8 @@ use flyte_rpc::Services;
 pub struct Console {
     /// The sessions of browsers.
     pub sessions: Sessions,
+    /// The rights of users.
+    pub access: Arc<Access>,
     /// The services that the pages call.
     pub services: Services,
     /// The current time.

@@ -33,8 +33,14 @@ const SOON: i64 = 30 * 86_400;
 /// The projects, the latest runs and the expiring keys of a user. What cannot be read is left out, with a sentence in its place.
 pub async fn overview(console: Arc<Console>, signed_in: SignedIn) -> Overview {
     let subject = signed_in.user.id.clone();
-    let visit = Visit::new(&console, &signed_in);
     let mut overview = Overview::default();
+    let visit = match Visit::new(&console, &signed_in).await {
+        Ok(visit) => visit,
+        Err(error) => {
+            tracing::error!(%error, "the rights of a user cannot be read");
+            return overview;
+        }
+    };
     if console.has_control_plane {
         overview.sections.push(or_note(projects(&visit).await, "projects", "Your projects"));
         overview.sections.push(or_note(runs(&visit, &subject).await, "runs", "Your latest runs"));

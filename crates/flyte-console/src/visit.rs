@@ -9,9 +9,9 @@ use axum::{
 use connectrpc::client::ClientConfig;
 
 use crate::{Console, refusal::Refusal};
-use flyte_access::Caller;
 use flyte_identity::session::SignedIn;
 use flyte_rpc::Local;
+use flyte_store::StoreError;
 
 /// The address of calls within this process. No connection is made to it.
 const HERE: &str = "http://localhost";
@@ -46,19 +46,22 @@ impl FromRequestParts<Arc<Console>> for Visit {
                 _ => Refusal::Unauthenticated,
             });
         };
-        Ok(Self::new(console, &signed_in))
+        Self::new(console, &signed_in).await.map_err(Refusal::Store)
     }
 }
 
 impl Visit {
     /// The visit of a user whose session is valid.
-    pub(crate) fn new(console: &Console, signed_in: &SignedIn) -> Self {
-        let caller = Arc::new(Caller::of_session(&signed_in.user, &signed_in.session));
-        Self {
+    ///
+    /// # Errors
+    /// [`StoreError`] if the user's rights cannot be read.
+    pub(crate) async fn new(console: &Console, signed_in: &SignedIn) -> Result<Self, StoreError> {
+        let caller = console.access.caller_of_session(&signed_in.user, &signed_in.session).await?;
+        Ok(Self {
             email: signed_in.user.email.clone(),
-            calls: console.services.by(caller),
+            calls: console.services.by(Arc::new(caller)),
             config: ClientConfig::new(axum::http::Uri::from_static(HERE)),
-        }
+        })
     }
 }
 

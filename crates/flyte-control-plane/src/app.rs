@@ -26,7 +26,7 @@ use super::{
     list_request::{self, Field},
     project_domain, store_error, task,
 };
-use crate::ControlPlane;
+use crate::{ControlPlane, visible::Visible};
 use flyte_access::Caller;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_store::{AppField, AppId, AppQuery, AppRecord, AppUpdate};
@@ -191,7 +191,7 @@ impl AppService for Service {
             // All apps run on this machine, so the cluster makes no difference.
             Some(FilterBy::Org(_) | FilterBy::ClusterId(_)) | None => None,
         };
-        let (project, domain) = task::scope(&self.plane, caller, project).await?;
+        let Visible { project, domain, only_in } = task::scope(&self.plane, caller, project).await?;
         let order = list_request::order(&list, "created_at and name", |key| match key {
             "created_at" => Some(false),
             "name" => Some(true),
@@ -201,6 +201,7 @@ impl AppService for Service {
         let mut conditions = list_request::conditions(&list, "name, created_by, status_phase", field)?;
         message::convert_status_names(&mut conditions);
         let query = AppQuery {
+            only_in,
             project,
             domain,
             conditions,
@@ -234,10 +235,10 @@ impl AppService for Service {
                 watch::Watched::App(id(&self.plane, "app_id", Some(wanted)).await?)
             }
             Some(Target::Project(wanted)) => {
-                watch::Watched::project_domain(task::scope(&self.plane, caller, Some(wanted)).await?)
+                watch::Watched::Visible(task::scope(&self.plane, caller, Some(wanted)).await?)
             }
             Some(Target::Org(_) | Target::ClusterId(_)) | None => {
-                watch::Watched::project_domain(task::scope(&self.plane, caller, None).await?)
+                watch::Watched::Visible(task::scope(&self.plane, caller, None).await?)
             }
         };
         Response::stream_ok(watch::events(Arc::clone(&self.plane), watched))

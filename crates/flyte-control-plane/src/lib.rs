@@ -29,6 +29,7 @@ mod tests;
 mod timestamp;
 mod trigger;
 mod unsupported;
+mod visible;
 
 pub use self::state::ControlPlane;
 pub use self::unsupported::router as unsupported;

@@ -19,6 +19,7 @@ use crate::ControlPlane;
 use flyte_access::{Caller, policy};
 use flyte_audit::{Detail, Event, Kind};
 use flyte_model::DOMAINS;
+use flyte_policy::Permission;
 use flyte_store::{self, ProjectQuery, ProjectSortKey};
 
 /// The default page size.
@@ -248,15 +249,8 @@ impl ProjectService for Service {
                 vec![flyte_store::ProjectState::Active, flyte_store::ProjectState::SystemGenerated];
         }
         sort(request.sort_by.as_option(), &mut query)?;
-        let visible = match (&caller.limit.project, &query.id) {
-            (Some(own), Some(wanted)) => own == wanted,
-            (Some(own), None) => {
-                query.id = Some(own.clone());
-                true
-            }
-            (None, _) => true,
-        };
-        let (projects, token) = match visible && self.is_our_org(&request.org) {
+        query.only = visible_projects(caller);
+        let (projects, token) = match self.is_our_org(&request.org) {
             true => self.plane.store.list_projects(&query).await.map_err(store_error)?,
             false => (Vec::new(), String::new()),
         };
@@ -266,6 +260,13 @@ impl ProjectService for Service {
             ..ListProjectsResponse::default()
         })
     }
+}
+
+/// The projects that the caller may see; `None` for all.
+fn visible_projects(caller: &Caller) -> Option<Vec<String>> {
+    let limits = caller.grants.limits(Permission::ViewInventory);
+    let projects = limits.into_iter().map(|limit| limit.project).collect::<Option<Vec<_>>>()?;
+    Some(projects)
 }
 
 fn not_found(id: &str) -> ConnectError {

@@ -29,9 +29,10 @@ use super::{
     list_request::{self, Field},
     project_domain, store_error, timestamp,
 };
-use crate::ControlPlane;
+use crate::{ControlPlane, visible::Visible};
 use flyte_access::Caller;
 use flyte_audit::{Detail, Event, Kind};
+use flyte_policy::Permission;
 use flyte_store::{
     Condition, Deployed, DeployedTask, StoreError, Task, TaskField, TaskId, TaskQuery, TaskVersionQuery,
     Test, TriggersSummary,
@@ -144,31 +145,21 @@ fn field(name: &str) -> Option<Field<TaskField>> {
 
 const FIELDS: &str = "name, version, short_name, environment, deployed_by, created_at";
 
-/// The project and domain of a list request, limited to the caller's own. `None` means all.
+/// Where a list request looks, limited to what the caller may see.
 pub(super) async fn scope(
     plane: &ControlPlane,
     caller: &Caller,
     project: Option<&ProjectIdentifier>,
-) -> Result<(Option<String>, Option<String>), ConnectError> {
-    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    match project {
-        Some(id) if !id.name.is_empty() && !id.domain.is_empty() => {
-            project_domain::check(plane, "project_id", &id.name, &id.domain).await?;
-            Ok((some(&id.name), some(&id.domain)))
-        }
-        // Wherever the caller may look.
-        project => {
-            let wanted = project.map_or((None, None), |id| (some(&id.name), some(&id.domain)));
-            let own = (caller.limit.project.clone(), caller.limit.domain.clone());
-            let both = |wanted: Option<String>, own: Option<String>| match (wanted, own) {
-                (Some(wanted), Some(own)) if wanted != own => Err(ConnectError::not_found(format!(
-                    "{wanted:?} is no project or domain that the caller may see"
-                ))),
-                (wanted, own) => Ok(wanted.or(own)),
-            };
-            Ok((both(wanted.0, own.0)?, both(wanted.1, own.1)?))
-        }
+) -> Result<Visible, ConnectError> {
+    let (name, domain) = project.map_or(("", ""), |id| (&*id.name, &*id.domain));
+    if !name.is_empty() && !domain.is_empty() {
+        project_domain::check(plane, "project_id", name, domain).await?;
     }
+    let visible = Visible::to(caller, Permission::ViewInventory, name, domain);
+    let wanted = if name.is_empty() { domain } else { name };
+    visible.or_else(|| wanted.is_empty().then(Visible::nothing)).ok_or_else(|| {
+        ConnectError::not_found(format!("{wanted:?} is no project or domain that the caller may see"))
+    })
 }
 
 impl TaskService for Service {
@@ -233,7 +224,7 @@ impl TaskService for Service {
             Some(ScopeBy::ProjectId(id)) => Some(&**id),
             Some(ScopeBy::Org(_)) | None => None,
         };
-        let (project, domain) = scope(&self.plane, caller, project).await?;
+        let Visible { project, domain, only_in } = scope(&self.plane, caller, project).await?;
         let order = list_request::order(&list, "created_at and name", |key| match key {
             "created_at" | "deployed_at" | "updated_at" => Some(false),
             "name" => Some(true),
@@ -241,6 +232,7 @@ impl TaskService for Service {
         })?;
         let (by_name, descending) = order.unwrap_or((false, true));
         let mut query = TaskQuery {
+            only_in,
             project,
             domain,
             conditions: list_request::conditions(&list, FIELDS, field)?,

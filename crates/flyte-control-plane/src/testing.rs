@@ -55,6 +55,7 @@ pub(crate) fn router(plane: &Arc<ControlPlane>) -> Router {
     let services = services(plane, &server);
     let console = Arc::new(Console {
         sessions: server.sessions.clone(),
+        access: Arc::clone(&plane.access),
         services: services.clone(),
         clock: plane.clock.clone(),
         has_control_plane: true,

@@ -26,7 +26,7 @@ use super::{
     task::{self, decode},
     timestamp, unsupported,
 };
-use crate::ControlPlane;
+use crate::{ControlPlane, visible::Visible};
 use flyte_access::Caller;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_model::clock::UnixTime;
@@ -264,18 +264,18 @@ impl TriggerService for Service {
                 _ => None,
             })?;
         let some = |text: &str| Some(text.to_owned());
-        let (project, domain) = match &request.scope_by {
+        let Visible { project, domain, only_in } = match &request.scope_by {
             Some(ScopeBy::ProjectId(project)) => task::scope(&self.plane, caller, Some(project)).await?,
             Some(ScopeBy::TaskId(id)) => {
                 let TaskIdentifier { project, domain, name, version, .. } = &**id;
                 project_domain::check(&self.plane, "task_id", project, domain).await?;
                 conditions.extend([is(TriggerField::Task, name), is(TriggerField::TaskVersion, version)]);
-                (some(project), some(domain))
+                Visible { project: some(project), domain: some(domain), only_in: None }
             }
             Some(ScopeBy::TaskName(id)) => {
                 project_domain::check(&self.plane, "task_name", &id.project, &id.domain).await?;
                 conditions.push(is(TriggerField::Task, &id.name));
-                (some(&id.project), some(&id.domain))
+                Visible { project: some(&id.project), domain: some(&id.domain), only_in: None }
             }
             Some(ScopeBy::Org(_)) | None => task::scope(&self.plane, caller, None).await?,
         };
@@ -286,6 +286,7 @@ impl TriggerService for Service {
         })?;
         let (by_name, descending) = order.unwrap_or((true, false));
         let query = TriggerQuery {
+            only_in,
             project,
             domain,
             conditions,

@@ -40,14 +40,15 @@ use flyte_access::{
     door::{Reach, Rpc},
 };
 use flyte_keys::SigningKeys;
-use flyte_model::Limit;
+use flyte_policy::Permission;
 use flyte_protocol::{Code, Codec, Refusal};
 
-pub(crate) use self::{passage::Passage, plan::json_name};
 use self::{
+    limit::Sight,
     plan::{Entry, Plan},
     tokens::Tokens,
 };
+pub(crate) use self::{passage::Passage, plan::json_name};
 
 /// A message of the backend that cannot be read. It is not shown then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +87,7 @@ struct Outcome {
 /// What one caller sees of the answers of one call.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
-    limit: Limit,
+    sight: Sight,
     entry: Option<&'static Entry>,
     codec: Codec,
     /// Whether the request asks for no more than the caller may see.
@@ -96,14 +97,14 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// The filter for a call; `None` if the caller's rights are not limited to a project.
+    /// The filter for a call; `None` if the caller may see everything.
     ///
     /// # Errors
     /// A refusal if the answers of this RPC span projects and it is not known how to filter them.
     pub(crate) fn new(caller: &Caller, rpc: &Rpc, codec: Codec) -> Result<Option<Self>, Refusal> {
-        if caller.limit.is_none() {
-            return Ok(None);
-        }
+        // What needs no permission shows what is deployed, at most.
+        let permission = rpc.permission.unwrap_or(Permission::ViewInventory);
+        let Some(sight) = Sight::new(&caller.grants, permission) else { return Ok(None) };
         let plan = Plan::published().map_err(|fault| {
             tracing::error!(%fault, "answers cannot be filtered");
             Refusal::new(Code::Internal, "this server cannot filter answers")
@@ -114,8 +115,7 @@ impl Filter {
                 format!("{} answers for all projects, and you are limited to one", rpc.short_name());
             return Err(Refusal::new(Code::PermissionDenied, message));
         }
-        let limit = caller.limit.clone();
-        Ok(Some(Self { limit, entry, codec, is_scoped: Arc::new(AtomicBool::new(false)), tokens: None }))
+        Ok(Some(Self { sight, entry, codec, is_scoped: Arc::new(AtomicBool::new(false)), tokens: None }))
     }
 
     /// The same filter, which also encrypts page tokens.
@@ -130,18 +130,18 @@ impl Filter {
     /// is not for the caller.
     pub(crate) fn see_request(&self, message: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
         self.see_scope(message)?;
-        self.tokens.as_ref().map(|tokens| tokens.open(message, &self.limit)).transpose()
+        self.tokens.as_ref().map(|tokens| tokens.open(message, &self.sight)).transpose()
     }
 
     fn see_scope(&self, message: &[u8]) -> Result<(), Refusal> {
         let Some(row) = self.entry.map(|entry| entry.row) else { return Ok(()) };
         let Some(scope) = &row.scope else { return Ok(()) };
-        let is_scoped = scope::is_within(scope, message, self.codec, &self.limit);
+        let is_scoped = scope::is_within(scope, message, self.codec, &self.sight);
         self.is_scoped.store(is_scoped, Ordering::Relaxed);
         if is_scoped || !row.needs_scope {
             return Ok(());
         }
-        let part = if self.limit.domain.is_some() { "project and domain" } else { "project" };
+        let part = if self.sight.is_limited_to_domains() { "project and domain" } else { "project" };
         let message = format!("{}: name your {part}, to which you are limited", scope.project.1);
         Err(Refusal::new(Code::InvalidArgument, message))
     }
@@ -178,7 +178,7 @@ impl Filter {
             Codec::Proto => binary::filter,
             Codec::Json => json::filter,
         };
-        let (mut filtered, outcome) = filter(&entry.answer, message, &self.limit, keeps_totals)?;
+        let (mut filtered, outcome) = filter(&entry.answer, message, &self.sight, keeps_totals)?;
         if let Some(tokens) = &self.tokens {
             filtered = tokens.seal(&filtered)?;
         }
@@ -188,6 +188,6 @@ impl Filter {
 
     /// The error as the caller sees it.
     pub(crate) fn error(&self, refusal: Refusal) -> Refusal {
-        error::filter(refusal, &self.limit)
+        error::filter(refusal, &self.sight)
     }
 }

@@ -94,7 +94,7 @@ pub(crate) fn target(caller: &Caller, rpc: &Rpc, codec: Codec, message: &[u8]) -
     if rpc.name == CREATE_RUN {
         return Some(Target::NewRun(run_id(find(&[RUN_ID])?)));
     }
-    if caller.limit.is_none() {
+    if door::is_unlimited(&caller.grants, rpc.permission) {
         return None;
     }
     match rpc.name {
@@ -123,7 +123,7 @@ pub(crate) async fn check(
     (caller, rpc): (&Caller, &Rpc),
     target: Target,
 ) -> Result<Known, Refusal> {
-    let is_limited = !caller.limit.is_none();
+    let is_limited = !door::is_unlimited(&caller.grants, rpc.permission);
     let organization = &gateway.parts.config.org;
     let found = match &target {
         Target::NewRun(run) => new_run(upstream, organization, run).await,

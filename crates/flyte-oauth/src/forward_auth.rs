@@ -20,7 +20,8 @@ use flyte_access::{
     Caller,
     door::{Door, Refusal, RequiredScope},
 };
-use flyte_model::{Limit, Role, Scope};
+use flyte_model::Scope;
+use flyte_policy::Permission;
 use flyte_settings::endpoints;
 
 /// The headers in which proxies name the requested path: nginx and ingress-nginx by convention, Traefik and Caddy always.
@@ -97,11 +98,11 @@ fn is_anonymous(path: &str) -> bool {
 /// # Errors
 /// The reason for a refusal, for the caller.
 fn judge(caller: &Caller, paths: &[String]) -> Result<(), String> {
-    if caller.limit != Limit::default() {
+    if !caller.grants.see_everything() {
         return Err("the caller's rights are limited to a project, which this proxy cannot check".to_owned());
     }
     if paths.is_empty() {
-        return match caller.scopes.contains(&Scope::ALL) && caller.role >= Role::Contributor {
+        return match caller.scopes.contains(&Scope::ALL) && caller.grants.may_everywhere(Permission::Run) {
             true => Ok(()),
             false => Err("the caller may only read, and the proxy does not say what is requested".to_owned()),
         };
@@ -144,6 +145,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{Answer, Server, api_key};
+    use flyte_model::{Limit, Role};
 
     const RUN: &str = "/flyteidl2.workflow.RunService/CreateRun";
     const LIST: &str = "/flyteidl2.workflow.RunService/ListRuns";

@@ -104,6 +104,31 @@ impl Grants {
         !self.permissions_in(project, domain).is_empty()
     }
 
+    /// Whether the caller has any permission in all projects and domains.
+    #[must_use]
+    pub fn see_everything(&self) -> bool {
+        !self.intersect(Bindings::everywhere).is_empty()
+    }
+
+    /// Whether the caller has a permission in a domain of at least one project.
+    #[must_use]
+    pub fn may_in_domain(&self, permission: Permission, domain: &str) -> bool {
+        let is_in = |limit: &Limit| limit.domain.as_deref().is_none_or(|own| own == domain);
+        self.may_everywhere(permission) || self.limits(permission).iter().any(is_in)
+    }
+
+    /// The domains of a project in which the caller has a permission, sorted, for messages. Of a project that is not named: of all
+    /// projects.
+    #[must_use]
+    pub fn domains_of(&self, project: &str) -> Vec<String> {
+        let limits = Permission::ALL.into_iter().flat_map(|permission| self.limits(permission));
+        let is_of =
+            |own: &Option<String>| project.is_empty() || own.as_deref().is_none_or(|own| own == project);
+        let domains = limits.filter(|limit| is_of(&limit.project)).filter_map(|limit| limit.domain);
+        let domains: std::collections::BTreeSet<String> = domains.collect();
+        domains.into_iter().collect()
+    }
+
     /// Whether the caller may do all that `other` may do.
     #[must_use]
     pub fn cover(&self, other: &Self) -> bool {

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use flyte_model::Limit;
+
 use crate::{Binding, Bindings, Grants, Permission, Permissions, Subject, SubjectKind, builtin};
 
 /// All stored rows that policies consist of, at one moment.
@@ -82,6 +84,16 @@ impl PolicySet {
     #[must_use]
     pub fn grants(&self, subject: &Subject) -> Grants {
         let mut found = Vec::new();
+        self.each(subject, &mut |bindings| found.push(Arc::clone(bindings)));
+        Grants::of_bindings(found)
+    }
+
+    /// What a subject has, and beside it these permissions in a part of the control plane.
+    #[must_use]
+    pub fn grants_beside(&self, subject: &Subject, permissions: Permissions, limit: &Limit) -> Grants {
+        let mut own = Bindings::default();
+        own.add(permissions, limit);
+        let mut found = vec![Arc::new(own)];
         self.each(subject, &mut |bindings| found.push(Arc::clone(bindings)));
         Grants::of_bindings(found)
     }

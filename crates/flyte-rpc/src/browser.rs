@@ -73,7 +73,8 @@ pub(crate) async fn caller(entrance: &Entrance, parts: &Parts) -> Result<Option<
         _ => return Err(Refused::Forbidden("a call with a cookie must have the media type of an RPC")),
     }
     let signed_in = sessions.current(headers).await?.ok_or(Refused::Ended)?;
-    Ok(Some(Arc::new(Caller::of_session(&signed_in.user, &signed_in.session))))
+    let caller = entrance.access.caller_of_session(&signed_in.user, &signed_in.session).await?;
+    Ok(Some(Arc::new(caller)))
 }
 
 /// Whether `Content-Type` is exactly that of an RPC. A text that only begins with one may be something else for a browser.

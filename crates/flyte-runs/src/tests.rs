@@ -290,7 +290,8 @@ async fn the_identity_lasts_as_long_as_the_run() {
     };
     let headers = headers(token.expose_secret());
     let caller = app.access.authenticate(&headers).await.unwrap();
-    assert_eq!((caller.subject.as_str(), caller.role), ("p/development/r1", Role::Contributor));
+    let role = caller.grants.role_over(&caller.grants.only_limit().unwrap());
+    assert_eq!((caller.subject.as_str(), role), ("p/development/r1", Some(Role::Contributor)));
     assert!(policy::may_see(&caller, "p", Some("development")));
     assert!(!policy::may_see(&caller, "p", Some("production")) && !policy::may_see(&caller, "q", None));
 

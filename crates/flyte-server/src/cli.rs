@@ -17,7 +17,7 @@ pub use self::{
     audit::{Moment, ShownEvents},
     backup::{Backup, Restore},
     client::{ClientAction, NewClient},
-    user::{NewUser, UserAction},
+    user::{NewUser, RoleOfUser, UserAction},
 };
 use flyte_settings::{Flags, settings::ALL};
 

@@ -64,6 +64,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
 
     let console = Arc::new(Console {
         sessions: app.authorization_server.sessions.clone(),
+        access: Arc::clone(&app.access),
         services,
         clock: app.clock.clone(),
         has_control_plane: matches!(app.backend, Backend::Embedded(_)),

@@ -57,6 +57,8 @@ pub struct Config {
     pub passwords: bool,
     /// Outside providers, through which people sign in, sorted by name.
     pub providers: Vec<ProviderConfig>,
+    /// What accounts may do.
+    pub access: AccessConfig,
     /// API keys.
     pub api_keys: ApiKeyConfig,
     /// The client registration of the `flyte` command and the PyPI package `flyte`.
@@ -104,6 +106,13 @@ pub struct TokenConfig {
     pub signing_algorithm: String,
     /// How long a key signs before the next key replaces it.
     pub key_rotation_interval: i64,
+}
+
+/// What accounts may do.
+#[derive(Clone, Debug)]
+pub struct AccessConfig {
+    /// The role that a new account gets everywhere if nothing else is said: `contributor`, `viewer` or `none`.
+    pub default_role: String,
 }
 
 /// API keys.

@@ -3,6 +3,7 @@
 //! To add a setting: define it in the module of its section, add it to [`ALL`], read it in `load/values.rs`, and write
 //! the output of `flyte-server config-reference` to `docs/reference/server-config.md`. A test compares that page.
 
+mod access;
 mod admin;
 mod api_keys;
 mod audit;
@@ -23,8 +24,8 @@ mod trust;
 mod upstream;
 
 pub use self::{
-    admin::*, api_keys::*, audit::*, client::*, general::*, http::*, kubernetes::*, log::*, objects::*,
-    projects::*, providers::*, runner::*, session::*, tls::*, tokens::*, trust::*, upstream::*,
+    access::*, admin::*, api_keys::*, audit::*, client::*, general::*, http::*, kubernetes::*, log::*,
+    objects::*, projects::*, providers::*, runner::*, session::*, tls::*, tokens::*, trust::*, upstream::*,
 };
 use super::setting::AnySetting;
 
@@ -51,6 +52,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &KEY_ROTATION_INTERVAL,
     &SESSION_TTL,
     &SESSION_PASSWORDS,
+    &ACCESS_DEFAULT_ROLE,
     &API_KEYS_DEFAULT_LIFETIME,
     &CLIENT_ID,
     &CLIENT_REDIRECT_URI,
@@ -120,12 +122,13 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
 ];
 
 /// The titles of the file's sections, for the reference page and `--help`.
-pub const SECTIONS: [(&str, &str); 16] = [
+pub const SECTIONS: [(&str, &str); 17] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
     ("tokens", "Tokens and signing keys"),
     ("session", "Sign-in sessions"),
+    ("access", "Access"),
     ("api-keys", "API keys"),
     ("client", "The flyte command"),
     ("http", "HTTP"),

@@ -198,7 +198,7 @@ fn note(
     Ok(Some(there))
 }
 
-fn conditions(query: &AppQuery) -> (Vec<String>, Vec<Value>) {
+fn conditions(query: &AppQuery) -> Result<(Vec<String>, Vec<Value>), SqliteError> {
     let mut conditions = vec!["TRUE".to_owned()];
     let mut values = Vec::new();
     for (column, wanted) in [("project", &query.project), ("domain", &query.domain)] {
@@ -215,12 +215,14 @@ fn conditions(query: &AppQuery) -> (Vec<String>, Vec<Value>) {
         };
         conditions.push(condition::expression(column, &given.test, given.negated, &mut values));
     }
-    (conditions, values)
+    crate::only_in::add(query.only_in.as_deref(), ("project", "domain"), &mut conditions, &mut values)?;
+    Ok((conditions, values))
 }
 
 fn list(connection: &Connection, query: &AppQuery) -> Result<(Vec<AppRecord>, String), SqliteError> {
-    let listing = page::listing(AppQuery { limit: 0, page_token: String::new(), ..query.clone() });
-    let (conditions, mut values) = conditions(query);
+    let listing =
+        page::listing(AppQuery { limit: 0, page_token: String::new(), only_in: None, ..query.clone() });
+    let (conditions, mut values) = conditions(query)?;
     let (columns, like): (&[&str], _) = match query.by_name {
         true => (&["name", "project", "domain"], vec![Key::Text(String::new()); 3]),
         false => (&["id"], vec![Key::Number(0)]),
@@ -283,7 +285,7 @@ impl AppStore for SqliteStore {
     async fn count_apps(&self, query: &AppQuery) -> Result<u32, StoreError> {
         let query = query.clone();
         self.read(move |connection| {
-            let (conditions, values) = conditions(&query);
+            let (conditions, values) = conditions(&query)?;
             let sql = format!("SELECT count(*) FROM apps WHERE {}", conditions.join(" AND "));
             Ok(connection.prepare_cached(&sql)?.query_row(params_from_iter(values), |row| row.get(0))?)
         })

@@ -21,6 +21,7 @@ mod grant;
 mod group;
 mod job;
 mod last_use;
+mod only_in;
 mod outside_identity;
 mod page;
 mod policy;

@@ -126,6 +126,10 @@ fn list(connection: &Connection, query: &ProjectQuery) -> Result<(Vec<Project>, 
             values.push(Value::Text(wanted.clone()));
         }
     }
+    if let Some(only) = &query.only {
+        conditions.push("id IN (SELECT value FROM json_each(?))".to_owned());
+        values.push(Value::Text(to_json(only)?));
+    }
     let column = column(query.sort_key);
     if !query.page_token.is_empty() {
         let position = Position::decode(&query.page_token, query)?;

@@ -125,7 +125,7 @@ fn add_conditions(given: &[Condition<TaskField>], conditions: &mut Vec<String>, 
 }
 
 /// Returns the conditions of a listing and, if there is a page token, of its page.
-fn conditions(query: &TaskQuery) -> (Vec<String>, Vec<Value>) {
+fn conditions(query: &TaskQuery) -> Result<(Vec<String>, Vec<Value>), SqliteError> {
     let mut conditions = vec!["TRUE".to_owned()];
     let mut values = Vec::new();
     for (column, wanted) in [("t.project", &query.project), ("t.domain", &query.domain)] {
@@ -139,7 +139,8 @@ fn conditions(query: &TaskQuery) -> (Vec<String>, Vec<Value>) {
         conditions.push("v.entrypoint = ?".to_owned());
         values.push(Value::Integer(entrypoint.into()));
     }
-    (conditions, values)
+    crate::only_in::add(query.only_in.as_deref(), ("t.project", "t.domain"), &mut conditions, &mut values)?;
+    Ok((conditions, values))
 }
 
 /// Returns the values by which a task is sorted.
@@ -152,8 +153,9 @@ fn keys(query: &TaskQuery, task: &Task, latest: i64) -> Vec<Key> {
 }
 
 fn list(connection: &Connection, query: &TaskQuery) -> Result<(Vec<ListedTask>, String), SqliteError> {
-    let listing = page::listing(TaskQuery { limit: 0, page_token: String::new(), ..query.clone() });
-    let (conditions, mut values) = conditions(query);
+    let listing =
+        page::listing(TaskQuery { limit: 0, page_token: String::new(), only_in: None, ..query.clone() });
+    let (conditions, mut values) = conditions(query)?;
     let (columns, like): (&[&str], _) = match query.by_name {
         true => (&["t.name", "t.project", "t.domain"], vec![Key::Text(String::new()); 3]),
         false => (&["t.latest"], vec![Key::Number(0)]),
@@ -183,7 +185,7 @@ fn list(connection: &Connection, query: &TaskQuery) -> Result<(Vec<ListedTask>, 
 }
 
 fn count(connection: &Connection, query: &TaskQuery) -> Result<u32, SqliteError> {
-    let (conditions, values) = conditions(query);
+    let (conditions, values) = conditions(query)?;
     let only_names = query.entrypoint.is_none()
         && query.conditions.iter().all(|condition| condition.field == TaskField::Name);
     let versions = if only_names { "" } else { " CROSS JOIN task_versions v ON v.id = t.latest" };

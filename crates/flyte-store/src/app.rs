@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Condition, StoreError};
 use flyte_model::Actor;
-use flyte_model::clock::UnixTime;
+use flyte_model::{Limit, clock::UnixTime};
 
 /// The identifier of an app.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -177,6 +177,8 @@ pub enum AppField {
 /// A query for apps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppQuery {
+    /// Only what is in one of these parts of the control plane: what the caller may see. `None` for everything.
+    pub only_in: Option<Vec<Limit>>,
     /// Only apps of this project.
     pub project: Option<String>,
     /// Only apps of this domain.

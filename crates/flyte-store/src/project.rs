@@ -60,6 +60,8 @@ pub struct ProjectQuery {
     pub states: Vec<ProjectState>,
     /// Only the project with this identifier.
     pub id: Option<String>,
+    /// Only projects with one of these identifiers: those that the caller may see. `None` for all.
+    pub only: Option<Vec<String>>,
     /// Only projects with this name.
     pub name: Option<String>,
     /// The sort key.

@@ -5,7 +5,7 @@ use aws_lc_rs::digest;
 
 use super::{Condition, NewTrigger, StoreError};
 use flyte_model::Actor;
-use flyte_model::clock::UnixTime;
+use flyte_model::{Limit, clock::UnixTime};
 
 /// The identifier of a version of a task.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,6 +112,8 @@ pub enum TaskField {
 /// A query for tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskQuery {
+    /// Only what is in one of these parts of the control plane: what the caller may see. `None` for everything.
+    pub only_in: Option<Vec<Limit>>,
     /// Only tasks of this project.
     pub project: Option<String>,
     /// Only tasks of this domain.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Condition, StoreError};
 use flyte_model::Actor;
-use flyte_model::clock::UnixTime;
+use flyte_model::{Limit, clock::UnixTime};
 
 /// The identifier of a trigger.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +117,8 @@ pub enum TriggerField {
 /// A query for triggers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TriggerQuery {
+    /// Only what is in one of these parts of the control plane: what the caller may see. `None` for everything.
+    pub only_in: Option<Vec<Limit>>,
     /// Only triggers of this project.
     pub project: Option<String>,
     /// Only triggers of this domain.

@@ -4,8 +4,9 @@ use std::{collections::HashSet, fmt};
 
 use super::{
     Administrator, Caller, Callers, Door, Reach, Refusal, RequiredScope, Rpc, Storage, admit_administrator,
-    admit_kind, admit_role, admit_scope,
+    admit_kind, admit_permission, admit_scope,
     found::{Identifier, Visitor as _},
+    is_unlimited,
     judge::Judge,
     meaning::Meaning,
     plan::{Content, Entry, Field, NodeId},
@@ -63,7 +64,9 @@ impl Denied {
     pub fn rule(&self) -> Rule {
         match self {
             Self::Scope(_) => Rule::Scope,
-            Self::Contributor(_) | Self::Beyond(_) => Rule::Role,
+            Self::Contributor(_) | Self::Permission { .. } | Self::Beyond(_) | Self::HandOut { .. } => {
+                Rule::Role
+            }
             Self::Run(_)
             | Self::NotRun(_)
             | Self::Internal(_)
@@ -199,8 +202,7 @@ impl Door {
             admit_scope(caller, rpc).map(|()| format!("the token has the scopes {scopes}")),
         );
         explanation.say(Rule::Principal, admit_kind(caller, rpc).map(|()| callers(caller, rpc)));
-        let role = caller.role;
-        explanation.say(Rule::Role, admit_role(caller, rpc).map(|()| format!("the caller's role is {role}")));
+        explanation.say(Rule::Role, admit_permission(caller, rpc).map(|()| role(caller, rpc)));
         if rpc.administrator != Administrator::No || rpc.callers == Callers::KeyKeepers {
             let reason = format!("the caller may administer what {} is about", rpc.method());
             explanation.say(Rule::Administrator, admit_administrator(caller, rpc).map(|()| reason));
@@ -209,17 +211,16 @@ impl Door {
         for refusal in decided.iter().filter_map(|decided| decided.as_ref().err()) {
             explanation.refuse(refusal);
         }
-        let rules = storage.rules().filter(|rules| !caller.limit.is_none() || rules.bind_administrators());
+        let rules = storage
+            .rules()
+            .filter(|rules| !is_unlimited(&caller.grants, rpc.permission) || rules.bind_administrators());
         if let (Some(rules), Some(request)) = (rules, entry.request)
             && self.holds(request, |field| {
                 field.is_whole || matches!(field.content, Content::Text(Meaning::Code(_)))
             })
         {
-            let project = match project {
-                "" => caller.limit.project.as_deref().unwrap_or_default(),
-                project => project,
-            };
-            for (setting, allowed) in rules.describe(project) {
+            let own = caller.grants.only_limit().and_then(|limit| limit.project).unwrap_or_default();
+            for (setting, allowed) in rules.describe(if project.is_empty() { &own } else { project }) {
                 explanation.allow(Rule::Code, format!("{setting} allows {allowed}"));
             }
         }
@@ -282,15 +283,35 @@ fn judge(
     judge.end()
 }
 
+/// Why the role of the caller allows a call: the built-in role that it has wherever it has rights, or else the permission.
+fn role(caller: &Caller, rpc: &Rpc) -> String {
+    let grants = &caller.grants;
+    let role = grants.only_limit().and_then(|limit| grants.role_over(&limit));
+    match (role, rpc.permission) {
+        (Some(role), _) => format!("the caller's role is {role}"),
+        (None, Some(permission)) => {
+            format!("the caller has the permission {permission} {}", grants.describe(permission))
+        }
+        (None, None) => format!("{} needs no permission", rpc.method()),
+    }
+}
+
 /// Why the limit of the caller's rights allows a call.
 fn limit(caller: &Caller, rpc: &Rpc, project: &str) -> String {
-    let limit = &caller.limit;
-    let rights = match (&limit.project, &limit.domain) {
-        (None, _) => return "the caller's rights are not limited to a project".to_owned(),
-        (Some(project), None) => format!("the caller's rights are for project {project:?}"),
-        (Some(project), Some(domain)) => {
+    let grants = &caller.grants;
+    if is_unlimited(grants, rpc.permission) {
+        return "the caller's rights are not limited to a project".to_owned();
+    }
+    let only = grants.only_limit().unwrap_or_default();
+    let rights = match (&only.project, &only.domain, rpc.permission) {
+        (Some(project), None, _) => format!("the caller's rights are for project {project:?}"),
+        (Some(project), Some(domain), _) => {
             format!("the caller's rights are for project {project:?} and domain {domain:?}")
         }
+        (None, _, Some(permission)) => {
+            format!("the caller has the permission {permission} {}", grants.describe(permission))
+        }
+        (None, _, None) => "the caller has no rights everywhere".to_owned(),
     };
     match rpc.reach {
         Reach::Projects if project.is_empty() => format!("{rights}, and the answer has nothing else"),

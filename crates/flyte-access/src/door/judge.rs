@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::{
-    Administrator, Caller, Location, Reach, Refusal, RequiredScope, Rpc, Rules, Storage, check_visible,
+    Administrator, Caller, Location, Reach, Refusal, RequiredScope, Rpc, Rules, Storage, check_named,
     found::{Identifier, Path, Visitor},
+    is_unlimited,
     meaning::{Code, Meaning},
     pod,
     rules::{Ask, Forbidden},
@@ -19,11 +20,15 @@ pub(super) struct Judge<'j> {
     caller: &'j Caller,
     rpc: &'static Rpc,
     storage: &'j dyn Storage,
+    /// Whether the caller has what the RPC needs everywhere, so that it does not matter what the request names.
+    is_unlimited: bool,
+    /// The project and domain that were allowed last: requests name the same ones again and again.
+    allowed: Option<(String, String)>,
     own_run_only: bool,
     names_project: bool,
     names_run: bool,
-    /// The projects that the request names, and what its code asks for that is not allowed in all of them: for callers without
-    /// a limit, whose request says only at its end in which project the code will be.
+    /// The projects that the request names, and what its code asks for that is not allowed in all of them. A request says only at
+    /// its end in which project the code will be, unless the caller has rights in one project alone.
     projects: Vec<String>,
     asked: Vec<Asked>,
 }
@@ -41,6 +46,8 @@ impl<'j> Judge<'j> {
             caller,
             rpc,
             storage,
+            is_unlimited: is_unlimited(&caller.grants, rpc.permission),
+            allowed: None,
             own_run_only: rpc.own_run && caller.principal == PrincipalKind::Run,
             names_project: false,
             names_run: false,
@@ -51,19 +58,42 @@ impl<'j> Judge<'j> {
 
     /// The rules for code, if they apply to the caller.
     fn rules(&self) -> Option<&'j Rules> {
-        self.storage.rules().filter(|rules| !self.caller.limit.is_none() || rules.bind_administrators())
+        self.storage.rules().filter(|rules| !self.is_unlimited || rules.bind_administrators())
+    }
+
+    /// The only project in which the caller has what the RPC needs.
+    fn only_project(&self) -> Option<String> {
+        let limits = self.rpc.permission.map(|permission| self.caller.grants.limits(permission));
+        match limits.as_deref() {
+            Some([limit]) => limit.project.clone(),
+            _ => None,
+        }
+    }
+
+    fn check(&mut self, project: &str, domain: &str) -> Result<(), Refusal> {
+        if self.is_unlimited {
+            return Ok(());
+        }
+        if self.allowed.as_ref().is_some_and(|(known, in_domain)| known == project && in_domain == domain) {
+            return Ok(());
+        }
+        check_named(self.caller, self.rpc, project, domain)?;
+        self.allowed = Some((project.to_owned(), domain.to_owned()));
+        Ok(())
     }
 
     /// Decides on something that code asks for, if it is known in which project that is.
     fn ask(&mut self, ask: Ask, value: &str, field: &dyn fmt::Display) -> Result<(), Refusal> {
         let Some(rules) = self.rules() else { return Ok(()) };
-        if let Some(project) = self.caller.limit.project.as_deref() {
-            rules.judge(project, ask, value, field).map_err(forbidden)
-        } else {
-            if !rules.allow_everywhere(ask, value) {
+        if rules.allow_everywhere(ask, value) {
+            return Ok(());
+        }
+        match self.only_project() {
+            Some(project) => rules.judge(&project, ask, value, field).map_err(forbidden),
+            None => {
                 self.asked.push(Asked { ask, value: value.to_owned(), field: field.to_string() });
+                Ok(())
             }
-            Ok(())
         }
     }
 
@@ -87,7 +117,7 @@ impl<'j> Judge<'j> {
             }
             Code::SecretGroup => self.ask(Ask::Secret, text, path),
             Code::SecretKey => match scoped_secret(text) {
-                Some((project, domain)) => check_visible(self.caller, project, domain),
+                Some((project, domain)) => self.check(project, domain),
                 None => Ok(()),
             },
             Code::SecretVersion | Code::Annotation => Ok(()),
@@ -96,7 +126,6 @@ impl<'j> Judge<'j> {
 
     /// Decides by all that was named.
     pub(super) fn end(self) -> Result<(), Refusal> {
-        let limit = &self.caller.limit;
         // A backend finds a run's actions by its name alone, whatever the project is.
         if self.rpc.own_run && !self.own_run_only && self.storage.has_others() {
             return Err(Denied::NotRun(self.rpc.short_name()).into());
@@ -104,11 +133,8 @@ impl<'j> Judge<'j> {
         if self.own_run_only && !self.names_run {
             return Err(Refusal::Invalid("the request names no run: give the run that calls".to_owned()));
         }
-        if self.rpc.reach == Reach::Project && !self.names_project && !limit.is_none() {
+        if self.rpc.reach == Reach::Project && !self.names_project && !self.is_unlimited {
             return Err(names_no_project());
-        }
-        if let Administrator::OfProject(what) = self.rpc.administrator {
-            policy::may_administer_whole_project(self.caller, what)?;
         }
         let Some(rules) = self.rules() else { return Ok(()) };
         let unnamed = [String::new()];
@@ -133,13 +159,19 @@ impl Visitor for Judge<'_> {
             }
             self.names_run = true;
         }
-        if self.caller.limit.project.is_none() && self.storage.rules().is_some() && !project.is_empty() {
+        if self.storage.rules().is_some() && !project.is_empty() {
             self.projects.push(project.to_string());
         }
-        if self.caller.limit.is_none() {
+        if self.is_unlimited {
             return Ok(());
         }
-        check_visible(self.caller, project, domain)?;
+        self.check(project, domain)?;
+        if let (Administrator::OfProject(what), Some(permission)) =
+            (self.rpc.administrator, self.rpc.permission)
+            && !project.is_empty()
+        {
+            policy::may_administer_whole_project(self.caller, permission, project, what)?;
+        }
         // A backend may take it for all projects, although another field names one.
         if *is_subject && project.is_empty() && self.rpc.reach == Reach::Project && !self.own_run_only {
             return Err(names_no_project());
@@ -174,7 +206,7 @@ impl Visitor for Judge<'_> {
             )));
         }
         let is_object = matches!(meaning, Meaning::Object | Meaning::Base);
-        let is_limited = !self.caller.limit.is_none();
+        let is_limited = !self.is_unlimited;
         let must_be_inside = is_object && (is_limited || !self.storage.has_others());
         match self.storage.locate(text) {
             Location::Outside if must_be_inside => Err(Refusal::Invalid(format!(
@@ -198,7 +230,7 @@ impl Visitor for Judge<'_> {
             {
                 Ok(())
             }
-            Location::Inside { project, domain } => check_visible(self.caller, project, domain),
+            Location::Inside { project, domain } => self.check(project, domain),
             Location::Root | Location::Unclear if must_be_inside || is_limited => Err(Refusal::Invalid(
                 format!("{path} does not say in which project and domain the object is: {:?}", quoted()),
             )),
@@ -226,7 +258,7 @@ impl Visitor for Judge<'_> {
     }
 
     fn unknown_message(&mut self, path: &Path<'_>) -> Result<(), Refusal> {
-        if self.caller.limit.is_none() {
+        if self.is_unlimited {
             return Ok(());
         }
         Err(Refusal::Invalid(format!("{path} is of a type that is not known here")))

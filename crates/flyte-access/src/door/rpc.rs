@@ -1,5 +1,7 @@
 //! What one RPC needs of its caller and of its request.
 
+use flyte_policy::Permission;
+
 /// The OAuth 2 scope that a token needs for an RPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequiredScope {
@@ -7,7 +9,7 @@ pub enum RequiredScope {
     None,
     /// `read` or `all`: the RPC changes nothing.
     Read,
-    /// `all`; the caller is at least a contributor.
+    /// `all`: the RPC changes something.
     All,
 }
 
@@ -16,9 +18,9 @@ pub enum RequiredScope {
 pub enum Administrator {
     /// None.
     No,
-    /// One whose rights are not limited to a project.
+    /// One who has the permission everywhere.
     OfServer(&'static str),
-    /// One whose rights include the whole project that the request names.
+    /// One who has the permission in the whole project that the request names.
     OfProject(&'static str),
 }
 
@@ -59,6 +61,9 @@ pub struct Rpc {
     pub name: &'static str,
     /// The scope of the token.
     pub scope: RequiredScope,
+    /// What the caller must be allowed to do in all projects and domains that the request names. With `None`, it is enough that
+    /// the caller has any permission there.
+    pub permission: Option<Permission>,
     /// The kinds of principals.
     pub callers: Callers,
     /// The administrator.
@@ -70,33 +75,67 @@ pub struct Rpc {
 }
 
 impl Rpc {
-    const fn new(name: &'static str, scope: RequiredScope, callers: Callers) -> Self {
-        Self { name, scope, callers, administrator: Administrator::No, reach: Reach::Project, own_run: false }
+    const fn new(
+        name: &'static str,
+        scope: RequiredScope,
+        permission: Option<Permission>,
+        callers: Callers,
+    ) -> Self {
+        Self {
+            name,
+            scope,
+            permission,
+            callers,
+            administrator: Administrator::No,
+            reach: Reach::Project,
+            own_run: false,
+        }
     }
 
     /// An RPC that needs no token.
     pub(super) const fn anonymous(name: &'static str) -> Self {
-        Self::new(name, RequiredScope::None, Callers::All).on_server()
+        Self::new(name, RequiredScope::None, None, Callers::All).on_server()
     }
 
-    /// An RPC that changes nothing.
+    /// An RPC that changes nothing, and shows what is deployed.
     pub(super) const fn read(name: &'static str) -> Self {
-        Self::new(name, RequiredScope::Read, Callers::All)
+        Self::new(name, RequiredScope::Read, Some(Permission::ViewInventory), Callers::All)
     }
 
-    /// An RPC that changes something.
+    /// An RPC that changes what is deployed.
     pub(super) const fn write(name: &'static str) -> Self {
-        Self::new(name, RequiredScope::All, Callers::NotRuns)
+        Self::new(name, RequiredScope::All, Some(Permission::Deploy), Callers::NotRuns)
     }
 
     /// An RPC by which a run works on its own actions.
     pub(super) const fn by_run(name: &'static str) -> Self {
-        Self { own_run: true, ..Self::new(name, RequiredScope::All, Callers::OnlyRuns) }
+        Self {
+            own_run: true,
+            ..Self::new(name, RequiredScope::All, Some(Permission::Run), Callers::OnlyRuns)
+        }
     }
 
     /// An RPC that no caller from outside may use.
     pub(super) const fn closed(name: &'static str) -> Self {
-        Self::new(name, RequiredScope::All, Callers::Internal).on_server()
+        Self::new(name, RequiredScope::All, None, Callers::Internal).on_server()
+    }
+
+    /// Reads or changes runs.
+    pub(super) const fn of_runs(self) -> Self {
+        let permission = match self.scope {
+            RequiredScope::All => Permission::Run,
+            RequiredScope::None | RequiredScope::Read => Permission::ViewRuns,
+        };
+        self.needing(permission)
+    }
+
+    pub(super) const fn needing(self, permission: Permission) -> Self {
+        Self { permission: Some(permission), ..self }
+    }
+
+    /// It is enough that the caller has any permission in the projects that the request names, if it names some.
+    pub(super) const fn for_all(self) -> Self {
+        Self { permission: None, ..self }
     }
 
     pub(super) const fn or_by_run(self) -> Self {
@@ -112,15 +151,17 @@ impl Rpc {
     }
 
     pub(super) const fn by_key_keeper(self) -> Self {
-        Self { callers: Callers::KeyKeepers, ..self }.on_server()
+        Self { callers: Callers::KeyKeepers, ..self }.on_server().for_all()
     }
 
     pub(super) const fn by_administrator(self, what: &'static str) -> Self {
-        Self { administrator: Administrator::OfServer(what), ..self }.on_server()
+        Self { administrator: Administrator::OfServer(what), ..self }
+            .on_server()
+            .needing(Permission::AdministerServer)
     }
 
     pub(super) const fn by_project_administrator(self, what: &'static str) -> Self {
-        Self { administrator: Administrator::OfProject(what), ..self }
+        Self { administrator: Administrator::OfProject(what), ..self }.needing(Permission::AdministerProject)
     }
 
     pub(super) const fn across(self) -> Self {

@@ -5,9 +5,10 @@ mod pods;
 mod published;
 mod reading;
 mod requests;
+mod roles;
 
 use super::*;
-use flyte_model::Limit;
+use flyte_model::{Limit, Role};
 
 /// A store at `s3://bucket/prefix`.
 struct Bucket;
@@ -21,9 +22,8 @@ impl Storage for Bucket {
 fn caller(role: Role, scope: &str, project: &str, domain: &str) -> Caller {
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     Caller {
-        role,
+        grants: Grants::of_role(role, &Limit { project: given(project), domain: given(domain) }),
         scopes: scope.parse().unwrap(),
-        limit: Limit { project: given(project), domain: given(domain) },
         ..Caller::for_test()
     }
 }

@@ -9,6 +9,7 @@ use flyte_model::{
     PrincipalKind, Rights, Role,
     clock::{UnixTime, rfc3339},
 };
+use flyte_policy::{Permission, Permissions};
 
 /// How long ago the sign-in may be that [`may_issue`] and [`recently_signed_in`] ask for, in seconds.
 pub const RECENT_SIGN_IN: i64 = 900;
@@ -35,7 +36,7 @@ pub struct Issuance<'a> {
 pub fn may_see_api_keys(caller: &Caller) -> Result<(), Denied> {
     match caller.principal {
         PrincipalKind::Person => Ok(()),
-        PrincipalKind::ApiKey if caller.role == Role::Admin => Ok(()),
+        PrincipalKind::ApiKey if caller.grants.may_somewhere(Permission::ManagePermissions) => Ok(()),
         PrincipalKind::ApiKey | PrincipalKind::Federated | PrincipalKind::Run => Err(Denied::Keeper),
     }
 }
@@ -100,7 +101,7 @@ pub fn recently_signed_in(caller: &Caller, now: UnixTime, what: &'static str) ->
 /// Whether the caller sees the API keys that others made, too.
 #[must_use]
 pub fn sees_all_api_keys(caller: &Caller) -> bool {
-    super::may_administer(caller, "seeing all API keys").is_ok()
+    super::may_administer(caller, Permission::AdministerServer, "seeing all API keys").is_ok()
 }
 
 /// Giving rights to an API key.
@@ -108,22 +109,28 @@ pub fn sees_all_api_keys(caller: &Caller) -> bool {
 /// # Errors
 /// [`Denied::Beyond`] where the caller does not have them.
 pub fn may_grant(caller: &Caller, rights: &Rights) -> Result<(), Denied> {
-    if rights.role > caller.role {
-        return Err(Denied::Beyond(format!(
-            "you are a {}, so you cannot create a key with the role {}",
-            caller.role, rights.role
-        )));
+    let wanted = Permissions::of_role(rights.role);
+    if caller.grants.hold(wanted, &rights.limit) {
+        return Ok(());
     }
-    if !caller.limit.covers(&rights.limit) {
-        return Err(Denied::Beyond("your access is limited to a project or domain".to_owned()));
-    }
-    Ok(())
+    // The strongest role there, or in parts of it.
+    let own = caller.grants.role_over(&rights.limit);
+    let is_somewhere = Permission::ALL
+        .into_iter()
+        .filter(|permission| wanted.contains(*permission))
+        .all(|permission| caller.grants.may_somewhere(permission));
+    Err(Denied::Beyond(match own {
+        Some(own) => format!("you are a {own}, so you cannot create a key with the role {}", rights.role),
+        None if is_somewhere => "your access is limited to a project or domain".to_owned(),
+        None => format!("you do not have the permissions of the role {} there", rights.role),
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use flyte_model::{Limit, Scopes};
+    use flyte_policy::Grants;
 
     const NOW: UnixTime = 1_800_000_000;
 
@@ -139,7 +146,8 @@ mod tests {
             (Federated, Role::Admin, true, false, false),
             (Run, Role::Admin, true, false, false),
         ] {
-            let caller = Caller { principal, role, ..Caller::for_test() };
+            let grants = Grants::of_role(role, &Limit::default());
+            let caller = Caller { principal, grants, ..Caller::for_test() };
             assert_eq!(may_see_api_keys(&caller).is_ok(), sees, "{principal:?} {role}");
             assert_eq!(
                 may_keep_api_keys(&caller, by_keeper).is_ok(),
@@ -184,7 +192,7 @@ mod tests {
         ] {
             let caller = Caller {
                 principal: PrincipalKind::ApiKey,
-                role: Role::Admin,
+                grants: Grants::of_role(Role::Admin, &Limit::default()),
                 // A machine has none; were there one, it would say nothing.
                 authenticated_at: Some(NOW),
                 ..Caller::for_test()

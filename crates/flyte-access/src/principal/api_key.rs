@@ -1,6 +1,6 @@
 //! API keys: they have the rights that were granted to them, until they are deleted or expire.
 
-use super::EffectiveRights;
+use super::{EffectiveRights, creator};
 use crate::{Access, Caller};
 use flyte_store::StoreError;
 
@@ -16,7 +16,9 @@ pub(super) async fn look_up(
             Err("the API key has expired")
         }
         Some(key) => {
-            Ok(EffectiveRights { role: key.rights.role, limit: key.rights.limit, on_behalf_of: None })
+            let own = creator::of_key(access, &key).await?;
+            let grants = creator::limit(access, own, &key.created_by).await?;
+            Ok(EffectiveRights { grants, on_behalf_of: None })
         }
         None => Err("the API key is gone"),
     })

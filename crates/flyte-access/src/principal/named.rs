@@ -2,14 +2,15 @@
 
 use super::{EffectiveRights, LookUpError, look_up, run};
 use crate::{Access, Caller, Reason, workload::WorkloadId};
-use flyte_model::{Limit, PrincipalKind, Role, Scope, Scopes, clock::UnixTime};
+use flyte_model::{PrincipalKind, Scope, Scopes, clock::UnixTime};
+use flyte_policy::Grants;
 use flyte_settings::reserved;
 use flyte_store::RunId;
 
 /// A principal as it would call.
 #[derive(Clone, Debug)]
 pub struct NamedPrincipal {
-    /// The caller that it would be, with all scopes that its tokens can have. It has the lowest rights if it has `ended`.
+    /// The caller that it would be, with all scopes that its tokens can have. It has no rights if it has `ended`.
     pub caller: Caller,
     /// Why it has no rights, if it has none: an account that is disabled, or a run that has ended, for example.
     pub ended: Option<&'static str>,
@@ -89,7 +90,7 @@ impl Access {
     }
 }
 
-/// A person of this subject, with the lowest rights.
+/// A person of this subject, without rights.
 fn without_rights(subject: &str, scopes: Scopes, family_id: String) -> Caller {
     Caller {
         subject: subject.to_owned(),
@@ -100,8 +101,7 @@ fn without_rights(subject: &str, scopes: Scopes, family_id: String) -> Caller {
         expires_at: UnixTime::MAX,
         principal: PrincipalKind::Person,
         authenticated_at: None,
-        role: Role::Viewer,
-        limit: Limit::default(),
+        grants: Grants::none(),
         on_behalf_of: None,
     }
 }

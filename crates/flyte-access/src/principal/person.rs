@@ -1,8 +1,8 @@
-//! People: they have an account, and the rights of its role in all projects and domains.
+//! People: they have an account, and what the policies give it and its groups.
 
 use super::EffectiveRights;
 use crate::{Access, Caller};
-use flyte_model::{Limit, Role};
+use flyte_policy::Subject;
 use flyte_store::StoreError;
 
 pub(super) async fn look_up(
@@ -17,8 +17,9 @@ pub(super) async fn look_up(
     let account = access.store.user_by_id(&caller.subject).await?;
     Ok(match account.filter(|account| account.disabled_at.is_none()) {
         Some(account) => {
-            let role = if account.admin { Role::Admin } else { Role::Contributor };
-            Ok(EffectiveRights { role, limit: Limit::default(), on_behalf_of: None })
+            let policies = access.policies.current(&*access.store).await?;
+            let grants = policies.grants(&Subject::user(&account.id));
+            Ok(EffectiveRights { grants, on_behalf_of: None })
         }
         None => Err("the account is disabled or gone"),
     })

@@ -6,6 +6,7 @@ use flyte_model::{
     Limit, PrincipalKind, Role, Scopes,
     clock::{UnixMillis, UnixTime},
 };
+use flyte_policy::{Grants, Permissions};
 use flyte_store::{Creator, CreatorKind, StoreError};
 
 /// Milliseconds in a second.
@@ -37,11 +38,13 @@ pub(super) async fn limited(
         Err(why) => return Ok(Err(why)),
     };
     let limit = Limit { project: Some(project.to_owned()), domain: Some(domain.to_owned()) };
-    if !rights.limit.covers(&limit) || !creator.limit.covers(&limit) {
+    let most = Permissions::of_role(creator.role.min(Role::Contributor));
+    let permissions = rights.grants.permissions_over(&limit).intersection(most);
+    if permissions.is_empty() || !creator.limit.covers(&limit) {
         return Ok(Err("the creator of the run may no longer use its project and domain"));
     }
-    let role = rights.role.min(creator.role).min(Role::Contributor);
-    Ok(Ok(EffectiveRights { role, limit, on_behalf_of: Some(creator.clone()) }))
+    let grants = Grants::of(permissions, &limit);
+    Ok(Ok(EffectiveRights { grants, on_behalf_of: Some(creator.clone()) }))
 }
 
 /// Returns the current rights of a run's creator.
@@ -60,8 +63,7 @@ async fn current(
         expires_at: UnixTime::MAX,
         principal: PrincipalKind::Person,
         authenticated_at: None,
-        role: creator.role,
-        limit: creator.limit.clone(),
+        grants: Grants::none(),
         on_behalf_of: None,
     };
     match kind {

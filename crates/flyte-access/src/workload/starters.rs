@@ -55,7 +55,7 @@ impl Access {
     /// [`StoreError`] if the starter was not stored. The audit log has the start all the same.
     pub async fn remember_run(&self, caller: &Caller, run: &RunId) -> Result<(), StoreError> {
         let started_at = self.clock.now_millis();
-        let stored = match creator(caller) {
+        let stored = match caller.run_creator(&run.project, &run.domain) {
             Some(creator) => {
                 self.store.put_run_starter(&RunStarter { run: run.clone(), creator, started_at }).await
             }
@@ -135,25 +135,31 @@ impl Caller {
             None => event,
         }
     }
-}
 
-/// The principal that a run of this caller acts for.
-fn creator(caller: &Caller) -> Option<Creator> {
-    let kind = match caller.principal {
-        PrincipalKind::Person => CreatorKind::Person,
-        PrincipalKind::ApiKey => CreatorKind::ApiKey,
-        PrincipalKind::Federated => CreatorKind::Federated,
-        PrincipalKind::Run => {
-            let starter = caller.on_behalf_of.clone()?;
-            return Some(Creator { role: caller.role, limit: caller.limit.clone(), ..starter });
-        }
-    };
-    Some(Creator {
-        subject: caller.subject.clone(),
-        kind,
-        client_id: caller.client_id.clone(),
-        family_id: caller.family_id.clone(),
-        role: caller.role,
-        limit: caller.limit.clone(),
-    })
+    /// The principal that a run acts for which this caller starts in a project and domain; `None` if it is not known for which one
+    /// the calling run acts. The run may never do more than the caller may do there now.
+    #[must_use]
+    pub fn run_creator(&self, project: &str, domain: &str) -> Option<Creator> {
+        let role = self.grants.role_that_includes(project, domain);
+        let limit = Limit { project: Some(project.to_owned()), domain: Some(domain.to_owned()) };
+        let kind = match self.principal {
+            PrincipalKind::Person => CreatorKind::Person,
+            PrincipalKind::ApiKey => CreatorKind::ApiKey,
+            PrincipalKind::Federated => CreatorKind::Federated,
+            PrincipalKind::Run => {
+                let starter = self.on_behalf_of.clone()?;
+                // What a run starts elsewhere has no rights there.
+                let limit = self.grants.only_limit().unwrap_or(limit);
+                return Some(Creator { role, limit, ..starter });
+            }
+        };
+        Some(Creator {
+            subject: self.subject.clone(),
+            kind,
+            client_id: self.client_id.clone(),
+            family_id: self.family_id.clone(),
+            role,
+            limit,
+        })
+    }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{AccessError, door::Door, testing::Parts};
+use flyte_model::{Limit, Role};
 use flyte_store::{AuditQuery, Creator, CreatorKind};
 use flyte_testing::{NOW, api_key, user};
 
@@ -102,17 +103,20 @@ async fn refusal(app: &Parts, pod: &str) -> String {
 
 /// A person as a caller.
 fn person(name: &str) -> Caller {
-    Caller { subject: format!("user-{name}"), role: Role::Contributor, ..Caller::for_test() }
+    let grants = Grants::of_role(Role::Contributor, &Limit::default());
+    Caller { subject: format!("user-{name}"), grants, ..Caller::for_test() }
 }
 
 #[tokio::test]
 async fn a_pod_has_the_rights_of_who_started_its_run_in_its_project_and_domain() {
     let (app, cluster) = server().await;
-    app.access.remember_run(&Caller { role: Role::Admin, ..person("Root") }, &run_id("r")).await.unwrap();
+    let grants = Grants::of_role(Role::Admin, &Limit::default());
+    app.access.remember_run(&Caller { grants, ..person("Root") }, &run_id("r")).await.unwrap();
     let caller = call(&app, "a").await.unwrap();
     assert_eq!((caller.subject.as_str(), caller.principal), ("p/d/r", PrincipalKind::Run));
-    assert_eq!(caller.role, Role::Contributor, "a run is never an administrator");
-    assert_eq!(caller.limit, Limit { project: Some("p".to_owned()), domain: Some("d".to_owned()) });
+    let limit = Limit { project: Some("p".to_owned()), domain: Some("d".to_owned()) };
+    let expected = Grants::of_role(Role::Contributor, &limit);
+    assert_eq!(caller.grants, expected, "a run is never an administrator");
     assert_eq!(caller.workload_id(), Some(id("a")));
     assert_eq!(caller.expires_at, NOW + 600);
     let starter = caller.on_behalf_of.clone().unwrap();
@@ -229,7 +233,7 @@ async fn what_a_pod_starts_is_in_the_name_of_who_started_its_run() {
     let child = call(&app, "b").await.unwrap();
     let starter = Creator {
         role: Role::Contributor,
-        limit: caller.limit.clone(),
+        limit: caller.grants.only_limit().unwrap(),
         ..caller.on_behalf_of.clone().unwrap()
     };
     assert_eq!((child.subject.as_str(), &child.on_behalf_of), ("p/d/child", &Some(starter)));

@@ -10,7 +10,7 @@ use flyte_idl::flyteidl2::app::{
 use futures_util::{Stream, StreamExt as _, stream};
 
 use super::{super::store_error, message::Messages};
-use crate::ControlPlane;
+use crate::{ControlPlane, visible::Visible};
 use flyte_runs::Watcher;
 use flyte_store::{AppId, AppQuery, AppRecord};
 
@@ -20,14 +20,10 @@ const PAGE_SIZE: u32 = 1000;
 /// The apps to watch.
 pub(super) enum Watched {
     App(AppId),
-    ProjectDomain { project: Option<String>, domain: Option<String> },
+    Visible(Visible),
 }
 
 impl Watched {
-    pub(super) fn project_domain((project, domain): (Option<String>, Option<String>)) -> Self {
-        Self::ProjectDomain { project, domain }
-    }
-
     async fn read(&self, plane: &ControlPlane) -> Result<BTreeMap<AppId, AppRecord>, ConnectError> {
         let mut found = BTreeMap::new();
         match self {
@@ -35,8 +31,9 @@ impl Watched {
                 let record = plane.store.app_by_id(id).await.map_err(store_error)?;
                 found.extend(record.map(|record| (id.clone(), record)));
             }
-            Self::ProjectDomain { project, domain } => {
+            Self::Visible(Visible { project, domain, only_in }) => {
                 let mut query = AppQuery {
+                    only_in: only_in.clone(),
                     project: project.clone(),
                     domain: domain.clone(),
                     limit: PAGE_SIZE,

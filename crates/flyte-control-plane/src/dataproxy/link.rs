@@ -9,8 +9,9 @@ use flyte_idl::flyteidl2::{
 
 use super::super::{invalid, object_error, project_domain, run, store_error, task::decode};
 use crate::ControlPlane;
-use flyte_access::{Caller, policy};
+use flyte_access::Caller;
 use flyte_objects::ObjectKey;
+use flyte_policy::Permission;
 use flyte_store::{ActionKind, TaskId};
 
 /// The flags of a task's arguments that are followed by the URL of its code bundle.
@@ -67,7 +68,7 @@ pub(super) async fn object(
     let missing = || ConnectError::not_found(format!("there is nothing to download at {uri}"));
     // The task's author names the URL, so the caller must have access to its project.
     let key = plane.objects.key_of(&uri).map_err(|_| missing())?;
-    if !policy::may_see(caller, key.project(), Some(key.domain())) {
+    if !caller.grants.may(Permission::ViewRuns, key.project(), Some(key.domain())) {
         return Err(missing());
     }
     match plane.objects.length(&key).await.map_err(object_error)? {

@@ -25,7 +25,7 @@ use crate::{
 use flyte_access::Caller;
 use flyte_model::PrincipalKind;
 use flyte_runs::{NewRun, NewTask, random_name};
-use flyte_store::{Action, Creator, CreatorKind, Run, RunId, TaskId, TaskRef};
+use flyte_store::{Action, Creator, Run, RunId, TaskId, TaskRef};
 
 /// The most labels, annotations or environment variables of a run.
 const MAX_ENTRIES: usize = 256;
@@ -36,12 +36,12 @@ pub(super) async fn create(
     caller: &Caller,
     request: CreateRunRequest,
 ) -> Result<(Run, Action), ConnectError> {
-    let creator = creator(caller)?;
     if let Some(why) = plane.runner.refusal() {
         return Err(ConnectError::failed_precondition(why));
     }
     let id = run_id(request.id)?;
     project_domain::check(plane, "id", &id.project, &id.domain).await?;
+    let creator = creator(caller, &id)?;
     let mut spec = request.run_spec.into_option().unwrap_or_default();
     check_spec(&spec)?;
     unsupported::check_run("run_spec", &spec)?;
@@ -63,23 +63,10 @@ pub(super) async fn create(
 }
 
 /// The creator of the run. A run cannot create another run: it enqueues actions of its own.
-fn creator(caller: &Caller) -> Result<Creator, ConnectError> {
-    let kind = match caller.principal {
-        PrincipalKind::Person => CreatorKind::Person,
-        PrincipalKind::ApiKey => CreatorKind::ApiKey,
-        PrincipalKind::Federated => CreatorKind::Federated,
-        PrincipalKind::Run => {
-            return Err(ConnectError::permission_denied("a run's identity cannot create another run"));
-        }
-    };
-    Ok(Creator {
-        subject: caller.subject.clone(),
-        kind,
-        client_id: caller.client_id.clone(),
-        family_id: caller.family_id.clone(),
-        role: caller.role,
-        limit: caller.limit.clone(),
-    })
+fn creator(caller: &Caller, id: &RunId) -> Result<Creator, ConnectError> {
+    let creator =
+        caller.run_creator(&id.project, &id.domain).filter(|_| caller.principal != PrincipalKind::Run);
+    creator.ok_or_else(|| ConnectError::permission_denied("a run's identity cannot create another run"))
 }
 
 fn run_id(id: Option<Id>) -> Result<RunId, ConnectError> {

@@ -21,9 +21,10 @@ use super::{
     no_action, no_run, query,
     watch::{Look, Next, follow},
 };
-use crate::{ControlPlane, invalid, store_error};
+use crate::{ControlPlane, invalid, store_error, visible::Visible};
 use flyte_access::Caller;
 use flyte_model::clock::UnixMillis;
+use flyte_policy::Permission;
 use flyte_store::{self, ActionId, ActionQuery, RunId, RunQuery, RunSortKey, Span};
 
 /// The number of actions or runs that are read at a time.
@@ -43,10 +44,14 @@ fn confine(condition: &mut Option<String>, wanted: Option<&str>) -> bool {
     }
 }
 
-/// Limits a query to the project and domain of the caller.
+/// Limits a query to what the caller may see. Returns `false` if nothing can match it.
 fn confine_to(caller: &Caller, query: &mut RunQuery) -> bool {
-    confine(&mut query.project, caller.limit.project.as_deref())
-        && confine(&mut query.domain, caller.limit.domain.as_deref())
+    let (project, domain) =
+        (query.project.take().unwrap_or_default(), query.domain.take().unwrap_or_default());
+    let Some(visible) = Visible::to(caller, Permission::ViewRuns, &project, &domain) else { return false };
+    let Visible { project, domain, only_in } = visible;
+    (query.project, query.domain, query.only_in) = (project, domain, only_in);
+    true
 }
 
 /// The query of a list request; `None` if nothing can match it.

@@ -4,6 +4,7 @@ mod access;
 mod actions;
 mod creation;
 mod listing;
+mod roles;
 mod watching;
 
 use std::time::Duration;

@@ -1,10 +1,8 @@
 //! Answers in the binary form of protobuf.
 
-use flyte_model::Limit;
-
 use super::{
     Outcome, Unreadable, Withheld,
-    limit::Named,
+    limit::{Named, Sight},
     plan::{Field, Identity, Name, Node},
 };
 
@@ -71,10 +69,10 @@ pub(super) fn write_varint(mut value: u64, into: &mut Vec<u8>) {
 pub(super) fn filter(
     node: &Node,
     message: &[u8],
-    limit: &Limit,
+    sight: &Sight,
     keeps_totals: bool,
 ) -> Result<(Vec<u8>, Outcome), Withheld> {
-    let mut filter = Filter { limit, keeps_totals, outcome: Outcome::default() };
+    let mut filter = Filter { sight, keeps_totals, outcome: Outcome::default() };
     let mut filtered = Vec::with_capacity(message.len());
     filter.message(node, message, &mut filtered)?;
     filter.outcome.is_empty = filtered.is_empty();
@@ -82,7 +80,7 @@ pub(super) fn filter(
 }
 
 struct Filter<'f> {
-    limit: &'f Limit,
+    sight: &'f Sight,
     keeps_totals: bool,
     outcome: Outcome,
 }
@@ -109,7 +107,7 @@ impl Filter<'_> {
         }
         let content = raw.content.ok_or(Unreadable)?;
         if let Some(identity) = &field.identity
-            && !is_visible(identity, content, self.limit)?
+            && !is_visible(identity, content, self.sight)?
         {
             if identity.is_subject {
                 return Err(Withheld::Foreign);
@@ -130,32 +128,26 @@ impl Filter<'_> {
     }
 }
 
-fn is_visible(identity: &Identity, item: &[u8], limit: &Limit) -> Result<bool, Unreadable> {
+fn is_visible(identity: &Identity, item: &[u8], sight: &Sight) -> Result<bool, Unreadable> {
     let mut named = Named::default();
     for way in &identity.ways {
-        follow(way, item, identity, limit, &mut named)?;
+        follow(way, item, identity, &mut named)?;
     }
-    Ok(named.is_visible(limit, identity))
+    Ok(named.is_visible(sight, identity))
 }
 
 /// Adds what the messages at the end of a way name. All of several count, although decoders merge them.
-fn follow(
-    way: &[Name],
-    mut rest: &[u8],
-    identity: &Identity,
-    limit: &Limit,
-    named: &mut Named,
-) -> Result<(), Unreadable> {
+fn follow(way: &[Name], mut rest: &[u8], identity: &Identity, named: &mut Named) -> Result<(), Unreadable> {
     while !rest.is_empty() {
         let Raw { number, content, .. } = next(&mut rest)?;
         let is = |name: &Option<Name>| name.as_ref().is_some_and(|name| name.number == number);
         match way.split_first() {
             Some((step, way)) if step.number == number => {
-                follow(way, content.ok_or(Unreadable)?, identity, limit, named)?;
+                follow(way, content.ok_or(Unreadable)?, identity, named)?;
             }
             Some(_) => {}
-            None if is(&identity.project) => named.project(limit, content.ok_or(Unreadable)?),
-            None if is(&identity.domain) => named.domain(limit, content.ok_or(Unreadable)?),
+            None if is(&identity.project) => named.project(content.ok_or(Unreadable)?),
+            None if is(&identity.domain) => named.domain(content.ok_or(Unreadable)?),
             None => {}
         }
     }

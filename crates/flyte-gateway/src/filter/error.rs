@@ -1,7 +1,8 @@
 //! Errors of the backend that are about other projects.
 
-use flyte_model::Limit;
 use flyte_protocol::{Code, Refusal};
+
+use super::limit::Sight;
 
 /// The names before a project in texts, in lower case.
 const PROJECT: &[&str] = &["project_id", "projectid", "project"];
@@ -11,14 +12,14 @@ const DOMAIN: &[&str] = &["domain"];
 /// The longest text that is looked through, in bytes. The rest of an error's text is cut off.
 const MAX_LENGTH: usize = 8 << 10;
 
-/// The error as a caller with this limit sees it.
+/// The error as the caller sees it.
 ///
 /// The door refuses requests that name other projects, so that few errors are about them: a name that must be unique in the
 /// whole organization, or something that refers to something else. If the text names another project or domain, in one of the
 /// ways in which Go and protobuf print identifiers, the caller gets "not found", as for everything of other projects. Details are
 /// messages of any type, which cannot be looked through, and are left out.
-pub(super) fn filter(mut refusal: Refusal, limit: &Limit) -> Refusal {
-    if names_others(&refusal.message, limit) {
+pub(super) fn filter(mut refusal: Refusal, sight: &Sight) -> Refusal {
+    if names_others(&refusal.message, sight) {
         return Refusal::new(Code::NotFound, "not found");
     }
     if refusal.message.len() > MAX_LENGTH {
@@ -29,20 +30,19 @@ pub(super) fn filter(mut refusal: Refusal, limit: &Limit) -> Refusal {
     refusal
 }
 
-fn names_others(text: &str, limit: &Limit) -> bool {
+fn names_others(text: &str, sight: &Sight) -> bool {
     let text =
         &text[..(0..=MAX_LENGTH.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0)];
     let lower = text.to_ascii_lowercase();
-    let others = |labels: &[&str], own: &Option<String>| {
-        own.as_deref().is_some_and(|own| {
-            labels.iter().any(|label| {
-                lower.match_indices(label).any(|(start, label)| {
-                    value_after(text, start, start + label.len()).is_some_and(|value| value != own)
-                })
+    let others = |labels: &[&str], is_own: &dyn Fn(&[u8]) -> bool| {
+        labels.iter().any(|label| {
+            lower.match_indices(label).any(|(start, label)| {
+                value_after(text, start, start + label.len()).is_some_and(|value| !is_own(value.as_bytes()))
             })
         })
     };
-    others(PROJECT, &limit.project) || others(DOMAIN, &limit.domain)
+    others(PROJECT, &|project| sight.includes(project, None))
+        || others(DOMAIN, &|domain| sight.includes_domain(domain))
 }
 
 /// The value of a label that is a word of its own: `project:"p"`, `project: p`, `project=p`, `"project": "p"`, `Project{name:"p"`,
@@ -77,12 +77,15 @@ fn value_after(text: &str, start: usize, end: usize) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use flyte_model::{Limit, Role};
+    use flyte_policy::{Grants, Permission};
     use flyte_protocol::Detail;
 
     use super::*;
 
-    fn limit() -> Limit {
-        Limit { project: Some("own".to_owned()), domain: Some("development".to_owned()) }
+    fn sight() -> Sight {
+        let limit = Limit { project: Some("own".to_owned()), domain: Some("development".to_owned()) };
+        Sight::new(&Grants::of_role(Role::Viewer, &limit), Permission::ViewRuns).unwrap()
     }
 
     #[test]
@@ -100,7 +103,7 @@ mod tests {
             "project: [other]",
             "project `other` is archived",
         ] {
-            let refusal = filter(Refusal::new(Code::AlreadyExists, text), &limit());
+            let refusal = filter(Refusal::new(Code::AlreadyExists, text), &sight());
             assert_eq!(refusal, Refusal::new(Code::NotFound, "not found"), "{text}");
         }
     }
@@ -118,10 +121,10 @@ mod tests {
         ] {
             let mut refusal = Refusal::new(Code::InvalidArgument, text);
             refusal.details.push(Detail { type_name: "a.B".to_owned(), value: "other".into() });
-            assert_eq!(filter(refusal, &limit()), Refusal::new(Code::InvalidArgument, text));
+            assert_eq!(filter(refusal, &sight()), Refusal::new(Code::InvalidArgument, text));
         }
         let long = format!("{}é", "x".repeat(MAX_LENGTH - 1));
-        let refusal = filter(Refusal::new(Code::Internal, long), &limit());
+        let refusal = filter(Refusal::new(Code::Internal, long), &sight());
         assert_eq!(refusal.message.len(), MAX_LENGTH - 1);
     }
 }

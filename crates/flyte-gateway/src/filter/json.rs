@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use flyte_model::Limit;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -11,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Outcome, Unreadable, Withheld,
-    limit::Named,
+    limit::{Named, Sight},
     plan::{Field, Identity, Name, Node},
 };
 
@@ -64,17 +63,17 @@ impl Name {
 pub(super) fn filter(
     node: &Node,
     message: &[u8],
-    limit: &Limit,
+    sight: &Sight,
     keeps_totals: bool,
 ) -> Result<(Vec<u8>, Outcome), Withheld> {
-    let mut filter = Filter { limit, keeps_totals, outcome: Outcome::default() };
+    let mut filter = Filter { sight, keeps_totals, outcome: Outcome::default() };
     let mut filtered = Vec::with_capacity(message.len());
     filter.outcome.is_empty = filter.message(node, message, &mut filtered)?;
     Ok((filtered, filter.outcome))
 }
 
 struct Filter<'f> {
-    limit: &'f Limit,
+    sight: &'f Sight,
     keeps_totals: bool,
     outcome: Outcome,
 }
@@ -139,7 +138,7 @@ impl Filter<'_> {
     /// Writes what is left of a value; `false` if nothing is.
     fn value(&mut self, field: &Field, value: &str, into: &mut Vec<u8>) -> Result<bool, Withheld> {
         if let Some(identity) = &field.identity
-            && !is_visible(identity, value, self.limit)?
+            && !is_visible(identity, value, self.sight)?
         {
             if identity.is_subject {
                 return Err(Withheld::Foreign);
@@ -156,32 +155,26 @@ impl Filter<'_> {
     }
 }
 
-fn is_visible(identity: &Identity, item: &str, limit: &Limit) -> Result<bool, Unreadable> {
+fn is_visible(identity: &Identity, item: &str, sight: &Sight) -> Result<bool, Unreadable> {
     let mut named = Named::default();
     for way in &identity.ways {
-        follow(way, item, identity, limit, &mut named)?;
+        follow(way, item, identity, &mut named)?;
     }
-    Ok(named.is_visible(limit, identity))
+    Ok(named.is_visible(sight, identity))
 }
 
 /// Adds what the message at the end of a way names.
-fn follow(
-    way: &[Name],
-    json: &str,
-    identity: &Identity,
-    limit: &Limit,
-    named: &mut Named,
-) -> Result<(), Unreadable> {
+fn follow(way: &[Name], json: &str, identity: &Identity, named: &mut Named) -> Result<(), Unreadable> {
     let members = Members::parse(json.as_bytes())?;
     if let Some((step, way)) = way.split_first() {
-        return members.values(step).try_for_each(|value| follow(way, value, identity, limit, named));
+        return members.values(step).try_for_each(|value| follow(way, value, identity, named));
     }
     let text = |value: &str| serde_json::from_str::<String>(value).map_err(|_| Unreadable);
     for value in identity.project.iter().flat_map(|name| members.values(name)) {
-        named.project(limit, text(value)?.as_bytes());
+        named.project(text(value)?.as_bytes());
     }
     for value in identity.domain.iter().flat_map(|name| members.values(name)) {
-        named.domain(limit, text(value)?.as_bytes());
+        named.domain(text(value)?.as_bytes());
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Whether a request asks for no more than the caller may see.
 
-use flyte_model::Limit;
 use flyte_protocol::Codec;
 use serde_json::Value;
 
 use super::{
     binary::{Raw, next},
+    limit::Sight,
     plan::json_name,
     table::Scope,
 };
@@ -16,20 +16,24 @@ pub(super) const DOMAIN: (u32, &str) = (2, "domain");
 pub(super) const PROJECT: (u32, &str) = (3, "name");
 
 /// Whether a request limits its answer to the caller's project and domain. What cannot be read does not.
-pub(super) fn is_within(scope: &Scope, message: &[u8], codec: Codec, limit: &Limit) -> bool {
+pub(super) fn is_within(scope: &Scope, message: &[u8], codec: Codec, sight: &Sight) -> bool {
     match codec {
-        Codec::Proto => is_binary_within(scope, message, limit).unwrap_or(false),
-        Codec::Json => is_json_within(scope, message, limit).unwrap_or(false),
+        Codec::Proto => is_binary_within(scope, message, sight).unwrap_or(false),
+        Codec::Json => is_json_within(scope, message, sight).unwrap_or(false),
     }
 }
 
-/// Whether the parts are those of the limit. The door has refused all other projects and domains; an empty part is each.
-fn is_limit(limit: &Limit, project: &[u8], domain: &[u8]) -> bool {
-    let is = |part: &Option<String>, named: &[u8]| part.as_deref().is_none_or(|own| own.as_bytes() == named);
-    is(&limit.project, project) && is(&limit.domain, domain)
+/// Whether the caller sees all of the parts. An empty part means all.
+fn is_visible(sight: &Sight, project: &[u8], domain: &[u8]) -> bool {
+    let domain = Some(domain).filter(|domain| !domain.is_empty());
+    match (project.is_empty(), domain) {
+        (false, _) => sight.includes_all(project, domain),
+        (true, Some(domain)) => sight.includes_all_in_domain(domain),
+        (true, None) => false,
+    }
 }
 
-fn is_binary_within(scope: &Scope, mut message: &[u8], limit: &Limit) -> Option<bool> {
+fn is_binary_within(scope: &Scope, mut message: &[u8], sight: &Sight) -> Option<bool> {
     let mut is_within = false;
     while !message.is_empty() {
         let Raw { number, content, .. } = next(&mut message).ok()?;
@@ -49,7 +53,7 @@ fn is_binary_within(scope: &Scope, mut message: &[u8], limit: &Limit) -> Option<
             }
         }
         // Decoders merge a second one into the first. No encoder writes it.
-        if is_within || !is_limit(limit, project, domain) {
+        if is_within || !is_visible(sight, project, domain) {
             return Some(false);
         }
         is_within = true;
@@ -57,7 +61,7 @@ fn is_binary_within(scope: &Scope, mut message: &[u8], limit: &Limit) -> Option<
     Some(is_within)
 }
 
-fn is_json_within(scope: &Scope, message: &[u8], limit: &Limit) -> Option<bool> {
+fn is_json_within(scope: &Scope, message: &[u8], sight: &Sight) -> Option<bool> {
     let json: Value = serde_json::from_slice(message).ok()?;
     let request = json.as_object()?;
     let values = |name: &str| {
@@ -71,5 +75,5 @@ fn is_json_within(scope: &Scope, message: &[u8], limit: &Limit) -> Option<bool> 
     }
     let [identifier] = *values(scope.project.1) else { return Some(false) };
     let text = |name: &str| identifier.get(name).and_then(Value::as_str).unwrap_or_default().as_bytes();
-    Some(is_limit(limit, text(PROJECT.1), text(DOMAIN.1)))
+    Some(is_visible(sight, text(PROJECT.1), text(DOMAIN.1)))
 }

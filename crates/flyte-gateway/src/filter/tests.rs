@@ -13,13 +13,16 @@ use serde_json::json;
 
 use self::random::{Messages, Tree, encode, to_json};
 use super::{table::ROWS, *};
+use flyte_model::{Limit, Role};
+use flyte_policy::Grants;
 
 /// The messages of requests, as the door knows them.
 const REQUESTS: &str = include_str!("../../../flyte-access/src/door/requests.txt");
 
 fn caller(project: &str, domain: &str) -> Caller {
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    Caller { limit: Limit { project: given(project), domain: given(domain) }, ..Caller::for_test() }
+    let limit = Limit { project: given(project), domain: given(domain) };
+    Caller { grants: Grants::of_role(Role::Admin, &limit), ..Caller::for_test() }
 }
 
 fn rpc(name: &str) -> &'static Rpc {

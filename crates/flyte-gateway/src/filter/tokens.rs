@@ -8,12 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use flyte_keys::SigningKeys;
-use flyte_model::Limit;
 use flyte_protocol::{Code, Codec, Refusal};
 
 use super::{
     Unreadable,
     edit::{Edit, edit},
+    limit::Sight,
 };
 use crate::message::Field;
 
@@ -90,7 +90,7 @@ impl Tokens {
     ///
     /// # Errors
     /// A refusal if it has a token that is not one of ours for this caller and this list.
-    pub(super) fn open(&self, message: &[u8], limit: &Limit) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn open(&self, message: &[u8], sight: &Sight) -> Result<Vec<u8>, Refusal> {
         let unreadable = |_| Refusal::new(Code::InvalidArgument, "the request cannot be read");
         let mut list = message.to_vec();
         for way in self.paging.asked.iter().chain([&self.paging.size]) {
@@ -102,14 +102,9 @@ impl Tokens {
                 serde_json::from_slice(&list).map_err(|_| unreadable(Unreadable))?;
             list = json.to_string().into_bytes();
         }
-        let part = |part: &Option<String>| part.as_deref().unwrap_or_default().to_owned();
         let list = URL_SAFE_NO_PAD.encode(self.keys.mac("list of a page token", &list));
-        let whose = format!(
-            "page token of {:?} {:?} {} {list}",
-            part(&limit.project),
-            part(&limit.domain),
-            self.paging.rpc
-        );
+        let seen = self.keys.mac("sight of a page token", format!("{:?}", sight.limits()).as_bytes());
+        let whose = format!("page token of {} {} {list}", URL_SAFE_NO_PAD.encode(seen), self.paging.rpc);
         let context = self.context.get_or_init(|| whose);
         let mut opened = message.to_vec();
         for way in self.paging.asked {

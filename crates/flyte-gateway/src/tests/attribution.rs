@@ -7,7 +7,8 @@ use flyte_access::{
     Caller,
     door::{Callers, Door, Location, Message, RPCS, Refusal, RequiredScope, Storage, locate_below},
 };
-use flyte_model::Limit;
+use flyte_model::{Limit, Role};
+use flyte_policy::Grants;
 use flyte_protocol::{Call, Codec, Protocol, RequestReader};
 use http::{Request, Version};
 use proptest::prelude::*;
@@ -41,7 +42,7 @@ impl Storage for Bucket {
 
 fn limited(project: &str, domain: &str) -> Caller {
     let limit = Limit { project: Some(project.to_owned()), domain: Some(domain.to_owned()) };
-    Caller { limit, ..gateway::caller() }
+    Caller { grants: Grants::of_role(Role::Admin, &limit), ..gateway::caller() }
 }
 
 fn compress(encoding: &str, content: &[u8]) -> Vec<u8> {

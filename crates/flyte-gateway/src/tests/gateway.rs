@@ -9,6 +9,7 @@ use flyte_access::{
     testing,
 };
 use flyte_model::{Limit, PrincipalKind, Role, Scope, Stopping};
+use flyte_policy::Grants;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::backend::Backend;
@@ -44,7 +45,7 @@ pub(super) fn caller() -> Caller {
         principal: PrincipalKind::Federated,
         family_id: "family".to_owned(),
         scopes: [Scope::ALL, Scope::READ].into_iter().collect(),
-        role: Role::Admin,
+        grants: Grants::of_role(Role::Admin, &Limit::default()),
         ..Caller::for_test()
     }
 }
@@ -52,7 +53,7 @@ pub(super) fn caller() -> Caller {
 /// A caller that is limited to a project.
 pub(super) fn limited(project: &str) -> Caller {
     let limit = Limit { project: Some(project.to_owned()), ..Limit::default() };
-    Caller { role: Role::Contributor, limit, ..caller() }
+    Caller { grants: Grants::of_role(Role::Contributor, &limit), ..caller() }
 }
 
 impl Served {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use flyte_access::Caller;
 use flyte_model::{Limit, PrincipalKind, Role};
+use flyte_policy::Grants;
 use flyte_store::{AuditQuery, AuditRecord, Creator, CreatorKind, RunId};
 use http::StatusCode;
 use serde_json::json;
@@ -63,8 +64,7 @@ fn pod() -> Caller {
         subject: "mine/development/parent".to_owned(),
         principal: PrincipalKind::Run,
         family_id: "pod:flyte/parent-a0-0/uid".to_owned(),
-        role: Role::Contributor,
-        limit,
+        grants: Grants::of_role(Role::Contributor, &limit),
         on_behalf_of: Some(starter),
         ..caller()
     }
@@ -103,7 +103,10 @@ async fn what_a_pod_starts_is_on_behalf_of_who_started_its_run() {
     let starter = served.parts.store.run_starter(&run()).await.unwrap().unwrap();
     assert_eq!(starter.creator.subject, "rule:ada");
     // Not more than the pod may.
-    assert_eq!((starter.creator.role, starter.creator.limit), (Role::Contributor, pod().limit));
+    assert_eq!(
+        (starter.creator.role, starter.creator.limit),
+        (Role::Contributor, pod().grants.only_limit().unwrap())
+    );
     let [record] = &created(&served).await[..] else { panic!() };
     assert_eq!(record.subject.as_deref(), Some("mine/development/parent"));
     assert_eq!(record.details["on_behalf_of"], "rule:ada");

@@ -15,7 +15,6 @@ use super::{
     forward::{self, Target},
     is_navigation, redirect, refuse,
 };
-use flyte_access::Caller;
 use flyte_http::is_same_origin;
 use flyte_settings::endpoints;
 
@@ -47,7 +46,10 @@ pub(super) async fn serve(State(web): State<Arc<Web>>, request: Request) -> Resp
     if !is_plain(head.uri.path()) {
         return refuse(StatusCode::BAD_REQUEST, "this path has more than one meaning");
     }
-    let caller = Arc::new(Caller::of_session(&signed_in.user, &signed_in.session));
+    let caller = match web.parts.access.caller_of_session(&signed_in.user, &signed_in.session).await {
+        Ok(caller) => Arc::new(caller),
+        Err(error) => return super::ticket::failed(&error),
+    };
     let visitor = Visitor { caller, by_cookie: true };
     let target = Target { url, is_app: false, origin: web.parts.config.issuer() };
     forward::send(&web, target, &visitor, http::Request::from_parts(head, body).map(Body::new)).await

@@ -2,6 +2,8 @@
 
 use clap::builder::StyledStr;
 
+use flyte_model::Limit;
+
 use super::*;
 
 fn parse(arguments: &[&str]) -> Invocation {
@@ -43,7 +45,14 @@ fn accounts_clients_and_keys_have_commands() {
     assert_eq!(parse(&["rotate-keys", "--revoke"]).command, Action::RotateKeys { revoke: true });
     let add = ["user", "add", "ada@example.org", "--admin", "--data-dir", "d"];
     let invocation = parse(&add);
-    let user = NewUser { email: "ada@example.org".to_owned(), name: None, admin: true, password_file: None };
+    let user = NewUser {
+        email: "ada@example.org".to_owned(),
+        name: None,
+        admin: true,
+        role: None,
+        limit: Limit::default(),
+        password_file: None,
+    };
     assert_eq!(invocation.command, Action::User(UserAction::Add(user)));
     assert_eq!(invocation.flags.settings["data-dir"], "d");
     let disable = UserAction::Disable { email: "ada@example.org".to_owned() };

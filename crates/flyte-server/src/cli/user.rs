@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use flyte_model::Limit;
+
 /// An action on accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserAction {
@@ -21,6 +23,26 @@ pub enum UserAction {
         /// Its e-mail address.
         email: String,
     },
+    /// Give an account a role.
+    Grant(RoleOfUser),
+    /// Take a role from an account.
+    Revoke(RoleOfUser),
+    /// List the roles of an account.
+    Roles {
+        /// Its e-mail address.
+        email: String,
+    },
+}
+
+/// A role of an account, in a part of the control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleOfUser {
+    /// The e-mail address of the account.
+    pub email: String,
+    /// The name of the role.
+    pub role: String,
+    /// Where it applies.
+    pub limit: Limit,
 }
 
 /// An account to create.
@@ -32,6 +54,10 @@ pub struct NewUser {
     pub name: Option<String>,
     /// Whether the user is an administrator of the server.
     pub admin: bool,
+    /// The name of the role; `None` for the one of `access.default-role`, `none` for no role.
+    pub role: Option<String>,
+    /// Where the role applies.
+    pub limit: Limit,
     /// File with the password; without it a password is generated and printed.
     pub password_file: Option<PathBuf>,
 }
@@ -39,9 +65,25 @@ pub struct NewUser {
 /// The definition of the command.
 pub(super) fn definition() -> Command {
     let email = || Arg::new("email").value_name("EMAIL").required(true).help("E-mail address of the account");
+    let role = || {
+        let help = "viewer, contributor, admin, or a role of your own";
+        Arg::new("role").value_name("ROLE").required(true).help(help)
+    };
+    let place = || {
+        [
+            Arg::new("project")
+                .long("project")
+                .value_name("PROJECT")
+                .help("Project in which the role applies [default: all projects]"),
+            Arg::new("domain")
+                .long("domain")
+                .value_name("DOMAIN")
+                .help("Domain in which the role applies [default: all domains]"),
+        ]
+    };
     Command::new("user")
-        .about("Create, list, disable and enable accounts")
-        .long_about("Create, list, disable and enable accounts. Works while the server runs.")
+        .about("Create, list, disable and enable accounts, and give them roles")
+        .long_about("Create, list, disable and enable accounts, and give them roles. Works while the server runs.")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -56,8 +98,16 @@ pub(super) fn definition() -> Command {
                     Arg::new("admin")
                         .long("admin")
                         .action(ArgAction::SetTrue)
-                        .help("Make the user an administrator of the server"),
+                        .help("Make the user an administrator of the server: the same as --role admin"),
                 )
+                .arg(
+                    Arg::new("role")
+                        .long("role")
+                        .value_name("ROLE")
+                        .conflicts_with("admin")
+                        .help("viewer, contributor, admin, a role of your own, or none [default: access.default-role]"),
+                )
+                .args(place().map(|arg| arg.conflicts_with("admin")))
                 .arg(
                     Arg::new("password-file")
                         .long("password-file")
@@ -77,6 +127,29 @@ pub(super) fn definition() -> Command {
                 .arg(email()),
         )
         .subcommand(
+            Command::new("grant")
+                .about("Give an account a role")
+                .long_about(
+                    "Give an account a role: everywhere, in a project, or in a domain. It is effective within a second. The other \
+                     roles of the account stay.",
+                )
+                .arg(email())
+                .arg(role())
+                .args(place()),
+        )
+        .subcommand(
+            Command::new("revoke")
+                .about("Take a role from an account")
+                .long_about(
+                    "Take a role from an account, where it was given: `roles` lists them. It is effective within a second. \
+                     The last administrator keeps the role.",
+                )
+                .arg(email())
+                .arg(role())
+                .args(place()),
+        )
+        .subcommand(Command::new("roles").about("List the roles of an account").arg(email()))
+        .subcommand(
             Command::new("enable")
                 .about("Enable an account again")
                 .long_about("Enable an account again. The user must sign in again everywhere.")
@@ -87,15 +160,30 @@ pub(super) fn definition() -> Command {
 impl UserAction {
     /// Reads the matches of [`definition`].
     pub(super) fn from_matches(matches: &ArgMatches) -> Self {
-        let email = |matches: &ArgMatches| matches.get_one::<String>("email").cloned().unwrap_or_default();
+        let text = |matches: &ArgMatches, name: &str| matches.get_one::<String>(name).cloned();
+        let email = |matches: &ArgMatches| text(matches, "email").unwrap_or_default();
+        let limit = |matches: &ArgMatches| Limit {
+            project: text(matches, "project"),
+            domain: text(matches, "domain"),
+        };
+        let role_of_user = |matches: &ArgMatches| RoleOfUser {
+            email: email(matches),
+            role: text(matches, "role").unwrap_or_default(),
+            limit: limit(matches),
+        };
         match matches.subcommand() {
             Some(("add", matches)) => Self::Add(NewUser {
                 email: email(matches),
                 name: matches.get_one::<String>("name").cloned(),
                 admin: matches.get_flag("admin"),
+                role: text(matches, "role"),
+                limit: limit(matches),
                 password_file: matches.get_one::<PathBuf>("password-file").cloned(),
             }),
             Some(("disable", matches)) => Self::Disable { email: email(matches) },
+            Some(("grant", matches)) => Self::Grant(role_of_user(matches)),
+            Some(("revoke", matches)) => Self::Revoke(role_of_user(matches)),
+            Some(("roles", matches)) => Self::Roles { email: email(matches) },
             Some(("enable", matches)) => Self::Enable { email: email(matches) },
             _ => Self::List,
         }

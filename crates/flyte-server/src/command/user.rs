@@ -1,5 +1,7 @@
 //! `flyte-server user`: accounts, also while the server runs.
 
+mod roles;
+
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
@@ -10,9 +12,9 @@ use crate::{
 };
 use flyte_audit::{Event, Kind};
 use flyte_identity::Passwords;
-use flyte_model::clock::Clock;
+use flyte_model::{Role, clock::Clock};
 use flyte_settings::{Config, settings};
-use flyte_store::{StoreError, TrustStore as _, User, UserStore as _};
+use flyte_store::{RoleIn, StoreError, TrustStore as _, User, UserStore as _};
 use flyte_store_sqlite::SqliteStore;
 
 /// The maximum length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3).
@@ -30,6 +32,26 @@ pub(super) enum UserError {
     /// Not an e-mail address.
     #[error("{0:?} cannot be used for an account: {1}")]
     Email(String, String),
+    /// There is no such role.
+    #[error("role {0:?} does not exist: use viewer, contributor or admin, or create it first")]
+    NoRole(String),
+    /// There is no such project.
+    #[error("project {0:?} does not exist; list all with: flyte get project")]
+    NoProject(String),
+    /// There is no such domain.
+    #[error("domain {0:?} does not exist: use development, staging or production")]
+    NoDomain(String),
+    /// The account does not have the role there.
+    #[error("{0} does not have the role {1} {2}; list the roles with: flyte-server user roles {0}")]
+    NoSuchRole(String, String, String),
+    /// No account would administer the server.
+    #[error(
+        "{0} is the last administrator; make another account one first: flyte-server user grant EMAIL admin"
+    )]
+    LastAdministrator(String),
+    /// A project or domain without a role.
+    #[error("--project and --domain need a role: give --role")]
+    PlaceWithoutRole,
     /// The data directory, the database or the password cannot be used.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
@@ -42,8 +64,11 @@ pub(super) enum UserError {
 pub(super) async fn run(config: &Config, action: UserAction) -> Result<String, UserError> {
     let store = super::open_store(config)?;
     match action {
-        UserAction::Add(new) => add(&store, &new, config.issuer()).await,
+        UserAction::Add(new) => add(config, &store, &new).await,
         UserAction::List => list(&store).await,
+        UserAction::Grant(wanted) => roles::grant(config, &store, &wanted).await,
+        UserAction::Revoke(wanted) => roles::revoke(&store, &wanted).await,
+        UserAction::Roles { email } => roles::list(&store, &email).await,
         UserAction::Disable { email } => {
             let user = find(&store, &email).await?;
             let ended = store.disable_user(&user.id, Clock::default().now()).await?.unwrap_or_default();
@@ -81,7 +106,8 @@ async fn find(store: &SqliteStore, email: &str) -> Result<User, UserError> {
     store.user_by_email(email).await?.ok_or_else(|| UserError::NoAccount(email.to_owned()))
 }
 
-async fn add(store: &SqliteStore, new: &NewUser, issuer: &str) -> Result<String, UserError> {
+async fn add(config: &Config, store: &SqliteStore, new: &NewUser) -> Result<String, UserError> {
+    let issuer = config.issuer();
     let refused = |why: String| UserError::Email(new.email.clone(), why);
     settings::email(&new.email).map_err(refused)?;
     if new.email.len() > MAX_EMAIL_BYTES || new.email.contains(char::is_control) {
@@ -89,6 +115,7 @@ async fn add(store: &SqliteStore, new: &NewUser, issuer: &str) -> Result<String,
             "it must have at most {MAX_EMAIL_BYTES} bytes and no control characters"
         )));
     }
+    let roles = roles::of_new(config, store, new).await?;
     let password = match &new.password_file {
         Some(path) => read_password(path)?,
         None => make_up_password()?,
@@ -104,12 +131,13 @@ async fn add(store: &SqliteStore, new: &NewUser, issuer: &str) -> Result<String,
         created_at: Clock::default().now(),
         disabled_at: None,
     };
-    match store.create_user(&user).await {
+    match store.create_user_with(&user, &roles).await {
         Err(StoreError::AlreadyExists { .. }) => return Err(UserError::Taken(user.email)),
         other => other?,
     }
     super::record(store, Event::new(Kind::UserCreated).object(&user.email)).await?;
-    let what = if user.admin { "administrator " } else { "" };
+    let is_admin = |role: &RoleIn| role.role == Role::Admin.as_str() && role.limit.is_none();
+    let what = if roles.iter().any(is_admin) { "administrator " } else { "" };
     Ok(match new.password_file {
         Some(_) => format!("Created {what}{}. They can sign in at {issuer}\n", user.email),
         None => format!(

@@ -212,3 +212,30 @@ fn the_running_server_uses_a_key_that_a_command_created() {
     assert!(!second.contains(&key_ids(&server)[0]));
     assert_eq!(server.request("GET /readyz", &[], "").1, "ok\n");
 }
+
+#[test]
+fn a_role_is_granted_and_revoked() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let _server = Server::start(&data, &[]);
+    let place = ["--project", "flytesnacks", "--domain", "development"];
+    let with_place = |arguments: &[&str]| told(&data, &[arguments, &place].concat());
+    let shown = with_place(&["user", "add", ADA, "--role", "contributor"]);
+    assert!(shown.contains("Created ada@example.com"), "{shown}");
+    let roles = || told(&data, &["user", "roles", ADA]);
+    assert!(roles().contains("contributor  flytesnacks  development  the account"), "{}", roles());
+    assert!(with_place(&["user", "grant", ADA, "viewer"]).contains("now has the role viewer in project"));
+    assert!(with_place(&["user", "grant", ADA, "viewer"]).contains("already has the role"));
+    assert!(with_place(&["user", "revoke", ADA, "contributor"]).contains("no longer has the role"));
+    assert!(!roles().contains("contributor"), "{}", roles());
+    assert!(refused(&data, &["user", "revoke", ADA, "contributor"]).contains("user roles"));
+    assert!(refused(&data, &["user", "grant", ADA, "owner"]).contains("role \"owner\" does not exist"));
+    let elsewhere = ["user", "grant", ADA, "viewer", "--project", "unknown"];
+    assert!(refused(&data, &elsewhere).contains("project \"unknown\" does not exist"));
+    assert!(refused(&data, &["user", "revoke", "admin@localhost", "admin"]).contains("last administrator"));
+    told(&data, &["user", "grant", ADA, "admin"]);
+    told(&data, &["user", "revoke", "admin@localhost", "admin"]);
+    assert!(told(&data, &["user", "roles", "admin@localhost"]).contains("has no roles"));
+    let audit = told(&data, &["audit", "--event", "role_granted"]);
+    assert_eq!(audit.matches("role_granted").count(), 2, "{audit}");
+}

@@ -6,9 +6,9 @@ use url::Url;
 
 use super::{Environment, Origin};
 use crate::{
-    AdminConfig, ApiKeyConfig, AuditConfig, Config, ConfigError, HttpConfig, KubernetesConfig, LogConfig,
-    ObjectsConfig, ProjectsConfig, ProviderConfig, PublicClientConfig, RunnerConfig, TlsConfig, TlsSource,
-    TokenConfig, TrustConfig, UpstreamConfig, UpstreamIdentity,
+    AccessConfig, AdminConfig, ApiKeyConfig, AuditConfig, Config, ConfigError, HttpConfig, KubernetesConfig,
+    LogConfig, ObjectsConfig, ProjectsConfig, ProviderConfig, PublicClientConfig, RunnerConfig, TlsConfig,
+    TlsSource, TokenConfig, TrustConfig, UpstreamConfig, UpstreamIdentity,
     setting::{Default, Setting},
     settings as s,
     value::{TlsMode, Value},
@@ -107,6 +107,7 @@ pub(super) fn build(
         session_ttl: values.value(&s::SESSION_TTL)?.0,
         passwords,
         providers,
+        access: AccessConfig { default_role: values.value(&s::ACCESS_DEFAULT_ROLE)? },
         api_keys: ApiKeyConfig { default_lifetime: values.value(&s::API_KEYS_DEFAULT_LIFETIME)?.0 },
         public_client: PublicClientConfig {
             client_id: values.value(&s::CLIENT_ID)?,

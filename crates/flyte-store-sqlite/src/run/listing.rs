@@ -181,6 +181,12 @@ pub(super) fn runs(
     conditions.push("a.parent = ''", []);
     conditions.equal("r.project", query.project.as_ref());
     conditions.equal("r.domain", query.domain.as_ref());
+    crate::only_in::add(
+        query.only_in.as_deref(),
+        ("r.project", "r.domain"),
+        &mut conditions.sql,
+        &mut conditions.values,
+    )?;
     conditions.equal("r.name", query.name.as_ref());
     conditions.equal("r.task_name", query.task_name.as_ref());
     conditions.equal("r.task_version", query.task_version.as_ref());
@@ -203,7 +209,7 @@ pub(super) fn runs(
     if query.paused_only {
         conditions.push("EXISTS (SELECT 1 FROM actions p WHERE p.run = r.pk AND p.phase = 9)", []);
     }
-    let unpaged = RunQuery { limit: 0, page_token: String::new(), ..query.clone() };
+    let unpaged = RunQuery { limit: 0, page_token: String::new(), only_in: None, ..query.clone() };
     let page = Page {
         sort: column(query.sort_key, true),
         key: "r.pk",

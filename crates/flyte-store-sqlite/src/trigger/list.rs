@@ -22,7 +22,8 @@ pub(super) fn list(
     connection: &Connection,
     query: &TriggerQuery,
 ) -> Result<(Vec<Trigger>, String), SqliteError> {
-    let listing = page::listing(TriggerQuery { limit: 0, page_token: String::new(), ..query.clone() });
+    let listing =
+        page::listing(TriggerQuery { limit: 0, page_token: String::new(), only_in: None, ..query.clone() });
     let mut conditions = vec!["TRUE".to_owned()];
     let mut values = Vec::new();
     for (column, wanted) in [("project", &query.project), ("domain", &query.domain)] {
@@ -39,6 +40,7 @@ pub(super) fn list(
         conditions.push("active = ?".to_owned());
         values.push(Value::Integer(active.into()));
     }
+    crate::only_in::add(query.only_in.as_deref(), ("project", "domain"), &mut conditions, &mut values)?;
     let (columns, like): (&[&str], _) = match query.by_name {
         true => (&["project", "domain", "task", "name"], vec![Key::Text(String::new()); 4]),
         false => (&["id"], vec![Key::Number(0)]),

@@ -1,12 +1,14 @@
 //! Queries for runs and actions.
 
-use flyte_model::clock::UnixMillis;
+use flyte_model::{Limit, clock::UnixMillis};
 
 use super::{ActionKind, Phase};
 
 /// A query for runs. Empty or absent conditions match all runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunQuery {
+    /// Only what is in one of these parts of the control plane: what the caller may see. `None` for everything.
+    pub only_in: Option<Vec<Limit>>,
     /// Only runs in this project.
     pub project: Option<String>,
     /// Only runs in this domain.

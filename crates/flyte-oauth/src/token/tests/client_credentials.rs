@@ -29,7 +29,10 @@ async fn a_key_gets_only_an_access_token() {
     let token = text(&body["access_token"]);
     let caller = server.caller(token).await.unwrap();
     assert_eq!((caller.subject.as_str(), caller.client_id.as_str()), ("ci", "ci"), "RFC 9068 section 2.2");
-    assert_eq!((caller.principal, caller.role), (PrincipalKind::ApiKey, Role::Viewer));
+    assert_eq!(
+        (caller.principal, caller.grants.role_over(&caller.grants.only_limit().unwrap()).unwrap()),
+        (PrincipalKind::ApiKey, Role::Viewer)
+    );
     assert!(policy::may_see(&caller, "p", Some("d")) && !policy::may_see(&caller, "p", Some("e")));
     assert_eq!(server.userinfo(token).await.status, 403, "a key is not a user");
     for pairs in [
@@ -57,7 +60,10 @@ async fn no_key_has_the_subject_of_a_user() {
     let (key, secret) = api_key(&*server.state.store, "ci", |key| key.rights.role = Role::Viewer).await;
     let answer = server.client_credentials("ci", secret.expose_secret()).await.json();
     let caller = server.caller(text(&answer["access_token"])).await.unwrap();
-    assert_eq!((caller.principal, caller.role), (PrincipalKind::ApiKey, Role::Viewer));
+    assert_eq!(
+        (caller.principal, caller.grants.role_over(&caller.grants.only_limit().unwrap()).unwrap()),
+        (PrincipalKind::ApiKey, Role::Viewer)
+    );
     // Audit records contain only the subject, so this key would look like the user.
     let client_id = ClientId::from_static("user-Ada");
     let named_as_ada = ApiKey { client_id, family_id: "another-family".to_owned(), ..key };

@@ -14,6 +14,7 @@ use flyte_access::{
     },
 };
 use flyte_federation::testing::{Key, claims};
+use flyte_policy::Grants;
 use flyte_store::RunId;
 
 const ISSUER: &str = "https://cluster.example";
@@ -79,7 +80,7 @@ async fn a_pods_token_is_exchanged_for_one_that_ends_with_the_pod() {
     server.state.store.create_user(&flyte_testing::user("Grace")).await.unwrap();
     let grace = Caller {
         subject: "user-Grace".to_owned(),
-        role: flyte_model::Role::Contributor,
+        grants: Grants::of_role(flyte_model::Role::Contributor, &flyte_model::Limit::default()),
         ..Caller::for_test()
     };
     access.remember_run(&grace, &workload().run).await.unwrap();
@@ -89,7 +90,7 @@ async fn a_pods_token_is_exchanged_for_one_that_ends_with_the_pod() {
     let exchanged = answer.json()["access_token"].as_str().unwrap().to_owned();
     let caller = call(&server, &exchanged).await.unwrap();
     assert_eq!((caller.subject.as_str(), caller.workload_id()), ("p/d/r", Some(workload().id)));
-    assert_eq!(caller.limit.domain.as_deref(), Some("d"));
+    assert_eq!(caller.grants.only_limit().unwrap().domain.as_deref(), Some("d"));
     assert_eq!(caller.on_behalf_of.as_ref().unwrap().subject, "user-Grace");
 
     *platform.0.lock().unwrap() = Err(Unavailable("the API server is away".to_owned()).into());

@@ -4,6 +4,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use crate::fixture::{Answer, NOW, Server};
+use flyte_access::Caller;
 use flyte_federation::testing::{Answer as IssuerAnswer, Issuer, Key, claims, rule};
 use flyte_model::{Limit, Rights, Role, Scope};
 use flyte_store::{AuditQuery, AuditRecord, TrustRule};
@@ -73,7 +74,11 @@ impl World {
         let headers = [(http::header::AUTHORIZATION, format!("Bearer {access_token}").parse().unwrap())];
         let state = &self.server.state;
         let caller = state.access.authenticate(&headers.into_iter().collect()).await;
-        caller.map(|caller| (caller.subject.clone(), caller.role)).map_err(|error| error.to_string())
+        let role = |caller: &Caller| {
+            let place = caller.grants.only_limit().unwrap_or_default();
+            caller.grants.role_over(&place).unwrap()
+        };
+        caller.map(|caller| (caller.subject.clone(), role(&caller))).map_err(|error| error.to_string())
     }
 }
 
