@@ -71,7 +71,7 @@ pub(super) async fn list(store: &SqliteStore, email: &str) -> Result<String, Use
         return Ok(format!("{} has no roles.\n", user.email));
     }
     let width = flyte_table::terminal_width();
-    Ok(flyte_table::table(["ROLE", "PROJECT", "DOMAIN", "FROM"], &["FROM"], rows.into_iter(), width))
+    Ok(flyte_table::table(["ROLE", "PROJECT", "DOMAIN", "FROM"], &["FROM"], rows, width))
 }
 
 /// The roles of a new account.
