@@ -15,7 +15,7 @@ use flyte_model::ClientAddr;
 use flyte_protocol::{Call, Code, Form, Protocol, Refusal};
 use http::{Method, StatusCode, Uri, header, request::Parts, uri::Authority};
 use tokio::{
-    sync::oneshot,
+    sync::{OwnedSemaphorePermit, oneshot},
     time::{Instant, timeout},
 };
 
@@ -74,19 +74,18 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
         rpc,
         codec: call.form.codec,
         filter: filter.clone(),
-        known: Arc::default(),
     };
-    let known = Arc::clone(&judge.known);
     let messages = Messages::new(&call, body, judge);
     let Backend { upstream, identity } = &*backend;
     // In a place of its own, or each layer outside of this would carry it along.
     let answer = Box::pin(async {
         let begin = timeout(gateway.options.request_timeout, messages.begin(call.form, refuse));
-        let outbound = match begin.await {
-            Ok(outbound) => outbound?,
+        let (outbound, known) = match begin.await {
+            Ok(begun) => begun?,
             Err(_) => return Err(Refusal::new(Code::DeadlineExceeded, "the request did not arrive in time")),
         };
-        if is_stream {
+        let starts_run = rpc.name == CREATE_RUN && !known.is_old_run;
+        if is_stream && !starts_run {
             // The answer of a stream may begin after hours, with its first message. Streams have a limit of their own.
             slot = None;
         }
@@ -98,10 +97,13 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
         described.map_err(|error| refusal::of_identity(&error))?;
         let client = parts.extensions.get::<ClientAddr>().copied();
         headers::add_origin(client, &gateway.origin, request.headers_mut());
-        let starts_run = rpc.name == CREATE_RUN && !known.get().is_some_and(|known| known.is_old_run);
         let sending = Sending { gateway: &gateway, backend: &backend, call: &call, caller: &caller };
         match starts_run {
-            true => Box::pin(sending.start_run(request, outbound)).await,
+            true => {
+                let (answer, held) = Box::pin(sending.start_run(request, outbound, slot.take())).await?;
+                slot = held;
+                Ok(answer)
+            }
             false => sending.send(request, outbound).await,
         }
     });
@@ -131,8 +133,14 @@ impl Sending<'_> {
         answer::receive(upstream.name(), self.call, answer)
     }
 
-    /// Sends a call that starts a run, and remembers who did, even if the caller does not wait for the answer.
-    async fn start_run(self, request: http::Request<()>, outbound: Outbound) -> Result<Received, Refusal> {
+    /// Sends a call that starts a run, and remembers who did, even if the caller does not wait for the answer. Until then it counts
+    /// as a call: `slot` is returned with the answer.
+    async fn start_run(
+        self,
+        request: http::Request<()>,
+        outbound: Outbound,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Result<(Received, Option<OwnedSemaphorePermit>), Refusal> {
         let (gateway, backend) = (Arc::clone(self.gateway), Arc::clone(self.backend));
         let (call, caller) = (self.call.clone(), Arc::clone(self.caller));
         let started = tokio::spawn(async move {
@@ -145,7 +153,7 @@ impl Sending<'_> {
             let late = || Refusal::new(Code::DeadlineExceeded, "the call took longer than its time limit");
             let answer = timeout(options.unary_timeout, answered).await.map_err(|_| late())??;
             new_run::remember(&gateway, &caller, call.form.codec, &answer).await;
-            Ok(answer)
+            Ok((answer, slot))
         });
         started.await.unwrap_or_else(|error| {
             tracing::error!(%error, "the start of a run failed");

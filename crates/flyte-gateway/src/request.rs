@@ -1,6 +1,6 @@
 //! The messages of a request, each judged before it is sent.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -30,13 +30,11 @@ pub(crate) struct Judge {
     pub(crate) rpc: &'static Rpc,
     pub(crate) codec: Codec,
     pub(crate) filter: Option<Filter>,
-    /// What was found out about the first message.
-    pub(crate) known: Arc<OnceLock<Known>>,
 }
 
 impl Judge {
-    /// The message as the backend is to get it.
-    async fn pass(&self, bytes: Bytes) -> Result<Bytes, Refusal> {
+    /// The message as the backend is to get it, and what was found out about it.
+    async fn pass(&self, bytes: Bytes) -> Result<(Bytes, Known), Refusal> {
         let message = match self.codec {
             Codec::Proto => Message::Binary(&bytes),
             Codec::Json => Message::Json(&bytes),
@@ -48,14 +46,14 @@ impl Judge {
             return Err(Box::pin(refusal).await);
         }
         let changed = self.filter.as_ref().map(|filter| filter.see_request(&bytes)).transpose()?.flatten();
-        if let Some(target) = namesakes::target(&self.caller, self.rpc, self.codec, &bytes) {
-            let (gateway, upstream) = (&*self.gateway, &self.backend.upstream);
-            let known = Box::pin(namesakes::check(gateway, upstream, (&self.caller, self.rpc), target));
-            let known = known.await?;
-            // The first message decides.
-            let _ = self.known.set(known);
-        }
-        Ok(changed.map_or(bytes, Bytes::from))
+        let known = match namesakes::target(&self.caller, self.rpc, self.codec, &bytes) {
+            Some(target) => {
+                let (gateway, upstream) = (&*self.gateway, &self.backend.upstream);
+                Box::pin(namesakes::check(gateway, upstream, (&self.caller, self.rpc), target)).await?
+            }
+            None => Known::default(),
+        };
+        Ok((changed.map_or(bytes, Bytes::from), known))
     }
 }
 
@@ -73,11 +71,11 @@ impl Messages {
         Self { body: Some(body), reader, judge }
     }
 
-    /// The next message; `None` at the end. Nothing is lost if the future is dropped.
-    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+    /// The next message, before it is judged; `None` at the end. Nothing is lost if the future is dropped.
+    async fn take(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
             if let Some(message) = self.reader.next_message()? {
-                return self.judge.pass(message).await.map(Some);
+                return Ok(Some(message));
             }
             let Some(body) = &mut self.body else { return Ok(None) };
             match body.frame().await {
@@ -100,26 +98,34 @@ impl Messages {
         }
     }
 
-    /// Waits for the first message, and returns what can be sent to the backend then. `refused` gets the refusal of a later
-    /// message.
+    /// The next message, judged; `None` at the end. A message is lost if the future is dropped while it is judged.
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let Some(message) = self.take().await? else { return Ok(None) };
+        self.judge.pass(message).await.map(|(message, _)| Some(message))
+    }
+
+    /// Waits for the first message, and returns what can be sent to the backend then, and what was found out about the message.
+    /// `refused` gets the refusal of a later message.
     ///
     /// # Errors
-    /// The refusal of the first message.
+    /// The refusal of the first message, or of one that has arrived with it.
     pub(crate) async fn begin(
         mut self,
         form: Form,
         refused: oneshot::Sender<Refusal>,
-    ) -> Result<Outbound, Refusal> {
+    ) -> Result<(Outbound, Known), Refusal> {
         let frame = |message| form.upstream().frame(message);
         // No RPC takes a request without a message, and nothing can be judged in one.
-        let Some(first) = self.next().await? else {
+        let Some(first) = self.take().await? else {
             return Err(Refusal::new(Code::InvalidArgument, "the request has no message"));
         };
+        let (first, known) = self.judge.pass(first).await?;
         let first = frame(first);
         // Most requests have one message, and their end has arrived with it.
-        let second = match self.next().now_or_never() {
-            Some(Ok(None)) => return Ok(Outbound::whole(first)),
-            Some(Ok(Some(second))) => Some(second),
+        let second = match self.take().now_or_never() {
+            Some(Ok(None)) => return Ok((Outbound::whole(first), known)),
+            // This may take a while, and must not be given up.
+            Some(Ok(Some(second))) => Some(Box::pin(self.judge.pass(second)).await?.0),
             Some(Err(refusal)) => return Err(refusal),
             None => None,
         };
@@ -137,6 +143,6 @@ impl Messages {
             }
         });
         let rest: Chunks = Box::pin(second.chain(rest));
-        Ok(Outbound { first, rest: Rest::Some(rest) })
+        Ok((Outbound { first, rest: Rest::Some(rest) }, known))
     }
 }

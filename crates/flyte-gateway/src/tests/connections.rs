@@ -16,6 +16,7 @@ use super::{
     STREAM, UNARY,
     backend::{Backend, Exchange, answer},
     client::{Client, of_type},
+    flyte::{CREATE_RUN, field, request},
     frame,
     gateway::{Served, caller},
 };
@@ -132,6 +133,55 @@ async fn too_many_calls_are_shed_in_the_callers_protocol() {
     };
     request.send_data(Bytes::new(), true).unwrap();
     drop(answer);
+}
+
+#[tokio::test]
+async fn a_run_that_starts_is_a_call_although_its_caller_has_gone() {
+    for content_type in ["application/proto", "application/connect+proto"] {
+        let (go, gone) = tokio::sync::watch::channel(false);
+        let backend = Backend::new(move |mut exchange| {
+            let mut gone = gone.clone();
+            async move {
+                let body = exchange.read().await.unwrap_or_default();
+                if exchange.head.uri.path() == CREATE_RUN {
+                    let _ = gone.wait_for(|gone| *gone).await;
+                }
+                answer(&mut exchange, body);
+            }
+        })
+        .await;
+        let served =
+            Served::with(backend.address, caller(), |options| options.max_concurrent_calls = 2).await;
+        // The first one opens connections.
+        let client = Client::new(served.address).await;
+        assert_eq!(client.call(UNARY, &of_type("application/proto"), "").await.status.as_u16(), 200);
+        // Without a name, in a project.
+        let run = field(6, &[field(2, b"development"), field(3, b"mine")].concat());
+        let run = request(content_type, &run, &serde_json::Value::Null);
+        for started in 1..=2 {
+            let (answer, mut body) = client.start(CREATE_RUN, &of_type(content_type)).await;
+            body.send_data(run.clone(), true).unwrap();
+            while backend.received().len() < started + 1 {
+                tokio::task::yield_now().await;
+            }
+            body.send_reset(h2::Reason::CANCEL);
+            drop(answer);
+        }
+        // The same connection, so the resets have arrived before these.
+        for _ in 0..20 {
+            let got = client.call(UNARY, &of_type("application/proto"), "").await;
+            assert_eq!(got.status.as_u16(), 429, "{content_type}");
+        }
+        assert_eq!(backend.received().len(), 3);
+        // They make room when they end.
+        go.send(true).unwrap();
+        let room = async {
+            while client.call(UNARY, &of_type("application/proto"), "").await.status.as_u16() != 200 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(super::PATIENCE, room).await.unwrap();
+    }
 }
 
 #[tokio::test]

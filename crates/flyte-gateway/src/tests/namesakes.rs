@@ -12,6 +12,7 @@ use super::{
         ABORT_ACTION, ABORT_RUN, CREATE_RUN, Flyte, SIGNAL_EVENT, TAIL_APP_LOGS, field, forwarded,
         identifier, identifier_json, request,
     },
+    frame,
     gateway::{Served, caller, limited},
 };
 
@@ -104,6 +105,21 @@ async fn a_run_is_ended_and_answered_only_if_its_name_is_that_of_no_other() {
             assert_eq!(call(flyte, Some("mine"), path).await, expected, "{path} {runs:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_second_message_is_judged_too() {
+    let backend = Flyte { runs: vec![OWN], ..Flyte::default() }.serve().await;
+    let served = Served::with(backend.address, limited("mine"), |_| {}).await;
+    let client = Client::new(served.address).await;
+    let of = |name: &str| {
+        let run = field(1, &identifier("mine", "development", name));
+        frame(0, &field(1, &[run, field(2, b"c1")].concat()))
+    };
+    // Both in one piece; there is no run of the second name.
+    let both = [of("r"), of("s")].concat();
+    let got = client.call(SIGNAL_EVENT, &of_type("application/grpc"), both).await;
+    assert_eq!((got.grpc_status(), forwarded(&backend).len()), (Some("5"), 0), "{got:?}");
 }
 
 #[tokio::test]
