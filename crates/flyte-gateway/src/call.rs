@@ -11,7 +11,7 @@ use flyte_access::{
     Caller,
     door::{Door, RequiredScope, Rpc},
 };
-use flyte_model::ClientAddr;
+use flyte_model::{ClientAddr, clock::UnixMillis};
 use flyte_protocol::{Call, Code, Form, Protocol, Refusal};
 use http::{Method, StatusCode, Uri, header, request::Parts, uri::Authority};
 use tokio::{
@@ -25,6 +25,7 @@ use crate::{
     filter::Filter,
     headers,
     interrupt::Interrupt,
+    namesakes::Known,
     new_run::{self, CREATE_RUN},
     refusal,
     request::{Judge, Messages},
@@ -76,6 +77,7 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
         filter: filter.clone(),
     };
     let messages = Messages::new(&call, body, judge);
+    let asked_at = gateway.parts.clock.now_millis();
     let Backend { upstream, identity } = &*backend;
     // In a place of its own, or each layer outside of this would carry it along.
     let answer = Box::pin(async {
@@ -84,7 +86,7 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
             Ok(begun) => begun?,
             Err(_) => return Err(Refusal::new(Code::DeadlineExceeded, "the request did not arrive in time")),
         };
-        let starts_run = rpc.name == CREATE_RUN && !known.is_old_run;
+        let starts_run = rpc.name == CREATE_RUN && known != Known::OldRun;
         if is_stream && !starts_run {
             // The answer of a stream may begin after hours, with its first message. Streams have a limit of their own.
             slot = None;
@@ -100,7 +102,9 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
         let sending = Sending { gateway: &gateway, backend: &backend, call: &call, caller: &caller };
         match starts_run {
             true => {
-                let (answer, held) = Box::pin(sending.start_run(request, outbound, slot.take())).await?;
+                let free_at = (known == Known::New).then_some(asked_at);
+                let starting = sending.start_run(request, outbound, free_at, slot.take());
+                let (answer, held) = Box::pin(starting).await?;
                 slot = held;
                 Ok(answer)
             }
@@ -139,6 +143,7 @@ impl Sending<'_> {
         self,
         request: http::Request<()>,
         outbound: Outbound,
+        free_at: Option<UnixMillis>,
         slot: Option<OwnedSemaphorePermit>,
     ) -> Result<(Received, Option<OwnedSemaphorePermit>), Refusal> {
         let (gateway, backend) = (Arc::clone(self.gateway), Arc::clone(self.backend));
@@ -152,7 +157,7 @@ impl Sending<'_> {
             };
             let late = || Refusal::new(Code::DeadlineExceeded, "the call took longer than its time limit");
             let answer = timeout(options.unary_timeout, answered).await.map_err(|_| late())??;
-            new_run::remember(&gateway, &caller, call.form.codec, &answer).await;
+            new_run::remember(&gateway, &caller, call.form.codec, &answer, free_at).await;
             Ok((answer, slot))
         });
         started.await.unwrap_or_else(|error| {

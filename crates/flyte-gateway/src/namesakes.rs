@@ -75,9 +75,14 @@ pub(crate) enum Target {
 
 /// What the gateway has found out about a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Known {
-    /// Whether the run that it asks for is there already: the backend then answers with that one.
-    pub(crate) is_old_run: bool,
+pub(crate) enum Known {
+    /// What it asks for is new, as far as the backend has said, or it asks for nothing by a name.
+    #[default]
+    New,
+    /// The run that it asks for is there already: the backend then answers with that one.
+    OldRun,
+    /// Whether the run that it asks for is there already was not found out.
+    Unclear,
 }
 
 fn run_id([project, domain, name]: [String; 3]) -> RunId {
@@ -157,7 +162,7 @@ pub(crate) async fn check(
         // Without a limit, nothing is out of reach.
         Err(error) if !is_limited => {
             tracing::warn!(%error, "it was not found out whether the name of a new run is free");
-            Ok(Known::default())
+            Ok(Known::Unclear)
         }
         Err(error) => {
             tracing::warn!(%error, "a call is refused, because it was not found out to which project its object belongs");
@@ -193,7 +198,7 @@ async fn new_run(upstream: &Upstream, organization: &str, run: &RunId) -> Result
         let message = format!("there is a run {:?} already: give the run another name, or none", run.name);
         return Ok(Found::Taken(message));
     }
-    Ok(Found::Own(Known { is_old_run: own.is_some() }))
+    Ok(Found::Own(if own.is_some() { Known::OldRun } else { Known::New }))
 }
 
 async fn old_run(upstream: &Upstream, organization: &str, run: &RunId) -> Result<Found, Unanswered> {

@@ -30,14 +30,19 @@ fn starter(row: &Row<'_>) -> rusqlite::Result<RunStarter> {
 
 #[async_trait]
 impl RunStarterStore for SqliteStore {
-    async fn put_run_starter(&self, starter: &RunStarter) -> Result<(), StoreError> {
+    async fn put_run_starter(&self, starter: &RunStarter, free_at: UnixMillis) -> Result<bool, StoreError> {
         let RunStarter { run, creator, started_at } = starter.clone();
         self.write(move |connection| {
-            let sql = "INSERT OR REPLACE INTO run_starters (project, domain, name, subject, kind, client_id,
+            let sql = "INSERT INTO run_starters (project, domain, name, subject, kind, client_id,
                            family_id, role, limit_project, limit_domain, started_at)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                       ON CONFLICT (project, domain, name) DO UPDATE SET subject = excluded.subject, kind = excluded.kind,
+                           client_id = excluded.client_id, family_id = excluded.family_id, role = excluded.role,
+                           limit_project = excluded.limit_project, limit_domain = excluded.limit_domain,
+                           started_at = excluded.started_at
+                       WHERE run_starters.started_at < ?12";
             let Limit { project, domain } = creator.limit;
-            change(
+            let changed = change(
                 connection,
                 sql,
                 params![
@@ -51,10 +56,11 @@ impl RunStarterStore for SqliteStore {
                     creator.role as i64,
                     project,
                     domain,
-                    started_at
+                    started_at,
+                    free_at
                 ],
             )?;
-            Ok(())
+            Ok(changed > 0)
         })
         .await
     }
@@ -67,6 +73,16 @@ impl RunStarterStore for SqliteStore {
                            limit_domain, started_at
                        FROM run_starters WHERE project = ?1 AND domain = ?2 AND name = ?3";
             one(connection, sql, [run.project, run.domain, run.name], starter)
+        })
+        .await
+    }
+
+    async fn delete_run_starter(&self, run: &RunId) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.write(move |connection| {
+            let sql = "DELETE FROM run_starters WHERE project = ?1 AND domain = ?2 AND name = ?3";
+            change(connection, sql, [run.project, run.domain, run.name])?;
+            Ok(())
         })
         .await
     }

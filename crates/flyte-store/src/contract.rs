@@ -220,7 +220,8 @@ macro_rules! contract {
             ],
             run_starter: [
                 a_starter_is_read_back_unchanged,
-                a_later_run_of_the_same_name_replaces_the_starter,
+                only_the_starter_of_an_earlier_run_is_replaced,
+                a_starter_is_deleted,
                 old_starters_are_deleted,
             ],
             signing_key: [

@@ -25,11 +25,13 @@ pub struct RunStarter {
 /// Storage of [`RunStarter`]s.
 #[async_trait]
 pub trait RunStarterStore: Send + Sync + 'static {
-    /// Records the principal that started a run. It replaces that of an earlier run of the same name, which the backend
-    /// has deleted.
-    async fn put_run_starter(&self, starter: &RunStarter) -> Result<(), StoreError>;
+    /// Records the principal that started a run. A record that is older than `free_at` is that of an earlier run of the same
+    /// name, which the backend has deleted: it is replaced. A younger one stays, and `false` is returned.
+    async fn put_run_starter(&self, starter: &RunStarter, free_at: UnixMillis) -> Result<bool, StoreError>;
     /// Returns the principal that started this run, if it is recorded.
     async fn run_starter(&self, run: &RunId) -> Result<Option<RunStarter>, StoreError>;
+    /// Deletes the record of this run, if there is one.
+    async fn delete_run_starter(&self, run: &RunId) -> Result<(), StoreError>;
     /// Deletes the records of runs that were started before `before`; returns their number.
     async fn delete_run_starters(&self, before: UnixMillis) -> Result<u64, StoreError>;
 }

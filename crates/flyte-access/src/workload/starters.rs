@@ -51,16 +51,19 @@ impl Access {
     /// pod starts acts with the rights of the principal that started the pod's run. To be called after the backend has
     /// created the run and before the caller gets the answer.
     ///
+    /// `free_at` is a time before the backend has said that there was no run of this name; `None` if it has not. A backend
+    /// answers with a run that exists as if the caller had started it. So if that could be the case, nothing is remembered,
+    /// and the backend is asked when the first pod of the run calls.
+    ///
     /// # Errors
     /// [`StoreError`] if the starter was not stored. The audit log has the start all the same.
-    pub async fn remember_run(&self, caller: &Caller, run: &RunId) -> Result<(), StoreError> {
-        let started_at = self.clock.now_millis();
-        let stored = match caller.run_creator(&run.project, &run.domain) {
-            Some(creator) => {
-                self.store.put_run_starter(&RunStarter { run: run.clone(), creator, started_at }).await
-            }
-            None => Ok(()),
-        };
+    pub async fn remember_run(
+        &self,
+        caller: &Caller,
+        run: &RunId,
+        free_at: Option<UnixMillis>,
+    ) -> Result<(), StoreError> {
+        let stored = self.store_starter(caller, run, free_at).await;
         let event = Event::new(Kind::RunCreated)
             .subject(&caller.subject)
             .client(&caller.client_id)
@@ -69,6 +72,22 @@ impl Access {
             .detail(Detail::Domain, &run.domain);
         self.audit.record(caller.add_starter(event)).await;
         stored
+    }
+
+    async fn store_starter(
+        &self,
+        caller: &Caller,
+        run: &RunId,
+        free_at: Option<UnixMillis>,
+    ) -> Result<(), StoreError> {
+        if let (Some(creator), Some(free_at)) = (caller.run_creator(&run.project, &run.domain), free_at) {
+            let starter = RunStarter { run: run.clone(), creator, started_at: self.clock.now_millis() };
+            if self.store.put_run_starter(&starter, free_at).await? {
+                return Ok(());
+            }
+        }
+        // What is stored can be that of an earlier run of this name, or of another caller at the same moment.
+        self.store.delete_run_starter(run).await
     }
 
     /// Returns the principal that started a run of a backend, and when; `None` if it is unknown.
@@ -80,7 +99,8 @@ impl Access {
         let Some(started) = platform.starters.started_by(run).await? else { return Ok(None) };
         let Some(creator) = self.principal_of(&started).await? else { return Ok(None) };
         let starter = RunStarter { run: run.clone(), creator, started_at: started.at };
-        self.store.put_run_starter(&starter).await?;
+        // What was recorded meanwhile knows the rights at the time of the start.
+        self.store.put_run_starter(&starter, UnixMillis::MIN).await?;
         Ok(Some(starter))
     }
 

@@ -111,7 +111,7 @@ fn person(name: &str) -> Caller {
 async fn a_pod_has_the_rights_of_who_started_its_run_in_its_project_and_domain() {
     let (app, cluster) = server().await;
     let grants = Grants::of_role(Role::Admin, &Limit::default());
-    app.access.remember_run(&Caller { grants, ..person("Root") }, &run_id("r")).await.unwrap();
+    app.access.remember_run(&Caller { grants, ..person("Root") }, &run_id("r"), Some(0)).await.unwrap();
     let caller = call(&app, "a").await.unwrap();
     assert_eq!((caller.subject.as_str(), caller.principal), ("p/d/r", PrincipalKind::Run));
     let limit = Limit { project: Some("p".to_owned()), domain: Some("d".to_owned()) };
@@ -189,7 +189,7 @@ async fn a_subject_of_the_backend_is_one_principal_or_none() {
 #[tokio::test]
 async fn an_ended_pod_is_refused_at_once_and_its_streams_end() {
     let (app, cluster) = server().await;
-    app.access.remember_run(&person("Ada"), &run_id("r")).await.unwrap();
+    app.access.remember_run(&person("Ada"), &run_id("r"), Some(0)).await.unwrap();
     let caller = call(&app, "a").await.unwrap();
     let mut stream = app.access.open_stream(&caller, &token("a")).unwrap();
     app.access.check_streams().await;
@@ -213,7 +213,7 @@ async fn an_ended_pod_is_refused_at_once_and_its_streams_end() {
 #[tokio::test]
 async fn a_pod_that_cannot_be_checked_is_not_unauthenticated() {
     let (app, cluster) = server().await;
-    app.access.remember_run(&person("Ada"), &run_id("r")).await.unwrap();
+    app.access.remember_run(&person("Ada"), &run_id("r"), Some(0)).await.unwrap();
     *cluster.out_of_reach.lock().unwrap() = true;
     let error = call(&app, "a").await.unwrap_err();
     assert_eq!(error.status(), http::StatusCode::SERVICE_UNAVAILABLE);
@@ -226,9 +226,9 @@ async fn a_pod_that_cannot_be_checked_is_not_unauthenticated() {
 #[tokio::test]
 async fn what_a_pod_starts_is_in_the_name_of_who_started_its_run() {
     let (app, cluster) = server().await;
-    app.access.remember_run(&person("Ada"), &run_id("r")).await.unwrap();
+    app.access.remember_run(&person("Ada"), &run_id("r"), Some(0)).await.unwrap();
     let caller = call(&app, "a").await.unwrap();
-    app.access.remember_run(&caller, &run_id("child")).await.unwrap();
+    app.access.remember_run(&caller, &run_id("child"), Some(0)).await.unwrap();
     start(&cluster, "b", "child");
     let child = call(&app, "b").await.unwrap();
     let starter = Creator {
@@ -256,7 +256,7 @@ async fn what_a_pod_starts_is_in_the_name_of_who_started_its_run() {
     assert_eq!(record.details["on_behalf_of"], "user-Ada");
 
     let elsewhere = RunId { project: "other".to_owned(), ..run_id("child") };
-    app.access.remember_run(&caller, &elsewhere).await.unwrap();
+    app.access.remember_run(&caller, &elsewhere, Some(0)).await.unwrap();
     let workload = Workload { id: id("c"), run: elsewhere, action: "a0".to_owned() };
     cluster.running.lock().unwrap().insert(id("c"), workload);
     let refused = "the creator of the run may no longer use its project and domain";

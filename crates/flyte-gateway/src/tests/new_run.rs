@@ -4,7 +4,7 @@ use bytes::Bytes;
 use flyte_access::Caller;
 use flyte_model::{Limit, PrincipalKind, Role};
 use flyte_policy::Grants;
-use flyte_store::{AuditQuery, AuditRecord, Creator, CreatorKind, RunId};
+use flyte_store::{AuditQuery, AuditRecord, Creator, CreatorKind, RunId, RunStarter};
 use http::StatusCode;
 use serde_json::json;
 
@@ -123,6 +123,38 @@ async fn a_run_that_is_there_already_keeps_its_starter() {
     assert_eq!(served.parts.store.run_starter(&run()).await.unwrap(), None);
     assert_eq!(created(&served).await.len(), 0);
     assert_eq!(forwarded(&backend), [CREATE_RUN]);
+}
+
+/// What the store has of the run after a call by a name, if it had this before, with a backend that answers no questions if it is
+/// down.
+async fn starter_after(stored_at: Option<i64>, is_down: bool) -> Option<String> {
+    let backend = Flyte { is_down, ..Flyte::default() }.serve().await;
+    let served = Served::before(&backend).await;
+    if let Some(started_at) = stored_at {
+        let creator = Creator { subject: "grace".to_owned(), ..pod().on_behalf_of.unwrap() };
+        let starter = RunStarter { run: run(), creator, started_at };
+        served.parts.store.put_run_starter(&starter, 0).await.unwrap();
+    }
+    let client = Client::new(served.address).await;
+    let got = client.call(CREATE_RUN, &of_type("application/json"), named("application/json")).await;
+    assert_eq!(got.status, StatusCode::OK, "{got:?}");
+    assert_eq!(created(&served).await.len(), 1);
+    served.parts.store.run_starter(&run()).await.unwrap().map(|starter| starter.creator.subject)
+}
+
+#[tokio::test]
+async fn a_run_is_known_only_if_its_name_was_free() {
+    let ada = Some("rule:ada".to_owned());
+    assert_eq!(starter_after(None, false).await, ada);
+    // Another caller has started it since this one has asked.
+    assert_eq!(starter_after(Some(i64::MAX), false).await, None);
+    // It could be any run of this name.
+    assert_eq!(starter_after(None, true).await, None);
+    for stored_at in [1, i64::MAX] {
+        assert_eq!(starter_after(Some(stored_at), true).await, None);
+    }
+    // That of a run that the backend has no more.
+    assert_eq!(starter_after(Some(1), false).await, ada);
 }
 
 #[tokio::test]

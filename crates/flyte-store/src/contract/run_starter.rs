@@ -35,7 +35,7 @@ pub async fn a_starter_is_read_back_unchanged(store: Backend) {
         RunStarter { creator: job, ..starter("c", 3) },
     ];
     for one in &all {
-        store.put_run_starter(one).await.unwrap();
+        assert!(store.put_run_starter(one, 0).await.unwrap());
     }
     for one in all {
         assert_eq!(store.run_starter(&one.run).await.unwrap(), Some(one));
@@ -44,18 +44,35 @@ pub async fn a_starter_is_read_back_unchanged(store: Backend) {
     assert_eq!(store.run_starter(&elsewhere).await.unwrap(), None);
 }
 
-pub async fn a_later_run_of_the_same_name_replaces_the_starter(store: Backend) {
-    let mut later = starter("a", 5);
+pub async fn only_the_starter_of_an_earlier_run_is_replaced(store: Backend) {
+    let (first, mut later) = (starter("a", 5), starter("a", 9));
     later.creator.subject = "id-grace".to_owned();
-    for one in [&starter("a", 1), &later] {
-        store.put_run_starter(one).await.unwrap();
+    later.creator.limit.project = Some("p".to_owned());
+    assert!(store.put_run_starter(&first, 4).await.unwrap());
+    // The name was free before the first one was recorded, so both are about the same run.
+    for free_at in [0, 4, 5] {
+        assert!(!store.put_run_starter(&later, free_at).await.unwrap());
+        assert_eq!(store.run_starter(&first.run).await.unwrap().as_ref(), Some(&first));
     }
+    // The name was free again.
+    assert!(store.put_run_starter(&later, 6).await.unwrap());
     assert_eq!(store.run_starter(&later.run).await.unwrap(), Some(later));
+}
+
+pub async fn a_starter_is_deleted(store: Backend) {
+    for name in ["a", "b"] {
+        store.put_run_starter(&starter(name, 1), 0).await.unwrap();
+    }
+    for _ in 0..2 {
+        store.delete_run_starter(&starter("a", 1).run).await.unwrap();
+    }
+    assert_eq!(store.run_starter(&starter("a", 1).run).await.unwrap(), None);
+    assert!(store.run_starter(&starter("b", 1).run).await.unwrap().is_some());
 }
 
 pub async fn old_starters_are_deleted(store: Backend) {
     for (name, at) in [("old", 1), ("edge", 2), ("new", 3)] {
-        store.put_run_starter(&starter(name, at)).await.unwrap();
+        store.put_run_starter(&starter(name, at), 0).await.unwrap();
     }
     assert_eq!(store.delete_run_starters(2).await.unwrap(), 1);
     assert_eq!(store.run_starter(&starter("old", 1).run).await.unwrap(), None);

@@ -83,7 +83,7 @@ async fn a_pods_token_is_exchanged_for_one_that_ends_with_the_pod() {
         grants: Grants::of_role(flyte_model::Role::Contributor, &flyte_model::Limit::default()),
         ..Caller::for_test()
     };
-    access.remember_run(&grace, &workload().run).await.unwrap();
+    access.remember_run(&grace, &workload().run, Some(0)).await.unwrap();
     let answer = exchange(&server, &token).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!((&answer.json()["expires_in"], &answer.json()["scope"]), (&json!(300), &json!("all")));
