@@ -28,7 +28,8 @@ use crate::{
     namesakes::Known,
     new_run::{self, CREATE_RUN},
     refusal,
-    request::{Judge, Messages},
+    request::{Begun, Judge, Messages},
+    reservation::Reservation,
     streaming,
     upstream::Outbound,
 };
@@ -78,16 +79,17 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
     };
     let messages = Messages::new(&call, body, judge);
     let asked_at = gateway.parts.clock.now_millis();
-    let Backend { upstream, identity } = &*backend;
+    let Backend { upstream, identity, .. } = &*backend;
     // In a place of its own, or each layer outside of this would carry it along.
     let answer = Box::pin(async {
         let begin = timeout(gateway.options.request_timeout, messages.begin(call.form, refuse));
-        let (outbound, known) = match begin.await {
+        let Begun { outbound, known, reservation } = match begin.await {
             Ok(begun) => begun?,
             Err(_) => return Err(Refusal::new(Code::DeadlineExceeded, "the request did not arrive in time")),
         };
-        let starts_run = rpc.name == CREATE_RUN && known != Known::OldRun;
-        if is_stream && !starts_run {
+        // The backend finishes what it has begun, whether the caller waits or not.
+        let is_kept = known != Known::OldRun && (rpc.name == CREATE_RUN || reservation.is_some());
+        if is_stream && !is_kept {
             // The answer of a stream may begin after hours, with its first message. Streams have a limit of their own.
             slot = None;
         }
@@ -100,12 +102,14 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
         let client = parts.extensions.get::<ClientAddr>().copied();
         headers::add_origin(client, &gateway.origin, request.headers_mut());
         let sending = Sending { gateway: &gateway, backend: &backend, call: &call, caller: &caller };
-        match starts_run {
+        match is_kept {
             true => {
                 let free_at = (known == Known::New).then_some(asked_at);
-                let starting = sending.start_run(request, outbound, free_at, slot.take());
-                let (answer, held) = Box::pin(starting).await?;
-                slot = held;
+                let run = (rpc.name == CREATE_RUN).then_some(free_at);
+                let held = Held { slot: slot.take(), _reservation: reservation };
+                let (answer, held) = Box::pin(sending.send_whole(request, outbound, run, held)).await?;
+                // The name is free again.
+                slot = held.slot;
                 Ok(answer)
             }
             false => sending.send(request, outbound).await,
@@ -119,6 +123,15 @@ async fn forward(gateway: Arc<Gateway>, parts: Parts, body: Body) -> Result<Resp
     }?;
     let limit = gateway.options.max_message;
     answer::pass(upstream.name(), call.form, answer, interrupt, slot, filter, limit).await
+}
+
+/// A time before the backend has said that there is no run of a name, if it has.
+type FreeAt = Option<UnixMillis>;
+
+/// What a call has until it is answered.
+struct Held {
+    slot: Option<OwnedSemaphorePermit>,
+    _reservation: Option<Reservation>,
 }
 
 /// What is needed to send a call.
@@ -137,18 +150,18 @@ impl Sending<'_> {
         answer::receive(upstream.name(), self.call, answer)
     }
 
-    /// Sends a call that starts a run, and remembers who did, even if the caller does not wait for the answer. Until then it counts
-    /// as a call: `slot` is returned with the answer.
-    async fn start_run(
+    /// Sends a unary call and reads its answer, even if the caller does not wait for it. Until then it counts as a call, and has its
+    /// name. If it starts a `run`, this remembers who did.
+    async fn send_whole(
         self,
         request: http::Request<()>,
         outbound: Outbound,
-        free_at: Option<UnixMillis>,
-        slot: Option<OwnedSemaphorePermit>,
-    ) -> Result<(Received, Option<OwnedSemaphorePermit>), Refusal> {
+        run: Option<FreeAt>,
+        held: Held,
+    ) -> Result<(Received, Held), Refusal> {
         let (gateway, backend) = (Arc::clone(self.gateway), Arc::clone(self.backend));
         let (call, caller) = (self.call.clone(), Arc::clone(self.caller));
-        let started = tokio::spawn(async move {
+        let sent = tokio::spawn(async move {
             let options = &gateway.options;
             let sending = Sending { gateway: &gateway, backend: &backend, call: &call, caller: &caller };
             let answered = async {
@@ -157,11 +170,13 @@ impl Sending<'_> {
             };
             let late = || Refusal::new(Code::DeadlineExceeded, "the call took longer than its time limit");
             let answer = timeout(options.unary_timeout, answered).await.map_err(|_| late())??;
-            new_run::remember(&gateway, &caller, call.form.codec, &answer, free_at).await;
-            Ok((answer, slot))
+            if let Some(free_at) = run {
+                new_run::remember(&gateway, &caller, call.form.codec, &answer, free_at).await;
+            }
+            Ok((answer, held))
         });
-        started.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the start of a run failed");
+        sent.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a call failed");
             Err(Refusal::new(Code::Internal, "the call failed"))
         })
     }

@@ -21,6 +21,7 @@ mod options;
 mod question;
 mod refusal;
 mod request;
+mod reservation;
 mod run_starter;
 mod streaming;
 mod upkeep;
@@ -48,7 +49,7 @@ use flyte_model::{Stopping, clock::Clock};
 use flyte_settings::Config;
 use flyte_store::Store;
 
-use self::identity::Identity;
+use self::{identity::Identity, reservation::Reservations};
 
 /// What the gateway shares with the rest of the server.
 pub struct Parts {
@@ -75,6 +76,8 @@ struct Backend {
     upstream: Upstream,
     /// Describes callers to it.
     identity: Identity,
+    /// The names that calls are about now.
+    reservations: Reservations,
 }
 
 /// The gateway.
@@ -96,8 +99,11 @@ impl Gateway {
             let (store, keys) = (Arc::clone(store), Arc::clone(keys));
             Identity::new(store, clock.clone(), keys, issuer, audience, upstream.identity_headers.clone())
         };
-        let backend =
-            |one: &UpstreamOptions| Backend { upstream: Upstream::new(one.clone()), identity: describe(one) };
+        let backend = |one: &UpstreamOptions| Backend {
+            upstream: Upstream::new(one.clone()),
+            identity: describe(one),
+            reservations: Reservations::default(),
+        };
         let backends = options.upstreams.iter().map(|one| Arc::new(backend(one))).collect();
         let slots = Arc::new(Semaphore::new(options.max_concurrent_calls.min(Semaphore::MAX_PERMITS)));
         let origin = headers::Origin::of(&parts.config.public_url);

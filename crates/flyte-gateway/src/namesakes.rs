@@ -10,6 +10,9 @@
 //! - The logs of a replica are those of any pod of the namespace, so it must be one of the app's.
 //!
 //! What callers without a limit do is asked about for new runs alone: a run that shares its name would never start.
+//!
+//! Between the question and the call, another call could change the answer. So calls with the same name wait for each other,
+//! see [`reserved_name`].
 
 use flyte_access::{
     Caller,
@@ -30,6 +33,9 @@ use crate::{
 
 const LIST_RUNS: &str = "flyteidl2.workflow.RunService/ListRuns";
 const GET_APP: &str = "flyteidl2.app.AppService/Get";
+const CREATE_APP: &str = "flyteidl2.app.AppService/Create";
+const UPDATE_APP: &str = "flyteidl2.app.AppService/Update";
+const DELETE_APP: &str = "flyteidl2.app.AppService/Delete";
 const TAIL_LOGS: &str = "flyteidl2.app.AppLogsService/TailLogs";
 
 /// The most runs of one name that are looked at. With more, it is not known to which project the name belongs.
@@ -93,6 +99,24 @@ fn app_id([project, domain, name]: [String; 3]) -> AppId {
     AppId { project, domain, name }
 }
 
+/// The name that a request is to have alone until it is answered; `None` if it creates, changes and deletes nothing that the backend
+/// finds by its name alone. This is so for all callers: what one without a limit creates may be what another one is asked about.
+pub(crate) fn reserved_name(rpc: &Rpc, codec: Codec, message: &[u8]) -> Option<String> {
+    let find = |way: &[Field]| texts(message, codec, way, PARTS);
+    let object = |id| format!("app {}", object_name(&app_id(id)));
+    match rpc.name {
+        CREATE_RUN => find(&[RUN_ID]).map(|id| format!("run {}", run_id(id).name)),
+        CREATE_APP | UPDATE_APP => find(&APP).map(object),
+        DELETE_APP => find(&[APP_ID]).map(object),
+        _ => None,
+    }
+}
+
+/// The name that the backend gives to the object of an app, unless it is longer than a label may be: that one ends in a hash.
+pub(crate) fn object_name(AppId { project, domain, name }: &AppId) -> String {
+    format!("{name}-{project}-{domain}").to_ascii_lowercase()
+}
+
 /// What a request is about; `None` if the backend does not find it by its name alone, or if the caller may reach everything.
 pub(crate) fn target(caller: &Caller, rpc: &Rpc, codec: Codec, message: &[u8]) -> Option<Target> {
     let find = |way: &[Field]| texts(message, codec, way, PARTS);
@@ -107,9 +131,9 @@ pub(crate) fn target(caller: &Caller, rpc: &Rpc, codec: Codec, message: &[u8]) -
         "flyteidl2.workflow.RunService/AbortAction" | "flyteidl2.workflow.RunService/SignalEvent" => {
             Some(Target::Run(run_id(find(&[ACTION_ID, RUN])?)))
         }
-        "flyteidl2.app.AppService/Create" => Some(Target::NewApp(app_id(find(&APP)?))),
-        "flyteidl2.app.AppService/Update" => Some(Target::App(app_id(find(&APP)?))),
-        "flyteidl2.app.AppService/Delete" => Some(Target::App(app_id(find(&[APP_ID])?))),
+        CREATE_APP => Some(Target::NewApp(app_id(find(&APP)?))),
+        UPDATE_APP => Some(Target::App(app_id(find(&APP)?))),
+        DELETE_APP => Some(Target::App(app_id(find(&[APP_ID])?))),
         TAIL_LOGS => match texts(message, codec, &[REPLICA_ID], [(2, "name")]) {
             Some([replica]) => Some(Target::Replica(app_id(find(&[REPLICA_ID, APP_ID])?), replica)),
             None => Some(Target::App(app_id(find(&[APP_ID])?))),

@@ -1,6 +1,6 @@
 //! The messages of a request, each judged before it is sent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -11,15 +11,29 @@ use flyte_access::{
 use flyte_protocol::{Call, Code, Codec, Form, Refusal, RequestReader};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http_body_util::BodyExt as _;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     Backend, Gateway,
     filter::Filter,
     namesakes::{self, Known},
     refusal,
+    reservation::Reservation,
     upstream::{Chunks, Outbound, RequestEnded, Rest},
 };
+
+/// How long a call waits for others with the same name.
+const RESERVATION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What begins a call.
+pub(crate) struct Begun {
+    /// What can be sent to the backend.
+    pub(crate) outbound: Outbound,
+    /// What was found out about the first message.
+    pub(crate) known: Known,
+    /// The name that no other call may have until this one is answered.
+    pub(crate) reservation: Option<Reservation>,
+}
 
 /// Who calls what.
 pub(crate) struct Judge {
@@ -54,6 +68,17 @@ impl Judge {
             None => Known::default(),
         };
         Ok((changed.map_or(bytes, Bytes::from), known))
+    }
+
+    /// Waits until no other call has the name that this message is about, if it needs it alone.
+    async fn reserve(&self, bytes: &Bytes) -> Result<Option<Reservation>, Refusal> {
+        let Some(name) = namesakes::reserved_name(self.rpc, self.codec, bytes) else { return Ok(None) };
+        let reserved = timeout(RESERVATION_TIMEOUT, self.backend.reservations.reserve(name)).await;
+        let busy = |_| {
+            let message = "other calls about something of this name have not ended; try again later";
+            Refusal::new(Code::Aborted, message)
+        };
+        reserved.map(Some).map_err(busy)
     }
 }
 
@@ -104,8 +129,7 @@ impl Messages {
         self.judge.pass(message).await.map(|(message, _)| Some(message))
     }
 
-    /// Waits for the first message, and returns what can be sent to the backend then, and what was found out about the message.
-    /// `refused` gets the refusal of a later message.
+    /// Waits for the first message. `refused` gets the refusal of a later one.
     ///
     /// # Errors
     /// The refusal of the first message, or of one that has arrived with it.
@@ -113,17 +137,21 @@ impl Messages {
         mut self,
         form: Form,
         refused: oneshot::Sender<Refusal>,
-    ) -> Result<(Outbound, Known), Refusal> {
+    ) -> Result<Begun, Refusal> {
         let frame = |message| form.upstream().frame(message);
         // No RPC takes a request without a message, and nothing can be judged in one.
         let Some(first) = self.take().await? else {
             return Err(Refusal::new(Code::InvalidArgument, "the request has no message"));
         };
+        if namesakes::reserved_name(self.judge.rpc, self.judge.codec, &first).is_some() {
+            return Box::pin(self.begin_alone(form, first)).await;
+        }
         let (first, known) = self.judge.pass(first).await?;
         let first = frame(first);
+        let begun = |outbound| Begun { outbound, known, reservation: None };
         // Most requests have one message, and their end has arrived with it.
         let second = match self.take().now_or_never() {
-            Some(Ok(None)) => return Ok((Outbound::whole(first), known)),
+            Some(Ok(None)) => return Ok(begun(Outbound::whole(first))),
             // This may take a while, and must not be given up.
             Some(Ok(Some(second))) => Some(Box::pin(self.judge.pass(second)).await?.0),
             Some(Err(refusal)) => return Err(refusal),
@@ -143,6 +171,18 @@ impl Messages {
             }
         });
         let rest: Chunks = Box::pin(second.chain(rest));
-        Ok((Outbound { first, rest: Rest::Some(rest) }, known))
+        Ok(begun(Outbound { first, rest: Rest::Some(rest) }))
+    }
+
+    /// Begins a call that has the name that it is about alone. Its request must have ended before, or a caller that does not end it
+    /// would keep the name from others.
+    async fn begin_alone(mut self, form: Form, first: Bytes) -> Result<Begun, Refusal> {
+        if self.take().await?.is_some() {
+            return Err(Refusal::new(Code::InvalidArgument, "the request has more than one message"));
+        }
+        let reservation = self.judge.reserve(&first).await?;
+        let (first, known) = self.judge.pass(first).await?;
+        let outbound = Outbound::whole(form.upstream().frame(first));
+        Ok(Begun { outbound, known, reservation })
     }
 }

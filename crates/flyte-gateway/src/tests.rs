@@ -13,6 +13,7 @@ mod http1;
 mod namesakes;
 mod new_run;
 mod protocols;
+mod reservations;
 
 use std::time::Duration;
 

@@ -15,6 +15,7 @@ pub(super) const CREATE_RUN: &str = "/flyteidl2.workflow.RunService/CreateRun";
 pub(super) const ABORT_RUN: &str = "/flyteidl2.workflow.RunService/AbortRun";
 pub(super) const ABORT_ACTION: &str = "/flyteidl2.workflow.RunService/AbortAction";
 pub(super) const SIGNAL_EVENT: &str = "/flyteidl2.workflow.RunService/SignalEvent";
+pub(super) const CREATE_APP: &str = "/flyteidl2.app.AppService/Create";
 pub(super) const LIST_RUNS: &str = "/flyteidl2.workflow.RunService/ListRuns";
 pub(super) const GET_APP: &str = "/flyteidl2.app.AppService/Get";
 pub(super) const TAIL_APP_LOGS: &str = "/flyteidl2.app.AppLogsService/TailLogs";

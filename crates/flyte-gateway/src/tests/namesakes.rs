@@ -9,8 +9,8 @@ use super::{
     backend::Backend,
     client::{Client, Got, of_type},
     flyte::{
-        ABORT_ACTION, ABORT_RUN, CREATE_RUN, Flyte, SIGNAL_EVENT, TAIL_APP_LOGS, field, forwarded,
-        identifier, identifier_json, request,
+        ABORT_ACTION, ABORT_RUN, CREATE_APP, CREATE_RUN, Flyte, SIGNAL_EVENT, TAIL_APP_LOGS, field,
+        forwarded, identifier, identifier_json, request,
     },
     frame,
     gateway::{Served, caller, limited},
@@ -20,7 +20,6 @@ const RUNNING: &str = "ACTION_PHASE_RUNNING";
 const ENDED: &str = "ACTION_PHASE_SUCCEEDED";
 const OWN: (&str, &str, &str, &str) = ("mine", "development", "r", RUNNING);
 
-const CREATE_APP: &str = "/flyteidl2.app.AppService/Create";
 const UPDATE_APP: &str = "/flyteidl2.app.AppService/Update";
 const DELETE_APP: &str = "/flyteidl2.app.AppService/Delete";
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     Gateway,
-    namesakes::{AppId, app_with_the_name_of},
+    namesakes::{AppId, app_with_the_name_of, object_name},
     question::Unanswered,
 };
 use flyte_access::{Caller, policy};
@@ -67,11 +67,6 @@ impl Owners {
             known.insert(label.to_owned(), (owner, now));
         }
     }
-}
-
-/// The name that the backend gives to the object of an app, unless it is longer than a label may be: that one ends in a hash.
-fn object_name(AppId { project, domain, name }: &AppId) -> String {
-    format!("{name}-{project}-{domain}").to_ascii_lowercase()
 }
 
 /// The apps whose objects have this name.
