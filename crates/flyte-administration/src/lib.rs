@@ -1,29 +1,48 @@
-//! The services of access itself: API keys (`flyteauth` and `cloudidl`), trust rules, the audit log, the caller's identity, and
-//! what callers may do.
+//! The services of access itself: API keys, accounts, groups, roles and policies (`flyteauth` and `cloudidl`), trust rules, the
+//! audit log, the caller's identity, and what callers may do.
 //! They exist in front of any backend, so they know nothing of runs or objects.
 #![forbid(unsafe_code)]
 
 mod access;
+mod account;
 mod api_key;
 mod apps;
 mod audit;
+mod authorizer;
 mod created_by;
+mod custom_role;
+mod directory;
+mod group;
 mod identity;
 mod keys;
+mod member;
+mod policy;
 mod rights;
+mod role;
 mod trust;
+mod user;
 
 use std::{fmt, sync::Arc};
 
 use connectrpc::ConnectError;
 use flyte_idl::{
-    cloudidl::identity::AppsServiceExt as _,
-    flyteauth::{AccessServiceExt as _, ApiKeyServiceExt as _, AuditServiceExt as _, TrustServiceExt as _},
+    cloudidl::{
+        authorizer::AuthorizerServiceExt as _,
+        identity::{
+            AppsServiceExt as _, MemberServiceExt as _, PolicyServiceExt as _, RoleServiceExt as _,
+            UserServiceExt as _,
+        },
+    },
+    flyteauth::{
+        AccessServiceExt as _, ApiKeyServiceExt as _, AuditServiceExt as _, GroupServiceExt as _,
+        RoleServiceExt as _, TrustServiceExt as _, UserServiceExt as _,
+    },
     flyteidl2::auth::IdentityServiceExt as _,
 };
 
 use flyte_access::{Access, Caller, door::Storage};
 use flyte_audit::Audit;
+use flyte_identity::Passwords;
 use flyte_model::clock::Clock;
 use flyte_rpc::store_error;
 use flyte_settings::Config;
@@ -43,6 +62,8 @@ pub struct Administration {
     pub access: Arc<Access>,
     /// What the door knows of the one who answers the calls.
     pub storage: Arc<dyn Storage + Send + Sync>,
+    /// Hashes the passwords of new accounts.
+    pub passwords: Passwords,
 }
 
 impl fmt::Debug for Administration {
@@ -59,7 +80,15 @@ pub fn register(state: &Arc<Administration>, services: connectrpc::Router) -> co
     let services = Arc::new(apps::Service::new(Arc::clone(state))).register(services);
     let services = Arc::new(audit::Service::new(Arc::clone(state))).register(services);
     let services = Arc::new(identity::Service::new(Arc::clone(state))).register(services);
-    Arc::new(trust::Service::new(Arc::clone(state))).register(services)
+    let services = Arc::new(trust::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(account::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(group::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(custom_role::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(user::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(member::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(role::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(policy::Service::new(Arc::clone(state))).register(services);
+    Arc::new(authorizer::Service::new(Arc::clone(state))).register(services)
 }
 
 /// Whether the user's client may create API keys and trust rules, which outlive its tokens.

@@ -72,16 +72,29 @@ impl Wanted {
             let what = format!("needs {field}.project: a domain is one of a project");
             return Err(invalid(&format!("{field}.domain"), &what));
         }
-        match &state.config.upstream {
-            None => own_limit(state, caller, field, &limit).await?,
-            Some(_) => foreign_limit(field, &limit)?,
-        }
+        check_limit(state, caller, field, &limit).await?;
         // A caller with rights in one place gives rights there, unless it says otherwise.
         let limit = match limit.is_none() {
             true => caller.grants.only_limit().unwrap_or_default(),
             false => limit,
         };
         Ok(Rights { role, scopes, limit })
+    }
+}
+
+/// Checks that the project and the domain of a limit exist, as far as this server can know.
+///
+/// # Errors
+/// `invalid_argument` that names the field.
+pub(super) async fn check_limit(
+    state: &Administration,
+    caller: &Caller,
+    field: &str,
+    limit: &Limit,
+) -> Result<(), ConnectError> {
+    match &state.config.upstream {
+        None => own_limit(state, caller, field, limit).await,
+        Some(_) => foreign_limit(field, limit),
     }
 }
 

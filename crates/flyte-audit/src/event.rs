@@ -68,6 +68,36 @@ names! {
         RoleGranted = "role_granted",
         /// A role was taken from a user, a group or an API key.
         RoleRevoked = "role_revoked",
+        /// An account has another name.
+        UserChanged = "user_changed",
+        /// An account was deleted, with all that it had.
+        UserDeleted = "user_deleted",
+        /// A group was created.
+        GroupCreated = "group_created",
+        /// A group has another name or description.
+        GroupChanged = "group_changed",
+        /// A group was deleted.
+        GroupDeleted = "group_deleted",
+        /// A person became a member of a group.
+        MemberAdded = "member_added",
+        /// A person is no longer a member of a group.
+        MemberRemoved = "member_removed",
+        /// A role was created.
+        RoleCreated = "role_created",
+        /// A role was changed: what it allows, or its description.
+        RoleChanged = "role_changed",
+        /// A role was deleted.
+        RoleDeleted = "role_deleted",
+        /// A policy was created.
+        PolicyCreated = "policy_created",
+        /// A role was added to a policy or removed from it.
+        PolicyChanged = "policy_changed",
+        /// A policy was deleted.
+        PolicyDeleted = "policy_deleted",
+        /// A policy was assigned to a user, a group or an API key.
+        PolicyAssigned = "policy_assigned",
+        /// A policy was taken from a user, a group or an API key.
+        PolicyUnassigned = "policy_unassigned",
         /// A client was registered.
         ClientRegistered = "client_registered",
         /// A client was deleted, and all its tokens were revoked.
@@ -160,6 +190,21 @@ impl Kind {
             | Self::UserEnabled
             | Self::RoleGranted
             | Self::RoleRevoked
+            | Self::UserChanged
+            | Self::UserDeleted
+            | Self::GroupCreated
+            | Self::GroupChanged
+            | Self::GroupDeleted
+            | Self::MemberAdded
+            | Self::MemberRemoved
+            | Self::RoleCreated
+            | Self::RoleChanged
+            | Self::RoleDeleted
+            | Self::PolicyCreated
+            | Self::PolicyChanged
+            | Self::PolicyDeleted
+            | Self::PolicyAssigned
+            | Self::PolicyUnassigned
             | Self::ClientRegistered
             | Self::ClientRemoved
             | Self::KeysRotated
@@ -275,6 +320,14 @@ names! {
         State = "state",
         /// A role.
         Role = "role",
+        /// The change of a role or a policy: `added` or `removed`.
+        Change = "change",
+        /// `sub` of an account.
+        User = "user",
+        /// A policy.
+        Policy = "policy",
+        /// Permissions, separated by commas.
+        Permission = "permission",
         /// A project.
         Project = "project",
         /// A domain of a project.

@@ -9,6 +9,7 @@ mod browser;
 mod cache;
 mod console;
 mod dataproxy;
+mod directory;
 mod limits;
 mod logs;
 mod permission;

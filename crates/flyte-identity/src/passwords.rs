@@ -29,6 +29,11 @@ const QUEUE_PER_WORKER: usize = 64;
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
+/// Characters of generated passwords: no two look alike.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+/// Length of a generated password: 100 bits.
+const GENERATED_LENGTH: usize = 20;
+
 /// The reason why a password was not hashed or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
@@ -80,6 +85,25 @@ impl Passwords {
             computed: Arc::default(),
             memory: HashingMemory::default(),
         }
+    }
+
+    /// Makes a password up: four groups of five characters.
+    ///
+    /// # Errors
+    /// [`PasswordError::Failed`] if there are no random numbers.
+    pub fn generate() -> Result<SecretString, PasswordError> {
+        let mut bytes = zeroize::Zeroizing::new([0_u8; GENERATED_LENGTH]);
+        aws_lc_rs::rand::fill(bytes.as_mut_slice())
+            .map_err(|_| PasswordError::Failed("there are no random numbers".to_owned()))?;
+        let mut password = String::with_capacity(GENERATED_LENGTH + GENERATED_LENGTH / 5);
+        for (at, byte) in bytes.iter().enumerate() {
+            if at > 0 && at % 5 == 0 {
+                password.push('-');
+            }
+            // 256 is a multiple of 32, so all characters have the same probability.
+            password.push(char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
+        }
+        Ok(SecretString::from(password))
     }
 
     /// Checks whether a password is allowed for an account.

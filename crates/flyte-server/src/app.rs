@@ -170,6 +170,7 @@ impl App {
             audit: audit.clone(),
             access: Arc::clone(&access),
             storage,
+            passwords: Passwords::new(1),
         });
         Self {
             config,

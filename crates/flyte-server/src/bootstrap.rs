@@ -46,10 +46,6 @@ use flyte_store_sqlite::SqliteStore;
 const FIRST_PROJECT: &str = "flytesnacks";
 /// Additional loopback redirect URIs of the public client. The port may be any (RFC 8252 section 7.3).
 const LOOPBACK_REDIRECT_URIS: [&str; 2] = ["http://127.0.0.1/callback", "http://[::1]/callback"];
-/// Characters of generated passwords: no two look alike.
-const PASSWORD_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-/// Length of a generated password: 100 bits.
-const PASSWORD_LENGTH: usize = 20;
 
 /// The reason why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -367,15 +363,5 @@ pub fn read_password(path: &Path) -> Result<SecretString, BootstrapError> {
 /// # Errors
 /// [`BootstrapError::Random`] if the system returns no random numbers.
 pub fn make_up_password() -> Result<SecretString, BootstrapError> {
-    let mut bytes = zeroize::Zeroizing::new([0_u8; PASSWORD_LENGTH]);
-    aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| BootstrapError::Random)?;
-    let mut password = String::with_capacity(PASSWORD_LENGTH + PASSWORD_LENGTH / 5);
-    for (at, byte) in bytes.iter().enumerate() {
-        if at > 0 && at % 5 == 0 {
-            password.push('-');
-        }
-        // 256 is a multiple of 32, so all characters have the same probability.
-        password.push(char::from(PASSWORD_ALPHABET[usize::from(*byte) % PASSWORD_ALPHABET.len()]));
-    }
-    Ok(SecretString::from(password))
+    Ok(Passwords::generate()?)
 }

@@ -15,7 +15,7 @@ use self::expired::{CLEAN_UP_STEP, clean_up};
 use super::{
     SqliteStore, already_exists, change, client_id, device,
     family::{self, NewFamily, insert_token, revoke},
-    from_json, one, to_json,
+    from_json, one, revocation, to_json,
 };
 use flyte_model::{ClientId, clock::UnixTime};
 use flyte_secrets::SecretHash;
@@ -92,6 +92,18 @@ pub(super) fn revoke_all_of(
     change(connection, "DELETE FROM codes WHERE user_id = ?1", [user_id])?;
     device::deny_all_of(connection, user_id)?;
     revoke_each(connection, "SELECT pk FROM families WHERE user_id = ?1 AND revoked_at IS NULL", user_id, now)
+}
+
+/// Notes all families of a user as revoked, apart from their rows.
+pub(super) fn note_families_of(
+    connection: &Connection,
+    user_id: &str,
+    now: UnixTime,
+) -> Result<(), SqliteError> {
+    let mut statement = connection.prepare_cached("SELECT id FROM families WHERE user_id = ?1")?;
+    let families: Vec<String> =
+        statement.query_map([user_id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    families.iter().try_for_each(|family| revocation::revoke(connection, family, now))
 }
 
 /// Revokes everything that the client obtained, including unredeemed codes.

@@ -77,6 +77,20 @@ fn all(connection: &Connection, condition: &str, params: impl Params) -> Result<
     Ok(rules)
 }
 
+/// Deletes the rules that a user created, and revokes their tokens. Returns them.
+pub(super) fn delete_made_by(
+    connection: &Connection,
+    user_id: &str,
+    now: UnixTime,
+) -> Result<Vec<TrustRule>, SqliteError> {
+    let rules = all(connection, "created_by = ?1", [user_id])?;
+    for rule in &rules {
+        revocation::revoke(connection, &rule.family_id, now)?;
+    }
+    change(connection, "DELETE FROM trust_rules WHERE created_by = ?1", [user_id])?;
+    Ok(rules)
+}
+
 #[async_trait]
 impl TrustStore for SqliteStore {
     async fn create_trust_rule(&self, rule: &TrustRule) -> Result<(), StoreError> {

@@ -2,12 +2,16 @@
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
-use super::{SqliteStore, administrator, already_exists, api_key, change, grant, one, policy};
+use super::{
+    SqliteStore, administrator, already_exists, api_key, change, grant, one,
+    page::{self, Key, Order},
+    policy, trust,
+};
 use flyte_model::clock::UnixTime;
 use flyte_policy::Subject;
-use flyte_store::{ApiKey, RoleIn, StoreError, User, UserStore};
+use flyte_store::{ApiKey, DeletedUser, RoleIn, StoreError, User, UserQuery, UserStore};
 
 /// The columns of an account. Its own role `admin` everywhere makes it an administrator.
 pub(super) const COLUMNS: &str = "id, email, name, password_hash,
@@ -71,6 +75,24 @@ fn disable(connection: &Connection, id: &str, now: UnixTime) -> Result<Option<Ve
     api_key::delete_made_by(connection, id, now).map(Some)
 }
 
+fn list(connection: &Connection, query: &UserQuery) -> Result<(Vec<User>, String), SqliteError> {
+    let listing = page::listing("users");
+    let order = Order {
+        columns: &["email_key"],
+        like: vec![Key::Text(String::new())],
+        descending: false,
+        listing: &listing,
+        token: &query.page_token,
+        limit: query.limit,
+    };
+    let mut values = Vec::new();
+    let select = format!("SELECT {COLUMNS} FROM users");
+    let sql = order.complete(&select, vec!["TRUE".to_owned()], &mut values)?;
+    let mut statement = connection.prepare_cached(&sql)?;
+    let users = statement.query_map(params_from_iter(values), user)?.collect::<Result<_, _>>()?;
+    page::cut(users, query.limit, &listing, |last: &User| vec![Key::Text(email_key(&last.email))])
+}
+
 #[async_trait]
 impl UserStore for SqliteStore {
     async fn create_user_with(&self, user: &User, roles: &[RoleIn]) -> Result<(), StoreError> {
@@ -129,6 +151,42 @@ impl UserStore for SqliteStore {
         let id = id.to_owned();
         self.write(move |connection| {
             Ok(change(connection, "UPDATE users SET disabled_at = NULL WHERE id = ?1", [id])? > 0)
+        })
+        .await
+    }
+
+    async fn rename_user(&self, id: &str, name: &str) -> Result<bool, StoreError> {
+        let (id, name) = (id.to_owned(), name.to_owned());
+        self.write(move |connection| {
+            Ok(change(connection, "UPDATE users SET name = ?2 WHERE id = ?1", [id, name])? > 0)
+        })
+        .await
+    }
+
+    async fn delete_user(&self, id: &str, now: UnixTime) -> Result<Option<DeletedUser>, StoreError> {
+        let id = id.to_owned();
+        self.write(move |connection| {
+            administrator::keep_one(connection, || {
+                let Some(api_keys) = disable(connection, &id, now)? else { return Ok(None) };
+                // The rows of its families go with the account. Other replicas must still learn of their end.
+                grant::note_families_of(connection, &id, now)?;
+                let trust_rules = trust::delete_made_by(connection, &id, now)?;
+                change(connection, "DELETE FROM users WHERE id = ?1", [&id])?;
+                Ok(Some(DeletedUser { api_keys, trust_rules }))
+            })
+        })
+        .await
+    }
+
+    async fn list_users(&self, query: &UserQuery) -> Result<(Vec<User>, String), StoreError> {
+        let query = query.clone();
+        self.read(move |connection| list(connection, &query)).await
+    }
+
+    async fn user_count(&self) -> Result<i64, StoreError> {
+        self.read(|connection| {
+            let count = one(connection, "SELECT count(*) FROM users", [], |row| row.get(0))?;
+            Ok(count.unwrap_or_default())
         })
         .await
     }

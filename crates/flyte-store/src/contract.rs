@@ -106,6 +106,8 @@ macro_rules! contract {
                 a_new_hash_of_the_same_password_keeps_sign_ins,
                 disabling_an_account_ends_all_its_sign_ins,
                 users_are_listed_by_address,
+                users_are_listed_in_pages,
+                deleting_an_account_ends_all_that_it_has,
                 deleting_a_client_revokes_all_its_tokens,
                 put_client_replaces_every_field,
                 consents_are_added_together,

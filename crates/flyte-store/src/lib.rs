@@ -77,7 +77,7 @@ pub use trigger::{
     TriggerRevision, TriggerStore,
 };
 pub use trust::{TrustRule, TrustStore};
-pub use user::{User, UserStore};
+pub use user::{DeletedUser, User, UserQuery, UserStore};
 
 /// The reason why a store operation failed.
 #[derive(Debug, thiserror::Error)]

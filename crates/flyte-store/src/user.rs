@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{ApiKey, RoleIn, StoreError};
+use super::{ApiKey, RoleIn, StoreError, TrustRule};
 use flyte_model::{Role, clock::UnixTime};
 
 /// A user, who can sign in.
@@ -23,6 +23,24 @@ pub struct User {
     pub created_at: UnixTime,
     /// The time at which the account was disabled. A disabled account can do nothing.
     pub disabled_at: Option<UnixTime>,
+}
+
+/// What ended with a deleted account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeletedUser {
+    /// The API keys that it created, and those that these created.
+    pub api_keys: Vec<ApiKey>,
+    /// The trust rules that it created, by name.
+    pub trust_rules: Vec<TrustRule>,
+}
+
+/// A query for accounts, by e-mail address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserQuery {
+    /// The most accounts to return.
+    pub limit: u32,
+    /// The page token of the previous page; empty for the first page.
+    pub page_token: String,
 }
 
 /// Storage of [`User`]s.
@@ -68,6 +86,22 @@ pub trait UserStore: Send + Sync + 'static {
     async fn deactivate_user(&self, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, StoreError>;
     /// Enables an account again; what was ended does not come back. Returns `false` if the account does not exist.
     async fn enable_user(&self, id: &str) -> Result<bool, StoreError>;
+    /// Replaces the name. Returns `false` if the account does not exist.
+    async fn rename_user(&self, id: &str, name: &str) -> Result<bool, StoreError>;
+    /// Deletes an account with its roles, policies and memberships. The same transaction ends everything that it has, as
+    /// [`UserStore::disable_user`] does, and deletes its trust rules: they may do no more than their creator. Records of the
+    /// audit log keep its identifier. Returns what ended, or `None` if the account does not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::LastAdministrator`].
+    async fn delete_user(&self, id: &str, now: UnixTime) -> Result<Option<DeletedUser>, StoreError>;
+    /// Returns a page of accounts and the next page's token, which is empty on the last page.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidPageToken`] for a token of another listing.
+    async fn list_users(&self, query: &UserQuery) -> Result<(Vec<User>, String), StoreError>;
+    /// Returns the number of accounts.
+    async fn user_count(&self) -> Result<i64, StoreError>;
     /// Returns all accounts, sorted by e-mail address.
     async fn users(&self) -> Result<Vec<User>, StoreError>;
     /// Returns whether any account exists. If none does, the server creates the first one.

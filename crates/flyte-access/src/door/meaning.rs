@@ -65,6 +65,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("flyteidl2.common.OrgIdentifier.name", Meaning::Organization),
     ("flyteidl2.common.Organization.name", Meaning::Organization),
     ("flyteidl2.common.RunIdentifier.name", Meaning::Run),
+    ("cloudidl.common.Organization.name", Meaning::Organization),
     // The rights of an API key or a trust rule: the service compares them with the caller's.
     ("flyteauth.Access.project", Meaning::Text),
     ("flyteauth.Access.domain", Meaning::Text),

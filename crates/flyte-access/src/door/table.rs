@@ -16,6 +16,124 @@ pub const RPCS: &[Rpc] = &[
     Rpc::read("cloudidl.identity.AppsService/List").by_key_keeper(),
     // What it answers about principals other than the caller, its service decides.
     Rpc::read("flyteauth.AccessService/ExplainAccess").on_server().for_all(),
+    // Accounts, roles, policies and who has them. Where a change may apply is decided by the services.
+    Rpc::write("cloudidl.identity.UserService/CreateUser").by_administrator("creating an account"),
+    Rpc::read("cloudidl.identity.UserService/GetUser").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("cloudidl.identity.UserService/DeleteUser").by_administrator("deleting an account"),
+    Rpc::read("cloudidl.identity.UserService/ListUsers").on_server().needing(Permission::ViewIdentities),
+    Rpc::read("cloudidl.identity.UserService/ListUsersCount").on_server().needing(Permission::ViewIdentities),
+    Rpc::read("cloudidl.identity.UserService/GetUserAndGroupsForOrg")
+        .on_server()
+        .needing(Permission::ViewIdentities),
+    Rpc::read("cloudidl.identity.MemberService/ListMembers").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("cloudidl.identity.RoleService/CreateRole")
+        .by_administrator("creating a role")
+        .needing(Permission::ManagePermissions),
+    Rpc::write("cloudidl.identity.RoleService/UpdateRole")
+        .by_administrator("changing a role")
+        .needing(Permission::ManagePermissions),
+    Rpc::write("cloudidl.identity.RoleService/CreateRoleAction")
+        .by_administrator("changing a role")
+        .needing(Permission::ManagePermissions),
+    Rpc::write("cloudidl.identity.RoleService/DeleteRoleAction")
+        .by_administrator("changing a role")
+        .needing(Permission::ManagePermissions),
+    Rpc::read("cloudidl.identity.RoleService/GetRole").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("cloudidl.identity.RoleService/DeleteRole")
+        .by_administrator("deleting a role")
+        .needing(Permission::ManagePermissions),
+    Rpc::read("cloudidl.identity.RoleService/List").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("cloudidl.identity.PolicyService/CreatePolicy")
+        .on_server()
+        .needing(Permission::ManagePermissions),
+    Rpc::write("cloudidl.identity.PolicyService/CreatePolicyBinding")
+        .on_server()
+        .needing(Permission::ManagePermissions),
+    Rpc::write("cloudidl.identity.PolicyService/DeletePolicyBinding")
+        .on_server()
+        .needing(Permission::ManagePermissions),
+    Rpc::read("cloudidl.identity.PolicyService/GetPolicy").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("cloudidl.identity.PolicyService/DeletePolicy")
+        .on_server()
+        .needing(Permission::ManagePermissions),
+    Rpc::read("cloudidl.identity.PolicyService/List").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("cloudidl.authorizer.AuthorizerService/AssignIdentity")
+        .on_server()
+        .needing(Permission::ManagePermissions),
+    Rpc::write("cloudidl.authorizer.AuthorizerService/UnassignIdentity")
+        .on_server()
+        .needing(Permission::ManagePermissions),
+    Rpc::read("cloudidl.authorizer.AuthorizerService/GetIdentityAssignments")
+        .on_server()
+        .needing(Permission::ViewIdentities),
+    Rpc::read("cloudidl.authorizer.AuthorizerService/ListIdentityAssignments")
+        .on_server()
+        .needing(Permission::ViewIdentities),
+    Rpc::read("cloudidl.authorizer.AuthorizerService/GetPolicyAssignment")
+        .on_server()
+        .needing(Permission::ViewIdentities),
+    Rpc::write("flyteauth.UserService/CreateUser").by_administrator("creating an account"),
+    Rpc::write("flyteauth.UserService/UpdateUser").by_administrator("changing an account"),
+    Rpc::read("flyteauth.UserService/GetUser").on_server().needing(Permission::ViewIdentities),
+    Rpc::read("flyteauth.UserService/ListUsers").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("flyteauth.GroupService/CreateGroup")
+        .by_administrator("creating a group")
+        .needing(Permission::ManagePermissions),
+    Rpc::read("flyteauth.GroupService/GetGroup").on_server().needing(Permission::ViewIdentities),
+    Rpc::read("flyteauth.GroupService/ListGroups").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("flyteauth.GroupService/UpdateGroup")
+        .by_administrator("changing a group")
+        .needing(Permission::ManagePermissions),
+    Rpc::write("flyteauth.GroupService/DeleteGroup")
+        .by_administrator("deleting a group")
+        .needing(Permission::ManagePermissions),
+    Rpc::write("flyteauth.GroupService/AddGroupMember")
+        .by_administrator("changing a group")
+        .needing(Permission::ManagePermissions),
+    Rpc::write("flyteauth.GroupService/RemoveGroupMember")
+        .by_administrator("changing a group")
+        .needing(Permission::ManagePermissions),
+    Rpc::read("flyteauth.GroupService/ListGroupMembers").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("flyteauth.GroupService/AssignGroupPolicy").on_server().needing(Permission::ManagePermissions),
+    Rpc::write("flyteauth.GroupService/UnassignGroupPolicy")
+        .on_server()
+        .needing(Permission::ManagePermissions),
+    Rpc::write("flyteauth.RoleService/CreateRole")
+        .by_administrator("creating a role")
+        .needing(Permission::ManagePermissions),
+    Rpc::read("flyteauth.RoleService/GetRole").on_server().needing(Permission::ViewIdentities),
+    Rpc::read("flyteauth.RoleService/ListRoles").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("flyteauth.RoleService/UpdateRole")
+        .by_administrator("changing a role")
+        .needing(Permission::ManagePermissions),
+    Rpc::write("flyteauth.RoleService/DeleteRole")
+        .by_administrator("deleting a role")
+        .needing(Permission::ManagePermissions),
+    // The parts of a hosted control plane call these among themselves.
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/Authorize"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/CreateIdentity"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/DeleteIdentity"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/CreateResource"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/DeleteResource"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/CreateOrganization"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/GetOrganization"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/DeleteOrganization"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/CreatePolicy"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/GetPolicy"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/DeletePolicy"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/ListPolicies"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/CreatePolicyBinding"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/DeletePolicyBinding"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/CreateRole"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/GetRole"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/DeleteRole"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/ListRoles"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/CreateRoleAction"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/DeleteRoleAction"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/ListUsers"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/ListApplications"),
+    Rpc::closed("cloudidl.authorizer.AuthorizerService/ListMembers"),
+    // API keys, trust rules and the audit log.
     Rpc::write("flyteauth.ApiKeyService/CreateApiKey").by_key_keeper(),
     Rpc::read("flyteauth.ApiKeyService/GetApiKey").by_key_keeper(),
     Rpc::read("flyteauth.ApiKeyService/ListApiKeys").by_key_keeper(),

@@ -1,8 +1,15 @@
 //! Users, browser sessions, clients and consents.
 
-use super::{Backend, NOW, client, client_id, code, hash, session, sign_in, token, user};
-use crate::{AuthorizationCode, CodeRedemption, Consent, StoreError, User};
+use super::{
+    Backend, NOW,
+    api_key::{chain, ids},
+    client, client_id, code, hash, session, sign_in, token,
+    trust::rule,
+    user,
+};
+use crate::{AuthorizationCode, CodeRedemption, Consent, StoreError, TrustRule, User, UserQuery};
 use flyte_model::Scope;
+use flyte_policy::Subject;
 
 pub async fn addresses_are_compared_without_regard_to_case(store: Backend) {
     assert!(!store.any_user().await.unwrap());
@@ -205,6 +212,61 @@ pub async fn users_are_listed_by_address(store: Backend) {
     store.create_user(&bob).await.unwrap();
     store.create_user(&ada).await.unwrap();
     assert_eq!(store.users().await.unwrap(), [ada, bob]);
+}
+
+pub async fn users_are_listed_in_pages(store: Backend) {
+    let names = ["ada", "bob", "cyd", "dan", "eve"];
+    for name in names.iter().rev() {
+        store.create_user(&user(name)).await.unwrap();
+    }
+    assert_eq!(store.user_count().await.unwrap(), 5);
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let query = UserQuery { limit: 2, page_token: token };
+        let (users, next) = store.list_users(&query).await.unwrap();
+        assert!(users.len() <= 2);
+        seen.extend(users.into_iter().map(|user| user.id));
+        token = next;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, names.map(|name| format!("id-{name}")));
+    let other = UserQuery { limit: 2, page_token: "other".to_owned() };
+    assert!(matches!(store.list_users(&other).await, Err(StoreError::InvalidPageToken)));
+    assert!(store.rename_user("id-ada", "Ada Lovelace").await.unwrap());
+    assert_eq!(store.user_by_id("id-ada").await.unwrap().unwrap().name, "Ada Lovelace");
+    assert!(!store.rename_user("id-unknown", "x").await.unwrap());
+}
+
+pub async fn deleting_an_account_ends_all_that_it_has(store: Backend) {
+    store.create_user(&User { admin: true, ..user("root") }).await.unwrap();
+    sign_in(&store, "ada").await;
+    assert!(store.create_code(&code("a")).await.unwrap());
+    store.redeem_code(&code("a").code_hash, Some(&token("a")), NOW).await.unwrap();
+    chain(&store).await;
+    let own = TrustRule { created_by: "id-ada".to_owned(), ..rule("own") };
+    store.create_trust_rule(&own).await.unwrap();
+    store.create_trust_rule(&rule("others")).await.unwrap();
+
+    let ended = store.delete_user("id-ada", NOW + 1).await.unwrap().unwrap();
+    assert_eq!(ids(&ended.api_keys), ["key-1", "key-2", "key-3"]);
+    assert_eq!(ended.trust_rules, [own]);
+    assert_eq!(store.user_by_id("id-ada").await.unwrap(), None);
+    assert!(store.session_by_cookie(&hash("cookie-ada"), NOW).await.unwrap().is_none());
+    assert!(store.peek_refresh_token(&hash("a"), &client_id("flyte"), NOW).await.unwrap().is_none());
+    let mut revoked = store.families_revoked_since(NOW).await.unwrap();
+    revoked.sort();
+    assert_eq!(revoked, ["family-1", "family-2", "family-3", "family-a", "family-own"]);
+    assert_eq!(store.list_trust_rules().await.unwrap(), [rule("others")]);
+    assert_eq!(store.bindings_of(&Subject::user("id-ada")).await.unwrap(), []);
+    assert_eq!(store.delete_user("id-ada", NOW + 1).await.unwrap(), None);
+    // The address is free again, for an account that has nothing of the old one.
+    store.create_user_with(&user("ada"), &[]).await.unwrap();
+    assert_eq!(store.bindings_of(&Subject::user("id-ada")).await.unwrap(), []);
+    let last = store.delete_user("id-root", NOW).await;
+    assert!(matches!(last, Err(StoreError::LastAdministrator)), "{last:?}");
+    assert!(store.user_by_id("id-root").await.unwrap().is_some());
 }
 
 pub async fn deleting_a_client_revokes_all_its_tokens(store: Backend) {

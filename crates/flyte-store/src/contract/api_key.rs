@@ -198,13 +198,13 @@ pub async fn deleting_a_key_revokes_its_family(store: Backend) {
 }
 
 /// Creates keys 1, 2 and 3, each created by the key before, the first one by Ada, and key 9, created by Bob.
-async fn chain(store: &Backend) {
+pub(super) async fn chain(store: &Backend) {
     for (n, created_by) in [(1, "id-ada"), (2, "key-1"), (3, "key-2"), (9, "id-bob")] {
         store.create_api_key(&ApiKey { created_by: created_by.to_owned(), ..key(n) }).await.unwrap();
     }
 }
 
-fn ids(keys: &[ApiKey]) -> Vec<&str> {
+pub(super) fn ids(keys: &[ApiKey]) -> Vec<&str> {
     keys.iter().map(|key| key.client_id.as_str()).collect()
 }
 

@@ -6,7 +6,7 @@ use super::{Backend, NOW};
 use crate::{StoreError, TrustRule};
 use flyte_model::{Limit, Rights, Role, Scope, Scopes};
 
-fn rule(name: &str) -> TrustRule {
+pub(super) fn rule(name: &str) -> TrustRule {
     TrustRule {
         name: name.to_owned(),
         issuer: "https://ci.example".to_owned(),

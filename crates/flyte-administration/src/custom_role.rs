@@ -1,0 +1,120 @@
+//! `flyteauth.RoleService`: roles by the names of permissions.
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
+use flyte_idl::flyteauth::{
+    CreateRoleRequest, CreateRoleResponse, DeleteRoleRequest, DeleteRoleResponse, GetRoleRequest,
+    GetRoleResponse, ListRolesRequest, ListRolesResponse, RoleService, UpdateRoleRequest, UpdateRoleResponse,
+};
+
+use buffa::MessageField;
+use flyte_idl::flyteauth::Role;
+use flyte_policy::{Permission, Permissions, UnknownPermission, builtin};
+use flyte_rpc::invalid;
+use flyte_store::CustomRole;
+
+use crate::{Administration, directory::Directory};
+
+pub(super) struct Service {
+    directory: Directory,
+}
+
+impl Service {
+    pub(super) fn new(state: Arc<Administration>) -> Self {
+        Self { directory: Directory::new(state) }
+    }
+}
+
+fn permissions(field: &str, names: &[String]) -> Result<Vec<Permission>, ConnectError> {
+    let read = |name: &String| {
+        name.parse()
+            .map_err(|error: UnknownPermission| invalid(field, &format!("has {name:?}, which {error}")))
+    };
+    names.iter().map(read).collect()
+}
+
+fn message(role: CustomRole) -> Role {
+    Role {
+        built_in: builtin(&role.name).is_some(),
+        permissions: role.permissions.iter().map(|permission| permission.name().to_owned()).collect(),
+        name: role.name,
+        description: role.description,
+        created_at: role.created_at,
+        ..Role::default()
+    }
+}
+
+impl RoleService for Service {
+    async fn create_role<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, CreateRoleRequest>,
+    ) -> ServiceResult<impl Encodable<CreateRoleResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let permissions =
+            permissions("permissions", &request.permissions)?.into_iter().collect::<Permissions>();
+        let role =
+            self.directory.create_role(&context, request.name, request.description, permissions).await?;
+        Response::ok(CreateRoleResponse {
+            role: MessageField::some(message(role)),
+            ..CreateRoleResponse::default()
+        })
+    }
+
+    async fn get_role<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, GetRoleRequest>,
+    ) -> ServiceResult<impl Encodable<GetRoleResponse> + Send + use<'a>> {
+        let role = self.directory.role("name", &request.to_owned_message().name).await?;
+        Response::ok(GetRoleResponse {
+            role: MessageField::some(message(role)),
+            ..GetRoleResponse::default()
+        })
+    }
+
+    async fn list_roles<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, ListRolesRequest>,
+    ) -> ServiceResult<impl Encodable<ListRolesResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let (roles, token) = self.directory.roles(request.limit, request.token).await?;
+        let roles = roles.into_iter().map(message).collect();
+        Response::ok(ListRolesResponse { roles, token, ..ListRolesResponse::default() })
+    }
+
+    async fn update_role<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, UpdateRoleRequest>,
+    ) -> ServiceResult<impl Encodable<UpdateRoleResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let (add, remove) = (permissions("add", &request.add)?, permissions("remove", &request.remove)?);
+        for permission in add {
+            self.directory.add_permission(&context, &request.name, permission).await?;
+        }
+        for permission in remove {
+            self.directory.remove_permission(&context, &request.name, permission).await?;
+        }
+        if let Some(description) = &request.description {
+            self.directory.describe_role(&context, &request.name, description).await?;
+        }
+        let role = self.directory.role("name", &request.name).await?;
+        Response::ok(UpdateRoleResponse {
+            role: MessageField::some(message(role)),
+            ..UpdateRoleResponse::default()
+        })
+    }
+
+    async fn delete_role<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, DeleteRoleRequest>,
+    ) -> ServiceResult<impl Encodable<DeleteRoleResponse> + Send + use<'a>> {
+        let name = request.to_owned_message().name;
+        self.directory.delete_role(&context, &name).await?;
+        Response::ok(DeleteRoleResponse::default())
+    }
+}
