@@ -25,6 +25,13 @@ const HEAD: usize = 5;
 #[error("{0}")]
 pub(crate) struct Unanswered(String);
 
+impl Unanswered {
+    /// The error if there is no backend of this name.
+    pub(crate) fn unknown(name: &str) -> Self {
+        Self(format!("there is no backend {name:?}"))
+    }
+}
+
 impl Upstream {
     /// Asks a unary RPC, and returns the JSON of the answer; `None` if the backend says that something is not there.
     ///

@@ -10,6 +10,7 @@ mod client;
 mod console;
 mod cookies;
 mod forward;
+mod guarded;
 mod owners;
 mod ticket;
 mod websocket;
@@ -22,7 +23,7 @@ use axum::{
     routing::{any, get},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts as Head};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use self::{client::Client, owners::Owners};
@@ -78,6 +79,12 @@ impl Web {
             parts,
         }
     }
+
+    /// A place among the requests whose answers have not begun. To be taken before anything is done for a request; what comes
+    /// after the beginning of the answer counts as a stream.
+    fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).try_acquire_owned().ok()
+    }
 }
 
 impl fmt::Debug for Web {
@@ -126,6 +133,11 @@ fn is_navigation(head: &Head) -> bool {
         && has("sec-fetch-mode", "navigate")
         && has("sec-fetch-dest", "document")
         && !head.headers.contains_key(header::UPGRADE)
+}
+
+/// The refusal without a place.
+fn busy() -> Response {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is busy; try again later")
 }
 
 /// A refusal for programs and pages.

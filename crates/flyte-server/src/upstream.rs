@@ -19,10 +19,7 @@ use flyte_gateway::{
 use flyte_identity::session::Sessions;
 use flyte_idl::flyteidl2::cluster::ClusterServiceExt as _;
 use flyte_model::Stopping;
-use flyte_settings::UpstreamConfig;
-
-/// The name of the backend that gets the calls for no cluster.
-const MAIN: &str = "main";
+use flyte_settings::{MAIN_BACKEND, UpstreamConfig};
 
 /// A file of the connection to a backend cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +136,7 @@ fn options(upstream: &UpstreamConfig, own: &str) -> Options {
         max_message: upstream.max_message_size,
         max_concurrent_calls: upstream.max_concurrent_requests,
         unary_timeout: seconds(upstream.request_timeout),
-        ..Options::new([backend(MAIN, &upstream.url)].into_iter().chain(clusters).collect())
+        ..Options::new([backend(MAIN_BACKEND, &upstream.url)].into_iter().chain(clusters).collect())
     }
 }
 

@@ -4,6 +4,9 @@ use url::Url;
 
 use super::value::{Form, Value};
 
+/// The name of the backend of `upstream.url`, which gets the calls for no cluster.
+pub const MAIN_BACKEND: &str = "main";
+
 /// The backend of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterUrl {
@@ -62,6 +65,11 @@ impl Value for Vec<ClusterUrl> {
                     "a name of letters, digits and hyphens is expected before = in {item:?}"
                 ));
             }
+            if name == MAIN_BACKEND {
+                return Err(format!(
+                    "{name:?} is the name of the backend of \"upstream.url\": write the whole host of the cluster before ="
+                ));
+            }
             if clusters.iter().any(|other| other.name == name) {
                 return Err(format!("{name:?} is there twice"));
             }
@@ -98,6 +106,7 @@ mod tests {
             "a=http://a/?q=1",
             "a=b",
             "a=http://x,A=http://y",
+            "main=http://a",
         ] {
             assert!(<Vec<ClusterUrl>>::parse(wrong).is_err(), "{wrong}");
         }

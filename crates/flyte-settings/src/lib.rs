@@ -23,7 +23,7 @@ use flyte_model::{ClientId, Network, Scopes};
 use url::Url;
 
 pub use app_hosts::AppHosts;
-pub use cluster::ClusterUrl;
+pub use cluster::{ClusterUrl, MAIN_BACKEND};
 pub use error::ConfigError;
 pub use load::{Environment, Flags, Loaded, Origin, ProviderValue, load};
 pub use log_filter::check_filter;

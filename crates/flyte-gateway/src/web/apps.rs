@@ -10,7 +10,7 @@ use axum::{
 use http::{HeaderMap, Method, StatusCode, header, request::Parts as Head};
 
 use super::{
-    Visitor, Web,
+    Visitor, Web, busy,
     forward::{self, Target},
     is_navigation, redirect, refuse, ticket,
 };
@@ -18,7 +18,7 @@ use crate::headers;
 use flyte_access::Reason;
 use flyte_http::is_same_origin;
 use flyte_policy::Permission;
-use flyte_settings::endpoints;
+use flyte_settings::{AppHosts, endpoints};
 
 /// The addresses of this server at the hosts of apps.
 const RESERVED: &str = "/.flyte/";
@@ -35,6 +35,8 @@ pub async fn serve(State(web): State<Arc<Web>>, request: Request, next: Next) ->
     }) else {
         return next.run(request).await;
     };
+    // This is outside of the other limits of the server.
+    let Some(_slot) = web.slot() else { return busy() };
     let (mut head, body) = request.into_parts();
     let path = head.uri.path();
     if path.starts_with(RESERVED) {
@@ -55,29 +57,32 @@ pub async fn serve(State(web): State<Arc<Web>>, request: Request, next: Next) ->
         Ok(None) => return refuse(StatusCode::UNAUTHORIZED, "sign in first"),
         Err(response) => return response,
     };
-    if let Err(refusal) = may_reach(&web, &visitor, &host).await {
-        return refusal;
-    }
     let origin = ticket::origin(&web, &host);
     if visitor.by_cookie && !comes_from(&head, &origin) {
         return refuse(StatusCode::FORBIDDEN, "this request must come from a page of this app");
     }
+    // A request that may be refused for this must not have had an effect yet.
+    let open = match web.parts.access.open_stream(&visitor.caller, &head.headers) {
+        Ok(open) => open,
+        Err(why) => return refuse(StatusCode::TOO_MANY_REQUESTS, &why.to_string()),
+    };
+    if let Err(refusal) = may_reach(&web, &visitor, apps, &host).await {
+        return refusal;
+    }
     if web.parts.access.has_own_token(&head.headers) {
-        // The stream needs the token, and the app must not see it.
-        head.extensions.insert(Credentials(head.headers.clone()));
+        // The app must not see it.
         head.headers.remove(header::AUTHORIZATION);
     }
     let target = Target { url: &apps.url, is_app: true, origin: &origin };
-    forward::send(&web, target, &visitor, http::Request::from_parts(head, body)).await
+    forward::send(&web, target, (&visitor.caller, open), http::Request::from_parts(head, body)).await
 }
 
 /// Checks that the app belongs to a project that the caller may see. Without a limit, that is each.
-async fn may_reach(web: &Web, visitor: &Visitor, host: &str) -> Result<(), Response> {
+async fn may_reach(web: &Web, visitor: &Visitor, apps: &AppHosts, host: &str) -> Result<(), Response> {
     if visitor.caller.grants.may_everywhere(Permission::ViewInventory) {
         return Ok(());
     }
-    let label = host.split('.').next().unwrap_or_default();
-    match web.owners.may_see(&web.parts.gateway, &visitor.caller, label).await {
+    match web.owners.may_see(&web.parts.gateway, &visitor.caller, apps.backend(), host).await {
         Ok(true) => Ok(()),
         Ok(false) => {
             Err(refuse(StatusCode::NOT_FOUND, "there is no such app in the project that you are limited to"))
@@ -89,10 +94,6 @@ async fn may_reach(web: &Web, visitor: &Visitor, host: &str) -> Result<(), Respo
         }
     }
 }
-
-/// The headers of a request as the caller has sent them.
-#[derive(Clone)]
-pub(super) struct Credentials(pub(super) HeaderMap);
 
 fn is_preflight(head: &Head) -> bool {
     head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)

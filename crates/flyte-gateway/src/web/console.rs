@@ -11,7 +11,7 @@ use http::{Method, StatusCode, header};
 use url::form_urlencoded;
 
 use super::{
-    Visitor, Web,
+    Visitor, Web, busy,
     forward::{self, Target},
     is_navigation, redirect, refuse,
 };
@@ -22,6 +22,7 @@ use flyte_settings::endpoints;
 /// otherwise.
 pub(super) async fn serve(State(web): State<Arc<Web>>, request: Request) -> Response {
     let Some(url) = &web.console else { return refuse(StatusCode::NOT_FOUND, "there is no console") };
+    let Some(_slot) = web.slot() else { return busy() };
     let (head, body) = request.into_parts();
     let signed_in = match web.parts.sessions.current(&head.headers).await {
         Ok(signed_in) => signed_in,
@@ -51,8 +52,14 @@ pub(super) async fn serve(State(web): State<Arc<Web>>, request: Request) -> Resp
         Err(error) => return super::ticket::failed(&error),
     };
     let visitor = Visitor { caller, by_cookie: true };
+    // A request that may be refused for this must not have had an effect yet.
+    let open = match web.parts.access.open_stream(&visitor.caller, &head.headers) {
+        Ok(open) => open,
+        Err(why) => return refuse(StatusCode::TOO_MANY_REQUESTS, &why.to_string()),
+    };
     let target = Target { url, is_app: false, origin: web.parts.config.issuer() };
-    forward::send(&web, target, &visitor, http::Request::from_parts(head, body).map(Body::new)).await
+    let request = http::Request::from_parts(head, body).map(Body::new);
+    forward::send(&web, target, (&visitor.caller, open), request).await
 }
 
 /// Whether every reader understands a path as the same one.

@@ -1,19 +1,18 @@
 //! A request of a browser on its way to the console or an app, and the answer on its way back.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
     response::{IntoResponse as _, Response},
 };
-use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version, header};
 use url::Url;
 
-use super::{Visitor, Web, apps::Credentials, cookies, refuse, websocket};
+use super::{Web, cookies, guarded::Guarded, refuse, websocket};
 use crate::identity::IdentityHeaderNames;
-use flyte_access::{OpenStream, StreamEnd};
-use flyte_model::{ClientAddr, Stopping};
+use flyte_access::{Caller, OpenStream, StreamEnd};
+use flyte_model::ClientAddr;
 
 /// How long an answer may take to begin. Apps answer long polls.
 const ANSWER: Duration = Duration::from_mins(5);
@@ -43,33 +42,26 @@ pub(super) struct Target<'t> {
     pub(super) origin: &'t str,
 }
 
-/// Sends a request of a known visitor, and returns the answer.
+/// Sends a request of a known caller, and returns the answer. Both end with the caller's rights, whatever is in them.
 pub(super) async fn send(
     web: &Web,
     target: Target<'_>,
-    visitor: &Visitor,
+    (caller, mut open): (&Arc<Caller>, OpenStream),
     mut request: Request<Body>,
 ) -> Response {
-    let Ok(_slot) = web.slots.try_acquire() else {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is busy; try again later");
-    };
     let socket = match websocket::Handshake::of(&mut request) {
         Ok(socket) => socket,
         Err(why) => return refuse(StatusCode::BAD_REQUEST, why),
     };
-    let streams = |headers: &HeaderMap| web.parts.access.open_stream(&visitor.caller, headers);
     let Some(uri) = uri(target.url, request.uri()) else {
         return refuse(StatusCode::BAD_REQUEST, "the address cannot be forwarded");
-    };
-    let original = match request.extensions().get::<Credentials>() {
-        Some(Credentials(headers)) => headers.clone(),
-        None => request.headers().clone(),
     };
     let host = request.uri().authority().map(|host| host.as_str().to_owned());
     let client = request.extensions().get::<ClientAddr>().copied();
     let (mut head, body) = request.into_parts();
     rewrite(&mut head.headers, target, host.as_deref(), client);
-    let mut outbound = Request::new(body);
+    let (body, going) = Guarded::request(body, caller, &web.parts.clock);
+    let mut outbound = Request::new(Body::new(body));
     *outbound.method_mut() = head.method;
     *outbound.uri_mut() = uri;
     *outbound.version_mut() = Version::HTTP_11;
@@ -77,7 +69,18 @@ pub(super) async fn send(
     if let Some(socket) = &socket {
         socket.ask(outbound.headers_mut());
     }
-    let answer = match tokio::time::timeout(ANSWER, web.client.send(outbound)).await {
+    let answer = tokio::select! {
+        biased;
+        why = open.ended() => {
+            let status = match why {
+                StreamEnd::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+                StreamEnd::Unchecked => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            return refuse(status, &why.to_string());
+        }
+        answer = tokio::time::timeout(ANSWER, web.client.send(outbound)) => answer,
+    };
+    let answer = match answer {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
             tracing::warn!(url = %target.url, %error, source = ?std::error::Error::source(&error), "no answer");
@@ -92,10 +95,6 @@ pub(super) async fn send(
                 "the answer changes the protocol, which was not asked for",
             );
         };
-        let open = match streams(&original) {
-            Ok(open) => open,
-            Err(why) => return refuse(StatusCode::TOO_MANY_REQUESTS, &why.to_string()),
-        };
         return socket.accept(answer, open, web.parts.stopping.clone());
     }
     let (mut head, body) = answer.into_parts();
@@ -104,13 +103,10 @@ pub(super) async fn send(
         .headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"));
-    let body = Body::new(body);
-    let body = match is_events.then(|| streams(&original)) {
-        None => body,
-        Some(Ok(open)) => guarded(body, open, web.parts.stopping.clone()),
-        Some(Err(why)) => return refuse(StatusCode::TOO_MANY_REQUESTS, &why.to_string()),
-    };
-    let mut response = body.into_response();
+    // Events end with the server, which gives other answers some time to end by themselves.
+    let stopping = is_events.then(|| web.parts.stopping.clone());
+    let body = Guarded::answer(Body::new(body), (open, going), stopping, caller, &web.parts.clock);
+    let mut response = Body::new(body).into_response();
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     response
@@ -194,22 +190,4 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
-}
-
-/// The events of an answer, until the caller loses access or the server stops.
-fn guarded(body: Body, open: OpenStream, stopping: Stopping) -> Body {
-    let rest = (body.into_data_stream(), open, stopping);
-    Body::from_stream(stream::unfold(Some(rest), |rest| async {
-        let (mut body, mut open, stopping) = rest?;
-        let end = |why: String| Some((Err(axum::Error::new(std::io::Error::other(why))), None));
-        tokio::select! {
-            biased;
-            why = open.ended() => end(StreamEnd::to_string(&why)),
-            () = stopping.stopped() => end("the server stops".to_owned()),
-            chunk = body.next() => match chunk? {
-                Ok(chunk) => Some((Ok(chunk), Some((body, open, stopping)))),
-                Err(error) => Some((Err(error), None)),
-            },
-        }
-    }))
 }

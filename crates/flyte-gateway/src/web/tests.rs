@@ -18,14 +18,21 @@ use super::*;
 use flyte_access::{testing::Parts, token::TokenGrant};
 use flyte_model::{ClientId, Scope};
 use flyte_pages::ReturnTo;
+use flyte_settings::MAIN_BACKEND;
 use flyte_testing::NOW;
 
+mod endings;
 mod owners;
 
 const APP: &str = "a.apps.example.com:8443";
+/// The requests whose answers may wait.
+const SLOTS: usize = 100;
 const OWN: &str = "localhost:8443";
 const PAGE: [(&str, &str); 3] =
     [("accept", "text/html,*/*"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+
+/// The requests for which the app has no answer, of the one test that sends one.
+static WAITING: Semaphore = Semaphore::const_new(0);
 
 /// Serves a router at a free port.
 async fn listen(router: Router) -> SocketAddr {
@@ -42,6 +49,22 @@ async fn app(mut request: Request) -> Response {
             let first = stream::iter([Ok::<_, axum::Error>("data: 1\n\n")]);
             let body = Body::from_stream(first.chain(stream::pending()));
             ([("content-type", "text/event-stream")], body).into_response()
+        }
+        "/lines" => {
+            let first = stream::iter([Ok::<_, axum::Error>("{}\n")]);
+            let body = Body::from_stream(first.chain(stream::pending()));
+            ([("content-type", "application/x-ndjson")], body).into_response()
+        }
+        "/never" => {
+            WAITING.add_permits(1);
+            std::future::pending().await
+        }
+        // It answers at once, and reads on.
+        "/upload" => {
+            let mut body = request.into_body().into_data_stream();
+            body.next().await.unwrap().unwrap();
+            tokio::spawn(async move { while let Some(Ok(_)) = body.next().await {} });
+            StatusCode::ACCEPTED.into_response()
         }
         "/socket" => {
             let upgrade = hyper::upgrade::on(&mut request);
@@ -76,6 +99,7 @@ async fn app(mut request: Request) -> Response {
 
 struct Front {
     parts: Parts,
+    web: Arc<Web>,
     sessions: Sessions,
     address: SocketAddr,
 }
@@ -112,19 +136,32 @@ impl Front {
 
     /// The same, with a backend that knows the apps.
     async fn before(backend: SocketAddr) -> Self {
+        Self::with(&[("main", backend)], |_| {}).await
+    }
+
+    /// The same, with several backends: the apps of `main` are below `apps.example.com`, those of others below
+    /// `apps.NAME.example.com`.
+    async fn with(backends: &[(&str, SocketAddr)], configure: impl FnOnce(&mut Config)) -> Self {
         let upstream = listen(Router::new().fallback(any(app))).await;
-        let parts = Parts::new(|_| {}).await;
+        let parts = Parts::new(configure).await;
         parts.store.create_user(&flyte_testing::user("Ada")).await.unwrap();
         let sessions = Sessions::new(Arc::clone(&parts.store), parts.clock.clone(), 3600);
         let url: Url = format!("http://{upstream}").parse().unwrap();
         let web = Web {
             console: Some(url.clone()),
-            apps: vec![AppHosts { suffix: "apps.example.com".to_owned(), url }],
+            apps: backends
+                .iter()
+                .map(|(name, _)| {
+                    let cluster = Some((*name).to_owned()).filter(|name| name != MAIN_BACKEND);
+                    let own = cluster.iter().map(|name| format!("{name}.")).collect::<String>();
+                    AppHosts { suffix: format!("apps.{own}example.com"), url: url.clone(), cluster }
+                })
+                .collect(),
             client: Client::for_test(),
-            slots: Arc::new(Semaphore::new(100)),
+            slots: Arc::new(Semaphore::new(SLOTS)),
             owners: Owners::default(),
             parts: WebParts {
-                gateway: owners::gateway(&parts, backend),
+                gateway: owners::gateway(&parts, backends),
                 config: Arc::clone(&parts.config),
                 clock: parts.clock.clone(),
                 store: Arc::clone(&parts.store),
@@ -136,8 +173,9 @@ impl Front {
         };
         let web = Arc::new(web);
         let router = router(Arc::clone(&web)).fallback(async || "our own page");
-        let address = listen(router.layer(middleware::from_fn_with_state(web, apps::serve))).await;
-        Self { parts, sessions, address }
+        let layer = middleware::from_fn_with_state(Arc::clone(&web), apps::serve);
+        let address = listen(router.layer(layer)).await;
+        Self { parts, web, sessions, address }
     }
 
     /// A session of Ada: its cookie and its identifier.
@@ -166,6 +204,17 @@ impl Front {
         path: &str,
         headers: &[(&str, &str)],
     ) -> http::Response<Incoming> {
+        self.send(method, host, path, headers, Body::empty()).await
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> http::Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -174,7 +223,7 @@ impl Front {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        sender.send_request(request.body(Body::empty()).unwrap()).await.unwrap()
+        sender.send_request(request.body(body).unwrap()).await.unwrap()
     }
 
     async fn ask(&self, method: &str, host: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -341,63 +390,6 @@ async fn other_pages_cannot_use_the_cookie_of_an_app() {
     }
     assert_eq!(front.ask("GET", APP, "/x", &[("flyte-authorization", "Bearer x")]).await.status, 401);
     assert_eq!(front.ask("GET", APP, "/x", &[("authorization", "Bearer of-the-app")]).await.status, 401);
-}
-
-const SOCKET: [(&str, &str); 4] = [
-    ("connection", "Upgrade"),
-    ("upgrade", "websocket"),
-    ("sec-websocket-version", "13"),
-    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-];
-
-#[tokio::test]
-async fn a_websocket_needs_the_apps_origin_and_ends_with_the_session() {
-    let front = Front::start().await;
-    let (session, session_id) = front.sign_in().await;
-    let cookie = front.app_cookie(&session).await;
-    let own = ("origin", "https://a.apps.example.com:8443");
-    let handshake = |more: &[(&'static str, &'static str)]| {
-        let cookie = [("cookie", cookie.clone())];
-        let rest = SOCKET.iter().chain(more).map(|(name, value)| (*name, (*value).to_owned()));
-        cookie.into_iter().chain(rest).collect::<Vec<_>>()
-    };
-    let open = async |headers: Vec<(&'static str, String)>| {
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        front.open("GET", APP, "/socket", &headers).await
-    };
-    for more in [
-        &[][..],
-        &[("origin", "https://b.apps.example.com:8443")],
-        &[("origin", "https://evil.example")],
-        &[("sec-fetch-site", "same-origin")],
-        &[own, ("sec-fetch-site", "same-site")],
-    ] {
-        assert_eq!(open(handshake(more)).await.status(), 403, "{more:?}");
-    }
-    let h2c = [("cookie", &*cookie), ("connection", "upgrade"), ("upgrade", "h2c"), own];
-    assert_eq!(front.ask("GET", APP, "/socket", &h2c).await.status, 400);
-
-    let mut opened = open(handshake(&[own])).await;
-    assert_eq!(opened.status(), 101);
-    assert_eq!(opened.headers()["sec-websocket-accept"], "x");
-    let mut socket = TokioIo::new(hyper::upgrade::on(&mut opened).await.unwrap());
-    socket.write_all(b"hello").await.unwrap();
-    let mut echo = [0; 5];
-    socket.read_exact(&mut echo).await.unwrap();
-    assert_eq!(&echo, b"hello");
-
-    let mut events = front.ask("GET", APP, "/events", &[("cookie", &cookie)]).await;
-    let first = events.body.frame().await.unwrap().unwrap().into_data().unwrap();
-    assert_eq!(first, "data: 1\n\n", "an event passes at once");
-
-    front.parts.access.check_streams().await;
-    front.parts.store.delete_session(&session_id).await.unwrap();
-    front.parts.access.check_streams().await;
-    let patience = Duration::from_secs(60);
-    let end = tokio::time::timeout(patience, socket.read(&mut echo)).await.expect("the WebSocket ends");
-    assert!(!matches!(end, Ok(1..)), "{end:?}");
-    let end = tokio::time::timeout(patience, events.body.frame()).await.expect("the events end");
-    assert!(end.is_none_or(|frame| frame.is_err()));
 }
 
 #[tokio::test]

@@ -133,6 +133,11 @@ fn a_backend_has_settings_of_its_own() {
         ("upstream.url = \"http://b\"\nobjects.url = \"s3://b\"", "\"objects.url\""),
         ("upstream.url = \"https://b\"\nupstream.key-file = \"/k\"", "belong together"),
         ("upstream.url = \"http://b\"\nupstream.authority-file = \"/a\"", "not encrypted"),
+        (
+            "[upstream]\nurl = \"http://b\"\nclusters = [\"gpu=http://g\"]\napps = [\"*.a.example.org=http://k\"]",
+            "*.a.example.org@CLUSTER",
+        ),
+        ("upstream.url = \"http://b\"\nupstream.apps = [\"*.a@gpu=http://k\"]", "\"gpu\""),
         ("upstream.url = \"http://b/path\"", "http://flyte-binary-http.flyte:8090"),
     ] {
         let message = message(read(wrong));

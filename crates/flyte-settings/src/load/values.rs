@@ -9,6 +9,7 @@ use crate::{
     AccessConfig, AdminConfig, ApiKeyConfig, AuditConfig, Config, ConfigError, HttpConfig, KubernetesConfig,
     LogConfig, ObjectsConfig, ProjectsConfig, ProviderConfig, PublicClientConfig, RunnerConfig, TlsConfig,
     TlsSource, TokenConfig, TrustConfig, UpstreamConfig, UpstreamIdentity,
+    app_hosts::check_backends,
     setting::{Default, Setting},
     settings as s,
     value::{TlsMode, Value},
@@ -178,6 +179,10 @@ fn upstream(values: &Values<'_>) -> Result<Option<UpstreamConfig>, ConfigError> 
         }
     };
     let clusters = values.value(&s::UPSTREAM_CLUSTERS)?;
+    let apps = values.value(&s::UPSTREAM_APPS)?;
+    if let Err(why) = check_backends(&apps, &clusters) {
+        return conflict(why);
+    }
     let authority_file = values.optional(&s::UPSTREAM_AUTHORITY_FILE)?;
     let is_plain = |url: &Url| url.scheme() == "http";
     let is_plain = is_plain(&url) && clusters.iter().all(|cluster| is_plain(&cluster.url));
@@ -200,7 +205,7 @@ fn upstream(values: &Values<'_>) -> Result<Option<UpstreamConfig>, ConfigError> 
         subject_header: values.optional(&s::UPSTREAM_SUBJECT_HEADER)?,
         email_header: values.optional(&s::UPSTREAM_EMAIL_HEADER)?,
         console_url: values.optional(&s::UPSTREAM_CONSOLE_URL)?,
-        apps: values.value(&s::UPSTREAM_APPS)?,
+        apps,
         url,
     }))
 }

@@ -41,8 +41,9 @@ pub static MAX_STREAMS: Setting<usize> = Setting {
     default: Value("1024"),
     help: "The most streams that are open at the same time, for example to follow logs or watch runs. Further streams \
            are refused with `resource_exhausted`. One caller (a user, an API key, a trust rule or a run) may have a \
-           quarter of them. A quarter is reserved for runs, which wait for their subtasks through streams. A stream \
-           needs no file descriptor other than that of its connection.",
+           quarter of them. A quarter is reserved for runs, which wait for their subtasks through streams. With \
+           `upstream.apps` or `upstream.console-url`, each request to an app or to the console counts until its answer is \
+           complete; further ones get 429. A stream needs no file descriptor other than that of its connection.",
     check: positive,
 };
 

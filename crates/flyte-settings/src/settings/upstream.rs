@@ -184,11 +184,13 @@ pub static UPSTREAM_CONSOLE_URL: Setting<Url> = Setting {
 pub static UPSTREAM_APPS: Setting<Vec<AppHosts>> = Setting {
     key: "upstream.apps",
     flag: None,
-    placeholder: "*.HOST=URL,...",
+    placeholder: "*.HOST[@CLUSTER]=URL,...",
     default: Value(""),
     help: "Hosts of apps, and the server that finds an app by the host, for example \
            `*.apps.example.com=http://kourier.kourier-system`. Only signed-in users reach apps. The certificate of this \
-           server must be valid for these hosts, which use the port of `public-url`.",
+           server must be valid for these hosts, which use the port of `public-url`. With `upstream.clusters`, each entry \
+           says after the host which backend has the apps, for example \
+           `*.apps.gpu.example.com@gpu=https://kourier.gpu.internal`; `main` is the backend of `upstream.url`.",
     check: any,
 };
 
