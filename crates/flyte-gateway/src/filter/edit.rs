@@ -39,6 +39,24 @@ pub(super) fn edit(
     Ok(edited)
 }
 
+/// The message without a field, whatever is in it.
+///
+/// # Errors
+/// [`Unreadable`].
+pub(super) fn without(message: &[u8], codec: Codec, field: Field) -> Result<Vec<u8>, Unreadable> {
+    if codec == Codec::Json {
+        return edit(message, codec, &[field], &mut |_| Ok(Edit::Remove));
+    }
+    let (mut rest, mut left) = (message, Vec::with_capacity(message.len()));
+    while !rest.is_empty() {
+        let raw = next(&mut rest)?;
+        if raw.number != field.0 {
+            left.extend_from_slice(raw.whole);
+        }
+    }
+    Ok(left)
+}
+
 fn write(number: u32, content: &[u8], into: &mut Vec<u8>) {
     write_varint(u64::from(number) << 3 | 2, into);
     write_varint(content.len() as u64, into);
@@ -157,6 +175,17 @@ mod tests {
             (r#"{"request":{"token":7,"limit":1}}"#, r#"{"request":{"limit":1}}"#),
         ] {
             assert_eq!(String::from_utf8(remove(message.as_bytes(), Codec::Json)).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_field_is_left_out_whatever_is_in_it() {
+        let map = b"\x20\x01\x1a\x06\x0a\x01k\x12\x01v\x1a\x03\x0a\x01\xff\x12\x01x";
+        assert_eq!(without(map, Codec::Proto, MAP[0]), Ok(b"\x20\x01\x12\x01x".to_vec()));
+        assert_eq!(without(b"\x1a\x05", Codec::Proto, MAP[0]), Err(Unreadable));
+        for name in ["perCluster", "per_cluster"] {
+            let json = format!(r#"{{"{name}":{{"a":"1"}},"b":2}}"#);
+            assert_eq!(without(json.as_bytes(), Codec::Json, MAP[0]), Ok(br#"{"b":2}"#.to_vec()));
         }
     }
 

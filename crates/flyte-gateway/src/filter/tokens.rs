@@ -12,7 +12,7 @@ use flyte_protocol::{Code, Codec, Refusal};
 
 use super::{
     Unreadable,
-    edit::{Edit, edit},
+    edit::{Edit, edit, without},
     limit::Sight,
 };
 use crate::message::Field;
@@ -94,7 +94,12 @@ impl Tokens {
         let unreadable = |_| Refusal::new(Code::InvalidArgument, "the request cannot be read");
         let mut list = message.to_vec();
         for way in self.paging.asked.iter().chain([&self.paging.size]) {
-            list = edit(&list, self.codec, way, &mut |_| Ok(Edit::Remove)).map_err(unreadable)?;
+            let removed = match way {
+                // A map has more with its tokens: their keys. The first page is asked for without any.
+                [map, (_, "*")] => without(&list, self.codec, *map),
+                way => edit(&list, self.codec, way, &mut |_| Ok(Edit::Remove)),
+            };
+            list = removed.map_err(unreadable)?;
         }
         if self.codec == Codec::Json {
             // The order and the spaces are no part of it.

@@ -30,13 +30,18 @@ fn message(codec: Codec, way: &[Field], text: &str, other: &str) -> Vec<u8> {
                 [&[u8::try_from(number << 3 | 2).unwrap()], &length[..], content].concat()
             };
             let message =
-                way.iter().rev().fold(text.as_bytes().to_vec(), |inner, (number, _)| write(*number, &inner));
+                way.iter().rev().fold(text.as_bytes().to_vec(), |inner, (number, step)| match *step {
+                    // An entry of a map has a key.
+                    "*" => [write(1, b"cluster"), write(*number, &inner)].concat(),
+                    _ => write(*number, &inner),
+                });
             [message, write(15, other.as_bytes())].concat()
         }
         Codec::Json => {
             let name = |name: &str| if name == "*" { "cluster".to_owned() } else { json_name(name) };
+            let last = if way.is_empty() { json!({}) } else { json!(text) };
             let mut message: Value =
-                way.iter().rev().fold(json!(text), |inner, (_, step)| json!({name(step): inner}));
+                way.iter().rev().fold(last, |inner, (_, step)| json!({name(step): inner}));
             message["other"] = json!(other);
             message.to_string().into_bytes()
         }
@@ -70,7 +75,7 @@ async fn a_token_says_nothing_and_is_for_one_limit_and_one_list() {
                 };
                 // The list is asked for, and answered with a token.
                 let first = of(&ada, name, codec, &parts);
-                assert!(first.see_request(&message(codec, asked, "", "list")).is_ok());
+                assert!(first.see_request(&message(codec, &[], "", "list")).is_ok());
                 let answer = first.message(&message(codec, answered, ORIGINAL, "")).unwrap().unwrap();
                 let token = text(codec, answered, &answer);
                 assert!(!token.contains(ORIGINAL) && token.len() > 100, "{name}: {token}");
