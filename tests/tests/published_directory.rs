@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use flyte_e2e::{CommandOutput, Machine, Person, Server};
 use serde_json::Value;
 
-/// Runs the published command. Nobody is at the browser: the machine is signed in.
+/// Runs the published command. No user is at the browser: the machine is signed in.
 fn published(machine: &Machine, server: &Server, arguments: &[&str]) -> CommandOutput {
     let mut command = machine.published_flyte(server, &Person::Absent, arguments);
     CommandOutput::of(command.env("TERM", "dumb").env("COLUMNS", "400"))
@@ -22,7 +22,7 @@ fn json(machine: &Machine, server: &Server, arguments: &[&str]) -> Value {
 fn editor(directory: &Path, from: &str, to: &str) -> String {
     let script = directory.join("editor");
     fs::write(&script, format!("sed -i 's|{from}|{to}|' \"$1\"\n")).unwrap();
-    // The time of a file that has not changed tells click that the edit was cancelled.
+    // Click takes an edit as cancelled if the file keeps its time.
     format!("sh {}", script.display())
 }
 

@@ -1,7 +1,7 @@
 //! Accounts, groups, roles and policies, and who has them: what the services have in common.
 //!
-//! Whether a caller may use a service at all is decided by the door. What is decided here is where: nobody gives others more than
-//! they have, and who manages permissions in some projects changes nothing elsewhere.
+//! Whether a caller may use a service at all is decided by the door. What is decided here is where: a caller gives others
+//! nothing that it does not have, and one who manages permissions in some projects changes nothing elsewhere.
 
 mod assignments;
 mod groups;

@@ -174,7 +174,7 @@ impl Directory {
         .await;
     }
 
-    /// Checks that the caller has all that a subject has, which the caller is about to give to somebody.
+    /// Checks that the caller has all that a subject has, which the caller is about to give to another.
     pub(super) async fn allow_all_of(
         &self,
         context: &RequestContext,

@@ -72,7 +72,7 @@ impl Directory {
             // `none`.
             Err(_) => Vec::new(),
         };
-        // Whoever holds a password can sign in. The holder of a stolen API key could stay by an account of their own.
+        // A password is enough to sign in. The holder of a stolen API key could stay by an account of their own.
         let verdict = match with_password && !caller.principal.is_person() {
             true => Err(Denied::Person("creating an account with a password")),
             false => Ok(()),

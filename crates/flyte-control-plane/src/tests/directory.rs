@@ -218,7 +218,7 @@ async fn an_administrator_of_a_project_gives_away_roles_in_it_only() {
 }
 
 #[tokio::test]
-async fn nobody_hands_out_more_than_they_hold() {
+async fn callers_hand_out_no_more_than_they_hold() {
     let server = Server::with_project().await;
     // Ada manages permissions and sees accounts everywhere, and may do nothing else.
     let names = ["manage-permissions", "view-identities", "view-inventory"];
