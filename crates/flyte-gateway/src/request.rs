@@ -152,7 +152,7 @@ impl Messages {
         // Most requests have one message, and their end has arrived with it.
         let second = match self.take().now_or_never() {
             Some(Ok(None)) => return Ok(begun(Outbound::whole(first))),
-            // This may take a while, and must not be given up.
+            // This may take a while, and must not be left unfinished.
             Some(Ok(Some(second))) => Some(Box::pin(self.judge.pass(second)).await?.0),
             Some(Err(refusal)) => return Err(refusal),
             None => None,

@@ -34,7 +34,7 @@ impl AppHosts {
     }
 }
 
-/// Checks that the backend of each app is known: a backend is asked to whom the apps at its hosts belong, and another one would
+/// Checks that the backend of each app is known: a backend is asked for the owners of the apps at its hosts, and another one would
 /// give a wrong answer.
 pub(crate) fn check_backends(apps: &[AppHosts], clusters: &[ClusterUrl]) -> Result<(), String> {
     let is_known = |name: &str| name == MAIN_BACKEND || clusters.iter().any(|cluster| cluster.name == name);

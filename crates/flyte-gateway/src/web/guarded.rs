@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use flyte_access::{Caller, OpenStream};
 use flyte_model::{Stopping, clock::Clock};
 
-/// A body that fails as soon as its caller may not go on, so that the connection is closed and the rest is missing.
+/// A body that fails as soon as its caller may not continue, so that the connection is closed and the rest is missing.
 pub(super) struct Guarded {
     body: Body,
     /// What ends it early.
@@ -31,7 +31,7 @@ pub(super) struct Guarded {
     clock: Clock,
 }
 
-/// While this is there, a request may go on.
+/// While this is there, a request may continue.
 pub(super) struct Going(
     #[expect(dead_code, reason = "it is there to be dropped")] oneshot::Sender<Infallible>,
 );

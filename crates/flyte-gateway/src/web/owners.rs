@@ -30,7 +30,7 @@ const MAX_KNOWN: usize = 4096;
 #[derive(Default)]
 pub(super) struct Owners(Mutex<HashMap<String, Entry>>);
 
-/// The owner of the app at a host, if there is such an app.
+/// The owner of the app at a host, if there is an app.
 type Owner = Option<AppId>;
 type Lookup = BoxFuture<'static, Result<Owner, Unanswered>>;
 
@@ -89,7 +89,7 @@ impl Owners {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of a host, or the question that is asked about it; `begin` asks it if nobody has.
+    /// What is known of a host, or the question that is asked about it; `begin` asks it if it was not asked yet.
     fn next(&self, host: &str, begin: impl FnOnce() -> Lookup) -> Next {
         let mut hosts = self.hosts();
         match hosts.get(host) {

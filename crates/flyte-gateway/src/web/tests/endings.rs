@@ -5,7 +5,7 @@ use super::*;
 /// The end of a test that would otherwise never end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A body without an end, which says when nobody reads it any more.
+/// A body without an end, which says when its reading has ended.
 fn endless() -> (Body, Arc<Semaphore>) {
     struct Alive(Arc<Semaphore>);
 
@@ -80,7 +80,7 @@ async fn an_upload_ends_with_its_answer() {
     let answer = front.send("POST", APP, "/upload", &[("authorization", &token)], body).await;
     assert_eq!(answer.status(), 202);
     let ended = tokio::time::timeout(PATIENCE, dropped.acquire()).await;
-    assert!(ended.is_ok(), "the upload goes on after its answer");
+    assert!(ended.is_ok(), "the upload continues after its answer");
 }
 
 #[tokio::test]
