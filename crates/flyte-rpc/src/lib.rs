@@ -1,7 +1,7 @@
 //! What every RPC passes before its service: one of our own, or one of a backend behind the gateway.
 //!
 //! [`router`] authenticates each call and asks the [door](flyte_access::door) whether its caller may make it. The call then has
-//! its [`Caller`](flyte_access::Caller) in its extensions, as an `Arc`. Our own services are connectrpc services; the door also
+//! its [`Caller`] in its extensions, as an `Arc`. Our own services are connectrpc services; the door also
 //! sees each of their requests, and their streams end when the caller loses access.
 #![forbid(unsafe_code)]
 
@@ -113,7 +113,7 @@ pub fn router(services: &Services, rest: Router) -> Router {
 }
 
 /// Routes of calls behind authentication and the part of the door that needs no request. Each call then has its
-/// [`Caller`](flyte_access::Caller) in its extensions; the service has to show the door its request.
+/// [`Caller`] in its extensions; the service has to show the door its request.
 pub fn authenticated(entrance: &Arc<Entrance>, calls: Router) -> Router {
     let authenticate = middleware::from_fn_with_state(Arc::clone(entrance), authentication::authenticate);
     calls.layer((browser::cors(), authenticate))
