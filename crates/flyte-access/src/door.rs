@@ -6,7 +6,7 @@
 //! services, or a backend.
 //!
 //! A caller gets "not found" for a project or domain in which it has no permission, whether it exists or not. What a request does
-//! *not* name is left to the service that answers: it filters listings that span projects by [what the caller has](Rpc::grants).
+//! *not* name is left to the service that answers: it filters listings that span projects by the grants of the caller.
 
 mod backend;
 mod binary;
