@@ -108,6 +108,10 @@ fn provider_of(name: &str, values: &Values<'_>) -> Result<ProviderConfig, Config
     }
     let groups_claim = values.optional(&s::PROVIDER_GROUPS_CLAIM)?;
     let groups_claim = groups_claim.or_else(|| (!allowed_groups.is_empty()).then(|| "groups".to_owned()));
+    // The administrators of each tenant choose the names of its roles. The identifiers of groups are unique.
+    if allowed_tenants.len() > 1 && groups_claim.as_deref().is_some_and(|claim| claim != "groups") {
+        return conflict("with several tenants, \"groups-claim\" must be groups: names are not unique");
+    }
     let scopes = values.optional(&s::PROVIDER_SCOPES)?.unwrap_or_else(|| {
         let needs_groups = preset == ProviderPreset::Github && groups_claim.is_some();
         preset.scopes().iter().copied().chain(needs_groups.then_some("read:org")).map(str::to_owned).collect()
@@ -214,6 +218,12 @@ mod tests {
                  issuer = \"https://login.microsoftonline.com/organizations/v2.0\"\n"
                     .to_owned(),
                 "set \"allowed-tenants\"",
+            ),
+            (
+                "[providers.e]\npreset = \"entra\"\nclient-id = \"c\"\nclient-secret-file = \"s\"\ngroups-claim = \"roles\"\n\
+                 issuer = \"https://login.microsoftonline.com/organizations/v2.0\"\nallowed-tenants = [\"t\", \"u\"]\n"
+                    .to_owned(),
+                "names are not unique",
             ),
             (
                 format!("{corp}[providers.b]\nlabel = \"corp\"\nissuer = \"https://b\"\nclient-id = \"c\"\n"),
