@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use flyte_settings::ProviderConfig;
+use flyte_settings::{ProviderConfig, ProviderPreset};
 
 /// The maximum length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3).
 const MAX_EMAIL_BYTES: usize = 254;
@@ -139,6 +139,9 @@ impl<'a> Documents<'a> {
         let elsewhere = self.find("_claim_names").and_then(|names| names.get(claim)).is_some();
         if elsewhere || self.find("hasgroups").is_some_and(is_true) {
             Groups::TooMany
+        } else if settings.preset == ProviderPreset::Okta {
+            // Okta leaves the claim out if it would be empty.
+            Groups::Listed(Vec::new())
         } else {
             Groups::Unknown
         }
@@ -326,6 +329,20 @@ mod tests {
             assert_eq!(clean_name(text).as_deref(), expected, "{text:?}");
         }
         assert_eq!(clean_name(&"x".repeat(1 << 20)).unwrap().len(), MAX_NAME_CHARACTERS);
+    }
+
+    #[test]
+    fn a_claim_that_okta_leaves_out_is_empty() {
+        let with = ProviderConfig {
+            preset: ProviderPreset::Okta,
+            groups_claim: Some("groups".to_owned()),
+            ..settings("https://id.example")
+        };
+        assert_eq!(Documents(&[&map(json!({}))]).groups(&with), Groups::Listed(Vec::new()));
+        // What is there and cannot be read says nothing, and without a claim nothing was asked for.
+        assert_eq!(Documents(&[&map(json!({"groups": {"a": 1}}))]).groups(&with), Groups::Unknown);
+        let without = ProviderConfig { groups_claim: None, ..with };
+        assert_eq!(Documents(&[&map(json!({}))]).groups(&without), Groups::Unknown);
     }
 
     #[test]
